@@ -1,0 +1,5 @@
+//! halfwave: a portable WebGPU training engine for low-bit neural networks.
+//!
+//! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
+pub mod error;
+pub use error::{Error, Result};

@@ -1,0 +1,2 @@
+//! The command `halfwave`.
+fn main() {}
