@@ -1,5 +1,13 @@
 //! halfwave: a portable WebGPU training engine for low-bit neural networks.
 //!
 //! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
+pub mod bits;
+pub mod caps;
 pub mod error;
+pub mod graph;
+pub mod kernel;
+pub mod ops;
+pub mod parallel;
+pub mod tensor;
+
 pub use error::{Error, Result};

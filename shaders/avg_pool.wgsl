@@ -1,0 +1,21 @@
+// The sum over taps of the rows they see, times 1 / taps: forward with gathered, backward with scattered windows.
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = group_index(group, groups) * THREADS + thread;
+    let row = item / p.in_quads;
+    let quad = item - row * p.in_quads;
+    if (row >= row_count()) { return; }
+    let at = locate(row);
+    var sum = vec4<f32>();
+    for (var r = 0; r < p.kernel_h; r++) {
+        for (var s = 0; s < p.kernel_w; s++) {
+            let from_row = source(at, r, s);
+            if (from_row >= 0) { sum += a_at(u32(from_row) * p.in_quads + quad); }
+        }
+    }
+    out_put(item, sum / f32(p.kernel_h * p.kernel_w));
+}

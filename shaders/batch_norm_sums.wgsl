@@ -1,0 +1,22 @@
+// Adds up the chunks of batch_norm_sums_partial; a workgroup makes one quad of one of the two rows.
+
+var<workgroup> sums: array<vec4<f32>, 64>;
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = group_index(group, groups);
+    if (item >= 2u * p.quads) { return; } // uniform
+    let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
+    var sum = vec4<f32>();
+    for (var chunk = thread; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
+    sums[thread] = sum;
+    workgroupBarrier();
+    for (var half = 32u; half > 0u; half >>= 1u) {
+        if (thread < half) { sums[thread] += sums[thread + half]; }
+        workgroupBarrier();
+    }
+    if (thread == 0u) { sums_put(item, sums[0]); }
+}

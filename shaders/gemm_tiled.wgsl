@@ -1,0 +1,79 @@
+// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; a workgroup of 64 makes a tile of 64 rows and 64 columns.
+//
+// Each step stages 64 rows x 16 l of a and 16 l x 64 columns of b in workgroup memory (8 KiB); an invocation keeps 8 rows x 8 columns
+// in registers. Rows and columns of an invocation are 8 apart, so that neighbours read neighbouring words (no bank conflicts).
+
+var<workgroup> tile_a: array<vec4<f32>, 256>; // [l quad][row]
+var<workgroup> tile_b: array<vec4<f32>, 256>; // [l][column quad]
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let rows = row_count();
+    let columns = column_quads();
+    let row_tiles = (rows + 63u) / 64u;
+    let tile = group_index(group, groups);
+    let column_tile = tile / row_tiles;
+    if (column_tile * 16u >= columns) { return; } // uniform: a folded grid has groups to spare
+    let first_row = (tile - column_tile * row_tiles) * 64u;
+    let first_column = column_tile * 16u;
+
+    let at = locate(min(first_row + thread, rows - 1u));
+    let b_l = thread >> 4u;
+    let b_column = min(first_column + (thread & 15u), columns - 1u);
+    let my_row = thread >> 3u;
+    let my_column = thread & 7u;
+    //: for m in 8
+    //: for q in 2
+    var sum$m_$q = vec4<f32>();
+    //: end
+    //: end
+
+    let length = length_quads();
+    var tap = 0u;
+    for (var r = 0; r < p.kernel_h; r++) {
+        for (var s = 0; s < p.kernel_w; s++) {
+            let from_row = source(at, r, s);
+            let base = u32(max(from_row, 0)) * length;
+            for (var l = 0u; l < length; l += 4u) {
+                //: for i in 4
+                let a$i_at = l + $iu;
+                let a$i_inside = from_row >= 0 && a$i_at < length;
+                tile_a[$iu * 64u + thread] = select(vec4<f32>(), a_quad(base + min(a$i_at, length - 1u)), a$i_inside);
+                //: end
+                let b = b_block(tap, min(l + b_l, length - 1u), b_column); // beyond the end a is zero
+                //: for i in 4
+                tile_b[(b_l * 4u + $iu) * 16u + (thread & 15u)] = b[$i];
+                //: end
+                workgroupBarrier();
+                for (var k = 0u; k < 4u; k++) {
+                    //: for m in 8
+                    let a$m = tile_a[k * 64u + $mu * 8u + my_row];
+                    //: end
+                    //: for q in 2
+                    //: for i in 4
+                    let b$q_$i = tile_b[(k * 4u + $iu) * 16u + $qu * 8u + my_column];
+                    //: end
+                    //: for m in 8
+                    sum$m_$q += a$m.x * b$q_0;
+                    sum$m_$q += a$m.y * b$q_1;
+                    sum$m_$q += a$m.z * b$q_2;
+                    sum$m_$q += a$m.w * b$q_3;
+                    //: end
+                    //: end
+                }
+                workgroupBarrier();
+            }
+            tap++;
+        }
+    }
+    //: for m in 8
+    //: for q in 2
+    let row$m_$q = first_row + $mu * 8u + my_row;
+    let column$m_$q = first_column + $qu * 8u + my_column;
+    if (row$m_$q < rows && column$m_$q < columns) { out_put(row$m_$q * columns + column$m_$q, sum$m_$q); }
+    //: end
+    //: end
+}

@@ -1,0 +1,56 @@
+// Quantises and packs: one invocation makes one word of every plane for ROWS rows.
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = group_index(group, groups) * THREADS + thread;
+    let words = (p.quads + 7u) / 8u;
+    let block = item / words;
+    let word = item - block * words;
+    let first = block * ROWS;
+    if (first >= p.rows) { return; }
+    //: for m in ROWS
+    //: for b in BITS
+    var plane$m_$b = 0u;
+    //: end
+    //: end
+    let last_quad = min(word * 8u + 8u, p.quads);
+    for (var quad = word * 8u; quad < last_quad; quad++) {
+        //: if NORMALISED
+        norm_prepare(quad);
+        //: end
+        let shift = vec4<u32>((quad % 8u) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+        //: for m in ROWS
+        {
+            //: if NORMALISED
+            let z = normalise(x_at(min(first + $mu, p.rows - 1u) * p.quads + quad));
+            //: else
+            let z = x_at(min(first + $mu, p.rows - 1u) * p.quads + quad);
+            //: end
+            let code = quantise(z);
+            //: for b in BITS
+            let bit$b = ((code >> vec4<u32>($bu)) & vec4<u32>(1u)) << shift;
+            plane$m_$b |= bit$b.x | bit$b.y | bit$b.z | bit$b.w;
+            //: end
+        }
+        //: end
+    }
+    //: for m in ROWS
+    if (first + $mu < p.rows) {
+        //: for b in BITS
+        y[((first + $mu) * BITS + $bu) * words + word] = plane$m_$b;
+        //: end
+    }
+    //: end
+}
+
+// How many thresholds lie below x: t_1 = 0, t_i = (i - 1/2) step.
+fn quantise(x: vec4<f32>) -> vec4<u32> {
+    var code = select(vec4<u32>(), vec4<u32>(1u), x > vec4<f32>());
+    //: for i in INNER_LEVELS
+    code += select(vec4<u32>(), vec4<u32>(1u), x > vec4<f32>(($i.0 + 1.5) * p.step));
+    //: end
+    return code;
+}

@@ -1,0 +1,25 @@
+// The largest value under each window, four channels at a time; padding never wins.
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = group_index(group, groups) * THREADS + thread;
+    let row = item / p.in_quads;
+    let quad = item - row * p.in_quads;
+    if (row >= row_count()) { return; }
+    let at = locate(row);
+    var best = vec4<f32>(-3.4e38);
+    for (var r = 0; r < p.kernel_h; r++) {
+        for (var s = 0; s < p.kernel_w; s++) {
+            let from_row = source(at, r, s);
+            if (from_row >= 0) { best = max(best, x_at(u32(from_row) * p.in_quads + quad)); }
+        }
+    }
+    //: if EXACT
+    y_put_int(item, vec4<i32>(best));
+    //: else
+    y_put(item, best);
+    //: end
+}

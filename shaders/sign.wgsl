@@ -1,0 +1,22 @@
+// Packs the signs of 32 input channels of four filters into four words; sign(0) = +1.
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = group_index(group, groups) * THREADS + thread;
+    let column = item % p.quads;
+    let tap_word = item / p.quads;
+    if (tap_word >= p.taps * p.words) { return; }
+    let tap = tap_word / p.words;
+    let first = (tap_word - tap * p.words) * 32u;
+    let count = min(p.channels - first, 32u);
+    var bits = vec4<u32>();
+    for (var c = 0u; c < count; c++) {
+        let w = w_at((tap * p.rows + first + c) * p.quads + column);
+        bits |= select(vec4<u32>(), vec4<u32>(1u << c), w >= vec4<f32>());
+    }
+    let filter_index = vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    signs_put(item, select(vec4<u32>(), bits, filter_index < vec4<u32>(p.filters)));
+}

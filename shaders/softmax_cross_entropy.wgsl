@@ -1,0 +1,35 @@
+// One invocation makes one row: the largest logit, then the sum of exponentials, then the loss (or the gradient).
+
+@main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let row = group_index(group, groups) * THREADS + thread;
+    if (row >= p.rows) { return; }
+    let label = labels_at(row / 4u)[row % 4u];
+    var largest = -3.4e38;
+    var winner = 0u;
+    for (var c = 0u; c < CLASSES; c++) {
+        let v = x_at(row * p.quads + c / 4u)[c % 4u];
+        if (v > largest) {
+            largest = v;
+            winner = c;
+        }
+    }
+    var sum = 0.0;
+    for (var c = 0u; c < CLASSES; c++) { sum += exp(x_at(row * p.quads + c / 4u)[c % 4u] - largest); }
+    //: if BACKWARD
+    for (var quad = 0u; quad < p.quads; quad++) {
+        let class_index = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+        let share = exp(x_at(row * p.quads + quad) - largest) / sum;
+        let hit = select(vec4<f32>(), vec4<f32>(1.0), class_index == vec4<u32>(label));
+        let d = (share - hit) * p.scale;
+        dx_put(row * p.quads + quad, select(vec4<f32>(), d, class_index < vec4<u32>(CLASSES)));
+    }
+    //: else
+    let logit = x_at(row * p.quads + label / 4u)[label % 4u];
+    let correct = select(0.0, 1.0, winner == label);
+    loss_put(row, vec4<f32>(log(sum) + largest - logit, correct, 0.0, 0.0));
+    //: end
+}

@@ -1,0 +1,21 @@
+// Rows of a window's output; their sources lie in its input.
+
+fn row_count() -> u32 { return p.images * u32(p.out_h * p.out_w); }
+
+// The first row of the image in the input, and the input position under tap (0, 0), which may lie in the padding.
+fn locate(row: u32) -> vec3<i32> {
+    let width = u32(p.out_w);
+    let line = row / width;
+    let image = line / u32(p.out_h);
+    let y = line - image * u32(p.out_h);
+    let x = row - line * width;
+    return vec3<i32>(i32(image) * p.in_h * p.in_w, i32(y) * p.stride_h - p.pad_h, i32(x) * p.stride_w - p.pad_w);
+}
+
+// The input row under a tap, or -1 in the padding.
+fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
+    let y = at.y + r;
+    let x = at.z + s;
+    let inside = y >= 0 && y < p.in_h && x >= 0 && x < p.in_w;
+    return select(-1, at.x + y * p.in_w + x, inside);
+}

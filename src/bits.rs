@@ -1,0 +1,33 @@
+//! Bits on the host: reading and writing the code of one channel in a row of planes.
+//!
+//! A row of `Planes(b)` is b runs of `plane_words` words; the law is stated in [`crate::tensor`].
+
+use crate::tensor::WORD_BITS;
+
+/// The code of channel `c` in one row of planes; 0 in the tail.
+pub fn code(row: &[u32], plane_words: usize, c: usize) -> u32 {
+    let (word, bit) = (c / WORD_BITS, c % WORD_BITS);
+    row.chunks_exact(plane_words).enumerate().map(|(p, plane)| (plane[word] >> bit & 1) << p).sum()
+}
+
+/// Writes a code into one row of planes whose bits at `c` are still zero.
+pub fn set_code(row: &mut [u32], plane_words: usize, bits: u8, c: usize, code: u32) {
+    debug_assert!(code >> bits == 0, "code {code} has more than {bits} bits");
+    let (word, bit) = (c / WORD_BITS, c % WORD_BITS);
+    for (p, plane) in row.chunks_exact_mut(plane_words).enumerate() {
+        plane[word] |= (code >> p & 1) << bit;
+    }
+}
+
+/// Spreads the codes of `lanes` channels of one row over a float buffer.
+pub fn spread_codes(row: &[u32], plane_words: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    for (p, plane) in row.chunks_exact(plane_words).enumerate() {
+        let weight = (1u32 << p) as f32;
+        for (out, &word) in out.chunks_mut(WORD_BITS).zip(plane) {
+            for (bit, out) in out.iter_mut().enumerate() {
+                *out += weight * (word >> bit & 1) as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a plan has to know of a device: its limits and the launch shape that suits it.
+
+use serde::{Deserialize, Serialize};
+
+/// How the heavy kernels spread their work. Integer results do not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchShape {
+    /// Operands are staged through workgroup memory and shared by 64 invocations: GPUs.
+    Tiled,
+    /// Each invocation loads its own operands into a large register block: software drivers, where a barrier costs more than a load saves.
+    Registers,
+}
+
+/// Limits and preferences of a device.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Caps {
+    /// How heavy kernels are launched.
+    pub shape: LaunchShape,
+    /// Largest storage binding.
+    pub max_binding_bytes: u64,
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub max_groups: usize,
+    /// Distance between two uniforms in one buffer.
+    pub uniform_align_bytes: usize,
+}
+
+impl Caps {
+    /// WebGPU's default limits: what every device has.
+    pub fn baseline(shape: LaunchShape) -> Self {
+        Self {
+            shape,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_groups: 65_535,
+            uniform_align_bytes: 256,
+        }
+    }
+
+    /// The CPU backend: no limits but memory.
+    pub fn cpu() -> Self {
+        Self { max_binding_bytes: u64::MAX, max_buffer_bytes: u64::MAX, ..Self::baseline(LaunchShape::Registers) }
+    }
+}

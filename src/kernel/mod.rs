@@ -1,0 +1,305 @@
+//! A kernel launch as data: WGSL body, operands, uniform, groups. Bindings are stated once, here.
+//!
+//! An op describes a launch with the builder below. The WGSL header (bindings, uniform struct, constants, accessors) is *generated* from that description,
+//! so that binding order, encodings and uniform fields cannot disagree between Rust and WGSL. A body sees, for an operand `x`,
+//!
+//! | encoding | declared | accessors, `i` counts quads of 4 lanes |
+//! |---|---|---|
+//! | `F32` | `array<vec4<f32>>` | `x_at(i) -> vec4<f32>`, `x_put(i, vec4<f32>)` |
+//! | `I32` | `array<vec4<i32>>` | `x_at(i) -> vec4<f32>`, `x_int(i) -> vec4<i32>`, `x_put_int(i, vec4<i32>)` |
+//! | `I16` | `array<vec2<u32>>` | the same as `I32` |
+//! | `U32` | `array<vec4<u32>>` | `x_at(i) -> vec4<u32>`, `x_put(i, vec4<u32>)` |
+//! | `Planes` | `array<u32>` | none: words are indexed directly |
+//!
+//! and `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
+//! The entry point is written `@main(…) { … }`; the header adds its attributes. `//:` directives are explained in `kernel/expand.rs`.
+//!
+//! **Invariant:** bodies guard every index themselves: natively they run without bounds checks.
+
+mod expand;
+
+use crate::tensor::Encoding;
+use std::fmt::Write as _;
+
+/// The accumulation of one uniform's fields. Made by the [`params!`](crate::params) macro.
+pub trait Params {
+    /// Names and WGSL types, in order.
+    const FIELDS: &'static [(&'static str, &'static str)];
+    /// The values, bit for bit, in order.
+    fn words(&self) -> Vec<u32>;
+}
+
+/// A scalar that a uniform can hold.
+pub trait Scalar {
+    /// Its bits.
+    fn word(self) -> u32;
+}
+
+impl Scalar for u32 {
+    fn word(self) -> u32 {
+        self
+    }
+}
+
+impl Scalar for i32 {
+    fn word(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Scalar for f32 {
+    fn word(self) -> u32 {
+        self.to_bits()
+    }
+}
+
+/// Declares a uniform: a struct of `u32`, `i32` and `f32` fields, known to Rust and WGSL alike.
+#[macro_export]
+macro_rules! params {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $name { $($vis $field: $ty),* }
+        impl $crate::kernel::Params for $name {
+            const FIELDS: &'static [(&'static str, &'static str)] = &[$((stringify!($field), stringify!($ty))),*];
+            fn words(&self) -> Vec<u32> {
+                vec![$($crate::kernel::Scalar::word(self.$field)),*]
+            }
+        }
+    };
+}
+
+/// What a binding is bound to, seen from the op.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operand {
+    /// The node's nth input.
+    Input(usize),
+    /// The node's output.
+    Output,
+    /// The op's nth scratch buffer, alive for this node only.
+    Scratch(usize),
+}
+
+/// One storage binding.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Binding {
+    /// Its name in WGSL.
+    pub name: &'static str,
+    /// How its elements are written down.
+    pub encoding: Encoding,
+    /// Whether the kernel writes it.
+    pub write: bool,
+}
+
+/// Everything that decides a kernel's WGSL text.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kernel {
+    /// The op's stem, `_` and what makes this kernel differ from its siblings.
+    pub label: String,
+    /// Storage bindings in order; the uniform follows them.
+    pub bindings: Vec<Binding>,
+    /// The uniform's fields.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// Compile-time constants, all `u32`.
+    pub constants: Vec<(&'static str, u32)>,
+    /// WGSL texts that together are the body, with `fn main` taking no attribute of its own.
+    pub body: Vec<&'static str>,
+    /// Invocations of a workgroup.
+    pub threads: u32,
+}
+
+impl Kernel {
+    /// The complete WGSL module.
+    pub fn wgsl(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "// {}", self.label);
+        for (name, value) in &self.constants {
+            let _ = writeln!(text, "const {name}: u32 = {value}u;");
+        }
+        let _ = writeln!(text, "const THREADS: u32 = {}u;", self.threads);
+        for (index, binding) in self.bindings.iter().enumerate() {
+            let access = if binding.write { "read_write" } else { "read" };
+            let element = element(binding.encoding);
+            let name = binding.name;
+            let _ = writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;");
+            text += &accessors(binding);
+        }
+        if !self.fields.is_empty() {
+            text += "struct Params {\n";
+            for (name, ty) in self.fields {
+                let _ = writeln!(text, "    {name}: {ty},");
+            }
+            let _ = writeln!(text, "}}\n@group(0) @binding({}) var<uniform> p: Params;", self.bindings.len());
+        }
+        text += "fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }\n";
+        for part in &self.body {
+            text.push('\n');
+            text += &expand::expand(part, &self.constants);
+        }
+        text.replace("@main", &format!("@compute @workgroup_size({})\nfn main", self.threads))
+    }
+}
+
+fn element(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::F32 => "vec4<f32>",
+        Encoding::I32 => "vec4<i32>",
+        Encoding::I16 => "vec2<u32>",
+        Encoding::U32 => "vec4<u32>",
+        Encoding::Planes(_) => "u32",
+    }
+}
+
+fn accessors(binding: &Binding) -> String {
+    let x = binding.name;
+    let mut text = match binding.encoding {
+        Encoding::F32 => format!("fn {x}_at(i: u32) -> vec4<f32> {{ return {x}[i]; }}\n"),
+        Encoding::U32 => format!("fn {x}_at(i: u32) -> vec4<u32> {{ return {x}[i]; }}\n"),
+        Encoding::I32 => format!(
+            "fn {x}_int(i: u32) -> vec4<i32> {{ return {x}[i]; }}\n\
+             fn {x}_at(i: u32) -> vec4<f32> {{ return vec4<f32>({x}[i]); }}\n"
+        ),
+        Encoding::I16 => format!(
+            "fn {x}_int(i: u32) -> vec4<i32> {{\n    \
+                 let v = bitcast<vec2<i32>>({x}[i]);\n    \
+                 return vec4<i32>((v.x << 16u) >> 16u, v.x >> 16u, (v.y << 16u) >> 16u, v.y >> 16u);\n}}\n\
+             fn {x}_at(i: u32) -> vec4<f32> {{ return vec4<f32>({x}_int(i)); }}\n"
+        ),
+        Encoding::Planes(_) => String::new(),
+    };
+    if binding.write {
+        text += &match binding.encoding {
+            Encoding::F32 => format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = v; }}\n"),
+            Encoding::U32 => format!("fn {x}_put(i: u32, v: vec4<u32>) {{ {x}[i] = v; }}\n"),
+            Encoding::I32 => format!("fn {x}_put_int(i: u32, v: vec4<i32>) {{ {x}[i] = v; }}\n"),
+            Encoding::I16 => format!(
+                "fn {x}_put_int(i: u32, v: vec4<i32>) {{\n    \
+                     let w = bitcast<vec4<u32>>(v);\n    \
+                     {x}[i] = vec2<u32>((w.x & 0xffffu) | (w.y << 16u), (w.z & 0xffffu) | (w.w << 16u));\n}}\n"
+            ),
+            Encoding::Planes(_) => String::new(),
+        };
+    }
+    text
+}
+
+/// One dispatch of a kernel, with operands still seen from the op.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What each of its bindings is bound to, in order.
+    pub operands: Vec<Operand>,
+    /// The uniform's words.
+    pub params: Vec<u32>,
+    /// Workgroups, before folding into a 2-D grid.
+    pub groups: usize,
+}
+
+impl Launch {
+    /// A launch of the kernel `label` with these WGSL texts.
+    pub fn new(label: impl Into<String>, body: &[&'static str]) -> Self {
+        let kernel = Kernel {
+            label: label.into(),
+            bindings: Vec::new(),
+            fields: &[],
+            constants: Vec::new(),
+            body: body.to_vec(),
+            threads: 64,
+        };
+        Self { kernel, operands: Vec::new(), params: Vec::new(), groups: 0 }
+    }
+
+    /// Binds an operand to read.
+    #[must_use]
+    pub fn read(self, name: &'static str, encoding: Encoding, operand: Operand) -> Self {
+        self.bind(name, encoding, operand, false)
+    }
+
+    /// Binds an operand to write (or to read and write).
+    #[must_use]
+    pub fn write(self, name: &'static str, encoding: Encoding, operand: Operand) -> Self {
+        self.bind(name, encoding, operand, true)
+    }
+
+    fn bind(mut self, name: &'static str, encoding: Encoding, operand: Operand, write: bool) -> Self {
+        self.kernel.bindings.push(Binding { name, encoding, write });
+        self.operands.push(operand);
+        self
+    }
+
+    /// Adds a compile-time constant.
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: usize) -> Self {
+        self.kernel.constants.push((name, value as u32));
+        self
+    }
+
+    /// Sets the uniform.
+    #[must_use]
+    pub fn params<P: Params>(mut self, params: &P) -> Self {
+        self.kernel.fields = P::FIELDS;
+        self.params = params.words();
+        self
+    }
+
+    /// As many workgroups of 64 as give each item an invocation.
+    #[must_use]
+    pub fn threads(self, items: usize) -> Self {
+        let threads = self.kernel.threads as usize;
+        self.groups(items.div_ceil(threads))
+    }
+
+    /// Sets the number of workgroups.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Sets the workgroup's length; call before [`Launch::threads`].
+    #[must_use]
+    pub fn workgroup(mut self, threads: usize) -> Self {
+        self.kernel.threads = threads as u32;
+        self
+    }
+}
+
+/// What an op asks of a device: its launches in order and the scratch they share.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Words of each scratch buffer.
+    pub scratch_words: Vec<usize>,
+    /// Dispatches, in order.
+    pub launches: Vec<Launch>,
+}
+
+impl From<Launch> for Program {
+    fn from(launch: Launch) -> Self {
+        Self { scratch_words: Vec::new(), launches: vec![launch] }
+    }
+}
+
+/// How many workgroups to make of `groups` in x and y: a near-square grid where one row would be too long.
+/// Groups beyond the asked ones exist then; bodies guard against them.
+pub fn fold(groups: usize, max_groups: usize) -> [u32; 2] {
+    if groups <= max_groups {
+        return [groups.max(1) as u32, 1];
+    }
+    let x = (groups as f64).sqrt().ceil() as usize;
+    [x as u32, groups.div_ceil(x) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_covers_all_groups() {
+        for groups in [0, 1, 65_535, 65_536, 1 << 20, 1_234_567] {
+            let [x, y] = fold(groups, 65_535);
+            assert!(x as usize * y as usize >= groups && x <= 65_535 && y <= 65_535, "{groups}: {x} × {y}");
+        }
+        assert_eq!(fold(65_535, 65_535), [65_535, 1]);
+    }
+}

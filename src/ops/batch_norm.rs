@@ -1,0 +1,311 @@
+//! `batch_norm`: z = γ·(y − mean)/√(var + eps) + β (Ioffe, Szegedy, 2015), in three steps that other kernels can share.
+//!
+//! `batch_norm_coef` folds statistics, the scale α·Δ of a binary convolution, γ and β into five rows `[5, c]`: mean, slope, shift with z = (x − mean)·slope + shift
+//! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
+//! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
+
+use super::{Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{
+    Encoding::{F32, I16, I32},
+    Tensor, TensorType, View, ViewMut,
+};
+
+/// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then (γ, β) `[2, c]` if `affine`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BatchNormCoef {
+    /// Added to the variance.
+    pub eps: f32,
+    /// The quantiser's step Δ behind a binary convolution.
+    pub step: f32,
+    /// Whether the numbers stand for α·Δ times themselves.
+    pub scaled: bool,
+    /// Whether γ and β exist.
+    pub affine: bool,
+    /// Whether the statistics are running ones, which are of y and not of the stored numbers.
+    pub running: bool,
+}
+
+/// Update of running statistics: inputs running `[2, c]` (in place), statistics of the batch `[2, c]`, α if `scaled`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BatchNormRunning {
+    /// Share of the new batch.
+    pub momentum: f32,
+    /// Rows of the batch.
+    pub rows: usize,
+    /// The quantiser's step Δ behind a binary convolution.
+    pub step: f32,
+    /// Whether the numbers stand for α·Δ times themselves.
+    pub scaled: bool,
+}
+
+/// The map itself: inputs x, coefficients.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BatchNorm;
+
+crate::params! {
+    struct CoefParams { quads: u32, eps: f32, step: f32 }
+}
+
+crate::params! {
+    struct RunningParams { quads: u32, momentum: f32, keep: f32, unbiased: f32, step: f32 }
+}
+
+/// WGSL that applies the map to a quad.
+pub(super) const NORMALISE: &str = include_str!("../../shaders/normalise.wgsl");
+
+/// Checks `x` or `x, coef` of an op that can apply a batch-norm first.
+pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
+    match inputs {
+        [x] => super::float("the input", x),
+        [x, coef] => {
+            if !matches!(x.encoding, F32 | I16 | I32) {
+                return Err(format!("batch-norm reads floats or sums, not {x}"));
+            }
+            super::same("the coefficients", coef, &TensorType::f32(&[5, x.channels()]))
+        }
+        _ => Err(format!("x, or x and coefficients expected, not {} inputs", inputs.len())),
+    }
+}
+
+/// `x` or `batch_norm(x, coef)` in a twin.
+pub(super) struct Prologue<'a> {
+    x: std::borrow::Cow<'a, [f32]>,
+    coef: Option<std::borrow::Cow<'a, [f32]>>,
+    lanes: usize,
+}
+
+impl<'a> Prologue<'a> {
+    pub(super) fn new(inputs: &[View<'a>]) -> Self {
+        Self { x: inputs[0].numbers(), coef: inputs.get(1).map(|coef| coef.numbers()), lanes: inputs[0].ty.lanes() }
+    }
+
+    pub(super) fn at(&self, row: usize, c: usize) -> f32 {
+        let x = self.x[row * self.lanes + c];
+        match &self.coef {
+            None => x,
+            Some(coef) => (x - coef[c]) * coef[self.lanes + c] + coef[2 * self.lanes + c],
+        }
+    }
+}
+
+/// Inputs `x, coef` for samples of ops with this prologue.
+pub(super) fn prologue_cases(noise: &mut Noise) -> Vec<Vec<Tensor>> {
+    let mut cases = Vec::new();
+    for (shape, encoding) in [([2, 3, 5, 41], F32), ([3, 4, 3, 70], I16), ([1, 2, 3, 5], I32)] {
+        let x = if encoding == F32 { noise.floats(&shape) } else { noise.ints(&shape, encoding, 500) };
+        let largest = if encoding == F32 { 0 } else { 500 };
+        let stats = super::Op::from(batch_norm_stats::BatchNormStats { largest }).evaluate(&[&x]);
+        let coef = BatchNormCoef { eps: 1e-5, step: 1.0, scaled: false, affine: true, running: false };
+        let coef = super::Op::from(coef).evaluate(&[&stats, &noise.floats(&[2, shape[3]])]);
+        cases.push(vec![x, coef]);
+    }
+    cases
+}
+
+impl Operation for BatchNormCoef {
+    fn stem(&self) -> &'static str {
+        "batch_norm_coef"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1 + usize::from(self.scaled) + usize::from(self.affine))?;
+        let channels = inputs[0].channels();
+        super::same("the statistics", inputs[0], &TensorType::f32(&[2, channels]))?;
+        if self.scaled {
+            super::same("alpha", inputs[1], &TensorType::f32(&[channels]))?;
+        }
+        if self.affine {
+            super::same("the affine part", inputs[inputs.len() - 1], inputs[0])?;
+        }
+        Ok(TensorType::f32(&[5, channels]))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        // batch_norm gives (dγ, dβ) as the gradient of the coefficients.
+        let dy = cx.dy();
+        if self.affine { cx.give(1 + usize::from(self.scaled), dy) } else { Ok(()) }
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let mut launch = Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
+            .constant("ALPHA", usize::from(self.scaled))
+            .constant("AFFINE", usize::from(self.affine))
+            .constant("RUNNING", usize::from(self.running))
+            .constant("CHANNELS", output.channels())
+            .read("stats", F32, Input(0));
+        if self.scaled {
+            launch = launch.read("alpha", F32, Input(1));
+        }
+        if self.affine {
+            launch = launch.read("affine", F32, Input(inputs.len() - 1));
+        }
+        let quads = output.quads();
+        launch
+            .write("coef", F32, Output)
+            .params(&CoefParams { quads: quads as u32, eps: self.eps, step: self.step })
+            .threads(quads)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (channels, lanes) = (output.ty.channels(), output.ty.lanes());
+        let stats = inputs[0].numbers();
+        let alpha = self.scaled.then(|| inputs[1].numbers());
+        let affine = self.affine.then(|| inputs[inputs.len() - 1].numbers());
+        let out = output.floats();
+        out.fill(0.0);
+        for c in 0..channels {
+            let scale = alpha.as_ref().map_or(1.0, |alpha| alpha[c] * self.step);
+            let (gamma, beta) = affine.as_ref().map_or((1.0, 0.0), |affine| (affine[c], affine[lanes + c]));
+            let (mean, variance) = (stats[c], stats[lanes + c]);
+            let (inverse, centre, shift) = if self.running {
+                let inverse = 1.0 / (variance + self.eps).sqrt();
+                (inverse, 0.0, beta - mean * (gamma * inverse))
+            } else {
+                (1.0 / (variance * (scale * scale) + self.eps).sqrt(), mean, beta)
+            };
+            let unit = scale * inverse;
+            for (row, value) in [centre, unit * gamma, shift, unit, inverse * gamma].into_iter().enumerate() {
+                out[row * lanes + c] = value;
+            }
+        }
+    }
+}
+
+impl BatchNormCoef {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(21);
+        let mut samples = Vec::new();
+        for case in 0..8 {
+            let (scaled, affine, running) = (case & 1 == 1, case & 2 == 2, case & 4 == 4);
+            let mut inputs = vec![noise.positive(&[2, 41])];
+            if scaled {
+                inputs.push(noise.positive(&[41]));
+            }
+            if affine {
+                inputs.push(noise.floats(&[2, 41]));
+            }
+            samples.push(Sample::new(BatchNormCoef { eps: 1e-5, step: 0.538, scaled, affine, running }, inputs));
+        }
+        samples
+    }
+}
+
+impl Operation for BatchNormRunning {
+    fn stem(&self) -> &'static str {
+        "batch_norm_running"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2 + usize::from(self.scaled))?;
+        super::same("the statistics", inputs[1], inputs[0])?;
+        Ok(inputs[0].clone())
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let quads = output.quads();
+        let params = RunningParams {
+            quads: quads as u32,
+            momentum: self.momentum,
+            keep: 1.0 - self.momentum,
+            unbiased: self.unbiased(),
+            step: self.step,
+        };
+        let launch =
+            Launch::new("batch_norm_running", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_running.wgsl")])
+                .constant("ALPHA", usize::from(self.scaled))
+                .read("stats", F32, Input(1));
+        let launch = if self.scaled { launch.read("alpha", F32, Input(2)) } else { launch };
+        launch.write("running", F32, Output).params(&params).threads(quads).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let lanes = output.ty.lanes();
+        let (old, stats) = (inputs[0].numbers(), inputs[1].numbers());
+        let alpha = self.scaled.then(|| inputs[2].numbers());
+        let keep = 1.0 - self.momentum;
+        for (c, out) in output.floats().iter_mut().enumerate() {
+            let scale = alpha.as_ref().map_or(1.0, |alpha| alpha[c % lanes] * self.step);
+            let new = if c < lanes { stats[c] * scale } else { stats[c] * (scale * scale) * self.unbiased() };
+            *out = old[c] * keep + new * self.momentum;
+        }
+    }
+}
+
+impl BatchNormRunning {
+    /// P/(P − 1), from the biased variance of a batch to the unbiased one that PyTorch keeps.
+    fn unbiased(&self) -> f32 {
+        self.rows as f32 / (self.rows as f32 - 1.0).max(1.0)
+    }
+
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(22);
+        let samples = [false, true].into_iter();
+        samples
+            .map(|scaled| {
+                let mut inputs = vec![noise.positive(&[2, 41]), noise.positive(&[2, 41])];
+                if scaled {
+                    inputs.push(noise.positive(&[41]));
+                }
+                Sample::new(BatchNormRunning { momentum: 0.1, rows: 30, step: 0.538, scaled }, inputs)
+            })
+            .collect()
+    }
+}
+
+impl Operation for BatchNorm {
+    fn stem(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        infer_prologue(inputs)?;
+        Ok(inputs[0].with(F32))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (x, coef, dz) = (cx.input(0), cx.input(1), cx.dy());
+        let sums = cx.add(batch_norm_backward::BatchNormSums, &[x, coef, dz])?;
+        if cx.wants(1) {
+            cx.give(1, sums)?;
+        }
+        if cx.wants(0) {
+            let dx = cx.add(batch_norm_backward::BatchNormDx, &[x, coef, dz, sums])?;
+            cx.give(0, dx)?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        add::per_channel("batch_norm", &[NORMALISE, include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
+            .read("x", inputs[0].encoding, Input(0))
+            .read("coef", F32, Input(1))
+            .write("y", F32, Output)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, lanes) = (Prologue::new(inputs), output.ty.lanes());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = x.at(row, c);
+            }
+        });
+    }
+}
+
+impl BatchNorm {
+    pub(super) fn samples() -> Vec<Sample> {
+        let cases = prologue_cases(&mut Noise::new(23)).into_iter();
+        cases.map(|inputs| Sample::new(BatchNorm, inputs)).collect()
+    }
+}

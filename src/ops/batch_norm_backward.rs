@@ -1,0 +1,135 @@
+//! `batch_norm_sums`, `batch_norm_dx`: the gradient of [`batch_norm`](super::batch_norm), complete: through the statistics too.
+//!
+//! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
+
+use super::batch_norm_stats::{ChunkParams, rows_per_chunk};
+use super::{Operation, Sample, add, batch_norm, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// (dγ, dβ): inputs x, coefficients, dz.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BatchNormSums;
+
+/// Gradient of the input: inputs x, coefficients, dz, sums.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BatchNormDx;
+
+impl Operation for BatchNormSums {
+    fn stem(&self) -> &'static str {
+        "batch_norm_sums"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 3)?;
+        batch_norm::infer_prologue(&inputs[..2])?;
+        super::same("the gradient", inputs[2], &inputs[0].with(F32))?;
+        Ok(TensorType::f32(&[2, inputs[0].channels()]))
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let x = inputs[0];
+        let per_chunk = rows_per_chunk(x.rows());
+        let chunks = x.rows().div_ceil(per_chunk);
+        let partial = Launch::new("batch_norm_sums_partial", &[include_str!("../../shaders/batch_norm_sums_partial.wgsl")])
+            .constant("PER_CHUNK", per_chunk)
+            .read("x", x.encoding, Input(0))
+            .read("coef", F32, Input(1))
+            .read("dz", F32, Input(2))
+            .write("part", F32, Scratch(0))
+            .params(&ChunkParams::new(x))
+            .threads(chunks * x.quads());
+        let sum = Launch::new("batch_norm_sums", &[include_str!("../../shaders/batch_norm_sums.wgsl")])
+            .constant("PER_CHUNK", per_chunk)
+            .read("part", F32, Scratch(0))
+            .write("sums", F32, Output)
+            .params(&ChunkParams::new(x))
+            .groups(2 * output.quads());
+        Program { scratch_words: vec![chunks * 2 * x.lanes()], launches: vec![partial, sum] }
+    }
+
+    /// In the kernels' order.
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, coef, dz) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
+        let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
+        let per_chunk = rows_per_chunk(rows);
+        for (i, out) in output.floats().iter_mut().enumerate() {
+            let c = i % lanes;
+            let mut sums = [0.0f32; 64];
+            for chunk in 0..rows.div_ceil(per_chunk) {
+                let mut sum = 0.0;
+                for row in chunk * per_chunk..((chunk + 1) * per_chunk).min(rows) {
+                    let dz = dz[row * lanes + c];
+                    let normalised = (x[row * lanes + c] - coef[c]) * coef[3 * lanes + c];
+                    sum += if i < lanes { dz * normalised } else { dz };
+                }
+                sums[chunk % 64] += sum;
+            }
+            *out = mean::tree(&mut sums, |a, b| a + b);
+        }
+    }
+}
+
+impl BatchNormSums {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(24);
+        let cases = batch_norm::prologue_cases(&mut noise).into_iter();
+        cases
+            .map(|mut inputs| {
+                inputs.push(noise.floats(&inputs[0].ty.shape));
+                Sample::new(BatchNormSums, inputs)
+            })
+            .collect()
+    }
+}
+
+impl Operation for BatchNormDx {
+    fn stem(&self) -> &'static str {
+        "batch_norm_dx"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 4)?;
+        let sums = BatchNormSums.infer(&inputs[..3])?;
+        super::same("the sums", inputs[3], &sums)?;
+        Ok(inputs[2].clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        add::per_channel("batch_norm_dx", &[include_str!("../../shaders/batch_norm_dx.wgsl")], output, 1.0)
+            .read("x", inputs[0].encoding, Input(0))
+            .read("coef", F32, Input(1))
+            .read("dz", F32, Input(2))
+            .read("sums", F32, Input(3))
+            .write("dx", F32, Output)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, coef) = (inputs[0].numbers(), inputs[1].numbers());
+        let (dz, sums) = (inputs[2].numbers(), inputs[3].numbers());
+        let (lanes, rows) = (output.ty.lanes(), output.ty.rows() as f32);
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                let normalised = (x[row * lanes + c] - coef[c]) * coef[3 * lanes + c];
+                let centred = dz[row * lanes + c] - sums[lanes + c] / rows - normalised * (sums[c] / rows);
+                *out = coef[4 * lanes + c] * centred;
+            }
+        });
+    }
+}
+
+impl BatchNormDx {
+    pub(super) fn samples() -> Vec<Sample> {
+        let cases = BatchNormSums::samples().into_iter();
+        cases
+            .map(|mut sample| {
+                let sums = sample.op.evaluate(&sample.inputs.iter().collect::<Vec<_>>());
+                sample.inputs.push(sums);
+                Sample::new(BatchNormDx, sample.inputs)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! `batch_norm_stats`: mean and biased variance of each channel over all rows, `[2, c]`, in the units of the input's numbers.
+//!
+//! Of the sums of a binary convolution they come from exact integers: Σs in 32 bits, Σs² in 64, var = (P·Σs² − (Σs)²)/P², the difference in 64 bits; rounding begins
+//! with the conversion to float. Of floats, chunks are merged by Chan's formula. Both in a fixed order, without atomics.
+
+use super::{Backward, Operation, Sample, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{
+    Encoding::{F32, I16, I32, Planes, U32},
+    TensorType, View, ViewMut,
+};
+
+/// Statistics: input x `[…, c]`, output `[2, c]`: mean, variance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BatchNormStats {
+    /// Of integers, the largest magnitude that can occur; of floats, 0.
+    pub largest: usize,
+}
+
+crate::params! {
+    pub(super) struct ChunkParams { rows: u32, quads: u32 }
+}
+
+impl ChunkParams {
+    pub(super) fn new(x: &TensorType) -> Self {
+        Self { rows: x.rows() as u32, quads: x.quads() as u32 }
+    }
+}
+
+/// Rows that one invocation reduces: at most 256 chunks for the second stage.
+pub(super) fn rows_per_chunk(rows: usize) -> usize {
+    rows.div_ceil(256).max(16)
+}
+
+/// Whether sums up to `largest` over `rows` rows have exact statistics: Σs in 32 bits, s² in 32, P·Σs² in 64.
+pub fn exact_fits(largest: usize, rows: usize) -> bool {
+    largest <= 0xffff && largest * rows < 1 << 31
+}
+
+impl Operation for BatchNormStats {
+    fn stem(&self) -> &'static str {
+        "batch_norm_stats"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        let x = inputs[0];
+        match x.encoding {
+            F32 => {}
+            I16 | I32 if exact_fits(self.largest, x.rows()) => {}
+            I16 | I32 => return Err(format!("sums up to {} over {} rows exceed 64-bit statistics", self.largest, x.rows())),
+            U32 | Planes(_) => return Err(format!("batch-norm reads floats or sums, not {x}")),
+        }
+        Ok(TensorType::f32(&[2, x.channels()]))
+    }
+
+    fn backward(&self, _cx: &mut Backward<'_>) -> Result<()> {
+        Ok(()) // batch_norm's gradient is complete: it goes through the statistics too
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let x = inputs[0];
+        let exact = x.is_exact();
+        let per_chunk = rows_per_chunk(x.rows());
+        let chunks = x.rows().div_ceil(per_chunk);
+        let (part, kind, merge) = if exact {
+            (U32, "exact", include_str!("../../shaders/batch_norm_stats_exact.wgsl"))
+        } else {
+            (F32, "float", include_str!("../../shaders/batch_norm_stats_float.wgsl"))
+        };
+        let partial = Launch::new(
+            format!("batch_norm_stats_partial_{kind}"),
+            &[include_str!("../../shaders/batch_norm_stats_partial.wgsl")],
+        )
+        .constant("PER_CHUNK", per_chunk)
+        .constant("EXACT", usize::from(exact))
+        .read("x", x.encoding, Input(0))
+        .write("part", part, Scratch(0))
+        .params(&ChunkParams::new(x))
+        .threads(chunks * x.quads());
+        let merge = Launch::new(format!("batch_norm_stats_{kind}"), &[merge])
+            .constant("PER_CHUNK", per_chunk)
+            .read("part", part, Scratch(0))
+            .write("stats", F32, Output)
+            .params(&ChunkParams::new(x))
+            .groups(output.quads());
+        let words = chunks * if exact { 3 } else { 2 } * x.lanes();
+        Program { scratch_words: vec![words], launches: vec![partial, merge] }
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, lanes) = (inputs[0], inputs[0].ty.lanes());
+        let out = output.floats();
+        let (means, variances) = out.split_at_mut(lanes);
+        if x.ty.is_exact() {
+            exact(&x.ints(), lanes, means, variances);
+        } else {
+            merged(&x.numbers(), lanes, means, variances);
+        }
+    }
+}
+
+fn exact(x: &[i32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
+    let (mut sums, mut squares) = (vec![0i64; lanes], vec![0u64; lanes]);
+    for row in x.chunks_exact(lanes) {
+        for (c, &v) in row.iter().enumerate() {
+            sums[c] += i64::from(v);
+            squares[c] += (i64::from(v) * i64::from(v)) as u64;
+        }
+    }
+    let rows = (x.len() / lanes) as u64;
+    let count = rows as f32;
+    for c in 0..lanes {
+        let scaled = rows * squares[c] - (sums[c] * sums[c]) as u64;
+        means[c] = sums[c] as f32 / count;
+        variances[c] = ((scaled >> 32) as f32 * 4_294_967_296.0 + (scaled as u32) as f32) / (count * count);
+    }
+}
+
+/// In the kernels' order, so that software drivers agree to the bit.
+fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
+    let rows = x.len() / lanes;
+    let per_chunk = rows_per_chunk(rows);
+    for c in 0..lanes {
+        let mut slots = [(0.0f32, 0.0f32, 0.0f32); 64];
+        for chunk in 0..rows.div_ceil(per_chunk) {
+            let (first, last) = (chunk * per_chunk, ((chunk + 1) * per_chunk).min(rows));
+            let shift = x[first * lanes + c];
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for row in first..last {
+                let d = x[row * lanes + c] - shift;
+                sum += d;
+                squares += d * d;
+            }
+            let count = (last - first) as f32;
+            let mean = sum / count;
+            slots[chunk % 64] = chan(slots[chunk % 64], (count, shift + mean, squares - sum * mean));
+        }
+        let (_, mean, deviation) = mean::tree(&mut slots, chan);
+        means[c] = mean;
+        variances[c] = deviation / rows as f32;
+    }
+}
+
+/// Merges (count, mean, squared deviations) of two sets.
+fn chan(into: (f32, f32, f32), from: (f32, f32, f32)) -> (f32, f32, f32) {
+    if from.0 == 0.0 {
+        return into;
+    }
+    let all = into.0 + from.0;
+    let share = from.0 / all;
+    let delta = from.1 - into.1;
+    (all, into.1 + delta * share, into.2 + (from.2 + delta * delta * (into.0 * share)))
+}
+
+impl BatchNormStats {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(20);
+        let mut samples = Vec::new();
+        for shape in [[2, 3, 5, 41], [64, 8, 8, 6], [1, 70, 64, 4]] {
+            samples.push(Sample::new(BatchNormStats { largest: 0 }, vec![noise.floats(&shape)]));
+        }
+        for (encoding, largest, shape) in
+            [(I16, 3000, [2, 3, 5, 41]), (I16, 13_824, [4, 16, 16, 6]), (I32, 65_535, [3, 100, 100, 5])]
+        {
+            samples.push(Sample::new(BatchNormStats { largest }, vec![noise.ints(&shape, encoding, largest as i32)]));
+        }
+        samples
+    }
+}

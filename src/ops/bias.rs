@@ -1,0 +1,99 @@
+//! `bias`: y[…, k] = x[…, k] + b[k]. `channel_sum`: its gradient, db[k] = Σ dy[…, k].
+
+use super::{Backward, Operation, Sample, add, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Adds a bias: inputs x, b.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Bias;
+
+/// Sum over rows: input x `[…, c]`, output `[c]`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ChannelSum;
+
+impl Operation for Bias {
+    fn stem(&self) -> &'static str {
+        "bias"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the input", inputs[0])?;
+        super::same("the bias", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let dy = cx.dy();
+        if cx.wants(0) {
+            cx.give(0, dy)?;
+        }
+        if cx.wants(1) {
+            let db = cx.add(ChannelSum, &[dy])?;
+            cx.give(1, db)?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        add::per_channel("bias", &[include_str!("../../shaders/bias.wgsl")], output, 1.0)
+            .read("x", F32, Input(0))
+            .read("b", F32, Input(1))
+            .write("y", F32, Output)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, b, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = x[row * lanes + c] + b[c];
+            }
+        });
+    }
+}
+
+impl Bias {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(12);
+        let shapes = [vec![5, 1, 1, 10], vec![2, 3, 3, 41]].into_iter();
+        shapes
+            .map(|shape| {
+                let channels = shape[3];
+                Sample::new(Bias, vec![noise.floats(&shape), noise.floats(&[channels])])
+            })
+            .collect()
+    }
+}
+
+impl Operation for ChannelSum {
+    fn stem(&self) -> &'static str {
+        "channel_sum"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        super::float("the input", inputs[0])?;
+        Ok(TensorType::f32(&[inputs[0].channels()]))
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
+        mean::column_sum("channel_sum", inputs[0], 1.0)
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        mean::column_sum_twin(inputs[0], 1.0, output.floats());
+    }
+}
+
+impl ChannelSum {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(13);
+        let shapes = [vec![64, 1, 1, 10], vec![3, 7, 9, 41]].into_iter();
+        shapes.map(|shape| Sample::new(ChannelSum, vec![noise.floats(&shape)])).collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! `conv`: y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r − pad, x·stride + s − pad, c] · w[r, s, c, k], zero padding.
+//!
+//! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the case where the window is the whole input. Kernels are implicit matrix
+//! products: no patch matrix is ever written.
+
+use super::window::{Window, WindowParams};
+use super::{Backward, Cost, Operation, Sample, conv_backward, sample::Noise};
+use crate::caps::{Caps, LaunchShape};
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Float convolution: inputs x, w.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Conv {
+    /// The window.
+    pub window: Window,
+}
+
+const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
+const CONV: &str = include_str!("../../shaders/conv.wgsl");
+const REGISTERS: &str = include_str!("../../shaders/gemm_registers.wgsl");
+const TILED: &str = include_str!("../../shaders/gemm_tiled.wgsl");
+
+/// Rows an invocation makes in the `Registers` shape.
+const ROWS: usize = 8;
+/// Rows and columns of a workgroup's tile.
+const TILE: usize = 64;
+
+/// A launch of the implicit product with `rows × columns` results, in the device's shape.
+pub(super) fn product(stem: &str, parts: [&'static str; 2], rows: usize, columns: &TensorType, caps: &Caps) -> Launch {
+    let [rows_of, operands] = parts;
+    match caps.shape {
+        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[rows_of, operands, REGISTERS])
+            .constant("ROWS", ROWS)
+            .threads(rows.div_ceil(ROWS) * columns.quads()),
+        LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[rows_of, operands, TILED])
+            .groups(rows.div_ceil(TILE) * columns.lanes().div_ceil(TILE)),
+    }
+}
+
+/// Channels, filters and output shape of a convolution, or which shapes do not fit.
+pub(super) fn infer(window: &Window, x: &TensorType, w: &TensorType, rows: usize) -> Result<TensorType, String> {
+    let [n, h, width, c] = super::nhwc("the input", x)?;
+    let [r, s, c_rows, k] = super::nhwc("the weight", w)?;
+    if [r, s] != window.kernel || c_rows != rows {
+        return Err(format!("weight {w} does not fit a {:?} window over {c} channels", window.kernel));
+    }
+    let [oh, ow] = window.output([h, width])?;
+    Ok(TensorType::f32(&[n, oh, ow, k]))
+}
+
+impl Operation for Conv {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the input", inputs[0])?;
+        super::float("the weight", inputs[1])?;
+        infer(&self.window, inputs[0], inputs[1], inputs[0].lanes())
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (x, w, dy) = (cx.input(0), cx.input(1), cx.dy());
+        let (input, weight) = (cx.input_type(0), cx.input_type(1));
+        if cx.wants(0) {
+            let dx = cx.add(conv_backward::ConvDx { window: self.window, input }, &[dy, w])?;
+            cx.give(0, dx)?;
+        }
+        if cx.wants(1) {
+            let dw = cx.add(conv_backward::ConvDw { window: self.window, weight }, &[dy, x])?;
+            cx.give(1, dw)?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+        product("conv", [GATHER, CONV], output.rows(), output, caps)
+            .read("x", F32, Input(0))
+            .read("w", F32, Input(1))
+            .write("y", F32, Output)
+            .params(&WindowParams::new(&self.window, inputs[0], output))
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, w) = (inputs[0].numbers(), inputs[1].numbers());
+        let ([_, h, width, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
+        let (cl, kl, window) = (inputs[0].ty.lanes(), output.ty.lanes(), self.window);
+        parallel::rows(output.floats(), kl, |row, out| {
+            let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
+            out.fill(0.0);
+            for r in 0..window.kernel[0] {
+                for s in 0..window.kernel[1] {
+                    let Some([y, x_at]) = window.source([h, width], [oy, ox], [r, s]) else { continue };
+                    let from = &x[((n * h + y) * width + x_at) * cl..][..cl];
+                    for (c, &value) in from.iter().enumerate() {
+                        let weights = &w[((r * window.kernel[1] + s) * cl + c) * kl..][..kl];
+                        for (out, &weight) in out.iter_mut().zip(weights) {
+                            *out += value * weight;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
+        let products = output.len() * self.window.taps() * inputs[0].channels();
+        Cost { float_ops: 2 * products as u64, ..Cost::default() }
+    }
+}
+
+/// Windows, inputs `[n, h, w, c]` and filter numbers with odd sizes, for every kind of convolution.
+pub(super) fn cases() -> Vec<(Window, [usize; 4], usize)> {
+    let tall = Window { kernel: [3, 2], stride: [2, 1], padding: [1, 0] };
+    vec![
+        (Window::square(3, 1, 1), [2, 5, 7, 6], 10),
+        (Window::square(3, 2, 1), [1, 9, 8, 41], 33),
+        (Window::square(1, 1, 0), [3, 4, 4, 64], 68),
+        (Window::square(5, 3, 2), [1, 11, 13, 3], 5),
+        (Window { kernel: [4, 3], stride: [1, 1], padding: [0, 0] }, [5, 4, 3, 40], 10),
+        (tall, [2, 6, 5, 33], 7),
+        (Window::square(3, 1, 1), [4, 8, 8, 64], 64),
+    ]
+}
+
+impl Conv {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(1);
+        let cases = cases().into_iter();
+        cases
+            .map(|(window, input, filters)| {
+                let w = noise.weights(window.kernel, input[3], filters);
+                Sample::new(Conv { window }, vec![noise.floats(&input), w])
+            })
+            .collect()
+    }
+}

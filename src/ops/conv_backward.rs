@@ -1,0 +1,241 @@
+//! `conv_dx`, `conv_dw`: the gradients of [`conv`](super::conv).
+//!
+//! dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r)/stride, (x + pad − s)/stride, k] · w[r, s, c, k] over positions that exist;
+//! dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r − pad, x·stride + s − pad, c] · dy[n, y, x, k].
+
+use super::window::{Window, WindowParams};
+use super::{Cost, Operation, Sample, conv, sample::Noise};
+use crate::caps::{Caps, LaunchShape};
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Gradient of the input: inputs dy, w.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ConvDx {
+    /// The convolution's window.
+    pub window: Window,
+    /// The type of x, and of dx.
+    pub input: TensorType,
+}
+
+/// Gradient of the weight: inputs dy, x.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ConvDw {
+    /// The convolution's window.
+    pub window: Window,
+    /// The type of w, and of dw.
+    pub weight: TensorType,
+}
+
+pub(super) const SCATTER: &str = include_str!("../../shaders/window_scatter.wgsl");
+const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
+const CONV_DX: &str = include_str!("../../shaders/conv_dx.wgsl");
+const CONV_DW: &str = include_str!("../../shaders/conv_dw.wgsl");
+const REGISTERS: &str = include_str!("../../shaders/gemm_dw_registers.wgsl");
+const TILED: &str = include_str!("../../shaders/gemm_dw_tiled.wgsl");
+const SUM_SPLITS: &str = include_str!("../../shaders/sum_splits.wgsl");
+
+crate::params! {
+    struct SumParams { quads: u32 }
+}
+
+/// The program of a weight gradient: `operand` says how x is read, `bind` binds x and what it needs.
+///
+/// The sum runs over all rows of dy, the result is small: rows are split until there is work for the whole device, and the splits are added in order.
+pub(super) fn weight_gradient(
+    stem: &str,
+    operand: &'static str,
+    window: &Window,
+    (x, dy, dw): (&TensorType, &TensorType, &TensorType),
+    caps: &Caps,
+    bind: impl Fn(Launch) -> Launch,
+) -> Program {
+    let (in_quads, out_quads, taps) = (x.quads(), dy.quads(), window.taps());
+    let [images, out_h, _, _] = dy.nhwc();
+    let dw_words = taps * in_quads * 4 * dy.lanes();
+    // CQ × KQ quads of 16 products for each pair of loads; narrower where the tensor is.
+    let (c_block, k_block) = (in_quads.min(2), out_quads.min(2));
+    let items = match caps.shape {
+        LaunchShape::Registers => taps * in_quads.div_ceil(c_block) * out_quads.div_ceil(k_block),
+        LaunchShape::Tiled => taps * in_quads.div_ceil(16) * out_quads.div_ceil(16),
+    };
+    let lines = images * out_h;
+    let splits = (512usize.div_ceil(items)).min(lines.div_ceil(4)).min((32 << 20) / (dw_words * 4) + 1).max(1);
+    let launch = match caps.shape {
+        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, REGISTERS])
+            .constant("CQ", c_block)
+            .constant("KQ", k_block)
+            .threads(items * splits),
+        LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[GATHER, operand, TILED]).groups(items * splits),
+    };
+    let launch = bind(launch).constant("SPLITS", splits).read("dy", F32, Input(0));
+    if splits == 1 {
+        return launch.write("part", F32, Output).into();
+    }
+    let sum = Launch::new(format!("{stem}_sum_splits"), &[SUM_SPLITS])
+        .constant("SPLITS", splits)
+        .read("part", F32, Scratch(0))
+        .write("dw", F32, Output)
+        .params(&SumParams { quads: (dw.words() / 4) as u32 })
+        .threads(dw.words() / 4);
+    Program { scratch_words: vec![splits * dw_words], launches: vec![launch.write("part", F32, Scratch(0)), sum] }
+}
+
+/// dw by plain loops over a float operand `x(row, lanes)`, which writes one row of x.
+pub(super) fn weight_gradient_twin(
+    window: &Window,
+    x: (&TensorType, &[f32]),
+    dy: (&TensorType, &[f32]),
+    scale: f32,
+    dw: &mut [f32],
+) {
+    let ([_, h, w, _], [n, oh, ow, _]) = (x.0.nhwc(), dy.0.nhwc());
+    let (cl, kl) = (x.0.lanes(), dy.0.lanes());
+    parallel::rows(dw, cl * kl, |tap, block| {
+        block.fill(0.0);
+        let (r, s) = (tap / window.kernel[1], tap % window.kernel[1]);
+        for row in 0..n * oh * ow {
+            let (image, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
+            let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
+            let from = &x.1[((image * h + y) * w + x_at) * cl..][..cl];
+            let dy = &dy.1[row * kl..][..kl];
+            for (sums, &value) in block.chunks_exact_mut(kl).zip(from) {
+                for (sum, &d) in sums.iter_mut().zip(dy) {
+                    *sum += value * d;
+                }
+            }
+        }
+        block.iter_mut().for_each(|sum| *sum *= scale);
+    });
+}
+
+/// dx by plain loops: `weights(tap)` writes the block `[k][c]` of a tap.
+pub(super) fn input_gradient_twin(
+    window: &Window,
+    dy: (&TensorType, &[f32]),
+    dx: &mut ViewMut<'_>,
+    weights: impl Fn(usize, &mut [f32]),
+) {
+    let ([_, h, w, _], [_, oh, ow, _]) = (dx.ty.nhwc(), dy.0.nhwc());
+    let (cl, kl) = (dx.ty.lanes(), dy.0.lanes());
+    let mut transposed = vec![0.0; window.taps() * kl * cl];
+    for (tap, block) in transposed.chunks_exact_mut(kl * cl).enumerate() {
+        weights(tap, block);
+    }
+    parallel::rows(dx.floats(), cl, |row, out| {
+        let (n, y, x) = (row / (h * w), row / w % h, row % w);
+        out.fill(0.0);
+        for tap in 0..window.taps() {
+            let (r, s) = (tap / window.kernel[1], tap % window.kernel[1]);
+            let Some([oy, ox]) = window.target([oh, ow], [y, x], [r, s]) else { continue };
+            let from = &dy.1[((n * oh + oy) * ow + ox) * kl..][..kl];
+            for (&d, weights) in from.iter().zip(transposed[tap * kl * cl..].chunks_exact(cl)) {
+                for (out, &weight) in out.iter_mut().zip(weights) {
+                    *out += d * weight;
+                }
+            }
+        }
+    });
+}
+
+impl Operation for ConvDx {
+    fn stem(&self) -> &'static str {
+        "conv_dx"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        let y = conv::infer(&self.window, &self.input, inputs[1], self.input.lanes())?;
+        super::same("the gradient", inputs[0], &y)?;
+        Ok(self.input.clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+        conv::product("conv_dx", [SCATTER, CONV_DX], output.rows(), output, caps)
+            .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
+            .read("dy", F32, Input(0))
+            .read("w", F32, Input(1))
+            .write("dx", F32, Output)
+            .params(&WindowParams::new(&self.window, output, inputs[0]))
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let w = inputs[1].numbers();
+        let (cl, kl) = (output.ty.lanes(), inputs[0].ty.lanes());
+        input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
+            for (k, row) in block.chunks_exact_mut(cl).enumerate() {
+                for (c, weight) in row.iter_mut().enumerate() {
+                    *weight = w[(tap * cl + c) * kl + k];
+                }
+            }
+        });
+    }
+
+    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
+        let products = inputs[0].len() * self.window.taps() * output.channels();
+        Cost { float_ops: 2 * products as u64, ..Cost::default() }
+    }
+}
+
+impl ConvDx {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(2);
+        let cases = conv::cases().into_iter();
+        cases
+            .map(|(window, input, filters)| {
+                let [oh, ow] = window.output([input[1], input[2]]).expect("a case that fits");
+                let w = noise.weights(window.kernel, input[3], filters);
+                let dy = noise.floats(&[input[0], oh, ow, filters]);
+                Sample::new(ConvDx { window, input: TensorType::f32(&input) }, vec![dy, w])
+            })
+            .collect()
+    }
+}
+
+impl Operation for ConvDw {
+    fn stem(&self) -> &'static str {
+        "conv_dw"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the input", inputs[1])?;
+        let y = conv::infer(&self.window, inputs[1], &self.weight, inputs[1].lanes())?;
+        super::same("the gradient", inputs[0], &y)?;
+        Ok(self.weight.clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+        let (dy, x) = (inputs[0], inputs[1]);
+        weight_gradient("conv_dw", CONV_DW, &self.window, (x, dy, output), caps, |launch| {
+            launch.params(&WindowParams::new(&self.window, x, dy)).read("x", F32, Input(1))
+        })
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), (inputs[1].ty, &*inputs[1].numbers()));
+        weight_gradient_twin(&self.window, x, dy, 1.0, output.floats());
+    }
+
+    fn cost(&self, inputs: &[&TensorType], _output: &TensorType) -> Cost {
+        let products = inputs[0].len() * self.window.taps() * inputs[1].channels();
+        Cost { float_ops: 2 * products as u64, ..Cost::default() }
+    }
+}
+
+impl ConvDw {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(3);
+        let cases = conv::cases().into_iter();
+        cases
+            .map(|(window, input, filters)| {
+                let [oh, ow] = window.output([input[1], input[2]]).expect("a case that fits");
+                let weight = noise.weights(window.kernel, input[3], filters).ty;
+                let dy = noise.floats(&[input[0], oh, ow, filters]);
+                Sample::new(ConvDw { window, weight }, vec![dy, noise.floats(&input)])
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! `max_pool`: the largest value under each window; padding never wins. `max_pool_backward`: dy goes to the *first* largest value in row order.
+//!
+//! x is float, the exact sums of a binary convolution or codes; all are pooled as they lie. Pooling sums is pooling the α·Δ·s they stand for (α ≥ 0), but keeps
+//! ties, which are common between integers and which rounding would break.
+
+use super::window::{Window, WindowParams};
+use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{
+    Encoding::{self, F32, I16, I32, Planes, U32},
+    TensorType, View, ViewMut,
+};
+
+/// Max-pool: input x.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MaxPool {
+    /// The window; its padding is smaller than its kernel.
+    pub window: Window,
+}
+
+/// Its gradient: inputs dy, x.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MaxPoolBackward {
+    /// The window.
+    pub window: Window,
+}
+
+pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
+
+/// The output's shape in the input's encoding.
+pub(super) fn infer(window: &Window, x: &TensorType) -> Result<TensorType, String> {
+    let [n, h, w, c] = super::nhwc("the input", x)?;
+    if window.padding[0] >= window.kernel[0] || window.padding[1] >= window.kernel[1] {
+        return Err("a pool's padding must be smaller than its kernel".to_string());
+    }
+    let [oh, ow] = window.output([h, w])?;
+    Ok(TensorType::new(&[n, oh, ow, c], x.encoding))
+}
+
+impl Operation for MaxPool {
+    fn stem(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        if inputs[0].encoding == U32 {
+            return Err(format!("{} is no activation", inputs[0]));
+        }
+        infer(&self.window, inputs[0])
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (x, dy) = (cx.input(0), cx.dy());
+        let dx = cx.add(MaxPoolBackward { window: self.window }, &[dy, x])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let x = inputs[0];
+        let launch = if let Planes(bits) = x.encoding {
+            Launch::new("max_pool_codes", &[GATHER, include_str!("../../shaders/max_pool_codes.wgsl")])
+                .constant("BITS", bits as usize)
+                .threads(output.rows() * output.plane_words())
+        } else {
+            Launch::new("max_pool", &[GATHER, include_str!("../../shaders/max_pool.wgsl")])
+                .constant("EXACT", usize::from(x.is_exact()))
+                .threads(output.rows() * output.quads())
+        };
+        launch
+            .read("x", x.encoding, Input(0))
+            .write("y", output.encoding, Output)
+            .params(&WindowParams::new(&self.window, x, output))
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let pooled = pool(&self.window, inputs[0], output.ty, |row, best, _| row.copy_from_slice(best));
+        match output.ty.encoding {
+            F32 => output.floats().copy_from_slice(&pooled),
+            Planes(bits) => {
+                let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
+                let (row_words, plane_words) = (output.ty.row_words(), output.ty.plane_words());
+                output.words.fill(0);
+                for (row, codes) in output.words.chunks_exact_mut(row_words).zip(pooled.chunks_exact(lanes)) {
+                    for (c, &code) in codes[..channels].iter().enumerate() {
+                        crate::bits::set_code(row, plane_words, bits, c, code as u32);
+                    }
+                }
+            }
+            _ => output.put_ints(&pooled.iter().map(|&v| v as i32).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// For each output row, the largest values and the input rows where they first stand, handed to `write`.
+fn pool(
+    window: &Window,
+    x: View<'_>,
+    y: &TensorType,
+    write: impl Fn(&mut [f32], &[f32], &[usize]) + Sync + Send,
+) -> Vec<f32> {
+    let ([_, h, w, _], [_, oh, ow, _], lanes) = (x.ty.nhwc(), y.nhwc(), x.ty.lanes());
+    let values = x.numbers();
+    let mut out = vec![0.0; y.rows() * lanes];
+    parallel::rows(&mut out, lanes, |row, out| {
+        let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
+        let (mut best, mut at) = (vec![f32::NEG_INFINITY; lanes], vec![0; lanes]);
+        for r in 0..window.kernel[0] {
+            for s in 0..window.kernel[1] {
+                let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
+                let from = (n * h + y) * w + x_at;
+                for (c, &v) in values[from * lanes..][..lanes].iter().enumerate() {
+                    if v > best[c] {
+                        (best[c], at[c]) = (v, from);
+                    }
+                }
+            }
+        }
+        write(out, &best, &at);
+    });
+    out
+}
+
+/// Windows and inputs for pools, overlapping and with borders.
+pub(super) fn cases() -> Vec<(Window, [usize; 4])> {
+    vec![
+        (Window::square(2, 2, 0), [2, 6, 8, 41]),
+        (Window::square(3, 2, 1), [1, 7, 6, 5]),
+        (Window::square(3, 1, 1), [2, 5, 4, 33]),
+        (Window { kernel: [2, 3], stride: [3, 2], padding: [0, 1] }, [1, 8, 7, 10]),
+        (Window::square(4, 4, 0), [3, 4, 4, 48]),
+    ]
+}
+
+impl MaxPool {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(40);
+        let mut samples = Vec::new();
+        for (i, (window, shape)) in cases().into_iter().enumerate() {
+            let codes = Encoding::Planes((i % 4 + 1) as u8);
+            // Few different integers: ties are the rule.
+            for x in [noise.floats(&shape), noise.ints(&shape, I16, 3), noise.ints(&shape, I32, 40_000), noise.ints(&shape, codes, 0)] {
+                samples.push(Sample::new(MaxPool { window }, vec![x]));
+            }
+        }
+        samples
+    }
+}
+
+impl Operation for MaxPoolBackward {
+    fn stem(&self) -> &'static str {
+        "max_pool_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::same("the gradient", inputs[0], &infer(&self.window, inputs[1])?.with(F32))?;
+        Ok(inputs[1].with(F32))
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let (dy, x) = (inputs[0], inputs[1]);
+        let bits = if let Planes(bits) = x.encoding { bits as usize } else { 0 };
+        let body = [conv_backward::SCATTER, include_str!("../../shaders/max_pool_backward.wgsl")];
+        Launch::new("max_pool_backward", &body)
+            .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
+            .constant("BITS", bits)
+            .read("dy", F32, Input(0))
+            .read("x", x.encoding, Input(1))
+            .write("dx", F32, Output)
+            .params(&WindowParams::new(&self.window, x, dy))
+            .threads(output.rows() * output.quads())
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
+        // Winners as float row numbers would lose bits: collect them through their bit patterns.
+        let winners = pool(&self.window, inputs[1], inputs[0].ty, |row, _, at| {
+            for (out, &from) in row.iter_mut().zip(at) {
+                *out = f32::from_bits(from as u32);
+            }
+        });
+        let dx = output.floats();
+        dx.fill(0.0);
+        for (i, (&winner, &d)) in winners.iter().zip(dy.iter()).enumerate() {
+            dx[winner.to_bits() as usize * lanes + i % lanes] += d;
+        }
+    }
+}
+
+impl MaxPoolBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(41);
+        let samples = MaxPool::samples().into_iter();
+        samples
+            .map(|mut sample| {
+                let super::Op::MaxPool(MaxPool { window }) = sample.op else { unreachable!("samples of max_pool") };
+                let y = infer(&window, &sample.inputs[0].ty).expect("a case that fits");
+                sample.inputs.insert(0, noise.floats(&y.shape));
+                Sample::new(MaxPoolBackward { window }, sample.inputs)
+            })
+            .collect()
+    }
+}

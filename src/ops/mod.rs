@@ -1,0 +1,253 @@
+//! The operations: one file each, and the one list of them.
+//!
+//! A file reads top to bottom: formula, shapes, source · uniform · attribute struct · `infer` · `backward` · `program` (kernels and groups) · `twin` (plain
+//! loops on the CPU) · `cost` · `samples`. Everything else (tests, benches, names in a trace) is derived from the list at the end of this file.
+//!
+//! **Convention of gradients.** An encoded tensor *stands for* a real one: codes c for Δ·c, sums s of a binary convolution for α·Δ·s, signs for α·sign(W).
+//! The gradient of a node is the gradient of the real tensor it stands for, always `F32` and of the same shape.
+
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::graph::{self, Typed, Value};
+use crate::kernel::Program;
+use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
+
+pub mod add;
+pub mod avg_pool;
+pub mod batch_norm;
+pub mod batch_norm_backward;
+pub mod batch_norm_stats;
+pub mod bconv;
+pub mod bconv_backward;
+pub mod bias;
+pub mod conv;
+pub mod conv_backward;
+pub mod decode;
+pub mod hwgq;
+pub mod leaf;
+pub mod max_pool;
+pub mod mean;
+pub mod record;
+pub mod relu;
+pub mod sample;
+pub mod sgd;
+pub mod sign;
+pub mod softmax_cross_entropy;
+pub mod window;
+
+pub use leaf::{Leaf, Role};
+pub use sample::Sample;
+
+/// The graph over the operations of this module.
+pub type Graph = graph::Graph<Op>;
+
+/// Work that a node does, counted once for each input and output whatever a cache may save.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Cost {
+    /// Bytes read and written.
+    pub bytes: u64,
+    /// Float operations; a multiply-add counts two.
+    pub float_ops: u64,
+    /// One-bit multiply-adds (and + popcount), two each.
+    pub bit_ops: u64,
+}
+
+/// One operation: what it means, how a device does it, how the CPU does it.
+pub trait Operation {
+    /// Name of the file, of the shaders, in traces and tests.
+    fn stem(&self) -> &'static str;
+
+    /// The output's type, or which shapes do not fit and what would.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
+
+    /// The input whose memory the output takes over.
+    fn in_place(&self) -> Option<usize> {
+        None
+    }
+
+    /// Appends the nodes of the gradient; nothing where no gradient flows.
+    ///
+    /// # Errors
+    /// When the appended nodes do not fit, or when the operation has no derivative.
+    fn backward(&self, _cx: &mut Backward<'_>) -> Result<()> {
+        Err(crate::Error::Model(format!("{} has no derivative", self.stem())))
+    }
+
+    /// The launches that compute the output on a device.
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program;
+
+    /// The output by plain loops. An input that is updated in place is passed as it was before.
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
+
+    /// Operations beyond moving bytes.
+    fn cost(&self, _inputs: &[&TensorType], output: &TensorType) -> Cost {
+        Cost { float_ops: output.len() as u64, ..Cost::default() }
+    }
+
+    /// Bound on |device − twin| relative to the largest magnitude of the twin's output; 0 where exact.
+    fn tolerance(&self, output: &TensorType) -> f32 {
+        if output.encoding == Encoding::F32 { 2e-5 } else { 0.0 }
+    }
+}
+
+/// What an operation sees while it is differentiated.
+pub struct Backward<'g> {
+    pub(crate) graph: &'g mut Graph,
+    pub(crate) node: Value,
+    pub(crate) dy: Value,
+    pub(crate) wanted: &'g [bool],
+    pub(crate) gradients: &'g mut Vec<Option<Value>>,
+}
+
+impl Backward<'_> {
+    /// The node's nth input.
+    pub fn input(&self, index: usize) -> Value {
+        self.graph.node(self.node).inputs[index]
+    }
+
+    /// The type of the node's nth input.
+    pub fn input_type(&self, index: usize) -> TensorType {
+        self.graph.ty(self.input(index)).clone()
+    }
+
+    /// The node's output.
+    pub fn output(&self) -> Value {
+        self.node
+    }
+
+    /// The gradient of the node's output.
+    pub fn dy(&self) -> Value {
+        self.dy
+    }
+
+    /// Whether anybody needs the gradient of the nth input.
+    pub fn wants(&self, index: usize) -> bool {
+        self.wanted[self.input(index).0]
+    }
+
+    /// Appends a node of the backward pass.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
+        self.graph.add(op, inputs)
+    }
+
+    /// Gives the gradient of the nth input; several readers' gradients add up.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn give(&mut self, index: usize, gradient: Value) -> Result<()> {
+        let input = self.input(index);
+        let sum = match self.gradients[input.0] {
+            None => gradient,
+            Some(before) => self.graph.add(add::Add, &[before, gradient])?,
+        };
+        self.gradients[input.0] = Some(sum);
+        Ok(())
+    }
+}
+
+macro_rules! ops {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        /// Every operation, closed.
+        #[derive(Clone, PartialEq, Debug)]
+        pub enum Op {
+            $(#[doc = concat!("See [`", stringify!($module), "`].")] $name($module::$name)),*
+        }
+
+        $(impl From<$module::$name> for Op {
+            fn from(op: $module::$name) -> Self {
+                Self::$name(op)
+            }
+        })*
+
+        impl std::ops::Deref for Op {
+            type Target = dyn Operation;
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$name(op) => op),*
+                }
+            }
+        }
+
+        /// Small cases of every operation, with odd sizes; none may be without.
+        pub fn samples() -> Vec<Sample> {
+            let mut all = Vec::new();
+            $({
+                let samples = $module::$name::samples();
+                assert!(!samples.is_empty() || stringify!($name) == "Leaf", "{} has no samples", stringify!($name));
+                all.extend(samples);
+            })*
+            all
+        }
+    };
+}
+
+ops! {
+    leaf::Leaf,
+    conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
+    sign::Sign, sign::Alpha,
+    bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
+    decode::Decode, bias::Bias, bias::ChannelSum, add::Add,
+    batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
+    batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
+    hwgq::Hwgq, hwgq::HwgqBackward,
+    relu::Relu, relu::ReluBackward,
+    max_pool::MaxPool, max_pool::MaxPoolBackward,
+    avg_pool::AvgPool, avg_pool::AvgPoolBackward,
+    softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
+    mean::Mean, record::Record,
+    sgd::SgdVelocity, sgd::Sgd,
+}
+
+impl Typed for Op {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        (**self).infer(inputs)
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        (**self).in_place()
+    }
+}
+
+impl Op {
+    /// The whole cost: bytes from the types, operations from the op.
+    pub fn cost_of(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
+        let bytes = inputs.iter().map(|ty| ty.bytes()).sum::<usize>() + output.bytes();
+        Cost { bytes: bytes as u64, ..self.cost(inputs, output) }
+    }
+
+    /// Runs the twin on host tensors.
+    ///
+    /// # Panics
+    /// When the inputs' types do not fit.
+    pub fn evaluate(&self, inputs: &[&Tensor]) -> Tensor {
+        let types: Vec<_> = inputs.iter().map(|t| &t.ty).collect();
+        let ty = self.infer(&types).unwrap_or_else(|message| panic!("{}: {message}", self.stem()));
+        let views: Vec<_> = inputs.iter().map(|t| t.view()).collect();
+        let mut out = Tensor::zeros(ty);
+        self.twin(&views, &mut out.view_mut());
+        out
+    }
+}
+
+/// `Err` with what was expected unless the number of inputs is right.
+pub(crate) fn arity(inputs: &[&TensorType], count: usize) -> Result<(), String> {
+    if inputs.len() == count { Ok(()) } else { Err(format!("{count} inputs expected, not {}", inputs.len())) }
+}
+
+/// `Err` naming both types unless they are equal.
+pub(crate) fn same(what: &str, got: &TensorType, expected: &TensorType) -> Result<(), String> {
+    if got == expected { Ok(()) } else { Err(format!("{what} is {got}, but {expected} fits")) }
+}
+
+/// `Err` unless the tensor holds floats.
+pub(crate) fn float(what: &str, ty: &TensorType) -> Result<(), String> {
+    if ty.encoding == Encoding::F32 { Ok(()) } else { Err(format!("{what} must be f32, not {ty}")) }
+}
+
+/// The axes of an activation, or an `Err` that names its type.
+pub(crate) fn nhwc(what: &str, ty: &TensorType) -> Result<[usize; 4], String> {
+    ty.shape.as_slice().try_into().map_err(|_| format!("{what} must be [n, h, w, c], not {ty}"))
+}

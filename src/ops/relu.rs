@@ -1,0 +1,101 @@
+//! `relu`: y = max(x, 0), or max(z, 0) with z the batch-norm of x. `relu_backward`: dx = dy where y > 0, else 0.
+
+use super::{Backward, Op, Operation, Sample, add, batch_norm, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Rectifier: inputs x, or x and a batch-norm's coefficients that are applied first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Relu;
+
+/// Its gradient: inputs dy, y. With coefficients folded in, the gradient of the normalised value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ReluBackward;
+
+const RELU: &str = include_str!("../../shaders/relu.wgsl");
+
+impl Operation for Relu {
+    fn stem(&self) -> &'static str {
+        "relu"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        batch_norm::infer_prologue(inputs)?;
+        Ok(inputs[0].with(F32))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (dy, y) = (cx.dy(), cx.output());
+        let dx = cx.add(ReluBackward, &[dy, y])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let launch = if inputs.len() == 2 {
+            add::per_channel("relu_normalised", &[batch_norm::NORMALISE, RELU], output, 1.0)
+                .constant("NORMALISED", 1)
+                .read("coef", F32, Input(1))
+        } else {
+            add::elementwise("relu", RELU, output).constant("NORMALISED", 0)
+        };
+        launch.read("x", inputs[0].encoding, Input(0)).write("y", F32, Output).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, lanes) = (batch_norm::Prologue::new(inputs), output.ty.lanes());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = x.at(row, c).max(0.0);
+            }
+        });
+    }
+}
+
+impl Relu {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(15);
+        let mut samples = vec![Sample::new(Relu, vec![noise.floats(&[2, 3, 5, 41])])];
+        samples.extend(batch_norm::prologue_cases(&mut noise).into_iter().map(|inputs| Sample::new(Relu, inputs)));
+        samples
+    }
+}
+
+impl Operation for ReluBackward {
+    fn stem(&self) -> &'static str {
+        "relu_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the gradient", inputs[0])?;
+        super::same("the output", inputs[1], inputs[0])?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        add::elementwise("relu_backward", include_str!("../../shaders/relu_backward.wgsl"), output)
+            .read("dy", F32, Input(0))
+            .read("y", F32, Input(1))
+            .write("dx", F32, Output)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, y) = (inputs[0].numbers(), inputs[1].numbers());
+        for (i, out) in output.floats().iter_mut().enumerate() {
+            *out = if y[i] > 0.0 { dy[i] } else { 0.0 };
+        }
+    }
+}
+
+impl ReluBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(16);
+        let shape = [2, 3, 5, 41];
+        let y = Op::from(Relu).evaluate(&[&noise.floats(&shape)]);
+        vec![Sample::new(ReluBackward, vec![noise.floats(&shape), y])]
+    }
+}

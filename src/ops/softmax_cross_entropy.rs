@@ -1,0 +1,132 @@
+//! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − x_label, and whether the largest logit (the first, if several) is the label's.
+//!
+//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss; `softmax_cross_entropy_backward` is
+//! its gradient, (softmax − one-hot)/n.
+
+use super::{Backward, Operation, Sample, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{
+    Encoding::{F32, U32},
+    TensorType, View, ViewMut,
+};
+
+/// Loss of each row: inputs logits, labels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SoftmaxCrossEntropy;
+
+/// Gradient of the mean loss: inputs logits, labels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SoftmaxCrossEntropyBackward;
+
+crate::params! {
+    struct SoftmaxParams { rows: u32, quads: u32, scale: f32 }
+}
+
+fn check(inputs: &[&TensorType]) -> Result<usize, String> {
+    super::arity(inputs, 2)?;
+    super::float("the logits", inputs[0])?;
+    let rows = inputs[0].rows();
+    super::same("the labels", inputs[1], &TensorType::new(&[rows], U32))?;
+    Ok(rows)
+}
+
+fn launch(label: &str, inputs: &[&TensorType], backward: bool) -> Launch {
+    let rows = inputs[0].rows();
+    let params = SoftmaxParams { rows: rows as u32, quads: inputs[0].quads() as u32, scale: 1.0 / rows as f32 };
+    Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")])
+        .constant("CLASSES", inputs[0].channels())
+        .constant("BACKWARD", usize::from(backward))
+        .read("x", F32, Input(0))
+        .read("labels", U32, Input(1))
+        .params(&params)
+        .threads(rows)
+}
+
+impl Operation for SoftmaxCrossEntropy {
+    fn stem(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(TensorType::f32(&[check(inputs)?, 2]))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (logits, labels) = (cx.input(0), cx.input(1));
+        let dx = cx.add(SoftmaxCrossEntropyBackward, &[logits, labels])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
+        launch("softmax_cross_entropy", inputs, false).write("loss", F32, Output).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (classes, lanes) = (inputs[0].ty.channels(), inputs[0].ty.lanes());
+        let (x, labels) = (inputs[0].numbers(), inputs[1].words);
+        let out = output.floats();
+        out.fill(0.0);
+        for (row, (out, x)) in out.chunks_exact_mut(4).zip(x.chunks_exact(lanes)).enumerate() {
+            let label = labels[row] as usize;
+            let (winner, largest) = x[..classes]
+                .iter()
+                .enumerate()
+                .fold((0, f32::NEG_INFINITY), |best, (c, &v)| if v > best.1 { (c, v) } else { best });
+            let sum: f32 = x[..classes].iter().map(|&v| libm::expf(v - largest)).sum();
+            out[0] = libm::logf(sum) + largest - x[label];
+            out[1] = f32::from(winner == label);
+        }
+    }
+}
+
+impl SoftmaxCrossEntropy {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(50);
+        let cases = [(29, 10), (1, 2), (70, 100), (64, 7)].into_iter();
+        cases
+            .map(|(rows, classes)| {
+                let logits = noise.floats(&[rows, 1, 1, classes]);
+                Sample::new(SoftmaxCrossEntropy, vec![logits, noise.words(&[rows], classes as u32)])
+            })
+            .collect()
+    }
+}
+
+impl Operation for SoftmaxCrossEntropyBackward {
+    fn stem(&self) -> &'static str {
+        "softmax_cross_entropy_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        check(inputs)?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
+        launch("softmax_cross_entropy_backward", inputs, true).write("dx", F32, Output).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (classes, lanes, rows) = (inputs[0].ty.channels(), inputs[0].ty.lanes(), inputs[0].ty.rows());
+        let (x, labels) = (inputs[0].numbers(), inputs[1].words);
+        let out = output.floats();
+        out.fill(0.0);
+        for (row, (out, x)) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)).enumerate() {
+            let largest = x[..classes].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = x[..classes].iter().map(|&v| libm::expf(v - largest)).sum();
+            for c in 0..classes {
+                let hit = f32::from(c == labels[row] as usize);
+                out[c] = (libm::expf(x[c] - largest) / sum - hit) * (1.0 / rows as f32);
+            }
+        }
+    }
+}
+
+impl SoftmaxCrossEntropyBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let samples = SoftmaxCrossEntropy::samples().into_iter();
+        samples.map(|sample| Sample::new(SoftmaxCrossEntropyBackward, sample.inputs)).collect()
+    }
+}

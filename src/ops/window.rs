@@ -1,0 +1,112 @@
+//! The sliding window that convolutions and pools share.
+
+use crate::tensor::TensorType;
+use serde::{Deserialize, Serialize};
+
+/// Height and width of a window, its steps and the border around the input.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// r, s.
+    pub kernel: [usize; 2],
+    /// Steps down and right.
+    pub stride: [usize; 2],
+    /// Rows above and below, columns left and right.
+    pub padding: [usize; 2],
+}
+
+impl Window {
+    /// A square window.
+    pub fn square(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
+    }
+
+    /// Positions inside a window.
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Height and width of the output: ⌊(length + 2·padding − kernel) / stride⌋ + 1.
+    ///
+    /// # Errors
+    /// When the window is larger than the padded input, or empty.
+    pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
+        let mut out = [0; 2];
+        for axis in 0..2 {
+            let padded = input[axis] + 2 * self.padding[axis];
+            if self.kernel[axis] == 0 || self.stride[axis] == 0 || self.kernel[axis] > padded {
+                return Err(format!(
+                    "a {}×{} window (stride {}×{}, padding {}×{}) does not fit a {}×{} input",
+                    self.kernel[0],
+                    self.kernel[1],
+                    self.stride[0],
+                    self.stride[1],
+                    self.padding[0],
+                    self.padding[1],
+                    input[0],
+                    input[1]
+                ));
+            }
+            out[axis] = (padded - self.kernel[axis]) / self.stride[axis] + 1;
+        }
+        Ok(out)
+    }
+
+    /// The input position under tap (r, s) of output (y, x), or `None` in the padding.
+    pub fn source(&self, input: [usize; 2], out: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
+        let mut at = [0; 2];
+        for axis in 0..2 {
+            let position = (out[axis] * self.stride[axis] + tap[axis]).checked_sub(self.padding[axis])?;
+            if position >= input[axis] {
+                return None;
+            }
+            at[axis] = position;
+        }
+        Some(at)
+    }
+
+    /// The output position that sees input (y, x) under tap (r, s), or `None` where there is none.
+    pub fn target(&self, output: [usize; 2], at: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
+        let mut out = [0; 2];
+        for axis in 0..2 {
+            let offset = (at[axis] + self.padding[axis]).checked_sub(tap[axis])?;
+            if offset % self.stride[axis] != 0 || offset / self.stride[axis] >= output[axis] {
+                return None;
+            }
+            out[axis] = offset / self.stride[axis];
+        }
+        Some(out)
+    }
+}
+
+crate::params! {
+    /// Shapes for a kernel that slides a window. `in_*` is the window's input, `out_*` its output, whichever way data flows.
+    pub(super) struct WindowParams {
+        images: u32, in_h: i32, in_w: i32, in_quads: u32, out_h: i32, out_w: i32, out_quads: u32,
+        kernel_h: i32, kernel_w: i32, stride_h: i32, stride_w: i32, pad_h: i32, pad_w: i32,
+    }
+}
+
+impl WindowParams {
+    /// From a window with the types on both its sides.
+    pub(super) fn new(window: &Window, input: &TensorType, output: &TensorType) -> Self {
+        let ([images, in_h, in_w, _], [_, out_h, out_w, _]) = (input.nhwc(), output.nhwc());
+        let pair = |axes: [usize; 2]| axes.map(|axis| axis as i32);
+        let ([kernel_h, kernel_w], [stride_h, stride_w], [pad_h, pad_w]) =
+            (pair(window.kernel), pair(window.stride), pair(window.padding));
+        Self {
+            images: images as u32,
+            in_h: in_h as i32,
+            in_w: in_w as i32,
+            in_quads: input.quads() as u32,
+            out_h: out_h as i32,
+            out_w: out_w as i32,
+            out_quads: output.quads() as u32,
+            kernel_h,
+            kernel_w,
+            stride_h,
+            stride_w,
+            pad_h,
+            pad_w,
+        }
+    }
+}

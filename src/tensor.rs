@@ -1,0 +1,355 @@
+//! Tensor types, and the one law of how a tensor lies in memory.
+//!
+//! **Law.** The last axis is the *channel* axis; everything before it is a *row*. Rows follow each other without gaps, and
+//! inside a row the channels are padded: to 4 lanes for numbers, to 32 for bits, so that a kernel always moves whole
+//! `vec4`s or whole words.
+//!
+//! | encoding | a row holds | words a row |
+//! |---|---|---|
+//! | `F32`, `I32`, `U32` | one number a word | 4·⌈C/4⌉ |
+//! | `I16` | two numbers a word, low half first | 2·⌈C/4⌉ |
+//! | `Planes(b)` | plane 0, plane 1, …: bit c mod 32 of word c / 32 is channel c | b·⌈C/32⌉ |
+//!
+//! **Invariant:** padding lanes and tail bits are zero in every tensor that a kernel or twin wrote.
+//!
+//! Activations are `[n, h, w, c]`, float weights `[r, s, c, k]` (c already a multiple of 4), the signs of binary weights `[r, s, ⌈c/32⌉, k]` as
+//! `U32`: each word holds 32 input channels of one filter, bit 1 for +1.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Numbers that share a 16-byte load.
+pub const LANES: usize = 4;
+/// Channels that share a word of bits.
+pub const WORD_BITS: usize = 32;
+
+/// How one element is written down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Encoding {
+    /// IEEE single precision.
+    F32,
+    /// Exact integers that fit 16 bits: the sums of a binary convolution.
+    I16,
+    /// Exact integers that do not.
+    I32,
+    /// Words: labels, counters, signs of binary weights.
+    U32,
+    /// Bit planes of a code: code = Σ 2^p · plane p.
+    Planes(u8),
+}
+
+/// Shape and encoding: all that a kernel needs to know of an operand.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TensorType {
+    /// Logical axis lengths, channels last, without padding.
+    pub shape: Vec<usize>,
+    /// How the elements are written down.
+    pub encoding: Encoding,
+}
+
+impl TensorType {
+    /// A type from a shape and an encoding. The shape must not be empty.
+    pub fn new(shape: &[usize], encoding: Encoding) -> Self {
+        assert!(!shape.is_empty(), "a tensor has at least the channel axis");
+        Self { shape: shape.to_vec(), encoding }
+    }
+
+    /// A float tensor.
+    pub fn f32(shape: &[usize]) -> Self {
+        Self::new(shape, Encoding::F32)
+    }
+
+    /// Length of the last axis.
+    pub fn channels(&self) -> usize {
+        self.shape[self.shape.len() - 1]
+    }
+
+    /// Product of all axes but the last.
+    pub fn rows(&self) -> usize {
+        self.shape[..self.shape.len() - 1].iter().product()
+    }
+
+    /// Channels padded to whole `vec4`s.
+    pub fn lanes(&self) -> usize {
+        self.channels().next_multiple_of(LANES)
+    }
+
+    /// `vec4`s in a row.
+    pub fn quads(&self) -> usize {
+        self.lanes() / LANES
+    }
+
+    /// Words of one bit plane in a row.
+    pub fn plane_words(&self) -> usize {
+        self.channels().div_ceil(WORD_BITS)
+    }
+
+    /// u32 words in a row.
+    pub fn row_words(&self) -> usize {
+        match self.encoding {
+            Encoding::F32 | Encoding::I32 | Encoding::U32 => self.lanes(),
+            Encoding::I16 => self.lanes() / 2,
+            Encoding::Planes(bits) => bits as usize * self.plane_words(),
+        }
+    }
+
+    /// u32 words in memory, padding included.
+    pub fn words(&self) -> usize {
+        self.rows() * self.row_words()
+    }
+
+    /// Bytes in memory, padding included.
+    pub fn bytes(&self) -> usize {
+        self.words() * 4
+    }
+
+    /// Elements without padding.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `[n, h, w, c]` of an activation, or an assert: the builder made sure of four axes.
+    pub fn nhwc(&self) -> [usize; 4] {
+        self.shape.as_slice().try_into().unwrap_or_else(|_| panic!("{self} is not an [n, h, w, c] tensor"))
+    }
+
+    /// The same shape in another encoding.
+    pub fn with(&self, encoding: Encoding) -> Self {
+        Self { shape: self.shape.clone(), encoding }
+    }
+
+    /// Whether the elements are integers that a twin may compare exactly.
+    pub fn is_exact(&self) -> bool {
+        self.encoding != Encoding::F32
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.encoding {
+            Encoding::F32 => write!(f, "f32")?,
+            Encoding::I16 => write!(f, "i16")?,
+            Encoding::I32 => write!(f, "i32")?,
+            Encoding::U32 => write!(f, "u32")?,
+            Encoding::Planes(bits) => write!(f, "u{bits}")?,
+        }
+        let axes: Vec<_> = self.shape.iter().map(|axis| axis.to_string()).collect();
+        write!(f, "[{}]", axes.join("×"))
+    }
+}
+
+impl fmt::Debug for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A tensor's memory, to be read.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What the words mean.
+    pub ty: &'a TensorType,
+    /// Exactly `ty.words()` of them.
+    pub words: &'a [u32],
+}
+
+impl<'a> View<'a> {
+    /// Pairs a type with its memory; the lengths must agree.
+    pub fn new(ty: &'a TensorType, words: &'a [u32]) -> Self {
+        assert_eq!(ty.words(), words.len(), "memory of {ty}");
+        Self { ty, words }
+    }
+
+    /// The elements as floats, `rows × lanes`, padding included. Integers below 2^24 are exact.
+    pub fn numbers(&self) -> Cow<'a, [f32]> {
+        match self.ty.encoding {
+            Encoding::F32 => Cow::Borrowed(bytemuck::cast_slice(self.words)),
+            _ => Cow::Owned(self.ints().into_iter().map(|v| v as f32).collect()),
+        }
+    }
+
+    /// The elements of an integer tensor, `rows × lanes`, padding included; of planes, the codes.
+    pub fn ints(&self) -> Vec<i32> {
+        match self.ty.encoding {
+            Encoding::F32 => panic!("{} holds no integers", self.ty),
+            Encoding::I16 => bytemuck::cast_slice::<u32, i16>(self.words).iter().map(|&v| i32::from(v)).collect(),
+            Encoding::I32 | Encoding::U32 => self.words.iter().map(|&w| w as i32).collect(),
+            Encoding::Planes(_) => {
+                let (lanes, mut codes) = (self.ty.lanes(), Vec::with_capacity(self.ty.rows() * self.ty.lanes()));
+                for row in self.words.chunks_exact(self.ty.row_words()) {
+                    codes.extend((0..lanes).map(|c| crate::bits::code(row, self.ty.plane_words(), c) as i32));
+                }
+                codes
+            }
+        }
+    }
+}
+
+/// A tensor's memory, to be written.
+pub struct ViewMut<'a> {
+    /// What the words mean.
+    pub ty: &'a TensorType,
+    /// Exactly `ty.words()` of them.
+    pub words: &'a mut [u32],
+}
+
+impl<'a> ViewMut<'a> {
+    /// Pairs a type with its memory; the lengths must agree.
+    pub fn new(ty: &'a TensorType, words: &'a mut [u32]) -> Self {
+        assert_eq!(ty.words(), words.len(), "memory of {ty}");
+        Self { ty, words }
+    }
+
+    /// The floats, `rows × lanes`, padding included.
+    pub fn floats(&mut self) -> &mut [f32] {
+        assert_eq!(self.ty.encoding, Encoding::F32, "{} holds no floats", self.ty);
+        bytemuck::cast_slice_mut(self.words)
+    }
+
+    /// Writes integers, `rows × lanes`, padding included.
+    ///
+    /// # Panics
+    /// When one does not fit the encoding: the plan was checked for that.
+    pub fn put_ints(&mut self, values: &[i32]) {
+        match self.ty.encoding {
+            Encoding::I16 => {
+                let out: &mut [i16] = bytemuck::cast_slice_mut(self.words);
+                for (out, &value) in out.iter_mut().zip(values) {
+                    *out = i16::try_from(value).expect("the plan checked that sums fit i16");
+                }
+            }
+            Encoding::I32 | Encoding::U32 => {
+                for (out, &value) in self.words.iter_mut().zip(values) {
+                    *out = value as u32;
+                }
+            }
+            other => panic!("{other:?} holds no plain integers"),
+        }
+    }
+}
+
+/// A tensor on the host.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// Shape and encoding.
+    pub ty: TensorType,
+    /// Its memory, laid out by the law.
+    pub words: Vec<u32>,
+}
+
+impl Tensor {
+    /// All zero.
+    pub fn zeros(ty: TensorType) -> Self {
+        let words = vec![0; ty.words()];
+        Self { ty, words }
+    }
+
+    /// Floats in logical order (channels last, no padding).
+    pub fn from_f32(shape: &[usize], values: &[f32]) -> Self {
+        Self::pack(TensorType::f32(shape), values, f32::to_bits)
+    }
+
+    /// Words in logical order (channels last, no padding).
+    pub fn from_u32(shape: &[usize], values: &[u32]) -> Self {
+        Self::pack(TensorType::new(shape, Encoding::U32), values, |v| v)
+    }
+
+    /// Integers in logical order, as `I16`, `I32` or `Planes`.
+    pub fn from_ints(ty: TensorType, values: &[i32]) -> Self {
+        assert_eq!(ty.len(), values.len(), "values of {ty}");
+        let mut tensor = Self::zeros(ty);
+        let (channels, lanes, row_words) = (tensor.ty.channels(), tensor.ty.lanes(), tensor.ty.row_words());
+        if let Encoding::Planes(bits) = tensor.ty.encoding {
+            let plane_words = tensor.ty.plane_words();
+            for (row, codes) in tensor.words.chunks_exact_mut(row_words).zip(values.chunks_exact(channels)) {
+                for (c, &code) in codes.iter().enumerate() {
+                    crate::bits::set_code(row, plane_words, bits, c, code as u32);
+                }
+            }
+        } else {
+            let mut padded = vec![0; tensor.ty.rows() * lanes];
+            for (row, values) in padded.chunks_exact_mut(lanes).zip(values.chunks_exact(channels)) {
+                row[..channels].copy_from_slice(values);
+            }
+            ViewMut::new(&tensor.ty, &mut tensor.words).put_ints(&padded);
+        }
+        tensor
+    }
+
+    fn pack<T: Copy>(ty: TensorType, values: &[T], word: impl Fn(T) -> u32) -> Self {
+        assert_eq!(ty.len(), values.len(), "values of {ty}");
+        let mut tensor = Self::zeros(ty);
+        let (channels, lanes) = (tensor.ty.channels(), tensor.ty.lanes());
+        for (row, values) in tensor.words.chunks_exact_mut(lanes).zip(values.chunks_exact(channels)) {
+            for (out, &value) in row.iter_mut().zip(values) {
+                *out = word(value);
+            }
+        }
+        tensor
+    }
+
+    /// Its memory, to be read.
+    pub fn view(&self) -> View<'_> {
+        View::new(&self.ty, &self.words)
+    }
+
+    /// Its memory, to be written.
+    pub fn view_mut(&mut self) -> ViewMut<'_> {
+        ViewMut::new(&self.ty, &mut self.words)
+    }
+
+    /// The elements as floats in logical order, without padding.
+    pub fn to_f32(&self) -> Vec<f32> {
+        self.logical(&self.view().numbers())
+    }
+
+    /// The elements of an integer tensor in logical order, without padding; of planes, the codes.
+    pub fn to_ints(&self) -> Vec<i32> {
+        self.logical(&self.view().ints())
+    }
+
+    fn logical<T: Copy>(&self, padded: &[T]) -> Vec<T> {
+        let channels = self.ty.channels();
+        padded.chunks_exact(self.ty.lanes()).flat_map(|row| row[..channels].iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_padded_and_come_back() {
+        let values: Vec<f32> = (0..10).map(|v| v as f32).collect();
+        let tensor = Tensor::from_f32(&[2, 5], &values);
+        assert_eq!((tensor.ty.lanes(), tensor.ty.words()), (8, 16));
+        assert_eq!(&tensor.view().numbers()[5..8], &[0.0; 3]);
+        assert_eq!(tensor.to_f32(), values);
+    }
+
+    #[test]
+    fn integers_and_codes_come_back() {
+        let values: Vec<i32> = (0..82).map(|v| v % 4).collect();
+        for encoding in [Encoding::I16, Encoding::I32, Encoding::Planes(2)] {
+            let tensor = Tensor::from_ints(TensorType::new(&[2, 41], encoding), &values);
+            assert_eq!(tensor.to_ints(), values, "{encoding:?}");
+        }
+        let negative = Tensor::from_ints(TensorType::new(&[3], Encoding::I16), &[-1, 2, -32768]);
+        assert_eq!(negative.words, [0x0002_ffff, 0x0000_8000]);
+        assert_eq!(negative.to_ints(), [-1, 2, -32768]);
+    }
+
+    #[test]
+    fn planes_have_this_layout() {
+        let mut codes = vec![0; 33];
+        (codes[0], codes[1], codes[32]) = (3, 2, 1);
+        let tensor = Tensor::from_ints(TensorType::new(&[1, 33], Encoding::Planes(2)), &codes);
+        assert_eq!(tensor.words, [0b01, 0b1, 0b11, 0b0]);
+    }
+}
