@@ -2,4 +2,5 @@
 //!
 //! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
 pub mod error;
+pub mod random;
 pub use error::{Error, Result};
