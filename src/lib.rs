@@ -2,5 +2,6 @@
 //!
 //! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
 pub mod error;
+pub mod model;
 pub mod random;
 pub use error::{Error, Result};
