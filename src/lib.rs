@@ -6,8 +6,10 @@ pub mod caps;
 pub mod error;
 pub mod graph;
 pub mod kernel;
+pub mod model;
 pub mod ops;
 pub mod parallel;
+pub mod random;
 pub mod tensor;
 
 pub use error::{Error, Result};

@@ -1,0 +1,273 @@
+//! What shape each layer's output has, and everything that can be wrong with a model. The one place that knows the rules.
+use super::{Conv, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool, Weights};
+
+/// Channels, height, width.
+type Shape = [usize; 3];
+
+/// The most elements that one image's tensor or one layer's weights may have: indices in kernels are 32-bit.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+fn text([c, h, w]: Shape) -> String {
+    format!("{c}×{h}×{w}")
+}
+
+/// Positions under a filter.
+fn taps(conv: &Conv) -> u64 {
+    conv.kernel[0] as u64 * conv.kernel[1] as u64
+}
+
+fn elements(factors: &[usize]) -> Option<usize> {
+    factors.iter().try_fold(1usize, |product, &f| product.checked_mul(f)).filter(|&product| product < MOST_ELEMENTS)
+}
+
+impl Model {
+    /// Where each input of layer `index` comes from: the place of an earlier layer, or none for the model's input.
+    ///
+    /// Errors: a name that no earlier layer has.
+    pub fn sources(&self, index: usize) -> Result<Vec<Option<usize>>, ModelError> {
+        let layer = &self.layers[index];
+        let find = |name: &String| {
+            if name == INPUT {
+                return Ok(None);
+            }
+            let earlier = &self.layers[..index];
+            if let Some(at) = earlier.iter().position(|l| l.name == *name) {
+                return Ok(Some(at));
+            }
+            let later = self.layers[index..].iter().any(|l| l.name == *name);
+            let known = earlier.iter().map(|l| format!("\"{}\"", l.name)).chain([format!("\"{INPUT}\"")]);
+            let why = if later { "does not come before it" } else { "does not exist" };
+            Err(format!("from = \"{name}\": that layer {why}; choose among {}", known.collect::<Vec<_>>().join(", ")))
+        };
+        layer.from.iter().map(find).collect::<Result<_, _>>().map_err(|message| self.wrong(index, message))
+    }
+
+    /// The output shape (channels, height, width) of every layer, in their order.
+    ///
+    /// Errors: anything that makes this list of layers no model; see [`ModelError`].
+    pub fn shapes(&self) -> Result<Vec<Shape>, ModelError> {
+        let whole = |message: String| Err(ModelError { layer: None, message });
+        if self.input.contains(&0) || elements(&self.input).is_none() {
+            return whole(format!(
+                "model input {}: give channels, height and width, each at least 1",
+                text(self.input)
+            ));
+        }
+        if self.classes == 0 {
+            return whole("classes = 0: give the number of classes".into());
+        }
+        if self.layers.is_empty() {
+            return whole("the model has no layers: add at least one [[model.layers]]".into());
+        }
+        let mut shapes: Vec<Shape> = Vec::with_capacity(self.layers.len());
+        let mut used = vec![false; self.layers.len()];
+        for index in 0..self.layers.len() {
+            self.check_name(index).map_err(|message| self.wrong(index, message))?;
+            let sources = self.sources(index)?;
+            sources.iter().flatten().for_each(|&source| used[source] = true);
+            let inputs: Vec<Shape> = sources.iter().map(|s| s.map_or(self.input, |at| shapes[at])).collect();
+            let shape = self.output(index, &inputs, &sources).map_err(|message| self.wrong(index, message))?;
+            shapes.push(shape);
+        }
+        let last = self.layers.len() - 1;
+        if let Some(idle) = used[..last].iter().position(|used| !used) {
+            let message = "no later layer takes its output; name it in a `from`, or remove it";
+            return Err(self.wrong(idle, message.into()));
+        }
+        let [c, h, w] = shapes[last];
+        if c * h * w != self.classes {
+            let message = format!(
+                "the last layer gives {} = {} values, but there are {} classes; end with a linear layer of units = {}",
+                text(shapes[last]),
+                c * h * w,
+                self.classes,
+                self.classes
+            );
+            return Err(self.wrong(last, message));
+        }
+        Ok(shapes)
+    }
+
+    /// Weights and biases of all convolutions and linear layers (without batch-norm), in elements.
+    ///
+    /// Errors: as [`Model::shapes`].
+    pub fn weights_len(&self) -> Result<u64, ModelError> {
+        self.sum(|kind, [c, h, w], [k, ..]| match kind {
+            LayerKind::Conv(v) => k * (c * taps(v) + u64::from(v.bias)),
+            LayerKind::Linear(v) => k * (c * h * w + u64::from(v.bias)),
+            _ => 0,
+        })
+    }
+
+    /// Multiply-adds of all convolutions and linear layers in one forward pass of one image.
+    ///
+    /// Errors: as [`Model::shapes`].
+    pub fn multiply_adds(&self) -> Result<u64, ModelError> {
+        self.sum(|kind, [c, h, w], [k, p, q]| match kind {
+            LayerKind::Conv(v) => c * taps(v) * k * p * q,
+            LayerKind::Linear(_) => c * h * w * k,
+            _ => 0,
+        })
+    }
+
+    /// Adds up `count(layer, input shape, output shape)`, in u64: a usize has 32 bits in the browser.
+    fn sum(&self, count: impl Fn(&LayerKind, [u64; 3], [u64; 3]) -> u64) -> Result<u64, ModelError> {
+        let shapes = self.shapes()?;
+        let mut total = 0;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let input = self.sources(index)?[0].map_or(self.input, |at| shapes[at]);
+            total += count(&layer.kind, input.map(|v| v as u64), shapes[index].map(|v| v as u64));
+        }
+        Ok(total)
+    }
+
+    fn wrong(&self, index: usize, message: String) -> ModelError {
+        let Layer { name, kind, .. } = &self.layers[index];
+        ModelError { layer: Some(index), message: format!("layer \"{name}\" ({}): {message}", kind.name()) }
+    }
+
+    fn check_name(&self, index: usize) -> Result<(), String> {
+        let name = &self.layers[index].name;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(allowed) {
+            return Err("a layer's name must be made of letters, digits, '_', '-' and '.'; rename it".into());
+        }
+        if name == INPUT {
+            return Err(format!("\"{INPUT}\" is the model's input; give the layer another name"));
+        }
+        if self.layers[..index].iter().any(|l| l.name == *name) {
+            return Err("an earlier layer has the same name; names must be unique".into());
+        }
+        Ok(())
+    }
+
+    fn output(&self, index: usize, inputs: &[Shape], sources: &[Option<usize>]) -> Result<Shape, String> {
+        let kind = &self.layers[index].kind;
+        if let LayerKind::Add = kind {
+            return add(inputs);
+        }
+        let &[input] = inputs else {
+            let [n, kind] = [&inputs.len().to_string(), kind.name()];
+            return Err(format!("a {kind} layer takes exactly one input, not {n}; join them with an add layer first"));
+        };
+        let output = match kind {
+            LayerKind::Conv(v) => conv(v, input)?,
+            LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => pool(v, input)?,
+            LayerKind::GlobalAvgPool => [input[0], 1, 1],
+            LayerKind::Linear(v) => linear(v, input)?,
+            LayerKind::BatchNorm(v) => {
+                if !(v.momentum.is_finite() && (0.0..=1.0).contains(&v.momentum)) {
+                    return Err(format!("momentum = {}: give a number from 0 to 1", v.momentum));
+                }
+                if !(v.eps.is_finite() && v.eps > 0.0) {
+                    return Err(format!("eps = {}: give a small positive number, such as 1e-5", v.eps));
+                }
+                input
+            }
+            LayerKind::Hwgq(v) if !(1..=4).contains(&v.bits) => {
+                return Err(format!("bits = {}: a hwgq layer has 1, 2, 3 or 4 bits", v.bits));
+            }
+            LayerKind::Hwgq(_) | LayerKind::Relu => input,
+            LayerKind::Add => unreachable!("handled above"),
+        };
+        if let LayerKind::Conv(Conv { weights: Weights::Binary, .. })
+        | LayerKind::Linear(Linear { weights: Weights::Binary, .. }) = kind
+        {
+            self.check_codes(sources[0])?;
+        }
+        elements(&output)
+            .map(|_| output)
+            .ok_or_else(|| format!("its output {} is too large; use fewer filters", text(output)))
+    }
+
+    /// A binary product counts bits, so its input has to be codes: a quantiser's output, possibly max-pooled.
+    fn check_codes(&self, mut source: Option<usize>) -> Result<(), String> {
+        while let Some(at) = source {
+            match &self.layers[at].kind {
+                LayerKind::Hwgq(_) => return Ok(()),
+                LayerKind::MaxPool(_) => source = self.sources(at).map_err(|e| e.message)?[0],
+                _ => break,
+            }
+        }
+        let found = source.map_or("the model's input".into(), |at| {
+            let layer = &self.layers[at];
+            format!("layer \"{}\" ({})", layer.name, layer.kind.name())
+        });
+        Err(format!(
+            "with binary weights the input must be quantised, but it comes from {found}; \
+             put a hwgq layer before it (max_pool may stand between), or set weights = \"float\""
+        ))
+    }
+}
+
+fn add(inputs: &[Shape]) -> Result<Shape, String> {
+    let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
+    match inputs {
+        [] | [_] => Err("add takes two or more inputs; write from = [\"a\", \"b\"]".into()),
+        [first, rest @ ..] if rest.iter().all(|shape| shape == first) => Ok(*first),
+        _ => Err(format!("its inputs must have one shape, but are {}; make them agree", shapes.join(" and "))),
+    }
+}
+
+/// Output height and width of windows over `input`.
+fn windows(
+    input: Shape,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    advice: &str,
+) -> Result<[usize; 2], String> {
+    let mut output = [0; 2];
+    for axis in 0..2 {
+        let (k, s) = (kernel[axis], stride[axis]);
+        if k == 0 || s == 0 {
+            return Err("kernel and stride must be at least 1".into());
+        }
+        let padded = padding[axis].checked_mul(2).and_then(|p| p.checked_add(input[axis + 1]));
+        let padded = padded.ok_or("the padding is too large")?;
+        if k > padded {
+            let [kh, kw] = kernel;
+            return Err(format!(
+                "the {kh}×{kw} kernel is larger than its input {} with padding {}×{}; {advice}",
+                text(input),
+                padding[0],
+                padding[1]
+            ));
+        }
+        output[axis] = (padded - k) / s + 1;
+    }
+    Ok(output)
+}
+
+fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
+    if v.filters == 0 {
+        return Err("filters = 0: give at least 1".into());
+    }
+    if v.weights == Weights::Binary && v.bias {
+        return Err("a binary convolution has no bias; remove `bias`, a batch_norm behind it shifts instead".into());
+    }
+    let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel or more padding")?;
+    elements(&[v.filters, input[0], v.kernel[0], v.kernel[1]])
+        .ok_or("too many weights; use fewer filters or a smaller kernel")?;
+    Ok([v.filters, h, w])
+}
+
+fn pool(v: &Pool, input: Shape) -> Result<Shape, String> {
+    let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel, or pool less often before it")?;
+    if (0..2).any(|axis| v.padding[axis] >= v.kernel[axis]) {
+        let [[ph, pw], [kh, kw]] = [v.padding, v.kernel];
+        return Err(format!("padding {ph}×{pw} must be smaller than the kernel {kh}×{kw}, or windows hold nothing"));
+    }
+    Ok([input[0], h, w])
+}
+
+fn linear(v: &Linear, input: Shape) -> Result<Shape, String> {
+    if v.units == 0 {
+        return Err("units = 0: give at least 1".into());
+    }
+    if v.weights == Weights::Binary && v.bias {
+        return Err("a binary linear layer has no bias; remove `bias`".into());
+    }
+    elements(&[v.units, input[0], input[1], input[2]]).ok_or("too many weights; use fewer units or a smaller input")?;
+    Ok([v.units, 1, 1])
+}

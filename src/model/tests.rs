@@ -1,0 +1,184 @@
+//! What the shapes are, and that every kind of mistake is found and named.
+use super::*;
+
+/// Layers in a row, each taking the one before.
+fn chain(input: [usize; 3], classes: usize, kinds: Vec<(&str, LayerKind)>) -> Model {
+    let mut from = INPUT;
+    let mut layers = Vec::new();
+    for (name, kind) in kinds {
+        layers.push(Layer::new(name, from, kind));
+        from = name;
+    }
+    Model { input, classes, layers }
+}
+
+fn conv(filters: usize, weights: Weights) -> LayerKind {
+    LayerKind::Conv(Conv { filters, padding: [1, 1], weights, ..Conv::default() })
+}
+
+fn fc(units: usize) -> LayerKind {
+    LayerKind::Linear(Linear { units, ..Linear::default() })
+}
+
+fn hwgq() -> LayerKind {
+    LayerKind::Hwgq(Hwgq::default())
+}
+
+fn pool(kernel: usize) -> LayerKind {
+    LayerKind::MaxPool(Pool::square(kernel))
+}
+
+fn vgg_small() -> Model {
+    let (norm, float, binary) = (LayerKind::BatchNorm(BatchNorm::default()), Weights::Float, Weights::Binary);
+    let mut layers = vec![("conv1", conv(128, float))];
+    layers.extend([("bn1", norm.clone()), ("q1", hwgq()), ("conv2", conv(128, binary)), ("pool2", pool(2))]);
+    layers.extend([("bn2", norm.clone()), ("q2", hwgq()), ("conv3", conv(256, binary))]);
+    layers.extend([("bn3", norm.clone()), ("q3", hwgq()), ("conv4", conv(256, binary)), ("pool4", pool(2))]);
+    layers.extend([("bn4", norm.clone()), ("q4", hwgq()), ("conv5", conv(512, binary))]);
+    layers.extend([("bn5", norm.clone()), ("q5", hwgq()), ("conv6", conv(512, binary))]);
+    layers.extend([("bn6", norm), ("relu6", LayerKind::Relu), ("pool6", pool(2)), ("fc", fc(10))]);
+    chain([3, 32, 32], 10, layers)
+}
+
+#[test]
+fn vgg_small_has_the_published_size() {
+    let model = vgg_small();
+    assert_eq!(model.weights_len(), Ok(4_656_522));
+    assert_eq!(model.multiply_adds(), Ok(607_600_640));
+    let shapes = model.shapes().unwrap();
+    assert_eq!(shapes[shapes.len() - 2..], [[512, 4, 4], [10, 1, 1]]);
+}
+
+#[test]
+fn windows_count_as_in_pytorch() {
+    let kind = |v: Conv| chain([2, 9, 8], 1, vec![("a", LayerKind::Conv(v)), ("fc", fc(1))]).shapes().unwrap()[0];
+    let odd = Conv { filters: 5, kernel: [3, 5], stride: [2, 1], padding: [1, 0], ..Conv::default() };
+    assert_eq!(kind(odd), [5, 5, 4]);
+    assert_eq!(kind(Conv { filters: 1, kernel: [9, 8], ..Conv::default() }), [1, 1, 1]);
+    let pooled = LayerKind::AvgPool(Pool { kernel: [3, 3], stride: [2, 2], padding: [1, 1] });
+    let model = chain([2, 9, 8], 2, vec![("a", pooled), ("g", LayerKind::GlobalAvgPool)]);
+    assert_eq!(model.shapes().unwrap(), [[2, 5, 4], [2, 1, 1]]);
+}
+
+#[test]
+fn layers_join_by_name() {
+    let mut model = chain([3, 4, 4], 48, vec![("a", conv(3, Weights::Float)), ("sum", LayerKind::Add)]);
+    model.layers[1].from.push(INPUT.into());
+    assert_eq!(model.sources(1), Ok(vec![Some(0), None]));
+    assert_eq!(model.shapes().unwrap()[1], [3, 4, 4]);
+    model.layers[1].from.pop();
+    assert!(model.shapes().unwrap_err().message.contains("two or more inputs"));
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let float = || conv(4, Weights::Float);
+    let binary = || conv(4, Weights::Binary);
+    let with = |edit: &dyn Fn(&mut Conv)| {
+        let mut v = Conv { filters: 4, padding: [1, 1], ..Conv::default() };
+        edit(&mut v);
+        LayerKind::Conv(v)
+    };
+    let model = |kinds| chain([1, 8, 8], 10, kinds);
+    let pooled = |kernel: [usize; 2], stride, padding| LayerKind::MaxPool(Pool { kernel, stride, padding });
+    let end = || ("fc", fc(10));
+    let unbiased = Linear { units: 10, bias: false, weights: Weights::Binary };
+    let table: Vec<(Model, Option<usize>, &str)> = vec![
+        (model(vec![]), None, "no layers"),
+        (chain([0, 8, 8], 10, vec![end()]), None, "0×8×8"),
+        (chain([1, 8, 8], 0, vec![end()]), None, "classes = 0"),
+        (chain([1 << 20, 1 << 20, 1 << 20], 10, vec![end()]), None, "model input"),
+        (model(vec![("a/b", float()), end()]), Some(0), "letters"),
+        (model(vec![("", float()), end()]), Some(0), "letters"),
+        (model(vec![("input", float()), end()]), Some(0), "the model's input"),
+        (model(vec![("a", float()), ("a", float()), end()]), Some(1), "unique"),
+        (model(vec![("a", with(&|v| v.filters = 0)), end()]), Some(0), "filters = 0"),
+        (model(vec![("a", with(&|v| v.kernel[0] = 0)), end()]), Some(0), "at least 1"),
+        (model(vec![("a", with(&|v| v.stride[1] = 0)), end()]), Some(0), "at least 1"),
+        (
+            model(vec![("a", with(&|v| v.kernel = [11, 3])), end()]),
+            Some(0),
+            "11×3 kernel is larger than its input 1×8×8",
+        ),
+        (model(vec![("a", with(&|v| v.padding[0] = usize::MAX)), end()]), Some(0), "padding is too large"),
+        (model(vec![("a", with(&|v| v.padding = [1 << 20; 2])), end()]), Some(0), "too large"),
+        (model(vec![("a", with(&|v| v.filters = 1 << 30)), end()]), Some(0), "too many weights"),
+        (model(vec![("a", pooled([2; 2], [2; 2], [2; 2])), end()]), Some(0), "smaller than the kernel 2×2"),
+        (model(vec![("a", pooled([2; 2], [0; 2], [0; 2])), end()]), Some(0), "at least 1"),
+        (model(vec![("fc", fc(0))]), Some(0), "units = 0"),
+        (model(vec![("fc", fc(9))]), Some(0), "units = 10"),
+        (model(vec![("a", binary()), end()]), Some(0), "comes from the model's input"),
+        (model(vec![("r", LayerKind::Relu), ("p", pool(2)), ("a", binary()), end()]), Some(2), "layer \"r\" (relu)"),
+        (model(vec![("r", LayerKind::Relu), ("fc", LayerKind::Linear(unbiased.clone()))]), Some(1), "quantised"),
+        (model(vec![("q", hwgq()), ("fc", LayerKind::Linear(Linear { bias: true, ..unbiased }))]), Some(1), "no bias"),
+        (
+            model(vec![
+                ("q", hwgq()),
+                (
+                    "a",
+                    with(&|v| {
+                        v.bias = true;
+                        v.weights = Weights::Binary;
+                    }),
+                ),
+                end(),
+            ]),
+            Some(1),
+            "no bias",
+        ),
+        (
+            model(vec![("q", LayerKind::Hwgq(Hwgq { bits: 5, ..Hwgq::default() })), end()]),
+            Some(0),
+            "bits = 5: a hwgq layer has 1, 2, 3 or 4",
+        ),
+        (
+            model(vec![("b", LayerKind::BatchNorm(BatchNorm { eps: 0.0, ..BatchNorm::default() })), end()]),
+            Some(0),
+            "eps = 0",
+        ),
+        (
+            model(vec![("b", LayerKind::BatchNorm(BatchNorm { momentum: f32::NAN, ..BatchNorm::default() })), end()]),
+            Some(0),
+            "momentum = NaN",
+        ),
+    ];
+    for (model, layer, part) in table {
+        let error = model.shapes().expect_err(part);
+        assert_eq!(error.layer, layer, "{error}");
+        assert!(error.message.contains(part), "{error} should say {part}");
+        if let Some(at) = layer {
+            assert!(error.message.contains(&format!("\"{}\"", model.layers[at].name)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_connections_are_named() {
+    let mut model = chain([1, 8, 8], 10, vec![("a", LayerKind::Relu), ("b", LayerKind::Relu), ("fc", fc(10))]);
+    let message = |model: &Model| model.shapes().unwrap_err().message;
+    model.layers[1].from = vec!["aa".into()];
+    assert_eq!(
+        message(&model),
+        "layer \"b\" (relu): from = \"aa\": that layer does not exist; choose among \"a\", \"input\""
+    );
+    model.layers[1].from = vec!["fc".into()];
+    assert!(message(&model).contains("does not come before"));
+    model.layers[1].from = vec!["a".into(), "a".into()];
+    assert!(message(&model).contains("exactly one input, not 2"));
+    model.layers[1].from = vec![];
+    assert!(message(&model).contains("exactly one input, not 0"));
+    model.layers[1].from = vec![INPUT.into()];
+    assert_eq!(model.shapes().unwrap_err().layer, Some(0));
+    assert!(message(&model).contains("no later layer takes its output"));
+    model.layers[1] = Layer::new("b", "a", LayerKind::MaxPool(Pool::square(2)));
+    model.layers.insert(2, Layer { from: vec!["a".into(), "b".into()], ..Layer::new("s", "a", LayerKind::Add) });
+    assert!(message(&model).contains("1×8×8 and 1×4×4"));
+}
+
+#[test]
+fn a_model_is_also_json() {
+    let model = vgg_small();
+    let text = serde_json::to_string(&model).unwrap();
+    assert!(text.contains(r#""name":"q1","from":["bn1"],"line":0,"kind":"hwgq","bits":2,"surrogate":"clipped""#));
+    assert_eq!(serde_json::from_str::<Model>(&text).unwrap(), model);
+}

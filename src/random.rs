@@ -1,0 +1,192 @@
+//! Counter-based randomness: Philox4x32-10, a function of (seed, stream, counter) without any hidden state.
+//!
+//! Every use of randomness (one tensor's start values, one epoch's order) has a stream of its own, named by text. So what a
+//! layer starts from depends on the seed and its name alone, and a resumed run draws what the uninterrupted one would have.
+//!
+//! **Invariant:** the same bits on every platform: integers, exactly rounded f64 arithmetic and `libm` only, never the
+//! system's mathematics library.
+//!
+//! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; tested against the
+//! known answers published with it (Random123).
+
+/// The ten rounds of Philox4x32: a block of four random words from a counter and a key.
+pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    let [mut k0, mut k1] = key;
+    for _ in 0..10 {
+        let a = u64::from(c0) * 0xD251_1F53;
+        let b = u64::from(c2) * 0xCD9E_8D57;
+        (c0, c1, c2, c3) = ((b >> 32) as u32 ^ c1 ^ k0, b as u32, (a >> 32) as u32 ^ c3 ^ k1, a as u32);
+        k0 = k0.wrapping_add(0x9E37_79B9);
+        k1 = k1.wrapping_add(0xBB67_AE85);
+    }
+    [c0, c1, c2, c3]
+}
+
+/// The number of the stream called `name`: its 64-bit FNV-1a hash.
+pub fn stream(name: &str) -> u64 {
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// Walks through one stream, a word at a time.
+#[derive(Clone, Debug)]
+pub struct Random {
+    seed: u64,
+    stream: u64,
+    counter: u64,
+    block: [u32; 4],
+    used_words: usize,
+}
+
+impl Random {
+    /// The beginning of the stream called `name` under `seed`.
+    pub fn new(seed: u64, name: &str) -> Self {
+        Self { seed, stream: stream(name), counter: 0, block: [0; 4], used_words: 4 }
+    }
+
+    /// The next 32 random bits.
+    pub fn word(&mut self) -> u32 {
+        if self.used_words == 4 {
+            let [c, s, k] = [self.counter, self.stream, self.seed].map(|v| [v as u32, (v >> 32) as u32]);
+            self.block = philox4x32([c[0], c[1], s[0], s[1]], k);
+            self.counter += 1;
+            self.used_words = 0;
+        }
+        self.used_words += 1;
+        self.block[self.used_words - 1]
+    }
+
+    /// A number in `0..bound`, each equally likely (Lemire's multiplication with rejection).
+    pub fn below(&mut self, bound: u32) -> u32 {
+        assert!(bound > 0, "no number lies below 0");
+        let reject_below = bound.wrapping_neg() % bound;
+        loop {
+            let product = u64::from(self.word()) * u64::from(bound);
+            if product as u32 >= reject_below {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
+    /// An f64 in [0, 1) with 53 random bits.
+    pub fn unit(&mut self) -> f64 {
+        let [low, high] = [self.word(), self.word()].map(u64::from);
+        ((high << 32 | low) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// The order in which epoch `epoch` visits `len` records: a permutation of `0..len` (Fisher and Yates).
+pub fn permutation(seed: u64, epoch: u64, len: usize) -> Vec<u32> {
+    let len = u32::try_from(len).expect("a data set has fewer than 2^32 records");
+    let mut random = Random::new(seed, &format!("epoch/{epoch}"));
+    let mut order: Vec<u32> = (0..len).collect();
+    for last in (1..len).rev() {
+        order.swap(last as usize, random.below(last + 1) as usize);
+    }
+    order
+}
+
+/// `len` values uniform in [0, 1), with 24 random bits each; `name` names the stream.
+pub fn uniform(seed: u64, name: &str, len: usize) -> Vec<f32> {
+    let mut random = Random::new(seed, name);
+    (0..len).map(|_| (random.word() >> 8) as f32 / (1 << 24) as f32).collect()
+}
+
+/// `len` values of the standard normal distribution (Box and Muller, computed in f64); `name` names the stream.
+pub fn normal(seed: u64, name: &str, len: usize) -> Vec<f32> {
+    let mut random = Random::new(seed, name);
+    let mut values = Vec::with_capacity(len + 1);
+    while values.len() < len {
+        // 1 - unit lies in (0, 1], so that the logarithm is finite.
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - random.unit()));
+        let (sin, cos) = libm::sincos(std::f64::consts::TAU * random.unit());
+        values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    values.truncate(len);
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn philox_gives_the_known_answers_of_random123() {
+        let known = [
+            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+            ),
+        ];
+        for (counter, key, answer) in known {
+            assert_eq!(philox4x32(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn streams_are_fnv_1a() {
+        assert_eq!(stream(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(stream("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(stream("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_permutation_holds_every_record_once_and_depends_on_seed_and_epoch() {
+        let order = permutation(7, 3, 1437);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1437).collect::<Vec<u32>>());
+        assert_ne!(order, sorted);
+        assert_eq!(order, permutation(7, 3, 1437));
+        assert_ne!(order, permutation(8, 3, 1437));
+        assert_ne!(order, permutation(7, 4, 1437));
+        assert!(permutation(0, 0, 0).is_empty());
+        assert_eq!(permutation(0, 0, 1), [0]);
+    }
+
+    #[test]
+    fn every_permutation_of_three_is_equally_likely() {
+        let mut counts = std::collections::BTreeMap::new();
+        for epoch in 0..6000 {
+            *counts.entry(permutation(1, epoch, 3)).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // 1000 expected, standard deviation 29.
+        assert!(counts.values().all(|&n| (870..1130).contains(&n)), "{counts:?}");
+    }
+
+    #[test]
+    fn bounded_draws_reach_every_value_and_nothing_else() {
+        let mut random = Random::new(0, "below");
+        let mut seen = [0; 5];
+        (0..5000).for_each(|_| seen[random.below(5) as usize] += 1);
+        assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
+        // A bound just above 2^31 rejects nearly half of all words.
+        assert!((0..1000).all(|_| random.below((1 << 31) + 1) <= 1 << 31));
+    }
+
+    #[test]
+    fn uniform_and_normal_have_their_moments() {
+        let mean = |v: &[f32], power: i32| v.iter().map(|&x| f64::from(x).powi(power)).sum::<f64>() / v.len() as f64;
+        let u = uniform(5, "u", 100_000);
+        assert!(u.iter().all(|x| (0.0..1.0).contains(x)));
+        assert!((mean(&u, 1) - 0.5).abs() < 0.005 && (mean(&u, 2) - 1.0 / 3.0).abs() < 0.005);
+        let n = normal(5, "conv1.weight", 100_001);
+        assert_eq!(n.len(), 100_001);
+        assert!(n.iter().all(|x| x.is_finite()));
+        assert!(mean(&n, 1).abs() < 0.015 && (mean(&n, 2) - 1.0).abs() < 0.02);
+        assert!(mean(&n, 3).abs() < 0.05 && (mean(&n, 4) - 3.0).abs() < 0.12);
+    }
+
+    #[test]
+    fn normal_is_the_same_on_every_platform() {
+        // Frozen, and computed by another program: a change here would change every run's start values.
+        let bits: Vec<u32> = normal(0, "conv1.weight", 4).iter().map(|x| x.to_bits()).collect();
+        assert_eq!(bits, [0x3fcf_d5c3, 0xbea6_4930, 0xbf6f_9869, 0x401e_f3e4]);
+        assert_ne!(normal(0, "conv2.weight", 4), normal(0, "conv1.weight", 4));
+        assert_eq!(normal(0, "conv1.weight", 3), normal(0, "conv1.weight", 4)[..3]);
+    }
+}
