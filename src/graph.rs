@@ -89,9 +89,7 @@ impl<O: Typed> Graph<O> {
         let op = op.into();
         assert!(inputs.iter().all(|v| v.0 < self.nodes.len()), "inputs come before their node");
         let types: Vec<_> = inputs.iter().map(|&v| self.ty(v)).collect();
-        let ty = op
-            .infer(&types)
-            .map_err(|message| Error::Model(format!("layer \"{}\": {message}", self.layer)))?;
+        let ty = op.infer(&types).map_err(|message| Error::Model(format!("layer \"{}\": {message}", self.layer)))?;
         let (layer, phase) = (self.layer.clone(), self.phase);
         self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer, phase });
         Ok(Value(self.nodes.len() - 1))

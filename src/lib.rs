@@ -1,6 +1,7 @@
 //! halfwave: a portable WebGPU training engine for low-bit neural networks.
 //!
 //! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
+pub mod backend;
 pub mod bits;
 pub mod caps;
 pub mod error;
@@ -9,7 +10,10 @@ pub mod kernel;
 pub mod model;
 pub mod ops;
 pub mod parallel;
+pub mod pass;
+pub mod plan;
 pub mod random;
+pub mod selftest;
 pub mod tensor;
 
 pub use error::{Error, Result};

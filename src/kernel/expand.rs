@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn loops_nest_and_conditions_choose() {
-        let text = "a\n//: for m in M\n//: for n in N\nx$m$n\n//: end\n//: if YES\ny$m\n//: else\nz\n//: end\n//: end\nb";
+        let text =
+            "a\n//: for m in M\n//: for n in N\nx$m$n\n//: end\n//: if YES\ny$m\n//: else\nz\n//: end\n//: end\nb";
         let out = expand(text, &[("M", 2), ("N", 2), ("YES", 1)]);
         assert_eq!(out, "a\nx00\nx01\ny0\nx10\nx11\ny1\nb\n");
         assert_eq!(expand("//: if NO\n//: if NO\na\n//: end\n//: else\nb\n//: end", &[("NO", 0)]), "b\n");

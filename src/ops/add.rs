@@ -37,10 +37,7 @@ pub(super) fn per_channel(label: impl Into<String>, parts: &[&'static str], ty: 
     let mut body = vec![PER_CHANNEL];
     body.extend(parts);
     let params = PerChannelParams { rows: ty.rows() as u32, quads: ty.quads() as u32, step };
-    Launch::new(label, &body)
-        .constant("ROWS", ROWS)
-        .params(&params)
-        .threads(ty.rows().div_ceil(ROWS) * ty.quads())
+    Launch::new(label, &body).constant("ROWS", ROWS).params(&params).threads(ty.rows().div_ceil(ROWS) * ty.quads())
 }
 
 impl Operation for Add {

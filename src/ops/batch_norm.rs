@@ -131,12 +131,13 @@ impl Operation for BatchNormCoef {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let mut launch = Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
-            .constant("ALPHA", usize::from(self.scaled))
-            .constant("AFFINE", usize::from(self.affine))
-            .constant("RUNNING", usize::from(self.running))
-            .constant("CHANNELS", output.channels())
-            .read("stats", F32, Input(0));
+        let mut launch =
+            Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
+                .constant("ALPHA", usize::from(self.scaled))
+                .constant("AFFINE", usize::from(self.affine))
+                .constant("RUNNING", usize::from(self.running))
+                .constant("CHANNELS", output.channels())
+                .read("stats", F32, Input(0));
         if self.scaled {
             launch = launch.read("alpha", F32, Input(1));
         }
@@ -219,10 +220,12 @@ impl Operation for BatchNormRunning {
             unbiased: self.unbiased(),
             step: self.step,
         };
-        let launch =
-            Launch::new("batch_norm_running", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_running.wgsl")])
-                .constant("ALPHA", usize::from(self.scaled))
-                .read("stats", F32, Input(1));
+        let launch = Launch::new(
+            "batch_norm_running",
+            &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_running.wgsl")],
+        )
+        .constant("ALPHA", usize::from(self.scaled))
+        .read("stats", F32, Input(1));
         let launch = if self.scaled { launch.read("alpha", F32, Input(2)) } else { launch };
         launch.write("running", F32, Output).params(&params).threads(quads).into()
     }

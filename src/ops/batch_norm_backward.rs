@@ -33,14 +33,15 @@ impl Operation for BatchNormSums {
         let x = inputs[0];
         let per_chunk = rows_per_chunk(x.rows());
         let chunks = x.rows().div_ceil(per_chunk);
-        let partial = Launch::new("batch_norm_sums_partial", &[include_str!("../../shaders/batch_norm_sums_partial.wgsl")])
-            .constant("PER_CHUNK", per_chunk)
-            .read("x", x.encoding, Input(0))
-            .read("coef", F32, Input(1))
-            .read("dz", F32, Input(2))
-            .write("part", F32, Scratch(0))
-            .params(&ChunkParams::new(x))
-            .threads(chunks * x.quads());
+        let partial =
+            Launch::new("batch_norm_sums_partial", &[include_str!("../../shaders/batch_norm_sums_partial.wgsl")])
+                .constant("PER_CHUNK", per_chunk)
+                .read("x", x.encoding, Input(0))
+                .read("coef", F32, Input(1))
+                .read("dz", F32, Input(2))
+                .write("part", F32, Scratch(0))
+                .params(&ChunkParams::new(x))
+                .threads(chunks * x.quads());
         let sum = Launch::new("batch_norm_sums", &[include_str!("../../shaders/batch_norm_sums.wgsl")])
             .constant("PER_CHUNK", per_chunk)
             .read("part", F32, Scratch(0))

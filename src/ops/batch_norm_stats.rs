@@ -50,7 +50,9 @@ impl Operation for BatchNormStats {
         match x.encoding {
             F32 => {}
             I16 | I32 if exact_fits(self.largest, x.rows()) => {}
-            I16 | I32 => return Err(format!("sums up to {} over {} rows exceed 64-bit statistics", self.largest, x.rows())),
+            I16 | I32 => {
+                return Err(format!("sums up to {} over {} rows exceed 64-bit statistics", self.largest, x.rows()));
+            }
             U32 | Planes(_) => return Err(format!("batch-norm reads floats or sums, not {x}")),
         }
         Ok(TensorType::f32(&[2, x.channels()]))

@@ -51,7 +51,12 @@ pub(super) fn bits_of(what: &str, ty: &TensorType) -> Result<u8, String> {
 }
 
 /// Checks signs and α against the window and the input; returns the output's float type.
-pub(super) fn infer(window: &Window, x: &TensorType, signs: &TensorType, alpha: &TensorType) -> Result<TensorType, String> {
+pub(super) fn infer(
+    window: &Window,
+    x: &TensorType,
+    signs: &TensorType,
+    alpha: &TensorType,
+) -> Result<TensorType, String> {
     if signs.encoding != U32 {
         return Err(format!("the signs must be u32, not {signs}"));
     }

@@ -143,7 +143,12 @@ impl MaxPool {
         for (i, (window, shape)) in cases().into_iter().enumerate() {
             let codes = Encoding::Planes((i % 4 + 1) as u8);
             // Few different integers: ties are the rule.
-            for x in [noise.floats(&shape), noise.ints(&shape, I16, 3), noise.ints(&shape, I32, 40_000), noise.ints(&shape, codes, 0)] {
+            for x in [
+                noise.floats(&shape),
+                noise.ints(&shape, I16, 3),
+                noise.ints(&shape, I32, 40_000),
+                noise.ints(&shape, codes, 0),
+            ] {
                 samples.push(Sample::new(MaxPool { window }, vec![x]));
             }
         }

@@ -56,7 +56,8 @@ impl Record {
         let steps = [0, 5, 7, 20].into_iter();
         steps
             .map(|step| {
-                let inputs = vec![noise.floats(&[7, 2]), noise.floats(&[2]), crate::tensor::Tensor::from_u32(&[1], &[step])];
+                let inputs =
+                    vec![noise.floats(&[7, 2]), noise.floats(&[2]), crate::tensor::Tensor::from_u32(&[1], &[step])];
                 Sample::new(Record, inputs)
             })
             .collect()

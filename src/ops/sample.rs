@@ -17,6 +17,11 @@ impl Sample {
     pub fn new(op: impl Into<Op>, inputs: Vec<Tensor>) -> Self {
         Self { op: op.into(), inputs }
     }
+
+    /// The twin's output.
+    pub fn expected(&self) -> Tensor {
+        self.op.evaluate(&self.inputs.iter().collect::<Vec<_>>())
+    }
 }
 
 /// Values without pattern, the same on every machine: floats in (−2, 2), integers in a range, codes over all levels.

@@ -1,0 +1,122 @@
+//! The CPU backend: the same plan, in the same slots, by the twins.
+//!
+//! **Invariant:** in debug builds a freed slot is filled with NaNs, so that a value read after its death shows.
+
+use super::{Backend, LocalFuture, PlanId};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::ops::Op;
+use crate::plan::{Plan, Tenancy};
+use crate::tensor::{View, ViewMut};
+use std::collections::HashMap;
+
+/// NaN as a float, a large number as anything else.
+const POISON: u32 = 0x7fc0_dead;
+
+/// Runs plans on the host.
+pub struct CpuBackend {
+    caps: Caps,
+    plans: Vec<Plan>,
+    /// By plan and slot; state slots are empty here.
+    memory: Vec<Vec<Vec<u32>>>,
+    state: HashMap<String, Vec<u32>>,
+}
+
+impl Default for CpuBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CpuBackend {
+    /// A backend without plans.
+    pub fn new() -> Self {
+        Self { caps: Caps::cpu(), plans: Vec::new(), memory: Vec::new(), state: HashMap::new() }
+    }
+
+    /// State that lives in `slot` of `plan`.
+    fn name_of(plan: &Plan, slot: usize) -> &str {
+        let port = plan.state.iter().find(|port| port.place.slot == slot);
+        &port.expect("a state slot has a port").name
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
+        let own = |tenancy| tenancy != Tenancy::State;
+        let slots = plan.slots.iter();
+        self.memory.push(slots.map(|slot| vec![POISON; if own(slot.tenancy) { slot.words } else { 0 }]).collect());
+        for port in &plan.state {
+            let words = port.place.ty.words();
+            let kept = self.state.entry(port.name.clone()).or_insert_with(|| vec![0; words]);
+            assert_eq!(kept.len(), words, "two plans disagree on the state {}", port.name);
+        }
+        self.plans.push(plan);
+        let id = PlanId(self.plans.len() - 1);
+        Box::pin(async move { Ok(id) })
+    }
+
+    fn plan(&self, id: PlanId) -> &Plan {
+        &self.plans[id.0]
+    }
+
+    fn write(&mut self, id: PlanId, port: &str, words: &[u32]) {
+        let found = self.plans[id.0].port(port).unwrap_or_else(|| panic!("the plan has no port {port}"));
+        let memory = match self.state.get_mut(port) {
+            Some(state) => state,
+            None => &mut self.memory[id.0][found.place.slot],
+        };
+        memory[..found.place.ty.words()].copy_from_slice(words);
+    }
+
+    fn run(&mut self, id: PlanId) -> Result<()> {
+        let (plan, memory) = (&self.plans[id.0], &mut self.memory[id.0]);
+        // Borrow the state into its slots for the length of the step.
+        for port in &plan.state {
+            memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
+        }
+        for node in plan.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
+            let mut out = std::mem::take(&mut memory[node.output.slot]);
+            // An in-place update reads what it overwrites.
+            let before = node.inputs.iter().any(|place| place.slot == node.output.slot).then(|| out.clone());
+            let inputs: Vec<_> = node
+                .inputs
+                .iter()
+                .map(|place| {
+                    let memory = match &before {
+                        Some(before) if place.slot == node.output.slot => before,
+                        _ => &memory[place.slot],
+                    };
+                    View::new(&place.ty, &memory[..place.ty.words()])
+                })
+                .collect();
+            let ty = &node.output.ty;
+            node.op.twin(&inputs, &mut ViewMut::new(ty, &mut out[..ty.words()]));
+            memory[node.output.slot] = out;
+            if cfg!(debug_assertions) {
+                node.frees.iter().for_each(|&slot| memory[slot].fill(POISON));
+            }
+        }
+        for slot in 0..plan.slots.len() {
+            if plan.slots[slot].tenancy == Tenancy::State {
+                self.state.insert(Self::name_of(plan, slot).to_string(), std::mem::take(&mut memory[slot]));
+            }
+        }
+        Ok(())
+    }
+
+    fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
+        let found = self.plans[id.0].port(port).unwrap_or_else(|| panic!("the plan has no port {port}"));
+        let memory = self.state.get(port).unwrap_or(&self.memory[id.0][found.place.slot]);
+        let words = memory[..found.place.ty.words()].to_vec();
+        Box::pin(async move { Ok(words) })
+    }
+}

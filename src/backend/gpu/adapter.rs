@@ -1,0 +1,189 @@
+//! Finding and opening an adapter.
+
+use crate::caps::{Caps, LaunchShape};
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::sync::{Arc, Mutex};
+
+/// What is known of an adapter before it is opened.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct AdapterReport {
+    /// The device's name.
+    pub name: String,
+    /// "Vulkan", "Metal", "Dx12" or "BrowserWebGpu".
+    pub backend: String,
+    /// The driver's name and version, as far as it tells.
+    pub driver: String,
+    /// "discrete GPU", "integrated GPU", "virtual GPU", "software" or "other".
+    pub kind: &'static str,
+    /// Whether it computes on the CPU.
+    pub software: bool,
+    /// Features that faster kernels could use, and timestamps.
+    pub features: Vec<&'static str>,
+    /// Largest storage binding in bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers a kernel can bind.
+    pub storage_buffers: u32,
+    /// Workgroup memory in bytes.
+    pub workgroup_bytes: u32,
+    /// Invocations of a workgroup.
+    pub workgroup_threads: u32,
+}
+
+/// An adapter that can be opened.
+pub struct Found {
+    /// What is known of it.
+    pub report: AdapterReport,
+    adapter: wgpu::Adapter,
+}
+
+/// Features worth reporting.
+const FEATURES: [(&str, wgpu::Features); 4] = [
+    ("shader-f16", wgpu::Features::SHADER_F16),
+    ("subgroups", wgpu::Features::SUBGROUP),
+    ("timestamps", wgpu::Features::TIMESTAMP_QUERY),
+    ("pipeline-cache", wgpu::Features::PIPELINE_CACHE),
+];
+
+fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let (kind, software) = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => ("discrete GPU", false),
+        wgpu::DeviceType::IntegratedGpu => ("integrated GPU", false),
+        wgpu::DeviceType::VirtualGpu => ("virtual GPU", false),
+        wgpu::DeviceType::Cpu => ("software", true),
+        wgpu::DeviceType::Other => ("other", false),
+    };
+    AdapterReport {
+        name: if info.name.is_empty() { "unnamed adapter".to_string() } else { info.name },
+        backend: format!("{:?}", info.backend),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        kind,
+        software,
+        features: FEATURES.iter().filter(|(_, feature)| features.contains(*feature)).map(|(name, _)| *name).collect(),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        workgroup_threads: limits.max_compute_invocations_per_workgroup,
+    }
+}
+
+/// All adapters that can run compute shaders, GPUs before software. In a browser, the one that it offers.
+pub async fn find() -> Vec<Found> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    #[cfg(not(target_arch = "wasm32"))]
+    let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    #[cfg(target_arch = "wasm32")]
+    let adapters: Vec<_> = {
+        let options = wgpu::RequestAdapterOptions::<&wgpu::Surface<'_>> {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        instance.request_adapter(&options).await.into_iter().collect()
+    };
+    let mut found: Vec<_> = adapters.into_iter().map(|adapter| Found { report: report(&adapter), adapter }).collect();
+    let rank = |kind: &str| {
+        ["discrete GPU", "integrated GPU", "virtual GPU", "other", "software"].iter().position(|&k| k == kind)
+    };
+    found.sort_by_key(|found| rank(found.report.kind));
+    found
+}
+
+/// The adapter that `wanted` names: a number from the list, or a part of its name; without a wish the first.
+///
+/// # Errors
+/// When there is none; the message lists those that exist.
+pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
+    let index = match wanted {
+        None => Some(0),
+        Some(wanted) => wanted.parse().ok().or_else(|| {
+            found.iter().position(|found| found.report.name.to_lowercase().contains(&wanted.to_lowercase()))
+        }),
+    };
+    match index.filter(|&index| index < found.len()) {
+        Some(index) => Ok(found.swap_remove(index)),
+        None => {
+            let names: Vec<_> = found.iter().enumerate().map(|(i, f)| format!("{i}: {}", f.report.name)).collect();
+            let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+            Err(Error::Device(format!(
+                "no adapter \"{}\"; there are: {list}, and cpu. `halfwave devices` shows more",
+                wanted.unwrap_or("0")
+            )))
+        }
+    }
+}
+
+/// The first fault of a device: a validation error, exhausted memory, loss.
+#[derive(Clone, Default)]
+pub(super) struct Fault(Arc<Mutex<Option<String>>>);
+
+impl Fault {
+    fn set(&self, message: String) {
+        log::error!("{message}");
+        if let Ok(mut slot) = self.0.lock() {
+            slot.get_or_insert(message);
+        }
+    }
+
+    /// `Err` once something has gone wrong.
+    pub(super) fn check(&self) -> Result<()> {
+        let message = self.0.lock().ok().and_then(|slot| slot.clone());
+        message.map_or(Ok(()), |message| Err(Error::Device(message)))
+    }
+}
+
+/// An opened device.
+pub(super) struct Opened {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) caps: Caps,
+    pub(super) fault: Fault,
+    pub(super) report: AdapterReport,
+}
+
+/// Opens an adapter with WebGPU's default limits, but buffers as large as it allows.
+pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Opened> {
+    let Found { report, adapter } = found;
+    let defaults = wgpu::Limits::default();
+    let limits = adapter.limits();
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("halfwave"),
+        required_limits: wgpu::Limits {
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_buffer_size: limits.max_buffer_size,
+            ..defaults.or_worse_values_from(&limits)
+        },
+        ..Default::default()
+    };
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::Device(format!("{} cannot be opened: {error}", report.name)))?;
+    let fault = Fault::default();
+    let on_error = fault.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        on_error.set(match error {
+            wgpu::Error::OutOfMemory { .. } => "the device is out of memory; use a smaller batch".to_string(),
+            error => format!("the device refused a command: {error}"),
+        });
+    }));
+    let on_loss = fault.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            on_loss.set(format!("the device was lost: {message}; resume from the last checkpoint"));
+        }
+    });
+    let granted = device.limits();
+    let default_shape = if report.software { LaunchShape::Registers } else { LaunchShape::Tiled };
+    let caps = Caps {
+        shape: shape.unwrap_or(default_shape),
+        max_binding_bytes: granted.max_storage_buffer_binding_size,
+        max_buffer_bytes: granted.max_buffer_size,
+        max_groups: granted.max_compute_workgroups_per_dimension as usize,
+        uniform_align_bytes: granted.min_uniform_buffer_offset_alignment as usize,
+    };
+    Ok(Opened { device, queue, caps, fault, report })
+}

@@ -1,0 +1,266 @@
+//! The GPU backend: plans through wgpu. The only module that knows wgpu.
+//!
+//! **Invariant:** nothing here blocks in a browser; natively only `read` and `load` wait.
+//! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are made when a plan is loaded.
+
+mod adapter;
+mod trusted;
+
+pub use adapter::{AdapterReport, Found, choose, find};
+
+use super::{Backend, LocalFuture, PlanId};
+use crate::caps::{Caps, LaunchShape};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::plan::{Plan, Port, Tenancy};
+use std::collections::HashMap;
+
+struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+struct Loaded {
+    plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    pipelines: Vec<wgpu::ComputePipeline>,
+    bind_groups: Vec<wgpu::BindGroup>,
+}
+
+/// Runs plans on one device.
+pub struct GpuBackend {
+    report: AdapterReport,
+    caps: Caps,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    fault: adapter::Fault,
+    pipelines: HashMap<Kernel, Pipeline>,
+    plans: Vec<Loaded>,
+    state: HashMap<String, wgpu::Buffer>,
+    /// Transient buffers, longest first: plans never run at the same time and share them.
+    pool: Vec<wgpu::Buffer>,
+}
+
+impl GpuBackend {
+    /// Opens an adapter; `shape` overrides the launch shape that suits its kind.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Self> {
+        let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, shape).await?;
+        let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
+        Ok(Self { report, caps, device, queue, fault, pipelines, plans, state, pool })
+    }
+
+    /// What is known of the adapter.
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// Waits until the device has done all that was asked of it; in a browser, returns at once.
+    pub fn wait(&self) {
+        if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
+            log::warn!("waiting for the device: {error}");
+        }
+    }
+
+    fn buffer(&self, label: &str, words: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: (words as u64 * 4).max(16),
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Buffers of a plan: state by name, transient ones from the pool, ports new.
+    fn buffers(&mut self, plan: &Plan) -> Vec<wgpu::Buffer> {
+        let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let mut buffers: Vec<Option<wgpu::Buffer>> = vec![None; plan.slots.len()];
+        for Port { name, place } in &plan.state {
+            let made = match self.state.get(name) {
+                Some(buffer) => buffer.clone(),
+                None => self.buffer(name, place.ty.words(), storage),
+            };
+            assert_eq!(made.size(), (place.ty.bytes() as u64).max(16), "two plans disagree on the state {name}");
+            self.state.insert(name.clone(), made.clone());
+            buffers[place.slot] = Some(made);
+        }
+        let mut transient: Vec<_> =
+            (0..plan.slots.len()).filter(|&slot| plan.slots[slot].tenancy == Tenancy::Transient).collect();
+        transient.sort_by_key(|&slot| std::cmp::Reverse(plan.slots[slot].words));
+        for (rank, &slot) in transient.iter().enumerate() {
+            let words = plan.slots[slot].words;
+            if self.pool.get(rank).is_none_or(|buffer| buffer.size() < words as u64 * 4) {
+                let made = self.buffer("transient", words, storage);
+                self.pool.insert(rank, made);
+            }
+            buffers[slot] = Some(self.pool[rank].clone());
+        }
+        let slots = buffers.into_iter().zip(&plan.slots);
+        slots.map(|(buffer, slot)| buffer.unwrap_or_else(|| self.buffer("port", slot.words, storage))).collect()
+    }
+
+    fn pipeline(&self, kernel: &Kernel) -> Pipeline {
+        let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty,
+            count: None,
+        };
+        let storage = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let mut entries: Vec<_> =
+            kernel.bindings.iter().enumerate().map(|(i, binding)| entry(i, storage(!binding.write))).collect();
+        if !kernel.fields.is_empty() {
+            let uniform = wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Uniform,
+                has_dynamic_offset: true,
+                min_binding_size: None,
+            };
+            entries.push(entry(kernel.bindings.len(), uniform));
+        }
+        let label = Some(kernel.label.as_str());
+        let layout =
+            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let module = trusted::shader_module(&self.device, &kernel.label, &kernel.wgsl());
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+
+    fn bind_groups(&self, plan: &Plan, buffers: &[wgpu::Buffer]) -> Vec<wgpu::BindGroup> {
+        let uniforms =
+            self.buffer("uniforms", plan.uniforms.len(), wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
+        if !plan.uniforms.is_empty() {
+            self.queue.write_buffer(&uniforms, 0, bytemuck::cast_slice(&plan.uniforms));
+        }
+        let range = |buffer, words: usize| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: 0,
+                size: wgpu::BufferSize::new((words as u64 * 4).max(16)),
+            })
+        };
+        let groups = plan.steps.iter().map(|step| {
+            let kernel = &plan.kernels[step.kernel];
+            let mut resources: Vec<_> =
+                step.bindings.iter().map(|&(slot, words)| range(&buffers[slot], words)).collect();
+            if step.uniform.is_some() {
+                resources.push(range(&uniforms, kernel.fields.len().next_multiple_of(4)));
+            }
+            let entries: Vec<_> = resources
+                .into_iter()
+                .enumerate()
+                .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
+                .collect();
+            self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&kernel.label),
+                layout: &self.pipelines[kernel].layout,
+                entries: &entries,
+            })
+        });
+        groups.collect()
+    }
+
+    fn port(&self, id: PlanId, name: &str) -> (&wgpu::Buffer, usize) {
+        let loaded = &self.plans[id.0];
+        let port = loaded.plan.port(name).unwrap_or_else(|| panic!("the plan has no port {name}"));
+        (&loaded.buffers[port.place.slot], port.place.ty.words())
+    }
+}
+
+impl Backend for GpuBackend {
+    fn name(&self) -> &str {
+        &self.report.name
+    }
+
+    fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
+        Box::pin(async move {
+            let buffers = self.buffers(&plan);
+            for kernel in &plan.kernels {
+                if !self.pipelines.contains_key(kernel) {
+                    let pipeline = self.pipeline(kernel);
+                    self.pipelines.insert(kernel.clone(), pipeline);
+                }
+            }
+            let bind_groups = self.bind_groups(&plan, &buffers);
+            let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
+            self.fault.check()?;
+            self.plans.push(Loaded { plan, buffers, pipelines, bind_groups });
+            Ok(PlanId(self.plans.len() - 1))
+        })
+    }
+
+    fn plan(&self, id: PlanId) -> &Plan {
+        &self.plans[id.0].plan
+    }
+
+    fn write(&mut self, id: PlanId, port: &str, words: &[u32]) {
+        let (buffer, expected) = self.port(id, port);
+        assert_eq!(words.len(), expected, "length of {port}");
+        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+    }
+
+    fn run(&mut self, id: PlanId) -> Result<()> {
+        self.fault.check()?;
+        let loaded = &self.plans[id.0];
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for (step, bind_group) in loaded.plan.steps.iter().zip(&loaded.bind_groups) {
+                pass.set_pipeline(&loaded.pipelines[step.kernel]);
+                pass.set_bind_group(0, bind_group, step.uniform.as_slice());
+                pass.dispatch_workgroups(step.groups[0], step.groups[1], 1);
+            }
+        }
+        self.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
+        Box::pin(async move {
+            self.fault.check()?;
+            let (buffer, words) = self.port(id, port);
+            let bytes = words as u64 * 4;
+            let staging = self.buffer("read-back", words, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+            self.queue.submit([encoder.finish()]);
+            let (sender, receiver) = futures_channel::oneshot::channel();
+            staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+                // The receiver is gone only when nobody waits any more.
+                let _ = sender.send(result);
+            });
+            self.wait();
+            let mapped = receiver.await;
+            self.fault.check()?;
+            let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading {port} back failed: {error}"));
+            mapped.map_err(|error| lost(&error))?.map_err(|error| lost(&error))?;
+            let view = staging.get_mapped_range(0..bytes).map_err(|error| lost(&error))?;
+            Ok(bytemuck::pod_collect_to_vec(&view))
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
+//!
+//! [`build`] (model → forward graph) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`simplify`] (common values, dead
+//! nodes) → [`fuse`] (batch-norms into their readers).
+
+mod build;
+mod differentiate;
+mod fuse;
+mod simplify;
+mod update;
+
+pub use build::{Mode, RING, build};
+pub use differentiate::differentiate;
+pub use fuse::fuse;
+pub use simplify::simplify;
+pub use update::{Sgd, update};
+
+use crate::error::Result;
+use crate::graph::Value;
+use crate::model::Model;
+use crate::ops::Graph;
+
+/// The graph of one training step on `batch` images. Outputs: `dump`, where asked for, adds "logits" and "grad/…" of every parameter.
+///
+/// # Errors
+/// When a layer does not fit; the message names it.
+pub fn training(model: &Model, batch: usize, optimizer: &Sgd, dump: bool) -> Result<Graph> {
+    let (mut graph, ends) = build(model, batch, Mode::Train)?;
+    graph.verify();
+    let gradients = differentiate(&mut graph, ends.loss, None)?;
+    graph.verify();
+    if dump {
+        graph.output("logits", ends.logits);
+        for (leaf, gradient) in &gradients {
+            let crate::ops::Op::Leaf(leaf) = &graph.node(*leaf).op else { unreachable!("gradients of leaves") };
+            let name = format!("grad/{}", leaf.name);
+            graph.output(name, *gradient);
+        }
+    }
+    update(&mut graph, &gradients, optimizer)?;
+    graph.verify();
+    finish(graph)
+}
+
+/// The graph that computes "logits" of `batch` images with running statistics.
+///
+/// # Errors
+/// When a layer does not fit; the message names it.
+pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
+    let (mut graph, ends) = build(model, batch, Mode::Infer)?;
+    graph.output("logits", ends.logits);
+    graph.verify();
+    finish(graph)
+}
+
+fn finish(graph: Graph) -> Result<Graph> {
+    let graph = simplify(&graph)?;
+    graph.verify();
+    let graph = simplify(&fuse(&graph)?)?;
+    graph.verify();
+    Ok(graph)
+}
+
+/// Where a forward graph ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// `[n, 1, 1, classes]`.
+    pub logits: Value,
+    /// `[n, 2]`: loss and correctness of each image; in `Infer` mode the logits again.
+    pub loss: Value,
+}

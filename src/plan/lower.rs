@@ -1,0 +1,150 @@
+//! `lower`: a graph becomes a plan, under the limits of a device.
+
+use super::{Memory, Place, Plan, PlanNode, Port, Saved, Step, Tenancy, memory, slots};
+use crate::caps::Caps;
+use crate::error::{Error, Result};
+use crate::graph::Value;
+use crate::kernel::{Kernel, Operand, Program, fold};
+use crate::ops::{Graph, Op, Role};
+use std::collections::HashMap;
+
+/// Compiles a verified graph.
+///
+/// # Errors
+/// When a tensor exceeds the device's limits; the message names it, its bytes and the limit.
+pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
+    let programs: Vec<Program> = graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+            node.op.program(&types, &node.ty, caps)
+        })
+        .collect();
+    check_limits(graph, &programs, caps)?;
+    let scratch = |value: Value| programs[value.0].scratch_words.clone();
+    let assignment = slots::assign(graph, |value| graph.ty(value).words(), scratch);
+    let place = |value: Value| Place { slot: assignment.slot_of[value.0], ty: graph.ty(value).clone() };
+
+    let mut lowering =
+        Lowering { caps, kernels: Vec::new(), known: HashMap::new(), steps: Vec::new(), uniforms: Vec::new() };
+    let mut nodes = Vec::new();
+    for (value, node) in graph.iter() {
+        let inputs: Vec<Place> = node.inputs.iter().map(|&input| place(input)).collect();
+        let output = place(value);
+        let first = lowering.steps.len();
+        let program = &programs[value.0];
+        for launch in &program.launches {
+            let bindings = launch.operands.iter().map(|operand| match *operand {
+                Operand::Input(index) => (inputs[index].slot, inputs[index].ty.words()),
+                Operand::Output => (output.slot, output.ty.words()),
+                Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
+            });
+            lowering.step(launch, bindings.collect());
+        }
+        nodes.push(PlanNode {
+            value,
+            op: node.op.clone(),
+            layer: node.layer.clone(),
+            phase: node.phase,
+            inputs,
+            output,
+            steps: first..lowering.steps.len(),
+            frees: assignment.frees[value.0].clone(),
+        });
+    }
+    let port = |name: &str, value: Value| Port { name: name.to_string(), place: place(value) };
+    let leaves = |wanted: fn(Role) -> bool| {
+        let leaves = graph.iter().filter_map(move |(value, node)| match &node.op {
+            Op::Leaf(leaf) if wanted(leaf.role) => Some((leaf.name.clone(), value)),
+            _ => None,
+        });
+        leaves.map(|(name, value)| port(&name, value)).collect::<Vec<_>>()
+    };
+    let bytes = |tenancy: Tenancy| {
+        assignment.slots.iter().filter(|slot| slot.tenancy == tenancy).map(|slot| slot.words as u64 * 4).sum()
+    };
+    let memory = Memory {
+        state: bytes(Tenancy::State),
+        ports: bytes(Tenancy::Port),
+        transient: bytes(Tenancy::Transient),
+        peak: assignment.bytes(),
+        peak_f32: memory::peak_f32(graph, scratch),
+        saved: memory::saved(graph)
+            .into_iter()
+            .map(|value| {
+                let node = graph.node(value);
+                Saved { layer: node.layer.clone(), stem: node.op.stem(), ty: node.ty.clone() }
+            })
+            .collect(),
+    };
+    let Lowering { kernels, steps, uniforms, .. } = lowering;
+    Ok(Plan {
+        shape: caps.shape,
+        kernels,
+        steps,
+        uniforms,
+        nodes,
+        inputs: leaves(|role| role == Role::Input),
+        outputs: graph.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
+        state: leaves(|role| role != Role::Input),
+        slots: assignment.slots,
+        memory,
+    })
+}
+
+struct Lowering<'a> {
+    caps: &'a Caps,
+    kernels: Vec<Kernel>,
+    known: HashMap<Kernel, usize>,
+    steps: Vec<Step>,
+    uniforms: Vec<u32>,
+}
+
+impl Lowering<'_> {
+    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>) {
+        let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
+            self.kernels.push(launch.kernel.clone());
+            self.kernels.len() - 1
+        });
+        let uniform = (!launch.params.is_empty()).then(|| {
+            let align_words = self.caps.uniform_align_bytes / 4;
+            self.uniforms.resize(self.uniforms.len().next_multiple_of(align_words), 0);
+            let offset = self.uniforms.len() * 4;
+            self.uniforms.extend(&launch.params);
+            // A whole uniform binding must lie inside the buffer: pad to 16 bytes.
+            self.uniforms.resize(self.uniforms.len().next_multiple_of(4), 0);
+            offset as u32
+        });
+        self.steps.push(Step { kernel, bindings, uniform, groups: fold(launch.groups, self.caps.max_groups) });
+    }
+}
+
+fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> {
+    let limit = caps.max_binding_bytes.min(caps.max_buffer_bytes);
+    for (value, node) in graph.iter() {
+        let what = match &node.op {
+            Op::Leaf(leaf) => leaf.name.clone(),
+            op => format!("{} of layer \"{}\"", op.stem(), node.layer),
+        };
+        let scratch = programs[value.0].scratch_words.iter().map(|&words| words * 4);
+        for bytes in std::iter::once(node.ty.bytes()).chain(scratch) {
+            if bytes as u64 > limit {
+                return Err(Error::Device(format!(
+                    "{what} ({}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; use a smaller batch or a narrower layer",
+                    node.ty
+                )));
+            }
+        }
+        for launch in &programs[value.0].launches {
+            let [x, y] = fold(launch.groups, caps.max_groups);
+            if x.max(y) as usize > caps.max_groups {
+                return Err(Error::Device(format!(
+                    "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; use a smaller batch",
+                    node.ty, launch.groups, caps.max_groups, caps.max_groups
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The plan: a step as pure data. Slots, launches, uniforms, ports; no wgpu type in it.
+//!
+//! **Invariant:** values alive at the same time have different slots; a slot is a whole GPU buffer.
+//! **Invariant:** a plan does not change during a run; learning rate and step number are inputs.
+
+mod lower;
+mod memory;
+mod print;
+mod slots;
+
+pub use lower::lower;
+pub use memory::{Memory, Saved};
+pub use slots::{Assignment, assign};
+
+use crate::caps::LaunchShape;
+use crate::graph::{Phase, Value};
+use crate::kernel::Kernel;
+use crate::ops::{Cost, Op};
+use crate::tensor::TensorType;
+use std::ops::Range;
+
+/// A tensor in a slot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Place {
+    /// Which slot.
+    pub slot: usize,
+    /// What lies there; the slot may be longer.
+    pub ty: TensorType,
+}
+
+/// A place with a name, to write or to read between runs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Port {
+    /// Unique among the plan's inputs, outputs or state.
+    pub name: String,
+    /// Where.
+    pub place: Place,
+}
+
+/// Who owns a slot's buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tenancy {
+    /// This plan: values come and go within a step.
+    Transient,
+    /// The step's caller: an input or output.
+    Port,
+    /// The session: the tensor lives on from step to step and is shared by its plans.
+    State,
+}
+
+/// A buffer of a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// Its length in u32 words: that of its longest tenant.
+    pub words: usize,
+    /// Who owns it.
+    pub tenancy: Tenancy,
+}
+
+/// One dispatch.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// Index among the plan's kernels.
+    pub kernel: usize,
+    /// For each binding of the kernel the slot and the length in words.
+    pub bindings: Vec<(usize, usize)>,
+    /// Byte offset of the uniform in the plan's uniforms; `None` where the kernel has none.
+    pub uniform: Option<u32>,
+    /// Workgroups in x and y.
+    pub groups: [u32; 2],
+}
+
+/// A node of the graph with its memory and its dispatches.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PlanNode {
+    /// The value that it makes, as numbered in the graph.
+    pub value: Value,
+    /// The operation, for its twin and its cost.
+    pub op: Op,
+    /// The layer it stems from.
+    pub layer: String,
+    /// The part of a step it belongs to.
+    pub phase: Phase,
+    /// Where its inputs lie.
+    pub inputs: Vec<Place>,
+    /// Where its output goes.
+    pub output: Place,
+    /// Its dispatches among the plan's steps.
+    pub steps: Range<usize>,
+    /// Slots whose tenants are dead afterwards.
+    pub frees: Vec<usize>,
+}
+
+impl PlanNode {
+    /// What the node costs.
+    pub fn cost(&self) -> Cost {
+        let inputs: Vec<_> = self.inputs.iter().map(|place| &place.ty).collect();
+        self.op.cost_of(&inputs, &self.output.ty)
+    }
+}
+
+/// A step, compiled.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// The launch shape it was made for.
+    pub shape: LaunchShape,
+    /// Buffers.
+    pub slots: Vec<Slot>,
+    /// Different kernels.
+    pub kernels: Vec<Kernel>,
+    /// Dispatches in order.
+    pub steps: Vec<Step>,
+    /// Nodes in order; leaves have no dispatch.
+    pub nodes: Vec<PlanNode>,
+    /// All uniforms, at the device's alignment, as words.
+    pub uniforms: Vec<u32>,
+    /// Written before each run.
+    pub inputs: Vec<Port>,
+    /// Read after a run.
+    pub outputs: Vec<Port>,
+    /// Kept from run to run.
+    pub state: Vec<Port>,
+    /// What the memory is used for.
+    pub memory: Memory,
+}
+
+impl Plan {
+    /// The port of this name among inputs, outputs and state.
+    pub fn port(&self, name: &str) -> Option<&Port> {
+        [&self.inputs, &self.outputs, &self.state].into_iter().flatten().find(|port| port.name == name)
+    }
+
+    /// A number that differs where plans do (FNV-1a over everything that is executed).
+    pub fn hash(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut feed =
+            |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        self.kernels.iter().for_each(|kernel| feed(kernel.wgsl().as_bytes()));
+        feed(format!("{:?}{:?}{:?}", self.slots, self.steps, self.uniforms).as_bytes());
+        hash
+    }
+}

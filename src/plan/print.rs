@@ -1,0 +1,79 @@
+//! A plan as text: the steps, the slots, the account of memory. Golden files hold it.
+
+use super::{Plan, Tenancy};
+use crate::ops::Op;
+use std::fmt;
+
+/// Bytes in the largest unit that leaves a number of at least 1.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} B"),
+        10_000..=9_999_999 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<5} {:<12} {:<30} {:<22} {:<5} {:<26} groups",
+            "step", "layer", "kernel", "output", "slot", "reads slots"
+        )?;
+        for node in self.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
+            let reads: Vec<_> = node.inputs.iter().map(|place| place.slot.to_string()).collect();
+            for index in node.steps.clone() {
+                let step = &self.steps[index];
+                let [x, y] = step.groups;
+                let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
+                let (kernel, output) = (&self.kernels[step.kernel].label, node.output.ty.to_string());
+                let reads = reads.join(" ");
+                writeln!(
+                    f,
+                    "{index:<5} {:<12} {kernel:<30} {output:<22} {:<5} {reads:<26} {groups}",
+                    node.layer, node.output.slot
+                )?;
+            }
+        }
+        writeln!(f)?;
+        let count = |tenancy| self.slots.iter().filter(|slot| slot.tenancy == tenancy).count();
+        let memory = &self.memory;
+        writeln!(f, "memory                    buffers        bytes")?;
+        for (name, tenancy, total) in [
+            ("state", Tenancy::State, memory.state),
+            ("inputs and outputs", Tenancy::Port, memory.ports),
+            ("transient", Tenancy::Transient, memory.transient),
+        ] {
+            writeln!(f, "{name:<25} {:>7} {:>12}", count(tenancy), bytes(total))?;
+        }
+        writeln!(f, "{:<25} {:>7} {:>12}", "peak", self.slots.len(), bytes(memory.peak))?;
+        if memory.saved.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{:<25} {:>7} {:>12}", "the same, saved in f32", "", bytes(memory.peak_f32))?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:<12} {:<18} {:<22} {:>12} {:>12} {:>12}",
+            "saved by", "made by", "as", "bytes", "in f32", "saves"
+        )?;
+        let (mut total, mut total_f32) = (0, 0);
+        for saved in &memory.saved {
+            let (kept, float) = (saved.bytes(), saved.f32_bytes());
+            total += kept;
+            total_f32 += float;
+            let ty = saved.ty.to_string();
+            writeln!(
+                f,
+                "{:<12} {:<18} {ty:<22} {:>12} {:>12} {:>12}",
+                saved.layer,
+                saved.stem,
+                bytes(kept),
+                bytes(float),
+                bytes(float - kept)
+            )?;
+        }
+        let ratio = total_f32 as f64 / total as f64;
+        writeln!(f, "{:<54} {:>12} {:>12} {:>11.1}×", "in all", bytes(total), bytes(total_f32), ratio)
+    }
+}

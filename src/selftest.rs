@@ -1,0 +1,123 @@
+//! Conformance: every sample of every operation on a device against its twin.
+//!
+//! Integers and bits must agree exactly, floats within the operation's bound. Outputs are filled with a pattern first and guard words lie behind them, so
+//! that an element that is not written, or a word too many, shows.
+
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::graph::Typed;
+use crate::ops::{self, Graph, Leaf, Sample};
+use crate::plan::lower;
+use crate::tensor::{Encoding, Tensor, TensorType};
+
+/// Words behind every output that must not change.
+const GUARD_WORDS: usize = 64;
+const PATTERN: u32 = 0xa5a5_a5a5;
+
+/// How one operation fared.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The operation's stem.
+    pub stem: &'static str,
+    /// Samples that were run.
+    pub samples: usize,
+    /// Largest |device − twin| relative to the twin's largest magnitude.
+    pub worst: f32,
+    /// The bound on it; 0 means exact.
+    pub bound: f32,
+    /// What went wrong, if anything, in words.
+    pub failure: Option<String>,
+}
+
+/// Runs all samples; one outcome for each operation, in the order of the list.
+///
+/// # Errors
+/// When the device is lost.
+pub async fn run(backend: &mut dyn Backend) -> Result<Vec<Outcome>> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for sample in ops::samples() {
+        let stem = sample.op.stem();
+        let bound = sample.op.tolerance(&sample.expected().ty);
+        let (error, failure) = match check(backend, &sample).await? {
+            Ok(error) => (error, None),
+            Err(failure) => (f32::INFINITY, Some(failure)),
+        };
+        match outcomes.last_mut().filter(|outcome| outcome.stem == stem) {
+            Some(outcome) => {
+                outcome.samples += 1;
+                outcome.worst = outcome.worst.max(error);
+                outcome.bound = outcome.bound.max(bound);
+                outcome.failure = outcome.failure.take().or(failure);
+            }
+            None => outcomes.push(Outcome { stem, samples: 1, worst: error, bound, failure }),
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The sample's output on the device, guard words included.
+async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<(TensorType, Vec<u32>)> {
+    let mut graph = Graph::new();
+    graph.at(sample.op.stem(), crate::graph::Phase::Forward);
+    let mut inputs = Vec::new();
+    for (i, tensor) in sample.inputs.iter().enumerate() {
+        inputs.push(graph.add(Leaf::input(&format!("in{i}"), tensor.ty.clone()), &[])?);
+    }
+    let out = graph.add(sample.op.clone(), &inputs)?;
+    graph.output("out", out);
+    graph.verify();
+    let mut plan = lower(&graph, &backend.caps().clone())?;
+    let ty = graph.ty(out).clone();
+    let place = &mut plan.outputs[0].place;
+    place.ty = TensorType::new(&[(ty.words() + GUARD_WORDS).next_multiple_of(4)], Encoding::U32);
+    let guarded_words = place.ty.words();
+    plan.slots[place.slot].words = guarded_words;
+    let id = backend.load(plan).await?;
+    let mut before = vec![PATTERN; guarded_words];
+    if let Some(index) = sample.op.in_place() {
+        before[..ty.words()].copy_from_slice(&sample.inputs[index].words);
+    }
+    for (i, tensor) in sample.inputs.iter().enumerate() {
+        if sample.op.in_place() != Some(i) {
+            backend.write(id, &format!("in{i}"), &tensor.words);
+        }
+    }
+    backend.write(id, "out", &before);
+    backend.run(id)?;
+    Ok((ty, backend.read(id, "out").await?))
+}
+
+async fn check(backend: &mut dyn Backend, sample: &Sample) -> Result<Result<f32, String>> {
+    let (ty, mut words) = compute(backend, sample).await?;
+    let guards = words.split_off(ty.words());
+    let shapes: Vec<_> = sample.inputs.iter().map(|tensor| tensor.ty.to_string()).collect();
+    let case = format!("{:?} of {}", sample.op, shapes.join(", "));
+    if guards.iter().any(|&word| word != PATTERN) {
+        return Ok(Err(format!("{case}: writes behind its output")));
+    }
+    Ok(compare(&sample.expected(), &Tensor { ty, words }, sample).map_err(|what| format!("{case}: {what}")))
+}
+
+/// The relative error, or what is wrong.
+fn compare(expected: &Tensor, got: &Tensor, sample: &Sample) -> Result<f32, String> {
+    if expected.words.iter().all(|&word| word == 0) {
+        return Err("the expected output is all zero: the sample shows nothing".to_string());
+    }
+    if expected.ty.is_exact() {
+        return match (0..expected.words.len()).find(|&i| expected.words[i] != got.words[i]) {
+            None => Ok(0.0),
+            Some(i) => Err(format!("word {i} is {:#x}, not {:#x}", got.words[i], expected.words[i])),
+        };
+    }
+    let (expected, got) = (expected.view().numbers(), got.view().numbers());
+    let scale = expected.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let mut worst = 0.0f32;
+    for (i, (&e, &g)) in expected.iter().zip(got.iter()).enumerate() {
+        if !g.is_finite() {
+            return Err(format!("element {i} is {g}, not {e}"));
+        }
+        worst = worst.max((e - g).abs() / scale);
+    }
+    let bound = sample.op.tolerance(&sample.expected().ty);
+    if worst > bound { Err(format!("differs by {worst:e} of the largest value, bound {bound:e}")) } else { Ok(worst) }
+}

@@ -1,0 +1,57 @@
+//! Running a test once for each Vulkan driver.
+//!
+//! A process has one Vulkan loader configuration, so a test runs itself again for each driver that `HALFWAVE_TEST_ICDS` names
+//! (`name=/path/to/icd.json,…`). Without the variable it runs on whatever adapter there is; with none it says so loudly, and fails if `REQUIRE_GPU=1`.
+#![allow(dead_code, unreachable_pub)]
+
+use halfwave::backend::gpu::{self, Found};
+use std::process::Command;
+
+const CHILD: &str = "HALFWAVE_TEST_DRIVER";
+
+/// The drivers to test on: name and ICD file.
+pub fn drivers() -> Vec<(String, String)> {
+    let list = std::env::var("HALFWAVE_TEST_ICDS").unwrap_or_default();
+    let entries = list.split(',').filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| entry.split_once('=').expect("HALFWAVE_TEST_ICDS holds name=path"))
+        .map(|(n, p)| (n.into(), p.into()))
+        .collect()
+}
+
+/// This test binary again, with one test, on one driver.
+pub fn on_driver(test: &str, icd: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env(CHILD, icd).env("VK_DRIVER_FILES", icd).env("VK_ICD_FILENAMES", icd);
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    command
+}
+
+/// Runs `body` in a process of its own on each driver, or here when no driver is named.
+pub fn on_each_driver(test: &str, body: impl Fn()) {
+    let drivers = drivers();
+    if drivers.is_empty() || std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    for (name, icd) in drivers {
+        let output = on_driver(test, &icd).output().unwrap();
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        print!("{text}");
+        assert!(output.status.success(), "{test} fails on {name}:\n{text}\n{errors}");
+        assert!(text.contains("1 passed"), "{test} did not run on {name}:\n{text}");
+    }
+}
+
+/// The first adapter; none is a failure where a GPU is required.
+pub fn adapter() -> Option<Found> {
+    let found = pollster::block_on(gpu::find()).into_iter().next();
+    if found.is_none() {
+        let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");
+        assert!(!required, "REQUIRE_GPU=1, but there is no adapter (driver {:?})", std::env::var(CHILD));
+        eprintln!("SKIPPED: there is no adapter; install a Vulkan driver (tools/install-test-deps.sh)");
+    }
+    found
+}

@@ -1,0 +1,31 @@
+//! Every sample of every operation, on every driver that is there, in both launch shapes, against the twins.
+mod common;
+
+use halfwave::backend::gpu::GpuBackend;
+use halfwave::caps::LaunchShape;
+
+fn conforms(shape: LaunchShape) {
+    let Some(found) = common::adapter() else { return };
+    let name = found.report.name.clone();
+    let outcomes = pollster::block_on(async {
+        let mut backend = GpuBackend::open(found, Some(shape)).await.unwrap();
+        halfwave::selftest::run(&mut backend).await.unwrap()
+    });
+    assert!(outcomes.len() >= 30, "only {} operations were run", outcomes.len());
+    let failures: Vec<_> =
+        outcomes.iter().filter_map(|o| Some(format!("{}: {}", o.stem, o.failure.as_ref()?))).collect();
+    for outcome in &outcomes {
+        println!("{name} {shape:?} {:<32} {:>3} samples, worst {:e}", outcome.stem, outcome.samples, outcome.worst);
+    }
+    assert!(failures.is_empty(), "{name}, {shape:?}:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn registers_conform() {
+    common::on_each_driver("registers_conform", || conforms(LaunchShape::Registers));
+}
+
+#[test]
+fn tiles_conform() {
+    common::on_each_driver("tiles_conform", || conforms(LaunchShape::Tiled));
+}
