@@ -1,6 +1,6 @@
 // Adds up the chunks of batch_norm_sums_partial; a workgroup makes one quad of one of the two rows.
 
-var<workgroup> sums: array<vec4<f32>, 64>;
+var<workgroup> lane_sums: array<vec4<f32>, 64>;
 
 @main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -12,11 +12,11 @@ var<workgroup> sums: array<vec4<f32>, 64>;
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     var sum = vec4<f32>();
     for (var chunk = thread; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
-    sums[thread] = sum;
+    lane_sums[thread] = sum;
     workgroupBarrier();
     for (var half = 32u; half > 0u; half >>= 1u) {
-        if (thread < half) { sums[thread] += sums[thread + half]; }
+        if (thread < half) { lane_sums[thread] += lane_sums[thread + half]; }
         workgroupBarrier();
     }
-    if (thread == 0u) { sums_put(item, sums[0]); }
+    if (thread == 0u) { sums_put(item, lane_sums[0]); }
 }
