@@ -4,4 +4,5 @@
 pub mod error;
 pub mod model;
 pub mod random;
+pub mod recipe;
 pub use error::{Error, Result};
