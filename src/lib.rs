@@ -6,4 +6,5 @@ pub mod error;
 pub mod model;
 pub mod random;
 pub mod recipe;
+pub mod report;
 pub use error::{Error, Result};
