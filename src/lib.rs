@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod bits;
 pub mod caps;
+pub mod data;
 pub mod error;
 pub mod graph;
 pub mod kernel;
@@ -13,6 +14,9 @@ pub mod parallel;
 pub mod pass;
 pub mod plan;
 pub mod random;
+pub mod recipe;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod report;
 pub mod selftest;
 pub mod tensor;
 

@@ -1,0 +1,190 @@
+//! A recipe: one TOML file that is a whole run, namely model, data and training settings.
+//!
+//! **Invariant:** a [`Recipe`] that [`Recipe::parse`] returns can be trained: its shapes fit, its data set fits its model, and
+//! every number lies in its range. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
+//!
+//! ```
+//! use halfwave::recipe::Recipe;
+//! let recipe = Recipe::parse(halfwave::recipe::builtin("digits").unwrap(), "digits")?;
+//! assert_eq!(recipe.train.batch, 64);
+//! # Ok::<(), halfwave::Error>(())
+//! ```
+mod layers;
+mod parse;
+mod table;
+mod write;
+
+use crate::Result;
+use crate::model::Model;
+use std::path::PathBuf;
+
+/// The recipe of a command that is given none.
+const DIGITS: &str = include_str!("../../assets/recipes/digits.toml");
+
+/// The embedded recipes: name and text.
+pub const BUILTIN: [(&str, &str); 3] = [
+    ("digits", DIGITS),
+    ("digits-float", include_str!("../../assets/recipes/digits-float.toml")),
+    ("vgg-small", include_str!("../../assets/recipes/vgg-small.toml")),
+];
+
+/// The text of the embedded recipe called `name`, if there is one.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// The network.
+    pub model: Model,
+    /// What it learns from.
+    pub data: Data,
+    /// How it learns.
+    pub train: Train,
+}
+
+impl Recipe {
+    /// Reads a recipe from the text of a TOML file; `file` is the name that errors give.
+    ///
+    /// Errors: [`crate::Error::Recipe`] with file, line, layer or key, and what to do, for the first mistake found.
+    pub fn parse(text: &str, file: &str) -> Result<Self> {
+        parse::recipe(text, file)
+    }
+
+    /// The embedded digits recipe: a small HWGQ network on the embedded digits.
+    pub fn digits() -> Self {
+        Self::parse(DIGITS, "digits").expect("the embedded recipe is tested")
+    }
+
+    /// The recipe as TOML, every default explicit. [`Recipe::parse`] gives an equal recipe back.
+    pub fn to_toml(&self) -> String {
+        write::recipe(self)
+    }
+}
+
+/// `[data]`: which images, and how pixels become the network's input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Data {
+    /// Which data set.
+    pub set: Set,
+    /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
+    pub scale: [f32; 2],
+    /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
+    pub shuffle: bool,
+}
+
+/// A data set that halfwave knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 to train on, 360 to test on.
+    Digits,
+    /// CIFAR-10, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    Cifar10 {
+        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
+        dir: PathBuf,
+    },
+}
+
+impl Set {
+    /// The word that a recipe uses for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Cifar10 { .. } => "cifar10",
+        }
+    }
+
+    /// Channels, height and width of an image.
+    pub fn image(&self) -> [usize; 3] {
+        match self {
+            Self::Digits => [1, 8, 8],
+            Self::Cifar10 { .. } => [3, 32, 32],
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        10
+    }
+
+    /// Images in the training split.
+    pub fn train_len(&self) -> usize {
+        match self {
+            Self::Digits => 1437,
+            Self::Cifar10 { .. } => 50_000,
+        }
+    }
+
+    /// The value of a full pixel: 16 in digits, 255 elsewhere.
+    pub fn max_pixel(&self) -> u8 {
+        match self {
+            Self::Digits => 16,
+            Self::Cifar10 { .. } => 255,
+        }
+    }
+
+    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 for CIFAR-10.
+    pub fn default_scale(&self) -> [f32; 2] {
+        match self {
+            Self::Digits => [1.0 / 16.0, -0.5],
+            Self::Cifar10 { .. } => [1.0 / 255.0, 0.0],
+        }
+    }
+}
+
+/// `[train]`: how the network learns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Train {
+    /// Images in a step.
+    pub batch: usize,
+    /// How long.
+    pub length: Length,
+    /// Start values, the order of the data and all other randomness follow from it. 0 by default.
+    pub seed: u64,
+    /// Whether an epoch's last batch is left out when it is not full. False by default.
+    pub drop_last: bool,
+    /// Accuracy is measured after every so many epochs, and at the end. 1 by default.
+    pub evaluate_every: u64,
+    /// How gradients change the weights.
+    pub optimizer: Optimizer,
+}
+
+impl Train {
+    /// Steps in an epoch of `train_len` images.
+    pub fn epoch_steps(&self, train_len: usize) -> u64 {
+        let steps = if self.drop_last { train_len / self.batch } else { train_len.div_ceil(self.batch) };
+        steps as u64
+    }
+
+    /// Steps in the whole run over `train_len` images an epoch.
+    pub fn total_steps(&self, train_len: usize) -> u64 {
+        match self.length {
+            Length::Epochs(epochs) => epochs.saturating_mul(self.epoch_steps(train_len)),
+            Length::Steps(steps) => steps,
+        }
+    }
+}
+
+/// How long a run is; at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many times through the training images.
+    Epochs(u64),
+    /// So many batches.
+    Steps(u64),
+}
+
+/// `[train.optimizer]`: how gradients change the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// Gradient descent with momentum: v ← momentum·v + (dw + weight_decay·w), w ← w − lr·v.
+    Sgd {
+        /// Learning rate, above 0.
+        lr: f32,
+        /// In [0, 1); 0 by default.
+        momentum: f32,
+        /// At least 0, 0 by default; acts on weights of conv and linear layers only, not on biases or batch-norm.
+        weight_decay: f32,
+    },
+}

@@ -1,0 +1,145 @@
+//! From TOML text to a checked [`Recipe`].
+use super::table::{Source, Table};
+use super::{Data, Length, Optimizer, Recipe, Set, Train, layers};
+use crate::Result;
+use crate::model::{INPUT, LayerKind, Model, ModelError};
+use toml::de::DeTable;
+
+/// What a folder of CIFAR-10 is called when its archive is unpacked.
+const CIFAR10_DIR: &str = "cifar-10-batches-bin";
+
+/// See [`Recipe::parse`].
+pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
+    let source = Source { file, text };
+    let document = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| source.line(span.start));
+        source.error(line, format!("not valid TOML: {}", error.message().lines().collect::<Vec<_>>().join(", ")))
+    })?;
+    let sections = vec!["model", "data", "train"];
+    let root = Table::new(source, "recipe".into(), document.span(), document.get_ref(), sections)?;
+    let section = |key, what: &str, known: &[&'static str]| {
+        let missing = || root.error(1, &format!("{what} is missing; a recipe has [model], [data] and [train]"));
+        root.table(key, what, known)?.ok_or_else(missing)
+    };
+    let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
+    let data_table = section("data", "[data]", &["set", "dir", "scale", "shuffle"])?;
+    let keys = ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "optimizer"];
+    let train_table = section("train", "[train]", &keys)?;
+
+    let (model, shapes) = model(source, &model_table)?;
+    let data = data(&data_table)?;
+    let train = train(&train_table)?;
+    check_data(&model_table, &model, &data.set)?;
+    check_batch(&train_table, &model, &shapes, &train, data.set.train_len())?;
+    Ok(Recipe { model, data, train })
+}
+
+fn model(source: Source<'_>, table: &Table<'_>) -> Result<(Model, Vec<[usize; 3]>)> {
+    let input = table.integers("input", 1..=1 << 20, "[3, 32, 32] (channels, height, width)")?;
+    let input = table.required("input", input, "[channels, height, width]")?;
+    let classes = table.required("classes", table.integer("classes", 1..=1 << 20)?, "10")? as usize;
+    let mut model = Model { input, classes, layers: Vec::new() };
+    let mut from_lines = Vec::new();
+    for (index, entry) in table.tables("layers")?.into_iter().enumerate() {
+        let previous = model.layers.last().map_or(INPUT, |layer| &layer.name);
+        let (layer, from_line) = layers::layer(source, entry, index, previous)?;
+        model.layers.push(layer);
+        from_lines.push(from_line);
+    }
+    for (index, line) in from_lines.into_iter().enumerate() {
+        model.sources(index).map_err(|error| source.error(line, error.message))?;
+    }
+    let at = |error: ModelError| {
+        let line = error.layer.map_or(table.line, |index| model.layers[index].line);
+        source.error(line, error.message)
+    };
+    let shapes = model.shapes().map_err(at)?;
+    Ok((model, shapes))
+}
+
+fn data(table: &Table<'_>) -> Result<Data> {
+    let cifar10 = Set::Cifar10 { dir: CIFAR10_DIR.into() };
+    let set = table.word("set", &[("digits", &Set::Digits), ("cifar10", &cifar10)])?;
+    let mut set = table.required("set", set, "\"digits\" or \"cifar10\"")?.clone();
+    if let Some(folder) = table.string("dir")? {
+        match &mut set {
+            Set::Cifar10 { dir } if !folder.is_empty() => *dir = folder.into(),
+            Set::Cifar10 { .. } => return Err(table.bad("dir", "name the folder that holds data_batch_1.bin")),
+            Set::Digits => return Err(table.bad("dir", "the digits are embedded; remove it")),
+        }
+    }
+    let wanted = "give two numbers [a, b]; a pixel p becomes p * a + b";
+    let scale = table.numbers("scale", wanted)?.unwrap_or(set.default_scale());
+    if scale[0] == 0.0 {
+        return Err(table.bad("scale", "the first number must not be 0, or all images look the same"));
+    }
+    Ok(Data { set, scale, shuffle: table.flag("shuffle")?.unwrap_or(true) })
+}
+
+fn train(table: &Table<'_>) -> Result<Train> {
+    let batch = table.required("batch", table.integer("batch", 1..=65_536)?, "64")? as usize;
+    let length = match (table.integer("epochs", 1..=u64::MAX)?, table.integer("steps", 1..=u64::MAX)?) {
+        (Some(epochs), None) => Length::Epochs(epochs),
+        (None, Some(steps)) => Length::Steps(steps),
+        (None, None) => return Err(table.error(table.line, "give either epochs or steps, such as epochs = 20")),
+        (Some(_), Some(_)) => return Err(table.bad("steps", "give either epochs or steps, not both")),
+    };
+    let optimizer = table.table("optimizer", "[train.optimizer]", &["kind", "lr", "momentum", "weight_decay"])?;
+    let optimizer =
+        optimizer.ok_or_else(|| table.error(table.line, "[train.optimizer] is missing; add it with kind and lr"))?;
+    Ok(Train {
+        batch,
+        length,
+        seed: table.integer("seed", 0..=u64::MAX)?.unwrap_or(0),
+        drop_last: table.flag("drop_last")?.unwrap_or(false),
+        evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
+        optimizer: read_optimizer(&optimizer)?,
+    })
+}
+
+fn read_optimizer(table: &Table<'_>) -> Result<Optimizer> {
+    table.required("kind", table.word("kind", &[("sgd", ())])?, "\"sgd\"")?;
+    let lr = table.number("lr", |v| v > 0.0, "give a finite number above 0, such as 0.05")?;
+    Ok(Optimizer::Sgd {
+        lr: table.required("lr", lr, "0.05")?,
+        momentum: table
+            .number("momentum", |v| (0.0..1.0).contains(&v), "give a number from 0 to below 1, such as 0.9")?
+            .unwrap_or(0.0),
+        weight_decay: table
+            .number("weight_decay", |v| v >= 0.0, "give a finite number of at least 0, such as 5e-4")?
+            .unwrap_or(0.0),
+    })
+}
+
+/// The images of the set are what the model takes.
+fn check_data(table: &Table<'_>, model: &Model, set: &Set) -> Result<()> {
+    if model.input != set.image() {
+        let wanted = format!("the images of {} have channels, height, width {:?}; write that", set.name(), set.image());
+        return Err(table.bad("input", &wanted));
+    }
+    if model.classes != set.classes() {
+        return Err(table.bad("classes", &format!("{} has {} classes; write that", set.name(), set.classes())));
+    }
+    Ok(())
+}
+
+/// Every epoch has a batch, and every batch has a variance.
+fn check_batch(table: &Table<'_>, model: &Model, shapes: &[[usize; 3]], train: &Train, train_len: usize) -> Result<()> {
+    if train.drop_last && train.batch > train_len {
+        let wanted = format!("with drop_last no batch is left of the {train_len} training images; use a smaller batch");
+        return Err(table.bad("batch", &wanted));
+    }
+    let rest = if train.drop_last { 0 } else { train_len % train.batch };
+    let single = |(layer, [_, h, w]): (&crate::model::Layer, &[usize; 3])| {
+        (matches!(layer.kind, LayerKind::BatchNorm(_)) && h * w == 1).then(|| layer.name.clone())
+    };
+    let single = model.layers.iter().zip(shapes).find_map(single);
+    if let Some(name) = single.filter(|_| train.batch == 1 || rest == 1) {
+        let wanted = format!(
+            "batch_norm layer \"{name}\" would see a batch of a single value, which has no variance: \
+             an epoch has {train_len} images; use another batch, or drop_last = true with a batch above 1"
+        );
+        return Err(table.bad("batch", &wanted));
+    }
+    Ok(())
+}

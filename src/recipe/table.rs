@@ -1,0 +1,256 @@
+//! Reads one TOML table key by key, so that every mistake is an error with the line it stands on.
+//!
+//! **Invariant:** a key that the table may not have is reported before anything that is missing, since the one is often the
+//! other, misspelt.
+use crate::{Error, Result};
+use std::ops::{Range, RangeInclusive};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The file's name and text: what turns a place in it into an error.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    /// The line, from 1, that the byte at `offset` lies on.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    }
+
+    pub(super) fn error(&self, line: usize, message: String) -> Error {
+        Error::Recipe { file: self.file.into(), line, message }
+    }
+}
+
+/// A table of the recipe: its name in messages, where it begins, and the keys it may have.
+pub(super) struct Table<'a> {
+    source: Source<'a>,
+    what: String,
+    entries: &'a DeTable<'a>,
+    pub(super) line: usize,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// Errors: the first key that is not among `known`, with the nearest one that is.
+    pub(super) fn new(
+        source: Source<'a>,
+        what: String,
+        span: Range<usize>,
+        entries: &'a DeTable<'a>,
+        known: Vec<&'static str>,
+    ) -> Result<Self> {
+        let table = Self { source, what, line: source.line(span.start), entries, known };
+        let strangers = entries.keys().filter(|key| !table.known.contains(&key.get_ref().as_ref()));
+        match strangers.min_by_key(|key| key.span().start) {
+            Some(key) => {
+                let name = key.get_ref().as_ref();
+                let message = format!("unknown key \"{name}\"; {}", suggest(name, &table.known));
+                Err(table.error(source.line(key.span().start), &message))
+            }
+            None => Ok(table),
+        }
+    }
+
+    /// An error in this table.
+    pub(super) fn error(&self, line: usize, message: &str) -> Error {
+        self.source.error(line, format!("{}: {message}", self.what))
+    }
+
+    /// The line of a key, or of the table if it has none such.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.find(key).map_or(self.line, |value| self.source.line(value.span().start))
+    }
+
+    fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        debug_assert!(self.known.contains(&key), "{key} is read but not known");
+        self.entries.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// The value as it is written, cut to one short line.
+    fn written(&self, value: &Spanned<DeValue<'_>>) -> String {
+        let text = self.source.text.get(value.span()).unwrap_or_default();
+        let short: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
+        if short.len() < text.len() { short + " …" } else { short }
+    }
+
+    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Error {
+        let message = format!("{key} = {}: {wanted}", self.written(value));
+        self.error(self.source.line(value.span().start), &message)
+    }
+
+    /// An error about the value of `key`.
+    pub(super) fn bad(&self, key: &str, wanted: &str) -> Error {
+        match self.find(key) {
+            Some(value) => self.wrong(key, value, wanted),
+            None => self.error(self.line, &format!("{key}: {wanted}")),
+        }
+    }
+
+    /// `value`, or the error that `key` is missing; `example` shows what to write.
+    pub(super) fn required<T>(&self, key: &str, value: Option<T>, example: &str) -> Result<T> {
+        value.ok_or_else(|| self.error(self.line, &format!("{key} is missing; add {key} = {example}")))
+    }
+
+    fn get<T>(&self, key: &str, wanted: &str, read: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.find(key) else { return Ok(None) };
+        read(value.get_ref()).map(Some).ok_or_else(|| self.wrong(key, value, wanted))
+    }
+
+    pub(super) fn string(&self, key: &str) -> Result<Option<&'a str>> {
+        self.get(key, "give a text in quotes", |value| value.as_str())
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key, "write true or false", DeValue::as_bool)
+    }
+
+    /// One text, or several.
+    pub(super) fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
+        self.get(key, "give a text in quotes, or a list of such", |value| match value {
+            DeValue::Array(items) if !items.is_empty() => items.iter().map(|item| item.get_ref().as_str()).collect(),
+            value => value.as_str().map(|text| vec![text]),
+        })
+    }
+
+    pub(super) fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
+        self.get(key, &format!("give {}", integers(&range)), |value| {
+            integer(value).filter(|number| range.contains(number))
+        })
+    }
+
+    /// Exactly `N` integers.
+    pub(super) fn integers<const N: usize>(
+        &self,
+        key: &str,
+        range: RangeInclusive<u64>,
+        example: &str,
+    ) -> Result<Option<[usize; N]>> {
+        let wanted = format!("give a list of {N}, each {}, such as {example}", integers(&range));
+        self.get(key, &wanted, |value| list(value, |item| in_range(item, &range)))
+    }
+
+    /// One integer for both directions, or `[vertical, horizontal]`.
+    pub(super) fn pair(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<[usize; 2]>> {
+        let wanted = format!("give {}, or two of them as [vertical, horizontal]", integers(&range));
+        self.get(key, &wanted, |value| match in_range(value, &range) {
+            Some(both) => Some([both; 2]),
+            None => list(value, |item| in_range(item, &range)),
+        })
+    }
+
+    /// A number that `fits`; `wanted` says which do.
+    pub(super) fn number(&self, key: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<Option<f32>> {
+        self.get(key, wanted, |value| number(value).filter(|&v| v.is_finite() && fits(v)))
+    }
+
+    /// Two numbers.
+    pub(super) fn numbers(&self, key: &str, wanted: &str) -> Result<Option<[f32; 2]>> {
+        self.get(key, wanted, |value| list(value, |item| number(item).filter(|v| v.is_finite())))
+    }
+
+    /// One of a few words; each stands for a value.
+    pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(found) = self.string(key)? else { return Ok(None) };
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        match words.iter().find(|(word, _)| *word == found) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => Err(self.bad(key, &format!("unknown; {}", suggest(found, &names)))),
+        }
+    }
+
+    /// A table in this one, if it is there.
+    pub(super) fn table(&self, key: &'static str, what: &str, known: &[&'static str]) -> Result<Option<Table<'a>>> {
+        let Some(value) = self.find(key) else { return Ok(None) };
+        let entries =
+            value.get_ref().as_table().ok_or_else(|| self.bad(key, &format!("write it as a table: {what}")))?;
+        Table::new(self.source, what.into(), value.span(), entries, known.to_vec()).map(Some)
+    }
+
+    /// A list of tables, each with its place in the file.
+    pub(super) fn tables(&self, key: &str) -> Result<Vec<(Range<usize>, &'a DeTable<'a>)>> {
+        let wanted = format!("write each as a table: [[model.{key}]]");
+        let items = self.get(key, &wanted, |value| {
+            let items = value.as_array()?.iter();
+            items.map(|item| Some((item.span(), item.get_ref().as_table()?))).collect::<Option<Vec<_>>>()
+        })?;
+        Ok(items.unwrap_or_default())
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let digits = value.as_integer()?;
+    u64::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
+
+fn in_range(value: &DeValue<'_>, range: &RangeInclusive<u64>) -> Option<usize> {
+    integer(value).filter(|number| range.contains(number)).and_then(|number| number.try_into().ok())
+}
+
+fn number(value: &DeValue<'_>) -> Option<f32> {
+    match value {
+        DeValue::Float(float) => float.as_str().parse().ok(),
+        DeValue::Integer(whole) => i64::from_str_radix(whole.as_str(), whole.radix()).ok().map(|v| v as f32),
+        _ => None,
+    }
+}
+
+fn list<'a, T, const N: usize>(value: &'a DeValue<'a>, read: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Option<[T; N]> {
+    let items: Option<Vec<T>> = value.as_array()?.iter().map(|item| read(item.get_ref())).collect();
+    items?.try_into().ok()
+}
+
+fn integers(range: &RangeInclusive<u64>) -> String {
+    match (range.start(), range.end()) {
+        (low, &u64::MAX) => format!("a whole number of at least {low}"),
+        (low, high) => format!("a whole number from {low} to {high}"),
+    }
+}
+
+/// Which of `known` was meant, or all of them.
+fn suggest(found: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|word| (distance(found, word), word)).min();
+    match near {
+        Some((changes, word)) if changes <= 1 + found.len().min(word.len()) / 4 => format!("did you mean \"{word}\"?"),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// How many characters to insert, delete or replace to get from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        for (a, b, edits) in [("", "", 0), ("abc", "", 3), ("kitten", "sitting", 3), ("filtres", "filters", 2)] {
+            assert_eq!(distance(a, b), edits);
+            assert_eq!(distance(b, a), edits);
+        }
+    }
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        assert_eq!(suggest("filtres", &["kernel", "filters"]), "did you mean \"filters\"?");
+        assert_eq!(suggest("dilation", &["kernel", "filters"]), "known are kernel, filters");
+    }
+}

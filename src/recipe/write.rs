@@ -1,0 +1,128 @@
+//! From a [`Recipe`] to TOML with every default explicit.
+use super::{Length, Optimizer, Recipe, Set};
+use crate::model::{Layer, LayerKind, Pool, Surrogate, Weights};
+use std::fmt::{Display, Write};
+
+/// Lines `key = value` under headings.
+struct Toml(String);
+
+impl Toml {
+    fn heading(&mut self, heading: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        self.0 += &format!("{gap}{heading}\n");
+    }
+
+    fn line(&mut self, key: &str, value: impl Display) {
+        writeln!(self.0, "{key} = {value}").expect("writing to a string succeeds");
+    }
+
+    fn pair(&mut self, key: &str, [a, b]: [usize; 2]) {
+        self.line(key, format!("[{a}, {b}]"));
+    }
+
+    /// The shortest text that gives the same f32 back, and a float to any TOML reader.
+    fn float(&mut self, key: &str, value: f32) {
+        self.line(key, format!("{value:?}"));
+    }
+
+    fn layer(&mut self, layer: &Layer) {
+        self.heading("[[model.layers]]");
+        self.line("name", quoted(&layer.name));
+        self.line("kind", quoted(layer.kind.name()));
+        match &layer.from[..] {
+            [one] => self.line("from", quoted(one)),
+            several => {
+                self.line("from", format!("[{}]", several.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ")))
+            }
+        }
+        match &layer.kind {
+            LayerKind::Conv(v) => {
+                self.line("filters", v.filters);
+                self.pair("kernel", v.kernel);
+                self.pair("stride", v.stride);
+                self.pair("padding", v.padding);
+                self.line("bias", v.bias);
+                self.line("weights", quoted(weights(v.weights)));
+            }
+            LayerKind::BatchNorm(v) => {
+                self.line("affine", v.affine);
+                self.float("momentum", v.momentum);
+                self.float("eps", v.eps);
+            }
+            LayerKind::Hwgq(v) => {
+                self.line("bits", v.bits);
+                self.line("levels", quoted("uniform"));
+                self.line("surrogate", quoted(surrogate(v.surrogate)));
+            }
+            LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => self.pool(v),
+            LayerKind::Linear(v) => {
+                self.line("units", v.units);
+                self.line("bias", v.bias);
+                self.line("weights", quoted(weights(v.weights)));
+            }
+            LayerKind::Relu | LayerKind::GlobalAvgPool | LayerKind::Add => {}
+        }
+    }
+
+    fn pool(&mut self, v: &Pool) {
+        self.pair("kernel", v.kernel);
+        self.pair("stride", v.stride);
+        self.pair("padding", v.padding);
+    }
+}
+
+/// See [`Recipe::to_toml`].
+pub(super) fn recipe(recipe: &Recipe) -> String {
+    let Recipe { model, data, train } = recipe;
+    let mut toml = Toml(String::new());
+    toml.heading("[model]");
+    toml.line("input", format!("{:?}", model.input));
+    toml.line("classes", model.classes);
+    model.layers.iter().for_each(|layer| toml.layer(layer));
+
+    toml.heading("[data]");
+    toml.line("set", quoted(data.set.name()));
+    if let Set::Cifar10 { dir } = &data.set {
+        toml.line("dir", quoted(&dir.to_string_lossy()));
+    }
+    toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
+    toml.line("shuffle", data.shuffle);
+
+    toml.heading("[train]");
+    toml.line("batch", train.batch);
+    match train.length {
+        Length::Epochs(epochs) => toml.line("epochs", epochs),
+        Length::Steps(steps) => toml.line("steps", steps),
+    }
+    toml.line("seed", train.seed);
+    toml.line("drop_last", train.drop_last);
+    toml.line("evaluate_every", train.evaluate_every);
+
+    toml.heading("[train.optimizer]");
+    let Optimizer::Sgd { lr, momentum, weight_decay } = train.optimizer;
+    toml.line("kind", quoted("sgd"));
+    toml.float("lr", lr);
+    toml.float("momentum", momentum);
+    toml.float("weight_decay", weight_decay);
+    toml.0
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+fn weights(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Float => "float",
+        Weights::Binary => "binary",
+    }
+}
+
+fn surrogate(surrogate: Surrogate) -> &'static str {
+    match surrogate {
+        Surrogate::Identity => "identity",
+        Surrogate::Vanilla => "vanilla",
+        Surrogate::Clipped => "clipped",
+        Surrogate::LogTailed => "log_tailed",
+    }
+}

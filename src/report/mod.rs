@@ -1,0 +1,139 @@
+//! What a run leaves to look at: the rows of `metrics.jsonl`, and the curve drawn from them.
+//!
+//! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
+//! or not at all.
+#[cfg(not(target_arch = "wasm32"))]
+mod plot;
+mod row;
+#[cfg(not(target_arch = "wasm32"))]
+mod series;
+
+pub use row::{EpochRow, Row, StepRow};
+
+#[cfg(not(target_arch = "wasm32"))]
+use crate::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use std::path::Path;
+
+/// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per epoch, under `title`.
+///
+/// Rows may be few or none, and values that are not finite are left out and said to be. No font of the system is needed.
+///
+/// Errors: a folder or file that cannot be written.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
+    let drawn = |path: &Path, result: Result<Vec<u8>, String>| {
+        result
+            .map_err(|message| Error::io(path)(std::io::Error::other(format!("the curve cannot be drawn: {message}"))))
+    };
+    let (svg, png) = (dir.join("curve.svg"), dir.join("curve.png"));
+    replace(&svg, &drawn(&svg, plot::svg(rows, title))?)?;
+    replace(&png, &drawn(&png, plot::png(rows, title))?)
+}
+
+/// Writes a file under another name and renames it, so that `path` is never half a file.
+#[cfg(not(target_arch = "wasm32"))]
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|error| {
+        // What is left of a failed attempt is of no use; that it cannot be removed either changes nothing.
+        let _ = std::fs::remove_file(&part);
+        Error::io(path)(error)
+    })
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    fn step(step: u64, loss: f32) -> Row {
+        Row::Step(StepRow { step, epoch: step / 23, loss, lr: 0.05 })
+    }
+
+    fn epoch(epoch: u64, train: f32, test: f32) -> Row {
+        Row::Epoch(EpochRow { epoch, train_accuracy: Some(train), test_accuracy: Some(test), images_per_s: 1234.5 })
+    }
+
+    /// A run of 20 epochs: noisy, falling loss; rising accuracy.
+    fn run() -> Vec<Row> {
+        let noise = crate::random::normal(0, "noise", 460);
+        let loss = |s: usize| (2.4 * (-(s as f32) / 60.0).exp() + 0.01) * (1.0 + 0.25 * noise[s]).max(0.2);
+        let mut rows: Vec<Row> = (0..460).map(|s| step(s as u64 + 1, loss(s))).collect();
+        let accuracy = |e: u64, low: f32| 1.0 - low * (-(e as f32) / 3.0).exp() - low / 20.0;
+        rows.extend((1..=20).map(|e| epoch(e, accuracy(e, 0.15), accuracy(e, 0.3) + 0.01 * noise[e as usize])));
+        rows
+    }
+
+    /// Share of pixels that are not white.
+    fn ink(png: &[u8]) -> f64 {
+        let picture = image::load_from_memory(png).expect("a picture").into_luma8();
+        picture.pixels().filter(|p| p.0[0] < 200).count() as f64 / f64::from(picture.width() * picture.height())
+    }
+
+    #[test]
+    fn a_run_is_drawn_in_both_formats() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        curve(&run(), "digits", dir).unwrap();
+        let svg = std::fs::read_to_string(dir.join("curve.svg")).unwrap();
+        for word in ["<svg", "digits", "loss", "epoch", "test", "train", "</svg>"] {
+            assert!(svg.contains(word), "{word}");
+        }
+        assert!(svg.len() < 400_000);
+        let png = std::fs::read(dir.join("curve.png")).unwrap();
+        assert!(ink(&png) > 0.01);
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 2, "nothing but the two pictures is left");
+        curve(&run(), "digits", dir).unwrap();
+        assert_eq!(png, std::fs::read(dir.join("curve.png")).unwrap(), "the same rows give the same picture");
+    }
+
+    #[test]
+    fn odd_runs_are_drawn_too() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let odd: Vec<(&str, Vec<Row>)> = vec![
+            ("nothing", vec![]),
+            ("one step", vec![step(1, 2.3)]),
+            ("one epoch", vec![step(1, 2.3), epoch(1, 0.5, 0.4)]),
+            ("one epoch alone", vec![epoch(0, 1.0, 1.0)]),
+            ("equal losses", (1..9).map(|s| step(s, 1.5)).collect()),
+            ("zeros", (1..9).map(|s| step(s, 0.0)).collect()),
+            ("negative", (1..9).map(|s| step(s, -1.0)).collect()),
+            ("only NaN", vec![step(1, nan), step(2, inf), epoch(1, nan, nan)]),
+            (
+                "diverged",
+                (1..60)
+                    .map(|s| step(s, if s < 40 { 2.3 / s as f32 } else { nan }))
+                    .chain([epoch(1, 0.1, inf)])
+                    .collect(),
+            ),
+            ("extremes", vec![step(1, f32::MAX), step(2, f32::MIN), step(3, f32::MIN_POSITIVE), step(u64::MAX, 1.0)]),
+            ("out of range", vec![epoch(1, 7.0, -3.0), epoch(u64::MAX, 0.5, 0.5)]),
+            (
+                "a long title, which does not fit on one line of the picture, however wide that may be, since it goes on",
+                run(),
+            ),
+        ];
+        for (name, rows) in odd {
+            let png = plot::png(&rows, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(ink(&png) > 0.001, "{name}");
+            plot::svg(&rows, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let svg = String::from_utf8(plot::svg(&[step(1, 2.0), step(2, nan)], "x").unwrap()).unwrap();
+        assert!(svg.contains("not finite from step 2"));
+    }
+
+    #[test]
+    fn long_runs_stay_small() {
+        let rows: Vec<Row> = (0..200_000).map(|s| step(s, 1.0 + (s % 7) as f32)).collect();
+        assert!(plot::svg(&rows, "long").unwrap().len() < 400_000);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = curve(&run(), "digits", &dir.path().join("none")).unwrap_err().to_string();
+        assert!(message.contains("curve.svg"), "{message}");
+    }
+}

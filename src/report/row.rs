@@ -1,0 +1,106 @@
+//! A line of `metrics.jsonl`: what one step or one epoch gave.
+//!
+//! JSON has no NaN: a value that is not finite is written as `null` and read as NaN.
+use crate::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Row {
+    /// After a step.
+    Step(StepRow),
+    /// After an epoch.
+    Epoch(EpochRow),
+}
+
+/// What a step gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// Steps done so far: 1 after the first.
+    pub step: u64,
+    /// The epoch it belongs to.
+    pub epoch: u64,
+    /// Mean cross-entropy of the batch, before the update.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub loss: f32,
+    /// Learning rate of the update.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub lr: f32,
+}
+
+/// What an epoch gave. Accuracies are shares, from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// The epoch.
+    pub epoch: u64,
+    /// On the training images; none if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f32>,
+    /// On the test images; none if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f32>,
+    /// Training images per second of wall time.
+    #[serde(deserialize_with = "null_is_nan_f64")]
+    pub images_per_s: f64,
+}
+
+impl Row {
+    /// Reads all lines of a `metrics.jsonl`; `file` is the name that errors give. Empty lines are passed over, and so are
+    /// keys that are not known.
+    ///
+    /// Errors: the first line that is neither a step nor an epoch.
+    pub fn parse_all(text: &str, file: &str) -> Result<Vec<Self>> {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let parse = |(at, line): (usize, &str)| {
+            let what = "neither the metrics of a step nor those of an epoch; remove the line";
+            serde_json::from_str(line).map_err(|_| Error::Data(format!("{file}:{}: {what}", at + 1)))
+        };
+        lines.map(parse).collect()
+    }
+
+    /// The row as one line of JSON, without its end.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers are always JSON")
+    }
+}
+
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
+}
+
+fn null_is_nan_f64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back() {
+        let rows = vec![
+            Row::Step(StepRow { step: 1, epoch: 0, loss: 2.375, lr: 0.05 }),
+            Row::Epoch(EpochRow { epoch: 1, train_accuracy: Some(0.9), test_accuracy: None, images_per_s: 1e4 }),
+        ];
+        let text: String = rows.iter().map(|row| row.to_json() + "\n").collect();
+        assert!(text.starts_with(r#"{"step":1,"epoch":0,"loss":2.375,"lr":0.05}"#), "{text}");
+        assert!(text.contains(r#"{"epoch":1,"train_accuracy":0.9,"images_per_s":10000.0}"#), "{text}");
+        assert_eq!(Row::parse_all(&text, "metrics.jsonl").unwrap(), rows);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_null() {
+        let row = Row::Step(StepRow { step: 7, epoch: 1, loss: f32::INFINITY, lr: 0.1 });
+        assert!(row.to_json().contains("\"loss\":null"));
+        let read = Row::parse_all(&row.to_json(), "metrics.jsonl").unwrap();
+        assert!(matches!(&read[..], [Row::Step(row)] if row.loss.is_nan() && row.step == 7));
+    }
+
+    #[test]
+    fn a_foreign_line_is_named() {
+        let text = "\n{\"epoch\":1,\"images_per_s\":3,\"new\":[]}\n{\"epoch\":1,\n";
+        let message = Row::parse_all(text, "metrics.jsonl").unwrap_err().to_string();
+        assert!(message.starts_with("metrics.jsonl:3:"), "{message}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Rows as points of a plot: finite, smoothed, and no more of them than there are pixels.
+
+use super::Row;
+
+/// One point: place and value.
+pub(super) type Point = (f64, f64);
+
+/// Points beyond which a line is thinned out.
+const MOST_POINTS: usize = 1600;
+
+/// The points of a run that can be drawn.
+#[derive(Default)]
+pub(super) struct Series {
+    /// Loss by step; only finite ones.
+    pub(super) loss: Vec<Point>,
+    /// The first step whose loss was not finite.
+    pub(super) broken_from: Option<u64>,
+    /// Accuracy in per cent by epoch; only finite ones.
+    pub(super) train: Vec<Point>,
+    /// The same on the test images.
+    pub(super) test: Vec<Point>,
+}
+
+impl Series {
+    pub(super) fn new(rows: &[Row]) -> Self {
+        let mut series = Self::default();
+        let push = |points: &mut Vec<Point>, at: u64, value: Option<f32>| {
+            points.extend(value.filter(|v| v.is_finite()).map(|v| (at as f64, 100.0 * f64::from(v))));
+        };
+        for row in rows {
+            match row {
+                Row::Step(row) if row.loss.is_finite() => series.loss.push((row.step as f64, f64::from(row.loss))),
+                Row::Step(row) => series.broken_from = series.broken_from.or(Some(row.step)),
+                Row::Epoch(row) => {
+                    push(&mut series.train, row.epoch, row.train_accuracy);
+                    push(&mut series.test, row.epoch, row.test_accuracy);
+                }
+            }
+        }
+        series
+    }
+}
+
+/// Each point's mean over the fortieth of the run around it.
+pub(super) fn smoothed(points: &[Point]) -> Vec<Point> {
+    let half = points.len() / 80;
+    let mut sums = vec![0.0];
+    points.iter().for_each(|point| sums.push(sums[sums.len() - 1] + point.1));
+    let mean = |(at, point): (usize, &Point)| {
+        let (from, to) = (at.saturating_sub(half), (at + half + 1).min(points.len()));
+        (point.0, (sums[to] - sums[from]) / (to - from) as f64)
+    };
+    points.iter().enumerate().map(mean).collect()
+}
+
+/// The same line with fewer points: the lowest and the highest of every stretch.
+pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
+    if points.len() <= MOST_POINTS {
+        return points.to_vec();
+    }
+    let stretch = points.len().div_ceil(MOST_POINTS / 2);
+    let ends = |points: &[Point]| {
+        let by_value = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
+        let [low, high] = [points.iter().min_by(by_value), points.iter().max_by(by_value)].map(|p| p.copied());
+        if low.map(|p| p.0) <= high.map(|p| p.0) { [low, high] } else { [high, low] }
+    };
+    points.chunks(stretch).flat_map(ends).flatten().collect()
+}
+
+/// Lowest and highest value; none if there is no point.
+pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |found: Option<(f64, f64)>, v| match found {
+        None => Some((v, v)),
+        Some((low, high)) => Some((low.min(v), high.max(v))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_keeps_lines_straight_and_evens_out_noise() {
+        let line: Vec<Point> = (0..400).map(|i| (f64::from(i), 3.0 * f64::from(i) + 1.0)).collect();
+        for (smooth, point) in smoothed(&line).iter().zip(&line).skip(5).take(390) {
+            assert!((smooth.1 - point.1).abs() < 1e-9);
+        }
+        let saw: Vec<Point> = (0..400).map(|i| (f64::from(i), f64::from(i % 2))).collect();
+        assert!(smoothed(&saw).iter().all(|p| (p.1 - 0.5).abs() < 0.1));
+        assert_eq!(smoothed(&line[..1]), line[..1]);
+        assert!(smoothed(&[]).is_empty());
+    }
+
+    #[test]
+    fn thinning_keeps_extremes_and_order() {
+        let mut points: Vec<Point> = (0..50_000).map(|i| (f64::from(i), f64::from(i % 13))).collect();
+        points[777].1 = 99.0;
+        points[40_001].1 = -5.0;
+        let thin = thinned(&points);
+        assert!(thin.len() <= MOST_POINTS);
+        assert!(thin.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        assert!(thin.contains(&(777.0, 99.0)) && thin.contains(&(40_001.0, -5.0)));
+        assert_eq!(thinned(&points[..9]), points[..9]);
+    }
+}

@@ -1,0 +1,279 @@
+//! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
+use halfwave::Error;
+use halfwave::model::{Conv, LayerKind, Surrogate, Weights};
+use halfwave::recipe::{BUILTIN, Length, Optimizer, Recipe, Set, builtin};
+
+/// A right recipe; the tests break one line of it at a time.
+const RIGHT: &str = r#"[model]
+input = [1, 8, 8]
+classes = 10
+
+[[model.layers]]
+name = "conv1"
+kind = "conv"
+filters = 16
+kernel = 3
+padding = 1
+
+[[model.layers]]
+name = "q1"
+kind = "hwgq"
+bits = 2
+
+[[model.layers]]
+name = "pool1"
+kind = "max_pool"
+kernel = 2
+
+[[model.layers]]
+name = "bn1"
+kind = "batch_norm"
+
+[[model.layers]]
+name = "fc"
+kind = "linear"
+units = 10
+
+[data]
+set = "digits"
+
+[train]
+batch = 64
+epochs = 20
+
+[train.optimizer]
+kind = "sgd"
+lr = 0.05
+"#;
+
+/// Line and message of the error that `text` gives.
+fn wrong(text: &str) -> (usize, String) {
+    match Recipe::parse(text, "test.toml") {
+        Err(Error::Recipe { file, line, message }) => {
+            assert_eq!(file, "test.toml");
+            (line, message)
+        }
+        other => panic!("expected a recipe error, not {other:?}, from\n{text}"),
+    }
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let recipe = Recipe::parse(RIGHT, "test.toml").unwrap();
+    let conv =
+        Conv { filters: 16, kernel: [3, 3], stride: [1, 1], padding: [1, 1], bias: false, weights: Weights::Float };
+    assert_eq!(recipe.model.layers[0].kind, LayerKind::Conv(conv));
+    assert_eq!(recipe.model.layers[0].from, ["input"]);
+    assert_eq!(recipe.model.layers[4].from, ["bn1"]);
+    assert_eq!(recipe.model.layers.iter().map(|layer| layer.line).collect::<Vec<_>>(), [5, 12, 17, 22, 26]);
+    assert_eq!((recipe.data.scale, recipe.data.shuffle), ([0.0625, -0.5], true));
+    let train = &recipe.train;
+    assert_eq!((train.seed, train.drop_last, train.evaluate_every), (0, false, 1));
+    assert_eq!(train.length, Length::Epochs(20));
+    assert_eq!(train.optimizer, Optimizer::Sgd { lr: 0.05, momentum: 0.0, weight_decay: 0.0 });
+    assert_eq!((train.epoch_steps(1437), train.total_steps(1437)), (23, 460));
+}
+
+#[test]
+fn the_reference_recipe_parses() {
+    let text = include_str!("../assets/reference/digits-hwgq.toml");
+    let recipe = Recipe::parse(text, "digits-hwgq.toml").unwrap();
+    assert_eq!(recipe.model.layers.len(), 11);
+    assert_eq!(recipe.model.weights_len().unwrap(), 144 + 16 * 40 * 9 + 40 * 48 * 9 + 768 * 10 + 10);
+    assert_eq!(recipe.train.length, Length::Steps(20));
+    assert!(!recipe.data.shuffle);
+}
+
+#[test]
+fn embedded_recipes_parse() {
+    for (name, text) in BUILTIN {
+        let recipe = Recipe::parse(text, name).unwrap();
+        assert_eq!(builtin(name), Some(text));
+        assert_eq!(recipe.model.shapes().unwrap().len(), recipe.model.layers.len());
+    }
+    assert_eq!(builtin("none"), None);
+    let vgg = Recipe::parse(builtin("vgg-small").unwrap(), "vgg-small").unwrap();
+    assert_eq!((vgg.model.weights_len(), vgg.model.multiply_adds()), (Ok(4_656_522), Ok(607_600_640)));
+    let float = Recipe::parse(builtin("digits-float").unwrap(), "digits-float").unwrap();
+    assert_eq!(Recipe::digits().model.weights_len(), float.model.weights_len());
+}
+
+#[test]
+fn the_resolved_recipe_is_the_same_recipe() {
+    let everything = r#"
+        model = { input = [3, 32, 32], classes = 10, layers = [
+            { name = "a", kind = "conv", filters = 0x10, kernel = [3, 5], stride = [2, 1], padding = [1, 2], bias = true },
+            { name = "q", kind = "hwgq", bits = 4, levels = "uniform", surrogate = "log_tailed" },
+            { name = "p", kind = "avg_pool", kernel = 3, stride = 2, padding = 1 },
+            { name = "q.2", kind = "hwgq", surrogate = "identity", bits = 1, from = ["q"] },
+            { name = "m", kind = "max_pool", kernel = [2, 2] },
+            { name = "b", kind = "conv", filters = 16, kernel = 3, padding = 1, weights = "binary" },
+            { name = "g", kind = "batch_norm", momentum = 0.2, eps = 1e-3, affine = false },
+            { name = "s", kind = "add", from = ["g", "m"] },
+            { name = "r", kind = "relu" },
+            { name = "v", kind = "global_avg_pool" },
+            { name = "w", kind = "global_avg_pool", from = "p" },
+            { name = "t", kind = "add", from = ["v", "w"] },
+            { name = "z", kind = "hwgq", surrogate = "vanilla" },
+            { name = "fc", kind = "linear", units = 10, weights = "binary" },
+        ] }
+        [data]
+        set = "cifar10"
+        dir = "C:\\images \"ten\""
+        scale = [0.0039215689, -1e-20]
+        shuffle = false
+        [train]
+        batch = 1
+        steps = 3
+        seed = 18446744073709551615
+        drop_last = true
+        evaluate_every = 5
+        optimizer = { kind = "sgd", lr = 3e-5, momentum = 0.95, weight_decay = 1 }
+    "#;
+    // Its batch norm sees more than one pixel, so a batch of one is fine.
+    for text in [everything].into_iter().chain(BUILTIN.map(|(_, text)| text)) {
+        let recipe = Recipe::parse(text, "given.toml").unwrap();
+        let resolved = recipe.to_toml();
+        let again = Recipe::parse(&resolved, "resolved.toml").unwrap_or_else(|error| panic!("{error}\n{resolved}"));
+        assert_eq!(again, recipe, "{resolved}");
+        assert_eq!(again.to_toml(), resolved);
+    }
+    let recipe = Recipe::parse(everything, "given.toml").unwrap();
+    assert_eq!(recipe.data.set, Set::Cifar10 { dir: "C:\\images \"ten\"".into() });
+    assert!(matches!(&recipe.model.layers[1].kind, LayerKind::Hwgq(v) if v.surrogate == Surrogate::LogTailed));
+    let resolved = Recipe::digits().to_toml();
+    for line in ["from = \"input\"", "stride = [1, 1]", "levels = \"uniform\"", "shuffle = true", "drop_last = false"] {
+        assert!(resolved.contains(line), "{line} in\n{resolved}");
+    }
+}
+
+/// What stands in [`RIGHT`], what to put in its place, the error's line and parts of its message.
+const WRONG: &[(&str, &str, usize, &[&str])] = &[
+    // Not TOML, or not a recipe.
+    ("classes = 10", "classes = = 10", 3, &["not valid TOML"]),
+    ("classes = 10", "classes = 10\nclasses = 11", 4, &["not valid TOML", "duplicate"]),
+    ("[data]", "[date]", 31, &["unknown key \"date\"", "did you mean \"data\"?"]),
+    ("[data]\nset = \"digits\"\n", "", 1, &["[data] is missing"]),
+    ("[data]\nset = \"digits\"", "[data]", 31, &["[data]: set is missing"]),
+    ("[train.optimizer]\nkind = \"sgd\"\nlr = 0.05\n", "", 34, &["[train.optimizer] is missing"]),
+    // Keys and kinds that are unknown or elsewhere at home.
+    ("filters = 16", "filtres = 16", 8, &["layer \"conv1\"", "unknown key \"filtres\"", "did you mean \"filters\"?"]),
+    (
+        "filters = 16",
+        "dilation = 16",
+        8,
+        &["unknown key \"dilation\"", "known are name, kind, from, filters, kernel, stride, padding, bias, weights"],
+    ),
+    ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
+    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, batch_norm, hwgq, relu, max_pool"]),
+    ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
+    (
+        "kind = \"max_pool\"",
+        "kind = \"max_pool\"\nunits = 3",
+        20,
+        &["\"pool1\" (max_pool)", "\"units\"", "known are name, kind, from, kernel, stride, padding"],
+    ),
+    ("name = \"q1\"\n", "", 12, &["layer 2 (hwgq): name is missing"]),
+    // Wrong types.
+    (
+        "filters = 16",
+        "filters = \"16\"",
+        8,
+        &["\"conv1\" (conv)", "filters = \"16\"", "whole number from 1 to 1048576"],
+    ),
+    ("filters = 16", "filters = 16.0", 8, &["filters = 16.0"]),
+    ("kernel = 3", "kernel = [3, 3, 3]", 9, &["kernel = [3, 3, 3]", "[vertical, horizontal]"]),
+    ("input = [1, 8, 8]", "input = [1, 8]", 2, &["a list of 3"]),
+    ("name = \"fc\"", "name = 7", 27, &["name = 7", "text in quotes"]),
+    ("kernel = 2", "kernel = 2\nfrom = []", 21, &["from = []"]),
+    ("set = \"digits\"", "set = \"digits\"\nshuffle = 1", 33, &["shuffle = 1", "true or false"]),
+    // Out of range.
+    ("filters = 16", "filters = 0", 8, &["filters = 0"]),
+    ("filters = 16", "filters = -1", 8, &["filters = -1"]),
+    ("filters = 16", "filters = 99999999999999999999", 8, &["filters = 9999"]),
+    ("bits = 2", "bits = 5", 15, &["\"q1\" (hwgq)", "bits = 5", "from 1 to 4"]),
+    ("bits = 2", "levels = \"lloyd\"", 15, &["levels = \"lloyd\"", "uniform"]),
+    ("bits = 2", "surrogate = \"clip\"", 15, &["known are identity, vanilla, clipped, log_tailed"]),
+    ("kind = \"batch_norm\"", "kind = \"batch_norm\"\neps = 0", 25, &["eps = 0", "above 0"]),
+    ("kind = \"batch_norm\"", "kind = \"batch_norm\"\nmomentum = 1.5", 25, &["momentum = 1.5", "from 0 to 1"]),
+    ("batch = 64", "batch = 0", 35, &["[train]: batch = 0"]),
+    ("batch = 64", "batch = 4", 35, &["\"bn0\"", "1437 images"]),
+    ("batch = 64", "batch = 2000\ndrop_last = true", 35, &["no batch is left of the 1437"]),
+    ("epochs = 20", "epochs = 0", 36, &["epochs = 0"]),
+    ("epochs = 20", "epochs = 20\nsteps = 4", 37, &["not both"]),
+    ("epochs = 20\n", "", 34, &["either epochs or steps"]),
+    ("epochs = 20", "epochs = 20\nseed = -3", 37, &["seed = -3"]),
+    ("lr = 0.05", "lr = inf", 40, &["lr = inf", "finite number above 0"]),
+    ("lr = 0.05", "lr = nan", 40, &["lr = nan"]),
+    ("lr = 0.05", "lr = 0", 40, &["lr = 0"]),
+    ("lr = 0.05", "lr = 1e60", 40, &["lr = 1e60"]),
+    ("lr = 0.05", "", 38, &["[train.optimizer]: lr is missing"]),
+    ("lr = 0.05", "lr = 0.05\nmomentum = 1.0", 41, &["momentum = 1.0", "below 1"]),
+    ("lr = 0.05", "lr = 0.05\nweight_decay = -1", 41, &["weight_decay = -1"]),
+    ("kind = \"sgd\"", "kind = \"adam\"", 39, &["kind = \"adam\"", "known are sgd"]),
+    // Data that does not fit.
+    ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
+    ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
+    ("set = \"digits\"", "set = \"digits\"\ndir = \"x\"", 33, &["embedded"]),
+    ("set = \"digits\"", "set = \"digits\"\nscale = [0, 1]", 33, &["must not be 0"]),
+    ("set = \"digits\"", "set = \"digits\"\nscale = 2", 33, &["[a, b]"]),
+    ("classes = 10", "classes = 11", 26, &["10×1×1 = 10 values, but there are 11 classes", "units = 11"]),
+    // Layers that do not fit.
+    ("kernel = 2", "kernel = 9", 17, &["\"pool1\" (max_pool)", "9×9 kernel is larger than its input 16×8×8"]),
+    ("kernel = 2", "kernel = 2\npadding = 2", 17, &["padding 2×2"]),
+    ("kernel = 2", "kernel = 2\nfrom = \"cnov1\"", 21, &["from = \"cnov1\"", "does not exist", "\"conv1\", \"q1\""]),
+    ("kernel = 2", "kernel = 2\nfrom = \"fc\"", 21, &["does not come before"]),
+    ("kernel = 2", "kernel = 2\nfrom = \"conv1\"", 12, &["\"q1\"", "no later layer takes its output"]),
+    ("kernel = 2", "kernel = 2\nfrom = [\"q1\", \"conv1\"]", 17, &["exactly one input, not 2"]),
+    ("name = \"q1\"", "name = \"conv1\"", 12, &["unique"]),
+    ("name = \"q1\"", "name = \"q/1\"", 12, &["letters"]),
+    ("kind = \"max_pool\"\nkernel = 2", "kind = \"add\"", 17, &["\"pool1\" (add)", "from = [\"a\", \"b\"]"]),
+    ("kind = \"batch_norm\"", "kind = \"add\"\nfrom = [\"q1\", \"pool1\"]", 22, &["16×8×8 and 16×4×4"]),
+    ("units = 10", "units = 10\nweights = \"binary\"", 26, &["must be quantised", "\"bn1\" (batch_norm)", "hwgq"]),
+    ("padding = 1", "weights = \"binary\"", 5, &["comes from the model's input"]),
+    ("padding = 1", "weights = \"binary\"\nbias = true", 5, &["no bias"]),
+];
+
+#[test]
+fn every_mistake_is_one_clear_error() {
+    for &(right, mistake, line, parts) in WRONG {
+        assert_eq!(RIGHT.matches(right).count(), 1, "{right} must stand in the recipe once");
+        let mut text = RIGHT.replace(right, mistake);
+        if parts.contains(&"\"bn0\"") {
+            // Behind the last layer, batch-norm has one value per image and channel.
+            text = text.replace("name = \"fc\"\nkind = \"linear\"", "name = \"g\"\nkind = \"linear\"");
+            text = text.replace("[data]", "[[model.layers]]\nname = \"bn0\"\nkind = \"batch_norm\"\n[data]");
+        }
+        let (at, message) = wrong(&text);
+        for part in parts {
+            assert!(message.contains(part), "{mistake}: {message}\nshould say {part}");
+        }
+        let moved = if parts.contains(&"\"bn0\"") { 3 } else { 0 };
+        assert_eq!(at, line + moved, "{mistake}: {message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_recipe_at_all_is_one_error_too() {
+    for (text, part) in [("", "[model] is missing"), ("\0", "not valid TOML"), ("model = 3", "write it as a table")] {
+        assert!(wrong(text).1.contains(part), "{}", wrong(text).1);
+    }
+    let layerless = RIGHT.split("[[model.layers]]").next().unwrap().to_owned();
+    let rest = &RIGHT[RIGHT.find("[data]").unwrap()..];
+    assert_eq!(
+        wrong(&(layerless.clone() + rest)),
+        (1, "the model has no layers: add at least one [[model.layers]]".into())
+    );
+    assert!(wrong(&(layerless + "layers = [1]\n" + rest)).1.contains("[[model.layers]]"));
+}
+
+#[test]
+fn no_cut_or_change_of_a_recipe_panics() {
+    let text = builtin("digits").unwrap();
+    for end in (0..text.len()).step_by(7).filter(|&end| text.is_char_boundary(end)) {
+        let _ = Recipe::parse(&text[..end], "cut.toml");
+        let _ = Recipe::parse(&(text[..end].to_owned() + "]" + &text[end..]), "changed.toml");
+        let _ = Recipe::parse(&(text[..end].to_owned() + "9" + &text[end..]), "changed.toml");
+    }
+}
