@@ -10,7 +10,7 @@ fn slope(x: vec4<f32>) -> vec4<f32> {
     return select(zero, one, x > zero);
     //: end
     //: if CLIPPED
-    return select(zero, one, x > zero & x <= vec4<f32>(p.step));
+    return select(zero, one, (x > zero) & (x <= vec4<f32>(p.step)));
     //: end
     //: if LOG_TAILED
     let tail = one / max(x - (p.step - 1.0), one);
