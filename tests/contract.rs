@@ -1,0 +1,322 @@
+//! Contract of every kernel, without a device: it is valid baseline WebGPU, it declares what its launch binds, it stays inside the default limits,
+//! and it translates to what Vulkan, Metal, DX12 and browsers read.
+//!
+//! Kernels come from every sample of every operation and from the plans of the shipped recipes, in both launch shapes.
+#![allow(clippy::unwrap_used)]
+
+#[path = "contract/uniformity.rs"]
+mod uniformity;
+
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::kernel::{Kernel, Launch, Operand, fold};
+use halfwave::ops::{self, Op};
+use halfwave::pass::{self, Sgd};
+use halfwave::plan::lower;
+use halfwave::recipe::Recipe;
+use halfwave::tensor::{Encoding, TensorType};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// WebGPU's default limits.
+const MAX_STORAGE_BUFFERS: usize = 8;
+const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
+const MAX_INVOCATIONS: u32 = 256;
+const MAX_UNIFORM_BYTES: usize = 64 << 10;
+
+const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
+
+/// Recipes whose kernels have real shapes.
+const RECIPES: [(&str, &str); 3] = [
+    ("digits", include_str!("../assets/recipes/digits.toml")),
+    ("digits-float", include_str!("../assets/recipes/digits-float.toml")),
+    ("vgg-small", include_str!("../assets/recipes/vgg-small.toml")),
+];
+
+/// Launches of every sample in both shapes, each with its op's stem.
+fn launches(mut visit: impl FnMut(&Op, &[&TensorType], &TensorType, &Launch, &[usize])) {
+    for sample in ops::samples() {
+        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
+        let output = sample.op.infer(&types).unwrap();
+        for shape in SHAPES {
+            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+            for launch in &program.launches {
+                visit(&sample.op, &types, &output, launch, &program.scratch_words);
+            }
+        }
+    }
+}
+
+/// Every kernel once.
+fn kernels() -> Vec<Kernel> {
+    let (mut known, mut all) = (HashSet::new(), Vec::new());
+    let mut note = |kernel: &Kernel| {
+        if known.insert(kernel.clone()) {
+            all.push(kernel.clone());
+        }
+    };
+    launches(|_, _, _, launch, _| note(&launch.kernel));
+    for (name, text) in RECIPES {
+        let model = Recipe::parse(text, name).unwrap().model;
+        let sgd = Sgd { momentum: 0.9, weight_decay: 5e-4 };
+        for shape in SHAPES {
+            let caps = Caps::baseline(shape);
+            for graph in [pass::training(&model, 16, &sgd, true), pass::inference(&model, 16)] {
+                lower(&graph.unwrap(), &caps).unwrap().kernels.iter().for_each(&mut note);
+            }
+        }
+    }
+    all
+}
+
+fn compile(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
+    // No capability at all: nothing that a browser might lack.
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    let info = info.map_err(|error| error.emit_to_string(wgsl))?;
+    Ok((module, info))
+}
+
+/// Bytes and scalar of one array element, stated here a second time on purpose.
+fn element(encoding: Encoding) -> (u32, Scalar) {
+    match encoding {
+        Encoding::F32 => (16, Scalar::F32),
+        Encoding::I32 => (16, Scalar::I32),
+        Encoding::U32 => (16, Scalar::U32),
+        Encoding::I16 => (8, Scalar::U32),
+        Encoding::Planes(_) => (4, Scalar::U32),
+    }
+}
+
+fn scalar_of(inner: &TypeInner) -> Option<Scalar> {
+    match *inner {
+        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => Some(scalar),
+        _ => None,
+    }
+}
+
+/// Bindings, uniform and entry point of the module against the Rust side.
+fn check_reflection(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
+    let label = &kernel.label;
+    let [entry] = module.entry_points.as_slice() else { panic!("{label} has not one entry point") };
+    assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [kernel.threads, 1, 1]), "{label}");
+    let uses = info.get_entry_point(0);
+    let mut bound = BTreeMap::new();
+    for (handle, variable) in module.global_variables.iter() {
+        let Some(binding) = &variable.binding else { continue };
+        assert_eq!(binding.group, 0, "{label}");
+        assert!(bound.insert(binding.binding as usize, (handle, variable)).is_none(), "{label} binds one index twice");
+    }
+    let expected = kernel.bindings.len() + usize::from(!kernel.fields.is_empty());
+    assert_eq!(bound.keys().copied().collect::<Vec<_>>(), (0..expected).collect::<Vec<_>>(), "{label}");
+    for (index, binding) in kernel.bindings.iter().enumerate() {
+        let (handle, variable) = bound[&index];
+        let what = format!("{label}, binding {index} ({})", binding.name);
+        assert_eq!(variable.name.as_deref(), Some(binding.name), "{what}");
+        let access = if binding.write { StorageAccess::LOAD | StorageAccess::STORE } else { StorageAccess::LOAD };
+        assert_eq!(variable.space, AddressSpace::Storage { access }, "{what}");
+        let TypeInner::Array { base, stride, .. } = module.types[variable.ty].inner else { panic!("{what}: no array") };
+        let scalar = scalar_of(&module.types[base].inner).unwrap_or_else(|| panic!("{what}: no numbers"));
+        assert_eq!((stride, scalar), element(binding.encoding), "{what}");
+        let needed = if binding.write { GlobalUse::WRITE } else { GlobalUse::READ };
+        assert!(uses[handle].contains(needed), "{what} is bound for nothing: main does not use it so");
+    }
+    if kernel.fields.is_empty() {
+        return;
+    }
+    let (_, variable) = bound[&kernel.bindings.len()];
+    assert_eq!(variable.space, AddressSpace::Uniform, "{label}");
+    let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else { panic!("{label}: no struct") };
+    assert_eq!(members.len(), kernel.fields.len(), "{label}");
+    assert!(*span as usize <= MAX_UNIFORM_BYTES && *span as usize <= (4 * members.len()).next_multiple_of(16));
+    for (index, (member, (name, ty))) in members.iter().zip(kernel.fields).enumerate() {
+        assert_eq!((member.name.as_deref(), member.offset), (Some(*name), 4 * index as u32), "{label}");
+        let expected = match *ty {
+            "f32" => Scalar::F32,
+            "i32" => Scalar::I32,
+            "u32" => Scalar::U32,
+            other => panic!("{label}: {name} is a {other}"),
+        };
+        assert_eq!(scalar_of(&module.types[member.ty].inner), Some(expected), "{label}, {name}");
+    }
+}
+
+fn check_limits(kernel: &Kernel, module: &Module) {
+    let label = &kernel.label;
+    assert!(kernel.bindings.len() <= MAX_STORAGE_BUFFERS, "{label} binds {} buffers", kernel.bindings.len());
+    assert!((1..=MAX_INVOCATIONS).contains(&kernel.threads), "{label} has {} invocations", kernel.threads);
+    let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+    let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+    assert!(bytes <= MAX_WORKGROUP_BYTES, "{label} takes {bytes} bytes of workgroup memory");
+}
+
+/// Vulkan, Metal, DX12 and a browser must be able to read it.
+fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
+    let label = &kernel.label;
+    let spirv = naga::back::spv::write_vec(module, info, &Default::default(), None);
+    assert!(!spirv.unwrap_or_else(|error| panic!("{label} to SPIR-V: {error}")).is_empty());
+    let msl = naga::back::msl::Options { lang_version: (2, 0), ..Default::default() };
+    let (msl, _) = naga::back::msl::write_string(module, info, &msl, &Default::default())
+        .unwrap_or_else(|error| panic!("{label} to MSL: {error}"));
+    assert!(msl.contains("kernel void main_"), "{label} to MSL: no entry point");
+    let options = naga::back::hlsl::Options { shader_model: naga::back::hlsl::ShaderModel::V5_1, ..Default::default() };
+    let (pipeline, mut hlsl) = (naga::back::hlsl::PipelineOptions::default(), String::new());
+    let mut writer = naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline);
+    let reflection = writer.write(module, info, None).unwrap_or_else(|error| panic!("{label} to HLSL: {error}"));
+    assert!(reflection.entry_point_names[0].is_ok() && hlsl.contains("numthreads"), "{label} to HLSL: no entry point");
+    let wgsl = naga::back::wgsl::write_string(module, info, naga::back::wgsl::WriterFlags::empty());
+    let wgsl = wgsl.unwrap_or_else(|error| panic!("{label} to WGSL: {error}"));
+    compile(&wgsl).unwrap_or_else(|error| panic!("{label} to WGSL and back: {error}"));
+}
+
+#[test]
+fn every_kernel_keeps_the_contract() {
+    let (kernels, mut barriers) = (kernels(), 0);
+    for kernel in &kernels {
+        let wgsl = kernel.wgsl();
+        let (module, info) = compile(&wgsl).unwrap_or_else(|error| panic!("{}: {error}", kernel.label));
+        check_reflection(kernel, &module, &info);
+        check_limits(kernel, &module);
+        check_translations(kernel, &module, &info);
+        barriers += uniformity::barriers(&module).unwrap_or_else(|error| panic!("{}: {error}", kernel.label));
+    }
+    let labels: BTreeSet<_> = kernels.iter().map(|kernel| kernel.label.as_str()).collect();
+    println!("{} kernels checked, {} labels, {barriers} barriers", kernels.len(), labels.len());
+    assert!(kernels.len() >= 100 && barriers > 0, "only {} kernels, {barriers} barriers", kernels.len());
+}
+
+#[test]
+fn every_launch_fits_its_kernel() {
+    launches(|op, types, output, launch, scratch_words| {
+        let (label, kernel) = (&launch.kernel.label, &launch.kernel);
+        let stem = op.stem();
+        let rest = label.strip_prefix(stem).unwrap_or_else(|| panic!("{label} does not begin with {stem}"));
+        assert!(rest.is_empty() || rest.starts_with('_'), "{label} does not begin with {stem}");
+        assert_eq!(launch.operands.len(), kernel.bindings.len(), "{label}");
+        assert_eq!(launch.params.len(), kernel.fields.len(), "{label}");
+        assert!(launch.groups > 0, "{label} launches nothing");
+        let [x, y] = fold(launch.groups, 65_535);
+        assert!(x as usize * y as usize >= launch.groups, "{label}");
+        let names: BTreeSet<_> = kernel.bindings.iter().map(|binding| binding.name).collect();
+        assert_eq!(names.len(), kernel.bindings.len(), "{label} has two bindings of one name");
+        for (binding, operand) in kernel.bindings.iter().zip(&launch.operands) {
+            let what = format!("{label}, {}", binding.name);
+            match *operand {
+                Operand::Input(index) => {
+                    assert_eq!(binding.encoding, types[index].encoding, "{what}");
+                    assert!(!binding.write, "{what} writes an input");
+                }
+                Operand::Output => assert_eq!(binding.encoding, output.encoding, "{what}"),
+                Operand::Scratch(index) => assert!(scratch_words[index] > 0, "{what}"),
+            }
+        }
+        // WebGPU refuses one buffer bound twice where one of them is written.
+        let distinct: HashSet<_> = launch.operands.iter().collect();
+        assert_eq!(distinct.len(), launch.operands.len(), "{label} binds an operand twice");
+        assert!(kernel.bindings.iter().any(|binding| binding.write), "{label} writes nothing");
+    });
+}
+
+#[test]
+fn every_operation_writes_its_output_and_all_of_its_scratch() {
+    for sample in ops::samples() {
+        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
+        let output = sample.op.infer(&types).unwrap();
+        for shape in SHAPES {
+            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+            let mut written = HashSet::new();
+            for launch in &program.launches {
+                for (binding, operand) in launch.kernel.bindings.iter().zip(&launch.operands) {
+                    let scratch = matches!(operand, Operand::Scratch(_));
+                    let known = binding.write || !scratch || written.contains(operand);
+                    assert!(known, "{} reads scratch before it is written", launch.kernel.label);
+                }
+                let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
+                written.extend(bindings.filter(|(binding, _)| binding.write).map(|(_, operand)| *operand));
+            }
+            assert!(written.contains(&Operand::Output), "{} does not write its output", sample.op.stem());
+            assert_eq!(written.len(), 1 + program.scratch_words.len(), "{}: unused scratch", sample.op.stem());
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_a_sample_and_a_launch() {
+    // The list as it is written in src/ops/mod.rs, so that an operation cannot hide.
+    let source = include_str!("../src/ops/mod.rs");
+    let list = source.split("ops! {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+    let named: Vec<_> = list.split(',').filter_map(|entry| entry.trim().split_once("::")).collect();
+    let mut launched: BTreeMap<&str, usize> = BTreeMap::new();
+    launches(|op, _, _, _, _| *launched.entry(op.stem()).or_default() += 1);
+    println!("{} operations with launches: {launched:?}", launched.len());
+    assert!(named.contains(&("leaf", "Leaf")) && named.len() >= 30, "{named:?}");
+    assert_eq!(launched.len(), named.len() - 1, "every operation but leaf has a stem of its own and launches");
+    for (_, name) in named {
+        let stem: String = name
+            .char_indices()
+            .flat_map(|(i, c)| [(i > 0 && c.is_uppercase()).then_some('_'), Some(c.to_ascii_lowercase())])
+            .flatten()
+            .collect();
+        assert_eq!(launched.contains_key(stem.as_str()), stem != "leaf", "{stem}");
+    }
+}
+
+/// The whole of a kernel's WGSL around a body, to try the checks on.
+fn module(body: &'static str) -> Module {
+    let launch = Launch::new("probe", &["var<workgroup> shared_words: array<u32, 64>;", body])
+        .read("x", Encoding::U32, Operand::Input(0))
+        .write("y", Encoding::U32, Operand::Output);
+    compile(&launch.kernel.wgsl()).unwrap().0
+}
+
+#[test]
+fn barriers_in_non_uniform_control_flow_are_found() {
+    const HEAD: &str = "@main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>)";
+    let with = |body: &str| -> Module {
+        let text = format!("{HEAD} {{ shared_words[thread] = 1u; {body} y_put(0u, x_at(group.x)); }}");
+        module(String::leak(text))
+    };
+    let uniform = [
+        "if (group.x == 3u) { return; } workgroupBarrier();",
+        "for (var i = 0u; i < x_at(0u).x; i++) { workgroupBarrier(); }",
+        "for (var i = 32u; i > 0u; i >>= 1u) { if (thread < i) { shared_words[thread] = i; } workgroupBarrier(); }",
+        "if (thread < 3u) { shared_words[0] = 2u; } workgroupBarrier();",
+        "for (var i = 0u; i < 9u; i++) { if (thread == i) { break; } } workgroupBarrier();",
+    ];
+    for body in uniform {
+        assert_eq!(uniformity::barriers(&with(body)), Ok(1), "{body}");
+    }
+    let parted = [
+        "if (thread < 3u) { workgroupBarrier(); }",
+        "if (thread < 3u) { return; } workgroupBarrier();",
+        "for (var i = 0u; i < thread; i++) { workgroupBarrier(); }",
+        "for (var i = 0u; i < 9u; i++) { workgroupBarrier(); if (thread == i) { break; } }",
+        "var n = 1u; if (thread == 3u) { n = 2u; } if (n == 2u) { workgroupBarrier(); }",
+        "if (shared_words[0] == 1u) { workgroupBarrier(); }",
+        "for (var i = thread; i < 9u; i++) { if (x_at(i).x == 1u) { return; } } workgroupBarrier();",
+    ];
+    for body in parted {
+        assert!(uniformity::barriers(&with(body)).is_err(), "{body}");
+    }
+}
+
+/// What browsers are made of, where it is installed.
+#[test]
+fn tint_accepts_every_kernel() {
+    if std::process::Command::new("tint").arg("--help").output().is_err() {
+        eprintln!("SKIPPED: tint is not installed; naga and the checks above stand alone");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (kernels, mut refused) = (kernels(), Vec::new());
+    for kernel in &kernels {
+        let path = folder.path().join("kernel.wgsl");
+        std::fs::write(&path, kernel.wgsl()).unwrap();
+        let output = std::process::Command::new("tint").args(["--format", "wgsl"]).arg(&path).output().unwrap();
+        if !output.status.success() {
+            refused.push(format!("{}: {}", kernel.label, String::from_utf8_lossy(&output.stderr)));
+        }
+    }
+    println!("tint was given {} kernels", kernels.len());
+    assert!(refused.is_empty(), "tint refuses {} kernels:\n{}", refused.len(), refused.join("\n"));
+}
