@@ -1,0 +1,59 @@
+//! The meaning of a graph, without any plan: node by node, each value in memory of its own.
+
+use halfwave::graph::Node;
+use halfwave::ops::sample::Noise;
+use halfwave::ops::{Graph, Op};
+use halfwave::tensor::{Encoding, Tensor};
+use std::collections::HashMap;
+
+/// All values of a graph by the twins; asserts that nobody writes into padding.
+pub(crate) fn evaluate(graph: &Graph, leaves: &HashMap<String, Tensor>) -> Vec<Tensor> {
+    let mut values: Vec<Tensor> = Vec::new();
+    for node in graph.nodes() {
+        let value = match &node.op {
+            Op::Leaf(leaf) => leaves[&leaf.name].clone(),
+            op => op.evaluate(&node.inputs.iter().map(|input| &values[input.0]).collect::<Vec<_>>()),
+        };
+        if value.ty.encoding == Encoding::F32 {
+            let padded = value.view().numbers().iter().filter(|v| **v != 0.0).count();
+            let logical = value.to_f32().iter().filter(|v| **v != 0.0).count();
+            assert_eq!(padded, logical, "{} wrote into its padding", node.op.stem());
+        }
+        values.push(value);
+    }
+    values
+}
+
+/// The name of a leaf.
+pub(crate) fn leaf_name(node: &Node<Op>) -> Option<&str> {
+    match &node.op {
+        Op::Leaf(leaf) => Some(&leaf.name),
+        _ => None,
+    }
+}
+
+/// Random values for all leaves: labels below 10, positive running variances, zero in the padding rows of weights.
+pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor> {
+    let mut channels = HashMap::new();
+    for node in graph.nodes() {
+        match &node.op {
+            Op::Conv(_) => channels.insert(node.inputs[1], graph.ty(node.inputs[0]).channels()),
+            Op::Sign(sign) => channels.insert(node.inputs[0], sign.channels),
+            _ => None,
+        };
+    }
+    let mut leaves = HashMap::new();
+    for (value, node) in graph.iter() {
+        let (Some(name), ty) = (leaf_name(node), &node.ty) else { continue };
+        let tensor = match (name, channels.get(&value)) {
+            (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
+            ("labels", _) => noise.words(&ty.shape, 10),
+            ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
+            _ if name.ends_with(".running") => noise.positive(&ty.shape),
+            _ => noise.floats(&ty.shape),
+        };
+        assert_eq!(&tensor.ty, ty, "{name}");
+        leaves.insert(name.to_string(), tensor);
+    }
+    leaves
+}

@@ -1,0 +1,125 @@
+//! What the operations mean, in f64 and by plain loops over logical elements (channels last, no padding). Nothing here calls the code under test but
+//! `Window`'s fields.
+
+use halfwave::model::Surrogate;
+use halfwave::ops::window::Window;
+
+/// Axis lengths of an activation.
+pub(crate) type Nhwc = [usize; 4];
+
+/// Height and width of a window's output.
+pub(crate) fn output(window: &Window, input: Nhwc) -> [usize; 2] {
+    [0, 1].map(|axis| (input[axis + 1] + 2 * window.padding[axis] - window.kernel[axis]) / window.stride[axis] + 1)
+}
+
+/// Calls `visit(output row, tap, input row)` for every position under every window that is not padding, outputs in order, taps in row order.
+pub(crate) fn slide(window: &Window, input: Nhwc, mut visit: impl FnMut(usize, usize, usize)) {
+    let [n, h, w, _] = input;
+    let [oh, ow] = output(window, input);
+    for image in 0..n {
+        for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
+            for (r, s) in (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |s| (r, s))) {
+                let y = (oy * window.stride[0] + r) as isize - window.padding[0] as isize;
+                let x = (ox * window.stride[1] + s) as isize - window.padding[1] as isize;
+                if (0..h as isize).contains(&y) && (0..w as isize).contains(&x) {
+                    let row = (image * h + y as usize) * w + x as usize;
+                    visit((image * oh + oy) * ow + ox, r * window.kernel[1] + s, row);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a window's output.
+pub(crate) fn output_rows(window: &Window, input: Nhwc) -> usize {
+    input[0] * output(window, input).iter().product::<usize>()
+}
+
+/// Convolution with weights `[r, s, 4⌈c/4⌉, k]`, of which rows from c on mean nothing.
+pub(crate) fn conv(window: &Window, input: Nhwc, filters: usize, x: &[f64], w: &[f64]) -> Vec<f64> {
+    let c = input[3];
+    let mut y = vec![0.0; output_rows(window, input) * filters];
+    slide(window, input, |out, tap, row| {
+        for channel in 0..c {
+            for k in 0..filters {
+                let weight = w[(tap * c.next_multiple_of(4) + channel) * filters + k];
+                y[out * filters + k] += x[row * c + channel] * weight;
+            }
+        }
+    });
+    y
+}
+
+/// The largest value under each window, and the element where it first stands.
+pub(crate) fn max_pool(window: &Window, input: Nhwc, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
+    let c = input[3];
+    let mut best = vec![f64::NEG_INFINITY; output_rows(window, input) * c];
+    let mut at = vec![usize::MAX; best.len()];
+    slide(window, input, |out, _, row| {
+        for channel in 0..c {
+            let (from, to) = (row * c + channel, out * c + channel);
+            if x[from] > best[to] {
+                (best[to], at[to]) = (x[from], from);
+            }
+        }
+    });
+    (best, at)
+}
+
+/// The mean over each window; padding counts as zero.
+pub(crate) fn avg_pool(window: &Window, input: Nhwc, x: &[f64]) -> Vec<f64> {
+    let c = input[3];
+    let mut y = vec![0.0; output_rows(window, input) * c];
+    slide(window, input, |out, _, row| {
+        (0..c).for_each(|channel| y[out * c + channel] += x[row * c + channel] / window.taps() as f64);
+    });
+    y
+}
+
+/// Batch-norm of rows of `c` channels; `affine` is γ, then β.
+pub(crate) fn batch_norm(c: usize, eps: f64, x: &[f64], affine: Option<&[f64]>) -> Vec<f64> {
+    let rows = (x.len() / c) as f64;
+    let mut z = vec![0.0; x.len()];
+    for channel in 0..c {
+        let column = || x.iter().skip(channel).step_by(c);
+        let mean = column().sum::<f64>() / rows;
+        let variance = column().map(|v| (v - mean).powi(2)).sum::<f64>() / rows;
+        let (gamma, beta) = affine.map_or((1.0, 0.0), |affine| (affine[channel], affine[c + channel]));
+        for (z, v) in z.iter_mut().skip(channel).step_by(c).zip(column()) {
+            *z = gamma * (v - mean) / (variance + eps).sqrt() + beta;
+        }
+    }
+    z
+}
+
+/// x plus a bias for each of its channels.
+pub(crate) fn bias(x: &[f64], b: &[f64]) -> Vec<f64> {
+    x.iter().enumerate().map(|(i, v)| v + b[i % b.len()]).collect()
+}
+
+/// The mean over images of −ln softmax at the label.
+pub(crate) fn mean_loss(classes: usize, logits: &[f64], labels: &[u32]) -> f64 {
+    let rows = logits.chunks_exact(classes).zip(labels);
+    let losses = rows.map(|(x, &label)| x.iter().map(|v| v.exp()).sum::<f64>().ln() - x[label as usize]);
+    losses.sum::<f64>() / labels.len() as f64
+}
+
+/// The function whose derivative a quantiser takes (Cai et al., 2017, section 3.3), q_m its largest level.
+pub(crate) fn surrogate(kind: Surrogate, q_m: f64, x: f64) -> f64 {
+    let tau = q_m - 1.0;
+    match kind {
+        Surrogate::Identity => x,
+        _ if x <= 0.0 => 0.0,
+        Surrogate::Vanilla => x,
+        _ if x <= q_m => x,
+        Surrogate::Clipped => q_m,
+        Surrogate::LogTailed => q_m + (x - tau).ln(),
+    }
+}
+
+/// α·sign(W) of latent weights `[r, s, 4⌈c/4⌉, k]`: α the mean |W| of a filter, sign(0) = +1.
+pub(crate) fn binary_weight(taps: usize, channels: usize, filters: usize, w: &[f64]) -> Vec<f64> {
+    let mut alpha = vec![0.0; filters];
+    w.iter().enumerate().for_each(|(i, v)| alpha[i % filters] += v.abs() / (taps * channels) as f64);
+    w.iter().enumerate().map(|(i, v)| if *v >= 0.0 { alpha[i % filters] } else { -alpha[i % filters] }).collect()
+}
