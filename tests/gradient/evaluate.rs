@@ -34,18 +34,20 @@ pub(crate) fn leaf_name(node: &Node<Op>) -> Option<&str> {
 
 /// Random values for all leaves: labels below 10, positive running variances, zero in the padding rows of weights.
 pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor> {
+    // Of weights, by name; a weight's velocity has the same padding.
     let mut channels = HashMap::new();
     for node in graph.nodes() {
-        match &node.op {
-            Op::Conv(_) => channels.insert(node.inputs[1], graph.ty(node.inputs[0]).channels()),
-            Op::Sign(sign) => channels.insert(node.inputs[0], sign.channels),
-            _ => None,
+        let (weight, count) = match &node.op {
+            Op::Conv(_) => (node.inputs[1], graph.ty(node.inputs[0]).channels()),
+            Op::Sign(sign) => (node.inputs[0], sign.channels),
+            _ => continue,
         };
+        channels.insert(leaf_name(graph.node(weight)).unwrap(), count);
     }
     let mut leaves = HashMap::new();
-    for (value, node) in graph.iter() {
+    for node in graph.nodes() {
         let (Some(name), ty) = (leaf_name(node), &node.ty) else { continue };
-        let tensor = match (name, channels.get(&value)) {
+        let tensor = match (name, channels.get(name.trim_start_matches("velocity/"))) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),

@@ -1,0 +1,351 @@
+//! Plans, without a device: golden prints, slots that no two living values share, runs that agree with an evaluation without any plan.
+//!
+//! Golden files lie in `tests/golden/`; `UPDATE_GOLDEN=1 cargo test --test plan` writes them anew.
+#![allow(clippy::unwrap_used)]
+
+#[path = "gradient/evaluate.rs"]
+mod evaluate;
+#[path = "plan/random_graph.rs"]
+mod random_graph;
+
+use evaluate::{evaluate, leaf_name};
+use halfwave::backend::{Backend, cpu::CpuBackend};
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::graph::{Phase, Value};
+use halfwave::model::Model;
+use halfwave::ops::sample::Noise;
+use halfwave::ops::window::Window;
+use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
+use halfwave::pass::{self, Sgd};
+use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
+use halfwave::recipe::Recipe;
+use halfwave::tensor::{Encoding, TensorType};
+use random_graph::random_graph;
+use std::path::Path;
+
+const RANDOM_GRAPHS: u64 = 300;
+const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 2e-3 };
+
+fn model(text: &str) -> Model {
+    Recipe::parse(text, "recipe").unwrap().model
+}
+
+fn digits() -> Model {
+    model(include_str!("../assets/recipes/digits.toml"))
+}
+
+/// PyTorch's twin of the digits network, whose binary convolutions see sums behind a pool and not behind one.
+fn digits_hwgq() -> Model {
+    model(include_str!("../assets/reference/digits-hwgq.toml"))
+}
+
+fn residual() -> Model {
+    model(include_str!("golden/residual.toml"))
+}
+
+#[test]
+fn printed_plans_are_golden() {
+    let (tiled, registers) = (Caps::baseline(LaunchShape::Tiled), Caps::baseline(LaunchShape::Registers));
+    let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
+    let plans = [
+        ("digits-training-tiled", pass::training(&digits(), 64, &SGD, false), &tiled),
+        ("digits-training-registers", pass::training(&digits(), 64, &SGD, false), &registers),
+        ("digits-inference-tiled", pass::inference(&digits(), 64), &tiled),
+        ("residual-training-tiled", pass::training(&residual(), 8, &SGD, true), &tiled),
+        ("vgg-small-training-tiled", pass::training(&vgg, 50, &SGD, false), &tiled),
+    ];
+    let mut stale = Vec::new();
+    for (name, graph, caps) in plans {
+        let graph = graph.unwrap();
+        let plan = lower(&graph, caps).unwrap();
+        let again = lower(&graph, caps).unwrap();
+        assert!(plan == again && plan.hash() == again.hash(), "{name}: two plans of one graph differ");
+        let text: String = plan.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+        if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+        if golden != text {
+            let line = golden.lines().zip(text.lines()).position(|(a, b)| a != b);
+            let line = line.unwrap_or_else(|| golden.lines().count().min(text.lines().count()));
+            let at = |text: &str| text.lines().nth(line).unwrap_or("(nothing)").to_string();
+            stale.push(format!("{name}.txt:{}\n  golden: {}\n  now:    {}", line + 1, at(&golden), at(&text)));
+        }
+    }
+    assert!(stale.is_empty(), "read the changes, then UPDATE_GOLDEN=1:\n{}", stale.join("\n"));
+}
+
+#[test]
+fn hashes_tell_plans_apart() {
+    let tiled = Caps::baseline(LaunchShape::Tiled);
+    let hash = |batch, caps: &Caps| {
+        let graph = pass::training(&digits(), batch, &SGD, false).unwrap();
+        lower(&graph, caps).unwrap().hash()
+    };
+    let hashes = [hash(8, &tiled), hash(9, &tiled), hash(8, &Caps::baseline(LaunchShape::Registers))];
+    assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+}
+
+/// A value's life in node numbers, both ends included: a node's inputs and its output live at the same time.
+#[derive(Clone, Copy)]
+struct Life {
+    slot: usize,
+    from: usize,
+    to: usize,
+    /// The value, or `None` for scratch.
+    value: Option<Value>,
+}
+
+/// Every value's and every scratch buffer's life, from the graph alone.
+fn lives(graph: &Graph, assignment: &Assignment) -> Vec<Life> {
+    let mut all = Vec::new();
+    for (value, node) in graph.iter() {
+        let readers = graph.iter().filter(|(_, node)| node.inputs.contains(&value));
+        let mut to = readers.map(|(reader, _)| reader.0).max().unwrap_or(value.0);
+        let mut from = value.0;
+        let overwriter = graph.iter().find(|(_, node)| node.op.in_place().map(|i| node.inputs[i]) == Some(value));
+        if let Op::Leaf(_) = node.op {
+            from = 0; // written before the run
+        }
+        let leaf = |value: Value| matches!(graph.node(value).op, Op::Leaf(_));
+        let update = node.op.in_place().is_some_and(|index| leaf(node.inputs[index]));
+        if (leaf(value) && overwriter.is_none()) || update || graph.outputs.iter().any(|(_, out)| *out == value) {
+            to = usize::MAX; // read after the run, or in the next one
+        }
+        all.push(Life { slot: assignment.slot_of[value.0], from, to, value: Some(value) });
+        for &slot in &assignment.scratch_of[value.0] {
+            all.push(Life { slot, from: value.0, to: value.0, value: None });
+        }
+    }
+    all
+}
+
+fn check_slots(graph: &Graph, caps: &Caps) -> usize {
+    let plan = lower(graph, caps).unwrap();
+    let scratch = |value: Value| {
+        let node = graph.node(value);
+        let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+        node.op.program(&types, &node.ty, caps).scratch_words
+    };
+    let assignment = assign(graph, |value| graph.ty(value).words(), scratch);
+    assert_eq!(assignment.slots, plan.slots);
+    let lives = lives(graph, &assignment);
+    for (i, a) in lives.iter().enumerate() {
+        for b in &lives[..i] {
+            if a.slot != b.slot || a.from > b.to || b.from > a.to {
+                continue;
+            }
+            // Only an update may lie where the value lies that it overwrites.
+            let updates = |new: &Life, old: &Life| {
+                let node = new.value.map(|value| graph.node(value));
+                node.and_then(|node| Some(node.inputs[node.op.in_place()?])).is_some_and(|v| Some(v) == old.value)
+            };
+            let shared = updates(a, b) || updates(b, a);
+            assert!(shared, "slot {}: {:?} and {:?} live at the same time", a.slot, a.value, b.value);
+        }
+    }
+    check_lowered(graph, &plan, &assignment, caps);
+    lives.len() - plan.slots.len()
+}
+
+/// Places, bindings, uniforms and dead slots of a plan against graph and assignment.
+fn check_lowered(graph: &Graph, plan: &Plan, assignment: &Assignment, caps: &Caps) {
+    let mut last_reader: Vec<usize> = (0..graph.nodes().len()).collect();
+    for (value, node) in graph.iter() {
+        node.inputs.iter().for_each(|input| last_reader[input.0] = value.0);
+    }
+    for (planned, (value, node)) in plan.nodes.iter().zip(graph.iter()) {
+        assert_eq!((planned.value, &planned.op), (value, &node.op));
+        let slots: Vec<_> = planned.inputs.iter().chain([&planned.output]).map(|place| place.slot).collect();
+        let values: Vec<_> = node.inputs.iter().chain([&value]).map(|v| assignment.slot_of[v.0]).collect();
+        assert_eq!(slots, values);
+        assert!(plan.slots[planned.output.slot].words >= node.ty.words());
+        if let Some(index) = node.op.in_place() {
+            assert_eq!(planned.output.slot, planned.inputs[index].slot, "{value} is not in place");
+        }
+        for slot in &planned.frees {
+            let alive = graph.iter().find(|(other, _)| {
+                assignment.slot_of[other.0] == *slot && *other <= value && last_reader[other.0] > value.0
+            });
+            assert!(alive.is_none(), "{value} frees slot {slot} of {:?}", alive.map(|(v, _)| v));
+            assert_eq!(plan.slots[*slot].tenancy, Tenancy::Transient, "{value} frees slot {slot}");
+        }
+    }
+    for step in &plan.steps {
+        let kernel = &plan.kernels[step.kernel];
+        for (i, (binding, &(slot, words))) in kernel.bindings.iter().zip(&step.bindings).enumerate() {
+            assert!(words <= plan.slots[slot].words, "{}, {}", kernel.label, binding.name);
+            let twice = step
+                .bindings
+                .iter()
+                .zip(&kernel.bindings)
+                .enumerate()
+                .any(|(j, (&(other, _), with))| i != j && slot == other && (binding.write || with.write));
+            assert!(!twice, "{}: slot {slot} is bound twice and written", kernel.label);
+        }
+        let words = kernel.fields.len().next_multiple_of(4);
+        match step.uniform {
+            None => assert!(kernel.fields.is_empty(), "{}", kernel.label),
+            Some(offset) => {
+                assert_eq!(offset as usize % caps.uniform_align_bytes, 0, "{}", kernel.label);
+                assert!(offset as usize / 4 + words <= plan.uniforms.len(), "{}", kernel.label);
+            }
+        }
+        assert!(step.groups.iter().all(|&groups| groups > 0 && groups as usize <= caps.max_groups));
+    }
+    let bytes =
+        |tenancy| plan.slots.iter().filter(move |slot| slot.tenancy == tenancy).map(|slot| 4 * slot.words as u64);
+    let [state, ports, transient] =
+        [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(|tenancy| bytes(tenancy).sum::<u64>());
+    let memory = &plan.memory;
+    assert_eq!([memory.state, memory.ports, memory.transient], [state, ports, transient]);
+    assert_eq!(memory.peak, state + ports + transient);
+}
+
+#[test]
+fn living_values_never_share_a_slot() {
+    let (mut shared, mut nodes) = (0, 0);
+    for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
+        let caps = Caps::baseline(shape);
+        for number in 0..RANDOM_GRAPHS {
+            let graph = random_graph(number);
+            nodes += graph.nodes().len();
+            shared += check_slots(&graph, &caps);
+        }
+        for model in [digits(), digits_hwgq(), residual()] {
+            shared += check_slots(&pass::training(&model, 8, &SGD, true).unwrap(), &caps);
+            shared += check_slots(&pass::inference(&model, 8).unwrap(), &caps);
+        }
+    }
+    println!("{nodes} nodes of random graphs; {shared} values lie where others lay before");
+    assert!(shared > nodes / 4, "slots are hardly shared: the check shows nothing");
+}
+
+#[test]
+fn random_graphs_hold_every_operation() {
+    let mut seen: std::collections::BTreeSet<_> = (0..RANDOM_GRAPHS)
+        .flat_map(|number| random_graph(number).nodes().iter().map(|node| node.op.stem()).collect::<Vec<_>>())
+        .collect();
+    seen.extend(["softmax_cross_entropy", "softmax_cross_entropy_backward"]); // in the recipes' graphs
+    let all = halfwave::ops::samples().into_iter().map(|sample| sample.op.stem()).chain(["leaf"]).collect();
+    assert_eq!(seen, all);
+}
+
+/// Runs the plan of a graph `steps` times and compares every output and all state with the evaluation without a plan, bit for bit.
+fn check_run(graph: &Graph, seed: u64, steps: usize) {
+    let mut leaves = evaluate::start(graph, &mut Noise::new(seed));
+    let mut backend = CpuBackend::new();
+    let plan = lower(graph, &backend.caps().clone()).unwrap();
+    let id = pollster::block_on(backend.load(plan.clone())).unwrap();
+    for port in plan.inputs.iter().chain(&plan.state) {
+        backend.write(id, &port.name, &leaves[&port.name].words);
+    }
+    for step in 0..steps {
+        backend.run(id).unwrap();
+        let values = evaluate(graph, &leaves);
+        for (name, value) in &graph.outputs {
+            let got = pollster::block_on(backend.read(id, name)).unwrap();
+            assert!(got == values[value.0].words, "graph {seed}, step {step}: the output {name} differs");
+        }
+        for (value, node) in graph.iter() {
+            if let Some(index) = node.op.in_place() {
+                let name = leaf_name(graph.node(node.inputs[index])).unwrap();
+                leaves.insert(name.to_string(), values[value.0].clone());
+            }
+        }
+        for port in &plan.state {
+            let got = pollster::block_on(backend.read(id, &port.name)).unwrap();
+            assert!(got == leaves[&port.name].words, "graph {seed}, step {step}: the state {} differs", port.name);
+        }
+    }
+}
+
+#[test]
+fn planned_runs_of_random_graphs_equal_unplanned_ones() {
+    assert!(cfg!(debug_assertions), "freed slots are poisoned in debug builds only");
+    (0..RANDOM_GRAPHS).for_each(|number| check_run(&random_graph(number), number, 2));
+}
+
+#[test]
+fn planned_training_equals_unplanned_training() {
+    for (seed, model) in [digits(), digits_hwgq(), residual()].iter().enumerate() {
+        check_run(&pass::training(model, 6, &SGD, true).unwrap(), seed as u64, 3);
+        check_run(&pass::inference(model, 6).unwrap(), seed as u64, 1);
+    }
+}
+
+fn refusal(graph: &Graph, caps: &Caps) -> String {
+    match lower(graph, caps) {
+        Err(halfwave::Error::Device(message)) => message,
+        other => panic!("not refused as a limit of the device: {:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+#[test]
+fn a_tensor_above_the_limits_is_an_error_that_names_it() {
+    let baseline = Caps::baseline(LaunchShape::Tiled);
+    let mut graph = Graph::new();
+    graph.at("input", Phase::Forward);
+    // 3 channels lie in 4 lanes.
+    let images = graph.add(Leaf::input("images", TensorType::f32(&[2, 10, 10, 3])), &[]).unwrap();
+    let caps = Caps { max_binding_bytes: 3199, ..baseline.clone() };
+    let message = refusal(&graph, &caps);
+    assert!(
+        ["images", "f32[2×10×10×3]", "3200 bytes", "3199 bytes"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+    let exact = Caps { max_binding_bytes: 3200, max_buffer_bytes: 3200, ..baseline.clone() };
+    assert!(lower(&graph, &exact).is_ok());
+    let caps = Caps { max_buffer_bytes: 3000, ..baseline.clone() };
+    assert!(refusal(&graph, &caps).contains("3000 bytes"));
+
+    graph.at("conv7", Phase::Forward);
+    let leaf =
+        Leaf { name: "conv7.weight".into(), ty: TensorType::f32(&[1, 1, 4, 8]), role: Role::State { trained: true } };
+    let weight = graph.add(leaf, &[]).unwrap();
+    graph.add(Conv { window: Window::square(1, 1, 0) }, &[images, weight]).unwrap();
+    let message = refusal(&graph, &exact);
+    assert!(
+        ["conv", "\"conv7\"", "f32[2×10×10×8]", "6400 bytes", "3200 bytes"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+
+    // A whole model at a batch that no baseline device binds: the message says which layer.
+    let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
+    let message = refusal(&pass::training(&vgg, 4096, &SGD, false).unwrap(), &baseline);
+    assert!(message.contains("134217728 bytes") && message.contains("smaller batch"), "{message}");
+
+    let caps = Caps { max_groups: 1, ..baseline };
+    let message = refusal(&pass::inference(&digits(), 64).unwrap(), &caps);
+    assert!(message.contains("workgroups") && message.contains("layer \"conv1\""), "{message}");
+}
+
+#[test]
+fn binary_convolutions_save_codes_and_small_integers() {
+    let graph = pass::training(&digits_hwgq(), 64, &SGD, false).unwrap();
+    let plan = lower(&graph, &Caps::baseline(LaunchShape::Tiled)).unwrap();
+    let convolutions: Vec<_> = plan.nodes.iter().filter(|node| node.op.stem() == "bconv").collect();
+    assert_eq!(convolutions.len(), 2);
+    for node in convolutions {
+        assert_eq!(node.inputs[0].ty.encoding, Encoding::Planes(2), "{}", node.layer);
+        assert_eq!(node.output.ty.encoding, Encoding::I16, "{}", node.layer);
+        let saved = plan.memory.saved.iter().find(|saved| saved.layer == node.layer && saved.stem == "bconv");
+        assert_eq!(saved.map(|saved| saved.ty.encoding), Some(Encoding::I16), "{}", node.layer);
+        // 2 bits in place of 32, for channels that fill their words; 2 bytes in place of 4.
+        assert_eq!(saved.map(|saved| saved.f32_bytes()), saved.map(|saved| 2 * saved.bytes()));
+    }
+    let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "hwgq").collect();
+    assert_eq!(codes.iter().map(|saved| saved.layer.as_str()).collect::<Vec<_>>(), ["q1", "q2"]);
+    for saved in codes {
+        assert_eq!(saved.ty.encoding, Encoding::Planes(2));
+        assert!(saved.f32_bytes() >= 8 * saved.bytes(), "{}: {} of {}", saved.layer, saved.bytes(), saved.f32_bytes());
+    }
+    // Nothing that a batch-norm made is kept: its readers fold it.
+    assert!(plan.memory.saved.iter().all(|saved| saved.stem != "batch_norm"), "{:?}", plan.memory.saved);
+    assert!(plan.memory.peak < plan.memory.peak_f32);
+    let (kept, float): (u64, u64) =
+        plan.memory.saved.iter().fold((0, 0), |(a, b), s| (a + s.bytes(), b + s.f32_bytes()));
+    println!("saved {kept} bytes, {float} in f32; peak {} bytes, {} in f32", plan.memory.peak, plan.memory.peak_f32);
+    assert!(kept < float);
+}

@@ -1,0 +1,196 @@
+//! Random graphs over nearly all operations: branches, values read many times, values read by nobody, updates in place.
+
+use halfwave::graph::{Phase, Value};
+use halfwave::model::Surrogate;
+use halfwave::ops::sample::Noise;
+use halfwave::ops::window::Window;
+use halfwave::ops::{
+    Graph, Leaf, Op, Role, add::Add, avg_pool::AvgPool, batch_norm, batch_norm_stats::BatchNormStats, bconv,
+    bias::Bias, conv::Conv, decode::Decode, hwgq::Hwgq, max_pool::MaxPool, mean::Mean, record::Record, relu::Relu,
+    sign,
+};
+use halfwave::pass::{self, Sgd};
+use halfwave::tensor::{Encoding, TensorType};
+
+/// An activation: codes have a step, sums a step, α and a largest magnitude.
+#[derive(Clone, Copy)]
+struct Activation {
+    value: Value,
+    step: f32,
+    alpha: Option<Value>,
+    largest: usize,
+}
+
+struct Maker {
+    graph: Graph,
+    noise: Noise,
+    all: Vec<Activation>,
+}
+
+/// The graph of this number; every second one is differentiated and updated, every fourth one simplified and fused too.
+pub(crate) fn random_graph(number: u64) -> Graph {
+    let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new() };
+    maker.graph.at("random", Phase::Forward);
+    let shape = [1 + maker.below(3), 3 + maker.below(5), 3 + maker.below(5), 1 + maker.below(9)];
+    let images = maker.add(Leaf::input("images", TensorType::f32(&shape)), &[]);
+    maker.keep(images);
+    for _ in 0..8 + maker.below(16) {
+        maker.grow();
+    }
+    let pick = |maker: &mut Maker| maker.all[maker.noise.bits() as usize % maker.all.len()].value;
+    let outputs: Vec<_> = (0..1 + maker.below(3)).map(|_| pick(&mut maker)).collect();
+    for (i, value) in outputs.into_iter().enumerate().filter(|(_, value)| value.0 != 0) {
+        maker.graph.output(format!("out{i}"), value);
+    }
+    if number % 2 == 1 {
+        maker.train();
+    }
+    maker.graph.verify();
+    if number % 4 == 3 {
+        let simple = pass::simplify(&maker.graph).unwrap();
+        let fused = pass::simplify(&pass::fuse(&simple).unwrap()).unwrap();
+        fused.verify();
+        return fused;
+    }
+    maker.graph
+}
+
+impl Maker {
+    fn below(&mut self, bound: usize) -> usize {
+        self.noise.bits() as usize % bound
+    }
+
+    fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Value {
+        self.graph.add(op, inputs).unwrap()
+    }
+
+    fn keep(&mut self, value: Value) {
+        self.all.push(Activation { value, step: 1.0, alpha: None, largest: 0 });
+    }
+
+    fn state(&mut self, what: &str, shape: &[usize], trained: bool) -> Value {
+        let name = format!("layer{}.{what}", self.graph.nodes().len());
+        self.add(Leaf { name, ty: TensorType::f32(shape), role: Role::State { trained } }, &[])
+    }
+
+    fn float(&mut self, x: Activation) -> Value {
+        match (self.graph.ty(x.value).encoding, x.alpha) {
+            (Encoding::F32, _) => x.value,
+            (_, Some(alpha)) => self.add(Decode { step: x.step }, &[x.value, alpha]),
+            (_, None) => self.add(Decode { step: x.step }, &[x.value]),
+        }
+    }
+
+    fn window(&mut self, x: Value) -> Window {
+        let [_, h, w, _] = self.graph.ty(x).nhwc();
+        match self.below(4) {
+            0 if h > 1 && w > 1 => Window::square(2, 2, 0),
+            1 => Window::square(3, 2, 1),
+            2 => Window { kernel: [h.min(2), 1], stride: [1, 1], padding: [0, 0] },
+            _ => Window::square(3, 1, 1),
+        }
+    }
+
+    /// Appends one layer of a random kind behind a random activation.
+    fn grow(&mut self) {
+        // Mostly behind a recent one: graphs become deep.
+        let back = self.all.len().min(if self.below(3) == 0 { usize::MAX } else { 3 });
+        let at = self.all.len() - 1 - self.below(back);
+        let x = self.all[at];
+        let ty = self.graph.ty(x.value).clone();
+        let channels = ty.channels();
+        match self.below(9) {
+            0 => {
+                let a = self.float(x);
+                let others = self.all.iter().map(|other| other.value);
+                let twin = others.filter(|&other| self.graph.ty(other) == self.graph.ty(a)).last().unwrap_or(a);
+                let sum = self.add(Add, &[a, twin]);
+                self.keep(sum);
+            }
+            1 => {
+                let x = self.float(x);
+                let y = self.add(Relu, &[x]);
+                self.keep(y);
+            }
+            2 => {
+                let (x, b) = (self.float(x), self.state("bias", &[channels], true));
+                let y = self.add(Bias, &[x, b]);
+                self.keep(y);
+            }
+            3 => {
+                let window = self.window(x.value);
+                let filters = 1 + self.below(10);
+                let [r, s] = window.kernel;
+                let w = self.state("weight", &[r, s, ty.lanes(), filters], true);
+                let Encoding::Planes(bits) = ty.encoding else {
+                    let x = self.float(x);
+                    let y = self.add(Conv { window }, &[x, w]);
+                    return self.keep(y);
+                };
+                let signs = self.add(sign::Sign { channels }, &[w]);
+                let alpha = self.add(sign::Alpha { channels }, &[w]);
+                let value = self.add(bconv::Bconv { window, step: x.step }, &[x.value, signs, alpha]);
+                let largest = bconv::largest_sum(&window, bits, channels);
+                self.all.push(Activation { value, step: x.step, alpha: Some(alpha), largest });
+            }
+            4 => {
+                let window = self.window(x.value);
+                let value = self.add(MaxPool { window }, &[x.value]);
+                self.all.push(Activation { value, ..x });
+            }
+            5 => {
+                let (window, x) = (self.window(x.value), self.float(x));
+                let y = self.add(AvgPool { window }, &[x]);
+                self.keep(y);
+            }
+            6 | 7 => {
+                let z = self.batch_norm(x);
+                self.keep(z);
+            }
+            _ => {
+                let x = self.float(x);
+                let kinds = [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed];
+                let op = Hwgq::uniform(1 + self.below(4) as u8, kinds[self.below(4)]);
+                let value = self.add(op, &[x]);
+                self.all.push(Activation { value, step: op.step, alpha: None, largest: 0 });
+            }
+        }
+    }
+
+    fn batch_norm(&mut self, x: Activation) -> Value {
+        let scaled = x.alpha.is_some();
+        let value = if scaled { x.value } else { self.float(x) };
+        let (rows, channels) = (self.graph.ty(value).rows(), self.graph.ty(value).channels());
+        let step = if scaled { x.step } else { 1.0 };
+        let affine = (self.below(2) == 1).then(|| self.state("affine", &[2, channels], true));
+        let running = self.state("running", &[2, channels], false);
+        let stats = self.add(BatchNormStats { largest: x.largest }, &[value]);
+        let op = batch_norm::BatchNormCoef { eps: 1e-5, step, scaled, affine: affine.is_some(), running: false };
+        let inputs: Vec<_> = [Some(stats), x.alpha, affine].into_iter().flatten().collect();
+        let coef = self.add(op, &inputs);
+        let op = batch_norm::BatchNormRunning { momentum: 0.1, rows, step, scaled };
+        let inputs: Vec<_> = [Some(running), Some(stats), x.alpha].into_iter().flatten().collect();
+        self.add(op, &inputs);
+        self.add(batch_norm::BatchNorm, &[value, coef])
+    }
+
+    /// Differentiates the last float activation, records its mean, updates what has a gradient; some gradients are outputs.
+    fn train(&mut self) {
+        let last = self.all[self.all.len() - 1];
+        let root = self.float(last);
+        let shape = self.graph.ty(root).shape.clone();
+        let seed = self.add(Leaf::input("seed", TensorType::f32(&shape)), &[]);
+        let step = self.add(Leaf::input("step", TensorType::new(&[1], Encoding::U32)), &[]);
+        let mean = self.add(Mean, &[root]);
+        let history = self.state("history", &[5, shape[3]], false);
+        self.add(Record, &[history, mean, step]);
+        let gradients = pass::differentiate(&mut self.graph, root, Some(seed)).unwrap();
+        for (i, (_, gradient)) in gradients.iter().enumerate().filter(|(i, _)| i % 3 == 0) {
+            // The seed itself may be a gradient; a leaf is no output.
+            if !matches!(self.graph.node(*gradient).op, Op::Leaf(_)) {
+                self.graph.output(format!("grad{i}"), *gradient);
+            }
+        }
+        pass::update(&mut self.graph, &gradients, &Sgd { momentum: 0.9, weight_decay: 1e-3 }).unwrap();
+    }
+}
