@@ -38,7 +38,8 @@ update() {
   updated=1
 }
 
-available() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
+# No `apt-cache ... | grep -q`: grep leaves early, apt-cache dies of the closed pipe, and pipefail takes that for a no.
+available() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [0-9] ]]; }
 
 install() { # install [-t SUITE] PACKAGE...
   say "installing $*"
@@ -85,7 +86,7 @@ add_backports() {
   fi
 }
 
-in_backports() { apt-cache madison mesa-vulkan-drivers 2>/dev/null | grep -q " $codename-backports/"; }
+in_backports() { [[ $(apt-cache madison mesa-vulkan-drivers 2>/dev/null) == *" $codename-backports/"* ]]; }
 
 lavapipe() {
   local installed; installed=$(version_of mesa-vulkan-drivers)
@@ -107,7 +108,7 @@ lavapipe() {
 }
 
 swiftshader() {
-  "$(dirname "$0")/find-icds.sh" 2>/dev/null | grep -q swiftshader= && return 0
+  [[ $("$(dirname "$0")/find-icds.sh" 2>/dev/null) == *swiftshader=* ]] && return 0
   update
   # Ubuntu's "chromium" is a stub for a snap, which this script does not install.
   # shellcheck source=/dev/null
