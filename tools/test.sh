@@ -30,12 +30,16 @@ code=0
 tools/check-wasm.sh --quiet || code=$?
 if [[ $code == 3 && -z ${REQUIRE_WASM:-} ]]; then wasm="SKIPPED (no compiler)"; elif [[ $code != 0 ]]; then wasm=FAILED status=1; fi
 
-# "test result: ok. 12 passed; 0 failed; 1 ignored; ..." once a suite.
-read -r suites passed failed ignored < <(awk '/^test result: / { suites++; passed += $4; failed += $6; ignored += $8 }
-  END { print suites + 0, passed + 0, failed + 0, ignored + 0 }' "$log")
+# A suite ends with "test result: ok. 12 passed; 0 failed; 1 ignored; ...". Only the last such line of a suite counts: the report
+# of a failed test may quote that of a test program it started.
+awk '
+  function close_suite() { if (counts) { print name, counts } counts = "" }
+  /^ +Running |^ +Doc-tests / { close_suite(); name = $1 == "Doc-tests" ? "doc-tests" : $2 == "unittests" ? $3 : $2 }
+  /^test result: / { counts = $4 " " $6 " " $8 }
+  END { close_suite() }' "$log" >"$scratch/suites"
+read -r suites passed failed ignored < <(awk '{ passed += $2; failed += $3; ignored += $4 } END { print NR, passed + 0, failed + 0, ignored + 0 }' "$scratch/suites")
 echo
-awk '/^ +Running |^ +Doc-tests / { name = $1 == "Running" ? ($2 == "unittests" ? $3 : $2) : "doc tests of " $2 }
-  /^test result: / { printf "%-28s %4d passed, %d failed, %d ignored\n", name, $4, $6, $8 }' "$log"
+awk '{ printf "%-28s %4d passed, %d failed, %d ignored\n", $1, $2, $3, $4 }' "$scratch/suites"
 echo "wasm32 library build: $wasm"
 if [[ $passed == 0 ]]; then echo "test: no test ran" >&2; status=1; fi
 if [[ $status != 0 ]]; then echo "FAILED"; fi
