@@ -42,6 +42,7 @@ echo
 awk '{ printf "%-28s %4d passed, %d failed, %d ignored\n", $1, $2, $3, $4 }' "$scratch/suites"
 echo "wasm32 library build: $wasm"
 if [[ $passed == 0 ]]; then echo "test: no test ran" >&2; status=1; fi
+if [[ $failed != 0 ]]; then status=1; fi
 if [[ $status != 0 ]]; then echo "FAILED"; fi
 echo "$passed passed, $failed failed ($ignored ignored, $suites suites)"
 exit $status
