@@ -127,7 +127,10 @@ impl Session {
     /// # Panics
     /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
     pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
-        assert!(labels.iter().all(|&label| (label as usize) < self.model.classes), "labels below the number of classes");
+        assert!(
+            labels.iter().all(|&label| (label as usize) < self.model.classes),
+            "labels below the number of classes"
+        );
         if self.step - self.read == RING as u64 {
             self.drain().await?;
         }
@@ -236,7 +239,7 @@ impl Session {
         Ok(())
     }
 
-    /// "logits" and "grad/<name>" of the last training step of a full batch; the session was made with `dump`.
+    /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
     ///
     /// # Errors
     /// When the device is lost.

@@ -181,7 +181,9 @@ impl Trainer {
         let (epoch, first_step) = (self.position.epoch, self.position.step);
         let batches = self.batches(epoch);
         let epoch_steps = batches.len() as u64;
-        let last = epoch_steps.min(self.position.batch + limit.clamp(1, RING as u64)).min(self.position.batch + total - first_step);
+        let last = epoch_steps
+            .min(self.position.batch + limit.clamp(1, RING as u64))
+            .min(self.position.batch + total - first_step);
         for batch in self.position.batch..last {
             let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
             self.session.train_step(&images, &labels, lr).await?;
