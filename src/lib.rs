@@ -6,6 +6,8 @@ pub mod bits;
 pub mod caps;
 pub mod data;
 pub mod error;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod files;
 pub mod graph;
 pub mod kernel;
 pub mod model;
@@ -19,5 +21,6 @@ pub mod recipe;
 pub mod report;
 pub mod selftest;
 pub mod tensor;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! `batch_norm_sums`, `batch_norm_dx`: the gradient of [`batch_norm`](super::batch_norm), complete: through the statistics too.
+//! `batch_norm_sums`, `batch_norm_dx`: the gradient of [`super::batch_norm`], complete: through the statistics too.
 //!
 //! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
 

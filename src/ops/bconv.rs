@@ -1,6 +1,6 @@
 //! `bconv`: packed convolution of binary weights with codes, an exact integer.
 //!
-//! s[n, y, x, k] = Σ_taps Σ_words Σ_p 2^p · (2·popcount(w & a_p) − popcount(a_p)), the sum of ±code over the window; zero padding is exact, for code 0 has no
+//! `s[n, y, x, k] = Σ_taps Σ_words Σ_p 2^p · (2·popcount(w & a_p) − popcount(a_p))`, the sum of ±code over the window; zero padding is exact, for code 0 has no
 //! bits. s stands for y = α_k · Δ · s. Inputs: codes `Planes(b)` `[n, h, w, c]`, signs `U32` `[r, s, ⌈c/32⌉, k]`, α `[k]` (for the gradient only).
 //! Output: `I16` where |s| ≤ (2^b − 1)·C·R·S fits, else `I32`. Exact on every device, whatever kernel runs.
 
@@ -100,7 +100,7 @@ impl Operation for Bconv {
         let (x, rows) = (inputs[0], output.rows());
         let launch = match caps.shape {
             LaunchShape::Registers => {
-                let block = if output.quads() % 2 == 0 { 2 } else { 1 };
+                let block = if output.quads().is_multiple_of(2) { 2 } else { 1 };
                 Launch::new("bconv_registers", &[GATHER, BCONV, REGISTERS])
                     .constant("ROWS", ROWS)
                     .constant("CQ", block)

@@ -1,4 +1,4 @@
-//! `bconv_dx`, `bconv_dw`: the gradients of [`bconv`](super::bconv), from the packed operands.
+//! `bconv_dx`, `bconv_dw`: the gradients of [`super::bconv`], from the packed operands.
 //!
 //! With y = W̃ ∗ (Δ·code), W̃ = α·sign(W): dx is the transposed convolution of dy with W̃, whose values are made in registers from the packed signs;
 //! dw = Δ · Σ dy · code, codes unpacked in registers. dx is the gradient of the real activation Δ·code, dw that of W̃ and, unchanged, of the latent W.

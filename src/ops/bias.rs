@@ -1,4 +1,4 @@
-//! `bias`: y[…, k] = x[…, k] + b[k]. `channel_sum`: its gradient, db[k] = Σ dy[…, k].
+//! `bias`: `y[…, k] = x[…, k] + b[k]`. `channel_sum`: its gradient, `db[k] = Σ dy[…, k]`.
 
 use super::{Backward, Operation, Sample, add, mean, sample::Noise};
 use crate::caps::Caps;

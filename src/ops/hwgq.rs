@@ -16,7 +16,7 @@ use crate::tensor::{
 };
 
 /// The steps Δ for 1 to 4 bits that "uniform" means: Lloyd-optimal for the half-wave Gaussian, with the authors' rounding at 2 and 3 bits.
-pub const UNIFORM_STEPS: [f32; 4] = [0.797_884_56, 0.538, 0.3217, 0.184_243_34];
+pub const UNIFORM_STEPS: [f32; 4] = [0.797_884_6, 0.538, 0.3217, 0.184_243_34];
 
 /// Quantiser: inputs x, or x and a batch-norm's coefficients that are applied first. Output: codes.
 #[derive(Clone, Copy, PartialEq, Debug)]

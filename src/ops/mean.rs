@@ -1,4 +1,4 @@
-//! `mean`: out[c] = mean over rows of x[row, c]; the loss and the accuracy of a batch.
+//! `mean`: `out[c]` = mean over rows of `x[row, c]`; the loss and the accuracy of a batch.
 
 use super::{Operation, Sample, sample::Noise};
 use crate::caps::Caps;

@@ -47,7 +47,7 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images.
 ///
-/// Leaves: inputs "images" `[n, h, w, c]` and, in `Train` mode, "labels" `[n]`, "step" `[1]`; state "<layer>.weight" `[r, s, c, k]`, "<layer>.bias" `[k]`, "<layer>.affine" and "<layer>.running"
+/// Leaves: inputs "images" `[n, h, w, c]` and, in `Train` mode, "labels" `[n]`, "step" `[1]`; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running"
 /// `[2, c]`, "history" `[RING, 2]`.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ pub struct Sgd {
     pub weight_decay: f32,
 }
 
-/// Appends the update of every leaf in `gradients`. State "velocity/<leaf>" is added, and the input "lr" `[1]`.
+/// Appends the update of every leaf in `gradients`. State "velocity/…" is added, and the input "lr" `[1]`.
 ///
 /// # Errors
 /// When a gradient does not have its leaf's type.

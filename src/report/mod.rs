@@ -2,17 +2,13 @@
 //!
 //! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
 //! or not at all.
-#[cfg(not(target_arch = "wasm32"))]
 mod plot;
-mod row;
-#[cfg(not(target_arch = "wasm32"))]
 mod series;
 
-pub use row::{EpochRow, Row, StepRow};
+use crate::files::replace;
+use crate::train::metrics::Row;
 
-#[cfg(not(target_arch = "wasm32"))]
 use crate::{Error, Result};
-#[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
 
 /// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per epoch, under `title`.
@@ -20,7 +16,6 @@ use std::path::Path;
 /// Rows may be few or none, and values that are not finite are left out and said to be. No font of the system is needed.
 ///
 /// Errors: a folder or file that cannot be written.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
     let drawn = |path: &Path, result: Result<Vec<u8>, String>| {
         result
@@ -31,22 +26,10 @@ pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
     replace(&png, &drawn(&png, plot::png(rows, title))?)
 }
 
-/// Writes a file under another name and renames it, so that `path` is never half a file.
-#[cfg(not(target_arch = "wasm32"))]
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|error| {
-        // What is left of a failed attempt is of no use; that it cannot be removed either changes nothing.
-        let _ = std::fs::remove_file(&part);
-        Error::io(path)(error)
-    })
-}
-
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::metrics::{EpochRow, StepRow};
 
     fn step(step: u64, loss: f32) -> Row {
         Row::Step(StepRow { step, epoch: step / 23, loss, lr: 0.05 })

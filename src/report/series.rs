@@ -1,6 +1,6 @@
 //! Rows as points of a plot: finite, smoothed, and no more of them than there are pixels.
 
-use super::Row;
+use crate::train::metrics::Row;
 
 /// One point: place and value.
 pub(super) type Point = (f64, f64);

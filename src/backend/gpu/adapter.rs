@@ -78,7 +78,7 @@ pub async fn find() -> Vec<Found> {
     let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
     #[cfg(target_arch = "wasm32")]
     let adapters: Vec<_> = {
-        let options = wgpu::RequestAdapterOptions::<&wgpu::Surface<'_>> {
+        let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };

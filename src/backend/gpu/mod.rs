@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
 use std::collections::HashMap;
+use std::ops::Range;
 
 struct Pipeline {
     pipeline: wgpu::ComputePipeline,
@@ -62,6 +63,26 @@ impl GpuBackend {
         if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
             log::warn!("waiting for the device: {error}");
         }
+    }
+
+    /// Starts a part of a plan's steps in a submission of their own: what benchmarks time.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run_steps(&mut self, id: PlanId, steps: Range<usize>) -> Result<()> {
+        self.fault.check()?;
+        let loaded = &self.plans[id.0];
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for (step, bind_group) in loaded.plan.steps[steps.clone()].iter().zip(&loaded.bind_groups[steps]) {
+                pass.set_pipeline(&loaded.pipelines[step.kernel]);
+                pass.set_bind_group(0, bind_group, step.uniform.as_slice());
+                pass.dispatch_workgroups(step.groups[0], step.groups[1], 1);
+            }
+        }
+        self.queue.submit([encoder.finish()]);
+        Ok(())
     }
 
     fn buffer(&self, label: &str, words: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -225,19 +246,8 @@ impl Backend for GpuBackend {
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
-        self.fault.check()?;
-        let loaded = &self.plans[id.0];
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for (step, bind_group) in loaded.plan.steps.iter().zip(&loaded.bind_groups) {
-                pass.set_pipeline(&loaded.pipelines[step.kernel]);
-                pass.set_bind_group(0, bind_group, step.uniform.as_slice());
-                pass.dispatch_workgroups(step.groups[0], step.groups[1], 1);
-            }
-        }
-        self.queue.submit([encoder.finish()]);
-        Ok(())
+        let all = 0..self.plans[id.0].plan.steps.len();
+        self.run_steps(id, all)
     }
 
     fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {

@@ -1,0 +1,148 @@
+//! Times a training step on each launch shape, and the nodes it is made of.
+//!
+//! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu] [--nodes]`
+//!
+//! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. With `--nodes` each node is submitted alone and
+//! waited for: good to find what is slow, too coarse to add up (a submission costs some microseconds itself).
+
+use halfwave::backend::{Backend, cpu::CpuBackend, gpu};
+use halfwave::caps::LaunchShape;
+use halfwave::error::Result;
+use halfwave::ops::sample::Noise;
+use halfwave::recipe::{self, Recipe};
+use halfwave::tensor::Tensor;
+use halfwave::train::{parameters, session};
+use std::time::Instant;
+
+struct Options {
+    recipe: Recipe,
+    batch: usize,
+    adapter: Option<String>,
+    nodes: bool,
+}
+
+fn options() -> Result<Options> {
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    let (mut name, mut batch, mut adapter, mut nodes) = ("digits".to_string(), None, None, false);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--batch" => batch = args.next().and_then(|n| n.parse().ok()),
+            "--adapter" => adapter = args.next(),
+            "--nodes" => nodes = true,
+            _ => name = arg,
+        }
+    }
+    let text = match recipe::builtin(&name) {
+        Some(text) => text.to_string(),
+        None => std::fs::read_to_string(&name).map_err(halfwave::Error::io(&name))?,
+    };
+    let recipe = Recipe::parse(&text, &name)?;
+    Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter, nodes })
+}
+
+/// Loads the training plan with start values and a random batch.
+fn load(backend: &mut dyn Backend, options: &Options) -> Result<halfwave::backend::PlanId> {
+    let (recipe, batch) = (&options.recipe, options.batch);
+    let plan = session::training_plan(recipe, batch, &backend.caps().clone())?;
+    let id = pollster::block_on(backend.load(plan))?;
+    for parameter in parameters::of(&recipe.model)? {
+        backend.write(id, &parameter.name, &parameter.start(0).words);
+    }
+    let ([c, h, w], mut noise) = (recipe.model.input, Noise::new(1));
+    backend.write(id, "images", &noise.floats(&[batch, h, w, c]).words);
+    backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
+    backend.write(id, "step", &[0; 4]);
+    backend.write(id, "lr", &Tensor::from_f32(&[1], &[1e-3]).words);
+    Ok(id)
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn main() -> Result<()> {
+    env_logger::init();
+    let options = options()?;
+    if options.adapter.as_deref() == Some("cpu") {
+        let mut backend = CpuBackend::new();
+        let id = load(&mut backend, &options)?;
+        let mut times = Vec::new();
+        for _ in 0..8 {
+            let started = Instant::now();
+            backend.run(id)?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        let ms = median(&mut times);
+        println!("cpu: {ms:.2} ms a step, {:.0} images/s", options.batch as f64 / ms * 1e3);
+        return Ok(());
+    }
+    let mut backends = Vec::new();
+    for shape in [LaunchShape::Registers, LaunchShape::Tiled] {
+        let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
+        let mut backend = pollster::block_on(gpu::GpuBackend::open(found, Some(shape)))?;
+        let started = Instant::now();
+        let id = load(&mut backend, &options)?;
+        backend.run(id)?;
+        backend.wait();
+        println!("{} {shape:?}: first step after {:.2} s", backend.name(), started.elapsed().as_secs_f64());
+        backends.push((shape, backend, id, Vec::new()));
+    }
+    for _ in 0..7 {
+        for (_, backend, id, times) in &mut backends {
+            let started = Instant::now();
+            let mut steps = 0;
+            while steps < 3 || (started.elapsed().as_secs_f64() < 0.3 && steps < 100) {
+                backend.run(*id)?;
+                steps += 1;
+                if steps % 8 == 0 {
+                    backend.wait();
+                }
+            }
+            backend.wait();
+            times.push(started.elapsed().as_secs_f64() * 1e3 / f64::from(steps));
+        }
+    }
+    for (shape, backend, _, times) in &mut backends {
+        let ms = median(times);
+        println!("{} {shape:?}: {ms:.3} ms a step, {:.0} images/s", backend.name(), options.batch as f64 / ms * 1e3);
+    }
+    if options.nodes {
+        for (shape, backend, id, _) in &mut backends {
+            println!("\n{shape:?}: milliseconds of each node alone");
+            nodes(backend, *id)?;
+        }
+    }
+    Ok(())
+}
+
+fn nodes(backend: &mut gpu::GpuBackend, id: halfwave::backend::PlanId) -> Result<()> {
+    let nodes = backend.plan(id).nodes.clone();
+    let mut rows = Vec::new();
+    for node in nodes.into_iter().filter(|node| !node.steps.is_empty()) {
+        let mut times = Vec::new();
+        for _ in 0..7 {
+            let started = Instant::now();
+            for _ in 0..4 {
+                backend.run_steps(id, node.steps.clone())?;
+            }
+            backend.wait();
+            times.push(started.elapsed().as_secs_f64() * 1e3 / 4.0);
+        }
+        rows.push((median(&mut times), node));
+    }
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (ms, node) in rows {
+        let (cost, seconds) = (node.cost(), ms / 1e3);
+        println!(
+            "{ms:>9.3}  {:<10} {:<28} {:<22} {:>7.2} GFLOP/s {:>8.2} Gbitop/s {:>7.2} GB/s",
+            node.layer,
+            node.op.stem(),
+            node.output.ty.to_string(),
+            cost.float_ops as f64 / seconds / 1e9,
+            cost.bit_ops as f64 / seconds / 1e9,
+            cost.bytes as f64 / seconds / 1e9,
+        );
+    }
+    Ok(())
+}

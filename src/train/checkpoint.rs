@@ -1,0 +1,111 @@
+//! A checkpoint: tensors under PyTorch's names and layouts in one safetensors file, with the recipe and the position in the run.
+//!
+//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>` is the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe, position.
+//! The same state gives the same bytes.
+
+use crate::error::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// A float tensor on the host, in row order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HostTensor {
+    /// Axis lengths; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub values: Vec<f32>,
+}
+
+/// Where in a run a checkpoint was taken.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done in the epoch that is under way.
+    pub batch: u64,
+    /// Images seen in it.
+    pub seen: u64,
+    /// Of those, classified correctly before the update.
+    pub correct: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: String,
+    recipe: String,
+    position: Position,
+}
+
+/// What a checkpoint holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    /// The resolved recipe.
+    pub recipe: String,
+    /// Where in the run.
+    pub position: Position,
+    /// Parameters, running statistics and velocities.
+    pub tensors: BTreeMap<String, HostTensor>,
+}
+
+/// Tensors as the bytes of a safetensors file.
+pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, header: Option<String>) -> Vec<u8> {
+    let views: Vec<_> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let bytes = bytemuck::cast_slice(&tensor.values);
+            (name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).expect("shape and values agree"))
+        })
+        .collect();
+    let metadata = header.map(|header| HashMap::from([("halfwave".to_string(), header)]));
+    safetensors::serialize(views, metadata).expect("float tensors can be written")
+}
+
+/// Reads the float tensors of a safetensors file.
+///
+/// # Errors
+/// When it is truncated, not a safetensors file, or holds something else than f32.
+pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, HostTensor>, Option<String>)> {
+    let bad = |message: String| Error::Checkpoint { path: path.to_path_buf(), message };
+    let unreadable = |error| bad(format!("this is no complete safetensors file ({error})"));
+    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(bad(format!("the tensor {name} is {:?}; only F32 is read", view.dtype())));
+        }
+        let values = bytemuck::pod_collect_to_vec(view.data());
+        tensors.insert(name.to_string(), HostTensor { shape: view.shape().to_vec(), values });
+    }
+    let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get("halfwave").cloned());
+    Ok((tensors, header))
+}
+
+impl Checkpoint {
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let header = Header {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            recipe: self.recipe.clone(),
+            position: self.position,
+        };
+        to_bytes(&self.tensors, Some(serde_json::to_string(&header).expect("a header is JSON")))
+    }
+
+    /// Reads a checkpoint; `path` is for messages.
+    ///
+    /// # Errors
+    /// When the bytes are truncated or were not written by halfwave.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let (tensors, header) = from_bytes(bytes, path)?;
+        let bad = |message: &str| Error::Checkpoint { path: path.to_path_buf(), message: message.to_string() };
+        let header =
+            header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
+        let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
+        Ok(Self { recipe: header.recipe, position: header.position, tensors })
+    }
+}

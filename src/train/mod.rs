@@ -1,0 +1,15 @@
+//! Training: a session holds a model on a backend, a trainer leads it through a recipe, a checkpoint keeps both.
+//!
+//! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
+
+pub mod checkpoint;
+pub mod metrics;
+pub mod parameters;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod run;
+pub mod session;
+pub mod trainer;
+
+pub use checkpoint::{Checkpoint, HostTensor, Position};
+pub use session::Session;
+pub use trainer::{Event, Trainer};

@@ -1,0 +1,205 @@
+//! Parameters between two worlds: PyTorch's names and layouts on the host, channels-last tensors on the device.
+//!
+//! | host | device |
+//! |---|---|
+//! | `conv.weight` `[k, c, r, s]` | `conv.weight` `[r, s, 4⌈c/4⌉, k]` |
+//! | `fc.weight` `[k, c·h·w]` | `fc.weight` `[h, w, 4⌈c/4⌉, k]` |
+//! | `bn.weight`, `bn.bias` `[c]` | `bn.affine` `[2, c]` |
+//! | `bn.running_mean`, `bn.running_var` `[c]` | `bn.running` `[2, c]` |
+//! | `conv.bias` `[k]` | `conv.bias` `[k]` |
+
+use super::HostTensor;
+use crate::error::{Error, Result};
+use crate::model::{LayerKind, Model};
+use crate::random;
+use crate::tensor::{Tensor, TensorType};
+
+/// One tensor on the device and its parts on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name on the device.
+    pub name: String,
+    /// Whether it has a gradient and a velocity.
+    pub trained: bool,
+    layout: Layout,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Layout {
+    /// A weight of filters over a window of channels; a linear layer's is flat on the host.
+    Filters { filters: usize, channels: usize, window: [usize; 2], flat: bool },
+    /// Rows of equal length, each a tensor of its own on the host, with its start value.
+    Rows { length: usize, parts: Vec<(String, f32)> },
+}
+
+/// The parameters of a model, in the order of its layers.
+///
+/// # Errors
+/// When the model is wrong.
+pub fn of(model: &Model) -> Result<Vec<Parameter>> {
+    let shapes = model.shapes()?;
+    let mut all = Vec::new();
+    for (index, layer) in model.layers.iter().enumerate() {
+        let name = &layer.name;
+        let source = model.sources(index)?[0];
+        let [channels, height, width] = source.map_or(model.input, |source| shapes[source]);
+        let mut rows = |device: &str, trained, length, parts: &[(&str, f32)]| {
+            let parts = parts.iter().map(|(part, start)| (format!("{name}.{part}"), *start)).collect();
+            all.push(Parameter { name: format!("{name}.{device}"), trained, layout: Layout::Rows { length, parts } });
+        };
+        let (filters, window, flat, bias) = match &layer.kind {
+            LayerKind::Conv(conv) => (conv.filters, conv.kernel, false, conv.bias),
+            LayerKind::Linear(linear) => (linear.units, [height, width], true, linear.bias),
+            LayerKind::BatchNorm(settings) => {
+                rows("running", false, channels, &[("running_mean", 0.0), ("running_var", 1.0)]);
+                if settings.affine {
+                    rows("affine", true, channels, &[("weight", 1.0), ("bias", 0.0)]);
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if bias {
+            rows("bias", true, filters, &[("bias", 0.0)]);
+        }
+        let layout = Layout::Filters { filters, channels, window, flat };
+        all.push(Parameter { name: format!("{name}.weight"), trained: true, layout });
+    }
+    Ok(all)
+}
+
+impl Parameter {
+    /// Its type on the device.
+    pub fn ty(&self) -> TensorType {
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], .. } => {
+                TensorType::f32(&[*r, *s, channels.next_multiple_of(4), *filters])
+            }
+            Layout::Rows { length, parts } if parts.len() == 1 => TensorType::f32(&[*length]),
+            Layout::Rows { length, parts } => TensorType::f32(&[parts.len(), *length]),
+        }
+    }
+
+    /// Names and shapes of its parts on the host.
+    pub fn host(&self) -> Vec<(String, Vec<usize>)> {
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], flat } => {
+                let shape = if *flat { vec![*filters, channels * r * s] } else { vec![*filters, *channels, *r, *s] };
+                vec![(self.name.clone(), shape)]
+            }
+            Layout::Rows { length, parts } => parts.iter().map(|(name, _)| (name.clone(), vec![*length])).collect(),
+        }
+    }
+
+    /// Start values: He's normal distribution for weights, √(2 / fan-in), from the seed and the name; constants for the rest.
+    pub fn start(&self, seed: u64) -> Tensor {
+        match &self.layout {
+            Layout::Filters { channels, window: [r, s], .. } => {
+                let (name, shape) = self.host().swap_remove(0);
+                let deviation = (2.0 / (channels * r * s) as f64).sqrt() as f32;
+                let mut values = random::normal(seed, &name, shape.iter().product());
+                values.iter_mut().for_each(|value| *value *= deviation);
+                self.to_device(&[HostTensor { shape, values }])
+            }
+            Layout::Rows { length, parts } => {
+                let values: Vec<_> = parts.iter().flat_map(|(_, start)| vec![*start; *length]).collect();
+                Tensor::from_f32(&self.ty().shape, &values)
+            }
+        }
+    }
+
+    /// From the parts on the host, whose shapes were checked.
+    fn to_device(&self, parts: &[HostTensor]) -> Tensor {
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], .. } => {
+                let (ty, from) = (self.ty(), &parts[0].values);
+                let rows = ty.shape[2];
+                let mut values = vec![0.0; ty.len()];
+                for k in 0..*filters {
+                    for c in 0..*channels {
+                        for tap in 0..r * s {
+                            values[(tap * rows + c) * filters + k] = from[(k * channels + c) * r * s + tap];
+                        }
+                    }
+                }
+                Tensor::from_f32(&ty.shape, &values)
+            }
+            Layout::Rows { .. } => {
+                let values: Vec<_> = parts.iter().flat_map(|part| part.values.iter().copied()).collect();
+                Tensor::from_f32(&self.ty().shape, &values)
+            }
+        }
+    }
+
+    /// The parts on the host of what lies on the device.
+    pub fn to_host(&self, words: Vec<u32>) -> Vec<(String, HostTensor)> {
+        let values = Tensor { ty: self.ty(), words }.to_f32();
+        let parts = self.host().into_iter();
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], .. } => {
+                let rows = self.ty().shape[2];
+                let mut out = vec![0.0; filters * channels * r * s];
+                for k in 0..*filters {
+                    for c in 0..*channels {
+                        for tap in 0..r * s {
+                            out[(k * channels + c) * r * s + tap] = values[(tap * rows + c) * filters + k];
+                        }
+                    }
+                }
+                parts.map(|(name, shape)| (name, HostTensor { shape, values: out.clone() })).collect()
+            }
+            Layout::Rows { length, .. } => parts
+                .zip(values.chunks_exact(*length))
+                .map(|((name, shape), values)| (name, HostTensor { shape, values: values.to_vec() }))
+                .collect(),
+        }
+    }
+
+    /// The device's tensor from a collection of host tensors under `prefix`; `None` where it holds none of the parts.
+    ///
+    /// # Errors
+    /// When some parts are missing or have other shapes; the message names the tensor.
+    pub fn find(&self, prefix: &str, get: impl Fn(&str) -> Option<HostTensor>) -> Result<Option<Tensor>> {
+        let parts: Vec<_> = self.host();
+        let found: Vec<_> = parts.iter().map(|(name, _)| get(&format!("{prefix}{name}"))).collect();
+        if found.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        for ((name, shape), tensor) in parts.into_iter().zip(found) {
+            let Some(tensor) = tensor else {
+                return Err(Error::Model(format!("the tensor {prefix}{name} is missing")));
+            };
+            if tensor.shape != shape {
+                return Err(Error::Model(format!(
+                    "the tensor {prefix}{name} has the shape {:?}, but the model's has {shape:?}",
+                    tensor.shape
+                )));
+            }
+            values.push(tensor);
+        }
+        Ok(Some(self.to_device(&values)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+
+    #[test]
+    fn every_layout_comes_back() {
+        let recipe = include_str!("../../assets/reference/digits-hwgq.toml");
+        let model = Recipe::parse(recipe, "digits-hwgq").unwrap().model;
+        let parameters = of(&model).unwrap();
+        let names: Vec<_> = parameters.iter().flat_map(|p| p.host()).map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 4 + 1 + 2 + 6, "{names:?}");
+        for parameter in parameters {
+            let start = parameter.start(7);
+            let host = parameter.to_host(start.words.clone());
+            let get = |name: &str| host.iter().find(|(known, _)| known == name).map(|(_, t)| t.clone());
+            assert_eq!(parameter.find("", get).unwrap().unwrap(), start, "{}", parameter.name);
+            assert_eq!(parameter.find("other/", |_| None).unwrap(), None);
+        }
+    }
+}

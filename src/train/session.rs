@@ -1,0 +1,261 @@
+//! A session: one model on one backend, with named state. It steps, infers, and gives and takes tensors.
+//!
+//! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there and are read when it is full or when somebody asks.
+
+use super::checkpoint::HostTensor;
+use super::parameters::{self, Parameter};
+use crate::backend::{Backend, PlanId};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::pass::{self, RING, Sgd};
+use crate::plan::{Plan, lower};
+use crate::recipe::{Optimizer, Recipe};
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, HashMap};
+
+/// Loss and accuracy of one step's batch, before its update.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Measured {
+    /// The step, counted from 0.
+    pub step: u64,
+    /// Mean cross-entropy.
+    pub loss: f32,
+    /// Share of the batch that was classified correctly.
+    pub accuracy: f32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Purpose {
+    Train,
+    Infer,
+}
+
+/// A model on a backend.
+pub struct Session {
+    backend: Box<dyn Backend>,
+    model: Model,
+    optimizer: Sgd,
+    batch: usize,
+    dump: bool,
+    parameters: Vec<Parameter>,
+    plans: HashMap<(Purpose, usize), PlanId>,
+    step: u64,
+    measured: Vec<Measured>,
+    read: u64,
+}
+
+fn sgd(optimizer: &Optimizer) -> Sgd {
+    let Optimizer::Sgd { momentum, weight_decay, .. } = *optimizer;
+    Sgd { momentum, weight_decay }
+}
+
+/// The plan of a training step of a recipe on `batch` images, without a device.
+///
+/// # Errors
+/// When the model does not fit or exceeds the limits.
+pub fn training_plan(recipe: &Recipe, batch: usize, caps: &crate::caps::Caps) -> Result<Plan> {
+    lower(&pass::training(&recipe.model, batch, &sgd(&recipe.train.optimizer), false)?, caps)
+}
+
+impl Session {
+    /// Compiles a recipe's model for a backend and gives it start values from the seed.
+    ///
+    /// With `dump`, training steps also keep logits and gradients for [`Session::gradients`], at the price of memory.
+    ///
+    /// # Errors
+    /// When the model does not fit the device.
+    pub async fn new(recipe: &Recipe, backend: Box<dyn Backend>, dump: bool) -> Result<Self> {
+        let mut session = Self {
+            backend,
+            model: recipe.model.clone(),
+            optimizer: sgd(&recipe.train.optimizer),
+            batch: recipe.train.batch,
+            dump,
+            parameters: parameters::of(&recipe.model)?,
+            plans: HashMap::new(),
+            step: 0,
+            measured: Vec::new(),
+            read: 0,
+        };
+        let id = session.plan_for(Purpose::Train, session.batch).await?;
+        for parameter in &session.parameters {
+            session.backend.write(id, &parameter.name, &parameter.start(recipe.train.seed).words);
+        }
+        Ok(session)
+    }
+
+    /// The backend's name for people.
+    pub fn device(&self) -> &str {
+        self.backend.name()
+    }
+
+    /// The plan of a full batch's training step.
+    pub fn plan(&self) -> &Plan {
+        self.backend.plan(self.plans[&(Purpose::Train, self.batch)])
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    async fn plan_for(&mut self, purpose: Purpose, batch: usize) -> Result<PlanId> {
+        if let Some(&id) = self.plans.get(&(purpose, batch)) {
+            return Ok(id);
+        }
+        let graph = match purpose {
+            Purpose::Train => pass::training(&self.model, batch, &self.optimizer, self.dump)?,
+            Purpose::Infer => pass::inference(&self.model, batch)?,
+        };
+        let plan = lower(&graph, self.backend.caps())?;
+        let id = self.backend.load(plan).await?;
+        self.plans.insert((purpose, batch), id);
+        Ok(id)
+    }
+
+    /// The input tensor of a batch, `[n, h, w, c]` from values in that order.
+    fn images(&self, values: &[f32], batch: usize) -> Tensor {
+        let [c, h, w] = self.model.input;
+        Tensor::from_f32(&[batch, h, w, c], values)
+    }
+
+    /// One training step on images (n, h, w, c, scaled) with labels.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    ///
+    /// # Panics
+    /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
+    pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
+        assert!(
+            labels.iter().all(|&label| (label as usize) < self.model.classes),
+            "labels below the number of classes"
+        );
+        if self.step - self.read == RING as u64 {
+            self.drain().await?;
+        }
+        let id = self.plan_for(Purpose::Train, labels.len()).await?;
+        let images = self.images(images, labels.len());
+        self.backend.write(id, "images", &images.words);
+        self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
+        self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
+        self.backend.write(id, "lr", &Tensor::from_f32(&[1], &[lr]).words);
+        self.backend.run(id)?;
+        self.step += 1;
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        if self.read == self.step {
+            return Ok(());
+        }
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        let words = self.backend.read(id, "history").await?;
+        for step in self.read..self.step {
+            let row = (step % RING as u64) as usize * 4;
+            let (loss, accuracy) = (f32::from_bits(words[row]), f32::from_bits(words[row + 1]));
+            self.measured.push(Measured { step, loss, accuracy });
+        }
+        self.read = self.step;
+        Ok(())
+    }
+
+    /// Loss and accuracy of all steps since the last call; waits for those under way.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn measured(&mut self) -> Result<Vec<Measured>> {
+        self.drain().await?;
+        Ok(std::mem::take(&mut self.measured))
+    }
+
+    /// Logits of images (n, h, w, c, scaled) with running statistics: classes values an image.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let image_len: usize = self.model.input.iter().product();
+        let id = self.plan_for(Purpose::Infer, self.batch).await?;
+        let mut out = Vec::new();
+        for chunk in images.chunks(self.batch * image_len) {
+            // Images do not see each other here: a short batch is filled up with blanks.
+            let mut padded = chunk.to_vec();
+            padded.resize(self.batch * image_len, 0.0);
+            let words = self.images(&padded, self.batch).words;
+            self.backend.write(id, "images", &words);
+            self.backend.run(id)?;
+            let ty = self.backend.plan(id).port("logits").expect("an inference plan has logits").place.ty.clone();
+            let words = self.backend.read(id, "logits").await?;
+            let logits = Tensor { ty, words }.to_f32();
+            out.extend(&logits[..chunk.len() / image_len * self.model.classes]);
+        }
+        Ok(out)
+    }
+
+    /// Parameters, running statistics and velocities by their PyTorch names.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn tensors(&mut self) -> Result<BTreeMap<String, HostTensor>> {
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        let mut all = BTreeMap::new();
+        for parameter in self.parameters.clone() {
+            all.extend(parameter.to_host(self.backend.read(id, &parameter.name).await?));
+            if parameter.trained {
+                let velocity = self.backend.read(id, &format!("velocity/{}", parameter.name)).await?;
+                let parts = parameter.to_host(velocity).into_iter();
+                all.extend(parts.map(|(name, tensor)| (format!("velocity/{name}"), tensor)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes parameters named `prefix` + PyTorch name, and everything of the optimiser under "velocity/", from a collection; other tensors are ignored.
+    /// Running statistics and velocities that are missing keep their values; `step` is where the session goes on.
+    ///
+    /// # Errors
+    /// When a parameter is missing or has another shape; nothing is changed then.
+    pub fn set_tensors(&mut self, tensors: &BTreeMap<String, HostTensor>, prefix: &str, step: u64) -> Result<()> {
+        let get = |name: &str| tensors.get(name).cloned();
+        let mut found = Vec::new();
+        for parameter in &self.parameters {
+            match parameter.find(prefix, get)? {
+                Some(tensor) => found.push((parameter.name.clone(), tensor)),
+                None if parameter.trained => {
+                    let name = &parameter.host()[0].0;
+                    return Err(Error::Model(format!("the tensor {prefix}{name} is missing")));
+                }
+                None => {}
+            }
+            if parameter.trained
+                && let Some(velocity) = parameter.find("velocity/", get)?
+            {
+                found.push((format!("velocity/{}", parameter.name), velocity));
+            }
+        }
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        found.iter().for_each(|(name, tensor)| self.backend.write(id, name, &tensor.words));
+        (self.step, self.read) = (step, step);
+        Ok(())
+    }
+
+    /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
+        assert!(self.dump, "a session made with `dump` keeps gradients");
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        let mut all = BTreeMap::new();
+        let ty = self.backend.plan(id).port("logits").expect("a dumping plan has logits").place.ty.clone();
+        let shape = vec![ty.shape[0], ty.channels()];
+        let values = Tensor { ty, words: self.backend.read(id, "logits").await? }.to_f32();
+        all.insert("logits".to_string(), HostTensor { shape, values });
+        for parameter in self.parameters.clone().into_iter().filter(|parameter| parameter.trained) {
+            let gradient = self.backend.read(id, &format!("grad/{}", parameter.name)).await?;
+            let parts = parameter.to_host(gradient).into_iter();
+            all.extend(parts.map(|(name, tensor)| (format!("grad/{name}"), tensor)));
+        }
+        Ok(all)
+    }
+}

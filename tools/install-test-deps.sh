@@ -1,0 +1,138 @@
+#!/bin/bash
+# Installs what halfwave's tests need on Debian or Ubuntu: a C linker, the Vulkan loader, lavapipe (from the release's
+# backports where they have a newer one: its shaders run several times faster), SwiftShader (it comes with chromium) and a
+# compiler for wasm32. Safe to run again: it changes nothing, and asks no server, when everything is there.
+#
+#   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
+set -euo pipefail
+
+say() { echo "install-test-deps: $*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu (apt) only. Elsewhere install by hand a C compiler,
+the Vulkan loader, Mesa's lavapipe, chromium (for SwiftShader) and a Rust with the target wasm32-unknown-unknown, then name
+the drivers in HALFWAVE_TEST_ICDS (see docs/testing.md)"
+
+root() {
+  if [[ $(id -u) == 0 ]]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else die "needs root for: $* (run this script as root, or install sudo)"
+  fi
+}
+
+# shellcheck source=/dev/null
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+[[ -n $codename ]] || say "no VERSION_CODENAME in /etc/os-release: backports are left alone"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+version_of() { dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null | sed -n 's/^installed //p'; }
+have() { [[ -n $(version_of "$1") ]]; }
+
+updated=
+update() {
+  [[ -z $updated ]] || return 0
+  say "apt-get update"
+  # One unreachable source of several is no reason to stop: the installation that follows tells whether it mattered.
+  root apt-get update >"$log" 2>&1 || { say "apt-get update had errors:"; grep -E '^(E|W):' "$log" >&2 || tail -5 "$log" >&2; }
+  updated=1
+}
+
+# No `apt-cache ... | grep -q`: grep leaves early, apt-cache dies of the closed pipe, and pipefail takes that for a no.
+available() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [0-9] ]]; }
+
+install() { # install [-t SUITE] PACKAGE...
+  say "installing $*"
+  root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >"$log" 2>&1 ||
+    { tail -20 "$log" >&2; die "apt-get install $* failed (see above)"; }
+}
+
+want() { # want PACKAGE...: installs those that are missing
+  local missing=()
+  for package in "$@"; do have "$package" || missing+=("$package"); done
+  [[ ${#missing[@]} == 0 ]] && return 0
+  update
+  install "${missing[@]}"
+}
+
+# Adds the release's backports as a copy of the machine's own source with another suite, so that mirrors and keys stay as
+# they are. Fails when there is no such source to copy.
+add_backports() {
+  local suite=$codename-backports file copy=
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [[ -f $file ]] || continue
+    copy=$(awk -v RS= -v suite="$codename" -v backports="$suite" '
+      $0 ~ "(^|\n)Types:[^\n]*deb" && $0 ~ "(^|\n)Suites:([^\n]* )?" suite "( |\n|$)" {
+        gsub(/(^|\n)#[^\n]*/, ""); sub(/(^|\n)Suites:[^\n]*/, "\nSuites: " backports); sub(/^\n/, ""); print; exit }' "$file")
+    [[ -z $copy ]] || { target=/etc/apt/sources.list.d/halfwave-backports.sources; break; }
+  done
+  if [[ -z $copy ]]; then
+    copy=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk -v suite="$codename" -v backports="$suite" '
+      $1 == "deb" { for (i = 2; i <= NF; i++) if ($i == suite) { $i = backports; print; exit } }')
+    target=/etc/apt/sources.list.d/halfwave-backports.list
+  fi
+  [[ -n $copy ]] || return 1
+  echo "$copy" | root tee "$target" >/dev/null
+  say "added $suite in $target (delete that file to undo)"
+  if ! root apt-get update >"$log" 2>&1; then
+    grep -E '^(E|W):' "$log" >&2 || true
+    # Only take back what is itself the trouble.
+    if grep -qE "^(E|W):.*$suite" "$log"; then
+      root rm -f "$target"
+      say "$suite cannot be read: took it away again"
+      root apt-get update >"$log" 2>&1 || true
+      return 1
+    fi
+  fi
+}
+
+in_backports() { [[ $(apt-cache madison mesa-vulkan-drivers 2>/dev/null) == *" $codename-backports/"* ]]; }
+
+lavapipe() {
+  local installed; installed=$(version_of mesa-vulkan-drivers)
+  # From 24 on it is fast enough; no need to look for more.
+  if [[ -n $installed && ${installed%%.*} -ge 24 ]]; then return 0; fi
+  if [[ -n $installed && -n ${HALFWAVE_KEEP_MESA:-} ]]; then say "keeping mesa-vulkan-drivers $installed (HALFWAVE_KEEP_MESA)"; return 0; fi
+  update
+  local candidate; candidate=$(apt-cache policy mesa-vulkan-drivers | awk '/Candidate:/ { print $2 }')
+  if [[ -n $codename && ( $candidate == "(none)" || ${candidate%%.*} -lt 24 ) ]]; then
+    in_backports || add_backports || say "no $codename-backports here"
+    if in_backports; then
+      install -t "$codename-backports" mesa-vulkan-drivers libvulkan1
+      return 0
+    fi
+  fi
+  [[ -n $installed ]] || install mesa-vulkan-drivers libvulkan1
+  installed=$(version_of mesa-vulkan-drivers)
+  [[ ${installed%%.*} -ge 24 ]] || say "lavapipe is $installed: the tests pass on it, but several times slower than on Mesa 24 or later"
+}
+
+swiftshader() {
+  [[ $("$(dirname "$0")/find-icds.sh" 2>/dev/null) == *swiftshader=* ]] && return 0
+  update
+  # Ubuntu's "chromium" is a stub for a snap, which this script does not install.
+  # shellcheck source=/dev/null
+  if (. /etc/os-release && [[ $ID == debian ]]) && available chromium; then
+    install chromium
+  else
+    say "WARNING: no chromium package with SwiftShader here: the tests run on lavapipe and the CPU backend only"
+  fi
+}
+
+wasm() {
+  "$(dirname "$0")/check-wasm.sh" --find >/dev/null 2>&1 && return 0
+  update
+  if available rustc-web && available cargo-web && available rust-web-src && available lld-19; then
+    want rustc-web cargo-web rust-web-src lld-19
+  else
+    say "WARNING: no compiler for wasm32 in this release (rustc-web): install rustup's target wasm32-unknown-unknown, or the wasm check is skipped"
+  fi
+}
+
+command -v cc >/dev/null || want gcc libc6-dev # rustc links through cc
+want libvulkan1
+lavapipe
+swiftshader
+wasm
+command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
+say "ready: $("$(dirname "$0")/find-icds.sh")"

@@ -1,0 +1,48 @@
+#!/bin/bash
+# The test command: installs what the tests need, runs every Rust test on each software driver, checks the wasm build.
+# Options go to cargo test, for example: tools/test.sh --test gradient
+#
+#   HALFWAVE_TEST_ICDS   drivers to test on, name=/path/to/icd.json,...; nothing is installed then
+#                        (default: those that tools/find-icds.sh finds)
+#   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that want it (default: they are left out, and say so)
+#   REQUIRE_WASM=1       a missing wasm32 compiler is an error, not a skipped check
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[[ -n ${HALFWAVE_TEST_ICDS:-} ]] || tools/install-test-deps.sh
+command -v cargo >/dev/null || { echo "test: no cargo in PATH: install Rust with rustup first" >&2; exit 1; }
+
+export HALFWAVE_TEST_ICDS=${HALFWAVE_TEST_ICDS:-$(tools/find-icds.sh)}
+export REQUIRE_GPU=1 # a test that finds no adapter fails instead of passing for want of work
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$scratch} # Mesa complains without one
+echo "test: drivers $HALFWAVE_TEST_ICDS"
+if [[ -n ${CIFAR10_DIR:-} ]]; then echo "test: CIFAR-10 in $CIFAR10_DIR"; else echo "test: CIFAR10_DIR is not set: what needs CIFAR-10 is left out"; fi
+
+log=$scratch/log
+status=0
+# The pipe is for the log alone: cargo's own exit code counts.
+cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
+
+wasm=built
+code=0
+tools/check-wasm.sh --quiet || code=$?
+if [[ $code == 3 && -z ${REQUIRE_WASM:-} ]]; then wasm="SKIPPED (no compiler)"; elif [[ $code != 0 ]]; then wasm=FAILED status=1; fi
+
+# A suite ends with "test result: ok. 12 passed; 0 failed; 1 ignored; ...". Only the last such line of a suite counts: the report
+# of a failed test may quote that of a test program it started.
+awk '
+  function close_suite() { if (counts) { print name, counts } counts = "" }
+  /^ +Running |^ +Doc-tests / { close_suite(); name = $1 == "Doc-tests" ? "doc-tests" : $2 == "unittests" ? $3 : $2 }
+  /^test result: / { counts = $4 " " $6 " " $8 }
+  END { close_suite() }' "$log" >"$scratch/suites"
+read -r suites passed failed ignored < <(awk '{ passed += $2; failed += $3; ignored += $4 } END { print NR, passed + 0, failed + 0, ignored + 0 }' "$scratch/suites")
+echo
+awk '{ printf "%-28s %4d passed, %d failed, %d ignored\n", $1, $2, $3, $4 }' "$scratch/suites"
+echo "wasm32 library build: $wasm"
+if [[ $passed == 0 ]]; then echo "test: no test ran" >&2; status=1; fi
+if [[ $failed != 0 ]]; then status=1; fi
+if [[ $status != 0 ]]; then echo "FAILED"; fi
+echo "$passed passed, $failed failed ($ignored ignored, $suites suites)"
+exit $status
