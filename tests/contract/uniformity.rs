@@ -148,10 +148,8 @@ impl Flow<'_> {
                     }
                     exits.returned |= inside.returned;
                 }
-                S::Store { pointer, value } => {
-                    if exits.any() || self.tainted(*value) || self.tainted(*pointer) {
-                        self.store(*pointer);
-                    }
+                S::Store { pointer, value } if exits.any() || self.tainted(*value) || self.tainted(*pointer) => {
+                    self.store(*pointer);
                 }
                 S::Call { function, arguments, result } => {
                     let reads = reads_written_memory(self.module, &self.module.functions[*function]);

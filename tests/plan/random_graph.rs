@@ -102,8 +102,8 @@ impl Maker {
         match self.below(9) {
             0 => {
                 let a = self.float(x);
-                let others = self.all.iter().map(|other| other.value);
-                let twin = others.filter(|&other| self.graph.ty(other) == self.graph.ty(a)).last().unwrap_or(a);
+                let mut others = self.all.iter().map(|other| other.value);
+                let twin = others.filter(|&other| self.graph.ty(other) == self.graph.ty(a)).next_back().unwrap_or(a);
                 let sum = self.add(Add, &[a, twin]);
                 self.keep(sum);
             }
