@@ -103,7 +103,7 @@ impl Maker {
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
-                let twin = others.filter(|&other| self.graph.ty(other) == self.graph.ty(a)).next_back().unwrap_or(a);
+                let twin = others.rfind(|&other| self.graph.ty(other) == self.graph.ty(a)).unwrap_or(a);
                 let sum = self.add(Add, &[a, twin]);
                 self.keep(sum);
             }
