@@ -78,13 +78,27 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let mut backends = Vec::new();
-    for shape in [LaunchShape::Registers, LaunchShape::Tiled] {
+    for shape in if std::env::var("ONLYREG").is_ok() {
+        vec![LaunchShape::Registers]
+    } else {
+        vec![LaunchShape::Registers, LaunchShape::Tiled]
+    } {
         let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
         let mut backend = pollster::block_on(gpu::GpuBackend::open(found, Some(shape)))?;
         let started = Instant::now();
         let id = load(&mut backend, &options)?;
-        backend.run(id)?;
-        backend.wait();
+        for node in backend.plan(id).nodes.clone() {
+            // Drivers compile at the first dispatch: RUST_LOG=info shows where a cold start spends its time.
+            let started = Instant::now();
+            backend.run_steps(id, node.steps.clone())?;
+            backend.wait();
+            log::info!(
+                "first run of {} {}: {:.0} ms",
+                node.layer,
+                node.op.stem(),
+                started.elapsed().as_secs_f64() * 1e3
+            );
+        }
         println!("{} {shape:?}: first step after {:.2} s", backend.name(), started.elapsed().as_secs_f64());
         backends.push((shape, backend, id, Vec::new()));
     }

@@ -13,7 +13,7 @@ var<workgroup> sums: array<vec4<f32>, 64>;
     for (var row = thread; row < p.rows; row += 64u) { sum += abs(w_at(row * p.quads + column)); }
     sums[thread] = sum;
     workgroupBarrier();
-    for (var half = 32u; half > 0u; half >>= 1u) {
+    for (var half = p.half; half > 0u; half >>= 1u) {
         if (thread < half) { sums[thread] += sums[thread + half]; }
         workgroupBarrier();
     }

@@ -40,7 +40,7 @@ fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u
     lows[thread] = low;
     highs[thread] = high;
     workgroupBarrier();
-    for (var half = 32u; half > 0u; half >>= 1u) {
+    for (var half = p.half; half > 0u; half >>= 1u) {
         if (thread < half) {
             sums[thread] += sums[thread + half];
             let more = lows[thread + half];

@@ -32,7 +32,7 @@ fn merge(into: u32, count: f32, mean: vec4<f32>, deviation: vec4<f32>) {
         merge(thread, count, part_at(chunk * 2u * p.quads + quad), part_at((chunk * 2u + 1u) * p.quads + quad));
     }
     workgroupBarrier();
-    for (var half = 32u; half > 0u; half >>= 1u) {
+    for (var half = p.half; half > 0u; half >>= 1u) {
         if (thread < half) {
             merge(thread, counts[thread + half], means[thread + half], deviations[thread + half]);
         }

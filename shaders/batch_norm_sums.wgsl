@@ -14,7 +14,7 @@ var<workgroup> lane_sums: array<vec4<f32>, 64>;
     for (var chunk = thread; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
     lane_sums[thread] = sum;
     workgroupBarrier();
-    for (var half = 32u; half > 0u; half >>= 1u) {
+    for (var half = p.half; half > 0u; half >>= 1u) {
         if (thread < half) { lane_sums[thread] += lane_sums[thread + half]; }
         workgroupBarrier();
     }

@@ -20,12 +20,12 @@ pub struct BatchNormStats {
 }
 
 crate::params! {
-    pub(super) struct ChunkParams { rows: u32, quads: u32 }
+    pub(super) struct ChunkParams { rows: u32, quads: u32, half: u32 }
 }
 
 impl ChunkParams {
     pub(super) fn new(x: &TensorType) -> Self {
-        Self { rows: x.rows() as u32, quads: x.quads() as u32 }
+        Self { rows: x.rows() as u32, quads: x.quads() as u32, half: mean::HALF }
     }
 }
 

@@ -30,7 +30,7 @@ const REGISTERS: &str = include_str!("../../shaders/bconv_registers.wgsl");
 const TILED: &str = include_str!("../../shaders/bconv_tiled.wgsl");
 
 /// Rows an invocation makes in the `Registers` shape, rows and filters of a tile in the other.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 const TILE: usize = 64;
 
 /// The largest |s| that `bits`-bit codes of `channels` channels under a window can sum up to.

@@ -24,7 +24,7 @@ const REGISTERS: &str = include_str!("../../shaders/gemm_registers.wgsl");
 const TILED: &str = include_str!("../../shaders/gemm_tiled.wgsl");
 
 /// Rows an invocation makes in the `Registers` shape.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 /// Rows and columns of a workgroup's tile.
 const TILE: usize = 64;
 

@@ -61,7 +61,9 @@ pub(super) fn weight_gradient(
         LaunchShape::Tiled => taps * in_quads.div_ceil(16) * out_quads.div_ceil(16),
     };
     let lines = images * out_h;
-    let splits = (512usize.div_ceil(items)).min(lines.div_ceil(4)).min((32 << 20) / (dw_words * 4) + 1).max(1);
+    // Partial sums cost memory: at most a mebibyte, or four copies of a large dw.
+    let affordable = ((1 << 20) / (dw_words * 4)).max(4);
+    let splits = 512usize.div_ceil(items).min(lines.div_ceil(4)).min(affordable).max(1);
     let launch = match caps.shape {
         LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, REGISTERS])
             .constant("CQ", c_block)

@@ -10,7 +10,7 @@ use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 pub struct Mean;
 
 crate::params! {
-    struct ColumnParams { rows: u32, quads: u32, scale: f32 }
+    struct ColumnParams { rows: u32, quads: u32, scale: f32, half: u32 }
 }
 
 /// The launch that adds up the rows of each channel, times `scale`, into `[c]`.
@@ -18,7 +18,7 @@ pub(super) fn column_sum(label: &str, x: &TensorType, scale: f32) -> Program {
     Launch::new(label, &[include_str!("../../shaders/channel_sum.wgsl")])
         .read("x", F32, Input(0))
         .write("out", F32, Output)
-        .params(&ColumnParams { rows: x.rows() as u32, quads: x.quads() as u32, scale })
+        .params(&ColumnParams { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF })
         .groups(x.quads())
         .into()
 }
@@ -34,6 +34,9 @@ pub(super) fn column_sum_twin(x: View<'_>, scale: f32, out: &mut [f32]) {
         *out = tree(&mut sums, |a, b| a + b) * scale;
     }
 }
+
+/// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
+pub(super) const HALF: u32 = 32;
 
 /// Reduces 64 values as a workgroup does: halves onto halves.
 pub(super) fn tree<T: Copy>(values: &mut [T; 64], combine: impl Fn(T, T) -> T) -> T {

@@ -31,7 +31,7 @@ crate::params! {
 }
 
 crate::params! {
-    struct AlphaParams { rows: u32, quads: u32, count: f32 }
+    struct AlphaParams { rows: u32, quads: u32, count: f32, half: u32 }
 }
 
 impl Operation for Sign {
@@ -114,6 +114,7 @@ impl Operation for Alpha {
             rows: (r * s * rows) as u32,
             quads: output.quads() as u32,
             count: (r * s * self.channels) as f32,
+            half: super::mean::HALF,
         };
         Launch::new("alpha", &[include_str!("../../shaders/alpha.wgsl")])
             .read("w", F32, Input(0))

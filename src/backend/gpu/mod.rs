@@ -223,7 +223,9 @@ impl Backend for GpuBackend {
             let buffers = self.buffers(&plan);
             for kernel in &plan.kernels {
                 if !self.pipelines.contains_key(kernel) {
+                    let started = web_time::Instant::now();
                     let pipeline = self.pipeline(kernel);
+                    log::debug!("compiled {} in {:.0} ms", kernel.label, started.elapsed().as_secs_f64() * 1e3);
                     self.pipelines.insert(kernel.clone(), pipeline);
                 }
             }
