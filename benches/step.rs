@@ -78,11 +78,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let mut backends = Vec::new();
-    for shape in if std::env::var("ONLYREG").is_ok() {
-        vec![LaunchShape::Registers]
-    } else {
-        vec![LaunchShape::Registers, LaunchShape::Tiled]
-    } {
+    for shape in [LaunchShape::Registers, LaunchShape::Tiled] {
         let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
         let mut backend = pollster::block_on(gpu::GpuBackend::open(found, Some(shape)))?;
         let started = Instant::now();

@@ -1,4 +1,6 @@
 //! Whole training steps against an independent implementation: PyTorch's run of `assets/reference/digits-hwgq.toml` in float64.
+#![allow(clippy::unwrap_used)] // a test may panic
+
 mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};

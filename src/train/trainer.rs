@@ -224,7 +224,7 @@ impl Trainer {
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
         let epoch = self.position.epoch + 1;
         let over = self.position.step == self.total_steps();
-        let test_accuracy = if over || epoch % self.recipe.train.evaluate_every == 0 {
+        let test_accuracy = if over || epoch.is_multiple_of(self.recipe.train.evaluate_every) {
             Some(self.evaluate().await?.accuracy())
         } else {
             None

@@ -2,7 +2,7 @@
 //!
 //! A process has one Vulkan loader configuration, so a test runs itself again for each driver that `HALFWAVE_TEST_ICDS` names
 //! (`name=/path/to/icd.json,…`). Without the variable it runs on whatever adapter there is; with none it says so loudly, and fails if `REQUIRE_GPU=1`.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use halfwave::backend::gpu::{self, Found};
 use std::process::Command;
