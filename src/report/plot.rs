@@ -1,8 +1,8 @@
 //! Draws a run: loss per step above, accuracy per epoch below; to SVG text or PNG bytes.
 //!
 //! Lengths are pixels of the SVG, times `unit`: the PNG is drawn twice as large and averaged, which smooths its lines. The font is embedded, cut from DejaVu Sans (`assets/fonts`).
-use crate::train::metrics::Row;
 use super::series::{Point, Series, extent, smoothed, thinned};
+use crate::train::metrics::Row;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;

@@ -105,7 +105,8 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, header) = from_bytes(bytes, path)?;
         let bad = |message: &str| Error::Checkpoint { path: path.to_path_buf(), message: message.to_string() };
-        let header = header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
+        let header =
+            header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
         Ok(Self { recipe: header.recipe, position: header.position, tensors })
     }

@@ -275,7 +275,9 @@ impl Run {
     /// When the folder's files cannot be read or written.
     pub async fn resume(dir: &Path, mut trainer: Trainer, device: &Device) -> Result<Self> {
         let mut about = About::new(&mut trainer, device);
-        if let Some(before) = fs::read(dir.join(ABOUT)).ok().and_then(|json| serde_json::from_slice::<About>(&json).ok()) {
+        if let Some(before) =
+            fs::read(dir.join(ABOUT)).ok().and_then(|json| serde_json::from_slice::<About>(&json).ok())
+        {
             if before.device != *device || before.plan_hash != about.plan_hash {
                 log::warn!(
                     "the run was on {} before: its numbers may differ in their last bits from here on",
@@ -413,7 +415,8 @@ mod tests {
 
     #[test]
     fn torn_and_later_rows_are_dropped() {
-        let lines = "{\"step\":1,\"epoch\":1,\"loss\":2.5,\"lr\":0.1}\n{\"step\":2,\"epoch\":1,\"loss\":null,\"lr\":0.1}\n";
+        let lines =
+            "{\"step\":1,\"epoch\":1,\"loss\":2.5,\"lr\":0.1}\n{\"step\":2,\"epoch\":1,\"loss\":null,\"lr\":0.1}\n";
         let first = |row: &Row| matches!(row, Row::Step(row) if row.step == 1);
         let (path, torn) = (Path::new("metrics.jsonl"), format!("{lines}{{\"step\":3,\"ep"));
         let (text, rows) = kept(&torn, path, |_| true).unwrap();

@@ -133,7 +133,10 @@ impl Session {
     /// # Panics
     /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
     pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
-        assert!(labels.iter().all(|&label| (label as usize) < self.model.classes), "labels below the number of classes");
+        assert!(
+            labels.iter().all(|&label| (label as usize) < self.model.classes),
+            "labels below the number of classes"
+        );
         if self.step - self.read == RING as u64 {
             self.drain().await?;
         }

@@ -108,7 +108,7 @@ impl Trainer {
     /// # Errors
     /// When its tensors do not fit the model or its position does not fit the data; nothing is changed then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let epoch_steps = self.recipe.train.epoch_steps(self.dataset.train.len());
+        let epoch_steps = self.epoch_steps();
         let Position { step, epoch, batch, .. } = checkpoint.position;
         let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
         if batch >= epoch_steps || expected != Some(step) {
@@ -161,6 +161,11 @@ impl Trainer {
         self.recipe.train.total_steps(self.dataset.train.len())
     }
 
+    /// Steps of an epoch.
+    pub fn epoch_steps(&self) -> u64 {
+        self.recipe.train.epoch_steps(self.dataset.train.len())
+    }
+
     /// Evaluates on the test images.
     ///
     /// # Errors
@@ -191,7 +196,9 @@ impl Trainer {
         let (epoch, first_step) = (self.position.epoch, self.position.step);
         let batches = self.batches(epoch);
         let epoch_steps = batches.len() as u64;
-        let last = epoch_steps.min(self.position.batch + limit.clamp(1, RING as u64)).min(self.position.batch + total - first_step);
+        let last = epoch_steps
+            .min(self.position.batch + limit.clamp(1, RING as u64))
+            .min(self.position.batch + total - first_step);
         for batch in self.position.batch..last {
             let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
             self.session.train_step(&images, &labels, lr).await?;
