@@ -15,8 +15,9 @@ pub(super) struct Dump {
 
 /// Tries whether a dump can be written, before a run makes one.
 pub(super) fn check(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::Usage(format!("{} is a folder; --dump takes the name of a file", path.display())));
+    // The finished file takes this name, whatever bears it now: better no folder and no device.
+    if path.exists() && !path.is_file() {
+        return Err(Error::Usage(format!("{} is not a regular file; --dump takes the name of one", path.display())));
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");

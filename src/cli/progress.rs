@@ -1,6 +1,6 @@
 //! What a run shows while it goes on: a bar on a terminal, and a line an epoch either way.
 
-use super::terminal::{grouped, percent, say};
+use super::terminal::{duration, grouped, percent, say};
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::metrics::{EpochRow, Row};
 use halfwave::train::{Event, Position};
@@ -24,7 +24,8 @@ pub(super) struct Progress {
     losses: (f64, u64),
     /// The last losses, smoothed.
     loss: f64,
-    images_per_s: f64,
+    /// Images and seconds, those of long ago counting less; none before the second call.
+    work: Option<(f64, f64)>,
     called: (Instant, u64),
     said: (Instant, u64),
     test_accuracy: Option<f32>,
@@ -34,10 +35,9 @@ impl Progress {
     /// Of a run of `steps` steps, `epoch_steps` an epoch, which stands at `position`.
     pub(super) fn new(recipe: &Recipe, steps: u64, epoch_steps: u64, position: Position, plain: bool) -> Self {
         let bar = (!plain && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{percent:>3} % {bar:25.cyan/black.bright} {wide_msg}");
+            let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/black.bright} {wide_msg}");
             let style = style.expect("the template is right").progress_chars("━╸━");
             let bar = ProgressBar::new(steps).with_position(position.step).with_style(style);
-            bar.reset_eta();
             bar
         });
         let stride = match recipe.train.length {
@@ -53,7 +53,7 @@ impl Progress {
             stride,
             losses: (0.0, 0),
             loss: f64::NAN,
-            images_per_s: 0.0,
+            work: None,
             called: now,
             said: now,
             test_accuracy: None,
@@ -75,14 +75,18 @@ impl Progress {
         }
         let (now, steps) = (Instant::now(), position.step - self.called.1);
         if !events.contains(&Event::EpochEnd) && steps > 0 {
-            let rate = (steps * self.batch as u64) as f64 / (now - self.called.0).as_secs_f64().max(1e-9);
-            self.images_per_s = if self.images_per_s == 0.0 { rate } else { 0.8 * self.images_per_s + 0.2 * rate };
+            // The first call is left out: drivers compile then.
+            if let Some((images, seconds)) = &mut self.work {
+                *images = 0.9 * *images + (steps * self.batch as u64) as f64;
+                *seconds = 0.9 * *seconds + (now - self.called.0).as_secs_f64();
+            }
+            self.work = self.work.or(Some((0.0, 0.0)));
         }
         self.called = (now, position.step);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(position.step);
-                bar.set_message(self.message(position, bar.eta()));
+                bar.set_message(self.message(position));
             }
             None => self.steps_line(position),
         }
@@ -97,25 +101,31 @@ impl Progress {
         } else if passed || self.said.0.elapsed() > QUIET {
             let width = self.steps.to_string().len();
             let accuracy = percent(position.correct as f32 / position.seen.max(1) as f32);
-            let (step, steps, loss, speed) = (position.step, self.steps, self.loss, self.speed());
-            say(&format!("step {step:>width$}/{steps}   loss {loss:.4}   train {accuracy:>7}   {speed}"));
+            let speed = self.images_per_s().map_or("-".to_string(), |speed| grouped(speed.round() as u64));
+            let (step, steps, loss) = (position.step, self.steps, self.loss);
+            say(&format!("step {step:>width$}/{steps}   loss {loss:.4}   train {accuracy:>7}   {speed:>7} images/s"));
             self.said = (Instant::now(), step);
         }
     }
 
-    fn speed(&self) -> String {
-        format!("{:>7} images/s", grouped(self.images_per_s.round() as u64))
+    /// None until it is known.
+    fn images_per_s(&self) -> Option<f64> {
+        self.work.filter(|work| work.1 > 0.0).map(|(images, seconds)| images / seconds)
     }
 
-    fn message(&self, position: Position, left: Duration) -> String {
+    fn message(&self, position: Position) -> String {
         let epoch = (position.epoch + 1).min(self.epochs);
-        let mut parts = vec![format!("epoch {epoch}/{}", self.epochs), format!("loss {:.3}", self.loss)];
+        let speed = self.images_per_s();
+        let left = speed.map(|speed| (self.steps - position.step) as f64 * self.batch as f64 / speed);
+        let mut parts = Vec::new();
+        parts.extend(left.map(|seconds| format!("{} left", duration(seconds.ceil()).replace(".0 s", " s"))));
+        parts.push(format!("epoch {epoch}/{}", self.epochs));
+        parts.push(format!("loss {:.3}", self.loss));
         if position.seen > 0 {
             parts.push(format!("train {}", percent(position.correct as f32 / position.seen as f32)));
         }
         parts.extend(self.test_accuracy.map(|accuracy| format!("test {}", percent(accuracy))));
-        parts.push(format!("{} images/s", grouped(self.images_per_s.round() as u64)));
-        parts.push(format!("{} left", super::terminal::duration(left.as_secs() as f64).replace(".0 s", " s")));
+        parts.extend(speed.map(|speed| format!("{} images/s", grouped(speed.round() as u64))));
         parts.join(" · ")
     }
 
