@@ -3,7 +3,9 @@
 //! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>` is the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe, position.
 //! The same state gives the same bytes.
 
+use super::parameters;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -107,5 +109,21 @@ impl Checkpoint {
             header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
         Ok(Self { recipe: header.recipe, position: header.position, tensors })
+    }
+
+    /// That it holds every tensor of a model and of its optimiser.
+    ///
+    /// # Errors
+    /// With the tensor that is missing or has another shape.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        let get = |name: &str| self.tensors.get(name).cloned();
+        for parameter in parameters::of(model)? {
+            for prefix in if parameter.trained { &["", "velocity/"][..] } else { &[""] } {
+                if parameter.find(prefix, get)?.is_none() {
+                    return Err(Error::Model(format!("the tensor {prefix}{} is missing", parameter.host()[0].0)));
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -1,1 +1,437 @@
-//! x
+//! A run's folder: what a run leaves on the disk, and how it goes on from there.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `recipe.toml` | the recipe, every default spelt out, options of the command applied |
+//! | `run.json` | device, versions, seed, hash of the plan, dates |
+//! | `metrics.jsonl` | a row a step and a row an epoch, [`super::metrics`] |
+//! | `curve.svg`, `curve.png` | loss and accuracy |
+//! | `checkpoint.safetensors` | the run at its start, then after every epoch and at the end |
+//!
+//! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl`, which grows by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
+//! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
+
+use super::checkpoint::Checkpoint;
+use super::metrics::Row;
+use super::{Event, Trainer};
+use crate::backend::gpu::{self, AdapterReport};
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::{files, report};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The checkpoint's name in a run's folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+const RECIPE: &str = "recipe.toml";
+const ABOUT: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+/// All files of a run.
+const FILES: [&str; 6] = [METRICS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
+
+/// Between two drawings of the curve, while a run goes on.
+const REDRAW: Duration = Duration::from_secs(5);
+
+/// What computes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The adapter's name, or "cpu".
+    pub adapter: String,
+    /// "Vulkan", "Metal", "Dx12", or "cpu" for the CPU backend.
+    pub backend: String,
+    /// Name and version of the driver, as far as it tells.
+    pub driver: String,
+    /// "discrete GPU", "software", …
+    pub kind: String,
+}
+
+impl Device {
+    /// The CPU backend.
+    pub fn cpu() -> Self {
+        let [adapter, backend, kind] = ["cpu"; 3].map(str::to_string);
+        Self { adapter, backend, driver: String::new(), kind }
+    }
+}
+
+impl From<&AdapterReport> for Device {
+    fn from(report: &AdapterReport) -> Self {
+        let AdapterReport { name, backend, driver, kind, .. } = report.clone();
+        Self { adapter: name, backend, driver, kind: kind.to_string() }
+    }
+}
+
+/// `run.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    halfwave: String,
+    wgpu: String,
+    #[serde(flatten)]
+    device: Device,
+    launch_shape: crate::caps::LaunchShape,
+    seed: u64,
+    batch: usize,
+    parameters: usize,
+    plan_hash: String,
+    peak_bytes: u64,
+    /// UTC, RFC 3339.
+    started: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resumed: Vec<Resumed>,
+}
+
+/// That a run went on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Resumed {
+    at: String,
+    step: u64,
+    adapter: String,
+}
+
+impl About {
+    fn new(trainer: &mut Trainer, device: &Device) -> Self {
+        let (seed, batch) = (trainer.recipe().train.seed, trainer.recipe().train.batch);
+        let session = trainer.session();
+        let plan = session.plan();
+        Self {
+            halfwave: env!("CARGO_PKG_VERSION").to_string(),
+            wgpu: gpu::wgpu_version(),
+            device: device.clone(),
+            launch_shape: plan.shape,
+            seed,
+            batch,
+            parameters: session.parameter_len(),
+            plan_hash: format!("{:016x}", plan.hash()),
+            peak_bytes: plan.memory.peak,
+            started: utc(SystemTime::now()),
+            resumed: Vec::new(),
+        }
+    }
+
+    fn write(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("strings and numbers are JSON");
+        files::replace(&dir.join(ABOUT), (text + "\n").as_bytes())
+    }
+}
+
+/// A moment as RFC 3339 says it, in UTC, to the second.
+fn utc(moment: SystemTime) -> String {
+    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (mut days, clock) = (seconds / 86_400, seconds % 86_400);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= months[month] {
+        days -= months[month];
+        month += 1;
+    }
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", month + 1, days + 1)
+}
+
+/// A checkpoint from a file, with the recipe it holds; its tensors fit that recipe's model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// The file.
+    pub path: PathBuf,
+    /// The recipe of the run.
+    pub recipe: Recipe,
+    /// Position and tensors.
+    pub checkpoint: Checkpoint,
+}
+
+impl Saved {
+    /// Reads a checkpoint, or the one in a run's folder.
+    ///
+    /// # Errors
+    /// When there is none; when it is truncated, foreign, or its tensors or its position do not fit its own recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let path = if path.is_dir() { path.join(CHECKPOINT) } else { path.to_path_buf() };
+        let checkpoint = Checkpoint::from_bytes(&fs::read(&path).map_err(Error::io(&path))?, &path)?;
+        let bad = |message: String| Error::Checkpoint { path: path.clone(), message };
+        let recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
+        checkpoint.check(&recipe.model).map_err(|error| bad(error.to_string()))?;
+        Ok(Self { path, recipe, checkpoint })
+    }
+
+    /// Takes on the length that the folder's `recipe.toml` asks for: it may be edited to make a run longer, but not in any other way.
+    ///
+    /// # Errors
+    /// When the two recipes are of different runs.
+    pub fn read_folder(dir: &Path) -> Result<Self> {
+        let mut saved = Self::read(dir)?;
+        let path = dir.join(RECIPE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(saved),
+            Err(error) => return Err(Error::io(path)(error)),
+        };
+        let edited = Recipe::parse(&text, &path.display().to_string())?;
+        saved.recipe.train.length = edited.train.length;
+        if saved.recipe != edited {
+            return Err(Error::Usage(format!(
+                "{}: not the recipe that the checkpoint was trained with; undo the change (only epochs or steps may differ), or begin a new run: halfwave train {} --init {}",
+                path.display(),
+                path.display(),
+                saved.path.display()
+            )));
+        }
+        Ok(saved)
+    }
+
+    /// Brings a trainer of this recipe to where the checkpoint was taken.
+    ///
+    /// # Errors
+    /// When the trainer's model is another one.
+    pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
+        let bad = |error: Error| Error::Checkpoint { path: self.path.clone(), message: error.to_string() };
+        trainer.restore(&self.checkpoint).map_err(bad)
+    }
+}
+
+/// A run that writes its folder.
+pub struct Run {
+    dir: PathBuf,
+    trainer: Trainer,
+    metrics: File,
+    metrics_bytes: u64,
+    rows: Vec<Row>,
+    title: String,
+    drawn: Instant,
+}
+
+/// Refuses a folder that holds a run already, or a place where there can be no folder.
+///
+/// # Errors
+/// With what to do instead.
+pub fn check_new(dir: &Path) -> Result<()> {
+    if FILES.iter().any(|name| dir.join(name).exists()) {
+        return Err(Error::Usage(format!(
+            "{} holds a run already; go on with it (--resume {}) or choose another folder (--out)",
+            dir.display(),
+            dir.display()
+        )));
+    }
+    if dir.exists() && !dir.is_dir() {
+        return Err(Error::Usage(format!("{} is not a folder; choose another one (--out)", dir.display())));
+    }
+    Ok(())
+}
+
+/// The first of `<base>/<name>-1`, `-2`, … that does not exist.
+pub fn numbered(base: &Path, name: &str) -> PathBuf {
+    let free = (1u32..).map(|n| base.join(format!("{name}-{n}"))).find(|dir| dir.symlink_metadata().is_err());
+    free.expect("there are fewer than 4 billion runs")
+}
+
+impl Run {
+    /// Begins a run in a new folder, and writes all its files once: a disk that refuses says so here. Nothing is left behind then.
+    ///
+    /// # Errors
+    /// When the folder holds a run already or cannot be written.
+    pub async fn create(dir: &Path, trainer: Trainer, device: &Device) -> Result<Self> {
+        check_new(dir)?;
+        let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_path_buf).collect();
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let path = dir.join(METRICS);
+        // Of two runs that begin here at the same time, one gets this file.
+        let claimed = OpenOptions::new().append(true).create_new(true).open(&path).map_err(Error::io(&path));
+        let begun = match claimed {
+            Ok(metrics) => {
+                let begun = Self::begin(dir, trainer, metrics, device).await;
+                if begun.is_err() {
+                    FILES.iter().for_each(|name| drop(fs::remove_file(dir.join(name))));
+                }
+                begun
+            }
+            Err(error) => Err(error),
+        };
+        if begun.is_err() {
+            // Only empty folders can be removed so.
+            missing.iter().for_each(|dir| drop(fs::remove_dir(dir)));
+        }
+        begun
+    }
+
+    async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
+        files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
+        About::new(&mut trainer, device).write(dir)?;
+        let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device);
+        run.save().await?;
+        run.draw()?;
+        Ok(run)
+    }
+
+    /// Goes on with the run in `dir`; the trainer stands where its checkpoint was taken ([`Saved::restore`]). Rows behind it are dropped.
+    ///
+    /// # Errors
+    /// When the folder's files cannot be read or written.
+    pub async fn resume(dir: &Path, mut trainer: Trainer, device: &Device) -> Result<Self> {
+        let mut about = About::new(&mut trainer, device);
+        if let Some(before) =
+            fs::read(dir.join(ABOUT)).ok().and_then(|json| serde_json::from_slice::<About>(&json).ok())
+        {
+            if before.device != *device || before.plan_hash != about.plan_hash {
+                log::warn!(
+                    "the run was on {} before: its numbers may differ in their last bits from here on",
+                    before.device.adapter
+                );
+            }
+            (about.started, about.resumed) = (before.started, before.resumed);
+        }
+        let position = trainer.position();
+        about.resumed.push(Resumed {
+            at: utc(SystemTime::now()),
+            step: position.step,
+            adapter: device.adapter.clone(),
+        });
+        let path = dir.join(METRICS);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(path)(error)),
+            text => text.unwrap_or_default(),
+        };
+        let over = position.step >= trainer.total_steps();
+        let (text, rows) = kept(&text, &path, |row| match row {
+            Row::Step(row) => row.step <= position.step,
+            Row::Epoch(row) => row.epoch <= position.epoch + u64::from(over),
+        })?;
+        if rows.iter().filter(|row| matches!(row, Row::Step(_))).count() as u64 != position.step {
+            log::warn!("{}: rows of steps before {} are missing", path.display(), position.step);
+        }
+        files::replace(&path, text.as_bytes())?;
+        let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
+        files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
+        about.write(dir)?;
+        let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device);
+        run.save().await?;
+        Ok(run)
+    }
+
+    fn new(dir: &Path, trainer: Trainer, metrics: File, rows: Vec<Row>, metrics_bytes: u64, device: &Device) -> Self {
+        let name = dir.file_name().map_or("run".into(), |name| name.to_string_lossy());
+        let title = format!("{name} on {}", device.adapter);
+        let (dir, drawn) = (dir.to_path_buf(), Instant::now());
+        Self { dir, trainer, metrics, metrics_bytes, rows, title, drawn }
+    }
+
+    /// Goes on by at most `limit` steps, as [`Trainer::advance`] does, and writes what happened. No events: the run is over.
+    ///
+    /// # Errors
+    /// When the device is lost, the training diverges or the disk refuses; the last checkpoint is there then.
+    pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
+        let events = match self.trainer.advance(limit).await {
+            Ok(events) => events,
+            Err(error) => {
+                // How the loss went is of interest now; the error more so.
+                let _ = self.draw();
+                return Err(error);
+            }
+        };
+        self.append(events.iter().filter_map(|event| match event {
+            Event::Row(row) => Some(row.clone()),
+            Event::EpochEnd => None,
+        }))?;
+        if events.contains(&Event::EpochEnd) {
+            // The rows must not be older than the checkpoint, whatever happens to the machine.
+            self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
+            self.save().await?;
+            let over = self.trainer.position().step >= self.trainer.total_steps();
+            if over || self.drawn.elapsed() > REDRAW {
+                self.draw()?;
+            }
+        }
+        Ok(events)
+    }
+
+    fn append(&mut self, rows: impl Iterator<Item = Row>) -> Result<()> {
+        let before = self.rows.len();
+        self.rows.extend(rows);
+        let text: String = self.rows[before..].iter().map(|row| row.to_json() + "\n").collect();
+        if let Err(error) = self.metrics.write_all(text.as_bytes()) {
+            // Cut off what was written of them: no torn row.
+            let _ = self.metrics.set_len(self.metrics_bytes);
+            return Err(Error::io(self.dir.join(METRICS))(error));
+        }
+        self.metrics_bytes += text.len() as u64;
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<()> {
+        let checkpoint = self.trainer.checkpoint().await?;
+        files::replace(&self.dir.join(CHECKPOINT), &checkpoint.to_bytes())
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        self.drawn = Instant::now();
+        report::curve(&self.rows, &self.title, &self.dir)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The trainer, for what a viewer shows besides the rows.
+    pub fn trainer(&mut self) -> &mut Trainer {
+        &mut self.trainer
+    }
+
+    /// All rows so far, also those from before the run went on.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+}
+
+/// The lines of a `metrics.jsonl` up to the first that is not wanted or is torn, and what they hold.
+fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
+    // A torn row has no line end.
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let mut rows = Row::parse_all(whole, &path.display().to_string())?;
+    let count = rows.iter().position(|row| !wanted(row)).unwrap_or(rows.len());
+    rows.truncate(count);
+    let lines = whole.lines().filter(|line| !line.trim().is_empty()).take(count);
+    Ok((lines.flat_map(|line| [line, "\n"]).collect(), rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_709_251_199), "2024-02-29T23:59:59Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn torn_and_later_rows_are_dropped() {
+        let lines =
+            "{\"step\":1,\"epoch\":1,\"loss\":2.5,\"lr\":0.1}\n{\"step\":2,\"epoch\":1,\"loss\":null,\"lr\":0.1}\n";
+        let first = |row: &Row| matches!(row, Row::Step(row) if row.step == 1);
+        let (path, torn) = (Path::new("metrics.jsonl"), format!("{lines}{{\"step\":3,\"ep"));
+        let (text, rows) = kept(&torn, path, |_| true).unwrap();
+        assert_eq!((text.as_str(), rows.len()), (lines, 2));
+        let (text, rows) = kept(&torn, path, first).unwrap();
+        assert_eq!((text.lines().count(), rows.len()), (1, 1));
+        assert_eq!(kept("{\"st", path, |_| true).unwrap(), (String::new(), Vec::new()));
+        assert!(kept("[]\n", path, |_| true).unwrap_err().to_string().contains("metrics.jsonl:1"));
+    }
+
+    #[test]
+    fn numbers_are_the_first_free() {
+        let base = tempfile::tempdir().unwrap();
+        assert_eq!(numbered(base.path(), "a"), base.path().join("a-1"));
+        fs::create_dir(base.path().join("a-1")).unwrap();
+        assert_eq!(numbered(base.path(), "a"), base.path().join("a-2"));
+    }
+}

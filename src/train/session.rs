@@ -94,6 +94,12 @@ impl Session {
         self.backend.plan(self.plans[&(Purpose::Train, self.batch)])
     }
 
+    /// Trained values, in elements.
+    pub fn parameter_len(&self) -> usize {
+        let trained = self.parameters.iter().filter(|parameter| parameter.trained);
+        trained.flat_map(Parameter::host).map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.step

@@ -106,20 +106,30 @@ impl Trainer {
     /// Goes to where a checkpoint was taken.
     ///
     /// # Errors
-    /// When its tensors do not fit the model; nothing is changed then.
+    /// When its tensors do not fit the model or its position does not fit the data; nothing is changed then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let epoch_steps = self.epoch_steps();
+        let Position { step, epoch, batch, .. } = checkpoint.position;
+        let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
+        if batch >= epoch_steps || expected != Some(step) {
+            return Err(Error::Model(format!(
+                "step {step} is not batch {batch} of epoch {epoch} with {epoch_steps} steps an epoch: the run had other data"
+            )));
+        }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
         self.position = checkpoint.position;
         Ok(())
     }
 
-    /// Takes the start values `init/<name>` from a collection; other tensors are ignored.
+    /// Takes the start values `init/<name>`, or `<name>` where there are none, from a collection; other tensors, the optimiser's among them, are ignored.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape; nothing is changed then.
     pub fn initialise(&mut self, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
         let prefixed = tensors.keys().any(|name| name.starts_with("init/"));
-        self.session.set_tensors(tensors, if prefixed { "init/" } else { "" }, 0)
+        let mut tensors = tensors.clone();
+        tensors.retain(|name, _| !name.starts_with("velocity/"));
+        self.session.set_tensors(&tensors, if prefixed { "init/" } else { "" }, 0)
     }
 
     /// The run as it stands, after all steps that were started.
@@ -149,6 +159,11 @@ impl Trainer {
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.recipe.train.total_steps(self.dataset.train.len())
+    }
+
+    /// Steps of an epoch.
+    pub fn epoch_steps(&self) -> u64 {
+        self.recipe.train.epoch_steps(self.dataset.train.len())
     }
 
     /// Evaluates on the test images.

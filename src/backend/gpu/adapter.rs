@@ -92,6 +92,12 @@ pub async fn find() -> Vec<Found> {
     found
 }
 
+/// The version of wgpu that the crate is built with, as `Cargo.toml` asks for it.
+pub fn wgpu_version() -> String {
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().expect("cargo has read it");
+    manifest["dependencies"]["wgpu"]["version"].as_str().expect("wgpu has a version").to_string()
+}
+
 /// The adapter that `wanted` names: a number from the list, or a part of its name; without a wish the first.
 ///
 /// # Errors
@@ -99,7 +105,8 @@ pub async fn find() -> Vec<Found> {
 pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
     let index = match wanted {
         None => Some(0),
-        Some(wanted) => wanted.parse().ok().or_else(|| {
+        // A number that is none of the list's may be a part of a name: 4090.
+        Some(wanted) => wanted.parse().ok().filter(|&index: &usize| index < found.len()).or_else(|| {
             found.iter().position(|found| found.report.name.to_lowercase().contains(&wanted.to_lowercase()))
         }),
     };

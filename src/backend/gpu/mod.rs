@@ -6,7 +6,7 @@
 mod adapter;
 mod trusted;
 
-pub use adapter::{AdapterReport, Found, choose, find};
+pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
 
 use super::{Backend, LocalFuture, PlanId};
 use crate::caps::{Caps, LaunchShape};

@@ -1,0 +1,59 @@
+//! `train --dump`: a run's numbers, under the names that the reference file has, to compare any implementation with.
+
+use halfwave::train::checkpoint::{HostTensor, to_bytes};
+use halfwave::train::metrics::Row;
+use halfwave::train::{Session, Trainer};
+use halfwave::{Error, Result, files};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// `init/…` of all trained tensors, `logits` and `grad/…` of the first step, `loss` of all, `final/…` of all tensors at the end.
+pub(super) struct Dump {
+    path: PathBuf,
+    tensors: BTreeMap<String, HostTensor>,
+}
+
+/// Tries whether a dump can be written, before a run makes one.
+pub(super) fn check(path: &Path) -> Result<()> {
+    // The finished file takes this name, whatever bears it now: better no folder and no device.
+    if path.exists() && !path.is_file() {
+        return Err(Error::Usage(format!("{} is not a regular file; --dump takes the name of one", path.display())));
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    std::fs::write(&part, b"halfwave").and_then(|()| std::fs::remove_file(&part)).map_err(Error::io(path))
+}
+
+impl Dump {
+    /// Begins with the start values.
+    pub(super) async fn begin(path: &Path, trainer: &mut Trainer) -> Result<Self> {
+        let mut dump = Self { path: path.to_path_buf(), tensors: BTreeMap::new() };
+        let all = trainer.session().tensors().await?;
+        let trained = |name: &str| all.contains_key(&format!("velocity/{name}"));
+        dump.tensors.extend(
+            all.iter().filter(|(name, _)| trained(name)).map(|(name, tensor)| (format!("init/{name}"), tensor.clone())),
+        );
+        Ok(dump)
+    }
+
+    /// Adds what the first step computed.
+    pub(super) async fn first_step(&mut self, session: &mut Session) -> Result<()> {
+        self.tensors.extend(session.gradients().await?);
+        Ok(())
+    }
+
+    /// Adds the rest and writes the file.
+    pub(super) async fn finish(mut self, session: &mut Session, rows: &[Row]) -> Result<()> {
+        let values: Vec<_> = rows
+            .iter()
+            .filter_map(|row| match row {
+                Row::Step(row) => Some(row.loss),
+                Row::Epoch(_) => None,
+            })
+            .collect();
+        self.tensors.insert("loss".to_string(), HostTensor { shape: vec![values.len()], values });
+        let kept = session.tensors().await?.into_iter().filter(|(name, _)| !name.starts_with("velocity/"));
+        self.tensors.extend(kept.map(|(name, tensor)| (format!("final/{name}"), tensor)));
+        files::replace(&self.path, &to_bytes(&self.tensors, None))
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line: what can be typed, and where it goes.
+//!
+//! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
+
+mod device;
+mod devices;
+mod dump;
+mod eval;
+mod load;
+mod plan;
+mod predict;
+mod progress;
+mod recipe;
+mod selftest;
+mod terminal;
+mod train;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains low-bit neural networks on any GPU, or on none.
+#[derive(Parser)]
+#[command(name = "halfwave", version, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Without a command, halfwave trains the embedded digits recipe.
+
+Examples:
+  halfwave                                    train on the embedded digits, on the best adapter
+  halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
+  halfwave train --resume runs/digits-1       go on where a run was interrupted
+  halfwave predict runs/digits-1 seven.png    ask the trained network
+  halfwave devices                            what can be trained on
+
+RUST_LOG=info shows what happens inside; WGPU_BACKEND=vulkan, metal or dx12 picks a backend.";
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<train::TrainArgs>),
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
+    Plan(plan::PlanArgs),
+    /// List what can be trained on: adapters with their limits, and the CPU backend
+    Devices,
+    Selftest(selftest::SelftestArgs),
+    Recipe(recipe::RecipeArgs),
+}
+
+/// Which device computes.
+#[derive(Args, Default)]
+struct AdapterArgs {
+    /// Adapter to use: an index or a part of a name from `halfwave devices`, or "cpu" for no adapter at all
+    #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
+    adapter: Option<String>,
+}
+
+/// Where images come from.
+#[derive(Args, Default)]
+struct DataArgs {
+    /// Folder with the binary version of CIFAR-10, instead of the recipe's; CIFAR10_DIR names one too
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Runs the command that was typed.
+pub(crate) fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Train(Box::default()));
+    terminal::init_log();
+    let done = match command {
+        Command::Train(args) => train::train(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Devices => devices::devices(),
+        Command::Selftest(args) => selftest::selftest(&args),
+        Command::Recipe(args) => recipe::recipe(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain("error", &error);
+            ExitCode::FAILURE
+        }
+    }
+}

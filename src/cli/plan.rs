@@ -1,0 +1,78 @@
+//! `halfwave plan`: what one training step will do, without a device.
+
+use super::load;
+use super::terminal::{grouped, print};
+use halfwave::Result;
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::model::{LayerKind, Model, Weights};
+use halfwave::recipe::Recipe;
+use halfwave::train::{parameters, session};
+
+/// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  halfwave plan\n  halfwave plan vgg-small --batch 32 --shape registers")]
+pub(super) struct PlanArgs {
+    /// A recipe's file or the name of a built-in one [default: digits]
+    recipe: Option<String>,
+    /// Images in a step, instead of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Option<u32>,
+    /// How heavy kernels are launched: "tiled" suits GPUs, "registers" software adapters
+    #[arg(long, value_enum, default_value = "tiled")]
+    shape: Shape,
+}
+
+/// A launch shape as it is typed.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum Shape {
+    Tiled,
+    Registers,
+}
+
+impl From<Shape> for LaunchShape {
+    fn from(shape: Shape) -> Self {
+        match shape {
+            Shape::Tiled => Self::Tiled,
+            Shape::Registers => Self::Registers,
+        }
+    }
+}
+
+pub(super) fn plan(args: &PlanArgs) -> Result<()> {
+    let (recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
+    let plan = session::training_plan(&recipe, batch, &Caps::baseline(args.shape.into()))?;
+    print(&format!("{}\nbatch of {batch} · plan {:016x}\n\n{plan}", describe(&recipe, &name)?, plan.hash()))
+}
+
+/// A recipe's model in a line: `digits: 12 layers, 23,562 weights, 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
+pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
+    let model = &recipe.model;
+    let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
+    let share = binary_multiply_adds(model)? as f64 / multiply_adds.max(1) as f64;
+    let binary =
+        if share > 0.0 { format!(", {:.0} % of them with 1-bit weights", 100.0 * share) } else { String::new() };
+    let millions = multiply_adds as f64 / 1e6;
+    Ok(format!(
+        "{name}: {} layers, {} weights, {millions:.1} million multiply-adds an image{binary}",
+        model.layers.len(),
+        grouped(weights)
+    ))
+}
+
+/// Multiply-adds of one image in layers with binary weights: each of their weights acts at every place of the output.
+fn binary_multiply_adds(model: &Model) -> Result<u64> {
+    let (shapes, parameters) = (model.shapes()?, parameters::of(model)?);
+    let layers = model.layers.iter().zip(shapes).map(|(layer, [_, height, width])| {
+        let weights = match &layer.kind {
+            LayerKind::Conv(conv) => conv.weights,
+            LayerKind::Linear(linear) => linear.weights,
+            _ => Weights::Float,
+        };
+        let name = format!("{}.weight", layer.name);
+        let weight = parameters.iter().find(|parameter| weights == Weights::Binary && parameter.name == name);
+        let len = weight.map_or(0, |weight| weight.host()[0].1.iter().product::<usize>());
+        (len * height * width) as u64
+    });
+    Ok(layers.sum())
+}

@@ -1,0 +1,54 @@
+//! `halfwave predict`: what a trained network sees in pictures.
+
+use super::AdapterArgs;
+use super::load::{self, Network};
+use super::terminal::{percent, print};
+use halfwave::Result;
+use halfwave::data::{image_to_input, scaled};
+use halfwave::train::run::Saved;
+use halfwave::train::trainer::softmax;
+use std::path::PathBuf;
+
+/// Classes that are shown for an image.
+const SHOWN: usize = 3;
+
+/// Say what a trained network sees in pictures.
+#[derive(clap::Args)]
+#[command(
+    after_help = "A picture must have the size that the network was trained on (8 × 8 pixels for the digits, where ink is\nbright and paper black). Nothing is predicted unless every picture can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
+)]
+pub(super) struct PredictArgs {
+    /// A checkpoint, or a run's folder
+    #[arg(value_name = "CHECKPOINT|RUN")]
+    checkpoint: PathBuf,
+    /// Pictures: PNG, JPEG, …
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+}
+
+pub(super) fn predict(args: &PredictArgs) -> Result<()> {
+    let saved = Saved::read(&args.checkpoint)?;
+    let (data, model) = (&saved.recipe.data, &saved.recipe.model);
+    let (set, classes) = (data.set.clone(), model.classes);
+    let mut values = Vec::new();
+    for path in &args.images {
+        let pixels = image_to_input(path, model.input, set.max_pixel())?;
+        values.extend(pixels.into_iter().map(|pixel| scaled(pixel, data.scale)));
+    }
+    let mut network = Network::open(saved, &args.adapter)?;
+    let logits = pollster::block_on(network.session.logits(&values))?;
+    let path_len = args.images.iter().map(|path| path.display().to_string().chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (path, logits) in args.images.iter().zip(logits.chunks_exact(classes)) {
+        let shares = softmax(logits);
+        let mut order: Vec<_> = (0..classes).collect();
+        order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+        let shown = order.into_iter().take(SHOWN);
+        let shown: Vec<_> =
+            shown.map(|class| format!("{} {:>7}", load::class_name(&set, class), percent(shares[class]))).collect();
+        text += &format!("{:<path_len$}  {}\n", path.display().to_string(), shown.join("   "));
+    }
+    print(&text)
+}

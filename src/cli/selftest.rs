@@ -1,0 +1,78 @@
+//! `halfwave selftest`: every kernel against its twin, on the user's own device.
+
+use super::AdapterArgs;
+use super::device::{is_cpu, open_gpu};
+use super::plan::Shape;
+use super::terminal::{print, say};
+use halfwave::caps::LaunchShape;
+use halfwave::selftest::{self, Outcome};
+use halfwave::{Error, Result};
+
+/// Check every kernel on this device against its twin in Rust; exit code 1 if one differs.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  halfwave selftest --adapter 0")]
+pub(super) struct SelftestArgs {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Which variants of the heavy kernels to check
+    #[arg(long, value_enum, default_value = "both")]
+    shape: Shapes,
+}
+
+/// Launch shapes as they are typed.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Shapes {
+    Tiled,
+    Registers,
+    Both,
+}
+
+impl Shapes {
+    fn all(self) -> Vec<LaunchShape> {
+        match self {
+            Self::Tiled => vec![Shape::Tiled.into()],
+            Self::Registers => vec![Shape::Registers.into()],
+            Self::Both => vec![Shape::Tiled.into(), Shape::Registers.into()],
+        }
+    }
+}
+
+pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
+    let wanted = args.adapter.adapter.as_deref();
+    if is_cpu(wanted) {
+        return Err(Error::Usage(
+            "the CPU backend is the twins themselves: there is nothing to compare it with; choose an adapter"
+                .to_string(),
+        ));
+    }
+    let mut failed = 0;
+    for shape in args.shape.all() {
+        let mut backend = open_gpu(wanted, shape)?;
+        let report = backend.report().clone();
+        let variant = if shape == LaunchShape::Tiled { "tiled" } else { "register-blocked" };
+        say(&format!("{} · {} · {}: {variant} kernels", report.name, report.backend, report.driver));
+        let outcomes = pollster::block_on(selftest::run(&mut backend))?;
+        print(&table(&outcomes))?;
+        failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
+    }
+    match failed {
+        0 => print("every kernel agrees with its twin\n"),
+        _ => Err(Error::Device(format!(
+            "{failed} operations differ from their twins on this device; see the table above"
+        ))),
+    }
+}
+
+/// A line an operation, and what is wrong with it under it.
+fn table(outcomes: &[Outcome]) -> String {
+    let stem_len = outcomes.iter().map(|outcome| outcome.stem.len()).max().unwrap_or(0);
+    let mut text = format!("  {:<stem_len$} {:>7} {:>9} {:>9}\n", "operation", "samples", "worst", "bound");
+    let number = |value: f32| if value == 0.0 { "exact".to_string() } else { format!("{value:.1e}") };
+    for outcome in outcomes {
+        let Outcome { stem, samples, worst, bound, failure } = outcome;
+        let ok = if failure.is_some() { "FAILED" } else { "ok" };
+        text += &format!("  {stem:<stem_len$} {samples:>7} {:>9} {:>9}  {ok}\n", number(*worst), number(*bound));
+        text.extend(failure.iter().map(|failure| format!("      {failure}\n")));
+    }
+    text + "\n"
+}

@@ -1,0 +1,180 @@
+//! `halfwave train`: a run, from a recipe or from where it was interrupted.
+
+use super::dump::{self, Dump};
+use super::progress::Progress;
+use super::terminal::{complain, duration, grouped, percent, say};
+use super::{AdapterArgs, DataArgs, device, load, plan};
+use halfwave::recipe::{Length, Recipe};
+use halfwave::train::checkpoint;
+use halfwave::train::run::{self, Run, Saved};
+use halfwave::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Train a recipe and write the run's folder.
+#[derive(clap::Args, Default)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TrainArgs {
+    /// A recipe's file or the name of a built-in one: digits, digits-float, vgg-small [default: digits]
+    recipe: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Train for so many epochs, instead of the recipe's length
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    epochs: Option<u64>,
+    /// Train for so many steps, instead of the recipe's length
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    steps: Option<u64>,
+    /// Start values and the order of the images follow from it, instead of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Take start values from a safetensors file, under init/<name> or <name>
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// The run's folder [default: runs/<recipe>-<n>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder; with --epochs or --steps, up to there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "seed", "init", "out", "dump"])]
+    resume: Option<PathBuf>,
+    /// Also write start values, the first step's logits and gradients, every loss and the end's tensors
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Plain lines instead of a progress bar
+    #[arg(long)]
+    plain: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  halfwave train                              the embedded digits
+  halfwave train my.toml --out runs/mine      a recipe of your own
+  halfwave train --adapter cpu --epochs 2     without a GPU, and briefly
+  halfwave train vgg-small --data-dir cifar-10-batches-bin
+
+The folder holds recipe.toml, run.json, metrics.jsonl, curve.png, curve.svg and
+checkpoint.safetensors. A run may be interrupted at any time: --resume goes on
+from the end of the last epoch, to the same bits.";
+
+/// How long the device may work before the bar moves.
+const GLANCE: Duration = Duration::from_millis(150);
+
+impl TrainArgs {
+    /// The recipe with what the options say instead.
+    fn apply(&self, recipe: &mut Recipe) {
+        let train = &mut recipe.train;
+        let length = self.epochs.map(Length::Epochs).or(self.steps.map(Length::Steps));
+        train.length = length.unwrap_or(train.length);
+        train.seed = self.seed.unwrap_or(train.seed);
+    }
+}
+
+pub(super) fn train(args: &TrainArgs) -> Result<()> {
+    match &args.resume {
+        Some(dir) => resume(args, dir),
+        None => begin(args),
+    }
+}
+
+fn begin(args: &TrainArgs) -> Result<()> {
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    args.apply(&mut recipe);
+    args.out.as_deref().map_or(Ok(()), run::check_new)?;
+    args.dump.as_deref().map_or(Ok(()), dump::check)?;
+    let init = match &args.init {
+        Some(path) => Some((path, checkpoint::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)?.0)),
+        None => None,
+    };
+    let data = load::dataset(&recipe.data.set, &args.data)?;
+    if args.dump.is_some() && recipe.train.batch > data.train.len() {
+        return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
+    }
+    say(&plan::describe(&recipe, &name)?);
+    let opened = device::open(args.adapter.adapter.as_deref())?;
+    let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
+    if let Some((path, tensors)) = init {
+        trainer.initialise(&tensors).map_err(load::in_file(path))?;
+    }
+    let dump = match &args.dump {
+        Some(path) => Some(pollster::block_on(Dump::begin(path, &mut trainer))?),
+        None => None,
+    };
+    let dir = args.out.clone().unwrap_or_else(|| run::numbered(Path::new("runs"), &name));
+    let run = pollster::block_on(Run::create(&dir, trainer, &device))?;
+    say(&format!("training on {}, into {}", device::Named(&device), dir.display()));
+    follow(args, run, dump)
+}
+
+fn resume(args: &TrainArgs, dir: &Path) -> Result<()> {
+    if !dir.is_dir() {
+        return Err(Error::Usage(format!("{}: there is no such folder; --resume takes that of a run", dir.display())));
+    }
+    let mut saved = Saved::read_folder(dir)?;
+    args.apply(&mut saved.recipe);
+    let data = load::dataset(&saved.recipe.data.set, &args.data)?;
+    let (step, steps) = (saved.checkpoint.position.step, saved.recipe.train.total_steps(data.train.len()));
+    if step >= steps {
+        say(&format!(
+            "{} is complete: {step} steps are done, {steps} were asked for; --epochs or --steps make it longer",
+            dir.display()
+        ));
+        return Ok(());
+    }
+    let opened = device::open(args.adapter.adapter.as_deref())?;
+    let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
+    saved.restore(&mut trainer)?;
+    let run = pollster::block_on(Run::resume(dir, trainer, &device))?;
+    say(&format!("going on with {} at step {step} of {steps}, on {}", dir.display(), device::Named(&device)));
+    follow(args, run, None)
+}
+
+/// Leads a run to its end and shows it.
+fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<()> {
+    let begun = Instant::now();
+    let advanced = pollster::block_on(advance(args, &mut run, dump));
+    let dir = run.dir().to_path_buf();
+    let test_accuracy = match advanced {
+        Ok(accuracy) => accuracy,
+        Err(error) => {
+            complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
+            return Err(error);
+        }
+    };
+    let accuracy = test_accuracy.map_or("-".to_string(), percent);
+    let (steps, time) = (run.trainer().position().step, duration(begun.elapsed().as_secs_f64()));
+    say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
+    say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
+    say(&format!("  halfwave eval {}", dir.display()));
+    say(&format!("  halfwave predict {} IMAGE.png", dir.display()));
+    Ok(())
+}
+
+async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
+    let trainer = run.trainer();
+    let (position, steps) = (trainer.position(), trainer.total_steps());
+    let epoch_steps = trainer.epoch_steps();
+    let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, args.plain);
+    let mut limit = 1;
+    loop {
+        let asked = Instant::now();
+        let events = run.advance(limit).await?;
+        if events.is_empty() {
+            break;
+        }
+        if let Some(dump) = &mut dump
+            && run.trainer().position().step == 1
+        {
+            dump.first_step(run.trainer().session()).await?;
+        }
+        progress.show(&events, run.trainer().position());
+        // The fewer read-backs the better, but somebody is watching.
+        limit = if asked.elapsed() < GLANCE { limit * 2 } else { (limit / 2).max(1) }.min(1 << 20);
+    }
+    if let Some(dump) = dump {
+        let rows = run.rows().to_vec();
+        dump.finish(run.trainer().session(), &rows).await?;
+    }
+    Ok(progress.finish())
+}

@@ -1,0 +1,438 @@
+//! The command as a user types it: what every command prints, and that every mistake ends in one line of advice and nothing written.
+mod common;
+
+use halfwave::data::Dataset;
+use halfwave::recipe::{Recipe, Set};
+use halfwave::train::checkpoint::{self, HostTensor};
+use image::{GrayImage, Luma, RgbImage};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// What a command did.
+struct Done {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
+    command.args(args).current_dir(dir).env_remove("RUST_LOG").env_remove("CIFAR10_DIR").stdin(Stdio::null());
+    command
+}
+
+fn finish(mut command: Command) -> Done {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A command that must succeed without a word on stderr.
+fn run(dir: &Path, args: &[&str]) -> String {
+    let done = finish(command(dir, args));
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{args:?}\n{}", done.out);
+    done.out
+}
+
+/// Everything below a folder, with its bytes.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            all.extend(contents(&entry));
+            all.insert(entry, Vec::new());
+        } else {
+            all.insert(entry.clone(), fs::read(&entry).unwrap());
+        }
+    }
+    all
+}
+
+/// A command that must fail with exit code 1, one line `error: …` that holds all `parts`, and nothing written.
+fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+    let before = contents(dir);
+    let done = finish(command(dir, args));
+    assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.out, done.err);
+    let errors: Vec<_> = done.err.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && done.err.trim_end().ends_with(errors[0]), "{args:?}: {}", done.err);
+    for part in parts {
+        assert!(errors[0].contains(part), "{args:?}: \"{part}\" is not in {}", errors[0]);
+    }
+    assert!(contents(dir) == before, "{args:?} has written something: {:?}", contents(dir).keys());
+}
+
+/// A run of one epoch on the CPU backend, made once.
+fn trained() -> &'static Path {
+    static RUN: OnceLock<TempDir> = OnceLock::new();
+    let base = RUN.get_or_init(|| {
+        let base = tempfile::tempdir().unwrap();
+        let out = run(base.path(), &["train", "--adapter", "cpu", "--epochs", "1", "--out", "run"]);
+        for part in ["digits: 12 layers", "CPU backend", "epoch 1/1", "test accuracy", "halfwave predict run"] {
+            assert!(out.contains(part), "{part} is not in {out}");
+        }
+        base
+    });
+    base.path()
+}
+
+fn run_dir() -> String {
+    trained().join("run").display().to_string()
+}
+
+/// A test image of the digits as a picture whose pixels come back exactly; with its label.
+fn picture(dir: &Path, at: usize) -> (String, u8) {
+    let test = Dataset::load(&Set::Digits).unwrap().test;
+    let pixel = |x: u32, y: u32| test.images[at * 64 + (y * 8 + x) as usize];
+    let path = dir.join(format!("digit-{at}.png"));
+    GrayImage::from_fn(8, 8, |x, y| Luma([(u32::from(pixel(x, y)) * 255 / 16) as u8])).save(&path).unwrap();
+    (path.display().to_string(), test.labels[at])
+}
+
+#[test]
+fn train_numbers_its_folders_and_goes_on() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let train = |more: &[&str]| run(dir, &[&["train", "--adapter", "cpu"], more].concat());
+    assert!(train(&["--steps", "2", "--seed", "5"]).contains("runs/digits-1"));
+    assert!(train(&["digits-float", "--steps", "1"]).contains("runs/digits-float-1"));
+    fs::write(dir.join("mine.toml"), halfwave::recipe::builtin("digits").unwrap()).unwrap();
+    assert!(train(&["mine.toml", "--steps", "1"]).contains("runs/mine-1"));
+    assert!(train(&["--steps", "3", "--seed", "5"]).contains("runs/digits-2"));
+    let [first, second] = ["runs/digits-1", "runs/digits-2"].map(|run| dir.join(run));
+
+    let recipe = Recipe::parse(&fs::read_to_string(first.join("recipe.toml")).unwrap(), "recipe.toml").unwrap();
+    assert_eq!((recipe.train.seed, recipe.train.total_steps(1437)), (5, 2));
+
+    assert!(train(&["--resume", "runs/digits-1"]).contains("complete: 2 steps are done"));
+    let longer = train(&["--resume", "runs/digits-1", "--steps", "3"]);
+    assert!(longer.contains("going on with runs/digits-1 at step 2 of 3"), "{longer}");
+    let checkpoint = |dir: &Path| fs::read(dir.join("checkpoint.safetensors")).unwrap();
+    assert!(checkpoint(&first) == checkpoint(&second), "a run that went on differs from one that did not stop");
+}
+
+/// `halfwave` alone, without any adapter: it says so, trains, can be killed, and goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn halfwave_alone_trains_without_an_adapter() {
+    let base = tempfile::tempdir().unwrap();
+    let none = |args: &[&str]| {
+        let mut command = command(base.path(), args);
+        command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        command
+    };
+    let metrics = base.path().join("runs/digits-1/metrics.jsonl");
+    let mut child = none(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 2) {
+        assert!(begun.elapsed().as_secs() < 120 && child.try_wait().unwrap().is_none(), "it does not train");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(err.contains("no GPU adapter was found") && err.contains("COMPUTING WITH THE CPU BACKEND"), "{err}");
+    assert!(out.contains("into runs/digits-1"), "{out}");
+
+    let done = finish(none(&["train", "--resume", "runs/digits-1", "--steps", "4"]));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("test accuracy"), "{}", done.out);
+    let steps = fs::read_to_string(&metrics).unwrap().matches("\"step\":").count();
+    assert!(steps == 4 || steps % 23 == 0 && done.out.contains("complete"), "{steps} rows\n{}", done.out);
+
+    let done = finish(none(&["devices"]));
+    assert!(done.code == Some(0) && done.out.contains("CPU backend") && done.err.contains("install"), "{}", done.err);
+    let done = finish(none(&["selftest"]));
+    assert!(done.code == Some(1) && done.err.starts_with("error: no GPU adapter"), "{}", done.err);
+}
+
+#[test]
+fn eval_measures_what_training_measured() {
+    let out = run(trained(), &["eval", "run", "--adapter", "cpu"]);
+    let metrics = fs::read_to_string(trained().join("run/metrics.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    let accuracy = last["test_accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.5, "{accuracy}");
+    assert!(out.contains(&format!("test accuracy  {:.1} %", 100.0 * accuracy)), "{accuracy}\n{out}");
+    assert!(out.contains("test loss") && out.contains("of 360)") && out.contains("after 23 steps"), "{out}");
+    let matrix: Vec<Vec<&str>> = out
+        .lines()
+        .skip_while(|line| !line.starts_with("class"))
+        .skip(1)
+        .take(10)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let cell = |text: &str| text.parse::<usize>().unwrap_or(0);
+    let images: usize = matrix.iter().flat_map(|line| &line[1..11]).map(|text| cell(text)).sum();
+    let right: usize = (0..10).map(|class| cell(matrix[class][class + 1])).sum();
+    assert_eq!((images, right), (360, (accuracy * 360.0).round() as usize), "{out}");
+    let by_file = run(trained(), &["eval", "run/checkpoint.safetensors", "--adapter", "cpu"]);
+    assert_eq!(by_file.replace("run/checkpoint", "checkpoint"), out.replace("run/checkpoint", "checkpoint"));
+}
+
+#[test]
+fn predict_names_the_likely_classes() {
+    let base = tempfile::tempdir().unwrap();
+    let pictures: Vec<_> = (0..20).map(|at| picture(base.path(), at)).collect();
+    let mut args = vec!["predict", "run", "--adapter", "cpu"];
+    args.extend(pictures.iter().map(|(path, _)| path.as_str()));
+    let out = run(trained(), &args);
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), pictures.len(), "{out}");
+    let mut right = 0;
+    for (line, (path, label)) in lines.iter().zip(&pictures) {
+        assert!(line[0] == path && line.len() == 10, "{line:?}");
+        let shares = [line[2], line[5], line[8]].map(|share| share.parse::<f32>().unwrap());
+        assert!(shares.is_sorted_by(|a, b| a >= b) && shares.iter().sum::<f32>() <= 100.2, "{line:?}");
+        right += usize::from(line[1] == label.to_string());
+    }
+    assert!(right > 10, "{right} of 20 are right\n{out}");
+}
+
+#[test]
+fn a_dump_is_pytorchs_run() {
+    let base = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/reference");
+    let [recipe, reference] = ["digits-hwgq.toml", "digits-hwgq.safetensors"].map(|name| root.join(name));
+    let args = ["train", recipe.to_str().unwrap(), "--adapter", "cpu", "--init", reference.to_str().unwrap()];
+    run(base.path(), &[&args[..], &["--dump", "dump.safetensors"]].concat());
+    let read = |path: &Path| checkpoint::from_bytes(&fs::read(path).unwrap(), path).unwrap().0;
+    let (dump, reference) = (read(&base.path().join("dump.safetensors")), read(&reference));
+    assert_eq!(dump.keys().collect::<Vec<_>>(), reference.keys().collect::<Vec<_>>());
+    for (name, expected) in &reference {
+        let HostTensor { shape, values } = &dump[name];
+        assert_eq!(shape, &expected.shape, "{name}");
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let pairs = values.iter().zip(&expected.values);
+        let difference = norm(&mut pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)));
+        let bound = 1e-4 * norm(&mut expected.values.iter().map(|&v| f64::from(v)));
+        assert!(difference <= bound, "{name} is {difference:.1e} away, bound {bound:.1e}");
+    }
+    assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2, "the dump and the folder of runs");
+}
+
+#[test]
+fn plans_recipes_and_devices_are_shown() {
+    let base = tempfile::tempdir().unwrap();
+    let plan = run(base.path(), &["plan"]);
+    for part in ["digits: 12 layers", "batch of 64", "bconv_tiled", "peak", "the same, saved in f32", "saves"] {
+        assert!(plan.contains(part), "{part} is not in {plan}");
+    }
+    assert!(run(base.path(), &["plan", "--shape", "registers", "--batch", "7"]).contains("bconv_registers"));
+    assert!(run(base.path(), &["plan", "vgg-small", "--batch", "8"]).contains("vgg-small: "));
+    assert_eq!(run(base.path(), &["recipe", "vgg-small"]), halfwave::recipe::builtin("vgg-small").unwrap());
+    assert_eq!(run(base.path(), &["recipe"]), "digits\ndigits-float\nvgg-small\n");
+    assert!(finish(command(base.path(), &["devices"])).out.contains("CPU backend"));
+    assert!(run(base.path(), &["--version"]).starts_with("halfwave 0."));
+    let help = run(base.path(), &["--help"]);
+    for name in ["train", "eval", "predict", "plan", "devices", "selftest", "recipe"] {
+        assert!(help.contains(&format!("\n  {name}")), "{name} is not in {help}");
+    }
+    assert!(fs::read_dir(base.path()).unwrap().next().is_none(), "something was written");
+}
+
+#[test]
+fn the_selftest_passes_on_an_adapter() {
+    let base = tempfile::tempdir().unwrap();
+    fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
+    for (name, icd) in common::drivers() {
+        let mut command = command(base.path(), &["selftest", "--shape", "registers"]);
+        command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
+        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+        }
+        let done = finish(command);
+        assert_eq!(done.code, Some(0), "{name}: {}{}", done.out, done.err);
+        assert!(done.out.contains("bconv") && done.out.contains("every kernel agrees"), "{name}: {}", done.out);
+    }
+}
+
+#[test]
+fn bad_checkpoints_are_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let good = fs::read(trained().join("run/checkpoint.safetensors")).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.join(name), bytes).unwrap();
+    write("short.safetensors", &good[..good.len() / 2]);
+    write("shorter.safetensors", &good[..4]);
+    write("empty.safetensors", &[]);
+    write("words.safetensors", b"these are words, not tensors at all");
+    write("foreign.safetensors", include_bytes!("../assets/reference/digits-hwgq.safetensors"));
+    let (digit, _) = picture(dir, 0);
+    let cases = [
+        ("short.safetensors", "no complete safetensors file"),
+        ("shorter.safetensors", "no complete safetensors file"),
+        ("empty.safetensors", "no complete safetensors file"),
+        ("words.safetensors", "no complete safetensors file"),
+        ("foreign.safetensors", "no checkpoint of halfwave"),
+        ("missing.safetensors", "No such file"),
+        (".", "checkpoint.safetensors: No such file"),
+    ];
+    for (name, part) in cases {
+        fails(dir, &["eval", name, "--adapter", "cpu"], &[name, part]);
+        fails(dir, &["predict", name, &digit, "--adapter", "cpu"], &[name, part]);
+    }
+    let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
+    fails(dir, &train("--resume", "."), &["checkpoint.safetensors", "No such file"]);
+    fails(dir, &train("--resume", "nowhere"), &["nowhere: there is no such folder"]);
+    fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
+    fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this is no complete"]);
+    // A file of another model: it has these tensors, but conv2 and others are wider there.
+    fails(
+        dir,
+        &train("--init", "foreign.safetensors"),
+        &["foreign.safetensors: the tensor init/conv2.weight", "[40, 16, 3, 3]"],
+    );
+    fs::create_dir(dir.join("run")).unwrap();
+    write("run/checkpoint.safetensors", &good[..good.len() - 1]);
+    fails(dir, &train("--resume", "run"), &["run/checkpoint.safetensors: this is no complete"]);
+}
+
+#[test]
+fn bad_pictures_are_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let (good, _) = picture(dir, 0);
+    RgbImage::new(32, 16).save(dir.join("wide.png")).unwrap();
+    fs::write(dir.join("words.png"), "no picture").unwrap();
+    fs::write(dir.join("half.png"), &fs::read(&good).unwrap()[..60]).unwrap();
+    fs::create_dir(dir.join("folder.png")).unwrap();
+    for (name, part) in [
+        ("wide.png", "32×16 pixels, but the network takes 8×8"),
+        ("words.png", "not a picture"),
+        ("half.png", "not a picture"),
+        ("folder.png", "irectory"),
+        ("missing.png", "No such file"),
+    ] {
+        // A good one before it is not predicted either: all or nothing.
+        fails(dir, &["predict", &run_dir(), &good, name, "--adapter", "cpu"], &[name, part]);
+    }
+}
+
+#[test]
+fn bad_recipes_are_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let digits = halfwave::recipe::builtin("digits").unwrap();
+    let line_of = |text: &str, part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    for (from, to, parts) in [
+        ("filters = 16", "filter = 16", &["filter", "conv1"][..]),
+        ("filters = 16", "filters = 0", &["filters", "conv1"]),
+        ("kind = \"hwgq\"\nbits = 2", "kind = \"hwgq\"\nbits = 9", &["bits", "q1"]),
+        ("kind = \"relu\"", "kind = \"gelu\"", &["gelu", "relu3"]),
+        ("lr = 0.05", "lr = ", &["TOML"]),
+    ] {
+        let text = digits.replacen(from, to, 1);
+        assert_ne!(text, digits);
+        fs::write(dir.join("my.toml"), &text).unwrap();
+        let place = format!("my.toml:{}: ", line_of(&text, to.lines().last().unwrap()));
+        for command in [&["train", "my.toml", "--adapter", "cpu"][..], &["plan", "my.toml"]] {
+            fails(dir, command, &[&[place.as_str()], parts].concat());
+        }
+    }
+    fails(dir, &["train", "missing.toml"], &["missing.toml", "no such file", "vgg-small"]);
+    fails(dir, &["train", "."], &["directory"]);
+    fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
+    fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);
+    fails(dir, &["recipe", "resnet"], &["resnet", "digits-float"]);
+    fails(dir, &["train", "vgg-small", "--adapter", "cpu"], &["cifar-10-batches-bin", "--data-dir"]);
+    fails(dir, &["train", "vgg-small", "--data-dir", "nowhere", "--adapter", "cpu"], &["no folder nowhere"]);
+    fails(dir, &["train", "--data-dir", ".", "--adapter", "cpu"], &["embedded"]);
+}
+
+#[test]
+fn what_no_device_can_do_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    fails(
+        dir,
+        &["plan", "vgg-small", "--batch", "20000"],
+        &["images", "327680000 bytes", "134217728 bytes", "smaller batch"],
+    );
+    fails(dir, &["plan", "vgg-small", "--batch", "4000"], &["layer \"conv1\"", "134217728 bytes"]);
+    for command in [&["train", "--steps", "1"][..], &["selftest"], &["eval", &run_dir()]] {
+        fails(
+            dir,
+            &[command, &["--adapter", "no such card"]].concat(),
+            &["\"no such card\"", "cpu", "halfwave devices"],
+        );
+        fails(dir, &[command, &["--adapter", "77"]].concat(), &["\"77\""]);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    fs::write(dir.join("file"), "words").unwrap();
+    let (run_dir, train) =
+        (run_dir(), |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value]);
+    fails(dir, &train("--out", "file/run"), &["file/run: Not a directory"]);
+    fails(dir, &train("--out", "file"), &["file is not a folder"]);
+    fails(dir, &train("--out", &run_dir), &["holds a run already", "--resume"]);
+    fails(dir, &train("--dump", "file/dump"), &["file/dump: Not a directory"]);
+    fails(dir, &train("--dump", "."), &["not a regular file"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    // The checkpoint's part file leads to a device that is always full.
+    fs::create_dir(dir.join("full")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.join("full/checkpoint.safetensors.part")).unwrap();
+    let done = finish(command(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "full"]));
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("error: full/checkpoint.safetensors: No space left"), "{}", done.err);
+    assert!(fs::read_dir(dir.join("full")).unwrap().next().is_none(), "something is left behind");
+    fails(dir, &["train", "--adapter", "cpu", "--dump", "/dev/full"], &["/dev/full", "regular file"]);
+
+    let mut plan = command(dir, &["plan"]);
+    plan.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+    let output = plan.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error: standard output: No space left"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let base = tempfile::tempdir().unwrap();
+    for args in [&["plan"][..], &["recipe", "digits"], &["train", "--adapter", "cpu", "--steps", "1"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(base.path(), args);
+        command.stdout(writer).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        drop(command);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]), "{args:?}");
+    }
+    assert!(base.path().join("runs/digits-1/checkpoint.safetensors").is_file(), "training goes on unseen");
+}
+
+#[test]
+fn mistyped_options_are_usage_errors() {
+    let base = tempfile::tempdir().unwrap();
+    for args in [
+        &["trane"][..],
+        &["train", "--epochs", "0"],
+        &["train", "--epochs", "-1"],
+        &["train", "--epochs", "1", "--steps", "1"],
+        &["train", "--resume", "run", "--seed", "1"],
+        &["train", "--resume", "run", "digits"],
+        &["train", "--adapter", ""],
+        &["plan", "--batch", "0"],
+        &["plan", "--shape", "round"],
+        &["predict", "run"],
+        &["eval"],
+    ] {
+        let done = finish(command(base.path(), args));
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
+        assert!(done.err.starts_with("error: ") && done.err.contains("--help"), "{args:?}: {}", done.err);
+    }
+    assert!(fs::read_dir(base.path()).unwrap().next().is_none(), "something was written");
+}

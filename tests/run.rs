@@ -1,0 +1,336 @@
+//! A run's folder: what it holds, that one seed gives one result, and that a run goes on as if it had never been interrupted.
+mod common;
+
+use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
+use halfwave::data::Dataset;
+use halfwave::recipe::{Length, Optimizer, Recipe};
+use halfwave::train::metrics::Row;
+use halfwave::train::run::{self, CHECKPOINT, Device, Run, Saved};
+use halfwave::train::{Event, Session, Trainer};
+use pollster::block_on;
+use std::fs;
+use std::path::Path;
+
+/// Images to train on: two full batches and a short one.
+const TRAIN_LEN: usize = 40;
+const EPOCH_STEPS: u64 = 3;
+const EPOCHS: u64 = 3;
+
+fn recipe() -> Recipe {
+    let mut recipe = Recipe::digits();
+    recipe.train.length = Length::Epochs(EPOCHS);
+    recipe.train.batch = 16;
+    recipe
+}
+
+fn dataset(train_len: usize) -> Dataset {
+    let mut data = Dataset::load(&Recipe::digits().data.set).unwrap();
+    data.train.images.truncate(train_len * 64);
+    data.train.labels.truncate(train_len);
+    data.test.images.truncate(40 * 64);
+    data.test.labels.truncate(40);
+    data
+}
+
+fn trainer_on(recipe: Recipe, backend: Box<dyn Backend>) -> Trainer {
+    let session = block_on(Session::new(&recipe, backend, false)).unwrap();
+    Trainer::new(recipe, dataset(TRAIN_LEN), session)
+}
+
+fn trainer(recipe: Recipe) -> Trainer {
+    trainer_on(recipe, Box::new(CpuBackend::new()))
+}
+
+fn create(dir: &Path, recipe: Recipe) -> Run {
+    block_on(Run::create(dir, trainer(recipe), &Device::cpu())).unwrap()
+}
+
+fn resume(dir: &Path, change: impl Fn(&mut Recipe)) -> Run {
+    let mut saved = Saved::read_folder(dir).unwrap();
+    change(&mut saved.recipe);
+    let mut trainer = trainer(saved.recipe.clone());
+    saved.restore(&mut trainer).unwrap();
+    block_on(Run::resume(dir, trainer, &Device::cpu())).unwrap()
+}
+
+fn finish(mut run: Run) {
+    while !block_on(run.advance(u64::MAX)).unwrap().is_empty() {}
+}
+
+fn checkpoint(dir: &Path) -> Vec<u8> {
+    fs::read(dir.join(CHECKPOINT)).unwrap()
+}
+
+/// All rows, without the speed.
+fn rows(dir: &Path) -> Vec<Row> {
+    let mut rows = Row::parse_all(&fs::read_to_string(dir.join("metrics.jsonl")).unwrap(), "metrics.jsonl").unwrap();
+    for row in &mut rows {
+        if let Row::Epoch(row) = row {
+            row.images_per_s = 0.0;
+        }
+    }
+    rows
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_folder_holds_the_whole_run() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("new/run");
+    let mut run = create(&dir, recipe());
+    let files = ["checkpoint.safetensors", "curve.png", "curve.svg", "metrics.jsonl", "recipe.toml", "run.json"];
+    assert_eq!(names(&dir), files, "before the first step");
+    let plan_hash = format!("{:016x}", run.trainer().session().plan().hash());
+    finish(run);
+    assert_eq!(names(&dir), files);
+
+    let written = fs::read_to_string(dir.join("recipe.toml")).unwrap();
+    assert_eq!(Recipe::parse(&written, "recipe.toml").unwrap(), recipe());
+    let about: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("run.json")).unwrap()).unwrap();
+    assert_eq!((&about["adapter"], &about["backend"]), (&"cpu".into(), &"cpu".into()));
+    assert_eq!((&about["seed"], &about["plan_hash"]), (&0.into(), &plan_hash.into()));
+    assert_eq!((&about["halfwave"], &about["launch_shape"]), (&env!("CARGO_PKG_VERSION").into(), &"registers".into()));
+    for key in ["wgpu", "driver", "kind", "started"] {
+        assert!(about[key].is_string(), "{key} in {about}");
+    }
+    assert!(about["peak_bytes"].as_u64() > Some(100_000) && about["parameters"].as_u64() > Some(20_000), "{about}");
+
+    let rows = rows(&dir);
+    let steps: Vec<_> = rows
+        .iter()
+        .filter_map(|row| match row {
+            Row::Step(row) => Some((row.step, row.epoch, row.lr)),
+            Row::Epoch(_) => None,
+        })
+        .collect();
+    let expected: Vec<_> = (0..EPOCHS * EPOCH_STEPS).map(|step| (step + 1, step / EPOCH_STEPS + 1, 0.05)).collect();
+    assert_eq!(steps, expected);
+    assert_eq!(rows.len() as u64, EPOCHS * (EPOCH_STEPS + 1));
+    let Some(Row::Epoch(last)) = rows.last() else { panic!("the last row is an epoch's") };
+    assert!(last.epoch == EPOCHS && last.train_accuracy > Some(0.4) && last.test_accuracy > Some(0.0), "{last:?}");
+    let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    assert!(text.lines().filter(|line| line.contains("images_per_s")).count() as u64 == EPOCHS && text.ends_with('\n'));
+
+    let saved = Saved::read(&dir).unwrap();
+    assert_eq!(saved, Saved::read(&dir.join(CHECKPOINT)).unwrap());
+    let position = saved.checkpoint.position;
+    assert_eq!((position.step, position.epoch, position.batch), (EPOCHS * EPOCH_STEPS, EPOCHS, 0));
+    for name in ["conv1.weight", "bn1.running_mean", "fc.bias", "velocity/conv2.weight"] {
+        assert!(saved.checkpoint.tensors.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn one_seed_gives_one_result() {
+    let base = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| base.path().join(name));
+    let other = Recipe { train: halfwave::recipe::Train { seed: 1, ..recipe().train }, ..recipe() };
+    for (dir, recipe) in [(&a, recipe()), (&b, recipe()), (&c, other)] {
+        finish(create(dir, recipe));
+    }
+    assert_eq!(rows(&a), rows(&b));
+    assert!(checkpoint(&a) == checkpoint(&b), "the checkpoints of two equal runs differ");
+    assert_ne!(rows(&a), rows(&c));
+}
+
+#[test]
+fn one_seed_gives_one_result_on_each_driver() {
+    common::on_each_driver("one_seed_gives_one_result_on_each_driver", || {
+        let base = tempfile::tempdir().unwrap();
+        let mut results = Vec::new();
+        for (name, limit) in [("a", u64::MAX), ("b", 1)] {
+            let Some(found) = common::adapter() else { return };
+            let backend = block_on(GpuBackend::open(found, None)).unwrap();
+            let device = Device::from(backend.report());
+            let dir = base.path().join(name);
+            let trainer = trainer_on(recipe(), Box::new(backend));
+            let mut run = block_on(Run::create(&dir, trainer, &device)).unwrap();
+            // How often somebody looks changes nothing.
+            while !block_on(run.advance(limit)).unwrap().is_empty() {}
+            results.push((rows(&dir), checkpoint(&dir)));
+        }
+        assert!(results[0] == results[1], "two equal runs differ");
+    });
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_bits() {
+    let base = tempfile::tempdir().unwrap();
+    let whole = base.path().join("whole");
+    finish(create(&whole, recipe()));
+    for killed_after in [0, 1, EPOCH_STEPS - 1, EPOCH_STEPS, EPOCH_STEPS + 1, 2 * EPOCH_STEPS + 2] {
+        let dir = base.path().join(format!("killed-after-{killed_after}"));
+        let mut run = create(&dir, recipe());
+        for _ in 0..killed_after {
+            block_on(run.advance(1)).unwrap();
+        }
+        drop(run);
+        let metrics = dir.join("metrics.jsonl");
+        let torn = fs::read_to_string(&metrics).unwrap() + "{\"step\":77,\"epo";
+        fs::write(&metrics, torn).unwrap();
+        let run = resume(&dir, |_| {});
+        assert_eq!(
+            rows(&dir).len() as u64,
+            killed_after / EPOCH_STEPS * (EPOCH_STEPS + 1),
+            "rows behind the checkpoint"
+        );
+        finish(run);
+        assert_eq!(rows(&dir), rows(&whole), "killed after {killed_after}");
+        assert!(checkpoint(&dir) == checkpoint(&whole), "killed after {killed_after}: the checkpoints differ");
+        let about: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("run.json")).unwrap()).unwrap();
+        assert_eq!(about["resumed"][0]["step"], killed_after / EPOCH_STEPS * EPOCH_STEPS);
+    }
+}
+
+#[test]
+fn a_finished_run_can_be_made_longer() {
+    let base = tempfile::tempdir().unwrap();
+    let (whole, dir) = (base.path().join("whole"), base.path().join("longer"));
+    let steps = |steps| Recipe {
+        train: halfwave::recipe::Train { length: Length::Steps(steps), ..recipe().train },
+        ..recipe()
+    };
+    finish(create(&whole, steps(8)));
+    // Ends within the second epoch, whose row is that of a part.
+    finish(create(&dir, steps(5)));
+    assert_eq!(rows(&dir).len(), 5 + 2);
+    finish(resume(&dir, |recipe| recipe.train.length = Length::Steps(8)));
+    assert_eq!(rows(&dir), rows(&whole));
+    assert!(checkpoint(&dir) == checkpoint(&whole), "the checkpoints differ");
+
+    let mut run = resume(&dir, |_| {});
+    assert!(block_on(run.advance(1)).unwrap().is_empty(), "nothing is left to do");
+    assert_eq!(rows(&dir), rows(&whole), "and nothing is lost");
+}
+
+#[test]
+fn the_recipe_of_a_run_may_change_in_length_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    finish(create(
+        &dir,
+        Recipe { train: halfwave::recipe::Train { length: Length::Steps(1), ..recipe().train }, ..recipe() },
+    ));
+    let path = dir.join("recipe.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("steps = 1", "steps = 2")).unwrap();
+    assert_eq!(Saved::read_folder(&dir).unwrap().recipe.train.length, Length::Steps(2));
+    let changed = text.replace("lr = 0.05", "lr = 0.06");
+    assert_ne!(changed, text);
+    fs::write(&path, changed).unwrap();
+    let message = Saved::read_folder(&dir).unwrap_err().to_string();
+    assert!(message.contains("recipe.toml: not the recipe") && message.contains("--init"), "{message}");
+}
+
+#[test]
+fn a_folder_is_used_once() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    drop(create(&dir, recipe()));
+    let before = (names(&dir), checkpoint(&dir));
+    let again = block_on(Run::create(&dir, trainer(recipe()), &Device::cpu()));
+    let message = again.err().expect("must fail").to_string();
+    assert!(message.contains("holds a run already") && message.contains("--resume"), "{message}");
+    assert_eq!((names(&dir), checkpoint(&dir)), before);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named_and_left_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let file = base.path().join("file");
+    fs::write(&file, "words").unwrap();
+    for place in [file.join("run"), file.clone()] {
+        let run = block_on(Run::create(&place, trainer(recipe()), &Device::cpu()));
+        let message = run.err().expect("must fail").to_string();
+        assert!(message.contains(file.to_str().unwrap()), "{message}");
+    }
+    assert_eq!(names(base.path()), ["file"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "words");
+}
+
+/// A disk that is full when a checkpoint is written: the part file leads to a device that is.
+#[cfg(target_os = "linux")]
+fn fill_disk(dir: &Path) {
+    std::os::unix::fs::symlink("/dev/full", dir.join("checkpoint.safetensors.part")).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_tears_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let (whole, dir, empty) = (base.path().join("whole"), base.path().join("full"), base.path().join("empty"));
+    finish(create(&whole, recipe()));
+
+    fs::create_dir(&empty).unwrap();
+    fill_disk(&empty);
+    let message =
+        block_on(Run::create(&empty, trainer(recipe()), &Device::cpu())).err().expect("must fail").to_string();
+    assert!(message.contains("empty/checkpoint.safetensors") && message.contains("No space left"), "{message}");
+    assert!(names(&empty).is_empty(), "{:?}", names(&empty));
+
+    let mut run = create(&dir, recipe());
+    while !block_on(run.advance(u64::MAX)).unwrap().contains(&Event::EpochEnd) {}
+    let before = checkpoint(&dir);
+    fill_disk(&dir);
+    let message = block_on(run.advance(u64::MAX)).unwrap_err().to_string();
+    assert!(message.contains("full/checkpoint.safetensors") && message.contains("No space left"), "{message}");
+    assert!(checkpoint(&dir) == before, "the old checkpoint is kept");
+    drop(run);
+    finish(resume(&dir, |_| {}));
+    assert_eq!(rows(&dir), rows(&whole));
+    assert!(checkpoint(&dir) == checkpoint(&whole), "the checkpoints differ");
+}
+
+#[test]
+fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    let mut wild = recipe();
+    wild.train.optimizer = Optimizer::Sgd { lr: 1e38, momentum: 0.9, weight_decay: 0.0 };
+    let mut run = create(&dir, wild);
+    let before = checkpoint(&dir);
+    let message = loop {
+        match block_on(run.advance(1)) {
+            Ok(events) => assert!(!events.is_empty(), "the run ended"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(message.contains("diverged") && message.contains("train.optimizer.lr"), "{message}");
+    assert!(matches!(rows(&dir).last(), Some(Row::Step(row)) if !row.loss.is_finite()));
+    assert!(fs::read_to_string(dir.join("metrics.jsonl")).unwrap().contains("\"loss\":null"));
+    assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
+}
+
+#[test]
+fn checkpoints_that_do_not_fit_are_named() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    drop(create(&dir, recipe()));
+    let path = dir.join(CHECKPOINT);
+    let good = Saved::read(&dir).unwrap().checkpoint;
+    let message = |change: &dyn Fn(&mut halfwave::train::Checkpoint)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        fs::write(&path, bad.to_bytes()).unwrap();
+        let message = match Saved::read(&dir) {
+            Ok(saved) => saved.restore(&mut trainer(recipe())).expect_err("must fail").to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+        message
+    };
+    assert!(message(&|c| drop(c.tensors.remove("bn1.running_var"))).contains("bn1.running_var is missing"));
+    assert!(message(&|c| drop(c.tensors.remove("velocity/fc.weight"))).contains("velocity/fc.weight is missing"));
+    assert!(message(&|c| drop(c.tensors.insert("fc.bias".into(), c.tensors["bn3.bias"].clone()))).contains("[10]"));
+    assert!(message(&|c| c.recipe = "[model]".into()).contains("its recipe:1"));
+    assert!(message(&|c| c.recipe = recipe().to_toml().replace("filters = 64", "filters = 65")).contains("conv3"));
+    assert!(message(&|c| c.position.batch = 7).contains("batch 7"));
+    assert!(message(&|c| c.position.epoch = u64::MAX).contains("other data"));
+    assert_eq!(run::numbered(base.path(), "run"), base.path().join("run-1"));
+}
