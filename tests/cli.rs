@@ -1,4 +1,6 @@
 //! The command as a user types it: what every command prints, and that every mistake ends in one line of advice and nothing written.
+#![allow(clippy::unwrap_used)] // a test may panic
+
 mod common;
 
 use halfwave::data::Dataset;

@@ -1,4 +1,6 @@
 //! A run's folder: what it holds, that one seed gives one result, and that a run goes on as if it had never been interrupted.
+#![allow(clippy::unwrap_used)] // a test may panic
+
 mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
