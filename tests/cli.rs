@@ -99,19 +99,23 @@ fn train_numbers_its_folders_and_goes_on() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     let train = |more: &[&str]| run(dir, &[&["train", "--adapter", "cpu"], more].concat());
-    assert!(train(&["--steps", "2", "--seed", "5"]).contains("runs/digits-1"));
+    assert!(train(&["--steps", "1"]).contains("runs/digits-1"));
+    // A constant learning rate: with a falling one a run that is prolonged differs from one that was long from the start.
+    let constant = halfwave::recipe::builtin("digits").unwrap().replace("kind = \"linear\"  ", "kind = \"constant\"");
+    fs::write(dir.join("constant.toml"), constant).unwrap();
+    assert!(train(&["constant.toml", "--steps", "2", "--seed", "5"]).contains("runs/constant-1"));
     assert!(train(&["digits-float", "--steps", "1"]).contains("runs/digits-float-1"));
     fs::write(dir.join("mine.toml"), halfwave::recipe::builtin("digits").unwrap()).unwrap();
     assert!(train(&["mine.toml", "--steps", "1"]).contains("runs/mine-1"));
-    assert!(train(&["--steps", "3", "--seed", "5"]).contains("runs/digits-2"));
-    let [first, second] = ["runs/digits-1", "runs/digits-2"].map(|run| dir.join(run));
+    assert!(train(&["constant.toml", "--steps", "3", "--seed", "5"]).contains("runs/constant-2"));
+    let [first, second] = ["runs/constant-1", "runs/constant-2"].map(|run| dir.join(run));
 
     let recipe = Recipe::parse(&fs::read_to_string(first.join("recipe.toml")).unwrap(), "recipe.toml").unwrap();
     assert_eq!((recipe.train.seed, recipe.train.total_steps(1437)), (5, 2));
 
-    assert!(train(&["--resume", "runs/digits-1"]).contains("complete: 2 steps are done"));
-    let longer = train(&["--resume", "runs/digits-1", "--steps", "3"]);
-    assert!(longer.contains("going on with runs/digits-1 at step 2 of 3"), "{longer}");
+    assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 steps are done"));
+    let longer = train(&["--resume", "runs/constant-1", "--steps", "3"]);
+    assert!(longer.contains("going on with runs/constant-1 at step 2 of 3"), "{longer}");
     let checkpoint = |dir: &Path| fs::read(dir.join("checkpoint.safetensors")).unwrap();
     assert!(checkpoint(&first) == checkpoint(&second), "a run that went on differs from one that did not stop");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
-use halfwave::recipe::{Length, Optimizer, Recipe};
+use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, CHECKPOINT, Device, Run, Saved};
 use halfwave::train::{Event, Session, Trainer};
@@ -22,6 +22,8 @@ fn recipe() -> Recipe {
     let mut recipe = Recipe::digits();
     recipe.train.length = Length::Epochs(EPOCHS);
     recipe.train.batch = 16;
+    // Runs are cut short and prolonged here, which a falling rate would show.
+    recipe.train.schedule = Schedule::Constant;
     recipe
 }
 

@@ -37,8 +37,7 @@ impl Progress {
         let bar = (!plain && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/black.bright} {wide_msg}");
             let style = style.expect("the template is right").progress_chars("━╸━");
-            let bar = ProgressBar::new(steps).with_position(position.step).with_style(style);
-            bar
+            ProgressBar::new(steps).with_position(position.step).with_style(style)
         });
         let stride = match recipe.train.length {
             Length::Steps(_) => steps.div_ceil(10),

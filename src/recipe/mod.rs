@@ -148,6 +148,8 @@ pub struct Train {
     pub evaluate_every: u64,
     /// How gradients change the weights.
     pub optimizer: Optimizer,
+    /// How the learning rate changes over the run. Constant by default.
+    pub schedule: Schedule,
 }
 
 impl Train {
@@ -155,6 +157,15 @@ impl Train {
     pub fn epoch_steps(&self, train_len: usize) -> u64 {
         let steps = if self.drop_last { train_len / self.batch } else { train_len.div_ceil(self.batch) };
         steps as u64
+    }
+
+    /// The learning rate of step `step`, counted from 0, of a run of `total` steps.
+    pub fn lr(&self, step: u64, total: u64) -> f32 {
+        let Optimizer::Sgd { lr, .. } = self.optimizer;
+        match self.schedule {
+            Schedule::Constant => lr,
+            Schedule::Linear => (f64::from(lr) * (1.0 - step as f64 / total.max(1) as f64)) as f32,
+        }
     }
 
     /// Steps in the whole run over `train_len` images an epoch.
@@ -173,6 +184,16 @@ pub enum Length {
     Epochs(u64),
     /// So many batches.
     Steps(u64),
+}
+
+/// `[train.schedule]`: how the learning rate changes over a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// It stays.
+    #[default]
+    Constant,
+    /// It falls to 0 in a straight line over the run's steps: lr·(1 − step/total). A run that is prolonged falls more slowly from there on.
+    Linear,
 }
 
 /// `[train.optimizer]`: how gradients change the weights.

@@ -1,6 +1,6 @@
 //! From TOML text to a checked [`Recipe`].
 use super::table::{Source, Table};
-use super::{Data, Length, Optimizer, Recipe, Set, Train, layers};
+use super::{Data, Length, Optimizer, Recipe, Schedule, Set, Train, layers};
 use crate::Result;
 use crate::model::{INPUT, LayerKind, Model, ModelError};
 use toml::de::DeTable;
@@ -23,7 +23,7 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
     };
     let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
     let data_table = section("data", "[data]", &["set", "dir", "scale", "shuffle"])?;
-    let keys = ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "optimizer"];
+    let keys = ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "optimizer", "schedule"];
     let train_table = section("train", "[train]", &keys)?;
 
     let (model, shapes) = model(source, &model_table)?;
@@ -94,7 +94,14 @@ fn train(table: &Table<'_>) -> Result<Train> {
         drop_last: table.flag("drop_last")?.unwrap_or(false),
         evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
         optimizer: read_optimizer(&optimizer)?,
+        schedule: read_schedule(table)?,
     })
+}
+
+fn read_schedule(train: &Table<'_>) -> Result<Schedule> {
+    let Some(table) = train.table("schedule", "[train.schedule]", &["kind"])? else { return Ok(Schedule::default()) };
+    let kind = table.word("kind", &[("constant", Schedule::Constant), ("linear", Schedule::Linear)])?;
+    table.required("kind", kind, "\"constant\" or \"linear\"")
 }
 
 fn read_optimizer(table: &Table<'_>) -> Result<Optimizer> {

@@ -1,5 +1,5 @@
 //! From a [`Recipe`] to TOML with every default explicit.
-use super::{Length, Optimizer, Recipe, Set};
+use super::{Length, Optimizer, Recipe, Schedule, Set};
 use crate::model::{Layer, LayerKind, Pool, Surrogate, Weights};
 use std::fmt::{Display, Write};
 
@@ -104,6 +104,13 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
     toml.float("lr", lr);
     toml.float("momentum", momentum);
     toml.float("weight_decay", weight_decay);
+
+    toml.heading("[train.schedule]");
+    let schedule = match train.schedule {
+        Schedule::Constant => "constant",
+        Schedule::Linear => "linear",
+    };
+    toml.line("kind", quoted(schedule));
     toml.0
 }
 

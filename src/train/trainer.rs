@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::data::{Dataset, Split, epoch_batches};
 use crate::error::{Error, Result};
 use crate::pass::RING;
-use crate::recipe::{Optimizer, Recipe};
+use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 
 /// What happened since the last call.
@@ -183,7 +183,7 @@ impl Trainer {
         let total = self.total_steps();
         if let Some(step) = self.diverged {
             // Said one call later, so that the rows up to here are not lost.
-            let Optimizer::Sgd { lr, .. } = self.recipe.train.optimizer;
+            let lr = self.recipe.train.lr(step - 1, total);
             return Err(Error::Model(format!(
                 "the loss is not a finite number at step {step}: training has diverged; lower train.optimizer.lr (now {lr})"
             )));
@@ -192,7 +192,6 @@ impl Trainer {
             return Ok(Vec::new());
         }
         let started = web_time::Instant::now();
-        let Optimizer::Sgd { lr, .. } = self.recipe.train.optimizer;
         let (epoch, first_step) = (self.position.epoch, self.position.step);
         let batches = self.batches(epoch);
         let epoch_steps = batches.len() as u64;
@@ -201,13 +200,14 @@ impl Trainer {
             .min(self.position.batch + total - first_step);
         for batch in self.position.batch..last {
             let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
+            let lr = self.recipe.train.lr(first_step + batch - self.position.batch, total);
             self.session.train_step(&images, &labels, lr).await?;
             self.pending.push(labels.len() as u64);
         }
         self.order = Some((epoch, batches));
         let mut events = Vec::new();
         for (measured, images) in self.session.measured().await?.into_iter().zip(std::mem::take(&mut self.pending)) {
-            let step = measured.step + 1;
+            let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, total));
             events.push(Event::Row(Row::Step(StepRow { step, epoch: epoch + 1, loss: measured.loss, lr })));
             if !measured.loss.is_finite() && self.diverged.is_none() {
                 self.diverged = Some(step);
