@@ -240,7 +240,8 @@ fn plans_recipes_and_devices_are_shown() {
 fn the_selftest_passes_on_an_adapter() {
     let base = tempfile::tempdir().unwrap();
     fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
-    for (name, icd) in common::drivers() {
+    // The first driver is enough here: the conformance tests run on all.
+    for (name, icd) in common::drivers().into_iter().take(1) {
         let mut command = command(base.path(), &["selftest", "--shape", "registers"]);
         command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
         if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
