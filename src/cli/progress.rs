@@ -37,8 +37,7 @@ impl Progress {
         let bar = (!plain && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/black.bright} {wide_msg}");
             let style = style.expect("the template is right").progress_chars("━╸━");
-            let bar = ProgressBar::new(steps).with_position(position.step).with_style(style);
-            bar
+            ProgressBar::new(steps).with_position(position.step).with_style(style)
         });
         let stride = match recipe.train.length {
             Length::Steps(_) => steps.div_ceil(10),
@@ -148,11 +147,15 @@ impl Progress {
         }
     }
 
-    /// Clears the bar; the last test accuracy.
-    pub(super) fn finish(self) -> Option<f32> {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    /// The last that was measured.
+    pub(super) fn test_accuracy(&self) -> Option<f32> {
         self.test_accuracy
+    }
+}
+
+impl Drop for Progress {
+    /// However a run ends, what is said next begins on a line of its own.
+    fn drop(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
