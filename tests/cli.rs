@@ -147,7 +147,7 @@ fn halfwave_alone_trains_without_an_adapter() {
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(done.out.contains("test accuracy"), "{}", done.out);
     let steps = fs::read_to_string(&metrics).unwrap().matches("\"step\":").count();
-    assert!(steps == 4 || steps % 23 == 0 && done.out.contains("complete"), "{steps} rows\n{}", done.out);
+    assert!(steps == 4 || steps.is_multiple_of(23) && done.out.contains("complete"), "{steps} rows\n{}", done.out);
 
     let done = finish(none(&["devices"]));
     assert!(done.code == Some(0) && done.out.contains("CPU backend") && done.err.contains("install"), "{}", done.err);
@@ -244,7 +244,8 @@ fn plans_recipes_and_devices_are_shown() {
 fn the_selftest_passes_on_an_adapter() {
     let base = tempfile::tempdir().unwrap();
     fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
-    for (name, icd) in common::drivers() {
+    // The first driver is enough here: the conformance tests run on all.
+    for (name, icd) in common::drivers().into_iter().take(1) {
         let mut command = command(base.path(), &["selftest", "--shape", "registers"]);
         command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
         if std::env::var_os("XDG_RUNTIME_DIR").is_none() {

@@ -147,11 +147,15 @@ impl Progress {
         }
     }
 
-    /// Clears the bar; the last test accuracy.
-    pub(super) fn finish(self) -> Option<f32> {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    /// The last that was measured.
+    pub(super) fn test_accuracy(&self) -> Option<f32> {
         self.test_accuracy
+    }
+}
+
+impl Drop for Progress {
+    /// However a run ends, what is said next begins on a line of its own.
+    fn drop(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

@@ -176,5 +176,5 @@ async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Res
         let rows = run.rows().to_vec();
         dump.finish(run.trainer().session(), &rows).await?;
     }
-    Ok(progress.finish())
+    Ok(progress.test_accuracy())
 }
