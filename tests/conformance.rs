@@ -1,4 +1,6 @@
 //! Every sample of every operation, on every driver that is there, in both launch shapes, against the twins.
+#![allow(clippy::unwrap_used)] // a test may panic
+
 mod common;
 
 use halfwave::backend::gpu::GpuBackend;
