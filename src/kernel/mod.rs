@@ -14,7 +14,7 @@
 //! and `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
 //! The entry point is written `@main(…) { … }`; the header adds its attributes. `//:` directives are explained in `kernel/expand.rs`.
 //!
-//! **Invariant:** bodies guard every index themselves: natively they run without bounds checks.
+//! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
 
 mod expand;
 

@@ -4,7 +4,6 @@
 //! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are made when a plan is loaded.
 
 mod adapter;
-mod trusted;
 
 pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
 
@@ -147,7 +146,8 @@ impl GpuBackend {
         let label = Some(kernel.label.as_str());
         let layout =
             self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let module = trusted::shader_module(&self.device, &kernel.label, &kernel.wgsl());
+        let source = wgpu::ShaderSource::Wgsl(kernel.wgsl().into());
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
