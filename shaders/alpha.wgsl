@@ -2,11 +2,7 @@
 
 var<workgroup> sums: array<vec4<f32>, 64>;
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let column = group_index(group, groups);
     if (column >= p.quads) { return; } // uniform
     var sum = vec4<f32>();

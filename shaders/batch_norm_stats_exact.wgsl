@@ -19,11 +19,7 @@ fn multiply(a: vec4<u32>, b: vec4<u32>) -> Wide {
 
 fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u32>(), vec4<u32>(1u), sum < summand); }
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let quad = group_index(group, groups);
     if (quad >= p.quads) { return; } // uniform
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;

@@ -16,11 +16,7 @@ fn merge(into: u32, count: f32, mean: vec4<f32>, deviation: vec4<f32>) {
     counts[into] = all;
 }
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let quad = group_index(group, groups);
     if (quad >= p.quads) { return; } // uniform
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;

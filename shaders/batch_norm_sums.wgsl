@@ -2,11 +2,7 @@
 
 var<workgroup> lane_sums: array<vec4<f32>, 64>;
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups);
     if (item >= 2u * p.quads) { return; } // uniform
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;

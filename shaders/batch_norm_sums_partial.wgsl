@@ -1,10 +1,6 @@
 // Sums over PER_CHUNK rows of dz * normalised and of dz, for one quad; an invocation makes one chunk.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let chunk = item / p.quads;
     let quad = item - chunk * p.quads;

@@ -2,11 +2,7 @@
 //
 // Lanes of a subgroup differ in rows and share filters. No workgroup memory: see gemm_registers.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let rows = row_count();
     let blocks = (rows + ROWS - 1u) / ROWS;
     let item = group_index(group, groups) * THREADS + thread;

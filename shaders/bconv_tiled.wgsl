@@ -6,11 +6,7 @@
 var<workgroup> tile_a: array<u32, 256 * BITS>; // [word][plane][row]
 var<workgroup> tile_w: array<vec4<u32>, 64>; // [word][filter quad]
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let rows = row_count();
     let row_tiles = (rows + 63u) / 64u;
     let tile = group_index(group, groups);

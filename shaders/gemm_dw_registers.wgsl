@@ -1,11 +1,7 @@
 // dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; one invocation makes 4 CQ channels x 4 KQ filters of one
 // tap over one split of the lines (a line is a row of pixels). Splits lie behind each other in `part`.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let c_blocks = (p.in_quads + CQ - 1u) / CQ;
     let k_blocks = (p.out_quads + KQ - 1u) / KQ;
     var item = group_index(group, groups) * THREADS + thread;

@@ -4,11 +4,7 @@
 var<workgroup> tile_x: array<vec4<f32>, 256>; // [row][channel quad]
 var<workgroup> tile_dy: array<vec4<f32>, 256>; // [row][filter quad]
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let c_tiles = (p.in_quads + 15u) / 16u;
     let k_tiles = (p.out_quads + 15u) / 16u;
     var tile = group_index(group, groups);

@@ -3,11 +3,7 @@
 // Lanes of a subgroup differ in rows and share columns, so that all of them load the same b. No workgroup memory: made for
 // software drivers, where loads are gathers and barriers cost more than they save.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let rows = row_count();
     let blocks = (rows + ROWS - 1u) / ROWS;
     let item = group_index(group, groups) * THREADS + thread;

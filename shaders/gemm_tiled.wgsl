@@ -6,11 +6,7 @@
 var<workgroup> tile_a: array<vec4<f32>, 256>; // [l quad][row]
 var<workgroup> tile_b: array<vec4<f32>, 256>; // [l][column quad]
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let rows = row_count();
     let columns = column_quads();
     let row_tiles = (rows + 63u) / 64u;

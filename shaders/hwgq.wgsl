@@ -1,10 +1,6 @@
 // Quantises and packs: one invocation makes one word of every plane for ROWS rows.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let words = (p.quads + 7u) / 8u;
     let block = item / words;

@@ -1,10 +1,6 @@
 // The largest value under each window, four channels at a time; padding never wins.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let row = item / p.in_quads;
     let quad = item - row * p.in_quads;

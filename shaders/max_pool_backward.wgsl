@@ -32,11 +32,7 @@ fn wins(image: i32, oy: i32, ox: i32, mr: i32, ms: i32, mine: vec4<f32>, quad: u
     return first;
 }
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let row = item / p.in_quads;
     let quad = item - row * p.in_quads;

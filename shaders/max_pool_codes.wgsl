@@ -1,10 +1,6 @@
 // The largest code under each window, 32 channels at a time: codes are compared bit by bit, from the highest plane down.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let words = (p.in_quads + 7u) / 8u;
     let row = item / words;

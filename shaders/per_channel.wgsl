@@ -1,11 +1,7 @@
 // One invocation handles one quad of channels in ROWS consecutive rows, so that per-channel operands are loaded once.
 // The op's body declares `fn prepare(quad)` and `fn at(i, quad)`, i the number of the quad in the tensor.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let block = item / p.quads;
     let quad = item - block * p.quads;

@@ -1,10 +1,6 @@
 // Packs the signs of 32 input channels of four filters into four words; sign(0) = +1.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let item = group_index(group, groups) * THREADS + thread;
     let column = item % p.quads;
     let tap_word = item / p.quads;

@@ -1,10 +1,6 @@
 // One invocation makes one row: the largest logit, then the sum of exponentials, then the loss (or the gradient).
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let row = group_index(group, groups) * THREADS + thread;
     if (row >= p.rows) { return; }
     let label = labels_at(row / 4u)[row % 4u];

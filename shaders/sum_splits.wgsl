@@ -1,10 +1,6 @@
 // dw = the sum of all splits, always in the same order.
 
-@main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+@main {
     let i = group_index(group, groups) * THREADS + thread;
     if (i >= p.quads) { return; }
     var sum = part_at(i);

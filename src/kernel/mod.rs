@@ -12,7 +12,7 @@
 //! | `Planes` | `array<u32>` | none: words are indexed directly |
 //!
 //! and `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
-//! The entry point is written `@main(…) { … }`; the header adds its attributes. `//:` directives are explained in `kernel/expand.rs`.
+//! The entry point is written `@main { … }` and knows `group`, `groups` (the workgroup's place in the grid and the grid) and `thread` (the place in the workgroup). `//:` directives are explained in `kernel/expand.rs`.
 //!
 //! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
 
@@ -136,9 +136,16 @@ impl Kernel {
             text.push('\n');
             text += &expand::expand(part, &self.constants);
         }
-        text.replace("@main", &format!("@compute @workgroup_size({})\nfn main", self.threads))
+        text.replace("@main", &format!("@compute @workgroup_size({})\n{ENTRY}", self.threads))
     }
 }
+
+/// What `@main` stands for.
+const ENTRY: &str = "fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+)";
 
 fn element(encoding: Encoding) -> &'static str {
     match encoding {
