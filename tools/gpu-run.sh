@@ -4,6 +4,7 @@
 #   tools/gpu-run.sh FOLDER
 #
 #   HALFWAVE      the program (default: target/release/halfwave)
+#   HALFWAVE_BENCH  the step benchmark (`cargo bench --bench step --no-run` says where it is; default: none, left out)
 #   ADAPTER       which adapter (name or index, as `halfwave devices` prints them; default: halfwave's own choice)
 #   STEPS         steps of the vgg-small run (default: 20)
 #   CIFAR10_DIR   CIFAR-10's binary version, for vgg-small
@@ -71,10 +72,13 @@ step train-digits-again "$halfwave" train "${adapter[@]}" --out "$out/digits-aga
 step same-bytes cmp "$out/digits/checkpoint.safetensors" "$out/digits-again/checkpoint.safetensors"
 step plan-vgg-small "$halfwave" plan vgg-small
 step train-vgg-small "$halfwave" train vgg-small "${adapter[@]}" --steps "${STEPS:-20}" --out "$out/vgg-small"
-for command in bench profile; do
-  if knows "$command"; then step "$command" "$halfwave" "$command" "${adapter[@]}"
-  else echo "$command: this halfwave has no such command" | tee -a "$out/summary.txt"; fi
-done
+if [[ -x ${HALFWAVE_BENCH:-} ]]; then
+  for recipe in digits vgg-small; do step "bench-$recipe" "$HALFWAVE_BENCH" "$recipe" --nodes "${adapter[@]}"; done
+else
+  echo "bench: HALFWAVE_BENCH names no program" | tee -a "$out/summary.txt"
+fi
+if knows profile; then step profile "$halfwave" profile "${adapter[@]}"
+else echo "profile: this halfwave has no such command" | tee -a "$out/summary.txt"; fi
 [[ -f $out/system.txt ]] && note nvidia-smi --query-gpu=temperature.gpu,clocks.sm,clocks.mem,power.draw --format=csv >>"$out/system.txt"
 echo "gpu-run: $failed of $number steps failed; everything is in $1"
 exit "$failed"
