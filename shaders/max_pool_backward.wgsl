@@ -1,16 +1,7 @@
 // Each input gathers dy from the windows whose first largest value (in row order) it is. No atomics, and exact for overlapping windows.
 
 //: if BITS
-fn value(row: u32, quad: u32) -> vec4<f32> {
-    let words = (p.in_quads + 7u) / 8u;
-    let first = row * (BITS * words) + quad / 8u;
-    let shift = vec4<u32>((quad % 8u) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-    var codes = vec4<u32>();
-    //: for b in BITS
-    codes |= ((vec4<u32>(x[first + $bu * words]) >> shift) & vec4<u32>(1u)) << vec4<u32>($bu);
-    //: end
-    return vec4<f32>(codes);
-}
+fn value(row: u32, quad: u32) -> vec4<f32> { return code_quad(row, quad, (p.in_quads + 7u) / 8u); }
 //: else
 fn value(row: u32, quad: u32) -> vec4<f32> { return x_at(row * p.in_quads + quad); }
 //: end

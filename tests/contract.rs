@@ -271,9 +271,8 @@ fn module(body: &'static str) -> Module {
 
 #[test]
 fn barriers_in_non_uniform_control_flow_are_found() {
-    const HEAD: &str = "@main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>)";
     let with = |body: &str| -> Module {
-        let text = format!("{HEAD} {{ shared_words[thread] = 1u; {body} y_put(0u, x_at(group.x)); }}");
+        let text = format!("@main {{ shared_words[thread] = 1u; {body} y_put(0u, x_at(group.x)); }}");
         module(String::leak(text))
     };
     let uniform = [

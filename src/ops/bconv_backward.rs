@@ -4,7 +4,7 @@
 //! dw = Δ · Σ dy · code, codes unpacked in registers. dx is the gradient of the real activation Δ·code, dw that of W̃ and, unchanged, of the latent W.
 
 use super::window::{Window, WindowParams};
-use super::{Cost, Operation, Sample, bconv, conv, conv_backward, sample::Noise};
+use super::{Cost, Operation, Sample, bconv, conv, conv_backward, decode, sample::Noise};
 use crate::bits;
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
@@ -110,14 +110,21 @@ impl Operation for BconvDw {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
-        conv_backward::weight_gradient("bconv_dw", BCONV_DW, &self.window, (x, dy, output), caps, |launch| {
-            launch
-                .constant("BITS", x.row_words() / x.plane_words())
-                .constant("WORDS", x.plane_words())
-                .constant("STEP_BITS", self.step.to_bits() as usize)
-                .params(&WindowParams::new(&self.window, x, dy))
-                .read("x", x.encoding, Input(1))
-        })
+        conv_backward::weight_gradient(
+            "bconv_dw",
+            &[decode::CODES, BCONV_DW],
+            &self.window,
+            (x, dy, output),
+            caps,
+            |launch| {
+                launch
+                    .constant("BITS", x.row_words() / x.plane_words())
+                    .constant("WORDS", x.plane_words())
+                    .constant("STEP_BITS", self.step.to_bits() as usize)
+                    .params(&WindowParams::new(&self.window, x, dy))
+                    .read("x", x.encoding, Input(1))
+            },
+        )
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

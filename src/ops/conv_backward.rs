@@ -45,7 +45,7 @@ crate::params! {
 /// The sum runs over all rows of dy, the result is small: rows are split until there is work for the whole device, and the splits are added in order.
 pub(super) fn weight_gradient(
     stem: &str,
-    operand: &'static str,
+    operand: &[&'static str],
     window: &Window,
     (x, dy, dw): (&TensorType, &TensorType, &TensorType),
     caps: &Caps,
@@ -65,11 +65,13 @@ pub(super) fn weight_gradient(
     let affordable = ((1 << 20) / (dw_words * 4)).max(4);
     let splits = 512usize.div_ceil(items).min(lines.div_ceil(4)).min(affordable).max(1);
     let launch = match caps.shape {
-        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, REGISTERS])
+        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, &[REGISTERS]].concat())
             .constant("CQ", c_block)
             .constant("KQ", k_block)
             .threads(items * splits),
-        LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[GATHER, operand, TILED]).groups(items * splits),
+        LaunchShape::Tiled => {
+            Launch::new(format!("{stem}_tiled"), &[&[GATHER], operand, &[TILED]].concat()).groups(items * splits)
+        }
     };
     let launch = bind(launch).constant("SPLITS", splits).read("dy", F32, Input(0));
     if splits == 1 {
@@ -211,7 +213,7 @@ impl Operation for ConvDw {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
-        weight_gradient("conv_dw", CONV_DW, &self.window, (x, dy, output), caps, |launch| {
+        weight_gradient("conv_dw", &[CONV_DW], &self.window, (x, dy, output), caps, |launch| {
             launch.params(&WindowParams::new(&self.window, x, dy)).read("x", F32, Input(1))
         })
     }

@@ -20,6 +20,10 @@ pub struct Decode {
     pub step: f32,
 }
 
+const DECODE: &str = include_str!("../../shaders/decode.wgsl");
+/// WGSL that unpacks a quad of codes.
+pub(super) const CODES: &str = include_str!("../../shaders/codes.wgsl");
+
 impl Operation for Decode {
     fn stem(&self) -> &'static str {
         "decode"
@@ -44,8 +48,11 @@ impl Operation for Decode {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let bits = if let Planes(bits) = inputs[0].encoding { bits as usize } else { 0 };
-        let label = if bits == 0 { "decode_sums" } else { "decode_codes" };
-        let launch = add::per_channel(label, &[include_str!("../../shaders/decode.wgsl")], output, self.step)
+        let (label, parts): (_, &[_]) = match bits {
+            0 => ("decode_sums", &[DECODE]),
+            _ => ("decode_codes", &[DECODE, CODES]),
+        };
+        let launch = add::per_channel(label, parts, output, self.step)
             .constant("SUMS", usize::from(bits == 0))
             .constant("BITS", bits)
             .read("x", inputs[0].encoding, Input(0));

@@ -4,7 +4,7 @@
 //! ties, which are common between integers and which rounding would break.
 
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -170,7 +170,10 @@ impl Operation for MaxPoolBackward {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
         let bits = if let Planes(bits) = x.encoding { bits as usize } else { 0 };
-        let body = [conv_backward::SCATTER, include_str!("../../shaders/max_pool_backward.wgsl")];
+        let mut body = vec![conv_backward::SCATTER, include_str!("../../shaders/max_pool_backward.wgsl")];
+        if bits > 0 {
+            body.push(decode::CODES);
+        }
         Launch::new("max_pool_backward", &body)
             .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
             .constant("BITS", bits)
