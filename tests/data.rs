@@ -27,3 +27,20 @@ fn missing_files_say_which_key_names_them() {
     let message = Dataset::load(&Set::Cifar10 { dir: "no/such/folder".into() }).unwrap_err().to_string();
     assert!(message.contains("no/such/folder") && message.contains("[data] dir"), "{message}");
 }
+
+/// The real files, where `CIFAR10_DIR` says that they are.
+#[test]
+fn cifar10_is_whole() {
+    let Some(dir) = std::env::var_os("CIFAR10_DIR").filter(|dir| !dir.is_empty()) else {
+        eprintln!("SKIPPED: CIFAR10_DIR is not set; name the folder with CIFAR-10's binary version");
+        return;
+    };
+    let data = Dataset::load(&Set::Cifar10 { dir: dir.into() }).unwrap();
+    assert_eq!((data.channels, data.height, data.width, data.classes), (3, 32, 32, 10));
+    for (split, each) in [(&data.train, 5000), (&data.test, 1000)] {
+        assert_eq!(split.images.len(), split.len() * split.image_len());
+        let count = |class: u8| split.labels.iter().filter(|&&label| label == class).count();
+        assert!((0..10).all(|class| count(class) == each), "every class has {each} images");
+        assert!(split.images.iter().any(|&pixel| pixel != split.images[0]), "pictures are not blank");
+    }
+}

@@ -40,7 +40,7 @@ crate::params! {
     struct SumParams { quads: u32 }
 }
 
-/// The program of a weight gradient: `operand` says how x is read, `bind` binds x and what it needs.
+/// The program of a weight gradient: `operand` is the WGSL that says how x is read, `bind` binds x and what it needs.
 ///
 /// The sum runs over all rows of dy, the result is small: rows are split until there is work for the whole device, and the splits are added in order.
 pub(super) fn weight_gradient(
@@ -86,7 +86,7 @@ pub(super) fn weight_gradient(
     Program { scratch_words: vec![splits * dw_words], launches: vec![launch.write("part", F32, Scratch(0)), sum] }
 }
 
-/// dw by plain loops over a float operand `x(row, lanes)`, which writes one row of x.
+/// dw by plain loops: `scale` times the sum over rows of x, in floats, with its type, and dy.
 pub(super) fn weight_gradient_twin(
     window: &Window,
     x: (&TensorType, &[f32]),
