@@ -2,11 +2,12 @@
 // .br and .gz for web servers that send those. Prints the sizes; fails when everything together, gzipped, exceeds the budget.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const BUDGET_BYTES = 1.5e6;
 const COMPRESSIBLE = new Set(['.css', '.html', '.js', '.json', '.svg', '.toml', '.wasm', '.webmanifest']);
-const here = import.meta.dirname;
+const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = path.join(here, 'dist');
 const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10);
 

@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 
-export const ROOT = path.resolve(import.meta.dirname, '../..');
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const KINDS = ['chromium', 'firefox'];
 const PROGRAMS = {
   chromium: [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'],
