@@ -4,10 +4,10 @@
 //! Objects are plain values with the names that `metrics.jsonl` and safetensors use.
 //!
 //! **Invariant:** calls on one session never overlap: each begins when the one before it has ended.
-mod data;
-mod error;
-mod session;
-mod values;
+pub mod data;
+pub mod error;
+pub mod session;
+pub mod values;
 
 use error::HalfwaveError;
 use halfwave::backend::gpu::{self, GpuBackend};
@@ -39,7 +39,7 @@ pub fn version() -> String {
 #[wasm_bindgen(unchecked_return_type = "BuiltinRecipe[]")]
 pub fn recipes() -> JsValue {
     let builtin = recipe::BUILTIN.map(|(name, text)| BuiltinRecipe { name: name.into(), text: text.into() });
-    to_js(&builtin.to_vec())
+    to_js(&Vec::from(builtin))
 }
 
 /// Reads a recipe and says what it is. Throws a HalfwaveError of kind "recipe", with the line, for the first mistake.
