@@ -1,8 +1,16 @@
-//! Bits on the host: reading and writing the code of one channel in a row of planes.
+//! Bits on the host: reading and writing the code of one channel in a row of planes; a hash of bytes.
 //!
 //! A row of `Planes(b)` is b runs of `plane_words` words; the law is stated in [`crate::tensor`].
 
 use crate::tensor::WORD_BITS;
+
+/// The hash of no bytes.
+pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo): goes on from `hash` with more bytes.
+pub fn fnv_1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
 
 /// The code of channel `c` in one row of planes; 0 in the tail.
 pub fn code(row: &[u32], plane_words: usize, c: usize) -> u32 {

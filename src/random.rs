@@ -9,6 +9,8 @@
 //! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; tested against the
 //! known answers published with it (Random123).
 
+use crate::bits::{FNV_START, fnv_1a};
+
 /// The ten rounds of Philox4x32: a block of four random words from a counter and a key.
 pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
@@ -25,7 +27,7 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The number of the stream called `name`: its 64-bit FNV-1a hash.
 pub fn stream(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+    fnv_1a(FNV_START, name.as_bytes())
 }
 
 /// Walks through one stream, a word at a time.

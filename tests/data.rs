@@ -1,6 +1,11 @@
-//! Data as a run sees it: the embedded digits through a recipe's scale, in a recipe's order.
-use halfwave::data::{Dataset, epoch_batches};
+//! Data as a run sees it: the embedded digits through a recipe's scale, in a recipe's order; a user's own pictures.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use halfwave::data::{Dataset, Split, class_names, epoch_batches};
 use halfwave::recipe::{Recipe, Set};
+use image::{GrayImage, Luma};
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn a_run_sees_every_digit_once_an_epoch() {
@@ -43,4 +48,132 @@ fn cifar10_is_whole() {
         assert!((0..10).all(|class| count(class) == each), "every class has {each} images");
         assert!(split.images.iter().any(|&pixel| pixel != split.images[0]), "pictures are not blank");
     }
+}
+
+/// A grey picture of 4 × 2 pixels, all alike.
+fn picture(path: &Path, grey: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    GrayImage::from_pixel(4, 2, Luma([grey])).save(path).unwrap();
+}
+
+fn folder(dir: &Path, classes: usize) -> Set {
+    Set::Folder { dir: dir.into(), image: [1, 2, 2], classes }
+}
+
+fn message(dir: &Path, classes: usize) -> String {
+    Dataset::load(&folder(dir, classes)).unwrap_err().to_string()
+}
+
+/// The grey of each image; all pixels of an image must be alike.
+fn greys(split: &Split) -> Vec<u8> {
+    assert_eq!(split.images.len(), 4 * split.len());
+    assert!(split.images.chunks_exact(4).all(|pixels| pixels.iter().all(|&pixel| pixel == pixels[0])));
+    split.images.iter().copied().step_by(4).collect()
+}
+
+#[test]
+fn class_folders_are_a_data_set() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for at in 0..6 {
+        picture(&dir.join(format!("dog/{at}.png")), 100 + at);
+    }
+    (0..5).for_each(|at| picture(&dir.join(format!("cat/{at}.bmp")), at));
+    // Neither a word nor half a picture is one; what is hidden is not looked at.
+    fs::write(dir.join("cat/2a.txt"), "words").unwrap();
+    let whole = fs::read(dir.join("dog/3.png")).unwrap();
+    fs::write(dir.join("dog/1a.png"), &whole[..whole.len() - 20]).unwrap();
+    fs::create_dir_all(dir.join("dog/more")).unwrap();
+    fs::create_dir_all(dir.join(".hidden")).unwrap();
+    fs::write(dir.join("LICENCE"), "words").unwrap();
+    let data = Dataset::load(&folder(dir, 2)).unwrap();
+    assert_eq!(
+        (data.name.as_str(), data.classes, data.class_names.as_slice()),
+        ("folder", 2, &["cat".into(), "dog".into()][..])
+    );
+    assert_eq!([data.channels, data.height, data.width], [1, 2, 2]);
+    assert_eq!(greys(&data.train), [0, 1, 2, 3, 100, 101, 102, 103, 105]);
+    assert_eq!(data.train.labels, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![4, 104], &[0, 1][..]));
+    assert_eq!(class_names(&folder(dir, 2)).unwrap(), ["cat", "dog"]);
+}
+
+#[test]
+fn class_folders_may_be_split_already() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for (path, grey) in [("train/a/1.png", 1), ("train/b/1.png", 2), ("train/b/2.png", 3), ("test/b/9.png", 9)] {
+        picture(&dir.join(path), grey);
+    }
+    let data = Dataset::load(&folder(dir, 2)).unwrap();
+    assert_eq!((greys(&data.train), data.train.labels.as_slice()), (vec![1, 2, 3], &[0, 1, 1][..]));
+    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![9], &[1][..]));
+    picture(&dir.join("test/c/1.png"), 0);
+    assert!(message(dir, 2).contains("test/c, but no train/c"), "{}", message(dir, 2));
+    fs::remove_dir_all(dir.join("test")).unwrap();
+    assert!(message(dir, 2).contains("no pictures to test on; put some into test/<class>/"), "{}", message(dir, 2));
+}
+
+#[test]
+fn a_folder_that_is_no_data_set_says_what_to_do() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    assert!(message(&dir.join("none"), 2).contains("there is no such folder"));
+    assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
+    ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
+    assert!(
+        message(dir, 3).contains("2 classes (a, b), but model.classes = 3; write classes = 2"),
+        "{}",
+        message(dir, 3)
+    );
+    assert!(message(dir, 2).contains("put in five or more"), "{}", message(dir, 2));
+    fs::create_dir(dir.join("c")).unwrap();
+    fs::write(dir.join("c/0.png"), "words").unwrap();
+    assert!(message(dir, 3).contains("c holds no picture that can be read"), "{}", message(dir, 3));
+}
+
+#[test]
+fn images_in_memory_are_checked() {
+    let split = |labels: &[u8]| Split { images: vec![7; 6 * labels.len()], labels: labels.into() };
+    let load = |names: &[&str], train: Split, test: Split| {
+        let names = names.iter().map(|name| name.to_string()).collect();
+        Dataset::images(names, [3, 1, 2], train, test).map_err(|error| error.to_string())
+    };
+    let data = load(&["a", "b"], split(&[0, 1, 0]), split(&[1])).unwrap();
+    assert_eq!((data.classes, data.channels, data.height, data.width), (2, 3, 1, 2));
+    let mut short = split(&[0, 1]);
+    short.images.pop();
+    for (names, train, test, part) in [
+        (&[][..], split(&[]), split(&[]), "0 classes"),
+        (&["a"; 257], split(&[0]), split(&[0]), "257 classes"),
+        (&["a", "b"], short, split(&[1]), "11 bytes of training images are not 2 images"),
+        (&["a", "b"], split(&[0, 1]), split(&[2]), "label 2 of test image 0 is not below 2"),
+        (&["a", "b"], split(&[0, 0]), split(&[1]), "\"b\" has no image to train on"),
+        (&["a", "b"], split(&[0, 1]), split(&[]), "no image to test on"),
+    ] {
+        let message = load(names, train, test).unwrap_err();
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_recipe_is_trained_on_its_own_data_alone() {
+    let text = Recipe::digits().to_toml().replace("set = \"digits\"", "set = \"folder\"");
+    let recipe = Recipe::parse(&text, "folder").unwrap();
+    let images = |classes: u8, shape: [usize; 3], train_len: usize| {
+        let image_len: usize = shape.iter().product();
+        let labels: Vec<u8> = (0..classes).cycle().take(train_len).collect();
+        let split = |labels: &[u8]| Split { images: vec![0; labels.len() * image_len], labels: labels.into() };
+        let names = (0..classes).map(|class| format!("class {class}")).collect();
+        Dataset::images(names, shape, split(&labels), split(&[0])).unwrap()
+    };
+    let message = |data: &Dataset, recipe: &Recipe| data.check(recipe).unwrap_err().to_string();
+    images(10, [1, 8, 8], 70).check(&recipe).unwrap();
+    assert!(message(&images(9, [1, 8, 8], 70), &recipe).contains("9 classes (class 0, class 1, class 2, class 3, …)"));
+    assert!(message(&images(10, [1, 8, 9], 70), &recipe).contains("[1, 8, 9]"));
+    assert!(message(&images(10, [1, 8, 8], 70), &Recipe::digits()).contains("set = \"folder\""));
+    let mut whole = recipe.clone();
+    whole.train.drop_last = true;
+    assert!(message(&images(10, [1, 8, 8], 20), &whole).contains("no batch is left of the 20"));
+    Dataset::load(&Set::Digits).unwrap().check(&Recipe::digits()).unwrap();
 }

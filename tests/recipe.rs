@@ -151,6 +151,16 @@ fn the_resolved_recipe_is_the_same_recipe() {
     let recipe = Recipe::parse(everything, "given.toml").unwrap();
     assert_eq!(recipe.data.set, Set::Cifar10 { dir: "C:\\images \"ten\"".into() });
     assert!(matches!(&recipe.model.layers[1].kind, LayerKind::Hwgq(v) if v.surrogate == Surrogate::LogTailed));
+    // A folder has what the model asks for; how many images, nobody knows yet.
+    let folder = RIGHT.replace("set = \"digits\"", "set = \"folder\"\ndir = \"my/pictures\"");
+    let recipe = Recipe::parse(&folder, "folder.toml").unwrap();
+    assert_eq!(recipe.data.set, Set::Folder { dir: "my/pictures".into(), image: [1, 8, 8], classes: 10 });
+    assert_eq!(recipe.data.scale, [1.0 / 255.0, 0.0]);
+    assert_eq!(Recipe::parse(&recipe.to_toml(), "resolved.toml").unwrap(), recipe);
+    let two = folder.replace("input = [1, 8, 8]", "input = [2, 8, 8]");
+    assert!(wrong(&two).1.contains("1 channel (grey) or 3 (colour)"), "{}", wrong(&two).1);
+    let many = folder.replace("classes = 10", "classes = 300").replace("units = 10", "units = 300");
+    assert!(wrong(&many).1.contains("at most 256 classes"), "{}", wrong(&many).1);
     let resolved = Recipe::digits().to_toml();
     for line in ["from = \"input\"", "stride = [1, 1]", "levels = \"uniform\"", "shuffle = true", "drop_last = false"] {
         assert!(resolved.contains(line), "{line} in\n{resolved}");
@@ -226,6 +236,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
     ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
     ("set = \"digits\"", "set = \"digits\"\ndir = \"x\"", 33, &["embedded"]),
+    ("set = \"digits\"", "set = \"folder\"\ndir = \"\"", 33, &["name the folder"]),
+    ("input = [1, 8, 8]", "input = [2, 8, 8]", 2, &["channels, height, width [1, 8, 8]"]),
     ("set = \"digits\"", "set = \"digits\"\nscale = [0, 1]", 33, &["must not be 0"]),
     ("set = \"digits\"", "set = \"digits\"\nscale = 2", 33, &["[a, b]"]),
     ("classes = 10", "classes = 11", 26, &["10×1×1 = 10 values, but there are 11 classes", "units = 11"]),

@@ -8,8 +8,9 @@ use halfwave::data::Dataset;
 use halfwave::pass;
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
-use halfwave::tensor::{Encoding, Tensor};
+use halfwave::tensor::Tensor;
 use halfwave::train::checkpoint::{self, HostTensor};
+use halfwave::train::inspect;
 use halfwave::train::{Event, Session, Trainer, metrics::Row};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,14 +97,7 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     let (recipe, reference) = (recipe(), reference());
     let optimizer = pass::Sgd { momentum: 0.9, weight_decay: 5e-4 };
     let mut graph = pass::training(&recipe.model, recipe.train.batch, &optimizer, false).unwrap();
-    let mut names = Vec::new();
-    for (value, node) in graph.clone().iter() {
-        let exact = matches!(node.ty.encoding, Encoding::Planes(_) | Encoding::I16 | Encoding::I32);
-        if exact || node.op.stem() == "sign" {
-            names.push(format!("{} {} {}", node.layer, node.op.stem(), node.ty));
-            graph.output(names[names.len() - 1].clone(), value);
-        }
-    }
+    inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let id = backend.load(plan).await.unwrap();
     for parameter in halfwave::train::parameters::of(&recipe.model).unwrap() {
@@ -118,11 +112,10 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     backend.write(id, "lr", &Tensor::from_f32(&[1], &[0.05]).words);
     backend.run(id).unwrap();
     let mut hashes = BTreeMap::new();
-    for name in names {
-        let words = backend.read(id, &name).await.unwrap();
-        assert!(words.iter().any(|&word| word != 0), "{name} is all zero");
-        let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        hashes.insert(name, bytemuck::cast_slice::<u32, u8>(&words).iter().fold(0xcbf2_9ce4_8422_2325, fnv));
+    for activation in inspect::read(backend, id).await.unwrap() {
+        let name = format!("{} {} {}", activation.layer, activation.stem, activation.ty);
+        assert!(activation.words.iter().any(|&word| word != 0), "{name} is all zero");
+        hashes.insert(name, activation.hash());
     }
     hashes
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what halfwave's tests need on Debian or Ubuntu: a C linker, the Vulkan loader, lavapipe (from the release's
-# backports where they have a newer one: its shaders run several times faster), SwiftShader (it comes with chromium) and a
-# compiler for wasm32. Safe to run again: it changes nothing, and asks no server, when everything is there.
+# backports where they have a newer one: its shaders run several times faster), the browsers chromium (SwiftShader comes with
+# it) and firefox-esr, a compiler for wasm32, Node.js. Safe to run again: it changes nothing, and asks no server, when everything is there.
 #
 #   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
 set -euo pipefail
@@ -10,8 +10,8 @@ say() { echo "install-test-deps: $*" >&2; }
 die() { say "error: $*"; exit 1; }
 
 command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu (apt) only. Elsewhere install by hand a C compiler,
-the Vulkan loader, Mesa's lavapipe, chromium (for SwiftShader) and a Rust with the target wasm32-unknown-unknown, then name
-the drivers in HALFWAVE_TEST_ICDS (see docs/testing.md)"
+the Vulkan loader, Mesa's lavapipe, chromium (SwiftShader comes with it), firefox, Node.js and a Rust with the target
+wasm32-unknown-unknown, then name the drivers in HALFWAVE_TEST_ICDS (see docs/testing.md)"
 
 root() {
   if [[ $(id -u) == 0 ]]; then "$@"
@@ -107,32 +107,47 @@ lavapipe() {
   [[ ${installed%%.*} -ge 24 ]] || say "lavapipe is $installed: the tests pass on it, but several times slower than on Mesa 24 or later"
 }
 
-swiftshader() {
-  [[ $("$(dirname "$0")/find-icds.sh" 2>/dev/null) == *swiftshader=* ]] && return 0
+# browser PACKAGE LOSS: Ubuntu's browser packages are stubs for snaps, which this script does not install.
+browser() {
   update
-  # Ubuntu's "chromium" is a stub for a snap, which this script does not install.
   # shellcheck source=/dev/null
-  if (. /etc/os-release && [[ $ID == debian ]]) && available chromium; then
-    install chromium
+  if (. /etc/os-release && [[ $ID == debian ]]) && available "$1"; then
+    install "$1"
   else
-    say "WARNING: no chromium package with SwiftShader here: the tests run on lavapipe and the CPU backend only"
+    say "WARNING: no package $1 here: $2"
   fi
 }
 
+browsers() {
+  [[ $("$(dirname "$0")/find-icds.sh" 2>/dev/null) == *swiftshader=* ]] ||
+    browser chromium "no tests on SwiftShader, none in this browser"
+  command -v firefox-esr >/dev/null || command -v firefox >/dev/null || browser firefox-esr "no tests in this browser"
+}
+
+nodejs() {
+  if ! command -v node >/dev/null; then want nodejs npm
+  elif ! command -v npm >/dev/null; then want npm
+  fi
+  local version; version=$(node --version)
+  version=${version#v}
+  [[ ${version%%.*} -ge 18 ]] || say "WARNING: Node.js $version is too old: web/build.sh and the browsers' tests need 18.19 or later"
+}
+
 wasm() {
-  "$(dirname "$0")/check-wasm.sh" --find >/dev/null 2>&1 && return 0
+  "$(dirname "$0")/wasm-cargo.sh" --find >/dev/null 2>&1 && return 0
   update
   if available rustc-web && available cargo-web && available rust-web-src && available lld-19; then
     want rustc-web cargo-web rust-web-src lld-19
   else
-    say "WARNING: no compiler for wasm32 in this release (rustc-web): install rustup's target wasm32-unknown-unknown, or the wasm check is skipped"
+    say "WARNING: no compiler for wasm32 in this release (rustc-web): install rustup's target wasm32-unknown-unknown, or the browser part is not built"
   fi
 }
 
 command -v cc >/dev/null || want gcc libc6-dev # rustc links through cc
 want libvulkan1
 lavapipe
-swiftshader
+browsers
+nodejs
 wasm
 command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
 say "ready: $("$(dirname "$0")/find-icds.sh")"

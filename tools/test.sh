@@ -1,11 +1,12 @@
 #!/bin/bash
-# The test command: installs what the tests need, runs every Rust test on each software driver, checks the wasm build.
-# Options go to cargo test, for example: tools/test.sh --test gradient
+# The test command: installs what the tests need, runs every Rust test on each software driver, builds the browser part and tests
+# it in Chromium and Firefox. Options go to cargo test, and leave the browser part out, for example: tools/test.sh --test gradient
 #
 #   HALFWAVE_TEST_ICDS   drivers to test on, name=/path/to/icd.json,...; nothing is installed then
 #                        (default: those that tools/find-icds.sh finds)
 #   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that want it (default: they are left out, and say so)
-#   REQUIRE_WASM=1       a missing wasm32 compiler is an error, not a skipped check
+#   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is left out then, and says so
+#   REQUIRE_BROWSERS=0   a missing browser is no error (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,10 +26,20 @@ status=0
 # The pipe is for the log alone: cargo's own exit code counts.
 cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
 
-wasm=built
-code=0
-tools/check-wasm.sh --quiet || code=$?
-if [[ $code == 3 && -z ${REQUIRE_WASM:-} ]]; then wasm="SKIPPED (no compiler)"; elif [[ $code != 0 ]]; then wasm=FAILED status=1; fi
+web=tested
+: >"$scratch/web"
+if [[ $# != 0 ]]; then web="left out (options for cargo test are given)"
+else
+  code=0
+  web/build.sh || code=$?
+  if [[ $code == 3 && -z ${REQUIRE_WASM:-} ]]; then web="SKIPPED (no compiler for wasm32)"
+  elif [[ $code != 0 ]]; then web="NOT BUILT" status=1
+  else
+    # One file after the other: they measure times, and two browsers on software drivers would starve each other.
+    REQUIRE_BROWSERS=${REQUIRE_BROWSERS:-1} node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
+      --test-reporter=./web/tests/counts.mjs --test-reporter-destination="$scratch/web" web/tests/*.test.mjs || status=1
+  fi
+fi
 
 # A suite ends with "test result: ok. 12 passed; 0 failed; 1 ignored; ...". Only the last such line of a suite counts: the report
 # of a failed test may quote that of a test program it started.
@@ -37,10 +48,11 @@ awk '
   /^ +Running |^ +Doc-tests / { close_suite(); name = $1 == "Doc-tests" ? "doc-tests" : $2 == "unittests" ? $3 : $2 }
   /^test result: / { counts = $4 " " $6 " " $8 }
   END { close_suite() }' "$log" >"$scratch/suites"
+cat "$scratch/web" >>"$scratch/suites"
 read -r suites passed failed ignored < <(awk '{ passed += $2; failed += $3; ignored += $4 } END { print NR, passed + 0, failed + 0, ignored + 0 }' "$scratch/suites")
 echo
 awk '{ printf "%-28s %4d passed, %d failed, %d ignored\n", $1, $2, $3, $4 }' "$scratch/suites"
-echo "wasm32 library build: $wasm"
+echo "browser part: $web"
 if [[ $passed == 0 ]]; then echo "test: no test ran" >&2; status=1; fi
 if [[ $failed != 0 ]]; then status=1; fi
 if [[ $status != 0 ]]; then echo "FAILED"; fi

@@ -8,6 +8,7 @@ pub mod gpu;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::plan::Plan;
+use serde::Serialize;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -17,6 +18,33 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// A plan that a backend has loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PlanId(pub(crate) usize);
+
+/// How durations on a device are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timer {
+    /// By the device's timestamps.
+    Timestamps,
+    /// By the host's clock, from when a submission could begin to when it was done: never too short.
+    Completion,
+    /// Not at all.
+    None,
+}
+
+/// How long submissions took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Timing {
+    /// How that is known.
+    pub timer: Timer,
+    /// Submissions so far.
+    pub submissions: u64,
+    /// The longest of the last 64 that were measured.
+    pub longest_ns: u64,
+    /// Measured ones, of all, that took longer than the budget.
+    pub over_budget: u64,
+    /// What one should take at most.
+    pub budget_ns: u64,
+}
 
 /// What executes plans.
 pub trait Backend {
@@ -52,4 +80,9 @@ pub trait Backend {
     /// # Errors
     /// When the device is lost.
     fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>>;
+
+    /// How long submissions took; nothing where there are none.
+    fn timing(&self) -> Option<Timing> {
+        None
+    }
 }

@@ -4,7 +4,6 @@ use super::load::{self, Network};
 use super::terminal::{percent, print};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::Result;
-use halfwave::recipe::Set;
 use halfwave::train::run::Saved;
 use halfwave::train::trainer::{self, Evaluation};
 use std::path::PathBuf;
@@ -24,8 +23,8 @@ pub(super) struct EvalArgs {
 
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
-    let (set, scale, classes) = (saved.recipe.data.set.clone(), saved.recipe.data.scale, saved.recipe.model.classes);
-    let data = load::dataset(&set, &args.data)?;
+    let (scale, classes) = (saved.recipe.data.scale, saved.recipe.model.classes);
+    let data = load::dataset(&saved.recipe.data.set, &args.data)?;
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(trainer::evaluate(&mut session, &data.test, scale, classes))?;
     let (position, device) = (saved.checkpoint.position, device::Named(&device));
@@ -37,14 +36,13 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         percent(evaluation.accuracy()),
         evaluation.correct,
         evaluation.images,
-        table(&evaluation, &set)
+        table(&evaluation, &data.class_names)
     ))
 }
 
 /// The confusion matrix: a line a class, a column a prediction; nothing where there is none.
-fn table(evaluation: &Evaluation, set: &Set) -> String {
-    let names: Vec<_> = (0..evaluation.confusion.len()).map(|class| load::class_name(set, class)).collect();
-    let name_len = names.iter().map(String::len).max().unwrap_or(0).max(5);
+fn table(evaluation: &Evaluation, names: &[String]) -> String {
+    let name_len = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let most = evaluation.confusion.iter().flatten().max().map_or(0, |count| count.to_string().len());
     // Long names are cut in the head of the narrow columns, in full at the lines.
     let cell_len = (most + 2).max(5);

@@ -1,8 +1,9 @@
 //! Recipes, data sets and trained networks by the names that commands give.
 
 use super::device::{self, Opened};
+use super::terminal::complain;
 use super::{AdapterArgs, DataArgs};
-use halfwave::data::Dataset;
+use halfwave::data::{self, Dataset};
 use halfwave::recipe::{self, Recipe, Set};
 use halfwave::train::run::{Device, Saved};
 use halfwave::train::{Session, Trainer};
@@ -27,29 +28,54 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     Ok((Recipe::parse(&text, wanted)?, name))
 }
 
-/// The data set of a recipe. CIFAR-10 comes from --data-dir, else from the recipe's folder, else from CIFAR10_DIR.
+/// The data set of a recipe.
 pub(super) fn dataset(set: &Set, args: &DataArgs) -> Result<Dataset> {
+    let mut set = located(set, args)?;
+    let name = set.name();
+    if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
+        let advice = match name {
+            "cifar10" => {
+                "unpack the binary version of CIFAR-10 and name its folder: --data-dir DIR, or CIFAR10_DIR=DIR"
+            }
+            _ => "name the one with the pictures: --data-dir DIR, or dir = \"DIR\" in the recipe's [data]",
+        };
+        return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
+    }
+    Dataset::load(&set)
+}
+
+/// What the classes of a data set are called; their numbers where its folder is elsewhere.
+pub(super) fn class_names(set: &Set, args: &DataArgs) -> Result<Vec<String>> {
+    let mut set = located(set, args)?;
+    if let Set::Folder { dir, classes, .. } = &mut set
+        && args.data_dir.is_none()
+        && !dir.is_dir()
+    {
+        let dir = dir.display();
+        complain("note", &format_args!("there is no folder {dir}, so classes are numbers; --data-dir DIR names them"));
+        return Ok((0..*classes).map(|class| class.to_string()).collect());
+    }
+    data::class_names(&set)
+}
+
+/// The set with its folder: that of --data-dir, else the recipe's; for CIFAR-10, CIFAR10_DIR where that is not there.
+fn located(set: &Set, args: &DataArgs) -> Result<Set> {
     let mut set = set.clone();
-    match (&mut set, &args.data_dir) {
-        (Set::Digits, Some(_)) => {
-            return Err(Error::Usage("the digits are embedded; --data-dir is for recipes on cifar10".to_string()));
+    let cifar10 = matches!(set, Set::Cifar10 { .. });
+    match (set.dir_mut(), &args.data_dir) {
+        (None, Some(_)) => {
+            return Err(Error::Usage(
+                "the digits are embedded; --data-dir is for recipes on cifar10 or folder".to_string(),
+            ));
         }
-        (Set::Digits, None) => {}
-        (Set::Cifar10 { dir }, Some(given)) => *dir = given.clone(),
-        (Set::Cifar10 { dir }, None) => {
-            let known = std::env::var_os("CIFAR10_DIR").filter(|known| !known.is_empty() && !dir.is_dir());
+        (None, None) => {}
+        (Some(dir), Some(given)) => *dir = given.clone(),
+        (Some(dir), None) => {
+            let known = std::env::var_os("CIFAR10_DIR").filter(|known| cifar10 && !known.is_empty() && !dir.is_dir());
             *dir = known.map_or(dir.clone(), PathBuf::from);
         }
     }
-    if let Set::Cifar10 { dir } = &set
-        && !dir.is_dir()
-    {
-        return Err(Error::Data(format!(
-            "cifar10: there is no folder {}; unpack the binary version of CIFAR-10 and name its folder: --data-dir DIR, or CIFAR10_DIR=DIR",
-            dir.display()
-        )));
-    }
-    Dataset::load(&set)
+    Ok(set)
 }
 
 /// Says which file a mistake is in, where the library knows the tensor alone.
@@ -81,14 +107,4 @@ impl Network {
 pub(super) fn trainer(recipe: Recipe, data: Dataset, opened: Opened, dump: bool) -> Result<(Trainer, Device)> {
     let session = pollster::block_on(Session::new(&recipe, opened.backend, dump))?;
     Ok((Trainer::new(recipe, data, session), opened.device))
-}
-
-/// What a class is called.
-pub(super) fn class_name(set: &Set, class: usize) -> String {
-    const CIFAR10: [&str; 10] =
-        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-    match set {
-        Set::Cifar10 { .. } => CIFAR10.get(class).map_or_else(|| class.to_string(), |name| name.to_string()),
-        Set::Digits => class.to_string(),
-    }
 }

@@ -63,7 +63,7 @@ struct AdapterArgs {
 /// Where images come from.
 #[derive(Args, Default)]
 struct DataArgs {
-    /// Folder with the binary version of CIFAR-10, instead of the recipe's; CIFAR10_DIR names one too
+    /// Folder of the recipe's images, instead of the one it names; for CIFAR-10 (binary version), CIFAR10_DIR names one too
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

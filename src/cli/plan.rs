@@ -4,9 +4,8 @@ use super::load;
 use super::terminal::{grouped, print};
 use halfwave::Result;
 use halfwave::caps::{Caps, LaunchShape};
-use halfwave::model::{LayerKind, Model, Weights};
 use halfwave::recipe::Recipe;
-use halfwave::train::{parameters, session};
+use halfwave::train::session;
 
 /// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
 #[derive(clap::Args)]
@@ -49,7 +48,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
     let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
-    let share = binary_multiply_adds(model)? as f64 / multiply_adds.max(1) as f64;
+    let share = model.binary_multiply_adds()? as f64 / multiply_adds.max(1) as f64;
     let binary =
         if share > 0.0 { format!(", {:.0} % of them with 1-bit weights", 100.0 * share) } else { String::new() };
     let millions = multiply_adds as f64 / 1e6;
@@ -58,21 +57,4 @@ pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
         model.layers.len(),
         grouped(weights)
     ))
-}
-
-/// Multiply-adds of one image in layers with binary weights: each of their weights acts at every place of the output.
-fn binary_multiply_adds(model: &Model) -> Result<u64> {
-    let (shapes, parameters) = (model.shapes()?, parameters::of(model)?);
-    let layers = model.layers.iter().zip(shapes).map(|(layer, [_, height, width])| {
-        let weights = match &layer.kind {
-            LayerKind::Conv(conv) => conv.weights,
-            LayerKind::Linear(linear) => linear.weights,
-            _ => Weights::Float,
-        };
-        let name = format!("{}.weight", layer.name);
-        let weight = parameters.iter().find(|parameter| weights == Weights::Binary && parameter.name == name);
-        let len = weight.map_or(0, |weight| weight.host()[0].1.iter().product::<usize>());
-        (len * height * width) as u64
-    });
-    Ok(layers.sum())
 }

@@ -1,10 +1,11 @@
 //! `halfwave predict`: what a trained network sees in pictures.
 
-use super::AdapterArgs;
 use super::load::{self, Network};
 use super::terminal::{percent, print};
+use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
-use halfwave::data::{image_to_input, scaled};
+use halfwave::data::{any_image_to_input, image_to_input, scaled};
+use halfwave::recipe::Set;
 use halfwave::train::run::Saved;
 use halfwave::train::trainer::softmax;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ const SHOWN: usize = 3;
 /// Say what a trained network sees in pictures.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A picture must have the size that the network was trained on (8 × 8 pixels for the digits, where ink is\nbright and paper black). Nothing is predicted unless every picture can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
+    after_help = "A picture must have the size that the network was trained on (8 × 8 pixels for the digits, where ink is\nbright and paper black), unless it was trained on a folder of pictures: they may have any size. Nothing is predicted unless every picture can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
 )]
 pub(super) struct PredictArgs {
     /// A checkpoint, or a run's folder
@@ -26,15 +27,21 @@ pub(super) struct PredictArgs {
     images: Vec<PathBuf>,
     #[command(flatten)]
     adapter: AdapterArgs,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
     let (data, model) = (&saved.recipe.data, &saved.recipe.model);
     let (set, classes) = (data.set.clone(), model.classes);
+    let names = load::class_names(&set, &args.data)?;
     let mut values = Vec::new();
     for path in &args.images {
-        let pixels = image_to_input(path, model.input, set.max_pixel())?;
+        let pixels = match set {
+            Set::Folder { .. } => any_image_to_input(path, model.input)?,
+            _ => image_to_input(path, model.input, set.max_pixel())?,
+        };
         values.extend(pixels.into_iter().map(|pixel| scaled(pixel, data.scale)));
     }
     let mut network = Network::open(saved, &args.adapter)?;
@@ -46,8 +53,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
         let mut order: Vec<_> = (0..classes).collect();
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
         let shown = order.into_iter().take(SHOWN);
-        let shown: Vec<_> =
-            shown.map(|class| format!("{} {:>7}", load::class_name(&set, class), percent(shares[class]))).collect();
+        let shown: Vec<_> = shown.map(|class| format!("{} {:>7}", names[class], percent(shares[class]))).collect();
         text += &format!("{:<path_len$}  {}\n", path.display().to_string(), shown.join("   "));
     }
     print(&text)

@@ -105,6 +105,15 @@ impl LayerKind {
             Self::Add => "add",
         }
     }
+
+    /// How it uses its weights; nothing where it has none.
+    pub fn weights(&self) -> Option<Weights> {
+        match self {
+            Self::Conv(conv) => Some(conv.weights),
+            Self::Linear(linear) => Some(linear.weights),
+            _ => None,
+        }
+    }
 }
 
 /// How a layer uses its weights.

@@ -11,6 +11,15 @@ fn text([c, h, w]: Shape) -> String {
     format!("{c}×{h}×{w}")
 }
 
+/// Multiply-adds of one layer for one image.
+fn products(kind: &LayerKind, [c, h, w]: [u64; 3], [k, p, q]: [u64; 3]) -> u64 {
+    match kind {
+        LayerKind::Conv(v) => c * taps(v) * k * p * q,
+        LayerKind::Linear(_) => c * h * w * k,
+        _ => 0,
+    }
+}
+
 /// Positions under a filter.
 fn taps(conv: &Conv) -> u64 {
     conv.kernel[0] as u64 * conv.kernel[1] as u64
@@ -103,11 +112,15 @@ impl Model {
     ///
     /// Errors: as [`Model::shapes`].
     pub fn multiply_adds(&self) -> Result<u64, ModelError> {
-        self.sum(|kind, [c, h, w], [k, p, q]| match kind {
-            LayerKind::Conv(v) => c * taps(v) * k * p * q,
-            LayerKind::Linear(_) => c * h * w * k,
-            _ => 0,
-        })
+        self.sum(products)
+    }
+
+    /// Those of them in layers with binary weights.
+    ///
+    /// Errors: as [`Model::shapes`].
+    pub fn binary_multiply_adds(&self) -> Result<u64, ModelError> {
+        let binary = |kind: &LayerKind| kind.weights() == Some(Weights::Binary);
+        self.sum(|kind, input, output| if binary(kind) { products(kind, input, output) } else { 0 })
     }
 
     /// Adds up `count(layer, input shape, output shape)`, in u64: a usize has 32 bits in the browser.

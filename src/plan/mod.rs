@@ -12,6 +12,7 @@ pub use lower::lower;
 pub use memory::{Memory, Saved};
 pub use slots::{Assignment, assign};
 
+use crate::bits::{FNV_START, fnv_1a};
 use crate::caps::LaunchShape;
 use crate::graph::{Phase, Value};
 use crate::kernel::Kernel;
@@ -132,11 +133,7 @@ impl Plan {
 
     /// A number that differs where plans do (FNV-1a over everything that is executed).
     pub fn hash(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut feed =
-            |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-        self.kernels.iter().for_each(|kernel| feed(kernel.wgsl().as_bytes()));
-        feed(format!("{:?}{:?}{:?}", self.slots, self.steps, self.uniforms).as_bytes());
-        hash
+        let kernels = self.kernels.iter().fold(FNV_START, |hash, kernel| fnv_1a(hash, kernel.wgsl().as_bytes()));
+        fnv_1a(kernels, format!("{:?}{:?}{:?}", self.slots, self.steps, self.uniforms).as_bytes())
     }
 }

@@ -1,7 +1,8 @@
 //! A recipe: one TOML file that is a whole run, namely model, data and training settings.
 //!
 //! **Invariant:** a [`Recipe`] that [`Recipe::parse`] returns can be trained: its shapes fit, its data set fits its model, and
-//! every number lies in its range. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
+//! every number lies in its range. What depends on the
+//! number of images of a `folder` is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
 //!
 //! ```
 //! use halfwave::recipe::Recipe;
@@ -15,7 +16,7 @@ mod table;
 mod write;
 
 use crate::Result;
-use crate::model::Model;
+use crate::model::{LayerKind, Model};
 use std::path::PathBuf;
 
 /// The recipe of a command that is given none.
@@ -57,6 +58,27 @@ impl Recipe {
         Self::parse(DIGITS, "digits").expect("the embedded recipe is tested")
     }
 
+    /// Why epochs of `train_len` images cannot be trained on, if they cannot: no batch is left of them, or one has no variance.
+    pub(crate) fn batch_fault(&self, train_len: usize) -> Result<Option<String>> {
+        let Train { batch, drop_last, .. } = self.train;
+        if drop_last && batch > train_len {
+            return Ok(Some(format!(
+                "with drop_last no batch is left of the {train_len} training images; use a smaller batch"
+            )));
+        }
+        let rest = if drop_last { 0 } else { train_len % batch };
+        let shapes = self.model.shapes()?;
+        let mut layers = self.model.layers.iter().zip(&shapes);
+        let single = layers.find(|(layer, [_, h, w])| matches!(layer.kind, LayerKind::BatchNorm(_)) && h * w == 1);
+        Ok(single.filter(|_| batch == 1 || rest == 1).map(|(layer, _)| {
+            format!(
+                "batch_norm layer \"{}\" would see a batch of a single value, which has no variance: \
+                 an epoch has {train_len} images; use another batch, or drop_last = true with a batch above 1",
+                layer.name
+            )
+        }))
+    }
+
     /// The recipe as TOML, every default explicit. [`Recipe::parse`] gives an equal recipe back.
     pub fn to_toml(&self) -> String {
         write::recipe(self)
@@ -74,6 +96,9 @@ pub struct Data {
     pub shuffle: bool,
 }
 
+/// The most classes that a data set may have: a label is a byte.
+pub const MOST_CLASSES: usize = 256;
+
 /// A data set that halfwave knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -84,6 +109,15 @@ pub enum Set {
         /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
         dir: PathBuf,
     },
+    /// Pictures in class folders, in the size and the number of classes that the model asks for.
+    Folder {
+        /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
+        dir: PathBuf,
+        /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
+        image: [usize; 3],
+        /// The model's classes, at most 256: there must be as many class folders.
+        classes: usize,
+    },
 }
 
 impl Set {
@@ -92,6 +126,7 @@ impl Set {
         match self {
             Self::Digits => "digits",
             Self::Cifar10 { .. } => "cifar10",
+            Self::Folder { .. } => "folder",
         }
     }
 
@@ -100,19 +135,43 @@ impl Set {
         match self {
             Self::Digits => [1, 8, 8],
             Self::Cifar10 { .. } => [3, 32, 32],
+            Self::Folder { image, .. } => *image,
         }
     }
 
     /// Number of classes.
     pub fn classes(&self) -> usize {
-        10
+        match self {
+            Self::Digits | Self::Cifar10 { .. } => 10,
+            Self::Folder { classes, .. } => *classes,
+        }
     }
 
-    /// Images in the training split.
-    pub fn train_len(&self) -> usize {
+    /// What its classes are called, where that is known before anything is read.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        const CIFAR10: [&str; 10] =
+            ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
         match self {
-            Self::Digits => 1437,
-            Self::Cifar10 { .. } => 50_000,
+            Self::Digits => Some((0..10).map(|digit| digit.to_string()).collect()),
+            Self::Cifar10 { .. } => Some(CIFAR10.map(String::from).into()),
+            Self::Folder { .. } => None,
+        }
+    }
+
+    /// Images in the training split, where that is known before anything is read.
+    pub fn train_len(&self) -> Option<usize> {
+        match self {
+            Self::Digits => Some(1437),
+            Self::Cifar10 { .. } => Some(50_000),
+            Self::Folder { .. } => None,
+        }
+    }
+
+    /// The folder that it is read from, if it is not embedded.
+    pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Digits => None,
+            Self::Cifar10 { dir } | Self::Folder { dir, .. } => Some(dir),
         }
     }
 
@@ -120,15 +179,15 @@ impl Set {
     pub fn max_pixel(&self) -> u8 {
         match self {
             Self::Digits => 16,
-            Self::Cifar10 { .. } => 255,
+            Self::Cifar10 { .. } | Self::Folder { .. } => 255,
         }
     }
 
-    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 for CIFAR-10.
+    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 elsewhere.
     pub fn default_scale(&self) -> [f32; 2] {
         match self {
             Self::Digits => [1.0 / 16.0, -0.5],
-            Self::Cifar10 { .. } => [1.0 / 255.0, 0.0],
+            Self::Cifar10 { .. } | Self::Folder { .. } => [1.0 / 255.0, 0.0],
         }
     }
 }

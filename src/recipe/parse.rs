@@ -1,12 +1,15 @@
 //! From TOML text to a checked [`Recipe`].
 use super::table::{Source, Table};
-use super::{Data, Length, Optimizer, Recipe, Schedule, Set, Train, layers};
+use super::{Data, Length, MOST_CLASSES, Optimizer, Recipe, Schedule, Set, Train, layers};
 use crate::Result;
-use crate::model::{INPUT, LayerKind, Model, ModelError};
+use crate::model::{INPUT, Model, ModelError};
 use toml::de::DeTable;
 
 /// What a folder of CIFAR-10 is called when its archive is unpacked.
 const CIFAR10_DIR: &str = "cifar-10-batches-bin";
+
+/// The folder of pictures of a recipe that names none.
+const FOLDER_DIR: &str = "images";
 
 /// See [`Recipe::parse`].
 pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
@@ -26,15 +29,19 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
     let keys = ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "optimizer", "schedule"];
     let train_table = section("train", "[train]", &keys)?;
 
-    let (model, shapes) = model(source, &model_table)?;
-    let data = data(&data_table)?;
+    let model = model(source, &model_table)?;
+    let data = data(&data_table, &model)?;
     let train = train(&train_table)?;
     check_data(&model_table, &model, &data.set)?;
-    check_batch(&train_table, &model, &shapes, &train, data.set.train_len())?;
-    Ok(Recipe { model, data, train })
+    let recipe = Recipe { model, data, train };
+    // Every epoch has a batch, and every batch has a variance.
+    match recipe.data.set.train_len().map(|train_len| recipe.batch_fault(train_len)).transpose()?.flatten() {
+        Some(fault) => Err(train_table.bad("batch", &fault)),
+        None => Ok(recipe),
+    }
 }
 
-fn model(source: Source<'_>, table: &Table<'_>) -> Result<(Model, Vec<[usize; 3]>)> {
+fn model(source: Source<'_>, table: &Table<'_>) -> Result<Model> {
     let input = table.integers("input", 1..=1 << 20, "[3, 32, 32] (channels, height, width)")?;
     let input = table.required("input", input, "[channels, height, width]")?;
     let classes = table.required("classes", table.integer("classes", 1..=1 << 20)?, "10")? as usize;
@@ -53,19 +60,20 @@ fn model(source: Source<'_>, table: &Table<'_>) -> Result<(Model, Vec<[usize; 3]
         let line = error.layer.map_or(table.line, |index| model.layers[index].line);
         source.error(line, error.message)
     };
-    let shapes = model.shapes().map_err(at)?;
-    Ok((model, shapes))
+    model.shapes().map_err(at)?;
+    Ok(model)
 }
 
-fn data(table: &Table<'_>) -> Result<Data> {
+fn data(table: &Table<'_>, model: &Model) -> Result<Data> {
     let cifar10 = Set::Cifar10 { dir: CIFAR10_DIR.into() };
-    let set = table.word("set", &[("digits", &Set::Digits), ("cifar10", &cifar10)])?;
-    let mut set = table.required("set", set, "\"digits\" or \"cifar10\"")?.clone();
-    if let Some(folder) = table.string("dir")? {
-        match &mut set {
-            Set::Cifar10 { dir } if !folder.is_empty() => *dir = folder.into(),
-            Set::Cifar10 { .. } => return Err(table.bad("dir", "name the folder that holds data_batch_1.bin")),
-            Set::Digits => return Err(table.bad("dir", "the digits are embedded; remove it")),
+    let folder = Set::Folder { dir: FOLDER_DIR.into(), image: model.input, classes: model.classes };
+    let set = table.word("set", &[("digits", &Set::Digits), ("cifar10", &cifar10), ("folder", &folder)])?;
+    let mut set = table.required("set", set, "\"digits\", \"cifar10\" or \"folder\"")?.clone();
+    if let Some(given) = table.string("dir")? {
+        match set.dir_mut() {
+            Some(dir) if !given.is_empty() => *dir = given.into(),
+            Some(_) => return Err(table.bad("dir", "name the folder that holds the images")),
+            None => return Err(table.bad("dir", "the digits are embedded; remove it")),
         }
     }
     let wanted = "give two numbers [a, b]; a pixel p becomes p * a + b";
@@ -127,26 +135,13 @@ fn check_data(table: &Table<'_>, model: &Model, set: &Set) -> Result<()> {
     if model.classes != set.classes() {
         return Err(table.bad("classes", &format!("{} has {} classes; write that", set.name(), set.classes())));
     }
-    Ok(())
-}
-
-/// Every epoch has a batch, and every batch has a variance.
-fn check_batch(table: &Table<'_>, model: &Model, shapes: &[[usize; 3]], train: &Train, train_len: usize) -> Result<()> {
-    if train.drop_last && train.batch > train_len {
-        let wanted = format!("with drop_last no batch is left of the {train_len} training images; use a smaller batch");
-        return Err(table.bad("batch", &wanted));
-    }
-    let rest = if train.drop_last { 0 } else { train_len % train.batch };
-    let single = |(layer, [_, h, w]): (&crate::model::Layer, &[usize; 3])| {
-        (matches!(layer.kind, LayerKind::BatchNorm(_)) && h * w == 1).then(|| layer.name.clone())
-    };
-    let single = model.layers.iter().zip(shapes).find_map(single);
-    if let Some(name) = single.filter(|_| train.batch == 1 || rest == 1) {
-        let wanted = format!(
-            "batch_norm layer \"{name}\" would see a batch of a single value, which has no variance: \
-             an epoch has {train_len} images; use another batch, or drop_last = true with a batch above 1"
-        );
-        return Err(table.bad("batch", &wanted));
+    if matches!(set, Set::Folder { .. }) {
+        if !matches!(model.input[0], 1 | 3) {
+            return Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); begin it with one of these"));
+        }
+        if model.classes > MOST_CLASSES {
+            return Err(table.bad("classes", &format!("a folder has at most {MOST_CLASSES} classes")));
+        }
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
 
     toml.heading("[data]");
     toml.line("set", quoted(data.set.name()));
-    if let Set::Cifar10 { dir } = &data.set {
+    if let Set::Cifar10 { dir } | Set::Folder { dir, .. } = &data.set {
         toml.line("dir", quoted(&dir.to_string_lossy()));
     }
     toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));

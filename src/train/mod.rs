@@ -3,6 +3,7 @@
 //! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
 
 pub mod checkpoint;
+pub mod inspect;
 pub mod metrics;
 pub mod parameters;
 #[cfg(not(target_arch = "wasm32"))]

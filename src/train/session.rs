@@ -3,10 +3,11 @@
 //! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there and are read when it is full or when somebody asks.
 
 use super::checkpoint::HostTensor;
+use super::inspect::{self, Activation};
 use super::parameters::{self, Parameter};
-use crate::backend::{Backend, PlanId};
+use crate::backend::{Backend, PlanId, Timing};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Weights};
 use crate::pass::{self, RING, Sgd};
 use crate::plan::{Plan, lower};
 use crate::recipe::{Optimizer, Recipe};
@@ -28,6 +29,7 @@ pub struct Measured {
 enum Purpose {
     Train,
     Infer,
+    Inspect,
 }
 
 /// A model on a backend.
@@ -77,11 +79,35 @@ impl Session {
             measured: Vec::new(),
             read: 0,
         };
-        let id = session.plan_for(Purpose::Train, session.batch).await?;
-        for parameter in &session.parameters {
-            session.backend.write(id, &parameter.name, &parameter.start(recipe.train.seed).words);
-        }
+        session.plan_for(Purpose::Train, session.batch).await?;
+        session.restart(recipe.train.seed);
         Ok(session)
+    }
+
+    /// Does a step on blank images and forgets it: the first one pays for whatever a driver has put off. Begins anew, with start values from the seed.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
+        let image_len: usize = self.model.input.iter().product();
+        self.train_step(&vec![0.0; self.batch * image_len], &vec![0; self.batch], 0.0).await?;
+        self.measured().await?;
+        self.restart(seed);
+        Ok(())
+    }
+
+    /// Start values from a seed, and no step done.
+    pub fn restart(&mut self, seed: u64) {
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        for parameter in &self.parameters {
+            let start = parameter.start(seed).words;
+            self.backend.write(id, &parameter.name, &start);
+            if parameter.trained {
+                self.backend.write(id, &format!("velocity/{}", parameter.name), &vec![0; start.len()]);
+            }
+        }
+        (self.step, self.read) = (0, 0);
+        self.measured.clear();
     }
 
     /// The backend's name for people.
@@ -100,6 +126,11 @@ impl Session {
         trained.flat_map(Parameter::host).map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
+    /// How long submissions took, where the backend knows.
+    pub fn timing(&self) -> Option<Timing> {
+        self.backend.timing()
+    }
+
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.step
@@ -112,6 +143,11 @@ impl Session {
         let graph = match purpose {
             Purpose::Train => pass::training(&self.model, batch, &self.optimizer, self.dump)?,
             Purpose::Infer => pass::inference(&self.model, batch)?,
+            Purpose::Inspect => {
+                let mut graph = pass::inference(&self.model, batch)?;
+                inspect::expose(&mut graph);
+                graph
+            }
         };
         let plan = lower(&graph, self.backend.caps())?;
         let id = self.backend.load(plan).await?;
@@ -198,6 +234,37 @@ impl Session {
         Ok(out)
     }
 
+    /// Every exact intermediate tensor of an inference on images (n, h, w, c, scaled), in the order of the layers.
+    ///
+    /// Each number of images has a plan of its own, which stays: ask for few different ones.
+    ///
+    /// # Errors
+    /// When the device is lost, or the images do not fit into it.
+    pub async fn inspect(&mut self, images: &[f32]) -> Result<Vec<Activation>> {
+        let batch = images.len() / self.model.input.iter().product::<usize>();
+        let id = self.plan_for(Purpose::Inspect, batch).await?;
+        let images = self.images(images, batch);
+        self.backend.write(id, "images", &images.words);
+        self.backend.run(id)?;
+        inspect::read(&mut *self.backend, id).await
+    }
+
+    /// The latent weights of all layers with binary weights, whose signs the device works with, by their PyTorch names.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn latent_weights(&mut self) -> Result<BTreeMap<String, HostTensor>> {
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        let mut all = BTreeMap::new();
+        for layer in self.model.layers.iter().filter(|layer| layer.kind.weights() == Some(Weights::Binary)) {
+            let name = format!("{}.weight", layer.name);
+            let parameter = self.parameters.iter().find(|parameter| parameter.name == name);
+            let parameter = parameter.expect("a layer with weights has a parameter");
+            all.extend(parameter.to_host(self.backend.read(id, &name).await?));
+        }
+        Ok(all)
+    }
+
     /// Parameters, running statistics and velocities by their PyTorch names.
     ///
     /// # Errors
@@ -242,6 +309,7 @@ impl Session {
         let id = self.plans[&(Purpose::Train, self.batch)];
         found.iter().for_each(|(name, tensor)| self.backend.write(id, name, &tensor.words));
         (self.step, self.read) = (step, step);
+        self.measured.clear();
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::pass::RING;
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What happened since the last call.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,7 +79,7 @@ pub async fn evaluate(session: &mut Session, split: &Split, scale: [f32; 2], cla
 /// Leads a session through a recipe.
 pub struct Trainer {
     recipe: Recipe,
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
     session: Session,
     position: Position,
     /// Sizes of the batches whose metrics have not come back.
@@ -98,8 +99,8 @@ struct Clock {
 
 impl Trainer {
     /// A run from its beginning.
-    pub fn new(recipe: Recipe, dataset: Dataset, session: Session) -> Self {
-        let (position, clock) = (Position::default(), Clock::default());
+    pub fn new(recipe: Recipe, dataset: impl Into<Arc<Dataset>>, session: Session) -> Self {
+        let (dataset, position, clock) = (dataset.into(), Position::default(), Clock::default());
         Self { recipe, dataset, session, position, pending: Vec::new(), order: None, clock, diverged: None }
     }
 
@@ -118,7 +119,17 @@ impl Trainer {
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
         self.position = checkpoint.position;
+        (self.order, self.diverged) = (None, None);
+        self.pending.clear();
         Ok(())
+    }
+
+    /// Goes back to the beginning: start values from the recipe's seed, no step done.
+    pub fn restart(&mut self) {
+        self.session.restart(self.recipe.train.seed);
+        (self.position, self.clock) = (Position::default(), Clock::default());
+        (self.order, self.diverged) = (None, None);
+        self.pending.clear();
     }
 
     /// Takes the start values `init/<name>`, or `<name>` where there are none, from a collection; other tensors, the optimiser's among them, are ignored.
@@ -144,6 +155,11 @@ impl Trainer {
     /// The session, for plans, gradients and predictions.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// The images.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
     }
 
     /// The recipe.

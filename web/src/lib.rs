@@ -1,37 +1,69 @@
-//! halfwave for JavaScript.
-use serde::{Deserialize, Serialize};
-use tsify::Tsify;
+//! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the browser.
+//!
+//! Everything that waits for a device is a promise; nothing blocks. Made for a Worker, though nothing here needs one.
+//! Objects are plain values with the names that `metrics.jsonl` and safetensors use.
+//!
+//! **Invariant:** calls on one session never overlap: each begins when the one before it has ended.
+pub mod data;
+pub mod error;
+pub mod session;
+pub mod values;
+
+use error::HalfwaveError;
+use halfwave::backend::gpu::{self, GpuBackend};
+use halfwave::caps::LaunchShape;
+use halfwave::recipe::{self, Recipe};
+use serde::Serialize;
+use values::{BuiltinRecipe, Outcome, RecipeSummary, Shape};
 use wasm_bindgen::prelude::*;
 
-/// A thing.
-#[derive(Tsify, Serialize, Deserialize)]
-#[tsify(into_wasm_abi)]
-pub struct Thing {
-    /// Its bytes.
-    #[serde(with = "serde_bytes")]
-    #[tsify(type = "Uint8Array")]
-    pub bytes: Vec<u8>,
-    /// How many.
-    pub count: Option<u64>,
+type Result<T, E = HalfwaveError> = std::result::Result<T, E>;
+
+/// A value as JavaScript has it.
+fn to_js(value: &impl Serialize) -> JsValue {
+    serde_wasm_bindgen::to_value(value).expect("plain values can be told")
 }
 
-/// Gives a thing.
+#[wasm_bindgen(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// The version of halfwave.
 #[wasm_bindgen]
-pub async fn thing(text: String) -> Result<Thing, JsValue> {
-    use halfwave::{
-        backend::gpu,
-        data::Dataset,
-        recipe::Recipe,
-        train::{Session, Trainer},
-    };
-    let bad = |error: halfwave::Error| JsValue::from_str(&error.to_string());
-    let recipe = Recipe::parse(&text, "recipe").map_err(bad)?;
-    let data = Dataset::load(&recipe.data.set).map_err(bad)?;
-    let found = gpu::choose(gpu::find().await, None).map_err(bad)?;
-    let name = format!("{:?}", found.report);
-    let backend = gpu::GpuBackend::open(found, None).await.map_err(bad)?;
-    let session = Session::new(&recipe, Box::new(backend), false).await.map_err(bad)?;
-    let mut trainer = Trainer::new(recipe, data, session);
-    let _ = trainer.advance(1).await.map_err(bad)?;
-    Ok(Thing { bytes: name.into_bytes(), count: Some(3) })
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_string()
+}
+
+/// The built-in recipes.
+#[wasm_bindgen(unchecked_return_type = "BuiltinRecipe[]")]
+pub fn recipes() -> JsValue {
+    let builtin = recipe::BUILTIN.map(|(name, text)| BuiltinRecipe { name: name.into(), text: text.into() });
+    to_js(&Vec::from(builtin))
+}
+
+/// Reads a recipe and says what it is. Throws a HalfwaveError of kind "recipe", with the line, for the first mistake.
+#[wasm_bindgen(js_name = readRecipe, unchecked_return_type = "RecipeSummary")]
+pub fn read_recipe(text: &str) -> Result<JsValue> {
+    Ok(to_js(&RecipeSummary::of(&Recipe::parse(text, "recipe")?)?))
+}
+
+/// Runs every kernel on the GPU against its twin; one outcome for each operation. `shape` is "tiled" or "registers"; the
+/// one that suits the adapter if it is not given.
+#[wasm_bindgen(unchecked_return_type = "Outcome[]")]
+pub async fn selftest(#[wasm_bindgen(unchecked_param_type = "Shape | null")] shape: Option<String>) -> Result<JsValue> {
+    let shape = shape.as_deref().map(Shape::parse).transpose()?;
+    let mut backend = open(shape.map(LaunchShape::from)).await?;
+    let outcomes = halfwave::selftest::run(&mut backend).await?;
+    Ok(to_js(&outcomes.into_iter().map(Outcome::from).collect::<Vec<_>>()))
+}
+
+async fn open(shape: Option<LaunchShape>) -> Result<GpuBackend> {
+    let found = gpu::find().await.into_iter().next().ok_or_else(|| {
+        halfwave::Error::Device(
+            "this browser offers no WebGPU adapter: use a current Chrome, Edge, Firefox or Safari, turn on hardware acceleration in its settings, or train on the CPU"
+                .to_string(),
+        )
+    })?;
+    Ok(GpuBackend::open(found, shape).await?)
 }

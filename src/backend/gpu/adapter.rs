@@ -158,6 +158,7 @@ pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Ope
     let limits = adapter.limits();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("halfwave"),
+        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
         required_limits: wgpu::Limits {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
@@ -179,9 +180,9 @@ pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Ope
     }));
     let on_loss = fault.clone();
     device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            on_loss.set(format!("the device was lost: {message}; resume from the last checkpoint"));
-        }
+        // Its own end is no loss: nobody holds the backend then, and nobody asks.
+        let message = if message.is_empty() { format!("{reason:?}") } else { message };
+        on_loss.set(format!("the device was lost ({message}); go on from the last checkpoint"));
     });
     let granted = device.limits();
     let default_shape = if report.software { LaunchShape::Registers } else { LaunchShape::Tiled };

@@ -4,14 +4,16 @@
 //! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are made when a plan is loaded.
 
 mod adapter;
+mod pace;
 
 pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
 
-use super::{Backend, LocalFuture, PlanId};
+use super::{Backend, LocalFuture, PlanId, Timing};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
+use pace::{Pacer, Ticket};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -34,6 +36,7 @@ pub struct GpuBackend {
     device: wgpu::Device,
     queue: wgpu::Queue,
     fault: adapter::Fault,
+    pacer: Pacer,
     pipelines: HashMap<Kernel, Pipeline>,
     plans: Vec<Loaded>,
     state: HashMap<String, wgpu::Buffer>,
@@ -48,8 +51,9 @@ impl GpuBackend {
     /// When the driver refuses.
     pub async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Self> {
         let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, shape).await?;
+        let pacer = Pacer::new(&device, &queue);
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
-        Ok(Self { report, caps, device, queue, fault, pipelines, plans, state, pool })
+        Ok(Self { report, caps, device, queue, fault, pacer, pipelines, plans, state, pool })
     }
 
     /// What is known of the adapter.
@@ -70,18 +74,26 @@ impl GpuBackend {
     /// When the device is lost.
     pub fn run_steps(&mut self, id: PlanId, steps: Range<usize>) -> Result<()> {
         self.fault.check()?;
+        self.submit(id, steps, None);
+        Ok(())
+    }
+
+    fn submit(&self, id: PlanId, steps: Range<usize>, ticket: Option<Ticket>) {
         let loaded = &self.plans[id.0];
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let timestamp_writes = self.pacer.writes(ticket.as_ref());
+            let mut pass =
+                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("step"), timestamp_writes });
             for (step, bind_group) in loaded.plan.steps[steps.clone()].iter().zip(&loaded.bind_groups[steps]) {
                 pass.set_pipeline(&loaded.pipelines[step.kernel]);
                 pass.set_bind_group(0, bind_group, step.uniform.as_slice());
                 pass.dispatch_workgroups(step.groups[0], step.groups[1], 1);
             }
         }
+        self.pacer.resolve(ticket.as_ref(), &mut encoder);
         self.queue.submit([encoder.finish()]);
-        Ok(())
+        self.pacer.submitted(ticket, &self.queue);
     }
 
     fn buffer(&self, label: &str, words: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -232,6 +244,7 @@ impl Backend for GpuBackend {
             let bind_groups = self.bind_groups(&plan, &buffers);
             let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
             self.fault.check()?;
+            self.pacer.loaded(&plan);
             self.plans.push(Loaded { plan, buffers, pipelines, bind_groups });
             Ok(PlanId(self.plans.len() - 1))
         })
@@ -248,8 +261,17 @@ impl Backend for GpuBackend {
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
-        let all = 0..self.plans[id.0].plan.steps.len();
-        self.run_steps(id, all)
+        self.fault.check()?;
+        let steps_len = self.plans[id.0].plan.steps.len();
+        let measured = self.pacer.begin(id.0);
+        let mut from = 0;
+        while from < steps_len {
+            let steps = from..self.pacer.cut(id.0, from);
+            from = steps.end;
+            let ticket = if measured { self.pacer.ticket(id.0, steps.clone()) } else { None };
+            self.submit(id, steps, ticket);
+        }
+        Ok(())
     }
 
     fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
@@ -266,6 +288,9 @@ impl Backend for GpuBackend {
                 // The receiver is gone only when nobody waits any more.
                 let _ = sender.send(result);
             });
+            // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
+            #[cfg(target_arch = "wasm32")]
+            self.queue.submit([self.device.create_command_encoder(&Default::default()).finish()]);
             self.wait();
             let mapped = receiver.await;
             self.fault.check()?;
@@ -274,5 +299,9 @@ impl Backend for GpuBackend {
             let view = staging.get_mapped_range(0..bytes).map_err(|error| lost(&error))?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         })
+    }
+
+    fn timing(&self) -> Option<Timing> {
+        Some(self.pacer.timing())
     }
 }

@@ -10,7 +10,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let made = Bindgen::new().input_path(module).out_name("halfwave").web(true).and_then(|bindgen| {
-        bindgen.typescript(true).remove_name_section(true).remove_producers_section(true).generate(folder)
+        bindgen
+            .omit_default_module_path(false)
+            .typescript(true)
+            .remove_name_section(true)
+            .remove_producers_section(true)
+            .generate(folder)
     });
     match made {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,99 @@
+//! What a network computes inside: codes, packed signs and integer sums of an inference, exactly as they lie on the device.
+//!
+//! **Invariant:** everything here is exact and the same on every device, up to codes on the edge between two levels.
+
+use crate::backend::{Backend, PlanId};
+use crate::bits;
+use crate::error::Result;
+use crate::graph::Value;
+use crate::ops::Graph;
+use crate::plan::Port;
+use crate::tensor::{Encoding, TensorType, View};
+
+/// What the integers of an [`Activation`] are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exact {
+    /// Codes of a quantiser, 0 to 2^bits − 1: `[n, h, w, c]`.
+    Codes,
+    /// Sums of a binary convolution: `[n, h, w, c]`.
+    Sums,
+    /// Packed signs of weights, 1 for positive.
+    Signs,
+}
+
+/// An exact intermediate tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Activation {
+    /// The layer that makes it.
+    pub layer: String,
+    /// The operation that makes it.
+    pub stem: String,
+    /// What its integers are.
+    pub exact: Exact,
+    /// Shape and encoding.
+    pub ty: TensorType,
+    /// Its memory.
+    pub words: Vec<u32>,
+}
+
+impl Activation {
+    /// Codes or sums in row order without padding; the packed words of signs.
+    pub fn values(&self) -> Vec<i32> {
+        match self.exact {
+            Exact::Signs => self.words.iter().map(|&word| word as i32).collect(),
+            _ => View::new(&self.ty, &self.words).ints(),
+        }
+    }
+
+    /// How often each code occurs, as shares of all; nothing for sums and signs.
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        let Encoding::Planes(bits) = self.ty.encoding else { return None };
+        let mut counts = vec![0u64; 1 << bits];
+        self.values().iter().for_each(|&code| counts[code as usize] += 1);
+        let total = self.ty.len().max(1) as f64;
+        Some(counts.into_iter().map(|count| count as f64 / total).collect())
+    }
+
+    /// A number that differs where the bits do (FNV-1a over the words, little-endian).
+    pub fn hash(&self) -> u64 {
+        bits::fnv_1a(bits::FNV_START, bytemuck::cast_slice(&self.words))
+    }
+}
+
+/// Makes every exact value of a graph an output.
+pub fn expose(graph: &mut Graph) {
+    let name = |value: Value| {
+        let node = graph.node(value);
+        exact(node.op.stem(), &node.ty)?;
+        Some((format!("{PREFIX}{}/{}", node.layer, node.op.stem()), value))
+    };
+    let named: Vec<_> = graph.iter().filter_map(|(value, _)| name(value)).collect();
+    named.into_iter().for_each(|(name, value)| graph.output(name, value));
+}
+
+/// What outputs are called that [`expose`] made.
+const PREFIX: &str = "exact/";
+
+fn exact(stem: &str, ty: &TensorType) -> Option<Exact> {
+    match ty.encoding {
+        _ if stem == "sign" => Some(Exact::Signs),
+        Encoding::Planes(_) => Some(Exact::Codes),
+        Encoding::I16 | Encoding::I32 => Some(Exact::Sums),
+        _ => None,
+    }
+}
+
+/// Everything that [`expose`] made an output of a plan, after a run.
+///
+/// # Errors
+/// When the device is lost.
+pub async fn read(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<Activation>> {
+    let mut all = Vec::new();
+    for Port { name, place } in backend.plan(id).outputs.clone() {
+        let Some((layer, stem)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once('/')) else { continue };
+        let exact = exact(stem, &place.ty).expect("an exposed value is exact");
+        let words = backend.read(id, &name).await?;
+        all.push(Activation { layer: layer.to_string(), stem: stem.to_string(), exact, ty: place.ty, words });
+    }
+    Ok(all)
+}

@@ -1,0 +1,48 @@
+#!/bin/bash
+# cargo for wasm32-unknown-unknown. Two toolchains will do: rustup's, where that target is installed, or Debian's rustc-web
+# with cargo-web, rust-web-src and lld-19, which builds the standard library from source. Nothing is downloaded for it.
+#
+#   wasm-cargo.sh CARGO-COMMAND OPTION...   for example: wasm-cargo.sh build -p halfwave-web --profile web
+#   wasm-cargo.sh --find                    print which toolchain would be used: rustc or debian
+#   wasm-cargo.sh --folder                  print where the artefacts go
+#
+#   WASM_TARGET_DIR   that folder (default: wasm in cargo's own target folder)
+#
+# The exit code is 3 when neither toolchain is there.
+set -euo pipefail
+
+target=wasm32-unknown-unknown
+# A folder of its own: no waiting for the lock of another build, no mixing of two compilers' artefacts.
+out=${WASM_TARGET_DIR:-${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/wasm}
+
+find_toolchain() {
+  local libdir
+  # An explicit override of the compiler must not answer for rustup's.
+  if libdir=$(env -u RUSTC rustc --print target-libdir --target $target 2>/dev/null) && compgen -G "$libdir/libstd-*.rlib" >/dev/null; then
+    echo rustc
+  elif [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -x /usr/bin/wasm-ld-19 && -d $(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library ]]; then
+    echo debian
+  else
+    return 1
+  fi
+}
+
+[[ ${1:-} != --folder ]] || { echo "$out"; exit; }
+[[ $# != 0 ]] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
+toolchain=$(find_toolchain) || {
+  echo "wasm-cargo: no compiler for $target: run tools/install-test-deps.sh, or add the target to rustup's toolchain" >&2
+  exit 3
+}
+[[ $1 != --find ]] || { echo "$toolchain"; exit; }
+
+export CARGO_TARGET_DIR=$out
+if [[ $toolchain == rustc ]]; then
+  unset RUSTC
+  echo "wasm-cargo: $(rustc --version), installed target" >&2
+  exec cargo "$@" --target $target
+fi
+# RUSTC by its full path: another rustc may come first in PATH, and only this one matches the sources of std.
+export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=/usr/bin/wasm-ld-19
+unset RUSTUP_TOOLCHAIN
+echo "wasm-cargo: $(/usr/bin/rustc --version), standard library from source" >&2
+exec /usr/bin/cargo "$@" --target $target -Zbuild-std=std,panic_abort

@@ -1,0 +1,62 @@
+#!/bin/bash
+# Builds the browser part in one command: wasm -> web/pkg (the npm package) -> web/dist (the page with the package, what is deployed).
+# Needs rustup's Rust, a compiler for wasm32 (see tools/wasm-cargo.sh) and Node.js 20 with npm. Quick when nothing changed.
+#
+#   web/build.sh [--pkg]    --pkg: the package only, not the page
+#
+#   CARGO_TARGET_DIR, WASM_TARGET_DIR   where cargo's artefacts go, see tools/wasm-cargo.sh
+#
+# The exit code is 3 when there is no compiler for wasm32, 1 when anything fails or the page exceeds its budget.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "build: $*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+only_package=
+case ${1:-} in
+  --pkg) only_package=1 ;;
+  ?*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2 ;;
+esac
+command -v node >/dev/null || die "no node in PATH: install Node.js 20 or later (Debian: apt install nodejs npm)"
+
+# wasm-opt: the npm package's; without npm's registry, one in PATH that is new enough for what the compiler emits.
+optimiser() {
+  local modules=web/node_modules
+  if [[ ! -x $modules/.bin/wasm-opt || web/package-lock.json -nt $modules/.package-lock.json ]]; then
+    say "npm ci"
+    (cd web && npm ci --no-progress >&2) && touch $modules/.package-lock.json || say "npm ci failed (see above)"
+  fi
+  if [[ -x $modules/.bin/wasm-opt ]]; then echo $modules/.bin/wasm-opt; return; fi
+  local version
+  version=$(wasm-opt --version 2>/dev/null | grep -o '[0-9]\+' | head -1) || true
+  if [[ ${version:-0} -ge 116 ]]; then echo wasm-opt; fi
+}
+
+tools/wasm-cargo.sh build -p halfwave-web --profile web
+module=$(tools/wasm-cargo.sh --folder)/wasm32-unknown-unknown/web/halfwave_web.wasm
+cargo build --release -p halfwave-bindgen
+bindgen=${CARGO_TARGET_DIR:-target}/release/halfwave-bindgen
+wasm_opt=$(optimiser)
+
+# The module as it was made into the package last; the bindings and wasm-opt take half a minute, so only when something is new.
+made_from=$(cat "$module" "$bindgen" web/build.sh <(echo "$wasm_opt") | sha256sum)
+if [[ ! -f web/pkg/halfwave_bg.wasm || $(cat web/pkg/.made-from 2>/dev/null) != "$made_from" ]]; then
+  rm -rf web/pkg
+  "$bindgen" "$module" web/pkg
+  rm -f web/pkg/halfwave_bg.wasm.d.ts # of no use to people
+  if [[ -n $wasm_opt ]]; then
+    say "wasm-opt -O3 ($($wasm_opt --version))"
+    $wasm_opt -O3 web/pkg/halfwave_bg.wasm -o web/pkg/optimised
+    mv web/pkg/optimised web/pkg/halfwave_bg.wasm
+  else
+    say "WARNING: NO wasm-opt (neither npm's binaryen nor version 116 or later in PATH): THE MODULE IS LARGER AND SLOWER THAN IT SHOULD BE"
+  fi
+  echo "$made_from" >web/pkg/.made-from
+fi
+version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+sed "s/@VERSION@/$version/" web/npm/package.json.in >web/pkg/package.json
+cp web/npm/README.md LICENSE-MIT LICENSE-APACHE web/pkg/
+[[ -z $only_package ]] || exit 0
+
+node web/dist.mjs

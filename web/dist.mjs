@@ -1,0 +1,50 @@
+// Makes web/dist, what is deployed: the page, the package's files that it loads in dist/pkg, and each text and wasm file once more as
+// .br and .gz for web servers that send those. Prints the sizes; fails when everything together, gzipped, exceeds the budget.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const BUDGET_BYTES = 1.5e6;
+const COMPRESSIBLE = new Set(['.css', '.html', '.js', '.json', '.svg', '.toml', '.wasm', '.webmanifest']);
+const here = fileURLToPath(new URL('.', import.meta.url));
+const dist = path.join(here, 'dist');
+const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10);
+
+const files = new Map();
+for (const name of readdirSync(path.join(here, 'page'), { recursive: true })) files.set(name, path.join(here, 'page', name));
+for (const name of ['halfwave.js', 'halfwave_bg.wasm']) files.set(path.join('pkg', name), path.join(here, 'pkg', name));
+
+let raw = 0;
+let gzipped = 0;
+let smallest = 0;
+const wanted = new Set();
+for (const [name, source] of [...files].sort()) {
+  if (statSync(source).isDirectory()) continue;
+  const target = path.join(dist, name);
+  const bytes = readFileSync(source);
+  const copies = COMPRESSIBLE.has(path.extname(name)) ? [`${target}.br`, `${target}.gz`] : [];
+  for (const file of [target, ...copies]) wanted.add(file);
+  if (![target, ...copies].every(existsSync) || !bytes.equals(readFileSync(target))) {
+    mkdirSync(path.dirname(target), { recursive: true });
+    cpSync(source, target);
+    if (copies.length) {
+      writeFileSync(copies[0], brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 } }));
+      writeFileSync(copies[1], gzipSync(bytes, { level: 9 }));
+    }
+  }
+  const [brotli, gzip] = copies.length ? copies.map((file) => statSync(file).size) : [bytes.length, bytes.length];
+  raw += bytes.length;
+  gzipped += gzip;
+  smallest += brotli;
+  console.log(`${kilobytes(bytes.length)} raw ${kilobytes(gzip)} gz ${kilobytes(brotli)} br   ${name}`);
+}
+for (const name of existsSync(dist) ? readdirSync(dist, { recursive: true }) : []) {
+  const file = path.join(dist, name);
+  if (existsSync(file) && statSync(file).isFile() && !wanted.has(file)) rmSync(file);
+}
+console.log(`${kilobytes(raw)} raw ${kilobytes(gzipped)} gz ${kilobytes(smallest)} br   everything (budget ${BUDGET_BYTES / 1e6} MB gz)`);
+if (gzipped > BUDGET_BYTES) {
+  console.error(`build: error: the page is ${kilobytes(gzipped).trim()} compressed, more than its budget of ${BUDGET_BYTES / 1e6} MB`);
+  process.exit(1);
+}

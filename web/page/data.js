@@ -1,0 +1,144 @@
+/**
+ * Files of the user's as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
+ * the browser decodes. Folders mean what they mean natively: `train/<class>/…` and `test/<class>/…`, or `<class>/…` alone,
+ * of which every fifth of a class, in the order of names, is for testing.
+ */
+import { Dataset } from "./pkg/halfwave.js";
+
+/** @typedef {{path: string, file: File}} Picked */
+/** @typedef {{classes: string[], train: {path: string, file: File, label: number}[], test: {path: string, file: File, label: number}[]}} Folder */
+/** @typedef {{kind: "cifar10" | "folder", classes: string[], train_len: number, test_len: number, skipped: {path: string, why: string}[]}} Summary */
+
+const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
+const EVERY = 5;
+
+/** @param {string} message */
+function wrong(message) {
+  return Object.assign(new Error(message), { kind: "data" });
+}
+
+/** What was picked, sorted. */
+export class Files {
+  /** @type {Summary} */ summary;
+  /** @type {Dataset | undefined} */ cifar10;
+  /** @type {Folder | undefined} */ folder;
+
+  /** @param {Summary} summary */
+  constructor(summary) {
+    this.summary = summary;
+  }
+
+  /** @param {Picked[]} list */
+  static async read(list) {
+    return list.some(({ path }) => /_batch(_\d)?\.bin$/i.test(path)) ? Files.#readCifar10(list) : Files.#readFolder(list);
+  }
+
+  /** @param {Picked[]} list */
+  static async #readCifar10(list) {
+    const wanted = list.filter(({ path }) => /\.bin$/i.test(path));
+    const files = [];
+    for (const { path, file } of wanted) {
+      files.push({ name: path.split("/").at(-1) ?? path, bytes: new Uint8Array(await file.arrayBuffer()) });
+    }
+    const cifar10 = Dataset.cifar10(files);
+    const { classes, trainLength: train_len, testLength: test_len } = cifar10;
+    const made = new Files({ kind: "cifar10", classes, train_len, test_len, skipped: [] });
+    made.cifar10 = cifar10;
+    return made;
+  }
+
+  /** @param {Picked[]} list */
+  static async #readFolder(list) {
+    const skipped = [];
+    const pictures = [];
+    for (const { path, file } of list) {
+      const parts = path.split("/").filter(Boolean);
+      if (parts.some((part) => part.startsWith("."))) continue; // what file managers leave
+      if (!PICTURE.test(path)) skipped.push({ path, why: "not a picture that browsers read" });
+      else if (parts.length < 2) skipped.push({ path, why: "not in a folder named after its class" });
+      else pictures.push({ path, file, name: parts.at(-2) ?? "", split: parts.at(-3)?.toLowerCase() });
+    }
+    const classes = [...new Set(pictures.map(({ name }) => name))].sort();
+    if (classes.length === 0) {
+      throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
+    }
+    pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const splits = pictures.some(({ split }) => split === "train") && pictures.some(({ split }) => split === "test");
+    const counts = classes.map(() => 0);
+    /** @type {Folder} */
+    const folder = { classes, train: [], test: [] };
+    for (const { path, file, name, split } of pictures) {
+      const label = classes.indexOf(name);
+      const testing = splits ? split === "test" : ++counts[label] % EVERY === 0;
+      (testing ? folder.test : folder.train).push({ path, file, label });
+    }
+    const { train, test } = folder;
+    const made = new Files({ kind: "folder", classes, train_len: train.length, test_len: test.length, skipped });
+    made.folder = folder;
+    return made;
+  }
+}
+
+/**
+ * The data set that a recipe asks for.
+ * @param {import("./pkg/halfwave.js").RecipeSummary} summary
+ * @param {Files | undefined} files
+ * @returns {Promise<{data: Dataset, skipped: {path: string, why: string}[]}>}
+ */
+export async function dataset(summary, files) {
+  if (summary.set === "digits") return { data: Dataset.digits(), skipped: [] };
+  if (files?.summary.kind !== summary.set) {
+    const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
+    throw wrong(`This recipe trains on ${what} (below, at "Your own data"), then use the recipe again.`);
+  }
+  if (files.cifar10) return { data: files.cifar10, skipped: [] };
+  const { classes, train, test } = /** @type {Folder} */ (files.folder);
+  /** @type {{path: string, why: string}[]} */
+  const skipped = [];
+  const read = async (/** @type {Folder["train"]} */ pictures) => {
+    const image_bytes = summary.input.reduce((product, length) => product * length, 1);
+    const pixels = new Uint8Array(pictures.length * image_bytes);
+    const labels = [];
+    for (const { path, file, label } of pictures) {
+      try {
+        pixels.set(await picture(file, summary.input, 255), labels.length * image_bytes);
+        labels.push(label);
+      } catch (error) {
+        skipped.push({ path, why: error instanceof Error ? error.message : String(error) });
+      }
+    }
+    return { pixels: pixels.slice(0, labels.length * image_bytes), labels: Uint8Array.from(labels) };
+  };
+  return { data: Dataset.images(classes, summary.input, await read(train), await read(test)), skipped };
+}
+
+/**
+ * A picture as the network sees it: resized to its input, grey or in colour, from 0 to `full`.
+ * @param {Blob} file
+ * @param {number[]} input channels, height, width
+ * @param {number} full
+ */
+export async function picture(file, [channels, height, width], full) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    throw wrong("The browser cannot read this file as a picture. Choose a PNG, JPEG, WebP, GIF or BMP file.");
+  }
+  if (channels !== 1 && channels !== 3) throw wrong(`Pictures have 1 or 3 channels; this network takes ${channels}.`);
+  const canvas = new OffscreenCanvas(width, height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "white"; // behind what is transparent
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  const out = new Uint8Array(width * height * channels);
+  for (let at = 0; at < width * height; at++) {
+    const [r, g, b] = rgba.subarray(4 * at, 4 * at + 3);
+    const values = channels === 3 ? [r, g, b] : [0.2126 * r + 0.7152 * g + 0.0722 * b];
+    values.forEach((value, c) => (out[at * channels + c] = Math.round((value * full) / 255)));
+  }
+  return out;
+}

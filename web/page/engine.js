@@ -1,0 +1,109 @@
+/**
+ * The page's side of the engine: calls go to a Worker, events come back. Nothing here computes.
+ *
+ * Events (`CustomEvent.detail`): "progress", "state", "saved", "fault"; see `worker.js`, which sends them.
+ */
+
+/** @typedef {Error & { kind?: string, line?: number }} EngineError */
+
+export class Engine extends EventTarget {
+  /** @type {Map<number, { resolve: (value: any) => void, reject: (error: EngineError) => void }>} */
+  #waiting = new Map();
+  #next = 0;
+  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "halfwave" });
+
+  constructor() {
+    super();
+    this.#worker.onmessage = ({ data }) => {
+      if (data.event) {
+        this.dispatchEvent(new CustomEvent(data.event, { detail: data.detail }));
+        return;
+      }
+      const call = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if (data.error) call?.reject(Object.assign(new Error(data.error.message), data.error));
+      else call?.resolve(data.value);
+    };
+    // The worker's script, or the module it imports, could not be loaded, or something in it went badly wrong.
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      const message = `The engine could not be ${this.#next ? "kept running" : "started"}: ${event.message || "its files are missing"}. Reload the page.`;
+      const error = Object.assign(new Error(message), { kind: "engine" });
+      for (const call of this.#waiting.values()) call.reject(error);
+      this.#waiting.clear();
+      this.dispatchEvent(new CustomEvent("fault", { detail: { kind: "engine", message, recoverable: false } }));
+    };
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} [argument]
+   * @returns {Promise<any>}
+   */
+  #call(name, argument) {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, name, argument });
+    });
+  }
+
+  /** What is there: WebGPU or why not, the built-in recipes, a run in the browser's storage. */
+  start() {
+    return this.#call("start");
+  }
+
+  /** Reads a recipe's text: `{summary}` or `{error: {message, line}}`. @param {string} recipe */
+  check(recipe) {
+    return this.#call("check", recipe);
+  }
+
+  /** Takes files to train on: CIFAR-10's or class folders of pictures. @param {{path: string, file: File}[]} list */
+  files(list) {
+    return this.#call("files", list);
+  }
+
+  /**
+   * Opens a recipe, a checkpoint or the saved run. When that fails, what was open before stays open.
+   * @param {{recipe?: string, name?: string, checkpoint?: Uint8Array, saved?: boolean, adapter?: "gpu" | "cpu"}} what
+   */
+  open(what) {
+    return this.#call("open", what);
+  }
+
+  train() {
+    return this.#call("train");
+  }
+
+  pause() {
+    return this.#call("pause");
+  }
+
+  /** Back to the first step. */
+  reset() {
+    return this.#call("reset");
+  }
+
+  evaluate() {
+    return this.#call("evaluate");
+  }
+
+  /** Classifies pixels, a picture's file, or a test image. @param {{pixels?: Uint8Array, file?: File, test?: number}} image */
+  classify(image) {
+    return this.#call("classify", image);
+  }
+
+  /** The run as a safetensors file. @returns {Promise<Uint8Array>} */
+  checkpoint() {
+    return this.#call("checkpoint");
+  }
+
+  /** Deletes what is in the browser's storage. */
+  forget() {
+    return this.#call("forget");
+  }
+
+  timing() {
+    return this.#call("timing");
+  }
+}

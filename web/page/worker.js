@@ -1,0 +1,396 @@
+/**
+ * The engine in its Worker: one session, its training loop, its storage, its recovery when the device is lost.
+ *
+ * Answers the calls of `engine.js`, and sends it events:
+ * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
+ * - "state" `{state, message?}`: opening, ready, training, paused, finished, lost, missing
+ * - "saved" `{step, when}`: the run is in the browser's storage
+ * - "fault" `{kind, message, line?, recoverable}`: a sentence for people; if recoverable, the engine has helped itself
+ */
+import init, { Session, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
+import { Files, dataset, picture } from "./data.js";
+import * as storage from "./storage.js";
+
+/** @typedef {import("./pkg/halfwave.js").Event} Row */
+/** @typedef {import("./pkg/halfwave.js").HalfwaveError} HalfwaveError */
+
+/** Between two looks inside the network. */
+const LOOK_MS = 700;
+/** Between two reports. */
+const REPORT_MS = 100;
+/** Between two saves at the ends of epochs. */
+const SAVE_MS = 3000;
+/** Test images whose codes are counted. */
+const COUNTED = 64;
+/** How often in a row a lost device is opened again. */
+const ATTEMPTS = 3;
+
+/** @typedef {{session: Session, data: import("./pkg/halfwave.js").Dataset, name: string, adapter: "gpu" | "cpu", summary: import("./pkg/halfwave.js").RecipeSummary}} Open */
+/** @type {Open | undefined} */
+let open;
+/** @type {Files | undefined} */
+let files;
+/** @type {Row[]} */
+let rows = [];
+/** The last checkpoint that was taken. @type {Uint8Array | undefined} */
+let kept;
+/** @type {Promise<void> | undefined} */
+let loop;
+let training = false;
+let attempts = 0;
+let storable = true;
+
+/** @param {string} event @param {any} detail */
+const send = (event, detail) => postMessage({ event, detail });
+/** @param {string} state @param {string} [message] */
+const tell = (state, message) => send("state", { state, message });
+/** @param {any} error */
+const plain = ({ kind = "engine", message, line }) => ({ kind, message, line });
+/** @param {any} error @param {boolean} [recoverable] */
+const fault = (error, recoverable = false) => send("fault", { ...plain(error), recoverable });
+/** @param {string} kind @param {string} message */
+const problem = (kind, message) => Object.assign(new Error(message), { kind });
+
+/** Lets messages in; a timer would wait, more so in a hidden tab. */
+const breathe = () =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve(undefined);
+    };
+    port2.postMessage(0);
+  });
+
+function current() {
+  if (!open) throw problem("usage", "No recipe is open yet. Choose one, and use it.");
+  return open;
+}
+
+/** Why there is no WebGPU here, if there is none. */
+async function missing() {
+  const gpu = /** @type {any} */ (navigator).gpu;
+  if (!gpu) {
+    return isSecureContext
+      ? "This browser has no WebGPU."
+      : "Browsers offer WebGPU on https:// and on localhost only; this page came another way.";
+  }
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  return adapter ? undefined : "This browser has WebGPU but finds no GPU for it: hardware acceleration may be off, or this GPU blocked.";
+}
+
+/** The vendor and the family of the GPU, which the browser tells scripts but not the engine. */
+async function gpuName() {
+  const adapter = await /** @type {any} */ (navigator).gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const { vendor = "", architecture = "", description = "" } = adapter?.info ?? {};
+  return description || [vendor, architecture].filter(Boolean).join(" ");
+}
+
+/** @param {{recipe: string, name: string, adapter: "gpu" | "cpu"}} what @returns {Promise<Open>} */
+async function make({ recipe, name, adapter }) {
+  const summary = readRecipe(recipe);
+  const { data, skipped } = await dataset(summary, files);
+  if (skipped.length > 0) {
+    const first = skipped.slice(0, 3).map(({ path }) => path.split("/").at(-1));
+    fault(problem("data", `${skipped.length} of the files could not be read as pictures and are left out: ${first.join(", ")}${skipped.length > 3 ? ", …" : ""}.`), true);
+  }
+  return { session: await Session.open(recipe, data, { adapter }), data, name, adapter, summary };
+}
+
+/** Rows that a run has at a position: not those of steps it has yet to repeat. @param {Row[]} all */
+function upTo(all, { step, epoch, over }) {
+  return all.filter((row) => (row.kind === "step" ? row.step <= step : row.epoch <= epoch + (over ? 1 : 0)));
+}
+
+async function describe() {
+  const { session, data, summary, name, adapter } = current();
+  const known = session.adapter;
+  const gpu = adapter === "gpu" ? (await gpuName().catch(() => "")) || known.name : known.name;
+  return {
+    adapter: { ...known, name: gpu },
+    summary,
+    plan: session.plan,
+    position: session.position,
+    rows,
+    classes: data.classes,
+    name,
+  };
+}
+
+/** Opens something else; when that fails, what was open comes back. */
+async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapter ?? "gpu" }) {
+  let before = [];
+  if (saved) {
+    const run = await storage.load();
+    if (!run) throw problem("usage", "There is no run in this browser's storage any more. Start a new one.");
+    ({ recipe, name, rows: before } = run.header);
+    checkpoint = run.checkpoint;
+  } else if (checkpoint) {
+    recipe = recipeOf(checkpoint);
+  }
+  readRecipe(recipe); // what is wrong with it is found out before anything is closed
+  await halt();
+  const old = open && { recipe: open.summary.resolved, name: open.name, adapter: open.adapter, rows };
+  const back = open && (await open.session.checkpoint().catch(() => kept));
+  tell("opening");
+  const closing = open?.session;
+  open = undefined;
+  await release(closing);
+  try {
+    open = await make({ recipe, name: name ?? "recipe", adapter });
+    if (checkpoint) await open.session.restore(checkpoint);
+  } catch (error) {
+    open?.session.free();
+    open = undefined;
+    if (old) {
+      open = await make(old);
+      if (back) await open.session.restore(back);
+      tell(open.session.position.over ? "finished" : rows.length ? "paused" : "ready");
+    } else {
+      tell("missing");
+    }
+    throw error;
+  }
+  rows = upTo(before, open.session.position);
+  kept = checkpoint;
+  attempts = 0;
+  const { over, step } = open.session.position;
+  tell(over ? "finished" : step > 0 ? "paused" : "ready");
+  return describe();
+}
+
+async function save() {
+  const { session, name, summary } = current();
+  kept = await session.checkpoint();
+  if (!storable) return;
+  const { step, epoch, total_steps } = session.position;
+  try {
+    const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, rows }, kept);
+    send("saved", { step, when });
+  } catch (error) {
+    storable = false; // said once
+    fault(Object.assign(/** @type {Error} */ (error), { kind: "storage" }), true);
+  }
+}
+
+/** Codes and signs, for pictures of what goes on inside. */
+class Inside {
+  /** @type {Map<string, Uint8Array>} */
+  #before = new Map();
+
+  async look() {
+    const { session, data } = current();
+    const pixels = data.pixels("test", 0, Math.min(COUNTED, data.testLength));
+    const activations = await session.inspect(pixels);
+    const codes = activations.filter(({ what }) => what === "codes").map(({ layer, bits, shares }) => ({ layer, bits, shares }));
+    const weights = (await session.signs()).map(({ layer, shape, signs }) => {
+      const old = this.#before.get(layer) ?? signs;
+      this.#before.set(layer, signs);
+      return { layer, shape, signs, flips: signs.reduce((sum, sign, at) => sum + Number(sign !== old[at]), 0) / signs.length };
+    });
+    return { codes, weights };
+  }
+}
+
+async function train() {
+  const inside = new Inside();
+  let looked = 0;
+  let reported = 0;
+  let saved = performance.now();
+  let fresh = [];
+  let extra = {};
+  let images = 0;
+  let since = performance.now();
+  const report = () => {
+    const { session, summary } = current();
+    const now = performance.now();
+    const images_per_s = (1000 * images) / Math.max(now - since, 1);
+    send("progress", { rows: fresh, position: session.position, images_per_s, timing: session.timing, batch: summary.batch, ...extra });
+    [fresh, extra, images, since, reported] = [[], {}, 0, now, now];
+  };
+  while (training) {
+    const { session, summary } = current();
+    const events = await session.advance();
+    attempts = 0;
+    rows.push(...events);
+    fresh.push(...events);
+    images += summary.batch * events.filter(({ kind }) => kind === "step").length;
+    const over = session.position.over;
+    const ended = events.some(({ kind }) => kind === "epoch");
+    if (ended || over) extra = { ...extra, evaluation: await session.evaluate() };
+    if (over || performance.now() - looked > LOOK_MS) {
+      extra = { ...extra, ...(await inside.look()) };
+      looked = performance.now();
+    }
+    if (over || performance.now() - reported > REPORT_MS) report();
+    if (over || (ended && performance.now() - saved > SAVE_MS)) {
+      await save();
+      saved = performance.now();
+    }
+    if (over) {
+      training = false;
+      tell("finished");
+    }
+    await breathe();
+  }
+  if (fresh.length > 0) report();
+}
+
+/** Trains until told to stop, and opens a lost device again. */
+async function run() {
+  tell("training");
+  while (training) {
+    try {
+      await train();
+    } catch (error) {
+      await recover(/** @type {HalfwaveError} */ (error));
+    }
+  }
+}
+
+/** @param {HalfwaveError} error */
+async function recover(error) {
+  const exhausted = /out of memory/.test(error.message);
+  if (error.kind !== "device" || exhausted || !open || attempts === ATTEMPTS) {
+    training = false;
+    fault(error);
+    tell(error.kind === "device" ? "lost" : "paused");
+    return;
+  }
+  attempts += 1;
+  tell("opening");
+  const { summary, name, adapter, session } = open;
+  const at = session.position.step;
+  open = undefined;
+  await release(session);
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 300 * attempts)); // a driver may have to come back first
+    open = await make({ recipe: summary.resolved, name, adapter });
+    if (kept) await open.session.restore(kept);
+  } catch (failure) {
+    open?.session.free();
+    open = undefined;
+    reopen = { recipe: summary.resolved, name, adapter };
+    training = false;
+    fault(failure);
+    tell("lost", error.message);
+    return;
+  }
+  rows = upTo(rows, open.session.position);
+  const from = open.session.position.step;
+  fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${from ? `step ${from}, the last save` : "the beginning"}.`), true);
+  send("rewound", { position: open.session.position, rows });
+  tell(training ? "training" : "paused");
+}
+
+/** What to open when the user asks for a lost device again. @type {{recipe: string, name: string, adapter: "gpu" | "cpu"} | undefined} */
+let reopen;
+
+/** Calls under way that use the session but change nothing. @type {Set<Promise<void>>} */
+const reading = new Set();
+
+/** Gives a session's memory back, when nobody reads from it any more. @param {Session | undefined} session */
+async function release(session) {
+  await Promise.all(reading);
+  session?.free();
+}
+
+/** Stops after the step that is under way. */
+async function halt() {
+  training = false;
+  await loop;
+  loop = undefined;
+}
+
+/** @type {Record<string, (argument: any) => any>} */
+const calls = {
+  async start() {
+    await init();
+    const reason = await missing();
+    const run = await storage.load();
+    const { step, epoch, total_steps, when, name } = run?.header ?? {};
+    const saved = run && { step, epoch, total_steps, when, recipe_name: name, rows: run.header.rows };
+    return { webgpu: !reason, reason, version: version(), recipes: recipes(), saved };
+  },
+
+  check(recipe) {
+    try {
+      return { summary: readRecipe(recipe) };
+    } catch (error) {
+      return { error: plain(error) };
+    }
+  },
+
+  async files(list) {
+    files = await Files.read(list);
+    return files.summary;
+  },
+
+  open: replace,
+
+  async train() {
+    if (training) return;
+    if (!open && reopen) {
+      tell("opening");
+      open = await make(reopen);
+      if (kept) await open.session.restore(kept);
+      rows = upTo(rows, open.session.position);
+      send("rewound", { position: open.session.position, rows });
+    }
+    if (current().session.position.over) throw problem("usage", "This run is over. Reset it to train again.");
+    training = true;
+    loop = run();
+  },
+
+  async pause() {
+    if (!training) return;
+    await halt();
+    if (!open) return;
+    await save();
+    tell(open.session.position.over ? "finished" : "paused");
+  },
+
+  async reset() {
+    await halt();
+    await current().session.reset();
+    [rows, kept] = [[], undefined];
+    tell("ready");
+    return describe();
+  },
+
+  evaluate: () => current().session.evaluate(),
+
+  async classify({ pixels, file, test }) {
+    const { session, data, summary } = current();
+    const full = summary.set === "digits" ? 16 : 255;
+    const label = test === undefined ? undefined : data.label("test", test % data.testLength);
+    if (test !== undefined) pixels = data.pixels("test", test % data.testLength, 1);
+    if (file) pixels = await picture(file, summary.input, full);
+    const [prediction] = await session.predict(pixels);
+    return { ...prediction, pixels, full, input: summary.input, label, activations: await session.inspect(pixels) };
+  },
+
+  checkpoint: () => current().session.checkpoint(),
+
+  forget: storage.forget,
+
+  timing: () => current().session.timing,
+};
+
+/** Calls that change what is open wait for each other; the others may come in between. */
+const CHANGES = new Set(["open", "train", "pause", "reset"]);
+let turn = Promise.resolve();
+
+onmessage = async ({ data: { id, name, argument } }) => {
+  const call = CHANGES.has(name) ? turn.then(() => calls[name](argument)) : (async () => calls[name](argument))();
+  const settled = call.then(
+    (value) => postMessage({ id, value }),
+    (error) => postMessage({ id, error: plain(error) }),
+  );
+  if (CHANGES.has(name)) {
+    turn = settled;
+  } else {
+    reading.add(settled);
+    settled.then(() => reading.delete(settled));
+  }
+};

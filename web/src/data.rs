@@ -1,0 +1,144 @@
+//! Data sets as JavaScript holds them.
+
+use crate::error::HalfwaveError;
+use crate::{Result, to_js};
+use halfwave::data::{self, Split};
+use halfwave::recipe::Set;
+use serde::Deserialize;
+use std::sync::Arc;
+use tsify::Tsify;
+use wasm_bindgen::prelude::*;
+
+/// A file's name and contents.
+#[derive(Tsify, Deserialize)]
+pub struct NamedBytes {
+    /// Its name, without folders.
+    pub name: String,
+    /// What it holds.
+    #[serde(with = "serde_bytes")]
+    #[tsify(type = "Uint8Array")]
+    pub bytes: Vec<u8>,
+}
+
+/// Images and labels, in memory.
+#[derive(Tsify, Deserialize)]
+pub struct Images {
+    /// Rows, columns, channels of each image in turn; a byte a value.
+    #[serde(with = "serde_bytes")]
+    #[tsify(type = "Uint8Array")]
+    pub pixels: Vec<u8>,
+    /// A class for each image.
+    #[serde(with = "serde_bytes")]
+    #[tsify(type = "Uint8Array")]
+    pub labels: Vec<u8>,
+}
+
+/// Images to learn from and to be tested on. It may be given to any number of sessions.
+#[wasm_bindgen]
+pub struct Dataset {
+    pub(crate) inner: Arc<data::Dataset>,
+}
+
+#[wasm_bindgen]
+impl Dataset {
+    /// Handwritten digits, 8 × 8 pixels of 0 to 16, which the module carries: 1437 to learn from, 360 to be tested on.
+    pub fn digits() -> Result<Self> {
+        Ok(Self { inner: Arc::new(data::Dataset::load(&Set::Digits)?) })
+    }
+
+    /// CIFAR-10 from the six files of its binary version, in any order.
+    pub fn cifar10(#[wasm_bindgen(unchecked_param_type = "NamedBytes[]")] files: JsValue) -> Result<Self> {
+        let files: Vec<NamedBytes> = from_js(files, "files")?;
+        let files = files.into_iter().map(|file| (file.name, file.bytes));
+        Ok(Self { inner: Arc::new(data::Dataset::cifar10(files)?) })
+    }
+
+    /// Images of your own, for recipes with `set = "folder"`: `input` is channels (1 or 3), height, width; pixels are 0 to 255.
+    pub fn images(
+        classes: Vec<String>,
+        #[wasm_bindgen(unchecked_param_type = "[number, number, number]")] input: Vec<usize>,
+        #[wasm_bindgen(unchecked_param_type = "Images")] train: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Images")] test: JsValue,
+    ) -> Result<Self> {
+        let input: [usize; 3] =
+            input.try_into().map_err(|_| HalfwaveError::usage("input is [channels, height, width]"))?;
+        let split = |images: Images| Split { images: images.pixels, labels: images.labels };
+        let (train, test) = (from_js::<Images>(train, "train")?, from_js::<Images>(test, "test")?);
+        Ok(Self { inner: Arc::new(data::Dataset::images(classes, input, split(train), split(test))?) })
+    }
+
+    /// The set's name in recipes: "digits", "cifar10" or "folder".
+    #[wasm_bindgen(getter)]
+    pub fn name(&self) -> String {
+        self.inner.name.clone()
+    }
+
+    /// What the classes are called.
+    #[wasm_bindgen(getter)]
+    pub fn classes(&self) -> Vec<String> {
+        self.inner.class_names.clone()
+    }
+
+    /// Channels, height, width.
+    #[wasm_bindgen(getter, unchecked_return_type = "[number, number, number]")]
+    pub fn input(&self) -> JsValue {
+        to_js(&self.shape())
+    }
+
+    /// Images to learn from.
+    #[wasm_bindgen(getter, js_name = trainLength)]
+    pub fn train_len(&self) -> usize {
+        self.inner.train.len()
+    }
+
+    /// Images to be tested on.
+    #[wasm_bindgen(getter, js_name = testLength)]
+    pub fn test_len(&self) -> usize {
+        self.inner.test.len()
+    }
+
+    /// Pixels of images from `first` on, one after another: rows, columns, channels.
+    pub fn pixels(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "\"train\" | \"test\"")] split: &str,
+        first: usize,
+        count: usize,
+    ) -> Result<Vec<u8>> {
+        let (split, range) = (self.split(split)?, first..first.saturating_add(count));
+        let image_len = split.image_len();
+        let bytes = split.images.get(range.start * image_len..range.end.saturating_mul(image_len));
+        bytes
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| HalfwaveError::usage(format!("there are no images {range:?} among {}", split.len())))
+    }
+
+    /// The class of an image.
+    pub fn label(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "\"train\" | \"test\"")] split: &str,
+        index: usize,
+    ) -> Result<u8> {
+        let split = self.split(split)?;
+        let label = split.labels.get(index).copied();
+        label.ok_or_else(|| HalfwaveError::usage(format!("there is no image {index} among {}", split.len())))
+    }
+}
+
+impl Dataset {
+    fn shape(&self) -> [usize; 3] {
+        [self.inner.channels, self.inner.height, self.inner.width]
+    }
+
+    fn split(&self, name: &str) -> Result<&Split> {
+        match name {
+            "train" => Ok(&self.inner.train),
+            "test" => Ok(&self.inner.test),
+            other => Err(HalfwaveError::usage(format!("a split is \"train\" or \"test\", not \"{other}\""))),
+        }
+    }
+}
+
+/// An argument as Rust has it.
+pub(crate) fn from_js<T: serde::de::DeserializeOwned>(value: JsValue, name: &str) -> Result<T> {
+    serde_wasm_bindgen::from_value(value).map_err(|error| HalfwaveError::usage(format!("{name}: {error}")))
+}

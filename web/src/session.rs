@@ -1,0 +1,234 @@
+//! A session as JavaScript holds it: one recipe on one device.
+
+use crate::data::{Dataset, from_js};
+use crate::error::HalfwaveError;
+use crate::values::{self, Activation, Adapter, Evaluation, Event, Plan, Position, Prediction, RecipeSummary, Signs};
+use crate::{Result, open, to_js};
+use futures_util::lock::{Mutex, MutexGuard};
+use halfwave::backend::{Backend, cpu::CpuBackend};
+use halfwave::data::scaled;
+use halfwave::recipe::Recipe;
+use halfwave::train::trainer::{Trainer, softmax, winner};
+use halfwave::train::{self, Checkpoint, checkpoint};
+use halfwave::{Error, Result as Done};
+use serde::Deserialize;
+use std::cell::Cell;
+use std::path::Path;
+use std::time::Duration;
+use tsify::Tsify;
+use wasm_bindgen::prelude::*;
+use web_time::Instant;
+
+/// How a session is opened.
+#[derive(Tsify, Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OpenOptions {
+    /// "gpu", the default, or "cpu": the same plan in WebAssembly, slower, where there is no WebGPU.
+    #[tsify(optional, type = "\"gpu\" | \"cpu\"")]
+    pub adapter: Option<String>,
+    /// How heavy kernels are launched; what suits the adapter if it is not given.
+    #[tsify(optional)]
+    pub shape: Option<values::Shape>,
+}
+
+/// What [`Session::advance`] works for before it reports, when it is free to choose.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A recipe on a device, step by step, with its weights, its optimiser and its place in the data.
+#[wasm_bindgen]
+pub struct Session {
+    trainer: Mutex<Trainer>,
+    recipe: Recipe,
+    adapter: Adapter,
+    plan: Plan,
+    position: Cell<Position>,
+    timing: Cell<Option<halfwave::backend::Timing>>,
+    steps: Cell<u64>,
+}
+
+fn position(trainer: &Trainer) -> Position {
+    Position::new(trainer.position(), trainer.total_steps(), trainer.epoch_steps())
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens a device and compiles a recipe for it, with start values from the recipe's seed. Everything that a driver
+    /// puts off until the first step is done here.
+    pub async fn open(
+        recipe: String,
+        data: &Dataset,
+        #[wasm_bindgen(unchecked_param_type = "OpenOptions | null")] options: Option<JsValue>,
+    ) -> Result<Session> {
+        let recipe = Recipe::parse(&recipe, "recipe")?;
+        let data = data.inner.clone();
+        data.check(&recipe)?;
+        let options: OpenOptions = options.map(|options| from_js(options, "options")).transpose()?.unwrap_or_default();
+        let (backend, adapter): (Box<dyn Backend>, Adapter) = match options.adapter.as_deref() {
+            None | Some("gpu") => {
+                let backend = open(options.shape.map(Into::into)).await?;
+                let adapter = Adapter::gpu(backend.report(), backend.caps().shape);
+                (Box::new(backend), adapter)
+            }
+            Some("cpu") => (Box::new(CpuBackend::new()), Adapter::cpu()),
+            Some(other) => {
+                return Err(HalfwaveError::usage(format!("adapter is \"gpu\" or \"cpu\", not \"{other}\"")));
+            }
+        };
+        let mut session = train::Session::new(&recipe, backend, false).await?;
+        session.warm_up(recipe.train.seed).await?;
+        let plan = Plan::from(session.plan());
+        let trainer = Trainer::new(recipe.clone(), data, session);
+        let (position, timing) = (Cell::new(position(&trainer)), Cell::new(None));
+        Ok(Self { trainer: Mutex::new(trainer), recipe, adapter, plan, position, timing, steps: Cell::new(1) })
+    }
+
+    /// What computes.
+    #[wasm_bindgen(getter, unchecked_return_type = "Adapter")]
+    pub fn adapter(&self) -> JsValue {
+        to_js(&self.adapter)
+    }
+
+    /// What the recipe says.
+    #[wasm_bindgen(getter, unchecked_return_type = "RecipeSummary")]
+    pub fn recipe(&self) -> Result<JsValue> {
+        Ok(to_js(&RecipeSummary::of(&self.recipe)?))
+    }
+
+    /// The training step, compiled.
+    #[wasm_bindgen(getter, unchecked_return_type = "Plan")]
+    pub fn plan(&self) -> JsValue {
+        to_js(&self.plan)
+    }
+
+    /// Where the run stands.
+    #[wasm_bindgen(getter, unchecked_return_type = "Position")]
+    pub fn position(&self) -> JsValue {
+        to_js(&self.position.get())
+    }
+
+    /// How long submissions to the GPU took; undefined on the CPU and before the first call of `advance`.
+    #[wasm_bindgen(getter, unchecked_return_type = "Timing | undefined")]
+    pub fn timing(&self) -> JsValue {
+        self.timing.get().map_or(JsValue::UNDEFINED, |timing| to_js(&values::Timing::from(timing)))
+    }
+
+    /// Trains on: by at most `steps`, else by as many as take about a tenth of a second, never beyond the end of an
+    /// epoch or of the run. Gives what happened; nothing when the run is over.
+    #[wasm_bindgen(unchecked_return_type = "Event[]")]
+    pub async fn advance(&self, steps: Option<u32>) -> Result<JsValue> {
+        let mut trainer = self.lock().await;
+        let (limit, asked) = (self.steps.get(), Instant::now());
+        let advanced = trainer.advance(steps.map_or(limit, u64::from)).await;
+        self.timing.set(trainer.session().timing());
+        self.position.set(position(&trainer));
+        let events = advanced?;
+        if steps.is_none() {
+            self.steps.set(if asked.elapsed() < GLANCE { limit * 2 } else { limit / 2 }.clamp(1, 1 << 20));
+        }
+        let rows = events.into_iter().filter_map(|event| match event {
+            train::Event::Row(row) => Some(Event::from(row)),
+            train::Event::EpochEnd => None,
+        });
+        Ok(to_js(&rows.collect::<Vec<_>>()))
+    }
+
+    /// Loss, accuracy and confusion on the test images.
+    #[wasm_bindgen(unchecked_return_type = "Evaluation")]
+    pub async fn evaluate(&self) -> Result<JsValue> {
+        Ok(to_js(&Evaluation::from(self.lock().await.evaluate().await?)))
+    }
+
+    /// Classifies images: rows, columns, channels of each in turn, in the data set's unit of brightness.
+    #[wasm_bindgen(unchecked_return_type = "Prediction[]")]
+    pub async fn predict(&self, pixels: &[u8]) -> Result<JsValue> {
+        let images = self.images(pixels)?;
+        let logits = self.lock().await.session().logits(&images).await?;
+        let predictions = logits.chunks_exact(self.recipe.model.classes);
+        let predictions =
+            predictions.map(|logits| Prediction { class: winner(logits), probabilities: softmax(logits) });
+        Ok(to_js(&predictions.collect::<Vec<_>>()))
+    }
+
+    /// Every exact tensor inside the network while it classifies these images: codes, sums, packed signs. Each number of
+    /// images takes memory of its own: ask for few different ones.
+    #[wasm_bindgen(unchecked_return_type = "Activation[]")]
+    pub async fn inspect(&self, pixels: &[u8]) -> Result<JsValue> {
+        let images = self.images(pixels)?;
+        let activations = self.lock().await.session().inspect(&images).await?;
+        Ok(to_js(&activations.into_iter().map(Activation::from).collect::<Vec<_>>()))
+    }
+
+    /// The signs of all binary weights.
+    #[wasm_bindgen(unchecked_return_type = "Signs[]")]
+    pub async fn signs(&self) -> Result<JsValue> {
+        let latent = self.lock().await.session().latent_weights().await?;
+        let signs = latent.into_iter().map(|(name, tensor)| Signs {
+            layer: name.trim_end_matches(".weight").to_string(),
+            shape: tensor.shape,
+            signs: tensor.values.iter().map(|&weight| u8::from(weight >= 0.0)).collect(),
+        });
+        Ok(to_js(&signs.collect::<Vec<_>>()))
+    }
+
+    /// The run as the bytes of a safetensors file, which the native program reads too.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
+        Ok(self.lock().await.checkpoint().await?.to_bytes())
+    }
+
+    /// Goes to where a checkpoint of this recipe was taken; one of another recipe is refused, and nothing is changed then.
+    pub async fn restore(&self, bytes: &[u8]) -> Result<()> {
+        let path = Path::new("the checkpoint");
+        let checkpoint = Checkpoint::from_bytes(bytes, path)?;
+        let wrong = |message: String| Error::Checkpoint { path: path.to_path_buf(), message };
+        let mut own = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| wrong(error.to_string()))?;
+        // It may have been prolonged, or its data have moved, as natively.
+        own.train.length = self.recipe.train.length;
+        own.data.set.clone_from(&self.recipe.data.set);
+        if own != self.recipe {
+            return Err(wrong("it is of another recipe; open the recipe that it holds".to_string()).into());
+        }
+        checkpoint.check(&self.recipe.model).map_err(|error| wrong(error.to_string()))?;
+        let mut trainer = self.lock().await;
+        trainer.restore(&checkpoint).map_err(|error| wrong(error.to_string()))?;
+        self.position.set(position(&trainer));
+        Ok(())
+    }
+
+    /// Takes start values from a safetensors file, under `init/<name>` or `<name>`, as `halfwave train --init` does.
+    pub async fn initialise(&self, bytes: &[u8]) -> Result<()> {
+        let (tensors, _) = checkpoint::from_bytes(bytes, Path::new("the start values"))?;
+        Ok(self.lock().await.initialise(&tensors)?)
+    }
+
+    /// Goes back to the beginning of the run.
+    pub async fn reset(&self) -> Result<()> {
+        let mut trainer = self.lock().await;
+        trainer.restart();
+        self.position.set(position(&trainer));
+        Ok(())
+    }
+}
+
+impl Session {
+    async fn lock(&self) -> MutexGuard<'_, Trainer> {
+        self.trainer.lock().await
+    }
+
+    /// Whole images as the network's input.
+    fn images(&self, pixels: &[u8]) -> Done<Vec<f32>> {
+        let [c, h, w] = self.recipe.model.input;
+        if pixels.is_empty() || !pixels.len().is_multiple_of(c * h * w) {
+            return Err(Error::Data(format!(
+                "{} bytes are no whole number of images of {h} × {w} pixels with {c} channels",
+                pixels.len()
+            )));
+        }
+        Ok(pixels.iter().map(|&pixel| scaled(pixel, self.recipe.data.scale)).collect())
+    }
+}
+
+/// The recipe that a checkpoint holds, to open a session with. Throws when the bytes are truncated or no checkpoint.
+#[wasm_bindgen(js_name = recipeOf)]
+pub fn recipe_of(checkpoint: &[u8]) -> Result<String> {
+    Ok(Checkpoint::from_bytes(checkpoint, Path::new("the checkpoint"))?.recipe)
+}

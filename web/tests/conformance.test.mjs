@@ -1,0 +1,25 @@
+// Every sample of every operation, as the browser's WebGPU computes it, against its twin in Rust: shows at the same time that all
+// shaders compile under Tint (Chromium) and under Firefox's naga.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { KINDS } from './browsers.mjs';
+import { withEngine } from './engine.mjs';
+
+const OPERATIONS = 30;
+
+for (const kind of KINDS) {
+  test(`conformance in ${kind}`, (t) => withEngine(kind, t, async ({ call, log }) => {
+    for (const shape of ['registers', 'tiled']) {
+      await t.test(`${shape} kernels agree with their twins`, async () => {
+        const outcomes = await call((halfwave, shape) => halfwave.selftest(shape), shape);
+        const samples = outcomes.reduce((sum, outcome) => sum + outcome.samples, 0);
+        const [worst] = outcomes.filter(({ bound }) => bound > 0).sort((a, b) => b.worst / b.bound - a.worst / a.bound);
+        console.log(`${kind}, ${shape}: ${outcomes.length} operations, ${samples} samples; nearest to its bound: ${worst.stem}, ${worst.worst.toExponential(1)} of ${worst.bound.toExponential(1)}`);
+        assert.deepEqual(outcomes.filter(({ failure }) => failure), []);
+        for (const { stem, worst, bound } of outcomes) assert.ok(worst <= bound, `${stem}: ${worst} exceeds ${bound}`);
+        assert.ok(outcomes.length >= OPERATIONS, `only ${outcomes.length} operations`);
+        assert.deepEqual(log, [], 'nothing on the console');
+      });
+    }
+  }));
+}

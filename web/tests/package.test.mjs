@@ -1,0 +1,56 @@
+// The npm package: its files, its types, and the example in its README, run as it is printed there.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { KINDS, ROOT } from './browsers.mjs';
+import { withEngine } from './engine.mjs';
+
+const folder = path.join(ROOT, 'web/pkg');
+const example = /```js\n(.*?)```/s.exec(readFileSync(path.join(folder, 'README.md'), 'utf8'))[1];
+
+test('the package holds what it names', () => {
+  const { name, version, exports, files, types } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  assert.equal(name, 'halfwave');
+  assert.equal(version, /^version = "(.*)"/m.exec(readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8'))[1]);
+  for (const file of [...files, types, ...Object.values(exports['.']), exports['./halfwave_bg.wasm']]) assert.ok(existsSync(path.join(folder, file)), file);
+  const [{ files: packed }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  assert.deepEqual(packed.map(({ path }) => path).sort(),
+    ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm', 'package.json']);
+});
+
+test('its types fit its example', () => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-types-'));
+  try {
+    mkdirSync(path.join(scratch, 'node_modules'));
+    symlinkSync(folder, path.join(scratch, 'node_modules/halfwave'));
+    writeFileSync(path.join(scratch, 'package.json'), '{"type": "module"}');
+    writeFileSync(path.join(scratch, 'example.ts'), example);
+    const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,dom', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', ''];
+    const tsc = (file) => execFileSync(path.join(ROOT, 'web/node_modules/.bin/tsc'), [...options, path.join(scratch, file)], { encoding: 'utf8', cwd: scratch });
+    tsc('example.ts');
+    // The check checks: a misspelt method must not pass.
+    writeFileSync(path.join(scratch, 'wrong.ts'), example.replace('session.evaluate()', 'session.evaluated()'));
+    assert.throws(() => tsc('wrong.ts'), ({ stdout }) => stdout.includes('evaluated'));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+});
+
+for (const kind of KINDS) {
+  test(`the README's example in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
+    const body = example.replace(/^import .*\n/, '');
+    const printed = await call(async (halfwave, body) => {
+      const lines = [];
+      const run = new Function('init', 'Session', 'recipes', 'console', `return (async () => {${body}})()`);
+      await run(halfwave.default, halfwave.Session, halfwave.recipes, { log: (line) => lines.push(line) });
+      return lines;
+    }, body);
+    console.log(`${kind}: ${printed.join('; ')}`);
+    assert.equal(printed.length, 1 + 6 + 1);
+    assert.match(printed.at(-1), /^\d+\.\d % of the test images/);
+    assert.ok(parseFloat(printed.at(-1)) > 50, 'it learns');
+  }));
+}
