@@ -29,6 +29,7 @@ export class Histograms {
     /** Makes room for the layers, before there are any codes. @param {{layer: string, bits: number}[]} layers */
     start(layers) {
         this.layers.clear();
+        if (layers !== this.codes) this.codes = [];
         this.host.replaceChildren(...(layers.length || !this.empty ? [] : [this.empty]));
         for (const { layer, bits } of layers) this.build(layer, bits);
     }
@@ -40,8 +41,9 @@ export class Histograms {
     }
 
     paint() {
-        for (const { layer, bits, shares } of this.codes) {
-            if (this.layers.get(layer)?.bars.length !== shares.length) this.build(layer, bits);
+        const fits = this.codes.every(({ layer, shares }) => this.layers.get(layer)?.bars.length === shares.length);
+        if (!fits) this.start(this.codes);
+        for (const { layer, shares } of this.codes) {
             const known = this.layers.get(layer);
             shares.forEach((share, code) => {
                 if (!known || known.shares[code] === share) return;
@@ -54,7 +56,6 @@ export class Histograms {
 
     /** @param {string} layer @param {number} bits */
     build(layer, bits) {
-        if (!this.layers.size) this.host.replaceChildren();
         const bars = [];
         const values = [];
         const row = make("ol", { className: `histogram bits-${bits}` });

@@ -22,6 +22,8 @@ export class Pad extends EventTarget {
         this.cursor = null;
         /** Keys that paint or erase while they are down. */
         this.brush = "";
+        /** Why nothing can be drawn; "": it can. */
+        this.blocked = "";
         /** @type {[number, number] | null} */
         this.last = null;
         this.changed = () => {
@@ -43,6 +45,14 @@ export class Pad extends EventTarget {
         return !this.bitmap.includes(1);
     }
 
+    /** Takes no drawing, and says why; "" takes it again. @param {string} why */
+    block(why) {
+        this.blocked = why;
+        this.canvas.setAttribute("aria-disabled", String(!!why));
+        if (why) this.bitmap.fill(0);
+        this.surface.ask();
+    }
+
     /** An empty bitmap. */
     clear() {
         this.bitmap.fill(0);
@@ -62,7 +72,7 @@ export class Pad extends EventTarget {
 
     /** @param {PointerEvent} event */
     press(event) {
-        if (event.button > 0 && event.button !== 5) return;
+        if (this.blocked || (event.button > 0 && event.button !== 5)) return;
         this.canvas.setPointerCapture(event.pointerId);
         this.cursor = null;
         this.last = this.at(event);
@@ -83,7 +93,7 @@ export class Pad extends EventTarget {
 
     /** @param {KeyboardEvent} event */
     key(event) {
-        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        if (this.blocked || event.ctrlKey || event.metaKey || event.altKey) return;
         const key = event.key.toLowerCase();
         const way = WAYS[event.key];
         const from = this.cursor ?? [SIDE / 2, SIDE / 2];
@@ -140,7 +150,8 @@ export class Pad extends EventTarget {
             context.font = '15px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
             context.textAlign = "center";
             context.textBaseline = "middle";
-            context.fillText("draw here", width / 2, width / 2);
+            const lines = (this.blocked || "draw here").split("\n");
+            lines.forEach((text, at) => context.fillText(text, width / 2, width / 2 + 22 * (at - (lines.length - 1) / 2), width - 16));
         }
         if (this.cursor) {
             context.strokeStyle = accent;
