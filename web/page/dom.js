@@ -8,9 +8,9 @@
  * @returns {any}
  */
 export function $(id) {
-    const found = document.getElementById(id);
-    if (!found) throw new Error(`index.html has no #${id}`);
-    return found;
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no #${id}`);
+  return found;
 }
 
 /**
@@ -21,18 +21,18 @@ export function $(id) {
  * @returns {any}
  */
 export function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-        if (name in element) /** @type {any} */ (element)[name] = value;
-        else element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) /** @type {any} */ (element)[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
 }
 
 /** Writes text only where it differs, so nothing is laid out again for nothing. @param {Element} element @param {string} text */
 export function write(element, text) {
-    if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** @param {number} value whole number */
@@ -46,10 +46,10 @@ export const short = (value) => (value >= 100 ? whole(value) : value >= 10 ? val
 
 /** @param {number} bytes */
 export function size(bytes) {
-    const units = ["bytes", "KiB", "MiB", "GiB"];
-    let at = 0;
-    while (bytes >= 1024 && at < 3) [bytes, at] = [bytes / 1024, at + 1];
-    return `${at && bytes < 10 ? bytes.toFixed(1) : whole(bytes)} ${units[at]}`;
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  let at = 0;
+  while (bytes >= 1024 && at < 3) [bytes, at] = [bytes / 1024, at + 1];
+  return `${at && bytes < 10 ? bytes.toFixed(1) : whole(bytes)} ${units[at]}`;
 }
 
 /** "1 image", "2 images". @param {number} n @param {string} one @param {string} [many] */

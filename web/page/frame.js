@@ -10,21 +10,24 @@ let asked = false;
 
 /** Runs `job` in a frame; the same function asked twice runs once. @param {() => void} job */
 export function redraw(job) {
-    jobs.add(job);
-    if (!asked) requestAnimationFrame(run);
-    asked = true;
+  jobs.add(job);
+  if (!asked) requestAnimationFrame(run);
+  asked = true;
 }
 
 function run() {
-    const start = performance.now();
-    asked = false;
+  const start = performance.now();
+  asked = false;
+  try {
     for (const job of [...jobs]) {
-        if (performance.now() - start > BUDGET_MS) break;
-        jobs.delete(job);
-        job();
+      if (performance.now() - start > BUDGET_MS) break;
+      jobs.delete(job);
+      job();
     }
+  } finally {
     if (jobs.size && !asked) {
-        asked = true;
-        requestAnimationFrame(run);
+      asked = true;
+      requestAnimationFrame(run);
     }
+  }
 }

@@ -24,8 +24,8 @@ const GROWN = 2.5;
  * @returns {Uint8Array} 8×8 counts, 0..16
  */
 export function normalise(bitmap) {
-    const box = bounds(bitmap);
-    return box ? count(shear(reweigh(scale(bitmap, box)))) : new Uint8Array(64);
+  const box = bounds(bitmap);
+  return box ? count(shear(reweigh(scale(bitmap, box)))) : new Uint8Array(64);
 }
 
 /**
@@ -34,13 +34,13 @@ export function normalise(bitmap) {
  * @returns {{left: number, right: number, top: number, bottom: number} | null}
  */
 function bounds(bitmap) {
-    let [left, right, top, bottom] = [SIDE, 0, SIDE, 0];
-    bitmap.forEach((ink, at) => {
-        if (!ink) return;
-        const [x, y] = [at % SIDE, Math.floor(at / SIDE)];
-        [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
-    });
-    return right ? { left, right, top, bottom } : null;
+  let [left, right, top, bottom] = [SIDE, 0, SIDE, 0];
+  bitmap.forEach((ink, at) => {
+    if (!ink) return;
+    const [x, y] = [at % SIDE, Math.floor(at / SIDE)];
+    [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
+  });
+  return right ? { left, right, top, bottom } : null;
 }
 
 /**
@@ -49,25 +49,25 @@ function bounds(bitmap) {
  * @param {{left: number, right: number, top: number, bottom: number}} box
  */
 function scale(bitmap, { left, right, top, bottom }) {
-    const byHeight = SIDE / (bottom - top);
-    const byWidth = Math.min(BOX_WIDTH / (right - left), byHeight * MOST_STRETCH);
-    const [middle, out] = [(left + right) / 2, new Uint8Array(SIDE * SIDE)];
-    for (let at = 0; at < out.length; at++) {
-        const x = middle + ((at % SIDE) + 0.5 - SIDE / 2) / byWidth;
-        const y = top + (Math.floor(at / SIDE) + 0.5) / byHeight;
-        out[at] = Number(sample(bitmap, x, Math.min(Math.max(y, top + 0.5), bottom - 0.5)) >= 0.5);
-    }
-    return out;
+  const byHeight = SIDE / (bottom - top);
+  const byWidth = Math.min(BOX_WIDTH / (right - left), byHeight * MOST_STRETCH);
+  const [middle, out] = [(left + right) / 2, new Uint8Array(SIDE * SIDE)];
+  for (let at = 0; at < out.length; at++) {
+    const x = middle + ((at % SIDE) + 0.5 - SIDE / 2) / byWidth;
+    const y = top + (Math.floor(at / SIDE) + 0.5) / byHeight;
+    out[at] = Number(sample(bitmap, x, Math.min(Math.max(y, top + 0.5), bottom - 0.5)) >= 0.5);
+  }
+  return out;
 }
 
 /** Ink at a point, between the four pixels around it. @param {Uint8Array} bitmap @param {number} x @param {number} y */
 function sample(bitmap, x, y) {
-    const [column, row] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
-    const [right, down] = [x - 0.5 - column, y - 0.5 - row];
-    const pixel = (/** @type {number} */ c, /** @type {number} */ r) => (c < 0 || r < 0 || c >= SIDE || r >= SIDE ? 0 : bitmap[r * SIDE + c]);
-    const upper = pixel(column, row) * (1 - right) + pixel(column + 1, row) * right;
-    const lower = pixel(column, row + 1) * (1 - right) + pixel(column + 1, row + 1) * right;
-    return upper * (1 - down) + lower * down;
+  const [column, row] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
+  const [right, down] = [x - 0.5 - column, y - 0.5 - row];
+  const pixel = (/** @type {number} */ c, /** @type {number} */ r) => (c < 0 || r < 0 || c >= SIDE || r >= SIDE ? 0 : bitmap[r * SIDE + c]);
+  const upper = pixel(column, row) * (1 - right) + pixel(column + 1, row) * right;
+  const lower = pixel(column, row + 1) * (1 - right) + pixel(column + 1, row + 1) * right;
+  return upper * (1 - down) + lower * down;
 }
 
 /**
@@ -75,20 +75,20 @@ function sample(bitmap, x, y) {
  * @param {Uint8Array} bitmap
  */
 function reweigh(bitmap) {
-    const outside = distances(bitmap, 1);
-    const inside = distances(bitmap, 0);
-    const signed = outside.map((far, at) => (bitmap[at] ? 1 - inside[at] : far));
-    let best = bitmap;
-    let error = Infinity;
-    for (let grow = THINNED; grow <= GROWN; grow += 0.25) {
-        const out = new Uint8Array(signed.length);
-        let ink = 0;
-        signed.forEach((far, at) => (ink += out[at] = Number(far <= grow)));
-        // a change has to be worth it: strokes as they were drawn win ties
-        const miss = Math.abs(ink - INK) + 3 * Math.abs(grow);
-        if (ink && miss < error) [best, error] = [out, miss];
-    }
-    return best;
+  const outside = distances(bitmap, 1);
+  const inside = distances(bitmap, 0);
+  const signed = outside.map((far, at) => (bitmap[at] ? 1 - inside[at] : far));
+  let best = bitmap;
+  let error = Infinity;
+  for (let grow = THINNED; grow <= GROWN; grow += 0.25) {
+    const out = new Uint8Array(signed.length);
+    let ink = 0;
+    signed.forEach((far, at) => (ink += out[at] = Number(far <= grow)));
+    // a change has to be worth it: strokes as they were drawn win ties
+    const miss = Math.abs(ink - INK) + 3 * Math.abs(grow);
+    if (ink && miss < error) [best, error] = [out, miss];
+  }
+  return best;
 }
 
 /**
@@ -97,17 +97,17 @@ function reweigh(bitmap) {
  * @param {number} value
  */
 function distances(bitmap, value) {
-    const far = Float32Array.from(bitmap, (ink) => (ink === value ? 0 : 1e3));
-    const relax = (/** @type {number} */ at, /** @type {number} */ x, /** @type {number} */ sign) => {
-        for (const [dx, dy, length] of [[-1, 0, 1], [0, -1, 1], [-1, -1, 1.414], [1, -1, 1.414]]) {
-            const column = x + sign * dx;
-            const from = at + sign * (dx + dy * SIDE);
-            if (column >= 0 && column < SIDE && from >= 0 && from < far.length) far[at] = Math.min(far[at], far[from] + length);
-        }
-    };
-    for (let at = 0; at < far.length; at++) relax(at, at % SIDE, 1);
-    for (let at = far.length - 1; at >= 0; at--) relax(at, at % SIDE, -1);
-    return far;
+  const far = Float32Array.from(bitmap, (ink) => (ink === value ? 0 : 1e3));
+  const relax = (/** @type {number} */ at, /** @type {number} */ x, /** @type {number} */ sign) => {
+    for (const [dx, dy, length] of [[-1, 0, 1], [0, -1, 1], [-1, -1, 1.414], [1, -1, 1.414]]) {
+      const column = x + sign * dx;
+      const from = at + sign * (dx + dy * SIDE);
+      if (column >= 0 && column < SIDE && from >= 0 && from < far.length) far[at] = Math.min(far[at], far[from] + length);
+    }
+  };
+  for (let at = 0; at < far.length; at++) relax(at, at % SIDE, 1);
+  for (let at = far.length - 1; at >= 0; at--) relax(at, at % SIDE, -1);
+  return far;
 }
 
 /**
@@ -115,31 +115,31 @@ function distances(bitmap, value) {
  * @param {Uint8Array} bitmap
  */
 function shear(bitmap) {
-    const first = (/** @type {number} */ row) => bitmap.subarray(row * SIDE, (row + 1) * SIDE).indexOf(1);
-    const rows = [...Array(SIDE).keys()].filter((row) => first(row) >= 0);
-    const [top, bottom] = [rows[0], rows[rows.length - 1]];
-    const slope = bottom > top ? (first(bottom) - first(top)) / (bottom - top) : 0;
-    const lean = (/** @type {number} */ row) => slope * (row - (top + bottom) / 2);
-    let [left, right] = [SIDE, 0];
-    bitmap.forEach((ink, at) => {
-        const x = (at % SIDE) - lean(Math.floor(at / SIDE));
-        if (ink) [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
-    });
-    const centre = (left + right) / 2 - SIDE / 2;
-    const out = new Uint8Array(bitmap.length);
-    for (let row = 0; row < SIDE; row++) {
-        const shift = Math.round(lean(row) + centre);
-        for (let x = 0; x < SIDE; x++) {
-            const from = x + shift;
-            if (from >= 0 && from < SIDE) out[row * SIDE + x] = bitmap[row * SIDE + from];
-        }
+  const first = (/** @type {number} */ row) => bitmap.subarray(row * SIDE, (row + 1) * SIDE).indexOf(1);
+  const rows = [...Array(SIDE).keys()].filter((row) => first(row) >= 0);
+  const [top, bottom] = [rows[0], rows[rows.length - 1]];
+  const slope = bottom > top ? (first(bottom) - first(top)) / (bottom - top) : 0;
+  const lean = (/** @type {number} */ row) => slope * (row - (top + bottom) / 2);
+  let [left, right] = [SIDE, 0];
+  bitmap.forEach((ink, at) => {
+    const x = (at % SIDE) - lean(Math.floor(at / SIDE));
+    if (ink) [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
+  });
+  const centre = (left + right) / 2 - SIDE / 2;
+  const out = new Uint8Array(bitmap.length);
+  for (let row = 0; row < SIDE; row++) {
+    const shift = Math.round(lean(row) + centre);
+    for (let x = 0; x < SIDE; x++) {
+      const from = x + shift;
+      if (from >= 0 && from < SIDE) out[row * SIDE + x] = bitmap[row * SIDE + from];
     }
-    return out;
+  }
+  return out;
 }
 
 /** Ink of each block of 4×4. @param {Uint8Array} bitmap */
 function count(bitmap) {
-    const counts = new Uint8Array(64);
-    bitmap.forEach((ink, at) => (counts[Math.floor(at / SIDE / 4) * 8 + Math.floor((at % SIDE) / 4)] += ink));
-    return counts;
+  const counts = new Uint8Array(64);
+  bitmap.forEach((ink, at) => (counts[Math.floor(at / SIDE / 4) * 8 + Math.floor((at % SIDE) / 4)] += ink));
+  return counts;
 }

@@ -4,24 +4,24 @@
 
 /** @param {{kind: string, classes: string[], train_len: number, input?: number[]}} data @returns {string} */
 export function recipeFor({ kind, classes, train_len, input = [3, 32, 32] }) {
-    const set = kind === "cifar10" ? "cifar10" : "folder";
-    const batch = Math.max(2, Math.min(64, train_len));
-    const layers = [
-        block("conv1", 32, ""),
-        quantised(1),
-        block("conv2", 64, 'weights = "binary"        # 1 bit each\n'),
-        pool(2),
-        quantised(2),
-        block("conv3", 128, 'weights = "binary"\n'),
-        pool(3),
-        quantised(3),
-        block("conv4", 128, 'weights = "binary"\n'),
-        layer("bn4", "batch_norm", ""),
-        layer("relu4", "relu", ""),
-        layer("pool4", "global_avg_pool", ""),
-        layer("fc", "linear", `units = ${classes.length}\n`),
-    ];
-    return `# ${classes.length} classes of your own images, with 1-bit weights and 2-bit activations inside.
+  const set = kind === "cifar10" ? "cifar10" : "folder";
+  const batch = Math.max(2, Math.min(64, train_len));
+  const layers = [
+    block("conv1", 32, ""),
+    quantised(1),
+    block("conv2", 64, 'weights = "binary"        # 1 bit each\n'),
+    pool(2),
+    quantised(2),
+    block("conv3", 128, 'weights = "binary"\n'),
+    pool(3),
+    quantised(3),
+    block("conv4", 128, 'weights = "binary"\n'),
+    layer("bn4", "batch_norm", ""),
+    layer("relu4", "relu", ""),
+    layer("pool4", "global_avg_pool", ""),
+    layer("fc", "linear", `units = ${classes.length}\n`),
+  ];
+  return `# ${classes.length} classes of your own images, with 1-bit weights and 2-bit activations inside.
 [model]
 input = [${input.join(", ")}]         # channels, height, width
 classes = ${classes.length}
