@@ -1,0 +1,56 @@
+/**
+ * The page's elements, and numbers as people read them.
+ */
+
+/**
+ * The element with that id; index.html has it.
+ * @param {string} id
+ * @returns {any}
+ */
+export function $(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no #${id}`);
+  return found;
+}
+
+/**
+ * A new element.
+ * @param {string} tag
+ * @param {Record<string, any>} [properties] set on the object, so no markup is ever parsed
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) /** @type {any} */ (element)[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Writes text only where it differs, so nothing is laid out again for nothing. @param {Element} element @param {string} text */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {number} value whole number */
+export const whole = (value) => Math.round(value).toLocaleString("en");
+
+/** @param {number} share 0..1 @param {number} [digits] */
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+
+/** Three significant digits. @param {number} value */
+export const short = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(4));
+
+/** @param {number} bytes */
+export function size(bytes) {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  let at = 0;
+  while (bytes >= 1024 && at < 3) [bytes, at] = [bytes / 1024, at + 1];
+  return `${at && bytes < 10 ? bytes.toFixed(1) : whole(bytes)} ${units[at]}`;
+}
+
+/** "1 image", "2 images". @param {number} n @param {string} one @param {string} [many] */
+export const counted = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;

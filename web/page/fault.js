@@ -1,0 +1,55 @@
+/**
+ * Faults as sentences: each is a card that stays until it is closed; the same one twice is counted.
+ */
+import { $, make, write } from "./dom.js";
+
+const MOST = 3;
+
+/** @typedef {{kind?: string, message: string, line?: number, recoverable?: boolean}} Fault */
+
+const TITLES = /** @type {Record<string, string>} */ ({
+  recipe: "The recipe",
+  data: "The data",
+  checkpoint: "The checkpoint",
+  device: "The device",
+  model: "The model",
+  storage: "The browser’s storage",
+});
+
+/** Shows a fault. @param {Fault} fault */
+export function fault({ kind = "", message, line, recoverable = true }) {
+  const host = $("fault");
+  const text = `${line ? `Line ${line}: ` : ""}${message}`;
+  for (const card of host.children) {
+    if (card.dataset.text !== text) continue;
+    const times = Number(card.dataset.times) + 1;
+    card.dataset.times = String(times);
+    write(card.querySelector(".times"), ` (${times} times)`);
+    return;
+  }
+  const close = make("button", { type: "button", className: "close", "aria-label": "Close this message" }, "×");
+  const title = make("b", {}, TITLES[kind] ?? "Something went wrong");
+  const advice = recoverable ? "" : " Reload the page to begin anew; what was saved stays.";
+  const card = make("div", { className: "fault" }, make("div", {}, title, make("p", {}, text + advice, make("span", { className: "times" }))), close);
+  card.dataset.text = text;
+  card.dataset.times = "1";
+  close.addEventListener("click", () => card.remove());
+  host.append(card);
+  while (host.children.length > MOST) host.firstElementChild.remove();
+}
+
+/**
+ * Does it; an error becomes a fault, and `undefined` comes back.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T | undefined>}
+ */
+export async function attempt(work) {
+  try {
+    return await work();
+  } catch (error) {
+    const { kind, line, message } = /** @type {any} */ (error);
+    fault({ kind, line, message: message || String(error) });
+    return undefined;
+  }
+}

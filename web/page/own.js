@@ -1,0 +1,119 @@
+/**
+ * Files of one's own: data sets, checkpoints and pictures, chosen or dropped on the page.
+ *
+ * Paths keep their folders: the last one is an image's class.
+ */
+import { $, counted, make, write } from "./dom.js";
+import { attempt } from "./fault.js";
+import { recipeFor } from "./template.js";
+
+/** Names shown of files that were passed over. */
+const NAMED = 3;
+
+/** @typedef {{path: string, file: File}} Entry */
+
+export class Own extends EventTarget {
+  /** @param {any} engine */
+  constructor(engine) {
+    super();
+    this.engine = engine;
+    /** @type {any} */
+    this.data = null;
+    for (const id of ["files", "folder"]) {
+      $(id).addEventListener("change", (/** @type {any} */ event) => {
+        this.take([...event.target.files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
+        event.target.value = "";
+      });
+    }
+    $("data-recipe").addEventListener("click", () => this.dispatchEvent(new CustomEvent("recipe", { detail: recipeFor(this.data) })));
+    this.listen();
+  }
+
+  /** Sorts what was given: a checkpoint, a picture to classify, or a data set. @param {Entry[]} entries */
+  async take(entries) {
+    if (!entries.length) return;
+    const [{ file }] = entries;
+    if (entries.length === 1 && file.name.endsWith(".safetensors")) return this.dispatchEvent(new CustomEvent("checkpoint", { detail: file }));
+    const loose = entries.length === 1 && file.type.startsWith("image/") && !entries[0].path.includes("/");
+    if (loose) return this.dispatchEvent(new CustomEvent("picture", { detail: file }));
+    const out = $("data-summary");
+    out.className = "verdict";
+    write(out, `Reading ${counted(entries.length, "file")} …`);
+    const data = await attempt(() => this.engine.files(entries));
+    if (!data) return write(out, this.data ? "Nothing was loaded; the files of before stay." : "Nothing was loaded.");
+    this.data = data;
+    out.className = "verdict good";
+    const { classes, train_len, test_len, skipped = [] } = data;
+    const names = classes.length <= 10 ? ` (${classes.join(", ")})` : "";
+    const parts = [`${counted(train_len, "image")} to train on and ${test_len} to test on, ${counted(classes.length, "class", "classes")}${names}.`];
+    if (skipped.length) parts.push(`Passed over ${counted(skipped.length, "file")}: ${skipped.slice(0, NAMED).map((/** @type {any} */ { path, why }) => `${path} – ${why}`).join("; ")}${skipped.length > NAMED ? "; …" : "."}`);
+    write(out, parts.join(" "));
+    $("data-recipe").hidden = false;
+  }
+
+  /** Takes what is dropped anywhere. */
+  listen() {
+    const veil = $("drop");
+    let depth = 0;
+    const holds = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
+    const show = (/** @type {number} */ change) => {
+      depth = Math.max(0, depth + change);
+      veil.hidden = !depth;
+    };
+    addEventListener("dragenter", (event) => holds(event) && show(1));
+    addEventListener("dragleave", (event) => holds(event) && show(-1));
+    addEventListener("dragover", (event) => holds(event) && event.preventDefault());
+    addEventListener("drop", async (event) => {
+      if (!holds(event) || !event.dataTransfer) return;
+      event.preventDefault();
+      show(-depth);
+      // the list of items is gone after the first wait
+      const found = [...event.dataTransfer.items].map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+      const entries = await attempt(() => Promise.all(found.map(({ entry, file }) => (entry?.isDirectory ? walk(entry, "") : file ? [{ path: file.name, file }] : []))));
+      if (entries) await this.take(entries.flat());
+    });
+  }
+}
+
+/** All files below a folder. @param {any} entry @param {string} above @returns {Promise<Entry[]>} */
+async function walk(entry, above) {
+  const path = above + entry.name;
+  if (entry.isFile) return [{ path, file: await new Promise((done, failed) => entry.file(done, failed)) }];
+  const reader = entry.createReader();
+  const inside = [];
+  // a reader gives at most a hundred entries a time
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) break;
+    inside.push(...some);
+  }
+  const lists = [];
+  for (const each of inside) lists.push(...(await walk(each, `${path}/`)));
+  return lists;
+}
+
+/** The checkpoint's buttons. */
+export class Checkpoint extends EventTarget {
+  /** @param {any} engine */
+  constructor(engine) {
+    super();
+    $("checkpoint-upload").addEventListener("change", (/** @type {any} */ event) => {
+      const [file] = event.target.files;
+      if (file) this.dispatchEvent(new CustomEvent("upload", { detail: file }));
+      event.target.value = "";
+    });
+    $("checkpoint-download").addEventListener("click", async () => {
+      const bytes = await attempt(() => engine.checkpoint());
+      if (!bytes) return;
+      const link = make("a", { href: URL.createObjectURL(new Blob([/** @type {any} */ (bytes)])), download: `halfwave-step-${$("step").dataset.value}.safetensors` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      this.say(`Downloaded ${link.download}.`);
+    });
+  }
+
+  /** @param {string} text */
+  say(text) {
+    write($("checkpoint-text"), text);
+  }
+}

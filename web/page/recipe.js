@@ -1,0 +1,121 @@
+/**
+ * The recipe's editor: a textarea with line numbers, checked while one types, its error shown at the line and in words.
+ */
+import { $, counted, make, percent, whole, write } from "./dom.js";
+import { attempt } from "./fault.js";
+
+/** Pause in typing after which the text is checked. */
+const PAUSE_MS = 250;
+const OWN = "your own";
+
+export class Recipe extends EventTarget {
+  /** @param {any} engine */
+  constructor(engine) {
+    super();
+    this.engine = engine;
+    /** @type {HTMLTextAreaElement} */
+    this.area = $("recipe");
+    this.lines = $("recipe-lines");
+    this.band = $("recipe-band");
+    this.choice = $("recipe-choice");
+    /** @type {Map<string, string>} */
+    this.texts = new Map();
+    this.line = 0;
+    this.timer = 0;
+    /** Text that the run was opened with. */
+    this.used = "";
+    this.area.addEventListener("input", () => this.typed());
+    this.area.addEventListener("scroll", () => this.scrolled());
+    this.choice.addEventListener("change", () => this.write(this.texts.get(this.choice.value) ?? ""));
+    $("recipe-use").addEventListener("click", () => this.dispatchEvent(new Event("use")));
+  }
+
+  get text() {
+    return this.area.value;
+  }
+
+  /** What Engine.open takes to start it. */
+  get request() {
+    return { recipe: this.text, name: this.choice.value || OWN };
+  }
+
+  /** The text of a built-in recipe. @param {string} name @returns {string | undefined} */
+  named(name) {
+    return name === OWN ? undefined : this.texts.get(name);
+  }
+
+  /** @param {{name: string, text: string}[]} recipes */
+  start(recipes) {
+    for (const { name, text } of recipes) this.texts.set(name, text);
+    this.offer();
+    if (recipes.length) this.write(recipes[0].text);
+  }
+
+  /** Fills the choice, and shows which of them the text is. */
+  offer() {
+    const names = [...this.texts.keys()];
+    if (this.choice.children.length !== names.length) this.choice.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
+    const found = names.find((name) => this.texts.get(name) === this.text);
+    if (found) this.choice.value = found;
+  }
+
+  /** Replaces the text. @param {string} text */
+  write(text) {
+    this.area.value = text;
+    this.area.scrollTop = 0;
+    this.number();
+    this.offer();
+    this.check();
+  }
+
+  /** Says that the run is of this text now. @param {string} text */
+  opened(text) {
+    this.used = text;
+    if (this.text !== text) this.write(text);
+    else this.check();
+  }
+
+  typed() {
+    this.texts.set(OWN, this.text);
+    this.offer();
+    this.number();
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.check(), PAUSE_MS);
+  }
+
+  number() {
+    const count = this.text.split("\n").length;
+    if (count === this.count) return;
+    this.count = count;
+    this.lines.textContent = Array.from({ length: count }, (_, at) => at + 1).join("\n");
+  }
+
+  scrolled() {
+    this.lines.scrollTop = this.area.scrollTop;
+    this.band.style.transform = `translateY(calc(${this.line - 1} * var(--line-height) - ${this.area.scrollTop}px))`;
+  }
+
+  async check() {
+    clearTimeout(this.timer);
+    const text = this.text;
+    const found = await attempt(() => this.engine.check(text));
+    if (!found || text !== this.text) return;
+    const { error, summary } = /** @type {any} */ (found);
+    const out = $("recipe-error");
+    this.line = error?.line ?? 0;
+    out.dataset.line = error?.line ? String(error.line) : "";
+    out.className = `verdict ${error ? "bad" : "good"}`;
+    write(out, error ? `${error.line ? `Line ${error.line}: ` : ""}${error.message}` : said(summary));
+    this.area.setAttribute("aria-invalid", String(!!error));
+    this.band.hidden = !this.line;
+    this.scrolled();
+    $("recipe-use").disabled = !!error;
+    write($("recipe-use"), text === this.used && !error ? "Start this recipe again" : "Use this recipe");
+  }
+}
+
+/** @param {any} summary */
+function said({ input, classes, layers, weights, batch, epochs, steps, multiply_adds, binary_multiply_adds }) {
+  const long = epochs ? counted(epochs, "epoch") : steps ? counted(steps, "step") : "";
+  return [`${input.join(" × ")} to ${counted(classes, "class", "classes")}`, counted(layers.length, "layer"), `${whole(weights)} weights`, `${percent(multiply_adds ? binary_multiply_adds / multiply_adds : 0, 0)} of the multiply-adds on bits`, `batch ${whole(batch)}`, long].filter(Boolean).join(" · ");
+}

@@ -1,0 +1,184 @@
+/**
+ * The run: its one big button, its numbers, and the engine's states in words.
+ */
+import { $, percent, short, whole, write } from "./dom.js";
+import { attempt } from "./fault.js";
+import { redraw } from "./frame.js";
+
+/** What the button says, per state. */
+const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", finished: "Train again", lost: "Try again" });
+
+const CLOSED = { state: "closed", message: "No run is open. Use a recipe below, or reload the page." };
+
+export class Run extends EventTarget {
+  /** @param {any} engine */
+  constructor(engine) {
+    super();
+    this.engine = engine;
+    this.state = "opening";
+    this.message = "";
+    /** "cpu" where that was chosen. @type {"cpu" | undefined} */
+    this.adapter = undefined;
+    /** What the button does instead while a saved run waits for an answer. @type {(() => void) | null} */
+    this.instead = null;
+    /** The button was pressed before the engine was ready. */
+    this.eager = false;
+    /** Whether the last state was set here, not by the engine. */
+    this.own = true;
+    /** @type {any} */
+    this.opened = null;
+    /** @type {any} */
+    this.position = null;
+    /** @type {{loss?: number, test?: number, rate?: number}} */
+    this.latest = {};
+    this.draw = () => this.paint();
+    this.button = $("train");
+    this.button.addEventListener("click", () => this.press());
+    $("reset").addEventListener("click", () => this.reset());
+    engine.addEventListener("state", (/** @type {any} */ { detail }) => {
+      this.own = false;
+      // the engine calls "missing" what has no session; why, the fault says
+      this.turn(detail.state === "missing" ? CLOSED : detail);
+    });
+    engine.addEventListener("progress", (/** @type {any} */ { detail }) => this.progress(detail));
+  }
+
+  /** Opens a run: a recipe, a checkpoint or the saved one. @param {any} request as Engine.open takes it @returns {Promise<boolean>} whether it is open */
+  async open(request) {
+    const before = { state: this.state, message: this.message };
+    this.turn({ state: "opening" });
+    this.own = true;
+    const opened = await attempt(() => this.engine.open({ ...request, adapter: this.adapter }));
+    if (!opened) {
+      // the engine said what is open now, unless it changed nothing
+      if (this.own) this.turn(before.state === "opening" ? CLOSED : before);
+      return false;
+    }
+    this.opened = opened;
+    this.latest = {};
+    this.position = opened.position;
+    this.eager &&= this.state === "opening" || this.state === "ready";
+    this.dispatchEvent(new CustomEvent("opened", { detail: { opened, request } }));
+    this.rows(opened.rows ?? []);
+    redraw(this.draw);
+    if (this.eager) this.train();
+    return true;
+  }
+
+  async press() {
+    if (this.instead) return this.instead();
+    if (this.state === "opening") {
+      this.eager = !this.eager;
+      return redraw(this.draw);
+    }
+    if (this.state === "training") return attempt(() => this.engine.pause());
+    if (this.state === "finished") await this.reset();
+    return this.train();
+  }
+
+  async train() {
+    this.eager = false;
+    await attempt(() => this.engine.train());
+  }
+
+  async reset() {
+    await attempt(async () => {
+      const opened = await this.engine.reset();
+      this.latest = {};
+      [this.opened, this.position] = [opened, opened.position];
+      this.dispatchEvent(new Event("reset"));
+      redraw(this.draw);
+    });
+  }
+
+  /** @param {{state: string, message?: string}} detail */
+  turn({ state, message = "" }) {
+    [this.state, this.message] = [state, message];
+    redraw(this.draw);
+    this.dispatchEvent(new Event("state"));
+  }
+
+  /** Takes the rows of a run that went back to a saved state. @param {any} detail */
+  rewound({ position, rows }) {
+    [this.position, this.latest] = [position, { rate: this.latest.rate }];
+    this.rows(rows);
+    redraw(this.draw);
+  }
+
+  /** @param {any} detail */
+  progress({ rows, position, images_per_s }) {
+    if (position) this.position = position;
+    if (images_per_s) this.latest.rate = images_per_s;
+    this.rows(rows ?? []);
+    redraw(this.draw);
+  }
+
+  /** @param {any[]} rows */
+  rows(rows) {
+    for (const row of rows) {
+      if (row.loss !== undefined) this.latest.loss = row.loss ?? NaN;
+      if (row.test_accuracy != null) this.latest.test = row.test_accuracy;
+      if (row.images_per_s != null && !this.latest.rate) this.latest.rate = row.images_per_s;
+    }
+    if (rows.length) this.dispatchEvent(new CustomEvent("rows", { detail: rows }));
+  }
+
+  /** A sentence for the state. */
+  said() {
+    const where = this.opened ? ` on ${this.opened.adapter.name || "your GPU"}` : "";
+    if (this.message) return this.message;
+    switch (this.state) {
+      case "opening":
+        return this.eager ? "Preparing the kernels; training begins at once …" : "Preparing the kernels …";
+      case "ready":
+        return `Ready${where}.`;
+      case "waiting":
+        return "A run is saved in this browser.";
+      case "training":
+        return `Training${where}.`;
+      case "paused":
+        return "Paused. Nothing is lost.";
+      case "finished":
+        return `Done: ${this.latest.test === undefined ? "the run is over" : `reads ${percent(this.latest.test)} of the test images rightly`}. Draw a digit below.`;
+      case "lost":
+        return "The GPU was lost. Close what else uses it, and try again.";
+      case "missing":
+        return "No GPU is accessible; see below.";
+      default:
+        return "";
+    }
+  }
+
+  paint() {
+    const { position, latest, state, button } = this;
+    const idle = state === "missing" || state === "closed";
+    button.disabled = idle && !this.instead;
+    const label = this.instead ? "Resume" : this.eager ? "Starting …" : (LABELS[state] ?? "Train");
+    write(button, label);
+    button.dataset.state = state;
+    $("reset").disabled = !position?.step || state === "opening";
+    write($("status"), this.said());
+    $("status").dataset.state = state;
+    $("checkpoint-download").disabled = !this.opened || state === "opening" || state === "lost";
+    if (!position) return;
+    const { step, epoch, total_steps: total, epoch_steps: each } = position;
+    number("epoch", epoch, whole);
+    number("step", step, whole);
+    number("loss", latest.loss, short);
+    number("test-accuracy", latest.test, percent);
+    number("images-per-second", latest.rate, whole);
+    write($("epochs"), ` / ${whole(Math.ceil(total / each))}`);
+    write($("steps"), ` / ${whole(total)}`);
+    const done = total ? Math.min(step / total, 1) : 0;
+    const bar = $("progress");
+    bar.firstElementChild.style.transform = `scaleX(${done})`;
+    bar.setAttribute("aria-valuenow", String(Math.round(100 * done)));
+  }
+}
+
+/** @param {string} id @param {number | undefined} value @param {(value: number) => string} say */
+function number(id, value, say) {
+  const element = $(id);
+  element.dataset.value = value === undefined ? "" : String(value);
+  write(element, value === undefined ? "–" : Number.isFinite(value) ? say(value) : "not a number");
+}
