@@ -13,7 +13,7 @@ fn main() -> halfwave::Result<()> {
     let usage = || halfwave::Error::Usage("inspect CHECKPOINT [IMAGES]".to_string());
     let mut args = std::env::args().skip(1);
     let checkpoint = args.next().ok_or_else(usage)?;
-    let images: usize = args.next().map_or(Ok(64), |count| count.parse()).map_err(|_| usage())?;
+    let images: u32 = args.next().map_or(Ok(64), |count| count.parse()).map_err(|_| usage())?;
     pollster::block_on(async {
         let Saved { recipe, checkpoint, .. } = Saved::read(Path::new(&checkpoint))?;
         let data = Dataset::load(&recipe.data.set)?;

@@ -45,6 +45,7 @@ if [[ ! -f web/pkg/halfwave_bg.wasm || $(cat web/pkg/.made-from 2>/dev/null) != 
   rm -rf web/pkg
   "$bindgen" "$module" web/pkg
   rm -f web/pkg/halfwave_bg.wasm.d.ts # of no use to people
+  sed -i '1i /// <reference lib="esnext.disposable" />' web/pkg/halfwave.d.ts # Symbol.dispose
   if [[ -n $wasm_opt ]]; then
     say "wasm-opt -O3 ($($wasm_opt --version))"
     $wasm_opt -O3 web/pkg/halfwave_bg.wasm -o web/pkg/optimised

@@ -51,7 +51,9 @@ pub fn read_recipe(text: &str) -> Result<JsValue> {
 /// Runs every kernel on the GPU against its twin; one outcome for each operation. `shape` is "tiled" or "registers"; the
 /// one that suits the adapter if it is not given.
 #[wasm_bindgen(unchecked_return_type = "Outcome[]")]
-pub async fn selftest(#[wasm_bindgen(unchecked_param_type = "Shape | null")] shape: Option<String>) -> Result<JsValue> {
+pub async fn selftest(
+    #[wasm_bindgen(unchecked_optional_param_type = "Shape")] shape: Option<String>,
+) -> Result<JsValue> {
     let shape = shape.as_deref().map(Shape::parse).transpose()?;
     let mut backend = open(shape.map(LaunchShape::from)).await?;
     let outcomes = halfwave::selftest::run(&mut backend).await?;

@@ -58,7 +58,7 @@ impl Session {
     pub async fn open(
         recipe: String,
         data: &Dataset,
-        #[wasm_bindgen(unchecked_param_type = "OpenOptions | null")] options: Option<JsValue>,
+        #[wasm_bindgen(unchecked_optional_param_type = "OpenOptions")] options: Option<JsValue>,
     ) -> Result<Session> {
         let recipe = Recipe::parse(&recipe, "recipe")?;
         let data = data.inner.clone();

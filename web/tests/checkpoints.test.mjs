@@ -29,7 +29,7 @@ function assertSame(browser, native, what) {
 
 for (const kind of KINDS) {
   test(`checkpoints in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
-    await t.test('one from the browser evaluates the same natively, and goes on there', async () => {
+    await t.test('one from the browser evaluates the same natively', async () => {
       const { evaluation, checkpoint, step } = await call(async ({ Dataset, Session }, { recipe, STEPS }) => {
         const session = await Session.open(recipe, Dataset.digits());
         while (session.position.step < STEPS) await session.advance(STEPS - session.position.step);
