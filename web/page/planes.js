@@ -64,7 +64,7 @@ class Figure {
     const { channels, all, height, width } = this.tiles;
     this.hash = make("code", { title: "hash of the packed words: equal on every device" });
     const of = channels < all ? `${channels} of ${whole(all)}` : whole(all);
-    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)}, ${of} channels of ${height} × ${width} `, this.hash);
+    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)} · ${of} channels of ${height} × ${width} `, this.hash);
     const figure = make("figure", {}, title);
     this.rows = this.describe(activation).map((row) => {
       const box = make("div", { className: "fit" });
@@ -127,5 +127,5 @@ function tiles(shape) {
 
 /** @param {Activation} activation */
 function named({ what, bits }) {
-  return what === "codes" ? `${bits}-bit codes` : "integer sums of popcounts";
+  return what === "codes" ? `${bits}-bit codes` : "popcount sums";
 }
