@@ -14,6 +14,7 @@ mod recipe;
 mod selftest;
 mod terminal;
 mod train;
+mod web;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +51,7 @@ enum Command {
     Devices,
     Selftest(selftest::SelftestArgs),
     Recipe(recipe::RecipeArgs),
+    Web(web::WebArgs),
 }
 
 /// Which device computes.
@@ -80,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Devices => devices::devices(),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),
+        Command::Web(args) => web::web(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -88,6 +88,7 @@ pub struct Trainer {
     clock: Clock,
     /// The step at which the loss ceased to be finite.
     diverged: Option<u64>,
+    evaluated: Option<Evaluation>,
 }
 
 /// Images and seconds of training, without evaluation.
@@ -101,7 +102,8 @@ impl Trainer {
     /// A run from its beginning.
     pub fn new(recipe: Recipe, dataset: impl Into<Arc<Dataset>>, session: Session) -> Self {
         let (dataset, position, clock) = (dataset.into(), Position::default(), Clock::default());
-        Self { recipe, dataset, session, position, pending: Vec::new(), order: None, clock, diverged: None }
+        let (pending, order, diverged, evaluated) = (Vec::new(), None, None, None);
+        Self { recipe, dataset, session, position, pending, order, clock, diverged, evaluated }
     }
 
     /// Goes to where a checkpoint was taken.
@@ -119,7 +121,7 @@ impl Trainer {
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
         self.position = checkpoint.position;
-        (self.order, self.diverged) = (None, None);
+        (self.order, self.diverged, self.evaluated) = (None, None, None);
         self.pending.clear();
         Ok(())
     }
@@ -128,7 +130,7 @@ impl Trainer {
     pub fn restart(&mut self) {
         self.session.restart(self.recipe.train.seed);
         (self.position, self.clock) = (Position::default(), Clock::default());
-        (self.order, self.diverged) = (None, None);
+        (self.order, self.diverged, self.evaluated) = (None, None, None);
         self.pending.clear();
     }
 
@@ -180,6 +182,11 @@ impl Trainer {
     /// Steps of an epoch.
     pub fn epoch_steps(&self) -> u64 {
         self.recipe.train.epoch_steps(self.dataset.train.len())
+    }
+
+    /// The evaluation at the end of the last epoch that had one.
+    pub fn evaluated(&self) -> Option<&Evaluation> {
+        self.evaluated.as_ref()
     }
 
     /// Evaluates on the test images.
@@ -256,7 +263,8 @@ impl Trainer {
         let epoch = self.position.epoch + 1;
         let over = self.position.step == self.total_steps();
         let test_accuracy = if over || epoch.is_multiple_of(self.recipe.train.evaluate_every) {
-            Some(self.evaluate().await?.accuracy())
+            self.evaluated = Some(self.evaluate().await?);
+            self.evaluated.as_ref().map(Evaluation::accuracy)
         } else {
             None
         };

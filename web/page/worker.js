@@ -14,8 +14,9 @@ import * as storage from "./storage.js";
 /** @typedef {import("./pkg/halfwave.js").Event} Row */
 /** @typedef {import("./pkg/halfwave.js").HalfwaveError} HalfwaveError */
 
-/** Between two looks inside the network. */
+/** Between two looks inside the network, and how many times as long as one look takes. */
 const LOOK_MS = 700;
+const LOOK_SHARE = 12;
 /** Between two reports. */
 const REPORT_MS = 100;
 /** Between two saves at the ends of epochs. */
@@ -194,33 +195,35 @@ class Inside {
 
 async function train() {
   const inside = new Inside();
-  let looked = 0;
+  let next_look = 0;
   let reported = 0;
   let saved = performance.now();
   let fresh = [];
   let extra = {};
-  let images = 0;
-  let since = performance.now();
+  const rate = { images: 0, ms: 0 };
   const report = () => {
-    const { session, summary } = current();
-    const now = performance.now();
-    const images_per_s = (1000 * images) / Math.max(now - since, 1);
-    send("progress", { rows: fresh, position: session.position, images_per_s, timing: session.timing, batch: summary.batch, ...extra });
-    [fresh, extra, images, since, reported] = [[], {}, 0, now, now];
+    const { position, timing } = current().session;
+    const images_per_s = (1000 * rate.images) / Math.max(rate.ms, 1);
+    send("progress", { rows: fresh, position, images_per_s, timing, ...extra });
+    [fresh, extra, rate.images, rate.ms, reported] = [[], {}, 0, 0, performance.now()];
   };
   while (training) {
     const { session, summary } = current();
+    const asked = performance.now();
     const events = await session.advance();
+    rate.ms += performance.now() - asked;
+    rate.images += summary.batch * events.filter(({ kind }) => kind === "step").length;
     attempts = 0;
     rows.push(...events);
     fresh.push(...events);
-    images += summary.batch * events.filter(({ kind }) => kind === "step").length;
     const over = session.position.over;
     const ended = events.some(({ kind }) => kind === "epoch");
-    if (ended || over) extra = { ...extra, evaluation: await session.evaluate() };
-    if (over || performance.now() - looked > LOOK_MS) {
+    if (ended || over) extra = { ...extra, evaluation: session.evaluation };
+    const begun = performance.now();
+    if (over || begun > next_look) {
       extra = { ...extra, ...(await inside.look()) };
-      looked = performance.now();
+      const took = performance.now() - begun;
+      next_look = begun + Math.max(LOOK_MS, LOOK_SHARE * took);
     }
     if (over || performance.now() - reported > REPORT_MS) report();
     if (over || (ended && performance.now() - saved > SAVE_MS)) {

@@ -12,7 +12,7 @@ use halfwave::train::trainer::{Trainer, softmax, winner};
 use halfwave::train::{self, Checkpoint, checkpoint};
 use halfwave::{Error, Result as Done};
 use serde::Deserialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::time::Duration;
 use tsify::Tsify;
@@ -43,6 +43,7 @@ pub struct Session {
     plan: Plan,
     position: Cell<Position>,
     timing: Cell<Option<halfwave::backend::Timing>>,
+    evaluation: RefCell<Option<Evaluation>>,
     steps: Cell<u64>,
 }
 
@@ -78,8 +79,9 @@ impl Session {
         session.warm_up(recipe.train.seed).await?;
         let plan = Plan::from(session.plan());
         let trainer = Trainer::new(recipe.clone(), data, session);
-        let (position, timing) = (Cell::new(position(&trainer)), Cell::new(None));
-        Ok(Self { trainer: Mutex::new(trainer), recipe, adapter, plan, position, timing, steps: Cell::new(1) })
+        let position = Cell::new(position(&trainer));
+        let (timing, evaluation, steps) = (Cell::new(None), RefCell::new(None), Cell::new(1));
+        Ok(Self { trainer: Mutex::new(trainer), recipe, adapter, plan, position, timing, evaluation, steps })
     }
 
     /// What computes.
@@ -112,6 +114,12 @@ impl Session {
         self.timing.get().map_or(JsValue::UNDEFINED, |timing| to_js(&values::Timing::from(timing)))
     }
 
+    /// The evaluation at the end of the last epoch that had one; undefined before.
+    #[wasm_bindgen(getter, unchecked_return_type = "Evaluation | undefined")]
+    pub fn evaluation(&self) -> JsValue {
+        self.evaluation.borrow().as_ref().map_or(JsValue::UNDEFINED, to_js)
+    }
+
     /// Trains on: by at most `steps`, else by as many as take about a tenth of a second, never beyond the end of an
     /// epoch or of the run. Gives what happened; nothing when the run is over.
     #[wasm_bindgen(unchecked_return_type = "Event[]")]
@@ -121,6 +129,7 @@ impl Session {
         let advanced = trainer.advance(steps.map_or(limit, u64::from)).await;
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
+        *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
         let events = advanced?;
         if steps.is_none() {
             self.steps.set(if asked.elapsed() < GLANCE { limit * 2 } else { limit / 2 }.clamp(1, 1 << 20));

@@ -30,8 +30,8 @@ function assertSame(browser, native, what) {
 for (const kind of KINDS) {
   test(`checkpoints in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
     await t.test('one from the browser evaluates the same natively, and goes on there', async () => {
-      const { evaluation, checkpoint, step } = await call(async ({ Session }, { recipe, STEPS }) => {
-        const session = await Session.open(recipe, {});
+      const { evaluation, checkpoint, step } = await call(async ({ Dataset, Session }, { recipe, STEPS }) => {
+        const session = await Session.open(recipe, Dataset.digits());
         while (session.position.step < STEPS) await session.advance(STEPS - session.position.step);
         const made = { evaluation: await session.evaluate(), checkpoint: await session.checkpoint(), step: session.position.step };
         session.free();
@@ -47,8 +47,9 @@ for (const kind of KINDS) {
 
     await t.test('a native one evaluates the same in the browser, and goes on there', async () => {
       const file = path.join(folder, 'native/checkpoint.safetensors');
-      const { evaluation, before, after, again } = await call(async ({ Session }, { recipe, checkpoint }) => {
-        const session = await Session.open(recipe, { checkpoint });
+      const { evaluation, before, after, again } = await call(async ({ Dataset, Session }, { recipe, checkpoint }) => {
+        const session = await Session.open(recipe, Dataset.digits());
+        await session.restore(checkpoint);
         const made = { evaluation: await session.evaluate(), before: session.position.step, again: await session.checkpoint() };
         await session.advance(1);
         made.after = session.position.step;

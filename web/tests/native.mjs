@@ -4,14 +4,21 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './browsers.mjs';
 
+// Where cargo puts what it builds; HALFWAVE_NATIVE names another folder.
 const target = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
-const PROGRAM = [process.env.HALFWAVE, path.join(target, 'debug/halfwave'), path.join(target, 'release/halfwave')].find((file) => file && existsSync(file));
+const FOLDERS = [process.env.HALFWAVE_NATIVE, path.join(target, 'debug'), path.join(target, 'release')].filter(Boolean);
 
-// What `halfwave` prints for these arguments. A failing one throws.
-export function halfwave(...args) {
-  if (!PROGRAM) throw new Error(`no native program in ${target}: cargo build, or name it in HALFWAVE`);
-  return execFileSync(PROGRAM, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off' }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
+function run(program, args) {
+  const file = FOLDERS.map((folder) => path.join(folder, program)).find(existsSync);
+  if (!file) throw new Error(`no ${program} in ${FOLDERS.join(' or ')}: cargo build --bins --examples`);
+  return execFileSync(file, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off' }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
 }
+
+// What the native program prints for these arguments. A failing one throws.
+export const halfwave = (...args) => run('halfwave', args);
+
+// What examples/inspect.rs computes from a checkpoint: [{layer, op, shape, hash}].
+export const inspect = (file, images) => run('examples/inspect', [file, String(images)]).trim().split('\n').map((line) => JSON.parse(line));
 
 // `halfwave eval FILE` on the CPU as numbers: {step, loss (4 digits), correct, images, confusion}.
 export function evaluate(file) {

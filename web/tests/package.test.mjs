@@ -44,12 +44,12 @@ for (const kind of KINDS) {
     const body = example.replace(/^import .*\n/, '');
     const printed = await call(async (halfwave, body) => {
       const lines = [];
-      const run = new Function('init', 'Session', 'recipes', 'console', `return (async () => {${body}})()`);
-      await run(halfwave.default, halfwave.Session, halfwave.recipes, { log: (line) => lines.push(line) });
+      const run = new Function('init', 'Dataset', 'Session', 'recipes', 'console', `return (async () => {${body}})()`);
+      await run(halfwave.default, halfwave.Dataset, halfwave.Session, halfwave.recipes, { log: (line) => lines.push(line) });
       return lines;
     }, body);
     console.log(`${kind}: ${printed.join('; ')}`);
-    assert.equal(printed.length, 1 + 6 + 1);
+    assert.equal(printed.length, 1 + 6 + 1, 'adapter, six losses, accuracy');
     assert.match(printed.at(-1), /^\d+\.\d % of the test images/);
     assert.ok(parseFloat(printed.at(-1)) > 50, 'it learns');
   }));
