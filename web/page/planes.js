@@ -5,8 +5,8 @@ import { Cells, word } from "./canvas.js";
 import { make, whole, write } from "./dom.js";
 import { redraw } from "./frame.js";
 
-/** Channels shown of a layer. */
-const CHANNELS = 16;
+/** Channels shown of a layer: as many as stay readable. */
+const CHANNELS = matchMedia("(max-width: 620px)").matches ? 8 : 16;
 
 /**
  * @typedef {{layer: string, op: string, what: "codes" | "sums" | "signs", shape: number[], bits: number, values: Int32Array, words: Uint32Array, hash: string}} Activation
