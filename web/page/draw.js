@@ -10,6 +10,7 @@ import { attempt } from "./fault.js";
 import { normalise } from "./normalise.js";
 import { Pad } from "./pad.js";
 import { Planes } from "./planes.js";
+import { scan } from "./scan.js";
 
 /** Test images of the embedded digits. */
 const DIGITS = 360;
@@ -72,11 +73,14 @@ export class Draw {
   }
 
   /** @param {File} file */
-  file(file) {
+  async file(file) {
+    $("draw").scrollIntoView();
+    const bitmap = this.drawable && (await scan(file).catch(() => null));
+    if (bitmap) return this.pad.set(bitmap);
+    // the engine reads it; if nobody can, it says why
     this.subject = { ask: { file }, source: `${file.name}: ` };
     this.pad.clear();
     this.ask();
-    $("draw").scrollIntoView();
   }
 
   /** Asks about the subject, now or when the question under way is answered. */
