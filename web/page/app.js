@@ -44,7 +44,7 @@ function blank(opened) {
 
 run.addEventListener("opened", (/** @type {any} */ { detail: { opened, request } }) => {
   blank(opened);
-  draw.start(opened);
+  draw.start(opened, own.data?.test_len);
   device.start(opened);
   recipe.opened(request.recipe ?? recipe.named(opened.name) ?? opened.summary.resolved);
   if (opened.position.step) measure();
@@ -89,6 +89,8 @@ own.addEventListener("recipe", (/** @type {any} */ { detail }) => {
   recipe.write(detail);
   recipe.typed();
   $("recipe").focus();
+  $("recipe").setSelectionRange(0, 0);
+  $("recipe").scrollTop = 0;
 });
 own.addEventListener("picture", (/** @type {any} */ { detail }) => draw.file(detail));
 for (const [from, name] of /** @type {[EventTarget, string][]} */ ([[own, "checkpoint"], [checkpoint, "upload"]])) {

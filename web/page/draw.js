@@ -5,7 +5,7 @@
  * last one is asked again, so the answer follows the training.
  */
 import { Answers } from "./answer.js";
-import { $ } from "./dom.js";
+import { $, write } from "./dom.js";
 import { attempt } from "./fault.js";
 import { normalise } from "./normalise.js";
 import { Pad } from "./pad.js";
@@ -38,12 +38,14 @@ export class Draw {
     });
   }
 
-  /** @param {any} opened what Engine.open gave */
-  start(opened) {
+  /** @param {any} opened what Engine.open gave @param {number} [own] test images of the files that were chosen */
+  start(opened, own = 1) {
     const [channels, rows, columns] = opened.summary.input;
     this.drawable = channels === 1 && rows === 8 && columns === 8;
-    this.images = opened.test_len ?? (opened.summary.set === "digits" ? DIGITS : this.images);
-    this.pad.block(this.drawable ? "" : `This network takes ${columns} × ${rows} ${channels === 3 ? "colour " : ""}images:\ntake a test image, or choose a picture.`);
+    this.images = opened.summary.set === "digits" ? DIGITS : own;
+    this.pad.block(this.drawable ? "" : `This network takes ${columns} × ${rows} ${channels === 3 ? "colour " : ""}images.\nTake a test image,\nor choose a picture.`);
+    write($("draw-title"), this.drawable ? "Draw a digit" : "Show it an image");
+    for (const id of ["draw-text", "pad-help"]) $(id).hidden = !this.drawable;
     for (const id of ["pad-clear", "pad-random"]) $(id).disabled = id === "pad-clear" && !this.drawable;
     this.answers.start(opened.classes);
     this.planes.clear();
