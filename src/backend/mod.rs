@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use serde::Serialize;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 /// A future that stays on its thread: browsers have no other.
@@ -44,6 +45,17 @@ pub struct Timing {
     pub over_budget: u64,
     /// What one should take at most.
     pub budget_ns: u64,
+}
+
+/// A measured submission.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Submission {
+    /// Of which plan.
+    pub plan: PlanId,
+    /// Which of its steps.
+    pub steps: Range<usize>,
+    /// How long the device took.
+    pub ns: u64,
 }
 
 /// What executes plans.
@@ -84,5 +96,10 @@ pub trait Backend {
     /// How long submissions took; nothing where there are none.
     fn timing(&self) -> Option<Timing> {
         None
+    }
+
+    /// The measured submissions since the last call, the last 1024 at most.
+    fn trace(&mut self) -> Vec<Submission> {
+        Vec::new()
     }
 }

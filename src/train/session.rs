@@ -5,7 +5,7 @@
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
 use super::parameters::{self, Parameter};
-use crate::backend::{Backend, PlanId, Timing};
+use crate::backend::{Backend, PlanId, Submission, Timing};
 use crate::error::{Error, Result};
 use crate::model::{Model, Weights};
 use crate::pass::{self, RING, Sgd};
@@ -129,6 +129,12 @@ impl Session {
     /// How long submissions took, where the backend knows.
     pub fn timing(&self) -> Option<Timing> {
         self.backend.timing()
+    }
+
+    /// The measured submissions since the last call, each with the plan that it is of.
+    pub fn trace(&mut self) -> Vec<(Submission, &Plan)> {
+        let submissions = self.backend.trace();
+        submissions.into_iter().map(|submission| (submission.clone(), self.backend.plan(submission.plan))).collect()
     }
 
     /// Steps done.

@@ -2,7 +2,9 @@
 
 use crate::data::{Dataset, from_js};
 use crate::error::HalfwaveError;
-use crate::values::{self, Activation, Adapter, Evaluation, Event, Plan, Position, Prediction, RecipeSummary, Signs};
+use crate::values::{
+    self, Activation, Adapter, Evaluation, Event, Plan, Position, Prediction, RecipeSummary, Signs, Submission,
+};
 use crate::{Result, open, to_js};
 use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, cpu::CpuBackend};
@@ -156,6 +158,14 @@ impl Session {
         let predictions =
             predictions.map(|logits| Prediction { class: winner(logits), probabilities: softmax(logits) });
         Ok(to_js(&predictions.collect::<Vec<_>>()))
+    }
+
+    /// The measured submissions to the GPU since the last call, the last 1024 at most.
+    #[wasm_bindgen(unchecked_return_type = "Submission[]")]
+    pub async fn trace(&self) -> JsValue {
+        let mut trainer = self.lock().await;
+        let trace = trainer.session().trace();
+        to_js(&trace.iter().map(|(submission, plan)| Submission::new(submission, plan)).collect::<Vec<_>>())
     }
 
     /// Every exact tensor inside the network while it classifies these images: codes, sums, packed signs. Each number of

@@ -427,6 +427,31 @@ impl From<backend::Timing> for Timing {
     }
 }
 
+/// A measured submission to the GPU: consecutive dispatches of a plan.
+#[derive(Tsify, Serialize)]
+pub struct Submission {
+    /// The plan's hash: that of [`Plan`] for training steps on full batches.
+    pub plan: String,
+    /// The first dispatch in the plan, counted from 0.
+    pub first: usize,
+    /// The kernels that ran.
+    pub kernels: Vec<String>,
+    /// How long the GPU took, in milliseconds.
+    pub ms: f64,
+}
+
+impl Submission {
+    pub(crate) fn new(submission: &backend::Submission, plan: &plan::Plan) -> Self {
+        let steps = &plan.steps[submission.steps.clone()];
+        Self {
+            plan: format!("{:016x}", plan.hash()),
+            first: submission.steps.start,
+            kernels: steps.iter().map(|step| plan.kernels[step.kernel].label.clone()).collect(),
+            ms: submission.ns as f64 / 1e6,
+        }
+    }
+}
+
 /// How one operation fared in the self-test.
 #[derive(Tsify, Serialize)]
 pub struct Outcome {

@@ -8,7 +8,7 @@ mod pace;
 
 pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
 
-use super::{Backend, LocalFuture, PlanId, Timing};
+use super::{Backend, LocalFuture, PlanId, Submission, Timing};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -303,5 +303,9 @@ impl Backend for GpuBackend {
 
     fn timing(&self) -> Option<Timing> {
         Some(self.pacer.timing())
+    }
+
+    fn trace(&mut self) -> Vec<Submission> {
+        self.pacer.trace()
     }
 }

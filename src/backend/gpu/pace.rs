@@ -6,7 +6,7 @@
 //!
 //! **Invariant:** pacing changes when commands are submitted, never which, nor their order.
 
-use crate::backend::{Timer, Timing};
+use crate::backend::{PlanId, Submission, Timer, Timing};
 use crate::plan::Plan;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,6 +23,8 @@ const PROBES: usize = 8;
 const MEASURED_RUNS: u64 = 16;
 /// Measurements that [`Timing::longest_ns`] looks back on.
 const RECENT: usize = 64;
+/// Measured submissions that are kept until somebody asks.
+const TRACED: usize = 1024;
 
 /// Two timestamps on their way to the host.
 struct Probe {
@@ -40,13 +42,24 @@ struct Known {
     submissions: u64,
     recent: VecDeque<f64>,
     over_budget: u64,
+    trace: VecDeque<Submission>,
     last_done: Instant,
 }
 
 impl Known {
+    /// Where the submission that begins with step `from` should end.
+    fn cut(&self, plan: usize, from: usize) -> usize {
+        let mut sum = 0.0;
+        let fits = self.plans[plan][from..].iter().take_while(|&&ns| {
+            sum += ns;
+            sum <= AIM_NS
+        });
+        from + fits.count().max(1)
+    }
+
     /// A submission took `ns`: its steps' estimates share the difference in proportion.
     fn observe(&mut self, plan: usize, steps: Range<usize>, ns: f64) {
-        let estimates = &mut self.plans[plan][steps];
+        let estimates = &mut self.plans[plan][steps.clone()];
         let factor = ns / estimates.iter().sum::<f64>().max(1.0);
         estimates.iter_mut().for_each(|estimate| *estimate = (*estimate * factor).max(1.0));
         if self.recent.len() == RECENT {
@@ -54,6 +67,10 @@ impl Known {
         }
         self.recent.push_back(ns);
         self.over_budget += u64::from(ns > BUDGET_NS);
+        if self.trace.len() == TRACED {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(Submission { plan: PlanId(plan), steps, ns: ns as u64 });
     }
 }
 
@@ -95,6 +112,7 @@ impl Pacer {
             submissions: 0,
             recent: VecDeque::new(),
             over_budget: 0,
+            trace: VecDeque::new(),
             last_done: Instant::now(),
         };
         Self { probes, period_ns: f64::from(queue.get_timestamp_period()), known: Arc::new(Mutex::new(known)) }
@@ -131,12 +149,7 @@ impl Pacer {
     pub(super) fn cut(&self, plan: usize, from: usize) -> usize {
         self.with(|known| {
             known.submissions += 1;
-            let mut sum = 0.0;
-            let fits = known.plans[plan][from..].iter().take_while(|&&ns| {
-                sum += ns;
-                sum <= AIM_NS
-            });
-            from + fits.count().max(1)
+            known.cut(plan, from)
         })
     }
 
@@ -225,5 +238,67 @@ impl Pacer {
             over_budget: known.over_budget,
             budget_ns: BUDGET_NS as u64,
         })
+    }
+
+    /// The measured submissions since the last call.
+    pub(super) fn trace(&self) -> Vec<Submission> {
+        self.with(|known| known.trace.drain(..).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(estimates: Vec<f64>) -> Known {
+        Known {
+            plans: vec![estimates],
+            runs: vec![0],
+            free: Vec::new(),
+            submissions: 0,
+            recent: VecDeque::new(),
+            over_budget: 0,
+            trace: VecDeque::new(),
+            last_done: Instant::now(),
+        }
+    }
+
+    /// Submissions of a run on a device that takes `true_ns` for its steps.
+    fn run(known: &mut Known, true_ns: &[f64]) -> Vec<Range<usize>> {
+        let (mut all, mut from) = (Vec::new(), 0);
+        while from < true_ns.len() {
+            let steps = from..known.cut(0, from);
+            from = steps.end;
+            known.observe(0, steps.clone(), true_ns[steps.clone()].iter().sum());
+            all.push(steps);
+        }
+        all
+    }
+
+    #[test]
+    fn submissions_come_to_fit_the_budget() {
+        // A slow device with two steps that nothing can make shorter; every estimate is far off.
+        let true_ns: Vec<f64> = (0..60).map(|i| if i % 30 == 7 { 40e6 } else { 1e6 + 1e5 * i as f64 }).collect();
+        let mut known = known(vec![50.0; 60]);
+        assert_eq!(run(&mut known, &true_ns), [0..60], "an optimist's first run is one submission");
+        for _ in 0..10 {
+            run(&mut known, &true_ns);
+        }
+        let settled = run(&mut known, &true_ns);
+        for steps in &settled {
+            let ns: f64 = true_ns[steps.clone()].iter().sum();
+            assert!(ns <= BUDGET_NS || steps.len() == 1, "{steps:?} takes {ns} ns");
+        }
+        assert!(settled.len() < 30, "{} submissions for 60 steps", settled.len());
+        assert!(settled.windows(2).all(|pair| pair[0].end == pair[1].start), "every step runs once, in order");
+    }
+
+    #[test]
+    fn a_fast_device_gets_whole_runs() {
+        let true_ns = [1e4; 60];
+        let mut known = known(vec![2e6; 60]);
+        assert!(run(&mut known, &true_ns).len() > 1, "a pessimist begins with small pieces");
+        assert_eq!(run(&mut known, &true_ns), [0..60]);
+        assert_eq!(known.trace.len(), known.recent.len());
     }
 }
