@@ -56,7 +56,7 @@ export class Answers {
       write(name, this.name(order[at]));
       write(value, answer ? percent(share) : "");
       bar.style.transform = `scaleX(${share})`;
-      item.className = answer && order[at] === answer.class ? "top" : "";
+      item.className = answer && order[at] === answer.class ? "best" : "";
     });
     const box = $("prediction");
     box.dataset.class = answer ? String(answer.class) : "";

@@ -44,7 +44,7 @@ function blank(opened) {
 
 run.addEventListener("opened", (/** @type {any} */ { detail: { opened, request } }) => {
   blank(opened);
-  draw.start(opened);
+  draw.start(opened, own.data?.test_len);
   device.start(opened);
   recipe.opened(request.recipe ?? recipe.named(opened.name) ?? opened.summary.resolved);
   if (opened.position.step) measure();
@@ -62,7 +62,9 @@ run.addEventListener("state", () => {
 /** The confusion matrix of a run that goes on from a saved state. */
 async function measure() {
   const evaluation = await attempt(() => engine.evaluate());
-  if (evaluation) confusion.show(evaluation.confusion);
+  if (!evaluation) return;
+  confusion.show(evaluation.confusion);
+  run.measured(evaluation.accuracy);
 }
 
 engine.addEventListener("progress", (/** @type {any} */ { detail }) => {
@@ -87,6 +89,8 @@ own.addEventListener("recipe", (/** @type {any} */ { detail }) => {
   recipe.write(detail);
   recipe.typed();
   $("recipe").focus();
+  $("recipe").setSelectionRange(0, 0);
+  $("recipe").scrollTop = 0;
 });
 own.addEventListener("picture", (/** @type {any} */ { detail }) => draw.file(detail));
 for (const [from, name] of /** @type {[EventTarget, string][]} */ ([[own, "checkpoint"], [checkpoint, "upload"]])) {
@@ -96,7 +100,7 @@ for (const [from, name] of /** @type {[EventTarget, string][]} */ ([[own, "check
 /** Goes on from a checkpoint file, with the recipe that it holds. @param {File} file */
 async function upload(file) {
   const bytes = await attempt(async () => new Uint8Array(await file.arrayBuffer()));
-  if (!bytes || !(await run.open({ checkpoint: bytes, name: file.name }))) return;
+  if (!bytes || !(await run.open({ checkpoint: bytes }))) return checkpoint.say(`${file.name} was not loaded; the run is as it was.`);
   checkpoint.say(`Loaded ${file.name}, step ${whole(run.position.step)}.`);
 }
 
@@ -127,7 +131,7 @@ function sentence({ step, epoch, total_steps: total, when, recipe_name: name, ro
   const each = rows.filter((/** @type {any} */ row) => row.kind === "step" && row.epoch === 1).length;
   const epochs = epoch && each ? Math.ceil(total / each) : 0;
   const at = epochs ? `epoch ${epoch} of ${epochs}` : `step ${whole(step)} of ${whole(total)}, epoch ${epoch}`;
-  return `A run${name ? ` of “${name}”` : ""} from ${date} stopped at ${at} (${percent(total ? step / total : 0, 0)}).`;
+  return `A run${name && name !== "recipe" ? ` of “${name}”` : ""} from ${date} stopped at ${at} (${percent(total ? step / total : 0, 0)}).`;
 }
 
 /** Opens what there is to open. @param {any} begun what Engine.start gave */

@@ -26,7 +26,8 @@ export function colours() {
 /** A colour of the theme as bytes. @param {string} name @returns {[number, number, number]} */
 export function bytes(name) {
   const hex = colours()[name].replace("#", "");
-  return [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  const band = (/** @type {number} */ at) => parseInt(hex.slice(at, at + 2), 16);
+  return [band(0), band(2), band(4)];
 }
 
 /** Calls `draw` in a frame when the theme changes. @param {() => void} draw */

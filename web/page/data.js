@@ -1,12 +1,12 @@
 /**
  * Files of the user's as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
  * the browser decodes. Folders mean what they mean natively: `train/<class>/…` and `test/<class>/…`, or `<class>/…` alone,
- * of which every fifth of a class, in the order of names, is for testing.
+ * of which every fifth of a class that can be read, in the order of names, is for testing.
  */
 import { Dataset } from "./pkg/halfwave.js";
 
 /** @typedef {{path: string, file: File}} Picked */
-/** @typedef {{classes: string[], train: {path: string, file: File, label: number}[], test: {path: string, file: File, label: number}[]}} Folder */
+/** @typedef {{classes: string[], pictures: {path: string, file: File, label: number, test: boolean | undefined}[]}} Folder */
 /** @typedef {{kind: "cifar10" | "folder", classes: string[], train_len: number, test_len: number, skipped: {path: string, why: string}[]}} Summary */
 
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
@@ -64,16 +64,15 @@ export class Files {
     }
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
     const splits = pictures.some(({ split }) => split === "train") && pictures.some(({ split }) => split === "test");
-    const counts = classes.map(() => 0);
     /** @type {Folder} */
-    const folder = { classes, train: [], test: [] };
-    for (const { path, file, name, split } of pictures) {
-      const label = classes.indexOf(name);
-      const testing = splits ? split === "test" : ++counts[label] % EVERY === 0;
-      (testing ? folder.test : folder.train).push({ path, file, label });
-    }
-    const { train, test } = folder;
-    const made = new Files({ kind: "folder", classes, train_len: train.length, test_len: test.length, skipped });
+    const folder = {
+      classes,
+      pictures: pictures.map(({ path, file, name, split }) => ({ path, file, label: classes.indexOf(name), test: splits ? split === "test" : undefined })),
+    };
+    const counts = classes.map(() => 0);
+    const test_len = folder.pictures.filter(({ label, test }) => test ?? ++counts[label] % EVERY === 0).length;
+    const train_len = folder.pictures.length - test_len;
+    const made = new Files({ kind: "folder", classes, train_len, test_len, skipped });
     made.folder = folder;
     return made;
   }
@@ -92,24 +91,25 @@ export async function dataset(summary, files) {
     throw wrong(`This recipe trains on ${what} (below, at "Your own data"), then use the recipe again.`);
   }
   if (files.cifar10) return { data: files.cifar10, skipped: [] };
-  const { classes, train, test } = /** @type {Folder} */ (files.folder);
+  const { classes, pictures } = /** @type {Folder} */ (files.folder);
   /** @type {{path: string, why: string}[]} */
   const skipped = [];
-  const read = async (/** @type {Folder["train"]} */ pictures) => {
-    const image_bytes = summary.input.reduce((product, length) => product * length, 1);
-    const pixels = new Uint8Array(pictures.length * image_bytes);
-    const labels = [];
-    for (const { path, file, label } of pictures) {
-      try {
-        pixels.set(await picture(file, summary.input, 255), labels.length * image_bytes);
-        labels.push(label);
-      } catch (error) {
-        skipped.push({ path, why: error instanceof Error ? error.message : String(error) });
-      }
+  const image_bytes = summary.input.reduce((product, length) => product * length, 1);
+  const split = () => ({ pixels: new Uint8Array(pictures.length * image_bytes), labels: /** @type {number[]} */ ([]) });
+  const [train, test] = [split(), split()];
+  const counts = classes.map(() => 0);
+  for (const { path, file, label, test: chosen } of pictures) {
+    try {
+      const pixels = await picture(file, summary.input, 255);
+      const into = chosen ?? ++counts[label] % EVERY === 0 ? test : train;
+      into.pixels.set(pixels, into.labels.length * image_bytes);
+      into.labels.push(label);
+    } catch (error) {
+      skipped.push({ path, why: error instanceof Error ? error.message : String(error) });
     }
-    return { pixels: pixels.slice(0, labels.length * image_bytes), labels: Uint8Array.from(labels) };
-  };
-  return { data: Dataset.images(classes, summary.input, await read(train), await read(test)), skipped };
+  }
+  const whole = (/** @type {ReturnType<typeof split>} */ { pixels, labels }) => ({ pixels: pixels.subarray(0, labels.length * image_bytes), labels: Uint8Array.from(labels) });
+  return { data: Dataset.images(classes, summary.input, whole(train), whole(test)), skipped };
 }
 
 /**

@@ -24,16 +24,14 @@ export class Device {
   start({ adapter, plan }) {
     const cpu = adapter.backend === "cpu";
     this.live = { longest: make("span", {}, "–"), submissions: make("span", {}, "–"), timer: make("span", {}, "–") };
+    // the CPU has no limits of its own
     const about = list([
       ["Adapter", adapter.name || "not named by the browser"],
       ["Backend", cpu ? "WebAssembly, no GPU" : adapter.backend],
       ["Kind", adapter.kind === "software" ? "software: the CPU plays the GPU" : adapter.kind],
       ["Kernels", cpu ? "Rust, as WebAssembly" : (SHAPES[adapter.shape] ?? adapter.shape)],
       ["Features", adapter.features?.length ? adapter.features.join(", ") : "none needed"],
-      ["Largest binding", known(adapter.max_binding_bytes, size)],
-      ["Largest buffer", known(adapter.max_buffer_bytes, size)],
-      ["Storage buffers", known(adapter.storage_buffers, (value) => `${value} a kernel`)],
-      ["Workgroup", `${known(adapter.workgroup_threads, (value) => `${value} threads`)}, ${known(adapter.workgroup_bytes, size)}`],
+      ...(cpu ? [] : limits(adapter)),
     ]);
     const work = list([
       ["A step", `${whole(plan.dispatches)} dispatches of ${whole(plan.kernels)} kernels`],
@@ -59,6 +57,16 @@ export class Device {
     write(this.live.submissions, `${whole(timing.submissions)}${over}`);
     write(this.live.timer, TIMERS[timing.timer] ?? timing.timer ?? "–");
   }
+}
+
+/** @param {any} adapter @returns {[string, string][]} */
+function limits(adapter) {
+  return [
+    ["Largest binding", known(adapter.max_binding_bytes, size)],
+    ["Largest buffer", known(adapter.max_buffer_bytes, size)],
+    ["Storage buffers", known(adapter.storage_buffers, (value) => `${value} a kernel`)],
+    ["Workgroup", `${known(adapter.workgroup_threads, (value) => `${value} threads`)}, ${known(adapter.workgroup_bytes, size)}`],
+  ];
 }
 
 /** @param {[string, string | Node][]} rows */

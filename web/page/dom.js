@@ -39,7 +39,7 @@ export function write(element, text) {
 export const whole = (value) => Math.round(value).toLocaleString("en");
 
 /** @param {number} share 0..1 @param {number} [digits] */
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
 /** Three significant digits. @param {number} value */
 export const short = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(4));

@@ -5,11 +5,12 @@
  * last one is asked again, so the answer follows the training.
  */
 import { Answers } from "./answer.js";
-import { $ } from "./dom.js";
+import { $, write } from "./dom.js";
 import { attempt } from "./fault.js";
 import { normalise } from "./normalise.js";
 import { Pad } from "./pad.js";
 import { Planes } from "./planes.js";
+import { scan } from "./scan.js";
 
 /** Test images of the embedded digits. */
 const DIGITS = 360;
@@ -37,12 +38,14 @@ export class Draw {
     });
   }
 
-  /** @param {any} opened what Engine.open gave */
-  start(opened) {
+  /** @param {any} opened what Engine.open gave @param {number} [own] test images of the files that were chosen */
+  start(opened, own = 1) {
     const [channels, rows, columns] = opened.summary.input;
     this.drawable = channels === 1 && rows === 8 && columns === 8;
-    this.images = opened.test_len ?? (opened.summary.set === "digits" ? DIGITS : this.images);
-    this.pad.block(this.drawable ? "" : `This network takes ${columns} × ${rows} ${channels === 3 ? "colour " : ""}images:\ntake a test image, or choose a picture.`);
+    this.images = opened.summary.set === "digits" ? DIGITS : own;
+    this.pad.block(this.drawable ? "" : `This network takes ${columns} × ${rows} ${channels === 3 ? "colour " : ""}images.\nTake a test image,\nor choose a picture.`);
+    write($("draw-title"), this.drawable ? "Draw a digit" : "Show it an image");
+    for (const id of ["draw-text", "pad-help"]) $(id).hidden = !this.drawable;
     for (const id of ["pad-clear", "pad-random"]) $(id).disabled = id === "pad-clear" && !this.drawable;
     this.answers.start(opened.classes);
     this.planes.clear();
@@ -72,11 +75,14 @@ export class Draw {
   }
 
   /** @param {File} file */
-  file(file) {
+  async file(file) {
+    $("draw").scrollIntoView();
+    const bitmap = this.drawable && (await scan(file).catch(() => null));
+    if (bitmap) return this.pad.set(bitmap);
+    // the engine reads it; if nobody can, it says why
     this.subject = { ask: { file }, source: `${file.name}: ` };
     this.pad.clear();
     this.ask();
-    $("draw").scrollIntoView();
   }
 
   /** Asks about the subject, now or when the question under way is answered. */

@@ -16,10 +16,13 @@ const TITLES = /** @type {Record<string, string>} */ ({
   storage: "The browser’s storage",
 });
 
+/** With a capital and an end. @param {string} text */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
 /** Shows a fault. @param {Fault} fault */
-export function fault({ kind = "", message, line, recoverable = true }) {
+export function fault({ kind = "", message, line }) {
   const host = $("fault");
-  const text = `${line ? `Line ${line}: ` : ""}${message}`;
+  const text = sentence(line ? `Line ${line}: ${message}` : message.replace(/^the checkpoint: /, ""));
   for (const card of host.children) {
     if (card.dataset.text !== text) continue;
     const times = Number(card.dataset.times) + 1;
@@ -29,8 +32,7 @@ export function fault({ kind = "", message, line, recoverable = true }) {
   }
   const close = make("button", { type: "button", className: "close", "aria-label": "Close this message" }, "×");
   const title = make("b", {}, TITLES[kind] ?? "Something went wrong");
-  const advice = recoverable ? "" : " Reload the page to begin anew; what was saved stays.";
-  const card = make("div", { className: "fault" }, make("div", {}, title, make("p", {}, text + advice, make("span", { className: "times" }))), close);
+  const card = make("div", { className: "fault" }, make("div", {}, title, make("p", {}, text, make("span", { className: "times" }))), close);
   card.dataset.text = text;
   card.dataset.times = "1";
   close.addEventListener("click", () => card.remove());

@@ -2,8 +2,8 @@
  * What a run has measured so far: the loss of each step, the accuracies of each epoch, and the axes that hold them.
  */
 
-/** Steps that the smoothed loss looks back on, roughly. */
-const MEMORY = 12;
+/** Steps before and after that the smoothed loss is the mean of. */
+const AROUND = 6;
 
 /** @typedef {{epoch: number, train?: number, test?: number}} Accuracies */
 
@@ -22,8 +22,6 @@ export class History {
     this.decades = [-2, Math.log10(3)];
     /** Where the accuracy's axis begins. */
     this.floor = 0.5;
-    this.sum = 0;
-    this.weight = 0;
   }
 
   /** Steps that the horizontal axis spans. */
@@ -49,14 +47,22 @@ export class History {
 
   /** @param {number} loss */
   push(loss) {
-    if (Number.isFinite(loss)) {
-      this.sum += (loss - this.sum) / MEMORY;
-      this.weight += (1 - this.weight) / MEMORY;
-      const value = Math.log10(Math.max(this.sum / this.weight, 1e-9));
-      this.decades = [Math.min(this.decades[0], Math.max(-6, Math.floor(value + 0.1))), Math.max(this.decades[1], value + 0.1)];
-    }
     this.loss.push(loss);
-    this.smooth.push(this.weight ? this.sum / this.weight : NaN);
+    // the mean of the last steps changes when there is one more
+    for (let at = Math.max(0, this.loss.length - 1 - AROUND); at < this.loss.length; at++) this.smooth[at] = this.mean(at);
+    const power = Math.log10(Math.max(this.smooth[Math.max(0, this.loss.length - 1 - AROUND)], 1e-6));
+    if (Number.isFinite(power)) this.decades = [Math.min(this.decades[0], Math.floor(power + 0.1)), Math.max(this.decades[1], power + 0.1)];
+  }
+
+  /** Mean loss around a step. @param {number} at */
+  mean(at) {
+    let [sum, count] = [0, 0];
+    for (let near = Math.max(0, at - AROUND); near <= Math.min(at + AROUND, this.loss.length - 1); near++) {
+      if (!Number.isFinite(this.loss[near])) continue;
+      sum += this.loss[near];
+      count += 1;
+    }
+    return count ? sum / count : NaN;
   }
 
   /** @param {{epoch: number, train_accuracy?: number, test_accuracy?: number}} row */
@@ -68,7 +74,7 @@ export class History {
   /** Forgets all after that step. @param {number} step */
   cut(step) {
     const kept = this.loss.slice(0, step);
-    [this.loss, this.smooth, this.sum, this.weight] = [[], [], 0, 0];
+    [this.loss, this.smooth] = [[], []];
     kept.forEach((loss) => this.push(loss));
     this.epochs = this.epochs.filter(({ epoch }) => epoch * this.epochSteps <= step);
   }

@@ -60,10 +60,10 @@ export class Own extends EventTarget {
       depth = Math.max(0, depth + change);
       veil.hidden = !depth;
     };
-    addEventListener("dragenter", (event) => holds(event) && show(1));
-    addEventListener("dragleave", (event) => holds(event) && show(-1));
-    addEventListener("dragover", (event) => holds(event) && event.preventDefault());
-    addEventListener("drop", async (event) => {
+    window.addEventListener("dragenter", (event) => holds(event) && show(1));
+    window.addEventListener("dragleave", (event) => holds(event) && show(-1));
+    window.addEventListener("dragover", (event) => holds(event) && event.preventDefault());
+    window.addEventListener("drop", async (event) => {
       if (!holds(event) || !event.dataTransfer) return;
       event.preventDefault();
       show(-depth);

@@ -34,7 +34,9 @@ export class Pad extends EventTarget {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.last = null));
     canvas.addEventListener("keydown", (event) => this.key(event));
-    canvas.addEventListener("keyup", () => (this.brush = ""));
+    canvas.addEventListener("keyup", (event) => {
+      if (event.key.toLowerCase() === this.brush) this.brush = "";
+    });
     canvas.addEventListener("blur", () => {
       [this.cursor, this.brush] = [null, ""];
       this.surface.ask();
@@ -51,6 +53,12 @@ export class Pad extends EventTarget {
     this.canvas.setAttribute("aria-disabled", String(!!why));
     if (why) this.bitmap.fill(0);
     this.surface.ask();
+  }
+
+  /** Shows another bitmap. @param {Uint8Array} bitmap */
+  set(bitmap) {
+    this.bitmap.set(bitmap);
+    this.touched();
   }
 
   /** An empty bitmap. */

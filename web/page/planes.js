@@ -5,8 +5,8 @@ import { Cells, word } from "./canvas.js";
 import { make, whole, write } from "./dom.js";
 import { redraw } from "./frame.js";
 
-/** Channels shown of a layer. */
-const CHANNELS = 16;
+/** Channels shown of a layer: as many as stay readable. */
+const CHANNELS = matchMedia("(max-width: 620px)").matches ? 8 : 16;
 
 /**
  * @typedef {{layer: string, op: string, what: "codes" | "sums" | "signs", shape: number[], bits: number, values: Int32Array, words: Uint32Array, hash: string}} Activation
@@ -64,7 +64,7 @@ class Figure {
     const { channels, all, height, width } = this.tiles;
     this.hash = make("code", { title: "hash of the packed words: equal on every device" });
     const of = channels < all ? `${channels} of ${whole(all)}` : whole(all);
-    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)}, ${of} channels of ${height} × ${width} `, this.hash);
+    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)} · ${of} channels of ${height} × ${width} `, this.hash);
     const figure = make("figure", {}, title);
     this.rows = this.describe(activation).map((row) => {
       const box = make("div", { className: "fit" });
@@ -127,5 +127,5 @@ function tiles(shape) {
 
 /** @param {Activation} activation */
 function named({ what, bits }) {
-  return what === "codes" ? `${bits}-bit codes` : "integer sums of popcounts";
+  return what === "codes" ? `${bits}-bit codes` : "popcount sums";
 }

@@ -20,7 +20,10 @@ export class Recipe extends EventTarget {
     this.choice = $("recipe-choice");
     /** @type {Map<string, string>} */
     this.texts = new Map();
+    /** Line of the error; 0: none. */
     this.line = 0;
+    /** Lines that are numbered. */
+    this.count = 0;
     this.timer = 0;
     /** Text that the run was opened with. */
     this.used = "";
@@ -63,6 +66,7 @@ export class Recipe extends EventTarget {
   write(text) {
     this.area.value = text;
     this.area.scrollTop = 0;
+    if (![...this.texts.values()].includes(text)) this.texts.set(OWN, text);
     this.number();
     this.offer();
     this.check();

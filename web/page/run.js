@@ -98,6 +98,12 @@ export class Run extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
+  /** Takes an accuracy that no row has. @param {number} accuracy */
+  measured(accuracy) {
+    this.latest.test ??= accuracy;
+    redraw(this.draw);
+  }
+
   /** Takes the rows of a run that went back to a saved state. @param {any} detail */
   rewound({ position, rows }) {
     [this.position, this.latest] = [position, { rate: this.latest.rate }];

@@ -6,8 +6,8 @@
 import { Cells, word } from "./canvas.js";
 import { make, percent, whole, write } from "./dom.js";
 
-const FILTERS = 64;
-const CHANNELS = 32;
+/** Filters and channels shown of a layer: as many as stay readable. */
+const [FILTERS, CHANNELS] = matchMedia("(max-width: 620px)").matches ? [32, 16] : [64, 32];
 /** How much of its light a flipped sign keeps per update, of 255. */
 const FADE = 0.72;
 
@@ -46,9 +46,11 @@ export class Weights {
 class Picture {
   /** @param {HTMLElement} host @param {Layer} layer */
   constructor(host, layer) {
-    const [filters, channels, rows, columns] = [...layer.shape, 1, 1].slice(0, 4);
-    [this.filters, this.channels] = [Math.min(filters, FILTERS), Math.min(channels, CHANNELS)];
-    [this.rows, this.columns] = [rows, columns];
+    const [filters, channels, rows = 1, columns = 1] = layer.shape;
+    this.filters = Math.min(filters, FILTERS);
+    this.channels = Math.min(channels, CHANNELS);
+    this.rows = rows;
+    this.columns = columns;
     this.length = layer.signs.length;
     this.stride = channels * rows * columns;
     /** @type {Uint8Array} */

@@ -4,6 +4,7 @@
  * Answers the calls of `engine.js`, and sends it events:
  * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
  * - "state" `{state, message?}`: opening, ready, training, paused, finished, lost, missing
+ * - "rewound" `{position, rows}`: the run stands at an earlier step again
  * - "saved" `{step, when}`: the run is in the browser's storage
  * - "fault" `{kind, message, line?, recoverable}`: a sentence for people; if recoverable, the engine has helped itself
  */
@@ -26,7 +27,7 @@ const COUNTED = 64;
 /** How often in a row a lost device is opened again. */
 const ATTEMPTS = 3;
 
-/** @typedef {{session: Session, data: import("./pkg/halfwave.js").Dataset, name: string, adapter: "gpu" | "cpu", summary: import("./pkg/halfwave.js").RecipeSummary}} Open */
+/** @typedef {{session: Session, data: import("./pkg/halfwave.js").Dataset, name: string, adapter: "gpu" | "cpu", summary: import("./pkg/halfwave.js").RecipeSummary, recipe: string}} Open */
 /** @type {Open | undefined} */
 let open;
 /** @type {Files | undefined} */
@@ -87,15 +88,24 @@ async function gpuName() {
   return description || [vendor, architecture].filter(Boolean).join(" ");
 }
 
-/** @param {{recipe: string, name: string, adapter: "gpu" | "cpu"}} what @returns {Promise<Open>} */
-async function make({ recipe, name, adapter }) {
+/** What a recipe needs before a device is opened: itself without a mistake, and its data. @param {string} recipe */
+async function prepare(recipe) {
   const summary = readRecipe(recipe);
   const { data, skipped } = await dataset(summary, files);
   if (skipped.length > 0) {
     const first = skipped.slice(0, 3).map(({ path }) => path.split("/").at(-1));
-    fault(problem("data", `${skipped.length} of the files could not be read as pictures and are left out: ${first.join(", ")}${skipped.length > 3 ? ", …" : ""}.`), true);
+    const message = `${skipped.length} of the files could not be read as pictures and are left out: ${first.join(", ")}${skipped.length > 3 ? ", …" : ""}.`;
+    fault(problem("data", message), true);
   }
-  return { session: await Session.open(recipe, data, { adapter }), data, name, adapter, summary };
+  return { recipe, summary, data };
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof prepare>>} prepared @param {string} name @param {"gpu" | "cpu"} adapter
+ * @returns {Promise<Open>}
+ */
+async function make({ recipe, summary, data }, name, adapter) {
+  return { session: await Session.open(recipe, data, { adapter }), data, name, adapter, summary, recipe };
 }
 
 /** Rows that a run has at a position: not those of steps it has yet to repeat. @param {Row[]} all */
@@ -129,27 +139,21 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
   } else if (checkpoint) {
     recipe = recipeOf(checkpoint);
   }
-  readRecipe(recipe); // what is wrong with it is found out before anything is closed
+  const prepared = await prepare(recipe); // what is wrong is found out before anything is closed
   await halt();
-  const old = open && { recipe: open.summary.resolved, name: open.name, adapter: open.adapter, rows };
-  const back = open && (await open.session.checkpoint().catch(() => kept));
+  const old = open;
+  const back = old && (await old.session.checkpoint().catch(() => kept));
   tell("opening");
-  const closing = open?.session;
   open = undefined;
-  await release(closing);
+  await release(old?.session);
   try {
-    open = await make({ recipe, name: name ?? "recipe", adapter });
+    open = await make(prepared, name ?? "recipe", adapter);
     if (checkpoint) await open.session.restore(checkpoint);
   } catch (error) {
-    open?.session.free();
-    open = undefined;
-    if (old) {
-      open = await make(old);
-      if (back) await open.session.restore(back);
-      tell(open.session.position.over ? "finished" : rows.length ? "paused" : "ready");
-    } else {
-      tell("missing");
-    }
+    await release(open?.session);
+    open = old && (await make(old, old.name, old.adapter));
+    if (open && back) await open.session.restore(back);
+    tell(!open ? "missing" : open.session.position.over ? "finished" : rows.length ? "paused" : "ready");
     throw error;
   }
   rows = upTo(before, open.session.position);
@@ -262,32 +266,37 @@ async function recover(error) {
   }
   attempts += 1;
   tell("opening");
-  const { summary, name, adapter, session } = open;
-  const at = session.position.step;
+  const lost = open;
+  const at = lost.session.position.step;
   open = undefined;
-  await release(session);
+  await release(lost.session);
   try {
     await new Promise((resolve) => setTimeout(resolve, 300 * attempts)); // a driver may have to come back first
-    open = await make({ recipe: summary.resolved, name, adapter });
-    if (kept) await open.session.restore(kept);
+    await reopen(lost);
   } catch (failure) {
-    open?.session.free();
-    open = undefined;
-    reopen = { recipe: summary.resolved, name, adapter };
+    closed = lost;
     training = false;
     fault(failure);
     tell("lost", error.message);
     return;
   }
-  rows = upTo(rows, open.session.position);
-  const from = open.session.position.step;
-  fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${from ? `step ${from}, the last save` : "the beginning"}.`), true);
-  send("rewound", { position: open.session.position, rows });
+  const from = current().session.position.step;
+  const where = from ? `step ${from}, the last save` : "the beginning";
+  fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${where}.`), true);
   tell(training ? "training" : "paused");
 }
 
-/** What to open when the user asks for a lost device again. @type {{recipe: string, name: string, adapter: "gpu" | "cpu"} | undefined} */
-let reopen;
+/** What a device was lost from and could not be opened again. @type {Open | undefined} */
+let closed;
+
+/** The same again, from the last checkpoint. @param {Open} lost */
+async function reopen(lost) {
+  const made = await make(lost, lost.name, lost.adapter);
+  if (kept) await made.session.restore(kept);
+  [open, closed] = [made, undefined];
+  rows = upTo(rows, made.session.position);
+  send("rewound", { position: made.session.position, rows });
+}
 
 /** Calls under way that use the session but change nothing. @type {Set<Promise<void>>} */
 const reading = new Set();
@@ -333,12 +342,9 @@ const calls = {
 
   async train() {
     if (training) return;
-    if (!open && reopen) {
+    if (!open && closed) {
       tell("opening");
-      open = await make(reopen);
-      if (kept) await open.session.restore(kept);
-      rows = upTo(rows, open.session.position);
-      send("rewound", { position: open.session.position, rows });
+      await reopen(closed);
     }
     if (current().session.position.over) throw problem("usage", "This run is over. Reset it to train again.");
     training = true;
