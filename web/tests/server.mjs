@@ -26,7 +26,8 @@ export const OWN_FILES_ONLY = {
   'content-security-policy': `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:; report-uri ${POLICY_REPORTS}`,
 };
 
-// Serves `mounts`, a list of {at: '/path/', folder, headers?}; the first whose path fits is taken. `violations` collects the reports
+// Serves `mounts`, a list of {at: '/path/', folder, headers?, before?}; the first whose path fits is taken; `before` holds text to send
+// before a file's own, by the file's name. `violations` collects the reports
 // on OWN_FILES_ONLY. Browsers under test have this server as their proxy: what they want from elsewhere for themselves is refused.
 export async function serve(mounts) {
   const requests = [];
@@ -51,7 +52,9 @@ export async function serve(mounts) {
     const found = await stat(file).catch(() => undefined);
     const type = TYPES[path.extname(file)];
     if (!found?.isFile() || !type) return done(404).end();
-    done(200, { 'content-type': type, 'content-length': found.size, ...mount.headers });
+    const prelude = Buffer.from(mount.before?.[rest] ?? '');
+    done(200, { 'content-type': type, 'content-length': prelude.length + found.size, ...mount.headers });
+    if (request.method === 'GET') response.write(prelude);
     if (request.method === 'HEAD') response.end();
     else createReadStream(file).pipe(response);
   });

@@ -1,0 +1,152 @@
+// What a person does on the page and sees there.
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { ROOT } from './browsers.mjs';
+
+// Longer than training takes on software drivers that share two cores.
+const PATIENCE_MS = 400_000;
+const IMAGES = path.join(ROOT, 'docs/images');
+// No isMobile or hasTouch: changing those reloads the page.
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844, deviceScaleFactor: 2 } };
+
+// Runs in the page before its own scripts: keeps the longest task of the main thread, the time from the click to the first step, and what is
+// offered for download.
+function watch() {
+  const observed = PerformanceObserver.supportedEntryTypes.includes('longtask');
+  const watched = window.watched = { observed, longest: 0, tasks: 0, blobs: [] };
+  if (observed) {
+    new PerformanceObserver((list) => {
+      for (const { duration, startTime } of list.getEntries()) {
+        if (watched.clicked === undefined || startTime < watched.clicked) continue;
+        watched.tasks += 1;
+        watched.longest = Math.max(watched.longest, duration);
+      }
+    }).observe({ type: 'longtask' });
+  }
+  const { createObjectURL } = URL;
+  URL.createObjectURL = (blob) => {
+    watched.blobs.push(blob);
+    return createObjectURL.call(URL, blob);
+  };
+  addEventListener('click', ({ target, timeStamp }) => {
+    if (target.closest?.('#train')) watched.clicked ??= timeStamp;
+  }, true);
+  addEventListener('DOMContentLoaded', () => {
+    const step = document.querySelector('#step');
+    new MutationObserver(() => {
+      if (Number(step.dataset.value) >= 1) watched.first ??= performance.now() - watched.clicked;
+    }).observe(step, { attributes: true, attributeFilter: ['data-value'] });
+  });
+}
+
+export class Visit {
+  static async start(browser, address) {
+    const visit = new Visit();
+    visit.page = await browser.newPage();
+    visit.log = [];
+    visit.page.on('console', (message) => visit.log.push(`${message.type()}: ${message.text()}`));
+    visit.page.on('pageerror', (error) => visit.log.push(`uncaught: ${error.message}`));
+    await visit.page.evaluateOnNewDocument(watch);
+    await visit.page.goto(address);
+    return visit;
+  }
+
+  // Waits until `seen(argument)` is true in the page.
+  until(seen, argument, timeout = PATIENCE_MS) {
+    return this.page.waitForFunction(seen, { timeout, polling: 200 }, argument);
+  }
+
+  // Waits until the run is in this state.
+  state(state) {
+    return this.until((state) => document.querySelector('#train').dataset.state === state, state);
+  }
+
+  // A number as the page shows it, in full.
+  number(id) {
+    return this.page.$eval(`#${id}`, (element) => Number(element.dataset.value));
+  }
+
+  // Milliseconds from the click to the first step.
+  async first() {
+    await this.until(() => window.watched.first !== undefined);
+    return this.page.evaluate(() => window.watched.first);
+  }
+
+  // Waits for so many steps more than there are now, counted from wherever the run goes back to.
+  async stepsOn(count) {
+    const before = await this.number('step');
+    await this.until((before) => Number(document.querySelector('#step').dataset.value) !== before, before);
+    const from = Math.min(before, await this.number('step'));
+    await this.until((to) => Number(document.querySelector('#step').dataset.value) >= to, from + count);
+  }
+
+  // Moves the focus there with the Tab key, from the top of the page.
+  async tabTo(id) {
+    await this.page.focus('.skip');
+    for (let presses = 0; presses < 100; presses += 1) {
+      await this.page.keyboard.press('Tab');
+      if (await this.page.evaluate((id) => document.activeElement?.id === id, id)) return;
+    }
+    throw new Error(`the Tab key does not reach #${id}`);
+  }
+
+  // Draws strokes on the pad with the mouse.
+  async draw(strokes) {
+    const { page } = this;
+    await page.click('#pad-clear');
+    const pad = await page.$('#pad');
+    await pad.scrollIntoView();
+    const { x, y, width, height } = await pad.boundingBox();
+    for (const stroke of strokes) {
+      const [start, ...rest] = stroke.map(([column, row]) => [x + (column / 32) * width, y + (row / 32) * height]);
+      await page.mouse.move(...start);
+      await page.mouse.down();
+      for (const to of rest) await page.mouse.move(...to, { steps: 3 });
+      await page.mouse.up();
+    }
+  }
+
+  // The bytes of what was offered for download last.
+  async download() {
+    await this.until(() => window.watched.blobs.length > 0, undefined, 60_000);
+    const base64 = await this.page.evaluate(() => new Promise((read) => {
+      const reader = new FileReader();
+      reader.onload = () => read(reader.result.slice(reader.result.indexOf(',') + 1));
+      reader.readAsDataURL(window.watched.blobs.at(-1));
+    }));
+    return Buffer.from(base64, 'base64');
+  }
+
+  // Chooses a file in a file field.
+  async give(id, file) {
+    const field = await this.page.$(`#${id}`);
+    await field.uploadFile(file);
+  }
+
+  // Waits for a message about a fault, gives its sentence and closes it.
+  async fault() {
+    await this.page.waitForSelector('#fault .fault', { timeout: 120_000 });
+    const said = await this.page.$eval('#fault .fault p', (sentence) => sentence.textContent);
+    await this.page.$$eval('#fault .close', (buttons) => buttons.forEach((button) => button.click()));
+    return said;
+  }
+
+  // With UPDATE_SCREENSHOTS=1, pictures of the page in Chromium: desktop and phone, light and dark.
+  async pictures(kind) {
+    if (kind !== 'chromium' || process.env.UPDATE_SCREENSHOTS !== '1') return;
+    const { page } = this;
+    const viewport = page.viewport();
+    mkdirSync(IMAGES, { recursive: true });
+    for (const [size, shape] of Object.entries(SIZES)) {
+      await page.setViewport(shape);
+      for (const scheme of ['light', 'dark']) {
+        await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+        await page.evaluate(() => scrollTo(0, 0));
+        await new Promise((settled) => setTimeout(settled, 1000));
+        await page.screenshot({ path: path.join(IMAGES, `web-${size}-${scheme}.png`), fullPage: true });
+      }
+    }
+    await page.emulateMediaFeatures([]);
+    await page.setViewport(viewport);
+  }
+}
