@@ -36,6 +36,7 @@ for (const kind of KINDS) {
       await visit.state('ready');
 
       await t.test('a click trains, and the first step is there soon', async () => {
+        if (kind === 'chromium') await visit.record();
         await page.click('#train');
         const first = await visit.first();
         console.log(`${kind}: first step ${Math.round(first)} ms after the click (budget ${FIRST_STEP_MS} ms)`);
@@ -52,12 +53,14 @@ for (const kind of KINDS) {
         for (const id of ['codes', 'weights', 'confusion']) await page.waitForFunction((id) => document.querySelector(`#${id}`).matches(':not(:empty):not(:has(.empty))'), { timeout: 20_000 }, id);
       });
 
-      await t.test('the main thread was never busy for long', async (t) => {
-        const { longest, tasks, observed } = await page.evaluate(() => window.watched);
-        if (!observed) return t.skip('this browser does not tell its long tasks');
-        console.log(`${kind}: ${tasks ? `${tasks} long tasks, the longest ${Math.round(longest)} ms` : 'no task as long as 50 ms'} while training (budget ${LONGEST_TASK_MS} ms)`);
-        assert.ok(longest < LONGEST_TASK_MS, `${longest} ms`);
-      });
+      if (kind === 'chromium') {
+        await t.test('the main thread was never busy for long', async () => {
+          const { tasks, cpu_ms, wall_ms } = await visit.longestTask();
+          assert.ok(tasks > 1000, `only ${tasks} tasks`);
+          console.log(`${kind}: the longest of ${tasks} tasks took the main thread ${cpu_ms.toFixed(1)} ms while training (budget ${LONGEST_TASK_MS} ms); ${wall_ms.toFixed(1)} ms by the clock, beside a GPU in software`);
+          assert.ok(cpu_ms < LONGEST_TASK_MS, `${cpu_ms} ms`);
+        });
+      }
 
       await t.test('the keyboard pauses it', async () => {
         await visit.tabTo('train');

@@ -7,22 +7,11 @@ import { ROOT } from './browsers.mjs';
 const PATIENCE_MS = 400_000;
 const IMAGES = path.join(ROOT, 'docs/images');
 // No isMobile or hasTouch: changing those reloads the page.
-const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844, deviceScaleFactor: 2 } };
+const SIZES = { desktop: { width: 1280, height: 900, until: '#own' }, phone: { width: 390, height: 844, deviceScaleFactor: 2, until: '#inside' } };
 
-// Runs in the page before its own scripts: keeps the longest task of the main thread, the time from the click to the first step, and what is
-// offered for download.
+// Runs in the page before its own scripts: keeps the time from the click to the first step, and what is offered for download.
 function watch() {
-  const observed = PerformanceObserver.supportedEntryTypes.includes('longtask');
-  const watched = window.watched = { observed, longest: 0, tasks: 0, blobs: [] };
-  if (observed) {
-    new PerformanceObserver((list) => {
-      for (const { duration, startTime } of list.getEntries()) {
-        if (watched.clicked === undefined || startTime < watched.clicked) continue;
-        watched.tasks += 1;
-        watched.longest = Math.max(watched.longest, duration);
-      }
-    }).observe({ type: 'longtask' });
-  }
+  const watched = window.watched = { blobs: [] };
   const { createObjectURL } = URL;
   URL.createObjectURL = (blob) => {
     watched.blobs.push(blob);
@@ -70,6 +59,21 @@ export class Visit {
   async first() {
     await this.until(() => window.watched.first !== undefined);
     return this.page.evaluate(() => window.watched.first);
+  }
+
+  // Begins to record the tasks of Chromium's threads.
+  async record() {
+    await this.page.tracing.start({ categories: ['toplevel', 'blink.user_timing'] });
+    await this.page.evaluate(() => performance.mark('the main thread'));
+  }
+
+  // The longest task of the main thread since then: {cpu_ms, wall_ms}. They differ by what other threads took of the processor meanwhile.
+  async longestTask() {
+    const { traceEvents } = JSON.parse(new TextDecoder().decode(await this.page.tracing.stop()));
+    const { pid, tid } = traceEvents.find(({ name }) => name === 'the main thread');
+    const tasks = traceEvents.filter((event) => event.pid === pid && event.tid === tid && event.name === 'ThreadControllerImpl::RunTask' && event.tdur !== undefined);
+    const longest = (field) => Math.max(...tasks.map((task) => task[field])) / 1000;
+    return { tasks: tasks.length, cpu_ms: longest('tdur'), wall_ms: longest('dur') };
   }
 
   // Waits for so many steps more than there are now, counted from wherever the run goes back to.
@@ -131,19 +135,20 @@ export class Visit {
     return said;
   }
 
-  // With UPDATE_SCREENSHOTS=1, pictures of the page in Chromium: desktop and phone, light and dark.
+  // With UPDATE_SCREENSHOTS=1, pictures of the upper part of the page in Chromium: desktop and phone, light and dark.
   async pictures(kind) {
     if (kind !== 'chromium' || process.env.UPDATE_SCREENSHOTS !== '1') return;
     const { page } = this;
     const viewport = page.viewport();
     mkdirSync(IMAGES, { recursive: true });
-    for (const [size, shape] of Object.entries(SIZES)) {
+    for (const [size, { until, ...shape }] of Object.entries(SIZES)) {
       await page.setViewport(shape);
       for (const scheme of ['light', 'dark']) {
         await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
         await page.evaluate(() => scrollTo(0, 0));
         await new Promise((settled) => setTimeout(settled, 1000));
-        await page.screenshot({ path: path.join(IMAGES, `web-${size}-${scheme}.png`), fullPage: true });
+        const height = await page.$eval(until, (section) => Math.floor(section.getBoundingClientRect().top + scrollY));
+        await page.screenshot({ path: path.join(IMAGES, `web-${size}-${scheme}.png`), clip: { x: 0, y: 0, width: shape.width, height }, captureBeyondViewport: true });
       }
     }
     await page.emulateMediaFeatures([]);
