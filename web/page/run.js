@@ -41,6 +41,24 @@ export class Run extends EventTarget {
       this.turn(detail.state === "missing" ? CLOSED : detail);
     });
     engine.addEventListener("progress", (/** @type {any} */ { detail }) => this.progress(detail));
+    /** The step at which the tab was hidden. */
+    this.left = 0;
+    document.addEventListener("visibilitychange", () => this.hidden(document.hidden));
+  }
+
+  /** Says what went on while nobody could look. @param {boolean} hidden */
+  hidden(hidden) {
+    const step = this.position?.step ?? 0;
+    if (hidden) this.left = step;
+    if (hidden || this.state !== "training") return;
+    const done = step - this.left;
+    const message = done > 0 ? `Training went on while this tab was hidden, by ${whole(done)} ${done === 1 ? "step" : "steps"}.` : "The browser held training while this tab was hidden; it goes on now.";
+    this.message = message;
+    redraw(this.draw);
+    setTimeout(() => {
+      if (this.message === message) this.message = "";
+      redraw(this.draw);
+    }, 8000);
   }
 
   /** Opens a run: a recipe, a checkpoint or the saved one. @param {any} request as Engine.open takes it @returns {Promise<boolean>} whether it is open */

@@ -53,6 +53,13 @@ const fault = (error, recoverable = false) => send("fault", { ...plain(error), r
 /** @param {string} kind @param {string} message */
 const problem = (kind, message) => Object.assign(new Error(message), { kind });
 
+/** Does something once the call that asked for it has been answered; it may fail. @param {() => Promise<void>} work */
+const later = (work) => {
+  const done = breathe().then(() => (open ? work() : undefined)).catch(() => undefined);
+  reading.add(done);
+  done.finally(() => reading.delete(done));
+};
+
 /** Lets messages in; a timer would wait, more so in a hidden tab. */
 const breathe = () =>
   new Promise((resolve) => {
@@ -164,6 +171,12 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
   return describe();
 }
 
+/** Sends what the network looks like inside, when nothing trains. */
+async function show() {
+  const { session } = current();
+  send("progress", { rows: [], position: session.position, images_per_s: 0, timing: session.timing, ...(await new Inside().look()) });
+}
+
 async function save() {
   const { session, name, summary } = current();
   kept = await session.checkpoint();
@@ -199,7 +212,7 @@ class Inside {
 
 async function train() {
   const inside = new Inside();
-  let next_look = 0;
+  let next_look = performance.now() + LOOK_MS; // the first step is to be seen first
   let reported = 0;
   let saved = performance.now();
   let fresh = [];
@@ -338,7 +351,12 @@ const calls = {
     return files.summary;
   },
 
-  open: replace,
+  async open(what) {
+    const opened = await replace(what);
+    // A network that has learned is worth a look at once; not waited for.
+    if (opened.position.step > 0) later(show);
+    return opened;
+  },
 
   async train() {
     if (training) return;
