@@ -1,8 +1,14 @@
-// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. A workgroup makes a quad.
+// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. An item is a quad.
 
+//: if SHARED
 var<workgroup> sums: array<vec4<i32>, 64>;
 var<workgroup> lows: array<vec4<u32>, 64>;
 var<workgroup> highs: array<vec4<u32>, 64>;
+//: else
+var<private> sums: array<vec4<i32>, 64>;
+var<private> lows: array<vec4<u32>, 64>;
+var<private> highs: array<vec4<u32>, 64>;
+//: end
 
 struct Wide { low: vec4<u32>, high: vec4<u32> }
 
@@ -20,32 +26,42 @@ fn multiply(a: vec4<u32>, b: vec4<u32>) -> Wide {
 fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u32>(), vec4<u32>(1u), sum < summand); }
 
 @main {
-    let quad = group_index(group, groups);
-    if (quad >= p.quads) { return; } // uniform
+    //: if SHARED
+    let quad = group_index(group, groups); // uniform
+    //: else
+    let quad = group_index(group, groups) * THREADS + thread;
+    //: end
+    if (quad >= p.quads) { return; }
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
-    var sum = vec4<i32>();
-    var low = vec4<u32>();
-    var high = vec4<u32>();
-    for (var chunk = thread; chunk < chunks; chunk += 64u) {
-        sum += bitcast<vec4<i32>>(part_at(chunk * 3u * p.quads + quad));
-        let more = part_at((chunk * 3u + 1u) * p.quads + quad);
-        low += more;
-        high += part_at((chunk * 3u + 2u) * p.quads + quad) + carry(low, more);
-    }
-    sums[thread] = sum;
-    lows[thread] = low;
-    highs[thread] = high;
-    workgroupBarrier();
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        if (thread < half) {
-            sums[thread] += sums[thread + half];
-            let more = lows[thread + half];
-            lows[thread] += more;
-            highs[thread] += highs[thread + half] + carry(lows[thread], more);
+    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
+        var sum = vec4<i32>();
+        var low = vec4<u32>();
+        var high = vec4<u32>();
+        for (var chunk = lane; chunk < chunks; chunk += 64u) {
+            sum += bitcast<vec4<i32>>(part_at(chunk * 3u * p.quads + quad));
+            let more = part_at((chunk * 3u + 1u) * p.quads + quad);
+            low += more;
+            high += part_at((chunk * 3u + 2u) * p.quads + quad) + carry(low, more);
         }
-        workgroupBarrier();
+        sums[lane] = sum;
+        lows[lane] = low;
+        highs[lane] = high;
     }
-    if (thread == 0u) {
+    //: if SHARED
+    workgroupBarrier();
+    //: end
+    for (var half = p.half; half > 0u; half >>= 1u) {
+        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) {
+            sums[lane] += sums[lane + half];
+            let more = lows[lane + half];
+            lows[lane] += more;
+            highs[lane] += highs[lane + half] + carry(lows[lane], more);
+        }
+        //: if SHARED
+        workgroupBarrier();
+        //: end
+    }
+    if (first_lane(thread) == 0u) {
         let total = sums[0];
         let count = f32(p.rows);
         let rows = vec4<u32>(p.rows);

@@ -1,18 +1,32 @@
-// Adds up the chunks of batch_norm_sums_partial; a workgroup makes one quad of one of the two rows.
+// Adds up the chunks of batch_norm_sums_partial; an item is a quad of one of the two rows.
 
+//: if SHARED
 var<workgroup> lane_sums: array<vec4<f32>, 64>;
+//: else
+var<private> lane_sums: array<vec4<f32>, 64>;
+//: end
 
 @main {
-    let item = group_index(group, groups);
-    if (item >= 2u * p.quads) { return; } // uniform
+    //: if SHARED
+    let item = group_index(group, groups); // uniform
+    //: else
+    let item = group_index(group, groups) * THREADS + thread;
+    //: end
+    if (item >= 2u * p.quads) { return; }
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
-    var sum = vec4<f32>();
-    for (var chunk = thread; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
-    lane_sums[thread] = sum;
-    workgroupBarrier();
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        if (thread < half) { lane_sums[thread] += lane_sums[thread + half]; }
-        workgroupBarrier();
+    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
+        var sum = vec4<f32>();
+        for (var chunk = lane; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
+        lane_sums[lane] = sum;
     }
-    if (thread == 0u) { sums_put(item, lane_sums[0]); }
+    //: if SHARED
+    workgroupBarrier();
+    //: end
+    for (var half = p.half; half > 0u; half >>= 1u) {
+        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) { lane_sums[lane] += lane_sums[lane + half]; }
+        //: if SHARED
+        workgroupBarrier();
+        //: end
+    }
+    if (first_lane(thread) == 0u) { sums_put(item, lane_sums[0]); }
 }

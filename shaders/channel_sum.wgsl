@@ -1,17 +1,31 @@
-// out[c] = the sum over rows of x[row, c]; a workgroup makes one quad of channels.
+// out[c] = the sum over rows of x[row, c]; an item is a quad of channels.
 
+//: if SHARED
 var<workgroup> sums: array<vec4<f32>, 64>;
+//: else
+var<private> sums: array<vec4<f32>, 64>;
+//: end
 
 @main {
-    let quad = group_index(group, groups);
-    if (quad >= p.quads) { return; } // uniform
-    var sum = vec4<f32>();
-    for (var row = thread; row < p.rows; row += 64u) { sum += x_at(row * p.quads + quad); }
-    sums[thread] = sum;
-    workgroupBarrier();
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        if (thread < half) { sums[thread] += sums[thread + half]; }
-        workgroupBarrier();
+    //: if SHARED
+    let quad = group_index(group, groups); // uniform
+    //: else
+    let quad = group_index(group, groups) * THREADS + thread;
+    //: end
+    if (quad >= p.quads) { return; }
+    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
+        var sum = vec4<f32>();
+        for (var row = lane; row < p.rows; row += 64u) { sum += x_at(row * p.quads + quad); }
+        sums[lane] = sum;
     }
-    if (thread == 0u) { out_put(quad, sums[0] * p.scale); }
+    //: if SHARED
+    workgroupBarrier();
+    //: end
+    for (var half = p.half; half > 0u; half >>= 1u) {
+        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) { sums[lane] += sums[lane + half]; }
+        //: if SHARED
+        workgroupBarrier();
+        //: end
+    }
+    if (first_lane(thread) == 0u) { out_put(quad, sums[0] * p.scale); }
 }

@@ -29,7 +29,7 @@ impl Operation for BatchNormSums {
         Ok(TensorType::f32(&[2, inputs[0].channels()]))
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
         let per_chunk = rows_per_chunk(x.rows());
         let chunks = x.rows().div_ceil(per_chunk);
@@ -42,12 +42,16 @@ impl Operation for BatchNormSums {
                 .write("part", F32, Scratch(0))
                 .params(&ChunkParams::new(x))
                 .threads(chunks * x.quads());
-        let sum = Launch::new("batch_norm_sums", &[include_str!("../../shaders/batch_norm_sums.wgsl")])
-            .constant("PER_CHUNK", per_chunk)
-            .read("part", F32, Scratch(0))
-            .write("sums", F32, Output)
-            .params(&ChunkParams::new(x))
-            .groups(2 * output.quads());
+        let sum = mean::reduction(
+            "batch_norm_sums",
+            include_str!("../../shaders/batch_norm_sums.wgsl"),
+            2 * output.quads(),
+            caps,
+        )
+        .constant("PER_CHUNK", per_chunk)
+        .read("part", F32, Scratch(0))
+        .write("sums", F32, Output)
+        .params(&ChunkParams::new(x));
         Program { scratch_words: vec![chunks * 2 * x.lanes()], launches: vec![partial, sum] }
     }
 

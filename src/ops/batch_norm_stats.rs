@@ -62,7 +62,7 @@ impl Operation for BatchNormStats {
         Ok(()) // batch_norm's gradient is complete: it goes through the statistics too
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
         let exact = x.is_exact();
         let per_chunk = rows_per_chunk(x.rows());
@@ -82,12 +82,11 @@ impl Operation for BatchNormStats {
         .write("part", part, Scratch(0))
         .params(&ChunkParams::new(x))
         .threads(chunks * x.quads());
-        let merge = Launch::new(format!("batch_norm_stats_{kind}"), &[merge])
+        let merge = mean::reduction(format!("batch_norm_stats_{kind}"), merge, output.quads(), caps)
             .constant("PER_CHUNK", per_chunk)
             .read("part", part, Scratch(0))
             .write("stats", F32, Output)
-            .params(&ChunkParams::new(x))
-            .groups(output.quads());
+            .params(&ChunkParams::new(x));
         let words = chunks * if exact { 3 } else { 2 } * x.lanes();
         Program { scratch_words: vec![words], launches: vec![partial, merge] }
     }

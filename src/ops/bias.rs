@@ -81,8 +81,8 @@ impl Operation for ChannelSum {
         Ok(TensorType::f32(&[inputs[0].channels()]))
     }
 
-    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        mean::column_sum("channel_sum", inputs[0], 1.0)
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
+        mean::column_sum("channel_sum", inputs[0], 1.0, caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -1,7 +1,7 @@
 //! `mean`: `out[c]` = mean over rows of `x[row, c]`; the loss and the accuracy of a batch.
 
 use super::{Operation, Sample, sample::Noise};
-use crate::caps::Caps;
+use crate::caps::{Caps, LaunchShape};
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
@@ -14,13 +14,20 @@ crate::params! {
 }
 
 /// The launch that adds up the rows of each channel, times `scale`, into `[c]`.
-pub(super) fn column_sum(label: &str, x: &TensorType, scale: f32) -> Program {
-    Launch::new(label, &[include_str!("../../shaders/channel_sum.wgsl")])
+pub(super) fn column_sum(label: &str, x: &TensorType, scale: f32, caps: &Caps) -> Program {
+    reduction(label, include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
         .read("x", F32, Input(0))
         .write("out", F32, Output)
         .params(&ColumnParams { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF })
-        .groups(x.quads())
         .into()
+}
+
+/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].
+pub(super) fn reduction(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
+    let shared = caps.shape == LaunchShape::Tiled;
+    let launch =
+        Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text]).constant("SHARED", usize::from(shared));
+    if shared { launch.groups(items) } else { launch.threads(items) }
 }
 
 /// The same in the kernel's order: 64 strided sums, then a tree.
@@ -61,8 +68,8 @@ impl Operation for Mean {
         Ok(TensorType::f32(&[inputs[0].channels()]))
     }
 
-    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        column_sum("mean", inputs[0], 1.0 / inputs[0].rows() as f32)
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
+        column_sum("mean", inputs[0], 1.0 / inputs[0].rows() as f32, caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -108,7 +108,7 @@ impl Operation for Alpha {
         Ok(()) // none by definition: the scale is a constant of the step
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let [r, s, rows, _] = inputs[0].nhwc();
         let params = AlphaParams {
             rows: (r * s * rows) as u32,
@@ -116,11 +116,10 @@ impl Operation for Alpha {
             count: (r * s * self.channels) as f32,
             half: super::mean::HALF,
         };
-        Launch::new("alpha", &[include_str!("../../shaders/alpha.wgsl")])
+        super::mean::reduction("alpha", include_str!("../../shaders/alpha.wgsl"), output.quads(), caps)
             .read("w", F32, Input(0))
             .write("alpha", F32, Output)
             .params(&params)
-            .groups(output.quads())
             .into()
     }
 
