@@ -69,6 +69,25 @@ fn kernels() -> Vec<Kernel> {
     all
 }
 
+/// SwiftShader makes a coroutine of a kernel with a barrier: reductions took it 100 to 500 ms to compile, the rest 20 to 60.
+#[test]
+fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
+    let mut seen = [0, 0];
+    for (shape, count) in SHAPES.into_iter().zip(&mut seen) {
+        for (name, text) in RECIPES {
+            let model = Recipe::parse(text, name).unwrap().model;
+            let graph = pass::training(&model, 16, &Sgd { momentum: 0.9, weight_decay: 5e-4 }, true).unwrap();
+            for kernel in lower(&graph, &Caps::baseline(shape)).unwrap().kernels {
+                let wgsl = kernel.wgsl();
+                let shared = wgsl.contains("workgroupBarrier") || wgsl.contains("var<workgroup>");
+                assert!(!shared || shape == LaunchShape::Tiled, "{} has a barrier or workgroup memory", kernel.label);
+                *count += usize::from(shared);
+            }
+        }
+    }
+    assert!(seen[1] > 5, "the tiled kernels should have some: {seen:?}");
+}
+
 fn compile(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
     // No capability at all: nothing that a browser might lack.
