@@ -63,7 +63,7 @@ export class Files {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
-    const splits = pictures.some(({ split }) => split === "train") && pictures.some(({ split }) => split === "test");
+    const splits = pictures.some(({ split }) => split === "train" || split === "test");
     /** @type {Folder} */
     const folder = {
       classes,
