@@ -70,6 +70,18 @@ for (const kind of KINDS) {
       const large = recipe.replace('filters = 32', 'filters = 8000').replace('filters = 64', 'filters = 8000');
       await rejects(call(async ({ Dataset, Session }, text) => { await Session.open(text, Dataset.digits()); }, large), 'device', /memory|bytes|limit|buffer|GiB|MiB|GB|MB/);
     });
+    await t.test('memory that runs out', async () => {
+      // A browser tells of it in this event; to really use all memory would take the machine with it.
+      await rejects(call(async ({ Dataset, Session }, recipe) => {
+        const { createBuffer } = GPUDevice.prototype;
+        GPUDevice.prototype.createBuffer = function (descriptor) {
+          this.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error: new GPUOutOfMemoryError('no memory') }));
+          return createBuffer.call(this, descriptor);
+        };
+        await Session.open(recipe, Dataset.digits()).finally(() => (GPUDevice.prototype.createBuffer = createBuffer));
+      }, recipe), 'device', /out of memory.*smaller batch/);
+      assert.equal(await goesOn(), 1);
+    });
     await t.test('a device that is destroyed', async () => {
       await call(() => self.device.destroy());
       await rejects(call(() => self.session.advance(1)), 'device', /lost/);
