@@ -39,6 +39,27 @@ test('its types fit its example', () => {
   }
 });
 
+test('the page’s own types and the package’s agree', () => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
+  try {
+    // What the main thread loads, and what its Worker loads.
+    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
+      const compilerOptions = {
+        noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
+        module: 'es2022', moduleResolution: 'bundler', types: [],
+        // The page finds the package beside itself only where it is deployed.
+        rootDirs: [path.join(ROOT, 'web/page'), path.join(ROOT, 'web')],
+      };
+      writeFileSync(path.join(scratch, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [path.join(ROOT, 'web/page', file)] }));
+      execFileSync(path.join(ROOT, 'web/node_modules/.bin/tsc'), ['-p', scratch], { encoding: 'utf8' });
+    }
+  } catch (error) {
+    assert.fail(error.stdout ?? error);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+});
+
 for (const kind of KINDS) {
   test(`the README's example in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
     const body = example.replace(/^import .*\n/, '');
