@@ -83,7 +83,10 @@ for (const kind of KINDS) {
       assert.equal(await goesOn(), 1);
     });
     await t.test('a device that is destroyed', async () => {
-      await call(() => self.device.destroy());
+      await call(() => {
+        self.device.destroy();
+        return self.device.lost.then(() => undefined); // the news takes a moment in Firefox
+      });
       await rejects(call(() => self.session.advance(1)), 'device', /lost/);
       await rejects(call(() => self.session.evaluate()), 'device', /lost/);
       // A new session goes on from the last checkpoint.

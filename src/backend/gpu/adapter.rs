@@ -125,20 +125,31 @@ pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
 
 /// The first fault of a device: a validation error, exhausted memory, loss.
 #[derive(Clone, Default)]
-pub(super) struct Fault(Arc<Mutex<Option<String>>>);
+pub(super) struct Fault(Arc<Mutex<Option<(Cause, String)>>>);
+
+/// What a fault tells about its cause; the later tells more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    /// A command was refused. A browser's dying device does that before it says that it is lost.
+    Symptom,
+    /// Exhausted memory, or loss.
+    Known,
+}
 
 impl Fault {
-    fn set(&self, message: String) {
+    fn set(&self, cause: Cause, message: String) {
         log::error!("{message}");
-        if let Ok(mut slot) = self.0.lock() {
-            slot.get_or_insert(message);
+        if let Ok(mut slot) = self.0.lock()
+            && slot.as_ref().is_none_or(|(first, _)| *first < cause)
+        {
+            *slot = Some((cause, message));
         }
     }
 
     /// `Err` once something has gone wrong.
     pub(super) fn check(&self) -> Result<()> {
         let message = self.0.lock().ok().and_then(|slot| slot.clone());
-        message.map_or(Ok(()), |message| Err(Error::Device(message)))
+        message.map_or(Ok(()), |(_, message)| Err(Error::Device(message)))
     }
 }
 
@@ -172,17 +183,17 @@ pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Ope
         .map_err(|error| Error::Device(format!("{} cannot be opened: {error}", report.name)))?;
     let fault = Fault::default();
     let on_error = fault.clone();
-    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        on_error.set(match error {
-            wgpu::Error::OutOfMemory { .. } => "the device is out of memory; use a smaller batch".to_string(),
-            error => format!("the device refused a command: {error}"),
-        });
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            on_error.set(Cause::Known, "the device is out of memory; use a smaller batch".to_string());
+        }
+        error => on_error.set(Cause::Symptom, format!("the device refused a command: {error}")),
     }));
     let on_loss = fault.clone();
     device.set_device_lost_callback(move |reason, message| {
         // Its own end is no loss: nobody holds the backend then, and nobody asks.
         let message = if message.is_empty() { format!("{reason:?}") } else { message };
-        on_loss.set(format!("the device was lost ({message}); go on from the last checkpoint"));
+        on_loss.set(Cause::Known, format!("the device was lost ({message}); go on from the last checkpoint"));
     });
     let granted = device.limits();
     let default_shape = if report.software { LaunchShape::Registers } else { LaunchShape::Tiled };
