@@ -4,6 +4,7 @@
  * of which every fifth of a class that can be read, in the order of names, is for testing.
  */
 import { Dataset } from "./pkg/halfwave.js";
+import { grey, rgba } from "./pixels.js";
 
 /** @typedef {{path: string, file: File}} Picked */
 /** @typedef {{classes: string[], pictures: {path: string, file: File, label: number, test: boolean | undefined}[]}} Folder */
@@ -126,19 +127,12 @@ export async function picture(file, [channels, height, width], full) {
     throw wrong("The browser cannot read this file as a picture. Choose a PNG, JPEG, WebP, GIF or BMP file.");
   }
   if (channels !== 1 && channels !== 3) throw wrong(`Pictures have 1 or 3 channels; this network takes ${channels}.`);
-  const canvas = new OffscreenCanvas(width, height);
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "white"; // behind what is transparent
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0, width, height);
-  bitmap.close();
-  const rgba = context.getImageData(0, 0, width, height).data;
+  const values = rgba(bitmap, width, height);
   const out = new Uint8Array(width * height * channels);
   for (let at = 0; at < width * height; at++) {
-    const [r, g, b] = rgba.subarray(4 * at, 4 * at + 3);
-    const values = channels === 3 ? [r, g, b] : [0.2126 * r + 0.7152 * g + 0.0722 * b];
-    values.forEach((value, c) => (out[at * channels + c] = Math.round((value * full) / 255)));
+    const [r, g, b] = values.subarray(4 * at, 4 * at + 3);
+    const seen = channels === 3 ? [r, g, b] : [grey(r, g, b)];
+    seen.forEach((value, c) => (out[at * channels + c] = Math.round((value * full) / 255)));
   }
   return out;
 }

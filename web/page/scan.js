@@ -2,6 +2,7 @@
  * A photo or scan of a digit becomes a drawing: ink is what differs from the paper, and paper what most of the border is.
  */
 import { SIDE } from "./normalise.js";
+import { grey, rgba } from "./pixels.js";
 
 /** Side of the square that the picture is read in, pixels. */
 const FINE = 160;
@@ -13,10 +14,10 @@ const THRESHOLD = 0.5;
  * @returns {Promise<Uint8Array>} bitmap of 32×32, 1 where ink is
  */
 export async function scan(file) {
-  const grey = await read(file);
-  const border = [...grey.keys()].filter((at) => at % FINE === 0 || at % FINE === FINE - 1 || at < FINE || at >= FINE * (FINE - 1));
-  const paper = median(border.map((at) => grey[at]));
-  const distance = grey.map((value) => Math.abs(value - paper));
+  const square = await read(file);
+  const border = [...square.keys()].filter((at) => at % FINE === 0 || at % FINE === FINE - 1 || at < FINE || at >= FINE * (FINE - 1));
+  const paper = median(border.map((at) => square[at]));
+  const distance = square.map((value) => Math.abs(value - paper));
   // the few most different pixels may be dirt
   const most = [...distance].sort((a, b) => b - a)[Math.round(distance.length * 0.01)];
   const ink = Array.from(distance, (value) => Number(value > Math.max(most * THRESHOLD, 16)));
@@ -26,23 +27,16 @@ export async function scan(file) {
 /** The picture in the middle of a square, as grey values. @param {Blob} file @returns {Promise<Float32Array>} */
 async function read(file) {
   const bitmap = await createImageBitmap(file);
-  const canvas = new OffscreenCanvas(FINE, FINE);
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
   const unit = FINE / Math.max(bitmap.width, bitmap.height);
   const [width, height] = [Math.max(1, Math.round(bitmap.width * unit)), Math.max(1, Math.round(bitmap.height * unit))];
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "white"; // behind what is transparent
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0, width, height);
-  bitmap.close();
-  const rgba = context.getImageData(0, 0, width, height).data;
-  const value = (/** @type {number} */ at) => 0.2126 * rgba[4 * at] + 0.7152 * rgba[4 * at + 1] + 0.0722 * rgba[4 * at + 2];
+  const pixels = rgba(bitmap, width, height);
+  const value = (/** @type {number} */ at) => grey(pixels[4 * at], pixels[4 * at + 1], pixels[4 * at + 2]);
   const edge = [];
   for (let at = 0; at < width * height; at++) if (at % width === 0 || at % width === width - 1 || at < width || at >= width * (height - 1)) edge.push(value(at));
-  const grey = new Float32Array(FINE * FINE).fill(median(edge));
+  const square = new Float32Array(FINE * FINE).fill(median(edge));
   const [left, top] = [Math.floor((FINE - width) / 2), Math.floor((FINE - height) / 2)];
-  for (let at = 0; at < width * height; at++) grey[(top + Math.floor(at / width)) * FINE + left + (at % width)] = value(at);
-  return grey;
+  for (let at = 0; at < width * height; at++) square[(top + Math.floor(at / width)) * FINE + left + (at % width)] = value(at);
+  return square;
 }
 
 /** @param {number[]} values */

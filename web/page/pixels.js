@@ -1,0 +1,22 @@
+/**
+ * Pictures as pixels, in the page and in its worker.
+ */
+
+/** Brightness of a colour (Rec. 709). @param {number} r @param {number} g @param {number} b */
+export const grey = (r, g, b) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+
+/**
+ * The whole of a picture, scaled; white behind what is transparent. The bitmap is used up.
+ * @param {ImageBitmap} bitmap @param {number} width @param {number} height
+ * @returns {Uint8ClampedArray} red, green, blue, 255 of each pixel
+ */
+export function rgba(bitmap, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  return context.getImageData(0, 0, width, height).data;
+}
