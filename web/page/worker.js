@@ -123,7 +123,8 @@ function upTo(all, { step, epoch, over }) {
 async function describe() {
   const { session, data, summary, name, adapter } = current();
   const known = session.adapter;
-  const gpu = adapter === "gpu" ? (await gpuName().catch(() => "")) || known.name : known.name;
+  // Firefox tells no names.
+  const gpu = adapter === "cpu" ? known.name : (await gpuName().catch(() => "")) || (known.software ? "a software adapter" : "your GPU");
   return {
     adapter: { ...known, name: gpu },
     summary,
