@@ -374,8 +374,12 @@ const calls = {
     if (!training) return;
     await halt();
     if (!open) return;
-    await save();
-    tell(open.session.position.over ? "finished" : "paused");
+    try {
+      await save();
+      tell(open.session.position.over ? "finished" : "paused");
+    } catch (error) {
+      await recover(/** @type {HalfwaveError} */ (error));
+    }
   },
 
   async reset() {
