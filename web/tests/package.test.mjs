@@ -75,3 +75,25 @@ for (const kind of KINDS) {
     assert.ok(parseFloat(printed.at(-1)) > 50, 'it learns');
   }));
 }
+
+for (const kind of KINDS) {
+  test(`submissions are traced in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
+    const { trace, again, dispatches, hash } = await call(async ({ Dataset, Session, recipes }) => {
+      const session = await Session.open(recipes()[0].text, Dataset.digits());
+      await session.advance(3);
+      await session.evaluate();
+      const [trace, again] = [await session.trace(), await session.trace()];
+      const { dispatches, hash } = session.plan;
+      session.free();
+      return { trace, again, dispatches, hash };
+    });
+    const training = trace.filter(({ plan }) => plan === hash);
+    assert.ok(training.length > 0, 'training steps are measured');
+    for (const { first, kernels, ms } of training) {
+      assert.ok(kernels.length > 0 && first + kernels.length <= dispatches, `${first} and ${kernels.length} of ${dispatches}`);
+      assert.ok(ms > 0, `${ms} ms`);
+    }
+    assert.deepEqual(again, [], 'what was told is not told again');
+    console.log(`${kind}: ${training.length} submissions of training steps, the longest ${Math.max(...training.map(({ ms }) => ms)).toFixed(1)} ms`);
+  }));
+}
