@@ -159,11 +159,6 @@ impl Trainer {
         &mut self.session
     }
 
-    /// The images.
-    pub fn dataset(&self) -> &Dataset {
-        &self.dataset
-    }
-
     /// The recipe.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe

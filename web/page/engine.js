@@ -102,8 +102,4 @@ export class Engine extends EventTarget {
   forget() {
     return this.#call("forget");
   }
-
-  timing() {
-    return this.#call("timing");
-  }
 }

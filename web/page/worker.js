@@ -405,8 +405,6 @@ const calls = {
   checkpoint: () => current().session.checkpoint(),
 
   forget: storage.forget,
-
-  timing: () => current().session.timing,
 };
 
 /** Calls that change what is open wait for each other; the others may come in between. */

@@ -47,6 +47,19 @@ struct Known {
 }
 
 impl Known {
+    fn new() -> Self {
+        Self {
+            plans: Vec::new(),
+            runs: Vec::new(),
+            free: (0..PROBES).collect(),
+            submissions: 0,
+            recent: VecDeque::new(),
+            over_budget: 0,
+            trace: VecDeque::new(),
+            last_done: Instant::now(),
+        }
+    }
+
     /// Where the submission that begins with step `from` should end.
     fn cut(&self, plan: usize, from: usize) -> usize {
         let mut sum = 0.0;
@@ -76,7 +89,7 @@ impl Known {
 
 /// A measurement of the submission that is being recorded.
 pub(super) struct Ticket {
-    probe: Option<usize>,
+    probe: usize,
     plan: usize,
     steps: Range<usize>,
 }
@@ -105,21 +118,21 @@ impl Pacer {
         };
         let timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let probes: Vec<_> = (0..if timestamps { PROBES } else { 0 }).map(probe).collect();
-        let known = Known {
-            plans: Vec::new(),
-            runs: Vec::new(),
-            free: (0..PROBES).collect(),
-            submissions: 0,
-            recent: VecDeque::new(),
-            over_budget: 0,
-            trace: VecDeque::new(),
-            last_done: Instant::now(),
-        };
+        let known = Known::new();
         Self { probes, period_ns: f64::from(queue.get_timestamp_period()), known: Arc::new(Mutex::new(known)) }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Known) -> T) -> T {
         f(&mut self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Natively there is no clock: it would show when somebody polled, not when the device was done.
+    fn timer(&self) -> Timer {
+        match (self.probes.is_empty(), cfg!(target_arch = "wasm32")) {
+            (false, _) => Timer::Timestamps,
+            (true, true) => Timer::Completion,
+            (true, false) => Timer::None,
+        }
     }
 
     /// A plan was loaded: guesses at its steps, as if the device were slow.
@@ -155,17 +168,15 @@ impl Pacer {
 
     /// A measurement of a submission, if one can be made.
     pub(super) fn ticket(&self, plan: usize, steps: Range<usize>) -> Option<Ticket> {
-        // Natively the clock would show when somebody polled, not when the device was done.
-        let clock = cfg!(target_arch = "wasm32") && self.probes.is_empty();
-        if self.probes.is_empty() && !clock {
+        if self.timer() == Timer::None {
             return None;
         }
         let probe = self.with(|known| known.free.pop())?;
-        Some(Ticket { probe: Some(probe), plan, steps })
+        Some(Ticket { probe, plan, steps })
     }
 
     fn probe(&self, ticket: &Ticket) -> Option<&Arc<Probe>> {
-        self.probes.get(ticket.probe?)
+        self.probes.get(ticket.probe)
     }
 
     /// What the pass has to write.
@@ -195,7 +206,7 @@ impl Pacer {
             let mut known = known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let (now, begun) = (Instant::now(), submitted.max(known.last_done));
             known.last_done = now;
-            known.free.extend(ticket.probe);
+            known.free.push(ticket.probe);
             let ticks = stamps.map_or(0, |[begin, end]| end.saturating_sub(begin));
             let clock_ns = (now - begun).as_nanos() as f64;
             let stamped_ns = ticks as f64 * period_ns;
@@ -226,13 +237,7 @@ impl Pacer {
     /// What was measured.
     pub(super) fn timing(&self) -> Timing {
         self.with(|known| Timing {
-            timer: if !self.probes.is_empty() {
-                Timer::Timestamps
-            } else if cfg!(target_arch = "wasm32") {
-                Timer::Completion
-            } else {
-                Timer::None
-            },
+            timer: self.timer(),
             submissions: known.submissions,
             longest_ns: known.recent.iter().fold(0.0, |longest: f64, &ns| longest.max(ns)) as u64,
             over_budget: known.over_budget,
@@ -251,16 +256,7 @@ mod tests {
     use super::*;
 
     fn known(estimates: Vec<f64>) -> Known {
-        Known {
-            plans: vec![estimates],
-            runs: vec![0],
-            free: Vec::new(),
-            submissions: 0,
-            recent: VecDeque::new(),
-            over_budget: 0,
-            trace: VecDeque::new(),
-            last_done: Instant::now(),
-        }
+        Known { plans: vec![estimates], runs: vec![0], ..Known::new() }
     }
 
     /// Submissions of a run on a device that takes `true_ns` for its steps.
