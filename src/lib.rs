@@ -15,6 +15,7 @@ pub mod ops;
 pub mod parallel;
 pub mod pass;
 pub mod plan;
+pub mod profile;
 pub mod random;
 pub mod recipe;
 #[cfg(not(target_arch = "wasm32"))]

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 6] = [
     &["tensor", "bits", "kernel", "caps", "random", "parallel", "error"],
     &["model", "graph", "ops", "pass"],
     &["plan"],
-    &["backend", "selftest"],
+    &["backend", "selftest", "profile"],
     &["recipe", "data", "train", "report", "files"],
     &["main", "cli", "web"],
 ];

@@ -3,11 +3,12 @@
 
 mod common;
 
+use halfwave::backend::Device;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
 use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{self, CHECKPOINT, Device, Run, Saved};
+use halfwave::train::run::{self, CHECKPOINT, Run, Saved};
 use halfwave::train::{Event, Session, Trainer};
 use pollster::block_on;
 use std::fs;

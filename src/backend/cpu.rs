@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** in debug builds a freed slot is filled with NaNs, so that a value read after its death shows.
 
-use super::{Backend, LocalFuture, PlanId};
+use super::{Backend, Clock, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::ops::Op;
-use crate::plan::{Plan, Tenancy};
+use crate::plan::{Plan, PlanNode, Tenancy};
 use crate::tensor::{View, ViewMut};
 use std::collections::HashMap;
+use web_time::Instant;
 
 /// NaN as a float, a large number as anything else.
 const POISON: u32 = 0x7fc0_dead;
@@ -38,6 +39,51 @@ impl CpuBackend {
     fn name_of(plan: &Plan, slot: usize) -> &str {
         let port = plan.state.iter().find(|port| port.place.slot == slot);
         &port.expect("a state slot has a port").name
+    }
+
+    /// Executes a plan, each node as often as `repeats` says; `timed` hears when each began and ended.
+    fn execute(
+        &mut self,
+        id: PlanId,
+        repeats: impl Fn(&PlanNode) -> u32,
+        mut timed: impl FnMut(&PlanNode, Instant, Instant),
+    ) {
+        let (plan, memory) = (&self.plans[id.0], &mut self.memory[id.0]);
+        // Borrow the state into its slots for the length of the step.
+        for port in &plan.state {
+            memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
+        }
+        for node in plan.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
+            let mut out = std::mem::take(&mut memory[node.output.slot]);
+            // An in-place update reads what it overwrites.
+            let before = node.inputs.iter().any(|place| place.slot == node.output.slot).then(|| out.clone());
+            let inputs: Vec<_> = node
+                .inputs
+                .iter()
+                .map(|place| {
+                    let memory = match &before {
+                        Some(before) if place.slot == node.output.slot => before,
+                        _ => &memory[place.slot],
+                    };
+                    View::new(&place.ty, &memory[..place.ty.words()])
+                })
+                .collect();
+            let ty = &node.output.ty;
+            let begun = Instant::now();
+            for _ in 0..repeats(node) {
+                node.op.twin(&inputs, &mut ViewMut::new(ty, &mut out[..ty.words()]));
+            }
+            timed(node, begun, Instant::now());
+            memory[node.output.slot] = out;
+            if cfg!(debug_assertions) {
+                node.frees.iter().for_each(|&slot| memory[slot].fill(POISON));
+            }
+        }
+        for slot in 0..plan.slots.len() {
+            if plan.slots[slot].tenancy == Tenancy::State {
+                self.state.insert(Self::name_of(plan, slot).to_string(), std::mem::take(&mut memory[slot]));
+            }
+        }
     }
 }
 
@@ -78,39 +124,35 @@ impl Backend for CpuBackend {
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
-        let (plan, memory) = (&self.plans[id.0], &mut self.memory[id.0]);
-        // Borrow the state into its slots for the length of the step.
-        for port in &plan.state {
-            memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
-        }
-        for node in plan.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
-            let mut out = std::mem::take(&mut memory[node.output.slot]);
-            // An in-place update reads what it overwrites.
-            let before = node.inputs.iter().any(|place| place.slot == node.output.slot).then(|| out.clone());
-            let inputs: Vec<_> = node
-                .inputs
-                .iter()
-                .map(|place| {
-                    let memory = match &before {
-                        Some(before) if place.slot == node.output.slot => before,
-                        _ => &memory[place.slot],
-                    };
-                    View::new(&place.ty, &memory[..place.ty.words()])
-                })
-                .collect();
-            let ty = &node.output.ty;
-            node.op.twin(&inputs, &mut ViewMut::new(ty, &mut out[..ty.words()]));
-            memory[node.output.slot] = out;
-            if cfg!(debug_assertions) {
-                node.frees.iter().for_each(|&slot| memory[slot].fill(POISON));
-            }
-        }
-        for slot in 0..plan.slots.len() {
-            if plan.slots[slot].tenancy == Tenancy::State {
-                self.state.insert(Self::name_of(plan, slot).to_string(), std::mem::take(&mut memory[slot]));
-            }
-        }
+        self.execute(id, |_| 1, |_, _, _| ());
         Ok(())
+    }
+
+    /// The clock is the host's, and read between nodes, whatever is asked for.
+    fn run_timed<'a>(
+        &'a mut self,
+        id: PlanId,
+        repeats: &'a [u32],
+        _clock: Clock,
+        _grain: Grain,
+    ) -> LocalFuture<'a, Result<TimedRun>> {
+        let origin = Instant::now();
+        let ns = |at: Instant| (at - origin).as_nanos() as u64;
+        let mut run = TimedRun { clock: Clock::Host, tick_ns: 1.0, stamps: Vec::new(), host: Vec::new() };
+        self.execute(
+            id,
+            |node| repeats[node.steps.start],
+            |node, begun, done| {
+                let steps = node.steps.clone();
+                run.stamps.push(Stamp { steps: steps.clone(), begin: ns(begun), end: ns(done) });
+                run.host.push(HostTimes { steps, begun, encoded: begun, submitted: begun, done });
+            },
+        );
+        Box::pin(async move { Ok(run) })
+    }
+
+    fn finish(&mut self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {

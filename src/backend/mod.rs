@@ -8,10 +8,12 @@ pub mod gpu;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::plan::Plan;
-use serde::Serialize;
+use gpu::AdapterReport;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
+use web_time::Instant;
 
 /// A future that stays on its thread: browsers have no other.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -58,6 +60,91 @@ pub struct Submission {
     pub ns: u64,
 }
 
+/// What computes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The adapter's name, or "cpu".
+    pub adapter: String,
+    /// "Vulkan", "Metal", "Dx12", or "cpu" for the CPU backend.
+    pub backend: String,
+    /// Name and version of the driver, as far as it tells.
+    pub driver: String,
+    /// "discrete GPU", "software", …
+    pub kind: String,
+}
+
+impl Device {
+    /// The CPU backend.
+    pub fn cpu() -> Self {
+        let [adapter, backend, kind] = ["cpu"; 3].map(str::to_string);
+        Self { adapter, backend, driver: String::new(), kind }
+    }
+}
+
+impl From<&AdapterReport> for Device {
+    fn from(report: &AdapterReport) -> Self {
+        let AdapterReport { name, backend, driver, kind, .. } = report.clone();
+        Self { adapter: name, backend, driver, kind: kind.to_string() }
+    }
+}
+
+/// Whose clock times a launch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clock {
+    /// The device's timestamps, at both ends of each launch.
+    Device,
+    /// The host's: each launch is submitted alone and waited for.
+    Host,
+}
+
+/// What is timed as one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grain {
+    /// Every launch, in a pass of its own.
+    Launch,
+    /// What an ordinary run submits together, in the pass that it has there.
+    Submission,
+}
+
+/// When launches ran, in ticks of the clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// The plan's steps: one, or all of a submission, or on the CPU backend all of a node.
+    pub steps: Range<usize>,
+    /// When they began.
+    pub begin: u64,
+    /// When they had ended.
+    pub end: u64,
+}
+
+/// What the host did for one submission of a timed run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostTimes {
+    /// The plan's steps that it holds.
+    pub steps: Range<usize>,
+    /// When encoding began.
+    pub begun: Instant,
+    /// When the commands were encoded, and submitting began.
+    pub encoded: Instant,
+    /// When the queue had taken them.
+    pub submitted: Instant,
+    /// When the host knew that they were done.
+    pub done: Instant,
+}
+
+/// A run whose launches were timed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TimedRun {
+    /// By whose clock; that of the host where the device has none.
+    pub clock: Clock,
+    /// What a tick is.
+    pub tick_ns: f64,
+    /// In order of execution.
+    pub stamps: Vec<Stamp>,
+    /// In order too.
+    pub host: Vec<HostTimes>,
+}
+
 /// What executes plans.
 pub trait Backend {
     /// Its name for people: the adapter, or "cpu".
@@ -92,6 +179,34 @@ pub trait Backend {
     /// # Errors
     /// When the device is lost.
     fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>>;
+
+    /// Runs a plan once, every step as often on end as `repeats` says, and tells when they were executed. Waits for the device.
+    ///
+    /// Repeating a step is harmless for what it writes elsewhere, but what it updates in place moves on each time.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    ///
+    /// # Panics
+    /// When `repeats` does not have an entry for each step.
+    fn run_timed<'a>(
+        &'a mut self,
+        id: PlanId,
+        repeats: &'a [u32],
+        clock: Clock,
+        grain: Grain,
+    ) -> LocalFuture<'a, Result<TimedRun>>;
+
+    /// Waits until everything that was started is done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn finish(&mut self) -> LocalFuture<'_, Result<()>>;
+
+    /// Bytes of device memory in use, as the backend's own allocator reports them.
+    fn allocated_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// How long submissions took; nothing where there are none.
     fn timing(&self) -> Option<Timing> {

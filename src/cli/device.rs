@@ -1,10 +1,10 @@
 //! Opening what computes. Every choice that the user did not make is said aloud, once.
 
 use super::terminal::complain;
+use halfwave::backend::Device;
 use halfwave::backend::gpu::{self, GpuBackend};
 use halfwave::backend::{Backend, cpu::CpuBackend};
 use halfwave::caps::LaunchShape;
-use halfwave::train::run::Device;
 use halfwave::{Error, Result};
 use std::fmt;
 

@@ -3,9 +3,10 @@
 use super::device::{self, Opened};
 use super::terminal::complain;
 use super::{AdapterArgs, DataArgs};
+use halfwave::backend::Device;
 use halfwave::data::{self, Dataset};
 use halfwave::recipe::{self, Recipe, Set};
-use halfwave::train::run::{Device, Saved};
+use halfwave::train::run::Saved;
 use halfwave::train::{Session, Trainer};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};

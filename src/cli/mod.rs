@@ -9,6 +9,7 @@ mod eval;
 mod load;
 mod plan;
 mod predict;
+mod profile;
 mod progress;
 mod recipe;
 mod selftest;
@@ -47,6 +48,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Plan(plan::PlanArgs),
+    Profile(profile::ProfileArgs),
     /// List what can be trained on: adapters with their limits, and the CPU backend
     Devices,
     Selftest(selftest::SelftestArgs),
@@ -79,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Profile(args) => profile::profile(&args),
         Command::Devices => devices::devices(),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),

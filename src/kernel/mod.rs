@@ -19,6 +19,7 @@
 mod expand;
 
 use crate::tensor::Encoding;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// The accumulation of one uniform's fields. Made by the [`params!`](crate::params) macro.
@@ -190,6 +191,20 @@ fn accessors(binding: &Binding) -> String {
     text
 }
 
+/// Work of a launch. Bytes are counted once for each binding, whatever a cache may save; operations are those that the formula needs,
+/// on real elements alone (not on padding).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Cost {
+    /// Bytes read and written; those of an operand that is updated in place twice.
+    pub bytes: u64,
+    /// Float operations: additions, multiplications, comparisons, functions; a multiply-add counts two.
+    pub float_ops: u64,
+    /// One-bit multiply-adds (and + popcount), two each.
+    pub bit_ops: u64,
+    /// 8-bit multiply-adds of packed dot products, two each.
+    pub dot_ops: u64,
+}
+
 /// One dispatch of a kernel, with operands still seen from the op.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -201,6 +216,10 @@ pub struct Launch {
     pub params: Vec<u32>,
     /// Workgroups, before folding into a 2-D grid.
     pub groups: usize,
+    /// Float operations, as [`Cost::float_ops`] counts them.
+    pub float_ops: usize,
+    /// Bit operations, as [`Cost::bit_ops`] counts them.
+    pub bit_ops: usize,
 }
 
 impl Launch {
@@ -214,7 +233,7 @@ impl Launch {
             body: body.to_vec(),
             threads: 64,
         };
-        Self { kernel, operands: Vec::new(), params: Vec::new(), groups: 0 }
+        Self { kernel, operands: Vec::new(), params: Vec::new(), groups: 0, float_ops: 0, bit_ops: 0 }
     }
 
     /// Binds an operand to read.
@@ -261,6 +280,20 @@ impl Launch {
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
+        self
+    }
+
+    /// States the float operations: see [`Cost`].
+    #[must_use]
+    pub fn float_ops(mut self, count: usize) -> Self {
+        self.float_ops = count;
+        self
+    }
+
+    /// States the bit operations: see [`Cost`].
+    #[must_use]
+    pub fn bit_ops(mut self, count: usize) -> Self {
+        self.bit_ops = count;
         self
     }
 

@@ -64,6 +64,7 @@ impl Operation for Add {
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         elementwise("add", include_str!("../../shaders/add.wgsl"), output)
+            .float_ops(output.len())
             .read("a", F32, Input(0))
             .read("b", F32, Input(1))
             .write("y", F32, Output)

@@ -49,6 +49,7 @@ impl Operation for AvgPool {
             .write("out", F32, Output)
             .params(&WindowParams::new(&self.window, inputs[0], output))
             .threads(output.rows() * output.quads())
+            .float_ops(output.len() * self.window.taps())
             .into()
     }
 
@@ -96,6 +97,7 @@ impl Operation for AvgPoolBackward {
             .write("out", F32, Output)
             .params(&WindowParams::new(&self.window, output, inputs[0]))
             .threads(output.rows() * output.quads())
+            .float_ops(inputs[0].len() * self.window.taps())
             .into()
     }
 

@@ -4,7 +4,7 @@
 //! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
 //! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
 
-use super::{Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, sample::Noise};
+use super::{Activity, Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -56,6 +56,8 @@ crate::params! {
 
 /// WGSL that applies the map to a quad.
 pub(super) const NORMALISE: &str = include_str!("../../shaders/normalise.wgsl");
+/// Float operations that it takes for each element.
+pub(super) const NORMALISE_OPS: usize = 3;
 
 /// Checks `x` or `x, coef` of an op that can apply a batch-norm first.
 pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
@@ -130,6 +132,10 @@ impl Operation for BatchNormCoef {
         if self.affine { cx.give(1 + usize::from(self.scaled), dy) } else { Ok(()) }
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Statistics)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let mut launch =
             Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
@@ -149,6 +155,8 @@ impl Operation for BatchNormCoef {
             .write("coef", F32, Output)
             .params(&CoefParams { quads: quads as u32, eps: self.eps, step: self.step })
             .threads(quads)
+            // The scale and its square, ε, the root, its inverse, γ.
+            .float_ops(6 * output.channels())
             .into()
     }
 
@@ -211,6 +219,10 @@ impl Operation for BatchNormRunning {
         Some(0)
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Statistics)
+    }
+
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let quads = output.quads();
         let params = RunningParams {
@@ -227,7 +239,7 @@ impl Operation for BatchNormRunning {
         .constant("ALPHA", usize::from(self.scaled))
         .read("stats", F32, Input(1));
         let launch = if self.scaled { launch.read("alpha", F32, Input(2)) } else { launch };
-        launch.write("running", F32, Output).params(&params).threads(quads).into()
+        launch.write("running", F32, Output).params(&params).threads(quads).float_ops(4 * output.len()).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -290,6 +302,7 @@ impl Operation for BatchNorm {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::per_channel("batch_norm", &[NORMALISE, include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
+            .float_ops(NORMALISE_OPS * output.len())
             .read("x", inputs[0].encoding, Input(0))
             .read("coef", F32, Input(1))
             .write("y", F32, Output)

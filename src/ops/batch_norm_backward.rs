@@ -3,7 +3,7 @@
 //! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
 
 use super::batch_norm_stats::{ChunkParams, rows_per_chunk};
-use super::{Operation, Sample, add, batch_norm, mean, sample::Noise};
+use super::{Activity, Operation, Sample, add, batch_norm, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
@@ -29,6 +29,10 @@ impl Operation for BatchNormSums {
         Ok(TensorType::f32(&[2, inputs[0].channels()]))
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Statistics)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
         let per_chunk = rows_per_chunk(x.rows());
@@ -41,7 +45,8 @@ impl Operation for BatchNormSums {
                 .read("dz", F32, Input(2))
                 .write("part", F32, Scratch(0))
                 .params(&ChunkParams::new(x))
-                .threads(chunks * x.quads());
+                .threads(chunks * x.quads())
+                .float_ops(5 * x.len());
         let sum = mean::reduction(
             "batch_norm_sums",
             include_str!("../../shaders/batch_norm_sums.wgsl"),
@@ -51,7 +56,8 @@ impl Operation for BatchNormSums {
         .constant("PER_CHUNK", per_chunk)
         .read("part", F32, Scratch(0))
         .write("sums", F32, Output)
-        .params(&ChunkParams::new(x));
+        .params(&ChunkParams::new(x))
+        .float_ops(2 * chunks * x.channels());
         Program { scratch_words: vec![chunks * 2 * x.lanes()], launches: vec![partial, sum] }
     }
 
@@ -104,6 +110,7 @@ impl Operation for BatchNormDx {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::per_channel("batch_norm_dx", &[include_str!("../../shaders/batch_norm_dx.wgsl")], output, 1.0)
+            .float_ops(6 * output.len())
             .read("x", inputs[0].encoding, Input(0))
             .read("coef", F32, Input(1))
             .read("dz", F32, Input(2))

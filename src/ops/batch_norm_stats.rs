@@ -3,7 +3,7 @@
 //! Of the sums of a binary convolution they come from exact integers: Σs in 32 bits, Σs² in 64, var = (P·Σs² − (Σs)²)/P², the difference in 64 bits; rounding begins
 //! with the conversion to float. Of floats, chunks are merged by Chan's formula. Both in a fixed order, without atomics.
 
-use super::{Backward, Operation, Sample, mean, sample::Noise};
+use super::{Activity, Backward, Operation, Sample, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -62,6 +62,10 @@ impl Operation for BatchNormStats {
         Ok(()) // batch_norm's gradient is complete: it goes through the statistics too
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Statistics)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
         let exact = x.is_exact();
@@ -81,12 +85,15 @@ impl Operation for BatchNormStats {
         .read("x", x.encoding, Input(0))
         .write("part", part, Scratch(0))
         .params(&ChunkParams::new(x))
-        .threads(chunks * x.quads());
+        .threads(chunks * x.quads())
+        // Sums of integers need no floats.
+        .float_ops(if exact { 0 } else { 4 * x.len() });
         let merge = mean::reduction(format!("batch_norm_stats_{kind}"), merge, output.quads(), caps)
             .constant("PER_CHUNK", per_chunk)
             .read("part", part, Scratch(0))
             .write("stats", F32, Output)
-            .params(&ChunkParams::new(x));
+            .params(&ChunkParams::new(x))
+            .float_ops(if exact { 4 } else { 10 * chunks } * x.channels());
         let words = chunks * if exact { 3 } else { 2 } * x.lanes();
         Program { scratch_words: vec![words], launches: vec![partial, merge] }
     }

@@ -5,7 +5,7 @@
 //! Output: `I16` where |s| ≤ (2^b − 1)·C·R·S fits, else `I32`. Exact on every device, whatever kernel runs.
 
 use super::window::{Window, WindowParams};
-use super::{Backward, Cost, Operation, Sample, bconv_backward, conv, sample::Noise};
+use super::{Backward, Operation, Sample, bconv_backward, conv, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -98,6 +98,7 @@ impl Operation for Bconv {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (x, rows) = (inputs[0], output.rows());
+        let bits = x.row_words() / x.plane_words();
         let launch = match caps.shape {
             LaunchShape::Registers => {
                 let block = if output.quads().is_multiple_of(2) { 2 } else { 1 };
@@ -110,13 +111,14 @@ impl Operation for Bconv {
                 .groups(rows.div_ceil(TILE) * output.lanes().div_ceil(TILE)),
         };
         launch
-            .constant("BITS", x.row_words() / x.plane_words())
+            .constant("BITS", bits)
             .constant("WORDS", x.plane_words())
             .constant("FILTERS", output.channels())
             .read("x", x.encoding, Input(0))
             .read("signs", U32, Input(1))
             .write("s", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
+            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * bits)
             .into()
     }
 
@@ -144,12 +146,6 @@ impl Operation for Bconv {
             }
         });
         output.put_ints(&sums);
-    }
-
-    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
-        let bits = inputs[0].row_words() / inputs[0].plane_words();
-        let products = output.len() * self.window.taps() * inputs[0].channels() * bits;
-        Cost { bit_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 

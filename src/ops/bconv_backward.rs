@@ -4,7 +4,7 @@
 //! dw = Δ · Σ dy · code, codes unpacked in registers. dx is the gradient of the real activation Δ·code, dw that of W̃ and, unchanged, of the latent W.
 
 use super::window::{Window, WindowParams};
-use super::{Cost, Operation, Sample, bconv, conv, conv_backward, decode, sample::Noise};
+use super::{Activity, Operation, Sample, bconv, conv, conv_backward, decode, sample::Noise};
 use crate::bits;
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
@@ -56,6 +56,7 @@ impl Operation for BconvDx {
             .read("alpha", F32, Input(2))
             .write("dx", F32, Output)
             .params(&WindowParams::new(&self.window, output, inputs[0]))
+            .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
             .into()
     }
 
@@ -71,11 +72,6 @@ impl Operation for BconvDx {
                 }
             }
         });
-    }
-
-    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
-        let products = inputs[0].len() * self.window.taps() * output.channels();
-        Cost { float_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 
@@ -108,6 +104,10 @@ impl Operation for BconvDw {
         Ok(weight)
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Dw)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
         conv_backward::weight_gradient(
@@ -136,11 +136,6 @@ impl Operation for BconvDw {
             bits::spread_codes(row, plane_words, codes);
         }
         conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, self.step, output.floats());
-    }
-
-    fn cost(&self, inputs: &[&TensorType], _output: &TensorType) -> Cost {
-        let products = inputs[0].len() * self.window.taps() * inputs[1].channels();
-        Cost { float_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 

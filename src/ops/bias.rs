@@ -1,6 +1,6 @@
 //! `bias`: `y[…, k] = x[…, k] + b[k]`. `channel_sum`: its gradient, `db[k] = Σ dy[…, k]`.
 
-use super::{Backward, Operation, Sample, add, mean, sample::Noise};
+use super::{Activity, Backward, Operation, Sample, add, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
@@ -41,6 +41,7 @@ impl Operation for Bias {
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::per_channel("bias", &[include_str!("../../shaders/bias.wgsl")], output, 1.0)
+            .float_ops(output.len())
             .read("x", F32, Input(0))
             .read("b", F32, Input(1))
             .write("y", F32, Output)
@@ -79,6 +80,10 @@ impl Operation for ChannelSum {
         super::arity(inputs, 1)?;
         super::float("the input", inputs[0])?;
         Ok(TensorType::f32(&[inputs[0].channels()]))
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Dw)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {

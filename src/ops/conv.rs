@@ -4,7 +4,7 @@
 //! products: no patch matrix is ever written.
 
 use super::window::{Window, WindowParams};
-use super::{Backward, Cost, Operation, Sample, conv_backward, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -83,6 +83,7 @@ impl Operation for Conv {
             .read("w", F32, Input(1))
             .write("y", F32, Output)
             .params(&WindowParams::new(&self.window, inputs[0], output))
+            .float_ops(2 * output.len() * self.window.taps() * inputs[0].channels())
             .into()
     }
 
@@ -106,11 +107,6 @@ impl Operation for Conv {
                 }
             }
         });
-    }
-
-    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
-        let products = output.len() * self.window.taps() * inputs[0].channels();
-        Cost { float_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 

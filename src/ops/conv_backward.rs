@@ -4,7 +4,7 @@
 //! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r − pad, x·stride + s − pad, c] · dy[n, y, x, k]`.
 
 use super::window::{Window, WindowParams};
-use super::{Cost, Operation, Sample, conv, sample::Noise};
+use super::{Activity, Operation, Sample, conv, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
@@ -73,7 +73,8 @@ pub(super) fn weight_gradient(
             Launch::new(format!("{stem}_tiled"), &[&[GATHER], operand, &[TILED]].concat()).groups(items * splits)
         }
     };
-    let launch = bind(launch).constant("SPLITS", splits).read("dy", F32, Input(0));
+    let launch =
+        bind(launch).constant("SPLITS", splits).read("dy", F32, Input(0)).float_ops(2 * dy.len() * taps * x.channels());
     if splits == 1 {
         return launch.write("part", F32, Output).into();
     }
@@ -82,7 +83,8 @@ pub(super) fn weight_gradient(
         .read("part", F32, Scratch(0))
         .write("dw", F32, Output)
         .params(&SumParams { quads: (dw.words() / 4) as u32 })
-        .threads(dw.words() / 4);
+        .threads(dw.words() / 4)
+        .float_ops(splits * dw.len());
     Program { scratch_words: vec![splits * dw_words], launches: vec![launch.write("part", F32, Scratch(0)), sum] }
 }
 
@@ -162,6 +164,7 @@ impl Operation for ConvDx {
             .read("w", F32, Input(1))
             .write("dx", F32, Output)
             .params(&WindowParams::new(&self.window, output, inputs[0]))
+            .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
             .into()
     }
 
@@ -175,11 +178,6 @@ impl Operation for ConvDx {
                 }
             }
         });
-    }
-
-    fn cost(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
-        let products = inputs[0].len() * self.window.taps() * output.channels();
-        Cost { float_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 
@@ -211,6 +209,10 @@ impl Operation for ConvDw {
         Ok(self.weight.clone())
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Dw)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
         weight_gradient("conv_dw", &[CONV_DW], &self.window, (x, dy, output), caps, |launch| {
@@ -221,11 +223,6 @@ impl Operation for ConvDw {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), (inputs[1].ty, &*inputs[1].numbers()));
         weight_gradient_twin(&self.window, x, dy, 1.0, output.floats());
-    }
-
-    fn cost(&self, inputs: &[&TensorType], _output: &TensorType) -> Cost {
-        let products = inputs[0].len() * self.window.taps() * inputs[1].channels();
-        Cost { float_ops: 2 * products as u64, ..Cost::default() }
     }
 }
 

@@ -57,7 +57,7 @@ impl Operation for Decode {
             .constant("BITS", bits)
             .read("x", inputs[0].encoding, Input(0));
         let launch = if bits == 0 { launch.read("alpha", F32, Input(1)) } else { launch };
-        launch.write("y", F32, Output).into()
+        launch.write("y", F32, Output).float_ops(output.len()).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -3,7 +3,7 @@
 //! Q(x) = 0 for x ≤ 0, else Δ·code, code = number of thresholds below x: t_1 = 0, t_i = (i − ½)·Δ for i = 2 … 2^b − 1. Every x > 0, however small, becomes at
 //! least Δ; bins are closed on the right. Codes are exact for a given x. `hwgq_backward`: dx = dy · Q̃′(x), Q̃ a surrogate.
 
-use super::{Backward, Operation, Sample, add, batch_norm, sample::Noise};
+use super::{Activity, Backward, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::bits;
 use crate::caps::Caps;
 use crate::error::Result;
@@ -103,6 +103,10 @@ impl Operation for Hwgq {
         cx.give(0, dx)
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Pack)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let normalised = inputs.len() == 2;
         let mut body = vec![include_str!("../../shaders/hwgq.wgsl")];
@@ -121,6 +125,7 @@ impl Operation for Hwgq {
             .write("y", output.encoding, Output)
             .params(&params)
             .threads(output.rows().div_ceil(ROWS) * output.plane_words())
+            .float_ops(output.len() * ((1 << self.bits) - 1 + if normalised { batch_norm::NORMALISE_OPS } else { 0 }))
             .into()
     }
 
@@ -189,7 +194,14 @@ impl Operation for HwgqBackward {
             launch = launch.constant(name, usize::from(kind == self.surrogate));
         }
         let launch = if normalised { launch.read("coef", F32, Input(2)) } else { launch };
-        launch.write("dx", F32, Output).into()
+        let slope_ops = match self.surrogate {
+            Surrogate::Identity => 0,
+            Surrogate::Vanilla => 1,
+            Surrogate::Clipped => 2,
+            Surrogate::LogTailed => 5,
+        };
+        let ops = 1 + slope_ops + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -28,6 +28,13 @@ pub struct MaxPoolBackward {
     pub window: Window,
 }
 
+impl MaxPool {
+    /// Float comparisons; codes and sums are compared as integers.
+    fn comparisons(&self, x: &TensorType, y: &TensorType) -> usize {
+        if x.encoding == F32 { y.len() * self.window.taps() } else { 0 }
+    }
+}
+
 pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 
 /// The output's shape in the input's encoding.
@@ -74,6 +81,7 @@ impl Operation for MaxPool {
             .read("x", x.encoding, Input(0))
             .write("y", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
+            .float_ops(self.comparisons(x, output))
             .into()
     }
 
@@ -182,6 +190,8 @@ impl Operation for MaxPoolBackward {
             .write("dx", F32, Output)
             .params(&WindowParams::new(&self.window, x, dy))
             .threads(output.rows() * output.quads())
+            // Winners are found again, and each gets its gradient.
+            .float_ops(MaxPool { window: self.window }.comparisons(x, dy) + dy.len())
             .into()
     }
 

@@ -1,6 +1,6 @@
 //! `mean`: `out[c]` = mean over rows of `x[row, c]`; the loss and the accuracy of a batch.
 
-use super::{Operation, Sample, sample::Noise};
+use super::{Activity, Operation, Sample, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
@@ -18,6 +18,7 @@ pub(super) fn column_sum(label: &str, x: &TensorType, scale: f32, caps: &Caps) -
     reduction(label, include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
         .read("x", F32, Input(0))
         .write("out", F32, Output)
+        .float_ops(x.len())
         .params(&ColumnParams { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF })
         .into()
 }
@@ -66,6 +67,10 @@ impl Operation for Mean {
         super::arity(inputs, 1)?;
         super::float("the input", inputs[0])?;
         Ok(TensorType::f32(&[inputs[0].channels()]))
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Data)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {

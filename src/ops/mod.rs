@@ -1,7 +1,7 @@
 //! The operations: one file each, and the one list of them.
 //!
 //! A file reads top to bottom: formula, shapes, source · uniform · attribute struct · `infer` · `backward` · `program` (kernels and groups) · `twin` (plain
-//! loops on the CPU) · `cost` · `samples`. Everything else (tests, benches, names in a trace) is derived from the list at the end of this file.
+//! loops on the CPU) · `samples`. Everything else (tests, benches, names in a trace) is derived from the list at the end of this file.
 //!
 //! **Convention of gradients.** An encoded tensor *stands for* a real one: codes c for Δ·c, sums s of a binary convolution for α·Δ·s, signs for α·sign(W).
 //! The gradient of a node is the gradient of the real tensor it stands for, always `F32` and of the same shape.
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::graph::{self, Typed, Value};
 use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
+use serde::{Deserialize, Serialize};
 
 pub mod add;
 pub mod avg_pool;
@@ -41,15 +42,24 @@ pub use sample::Sample;
 /// The graph over the operations of this module.
 pub type Graph = graph::Graph<Op>;
 
-/// Work that a node does, counted once for each input and output whatever a cache may save.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Cost {
-    /// Bytes read and written.
-    pub bytes: u64,
-    /// Float operations; a multiply-add counts two.
-    pub float_ops: u64,
-    /// One-bit multiply-adds (and + popcount), two each.
-    pub bit_ops: u64,
+/// What a launch does within a step: the groups that a profile adds up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// From images to loss.
+    Forward,
+    /// Gradients of activations.
+    Dx,
+    /// Gradients of weights.
+    Dw,
+    /// Statistics of batch-norms, forward and backward, and what follows from them for each channel.
+    Statistics,
+    /// From gradients to new weights.
+    Update,
+    /// Making codes and packed signs.
+    Pack,
+    /// Keeping what is read later: loss and accuracy.
+    Data,
 }
 
 /// One operation: what it means, how a device does it, how the CPU does it.
@@ -79,9 +89,9 @@ pub trait Operation {
     /// The output by plain loops. An input that is updated in place is passed as it was before.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
 
-    /// Operations beyond moving bytes.
-    fn cost(&self, _inputs: &[&TensorType], output: &TensorType) -> Cost {
-        Cost { float_ops: output.len() as u64, ..Cost::default() }
+    /// What it does within a step, where the phase that it belongs to does not say it.
+    fn activity(&self) -> Option<Activity> {
+        None
     }
 
     /// Bound on |device − twin| relative to the largest magnitude of the twin's output; 0 where exact.
@@ -212,12 +222,6 @@ impl Typed for Op {
 }
 
 impl Op {
-    /// The whole cost: bytes from the types, operations from the op.
-    pub fn cost_of(&self, inputs: &[&TensorType], output: &TensorType) -> Cost {
-        let bytes = inputs.iter().map(|ty| ty.bytes()).sum::<usize>() + output.bytes();
-        Cost { bytes: bytes as u64, ..self.cost(inputs, output) }
-    }
-
     /// Runs the twin on host tensors.
     ///
     /// # Panics

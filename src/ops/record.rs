@@ -2,7 +2,7 @@
 //!
 //! Inputs: ring `[capacity, c]` (in place), value `[c]`, step number `[1]` (`U32`); row step mod capacity takes the value.
 
-use super::{Operation, Sample, add, sample::Noise};
+use super::{Activity, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{
@@ -28,6 +28,10 @@ impl Operation for Record {
 
     fn in_place(&self) -> Option<usize> {
         Some(0)
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Data)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -37,9 +37,10 @@ impl Operation for Relu {
         let launch = if inputs.len() == 2 {
             add::per_channel("relu_normalised", &[batch_norm::NORMALISE, RELU], output, 1.0)
                 .constant("NORMALISED", 1)
+                .float_ops((1 + batch_norm::NORMALISE_OPS) * output.len())
                 .read("coef", F32, Input(1))
         } else {
-            add::elementwise("relu", RELU, output).constant("NORMALISED", 0)
+            add::elementwise("relu", RELU, output).constant("NORMALISED", 0).float_ops(output.len())
         };
         launch.read("x", inputs[0].encoding, Input(0)).write("y", F32, Output).into()
     }
@@ -80,6 +81,7 @@ impl Operation for ReluBackward {
             .read("dy", F32, Input(0))
             .read("y", F32, Input(1))
             .write("dx", F32, Output)
+            .float_ops(output.len())
             .into()
     }
 

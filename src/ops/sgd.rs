@@ -47,6 +47,7 @@ impl Operation for SgdVelocity {
             .write("velocity", F32, Output)
             .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay: self.decay })
             .threads(quads)
+            .float_ops(4 * output.len())
             .into()
     }
 
@@ -93,6 +94,7 @@ impl Operation for Sgd {
             .read("velocity", F32, Input(1))
             .read("lr", F32, Input(2))
             .write("w", F32, Output)
+            .float_ops(2 * output.len())
             .into()
     }
 

@@ -3,7 +3,7 @@
 //! w `[r, s, 4⌈c/4⌉, k]` → signs `[r, s, ⌈c/32⌉, k]` (`U32`, bit 1 for +1) and α `[k]`. The gradient of W̃ is given to the latent W unchanged: no mask, no factor, no
 //! gradient through α.
 
-use super::{Backward, Op, Operation, Sample, sample::Noise};
+use super::{Activity, Backward, Op, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -51,6 +51,10 @@ impl Operation for Sign {
         cx.give(0, dy)
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Pack)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let [r, s, words, filters] = output.nhwc();
         let params = SignParams {
@@ -66,6 +70,7 @@ impl Operation for Sign {
             .write("signs", U32, Output)
             .params(&params)
             .threads(r * s * words * output.quads())
+            .float_ops(r * s * self.channels * filters)
             .into()
     }
 
@@ -108,6 +113,10 @@ impl Operation for Alpha {
         Ok(()) // none by definition: the scale is a constant of the step
     }
 
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Pack)
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let [r, s, rows, _] = inputs[0].nhwc();
         let params = AlphaParams {
@@ -120,6 +129,7 @@ impl Operation for Alpha {
             .read("w", F32, Input(0))
             .write("alpha", F32, Output)
             .params(&params)
+            .float_ops(r * s * self.channels * output.channels())
             .into()
     }
 

@@ -60,7 +60,8 @@ impl Operation for SoftmaxCrossEntropy {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        launch("softmax_cross_entropy", inputs, false).write("loss", F32, Output).into()
+        // For each class: the largest, the difference, its exponential, the sum.
+        launch("softmax_cross_entropy", inputs, false).write("loss", F32, Output).float_ops(4 * inputs[0].len()).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -105,7 +106,11 @@ impl Operation for SoftmaxCrossEntropyBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        launch("softmax_cross_entropy_backward", inputs, true).write("dx", F32, Output).into()
+        // The same, then the difference and its exponential again, the share, the hit, the scale.
+        launch("softmax_cross_entropy_backward", inputs, true)
+            .write("dx", F32, Output)
+            .float_ops(9 * inputs[0].len())
+            .into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -4,7 +4,7 @@ use super::{Memory, Place, Plan, PlanNode, Port, Saved, Step, Tenancy, memory, s
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::Value;
-use crate::kernel::{Kernel, Operand, Program, fold};
+use crate::kernel::{Cost, Kernel, Operand, Program, fold};
 use crate::ops::{Graph, Op, Role};
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
                 Operand::Output => (output.slot, output.ty.words()),
                 Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
             });
-            lowering.step(launch, bindings.collect());
+            lowering.step(launch, bindings.collect(), node.op.in_place().is_some());
         }
         nodes.push(PlanNode {
             value,
@@ -102,7 +102,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>) {
+    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>, in_place: bool) {
         let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
             self.kernels.push(launch.kernel.clone());
             self.kernels.len() - 1
@@ -116,7 +116,17 @@ impl Lowering<'_> {
             self.uniforms.resize(self.uniforms.len().next_multiple_of(4), 0);
             offset as u32
         });
-        self.steps.push(Step { kernel, bindings, uniform, groups: fold(launch.groups, self.caps.max_groups) });
+        let moved = launch.operands.iter().zip(&bindings).map(|(operand, &(_, words))| {
+            let updated = in_place && matches!(operand, Operand::Output);
+            words as u64 * if updated { 8 } else { 4 }
+        });
+        let cost = Cost {
+            bytes: moved.sum(),
+            float_ops: launch.float_ops as u64,
+            bit_ops: launch.bit_ops as u64,
+            dot_ops: 0, // no kernel uses packed dot products
+        };
+        self.steps.push(Step { kernel, bindings, uniform, groups: fold(launch.groups, self.caps.max_groups), cost });
     }
 }
 

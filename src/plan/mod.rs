@@ -15,8 +15,8 @@ pub use slots::{Assignment, assign};
 use crate::bits::{FNV_START, fnv_1a};
 use crate::caps::LaunchShape;
 use crate::graph::{Phase, Value};
-use crate::kernel::Kernel;
-use crate::ops::{Cost, Op};
+use crate::kernel::{Cost, Kernel};
+use crate::ops::{Activity, Op};
 use crate::tensor::TensorType;
 use std::ops::Range;
 
@@ -69,6 +69,8 @@ pub struct Step {
     pub uniform: Option<u32>,
     /// Workgroups in x and y.
     pub groups: [u32; 2],
+    /// What it moves and computes.
+    pub cost: Cost,
 }
 
 /// A node of the graph with its memory and its dispatches.
@@ -93,10 +95,13 @@ pub struct PlanNode {
 }
 
 impl PlanNode {
-    /// What the node costs.
-    pub fn cost(&self) -> Cost {
-        let inputs: Vec<_> = self.inputs.iter().map(|place| &place.ty).collect();
-        self.op.cost_of(&inputs, &self.output.ty)
+    /// What it does within a step.
+    pub fn activity(&self) -> Activity {
+        self.op.activity().unwrap_or(match self.phase {
+            Phase::Forward => Activity::Forward,
+            Phase::Backward => Activity::Dx,
+            Phase::Update => Activity::Update,
+        })
     }
 }
 
@@ -134,6 +139,8 @@ impl Plan {
     /// A number that differs where plans do (FNV-1a over everything that is executed).
     pub fn hash(&self) -> u64 {
         let kernels = self.kernels.iter().fold(FNV_START, |hash, kernel| fnv_1a(hash, kernel.wgsl().as_bytes()));
-        fnv_1a(kernels, format!("{:?}{:?}{:?}", self.slots, self.steps, self.uniforms).as_bytes())
+        let steps: Vec<_> =
+            self.steps.iter().map(|step| (step.kernel, &step.bindings, step.uniform, step.groups)).collect();
+        fnv_1a(kernels, format!("{:?}{steps:?}{:?}", self.slots, self.uniforms).as_bytes())
     }
 }

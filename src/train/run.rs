@@ -14,7 +14,7 @@
 use super::checkpoint::Checkpoint;
 use super::metrics::Row;
 use super::{Event, Trainer};
-use crate::backend::gpu::{self, AdapterReport};
+use crate::backend::{Device, gpu};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::{files, report};
@@ -34,34 +34,6 @@ const FILES: [&str; 6] = [METRICS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curv
 
 /// Between two drawings of the curve, while a run goes on.
 const REDRAW: Duration = Duration::from_secs(5);
-
-/// What computes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    /// The adapter's name, or "cpu".
-    pub adapter: String,
-    /// "Vulkan", "Metal", "Dx12", or "cpu" for the CPU backend.
-    pub backend: String,
-    /// Name and version of the driver, as far as it tells.
-    pub driver: String,
-    /// "discrete GPU", "software", …
-    pub kind: String,
-}
-
-impl Device {
-    /// The CPU backend.
-    pub fn cpu() -> Self {
-        let [adapter, backend, kind] = ["cpu"; 3].map(str::to_string);
-        Self { adapter, backend, driver: String::new(), kind }
-    }
-}
-
-impl From<&AdapterReport> for Device {
-    fn from(report: &AdapterReport) -> Self {
-        let AdapterReport { name, backend, driver, kind, .. } = report.clone();
-        Self { adapter: name, backend, driver, kind: kind.to_string() }
-    }
-}
 
 /// `run.json`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Weights};
 use crate::pass::{self, RING, Sgd};
 use crate::plan::{Plan, lower};
+use crate::profile::{self, Measurement};
+use crate::random::{self, Random};
 use crate::recipe::{Optimizer, Recipe};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
@@ -317,6 +319,34 @@ impl Session {
         (self.step, self.read) = (step, step);
         self.measured.clear();
         Ok(())
+    }
+
+    /// Measures a training step of a full batch, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
+    /// taken out before and put back afterwards. `progress` hears how many rounds are done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn measure(&mut self, rounds: usize, progress: impl FnMut(usize)) -> Result<Measurement> {
+        self.drain().await?;
+        let kept = self.tensors().await?;
+        let id = self.plan_for(Purpose::Train, self.batch).await?;
+        let image_len: usize = self.model.input.iter().product();
+        let mut random = Random::new(0, "profile");
+        let labels: Vec<_> = (0..self.batch).map(|_| random.below(self.model.classes as u32)).collect();
+        let inputs = [
+            ("images", self.images(&random::uniform(0, "profile", self.batch * image_len), self.batch)),
+            ("labels", Tensor::from_u32(&[self.batch], &labels)),
+            ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
+            // Velocities and statistics move on, weights do not: nothing can diverge.
+            ("lr", Tensor::from_f32(&[1], &[0.0])),
+        ];
+        let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
+        inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
+        let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
+        let (step, waiting) = (self.step, std::mem::take(&mut self.measured));
+        self.set_tensors(&kept, "", step)?;
+        self.measured = waiting;
+        measured
     }
 
     /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.

@@ -5,10 +5,11 @@
 
 mod adapter;
 mod pace;
+mod timed;
 
 pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
 
-use super::{Backend, LocalFuture, PlanId, Submission, Timing};
+use super::{Backend, Clock, Grain, LocalFuture, PlanId, Submission, TimedRun, Timing};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -66,6 +67,23 @@ impl GpuBackend {
         if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
             log::warn!("waiting for the device: {error}");
         }
+    }
+
+    /// Waits until a buffer can be read.
+    async fn map(&self, staging: &wgpu::Buffer) -> Result<()> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only when nobody waits any more.
+            let _ = sender.send(result);
+        });
+        // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
+        #[cfg(target_arch = "wasm32")]
+        self.queue.submit([self.device.create_command_encoder(&Default::default()).finish()]);
+        self.wait();
+        let mapped = receiver.await;
+        self.fault.check()?;
+        let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading back failed: {error}"));
+        mapped.map_err(|error| lost(&error))?.map_err(|error| lost(&error))
     }
 
     /// Starts a part of a plan's steps in a submission of their own: what benchmarks time.
@@ -283,22 +301,39 @@ impl Backend for GpuBackend {
             let mut encoder = self.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
             self.queue.submit([encoder.finish()]);
-            let (sender, receiver) = futures_channel::oneshot::channel();
-            staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
-                // The receiver is gone only when nobody waits any more.
-                let _ = sender.send(result);
-            });
-            // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
-            #[cfg(target_arch = "wasm32")]
-            self.queue.submit([self.device.create_command_encoder(&Default::default()).finish()]);
-            self.wait();
-            let mapped = receiver.await;
-            self.fault.check()?;
             let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading {port} back failed: {error}"));
-            mapped.map_err(|error| lost(&error))?.map_err(|error| lost(&error))?;
+            self.map(&staging).await?;
             let view = staging.get_mapped_range(0..bytes).map_err(|error| lost(&error))?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         })
+    }
+
+    fn run_timed<'a>(
+        &'a mut self,
+        id: PlanId,
+        repeats: &'a [u32],
+        clock: Clock,
+        grain: Grain,
+    ) -> LocalFuture<'a, Result<TimedRun>> {
+        Box::pin(self.timed(id, repeats, clock, grain))
+    }
+
+    fn finish(&mut self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (sender, receiver) = futures_channel::oneshot::channel();
+            self.queue.on_submitted_work_done(move || {
+                // The receiver is gone only when nobody waits any more.
+                let _ = sender.send(());
+            });
+            self.wait();
+            let done = receiver.await;
+            self.fault.check()?;
+            done.map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))
+        })
+    }
+
+    fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
     fn timing(&self) -> Option<Timing> {

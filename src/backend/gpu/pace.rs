@@ -7,6 +7,7 @@
 //! **Invariant:** pacing changes when commands are submitted, never which, nor their order.
 
 use crate::backend::{PlanId, Submission, Timer, Timing};
+use crate::kernel::Cost;
 use crate::plan::Plan;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -60,11 +61,11 @@ impl Known {
         }
     }
 
-    /// Where the submission that begins with step `from` should end.
-    fn cut(&self, plan: usize, from: usize) -> usize {
+    /// Where the submission that begins with step `from` should end, if step i is done `repeats(i)` times.
+    fn cut(&self, plan: usize, from: usize, repeats: impl Fn(usize) -> u32) -> usize {
         let mut sum = 0.0;
-        let fits = self.plans[plan][from..].iter().take_while(|&&ns| {
-            sum += ns;
+        let fits = self.plans[plan].iter().enumerate().skip(from).take_while(|&(step, &ns)| {
+            sum += ns * f64::from(repeats(step));
             sum <= AIM_NS
         });
         from + fits.count().max(1)
@@ -137,13 +138,8 @@ impl Pacer {
 
     /// A plan was loaded: guesses at its steps, as if the device were slow.
     pub(super) fn loaded(&self, plan: &Plan) {
-        let mut estimates = vec![0.0; plan.steps.len()];
-        for node in &plan.nodes {
-            let cost = node.cost();
-            let ns = 20e3 + cost.bytes as f64 + cost.float_ops as f64 + cost.bit_ops as f64 / 10.0;
-            let share = ns / node.steps.len().max(1) as f64;
-            node.steps.clone().for_each(|step| estimates[step] = share);
-        }
+        let guess = |cost: &Cost| 20e3 + cost.bytes as f64 + cost.float_ops as f64 + cost.bit_ops as f64 / 10.0;
+        let estimates = plan.steps.iter().map(|step| guess(&step.cost)).collect();
         self.with(|known| {
             known.plans.push(estimates);
             known.runs.push(0);
@@ -162,8 +158,23 @@ impl Pacer {
     pub(super) fn cut(&self, plan: usize, from: usize) -> usize {
         self.with(|known| {
             known.submissions += 1;
-            known.cut(plan, from)
+            known.cut(plan, from, |_| 1)
         })
+    }
+
+    /// The same for a run whose steps are repeated.
+    pub(super) fn cut_repeated(&self, plan: usize, from: usize, repeats: &[u32]) -> usize {
+        self.with(|known| known.cut(plan, from, |step| repeats[step]))
+    }
+
+    /// Whether the device has timestamps, true ones or not.
+    pub(super) fn stamps(&self) -> bool {
+        !self.probes.is_empty()
+    }
+
+    /// What a tick of the device's clock is.
+    pub(super) fn tick_ns(&self) -> f64 {
+        self.period_ns
     }
 
     /// A measurement of a submission, if one can be made.
@@ -263,7 +274,7 @@ mod tests {
     fn run(known: &mut Known, true_ns: &[f64]) -> Vec<Range<usize>> {
         let (mut all, mut from) = (Vec::new(), 0);
         while from < true_ns.len() {
-            let steps = from..known.cut(0, from);
+            let steps = from..known.cut(0, from, |_| 1);
             from = steps.end;
             known.observe(0, steps.clone(), true_ns[steps.clone()].iter().sum());
             all.push(steps);

@@ -1,0 +1,278 @@
+//! Timing a plan's launches, and ordinary steps between them.
+//!
+//! Rounds alternate: ordinary steps by the host's clock, an ordinary step by the device's, a step with every launch timed. So that noise on the
+//! machine, which comes and goes in seconds, meets all three alike.
+//!
+//! **Invariant:** the timer is believed only as far as it was observed to be good: see [`Timer`].
+
+use super::{Launch, Quality, Timer};
+use crate::backend::{Backend, Clock, Grain, PlanId, TimedRun};
+use crate::error::Result;
+use crate::plan::{Plan, PlanNode};
+use std::ops::Range;
+use std::time::Duration;
+use web_time::Instant;
+
+/// Steps of the clock that a measurement has to span, for an error of at most some percent.
+const QUANTA: f64 = 20.0;
+/// A clock that tells this much apart is exact.
+const EXACT_NS: f64 = 1000.0;
+/// Times a launch is repeated at most.
+const MOST_REPEATS: u32 = 1 << 14;
+/// Runs that search for enough repeats.
+const SEARCHES: usize = 8;
+/// What a round's ordinary steps should take together at least.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Ordinary steps of a round at most.
+const MOST_STEPS: u32 = 32;
+/// Timed runs that the timeline keeps.
+const KEPT: usize = 3;
+
+/// Writing one input.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Upload {
+    /// The input.
+    pub port: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When the host began.
+    pub begun: Instant,
+    /// When the queue had taken it.
+    pub done: Instant,
+}
+
+/// A timed run and the uploads before it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Round {
+    /// In order.
+    pub uploads: Vec<Upload>,
+    /// The run.
+    pub run: TimedRun,
+}
+
+/// What was measured of a plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measurement {
+    /// How launches were timed.
+    pub timer: Timer,
+    /// Rounds, so samples of every number.
+    pub steps: usize,
+    /// Median of an ordinary step by the device's clock, by the host's where that is no good.
+    pub step_ns: u64,
+    /// Median of an ordinary step by the host's clock, several in flight.
+    pub wall_ns: u64,
+    /// Median of a step with every launch timed, by the host's clock.
+    pub instrumented_ns: u64,
+    /// What the backend's allocator reports.
+    pub allocated_bytes: Option<u64>,
+    /// The last timed runs, for a time line.
+    pub rounds: Vec<Round>,
+    /// By launch: its steps, its repeats, its durations in nanoseconds.
+    samples: Vec<Samples>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Samples {
+    steps: Range<usize>,
+    repeats: u32,
+    ns: Vec<f64>,
+}
+
+/// A quantile of some numbers, which it sorts; 0 of none.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
+    values.get(at).copied().unwrap_or(0.0)
+}
+
+/// Times a plan's launches in `steps` rounds. `inputs` are written before each timed run, so that uploads are on the time line too; write them, and the
+/// state, before. What the plan updates in place moves on with every run: keep a copy of it if it is worth something.
+///
+/// `progress` hears how many rounds are done.
+///
+/// # Errors
+/// When the device is lost.
+pub async fn measure(
+    backend: &mut dyn Backend,
+    id: PlanId,
+    inputs: &[(String, Vec<u32>)],
+    steps: usize,
+    mut progress: impl FnMut(usize),
+) -> Result<Measurement> {
+    let once = vec![1; backend.plan(id).steps.len()];
+    // Drivers compile during the first run.
+    backend.run(id)?;
+    backend.finish().await?;
+    let Clocked { timer, clock, repeats } = search(backend, id).await?;
+    let mut in_flight = 1;
+    let (mut wall, mut step, mut instrumented) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rounds, mut samples): (Vec<Round>, Vec<Samples>) = (Vec::new(), Vec::new());
+    for round in 0..steps {
+        let began = Instant::now();
+        for _ in 0..in_flight {
+            backend.run(id)?;
+        }
+        backend.finish().await?;
+        let took = began.elapsed();
+        wall.push(took.as_nanos() as f64 / f64::from(in_flight));
+        if took < GLANCE {
+            in_flight = (in_flight * 2).min(MOST_STEPS);
+        }
+        let whole = backend.run_timed(id, &once, clock, Grain::Submission).await?;
+        step.push(whole.stamps.iter().map(|stamp| (stamp.end - stamp.begin) as f64 * whole.tick_ns).sum());
+        let uploads = upload(backend, id, inputs);
+        let began = Instant::now();
+        let run = backend.run_timed(id, &repeats, clock, Grain::Launch).await?;
+        instrumented.push(began.elapsed().as_nanos() as f64);
+        for (index, stamp) in run.stamps.iter().enumerate() {
+            let repeats = repeats[stamp.steps.start];
+            let ns = (stamp.end - stamp.begin) as f64 * run.tick_ns / f64::from(repeats);
+            match samples.get_mut(index) {
+                Some(samples) => samples.ns.push(ns),
+                None => samples.push(Samples { steps: stamp.steps.clone(), repeats, ns: vec![ns] }),
+            }
+        }
+        if round + KEPT >= steps {
+            rounds.push(Round { uploads, run });
+        }
+        progress(round + 1);
+    }
+    let wall_ns = quantile(&mut wall, 0.5);
+    let step_ns = quantile(&mut step, 0.5);
+    // Each submission's two stamps may be wrong by a quantum.
+    let visible = !timer.by_host() && step_ns >= QUANTA * timer.quantum_ns;
+    Ok(Measurement {
+        timer,
+        steps,
+        step_ns: if visible { step_ns } else { wall_ns }.round() as u64,
+        wall_ns: wall_ns.round() as u64,
+        instrumented_ns: quantile(&mut instrumented, 0.5).round() as u64,
+        allocated_bytes: backend.allocated_bytes(),
+        rounds,
+        samples,
+    })
+}
+
+fn upload(backend: &mut dyn Backend, id: PlanId, inputs: &[(String, Vec<u32>)]) -> Vec<Upload> {
+    let write = |(port, words): &(String, Vec<u32>)| {
+        let begun = Instant::now();
+        backend.write(id, port, words);
+        Upload { port: port.clone(), bytes: words.len() as u64 * 4, begun, done: Instant::now() }
+    };
+    inputs.iter().map(write).collect()
+}
+
+/// A timer, and how often each step has to be repeated for it.
+struct Clocked {
+    timer: Timer,
+    clock: Clock,
+    repeats: Vec<u32>,
+}
+
+/// Looks at the timestamps that come, and finds repeats that make every launch long enough for them.
+async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
+    let mut repeats = vec![1; backend.plan(id).steps.len()];
+    let first = backend.run_timed(id, &repeats, Clock::Device, Grain::Launch).await?;
+    let quality = match first.clock {
+        Clock::Host => Quality::Absent,
+        Clock::Device if quantum(&first).is_none() => Quality::Zero,
+        Clock::Device => Quality::Exact, // until a quantum is known
+    };
+    let clock = if quality == Quality::Exact { Clock::Device } else { Clock::Host };
+    let mut timer = Timer { quality, quantum_ns: f64::INFINITY };
+    if clock == Clock::Host {
+        timer.quantum_ns = overhead(backend, id).await?;
+    }
+    for _ in 0..SEARCHES {
+        let run = backend.run_timed(id, &repeats, clock, Grain::Launch).await?;
+        if clock == Clock::Device {
+            // More stamps can only show a finer clock.
+            timer.quantum_ns = timer.quantum_ns.min(quantum(&run).unwrap_or(f64::INFINITY));
+        }
+        let wanted = QUANTA * timer.quantum_ns;
+        let mut enough = true;
+        for stamp in &run.stamps {
+            let span = (stamp.end - stamp.begin) as f64 * run.tick_ns;
+            let count = &mut repeats[stamp.steps.start];
+            if span < wanted && *count < MOST_REPEATS {
+                // A span of next to nothing tells little of how many are needed.
+                let factor = (1.2 * wanted / span.max(wanted / 8.0)).ceil();
+                *count = (*count * factor as u32).min(MOST_REPEATS);
+                enough = false;
+            }
+        }
+        if enough {
+            break;
+        }
+    }
+    if timer.quality == Quality::Exact && timer.quantum_ns > EXACT_NS {
+        timer.quality = Quality::Quantised;
+    }
+    Ok(Clocked { timer, clock, repeats })
+}
+
+/// The step of the clock that stamps were taken with: the greatest common divisor of their differences. `None` where they do not move.
+fn quantum(run: &TimedRun) -> Option<f64> {
+    let stamps: Vec<_> = run.stamps.iter().flat_map(|stamp| [stamp.begin, stamp.end]).collect();
+    let divisor = stamps.windows(2).map(|pair| pair[0].abs_diff(pair[1])).fold(0, gcd);
+    (divisor > 0).then_some(divisor as f64 * run.tick_ns)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// What a submission takes that does nothing, by the host's clock: below it nothing can be seen.
+async fn overhead(backend: &mut dyn Backend, id: PlanId) -> Result<f64> {
+    let nothing = vec![0; backend.plan(id).steps.len()];
+    let run = backend.run_timed(id, &nothing, Clock::Host, Grain::Launch).await?;
+    let mut spans: Vec<_> = run.stamps.iter().map(|stamp| (stamp.end - stamp.begin) as f64 * run.tick_ns).collect();
+    Ok(quantile(&mut spans, 0.5))
+}
+
+impl Measurement {
+    /// Each launch's durations in a form to keep.
+    pub(super) fn launches(&self, plan: &Plan) -> Vec<Launch> {
+        self.samples.iter().map(|samples| self.launch(plan, samples)).collect()
+    }
+
+    fn launch(&self, plan: &Plan, samples: &Samples) -> Launch {
+        let Samples { steps, repeats, ns } = samples;
+        let node = node_of(plan, steps.start);
+        let step = &plan.steps[steps.start];
+        let kernel = &plan.kernels[step.kernel];
+        let stem = node.op.stem();
+        let costs = || plan.steps[steps.clone()].iter().map(|step| step.cost);
+        let seen = self.timer.by_host() || ns.iter().any(|&ns| ns > 0.0);
+        let at = |share| seen.then(|| quantile(&mut ns.clone(), share).round().max(1.0) as u64);
+        Launch {
+            step: steps.start,
+            stem: stem.to_string(),
+            kernel: kernel.label.clone(),
+            layer: node.layer.clone(),
+            phase: node.activity(),
+            variant: kernel.label.strip_prefix(stem).unwrap_or(&kernel.label).trim_start_matches('_').to_string(),
+            tier: "baseline".to_string(),
+            reads: node.inputs.iter().map(|place| place.ty.to_string()).collect(),
+            writes: node.output.ty.to_string(),
+            groups: step.groups,
+            threads: kernel.threads,
+            repeats: *repeats,
+            median_ns: at(0.5),
+            p10_ns: at(0.1),
+            p90_ns: at(0.9),
+            bytes: costs().map(|cost| cost.bytes).sum(),
+            float_ops: costs().map(|cost| cost.float_ops).sum(),
+            bit_ops: costs().map(|cost| cost.bit_ops).sum(),
+            dot_ops: costs().map(|cost| cost.dot_ops).sum(),
+            bound: None,
+            fraction_of_bound: None,
+        }
+    }
+}
+
+/// The node that a step of a plan belongs to.
+pub(super) fn node_of(plan: &Plan, step: usize) -> &PlanNode {
+    let node = plan.nodes.iter().find(|node| node.steps.contains(&step));
+    node.expect("every step belongs to a node")
+}

@@ -1,0 +1,173 @@
+//! The account of a step's memory: every slot with its tenants, who is alive at the peak, what the backward pass keeps.
+//!
+//! Nothing is allocated during a step, so memory does not grow and shrink; what changes is which tensors live in it.
+
+use crate::ops::Op;
+use crate::plan::{Plan, Tenancy};
+use serde::{Deserialize, Serialize};
+
+/// A tensor's stay in a slot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tenant {
+    /// The layer that it stems from; empty for what belongs to none.
+    pub layer: String,
+    /// The operation that makes it; for inputs and state the tensor's name.
+    pub stem: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The step that makes it.
+    pub from: usize,
+    /// The step before which it is dead.
+    pub to: usize,
+}
+
+/// A buffer and who lives in it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Slot {
+    /// Its bytes.
+    pub bytes: u64,
+    /// "state", "port" (inputs and outputs) or "transient".
+    pub tenancy: String,
+    /// One after the other.
+    pub tenants: Vec<Tenant>,
+}
+
+/// Something that the forward pass keeps for the backward pass.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Saved {
+    /// The layer that made it.
+    pub layer: String,
+    /// The operation that made it.
+    pub stem: String,
+    /// How it is kept.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Bytes as it is kept.
+    pub bytes: u64,
+    /// Bytes of the f32 tensor that it stands for.
+    pub f32_bytes: u64,
+}
+
+/// The account, in bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Memory {
+    /// Parameters, optimiser state, running statistics.
+    pub state_bytes: u64,
+    /// Inputs and outputs of the step.
+    pub port_bytes: u64,
+    /// Buffers that values share within a step.
+    pub transient_bytes: u64,
+    /// All of them.
+    pub peak_bytes: u64,
+    /// The same with every saved activation in f32.
+    pub peak_f32_bytes: u64,
+    /// The step during which most bytes are alive.
+    pub peak_step: usize,
+    /// Bytes alive then; the rest of the peak lies idle in slots that are longer than their tenants, or free.
+    pub alive_bytes: u64,
+    /// What the backend's own allocator reports, all plans and staging buffers of the device included; nothing where it does not.
+    pub allocator_bytes: Option<u64>,
+    /// What is kept for the backward pass.
+    pub saved: Vec<Saved>,
+    /// All buffers.
+    pub slots: Vec<Slot>,
+}
+
+impl Memory {
+    /// The account of a plan.
+    pub fn of(plan: &Plan, allocator_bytes: Option<u64>) -> Self {
+        let slots = slots(plan);
+        let alive = |step: usize| {
+            let tenants = slots.iter().flat_map(|slot| &slot.tenants);
+            tenants.filter(|tenant| (tenant.from..tenant.to).contains(&step)).map(|tenant| tenant.bytes).sum()
+        };
+        let steps: Vec<u64> = (0..plan.steps.len()).map(alive).collect();
+        let alive_bytes = steps.iter().copied().max().unwrap_or(0);
+        let saved = plan.memory.saved.iter().map(|saved| Saved {
+            layer: saved.layer.clone(),
+            stem: saved.stem.to_string(),
+            ty: saved.ty.to_string(),
+            bytes: saved.bytes(),
+            f32_bytes: saved.f32_bytes(),
+        });
+        Self {
+            state_bytes: plan.memory.state,
+            port_bytes: plan.memory.ports,
+            transient_bytes: plan.memory.transient,
+            peak_bytes: plan.memory.peak,
+            peak_f32_bytes: plan.memory.peak_f32,
+            peak_step: steps.iter().position(|&bytes| bytes == alive_bytes).unwrap_or(0),
+            alive_bytes,
+            allocator_bytes,
+            saved: saved.collect(),
+            slots,
+        }
+    }
+
+    /// The tenants that are alive during a step, the largest first.
+    pub fn alive(&self, step: usize) -> Vec<&Tenant> {
+        let tenants = self.slots.iter().flat_map(|slot| &slot.tenants);
+        let mut alive: Vec<_> = tenants.filter(|tenant| (tenant.from..tenant.to).contains(&step)).collect();
+        alive.sort_by_key(|tenant| std::cmp::Reverse(tenant.bytes));
+        alive
+    }
+}
+
+/// Slots with their tenants, by a walk over the schedule.
+fn slots(plan: &Plan) -> Vec<Slot> {
+    let name = |tenancy| match tenancy {
+        Tenancy::Transient => "transient",
+        Tenancy::Port => "port",
+        Tenancy::State => "state",
+    };
+    let mut slots: Vec<_> = plan
+        .slots
+        .iter()
+        .map(|slot| Slot { bytes: slot.words as u64 * 4, tenancy: name(slot.tenancy).to_string(), tenants: Vec::new() })
+        .collect();
+    let mut open = vec![false; slots.len()];
+    let end = plan.steps.len();
+    for node in &plan.nodes {
+        let slot = node.output.slot;
+        let stem = match &node.op {
+            Op::Leaf(leaf) => leaf.name.clone(),
+            op => op.stem().to_string(),
+        };
+        let tenant = |from, bytes, stem: String, ty: String| Tenant {
+            layer: node.layer.clone(),
+            stem,
+            ty,
+            bytes,
+            from,
+            to: end,
+        };
+        // An update in place is no new tenant.
+        if node.op.in_place().is_none() {
+            let from = if matches!(node.op, Op::Leaf(_)) { 0 } else { node.steps.start };
+            slots[slot].tenants.push(tenant(
+                from,
+                node.output.ty.bytes() as u64,
+                stem.clone(),
+                node.output.ty.to_string(),
+            ));
+            open[slot] = true;
+        }
+        for &freed in &node.frees {
+            if !open[freed] {
+                // Scratch: what a node needs for itself, and no value.
+                let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);
+                let words = bindings.filter(|&&(slot, _)| slot == freed).map(|&(_, words)| words).max().unwrap_or(0);
+                let ty = format!("{words} words");
+                slots[freed].tenants.push(tenant(node.steps.start, words as u64 * 4, format!("{stem} scratch"), ty));
+            }
+            open[freed] = false;
+            if let Some(last) = slots[freed].tenants.last_mut() {
+                last.to = node.steps.end;
+            }
+        }
+    }
+    slots
+}
