@@ -202,11 +202,11 @@ impl Profile {
 
     /// The profile as JSON, a launch a line, so that text tools can compare two of them.
     pub fn to_json(&self) -> String {
-        let mut value = serde_json::to_value(self).expect("a profile is plain data");
-        let launches = value["launches"].take();
-        let lines: Vec<_> = launches.as_array().into_iter().flatten().map(|launch| format!("    {launch}")).collect();
-        let text = serde_json::to_string_pretty(&value).expect("a value is JSON");
-        text.replacen("\"launches\": null", &format!("\"launches\": [\n{}\n  ]", lines.join(",\n")), 1) + "\n"
+        let lines = self.launches.iter().map(|launch| serde_json::to_string(launch).expect("a launch is plain data"));
+        let lines: Vec<_> = lines.map(|line| format!("    {line}")).collect();
+        let rest = Self { launches: Vec::new(), ..self.clone() };
+        let text = serde_json::to_string_pretty(&rest).expect("a profile is plain data");
+        text.replacen("\"launches\": []", &format!("\"launches\": [\n{}\n  ]", lines.join(",\n")), 1) + "\n"
     }
 
     /// Reads what [`Profile::to_json`] wrote; `name` is for messages.
