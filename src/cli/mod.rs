@@ -7,11 +7,13 @@ mod devices;
 mod dump;
 mod eval;
 mod load;
+mod mix;
 mod plan;
 mod predict;
 mod progress;
 mod recipe;
 mod selftest;
+mod shader;
 mod terminal;
 mod train;
 mod web;
@@ -47,6 +49,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Plan(plan::PlanArgs),
+    Shader(shader::ShaderArgs),
     /// List what can be trained on: adapters with their limits, and the CPU backend
     Devices,
     Selftest(selftest::SelftestArgs),
@@ -79,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Shader(args) => shader::shader(&args),
         Command::Devices => devices::devices(),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),
