@@ -162,6 +162,8 @@ fn wgpu_has_its_place_and_nothing_is_unsafe() {
         let code = code(&text);
         let wgpu = code.contains("wgpu::") || code.contains("use wgpu");
         assert!(!wgpu || file.starts_with("src/backend/gpu/"), "{file} uses wgpu; only src/backend/gpu may");
+        let naga = code.contains("naga::") || code.contains("use naga");
+        assert!(!naga || file.starts_with("src/shader/"), "{file} uses naga; only src/shader may");
         let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         let unsafe_code = words.filter(|word| *word == "unsafe").count();
         assert!(unsafe_code == 0, "{file} has unsafe code");

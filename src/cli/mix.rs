@@ -12,7 +12,7 @@ const LEGEND: &str = "\
 Columns: `once` counts what stands outside of loops, `in n loops` what stands in n of them, each going round once. How often a loop goes round is in
 the uniform, known at run time alone; loops of constant length are multiplied out. Vectors count their lanes, an `if` both of its sides, a call what
 it calls. Loads and stores are given with their bytes; `local` is a variable of the invocation, a register as a rule. `/ output` divides by the
-elements of the operation's output that an invocation has to make.
+elements of the operation's output that fall to an invocation of the first launch.
 ";
 
 /// A kernel in a few words: its label, the layers, the constants.
@@ -141,7 +141,7 @@ fn view(candidate: &Candidate) -> Result<String> {
     Ok(text)
 }
 
-/// `conv2, forward: [32, 16, 16, 64] i16, 64 outputs an invocation in 128 groups`.
+/// `conv2, forward: i16[64×8×8×32], 64 workgroups, 32 outputs an invocation`.
 fn launched(shader: &Shader, used: &Use) -> String {
     let who = match &used.layer {
         None => "sample".to_string(),
@@ -151,7 +151,8 @@ fn launched(shader: &Shader, used: &Use) -> String {
     };
     let [x, y] = used.groups.map(u64::from);
     let outputs = shader.outputs_per_invocation(used.output.len(), used.groups);
-    format!("{who}: {}, {} workgroups, {} outputs an invocation", used.output, grouped(x * y), number(outputs))
+    let groups = if x * y == 1 { "1 workgroup".to_string() } else { format!("{} workgroups", grouped(x * y)) };
+    format!("{who}: {}, {groups}, {} outputs an invocation", used.output, number(outputs))
 }
 
 /// The table of counts by depth, and of the first and last depth by output.
