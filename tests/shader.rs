@@ -31,8 +31,10 @@ fn sample(label: &str) -> Shader {
     Shader::of(&kernel).unwrap()
 }
 
-/// Operations that are not none, and loads and stores by space as (loads, bytes, stores, bytes).
-fn told(counts: &Counts) -> (Vec<(Kind, u64)>, Vec<(Space, [u64; 4])>) {
+/// Operations by kind, and loads, their bytes, stores and their bytes by space; without what is 0.
+type Told = (Vec<(Kind, u64)>, Vec<(Space, [u64; 4])>);
+
+fn told(counts: &Counts) -> Told {
     let operations = Kind::ALL.map(|kind| (kind, counts.of(kind))).into_iter().filter(|(_, count)| *count > 0);
     let traffic = Space::ALL.map(|space| {
         let (loads, stores) = (counts.loads(space), counts.stores(space));

@@ -1,10 +1,12 @@
 //! The instruction mix: what an invocation executes, counted in the reader's tree of the text.
 //!
-//! An expression counts once, where it is evaluated, with calls followed. Vectors count their lanes. What costs nothing on any hardware that we know of does not count: constants, constructing
-//! and taking apart vectors, the address arithmetic of an index, and calls themselves. Of a branch, both sides count; of a short-circuit `&&`, the right side and the branch it hides.
+//! An expression counts once, where it is evaluated, with calls followed. Vectors count their lanes. What costs nothing on any hardware that we know
+//! of does not count: constants, constructing and taking apart vectors, the address arithmetic of an index, and calls themselves. Of a branch, both
+//! sides count; of a short-circuit `&&`, the right side and the branch it hides.
 //!
-//! How often a loop goes round is as a rule in a uniform. So counts are kept **by depth of loops**, as if each of these loops went round once: the counts at depth 2 are of
-//! what stands in two of them. Loops whose count the text tells (`trips.rs`) are no depth of their own: their body counts that many times where the loop stands.
+//! How often a loop goes round is as a rule in a uniform. So counts are kept **by depth of loops**, as if each of these loops went round once: the
+//! counts at depth 2 are of what stands in two of them. Loops whose count the text tells (`trips.rs`) are no depth of their own: their body counts
+//! that many times where the loop stands.
 //!
 //! **Invariant:** the test at the head of a loop belongs to its body. (It is executed once more than the rest of the body; that one is not counted.)
 

@@ -1,7 +1,8 @@
 //! A kernel's text as each platform gets it.
 //!
 //! The translators are those of wgpu's backends, with the options that the backends give them for this engine's pipelines: indices are kept inside
-//! their arrays where the platform does not see to it, loops are bounded, division by zero is caught; workgroup memory is not cleared, for every kernel writes it before it reads it. What a backend chooses by device is chosen as for a plain one: Metal 2.0, shader model 5.1, SPIR-V 1.3
+//! their arrays where the platform does not see to it, loops are bounded, division by zero is caught; workgroup memory is not cleared, for every
+//! kernel writes it before it reads it. What a backend chooses by device is chosen as for a plain one: Metal 2.0, shader model 5.1, SPIR-V 1.3
 //! without robust buffers, GLSL ES 3.10. Binding numbers stand for registers where DX12 would count its own.
 
 use super::{Access, Shader};
@@ -155,7 +156,8 @@ fn resource(index: usize) -> ResourceBinding {
     ResourceBinding { group: 0, binding: index as u32 }
 }
 
-/// SPIR-V as lines: the instruction's name and its operand words as numbers, with strings where they are. Which word is the result and which a type, a disassembler knows.
+/// SPIR-V as lines: the instruction's name and its operand words as numbers, with strings where they are. Which word is the result and which a type,
+/// a disassembler knows.
 fn listing(words: &[u32]) -> String {
     const HEADER_WORDS: usize = 5;
     let (mut text, mut at) = (String::new(), HEADER_WORDS);
