@@ -1,8 +1,8 @@
 //! The instruction mix: what an invocation executes, counted in the reader's tree of the text.
 //!
-//! An expression counts once, where it is evaluated, with calls followed. Vectors count their lanes. What costs nothing on any hardware that we know
-//! of does not count: constants, constructing and taking apart vectors, the address arithmetic of an index, and calls themselves. Of a branch, both
-//! sides count; of a short-circuit `&&`, the right side and the branch it hides.
+//! An expression counts once, where it is evaluated, with calls followed. Vectors count their lanes. Not counted are
+//! constants, constructing and taking apart vectors, the address arithmetic behind an index, the checks that a backend adds, and calls themselves. Of a
+//! branch, both sides count; of a short-circuit `&&`, the right side and the branch it hides.
 //!
 //! How often a loop goes round is as a rule in a uniform. So counts are kept **by depth of loops**, as if each of these loops went round once: the
 //! counts at depth 2 are of what stands in two of them. Loops whose count the text tells (`trips.rs`) are no depth of their own: their body counts

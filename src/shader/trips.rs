@@ -1,7 +1,7 @@
 //! How often a loop goes round, where its text tells.
 //!
-//! The loop is gone through: its variable starts at a constant, and test and step depend on that variable alone. So steps like `i += 2u` and `i >>=
-//! 1u` are the same to it.
+//! The loop is gone through: its variable starts at a constant, and test and step depend on that variable alone. So steps like `i += 2u` and
+//! `i >>= 1u` are the same to it.
 //!
 //! **Invariant:** a loop with another way out (`break`, `return`), or whose variable anybody else writes, has no known count.
 
