@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Every module of `src/`, by floor, lowest first. A module uses its own floor and lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["tensor", "bits", "kernel", "caps", "random", "parallel", "error"],
-    &["model", "graph", "ops", "pass"],
+    &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "profile"],
     &["recipe", "data", "train", "report", "files"],
@@ -162,6 +162,8 @@ fn wgpu_has_its_place_and_unsafe_code_too() {
         let code = code(&text);
         let wgpu = code.contains("wgpu::") || code.contains("use wgpu");
         assert!(!wgpu || file.starts_with("src/backend/gpu/"), "{file} uses wgpu; only src/backend/gpu may");
+        let naga = code.contains("naga::") || code.contains("use naga");
+        assert!(!naga || file.starts_with("src/shader/"), "{file} uses naga; only src/shader may");
         let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         let unsafe_code = words.filter(|word| *word == "unsafe").count();
         // Two calls that start and stop a graphics debugger's capture.
