@@ -158,6 +158,13 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// No kernel did it, but the operation's twin, as one loop over the output.
+    fn by_twin(&mut self) {
+        self.kernel.clone_from(&self.stem);
+        self.variant = "twin".to_string();
+        (self.groups, self.threads) = ([1, 1], 1);
+    }
+
     /// Something per second, from something per launch.
     pub fn rate(&self, amount: u64) -> Option<f64> {
         self.median_ns.filter(|&ns| ns > 0).map(|ns| amount as f64 / ns as f64 * 1e9)
@@ -166,8 +173,11 @@ impl Launch {
 
 impl Profile {
     /// A profile of what was measured of a plan.
-    pub fn new(recipe: &str, batch: usize, plan: &Plan, device: Device, measured: &Measurement) -> Self {
-        let launches = measured.launches(plan);
+    pub fn new(recipe: &str, batch: usize, plan: &Plan, device: Device, measurement: &Measurement) -> Self {
+        let mut launches = measurement.launches(plan);
+        if device.backend == "cpu" {
+            launches.iter_mut().for_each(Launch::by_twin);
+        }
         Self {
             format: FORMAT.to_string(),
             version: VERSION,
@@ -176,15 +186,15 @@ impl Profile {
             batch,
             plan: format!("{:016x}", plan.hash()),
             device,
-            timer: measured.timer,
+            timer: measurement.timer,
             ceilings: None,
-            steps: measured.steps,
-            step_ns: measured.step_ns,
-            wall_ns: measured.wall_ns,
-            instrumented_ns: measured.instrumented_ns,
+            steps: measurement.steps,
+            step_ns: measurement.step_ns,
+            wall_ns: measurement.wall_ns,
+            instrumented_ns: measurement.instrumented_ns,
             launches_ns: launches.iter().filter_map(|launch| launch.median_ns).sum(),
             launches,
-            memory: memory::Memory::of(plan, measured.allocated_bytes),
+            memory: memory::Memory::of(plan, measurement.allocated_bytes),
         }
     }
 

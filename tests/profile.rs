@@ -1,0 +1,226 @@
+//! Profiles: counted work against counts by hand, clocks of every quality, memory, and that profiling leaves a run as it was.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+#[path = "profile/clocks.rs"]
+mod clocks;
+mod common;
+
+use halfwave::backend::{Backend, Device, cpu::CpuBackend, gpu::GpuBackend};
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::data::Dataset;
+use halfwave::kernel::Cost;
+use halfwave::ops::Activity;
+use halfwave::plan::Plan;
+use halfwave::profile::{Profile, Quality, memory::Memory, trace::trace};
+use halfwave::recipe::{self, Recipe};
+use halfwave::train::{Session, Trainer, session::training_plan};
+use pollster::block_on;
+use std::collections::BTreeSet;
+
+fn digits() -> Recipe {
+    Recipe::parse(recipe::builtin("digits").unwrap(), "digits").unwrap()
+}
+
+fn plan(name: &str, batch: usize) -> Plan {
+    let recipe = Recipe::parse(recipe::builtin(name).unwrap(), name).unwrap();
+    training_plan(&recipe, batch, &Caps::baseline(LaunchShape::Registers)).unwrap()
+}
+
+/// The costs of a node's launches.
+fn costs(plan: &Plan, layer: &str, stem: &str) -> Vec<Cost> {
+    let node = plan.nodes.iter().find(|node| node.layer == layer && node.op.stem() == stem).unwrap();
+    plan.steps[node.steps.clone()].iter().map(|step| step.cost).collect()
+}
+
+#[test]
+fn counted_work_is_what_a_hand_counts() {
+    // vgg-small, conv2: 128 channels of 2-bit codes in, 128 filters of 3 × 3, 32 × 32 positions; 5 images.
+    let vgg = plan("vgg-small", 5);
+    let positions = 5 * 32 * 32;
+    let products = (positions * 128 * 128 * 9) as u64;
+    let codes = positions * 2 * 128 / 8; // two planes of a bit a channel
+    let signs = 9 * 128 * 128 / 8;
+    let sums = positions * 128 * 2; // i16
+    let gradient = positions * 128 * 4;
+    let bit = |bytes: usize| Cost { bytes: bytes as u64, bit_ops: 2 * 2 * products, ..Cost::default() };
+    assert_eq!(costs(&vgg, "conv2", "bconv"), [bit(codes + signs + sums)]);
+    let dx = Cost { bytes: (2 * gradient + signs + 128 * 4) as u64, float_ops: 2 * products, ..Cost::default() };
+    assert_eq!(costs(&vgg, "conv2", "bconv_dx"), [dx]);
+    let dw = Cost { bytes: (gradient + codes + 9 * 128 * 128 * 4) as u64, float_ops: 2 * products, ..Cost::default() };
+    assert_eq!(costs(&vgg, "conv2", "bconv_dw"), [dw]);
+
+    // digits, conv1: one channel, which takes four lanes in memory, 16 filters of 3 × 3, 8 × 8 positions; 7 images. Padding is moved, not computed.
+    let digits = plan("digits", 7);
+    let positions = 7 * 8 * 8;
+    let bytes = positions * 4 * 4 + 9 * 4 * 16 * 4 + positions * 16 * 4;
+    let conv = Cost { bytes: bytes as u64, float_ops: (2 * positions * 16 * 9) as u64, ..Cost::default() };
+    assert_eq!(costs(&digits, "conv1", "conv"), [conv]);
+
+    // digits, conv2: 16 channels of codes, 32 filters. A dw as small as that is split: partial sums are written, then read and added.
+    let dw = costs(&digits, "conv2", "bconv_dw");
+    let weight = 9 * 16 * 32;
+    let splits = dw[1].float_ops / weight as u64;
+    assert!(splits > 1 && dw.len() == 2);
+    assert_eq!(dw[0].float_ops, (2 * positions * 32 * 16 * 9) as u64);
+    assert_eq!(dw[0].bytes, (positions * 32 * 4 + positions * 2 * 4) as u64 + splits * weight as u64 * 4);
+    assert_eq!(dw[1].bytes, (splits + 1) * weight as u64 * 4);
+
+    // digits, q1: 16 channels through a batch-norm and three thresholds, into a word for each plane of a position.
+    let bytes = positions * 16 * 4 + 5 * 16 * 4 + positions * 2 * 4;
+    let hwgq = Cost { bytes: bytes as u64, float_ops: (positions * 16 * (3 + 3)) as u64, ..Cost::default() };
+    assert_eq!(costs(&digits, "q1", "hwgq"), [hwgq]);
+
+    // digits, conv3's update: 3 × 3 × 32 × 64 weights; read and written, velocity and a rate read.
+    let weight = 9 * 32 * 64;
+    let sgd = Cost { bytes: (3 * weight * 4 + 16) as u64, float_ops: 2 * weight as u64, ..Cost::default() };
+    assert_eq!(costs(&digits, "conv3", "sgd"), [sgd]);
+}
+
+#[test]
+fn costs_do_not_depend_on_the_launch_shape() {
+    let recipe = digits();
+    let total = |shape| {
+        let plan = training_plan(&recipe, 64, &Caps::baseline(shape)).unwrap();
+        let node = |stem: &str| costs(&plan, "conv2", stem).iter().map(|cost| cost.float_ops + cost.bit_ops).max();
+        (node("bconv"), node("bconv_dx"), node("bconv_dw"))
+    };
+    assert_eq!(total(LaunchShape::Registers), total(LaunchShape::Tiled));
+}
+
+/// The state of a session, as bits.
+fn state(session: &mut Session) -> Vec<(String, Vec<u32>)> {
+    let tensors = block_on(session.tensors()).unwrap().into_iter();
+    tensors.map(|(name, tensor)| (name, tensor.values.iter().map(|value| value.to_bits()).collect())).collect()
+}
+
+/// Profiles the digits on a backend in the middle of a run, and looks at everything that must hold on any device.
+fn profiles(backend: Box<dyn Backend>, device: Device) {
+    let name = device.adapter.clone();
+    let recipe = digits();
+    let session = block_on(Session::new(&recipe, backend, false)).unwrap();
+    let mut trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data.set).unwrap(), session);
+    block_on(trainer.advance(2)).unwrap();
+    let before = state(trainer.session());
+    let mut heard = Vec::new();
+    let measurement = block_on(trainer.session().measure(4, |done| heard.push(done))).unwrap();
+    assert_eq!(heard, [1, 2, 3, 4]);
+    assert_eq!(state(trainer.session()), before, "{name}: profiling changed the run");
+    assert_eq!(trainer.session().steps(), 2);
+    block_on(trainer.advance(1)).unwrap();
+
+    let plan = trainer.session().plan();
+    let profile = Profile::new("digits", recipe.train.batch, plan, device, &measurement);
+    let cpu = profile.device.backend == "cpu";
+    let steps = if cpu { plan.nodes.iter().filter(|node| !node.steps.is_empty()).count() } else { plan.steps.len() };
+    assert_eq!(profile.launches.len(), steps, "{name}: every launch, once");
+    assert!(profile.launches.windows(2).all(|pair| pair[0].step < pair[1].step));
+    for launch in &profile.launches {
+        let times = [launch.p10_ns, launch.median_ns, launch.p90_ns];
+        assert!(times.iter().all(|ns| ns.is_some_and(|ns| ns > 0)) && times.is_sorted(), "{name}: {launch:?}");
+        assert!(launch.bytes > 0 && launch.kernel.starts_with(&launch.stem), "{name}: {launch:?}");
+        let span = launch.median_ns.unwrap() as f64 * f64::from(launch.repeats);
+        assert!(cpu || span >= 10.0 * profile.timer.quantum_ns, "{name}: {} is too short for its clock", launch.kernel);
+    }
+    let phases: BTreeSet<Activity> = profile.launches.iter().map(|launch| launch.phase).collect();
+    assert_eq!(phases.len(), 7, "{name}: {phases:?}");
+    assert!(profile.step_ns > 0 && profile.wall_ns > 0 && profile.instrumented_ns > 0);
+    assert_eq!(profile.timer.quality == Quality::Absent, cpu, "{name}: these drivers have timestamps");
+    println!(
+        "{name}: {:?}, launches are {:.2} of a step",
+        profile.timer,
+        profile.launches_ns as f64 / profile.step_ns as f64
+    );
+
+    let again = Profile::from_json(&profile.to_json(), "again").unwrap();
+    assert_eq!(again, profile, "{name}: a profile survives being written");
+    let lines = profile.to_json().lines().filter(|line| line.starts_with("    {\"step\":")).count();
+    assert_eq!(lines, steps, "{name}: a launch a line");
+    check_trace(&profile, &trace(&profile, &measurement), cpu);
+}
+
+/// Every launch lies after the encoding and before the end of the waiting of its submission, on one time line.
+fn check_trace(profile: &Profile, text: &str, cpu: bool) {
+    let trace: serde_json::Value = serde_json::from_str(text).unwrap();
+    let slack_us = trace["otherData"]["clock_offset_may_be_more_by_ns"].as_f64().unwrap() / 1e3;
+    let events = trace["traceEvents"].as_array().unwrap();
+    let of = |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
+    assert_eq!(of("upload images").len(), 3, "one for each timed step that is kept");
+    if cpu {
+        return;
+    }
+    let launches: Vec<_> = events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").collect();
+    assert_eq!(launches.len(), 3 * profile.launches.len());
+    let (submits, waits) = (of("submit"), of("wait"));
+    assert!(!submits.is_empty() && submits.len() == waits.len() && of("encode").len() == waits.len());
+    let times = |event: &serde_json::Value| {
+        let begin = event["ts"].as_f64().unwrap();
+        [begin, begin + event["dur"].as_f64().unwrap()]
+    };
+    let all: Vec<_> = submits.iter().zip(&waits).map(|(submit, wait)| (times(submit)[0], times(wait)[1])).collect();
+    for launch in launches {
+        let [begin, end] = times(launch);
+        let inside = all.iter().any(|&(from, to)| begin >= from - 0.01 && end <= to + 0.01);
+        assert!(inside, "{launch} at {begin} – {end} lies in no submission; the clocks may be {slack_us} µs off");
+    }
+}
+
+#[test]
+fn the_digits_are_profiled_on_each_driver() {
+    common::on_each_driver("the_digits_are_profiled_on_each_driver", || {
+        let Some(found) = common::adapter() else { return };
+        let backend = block_on(GpuBackend::open(found, None)).unwrap();
+        let device = Device::from(backend.report());
+        profiles(Box::new(backend), device);
+    });
+}
+
+#[test]
+fn the_digits_are_profiled_on_the_cpu() {
+    profiles(Box::new(CpuBackend::new()), Device::cpu());
+}
+
+#[test]
+fn tenants_share_slots_one_after_the_other() {
+    for (name, batch) in [("digits", 64), ("vgg-small", 3)] {
+        let plan = plan(name, batch);
+        let memory = Memory::of(&plan, None);
+        assert_eq!(memory.slots.iter().map(|slot| slot.bytes).sum::<u64>(), memory.peak_bytes);
+        assert_eq!(memory.state_bytes + memory.port_bytes + memory.transient_bytes, memory.peak_bytes);
+        let mut tenants = 0;
+        for slot in &memory.slots {
+            assert!(!slot.tenants.is_empty(), "{name}: a slot for nobody");
+            for tenant in &slot.tenants {
+                assert!(tenant.from < tenant.to && tenant.to <= plan.steps.len(), "{name}: {tenant:?}");
+                assert!(tenant.bytes > 0 && tenant.bytes <= slot.bytes, "{name}: {tenant:?} in {} bytes", slot.bytes);
+            }
+            let mut stays: Vec<_> = slot.tenants.iter().map(|tenant| tenant.from..tenant.to).collect();
+            stays.sort_by_key(|stay| stay.start);
+            assert!(stays.windows(2).all(|pair| pair[0].end <= pair[1].start), "{name}: two in one slot: {stays:?}");
+            tenants += stays.len();
+        }
+        // Every dispatch reads and writes what is alive while it runs.
+        for (step, launch) in plan.steps.iter().enumerate() {
+            for &(slot, words) in &launch.bindings {
+                let alive = memory.slots[slot].tenants.iter().find(|tenant| (tenant.from..tenant.to).contains(&step));
+                let alive = alive.unwrap_or_else(|| panic!("{name}: step {step} uses slot {slot}, where nobody lives"));
+                assert_eq!(alive.bytes, words as u64 * 4, "{name}: step {step}, slot {slot}, {alive:?}");
+            }
+        }
+        assert!(tenants > memory.slots.len(), "{name}: somebody shares");
+        let peak: u64 = memory.alive(memory.peak_step).iter().map(|tenant| tenant.bytes).sum();
+        assert_eq!(peak, memory.alive_bytes);
+        assert!((0..plan.steps.len()).all(|step| memory.alive(step).iter().map(|t| t.bytes).sum::<u64>() <= peak));
+        assert!(memory.alive_bytes <= memory.peak_bytes && memory.peak_bytes < memory.peak_f32_bytes);
+    }
+}
+
+#[test]
+fn what_is_no_profile_is_refused_in_words() {
+    let refused = |text: &str| Profile::from_json(text, "x.json").unwrap_err().to_string();
+    assert!(refused("{}").contains("x.json: it is no profile; `halfwave profile --json FILE`"));
+    assert!(refused("{\"traceEvents\":[]}").contains("it is no profile"));
+    let newer = "{\"format\":\"halfwave-profile\",\"version\":99}";
+    assert!(refused(newer).contains("version 99, this program reads 1"), "{}", refused(newer));
+    let cut = "{\"format\":\"halfwave-profile\",\"version\":1}";
+    assert!(refused(cut).contains("it is damaged: missing field"), "{}", refused(cut));
+}
