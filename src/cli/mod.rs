@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
 
+mod ceilings;
 mod device;
 mod devices;
 mod dump;
@@ -49,8 +50,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
-    /// List what can be trained on: adapters with their limits, and the CPU backend
-    Devices,
+    Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
     Recipe(recipe::RecipeArgs),
     Web(web::WebArgs),
@@ -82,7 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
-        Command::Devices => devices::devices(),
+        Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),
         Command::Web(args) => web::web(&args),

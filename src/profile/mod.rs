@@ -8,9 +8,11 @@
 
 pub mod bound;
 pub mod ceilings;
+mod gauge;
 
 pub mod measure;
 pub mod memory;
+pub mod probes;
 
 pub use ceilings::{Ceiling, Ceilings};
 pub use measure::{Measurement, measure};
