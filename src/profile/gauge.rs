@@ -205,7 +205,7 @@ impl Gauge<'_> {
         let amount = loaded.probe.amount(loaded.groups, 2 * rounds) as f64;
         let [best, median, worst] = [0.1, 0.5, 0.9].map(|share| quantile(&mut twice, share));
         let value = if loaded.probe == Probe::Launch { best / amount } else { amount / best * 1e9 };
-        Ok(Ceiling { value, spread: (worst - best) / median, doubling: median / quantile(&mut once, 0.5) })
+        Ok(Ceiling { value, spread: (worst - best) / median, doubling: median / quantile(&mut once, 0.5).max(1.0) })
     }
 
     async fn ceiling(&mut self, probe: Probe) -> Result<Ceiling> {
