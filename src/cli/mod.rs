@@ -8,12 +8,14 @@ mod devices;
 mod dump;
 mod eval;
 mod load;
+mod mix;
 mod plan;
 mod predict;
 mod profile;
 mod progress;
 mod recipe;
 mod selftest;
+mod shader;
 mod terminal;
 mod train;
 mod web;
@@ -50,6 +52,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
+    Shader(shader::ShaderArgs),
     Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
     Recipe(recipe::RecipeArgs),
@@ -82,6 +85,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
+        Command::Shader(args) => shader::shader(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),

@@ -8,11 +8,12 @@
 
 pub mod bound;
 pub mod ceilings;
+pub mod diff;
 mod gauge;
-
 pub mod measure;
 pub mod memory;
 pub mod probes;
+pub mod trace;
 
 pub use ceilings::{Ceiling, Ceilings};
 pub use measure::{Measurement, measure};
