@@ -25,6 +25,8 @@ pub struct Caps {
     pub max_groups: usize,
     /// Distance between two uniforms in one buffer.
     pub uniform_align_bytes: usize,
+    /// Whether kernels may compute in half floats.
+    pub f16: bool,
 }
 
 impl Caps {
@@ -36,6 +38,7 @@ impl Caps {
             max_buffer_bytes: 256 << 20,
             max_groups: 65_535,
             uniform_align_bytes: 256,
+            f16: false,
         }
     }
 

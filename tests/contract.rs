@@ -12,6 +12,7 @@ use halfwave::kernel::{Kernel, Launch, Operand, fold};
 use halfwave::ops::{self, Op};
 use halfwave::pass::{self, Sgd};
 use halfwave::plan::lower;
+use halfwave::profile::probes::Probe;
 use halfwave::recipe::Recipe;
 use halfwave::shader::{Shader, Target};
 use halfwave::tensor::{Encoding, TensorType};
@@ -67,6 +68,7 @@ fn kernels() -> Vec<Kernel> {
             }
         }
     }
+    Probe::ALL.iter().for_each(|probe| note(&probe.kernel()));
     all
 }
 
@@ -91,8 +93,10 @@ fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
 
 fn compile(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    // No capability at all: nothing that a browser might lack.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    // No capability at all: nothing that a browser might lack. But half floats for what says that it needs them.
+    let half = wgsl.starts_with("enable f16;");
+    let capabilities = if half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let info = info.map_err(|error| error.emit_to_string(wgsl))?;
     Ok((module, info))
 }
@@ -175,7 +179,8 @@ fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
     let label = &kernel.label;
     let shader = Shader::of(kernel).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(shader.spirv().unwrap_or_else(|error| panic!("{error}"))[0], 0x0723_0203, "{label} to SPIR-V");
-    for target in Target::ALL {
+    // OpenGL ES has no half floats.
+    for target in Target::ALL.into_iter().filter(|target| !kernel.f16 || *target != Target::Glsl) {
         let text = shader.emit(target).unwrap_or_else(|error| panic!("{error}"));
         let entry = match target {
             Target::Wgsl => "@compute @workgroup_size(",
@@ -319,6 +324,17 @@ fn barriers_in_non_uniform_control_flow_are_found() {
     for body in parted {
         assert!(uniformity::barriers(&with(body)).is_err(), "{body}");
     }
+}
+
+/// naga declares the bytes of a packed dot product's operands under their names: an operand that is used twice is declared twice, which no compiler takes.
+#[test]
+fn metal_reads_the_packed_dot_products() {
+    let (module, info) = compile(&Probe::Dot.kernel().wgsl()).unwrap();
+    let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
+    let (text, _) = naga::back::msl::write_string(&module, &info, &options, &Default::default()).unwrap();
+    let declared: Vec<_> = text.lines().filter(|line| line.contains("packed_char4 reinterpreted")).collect();
+    let names: HashSet<_> = declared.iter().map(|line| line.split(" = ").next().unwrap().trim()).collect();
+    assert!(declared.len() > 20 && names.len() == declared.len(), "{} of {}", names.len(), declared.len());
 }
 
 /// What browsers are made of, where it is installed.

@@ -1,12 +1,44 @@
-//! `halfwave devices`: what could compute.
+//! `halfwave devices`: what could compute, and how fast at most.
 
-use super::device::NO_ADAPTER;
+use super::ceilings::{self, Measured};
+use super::device::{NO_ADAPTER, Named};
 use super::terminal::{bytes, complain, grouped, print};
+use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::backend::gpu;
 
+/// List what can be trained on: adapters with their limits, and the CPU backend.
+#[derive(clap::Args)]
+pub(super) struct DevicesArgs {
+    /// Measure instead what one adapter can do at most: bytes, operations, launches; or show what was measured before
+    #[arg(long)]
+    ceilings: bool,
+    /// The adapter to measure: an index or a part of a name from `halfwave devices` [default: the first]
+    #[arg(long, requires = "ceilings", value_name = "NAME|INDEX", value_parser = NonEmptyStringValueParser::new())]
+    adapter: Option<String>,
+    /// Measure again, whatever is known
+    #[arg(long, requires = "ceilings")]
+    fresh: bool,
+}
+
+pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
+    if args.ceilings { of_one(args) } else { all() }
+}
+
+/// What one adapter can do at most.
+fn of_one(args: &DevicesArgs) -> Result<()> {
+    let measured = ceilings::ceilings(args.adapter.as_deref(), args.fresh)?;
+    let Measured { device, when, cached, .. } = &measured;
+    let origin = match cached {
+        Some(file) => format!("measured {when}, kept in {}; --fresh measures again", file.display()),
+        None => "measured just now".to_string(),
+    };
+    let driver = &device.driver;
+    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", Named(device), ceilings::table(&measured.ceilings)))
+}
+
 /// The list of adapters, and the CPU backend.
-pub(super) fn devices() -> Result<()> {
+fn all() -> Result<()> {
     let found = pollster::block_on(gpu::find());
     let reports: Vec<_> = found.into_iter().map(|found| found.report).collect();
     let name_len = reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(12);

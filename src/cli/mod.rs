@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
 
+mod ceilings;
 mod device;
 mod devices;
 mod dump;
@@ -52,8 +53,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Shader(shader::ShaderArgs),
-    /// List what can be trained on: adapters with their limits, and the CPU backend
-    Devices,
+    Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
     Recipe(recipe::RecipeArgs),
     Web(web::WebArgs),
@@ -86,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
         Command::Shader(args) => shader::shader(&args),
-        Command::Devices => devices::devices(),
+        Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),
         Command::Web(args) => web::web(&args),

@@ -107,12 +107,14 @@ pub struct Kernel {
     pub body: Vec<&'static str>,
     /// Invocations of a workgroup.
     pub threads: u32,
+    /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
+    pub f16: bool,
 }
 
 impl Kernel {
     /// The complete WGSL module.
     pub fn wgsl(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::from(if self.f16 { "enable f16;\n" } else { "" });
         let _ = writeln!(text, "// {}", self.label);
         for (name, value) in &self.constants {
             let _ = writeln!(text, "const {name}: u32 = {value}u;");
@@ -232,6 +234,7 @@ impl Launch {
             constants: Vec::new(),
             body: body.to_vec(),
             threads: 64,
+            f16: false,
         };
         Self { kernel, operands: Vec::new(), params: Vec::new(), groups: 0, float_ops: 0, bit_ops: 0 }
     }
@@ -294,6 +297,13 @@ impl Launch {
     #[must_use]
     pub fn bit_ops(mut self, count: usize) -> Self {
         self.bit_ops = count;
+        self
+    }
+
+    /// Lets the kernel compute in half floats.
+    #[must_use]
+    pub fn f16(mut self) -> Self {
+        self.kernel.f16 = true;
         self
     }
 

@@ -79,7 +79,7 @@ struct Samples {
 }
 
 /// A quantile of some numbers, which it sorts; 0 of none.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
     values.get(at).copied().unwrap_or(0.0)
@@ -218,7 +218,7 @@ fn quantum(run: &TimedRun) -> Option<f64> {
     (divisor > 0).then_some(divisor as f64 * run.tick_ns)
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
+pub(super) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

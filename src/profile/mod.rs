@@ -9,8 +9,10 @@
 pub mod bound;
 pub mod ceilings;
 pub mod diff;
+mod gauge;
 pub mod measure;
 pub mod memory;
+pub mod probes;
 pub mod trace;
 
 pub use ceilings::{Ceiling, Ceilings};

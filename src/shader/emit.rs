@@ -104,7 +104,8 @@ impl Shader {
 
     fn hlsl(&self) -> Result<String> {
         let options = hlsl::Options {
-            shader_model: hlsl::ShaderModel::V5_1,
+            // The oldest that does: with 6.2 came half floats.
+            shader_model: if self.f16 { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 },
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         };

@@ -38,6 +38,7 @@ pub struct Shader {
     /// What an invocation executes.
     pub mix: Mix,
     text: String,
+    f16: bool,
     module: Module,
     info: ModuleInfo,
 }
@@ -67,7 +68,7 @@ pub enum Access {
 }
 
 impl Shader {
-    /// Reads and validates a kernel's text, without any capability that a browser might lack.
+    /// Reads and validates a kernel's text, without any capability that a browser might lack; half floats where the kernel asks for them.
     ///
     /// # Errors
     /// What naga says of a text that is not valid: a mistake in a shader.
@@ -75,7 +76,8 @@ impl Shader {
         let text = kernel.wgsl();
         let wrong = |message: String| Error::Model(format!("the kernel {} is not valid: {message}", kernel.label));
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| wrong(error.emit_to_string(&text)))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        let capabilities = if kernel.f16 { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+        let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
         let info = info.map_err(|error| wrong(error.emit_to_string(&text)))?;
         let entry = module.entry_points.first().ok_or_else(|| wrong("it has no @main".to_string()))?;
         let size = |ty| module.types[ty].inner.size(module.to_ctx());
@@ -92,6 +94,7 @@ impl Shader {
             bindings: bindings(&module),
             mix: Mix::of(&module, &info),
             text,
+            f16: kernel.f16,
             module,
             info,
         })

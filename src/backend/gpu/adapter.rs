@@ -185,7 +185,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let limits = adapter.limits();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("halfwave"),
-        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+        required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16),
         required_limits: wgpu::Limits {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
@@ -221,6 +221,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
         max_buffer_bytes: granted.max_buffer_size,
         max_groups: granted.max_compute_workgroups_per_dimension as usize,
         uniform_align_bytes: granted.min_uniform_buffer_offset_alignment as usize,
+        f16: device.features().contains(wgpu::Features::SHADER_F16),
     };
     Ok(Opened { device, queue, caps, fault, report })
 }

@@ -283,14 +283,26 @@ impl Backend for GpuBackend {
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
         Box::pin(async move {
             let buffers = self.buffers(&plan);
+            // A kernel that a driver refuses fails this plan, not the device.
+            let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
+            let [validation, internal] = scopes.map(|filter| self.device.push_error_scope(filter));
+            let mut made = HashMap::new();
             for kernel in &plan.kernels {
-                if !self.pipelines.contains_key(kernel) {
+                if !self.pipelines.contains_key(kernel) && !made.contains_key(kernel) {
                     let started = web_time::Instant::now();
                     let pipeline = self.pipeline(kernel);
                     log::debug!("compiled {} in {:.0} ms", kernel.label, started.elapsed().as_secs_f64() * 1e3);
-                    self.pipelines.insert(kernel.clone(), pipeline);
+                    made.insert(kernel.clone(), pipeline);
                 }
             }
+            let outcomes = [internal.pop(), validation.pop()];
+            for outcome in outcomes {
+                if let Some(error) = outcome.await {
+                    self.fault.check()?;
+                    return Err(Error::Device(format!("the device refused a kernel: {error}")));
+                }
+            }
+            self.pipelines.extend(made);
             let bind_groups = self.bind_groups(&plan, &buffers);
             let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
             self.fault.check()?;

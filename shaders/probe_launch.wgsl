@@ -1,0 +1,9 @@
+// Next to nothing: what remains is the launch.
+//
+// work: 0.
+
+@main {
+    if (work_at(0u).x > thread) {
+        y_put(thread, vec4<u32>(thread));
+    }
+}

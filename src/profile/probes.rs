@@ -1,0 +1,179 @@
+//! Probe kernels: each does one thing as fast as the device can, a counted number of times.
+//!
+//! A probe is a plan of one launch over state of its own: `work` says how much to do, `x` holds operands, `y` takes the result. How much is data, not
+//! text, so that a compiler knows neither the number of rounds nor whether the result is wanted.
+//!
+//! **Invariant:** [`Probe::amount`] counts what is executed: in tests the results are those of the counted operations.
+
+use crate::caps::Caps;
+use crate::kernel::{Cost, Kernel, Launch, Operand};
+use crate::plan::{Memory, Place, Plan, Port, Slot, Step, Tenancy};
+use crate::tensor::{Encoding, TensorType};
+
+/// Invocations of a workgroup: as many as every device has.
+pub const THREADS: usize = 256;
+/// Words of the port `work`.
+pub const WORK_WORDS: usize = 8;
+/// What a probe's float result never is: sums of positive numbers.
+const NEVER: f32 = -1.0;
+/// Independent sums and steps of the multiply-add probes: 12 sums hide a latency of 4 cycles on two units, and fit 16 vector registers.
+const FMA: [usize; 2] = [3, 8];
+/// The same of and + popcount.
+const BIT: [usize; 2] = [2, 8];
+/// The same of packed dot products, whose sums have one lane.
+const DOT: [usize; 2] = [12, 8];
+/// `vec4`s of workgroup memory, and steps of four reads.
+const TILE: usize = 512;
+const READS: usize = 2;
+/// `vec4`s that an invocation has under way in a copy.
+const COPIES: usize = 4;
+
+/// What is done over and over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// Copying one half of so many bytes to the other; a power of two, 32 at least.
+    Copy(u64),
+    /// Multiply-adds in f32.
+    Float,
+    /// Multiply-adds in f16.
+    Half,
+    /// And + popcount + add.
+    Bit,
+    /// `dot4I8Packed` + add.
+    Dot,
+    /// Reading workgroup memory.
+    Workgroup,
+    /// Nothing: rounds are dispatches.
+    Launch,
+}
+
+impl Probe {
+    /// One of each.
+    pub const ALL: [Self; 7] =
+        [Self::Copy(1 << 20), Self::Float, Self::Half, Self::Bit, Self::Dot, Self::Workgroup, Self::Launch];
+
+    /// What it needs beyond any device: half floats.
+    pub fn offered(self, caps: &Caps) -> bool {
+        match self {
+            Self::Copy(bytes) => bytes / 2 <= caps.max_binding_bytes.min(caps.max_buffer_bytes),
+            Self::Half => caps.f16,
+            _ => true,
+        }
+    }
+
+    /// The kernel.
+    pub fn kernel(self) -> Kernel {
+        let launch = |label: &str, body, operands| {
+            let launch = Launch::new(label, &[body]).workgroup(THREADS).read("work", Encoding::U32, Operand::Input(0));
+            let launch = match self {
+                Self::Launch => launch,
+                _ => launch.read("x", operands, Operand::Input(1)),
+            };
+            launch.write("y", operands, Operand::Output)
+        };
+        let steps =
+            |launch: Launch, [chains, steps]: [usize; 2]| launch.constant("CHAINS", chains).constant("STEPS", steps);
+        let fma = include_str!("../../shaders/probe_fma.wgsl");
+        let launch = match self {
+            Self::Copy(_) => {
+                let copy = launch("probe_copy", include_str!("../../shaders/probe_copy.wgsl"), Encoding::F32);
+                copy.constant("STEPS", COPIES)
+            }
+            Self::Float => steps(launch("probe_float", fma, Encoding::F32), FMA).constant("HALF", 0),
+            Self::Half => steps(launch("probe_half", fma, Encoding::F32), FMA).constant("HALF", 1).f16(),
+            Self::Bit => steps(launch("probe_bit", include_str!("../../shaders/probe_bit.wgsl"), Encoding::U32), BIT),
+            Self::Dot => steps(launch("probe_dot", include_str!("../../shaders/probe_dot.wgsl"), Encoding::U32), DOT),
+            Self::Workgroup => {
+                let body = include_str!("../../shaders/probe_workgroup.wgsl");
+                launch("probe_workgroup", body, Encoding::F32).constant("TILE", TILE).constant("STEPS", READS)
+            }
+            Self::Launch => launch("probe_launch", include_str!("../../shaders/probe_launch.wgsl"), Encoding::U32),
+        };
+        launch.kernel
+    }
+
+    /// Bytes or operations of a launch of `groups` workgroups and `rounds` rounds; of launches themselves, `rounds`.
+    pub fn amount(self, groups: u32, rounds: u32) -> u64 {
+        let each = match self {
+            Self::Copy(_) => COPIES * 2 * 16,
+            Self::Float | Self::Half => FMA[0] * FMA[1] * 4 * 2,
+            Self::Bit => BIT[0] * BIT[1] * 4 * 64,
+            Self::Dot => DOT[0] * DOT[1] * 8,
+            Self::Workgroup => READS * 4 * 16,
+            Self::Launch => return u64::from(rounds),
+        };
+        u64::from(groups) * u64::from(rounds) * (THREADS * each) as u64
+    }
+
+    /// The words of `work` for so many rounds of which nothing is stored (but for copies, which begin at the `vec4` `begin`).
+    pub fn work(self, rounds: u32, begin: u32) -> [u32; WORK_WORDS] {
+        let float = |value: f32| value.to_bits();
+        let (head, operands) = match self {
+            Self::Copy(bytes) => ([rounds, (bytes / 32 - 1) as u32, begin], [0; 2]),
+            // Sums go to 2, whatever they begin with.
+            Self::Float | Self::Half => ([rounds, 0, float(NEVER)], [float(0.75), float(0.5)]),
+            Self::Bit => ([rounds, 0, u32::MAX], [0; 2]),
+            Self::Dot => ([rounds, 0, u32::MAX], [0x7f03_81fd, 0]),
+            Self::Workgroup => ([rounds, 0, float(NEVER)], [0; 2]),
+            Self::Launch => ([0; 3], [0; 2]),
+        };
+        [head[0], head[1], head[2], 0, operands[0], operands[1], 0, 0]
+    }
+
+    /// The words of `x` that it is measured with; none where they do not matter.
+    pub fn operands(self) -> Vec<u32> {
+        let words = 0..self.words("x") as u32;
+        match self {
+            Self::Copy(_) | Self::Launch => Vec::new(),
+            Self::Float | Self::Half | Self::Workgroup => words.map(|i| (1.0 + (i % 8) as f32).to_bits()).collect(),
+            Self::Bit | Self::Dot => words.map(|i| i.wrapping_mul(0x9e37_79b9) ^ i >> 3).collect(),
+        }
+    }
+
+    /// Words of a port.
+    pub fn words(self, port: &str) -> usize {
+        match (self, port) {
+            (_, "work") => WORK_WORDS,
+            (Self::Copy(bytes), _) => (bytes / 8) as usize,
+            (Self::Workgroup, "x") => 4 * TILE,
+            _ => 4 * THREADS,
+        }
+    }
+
+    /// The full name of a port: state is shared by name between plans, and a probe's with no other.
+    pub fn port(self, port: &str) -> String {
+        match self {
+            Self::Copy(bytes) => format!("probe_copy_{bytes}/{port}"),
+            _ => format!("{}/{port}", self.kernel().label),
+        }
+    }
+
+    /// The probe as a plan of one launch, a power of two of workgroups. Its ports are state, so that plans with other groups share the memory.
+    pub fn plan(self, caps: &Caps, groups: u32) -> Plan {
+        let kernel = self.kernel();
+        let ports = kernel.bindings.iter().enumerate().map(|(slot, binding)| {
+            let ty = TensorType::new(&[self.words(binding.name)], binding.encoding);
+            Port { name: self.port(binding.name), place: Place { slot, ty } }
+        });
+        let state: Vec<_> = ports.collect();
+        let lengths = state.iter().map(|port| port.place.ty.words());
+        Plan {
+            shape: caps.shape,
+            slots: lengths.clone().map(|words| Slot { words, tenancy: Tenancy::State }).collect(),
+            steps: vec![Step {
+                kernel: 0,
+                bindings: lengths.enumerate().collect(),
+                uniform: None,
+                groups: [groups, 1],
+                cost: Cost::default(),
+            }],
+            kernels: vec![kernel],
+            nodes: Vec::new(),
+            uniforms: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            state,
+            memory: Memory::default(),
+        }
+    }
+}
