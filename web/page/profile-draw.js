@@ -4,7 +4,7 @@
  * The files `profile*.js` and `dom.js` are also joined into one page by `halfwave profile --html`: every import is one line, and what is exported a named
  * function, constant or class.
  */
-import { make, whole } from "./dom.js";
+import { make, percent, whole } from "./dom.js";
 
 /** @typedef {Record<string, any>} Launch one of a profile's `launches` */
 
@@ -61,6 +61,14 @@ export function legend(phases) {
     return make("li", {}, swatch, make("span", {}, PHASES[phase].name), make("span", { className: "quiet" }, phases.get(phase) ?? ""));
   });
   return make("ul", { className: "phases" }, ...entries);
+}
+
+/** What launches take together, by phase, in words. @param {Launch[]} launches @returns {Map<string, string>} */
+export function byPhase(launches) {
+  const sums = /** @type {Map<string, number>} */ (new Map());
+  for (const { phase, median_ns: ns } of launches) sums.set(phase, (sums.get(phase) ?? 0) + (ns ?? 0));
+  const total = [...sums.values()].reduce((sum, ns) => sum + ns, 0) || 1;
+  return new Map([...sums].map(([phase, ns]) => [phase, `${duration(ns)}, ${percent(ns / total, 0)}`]));
 }
 
 /** Three digits. @param {number} value */

@@ -2,7 +2,7 @@
  * Where the time goes, layer by layer in the network's order, each bar divided by phase.
  */
 import { make, percent } from "./dom.js";
-import { PHASES, Tip, duration, layerOf, legend, mark, picture } from "./profile-draw.js";
+import { PHASES, Tip, byPhase, duration, layerOf, legend, mark, picture } from "./profile-draw.js";
 
 const ROW = 26;
 const BAR = 18;
@@ -11,24 +11,20 @@ const BAR = 18;
 export function layers({ launches, launches_ns: total }) {
   /** @type {Map<string, Map<string, {ns: number, count: number}>>} */
   const byLayer = new Map();
-  /** @type {Map<string, number>} */
-  const byPhase = new Map();
   for (const launch of launches) {
     const layer = layerOf(launch);
     const phases = byLayer.get(layer) ?? new Map();
     const sum = phases.get(launch.phase) ?? { ns: 0, count: 0 };
     phases.set(launch.phase, { ns: sum.ns + (launch.median_ns ?? 0), count: sum.count + 1 });
     byLayer.set(layer, phases);
-    byPhase.set(launch.phase, (byPhase.get(launch.phase) ?? 0) + (launch.median_ns ?? 0));
   }
   const rows = [...byLayer].map(([layer, phases]) => {
     const parts = Object.keys(PHASES).filter((phase) => phases.has(phase)).map((phase) => ({ phase, .../** @type {any} */ (phases.get(phase)) }));
     return { layer, parts, ns: parts.reduce((sum, { ns }) => sum + ns, 0) };
   });
-  const said = new Map([...byPhase].map(([phase, ns]) => [phase, `${duration(ns)}, ${percent(ns / (total || 1), 0)}`]));
   const host = make("figure", {});
   const tip = new Tip(host);
-  host.append(legend(said), picture("Time of each layer's launches, by phase", (svg, width) => draw(svg, width, rows, total || 1, tip)));
+  host.append(legend(byPhase(launches)), picture("Time of each layer's launches, by phase", (svg, width) => draw(svg, width, rows, total || 1, tip)));
   return host;
 }
 

@@ -128,8 +128,8 @@ function draw(svg, width, { launches, memory: account }, tip) {
   // the peak, and the axis
   const middle = (x(peak) + x(peak + 1)) / 2;
   svg.append(mark("line", { class: "peak", x1: middle, x2: middle, y1: EDGE.top, y2: top }));
-  const side = middle < width / 2 ? "start" : "end";
-  svg.append(mark("text", { class: "name", x: middle + (side === "start" ? 6 : -6), y: EDGE.top + SUM - 8, "text-anchor": side }, `peak: step ${peak}, ${size(alive)} alive`));
+  const text = `peak: step ${peak}, ${size(alive)} alive`;
+  svg.append(mark("text", { class: "name halo", x: Math.min(middle + 6, x(end) - 6.4 * text.length), y: EDGE.top + SUM - 8 }, text));
   const pace = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((pace) => (span * pace) / end >= 44) ?? 1000;
   for (let step = 0; step < end; step += pace) svg.append(mark("text", { x: x(step), y: top + 14, "text-anchor": "middle" }, String(step)));
   svg.append(mark("text", { x: x(end), y: top + 30, "text-anchor": "end" }, "step of the plan"));

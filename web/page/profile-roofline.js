@@ -3,9 +3,9 @@
  * operations, one for bits: their ceilings differ.
  */
 import { counted, make, size } from "./dom.js";
-import { Tip, about, digits, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
+import { Tip, about, byPhase, digits, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
 
-/** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any][]}} Panel */
+/** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any, string][]}} Panel */
 
 /** @type {Panel[]} */
 const PANELS = [
@@ -13,18 +13,18 @@ const PANELS = [
     name: "Float operations",
     unit: "FLOP",
     amount: ({ float_ops }) => float_ops,
-    roofs: ({ float, half }) => [["f32 multiply-add", float], ["f16 multiply-add", half]],
+    roofs: ({ float, half }) => [["f32 multiply-add", float, "FLOP"], ["f16 multiply-add", half, "FLOP"]],
   },
   {
     name: "Bit operations",
     unit: "bitop",
     amount: ({ bit_ops, dot_ops }) => bit_ops || dot_ops,
-    roofs: ({ bit, dot }) => [["and + popcount", bit], ["packed 8-bit dot", dot]],
+    roofs: ({ bit, dot }) => [["and + popcount", bit, "bitop"], ["packed 8-bit dot", dot, "op"]],
   },
 ];
 
 const HEIGHT = 380;
-const EDGE = { left: 62, right: 14, top: 16, bottom: 44 };
+const EDGE = { left: 62, right: 18, top: 16, bottom: 44 };
 /** Areas of marks in square pixels: of a launch that is the whole step, and of one that is next to nothing. */
 const AREA = { most: 5200, least: 34 };
 
@@ -63,13 +63,13 @@ export function roofline({ launches, launches_ns: total, ceilings }) {
     idle ? `${counted(idle, "launch computes", "launches compute")} nothing that is counted and only ${idle === 1 ? "stands" : "stand"} in the table below.` : "",
     blind ? `${counted(blind, "launch was", "launches were")} too short for this clock, and ${blind === 1 ? "is" : "are"} not drawn.` : "",
   ];
-  return [section, make("p", { className: "quiet" }, said.filter(Boolean).join(" "))];
+  return [legend(byPhase(launches)), section, make("p", { className: "quiet" }, said.filter(Boolean).join(" "))];
 }
 
 /** The panel's ceilings in words. @param {Panel} panel @param {any} ceilings */
 function roofs(panel, ceilings) {
   if (!ceilings) return "";
-  const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, { value }]) => `${name} ${persecond(value, panel.unit)}`);
+  const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, { value }, unit]) => `${name} ${persecond(value, unit)}`);
   const slopes = ceilings.copy.map((/** @type {any} */ { working_set_bytes, value }) => `${persecond(value, "B")} for ${size(working_set_bytes)}`);
   return make("figcaption", { className: "quiet" }, `Measured: ${flat.join(", ")}; memory ${slopes.join(", ")}.`);
 }
@@ -102,6 +102,8 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
   svg.append(mark("text", { x: EDGE.left + box.width / 2, y: floor + 36, "text-anchor": "middle" }, `${panel.unit} for each byte moved`));
   svg.append(mark("text", { x: 12, y: EDGE.top + box.height / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${EDGE.top + box.height / 2})` }, `${panel.unit} a second`));
 
+  /** Over the marks, with a halo. @type {any[]} */
+  const names = [];
   const best = Math.max(...flat.map(([, { value }]) => value), 0) || 10 ** high;
   slopes.forEach((/** @type {any} */ { value, working_set_bytes: bytes }, /** @type {number} */ at) => {
     const last = at === slopes.length - 1;
@@ -113,14 +115,14 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     const angle = (-Math.atan2(box.height / (high - low), box.width / (right - left)) * 180) / Math.PI;
     const middle = 10 ** (Math.log10(from) + 0.06 * (right - left));
     const [px, py] = [x(middle), y(middle * value) - 6];
-    svg.append(mark("text", { class: "name", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}: ${persecond(value, "B")}`));
+    names.push(mark("text", { class: "name halo", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}: ${persecond(value, "B")}`));
   });
-  flat.forEach(([name, { value }], at) => {
+  flat.forEach(([name, { value }, unit], at) => {
     // Below the roof where the label above it would meet another roof's.
     const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
     const from = memory ? Math.max(10 ** left, Math.min(value / slopes[0].value, 10 ** right)) : 10 ** left;
     svg.append(mark("line", { class: "roof", x1: x(from), x2: end, y1: y(value), y2: y(value) }));
-    svg.append(mark("text", { class: "name", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}: ${persecond(value, panel.unit)}`));
+    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}: ${persecond(value, unit)}`));
   });
 
   points.forEach((launch, at) => {
@@ -130,6 +132,7 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     const [title, phase, ...rest] = about(launch, total);
     svg.append(tip.on(point, [title, phase, `${digits(intensities[at])} ${panel.unit} for each byte`, ...rest]));
   });
+  svg.append(...names);
   tip.reach(svg);
   return HEIGHT;
 }
