@@ -1,9 +1,8 @@
-//! Times a training step on each launch shape, and the nodes it is made of.
+//! Times a training step on each launch shape.
 //!
-//! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu] [--nodes]`
+//! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu]`
 //!
-//! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. With `--nodes` each node is submitted alone and
-//! waited for: good to find what is slow, too coarse to add up (a submission costs some microseconds itself).
+//! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. Where its time goes is what `halfwave profile` shows.
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu};
 use halfwave::caps::LaunchShape;
@@ -18,17 +17,15 @@ struct Options {
     recipe: Recipe,
     batch: usize,
     adapter: Option<String>,
-    nodes: bool,
 }
 
 fn options() -> Result<Options> {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    let (mut name, mut batch, mut adapter, mut nodes) = ("digits".to_string(), None, None, false);
+    let (mut name, mut batch, mut adapter) = ("digits".to_string(), None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--batch" => batch = args.next().and_then(|n| n.parse().ok()),
             "--adapter" => adapter = args.next(),
-            "--nodes" => nodes = true,
             _ => name = arg,
         }
     }
@@ -37,7 +34,7 @@ fn options() -> Result<Options> {
         None => std::fs::read_to_string(&name).map_err(halfwave::Error::io(&name))?,
     };
     let recipe = Recipe::parse(&text, &name)?;
-    Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter, nodes })
+    Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter })
 }
 
 /// Loads the training plan with start values and a random batch.
@@ -116,43 +113,6 @@ fn main() -> Result<()> {
     for (shape, backend, _, times) in &mut backends {
         let ms = median(times);
         println!("{} {shape:?}: {ms:.3} ms a step, {:.0} images/s", backend.name(), options.batch as f64 / ms * 1e3);
-    }
-    if options.nodes {
-        for (shape, backend, id, _) in &mut backends {
-            println!("\n{shape:?}: milliseconds of each node alone");
-            nodes(backend, *id)?;
-        }
-    }
-    Ok(())
-}
-
-fn nodes(backend: &mut gpu::GpuBackend, id: halfwave::backend::PlanId) -> Result<()> {
-    let nodes = backend.plan(id).nodes.clone();
-    let mut rows = Vec::new();
-    for node in nodes.into_iter().filter(|node| !node.steps.is_empty()) {
-        let mut times = Vec::new();
-        for _ in 0..7 {
-            let started = Instant::now();
-            for _ in 0..4 {
-                backend.run_steps(id, node.steps.clone())?;
-            }
-            backend.wait();
-            times.push(started.elapsed().as_secs_f64() * 1e3 / 4.0);
-        }
-        rows.push((median(&mut times), node));
-    }
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (ms, node) in rows {
-        let (cost, seconds) = (node.cost(), ms / 1e3);
-        println!(
-            "{ms:>9.3}  {:<10} {:<28} {:<22} {:>7.2} GFLOP/s {:>8.2} Gbitop/s {:>7.2} GB/s",
-            node.layer,
-            node.op.stem(),
-            node.output.ty.to_string(),
-            cost.float_ops as f64 / seconds / 1e9,
-            cost.bit_ops as f64 / seconds / 1e9,
-            cost.bytes as f64 / seconds / 1e9,
-        );
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ pub mod recipe;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod report;
 pub mod selftest;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod shader;
 pub mod tensor;
 pub mod train;
 

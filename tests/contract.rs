@@ -13,6 +13,7 @@ use halfwave::ops::{self, Op};
 use halfwave::pass::{self, Sgd};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
+use halfwave::shader::{Shader, Target};
 use halfwave::tensor::{Encoding, TensorType};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
@@ -169,20 +170,22 @@ fn check_limits(kernel: &Kernel, module: &Module) {
     assert!(bytes <= MAX_WORKGROUP_BYTES, "{label} takes {bytes} bytes of workgroup memory");
 }
 
-/// Vulkan, Metal, DX12 and a browser must be able to read it.
+/// Vulkan, Metal, DX12, OpenGL ES and a browser must be able to read it, and what naga writes of it too.
 fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
     let label = &kernel.label;
-    let spirv = naga::back::spv::write_vec(module, info, &Default::default(), None);
-    assert!(!spirv.unwrap_or_else(|error| panic!("{label} to SPIR-V: {error}")).is_empty());
-    let msl = naga::back::msl::Options { lang_version: (2, 0), ..Default::default() };
-    let (msl, _) = naga::back::msl::write_string(module, info, &msl, &Default::default())
-        .unwrap_or_else(|error| panic!("{label} to MSL: {error}"));
-    assert!(msl.contains("kernel void main_"), "{label} to MSL: no entry point");
-    let options = naga::back::hlsl::Options { shader_model: naga::back::hlsl::ShaderModel::V5_1, ..Default::default() };
-    let (pipeline, mut hlsl) = (naga::back::hlsl::PipelineOptions::default(), String::new());
-    let mut writer = naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline);
-    let reflection = writer.write(module, info, None).unwrap_or_else(|error| panic!("{label} to HLSL: {error}"));
-    assert!(reflection.entry_point_names[0].is_ok() && hlsl.contains("numthreads"), "{label} to HLSL: no entry point");
+    let shader = Shader::of(kernel).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(shader.spirv().unwrap_or_else(|error| panic!("{error}"))[0], 0x0723_0203, "{label} to SPIR-V");
+    for target in Target::ALL {
+        let text = shader.emit(target).unwrap_or_else(|error| panic!("{error}"));
+        let entry = match target {
+            Target::Wgsl => "@compute @workgroup_size(",
+            Target::Spirv => "OpEntryPoint 5 ",
+            Target::Msl => "kernel void main_",
+            Target::Hlsl => "[numthreads(",
+            Target::Glsl => "layout(local_size_x = ",
+        };
+        assert!(text.contains(entry), "{label} to {}: no entry point", target.name());
+    }
     let wgsl = naga::back::wgsl::write_string(module, info, naga::back::wgsl::WriterFlags::empty());
     let wgsl = wgsl.unwrap_or_else(|error| panic!("{label} to WGSL: {error}"));
     compile(&wgsl).unwrap_or_else(|error| panic!("{label} to WGSL and back: {error}"));

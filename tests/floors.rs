@@ -1,4 +1,4 @@
-//! The shape of the house: who may use whom, where wgpu may stand, that nothing is `unsafe`, which shaders there are, how long a file may be.
+//! The shape of the house: who may use whom, where wgpu may stand, where `unsafe` may, which shaders there are, how long a file may be.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Every module of `src/`, by floor, lowest first. A module uses its own floor and lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["tensor", "bits", "kernel", "caps", "random", "parallel", "error"],
-    &["model", "graph", "ops", "pass"],
+    &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "profile"],
     &["recipe", "data", "train", "report", "files"],
@@ -157,14 +157,18 @@ fn the_architecture_names_the_same_floors() {
 }
 
 #[test]
-fn wgpu_has_its_place_and_nothing_is_unsafe() {
+fn wgpu_has_its_place_and_unsafe_code_too() {
     for (file, text) in files("src", "rs") {
         let code = code(&text);
         let wgpu = code.contains("wgpu::") || code.contains("use wgpu");
         assert!(!wgpu || file.starts_with("src/backend/gpu/"), "{file} uses wgpu; only src/backend/gpu may");
+        let naga = code.contains("naga::") || code.contains("use naga");
+        assert!(!naga || file.starts_with("src/shader/"), "{file} uses naga; only src/shader may");
         let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         let unsafe_code = words.filter(|word| *word == "unsafe").count();
-        assert!(unsafe_code == 0, "{file} has unsafe code");
+        // Two calls that start and stop a graphics debugger's capture.
+        let audited = if file == "src/backend/gpu/capture.rs" { 2 } else { 0 };
+        assert_eq!(unsafe_code, audited, "unsafe code in {file}");
     }
 }
 

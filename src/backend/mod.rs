@@ -6,7 +6,7 @@ pub mod cpu;
 pub mod gpu;
 
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::Plan;
 use gpu::AdapterReport;
 use serde::{Deserialize, Serialize};
@@ -206,6 +206,15 @@ pub trait Backend {
     /// Bytes of device memory in use, as the backend's own allocator reports them.
     fn allocated_bytes(&self) -> Option<u64> {
         None
+    }
+
+    /// Runs a plan inside a capture of the graphics debugger that the program runs under (RenderDoc, Xcode), if there is one.
+    ///
+    /// # Errors
+    /// When the device is lost, or when this backend has none.
+    fn capture(&mut self, _id: PlanId) -> LocalFuture<'_, Result<()>> {
+        let message = "captures need an adapter, and a native program; choose one with --adapter";
+        Box::pin(async move { Err(Error::Device(message.to_string())) })
     }
 
     /// How long submissions took; nothing where there are none.

@@ -2,7 +2,7 @@
 
 use super::terminal::complain;
 use halfwave::backend::Device;
-use halfwave::backend::gpu::{self, GpuBackend};
+use halfwave::backend::gpu::{self, GpuBackend, Request};
 use halfwave::backend::{Backend, cpu::CpuBackend};
 use halfwave::caps::LaunchShape;
 use halfwave::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) struct Opened {
 }
 
 /// The adapter that was asked for, or the best there is, or the CPU backend.
-pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
+pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
     let cpu = || Opened { backend: Box::new(CpuBackend::new()), device: Device::cpu() };
     if is_cpu(wanted) {
         return Ok(cpu());
@@ -39,7 +39,7 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
         let name = &chosen.report.name;
         complain("note", &format_args!("no GPU was found; {name} is a software adapter and computes on the CPU"));
     }
-    let backend = pollster::block_on(GpuBackend::open(chosen, None))?;
+    let backend = pollster::block_on(GpuBackend::open(chosen, request))?;
     let device = Device::from(backend.report());
     Ok(Opened { backend: Box::new(backend), device })
 }

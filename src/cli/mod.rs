@@ -7,12 +7,14 @@ mod devices;
 mod dump;
 mod eval;
 mod load;
+mod mix;
 mod plan;
 mod predict;
 mod profile;
 mod progress;
 mod recipe;
 mod selftest;
+mod shader;
 mod terminal;
 mod train;
 mod web;
@@ -49,6 +51,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
+    Shader(shader::ShaderArgs),
     /// List what can be trained on: adapters with their limits, and the CPU backend
     Devices,
     Selftest(selftest::SelftestArgs),
@@ -82,6 +85,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
+        Command::Shader(args) => shader::shader(&args),
         Command::Devices => devices::devices(),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),

@@ -4,6 +4,7 @@ use super::dump::{self, Dump};
 use super::progress::Progress;
 use super::terminal::{complain, duration, grouped, percent, say};
 use super::{AdapterArgs, DataArgs, device, load, plan};
+use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::checkpoint;
 use halfwave::train::run::{self, Run, Saved};
@@ -93,7 +94,7 @@ fn begin(args: &TrainArgs) -> Result<()> {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
     }
     say(&plan::describe(&recipe, &name)?);
-    let opened = device::open(args.adapter.adapter.as_deref())?;
+    let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
     let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
     if let Some((path, tensors)) = init {
         trainer.initialise(&tensors).map_err(load::in_file(path))?;
@@ -124,7 +125,7 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<()> {
         ));
         return Ok(());
     }
-    let opened = device::open(args.adapter.adapter.as_deref())?;
+    let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
     let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
     saved.restore(&mut trainer)?;
     let run = pollster::block_on(Run::resume(dir, trainer, &device))?;

@@ -8,9 +8,10 @@
 
 pub mod bound;
 pub mod ceilings;
-
+pub mod diff;
 pub mod measure;
 pub mod memory;
+pub mod trace;
 
 pub use ceilings::{Ceiling, Ceilings};
 pub use measure::{Measurement, measure};

@@ -15,6 +15,8 @@ mod parse;
 mod table;
 mod write;
 
+pub use table::nearest;
+
 use crate::Result;
 use crate::model::{LayerKind, Model};
 use std::path::PathBuf;

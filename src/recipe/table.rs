@@ -213,11 +213,16 @@ fn integers(range: &RangeInclusive<u64>) -> String {
 
 /// Which of `known` was meant, or all of them.
 fn suggest(found: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|word| (distance(found, word), word)).min();
-    match near {
-        Some((changes, word)) if changes <= 1 + found.len().min(word.len()) / 4 => format!("did you mean \"{word}\"?"),
-        _ => format!("known are {}", known.join(", ")),
+    match nearest(found, known) {
+        Some(word) => format!("did you mean \"{word}\"?"),
+        None => format!("known are {}", known.join(", ")),
     }
+}
+
+/// The word of `known` that was probably meant, if one is near.
+pub fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (changes, word) = known.iter().map(|word| (distance(found, word), *word)).min()?;
+    (changes <= 1 + found.len().min(word.len()) / 4).then_some(word)
 }
 
 /// How many characters to insert, delete or replace to get from `a` to `b`.

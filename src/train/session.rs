@@ -349,6 +349,14 @@ impl Session {
         measured
     }
 
+    /// Runs the training step once, on what the last one left as its inputs, inside a capture of the graphics debugger that is attached, if any. State moves on.
+    ///
+    /// # Errors
+    /// When the device is lost, or the backend has no captures.
+    pub async fn capture(&mut self) -> Result<()> {
+        self.backend.capture(self.plans[&(Purpose::Train, self.batch)]).await
+    }
+
     /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// What is known of an adapter before it is opened.
@@ -162,8 +163,23 @@ pub(super) struct Opened {
     pub(super) report: AdapterReport,
 }
 
+/// How an adapter is opened.
+#[derive(Clone, Default, Debug)]
+pub struct Request {
+    /// How heavy kernels are launched; what suits the adapter's kind if it is not given.
+    pub shape: Option<LaunchShape>,
+    /// An empty folder for a record of all calls to the device, which wgpu's `player` can play again; not in browsers.
+    pub api_trace: Option<PathBuf>,
+}
+
+impl From<Option<LaunchShape>> for Request {
+    fn from(shape: Option<LaunchShape>) -> Self {
+        Self { shape, api_trace: None }
+    }
+}
+
 /// Opens an adapter with WebGPU's default limits, but buffers as large as it allows.
-pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Opened> {
+pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let Found { report, adapter } = found;
     let defaults = wgpu::Limits::default();
     let limits = adapter.limits();
@@ -175,6 +191,8 @@ pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Ope
             max_buffer_size: limits.max_buffer_size,
             ..defaults.or_worse_values_from(&limits)
         },
+        #[cfg(not(target_arch = "wasm32"))]
+        trace: request.api_trace.map_or(wgpu::Trace::Off, wgpu::Trace::Directory),
         ..Default::default()
     };
     let (device, queue) = adapter
@@ -198,7 +216,7 @@ pub(super) async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Ope
     let granted = device.limits();
     let default_shape = if report.software { LaunchShape::Registers } else { LaunchShape::Tiled };
     let caps = Caps {
-        shape: shape.unwrap_or(default_shape),
+        shape: request.shape.unwrap_or(default_shape),
         max_binding_bytes: granted.max_storage_buffer_binding_size,
         max_buffer_bytes: granted.max_buffer_size,
         max_groups: granted.max_compute_workgroups_per_dimension as usize,

@@ -4,13 +4,15 @@
 //! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are made when a plan is loaded.
 
 mod adapter;
+#[cfg(not(target_arch = "wasm32"))]
+mod capture;
 mod pace;
 mod timed;
 
-pub use adapter::{AdapterReport, Found, choose, find, wgpu_version};
+pub use adapter::{AdapterReport, Found, Request, choose, find, wgpu_version};
 
 use super::{Backend, Clock, Grain, LocalFuture, PlanId, Submission, TimedRun, Timing};
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
@@ -28,6 +30,38 @@ struct Loaded {
     buffers: Vec<wgpu::Buffer>,
     pipelines: Vec<wgpu::ComputePipeline>,
     bind_groups: Vec<wgpu::BindGroup>,
+    /// By step, for the platform's own tools: layer and kernel.
+    labels: Vec<String>,
+}
+
+/// In a browser a group costs more than a dispatch, and hardly any tool there shows it: passes have labels, launches have none.
+const GROUPS: bool = cfg!(not(target_arch = "wasm32"));
+
+impl Loaded {
+    /// Records a step, in a debug group that says what it is.
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, step: usize, repeats: u32) {
+        let launch = &self.plan.steps[step];
+        if GROUPS {
+            pass.push_debug_group(&self.labels[step]);
+        }
+        pass.set_pipeline(&self.pipelines[launch.kernel]);
+        pass.set_bind_group(0, &self.bind_groups[step], launch.uniform.as_slice());
+        for _ in 0..repeats {
+            pass.dispatch_workgroups(launch.groups[0], launch.groups[1], 1);
+        }
+        if GROUPS {
+            pass.pop_debug_group();
+        }
+    }
+}
+
+/// What each step of a plan is called: layer and kernel.
+fn labels(plan: &Plan) -> Vec<String> {
+    let mut labels: Vec<_> = plan.steps.iter().map(|step| plan.kernels[step.kernel].label.clone()).collect();
+    for node in plan.nodes.iter().filter(|node| !node.layer.is_empty()) {
+        node.steps.clone().for_each(|step| labels[step].insert_str(0, &format!("{} ", node.layer)));
+    }
+    labels
 }
 
 /// Runs plans on one device.
@@ -46,12 +80,12 @@ pub struct GpuBackend {
 }
 
 impl GpuBackend {
-    /// Opens an adapter; `shape` overrides the launch shape that suits its kind.
+    /// Opens an adapter; a launch shape may stand for a whole request.
     ///
     /// # Errors
     /// When the driver refuses.
-    pub async fn open(found: Found, shape: Option<LaunchShape>) -> Result<Self> {
-        let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, shape).await?;
+    pub async fn open(found: Found, request: impl Into<Request>) -> Result<Self> {
+        let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, request.into()).await?;
         let pacer = Pacer::new(&device, &queue);
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
         Ok(Self { report, caps, device, queue, fault, pacer, pipelines, plans, state, pool })
@@ -101,12 +135,10 @@ impl GpuBackend {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         {
             let timestamp_writes = self.pacer.writes(ticket.as_ref());
-            let mut pass =
-                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("step"), timestamp_writes });
-            for (step, bind_group) in loaded.plan.steps[steps.clone()].iter().zip(&loaded.bind_groups[steps]) {
-                pass.set_pipeline(&loaded.pipelines[step.kernel]);
-                pass.set_bind_group(0, bind_group, step.uniform.as_slice());
-                pass.dispatch_workgroups(step.groups[0], step.groups[1], 1);
+            let label = loaded.labels.get(steps.start).map(String::as_str);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
+            for step in steps {
+                loaded.dispatch(&mut pass, step, 1);
             }
         }
         self.pacer.resolve(ticket.as_ref(), &mut encoder);
@@ -263,7 +295,8 @@ impl Backend for GpuBackend {
             let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
             self.fault.check()?;
             self.pacer.loaded(&plan);
-            self.plans.push(Loaded { plan, buffers, pipelines, bind_groups });
+            let labels = labels(&plan);
+            self.plans.push(Loaded { plan, buffers, pipelines, bind_groups, labels });
             Ok(PlanId(self.plans.len() - 1))
         })
     }
@@ -334,6 +367,17 @@ impl Backend for GpuBackend {
 
     fn allocated_bytes(&self) -> Option<u64> {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn capture(&mut self, id: PlanId) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let captured = capture::Capture::begin(&self.device);
+            self.run(id)?;
+            self.finish().await?;
+            drop(captured);
+            Ok(())
+        })
     }
 
     fn timing(&self) -> Option<Timing> {

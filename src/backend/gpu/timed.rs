@@ -99,15 +99,10 @@ impl GpuBackend {
                 beginning_of_pass_write_index: Some(2 * index as u32),
                 end_of_pass_write_index: Some(2 * index as u32 + 1),
             });
-            let label = Some(loaded.plan.kernels[loaded.plan.steps[steps.start].kernel].label.as_str());
+            let label = loaded.labels.get(steps.start).map(String::as_str);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
             for step in steps.clone() {
-                let launch = &loaded.plan.steps[step];
-                pass.set_pipeline(&loaded.pipelines[launch.kernel]);
-                pass.set_bind_group(0, &loaded.bind_groups[step], launch.uniform.as_slice());
-                for _ in 0..repeats[step] {
-                    pass.dispatch_workgroups(launch.groups[0], launch.groups[1], 1);
-                }
+                loaded.dispatch(&mut pass, step, repeats[step]);
             }
         }
         if let Some(Stamps { queries, resolved, staging }) = stamps {

@@ -1,0 +1,244 @@
+//! Instruction mixes for people: the list of kernels, and one kernel in full.
+
+use super::shader::{Candidate, Use};
+use super::terminal::{bytes, grouped};
+use halfwave::Result;
+use halfwave::caps::LaunchShape;
+use halfwave::graph::Phase;
+use halfwave::shader::{Access, Counts, Kind, Mix, Shader, Space, Traffic};
+
+/// How to read a view; printed below the last.
+const LEGEND: &str = "\
+Columns: `once` counts what stands outside of loops, `in n loops` what stands in n of them, each going round once. How often a loop goes round is in
+the uniform, known at run time alone; loops of constant length are multiplied out. Vectors count their lanes, an `if` both of its sides, a call what
+it calls. Loads and stores are given with their bytes; `local` is a variable of the invocation, a register as a rule. `/ output` divides by the
+elements of the operation's output that fall to an invocation of the first launch.
+";
+
+/// A kernel in a few words: its label, the layers, the constants.
+pub(super) fn title(candidate: &Candidate) -> String {
+    let layers = layers(&candidate.uses);
+    let of = if layers.is_empty() { String::new() } else { format!(" of {}", layers.join(", ")) };
+    let constants = constants(candidate);
+    let with = if constants.is_empty() { constants } else { format!(" ({constants})") };
+    format!("{}{of}{with}", candidate.kernel.label)
+}
+
+fn layers(uses: &[Use]) -> Vec<String> {
+    let mut layers = Vec::new();
+    for (layer, _) in uses.iter().filter_map(|used| used.layer.as_ref()) {
+        if !layers.contains(layer) {
+            layers.push(layer.clone());
+        }
+    }
+    layers
+}
+
+fn constants(candidate: &Candidate) -> String {
+    let constants = candidate.kernel.constants.iter().map(|(name, value)| format!("{name} {value}"));
+    constants.collect::<Vec<_>>().join(", ")
+}
+
+fn shapes(candidate: &Candidate) -> &'static str {
+    match candidate.shapes[..] {
+        [LaunchShape::Tiled] => "tiled",
+        [LaunchShape::Registers] => "registers",
+        _ => "both",
+    }
+}
+
+/// A line for each kernel.
+pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
+    let head = ["kernel", "shape", "threads", "workgroup", "innermost, one pass", "constants", "layers"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    for candidate in candidates {
+        let shader = Shader::of(&candidate.kernel)?;
+        let memory = if shader.workgroup_bytes > 0 { bytes(shader.workgroup_bytes.into()) } else { "-".to_string() };
+        rows.push(vec![
+            shader.label.clone(),
+            shapes(candidate).to_string(),
+            shader.threads.to_string(),
+            memory,
+            summary(&shader.mix),
+            constants(candidate),
+            layers(&candidate.uses).join(", "),
+        ]);
+    }
+    Ok(format!("{}\nhalfwave shader KERNEL shows one in full.\n", table(&rows, head.len())))
+}
+
+/// The innermost loop in a line.
+fn summary(mix: &Mix) -> String {
+    let counts = mix.innermost();
+    let depth = mix.by_depth().len() - 1;
+    let kinds = [Kind::Popcount, Kind::PackedDot, Kind::Fma, Kind::Float, Kind::Special, Kind::Integer, Kind::Barrier];
+    let mut parts: Vec<_> = kinds
+        .into_iter()
+        .filter(|kind| counts.of(*kind) > 0)
+        .map(|kind| format!("{} {}", grouped(counts.of(kind)), kind.name()))
+        .collect();
+    for space in [Space::Storage, Space::Workgroup] {
+        let (loads, stores) = (counts.loads(space).count, counts.stores(space).count);
+        if loads + stores > 0 {
+            parts.push(format!("{}+{} {}", grouped(loads), grouped(stores), space.name()));
+        }
+    }
+    format!("{}: {}", column(depth), parts.join(", "))
+}
+
+fn column(depth: usize) -> String {
+    match depth {
+        0 => "once".to_string(),
+        1 => "in 1 loop".to_string(),
+        _ => format!("in {depth} loops"),
+    }
+}
+
+/// Kernels in full, with the legend.
+pub(super) fn views(candidates: &[Candidate]) -> Result<String> {
+    let mut text = String::new();
+    for candidate in candidates {
+        text += &view(candidate)?;
+        text.push('\n');
+    }
+    Ok(text + LEGEND)
+}
+
+fn view(candidate: &Candidate) -> Result<String> {
+    let shader = Shader::of(&candidate.kernel)?;
+    let shape = match shapes(candidate) {
+        "both" => "of both launch shapes".to_string(),
+        shape => format!("of the launch shape {shape}"),
+    };
+    let mut text = format!("{}, {shape}\n\n", shader.label);
+    let mut fact = |name: &str, what: &str| text += &format!("  {name:<11}{what}\n");
+    for used in &candidate.uses {
+        fact("launched", &launched(&shader, used));
+    }
+    let constants = constants(candidate);
+    if !constants.is_empty() {
+        fact("constants", &constants);
+    }
+    let memory = match shader.workgroup_bytes {
+        0 => "no workgroup memory".to_string(),
+        some => format!("{} of workgroup memory", bytes(some.into())),
+    };
+    fact("workgroup", &format!("{} invocations, {memory}", shader.threads));
+    let registers = shader.registers.map(|count| format!("{count} an invocation"));
+    fact("registers", registers.as_deref().unwrap_or("not told by any wgpu backend"));
+    let name_len = shader.bindings.iter().map(|bound| bound.name.len()).max().unwrap_or(0);
+    for bound in &shader.bindings {
+        let (how, what) = match bound.access {
+            Access::Read => ("read", format!("array<{}>", bound.element)),
+            Access::Write => ("read_write", format!("array<{}>", bound.element)),
+            Access::Uniform => ("uniform", format!("{} bytes", bound.element_bytes)),
+        };
+        fact("binding", &format!("{:<name_len$}  {how:<10}  {what}", bound.name));
+    }
+    text.push('\n');
+    let outputs = candidate.uses.first().map(|used| shader.outputs_per_invocation(used.output.len(), used.groups));
+    text += &counts(&shader.mix, outputs);
+    Ok(text)
+}
+
+/// `conv2, forward: i16[64×8×8×32], 64 workgroups, 32 outputs an invocation`.
+fn launched(shader: &Shader, used: &Use) -> String {
+    let who = match &used.layer {
+        None => "sample".to_string(),
+        Some((layer, Phase::Forward)) => format!("{layer}, forward"),
+        Some((layer, Phase::Backward)) => format!("{layer}, backward"),
+        Some((layer, Phase::Update)) => format!("{layer}, update"),
+    };
+    let [x, y] = used.groups.map(u64::from);
+    let outputs = shader.outputs_per_invocation(used.output.len(), used.groups);
+    let groups = if x * y == 1 { "1 workgroup".to_string() } else { format!("{} workgroups", grouped(x * y)) };
+    format!("{who}: {}, {groups}, {} outputs an invocation", used.output, number(outputs))
+}
+
+/// The table of counts by depth, and of the first and last depth by output.
+fn counts(mix: &Mix, outputs: Option<f64>) -> String {
+    let depths = mix.by_depth();
+    let mut head = vec![String::new()];
+    head.extend((0..depths.len()).map(column));
+    let by_output: &[usize] = match outputs {
+        None => &[],
+        Some(_) if depths.len() == 1 => &[0],
+        Some(_) => &[0, depths.len() - 1],
+    };
+    head.extend(by_output.iter().map(|depth| format!("{} / output", column(*depth))));
+    let mut rows = vec![head];
+    let mut row = |name: String, count: &dyn Fn(&Counts) -> u64, cell: &dyn Fn(&Counts) -> String| {
+        if depths.iter().all(|counts| count(counts) == 0) {
+            return;
+        }
+        let mut row = vec![format!("  {name}")];
+        row.extend(depths.iter().map(cell));
+        row.extend(by_output.iter().map(|depth| number(count(&depths[*depth]) as f64 / outputs.unwrap_or(1.0))));
+        rows.push(row);
+    };
+    for kind in Kind::ALL {
+        row(kind.name().to_string(), &|counts| counts.of(kind), &|counts| plain(counts.of(kind)));
+    }
+    for space in Space::ALL {
+        let (loads, stores) = (|counts: &Counts| counts.loads(space), |counts: &Counts| counts.stores(space));
+        row(format!("load {}", space.name()), &|counts| loads(counts).count, &|counts| traffic(loads(counts)));
+        row(format!("store {}", space.name()), &|counts| stores(counts).count, &|counts| traffic(stores(counts)));
+    }
+    table(&rows, 1)
+}
+
+fn plain(count: u64) -> String {
+    if count == 0 { "-".to_string() } else { grouped(count) }
+}
+
+fn traffic(traffic: Traffic) -> String {
+    match traffic.count {
+        0 => "-".to_string(),
+        count => format!("{} ({} B)", grouped(count), grouped(traffic.bytes)),
+    }
+}
+
+/// A number with three digits that count.
+fn number(value: f64) -> String {
+    match value {
+        0.0 => "-".to_string(),
+        _ if value.fract() == 0.0 => grouped(value as u64),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// Rows in columns as wide as their widest cell; the first `left` columns are flush left, the others right.
+fn table(rows: &[Vec<String>], left: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let numbers = [0.0, 4.0, 0.0625, 1.5, 12.34, 123.4, 1234.0].map(number);
+        assert_eq!(numbers, ["-", "4", "0.062", "1.50", "12.3", "123", "1,234"]);
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let rows = [["a", "b"], ["long", "12"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(table(&rows, 1), "a      b\nlong  12\n");
+    }
+}

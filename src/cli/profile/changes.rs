@@ -1,0 +1,58 @@
+//! The difference of two profiles as a table.
+
+use super::table::{time, word};
+use halfwave::profile::diff::{Change, Diff, Verdict};
+
+/// What changed, and what chance explains.
+pub(super) fn table(diff: &Diff) -> String {
+    let mut text = String::new();
+    diff.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+    let [a, b] = diff.step_ns;
+    text += &format!(
+        "a step without instruments: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
+        time(a),
+        time(b),
+        b as f64 / a.max(1) as f64,
+        diff.machine
+    );
+    let kinds = [
+        (Verdict::Slower, "slower than most"),
+        (Verdict::Faster, "faster than most"),
+        (Verdict::New, "only in the second"),
+        (Verdict::Gone, "only in the first"),
+    ];
+    for (verdict, title) in kinds {
+        let rows: Vec<_> = diff.with(verdict).collect();
+        if !rows.is_empty() {
+            text += &format!("\n{title}\n{}", list(&rows));
+        }
+    }
+    let same = diff.with(Verdict::Same).count();
+    if same == diff.changes.len() {
+        text += &format!("\nnothing got slower or faster: chance explains what differs in all {same} launches\n");
+    } else {
+        text += &format!("\n{same} launches differ by no more than chance explains\n");
+    }
+    text
+}
+
+fn list(rows: &[&Change]) -> String {
+    let layer_len = rows.iter().map(|row| row.layer.chars().count()).max().unwrap_or(0);
+    let kernel_len = rows.iter().map(|row| row.kernel.len()).max().unwrap_or(0);
+    let cell = |ns: Option<u64>| ns.map_or("-".to_string(), time);
+    let line = |row: &&Change| {
+        let [a, b] = row.median_ns.map(cell);
+        let ratio = match row.verdict {
+            Verdict::Slower | Verdict::Faster => {
+                format!("{:.2}× as long; chance explains {:.2}×", row.ratio, row.noise)
+            }
+            _ => String::new(),
+        };
+        let (layer, kernel, phase) = (&row.layer, &row.kernel, word(row.phase));
+        format!("  {layer:<layer_len$}  {kernel:<kernel_len$}  {phase:<10} {a:>10} → {b:>10}  {ratio}")
+            .trim_end()
+            .to_string()
+            + "\n"
+    };
+    rows.iter().map(line).collect()
+}

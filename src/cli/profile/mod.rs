@@ -1,0 +1,126 @@
+//! `halfwave profile`: where the time and the memory of a training step go.
+
+mod changes;
+mod table;
+
+use super::device::{self, Opened};
+use super::plan::{self, Shape};
+use super::terminal::{complain, print, say};
+use super::{AdapterArgs, load};
+use halfwave::backend::gpu::Request;
+use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
+use halfwave::train::Session;
+use halfwave::{Error, Result, files};
+use indicatif::ProgressBar;
+use std::path::{Path, PathBuf};
+
+/// Show where the time and the memory of a training step go, kernel by kernel.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ProfileArgs {
+    /// A recipe's file or the name of a built-in one [default: digits]
+    recipe: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Rounds to measure: every number is the median of so many steps
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    steps: u32,
+    /// Images in a step, instead of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Option<u32>,
+    /// How heavy kernels are launched, instead of what suits the adapter's kind
+    #[arg(long, value_enum)]
+    shape: Option<Shape>,
+    /// Show every launch, not only those that matter
+    #[arg(long)]
+    all: bool,
+    /// Write the profile, for --diff and for programs
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the last timed steps as a time line, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Compare two profiles, the older first: what got slower, and what is only noise
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "shape", "json", "trace"])]
+    diff: Option<Vec<PathBuf>>,
+    /// Also run one step inside a capture of the graphics debugger that halfwave was started from (RenderDoc, Xcode)
+    #[arg(long)]
+    capture: bool,
+    /// Record all calls to the device in this new folder, for wgpu's player
+    #[arg(long, value_name = "DIR")]
+    api_trace: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  halfwave profile                            the embedded digits, on the best adapter
+  halfwave profile vgg-small --batch 4 --html profile.html
+  halfwave profile --json before.json         then change something, and
+  halfwave profile --json after.json
+  halfwave profile --diff before.json after.json
+
+The images are noise: no data set is needed. docs/profiling.md says how to read the numbers.";
+
+pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
+    if let Some([before, after]) = args.diff.as_deref() {
+        let [before, after] = [read(before)?, read(after)?];
+        return print(&changes::table(&diff(&before, &after)?));
+    }
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    recipe.train.batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
+    let wanted = args.adapter.adapter.as_deref();
+    args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, wanted))?;
+    say(&plan::describe(&recipe, &name)?);
+    let request = Request { shape: args.shape.map(Into::into), api_trace: args.api_trace.clone() };
+    let Opened { backend, device } = device::open(wanted, request)?;
+    let mut session = pollster::block_on(Session::new(&recipe, backend, false))?;
+    let measurement = measure(&mut session, args.steps)?;
+    if args.capture {
+        pollster::block_on(session.capture())?;
+        say("a step was run inside a capture; without a graphics debugger there is none, and the log says so");
+    }
+    let profile = Profile::new(&name, recipe.train.batch, session.plan(), device, &measurement);
+    print(&table::table(&profile, args.all))?;
+    let written = [
+        (&args.json, "the profile", profile.to_json()),
+        (&args.trace, "the time line (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
+    ];
+    for (path, what, text) in written {
+        if let Some(path) = path {
+            files::replace(path, text.as_bytes())?;
+            say(&format!("{} holds {what}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Measures with a bar that moves where somebody looks.
+fn measure(session: &mut Session, rounds: u32) -> Result<Measurement> {
+    let bar = ProgressBar::new(rounds.into());
+    bar.set_message("measuring");
+    let measured = pollster::block_on(session.measure(rounds as usize, |done| bar.set_position(done as u64)));
+    bar.finish_and_clear();
+    measured
+}
+
+fn read(path: &Path) -> Result<Profile> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    Profile::from_json(&text, &path.display().to_string())
+}
+
+/// Makes the folder of an API trace, which has to be empty.
+fn new_folder(dir: &Path, adapter: Option<&str>) -> Result<()> {
+    if device::is_cpu(adapter) {
+        return Err(Error::Usage("--api-trace records calls to an adapter; the CPU backend makes none".to_string()));
+    }
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    let mut entries = std::fs::read_dir(dir).map_err(Error::io(dir))?;
+    if entries.next().is_some() {
+        return Err(Error::Usage(format!("{} is not empty; --api-trace takes a new folder", dir.display())));
+    }
+    complain(
+        "note",
+        &format_args!("recording all calls to the device into {}: that takes time and space", dir.display()),
+    );
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! A profile as tables for the terminal.
+
+use crate::cli::terminal::bytes;
+use halfwave::ops::Activity;
+use halfwave::profile::{Bound, Launch, Profile, Quality};
+use std::collections::BTreeMap;
+
+/// Launches are shown until they are so much of all, and at most so many.
+const SHARE: f64 = 0.95;
+const ROWS: usize = 30;
+
+/// Everything, in the order of a first reading.
+pub(super) fn table(profile: &Profile, all: bool) -> String {
+    [head(profile), launches(profile, all), groups(profile), memory(profile)].join("\n")
+}
+
+/// Nanoseconds in a unit that leaves three or four digits.
+pub(super) fn time(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2} ms", ns as f64 / 1e6),
+        _ => format!("{:.2} s", ns as f64 / 1e9),
+    }
+}
+
+pub(super) fn word(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Forward => "forward",
+        Activity::Dx => "dx",
+        Activity::Dw => "dw",
+        Activity::Statistics => "statistics",
+        Activity::Update => "update",
+        Activity::Pack => "pack",
+        Activity::Data => "data",
+    }
+}
+
+fn bound(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Memory => "memory",
+        Bound::Arithmetic => "arithmetic",
+        Bound::BitArithmetic => "bit arithmetic",
+        Bound::PackedDot => "packed dot",
+        Bound::LaunchOverhead => "launch",
+    }
+}
+
+fn percent(share: f64) -> String {
+    if share >= 0.1 { format!("{:.0} %", 100.0 * share) } else { format!("{:.1} %", 100.0 * share) }
+}
+
+/// Device, timer, and the step as a whole.
+fn head(profile: &Profile) -> String {
+    let device = &profile.device;
+    let timer = profile.timer;
+    let quantum = time(timer.quantum_ns.round() as u64);
+    let clock = match timer.quality {
+        Quality::Exact => format!("each launch timed by the device's clock, which tells {quantum} apart"),
+        Quality::Quantised => {
+            format!(
+                "each launch timed by the device's clock, WHICH MOVES IN STEPS OF {quantum}: short launches are repeated until they span enough of them"
+            )
+        }
+        Quality::Zero => format!(
+            "THE DEVICE'S TIMESTAMPS STAND STILL: each launch timed by the host's clock in a submission of its own, which itself takes {quantum}"
+        ),
+        Quality::Absent if device.backend == "cpu" => "each operation timed by the host's clock".to_string(),
+        Quality::Absent => format!(
+            "THE DEVICE HAS NO TIMESTAMPS: each launch timed by the host's clock in a submission of its own, which itself takes {quantum}"
+        ),
+    };
+    let ratio = profile.launches_ns as f64 / profile.step_ns.max(1) as f64;
+    format!(
+        "{} · {} · {}\n{clock}\n\n\
+         a step of {} images        {:>10}  without instruments ({:.0} images/s)\n\
+         by the host's clock        {:>10}  without instruments, several steps in flight\n\
+         with every launch timed    {:>10}  by the host's clock: what the instruments cost\n\
+         launches add up to         {:>10}  {:.1} % of the step without instruments\n",
+        device.adapter,
+        device.backend,
+        device.kind,
+        profile.batch,
+        time(profile.step_ns),
+        profile.batch as f64 / profile.step_ns.max(1) as f64 * 1e9,
+        time(profile.wall_ns),
+        time(profile.instrumented_ns),
+        time(profile.launches_ns),
+        100.0 * ratio,
+    )
+}
+
+/// The launches, the slowest first.
+fn launches(profile: &Profile, all: bool) -> String {
+    let mut sorted: Vec<_> = profile.launches.iter().collect();
+    sorted.sort_by_key(|launch| std::cmp::Reverse(launch.median_ns));
+    let total = profile.launches_ns.max(1) as f64;
+    let mut sum = 0.0;
+    let enough = sorted.iter().take_while(|launch| {
+        let more = sum < SHARE * total;
+        sum += launch.median_ns.unwrap_or(0) as f64;
+        more
+    });
+    let shown = if all { sorted.len() } else { enough.count().min(ROWS) };
+    let layer_len = sorted[..shown].iter().map(|launch| launch.layer.chars().count()).max().unwrap_or(0).max(5);
+    let kernel_len = sorted[..shown].iter().map(|launch| launch.kernel.len()).max().unwrap_or(0).max(6);
+    let mut text = format!(
+        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}  {:<21} groups\n",
+        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of it", "p10 to p90"
+    );
+    for launch in &sorted[..shown] {
+        let [x, y] = launch.groups;
+        let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
+        let share = launch.median_ns.map_or("-".into(), |ns| percent(ns as f64 / total));
+        let range = match (launch.p10_ns, launch.p90_ns) {
+            (Some(p10), Some(p90)) => format!("{} – {}", time(p10), time(p90)),
+            _ => String::new(),
+        };
+        text += &format!(
+            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}  {range:<21} {groups} × {}\n",
+            launch.median_ns.map_or("too short".into(), time),
+            launch.layer,
+            launch.kernel,
+            word(launch.phase),
+            rate(launch, launch.bytes),
+            rate(launch, launch.float_ops),
+            rate(launch, launch.bit_ops),
+            launch.bound.map_or("-", bound),
+            launch.fraction_of_bound.map_or("-".into(), percent),
+            launch.threads,
+        );
+    }
+    let hidden = &sorted[shown..];
+    if !hidden.is_empty() {
+        let rest: u64 = hidden.iter().filter_map(|launch| launch.median_ns).sum();
+        let (count, share) = (hidden.len(), percent(rest as f64 / total));
+        text += &format!("{:>10} {share:>6}  in {count} more launches; --all shows them\n", time(rest));
+    }
+    text
+}
+
+/// Billions per second, or a dash for nothing.
+fn rate(launch: &Launch, amount: u64) -> String {
+    match launch.rate(amount).map(|rate| rate / 1e9) {
+        Some(giga) if amount > 0 => {
+            let decimals = if giga >= 100.0 { 0 } else { 2 };
+            format!("{giga:.decimals$}")
+        }
+        _ => "-".into(),
+    }
+}
+
+/// Times by phase, and by layer and phase.
+fn groups(profile: &Profile) -> String {
+    let mut layers: Vec<&str> = Vec::new();
+    let mut times: BTreeMap<(&str, Activity), u64> = BTreeMap::new();
+    let mut phases: BTreeMap<Activity, u64> = BTreeMap::new();
+    for launch in &profile.launches {
+        let layer = if launch.layer.is_empty() { "-" } else { launch.layer.as_str() };
+        if !layers.contains(&layer) {
+            layers.push(layer);
+        }
+        let ns = launch.median_ns.unwrap_or(0);
+        *times.entry((layer, launch.phase)).or_default() += ns;
+        *phases.entry(launch.phase).or_default() += ns;
+    }
+    let layer_len = layers.iter().map(|layer| layer.chars().count()).max().unwrap_or(0).max(9);
+    let total = profile.launches_ns.max(1) as f64;
+    let mut text = format!("{:<layer_len$}", "layer");
+    phases.keys().for_each(|&phase| text += &format!(" {:>10}", word(phase)));
+    text += &format!(" {:>10} {:>6}\n", "in all", "share");
+    let cell = |ns: u64| if ns == 0 { "-".to_string() } else { time(ns) };
+    for layer in layers {
+        let row: Vec<u64> = phases.keys().map(|&phase| times.get(&(layer, phase)).copied().unwrap_or(0)).collect();
+        text += &format!("{layer:<layer_len$}");
+        row.iter().for_each(|&ns| text += &format!(" {:>10}", cell(ns)));
+        let sum: u64 = row.iter().sum();
+        text += &format!(" {:>10} {:>6}\n", cell(sum), percent(sum as f64 / total));
+    }
+    text += &format!("{:<layer_len$}", "in all");
+    phases.values().for_each(|&ns| text += &format!(" {:>10}", cell(ns)));
+    text += &format!(" {:>10}\n{:<layer_len$}", time(profile.launches_ns), "");
+    phases.values().for_each(|&ns| text += &format!(" {:>10}", percent(ns as f64 / total)));
+    text + "\n"
+}
+
+/// Bytes of a step.
+fn memory(profile: &Profile) -> String {
+    let memory = &profile.memory;
+    let (kept, float): (u64, u64) =
+        memory.saved.iter().fold((0, 0), |(a, b), saved| (a + saved.bytes, b + saved.f32_bytes));
+    let mut text = format!(
+        "memory                      {:>10}  in {} buffers: state {}, inputs and outputs {}, transient {}\n",
+        bytes(memory.peak_bytes),
+        memory.slots.len(),
+        bytes(memory.state_bytes),
+        bytes(memory.port_bytes),
+        bytes(memory.transient_bytes),
+    );
+    text += &format!("the same, saved in f32      {:>10}\n", bytes(memory.peak_f32_bytes));
+    if let Some(allocated) = memory.allocator_bytes {
+        text += &format!(
+            "the allocator reports       {:>10}  with staging buffers and other plans of this device\n",
+            bytes(allocated)
+        );
+    }
+    if kept > 0 {
+        let ratio = float as f64 / kept as f64;
+        text += &format!(
+            "kept for the backward pass  {:>10}  {} in f32: {ratio:.1} times as much\n",
+            bytes(kept),
+            bytes(float)
+        );
+    }
+    let alive = memory.alive(memory.peak_step);
+    let named = alive.iter().take(4).map(|tenant| {
+        let layer = if tenant.layer.is_empty() { String::new() } else { format!("{} ", tenant.layer) };
+        format!("{layer}{} {}", tenant.stem, bytes(tenant.bytes))
+    });
+    let named: Vec<_> = named.collect();
+    text += &format!(
+        "alive at the peak           {:>10}  in step {}: {} and {} more\n",
+        bytes(memory.alive_bytes),
+        memory.peak_step,
+        named.join(", "),
+        alive.len().saturating_sub(4)
+    );
+    text
+}

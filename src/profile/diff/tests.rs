@@ -1,0 +1,163 @@
+//! Differences of made-up profiles: noise as machines make it, with and without a kernel that got slower.
+
+use super::*;
+use crate::backend::Device;
+use crate::profile::{FORMAT, Quality, Timer, VERSION, memory::Memory};
+use crate::random::Random;
+
+const STEPS: usize = 20;
+const RUNS: u64 = 200;
+
+/// A machine: how much longer everything takes, and how often something else runs at the same time, doubling what it meets.
+#[derive(Clone, Copy)]
+struct Machine {
+    factor: f64,
+    busy: f64,
+}
+
+/// A profile of 60 launches between 5 µs and 5 ms; those of `slowed` take `factor` times as long.
+fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
+    let mut random = Random::new(seed, "machine");
+    // Each launch of a run has a fate of its own that no spread within the run shows: caches, placement in memory.
+    let launches: Vec<_> = (0..60)
+        .map(|i| {
+            let kernel = format!("kernel{i}");
+            let slow = if kernel == slowed { factor } else { 1.0 };
+            let true_ns = 5e3 * 1000f64.powf(f64::from(i) / 59.0) * slow * machine.factor;
+            let fate = 1.0 + 0.02 * (2.0 * random.unit() - 1.0);
+            let mut ns: Vec<_> = (0..STEPS)
+                .map(|_| {
+                    let busy = if random.unit() < machine.busy { 1.0 + random.unit() } else { 1.0 };
+                    (true_ns * fate * busy * (1.0 + 0.05 * random.unit()) + 500.0 * random.unit()) as u64
+                })
+                .collect();
+            ns.sort_unstable();
+            Launch {
+                step: i as usize,
+                stem: kernel.clone(),
+                kernel,
+                layer: "conv1".into(),
+                phase: Activity::Forward,
+                variant: String::new(),
+                tier: "baseline".into(),
+                reads: Vec::new(),
+                writes: String::new(),
+                groups: [1, 1],
+                threads: 64,
+                repeats: 1,
+                median_ns: Some(ns[STEPS / 2]),
+                p10_ns: Some(ns[STEPS / 10]),
+                p90_ns: Some(ns[STEPS * 9 / 10]),
+                bytes: 0,
+                float_ops: 0,
+                bit_ops: 0,
+                dot_ops: 0,
+                bound: None,
+                fraction_of_bound: None,
+            }
+        })
+        .collect();
+    let launches_ns = launches.iter().filter_map(|launch| launch.median_ns).sum();
+    let memory = Memory {
+        state_bytes: 0,
+        port_bytes: 0,
+        transient_bytes: 0,
+        peak_bytes: 0,
+        peak_f32_bytes: 0,
+        peak_step: 0,
+        alive_bytes: 0,
+        allocator_bytes: None,
+        saved: Vec::new(),
+        slots: Vec::new(),
+    };
+    Profile {
+        format: FORMAT.into(),
+        version: VERSION,
+        halfwave: String::new(),
+        recipe: "made up".into(),
+        batch: 1,
+        plan: String::new(),
+        device: Device::cpu(),
+        timer: Timer { quality: Quality::Exact, quantum_ns: 1.0 },
+        ceilings: None,
+        steps: STEPS,
+        step_ns: launches_ns,
+        wall_ns: launches_ns,
+        instrumented_ns: launches_ns,
+        launches_ns,
+        launches,
+        memory,
+    }
+}
+
+const QUIET: Machine = Machine { factor: 1.0, busy: 0.02 };
+const NOISY: Machine = Machine { factor: 1.3, busy: 0.3 };
+
+fn alarms(diff: &Diff) -> Vec<&str> {
+    let changed = diff.changes.iter().filter(|change| change.verdict != Verdict::Same);
+    changed.map(|change| change.kernel.as_str()).collect()
+}
+
+#[test]
+fn equal_runs_give_no_alarm() {
+    for (a, b) in [(QUIET, QUIET), (QUIET, NOISY), (NOISY, QUIET), (NOISY, NOISY)] {
+        for run in 0..RUNS {
+            let diff = diff(&profile(2 * run, a, "", 1.0), &profile(2 * run + 1, b, "", 1.0)).unwrap();
+            assert_eq!(alarms(&diff), Vec::<&str>::new(), "run {run}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_does_its_work_twice_is_named() {
+    // One of the smallest that matter, one in the middle, the largest.
+    for slowed in ["kernel25", "kernel45", "kernel59"] {
+        for (a, b) in [(QUIET, QUIET), (QUIET, NOISY), (NOISY, NOISY)] {
+            for run in 0..RUNS {
+                let (before, after) = (profile(2 * run, a, "", 1.0), profile(2 * run + 1, b, slowed, 2.0));
+                let there = diff(&before, &after).unwrap();
+                assert_eq!(alarms(&there), [slowed], "run {run}");
+                assert_eq!(there.changes[0].verdict, Verdict::Slower);
+                let back = diff(&after, &before).unwrap();
+                assert_eq!(back.changes[0].verdict, Verdict::Faster, "run {run}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_changes_are_found_on_quiet_machines() {
+    for run in 0..RUNS {
+        let (before, after) = (profile(2 * run, QUIET, "", 1.0), profile(2 * run + 1, QUIET, "kernel50", 1.25));
+        assert_eq!(alarms(&diff(&before, &after).unwrap()), ["kernel50"], "run {run}");
+    }
+}
+
+#[test]
+fn a_slower_machine_is_no_slower_kernel() {
+    let slow = Machine { factor: 2.5, ..QUIET };
+    let diff = diff(&profile(1, QUIET, "", 1.0), &profile(2, slow, "", 1.0)).unwrap();
+    assert!((diff.machine - 2.5).abs() < 0.1, "{}", diff.machine);
+    assert_eq!(alarms(&diff), Vec::<&str>::new());
+}
+
+#[test]
+fn new_and_missing_launches_are_told_and_other_recipes_refused() {
+    let whole = profile(1, QUIET, "", 1.0);
+    let mut less = profile(2, QUIET, "", 1.0);
+    less.launches.remove(7);
+    assert_eq!(diff(&whole, &less).unwrap().with(Verdict::Gone).count(), 1);
+    assert_eq!(diff(&less, &whole).unwrap().with(Verdict::New).count(), 1);
+    let mut other = profile(3, QUIET, "", 1.0);
+    other.batch = 2;
+    assert!(diff(&whole, &other).unwrap_err().to_string().contains("at batch 2"));
+}
+
+#[test]
+fn launches_that_no_clock_sees_are_not_compared() {
+    let (a, mut b) = (profile(1, QUIET, "", 1.0), profile(2, QUIET, "", 1.0));
+    b.launches[3].median_ns = None;
+    b.launches[3].p10_ns = None;
+    let change = diff(&a, &b).unwrap().changes.into_iter().find(|change| change.kernel == "kernel3").unwrap();
+    assert_eq!((change.verdict, change.ratio), (Verdict::Same, 1.0));
+}

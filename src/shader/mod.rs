@@ -1,0 +1,146 @@
+//! The static view of a kernel: what its text says before any device has run it. Native programs alone.
+//!
+//! [`Shader::of`] reads the WGSL of a [`Kernel`] with naga, the reader of every native backend of wgpu, and tells what the kernel binds, what memory
+//! a workgroup takes and what an invocation executes ([`Mix`]). [`Shader::emit`] translates it to what each platform gets.
+//!
+//! The text has no override constants: what decides a kernel's shape is written into it as `const` when it is made, so all that is told here is of the
+//! kernel as it runs. Only uniforms are unknown.
+//!
+//! **Invariant:** nothing here is an estimate: what the text does not tell (trip counts that are in uniforms, registers) is told by nobody.
+
+mod count;
+mod emit;
+mod trips;
+
+pub use count::{Counts, Kind, Mix, Space, Traffic};
+pub use emit::Target;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+
+/// A kernel's text, read.
+#[derive(Debug)]
+pub struct Shader {
+    /// The kernel's label.
+    pub label: String,
+    /// Invocations of a workgroup.
+    pub threads: u32,
+    /// Bytes of workgroup memory that each workgroup takes.
+    pub workgroup_bytes: u32,
+    /// Bytes of the uniform; 0 where there is none.
+    pub uniform_bytes: u32,
+    /// Registers of an invocation. wgpu tells them for no backend, so this is `None`; they show in the platform's own tools.
+    pub registers: Option<u32>,
+    /// Buffers in the order of their binding numbers, the uniform among them.
+    pub bindings: Vec<Bound>,
+    /// What an invocation executes.
+    pub mix: Mix,
+    text: String,
+    module: Module,
+    info: ModuleInfo,
+}
+
+/// A buffer that a kernel is bound to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// Its name in the text.
+    pub name: String,
+    /// How it may be used.
+    pub access: Access,
+    /// The type of its elements as WGSL writes it; of a uniform, the name of the whole struct.
+    pub element: String,
+    /// Bytes from one element to the next; of a uniform, of the whole.
+    pub element_bytes: u32,
+}
+
+/// How a kernel may use a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Storage to read.
+    Read,
+    /// Storage to write, or to read and write.
+    Write,
+    /// A uniform.
+    Uniform,
+}
+
+impl Shader {
+    /// Reads and validates a kernel's text, without any capability that a browser might lack.
+    ///
+    /// # Errors
+    /// What naga says of a text that is not valid: a mistake in a shader.
+    pub fn of(kernel: &Kernel) -> Result<Self> {
+        let text = kernel.wgsl();
+        let wrong = |message: String| Error::Model(format!("the kernel {} is not valid: {message}", kernel.label));
+        let module = naga::front::wgsl::parse_str(&text).map_err(|error| wrong(error.emit_to_string(&text)))?;
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        let info = info.map_err(|error| wrong(error.emit_to_string(&text)))?;
+        let entry = module.entry_points.first().ok_or_else(|| wrong("it has no @main".to_string()))?;
+        let size = |ty| module.types[ty].inner.size(module.to_ctx());
+        let sum = |space| -> u32 {
+            let inside = module.global_variables.iter().filter(|(_, variable)| variable.space == space);
+            inside.map(|(_, variable)| size(variable.ty)).sum()
+        };
+        Ok(Self {
+            label: kernel.label.clone(),
+            threads: entry.workgroup_size.iter().product(),
+            workgroup_bytes: sum(AddressSpace::WorkGroup),
+            uniform_bytes: sum(AddressSpace::Uniform),
+            registers: None,
+            bindings: bindings(&module),
+            mix: Mix::of(&module, &info),
+            text,
+            module,
+            info,
+        })
+    }
+
+    /// How many elements of an output of `outputs_len` one invocation makes, when so many workgroups share the work.
+    pub fn outputs_per_invocation(&self, outputs_len: usize, groups: [u32; 2]) -> f64 {
+        let [x, y] = groups.map(f64::from);
+        outputs_len as f64 / (x * y * f64::from(self.threads)).max(1.0)
+    }
+}
+
+fn bindings(module: &Module) -> Vec<Bound> {
+    let variables = module.global_variables.iter();
+    let mut bound: Vec<_> = variables
+        .filter_map(|(_, variable)| {
+            let number = variable.binding?.binding;
+            let access = match variable.space {
+                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::Write,
+                AddressSpace::Storage { .. } => Access::Read,
+                _ => Access::Uniform,
+            };
+            let ty = &module.types[variable.ty];
+            let (element, element_bytes) = match ty.inner {
+                TypeInner::Array { base, stride, .. } => (type_name(&module.types[base]), stride),
+                _ => (type_name(ty), ty.inner.size(module.to_ctx())),
+            };
+            Some((number, Bound { name: variable.name.clone().unwrap_or_default(), access, element, element_bytes }))
+        })
+        .collect();
+    bound.sort_by_key(|(number, _)| *number);
+    bound.into_iter().map(|(_, bound)| bound).collect()
+}
+
+/// A type as WGSL writes it.
+fn type_name(ty: &naga::Type) -> String {
+    let scalar = |scalar: naga::Scalar| {
+        let letter = match scalar.kind {
+            naga::ScalarKind::Float | naga::ScalarKind::AbstractFloat => 'f',
+            naga::ScalarKind::Sint | naga::ScalarKind::AbstractInt => 'i',
+            naga::ScalarKind::Uint => 'u',
+            naga::ScalarKind::Bool => return "bool".to_string(),
+        };
+        format!("{letter}{}", 8 * scalar.width)
+    };
+    match ty.inner {
+        TypeInner::Scalar(of) => scalar(of),
+        TypeInner::Atomic(of) => format!("atomic<{}>", scalar(of)),
+        TypeInner::Vector { size, scalar: of } => format!("vec{}<{}>", size as u8, scalar(of)),
+        _ => ty.name.clone().unwrap_or_else(|| "a structure".to_string()),
+    }
+}

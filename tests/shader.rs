@@ -1,0 +1,272 @@
+//! The static view of kernels: instruction mixes against counts by hand, and `halfwave shader` as a user types it.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::kernel::{Kernel, Launch, Operand};
+use halfwave::ops;
+use halfwave::shader::{Access, Counts, Kind, Shader, Space};
+use halfwave::tensor::Encoding;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
+
+/// Every kernel of every sample, by operation and launch shape.
+fn kernels() -> Vec<(&'static str, LaunchShape, Kernel)> {
+    let mut all = Vec::new();
+    for sample in ops::samples() {
+        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
+        let output = sample.op.infer(&types).unwrap();
+        for shape in SHAPES {
+            let launches = sample.op.program(&types, &output, &Caps::baseline(shape)).launches;
+            all.extend(launches.into_iter().map(|launch| (sample.op.stem(), shape, launch.kernel)));
+        }
+    }
+    all
+}
+
+fn sample(label: &str) -> Shader {
+    let (_, _, kernel) = kernels().into_iter().find(|(_, _, kernel)| kernel.label == label).unwrap();
+    Shader::of(&kernel).unwrap()
+}
+
+/// Operations by kind, and loads, their bytes, stores and their bytes by space; without what is 0.
+type Told = (Vec<(Kind, u64)>, Vec<(Space, [u64; 4])>);
+
+fn told(counts: &Counts) -> Told {
+    let operations = Kind::ALL.map(|kind| (kind, counts.of(kind))).into_iter().filter(|(_, count)| *count > 0);
+    let traffic = Space::ALL.map(|space| {
+        let (loads, stores) = (counts.loads(space), counts.stores(space));
+        (space, [loads.count, loads.bytes, stores.count, stores.bytes])
+    });
+    (operations.collect(), traffic.into_iter().filter(|(_, traffic)| *traffic != [0; 4]).collect())
+}
+
+#[test]
+fn elementwise_kernels_are_counted_by_hand() {
+    use Kind::*;
+    // i = (id.y * count.x + id.x) * THREADS + thread is 4 integers; then i < p.quads, one uniform, one condition.
+    for (label, float, loads) in [("add", 4, 2), ("relu", 4, 1)] {
+        let shader = sample(label);
+        assert_eq!(shader.mix.by_depth().len(), 1, "{label}");
+        let operations = vec![(Float, float), (Integer, 4), (Compare, 1), (Branch, 1)];
+        let traffic = vec![(Space::Storage, [loads, 16 * loads, 1, 16]), (Space::Uniform, [1, 4, 0, 0])];
+        assert_eq!(told(shader.mix.outside()), (operations, traffic), "{label}");
+        assert_eq!((shader.threads, shader.workgroup_bytes, shader.uniform_bytes, shader.registers), (64, 0, 4, None));
+        let access: Vec<_> = shader.bindings.iter().map(|bound| bound.access).collect();
+        let names: Vec<_> = shader.bindings.iter().map(|bound| bound.name.as_str()).collect();
+        let (inputs, last) = (&access[..loads as usize], &access[loads as usize..]);
+        assert!(inputs.iter().all(|access| *access == Access::Read), "{names:?}");
+        assert_eq!(last, [Access::Write, Access::Uniform], "{names:?}");
+        assert!(shader.bindings[..=loads as usize].iter().all(|bound| bound.element == "vec4<f32>"));
+        assert_eq!(shader.outputs_per_invocation(1024, [4, 1]), 4.0);
+    }
+}
+
+#[test]
+fn the_sign_kernel_is_counted_by_hand() {
+    use Kind::*;
+    let shader = sample("sign");
+    let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
+    // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 2 · filter_index 1 + 4 lanes;
+    // compared: the guard, 4 lanes of filter_index, 4 of the select; p is read 8 times; c is stored, bits loaded.
+    let operations = vec![(Integer, 18), (Compare, 9), (Branch, 1), (Loop, 1)];
+    let traffic = vec![(Space::Storage, [0, 0, 1, 16]), (Space::Uniform, [8, 32, 0, 0]), (Space::Local, [1, 16, 1, 4])];
+    assert_eq!(told(outside), (operations, traffic));
+    // index of w 4 · 1 << (c - first) 2 · or 4 lanes · c++ 1; the test, 4 lanes of >=, 4 of select;
+    // c is loaded by the test, the index, the shift and c++, bits by the or; both are stored.
+    let operations = vec![(Integer, 11), (Compare, 9), (Branch, 1)];
+    let traffic = vec![(Space::Storage, [1, 16, 0, 0]), (Space::Uniform, [2, 8, 0, 0]), (Space::Local, [5, 32, 2, 20])];
+    assert_eq!(told(inside), (operations, traffic));
+    assert_eq!(shader.mix.innermost(), inside);
+    assert_eq!(shader.mix.total().of(Integer), 29);
+}
+
+#[test]
+fn every_kind_of_instruction_is_found() {
+    use Kind::*;
+    let text = "
+        var<workgroup> shared_words: array<vec2<u32>, 64>;
+        fn twice(v: vec4<f32>) -> vec4<f32> { return fma(v, v, v) * 2.0; }
+        @main {
+            shared_words[thread] = vec2<u32>(thread, countOneBits(thread));
+            workgroupBarrier();
+            var sum = vec4<f32>();
+            for (var i = 0u; i < 3u; i++) { sum += twice(x_at(i)); }
+            for (var r = 0u; r < shared_words[63u - thread].x; r++) {
+                for (var s = 0u; s < 2u; s++) { sum.x += sqrt(sum.y); }
+                sum.z += f32(dot4I8Packed(r, thread));
+                if (all(sum == x_at(r))) { sum.w = -sum.w; }
+            }
+            y_put(thread, sum);
+        }";
+    let launch = Launch::new("probe", &[text])
+        .read("x", Encoding::F32, Operand::Input(0))
+        .write("y", Encoding::F32, Operand::Output)
+        .workgroup(32);
+    let shader = Shader::of(&launch.kernel).unwrap();
+    assert_eq!((shader.threads, shader.workgroup_bytes), (32, 512));
+    let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
+    // Three rounds of: twice (4 fma, 4 float), + 4 float, i++; the loop's test; sum and i loaded twice each and stored.
+    // Around them the store and the load of sum, r = 0 at its declaration.
+    let (operations, traffic) = told(outside);
+    let expected =
+        [(Float, 24), (Fma, 12), (Integer, 3), (Popcount, 1), (Compare, 3), (Barrier, 1), (Branch, 3), (Loop, 2)];
+    assert_eq!(operations, expected);
+    let expected = [
+        (Space::Storage, [3, 48, 1, 16]),
+        (Space::Workgroup, [0, 0, 1, 8]),
+        (Space::Local, [3 * 4 + 1, 3 * (16 + 3 * 4) + 16, 3 * 2, 3 * (16 + 4)]),
+    ];
+    assert_eq!(traffic, expected);
+    // 63u - thread, r++, two rounds of s++; the tests of r and s (twice), == of 4 lanes, all of 4 lanes.
+    let (operations, traffic) = told(inside);
+    let expected = [
+        (Float, 2 + 1 + 1),
+        (Special, 2),
+        (Integer, 2 + 2),
+        (PackedDot, 1),
+        (Convert, 1),
+        (Compare, 1 + 2 + 4 + 4),
+        (Branch, 1 + 2 + 1),
+        (Loop, 1),
+    ];
+    assert_eq!(operations, expected);
+    assert_eq!(traffic[..2], [(Space::Storage, [1, 16, 0, 0]), (Space::Workgroup, [1, 4, 0, 0])]);
+}
+
+#[test]
+fn kernels_have_what_their_names_promise() {
+    let (mut counted, mut barriers) = (0, [0, 0]);
+    for (stem, shape, kernel) in kernels() {
+        let shader = Shader::of(&kernel).unwrap_or_else(|error| panic!("{error}"));
+        let (label, total) = (&kernel.label, shader.mix.total());
+        assert!(total.stores(Space::Storage).count >= 1, "{label} stores nothing");
+        let packed = label.starts_with("bconv_registers") || label.starts_with("bconv_tiled");
+        assert_eq!(total.of(Kind::Popcount) > 0, packed, "{label} of {stem}: popcounts");
+        let shared = shader.workgroup_bytes > 0;
+        assert_eq!(total.of(Kind::Barrier) > 0, shared, "{label}: barriers come with workgroup memory");
+        assert_eq!(total.loads(Space::Workgroup).count > 0, shared, "{label}: workgroup memory is for reading");
+        assert!(!shared || shape == LaunchShape::Tiled, "{label}: workgroup memory among the registers");
+        barriers[usize::from(shape == LaunchShape::Tiled)] += total.of(Kind::Barrier);
+        counted += 1;
+    }
+    assert!(counted > 200 && barriers[0] == 0 && barriers[1] > 50, "{counted} kernels, barriers {barriers:?}");
+}
+
+fn command(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
+    command.arg("shader").args(args).current_dir(dir).env_remove("RUST_LOG").stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// What a command that must succeed printed, and what it noted.
+fn run(dir: &Path, args: &[&str]) -> (String, String) {
+    let Output { status, stdout, stderr } = command(dir, args);
+    let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(status.success(), "{args:?}: {err}");
+    (out, err)
+}
+
+/// A command that must fail in one line that holds `parts`.
+fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+    let output = command(dir, args);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(1) && err.starts_with("error: ") && err.lines().count() == 1,
+        "{args:?}: {err}"
+    );
+    assert!(output.stdout.is_empty() && parts.iter().all(|part| err.contains(part)), "{args:?}: {err}");
+}
+
+#[test]
+fn each_platform_gets_its_language() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = ["bconv_tiled", "--layer", "conv2"];
+    for (target, part) in [
+        ("wgsl", "@compute @workgroup_size(64)"),
+        ("msl", "kernel void main_"),
+        ("hlsl", "[numthreads(64, 1, 1)]"),
+        ("glsl", "#version 310 es"),
+        ("spirv", "OpEntryPoint 5 "),
+    ] {
+        let args = [&kernel[..], &["--emit", target]].concat();
+        let (out, err) = run(dir.path(), &args);
+        assert!(out.contains(part) && err.is_empty(), "{target}: {err}\n{out}");
+        let (said, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
+        let file = fs::read(dir.path().join(target)).unwrap();
+        assert!(said.contains("bconv_tiled of conv2") && said.contains("bytes"), "{said}");
+        if target == "spirv" {
+            assert_eq!(file[..4], 0x0723_0203u32.to_le_bytes());
+            assert!(said.contains("SPIR-V") && file.len().is_multiple_of(4), "{said}");
+            // The listing tells the same module: so many instructions, so many words.
+            assert!(out.starts_with("; SPIR-V 1.3") && out.contains(&format!(" {} words", file.len() / 4)), "{out}");
+            for line in ["OpReturn", "OpBitCount ", "OpLoopMerge ", "OpControlBarrier ", "OpName "] {
+                assert!(out.contains(line), "no {line} in\n{out}");
+            }
+        } else {
+            assert_eq!(file, out.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn several_kernels_of_a_name_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, err) = run(dir.path(), &["bconv", "--emit", "wgsl"]);
+    assert!(out.starts_with("// bconv_tiled\n"), "{out}");
+    assert!(err.starts_with("note: this is bconv_tiled of conv2") && err.contains("bconv_registers of conv3"), "{err}");
+    assert!(err.contains("--layer and --shape") && err.lines().count() == 1, "{err}");
+    let (out, err) = run(dir.path(), &["bconv", "--shape", "registers", "--layer", "conv3", "--emit", "wgsl"]);
+    assert!(out.starts_with("// bconv_registers\n") && out.contains("FILTERS: u32 = 64u") && err.is_empty(), "{err}");
+    let (_, err) = run(dir.path(), &["--emit", "msl"]);
+    assert!(err.contains(" more: choose with"), "{err}");
+}
+
+#[test]
+fn kernels_are_listed_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let (list, err) = run(dir.path(), &[]);
+    assert!(err.is_empty() && list.starts_with("digits: "), "{err}{list}");
+    let row = list.lines().find(|line| line.starts_with("bconv_registers ")).unwrap();
+    assert!(["registers", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
+    let both = list.lines().find(|line| line.starts_with("sgd ")).unwrap();
+    assert!(both.contains(" both ") && both.contains("conv1, conv2, conv3"), "{both}");
+    let (tiled, _) = run(dir.path(), &["--shape", "tiled", "--layer", "conv3"]);
+    assert!(tiled.contains("\nbconv_tiled ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
+
+    let (view, err) = run(dir.path(), &["bconv_tiled", "--recipe", "vgg-small", "--layer", "conv2"]);
+    assert!(err.is_empty() && view.matches("bconv_tiled, of the launch shape tiled").count() == 1, "{view}");
+    for part in [
+        "conv2, forward",
+        "64 invocations, ",
+        " of workgroup memory",
+        "registers  not told by any wgpu backend",
+        "read_write  array<vec2<u32>>",
+        "uniform     52 bytes",
+        "in 3 loops / output",
+        "known at run time alone",
+    ] {
+        assert!(view.contains(part), "no {part} in\n{view}");
+    }
+    // An operation that the recipe has no need of is shown by its samples.
+    let (view, _) = run(dir.path(), &["add"]);
+    assert!(view.contains("sample: f32[7], 1 workgroup, "), "{view}");
+    let row = view.lines().find(|line| line.trim_start().starts_with("float")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["float", "4", "1.25"], "{view}");
+}
+
+#[test]
+fn mistakes_are_one_line_of_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    fails(dir.path(), &["bcomv"], &["no kernel is called bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
+    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are add, "]);
+    fails(dir.path(), &["relu", "--layer", "conv9"], &["no layer conv9 with relu", "relu3"]);
+    fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "leave out --layer"]);
+    fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: there is no such file"]);
+    fails(dir.path(), &["sgd", "--emit", "msl", "--out", "no/such/folder"], &["no/such/folder: "]);
+    let out = command(dir.path(), &["sgd", "--out", "x"]);
+    assert_eq!(out.status.code(), Some(2), "--out asks for --emit");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
