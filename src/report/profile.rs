@@ -61,24 +61,20 @@ fn joined(modules: &[(&str, &str)]) -> String {
     for (name, text) in modules {
         let (mut body, mut exports) = (String::new(), Vec::new());
         for line in text.lines() {
-            let line = if let Some((names, from)) = line.strip_prefix("import ").and_then(|rest| rest.split_once(" from "))
-            {
-                format!("const {names} = modules[{}];", from.trim_end_matches(';').replacen("./", "", 1))
-            } else if let Some(rest) = line.strip_prefix("export ") {
-                exports.extend(exported(rest));
-                rest.to_string()
-            } else {
-                line.to_string()
-            };
+            let line =
+                if let Some((names, from)) = line.strip_prefix("import ").and_then(|rest| rest.split_once(" from ")) {
+                    format!("const {names} = modules[{}];", from.trim_end_matches(';').replacen("./", "", 1))
+                } else if let Some(rest) = line.strip_prefix("export ") {
+                    exports.extend(exported(rest));
+                    rest.to_string()
+                } else {
+                    line.to_string()
+                };
             body += &line;
             body.push('\n');
         }
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            script,
-            "modules[\"{name}\"] = (() => {{\n{body}return {{ {} }};\n}})();",
-            exports.join(", ")
-        );
+        let _ = writeln!(script, "modules[\"{name}\"] = (() => {{\n{body}return {{ {} }};\n}})();", exports.join(", "));
     }
     script
 }
@@ -105,7 +101,9 @@ mod tests {
 
     #[test]
     fn a_page_holds_its_profile_whatever_names_say() {
-        for recipe in ["digits", "</script><script>alert(1)</script>", "<!-- <script>", "@STYLE@ & \"@PROFILE@\"", "{}\\"] {
+        for recipe in
+            ["digits", "</script><script>alert(1)</script>", "<!-- <script>", "@STYLE@ & \"@PROFILE@\"", "{}\\"]
+        {
             let profile = profile(recipe);
             let page = profile_page(&profile);
             let json = script(&page, "<script id=\"profile\" type=\"application/json\">");

@@ -86,6 +86,19 @@ export function persecond(rate, unit) {
   return `${digits(rate / scale)}\u00a0${prefix}${unit}/s`;
 }
 
+/** Why a ceiling should not be relied upon, as `Ceiling::doubt` has it. @param {{value: number, spread: number, doubling: number}} ceiling */
+export function doubt({ value, spread, doubling }) {
+  if (!(value > 0)) return "nothing was measured";
+  const doubts = [
+    spread >= 0 && spread <= 0.25 ? "" : `repetitions scatter by ${(100 * spread).toFixed(0)}\u00a0%`,
+    doubling >= 1.8 && doubling <= 2.2 ? "" : `twice the work took ${doubling?.toFixed(2) ?? "no"} times as long`,
+  ];
+  return doubts.filter(Boolean).join(", ");
+}
+
+/** A ceiling in words, with what is to be doubted about it. @param {any} ceiling @param {string} unit */
+export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? ` (doubtful: ${doubt(ceiling)})` : ""}`;
+
 /** What a launch does in a second, of bytes or operations; nothing where its time is not known. @param {Launch} launch @param {number} amount */
 export const rate = ({ median_ns: ns }, amount) => (ns ? (amount / ns) * 1e9 : undefined);
 

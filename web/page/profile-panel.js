@@ -29,7 +29,7 @@ export class Profile {
     this.button.addEventListener("click", () => this.measure());
     $("profile-download").addEventListener("click", () => this.download());
     run.addEventListener("state", () => this.allow());
-    engine.addEventListener("profiled", (/** @type {any} */ { detail: { done, steps } }) => this.say(`Measured ${done} of ${steps} steps …`));
+    engine.addEventListener("profiled", (/** @type {any} */ { detail: { done, steps } }) => this.say(done ? `Measured ${done} of ${steps} steps …` : "Finding out what this device can do, and how well its clock works …"));
   }
 
   allow() {
@@ -43,7 +43,7 @@ export class Profile {
 
   async measure() {
     this.button.disabled = true;
-    this.say("Finding out how well this device’s clock works …");
+    this.say("Waiting for the step that is under way …");
     await attempt(async () => {
       const [profile, { render }] = await Promise.all([this.engine.profile(), view()]);
       if (!profile) return;

@@ -3,7 +3,7 @@
  * operations, one for bits: their ceilings differ.
  */
 import { counted, make, size } from "./dom.js";
-import { Tip, about, byPhase, digits, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
+import { Tip, about, byPhase, ceilingOf, digits, doubt, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
 
 /** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any, string][]}} Panel */
 
@@ -58,7 +58,7 @@ export function roofline({ launches, launches_ns: total, ceilings }) {
   const blind = launches.length - timed.length;
   const said = [
     ceilings
-      ? "The slope is the memory’s ceiling, for working sets beyond caches; thin slopes are for smaller ones, which caches hold. Flat roofs are arithmetic’s. A mark’s area is its share of all launches’ time."
+      ? "The slope is the memory’s ceiling, for working sets beyond caches; thin slopes are for smaller ones, which caches hold. Flat roofs are arithmetic’s. Roofs to be doubted are dotted. A mark’s area is its share of all launches’ time."
       : "No ceilings: what this device can do at most was not measured, so there is no roof to hold the launches against. A mark’s area is its share of all launches’ time.",
     idle ? `${counted(idle, "launch computes", "launches compute")} nothing that is counted and only ${idle === 1 ? "stands" : "stand"} in the table below.` : "",
     blind ? `${counted(blind, "launch was", "launches were")} too short for this clock, and ${blind === 1 ? "is" : "are"} not drawn.` : "",
@@ -69,8 +69,8 @@ export function roofline({ launches, launches_ns: total, ceilings }) {
 /** The panel's ceilings in words. @param {Panel} panel @param {any} ceilings */
 function roofs(panel, ceilings) {
   if (!ceilings) return "";
-  const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, { value }, unit]) => `${name} ${persecond(value, unit)}`);
-  const slopes = ceilings.copy.map((/** @type {any} */ { working_set_bytes, value }) => `${persecond(value, "B")} for ${size(working_set_bytes)}`);
+  const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
+  const slopes = ceilings.copy.map((/** @type {any} */ copy) => `${ceilingOf(copy, "B")} for ${size(copy.working_set_bytes)}`);
   return make("figcaption", { className: "quiet" }, `Measured: ${flat.join(", ")}; memory ${slopes.join(", ")}.`);
 }
 
@@ -105,24 +105,26 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
   /** Over the marks, with a halo. @type {any[]} */
   const names = [];
   const best = Math.max(...flat.map(([, { value }]) => value), 0) || 10 ** high;
-  slopes.forEach((/** @type {any} */ { value, working_set_bytes: bytes }, /** @type {number} */ at) => {
+  slopes.forEach((/** @type {any} */ slope, /** @type {number} */ at) => {
+    const { value, working_set_bytes: bytes } = slope;
     const last = at === slopes.length - 1;
     // From where it enters the picture to where it meets the highest roof.
     const [from, to] = [Math.max(10 ** left, 10 ** low / value), Math.min(10 ** right, best / value)];
     if (from >= to) return;
-    svg.append(mark("line", { class: last ? "roof" : "roof thin", x1: x(from), y1: y(from * value), x2: x(to), y2: y(to * value) }));
+    svg.append(mark("line", { class: `roof${last ? "" : " thin"}${doubt(slope) ? " doubtful" : ""}`, x1: x(from), y1: y(from * value), x2: x(to), y2: y(to * value) }));
     if (!last) return;
     const angle = (-Math.atan2(box.height / (high - low), box.width / (right - left)) * 180) / Math.PI;
     const middle = 10 ** (Math.log10(from) + 0.06 * (right - left));
     const [px, py] = [x(middle), y(middle * value) - 6];
-    names.push(mark("text", { class: "name halo", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}: ${persecond(value, "B")}`));
+    names.push(mark("text", { class: "name halo", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}${doubt(slope) ? " (doubtful)" : ""}: ${persecond(value, "B")}`));
   });
-  flat.forEach(([name, { value }, unit], at) => {
+  flat.forEach(([name, ceiling, unit], at) => {
+    const { value } = ceiling;
     // Below the roof where the label above it would meet another roof's.
     const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
     const from = memory ? Math.max(10 ** left, Math.min(value / slopes[0].value, 10 ** right)) : 10 ** left;
-    svg.append(mark("line", { class: "roof", x1: x(from), x2: end, y1: y(value), y2: y(value) }));
-    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}: ${persecond(value, unit)}`));
+    svg.append(mark("line", { class: `roof${doubt(ceiling) ? " doubtful" : ""}`, x1: x(from), x2: end, y1: y(value), y2: y(value) }));
+    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}${doubt(ceiling) ? " (doubtful)" : ""}: ${persecond(value, unit)}`));
   });
 
   points.forEach((launch, at) => {

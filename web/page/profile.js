@@ -4,7 +4,7 @@
  * **Invariant** Times with and without instruments are never mixed without a word: the step's time is without, everything about single launches with.
  */
 import { counted, make } from "./dom.js";
-import { duration, persecond } from "./profile-draw.js";
+import { ceilingOf, doubt, duration } from "./profile-draw.js";
 import { layers } from "./profile-layers.js";
 import { memory } from "./profile-memory.js";
 import { roofline } from "./profile-roofline.js";
@@ -28,7 +28,7 @@ const part = (title, text, ...content) => make("section", { className: "part" },
 /** @param {any} profile @returns {Node[]} */
 function header(profile) {
   const { recipe, batch, device, timer, steps, step_ns, wall_ns, instrumented_ns, launches_ns, launches, ceilings, plan, halfwave } = profile;
-  const where = [device.adapter, device.backend, device.kind].filter((word, at, all) => word && all.indexOf(word) === at);
+  const where = [device.adapter, device.backend.replace("BrowserWebGpu", "WebGPU in a browser"), device.kind].filter((word, at, all) => word && all.indexOf(word) === at);
   const rows = [
     ["Device", where.join(" · ")],
     ["Driver", device.driver || "not told"],
@@ -87,6 +87,6 @@ function limits({ copy, float, half, bit, dot, workgroup, launch }) {
     ["popcount", bit, "bitop"],
     ["packed dot", dot, "op"],
     ["workgroup memory", workgroup, "B"],
-  ].filter(([, ceiling]) => ceiling).map(([name, { value }, unit]) => `${name} ${persecond(value, unit)}`);
-  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}`;
+  ].filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
+  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}${doubt(launch) ? ` (doubtful: ${doubt(launch)})` : ""}`;
 }

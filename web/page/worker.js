@@ -4,12 +4,12 @@
  * Answers the calls of `engine.js`, and sends it events:
  * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
  * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, lost, missing
- * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured
+ * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured; none while the device's ceilings are
  * - "rewound" `{position, rows}`: the run stands at an earlier step again
  * - "saved" `{step, when}`: the run is in the browser's storage
  * - "fault" `{kind, message, line?, recoverable}`: a sentence for people; if recoverable, the engine has helped itself
  */
-import init, { Session, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
+import init, { Session, ceilings, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
 import { Files, dataset, picture } from "./data.js";
 import * as storage from "./storage.js";
 
@@ -328,10 +328,16 @@ async function release(session) {
   session?.free();
 }
 
+/** What the GPU can do at most, measured once; a device on which that fails has no ceilings. @type {Promise<import("./pkg/halfwave.js").Ceilings | undefined> | undefined} */
+let limits;
+
 /** Measures a step of what is open. @param {Open} open */
 async function measure({ session, name, adapter }) {
+  const progress = (/** @type {number} */ done) => send("profiled", { done, steps: PROFILED });
   tell("profiling");
-  const profile = await session.profile({ steps: PROFILED, recipe: name }, (done) => send("profiled", { done, steps: PROFILED }));
+  progress(0);
+  if (adapter === "gpu") limits ??= ceilings().catch((error) => fault(error, true));
+  const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: adapter === "gpu" ? await limits : undefined }, progress);
   if (adapter === "gpu") profile.device.adapter = await deviceName(current());
   return profile;
 }

@@ -2,9 +2,10 @@
 
 use crate::data::from_js;
 use crate::session::Session;
-use crate::{Result, error::HalfwaveError};
+use crate::{Result, error::HalfwaveError, open};
 use halfwave::profile::{Ceilings, Profile};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
 use tsify::Tsify;
 use wasm_bindgen::prelude::*;
 
@@ -167,14 +168,21 @@ impl Session {
         let measured = trainer.session().measure(options.steps, tell).await?;
         let plan = trainer.session().plan();
         let profile = Profile::new(&options.recipe, self.recipe.train.batch, plan, self.device.clone(), &measured);
-        parsed(&match options.ceilings {
+        Ok(json(&match options.ceilings {
             Some(ceilings) => profile.against(ceilings),
             None => profile,
-        })
+        }))
     }
 }
 
-/// A profile as JavaScript's own values, nulls included.
-fn parsed(profile: &Profile) -> Result<JsValue> {
-    js_sys::JSON::parse(&profile.to_json()).map_err(|_| HalfwaveError::usage("the profile is too large"))
+/// Measures what the GPU can do at most, on a device of its own, in some seconds: for `ProfileOptions.ceilings`.
+#[wasm_bindgen(unchecked_return_type = "Ceilings")]
+pub async fn ceilings() -> Result<JsValue> {
+    let mut backend = open(None).await?;
+    Ok(json(&Ceilings::measure(&mut backend).await?))
+}
+
+/// A value as JSON has it: objects for maps, nulls for what is not there.
+fn json(value: &impl Serialize) -> JsValue {
+    value.serialize(&Serializer::json_compatible()).expect("plain values can be told")
 }
