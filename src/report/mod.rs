@@ -3,7 +3,10 @@
 //! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
 //! or not at all.
 mod plot;
+mod profile;
 mod series;
+
+pub use profile::profile_page;
 
 use crate::files::replace;
 use crate::train::metrics::Row;

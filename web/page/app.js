@@ -10,6 +10,7 @@ import { Engine } from "./engine.js";
 import { attempt, fault } from "./fault.js";
 import { Histograms } from "./histogram.js";
 import { Checkpoint, Own } from "./own.js";
+import { Profile } from "./profile-panel.js";
 import { Recipe } from "./recipe.js";
 import { Run } from "./run.js";
 import { Weights } from "./weights.js";
@@ -25,6 +26,7 @@ const recipe = new Recipe(engine);
 const own = new Own(engine);
 const checkpoint = new Checkpoint(engine);
 const device = new Device();
+const profile = new Profile(engine, run);
 
 /** Bits of each quantiser of a resolved recipe, which writes a layer's name before them. @param {string} resolved */
 function bitsOf(resolved) {
@@ -46,6 +48,7 @@ run.addEventListener("opened", (/** @type {any} */ { detail: { opened, request }
   blank(opened);
   draw.start(opened, own.data?.test_len);
   device.start(opened);
+  profile.allow();
   recipe.opened(request.recipe ?? recipe.named(opened.name) ?? opened.summary.resolved);
   if (opened.position.step) measure();
 });

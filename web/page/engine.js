@@ -1,7 +1,7 @@
 /**
  * The page's side of the engine: calls go to a Worker, events come back. Nothing here computes.
  *
- * Events (`CustomEvent.detail`): "progress", "state", "saved", "fault"; see `worker.js`, which sends them.
+ * Events (`CustomEvent.detail`): "progress", "state", "profiled", "saved", "fault"; see `worker.js`, which sends them.
  */
 
 /** @typedef {Error & { kind?: string, line?: number }} EngineError */
@@ -82,6 +82,11 @@ export class Engine extends EventTarget {
   /** Back to the first step. */
   reset() {
     return this.#call("reset");
+  }
+
+  /** Measures a training step, launch by launch, between two steps of the run, which it leaves as it is. "profiled" events tell how far it is. */
+  profile() {
+    return this.#call("profile");
   }
 
   evaluate() {

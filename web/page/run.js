@@ -6,7 +6,7 @@ import { attempt } from "./fault.js";
 import { redraw } from "./frame.js";
 
 /** What the button says, per state. */
-const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", finished: "Train again", lost: "Try again" });
+const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", profiling: "Profiling …", finished: "Train again", lost: "Try again" });
 
 const CLOSED = { state: "closed", message: "No run is open. Use a recipe below, or reload the page." };
 
@@ -162,6 +162,8 @@ export class Run extends EventTarget {
         return `Training${where}.`;
       case "paused":
         return "Paused. Nothing is lost.";
+      case "profiling":
+        return "Measuring a step, kernel by kernel. The run waits, and stays as it is.";
       case "finished":
         return `Done: ${this.latest.test === undefined ? "the run is over" : `reads ${percent(this.latest.test)} of the test images rightly`}. Draw a digit below.`;
       case "lost":
@@ -176,7 +178,7 @@ export class Run extends EventTarget {
   paint() {
     const { position, latest, state, button } = this;
     const idle = state === "missing" || state === "closed";
-    button.disabled = idle && !this.instead;
+    button.disabled = (idle || state === "profiling") && !this.instead;
     const label = this.instead ? "Resume" : this.eager ? "Starting …" : (LABELS[state] ?? "Train");
     write(button, label);
     button.dataset.state = state;

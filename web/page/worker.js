@@ -3,12 +3,13 @@
  *
  * Answers the calls of `engine.js`, and sends it events:
  * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
- * - "state" `{state, message?}`: opening, ready, training, paused, finished, lost, missing
+ * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, lost, missing
+ * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured; none while the device's ceilings are
  * - "rewound" `{position, rows}`: the run stands at an earlier step again
  * - "saved" `{step, when}`: the run is in the browser's storage
  * - "fault" `{kind, message, line?, recoverable}`: a sentence for people; if recoverable, the engine has helped itself
  */
-import init, { Session, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
+import init, { Session, ceilings, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
 import { Files, dataset, picture } from "./data.js";
 import * as storage from "./storage.js";
 
@@ -24,6 +25,8 @@ const REPORT_MS = 100;
 const SAVE_MS = 3000;
 /** Test images whose codes are counted. */
 const COUNTED = 64;
+/** Steps that each number of a profile is the median of. */
+const PROFILED = 10;
 /** How often in a row a lost device is opened again. */
 const ATTEMPTS = 3;
 
@@ -120,13 +123,17 @@ function upTo(all, { step, epoch, over }) {
   return all.filter((row) => (row.kind === "step" ? row.step <= step : row.epoch <= epoch + (over ? 1 : 0)));
 }
 
-async function describe() {
-  const { session, data, summary, name, adapter } = current();
-  const known = session.adapter;
+/** What computes, as well as the browser lets on. @param {Open} open */
+async function deviceName({ session, adapter }) {
+  const { name, software } = session.adapter;
   // Firefox tells no names.
-  const gpu = adapter === "cpu" ? known.name : (await gpuName().catch(() => "")) || (known.software ? "a software adapter" : "your GPU");
+  return adapter === "cpu" ? name : (await gpuName().catch(() => "")) || (software ? "a software adapter" : "your GPU");
+}
+
+async function describe() {
+  const { session, data, summary, name } = current();
   return {
-    adapter: { ...known, name: gpu },
+    adapter: { ...session.adapter, name: await deviceName(current()) },
     summary,
     plan: session.plan,
     position: session.position,
@@ -321,6 +328,20 @@ async function release(session) {
   session?.free();
 }
 
+/** What the GPU can do at most, measured once; a device on which that fails has no ceilings. @type {Promise<import("./pkg/halfwave.js").Ceilings | undefined> | undefined} */
+let limits;
+
+/** Measures a step of what is open. @param {Open} open */
+async function measure({ session, name, adapter }) {
+  const progress = (/** @type {number} */ done) => send("profiled", { done, steps: PROFILED });
+  tell("profiling");
+  progress(0);
+  if (adapter === "gpu") limits ??= ceilings().catch((error) => fault(error, true));
+  const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: adapter === "gpu" ? await limits : undefined }, progress);
+  if (adapter === "gpu") profile.device.adapter = await deviceName(current());
+  return profile;
+}
+
 /** Stops after the step that is under way. */
 async function halt() {
   training = false;
@@ -390,6 +411,24 @@ const calls = {
     return describe();
   },
 
+  async profile() {
+    const going = training;
+    await halt();
+    try {
+      return await measure(current());
+    } catch (error) {
+      if (/** @type {HalfwaveError} */ (error).kind !== "device") throw error;
+      await recover(/** @type {HalfwaveError} */ (error)); // which tells of it
+    } finally {
+      if (open) {
+        const { over, step } = open.session.position;
+        training = going && !over;
+        if (training) loop = run();
+        else tell(over ? "finished" : step > 0 ? "paused" : "ready");
+      }
+    }
+  },
+
   evaluate: () => current().session.evaluate(),
 
   async classify({ pixels, file, test }) {
@@ -408,7 +447,7 @@ const calls = {
 };
 
 /** Calls that change what is open wait for each other; the others may come in between. */
-const CHANGES = new Set(["open", "train", "pause", "reset"]);
+const CHANGES = new Set(["open", "train", "pause", "reset", "profile"]);
 let turn = Promise.resolve();
 
 onmessage = async ({ data: { id, name, argument } }) => {

@@ -7,7 +7,7 @@ use crate::values::{
 };
 use crate::{Result, open, to_js};
 use futures_util::lock::{Mutex, MutexGuard};
-use halfwave::backend::{Backend, cpu::CpuBackend};
+use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::data::scaled;
 use halfwave::recipe::Recipe;
 use halfwave::train::trainer::{Trainer, softmax, winner};
@@ -40,7 +40,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 #[wasm_bindgen]
 pub struct Session {
     trainer: Mutex<Trainer>,
-    recipe: Recipe,
+    pub(crate) recipe: Recipe,
+    pub(crate) device: Device,
     adapter: Adapter,
     plan: Plan,
     position: Cell<Position>,
@@ -66,13 +67,14 @@ impl Session {
         let data = data.inner.clone();
         data.check(&recipe)?;
         let options: OpenOptions = options.map(|options| from_js(options, "options")).transpose()?.unwrap_or_default();
-        let (backend, adapter): (Box<dyn Backend>, Adapter) = match options.adapter.as_deref() {
+        let (backend, adapter, device): (Box<dyn Backend>, Adapter, Device) = match options.adapter.as_deref() {
             None | Some("gpu") => {
                 let backend = open(options.shape.map(Into::into)).await?;
                 let adapter = Adapter::gpu(backend.report(), backend.caps().shape);
-                (Box::new(backend), adapter)
+                let device = Device::from(backend.report());
+                (Box::new(backend), adapter, device)
             }
-            Some("cpu") => (Box::new(CpuBackend::new()), Adapter::cpu()),
+            Some("cpu") => (Box::new(CpuBackend::new()), Adapter::cpu(), Device::cpu()),
             Some(other) => {
                 return Err(HalfwaveError::usage(format!("adapter is \"gpu\" or \"cpu\", not \"{other}\"")));
             }
@@ -83,7 +85,7 @@ impl Session {
         let trainer = Trainer::new(recipe.clone(), data, session);
         let position = Cell::new(position(&trainer));
         let (timing, evaluation, steps) = (Cell::new(None), RefCell::new(None), Cell::new(1));
-        Ok(Self { trainer: Mutex::new(trainer), recipe, adapter, plan, position, timing, evaluation, steps })
+        Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, steps })
     }
 
     /// What computes.
@@ -229,7 +231,7 @@ impl Session {
 }
 
 impl Session {
-    async fn lock(&self) -> MutexGuard<'_, Trainer> {
+    pub(crate) async fn lock(&self) -> MutexGuard<'_, Trainer> {
         self.trainer.lock().await
     }
 

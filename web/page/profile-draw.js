@@ -1,0 +1,212 @@
+/**
+ * What the views of a profile share: SVG elements, numbers with units, the phases of a step, the box that says what is pointed at.
+ *
+ * The files `profile*.js` and `dom.js` are also joined into one page by `halfwave profile --html`: every import is one line, and what is exported a named
+ * function, constant or class.
+ */
+import { make, percent, whole } from "./dom.js";
+
+/** @typedef {Record<string, any>} Launch one of a profile's `launches` */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * A new SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function mark(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(typeof value === "number" ? +value.toFixed(2) : value));
+  element.append(...children);
+  return element;
+}
+
+/** The phases of a step in their order, what people call them, and their marks. @type {Record<string, {name: string, shape: string}>} */
+export const PHASES = {
+  forward: { name: "forward", shape: "circle" },
+  pack: { name: "pack codes and signs", shape: "fall" },
+  statistics: { name: "batch statistics", shape: "diamond" },
+  dx: { name: "gradients of activations", shape: "rise" },
+  dw: { name: "gradients of weights", shape: "square" },
+  update: { name: "update", shape: "cross" },
+  data: { name: "record", shape: "bar" },
+};
+
+/** The outlines of marks of area 1 around 0, 0. @type {Record<string, [number, number][]>} */
+const OUTLINES = {
+  square: [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]],
+  diamond: [[0, -0.75], [0.66, 0], [0, 0.75], [-0.66, 0]],
+  rise: [[0, -0.86], [0.76, 0.45], [-0.76, 0.45]],
+  fall: [[0, 0.86], [0.76, -0.45], [-0.76, -0.45]],
+  cross: [[-0.22, -0.67], [0.22, -0.67], [0.22, -0.22], [0.67, -0.22], [0.67, 0.22], [0.22, 0.22], [0.22, 0.67], [-0.22, 0.67], [-0.22, 0.22], [-0.67, 0.22], [-0.67, -0.22], [-0.22, -0.22]],
+  bar: [[-0.8, -0.31], [0.8, -0.31], [0.8, 0.31], [-0.8, 0.31]],
+};
+
+/** A phase's mark: its colour and shape. @param {string} phase @param {number} x @param {number} y @param {number} area in square pixels */
+export function phaseMark(phase, x, y, area) {
+  const side = Math.sqrt(area);
+  const outline = OUTLINES[PHASES[phase]?.shape];
+  if (!outline) return mark("circle", { cx: x, cy: y, r: side / Math.sqrt(Math.PI), class: `phase-${phase}` });
+  const points = outline.map(([dx, dy]) => `${(x + side * dx).toFixed(1)},${(y + side * dy).toFixed(1)}`);
+  return mark("polygon", { points: points.join(" "), class: `phase-${phase}` });
+}
+
+/** A list of phases with their marks. @param {Map<string, string>} phases what to say of each */
+export function legend(phases) {
+  const entries = Object.keys(PHASES).filter((phase) => phases.has(phase)).map((phase) => {
+    const swatch = mark("svg", { viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" }, phaseMark(phase, 0, 0, 90));
+    return make("li", {}, swatch, make("span", {}, PHASES[phase].name), make("span", { className: "quiet" }, phases.get(phase) ?? ""));
+  });
+  return make("ul", { className: "phases" }, ...entries);
+}
+
+/** What launches take together, by phase, in words. @param {Launch[]} launches @returns {Map<string, string>} */
+export function byPhase(launches) {
+  const sums = /** @type {Map<string, number>} */ (new Map());
+  for (const { phase, median_ns: ns } of launches) sums.set(phase, (sums.get(phase) ?? 0) + (ns ?? 0));
+  const total = [...sums.values()].reduce((sum, ns) => sum + ns, 0) || 1;
+  return new Map([...sums].map(([phase, ns]) => [phase, `${duration(ns)}, ${percent(ns / total, 0)}`]));
+}
+
+/** Three digits. @param {number} value */
+export const digits = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value > 0 ? value.toPrecision(2) : "0");
+
+/** A duration with its unit. @param {number} ns */
+export function duration(ns) {
+  const [unit, name] = /** @type {[number, string][]} */ ([[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]).find(([unit]) => ns >= unit) ?? [1, "ns"];
+  return `${digits(ns / unit)}\u00a0${name}`;
+}
+
+/** Something per second with its unit. @param {number} rate @param {string} unit */
+export function persecond(rate, unit) {
+  const [scale, prefix] = /** @type {[number, string][]} */ ([[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]).find(([scale]) => rate >= scale) ?? [1, ""];
+  return `${digits(rate / scale)}\u00a0${prefix}${unit}/s`;
+}
+
+/** Why a ceiling should not be relied upon, as `Ceiling::doubt` has it. @param {{value: number, spread: number, doubling: number}} ceiling */
+export function doubt({ value, spread, doubling }) {
+  if (!(value > 0)) return "nothing was measured";
+  const doubts = [
+    spread >= 0 && spread <= 0.25 ? "" : `repetitions scatter by ${(100 * spread).toFixed(0)}\u00a0%`,
+    doubling >= 1.8 && doubling <= 2.2 ? "" : `twice the work took ${doubling?.toFixed(2) ?? "no"} times as long`,
+  ];
+  return doubts.filter(Boolean).join(", ");
+}
+
+/** A ceiling in words, with what is to be doubted about it. @param {any} ceiling @param {string} unit */
+export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? ` (doubtful: ${doubt(ceiling)})` : ""}`;
+
+/** What a launch does in a second, of bytes or operations; nothing where its time is not known. @param {Launch} launch @param {number} amount */
+export const rate = ({ median_ns: ns }, amount) => (ns ? (amount / ns) * 1e9 : undefined);
+
+export const BOUNDS = /** @type {Record<string, string>} */ ({
+  memory: "memory",
+  arithmetic: "arithmetic",
+  bit_arithmetic: "bit arithmetic",
+  packed_dot: "packed dot",
+  launch_overhead: "launch overhead",
+});
+
+/** A launch's layer, for those of none what they are about. @param {{layer: string}} launch */
+export const layerOf = ({ layer }) => layer || "the whole step";
+
+/** What there is to say about a launch, in lines. @param {Launch} launch @param {number} total sum of all launches' times */
+export function about(launch, total) {
+  const { kernel, phase, median_ns: ns, p10_ns, p90_ns, bytes, float_ops, bit_ops, dot_ops, bound, fraction_of_bound: fraction } = launch;
+  const said = (/** @type {number} */ amount, /** @type {string} */ unit) => (amount && ns ? [persecond((amount / ns) * 1e9, unit)] : []);
+  return [
+    `${kernel} · ${layerOf(launch)}`,
+    PHASES[phase]?.name ?? phase,
+    ns ? `${duration(ns)} (${duration(p10_ns)} – ${duration(p90_ns)}), ${((100 * ns) / total).toFixed(1)}\u00a0% of all launches` : "too short for this clock",
+    [...said(bytes, "B"), ...said(float_ops, "FLOP"), ...said(bit_ops, "bitop"), ...said(dot_ops, "op")].join(" · "),
+    ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}\u00a0% of what the device can do`}`] : []),
+  ].filter(Boolean);
+}
+
+/**
+ * A figure that is drawn anew whenever its width changes.
+ * @param {string} label what a screen reader says
+ * @param {(svg: any, width: number) => number} draw fills the picture, gives its height
+ */
+export function picture(label, draw) {
+  const svg = mark("svg", { role: "group", "aria-label": label });
+  const host = make("div", { className: "picture" }, svg);
+  let drawn = 0;
+  new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (!width || width === drawn) return;
+    drawn = width;
+    svg.replaceChildren();
+    const height = Math.ceil(draw(svg, width));
+    for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) svg.setAttribute(name, String(value));
+  }).observe(host);
+  return host;
+}
+
+/** The box that says what is pointed at, or what has the keyboard's focus. */
+export class Tip {
+  /** @param {HTMLElement} host everything pointed at lies in it; the arrow keys go through what it holds */
+  constructor(host) {
+    this.host = host;
+    this.box = make("div", { className: "tip", hidden: true });
+    this.box.setAttribute("aria-hidden", "true"); // what is pointed at says the same itself
+    host.append(this.box);
+    host.addEventListener("pointerover", ({ target }) => this.point(/** @type {any} */ (target)));
+    host.addEventListener("pointerleave", () => this.hide());
+    host.addEventListener("focusin", ({ target }) => this.point(/** @type {any} */ (target)));
+    host.addEventListener("focusout", () => this.hide());
+    host.addEventListener("keydown", (event) => this.press(event));
+    /** @type {WeakMap<Element, string[]>} */
+    this.lines = new WeakMap();
+  }
+
+  /** Gives an element its lines; the first of each picture takes part in the order of the Tab key. @param {any} element @param {string[]} lines */
+  on(element, lines) {
+    this.lines.set(element, lines);
+    element.setAttribute("role", "img");
+    element.setAttribute("aria-label", lines.join(", "));
+    element.setAttribute("tabindex", "-1");
+    element.classList.add("told");
+    return element;
+  }
+
+  /** Makes the picture reachable with the Tab key. @param {any} svg */
+  reach(svg) {
+    svg.querySelector(".told")?.setAttribute("tabindex", "0");
+  }
+
+  /** @param {Element} element */
+  point(element) {
+    const lines = this.lines.get(element);
+    if (!lines) return this.hide();
+    const [title, ...rest] = lines;
+    this.box.replaceChildren(make("b", {}, title), ...rest.map((line) => make("span", {}, line)));
+    this.box.hidden = false;
+    const [host, at, own] = [this.host, element, this.box].map((part) => part.getBoundingClientRect());
+    const left = Math.max(0, Math.min((at.left + at.right) / 2 - host.left - own.width / 2, host.width - own.width));
+    const above = at.top - host.top - own.height - 8;
+    this.box.style.left = `${left}px`;
+    this.box.style.top = `${above >= 0 ? above : at.bottom - host.top + 8}px`;
+  }
+
+  hide() {
+    this.box.hidden = true;
+  }
+
+  /** @param {any} event */
+  press(event) {
+    const pace = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[/** @type {string} */ (event.key)];
+    if (event.key === "Escape") this.hide();
+    if (!pace || !this.lines.has(event.target)) return;
+    const all = [...event.target.ownerSVGElement.querySelectorAll(".told")];
+    const next = all[all.indexOf(event.target) + pace];
+    if (!next) return;
+    event.preventDefault();
+    event.target.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus({ preventScroll: true });
+  }
+}

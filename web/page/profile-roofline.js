@@ -1,0 +1,140 @@
+/**
+ * The roofline: each launch by how much it computes for each byte it moves, and how fast, under what the device can do at most. One panel for float
+ * operations, one for bits: their ceilings differ.
+ */
+import { counted, make, size } from "./dom.js";
+import { Tip, about, byPhase, ceilingOf, digits, doubt, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
+
+/** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any, string][]}} Panel */
+
+/** @type {Panel[]} */
+const PANELS = [
+  {
+    name: "Float operations",
+    unit: "FLOP",
+    amount: ({ float_ops }) => float_ops,
+    roofs: ({ float, half }) => [["f32 multiply-add", float, "FLOP"], ["f16 multiply-add", half, "FLOP"]],
+  },
+  {
+    name: "Bit operations",
+    unit: "bitop",
+    amount: ({ bit_ops, dot_ops }) => bit_ops || dot_ops,
+    roofs: ({ bit, dot }) => [["and + popcount", bit, "bitop"], ["packed 8-bit dot", dot, "op"]],
+  },
+];
+
+const HEIGHT = 380;
+const EDGE = { left: 62, right: 18, top: 16, bottom: 44 };
+/** Areas of marks in square pixels: of a launch that is the whole step, and of one that is next to nothing. */
+const AREA = { most: 5200, least: 34 };
+
+/** Whole powers of ten around values, at least two of them apart. @param {number[]} values @returns {[number, number]} */
+function decades(values) {
+  const logs = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log10);
+  const low = Math.floor(Math.min(...logs));
+  return [low, Math.max(Math.ceil(Math.max(...logs) + 0.15), low + 2)];
+}
+
+/** A power of ten as people write it. @param {number} power */
+const ten = (power) => (power >= 0 && power < 4 ? String(10 ** power) : power < 0 && power > -4 ? (10 ** power).toFixed(-power) : mark("tspan", {}, "10", mark("tspan", { dy: -5, "font-size": 9 }, String(power))));
+
+/** A power of ten with a unit's prefix. @param {number} power */
+const prefixed = (power) => `${10 ** (((power % 3) + 3) % 3)}\u00a0${["n", "µ", "m", "", "k", "M", "G", "T", "P"][Math.floor(power / 3) + 3] ?? ""}`.trim();
+
+/** @param {any} profile */
+export function roofline({ launches, launches_ns: total, ceilings }) {
+  const section = make("div", { className: "panels" });
+  const tip = new Tip(section);
+  for (const panel of PANELS) {
+    const points = launches.filter((/** @type {any} */ launch) => panel.amount(launch) && launch.bytes && launch.median_ns);
+    if (points.length === 0) continue;
+    // The small ones lie on top.
+    points.sort((/** @type {any} */ a, /** @type {any} */ b) => b.median_ns - a.median_ns);
+    const label = `${panel.name}: ${counted(points.length, "launch", "launches")}, operations for each byte against operations a second`;
+    section.append(make("figure", {}, make("h4", {}, panel.name), picture(label, (svg, width) => draw(svg, width, panel, points, ceilings, total, tip)), roofs(panel, ceilings)));
+  }
+  const timed = launches.filter((/** @type {any} */ { median_ns }) => median_ns);
+  const idle = timed.filter((/** @type {any} */ launch) => !PANELS.some(({ amount }) => amount(launch))).length;
+  const blind = launches.length - timed.length;
+  const said = [
+    ceilings
+      ? "The slope is the memory’s ceiling, for working sets beyond caches; thin slopes are for smaller ones, which caches hold. Flat roofs are arithmetic’s. Roofs to be doubted are dotted. A mark’s area is its share of all launches’ time."
+      : "No ceilings: what this device can do at most was not measured, so there is no roof to hold the launches against. A mark’s area is its share of all launches’ time.",
+    idle ? `${counted(idle, "launch computes", "launches compute")} nothing that is counted and only ${idle === 1 ? "stands" : "stand"} in the table below.` : "",
+    blind ? `${counted(blind, "launch was", "launches were")} too short for this clock, and ${blind === 1 ? "is" : "are"} not drawn.` : "",
+  ];
+  return [legend(byPhase(launches)), section, make("p", { className: "quiet" }, said.filter(Boolean).join(" "))];
+}
+
+/** The panel's ceilings in words. @param {Panel} panel @param {any} ceilings */
+function roofs(panel, ceilings) {
+  if (!ceilings) return "";
+  const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
+  const slopes = ceilings.copy.map((/** @type {any} */ copy) => `${ceilingOf(copy, "B")} for ${size(copy.working_set_bytes)}`);
+  return make("figcaption", { className: "quiet" }, `Measured: ${flat.join(", ")}; memory ${slopes.join(", ")}.`);
+}
+
+/**
+ * @param {any} svg @param {number} width @param {Panel} panel @param {any[]} points
+ * @param {any} ceilings @param {number} total @param {Tip} tip
+ */
+function draw(svg, width, panel, points, ceilings, total, tip) {
+  const flat = ceilings ? panel.roofs(ceilings).filter(([, ceiling]) => ceiling?.value > 0) : [];
+  const slopes = ceilings?.copy ?? [];
+  const memory = slopes.at(-1)?.value;
+  const speeds = points.map((launch) => rate(launch, panel.amount(launch)) ?? 0);
+  const intensities = points.map((launch) => panel.amount(launch) / launch.bytes);
+  const [left, right] = decades([...intensities, ...(memory ? flat.map(([, { value }]) => value / memory) : [])]);
+  const [low, high] = decades([...speeds, ...flat.map(([, { value }]) => value)]);
+  const box = { width: width - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };
+  const x = (/** @type {number} */ value) => EDGE.left + (box.width * (Math.log10(value) - left)) / (right - left);
+  const y = (/** @type {number} */ value) => EDGE.top + box.height * (1 - (Math.log10(value) - low) / (high - low));
+  const [end, floor] = [EDGE.left + box.width, EDGE.top + box.height];
+
+  for (let power = left; power <= right; power++) {
+    svg.append(mark("line", { class: "grid", x1: x(10 ** power), x2: x(10 ** power), y1: EDGE.top, y2: floor }));
+    svg.append(mark("text", { x: x(10 ** power), y: floor + 16, "text-anchor": "middle" }, ten(power)));
+  }
+  for (let power = low; power <= high; power++) {
+    svg.append(mark("line", { class: "grid", x1: EDGE.left, x2: end, y1: y(10 ** power), y2: y(10 ** power) }));
+    svg.append(mark("text", { x: EDGE.left - 6, y: y(10 ** power) + 4, "text-anchor": "end" }, prefixed(power)));
+  }
+  svg.append(mark("text", { x: EDGE.left + box.width / 2, y: floor + 36, "text-anchor": "middle" }, `${panel.unit} for each byte moved`));
+  svg.append(mark("text", { x: 12, y: EDGE.top + box.height / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${EDGE.top + box.height / 2})` }, `${panel.unit} a second`));
+
+  /** Over the marks, with a halo. @type {any[]} */
+  const names = [];
+  const best = Math.max(...flat.map(([, { value }]) => value), 0) || 10 ** high;
+  slopes.forEach((/** @type {any} */ slope, /** @type {number} */ at) => {
+    const { value, working_set_bytes: bytes } = slope;
+    const last = at === slopes.length - 1;
+    // From where it enters the picture to where it meets the highest roof.
+    const [from, to] = [Math.max(10 ** left, 10 ** low / value), Math.min(10 ** right, best / value)];
+    if (from >= to) return;
+    svg.append(mark("line", { class: `roof${last ? "" : " thin"}${doubt(slope) ? " doubtful" : ""}`, x1: x(from), y1: y(from * value), x2: x(to), y2: y(to * value) }));
+    if (!last) return;
+    const angle = (-Math.atan2(box.height / (high - low), box.width / (right - left)) * 180) / Math.PI;
+    const middle = 10 ** (Math.log10(from) + 0.06 * (right - left));
+    const [px, py] = [x(middle), y(middle * value) - 6];
+    names.push(mark("text", { class: "name halo", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}${doubt(slope) ? " (doubtful)" : ""}: ${persecond(value, "B")}`));
+  });
+  flat.forEach(([name, ceiling, unit], at) => {
+    const { value } = ceiling;
+    // Below the roof where the label above it would meet another roof's.
+    const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
+    const from = memory ? Math.max(10 ** left, Math.min(value / slopes[0].value, 10 ** right)) : 10 ** left;
+    svg.append(mark("line", { class: `roof${doubt(ceiling) ? " doubtful" : ""}`, x1: x(from), x2: end, y1: y(value), y2: y(value) }));
+    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}${doubt(ceiling) ? " (doubtful)" : ""}: ${persecond(value, unit)}`));
+  });
+
+  points.forEach((launch, at) => {
+    const area = Math.max(AREA.least, (AREA.most * launch.median_ns) / total);
+    const point = phaseMark(launch.phase, x(intensities[at]), y(speeds[at]), area);
+    point.classList.add("point");
+    const [title, phase, ...rest] = about(launch, total);
+    svg.append(tip.on(point, [title, phase, `${digits(intensities[at])} ${panel.unit} for each byte`, ...rest]));
+  });
+  svg.append(...names);
+  tip.reach(svg);
+  return HEIGHT;
+}

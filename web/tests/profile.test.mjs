@@ -1,0 +1,215 @@
+// A step, launch by launch, in both browsers: with the clock that each has, and in Chromium with clocks that browsers and drivers spoil. And the page that the
+// native program writes of a profile.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { KINDS, ROOT, withBrowser } from './browsers.mjs';
+import { withEngine } from './engine.mjs';
+import { halfwave } from './native.mjs';
+
+const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8');
+const STEPS = 3;
+// Steps of the clock that a measurement has to span; noise may make a later one somewhat shorter than the one that settled it.
+const QUANTA = 20;
+const SHORTER = 0.5;
+
+// What must be true of every profile, whatever the clock.
+function assertTruthful({ timer: { quality, quantum_ns: quantum }, launches, launches_ns: sum, step_ns, wall_ns, instrumented_ns, ...profile }) {
+  assert.deepEqual([profile.format, profile.version, profile.recipe, profile.batch, profile.steps], ['halfwave-profile', 1, 'digits', 64, STEPS]);
+  assert.ok(launches.length > 50, `${launches.length} launches`);
+  for (const { kernel, median_ns: median, p10_ns: p10, p90_ns: p90, repeats } of launches) {
+    assert.ok(median === null || (median > 0 && p10 > 0 && p10 <= median && median <= p90), `${kernel}: ${p10}, ${median}, ${p90}`);
+    if (quality === 'quantised' && median !== null) assert.ok(median * repeats >= SHORTER * QUANTA * quantum, `${kernel}: ${repeats} times ${median} ns are too few steps of ${quantum} ns`);
+  }
+  if (quality === 'quantised') assert.ok(quantum >= 1000, `${quantum} ns`);
+  assert.equal(sum, launches.reduce((sum, { median_ns: ns }) => sum + (ns ?? 0), 0));
+  assert.ok(sum > 0 && step_ns > 0 && wall_ns > 0 && instrumented_ns > 0);
+  assert.ok(profile.memory.peak_bytes > profile.memory.alive_bytes && profile.memory.alive_bytes > 0);
+}
+
+function print(kind, { timer, launches_ns, step_ns, instrumented_ns, launches }) {
+  const ms = (ns) => `${(ns / 1e6).toFixed(1)} ms`;
+  const unseen = launches.filter(({ median_ns }) => median_ns === null).length;
+  console.log(`${kind}: clock ${timer.quality}, ${timer.quantum_ns.toFixed(0)} ns; step ${ms(step_ns)}, launches ${ms(launches_ns)} (${Math.round((100 * launches_ns) / step_ns)} %), instrumented ${ms(instrumented_ns)}; ${unseen} too short to see; at most ${Math.max(...launches.map(({ repeats }) => repeats))} repeats`);
+}
+
+for (const kind of KINDS) {
+  test(`profiles in ${kind}`, (t) => withEngine(kind, t, async ({ call, log }) => {
+    await t.test('a profile tells the truth, and the run stays as it is', async () => {
+      const { profile, heard, profiled, plain } = await call(async ({ Dataset, Session }, { recipe, STEPS }) => {
+        const run = async (between) => {
+          const session = await Session.open(recipe, Dataset.digits());
+          const events = await session.advance(3);
+          await between(session);
+          events.push(...await session.advance(3));
+          const [checkpoint] = [await session.checkpoint()];
+          session.free();
+          return { losses: events.map(({ loss }) => loss), checkpoint };
+        };
+        const heard = [];
+        let profile;
+        const profiled = await run(async (session) => {
+          profile = await session.profile({ steps: STEPS, recipe: 'digits' }, (steps) => heard.push(steps));
+        });
+        return { profile, heard, profiled, plain: await run(() => undefined) };
+      }, { recipe, STEPS });
+      print(kind, profile);
+      assertTruthful(profile);
+      assert.deepEqual(heard, Array.from({ length: STEPS }, (_, at) => at + 1));
+      assert.equal(profiled.losses.length, 6);
+      assert.deepEqual(profiled.losses, plain.losses);
+      assert.ok(Buffer.from(profiled.checkpoint).equals(Buffer.from(plain.checkpoint)), 'weights, velocities and statistics are the same bits');
+    });
+
+    await t.test('without a GPU, too', async () => {
+      const profile = await call(async ({ Dataset, Session }, { recipe, STEPS }) => {
+        const session = await Session.open(recipe, Dataset.digits(), { adapter: 'cpu' });
+        const profile = await session.profile({ steps: STEPS, recipe: 'digits' });
+        session.free();
+        return profile;
+      }, { recipe, STEPS });
+      print(`${kind}, WebAssembly`, profile);
+      assertTruthful(profile);
+      assert.equal(profile.device.backend, 'cpu');
+      assert.equal(profile.ceilings, null);
+    });
+
+    await t.test('no steps are an error that says so', async () => {
+      await assert.rejects(call(async ({ Dataset, Session }, recipe) => {
+        const session = await Session.open(recipe, Dataset.digits(), { adapter: 'cpu' });
+        await session.profile({ steps: 0 }).finally(() => session.free());
+      }, recipe), { name: 'HalfwaveError', kind: 'usage', message: /steps/ });
+    });
+    assert.deepEqual(log, [], 'nothing on the console');
+  }));
+}
+
+// Timestamps as other browsers and drivers give them: the buffers that they are read from are changed on their way. Chrome takes the lower 16 bits away.
+const CLOCKS = { quantised: '(ns) => ns & ~0xffffn', zero: '() => 0n' };
+
+function spoil(clock) {
+  const change = new Function(`return ${clock}`)();
+  const holds = new WeakSet();
+  const { resolveQuerySet, copyBufferToBuffer } = GPUCommandEncoder.prototype;
+  GPUCommandEncoder.prototype.resolveQuerySet = function (...args) {
+    holds.add(args[3]);
+    return resolveQuerySet.apply(this, args);
+  };
+  GPUCommandEncoder.prototype.copyBufferToBuffer = function (...args) {
+    const to = typeof args[1] === 'number' ? args[2] : args[1];
+    if (holds.has(args[0])) holds.add(to);
+    return copyBufferToBuffer.apply(this, args);
+  };
+  const { getMappedRange } = GPUBuffer.prototype;
+  GPUBuffer.prototype.getMappedRange = function (...args) {
+    const range = getMappedRange.apply(this, args);
+    if (holds.has(this)) new BigUint64Array(range).forEach((ns, at, stamps) => { stamps[at] = change(ns); });
+    return range;
+  };
+}
+
+// And no timestamps at all.
+function hide() {
+  const { has } = GPUSupportedFeatures.prototype;
+  GPUSupportedFeatures.prototype.has = function (name) {
+    return name !== 'timestamp-query' && has.call(this, name);
+  };
+}
+
+test('clocks that are no good, in chromium', (t) => withEngine('chromium', t, async ({ call }) => {
+  const measured = () => call(async ({ Dataset, Session }, { recipe, STEPS }) => {
+    const session = await Session.open(recipe, Dataset.digits());
+    const profile = await session.profile({ steps: STEPS, recipe: 'digits' });
+    session.free();
+    return profile;
+  }, { recipe, STEPS });
+
+  // The Worker stays, so each clock comes on top of the one before.
+  for (const [quality, clock] of Object.entries(CLOCKS)) {
+    await t.test(`one that is ${quality}`, async () => {
+      await call(new Function('_', 'clock', `(${spoil})(clock)`), clock);
+      const profile = await measured();
+      print('chromium', profile);
+      assert.equal(profile.timer.quality, quality);
+      assertTruthful(profile);
+      if (quality === 'quantised') assert.equal(profile.timer.quantum_ns % 0x10000, 0);
+    });
+  }
+  await t.test('one that is absent', async () => {
+    await call(hide);
+    const profile = await measured();
+    print('chromium', profile);
+    assert.equal(profile.timer.quality, 'absent');
+    assertTruthful(profile);
+  });
+}));
+
+test('the page that the native program writes', async (t) => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-profile-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  const [json, html] = ['profile.json', 'profile.html'].map((name) => path.join(scratch, name));
+  halfwave('profile', 'digits', '--adapter', 'cpu', '--steps', '2', '--json', json, '--html', html);
+  const { launches } = JSON.parse(readFileSync(json, 'utf8'));
+  // Nothing answers at this port: what the page wanted from elsewhere would fail.
+  await withBrowser('chromium', t, 9, async (browser) => {
+    const page = await browser.newPage();
+    const [log, requests] = [[], []];
+    page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => log.push(`uncaught: ${error.message}`));
+    page.on('request', (request) => requests.push(request.url()));
+    const address = pathToFileURL(html).href;
+    await page.goto(address);
+    await page.waitForSelector('.point');
+
+    await t.test('has a mark for every launch that computes and was seen', async () => {
+      const expected = launches.filter(({ median_ns, float_ops, bit_ops, dot_ops }) => median_ns && float_ops + bit_ops + dot_ops > 0);
+      const both = expected.filter(({ float_ops, bit_ops, dot_ops }) => float_ops && bit_ops + dot_ops);
+      assert.equal(await page.$$eval('.point', (points) => points.length), expected.length + both.length);
+      assert.ok(expected.length > 30);
+      const labels = await page.$$eval('.point', (points) => points.map((point) => point.getAttribute('aria-label')));
+      for (const { kernel } of expected) assert.ok(labels.some((label) => label.startsWith(kernel)), kernel);
+    });
+
+    await t.test('sorts its table by a click', async () => {
+      const cells = (column) => page.$$eval('.launches tbody tr', (rows, column) => rows.map((row) => row.cells[column].textContent), column);
+      const columns = await page.$$eval('.launches th', (heads) => heads.map((head) => head.textContent));
+      const kernels = (list) => list.map(({ kernel }) => kernel);
+      const byTime = (list, sign) => [...list].sort((a, b) => sign * (a.median_ns - b.median_ns));
+      assert.deepEqual(await cells(columns.indexOf('Kernel')), kernels(launches));
+      for (const sign of [-1, 1]) {
+        await (await page.$$('.launches th button'))[columns.indexOf('Time')].click();
+        const times = await cells(0).then((steps) => steps.map((step) => launches.find((launch) => launch.step === Number(step)).median_ns));
+        assert.deepEqual(times, byTime(launches, sign).map(({ median_ns }) => median_ns));
+      }
+    });
+
+    await t.test('tells what is pointed at, and goes through it with the arrow keys', async () => {
+      const tip = () => page.$eval('.panels .tip', (box) => (box.hidden ? null : box.textContent));
+      await page.focus('.point[tabindex="0"]');
+      const first = await tip();
+      assert.match(first, /of all launches/);
+      await page.keyboard.press('ArrowRight');
+      assert.match(await tip(), /of all launches/);
+      assert.notEqual(await tip(), first);
+      await page.keyboard.press('Escape');
+      assert.equal(await tip(), null);
+    });
+
+    await t.test('shows every slot and tenant', async () => {
+      const { memory } = JSON.parse(readFileSync(json, 'utf8'));
+      assert.equal(await page.$$eval('.lane', (lanes) => lanes.length), memory.slots.length);
+      assert.equal(await page.$$eval('.tenant', (boxes) => boxes.length), memory.slots.reduce((sum, { tenants }) => sum + tenants.length, 0));
+    });
+
+    await t.test('fits a phone', async () => {
+      await page.setViewport({ width: 390, height: 844 });
+      await page.waitForFunction(() => document.querySelector('.panels svg').getAttribute('width') < 390);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    });
+    assert.deepEqual(log, []);
+    assert.deepEqual(requests, [address]);
+  });
+});
