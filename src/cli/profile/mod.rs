@@ -6,9 +6,10 @@ mod table;
 use super::device::{self, Opened};
 use super::plan::{self, Shape};
 use super::terminal::{complain, print, say};
-use super::{AdapterArgs, load};
+use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
+use halfwave::report::profile_page;
 use halfwave::train::Session;
 use halfwave::{Error, Result, files};
 use indicatif::ProgressBar;
@@ -40,8 +41,14 @@ pub(super) struct ProfileArgs {
     /// Write the last timed steps as a time line, for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write a page with a roofline, times by layer and memory over the step; it needs nothing but a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Measure the device's ceilings again, instead of taking those that are kept
+    #[arg(long)]
+    fresh: bool,
     /// Compare two profiles, the older first: what got slower, and what is only noise
-    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "shape", "json", "trace"])]
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "shape", "json", "trace", "html"])]
     diff: Option<Vec<PathBuf>>,
     /// Also run one step inside a capture of the graphics debugger that halfwave was started from (RenderDoc, Xcode)
     #[arg(long)]
@@ -79,10 +86,15 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         pollster::block_on(session.capture())?;
         say("a step was run inside a capture; without a graphics debugger there is none, and the log says so");
     }
-    let profile = Profile::new(&name, recipe.train.batch, session.plan(), device, &measurement);
+    let mut profile = Profile::new(&name, recipe.train.batch, session.plan(), device, &measurement);
+    drop(session);
+    if profile.device.backend != "cpu" {
+        profile = profile.against(ceilings::ceilings(wanted, args.fresh)?.ceilings);
+    }
     print(&table::table(&profile, args.all))?;
     let written = [
         (&args.json, "the profile", profile.to_json()),
+        (&args.html, "the page", profile_page(&profile)),
         (&args.trace, "the time line (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
     ];
     for (path, what, text) in written {
