@@ -4,6 +4,7 @@
 #   tools/gpu-run.sh FOLDER
 #
 #   HALFWAVE      the program (default: target/release/halfwave)
+#   HALFWAVE_PROFILE_BENCH  the profiler's own checks (`cargo bench --bench profile --no-run`; default: none, left out)
 #   HALFWAVE_BENCH  the step benchmark (`cargo bench --bench step --no-run` says where it is; default: none, left out)
 #   ADAPTER       which adapter (name or index, as `halfwave devices` prints them; default: halfwave's own choice)
 #   STEPS         steps of the vgg-small run (default: 20)
@@ -61,7 +62,6 @@ step() { # step NAME COMMAND...
   printf '%-24s %5d s  %s\n' "$name" $((SECONDS - start)) "$result" | tee -a "$out/summary.txt"
   [[ $code == 0 ]] || tail -5 "$log" | sed 's/^/    /'
 }
-knows() { "$halfwave" help 2>/dev/null | grep -E "^ +$1( |\$)" >/dev/null; }
 
 step devices "$halfwave" devices
 step selftest "$halfwave" selftest "${adapter[@]}"
@@ -73,12 +73,19 @@ step same-bytes cmp "$out/digits/checkpoint.safetensors" "$out/digits-again/chec
 step plan-vgg-small "$halfwave" plan vgg-small
 step train-vgg-small "$halfwave" train vgg-small "${adapter[@]}" --steps "${STEPS:-20}" --out "$out/vgg-small"
 if [[ -x ${HALFWAVE_BENCH:-} ]]; then
-  for recipe in digits vgg-small; do step "bench-$recipe" "$HALFWAVE_BENCH" "$recipe" --nodes "${adapter[@]}"; done
+  for recipe in digits vgg-small; do step "bench-$recipe" "$HALFWAVE_BENCH" "$recipe" "${adapter[@]}"; done
 else
   echo "bench: HALFWAVE_BENCH names no program" | tee -a "$out/summary.txt"
 fi
-if knows profile; then step profile "$halfwave" profile "${adapter[@]}"
-else echo "profile: this halfwave has no such command" | tee -a "$out/summary.txt"; fi
+step ceilings "$halfwave" devices --ceilings --fresh "${adapter[@]}"
+for recipe in digits vgg-small; do
+  for shape in tiled registers; do
+    file=$out/profile-$recipe-$shape
+    step "profile-$recipe-$shape" "$halfwave" profile "$recipe" --shape "$shape" --all "${adapter[@]}" --json "$file.json" --html "$file.html" --trace "$file.trace.json"
+  done
+done
+# The profiler's own checks: does it add up, does it tell a slower kernel from noise?
+[[ ! -x ${HALFWAVE_PROFILE_BENCH:-} ]] || step profile-bench "$HALFWAVE_PROFILE_BENCH" --batch 128 "${adapter[@]}"
 [[ -f $out/system.txt ]] && note nvidia-smi --query-gpu=temperature.gpu,clocks.sm,clocks.mem,power.draw --format=csv >>"$out/system.txt"
 echo "gpu-run: $failed of $number steps failed; everything is in $1"
 exit "$failed"
