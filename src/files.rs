@@ -23,3 +23,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         Error::io(path)(error)
     })
 }
+
+/// Tries whether [`replace`] can write a file, before somebody works long for its content. Nothing is left behind.
+///
+/// # Errors
+/// When the folder does not exist or refuses, or the name is that of something else than a file.
+pub fn check(path: &Path) -> Result<()> {
+    // The finished file takes this name, whatever bears it now: better no folder and no device.
+    if path.exists() && !path.is_file() {
+        return Err(Error::Usage(format!("{} is not a regular file; give the name of one", path.display())));
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    std::fs::write(&part, b"halfwave").and_then(|()| std::fs::remove_file(&part)).map_err(Error::io(path))
+}

@@ -271,7 +271,7 @@ fn plans_recipes_and_devices_are_shown() {
     assert!(finish(command(base.path(), &["devices"])).out.contains("CPU backend"));
     assert!(run(base.path(), &["--version"]).starts_with("halfwave 0."));
     let help = run(base.path(), &["--help"]);
-    for name in ["train", "eval", "predict", "plan", "devices", "selftest", "recipe", "web"] {
+    for name in ["train", "eval", "predict", "plan", "profile", "shader", "devices", "selftest", "recipe", "web"] {
         assert!(help.contains(&format!("\n  {name}")), "{name} is not in {help}");
     }
     assert!(fs::read_dir(base.path()).unwrap().next().is_none(), "something was written");

@@ -3,6 +3,8 @@
 
 #[path = "profile/clocks.rs"]
 mod clocks;
+#[path = "profile/command.rs"]
+mod command;
 mod common;
 
 use halfwave::backend::{Backend, Device, cpu::CpuBackend, gpu::GpuBackend};

@@ -13,17 +13,6 @@ pub(super) struct Dump {
     tensors: BTreeMap<String, HostTensor>,
 }
 
-/// Tries whether a dump can be written, before a run makes one.
-pub(super) fn check(path: &Path) -> Result<()> {
-    // The finished file takes this name, whatever bears it now: better no folder and no device.
-    if path.exists() && !path.is_file() {
-        return Err(Error::Usage(format!("{} is not a regular file; --dump takes the name of one", path.display())));
-    }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::write(&part, b"halfwave").and_then(|()| std::fs::remove_file(&part)).map_err(Error::io(path))
-}
-
 impl Dump {
     /// Begins with the start values.
     pub(super) async fn begin(path: &Path, trainer: &mut Trainer) -> Result<Self> {

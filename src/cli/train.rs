@@ -1,6 +1,6 @@
 //! `halfwave train`: a run, from a recipe or from where it was interrupted.
 
-use super::dump::{self, Dump};
+use super::dump::Dump;
 use super::progress::Progress;
 use super::terminal::{complain, duration, grouped, percent, say};
 use super::{AdapterArgs, DataArgs, device, load, plan};
@@ -8,7 +8,7 @@ use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::checkpoint;
 use halfwave::train::run::{self, Run, Saved};
-use halfwave::{Error, Result};
+use halfwave::{Error, Result, files};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ fn begin(args: &TrainArgs) -> Result<()> {
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     args.apply(&mut recipe);
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
-    args.dump.as_deref().map_or(Ok(()), dump::check)?;
+    args.dump.as_deref().map_or(Ok(()), files::check)?;
     let init = match &args.init {
         Some(path) => Some((path, checkpoint::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)?.0)),
         None => None,

@@ -38,9 +38,12 @@ fn offset<'a>(submissions: impl Iterator<Item = (&'a HostTimes, [f64; 2])>, orig
     }
 }
 
-fn event(name: &str, row: u32, [begin, end]: [f64; 2], args: Value) -> Value {
-    // The format counts in microseconds.
-    json!({ "name": name, "ph": "X", "pid": 1, "tid": row, "ts": begin / 1e3, "dur": (end - begin) / 1e3, "args": args })
+fn event(name: &str, row: u32, times: [f64; 2], args: Value) -> Value {
+    let [begin, end] = times.map(f64::round);
+    // The format counts in microseconds. A nanosecond is taken off, or what follows at once would begin, after rounding, before this has ended: readers take
+    // that for nesting.
+    let duration = (end - begin - 1.0).max(0.0);
+    json!({ "name": name, "ph": "X", "pid": 1, "tid": row, "ts": begin / 1e3, "dur": duration / 1e3, "args": args })
 }
 
 fn launch_event(launch: &Launch, times: [f64; 2]) -> Value {

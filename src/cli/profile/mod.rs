@@ -74,6 +74,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         return print(&changes::table(&diff(&before, &after)?));
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
     recipe.train.batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
     let wanted = args.adapter.adapter.as_deref();
     args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, wanted))?;

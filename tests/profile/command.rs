@@ -1,0 +1,108 @@
+//! `halfwave profile` as a user types it.
+
+use super::common;
+use halfwave::profile::Profile;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn command(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
+    command
+        .arg("profile")
+        .args(args)
+        .current_dir(dir)
+        .env_remove("RUST_LOG")
+        .env("HALFWAVE_CACHE_DIR", dir.join("cache"));
+    command.output().unwrap()
+}
+
+fn out(dir: &Path, args: &[&str]) -> String {
+    let output = command(dir, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// It must fail with exit code 1 and one line of advice that holds all `parts`.
+fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+    let output = command(dir, args);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+    let errors: Vec<_> = err.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{args:?}: {err}");
+    parts.iter().for_each(|part| assert!(errors[0].contains(part), "{args:?}: \"{part}\" is not in {}", errors[0]));
+}
+
+#[test]
+fn a_profile_is_shown_written_and_compared() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let digits = ["digits", "--adapter", "cpu", "--steps", "3"];
+    let files = ["--json", "a.json", "--trace", "a.trace.json", "--html", "a.html"];
+    let shown = out(dir, &[&digits[..], &files[..]].concat());
+    for part in [
+        "a step of 64 images",
+        "launches add up to",
+        "conv2",
+        "Gbitop/s",
+        "statistics",
+        "kept for the backward pass",
+        "a.html holds",
+    ] {
+        assert!(shown.contains(part), "\"{part}\" is not in\n{shown}");
+    }
+    let profile = Profile::from_json(&fs::read_to_string(dir.join("a.json")).unwrap(), "a.json").unwrap();
+    assert_eq!((profile.recipe.as_str(), profile.batch, profile.steps), ("digits", 64, 3));
+    assert!(profile.ceilings.is_none(), "the CPU backend has no kernels");
+    assert!(fs::read_to_string(dir.join("a.html")).unwrap().contains("halfwave-profile"));
+    // The table hides what does not matter, unless it is asked for; only one of these lines is of a kernel that takes hardly any time.
+    let all = out(dir, &[&digits[..], &["--all"]].concat());
+    assert!(all.contains("record") && !shown.contains("record") && shown.contains("--all shows them"));
+
+    assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("nothing got slower or faster"));
+    let mut slower = profile.clone();
+    let launch = slower.launches.iter_mut().max_by_key(|launch| launch.median_ns).unwrap();
+    for ns in [&mut launch.p10_ns, &mut launch.median_ns, &mut launch.p90_ns] {
+        *ns = ns.map(|ns| 20 * ns);
+    }
+    let kernel = launch.kernel.clone();
+    fs::write(dir.join("b.json"), slower.to_json()).unwrap();
+    let told = out(dir, &["--diff", "a.json", "b.json"]);
+    let list = told.split("slower than most\n").nth(1).unwrap_or_else(|| panic!("no alarm in\n{told}"));
+    assert!(list.lines().next().unwrap().contains(&kernel), "{told}");
+    assert!(told.contains("3 steps are few"), "{told}");
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_measured() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    fs::write(dir.join("x.json"), "[]").unwrap();
+    fs::create_dir(dir.join("full")).unwrap();
+    fs::write(dir.join("full/x"), "").unwrap();
+    fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is no profile", "--json FILE"]);
+    fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
+    fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
+    fails(dir, &["--html", "full"], &["not a regular file"]);
+    fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
+    fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend makes none"]);
+    fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);
+    fails(dir, &["--api-trace", "full"], &["full is not empty"]);
+}
+
+#[test]
+fn calls_are_recorded_and_captures_do_no_harm() {
+    common::on_each_driver("calls_are_recorded_and_captures_do_no_harm", || {
+        if common::adapter().is_none() {
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        let shown = out(base.path(), &["digits", "--steps", "1", "--batch", "4", "--capture", "--api-trace", "calls"]);
+        assert!(shown.contains("a step was run inside a capture"), "{shown}");
+        let calls = fs::read_to_string(base.path().join("calls/trace.ron")).unwrap();
+        // Names for the platform's own tools: a pass, and a group for each launch in it.
+        for part in ["conv2 bconv_", "fc conv_dw_", "PushDebugGroup"] {
+            assert!(calls.contains(part), "\"{part}\" is not in the record of calls");
+        }
+    });
+}
