@@ -20,7 +20,7 @@ pub struct Ceiling {
     pub value: f64,
     /// (p90 − p10) / median of its repetitions.
     pub spread: f64,
-    /// Time of twice the work over time of the work: 2 where the measurement is sound.
+    /// Time of twice the work over time of the work, both at their tenth percentile: 2 where the measurement is sound.
     pub doubling: f64,
 }
 

@@ -6,6 +6,7 @@
 //! **Invariant:** no launch is longer than a display's frame by design: work grows by small factors, from next to nothing, and stops well before.
 //! **Invariant:** the best sustained rate counts: that of the tenth percentile of the longer launches.
 
+use super::bound::rounded;
 use super::ceilings::{Ceiling, Ceilings, Copy};
 use super::measure::{gcd, quantile};
 use super::probes::Probe;
@@ -21,8 +22,11 @@ const QUANTA: f64 = 50.0;
 /// Rounds at most; of launches, half of what a command buffer should hold.
 const MOST_ROUNDS: u32 = 1 << 22;
 const MOST_LAUNCHES: u32 = 1 << 13;
-/// Groups to begin with, and at most: a large GPU holds a thousand of them at once.
-const GROUPS: [u32; 2] = [32, 2048];
+/// Rounds at least, so that they and not the beginning and end of the kernel are measured; unless a launch is too long already.
+const FEWEST_ROUNDS: u32 = 8;
+const TOO_LONG_NS: f64 = 7e6;
+/// Groups to begin with, and at most: a software driver has two threads, a large GPU holds a thousand groups at once.
+const GROUPS: [u32; 2] = [2, 2048];
 /// What more groups must win to be worth it.
 const GAIN: f64 = 1.05;
 /// Launches of each length.
@@ -80,6 +84,11 @@ impl Steps {
     fn quantum_ns(&self) -> f64 {
         self.divisor as f64 * self.tick_ns
     }
+}
+
+/// A number without the digits that would be noise.
+fn five_digits(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 struct Gauge<'a> {
@@ -179,17 +188,18 @@ impl Gauge<'_> {
         // Drivers compile during the first.
         self.span(loaded, 1).await?;
         loop {
-            let Span { ns, host_ns } = self.span(loaded, rounds).await?;
+            let [one, two] = [self.span(loaded, rounds).await?, self.span(loaded, rounds).await?];
+            let Span { ns, host_ns } = if one.ns < two.ns { one } else { two };
             let wanted = self.wanted_ns();
             if ns == 0.0 && host_ns > wanted && self.clock == Clock::Device {
                 // A clock that moves, but not while the device works.
                 self.ask_the_host(loaded).await?;
                 rounds = 1;
-            } else if ns >= 0.7 * wanted || rounds >= most {
+            } else if ns >= TOO_LONG_NS || (ns >= 0.7 * wanted && rounds >= FEWEST_ROUNDS) || rounds >= most {
                 let rate = probe.amount(groups, rounds) as f64 / ns.max(1.0);
                 return Ok(Fitted { loaded, rounds, rate });
             } else {
-                let factor = wanted / ns.max(wanted / 4.0);
+                let factor = (wanted / ns.max(1.0)).clamp(1.5, 4.0);
                 rounds = ((f64::from(rounds) * factor).ceil() as u32).min(most);
             }
         }
@@ -205,13 +215,15 @@ impl Gauge<'_> {
         let amount = loaded.probe.amount(loaded.groups, 2 * rounds) as f64;
         let [best, median, worst] = [0.1, 0.5, 0.9].map(|share| quantile(&mut twice, share));
         let value = if loaded.probe == Probe::Launch { best / amount } else { amount / best * 1e9 };
-        Ok(Ceiling { value, spread: (worst - best) / median, doubling: median / quantile(&mut once, 0.5).max(1.0) })
+        // Noise only ever slows: the fast ones tell most.
+        let doubling = best / quantile(&mut once, 0.1).max(1.0);
+        Ok(Ceiling { value: five_digits(value), spread: rounded((worst - best) / median), doubling: rounded(doubling) })
     }
 
     async fn ceiling(&mut self, probe: Probe) -> Result<Ceiling> {
         let mut fitted = self.fit(probe, if probe == Probe::Launch { 1 } else { GROUPS[0] }, 1).await?;
         // With few rounds the device is slow, and has enough to do.
-        while probe != Probe::Launch && fitted.loaded.groups < GROUPS[1] && fitted.rounds >= 4 {
+        while probe != Probe::Launch && fitted.loaded.groups < GROUPS[1] && fitted.rounds >= 4 * FEWEST_ROUNDS {
             let wider = self.fit(probe, 4 * fitted.loaded.groups, fitted.rounds / 4).await?;
             if wider.rate < GAIN * fitted.rate {
                 break;
@@ -224,9 +236,10 @@ impl Gauge<'_> {
                 break;
             }
             let again = self.sample(&fitted).await?;
-            if again.error() < best.error() {
-                best = again;
-            }
+            // The fastest of all is nearest to the ceiling, whichever of them is the soundest.
+            let faster = if probe == Probe::Launch { f64::min } else { f64::max };
+            let value = faster(best.value, again.value);
+            best = Ceiling { value, ..if again.error() < best.error() { again } else { best } };
         }
         log::debug!("{probe:?}: {} groups, {} rounds: {best:?}", fitted.loaded.groups, fitted.rounds);
         match best.value.is_finite() && best.value > 0.0 {
