@@ -97,7 +97,7 @@ export function doubt({ value, spread, doubling }) {
 }
 
 /** A ceiling in words, with what is to be doubted about it. @param {any} ceiling @param {string} unit */
-export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? ` (doubtful: ${doubt(ceiling)})` : ""}`;
+export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? " (doubtful)" : ""}`;
 
 /** What a launch does in a second, of bytes or operations; nothing where its time is not known. @param {Launch} launch @param {number} amount */
 export const rate = ({ median_ns: ns }, amount) => (ns ? (amount / ns) * 1e9 : undefined);
@@ -110,7 +110,7 @@ export const BOUNDS = /** @type {Record<string, string>} */ ({
   launch_overhead: "launch overhead",
 });
 
-/** A launch's layer, for those of none what they are about. @param {{layer: string}} launch */
+/** A launch's layer, for those of none what they are about. @param {Launch} launch */
 export const layerOf = ({ layer }) => layer || "the whole step";
 
 /** What there is to say about a launch, in lines. @param {Launch} launch @param {number} total sum of all launches' times */

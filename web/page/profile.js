@@ -80,13 +80,15 @@ function clock({ quality, quantum_ns: quantum }) {
 
 /** @param {any} ceilings */
 function limits({ copy, float, half, bit, dot, workgroup, launch }) {
-  const said = [
+  const all = /** @type {[string, any, string][]} */ ([
     ["memory", copy.at(-1), "B"],
     ["f32", float, "FLOP"],
     ["f16", half, "FLOP"],
     ["popcount", bit, "bitop"],
     ["packed dot", dot, "op"],
     ["workgroup memory", workgroup, "B"],
-  ].filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
-  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}${doubt(launch) ? ` (doubtful: ${doubt(launch)})` : ""}`;
+  ]).filter(([, ceiling]) => ceiling);
+  const said = all.map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
+  const doubts = [...all, ["launch", launch]].filter(([, ceiling]) => doubt(ceiling)).map(([name, ceiling]) => `${name}: ${doubt(ceiling)}`);
+  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}.${doubts.length ? ` To be doubted, as on a busy machine: ${doubts.join("; ")}.` : ""}`;
 }
