@@ -27,12 +27,12 @@ export function mark(tag, attributes = {}, ...children) {
 /** The phases of a step in their order, what people call them, and their marks. @type {Record<string, {name: string, shape: string}>} */
 export const PHASES = {
   forward: { name: "forward", shape: "circle" },
-  pack: { name: "pack codes and signs", shape: "fall" },
-  statistics: { name: "batch statistics", shape: "diamond" },
-  dx: { name: "gradients of activations", shape: "rise" },
-  dw: { name: "gradients of weights", shape: "square" },
+  pack: { name: "pack: codes and signs", shape: "fall" },
+  statistics: { name: "statistics of batches", shape: "diamond" },
+  dx: { name: "dx: gradients of activations", shape: "rise" },
+  dw: { name: "dw: gradients of weights", shape: "square" },
   update: { name: "update", shape: "cross" },
-  data: { name: "record", shape: "bar" },
+  data: { name: "data: loss and accuracy", shape: "bar" },
 };
 
 /** The outlines of marks of area 1 around 0, 0. @type {Record<string, [number, number][]>} */
@@ -74,11 +74,17 @@ export function byPhase(launches) {
 /** Three digits. @param {number} value */
 export const digits = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value > 0 ? value.toPrecision(2) : "0");
 
+/** The unit in which a duration is told. @param {number} ns @returns {[number, string]} */
+const unitOf = (ns) => /** @type {[number, string][]} */ ([[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]).find(([unit]) => ns >= unit) ?? [1, "ns"];
+
 /** A duration with its unit. @param {number} ns */
 export function duration(ns) {
-  const [unit, name] = /** @type {[number, string][]} */ ([[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]).find(([unit]) => ns >= unit) ?? [1, "ns"];
+  const [unit, name] = unitOf(ns);
   return `${digits(ns / unit)}\u00a0${name}`;
 }
+
+/** From one duration to a longer one, in its unit. @param {number} from @param {number} to */
+export const durations = (from, to) => `${digits(from / unitOf(to)[0])} – ${duration(to)}`;
 
 /** Something per second with its unit. @param {number} rate @param {string} unit */
 export function persecond(rate, unit) {
@@ -97,7 +103,7 @@ export function doubt({ value, spread, doubling }) {
 }
 
 /** A ceiling in words, with what is to be doubted about it. @param {any} ceiling @param {string} unit */
-export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? ` (doubtful: ${doubt(ceiling)})` : ""}`;
+export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? " (doubtful)" : ""}`;
 
 /** What a launch does in a second, of bytes or operations; nothing where its time is not known. @param {Launch} launch @param {number} amount */
 export const rate = ({ median_ns: ns }, amount) => (ns ? (amount / ns) * 1e9 : undefined);
@@ -110,7 +116,7 @@ export const BOUNDS = /** @type {Record<string, string>} */ ({
   launch_overhead: "launch overhead",
 });
 
-/** A launch's layer, for those of none what they are about. @param {{layer: string}} launch */
+/** A launch's layer, for those of none what they are about. @param {Launch} launch */
 export const layerOf = ({ layer }) => layer || "the whole step";
 
 /** What there is to say about a launch, in lines. @param {Launch} launch @param {number} total sum of all launches' times */
@@ -120,7 +126,7 @@ export function about(launch, total) {
   return [
     `${kernel} · ${layerOf(launch)}`,
     PHASES[phase]?.name ?? phase,
-    ns ? `${duration(ns)} (${duration(p10_ns)} – ${duration(p90_ns)}), ${((100 * ns) / total).toFixed(1)}\u00a0% of all launches` : "too short for this clock",
+    ns ? `${duration(ns)} (${durations(p10_ns, p90_ns)}), ${((100 * ns) / total).toFixed(1)}\u00a0% of all launches` : "too short for this clock",
     [...said(bytes, "B"), ...said(float_ops, "FLOP"), ...said(bit_ops, "bitop"), ...said(dot_ops, "op")].join(" · "),
     ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}\u00a0% of what the device can do`}`] : []),
   ].filter(Boolean);

@@ -82,9 +82,11 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
   const flat = ceilings ? panel.roofs(ceilings).filter(([, ceiling]) => ceiling?.value > 0) : [];
   const slopes = ceilings?.copy ?? [];
   const memory = slopes.at(-1)?.value;
+  const steepest = Math.max(...slopes.map((/** @type {any} */ { value }) => value));
+  const best = Math.max(...flat.map(([, { value }]) => value), 0);
   const speeds = points.map((launch) => rate(launch, panel.amount(launch)) ?? 0);
   const intensities = points.map((launch) => panel.amount(launch) / launch.bytes);
-  const [left, right] = decades([...intensities, ...(memory ? flat.map(([, { value }]) => value / memory) : [])]);
+  const [left, right] = decades([...intensities, ...(memory && best ? [best / memory] : [])]);
   const [low, high] = decades([...speeds, ...flat.map(([, { value }]) => value)]);
   const box = { width: width - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };
   const x = (/** @type {number} */ value) => EDGE.left + (box.width * (Math.log10(value) - left)) / (right - left);
@@ -104,12 +106,11 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
 
   /** Over the marks, with a halo. @type {any[]} */
   const names = [];
-  const best = Math.max(...flat.map(([, { value }]) => value), 0) || 10 ** high;
   slopes.forEach((/** @type {any} */ slope, /** @type {number} */ at) => {
     const { value, working_set_bytes: bytes } = slope;
     const last = at === slopes.length - 1;
     // From where it enters the picture to where it meets the highest roof.
-    const [from, to] = [Math.max(10 ** left, 10 ** low / value), Math.min(10 ** right, best / value)];
+    const [from, to] = [Math.max(10 ** left, 10 ** low / value), Math.min(10 ** right, (best || 10 ** high) / value)];
     if (from >= to) return;
     svg.append(mark("line", { class: `roof${last ? "" : " thin"}${doubt(slope) ? " doubtful" : ""}`, x1: x(from), y1: y(from * value), x2: x(to), y2: y(to * value) }));
     if (!last) return;
@@ -122,7 +123,7 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     const { value } = ceiling;
     // Below the roof where the label above it would meet another roof's.
     const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
-    const from = memory ? Math.max(10 ** left, Math.min(value / slopes[0].value, 10 ** right)) : 10 ** left;
+    const from = memory ? Math.max(10 ** left, Math.min(value / steepest, 10 ** right)) : 10 ** left;
     svg.append(mark("line", { class: `roof${doubt(ceiling) ? " doubtful" : ""}`, x1: x(from), x2: end, y1: y(value), y2: y(value) }));
     names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}${doubt(ceiling) ? " (doubtful)" : ""}: ${persecond(value, unit)}`));
   });

@@ -2,7 +2,7 @@
  * The launches as a table, sorted by whichever column's head is clicked.
  */
 import { make, percent } from "./dom.js";
-import { BOUNDS, PHASES, digits, duration, layerOf, rate } from "./profile-draw.js";
+import { BOUNDS, digits, duration, durations, layerOf, rate } from "./profile-draw.js";
 
 /** @typedef {{name: string, value: (launch: any, total: number) => any, said?: (value: any, launch: any) => string, title?: string}} Column */
 
@@ -13,9 +13,9 @@ const COLUMNS = [
   { name: "#", value: ({ step }) => step, said: String, title: "Step of the plan: the order of execution" },
   { name: "Kernel", value: ({ kernel }) => kernel },
   { name: "Layer", value: layerOf },
-  { name: "Phase", value: ({ phase }) => PHASES[phase]?.name ?? phase },
+  { name: "Phase", value: ({ phase }) => phase },
   { name: "Time", value: ({ median_ns: ns }) => ns ?? undefined, said: duration, title: "Median of the measured steps, with instruments" },
-  { name: "p10 – p90", value: ({ p90_ns: ns }) => ns ?? undefined, said: (_, { p10_ns, p90_ns }) => `${duration(p10_ns)} – ${duration(p90_ns)}` },
+  { name: "p10 – p90", value: ({ p90_ns: ns }) => ns ?? undefined, said: (_, { p10_ns, p90_ns }) => durations(p10_ns, p90_ns) },
   { name: "Share", value: ({ median_ns: ns }, total) => (ns ? ns / total : undefined), said: (value) => percent(value), title: "Of the sum of all launches" },
   { name: "GB/s", value: (launch) => giga(launch, launch.bytes), said: digits },
   { name: "GFLOP/s", value: (launch) => giga(launch, launch.float_ops), said: digits },

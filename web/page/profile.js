@@ -32,11 +32,11 @@ function header(profile) {
   const rows = [
     ["Device", where.join(" · ")],
     ["Driver", device.driver || "not told"],
-    ["Clock", clock(timer)],
+    ["Clock", device.backend === "cpu" ? own(timer) : clock(timer)],
     ["Ceilings", ceilings ? limits(ceilings) : "not measured"],
     ["Measured", `${counted(steps, "step")}: every number is their median. halfwave ${halfwave}, plan ${plan}`],
   ];
-  const host = timer.quality === "zero" || timer.quality === "absent";
+  const submitted = device.backend !== "cpu" && (timer.quality === "zero" || timer.quality === "absent");
   const repeated = launches.filter((/** @type {any} */ { repeats }) => repeats > 1).length;
   const times = [
     group("Without instruments", [
@@ -44,7 +44,7 @@ function header(profile) {
       ["A step in flight", wall_ns, "by the host’s clock, several in flight, as training does it"],
     ]),
     group("With instruments", [
-      ["All launches", launches_ns, `the sum of ${launches.length} medians: ${times_of(launches_ns, step_ns)} the step without${host ? "; each includes a submission" : ""}`],
+      ["All launches", launches_ns, `the sum of ${launches.length} medians: ${times_of(launches_ns, step_ns)} the step without${submitted ? "; each includes a submission" : ""}`],
       ["A step", instrumented_ns, `${times_of(instrumented_ns, wall_ns)} the step in flight: what the instruments cost${repeated ? `, with ${counted(repeated, "launch", "launches")} repeated` : ""}`],
     ]),
   ];
@@ -63,6 +63,9 @@ const group = (title, tiles) =>
   make("div", { className: "group" }, make("h4", {}, title), make("div", { className: "tiles" }, ...tiles.map(([name, ns, text]) =>
     make("div", {}, make("span", { className: "quiet" }, name), make("b", {}, duration(ns)), make("span", { className: "quiet" }, text)))));
 
+/** The clock of the CPU, which has no device. @param {{quantum_ns: number}} timer */
+const own = ({ quantum_ns: quantum }) => `the CPU’s own${quantum > 1000 ? `, in steps of ${duration(quantum)}; what is shorter was repeated` : ""}`;
+
 /** What the device's clock is good for, in words. @param {{quality: string, quantum_ns: number}} timer */
 function clock({ quality, quantum_ns: quantum }) {
   const host = `launches are timed by the host’s clock, one submission each, which includes what a submission costs: ${duration(quantum)}`;
@@ -80,13 +83,15 @@ function clock({ quality, quantum_ns: quantum }) {
 
 /** @param {any} ceilings */
 function limits({ copy, float, half, bit, dot, workgroup, launch }) {
-  const said = [
+  const all = /** @type {[string, any, string][]} */ ([
     ["memory", copy.at(-1), "B"],
     ["f32", float, "FLOP"],
     ["f16", half, "FLOP"],
     ["popcount", bit, "bitop"],
     ["packed dot", dot, "op"],
     ["workgroup memory", workgroup, "B"],
-  ].filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
-  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}${doubt(launch) ? ` (doubtful: ${doubt(launch)})` : ""}`;
+  ]).filter(([, ceiling]) => ceiling);
+  const said = all.map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
+  const doubts = [...all, ["launch", launch]].filter(([, ceiling]) => doubt(ceiling)).map(([name, ceiling]) => `${name}: ${doubt(ceiling)}`);
+  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}.${doubts.length ? ` To be doubted, as on a busy machine: ${doubts.join("; ")}.` : ""}`;
 }

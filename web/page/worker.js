@@ -328,7 +328,7 @@ async function release(session) {
   session?.free();
 }
 
-/** What the GPU can do at most, measured once; a device on which that fails has no ceilings. @type {Promise<import("./pkg/halfwave.js").Ceilings | undefined> | undefined} */
+/** What the GPU can do at most, measured once; a device on which that fails has no ceilings. @type {Promise<import("./pkg/halfwave.js").Ceilings | void> | undefined} */
 let limits;
 
 /** Measures a step of what is open. @param {Open} open */
@@ -336,8 +336,8 @@ async function measure({ session, name, adapter }) {
   const progress = (/** @type {number} */ done) => send("profiled", { done, steps: PROFILED });
   tell("profiling");
   progress(0);
-  if (adapter === "gpu") limits ??= ceilings().catch((error) => fault(error, true));
-  const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: adapter === "gpu" ? await limits : undefined }, progress);
+  if (adapter === "gpu") limits ??= ceilings().catch((error) => void fault(error, true));
+  const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: (adapter === "gpu" && (await limits)) || undefined }, progress);
   if (adapter === "gpu") profile.device.adapter = await deviceName(current());
   return profile;
 }

@@ -68,6 +68,20 @@ for (const kind of KINDS) {
         await visit.state('paused');
       });
 
+      await t.test('a profile is measured and shown, and the run stays where it is', async () => {
+        const [step, position] = [await visit.number('step'), await page.$eval('#status', (status) => status.textContent)];
+        await page.click('#profile-run');
+        await visit.until(() => document.querySelector('#profile-view .point') && !document.querySelector('#profile-run').disabled);
+        await visit.state('paused');
+        assert.deepEqual([await visit.number('step'), await page.$eval('#status', (status) => status.textContent)], [step, position]);
+        await page.click('#profile-download');
+        const profile = JSON.parse((await visit.download()).toString());
+        assert.equal(profile.format, 'halfwave-profile');
+        assert.equal(await page.$$eval('#profile-view .launches tbody tr', (rows) => rows.length), profile.launches.length);
+        assert.ok(profile.ceilings.float.value > 0, 'the device’s ceilings are measured');
+        console.log(`${kind}: clock ${profile.timer.quality}, ${profile.timer.quantum_ns} ns; f32 ${(profile.ceilings.float.value / 1e9).toFixed(1)} GFLOP/s, memory ${(profile.ceilings.copy.at(-1).value / 1e9).toFixed(1)} GB/s`);
+      });
+
       for (const [digit, strokes] of Object.entries(DIGITS)) {
         await t.test(`it reads a drawn ${digit}`, async () => {
           await visit.draw(strokes);

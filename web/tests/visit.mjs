@@ -110,13 +110,13 @@ export class Visit {
     }
   }
 
-  // The bytes of what was offered for download last.
+  // The bytes of what is offered for download, once.
   async download() {
     await this.until(() => window.watched.blobs.length > 0, undefined, 60_000);
     const base64 = await this.page.evaluate(() => new Promise((read) => {
       const reader = new FileReader();
       reader.onload = () => read(reader.result.slice(reader.result.indexOf(',') + 1));
-      reader.readAsDataURL(window.watched.blobs.at(-1));
+      reader.readAsDataURL(window.watched.blobs.pop());
     }));
     return Buffer.from(base64, 'base64');
   }
