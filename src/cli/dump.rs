@@ -3,7 +3,7 @@
 use halfwave::train::checkpoint::{HostTensor, to_bytes};
 use halfwave::train::metrics::Row;
 use halfwave::train::{Session, Trainer};
-use halfwave::{Error, Result, files};
+use halfwave::{Result, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
