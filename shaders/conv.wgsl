@@ -5,6 +5,9 @@ fn length_quads() -> u32 { return p.in_quads; }
 fn a_quad(i: u32) -> vec4<f32> { return x_at(i); }
 fn out_put(i: u32, v: vec4<f32>) { y_put(i, v); }
 
+// Columns share nothing.
+fn b_load(tap: u32, l: u32, column: u32) {}
+
 // Column j: the weights of input channel 4 l + j for the four filters of a quad.
 fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
     let first = (tap * p.in_quads + l) * 4u * p.out_quads + column;

@@ -39,7 +39,9 @@ var<workgroup> tile_b: array<vec4<f32>, 256>; // [l][column quad]
                 let a$i_inside = from_row >= 0 && a$i_at < length;
                 tile_a[$iu * 64u + thread] = select(vec4<f32>(), a_quad(base + min(a$i_at, length - 1u)), a$i_inside);
                 //: end
-                let b = b_block(tap, min(l + b_l, length - 1u), b_column); // beyond the end a is zero
+                let b_row = min(l + b_l, length - 1u); // beyond the end a is zero
+                b_load(tap, b_row, b_column);
+                let b = b_block(tap, b_row, b_column);
                 //: for i in 4
                 tile_b[(b_l * 4u + $iu) * 16u + (thread & 15u)] = b[$i];
                 //: end

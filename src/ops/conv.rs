@@ -32,9 +32,14 @@ const TILE: usize = 64;
 pub(super) fn product(stem: &str, parts: [&'static str; 2], rows: usize, columns: &TensorType, caps: &Caps) -> Launch {
     let [rows_of, operands] = parts;
     match caps.shape {
-        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[rows_of, operands, REGISTERS])
-            .constant("ROWS", ROWS)
-            .threads(rows.div_ceil(ROWS) * columns.quads()),
+        LaunchShape::Registers => {
+            // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
+            let block = if columns.quads().is_multiple_of(2) { 2 } else { 1 };
+            Launch::new(format!("{stem}_registers"), &[rows_of, operands, REGISTERS])
+                .constant("ROWS", ROWS)
+                .constant("CQ", block)
+                .threads(rows.div_ceil(ROWS) * columns.quads() / block)
+        }
         LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[rows_of, operands, TILED])
             .groups(rows.div_ceil(TILE) * columns.lanes().div_ceil(TILE)),
     }

@@ -185,10 +185,12 @@ async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
     }
     for _ in 0..SEARCHES {
         let run = backend.run_timed(id, &repeats, clock, Grain::Launch).await?;
-        if clock == Clock::Device {
+        timer.quantum_ns = match clock {
             // More stamps can only show a finer clock.
-            timer.quantum_ns = timer.quantum_ns.min(quantum(&run).unwrap_or(f64::INFINITY));
-        }
+            Clock::Device => timer.quantum_ns.min(quantum(&run).unwrap_or(f64::INFINITY)),
+            // In browsers it may be coarser than a submission is long.
+            Clock::Host => timer.quantum_ns.max(quantum(&run).unwrap_or(1.0)),
+        };
         let wanted = QUANTA * timer.quantum_ns;
         let mut enough = true;
         for stamp in &run.stamps {
@@ -243,7 +245,7 @@ impl Measurement {
         let kernel = &plan.kernels[step.kernel];
         let stem = node.op.stem();
         let costs = || plan.steps[steps.clone()].iter().map(|step| step.cost);
-        let seen = self.timer.by_host() || ns.iter().any(|&ns| ns > 0.0);
+        let seen = quantile(&mut ns.clone(), 0.5) > 0.0;
         let at = |share| seen.then(|| quantile(&mut ns.clone(), share).round().max(1.0) as u64);
         Launch {
             step: steps.start,

@@ -28,10 +28,15 @@ pub(super) fn table(diff: &Diff) -> String {
         }
     }
     let same = diff.with(Verdict::Same).count();
+    let mut noise: Vec<_> = diff.with(Verdict::Same).map(|change| change.noise).collect();
+    noise.sort_by(f64::total_cmp);
+    let typical = noise.get(noise.len() / 2).copied().unwrap_or(1.0);
     if same == diff.changes.len() {
-        text += &format!("\nnothing got slower or faster: chance explains what differs in all {same} launches\n");
+        text += &format!(
+            "\nnothing got slower or faster: chance explains what differs in all {same} launches;\nhere a change stands out from {typical:.2}× on\n"
+        );
     } else {
-        text += &format!("\n{same} launches differ by no more than chance explains\n");
+        text += &format!("\n{same} launches differ by no more than chance explains, typically {typical:.2}×\n");
     }
     text
 }
