@@ -86,18 +86,19 @@ impl Ready {
     }
 }
 
-/// Lets one launch do its work twice: its kernel's body becomes a loop of two.
+/// Lets one launch do its work twice: twice as many workgroups, of which the second half does what the first does. (A loop around the kernel's body would be
+/// optimised away: its second round computes the same.)
 fn slow_down(plan: &mut Plan, layer: &str, stem: &str) {
     let node = plan.nodes.iter().find(|node| node.layer == layer && node.op.stem() == stem).expect("that node");
-    let step = node.steps.start;
-    let mut kernel = plan.kernels[plan.steps[step].kernel].clone();
-    let main = kernel.body.iter_mut().find(|part| part.contains("@main {")).expect("an entry point");
-    assert!(main.trim_end().ends_with("\n}"), "main is the last function of {}", kernel.label);
-    let twice =
-        main.trim_end().replacen("@main {", "@main {\nfor (var again = 0u; again < 2u; again++) {", 1) + "\n}\n";
-    *main = Box::leak(twice.into_boxed_str());
+    let step = &mut plan.steps[node.steps.start];
+    let mut kernel = plan.kernels[step.kernel].clone();
+    let [groups, 1] = step.groups else { panic!("{} has one row of workgroups", kernel.label) };
+    let (whole, half) = ("group_index(group, groups)", format!("(group_index(group, groups) % {groups}u)"));
+    let main = kernel.body.iter_mut().find(|part| part.contains(whole)).expect("an entry point");
+    *main = Box::leak(main.replace(whole, &half).into_boxed_str());
+    step.groups = [2 * groups, 1];
+    step.kernel = plan.kernels.len();
     plan.kernels.push(kernel);
-    plan.steps[step].kernel = plan.kernels.len() - 1;
 }
 
 /// Work in bursts of random lengths, on as many threads as there are cores but one, until it is dropped.
@@ -165,10 +166,12 @@ fn tells_noise(options: &Options) -> Result<bool> {
         let (equal, slower) = (diff(&a, &b)?, diff(&a, &c)?);
         let (of_equal, of_slower) = (alarms(&equal), alarms(&slower));
         let found = slower.with(Verdict::Slower).any(|change| change.layer == layer && change.kernel.starts_with(stem));
+        let judged = slower.changes.iter().find(|change| change.layer == layer && change.kernel.starts_with(stem));
+        let [ratio, noise] = judged.map_or([0.0; 2], |change| [change.ratio, change.noise]);
         silent += usize::from(of_equal.is_empty());
         named += usize::from(found && of_slower.len() == 1);
         println!(
-            "{time:>3}: equal {of_equal:?}; {layer} {stem} twice {of_slower:?}; machine {:.2}×, {:.2}×",
+            "{time:>3}: equal {of_equal:?}; {layer} {stem} twice, {ratio:.2}× (noise {noise:.2}×) {of_slower:?}; machine {:.2}×, {:.2}×",
             equal.machine, slower.machine
         );
     }

@@ -263,6 +263,8 @@ impl Measurement {
             median_ns: at(0.5),
             p10_ns: at(0.1),
             p90_ns: at(0.9),
+            min_ns: at(0.0),
+            p25_ns: at(0.25),
             bytes: costs().map(|cost| cost.bytes).sum(),
             float_ops: costs().map(|cost| cost.float_ops).sum(),
             bit_ops: costs().map(|cost| cost.bit_ops).sum(),

@@ -145,6 +145,10 @@ pub struct Launch {
     pub p10_ns: Option<u64>,
     /// The ninetieth.
     pub p90_ns: Option<u64>,
+    /// The shortest.
+    pub min_ns: Option<u64>,
+    /// The twenty-fifth percentile: with the shortest, how dense short durations are.
+    pub p25_ns: Option<u64>,
     /// Bytes of its operands, each once; those updated in place twice.
     pub bytes: u64,
     /// Float operations that the formula needs; a multiply-add counts two.

@@ -57,7 +57,9 @@ export interface Launch {
     repeats: number;
     /** Nothing where the clock is too coarse to see it: never zero. */
     median_ns: number | null;
+    min_ns: number | null;
     p10_ns: number | null;
+    p25_ns: number | null;
     p90_ns: number | null;
     bytes: number;
     float_ops: number;

@@ -46,6 +46,8 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
                 threads: 64,
                 repeats: 1,
                 median_ns: Some(ns[STEPS / 2]),
+                min_ns: Some(ns[0]),
+                p25_ns: Some(ns[STEPS / 4]),
                 p10_ns: Some(ns[STEPS / 10]),
                 p90_ns: Some(ns[STEPS * 9 / 10]),
                 bytes: 0,
