@@ -3,7 +3,7 @@
 //! Times of one launch in two runs differ for three reasons, and only the last is news:
 //!
 //! - the whole machine was busier: a factor that all launches share, the median of their ratios;
-//! - chance: the standard error of a quantile, from the spread of its samples within a run, and what the ratios of all launches scatter by between the
+//! - chance: the standard error of a quantile, from the spread of its samples within a run, and what the ratios of launches of about its length scatter by between the
 //!   runs (their median absolute deviation), which sees the slow changes of a machine that no spread within a run does;
 //! - the kernel.
 //!
@@ -124,29 +124,51 @@ impl<'a> Pair<'a> {
         Some(Self { launches: [a, b], logs, errors: [0, 1].map(|i| of_a[i].hypot(of_b[i])) })
     }
 
+    /// The logarithm of its medians' geometric mean.
+    fn length(&self) -> f64 {
+        self.launches.iter().map(|launch| (launch.median_ns.unwrap_or(0).max(1) as f64).ln()).sum::<f64>() / 2.0
+    }
+
     /// Whether it takes a share of the step that can tell something of the machine.
     fn matters(&self, step_ns: f64) -> bool {
         self.launches.iter().all(|launch| launch.median_ns.unwrap_or(0) as f64 > LEAST_SHARE * step_ns)
     }
 }
 
-/// What all launches share: by witness, the machine's factor and the scatter around it, as logarithms.
+/// Launches of about the same length that tell how far chance scatters one of them: long ones scatter less.
+const PEERS: usize = 15;
+
+/// What all launches share: by witness, the machine's factor, and each launch's length and deviation from it, as logarithms, the shortest first.
 struct Machine {
     factor: [f64; 2],
-    scatter: [f64; 2],
+    deviations: [Vec<(f64, f64)>; 2],
 }
 
 impl Machine {
     fn of(pairs: &[&Pair<'_>]) -> Self {
         let factor = [0, 1].map(|i| median(pairs.iter().map(|pair| pair.logs[i]).collect()));
-        let away = |i: usize| pairs.iter().map(move |pair| (pair.logs[i] - factor[i]).abs()).collect();
-        Self { factor, scatter: [0, 1].map(|i| 1.4826 * median(away(i))) }
+        let deviations = [0, 1].map(|i| {
+            let away = pairs.iter().map(|pair| (pair.length(), (pair.logs[i] - factor[i]).abs()));
+            let mut away: Vec<_> = away.collect();
+            away.sort_by(|a, b| a.0.total_cmp(&b.0));
+            away
+        });
+        Self { factor, deviations }
+    }
+
+    /// The scatter of a launch's peers by one witness: their median absolute deviation, as a standard deviation.
+    fn scatter(&self, witness: usize, length: f64) -> f64 {
+        let all = &self.deviations[witness];
+        let at = all.partition_point(|&(other, _)| other < length);
+        let first = at.saturating_sub(PEERS / 2).min(all.len().saturating_sub(PEERS));
+        let peers = all.iter().skip(first).take(PEERS);
+        1.4826 * median(peers.map(|&(_, deviation)| deviation).collect())
     }
 
     /// The ratio of a launch without the machine's factor, the ratio that chance may reach, and what follows.
     fn judge(&self, pair: &Pair<'_>, step_ns: f64) -> (f64, f64, Verdict) {
         let deviation = [0, 1].map(|i| pair.logs[i] - self.factor[i]);
-        let error = [0, 1].map(|i| pair.errors[i].hypot(self.scatter[i]));
+        let error = [0, 1].map(|i| pair.errors[i].hypot(self.scatter(i, pair.length())));
         let (sure, other) = if error[0] < error[1] { (0, 1) } else { (1, 0) };
         let least = LEAST_RATIO.ln();
         let noise = (ERRORS * error[sure]).max(least);
