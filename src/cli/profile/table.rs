@@ -11,7 +11,11 @@ const ROWS: usize = 30;
 
 /// Everything, in the order of a first reading.
 pub(super) fn table(profile: &Profile, all: bool) -> String {
-    [head(profile), launches(profile, all), groups(profile), memory(profile)].join("\n")
+    [head(profile), doubts(profile), launches(profile, all), groups(profile), memory(profile)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Nanoseconds in a unit that leaves three or four digits.
@@ -90,6 +94,28 @@ fn head(profile: &Profile) -> String {
     )
 }
 
+/// Ceilings that the column "of it" should not be believed for.
+fn doubts(profile: &Profile) -> String {
+    let Some(ceilings) = &profile.ceilings else { return String::new() };
+    let copies = ceilings.copy.iter().map(|copy| ("memory", Some(copy.ceiling)));
+    let others = [
+        ("float arithmetic", Some(ceilings.float)),
+        ("bit arithmetic", Some(ceilings.bit)),
+        ("packed dot products", ceilings.dot),
+        ("launch overhead", Some(ceilings.launch)),
+    ];
+    let doubtful = copies.chain(others).filter(|(_, ceiling)| ceiling.is_some_and(|ceiling| !ceiling.plausible()));
+    let mut names: Vec<_> = doubtful.map(|(name, _)| name).collect();
+    names.dedup();
+    match names[..] {
+        [] => String::new(),
+        _ => format!(
+            "THE CEILINGS OF {} ARE DOUBTFUL: --fresh measures them again, `halfwave devices --ceilings` says why\n",
+            names.join(", ")
+        ),
+    }
+}
+
 /// The launches, the slowest first.
 fn launches(profile: &Profile, all: bool) -> String {
     let mut sorted: Vec<_> = profile.launches.iter().collect();
@@ -105,9 +131,11 @@ fn launches(profile: &Profile, all: bool) -> String {
     let layer_len = sorted[..shown].iter().map(|launch| launch.layer.chars().count()).max().unwrap_or(0).max(5);
     let kernel_len = sorted[..shown].iter().map(|launch| launch.kernel.len()).max().unwrap_or(0).max(6);
     let mut text = format!(
-        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}  {:<21} groups\n",
-        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of it", "p10 to p90"
+        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}",
+        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of it"
     );
+    // All there is does not fit into a terminal's width.
+    text += if all { "  p10 to p90             groups × threads\n" } else { "\n" };
     for launch in &sorted[..shown] {
         let [x, y] = launch.groups;
         let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
@@ -117,7 +145,7 @@ fn launches(profile: &Profile, all: bool) -> String {
             _ => String::new(),
         };
         text += &format!(
-            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}  {range:<21} {groups} × {}\n",
+            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}",
             launch.median_ns.map_or("too short".into(), time),
             launch.layer,
             launch.kernel,
@@ -127,8 +155,8 @@ fn launches(profile: &Profile, all: bool) -> String {
             rate(launch, launch.bit_ops),
             launch.bound.map_or("-", bound),
             launch.fraction_of_bound.map_or("-".into(), percent),
-            launch.threads,
         );
+        text += &if all { format!("  {range:<21}  {groups} × {}\n", launch.threads) } else { "\n".to_string() };
     }
     let hidden = &sorted[shown..];
     if !hidden.is_empty() {
