@@ -1,6 +1,6 @@
 //! Where the time and the memory of a training step go: one number for each launch, each slot, and what this very device could do.
 //!
-//! [`measure`] runs a loaded plan with and without instruments, [`Ceilings`] says how fast the device is at what, [`Profile`] is both together: plain
+//! [`measure()`] runs a loaded plan with and without instruments, [`Ceilings`] says how fast the device is at what, [`Profile`] is both together: plain
 //! data, written as JSON of a stable form, from which every view (terminal, page, difference) is made.
 //!
 //! **Invariant:** times with and without instruments are never mixed: `step_ns` and `wall_ns` are of ordinary runs, everything in `launches` of timed ones.
