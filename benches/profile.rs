@@ -1,6 +1,6 @@
 //! Checks of the profiler that need a clock: does it add up, and does it tell a slower kernel from noise?
 //!
-//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--quiet]`
+//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--rounds N] [--quiet]`
 //!
 //! 1. vgg-small: the launches' medians add up to the step without instruments, within 10 %.
 //! 2. digits, 20 times: a profile, another one of the same plan, and one of a plan in which one launch does its work twice. The difference of the first two
@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 20;
+/// Steps of a profile: enough to span several bursts of the neighbours, so that its shortest tenth saw none.
+const ROUNDS: usize = 60;
 /// Launches of the digits that are made to work twice, by turns.
 const SLOWED: [(&str, &str); 4] = [("conv2", "bconv"), ("conv3", "bconv_dx"), ("conv3", "bconv_dw"), ("conv1", "conv")];
 
@@ -31,20 +32,22 @@ struct Options {
     adapter: Option<String>,
     batch: usize,
     times: usize,
+    rounds: usize,
     quiet: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { adapter: None, batch: 2, times: 20, quiet: false };
+    let mut options = Options { adapter: None, batch: 2, times: 20, rounds: ROUNDS, quiet: false };
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
         let mut number = |default| args.next().and_then(|n| n.parse().ok()).unwrap_or(default);
         match arg.as_str() {
             "--batch" => options.batch = number(options.batch),
             "--times" => options.times = number(options.times),
+            "--rounds" => options.rounds = number(options.rounds),
             "--quiet" => options.quiet = true,
             "--adapter" => options.adapter = args.next(),
-            other => eprintln!("what is {other}? --adapter, --batch, --times and --quiet are known"),
+            other => eprintln!("what is {other}? --adapter, --batch, --times, --rounds and --quiet are known"),
         }
     }
     options
@@ -162,7 +165,7 @@ fn tells_noise(options: &Options) -> Result<bool> {
         let (layer, stem) = SLOWED[time % SLOWED.len()];
         let mut same = Ready::new("digits", 64, adapter, |_, _| ())?;
         let mut slow = Ready::new("digits", 64, adapter, |plan, _| slow_down(plan, layer, stem))?;
-        let (a, b, c) = (same.profile(ROUNDS)?, same.profile(ROUNDS)?, slow.profile(ROUNDS)?);
+        let (a, b, c) = (same.profile(options.rounds)?, same.profile(options.rounds)?, slow.profile(options.rounds)?);
         let (equal, slower) = (diff(&a, &b)?, diff(&a, &c)?);
         let (of_equal, of_slower) = (alarms(&equal), alarms(&slower));
         let found = slower.with(Verdict::Slower).any(|change| change.layer == layer && change.kernel.starts_with(stem));
