@@ -337,7 +337,7 @@ fn binary_convolutions_save_codes_and_small_integers() {
         // 2 bits in place of 32, for channels that fill their words; 2 bytes in place of 4.
         assert_eq!(saved.map(|saved| saved.f32_bytes()), saved.map(|saved| 2 * saved.bytes()));
     }
-    let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "hwgq").collect();
+    let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "quantise").collect();
     assert_eq!(codes.iter().map(|saved| saved.layer.as_str()).collect::<Vec<_>>(), ["q1", "q2"]);
     for saved in codes {
         assert_eq!(saved.ty.encoding, Encoding::Planes(2));

@@ -21,19 +21,24 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+pub mod code;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
-pub mod hwgq;
 pub mod leaf;
 pub mod max_pool;
 pub mod mean;
+pub mod pad;
+pub mod quantise;
+pub mod quantise_backward;
 pub mod record;
 pub mod relu;
 pub mod sample;
+pub mod scale;
 pub mod sgd;
 pub mod sign;
 pub mod softmax_cross_entropy;
+pub mod unpack;
 pub mod window;
 
 pub use leaf::{Leaf, Role};
@@ -113,6 +118,11 @@ impl Backward<'_> {
     /// The node's nth input.
     pub fn input(&self, index: usize) -> Value {
         self.graph.node(self.node).inputs[index]
+    }
+
+    /// All of the node's inputs.
+    pub fn inputs(&self) -> &[Value] {
+        &self.graph.node(self.node).inputs
     }
 
     /// The type of the node's nth input.
@@ -197,17 +207,17 @@ macro_rules! ops {
 ops! {
     leaf::Leaf,
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
-    sign::Sign, sign::Alpha,
+    sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
     bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
-    decode::Decode, bias::Bias, bias::ChannelSum, add::Add,
+    decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
-    hwgq::Hwgq, hwgq::HwgqBackward,
+    quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
-    mean::Mean, record::Record,
+    mean::Mean, record::Record, scale::Scale, scale::Total,
     sgd::SgdVelocity, sgd::Sgd,
 }
 

@@ -19,14 +19,20 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 }
 
 fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
-    let reader = match op {
-        Op::Hwgq(_) | Op::Relu(_) if inputs.len() == 1 => 0,
-        Op::HwgqBackward(_) if inputs.len() == 2 => 1,
+    // The place of x, and how many inputs there are while nothing is folded.
+    let (reader, unfolded) = match op {
+        Op::Relu(_) => (0, 1),
+        Op::Quantise(op) => (0, 1 + usize::from(op.scale.is_some())),
+        Op::QuantiseBackward(op) => (1, 2 + usize::from(op.scaled)),
+        Op::QuantiseScale(_) => (1, 3),
         _ => return inputs.to_vec(),
     };
+    if inputs.len() != unfolded {
+        return inputs.to_vec();
+    }
     let source = graph.node(inputs[reader]);
     match source.op {
-        Op::BatchNorm(_) => [&inputs[..reader], &source.inputs].concat(),
+        Op::BatchNorm(_) => [&inputs[..reader], &source.inputs, &inputs[reader + 1..]].concat(),
         _ => inputs.to_vec(),
     }
 }

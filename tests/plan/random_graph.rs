@@ -1,12 +1,23 @@
 //! Random graphs over nearly all operations: branches, values read many times, values read by nobody, updates in place.
 
 use halfwave::graph::{Phase, Value};
-use halfwave::model::Surrogate;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
-    Graph, Leaf, Op, Role, add::Add, avg_pool::AvgPool, batch_norm, batch_norm_stats::BatchNormStats, bconv,
-    bias::Bias, conv::Conv, decode::Decode, hwgq::Hwgq, max_pool::MaxPool, mean::Mean, record::Record, relu::Relu,
+    Graph, Leaf, Op, Role,
+    add::Add,
+    avg_pool::AvgPool,
+    batch_norm,
+    batch_norm_stats::BatchNormStats,
+    bconv,
+    bias::Bias,
+    conv::Conv,
+    decode::Decode,
+    max_pool::MaxPool,
+    mean::Mean,
+    quantise::{Quantise, Surrogate},
+    record::Record,
+    relu::Relu,
     sign,
 };
 use halfwave::pass::{self, Sgd};
@@ -76,8 +87,8 @@ impl Maker {
     fn float(&mut self, x: Activation) -> Value {
         match (self.graph.ty(x.value).encoding, x.alpha) {
             (Encoding::F32, _) => x.value,
-            (_, Some(alpha)) => self.add(Decode { step: x.step }, &[x.value, alpha]),
-            (_, None) => self.add(Decode { step: x.step }, &[x.value]),
+            (_, Some(alpha)) => self.add(Decode::uniform(x.step), &[x.value, alpha]),
+            (_, None) => self.add(Decode::uniform(x.step), &[x.value]),
         }
     }
 
@@ -128,9 +139,10 @@ impl Maker {
                     return self.keep(y);
                 };
                 let signs = self.add(sign::Sign { channels }, &[w]);
-                let alpha = self.add(sign::Alpha { channels }, &[w]);
-                let value = self.add(bconv::Bconv { window, step: x.step }, &[x.value, signs, alpha]);
-                let largest = bconv::largest_sum(&window, bits, channels);
+                let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Filter }, &[w]);
+                let op = bconv::Bconv::uniform(window, x.step);
+                let largest = op.largest_sum(bits, channels);
+                let value = self.add(op, &[x.value, signs, alpha]);
                 self.all.push(Activation { value, step: x.step, alpha: Some(alpha), largest });
             }
             4 => {
@@ -150,9 +162,11 @@ impl Maker {
             _ => {
                 let x = self.float(x);
                 let kinds = [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed];
-                let op = Hwgq::uniform(1 + self.below(4) as u8, kinds[self.below(4)]);
+                let (top, step) = ((1 << (1 + self.below(4))) - 1, 0.3);
+                let levels: Vec<_> = (1..=top).map(|i| i as f32 * step).collect();
+                let op = Quantise::half_wave(&levels, false, kinds[self.below(4)]);
                 let value = self.add(op, &[x]);
-                self.all.push(Activation { value, step: op.step, alpha: None, largest: 0 });
+                self.all.push(Activation { value, step, alpha: None, largest: 0 });
             }
         }
     }
