@@ -9,7 +9,10 @@ pub(crate) type Nhwc = [usize; 4];
 
 /// Height and width of a window's output.
 pub(crate) fn output(window: &Window, input: Nhwc) -> [usize; 2] {
-    [0, 1].map(|axis| (input[axis + 1] + 2 * window.padding[axis] - window.kernel[axis]) / window.stride[axis] + 1)
+    [0, 1].map(|axis| {
+        let span = window.dilation[axis] * (window.kernel[axis] - 1) + 1;
+        (input[axis + 1] + 2 * window.padding[axis] - span) / window.stride[axis] + 1
+    })
 }
 
 /// Calls `visit(output row, tap, input row)` for every position under every window that is not padding, outputs in order, taps in row order.
@@ -19,8 +22,8 @@ pub(crate) fn slide(window: &Window, input: Nhwc, mut visit: impl FnMut(usize, u
     for image in 0..n {
         for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
             for (r, s) in (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |s| (r, s))) {
-                let y = (oy * window.stride[0] + r) as isize - window.padding[0] as isize;
-                let x = (ox * window.stride[1] + s) as isize - window.padding[1] as isize;
+                let y = (oy * window.stride[0] + r * window.dilation[0]) as isize - window.padding[0] as isize;
+                let x = (ox * window.stride[1] + s * window.dilation[1]) as isize - window.padding[1] as isize;
                 if (0..h as isize).contains(&y) && (0..w as isize).contains(&x) {
                     let row = (image * h + y as usize) * w + x as usize;
                     visit((image * oh + oy) * ow + ox, r * window.kernel[1] + s, row);

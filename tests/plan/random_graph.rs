@@ -86,7 +86,7 @@ impl Maker {
         match self.below(4) {
             0 if h > 1 && w > 1 => Window::square(2, 2, 0),
             1 => Window::square(3, 2, 1),
-            2 => Window { kernel: [h.min(2), 1], stride: [1, 1], padding: [0, 0] },
+            2 => Window::new([h.min(2), 1], [1, 1], [0, 0]),
             _ => Window::square(3, 1, 1),
         }
     }
