@@ -10,6 +10,8 @@ mod evaluate;
 mod harness;
 #[path = "gradient/reference.rs"]
 mod reference;
+#[path = "gradient/structure.rs"]
+mod structure;
 
 use evaluate::{evaluate, leaf_name};
 use halfwave::graph::Value;
@@ -294,6 +296,7 @@ fn softmax_cross_entropy() -> Case {
 fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = convs().chain(bconvs()).chain(decodes()).chain(batch_norms()).chain(hwgqs()).collect();
     cases.extend(pooled());
+    cases.extend(structure::cases());
     cases.extend([bconv_batch_norm(), add(), relu(), softmax_cross_entropy()]);
     cases
 }

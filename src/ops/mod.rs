@@ -21,9 +21,13 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+mod channels;
+pub mod concat;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
+pub mod dropout;
+pub mod flatten;
 pub mod hwgq;
 pub mod leaf;
 pub mod max_pool;
@@ -33,6 +37,7 @@ pub mod relu;
 pub mod sample;
 pub mod sgd;
 pub mod sign;
+pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod window;
 
@@ -113,6 +118,11 @@ impl Backward<'_> {
     /// The node's nth input.
     pub fn input(&self, index: usize) -> Value {
         self.graph.node(self.node).inputs[index]
+    }
+
+    /// How many inputs the node has.
+    pub fn inputs_len(&self) -> usize {
+        self.graph.node(self.node).inputs.len()
     }
 
     /// The type of the node's nth input.
@@ -204,6 +214,8 @@ ops! {
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
     hwgq::Hwgq, hwgq::HwgqBackward,
     relu::Relu, relu::ReluBackward,
+    dropout::Dropout,
+    slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
