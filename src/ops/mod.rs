@@ -21,10 +21,14 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+mod channels;
 pub mod code;
+pub mod concat;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
+pub mod dropout;
+pub mod flatten;
 pub mod leaf;
 pub mod max_pool;
 pub mod mean;
@@ -37,6 +41,7 @@ pub mod sample;
 pub mod scale;
 pub mod sgd;
 pub mod sign;
+pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod unpack;
 pub mod window;
@@ -214,6 +219,8 @@ ops! {
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
     quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
+    dropout::Dropout,
+    slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
