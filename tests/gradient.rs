@@ -4,6 +4,8 @@
 //! random. Encoded tensors (codes, sums) have the gradient of the real tensor they stand for: see the convention in `src/ops/mod.rs`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "gradient/activations.rs"]
+mod activations;
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
 #[path = "gradient/harness.rs"]
@@ -292,7 +294,8 @@ fn softmax_cross_entropy() -> Case {
 fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = convs().chain(bconvs()).chain(decodes()).chain(batch_norms()).chain(hwgqs()).collect();
     cases.extend(pooled());
-    cases.extend([bconv_batch_norm(), add(), relu(), softmax_cross_entropy()]);
+    cases.extend(activations::activations());
+    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu(), softmax_cross_entropy()]);
     cases
 }
 

@@ -13,6 +13,7 @@ use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
 use serde::{Deserialize, Serialize};
 
+pub mod activation;
 pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
@@ -28,6 +29,7 @@ pub mod hwgq;
 pub mod leaf;
 pub mod max_pool;
 pub mod mean;
+pub mod prelu;
 pub mod record;
 pub mod relu;
 pub mod sample;
@@ -204,6 +206,8 @@ ops! {
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
     hwgq::Hwgq, hwgq::HwgqBackward,
     relu::Relu, relu::ReluBackward,
+    activation::Activation, activation::ActivationBackward,
+    prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,

@@ -1,6 +1,6 @@
 //! `fuse`: named rewrites that keep values out of memory. Each replaces one node; what becomes dead is dropped by `simplify`.
 //!
-//! **fold-batch-norm.** A quantiser, a rectifier or a quantiser's gradient that reads `batch_norm(x, coef)` reads x and coef itself. The normalised floats are then
+//! **fold-batch-norm.** A quantiser, an activation or a gradient of one that reads `batch_norm(x, coef)` reads x and coef itself. The normalised floats are then
 //! never written: the forward pass reads 2 bytes and writes b bits a value, the backward pass recomputes the surrogate's slope from the saved sums.
 
 use crate::error::Result;
@@ -20,8 +20,9 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 
 fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
     let reader = match op {
-        Op::Hwgq(_) | Op::Relu(_) if inputs.len() == 1 => 0,
-        Op::HwgqBackward(_) if inputs.len() == 2 => 1,
+        Op::Hwgq(_) | Op::Relu(_) | Op::Activation(_) if inputs.len() == 1 => 0,
+        Op::HwgqBackward(_) | Op::Prelu(_) | Op::PreluSlope(_) if inputs.len() == 2 => 1,
+        Op::PreluBackward(_) if inputs.len() == 3 => 2,
         _ => return inputs.to_vec(),
     };
     let source = graph.node(inputs[reader]);
