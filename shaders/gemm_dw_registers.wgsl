@@ -30,7 +30,7 @@
     //: end
 
     // The outputs whose source column lies inside the input.
-    let offset = s - p.pad_w;
+    let offset = s * p.dilation_w - p.pad_w;
     let x_first = (max(-offset, 0) + p.stride_w - 1) / p.stride_w;
     let x_last = min((max(p.in_w - offset, 0) + p.stride_w - 1) / p.stride_w, p.out_w);
     let lines = i32(p.images) * p.out_h;
@@ -39,7 +39,7 @@
     let last_line = min(first_line + per_split, lines);
     for (var line = first_line; line < last_line; line++) {
         let image = line / p.out_h;
-        let y = (line - image * p.out_h) * p.stride_h + r - p.pad_h;
+        let y = (line - image * p.out_h) * p.stride_h + r * p.dilation_h - p.pad_h;
         if (y >= 0 && y < p.in_h) {
             var x_row = u32((image * p.in_h + y) * p.in_w + x_first * p.stride_w + offset);
             var dy_row = u32(line * p.out_w + x_first);

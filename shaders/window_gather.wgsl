@@ -14,8 +14,8 @@ fn locate(row: u32) -> vec3<i32> {
 
 // The input row under a tap, or -1 in the padding.
 fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
-    let y = at.y + r;
-    let x = at.z + s;
+    let y = at.y + r * p.dilation_h;
+    let x = at.z + s * p.dilation_w;
     let inside = y >= 0 && y < p.in_h && x >= 0 && x < p.in_w;
     return select(-1, at.x + y * p.in_w + x, inside);
 }

@@ -30,6 +30,18 @@ pub fn stream(name: &str) -> u64 {
     fnv_1a(FNV_START, name.as_bytes())
 }
 
+/// The four words of one quad of a tensor, as kernels draw them (`shaders/philox.wgsl`): lane l gets word l.
+///
+/// `random` is the input [seed low, seed high, step low, step high] of a step; `stream` the low half of [`stream`]'s number.
+pub fn quad(random: &[u32], index: u32, stream: u32) -> [u32; 4] {
+    philox4x32([index, stream, random[2], random[3]], [random[0], random[1]])
+}
+
+/// A word as a number in [0, 1) with 24 random bits, exactly.
+pub fn fraction(word: u32) -> f32 {
+    (word >> 8) as f32 / (1 << 24) as f32
+}
+
 /// Walks through one stream, a word at a time.
 #[derive(Clone, Debug)]
 pub struct Random {
@@ -91,7 +103,7 @@ pub fn permutation(seed: u64, epoch: u64, len: usize) -> Vec<u32> {
 /// `len` values uniform in [0, 1), with 24 random bits each; `name` names the stream.
 pub fn uniform(seed: u64, name: &str, len: usize) -> Vec<f32> {
     let mut random = Random::new(seed, name);
-    (0..len).map(|_| (random.word() >> 8) as f32 / (1 << 24) as f32).collect()
+    (0..len).map(|_| fraction(random.word())).collect()
 }
 
 /// `len` values of the standard normal distribution (Box and Muller, computed in f64); `name` names the stream.
@@ -190,5 +202,54 @@ mod tests {
         assert_eq!(bits, [0x3fcf_d5c3, 0xbea6_4930, 0xbf6f_9869, 0x401e_f3e4]);
         assert_ne!(normal(0, "conv2.weight", 4), normal(0, "conv1.weight", 4));
         assert_eq!(normal(0, "conv1.weight", 3), normal(0, "conv1.weight", 4)[..3]);
+    }
+
+    /// What kernels draw for `quads` quads of a tensor.
+    fn drawn(step: u32, stream: u32, quads: u32) -> Vec<f64> {
+        let words = (0..quads).flat_map(|i| quad(&[7, 1, step, 0], i, stream));
+        words.map(|word| f64::from(fraction(word))).collect()
+    }
+
+    #[test]
+    fn quads_are_blocks_of_philox_at_their_place() {
+        let random = [0xa409_3822, 0x299f_31d0, 0x1319_8a2e, 0x0370_7344];
+        let block = quad(&random, 0x243f_6a88, 0x85a3_08d3);
+        assert_eq!(block, [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+        assert_eq!([0, 255, 256, u32::MAX].map(fraction), [0.0, 0.0, 1.0 / 16_777_216.0, 1.0 - 1.0 / 16_777_216.0]);
+    }
+
+    #[test]
+    fn numbers_of_kernels_are_uniform() {
+        let stream = stream("drop1/dropout") as u32;
+        for step in 0..8 {
+            let mut bins = [0u32; 16];
+            drawn(step, stream, 16 << 10).into_iter().for_each(|u| bins[(u * 16.0) as usize] += 1);
+            let expected = 4096.0;
+            let chi_squared: f64 = bins.iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum();
+            // 15 degrees of freedom: beyond these in 2 cases of 10 000.
+            assert!((1.6..42.0).contains(&chi_squared), "step {step}: {chi_squared}, {bins:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_kernels_do_not_depend_on_neighbours_steps_or_layers() {
+        let correlation = |a: &[f64], b: &[f64]| {
+            let products = a.iter().zip(b).map(|(a, b)| (a - 0.5) * (b - 0.5));
+            12.0 * products.sum::<f64>() / a.len().min(b.len()) as f64
+        };
+        let quads = 16 << 10;
+        let [a, b] = ["drop1/dropout", "drop2/dropout"].map(|name| stream(name) as u32);
+        let here = drawn(3, a, quads);
+        // Standard deviation 1/256 for 65 536 pairs.
+        let most = 4.0 / 256.0;
+        for lag in 1..=64 {
+            let r = correlation(&here, &here[lag..]);
+            assert!(r.abs() < most, "lag {lag}: {r}");
+        }
+        for (what, other) in [("next step", drawn(4, a, quads)), ("other layer", drawn(3, b, quads))] {
+            let r = correlation(&here, &other);
+            assert!(r.abs() < most, "{what}: {r}");
+        }
+        assert!(correlation(&here, &here) > 0.98);
     }
 }

@@ -12,6 +12,8 @@ mod evaluate;
 mod harness;
 #[path = "gradient/reference.rs"]
 mod reference;
+#[path = "gradient/structure.rs"]
+mod structure;
 
 use evaluate::{evaluate, leaf_name};
 use halfwave::graph::Value;
@@ -71,18 +73,20 @@ fn clear_of(kinks: &[f32], shape: &[usize]) -> Tensor {
 }
 
 fn tall() -> Window {
-    Window { kernel: [3, 2], stride: [2, 1], padding: [1, 0] }
+    Window::new([3, 2], [2, 1], [1, 0])
 }
 
-/// Windows, inputs and filters: odd sizes, strides, padding, non-square; the last is a linear layer.
+/// Windows, inputs and filters: odd sizes, strides, padding, gaps, non-square; the last is a linear layer.
 fn products() -> Vec<(Window, [usize; 4], usize)> {
     vec![
         (Window::square(3, 1, 1), [2, 5, 7, 3], 5),
         (Window::square(3, 2, 1), [1, 7, 6, 5], 6),
         (Window::square(1, 1, 0), [2, 3, 3, 33], 4),
         (tall(), [2, 6, 5, 6], 7),
-        (Window { kernel: [2, 4], stride: [3, 2], padding: [1, 2] }, [1, 8, 5, 4], 3),
-        (Window { kernel: [3, 4], stride: [1, 1], padding: [0, 0] }, [5, 3, 4, 6], 10),
+        (Window::new([2, 4], [3, 2], [1, 2]), [1, 8, 5, 4], 3),
+        (Window::square(3, 1, 2).dilated([2, 2]), [2, 6, 5, 3], 4),
+        (Window::new([3, 2], [2, 3], [3, 1]).dilated([3, 2]), [1, 7, 8, 5], 6),
+        (Window::new([3, 4], [1, 1], [0, 0]), [5, 3, 4, 6], 10),
     ]
 }
 
@@ -253,7 +257,7 @@ fn pools() -> Vec<(Window, [usize; 4])> {
         (Window::square(2, 2, 0), [2, 6, 5, 5]),
         (Window::square(3, 2, 1), [1, 7, 6, 5]),
         (Window::square(3, 1, 1), [2, 4, 3, 6]),
-        (Window { kernel: [2, 3], stride: [3, 2], padding: [0, 1] }, [1, 8, 7, 3]),
+        (Window::new([2, 3], [3, 2], [0, 1]), [1, 8, 7, 3]),
     ]
 }
 
@@ -295,6 +299,7 @@ fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = convs().chain(bconvs()).chain(decodes()).chain(batch_norms()).chain(hwgqs()).collect();
     cases.extend(pooled());
     cases.extend(activations::activations());
+    cases.extend(structure::cases());
     cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu(), softmax_cross_entropy()]);
     cases
 }

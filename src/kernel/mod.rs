@@ -193,7 +193,7 @@ fn accessors(binding: &Binding) -> String {
     text
 }
 
-/// Work of a launch. Bytes are counted once for each binding, whatever a cache may save; operations are those that the formula needs,
+/// Work of a launch. Bytes are counted once for each binding, whatever a cache may save, but where the launch states them; operations are those that the formula needs,
 /// on real elements alone (not on padding).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Cost {
@@ -222,6 +222,8 @@ pub struct Launch {
     pub float_ops: usize,
     /// Bit operations, as [`Cost::bit_ops`] counts them.
     pub bit_ops: usize,
+    /// Words read and written, where that is less than all that is bound.
+    pub moved_words: Option<usize>,
 }
 
 impl Launch {
@@ -236,7 +238,15 @@ impl Launch {
             threads: 64,
             f16: false,
         };
-        Self { kernel, operands: Vec::new(), params: Vec::new(), groups: 0, float_ops: 0, bit_ops: 0 }
+        Self {
+            kernel,
+            operands: Vec::new(),
+            params: Vec::new(),
+            groups: 0,
+            float_ops: 0,
+            bit_ops: 0,
+            moved_words: None,
+        }
     }
 
     /// Binds an operand to read.
@@ -297,6 +307,13 @@ impl Launch {
     #[must_use]
     pub fn bit_ops(mut self, count: usize) -> Self {
         self.bit_ops = count;
+        self
+    }
+
+    /// States the words read and written, for a launch that touches only a part of what it binds.
+    #[must_use]
+    pub fn moves(mut self, words: usize) -> Self {
+        self.moved_words = Some(words);
         self
     }
 

@@ -1,4 +1,4 @@
-//! `conv`: `y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r − pad, x·stride + s − pad, c] · w[r, s, c, k]`, zero padding.
+//! `conv`: `y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · w[r, s, c, k]`, zero padding.
 //!
 //! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the case where the window is the whole input. Kernels are implicit matrix
 //! products: no patch matrix is ever written.
@@ -117,15 +117,17 @@ impl Operation for Conv {
 
 /// Windows, inputs `[n, h, w, c]` and filter numbers with odd sizes, for every kind of convolution.
 pub(super) fn cases() -> Vec<(Window, [usize; 4], usize)> {
-    let tall = Window { kernel: [3, 2], stride: [2, 1], padding: [1, 0] };
+    let tall = Window::new([3, 2], [2, 1], [1, 0]);
     vec![
         (Window::square(3, 1, 1), [2, 5, 7, 6], 10),
         (Window::square(3, 2, 1), [1, 9, 8, 41], 33),
         (Window::square(1, 1, 0), [3, 4, 4, 64], 68),
         (Window::square(5, 3, 2), [1, 11, 13, 3], 5),
-        (Window { kernel: [4, 3], stride: [1, 1], padding: [0, 0] }, [5, 4, 3, 40], 10),
+        (Window::new([4, 3], [1, 1], [0, 0]), [5, 4, 3, 40], 10),
         (tall, [2, 6, 5, 33], 7),
         (Window::square(3, 1, 1), [4, 8, 8, 64], 64),
+        (Window::square(3, 1, 2).dilated([2, 2]), [2, 7, 6, 9], 6),
+        (Window::new([3, 2], [2, 3], [3, 1]).dilated([3, 2]), [2, 9, 8, 34], 12),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! `conv_dx`, `conv_dw`: the gradients of [`super::conv`].
 //!
-//! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r)/stride, (x + pad − s)/stride, k] · w[r, s, c, k]` over positions that exist;
-//! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r − pad, x·stride + s − pad, c] · dy[n, y, x, k]`.
+//! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad − s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist;
+//! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
 
 use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, sample::Noise};

@@ -17,7 +17,7 @@ use crate::tensor::{
 /// Max-pool: input x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPool {
-    /// The window; its padding is smaller than its kernel.
+    /// The window; its padding is smaller than its kernel, and it is not dilated.
     pub window: Window,
 }
 
@@ -42,6 +42,9 @@ pub(super) fn infer(window: &Window, x: &TensorType) -> Result<TensorType, Strin
     let [n, h, w, c] = super::nhwc("the input", x)?;
     if window.padding[0] >= window.kernel[0] || window.padding[1] >= window.kernel[1] {
         return Err("a pool's padding must be smaller than its kernel".to_string());
+    }
+    if window.dilation != [1, 1] {
+        return Err("a pool has no dilation".to_string());
     }
     let [oh, ow] = window.output([h, w])?;
     Ok(TensorType::new(&[n, oh, ow, c], x.encoding))
@@ -139,7 +142,7 @@ pub(super) fn cases() -> Vec<(Window, [usize; 4])> {
         (Window::square(2, 2, 0), [2, 6, 8, 41]),
         (Window::square(3, 2, 1), [1, 7, 6, 5]),
         (Window::square(3, 1, 1), [2, 5, 4, 33]),
-        (Window { kernel: [2, 3], stride: [3, 2], padding: [0, 1] }, [1, 8, 7, 10]),
+        (Window::new([2, 3], [3, 2], [0, 1]), [1, 8, 7, 10]),
         (Window::square(4, 4, 0), [3, 4, 4, 48]),
     ]
 }

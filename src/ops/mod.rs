@@ -22,9 +22,13 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+mod channels;
+pub mod concat;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
+pub mod dropout;
+pub mod flatten;
 pub mod hwgq;
 pub mod leaf;
 pub mod max_pool;
@@ -35,6 +39,7 @@ pub mod relu;
 pub mod sample;
 pub mod sgd;
 pub mod sign;
+pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod window;
 
@@ -115,6 +120,11 @@ impl Backward<'_> {
     /// The node's nth input.
     pub fn input(&self, index: usize) -> Value {
         self.graph.node(self.node).inputs[index]
+    }
+
+    /// How many inputs the node has.
+    pub fn inputs_len(&self) -> usize {
+        self.graph.node(self.node).inputs.len()
     }
 
     /// The type of the node's nth input.
@@ -208,6 +218,8 @@ ops! {
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
+    dropout::Dropout,
+    slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,

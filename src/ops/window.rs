@@ -2,6 +2,7 @@
 
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Height and width of a window, its steps and the border around the input.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -12,12 +13,25 @@ pub struct Window {
     pub stride: [usize; 2],
     /// Rows above and below, columns left and right.
     pub padding: [usize; 2],
+    /// Distance between neighbouring positions inside a window, down and right; 1 where they touch.
+    pub dilation: [usize; 2],
 }
 
 impl Window {
-    /// A square window.
+    /// A window whose positions touch.
+    pub fn new(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Self {
+        Self { kernel, stride, padding, dilation: [1, 1] }
+    }
+
+    /// A square window whose positions touch.
     pub fn square(kernel: usize, stride: usize, padding: usize) -> Self {
-        Self { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
+        Self::new([kernel; 2], [stride; 2], [padding; 2])
+    }
+
+    /// The same window with this distance between its positions.
+    #[must_use]
+    pub fn dilated(self, dilation: [usize; 2]) -> Self {
+        Self { dilation, ..self }
     }
 
     /// Positions inside a window.
@@ -25,7 +39,7 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Height and width of the output: ⌊(length + 2·padding − kernel) / stride⌋ + 1.
+    /// Height and width of the output: ⌊(length + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
     ///
     /// # Errors
     /// When the window is larger than the padded input, or empty.
@@ -33,20 +47,11 @@ impl Window {
         let mut out = [0; 2];
         for axis in 0..2 {
             let padded = input[axis] + 2 * self.padding[axis];
-            if self.kernel[axis] == 0 || self.stride[axis] == 0 || self.kernel[axis] > padded {
-                return Err(format!(
-                    "a {}×{} window (stride {}×{}, padding {}×{}) does not fit a {}×{} input",
-                    self.kernel[0],
-                    self.kernel[1],
-                    self.stride[0],
-                    self.stride[1],
-                    self.padding[0],
-                    self.padding[1],
-                    input[0],
-                    input[1]
-                ));
+            let empty = self.kernel[axis] == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0;
+            if empty || self.dilation[axis] * (self.kernel[axis] - 1) >= padded {
+                return Err(format!("{self} does not fit a {}×{} input", input[0], input[1]));
             }
-            out[axis] = (padded - self.kernel[axis]) / self.stride[axis] + 1;
+            out[axis] = (padded - self.dilation[axis] * (self.kernel[axis] - 1) - 1) / self.stride[axis] + 1;
         }
         Ok(out)
     }
@@ -55,7 +60,8 @@ impl Window {
     pub fn source(&self, input: [usize; 2], out: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         let mut at = [0; 2];
         for axis in 0..2 {
-            let position = (out[axis] * self.stride[axis] + tap[axis]).checked_sub(self.padding[axis])?;
+            let position =
+                (out[axis] * self.stride[axis] + tap[axis] * self.dilation[axis]).checked_sub(self.padding[axis])?;
             if position >= input[axis] {
                 return None;
             }
@@ -68,7 +74,7 @@ impl Window {
     pub fn target(&self, output: [usize; 2], at: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         let mut out = [0; 2];
         for axis in 0..2 {
-            let offset = (at[axis] + self.padding[axis]).checked_sub(tap[axis])?;
+            let offset = (at[axis] + self.padding[axis]).checked_sub(tap[axis] * self.dilation[axis])?;
             if offset % self.stride[axis] != 0 || offset / self.stride[axis] >= output[axis] {
                 return None;
             }
@@ -78,11 +84,23 @@ impl Window {
     }
 }
 
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [kernel, stride, padding] = [self.kernel, self.stride, self.padding].map(|[h, w]| format!("{h}×{w}"));
+        write!(f, "a {kernel} window (stride {stride}, padding {padding}")?;
+        match self.dilation {
+            [1, 1] => write!(f, ")"),
+            [h, w] => write!(f, ", dilation {h}×{w})"),
+        }
+    }
+}
+
 crate::params! {
     /// Shapes for a kernel that slides a window. `in_*` is the window's input, `out_*` its output, whichever way data flows.
     pub(super) struct WindowParams {
         images: u32, in_h: i32, in_w: i32, in_quads: u32, out_h: i32, out_w: i32, out_quads: u32,
         kernel_h: i32, kernel_w: i32, stride_h: i32, stride_w: i32, pad_h: i32, pad_w: i32,
+        dilation_h: i32, dilation_w: i32,
     }
 }
 
@@ -91,8 +109,8 @@ impl WindowParams {
     pub(super) fn new(window: &Window, input: &TensorType, output: &TensorType) -> Self {
         let ([images, in_h, in_w, _], [_, out_h, out_w, _]) = (input.nhwc(), output.nhwc());
         let pair = |axes: [usize; 2]| axes.map(|axis| axis as i32);
-        let ([kernel_h, kernel_w], [stride_h, stride_w], [pad_h, pad_w]) =
-            (pair(window.kernel), pair(window.stride), pair(window.padding));
+        let ([kernel_h, kernel_w], [stride_h, stride_w]) = (pair(window.kernel), pair(window.stride));
+        let ([pad_h, pad_w], [dilation_h, dilation_w]) = (pair(window.padding), pair(window.dilation));
         Self {
             images: images as u32,
             in_h: in_h as i32,
@@ -107,6 +125,8 @@ impl WindowParams {
             stride_w,
             pad_h,
             pad_w,
+            dilation_h,
+            dilation_w,
         }
     }
 }

@@ -108,13 +108,13 @@ impl Builder {
         let x = inputs[0];
         Ok(match kind {
             LayerKind::Conv(conv) => {
-                let window = Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding };
+                let window = Window::new(conv.kernel, conv.stride, conv.padding);
                 self.product(name, x, window, conv.filters, conv.weights, conv.bias)?
             }
             LayerKind::Linear(linear) => {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
-                let window = Window { kernel: [h, w], stride: [1, 1], padding: [0, 0] };
+                let window = Window::new([h, w], [1, 1], [0, 0]);
                 self.product(name, x, window, linear.units, linear.weights, linear.bias)?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
@@ -128,18 +128,18 @@ impl Builder {
                 Signal::float(self.add(Relu, &[x])?)
             }
             LayerKind::MaxPool(pool) => {
-                let window = Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding };
+                let window = Window::new(pool.kernel, pool.stride, pool.padding);
                 Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x }
             }
             LayerKind::AvgPool(pool) => {
-                let window = Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding };
+                let window = Window::new(pool.kernel, pool.stride, pool.padding);
                 let x = self.float(x)?;
                 Signal::float(self.add(AvgPool { window }, &[x])?)
             }
             LayerKind::GlobalAvgPool => {
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
                 let x = self.float(x)?;
-                let window = Window { kernel: [h, w], stride: [h, w], padding: [0, 0] };
+                let window = Window::new([h, w], [h, w], [0, 0]);
                 Signal::float(self.add(AvgPool { window }, &[x])?)
             }
             LayerKind::Add => {

@@ -3,6 +3,7 @@
 //! **fold-batch-norm.** A quantiser, an activation or a gradient of one that reads `batch_norm(x, coef)` reads x and coef itself. The normalised floats are then
 //! never written: the forward pass reads 2 bytes and writes b bits a value, the backward pass recomputes the surrogate's slope from the saved sums.
 
+use super::join::join;
 use crate::error::Result;
 use crate::graph::Value;
 use crate::ops::{Graph, Op};
@@ -12,7 +13,7 @@ use crate::ops::{Graph, Op};
 /// # Errors
 /// None in a verified graph.
 pub fn fuse(graph: &Graph) -> Result<Graph> {
-    graph.rebuild(|new, _, node, inputs| {
+    join(graph)?.rebuild(|new, _, node, inputs| {
         let inputs = fold_batch_norm(new, &node.op, inputs);
         new.add(node.op.clone(), &inputs).map(Some)
     })

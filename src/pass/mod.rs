@@ -1,11 +1,12 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
 //! [`build`] (model → forward graph) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`simplify`] (common values, dead
-//! nodes) → [`fuse`] (batch-norms into their readers).
+//! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side).
 
 mod build;
 mod differentiate;
 mod fuse;
+mod join;
 mod simplify;
 mod update;
 

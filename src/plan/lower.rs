@@ -121,7 +121,7 @@ impl Lowering<'_> {
             words as u64 * if updated { 8 } else { 4 }
         });
         let cost = Cost {
-            bytes: moved.sum(),
+            bytes: launch.moved_words.map_or_else(|| moved.sum(), |words| words as u64 * 4),
             float_ops: launch.float_ops as u64,
             bit_ops: launch.bit_ops as u64,
             dot_ops: 0, // no kernel uses packed dot products

@@ -50,6 +50,7 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
         let tensor = match (name, channels.get(name.trim_start_matches("velocity/"))) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
+            ("random", _) => noise.words(&ty.shape, u32::MAX),
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
             _ if name.ends_with(".running") => noise.positive(&ty.shape),
             _ => noise.floats(&ty.shape),

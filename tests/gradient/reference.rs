@@ -1,15 +1,19 @@
 //! What the operations mean, in f64 and by plain loops over logical elements (channels last, no padding). Nothing here calls the code under test but
-//! `Window`'s fields.
+//! `Window`'s fields and Philox, which is tested against known answers.
 
 use halfwave::model::Surrogate;
 use halfwave::ops::window::Window;
+use halfwave::random::philox4x32;
 
 /// Axis lengths of an activation.
 pub(crate) type Nhwc = [usize; 4];
 
 /// Height and width of a window's output.
 pub(crate) fn output(window: &Window, input: Nhwc) -> [usize; 2] {
-    [0, 1].map(|axis| (input[axis + 1] + 2 * window.padding[axis] - window.kernel[axis]) / window.stride[axis] + 1)
+    [0, 1].map(|axis| {
+        let span = window.dilation[axis] * (window.kernel[axis] - 1) + 1;
+        (input[axis + 1] + 2 * window.padding[axis] - span) / window.stride[axis] + 1
+    })
 }
 
 /// Calls `visit(output row, tap, input row)` for every position under every window that is not padding, outputs in order, taps in row order.
@@ -19,8 +23,8 @@ pub(crate) fn slide(window: &Window, input: Nhwc, mut visit: impl FnMut(usize, u
     for image in 0..n {
         for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
             for (r, s) in (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |s| (r, s))) {
-                let y = (oy * window.stride[0] + r) as isize - window.padding[0] as isize;
-                let x = (ox * window.stride[1] + s) as isize - window.padding[1] as isize;
+                let y = (oy * window.stride[0] + r * window.dilation[0]) as isize - window.padding[0] as isize;
+                let x = (ox * window.stride[1] + s * window.dilation[1]) as isize - window.padding[1] as isize;
                 if (0..h as isize).contains(&y) && (0..w as isize).contains(&x) {
                     let row = (image * h + y as usize) * w + x as usize;
                     visit((image * oh + oy) * ow + ox, r * window.kernel[1] + s, row);
@@ -122,4 +126,38 @@ pub(crate) fn binary_weight(taps: usize, channels: usize, filters: usize, w: &[f
     let mut alpha = vec![0.0; filters];
     w.iter().enumerate().for_each(|(i, v)| alpha[i % filters] += v.abs() / (taps * channels) as f64);
     w.iter().enumerate().map(|(i, v)| if *v >= 0.0 { alpha[i % filters] } else { -alpha[i % filters] }).collect()
+}
+
+/// Elements whose random number is at least `rate`, grown by what the others lose; `random` is seed and step.
+pub(crate) fn dropout(rate: f64, stream: u32, random: [u32; 4], c: usize, x: &[f64]) -> Vec<f64> {
+    let [seed_low, seed_high, step_low, step_high] = random;
+    let number = |element: usize| {
+        let (row, channel) = (element / c, element % c);
+        let quad = (row * c.div_ceil(4) + channel / 4) as u32;
+        let block = philox4x32([quad, stream, step_low, step_high], [seed_low, seed_high]);
+        f64::from(block[channel % 4] >> 8) / f64::from(1 << 24)
+    };
+    x.iter().enumerate().map(|(i, x)| if number(i) < rate { 0.0 } else { x / (1.0 - rate) }).collect()
+}
+
+/// Channels `first..first + count` of rows of `c`.
+pub(crate) fn slice(c: usize, first: usize, count: usize, x: &[f64]) -> Vec<f64> {
+    x.iter().enumerate().filter(|(i, _)| (first..first + count).contains(&(i % c))).map(|(_, x)| *x).collect()
+}
+
+/// Rows of so many channels each, joined row by row.
+pub(crate) fn concat(inputs: &[(usize, &Vec<f64>)]) -> Vec<f64> {
+    let (c, first) = inputs[0];
+    (0..first.len() / c).flat_map(|row| inputs.iter().flat_map(move |(c, x)| x[row * c..][..*c].to_vec())).collect()
+}
+
+/// The elements of each image, channel by channel.
+pub(crate) fn flatten([n, h, w, c]: Nhwc, x: &[f64]) -> Vec<f64> {
+    let mut y = Vec::new();
+    for image in 0..n {
+        for channel in 0..c {
+            y.extend((0..h * w).map(|pixel| x[(image * h * w + pixel) * c + channel]));
+        }
+    }
+    y
 }

@@ -6,8 +6,8 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
     Graph, Leaf, Op, Role, add::Add, avg_pool::AvgPool, batch_norm, batch_norm_stats::BatchNormStats, bconv,
-    bias::Bias, conv::Conv, decode::Decode, hwgq::Hwgq, max_pool::MaxPool, mean::Mean, record::Record, relu::Relu,
-    sign,
+    bias::Bias, concat::Concat, conv::Conv, decode::Decode, dropout::Dropout, flatten::Flatten, hwgq::Hwgq,
+    max_pool::MaxPool, mean::Mean, record::Record, relu::Relu, sign, slice::Slice,
 };
 use halfwave::pass::{self, Sgd};
 use halfwave::tensor::{Encoding, TensorType};
@@ -25,11 +25,12 @@ struct Maker {
     graph: Graph,
     noise: Noise,
     all: Vec<Activation>,
+    random: Option<Value>,
 }
 
 /// The graph of this number; every second one is differentiated and updated, every fourth one simplified and fused too.
 pub(crate) fn random_graph(number: u64) -> Graph {
-    let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new() };
+    let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new(), random: None };
     maker.graph.at("random", Phase::Forward);
     let shape = [1 + maker.below(3), 3 + maker.below(5), 3 + maker.below(5), 1 + maker.below(9)];
     let images = maker.add(Leaf::input("images", TensorType::f32(&shape)), &[]);
@@ -86,9 +87,17 @@ impl Maker {
         match self.below(4) {
             0 if h > 1 && w > 1 => Window::square(2, 2, 0),
             1 => Window::square(3, 2, 1),
-            2 => Window { kernel: [h.min(2), 1], stride: [1, 1], padding: [0, 0] },
+            2 => Window::new([h.min(2), 1], [1, 1], [0, 0]),
             _ => Window::square(3, 1, 1),
         }
+    }
+
+    /// A window, with gaps where they fit.
+    fn convolution_window(&mut self, x: Value) -> Window {
+        let [_, h, w, _] = self.graph.ty(x).nhwc();
+        let window = self.window(x);
+        let dilated = window.dilated([1 + self.below(2), 1 + self.below(3)]);
+        if dilated.output([h, w]).is_ok() { dilated } else { window }
     }
 
     /// Appends one layer of a random kind behind a random activation.
@@ -99,7 +108,7 @@ impl Maker {
         let x = self.all[at];
         let ty = self.graph.ty(x.value).clone();
         let channels = ty.channels();
-        match self.below(9) {
+        match self.below(13) {
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
@@ -118,7 +127,7 @@ impl Maker {
                 self.keep(y);
             }
             3 => {
-                let window = self.window(x.value);
+                let window = self.convolution_window(x.value);
                 let filters = 1 + self.below(10);
                 let [r, s] = window.kernel;
                 let w = self.state("weight", &[r, s, ty.lanes(), filters], true);
@@ -147,6 +156,29 @@ impl Maker {
                 let z = self.batch_norm(x);
                 self.keep(z);
             }
+            8 => {
+                let first = self.below(channels);
+                let slice = Slice { first, count: 1 + self.below(channels - first) };
+                let value = self.add(slice, &[x.value]);
+                let alpha = x.alpha.map(|alpha| self.add(slice, &[alpha]));
+                self.all.push(Activation { value, alpha, ..x });
+            }
+            9 => self.concat(x),
+            10 => {
+                let random = match self.random {
+                    Some(random) => random,
+                    None => self.add(Leaf::input("random", TensorType::new(&[4], Encoding::U32)), &[]),
+                };
+                self.random = Some(random);
+                let (x, stream) = (self.float(x), self.noise.bits());
+                let y = self.add(Dropout { rate: 0.25, stream }, &[x, random]);
+                self.keep(y);
+            }
+            11 => {
+                let x = self.float(x);
+                let y = self.add(Flatten, &[x]);
+                self.keep(y);
+            }
             _ => {
                 let x = self.float(x);
                 let kinds = [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed];
@@ -155,6 +187,23 @@ impl Maker {
                 self.all.push(Activation { value, step: op.step, alpha: None, largest: 0 });
             }
         }
+    }
+
+    /// x behind another activation over the same pixels: encoded where both stand for floats in the same way.
+    fn concat(&mut self, x: Activation) {
+        let pixels = |other: &Activation| self.graph.ty(other.value).shape[..3] == self.graph.ty(x.value).shape[..3];
+        let others: Vec<_> = self.all.iter().copied().filter(pixels).collect();
+        let other = others[self.below(others.len())];
+        let encoding = |of: Activation| (self.graph.ty(of.value).encoding, of.step, of.alpha.is_some());
+        if encoding(x) != encoding(other) {
+            let both = [self.float(other), self.float(x)];
+            let y = self.add(Concat, &both);
+            return self.keep(y);
+        }
+        let value = self.add(Concat, &[other.value, x.value]);
+        let alphas = other.alpha.zip(x.alpha);
+        let alpha = alphas.map(|(a, b)| self.add(Concat, &[a, b]));
+        self.all.push(Activation { value, step: x.step, alpha, largest: x.largest.max(other.largest) });
     }
 
     fn batch_norm(&mut self, x: Activation) -> Value {

@@ -1,0 +1,42 @@
+// Channels of x moved to another place in y, a quad of y at a time: channels low..high of y are those of x from where `base` and `shift` say, the rest is zero.
+// KEPT: channels below `low` stay as they are.
+
+//: if EXACT
+alias Quad = vec4<i32>;
+fn take(i: u32) -> Quad { return x_int(i); }
+fn give(i: u32, v: Quad) { y_put_int(i, v); }
+fn there(i: u32) -> Quad { return y_int(i); }
+//: else
+alias Quad = vec4<f32>;
+fn take(i: u32) -> Quad { return x_at(i); }
+fn give(i: u32, v: Quad) { y_put(i, v); }
+fn there(i: u32) -> Quad { return y_at(i); }
+//: end
+
+@main {
+    let item = group_index(group, groups) * THREADS + thread;
+    let row = item / p.units;
+    if (row >= p.rows) { return; }
+    let unit = p.first_unit + item - row * p.units;
+    let at = row * p.out_units + unit;
+    // The quad of x that holds the first lane, and the one after it; beyond the ends any will do, for its lanes are not chosen.
+    let source = i32(unit) - p.base;
+    let last = i32(p.in_units) - 1;
+    let row_start = row * p.in_units;
+    var a = take(row_start + u32(clamp(source, 0, last)));
+    if (p.shift > 0u) {
+        var b = take(row_start + u32(clamp(source + 1, 0, last)));
+        if ((p.shift & 1u) != 0u) {
+            a = Quad(a.yzw, b.x);
+            b = Quad(b.yzw, b.x);
+        }
+        if ((p.shift & 2u) != 0u) { a = Quad(a.zw, b.xy); }
+    }
+    let channel = vec4<u32>(unit * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    let low = channel >= vec4<u32>(p.low);
+    a = select(Quad(), a, low & (channel < vec4<u32>(p.high)));
+    //: if KEPT
+    if (unit * 4u < p.low) { a = select(there(at), a, low); }
+    //: end
+    give(at, a);
+}

@@ -1,0 +1,103 @@
+//! `dropout`: y = x / (1 − rate) where the number drawn for an element is at least `rate`, else 0 (Srivastava et al., 2014, scaled while training).
+//!
+//! No mask is kept: the numbers follow from seed, step, stream and place, so the gradient is the same operation on dy, which draws them again.
+
+use super::{Backward, Operation, Sample, add, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::random;
+use crate::tensor::{
+    Encoding::{F32, U32},
+    LANES, Tensor, TensorType, View, ViewMut,
+};
+
+/// Dropout: inputs x, random `[4]` = seed low, seed high, step low, step high.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Dropout {
+    /// The share of elements that become zero, in [0, 1).
+    pub rate: f32,
+    /// The stream of random numbers that is drawn from: the low half of [`random::stream`] of the layer's name.
+    pub stream: u32,
+}
+
+crate::params! {
+    struct DropoutParams { quads: u32, stream: u32, rate: f32, scale: f32 }
+}
+
+/// WGSL of the device's random numbers; it reads the operand `random`.
+pub(super) const PHILOX: &str = include_str!("../../shaders/philox.wgsl");
+const DROPOUT: &str = include_str!("../../shaders/dropout.wgsl");
+/// Operations on an element besides integers: to float, compare, scale.
+const OPS: usize = 4;
+
+/// `Err` unless the tensor is what random numbers are drawn with.
+pub(super) fn check_random(ty: &TensorType) -> Result<(), String> {
+    super::same("random", ty, &TensorType::new(&[4], U32))
+}
+
+impl Dropout {
+    fn scale(&self) -> f32 {
+        1.0 / (1.0 - self.rate)
+    }
+}
+
+impl Operation for Dropout {
+    fn stem(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the input", inputs[0])?;
+        check_random(inputs[1])?;
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(format!("a share of {} cannot be dropped; choose one from 0 to below 1", self.rate));
+        }
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (dy, random) = (cx.dy(), cx.input(1));
+        let dx = cx.add(*self, &[dy, random])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let quads = output.words() / LANES;
+        let params = DropoutParams { quads: quads as u32, stream: self.stream, rate: self.rate, scale: self.scale() };
+        Launch::new("dropout", &[add::ELEMENTWISE, PHILOX, DROPOUT])
+            .params(&params)
+            .threads(quads)
+            .read("x", F32, Input(0))
+            .read("random", U32, Input(1))
+            .write("y", F32, Output)
+            .float_ops(OPS * output.len())
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, words, scale) = (inputs[0].numbers(), inputs[1].words, self.scale());
+        parallel::rows(output.floats(), LANES, |quad, out| {
+            let drawn = random::quad(words, quad as u32, self.stream).map(random::fraction);
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = if drawn[lane] >= self.rate { x[quad * LANES + lane] * scale } else { 0.0 };
+            }
+        });
+    }
+}
+
+impl Dropout {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(90);
+        let shapes = [(vec![2, 3, 5, 41], 0.5), (vec![3, 10], 0.1), (vec![7], 0.3), (vec![9, 8, 8, 64], 0.0625)];
+        let samples = shapes.into_iter().map(|(shape, rate)| {
+            // All 32 bits of seed, step and stream take part.
+            let words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
+            let op = Dropout { rate, stream: noise.bits() };
+            Sample::new(op, vec![noise.floats(&shape), Tensor::from_u32(&[4], &words)])
+        });
+        samples.collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! `slice`: y = x\[…, first .. first + count\], a run of channels as they lie: floats, sums or codes. `slice_backward`: dy among zeros.
+
+use super::channels::{self, Rest, Run};
+use super::{Backward, Operation, Sample, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Operand::*, Program};
+use crate::tensor::{
+    Encoding::{F32, I16, I32, Planes},
+    TensorType, View, ViewMut,
+};
+
+/// Some channels: input x.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Slice {
+    /// The first channel.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Its gradient: input dy.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SliceBackward {
+    /// The first channel.
+    pub first: usize,
+    /// The type of x in floats, and of dx.
+    pub input: TensorType,
+}
+
+impl Slice {
+    fn run(&self) -> Run {
+        Run { from: self.first, to: 0, count: self.count }
+    }
+}
+
+impl Operation for Slice {
+    fn stem(&self) -> &'static str {
+        "slice"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        channels::check("the input", inputs[0])?;
+        let (Slice { first, count }, channels) = (*self, inputs[0].channels());
+        if count == 0 || first + count > channels {
+            return Err(format!("{count} channels from {first} on cannot be taken from {channels}"));
+        }
+        let mut ty = inputs[0].clone();
+        ty.shape[inputs[0].shape.len() - 1] = count;
+        Ok(ty)
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (dy, input) = (cx.dy(), cx.input_type(0).with(F32));
+        let dx = cx.add(SliceBackward { first: self.first, input }, &[dy])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        channels::launch("slice", inputs[0], Input(0), output, self.run(), Rest::Zero).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        output.words.fill(0);
+        channels::copy(inputs[0], output, self.run());
+    }
+}
+
+/// Runs of channels: on units and off them, inside one, over several, to the end. For the last, all.
+fn runs() -> [(usize, usize, usize); 8] {
+    // channels, first, count
+    [(41, 8, 20), (41, 3, 7), (41, 38, 3), (10, 1, 2), (130, 64, 64), (130, 33, 70), (130, 31, 99), (70, 0, 70)]
+}
+
+impl Slice {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(91);
+        let mut samples = Vec::new();
+        for (i, (channels, first, count)) in runs().into_iter().enumerate() {
+            let shape = [2, 3, 5, channels];
+            for x in [
+                noise.floats(&shape),
+                noise.ints(&shape, I16, 3000),
+                noise.ints(&shape, I32, 40_000),
+                noise.ints(&shape, Planes((i % 4 + 1) as u8), 0),
+            ] {
+                samples.push(Sample::new(Slice { first, count }, vec![x]));
+            }
+        }
+        samples
+    }
+}
+
+impl Operation for SliceBackward {
+    fn stem(&self) -> &'static str {
+        "slice_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        let slice = Slice { first: self.first, count: inputs[0].channels() };
+        super::same("the gradient", inputs[0], &slice.infer(&[&self.input])?)?;
+        Ok(self.input.clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let run = Run { from: 0, to: self.first, count: inputs[0].channels() };
+        channels::launch("slice_backward", inputs[0], Input(0), output, run, Rest::Zero).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        output.words.fill(0);
+        channels::copy(inputs[0], output, Run { from: 0, to: self.first, count: inputs[0].ty.channels() });
+    }
+}
+
+impl SliceBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(92);
+        let cases = runs().into_iter().map(|(channels, first, count)| {
+            let input = TensorType::f32(&[2, 3, 5, channels]);
+            Sample::new(SliceBackward { first, input }, vec![noise.floats(&[2, 3, 5, count])])
+        });
+        cases.collect()
+    }
+}
