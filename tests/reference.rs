@@ -9,6 +9,7 @@ mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
+use halfwave::pass;
 use halfwave::recipe::Recipe;
 use halfwave::train::checkpoint::{self, HostTensor};
 use halfwave::train::{Event, Session, Trainer, metrics::Row};
@@ -74,8 +75,7 @@ impl Case {
         while collect(trainer.advance(u64::MAX).await.unwrap()) {}
         compare("loss".to_string(), &HostTensor { shape: vec![losses.len()], values: losses });
         for (name, tensor) in trainer.session().tensors().await.unwrap() {
-            // What has a slash is the state of the optimiser.
-            if !name.contains('/') {
+            if !pass::Optimizer::owns(&name) {
                 compare(format!("final/{name}"), &tensor);
             }
         }

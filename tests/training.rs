@@ -31,8 +31,8 @@ fn gpu() -> Option<Box<dyn Backend>> {
 /// Hashes of every code plane, packed sign and integer sum of the first step.
 async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     let (recipe, reference) = (recipe(), reference());
-    let optimizer = pass::Sgd { momentum: 0.9, weight_decay: 5e-4 };
-    let mut graph = pass::training(&recipe.model, recipe.train.batch, &optimizer, false).unwrap();
+    let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
+    let mut graph = pass::training(&recipe.model, recipe.train.batch, loss, optimizer, false).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let id = backend.load(plan).await.unwrap();
@@ -45,7 +45,7 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     backend.write(id, "images", &Tensor::from_f32(&[64, 8, 8, 1], &images).words);
     backend.write(id, "labels", &Tensor::from_u32(&[64], &labels).words);
     backend.write(id, "step", &[0; 4]);
-    backend.write(id, "lr", &Tensor::from_f32(&[1], &[0.05]).words);
+    backend.write(id, "rates", &Tensor::from_f32(&[4], &optimizer.rates(0.05, 1)).words);
     backend.run(id).unwrap();
     let mut hashes = BTreeMap::new();
     for activation in inspect::read(backend, id).await.unwrap() {

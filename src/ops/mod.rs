@@ -14,6 +14,7 @@ use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
 use serde::{Deserialize, Serialize};
 
 pub mod activation;
+pub mod adam;
 pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
@@ -22,13 +23,17 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+pub mod bop;
 mod channels;
+pub mod class_loss;
+pub mod clip;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
 pub mod dropout;
 pub mod flatten;
+pub mod halves;
 pub mod hwgq;
 pub mod leaf;
 pub mod max_pool;
@@ -223,8 +228,11 @@ ops! {
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
+    class_loss::ClassLoss, class_loss::ClassLossBackward,
     mean::Mean, record::Record,
-    sgd::SgdVelocity, sgd::Sgd,
+    sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
+    adam::Moment, adam::Adam, bop::Bop,
+    clip::SquareSum, clip::ClipScale, clip::ClipGradient,
 }
 
 impl Typed for Op {

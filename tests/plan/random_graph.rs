@@ -9,7 +9,7 @@ use halfwave::ops::{
     bias::Bias, concat::Concat, conv::Conv, decode::Decode, dropout::Dropout, flatten::Flatten, hwgq::Hwgq,
     max_pool::MaxPool, mean::Mean, record::Record, relu::Relu, sign, slice::Slice,
 };
-use halfwave::pass::{self, Sgd};
+use halfwave::pass::{self, Optimizer};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step, sums a step, α and a largest magnitude.
@@ -240,6 +240,6 @@ impl Maker {
                 self.graph.output(format!("grad{i}"), *gradient);
             }
         }
-        pass::update(&mut self.graph, &gradients, &Sgd { momentum: 0.9, weight_decay: 1e-3 }).unwrap();
+        pass::update(&mut self.graph, &gradients, &Optimizer::sgd(0.05, 0.9, 1e-3)).unwrap();
     }
 }
