@@ -1,5 +1,7 @@
 """Optimisers, from their papers' equations with PyTorch's conventions. All take the gradient of the mean loss."""
 
+from fnmatch import fnmatchcase
+
 import torch
 
 
@@ -10,7 +12,7 @@ def clip_by_norm(gradients, largest):
 
 
 class Optimiser:
-    """State starts at zero. Weight decay acts on weights of conv and linear layers only: those of two axes or more."""
+    """State starts at zero. Weight decay acts on weights of conv and linear layers only, those of two axes or more, unless the parameter's group says otherwise."""
 
     def __init__(self, settings, network):
         self.settings, self.network, self.state, self.steps = settings, network, {}, 0
@@ -24,8 +26,10 @@ class Optimiser:
         rule = rules[self.settings["kind"]]
         with torch.no_grad():
             for name, w in self.network.parameters.items():
-                decay = self.settings.get("weight_decay", 0.0) if w.dim() > 1 else 0.0
-                rule(name, w, gradients[name], lr, decay)
+                group = next((g for g in self.settings.get("groups", []) if fnmatchcase(name, g["match"])), {})
+                usual = self.settings.get("weight_decay", 0.01 if self.settings["kind"] == "adamw" else 0.0)
+                decay = group.get("weight_decay", usual if w.dim() > 1 else 0.0)
+                rule(name, w, gradients[name], lr * group.get("lr_scale", 1.0), decay)
                 if name in self.network.clipped:
                     w.clamp_(-1, 1)
 
@@ -38,7 +42,7 @@ class Optimiser:
 
     def adam(self, name, w, g, lr, decay):
         """Adam (Kingma, Ba, 2015) with decay in the gradient; AdamW (Loshchilov, Hutter, 2019): w shrinks by lr decay first, apart from the gradient."""
-        b1, b2 = self.settings.get("betas", [0.9, 0.999])
+        b1, b2 = self.settings.get("beta1", 0.9), self.settings.get("beta2", 0.999)
         if self.settings["kind"] == "adamw":
             w *= 1 - lr * decay
         else:

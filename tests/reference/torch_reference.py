@@ -39,6 +39,7 @@ def run(recipe):
     train, optimizer = recipe["train"], recipe["train"]["optimizer"]
     images, labels = data.digits(recipe["data"].get("scale", [1 / 16, -0.5]))
     batch, total = train["batch"], train["steps"]
+    epoch_steps = -(-1437 // batch)
     assert batch * total <= 1437, "the digits have 1437 images to train on, and a case stays in the first epoch"
     network = Network(recipe["model"], train.get("seed", 0), optimizer["kind"] == "bop")
     network.prepare(images[:2])
@@ -54,9 +55,9 @@ def run(recipe):
             out["logits"] = logits.detach().clone()
             out |= {f"grad/{name}": g.clone() for name, g in gradients.items()}
         losses.append(loss.item())
-        if "clip_norm" in train:
-            gradients = clip_by_norm(gradients, train["clip_norm"])
-        optimiser.step(gradients, schedules.rate(optimizer["lr"], train.get("schedule", {}), step, total))
+        if "clip_norm" in optimizer:
+            gradients = clip_by_norm(gradients, optimizer["clip_norm"])
+        optimiser.step(gradients, schedules.rate(optimizer["lr"], train.get("schedule", {}), step, total, epoch_steps))
     out |= {f"final/{name}": value.detach() for name, value in (parameters | network.statistics).items()}
     out["loss"] = torch.tensor(losses)
     return out, losses
