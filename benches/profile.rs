@@ -82,7 +82,7 @@ impl Ready {
         backend.write(id, "images", &noise.floats(&[batch, h, w, c]).words);
         backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
         backend.write(id, "step", &[0; 4]);
-        backend.write(id, "lr", &Tensor::from_f32(&[1], &[0.0]).words);
+        backend.write(id, "rates", &Tensor::from_f32(&[4], &recipe.train.optimizer.rates(0.0, 1)).words);
         Ok(Self { recipe, batch, backend, id })
     }
 

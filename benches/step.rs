@@ -49,7 +49,7 @@ fn load(backend: &mut dyn Backend, options: &Options) -> Result<halfwave::backen
     backend.write(id, "images", &noise.floats(&[batch, h, w, c]).words);
     backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
     backend.write(id, "step", &[0; 4]);
-    backend.write(id, "lr", &Tensor::from_f32(&[1], &[1e-3]).words);
+    backend.write(id, "rates", &Tensor::from_f32(&[4], &recipe.train.optimizer.rates(1e-3, 1)).words);
     Ok(id)
 }
 

@@ -4,6 +4,8 @@
 //! random. Encoded tensors (codes, sums) have the gradient of the real tensor they stand for: see the convention in `src/ops/mod.rs`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "gradient/activations.rs"]
+mod activations;
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
 #[path = "gradient/harness.rs"]
@@ -14,6 +16,8 @@ mod quantisers;
 mod reference;
 #[path = "gradient/structure.rs"]
 mod structure;
+#[path = "gradient/training.rs"]
+mod training;
 
 use evaluate::{evaluate, leaf_name};
 use halfwave::graph::Value;
@@ -25,7 +29,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
     self, Op, add::Add, avg_pool::AvgPool, bconv::Bconv, bias::Bias, conv::Conv, decode::Decode, max_pool::MaxPool,
-    relu::Relu, sign, softmax_cross_entropy::SoftmaxCrossEntropy,
+    relu::Relu, sign,
 };
 use halfwave::pass;
 use halfwave::tensor::{Encoding, Tensor};
@@ -35,7 +39,19 @@ use std::collections::BTreeSet;
 const EPS: f32 = 1e-5;
 
 /// Operations that stand behind the gradients and have no derivative.
-const WITHOUT_DERIVATIVE: [&str; 5] = ["batch_norm_running", "mean", "record", "sgd", "sgd_velocity"];
+const WITHOUT_DERIVATIVE: [&str; 11] = [
+    "adam",
+    "batch_norm_running",
+    "bop",
+    "clip_scale",
+    "mean",
+    "moment",
+    "record",
+    "sgd",
+    "sgd_nesterov",
+    "sgd_velocity",
+    "square_sum",
+];
 
 fn twice(a: &[f64]) -> Vec<f64> {
     a.iter().map(|v| 2.0 * v).collect()
@@ -289,25 +305,14 @@ fn pooled() -> impl Iterator<Item = Case> {
     })
 }
 
-/// The mean loss, which is an objective: its upstream gradient is 1.
-fn softmax_cross_entropy() -> Case {
-    let (rows, classes) = (5, 7);
-    let (mut noise, mut net) = (Noise::new(80), Net::new());
-    let (a, x) = doubled(&mut net, noise.floats(&[rows, 1, 1, classes]));
-    let labels = noise.words(&[rows], classes as u32);
-    let truth: Vec<_> = labels.to_ints().into_iter().map(|label| label as u32).collect();
-    let labels = net.constant("labels", labels);
-    let root = net.add(SoftmaxCrossEntropy, &[x, labels]);
-    let reference = move |v: &[Vec<f64>]| vec![reference::mean_loss(classes, &twice(&v[0]), &truth)];
-    Case { seeded: false, ..Case::new("softmax_cross_entropy", net, root, &[a], reference) }
-}
-
 fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = convs().chain(bconvs()).chain(decodes()).chain(batch_norms()).chain(hwgqs()).collect();
     cases.extend(quantisers::cases());
     cases.extend(pooled());
+    cases.extend(activations::activations());
     cases.extend(structure::cases());
-    cases.extend([bconv_batch_norm(), add(), relu(), softmax_cross_entropy()]);
+    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu()]);
+    cases.extend(training::losses());
     cases
 }
 
@@ -383,52 +388,6 @@ fn ties_of_a_max_pool_go_to_the_first() {
     }
 }
 
-/// v ← μ·v + dw + decay·w, w ← w − lr·v, over three steps; decay acts on weights only.
-#[test]
-fn sgd_follows_its_formula() {
-    let (momentum, weight_decay, lr) = (0.9f32, 0.01f32, 0.1f32);
-    let mut noise = Noise::new(82);
-    let mut net = Net::new();
-    for name in ["conv.weight", "conv.bias", "bn.affine"] {
-        net.trained(name, noise.floats(&[3, 5]));
-        net.constant(&format!("grad/{name}"), noise.floats(&[3, 5]));
-    }
-    let pairs: Vec<_> = (0..3).map(|i| (Value(2 * i), Value(2 * i + 1))).collect();
-    pass::update(&mut net.graph, &pairs, &pass::Sgd { momentum, weight_decay }).unwrap();
-    net.graph.verify();
-    net.leaves.insert("lr".to_string(), Tensor::from_f32(&[1], &[lr]));
-    let names: Vec<String> = net.graph.nodes().iter().filter_map(leaf_name).map(String::from).collect();
-    for name in names.iter().filter(|name| name.starts_with("velocity/")) {
-        net.leaves.insert(name.clone(), noise.floats(&[3, 5]));
-    }
-    let real = |tensor: &Tensor| tensor.to_f32().into_iter().map(f64::from).collect::<Vec<f64>>();
-    let mut expected: Vec<(String, Vec<f64>)> = names.iter().map(|n| (n.clone(), real(&net.leaves[n]))).collect();
-    for _ in 0..3 {
-        let values = net.values();
-        for (value, node) in net.graph.iter() {
-            if let Some(index) = node.op.in_place() {
-                let state = leaf_name(net.graph.node(node.inputs[index])).unwrap().to_string();
-                net.leaves.insert(state, values[value.0].clone());
-            }
-        }
-        for name in ["conv.weight", "conv.bias", "bn.affine"] {
-            let at = |wanted: String| expected.iter().position(|(name, _)| *name == wanted).unwrap();
-            let [w, v, dw] = [at(name.into()), at(format!("velocity/{name}")), at(format!("grad/{name}"))];
-            let decay = if name == "conv.weight" { f64::from(weight_decay) } else { 0.0 };
-            for i in 0..15 {
-                expected[v].1[i] =
-                    f64::from(momentum) * expected[v].1[i] + expected[dw].1[i] + decay * expected[w].1[i];
-                expected[w].1[i] -= f64::from(lr) * expected[v].1[i];
-            }
-        }
-    }
-    for (name, expected) in &expected {
-        for (got, expected) in real(&net.leaves[name]).into_iter().zip(expected) {
-            assert!((got - expected).abs() < 2e-6, "{name}: {got}, not {expected}");
-        }
-    }
-}
-
 /// A net that folds: batch-norms before quantisers and rectifiers, on floats and on sums, with pools and a residual.
 const FOLDS: &str = include_str!("golden/residual.toml");
 
@@ -437,9 +396,10 @@ const FOLDS: &str = include_str!("golden/residual.toml");
 fn fused_graphs_give_the_same_values() {
     for (name, text) in [("digits-hwgq", include_str!("../assets/reference/digits-hwgq.toml")), ("residual", FOLDS)] {
         let model = halfwave::recipe::Recipe::parse(text, name).unwrap().model;
-        let (mut graph, ends) = pass::build(&model, 6, pass::Mode::Train).unwrap();
-        let gradients = pass::differentiate(&mut graph, ends.loss, None).unwrap();
-        graph.output("logits", ends.logits);
+        let (mut graph, logits) = pass::build(&model, 6, pass::Mode::Train).unwrap();
+        let loss = pass::objective(&mut graph, logits, &pass::Loss::default()).unwrap();
+        let gradients = pass::differentiate(&mut graph, loss, None).unwrap();
+        graph.output("logits", logits);
         for &(leaf, gradient) in &gradients {
             let name = leaf_name(graph.node(leaf)).unwrap().to_string();
             graph.output(name, gradient);

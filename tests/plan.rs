@@ -16,7 +16,7 @@ use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
-use halfwave::pass::{self, Sgd};
+use halfwave::pass::{self, Loss, Optimizer};
 use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
@@ -24,7 +24,11 @@ use random_graph::random_graph;
 use std::path::Path;
 
 const RANDOM_GRAPHS: u64 = 300;
-const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 2e-3 };
+
+/// A step of SGD on the cross-entropy.
+fn training(model: &Model, batch: usize, dump: bool) -> halfwave::Result<Graph> {
+    pass::training(model, batch, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 2e-3), dump)
+}
 
 fn model(text: &str) -> Model {
     Recipe::parse(text, "recipe").unwrap().model
@@ -48,11 +52,11 @@ fn printed_plans_are_golden() {
     let (tiled, registers) = (Caps::baseline(LaunchShape::Tiled), Caps::baseline(LaunchShape::Registers));
     let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
     let plans = [
-        ("digits-training-tiled", pass::training(&digits(), 64, &SGD, false), &tiled),
-        ("digits-training-registers", pass::training(&digits(), 64, &SGD, false), &registers),
+        ("digits-training-tiled", training(&digits(), 64, false), &tiled),
+        ("digits-training-registers", training(&digits(), 64, false), &registers),
         ("digits-inference-tiled", pass::inference(&digits(), 64), &tiled),
-        ("residual-training-tiled", pass::training(&residual(), 8, &SGD, true), &tiled),
-        ("vgg-small-training-tiled", pass::training(&vgg, 50, &SGD, false), &tiled),
+        ("residual-training-tiled", training(&residual(), 8, true), &tiled),
+        ("vgg-small-training-tiled", training(&vgg, 50, false), &tiled),
     ];
     let mut stale = Vec::new();
     for (name, graph, caps) in plans {
@@ -80,7 +84,7 @@ fn printed_plans_are_golden() {
 fn hashes_tell_plans_apart() {
     let tiled = Caps::baseline(LaunchShape::Tiled);
     let hash = |batch, caps: &Caps| {
-        let graph = pass::training(&digits(), batch, &SGD, false).unwrap();
+        let graph = training(&digits(), batch, false).unwrap();
         lower(&graph, caps).unwrap().hash()
     };
     let hashes = [hash(8, &tiled), hash(9, &tiled), hash(8, &Caps::baseline(LaunchShape::Registers))];
@@ -214,7 +218,7 @@ fn living_values_never_share_a_slot() {
             shared += check_slots(&graph, &caps);
         }
         for model in [digits(), digits_hwgq(), residual()] {
-            shared += check_slots(&pass::training(&model, 8, &SGD, true).unwrap(), &caps);
+            shared += check_slots(&training(&model, 8, true).unwrap(), &caps);
             shared += check_slots(&pass::inference(&model, 8).unwrap(), &caps);
         }
     }
@@ -272,7 +276,7 @@ fn planned_runs_of_random_graphs_equal_unplanned_ones() {
 #[test]
 fn planned_training_equals_unplanned_training() {
     for (seed, model) in [digits(), digits_hwgq(), residual()].iter().enumerate() {
-        check_run(&pass::training(model, 6, &SGD, true).unwrap(), seed as u64, 3);
+        check_run(&training(model, 6, true).unwrap(), seed as u64, 3);
         check_run(&pass::inference(model, 6).unwrap(), seed as u64, 1);
     }
 }
@@ -315,7 +319,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
 
     // A whole model at a batch that no baseline device binds: the message says which layer.
     let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
-    let message = refusal(&pass::training(&vgg, 4096, &SGD, false).unwrap(), &baseline);
+    let message = refusal(&training(&vgg, 4096, false).unwrap(), &baseline);
     assert!(message.contains("134217728 bytes") && message.contains("smaller batch"), "{message}");
 
     let caps = Caps { max_groups: 1, ..baseline };
@@ -325,7 +329,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
 
 #[test]
 fn binary_convolutions_save_codes_and_small_integers() {
-    let graph = pass::training(&digits_hwgq(), 64, &SGD, false).unwrap();
+    let graph = training(&digits_hwgq(), 64, false).unwrap();
     let plan = lower(&graph, &Caps::baseline(LaunchShape::Tiled)).unwrap();
     let convolutions: Vec<_> = plan.nodes.iter().filter(|node| node.op.stem() == "bconv").collect();
     assert_eq!(convolutions.len(), 2);

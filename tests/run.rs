@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
+#[path = "run/optimizers.rs"]
+mod optimizers;
 
 use halfwave::backend::Device;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
@@ -24,7 +26,7 @@ fn recipe() -> Recipe {
     recipe.train.length = Length::Epochs(EPOCHS);
     recipe.train.batch = 16;
     // Runs are cut short and prolonged here, which a falling rate would show.
-    recipe.train.schedule = Schedule::Constant;
+    recipe.train.schedule = Schedule::default();
     recipe
 }
 
@@ -297,7 +299,7 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("run");
     let mut wild = recipe();
-    wild.train.optimizer = Optimizer::Sgd { lr: 1e38, momentum: 0.9, weight_decay: 0.0 };
+    wild.train.optimizer = Optimizer::sgd(1e38, 0.9, 0.0);
     let mut run = create(&dir, wild);
     let before = checkpoint(&dir);
     let message = loop {

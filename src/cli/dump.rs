@@ -1,5 +1,6 @@
 //! `train --dump`: a run's numbers, under the names that the reference file has, to compare any implementation with.
 
+use halfwave::pass::Optimizer;
 use halfwave::train::checkpoint::{HostTensor, to_bytes};
 use halfwave::train::metrics::Row;
 use halfwave::train::{Session, Trainer};
@@ -18,10 +19,8 @@ impl Dump {
     pub(super) async fn begin(path: &Path, trainer: &mut Trainer) -> Result<Self> {
         let mut dump = Self { path: path.to_path_buf(), tensors: BTreeMap::new() };
         let all = trainer.session().tensors().await?;
-        let trained = |name: &str| all.contains_key(&format!("velocity/{name}"));
-        dump.tensors.extend(
-            all.iter().filter(|(name, _)| trained(name)).map(|(name, tensor)| (format!("init/{name}"), tensor.clone())),
-        );
+        let trained = trainer.session().trained().into_iter();
+        dump.tensors.extend(trained.map(|name| (format!("init/{name}"), all[&name].clone())));
         Ok(dump)
     }
 
@@ -41,7 +40,7 @@ impl Dump {
             })
             .collect();
         self.tensors.insert("loss".to_string(), HostTensor { shape: vec![values.len()], values });
-        let kept = session.tensors().await?.into_iter().filter(|(name, _)| !name.starts_with("velocity/"));
+        let kept = session.tensors().await?.into_iter().filter(|(name, _)| !Optimizer::owns(name));
         self.tensors.extend(kept.map(|(name, tensor)| (format!("final/{name}"), tensor)));
         files::replace(&self.path, &to_bytes(&self.tensors, None))
     }

@@ -73,7 +73,6 @@ fn layers_join_by_name() {
 #[test]
 fn every_mistake_is_named() {
     let float = || conv(4, Weights::FLOAT);
-    let binary = || conv(4, Weights::BINARY);
     let with = |edit: &dyn Fn(&mut Conv)| {
         let mut v = Conv { filters: 4, padding: [1, 1], ..Conv::default() };
         edit(&mut v);

@@ -87,7 +87,7 @@ impl Operation for ChannelSum {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
-        mean::column_sum("channel_sum", inputs[0], 1.0, caps)
+        mean::column_sum("channel_sum", inputs[0], Input(0), 1.0, caps).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -2,7 +2,7 @@
 
 use super::{Activity, Operation, Sample, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{Launch, Operand, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Mean over rows: input x `[…, c]`, output `[c]`.
@@ -19,14 +19,13 @@ impl ColumnParams {
     }
 }
 
-/// The launch that adds up the rows of each channel, times `scale`, into `[c]`.
-pub(super) fn column_sum(label: &str, x: &TensorType, scale: f32, caps: &Caps) -> Program {
+/// The launch that adds up the rows of each channel of `operand`, which is of the type `x`, times `scale`, into `[c]`.
+pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f32, caps: &Caps) -> Launch {
     reduction(label, include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
-        .read("x", F32, Input(0))
+        .read("x", F32, operand)
         .write("out", F32, Output)
         .float_ops(x.len())
         .params(&ColumnParams::new(x, scale))
-        .into()
 }
 
 /// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].
@@ -80,7 +79,7 @@ impl Operation for Mean {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
-        column_sum("mean", inputs[0], 1.0 / inputs[0].rows() as f32, caps)
+        column_sum("mean", inputs[0], Input(0), 1.0 / inputs[0].rows() as f32, caps).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -13,6 +13,8 @@ use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
 use serde::{Deserialize, Serialize};
 
+pub mod activation;
+pub mod adam;
 pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
@@ -21,7 +23,10 @@ pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
 pub mod bias;
+pub mod bop;
 mod channels;
+pub mod class_loss;
+pub mod clip;
 pub mod code;
 pub mod concat;
 pub mod conv;
@@ -29,10 +34,12 @@ pub mod conv_backward;
 pub mod decode;
 pub mod dropout;
 pub mod flatten;
+pub mod halves;
 pub mod leaf;
 pub mod max_pool;
 pub mod mean;
 pub mod pad;
+pub mod prelu;
 pub mod quantise;
 pub mod quantise_backward;
 pub mod record;
@@ -219,13 +226,18 @@ ops! {
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
     quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
+    activation::Activation, activation::ActivationBackward,
+    prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
     dropout::Dropout,
     slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
+    class_loss::ClassLoss, class_loss::ClassLossBackward,
     mean::Mean, record::Record, scale::Scale, scale::Total,
-    sgd::SgdVelocity, sgd::Sgd,
+    sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
+    adam::Moment, adam::Adam, bop::Bop,
+    clip::SquareSum, clip::ClipScale,
 }
 
 impl Typed for Op {

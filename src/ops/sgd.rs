@@ -1,5 +1,8 @@
-//! `sgd_velocity`, `sgd`: stochastic gradient descent with momentum by PyTorch's rules: v ← μ·v + dw + decay·w; w ← w − lr·v.
+//! `sgd_velocity`, `sgd`, `sgd_nesterov`: stochastic gradient descent with momentum by PyTorch's rules (`torch.optim.SGD` without dampening).
+//!
+//! g = dw + decay·w; v ← μ·v + g; then w ← w − lr·v, or with Nesterov's momentum w ← w − lr·(g + μ·v), v the new one. lr is lane 0 of the rates, times the scale of the parameter's group.
 
+use super::halves::{HALVES, Halves};
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -11,15 +14,53 @@ pub struct SgdVelocity {
     /// μ.
     pub momentum: f32,
     /// Weight decay of this tensor.
-    pub decay: f32,
+    pub decay: Halves,
 }
 
-/// New weight: inputs w (in place), v, learning rate `[1]`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Sgd;
+/// New weight: inputs w (in place), v, rates `[4]`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Sgd {
+    /// Factor of the learning rate.
+    pub lr_scale: Halves,
+}
+
+/// New weight: inputs w (in place), v, dw, rates `[4]`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SgdNesterov {
+    /// μ.
+    pub momentum: f32,
+    /// Weight decay of this tensor.
+    pub decay: Halves,
+    /// Factor of the learning rate.
+    pub lr_scale: Halves,
+}
 
 crate::params! {
-    struct VelocityParams { quads: u32, momentum: f32, decay: f32 }
+    struct VelocityParams { quads: u32, momentum: f32, decay_first: f32, decay_second: f32 }
+}
+
+crate::params! {
+    struct SgdParams { quads: u32, scale_first: f32, scale_second: f32 }
+}
+
+crate::params! {
+    struct NesterovParams {
+        quads: u32, momentum: f32, decay_first: f32, decay_second: f32, scale_first: f32, scale_second: f32,
+    }
+}
+
+/// The input of every step that holds learning rate and bias corrections.
+pub(super) fn check_rates(ty: &TensorType) -> Result<(), String> {
+    super::same("the rates", ty, &TensorType::f32(&[4]))
+}
+
+/// That the inputs are float tensors of the same shape; their shape.
+pub(super) fn alike(names: &[&str], inputs: &[&TensorType]) -> Result<TensorType, String> {
+    super::float(names[0], inputs[0])?;
+    for (name, ty) in names.iter().zip(inputs).skip(1) {
+        super::same(name, ty, inputs[0])?;
+    }
+    Ok(inputs[0].clone())
 }
 
 impl Operation for SgdVelocity {
@@ -29,10 +70,7 @@ impl Operation for SgdVelocity {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 3)?;
-        super::float("the velocity", inputs[0])?;
-        super::same("the weight", inputs[1], inputs[0])?;
-        super::same("the gradient", inputs[2], inputs[0])?;
-        Ok(inputs[0].clone())
+        alike(&["the velocity", "the weight", "the gradient"], inputs)
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -40,12 +78,12 @@ impl Operation for SgdVelocity {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let quads = output.words() / 4;
-        Launch::new("sgd_velocity", &[add::ELEMENTWISE, include_str!("../../shaders/sgd_velocity.wgsl")])
+        let (quads, Halves(decay_first, decay_second)) = (output.words() / 4, self.decay);
+        Launch::new("sgd_velocity", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd_velocity.wgsl")])
             .read("w", F32, Input(1))
             .read("dw", F32, Input(2))
             .write("velocity", F32, Output)
-            .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay: self.decay })
+            .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay_first, decay_second })
             .threads(quads)
             .float_ops(4 * output.len())
             .into()
@@ -54,21 +92,22 @@ impl Operation for SgdVelocity {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (v, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = v[i] * self.momentum + dw[i] + w[i] * self.decay;
+            *out = v[i] * self.momentum + dw[i] + w[i] * self.decay.at(i, v.len());
         }
     }
 }
 
+/// Shapes of parameters, the second of them with two halves.
+pub(super) const SHAPES: [&[usize]; 3] = [&[3, 3, 8, 41], &[2, 5], &[10]];
+
 impl SgdVelocity {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(52);
-        let shapes = [vec![3, 3, 8, 41], vec![2, 5], vec![10]].into_iter();
-        shapes
-            .map(|shape| {
-                let inputs = vec![noise.floats(&shape), noise.floats(&shape), noise.floats(&shape)];
-                Sample::new(SgdVelocity { momentum: 0.9, decay: 5e-4 }, inputs)
-            })
-            .collect()
+        let samples = SHAPES.into_iter().map(|shape| {
+            let op = SgdVelocity { momentum: 0.9, decay: Halves(5e-4, 0.25) };
+            Sample::new(op, (0..3).map(|_| noise.floats(shape)).collect())
+        });
+        samples.collect()
     }
 }
 
@@ -79,10 +118,8 @@ impl Operation for Sgd {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 3)?;
-        super::float("the weight", inputs[0])?;
-        super::same("the velocity", inputs[1], inputs[0])?;
-        super::same("the learning rate", inputs[2], &TensorType::f32(&[1]))?;
-        Ok(inputs[0].clone())
+        check_rates(inputs[2])?;
+        alike(&["the weight", "the velocity"], &inputs[..2])
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -90,10 +127,13 @@ impl Operation for Sgd {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        add::elementwise("sgd", include_str!("../../shaders/sgd.wgsl"), output)
+        let (quads, Halves(scale_first, scale_second)) = (output.words() / 4, self.lr_scale);
+        Launch::new("sgd", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd.wgsl")])
             .read("velocity", F32, Input(1))
-            .read("lr", F32, Input(2))
+            .read("rates", F32, Input(2))
             .write("w", F32, Output)
+            .params(&SgdParams { quads: quads as u32, scale_first, scale_second })
+            .threads(quads)
             .float_ops(2 * output.len())
             .into()
     }
@@ -101,7 +141,7 @@ impl Operation for Sgd {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, lr) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers()[0]);
         for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = w[i] - v[i] * lr;
+            *out = w[i] - v[i] * (lr * self.lr_scale.at(i, w.len()));
         }
     }
 }
@@ -109,9 +149,69 @@ impl Operation for Sgd {
 impl Sgd {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(53);
-        let shapes = [vec![3, 3, 8, 41], vec![2, 5], vec![10]].into_iter();
-        shapes
-            .map(|shape| Sample::new(Sgd, vec![noise.floats(&shape), noise.floats(&shape), noise.floats(&[1])]))
-            .collect()
+        let samples = SHAPES.into_iter().map(|shape| {
+            let inputs = vec![noise.floats(shape), noise.floats(shape), noise.floats(&[4])];
+            Sample::new(Sgd { lr_scale: Halves(1.0, 0.5) }, inputs)
+        });
+        samples.collect()
+    }
+}
+
+impl Operation for SgdNesterov {
+    fn stem(&self) -> &'static str {
+        "sgd_nesterov"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 4)?;
+        check_rates(inputs[3])?;
+        alike(&["the weight", "the velocity", "the gradient"], &inputs[..3])
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let quads = output.words() / 4;
+        let (Halves(decay_first, decay_second), Halves(scale_first, scale_second)) = (self.decay, self.lr_scale);
+        Launch::new("sgd_nesterov", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd_nesterov.wgsl")])
+            .read("velocity", F32, Input(1))
+            .read("dw", F32, Input(2))
+            .read("rates", F32, Input(3))
+            .write("w", F32, Output)
+            .params(&NesterovParams {
+                quads: quads as u32,
+                momentum: self.momentum,
+                decay_first,
+                decay_second,
+                scale_first,
+                scale_second,
+            })
+            .threads(quads)
+            .float_ops(6 * output.len())
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (w, v, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
+        let lr = inputs[3].numbers()[0];
+        for (i, out) in output.floats().iter_mut().enumerate() {
+            let g = dw[i] + w[i] * self.decay.at(i, w.len());
+            *out = w[i] - (g + v[i] * self.momentum) * (lr * self.lr_scale.at(i, w.len()));
+        }
+    }
+}
+
+impl SgdNesterov {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(54);
+        let samples = SHAPES.into_iter().map(|shape| {
+            let op = SgdNesterov { momentum: 0.9, decay: Halves(5e-4, 0.25), lr_scale: Halves(1.0, 0.5) };
+            let mut inputs: Vec<_> = (0..3).map(|_| noise.floats(shape)).collect();
+            inputs.push(noise.floats(&[4]));
+            Sample::new(op, inputs)
+        });
+        samples.collect()
     }
 }

@@ -1,7 +1,7 @@
-//! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − x_label, and whether the largest logit (the first, if several) is the label's.
+//! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − Σ y_c·x_c, and whether the largest logit (the first, if several) is the label's.
 //!
-//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss; `softmax_cross_entropy_backward` is
-//! its gradient, (softmax − one-hot)/n.
+//! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as PyTorch defines it. logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a
+//! step is the mean loss; `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
 
 use super::{Backward, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
@@ -13,18 +13,25 @@ use crate::tensor::{
 };
 
 /// Loss of each row: inputs logits, labels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SoftmaxCrossEntropy;
-
-/// Gradient of the mean loss: inputs logits, labels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SoftmaxCrossEntropyBackward;
-
-crate::params! {
-    struct SoftmaxParams { rows: u32, quads: u32, scale: f32 }
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SoftmaxCrossEntropy {
+    /// ε, from 0 to 1.
+    pub smoothing: f32,
 }
 
-fn check(inputs: &[&TensorType]) -> Result<usize, String> {
+/// Gradient of the mean loss: inputs logits, labels.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SoftmaxCrossEntropyBackward {
+    /// ε, from 0 to 1.
+    pub smoothing: f32,
+}
+
+crate::params! {
+    struct SoftmaxParams { rows: u32, quads: u32, scale: f32, hit: f32, miss: f32 }
+}
+
+/// That the inputs are logits and their labels; the rows.
+pub(super) fn check(inputs: &[&TensorType]) -> Result<usize, String> {
     super::arity(inputs, 2)?;
     super::float("the logits", inputs[0])?;
     let rows = inputs[0].rows();
@@ -32,9 +39,15 @@ fn check(inputs: &[&TensorType]) -> Result<usize, String> {
     Ok(rows)
 }
 
-fn launch(label: &str, inputs: &[&TensorType], backward: bool) -> Launch {
-    let rows = inputs[0].rows();
-    let params = SoftmaxParams { rows: rows as u32, quads: inputs[0].quads() as u32, scale: 1.0 / rows as f32 };
+/// The weights that smoothing gives to the label's class on top of all, and to every class.
+fn shares(smoothing: f32, classes: usize) -> (f32, f32) {
+    (1.0 - smoothing, smoothing / classes as f32)
+}
+
+fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool) -> Launch {
+    let (rows, (hit, miss)) = (inputs[0].rows(), shares(smoothing, inputs[0].channels()));
+    let (scale, quads) = (1.0 / rows as f32, inputs[0].quads() as u32);
+    let params = SoftmaxParams { rows: rows as u32, quads, scale, hit, miss };
     Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")])
         .constant("CLASSES", inputs[0].channels())
         .constant("BACKWARD", usize::from(backward))
@@ -55,13 +68,16 @@ impl Operation for SoftmaxCrossEntropy {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (logits, labels) = (cx.input(0), cx.input(1));
-        let dx = cx.add(SoftmaxCrossEntropyBackward, &[logits, labels])?;
+        let dx = cx.add(SoftmaxCrossEntropyBackward { smoothing: self.smoothing }, &[logits, labels])?;
         cx.give(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        // For each class: the largest, the difference, its exponential, the sum.
-        launch("softmax_cross_entropy", inputs, false).write("loss", F32, Output).float_ops(4 * inputs[0].len()).into()
+        // For each class: the largest, the difference, its exponential, two sums.
+        launch("softmax_cross_entropy", self.smoothing, inputs, false)
+            .write("loss", F32, Output)
+            .float_ops(5 * inputs[0].len())
+            .into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -75,8 +91,13 @@ impl Operation for SoftmaxCrossEntropy {
                 .iter()
                 .enumerate()
                 .fold((0, f32::NEG_INFINITY), |best, (c, &v)| if v > best.1 { (c, v) } else { best });
-            let sum: f32 = x[..classes].iter().map(|&v| libm::expf(v - largest)).sum();
-            out[0] = libm::logf(sum) + largest - x[label];
+            let (mut sum, mut below) = (0.0, 0.0);
+            for v in &x[..classes] {
+                sum += libm::expf(v - largest);
+                below += v - largest;
+            }
+            let (hit, miss) = shares(self.smoothing, classes);
+            out[0] = libm::logf(sum) - hit * (x[label] - largest) - miss * below;
             out[1] = f32::from(winner == label);
         }
     }
@@ -85,11 +106,11 @@ impl Operation for SoftmaxCrossEntropy {
 impl SoftmaxCrossEntropy {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(50);
-        let cases = [(29, 10), (1, 2), (70, 100), (64, 7)].into_iter();
+        let cases = [(29, 10, 0.0), (1, 2, 0.0), (70, 100, 0.1), (64, 7, 1.0)].into_iter();
         cases
-            .map(|(rows, classes)| {
+            .map(|(rows, classes, smoothing)| {
                 let logits = noise.floats(&[rows, 1, 1, classes]);
-                Sample::new(SoftmaxCrossEntropy, vec![logits, noise.words(&[rows], classes as u32)])
+                Sample::new(SoftmaxCrossEntropy { smoothing }, vec![logits, noise.words(&[rows], classes as u32)])
             })
             .collect()
     }
@@ -106,8 +127,8 @@ impl Operation for SoftmaxCrossEntropyBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        // The same, then the difference and its exponential again, the share, the hit, the scale.
-        launch("softmax_cross_entropy_backward", inputs, true)
+        // The same, then the difference and its exponential again, the share, its target, the scale.
+        launch("softmax_cross_entropy_backward", self.smoothing, inputs, true)
             .write("dx", F32, Output)
             .float_ops(9 * inputs[0].len())
             .into()
@@ -116,14 +137,15 @@ impl Operation for SoftmaxCrossEntropyBackward {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes, rows) = (inputs[0].ty.channels(), inputs[0].ty.lanes(), inputs[0].ty.rows());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
+        let (hit, miss) = shares(self.smoothing, classes);
         let out = output.floats();
         out.fill(0.0);
         for (row, (out, x)) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)).enumerate() {
             let largest = x[..classes].iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f32 = x[..classes].iter().map(|&v| libm::expf(v - largest)).sum();
             for c in 0..classes {
-                let hit = f32::from(c == labels[row] as usize);
-                out[c] = (libm::expf(x[c] - largest) / sum - hit) * (1.0 / rows as f32);
+                let target = if c == labels[row] as usize { hit + miss } else { miss };
+                out[c] = (libm::expf(x[c] - largest) / sum - target) * (1.0 / rows as f32);
             }
         }
     }
@@ -131,7 +153,8 @@ impl Operation for SoftmaxCrossEntropyBackward {
 
 impl SoftmaxCrossEntropyBackward {
     pub(super) fn samples() -> Vec<Sample> {
-        let samples = SoftmaxCrossEntropy::samples().into_iter();
-        samples.map(|sample| Sample::new(SoftmaxCrossEntropyBackward, sample.inputs)).collect()
+        let samples = SoftmaxCrossEntropy::samples().into_iter().zip([0.0, 0.0, 0.1, 1.0]);
+        let op = |smoothing| SoftmaxCrossEntropyBackward { smoothing };
+        samples.map(|(sample, smoothing)| Sample::new(op(smoothing), sample.inputs)).collect()
     }
 }

@@ -3,7 +3,6 @@
 //! **Invariant:** codes and sums travel encoded as far as they can; they are decoded only for a layer that computes in floats. A max-pool behind a binary convolution
 //! pools the exact sums.
 
-use super::Ends;
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
@@ -20,27 +19,21 @@ use crate::ops::{
     conv,
     decode::Decode,
     max_pool::MaxPool,
-    mean::Mean,
     pad::Pad,
     quantise::{self, Quantise},
-    record::Record,
     relu::Relu,
     scale::Scale,
     sign,
-    softmax_cross_entropy::SoftmaxCrossEntropy,
     unpack::Unpack,
     window::Window,
 };
 use crate::tensor::{Encoding, TensorType};
 use std::collections::HashMap;
 
-/// Steps whose loss and accuracy the device keeps before they must be read.
-pub const RING: usize = 32;
-
 /// What the graph is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mode {
-    /// Statistics of the batch; running statistics are updated; loss recorded.
+    /// Statistics of the batch; running statistics are updated.
     Train,
     /// Running statistics; logits.
     Infer,
@@ -68,14 +61,13 @@ impl Signal {
     }
 }
 
-/// Builds the forward graph for `batch` images.
+/// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: inputs "images" `[n, h, w, c]` and, in `Train` mode, "labels" `[n]`, "step" `[1]`; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running"
-/// `[2, c]`, "history" `[RING, 2]`.
+/// Leaves: input "images" `[n, h, w, c]`; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
-pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Ends)> {
+pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> {
     model.shapes().map_err(|error| Error::Model(error.to_string()))?;
     let mut builder = Builder { graph: Graph::new(), mode };
     let [c, h, w] = model.input;
@@ -90,18 +82,7 @@ pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Ends)> {
         signals.insert(&layer.name, last.clone());
     }
     let logits = builder.logits(last, model.classes)?;
-    if mode == Mode::Infer {
-        return Ok((builder.graph, Ends { logits, loss: logits }));
-    }
-    let graph = &mut builder.graph;
-    graph.at("loss", Phase::Forward);
-    let labels = graph.add(Leaf::input("labels", TensorType::new(&[batch], Encoding::U32)), &[])?;
-    let step = graph.add(Leaf::input("step", TensorType::new(&[1], Encoding::U32)), &[])?;
-    let loss = graph.add(SoftmaxCrossEntropy, &[logits, labels])?;
-    let mean = graph.add(Mean, &[loss])?;
-    let history = state(graph, "history", &[RING, 2], false)?;
-    graph.add(Record, &[history, mean, step])?;
-    Ok((builder.graph, Ends { logits, loss }))
+    Ok((builder.graph, logits))
 }
 
 fn state(graph: &mut Graph, name: &str, shape: &[usize], trained: bool) -> Result<Value> {

@@ -1,23 +1,26 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
-//! [`build`] (model → forward graph) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`simplify`] (common values, dead
+//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`simplify`] (common values, dead
 //! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side).
 
 mod build;
 mod differentiate;
 mod fuse;
 mod join;
+mod objective;
+mod optimizer;
 mod simplify;
 mod update;
 
-pub use build::{Mode, RING, build};
+pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;
+pub use objective::{Loss, RING, objective};
+pub use optimizer::{Group, Moments, Optimizer, Rule};
 pub use simplify::simplify;
-pub use update::{Sgd, update};
+pub use update::update;
 
 use crate::error::Result;
-use crate::graph::Value;
 use crate::model::Model;
 use crate::ops::Graph;
 
@@ -25,13 +28,14 @@ use crate::ops::Graph;
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
-pub fn training(model: &Model, batch: usize, optimizer: &Sgd, dump: bool) -> Result<Graph> {
-    let (mut graph, ends) = build(model, batch, Mode::Train)?;
+pub fn training(model: &Model, batch: usize, loss: &Loss, optimizer: &Optimizer, dump: bool) -> Result<Graph> {
+    let (mut graph, logits) = build(model, batch, Mode::Train)?;
+    let loss = objective(&mut graph, logits, loss)?;
     graph.verify();
-    let gradients = differentiate(&mut graph, ends.loss, None)?;
+    let gradients = differentiate(&mut graph, loss, None)?;
     graph.verify();
     if dump {
-        graph.output("logits", ends.logits);
+        graph.output("logits", logits);
         for (leaf, gradient) in &gradients {
             let crate::ops::Op::Leaf(leaf) = &graph.node(*leaf).op else { unreachable!("gradients of leaves") };
             let name = format!("grad/{}", leaf.name);
@@ -48,8 +52,8 @@ pub fn training(model: &Model, batch: usize, optimizer: &Sgd, dump: bool) -> Res
 /// # Errors
 /// When a layer does not fit; the message names it.
 pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
-    let (mut graph, ends) = build(model, batch, Mode::Infer)?;
-    graph.output("logits", ends.logits);
+    let (mut graph, logits) = build(model, batch, Mode::Infer)?;
+    graph.output("logits", logits);
     graph.verify();
     finish(graph)
 }
@@ -60,13 +64,4 @@ fn finish(graph: Graph) -> Result<Graph> {
     let graph = simplify(&fuse(&graph)?)?;
     graph.verify();
     Ok(graph)
-}
-
-/// Where a forward graph ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// `[n, 1, 1, classes]`.
-    pub logits: Value,
-    /// `[n, 2]`: loss and correctness of each image; in `Infer` mode the logits again.
-    pub loss: Value,
 }

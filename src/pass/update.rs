@@ -1,37 +1,87 @@
-//! `update`: appends the optimiser: for each parameter a velocity and an in-place update.
+//! `update`: appends the optimiser: for each parameter its state and an update in place; before them, where asked for, the gradients' common scale.
 
+use super::optimizer::{Moments, Optimizer, Rule};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
-use crate::ops::{Graph, Leaf, Op, Role, sgd};
+use crate::ops::adam::{Adam, Moment};
+use crate::ops::bop::Bop;
+use crate::ops::clip::{ClipScale, SquareSum};
+use crate::ops::halves::Halves;
+use crate::ops::scale::Scale;
+use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
+use crate::ops::{Graph, Leaf, Op, Role};
 use crate::tensor::TensorType;
 
-/// Stochastic gradient descent; the learning rate is an input of the step.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sgd {
-    /// μ.
-    pub momentum: f32,
-    /// On convolution and linear weights only.
-    pub weight_decay: f32,
-}
-
-/// Appends the update of every leaf in `gradients`. State "velocity/…" is added, and the input "lr" `[1]`.
+/// Appends the update of every leaf in `gradients`. State is added, named as [`super::optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`].
 ///
 /// # Errors
 /// When a gradient does not have its leaf's type.
-pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Sgd) -> Result<()> {
+pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optimizer) -> Result<()> {
     graph.at("optimizer", Phase::Update);
-    let lr = graph.add(Leaf::input("lr", TensorType::f32(&[1])), &[])?;
-    for &(leaf, gradient) in gradients {
+    let rates = graph.add(Leaf::input("rates", TensorType::f32(&[4])), &[])?;
+    let gradients = match optimizer.clip_norm {
+        Some(max_norm) => clipped(graph, gradients, max_norm)?,
+        None => gradients.to_vec(),
+    };
+    for (leaf, gradient) in gradients {
         let node = graph.node(leaf);
         let (layer, ty) = (node.layer.clone(), node.ty.clone());
         let Op::Leaf(Leaf { name, .. }) = &node.op else { unreachable!("gradients of leaves") };
-        let (name, decays) = (format!("velocity/{name}"), name.ends_with(".weight"));
+        let name = name.clone();
+        let binary = graph.nodes().iter().any(|node| matches!(node.op, Op::Sign(_)) && node.inputs[0] == leaf);
         graph.at(&layer, Phase::Update);
-        let velocity = graph.add(Leaf { name, ty, role: Role::State { trained: false } }, &[])?;
-        let decay = if decays { optimizer.weight_decay } else { 0.0 };
-        let op = sgd::SgdVelocity { momentum: optimizer.momentum, decay };
-        let velocity = graph.add(op, &[velocity, leaf, gradient])?;
-        graph.add(sgd::Sgd, &[leaf, velocity, lr])?;
+        let (lr_scale, decay) = settings(optimizer, &name, &ty);
+        let mut states = Vec::new();
+        for what in optimizer.states(binary) {
+            let (name, ty) = (format!("{what}/{name}"), ty.clone());
+            states.push(graph.add(Leaf { name, ty, role: Role::State { trained: false } }, &[])?);
+        }
+        let moment = |second, beta: f64, decay| Moment { second, keep: beta as f32, take: (1.0 - beta) as f32, decay };
+        let mut adam = |Moments { beta1, beta2, eps }, coupled, decoupled| {
+            let first = graph.add(moment(false, beta1, coupled), &[states[0], leaf, gradient])?;
+            let second = graph.add(moment(true, beta2, coupled), &[states[1], leaf, gradient])?;
+            graph.add(Adam { eps, lr_scale, decay: decoupled }, &[leaf, first, second, rates])
+        };
+        let none = Halves::both(0.0);
+        match optimizer.rule {
+            Rule::Sgd { momentum, nesterov } => {
+                let velocity = graph.add(SgdVelocity { momentum, decay }, &[states[0], leaf, gradient])?;
+                if nesterov {
+                    graph.add(SgdNesterov { momentum, decay, lr_scale }, &[leaf, velocity, gradient, rates])?
+                } else {
+                    graph.add(Sgd { lr_scale }, &[leaf, velocity, rates])?
+                }
+            }
+            Rule::Bop { gamma, threshold, .. } if binary => {
+                let momentum = graph.add(moment(false, 1.0 - gamma, none), &[states[0], leaf, gradient])?;
+                graph.add(Bop { threshold }, &[leaf, momentum])?
+            }
+            Rule::Adam(moments) | Rule::Bop { moments, .. } => adam(moments, decay, none)?,
+            Rule::AdamW(moments) => adam(moments, none, decay)?,
+        };
     }
     Ok(())
+}
+
+/// Scale of the learning rate and weight decay of a leaf. γ and β, the two rows of a batch-norm's leaf, are parameters of their own.
+fn settings(optimizer: &Optimizer, name: &str, ty: &TensorType) -> (Halves, Halves) {
+    let weight = name.ends_with(".weight") && ty.shape.len() == 4;
+    let parts = match name.strip_suffix(".affine") {
+        Some(layer) => [format!("{layer}.weight"), format!("{layer}.bias")],
+        None => [name.to_string(), name.to_string()],
+    };
+    let [first, second] = parts.map(|part| optimizer.settings(&part, weight));
+    (Halves(first.0, second.0), Halves(first.1, second.1))
+}
+
+/// Appends the global norm, and every gradient times what it asks for.
+fn clipped(graph: &mut Graph, gradients: &[(Value, Value)], max_norm: f32) -> Result<Vec<(Value, Value)>> {
+    let mut total = None;
+    for &(_, gradient) in gradients {
+        let inputs: Vec<_> = [Some(gradient), total].into_iter().flatten().collect();
+        total = Some(graph.add(SquareSum, &inputs)?);
+    }
+    let Some(total) = total else { return Ok(Vec::new()) };
+    let scale = graph.add(ClipScale { max_norm }, &[total])?;
+    gradients.iter().map(|&(leaf, gradient)| Ok((leaf, graph.add(Scale, &[gradient, scale])?))).collect()
 }

@@ -113,7 +113,7 @@ fn put<T>(value: &mut T, given: Option<T>) -> bool {
 
 fn levels(table: &Table<'_>, name: &str) -> Result<Option<Levels>> {
     let wanted = "give \"uniform\", \"lloyd\", or a rising list of 1 to 15 numbers above 0";
-    if let Some(list) = table.list(name) {
+    if let Some(list) = table.some_numbers(name) {
         let list = list.ok_or_else(|| table.bad(name, wanted))?;
         let rising = list.windows(2).all(|pair| pair[0] < pair[1]);
         if list.is_empty() || list.len() > MOST_LEVELS || list[0] <= 0.0 || !rising {

@@ -11,11 +11,17 @@
 //! # Ok::<(), halfwave::Error>(())
 //! ```
 mod layers;
+mod optimizer;
 mod parse;
+pub mod schedule;
 mod table;
+mod train;
 mod write;
 
+pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
+pub use schedule::{Curve, Schedule, Unit};
 pub use table::nearest;
+pub use train::{Length, Train};
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
@@ -192,81 +198,4 @@ impl Set {
             Self::Cifar10 { .. } | Self::Folder { .. } => [1.0 / 255.0, 0.0],
         }
     }
-}
-
-/// `[train]`: how the network learns.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Train {
-    /// Images in a step.
-    pub batch: usize,
-    /// How long.
-    pub length: Length,
-    /// Start values, the order of the data and all other randomness follow from it. 0 by default.
-    pub seed: u64,
-    /// Whether an epoch's last batch is left out when it is not full. False by default.
-    pub drop_last: bool,
-    /// Accuracy is measured after every so many epochs, and at the end. 1 by default.
-    pub evaluate_every: u64,
-    /// How gradients change the weights.
-    pub optimizer: Optimizer,
-    /// How the learning rate changes over the run. Constant by default.
-    pub schedule: Schedule,
-}
-
-impl Train {
-    /// Steps in an epoch of `train_len` images.
-    pub fn epoch_steps(&self, train_len: usize) -> u64 {
-        let steps = if self.drop_last { train_len / self.batch } else { train_len.div_ceil(self.batch) };
-        steps as u64
-    }
-
-    /// The learning rate of step `step`, counted from 0, of a run of `total` steps.
-    pub fn lr(&self, step: u64, total: u64) -> f32 {
-        let Optimizer::Sgd { lr, .. } = self.optimizer;
-        match self.schedule {
-            Schedule::Constant => lr,
-            Schedule::Linear => (f64::from(lr) * (1.0 - step as f64 / total.max(1) as f64)) as f32,
-        }
-    }
-
-    /// Steps in the whole run over `train_len` images an epoch.
-    pub fn total_steps(&self, train_len: usize) -> u64 {
-        match self.length {
-            Length::Epochs(epochs) => epochs.saturating_mul(self.epoch_steps(train_len)),
-            Length::Steps(steps) => steps,
-        }
-    }
-}
-
-/// How long a run is; at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// So many times through the training images.
-    Epochs(u64),
-    /// So many batches.
-    Steps(u64),
-}
-
-/// `[train.schedule]`: how the learning rate changes over a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Schedule {
-    /// It stays.
-    #[default]
-    Constant,
-    /// It falls to 0 in a straight line over the run's steps: lr·(1 − step/total). A run that is prolonged falls more slowly from there on.
-    Linear,
-}
-
-/// `[train.optimizer]`: how gradients change the weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Optimizer {
-    /// Gradient descent with momentum: v ← momentum·v + (dw + weight_decay·w), w ← w − lr·v.
-    Sgd {
-        /// Learning rate, above 0.
-        lr: f32,
-        /// In [0, 1); 0 by default.
-        momentum: f32,
-        /// At least 0, 0 by default; acts on weights of conv and linear layers only, not on biases or batch-norm.
-        weight_decay: f32,
-    },
 }

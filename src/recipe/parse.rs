@@ -1,6 +1,6 @@
 //! From TOML text to a checked [`Recipe`].
 use super::table::{Source, Table};
-use super::{Data, Length, MOST_CLASSES, Optimizer, Recipe, Schedule, Set, Train, layers};
+use super::{Data, MOST_CLASSES, Recipe, Set, layers, train};
 use crate::Result;
 use crate::model::{INPUT, Model, ModelError};
 use toml::de::DeTable;
@@ -26,12 +26,11 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
     };
     let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
     let data_table = section("data", "[data]", &["set", "dir", "scale", "shuffle"])?;
-    let keys = ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "optimizer", "schedule"];
-    let train_table = section("train", "[train]", &keys)?;
+    let train_table = section("train", "[train]", &train::KEYS)?;
 
     let model = model(source, &model_table)?;
     let data = data(&data_table, &model)?;
-    let train = train(&train_table)?;
+    let train = train::read(&train_table, &model)?;
     check_data(&model_table, &model, &data.set)?;
     let recipe = Recipe { model, data, train };
     // Every epoch has a batch, and every batch has a variance.
@@ -82,48 +81,6 @@ fn data(table: &Table<'_>, model: &Model) -> Result<Data> {
         return Err(table.bad("scale", "the first number must not be 0, or all images look the same"));
     }
     Ok(Data { set, scale, shuffle: table.flag("shuffle")?.unwrap_or(true) })
-}
-
-fn train(table: &Table<'_>) -> Result<Train> {
-    let batch = table.required("batch", table.integer("batch", 1..=65_536)?, "64")? as usize;
-    let length = match (table.integer("epochs", 1..=u64::MAX)?, table.integer("steps", 1..=u64::MAX)?) {
-        (Some(epochs), None) => Length::Epochs(epochs),
-        (None, Some(steps)) => Length::Steps(steps),
-        (None, None) => return Err(table.error(table.line, "give either epochs or steps, such as epochs = 20")),
-        (Some(_), Some(_)) => return Err(table.bad("steps", "give either epochs or steps, not both")),
-    };
-    let optimizer = table.table("optimizer", "[train.optimizer]", &["kind", "lr", "momentum", "weight_decay"])?;
-    let optimizer =
-        optimizer.ok_or_else(|| table.error(table.line, "[train.optimizer] is missing; add it with kind and lr"))?;
-    Ok(Train {
-        batch,
-        length,
-        seed: table.integer("seed", 0..=u64::MAX)?.unwrap_or(0),
-        drop_last: table.flag("drop_last")?.unwrap_or(false),
-        evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
-        optimizer: read_optimizer(&optimizer)?,
-        schedule: read_schedule(table)?,
-    })
-}
-
-fn read_schedule(train: &Table<'_>) -> Result<Schedule> {
-    let Some(table) = train.table("schedule", "[train.schedule]", &["kind"])? else { return Ok(Schedule::default()) };
-    let kind = table.word("kind", &[("constant", Schedule::Constant), ("linear", Schedule::Linear)])?;
-    table.required("kind", kind, "\"constant\" or \"linear\"")
-}
-
-fn read_optimizer(table: &Table<'_>) -> Result<Optimizer> {
-    table.required("kind", table.word("kind", &[("sgd", ())])?, "\"sgd\"")?;
-    let lr = table.number("lr", |v| v > 0.0, "give a finite number above 0, such as 0.05")?;
-    Ok(Optimizer::Sgd {
-        lr: table.required("lr", lr, "0.05")?,
-        momentum: table
-            .number("momentum", |v| (0.0..1.0).contains(&v), "give a number from 0 to below 1, such as 0.9")?
-            .unwrap_or(0.0),
-        weight_decay: table
-            .number("weight_decay", |v| v >= 0.0, "give a finite number of at least 0, such as 5e-4")?
-            .unwrap_or(0.0),
-    })
 }
 
 /// The images of the set are what the model takes.

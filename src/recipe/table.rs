@@ -141,6 +141,14 @@ impl<'a> Table<'a> {
         self.get(key, &wanted, |value| list(value, |item| in_range(item, &range)))
     }
 
+    /// At least one integer, each larger than the one before it, the first at least 1.
+    pub(super) fn rising(&self, key: &str) -> Result<Option<Vec<u64>>> {
+        self.get(key, "give a list of rising whole numbers of at least 1, such as [80, 120]", |value| {
+            let items: Option<Vec<u64>> = value.as_array()?.iter().map(|item| integer(item.get_ref())).collect();
+            items.filter(|items| items.first() >= Some(&1) && items.is_sorted_by(|a, b| a < b))
+        })
+    }
+
     /// One integer for both directions, or `[vertical, horizontal]`.
     pub(super) fn pair(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<[usize; 2]>> {
         let wanted = format!("give {}, or two of them as [vertical, horizontal]", integers(&range));
@@ -152,18 +160,23 @@ impl<'a> Table<'a> {
 
     /// A number that `fits`; `wanted` says which do.
     pub(super) fn number(&self, key: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<Option<f32>> {
-        self.get(key, wanted, |value| number(value).filter(|&v| v.is_finite() && fits(v)))
+        self.get(key, wanted, |value| number(value).filter(|&v| f32::is_finite(v) && fits(v)))
+    }
+
+    /// The same, in double precision.
+    pub(super) fn real(&self, key: &str, fits: impl Fn(f64) -> bool, wanted: &str) -> Result<Option<f64>> {
+        self.get(key, wanted, |value| number(value).filter(|&v| f64::is_finite(v) && fits(v)))
     }
 
     /// Two numbers.
     pub(super) fn numbers(&self, key: &str, wanted: &str) -> Result<Option<[f32; 2]>> {
-        self.get(key, wanted, |value| list(value, |item| number(item).filter(|v| v.is_finite())))
+        self.get(key, wanted, |value| list(value, |item| number(item).filter(|v: &f32| v.is_finite())))
     }
 
     /// Any number of numbers, if the key holds a list; nothing inside where its items are none.
-    pub(super) fn list(&self, key: &str) -> Option<Option<Vec<f32>>> {
+    pub(super) fn some_numbers(&self, key: &str) -> Option<Option<Vec<f32>>> {
         let items = self.find(key)?.get_ref().as_array()?;
-        Some(items.iter().map(|item| number(item.get_ref()).filter(|v| v.is_finite())).collect())
+        Some(items.iter().map(|item| number(item.get_ref()).filter(|v: &f32| v.is_finite())).collect())
     }
 
     /// One of a few words; each stands for a value.
@@ -184,9 +197,46 @@ impl<'a> Table<'a> {
         Table::new(self.source, what.into(), value.span(), entries, known.to_vec()).map(Some)
     }
 
+    /// A table in this one whose keys depend on its `kind`, and that kind: keys of every kind, then each kind with its own.
+    pub(super) fn kinds(
+        &self,
+        key: &'static str,
+        what: &str,
+        common: &[&'static str],
+        kinds: &[(&'static str, &[&'static str])],
+    ) -> Result<Option<(Table<'a>, &'static str)>> {
+        let Some(entries) = self.find(key).and_then(|value| value.get_ref().as_table()) else {
+            // Not there, or not a table, which is an error.
+            return Ok(self.table(key, what, &[])?.map(|table| (table, "")));
+        };
+        let given =
+            entries.iter().find(|(key, _)| key.get_ref() == "kind").and_then(|(_, value)| value.get_ref().as_str());
+        let (what, own) = match kinds.iter().find(|(kind, _)| given == Some(*kind)) {
+            Some((kind, own)) => (format!("{what} ({kind})"), own.to_vec()),
+            // The kind itself is wrong; that will be said unless a key is wrong in every kind.
+            None => (what.to_string(), kinds.iter().flat_map(|(_, own)| own.iter().copied()).collect()),
+        };
+        let known = [&["kind"], common, &own].concat();
+        let Some(table) = self.table(key, &what, &known)? else { return Ok(None) };
+        let words: Vec<_> = kinds.iter().map(|&(kind, _)| (kind, kind)).collect();
+        let names: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
+        let kind = table.required("kind", table.word("kind", &words)?, &format!("one of {}", names.join(", ")))?;
+        Ok(Some((table, kind)))
+    }
+
+    /// Tables in a list, which may be missing; `what` is how one begins.
+    pub(super) fn list(&self, key: &'static str, what: &str, known: &[&'static str]) -> Result<Vec<Table<'a>>> {
+        let tables = self.tables_of(key, what)?.into_iter();
+        tables.map(|(span, entries)| Table::new(self.source, what.into(), span, entries, known.to_vec())).collect()
+    }
+
     /// A list of tables, each with its place in the file.
     pub(super) fn tables(&self, key: &str) -> Result<Vec<(Range<usize>, &'a DeTable<'a>)>> {
-        let wanted = format!("write each as a table: [[model.{key}]]");
+        self.tables_of(key, &format!("[[model.{key}]]"))
+    }
+
+    fn tables_of(&self, key: &str, what: &str) -> Result<Vec<(Range<usize>, &'a DeTable<'a>)>> {
+        let wanted = format!("write each as a table: {what}");
         let items = self.get(key, &wanted, |value| {
             let items = value.as_array()?.iter();
             items.map(|item| Some((item.span(), item.get_ref().as_table()?))).collect::<Option<Vec<_>>>()
@@ -204,10 +254,12 @@ fn in_range(value: &DeValue<'_>, range: &RangeInclusive<u64>) -> Option<usize> {
     integer(value).filter(|number| range.contains(number)).and_then(|number| number.try_into().ok())
 }
 
-fn number(value: &DeValue<'_>) -> Option<f32> {
+fn number<T: std::str::FromStr>(value: &DeValue<'_>) -> Option<T> {
     match value {
         DeValue::Float(float) => float.as_str().parse().ok(),
-        DeValue::Integer(whole) => i64::from_str_radix(whole.as_str(), whole.radix()).ok().map(|v| v as f32),
+        DeValue::Integer(whole) => {
+            i64::from_str_radix(whole.as_str(), whole.radix()).ok().and_then(|v| v.to_string().parse().ok())
+        }
         _ => None,
     }
 }

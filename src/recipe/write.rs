@@ -1,23 +1,28 @@
 //! From a [`Recipe`] to TOML with every default explicit.
-use super::{Length, Optimizer, Recipe, Schedule, Set};
+use super::{Recipe, Set, train};
 use crate::model::{Layer, keys};
 use std::fmt::{Display, Write};
 
 /// Lines `key = value` under headings.
-struct Toml(String);
+pub(super) struct Toml(String);
 
 impl Toml {
-    fn heading(&mut self, heading: &str) {
+    pub(super) fn heading(&mut self, heading: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         self.0 += &format!("{gap}{heading}\n");
     }
 
-    fn line(&mut self, key: &str, value: impl Display) {
+    pub(super) fn line(&mut self, key: &str, value: impl Display) {
         writeln!(self.0, "{key} = {value}").expect("writing to a string succeeds");
     }
 
+    /// A text in quotes.
+    pub(super) fn word(&mut self, key: &str, value: &str) {
+        self.line(key, quoted(value));
+    }
+
     /// The shortest text that gives the same f32 back, and a float to any TOML reader.
-    fn float(&mut self, key: &str, value: f32) {
+    pub(super) fn float(&mut self, key: &str, value: f32) {
         self.line(key, format!("{value:?}"));
     }
 
@@ -39,7 +44,7 @@ impl Toml {
 
 /// See [`Recipe::to_toml`].
 pub(super) fn recipe(recipe: &Recipe) -> String {
-    let Recipe { model, data, train } = recipe;
+    let Recipe { model, data, train: learning } = recipe;
     let mut toml = Toml(String::new());
     toml.heading("[model]");
     toml.line("input", format!("{:?}", model.input));
@@ -54,29 +59,7 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
     toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
     toml.line("shuffle", data.shuffle);
 
-    toml.heading("[train]");
-    toml.line("batch", train.batch);
-    match train.length {
-        Length::Epochs(epochs) => toml.line("epochs", epochs),
-        Length::Steps(steps) => toml.line("steps", steps),
-    }
-    toml.line("seed", train.seed);
-    toml.line("drop_last", train.drop_last);
-    toml.line("evaluate_every", train.evaluate_every);
-
-    toml.heading("[train.optimizer]");
-    let Optimizer::Sgd { lr, momentum, weight_decay } = train.optimizer;
-    toml.line("kind", quoted("sgd"));
-    toml.float("lr", lr);
-    toml.float("momentum", momentum);
-    toml.float("weight_decay", weight_decay);
-
-    toml.heading("[train.schedule]");
-    let schedule = match train.schedule {
-        Schedule::Constant => "constant",
-        Schedule::Linear => "linear",
-    };
-    toml.line("kind", quoted(schedule));
+    train::write(&mut toml, learning);
     toml.0
 }
 

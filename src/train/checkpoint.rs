@@ -1,11 +1,11 @@
 //! A checkpoint: tensors under PyTorch's names and layouts in one safetensors file, with the recipe and the position in the run.
 //!
-//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>` is the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe, position.
+//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>`, `moment1/<name>`, … are the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe, position.
 //! The same state gives the same bytes.
 
-use super::parameters;
+use super::{parameters, session};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::recipe::Recipe;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -49,7 +49,7 @@ pub struct Checkpoint {
     pub recipe: String,
     /// Where in the run.
     pub position: Position,
-    /// Parameters, running statistics and velocities.
+    /// Parameters, running statistics and the optimiser's state.
     pub tensors: BTreeMap<String, HostTensor>,
 }
 
@@ -111,15 +111,16 @@ impl Checkpoint {
         Ok(Self { recipe: header.recipe, position: header.position, tensors })
     }
 
-    /// That it holds every tensor of a model and of its optimiser.
+    /// That it holds every tensor of a recipe's model and of its optimiser.
     ///
     /// # Errors
     /// With the tensor that is missing or has another shape.
-    pub fn check(&self, model: &Model) -> Result<()> {
+    pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let get = |name: &str| self.tensors.get(name).cloned();
-        for parameter in parameters::of(model)? {
-            for prefix in if parameter.trained { &["", "velocity/"][..] } else { &[""] } {
-                if parameter.find(prefix, get)?.is_none() {
+        for parameter in parameters::of(&recipe.model)? {
+            let states = session::states(&recipe.train.optimizer, &parameter).iter().map(|state| format!("{state}/"));
+            for prefix in [String::new()].into_iter().chain(states) {
+                if parameter.find(&prefix, get)?.is_none() {
                     return Err(Error::Model(format!("the tensor {prefix}{} is missing", parameter.host()[0].0)));
                 }
             }

@@ -21,7 +21,7 @@ pub struct StepRow {
     pub step: u64,
     /// The epoch it belongs to.
     pub epoch: u64,
-    /// Mean cross-entropy of the batch, before the update.
+    /// Mean loss of the batch, before the update.
     #[serde(deserialize_with = "null_is_nan")]
     pub loss: f32,
     /// Learning rate of the update.

@@ -10,7 +10,7 @@
 
 use super::HostTensor;
 use crate::error::{Error, Result};
-use crate::model::{LayerKind, Lsq, Model, Pact};
+use crate::model::{LayerKind, Lsq, Model, Pact, WeightMode};
 use crate::random;
 use crate::tensor::{Tensor, TensorType};
 
@@ -19,8 +19,10 @@ use crate::tensor::{Tensor, TensorType};
 pub struct Parameter {
     /// Its name on the device.
     pub name: String,
-    /// Whether it has a gradient and a velocity.
+    /// Whether it has a gradient.
     pub trained: bool,
+    /// Whether the device works with its sign.
+    pub binary: bool,
     layout: Layout,
 }
 
@@ -45,7 +47,8 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
         let [channels, height, width] = source.map_or(model.input, |source| shapes[source]);
         let mut rows = |device: &str, trained, length, parts: &[(&str, f32)]| {
             let parts = parts.iter().map(|(part, start)| (format!("{name}.{part}"), *start)).collect();
-            all.push(Parameter { name: format!("{name}.{device}"), trained, layout: Layout::Rows { length, parts } });
+            let (name, layout) = (format!("{name}.{device}"), Layout::Rows { length, parts });
+            all.push(Parameter { name, trained, binary: false, layout });
         };
         let (filters, window, flat, bias) = match &layer.kind {
             LayerKind::Conv(conv) => (conv.filters, conv.kernel, false, conv.bias),
@@ -67,7 +70,8 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
             rows("bias", true, filters, &[("bias", 0.0)]);
         }
         let layout = Layout::Filters { filters, channels, window, flat };
-        all.push(Parameter { name: format!("{name}.weight"), trained: true, layout });
+        let binary = layer.kind.weights().is_some_and(|weights| weights.mode == WeightMode::Binary);
+        all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, layout });
     }
     Ok(all)
 }
@@ -110,6 +114,14 @@ impl Parameter {
                 Tensor::from_f32(&self.ty().shape, &values)
             }
         }
+    }
+
+    /// The signs of its values, ±1, with that of 0 positive; padding stays 0.
+    pub fn signs(&self, tensor: Tensor) -> Tensor {
+        let parts = self.to_host(tensor.words).into_iter().map(|(_, part)| part);
+        let sign = |value: f32| if value >= 0.0 { 1.0 } else { -1.0 };
+        let signs = |part: HostTensor| HostTensor { values: part.values.into_iter().map(sign).collect(), ..part };
+        self.to_device(&parts.map(signs).collect::<Vec<_>>())
     }
 
     /// From the parts on the host, whose shapes were checked.
@@ -204,6 +216,11 @@ mod tests {
             let get = |name: &str| host.iter().find(|(known, _)| known == name).map(|(_, t)| t.clone());
             assert_eq!(parameter.find("", get).unwrap().unwrap(), start, "{}", parameter.name);
             assert_eq!(parameter.find("other/", |_| None).unwrap(), None);
+            let signs = parameter.to_host(parameter.signs(start).words);
+            for ((_, sign), (_, value)) in signs.iter().zip(&host) {
+                let mut pairs = sign.values.iter().zip(&value.values);
+                assert!(pairs.all(|(sign, value)| sign.abs() == 1.0 && (*sign > 0.0) == (*value >= 0.0)));
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ impl Saved {
         let checkpoint = Checkpoint::from_bytes(&fs::read(&path).map_err(Error::io(&path))?, &path)?;
         let bad = |message: String| Error::Checkpoint { path: path.clone(), message };
         let recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
-        checkpoint.check(&recipe.model).map_err(|error| bad(error.to_string()))?;
+        checkpoint.check(&recipe).map_err(|error| bad(error.to_string()))?;
         Ok(Self { path, recipe, checkpoint })
     }
 

@@ -8,11 +8,11 @@ use super::parameters::{self, Parameter};
 use crate::backend::{Backend, PlanId, Submission, Timing};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::pass::{self, RING, Sgd};
+use crate::pass::{self, Loss, Optimizer, RING};
 use crate::plan::{Plan, lower};
 use crate::profile::{self, Measurement};
 use crate::random::{self, Random};
-use crate::recipe::{Optimizer, Recipe};
+use crate::recipe::Recipe;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Measured {
     /// The step, counted from 0.
     pub step: u64,
-    /// Mean cross-entropy.
+    /// Mean over the batch.
     pub loss: f32,
     /// Share of the batch that was classified correctly.
     pub accuracy: f32,
@@ -34,11 +34,17 @@ enum Purpose {
     Inspect,
 }
 
+/// What the optimiser keeps of a parameter.
+pub(super) fn states(optimizer: &Optimizer, parameter: &Parameter) -> &'static [&'static str] {
+    if parameter.trained { optimizer.states(parameter.binary) } else { &[] }
+}
+
 /// A model on a backend.
 pub struct Session {
     backend: Box<dyn Backend>,
     model: Model,
-    optimizer: Sgd,
+    loss: Loss,
+    optimizer: Optimizer,
     batch: usize,
     dump: bool,
     parameters: Vec<Parameter>,
@@ -48,17 +54,12 @@ pub struct Session {
     read: u64,
 }
 
-fn sgd(optimizer: &Optimizer) -> Sgd {
-    let Optimizer::Sgd { momentum, weight_decay, .. } = *optimizer;
-    Sgd { momentum, weight_decay }
-}
-
 /// The plan of a training step of a recipe on `batch` images, without a device.
 ///
 /// # Errors
 /// When the model does not fit or exceeds the limits.
 pub fn training_plan(recipe: &Recipe, batch: usize, caps: &crate::caps::Caps) -> Result<Plan> {
-    lower(&pass::training(&recipe.model, batch, &sgd(&recipe.train.optimizer), false)?, caps)
+    lower(&pass::training(&recipe.model, batch, &recipe.train.loss, &recipe.train.optimizer, false)?, caps)
 }
 
 impl Session {
@@ -72,7 +73,8 @@ impl Session {
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
-            optimizer: sgd(&recipe.train.optimizer),
+            loss: recipe.train.loss,
+            optimizer: recipe.train.optimizer.clone(),
             batch: recipe.train.batch,
             dump,
             parameters: parameters::of(&recipe.model)?,
@@ -102,10 +104,11 @@ impl Session {
     pub fn restart(&mut self, seed: u64) {
         let id = self.plans[&(Purpose::Train, self.batch)];
         for parameter in &self.parameters {
-            let start = parameter.start(seed).words;
-            self.backend.write(id, &parameter.name, &start);
-            if parameter.trained {
-                self.backend.write(id, &format!("velocity/{}", parameter.name), &vec![0; start.len()]);
+            let start = parameter.start(seed);
+            let start = if self.optimizer.flips(parameter.binary) { parameter.signs(start) } else { start };
+            self.backend.write(id, &parameter.name, &start.words);
+            for state in states(&self.optimizer, parameter) {
+                self.backend.write(id, &format!("{state}/{}", parameter.name), &vec![0; start.words.len()]);
             }
         }
         (self.step, self.read) = (0, 0);
@@ -149,7 +152,7 @@ impl Session {
             return Ok(id);
         }
         let graph = match purpose {
-            Purpose::Train => pass::training(&self.model, batch, &self.optimizer, self.dump)?,
+            Purpose::Train => pass::training(&self.model, batch, &self.loss, &self.optimizer, self.dump)?,
             Purpose::Infer => pass::inference(&self.model, batch)?,
             Purpose::Inspect => {
                 let mut graph = pass::inference(&self.model, batch)?;
@@ -189,7 +192,8 @@ impl Session {
         self.backend.write(id, "images", &images.words);
         self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
         self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
-        self.backend.write(id, "lr", &Tensor::from_f32(&[1], &[lr]).words);
+        let rates = self.optimizer.rates(lr, self.step + 1);
+        self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
         self.backend.run(id)?;
         self.step += 1;
         Ok(())
@@ -273,7 +277,18 @@ impl Session {
         Ok(all)
     }
 
-    /// Parameters, running statistics and velocities by their PyTorch names.
+    /// How the logits of an image are measured.
+    pub fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// The PyTorch names of all parameters that are trained.
+    pub fn trained(&self) -> Vec<String> {
+        let trained = self.parameters.iter().filter(|parameter| parameter.trained);
+        trained.flat_map(Parameter::host).map(|(name, _)| name).collect()
+    }
+
+    /// Parameters, running statistics and the optimiser's state (`velocity/…`, `moment1/…`) by their PyTorch names.
     ///
     /// # Errors
     /// When the device is lost.
@@ -282,17 +297,17 @@ impl Session {
         let mut all = BTreeMap::new();
         for parameter in self.parameters.clone() {
             all.extend(parameter.to_host(self.backend.read(id, &parameter.name).await?));
-            if parameter.trained {
-                let velocity = self.backend.read(id, &format!("velocity/{}", parameter.name)).await?;
-                let parts = parameter.to_host(velocity).into_iter();
-                all.extend(parts.map(|(name, tensor)| (format!("velocity/{name}"), tensor)));
+            for state in states(&self.optimizer, &parameter) {
+                let kept = self.backend.read(id, &format!("{state}/{}", parameter.name)).await?;
+                let parts = parameter.to_host(kept).into_iter();
+                all.extend(parts.map(|(name, tensor)| (format!("{state}/{name}"), tensor)));
             }
         }
         Ok(all)
     }
 
-    /// Takes parameters named `prefix` + PyTorch name, and everything of the optimiser under "velocity/", from a collection; other tensors are ignored.
-    /// Running statistics and velocities that are missing keep their values; `step` is where the session goes on.
+    /// Takes parameters named `prefix` + PyTorch name, and the optimiser's state, from a collection; other tensors are ignored. Weights that flip take signs.
+    /// Running statistics and state that are missing keep their values; `step` is where the session goes on.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape; nothing is changed then.
@@ -301,17 +316,20 @@ impl Session {
         let mut found = Vec::new();
         for parameter in &self.parameters {
             match parameter.find(prefix, get)? {
-                Some(tensor) => found.push((parameter.name.clone(), tensor)),
+                Some(tensor) => {
+                    let flips = self.optimizer.flips(parameter.binary);
+                    found.push((parameter.name.clone(), if flips { parameter.signs(tensor) } else { tensor }));
+                }
                 None if parameter.trained => {
                     let name = &parameter.host()[0].0;
                     return Err(Error::Model(format!("the tensor {prefix}{name} is missing")));
                 }
                 None => {}
             }
-            if parameter.trained
-                && let Some(velocity) = parameter.find("velocity/", get)?
-            {
-                found.push((format!("velocity/{}", parameter.name), velocity));
+            for state in states(&self.optimizer, parameter) {
+                if let Some(kept) = parameter.find(&format!("{state}/"), get)? {
+                    found.push((format!("{state}/{}", parameter.name), kept));
+                }
             }
         }
         let id = self.plans[&(Purpose::Train, self.batch)];
@@ -337,8 +355,8 @@ impl Session {
             ("images", self.images(&random::uniform(0, "profile", self.batch * image_len), self.batch)),
             ("labels", Tensor::from_u32(&[self.batch], &labels)),
             ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
-            // Velocities and statistics move on, weights do not: nothing can diverge.
-            ("lr", Tensor::from_f32(&[1], &[0.0])),
+            // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
+            ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
         ];
         let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));

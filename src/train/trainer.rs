@@ -7,7 +7,7 @@ use super::metrics::{EpochRow, Row, StepRow};
 use super::session::Session;
 use crate::data::{Dataset, Split, epoch_batches};
 use crate::error::{Error, Result};
-use crate::pass::RING;
+use crate::pass::{Optimizer, RING};
 use crate::recipe::Recipe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub enum Event {
 /// Loss and accuracy over a whole split, with running statistics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
-    /// Mean cross-entropy.
+    /// Mean over the images.
     pub loss: f64,
     /// Images classified correctly.
     pub correct: usize,
@@ -69,7 +69,7 @@ pub async fn evaluate(session: &mut Session, split: &Split, scale: [f32; 2], cla
             let (label, best) = (label as usize, winner(logits));
             evaluation.correct += usize::from(best == label);
             evaluation.confusion[label][best] += 1;
-            evaluation.loss -= f64::from(softmax(logits)[label].max(f32::MIN_POSITIVE)).ln();
+            evaluation.loss += session.loss().of(logits, label);
         }
     }
     evaluation.loss /= split.len().max(1) as f64;
@@ -141,7 +141,7 @@ impl Trainer {
     pub fn initialise(&mut self, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
         let prefixed = tensors.keys().any(|name| name.starts_with("init/"));
         let mut tensors = tensors.clone();
-        tensors.retain(|name, _| !name.starts_with("velocity/"));
+        tensors.retain(|name, _| !Optimizer::owns(name));
         self.session.set_tensors(&tensors, if prefixed { "init/" } else { "" }, 0)
     }
 
@@ -201,7 +201,7 @@ impl Trainer {
         let total = self.total_steps();
         if let Some(step) = self.diverged {
             // Said one call later, so that the rows up to here are not lost.
-            let lr = self.recipe.train.lr(step - 1, total);
+            let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
             return Err(Error::Model(format!(
                 "the loss is not a finite number at step {step}: training has diverged; lower train.optimizer.lr (now {lr})"
             )));
@@ -218,14 +218,14 @@ impl Trainer {
             .min(self.position.batch + total - first_step);
         for batch in self.position.batch..last {
             let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
-            let lr = self.recipe.train.lr(first_step + batch - self.position.batch, total);
+            let lr = self.recipe.train.lr(first_step + batch - self.position.batch, self.dataset.train.len());
             self.session.train_step(&images, &labels, lr).await?;
             self.pending.push(labels.len() as u64);
         }
         self.order = Some((epoch, batches));
         let mut events = Vec::new();
         for (measured, images) in self.session.measured().await?.into_iter().zip(std::mem::take(&mut self.pending)) {
-            let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, total));
+            let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             events.push(Event::Row(Row::Step(StepRow { step, epoch: epoch + 1, loss: measured.loss, lr })));
             if !measured.loss.is_finite() && self.diverged.is_none() {
                 self.diverged = Some(step);

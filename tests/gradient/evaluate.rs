@@ -34,7 +34,7 @@ pub(crate) fn leaf_name(node: &Node<Op>) -> Option<&str> {
 
 /// Random values for all leaves: labels below 10, positive running variances, zero in the padding rows of weights.
 pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor> {
-    // Of weights, by name; a weight's velocity has the same padding.
+    // Of weights, by name; the optimiser's state of one has the same padding.
     let mut channels = HashMap::new();
     for node in graph.nodes() {
         let (weight, count) = match &node.op {
@@ -47,12 +47,13 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
     let mut leaves = HashMap::new();
     for node in graph.nodes() {
         let (Some(name), ty) = (leaf_name(node), &node.ty) else { continue };
-        let tensor = match (name, channels.get(name.trim_start_matches("velocity/"))) {
+        let tensor = match (name, channels.get(name.rsplit('/').next().unwrap())) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
             ("random", _) => noise.words(&ty.shape, u32::MAX),
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
-            _ if name.ends_with(".running") => noise.positive(&ty.shape),
+            ("rates", _) => Tensor::from_f32(&ty.shape, &[0.05, 0.19, 0.003, 0.0]),
+            _ if name.ends_with(".running") || name.starts_with("moment2/") => noise.positive(&ty.shape),
             _ => noise.floats(&ty.shape),
         };
         assert_eq!(&tensor.ty, ty, "{name}");

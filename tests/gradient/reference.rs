@@ -101,11 +101,34 @@ pub(crate) fn bias(x: &[f64], b: &[f64]) -> Vec<f64> {
     x.iter().enumerate().map(|(i, v)| v + b[i % b.len()]).collect()
 }
 
-/// The mean over images of −ln softmax at the label.
-pub(crate) fn mean_loss(classes: usize, logits: &[f64], labels: &[u32]) -> f64 {
+/// The mean over images of what `of(z, label)` says of an image's logits.
+pub(crate) fn mean_loss(classes: usize, logits: &[f64], labels: &[u32], of: impl Fn(&[f64], usize) -> f64) -> f64 {
     let rows = logits.chunks_exact(classes).zip(labels);
-    let losses = rows.map(|(x, &label)| x.iter().map(|v| v.exp()).sum::<f64>().ln() - x[label as usize]);
-    losses.sum::<f64>() / labels.len() as f64
+    rows.map(|(z, &label)| of(z, label as usize)).sum::<f64>() / labels.len() as f64
+}
+
+/// −Σ y·ln softmax(z) with y = (1 − ε)·one-hot + ε/k.
+pub(crate) fn softmax_cross_entropy(smoothing: f64, z: &[f64], label: usize) -> f64 {
+    let sum: f64 = z.iter().map(|v| v.exp()).sum();
+    let target = |c| if c == label { 1.0 - smoothing } else { 0.0 } + smoothing / z.len() as f64;
+    z.iter().enumerate().map(|(c, v)| -target(c) * (v.exp() / sum).ln()).sum()
+}
+
+/// −Σ (y·ln σ(z) + (1 − y)·ln(1 − σ(z))).
+pub(crate) fn sigmoid_cross_entropy(z: &[f64], label: usize) -> f64 {
+    let p = |v: f64| 1.0 / (1.0 + (-v).exp());
+    z.iter().enumerate().map(|(c, &v)| if c == label { -p(v).ln() } else { -(1.0 - p(v)).ln() }).sum()
+}
+
+/// ½·Σ (z − y)².
+pub(crate) fn squared_error(z: &[f64], label: usize) -> f64 {
+    z.iter().enumerate().map(|(c, v)| 0.5 * (v - f64::from(u8::from(c == label))).powi(2)).sum()
+}
+
+/// The mean over classes of max(0, 1 − t·z)².
+pub(crate) fn squared_hinge(z: &[f64], label: usize) -> f64 {
+    let terms = z.iter().enumerate().map(|(c, v)| (1.0 - if c == label { *v } else { -v }).max(0.0).powi(2));
+    terms.sum::<f64>() / z.len() as f64
 }
 
 /// The function whose derivative a quantiser takes (Cai et al., 2017, section 3.3), q_m its largest level.

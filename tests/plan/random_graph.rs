@@ -11,6 +11,7 @@ use halfwave::ops::{
     batch_norm_stats::BatchNormStats,
     bconv,
     bias::Bias,
+    code::{Code, SignPlanes},
     concat::Concat,
     conv::Conv,
     decode::Decode,
@@ -18,13 +19,15 @@ use halfwave::ops::{
     flatten::Flatten,
     max_pool::MaxPool,
     mean::Mean,
-    quantise::{Quantise, Surrogate},
+    pad::Pad,
+    quantise::{self, Quantise, Surrogate},
     record::Record,
     relu::Relu,
-    sign,
+    scale, sign,
     slice::Slice,
+    unpack::Unpack,
 };
-use halfwave::pass::{self, Sgd};
+use halfwave::pass::{self, Optimizer};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step, sums a step, α and a largest magnitude.
@@ -123,7 +126,9 @@ impl Maker {
         let x = self.all[at];
         let ty = self.graph.ty(x.value).clone();
         let channels = ty.channels();
-        match self.below(13) {
+        match self.below(15) {
+            13 => self.learned_step(x),
+            14 => self.binary_signs(x),
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
@@ -224,6 +229,36 @@ impl Maker {
         self.all.push(Activation { value, step: x.step, alpha, largest: x.largest.max(other.largest) });
     }
 
+    /// LSQ's codes, decoded by their learned step.
+    fn learned_step(&mut self, x: Activation) {
+        let (x, scale) = (self.float(x), self.state("scale", &[1], true));
+        let codes = self.add(Quantise::nearest(2, 3.0, Some(quantise::Scale::Lsq)), &[x, scale]);
+        let y = self.add(Decode::uniform(1.0), &[codes, scale]);
+        let total = self.add(scale::Total, &[y]);
+        let y = self.add(scale::Scale, &[y, total]);
+        self.keep(y);
+    }
+
+    /// Signs with ones around them under packed signs, and floats under the same signs unpacked, with XNOR-Net's gradient.
+    fn binary_signs(&mut self, x: Activation) {
+        let x = self.float(x);
+        let [_, h, w, channels] = self.graph.ty(x).nhwc();
+        let (window, filters) = (Window::new([h.min(2), w.min(3)], [1, 1], [0, 0]), 1 + self.below(6));
+        let shape = [window.kernel[0], window.kernel[1], channels.next_multiple_of(4), filters];
+        let weight = self.state("weight", &shape, true);
+        let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Layer }, &[weight]);
+        let signs = self.add(sign::Sign { channels }, &[weight, alpha]);
+        let codes = self.add(Quantise::sign(Surrogate::HardTanh), &[x]);
+        let codes = self.add(Pad { rim: [0, 1] }, &[codes]);
+        let op = bconv::Bconv { window, code: Code::Sign, planes: SignPlanes::ONE };
+        let largest = op.largest_sum(1, channels);
+        let value = self.add(op, &[codes, signs, alpha]);
+        self.all.push(Activation { value, step: 1.0, alpha: Some(alpha), largest });
+        let unpacked = self.add(Unpack { channels, planes: SignPlanes::ONE }, &[signs, alpha]);
+        let y = self.add(Conv { window }, &[x, unpacked]);
+        self.keep(y);
+    }
+
     fn batch_norm(&mut self, x: Activation) -> Value {
         let scaled = x.alpha.is_some();
         let value = if scaled { x.value } else { self.float(x) };
@@ -258,6 +293,6 @@ impl Maker {
                 self.graph.output(format!("grad{i}"), *gradient);
             }
         }
-        pass::update(&mut self.graph, &gradients, &Sgd { momentum: 0.9, weight_decay: 1e-3 }).unwrap();
+        pass::update(&mut self.graph, &gradients, &Optimizer::sgd(0.05, 0.9, 1e-3)).unwrap();
     }
 }

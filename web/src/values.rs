@@ -5,7 +5,7 @@ use crate::error::HalfwaveError;
 use halfwave::backend::gpu::AdapterReport;
 use halfwave::caps::LaunchShape;
 use halfwave::plan;
-use halfwave::recipe::{Length, Optimizer, Recipe as Parsed};
+use halfwave::recipe::{Length, Recipe as Parsed};
 use halfwave::train::metrics::Row;
 use halfwave::train::trainer;
 use halfwave::train::{Position as Stand, inspect};
@@ -37,7 +37,11 @@ pub struct RecipeSummary {
     pub epochs: Option<u64>,
     /// Steps; none where `epochs` counts.
     pub steps: Option<u64>,
-    /// The learning rate it begins with.
+    /// What is to become less: the recipe's word.
+    pub loss: String,
+    /// How weights change: the recipe's word.
+    pub optimizer: String,
+    /// The learning rate that its schedule begins with.
     pub lr: f32,
     /// Where all randomness comes from.
     pub seed: u64,
@@ -69,7 +73,6 @@ pub struct Layer {
 impl RecipeSummary {
     pub(crate) fn of(recipe: &Parsed) -> Result<Self> {
         let (model, train) = (&recipe.model, &recipe.train);
-        let Optimizer::Sgd { lr, .. } = train.optimizer;
         let (epochs, steps) = match train.length {
             Length::Epochs(epochs) => (Some(epochs), None),
             Length::Steps(steps) => (None, Some(steps)),
@@ -81,7 +84,9 @@ impl RecipeSummary {
             batch: train.batch,
             epochs,
             steps,
-            lr,
+            loss: train.loss.name().into(),
+            optimizer: train.optimizer.name().into(),
+            lr: train.optimizer.lr,
             seed: train.seed,
             layers: model
                 .layers
@@ -275,7 +280,7 @@ pub enum Event {
         step: u64,
         /// The epoch it belongs to, counted from 1.
         epoch: u64,
-        /// Mean cross-entropy of the batch, before the update.
+        /// Mean loss of the batch, before the update.
         loss: f32,
         /// Learning rate of the update.
         lr: f32,
@@ -310,7 +315,7 @@ impl From<Row> for Event {
 /// Loss and accuracy on the test images.
 #[derive(Tsify, Serialize)]
 pub struct Evaluation {
-    /// Mean cross-entropy.
+    /// Mean loss.
     pub loss: f64,
     /// Share classified correctly.
     pub accuracy: f32,

@@ -1,0 +1,156 @@
+//! `square_sum`, `clip_scale`: gradients clipped by their global norm, as PyTorch's `clip_grad_norm_`.
+//!
+//! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale ([`super::scale`]).
+//!
+//! A square sum adds to the total of the gradients before it, so that one order holds and no launch binds more than two of them. Within a gradient, its memory is rows of 64
+//! quads: chunks of rows, 64 strided sums, a tree.
+
+use super::batch_norm_stats::rows_per_chunk;
+use super::{Operation, Sample, add, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
+
+/// Sum of squares of all elements, `[1]`: inputs x, or x and the total so far `[1]`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SquareSum;
+
+/// Factor of all gradients, `[1]`: input total `[1]`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ClipScale {
+    /// The norm that gradients may have together, above 0.
+    pub max_norm: f32,
+}
+
+/// Quads of a row.
+const LANE_QUADS: usize = 64;
+
+/// What PyTorch adds to the norm.
+const MARGIN: f32 = 1e-6;
+
+crate::params! {
+    struct SquareParams { quads: u32, half: u32 }
+}
+
+crate::params! {
+    struct ScaleParams { quads: u32, max_norm: f32 }
+}
+
+/// Rows of 64 quads, rows of a chunk, chunks.
+fn cut(x: &TensorType) -> (usize, usize, usize) {
+    let rows = (x.words() / 4).div_ceil(LANE_QUADS);
+    let per_chunk = rows_per_chunk(rows);
+    (rows, per_chunk, rows.div_ceil(per_chunk))
+}
+
+impl Operation for SquareSum {
+    fn stem(&self) -> &'static str {
+        "square_sum"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1 + usize::from(inputs.len() > 1))?;
+        super::float("the input", inputs[0])?;
+        let total = TensorType::f32(&[1]);
+        if let Some(before) = inputs.get(1) {
+            super::same("the total so far", before, &total)?;
+        }
+        Ok(total)
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
+        let (x, joined) = (inputs[0], inputs.len() == 2);
+        let (_, per_chunk, chunks) = cut(x);
+        let params = SquareParams { quads: (x.words() / 4) as u32, half: mean::HALF };
+        let partial = Launch::new("square_sum_partial", &[include_str!("../../shaders/square_sum_partial.wgsl")])
+            .constant("PER_CHUNK", per_chunk)
+            .read("x", F32, Input(0))
+            .write("part", F32, Scratch(0))
+            .params(&params)
+            .threads(chunks * LANE_QUADS)
+            .float_ops(2 * x.len());
+        let label = if joined { "square_sum_joined" } else { "square_sum" };
+        let mut sum = mean::reduction(label, include_str!("../../shaders/square_sum.wgsl"), 1, caps)
+            .constant("PER_CHUNK", per_chunk)
+            .constant("JOINED", usize::from(joined))
+            .read("part", F32, Scratch(0));
+        if joined {
+            sum = sum.read("before", F32, Input(1));
+        }
+        let sum = sum.write("total", F32, Output).params(&params).float_ops(chunks * 4 * LANE_QUADS);
+        Program { scratch_words: vec![chunks * LANE_QUADS * 4], launches: vec![partial, sum] }
+    }
+
+    /// In the kernels' order.
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let x = inputs[0].numbers();
+        let (rows, per_chunk, chunks) = cut(inputs[0].ty);
+        let mut sums = [[0.0f32; 64]; 4];
+        for lane in 0..LANE_QUADS {
+            for chunk in 0..chunks {
+                let mut part = [0.0f32; 4];
+                for row in chunk * per_chunk..((chunk + 1) * per_chunk).min(rows) {
+                    let quad = row * LANE_QUADS + lane;
+                    for (part, x) in part.iter_mut().zip(x.get(4 * quad..4 * quad + 4).unwrap_or_default()) {
+                        *part += x * x;
+                    }
+                }
+                sums.iter_mut().zip(part).for_each(|(sums, part)| sums[lane] += part);
+            }
+        }
+        let [x, y, z, w] = sums.map(|mut sums| mean::tree(&mut sums, |a, b| a + b));
+        let before = inputs.get(1).map_or(0.0, |before| before.numbers()[0]);
+        let out = output.floats();
+        out.fill(0.0);
+        out[0] = (x + y) + (z + w) + before;
+    }
+}
+
+impl SquareSum {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(58);
+        // Several chunks in the first, less than a row in the last.
+        let shapes: [&[usize]; 4] = [&[3, 3, 64, 150], &[3, 3, 8, 41], &[2, 5], &[10]];
+        let mut samples: Vec<_> =
+            shapes.into_iter().map(|shape| Sample::new(SquareSum, vec![noise.floats(shape)])).collect();
+        samples.push(Sample::new(SquareSum, vec![noise.floats(&[2, 300]), noise.positive(&[1])]));
+        samples
+    }
+}
+
+impl Operation for ClipScale {
+    fn stem(&self) -> &'static str {
+        "clip_scale"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        super::same("the total", inputs[0], &TensorType::f32(&[1]))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        Launch::new("clip_scale", &[add::ELEMENTWISE, include_str!("../../shaders/clip_scale.wgsl")])
+            .read("total", F32, Input(0))
+            .write("scale", F32, Output)
+            .params(&ScaleParams { quads: output.quads() as u32, max_norm: self.max_norm })
+            .threads(output.quads())
+            .float_ops(4)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let norm = inputs[0].numbers()[0].sqrt();
+        let out = output.floats();
+        out.fill(0.0);
+        out[0] = (self.max_norm / (norm + MARGIN)).min(1.0);
+    }
+}
+
+impl ClipScale {
+    pub(super) fn samples() -> Vec<Sample> {
+        // Clipped, not clipped, no gradient at all.
+        let totals = [9.0, 0.25, 0.0].into_iter();
+        totals.map(|total| Sample::new(ClipScale { max_norm: 1.5 }, vec![Tensor::from_f32(&[1], &[total])])).collect()
+    }
+}

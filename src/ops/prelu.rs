@@ -1,0 +1,214 @@
+//! `prelu`: y = x for x > 0, else a_c·x, with a learned slope a for each channel (He et al., 2015); x may be the batch-norm of what is stored.
+//!
+//! `prelu_backward`: dx = dy for x > 0, else a_c·dy. `prelu_slope`: da_c = Σ dy·min(x, 0). A learned slope may become negative, and then y does not tell where x lay: the
+//! backward pass reads x, and applies a batch-norm that was folded in again instead of keeping its output.
+
+use super::batch_norm_stats::rows_per_chunk;
+use super::{Activity, Backward, Operation, Sample, add, batch_norm, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// The slope that a channel starts with, PyTorch's.
+pub const START: f32 = 0.25;
+
+/// Rectifier with learned slopes: inputs a `[c]`, x, or a, x and a batch-norm's coefficients that are applied first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prelu;
+
+/// Gradient of the input: inputs dy, a, x, or dy, a, x and coefficients; then it is the gradient of the normalised value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PreluBackward;
+
+/// Gradient of the slopes, `[c]`: inputs dy, x, or dy, x and coefficients.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PreluSlope;
+
+crate::params! {
+    struct ChunkParams { rows: u32, quads: u32 }
+}
+
+/// Labels and shader texts of a kernel that may normalise first.
+fn normalised<'a>(label: &'a str, text: &'static str, with: bool) -> (String, Vec<&'static str>) {
+    match with {
+        true => (format!("{label}_normalised"), vec![text, batch_norm::NORMALISE]),
+        false => (label.to_string(), vec![text]),
+    }
+}
+
+/// Binds x, and the coefficients where there are any.
+fn prologue(launch: Launch, inputs: &[&TensorType], x: usize) -> Launch {
+    let with = inputs.len() > x + 1;
+    let launch = launch.constant("NORMALISED", usize::from(with)).read("x", inputs[x].encoding, Input(x));
+    if with { launch.read("coef", F32, Input(x + 1)) } else { launch }
+}
+
+fn prologue_ops(inputs: &[&TensorType], x: usize) -> usize {
+    if inputs.len() > x + 1 { batch_norm::NORMALISE_OPS } else { 0 }
+}
+
+impl Operation for Prelu {
+    fn stem(&self) -> &'static str {
+        "prelu"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        batch_norm::infer_prologue(inputs.get(1..).unwrap_or_default())?;
+        super::same("the slopes", inputs[0], &TensorType::f32(&[inputs[1].channels()]))?;
+        Ok(inputs[1].with(F32))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (dy, slopes, x) = (cx.dy(), cx.input(0), cx.input(1));
+        if cx.wants(0) {
+            let da = cx.add(PreluSlope, &[dy, x])?;
+            cx.give(0, da)?;
+        }
+        if cx.wants(1) {
+            let dx = cx.add(PreluBackward, &[dy, slopes, x])?;
+            cx.give(1, dx)?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let (label, parts) = normalised("prelu", include_str!("../../shaders/prelu.wgsl"), inputs.len() == 3);
+        let launch = add::per_channel(label, &parts, output, 1.0).read("a", F32, Input(0));
+        let ops = 2 + prologue_ops(inputs, 1);
+        prologue(launch, inputs, 1).write("y", F32, Output).float_ops(ops * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (a, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                let x = x.at(row, c);
+                *out = if x > 0.0 { x } else { a[c] * x };
+            }
+        });
+    }
+}
+
+impl Prelu {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(60);
+        let mut samples = Vec::new();
+        for shape in [[2, 3, 5, 41], [3, 1, 1, 6]] {
+            samples.push(Sample::new(Prelu, vec![noise.floats(&shape[3..]), noise.floats(&shape)]));
+        }
+        for inputs in batch_norm::prologue_cases(&mut noise) {
+            let slopes = noise.floats(&[inputs[0].ty.channels()]);
+            samples.push(Sample::new(Prelu, [vec![slopes], inputs].concat()));
+        }
+        samples
+    }
+}
+
+impl Operation for PreluBackward {
+    fn stem(&self) -> &'static str {
+        "prelu_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let ty = Prelu.infer(inputs.get(1..).unwrap_or_default())?;
+        super::same("the gradient", inputs[0], &ty)?;
+        Ok(ty)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let text = include_str!("../../shaders/prelu_backward.wgsl");
+        let (label, parts) = normalised("prelu_backward", text, inputs.len() == 4);
+        let launch = add::per_channel(label, &parts, output, 1.0).read("dy", F32, Input(0)).read("a", F32, Input(1));
+        let ops = 2 + prologue_ops(inputs, 2);
+        prologue(launch, inputs, 2).write("dx", F32, Output).float_ops(ops * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, a, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
+        let x = batch_norm::Prologue::new(&inputs[2..]);
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                let dy = dy[row * lanes + c];
+                *out = if x.at(row, c) > 0.0 { dy } else { a[c] * dy };
+            }
+        });
+    }
+}
+
+/// Samples of [`Prelu`] with a gradient in front.
+fn with_gradient(seed: u64) -> Vec<Vec<crate::tensor::Tensor>> {
+    let mut noise = Noise::new(seed);
+    let samples = Prelu::samples().into_iter();
+    samples.map(|sample| [vec![noise.floats(&sample.inputs[1].ty.shape)], sample.inputs].concat()).collect()
+}
+
+impl PreluBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        with_gradient(61).into_iter().map(|inputs| Sample::new(PreluBackward, inputs)).collect()
+    }
+}
+
+impl Operation for PreluSlope {
+    fn stem(&self) -> &'static str {
+        "prelu_slope"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        batch_norm::infer_prologue(inputs.get(1..).unwrap_or_default())?;
+        super::same("the gradient", inputs[0], &inputs[1].with(F32))?;
+        Ok(TensorType::f32(&[inputs[1].channels()]))
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Dw)
+    }
+
+    /// A sum for each chunk of rows, then the sum of these.
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+        let x = inputs[1];
+        let per_chunk = rows_per_chunk(x.rows());
+        let chunks = x.rows().div_ceil(per_chunk);
+        let text = include_str!("../../shaders/prelu_slope_partial.wgsl");
+        let (label, parts) = normalised("prelu_slope_partial", text, inputs.len() == 3);
+        let launch = Launch::new(label, &parts).constant("PER_CHUNK", per_chunk).read("dy", F32, Input(0));
+        let partial = prologue(launch, inputs, 1)
+            .write("part", F32, Scratch(0))
+            .params(&ChunkParams { rows: x.rows() as u32, quads: x.quads() as u32 })
+            .threads(chunks * x.quads())
+            .float_ops((3 + prologue_ops(inputs, 1)) * x.len());
+        let parts = TensorType::f32(&[chunks, output.channels()]);
+        let sum = mean::column_sum("prelu_slope", &parts, Scratch(0), 1.0, caps);
+        Program { scratch_words: vec![parts.words()], launches: vec![partial, sum] }
+    }
+
+    /// In the kernels' order.
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]));
+        let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
+        let per_chunk = rows_per_chunk(rows);
+        for (c, out) in output.floats().iter_mut().enumerate() {
+            let mut sums = [0.0f32; 64];
+            for chunk in 0..rows.div_ceil(per_chunk) {
+                let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);
+                sums[chunk % 64] += rows.fold(0.0, |sum, row| sum + dy[row * lanes + c] * x.at(row, c).min(0.0));
+            }
+            *out = mean::tree(&mut sums, |a, b| a + b);
+        }
+    }
+}
+
+impl PreluSlope {
+    pub(super) fn samples() -> Vec<Sample> {
+        let drop_slopes = |mut inputs: Vec<_>| {
+            inputs.remove(1);
+            Sample::new(PreluSlope, inputs)
+        };
+        let mut noise = Noise::new(62);
+        let many = [5, 17, 13, 6];
+        let mut samples: Vec<_> = with_gradient(63).into_iter().map(drop_slopes).collect();
+        samples.push(Sample::new(PreluSlope, vec![noise.floats(&many), noise.floats(&many)]));
+        samples
+    }
+}

@@ -1,0 +1,132 @@
+//! Whole training runs against an independent implementation: PyTorch's, in float64, of every recipe in `tests/reference/recipes` (and of the network in `assets/reference` that
+//! was there first). `tests/reference/torch_reference.py` made them.
+//!
+//! **Tolerance.** PyTorch's own run in float32 is within 2e-5 of its run in float64 in every tensor of every case (`torch_reference.py --float32`), after all steps: no value
+//! lies so near a threshold that rounding decides. So a float32 engine has no reason to be further than 1e-4 away.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod common;
+
+use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
+use halfwave::data::Dataset;
+use halfwave::pass;
+use halfwave::recipe::Recipe;
+use halfwave::train::checkpoint::{self, HostTensor};
+use halfwave::train::{Event, Session, Trainer, metrics::Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Relative norm of a difference.
+const BOUND: f64 = 1e-4;
+const RESULTS: &str = "assets/reference";
+
+/// A recipe and what PyTorch made of it.
+struct Case {
+    name: String,
+    recipe: Recipe,
+    expected: BTreeMap<String, HostTensor>,
+}
+
+/// The files of a folder that end so, by the rest of their names.
+fn files(folder: &str, extension: &str) -> BTreeMap<String, PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let wanted = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
+    wanted.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect()
+}
+
+/// Recipes by name.
+fn recipes() -> BTreeMap<String, PathBuf> {
+    files("tests/reference/recipes", "toml").into_iter().chain(files(RESULTS, "toml")).collect()
+}
+
+impl Case {
+    fn read(name: &str, path: &Path) -> Self {
+        let recipe = Recipe::parse(&std::fs::read_to_string(path).unwrap(), &path.display().to_string()).unwrap();
+        let path = Path::new(RESULTS).join(format!("{name}.safetensors"));
+        let expected = checkpoint::from_bytes(&std::fs::read(&path).unwrap(), &path).unwrap().0;
+        Self { name: name.to_string(), recipe, expected }
+    }
+
+    /// How far the run on a backend is from PyTorch's: for each tensor the relative norm of the difference.
+    async fn run(&self, backend: Box<dyn Backend>) -> BTreeMap<String, f64> {
+        let dataset = Dataset::load(&self.recipe.data.set).unwrap();
+        let session = Session::new(&self.recipe, backend, true).await.unwrap();
+        let mut trainer = Trainer::new(self.recipe.clone(), dataset, session);
+        trainer.initialise(&self.expected).unwrap();
+        let mut errors = BTreeMap::new();
+        let mut compare = |name: String, got: &HostTensor| {
+            let expected = self.expected.get(&name).unwrap_or_else(|| panic!("{}: PyTorch has no {name}", self.name));
+            assert_eq!(got.shape, expected.shape, "{}: {name}", self.name);
+            errors.insert(name, relative_norm(&got.values, &expected.values));
+        };
+        let mut losses = Vec::new();
+        let mut collect = |events: Vec<Event>| {
+            losses.extend(events.iter().filter_map(|event| match event {
+                Event::Row(Row::Step(row)) => Some(row.loss),
+                _ => None,
+            }));
+            !events.is_empty()
+        };
+        collect(trainer.advance(1).await.unwrap());
+        // The logits and "grad/…" of every parameter.
+        for (name, tensor) in trainer.session().gradients().await.unwrap() {
+            compare(name, &tensor);
+        }
+        while collect(trainer.advance(u64::MAX).await.unwrap()) {}
+        compare("loss".to_string(), &HostTensor { shape: vec![losses.len()], values: losses });
+        for (name, tensor) in trainer.session().tensors().await.unwrap() {
+            if !pass::Optimizer::owns(&name) {
+                compare(format!("final/{name}"), &tensor);
+            }
+        }
+        let wanted: BTreeSet<_> = self.expected.keys().filter(|name| !name.starts_with("init/")).collect();
+        assert_eq!(errors.keys().collect::<BTreeSet<_>>(), wanted, "{}: left what was compared", self.name);
+        errors
+    }
+}
+
+fn relative_norm(got: &[f32], expected: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut got.iter().zip(expected).map(|(&g, &e)| f64::from(g) - f64::from(e)));
+    difference / norm(&mut expected.iter().map(|&e| f64::from(e)))
+}
+
+/// Runs all cases and says which tensors are too far away.
+fn reproduce(mut backend: impl FnMut() -> Box<dyn Backend>) {
+    let mut failures = Vec::new();
+    for (name, path) in recipes() {
+        let case = Case::read(&name, &path);
+        let errors = pollster::block_on(case.run(backend()));
+        let (worst, error) = errors.iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+        println!("{name:<28} {:>3} tensors, worst {error:.1e} {worst}", errors.len());
+        let far = errors.iter().filter(|(_, error)| error.is_nan() || **error > BOUND);
+        failures.extend(far.map(|(tensor, error)| format!("{name}: {tensor} is {error:.2e} away")));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_result_has_a_recipe_and_ten_steps_at_least() {
+    let (recipes, results) = (recipes(), files(RESULTS, "safetensors"));
+    assert_eq!(recipes.keys().collect::<Vec<_>>(), results.keys().collect::<Vec<_>>(), "left recipes, right results");
+    assert!(recipes.len() >= 3, "{recipes:?}");
+    for (name, path) in recipes {
+        let losses = &Case::read(&name, &path).expected["loss"];
+        assert!(losses.values.len() >= 10, "{name} has {} steps", losses.values.len());
+    }
+}
+
+#[test]
+fn the_cpu_reproduces_pytorch() {
+    reproduce(|| Box::new(CpuBackend::new()));
+}
+
+#[test]
+fn each_driver_reproduces_pytorch() {
+    common::on_each_driver("each_driver_reproduces_pytorch", || {
+        if common::adapter().is_some() {
+            let open = || GpuBackend::open(common::adapter().unwrap(), None);
+            reproduce(|| Box::new(pollster::block_on(open()).unwrap()));
+        }
+    });
+}

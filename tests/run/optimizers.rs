@@ -1,0 +1,116 @@
+//! Every optimiser and loss in a whole run: it learns, it goes on to the same bits, its checkpoint holds its state and nothing else.
+
+use super::{EPOCH_STEPS, checkpoint, create, finish, recipe, resume, rows, trainer};
+use halfwave::recipe::{Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Rule, Schedule};
+use halfwave::train::metrics::Row;
+use halfwave::train::run::Saved;
+use pollster::block_on;
+use std::collections::BTreeSet;
+
+fn recipes() -> [(&'static str, Recipe); 4] {
+    let moments = Moments::default();
+    let group = |pattern: &str, lr_scale, weight_decay| Group { pattern: pattern.into(), lr_scale, weight_decay };
+    let groups = vec![group("bn3.bias", 0.5, Some(0.01)), group("conv1.*", 2.0, None)];
+    let nesterov = Optimizer::new(0.05, Rule::Sgd { momentum: 0.9, nesterov: true });
+    let adamw =
+        Optimizer { weight_decay: 0.01, clip_norm: Some(0.5), groups, ..Optimizer::new(2e-3, Rule::AdamW(moments)) };
+    let bop = Rule::Bop { moments, gamma: 1e-2, threshold: 1e-6 };
+    let smoothed = Loss::SoftmaxCrossEntropy { label_smoothing: 0.1 };
+    let all = [
+        ("nesterov", Loss::SquaredHinge, nesterov),
+        ("adam", Loss::SigmoidCrossEntropy, Optimizer::new(2e-3, Rule::Adam(moments))),
+        ("adamw", smoothed, adamw),
+        ("bop", Loss::SquaredError, Optimizer::new(2e-3, bop)),
+    ];
+    all.map(|(name, loss, optimizer)| {
+        let mut recipe = recipe();
+        (recipe.train.loss, recipe.train.optimizer) = (loss, optimizer);
+        recipe.train.schedule = Schedule { curve: Curve::Cosine { end: 1e-4 }, warmup: Some(Length::Steps(2)) };
+        (name, recipe)
+    })
+}
+
+#[test]
+fn every_optimizer_learns_and_goes_on_to_the_same_bits() {
+    let base = tempfile::tempdir().unwrap();
+    for (name, recipe) in recipes() {
+        let [whole, killed] = ["whole", "killed"].map(|what| base.path().join(format!("{name}-{what}")));
+        finish(create(&whole, recipe.clone()));
+        let losses: Vec<_> = rows(&whole)
+            .into_iter()
+            .filter_map(|row| if let Row::Step(row) = row { Some(row.loss) } else { None })
+            .collect();
+        let [first, last] = [&losses[..2], &losses[losses.len() - 2..]].map(|losses| losses.iter().sum::<f32>());
+        assert!(last < 0.9 * first, "{name}: {losses:?}");
+
+        let mut run = create(&killed, recipe.clone());
+        for _ in 0..=EPOCH_STEPS {
+            block_on(run.advance(1)).unwrap();
+        }
+        drop(run);
+        finish(resume(&killed, |_| {}));
+        assert_eq!(rows(&killed), rows(&whole), "{name}");
+        assert!(checkpoint(&killed) == checkpoint(&whole), "{name}: the checkpoints differ");
+    }
+}
+
+#[test]
+fn a_checkpoint_holds_what_its_optimizer_keeps() {
+    let base = tempfile::tempdir().unwrap();
+    let mut state_bytes = Vec::new();
+    let plain = ("sgd", recipe());
+    for (name, recipe) in [plain].into_iter().chain(recipes()) {
+        let dir = base.path().join(name);
+        let mut run = create(&dir, recipe.clone());
+        state_bytes.push(run.trainer().session().plan().memory.state);
+        drop(run);
+        let saved = Saved::read(&dir).unwrap();
+        let tensors = &saved.checkpoint.tensors;
+        let kept: BTreeSet<_> = tensors.keys().filter(|name| Optimizer::owns(name)).cloned().collect();
+        let trained = trainer(recipe.clone()).session().trained();
+        let binary = |name: &str| ["conv2.weight", "conv3.weight"].contains(&name);
+        let expected = trained.iter().flat_map(|parameter| {
+            let states: &[&str] = match name {
+                "sgd" | "nesterov" => &["velocity"],
+                "bop" if binary(parameter) => &["momentum"],
+                _ => &["moment1", "moment2"],
+            };
+            states.iter().map(move |state| format!("{state}/{parameter}"))
+        });
+        assert_eq!(kept, expected.collect(), "{name}");
+        for (parameter, tensor) in tensors.iter().filter(|(parameter, _)| parameter.ends_with(".weight")) {
+            if !Optimizer::owns(parameter) && !parameter.starts_with("bn") {
+                let signs = tensor.values.iter().all(|v| v.abs() == 1.0);
+                assert_eq!(signs, name == "bop" && binary(parameter), "{name}: {parameter}");
+            }
+        }
+        // A checkpoint without one of them is none.
+        let mut lacking = saved.checkpoint.clone();
+        let lost = kept.into_iter().next_back().unwrap();
+        lacking.tensors.remove(&lost);
+        let message = lacking.check(&recipe).unwrap_err().to_string();
+        assert!(message.contains(&lost), "{message}");
+    }
+    let [sgd, nesterov, adam, adamw, bop] = state_bytes[..] else { panic!("five optimisers") };
+    assert!(sgd == nesterov && adam == adamw, "{state_bytes:?}");
+    // Of conv2 and conv3, 9·16·32 + 9·32·64 floats: Adam keeps two more, Bop one.
+    assert_eq!(adam - bop, 4 * 9 * (16 * 32 + 32 * 64));
+    assert!(sgd < bop && bop < adam, "{state_bytes:?}");
+}
+
+/// Weights that flip start as signs, wherever they come from.
+#[test]
+fn start_values_become_signs_for_bop() {
+    let [_, _, _, (_, bop)] = recipes();
+    let mut plain = trainer(recipe());
+    let tensors = block_on(plain.session().tensors()).unwrap();
+    let mut flipping = trainer(bop);
+    flipping.initialise(&tensors).unwrap();
+    let taken = block_on(flipping.session().tensors()).unwrap();
+    for (name, tensor) in tensors.iter().filter(|(name, _)| !Optimizer::owns(name)) {
+        let sign = |v: &f32| if *v >= 0.0 { 1.0 } else { -1.0 };
+        let binary = ["conv2.weight", "conv3.weight"].contains(&name.as_str());
+        let expected = if binary { tensor.values.iter().map(sign).collect() } else { tensor.values.clone() };
+        assert_eq!(taken[name].values, expected, "{name}");
+    }
+}
