@@ -27,7 +27,7 @@ use halfwave::ops::{
     slice::Slice,
     unpack::Unpack,
 };
-use halfwave::pass::{self, Optimizer};
+use halfwave::pass::{self, Moments, Optimizer, Rule};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step, sums a step, α and a largest magnitude.
@@ -293,6 +293,20 @@ impl Maker {
                 self.graph.output(format!("grad{i}"), *gradient);
             }
         }
-        pass::update(&mut self.graph, &gradients, &Optimizer::sgd(0.05, 0.9, 1e-3)).unwrap();
+        let optimizer = self.optimizer();
+        pass::update(&mut self.graph, &gradients, &optimizer).unwrap();
+    }
+
+    fn optimizer(&mut self) -> Optimizer {
+        let moments = Moments::default();
+        let rule = match self.below(5) {
+            0 => Rule::Sgd { momentum: 0.9, nesterov: false },
+            1 => Rule::Sgd { momentum: 0.9, nesterov: true },
+            2 => Rule::Adam(moments),
+            3 => Rule::AdamW(moments),
+            _ => Rule::Bop { moments, gamma: 0.1, threshold: 0.2 },
+        };
+        let clip_norm = (self.below(2) == 1).then_some(2.0);
+        Optimizer { weight_decay: 1e-3, clip_norm, ..Optimizer::new(0.05, rule) }
     }
 }
