@@ -334,6 +334,53 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
     assert!(message.contains("workgroups") && message.contains("layer \"conv1\""), "{message}");
 }
 
+/// Layers between images and classes, as a recipe has them, on 8 × 8 images.
+fn digits_with(layers: &str) -> Model {
+    let text = format!("model = {{ input = [1, 8, 8], classes = 10, layers = [\n{layers}\n] }}\n");
+    let rest = "data = { set = \"digits\" }\n[train]\nbatch = 8\nsteps = 1\noptimizer = { kind = \"sgd\", lr = 0.1 }\n";
+    model(&(text + rest))
+}
+
+#[test]
+fn a_linear_layer_pays_nothing_for_a_flatten() {
+    let caps = Caps::baseline(LaunchShape::Tiled);
+    let conv = "{ name = \"conv1\", kind = \"conv\", filters = 6, kernel = 3 },";
+    let flat = "{ name = \"flat\", kind = \"flatten\" },";
+    for (before, fc) in [
+        ("", "{ name = \"fc\", kind = \"linear\", units = 10 },"),
+        (
+            "{ name = \"q\", kind = \"hwgq\" },",
+            "{ name = \"fc\", kind = \"linear\", units = 10, weights = \"binary\" },",
+        ),
+    ] {
+        let [with, without] = [flat, ""].map(|flat| digits_with(&format!("{conv}{before}{flat}{fc}")));
+        let [a, b] = [&with, &without].map(|model| lower(&training(model, 8, false).unwrap(), &caps).unwrap());
+        assert_eq!((a.to_string(), a.hash()), (b.to_string(), b.hash()));
+    }
+}
+
+#[test]
+fn groups_of_a_packed_convolution_stay_exact() {
+    let layers = "{ name = \"conv1\", kind = \"conv\", filters = 6, kernel = 3 }, { name = \"q\", kind = \"hwgq\" },
+        { name = \"grouped\", kind = \"conv\", filters = 9, kernel = 3, groups = 3, weights = \"binary\" },
+        { name = \"pool\", kind = \"max_pool\", kernel = 2 }, { name = \"bn\", kind = \"batch_norm\" },
+        { name = \"fc\", kind = \"linear\", units = 10 }";
+    let mut graph = training(&digits_with(layers), 8, false).unwrap();
+    let of = |graph: &Graph, layer: &str, stem: &str| -> Vec<Encoding> {
+        let nodes = graph.nodes().iter().filter(|node| (node.layer.as_str(), node.op.stem()) == (layer, stem));
+        nodes.map(|node| node.ty.encoding).collect()
+    };
+    assert_eq!(of(&graph, "grouped", "bconv"), [Encoding::I16; 3]);
+    assert_eq!(of(&graph, "pool", "max_pool"), [Encoding::I16]);
+    assert_eq!(of(&graph, "grouped", "decode"), []);
+    // The gradients of the parts lie side by side; none is added among zeros.
+    assert_eq!(of(&graph, "grouped", "slice_backward"), []);
+    // What is looked into is the whole, once.
+    halfwave::train::inspect::expose(&mut graph);
+    let exposed: Vec<_> = graph.outputs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(exposed, ["exact/q/quantise", "exact/grouped/sign", "exact/grouped/concat", "exact/pool/max_pool"]);
+}
+
 #[test]
 fn binary_convolutions_save_codes_and_small_integers() {
     let graph = training(&digits_hwgq(), 64, false).unwrap();

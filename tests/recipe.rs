@@ -1,4 +1,6 @@
 //! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
+#[path = "recipe/layers.rs"]
+mod layers;
 #[path = "recipe/train.rs"]
 mod train;
 

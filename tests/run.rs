@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
+#[path = "run/dropout.rs"]
+mod dropout;
 #[path = "run/optimizers.rs"]
 mod optimizers;
 

@@ -71,6 +71,66 @@ fn layers_join_by_name() {
 }
 
 #[test]
+fn grouped_and_dilated_windows_count_as_in_pytorch() {
+    let model = |v: Conv| chain([6, 9, 8], 1, vec![("a", LayerKind::Conv(v)), ("fc", fc(1))]);
+    let dilated = Conv { filters: 4, kernel: [3, 2], dilation: [3, 4], padding: [1, 0], ..Conv::default() };
+    assert_eq!(model(dilated.clone()).shapes().unwrap()[0], [4, 5, 4]);
+    // Dilation changes no count but that of windows.
+    assert_eq!(model(dilated.clone()).weights_len(), Ok(4 * 6 * 6 + (4 * 5 * 4 + 1)));
+    let strided = Conv { stride: [2, 3], ..dilated };
+    assert_eq!(model(strided).shapes().unwrap()[0], [4, 3, 2]);
+    let grouped =
+        Conv { filters: 12, kernel: [3, 3], padding: [1, 1], groups: 3, weights: Weights::BINARY, ..Conv::default() };
+    let depthwise = Conv { filters: 6, groups: 6, kernel: [1, 1], bias: true, ..Conv::default() };
+    for (conv, weights, per_pixel) in [(grouped, 12 * 2 * 9, 12 * 2 * 9), (depthwise, 6 + 6, 6)] {
+        let values = conv.filters as u64 * 72;
+        let model = model(conv);
+        assert_eq!(model.weights_len(), Ok(weights + values + 1), "{model:?}");
+        assert_eq!(model.multiply_adds(), Ok(per_pixel * 72 + values), "{model:?}");
+    }
+}
+
+#[test]
+fn channels_are_joined_and_images_flattened() {
+    let mut model = chain(
+        [3, 4, 4],
+        112,
+        vec![
+            ("a", conv(4, Weights::FLOAT)),
+            ("both", LayerKind::Concat(Concat)),
+            ("drop", LayerKind::Dropout(Dropout::default())),
+            ("flat", LayerKind::Flatten(Flatten)),
+        ],
+    );
+    model.layers[1].from.push(INPUT.into());
+    assert_eq!(model.shapes().unwrap(), [[4, 4, 4], [7, 4, 4], [7, 4, 4], [112, 1, 1]]);
+    assert_eq!(model.reads(3), Ok(vec![Some(2)]));
+    model.layers[2] = Layer::new("drop", "both", LayerKind::MaxPool(Pool::square(2)));
+    model.layers[0].from = vec!["input".into()];
+    model.layers[1].from = vec!["a".into(), "input".into(), "a".into()];
+    assert_eq!(model.shapes().unwrap()[1..3], [[11, 4, 4], [11, 2, 2]]);
+    model.layers[1].from = vec!["a".into()];
+    assert!(model.shapes().unwrap_err().message.contains("two or more inputs"));
+    model.layers[1] = Layer::new("p", "a", LayerKind::MaxPool(Pool::square(2)));
+    model.layers[2] =
+        Layer { from: vec!["a".into(), "p".into()], ..Layer::new("both", "a", LayerKind::Concat(Concat)) };
+    let message = model.shapes().unwrap_err().message;
+    assert!(message.contains("height and width, but are 4×4×4 and 4×2×2"), "{message}");
+}
+
+#[test]
+fn a_linear_layer_reads_past_flatten_layers() {
+    let flat = || LayerKind::Flatten(Flatten);
+    let binary = LayerKind::Linear(Linear { units: 10, bias: false, weights: Weights::BINARY });
+    let model = chain([1, 8, 8], 10, vec![("q", hwgq()), ("f", flat()), ("g", flat()), ("fc", binary)]);
+    assert_eq!(model.reads(3), Ok(vec![Some(0)]));
+    assert_eq!(model.sources(3), Ok(vec![Some(2)]));
+    assert!(!model.unpacks(3), "codes stay codes");
+    assert_eq!((model.multiply_adds(), model.binary_multiply_adds()), (Ok(640), Ok(640)));
+    assert_eq!(chain([1, 8, 8], 10, vec![("f", flat()), ("fc", fc(10))]).reads(1), Ok(vec![None]));
+}
+
+#[test]
 fn every_mistake_is_named() {
     let float = || conv(4, Weights::FLOAT);
     let with = |edit: &dyn Fn(&mut Conv)| {
@@ -102,6 +162,19 @@ fn every_mistake_is_named() {
         (model(vec![("a", with(&|v| v.padding[0] = usize::MAX)), end()]), Some(0), "padding is too large"),
         (model(vec![("a", with(&|v| v.padding = [1 << 20; 2])), end()]), Some(0), "too large"),
         (model(vec![("a", with(&|v| v.filters = 1 << 30)), end()]), Some(0), "too many weights"),
+        (model(vec![("a", with(&|v| v.dilation[1] = 0)), end()]), Some(0), "dilation must be at least 1"),
+        (model(vec![("a", with(&|v| v.dilation = [5, 1])), end()]), Some(0), "11×3 kernel is larger"),
+        (model(vec![("a", with(&|v| v.dilation = [5, 1])), end()]), Some(0), "less dilation"),
+        (model(vec![("a", with(&|v| v.dilation[0] = usize::MAX)), end()]), Some(0), "dilation is too large"),
+        (model(vec![("a", with(&|v| v.groups = 0)), end()]), Some(0), "groups = 0"),
+        (model(vec![("a", with(&|v| v.groups = 2)), end()]), Some(0), "divide the 1 channels of its input"),
+        (
+            model(vec![("a", float()), ("b", with(&|v| (v.filters, v.groups) = (6, 4))), end()]),
+            Some(1),
+            "groups = 4 does not divide the 6 filters",
+        ),
+        (model(vec![("d", LayerKind::Dropout(Dropout { rate: 1.0 })), end()]), Some(0), "rate = 1"),
+        (model(vec![("d", LayerKind::Dropout(Dropout { rate: f32::NAN })), end()]), Some(0), "rate = NaN"),
         (model(vec![("a", pooled([2; 2], [2; 2], [2; 2])), end()]), Some(0), "smaller than the kernel 2×2"),
         (model(vec![("a", pooled([2; 2], [0; 2], [0; 2])), end()]), Some(0), "at least 1"),
         (model(vec![("fc", fc(0))]), Some(0), "units = 0"),

@@ -42,7 +42,10 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
             Op::Sign(sign) => (node.inputs[0], sign.channels),
             _ => continue,
         };
-        channels.insert(leaf_name(graph.node(weight)).unwrap(), count);
+        // A group's filters are a slice of the weight; what is unpacked has its leaf behind its signs.
+        let node = graph.node(weight);
+        let node = if let Op::Slice(_) = node.op { graph.node(node.inputs[0]) } else { node };
+        channels.extend(leaf_name(node).map(|name| (name, count)));
     }
     let mut leaves = HashMap::new();
     for node in graph.nodes() {
