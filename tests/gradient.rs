@@ -136,7 +136,7 @@ fn binary(bits: u8, window: Window, input: [usize; 4], filters: usize) -> (Net, 
     let op = half_wave(bits, Surrogate::Identity);
     let step = f64::from(uniform_step(bits as usize, ZeroBin::Zero));
     let codes = net.add(op, &[a]);
-    let signs = net.add(sign::Sign { channels: input[3] }, &[w]);
+    let signs = net.add(sign::Sign::identity(input[3]), &[w]);
     let alpha = net.add(sign::Alpha { channels: input[3], scope: sign::Scope::Filter }, &[w]);
     let sums = net.add(Bconv::uniform(window, step as f32), &[codes, signs, alpha]);
     let values = net.values();

@@ -25,6 +25,7 @@ pub mod bconv_backward;
 pub mod bias;
 pub mod bop;
 mod channels;
+pub mod clamp;
 pub mod class_loss;
 pub mod clip;
 pub mod code;
@@ -32,10 +33,13 @@ pub mod concat;
 pub mod conv;
 pub mod conv_backward;
 pub mod decode;
+pub mod dorefa_weight;
 pub mod dropout;
 pub mod flatten;
 pub mod halves;
+pub mod input_scale;
 pub mod leaf;
+pub mod max_abs;
 pub mod max_pool;
 pub mod mean;
 pub mod pad;
@@ -220,6 +224,8 @@ ops! {
     leaf::Leaf,
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
     sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
+    dorefa_weight::DorefaThresholds, dorefa_weight::DorefaWeight, dorefa_weight::DorefaWeightBackward,
+    input_scale::InputScale, input_scale::ScaleRows,
     bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
@@ -234,9 +240,10 @@ ops! {
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
+    max_abs::MaxAbs,
     mean::Mean, record::Record, scale::Scale, scale::Total,
     sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
-    adam::Moment, adam::Adam, bop::Bop,
+    adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
 }
 

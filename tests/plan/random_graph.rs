@@ -156,7 +156,7 @@ impl Maker {
                     let y = self.add(Conv { window }, &[x, w]);
                     return self.keep(y);
                 };
-                let signs = self.add(sign::Sign { channels }, &[w]);
+                let signs = self.add(sign::Sign::identity(channels), &[w]);
                 let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Filter }, &[w]);
                 let op = bconv::Bconv::uniform(window, x.step);
                 let largest = op.largest_sum(bits, channels);
@@ -247,7 +247,7 @@ impl Maker {
         let shape = [window.kernel[0], window.kernel[1], channels.next_multiple_of(4), filters];
         let weight = self.state("weight", &shape, true);
         let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Layer }, &[weight]);
-        let signs = self.add(sign::Sign { channels }, &[weight, alpha]);
+        let signs = self.add(sign::Sign { channels, scope: Some(sign::Scope::Layer) }, &[weight, alpha]);
         let codes = self.add(Quantise::sign(Surrogate::HardTanh), &[x]);
         let codes = self.add(Pad { rim: [0, 1] }, &[codes]);
         let op = bconv::Bconv { window, code: Code::Sign, planes: SignPlanes::ONE };
