@@ -84,7 +84,7 @@ fn printed_plans_are_golden() {
 fn hashes_tell_plans_apart() {
     let tiled = Caps::baseline(LaunchShape::Tiled);
     let hash = |batch, caps: &Caps| {
-        let graph = pass::training(&digits(), batch, &SGD, false).unwrap();
+        let graph = training(&digits(), batch, false).unwrap();
         lower(&graph, caps).unwrap().hash()
     };
     let hashes = [hash(8, &tiled), hash(9, &tiled), hash(8, &Caps::baseline(LaunchShape::Registers))];

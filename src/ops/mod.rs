@@ -30,12 +30,16 @@ pub mod clip;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
+pub mod count_saturated;
 pub mod decode;
+pub mod dorefa_gradient;
 pub mod dropout;
+pub mod fixed;
 pub mod flatten;
 pub mod halves;
 pub mod hwgq;
 pub mod leaf;
+pub mod max_abs;
 pub mod max_pool;
 pub mod mean;
 pub mod prelu;
@@ -223,6 +227,8 @@ ops! {
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
+    fixed::Fixed, fixed::FixedBackward, count_saturated::CountSaturated,
+    max_abs::MaxAbs, dorefa_gradient::DorefaGradient, dorefa_gradient::DorefaGradientBackward,
     dropout::Dropout,
     slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,

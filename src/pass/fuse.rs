@@ -21,11 +21,16 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 
 fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
     let reader = match op {
-        Op::Hwgq(_) | Op::Relu(_) | Op::Activation(_) if inputs.len() == 1 => 0,
-        Op::HwgqBackward(_) | Op::Prelu(_) | Op::PreluSlope(_) if inputs.len() == 2 => 1,
-        Op::PreluBackward(_) if inputs.len() == 3 => 2,
+        Op::Hwgq(_) | Op::Relu(_) | Op::Activation(_) => 0,
+        Op::HwgqBackward(_) | Op::Prelu(_) | Op::PreluSlope(_) | Op::CountSaturated(_) => 1,
+        Op::PreluBackward(_) => 2,
+        Op::Fixed(fixed) => fixed.reader(),
+        Op::FixedBackward(fixed) => fixed.reader(),
         _ => return inputs.to_vec(),
     };
+    if inputs.len() > reader + 1 {
+        return inputs.to_vec(); // folded already
+    }
     let source = graph.node(inputs[reader]);
     match source.op {
         Op::BatchNorm(_) => [&inputs[..reader], &source.inputs].concat(),
