@@ -1,6 +1,6 @@
 //! Checks of the profiler that need a clock: does it add up, and does it tell a slower kernel from noise?
 //!
-//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--rounds N] [--quiet]`
+//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--rounds N] [--quiet] [--keep FOLDER]`
 //!
 //! 1. vgg-small: the launches' medians add up to the step without instruments, within 10 %.
 //! 2. digits, 20 times: a profile, another one of the same plan, and one of a plan in which one launch does its work twice. The difference of the first two
@@ -11,6 +11,7 @@
 use halfwave::backend::{Backend, Device, PlanId, gpu};
 use halfwave::caps::Caps;
 use halfwave::error::Result;
+use halfwave::files;
 use halfwave::ops::sample::Noise;
 use halfwave::plan::Plan;
 use halfwave::profile::diff::{Diff, Verdict, diff};
@@ -18,6 +19,7 @@ use halfwave::profile::{Profile, measure};
 use halfwave::recipe::{self, Recipe};
 use halfwave::tensor::Tensor;
 use halfwave::train::{parameters, session};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,10 +36,12 @@ struct Options {
     times: usize,
     rounds: usize,
     quiet: bool,
+    /// Where the profiles are written, to look at what went wrong.
+    keep: Option<PathBuf>,
 }
 
 fn options() -> Options {
-    let mut options = Options { adapter: None, batch: 2, times: 20, rounds: ROUNDS, quiet: false };
+    let mut options = Options { adapter: None, batch: 2, times: 20, rounds: ROUNDS, quiet: false, keep: None };
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
         let mut number = |default| args.next().and_then(|n| n.parse().ok()).unwrap_or(default);
@@ -46,8 +50,9 @@ fn options() -> Options {
             "--times" => options.times = number(options.times),
             "--rounds" => options.rounds = number(options.rounds),
             "--quiet" => options.quiet = true,
+            "--keep" => options.keep = args.next().map(PathBuf::from),
             "--adapter" => options.adapter = args.next(),
-            other => eprintln!("what is {other}? --adapter, --batch, --times, --rounds and --quiet are known"),
+            other => eprintln!("what is {other}? --adapter, --batch, --times, --rounds, --quiet and --keep are known"),
         }
     }
     options
@@ -166,6 +171,11 @@ fn tells_noise(options: &Options) -> Result<bool> {
         let mut same = Ready::new("digits", 64, adapter, |_, _| ())?;
         let mut slow = Ready::new("digits", 64, adapter, |plan, _| slow_down(plan, layer, stem))?;
         let (a, b, c) = (same.profile(options.rounds)?, same.profile(options.rounds)?, slow.profile(options.rounds)?);
+        if let Some(folder) = &options.keep {
+            for (name, profile) in [("a", &a), ("b", &b), ("c", &c)] {
+                files::replace(&folder.join(format!("{time}{name}.json")), profile.to_json().as_bytes())?;
+            }
+        }
         let (equal, slower) = (diff(&a, &b)?, diff(&a, &c)?);
         let (of_equal, of_slower) = (alarms(&equal), alarms(&slower));
         let found = slower.with(Verdict::Slower).any(|change| change.layer == layer && change.kernel.starts_with(stem));

@@ -1,10 +1,18 @@
-// alpha[k] = mean of |w| over a filter; an item is four filters.
+// alpha[k] = mean of |w| over a filter, or of dy sign(w); an item is four filters.
 
 //: if SHARED
 var<workgroup> sums: array<vec4<f32>, 64>;
 //: else
 var<private> sums: array<vec4<f32>, 64>;
 //: end
+
+fn term(i: u32) -> vec4<f32> {
+    //: if OF_GRADIENT
+    return select(-dy_at(i), dy_at(i), w_at(i) >= vec4<f32>());
+    //: else
+    return abs(w_at(i));
+    //: end
+}
 
 @main {
     //: if SHARED
@@ -15,7 +23,7 @@ var<private> sums: array<vec4<f32>, 64>;
     if (column >= p.quads) { return; }
     for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
         var sum = vec4<f32>();
-        for (var row = lane; row < p.rows; row += 64u) { sum += abs(w_at(row * p.quads + column)); }
+        for (var row = lane; row < p.rows; row += 64u) { sum += term(row * p.quads + column); }
         sums[lane] = sum;
     }
     //: if SHARED

@@ -1,4 +1,4 @@
-// dx = dy * alpha sign(w), transposed: rows of dx gather rows of dy; alpha sign(w) is made in registers from the packed signs.
+// dx = dy * w, transposed, w made in registers from packed signs and their coefficients: rows of dx gather rows of dy.
 
 fn column_quads() -> u32 { return p.in_quads; }
 fn length_quads() -> u32 { return p.out_quads; }
@@ -10,17 +10,26 @@ fn out_put(i: u32, v: vec4<f32>) {
     dx_put(i, select(vec4<f32>(), v, channel < vec4<u32>(CHANNELS)));
 }
 
-var<private> words: vec4<u32>;
-var<private> scale: vec4<f32>;
+// The words of every plane and what its signs count.
+//: for j in SIGN_PLANES
+var<private> words$j: vec4<u32>;
+var<private> scale$j: vec4<f32>;
+//: end
 
 // What neighbouring columns share: eight quads of channels lie in a word.
 fn b_load(tap: u32, l: u32, column: u32) {
-    words = signs_at((tap * WORDS + column / 8u) * p.out_quads + l);
-    scale = alpha_at(l);
+    //: for j in SIGN_PLANES
+    words$j = signs_at(((tap * WORDS + column / 8u) * SIGN_PLANES + $ju) * p.out_quads + l);
+    //: if BASED
+    scale$j = alpha_at($ju * p.out_quads + l);
+    //: else
+    scale$j = alpha_at(l) * f32(1u << $ju);
+    //: end
+    //: end
 }
 
-// Column j: filter 4 l + j, for the four input channels of a quad.
-fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
+// Column j: filter 4 l + j, for the four input channels of a quad, of one plane.
+fn plane_block(words: vec4<u32>, scale: vec4<f32>, column: u32) -> mat4x4<f32> {
     let here = words >> vec4<u32>((column % 8u) * 4u);
     let bit = vec4<u32>(1u, 2u, 4u, 8u);
     let none = vec4<u32>();
@@ -29,4 +38,17 @@ fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
         select(vec4<f32>(-scale.y), vec4<f32>(scale.y), (vec4<u32>(here.y) & bit) != none),
         select(vec4<f32>(-scale.z), vec4<f32>(scale.z), (vec4<u32>(here.z) & bit) != none),
         select(vec4<f32>(-scale.w), vec4<f32>(scale.w), (vec4<u32>(here.w) & bit) != none));
+}
+
+// The same of the weight: the planes added up.
+fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
+    //: if SEVERAL
+    var block = mat4x4<f32>();
+    //: for j in SIGN_PLANES
+    block = block + plane_block(words$j, scale$j, column);
+    //: end
+    return block;
+    //: else
+    return plane_block(words0, scale0, column);
+    //: end
 }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod files;
 pub mod graph;
 pub mod kernel;
+pub mod lloyd;
 pub mod model;
 pub mod ops;
 pub mod parallel;

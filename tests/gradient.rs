@@ -14,6 +14,8 @@ mod evaluate;
 mod fixed;
 #[path = "gradient/harness.rs"]
 mod harness;
+#[path = "gradient/quantisers.rs"]
+mod quantisers;
 #[path = "gradient/reference.rs"]
 mod reference;
 #[path = "gradient/structure.rs"]
@@ -23,10 +25,10 @@ mod training;
 
 use evaluate::{evaluate, leaf_name};
 use halfwave::graph::Value;
-use halfwave::model::Surrogate;
+use halfwave::model::{ZeroBin, uniform_step};
 use halfwave::ops::batch_norm::{BatchNorm, BatchNormCoef};
 use halfwave::ops::batch_norm_stats::BatchNormStats;
-use halfwave::ops::hwgq::{Hwgq, UNIFORM_STEPS};
+use halfwave::ops::quantise::{Quantise, Surrogate};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
@@ -41,11 +43,10 @@ use std::collections::BTreeSet;
 const EPS: f32 = 1e-5;
 
 /// Operations that stand behind the gradients and have no derivative.
-const WITHOUT_DERIVATIVE: [&str; 13] = [
+const WITHOUT_DERIVATIVE: [&str; 12] = [
     "adam",
     "batch_norm_running",
     "bop",
-    "clip_gradient",
     "clip_scale",
     "count_saturated",
     "mean",
@@ -128,19 +129,25 @@ fn convs() -> impl Iterator<Item = Case> {
     })
 }
 
+/// The half-wave quantiser of uniform levels.
+fn half_wave(bits: u8, surrogate: Surrogate) -> Quantise {
+    let step = uniform_step(bits as usize, ZeroBin::Zero);
+    Quantise::half_wave(&(1..1 << bits).map(|i| i as f32 * step).collect::<Vec<_>>(), false, surrogate)
+}
+
 /// A binary convolution behind a quantiser whose surrogate is the identity, so that the gradient of a is that of the real activation Δ·code.
 fn binary(bits: u8, window: Window, input: [usize; 4], filters: usize) -> (Net, [Value; 5], Vec<f64>, Vec<f64>) {
     let mut noise = Noise::new(u64::from(bits) + 73);
     let mut net = Net::new();
     let a = net.trained("a", noise.floats(&input));
     let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
-    let op = Hwgq::uniform(bits, Surrogate::Identity);
+    let op = half_wave(bits, Surrogate::Identity);
+    let step = f64::from(uniform_step(bits as usize, ZeroBin::Zero));
     let codes = net.add(op, &[a]);
     let signs = net.add(sign::Sign { channels: input[3] }, &[w]);
-    let alpha = net.add(sign::Alpha { channels: input[3] }, &[w]);
-    let sums = net.add(Bconv { window, step: op.step }, &[codes, signs, alpha]);
+    let alpha = net.add(sign::Alpha { channels: input[3], scope: sign::Scope::Filter }, &[w]);
+    let sums = net.add(Bconv::uniform(window, step as f32), &[codes, signs, alpha]);
     let values = net.values();
-    let step = f64::from(UNIFORM_STEPS[bits as usize - 1]);
     let activation = values[codes.0].to_ints().into_iter().map(|code| f64::from(code) * step).collect();
     let latent: Vec<_> = values[w.0].to_f32().into_iter().map(f64::from).collect();
     let weight = reference::binary_weight(window.taps(), input[3], filters, &latent);
@@ -151,7 +158,7 @@ fn bconvs() -> impl Iterator<Item = Case> {
     products().into_iter().enumerate().map(|(i, (window, input, filters))| {
         let bits = (i % 4 + 1) as u8;
         let (mut net, [a, w, _, alpha, sums], activation, weight) = binary(bits, window, input, filters);
-        let y = net.add(Decode { step: UNIFORM_STEPS[bits as usize - 1] }, &[sums, alpha]);
+        let y = net.add(Decode::uniform(uniform_step(bits as usize, ZeroBin::Zero)), &[sums, alpha]);
         let b = net.trained("b", Noise::new(74).floats(&[filters]));
         let root = net.add(Bias, &[y, b]);
         let name = format!("bconv of {bits} bits, {window:?}");
@@ -167,7 +174,8 @@ fn bconv_batch_norm() -> Case {
     let (window, input, filters) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5);
     let (mut net, [a, w, _, alpha, sums], activation, weight) = binary(2, window, input, filters);
     let stats = net.add(BatchNormStats { largest: 3 * 9 * 6 }, &[sums]);
-    let op = BatchNormCoef { eps: EPS, step: UNIFORM_STEPS[1], scaled: true, affine: false, running: false };
+    let op =
+        BatchNormCoef { eps: EPS, step: uniform_step(2, ZeroBin::Zero), scaled: true, affine: false, running: false };
     let coef = net.add(op, &[stats, alpha]);
     let root = net.add(BatchNorm, &[sums, coef]);
     let case = Case::new("bconv, batch_norm", net, root, &[a, w], move |v| {
@@ -189,7 +197,7 @@ fn decodes() -> impl Iterator<Item = Case> {
         let alpha = noise.positive(&[9]);
         let scale: Vec<_> = alpha.to_f32().into_iter().map(|alpha| if sums { f64::from(alpha) } else { 1.0 }).collect();
         let inputs = if sums { vec![x, net.constant("alpha", alpha)] } else { vec![x] };
-        let y = net.add(Decode { step: 0.5 }, &inputs);
+        let y = net.add(Decode::uniform(0.5), &inputs);
         let b = net.trained("b", noise.floats(&[9]));
         let root = net.add(Bias, &[y, b]);
         let real = stored.iter().enumerate().map(|(i, v)| v * 0.5 * scale[i % 9]).collect();
@@ -254,12 +262,12 @@ fn batch_norms() -> impl Iterator<Item = Case> {
 fn hwgqs() -> impl Iterator<Item = Case> {
     let kinds = [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed];
     kinds.into_iter().zip(1..=4).map(|(kind, bits)| {
-        let op = Hwgq::uniform(bits, kind);
-        let top = (f32::from(1u8 << bits) - 1.0) * UNIFORM_STEPS[bits as usize - 1];
+        let op = half_wave(bits, kind);
+        let top = (f32::from(1u8 << bits) - 1.0) * uniform_step(bits as usize, ZeroBin::Zero);
         let mut net = Net::new();
         let (a, x) = doubled(&mut net, clear_of(&[0.0, top], &[2, 3, 5, 9]));
         let codes = net.add(op, &[x]);
-        let y = net.add(Decode { step: op.step }, &[codes]);
+        let y = net.add(Decode::uniform(uniform_step(bits as usize, ZeroBin::Zero)), &[codes]);
         let b = net.trained("b", Noise::new(78).floats(&[9]));
         let root = net.add(Bias, &[y, b]);
         Case::new(format!("hwgq of {bits} bits, {kind:?}"), net, root, &[a, b], move |v| {
@@ -307,6 +315,7 @@ fn pooled() -> impl Iterator<Item = Case> {
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = convs().chain(bconvs()).chain(decodes()).chain(batch_norms()).chain(hwgqs()).collect();
+    cases.extend(quantisers::cases());
     cases.extend(pooled());
     cases.extend(activations::activations());
     cases.extend(structure::cases());

@@ -16,7 +16,7 @@ use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
-use halfwave::pass::{self, Loss, Optimizer};
+use halfwave::pass::{self, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
@@ -231,7 +231,8 @@ fn random_graphs_hold_every_operation() {
     let mut seen: std::collections::BTreeSet<_> = (0..RANDOM_GRAPHS)
         .flat_map(|number| random_graph(number).nodes().iter().map(|node| node.op.stem()).collect::<Vec<_>>())
         .collect();
-    seen.extend(["softmax_cross_entropy", "softmax_cross_entropy_backward"]); // in the recipes' graphs
+    // In the recipes' graphs.
+    seen.extend(["softmax_cross_entropy", "softmax_cross_entropy_backward", "class_loss", "class_loss_backward"]);
     let all = halfwave::ops::samples().into_iter().map(|sample| sample.op.stem()).chain(["leaf"]).collect();
     assert_eq!(seen, all);
 }
@@ -278,6 +279,12 @@ fn planned_training_equals_unplanned_training() {
     for (seed, model) in [digits(), digits_hwgq(), residual()].iter().enumerate() {
         check_run(&training(model, 6, true).unwrap(), seed as u64, 3);
         check_run(&pass::inference(model, 6).unwrap(), seed as u64, 1);
+    }
+    let moments = Moments::default();
+    let bop = Rule::Bop { moments, gamma: 0.5, threshold: 0.01 };
+    for (loss, rule) in [(Loss::SquaredError, Rule::AdamW(moments)), (Loss::SquaredHinge, bop)] {
+        let optimizer = Optimizer { clip_norm: Some(1.0), ..Optimizer::new(1e-3, rule) };
+        check_run(&pass::training(&digits(), 6, &loss, &optimizer, true).unwrap(), 9, 3);
     }
 }
 
@@ -341,7 +348,7 @@ fn binary_convolutions_save_codes_and_small_integers() {
         // 2 bits in place of 32, for channels that fill their words; 2 bytes in place of 4.
         assert_eq!(saved.map(|saved| saved.f32_bytes()), saved.map(|saved| 2 * saved.bytes()));
     }
-    let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "hwgq").collect();
+    let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "quantise").collect();
     assert_eq!(codes.iter().map(|saved| saved.layer.as_str()).collect::<Vec<_>>(), ["q1", "q2"]);
     for saved in codes {
         assert_eq!(saved.ty.encoding, Encoding::Planes(2));

@@ -70,7 +70,7 @@ fn counted_work_is_what_a_hand_counts() {
     // digits, q1: 16 channels through a batch-norm and three thresholds, into a word for each plane of a position.
     let bytes = positions * 16 * 4 + 5 * 16 * 4 + positions * 2 * 4;
     let hwgq = Cost { bytes: bytes as u64, float_ops: (positions * 16 * (3 + 3)) as u64, ..Cost::default() };
-    assert_eq!(costs(&digits, "q1", "hwgq"), [hwgq]);
+    assert_eq!(costs(&digits, "q1", "quantise"), [hwgq]);
 
     // digits, conv3's update: 3 × 3 × 32 × 64 weights; read and written, velocity and a rate read.
     let weight = 9 * 32 * 64;

@@ -64,7 +64,7 @@ fn wrong(text: &str) -> (usize, String) {
 fn defaults_are_filled_in() {
     let recipe = Recipe::parse(RIGHT, "test.toml").unwrap();
     let conv =
-        Conv { filters: 16, kernel: [3, 3], stride: [1, 1], padding: [1, 1], bias: false, weights: Weights::Float };
+        Conv { filters: 16, kernel: [3, 3], stride: [1, 1], padding: [1, 1], bias: false, weights: Weights::FLOAT };
     assert_eq!(recipe.model.layers[0].kind, LayerKind::Conv(conv));
     assert_eq!(recipe.model.layers[0].from, ["input"]);
     assert_eq!(recipe.model.layers[4].from, ["bn1"]);
@@ -156,7 +156,15 @@ fn the_resolved_recipe_is_the_same_recipe() {
     let many = folder.replace("classes = 10", "classes = 300").replace("units = 10", "units = 300");
     assert!(wrong(&many).1.contains("at most 256 classes"), "{}", wrong(&many).1);
     let resolved = Recipe::digits().to_toml();
-    for line in ["from = \"input\"", "stride = [1, 1]", "levels = \"uniform\"", "shuffle = true", "drop_last = false"] {
+    for line in [
+        "zero_bin = \"zero\"",
+        "step = 0.538",
+        "from = \"input\"",
+        "stride = [1, 1]",
+        "levels = \"uniform\"",
+        "shuffle = true",
+        "drop_last = false",
+    ] {
         assert!(resolved.contains(line), "{line} in\n{resolved}");
     }
 }
@@ -179,7 +187,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &["unknown key \"dilation\"", "known are name, kind, from, filters, kernel, stride, padding, bias, weights"],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
-    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, batch_norm, hwgq, relu, max_pool"]),
+    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, linear, batch_norm, hwgq, sign"]),
     ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
     (
         "kind = \"max_pool\"",
@@ -206,7 +214,12 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("filters = 16", "filters = -1", 8, &["filters = -1"]),
     ("filters = 16", "filters = 99999999999999999999", 8, &["filters = 9999"]),
     ("bits = 2", "bits = 5", 15, &["\"q1\" (hwgq)", "bits = 5", "from 1 to 4"]),
-    ("bits = 2", "levels = \"lloyd\"", 15, &["levels = \"lloyd\"", "uniform"]),
+    ("bits = 2", "levels = \"loyd\"", 15, &["levels = \"loyd\"", "did you mean \"lloyd\"?"]),
+    ("bits = 2", "levels = [1, 0.5]", 15, &["levels = [1, 0.5]", "rising list"]),
+    ("bits = 2", "levels = [0.5, \"a\"]", 15, &["rising list of 1 to 15 numbers"]),
+    ("bits = 2", "bits = 2\nlevels = [0.5, 1]", 15, &["bits = 2", "no meaning beside"]),
+    ("bits = 2", "step = 0", 15, &["step = 0", "above 0"]),
+    ("bits = 2", "zero_bin = \"full\"", 15, &["known are zero, half"]),
     ("bits = 2", "surrogate = \"clip\"", 15, &["known are identity, vanilla, clipped, log_tailed"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\neps = 0", 25, &["eps = 0", "above 0"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\nmomentum = 1.5", 25, &["momentum = 1.5", "from 0 to 1"]),
@@ -245,8 +258,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("name = \"q1\"", "name = \"q/1\"", 12, &["letters"]),
     ("kind = \"max_pool\"\nkernel = 2", "kind = \"add\"", 17, &["\"pool1\" (add)", "from = [\"a\", \"b\"]"]),
     ("kind = \"batch_norm\"", "kind = \"add\"\nfrom = [\"q1\", \"pool1\"]", 22, &["16×8×8 and 16×4×4"]),
-    ("units = 10", "units = 10\nweights = \"binary\"", 26, &["must be quantised", "\"bn1\" (batch_norm)", "hwgq"]),
-    ("padding = 1", "weights = \"binary\"", 5, &["comes from the model's input"]),
+    ("padding = 1", "alpha = \"layer\"", 10, &["alpha = \"layer\"", "no meaning beside"]),
     ("padding = 1", "weights = \"binary\"\nbias = true", 5, &["no bias"]),
 ];
 

@@ -16,17 +16,25 @@
 //! assert_eq!(model.shapes()?, [[16, 8, 8], [10, 1, 1]]);
 //! # Ok::<(), halfwave::model::ModelError>(())
 //! ```
+pub mod keys;
+mod layers;
+mod products;
+mod quantisers;
 mod shapes;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
+pub use layers::{Add, BatchNorm, GlobalAvgPool, Pool, Relu};
+pub use products::{Alpha, Conv, Linear, WeightGradient, WeightMode, Weights};
+pub use quantisers::{
+    Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,
+};
 
 /// The name by which a layer takes the model's input; no layer may be called so.
 pub const INPUT: &str = "input";
 
 /// A network that sorts images into classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Channels, height and width of an image.
     pub input: [usize; 3],
@@ -39,7 +47,7 @@ pub struct Model {
 /// One layer. Its tensors are named after it, as PyTorch does: `conv1.weight`, `bn1.running_mean`, …
 ///
 /// Two layers are equal when they do the same, whatever line of a recipe they stand on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     /// Unique; letters, digits, `_`, `-` and `.`.
     pub name: String,
@@ -48,7 +56,6 @@ pub struct Layer {
     /// The line of the recipe that this layer begins on, counted from 1; 0 where there is no recipe.
     pub line: usize,
     /// What it computes.
-    #[serde(flatten)]
     pub kind: LayerKind,
 }
 
@@ -66,46 +73,67 @@ impl PartialEq for Layer {
     }
 }
 
-/// What a layer computes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LayerKind {
-    /// A 2-d convolution (cross-correlation, as everywhere in the field).
-    Conv(Conv),
-    /// Normalises each channel over batch, height and width.
-    BatchNorm(BatchNorm),
-    /// Half-wave Gaussian quantisation: 0 for x ≤ 0, else one of 2^bits − 1 positive levels.
-    Hwgq(Hwgq),
-    /// max(x, 0).
-    Relu,
-    /// The largest value of each window; among equal ones the first in row order.
-    MaxPool(Pool),
-    /// The mean of each window; padding counts as zeros, as in PyTorch.
-    AvgPool(Pool),
-    /// The mean of each channel: height and width become 1.
-    GlobalAvgPool,
-    /// A fully connected layer over the input flattened in C, H, W order.
-    Linear(Linear),
-    /// The sum of two or more inputs of the same shape.
-    Add,
+/// A kind of layer, as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The word that a recipe uses for it.
+    pub name: &'static str,
+    /// What it computes.
+    pub formula: &'static str,
+    /// Where that is from.
+    pub source: &'static str,
+    /// A layer of this kind with every default.
+    pub start: fn() -> LayerKind,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident($settings:ident) = $word:literal: $formula:literal, $source:literal;)*) => {
+        /// What a layer computes.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum LayerKind {
+            $($(#[$doc])* #[doc = concat!("`", $word, "`: ", $formula)] $name($settings)),*
+        }
+
+        /// Every kind of layer, in the order in which they are listed.
+        pub const KINDS: &[Kind] = &[
+            $(Kind { name: $word, formula: $formula, source: $source, start: || LayerKind::$name($settings::default()) }),*
+        ];
+
+        impl LayerKind {
+            /// The word that a recipe uses for it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $word),*
+                }
+            }
+
+            /// Its keys.
+            pub fn keys(&mut self) -> &mut dyn keys::Keys {
+                match self {
+                    $(Self::$name(settings) => settings),*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r − padding, j·stride + s − padding, c]·w[k, c, r, s]", "";
+    Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "";
+    BatchNorm(BatchNorm) = "batch_norm": "y = γ·(x − mean)/√(variance + eps) + β, each channel over batch, height and width", "Ioffe, Szegedy, 2015, arXiv 1502.03167";
+    Hwgq(Hwgq) = "hwgq": "0 for x ≤ 0, else the level q_i with t_i < x ≤ t_{i+1}; t_1 = 0, t_i = (q_{i−1} + q_i)/2", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
+    Sign(Sign) = "sign": "+1 for x ≥ 0, else −1", "Courbariaux et al., 2016, arXiv 1602.02830; Liu et al., 2018, arXiv 1808.00278 (polynomial)";
+    Dorefa(Dorefa) = "dorefa": "round(n·min(max(x, 0), 1))/n, n = 2^bits − 1; in the middle between two levels, the lower", "Zhou et al., 2016, arXiv 1606.06160";
+    Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
+    Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
+    Relu(Relu) = "relu": "max(x, 0)", "";
+    MaxPool(Pool) = "max_pool": "the largest value of each window; among equal ones the first in row order", "";
+    AvgPool(Pool) = "avg_pool": "the mean of each window; padding counts as zeros", "";
+    GlobalAvgPool(GlobalAvgPool) = "global_avg_pool": "the mean of each channel: height and width become 1", "";
+    Add(Add) = "add": "the sum of two or more inputs of the same shape", "";
 }
 
 impl LayerKind {
-    /// The word that a recipe uses for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Conv(_) => "conv",
-            Self::BatchNorm(_) => "batch_norm",
-            Self::Hwgq(_) => "hwgq",
-            Self::Relu => "relu",
-            Self::MaxPool(_) => "max_pool",
-            Self::AvgPool(_) => "avg_pool",
-            Self::GlobalAvgPool => "global_avg_pool",
-            Self::Linear(_) => "linear",
-            Self::Add => "add",
-        }
-    }
-
     /// How it uses its weights; nothing where it has none.
     pub fn weights(&self) -> Option<Weights> {
         match self {
@@ -114,121 +142,15 @@ impl LayerKind {
             _ => None,
         }
     }
-}
 
-/// How a layer uses its weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weights {
-    /// As they are.
-    #[default]
-    Float,
-    /// α·sign(w), with one α = mean |w| per filter; the floats stay as latent weights.
-    Binary,
-}
-
-/// A convolution. Pairs are (vertical, horizontal).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Conv {
-    /// Output channels.
-    pub filters: usize,
-    /// Height and width of a filter; 3 × 3 by default.
-    pub kernel: [usize; 2],
-    /// Distance between neighbouring windows; 1 by default.
-    pub stride: [usize; 2],
-    /// Zeros around the input, on each side; none by default.
-    pub padding: [usize; 2],
-    /// Whether one value a filter is added; not by default, and never with binary weights.
-    pub bias: bool,
-    /// Float by default.
-    pub weights: Weights,
-}
-
-impl Default for Conv {
-    fn default() -> Self {
-        Self { filters: 1, kernel: [3, 3], stride: [1, 1], padding: [0, 0], bias: false, weights: Weights::Float }
+    /// Whether its output is codes.
+    pub fn makes_codes(&self) -> bool {
+        matches!(self, Self::Hwgq(_) | Self::Sign(_) | Self::Dorefa(_) | Self::Pact(_) | Self::Lsq(_))
     }
-}
 
-/// Batch normalisation with PyTorch's rules: biased variance in the batch, unbiased in the running average.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BatchNorm {
-    /// Whether a learned scale and shift follow; yes by default.
-    pub affine: bool,
-    /// The share of each new batch in the running statistics; 0.1 by default.
-    pub momentum: f32,
-    /// Added to the variance; 1e-5 by default.
-    pub eps: f32,
-}
-
-impl Default for BatchNorm {
-    fn default() -> Self {
-        Self { affine: true, momentum: 0.1, eps: 1e-5 }
-    }
-}
-
-/// The half-wave Gaussian quantiser with uniform levels Δ, 2Δ, …, (2^bits − 1)·Δ.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hwgq {
-    /// 1 to 4; 2 by default.
-    pub bits: u32,
-    /// Whose derivative stands in for the quantiser's; clipped by default.
-    pub surrogate: Surrogate,
-}
-
-impl Default for Hwgq {
-    fn default() -> Self {
-        Self { bits: 2, surrogate: Surrogate::Clipped }
-    }
-}
-
-/// The function whose derivative a quantiser has in the backward pass; q_m is its top level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Surrogate {
-    /// x: 1 everywhere.
-    Identity,
-    /// max(x, 0): 1 for x > 0.
-    Vanilla,
-    /// min(max(x, 0), q_m): 1 on (0, q_m].
-    #[default]
-    Clipped,
-    /// As clipped, but 1/(x − q_m + 1) above q_m.
-    LogTailed,
-}
-
-/// Windows of a pooling layer. Pairs are (vertical, horizontal).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pool {
-    /// Height and width of a window.
-    pub kernel: [usize; 2],
-    /// Distance between neighbouring windows; the kernel by default.
-    pub stride: [usize; 2],
-    /// Rim around the input, smaller than the kernel; none by default.
-    pub padding: [usize; 2],
-}
-
-impl Pool {
-    /// Windows of `kernel` × `kernel` that neither overlap nor leave gaps.
-    pub fn square(kernel: usize) -> Self {
-        Self { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
-    }
-}
-
-/// A fully connected layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Linear {
-    /// Outputs.
-    pub units: usize,
-    /// Whether one value a unit is added; yes by default with float weights, never with binary ones.
-    pub bias: bool,
-    /// Float by default.
-    pub weights: Weights,
-}
-
-impl Default for Linear {
-    fn default() -> Self {
-        Self { units: 1, bias: true, weights: Weights::Float }
+    /// How it uses its weights where they are packed into bits.
+    pub fn packed_weights(&self) -> Option<Weights> {
+        self.weights().filter(Weights::packed)
     }
 }
 

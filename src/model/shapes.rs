@@ -1,5 +1,5 @@
 //! What shape each layer's output has, and everything that can be wrong with a model. The one place that knows the rules.
-use super::{Conv, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool, Weights};
+use super::{Conv, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool};
 
 /// Channels, height, width.
 type Shape = [usize; 3];
@@ -75,7 +75,7 @@ impl Model {
             let sources = self.sources(index)?;
             sources.iter().flatten().for_each(|&source| used[source] = true);
             let inputs: Vec<Shape> = sources.iter().map(|s| s.map_or(self.input, |at| shapes[at])).collect();
-            let shape = self.output(index, &inputs, &sources).map_err(|message| self.wrong(index, message))?;
+            let shape = self.output(index, &inputs).map_err(|message| self.wrong(index, message))?;
             shapes.push(shape);
         }
         let last = self.layers.len() - 1;
@@ -101,7 +101,7 @@ impl Model {
     ///
     /// Errors: as [`Model::shapes`].
     pub fn weights_len(&self) -> Result<u64, ModelError> {
-        self.sum(|kind, [c, h, w], [k, ..]| match kind {
+        self.sum(|index, [c, h, w], [k, ..]| match &self.layers[index].kind {
             LayerKind::Conv(v) => k * (c * taps(v) + u64::from(v.bias)),
             LayerKind::Linear(v) => k * (c * h * w + u64::from(v.bias)),
             _ => 0,
@@ -112,24 +112,26 @@ impl Model {
     ///
     /// Errors: as [`Model::shapes`].
     pub fn multiply_adds(&self) -> Result<u64, ModelError> {
-        self.sum(products)
+        self.sum(|index, input, output| products(&self.layers[index].kind, input, output))
     }
 
-    /// Those of them in layers with binary weights.
+    /// Those of them that are counted in bits: in layers with packed weights over codes.
     ///
     /// Errors: as [`Model::shapes`].
     pub fn binary_multiply_adds(&self) -> Result<u64, ModelError> {
-        let binary = |kind: &LayerKind| kind.weights() == Some(Weights::Binary);
-        self.sum(|kind, input, output| if binary(kind) { products(kind, input, output) } else { 0 })
+        let counted = |index: usize| self.layers[index].kind.packed_weights().is_some() && !self.unpacks(index);
+        self.sum(
+            |index, input, output| if counted(index) { products(&self.layers[index].kind, input, output) } else { 0 },
+        )
     }
 
-    /// Adds up `count(layer, input shape, output shape)`, in u64: a usize has 32 bits in the browser.
-    fn sum(&self, count: impl Fn(&LayerKind, [u64; 3], [u64; 3]) -> u64) -> Result<u64, ModelError> {
+    /// Adds up `count(index, input shape, output shape)`, in u64: a usize has 32 bits in the browser.
+    fn sum(&self, count: impl Fn(usize, [u64; 3], [u64; 3]) -> u64) -> Result<u64, ModelError> {
         let shapes = self.shapes()?;
         let mut total = 0;
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, shape) in shapes.iter().enumerate() {
             let input = self.sources(index)?[0].map_or(self.input, |at| shapes[at]);
-            total += count(&layer.kind, input.map(|v| v as u64), shapes[index].map(|v| v as u64));
+            total += count(index, input.map(|v| v as u64), shape.map(|v| v as u64));
         }
         Ok(total)
     }
@@ -154,9 +156,9 @@ impl Model {
         Ok(())
     }
 
-    fn output(&self, index: usize, inputs: &[Shape], sources: &[Option<usize>]) -> Result<Shape, String> {
+    fn output(&self, index: usize, inputs: &[Shape]) -> Result<Shape, String> {
         let kind = &self.layers[index].kind;
-        if let LayerKind::Add = kind {
+        if let LayerKind::Add(_) = kind {
             return add(inputs);
         }
         let &[input] = inputs else {
@@ -166,7 +168,7 @@ impl Model {
         let output = match kind {
             LayerKind::Conv(v) => conv(v, input)?,
             LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => pool(v, input)?,
-            LayerKind::GlobalAvgPool => [input[0], 1, 1],
+            LayerKind::GlobalAvgPool(_) => [input[0], 1, 1],
             LayerKind::Linear(v) => linear(v, input)?,
             LayerKind::BatchNorm(v) => {
                 if !(v.momentum.is_finite() && (0.0..=1.0).contains(&v.momentum)) {
@@ -180,36 +182,29 @@ impl Model {
             LayerKind::Hwgq(v) if !(1..=4).contains(&v.bits) => {
                 return Err(format!("bits = {}: a hwgq layer has 1, 2, 3 or 4 bits", v.bits));
             }
-            LayerKind::Hwgq(_) | LayerKind::Relu => input,
-            LayerKind::Add => unreachable!("handled above"),
+            LayerKind::Hwgq(_)
+            | LayerKind::Sign(_)
+            | LayerKind::Dorefa(_)
+            | LayerKind::Pact(_)
+            | LayerKind::Lsq(_)
+            | LayerKind::Relu(_) => input,
+            LayerKind::Add(_) => unreachable!("handled above"),
         };
-        if let LayerKind::Conv(Conv { weights: Weights::Binary, .. })
-        | LayerKind::Linear(Linear { weights: Weights::Binary, .. }) = kind
-        {
-            self.check_codes(sources[0])?;
-        }
         elements(&output)
             .map(|_| output)
             .ok_or_else(|| format!("its output {} is too large; use fewer filters", text(output)))
     }
 
-    /// A binary product counts bits, so its input has to be codes: a quantiser's output, possibly max-pooled.
-    fn check_codes(&self, mut source: Option<usize>) -> Result<(), String> {
-        while let Some(at) = source {
-            match &self.layers[at].kind {
-                LayerKind::Hwgq(_) => return Ok(()),
-                LayerKind::MaxPool(_) => source = self.sources(at).map_err(|e| e.message)?[0],
-                _ => break,
+    /// Whether layer `index` has packed weights over floats: they are unpacked then, and nothing is counted in bits. An input is codes where it comes from a quantiser, possibly through max-pools.
+    pub fn unpacks(&self, index: usize) -> bool {
+        let mut at = index;
+        loop {
+            match self.sources(at).ok().and_then(|sources| sources.first().copied().flatten()) {
+                Some(source) if self.layers[source].kind.makes_codes() => return false,
+                Some(source) if matches!(self.layers[source].kind, LayerKind::MaxPool(_)) => at = source,
+                _ => return self.layers[index].kind.packed_weights().is_some(),
             }
         }
-        let found = source.map_or("the model's input".into(), |at| {
-            let layer = &self.layers[at];
-            format!("layer \"{}\" ({})", layer.name, layer.kind.name())
-        });
-        Err(format!(
-            "with binary weights the input must be quantised, but it comes from {found}; \
-             put a hwgq layer before it (max_pool may stand between), or set weights = \"float\""
-        ))
     }
 }
 
@@ -256,7 +251,7 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
     if v.filters == 0 {
         return Err("filters = 0: give at least 1".into());
     }
-    if v.weights == Weights::Binary && v.bias {
+    if v.weights.packed() && v.bias {
         return Err("a binary convolution has no bias; remove `bias`, a batch_norm behind it shifts instead".into());
     }
     let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel or more padding")?;
@@ -278,7 +273,7 @@ fn linear(v: &Linear, input: Shape) -> Result<Shape, String> {
     if v.units == 0 {
         return Err("units = 0: give at least 1".into());
     }
-    if v.weights == Weights::Binary && v.bias {
+    if v.weights.packed() && v.bias {
         return Err("a binary linear layer has no bias; remove `bias`".into());
     }
     elements(&[v.units, input[0], input[1], input[2]]).ok_or("too many weights; use fewer units or a smaller input")?;

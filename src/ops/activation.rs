@@ -15,7 +15,7 @@
 //! Exponentials are of numbers ≤ 0 alone: none overflows. WGSL grants e^x an error of 3 + 2|x| units in the last place, at most 4e-7 for such x, ln one of 2^-21 or 3 units, a quotient
 //! 2.5 units: below 2e-6 of the largest value together, twice of which is the tolerance. Software drivers are within 2e-7.
 
-use super::{Backward, Op, Operation, Sample, add, batch_norm, hwgq, sample::Noise};
+use super::{Backward, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -23,7 +23,7 @@ use crate::parallel;
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
 
 /// The top that a clipped or log-tailed ReLU has by default: the largest level of the 2-bit half-wave Gaussian quantiser, 3 · 0.538, which these two curves stand in for.
-pub const TOP: f32 = 3.0 * hwgq::UNIFORM_STEPS[1];
+pub const TOP: f32 = 1.614;
 /// The slope that a leaky ReLU has by default.
 pub const LEAK: f32 = 0.01;
 

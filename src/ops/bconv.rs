@@ -1,27 +1,52 @@
-//! `bconv`: packed convolution of binary weights with codes, an exact integer.
+//! `bconv`: the packed convolution: codes with sign planes, by counting bits.
 //!
-//! `s[n, y, x, k] = Σ_taps Σ_words Σ_p 2^p · (2·popcount(w & a_p) − popcount(a_p))`, the sum of ±code over the window; zero padding is exact, for code 0 has no
-//! bits. s stands for y = α_k · Δ · s. Inputs: codes `Planes(b)` `[n, h, w, c]`, signs `U32` `[r, s, ⌈c/32⌉, k]`, α `[k]` (for the gradient only).
-//! Output: `I16` where |s| ≤ (2^b − 1)·C·R·S fits, else `I32`. Exact on every device, whatever kernel runs.
+//! `s[n, y, x, k] = Σ_taps Σ_words Σ_{p, j} 2^(p + j) · (2·popcount(w_j & a_p) − popcount(a_p))`, the sum of w·code over the window; zero padding is exact, for code 0 has no
+//! bits. Of signs, `s = Σ (2^J − 1)·valid channels − 2·Σ_j 2^j·popcount(w_j ^ a)`, counted inside the input alone: zero padding is exact again. s stands for y = α_k · Δ · s.
+//!
+//! Inputs: codes `Planes(b)` `[n, h, w, c]`, signs `U32` `[r, s, ⌈c/32⌉·J, k]` (the planes of a word behind each other), α `[k]` (for the gradient alone), then the scale `[1]` of the codes if it is learned.
+//! Output: `I16` where the largest |s| fits, else `I32`: exact on every device, whatever kernel runs.
+//!
+//! Where levels or bases are free ([`Code::Levels`], [`SignPlanes::Bases`]; α is `[J, k]` then), the output is y itself in floats: each term's exact integer times its coefficient, added up in the order of the terms.
 
+use super::code::{Code, SignPlanes};
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, bconv_backward, conv, sample::Noise};
+use crate::bits;
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{
     Encoding::{self, I16, I32, Planes, U32},
-    TensorType, View, ViewMut, WORD_BITS,
+    Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
 
-/// Packed convolution: inputs codes, signs, α.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Bconv {
     /// The window.
     pub window: Window,
-    /// The quantiser's step Δ.
-    pub step: f32,
+    /// What the codes stand for.
+    pub code: Code,
+    /// What the signs stand for.
+    pub planes: SignPlanes,
+}
+
+impl Bconv {
+    /// Of uniform codes with the step Δ and binary weights.
+    pub fn uniform(window: Window, step: f32) -> Self {
+        Self { window, code: Code::Uniform(step), planes: SignPlanes::ONE }
+    }
+
+    /// Whether the output is floats: coefficients that no integer holds.
+    fn combined(&self) -> bool {
+        matches!(self.code, Code::Levels(_)) || matches!(self.planes, SignPlanes::Bases(_))
+    }
+
+    /// The largest |s| of `bits`-bit codes of `channels` channels.
+    pub fn largest_sum(&self, bits: u8, channels: usize) -> usize {
+        self.code.largest(bits) * self.planes.largest() * channels * self.window.taps()
+    }
 }
 
 const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
@@ -33,26 +58,17 @@ const TILED: &str = include_str!("../../shaders/bconv_tiled.wgsl");
 const ROWS: usize = 4;
 const TILE: usize = 64;
 
-/// The largest |s| that `bits`-bit codes of `channels` channels under a window can sum up to.
-pub fn largest_sum(window: &Window, bits: u8, channels: usize) -> usize {
-    ((1 << bits) - 1) * channels * window.taps()
-}
-
-/// The narrowest encoding that holds every possible sum.
-pub fn sum_encoding(window: &Window, bits: u8, channels: usize) -> Encoding {
-    if largest_sum(window, bits, channels) <= i16::MAX as usize { I16 } else { I32 }
-}
-
 pub(super) fn bits_of(what: &str, ty: &TensorType) -> Result<u8, String> {
     match ty.encoding {
         Planes(bits) => Ok(bits),
-        _ => Err(format!("{what} must be codes, not {ty}; binary weights need a hwgq layer before them")),
+        _ => Err(format!("{what} must be codes, not {ty}; packed weights need a quantiser before them")),
     }
 }
 
 /// Checks signs and α against the window and the input; returns the output's float type.
 pub(super) fn infer(
     window: &Window,
+    planes: SignPlanes,
     x: &TensorType,
     signs: &TensorType,
     alpha: &TensorType,
@@ -60,8 +76,12 @@ pub(super) fn infer(
     if signs.encoding != U32 {
         return Err(format!("the signs must be u32, not {signs}"));
     }
-    let y = conv::infer(window, x, signs, x.channels().div_ceil(WORD_BITS))?;
-    super::same("alpha", alpha, &TensorType::f32(&[y.channels()]))?;
+    let y = conv::infer(window, x, signs, x.channels().div_ceil(WORD_BITS) * planes.count())?;
+    let expected = match planes {
+        SignPlanes::Binary(_) => TensorType::f32(&[y.channels()]),
+        SignPlanes::Bases(count) => TensorType::f32(&[count, y.channels()]),
+    };
+    super::same("alpha", alpha, &expected)?;
     Ok(y)
 }
 
@@ -71,26 +91,37 @@ impl Operation for Bconv {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 3)?;
-        let bits = bits_of("the input of a binary convolution", inputs[0])?;
-        let y = infer(&self.window, inputs[0], inputs[1], inputs[2])?;
-        let largest = largest_sum(&self.window, bits, inputs[0].channels());
+        if inputs.len() == 4 {
+            super::same("the scale", inputs[3], &TensorType::f32(&[1]))?;
+        } else {
+            super::arity(inputs, 3)?;
+        }
+        let bits = bits_of("the input of a packed convolution", inputs[0])?;
+        self.code.check(bits)?;
+        let y = infer(&self.window, self.planes, inputs[0], inputs[1], inputs[2])?;
+        let largest = self.largest_sum(bits, inputs[0].channels());
         if largest >= 1 << 24 {
             return Err(format!("sums up to {largest} exceed 2^24, beyond which floats do not hold them exactly"));
         }
-        Ok(y.with(sum_encoding(&self.window, bits, inputs[0].channels())))
+        Ok(match (self.combined(), largest <= i16::MAX as usize) {
+            (true, _) => y,
+            (_, true) => y.with(I16),
+            (_, false) => y.with(I32),
+        })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (codes, signs, alpha, dy) = (cx.input(0), cx.input(1), cx.input(2), cx.dy());
+        let scale = cx.inputs().get(3).copied();
         let input = cx.input_type(0).with(Encoding::F32);
-        let Bconv { window, step } = *self;
+        let Self { window, code, planes } = self.clone();
         if cx.wants(0) {
-            let dx = cx.add(bconv_backward::BconvDx { window, input: input.clone() }, &[dy, signs, alpha])?;
+            let dx = cx.add(bconv_backward::BconvDx { window, planes, input: input.clone() }, &[dy, signs, alpha])?;
             cx.give(0, dx)?;
         }
         if cx.wants(1) {
-            let dw = cx.add(bconv_backward::BconvDw { window, step }, &[dy, codes])?;
+            let inputs: Vec<_> = [dy, codes].into_iter().chain(scale).collect();
+            let dw = cx.add(bconv_backward::BconvDw { window, code }, &inputs)?;
             cx.give(1, dw)?;
         }
         Ok(())
@@ -99,6 +130,7 @@ impl Operation for Bconv {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (x, rows) = (inputs[0], output.rows());
         let bits = x.row_words() / x.plane_words();
+        let levels = self.code.level_steps().len();
         let launch = match caps.shape {
             LaunchShape::Registers => {
                 let block = if output.quads().is_multiple_of(2) { 2 } else { 1 };
@@ -110,47 +142,103 @@ impl Operation for Bconv {
             LaunchShape::Tiled => Launch::new("bconv_tiled", &[GATHER, BCONV, TILED])
                 .groups(rows.div_ceil(TILE) * output.lanes().div_ceil(TILE)),
         };
-        launch
-            .constant("BITS", bits)
+        let launch = self.planes.constants(self.code.constants(launch, bits, x.channels()));
+        let terms = levels.max(1) * self.planes.bases();
+        let mut launch = launch
             .constant("WORDS", x.plane_words())
             .constant("FILTERS", output.channels())
+            .constant("A_PLANES", if levels > 0 { 1 } else { bits })
+            .constant("TERMS", terms)
+            .constant("COMBINED", usize::from(self.combined()))
+            .constant("SCALED", usize::from(inputs.len() == 4))
             .read("x", x.encoding, Input(0))
-            .read("signs", U32, Input(1))
+            .read("signs", U32, Input(1));
+        if self.combined() {
+            launch = launch.read("alpha", Encoding::F32, Input(2)).float_ops((2 * terms + 1) * output.len());
+            if inputs.len() == 4 {
+                launch = launch.read("factor", Encoding::F32, Input(3));
+            }
+        }
+        let planes = if levels > 0 { levels } else { bits } * self.planes.count();
+        launch
             .write("s", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
-            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * bits)
+            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * planes)
             .into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let ([_, h, w, _], [_, oh, ow, filters]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
+        let bases = self.planes.bases();
+        let steps = self.code.level_steps();
+        if !self.combined() {
+            let mut sums = vec![0i32; output.ty.rows() * output.ty.lanes()];
+            self.term(inputs, output.ty, 0, &mut sums);
+            return output.put_ints(&sums);
+        }
+        let (alpha, kl) = (inputs[2].numbers(), output.ty.lanes());
+        let scale = inputs.get(3).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
+        let ty = output.ty.clone();
+        let y = output.floats();
+        y.fill(0.0);
+        for term in 0..steps.len().max(1) * bases {
+            let mut sums = vec![0i32; y.len()];
+            self.term(inputs, &ty, term, &mut sums);
+            let step = steps.get(term / bases).copied().unwrap_or(1.0);
+            for (i, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
+                *y += alpha[term % bases * kl + i % kl] * step * sum as f32;
+            }
+        }
+        y.iter_mut().for_each(|y| *y *= scale);
+    }
+}
+
+impl Bconv {
+    /// The exact integers of one term, in rows of `ty`.
+    fn term(&self, inputs: &[View<'_>], ty: &TensorType, term: usize, sums: &mut [i32]) {
+        let ([_, h, w, _], [_, oh, ow, filters]) = (inputs[0].ty.nhwc(), ty.nhwc());
         let (x, signs, window) = (inputs[0], inputs[1].words, self.window);
-        let (words, row_words, kl) = (x.ty.plane_words(), x.ty.row_words(), output.ty.lanes());
-        let mut sums = vec![0i32; output.ty.rows() * kl];
-        parallel::rows(&mut sums, kl, |row, out| {
+        let (words, row_words, kl) = (x.ty.plane_words(), x.ty.row_words(), ty.lanes());
+        let (planes, of_base) = (self.planes.count(), self.planes.planes_of_base());
+        let (level, first_plane) = (term / self.planes.bases() + 1, term % self.planes.bases() * of_base);
+        let tail = |word: usize| u32::MAX >> (WORD_BITS - (x.ty.channels() - word * WORD_BITS).min(WORD_BITS));
+        parallel::rows(sums, kl, |row, out| {
             let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
             for r in 0..window.kernel[0] {
                 for s in 0..window.kernel[1] {
                     let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
-                    let planes = &x.words[((n * h + y) * w + x_at) * row_words..][..row_words];
+                    let codes = &x.words[((n * h + y) * w + x_at) * row_words..][..row_words];
                     let tap = r * window.kernel[1] + s;
-                    for (i, &a) in planes.iter().enumerate() {
-                        let (plane, word) = (i / words, i % words);
-                        let signs = &signs[(tap * words + word) * kl..][..filters];
-                        let all = a.count_ones() as i32;
-                        for (out, &w) in out.iter_mut().zip(signs) {
-                            *out += (2 * (w & a).count_ones() as i32 - all) << plane;
+                    for word in 0..words {
+                        // The channels that are +1, and the ones that are −1, of each plane that counts.
+                        let counted: Vec<(u32, u32)> = match &self.code {
+                            Code::Uniform(_) => codes.iter().skip(word).step_by(words).map(|&a| (a, 0)).collect(),
+                            Code::Sign => vec![(codes[word], !codes[word] & tail(word))],
+                            Code::Levels(_) => {
+                                let reached =
+                                    |c: &usize| bits::code(codes, words, word * WORD_BITS + c) >= level as u32;
+                                let channels = 0..WORD_BITS.min(x.ty.channels() - word * WORD_BITS);
+                                vec![(channels.filter(reached).fold(0, |bits, c| bits | 1 << c), 0)]
+                            }
+                        };
+                        for j in 0..of_base {
+                            let signs = &signs[((tap * words + word) * planes + first_plane + j) * kl..][..filters];
+                            for (plane, &(plus, minus)) in counted.iter().enumerate() {
+                                let all = plus.count_ones() as i32 - minus.count_ones() as i32;
+                                for (out, &w) in out.iter_mut().zip(signs) {
+                                    let same = (w & plus).count_ones() as i32 - (w & minus).count_ones() as i32;
+                                    *out += (2 * same - all) << (plane + j);
+                                }
+                            }
                         }
                     }
                 }
             }
         });
-        output.put_ints(&sums);
     }
 }
 
 /// Codes, signs (with zero tails) and α for each case of a convolution, over 1 to 4 bits.
-pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [crate::tensor::Tensor; 3])> {
+pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [Tensor; 3])> {
     let cases = conv::cases().into_iter().enumerate();
     cases
         .map(|(i, (window, input, filters))| {
@@ -163,16 +251,59 @@ pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [crate::tensor::Tensor
         .collect()
 }
 
+/// Every pair of a kind of codes and a kind of weights, by turns over the cases of a convolution.
+pub(super) fn family(noise: &mut Noise) -> Vec<(Bconv, Vec<Tensor>)> {
+    let levels = |bits: u8| Code::Levels((1..1 << bits).map(|i| 0.3 * (i as f32) + 0.02 * (i * i) as f32).collect());
+    let codes = [
+        (Code::Sign, 1),
+        (levels(2), 2),
+        (Code::Uniform(0.25), 3),
+        (levels(4), 4),
+        (Code::Levels(vec![0.453, 1.51]), 2),
+    ];
+    let weights = [SignPlanes::ONE, SignPlanes::Binary(3), SignPlanes::Bases(3)];
+    let pairs = codes.iter().flat_map(|code| weights.map(|planes| (code, planes)));
+    let pairs = pairs.zip(conv::cases().into_iter().cycle()).enumerate();
+    pairs
+        .map(|(i, (((code, bits), planes), (window, input, filters)))| {
+            let top = code.level_steps().len();
+            let mut codes = noise.ints(&input, Planes(*bits), 0);
+            if top > 0 {
+                let values: Vec<_> = codes.to_ints().into_iter().map(|code| code % (top as i32 + 1)).collect();
+                codes = Tensor::from_ints(codes.ty, &values);
+            }
+            let words = input[3].div_ceil(WORD_BITS);
+            let mut signs = Vec::new();
+            for row in 0..window.taps() * words * planes.count() {
+                let channels = (input[3] - row / planes.count() % words * WORD_BITS).min(WORD_BITS);
+                signs.extend((0..filters).map(|_| noise.bits() & u32::MAX >> (WORD_BITS - channels)));
+            }
+            let signs =
+                Tensor::from_u32(&[window.kernel[0], window.kernel[1], words * planes.count(), filters], &signs);
+            let alpha = match planes {
+                SignPlanes::Binary(_) => noise.positive(&[filters]),
+                SignPlanes::Bases(count) => noise.positive(&[count, filters]),
+            };
+            let mut inputs = vec![codes, signs, alpha];
+            if i % 2 == 0 && matches!(code, Code::Uniform(_)) {
+                inputs.push(noise.positive(&[1]));
+            }
+            (Bconv { window, code: code.clone(), planes }, inputs)
+        })
+        .collect()
+}
+
 impl Bconv {
     pub(super) fn samples() -> Vec<Sample> {
         let cases = operands(&mut Noise::new(5)).into_iter();
         let mut samples: Vec<_> =
-            cases.map(|(window, inputs)| Sample::new(Bconv { window, step: 0.538 }, inputs.to_vec())).collect();
+            cases.map(|(window, inputs)| Sample::new(Bconv::uniform(window, 0.538), inputs.to_vec())).collect();
         // Sums that need 32 bits.
         let mut noise = Noise::new(6);
         let (window, codes) = (Window::square(3, 1, 1), noise.ints(&[1, 3, 3, 300], Planes(4), 0));
         let signs = super::Op::from(super::sign::Sign { channels: 300 }).evaluate(&[&noise.weights([3, 3], 300, 6)]);
-        samples.push(Sample::new(Bconv { window, step: 0.184 }, vec![codes, signs, noise.positive(&[6])]));
+        samples.push(Sample::new(Bconv::uniform(window, 0.184), vec![codes, signs, noise.positive(&[6])]));
+        samples.extend(family(&mut noise).into_iter().map(|(op, inputs)| Sample::new(op, inputs)));
         samples
     }
 }

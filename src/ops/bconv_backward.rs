@@ -1,11 +1,12 @@
 //! `bconv_dx`, `bconv_dw`: the gradients of [`super::bconv`], from the packed operands.
 //!
-//! With y = W̃ ∗ (Δ·code), W̃ = α·sign(W): dx is the transposed convolution of dy with W̃, whose values are made in registers from the packed signs;
-//! dw = Δ · Σ dy · code, codes unpacked in registers. dx is the gradient of the real activation Δ·code, dw that of W̃ and, unchanged, of the latent W.
+//! With y = W̃ ∗ x, x what the codes stand for: dx is the transposed convolution of dy with W̃, whose values are made in registers from the packed signs and α;
+//! dw = Σ dy · x, codes unpacked in registers. dx is the gradient of the real activation, dw that of W̃.
 
+use super::bconv::{self, Bconv};
+use super::code::{self, Code, SignPlanes};
 use super::window::{Window, WindowParams};
-use super::{Activity, Operation, Sample, bconv, conv, conv_backward, decode, sample::Noise};
-use crate::bits;
+use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
 use crate::tensor::{
@@ -18,17 +19,19 @@ use crate::tensor::{
 pub struct BconvDx {
     /// The convolution's window.
     pub window: Window,
+    /// What the signs stand for.
+    pub planes: SignPlanes,
     /// The type of dx.
     pub input: TensorType,
 }
 
-/// Gradient of the weight: inputs dy, codes.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// Gradient of the weight: inputs dy, codes, and the codes' scale if it is learned.
+#[derive(Clone, PartialEq, Debug)]
 pub struct BconvDw {
     /// The convolution's window.
     pub window: Window,
-    /// The quantiser's step Δ.
-    pub step: f32,
+    /// What the codes stand for.
+    pub code: Code,
 }
 
 const BCONV_DX: &str = include_str!("../../shaders/bconv_dx.wgsl");
@@ -41,7 +44,7 @@ impl Operation for BconvDx {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 3)?;
-        let y = bconv::infer(&self.window, &self.input, inputs[1], inputs[2])?;
+        let y = bconv::infer(&self.window, self.planes, &self.input, inputs[1], inputs[2])?;
         super::same("the gradient", inputs[0], &y)?;
         Ok(self.input.clone())
     }
@@ -51,6 +54,9 @@ impl Operation for BconvDx {
             .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
             .constant("WORDS", output.plane_words())
             .constant("CHANNELS", output.channels())
+            .constant("SIGN_PLANES", self.planes.count())
+            .constant("SEVERAL", usize::from(self.planes.count() > 1))
+            .constant("BASED", usize::from(matches!(self.planes, SignPlanes::Bases(_))))
             .read("dy", F32, Input(0))
             .read("signs", U32, Input(1))
             .read("alpha", F32, Input(2))
@@ -63,12 +69,12 @@ impl Operation for BconvDx {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (signs, alpha) = (inputs[1].words, inputs[2].numbers());
         let (channels, cl, kl) = (output.ty.channels(), output.ty.lanes(), inputs[0].ty.lanes());
-        let words = output.ty.plane_words();
+        let (words, planes) = (output.ty.plane_words(), self.planes.count());
         conv_backward::input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
             for (k, row) in block.chunks_exact_mut(cl).enumerate() {
                 for (c, weight) in row[..channels].iter_mut().enumerate() {
-                    let word = signs[(tap * words + c / WORD_BITS) * kl + k];
-                    *weight = if word >> (c % WORD_BITS) & 1 == 1 { alpha[k] } else { -alpha[k] };
+                    let word = |j| signs[((tap * words + c / WORD_BITS) * planes + j) * kl + k];
+                    *weight = self.planes.value(|j| word(j) >> (c % WORD_BITS) & 1 == 1, |j| alpha[j * kl + k]);
                 }
             }
         });
@@ -78,14 +84,16 @@ impl Operation for BconvDx {
 impl BconvDx {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(7);
-        let cases = bconv::operands(&mut noise).into_iter();
-        cases
-            .map(|(window, [codes, signs, alpha])| {
-                let input = codes.ty.with(F32);
-                let y = bconv::infer(&window, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
-                Sample::new(BconvDx { window, input }, vec![noise.floats(&y.shape), signs, alpha])
-            })
-            .collect()
+        let binary = bconv::operands(&mut noise).into_iter();
+        let binary = binary.map(|(window, operands)| (Bconv::uniform(window, 1.0), operands.to_vec()));
+        let cases: Vec<_> = binary.chain(bconv::family(&mut noise)).collect();
+        let cases = cases.into_iter().map(|(Bconv { window, planes, .. }, operands)| {
+            let [codes, signs, alpha] = [0, 1, 2].map(|i| operands[i].clone());
+            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
+            let op = BconvDx { window, planes, input: codes.ty.with(F32) };
+            Sample::new(op, vec![noise.floats(&y.shape), signs, alpha])
+        });
+        cases.collect()
     }
 }
 
@@ -95,8 +103,12 @@ impl Operation for BconvDw {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 2)?;
-        bconv::bits_of("the activation", inputs[1])?;
+        if inputs.len() == 3 {
+            super::same("the scale", inputs[2], &TensorType::f32(&[1]))?;
+        } else {
+            super::arity(inputs, 2)?;
+        }
+        self.code.check(bconv::bits_of("the activation", inputs[1])?)?;
         let [_, _, _, k] = super::nhwc("the gradient", inputs[0])?;
         let weight = TensorType::f32(&[self.window.kernel[0], self.window.kernel[1], inputs[1].lanes(), k]);
         let y = conv::infer(&self.window, inputs[1], &weight, inputs[1].lanes())?;
@@ -112,17 +124,19 @@ impl Operation for BconvDw {
         let (dy, x) = (inputs[0], inputs[1]);
         conv_backward::weight_gradient(
             "bconv_dw",
-            &[decode::CODES, BCONV_DW],
+            &[decode::CODES, code::VALUES, BCONV_DW],
             &self.window,
             (x, dy, output),
             caps,
             |launch| {
-                launch
-                    .constant("BITS", x.row_words() / x.plane_words())
+                let launch = self
+                    .code
+                    .constants(launch, x.row_words() / x.plane_words(), x.channels())
                     .constant("WORDS", x.plane_words())
-                    .constant("STEP_BITS", self.step.to_bits() as usize)
+                    .constant("SCALED", usize::from(inputs.len() == 3))
                     .params(&WindowParams::new(&self.window, x, dy))
-                    .read("x", x.encoding, Input(1))
+                    .read("x", x.encoding, Input(1));
+                if inputs.len() == 3 { launch.read("factor", F32, Input(2)) } else { launch }
             },
         )
     }
@@ -133,21 +147,25 @@ impl Operation for BconvDw {
         // One layer's codes as floats, for the length of this loop only.
         let mut codes = vec![0.0; x.ty.rows() * lanes];
         for (codes, row) in codes.chunks_exact_mut(lanes).zip(x.words.chunks_exact(x.ty.row_words())) {
-            bits::spread_codes(row, plane_words, codes);
+            self.code.spread(row, plane_words, x.ty.channels(), codes);
         }
-        conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, self.step, output.floats());
+        let scale = inputs.get(2).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
+        conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, scale, output.floats());
     }
 }
 
 impl BconvDw {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(8);
-        let cases = bconv::operands(&mut noise).into_iter();
-        cases
-            .map(|(window, [codes, signs, alpha])| {
-                let y = bconv::infer(&window, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
-                Sample::new(BconvDw { window, step: 0.538 }, vec![noise.floats(&y.shape), codes])
-            })
-            .collect()
+        let binary = bconv::operands(&mut noise).into_iter();
+        let binary = binary.map(|(window, operands)| (Bconv::uniform(window, 0.538), operands.to_vec()));
+        let cases: Vec<_> = binary.chain(bconv::family(&mut noise)).collect();
+        let cases = cases.into_iter().map(|(Bconv { window, code, planes }, mut operands)| {
+            let scale = operands.split_off(3);
+            let (codes, [signs, alpha]) = (operands[0].clone(), [&operands[1], &operands[2]]);
+            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
+            Sample::new(BconvDw { window, code }, [vec![noise.floats(&y.shape), codes], scale].concat())
+        });
+        cases.collect()
     }
 }

@@ -1,6 +1,6 @@
-//! `square_sum`, `clip_scale`, `clip_gradient`: gradients clipped by their global norm, as PyTorch's `clip_grad_norm_`.
+//! `square_sum`, `clip_scale`: gradients clipped by their global norm, as PyTorch's `clip_grad_norm_`.
 //!
-//! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale.
+//! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale ([`super::scale`]).
 //!
 //! A square sum adds to the total of the gradients before it, so that one order holds and no launch binds more than two of them. Within a gradient, its memory is rows of 64
 //! quads: chunks of rows, 64 strided sums, a tree.
@@ -21,10 +21,6 @@ pub struct ClipScale {
     /// The norm that gradients may have together, above 0.
     pub max_norm: f32,
 }
-
-/// dw·scale: inputs dw, scale `[1]`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ClipGradient;
 
 /// Quads of a row.
 const LANE_QUADS: usize = 64;
@@ -156,43 +152,5 @@ impl ClipScale {
         // Clipped, not clipped, no gradient at all.
         let totals = [9.0, 0.25, 0.0].into_iter();
         totals.map(|total| Sample::new(ClipScale { max_norm: 1.5 }, vec![Tensor::from_f32(&[1], &[total])])).collect()
-    }
-}
-
-impl Operation for ClipGradient {
-    fn stem(&self) -> &'static str {
-        "clip_gradient"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 2)?;
-        super::float("the gradient", inputs[0])?;
-        super::same("the scale", inputs[1], &TensorType::f32(&[1]))?;
-        Ok(inputs[0].clone())
-    }
-
-    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        add::elementwise("clip_gradient", include_str!("../../shaders/clip_gradient.wgsl"), output)
-            .read("dw", F32, Input(0))
-            .read("scale", F32, Input(1))
-            .write("clipped", F32, Output)
-            .float_ops(output.len())
-            .into()
-    }
-
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (dw, scale) = (inputs[0].numbers(), inputs[1].numbers()[0]);
-        output.floats().iter_mut().zip(dw.iter()).for_each(|(out, dw)| *out = dw * scale);
-    }
-}
-
-impl ClipGradient {
-    pub(super) fn samples() -> Vec<Sample> {
-        let mut noise = Noise::new(59);
-        let shapes: [&[usize]; 2] = [&[3, 3, 8, 41], &[2, 5]];
-        shapes
-            .into_iter()
-            .map(|shape| Sample::new(ClipGradient, vec![noise.floats(shape), noise.floats(&[1])]))
-            .collect()
     }
 }

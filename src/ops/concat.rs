@@ -46,7 +46,7 @@ impl Operation for Concat {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        let types: Vec<_> = (0..cx.inputs_len()).map(|index| cx.input_type(index)).collect();
+        let types: Vec<_> = (0..cx.inputs().len()).map(|index| cx.input_type(index)).collect();
         for (index, run) in runs(types.iter()).enumerate() {
             if cx.wants(index) {
                 let dx = cx.add(Slice { first: run.to, count: run.count }, &[dy])?;

@@ -1,9 +1,9 @@
-//! `decode`: the float tensor that an encoded one stands for: y = Δ·code, or y = α_k·Δ·s for the sums of a binary convolution.
+//! `decode`: the float tensor that an encoded one stands for: Δ·code, ±1 or a level of a code, times a learned scale if there is one; α_k·Δ·s of the sums of a packed convolution.
 //!
 //! Needed only where a float layer reads codes or sums. The gradient is dy itself: by convention the gradient of an encoded tensor is that of what it stands for.
 
+use super::code::{self, Code};
 use super::{Backward, Operation, Sample, add, sample::Noise};
-use crate::bits;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
@@ -13,11 +13,18 @@ use crate::tensor::{
     TensorType, View, ViewMut,
 };
 
-/// Decodes: inputs codes, or sums and α.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// Decodes: inputs codes, then a scale `[1]` if it is learned; or sums and α.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Decode {
-    /// The quantiser's step Δ.
-    pub step: f32,
+    /// What codes stand for; of sums, their step.
+    pub code: Code,
+}
+
+impl Decode {
+    /// Of uniform codes with the step Δ, or of sums of such.
+    pub fn uniform(step: f32) -> Self {
+        Self { code: Code::Uniform(step) }
+    }
 }
 
 const DECODE: &str = include_str!("../../shaders/decode.wgsl");
@@ -31,7 +38,14 @@ impl Operation for Decode {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match inputs.first().map(|x| x.encoding) {
-            Some(Planes(_)) => super::arity(inputs, 1)?,
+            Some(Planes(bits)) => {
+                self.code.check(bits)?;
+                if inputs.len() == 2 {
+                    super::same("the scale", inputs[1], &TensorType::f32(&[1]))?;
+                } else {
+                    super::arity(inputs, 1)?;
+                }
+            }
             Some(I16 | I32) => {
                 super::arity(inputs, 2)?;
                 super::same("alpha", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
@@ -48,24 +62,31 @@ impl Operation for Decode {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let bits = if let Planes(bits) = inputs[0].encoding { bits as usize } else { 0 };
+        let scaled = bits > 0 && inputs.len() == 2;
         let (label, parts): (_, &[_]) = match bits {
             0 => ("decode_sums", &[DECODE]),
-            _ => ("decode_codes", &[DECODE, CODES]),
+            _ => ("decode_codes", &[DECODE, CODES, code::VALUES]),
         };
-        let launch = add::per_channel(label, parts, output, self.step)
+        let launch = add::per_channel(label, parts, output, self.code.step())
             .constant("SUMS", usize::from(bits == 0))
-            .constant("BITS", bits)
-            .read("x", inputs[0].encoding, Input(0));
-        let launch = if bits == 0 { launch.read("alpha", F32, Input(1)) } else { launch };
+            .constant("SCALED", usize::from(scaled));
+        let launch = if bits == 0 { launch } else { self.code.constants(launch, bits, output.channels()) };
+        let launch = launch.read("x", inputs[0].encoding, Input(0));
+        let launch = match (bits, scaled) {
+            (0, _) => launch.read("alpha", F32, Input(1)),
+            (_, true) => launch.read("factor", F32, Input(1)),
+            _ => launch,
+        };
         launch.write("y", F32, Output).float_ops(output.len()).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, step, lanes) = (inputs[0], self.step, output.ty.lanes());
+        let (x, step, lanes) = (inputs[0], self.code.step(), output.ty.lanes());
         if let Planes(_) = x.ty.encoding {
             let (row_words, plane_words) = (x.ty.row_words(), x.ty.plane_words());
+            let step = inputs.get(1).map_or(step, |scale| step * scale.numbers()[0]);
             parallel::rows(output.floats(), lanes, |row, out| {
-                bits::spread_codes(&x.words[row * row_words..][..row_words], plane_words, out);
+                self.code.spread(&x.words[row * row_words..][..row_words], plane_words, x.ty.channels(), out);
                 out.iter_mut().for_each(|value| *value *= step);
             });
         } else {
@@ -85,11 +106,16 @@ impl Decode {
         let mut samples = Vec::new();
         for encoding in [I16, I32] {
             let sums = noise.ints(&[2, 3, 5, 41], encoding, 3000);
-            samples.push(Sample::new(Decode { step: 0.538 }, vec![sums, noise.positive(&[41])]));
+            samples.push(Sample::new(Decode::uniform(0.538), vec![sums, noise.positive(&[41])]));
         }
         for bits in 1..=4 {
-            samples.push(Sample::new(Decode { step: 0.3217 }, vec![noise.ints(&[3, 2, 3, 41], Planes(bits), 0)]));
+            let codes = noise.ints(&[3, 2, 3, 41], Planes(bits), 0);
+            samples.push(Sample::new(Decode::uniform(0.3217), vec![codes.clone()]));
+            samples.push(Sample::new(Decode::uniform(0.25), vec![codes.clone(), noise.positive(&[1])]));
+            let levels = (1..1 << bits).map(|i| (i * i) as f32 * 0.1).collect();
+            samples.push(Sample::new(Decode { code: Code::Levels(levels) }, vec![codes]));
         }
+        samples.push(Sample::new(Decode { code: Code::Sign }, vec![noise.ints(&[3, 2, 3, 41], Planes(1), 0)]));
         samples
     }
 }

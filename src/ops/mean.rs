@@ -10,7 +10,13 @@ use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 pub struct Mean;
 
 crate::params! {
-    struct ColumnParams { rows: u32, quads: u32, scale: f32, half: u32 }
+    pub(super) struct ColumnParams { rows: u32, quads: u32, scale: f32, half: u32 }
+}
+
+impl ColumnParams {
+    pub(super) fn new(x: &TensorType, scale: f32) -> Self {
+        Self { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF }
+    }
 }
 
 /// The launch that adds up the rows of each channel of `operand`, which is of the type `x`, times `scale`, into `[c]`.
@@ -19,7 +25,7 @@ pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f
         .read("x", F32, operand)
         .write("out", F32, Output)
         .float_ops(x.len())
-        .params(&ColumnParams { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF })
+        .params(&ColumnParams::new(x, scale))
 }
 
 /// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].

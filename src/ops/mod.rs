@@ -27,6 +27,7 @@ pub mod bop;
 mod channels;
 pub mod class_loss;
 pub mod clip;
+pub mod code;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
@@ -37,19 +38,23 @@ pub mod dropout;
 pub mod fixed;
 pub mod flatten;
 pub mod halves;
-pub mod hwgq;
 pub mod leaf;
 pub mod max_abs;
 pub mod max_pool;
 pub mod mean;
+pub mod pad;
 pub mod prelu;
+pub mod quantise;
+pub mod quantise_backward;
 pub mod record;
 pub mod relu;
 pub mod sample;
+pub mod scale;
 pub mod sgd;
 pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
+pub mod unpack;
 pub mod window;
 
 pub use leaf::{Leaf, Role};
@@ -131,9 +136,9 @@ impl Backward<'_> {
         self.graph.node(self.node).inputs[index]
     }
 
-    /// How many inputs the node has.
-    pub fn inputs_len(&self) -> usize {
-        self.graph.node(self.node).inputs.len()
+    /// All of the node's inputs.
+    pub fn inputs(&self) -> &[Value] {
+        &self.graph.node(self.node).inputs
     }
 
     /// The type of the node's nth input.
@@ -218,12 +223,12 @@ macro_rules! ops {
 ops! {
     leaf::Leaf,
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
-    sign::Sign, sign::Alpha,
+    sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
     bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
-    decode::Decode, bias::Bias, bias::ChannelSum, add::Add,
+    decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
-    hwgq::Hwgq, hwgq::HwgqBackward,
+    quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
@@ -235,10 +240,10 @@ ops! {
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
-    mean::Mean, record::Record,
+    mean::Mean, record::Record, scale::Scale, scale::Total,
     sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
     adam::Moment, adam::Adam, bop::Bop,
-    clip::SquareSum, clip::ClipScale, clip::ClipGradient,
+    clip::SquareSum, clip::ClipScale,
 }
 
 impl Typed for Op {

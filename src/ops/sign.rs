@@ -1,9 +1,11 @@
-//! `sign`, `alpha`: a binary weight from its latent float, W̃ = α_k · sign(W), sign(0) = +1, α_k = mean |W| over one filter (HWGQ; Cai et al., 2017).
+//! `sign`, `alpha`: a binary weight from its latent float, W̃ = α · sign(W), sign(0) = +1.
 //!
-//! w `[r, s, 4⌈c/4⌉, k]` → signs `[r, s, ⌈c/32⌉, k]` (`U32`, bit 1 for +1) and α `[k]`. The gradient of W̃ is given to the latent W unchanged: no mask, no factor, no
-//! gradient through α.
+//! w `[r, s, 4⌈c/4⌉, k]` → signs `[r, s, ⌈c/32⌉, k]` (`U32`, bit 1 for +1) and α `[k]`: mean |W| over a filter (XNOR-Net, HWGQ), over the layer (DoReFa-Net), or a constant. No gradient flows through α.
+//!
+//! The latent W gets the gradient g of W̃ unchanged (HWGQ, BinaryNet), or XNOR-Net's (Rastegari et al., 2016, arXiv 1603.05279, equation of section 3.1 corrected: α depends on every weight of the filter):
+//! dW_i = sign(W_i)/n·Σ_j g_j·sign(W_j) + α·g_i·[|W_i| ≤ 1], n the weights of a filter: `xnor_gradient`.
 
-use super::{Activity, Backward, Op, Operation, Sample, sample::Noise};
+use super::{Activity, Backward, Op, Operation, Sample, add, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -12,7 +14,7 @@ use crate::tensor::{
     TensorType, View, ViewMut, WORD_BITS,
 };
 
-/// Packed signs: input w.
+/// Packed signs: input w, and α where the gradient needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Sign {
     /// Input channels without padding.
@@ -20,8 +22,28 @@ pub struct Sign {
 }
 
 /// Scale of each filter: input w.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Alpha {
+    /// Input channels without padding.
+    pub channels: usize,
+    /// What it is.
+    pub scope: Scope,
+}
+
+/// What a scale is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Scope {
+    /// mean |w| over a filter.
+    Filter,
+    /// mean |w| over the layer.
+    Layer,
+    /// This number.
+    Constant(f32),
+}
+
+/// XNOR-Net's gradient of a latent weight: inputs dW̃, w, α.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct XnorGradient {
     /// Input channels without padding.
     pub channels: usize,
 }
@@ -34,21 +56,36 @@ crate::params! {
     struct AlphaParams { rows: u32, quads: u32, count: f32, half: u32 }
 }
 
+const ALPHA: &str = include_str!("../../shaders/alpha.wgsl");
+
+impl Sign {
+    /// The type of `planes` sign planes of a weight.
+    pub(super) fn ty(w: &TensorType, channels: usize, planes: usize) -> Result<TensorType, String> {
+        super::float("the latent weight", w)?;
+        let [r, s, _, k] = super::nhwc("the weight", w)?;
+        Ok(TensorType::new(&[r, s, channels.div_ceil(WORD_BITS) * planes, k], U32))
+    }
+}
+
 impl Operation for Sign {
     fn stem(&self) -> &'static str {
         "sign"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 1)?;
-        super::float("the latent weight", inputs[0])?;
-        let [r, s, _, k] = super::nhwc("the weight", inputs[0])?;
-        Ok(TensorType::new(&[r, s, self.channels.div_ceil(WORD_BITS), k], U32))
+        if inputs.len() == 2 {
+            super::same("alpha", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
+        } else {
+            super::arity(inputs, 1)?;
+        }
+        Self::ty(inputs[0], self.channels, 1)
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        cx.give(0, dy)
+        let Some(&[w, alpha]) = cx.inputs().first_chunk() else { return cx.give(0, dy) };
+        let dw = cx.add(XnorGradient { channels: self.channels }, &[dy, w, alpha])?;
+        cx.give(0, dw)
     }
 
     fn activity(&self) -> Option<Activity> {
@@ -90,11 +127,16 @@ impl Operation for Sign {
     }
 }
 
+/// Latent weights with odd sizes, and their input channels.
+pub(super) fn latent(noise: &mut Noise) -> Vec<(usize, crate::tensor::Tensor)> {
+    let cases = [([3, 3], 41, 10), ([1, 1], 64, 33), ([2, 5], 3, 4), ([4, 4], 32, 68)].into_iter();
+    cases.map(|(window, c, k)| (c, noise.weights(window, c, k))).collect()
+}
+
 impl Sign {
     pub(super) fn samples() -> Vec<Sample> {
-        let mut noise = Noise::new(4);
-        let cases = [([3, 3], 41, 10), ([1, 1], 64, 33), ([2, 5], 3, 4), ([4, 4], 32, 68)].into_iter();
-        cases.map(|(window, c, k)| Sample::new(Sign { channels: c }, vec![noise.weights(window, c, k)])).collect()
+        let cases = latent(&mut Noise::new(4)).into_iter();
+        cases.map(|(channels, w)| Sample::new(Sign { channels }, vec![w])).collect()
     }
 }
 
@@ -118,44 +160,156 @@ impl Operation for Alpha {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let [r, s, rows, _] = inputs[0].nhwc();
+        let [r, s, rows, filters] = inputs[0].nhwc();
+        let quads = output.quads();
+        if let Scope::Constant(value) = self.scope {
+            return Launch::new(
+                "alpha_constant",
+                &[add::ELEMENTWISE, include_str!("../../shaders/alpha_constant.wgsl")],
+            )
+            .constant("VALUE_BITS", value.to_bits() as usize)
+            .constant("FILTERS", filters)
+            .write("alpha", F32, Output)
+            .params(&add::ElementwiseParams { quads: quads as u32 })
+            .threads(quads)
+            .into();
+        }
         let params = AlphaParams {
             rows: (r * s * rows) as u32,
-            quads: output.quads() as u32,
+            quads: quads as u32,
             count: (r * s * self.channels) as f32,
-            half: super::mean::HALF,
+            half: mean::HALF,
         };
-        super::mean::reduction("alpha", include_str!("../../shaders/alpha.wgsl"), output.quads(), caps)
+        let filter = mean::reduction("alpha", ALPHA, quads, caps)
+            .constant("OF_GRADIENT", 0)
             .read("w", F32, Input(0))
-            .write("alpha", F32, Output)
             .params(&params)
-            .float_ops(r * s * self.channels * output.channels())
-            .into()
+            .float_ops(r * s * self.channels * filters);
+        if self.scope == Scope::Filter {
+            return filter.write("alpha", F32, Output).into();
+        }
+        // The mean over filters of equal length is the mean over the layer.
+        let layer = Launch::new("alpha_layer", &[add::ELEMENTWISE, include_str!("../../shaders/alpha_layer.wgsl")])
+            .constant("FILTERS", filters)
+            .read("of_filter", F32, Scratch(0))
+            .write("alpha", F32, Output)
+            .params(&add::ElementwiseParams { quads: quads as u32 })
+            .threads(quads)
+            .float_ops(filters);
+        Program { scratch_words: vec![output.words()], launches: vec![filter.write("alpha", F32, Scratch(0)), layer] }
     }
 
-    /// Adds in the kernel's order: 64 strided sums, then a tree.
+    /// Adds in the kernel's order: 64 strided sums, then a tree; over a layer, then the filters by lanes.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
-        let ([r, s, rows, _], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
+        let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let count = (r * s * self.channels) as f32;
-        for (k, out) in output.floats().iter_mut().enumerate() {
+        let out = output.floats();
+        out.fill(0.0);
+        if let Scope::Constant(value) = self.scope {
+            return out[..filters].fill(value);
+        }
+        for (k, out) in out.iter_mut().enumerate() {
             let mut sums = [0.0f32; 64];
             for row in 0..r * s * rows {
                 sums[row % 64] += w[row * kl + k].abs();
             }
-            *out = super::mean::tree(&mut sums, |a, b| a + b) / count;
+            *out = mean::tree(&mut sums, |a, b| a + b) / count;
+        }
+        if self.scope == Scope::Layer {
+            let mut sums = [0.0f32; 4];
+            out.iter().enumerate().for_each(|(k, alpha)| sums[k % 4] += alpha);
+            out[..filters].fill(((sums[0] + sums[1]) + (sums[2] + sums[3])) / filters as f32);
         }
     }
 }
 
 impl Alpha {
     pub(super) fn samples() -> Vec<Sample> {
-        Sign::samples()
-            .into_iter()
-            .map(|sample| {
-                let Op::Sign(Sign { channels }) = sample.op else { unreachable!("samples of sign") };
-                Sample::new(Alpha { channels }, sample.inputs)
-            })
-            .collect()
+        let scopes = [Scope::Filter, Scope::Layer, Scope::Constant(0.25)];
+        let cases = latent(&mut Noise::new(4)).into_iter();
+        let cases =
+            cases.flat_map(|(channels, w)| scopes.map(|scope| Sample::new(Alpha { channels, scope }, vec![w.clone()])));
+        cases.collect()
+    }
+}
+
+impl Operation for XnorGradient {
+    fn stem(&self) -> &'static str {
+        "xnor_gradient"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 3)?;
+        super::float("the gradient", inputs[0])?;
+        super::same("the latent weight", inputs[1], inputs[0])?;
+        super::same("alpha", inputs[2], &TensorType::f32(&[inputs[0].channels()]))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Dw)
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+        let [r, s, rows, _] = output.nhwc();
+        let quads = output.quads();
+        let params = AlphaParams {
+            rows: (r * s * rows) as u32,
+            quads: quads as u32,
+            count: (r * s * self.channels) as f32,
+            half: mean::HALF,
+        };
+        let mean = mean::reduction("xnor_gradient_mean", ALPHA, quads, caps)
+            .constant("OF_GRADIENT", 1)
+            .read("dy", F32, Input(0))
+            .read("w", F32, Input(1))
+            .write("alpha", F32, Scratch(0))
+            .params(&params)
+            .float_ops(2 * output.len());
+        let gradient =
+            add::per_channel("xnor_gradient", &[include_str!("../../shaders/xnor_gradient.wgsl")], output, 1.0)
+                .constant("CHANNEL_ROWS", rows)
+                .constant("CHANNELS", self.channels)
+                .read("dy", F32, Input(0))
+                .read("w", F32, Input(1))
+                .read("alpha", F32, Input(2))
+                .read("mean", F32, Scratch(0))
+                .write("dw", F32, Output)
+                .float_ops(4 * output.len());
+        Program { scratch_words: vec![output.lanes()], launches: vec![mean, gradient] }
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, w, alpha) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
+        let ([r, s, rows, _], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
+        let count = (r * s * self.channels) as f32;
+        let sign = |v: f32| if v >= 0.0 { 1.0f32 } else { -1.0 };
+        let out = output.floats();
+        for k in 0..kl {
+            let mut sums = [0.0f32; 64];
+            for row in 0..r * s * rows {
+                sums[row % 64] += dy[row * kl + k] * sign(w[row * kl + k]);
+            }
+            let mean = mean::tree(&mut sums, |a, b| a + b) / count;
+            for row in 0..r * s * rows {
+                let at = row * kl + k;
+                let inside = if w[at].abs() <= 1.0 { alpha[k] * dy[at] } else { 0.0 };
+                out[at] = if row % rows < self.channels { sign(w[at]) * mean + inside } else { 0.0 };
+            }
+        }
+    }
+}
+
+impl XnorGradient {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(35);
+        let cases = latent(&mut noise).into_iter();
+        let cases = cases.map(|(channels, w)| {
+            let [r, s, _, k] = w.ty.nhwc();
+            let alpha = Op::from(Alpha { channels, scope: Scope::Filter }).evaluate(&[&w]);
+            Sample::new(XnorGradient { channels }, vec![noise.weights([r, s], channels, k), w, alpha])
+        });
+        cases.collect()
     }
 }

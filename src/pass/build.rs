@@ -5,10 +5,27 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
-use crate::model::{BatchNorm, INPUT, LayerKind, Model, Weights};
+use crate::model::{
+    Alpha, BatchNorm, INPUT, LayerKind, Levels, Model, SignPadding, SignSurrogate, Surrogate, WeightGradient, Weights,
+    ZeroBin,
+};
 use crate::ops::{
-    Graph, Leaf, Op, Role, add::Add, avg_pool::AvgPool, batch_norm, batch_norm_stats, bconv, bias::Bias, conv,
-    decode::Decode, hwgq::Hwgq, max_pool::MaxPool, relu::Relu, sign, window::Window,
+    Graph, Leaf, Op, Role,
+    add::Add,
+    avg_pool::AvgPool,
+    batch_norm, batch_norm_stats, bconv,
+    bias::Bias,
+    code::{Code, SignPlanes},
+    conv,
+    decode::Decode,
+    max_pool::MaxPool,
+    pad::Pad,
+    quantise::{self, Quantise},
+    relu::Relu,
+    scale::Scale,
+    sign,
+    unpack::Unpack,
+    window::Window,
 };
 use crate::tensor::{Encoding, TensorType};
 use std::collections::HashMap;
@@ -23,12 +40,16 @@ pub enum Mode {
 }
 
 /// A layer's output: a value and what it stands for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Signal {
     value: Value,
-    /// Δ where the value is codes or sums, else 1.
-    step: f32,
-    /// α where the value is sums of a binary convolution.
+    /// What the value's codes stand for; of sums, their step.
+    code: Code,
+    /// The learned scale of codes.
+    scale: Option<Value>,
+    /// Whether a convolution sees +1 around signs.
+    ones_around: bool,
+    /// The scale of each filter where the value is sums of a packed convolution.
     alpha: Option<Value>,
     /// The largest magnitude of sums; else 0.
     largest: usize,
@@ -36,7 +57,7 @@ struct Signal {
 
 impl Signal {
     fn float(value: Value) -> Self {
-        Self { value, step: 1.0, alpha: None, largest: 0 }
+        Self { value, code: Code::Uniform(1.0), scale: None, ones_around: false, alpha: None, largest: 0 }
     }
 }
 
@@ -53,12 +74,12 @@ pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> 
     builder.graph.at(INPUT, Phase::Forward);
     let images = builder.graph.add(Leaf::input("images", TensorType::f32(&[batch, h, w, c])), &[])?;
     let mut signals = HashMap::from([(INPUT, Signal::float(images))]);
-    let mut last = signals[INPUT];
+    let mut last = signals[INPUT].clone();
     for layer in &model.layers {
         builder.graph.at(&layer.name, Phase::Forward);
-        let inputs: Vec<Signal> = layer.from.iter().map(|name| signals[name.as_str()]).collect();
+        let inputs: Vec<Signal> = layer.from.iter().map(|name| signals[name.as_str()].clone()).collect();
         last = builder.layer(&layer.name, &layer.kind, &inputs)?;
-        signals.insert(&layer.name, last);
+        signals.insert(&layer.name, last.clone());
     }
     let logits = builder.logits(last, model.classes)?;
     Ok((builder.graph, logits))
@@ -66,6 +87,20 @@ pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> 
 
 fn state(graph: &mut Graph, name: &str, shape: &[usize], trained: bool) -> Result<Value> {
     graph.add(Leaf { name: name.to_string(), ty: TensorType::f32(shape), role: Role::State { trained } }, &[])
+}
+
+/// Codes 0 to n that stand for 0 to 1.
+fn unit_code(bits: usize) -> Code {
+    Code::Uniform(1.0 / ((1 << bits) - 1) as f32)
+}
+
+fn surrogate(of: Surrogate) -> quantise::Surrogate {
+    match of {
+        Surrogate::Identity => quantise::Surrogate::Identity,
+        Surrogate::Vanilla => quantise::Surrogate::Vanilla,
+        Surrogate::Clipped => quantise::Surrogate::Clipped,
+        Surrogate::LogTailed => quantise::Surrogate::LogTailed,
+    }
 }
 
 struct Builder {
@@ -79,16 +114,16 @@ impl Builder {
     }
 
     /// The float tensor that a signal stands for.
-    fn float(&mut self, signal: Signal) -> Result<Value> {
-        match (self.graph.ty(signal.value).encoding, signal.alpha) {
-            (Encoding::F32, _) => Ok(signal.value),
-            (_, Some(alpha)) => self.add(Decode { step: signal.step }, &[signal.value, alpha]),
-            (_, None) => self.add(Decode { step: signal.step }, &[signal.value]),
+    fn float(&mut self, signal: &Signal) -> Result<Value> {
+        if self.graph.ty(signal.value).encoding == Encoding::F32 {
+            return Ok(signal.value);
         }
+        let inputs: Vec<_> = [Some(signal.value), signal.alpha.or(signal.scale)].into_iter().flatten().collect();
+        self.add(Decode { code: signal.code.clone() }, &inputs)
     }
 
     fn layer(&mut self, name: &str, kind: &LayerKind, inputs: &[Signal]) -> Result<Signal> {
-        let x = inputs[0];
+        let x = &inputs[0];
         Ok(match kind {
             LayerKind::Conv(conv) => {
                 let window = Window::new(conv.kernel, conv.stride, conv.padding);
@@ -102,32 +137,59 @@ impl Builder {
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
             LayerKind::Hwgq(settings) => {
-                let op = Hwgq::uniform(settings.bits as u8, settings.surrogate);
-                let x = self.float(x)?;
-                Signal { value: self.add(op, &[x])?, step: op.step, alpha: None, largest: 0 }
+                let levels = settings.positive_levels();
+                let code = match settings.levels {
+                    Levels::Uniform => Code::Uniform(settings.step),
+                    _ => Code::Levels(levels.clone()),
+                };
+                let half = settings.zero_bin == ZeroBin::Half;
+                self.quantised(x, Quantise::half_wave(&levels, half, surrogate(settings.surrogate)), code, None)?
             }
-            LayerKind::Relu => {
+            LayerKind::Sign(settings) => {
+                let slope = match settings.surrogate {
+                    SignSurrogate::HardTanh => quantise::Surrogate::HardTanh,
+                    SignSurrogate::Polynomial => quantise::Surrogate::Polynomial,
+                };
+                let signal = self.quantised(x, Quantise::sign(slope), Code::Sign, None)?;
+                Signal { ones_around: settings.padding == SignPadding::One, ..signal }
+            }
+            LayerKind::Dorefa(settings) => {
+                let op = Quantise::nearest(settings.bits as u8, 1.0, None);
+                self.quantised(x, op, unit_code(settings.bits), None)?
+            }
+            LayerKind::Pact(settings) => {
+                let scale = state(&mut self.graph, &format!("{name}.scale"), &[1], true)?;
+                let op = Quantise::nearest(settings.bits as u8, 1.0, Some(quantise::Scale::Pact));
+                self.quantised(x, op, unit_code(settings.bits), Some(scale))?
+            }
+            LayerKind::Lsq(settings) => {
+                let scale = state(&mut self.graph, &format!("{name}.scale"), &[1], true)?;
+                let top = ((1 << settings.bits) - 1) as f32;
+                let op = Quantise::nearest(settings.bits as u8, top, Some(quantise::Scale::Lsq));
+                self.quantised(x, op, Code::Uniform(1.0), Some(scale))?
+            }
+            LayerKind::Relu(_) => {
                 let x = self.float(x)?;
                 Signal::float(self.add(Relu, &[x])?)
             }
             LayerKind::MaxPool(pool) => {
                 let window = Window::new(pool.kernel, pool.stride, pool.padding);
-                Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x }
+                Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x.clone() }
             }
             LayerKind::AvgPool(pool) => {
                 let window = Window::new(pool.kernel, pool.stride, pool.padding);
                 let x = self.float(x)?;
                 Signal::float(self.add(AvgPool { window }, &[x])?)
             }
-            LayerKind::GlobalAvgPool => {
+            LayerKind::GlobalAvgPool(_) => {
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
                 let x = self.float(x)?;
                 let window = Window::new([h, w], [h, w], [0, 0]);
                 Signal::float(self.add(AvgPool { window }, &[x])?)
             }
-            LayerKind::Add => {
+            LayerKind::Add(_) => {
                 let mut sum = self.float(x)?;
-                for &other in &inputs[1..] {
+                for other in &inputs[1..] {
                     let other = self.float(other)?;
                     sum = self.add(Add, &[sum, other])?;
                 }
@@ -140,7 +202,7 @@ impl Builder {
     fn product(
         &mut self,
         name: &str,
-        x: Signal,
+        x: &Signal,
         window: Window,
         filters: usize,
         weights: Weights,
@@ -149,17 +211,39 @@ impl Builder {
         let input = self.graph.ty(x.value).clone();
         let [r, s] = window.kernel;
         let weight = state(&mut self.graph, &format!("{name}.weight"), &[r, s, input.lanes(), filters], true)?;
-        if let (Weights::Binary, Encoding::Planes(bits)) = (weights, input.encoding) {
-            let channels = input.channels();
-            let signs = self.add(sign::Sign { channels }, &[weight])?;
-            let alpha = self.add(sign::Alpha { channels }, &[weight])?;
-            let value = self.add(bconv::Bconv { window, step: x.step }, &[x.value, signs, alpha])?;
-            let largest = bconv::largest_sum(&window, bits, channels);
-            return Ok(Signal { value, step: x.step, alpha: Some(alpha), largest });
+        let channels = input.channels();
+        if !weights.packed() {
+            let x = self.float(x)?;
+            let y = self.add(conv::Conv { window }, &[x, weight])?;
+            return self.biased(name, y, filters, bias);
         }
-        assert!(weights == Weights::Float, "the model was checked: binary weights read codes");
+        let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
+        if matches!(input.encoding, Encoding::Planes(_)) {
+            return self.packed(x, signs, alpha, window, planes);
+        }
+        // There are no bits to count in floats.
         let x = self.float(x)?;
+        let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
         let y = self.add(conv::Conv { window }, &[x, weight])?;
+        self.biased(name, y, filters, bias)
+    }
+
+    /// A latent weight's sign planes, their scales and what they stand for.
+    fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
+        let scope = match weights.alpha {
+            Alpha::Filter => sign::Scope::Filter,
+            Alpha::Layer => sign::Scope::Layer,
+            Alpha::None => sign::Scope::Constant(1.0),
+        };
+        let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
+        let signs = match weights.gradient {
+            WeightGradient::Identity => self.add(sign::Sign { channels }, &[weight])?,
+            WeightGradient::Xnor => self.add(sign::Sign { channels }, &[weight, alpha])?,
+        };
+        Ok((signs, alpha, SignPlanes::ONE))
+    }
+
+    fn biased(&mut self, name: &str, y: Value, filters: usize, bias: bool) -> Result<Signal> {
         if !bias {
             return Ok(Signal::float(y));
         }
@@ -167,11 +251,42 @@ impl Builder {
         Ok(Signal::float(self.add(Bias, &[y, bias])?))
     }
 
-    fn batch_norm(&mut self, name: &str, x: Signal, settings: &BatchNorm) -> Result<Value> {
+    /// A packed convolution.
+    fn packed(&mut self, x: &Signal, signs: Value, alpha: Value, window: Window, planes: SignPlanes) -> Result<Signal> {
+        let (mut window, mut codes) = (window, x.value);
+        if x.ones_around && window.padding != [0, 0] {
+            codes = self.add(Pad { rim: window.padding }, &[codes])?;
+            window.padding = [0, 0];
+        }
+        let op = bconv::Bconv { window, code: x.code.clone(), planes };
+        let Encoding::Planes(bits) = self.graph.ty(x.value).encoding else { unreachable!("codes") };
+        let largest = op.largest_sum(bits, self.graph.ty(x.value).channels());
+        let inputs: Vec<_> = [codes, signs, alpha].into_iter().chain(x.scale).collect();
+        let value = self.add(op, &inputs)?;
+        if self.graph.ty(value).encoding == Encoding::F32 {
+            return Ok(Signal::float(value));
+        }
+        // A learned scale of the codes is a factor of every filter's scale.
+        let alpha = match x.scale {
+            Some(scale) => self.add(Scale, &[alpha, scale])?,
+            None => alpha,
+        };
+        let code = Code::Uniform(x.code.step());
+        Ok(Signal { value, code, scale: None, ones_around: false, alpha: Some(alpha), largest })
+    }
+
+    /// Codes of the floats that a signal stands for.
+    fn quantised(&mut self, x: &Signal, op: Quantise, code: Code, scale: Option<Value>) -> Result<Signal> {
+        let x = self.float(x)?;
+        let inputs: Vec<_> = [x].into_iter().chain(scale).collect();
+        Ok(Signal { value: self.add(op, &inputs)?, code, scale, ones_around: false, alpha: None, largest: 0 })
+    }
+
+    fn batch_norm(&mut self, name: &str, x: &Signal, settings: &BatchNorm) -> Result<Value> {
         let rows = self.graph.ty(x.value).rows();
         // Statistics of sums are exact while they fit 64 bits; beyond that, and for codes, floats.
         let exact = x.alpha.is_some() && batch_norm_stats::exact_fits(x.largest, rows);
-        let x = if exact { x } else { Signal::float(self.float(x)?) };
+        let x = if exact { x.clone() } else { Signal::float(self.float(x)?) };
         let channels = self.graph.ty(x.value).channels();
         let running = state(&mut self.graph, &format!("{name}.running"), &[2, channels], false)?;
         let affine = match settings.affine {
@@ -190,7 +305,7 @@ impl Builder {
         };
         let op = batch_norm::BatchNormCoef {
             eps: settings.eps,
-            step: x.step,
+            step: x.code.step(),
             scaled,
             affine: affine.is_some(),
             running: self.mode == Mode::Infer,
@@ -198,7 +313,7 @@ impl Builder {
         let inputs: Vec<_> = [Some(stats), x.alpha, affine].into_iter().flatten().collect();
         let coef = self.add(op, &inputs)?;
         if self.mode == Mode::Train {
-            let op = batch_norm::BatchNormRunning { momentum: settings.momentum, rows, step: x.step, scaled };
+            let op = batch_norm::BatchNormRunning { momentum: settings.momentum, rows, step: x.code.step(), scaled };
             let inputs: Vec<_> = [Some(running), Some(stats), x.alpha].into_iter().flatten().collect();
             self.add(op, &inputs)?;
         }
@@ -207,7 +322,7 @@ impl Builder {
 
     /// The last signal as `[n, 1, 1, classes]` floats.
     fn logits(&mut self, last: Signal, classes: usize) -> Result<Value> {
-        let value = self.float(last)?;
+        let value = self.float(&last)?;
         let [_, h, w, c] = self.graph.ty(value).nhwc();
         if [h, w, c] != [1, 1, classes] {
             return Err(Error::Model(format!(

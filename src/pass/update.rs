@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::adam::{Adam, Moment};
 use crate::ops::bop::Bop;
-use crate::ops::clip::{ClipGradient, ClipScale, SquareSum};
+use crate::ops::clip::{ClipScale, SquareSum};
 use crate::ops::halves::Halves;
+use crate::ops::scale::Scale;
 use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
 use crate::ops::{Graph, Leaf, Op, Role};
 use crate::tensor::TensorType;
@@ -82,5 +83,5 @@ fn clipped(graph: &mut Graph, gradients: &[(Value, Value)], max_norm: f32) -> Re
     }
     let Some(total) = total else { return Ok(Vec::new()) };
     let scale = graph.add(ClipScale { max_norm }, &[total])?;
-    gradients.iter().map(|&(leaf, gradient)| Ok((leaf, graph.add(ClipGradient, &[gradient, scale])?))).collect()
+    gradients.iter().map(|&(leaf, gradient)| Ok((leaf, graph.add(Scale, &[gradient, scale])?))).collect()
 }

@@ -1,37 +1,16 @@
-//! `[[model.layers]]`: which keys each kind of layer has, and what they mean.
+//! `[[model.layers]]`: which layer it is, and its keys: see [`crate::model::keys`].
 use super::table::{Source, Table};
-use crate::Result;
-use crate::model::*;
-use std::ops::{Range, RangeInclusive};
+use crate::model::keys::{self, Key, Purpose, Slot, Visitor};
+use crate::model::{KINDS, Layer, LayerKind, Levels};
+use crate::{Error, Result};
+use std::ops::Range;
 use toml::de::DeTable;
 
 /// Keys of every layer.
 const COMMON: [&str; 3] = ["name", "kind", "from"];
 
-/// Every kind with its own keys.
-const KINDS: [(&str, &[&str]); 9] = [
-    ("conv", &["filters", "kernel", "stride", "padding", "bias", "weights"]),
-    ("batch_norm", &["affine", "momentum", "eps"]),
-    ("hwgq", &["bits", "levels", "surrogate"]),
-    ("relu", &[]),
-    ("max_pool", &["kernel", "stride", "padding"]),
-    ("avg_pool", &["kernel", "stride", "padding"]),
-    ("global_avg_pool", &[]),
-    ("linear", &["units", "bias", "weights"]),
-    ("add", &[]),
-];
-
-const WEIGHTS: [(&str, Weights); 2] = [("float", Weights::Float), ("binary", Weights::Binary)];
-
-const SURROGATES: [(&str, Surrogate); 4] = [
-    ("identity", Surrogate::Identity),
-    ("vanilla", Surrogate::Vanilla),
-    ("clipped", Surrogate::Clipped),
-    ("log_tailed", Surrogate::LogTailed),
-];
-
-/// Counts and window sides; far above anything sensible, far below overflow.
-const SOME: RangeInclusive<u64> = 1..=1_048_576;
+/// The most levels of a list: a code has 4 bits, and 0 is a level too.
+const MOST_LEVELS: usize = 15;
 
 /// One layer, and the line its `from` stands on. `previous` is the name of the layer before it, `index` its place.
 pub(super) fn layer(
@@ -43,14 +22,14 @@ pub(super) fn layer(
     let text = |wanted: &str| entries.iter().find(|(key, _)| key.get_ref() == wanted)?.1.get_ref().as_str();
     let mut what = text("name").map_or_else(|| format!("layer {}", index + 1), |name| format!("layer \"{name}\""));
     let mut known = COMMON.to_vec();
-    match KINDS.iter().find(|(kind, _)| text("kind") == Some(*kind)) {
-        Some((kind, own)) => {
-            what += &format!(" ({kind})");
-            known.extend(*own);
+    match KINDS.iter().find(|kind| text("kind") == Some(kind.name)) {
+        Some(kind) => {
+            what += &format!(" ({})", kind.name);
+            known.extend(keys::names((kind.start)().keys()));
         }
         // The kind itself is wrong; that will be said unless a key is wrong in every kind of layer.
         None => {
-            known.extend(KINDS.iter().flat_map(|(_, own)| *own));
+            known.extend(KINDS.iter().flat_map(|kind| keys::names((kind.start)().keys())));
             known.sort_unstable();
             known.dedup();
         }
@@ -58,67 +37,93 @@ pub(super) fn layer(
     let table = Table::new(source, what, span, entries, known)?;
 
     let name = table.required("name", table.string("name")?, "\"a unique name\"")?.to_owned();
-    let kind = table.word("kind", &KINDS.map(|(kind, _)| (kind, kind)))?;
-    let kind = table.required("kind", kind, &format!("one of {}", KINDS.map(|(kind, _)| kind).join(", ")))?;
+    let words: Vec<_> = KINDS.iter().map(|kind| (kind.name, kind)).collect();
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let kind = table.required("kind", table.word("kind", &words)?, &format!("one of {}", names.join(", ")))?;
     let from = table.strings("from")?.unwrap_or_else(|| vec![previous]).into_iter().map(String::from).collect();
-    let layer = Layer { name, from, line: table.line, kind: read_kind(&table, kind)? };
-    Ok((layer, table.line_of("from")))
+    let kind = read(&table, (kind.start)())?;
+    Ok((Layer { name, from, line: table.line, kind }, table.line_of("from")))
 }
 
-fn read_kind(table: &Table<'_>, kind: &str) -> Result<LayerKind> {
-    Ok(match kind {
-        "conv" => {
-            let defaults = Conv::default();
-            LayerKind::Conv(Conv {
-                filters: table.required("filters", table.integer("filters", SOME)?, "64")? as usize,
-                kernel: table.required("kernel", table.pair("kernel", SOME)?, "3")?,
-                stride: table.pair("stride", SOME)?.unwrap_or(defaults.stride),
-                padding: table.pair("padding", 0..=*SOME.end())?.unwrap_or(defaults.padding),
-                bias: table.flag("bias")?.unwrap_or(defaults.bias),
-                weights: table.word("weights", &WEIGHTS)?.unwrap_or_default(),
-            })
-        }
-        "batch_norm" => {
-            let defaults = BatchNorm::default();
-            let share = |v: f32| (0.0..=1.0).contains(&v);
-            LayerKind::BatchNorm(BatchNorm {
-                affine: table.flag("affine")?.unwrap_or(defaults.affine),
-                momentum: table.number("momentum", share, "give a number from 0 to 1")?.unwrap_or(defaults.momentum),
-                eps: table
-                    .number("eps", |v| v > 0.0, "give a small number above 0, such as 1e-5")?
-                    .unwrap_or(defaults.eps),
-            })
-        }
-        "hwgq" => {
-            let defaults = Hwgq::default();
-            table.word("levels", &[("uniform", ())])?;
-            LayerKind::Hwgq(Hwgq {
-                bits: table.integer("bits", 1..=4)?.map_or(defaults.bits, |bits| bits as u32),
-                surrogate: table.word("surrogate", &SURROGATES)?.unwrap_or(defaults.surrogate),
-            })
-        }
-        "relu" => LayerKind::Relu,
-        "max_pool" => LayerKind::MaxPool(pool(table)?),
-        "avg_pool" => LayerKind::AvgPool(pool(table)?),
-        "global_avg_pool" => LayerKind::GlobalAvgPool,
-        "linear" => {
-            let weights = table.word("weights", &WEIGHTS)?.unwrap_or_default();
-            LayerKind::Linear(Linear {
-                units: table.required("units", table.integer("units", SOME)?, "10")? as usize,
-                bias: table.flag("bias")?.unwrap_or(weights == Weights::Float),
-                weights,
-            })
-        }
-        "add" => LayerKind::Add,
-        _ => unreachable!("every kind of the list is read"),
-    })
+/// The layer with the values that its table gives.
+fn read(table: &Table<'_>, mut kind: LayerKind) -> Result<LayerKind> {
+    let mut reader = Reader { table, meant: COMMON.to_vec(), error: None };
+    kind.keys().keys(&mut reader);
+    let Reader { meant, error, .. } = reader;
+    match (error, table.stranger(&meant)) {
+        (Some(error), _) => Err(error),
+        (None, Some(key)) => Err(table.bad(key, "it has no meaning beside the layer's other keys; remove it")),
+        (None, None) => Ok(kind),
+    }
 }
 
-fn pool(table: &Table<'_>) -> Result<Pool> {
-    let kernel = table.required("kernel", table.pair("kernel", SOME)?, "2")?;
-    Ok(Pool {
-        kernel,
-        stride: table.pair("stride", SOME)?.unwrap_or(kernel),
-        padding: table.pair("padding", 0..=*SOME.end())?.unwrap_or([0, 0]),
+/// Sets values from a table; the first error stays.
+struct Reader<'t, 'a> {
+    table: &'t Table<'a>,
+    /// The keys that mean something beside the others' values.
+    meant: Vec<&'static str>,
+    error: Option<Error>,
+}
+
+impl Visitor for Reader<'_, '_> {
+    fn purpose(&self) -> Purpose {
+        Purpose::Read
+    }
+
+    fn visit(&mut self, key: Key, slot: Slot<'_>) {
+        self.meant.push(key.name);
+        if self.error.is_none() {
+            self.error = self.set(key, slot).err();
+        }
+    }
+}
+
+impl Reader<'_, '_> {
+    fn set(&self, key: Key, slot: Slot<'_>) -> Result<()> {
+        let (table, name) = (self.table, key.name);
+        let given = match slot {
+            Slot::Integer(value, range) => {
+                let range = *range.start() as u64..=*range.end() as u64;
+                put(value, table.integer(name, range)?.map(|given| given as usize))
+            }
+            Slot::Pair(value, range) => put(value, table.pair(name, *range.start() as u64..=*range.end() as u64)?),
+            Slot::Number(value, numbers) => put(value, table.number(name, numbers.fits, numbers.wanted)?),
+            Slot::Flag(value) => put(value, table.flag(name)?),
+            Slot::Word(value, words) => {
+                let words: Vec<_> = words.iter().enumerate().map(|(at, word)| (*word, at)).collect();
+                put(value, table.word(name, &words)?)
+            }
+            Slot::Levels(value) => put(value, levels(table, name)?),
+        };
+        match key.example {
+            Some(example) if !given => table.required(name, None, example),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a value was given.
+fn put<T>(value: &mut T, given: Option<T>) -> bool {
+    let is_given = given.is_some();
+    if let Some(given) = given {
+        *value = given;
+    }
+    is_given
+}
+
+fn levels(table: &Table<'_>, name: &str) -> Result<Option<Levels>> {
+    let wanted = "give \"uniform\", \"lloyd\", or a rising list of 1 to 15 numbers above 0";
+    if let Some(list) = table.some_numbers(name) {
+        let list = list.ok_or_else(|| table.bad(name, wanted))?;
+        let rising = list.windows(2).all(|pair| pair[0] < pair[1]);
+        if list.is_empty() || list.len() > MOST_LEVELS || list[0] <= 0.0 || !rising {
+            return Err(table.bad(name, wanted));
+        }
+        return Ok(Some(Levels::List(list)));
+    }
+    Ok(match table.word(name, &[("uniform", false), ("lloyd", true)])? {
+        None => None,
+        Some(false) => Some(Levels::Uniform),
+        Some(true) => Some(Levels::Lloyd),
     })
 }

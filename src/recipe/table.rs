@@ -61,6 +61,13 @@ impl<'a> Table<'a> {
         self.source.error(line, format!("{}: {message}", self.what))
     }
 
+    /// A key that is here and not among `meant`, the first in the file.
+    pub(super) fn stranger(&self, meant: &[&'static str]) -> Option<&'static str> {
+        let strangers = self.entries.keys().filter(|key| !meant.contains(&key.get_ref().as_ref()));
+        let first = strangers.min_by_key(|key| key.span().start)?;
+        self.known.iter().find(|known| **known == first.get_ref().as_ref()).copied()
+    }
+
     /// The line of a key, or of the table if it has none such.
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.find(key).map_or(self.line, |value| self.source.line(value.span().start))
@@ -164,6 +171,12 @@ impl<'a> Table<'a> {
     /// Two numbers.
     pub(super) fn numbers(&self, key: &str, wanted: &str) -> Result<Option<[f32; 2]>> {
         self.get(key, wanted, |value| list(value, |item| number(item).filter(|v: &f32| v.is_finite())))
+    }
+
+    /// Any number of numbers, if the key holds a list; nothing inside where its items are none.
+    pub(super) fn some_numbers(&self, key: &str) -> Option<Option<Vec<f32>>> {
+        let items = self.find(key)?.get_ref().as_array()?;
+        Some(items.iter().map(|item| number(item.get_ref()).filter(|v: &f32| v.is_finite())).collect())
     }
 
     /// One of a few words; each stands for a value.

@@ -1,6 +1,6 @@
 //! From a [`Recipe`] to TOML with every default explicit.
 use super::{Recipe, Set, train};
-use crate::model::{Layer, LayerKind, Pool, Surrogate, Weights};
+use crate::model::{Layer, keys};
 use std::fmt::{Display, Write};
 
 /// Lines `key = value` under headings.
@@ -21,10 +21,6 @@ impl Toml {
         self.line(key, quoted(value));
     }
 
-    fn pair(&mut self, key: &str, [a, b]: [usize; 2]) {
-        self.line(key, format!("[{a}, {b}]"));
-    }
-
     /// The shortest text that gives the same f32 back, and a float to any TOML reader.
     pub(super) fn float(&mut self, key: &str, value: f32) {
         self.line(key, format!("{value:?}"));
@@ -40,39 +36,9 @@ impl Toml {
                 self.line("from", format!("[{}]", several.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ")))
             }
         }
-        match &layer.kind {
-            LayerKind::Conv(v) => {
-                self.line("filters", v.filters);
-                self.pair("kernel", v.kernel);
-                self.pair("stride", v.stride);
-                self.pair("padding", v.padding);
-                self.line("bias", v.bias);
-                self.line("weights", quoted(weights(v.weights)));
-            }
-            LayerKind::BatchNorm(v) => {
-                self.line("affine", v.affine);
-                self.float("momentum", v.momentum);
-                self.float("eps", v.eps);
-            }
-            LayerKind::Hwgq(v) => {
-                self.line("bits", v.bits);
-                self.line("levels", quoted("uniform"));
-                self.line("surrogate", quoted(surrogate(v.surrogate)));
-            }
-            LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => self.pool(v),
-            LayerKind::Linear(v) => {
-                self.line("units", v.units);
-                self.line("bias", v.bias);
-                self.line("weights", quoted(weights(v.weights)));
-            }
-            LayerKind::Relu | LayerKind::GlobalAvgPool | LayerKind::Add => {}
+        for (key, value) in keys::write(layer.kind.clone().keys()) {
+            self.line(key.name, value);
         }
-    }
-
-    fn pool(&mut self, v: &Pool) {
-        self.pair("kernel", v.kernel);
-        self.pair("stride", v.stride);
-        self.pair("padding", v.padding);
     }
 }
 
@@ -99,20 +65,4 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
 
 fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
-}
-
-fn weights(weights: Weights) -> &'static str {
-    match weights {
-        Weights::Float => "float",
-        Weights::Binary => "binary",
-    }
-}
-
-fn surrogate(surrogate: Surrogate) -> &'static str {
-    match surrogate {
-        Surrogate::Identity => "identity",
-        Surrogate::Vanilla => "vanilla",
-        Surrogate::Clipped => "clipped",
-        Surrogate::LogTailed => "log_tailed",
-    }
 }

@@ -10,7 +10,7 @@
 
 use super::HostTensor;
 use crate::error::{Error, Result};
-use crate::model::{LayerKind, Model, Weights};
+use crate::model::{LayerKind, Lsq, Model, Pact, WeightMode};
 use crate::random;
 use crate::tensor::{Tensor, TensorType};
 
@@ -53,6 +53,10 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
         let (filters, window, flat, bias) = match &layer.kind {
             LayerKind::Conv(conv) => (conv.filters, conv.kernel, false, conv.bias),
             LayerKind::Linear(linear) => (linear.units, [height, width], true, linear.bias),
+            LayerKind::Pact(Pact { start, .. }) | LayerKind::Lsq(Lsq { start, .. }) => {
+                rows("scale", true, 1, &[("scale", *start)]);
+                continue;
+            }
             LayerKind::BatchNorm(settings) => {
                 rows("running", false, channels, &[("running_mean", 0.0), ("running_var", 1.0)]);
                 if settings.affine {
@@ -66,7 +70,7 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
             rows("bias", true, filters, &[("bias", 0.0)]);
         }
         let layout = Layout::Filters { filters, channels, window, flat };
-        let binary = layer.kind.weights() == Some(Weights::Binary);
+        let binary = layer.kind.weights().is_some_and(|weights| weights.mode == WeightMode::Binary);
         all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, layout });
     }
     Ok(all)

@@ -7,7 +7,7 @@ use super::inspect::{self, Activation};
 use super::parameters::{self, Parameter};
 use crate::backend::{Backend, PlanId, Submission, Timing};
 use crate::error::{Error, Result};
-use crate::model::{Model, Weights};
+use crate::model::Model;
 use crate::pass::{self, Loss, Optimizer, RING};
 use crate::plan::{Plan, lower};
 use crate::profile::{self, Measurement};
@@ -268,7 +268,7 @@ impl Session {
     pub async fn latent_weights(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         let id = self.plans[&(Purpose::Train, self.batch)];
         let mut all = BTreeMap::new();
-        for layer in self.model.layers.iter().filter(|layer| layer.kind.weights() == Some(Weights::Binary)) {
+        for layer in self.model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some()) {
             let name = format!("{}.weight", layer.name);
             let parameter = self.parameters.iter().find(|parameter| parameter.name == name);
             let parameter = parameter.expect("a layer with weights has a parameter");

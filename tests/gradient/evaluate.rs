@@ -53,11 +53,17 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
             ("random", _) => noise.words(&ty.shape, u32::MAX),
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
             ("rates", _) => Tensor::from_f32(&ty.shape, &[0.05, 0.19, 0.003, 0.0]),
-            _ if name.ends_with(".running") || name.starts_with("moment2/") => noise.positive(&ty.shape),
+            _ if name.ends_with(".running") => noise.positive(&ty.shape),
             _ => noise.floats(&ty.shape),
         };
+        // A mean of squares is not negative.
+        let tensor = if name.starts_with("moment2/") { magnitudes(&tensor) } else { tensor };
         assert_eq!(&tensor.ty, ty, "{name}");
         leaves.insert(name.to_string(), tensor);
     }
     leaves
+}
+
+fn magnitudes(tensor: &Tensor) -> Tensor {
+    Tensor::from_f32(&tensor.ty.shape, &tensor.to_f32().into_iter().map(f32::abs).collect::<Vec<_>>())
 }

@@ -1,7 +1,7 @@
 //! What the operations mean, in f64 and by plain loops over logical elements (channels last, no padding). Nothing here calls the code under test but
 //! `Window`'s fields and Philox, which is tested against known answers.
 
-use halfwave::model::Surrogate;
+use halfwave::ops::quantise::Surrogate;
 use halfwave::ops::window::Window;
 use halfwave::random::philox4x32;
 
@@ -136,6 +136,12 @@ pub(crate) fn surrogate(kind: Surrogate, q_m: f64, x: f64) -> f64 {
     let tau = q_m - 1.0;
     match kind {
         Surrogate::Identity => x,
+        Surrogate::HardTanh => x.clamp(-1.0, 1.0),
+        // Bi-Real Net (Liu et al., 2018), equation 5.
+        Surrogate::Polynomial if x < -1.0 => -1.0,
+        Surrogate::Polynomial if x < 0.0 => 2.0 * x + x * x,
+        Surrogate::Polynomial if x < 1.0 => 2.0 * x - x * x,
+        Surrogate::Polynomial => 1.0,
         _ if x <= 0.0 => 0.0,
         Surrogate::Vanilla => x,
         _ if x <= q_m => x,

@@ -43,7 +43,7 @@ fn slice_of_codes() -> Case {
     let codes = net.trained("x", noise.ints(&[2, 2, 3, 41], Encoding::Planes(3), 0));
     let real = net.leaves["x"].to_ints().into_iter().map(|code| f64::from(code) * 0.5).collect();
     let some = net.add(Slice { first, count }, &[codes]);
-    let y = net.add(Decode { step: 0.5 }, &[some]);
+    let y = net.add(Decode::uniform(0.5), &[some]);
     let b = net.trained("b", noise.floats(&[count]));
     let root = net.add(Bias, &[y, b]);
     let reference = move |v: &[Vec<f64>]| reference::bias(&reference::slice(41, first, count, &v[0]), &v[1]);
@@ -80,7 +80,7 @@ fn concat_of_sums() -> Case {
     let alphas = alphas.into_iter().enumerate().map(|(i, alpha)| net.constant(&format!("alpha{i}"), alpha));
     let alphas: Vec<_> = alphas.collect();
     let alpha = net.add(Concat, &alphas);
-    let y = net.add(Decode { step: 0.5 }, &[sums, alpha]);
+    let y = net.add(Decode::uniform(0.5), &[sums, alpha]);
     let b = net.trained("b", noise.floats(&[8]));
     let root = net.add(Bias, &[y, b]);
     let [first, second] = real.try_into().unwrap();

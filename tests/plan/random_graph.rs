@@ -1,15 +1,33 @@
 //! Random graphs over nearly all operations: branches, values read many times, values read by nobody, updates in place.
 
 use halfwave::graph::{Phase, Value};
-use halfwave::model::Surrogate;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
-    Graph, Leaf, Op, Role, add::Add, avg_pool::AvgPool, batch_norm, batch_norm_stats::BatchNormStats, bconv,
-    bias::Bias, concat::Concat, conv::Conv, decode::Decode, dropout::Dropout, flatten::Flatten, hwgq::Hwgq,
-    max_pool::MaxPool, mean::Mean, record::Record, relu::Relu, sign, slice::Slice,
+    Graph, Leaf, Op, Role,
+    add::Add,
+    avg_pool::AvgPool,
+    batch_norm,
+    batch_norm_stats::BatchNormStats,
+    bconv,
+    bias::Bias,
+    code::{Code, SignPlanes},
+    concat::Concat,
+    conv::Conv,
+    decode::Decode,
+    dropout::Dropout,
+    flatten::Flatten,
+    max_pool::MaxPool,
+    mean::Mean,
+    pad::Pad,
+    quantise::{self, Quantise, Surrogate},
+    record::Record,
+    relu::Relu,
+    scale, sign,
+    slice::Slice,
+    unpack::Unpack,
 };
-use halfwave::pass::{self, Optimizer};
+use halfwave::pass::{self, Moments, Optimizer, Rule};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step, sums a step, α and a largest magnitude.
@@ -77,8 +95,8 @@ impl Maker {
     fn float(&mut self, x: Activation) -> Value {
         match (self.graph.ty(x.value).encoding, x.alpha) {
             (Encoding::F32, _) => x.value,
-            (_, Some(alpha)) => self.add(Decode { step: x.step }, &[x.value, alpha]),
-            (_, None) => self.add(Decode { step: x.step }, &[x.value]),
+            (_, Some(alpha)) => self.add(Decode::uniform(x.step), &[x.value, alpha]),
+            (_, None) => self.add(Decode::uniform(x.step), &[x.value]),
         }
     }
 
@@ -108,7 +126,9 @@ impl Maker {
         let x = self.all[at];
         let ty = self.graph.ty(x.value).clone();
         let channels = ty.channels();
-        match self.below(13) {
+        match self.below(15) {
+            13 => self.learned_step(x),
+            14 => self.binary_signs(x),
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
@@ -137,9 +157,10 @@ impl Maker {
                     return self.keep(y);
                 };
                 let signs = self.add(sign::Sign { channels }, &[w]);
-                let alpha = self.add(sign::Alpha { channels }, &[w]);
-                let value = self.add(bconv::Bconv { window, step: x.step }, &[x.value, signs, alpha]);
-                let largest = bconv::largest_sum(&window, bits, channels);
+                let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Filter }, &[w]);
+                let op = bconv::Bconv::uniform(window, x.step);
+                let largest = op.largest_sum(bits, channels);
+                let value = self.add(op, &[x.value, signs, alpha]);
                 self.all.push(Activation { value, step: x.step, alpha: Some(alpha), largest });
             }
             4 => {
@@ -182,9 +203,11 @@ impl Maker {
             _ => {
                 let x = self.float(x);
                 let kinds = [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed];
-                let op = Hwgq::uniform(1 + self.below(4) as u8, kinds[self.below(4)]);
+                let (top, step) = ((1 << (1 + self.below(4))) - 1, 0.3);
+                let levels: Vec<_> = (1..=top).map(|i| i as f32 * step).collect();
+                let op = Quantise::half_wave(&levels, false, kinds[self.below(4)]);
                 let value = self.add(op, &[x]);
-                self.all.push(Activation { value, step: op.step, alpha: None, largest: 0 });
+                self.all.push(Activation { value, step, alpha: None, largest: 0 });
             }
         }
     }
@@ -204,6 +227,36 @@ impl Maker {
         let alphas = other.alpha.zip(x.alpha);
         let alpha = alphas.map(|(a, b)| self.add(Concat, &[a, b]));
         self.all.push(Activation { value, step: x.step, alpha, largest: x.largest.max(other.largest) });
+    }
+
+    /// LSQ's codes, decoded by their learned step.
+    fn learned_step(&mut self, x: Activation) {
+        let (x, scale) = (self.float(x), self.state("scale", &[1], true));
+        let codes = self.add(Quantise::nearest(2, 3.0, Some(quantise::Scale::Lsq)), &[x, scale]);
+        let y = self.add(Decode::uniform(1.0), &[codes, scale]);
+        let total = self.add(scale::Total, &[y]);
+        let y = self.add(scale::Scale, &[y, total]);
+        self.keep(y);
+    }
+
+    /// Signs with ones around them under packed signs, and floats under the same signs unpacked, with XNOR-Net's gradient.
+    fn binary_signs(&mut self, x: Activation) {
+        let x = self.float(x);
+        let [_, h, w, channels] = self.graph.ty(x).nhwc();
+        let (window, filters) = (Window::new([h.min(2), w.min(3)], [1, 1], [0, 0]), 1 + self.below(6));
+        let shape = [window.kernel[0], window.kernel[1], channels.next_multiple_of(4), filters];
+        let weight = self.state("weight", &shape, true);
+        let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Layer }, &[weight]);
+        let signs = self.add(sign::Sign { channels }, &[weight, alpha]);
+        let codes = self.add(Quantise::sign(Surrogate::HardTanh), &[x]);
+        let codes = self.add(Pad { rim: [0, 1] }, &[codes]);
+        let op = bconv::Bconv { window, code: Code::Sign, planes: SignPlanes::ONE };
+        let largest = op.largest_sum(1, channels);
+        let value = self.add(op, &[codes, signs, alpha]);
+        self.all.push(Activation { value, step: 1.0, alpha: Some(alpha), largest });
+        let unpacked = self.add(Unpack { channels, planes: SignPlanes::ONE }, &[signs, alpha]);
+        let y = self.add(Conv { window }, &[x, unpacked]);
+        self.keep(y);
     }
 
     fn batch_norm(&mut self, x: Activation) -> Value {
@@ -240,6 +293,20 @@ impl Maker {
                 self.graph.output(format!("grad{i}"), *gradient);
             }
         }
-        pass::update(&mut self.graph, &gradients, &Optimizer::sgd(0.05, 0.9, 1e-3)).unwrap();
+        let optimizer = self.optimizer();
+        pass::update(&mut self.graph, &gradients, &optimizer).unwrap();
+    }
+
+    fn optimizer(&mut self) -> Optimizer {
+        let moments = Moments::default();
+        let rule = match self.below(5) {
+            0 => Rule::Sgd { momentum: 0.9, nesterov: false },
+            1 => Rule::Sgd { momentum: 0.9, nesterov: true },
+            2 => Rule::Adam(moments),
+            3 => Rule::AdamW(moments),
+            _ => Rule::Bop { moments, gamma: 0.1, threshold: 0.2 },
+        };
+        let clip_norm = (self.below(2) == 1).then_some(2.0);
+        Optimizer { weight_decay: 1e-3, clip_norm, ..Optimizer::new(0.05, rule) }
     }
 }

@@ -208,7 +208,7 @@ impl Session {
         if own != self.recipe {
             return Err(wrong("it is of another recipe; open the recipe that it holds".to_string()).into());
         }
-        checkpoint.check(&self.recipe.model).map_err(|error| wrong(error.to_string()))?;
+        checkpoint.check(&self.recipe).map_err(|error| wrong(error.to_string()))?;
         let mut trainer = self.lock().await;
         trainer.restore(&checkpoint).map_err(|error| wrong(error.to_string()))?;
         self.position.set(position(&trainer));

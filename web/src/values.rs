@@ -94,7 +94,7 @@ impl RecipeSummary {
                 .map(|layer| Layer {
                     name: layer.name.clone(),
                     kind: layer.kind.name().into(),
-                    binary: layer.kind.weights() == Some(halfwave::model::Weights::Binary),
+                    binary: layer.kind.packed_weights().is_some(),
                     line: layer.line,
                 })
                 .collect(),

@@ -25,7 +25,7 @@
             //: else
             let z = x_at(min(first + $mu, p.rows - 1u) * p.quads + quad);
             //: end
-            let code = quantise(z);
+            let code = code_of(z);
             //: for b in BITS
             let bit$b = ((code >> vec4<u32>($bu)) & vec4<u32>(1u)) << shift;
             plane$m_$b |= bit$b.x | bit$b.y | bit$b.z | bit$b.w;
@@ -40,13 +40,4 @@
         //: end
     }
     //: end
-}
-
-// How many thresholds lie below x: t_1 = 0, t_i = (i - 1/2) step.
-fn quantise(x: vec4<f32>) -> vec4<u32> {
-    var code = select(vec4<u32>(), vec4<u32>(1u), x > vec4<f32>());
-    //: for i in INNER_LEVELS
-    code += select(vec4<u32>(), vec4<u32>(1u), x > vec4<f32>(($i.0 + 1.5) * p.step));
-    //: end
-    return code;
 }

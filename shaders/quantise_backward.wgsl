@@ -1,4 +1,12 @@
-// dx = dy * slope of the surrogate at x, or at the normalised x. The uniform's `step` is the top level here.
+// dx = dy * slope of the surrogate at x, or at the normalised x.
+
+fn top() -> f32 {
+    //: if SCALED
+    return p.top * scale_at(0u).x;
+    //: else
+    return p.top;
+    //: end
+}
 
 fn slope(x: vec4<f32>) -> vec4<f32> {
     let zero = vec4<f32>();
@@ -10,11 +18,17 @@ fn slope(x: vec4<f32>) -> vec4<f32> {
     return select(zero, one, x > zero);
     //: end
     //: if CLIPPED
-    return select(zero, one, (x > zero) & (x <= vec4<f32>(p.step)));
+    return select(zero, one, (x > zero) & (x <= vec4<f32>(top())));
+    //: end
+    //: if HARD_TANH
+    return select(zero, one, abs(x) <= one);
+    //: end
+    //: if POLYNOMIAL
+    return max(2.0 - 2.0 * abs(x), zero);
     //: end
     //: if LOG_TAILED
-    let tail = one / max(x - (p.step - 1.0), one);
-    return select(zero, select(one, tail, x > vec4<f32>(p.step)), x > zero);
+    let tail = one / max(x - (top() - 1.0), one);
+    return select(zero, select(one, tail, x > vec4<f32>(top())), x > zero);
     //: end
 }
 

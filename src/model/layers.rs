@@ -1,0 +1,88 @@
+//! Layers without weights and codes: normalisation, rectifiers, pools, joins.
+
+use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
+use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
+
+/// Batch normalisation with PyTorch's rules: biased variance in the batch, unbiased in the running average.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Whether a learned scale and shift follow; yes by default.
+    pub affine: bool,
+    /// The share of each new batch in the running statistics; 0.1 by default.
+    pub momentum: f32,
+    /// Added to the variance; 1e-5 by default.
+    pub eps: f32,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self { affine: true, momentum: 0.1, eps: 1e-5 }
+    }
+}
+
+impl Keys for BatchNorm {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("affine", "a learned scale and shift follow"), Slot::Flag(&mut self.affine));
+        let share = Numbers { fits: |v| (0.0..=1.0).contains(&v), wanted: "give a number from 0 to 1" };
+        let momentum = key("momentum", "share of each new batch in the running statistics");
+        visitor.visit(momentum, Slot::Number(&mut self.momentum, share));
+        let small = Numbers { fits: |v| v > 0.0, wanted: "give a small number above 0, such as 1e-5" };
+        visitor.visit(key("eps", "added to the variance"), Slot::Number(&mut self.eps, small));
+    }
+}
+
+/// Windows of a pooling layer. Pairs are (vertical, horizontal).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Height and width of a window.
+    pub kernel: [usize; 2],
+    /// Distance between neighbouring windows; the kernel by default.
+    pub stride: [usize; 2],
+    /// Rim around the input, smaller than the kernel; none by default.
+    pub padding: [usize; 2],
+}
+
+impl Pool {
+    /// Windows of `kernel` × `kernel` that neither overlap nor leave gaps.
+    pub fn square(kernel: usize) -> Self {
+        Self { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::square(2)
+    }
+}
+
+impl Keys for Pool {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(KERNEL.required("2"), Slot::Pair(&mut self.kernel, SOME));
+        if visitor.purpose() == Purpose::Read {
+            self.stride = self.kernel;
+        }
+        visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
+        visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
+    }
+}
+
+/// Kinds of layers without keys.
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        $($(#[$doc])* #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Keys for $name {
+            fn keys(&mut self, _visitor: &mut dyn Visitor) {}
+        })*
+    };
+}
+
+plain! {
+    /// max(x, 0).
+    Relu,
+    /// The mean of each channel.
+    GlobalAvgPool,
+    /// The sum of inputs of one shape.
+    Add,
+}

@@ -1,0 +1,195 @@
+//! Layers with weights: convolutions and linear layers, and what becomes of their weights.
+
+use super::keys::{Key, Keys, Purpose, Slot, Visitor, key, word, words};
+
+/// Counts and window sides; far above anything sensible, far below overflow.
+pub(super) const SOME: std::ops::RangeInclusive<usize> = 1..=1_048_576;
+
+/// How a layer uses its weights. The floats stay as latent weights, which the optimiser changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// As what they are used.
+    pub mode: WeightMode,
+    /// The scale of binary ones.
+    pub alpha: Alpha,
+    /// Where the gradient of binary ones goes.
+    pub gradient: WeightGradient,
+    /// Whether latent weights are kept in [−1, 1].
+    pub clip: bool,
+    /// Bits of `dorefa` ones.
+    pub bits: usize,
+    /// Binary bases of `abc` ones.
+    pub bases: usize,
+}
+
+/// As what weights are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightMode {
+    /// As they are.
+    Float,
+    /// α·sign(w).
+    Binary,
+    /// 2·round((2^k − 1)·(tanh w / (2 max |tanh w|) + ½))/(2^k − 1) − 1 (DoReFa-Net).
+    Dorefa,
+    /// Σ β_j·sign(w − mean + u_j·deviation) (ABC-Net).
+    Abc,
+}
+
+words!(WeightMode { Float = "float", Binary = "binary", Dorefa = "dorefa", Abc = "abc" });
+
+/// The scale α of binary weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpha {
+    /// mean |w| over each filter (XNOR-Net, HWGQ).
+    Filter,
+    /// mean |w| over the layer (DoReFa-Net).
+    Layer,
+    /// 1 (BinaryNet).
+    None,
+}
+
+words!(Alpha { Filter = "filter", Layer = "layer", None = "none" });
+
+/// What the latent weight gets of the gradient g of α·sign(w).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightGradient {
+    /// g (HWGQ, BinaryNet).
+    Identity,
+    /// sign(w)/n·Σ g·sign(w) + α·g·[|w| ≤ 1] (XNOR-Net, corrected).
+    Xnor,
+}
+
+words!(WeightGradient { Identity = "identity", Xnor = "xnor" });
+
+impl Weights {
+    /// As they are.
+    pub const FLOAT: Self = Self {
+        mode: WeightMode::Float,
+        alpha: Alpha::Filter,
+        gradient: WeightGradient::Identity,
+        clip: false,
+        bits: 1,
+        bases: 3,
+    };
+    /// α·sign(w), α = mean |w| over each filter, the gradient passed on unchanged.
+    pub const BINARY: Self = Self { mode: WeightMode::Binary, ..Self::FLOAT };
+
+    /// Whether they can be packed into bits.
+    pub fn packed(&self) -> bool {
+        self.mode != WeightMode::Float
+    }
+
+    /// Sign planes of a packed weight.
+    pub fn planes(&self) -> usize {
+        match self.mode {
+            WeightMode::Float => 0,
+            WeightMode::Binary => 1,
+            WeightMode::Dorefa => self.bits,
+            WeightMode::Abc => self.bases,
+        }
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self::FLOAT
+    }
+}
+
+impl Keys for Weights {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let all = visitor.purpose() == Purpose::List;
+        let mode = key(
+            "weights",
+            "as what they are used: as they are, α·sign(w), k bits (DoReFa-Net), or a sum of binary bases (ABC-Net)",
+        );
+        word(visitor, mode, &mut self.mode);
+        if all || self.mode == WeightMode::Binary {
+            word(
+                visitor,
+                key("alpha", "the scale of binary weights: mean |w| over a filter or the layer, or 1"),
+                &mut self.alpha,
+            );
+            let gradient =
+                key("weight_gradient", "what latent weights get: the gradient of α·sign(w) itself, or XNOR-Net's");
+            word(visitor, gradient, &mut self.gradient);
+        }
+        if all || self.mode != WeightMode::Float {
+            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut self.clip));
+        }
+        if all || self.mode == WeightMode::Dorefa {
+            visitor.visit(key("weight_bits", "bits of a weight, with `dorefa`"), Slot::Integer(&mut self.bits, 1..=4));
+        }
+        if all || self.mode == WeightMode::Abc {
+            visitor.visit(key("bases", "binary bases, with `abc`"), Slot::Integer(&mut self.bases, 1..=5));
+        }
+    }
+}
+
+/// A convolution. Pairs are (vertical, horizontal).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv {
+    /// Output channels.
+    pub filters: usize,
+    /// Height and width of a filter; 3 × 3 by default.
+    pub kernel: [usize; 2],
+    /// Distance between neighbouring windows; 1 by default.
+    pub stride: [usize; 2],
+    /// Zeros around the input, on each side; none by default.
+    pub padding: [usize; 2],
+    /// Whether one value a filter is added; not by default, and never with packed weights.
+    pub bias: bool,
+    /// Float by default.
+    pub weights: Weights,
+}
+
+impl Default for Conv {
+    fn default() -> Self {
+        Self { filters: 1, kernel: [3, 3], stride: [1, 1], padding: [0, 0], bias: false, weights: Weights::FLOAT }
+    }
+}
+
+/// The keys of windows, for convolutions and pools.
+pub(super) const KERNEL: Key = key("kernel", "height and width of a window");
+pub(super) const STRIDE: Key = key("stride", "distance between neighbouring windows");
+pub(super) const PADDING: Key = key("padding", "rim around the input, on each side");
+pub(super) const NONE_OR_SOME: std::ops::RangeInclusive<usize> = 0..=*SOME.end();
+
+impl Keys for Conv {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("filters", "output channels").required("64"), Slot::Integer(&mut self.filters, SOME));
+        visitor.visit(KERNEL.required("3"), Slot::Pair(&mut self.kernel, SOME));
+        visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
+        visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
+        visitor.visit(key("bias", "add one learned value a filter"), Slot::Flag(&mut self.bias));
+        self.weights.keys(visitor);
+    }
+}
+
+/// A fully connected layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// Outputs.
+    pub units: usize,
+    /// Whether one value a unit is added; yes by default with float weights, never with packed ones.
+    pub bias: bool,
+    /// Float by default.
+    pub weights: Weights,
+}
+
+impl Default for Linear {
+    fn default() -> Self {
+        Self { units: 1, bias: true, weights: Weights::FLOAT }
+    }
+}
+
+impl Keys for Linear {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("units", "outputs").required("10"), Slot::Integer(&mut self.units, SOME));
+        self.weights.keys(visitor);
+        if visitor.purpose() == Purpose::Read {
+            self.bias = !self.weights.packed();
+        }
+        visitor.visit(key("bias", "add one learned value a unit"), Slot::Flag(&mut self.bias));
+    }
+}

@@ -1,0 +1,254 @@
+//! Layers that quantise: floats become codes of a few bits.
+
+use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key, word, words};
+use crate::lloyd;
+use std::fmt;
+
+/// The half-wave Gaussian quantiser (Cai, He, Sun, Vasconcelos, 2017): 0 for x ≤ 0, else one of 2^bits − 1 positive levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hwgq {
+    /// 1 to 4; 2 by default.
+    pub bits: usize,
+    /// The positive levels; uniform by default.
+    pub levels: Levels,
+    /// Up to where x becomes 0; up to 0 by default.
+    pub zero_bin: ZeroBin,
+    /// Δ of uniform levels; what suits the half-wave Gaussian best by default: [`uniform_step`].
+    pub step: f32,
+    /// Whose derivative stands in for the quantiser's; clipped by default.
+    pub surrogate: Surrogate,
+}
+
+impl Default for Hwgq {
+    fn default() -> Self {
+        Self {
+            bits: 2,
+            levels: Levels::Uniform,
+            zero_bin: ZeroBin::Zero,
+            step: uniform_step(2, ZeroBin::Zero),
+            surrogate: Surrogate::Clipped,
+        }
+    }
+}
+
+impl Keys for Hwgq {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let all = visitor.purpose() == Purpose::List;
+        let levels = key(
+            "levels",
+            "the positive levels: Δ, 2Δ, … (\"uniform\"), the best for a half-wave Gaussian (\"lloyd\"), or a rising list",
+        );
+        visitor.visit(levels, Slot::Levels(&mut self.levels));
+        if let Levels::List(list) = &self.levels {
+            self.bits = (list.len() + 1).next_power_of_two().trailing_zeros() as usize;
+        }
+        if all || !matches!(self.levels, Levels::List(_)) {
+            visitor.visit(
+                key("bits", "bits of a code, for 2^bits − 1 positive levels"),
+                Slot::Integer(&mut self.bits, 1..=4),
+            );
+        }
+        let zero_bin = key("zero_bin", "up to where x becomes 0: up to 0 as published, or up to half the first level");
+        word(visitor, zero_bin, &mut self.zero_bin);
+        if visitor.purpose() == Purpose::Read {
+            self.step = uniform_step(self.bits, self.zero_bin);
+        }
+        if all || self.levels == Levels::Uniform {
+            let step = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0, such as 0.538" };
+            let meaning = "Δ of uniform levels; by default what suits the half-wave Gaussian and the bits best";
+            visitor.visit(key("step", meaning), Slot::Number(&mut self.step, step));
+        }
+        let surrogate = key("surrogate", "whose derivative stands in for the quantiser's; q is the highest level");
+        word(visitor, surrogate, &mut self.surrogate);
+    }
+}
+
+impl Hwgq {
+    /// The positive levels, rising.
+    pub fn positive_levels(&self) -> Vec<f32> {
+        match &self.levels {
+            Levels::Uniform => (1..1 << self.bits).map(|i| i as f32 * self.step).collect(),
+            Levels::Lloyd => {
+                lloyd::levels((1 << self.bits) - 1, self.zero_bin == ZeroBin::Half).iter().map(|&q| q as f32).collect()
+            }
+            Levels::List(list) => list.clone(),
+        }
+    }
+}
+
+/// Δ of uniform levels where a recipe gives none: Lloyd-optimal for the half-wave Gaussian; with the authors' rounding at 2 and 3 bits.
+pub fn uniform_step(bits: usize, zero_bin: ZeroBin) -> f32 {
+    match (zero_bin, bits) {
+        (ZeroBin::Zero, 2) => 0.538,
+        (ZeroBin::Zero, 3) => 0.3217,
+        _ => lloyd::uniform_step((1 << bits) - 1, zero_bin == ZeroBin::Half) as f32,
+    }
+}
+
+/// The positive levels of a half-wave quantiser.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Levels {
+    /// Δ, 2Δ, 3Δ, …
+    Uniform,
+    /// Those of least squared error for the half-wave Gaussian, by Lloyd's algorithm.
+    Lloyd,
+    /// These, rising, at most 15.
+    List(Vec<f32>),
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform => f.write_str("\"uniform\""),
+            Self::Lloyd => f.write_str("\"lloyd\""),
+            Self::List(list) => write!(f, "{list:?}"),
+        }
+    }
+}
+
+/// Up to where a half-wave quantiser gives 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroBin {
+    /// Up to 0, as published.
+    Zero,
+    /// Up to half of the first level, where the squared error is least.
+    Half,
+}
+
+words!(ZeroBin { Zero = "zero", Half = "half" });
+
+/// The function whose derivative a half-wave quantiser has in the backward pass; q_m is its top level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Surrogate {
+    /// x: 1 everywhere.
+    Identity,
+    /// max(x, 0): 1 for x > 0.
+    Vanilla,
+    /// min(max(x, 0), q_m): 1 on (0, q_m].
+    #[default]
+    Clipped,
+    /// As clipped, but 1/(x − q_m + 1) above q_m.
+    LogTailed,
+}
+
+words!(Surrogate { Identity = "identity", Vanilla = "vanilla", Clipped = "clipped", LogTailed = "log_tailed" });
+
+/// sign(x), sign(0) = +1, in one bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sign {
+    /// Whose derivative stands in for that of the sign.
+    pub surrogate: SignSurrogate,
+    /// What a convolution behind it sees around the input.
+    pub padding: SignPadding,
+}
+
+/// The function whose derivative a sign has in the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignSurrogate {
+    /// min(max(x, −1), 1): 1 on [−1, 1] (BinaryNet).
+    HardTanh,
+    /// 2 + 2x on [−1, 0), 2 − 2x on [0, 1) (Bi-Real Net).
+    Polynomial,
+}
+
+words!(SignSurrogate { HardTanh = "hard_tanh", Polynomial = "polynomial" });
+
+/// What a convolution sees around signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignPadding {
+    /// 0: places outside do not count.
+    Zero,
+    /// +1.
+    One,
+}
+
+words!(SignPadding { Zero = "zero", One = "one" });
+
+impl Default for Sign {
+    fn default() -> Self {
+        Self { surrogate: SignSurrogate::HardTanh, padding: SignPadding::Zero }
+    }
+}
+
+impl Keys for Sign {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let surrogate =
+            key("surrogate", "whose derivative stands in for that of the sign: BinaryNet's or Bi-Real Net's");
+        word(visitor, surrogate, &mut self.surrogate);
+        let padding =
+            key("padding", "what a convolution behind it sees around the input: 0 (places outside do not count) or +1");
+        word(visitor, padding, &mut self.padding);
+    }
+}
+
+const BITS: Key = key("bits", "bits of a code, for 2^bits levels with 0");
+
+/// DoReFa-Net's activations: the nearest of 0, 1/n, …, 1, n = 2^bits − 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dorefa {
+    /// 1 to 4; 2 by default.
+    pub bits: usize,
+}
+
+impl Default for Dorefa {
+    fn default() -> Self {
+        Self { bits: 2 }
+    }
+}
+
+impl Keys for Dorefa {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+    }
+}
+
+const START: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0" };
+
+/// PACT: the nearest of 0, s/n, …, s with a learned clip s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pact {
+    /// 1 to 4; 2 by default.
+    pub bits: usize,
+    /// What s starts from; 6 by default.
+    pub start: f32,
+}
+
+impl Default for Pact {
+    fn default() -> Self {
+        Self { bits: 2, start: 6.0 }
+    }
+}
+
+impl Keys for Pact {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        visitor.visit(key("start", "the clip to start from"), Slot::Number(&mut self.start, START));
+    }
+}
+
+/// LSQ: the nearest of 0, s, 2s, …, n·s with a learned step s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lsq {
+    /// 1 to 4; 2 by default.
+    pub bits: usize,
+    /// What s starts from; the best step for a half-wave Gaussian by default.
+    pub start: f32,
+}
+
+impl Default for Lsq {
+    fn default() -> Self {
+        Self { bits: 2, start: uniform_step(2, ZeroBin::Half) }
+    }
+}
+
+impl Keys for Lsq {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        if visitor.purpose() == Purpose::Read {
+            self.start = uniform_step(self.bits, ZeroBin::Half);
+        }
+        let start =
+            key("start", "the step to start from; by default what suits the half-wave Gaussian and the bits best");
+        visitor.visit(start, Slot::Number(&mut self.start, START));
+    }
+}

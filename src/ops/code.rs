@@ -1,0 +1,162 @@
+//! What the codes of a quantiser and the sign planes of a weight stand for: coefficients of bit planes.
+//!
+//! Every quantised tensor is c_0 + Σ c_p·plane p. A packed convolution counts bits of pairs of planes: integers, exact on every device. Where all coefficients are a power of two times one number, the
+//! integers add up to one integer sum, and that is what the convolution gives. Where they are not (free levels, free bases), it adds up coefficient times integer, in floats, in a fixed order.
+
+use crate::bits;
+use crate::kernel::Launch;
+
+/// What codes stand for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Code {
+    /// Δ·code: plane p counts Δ·2^p.
+    Uniform(f32),
+    /// +1 for code 1, −1 for code 0, in one plane.
+    Sign,
+    /// These positive levels, rising; code 0 is 0. The planes that count are [code ≥ i], with q_i − q_{i−1}; they are made from the code's bits in registers.
+    Levels(Vec<f32>),
+}
+
+/// WGSL that makes floats of a quad of codes; needs `codes.wgsl`.
+pub(super) const VALUES: &str = include_str!("../../shaders/code_values.wgsl");
+
+/// Names of the constants that hold levels and the steps between them.
+const LEVEL: [&str; 15] = [
+    "LEVEL_0", "LEVEL_1", "LEVEL_2", "LEVEL_3", "LEVEL_4", "LEVEL_5", "LEVEL_6", "LEVEL_7", "LEVEL_8", "LEVEL_9",
+    "LEVEL_10", "LEVEL_11", "LEVEL_12", "LEVEL_13", "LEVEL_14",
+];
+const LEVEL_STEP: [&str; 15] = [
+    "LEVEL_STEP_0",
+    "LEVEL_STEP_1",
+    "LEVEL_STEP_2",
+    "LEVEL_STEP_3",
+    "LEVEL_STEP_4",
+    "LEVEL_STEP_5",
+    "LEVEL_STEP_6",
+    "LEVEL_STEP_7",
+    "LEVEL_STEP_8",
+    "LEVEL_STEP_9",
+    "LEVEL_STEP_10",
+    "LEVEL_STEP_11",
+    "LEVEL_STEP_12",
+    "LEVEL_STEP_13",
+    "LEVEL_STEP_14",
+];
+
+impl Code {
+    /// The factor that all values share: Δ of uniform ones, else 1.
+    pub fn step(&self) -> f32 {
+        if let Self::Uniform(step) = self { *step } else { 1.0 }
+    }
+
+    /// The value of a code without that factor.
+    pub fn unit_value(&self, code: u32) -> f32 {
+        match self {
+            Self::Uniform(_) => code as f32,
+            Self::Sign => 2.0 * code as f32 - 1.0,
+            Self::Levels(_) if code == 0 => 0.0,
+            Self::Levels(levels) => levels[(code as usize).min(levels.len()) - 1],
+        }
+    }
+
+    /// Differences between neighbouring levels; nothing where there are none.
+    pub fn level_steps(&self) -> Vec<f32> {
+        let Self::Levels(levels) = self else { return Vec::new() };
+        levels.iter().enumerate().map(|(i, &level)| if i == 0 { level } else { level - levels[i - 1] }).collect()
+    }
+
+    /// The largest magnitude of a value without the factor, of `bits`-bit codes; meant for integers.
+    pub fn largest(&self, bits: u8) -> usize {
+        if *self == Self::Sign { 1 } else { (1 << bits) - 1 }
+    }
+
+    /// Whether `bits` bits hold these codes.
+    ///
+    /// # Errors
+    /// Says what would fit.
+    pub(super) fn check(&self, bits: u8) -> Result<(), String> {
+        match self {
+            Self::Sign if bits != 1 => Err(format!("signs have one bit, not {bits}")),
+            Self::Levels(levels) if levels.is_empty() || levels.len() >= 1 << bits => {
+                Err(format!("{} levels do not fit {bits} bits", levels.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the values of one row's channels, without the factor; the rest of `out` becomes 0.
+    pub(super) fn spread(&self, row: &[u32], plane_words: usize, channels: usize, out: &mut [f32]) {
+        bits::spread_codes(row, plane_words, out);
+        if !matches!(self, Self::Uniform(_)) {
+            out[..channels].iter_mut().for_each(|value| *value = self.unit_value(*value as u32));
+        }
+    }
+
+    /// Adds the constants that a kernel needs to know the codes of `channels` channels.
+    pub(super) fn constants(&self, mut launch: Launch, bits: usize, channels: usize) -> Launch {
+        let levels = if let Self::Levels(levels) = self { &levels[..] } else { &[] };
+        launch = launch
+            .constant("BITS", bits)
+            .constant("CHANNELS", channels)
+            .constant("SIGNED", usize::from(*self == Self::Sign))
+            .constant("LEVELS", levels.len())
+            .constant("STEP_BITS", self.step().to_bits() as usize);
+        for (i, (level, step)) in levels.iter().zip(self.level_steps()).enumerate() {
+            launch = launch.constant(LEVEL[i], level.to_bits() as usize);
+            launch = launch.constant(LEVEL_STEP[i], step.to_bits() as usize);
+        }
+        launch
+    }
+}
+
+/// What the sign planes of a weight stand for, apart from a scale for each filter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SignPlanes {
+    /// Σ 2^j·(±1)_j: the odd integers from −(2^n − 1) to 2^n − 1; n = 1 is a binary weight.
+    Binary(usize),
+    /// Σ β_j·(±1)_j, with a coefficient for each plane and filter.
+    Bases(usize),
+}
+
+impl SignPlanes {
+    /// A binary weight.
+    pub const ONE: Self = Self::Binary(1);
+
+    /// How many planes there are.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Binary(count) | Self::Bases(count) => count,
+        }
+    }
+
+    /// Coefficients that are not powers of two: rows of α.
+    pub fn bases(self) -> usize {
+        if let Self::Bases(count) = self { count } else { 1 }
+    }
+
+    /// Planes that share such a coefficient.
+    pub fn planes_of_base(self) -> usize {
+        self.count() / self.bases()
+    }
+
+    /// The largest magnitude of the integers that share a coefficient.
+    pub fn largest(self) -> usize {
+        (1 << self.planes_of_base()) - 1
+    }
+
+    /// The weight whose signs these are, positive where the plane's bit is 1, with the coefficients of one filter.
+    pub(super) fn value(self, plane_bits: impl Fn(usize) -> bool, alpha: impl Fn(usize) -> f32) -> f32 {
+        let sign = |plane| if plane_bits(plane) { 1.0f32 } else { -1.0 };
+        match self {
+            Self::Binary(count) => (0..count).map(|j| sign(j) * (1u32 << j) as f32).sum::<f32>() * alpha(0),
+            Self::Bases(count) => (0..count).map(|j| sign(j) * alpha(j)).sum(),
+        }
+    }
+
+    pub(super) fn constants(self, launch: Launch) -> Launch {
+        launch
+            .constant("SIGN_PLANES", self.count())
+            .constant("BASES", self.bases())
+            .constant("W_PLANES", self.planes_of_base())
+    }
+}

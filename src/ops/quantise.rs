@@ -1,0 +1,336 @@
+//! `quantise`: a code is the number of thresholds that lie below x; quantised and packed in one kernel.
+//!
+//! One op for every quantiser of activations: half-wave Gaussian levels (Cai et al., 2017, arXiv 1702.00953: t_1 = 0, t_i = (q_{i−1} + q_i)/2, bins closed on the right), sign (one threshold, x ≥ 0 is +1), DoReFa
+//! (t_i = (i − ½)/(2^k − 1)), and with a learned scale s, by which thresholds are multiplied, PACT and LSQ. What codes stand for is no matter of this op: see [`super::code`]. Codes are exact for a given x.
+
+use super::quantise_backward::{QuantiseBackward, QuantiseScale};
+use super::{Activity, Backward, Operation, Sample, batch_norm, sample::Noise, scale};
+use crate::bits;
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{
+    Encoding::{F32, Planes},
+    Tensor, TensorType, View, ViewMut,
+};
+
+/// The most thresholds: four bits.
+pub const MOST_THRESHOLDS: usize = 15;
+
+/// Quantiser: inputs x, then a batch-norm's coefficients that are applied first, if any, then the scale `[1]`, if it is learned. Output: codes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Quantise {
+    /// Rising, 1 to 15.
+    pub thresholds: Vec<f32>,
+    /// Whether a threshold itself lies above it: [x ≥ t] instead of [x > t].
+    pub at_least: bool,
+    /// Whose derivative stands in for the quantiser's.
+    pub surrogate: Surrogate,
+    /// The top level, in units of the scale.
+    pub top: f32,
+    /// The learned scale, if there is one.
+    pub scale: Option<Scale>,
+}
+
+/// How a learned scale learns. `top` is the number of the top code, n; the levels are i·s for LSQ, i·s/n for PACT.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Scale {
+    /// PACT (Choi et al., 2018, arXiv 1805.06085): s is the clip; ds = Σ dy over x > s.
+    Pact,
+    /// LSQ (Esser et al., 2020, arXiv 1902.08153): s is the step; ds = Σ dy·(code − x/s inside, n above)/√(N·n), N the elements of x.
+    Lsq,
+}
+
+/// The function whose derivative a quantiser has; q is its top level.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Surrogate {
+    /// x.
+    Identity,
+    /// max(x, 0).
+    Vanilla,
+    /// min(max(x, 0), q): 1 on (0, q].
+    Clipped,
+    /// As clipped, but q + ln(x − q + 1) above q.
+    LogTailed,
+    /// min(max(x, −1), 1): 1 on [−1, 1] (BinaryNet).
+    HardTanh,
+    /// 2x + x² on [−1, 0), 2x − x² on [0, 1), ±1 beyond (Bi-Real Net; Liu et al., 2018, arXiv 1808.00278).
+    Polynomial,
+}
+
+pub(super) const SURROGATES: [(&str, Surrogate); 6] = [
+    ("IDENTITY", Surrogate::Identity),
+    ("VANILLA", Surrogate::Vanilla),
+    ("CLIPPED", Surrogate::Clipped),
+    ("LOG_TAILED", Surrogate::LogTailed),
+    ("HARD_TANH", Surrogate::HardTanh),
+    ("POLYNOMIAL", Surrogate::Polynomial),
+];
+
+impl Surrogate {
+    /// Q̃(x).
+    pub fn value(self, top: f64, x: f64) -> f64 {
+        match self {
+            Self::Identity => x,
+            Self::Vanilla => x.max(0.0),
+            Self::Clipped => x.clamp(0.0, top),
+            Self::LogTailed if x > top => top + libm::log(x - (top - 1.0)),
+            Self::LogTailed => x.max(0.0),
+            Self::HardTanh => x.clamp(-1.0, 1.0),
+            Self::Polynomial if x.abs() >= 1.0 => x.signum(),
+            Self::Polynomial => 2.0 * x - x * x.abs(),
+        }
+    }
+
+    /// Q̃′(x), of half-wave ones 0 at 0 and 1 at q.
+    pub(super) fn slope(self, top: f32, x: f32) -> f32 {
+        match self {
+            Self::Identity => 1.0,
+            Self::Vanilla => f32::from(x > 0.0),
+            Self::Clipped => f32::from(x > 0.0 && x <= top),
+            Self::LogTailed if x > top => 1.0 / (x - (top - 1.0)).max(1.0),
+            Self::LogTailed => f32::from(x > 0.0),
+            Self::HardTanh => f32::from(x.abs() <= 1.0),
+            Self::Polynomial => (2.0 - 2.0 * x.abs()).max(0.0),
+        }
+    }
+
+    /// Float operations of the slope.
+    pub(super) fn ops(self) -> usize {
+        match self {
+            Self::Identity => 0,
+            Self::Vanilla => 1,
+            Self::Clipped | Self::HardTanh => 2,
+            Self::Polynomial => 4,
+            Self::LogTailed => 5,
+        }
+    }
+}
+
+/// Whether x has a batch-norm before it, by the number of inputs behind x.
+pub(super) fn normalised(inputs: usize, scaled: bool) -> bool {
+    inputs == 2 + usize::from(scaled)
+}
+
+/// Checks `x`, `x, coef`, `x, scale` or `x, coef, scale`.
+pub(super) fn infer(inputs: &[&TensorType], scaled: bool) -> Result<(), String> {
+    let (rest, scale) = inputs.split_at(inputs.len().saturating_sub(usize::from(scaled)));
+    batch_norm::infer_prologue(rest)?;
+    match scale {
+        [scale] => super::same("the scale", scale, &TensorType::f32(&[1])),
+        _ => Ok(()),
+    }
+}
+
+impl Quantise {
+    /// The half-wave quantiser of these positive levels; thresholds lie between them, the first at 0, or half-way as well (`half`).
+    pub fn half_wave(levels: &[f32], half: bool, surrogate: Surrogate) -> Self {
+        let middle = |i: usize| match i {
+            0 if half => levels[0] / 2.0,
+            0 => 0.0,
+            _ => (levels[i - 1] + levels[i]) / 2.0,
+        };
+        let thresholds = (0..levels.len()).map(middle).collect();
+        Self { thresholds, at_least: false, surrogate, top: levels[levels.len() - 1], scale: None }
+    }
+
+    /// x ≥ 0 is +1.
+    pub fn sign(surrogate: Surrogate) -> Self {
+        Self { thresholds: vec![0.0], at_least: true, surrogate, top: 1.0, scale: None }
+    }
+
+    /// The nearest of 0, 1/n, 2/n, …, 1 times `top`, n = 2^bits − 1; in the middle, the lower one.
+    pub fn nearest(bits: u8, top: f32, scale: Option<Scale>) -> Self {
+        let n = ((1u32 << bits) - 1) as f32;
+        let thresholds = (0..(1 << bits) - 1).map(|i| (i as f32 + 0.5) * top / n).collect();
+        Self { thresholds, at_least: false, surrogate: Surrogate::Clipped, top, scale }
+    }
+
+    /// Bits of a code.
+    pub fn bits(&self) -> u8 {
+        (self.thresholds.len() + 1).next_power_of_two().trailing_zeros() as u8
+    }
+
+    /// The code of a value, under a scale.
+    pub fn code(&self, x: f32, scale: f32) -> u32 {
+        let above = |&t: &f32| if self.at_least { x >= t * scale } else { x > t * scale };
+        self.thresholds.iter().filter(|t| above(t)).count() as u32
+    }
+}
+
+const ROWS: usize = 4;
+
+crate::params! {
+    pub(super) struct QuantiseParams {
+        rows: u32, quads: u32, top: f32, factor: f32, t0: f32, t1: f32, t2: f32, t3: f32, t4: f32, t5: f32, t6: f32, t7: f32,
+        t8: f32, t9: f32, t10: f32, t11: f32, t12: f32, t13: f32, t14: f32,
+    }
+}
+
+/// The uniform over `ty`, with thresholds.
+pub(super) fn params(ty: &TensorType, thresholds: &[f32], top: f32, factor: f32) -> QuantiseParams {
+    let t = |i: usize| thresholds.get(i).copied().unwrap_or(f32::MAX);
+    QuantiseParams {
+        rows: ty.rows() as u32,
+        quads: ty.quads() as u32,
+        top,
+        factor,
+        t0: t(0),
+        t1: t(1),
+        t2: t(2),
+        t3: t(3),
+        t4: t(4),
+        t5: t(5),
+        t6: t(6),
+        t7: t(7),
+        t8: t(8),
+        t9: t(9),
+        t10: t(10),
+        t11: t(11),
+        t12: t(12),
+        t13: t(13),
+        t14: t(14),
+    }
+}
+
+pub(super) const CODE_OF: &str = include_str!("../../shaders/quantise_code.wgsl");
+
+impl Operation for Quantise {
+    fn stem(&self) -> &'static str {
+        "quantise"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        infer(inputs, self.scale.is_some())?;
+        if self.thresholds.is_empty() || self.thresholds.len() > MOST_THRESHOLDS {
+            return Err(format!("a quantiser has 1 to {MOST_THRESHOLDS} thresholds, not {}", self.thresholds.len()));
+        }
+        Ok(inputs[0].with(Planes(self.bits())))
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let dy = cx.dy();
+        let operands = [&[dy], cx.inputs()].concat();
+        let last = operands.len() - 2;
+        if cx.wants(0) {
+            let op = QuantiseBackward { surrogate: self.surrogate, top: self.top, scaled: self.scale.is_some() };
+            let dx = cx.add(op, &operands)?;
+            cx.give(0, dx)?;
+        }
+        if let Some(scale) = self.scale
+            && cx.wants(last)
+        {
+            let terms = cx.add(QuantiseScale { thresholds: self.thresholds.clone(), scale }, &operands)?;
+            let sum = cx.add(scale::Total, &[terms])?;
+            cx.give(last, sum)?;
+        }
+        Ok(())
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Pack)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let normalised = normalised(inputs.len(), self.scale.is_some());
+        let mut body = vec![include_str!("../../shaders/quantise.wgsl"), CODE_OF];
+        if normalised {
+            body.push(batch_norm::NORMALISE);
+        }
+        let launch = Launch::new(if normalised { "quantise_normalised" } else { "quantise" }, &body)
+            .constant("NORMALISED", usize::from(normalised))
+            .constant("SCALED", usize::from(self.scale.is_some()))
+            .constant("AT_LEAST", usize::from(self.at_least))
+            .constant("ROWS", ROWS)
+            .constant("BITS", self.bits() as usize)
+            .constant("THRESHOLDS", self.thresholds.len())
+            .read("x", inputs[0].encoding, Input(0));
+        let launch = if normalised { launch.read("coef", F32, Input(1)) } else { launch };
+        let launch = match self.scale {
+            Some(_) => launch.read("scale", F32, Input(inputs.len() - 1)),
+            None => launch,
+        };
+        let ops = self.thresholds.len() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        launch
+            .write("y", output.encoding, Output)
+            .params(&params(output, &self.thresholds, self.top, 1.0))
+            .threads(output.rows().div_ceil(ROWS) * output.plane_words())
+            .float_ops(output.len() * ops)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (inputs, scale) = split(inputs, self.scale.is_some());
+        let (x, ty, bits) = (batch_norm::Prologue::new(inputs), output.ty, self.bits());
+        parallel::rows(output.words, ty.row_words(), |row, words| {
+            words.fill(0);
+            for c in 0..ty.channels() {
+                bits::set_code(words, ty.plane_words(), bits, c, self.code(x.at(row, c), scale));
+            }
+        });
+    }
+}
+
+/// The inputs without the scale, and the scale, or 1.
+pub(super) fn split<'i, 'a>(inputs: &'i [View<'a>], scaled: bool) -> (&'i [View<'a>], f32) {
+    if scaled {
+        let (scale, rest) = inputs.split_last().expect("a scale");
+        (rest, scale.numbers()[0])
+    } else {
+        (inputs, 1.0)
+    }
+}
+
+/// Values on and beside these points, where an off-by-one would show.
+fn edges(points: &[f32]) -> Tensor {
+    let mut values = vec![0.0, -0.0, f32::MIN_POSITIVE, -1.0, 100.0];
+    for at in points {
+        values.extend([
+            *at,
+            f32::from_bits(at.to_bits() + 1),
+            f32::from_bits(at.to_bits().wrapping_sub(1) & 0x7fff_ffff),
+        ]);
+    }
+    Tensor::from_f32(&[1, 1, 1, values.len()], &values)
+}
+
+/// Every kind of quantiser.
+pub(super) fn kinds() -> Vec<Quantise> {
+    let uniform = |bits: u32, step: f32| (1..1 << bits).map(|i| i as f32 * step).collect::<Vec<_>>();
+    let clipped = Surrogate::Clipped;
+    vec![
+        Quantise::half_wave(&uniform(1, 0.797_884_6), false, Surrogate::Identity),
+        Quantise::half_wave(&uniform(2, 0.538), false, clipped),
+        Quantise::half_wave(&uniform(3, 0.3217), false, Surrogate::LogTailed),
+        Quantise::half_wave(&uniform(4, 0.184_243_34), false, Surrogate::Vanilla),
+        Quantise::half_wave(&uniform(2, 0.650_769_7), true, clipped),
+        Quantise::half_wave(&[0.453, 1.51], false, clipped),
+        Quantise::sign(Surrogate::HardTanh),
+        Quantise::sign(Surrogate::Polynomial),
+        Quantise::nearest(2, 1.0, None),
+        Quantise::nearest(3, 1.0, Some(Scale::Pact)),
+        Quantise::nearest(2, 3.0, Some(Scale::Lsq)),
+    ]
+}
+
+/// x, or x and coefficients, then the scale; once on the quantiser's edges.
+pub(super) fn operands(op: &Quantise, noise: &mut Noise) -> Vec<Vec<Tensor>> {
+    let points: Vec<_> = op.thresholds.iter().copied().chain([op.top, 1.0]).collect();
+    let mut cases = vec![vec![noise.floats(&[2, 3, 5, 41])], vec![edges(&points)]];
+    cases.extend(batch_norm::prologue_cases(noise));
+    if op.scale.is_some() {
+        cases.iter_mut().for_each(|inputs| inputs.push(noise.positive(&[1])));
+    }
+    cases
+}
+
+impl Quantise {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(30);
+        let cases = kinds().into_iter().flat_map(|op| {
+            operands(&op, &mut noise).into_iter().map(|inputs| Sample::new(op.clone(), inputs)).collect::<Vec<_>>()
+        });
+        cases.collect()
+    }
+}

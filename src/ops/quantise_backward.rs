@@ -1,0 +1,179 @@
+//! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the terms of the gradient of its learned scale s, one for each element, for a sum to follow:
+//! of PACT, dy above s; of LSQ, dy·(code − x/s) inside, dy·n above, over √(N·n). See [`super::quantise`].
+
+use super::quantise::{
+    CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, normalised, operands, params, split,
+};
+use super::{Operation, Sample, add, batch_norm, sample::Noise};
+use crate::caps::Caps;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Gradient of x: inputs dy, x, coefficients, scale as the quantiser has them; with coefficients, the gradient of the normalised value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct QuantiseBackward {
+    /// Whose derivative stands in for the quantiser's.
+    pub surrogate: Surrogate,
+    /// The top level, in units of the scale.
+    pub top: f32,
+    /// Whether there is a scale.
+    pub scaled: bool,
+}
+
+/// Terms of the gradient of the scale, one for each element: inputs dy, x, coefficients if there are any, scale.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QuantiseScale {
+    /// The quantiser's, rising.
+    pub thresholds: Vec<f32>,
+    /// How the scale learns.
+    pub scale: Scale,
+}
+
+/// A launch over `dy` that sees x, coefficients and scale as the quantiser does.
+fn backward_launch(
+    label: &str,
+    part: &'static str,
+    inputs: &[&TensorType],
+    scaled: bool,
+    params: &QuantiseParams,
+) -> Launch {
+    let normalised = normalised(inputs.len() - 1, scaled);
+    let mut parts = vec![part];
+    if normalised {
+        parts.push(batch_norm::NORMALISE);
+    }
+    let label = if normalised { format!("{label}_normalised") } else { label.to_string() };
+    let launch = add::per_channel(label, &parts, inputs[0], 1.0)
+        .params(params)
+        .constant("NORMALISED", usize::from(normalised))
+        .constant("SCALED", usize::from(scaled))
+        .read("dy", F32, Input(0))
+        .read("x", inputs[1].encoding, Input(1));
+    let launch = if normalised { launch.read("coef", F32, Input(2)) } else { launch };
+    if scaled { launch.read("scale", F32, Input(inputs.len() - 1)) } else { launch }
+}
+
+impl Operation for QuantiseBackward {
+    fn stem(&self) -> &'static str {
+        "quantise_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        infer(inputs.get(1..).unwrap_or_default(), self.scaled)?;
+        super::same("the gradient", inputs[0], &inputs[1].with(F32))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let params = params(output, &[], self.top, 1.0);
+        let part = include_str!("../../shaders/quantise_backward.wgsl");
+        let mut launch = backward_launch("quantise_backward", part, inputs, self.scaled, &params);
+        for (name, kind) in SURROGATES {
+            launch = launch.constant(name, usize::from(kind == self.surrogate));
+        }
+        let normalised = normalised(inputs.len() - 1, self.scaled);
+        let ops = 1 + self.surrogate.ops() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (inputs, scale) = split(inputs, self.scaled);
+        let (dy, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = dy[row * lanes + c] * self.surrogate.slope(self.top * scale, x.at(row, c));
+            }
+        });
+    }
+}
+
+impl QuantiseBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(31);
+        let mut samples = Vec::new();
+        for op in kinds() {
+            for inputs in operands(&op, &mut noise) {
+                let dy = noise.floats(&inputs[0].ty.shape);
+                let op = QuantiseBackward { surrogate: op.surrogate, top: op.top, scaled: op.scale.is_some() };
+                samples.push(Sample::new(op, [vec![dy], inputs].concat()));
+            }
+        }
+        samples
+    }
+}
+
+impl QuantiseScale {
+    /// The factor of LSQ's gradient, 1/√(N·n); 1 of PACT.
+    fn factor(&self, len: usize) -> f32 {
+        match self.scale {
+            Scale::Pact => 1.0,
+            Scale::Lsq => 1.0 / ((len * self.thresholds.len()) as f32).sqrt(),
+        }
+    }
+}
+
+impl Operation for QuantiseScale {
+    fn stem(&self) -> &'static str {
+        "quantise_scale"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        infer(inputs.get(1..).unwrap_or_default(), true)?;
+        super::same("the gradient", inputs[0], &inputs[1].with(F32))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output.len()));
+        let launch =
+            backward_launch("quantise_scale", include_str!("../../shaders/quantise_scale.wgsl"), inputs, true, &params);
+        let mut kernel = launch
+            .constant("LSQ", usize::from(self.scale == Scale::Lsq))
+            .constant("AT_LEAST", 0)
+            .constant("THRESHOLDS", self.thresholds.len())
+            .constant("CHANNELS", output.channels());
+        kernel.kernel.body.push(CODE_OF);
+        kernel.write("terms", F32, Output).float_ops((3 + self.thresholds.len()) * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (inputs, s) = split(inputs, true);
+        let (dy, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
+        let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty.len()), output.ty.channels());
+        parallel::rows(output.floats(), lanes, |row, out| {
+            out.fill(0.0);
+            for (c, out) in out[..channels].iter_mut().enumerate() {
+                let x = x.at(row, c);
+                let slope = match self.scale {
+                    Scale::Pact => f32::from(x > s),
+                    Scale::Lsq if x <= 0.0 => 0.0,
+                    Scale::Lsq if x >= n * s => n,
+                    Scale::Lsq => self.thresholds.iter().filter(|&&t| x > t * s).count() as f32 - x / s,
+                };
+                *out = dy[row * lanes + c] * slope * factor;
+            }
+        });
+    }
+
+    /// x/s − code loses what it rounds away: a division on a device may be off by 2.5 units in the last place of x/s, up to 15.
+    fn tolerance(&self, _output: &TensorType) -> f32 {
+        5e-5
+    }
+}
+
+impl QuantiseScale {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(32);
+        let mut samples = Vec::new();
+        for op in kinds() {
+            let Some(scale) = op.scale else { continue };
+            for inputs in operands(&op, &mut noise) {
+                let dy = noise.floats(&inputs[0].ty.shape);
+                let op = QuantiseScale { thresholds: op.thresholds.clone(), scale };
+                samples.push(Sample::new(op, [vec![dy], inputs].concat()));
+            }
+        }
+        samples
+    }
+}

@@ -1,0 +1,111 @@
+//! `scale`: y = s·x with one number s `[1]`; `total`: the sum of all elements, `[1]`.
+
+use super::mean::{self, ColumnParams};
+use super::{Backward, Operation, Sample, add, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+
+/// Multiplication by one number: inputs x, s `[1]`. s gets no gradient.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Scale;
+
+/// Sum of all elements: input x.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Total;
+
+crate::params! {
+    struct TotalParams { quads: u32 }
+}
+
+impl Operation for Scale {
+    fn stem(&self) -> &'static str {
+        "scale"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 2)?;
+        super::float("the input", inputs[0])?;
+        super::same("the scale", inputs[1], &TensorType::f32(&[1]))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        let (s, dy) = (cx.input(1), cx.dy());
+        if !cx.wants(0) {
+            return Ok(());
+        }
+        let dx = cx.add(Scale, &[dy, s])?;
+        cx.give(0, dx)
+    }
+
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        add::elementwise("scale", include_str!("../../shaders/scale.wgsl"), output)
+            .float_ops(output.len())
+            .read("x", F32, Input(0))
+            .read("s", F32, Input(1))
+            .write("y", F32, Output)
+            .into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, s) = (inputs[0].numbers(), inputs[1].numbers()[0]);
+        output.floats().iter_mut().zip(x.iter()).for_each(|(y, x)| *y = x * s);
+    }
+}
+
+impl Scale {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(33);
+        let shapes = [vec![2, 3, 5, 41], vec![7]].into_iter();
+        shapes.map(|shape| Sample::new(Scale, vec![noise.floats(&shape), noise.floats(&[1])])).collect()
+    }
+}
+
+impl Operation for Total {
+    fn stem(&self) -> &'static str {
+        "total"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        super::arity(inputs, 1)?;
+        super::float("the input", inputs[0])?;
+        Ok(TensorType::f32(&[1]))
+    }
+
+    /// First the sum of each channel, in 64 lanes; then of the channels, in their order.
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
+        let x = inputs[0];
+        let columns = mean::reduction("total_columns", include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
+            .read("x", F32, Input(0))
+            .write("out", F32, Scratch(0))
+            .float_ops(x.len())
+            .params(&ColumnParams::new(x, 1.0));
+        let total = Launch::new("total", &[include_str!("../../shaders/total.wgsl")])
+            .read("columns", F32, Scratch(0))
+            .write("out", F32, Output)
+            .float_ops(x.channels())
+            .params(&TotalParams { quads: x.quads() as u32 })
+            .threads(1);
+        Program { scratch_words: vec![x.lanes()], launches: vec![columns, total] }
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let mut columns = vec![0.0; inputs[0].ty.lanes()];
+        mean::column_sum_twin(inputs[0], 1.0, &mut columns);
+        let mut sums = [0.0f32; 4];
+        columns.iter().enumerate().for_each(|(c, column)| sums[c % 4] += column);
+        let out = output.floats();
+        out.fill(0.0);
+        out[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+}
+
+impl Total {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(34);
+        let shapes = [vec![2, 3, 5, 41], vec![7], vec![300, 5], vec![3, 3, 8, 66]].into_iter();
+        shapes.map(|shape| Sample::new(Total, vec![noise.positive(&shape)])).collect()
+    }
+}

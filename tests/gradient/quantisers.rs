@@ -1,0 +1,254 @@
+//! Gradient cases of quantisers, of weights in bits, and of the packed convolution over all of them.
+
+use crate::harness::{Case, Net};
+use crate::{clear_of, doubled, products, reference, twice};
+use halfwave::ops::bconv::Bconv;
+use halfwave::ops::bias::Bias;
+use halfwave::ops::code::{Code, SignPlanes};
+use halfwave::ops::conv::Conv;
+use halfwave::ops::decode::Decode;
+use halfwave::ops::pad::Pad;
+use halfwave::ops::quantise::{Quantise, Scale, Surrogate};
+use halfwave::ops::sample::Noise;
+use halfwave::ops::sign::{Alpha, Scope, Sign};
+use halfwave::ops::unpack::Unpack;
+use halfwave::ops::{scale, window::Window};
+use halfwave::tensor::{Encoding, Tensor, WORD_BITS};
+
+const SHAPE: [usize; 4] = [2, 3, 5, 9];
+
+fn reals(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_f32().into_iter().map(f64::from).collect()
+}
+
+/// Signs with both surrogates, behind a + a.
+fn signs() -> impl Iterator<Item = Case> {
+    [Surrogate::HardTanh, Surrogate::Polynomial].into_iter().map(|kind| {
+        let mut net = Net::new();
+        let (a, x) = doubled(&mut net, clear_of(&[-1.0, 0.0, 1.0], &SHAPE));
+        let codes = net.add(Quantise::sign(kind), &[x]);
+        let y = net.add(Decode { code: Code::Sign }, &[codes]);
+        let b = net.trained("b", Noise::new(90).floats(&[9]));
+        let root = net.add(Bias, &[y, b]);
+        Case::new(format!("sign, {kind:?}"), net, root, &[a, b], move |v| {
+            let smooth = v[0].iter().map(|a| reference::surrogate(kind, 1.0, 2.0 * a));
+            reference::bias(&smooth.collect::<Vec<_>>(), &v[1])
+        })
+    })
+}
+
+/// PACT, whose clip is what min(max(x, 0), s) makes of s; LSQ, whose step has the gradient of s·(x/s + r) with the rounding r held.
+fn learned_scales() -> impl Iterator<Item = Case> {
+    [Scale::Pact, Scale::Lsq].into_iter().map(|kind| {
+        let (bits, s) = (2u8, if kind == Scale::Pact { 1.5f32 } else { 0.5 });
+        let n = f64::from((1u32 << bits) - 1);
+        let mut net = Net::new();
+        let (a, x) = doubled(&mut net, clear_of(&[0.0, 1.5], &SHAPE));
+        let scale = net.trained("scale", Tensor::from_f32(&[1], &[s]));
+        let (top, step) = if kind == Scale::Pact { (1.0, 1.0 / n as f32) } else { (n as f32, 1.0) };
+        let codes = net.add(Quantise::nearest(bits, top, Some(kind)), &[x, scale]);
+        let rounded: Vec<_> = net.values()[codes.0].to_ints().into_iter().map(f64::from).collect();
+        let at = twice(&reals(&net.leaves["a"]));
+        let y = net.add(Decode { code: Code::Uniform(step) }, &[codes, scale]);
+        let b = net.trained("b", Noise::new(91).floats(&[9]));
+        let root = net.add(Bias, &[y, b]);
+        Case::new(format!("{kind:?}"), net, root, &[a, scale, b], move |v| {
+            let (s, start) = (v[1][0], f64::from(s));
+            let lsq = |i: usize, x: f64| {
+                let s = start + (s - start) / (at.len() as f64 * n).sqrt();
+                match at[i] {
+                    here if here <= 0.0 => 0.0,
+                    here if here >= n * start => n * s,
+                    here => x + s * (rounded[i] - here / start),
+                }
+            };
+            let smooth = v[0].iter().enumerate().map(|(i, a)| match kind {
+                Scale::Pact => (2.0 * a).clamp(0.0, s),
+                Scale::Lsq => lsq(i, 2.0 * a),
+            });
+            reference::bias(&smooth.collect::<Vec<_>>(), &v[2])
+        })
+    })
+}
+
+/// y = s·(a + a), with a constant s.
+fn scaled() -> Case {
+    let mut net = Net::new();
+    let (a, x) = doubled(&mut net, Noise::new(92).floats(&SHAPE));
+    let s = net.constant("s", Tensor::from_f32(&[1], &[0.7]));
+    let root = net.add(scale::Scale, &[x, s]);
+    Case::new("scale", net, root, &[a], |v| v[0].iter().map(|a| f64::from(0.7f32) * 2.0 * a).collect())
+}
+
+/// Signs with ones around them.
+fn padded() -> Case {
+    let (mut noise, mut net, rim) = (Noise::new(93), Net::new(), [1, 2]);
+    let codes = net.trained("codes", noise.ints(&SHAPE, Encoding::Planes(1), 0));
+    let wide = net.add(Pad { rim }, &[codes]);
+    let y = net.add(Decode { code: Code::Sign }, &[wide]);
+    let b = net.trained("b", noise.floats(&[9]));
+    let root = net.add(Bias, &[y, b]);
+    let real = net.leaves["codes"].to_ints().into_iter().map(|bit| f64::from(2 * bit - 1)).collect();
+    let [n, h, w, c] = SHAPE;
+    let case = Case::new("pad", net, root, &[codes, b], move |v| {
+        let mut y = vec![1.0; n * (h + 2 * rim[0]) * (w + 2 * rim[1]) * c];
+        for (i, value) in v[0].iter().enumerate() {
+            let (image, row, column, channel) = (i / (h * w * c), i / (w * c) % h, i / c % w, i % c);
+            let to = (image * (h + 2 * rim[0]) + row + rim[0]) * (w + 2 * rim[1]) + column + rim[1];
+            y[to * c + channel] = *value;
+        }
+        reference::bias(&y, &v[1])
+    });
+    case.real(0, real)
+}
+
+/// A float convolution with binary weights: their signs are unpacked. With XNOR-Net's gradient too.
+fn unpacked() -> impl Iterator<Item = Case> {
+    let (window, input, filters) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5);
+    [false, true].into_iter().map(move |xnor| {
+        let (mut noise, mut net) = (Noise::new(94), Net::new());
+        let (a, x) = doubled(&mut net, noise.floats(&input));
+        let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
+        let alpha = net.add(Alpha { channels: input[3], scope: Scope::Filter }, &[w]);
+        let operands = if xnor { vec![w, alpha] } else { vec![w] };
+        let signs = net.add(Sign { channels: input[3] }, &operands);
+        let op = Unpack { channels: input[3], planes: SignPlanes::ONE };
+        let weight = net.add(op, &[signs, alpha]);
+        let root = net.add(Conv { window }, &[x, weight]);
+        let latent = reals(&net.leaves["w"]);
+        let binary = reference::binary_weight(window.taps(), input[3], filters, &latent);
+        let lanes = input[3].next_multiple_of(4);
+        let exists = move |i: usize| i / filters % lanes < input[3];
+        let frozen = binary.clone();
+        let name = if xnor { "unpack, XNOR-Net's gradient" } else { "unpack" };
+        let case = Case::new(name, net, root, &[a, w], move |v| {
+            let weight: Vec<f64> = if xnor {
+                // α of the weights as they are times the sign as it was, and α as it was times what the hard tanh adds.
+                let now = reference::binary_weight(window.taps(), input[3], filters, &v[1]);
+                let clip = |w: f64| w.clamp(-1.0, 1.0);
+                let each = now.iter().enumerate();
+                each.map(|(i, now)| {
+                    if exists(i) {
+                        now.abs() * frozen[i].signum() + frozen[i].abs() * (clip(v[1][i]) - clip(latent[i]))
+                    } else {
+                        0.0
+                    }
+                })
+                .collect()
+            } else {
+                v[1].iter().enumerate().map(|(i, w)| if exists(i) { *w } else { 0.0 }).collect()
+            };
+            reference::conv(&window, input, filters, &twice(&v[0]), &weight)
+        });
+        if xnor { case } else { case.real(1, binary) }
+    })
+}
+
+/// The packed convolution over every kind of codes and of sign planes: the gradient reaches what they stand for.
+fn family() -> impl Iterator<Item = Case> {
+    let levels = |levels: &[f32]| Code::Levels(levels.to_vec());
+    let codes = [
+        (Code::Sign, 1),
+        (Code::Uniform(0.25), 3),
+        (levels(&[0.318, 1.0, 1.894]), 2),
+        (levels(&[0.453, 1.51]), 2),
+        (levels(&[0.1, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2]), 3),
+    ];
+    let planes = [SignPlanes::ONE, SignPlanes::Binary(2), SignPlanes::Bases(3)];
+    let pairs = codes.into_iter().flat_map(move |code| planes.map(|planes| (code.clone(), planes)));
+    pairs.zip(products().into_iter().cycle()).map(|(((code, bits), planes), (window, input, filters))| {
+        let (mut noise, mut net) = (Noise::new(95), Net::new());
+        let tops = code.level_steps().len();
+        let codes = noise.ints(&input, Encoding::Planes(bits), 0);
+        let values: Vec<_> =
+            codes.to_ints().into_iter().map(|code| if tops > 0 { code % (tops as i32 + 1) } else { code }).collect();
+        let x = net.trained("x", Tensor::from_ints(codes.ty, &values));
+        let words = input[3].div_ceil(WORD_BITS);
+        let rows = window.taps() * words * planes.count();
+        let mask =
+            |row: usize| u32::MAX >> (WORD_BITS - (input[3] - row / planes.count() % words * WORD_BITS).min(WORD_BITS));
+        let bits: Vec<_> = (0..rows).flat_map(|row| vec![mask(row); filters]).map(|mask| noise.bits() & mask).collect();
+        let [r, s] = window.kernel;
+        let shape = [r, s, words * planes.count(), filters];
+        let signs = net.constant("signs", Tensor::from_u32(&shape, &bits));
+        let alpha = match planes {
+            SignPlanes::Binary(_) => noise.positive(&[filters]),
+            SignPlanes::Bases(count) => noise.positive(&[count, filters]),
+        };
+        let coefficients = reals(&alpha);
+        let alpha = net.constant("alpha", alpha);
+        let y = net.add(Bconv { window, code: code.clone(), planes }, &[x, signs, alpha]);
+        let y = match net.graph.ty(y).encoding {
+            Encoding::F32 => y,
+            _ => net.add(Decode::uniform(code.step()), &[y, alpha]),
+        };
+        let b = net.trained("b", noise.floats(&[filters]));
+        let root = net.add(Bias, &[y, b]);
+        let real = values.iter().map(|&v| f64::from(code.unit_value(v as u32)) * f64::from(code.step())).collect();
+        // The weight that the planes stand for, in rows of padded channels.
+        let lanes = input[3].next_multiple_of(4);
+        let mut weight = vec![0.0; window.taps() * lanes * filters];
+        for tap in 0..window.taps() {
+            for c in 0..input[3] {
+                for k in 0..filters {
+                    let sign = |j: usize| {
+                        let word = bits[((tap * words + c / WORD_BITS) * planes.count() + j) * filters + k];
+                        if word >> (c % WORD_BITS) & 1 == 1 { 1.0 } else { -1.0 }
+                    };
+                    weight[(tap * lanes + c) * filters + k] = match planes {
+                        SignPlanes::Binary(n) => {
+                            (0..n).map(|j| sign(j) * f64::from(1 << j)).sum::<f64>() * coefficients[k]
+                        }
+                        SignPlanes::Bases(n) => (0..n).map(|j| sign(j) * coefficients[j * filters + k]).sum(),
+                    };
+                }
+            }
+        }
+        let name = format!("bconv of {code:?}, {planes:?}, {window:?}");
+        Case::new(name, net, root, &[x, b], move |v| {
+            reference::bias(&reference::conv(&window, input, filters, &v[0], &weight), &v[1])
+        })
+        .real(0, real)
+    })
+}
+
+/// The weights' gradient over every kind of codes: signs as a leaf that is trained.
+fn family_weights() -> impl Iterator<Item = Case> {
+    let codes = [(Code::Sign, 1), (Code::Levels(vec![0.318, 1.0, 1.894]), 2), (Code::Uniform(0.5), 2)];
+    codes.into_iter().zip(products()).map(|((code, bits), (window, input, filters))| {
+        let (mut noise, mut net) = (Noise::new(96), Net::new());
+        let x = net.constant("x", noise.ints(&input, Encoding::Planes(bits), 0));
+        let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
+        let signs = net.add(Sign { channels: input[3] }, &[w]);
+        let alpha = net.add(Alpha { channels: input[3], scope: Scope::Filter }, &[w]);
+        let mut inputs = vec![x, signs, alpha];
+        let mut factor = 1.0;
+        if matches!(code, Code::Uniform(_)) {
+            factor = 0.75;
+            inputs.push(net.constant("scale", Tensor::from_f32(&[1], &[0.75])));
+        }
+        let y = net.add(Bconv { window, code: code.clone(), planes: SignPlanes::ONE }, &inputs);
+        let y = match net.graph.ty(y).encoding {
+            Encoding::F32 => y,
+            _ => {
+                let alpha = if inputs.len() == 4 { net.add(scale::Scale, &[alpha, inputs[3]]) } else { alpha };
+                net.add(Decode::uniform(code.step()), &[y, alpha])
+            }
+        };
+        let values: Vec<_> = net.leaves["x"].to_ints();
+        let real: Vec<_> =
+            values.iter().map(|&v| f64::from(code.unit_value(v as u32)) * f64::from(code.step()) * factor).collect();
+        let binary = reference::binary_weight(window.taps(), input[3], filters, &reals(&net.leaves["w"]));
+        Case::new(format!("weights of bconv over {code:?}"), net, y, &[w], move |v| {
+            reference::conv(&window, input, filters, &real, &v[0])
+        })
+        .real(0, binary)
+    })
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases: Vec<_> =
+        signs().chain(learned_scales()).chain(unpacked()).chain(family()).chain(family_weights()).collect();
+    cases.extend([scaled(), padded()]);
+    cases
+}
