@@ -32,9 +32,12 @@ pub mod code;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
+pub mod count_saturated;
 pub mod decode;
+pub mod dorefa_gradient;
 pub mod dorefa_weight;
 pub mod dropout;
+pub mod fixed;
 pub mod flatten;
 pub mod halves;
 pub mod input_scale;
@@ -234,13 +237,14 @@ ops! {
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
+    fixed::Fixed, fixed::FixedBackward, count_saturated::CountSaturated,
+    max_abs::MaxAbs, dorefa_gradient::DorefaGradient, dorefa_gradient::DorefaGradientBackward,
     dropout::Dropout,
     slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
-    max_abs::MaxAbs,
     mean::Mean, record::Record, scale::Scale, scale::Total,
     sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
     adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
