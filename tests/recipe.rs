@@ -74,6 +74,7 @@ fn defaults_are_filled_in() {
         groups: 1,
         bias: false,
         weights: Weights::FLOAT,
+        input_scale: false,
     };
     assert_eq!(recipe.model.layers[0].kind, LayerKind::Conv(conv));
     assert_eq!(recipe.model.layers[0].from, ["input"]);
