@@ -130,7 +130,7 @@ fn learns(name: &str) {
         );
         let (gradients, after) = (session.gradients().await.unwrap(), session.tensors().await.unwrap());
         for weight in &weights {
-            let values = &gradients[weight].values;
+            let values = &gradients[&format!("grad/{weight}")].values;
             assert!(values.iter().all(|value| value.is_finite()), "{name}: {weight}");
             assert!(values.iter().any(|value| *value != 0.0), "{name}: no gradient reaches {weight}");
             assert!(after[weight].values != before[weight].values, "{name}: {weight} stays");
