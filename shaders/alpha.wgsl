@@ -1,4 +1,4 @@
-// alpha[k] = mean of |w| over a filter, or of dy sign(w); an item is four filters.
+// alpha[k] = mean of |w| over a filter, or of dy sign(w), or the sum of dy tanh(w); an item is four filters.
 
 //: if SHARED
 var<workgroup> sums: array<vec4<f32>, 64>;
@@ -10,7 +10,11 @@ fn term(i: u32) -> vec4<f32> {
     //: if OF_GRADIENT
     return select(-dy_at(i), dy_at(i), w_at(i) >= vec4<f32>());
     //: else
+    //: if OF_TANH
+    return dy_at(i) * tanh(w_at(i));
+    //: else
     return abs(w_at(i));
+    //: end
     //: end
 }
 

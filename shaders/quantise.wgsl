@@ -33,10 +33,16 @@
         }
         //: end
     }
+    //: if AT_LEAST
+    // What is no channel is 0 too, which may reach a threshold.
+    let channels = select(0xffffffffu, TAIL, word == words - 1u);
+    //: else
+    let channels = 0xffffffffu;
+    //: end
     //: for m in ROWS
     if (first + $mu < p.rows) {
         //: for b in BITS
-        y[((first + $mu) * BITS + $bu) * words + word] = plane$m_$b;
+        y[((first + $mu) * BITS + $bu) * words + word] = plane$m_$b & channels;
         //: end
     }
     //: end

@@ -4,7 +4,14 @@ var<private> shared_part: vec4<f32>;
 var<private> scale: vec4<f32>;
 
 fn prepare(quad: u32) {
+    //: if OF_FILTER
     shared_part = mean_at(quad);
+    //: end
+    //: if OF_LAYER
+    var sum = vec4<f32>();
+    for (var i = 0u; i < p.quads; i++) { sum += mean_at(i); }
+    shared_part = vec4<f32>(((sum.x + sum.y) + (sum.z + sum.w)) / f32(FILTERS));
+    //: end
     scale = alpha_at(quad);
 }
 
@@ -12,5 +19,7 @@ fn at(i: u32, quad: u32) {
     let w = w_at(i);
     let inside = select(vec4<f32>(), scale * dy_at(i), abs(w) <= vec4<f32>(1.0));
     let whole = select(-shared_part, shared_part, w >= vec4<f32>()) + inside;
-    dw_put(i, select(vec4<f32>(), whole, (i / p.quads) % CHANNEL_ROWS < CHANNELS));
+    let filter_index = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    let exists = (i / p.quads) % CHANNEL_ROWS < CHANNELS;
+    dw_put(i, select(vec4<f32>(), whole, vec4<bool>(exists) & (filter_index < vec4<u32>(FILTERS))));
 }

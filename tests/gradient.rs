@@ -6,8 +6,12 @@
 
 #[path = "gradient/activations.rs"]
 mod activations;
+#[path = "gradient/dorefa.rs"]
+mod dorefa;
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
+#[path = "gradient/fixed.rs"]
+mod fixed;
 #[path = "gradient/harness.rs"]
 mod harness;
 #[path = "gradient/quantisers.rs"]
@@ -39,11 +43,13 @@ use std::collections::BTreeSet;
 const EPS: f32 = 1e-5;
 
 /// Operations that stand behind the gradients and have no derivative.
-const WITHOUT_DERIVATIVE: [&str; 11] = [
+const WITHOUT_DERIVATIVE: [&str; 13] = [
     "adam",
     "batch_norm_running",
     "bop",
+    "clamp",
     "clip_scale",
+    "count_saturated",
     "mean",
     "moment",
     "record",
@@ -52,6 +58,9 @@ const WITHOUT_DERIVATIVE: [&str; 11] = [
     "sgd_velocity",
     "square_sum",
 ];
+
+/// Operations whose gradients are no derivative: `gradient/dorefa.rs` has their formula.
+const BY_FORMULA: [&str; 3] = ["dorefa_gradient", "dorefa_gradient_backward", "max_abs"];
 
 fn twice(a: &[f64]) -> Vec<f64> {
     a.iter().map(|v| 2.0 * v).collect()
@@ -136,7 +145,7 @@ fn binary(bits: u8, window: Window, input: [usize; 4], filters: usize) -> (Net, 
     let op = half_wave(bits, Surrogate::Identity);
     let step = f64::from(uniform_step(bits as usize, ZeroBin::Zero));
     let codes = net.add(op, &[a]);
-    let signs = net.add(sign::Sign { channels: input[3] }, &[w]);
+    let signs = net.add(sign::Sign::identity(input[3]), &[w]);
     let alpha = net.add(sign::Alpha { channels: input[3], scope: sign::Scope::Filter }, &[w]);
     let sums = net.add(Bconv::uniform(window, step as f32), &[codes, signs, alpha]);
     let values = net.values();
@@ -311,7 +320,7 @@ fn cases() -> Vec<Case> {
     cases.extend(pooled());
     cases.extend(activations::activations());
     cases.extend(structure::cases());
-    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu()]);
+    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu(), fixed::fixed()]);
     cases.extend(training::losses());
     cases
 }
@@ -342,6 +351,7 @@ fn every_operation_has_a_gradient_case_or_no_derivative() {
         assert!(error.contains(stem) && error.contains("no derivative"), "{stem}: {error}");
         covered.insert(stem);
     }
+    covered.extend(BY_FORMULA);
     let all: BTreeSet<_> = ops::samples().iter().map(|sample| sample.op.stem()).collect();
     assert_eq!(covered, all, "left: has a case; right: exists");
 }

@@ -65,8 +65,15 @@ fn wrong(text: &str) -> (usize, String) {
 #[test]
 fn defaults_are_filled_in() {
     let recipe = Recipe::parse(RIGHT, "test.toml").unwrap();
-    let conv =
-        Conv { filters: 16, kernel: [3, 3], stride: [1, 1], padding: [1, 1], bias: false, weights: Weights::FLOAT };
+    let conv = Conv {
+        filters: 16,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        bias: false,
+        weights: Weights::FLOAT,
+        input_scale: false,
+    };
     assert_eq!(recipe.model.layers[0].kind, LayerKind::Conv(conv));
     assert_eq!(recipe.model.layers[0].from, ["input"]);
     assert_eq!(recipe.model.layers[4].from, ["bn1"]);

@@ -7,6 +7,7 @@ mod device;
 mod devices;
 mod dump;
 mod eval;
+mod layers;
 mod load;
 mod mix;
 mod plan;
@@ -56,6 +57,7 @@ enum Command {
     Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
     Recipe(recipe::RecipeArgs),
+    Layers(layers::LayersArgs),
     Web(web::WebArgs),
 }
 
@@ -89,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Recipe(args) => recipe::recipe(&args),
+        Command::Layers(args) => layers::layers(&args),
         Command::Web(args) => web::web(&args),
     };
     match done {

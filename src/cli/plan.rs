@@ -4,6 +4,7 @@ use super::load;
 use super::terminal::{grouped, print};
 use halfwave::Result;
 use halfwave::caps::{Caps, LaunchShape};
+use halfwave::model::Model;
 use halfwave::recipe::Recipe;
 use halfwave::train::{parameters, session};
 
@@ -41,7 +42,18 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     let (recipe, name) = load::recipe(args.recipe.as_deref())?;
     let batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
     let plan = session::training_plan(&recipe, batch, &Caps::baseline(args.shape.into()))?;
-    print(&format!("{}\nbatch of {batch} · plan {:016x}\n\n{plan}", describe(&recipe, &name)?, plan.hash()))
+    let about = format!("{}{}", describe(&recipe, &name)?, unpacked(&recipe.model));
+    print(&format!("{about}\nbatch of {batch} · plan {:016x}\n\n{plan}", plan.hash()))
+}
+
+/// A line about layers whose packed weights read floats, if there are any.
+fn unpacked(model: &Model) -> String {
+    let layers = model.layers.iter().enumerate().filter(|(index, _)| model.unpacks(*index));
+    let names: Vec<_> = layers.map(|(_, layer)| layer.name.as_str()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("\nunpacked, for they read floats, in which no bits can be counted: {}", names.join(", ")),
+    }
 }
 
 /// A recipe's model in a line: `digits: 12 layers, 23,562 weights and biases (23,690 parameters with those of other layers), 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.

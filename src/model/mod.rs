@@ -24,7 +24,9 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-pub use layers::{Add, BatchNorm, GlobalAvgPool, Pool, Relu};
+pub use layers::{
+    Add, BatchNorm, ClippedRelu, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool, Prelu, Relu, Sigmoid, Tanh,
+};
 pub use products::{Alpha, Conv, Linear, WeightGradient, WeightMode, Weights};
 pub use quantisers::{
     Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,
@@ -127,6 +129,13 @@ kinds! {
     Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
     Relu(Relu) = "relu": "max(x, 0)", "";
+    ClippedRelu(ClippedRelu) = "clipped_relu": "min(max(x, 0), top)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
+    LogTailedRelu(LogTailedRelu) = "log_tailed_relu": "max(x, 0) up to top, then top + ln(x − top + 1)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
+    Tanh(Tanh) = "tanh": "tanh x", "";
+    HardTanh(HardTanh) = "hard_tanh": "min(max(x, −1), 1)", "Courbariaux et al., 2016, arXiv 1602.02830";
+    Sigmoid(Sigmoid) = "sigmoid": "1/(1 + e^−x)", "";
+    LeakyRelu(LeakyRelu) = "leaky_relu": "x for x > 0, else slope·x", "Maas, Hannun, Ng, 2013";
+    Prelu(Prelu) = "prelu": "x for x > 0, else a_c·x, a slope learned for each channel, 0.25 at first", "He, Zhang, Ren, Sun, 2015, arXiv 1502.01852";
     MaxPool(Pool) = "max_pool": "the largest value of each window; among equal ones the first in row order", "";
     AvgPool(Pool) = "avg_pool": "the mean of each window; padding counts as zeros", "";
     GlobalAvgPool(GlobalAvgPool) = "global_avg_pool": "the mean of each channel: height and width become 1", "";

@@ -12,14 +12,12 @@ pub struct Weights {
     pub mode: WeightMode,
     /// The scale of binary ones.
     pub alpha: Alpha,
-    /// Where the gradient of binary ones goes.
+    /// What latent weights get of the gradient of binary ones.
     pub gradient: WeightGradient,
     /// Whether latent weights are kept in [−1, 1].
     pub clip: bool,
     /// Bits of `dorefa` ones.
     pub bits: usize,
-    /// Binary bases of `abc` ones.
-    pub bases: usize,
 }
 
 /// As what weights are used.
@@ -31,11 +29,9 @@ pub enum WeightMode {
     Binary,
     /// 2·round((2^k − 1)·(tanh w / (2 max |tanh w|) + ½))/(2^k − 1) − 1 (DoReFa-Net).
     Dorefa,
-    /// Σ β_j·sign(w − mean + u_j·deviation) (ABC-Net).
-    Abc,
 }
 
-words!(WeightMode { Float = "float", Binary = "binary", Dorefa = "dorefa", Abc = "abc" });
+words!(WeightMode { Float = "float", Binary = "binary", Dorefa = "dorefa" });
 
 /// The scale α of binary weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +64,7 @@ impl Weights {
         alpha: Alpha::Filter,
         gradient: WeightGradient::Identity,
         clip: false,
-        bits: 1,
-        bases: 3,
+        bits: 2,
     };
     /// α·sign(w), α = mean |w| over each filter, the gradient passed on unchanged.
     pub const BINARY: Self = Self { mode: WeightMode::Binary, ..Self::FLOAT };
@@ -85,7 +80,6 @@ impl Weights {
             WeightMode::Float => 0,
             WeightMode::Binary => 1,
             WeightMode::Dorefa => self.bits,
-            WeightMode::Abc => self.bases,
         }
     }
 }
@@ -99,10 +93,7 @@ impl Default for Weights {
 impl Keys for Weights {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let all = visitor.purpose() == Purpose::List;
-        let mode = key(
-            "weights",
-            "as what they are used: as they are, α·sign(w), k bits (DoReFa-Net), or a sum of binary bases (ABC-Net)",
-        );
+        let mode = key("weights", "as what they are used: as they are, α·sign(w), or weight_bits bits (DoReFa-Net)");
         word(visitor, mode, &mut self.mode);
         if all || self.mode == WeightMode::Binary {
             word(
@@ -118,10 +109,10 @@ impl Keys for Weights {
             visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut self.clip));
         }
         if all || self.mode == WeightMode::Dorefa {
-            visitor.visit(key("weight_bits", "bits of a weight, with `dorefa`"), Slot::Integer(&mut self.bits, 1..=4));
-        }
-        if all || self.mode == WeightMode::Abc {
-            visitor.visit(key("bases", "binary bases, with `abc`"), Slot::Integer(&mut self.bases, 1..=5));
+            visitor.visit(
+                key("weight_bits", "bits of a `dorefa` weight; 1 is sign(w)·mean |w| over the layer"),
+                Slot::Integer(&mut self.bits, 1..=4),
+            );
         }
     }
 }
@@ -141,11 +132,21 @@ pub struct Conv {
     pub bias: bool,
     /// Float by default.
     pub weights: Weights,
+    /// Whether XNOR-Net's K, the local mean of |input|, scales the output of signs under packed weights; not by default.
+    pub input_scale: bool,
 }
 
 impl Default for Conv {
     fn default() -> Self {
-        Self { filters: 1, kernel: [3, 3], stride: [1, 1], padding: [0, 0], bias: false, weights: Weights::FLOAT }
+        Self {
+            filters: 1,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [0, 0],
+            bias: false,
+            weights: Weights::FLOAT,
+            input_scale: false,
+        }
     }
 }
 
@@ -163,6 +164,13 @@ impl Keys for Conv {
         visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
         visitor.visit(key("bias", "add one learned value a filter"), Slot::Flag(&mut self.bias));
         self.weights.keys(visitor);
+        if visitor.purpose() == Purpose::List || self.weights.packed() {
+            let input_scale = key(
+                "input_scale",
+                "multiply by K, the mean of |x| under the window, x what a `sign` layer before it reads",
+            );
+            visitor.visit(input_scale, Slot::Flag(&mut self.input_scale));
+        }
     }
 }
 

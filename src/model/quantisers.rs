@@ -209,20 +209,20 @@ const START: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above
 pub struct Pact {
     /// 1 to 4; 2 by default.
     pub bits: usize,
-    /// What s starts from; 6 by default.
-    pub start: f32,
+    /// What s starts from; 10 by default.
+    pub clip: f32,
 }
 
 impl Default for Pact {
     fn default() -> Self {
-        Self { bits: 2, start: 6.0 }
+        Self { bits: 2, clip: 10.0 }
     }
 }
 
 impl Keys for Pact {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
-        visitor.visit(key("start", "the clip to start from"), Slot::Number(&mut self.start, START));
+        visitor.visit(key("clip", "the clip to start from"), Slot::Number(&mut self.clip, START));
     }
 }
 
@@ -231,13 +231,13 @@ impl Keys for Pact {
 pub struct Lsq {
     /// 1 to 4; 2 by default.
     pub bits: usize,
-    /// What s starts from; the best step for a half-wave Gaussian by default.
-    pub start: f32,
+    /// What s starts from; that of `hwgq` by default.
+    pub step: f32,
 }
 
 impl Default for Lsq {
     fn default() -> Self {
-        Self { bits: 2, start: uniform_step(2, ZeroBin::Half) }
+        Self { bits: 2, step: uniform_step(2, ZeroBin::Zero) }
     }
 }
 
@@ -245,10 +245,9 @@ impl Keys for Lsq {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
         if visitor.purpose() == Purpose::Read {
-            self.start = uniform_step(self.bits, ZeroBin::Half);
+            self.step = uniform_step(self.bits, ZeroBin::Zero);
         }
-        let start =
-            key("start", "the step to start from; by default what suits the half-wave Gaussian and the bits best");
-        visitor.visit(start, Slot::Number(&mut self.start, START));
+        let step = key("step", "the step to start from; by default that of `hwgq`");
+        visitor.visit(step, Slot::Number(&mut self.step, START));
     }
 }

@@ -75,6 +75,11 @@ impl Model {
             let sources = self.sources(index)?;
             sources.iter().flatten().for_each(|&source| used[source] = true);
             let inputs: Vec<Shape> = sources.iter().map(|s| s.map_or(self.input, |at| shapes[at])).collect();
+            let of_signs = sources[0].is_some_and(|at| matches!(self.layers[at].kind, LayerKind::Sign(_)));
+            if matches!(&self.layers[index].kind, LayerKind::Conv(conv) if conv.input_scale) && !of_signs {
+                let message = "input_scale needs a sign layer right before it; put one there, or remove it";
+                return Err(self.wrong(index, message.into()));
+            }
             let shape = self.output(index, &inputs).map_err(|message| self.wrong(index, message))?;
             shapes.push(shape);
         }
@@ -187,7 +192,14 @@ impl Model {
             | LayerKind::Dorefa(_)
             | LayerKind::Pact(_)
             | LayerKind::Lsq(_)
-            | LayerKind::Relu(_) => input,
+            | LayerKind::Relu(_)
+            | LayerKind::ClippedRelu(_)
+            | LayerKind::LogTailedRelu(_)
+            | LayerKind::Tanh(_)
+            | LayerKind::HardTanh(_)
+            | LayerKind::Sigmoid(_)
+            | LayerKind::LeakyRelu(_)
+            | LayerKind::Prelu(_) => input,
             LayerKind::Add(_) => unreachable!("handled above"),
         };
         elements(&output)

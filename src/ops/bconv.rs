@@ -245,7 +245,7 @@ pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [Tensor; 3])> {
             let bits = (i % 4 + 1) as u8;
             let codes = noise.ints(&input, Planes(bits), 0);
             let w = noise.weights(window.kernel, input[3], filters);
-            let signs = super::Op::from(super::sign::Sign { channels: input[3] }).evaluate(&[&w]);
+            let signs = super::Op::from(super::sign::Sign::identity(input[3])).evaluate(&[&w]);
             (window, [codes, signs, noise.positive(&[filters])])
         })
         .collect()
@@ -301,7 +301,7 @@ impl Bconv {
         // Sums that need 32 bits.
         let mut noise = Noise::new(6);
         let (window, codes) = (Window::square(3, 1, 1), noise.ints(&[1, 3, 3, 300], Planes(4), 0));
-        let signs = super::Op::from(super::sign::Sign { channels: 300 }).evaluate(&[&noise.weights([3, 3], 300, 6)]);
+        let signs = super::Op::from(super::sign::Sign::identity(300)).evaluate(&[&noise.weights([3, 3], 300, 6)]);
         samples.push(Sample::new(Bconv::uniform(window, 0.184), vec![codes, signs, noise.positive(&[6])]));
         samples.extend(family(&mut noise).into_iter().map(|(op, inputs)| Sample::new(op, inputs)));
         samples

@@ -25,17 +25,24 @@ pub mod bconv_backward;
 pub mod bias;
 pub mod bop;
 mod channels;
+pub mod clamp;
 pub mod class_loss;
 pub mod clip;
 pub mod code;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
+pub mod count_saturated;
 pub mod decode;
+pub mod dorefa_gradient;
+pub mod dorefa_weight;
 pub mod dropout;
+pub mod fixed;
 pub mod flatten;
 pub mod halves;
+pub mod input_scale;
 pub mod leaf;
+pub mod max_abs;
 pub mod max_pool;
 pub mod mean;
 pub mod pad;
@@ -220,6 +227,8 @@ ops! {
     leaf::Leaf,
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
     sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
+    dorefa_weight::DorefaThresholds, dorefa_weight::DorefaWeight, dorefa_weight::DorefaWeightBackward,
+    input_scale::InputScale, input_scale::ScaleRows,
     bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
@@ -228,6 +237,8 @@ ops! {
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
+    fixed::Fixed, fixed::FixedBackward, count_saturated::CountSaturated,
+    max_abs::MaxAbs, dorefa_gradient::DorefaGradient, dorefa_gradient::DorefaGradientBackward,
     dropout::Dropout,
     slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
@@ -236,7 +247,7 @@ ops! {
     class_loss::ClassLoss, class_loss::ClassLossBackward,
     mean::Mean, record::Record, scale::Scale, scale::Total,
     sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
-    adam::Moment, adam::Adam, bop::Bop,
+    adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
 }
 

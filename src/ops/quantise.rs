@@ -12,7 +12,7 @@ use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, Planes},
-    Tensor, TensorType, View, ViewMut,
+    Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
 
 /// The most thresholds: four bits.
@@ -246,6 +246,9 @@ impl Operation for Quantise {
             .constant("BITS", self.bits() as usize)
             .constant("THRESHOLDS", self.thresholds.len())
             .read("x", inputs[0].encoding, Input(0));
+        // The channels in the last word of a row.
+        let tail = u32::MAX >> ((WORD_BITS - output.channels() % WORD_BITS) % WORD_BITS);
+        let launch = if self.at_least { launch.constant("TAIL", tail as usize) } else { launch };
         let launch = if normalised { launch.read("coef", F32, Input(1)) } else { launch };
         let launch = match self.scale {
             Some(_) => launch.read("scale", F32, Input(inputs.len() - 1)),

@@ -14,11 +14,13 @@ use crate::tensor::{
     TensorType, View, ViewMut, WORD_BITS,
 };
 
-/// Packed signs: input w, and α where the gradient needs it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Packed signs: input w, and α of this scope where the gradient is XNOR-Net's.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Sign {
     /// Input channels without padding.
     pub channels: usize,
+    /// What α is, for XNOR-Net's gradient.
+    pub scope: Option<Scope>,
 }
 
 /// Scale of each filter: input w.
@@ -42,10 +44,12 @@ pub enum Scope {
 }
 
 /// XNOR-Net's gradient of a latent weight: inputs dW̃, w, α.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct XnorGradient {
     /// Input channels without padding.
     pub channels: usize,
+    /// What α is: n counts the weights that it is a mean of; a constant has no part in the gradient.
+    pub scope: Scope,
 }
 
 crate::params! {
@@ -56,9 +60,14 @@ crate::params! {
     struct AlphaParams { rows: u32, quads: u32, count: f32, half: u32 }
 }
 
-const ALPHA: &str = include_str!("../../shaders/alpha.wgsl");
+pub(super) const ALPHA: &str = include_str!("../../shaders/alpha.wgsl");
 
 impl Sign {
+    /// Signs whose gradient is passed on unchanged.
+    pub fn identity(channels: usize) -> Self {
+        Self { channels, scope: None }
+    }
+
     /// The type of `planes` sign planes of a weight.
     pub(super) fn ty(w: &TensorType, channels: usize, planes: usize) -> Result<TensorType, String> {
         super::float("the latent weight", w)?;
@@ -73,18 +82,18 @@ impl Operation for Sign {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        if inputs.len() == 2 {
-            super::same("alpha", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
-        } else {
-            super::arity(inputs, 1)?;
+        super::arity(inputs, 1 + usize::from(self.scope.is_some()))?;
+        if let Some(alpha) = inputs.get(1) {
+            super::same("alpha", alpha, &TensorType::f32(&[inputs[0].channels()]))?;
         }
         Self::ty(inputs[0], self.channels, 1)
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        let Some(&[w, alpha]) = cx.inputs().first_chunk() else { return cx.give(0, dy) };
-        let dw = cx.add(XnorGradient { channels: self.channels }, &[dy, w, alpha])?;
+        let Some(scope) = self.scope else { return cx.give(0, dy) };
+        let (w, alpha) = (cx.input(0), cx.input(1));
+        let dw = cx.add(XnorGradient { channels: self.channels, scope }, &[dy, w, alpha])?;
         cx.give(0, dw)
     }
 
@@ -136,7 +145,7 @@ pub(super) fn latent(noise: &mut Noise) -> Vec<(usize, crate::tensor::Tensor)> {
 impl Sign {
     pub(super) fn samples() -> Vec<Sample> {
         let cases = latent(&mut Noise::new(4)).into_iter();
-        cases.map(|(channels, w)| Sample::new(Sign { channels }, vec![w])).collect()
+        cases.map(|(channels, w)| Sample::new(Sign::identity(channels), vec![w])).collect()
     }
 }
 
@@ -182,6 +191,7 @@ impl Operation for Alpha {
         };
         let filter = mean::reduction("alpha", ALPHA, quads, caps)
             .constant("OF_GRADIENT", 0)
+            .constant("OF_TANH", 0)
             .read("w", F32, Input(0))
             .params(&params)
             .float_ops(r * s * self.channels * filters);
@@ -217,11 +227,17 @@ impl Operation for Alpha {
             *out = mean::tree(&mut sums, |a, b| a + b) / count;
         }
         if self.scope == Scope::Layer {
-            let mut sums = [0.0f32; 4];
-            out.iter().enumerate().for_each(|(k, alpha)| sums[k % 4] += alpha);
-            out[..filters].fill(((sums[0] + sums[1]) + (sums[2] + sums[3])) / filters as f32);
+            let mean = mean_of(out, filters);
+            out[..filters].fill(mean);
         }
     }
+}
+
+/// The mean over filters, whose padding is zero, lane by lane.
+fn mean_of(filters: &[f32], count: usize) -> f32 {
+    let mut sums = [0.0f32; 4];
+    filters.iter().enumerate().for_each(|(k, v)| sums[k % 4] += v);
+    ((sums[0] + sums[1]) + (sums[2] + sums[3])) / count as f32
 }
 
 impl Alpha {
@@ -262,6 +278,7 @@ impl Operation for XnorGradient {
         };
         let mean = mean::reduction("xnor_gradient_mean", ALPHA, quads, caps)
             .constant("OF_GRADIENT", 1)
+            .constant("OF_TANH", 0)
             .read("dy", F32, Input(0))
             .read("w", F32, Input(1))
             .write("alpha", F32, Scratch(0))
@@ -271,6 +288,9 @@ impl Operation for XnorGradient {
             add::per_channel("xnor_gradient", &[include_str!("../../shaders/xnor_gradient.wgsl")], output, 1.0)
                 .constant("CHANNEL_ROWS", rows)
                 .constant("CHANNELS", self.channels)
+                .constant("FILTERS", output.channels())
+                .constant("OF_FILTER", usize::from(self.scope == Scope::Filter))
+                .constant("OF_LAYER", usize::from(self.scope == Scope::Layer))
                 .read("dy", F32, Input(0))
                 .read("w", F32, Input(1))
                 .read("alpha", F32, Input(2))
@@ -285,17 +305,28 @@ impl Operation for XnorGradient {
         let ([r, s, rows, _], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let count = (r * s * self.channels) as f32;
         let sign = |v: f32| if v >= 0.0 { 1.0f32 } else { -1.0 };
-        let out = output.floats();
-        for k in 0..kl {
-            let mut sums = [0.0f32; 64];
-            for row in 0..r * s * rows {
-                sums[row % 64] += dy[row * kl + k] * sign(w[row * kl + k]);
-            }
-            let mean = mean::tree(&mut sums, |a, b| a + b) / count;
-            for row in 0..r * s * rows {
-                let at = row * kl + k;
-                let inside = if w[at].abs() <= 1.0 { alpha[k] * dy[at] } else { 0.0 };
-                out[at] = if row % rows < self.channels { sign(w[at]) * mean + inside } else { 0.0 };
+        let means: Vec<_> = (0..kl)
+            .map(|k| {
+                let mut sums = [0.0f32; 64];
+                for row in 0..r * s * rows {
+                    sums[row % 64] += dy[row * kl + k] * sign(w[row * kl + k]);
+                }
+                mean::tree(&mut sums, |a, b| a + b) / count
+            })
+            .collect();
+        let filters = inputs[0].ty.channels();
+        let over_layer = mean_of(&means, filters);
+        for (row, out) in output.floats().chunks_exact_mut(kl).enumerate() {
+            for (k, out) in out.iter_mut().enumerate() {
+                let (w, dy) = (w[row * kl + k], dy[row * kl + k]);
+                let inside = if w.abs() <= 1.0 { alpha[k] * dy } else { 0.0 };
+                let mean = match self.scope {
+                    Scope::Filter => means[k],
+                    Scope::Layer => over_layer,
+                    Scope::Constant(_) => 0.0,
+                };
+                let exists = row % rows < self.channels && k < filters;
+                *out = if exists { sign(w) * mean + inside } else { 0.0 };
             }
         }
     }
@@ -304,11 +335,12 @@ impl Operation for XnorGradient {
 impl XnorGradient {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(35);
-        let cases = latent(&mut noise).into_iter();
-        let cases = cases.map(|(channels, w)| {
+        let scopes = [Scope::Filter, Scope::Layer, Scope::Constant(1.0), Scope::Filter];
+        let cases = latent(&mut noise).into_iter().zip(scopes);
+        let cases = cases.map(|((channels, w), scope)| {
             let [r, s, _, k] = w.ty.nhwc();
-            let alpha = Op::from(Alpha { channels, scope: Scope::Filter }).evaluate(&[&w]);
-            Sample::new(XnorGradient { channels }, vec![noise.weights([r, s], channels, k), w, alpha])
+            let alpha = Op::from(Alpha { channels, scope }).evaluate(&[&w]);
+            Sample::new(XnorGradient { channels, scope }, vec![noise.weights([r, s], channels, k), w, alpha])
         });
         cases.collect()
     }

@@ -6,11 +6,12 @@
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
-    Alpha, BatchNorm, INPUT, LayerKind, Levels, Model, SignPadding, SignSurrogate, Surrogate, WeightGradient, Weights,
-    ZeroBin,
+    Alpha, BatchNorm, INPUT, LayerKind, Levels, Model, SignPadding, SignSurrogate, Surrogate, WeightGradient,
+    WeightMode, Weights, ZeroBin,
 };
 use crate::ops::{
     Graph, Leaf, Op, Role,
+    activation::{Activation, Curve},
     add::Add,
     avg_pool::AvgPool,
     batch_norm, batch_norm_stats, bconv,
@@ -18,8 +19,12 @@ use crate::ops::{
     code::{Code, SignPlanes},
     conv,
     decode::Decode,
+    dorefa_weight::{DorefaThresholds, DorefaWeight},
+    input_scale::{InputScale, ScaleRows},
+    max_abs::MaxAbs,
     max_pool::MaxPool,
     pad::Pad,
+    prelu::Prelu,
     quantise::{self, Quantise},
     relu::Relu,
     scale::Scale,
@@ -47,6 +52,8 @@ struct Signal {
     code: Code,
     /// The learned scale of codes.
     scale: Option<Value>,
+    /// Of signs, what they are the signs of.
+    signs_of: Option<Value>,
     /// Whether a convolution sees +1 around signs.
     ones_around: bool,
     /// The scale of each filter where the value is sums of a packed convolution.
@@ -57,7 +64,15 @@ struct Signal {
 
 impl Signal {
     fn float(value: Value) -> Self {
-        Self { value, code: Code::Uniform(1.0), scale: None, ones_around: false, alpha: None, largest: 0 }
+        Self {
+            value,
+            code: Code::Uniform(1.0),
+            scale: None,
+            signs_of: None,
+            ones_around: false,
+            alpha: None,
+            largest: 0,
+        }
     }
 }
 
@@ -127,7 +142,15 @@ impl Builder {
         Ok(match kind {
             LayerKind::Conv(conv) => {
                 let window = Window::new(conv.kernel, conv.stride, conv.padding);
-                self.product(name, x, window, conv.filters, conv.weights, conv.bias)?
+                let y = self.product(name, x, window, conv.filters, conv.weights, conv.bias)?;
+                match x.signs_of {
+                    Some(real) if conv.input_scale => {
+                        let scale = self.add(InputScale { window }, &[real])?;
+                        let y = self.float(&y)?;
+                        Signal::float(self.add(ScaleRows, &[y, scale])?)
+                    }
+                    _ => y,
+                }
             }
             LayerKind::Linear(linear) => {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
@@ -150,20 +173,21 @@ impl Builder {
                     SignSurrogate::HardTanh => quantise::Surrogate::HardTanh,
                     SignSurrogate::Polynomial => quantise::Surrogate::Polynomial,
                 };
-                let signal = self.quantised(x, Quantise::sign(slope), Code::Sign, None)?;
-                Signal { ones_around: settings.padding == SignPadding::One, ..signal }
+                let x = Signal::float(self.float(x)?);
+                let signal = self.quantised(&x, Quantise::sign(slope), Code::Sign, None)?;
+                Signal { ones_around: settings.padding == SignPadding::One, signs_of: Some(x.value), ..signal }
             }
             LayerKind::Dorefa(settings) => {
                 let op = Quantise::nearest(settings.bits as u8, 1.0, None);
                 self.quantised(x, op, unit_code(settings.bits), None)?
             }
             LayerKind::Pact(settings) => {
-                let scale = state(&mut self.graph, &format!("{name}.scale"), &[1], true)?;
+                let scale = state(&mut self.graph, &format!("{name}.clip"), &[1], true)?;
                 let op = Quantise::nearest(settings.bits as u8, 1.0, Some(quantise::Scale::Pact));
                 self.quantised(x, op, unit_code(settings.bits), Some(scale))?
             }
             LayerKind::Lsq(settings) => {
-                let scale = state(&mut self.graph, &format!("{name}.scale"), &[1], true)?;
+                let scale = state(&mut self.graph, &format!("{name}.step"), &[1], true)?;
                 let top = ((1 << settings.bits) - 1) as f32;
                 let op = Quantise::nearest(settings.bits as u8, top, Some(quantise::Scale::Lsq));
                 self.quantised(x, op, Code::Uniform(1.0), Some(scale))?
@@ -171,6 +195,18 @@ impl Builder {
             LayerKind::Relu(_) => {
                 let x = self.float(x)?;
                 Signal::float(self.add(Relu, &[x])?)
+            }
+            LayerKind::ClippedRelu(settings) => self.curve(x, Curve::ClippedRelu { top: settings.top })?,
+            LayerKind::LogTailedRelu(settings) => self.curve(x, Curve::LogTailedRelu { top: settings.top })?,
+            LayerKind::Tanh(_) => self.curve(x, Curve::Tanh)?,
+            LayerKind::HardTanh(_) => self.curve(x, Curve::HardTanh)?,
+            LayerKind::Sigmoid(_) => self.curve(x, Curve::Sigmoid)?,
+            LayerKind::LeakyRelu(settings) => self.curve(x, Curve::LeakyRelu { slope: settings.slope })?,
+            LayerKind::Prelu(_) => {
+                let x = self.float(x)?;
+                let channels = self.graph.ty(x).channels();
+                let slope = state(&mut self.graph, &format!("{name}.weight"), &[channels], true)?;
+                Signal::float(self.add(Prelu, &[slope, x])?)
             }
             LayerKind::MaxPool(pool) => {
                 let window = Window::new(pool.kernel, pool.stride, pool.padding);
@@ -231,14 +267,24 @@ impl Builder {
     /// A latent weight's sign planes, their scales and what they stand for.
     fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
         let scope = match weights.alpha {
+            _ if weights.mode == WeightMode::Dorefa => sign::Scope::Layer,
             Alpha::Filter => sign::Scope::Filter,
             Alpha::Layer => sign::Scope::Layer,
             Alpha::None => sign::Scope::Constant(1.0),
         };
+        if weights.planes() > 1 {
+            let bits = weights.bits;
+            let largest = self.add(MaxAbs, &[weight])?;
+            let thresholds = self.add(DorefaThresholds { bits }, &[largest])?;
+            let signs = self.add(DorefaWeight { bits, channels }, &[weight, thresholds, largest])?;
+            let scope = sign::Scope::Constant(1.0 / ((1 << bits) - 1) as f32);
+            let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
+            return Ok((signs, alpha, SignPlanes::Binary(bits)));
+        }
         let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
         let signs = match weights.gradient {
-            WeightGradient::Identity => self.add(sign::Sign { channels }, &[weight])?,
-            WeightGradient::Xnor => self.add(sign::Sign { channels }, &[weight, alpha])?,
+            WeightGradient::Identity => self.add(sign::Sign::identity(channels), &[weight])?,
+            WeightGradient::Xnor => self.add(sign::Sign { channels, scope: Some(scope) }, &[weight, alpha])?,
         };
         Ok((signs, alpha, SignPlanes::ONE))
     }
@@ -249,6 +295,11 @@ impl Builder {
         }
         let bias = state(&mut self.graph, &format!("{name}.bias"), &[filters], true)?;
         Ok(Signal::float(self.add(Bias, &[y, bias])?))
+    }
+
+    fn curve(&mut self, x: &Signal, curve: Curve) -> Result<Signal> {
+        let x = self.float(x)?;
+        Ok(Signal::float(self.add(Activation { curve }, &[x])?))
     }
 
     /// A packed convolution.
@@ -272,14 +323,22 @@ impl Builder {
             None => alpha,
         };
         let code = Code::Uniform(x.code.step());
-        Ok(Signal { value, code, scale: None, ones_around: false, alpha: Some(alpha), largest })
+        Ok(Signal { value, code, scale: None, signs_of: None, ones_around: false, alpha: Some(alpha), largest })
     }
 
     /// Codes of the floats that a signal stands for.
     fn quantised(&mut self, x: &Signal, op: Quantise, code: Code, scale: Option<Value>) -> Result<Signal> {
         let x = self.float(x)?;
         let inputs: Vec<_> = [x].into_iter().chain(scale).collect();
-        Ok(Signal { value: self.add(op, &inputs)?, code, scale, ones_around: false, alpha: None, largest: 0 })
+        Ok(Signal {
+            value: self.add(op, &inputs)?,
+            code,
+            scale,
+            signs_of: None,
+            ones_around: false,
+            alpha: None,
+            largest: 0,
+        })
     }
 
     fn batch_norm(&mut self, name: &str, x: &Signal, settings: &BatchNorm) -> Result<Value> {

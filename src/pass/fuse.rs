@@ -26,8 +26,10 @@ fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
         Op::Quantise(op) => (0, 1 + usize::from(op.scale.is_some())),
         Op::QuantiseBackward(op) => (1, 2 + usize::from(op.scaled)),
         Op::QuantiseScale(_) => (1, 3),
-        Op::Prelu(_) | Op::PreluSlope(_) => (1, 2),
+        Op::Prelu(_) | Op::PreluSlope(_) | Op::CountSaturated(_) => (1, 2),
         Op::PreluBackward(_) => (2, 3),
+        Op::Fixed(op) => (op.reader(), op.reader() + 1),
+        Op::FixedBackward(op) => (op.reader(), op.reader() + 1),
         _ => return inputs.to_vec(),
     };
     if inputs.len() != unfolded {

@@ -19,7 +19,7 @@ pub use objective::{Loss, RING, objective};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Moments, Optimizer, Rule};
 pub use simplify::simplify;
-pub use update::update;
+pub use update::{clip_weights, update};
 
 use crate::error::Result;
 use crate::model::Model;
@@ -44,6 +44,8 @@ pub fn training(model: &Model, batch: usize, loss: &Loss, optimizer: &Optimizer,
         }
     }
     update(&mut graph, &gradients, optimizer)?;
+    let clipped = model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some_and(|weights| weights.clip));
+    clip_weights(&mut graph, &clipped.map(|layer| format!("{}.weight", layer.name)).collect::<Vec<_>>())?;
     graph.verify();
     finish(graph)
 }

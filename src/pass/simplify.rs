@@ -1,4 +1,4 @@
-//! `simplify`: equal operations on equal inputs are computed once; values that nobody needs are dropped.
+//! `simplify`: equal operations on equal inputs are computed once; identities and values that nobody needs are dropped.
 
 use crate::error::Result;
 use crate::graph::{Typed, Value};
@@ -17,6 +17,10 @@ fn share(graph: &Graph) -> Result<Graph> {
     // Quadratic in the nodes of a graph, of which there are hundreds.
     let mut known: Vec<(Op, Vec<Value>, Value)> = Vec::new();
     graph.rebuild(|new, _, node, inputs| {
+        // Its gradient was what it stands for.
+        if let Op::DorefaGradient(_) = node.op {
+            return Ok(Some(inputs[0]));
+        }
         let pure = node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_));
         if pure && let Some((.., value)) = known.iter().find(|(op, from, _)| *op == node.op && from == inputs) {
             return Ok(Some(*value));

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::adam::{Adam, Moment};
 use crate::ops::bop::Bop;
+use crate::ops::clamp::Clamp;
 use crate::ops::clip::{ClipScale, SquareSum};
 use crate::ops::halves::Halves;
 use crate::ops::scale::Scale;
@@ -59,6 +60,23 @@ pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optim
             Rule::Adam(moments) | Rule::Bop { moments, .. } => adam(moments, decay, none)?,
             Rule::AdamW(moments) => adam(moments, none, decay)?,
         };
+    }
+    Ok(())
+}
+
+/// Appends what keeps the leaves of these names in [−1, 1] after their update.
+///
+/// # Errors
+/// None after [`update`].
+pub fn clip_weights(graph: &mut Graph, names: &[String]) -> Result<()> {
+    let named = |node: &crate::graph::Node<Op>| matches!(&node.op, Op::Leaf(leaf) if names.contains(&leaf.name));
+    let leaves: Vec<_> = graph.iter().filter(|(_, node)| named(node)).map(|(value, _)| value).collect();
+    for leaf in leaves {
+        let updates = |node: &crate::graph::Node<Op>| node.op.in_place().is_some_and(|at| node.inputs[at] == leaf);
+        let updated = graph.iter().find(|(_, node)| updates(node)).map(|(value, _)| value);
+        let layer = graph.node(leaf).layer.clone();
+        graph.at(&layer, Phase::Update);
+        graph.add(Clamp, &[updated.unwrap_or(leaf)])?;
     }
     Ok(())
 }

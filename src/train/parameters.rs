@@ -10,7 +10,8 @@
 
 use super::HostTensor;
 use crate::error::{Error, Result};
-use crate::model::{LayerKind, Lsq, Model, Pact, WeightMode};
+use crate::model::{LayerKind, Model, WeightMode};
+use crate::ops::prelu;
 use crate::random;
 use crate::tensor::{Tensor, TensorType};
 
@@ -53,8 +54,16 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
         let (filters, window, flat, bias) = match &layer.kind {
             LayerKind::Conv(conv) => (conv.filters, conv.kernel, false, conv.bias),
             LayerKind::Linear(linear) => (linear.units, [height, width], true, linear.bias),
-            LayerKind::Pact(Pact { start, .. }) | LayerKind::Lsq(Lsq { start, .. }) => {
-                rows("scale", true, 1, &[("scale", *start)]);
+            LayerKind::Pact(settings) => {
+                rows("clip", true, 1, &[("clip", settings.clip)]);
+                continue;
+            }
+            LayerKind::Lsq(settings) => {
+                rows("step", true, 1, &[("step", settings.step)]);
+                continue;
+            }
+            LayerKind::Prelu(_) => {
+                rows("weight", true, channels, &[("weight", prelu::START)]);
                 continue;
             }
             LayerKind::BatchNorm(settings) => {

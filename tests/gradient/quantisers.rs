@@ -7,6 +7,9 @@ use halfwave::ops::bias::Bias;
 use halfwave::ops::code::{Code, SignPlanes};
 use halfwave::ops::conv::Conv;
 use halfwave::ops::decode::Decode;
+use halfwave::ops::dorefa_weight::{DorefaThresholds, DorefaWeight};
+use halfwave::ops::input_scale::{InputScale, ScaleRows};
+use halfwave::ops::max_abs::MaxAbs;
 use halfwave::ops::pad::Pad;
 use halfwave::ops::quantise::{Quantise, Scale, Surrogate};
 use halfwave::ops::sample::Noise;
@@ -111,7 +114,8 @@ fn unpacked() -> impl Iterator<Item = Case> {
         let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
         let alpha = net.add(Alpha { channels: input[3], scope: Scope::Filter }, &[w]);
         let operands = if xnor { vec![w, alpha] } else { vec![w] };
-        let signs = net.add(Sign { channels: input[3] }, &operands);
+        let scope = xnor.then_some(Scope::Filter);
+        let signs = net.add(Sign { channels: input[3], scope }, &operands);
         let op = Unpack { channels: input[3], planes: SignPlanes::ONE };
         let weight = net.add(op, &[signs, alpha]);
         let root = net.add(Conv { window }, &[x, weight]);
@@ -219,7 +223,7 @@ fn family_weights() -> impl Iterator<Item = Case> {
         let (mut noise, mut net) = (Noise::new(96), Net::new());
         let x = net.constant("x", noise.ints(&input, Encoding::Planes(bits), 0));
         let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
-        let signs = net.add(Sign { channels: input[3] }, &[w]);
+        let signs = net.add(Sign::identity(input[3]), &[w]);
         let alpha = net.add(Alpha { channels: input[3], scope: Scope::Filter }, &[w]);
         let mut inputs = vec![x, signs, alpha];
         let mut factor = 1.0;
@@ -246,9 +250,66 @@ fn family_weights() -> impl Iterator<Item = Case> {
     })
 }
 
+/// DoReFa's weights of 2 bits under floats: the rounding as it was, the rest by its derivative, the largest weight's part included.
+fn dorefa_weight() -> Case {
+    let (window, input, filters) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5);
+    let (mut noise, mut net, bits) = (Noise::new(97), Net::new(), 2);
+    let (a, x) = doubled(&mut net, noise.floats(&input));
+    let w = net.trained("w", noise.weights(window.kernel, input[3], filters));
+    let largest = net.add(MaxAbs, &[w]);
+    let thresholds = net.add(DorefaThresholds { bits }, &[largest]);
+    let signs = net.add(DorefaWeight { bits, channels: input[3] }, &[w, thresholds, largest]);
+    let alpha = net.add(Alpha { channels: input[3], scope: Scope::Constant(1.0 / 3.0) }, &[w]);
+    let weight = net.add(Unpack { channels: input[3], planes: SignPlanes::Binary(bits) }, &[signs, alpha]);
+    let values = net.values();
+    let root = net.add(Conv { window }, &[x, weight]);
+    let unit = |w: &[f64]| -> Vec<f64> {
+        let top = w.iter().fold(0.0f64, |top, w| top.max(w.tanh().abs()));
+        w.iter().map(|w| w.tanh() / top).collect()
+    };
+    let (quantised, before) = (reals(&values[weight.0]), unit(&reals(&net.leaves["w"])));
+    // Padding rows are zero on both sides of the rounding.
+    let lanes = input[3].next_multiple_of(4);
+    let exists = move |i: usize| i / filters % lanes < input[3];
+    for (i, (quantised, before)) in quantised.iter().zip(&before).enumerate().filter(|(i, _)| exists(*i)) {
+        assert!((quantised - before).abs() <= 1.0 / 3.0 + 1e-6, "weight {i}: {before} became {quantised}");
+    }
+    Case::new("dorefa_weight", net, root, &[a, w], move |v| {
+        let now = unit(&v[1]);
+        let weight: Vec<_> =
+            (0..now.len()).map(|i| if exists(i) { quantised[i] + now[i] - before[i] } else { 0.0 }).collect();
+        reference::conv(&window, input, filters, &twice(&v[0]), &weight)
+    })
+}
+
+/// Rows times K, which is held.
+fn input_scale() -> Case {
+    let (window, input) = (Window::new([3, 2], [2, 1], [1, 0]), [2, 5, 4, 6]);
+    let (mut noise, mut net) = (Noise::new(98), Net::new());
+    let x = net.constant("x", noise.floats(&input));
+    let k = net.add(InputScale { window }, &[x]);
+    let scales = reals(&net.values()[k.0]);
+    let [n, h, w, _] = net.graph.ty(k).nhwc();
+    let (a, y) = doubled(&mut net, noise.floats(&[n, h, w, 9]));
+    let root = net.add(ScaleRows, &[y, k]);
+    // K by its definition.
+    let x = reals(&net.leaves["x"]);
+    let mut expected = vec![0.0; scales.len()];
+    reference::slide(&window, input, |row, _, from| {
+        expected[row] += x[from * input[3]..][..input[3]].iter().map(|v| v.abs()).sum::<f64>() / (6.0 * 6.0);
+    });
+    scales
+        .iter()
+        .zip(&expected)
+        .for_each(|(got, expected)| assert!((got - expected).abs() < 1e-6, "{got}, {expected}"));
+    Case::new("input_scale, scale_rows", net, root, &[a], move |v| {
+        v[0].iter().enumerate().map(|(i, a)| 2.0 * a * scales[i / 9]).collect()
+    })
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases: Vec<_> =
         signs().chain(learned_scales()).chain(unpacked()).chain(family()).chain(family_weights()).collect();
-    cases.extend([scaled(), padded()]);
+    cases.extend([scaled(), padded(), dorefa_weight(), input_scale()]);
     cases
 }

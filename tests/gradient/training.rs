@@ -68,7 +68,7 @@ fn train(optimizer: &Optimizer) -> [BTreeMap<String, Vec<f64>>; 2] {
         let gradient = net.constant(&format!("grad/{leaf}"), noise.floats(shape(leaf)));
         pairs.push((value, gradient));
     }
-    net.add(Sign { channels: 4 }, &[pairs[0].0]);
+    net.add(Sign::identity(4), &[pairs[0].0]);
     pass::update(&mut net.graph, &pairs, optimizer).unwrap();
     net.graph.verify();
     for name in net.graph.nodes().iter().filter_map(leaf_name).filter(|name| Optimizer::owns(name)) {

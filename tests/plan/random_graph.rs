@@ -15,8 +15,11 @@ use halfwave::ops::{
     concat::Concat,
     conv::Conv,
     decode::Decode,
+    dorefa_weight::{DorefaThresholds, DorefaWeight},
     dropout::Dropout,
     flatten::Flatten,
+    input_scale::{InputScale, ScaleRows},
+    max_abs::MaxAbs,
     max_pool::MaxPool,
     mean::Mean,
     pad::Pad,
@@ -126,9 +129,10 @@ impl Maker {
         let x = self.all[at];
         let ty = self.graph.ty(x.value).clone();
         let channels = ty.channels();
-        match self.below(15) {
+        match self.below(16) {
             13 => self.learned_step(x),
             14 => self.binary_signs(x),
+            15 => self.dorefa_weights(x),
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
@@ -156,7 +160,7 @@ impl Maker {
                     let y = self.add(Conv { window }, &[x, w]);
                     return self.keep(y);
                 };
-                let signs = self.add(sign::Sign { channels }, &[w]);
+                let signs = self.add(sign::Sign::identity(channels), &[w]);
                 let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Filter }, &[w]);
                 let op = bconv::Bconv::uniform(window, x.step);
                 let largest = op.largest_sum(bits, channels);
@@ -239,6 +243,21 @@ impl Maker {
         self.keep(y);
     }
 
+    /// A convolution of floats with weights of two bits.
+    fn dorefa_weights(&mut self, x: Activation) {
+        let x = self.float(x);
+        let (window, channels, filters) = (self.window(x), self.graph.ty(x).channels(), 1 + self.below(6));
+        let [r, s] = window.kernel;
+        let weight = self.state("weight", &[r, s, channels.next_multiple_of(4), filters], true);
+        let largest = self.add(MaxAbs, &[weight]);
+        let thresholds = self.add(DorefaThresholds { bits: 2 }, &[largest]);
+        let signs = self.add(DorefaWeight { bits: 2, channels }, &[weight, thresholds, largest]);
+        let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Constant(0.25) }, &[weight]);
+        let unpacked = self.add(Unpack { channels, planes: SignPlanes::Binary(2) }, &[signs, alpha]);
+        let y = self.add(Conv { window }, &[x, unpacked]);
+        self.keep(y);
+    }
+
     /// Signs with ones around them under packed signs, and floats under the same signs unpacked, with XNOR-Net's gradient.
     fn binary_signs(&mut self, x: Activation) {
         let x = self.float(x);
@@ -247,7 +266,7 @@ impl Maker {
         let shape = [window.kernel[0], window.kernel[1], channels.next_multiple_of(4), filters];
         let weight = self.state("weight", &shape, true);
         let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Layer }, &[weight]);
-        let signs = self.add(sign::Sign { channels }, &[weight, alpha]);
+        let signs = self.add(sign::Sign { channels, scope: Some(sign::Scope::Layer) }, &[weight, alpha]);
         let codes = self.add(Quantise::sign(Surrogate::HardTanh), &[x]);
         let codes = self.add(Pad { rim: [0, 1] }, &[codes]);
         let op = bconv::Bconv { window, code: Code::Sign, planes: SignPlanes::ONE };
@@ -256,6 +275,8 @@ impl Maker {
         self.all.push(Activation { value, step: 1.0, alpha: Some(alpha), largest });
         let unpacked = self.add(Unpack { channels, planes: SignPlanes::ONE }, &[signs, alpha]);
         let y = self.add(Conv { window }, &[x, unpacked]);
+        let scale = self.add(InputScale { window }, &[x]);
+        let y = self.add(ScaleRows, &[y, scale]);
         self.keep(y);
     }
 
@@ -295,6 +316,12 @@ impl Maker {
         }
         let optimizer = self.optimizer();
         pass::update(&mut self.graph, &gradients, &optimizer).unwrap();
+        let names = gradients.iter().map(|(leaf, _)| match &self.graph.node(*leaf).op {
+            Op::Leaf(leaf) => leaf.name.clone(),
+            op => panic!("{} is no leaf", op.stem()),
+        });
+        let names: Vec<_> = names.step_by(3).collect();
+        pass::clip_weights(&mut self.graph, &names).unwrap();
     }
 
     fn optimizer(&mut self) -> Optimizer {

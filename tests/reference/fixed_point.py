@@ -8,6 +8,7 @@ def round_to(net, x, form, rounding, stream):
     """x in the format [IL, FL], and where it saturated. "nearest": ties to even. "stochastic": the floor, and one eps more where u < (x - floor) / eps."""
     integer_bits, fraction_bits = form
     eps, bound = 2.0**-fraction_bits, 2.0 ** (integer_bits - 1)
+    saturated = (x < -bound) | (x > bound - eps)
     scaled = x.detach() / eps
     if rounding == "nearest":
         value = scaled.round() * eps
@@ -16,5 +17,4 @@ def round_to(net, x, form, rounding, stream):
         value = (scaled.floor() + mask(u < scaled - scaled.floor())) * eps
     else:
         raise ValueError(f"unknown rounding {rounding}")
-    saturated = (value < -bound) | (value > bound - eps)
     return value.clamp(-bound, bound - eps), saturated

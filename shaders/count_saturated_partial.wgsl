@@ -1,0 +1,23 @@
+// How many of PER_CHUNK rows of one quad of channels lie outside the range, lane by lane; an invocation makes one chunk.
+
+@main {
+    let item = group_index(group, groups) * THREADS + thread;
+    let chunk = item / p.quads;
+    let quad = item - chunk * p.quads;
+    let first = chunk * PER_CHUNK;
+    if (first >= p.rows) { return; }
+    let last = min(first + PER_CHUNK, p.rows);
+    //: if NORMALISED
+    norm_prepare(quad);
+    //: end
+    var count = vec4<u32>();
+    for (var row = first; row < last; row++) {
+        //: if NORMALISED
+        let x = normalise(x_at(row * p.quads + quad));
+        //: else
+        let x = x_at(row * p.quads + quad);
+        //: end
+        count += select(vec4<u32>(), vec4<u32>(1u), (x < vec4<f32>(p.low)) | (x > vec4<f32>(p.high)));
+    }
+    part_put(item, count);
+}

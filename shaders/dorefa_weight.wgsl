@@ -1,0 +1,28 @@
+// Packs the codes of 32 input channels of four filters into four words of every plane; a code is how many thresholds w reaches.
+
+@main {
+    let item = group_index(group, groups) * THREADS + thread;
+    let column = item % p.quads;
+    let tap_word = item / p.quads;
+    if (tap_word >= p.taps * p.words) { return; }
+    let tap = tap_word / p.words;
+    let first = (tap_word - tap * p.words) * 32u;
+    let last = min(first + 32u, p.channels);
+    //: for b in BITS
+    var plane$b = vec4<u32>();
+    //: end
+    for (var c = first; c < last; c++) {
+        let w = w_at((tap * p.rows + c) * p.quads + column);
+        var code = vec4<u32>();
+        for (var i = 0u; i < COUNT; i++) {
+            code += select(vec4<u32>(), vec4<u32>(1u), w >= vec4<f32>(thresholds_at(i / 4u)[i % 4u]));
+        }
+        //: for b in BITS
+        plane$b |= ((code >> vec4<u32>($bu)) & vec4<u32>(1u)) << vec4<u32>(c - first);
+        //: end
+    }
+    let filter_index = vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    //: for b in BITS
+    signs_put((tap_word * BITS + $bu) * p.quads + column, select(vec4<u32>(), plane$b, filter_index < vec4<u32>(p.filters)));
+    //: end
+}

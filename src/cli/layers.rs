@@ -1,0 +1,68 @@
+//! `halfwave layers`: every kind of layer with its keys, from the definitions that recipes are read by.
+
+use super::terminal::print;
+use halfwave::model::keys;
+use halfwave::model::{KINDS, Kind};
+use halfwave::recipe::nearest;
+use halfwave::{Error, Result};
+
+/// List the kinds of layers: formula, source, keys with their defaults.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  halfwave layers\n  halfwave layers hwgq")]
+pub(super) struct LayersArgs {
+    /// One kind, instead of all
+    kind: Option<String>,
+}
+
+pub(super) fn layers(args: &LayersArgs) -> Result<()> {
+    let Some(wanted) = &args.kind else {
+        let all: Vec<_> = KINDS.iter().map(described).collect();
+        return print(&format!(
+            "Every layer has a name, a kind, and `from`: the names of the layers that it reads; the one before it by default.\n\n{}",
+            all.join("\n")
+        ));
+    };
+    if let Some(kind) = KINDS.iter().find(|kind| kind.name == wanted) {
+        return print(&described(kind));
+    }
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let advice = match nearest(wanted, &names) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("there are {}", names.join(", ")),
+    };
+    Err(Error::Usage(format!("there is no kind of layer \"{wanted}\"; {advice}")))
+}
+
+/// A kind: its formula, its source, a line for each key.
+fn described(kind: &Kind) -> String {
+    let mut text = format!("{}\n    {}\n", kind.name, kind.formula);
+    if !kind.source.is_empty() {
+        text += &format!("    {}\n", kind.source);
+    }
+    for (key, default) in keys::list((kind.start)().keys()) {
+        let value = match key.example {
+            Some(example) => format!("required, such as {example}"),
+            None => default,
+        };
+        text += &format!("      {:<16} {value:<22} {}\n", key.name, key.meaning);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_described() {
+        for kind in KINDS {
+            let text = described(kind);
+            for (key, default) in keys::list((kind.start)().keys()) {
+                assert!(text.contains(key.name) && !key.meaning.is_empty(), "{text}");
+                assert!(key.example.is_some() || text.contains(&default), "{text}");
+            }
+            assert!(!kind.formula.is_empty(), "{}", kind.name);
+        }
+        assert!(described(&KINDS[0]).contains("required, such as 64"));
+    }
+}

@@ -1,0 +1,108 @@
+//! `count_saturated`: counts the numbers that lie outside a fixed-point format's range, over the whole run.
+//!
+//! Inputs: counter `[2]` (`U32`, in place: low and high word of a 64-bit count), x, or x and a batch-norm's coefficients that are applied first. Integers add up in any order: the
+//! same count on every device.
+
+use super::batch_norm_stats::rows_per_chunk;
+use super::fixed::Format;
+use super::{Activity, Operation, Sample, batch_norm, mean, sample::Noise};
+use crate::caps::Caps;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{
+    Encoding::{F32, U32},
+    Tensor, TensorType, View, ViewMut,
+};
+
+/// Count of saturated numbers: inputs counter, x, or counter, x, coefficients.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CountSaturated {
+    /// Whose range.
+    pub format: Format,
+}
+
+crate::params! {
+    struct PartialParams { rows: u32, quads: u32, low: f32, high: f32 }
+}
+
+crate::params! {
+    struct CountParams { parts: u32, half: u32 }
+}
+
+impl Operation for CountSaturated {
+    fn stem(&self) -> &'static str {
+        "count_saturated"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        batch_norm::infer_prologue(inputs.get(1..).unwrap_or_default())?;
+        self.format.check()?;
+        super::same("the counter", inputs[0], &TensorType::new(&[2], U32))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::Data)
+    }
+
+    /// A count for each chunk of rows of a quad of channels, then the sum of all.
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
+        let (x, normalised) = (inputs[1], inputs.len() == 3);
+        let per_chunk = rows_per_chunk(x.rows());
+        let parts = x.rows().div_ceil(per_chunk) * x.quads();
+        let mut texts = vec![include_str!("../../shaders/count_saturated_partial.wgsl")];
+        let mut label = String::from("count_saturated_partial");
+        if normalised {
+            texts.push(batch_norm::NORMALISE);
+            label += "_normalised";
+        }
+        let [low, high] = self.format.range();
+        let mut partial = Launch::new(label, &texts)
+            .constant("PER_CHUNK", per_chunk)
+            .constant("NORMALISED", usize::from(normalised))
+            .read("x", x.encoding, Input(1));
+        if normalised {
+            partial = partial.read("coef", F32, Input(2));
+        }
+        let ops = 2 + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        let partial = partial
+            .write("part", U32, Scratch(0))
+            .params(&PartialParams { rows: x.rows() as u32, quads: x.quads() as u32, low, high })
+            .threads(parts)
+            .float_ops(ops * x.len());
+        let text = include_str!("../../shaders/count_saturated.wgsl");
+        let sum = mean::reduction("count_saturated", text, 1, caps)
+            .read("part", U32, Scratch(0))
+            .write("counter", U32, Output)
+            .params(&CountParams { parts: parts as u32, half: mean::HALF });
+        Program { scratch_words: vec![4 * parts], launches: vec![partial, sum] }
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, ty) = (batch_norm::Prologue::new(&inputs[1..]), inputs[1].ty);
+        let places = (0..ty.rows()).flat_map(|row| (0..ty.channels()).map(move |c| (row, c)));
+        let saturated = places.filter(|&(row, c)| !self.format.holds(x.at(row, c))).count() as u64;
+        let before = u64::from(inputs[0].words[0]) | u64::from(inputs[0].words[1]) << 32;
+        let count = before.wrapping_add(saturated);
+        output.words.copy_from_slice(&[count as u32, (count >> 32) as u32, 0, 0]);
+    }
+}
+
+impl CountSaturated {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(102);
+        let op = CountSaturated { format: Format { integer_bits: 1, fraction_bits: 3 } };
+        let counter = |low, high| Tensor::from_u32(&[2], &[low, high]);
+        let mut samples = vec![
+            Sample::new(op, vec![counter(5, 0), noise.floats(&[2, 3, 5, 41])]),
+            // The low word overflows.
+            Sample::new(op, vec![counter(u32::MAX - 3, 7), noise.floats(&[17, 9, 11, 6])]),
+        ];
+        let cases = batch_norm::prologue_cases(&mut noise).into_iter();
+        samples.extend(cases.map(|inputs| Sample::new(op, [vec![counter(0, 1)], inputs].concat())));
+        samples
+    }
+}

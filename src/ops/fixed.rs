@@ -1,0 +1,419 @@
+//! `fixed`: numbers in fixed point ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, ICML 2015): multiples of ε = 2^−FL from −2^(IL−1) to 2^(IL−1) − ε, saturating.
+//!
+//! With t = x/ε, rounded to nearest (ties to even), or stochastically: ⌊t⌋ + [u < t − ⌊t⌋], u uniform in [0, 1), so that the mean is t. x/ε, its floor and the rest are exact in
+//! f32, and so is the result on every device.
+//!
+//! `fixed_backward`: dx = dy where x lies in the range, 0 where it saturated: the derivative of the clip. The gradient may be rounded first, to a format of its own. It reads x, not y:
+//! y at an end of the range does not tell whether x lay there too. A batch-norm that was folded in is applied again.
+
+use super::dropout::{PHILOX, check_random};
+use super::{Backward, Operation, Sample, add, batch_norm, sample::Noise};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::random;
+use crate::tensor::{
+    Encoding::{F32, U32},
+    LANES, Tensor, TensorType, View, ViewMut,
+};
+
+/// ⟨IL, FL⟩. At most 24 bits together, as many as f32 holds exactly.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Format {
+    /// IL, at least 1: bits before the point, with the sign.
+    pub integer_bits: u8,
+    /// FL: bits behind the point.
+    pub fraction_bits: u8,
+}
+
+impl Format {
+    /// ε, the distance of neighbours.
+    pub fn eps(self) -> f32 {
+        1.0 / self.scale()
+    }
+
+    /// 1/ε.
+    fn scale(self) -> f32 {
+        (1u32 << self.fraction_bits) as f32
+    }
+
+    /// The smallest and the largest number.
+    pub fn range(self) -> [f32; 2] {
+        let bound = (1u32 << (self.integer_bits - 1)) as f32;
+        [-bound, bound - self.eps()]
+    }
+
+    /// Whether a number lies in the range: it does not saturate.
+    pub fn holds(self, x: f32) -> bool {
+        let [low, high] = self.range();
+        x >= low && x <= high
+    }
+
+    pub(super) fn check(self) -> Result<(), String> {
+        let Self { integer_bits, fraction_bits } = self;
+        if integer_bits >= 1 && integer_bits.saturating_add(fraction_bits) <= 24 {
+            return Ok(());
+        }
+        Err(format!(
+            "fixed point <{integer_bits}, {fraction_bits}>: give 1 or more integer bits, and at most 24 in all"
+        ))
+    }
+}
+
+/// Where a number between two multiples of ε goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rounding {
+    /// To the nearest, ties to even.
+    Nearest,
+    /// Up as likely as it is near.
+    Stochastic {
+        /// The stream of random numbers: the low half of [`random::stream`] of "`<layer>/<purpose>`".
+        stream: u32,
+    },
+}
+
+/// How numbers are rounded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Quantiser {
+    /// To what.
+    pub format: Format,
+    /// Which way.
+    pub rounding: Rounding,
+}
+
+impl Quantiser {
+    fn draws(self) -> bool {
+        self.rounding != Rounding::Nearest
+    }
+
+    fn stream(self) -> u32 {
+        match self.rounding {
+            Rounding::Nearest => 0,
+            Rounding::Stochastic { stream } => stream,
+        }
+    }
+
+    /// The number that stands for x, with the uniform number u where one is drawn.
+    pub fn round(self, x: f32, u: f32) -> f32 {
+        let [low, high] = self.format.range();
+        let t = x.clamp(low, high) * self.format.scale();
+        let whole = match self.rounding {
+            Rounding::Nearest => t.round_ties_even(),
+            Rounding::Stochastic { .. } => t.floor() + f32::from(u < t - t.floor()),
+        };
+        whole * self.format.eps()
+    }
+
+    /// The uniform numbers of a quad.
+    fn drawn(self, words: Option<&[u32]>, quad: usize) -> [f32; LANES] {
+        let words = words.filter(|_| self.draws());
+        words.map_or([0.0; LANES], |words| random::quad(words, quad as u32, self.stream()).map(random::fraction))
+    }
+}
+
+/// Rounding: inputs random `[4]` (where it, or its gradient, draws numbers), x, or x and a batch-norm's coefficients that are applied first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fixed {
+    /// Of the value.
+    pub value: Quantiser,
+    /// Of the gradient; `None` leaves it as it is.
+    pub gradient: Option<Quantiser>,
+    /// Whether x is state that is rounded where it lies; it has no coefficients then.
+    pub in_place: bool,
+}
+
+/// Its gradient: inputs dy, random `[4]` (where it draws numbers), x, or x and coefficients; then it is the gradient of the normalised value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FixedBackward {
+    /// The format of the value.
+    pub format: Format,
+    /// How the gradient is rounded, if at all.
+    pub gradient: Option<Quantiser>,
+}
+
+crate::params! {
+    struct FixedParams { rows: u32, quads: u32, stream: u32, low: f32, high: f32, scale: f32, eps: f32 }
+}
+
+crate::params! {
+    struct BackwardParams {
+        rows: u32, quads: u32, stream: u32, low: f32, high: f32, scale: f32, eps: f32, x_low: f32, x_high: f32,
+    }
+}
+
+/// WGSL of `rounded(x, i)`.
+const ROUND: &str = include_str!("../../shaders/fixed_round.wgsl");
+/// Operations on an element: to the range and back, rounding.
+const OPS: usize = 6;
+
+impl Fixed {
+    fn draws(&self) -> bool {
+        self.value.draws() || self.gradient.is_some_and(Quantiser::draws)
+    }
+
+    /// Where x stands among the inputs.
+    pub(crate) fn reader(&self) -> usize {
+        usize::from(self.draws())
+    }
+}
+
+impl FixedBackward {
+    fn draws(&self) -> bool {
+        self.gradient.is_some_and(Quantiser::draws)
+    }
+
+    /// Where x stands among the inputs.
+    pub(crate) fn reader(&self) -> usize {
+        1 + usize::from(self.draws())
+    }
+}
+
+/// Checks random numbers and prologue of the inputs from `random` on.
+fn check(inputs: &[&TensorType], random: usize, draws: bool) -> Result<(), String> {
+    let rest = inputs.get(random..).unwrap_or_default();
+    if draws {
+        check_random(rest.first().ok_or("random numbers expected")?)?;
+    }
+    batch_norm::infer_prologue(rest.get(usize::from(draws)..).unwrap_or_default())
+}
+
+impl Operation for Fixed {
+    fn stem(&self) -> &'static str {
+        "fixed"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        check(inputs, 0, self.draws())?;
+        self.value.format.check()?;
+        if let Some(gradient) = self.gradient {
+            gradient.format.check()?;
+        }
+        if self.in_place && inputs.len() > self.reader() + 1 {
+            return Err("state is rounded as it is: no batch-norm before it".to_string());
+        }
+        Ok(inputs[self.reader()].with(F32))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.in_place.then_some(self.reader())
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
+        if self.in_place {
+            return Err(crate::Error::Model("fixed in place has no derivative".to_string()));
+        }
+        let op = FixedBackward { format: self.value.format, gradient: self.gradient };
+        let mut inputs = vec![cx.dy()];
+        inputs.extend(op.draws().then(|| cx.input(0)));
+        inputs.push(cx.input(self.reader()));
+        let dx = cx.add(op, &inputs)?;
+        cx.give(self.reader(), dx)
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let (reader, draws) = (self.reader(), self.value.draws());
+        let normalised = inputs.len() > reader + 1;
+        let mut label = String::from(if draws { "fixed_stochastic" } else { "fixed_nearest" });
+        let mut parts = vec![include_str!("../../shaders/fixed.wgsl"), ROUND];
+        if draws {
+            parts.push(PHILOX);
+        }
+        if normalised {
+            parts.push(batch_norm::NORMALISE);
+            label += "_normalised";
+        }
+        if self.in_place {
+            label += "_in_place";
+        }
+        let format = self.value.format;
+        let [low, high] = format.range();
+        let (rows, quads) = (output.rows() as u32, output.quads() as u32);
+        let stream = self.value.stream();
+        let params = FixedParams { rows, quads, stream, low, high, scale: format.scale(), eps: format.eps() };
+        let mut launch = add::per_channel(label, &parts, output, 1.0)
+            .params(&params)
+            .constant("STOCHASTIC", usize::from(draws))
+            .constant("NORMALISED", usize::from(normalised))
+            .constant("IN_PLACE", usize::from(self.in_place));
+        if draws {
+            launch = launch.read("random", U32, Input(0));
+        }
+        if !self.in_place {
+            launch = launch.read("x", inputs[reader].encoding, Input(reader));
+        }
+        if normalised {
+            launch = launch.read("coef", F32, Input(reader + 1));
+        }
+        let ops = OPS + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        launch.write("y", F32, Output).float_ops(ops * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, lanes) = (batch_norm::Prologue::new(&inputs[self.reader()..]), output.ty.lanes());
+        let words = self.draws().then(|| inputs[0].words);
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (quad, out) in out.chunks_mut(LANES).enumerate() {
+                let u = self.value.drawn(words, row * lanes / LANES + quad);
+                for (lane, out) in out.iter_mut().enumerate() {
+                    *out = self.value.round(x.at(row, quad * LANES + lane), u[lane]);
+                }
+            }
+        });
+    }
+
+    /// Every step of it is exact.
+    fn tolerance(&self, _output: &TensorType) -> f32 {
+        0.0
+    }
+}
+
+const NEAREST: Quantiser =
+    Quantiser { format: Format { integer_bits: 2, fraction_bits: 5 }, rounding: Rounding::Nearest };
+const STOCHASTIC: Quantiser = Quantiser {
+    format: Format { integer_bits: 1, fraction_bits: 4 },
+    rounding: Rounding::Stochastic { stream: 0x9e37_79b9 },
+};
+
+/// Ties, ends of the range and far beyond them, and what lies beside.
+fn edges(format: Format) -> Tensor {
+    let ([low, high], eps) = (format.range(), format.eps());
+    let mut values = vec![0.0, -0.0, 1e30, -1e30, f32::MIN_POSITIVE];
+    for at in [low, high, 0.5 * eps, 1.5 * eps, -0.5 * eps, -2.5 * eps, 3.0 * eps, high + 0.5 * eps, low - 0.25 * eps] {
+        values.extend([at, f32::from_bits(at.to_bits() + 1), f32::from_bits(at.to_bits() - 1)]);
+    }
+    Tensor::from_f32(&[1, 1, 1, values.len()], &values)
+}
+
+/// Inputs x, or x and coefficients, that saturate sometimes.
+fn cases(noise: &mut Noise, format: Format) -> Vec<Vec<Tensor>> {
+    let mut cases = vec![vec![noise.floats(&[2, 3, 5, 41])], vec![edges(format)]];
+    cases.extend(batch_norm::prologue_cases(noise));
+    cases
+}
+
+fn words(noise: &mut Noise) -> Tensor {
+    let words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
+    Tensor::from_u32(&[4], &words)
+}
+
+impl Fixed {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(100);
+        let mut samples = Vec::new();
+        for value in [NEAREST, STOCHASTIC] {
+            let op = Fixed { value, gradient: None, in_place: false };
+            for inputs in cases(&mut noise, value.format) {
+                let random = value.draws().then(|| words(&mut noise));
+                samples.push(Sample::new(op, random.into_iter().chain(inputs).collect()));
+            }
+            let random = value.draws().then(|| words(&mut noise));
+            let weight = noise.weights([3, 2], 6, 10);
+            let inputs = random.into_iter().chain([weight]).collect();
+            samples.push(Sample::new(Fixed { in_place: true, ..op }, inputs));
+        }
+        // Only the gradient draws numbers.
+        let op = Fixed { value: NEAREST, gradient: Some(STOCHASTIC), in_place: false };
+        samples.push(Sample::new(op, vec![words(&mut noise), noise.floats(&[3, 7])]));
+        samples
+    }
+}
+
+impl Operation for FixedBackward {
+    fn stem(&self) -> &'static str {
+        "fixed_backward"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        check(inputs, 1, self.draws())?;
+        self.format.check()?;
+        if let Some(gradient) = self.gradient {
+            gradient.format.check()?;
+        }
+        super::same("the gradient", inputs[0], &inputs[self.reader()].with(F32))?;
+        Ok(inputs[0].clone())
+    }
+
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+        let (reader, draws) = (self.reader(), self.draws());
+        let normalised = inputs.len() > reader + 1;
+        let (kind, format) = match self.gradient {
+            None => ("whole", self.format),
+            Some(gradient) => (if draws { "stochastic" } else { "nearest" }, gradient.format),
+        };
+        let mut label = format!("fixed_backward_{kind}");
+        let mut parts = vec![include_str!("../../shaders/fixed_backward.wgsl"), ROUND];
+        if draws {
+            parts.push(PHILOX);
+        }
+        if normalised {
+            parts.push(batch_norm::NORMALISE);
+            label += "_normalised";
+        }
+        let ([low, high], [x_low, x_high]) = (format.range(), self.format.range());
+        let params = BackwardParams {
+            rows: output.rows() as u32,
+            quads: output.quads() as u32,
+            stream: self.gradient.map_or(0, Quantiser::stream),
+            low,
+            high,
+            scale: format.scale(),
+            eps: format.eps(),
+            x_low,
+            x_high,
+        };
+        let mut launch: Launch = add::per_channel(label, &parts, output, 1.0)
+            .params(&params)
+            .constant("ROUNDED", usize::from(self.gradient.is_some()))
+            .constant("STOCHASTIC", usize::from(draws))
+            .constant("NORMALISED", usize::from(normalised))
+            .read("dy", F32, Input(0));
+        if draws {
+            launch = launch.read("random", U32, Input(1));
+        }
+        launch = launch.read("x", inputs[reader].encoding, Input(reader));
+        if normalised {
+            launch = launch.read("coef", F32, Input(reader + 1));
+        }
+        let rounding_ops = if self.gradient.is_some() { OPS } else { 0 };
+        let ops = 2 + rounding_ops + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
+        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[self.reader()..]));
+        let (lanes, words) = (output.ty.lanes(), self.draws().then(|| inputs[1].words));
+        parallel::rows(output.floats(), lanes, |row, out| {
+            for (quad, out) in out.chunks_mut(LANES).enumerate() {
+                let u = self.gradient.map_or([0.0; LANES], |g| g.drawn(words, row * lanes / LANES + quad));
+                for (lane, out) in out.iter_mut().enumerate() {
+                    let c = quad * LANES + lane;
+                    let dy = dy[row * lanes + c];
+                    let rounded = self.gradient.map_or(dy, |gradient| gradient.round(dy, u[lane]));
+                    *out = if self.format.holds(x.at(row, c)) { rounded } else { 0.0 };
+                }
+            }
+        });
+    }
+
+    /// Every step of it is exact.
+    fn tolerance(&self, _output: &TensorType) -> f32 {
+        0.0
+    }
+}
+
+impl FixedBackward {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(101);
+        let mut samples = Vec::new();
+        for gradient in [None, Some(NEAREST), Some(STOCHASTIC)] {
+            let op = FixedBackward { format: STOCHASTIC.format, gradient };
+            for inputs in cases(&mut noise, op.format) {
+                let dy = noise.floats(&inputs[0].ty.shape);
+                let random = op.draws().then(|| words(&mut noise));
+                samples.push(Sample::new(op, [dy].into_iter().chain(random).chain(inputs).collect()));
+            }
+        }
+        samples
+    }
+}
