@@ -70,6 +70,8 @@ fn defaults_are_filled_in() {
         kernel: [3, 3],
         stride: [1, 1],
         padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
         bias: false,
         weights: Weights::FLOAT,
         input_scale: false,
@@ -191,9 +193,12 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("filters = 16", "filtres = 16", 8, &["layer \"conv1\"", "unknown key \"filtres\"", "did you mean \"filters\"?"]),
     (
         "filters = 16",
-        "dilation = 16",
+        "units = 16",
         8,
-        &["unknown key \"dilation\"", "known are name, kind, from, filters, kernel, stride, padding, bias, weights"],
+        &[
+            "unknown key \"units\"",
+            "known are name, kind, from, filters, kernel, stride, padding, dilation, groups, bias",
+        ],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
     ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, linear, batch_norm, hwgq, sign"]),

@@ -1,4 +1,4 @@
-//! Layers without weights and codes: normalisation, rectifiers, pools, joins.
+//! Layers without weights and codes: normalisation, dropout, rectifiers, pools, joins.
 
 use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
@@ -119,6 +119,26 @@ impl Keys for LeakyRelu {
     }
 }
 
+/// Dropout, scaled while training; in inference its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share of values that become zero, in [0, 1); 0.5 by default.
+    pub rate: f32,
+}
+
+impl Default for Dropout {
+    fn default() -> Self {
+        Self { rate: 0.5 }
+    }
+}
+
+impl Keys for Dropout {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let share = Numbers { fits: |v| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1" };
+        visitor.visit(key("rate", "share of values that become zero"), Slot::Number(&mut self.rate, share));
+    }
+}
+
 /// Kinds of layers without keys.
 macro_rules! plain {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -146,4 +166,8 @@ plain! {
     GlobalAvgPool,
     /// The sum of inputs of one shape.
     Add,
+    /// Inputs of one height and width, their channels behind each other.
+    Concat,
+    /// All values as channels of one pixel, in C, H, W order.
+    Flatten,
 }

@@ -25,7 +25,8 @@ mod shapes;
 mod tests;
 
 pub use layers::{
-    Add, BatchNorm, ClippedRelu, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool, Prelu, Relu, Sigmoid, Tanh,
+    Add, BatchNorm, ClippedRelu, Concat, Dropout, Flatten, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool,
+    Prelu, Relu, Sigmoid, Tanh,
 };
 pub use products::{Alpha, Conv, Linear, WeightGradient, WeightMode, Weights};
 pub use quantisers::{
@@ -120,7 +121,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r − padding, j·stride + s − padding, c]·w[k, c, r, s]", "";
+    Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c]·w[k, c, r, s], c over the channels of k's group", "";
     Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "";
     BatchNorm(BatchNorm) = "batch_norm": "y = γ·(x − mean)/√(variance + eps) + β, each channel over batch, height and width", "Ioffe, Szegedy, 2015, arXiv 1502.03167";
     Hwgq(Hwgq) = "hwgq": "0 for x ≤ 0, else the level q_i with t_i < x ≤ t_{i+1}; t_1 = 0, t_i = (q_{i−1} + q_i)/2", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
@@ -140,6 +141,9 @@ kinds! {
     AvgPool(Pool) = "avg_pool": "the mean of each window; padding counts as zeros", "";
     GlobalAvgPool(GlobalAvgPool) = "global_avg_pool": "the mean of each channel: height and width become 1", "";
     Add(Add) = "add": "the sum of two or more inputs of the same shape", "";
+    Concat(Concat) = "concat": "the channels of two or more inputs of one height and width, behind each other", "";
+    Flatten(Flatten) = "flatten": "all values as channels of one pixel, in C, H, W order: y[n, (c·h + i)·w + j] = x[n, c, i, j]", "";
+    Dropout(Dropout) = "dropout": "x/(1 − rate) where the number drawn from [0, 1) is at least rate, else 0; in inference x", "Srivastava et al., 2014, JMLR 15(56)";
 }
 
 impl LayerKind {

@@ -128,6 +128,10 @@ pub struct Conv {
     pub stride: [usize; 2],
     /// Zeros around the input, on each side; none by default.
     pub padding: [usize; 2],
+    /// Distance between neighbouring values under a filter; 1 by default.
+    pub dilation: [usize; 2],
+    /// Into how many groups channels and filters are divided, each filter seeing the channels of its own; 1 by default.
+    pub groups: usize,
     /// Whether one value a filter is added; not by default, and never with packed weights.
     pub bias: bool,
     /// Float by default.
@@ -143,6 +147,8 @@ impl Default for Conv {
             kernel: [3, 3],
             stride: [1, 1],
             padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
             bias: false,
             weights: Weights::FLOAT,
             input_scale: false,
@@ -162,6 +168,10 @@ impl Keys for Conv {
         visitor.visit(KERNEL.required("3"), Slot::Pair(&mut self.kernel, SOME));
         visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
         visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
+        let dilation = key("dilation", "distance between neighbouring values under a filter");
+        visitor.visit(dilation, Slot::Pair(&mut self.dilation, SOME));
+        let groups = key("groups", "parts of channels and filters; a filter sees the channels of its own part");
+        visitor.visit(groups, Slot::Integer(&mut self.groups, SOME));
         visitor.visit(key("bias", "add one learned value a filter"), Slot::Flag(&mut self.bias));
         self.weights.keys(visitor);
         if visitor.purpose() == Purpose::List || self.weights.packed() {

@@ -1,5 +1,5 @@
 //! What shape each layer's output has, and everything that can be wrong with a model. The one place that knows the rules.
-use super::{Conv, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool};
+use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool};
 
 /// Channels, height, width.
 type Shape = [usize; 3];
@@ -14,7 +14,7 @@ fn text([c, h, w]: Shape) -> String {
 /// Multiply-adds of one layer for one image.
 fn products(kind: &LayerKind, [c, h, w]: [u64; 3], [k, p, q]: [u64; 3]) -> u64 {
     match kind {
-        LayerKind::Conv(v) => c * taps(v) * k * p * q,
+        LayerKind::Conv(v) => c / v.groups as u64 * taps(v) * k * p * q,
         LayerKind::Linear(_) => c * h * w * k,
         _ => 0,
     }
@@ -49,6 +49,21 @@ impl Model {
             Err(format!("from = \"{name}\": that layer {why}; choose among {}", known.collect::<Vec<_>>().join(", ")))
         };
         layer.from.iter().map(find).collect::<Result<_, _>>().map_err(|message| self.wrong(index, message))
+    }
+
+    /// What layer `index` reads: its sources, but of a flatten layer before a linear one that layer's source, for a linear layer flattens by itself, in the same order.
+    ///
+    /// Errors: a name that no earlier layer has.
+    pub fn reads(&self, index: usize) -> Result<Vec<Option<usize>>, ModelError> {
+        let mut sources = self.sources(index)?;
+        if let LayerKind::Linear(_) = self.layers[index].kind {
+            while let [Some(at)] = sources[..]
+                && let LayerKind::Flatten(_) = self.layers[at].kind
+            {
+                sources = self.sources(at)?;
+            }
+        }
+        Ok(sources)
     }
 
     /// The output shape (channels, height, width) of every layer, in their order.
@@ -107,7 +122,7 @@ impl Model {
     /// Errors: as [`Model::shapes`].
     pub fn weights_len(&self) -> Result<u64, ModelError> {
         self.sum(|index, [c, h, w], [k, ..]| match &self.layers[index].kind {
-            LayerKind::Conv(v) => k * (c * taps(v) + u64::from(v.bias)),
+            LayerKind::Conv(v) => k * (c / v.groups as u64 * taps(v) + u64::from(v.bias)),
             LayerKind::Linear(v) => k * (c * h * w + u64::from(v.bias)),
             _ => 0,
         })
@@ -163,18 +178,26 @@ impl Model {
 
     fn output(&self, index: usize, inputs: &[Shape]) -> Result<Shape, String> {
         let kind = &self.layers[index].kind;
-        if let LayerKind::Add(_) = kind {
-            return add(inputs);
+        match kind {
+            LayerKind::Add(_) => return add(inputs),
+            LayerKind::Concat(_) => return concat(inputs),
+            _ => {}
         }
         let &[input] = inputs else {
             let [n, kind] = [&inputs.len().to_string(), kind.name()];
-            return Err(format!("a {kind} layer takes exactly one input, not {n}; join them with an add layer first"));
+            return Err(format!(
+                "a {kind} layer takes exactly one input, not {n}; join them with an add or concat layer first"
+            ));
         };
         let output = match kind {
             LayerKind::Conv(v) => conv(v, input)?,
             LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => pool(v, input)?,
             LayerKind::GlobalAvgPool(_) => [input[0], 1, 1],
             LayerKind::Linear(v) => linear(v, input)?,
+            LayerKind::Flatten(_) => [input.iter().product(), 1, 1],
+            LayerKind::Dropout(Dropout { rate }) if !(0.0..1.0).contains(rate) => {
+                return Err(format!("rate = {rate}: give the share of values to drop, from 0 to below 1"));
+            }
             LayerKind::BatchNorm(v) => {
                 if !(v.momentum.is_finite() && (0.0..=1.0).contains(&v.momentum)) {
                     return Err(format!("momentum = {}: give a number from 0 to 1", v.momentum));
@@ -199,8 +222,9 @@ impl Model {
             | LayerKind::HardTanh(_)
             | LayerKind::Sigmoid(_)
             | LayerKind::LeakyRelu(_)
-            | LayerKind::Prelu(_) => input,
-            LayerKind::Add(_) => unreachable!("handled above"),
+            | LayerKind::Prelu(_)
+            | LayerKind::Dropout(_) => input,
+            LayerKind::Add(_) | LayerKind::Concat(_) => unreachable!("handled above"),
         };
         elements(&output)
             .map(|_| output)
@@ -211,7 +235,7 @@ impl Model {
     pub fn unpacks(&self, index: usize) -> bool {
         let mut at = index;
         loop {
-            match self.sources(at).ok().and_then(|sources| sources.first().copied().flatten()) {
+            match self.reads(at).ok().and_then(|sources| sources.first().copied().flatten()) {
                 Some(source) if self.layers[source].kind.makes_codes() => return false,
                 Some(source) if matches!(self.layers[source].kind, LayerKind::MaxPool(_)) => at = source,
                 _ => return self.layers[index].kind.packed_weights().is_some(),
@@ -229,24 +253,38 @@ fn add(inputs: &[Shape]) -> Result<Shape, String> {
     }
 }
 
-/// Output height and width of windows over `input`.
+fn concat(inputs: &[Shape]) -> Result<Shape, String> {
+    let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
+    let [[_, h, w], _, ..] = *inputs else {
+        return Err("concat takes two or more inputs; write from = [\"a\", \"b\"]".into());
+    };
+    if inputs.iter().any(|input| input[1..] != [h, w]) {
+        return Err(format!("its inputs must agree in height and width, but are {}", shapes.join(" and ")));
+    }
+    // Each has fewer than 2^31 elements: the sum cannot overflow where a list of names fits into memory, but on 32 bits.
+    let channels = inputs.iter().try_fold(0usize, |sum, input| sum.checked_add(input[0]));
+    let channels = channels.filter(|&c| elements(&[c, h, w]).is_some());
+    Ok([channels.ok_or_else(|| format!("its output of {} together is too large", shapes.join(" and ")))?, h, w])
+}
+
+/// Output height and width of windows over `input`; `reach` is the kernel with what dilation adds.
 fn windows(
     input: Shape,
-    kernel: [usize; 2],
+    reach: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
     advice: &str,
 ) -> Result<[usize; 2], String> {
     let mut output = [0; 2];
     for axis in 0..2 {
-        let (k, s) = (kernel[axis], stride[axis]);
+        let (k, s) = (reach[axis], stride[axis]);
         if k == 0 || s == 0 {
             return Err("kernel and stride must be at least 1".into());
         }
         let padded = padding[axis].checked_mul(2).and_then(|p| p.checked_add(input[axis + 1]));
         let padded = padded.ok_or("the padding is too large")?;
         if k > padded {
-            let [kh, kw] = kernel;
+            let [kh, kw] = reach;
             return Err(format!(
                 "the {kh}×{kw} kernel is larger than its input {} with padding {}×{}; {advice}",
                 text(input),
@@ -259,6 +297,18 @@ fn windows(
     Ok(output)
 }
 
+/// Height and width that a convolution's kernel reaches over.
+fn reach(v: &Conv) -> Result<[usize; 2], String> {
+    let mut reach = v.kernel;
+    for (k, d) in reach.iter_mut().zip(v.dilation).filter(|(k, _)| **k > 0) {
+        if d == 0 {
+            return Err("dilation must be at least 1".into());
+        }
+        *k = (*k - 1).checked_mul(d).and_then(|gaps| gaps.checked_add(1)).ok_or("the dilation is too large")?;
+    }
+    Ok(reach)
+}
+
 fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
     if v.filters == 0 {
         return Err("filters = 0: give at least 1".into());
@@ -266,8 +316,17 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
     if v.weights.packed() && v.bias {
         return Err("a binary convolution has no bias; remove `bias`, a batch_norm behind it shifts instead".into());
     }
-    let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel or more padding")?;
-    elements(&[v.filters, input[0], v.kernel[0], v.kernel[1]])
+    for (count, what) in [(input[0], "channels of its input"), (v.filters, "filters")] {
+        if v.groups == 0 || !count.is_multiple_of(v.groups) {
+            return Err(format!("groups = {} does not divide the {count} {what}; choose a divisor", v.groups));
+        }
+    }
+    let advice = match v.dilation {
+        [1, 1] => "use a smaller kernel or more padding",
+        _ => "use a smaller kernel, less dilation or more padding",
+    };
+    let [h, w] = windows(input, reach(v)?, v.stride, v.padding, advice)?;
+    elements(&[v.filters, input[0] / v.groups, v.kernel[0], v.kernel[1]])
         .ok_or("too many weights; use fewer filters or a smaller kernel")?;
     Ok([v.filters, h, w])
 }

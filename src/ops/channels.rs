@@ -5,7 +5,7 @@
 
 use crate::kernel::{Launch, Operand};
 use crate::tensor::{
-    Encoding::{F32, I16, I32, Planes, U32},
+    Encoding::{self, F32, I16, I32, Planes, U32},
     LANES, TensorType, View, ViewMut, WORD_BITS,
 };
 
@@ -43,9 +43,9 @@ fn units(ty: &TensorType) -> (usize, usize, usize) {
     }
 }
 
-/// `Err` unless channels of such a tensor can be moved.
-pub(super) fn check(what: &str, ty: &TensorType) -> Result<(), String> {
-    if ty.encoding == U32 { Err(format!("{what} must be an activation or a weight, not {ty}")) } else { Ok(()) }
+/// As what numbers are moved: words as integers of 32 bits.
+fn moved(encoding: Encoding) -> Encoding {
+    if encoding == U32 { I32 } else { encoding }
 }
 
 /// The launch that moves a run from `x`, bound to `operand`, to the output `y`.
@@ -81,8 +81,8 @@ pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorTyp
     let read_units = rows * ((run.from + run.count).div_ceil(unit) - run.from / unit);
     launch
         .constant("KEPT", kept)
-        .read("x", x.encoding, operand)
-        .write("y", y.encoding, Operand::Output)
+        .read("x", moved(x.encoding), operand)
+        .write("y", moved(y.encoding), Operand::Output)
         .params(&params)
         .threads(items)
         .moves((read_units + items) * words_of_unit)

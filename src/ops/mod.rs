@@ -149,6 +149,11 @@ impl Backward<'_> {
         self.graph.ty(self.input(index)).clone()
     }
 
+    /// The type of a value.
+    pub fn type_of(&self, value: Value) -> &TensorType {
+        self.graph.ty(value)
+    }
+
     /// The node's output.
     pub fn output(&self) -> Value {
         self.node

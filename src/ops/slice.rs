@@ -1,4 +1,4 @@
-//! `slice`: y = x\[…, first .. first + count\], a run of channels as they lie: floats, sums or codes. `slice_backward`: dy among zeros.
+//! `slice`: y = x\[…, first .. first + count\], a run of channels as they lie: floats, sums, codes, or the filters of a weight and of its signs. `slice_backward`: dy among zeros.
 
 use super::channels::{self, Rest, Run};
 use super::{Backward, Operation, Sample, sample::Noise};
@@ -6,7 +6,7 @@ use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
 use crate::tensor::{
-    Encoding::{F32, I16, I32, Planes},
+    Encoding::{I16, I32, Planes},
     TensorType, View, ViewMut,
 };
 
@@ -41,7 +41,6 @@ impl Operation for Slice {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 1)?;
-        channels::check("the input", inputs[0])?;
         let (Slice { first, count }, channels) = (*self, inputs[0].channels());
         if count == 0 || first + count > channels {
             return Err(format!("{count} channels from {first} on cannot be taken from {channels}"));
@@ -52,7 +51,11 @@ impl Operation for Slice {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
-        let (dy, input) = (cx.dy(), cx.input_type(0).with(F32));
+        let dy = cx.dy();
+        // Of signs, dy is that of the weight that they stand for: it has more rows than they do.
+        let mut input = cx.type_of(dy).clone();
+        let axis = input.shape.len() - 1;
+        input.shape[axis] = cx.input_type(0).channels();
         let dx = cx.add(SliceBackward { first: self.first, input }, &[dy])?;
         cx.give(0, dx)
     }
@@ -84,6 +87,7 @@ impl Slice {
                 noise.ints(&shape, I16, 3000),
                 noise.ints(&shape, I32, 40_000),
                 noise.ints(&shape, Planes((i % 4 + 1) as u8), 0),
+                noise.words(&shape, u32::MAX),
             ] {
                 samples.push(Sample::new(Slice { first, count }, vec![x]));
             }

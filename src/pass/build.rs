@@ -6,8 +6,8 @@
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
-    Alpha, BatchNorm, INPUT, LayerKind, Levels, Model, SignPadding, SignSurrogate, Surrogate, WeightGradient,
-    WeightMode, Weights, ZeroBin,
+    Alpha, BatchNorm, Conv, INPUT, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate,
+    WeightGradient, WeightMode, Weights, ZeroBin,
 };
 use crate::ops::{
     Graph, Leaf, Op, Role,
@@ -17,9 +17,12 @@ use crate::ops::{
     batch_norm, batch_norm_stats, bconv,
     bias::Bias,
     code::{Code, SignPlanes},
+    concat::Concat,
     conv,
     decode::Decode,
     dorefa_weight::{DorefaThresholds, DorefaWeight},
+    dropout::Dropout,
+    flatten::Flatten,
     input_scale::{InputScale, ScaleRows},
     max_abs::MaxAbs,
     max_pool::MaxPool,
@@ -29,11 +32,12 @@ use crate::ops::{
     relu::Relu,
     scale::Scale,
     sign,
+    slice::Slice,
     unpack::Unpack,
     window::Window,
 };
-use crate::tensor::{Encoding, TensorType};
-use std::collections::HashMap;
+use crate::random;
+use crate::tensor::{Encoding, LANES, TensorType};
 
 /// What the graph is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,25 +82,25 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: input "images" `[n, h, w, c]`; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
+/// Leaves: inputs "images" `[n, h, w, c]` and, where something is drawn, "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
 pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> {
     model.shapes().map_err(|error| Error::Model(error.to_string()))?;
-    let mut builder = Builder { graph: Graph::new(), mode };
+    let mut builder = Builder { graph: Graph::new(), mode, random: None };
     let [c, h, w] = model.input;
     builder.graph.at(INPUT, Phase::Forward);
     let images = builder.graph.add(Leaf::input("images", TensorType::f32(&[batch, h, w, c])), &[])?;
-    let mut signals = HashMap::from([(INPUT, Signal::float(images))]);
-    let mut last = signals[INPUT].clone();
-    for layer in &model.layers {
+    let images = Signal::float(images);
+    let mut signals: Vec<Signal> = Vec::new();
+    for (index, layer) in model.layers.iter().enumerate() {
         builder.graph.at(&layer.name, Phase::Forward);
-        let inputs: Vec<Signal> = layer.from.iter().map(|name| signals[name.as_str()].clone()).collect();
-        last = builder.layer(&layer.name, &layer.kind, &inputs)?;
-        signals.insert(&layer.name, last.clone());
+        let sources = model.reads(index)?.into_iter();
+        let inputs: Vec<Signal> = sources.map(|at| at.map_or(&images, |at| &signals[at]).clone()).collect();
+        signals.push(builder.layer(&layer.name, &layer.kind, &inputs)?);
     }
-    let logits = builder.logits(last, model.classes)?;
+    let logits = builder.logits(signals.pop().unwrap_or(images), model.classes)?;
     Ok((builder.graph, logits))
 }
 
@@ -118,9 +122,20 @@ fn surrogate(of: Surrogate) -> quantise::Surrogate {
     }
 }
 
+/// A convolution or linear layer.
+struct Product {
+    window: Window,
+    filters: usize,
+    groups: usize,
+    weights: Weights,
+    bias: bool,
+}
+
 struct Builder {
     graph: Graph,
     mode: Mode,
+    /// The leaf "random", once something is drawn.
+    random: Option<Value>,
 }
 
 impl Builder {
@@ -141,8 +156,9 @@ impl Builder {
         let x = &inputs[0];
         Ok(match kind {
             LayerKind::Conv(conv) => {
-                let window = Window::new(conv.kernel, conv.stride, conv.padding);
-                let y = self.product(name, x, window, conv.filters, conv.weights, conv.bias)?;
+                let window = Window::new(conv.kernel, conv.stride, conv.padding).dilated(conv.dilation);
+                let Conv { filters, groups, weights, bias, .. } = *conv;
+                let y = self.product(name, x, &Product { window, filters, groups, weights, bias })?;
                 match x.signs_of {
                     Some(real) if conv.input_scale => {
                         let scale = self.add(InputScale { window }, &[real])?;
@@ -156,7 +172,8 @@ impl Builder {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
                 let window = Window::new([h, w], [1, 1], [0, 0]);
-                self.product(name, x, window, linear.units, linear.weights, linear.bias)?
+                let Linear { units: filters, weights, bias } = *linear;
+                self.product(name, x, &Product { window, filters, groups: 1, weights, bias })?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
             LayerKind::Hwgq(settings) => {
@@ -231,36 +248,75 @@ impl Builder {
                 }
                 Signal::float(sum)
             }
+            LayerKind::Concat(_) => {
+                let parts: Vec<_> = inputs.iter().map(|part| self.float(part)).collect::<Result<_>>()?;
+                Signal::float(self.add(Concat, &parts)?)
+            }
+            LayerKind::Flatten(_) => {
+                // A linear layer reads past it; where nobody else does, the node is dropped.
+                let x = self.float(x)?;
+                Signal::float(self.add(Flatten, &[x])?)
+            }
+            LayerKind::Dropout(_) if self.mode == Mode::Infer => x.clone(),
+            LayerKind::Dropout(settings) => {
+                let (x, random) = (self.float(x)?, self.random()?);
+                let stream = random::stream(&format!("{name}/dropout")) as u32;
+                Signal::float(self.add(Dropout { rate: settings.rate, stream }, &[x, random])?)
+            }
         })
     }
 
-    /// A convolution or linear layer, float or binary.
-    fn product(
-        &mut self,
-        name: &str,
-        x: &Signal,
-        window: Window,
-        filters: usize,
-        weights: Weights,
-        bias: bool,
-    ) -> Result<Signal> {
+    /// What random numbers are drawn with: one leaf for the whole graph.
+    fn random(&mut self) -> Result<Value> {
+        if let Some(random) = self.random {
+            return Ok(random);
+        }
+        let random = self.add(Leaf::input("random", TensorType::new(&[4], Encoding::U32)), &[])?;
+        Ok(*self.random.insert(random))
+    }
+
+    /// The equal parts of a tensor's channels.
+    fn parts(&mut self, value: Value, groups: usize) -> Result<Vec<Value>> {
+        let count = self.graph.ty(value).channels() / groups;
+        match groups {
+            1 => Ok(vec![value]),
+            _ => (0..groups).map(|group| self.add(Slice { first: group * count, count }, &[value])).collect(),
+        }
+    }
+
+    /// Such parts as one tensor.
+    fn whole(&mut self, parts: &[Value]) -> Result<Value> {
+        if let [whole] = *parts { Ok(whole) } else { self.add(Concat, parts) }
+    }
+
+    /// A convolution of floats, each group of channels with its filters.
+    fn convolution(&mut self, x: Value, weight: Value, window: Window, groups: usize) -> Result<Value> {
+        let operands = self.parts(x, groups)?.into_iter().zip(self.parts(weight, groups)?);
+        let parts: Vec<_> =
+            operands.map(|(x, weight)| self.add(conv::Conv { window }, &[x, weight])).collect::<Result<_>>()?;
+        self.whole(&parts)
+    }
+
+    /// A convolution or linear layer, float or packed.
+    fn product(&mut self, name: &str, x: &Signal, product: &Product) -> Result<Signal> {
+        let &Product { window, filters, groups, weights, bias } = product;
         let input = self.graph.ty(x.value).clone();
-        let [r, s] = window.kernel;
-        let weight = state(&mut self.graph, &format!("{name}.weight"), &[r, s, input.lanes(), filters], true)?;
-        let channels = input.channels();
+        let ([r, s], channels) = (window.kernel, input.channels() / groups);
+        let shape = [r, s, channels.next_multiple_of(LANES), filters];
+        let weight = state(&mut self.graph, &format!("{name}.weight"), &shape, true)?;
         if !weights.packed() {
             let x = self.float(x)?;
-            let y = self.add(conv::Conv { window }, &[x, weight])?;
+            let y = self.convolution(x, weight, window, groups)?;
             return self.biased(name, y, filters, bias);
         }
         let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
         if matches!(input.encoding, Encoding::Planes(_)) {
-            return self.packed(x, signs, alpha, window, planes);
+            return self.packed(x, (signs, alpha, planes), window, groups);
         }
         // There are no bits to count in floats.
         let x = self.float(x)?;
         let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
-        let y = self.add(conv::Conv { window }, &[x, weight])?;
+        let y = self.convolution(x, weight, window, groups)?;
         self.biased(name, y, filters, bias)
     }
 
@@ -302,8 +358,14 @@ impl Builder {
         Ok(Signal::float(self.add(Activation { curve }, &[x])?))
     }
 
-    /// A packed convolution.
-    fn packed(&mut self, x: &Signal, signs: Value, alpha: Value, window: Window, planes: SignPlanes) -> Result<Signal> {
+    /// A packed convolution of codes with signs, their scales and what they stand for. Sums of all groups have one encoding.
+    fn packed(
+        &mut self,
+        x: &Signal,
+        (signs, alpha, planes): (Value, Value, SignPlanes),
+        window: Window,
+        groups: usize,
+    ) -> Result<Signal> {
         let (mut window, mut codes) = (window, x.value);
         if x.ones_around && window.padding != [0, 0] {
             codes = self.add(Pad { rim: window.padding }, &[codes])?;
@@ -311,9 +373,14 @@ impl Builder {
         }
         let op = bconv::Bconv { window, code: x.code.clone(), planes };
         let Encoding::Planes(bits) = self.graph.ty(x.value).encoding else { unreachable!("codes") };
-        let largest = op.largest_sum(bits, self.graph.ty(x.value).channels());
-        let inputs: Vec<_> = [codes, signs, alpha].into_iter().chain(x.scale).collect();
-        let value = self.add(op, &inputs)?;
+        let largest = op.largest_sum(bits, self.graph.ty(x.value).channels() / groups);
+        let operands = [self.parts(codes, groups)?, self.parts(signs, groups)?, self.parts(alpha, groups)?];
+        let mut sums = Vec::with_capacity(groups);
+        for group in 0..groups {
+            let inputs: Vec<_> = operands.iter().map(|parts| parts[group]).chain(x.scale).collect();
+            sums.push(self.add(op.clone(), &inputs)?);
+        }
+        let value = self.whole(&sums)?;
         if self.graph.ty(value).encoding == Encoding::F32 {
             return Ok(Signal::float(value));
         }

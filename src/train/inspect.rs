@@ -6,9 +6,10 @@ use crate::backend::{Backend, PlanId};
 use crate::bits;
 use crate::error::Result;
 use crate::graph::Value;
-use crate::ops::Graph;
+use crate::ops::{Graph, Op};
 use crate::plan::Port;
 use crate::tensor::{Encoding, TensorType, View};
+use std::collections::HashSet;
 
 /// What the integers of an [`Activation`] are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,10 +61,15 @@ impl Activation {
     }
 }
 
-/// Makes every exact value of a graph an output.
+/// Makes every exact value of a graph an output; of values in parts, slices and what a concatenation joins, the whole alone.
 pub fn expose(graph: &mut Graph) {
+    let joined = graph.iter().filter(|(_, node)| matches!(node.op, Op::Concat(_)));
+    let joined: HashSet<Value> = joined.flat_map(|(_, node)| node.inputs.iter().copied()).collect();
     let name = |value: Value| {
         let node = graph.node(value);
+        if matches!(node.op, Op::Slice(_)) || joined.contains(&value) {
+            return None;
+        }
         exact(node.op.stem(), &node.ty)?;
         Some((format!("{PREFIX}{}/{}", node.layer, node.op.stem()), value))
     };

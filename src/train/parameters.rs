@@ -2,7 +2,7 @@
 //!
 //! | host | device |
 //! |---|---|
-//! | `conv.weight` `[k, c, r, s]` | `conv.weight` `[r, s, 4⌈c/4⌉, k]` |
+//! | `conv.weight` `[k, c, r, s]`, c the channels of one group | `conv.weight` `[r, s, 4⌈c/4⌉, k]` |
 //! | `fc.weight` `[k, c·h·w]` | `fc.weight` `[h, w, 4⌈c/4⌉, k]` |
 //! | `bn.weight`, `bn.bias` `[c]` | `bn.affine` `[2, c]` |
 //! | `bn.running_mean`, `bn.running_var` `[c]` | `bn.running` `[2, c]` |
@@ -44,16 +44,16 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
     let mut all = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
         let name = &layer.name;
-        let source = model.sources(index)?[0];
+        let source = model.reads(index)?[0];
         let [channels, height, width] = source.map_or(model.input, |source| shapes[source]);
         let mut rows = |device: &str, trained, length, parts: &[(&str, f32)]| {
             let parts = parts.iter().map(|(part, start)| (format!("{name}.{part}"), *start)).collect();
             let (name, layout) = (format!("{name}.{device}"), Layout::Rows { length, parts });
             all.push(Parameter { name, trained, binary: false, layout });
         };
-        let (filters, window, flat, bias) = match &layer.kind {
-            LayerKind::Conv(conv) => (conv.filters, conv.kernel, false, conv.bias),
-            LayerKind::Linear(linear) => (linear.units, [height, width], true, linear.bias),
+        let (filters, channels, window, flat, bias) = match &layer.kind {
+            LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias),
+            LayerKind::Linear(linear) => (linear.units, channels, [height, width], true, linear.bias),
             LayerKind::Pact(settings) => {
                 rows("clip", true, 1, &[("clip", settings.clip)]);
                 continue;

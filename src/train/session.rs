@@ -47,6 +47,8 @@ pub struct Session {
     optimizer: Optimizer,
     batch: usize,
     dump: bool,
+    /// Of everything that is drawn.
+    seed: u64,
     parameters: Vec<Parameter>,
     plans: HashMap<(Purpose, usize), PlanId>,
     step: u64,
@@ -77,6 +79,7 @@ impl Session {
             optimizer: recipe.train.optimizer.clone(),
             batch: recipe.train.batch,
             dump,
+            seed: recipe.train.seed,
             parameters: parameters::of(&recipe.model)?,
             plans: HashMap::new(),
             step: 0,
@@ -84,7 +87,7 @@ impl Session {
             read: 0,
         };
         session.plan_for(Purpose::Train, session.batch).await?;
-        session.restart(recipe.train.seed);
+        session.restart(session.seed);
         Ok(session)
     }
 
@@ -100,8 +103,9 @@ impl Session {
         Ok(())
     }
 
-    /// Start values from a seed, and no step done.
+    /// Start values from a seed, from which later steps draw too, and no step done.
     pub fn restart(&mut self, seed: u64) {
+        self.seed = seed;
         let id = self.plans[&(Purpose::Train, self.batch)];
         for parameter in &self.parameters {
             let start = parameter.start(seed);
@@ -193,9 +197,19 @@ impl Session {
         self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
         let rates = self.optimizer.rates(lr, self.step + 1);
         self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
+        if let Some(random) = self.random(id) {
+            self.backend.write(id, "random", &random.words);
+        }
         self.backend.run(id)?;
         self.step += 1;
         Ok(())
+    }
+
+    /// What the next step draws random numbers with, where a plan does: the seed and the step of the whole run, so that a resumed one draws the same.
+    fn random(&self, plan: PlanId) -> Option<Tensor> {
+        self.backend.plan(plan).port("random")?;
+        let halves = |number: u64| [number as u32, (number >> 32) as u32];
+        Some(Tensor::from_u32(&[4], [halves(self.seed), halves(self.step)].as_flattened()))
     }
 
     async fn drain(&mut self) -> Result<()> {
@@ -357,7 +371,8 @@ impl Session {
             // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
             ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
         ];
-        let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
+        let inputs = inputs.into_iter().chain(self.random(id).map(|random| ("random", random)));
+        let inputs: Vec<_> = inputs.map(|(name, tensor)| (name.to_string(), tensor.words)).collect();
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
         let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
         let (step, waiting) = (self.step, std::mem::take(&mut self.measured));
