@@ -1,4 +1,6 @@
 //! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
+#![allow(clippy::unwrap_used)] // a test may panic
+
 #[path = "recipe/extend.rs"]
 mod extend;
 #[path = "recipe/layers.rs"]

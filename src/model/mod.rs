@@ -94,7 +94,7 @@ macro_rules! kinds {
         /// What a layer computes.
         #[derive(Clone, Debug, PartialEq)]
         pub enum LayerKind {
-            $($(#[$doc])* #[doc = concat!("`", $word, "`: ", $formula)] $name($settings)),*
+            $($(#[$doc])* #[doc = concat!("`", $word, "`: `", $formula, "`")] $name($settings)),*
         }
 
         /// Every kind of layer, in the order in which they are listed.

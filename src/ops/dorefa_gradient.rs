@@ -195,7 +195,7 @@ impl DorefaGradientBackward {
             let near = |value: f32| {
                 let v = self.place(value, 2.0);
                 let rest = v - v.floor();
-                rest < 1e-3 || rest > 1.0 - 1e-3 || (rest - u).abs() < 1e-3
+                !(1e-3..=1.0 - 1e-3).contains(&rest) || (rest - u).abs() < 1e-3
             };
             while near(*value) {
                 *value = *value * 0.99 + 0.003;

@@ -197,7 +197,7 @@ macro_rules! ops {
         /// Every operation, closed.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`].")] $name($module::$name)),*
+            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name)),*
         }
 
         $(impl From<$module::$name> for Op {

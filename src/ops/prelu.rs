@@ -31,7 +31,7 @@ crate::params! {
 }
 
 /// Labels and shader texts of a kernel that may normalise first.
-fn normalised<'a>(label: &'a str, text: &'static str, with: bool) -> (String, Vec<&'static str>) {
+fn normalised(label: &str, text: &'static str, with: bool) -> (String, Vec<&'static str>) {
     match with {
         true => (format!("{label}_normalised"), vec![text, batch_norm::NORMALISE]),
         false => (label.to_string(), vec![text]),

@@ -23,7 +23,7 @@ pub const MOST_THRESHOLDS: usize = 15;
 pub struct Quantise {
     /// Rising, 1 to 15.
     pub thresholds: Vec<f32>,
-    /// Whether a threshold itself lies above it: [x ≥ t] instead of [x > t].
+    /// Whether a threshold itself lies above it: `[x ≥ t]` instead of `[x > t]`.
     pub at_least: bool,
     /// Whose derivative stands in for the quantiser's.
     pub surrogate: Surrogate,

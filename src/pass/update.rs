@@ -13,7 +13,7 @@ use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
 use crate::ops::{Graph, Leaf, Op, Role};
 use crate::tensor::TensorType;
 
-/// Appends the update of every leaf in `gradients`. State is added, named as [`super::optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`].
+/// Appends the update of every leaf in `gradients`. State is added, named as [`Optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`].
 ///
 /// # Errors
 /// When a gradient does not have its leaf's type.

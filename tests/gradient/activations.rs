@@ -15,7 +15,10 @@ use halfwave::pass;
 const TOP: f32 = 1.25;
 const LEAK: f32 = 0.2;
 
-fn curves() -> [(Curve, fn(f64) -> f64, Vec<f32>); 6] {
+/// A curve, what it means, and where it has kinks.
+type Meant = (Curve, fn(f64) -> f64, Vec<f32>);
+
+fn curves() -> [Meant; 6] {
     [
         (Curve::ClippedRelu { top: TOP }, |x| x.clamp(0.0, 1.25), vec![0.0, TOP]),
         (Curve::LogTailedRelu { top: TOP }, |x| if x > 1.25 { 1.25 + (x - 0.25).ln() } else { x.max(0.0) }, vec![0.0]),

@@ -68,6 +68,6 @@ fn dorefa_gradients_have_the_mean_of_the_gradient() {
             }
         }
     }
-    let deviation = (2.0 * freedom as f64).sqrt();
+    let deviation = (2.0 * freedom).sqrt();
     assert!(freedom > 80.0 && (chi_squared - freedom).abs() < 4.5 * deviation, "{chi_squared} for {freedom}");
 }

@@ -154,7 +154,7 @@ fn family() -> impl Iterator<Item = Case> {
     let codes = [
         (Code::Sign, 1),
         (Code::Uniform(0.25), 3),
-        (levels(&[0.318, 1.0, 1.894]), 2),
+        (levels(&[0.32, 1.0, 1.9]), 2),
         (levels(&[0.453, 1.51]), 2),
         (levels(&[0.1, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2]), 3),
     ];
@@ -218,7 +218,7 @@ fn family() -> impl Iterator<Item = Case> {
 
 /// The weights' gradient over every kind of codes: signs as a leaf that is trained.
 fn family_weights() -> impl Iterator<Item = Case> {
-    let codes = [(Code::Sign, 1), (Code::Levels(vec![0.318, 1.0, 1.894]), 2), (Code::Uniform(0.5), 2)];
+    let codes = [(Code::Sign, 1), (Code::Levels(vec![0.32, 1.0, 1.9]), 2), (Code::Uniform(0.5), 2)];
     codes.into_iter().zip(products()).map(|((code, bits), (window, input, filters))| {
         let (mut noise, mut net) = (Noise::new(96), Net::new());
         let x = net.constant("x", noise.ints(&input, Encoding::Planes(bits), 0));
