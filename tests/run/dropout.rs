@@ -4,8 +4,8 @@ use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, ro
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::model::{Dropout, Layer, LayerKind};
 use halfwave::recipe::Recipe;
-use halfwave::train::{Event, Session};
 use halfwave::train::metrics::Row;
+use halfwave::train::{Event, Session};
 use pollster::block_on;
 
 /// The digits with half of what the last layer reads dropped.
