@@ -86,7 +86,7 @@ fn run_dir() -> String {
 }
 
 /// A test image of the digits as a picture whose pixels come back exactly; with its label.
-fn picture(dir: &Path, at: usize) -> (String, u8) {
+fn picture(dir: &Path, at: usize) -> (String, u16) {
     let test = Dataset::load(&Set::Digits).unwrap().test;
     let pixel = |x: u32, y: u32| test.images[at * 64 + (y * 8 + x) as usize];
     let path = dir.join(format!("digit-{at}.png"));

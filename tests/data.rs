@@ -44,7 +44,7 @@ fn cifar10_is_whole() {
     assert_eq!((data.channels, data.height, data.width, data.classes), (3, 32, 32, 10));
     for (split, each) in [(&data.train, 5000), (&data.test, 1000)] {
         assert_eq!(split.images.len(), split.len() * split.image_len());
-        let count = |class: u8| split.labels.iter().filter(|&&label| label == class).count();
+        let count = |class: u16| split.labels.iter().filter(|&&label| label == class).count();
         assert!((0..10).all(|class| count(class) == each), "every class has {each} images");
         assert!(split.images.iter().any(|&pixel| pixel != split.images[0]), "pictures are not blank");
     }
@@ -134,7 +134,7 @@ fn a_folder_that_is_no_data_set_says_what_to_do() {
 
 #[test]
 fn images_in_memory_are_checked() {
-    let split = |labels: &[u8]| Split { images: vec![7; 6 * labels.len()], labels: labels.into() };
+    let split = |labels: &[u16]| Split { images: vec![7; 6 * labels.len()], labels: labels.into() };
     let load = |names: &[&str], train: Split, test: Split| {
         let names = names.iter().map(|name| name.to_string()).collect();
         Dataset::images(names, [3, 1, 2], train, test).map_err(|error| error.to_string())
@@ -145,7 +145,7 @@ fn images_in_memory_are_checked() {
     short.images.pop();
     for (names, train, test, part) in [
         (&[][..], split(&[]), split(&[]), "0 classes"),
-        (&["a"; 257], split(&[0]), split(&[0]), "257 classes"),
+        (&["a"; 65_537], split(&[0]), split(&[0]), "65537 classes"),
         (&["a", "b"], short, split(&[1]), "11 bytes of training images are not 2 images"),
         (&["a", "b"], split(&[0, 1]), split(&[2]), "label 2 of test image 0 is not below 2"),
         (&["a", "b"], split(&[0, 0]), split(&[1]), "\"b\" has no image to train on"),
@@ -160,10 +160,10 @@ fn images_in_memory_are_checked() {
 fn a_recipe_is_trained_on_its_own_data_alone() {
     let text = Recipe::digits().to_toml().replace("set = \"digits\"", "set = \"folder\"");
     let recipe = Recipe::parse(&text, "folder").unwrap();
-    let images = |classes: u8, shape: [usize; 3], train_len: usize| {
+    let images = |classes: u16, shape: [usize; 3], train_len: usize| {
         let image_len: usize = shape.iter().product();
-        let labels: Vec<u8> = (0..classes).cycle().take(train_len).collect();
-        let split = |labels: &[u8]| Split { images: vec![0; labels.len() * image_len], labels: labels.into() };
+        let labels: Vec<u16> = (0..classes).cycle().take(train_len).collect();
+        let split = |labels: &[u16]| Split { images: vec![0; labels.len() * image_len], labels: labels.into() };
         let names = (0..classes).map(|class| format!("class {class}")).collect();
         Dataset::images(names, shape, split(&labels), split(&[0])).unwrap()
     };

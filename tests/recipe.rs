@@ -1,4 +1,6 @@
 //! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
+#[path = "recipe/extend.rs"]
+mod extend;
 #[path = "recipe/layers.rs"]
 mod layers;
 #[path = "recipe/train.rs"]
@@ -164,8 +166,8 @@ fn the_resolved_recipe_is_the_same_recipe() {
     assert_eq!(Recipe::parse(&recipe.to_toml(), "resolved.toml").unwrap(), recipe);
     let two = folder.replace("input = [1, 8, 8]", "input = [2, 8, 8]");
     assert!(wrong(&two).1.contains("1 channel (grey) or 3 (colour)"), "{}", wrong(&two).1);
-    let many = folder.replace("classes = 10", "classes = 300").replace("units = 10", "units = 300");
-    assert!(wrong(&many).1.contains("at most 256 classes"), "{}", wrong(&many).1);
+    let many = folder.replace("classes = 10", "classes = 70000").replace("units = 10", "units = 70000");
+    assert!(wrong(&many).1.contains("at most 65536 classes"), "{}", wrong(&many).1);
     let resolved = Recipe::digits().to_toml();
     for line in [
         "zero_bin = \"zero\"",

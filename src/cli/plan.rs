@@ -6,7 +6,7 @@ use halfwave::Result;
 use halfwave::caps::{Caps, LaunchShape};
 use halfwave::model::Model;
 use halfwave::recipe::Recipe;
-use halfwave::train::session;
+use halfwave::train::{parameters, session};
 
 /// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
 #[derive(clap::Args)]
@@ -56,16 +56,22 @@ fn unpacked(model: &Model) -> String {
     }
 }
 
-/// A recipe's model in a line: `digits: 12 layers, 23,562 weights, 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
+/// A recipe's model in a line: `digits: 12 layers, 23,562 weights and biases (23,690 parameters with those of other layers), 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
     let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
     let share = model.binary_multiply_adds()? as f64 / multiply_adds.max(1) as f64;
     let binary =
         if share > 0.0 { format!(", {:.0} % of them with 1-bit weights", 100.0 * share) } else { String::new() };
+    let parameters = parameters::trained_len(&parameters::of(model)?);
+    let others = if parameters > weights {
+        format!(" ({} parameters with those of other layers)", grouped(parameters))
+    } else {
+        String::new()
+    };
     let millions = multiply_adds as f64 / 1e6;
     Ok(format!(
-        "{name}: {} layers, {} weights, {millions:.1} million multiply-adds an image{binary}",
+        "{name}: {} layers, {} weights and biases{others}, {millions:.1} million multiply-adds an image{binary}",
         model.layers.len(),
         grouped(weights)
     ))

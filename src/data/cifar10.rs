@@ -58,7 +58,7 @@ impl Files {
         let images = split.images.chunks_exact_mut(IMAGE_BYTES).skip(file * self.records);
         for (at, ((record, label), image)) in bytes.chunks_exact(RECORD_BYTES).zip(labels).zip(images).enumerate() {
             let planes = &record[1..];
-            *label = record[0];
+            *label = record[0].into();
             if *label > 9 {
                 return Err(format!("label {label} of record {at} is not below 10; is it the binary version?"));
             }

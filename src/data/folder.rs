@@ -54,7 +54,7 @@ fn read(dir: &Path, image: [usize; 3], names: &[String], skipped: &mut Vec<Strin
         return Err(wrong(dir, &format!("there is test/{name}, but no train/{name}; every class is in both")));
     }
     for (label, name) in names.iter().enumerate() {
-        let label = u8::try_from(label).expect("a recipe has at most 256 classes");
+        let label = u16::try_from(label).expect("a recipe has at most 65 536 classes");
         let folder = if given { format!("train/{name}") } else { name.clone() };
         let learnt = pictures(dir, &folder, image, skipped)?;
         if learnt.is_empty() {
@@ -81,7 +81,7 @@ fn read(dir: &Path, image: [usize; 3], names: &[String], skipped: &mut Vec<Strin
     Ok((train, test))
 }
 
-fn push(split: &mut Split, pixels: &[u8], label: u8) {
+fn push(split: &mut Split, pixels: &[u8], label: u16) {
     split.images.extend(pixels);
     split.labels.push(label);
 }

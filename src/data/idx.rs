@@ -36,7 +36,7 @@ pub(super) fn split(
         let message = format!("label {} of image {at} is not below {classes}", labels.values[at]);
         return Err(wrong("labels", message));
     }
-    Ok(Split { images: images.values, labels: labels.values })
+    Ok(Split { images: images.values, labels: labels.values.into_iter().map(u16::from).collect() })
 }
 
 fn read(bytes: &[u8]) -> Result<Idx, String> {

@@ -42,7 +42,7 @@ pub struct Split {
     /// Pixels, N, H, W, C.
     pub images: Vec<u8>,
     /// One label an image.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
 }
 
 impl Dataset {
@@ -78,7 +78,7 @@ impl Dataset {
     /// A data set of the user's own, as recipes on `folder` train on it: images of `[channels, height, width]`, pixels from
     /// 0 to 255, labels that are places in `classes`.
     ///
-    /// Errors: no class or more than 256; splits that are no images of that shape or have other labels; a class that has
+    /// Errors: no class or more than 65 536; splits that are no images of that shape or have other labels; a class that has
     /// no image to train on; no image to test on.
     pub fn images(classes: Vec<String>, shape: [usize; 3], train: Split, test: Split) -> Result<Self> {
         let wrong = |message: String| Err(Error::Data(format!("folder: {message}")));
@@ -99,7 +99,7 @@ impl Dataset {
                 return wrong(format!("label {label} of {what} image {at} is not below {}", classes.len()));
             }
         }
-        let mut counts = [0; MOST_CLASSES];
+        let mut counts = vec![0; classes.len()];
         train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
         if let Some((name, _)) = classes.iter().zip(counts).find(|(_, count)| *count == 0) {
             return wrong(format!("the class \"{name}\" has no image to train on; add some, or leave the class out"));
@@ -183,7 +183,7 @@ fn digits() -> Result<(Split, Split)> {
     }
     let (train_labels, test_labels) = all.labels.split_at(train_len);
     let (train_images, test_images) = all.images.split_at(train_len * all.image_len());
-    let split = |images: &[u8], labels: &[u8]| Split { images: images.into(), labels: labels.into() };
+    let split = |images: &[u8], labels: &[u16]| Split { images: images.into(), labels: labels.into() };
     Ok((split(train_images, train_labels), split(test_images, test_labels)))
 }
 

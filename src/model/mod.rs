@@ -56,7 +56,7 @@ pub struct Layer {
     pub name: String,
     /// Whose outputs this layer takes: names of earlier layers, or [`INPUT`]. Never empty.
     pub from: Vec<String>,
-    /// The line of the recipe that this layer begins on, counted from 1; 0 where there is no recipe.
+    /// The line of the recipe that this layer begins on, counted from 1; 0 where there is none, or the layer stands in the recipe that this one extends.
     pub line: usize,
     /// What it computes.
     pub kind: LayerKind,

@@ -288,12 +288,13 @@ pub(super) fn split<'i, 'a>(inputs: &'i [View<'a>], scaled: bool) -> (&'i [View<
 /// Values on and beside these points, where an off-by-one would show.
 fn edges(points: &[f32]) -> Tensor {
     let mut values = vec![0.0, -0.0, f32::MIN_POSITIVE, -1.0, 100.0];
-    for at in points {
-        values.extend([
-            *at,
-            f32::from_bits(at.to_bits() + 1),
-            f32::from_bits(at.to_bits().wrapping_sub(1) & 0x7fff_ffff),
-        ]);
+    for &at in points {
+        // Nearer to 0 than the smallest normal numbers a device may see 0.
+        let beside = match at {
+            0.0 => [f32::MIN_POSITIVE, -f32::MIN_POSITIVE],
+            _ => [1u32, u32::MAX].map(|step| f32::from_bits(at.to_bits().wrapping_add(step))),
+        };
+        values.extend([at].into_iter().chain(beside));
     }
     Tensor::from_f32(&[1, 1, 1, values.len()], &values)
 }

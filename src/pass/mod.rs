@@ -16,6 +16,7 @@ pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;
 pub use objective::{Loss, RING, objective};
+pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Moments, Optimizer, Rule};
 pub use simplify::simplify;
 pub use update::{clip_weights, update};

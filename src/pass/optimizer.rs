@@ -81,7 +81,8 @@ impl Group {
     }
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether `name` is like `pattern`, in which `*` stands for any text.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(tail) = name.strip_prefix(head) else { return false };
     tail.char_indices().any(|(i, _)| matches(rest, &tail[i..])) || matches(rest, "")

@@ -10,6 +10,7 @@
 //! assert_eq!(recipe.train.batch, 64);
 //! # Ok::<(), halfwave::Error>(())
 //! ```
+mod extend;
 mod layers;
 mod optimizer;
 mod parse;
@@ -30,11 +31,32 @@ use std::path::PathBuf;
 /// The recipe of a command that is given none.
 const DIGITS: &str = include_str!("../../assets/recipes/digits.toml");
 
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../assets/recipes/", $name, ".toml")))),*]
+    };
+}
+
 /// The embedded recipes: name and text.
-pub const BUILTIN: [(&str, &str); 3] = [
-    ("digits", DIGITS),
-    ("digits-float", include_str!("../../assets/recipes/digits-float.toml")),
-    ("vgg-small", include_str!("../../assets/recipes/vgg-small.toml")),
+pub const BUILTIN: [(&str, &str); 18] = embedded![
+    "digits",
+    "digits-float",
+    "lenet",
+    "vgg-small",
+    "vgg-small-float",
+    "vgg-small-bw",
+    "vgg-small-bw-sign",
+    "vgg-small-xnor",
+    "vgg-small-dorefa-1-2",
+    "vgg-small-hwgq-lloyd",
+    "vgg-small-hwgq-3",
+    "vgg-small-hwgq-4",
+    "bnn-convnet",
+    "vgg11",
+    "nin",
+    "resnet20",
+    "resnet18",
+    "resnet50",
 ];
 
 /// The text of the embedded recipe called `name`, if there is one.
@@ -104,8 +126,8 @@ pub struct Data {
     pub shuffle: bool,
 }
 
-/// The most classes that a data set may have: a label is a byte.
-pub const MOST_CLASSES: usize = 256;
+/// The most classes that a data set may have: a label is two bytes.
+pub const MOST_CLASSES: usize = 65_536;
 
 /// A data set that halfwave knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +145,7 @@ pub enum Set {
         dir: PathBuf,
         /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
         image: [usize; 3],
-        /// The model's classes, at most 256: there must be as many class folders.
+        /// The model's classes, at most 65 536: there must be as many class folders.
         classes: usize,
     },
 }

@@ -1,9 +1,8 @@
 //! From TOML text to a checked [`Recipe`].
 use super::table::{Source, Table};
-use super::{Data, MOST_CLASSES, Recipe, Set, layers, train};
+use super::{Data, MOST_CLASSES, Recipe, Set, builtin, extend, layers, train};
 use crate::Result;
 use crate::model::{INPUT, Model, ModelError};
-use toml::de::DeTable;
 
 /// What a folder of CIFAR-10 is called when its archive is unpacked.
 const CIFAR10_DIR: &str = "cifar-10-batches-bin";
@@ -13,11 +12,8 @@ const FOLDER_DIR: &str = "images";
 
 /// See [`Recipe::parse`].
 pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
-    let source = Source { file, text };
-    let document = DeTable::parse(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| source.line(span.start));
-        source.error(line, format!("not valid TOML: {}", error.message().lines().collect::<Vec<_>>().join(", ")))
-    })?;
+    let texts = extend::Texts::read(text, file, builtin)?;
+    let (source, document) = (texts.source(), texts.merged()?);
     let sections = vec!["model", "data", "train"];
     let root = Table::new(source, "recipe".into(), document.span(), document.get_ref(), sections)?;
     let section = |key, what: &str, known: &[&'static str]| {
@@ -60,6 +56,7 @@ fn model(source: Source<'_>, table: &Table<'_>) -> Result<Model> {
         source.error(line, error.message)
     };
     model.shapes().map_err(at)?;
+    model.layers.iter_mut().for_each(|layer| layer.line = source.own(layer.line).unwrap_or(0));
     Ok(model)
 }
 

@@ -7,11 +7,12 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The file's name and text: what turns a place in it into an error.
+/// The texts that a recipe is made of, one behind the other: what turns a place in them into an error. Offsets and lines count through all of them.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
-    pub(super) file: &'a str,
     pub(super) text: &'a str,
+    /// Every file with the lines before it; the recipe's own comes first.
+    pub(super) files: &'a [(String, usize)],
 }
 
 impl Source<'_> {
@@ -21,8 +22,15 @@ impl Source<'_> {
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
+    /// The line in the recipe's own file; none if it lies in one that the recipe extends.
+    pub(super) fn own(&self, line: usize) -> Option<usize> {
+        self.files.get(1).is_none_or(|(_, before)| line <= *before).then_some(line)
+    }
+
     pub(super) fn error(&self, line: usize, message: String) -> Error {
-        Error::Recipe { file: self.file.into(), line, message }
+        let at = self.files.partition_point(|(_, before)| *before < line).saturating_sub(1);
+        let (file, before) = &self.files[at];
+        Error::Recipe { file: file.clone(), line: line - before, message }
     }
 }
 
@@ -61,9 +69,11 @@ impl<'a> Table<'a> {
         self.source.error(line, format!("{}: {message}", self.what))
     }
 
-    /// A key that is here and not among `meant`, the first in the file.
+    /// A key that is here and not among `meant`, the first in the file. One of a recipe that this one extends is none: it lost its meaning by what was changed.
     pub(super) fn stranger(&self, meant: &[&'static str]) -> Option<&'static str> {
-        let strangers = self.entries.keys().filter(|key| !meant.contains(&key.get_ref().as_ref()));
+        let own = |offset| self.source.own(self.source.line(offset)).is_some();
+        let strangers =
+            self.entries.keys().filter(|key| !meant.contains(&key.get_ref().as_ref()) && own(key.span().start));
         let first = strangers.min_by_key(|key| key.span().start)?;
         self.known.iter().find(|known| **known == first.get_ref().as_ref()).copied()
     }
@@ -277,7 +287,7 @@ fn integers(range: &RangeInclusive<u64>) -> String {
 }
 
 /// Which of `known` was meant, or all of them.
-fn suggest(found: &str, known: &[&str]) -> String {
+pub(super) fn suggest(found: &str, known: &[&str]) -> String {
     match nearest(found, known) {
         Some(word) => format!("did you mean \"{word}\"?"),
         None => format!("known are {}", known.join(", ")),

@@ -85,6 +85,12 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
     Ok(all)
 }
 
+/// How many numbers are trained: weights and biases, scales and shifts of batch-norms, learned scales of quantisers.
+pub fn trained_len(parameters: &[Parameter]) -> u64 {
+    let parts = parameters.iter().filter(|parameter| parameter.trained).flat_map(Parameter::host);
+    parts.map(|(_, shape)| shape.iter().map(|&side| side as u64).product::<u64>()).sum()
+}
+
 impl Parameter {
     /// Its type on the device.
     pub fn ty(&self) -> TensorType {

@@ -131,8 +131,7 @@ impl Session {
 
     /// Trained values, in elements.
     pub fn parameter_len(&self) -> usize {
-        let trained = self.parameters.iter().filter(|parameter| parameter.trained);
-        trained.flat_map(Parameter::host).map(|(_, shape)| shape.iter().product::<usize>()).sum()
+        parameters::trained_len(&self.parameters) as usize
     }
 
     /// How long submissions took, where the backend knows.

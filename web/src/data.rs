@@ -62,7 +62,10 @@ impl Dataset {
     ) -> Result<Self> {
         let input: [usize; 3] =
             input.try_into().map_err(|_| HalfwaveError::usage("input is [channels, height, width]"))?;
-        let split = |images: Images| Split { images: images.pixels, labels: images.labels };
+        let split = |images: Images| Split {
+            images: images.pixels,
+            labels: images.labels.into_iter().map(u16::from).collect(),
+        };
         let (train, test) = (from_js::<Images>(train, "train")?, from_js::<Images>(test, "test")?);
         Ok(Self { inner: Arc::new(data::Dataset::images(classes, input, split(train), split(test))?) })
     }
@@ -117,7 +120,7 @@ impl Dataset {
         &self,
         #[wasm_bindgen(unchecked_param_type = "\"train\" | \"test\"")] split: &str,
         index: usize,
-    ) -> Result<u8> {
+    ) -> Result<u16> {
         let split = self.split(split)?;
         let label = split.labels.get(index).copied();
         label.ok_or_else(|| HalfwaveError::usage(format!("there is no image {index} among {}", split.len())))

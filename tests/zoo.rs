@@ -1,0 +1,149 @@
+//! The embedded recipes: as large as published, planned for every launch shape, and each of them learns.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use halfwave::backend::cpu::CpuBackend;
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::model::{LayerKind, Model};
+use halfwave::recipe::{BUILTIN, Recipe, Set, builtin};
+use halfwave::train::session::training_plan;
+use halfwave::train::{Session, parameters};
+use pollster::block_on;
+
+fn recipe(name: &str) -> Recipe {
+    let text = builtin(name).unwrap_or_else(|| panic!("there is no recipe {name}"));
+    Recipe::parse(text, name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn trained_len(model: &Model) -> u64 {
+    parameters::trained_len(&parameters::of(model).unwrap())
+}
+
+/// Outputs of all convolutions: as many biases, or half as many normalisation parameters, does a network have that gives each one.
+fn filters_len(model: &Model) -> u64 {
+    let filters = |kind: &LayerKind| if let LayerKind::Conv(conv) = kind { conv.filters as u64 } else { 0 };
+    model.layers.iter().map(|layer| filters(&layer.kind)).sum()
+}
+
+/// Biases that linear layers have none of, because their weights are binary.
+fn missing_biases(model: &Model) -> u64 {
+    let missing = |kind: &LayerKind| {
+        if let LayerKind::Linear(v) = kind
+            && !v.bias
+        {
+            v.units as u64
+        } else {
+            0
+        }
+    };
+    model.layers.iter().map(|layer| missing(&layer.kind)).sum()
+}
+
+#[test]
+fn networks_have_the_published_size() {
+    // VGG-small: weights, and biases of the last layer; no normalisation.
+    for (name, _) in BUILTIN.iter().filter(|(name, _)| name.starts_with("vgg-small")) {
+        let model = recipe(name).model;
+        assert_eq!((model.weights_len(), model.multiply_adds()), (Ok(4_656_522), Ok(607_600_640)), "{name}");
+    }
+    // Weights, biases of the last layer, and two parameters of a batch-norm behind every convolution, as in torchvision. Here batch-norms before a quantiser have none.
+    // Multiply-adds are the paper's 1.8 and 3.8 · 10⁹.
+    let model = recipe("resnet18").model;
+    assert_eq!(model.weights_len().unwrap() + 2 * filters_len(&model), 11_689_512);
+    assert_eq!(model.multiply_adds(), Ok(1_814_073_344));
+    let model = recipe("resnet50").model;
+    assert_eq!(model.weights_len().unwrap() + 2 * filters_len(&model), 25_557_032);
+    assert!((3.8e9..3.9e9).contains(&(model.multiply_adds().unwrap() as f64)), "{:?}", model.multiply_adds());
+    // The paper's 0.27 million, batch-norms included, without convolutions in shortcuts; here there are two, 16 → 32 and 32 → 64.
+    let model = recipe("resnet20").model;
+    assert_eq!(trained_len(&model), 269_722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64));
+}
+
+#[test]
+fn other_networks_have_the_size_that_their_layers_tell() {
+    let sides = |widths: &[u64]| widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<u64>();
+    let bnn = 9 * sides(&[3, 128, 128, 256, 256, 512, 512]) + sides(&[512 * 16, 1024, 1024, 10]);
+    let nin = 25 * (3 * 192 + 96 * 192) + sides(&[192, 160, 96]) + 2 * 192 * 192 + (9 + 1) * 192 * 192 + 192 * 10;
+    let table = [
+        ("bnn-convnet", bnn),
+        ("vgg11", 9 * sides(&[3, 64, 128, 256, 256, 512, 512, 512, 512]) + 512 * 10 + 10),
+        ("nin", nin + 192 + 10),
+        ("lenet", 25 * sides(&[1, 6, 16]) + 6 + 16 + (64 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10),
+    ];
+    for (name, weights) in table {
+        assert_eq!(recipe(name).model.weights_len(), Ok(weights), "{name}");
+    }
+    assert_eq!(missing_biases(&recipe("bnn-convnet").model), 1024 + 1024 + 10);
+}
+
+#[test]
+fn every_recipe_is_planned() {
+    for (name, _) in BUILTIN {
+        let recipe = recipe(name);
+        for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
+            let plan =
+                training_plan(&recipe, 2, &Caps::baseline(shape)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(plan.steps.len() > recipe.model.layers.len(), "{name}: {} steps", plan.steps.len());
+        }
+    }
+}
+
+/// Height and width on which a network can be tried in moments: the last stages see one to four pixels. The weights of
+/// convolutions are all there; linear layers behind them become smaller.
+fn small(name: &str) -> Option<usize> {
+    match name {
+        "lenet" | "mlp-sigmoid" | "digits" | "digits-float" => None,
+        "alexnet" => Some(67),
+        "vgg11" | "resnet18" | "resnet50" | "googlenet" => Some(32),
+        _ => Some(8),
+    }
+}
+
+/// One step on a few images, in which the loss is finite and a gradient reaches every weight.
+fn learns(name: &str) {
+    let mut recipe = recipe(name);
+    recipe.train.batch = 4;
+    if let Some(side) = small(name) {
+        let image = [recipe.model.input[0], side, side];
+        (recipe.model.input, recipe.data.set) =
+            (image, Set::Folder { dir: "none".into(), image, classes: recipe.model.classes });
+    }
+    let weights: Vec<_> = recipe
+        .model
+        .layers
+        .iter()
+        .filter(|layer| layer.kind.weights().is_some())
+        .map(|layer| format!("{}.weight", layer.name))
+        .collect();
+    let images_len = recipe.train.batch * recipe.model.input.iter().product::<usize>();
+    let images = halfwave::random::normal(3, "images", images_len);
+    let lr = recipe.train.optimizer.lr;
+    block_on(async {
+        let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), true).await.unwrap();
+        assert_eq!(session.parameter_len() as u64, trained_len(&recipe.model));
+        let before = session.tensors().await.unwrap();
+        session.train_step(&images, &[0, 3, 1, 2], lr).await.unwrap();
+        let measured = session.measured().await.unwrap();
+        assert!(
+            measured.len() == 1 && measured[0].loss.is_finite() && measured[0].loss > 0.0,
+            "{name}: {}",
+            measured.len()
+        );
+        let (gradients, after) = (session.gradients().await.unwrap(), session.tensors().await.unwrap());
+        for weight in &weights {
+            let values = &gradients[&format!("grad/{weight}")].values;
+            assert!(values.iter().all(|value| value.is_finite()), "{name}: {weight}");
+            assert!(values.iter().any(|value| *value != 0.0), "{name}: no gradient reaches {weight}");
+            assert!(after[weight].values != before[weight].values, "{name}: {weight} stays");
+        }
+    });
+}
+
+#[test]
+fn small_networks_learn() {
+    BUILTIN.iter().filter(|(name, _)| small(name) != Some(32)).for_each(|(name, _)| learns(name));
+}
+
+#[test]
+fn large_networks_learn() {
+    BUILTIN.iter().filter(|(name, _)| small(name) == Some(32)).for_each(|(name, _)| learns(name));
+}
