@@ -255,8 +255,12 @@ fn check_run(graph: &Graph, seed: u64, steps: usize) {
         }
         for (value, node) in graph.iter() {
             if let Some(index) = node.op.in_place() {
-                let name = leaf_name(graph.node(node.inputs[index])).unwrap();
-                leaves.insert(name.to_string(), values[value.0].clone());
+                // State may be updated twice: what comes later is what stays.
+                let mut state = graph.node(node.inputs[index]);
+                while let Some(index) = state.op.in_place() {
+                    state = graph.node(state.inputs[index]);
+                }
+                leaves.insert(leaf_name(state).unwrap().to_string(), values[value.0].clone());
             }
         }
         for port in &plan.state {

@@ -90,7 +90,8 @@ impl Model {
             let sources = self.sources(index)?;
             sources.iter().flatten().for_each(|&source| used[source] = true);
             let inputs: Vec<Shape> = sources.iter().map(|s| s.map_or(self.input, |at| shapes[at])).collect();
-            let of_signs = sources[0].is_some_and(|at| matches!(self.layers[at].kind, LayerKind::Sign(_)));
+            let of_signs =
+                sources.first().copied().flatten().is_some_and(|at| matches!(self.layers[at].kind, LayerKind::Sign(_)));
             if matches!(&self.layers[index].kind, LayerKind::Conv(conv) if conv.input_scale) && !of_signs {
                 let message = "input_scale needs a sign layer right before it; put one there, or remove it";
                 return Err(self.wrong(index, message.into()));

@@ -108,6 +108,7 @@ fn channels_are_joined_and_images_flattened() {
     model.layers[2] = Layer::new("drop", "both", LayerKind::MaxPool(Pool::square(2)));
     model.layers[0].from = vec!["input".into()];
     model.layers[1].from = vec!["a".into(), "input".into(), "a".into()];
+    model.classes = 44;
     assert_eq!(model.shapes().unwrap()[1..3], [[11, 4, 4], [11, 2, 2]]);
     model.layers[1].from = vec!["a".into()];
     assert!(model.shapes().unwrap_err().message.contains("two or more inputs"));

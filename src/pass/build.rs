@@ -257,7 +257,8 @@ impl Builder {
                 let x = self.float(x)?;
                 Signal::float(self.add(Flatten, &[x])?)
             }
-            LayerKind::Dropout(_) if self.mode == Mode::Infer => x.clone(),
+            // Decoded here too, so that its readers compute alike in both modes.
+            LayerKind::Dropout(_) if self.mode == Mode::Infer => Signal::float(self.float(x)?),
             LayerKind::Dropout(settings) => {
                 let (x, random) = (self.float(x)?, self.random()?);
                 let stream = random::stream(&format!("{name}/dropout")) as u32;

@@ -5,6 +5,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
     Graph, Leaf, Op, Role,
+    activation::{self, Curve},
     add::Add,
     avg_pool::AvgPool,
     batch_norm,
@@ -14,15 +15,19 @@ use halfwave::ops::{
     code::{Code, SignPlanes},
     concat::Concat,
     conv::Conv,
+    count_saturated::CountSaturated,
     decode::Decode,
+    dorefa_gradient::DorefaGradient,
     dorefa_weight::{DorefaThresholds, DorefaWeight},
     dropout::Dropout,
+    fixed::{self, Format, Rounding},
     flatten::Flatten,
     input_scale::{InputScale, ScaleRows},
     max_abs::MaxAbs,
     max_pool::MaxPool,
     mean::Mean,
     pad::Pad,
+    prelu::Prelu,
     quantise::{self, Quantise, Surrogate},
     record::Record,
     relu::Relu,
@@ -129,7 +134,9 @@ impl Maker {
         let x = self.all[at];
         let ty = self.graph.ty(x.value).clone();
         let channels = ty.channels();
-        match self.below(16) {
+        match self.below(18) {
+            16 => self.curves(x),
+            17 => self.fixed_point(x),
             13 => self.learned_step(x),
             14 => self.binary_signs(x),
             15 => self.dorefa_weights(x),
@@ -190,12 +197,7 @@ impl Maker {
             }
             9 => self.concat(x),
             10 => {
-                let random = match self.random {
-                    Some(random) => random,
-                    None => self.add(Leaf::input("random", TensorType::new(&[4], Encoding::U32)), &[]),
-                };
-                self.random = Some(random);
-                let (x, stream) = (self.float(x), self.noise.bits());
+                let (random, x, stream) = (self.random(), self.float(x), self.noise.bits());
                 let y = self.add(Dropout { rate: 0.25, stream }, &[x, random]);
                 self.keep(y);
             }
@@ -240,6 +242,40 @@ impl Maker {
         let y = self.add(Decode::uniform(1.0), &[codes, scale]);
         let total = self.add(scale::Total, &[y]);
         let y = self.add(scale::Scale, &[y, total]);
+        self.keep(y);
+    }
+
+    fn random(&mut self) -> Value {
+        let random = match self.random {
+            Some(random) => random,
+            None => self.add(Leaf::input("random", TensorType::new(&[4], Encoding::U32)), &[]),
+        };
+        *self.random.insert(random)
+    }
+
+    /// An activation, and one with learned slopes.
+    fn curves(&mut self, x: Activation) {
+        let x = self.float(x);
+        let curves = [Curve::Tanh, Curve::LogTailedRelu { top: 1.0 }, Curve::LeakyRelu { slope: 0.1 }];
+        let curve = curves[self.below(3)];
+        let y = self.add(activation::Activation { curve }, &[x]);
+        let slope = self.state("slope", &[self.graph.ty(x).channels()], true);
+        let y = self.add(Prelu, &[slope, y]);
+        self.keep(y);
+    }
+
+    /// Fixed point, whose saturated values are counted; gradients that are rounded.
+    fn fixed_point(&mut self, x: Activation) {
+        let (random, x, stream) = (self.random(), self.float(x), self.noise.bits());
+        let format = Format { integer_bits: 1, fraction_bits: 5 };
+        let rounding = Rounding::Stochastic { stream };
+        let value = fixed::Quantiser { format, rounding };
+        let name = format!("layer{}.saturated", self.graph.nodes().len());
+        let ty = TensorType::new(&[2], Encoding::U32);
+        let counter = self.add(Leaf { name, ty, role: Role::State { trained: false } }, &[]);
+        self.add(CountSaturated { format }, &[counter, x]);
+        let y = self.add(fixed::Fixed { value, gradient: Some(value), in_place: false }, &[random, x]);
+        let y = self.add(DorefaGradient { bits: 2, stream }, &[y, random]);
         self.keep(y);
     }
 
