@@ -267,7 +267,12 @@ fn plans_recipes_and_devices_are_shown() {
     assert!(run(base.path(), &["plan", "--shape", "registers", "--batch", "7"]).contains("bconv_registers"));
     assert!(run(base.path(), &["plan", "vgg-small", "--batch", "8"]).contains("vgg-small: "));
     assert_eq!(run(base.path(), &["recipe", "vgg-small"]), halfwave::recipe::builtin("vgg-small").unwrap());
-    assert_eq!(run(base.path(), &["recipe"]), "digits\ndigits-float\nvgg-small\n");
+    let names: String = halfwave::recipe::BUILTIN.iter().map(|(name, _)| format!("{name}\n")).collect();
+    assert_eq!(run(base.path(), &["recipe"]), names);
+    let flat = run(base.path(), &["recipe", "--flat", "vgg-small-float"]);
+    assert!(flat.starts_with("[model]") && !flat.contains("extends"), "{flat}");
+    let wide = "digits: 12 layers, 23,562 weights and biases";
+    assert!(plan.contains(wide), "{wide} is not in {plan}");
     assert!(finish(command(base.path(), &["devices"])).out.contains("CPU backend"));
     assert!(run(base.path(), &["--version"]).starts_with("halfwave 0."));
     let help = run(base.path(), &["--help"]);

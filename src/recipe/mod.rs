@@ -38,10 +38,13 @@ macro_rules! embedded {
 }
 
 /// The embedded recipes: name and text.
-pub const BUILTIN: [(&str, &str); 18] = embedded![
+pub const BUILTIN: [(&str, &str); 22] = embedded![
     "digits",
     "digits-float",
+    "mlp-sigmoid",
+    "mlp-sigmoid-cross-entropy",
     "lenet",
+    "bnn-convnet",
     "vgg-small",
     "vgg-small-float",
     "vgg-small-bw",
@@ -51,12 +54,13 @@ pub const BUILTIN: [(&str, &str); 18] = embedded![
     "vgg-small-hwgq-lloyd",
     "vgg-small-hwgq-3",
     "vgg-small-hwgq-4",
-    "bnn-convnet",
     "vgg11",
     "nin",
     "resnet20",
     "resnet18",
     "resnet50",
+    "alexnet",
+    "googlenet",
 ];
 
 /// The text of the embedded recipe called `name`, if there is one.
