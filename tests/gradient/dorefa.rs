@@ -55,7 +55,7 @@ fn dorefa_gradients_have_the_mean_of_the_gradient() {
     for step in 0..steps {
         sums.iter_mut().zip(gradient(&dy, step)).for_each(|(sum, v)| *sum += f64::from(v));
     }
-    let (mut chi_squared, mut freedom) = (0.0, 0.0);
+    let (mut chi_squared, mut freedom) = (0.0, 0.0f64);
     for (sample, sums) in values.chunks(48).zip(sums.chunks(48)) {
         let m = sample.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         for (value, sum) in sample.iter().zip(sums).filter(|_| m > 0.0) {
