@@ -271,7 +271,7 @@ fn plans_recipes_and_devices_are_shown() {
     assert_eq!(run(base.path(), &["recipe"]), names);
     let flat = run(base.path(), &["recipe", "--flat", "vgg-small-float"]);
     assert!(flat.starts_with("[model]") && !flat.contains("extends"), "{flat}");
-    let wide = "digits: 12 layers, 23,562 weights and biases";
+    let wide = "digits: 12 layers, 25,754 weights and biases";
     assert!(plan.contains(wide), "{wide} is not in {plan}");
     assert!(finish(command(base.path(), &["devices"])).out.contains("CPU backend"));
     assert!(run(base.path(), &["--version"]).starts_with("halfwave 0."));

@@ -56,7 +56,7 @@ fn unpacked(model: &Model) -> String {
     }
 }
 
-/// A recipe's model in a line: `digits: 12 layers, 23,562 weights and biases (23,690 parameters with those of other layers), 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
+/// A recipe's model in a line: `digits: 12 layers, 25,754 weights and biases (25,882 parameters with those of other layers), 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
     let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
