@@ -251,21 +251,22 @@ pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [Tensor; 3])> {
         .collect()
 }
 
-/// Every pair of a kind of codes and a kind of weights, by turns over the cases of a convolution.
+/// Every kind of codes and every kind of weights, paired so that each kind of kernel occurs, over the cases of a convolution.
 pub(super) fn family(noise: &mut Noise) -> Vec<(Bconv, Vec<Tensor>)> {
     let levels = |bits: u8| Code::Levels((1..1 << bits).map(|i| 0.3 * (i as f32) + 0.02 * (i * i) as f32).collect());
-    let codes = [
-        (Code::Sign, 1),
-        (levels(2), 2),
-        (Code::Uniform(0.25), 3),
-        (levels(4), 4),
-        (Code::Levels(vec![0.453, 1.51]), 2),
+    let pairs = [
+        ((Code::Sign, 1), SignPlanes::ONE),
+        ((levels(2), 2), SignPlanes::Bases(2)),
+        ((Code::Uniform(0.25), 3), SignPlanes::Binary(2)),
+        ((levels(4), 4), SignPlanes::ONE),
+        ((Code::Levels(vec![0.453, 1.51]), 2), SignPlanes::Binary(2)),
+        ((Code::Sign, 1), SignPlanes::Binary(3)),
+        ((Code::Uniform(0.5), 2), SignPlanes::Bases(3)),
     ];
-    let weights = [SignPlanes::ONE, SignPlanes::Binary(3), SignPlanes::Bases(3)];
-    let pairs = codes.iter().flat_map(|code| weights.map(|planes| (code, planes)));
-    let pairs = pairs.zip(conv::cases().into_iter().cycle()).enumerate();
+    let pairs = pairs.iter().zip(conv::cases().into_iter().cycle()).enumerate();
     pairs
         .map(|(i, (((code, bits), planes), (window, input, filters)))| {
+            let planes = *planes;
             let top = code.level_steps().len();
             let mut codes = noise.ints(&input, Planes(*bits), 0);
             if top > 0 {
