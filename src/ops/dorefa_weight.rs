@@ -202,7 +202,7 @@ impl Operation for DorefaWeightBackward {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (rows, quads) = (output.rows(), output.quads());
         let params = ColumnParams { rows: rows as u32, quads: quads as u32, count: 1.0, half: mean::HALF };
-        let columns = mean::reduction("dorefa_weight_columns", sign::ALPHA, quads, caps)
+        let columns = mean::reduction("dorefa_weight_backward_columns", sign::ALPHA, quads, caps)
             .constant("OF_GRADIENT", 0)
             .constant("OF_TANH", 1)
             .read("dy", F32, Input(0))
