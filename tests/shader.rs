@@ -244,7 +244,7 @@ fn kernels_are_listed_and_shown() {
         " of workgroup memory",
         "registers  not told by any wgpu backend",
         "read_write  array<vec2<u32>>",
-        "uniform     52 bytes",
+        "uniform     60 bytes",
         "in 3 loops / output",
         "known at run time alone",
     ] {
@@ -261,7 +261,7 @@ fn kernels_are_listed_and_shown() {
 fn mistakes_are_one_line_of_advice() {
     let dir = tempfile::tempdir().unwrap();
     fails(dir.path(), &["bcomv"], &["no kernel is called bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
-    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are add, "]);
+    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are activation, "]);
     fails(dir.path(), &["relu", "--layer", "conv9"], &["no layer conv9 with relu", "relu3"]);
     fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "leave out --layer"]);
     fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: there is no such file"]);

@@ -121,13 +121,13 @@ for name, function in (("hwgq", quantisers.hwgq), ("sign", quantisers.sign), ("d
 
 @kind("pact")
 def pact(net, layer, inputs):
-    return quantisers.pact(inputs[0].value, net.parameter(layer["name"] + ".scale", (1,), start=layer.get("start", 6.0)), layer)
+    return quantisers.pact(inputs[0].value, net.parameter(layer["name"] + ".clip", (1,), start=layer.get("clip", 10.0)), layer)
 
 
 @kind("lsq")
 def lsq(net, layer, inputs):
-    start = layer.get("start", quantisers.UNIFORM_HALF[layer.get("bits", 2)])
-    return quantisers.lsq(inputs[0].value, net.parameter(layer["name"] + ".scale", (1,), start=start), layer)
+    start = layer.get("step", quantisers.UNIFORM[layer.get("bits", 2)])
+    return quantisers.lsq(inputs[0].value, net.parameter(layer["name"] + ".step", (1,), start=start), layer)
 
 
 @kind("fixed")
