@@ -7,7 +7,11 @@ fn take(i: u32) -> Quad { return x_int(i); }
 fn give(i: u32, v: Quad) { y_put_int(i, v); }
 fn there(i: u32) -> Quad { return y_int(i); }
 //: else
+//: if WORDS
+alias Quad = vec4<u32>;
+//: else
 alias Quad = vec4<f32>;
+//: end
 fn take(i: u32) -> Quad { return x_at(i); }
 fn give(i: u32, v: Quad) { y_put(i, v); }
 fn there(i: u32) -> Quad { return y_at(i); }

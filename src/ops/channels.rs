@@ -5,7 +5,7 @@
 
 use crate::kernel::{Launch, Operand};
 use crate::tensor::{
-    Encoding::{self, F32, I16, I32, Planes, U32},
+    Encoding::{F32, I16, I32, Planes, U32},
     LANES, TensorType, View, ViewMut, WORD_BITS,
 };
 
@@ -43,11 +43,6 @@ fn units(ty: &TensorType) -> (usize, usize, usize) {
     }
 }
 
-/// As what numbers are moved: words as integers of 32 bits.
-fn moved(encoding: Encoding) -> Encoding {
-    if encoding == U32 { I32 } else { encoding }
-}
-
 /// The launch that moves a run from `x`, bound to `operand`, to the output `y`.
 pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorType, run: Run, rest: Rest) -> Launch {
     let ((unit, in_units, rows), (_, out_units, _)) = (units(x), units(y));
@@ -74,15 +69,17 @@ pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorTyp
     let launch = if let Planes(_) = x.encoding {
         Launch::new(format!("{stem}_codes"), &[BITS])
     } else {
-        Launch::new(stem, &[NUMBERS]).constant("EXACT", usize::from(x.is_exact()))
+        let exact = x.is_exact() && x.encoding != U32;
+        let launch = Launch::new(stem, &[NUMBERS]).constant("EXACT", usize::from(exact));
+        launch.constant("WORDS", usize::from(x.encoding == U32))
     };
     let items = rows * (end_unit - first_unit);
     let words_of_unit = y.words() / (rows * out_units);
     let read_units = rows * ((run.from + run.count).div_ceil(unit) - run.from / unit);
     launch
         .constant("KEPT", kept)
-        .read("x", moved(x.encoding), operand)
-        .write("y", moved(y.encoding), Operand::Output)
+        .read("x", x.encoding, operand)
+        .write("y", y.encoding, Operand::Output)
         .params(&params)
         .threads(items)
         .moves((read_units + items) * words_of_unit)
