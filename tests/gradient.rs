@@ -4,6 +4,8 @@
 //! random. Encoded tensors (codes, sums) have the gradient of the real tensor they stand for: see the convention in `src/ops/mod.rs`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "gradient/abc.rs"]
+mod abc;
 #[path = "gradient/activations.rs"]
 mod activations;
 #[path = "gradient/dorefa.rs"]
@@ -320,7 +322,7 @@ fn cases() -> Vec<Case> {
     cases.extend(pooled());
     cases.extend(activations::activations());
     cases.extend(structure::cases());
-    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu(), fixed::fixed()]);
+    cases.extend([bconv_batch_norm(), add(), relu(), activations::prelu(), fixed::fixed(), abc::abc()]);
     cases.extend(training::losses());
     cases
 }
@@ -412,6 +414,7 @@ fn fused_graphs_give_the_same_values() {
         ("residual", FOLDS),
         ("groups", GROUPS),
         ("structure", include_str!("reference/recipes/structure.toml")),
+        ("fixed", include_str!("reference/recipes/fixed-stochastic.toml")),
     ];
     for (name, text) in texts {
         let model = halfwave::recipe::Recipe::parse(text, name).unwrap().model;

@@ -4,6 +4,8 @@
 mod common;
 #[path = "run/dropout.rs"]
 mod dropout;
+#[path = "run/fixed.rs"]
+mod fixed;
 #[path = "run/optimizers.rs"]
 mod optimizers;
 

@@ -42,6 +42,10 @@ pub enum Slot<'a> {
     Word(&'a mut usize, &'static [&'static str]),
     /// One of these words, or a list of numbers.
     Levels(&'a mut super::Levels),
+    /// \[IL, FL\] of fixed point.
+    Format(&'a mut [usize; 2]),
+    /// The same, or "float".
+    FormatOrFloat(&'a mut Option<[usize; 2]>),
 }
 
 /// Kinds of numbers.
@@ -142,12 +146,13 @@ impl Visitor for Written {
     fn visit(&mut self, key: Key, slot: Slot<'_>) {
         let text = match slot {
             Slot::Integer(value, _) => value.to_string(),
-            Slot::Pair([a, b], _) => format!("[{a}, {b}]"),
+            Slot::Pair([a, b], _) | Slot::Format([a, b]) | Slot::FormatOrFloat(Some([a, b])) => format!("[{a}, {b}]"),
             // The shortest text that gives the same f32 back, and a float to any TOML reader.
             Slot::Number(value, _) => format!("{value:?}"),
             Slot::Flag(value) => value.to_string(),
             Slot::Word(at, words) => format!("\"{}\"", words[*at]),
             Slot::Levels(levels) => levels.to_string(),
+            Slot::FormatOrFloat(None) => "\"float\"".to_string(),
         };
         self.keys.push((key, text));
     }

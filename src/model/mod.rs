@@ -16,6 +16,7 @@
 //! assert_eq!(model.shapes()?, [[16, 8, 8], [10, 1, 1]]);
 //! # Ok::<(), halfwave::model::ModelError>(())
 //! ```
+mod fixed;
 pub mod keys;
 mod layers;
 mod products;
@@ -23,15 +24,19 @@ mod quantisers;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
+
+pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
 
 pub use layers::{
     Add, BatchNorm, ClippedRelu, Concat, Dropout, Flatten, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool,
     Prelu, Relu, Sigmoid, Tanh,
 };
-pub use products::{Alpha, Conv, Linear, WeightGradient, WeightMode, Weights};
+pub use products::{Conv, Linear};
 pub use quantisers::{
     Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,
 };
+pub use weights::{Alpha, WeightGradient, WeightMode, Weights};
 
 /// The name by which a layer takes the model's input; no layer may be called so.
 pub const INPUT: &str = "input";
@@ -129,6 +134,7 @@ kinds! {
     Dorefa(Dorefa) = "dorefa": "round(n·min(max(x, 0), 1))/n, n = 2^bits − 1; in the middle between two levels, the lower", "Zhou et al., 2016, arXiv 1606.06160";
     Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
+    Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two beside x", "Gupta et al., 2015, arXiv 1502.02551";
     Relu(Relu) = "relu": "max(x, 0)", "";
     ClippedRelu(ClippedRelu) = "clipped_relu": "min(max(x, 0), top)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
     LogTailedRelu(LogTailedRelu) = "log_tailed_relu": "max(x, 0) up to top, then top + ln(x − top + 1)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";

@@ -1,5 +1,6 @@
 //! What shape each layer's output has, and everything that can be wrong with a model. The one place that knows the rules.
-use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool};
+use super::fixed::check_format;
+use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool, Weights};
 
 /// Channels, height, width.
 type Shape = [usize; 3];
@@ -211,6 +212,11 @@ impl Model {
             LayerKind::Hwgq(v) if !(1..=4).contains(&v.bits) => {
                 return Err(format!("bits = {}: a hwgq layer has 1, 2, 3 or 4 bits", v.bits));
             }
+            LayerKind::Fixed(v) => {
+                check_format(v.format)?;
+                v.gradient_format.map_or(Ok(()), check_format)?;
+                input
+            }
             LayerKind::Hwgq(_)
             | LayerKind::Sign(_)
             | LayerKind::Dorefa(_)
@@ -242,6 +248,15 @@ impl Model {
                 _ => return self.layers[index].kind.packed_weights().is_some(),
             }
         }
+    }
+}
+
+fn check_weights(weights: &Weights) -> Result<(), String> {
+    check_format(weights.format)?;
+    weights.gradient_format.map_or(Ok(()), check_format)?;
+    match weights.gradient_bits {
+        1..=8 | 32 => Ok(()),
+        bits => Err(format!("gradient_bits = {bits}: gradients have 1 to 8 bits, or 32 to stay floats")),
     }
 }
 
@@ -314,6 +329,7 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
     if v.filters == 0 {
         return Err("filters = 0: give at least 1".into());
     }
+    check_weights(&v.weights)?;
     if v.weights.packed() && v.bias {
         return Err("a binary convolution has no bias; remove `bias`, a batch_norm behind it shifts instead".into());
     }
@@ -345,6 +361,7 @@ fn linear(v: &Linear, input: Shape) -> Result<Shape, String> {
     if v.units == 0 {
         return Err("units = 0: give at least 1".into());
     }
+    check_weights(&v.weights)?;
     if v.weights.packed() && v.bias {
         return Err("a binary linear layer has no bias; remove `bias`".into());
     }

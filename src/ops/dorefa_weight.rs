@@ -125,41 +125,65 @@ impl Operation for DorefaWeight {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let [r, s, rows, filters] = inputs[0].nhwc();
-        let words = self.channels.div_ceil(WORD_BITS);
-        let params = PlaneParams {
-            taps: (r * s) as u32,
-            rows: rows as u32,
-            words: words as u32,
-            quads: output.quads() as u32,
-            channels: self.channels as u32,
-            filters: filters as u32,
-        };
-        Launch::new("dorefa_weight", &[include_str!("../../shaders/dorefa_weight.wgsl")])
-            .constant("BITS", self.bits)
-            .constant("COUNT", (1 << self.bits) - 1)
-            .read("w", F32, Input(0))
-            .read("thresholds", F32, Input(1))
-            .write("signs", U32, Output)
-            .params(&params)
-            .threads(r * s * words * output.quads())
-            .float_ops(((1 << self.bits) - 1) * r * s * self.channels * filters)
-            .into()
+        planes("dorefa_weight", inputs, output, self.channels, self.bits, false).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (w, thresholds) = (inputs[0].numbers(), inputs[1].numbers());
-        let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
-        let words = self.channels.div_ceil(WORD_BITS);
-        output.words.fill(0);
-        for (tap, c) in (0..r * s).flat_map(|tap| (0..self.channels).map(move |c| (tap, c))) {
-            for k in 0..filters {
-                let w = w[(tap * rows + c) * kl + k];
-                let code = thresholds[..(1 << self.bits) - 1].iter().filter(|&&t| w >= t).count() as u32;
-                for j in 0..self.bits {
-                    let row = (tap * words + c / WORD_BITS) * self.bits + j;
-                    output.words[row * kl + k] |= (code >> j & 1) << (c % WORD_BITS);
-                }
+        planes_twin(inputs, output, self.channels, self.bits, |w, thresholds| {
+            thresholds.iter().filter(|&&t| w >= t).count() as u32
+        });
+    }
+}
+
+/// The launch that packs the planes of a weight: the bits of how many thresholds it reaches, or of a thermometer the thresholds themselves.
+pub(super) fn planes(
+    label: &str,
+    inputs: &[&TensorType],
+    output: &TensorType,
+    channels: usize,
+    planes: usize,
+    thermometer: bool,
+) -> Launch {
+    let [r, s, rows, filters] = inputs[0].nhwc();
+    let (words, count) = (channels.div_ceil(WORD_BITS), inputs[1].channels());
+    let params = PlaneParams {
+        taps: (r * s) as u32,
+        rows: rows as u32,
+        words: words as u32,
+        quads: output.quads() as u32,
+        channels: channels as u32,
+        filters: filters as u32,
+    };
+    Launch::new(label, &[include_str!("../../shaders/weight_planes.wgsl")])
+        .constant("PLANES", planes)
+        .constant("COUNT", count)
+        .constant("THERMOMETER", usize::from(thermometer))
+        .read("w", F32, Input(0))
+        .read("thresholds", F32, Input(1))
+        .write("signs", U32, Output)
+        .params(&params)
+        .threads(r * s * words * output.quads())
+        .float_ops(count * r * s * channels * filters)
+}
+
+/// The same by plain loops: bit j of what `code` makes of a weight and the thresholds is its bit in plane j.
+pub(super) fn planes_twin(
+    inputs: &[View<'_>],
+    output: &mut ViewMut<'_>,
+    channels: usize,
+    planes: usize,
+    code: impl Fn(f32, &[f32]) -> u32,
+) {
+    let (w, thresholds) = (inputs[0].numbers(), inputs[1].numbers());
+    let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
+    let words = channels.div_ceil(WORD_BITS);
+    output.words.fill(0);
+    for (tap, c) in (0..r * s).flat_map(|tap| (0..channels).map(move |c| (tap, c))) {
+        for k in 0..filters {
+            let code = code(w[(tap * rows + c) * kl + k], &thresholds[..inputs[1].ty.channels()]);
+            for j in 0..planes {
+                let row = (tap * words + c / WORD_BITS) * planes + j;
+                output.words[row * kl + k] |= (code >> j & 1) << (c % WORD_BITS);
             }
         }
     }

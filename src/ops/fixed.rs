@@ -28,6 +28,11 @@ pub struct Format {
 }
 
 impl Format {
+    /// Of \[IL, FL\], at most 24 bits together.
+    pub fn new([integer_bits, fraction_bits]: [usize; 2]) -> Self {
+        Self { integer_bits: integer_bits as u8, fraction_bits: fraction_bits as u8 }
+    }
+
     /// ε, the distance of neighbours.
     pub fn eps(self) -> f32 {
         1.0 / self.scale()
@@ -148,7 +153,8 @@ const ROUND: &str = include_str!("../../shaders/fixed_round.wgsl");
 const OPS: usize = 6;
 
 impl Fixed {
-    fn draws(&self) -> bool {
+    /// Whether it, or its gradient, draws random numbers.
+    pub(crate) fn draws(&self) -> bool {
         self.value.draws() || self.gradient.is_some_and(Quantiser::draws)
     }
 

@@ -13,6 +13,7 @@ use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
 use serde::{Deserialize, Serialize};
 
+pub mod abc_weight;
 pub mod activation;
 pub mod adam;
 pub mod add;
@@ -233,6 +234,7 @@ ops! {
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
     sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
     dorefa_weight::DorefaThresholds, dorefa_weight::DorefaWeight, dorefa_weight::DorefaWeightBackward,
+    abc_weight::AbcThresholds, abc_weight::AbcAlpha, abc_weight::AbcWeight,
     input_scale::InputScale, input_scale::ScaleRows,
     bconv::Bconv, bconv_backward::BconvDx, bconv_backward::BconvDw,
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,

@@ -3,41 +3,36 @@
 //! **Invariant:** codes and sums travel encoded as far as they can; they are decoded only for a layer that computes in floats. A max-pool behind a binary convolution
 //! pools the exact sums.
 
+mod products;
+
+use super::fixed_point::{count_saturated, random_leaf};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
-    Alpha, BatchNorm, Conv, INPUT, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate,
-    WeightGradient, WeightMode, Weights, ZeroBin,
+    BatchNorm, Conv, Fixed, INPUT, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate, ZeroBin,
 };
 use crate::ops::{
     Graph, Leaf, Op, Role,
     activation::{Activation, Curve},
     add::Add,
     avg_pool::AvgPool,
-    batch_norm, batch_norm_stats, bconv,
-    bias::Bias,
-    code::{Code, SignPlanes},
+    batch_norm, batch_norm_stats,
+    code::Code,
     concat::Concat,
-    conv,
     decode::Decode,
-    dorefa_weight::{DorefaThresholds, DorefaWeight},
     dropout::Dropout,
+    fixed,
     flatten::Flatten,
     input_scale::{InputScale, ScaleRows},
-    max_abs::MaxAbs,
     max_pool::MaxPool,
-    pad::Pad,
     prelu::Prelu,
     quantise::{self, Quantise},
     relu::Relu,
-    scale::Scale,
-    sign,
-    slice::Slice,
-    unpack::Unpack,
     window::Window,
 };
 use crate::random;
-use crate::tensor::{Encoding, LANES, TensorType};
+use crate::tensor::{Encoding, TensorType};
+use products::Product;
 
 /// What the graph is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -88,7 +83,7 @@ impl Signal {
 /// When a layer does not fit; the message names it.
 pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> {
     model.shapes().map_err(|error| Error::Model(error.to_string()))?;
-    let mut builder = Builder { graph: Graph::new(), mode, random: None };
+    let mut builder = Builder { graph: Graph::new(), mode };
     let [c, h, w] = model.input;
     builder.graph.at(INPUT, Phase::Forward);
     let images = builder.graph.add(Leaf::input("images", TensorType::f32(&[batch, h, w, c])), &[])?;
@@ -122,20 +117,9 @@ fn surrogate(of: Surrogate) -> quantise::Surrogate {
     }
 }
 
-/// A convolution or linear layer.
-struct Product {
-    window: Window,
-    filters: usize,
-    groups: usize,
-    weights: Weights,
-    bias: bool,
-}
-
 struct Builder {
     graph: Graph,
     mode: Mode,
-    /// The leaf "random", once something is drawn.
-    random: Option<Value>,
 }
 
 impl Builder {
@@ -159,21 +143,23 @@ impl Builder {
                 let window = Window::new(conv.kernel, conv.stride, conv.padding).dilated(conv.dilation);
                 let Conv { filters, groups, weights, bias, .. } = *conv;
                 let y = self.product(name, x, &Product { window, filters, groups, weights, bias })?;
-                match x.signs_of {
+                let y = match x.signs_of {
                     Some(real) if conv.input_scale => {
                         let scale = self.add(InputScale { window }, &[real])?;
                         let y = self.float(&y)?;
                         Signal::float(self.add(ScaleRows, &[y, scale])?)
                     }
                     _ => y,
-                }
+                };
+                self.rounded_gradient(name, y, weights.gradient_bits)?
             }
             LayerKind::Linear(linear) => {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
                 let window = Window::new([h, w], [1, 1], [0, 0]);
                 let Linear { units: filters, weights, bias } = *linear;
-                self.product(name, x, &Product { window, filters, groups: 1, weights, bias })?
+                let y = self.product(name, x, &Product { window, filters, groups: 1, weights, bias })?;
+                self.rounded_gradient(name, y, weights.gradient_bits)?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
             LayerKind::Hwgq(settings) => {
@@ -209,6 +195,7 @@ impl Builder {
                 let op = Quantise::nearest(settings.bits as u8, top, Some(quantise::Scale::Lsq));
                 self.quantised(x, op, Code::Uniform(1.0), Some(scale))?
             }
+            LayerKind::Fixed(settings) => Signal::float(self.fixed(name, x, settings)?),
             LayerKind::Relu(_) => {
                 let x = self.float(x)?;
                 Signal::float(self.add(Relu, &[x])?)
@@ -267,131 +254,34 @@ impl Builder {
         })
     }
 
-    /// What random numbers are drawn with: one leaf for the whole graph.
     fn random(&mut self) -> Result<Value> {
-        if let Some(random) = self.random {
-            return Ok(random);
-        }
-        let random = self.add(Leaf::input("random", TensorType::new(&[4], Encoding::U32)), &[])?;
-        Ok(*self.random.insert(random))
+        random_leaf(&mut self.graph)
     }
 
-    /// The equal parts of a tensor's channels.
-    fn parts(&mut self, value: Value, groups: usize) -> Result<Vec<Value>> {
-        let count = self.graph.ty(value).channels() / groups;
-        match groups {
-            1 => Ok(vec![value]),
-            _ => (0..groups).map(|group| self.add(Slice { first: group * count, count }, &[value])).collect(),
-        }
-    }
-
-    /// Such parts as one tensor.
-    fn whole(&mut self, parts: &[Value]) -> Result<Value> {
-        if let [whole] = *parts { Ok(whole) } else { self.add(Concat, parts) }
-    }
-
-    /// A convolution of floats, each group of channels with its filters.
-    fn convolution(&mut self, x: Value, weight: Value, window: Window, groups: usize) -> Result<Value> {
-        let operands = self.parts(x, groups)?.into_iter().zip(self.parts(weight, groups)?);
-        let parts: Vec<_> =
-            operands.map(|(x, weight)| self.add(conv::Conv { window }, &[x, weight])).collect::<Result<_>>()?;
-        self.whole(&parts)
-    }
-
-    /// A convolution or linear layer, float or packed.
-    fn product(&mut self, name: &str, x: &Signal, product: &Product) -> Result<Signal> {
-        let &Product { window, filters, groups, weights, bias } = product;
-        let input = self.graph.ty(x.value).clone();
-        let ([r, s], channels) = (window.kernel, input.channels() / groups);
-        let shape = [r, s, channels.next_multiple_of(LANES), filters];
-        let weight = state(&mut self.graph, &format!("{name}.weight"), &shape, true)?;
-        if !weights.packed() {
-            let x = self.float(x)?;
-            let y = self.convolution(x, weight, window, groups)?;
-            return self.biased(name, y, filters, bias);
-        }
-        let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
-        if matches!(input.encoding, Encoding::Planes(_)) {
-            return self.packed(x, (signs, alpha, planes), window, groups);
-        }
-        // There are no bits to count in floats.
+    /// A layer in fixed point, which counts what saturates.
+    fn fixed(&mut self, name: &str, x: &Signal, settings: &Fixed) -> Result<Value> {
         let x = self.float(x)?;
-        let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
-        let y = self.convolution(x, weight, window, groups)?;
-        self.biased(name, y, filters, bias)
+        if self.mode == Mode::Infer {
+            let value = fixed::Quantiser::nearest(settings.format);
+            return self.rounded(fixed::Fixed { value, gradient: None, in_place: false }, x);
+        }
+        let quantiser =
+            |format, what: &str| fixed::Quantiser::new(format, settings.rounding, &format!("{name}/{what}"));
+        let value = quantiser(settings.format, "rounding");
+        let gradient = settings.gradient_format.map(|format| quantiser(format, "gradient"));
+        count_saturated(&mut self.graph, name, x, value.format)?;
+        self.rounded(fixed::Fixed { value, gradient, in_place: false }, x)
     }
 
-    /// A latent weight's sign planes, their scales and what they stand for.
-    fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
-        let scope = match weights.alpha {
-            _ if weights.mode == WeightMode::Dorefa => sign::Scope::Layer,
-            Alpha::Filter => sign::Scope::Filter,
-            Alpha::Layer => sign::Scope::Layer,
-            Alpha::None => sign::Scope::Constant(1.0),
-        };
-        if weights.planes() > 1 {
-            let bits = weights.bits;
-            let largest = self.add(MaxAbs, &[weight])?;
-            let thresholds = self.add(DorefaThresholds { bits }, &[largest])?;
-            let signs = self.add(DorefaWeight { bits, channels }, &[weight, thresholds, largest])?;
-            let scope = sign::Scope::Constant(1.0 / ((1 << bits) - 1) as f32);
-            let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
-            return Ok((signs, alpha, SignPlanes::Binary(bits)));
-        }
-        let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
-        let signs = match weights.gradient {
-            WeightGradient::Identity => self.add(sign::Sign::identity(channels), &[weight])?,
-            WeightGradient::Xnor => self.add(sign::Sign { channels, scope: Some(scope) }, &[weight, alpha])?,
-        };
-        Ok((signs, alpha, SignPlanes::ONE))
-    }
-
-    fn biased(&mut self, name: &str, y: Value, filters: usize, bias: bool) -> Result<Signal> {
-        if !bias {
-            return Ok(Signal::float(y));
-        }
-        let bias = state(&mut self.graph, &format!("{name}.bias"), &[filters], true)?;
-        Ok(Signal::float(self.add(Bias, &[y, bias])?))
+    fn rounded(&mut self, op: fixed::Fixed, x: Value) -> Result<Value> {
+        let random = if op.draws() { Some(self.random()?) } else { None };
+        let inputs: Vec<_> = random.into_iter().chain([x]).collect();
+        self.add(op, &inputs)
     }
 
     fn curve(&mut self, x: &Signal, curve: Curve) -> Result<Signal> {
         let x = self.float(x)?;
         Ok(Signal::float(self.add(Activation { curve }, &[x])?))
-    }
-
-    /// A packed convolution of codes with signs, their scales and what they stand for. Sums of all groups have one encoding.
-    fn packed(
-        &mut self,
-        x: &Signal,
-        (signs, alpha, planes): (Value, Value, SignPlanes),
-        window: Window,
-        groups: usize,
-    ) -> Result<Signal> {
-        let (mut window, mut codes) = (window, x.value);
-        if x.ones_around && window.padding != [0, 0] {
-            codes = self.add(Pad { rim: window.padding }, &[codes])?;
-            window.padding = [0, 0];
-        }
-        let op = bconv::Bconv { window, code: x.code.clone(), planes };
-        let Encoding::Planes(bits) = self.graph.ty(x.value).encoding else { unreachable!("codes") };
-        let largest = op.largest_sum(bits, self.graph.ty(x.value).channels() / groups);
-        let operands = [self.parts(codes, groups)?, self.parts(signs, groups)?, self.parts(alpha, groups)?];
-        let mut sums = Vec::with_capacity(groups);
-        for group in 0..groups {
-            let inputs: Vec<_> = operands.iter().map(|parts| parts[group]).chain(x.scale).collect();
-            sums.push(self.add(op.clone(), &inputs)?);
-        }
-        let value = self.whole(&sums)?;
-        if self.graph.ty(value).encoding == Encoding::F32 {
-            return Ok(Signal::float(value));
-        }
-        // A learned scale of the codes is a factor of every filter's scale.
-        let alpha = match x.scale {
-            Some(scale) => self.add(Scale, &[alpha, scale])?,
-            None => alpha,
-        };
-        let code = Code::Uniform(x.code.step());
-        Ok(Signal { value, code, scale: None, signs_of: None, ones_around: false, alpha: Some(alpha), largest })
     }
 
     /// Codes of the floats that a signal stands for.

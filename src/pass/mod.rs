@@ -5,6 +5,7 @@
 
 mod build;
 mod differentiate;
+mod fixed_point;
 mod fuse;
 mod join;
 mod objective;
@@ -46,6 +47,7 @@ pub fn training(model: &Model, batch: usize, loss: &Loss, optimizer: &Optimizer,
     update(&mut graph, &gradients, optimizer)?;
     let clipped = model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some_and(|weights| weights.clip));
     clip_weights(&mut graph, &clipped.map(|layer| format!("{}.weight", layer.name)).collect::<Vec<_>>())?;
+    fixed_point::settle(&mut graph, model)?;
     graph.verify();
     finish(graph)
 }

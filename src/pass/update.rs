@@ -1,5 +1,6 @@
 //! `update`: appends the optimiser: for each parameter its state and an update in place; before them, where asked for, the gradients' common scale.
 
+use super::fixed_point::updated;
 use super::optimizer::{Moments, Optimizer, Rule};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -72,11 +73,9 @@ pub fn clip_weights(graph: &mut Graph, names: &[String]) -> Result<()> {
     let named = |node: &crate::graph::Node<Op>| matches!(&node.op, Op::Leaf(leaf) if names.contains(&leaf.name));
     let leaves: Vec<_> = graph.iter().filter(|(_, node)| named(node)).map(|(value, _)| value).collect();
     for leaf in leaves {
-        let updates = |node: &crate::graph::Node<Op>| node.op.in_place().is_some_and(|at| node.inputs[at] == leaf);
-        let updated = graph.iter().find(|(_, node)| updates(node)).map(|(value, _)| value);
-        let layer = graph.node(leaf).layer.clone();
+        let (updated, layer) = (updated(graph, leaf), graph.node(leaf).layer.clone());
         graph.at(&layer, Phase::Update);
-        graph.add(Clamp, &[updated.unwrap_or(leaf)])?;
+        graph.add(Clamp, &[updated])?;
     }
     Ok(())
 }

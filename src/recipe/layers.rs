@@ -94,6 +94,8 @@ impl Reader<'_, '_> {
                 put(value, table.word(name, &words)?)
             }
             Slot::Levels(value) => put(value, levels(table, name)?),
+            Slot::Format(value) => put(value, table.format(name)?),
+            Slot::FormatOrFloat(value) => put(value, format_or_float(table, name)?),
         };
         match key.example {
             Some(example) if !given => table.required(name, None, example),
@@ -109,6 +111,13 @@ fn put<T>(value: &mut T, given: Option<T>) -> bool {
         *value = given;
     }
     is_given
+}
+
+fn format_or_float(table: &Table<'_>, name: &str) -> Result<Option<Option<[usize; 2]>>> {
+    if table.some_numbers(name).is_some() {
+        return Ok(table.format(name)?.map(Some));
+    }
+    Ok(table.word(name, &[("float", ())])?.map(|()| None))
 }
 
 fn levels(table: &Table<'_>, name: &str) -> Result<Option<Levels>> {

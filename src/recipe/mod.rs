@@ -38,7 +38,7 @@ macro_rules! embedded {
 }
 
 /// The embedded recipes: name and text.
-pub const BUILTIN: [(&str, &str); 22] = embedded![
+pub const BUILTIN: [(&str, &str); 23] = embedded![
     "digits",
     "digits-float",
     "mlp-sigmoid",
@@ -51,6 +51,7 @@ pub const BUILTIN: [(&str, &str); 22] = embedded![
     "vgg-small-bw-sign",
     "vgg-small-xnor",
     "vgg-small-dorefa-1-2",
+    "vgg-small-dorefa-1-2-6",
     "vgg-small-hwgq-lloyd",
     "vgg-small-hwgq-3",
     "vgg-small-hwgq-4",

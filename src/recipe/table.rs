@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a key that the table may not have is reported before anything that is missing, since the one is often the
 //! other, misspelt.
+use crate::model::{FORMAT_WANTED, format_fits};
 use crate::{Error, Result};
 use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
@@ -181,6 +182,12 @@ impl<'a> Table<'a> {
     /// Two numbers.
     pub(super) fn numbers(&self, key: &str, wanted: &str) -> Result<Option<[f32; 2]>> {
         self.get(key, wanted, |value| list(value, |item| number(item).filter(|v: &f32| v.is_finite())))
+    }
+
+    /// A format of fixed point.
+    pub(super) fn format(&self, key: &str) -> Result<Option<[usize; 2]>> {
+        let bits = |value| list(value, |item| in_range(item, &(0..=u64::from(u8::MAX))));
+        self.get(key, FORMAT_WANTED, |value| bits(value).filter(|&format| format_fits(format)))
     }
 
     /// Any number of numbers, if the key holds a list; nothing inside where its items are none.

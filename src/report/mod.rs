@@ -39,7 +39,9 @@ mod tests {
     }
 
     fn epoch(epoch: u64, train: f32, test: f32) -> Row {
-        Row::Epoch(EpochRow { epoch, train_accuracy: Some(train), test_accuracy: Some(test), images_per_s: 1234.5 })
+        let (train_accuracy, test_accuracy) = (Some(train), Some(test));
+        let saturated = std::collections::BTreeMap::new();
+        Row::Epoch(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s: 1234.5, saturated })
     }
 
     /// A run of 20 epochs: noisy, falling loss; rising accuracy.

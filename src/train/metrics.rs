@@ -3,6 +3,7 @@
 //! JSON has no NaN: a value that is not finite is written as `null` and read as NaN.
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct EpochRow {
     /// Training images per second of wall time.
     #[serde(deserialize_with = "null_is_nan_f64")]
     pub images_per_s: f64,
+    /// Numbers of each layer in fixed point that saturated since the run began; nothing where there is no such layer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub saturated: BTreeMap<String, u64>,
 }
 
 impl Row {
@@ -81,7 +85,13 @@ mod tests {
     fn rows_come_back() {
         let rows = vec![
             Row::Step(StepRow { step: 1, epoch: 0, loss: 2.375, lr: 0.05 }),
-            Row::Epoch(EpochRow { epoch: 1, train_accuracy: Some(0.9), test_accuracy: None, images_per_s: 1e4 }),
+            Row::Epoch(EpochRow {
+                epoch: 1,
+                train_accuracy: Some(0.9),
+                test_accuracy: None,
+                images_per_s: 1e4,
+                saturated: BTreeMap::new(),
+            }),
         ];
         let text: String = rows.iter().map(|row| row.to_json() + "\n").collect();
         assert!(text.starts_with(r#"{"step":1,"epoch":0,"loss":2.375,"lr":0.05}"#), "{text}");

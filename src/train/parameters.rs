@@ -7,13 +7,15 @@
 //! | `bn.weight`, `bn.bias` `[c]` | `bn.affine` `[2, c]` |
 //! | `bn.running_mean`, `bn.running_var` `[c]` | `bn.running` `[2, c]` |
 //! | `conv.bias` `[k]` | `conv.bias` `[k]` |
+//! | `layer.saturated` `[3]`, digits of base 2^24, least first: floats hold them exactly | `layer.saturated` `[2]`, two words |
 
 use super::HostTensor;
 use crate::error::{Error, Result};
 use crate::model::{LayerKind, Model, WeightMode};
+use crate::ops::fixed::{Format, Quantiser, Rounding};
 use crate::ops::prelu;
 use crate::random;
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Encoding, Tensor, TensorType};
 
 /// One tensor on the device and its parts on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub struct Parameter {
     pub trained: bool,
     /// Whether the device works with its sign.
     pub binary: bool,
+    /// Its format, where it is kept in fixed point.
+    pub fixed: Option<Format>,
     layout: Layout,
 }
 
@@ -33,7 +37,13 @@ enum Layout {
     Filters { filters: usize, channels: usize, window: [usize; 2], flat: bool },
     /// Rows of equal length, each a tensor of its own on the host, with its start value.
     Rows { length: usize, parts: Vec<(String, f32)> },
+    /// A count of 64 bits, which begins at 0.
+    Count,
 }
+
+/// Bits of a count in each number on the host.
+const DIGIT_BITS: usize = 24;
+const DIGITS: usize = 3;
 
 /// The parameters of a model, in the order of its layers.
 ///
@@ -49,8 +59,11 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
         let mut rows = |device: &str, trained, length, parts: &[(&str, f32)]| {
             let parts = parts.iter().map(|(part, start)| (format!("{name}.{part}"), *start)).collect();
             let (name, layout) = (format!("{name}.{device}"), Layout::Rows { length, parts });
-            all.push(Parameter { name, trained, binary: false, layout });
+            all.push(Parameter { name, trained, binary: false, fixed: None, layout });
         };
+        let weights = layer.kind.weights();
+        let fixed = weights.filter(|weights| weights.mode == WeightMode::Fixed);
+        let fixed = fixed.map(|weights| Format::new(weights.format));
         let (filters, channels, window, flat, bias) = match &layer.kind {
             LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias),
             LayerKind::Linear(linear) => (linear.units, channels, [height, width], true, linear.bias),
@@ -73,16 +86,32 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
                 }
                 continue;
             }
+            LayerKind::Fixed(_) => {
+                all.push(Parameter::count(name));
+                continue;
+            }
             _ => continue,
         };
         if bias {
             rows("bias", true, filters, &[("bias", 0.0)]);
+            // It begins at 0, which every format holds.
+            if let Some(bias) = all.last_mut() {
+                bias.fixed = fixed;
+            }
         }
         let layout = Layout::Filters { filters, channels, window, flat };
-        let binary = layer.kind.weights().is_some_and(|weights| weights.mode == WeightMode::Binary);
-        all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, layout });
+        let binary = weights.is_some_and(|weights| weights.mode == WeightMode::Binary);
+        all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, fixed, layout });
+        if fixed.is_some() {
+            all.push(Parameter::count(name));
+        }
     }
     Ok(all)
+}
+
+/// The count that two words hold.
+pub(super) fn count_of(words: &[u32]) -> u64 {
+    u64::from(words[0]) | u64::from(words[1]) << 32
 }
 
 /// How many numbers are trained: weights and biases, scales and shifts of batch-norms, learned scales of quantisers.
@@ -92,6 +121,17 @@ pub fn trained_len(parameters: &[Parameter]) -> u64 {
 }
 
 impl Parameter {
+    /// How many numbers of a layer saturated.
+    fn count(layer: &str) -> Self {
+        let name = format!("{layer}.saturated");
+        Self { name, trained: false, binary: false, fixed: None, layout: Layout::Count }
+    }
+
+    /// Whether it counts what saturates.
+    pub fn counts(&self) -> bool {
+        self.layout == Layout::Count
+    }
+
     /// Its type on the device.
     pub fn ty(&self) -> TensorType {
         match &self.layout {
@@ -100,6 +140,7 @@ impl Parameter {
             }
             Layout::Rows { length, parts } if parts.len() == 1 => TensorType::f32(&[*length]),
             Layout::Rows { length, parts } => TensorType::f32(&[parts.len(), *length]),
+            Layout::Count => TensorType::new(&[2], Encoding::U32),
         }
     }
 
@@ -111,6 +152,7 @@ impl Parameter {
                 vec![(self.name.clone(), shape)]
             }
             Layout::Rows { length, parts } => parts.iter().map(|(name, _)| (name.clone(), vec![*length])).collect(),
+            Layout::Count => vec![(self.name.clone(), vec![DIGITS])],
         }
     }
 
@@ -128,7 +170,17 @@ impl Parameter {
                 let values: Vec<_> = parts.iter().flat_map(|(_, start)| vec![*start; *length]).collect();
                 Tensor::from_f32(&self.ty().shape, &values)
             }
+            Layout::Count => Tensor::zeros(self.ty()),
         }
+    }
+
+    /// The nearest numbers of its format, where it is kept in fixed point.
+    pub fn settled(&self, mut tensor: Tensor) -> Tensor {
+        if let Some(format) = self.fixed {
+            let quantiser = Quantiser { format, rounding: Rounding::Nearest };
+            tensor.words.iter_mut().for_each(|word| *word = quantiser.round(f32::from_bits(*word), 0.0).to_bits());
+        }
+        tensor
     }
 
     /// The signs of its values, ±1, with that of 0 positive; padding stays 0.
@@ -159,11 +211,22 @@ impl Parameter {
                 let values: Vec<_> = parts.iter().flat_map(|part| part.values.iter().copied()).collect();
                 Tensor::from_f32(&self.ty().shape, &values)
             }
+            Layout::Count => {
+                let digits = parts[0].values.iter().rev();
+                let count = digits.fold(0u64, |count, &digit| count << DIGIT_BITS | digit as u64);
+                Tensor::from_u32(&[2], &[count as u32, (count >> 32) as u32])
+            }
         }
     }
 
     /// The parts on the host of what lies on the device.
     pub fn to_host(&self, words: Vec<u32>) -> Vec<(String, HostTensor)> {
+        if self.counts() {
+            let count = count_of(&words);
+            let digit = |i| (count >> (i * DIGIT_BITS) & ((1 << DIGIT_BITS) - 1)) as f32;
+            let values = (0..DIGITS).map(digit).collect();
+            return vec![(self.name.clone(), HostTensor { shape: vec![DIGITS], values })];
+        }
         let values = Tensor { ty: self.ty(), words }.to_f32();
         let parts = self.host().into_iter();
         match &self.layout {
@@ -183,6 +246,7 @@ impl Parameter {
                 .zip(values.chunks_exact(*length))
                 .map(|((name, shape), values)| (name, HostTensor { shape, values: values.to_vec() }))
                 .collect(),
+            Layout::Count => unreachable!("done above"),
         }
     }
 

@@ -109,7 +109,7 @@ impl Session {
         let id = self.plans[&(Purpose::Train, self.batch)];
         for parameter in &self.parameters {
             let start = parameter.start(seed);
-            let start = if self.optimizer.flips(parameter.binary) { parameter.signs(start) } else { start };
+            let start = self.admitted(parameter, start);
             self.backend.write(id, &parameter.name, &start.words);
             for state in states(&self.optimizer, parameter) {
                 self.backend.write(id, &format!("{state}/{}", parameter.name), &vec![0; start.words.len()]);
@@ -117,6 +117,27 @@ impl Session {
         }
         (self.step, self.read) = (0, 0);
         self.measured.clear();
+    }
+
+    /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
+    fn admitted(&self, parameter: &Parameter, tensor: Tensor) -> Tensor {
+        if self.optimizer.flips(parameter.binary) { parameter.signs(tensor) } else { parameter.settled(tensor) }
+    }
+
+    /// How many numbers of each layer in fixed point saturated since the run began: of a `fixed` layer its activations, of a layer with fixed weights those, each time they
+    /// were updated. Waits for steps under way.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn saturations(&mut self) -> Result<BTreeMap<String, u64>> {
+        let id = self.plans[&(Purpose::Train, self.batch)];
+        let mut all = BTreeMap::new();
+        for parameter in self.parameters.iter().filter(|parameter| parameter.counts()) {
+            let words = self.backend.read(id, &parameter.name).await?;
+            let layer = parameter.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            all.insert(layer.to_string(), parameters::count_of(&words));
+        }
+        Ok(all)
     }
 
     /// The backend's name for people.
@@ -319,7 +340,7 @@ impl Session {
         Ok(all)
     }
 
-    /// Takes parameters named `prefix` + PyTorch name, and the optimiser's state, from a collection; other tensors are ignored. Weights that flip take signs.
+    /// Takes parameters named `prefix` + PyTorch name, and the optimiser's state, from a collection; other tensors are ignored. Weights that flip take signs, those in fixed point the nearest numbers of their format.
     /// Running statistics and state that are missing keep their values; `step` is where the session goes on.
     ///
     /// # Errors
@@ -330,8 +351,7 @@ impl Session {
         for parameter in &self.parameters {
             match parameter.find(prefix, get)? {
                 Some(tensor) => {
-                    let flips = self.optimizer.flips(parameter.binary);
-                    found.push((parameter.name.clone(), if flips { parameter.signs(tensor) } else { tensor }));
+                    found.push((parameter.name.clone(), self.admitted(parameter, tensor)));
                 }
                 None if parameter.trained => {
                     let name = &parameter.host()[0].0;

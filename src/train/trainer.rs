@@ -270,6 +270,7 @@ impl Trainer {
             (self.position.epoch, self.position.batch) = (epoch, 0);
             (self.position.seen, self.position.correct) = (0, 0);
         }
-        Ok(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s })
+        let saturated = self.session.saturations().await?;
+        Ok(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s, saturated })
     }
 }

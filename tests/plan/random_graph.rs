@@ -5,6 +5,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
     Graph, Leaf, Op, Role,
+    abc_weight::{AbcAlpha, AbcThresholds, AbcWeight},
     activation::{self, Curve},
     add::Add,
     avg_pool::AvgPool,
@@ -139,7 +140,7 @@ impl Maker {
             17 => self.fixed_point(x),
             13 => self.learned_step(x),
             14 => self.binary_signs(x),
-            15 => self.dorefa_weights(x),
+            15 => self.many_planes(x),
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
@@ -279,17 +280,26 @@ impl Maker {
         self.keep(y);
     }
 
-    /// A convolution of floats with weights of two bits.
-    fn dorefa_weights(&mut self, x: Activation) {
+    /// A convolution of floats with weights of several planes.
+    fn many_planes(&mut self, x: Activation) {
         let x = self.float(x);
         let (window, channels, filters) = (self.window(x), self.graph.ty(x).channels(), 1 + self.below(6));
         let [r, s] = window.kernel;
         let weight = self.state("weight", &[r, s, channels.next_multiple_of(4), filters], true);
-        let largest = self.add(MaxAbs, &[weight]);
-        let thresholds = self.add(DorefaThresholds { bits: 2 }, &[largest]);
-        let signs = self.add(DorefaWeight { bits: 2, channels }, &[weight, thresholds, largest]);
-        let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Constant(0.25) }, &[weight]);
-        let unpacked = self.add(Unpack { channels, planes: SignPlanes::Binary(2) }, &[signs, alpha]);
+        let (signs, alpha, planes) = if self.below(2) == 0 {
+            let largest = self.add(MaxAbs, &[weight]);
+            let thresholds = self.add(DorefaThresholds { bits: 2 }, &[largest]);
+            let signs = self.add(DorefaWeight { bits: 2, channels }, &[weight, thresholds, largest]);
+            let alpha = self.add(sign::Alpha { channels, scope: sign::Scope::Constant(0.25) }, &[weight]);
+            (signs, alpha, SignPlanes::Binary(2))
+        } else {
+            let bases = 1 + self.below(3);
+            let thresholds = self.add(AbcThresholds { bases, channels }, &[weight]);
+            let alpha = self.add(AbcAlpha { bases, channels }, &[weight, thresholds]);
+            let signs = self.add(AbcWeight { bases, channels }, &[weight, thresholds, alpha]);
+            (signs, alpha, SignPlanes::Bases(bases))
+        };
+        let unpacked = self.add(Unpack { channels, planes }, &[signs, alpha]);
         let y = self.add(Conv { window }, &[x, unpacked]);
         self.keep(y);
     }

@@ -1,7 +1,7 @@
 //! `[[model.layers]]`: joins, flatten, dropout, dilated and grouped convolutions.
 
 use super::{RIGHT, wrong};
-use halfwave::model::{Conv, Dropout, LayerKind};
+use halfwave::model::{Conv, Dropout, Fixed, LayerKind, Rounding, WeightMode, Weights};
 use halfwave::recipe::Recipe;
 
 /// [`RIGHT`] with other layers behind "conv1", which is 16×8×8.
@@ -47,9 +47,54 @@ fn dilated_and_grouped_convolutions_are_read() {
 }
 
 #[test]
+fn fixed_point_is_read() {
+    let expected = Fixed { format: [2, 14], rounding: Rounding::Nearest, gradient_format: None };
+    assert_eq!(parsed(&x("kind = \"fixed\"")), LayerKind::Fixed(expected));
+    let keys = "kind = \"fixed\"\nformat = [3, 5]\nrounding = \"stochastic\"\ngradient_format = [1, 0]";
+    let expected = Fixed { format: [3, 5], rounding: Rounding::Stochastic, gradient_format: Some([1, 0]) };
+    assert_eq!(parsed(&x(keys)), LayerKind::Fixed(expected.clone()));
+    assert_eq!(
+        parsed(&x(&keys.replace("[1, 0]", "\"float\""))),
+        LayerKind::Fixed(Fixed { gradient_format: None, ..expected })
+    );
+}
+
+#[test]
+fn weights_are_read() {
+    let weights =
+        |keys: &str| parsed(&x(&format!("kind = \"conv\"\nfilters = 32\nkernel = 3\n{keys}"))).weights().unwrap();
+    assert_eq!(
+        weights("weights = \"abc\"\nbases = 2\ngradient_bits = 6"),
+        Weights { mode: WeightMode::Abc, bases: 2, gradient_bits: 6, ..Weights::FLOAT }
+    );
+    let format = [1, 7];
+    assert_eq!(
+        weights(
+            "weights = \"fixed\"\nweight_format = [1, 7]\nweight_rounding = \"stochastic\"\ngradient_format = [3, 9]"
+        ),
+        Weights {
+            mode: WeightMode::Fixed,
+            format,
+            rounding: Rounding::Stochastic,
+            gradient_format: Some([3, 9]),
+            ..Weights::FLOAT
+        }
+    );
+}
+
+#[test]
 fn mistakes_name_line_layer_and_numbers() {
     let conv = |keys: &str| x(&format!("kind = \"conv\"\nfilters = 32\nkernel = 3\n{keys}"));
-    let table: [(String, usize, &[&str]); 12] = [
+    let fixed = |keys: &str| x(&format!("kind = \"fixed\"\n{keys}"));
+    let table: [(String, usize, &[&str]); 20] = [
+        (fixed("format = 8"), 15, &["\"x\" (fixed)", "format = 8", "give [IL, FL]"]),
+        (fixed("format = [0, 8]"), 15, &["format = [0, 8]", "1 or more bits before the point"]),
+        (fixed("format = [16, 9]"), 15, &["at most 24 in all"]),
+        (fixed("gradient_format = \"half\""), 15, &["gradient_format", "float"]),
+        (fixed("rounding = \"up\""), 15, &["rounding", "nearest"]),
+        (conv("weights = \"abc\"\nbases = 6"), 18, &["bases = 6", "from 1 to 5"]),
+        (conv("weights = \"binary\"\ngradient_bits = 16"), 12, &["gradient_bits = 16", "1 to 8 bits, or 32"]),
+        (conv("weights = \"float\"\ngradient_bits = 6"), 18, &["gradient_bits", "no meaning"]),
         (x("kind = \"dropout\"\nrate = 1"), 15, &["\"x\" (dropout)", "rate = 1", "from 0 to below 1"]),
         (x("kind = \"dropout\"\nrate = -0.5"), 15, &["rate = -0.5"]),
         (x("kind = \"dropout\"\nrate = \"half\""), 15, &["rate = \"half\""]),

@@ -2,6 +2,7 @@
 
 import math
 
+import fixed_point
 import philox
 import quantisers
 import torch
@@ -31,8 +32,13 @@ def pair(value):
 
 def product(net, layer, x, shape, fan_in, apply):
     """apply(input, weight) with the layer's weights. Where both are codes, the value is the sum over parts of the exact integers, scaled once."""
-    name = layer["name"]
-    w = net.parameter(name + ".weight", shape, deviation=math.sqrt(2 / fan_in))
+    name, is_fixed = layer["name"], layer.get("weights") == "fixed"
+    grid = layer.get("weight_format", [2, 14]) if is_fixed else None
+    w = net.parameter(name + ".weight", shape, deviation=math.sqrt(2 / fan_in), grid=grid)
+    if is_fixed:
+        window = shape[1:] if len(shape) == 4 else tuple(x.value.shape[1:]) + (1,) * (4 - x.value.dim())
+        w = fixed_parameter(net, layer, name + ".weight", window)
+        net.count(name, None)
     effective, weight_parts = weights.effective(w, layer)
     y = apply(x.value, effective, x.border)
     if x.parts is not None and weight_parts is not None:
@@ -46,7 +52,10 @@ def product(net, layer, x, shape, fan_in, apply):
     if layer.get("input_scale", False):
         y = y * input_scale(layer, x.real, y)
     if layer.get("bias", layer["kind"] == "linear" and weight_parts is None):
-        y = y + net.parameter(name + ".bias", (shape[0],), start=0.0).reshape((1, -1) + (1,) * (y.dim() - 2))
+        b = net.parameter(name + ".bias", (shape[0],), start=0.0)
+        if is_fixed:
+            b = fixed_parameter(net, layer, name + ".bias")
+        y = y + b.reshape((1, -1) + (1,) * (y.dim() - 2))
     if "gradient_bits" in layer:
         y = dorefa_gradient(net, layer, y)
     return Signal(y)
@@ -132,19 +141,38 @@ def lsq(net, layer, inputs):
 
 @kind("fixed")
 def fixed(net, layer, inputs):
-    """Fixed point (Gupta et al., 2015), see fixed_point.py. Saturated numbers have no gradient; the others' may be rounded to a format of its own."""
-    import fixed_point
-
+    """Fixed point (Gupta et al., 2015), see fixed_point.py; in inference always to nearest. Saturated numbers are counted and have no gradient; the others' may be rounded to a
+    format of its own."""
     (x,) = inputs
-    name, rounding = layer["name"], layer.get("rounding", "nearest")
-    value, saturated = fixed_point.round_to(net, x.value, layer["format"], rounding, name + "/rounding")
+    name = layer["name"]
+
+    def uniform(shape, what):
+        if layer.get("rounding", "nearest") == "nearest" or not net.training:
+            return None
+        return philox.uniform(net.seed, net.step, f"{name}/{what}", shape)
+
+    value, saturated = fixed_point.round_to(x.value, layer["format"], uniform(x.value.shape, "rounding"))
+    net.count(name, saturated)
 
     def rule(dy):
-        if "gradient" in layer:
-            dy, _ = fixed_point.round_to(net, dy, layer["gradient"], rounding, name + "/gradient")
+        if "gradient_format" in layer:
+            dy, _ = fixed_point.round_to(dy, layer["gradient_format"], uniform(dy.shape, "gradient"))
         return dy * mask(~saturated)
 
     return Signal(stand_in(x.value, value, rule))
+
+
+def fixed_parameter(net, layer, name, window=None):
+    """A parameter that lies on its grid; its gradient may be rounded to a format of its own."""
+    w = net.parameters[name]
+    net.fixed[name] = (layer["name"], layer.get("weight_format", [2, 14]), layer.get("weight_rounding", "nearest"), window)
+    if "gradient_format" not in layer:
+        return w
+
+    def rule(dw):
+        return fixed_point.round_to(dw, layer["gradient_format"], net.uniform_parameter(name, "gradient"))[0]
+
+    return stand_in(w, w, rule)
 
 
 # The largest level of the 2-bit half-wave Gaussian quantiser, which clipped and log-tailed ReLU stand in for.

@@ -32,6 +32,7 @@ class Optimiser:
                 rule(name, w, gradients[name], lr * group.get("lr_scale", 1.0), decay)
                 if name in self.network.clipped:
                     w.clamp_(-1, 1)
+            self.network.settle()
 
     def sgd(self, name, w, g, lr, decay):
         """v = mu v + g + decay w; w -= lr v, or lr (g + decay w + mu v) with Nesterov's momentum."""

@@ -49,6 +49,18 @@ def uniform(seed, step, name, shape):
     return channels_last.movedim(-1, 1).contiguous()
 
 
+def uniform_weight(seed, step, name, shape, window):
+    """The same for a parameter: a weight of k filters over (c, r, s) lies as [r, s, c padded to 4, k], a bias [k] as one row. Shaped like the parameter."""
+    if len(shape) == 1:
+        values = words(seed, step, name, 1, shape[0])[0]
+    else:
+        c, r, s = window
+        padded = -(-c // 4) * 4
+        values = words(seed, step, name, r * s * padded, shape[0]).reshape(r, s, padded, shape[0])
+        values = values[:, :, :c].transpose(3, 2, 0, 1).reshape(shape)
+    return torch.tensor((values >> np.uint64(8)).astype(np.float64) / 2.0**24).to(torch.get_default_dtype())
+
+
 def known_answers():
     """The answers published with Random123."""
     zero, full = np.zeros(1, np.uint64), np.full(1, LOW)

@@ -67,8 +67,8 @@ def abc(w, layer):
 
 
 def effective(w, layer):
-    """The weight that the product sees, and its parts."""
+    """The weight that the product sees, and its parts. Weights in fixed point lie on their grid and are used as they are."""
     kind = layer.get("weights", "float")
-    if kind == "float":
+    if kind in ("float", "fixed"):
         return w, None
     return {"binary": binary, "dorefa": dorefa, "abc": abc}[kind](w, layer)

@@ -1,0 +1,180 @@
+//! Convolutions and linear layers: float or packed, and what becomes of their weights.
+
+use super::{Builder, Mode, Signal, state};
+use crate::error::Result;
+use crate::graph::Value;
+use crate::model::{Alpha, WeightGradient, WeightMode, Weights};
+use crate::ops::{
+    Leaf, Op,
+    abc_weight::{AbcAlpha, AbcThresholds, AbcWeight},
+    bconv,
+    bias::Bias,
+    code::{Code, SignPlanes},
+    concat::Concat,
+    conv,
+    dorefa_gradient::DorefaGradient,
+    dorefa_weight::{DorefaThresholds, DorefaWeight},
+    fixed,
+    max_abs::MaxAbs,
+    pad::Pad,
+    scale::Scale,
+    sign,
+    slice::Slice,
+    unpack::Unpack,
+    window::Window,
+};
+use crate::random;
+use crate::tensor::{Encoding, LANES};
+
+/// A convolution or linear layer.
+pub(super) struct Product {
+    pub(super) window: Window,
+    pub(super) filters: usize,
+    pub(super) groups: usize,
+    pub(super) weights: Weights,
+    pub(super) bias: bool,
+}
+
+impl Builder {
+    /// The equal parts of a tensor's channels.
+    fn parts(&mut self, value: Value, groups: usize) -> Result<Vec<Value>> {
+        let count = self.graph.ty(value).channels() / groups;
+        match groups {
+            1 => Ok(vec![value]),
+            _ => (0..groups).map(|group| self.add(Slice { first: group * count, count }, &[value])).collect(),
+        }
+    }
+
+    /// Such parts as one tensor.
+    fn whole(&mut self, parts: &[Value]) -> Result<Value> {
+        if let [whole] = *parts { Ok(whole) } else { self.add(Concat, parts) }
+    }
+
+    /// A convolution of floats, each group of channels with its filters.
+    fn convolution(&mut self, x: Value, weight: Value, window: Window, groups: usize) -> Result<Value> {
+        let operands = self.parts(x, groups)?.into_iter().zip(self.parts(weight, groups)?);
+        let parts: Vec<_> =
+            operands.map(|(x, weight)| self.add(conv::Conv { window }, &[x, weight])).collect::<Result<_>>()?;
+        self.whole(&parts)
+    }
+
+    /// A convolution or linear layer, float or packed.
+    pub(super) fn product(&mut self, name: &str, x: &Signal, product: &Product) -> Result<Signal> {
+        let &Product { window, filters, groups, weights, bias } = product;
+        let input = self.graph.ty(x.value).clone();
+        let ([r, s], channels) = (window.kernel, input.channels() / groups);
+        let shape = [r, s, channels.next_multiple_of(LANES), filters];
+        let weight = state(&mut self.graph, &format!("{name}.weight"), &shape, true)?;
+        if !weights.packed() {
+            let (x, weight) = (self.float(x)?, self.fixed_gradient(weight, weights)?);
+            let y = self.convolution(x, weight, window, groups)?;
+            return self.biased(name, y, filters, bias.then_some(weights));
+        }
+        let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
+        if matches!(input.encoding, Encoding::Planes(_)) {
+            return self.packed(x, (signs, alpha, planes), window, groups);
+        }
+        // There are no bits to count in floats.
+        let x = self.float(x)?;
+        let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
+        let y = self.convolution(x, weight, window, groups)?;
+        self.biased(name, y, filters, bias.then_some(weights))
+    }
+
+    /// A latent weight's sign planes, their scales and what they stand for.
+    fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
+        let scope = match weights.alpha {
+            _ if weights.mode == WeightMode::Dorefa => sign::Scope::Layer,
+            Alpha::Filter => sign::Scope::Filter,
+            Alpha::Layer => sign::Scope::Layer,
+            Alpha::None => sign::Scope::Constant(1.0),
+        };
+        if weights.mode == WeightMode::Abc {
+            let bases = weights.bases;
+            let thresholds = self.add(AbcThresholds { bases, channels }, &[weight])?;
+            let alpha = self.add(AbcAlpha { bases, channels }, &[weight, thresholds])?;
+            let signs = self.add(AbcWeight { bases, channels }, &[weight, thresholds, alpha])?;
+            return Ok((signs, alpha, SignPlanes::Bases(bases)));
+        }
+        if weights.planes() > 1 {
+            let bits = weights.bits;
+            let largest = self.add(MaxAbs, &[weight])?;
+            let thresholds = self.add(DorefaThresholds { bits }, &[largest])?;
+            let signs = self.add(DorefaWeight { bits, channels }, &[weight, thresholds, largest])?;
+            let scope = sign::Scope::Constant(1.0 / ((1 << bits) - 1) as f32);
+            let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
+            return Ok((signs, alpha, SignPlanes::Binary(bits)));
+        }
+        let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
+        let signs = match weights.gradient {
+            WeightGradient::Identity => self.add(sign::Sign::identity(channels), &[weight])?,
+            WeightGradient::Xnor => self.add(sign::Sign { channels, scope: Some(scope) }, &[weight, alpha])?,
+        };
+        Ok((signs, alpha, SignPlanes::ONE))
+    }
+
+    /// With a bias, kept as the weights are, where there is one.
+    fn biased(&mut self, name: &str, y: Value, filters: usize, bias: Option<Weights>) -> Result<Signal> {
+        let Some(weights) = bias else { return Ok(Signal::float(y)) };
+        let bias = state(&mut self.graph, &format!("{name}.bias"), &[filters], true)?;
+        let bias = self.fixed_gradient(bias, weights)?;
+        Ok(Signal::float(self.add(Bias, &[y, bias])?))
+    }
+
+    /// The signal with DoReFa's gradient of so many bits.
+    pub(super) fn rounded_gradient(&mut self, name: &str, y: Signal, bits: usize) -> Result<Signal> {
+        if bits == 32 || self.mode == Mode::Infer {
+            return Ok(y);
+        }
+        let stream = random::stream(&format!("{name}/gradient")) as u32;
+        let random = self.random()?;
+        let value = self.add(DorefaGradient { bits: bits as u8, stream }, &[y.value, random])?;
+        Ok(Signal { value, ..y })
+    }
+
+    /// A parameter that is kept in fixed point, as a value whose gradient is rounded, where that is asked for. It lies on its grid: nothing else changes.
+    fn fixed_gradient(&mut self, parameter: Value, weights: Weights) -> Result<Value> {
+        let Some(gradient) = weights.gradient_format.filter(|_| weights.mode == WeightMode::Fixed) else {
+            return Ok(parameter);
+        };
+        let Op::Leaf(Leaf { name, .. }) = &self.graph.node(parameter).op else { unreachable!("a parameter") };
+        let gradient = fixed::Quantiser::new(gradient, weights.rounding, &format!("{name}/gradient"));
+        let value = fixed::Quantiser::nearest(weights.format);
+        self.rounded(fixed::Fixed { value, gradient: Some(gradient), in_place: false }, parameter)
+    }
+
+    /// A packed convolution of codes with signs, their scales and what they stand for. Sums of all groups have one encoding.
+    fn packed(
+        &mut self,
+        x: &Signal,
+        (signs, alpha, planes): (Value, Value, SignPlanes),
+        window: Window,
+        groups: usize,
+    ) -> Result<Signal> {
+        let (mut window, mut codes) = (window, x.value);
+        if x.ones_around && window.padding != [0, 0] {
+            codes = self.add(Pad { rim: window.padding }, &[codes])?;
+            window.padding = [0, 0];
+        }
+        let op = bconv::Bconv { window, code: x.code.clone(), planes };
+        let Encoding::Planes(bits) = self.graph.ty(x.value).encoding else { unreachable!("codes") };
+        let largest = op.largest_sum(bits, self.graph.ty(x.value).channels() / groups);
+        let operands = [self.parts(codes, groups)?, self.parts(signs, groups)?, self.parts(alpha, groups)?];
+        let mut sums = Vec::with_capacity(groups);
+        for group in 0..groups {
+            let inputs: Vec<_> = operands.iter().map(|parts| parts[group]).chain(x.scale).collect();
+            sums.push(self.add(op.clone(), &inputs)?);
+        }
+        let value = self.whole(&sums)?;
+        if self.graph.ty(value).encoding == Encoding::F32 {
+            return Ok(Signal::float(value));
+        }
+        // A learned scale of the codes is a factor of every filter's scale.
+        let alpha = match x.scale {
+            Some(scale) => self.add(Scale, &[alpha, scale])?,
+            None => alpha,
+        };
+        let code = Code::Uniform(x.code.step());
+        Ok(Signal { value, code, scale: None, signs_of: None, ones_around: false, alpha: Some(alpha), largest })
+    }
+}

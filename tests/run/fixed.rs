@@ -1,0 +1,95 @@
+//! Fixed point: parameters lie on their grids from the start on, what saturates is counted over the whole run, through interruptions too.
+
+use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, rows, trainer};
+use halfwave::model::{Fixed, Layer, LayerKind, Linear, Rounding, WeightMode, Weights};
+use halfwave::recipe::Recipe;
+use halfwave::train::metrics::Row;
+use pollster::block_on;
+
+/// The digits with what the last layer reads, and that layer itself, in fixed point; formats so narrow that both saturate.
+fn fixed() -> Recipe {
+    let mut recipe = recipe();
+    let last = recipe.model.layers.len() - 1;
+    let rounding = Rounding::Stochastic;
+    let weights = Weights { mode: WeightMode::Fixed, format: [1, 6], rounding, ..Weights::FLOAT };
+    recipe.model.layers[last].kind = LayerKind::Linear(Linear { units: 10, weights, ..Linear::default() });
+    let from = std::mem::replace(&mut recipe.model.layers[last].from, vec!["f".into()]).remove(0);
+    let kind = LayerKind::Fixed(Fixed { format: [1, 4], rounding, gradient_format: Some([1, 12]) });
+    recipe.model.layers.insert(last, Layer::new("f", &from, kind));
+    recipe.train.optimizer.lr = 0.4;
+    recipe
+}
+
+/// Whether every value is a multiple of 2^−6 in [−1, 1).
+fn on_grid(values: &[f32]) -> bool {
+    values.iter().all(|v| (v * 64.0).fract() == 0.0 && (-1.0..1.0).contains(v))
+}
+
+#[test]
+fn a_resumed_run_rounds_and_counts_the_same() {
+    let base = tempfile::tempdir().unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| base.path().join(name));
+    finish(create(&whole, fixed()));
+    let mut run = create(&killed, fixed());
+    for _ in 0..=EPOCH_STEPS {
+        block_on(run.advance(1)).unwrap();
+    }
+    drop(run);
+    finish(resume(&killed, |_| {}));
+    assert_eq!(rows(&killed), rows(&whole));
+    assert!(checkpoint(&killed) == checkpoint(&whole), "the checkpoints differ");
+    let counts: Vec<_> = rows(&whole)
+        .into_iter()
+        .filter_map(|row| if let Row::Epoch(row) = row { Some(row.saturated) } else { None })
+        .collect();
+    assert!(counts.len() >= 2 && counts[0].keys().eq(["f", "fc"]), "{counts:?}");
+    for pair in counts.windows(2) {
+        assert!(pair[0]["f"] > 0 && pair[1]["f"] > pair[0]["f"], "activations saturate in every epoch: {counts:?}");
+        assert!(pair[1]["fc"] >= pair[0]["fc"], "{counts:?}");
+    }
+    assert!(counts.last().unwrap()["fc"] > 0, "weights saturate too: {counts:?}");
+}
+
+#[test]
+fn parameters_lie_on_their_grid() {
+    let mut trainer = trainer(fixed());
+    let tensors = |trainer: &mut halfwave::train::Trainer| block_on(trainer.session().tensors()).unwrap();
+    let start = tensors(&mut trainer);
+    assert!(on_grid(&start["fc.weight"].values) && start["fc.weight"].values.iter().any(|v| *v != 0.0));
+    block_on(trainer.advance(3)).unwrap();
+    let after = tensors(&mut trainer);
+    assert!(on_grid(&after["fc.weight"].values) && on_grid(&after["fc.bias"].values));
+    assert_ne!(after["fc.weight"], start["fc.weight"]);
+    assert!(!on_grid(&after["velocity/fc.weight"].values), "the optimiser computes wide");
+
+    // Others' weights become the nearest numbers of the format.
+    let mut others = start.clone();
+    others.get_mut("fc.weight").unwrap().values.iter_mut().for_each(|v| *v += 0.004);
+    others.get_mut("fc.bias").unwrap().values.fill(7.0);
+    trainer.session().set_tensors(&others, "", 0).unwrap();
+    let settled = tensors(&mut trainer);
+    assert_eq!(settled["fc.weight"], start["fc.weight"]);
+    assert!(settled["fc.bias"].values.iter().all(|v| *v == 63.0 / 64.0));
+}
+
+#[test]
+fn counts_beyond_a_float_come_back() {
+    let mut trainer = trainer(fixed());
+    let mut tensors = block_on(trainer.session().tensors()).unwrap();
+    let count = (3u64 << 50) + (5 << 25) + 7;
+    let digits = [0, 24, 48].map(|bits| (count >> bits & 0xff_ffff) as f32);
+    tensors.get_mut("f.saturated").unwrap().values = digits.to_vec();
+    trainer.session().set_tensors(&tensors, "", 0).unwrap();
+    assert_eq!(block_on(trainer.session().saturations()).unwrap()["f"], count);
+    assert_eq!(block_on(trainer.session().tensors()).unwrap()["f.saturated"].values, digits);
+}
+
+#[test]
+fn inference_rounds_to_nearest() {
+    let mut trainer = trainer(fixed());
+    let data = dataset(16);
+    let (images, _) = data.test.normalised(&(0..16).collect::<Vec<_>>(), [0.0625, -0.5]);
+    let [a, b] = [0; 2].map(|_| block_on(trainer.session().logits(&images)).unwrap());
+    assert_eq!(a, b, "nothing is drawn");
+    assert_eq!(block_on(trainer.session().saturations()).unwrap()["f"], 0, "nothing is counted");
+}
