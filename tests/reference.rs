@@ -9,6 +9,8 @@ mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
+use halfwave::model::KINDS;
+use halfwave::model::keys::{Key, Purpose, Slot, Visitor};
 use halfwave::pass;
 use halfwave::recipe::Recipe;
 use halfwave::train::checkpoint::{self, HostTensor};
@@ -117,6 +119,54 @@ fn every_result_has_a_recipe_and_ten_steps_at_least() {
         let losses = &Case::read(&name, &path).expected["loss"];
         assert!(losses.values.len() >= 10, "{name} has {} steps", losses.values.len());
     }
+}
+
+/// The words that keys of layers have: all that there are for [`Purpose::List`], else those in use.
+struct Words {
+    purpose: Purpose,
+    kind: &'static str,
+    found: BTreeSet<String>,
+}
+
+impl Visitor for Words {
+    fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    fn visit(&mut self, key: Key, slot: Slot<'_>) {
+        let Slot::Word(at, words) = slot else { return };
+        let shown = if self.purpose == Purpose::List { words } else { &words[*at..=*at] };
+        // A linear layer uses its weights as a convolution does.
+        let kind = if self.kind == "linear" { "conv" } else { self.kind };
+        self.found.extend(shown.iter().map(|word| format!("{kind}, {} = {word}", key.name)));
+    }
+}
+
+/// Every kind of layer with every word that a key of it may be, every loss, optimiser and schedule occurs in a run of PyTorch's.
+#[test]
+fn everything_is_compared_with_pytorch() {
+    let mut there = Words { purpose: Purpose::List, kind: "", found: BTreeSet::new() };
+    for kind in KINDS {
+        there.kind = kind.name;
+        there.found.insert(kind.name.to_string());
+        (kind.start)().keys().keys(&mut there);
+    }
+    let mut compared = Words { purpose: Purpose::Write, kind: "", found: BTreeSet::new() };
+    let mut training = BTreeSet::new();
+    for (name, path) in recipes() {
+        let Recipe { model, train, .. } = Case::read(&name, &path).recipe;
+        for mut layer in model.layers {
+            compared.kind = layer.kind.name();
+            compared.found.insert(compared.kind.to_string());
+            layer.kind.keys().keys(&mut compared);
+        }
+        training.extend([train.loss.name(), train.schedule.curve.name(), train.optimizer.name()]);
+    }
+    assert_eq!(compared.found, there.found, "left: compared; right: there is");
+    let losses = ["softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "squared_hinge"];
+    let curves = ["constant", "linear", "polynomial", "cosine", "step", "multi_step", "exponential"];
+    let all = losses.into_iter().chain(curves).chain(["sgd", "adam", "adamw", "bop"]);
+    assert_eq!(training, all.collect::<BTreeSet<_>>(), "left: compared; right: there is");
 }
 
 #[test]

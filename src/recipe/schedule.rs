@@ -95,6 +95,21 @@ impl Unit {
     }
 }
 
+impl Curve {
+    /// The word that a recipe uses for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+            Self::Polynomial { .. } => "polynomial",
+            Self::Cosine { .. } => "cosine",
+            Self::Step { .. } => "step",
+            Self::MultiStep { .. } => "multi_step",
+            Self::Exponential { .. } => "exponential",
+        }
+    }
+}
+
 impl Schedule {
     /// A schedule without a warm-up.
     pub fn new(curve: Curve) -> Self {
@@ -196,33 +211,25 @@ pub(super) fn read(train: &Table<'_>, length: Length) -> Result<Schedule> {
 /// Writes `[train.schedule]`.
 pub(super) fn write(toml: &mut Toml, schedule: &Schedule) {
     toml.heading("[train.schedule]");
-    let kind = |toml: &mut Toml, kind| toml.word("kind", kind);
+    toml.word("kind", schedule.curve.name());
     match &schedule.curve {
-        Curve::Constant => kind(toml, "constant"),
-        Curve::Linear => kind(toml, "linear"),
+        Curve::Constant | Curve::Linear => {}
         Curve::Polynomial { power, end } => {
-            kind(toml, "polynomial");
             toml.float("power", *power);
             toml.float("end", *end);
         }
-        Curve::Cosine { end } => {
-            kind(toml, "cosine");
-            toml.float("end", *end);
-        }
+        Curve::Cosine { end } => toml.float("end", *end),
         Curve::Step { every, factor, unit } => {
-            kind(toml, "step");
             toml.line("every", every);
             toml.float("factor", *factor);
             toml.word("unit", unit.name());
         }
         Curve::MultiStep { milestones, factor, unit } => {
-            kind(toml, "multi_step");
             toml.line("milestones", format!("{milestones:?}"));
             toml.float("factor", *factor);
             toml.word("unit", unit.name());
         }
         Curve::Exponential { factor, unit } => {
-            kind(toml, "exponential");
             toml.float("factor", *factor);
             toml.word("unit", unit.name());
         }
