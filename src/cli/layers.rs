@@ -1,7 +1,7 @@
 //! `halfwave layers`: every kind of layer with its keys, from the definitions that recipes are read by.
 
 use super::terminal::print;
-use halfwave::model::keys;
+use halfwave::model::keys::{self, Entry};
 use halfwave::model::{KINDS, Kind};
 use halfwave::recipe::nearest;
 use halfwave::{Error, Result};
@@ -33,18 +33,21 @@ pub(super) fn layers(args: &LayersArgs) -> Result<()> {
     Err(Error::Usage(format!("there is no kind of layer \"{wanted}\"; {advice}")))
 }
 
-/// A kind: its formula, its source, a line for each key.
+/// A kind: its formula, its source, a line for each key, and below it the words that it may be.
 fn described(kind: &Kind) -> String {
     let mut text = format!("{}\n    {}\n", kind.name, kind.formula);
     if !kind.source.is_empty() {
         text += &format!("    {}\n", kind.source);
     }
-    for (key, default) in keys::list((kind.start)().keys()) {
+    for Entry { key, value: default, words } in keys::list((kind.start)().keys()) {
         let value = match key.example {
             Some(example) => format!("required, such as {example}"),
             None => default,
         };
         text += &format!("      {:<16} {value:<22} {}\n", key.name, key.meaning);
+        if !words.is_empty() {
+            text += &format!("{:46}\"{}\"\n", "", words.join("\", \""));
+        }
     }
     text
 }
@@ -57,9 +60,10 @@ mod tests {
     fn every_kind_is_described() {
         for kind in KINDS {
             let text = described(kind);
-            for (key, default) in keys::list((kind.start)().keys()) {
+            for Entry { key, value, words } in keys::list((kind.start)().keys()) {
                 assert!(text.contains(key.name) && !key.meaning.is_empty(), "{text}");
-                assert!(key.example.is_some() || text.contains(&default), "{text}");
+                assert!(key.example.is_some() || text.contains(&value), "{text}");
+                assert!(words.iter().all(|word| text.contains(&format!("\"{word}\""))), "{text}");
             }
             assert!(!kind.formula.is_empty(), "{}", kind.name);
         }

@@ -114,20 +114,31 @@ macro_rules! words {
 }
 pub(super) use words;
 
-/// The names of all keys of something.
-pub fn names(of: &mut dyn Keys) -> Vec<&'static str> {
-    list(of).into_iter().map(|(key, _)| key.name).collect()
+/// A key with its value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// The value as it is written.
+    pub value: String,
+    /// All that it may be, where that is one of a few words.
+    pub words: &'static [&'static str],
 }
 
-/// All keys of something that holds its defaults, with these as they are written.
-pub fn list(of: &mut dyn Keys) -> Vec<(Key, String)> {
+/// The names of all keys of something.
+pub fn names(of: &mut dyn Keys) -> Vec<&'static str> {
+    list(of).into_iter().map(|entry| entry.key.name).collect()
+}
+
+/// All keys of something that holds its defaults.
+pub fn list(of: &mut dyn Keys) -> Vec<Entry> {
     let mut written = Written { purpose: Purpose::List, keys: Vec::new() };
     of.keys(&mut written);
     written.keys
 }
 
-/// The keys that mean something, with their values as they are written.
-pub fn write(of: &mut dyn Keys) -> Vec<(Key, String)> {
+/// The keys that mean something.
+pub fn write(of: &mut dyn Keys) -> Vec<Entry> {
     let mut written = Written { purpose: Purpose::Write, keys: Vec::new() };
     of.keys(&mut written);
     written.keys
@@ -135,7 +146,7 @@ pub fn write(of: &mut dyn Keys) -> Vec<(Key, String)> {
 
 struct Written {
     purpose: Purpose,
-    keys: Vec<(Key, String)>,
+    keys: Vec<Entry>,
 }
 
 impl Visitor for Written {
@@ -144,7 +155,8 @@ impl Visitor for Written {
     }
 
     fn visit(&mut self, key: Key, slot: Slot<'_>) {
-        let text = match slot {
+        let words = if let Slot::Word(_, words) = slot { words } else { &[] };
+        let value = match slot {
             Slot::Integer(value, _) => value.to_string(),
             Slot::Pair([a, b], _) | Slot::Format([a, b]) | Slot::FormatOrFloat(Some([a, b])) => format!("[{a}, {b}]"),
             // The shortest text that gives the same f32 back, and a float to any TOML reader.
@@ -154,6 +166,6 @@ impl Visitor for Written {
             Slot::Levels(levels) => levels.to_string(),
             Slot::FormatOrFloat(None) => "\"float\"".to_string(),
         };
-        self.keys.push((key, text));
+        self.keys.push(Entry { key, value, words });
     }
 }

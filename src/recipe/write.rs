@@ -36,7 +36,7 @@ impl Toml {
                 self.line("from", format!("[{}]", several.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ")))
             }
         }
-        for (key, value) in keys::write(layer.kind.clone().keys()) {
+        for keys::Entry { key, value, .. } in keys::write(layer.kind.clone().keys()) {
             self.line(key.name, value);
         }
     }
