@@ -14,7 +14,7 @@ use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
 use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{self, CHECKPOINT, Run, Saved};
+use halfwave::train::run::{self, BEST, CHECKPOINT, Run, Saved};
 use halfwave::train::{Event, Session, Trainer};
 use pollster::block_on;
 use std::fs;
@@ -99,7 +99,7 @@ fn a_folder_holds_the_whole_run() {
     assert_eq!(names(&dir), files, "before the first step");
     let plan_hash = format!("{:016x}", run.trainer().session().plan().hash());
     finish(run);
-    assert_eq!(names(&dir), files);
+    assert_eq!(names(&dir), [&[BEST][..], &files[..]].concat());
 
     let written = fs::read_to_string(dir.join("recipe.toml")).unwrap();
     assert_eq!(Recipe::parse(&written, "recipe.toml").unwrap(), recipe());
@@ -135,6 +135,35 @@ fn a_folder_holds_the_whole_run() {
     for name in ["conv1.weight", "bn1.running_mean", "fc.bias", "velocity/conv2.weight"] {
         assert!(saved.checkpoint.tensors.contains_key(name), "{name}");
     }
+}
+
+/// The best epoch's checkpoint stays, and the last few that the recipe asks for.
+#[test]
+fn the_best_and_the_last_checkpoints_are_kept() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    let mut wanted = recipe();
+    wanted.train.keep = 2;
+    wanted.train.length = Length::Epochs(5);
+    let mut run = create(&dir, wanted);
+    let mut seen = Vec::new();
+    while let events @ [_, ..] = &block_on(run.advance(u64::MAX)).unwrap()[..] {
+        if events.contains(&Event::EpochEnd) {
+            seen.push(Saved::read(&dir).unwrap().checkpoint);
+        }
+    }
+    let kept: Vec<_> = names(&dir).into_iter().filter(|name| name.starts_with("epoch-")).collect();
+    assert_eq!(kept, ["epoch-0004.safetensors", "epoch-0005.safetensors"]);
+    for (name, checkpoint) in kept.iter().zip(&seen[3..]) {
+        assert_eq!(Saved::read(&dir.join(name)).unwrap().checkpoint, *checkpoint);
+    }
+    let accuracies: Vec<_> = rows(&dir)
+        .into_iter()
+        .filter_map(|row| if let Row::Epoch(row) = row { row.test_accuracy } else { None })
+        .collect();
+    let best = (0..5).fold(0, |best, epoch| if accuracies[epoch] > accuracies[best] { epoch } else { best });
+    assert_eq!(run.best(), Some((best as u64 + 1, accuracies[best])));
+    assert_eq!(Saved::read(&dir.join(BEST)).unwrap().checkpoint, seen[best], "{accuracies:?}");
 }
 
 #[test]

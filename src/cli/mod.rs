@@ -7,6 +7,7 @@ mod device;
 mod devices;
 mod dump;
 mod eval;
+mod interrupt;
 mod layers;
 mod load;
 mod mix;
@@ -23,6 +24,7 @@ mod web;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
+use halfwave::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -82,7 +84,7 @@ pub(crate) fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_else(|| Command::Train(Box::default()));
     terminal::init_log();
     let done = match command {
-        Command::Train(args) => train::train(&args),
+        Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Plan(args) => plan::plan(&args),
@@ -94,11 +96,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Layers(args) => layers::layers(&args),
         Command::Web(args) => web::web(&args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            terminal::complain("error", &error);
-            ExitCode::FAILURE
-        }
-    }
+    code(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code of a command, of which a mistake is told.
+fn code(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        terminal::complain("error", &error);
+        ExitCode::FAILURE
+    })
 }

@@ -1,6 +1,7 @@
 //! `halfwave train`: a run, from a recipe or from where it was interrupted.
 
 use super::dump::Dump;
+use super::interrupt;
 use super::progress::Progress;
 use super::terminal::{complain, duration, grouped, percent, say};
 use super::{AdapterArgs, DataArgs, device, load, plan};
@@ -10,6 +11,7 @@ use halfwave::train::checkpoint;
 use halfwave::train::run::{self, Run, Saved};
 use halfwave::{Error, Result, files};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Train a recipe and write the run's folder.
@@ -55,9 +57,10 @@ Examples:
   halfwave train --adapter cpu --epochs 2     without a GPU, and briefly
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
-The folder holds recipe.toml, run.json, metrics.jsonl, curve.png, curve.svg and
-checkpoint.safetensors. A run may be interrupted at any time: --resume goes on
-from the end of the last epoch, to the same bits.";
+The folder holds recipe.toml, run.json, metrics.jsonl, curve.png, curve.svg,
+checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
+Ctrl-C ends a run after the step under way, and a second one at once; however it
+ended, --resume goes on to the same bits.";
 
 /// How long the device may work before the bar moves.
 const GLANCE: Duration = Duration::from_millis(150);
@@ -72,14 +75,14 @@ impl TrainArgs {
     }
 }
 
-pub(super) fn train(args: &TrainArgs) -> Result<()> {
+pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
     match &args.resume {
         Some(dir) => resume(args, dir),
         None => begin(args),
     }
 }
 
-fn begin(args: &TrainArgs) -> Result<()> {
+fn begin(args: &TrainArgs) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     args.apply(&mut recipe);
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
@@ -104,12 +107,13 @@ fn begin(args: &TrainArgs) -> Result<()> {
         None => None,
     };
     let dir = args.out.clone().unwrap_or_else(|| run::numbered(Path::new("runs"), &name));
+    interrupt::watch();
     let run = pollster::block_on(Run::create(&dir, trainer, &device))?;
     say(&format!("training on {}, into {}", device::Named(&device), dir.display()));
     follow(args, run, dump)
 }
 
-fn resume(args: &TrainArgs, dir: &Path) -> Result<()> {
+fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     if !dir.is_dir() {
         return Err(Error::Usage(format!("{}: there is no such folder; --resume takes that of a run", dir.display())));
     }
@@ -123,44 +127,57 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<()> {
             "{} is complete: {step} steps are done, {steps} were asked for; --epochs or --steps make it longer",
             dir.display()
         ));
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
     let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
     saved.restore(&mut trainer)?;
+    interrupt::watch();
     let run = pollster::block_on(Run::resume(dir, trainer, &device))?;
     say(&format!("going on with {} at step {step} of {steps}, on {}", dir.display(), device::Named(&device)));
     follow(args, run, None)
 }
 
-/// Leads a run to its end and shows it.
-fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<()> {
+/// Leads a run to its end, or to where it is interrupted, and shows it.
+fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<ExitCode> {
     let begun = Instant::now();
     let advanced = pollster::block_on(advance(args, &mut run, dump));
     let dir = run.dir().to_path_buf();
-    let test_accuracy = match advanced {
-        Ok(accuracy) => accuracy,
-        Err(error) => {
-            complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
-            return Err(error);
-        }
-    };
-    let accuracy = test_accuracy.map_or("-".to_string(), percent);
-    let (steps, time) = (run.trainer().position().step, duration(begun.elapsed().as_secs_f64()));
+    let progress = advanced.inspect_err(|_| {
+        complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
+    })?;
+    let (steps, total) = (run.trainer().position().step, run.trainer().total_steps());
+    let time = duration(begun.elapsed().as_secs_f64());
+    if steps < total {
+        say(&format!("\nstopped after {} of {} steps, in {time}", grouped(steps), grouped(total)));
+        say(&format!("{} holds everything up to here; to go on:", dir.display()));
+        say(&format!("  halfwave train --resume {}", dir.display()));
+        return Ok(ExitCode::from(interrupt::CODE));
+    }
+    let accuracy = progress.test_accuracy().map_or("-".to_string(), percent);
     say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
+    if let Some((epoch, best)) =
+        run.best().filter(|(_, best)| progress.test_accuracy().is_some_and(|last| last < *best))
+    {
+        say(&format!("it was best after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
+    }
     say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
     say(&format!("  halfwave eval {}", dir.display()));
     say(&format!("  halfwave predict {} IMAGE.png", dir.display()));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
+async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Result<Progress> {
     let trainer = run.trainer();
     let (position, steps) = (trainer.position(), trainer.total_steps());
     let epoch_steps = trainer.epoch_steps();
     let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, args.plain);
     let mut limit = 1;
     loop {
+        if interrupt::asked() && run.trainer().position().step < steps {
+            run.pause().await?;
+            return Ok(progress);
+        }
         let asked = Instant::now();
         let events = run.advance(limit).await?;
         if events.is_empty() {
@@ -179,5 +196,5 @@ async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Res
         let rows = run.rows().to_vec();
         dump.finish(run.trainer().session(), &rows).await?;
     }
-    Ok(progress.test_accuracy())
+    Ok(progress)
 }

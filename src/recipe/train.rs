@@ -21,6 +21,8 @@ pub struct Train {
     pub drop_last: bool,
     /// Accuracy is measured after every so many epochs, and at the end. 1 by default.
     pub evaluate_every: u64,
+    /// How many checkpoints of the last epochs a run's folder keeps, besides the last one and the best. 0 by default.
+    pub keep: u64,
     /// What is to become less. Softmax cross-entropy by default.
     pub loss: Loss,
     /// How gradients change the weights.
@@ -67,8 +69,8 @@ impl Length {
 }
 
 /// Keys of `[train]`.
-pub(super) const KEYS: [&str; 9] =
-    ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "loss", "optimizer", "schedule"];
+pub(super) const KEYS: [&str; 10] =
+    ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "keep", "loss", "optimizer", "schedule"];
 
 /// Every loss with its own keys.
 const LOSSES: [(&str, &[&str]); 4] = [
@@ -93,6 +95,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
         seed: table.integer("seed", 0..=u64::MAX)?.unwrap_or(0),
         drop_last: table.flag("drop_last")?.unwrap_or(false),
         evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
+        keep: table.integer("keep", 0..=u64::MAX)?.unwrap_or(0),
         loss: read_loss(table)?,
         optimizer: optimizer::read(table, model)?,
         schedule: schedule::read(table, length)?,
@@ -125,6 +128,7 @@ pub(super) fn write(toml: &mut Toml, train: &Train) {
     toml.line("seed", train.seed);
     toml.line("drop_last", train.drop_last);
     toml.line("evaluate_every", train.evaluate_every);
+    toml.line("keep", train.keep);
 
     toml.heading("[train.loss]");
     toml.word("kind", train.loss.name());

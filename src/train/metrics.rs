@@ -50,6 +50,14 @@ pub struct EpochRow {
 }
 
 impl Row {
+    /// The epoch that it is of, counted from 1.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Step(row) => row.epoch,
+            Self::Epoch(row) => row.epoch,
+        }
+    }
+
     /// Reads all lines of a `metrics.jsonl`; `file` is the name that errors give. Empty lines are passed over, and so are
     /// keys that are not known.
     ///

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// The checkpoint's name in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The file that holds the checkpoint of the epoch with the best test accuracy so far; of equal ones the first.
+pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
 const ABOUT: &str = "run.json";
 const METRICS: &str = "metrics.jsonl";
@@ -292,8 +294,8 @@ impl Run {
             Event::EpochEnd => None,
         }))?;
         if events.contains(&Event::EpochEnd) {
-            // The rows must not be older than the checkpoint, whatever happens to the machine.
-            self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
+            // A run that dies between these files goes on from the checkpoint before, and writes them again.
+            self.keep().await?;
             self.save().await?;
             let over = self.trainer.position().step >= self.trainer.total_steps();
             if over || self.drawn.elapsed() > REDRAW {
@@ -317,8 +319,51 @@ impl Run {
     }
 
     async fn save(&mut self) -> Result<()> {
+        // The rows must not be older than the checkpoint, whatever happens to the machine.
+        self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
         let checkpoint = self.trainer.checkpoint().await?;
         files::replace(&self.dir.join(CHECKPOINT), &checkpoint.to_bytes())
+    }
+
+    /// Keeps the checkpoint of an epoch that is the best so far, or among the last that the recipe wants kept.
+    async fn keep(&mut self) -> Result<()> {
+        let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
+        let measured = matches!(self.rows.last(), Some(Row::Epoch(row)) if row.test_accuracy.is_some());
+        let is_best = measured && self.best().map(|(best, _)| best) == self.rows.last().map(Row::epoch);
+        let is_whole = self.trainer.position().batch == 0;
+        if !is_best && (keep == 0 || !is_whole) {
+            return Ok(());
+        }
+        let checkpoint = self.trainer.checkpoint().await?.to_bytes();
+        if is_best {
+            files::replace(&self.dir.join(BEST), &checkpoint)?;
+        }
+        if keep > 0 && is_whole {
+            let of = |epoch: u64| self.dir.join(format!("epoch-{epoch:04}.safetensors"));
+            files::replace(&of(epoch), &checkpoint)?;
+            if let Some(old) = epoch.checked_sub(keep).map(of).filter(|old| old.exists()) {
+                std::fs::remove_file(&old).map_err(Error::io(&old))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The epoch with the best test accuracy so far, and that; of equal ones the first.
+    pub fn best(&self) -> Option<(u64, f32)> {
+        let epochs = self.rows.iter().filter_map(|row| match row {
+            Row::Epoch(row) => Some((row.epoch, row.test_accuracy?)),
+            Row::Step(_) => None,
+        });
+        epochs.reduce(|best, next| if next.1 > best.1 { next } else { best })
+    }
+
+    /// Saves everything as it stands now, within an epoch too: [`Run::resume`] goes on from here.
+    ///
+    /// # Errors
+    /// When the device is lost or the disk refuses.
+    pub async fn pause(&mut self) -> Result<()> {
+        self.save().await?;
+        self.draw()
     }
 
     fn draw(&mut self) -> Result<()> {
