@@ -38,6 +38,9 @@ pub(super) fn dataset(set: &Set, args: &DataArgs) -> Result<Dataset> {
             "cifar10" => {
                 "unpack the binary version of CIFAR-10 and name its folder: --data-dir DIR, or CIFAR10_DIR=DIR"
             }
+            "cifar100" => {
+                "unpack the binary version of CIFAR-100 and name its folder: --data-dir DIR, or dir = \"DIR\" in the recipe's [data]"
+            }
             _ => "name the one with the pictures: --data-dir DIR, or dir = \"DIR\" in the recipe's [data]",
         };
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
@@ -66,7 +69,7 @@ fn located(set: &Set, args: &DataArgs) -> Result<Set> {
     match (set.dir_mut(), &args.data_dir) {
         (None, Some(_)) => {
             return Err(Error::Usage(
-                "the digits are embedded; --data-dir is for recipes on cifar10 or folder".to_string(),
+                "the digits are embedded; --data-dir is for recipes whose images lie in a folder".to_string(),
             ));
         }
         (None, None) => {}

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a [`Dataset`] that was loaded holds exactly one label below `classes` for each image, and images of
 //! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them.
-mod cifar10;
+mod cifar;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod idx;
@@ -12,6 +12,8 @@ mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 pub use picture::{any_image_to_input, image_to_input};
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::recipe::Labels;
 use crate::recipe::{MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
 
@@ -54,11 +56,19 @@ impl Dataset {
         match set {
             Set::Digits => Ok(Self::known(set, digits()?)),
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Cifar10 { dir } => Ok(Self::known(set, cifar10::load(dir, cifar10::RECORDS)?)),
+            Set::Cifar10 { dir } => Ok(Self::known(set, cifar::load(dir, cifar::CIFAR10)?)),
+            #[cfg(not(target_arch = "wasm32"))]
+            Set::Cifar100 { dir, labels } => {
+                let layout = match labels {
+                    Labels::Fine => cifar::CIFAR100_FINE,
+                    Labels::Coarse => cifar::CIFAR100_COARSE,
+                };
+                Ok(Self::known(set, cifar::load(dir, layout)?))
+            }
             #[cfg(not(target_arch = "wasm32"))]
             Set::Folder { dir, image, classes } => folder::load(dir, *image, *classes),
             #[cfg(target_arch = "wasm32")]
-            Set::Cifar10 { .. } | Set::Folder { .. } => Err(Error::Data(format!(
+            _ => Err(Error::Data(format!(
                 "{}: folders cannot be read here; choose its files, and give them to the run",
                 set.name()
             ))),
@@ -71,7 +81,7 @@ impl Dataset {
     ///
     /// Errors: a file that is missing, there twice, of the wrong length, or holds a label that is not below 10.
     pub fn cifar10<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (N, B)>) -> Result<Self> {
-        let splits = cifar10::read(files, cifar10::RECORDS)?;
+        let splits = cifar::read(files, cifar::CIFAR10)?;
         Ok(Self::known(&Set::Cifar10 { dir: Default::default() }, splits))
     }
 

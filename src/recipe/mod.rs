@@ -22,7 +22,7 @@ mod write;
 
 pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
 pub use schedule::{Curve, Schedule, Unit};
-pub use set::{MOST_CLASSES, Set};
+pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
 pub use train::{Length, Train};
 

@@ -14,6 +14,13 @@ pub enum Set {
         /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
         dir: PathBuf,
     },
+    /// CIFAR-100, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    Cifar100 {
+        /// The folder with `train.bin` and `test.bin`, from the working directory.
+        dir: PathBuf,
+        /// What is learnt of an image.
+        labels: Labels,
+    },
     /// Pictures in class folders, in the size and the number of classes that the model asks for.
     Folder {
         /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
@@ -25,12 +32,54 @@ pub enum Set {
     },
 }
 
+/// Which of its two labels a CIFAR-100 image is learnt by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// 100 classes. The default.
+    Fine,
+    /// 20 classes, of five fine ones each.
+    Coarse,
+}
+
+impl Labels {
+    /// The word that a recipe uses for them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Coarse => "coarse",
+        }
+    }
+
+    /// What the classes are called in the set's own lists, in order.
+    fn classes(self) -> &'static str {
+        match self {
+            Self::Fine => {
+                "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel \
+                 can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur \
+                 dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion \
+                 lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree \
+                 pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea \
+                 seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table \
+                 tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman \
+                 worm"
+            }
+            Self::Coarse => {
+                "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices \
+                 household_furniture insects large_carnivores large_man-made_outdoor_things \
+                 large_natural_outdoor_scenes large_omnivores_and_herbivores medium_mammals non-insect_invertebrates \
+                 people reptiles small_mammals trees vehicles_1 vehicles_2"
+            }
+        }
+    }
+}
+
 impl Set {
     /// The word that a recipe uses for it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Digits => "digits",
             Self::Cifar10 { .. } => "cifar10",
+            Self::Cifar100 { .. } => "cifar100",
             Self::Folder { .. } => "folder",
         }
     }
@@ -39,7 +88,7 @@ impl Set {
     pub fn image(&self) -> [usize; 3] {
         match self {
             Self::Digits => [1, 8, 8],
-            Self::Cifar10 { .. } => [3, 32, 32],
+            Self::Cifar10 { .. } | Self::Cifar100 { .. } => [3, 32, 32],
             Self::Folder { image, .. } => *image,
         }
     }
@@ -48,6 +97,8 @@ impl Set {
     pub fn classes(&self) -> usize {
         match self {
             Self::Digits | Self::Cifar10 { .. } => 10,
+            Self::Cifar100 { labels: Labels::Fine, .. } => 100,
+            Self::Cifar100 { labels: Labels::Coarse, .. } => 20,
             Self::Folder { classes, .. } => *classes,
         }
     }
@@ -59,6 +110,7 @@ impl Set {
         match self {
             Self::Digits => Some((0..10).map(|digit| digit.to_string()).collect()),
             Self::Cifar10 { .. } => Some(CIFAR10.map(String::from).into()),
+            Self::Cifar100 { labels, .. } => Some(labels.classes().split(' ').map(String::from).collect()),
             Self::Folder { .. } => None,
         }
     }
@@ -67,7 +119,7 @@ impl Set {
     pub fn train_len(&self) -> Option<usize> {
         match self {
             Self::Digits => Some(1437),
-            Self::Cifar10 { .. } => Some(50_000),
+            Self::Cifar10 { .. } | Self::Cifar100 { .. } => Some(50_000),
             Self::Folder { .. } => None,
         }
     }
@@ -76,7 +128,7 @@ impl Set {
     pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::Digits => None,
-            Self::Cifar10 { dir } | Self::Folder { dir, .. } => Some(dir),
+            Self::Cifar10 { dir } | Self::Cifar100 { dir, .. } | Self::Folder { dir, .. } => Some(dir),
         }
     }
 
@@ -84,7 +136,7 @@ impl Set {
     pub fn max_pixel(&self) -> u8 {
         match self {
             Self::Digits => 16,
-            Self::Cifar10 { .. } | Self::Folder { .. } => 255,
+            _ => 255,
         }
     }
 
@@ -92,7 +144,7 @@ impl Set {
     pub fn default_scale(&self) -> [f32; 2] {
         match self {
             Self::Digits => [1.0 / 16.0, -0.5],
-            Self::Cifar10 { .. } | Self::Folder { .. } => [1.0 / 255.0, 0.0],
+            _ => [1.0 / 255.0, 0.0],
         }
     }
 }
