@@ -1,6 +1,9 @@
 //! Data as a run sees it: the embedded digits through a recipe's scale, in a recipe's order; a user's own pictures.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "data/idx.rs"]
+mod idx;
+
 use halfwave::data::{Dataset, Split, class_names, epoch_batches};
 use halfwave::recipe::{Labels, Recipe, Set};
 use image::{GrayImage, Luma};
@@ -30,7 +33,11 @@ fn a_run_sees_every_digit_once_an_epoch() {
 #[test]
 fn missing_files_say_which_key_names_them() {
     let dir = Path::new("no/such/folder");
-    for set in [Set::Cifar10 { dir: dir.into() }, Set::Cifar100 { dir: dir.into(), labels: Labels::Fine }] {
+    for set in [
+        Set::Cifar10 { dir: dir.into() },
+        Set::Cifar100 { dir: dir.into(), labels: Labels::Fine },
+        Set::Idx { dir: dir.into(), image: [1, 28, 28], classes: 10 },
+    ] {
         let message = Dataset::load(&set).unwrap_err().to_string();
         assert!(message.contains("no/such/folder") && message.contains("[data] dir"), "{message}");
     }

@@ -50,7 +50,8 @@ pub struct Split {
 impl Dataset {
     /// Reads a data set.
     ///
-    /// Errors: files that are missing, of the wrong length, or hold a label out of range; class folders that are missing,
+    /// Errors: files that are missing, damaged, of the wrong length, or hold a label out of range; IDX files of images of another
+    /// shape than the model's input, or of another number of images than labels; class folders that are missing,
     /// empty or not as many as the model's classes; in the browser, any set that is not embedded.
     pub fn load(set: &Set) -> Result<Self> {
         match set {
@@ -65,6 +66,8 @@ impl Dataset {
                 };
                 Ok(Self::known(set, cifar::load(dir, layout)?))
             }
+            #[cfg(not(target_arch = "wasm32"))]
+            Set::Idx { dir, image, classes } => Ok(Self::known(set, idx::load(dir, *image, *classes)?)),
             #[cfg(not(target_arch = "wasm32"))]
             Set::Folder { dir, image, classes } => folder::load(dir, *image, *classes),
             #[cfg(target_arch = "wasm32")]
@@ -138,7 +141,7 @@ impl Dataset {
     }
 
     /// Whether `recipe` can be trained on these images. It can if they were loaded for it, but for the number of images, which a
-    /// recipe on a folder does not know.
+    /// recipe on a folder or on IDX files does not know.
     ///
     /// Errors: another set, shape or number of classes than the recipe's; batches that the images cannot fill as they must.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
@@ -186,7 +189,8 @@ fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
 fn digits() -> Result<(Split, Split)> {
     const IMAGES: &[u8] = include_bytes!("../../assets/digits/digits-images-idx3-ubyte.gz");
     const LABELS: &[u8] = include_bytes!("../../assets/digits/digits-labels-idx1-ubyte.gz");
-    let all = idx::split(IMAGES, LABELS, "digits", [8, 8], 10)?;
+    let all =
+        idx::split(("digits, images", IMAGES), ("digits, labels", LABELS), Set::Digits.image(), Set::Digits.classes())?;
     let train_len = Set::Digits.train_len().expect("it is known");
     if all.len() <= train_len {
         return Err(Error::Data(format!("digits: {} images, but {train_len} are for training alone", all.len())));

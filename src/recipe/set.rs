@@ -21,6 +21,16 @@ pub enum Set {
         /// What is learnt of an image.
         labels: Labels,
     },
+    /// Images in IDX files, as MNIST is, in the size that the model asks for.
+    Idx {
+        /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+        /// `t10k-labels-idx1-ubyte`, gzipped or not; from the working directory.
+        dir: PathBuf,
+        /// The model's input (channels, height, width), which the images must have.
+        image: [usize; 3],
+        /// The model's classes, at most 256, for a label is one byte: labels are below that.
+        classes: usize,
+    },
     /// Pictures in class folders, in the size and the number of classes that the model asks for.
     Folder {
         /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
@@ -80,6 +90,7 @@ impl Set {
             Self::Digits => "digits",
             Self::Cifar10 { .. } => "cifar10",
             Self::Cifar100 { .. } => "cifar100",
+            Self::Idx { .. } => "idx",
             Self::Folder { .. } => "folder",
         }
     }
@@ -89,7 +100,7 @@ impl Set {
         match self {
             Self::Digits => [1, 8, 8],
             Self::Cifar10 { .. } | Self::Cifar100 { .. } => [3, 32, 32],
-            Self::Folder { image, .. } => *image,
+            Self::Idx { image, .. } | Self::Folder { image, .. } => *image,
         }
     }
 
@@ -99,7 +110,7 @@ impl Set {
             Self::Digits | Self::Cifar10 { .. } => 10,
             Self::Cifar100 { labels: Labels::Fine, .. } => 100,
             Self::Cifar100 { labels: Labels::Coarse, .. } => 20,
-            Self::Folder { classes, .. } => *classes,
+            Self::Idx { classes, .. } | Self::Folder { classes, .. } => *classes,
         }
     }
 
@@ -108,7 +119,7 @@ impl Set {
         const CIFAR10: [&str; 10] =
             ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
         match self {
-            Self::Digits => Some((0..10).map(|digit| digit.to_string()).collect()),
+            Self::Digits | Self::Idx { .. } => Some((0..self.classes()).map(|class| class.to_string()).collect()),
             Self::Cifar10 { .. } => Some(CIFAR10.map(String::from).into()),
             Self::Cifar100 { labels, .. } => Some(labels.classes().split(' ').map(String::from).collect()),
             Self::Folder { .. } => None,
@@ -120,7 +131,7 @@ impl Set {
         match self {
             Self::Digits => Some(1437),
             Self::Cifar10 { .. } | Self::Cifar100 { .. } => Some(50_000),
-            Self::Folder { .. } => None,
+            Self::Idx { .. } | Self::Folder { .. } => None,
         }
     }
 
@@ -128,7 +139,9 @@ impl Set {
     pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::Digits => None,
-            Self::Cifar10 { dir } | Self::Cifar100 { dir, .. } | Self::Folder { dir, .. } => Some(dir),
+            Self::Cifar10 { dir } | Self::Cifar100 { dir, .. } | Self::Idx { dir, .. } | Self::Folder { dir, .. } => {
+                Some(dir)
+            }
         }
     }
 

@@ -31,6 +31,13 @@ fn cifar100_has_fine_and_coarse_labels() {
 }
 
 #[test]
+fn idx_has_what_the_model_asks_for() {
+    let wanted = |dir: &str, image, classes| Set::Idx { dir: dir.into(), image, classes };
+    assert_eq!(set("set = \"idx\"", [1, 28, 28], 10), wanted("mnist", [1, 28, 28], 10));
+    assert_eq!(set("set = \"idx\"\ndir = \"a/b\"", [2, 8, 9], 256), wanted("a/b", [2, 8, 9], 256));
+}
+
+#[test]
 fn what_a_set_does_not_hold_is_refused() {
     let colour = [3, 32, 32];
     for (data, input, classes, line, parts) in [
@@ -47,8 +54,17 @@ fn what_a_set_does_not_hold_is_refused() {
         ("set = \"cifar100\"\nlabels = 20", colour, 20, 33, &["labels = 20", "text in quotes"]),
         ("set = \"cifar100\"\ndir = \"\"", colour, 100, 33, &["name the folder"]),
         ("set = \"cifar10\"\nlabels = \"fine\"", colour, 10, 33, &["labels = \"fine\"", "only cifar100", "remove it"]),
+        ("set = \"idx\"\nlabels = \"fine\"", [1, 8, 8], 10, 33, &["only cifar100", "remove it"]),
+        ("set = \"idx\"\ndir = \"\"", [1, 8, 8], 10, 33, &["name the folder"]),
+        ("set = \"idx\"", [1, 8, 8], 257, 3, &["classes = 257", "single bytes", "at most 256 classes"]),
         ("set = \"cifar1000\"", colour, 100, 32, &["did you mean \"cifar100\"?"]),
-        ("labels = \"fine\"", colour, 100, 31, &["set is missing; add set = one of digits, cifar10, cifar100"]),
+        (
+            "labels = \"fine\"",
+            colour,
+            100,
+            31,
+            &["set is missing; add set = one of digits, cifar10, cifar100, idx, folder"],
+        ),
     ] {
         let (at, message) = wrong(&text(data, input, classes));
         assert_eq!(at, line, "{data}: {message}");
