@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
+#[path = "cli/data.rs"]
+mod data;
 
 use halfwave::data::Dataset;
 use halfwave::recipe::{Recipe, Set};
@@ -196,43 +198,6 @@ fn predict_names_the_likely_classes() {
         right += usize::from(line[1] == label.to_string());
     }
     assert!(right > 10, "{right} of 20 are right\n{out}");
-}
-
-#[test]
-fn a_folder_of_pictures_is_trained_on() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    for (class, grey) in [("dark", 20), ("light", 220)] {
-        fs::create_dir_all(dir.join("pictures").join(class)).unwrap();
-        for at in 0..10 {
-            let path = dir.join(format!("pictures/{class}/{at}.png"));
-            GrayImage::from_pixel(5, 7, Luma([grey + at])).save(path).unwrap();
-        }
-    }
-    fs::write(dir.join("pictures/dark/words.txt"), "words").unwrap();
-    let digits = halfwave::recipe::builtin("digits").unwrap();
-    let text = digits.replace("classes = 10", "classes = 2").replace("units = 10", "units = 2");
-    let text = text.replace("set = \"digits\"", "set = \"folder\"").replace("scale = [0.0625, -0.5]", "");
-    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
-    fails(dir, &["train", "my.toml", "--adapter", "cpu"], &["no folder images", "--data-dir"]);
-
-    let data = ["--adapter", "cpu", "--data-dir", "pictures"];
-    let with = |args: &[&str]| finish(command(dir, &[args, &data].concat()));
-    let done = with(&["train", "my.toml", "--steps", "12", "--out", "run"]);
-    assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(done.err, "warning: pictures: 1 file skipped, no picture that can be read: dark/words.txt\n");
-    let done = with(&["eval", "run"]);
-    assert!(done.out.contains("of 4)") && done.out.contains("\nlight "), "{}{}", done.out, done.err);
-    // Pictures of a size that no training picture had.
-    GrayImage::from_pixel(30, 30, Luma([225])).save(dir.join("new.png")).unwrap();
-    let done = with(&["predict", "run", "new.png"]);
-    assert!(done.err.is_empty() && done.out.contains("light "), "{}{}", done.out, done.err);
-    let done = finish(command(dir, &["predict", "run", "new.png", "--adapter", "cpu"]));
-    assert!(done.code == Some(0) && done.err.contains("--data-dir DIR names them"), "{}", done.err);
-    let wrong = |dir| ["train", "my.toml", "--adapter", "cpu", "--data-dir", dir];
-    fails(dir, &wrong("run"), &["no class folders"]);
-    fs::create_dir(dir.join("pictures/none")).unwrap();
-    fails(dir, &wrong("pictures"), &["3 classes (dark, light, none), but model.classes = 2"]);
 }
 
 #[test]

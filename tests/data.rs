@@ -1,8 +1,11 @@
 //! Data as a run sees it: the embedded digits through a recipe's scale, in a recipe's order; a user's own pictures.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "data/idx.rs"]
+mod idx;
+
 use halfwave::data::{Dataset, Split, class_names, epoch_batches};
-use halfwave::recipe::{Recipe, Set};
+use halfwave::recipe::{Labels, Recipe, Set};
 use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
@@ -29,8 +32,48 @@ fn a_run_sees_every_digit_once_an_epoch() {
 
 #[test]
 fn missing_files_say_which_key_names_them() {
-    let message = Dataset::load(&Set::Cifar10 { dir: "no/such/folder".into() }).unwrap_err().to_string();
-    assert!(message.contains("no/such/folder") && message.contains("[data] dir"), "{message}");
+    let dir = Path::new("no/such/folder");
+    for set in [
+        Set::Cifar10 { dir: dir.into() },
+        Set::Cifar100 { dir: dir.into(), labels: Labels::Fine },
+        Set::Idx { dir: dir.into(), image: [1, 28, 28], classes: 10 },
+    ] {
+        let message = Dataset::load(&set).unwrap_err().to_string();
+        assert!(message.contains("no/such/folder") && message.contains("[data] dir"), "{message}");
+    }
+}
+
+#[test]
+fn cifar100_of_another_length_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let message = || {
+        let set = Set::Cifar100 { dir: base.path().into(), labels: Labels::Coarse };
+        Dataset::load(&set).unwrap_err().to_string()
+    };
+    assert!(message().contains(": missing: train.bin, test.bin; all 2 files"), "{}", message());
+    let train = fs::File::create(base.path().join("train.bin")).unwrap();
+    // Long files of zeros take no room.
+    for len in [0, 3074, 153_699_999, 153_700_001, 1 << 40] {
+        train.set_len(len).unwrap();
+        let wanted = format!("train.bin: {len} bytes instead of 153700000; fetch or unpack it again");
+        assert!(message().contains(&wanted), "{}", message());
+    }
+    train.set_len(153_700_000).unwrap();
+    assert!(message().contains(": missing: test.bin;"), "{}", message());
+}
+
+#[test]
+fn classes_of_cifar100_have_their_names() {
+    for (labels, len, first, last) in
+        [(Labels::Fine, 100, "apple", "worm"), (Labels::Coarse, 20, "aquatic_mammals", "vehicles_2")]
+    {
+        let set = Set::Cifar100 { dir: "anywhere".into(), labels };
+        let names = class_names(&set).unwrap();
+        assert_eq!((names.len(), set.classes()), (len, len));
+        assert_eq!((names[0].as_str(), names[len - 1].as_str()), (first, last));
+        // The set's own lists go by the alphabet.
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
 }
 
 /// The real files, where `CIFAR10_DIR` says that they are.

@@ -1,6 +1,8 @@
 //! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "recipe/data.rs"]
+mod data;
 #[path = "recipe/extend.rs"]
 mod extend;
 #[path = "recipe/layers.rs"]

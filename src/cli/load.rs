@@ -29,17 +29,21 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     Ok((Recipe::parse(&text, wanted)?, name))
 }
 
+/// Where a recipe names its images.
+const IN_RECIPE: &str = "dir = \"DIR\" in the recipe's [data]";
+
 /// The data set of a recipe.
 pub(super) fn dataset(set: &Set, args: &DataArgs) -> Result<Dataset> {
     let mut set = located(set, args)?;
     let name = set.name();
     if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
-        let advice = match name {
-            "cifar10" => {
-                "unpack the binary version of CIFAR-10 and name its folder: --data-dir DIR, or CIFAR10_DIR=DIR"
-            }
-            _ => "name the one with the pictures: --data-dir DIR, or dir = \"DIR\" in the recipe's [data]",
+        let (what, elsewhere) = match name {
+            "cifar10" => ("unpack the binary version of CIFAR-10 and name its folder", "CIFAR10_DIR=DIR"),
+            "cifar100" => ("unpack the binary version of CIFAR-100 and name its folder", IN_RECIPE),
+            "idx" => ("name the one with the four IDX files", IN_RECIPE),
+            _ => ("name the one with the pictures", IN_RECIPE),
         };
+        let advice = format!("{what}: --data-dir DIR, or {elsewhere}");
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
     }
     Dataset::load(&set)
@@ -66,7 +70,7 @@ fn located(set: &Set, args: &DataArgs) -> Result<Set> {
     match (set.dir_mut(), &args.data_dir) {
         (None, Some(_)) => {
             return Err(Error::Usage(
-                "the digits are embedded; --data-dir is for recipes on cifar10 or folder".to_string(),
+                "the digits are embedded; --data-dir is for recipes whose images lie in a folder".to_string(),
             ));
         }
         (None, None) => {}

@@ -1,105 +1,275 @@
-//! IDX files, the format of MNIST: two zero bytes, the element type (8: bytes), the number of dimensions, the dimensions as
-//! big-endian u32, the elements. Gzipped or not.
+//! IDX files, the format of MNIST (Y. LeCun, C. Cortes, C. Burges): two zero bytes, the element type (8: bytes), the number of
+//! dimensions, the dimensions as big-endian u32, the elements. Gzipped or not, whatever they are called.
+//!
+//! **Invariant:** nothing is allocated because a file claims it. Elements are read when both files of a split agree with each
+//! other and with the model, and no further than their dimensions go.
 use super::Split;
 use crate::{Error, Result};
-use std::io::Read;
+use std::io::{BufRead, ErrorKind, Read};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{fs::File, io::BufReader, path::Path};
 
-/// The most bytes that a file may unpack to.
-const MOST_BYTES: u64 = 1 << 30;
+/// The most bytes of elements that a file may have.
+const MOST_BYTES: usize = 1 << 30;
 
-struct Idx {
+/// What to do with a file that is not as it was made.
+const ANEW: &str = "fetch or unpack it again";
+
+/// A file whose dimensions are known, and whose elements are still to come.
+struct Idx<'a> {
+    name: &'a str,
     dims: Vec<usize>,
-    values: Vec<u8>,
+    rest: Box<dyn Read + 'a>,
 }
 
-/// Images of N × `height` × `width` bytes with their labels below `classes`; `name` is the set's, for errors.
-pub(super) fn split(
-    images: &[u8],
-    labels: &[u8],
-    name: &str,
-    [height, width]: [usize; 2],
+/// Dimensions that a file of images may have: count, height, width; and channels.
+const IMAGE_RANKS: &[u8] = &[3, 4];
+
+/// A file of labels has a count alone.
+const LABEL_RANKS: &[u8] = &[1];
+
+/// The training and the test split from the four files of MNIST in the folder `dir`: images of the shape `image` (channels,
+/// height, width), and labels below `classes`. The names are MNIST's, such as `train-images-idx3-ubyte`, where 3 is the number
+/// of dimensions and a dot may stand before `idx`; `.gz` may follow. What is not gzipped comes first.
+///
+/// Errors name the file, and say what to do: a folder or files that are missing; whatever [`split`] refuses.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<(Split, Split)> {
+    let wrong = |message: &str| wrong(&named(dir), message);
+    if !dir.is_dir() {
+        return Err(wrong("there is no such folder; name the one with the four IDX files in [data] dir"));
+    }
+    let mut missing = Vec::new();
+    let mut find = |stem: &str, ranks: &[u8]| {
+        let names = ranks.iter().flat_map(|rank| ["-", "."].map(|dot| format!("{stem}{dot}idx{rank}-ubyte")));
+        let names: Vec<String> = names.flat_map(|name| [name.clone(), name + ".gz"]).collect();
+        // Some archives hold folders of these names.
+        let found = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
+        if found.is_none() {
+            missing.push(names[0].clone());
+        }
+        found
+    };
+    let found = ["train", "t10k"]
+        .map(|part| (find(&format!("{part}-images"), IMAGE_RANKS), find(&format!("{part}-labels"), LABEL_RANKS)));
+    let [(Some(train_images), Some(train_labels)), (Some(test_images), Some(test_labels))] = &found else {
+        let missing = missing.join(", ");
+        return Err(wrong(&format!("missing: {missing}; all four files are needed, each as it is or with .gz")));
+    };
+    let read = |images: &Path, labels: &Path| {
+        let open = |path| File::open(path).map(BufReader::new).map_err(Error::io(path));
+        split((&named(images), open(images)?), (&named(labels), open(labels)?), image, classes)
+    };
+    Ok((read(train_images, train_labels)?, read(test_images, test_labels)?))
+}
+
+/// What errors call a file or folder.
+#[cfg(not(target_arch = "wasm32"))]
+fn named(path: &Path) -> String {
+    format!("idx, {}", path.display())
+}
+
+/// Images of the shape `image` (channels, height, width) with their labels below `classes`, each with the name that errors give
+/// it.
+///
+/// Errors: what is no IDX file of bytes, or ends too early or too late; gzip that is damaged; images of another shape; other
+/// numbers of images and labels, or none; more than [`MOST_BYTES`]; a label out of range.
+pub(super) fn split<'a>(
+    (images, image_bytes): (&'a str, impl BufRead + 'a),
+    (labels, label_bytes): (&'a str, impl BufRead + 'a),
+    image: [usize; 3],
     classes: usize,
 ) -> Result<Split> {
-    let wrong = |what: &str, message: String| Error::Data(format!("{name}, {what}: {message}"));
-    let images = read(images).map_err(|message| wrong("images", message))?;
-    let labels = read(labels).map_err(|message| wrong("labels", message))?;
-    let &[count, h, w] = &images.dims[..] else {
-        return Err(wrong("images", format!("{} dimensions instead of 3 (count, height, width)", images.dims.len())));
-    };
-    if [h, w] != [height, width] {
-        return Err(wrong("images", format!("{h} × {w} pixels instead of {height} × {width}")));
+    let images = Idx::open(images, image_bytes, "3 (count, height, width) or 4 (and channels)", IMAGE_RANKS)?;
+    let labels = Idx::open(labels, label_bytes, "1 (count)", LABEL_RANKS)?;
+    let (count, found) = (images.dims[0], [images.dims.get(3).copied().unwrap_or(1), images.dims[1], images.dims[2]]);
+    if found != image {
+        return Err(wrong(
+            images.name,
+            &format!(
+                "images of {found:?} (channels, height, width), but model.input = {image:?}; write input = {found:?}"
+            ),
+        ));
     }
     if labels.dims != [count] {
-        return Err(wrong("labels", format!("shape {:?}, but there are {count} images", labels.dims)));
+        let message = format!("{} labels for {count} images; take both files from the same set", labels.dims[0]);
+        return Err(wrong(labels.name, &message));
     }
-    if let Some(at) = labels.values.iter().position(|&label| usize::from(label) >= classes) {
-        let message = format!("label {} of image {at} is not below {classes}", labels.values[at]);
-        return Err(wrong("labels", message));
+    if count == 0 {
+        return Err(wrong(images.name, "there are no images in it; put some in"));
     }
-    Ok(Split { images: images.values, labels: labels.values.into_iter().map(u16::from).collect() })
+    let name = labels.name;
+    let (labels, images) = (labels.elements()?, images.elements()?);
+    if let Some(at) = labels.iter().position(|&label| usize::from(label) >= classes) {
+        let message = format!(
+            "label {} of image {at} is not below {classes}, the model's classes; they count from 0",
+            labels[at]
+        );
+        return Err(wrong(name, &message));
+    }
+    Ok(Split { images, labels: labels.into_iter().map(u16::from).collect() })
 }
 
-fn read(bytes: &[u8]) -> Result<Idx, String> {
-    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { unzip(bytes)? } else { bytes.to_vec() };
-    let &[0, 0, kind, rank, ref rest @ ..] = &bytes[..] else {
-        return Err("not an IDX file: it must begin with two zero bytes, a type and a number of dimensions".into());
-    };
-    if kind != 8 {
-        return Err(format!("elements of IDX type {kind:#04x}; only bytes, 0x08, can be read"));
+impl<'a> Idx<'a> {
+    /// Reads what comes before the elements; there must be as many dimensions as `ranks` has, and `wanted` says it.
+    fn open(name: &'a str, mut bytes: impl BufRead + 'a, wanted: &str, ranks: &[u8]) -> Result<Self> {
+        let start = bytes.fill_buf().map_err(|error| unreadable(name, error))?;
+        if start.is_empty() {
+            return Err(wrong(name, &format!("it is empty; {ANEW}")));
+        }
+        let mut rest: Box<dyn Read + 'a> = if start.starts_with(&[0x1f, 0x8b]) {
+            Box::new(flate2::bufread::MultiGzDecoder::new(bytes))
+        } else {
+            Box::new(bytes)
+        };
+        let mut word = || -> Result<[u8; 4]> {
+            let mut word = [0; 4];
+            rest.read_exact(&mut word).map_err(|error| unreadable(name, error))?;
+            Ok(word)
+        };
+        let [0, 0, kind, rank] = word()? else {
+            return Err(wrong(
+                name,
+                &format!(
+                    "not an IDX file: it must begin with two zero bytes, a type and a number of dimensions; {ANEW}"
+                ),
+            ));
+        };
+        if kind != 8 {
+            let message =
+                format!("elements of IDX type {kind:#04x}; only bytes, 0x08, can be read: write it anew with them");
+            return Err(wrong(name, &message));
+        }
+        if !ranks.contains(&rank) {
+            return Err(wrong(name, &format!("{rank} dimensions instead of {wanted}; is it the right file?")));
+        }
+        let dims = (0..rank).map(|_| Ok(u32::from_be_bytes(word()?) as usize)).collect::<Result<_>>()?;
+        Ok(Self { name, dims, rest })
     }
-    let (head, values) = rest.split_at_checked(4 * usize::from(rank)).ok_or("it ends within its dimensions")?;
-    let dims: Vec<usize> =
-        head.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
-    let len =
-        dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).ok_or("its dimensions are too large")?;
-    if values.len() != len {
-        return Err(format!("{} bytes of elements, but its dimensions {dims:?} ask for {len}", values.len()));
+
+    /// Reads the elements, all that there must be.
+    fn elements(self) -> Result<Vec<u8>> {
+        let Self { name, dims, rest } = self;
+        let len = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let Some(len) = len.filter(|&len| len <= MOST_BYTES) else {
+            return Err(wrong(name, &format!("its dimensions {dims:?} ask for more than 1 GiB; use fewer images")));
+        };
+        let mut elements = Vec::new();
+        // One byte more tells whether the file goes on, and has gzip check its sum.
+        let read = rest.take(len as u64 + 1).read_to_end(&mut elements);
+        read.map_err(|error| unreadable(name, error))?;
+        let found = match elements.len() {
+            found if found == len => return Ok(elements),
+            found if found < len => format!("{found}"),
+            _ => format!("more than {len}"),
+        };
+        Err(wrong(name, &format!("{found} bytes of elements, but its dimensions {dims:?} ask for {len}; {ANEW}")))
     }
-    Ok(Idx { values: values.to_vec(), dims })
 }
 
-fn unzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let mut plain = Vec::new();
-    let read = flate2::read::GzDecoder::new(bytes).take(MOST_BYTES + 1).read_to_end(&mut plain);
-    read.map_err(|error| format!("damaged or truncated gzip file: {error}"))?;
-    if plain.len() as u64 > MOST_BYTES {
-        return Err("it unpacks to more than 1 GiB".into());
+fn wrong(name: &str, message: &str) -> Error {
+    Error::Data(format!("{name}: {message}"))
+}
+
+fn unreadable(name: &str, error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => wrong(name, &format!("it ends too early; {ANEW}")),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            wrong(name, &format!("damaged gzip file ({error}); {ANEW}"))
+        }
+        _ => wrong(name, &format!("cannot be read: {error}")),
     }
-    Ok(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
 
     fn idx(dims: &[u32], values: &[u8]) -> Vec<u8> {
         let head = [0, 0, 8, dims.len() as u8].into_iter();
         head.chain(dims.iter().flat_map(|dim| dim.to_be_bytes())).chain(values.iter().copied()).collect()
     }
 
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(images: &[u8], labels: &[u8], image: [usize; 3]) -> Result<Split> {
+        split(("images", images), ("labels", labels), image, 3)
+    }
+
     fn message(images: &[u8], labels: &[u8]) -> String {
-        split(images, labels, "set", [1, 2], 3).expect_err("must fail").to_string()
+        read(images, labels, [1, 1, 2]).expect_err("must fail").to_string()
     }
 
     #[test]
     fn images_and_labels_are_read() {
-        let read = split(&idx(&[2, 1, 2], &[1, 2, 3, 4]), &idx(&[2], &[0, 2]), "set", [1, 2], 3).unwrap();
-        assert_eq!(read, Split { images: vec![1, 2, 3, 4], labels: vec![0, 2] });
+        let (images, labels) = (idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2], &[0, 2]));
+        let wanted = Split { images: vec![1, 2, 3, 4], labels: vec![0, 2] };
+        assert_eq!(read(&images, &labels, [1, 1, 2]).unwrap(), wanted);
+        assert_eq!(read(&gzip(&images), &gzip(&labels), [1, 1, 2]).unwrap(), wanted);
+        // Gzip of several members, as some programs write.
+        assert_eq!(read(&[gzip(&images[..7]), gzip(&images[7..])].concat(), &labels, [1, 1, 2]).unwrap(), wanted);
+        assert_eq!(read(&idx(&[2, 1, 1, 2], &[1, 2, 3, 4]), &labels, [2, 1, 1]).unwrap(), wanted);
     }
 
     #[test]
     fn every_fault_is_named() {
         let (images, labels) = (idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2], &[0, 2]));
-        assert!(message(&images[..3], &labels).contains("images: not an IDX file"));
-        assert!(message(b"PNG and so on", &labels).contains("not an IDX file"));
-        assert!(message(&[0, 0, 13, 1], &labels).contains("type 0x0d"));
-        assert!(message(&images[..9], &labels).contains("ends within"));
-        assert!(message(&images[..images.len() - 1], &labels).contains("3 bytes of elements"));
-        assert!(message(&idx(&[2, 2], &[0; 4]), &labels).contains("2 dimensions instead of 3"));
-        assert!(message(&idx(&[2, 2, 1], &[0; 4]), &labels).contains("2 × 1 pixels instead of 1 × 2"));
-        assert!(message(&idx(&[u32::MAX; 9], &[]), &labels).contains("too large"));
-        assert!(message(&images, &idx(&[1], &[0])).contains("there are 2 images"));
-        assert!(message(&images, &idx(&[2], &[0, 3])).contains("label 3 of image 1 is not below 3"));
-        assert!(message(&[0x1f, 0x8b, 8, 0], &labels).contains("gzip"));
+        let mut damaged = gzip(&images);
+        let sum = damaged.len() - 8;
+        damaged[sum] ^= 1;
+        let huge = [u32::MAX, 1, 2];
+        for (images, labels, part) in [
+            (&[][..], &labels[..], "images: it is empty"),
+            (&images[..3], &labels, "images: it ends too early"),
+            (b"PNG and so on", &labels, "images: not an IDX file"),
+            (&[0, 0, 13, 3], &labels, "images: elements of IDX type 0x0d"),
+            (&images[..9], &labels, "images: it ends too early"),
+            (
+                &images[..images.len() - 1],
+                &labels,
+                "images: 3 bytes of elements, but its dimensions [2, 1, 2] ask for 4",
+            ),
+            (&[&images[..], &[0]].concat(), &labels, "images: more than 4 bytes of elements"),
+            (&labels, &labels, "images: 1 dimensions instead of 3"),
+            (&images, &images, "labels: 3 dimensions instead of 1"),
+            (&idx(&[2, 2, 1], &[0; 4]), &labels, "images: images of [1, 2, 1]"),
+            (&idx(&[2, u32::MAX, u32::MAX, u32::MAX], &[]), &labels, "but model.input = [1, 1, 2]; write input = "),
+            (&idx(&huge, &[0; 4]), &labels, "labels: 2 labels for 4294967295 images"),
+            (&idx(&huge, &[0; 4]), &idx(&huge[..1], &[0; 2]), "ask for more than 1 GiB"),
+            (&idx(&[1 << 20, 1, 2], &[0; 4]), &idx(&[1 << 20], &[0; 2]), "labels: 2 bytes of elements"),
+            (&idx(&[0, 1, 2], &[]), &idx(&[0], &[]), "images: there are no images"),
+            (&images, &idx(&[1], &[0]), "labels: 1 labels for 2 images"),
+            (&images, &idx(&[2], &[0, 3]), "labels: label 3 of image 1 is not below 3"),
+            (&[0x1f, 0x8b, 8, 0], &labels, "images: it ends too early"),
+            (&[0x1f, 0x8b, 9, 0, 0, 0, 0, 0, 0, 0, 0], &labels, "images: damaged gzip file"),
+            (&gzip(&images)[..sum], &labels, "images: it ends too early"),
+            (&[gzip(&images), vec![7; 20]].concat(), &labels, "images: damaged gzip file"),
+            (&gzip(&[&images[..], &[0; 1 << 16]].concat()), &labels, "images: more than 4 bytes"),
+            (&damaged, &labels, "images: damaged gzip file"),
+        ] {
+            let message = message(images, labels);
+            assert!(message.contains(part), "{message}\nshould say {part}");
+        }
+    }
+
+    #[test]
+    fn no_cut_or_change_panics() {
+        let (images, labels) = (idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2], &[0, 2]));
+        for whole in [&images, &gzip(&images)] {
+            for at in 0..whole.len() {
+                assert!(read(&whole[..at], &labels, [1, 1, 2]).is_err(), "cut at {at}");
+                for value in [0, 1, 0x7f, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[at] = value;
+                    let _ = read(&changed, &labels, [1, 1, 2]);
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a [`Dataset`] that was loaded holds exactly one label below `classes` for each image, and images of
 //! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them.
-mod cifar10;
+mod cifar;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod idx;
@@ -12,6 +12,8 @@ mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 pub use picture::{any_image_to_input, image_to_input};
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::recipe::Labels;
 use crate::recipe::{MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
 
@@ -48,17 +50,28 @@ pub struct Split {
 impl Dataset {
     /// Reads a data set.
     ///
-    /// Errors: files that are missing, of the wrong length, or hold a label out of range; class folders that are missing,
+    /// Errors: files that are missing, damaged, of the wrong length, or hold a label out of range; IDX files of images of another
+    /// shape than the model's input, or of another number of images than labels; class folders that are missing,
     /// empty or not as many as the model's classes; in the browser, any set that is not embedded.
     pub fn load(set: &Set) -> Result<Self> {
         match set {
             Set::Digits => Ok(Self::known(set, digits()?)),
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Cifar10 { dir } => Ok(Self::known(set, cifar10::load(dir, cifar10::RECORDS)?)),
+            Set::Cifar10 { dir } => Ok(Self::known(set, cifar::load(dir, cifar::CIFAR10)?)),
+            #[cfg(not(target_arch = "wasm32"))]
+            Set::Cifar100 { dir, labels } => {
+                let layout = match labels {
+                    Labels::Fine => cifar::CIFAR100_FINE,
+                    Labels::Coarse => cifar::CIFAR100_COARSE,
+                };
+                Ok(Self::known(set, cifar::load(dir, layout)?))
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Set::Idx { dir, image, classes } => Ok(Self::known(set, idx::load(dir, *image, *classes)?)),
             #[cfg(not(target_arch = "wasm32"))]
             Set::Folder { dir, image, classes } => folder::load(dir, *image, *classes),
             #[cfg(target_arch = "wasm32")]
-            Set::Cifar10 { .. } | Set::Folder { .. } => Err(Error::Data(format!(
+            _ => Err(Error::Data(format!(
                 "{}: folders cannot be read here; choose its files, and give them to the run",
                 set.name()
             ))),
@@ -71,7 +84,7 @@ impl Dataset {
     ///
     /// Errors: a file that is missing, there twice, of the wrong length, or holds a label that is not below 10.
     pub fn cifar10<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (N, B)>) -> Result<Self> {
-        let splits = cifar10::read(files, cifar10::RECORDS)?;
+        let splits = cifar::read(files, cifar::CIFAR10)?;
         Ok(Self::known(&Set::Cifar10 { dir: Default::default() }, splits))
     }
 
@@ -128,7 +141,7 @@ impl Dataset {
     }
 
     /// Whether `recipe` can be trained on these images. It can if they were loaded for it, but for the number of images, which a
-    /// recipe on a folder does not know.
+    /// recipe on a folder or on IDX files does not know.
     ///
     /// Errors: another set, shape or number of classes than the recipe's; batches that the images cannot fill as they must.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
@@ -176,7 +189,8 @@ fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
 fn digits() -> Result<(Split, Split)> {
     const IMAGES: &[u8] = include_bytes!("../../assets/digits/digits-images-idx3-ubyte.gz");
     const LABELS: &[u8] = include_bytes!("../../assets/digits/digits-labels-idx1-ubyte.gz");
-    let all = idx::split(IMAGES, LABELS, "digits", [8, 8], 10)?;
+    let all =
+        idx::split(("digits, images", IMAGES), ("digits, labels", LABELS), Set::Digits.image(), Set::Digits.classes())?;
     let train_len = Set::Digits.train_len().expect("it is known");
     if all.len() <= train_len {
         return Err(Error::Data(format!("digits: {} images, but {train_len} are for training alone", all.len())));

@@ -15,18 +15,19 @@ mod layers;
 mod optimizer;
 mod parse;
 pub mod schedule;
+mod set;
 mod table;
 mod train;
 mod write;
 
 pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
 pub use schedule::{Curve, Schedule, Unit};
+pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
 pub use train::{Length, Train};
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
-use std::path::PathBuf;
 
 /// The recipe of a command that is given none.
 const DIGITS: &str = include_str!("../../assets/recipes/digits.toml");
@@ -129,100 +130,4 @@ pub struct Data {
     pub scale: [f32; 2],
     /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
     pub shuffle: bool,
-}
-
-/// The most classes that a data set may have: a label is two bytes.
-pub const MOST_CLASSES: usize = 65_536;
-
-/// A data set that halfwave knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Set {
-    /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 to train on, 360 to test on.
-    Digits,
-    /// CIFAR-10, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
-    Cifar10 {
-        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
-        dir: PathBuf,
-    },
-    /// Pictures in class folders, in the size and the number of classes that the model asks for.
-    Folder {
-        /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
-        dir: PathBuf,
-        /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
-        image: [usize; 3],
-        /// The model's classes, at most 65 536: there must be as many class folders.
-        classes: usize,
-    },
-}
-
-impl Set {
-    /// The word that a recipe uses for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Digits => "digits",
-            Self::Cifar10 { .. } => "cifar10",
-            Self::Folder { .. } => "folder",
-        }
-    }
-
-    /// Channels, height and width of an image.
-    pub fn image(&self) -> [usize; 3] {
-        match self {
-            Self::Digits => [1, 8, 8],
-            Self::Cifar10 { .. } => [3, 32, 32],
-            Self::Folder { image, .. } => *image,
-        }
-    }
-
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        match self {
-            Self::Digits | Self::Cifar10 { .. } => 10,
-            Self::Folder { classes, .. } => *classes,
-        }
-    }
-
-    /// What its classes are called, where that is known before anything is read.
-    pub fn class_names(&self) -> Option<Vec<String>> {
-        const CIFAR10: [&str; 10] =
-            ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-        match self {
-            Self::Digits => Some((0..10).map(|digit| digit.to_string()).collect()),
-            Self::Cifar10 { .. } => Some(CIFAR10.map(String::from).into()),
-            Self::Folder { .. } => None,
-        }
-    }
-
-    /// Images in the training split, where that is known before anything is read.
-    pub fn train_len(&self) -> Option<usize> {
-        match self {
-            Self::Digits => Some(1437),
-            Self::Cifar10 { .. } => Some(50_000),
-            Self::Folder { .. } => None,
-        }
-    }
-
-    /// The folder that it is read from, if it is not embedded.
-    pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
-        match self {
-            Self::Digits => None,
-            Self::Cifar10 { dir } | Self::Folder { dir, .. } => Some(dir),
-        }
-    }
-
-    /// The value of a full pixel: 16 in digits, 255 elsewhere.
-    pub fn max_pixel(&self) -> u8 {
-        match self {
-            Self::Digits => 16,
-            Self::Cifar10 { .. } | Self::Folder { .. } => 255,
-        }
-    }
-
-    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 elsewhere.
-    pub fn default_scale(&self) -> [f32; 2] {
-        match self {
-            Self::Digits => [1.0 / 16.0, -0.5],
-            Self::Cifar10 { .. } | Self::Folder { .. } => [1.0 / 255.0, 0.0],
-        }
-    }
 }

@@ -1,11 +1,17 @@
 //! From TOML text to a checked [`Recipe`].
 use super::table::{Source, Table};
-use super::{Data, MOST_CLASSES, Recipe, Set, builtin, extend, layers, train};
+use super::{Data, Labels, MOST_CLASSES, Recipe, Set, builtin, extend, layers, train};
 use crate::Result;
 use crate::model::{INPUT, Model, ModelError};
 
 /// What a folder of CIFAR-10 is called when its archive is unpacked.
 const CIFAR10_DIR: &str = "cifar-10-batches-bin";
+
+/// The same of CIFAR-100.
+const CIFAR100_DIR: &str = "cifar-100-binary";
+
+/// The folder of IDX files of a recipe that names none.
+const IDX_DIR: &str = "mnist";
 
 /// The folder of pictures of a recipe that names none.
 const FOLDER_DIR: &str = "images";
@@ -21,7 +27,7 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
         root.table(key, what, known)?.ok_or_else(missing)
     };
     let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
-    let data_table = section("data", "[data]", &["set", "dir", "scale", "shuffle"])?;
+    let data_table = section("data", "[data]", &["set", "dir", "labels", "scale", "shuffle"])?;
     let train_table = section("train", "[train]", &train::KEYS)?;
 
     let model = model(source, &model_table)?;
@@ -62,9 +68,16 @@ fn model(source: Source<'_>, table: &Table<'_>) -> Result<Model> {
 
 fn data(table: &Table<'_>, model: &Model) -> Result<Data> {
     let cifar10 = Set::Cifar10 { dir: CIFAR10_DIR.into() };
+    let labels = table.word("labels", &[Labels::Fine, Labels::Coarse].map(|labels| (labels.name(), labels)))?;
+    let cifar100 = Set::Cifar100 { dir: CIFAR100_DIR.into(), labels: labels.unwrap_or(Labels::Fine) };
+    let idx = Set::Idx { dir: IDX_DIR.into(), image: model.input, classes: model.classes };
     let folder = Set::Folder { dir: FOLDER_DIR.into(), image: model.input, classes: model.classes };
-    let set = table.word("set", &[("digits", &Set::Digits), ("cifar10", &cifar10), ("folder", &folder)])?;
-    let mut set = table.required("set", set, "\"digits\", \"cifar10\" or \"folder\"")?.clone();
+    let sets = [&Set::Digits, &cifar10, &cifar100, &idx, &folder].map(|set| (set.name(), set));
+    let set = table.word("set", &sets)?;
+    let mut set = table.required("set", set, &format!("one of {}", sets.map(|(name, _)| name).join(", ")))?.clone();
+    if labels.is_some() && set.name() != cifar100.name() {
+        return Err(table.bad("labels", "only cifar100 has two kinds of them; remove it"));
+    }
     if let Some(given) = table.string("dir")? {
         match set.dir_mut() {
             Some(dir) if !given.is_empty() => *dir = given.into(),
@@ -87,15 +100,23 @@ fn check_data(table: &Table<'_>, model: &Model, set: &Set) -> Result<()> {
         return Err(table.bad("input", &wanted));
     }
     if model.classes != set.classes() {
-        return Err(table.bad("classes", &format!("{} has {} classes; write that", set.name(), set.classes())));
+        let labels = match set {
+            Set::Cifar100 { labels, .. } => format!(" with labels = \"{}\"", labels.name()),
+            _ => String::new(),
+        };
+        let wanted = format!("{}{labels} has {} classes; write that", set.name(), set.classes());
+        return Err(table.bad("classes", &wanted));
     }
-    if matches!(set, Set::Folder { .. }) {
-        if !matches!(model.input[0], 1 | 3) {
-            return Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); begin it with one of these"));
+    let at_most = |most: usize, what: &str| match model.classes > most {
+        true => Err(table.bad("classes", &format!("{what} has at most {most} classes"))),
+        false => Ok(()),
+    };
+    match set {
+        Set::Folder { .. } if !matches!(model.input[0], 1 | 3) => {
+            Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); begin it with one of these"))
         }
-        if model.classes > MOST_CLASSES {
-            return Err(table.bad("classes", &format!("a folder has at most {MOST_CLASSES} classes")));
-        }
+        Set::Folder { .. } => at_most(MOST_CLASSES, "a folder"),
+        Set::Idx { .. } => at_most(256, "idx, whose labels are single bytes,"),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -53,8 +53,11 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
 
     toml.heading("[data]");
     toml.line("set", quoted(data.set.name()));
-    if let Set::Cifar10 { dir } | Set::Folder { dir, .. } = &data.set {
+    if let Some(dir) = data.set.clone().dir_mut() {
         toml.line("dir", quoted(&dir.to_string_lossy()));
+    }
+    if let Set::Cifar100 { labels, .. } = &data.set {
+        toml.line("labels", quoted(labels.name()));
     }
     toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
     toml.line("shuffle", data.shuffle);

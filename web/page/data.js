@@ -87,6 +87,7 @@ export class Files {
  */
 export async function dataset(summary, files) {
   if (summary.set === "digits") return { data: Dataset.digits(), skipped: [] };
+  if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which the native program alone reads; write set = "cifar10" or "folder" in its [data].`);
   if (files?.summary.kind !== summary.set) {
     const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
     throw wrong(`This recipe trains on ${what} (below, at "Your own data"), then use the recipe again.`);

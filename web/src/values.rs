@@ -29,7 +29,7 @@ pub struct RecipeSummary {
     pub input: [usize; 3],
     /// Classes.
     pub classes: usize,
-    /// The data set: "digits", "cifar10" or "folder".
+    /// The data set: "digits", "cifar10" or "folder"; or "cifar100" or "idx", which the native program alone reads.
     pub set: String,
     /// Images in a step.
     pub batch: usize,

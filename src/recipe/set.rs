@@ -1,0 +1,163 @@
+//! The data sets that halfwave knows, and what is known of each before anything is read.
+use std::path::PathBuf;
+
+/// The most classes that a data set may have: a label is two bytes.
+pub const MOST_CLASSES: usize = 65_536;
+
+/// A data set that halfwave knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 to train on, 360 to test on.
+    Digits,
+    /// CIFAR-10, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    Cifar10 {
+        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
+        dir: PathBuf,
+    },
+    /// CIFAR-100, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    Cifar100 {
+        /// The folder with `train.bin` and `test.bin`, from the working directory.
+        dir: PathBuf,
+        /// What is learnt of an image.
+        labels: Labels,
+    },
+    /// Images in IDX files, as MNIST is, in the size that the model asks for.
+    Idx {
+        /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+        /// `t10k-labels-idx1-ubyte`, gzipped or not; from the working directory.
+        dir: PathBuf,
+        /// The model's input (channels, height, width), which the images must have.
+        image: [usize; 3],
+        /// The model's classes, at most 256, for a label is one byte: labels are below that.
+        classes: usize,
+    },
+    /// Pictures in class folders, in the size and the number of classes that the model asks for.
+    Folder {
+        /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
+        dir: PathBuf,
+        /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
+        image: [usize; 3],
+        /// The model's classes, at most 65 536: there must be as many class folders.
+        classes: usize,
+    },
+}
+
+/// Which of its two labels a CIFAR-100 image is learnt by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// 100 classes. The default.
+    Fine,
+    /// 20 classes, of five fine ones each.
+    Coarse,
+}
+
+impl Labels {
+    /// The word that a recipe uses for them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Coarse => "coarse",
+        }
+    }
+
+    /// What the classes are called in the set's own lists, in order.
+    fn classes(self) -> &'static str {
+        match self {
+            Self::Fine => {
+                "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel \
+                 can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur \
+                 dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion \
+                 lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree \
+                 pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea \
+                 seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table \
+                 tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman \
+                 worm"
+            }
+            Self::Coarse => {
+                "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices \
+                 household_furniture insects large_carnivores large_man-made_outdoor_things \
+                 large_natural_outdoor_scenes large_omnivores_and_herbivores medium_mammals non-insect_invertebrates \
+                 people reptiles small_mammals trees vehicles_1 vehicles_2"
+            }
+        }
+    }
+}
+
+impl Set {
+    /// The word that a recipe uses for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Cifar10 { .. } => "cifar10",
+            Self::Cifar100 { .. } => "cifar100",
+            Self::Idx { .. } => "idx",
+            Self::Folder { .. } => "folder",
+        }
+    }
+
+    /// Channels, height and width of an image.
+    pub fn image(&self) -> [usize; 3] {
+        match self {
+            Self::Digits => [1, 8, 8],
+            Self::Cifar10 { .. } | Self::Cifar100 { .. } => [3, 32, 32],
+            Self::Idx { image, .. } | Self::Folder { image, .. } => *image,
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Digits | Self::Cifar10 { .. } => 10,
+            Self::Cifar100 { labels: Labels::Fine, .. } => 100,
+            Self::Cifar100 { labels: Labels::Coarse, .. } => 20,
+            Self::Idx { classes, .. } | Self::Folder { classes, .. } => *classes,
+        }
+    }
+
+    /// What its classes are called, where that is known before anything is read.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        const CIFAR10: [&str; 10] =
+            ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+        match self {
+            Self::Digits | Self::Idx { .. } => Some((0..self.classes()).map(|class| class.to_string()).collect()),
+            Self::Cifar10 { .. } => Some(CIFAR10.map(String::from).into()),
+            Self::Cifar100 { labels, .. } => Some(labels.classes().split(' ').map(String::from).collect()),
+            Self::Folder { .. } => None,
+        }
+    }
+
+    /// Images in the training split, where that is known before anything is read.
+    pub fn train_len(&self) -> Option<usize> {
+        match self {
+            Self::Digits => Some(1437),
+            Self::Cifar10 { .. } | Self::Cifar100 { .. } => Some(50_000),
+            Self::Idx { .. } | Self::Folder { .. } => None,
+        }
+    }
+
+    /// The folder that it is read from, if it is not embedded.
+    pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Digits => None,
+            Self::Cifar10 { dir } | Self::Cifar100 { dir, .. } | Self::Idx { dir, .. } | Self::Folder { dir, .. } => {
+                Some(dir)
+            }
+        }
+    }
+
+    /// The value of a full pixel: 16 in digits, 255 elsewhere.
+    pub fn max_pixel(&self) -> u8 {
+        match self {
+            Self::Digits => 16,
+            _ => 255,
+        }
+    }
+
+    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 elsewhere.
+    pub fn default_scale(&self) -> [f32; 2] {
+        match self {
+            Self::Digits => [1.0 / 16.0, -0.5],
+            _ => [1.0 / 255.0, 0.0],
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! IDX files in a folder: right ones in every spelling are read, and every wrong one is named with what to do about it.
+use flate2::{Compression, write::GzEncoder};
+use halfwave::data::{Dataset, class_names};
+use halfwave::recipe::{Recipe, Set};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use tempfile::TempDir;
+
+const IMAGES: &str = "train-images-idx3-ubyte";
+const LABELS: &str = "train-labels-idx1-ubyte";
+
+/// An IDX file of bytes.
+fn idx(dims: &[u32], values: &[u8]) -> Vec<u8> {
+    let dims_bytes: Vec<u8> = dims.iter().flat_map(|dim| dim.to_be_bytes()).collect();
+    [&[0, 0, 8, dims.len() as u8], &dims_bytes[..], values].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Four images of 2 × 3 pixels to train on, two to test on, of three classes.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        (IMAGES, idx(&[4, 2, 3], &(0..24).collect::<Vec<u8>>())),
+        (LABELS, idx(&[4], &[0, 1, 2, 0])),
+        ("t10k-images-idx3-ubyte", idx(&[2, 2, 3], &(100..112).collect::<Vec<u8>>())),
+        ("t10k-labels-idx1-ubyte", idx(&[2], &[2, 1])),
+    ] {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    dir
+}
+
+fn set(dir: &Path) -> Set {
+    Set::Idx { dir: dir.into(), image: [1, 2, 3], classes: 3 }
+}
+
+fn load(dir: &Path) -> Result<Dataset, String> {
+    Dataset::load(&set(dir)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn four_files_are_a_data_set() {
+    let dir = folder();
+    let data = load(dir.path()).unwrap();
+    assert_eq!((data.name.as_str(), data.classes), ("idx", 3));
+    assert_eq!(class_names(&set(dir.path())).unwrap(), ["0", "1", "2"]);
+    assert_eq!([data.channels, data.height, data.width], [1, 2, 3]);
+    assert_eq!((data.train.len(), data.train.image_len(), &data.train.labels[..]), (4, 6, &[0, 1, 2, 0][..]));
+    assert_eq!(data.train.images, (0..24).collect::<Vec<u8>>());
+    assert_eq!((&data.test.images[..], &data.test.labels[..]), (&(100..112).collect::<Vec<u8>>()[..], &[2, 1][..]));
+}
+
+#[test]
+fn files_are_found_in_every_spelling() {
+    let plain = load(folder().path()).unwrap();
+    for (stem, rank) in [("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1)] {
+        for spelt in [format!("{stem}.idx{rank}-ubyte"), format!("{stem}-idx{rank}-ubyte.gz")] {
+            let dir = folder();
+            let path = dir.path().join(format!("{stem}-idx{rank}-ubyte"));
+            let bytes = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            // Some archives have a folder of that name beside the file.
+            fs::create_dir(&path).unwrap();
+            fs::write(dir.path().join(&spelt), gzip(&bytes)).unwrap();
+            assert_eq!(load(dir.path()).unwrap(), plain, "{spelt}");
+            // Some programs unpack a file and leave its name.
+            fs::write(dir.path().join(&spelt), &bytes).unwrap();
+            assert_eq!(load(dir.path()).unwrap(), plain, "{spelt}");
+        }
+    }
+    // Where there are two, the one that is not gzipped is read.
+    let dir = folder();
+    fs::write(dir.path().join(IMAGES.to_owned() + ".gz"), "words").unwrap();
+    assert_eq!(load(dir.path()).unwrap(), plain);
+}
+
+#[test]
+fn images_may_have_channels() {
+    let dir = folder();
+    fs::remove_file(dir.path().join("t10k-images-idx3-ubyte")).unwrap();
+    fs::write(dir.path().join("t10k-images-idx4-ubyte"), idx(&[2, 1, 2, 3], &[5; 12])).unwrap();
+    fs::write(dir.path().join(IMAGES), idx(&[4, 1, 2, 3], &[7; 24])).unwrap();
+    let set = Set::Idx { dir: dir.path().into(), image: [3, 1, 2], classes: 3 };
+    let data = Dataset::load(&set).unwrap();
+    assert_eq!([data.channels, data.height, data.width], [3, 1, 2]);
+    assert_eq!((data.train.image_len(), data.test.image_len()), (6, 6));
+}
+
+#[test]
+fn every_fault_names_its_file_and_says_what_to_do() {
+    let (images, labels) = (idx(&[4, 2, 3], &[0; 24]), idx(&[4], &[0, 1, 2, 0]));
+    let mut wrong_sum = gzip(&images);
+    let sum_at = wrong_sum.len() - 8;
+    wrong_sum[sum_at] ^= 1;
+    let float = [&[0, 0, 13, 3], &images[4..]].concat();
+    let again = "fetch or unpack it again";
+    let input = "but model.input = [1, 2, 3]; write input = ";
+    let many = [u32::MAX, 2, 3];
+    for (name, bytes, parts) in [
+        (IMAGES, vec![], ["it is empty", again]),
+        (IMAGES, b"PNG and so on".to_vec(), ["not an IDX file", again]),
+        (IMAGES, float, ["IDX type 0x0d", "only bytes"]),
+        (IMAGES, images[..2].to_vec(), ["ends too early", again]),
+        (IMAGES, images[..10].to_vec(), ["ends too early", again]),
+        (IMAGES, images[..images.len() - 1].to_vec(), ["23 bytes of elements, but", "ask for 24; fetch"]),
+        (IMAGES, [&images[..], &[0]].concat(), ["more than 24 bytes of elements", again]),
+        (IMAGES, labels.clone(), ["1 dimensions instead of 3", "is it the right file?"]),
+        (IMAGES, idx(&[4, 3, 2], &[0; 24]), ["images of [1, 3, 2] (channels, height, width)", input]),
+        (IMAGES, idx(&[4, 2, 3, 3], &[0; 72]), ["images of [3, 2, 3]", input]),
+        (IMAGES, idx(&[u32::MAX; 4], &[0; 24]), ["4294967295, 4294967295", input]),
+        (IMAGES, gzip(&images)[..9].to_vec(), ["ends too early", again]),
+        (IMAGES, gzip(&images)[..sum_at].to_vec(), ["ends too early", again]),
+        (IMAGES, wrong_sum, ["damaged gzip file", again]),
+        (IMAGES, [0x1f, 0x8b].repeat(20), ["damaged gzip file", again]),
+        (IMAGES, gzip(&[&images[..], &[0; 1 << 20]].concat()), ["more than 24 bytes", again]),
+        (LABELS, vec![], ["it is empty", again]),
+        (LABELS, images.clone(), ["3 dimensions instead of 1", "is it the right file?"]),
+        (LABELS, idx(&[3], &[0; 3]), ["3 labels for 4 images", "take both files from the same set"]),
+        (LABELS, idx(&many[..1], &[0; 4]), ["4294967295 labels for 4 images", "take both"]),
+        (LABELS, labels[..7].to_vec(), ["ends too early", again]),
+        (LABELS, labels[..9].to_vec(), ["1 bytes of elements", again]),
+        (LABELS, idx(&[4], &[0, 1, 3, 0]), ["label 3 of image 2 is not below 3", "count from 0"]),
+        ("t10k-labels-idx1-ubyte", idx(&[2], &[255, 0]), ["label 255 of image 0", "count from 0"]),
+    ] {
+        let dir = folder();
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let message = load(dir.path()).unwrap_err();
+        for part in [&format!("idx, {}: ", path.display()), parts[0], parts[1]] {
+            assert!(message.contains(part), "{message}\nshould say {part}");
+        }
+        assert!(!message.contains('\n'), "{message}");
+    }
+    // Two files that claim the same absurd number are read as far as one of them goes, or not at all.
+    for (count, part) in [(u32::MAX, "ask for more than 1 GiB"), (1 << 29, "4 bytes of elements"), (0, "no images")] {
+        let dir = folder();
+        fs::write(dir.path().join(IMAGES), idx(&[count, 2, 3], &[0; 24])).unwrap();
+        fs::write(dir.path().join(LABELS), idx(&[count], &[0; 4])).unwrap();
+        let message = load(dir.path()).unwrap_err();
+        assert!(message.contains(part), "{message}\nshould say {part}");
+    }
+}
+
+#[test]
+fn files_that_are_missing_are_named_together() {
+    let dir = folder();
+    fs::remove_file(dir.path().join(IMAGES)).unwrap();
+    fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    let message = load(dir.path()).unwrap_err();
+    let wanted = format!(": missing: {IMAGES}, t10k-labels-idx1-ubyte; all four files are needed");
+    assert!(message.contains(&wanted) && message.contains(dir.path().to_str().unwrap()), "{message}");
+    let message = load(&dir.path().join(LABELS)).unwrap_err();
+    assert!(message.contains("no such folder"), "{message}");
+}
+
+#[test]
+fn a_recipe_asks_for_enough_images() {
+    let dir = folder();
+    let text = Recipe::digits().to_toml().replace("set = \"digits\"", "set = \"idx\"");
+    let mut recipe = Recipe::parse(&text, "idx").unwrap();
+    let dims = |count: u32| [count, 8, 8];
+    for (name, count) in [(IMAGES, 4), ("t10k-images-idx3-ubyte", 2)] {
+        fs::write(dir.path().join(name), idx(&dims(count), &vec![1; 64 * count as usize])).unwrap();
+    }
+    *recipe.data.set.dir_mut().unwrap() = dir.path().into();
+    let data = Dataset::load(&recipe.data.set).unwrap();
+    data.check(&recipe).unwrap();
+    recipe.train.drop_last = true;
+    assert!(data.check(&recipe).unwrap_err().to_string().contains("no batch is left of the 4"));
+}
