@@ -45,7 +45,8 @@ fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {
         let pivot = (i..n).max_by(|&p, &q| a[p][i].abs().total_cmp(&a[q][i].abs())).unwrap();
-        (a.swap(i, pivot), b.swap(i, pivot));
+        a.swap(i, pivot);
+        b.swap(i, pivot);
         for row in i + 1..n {
             let factor = a[row][i] / a[i][i];
             (i..n).for_each(|column| a[row][column] -= factor * a[i][column]);
