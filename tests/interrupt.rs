@@ -106,15 +106,20 @@ fn twenty_kills_at_any_moment_change_nothing() {
     let (mut random, mut kills, mut steps) = (Random::new(7, "kills"), 0, Vec::new());
     while kills < 20 {
         // Without a checkpoint nothing was begun.
-        let child = if killed.join(CHECKPOINT).exists() {
+        let mut child = if killed.join(CHECKPOINT).exists() {
             train(base.path(), &["--resume", "killed"])
         } else {
             let _ = fs::remove_dir_all(&killed);
             train(base.path(), &["--epochs", &epochs, "--out", "killed"])
         };
-        let mut child = child;
         sleep(longest.mul_f64(random.unit()));
-        assert!(child.try_wait().unwrap().is_none(), "it is over after {kills} kills, at steps {steps:?}");
+        if child.try_wait().unwrap().is_some() {
+            // The machine has become faster, and the run is over already: it must be as good, and the rest is done to another one.
+            finished(child);
+            same_files(&whole, &killed);
+            fs::remove_dir_all(&killed).unwrap();
+            continue;
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
