@@ -261,7 +261,7 @@ fn kernels_are_listed_and_shown() {
 fn mistakes_are_one_line_of_advice() {
     let dir = tempfile::tempdir().unwrap();
     fails(dir.path(), &["bcomv"], &["no kernel is called bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
-    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are activation, "]);
+    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are abc_alpha, "]);
     fails(dir.path(), &["relu", "--layer", "conv9"], &["no layer conv9 with relu", "relu3"]);
     fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "leave out --layer"]);
     fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: there is no such file"]);

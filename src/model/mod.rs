@@ -126,8 +126,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c]·w[k, c, r, s], c over the channels of k's group", "";
-    Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "";
+    Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c]·w[k, c, r, s], c over the channels of k's group", "weights: binary, Rastegari et al., 2016, arXiv 1603.05279; dorefa, Zhou et al., 2016, arXiv 1606.06160; abc, Lin, Zhao, Pan, 2017, arXiv 1711.11294; fixed, Gupta et al., 2015, arXiv 1502.02551";
+    Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "weights: as those of conv";
     BatchNorm(BatchNorm) = "batch_norm": "y = γ·(x − mean)/√(variance + eps) + β, each channel over batch, height and width", "Ioffe, Szegedy, 2015, arXiv 1502.03167";
     Hwgq(Hwgq) = "hwgq": "0 for x ≤ 0, else the level q_i with t_i < x ≤ t_{i+1}; t_1 = 0, t_i = (q_{i−1} + q_i)/2", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
     Sign(Sign) = "sign": "+1 for x ≥ 0, else −1", "Courbariaux et al., 2016, arXiv 1602.02830; Liu et al., 2018, arXiv 1808.00278 (polynomial)";
