@@ -18,7 +18,7 @@ use halfwave::train::run::{self, BEST, CHECKPOINT, Run, Saved};
 use halfwave::train::{Event, Session, Trainer};
 use pollster::block_on;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Images to train on: two full batches and a short one.
 const TRAIN_LEN: usize = 40;
@@ -66,6 +66,21 @@ fn resume(dir: &Path, change: impl Fn(&mut Recipe)) -> Run {
 
 fn finish(mut run: Run) {
     while !block_on(run.advance(u64::MAX)).unwrap().is_empty() {}
+}
+
+/// A whole run's folder in `base`; a run that is killed within its second epoch and resumed gives the same rows and bytes.
+fn whole_as_resumed(base: &Path, recipe: &Recipe) -> PathBuf {
+    let [whole, killed] = ["whole", "killed"].map(|name| base.join(name));
+    finish(create(&whole, recipe.clone()));
+    let mut run = create(&killed, recipe.clone());
+    for _ in 0..=EPOCH_STEPS {
+        block_on(run.advance(1)).unwrap();
+    }
+    drop(run);
+    finish(resume(&killed, |_| {}));
+    assert_eq!(rows(&killed), rows(&whole));
+    assert!(checkpoint(&killed) == checkpoint(&whole), "the checkpoints differ");
+    whole
 }
 
 fn checkpoint(dir: &Path) -> Vec<u8> {

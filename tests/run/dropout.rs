@@ -1,6 +1,6 @@
 //! What is drawn while training: a function of seed, step and place, whatever happened to the run in between; nothing in inference.
 
-use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, rows, trainer};
+use super::{dataset, recipe, rows, trainer, whole_as_resumed};
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::model::{Dropout, Layer, LayerKind};
 use halfwave::recipe::Recipe;
@@ -27,16 +27,7 @@ fn first_loss(recipe: Recipe) -> f32 {
 #[test]
 fn a_resumed_run_drops_the_same_values() {
     let base = tempfile::tempdir().unwrap();
-    let [whole, killed] = ["whole", "killed"].map(|name| base.path().join(name));
-    finish(create(&whole, dropping(0.5)));
-    let mut run = create(&killed, dropping(0.5));
-    for _ in 0..=EPOCH_STEPS {
-        block_on(run.advance(1)).unwrap();
-    }
-    drop(run);
-    finish(resume(&killed, |_| {}));
-    assert_eq!(rows(&killed), rows(&whole));
-    assert!(checkpoint(&killed) == checkpoint(&whole), "the checkpoints differ");
+    let whole = whole_as_resumed(base.path(), &dropping(0.5));
     // Equal weights and images: what differs is what was dropped.
     let [dropped, kept] = [0.5, 0.0].map(|rate| first_loss(dropping(rate)));
     assert!(matches!(&rows(&whole)[0], Row::Step(row) if row.loss == dropped));

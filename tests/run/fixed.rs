@@ -1,6 +1,6 @@
 //! Fixed point: parameters lie on their grids from the start on, what saturates is counted over the whole run, through interruptions too.
 
-use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, rows, trainer};
+use super::{dataset, recipe, rows, trainer, whole_as_resumed};
 use halfwave::model::{Fixed, Layer, LayerKind, Linear, Rounding, WeightMode, Weights};
 use halfwave::recipe::Recipe;
 use halfwave::train::metrics::Row;
@@ -28,16 +28,7 @@ fn on_grid(values: &[f32]) -> bool {
 #[test]
 fn a_resumed_run_rounds_and_counts_the_same() {
     let base = tempfile::tempdir().unwrap();
-    let [whole, killed] = ["whole", "killed"].map(|name| base.path().join(name));
-    finish(create(&whole, fixed()));
-    let mut run = create(&killed, fixed());
-    for _ in 0..=EPOCH_STEPS {
-        block_on(run.advance(1)).unwrap();
-    }
-    drop(run);
-    finish(resume(&killed, |_| {}));
-    assert_eq!(rows(&killed), rows(&whole));
-    assert!(checkpoint(&killed) == checkpoint(&whole), "the checkpoints differ");
+    let whole = whole_as_resumed(base.path(), &fixed());
     let counts: Vec<_> = rows(&whole)
         .into_iter()
         .filter_map(|row| if let Row::Epoch(row) = row { Some(row.saturated) } else { None })
