@@ -11,6 +11,7 @@ use super::{Backward, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
+use crate::model::format_fits;
 use crate::parallel;
 use crate::random;
 use crate::tensor::{
@@ -57,7 +58,7 @@ impl Format {
 
     pub(super) fn check(self) -> Result<(), String> {
         let Self { integer_bits, fraction_bits } = self;
-        if integer_bits >= 1 && integer_bits.saturating_add(fraction_bits) <= 24 {
+        if format_fits([usize::from(integer_bits), usize::from(fraction_bits)]) {
             return Ok(());
         }
         Err(format!(

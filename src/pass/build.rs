@@ -5,7 +5,7 @@
 
 mod products;
 
-use super::fixed_point::{count_saturated, random_leaf};
+use super::fixed_point::{count_saturated, random_leaf, rounded};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
@@ -263,20 +263,14 @@ impl Builder {
         let x = self.float(x)?;
         if self.mode == Mode::Infer {
             let value = fixed::Quantiser::nearest(settings.format);
-            return self.rounded(fixed::Fixed { value, gradient: None, in_place: false }, x);
+            return rounded(&mut self.graph, fixed::Fixed { value, gradient: None, in_place: false }, x);
         }
         let quantiser =
             |format, what: &str| fixed::Quantiser::new(format, settings.rounding, &format!("{name}/{what}"));
         let value = quantiser(settings.format, "rounding");
         let gradient = settings.gradient_format.map(|format| quantiser(format, "gradient"));
         count_saturated(&mut self.graph, name, x, value.format)?;
-        self.rounded(fixed::Fixed { value, gradient, in_place: false }, x)
-    }
-
-    fn rounded(&mut self, op: fixed::Fixed, x: Value) -> Result<Value> {
-        let random = if op.draws() { Some(self.random()?) } else { None };
-        let inputs: Vec<_> = random.into_iter().chain([x]).collect();
-        self.add(op, &inputs)
+        rounded(&mut self.graph, fixed::Fixed { value, gradient, in_place: false }, x)
     }
 
     fn curve(&mut self, x: &Signal, curve: Curve) -> Result<Signal> {

@@ -42,6 +42,13 @@ pub(super) fn random_leaf(graph: &mut Graph) -> Result<Value> {
     }
 }
 
+/// Appends the rounding of x.
+pub(super) fn rounded(graph: &mut Graph, op: Fixed, x: Value) -> Result<Value> {
+    let random = if op.draws() { Some(random_leaf(graph)?) } else { None };
+    let inputs: Vec<_> = random.into_iter().chain([x]).collect();
+    graph.add(op, &inputs)
+}
+
 /// Appends the count of what saturates, as state "`layer`.saturated" `[2]`: the words of a number of 64 bits.
 pub(super) fn count_saturated(graph: &mut Graph, layer: &str, x: Value, format: Format) -> Result<()> {
     let name = format!("{layer}.saturated");
@@ -82,9 +89,7 @@ pub(super) fn settle(graph: &mut Graph, model: &Model) -> Result<()> {
             let op = Fixed { value, gradient: None, in_place: true };
             let wide = updated(graph, parameter);
             count_saturated(graph, &layer.name, wide, value.format)?;
-            let random = if op.draws() { Some(random_leaf(graph)?) } else { None };
-            let inputs: Vec<_> = random.into_iter().chain([wide]).collect();
-            graph.add(op, &inputs)?;
+            rounded(graph, op, wide)?;
         }
     }
     Ok(())

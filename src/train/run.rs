@@ -223,7 +223,8 @@ impl Run {
         files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         About::new(&mut trainer, device).write(dir)?;
         let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device);
-        run.save().await?;
+        let checkpoint = run.checkpoint().await?;
+        run.save(&checkpoint)?;
         run.draw()?;
         Ok(run)
     }
@@ -265,7 +266,8 @@ impl Run {
         files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         about.write(dir)?;
         let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device);
-        run.save().await?;
+        let checkpoint = run.checkpoint().await?;
+        run.save(&checkpoint)?;
         Ok(run)
     }
 
@@ -295,8 +297,9 @@ impl Run {
         }))?;
         if events.contains(&Event::EpochEnd) {
             // A run that dies between these files goes on from the checkpoint before, and writes them again.
-            self.keep().await?;
-            self.save().await?;
+            let checkpoint = self.checkpoint().await?;
+            self.keep(&checkpoint)?;
+            self.save(&checkpoint)?;
             let over = self.trainer.position().step >= self.trainer.total_steps();
             if over || self.drawn.elapsed() > REDRAW {
                 self.draw()?;
@@ -318,31 +321,29 @@ impl Run {
         Ok(())
     }
 
-    async fn save(&mut self) -> Result<()> {
+    /// The bytes of a checkpoint of what is now.
+    async fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        Ok(self.trainer.checkpoint().await?.to_bytes())
+    }
+
+    fn save(&self, checkpoint: &[u8]) -> Result<()> {
         // The rows must not be older than the checkpoint, whatever happens to the machine.
         self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
-        let checkpoint = self.trainer.checkpoint().await?;
-        files::replace(&self.dir.join(CHECKPOINT), &checkpoint.to_bytes())
+        files::replace(&self.dir.join(CHECKPOINT), checkpoint)
     }
 
     /// Keeps the checkpoint of an epoch that is the best so far, or among the last that the recipe wants kept.
-    async fn keep(&mut self) -> Result<()> {
+    fn keep(&mut self, checkpoint: &[u8]) -> Result<()> {
         let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
         let measured = matches!(self.rows.last(), Some(Row::Epoch(row)) if row.test_accuracy.is_some());
-        let is_best = measured && self.best().map(|(best, _)| best) == self.rows.last().map(Row::epoch);
-        let is_whole = self.trainer.position().batch == 0;
-        if !is_best && (keep == 0 || !is_whole) {
-            return Ok(());
+        if measured && self.best().map(|(best, _)| best) == self.rows.last().map(Row::epoch) {
+            files::replace(&self.dir.join(BEST), checkpoint)?;
         }
-        let checkpoint = self.trainer.checkpoint().await?.to_bytes();
-        if is_best {
-            files::replace(&self.dir.join(BEST), &checkpoint)?;
-        }
-        if keep > 0 && is_whole {
+        if keep > 0 && self.trainer.position().batch == 0 {
             let of = |epoch: u64| self.dir.join(format!("epoch-{epoch:04}.safetensors"));
-            files::replace(&of(epoch), &checkpoint)?;
+            files::replace(&of(epoch), checkpoint)?;
             if let Some(old) = epoch.checked_sub(keep).map(of).filter(|old| old.exists()) {
-                std::fs::remove_file(&old).map_err(Error::io(&old))?;
+                fs::remove_file(&old).map_err(Error::io(&old))?;
             }
         }
         Ok(())
@@ -362,7 +363,8 @@ impl Run {
     /// # Errors
     /// When the device is lost or the disk refuses.
     pub async fn pause(&mut self) -> Result<()> {
-        self.save().await?;
+        let checkpoint = self.checkpoint().await?;
+        self.save(&checkpoint)?;
         self.draw()
     }
 

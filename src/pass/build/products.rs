@@ -1,6 +1,6 @@
 //! Convolutions and linear layers: float or packed, and what becomes of their weights.
 
-use super::{Builder, Mode, Signal, state};
+use super::{Builder, Mode, Signal, rounded, state};
 use crate::error::Result;
 use crate::graph::Value;
 use crate::model::{Alpha, WeightGradient, WeightMode, Weights};
@@ -140,7 +140,7 @@ impl Builder {
         let Op::Leaf(Leaf { name, .. }) = &self.graph.node(parameter).op else { unreachable!("a parameter") };
         let gradient = fixed::Quantiser::new(gradient, weights.rounding, &format!("{name}/gradient"));
         let value = fixed::Quantiser::nearest(weights.format);
-        self.rounded(fixed::Fixed { value, gradient: Some(gradient), in_place: false }, parameter)
+        rounded(&mut self.graph, fixed::Fixed { value, gradient: Some(gradient), in_place: false }, parameter)
     }
 
     /// A packed convolution of codes with signs, their scales and what they stand for. Sums of all groups have one encoding.
