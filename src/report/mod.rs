@@ -40,8 +40,7 @@ mod tests {
 
     fn epoch(epoch: u64, train: f32, test: f32) -> Row {
         let (train_accuracy, test_accuracy) = (Some(train), Some(test));
-        let saturated = std::collections::BTreeMap::new();
-        Row::Epoch(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s: 1234.5, saturated })
+        Row::Epoch(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s: 1234.5, ..Default::default() })
     }
 
     /// A run of 20 epochs: noisy, falling loss; rising accuracy.

@@ -30,23 +30,76 @@ pub struct StepRow {
     pub lr: f32,
 }
 
-/// What an epoch gave. Accuracies are shares, from 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What an epoch gave. Accuracies are shares, from 0 to 1; what was not measured is left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
-    /// The epoch.
+    /// The epoch, counted from 1.
     pub epoch: u64,
-    /// On the training images; none if it was not measured.
+    /// Steps done at its end.
+    #[serde(default)]
+    pub step: u64,
+    /// On the training images, each before the update that it took part in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f32>,
-    /// On the test images; none if it was not measured.
+    /// On the images that were held out of the training ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f32>,
+    /// Mean loss over them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f32>,
+    /// On the test images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f32>,
+    /// Mean loss over them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f32>,
+    /// Share of them whose class is among the five with the largest logits; only of more than five classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_top5: Option<f32>,
     /// Training images per second of wall time.
     #[serde(deserialize_with = "null_is_nan_f64")]
     pub images_per_s: f64,
-    /// Numbers of each layer in fixed point that saturated since the run began; nothing where there is no such layer.
+    /// Wall time of the epoch with its evaluation, in seconds.
+    #[serde(default, deserialize_with = "null_is_nan_f64")]
+    pub seconds: f64,
+    /// What layers of few bits did, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub saturated: BTreeMap<String, u64>,
+    pub layers: BTreeMap<String, LayerRow>,
+}
+
+/// What a layer of few bits did, at the end of an epoch. A layer has what applies to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LayerRow {
+    /// Of a quantiser: the share of each code, the lowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<f32>,
+    /// The shares that its thresholds would give inputs of the standard normal distribution.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ideal: Vec<f32>,
+    /// The share of inputs at which the surrogate lets a gradient through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed: Option<f32>,
+    /// Of binary weights: the share whose sign is another than at the end of the epoch before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flipped: Option<f32>,
+    /// Of binary weights: the scales α of the filters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<Spread>,
+    /// Of fixed point: numbers that saturated since the run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saturated: Option<u64>,
+}
+
+/// How far numbers lie apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The least.
+    pub min: f32,
+    /// Their mean.
+    pub mean: f32,
+    /// The largest.
+    pub max: f32,
 }
 
 impl Row {
@@ -95,15 +148,16 @@ mod tests {
             Row::Step(StepRow { step: 1, epoch: 0, loss: 2.375, lr: 0.05 }),
             Row::Epoch(EpochRow {
                 epoch: 1,
+                step: 23,
                 train_accuracy: Some(0.9),
-                test_accuracy: None,
                 images_per_s: 1e4,
-                saturated: BTreeMap::new(),
+                layers: BTreeMap::from([("fc".to_string(), LayerRow { flipped: Some(0.5), ..Default::default() })]),
+                ..Default::default()
             }),
         ];
         let text: String = rows.iter().map(|row| row.to_json() + "\n").collect();
         assert!(text.starts_with(r#"{"step":1,"epoch":0,"loss":2.375,"lr":0.05}"#), "{text}");
-        assert!(text.contains(r#"{"epoch":1,"train_accuracy":0.9,"images_per_s":10000.0}"#), "{text}");
+        assert!(text.contains(r#"{"epoch":1,"step":23,"train_accuracy":0.9,"images_per_s":10000.0,"seconds":0.0,"layers":{"fc":{"flipped":0.5}}}"#), "{text}");
         assert_eq!(Row::parse_all(&text, "metrics.jsonl").unwrap(), rows);
     }
 

@@ -3,7 +3,7 @@
 //! The order of the images follows from (seed, epoch) alone, so that a run goes on exactly from any step.
 
 use super::checkpoint::{Checkpoint, HostTensor, Position};
-use super::metrics::{EpochRow, Row, StepRow};
+use super::metrics::{EpochRow, LayerRow, Row, StepRow};
 use super::session::Session;
 use crate::data::{Dataset, Split, epoch_batches};
 use crate::error::{Error, Result};
@@ -270,7 +270,11 @@ impl Trainer {
             (self.position.epoch, self.position.batch) = (epoch, 0);
             (self.position.seen, self.position.correct) = (0, 0);
         }
-        let saturated = self.session.saturations().await?;
-        Ok(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s, saturated })
+        let mut layers = BTreeMap::<String, LayerRow>::new();
+        for (layer, saturated) in self.session.saturations().await? {
+            layers.entry(layer).or_default().saturated = Some(saturated);
+        }
+        let step = self.position.step;
+        Ok(EpochRow { epoch, step, train_accuracy, test_accuracy, images_per_s, layers, ..Default::default() })
     }
 }
