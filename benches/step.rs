@@ -45,8 +45,16 @@ fn load(backend: &mut dyn Backend, options: &Options) -> Result<halfwave::backen
     for parameter in parameters::of(&recipe.model)? {
         backend.write(id, &parameter.name, &parameter.start(0).words);
     }
-    let ([c, h, w], mut noise) = (recipe.model.input, Noise::new(1));
-    backend.write(id, "images", &noise.floats(&[batch, h, w, c]).words);
+    let mut noise = Noise::new(1);
+    for name in ["input.table", "store/0", "index"] {
+        let ty = backend.plan(id).port(name).expect("a step has images").place.ty.clone();
+        let words = match name {
+            "input.table" => noise.floats(&ty.shape).words,
+            "index" => noise.words(&ty.shape, batch as u32).words,
+            _ => noise.words(&ty.shape, u32::MAX).words,
+        };
+        backend.write(id, name, &words);
+    }
     backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
     backend.write(id, "step", &[0; 4]);
     backend.write(id, "rates", &Tensor::from_f32(&[4], &recipe.train.optimizer.rates(1e-3, 1)).words);

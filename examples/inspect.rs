@@ -4,7 +4,7 @@
 //! `cargo run --release --example inspect -- CHECKPOINT [IMAGES]`
 
 use halfwave::backend::cpu::CpuBackend;
-use halfwave::data::Dataset;
+use halfwave::data::{Dataset, Normalise};
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, inspect::Activation};
 use std::path::Path;
@@ -19,7 +19,7 @@ fn main() -> halfwave::Result<()> {
         let data = Dataset::load(&recipe.data.set)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
         session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
-        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), recipe.data.scale);
+        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), &Normalise::new(&recipe));
         for activation in session.inspect(&pixels).await? {
             let hash = format!("{:016x}", activation.hash());
             let Activation { layer, stem, ty, .. } = activation;

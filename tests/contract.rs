@@ -10,7 +10,7 @@ mod uniformity;
 use halfwave::caps::{Caps, LaunchShape};
 use halfwave::kernel::{Kernel, Launch, Operand, fold};
 use halfwave::ops::{self, Op};
-use halfwave::pass::{self, Loss, Optimizer};
+use halfwave::pass::{self, Feed, Loss, Optimizer};
 use halfwave::plan::lower;
 use halfwave::profile::probes::Probe;
 use halfwave::recipe::Recipe;
@@ -63,7 +63,7 @@ fn kernels() -> Vec<Kernel> {
         let (loss, sgd) = (Loss::default(), Optimizer::sgd(0.05, 0.9, 5e-4));
         for shape in SHAPES {
             let caps = Caps::baseline(shape);
-            for graph in [pass::training(&model, 16, &loss, &sgd, true), pass::inference(&model, 16)] {
+            for graph in [pass::training(&model, 16, &Feed::Floats, &loss, &sgd, true), pass::inference(&model, 16)] {
                 lower(&graph.unwrap(), &caps).unwrap().kernels.iter().for_each(&mut note);
             }
         }
@@ -79,7 +79,9 @@ fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
     for (shape, count) in SHAPES.into_iter().zip(&mut seen) {
         for (name, text) in RECIPES {
             let model = Recipe::parse(text, name).unwrap().model;
-            let graph = pass::training(&model, 16, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 5e-4), true).unwrap();
+            let graph =
+                pass::training(&model, 16, &Feed::Floats, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 5e-4), true)
+                    .unwrap();
             for kernel in lower(&graph, &Caps::baseline(shape)).unwrap().kernels {
                 let wgsl = kernel.wgsl();
                 let shared = wgsl.contains("workgroupBarrier") || wgsl.contains("var<workgroup>");

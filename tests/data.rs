@@ -4,7 +4,7 @@
 #[path = "data/idx.rs"]
 mod idx;
 
-use halfwave::data::{Dataset, Split, class_names, epoch_batches};
+use halfwave::data::{Dataset, Normalise, Split, class_names, epoch_batches};
 use halfwave::recipe::{Labels, Recipe, Set};
 use image::{GrayImage, Luma};
 use std::fs;
@@ -19,7 +19,7 @@ fn a_run_sees_every_digit_once_an_epoch() {
     let mut seen = vec![0; digits.train.len()];
     let mut steps = 0;
     for batch in epoch_batches(seen.len(), train.batch, train.seed, 0, recipe.data.shuffle, train.drop_last) {
-        let (values, labels) = digits.train.normalised(&batch, recipe.data.scale);
+        let (values, labels) = digits.train.normalised(&batch, &Normalise::new(&recipe));
         assert_eq!((values.len(), labels.len()), (batch.len() * 64, batch.len()));
         assert!(values.iter().all(|v| (-0.5..=0.5).contains(v)));
         assert!(labels.iter().all(|&label| (label as usize) < digits.classes));

@@ -16,7 +16,7 @@ use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
-use halfwave::pass::{self, Loss, Moments, Optimizer, Rule};
+use halfwave::pass::{self, Feed, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
@@ -27,7 +27,7 @@ const RANDOM_GRAPHS: u64 = 300;
 
 /// A step of SGD on the cross-entropy.
 fn training(model: &Model, batch: usize, dump: bool) -> halfwave::Result<Graph> {
-    pass::training(model, batch, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 2e-3), dump)
+    pass::training(model, batch, &Feed::Floats, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 2e-3), dump)
 }
 
 fn model(text: &str) -> Model {
@@ -288,7 +288,7 @@ fn planned_training_equals_unplanned_training() {
     let bop = Rule::Bop { moments, gamma: 0.5, threshold: 0.01 };
     for (loss, rule) in [(Loss::SquaredError, Rule::AdamW(moments)), (Loss::SquaredHinge, bop)] {
         let optimizer = Optimizer { clip_norm: Some(1.0), ..Optimizer::new(1e-3, rule) };
-        check_run(&pass::training(&digits(), 6, &loss, &optimizer, true).unwrap(), 9, 3);
+        check_run(&pass::training(&digits(), 6, &Feed::Floats, &loss, &optimizer, true).unwrap(), 9, 3);
     }
 }
 

@@ -99,8 +99,8 @@ fn state(session: &mut Session) -> Vec<(String, Vec<u32>)> {
 fn profiles(backend: Box<dyn Backend>, device: Device) {
     let name = device.adapter.clone();
     let recipe = digits();
-    let session = block_on(Session::new(&recipe, backend, false)).unwrap();
-    let mut trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data.set).unwrap(), session);
+    let data = Dataset::load(&recipe.data.set).unwrap();
+    let mut trainer = block_on(Trainer::new(recipe.clone(), data, backend, false)).unwrap();
     block_on(trainer.advance(2)).unwrap();
     let before = state(trainer.session());
     let mut heard = Vec::new();
@@ -146,7 +146,7 @@ fn check_trace(profile: &Profile, text: &str, cpu: bool) {
     let slack_us = trace["otherData"]["clock_offset_may_be_more_by_ns"].as_f64().unwrap() / 1e3;
     let events = trace["traceEvents"].as_array().unwrap();
     let of = |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
-    assert_eq!(of("upload images").len(), 3, "one for each timed step that is kept");
+    assert_eq!(of("upload index").len(), 3, "one for each timed step that is kept");
     if cpu {
         return;
     }

@@ -14,7 +14,7 @@ use halfwave::model::keys::{Key, Purpose, Slot, Visitor};
 use halfwave::pass;
 use halfwave::recipe::Recipe;
 use halfwave::train::checkpoint::{self, HostTensor};
-use halfwave::train::{Event, Session, Trainer, metrics::Row};
+use halfwave::train::{Event, Trainer, metrics::Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,7 @@ impl Case {
     /// How far the run on a backend is from PyTorch's: for each tensor the relative norm of the difference.
     async fn run(&self, backend: Box<dyn Backend>) -> BTreeMap<String, f64> {
         let dataset = Dataset::load(&self.recipe.data.set).unwrap();
-        let session = Session::new(&self.recipe, backend, true).await.unwrap();
-        let mut trainer = Trainer::new(self.recipe.clone(), dataset, session);
+        let mut trainer = Trainer::new(self.recipe.clone(), dataset, backend, true).await.unwrap();
         trainer.initialise(&self.expected).unwrap();
         let mut errors = BTreeMap::new();
         let mut compare = |name: String, got: &HostTensor| {

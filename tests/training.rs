@@ -4,8 +4,8 @@
 mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
-use halfwave::data::Dataset;
-use halfwave::pass;
+use halfwave::data::{Dataset, Normalise};
+use halfwave::pass::{self, Feed};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
@@ -32,7 +32,7 @@ fn gpu() -> Option<Box<dyn Backend>> {
 async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     let (recipe, reference) = (recipe(), reference());
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let mut graph = pass::training(&recipe.model, recipe.train.batch, loss, optimizer, false).unwrap();
+    let mut graph = pass::training(&recipe.model, recipe.train.batch, &Feed::Floats, loss, optimizer, false).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let id = backend.load(plan).await.unwrap();
@@ -41,7 +41,7 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
         backend.write(id, &parameter.name, &found.unwrap_or_else(|| parameter.start(0)).words);
     }
     let dataset = Dataset::load(&recipe.data.set).unwrap();
-    let (images, labels) = dataset.train.normalised(&(0..64).collect::<Vec<_>>(), recipe.data.scale);
+    let (images, labels) = dataset.train.normalised(&(0..64).collect::<Vec<_>>(), &Normalise::new(&recipe));
     backend.write(id, "images", &Tensor::from_f32(&[64, 8, 8, 1], &images).words);
     backend.write(id, "labels", &Tensor::from_u32(&[64], &labels).words);
     backend.write(id, "step", &[0; 4]);

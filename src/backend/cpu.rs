@@ -155,7 +155,7 @@ impl Backend for CpuBackend {
         Box::pin(async { Ok(()) })
     }
 
-    fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
+    fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
         let found = self.plans[id.0].port(port).unwrap_or_else(|| panic!("the plan has no port {port}"));
         let memory = self.state.get(port).unwrap_or(&self.memory[id.0][found.place.slot]);
         let words = memory[..found.place.ty.words()].to_vec();

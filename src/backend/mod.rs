@@ -174,11 +174,11 @@ pub trait Backend {
     /// When the device is lost.
     fn run(&mut self, id: PlanId) -> Result<()>;
 
-    /// Reads an output or a piece of state, after everything that was started before.
+    /// Reads an output or a piece of state as it is after everything that was started before; what is started later need not wait until it has come.
     ///
     /// # Errors
     /// When the device is lost.
-    fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>>;
+    fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>>;
 
     /// Runs a plan once, every step as often on end as `repeats` says, and tells when they were executed. Waits for the device.
     ///

@@ -4,8 +4,8 @@ use super::load::{self, Network};
 use super::terminal::{percent, print};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::Result;
+use halfwave::train::evaluate::{Evaluation, evaluate};
 use halfwave::train::run::Saved;
-use halfwave::train::trainer::{self, Evaluation};
 use std::path::PathBuf;
 
 /// Measure a trained network on the test images: loss, accuracy, confusion matrix.
@@ -23,10 +23,10 @@ pub(super) struct EvalArgs {
 
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
-    let (scale, classes) = (saved.recipe.data.scale, saved.recipe.model.classes);
+    let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
     let data = load::dataset(&saved.recipe.data.set, &args.data)?;
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
-    let evaluation = pollster::block_on(trainer::evaluate(&mut session, &data.test, scale, classes))?;
+    let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
     let (position, device) = (saved.checkpoint.position, device::Named(&device));
     print(&format!(
         "{} after {} steps, on {device}\n\ntest loss      {:.4}\ntest accuracy  {}  ({} of {})\n\n{}",

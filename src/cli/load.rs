@@ -110,6 +110,6 @@ impl Network {
 
 /// A trainer at the beginning of a recipe.
 pub(super) fn trainer(recipe: Recipe, data: Dataset, opened: Opened, dump: bool) -> Result<(Trainer, Device)> {
-    let session = pollster::block_on(Session::new(&recipe, opened.backend, dump))?;
-    Ok((Trainer::new(recipe, data, session), opened.device))
+    let trainer = pollster::block_on(Trainer::new(recipe, data, opened.backend, dump))?;
+    Ok((trainer, opened.device))
 }

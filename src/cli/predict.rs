@@ -4,10 +4,10 @@ use super::load::{self, Network};
 use super::terminal::{percent, print};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
-use halfwave::data::{any_image_to_input, image_to_input, scaled};
+use halfwave::data::{any_image_to_input, image_to_input};
 use halfwave::recipe::Set;
+use halfwave::train::evaluate::softmax;
 use halfwave::train::run::Saved;
-use halfwave::train::trainer::softmax;
 use std::path::PathBuf;
 
 /// Classes that are shown for an image.
@@ -33,8 +33,9 @@ pub(super) struct PredictArgs {
 
 pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
-    let (data, model) = (&saved.recipe.data, &saved.recipe.model);
-    let (set, classes) = (data.set.clone(), model.classes);
+    let model = &saved.recipe.model;
+    let (set, classes) = (saved.recipe.data.set.clone(), model.classes);
+    let normalise = saved.checkpoint.normalise(&saved.recipe)?;
     let names = load::class_names(&set, &args.data)?;
     let mut values = Vec::new();
     for path in &args.images {
@@ -42,7 +43,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
             Set::Folder { .. } => any_image_to_input(path, model.input)?,
             _ => image_to_input(path, model.input, set.max_pixel())?,
         };
-        values.extend(pixels.into_iter().map(|pixel| scaled(pixel, data.scale)));
+        values.extend(normalise.images(&pixels));
     }
     let mut network = Network::open(saved, &args.adapter)?;
     let logits = pollster::block_on(network.session.logits(&values))?;

@@ -6,9 +6,11 @@ mod cifar;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod idx;
+mod normalise;
 #[cfg(not(target_arch = "wasm32"))]
 mod picture;
 
+pub use normalise::Normalise;
 #[cfg(not(target_arch = "wasm32"))]
 pub use picture::{any_image_to_input, image_to_input};
 
@@ -217,22 +219,15 @@ impl Split {
         self.images.len().checked_div(self.labels.len()).unwrap_or(0)
     }
 
-    /// The images at `index` as the network's input, N, H, W, C without any padding, each pixel p as p·a + b with
-    /// `scale` = [a, b]; and their labels. `index` must lie in the split.
-    pub fn normalised(&self, index: &[u32], scale: [f32; 2]) -> (Vec<f32>, Vec<u32>) {
+    /// The images at `index` as the network's input, N, H, W, C without any padding; and their labels. `index` must lie in the split.
+    pub fn normalised(&self, index: &[u32], normalise: &Normalise) -> (Vec<f32>, Vec<u32>) {
         let image_len = self.image_len();
         let mut values = Vec::with_capacity(index.len() * image_len);
         for &at in index {
-            let pixels = &self.images[at as usize * image_len..][..image_len];
-            values.extend(pixels.iter().map(|&pixel| scaled(pixel, scale)));
+            values.extend(normalise.images(&self.images[at as usize * image_len..][..image_len]));
         }
         (values, index.iter().map(|&at| u32::from(self.labels[at as usize])).collect())
     }
-}
-
-/// The network's input for one pixel: p·a + b, rounded after each operation.
-pub fn scaled(pixel: u8, [a, b]: [f32; 2]) -> f32 {
-    f32::from(pixel) * a + b
 }
 
 /// The batches of one epoch over `len` records: places in the split, `batch` at a time. In order, or if `shuffle` in an
@@ -266,10 +261,10 @@ mod tests {
     #[test]
     fn batches_are_scaled() {
         let split = Split { images: vec![0, 16, 8, 4, 1, 2], labels: vec![7, 8, 9] };
-        let (values, labels) = split.normalised(&[2, 0], [0.0625, -0.5]);
+        let (values, labels) = split.normalised(&[2, 0], &Normalise::new(&Recipe::digits()));
         assert_eq!(values, [-0.4375, -0.375, -0.5, 0.5]);
         assert_eq!(labels, [9, 7]);
-        assert_eq!(Split::default().normalised(&[], [1.0, 0.0]), (vec![], vec![]));
+        assert_eq!(Split::default().normalised(&[], &Normalise::new(&Recipe::digits())), (vec![], vec![]));
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod dorefa_weight;
 pub mod dropout;
 pub mod fixed;
 pub mod flatten;
+pub mod gather;
 pub mod halves;
 pub mod input_scale;
 pub mod leaf;
@@ -83,7 +84,7 @@ pub enum Activity {
     Update,
     /// Making codes and packed signs.
     Pack,
-    /// Keeping what is read later: loss and accuracy.
+    /// Getting the batch, and keeping what is read later: loss and accuracy.
     Data,
 }
 
@@ -230,7 +231,7 @@ macro_rules! ops {
 }
 
 ops! {
-    leaf::Leaf,
+    leaf::Leaf, gather::Gather,
     conv::Conv, conv_backward::ConvDx, conv_backward::ConvDw,
     sign::Sign, sign::Alpha, sign::XnorGradient, unpack::Unpack,
     dorefa_weight::DorefaThresholds, dorefa_weight::DorefaWeight, dorefa_weight::DorefaWeightBackward,

@@ -3,6 +3,8 @@
 //! One op for every quantiser of activations: half-wave Gaussian levels (Cai et al., 2017, arXiv 1702.00953: t_1 = 0, t_i = (q_{i−1} + q_i)/2, bins closed on the right), sign (one threshold, x ≥ 0 is +1), DoReFa
 //! (t_i = (i − ½)/(2^k − 1)), and with a learned scale s, by which thresholds are multiplied, PACT and LSQ. What codes stand for is no matter of this op: see [`super::code`]. Codes are exact for a given x.
 
+mod survey;
+
 use super::quantise_backward::{QuantiseBackward, QuantiseScale};
 use super::{Activity, Backward, Operation, Sample, batch_norm, sample::Noise, scale};
 use crate::bits;
@@ -14,6 +16,8 @@ use crate::tensor::{
     Encoding::{F32, Planes},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
+
+pub use survey::Survey;
 
 /// The most thresholds: four bits.
 pub const MOST_THRESHOLDS: usize = 15;

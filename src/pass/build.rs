@@ -5,11 +5,12 @@
 
 mod products;
 
+use super::feed::{self, Feed};
 use super::fixed_point::{count_saturated, random_leaf, rounded};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
-    BatchNorm, Conv, Fixed, INPUT, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate, ZeroBin,
+    BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate, ZeroBin,
 };
 use crate::ops::{
     Graph, Leaf, Op, Role,
@@ -77,17 +78,14 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: inputs "images" `[n, h, w, c]` and, where something is drawn, "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
+/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
-pub fn build(model: &Model, batch: usize, mode: Mode) -> Result<(Graph, Value)> {
+pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Graph, Value)> {
     model.shapes().map_err(|error| Error::Model(error.to_string()))?;
     let mut builder = Builder { graph: Graph::new(), mode };
-    let [c, h, w] = model.input;
-    builder.graph.at(INPUT, Phase::Forward);
-    let images = builder.graph.add(Leaf::input("images", TensorType::f32(&[batch, h, w, c])), &[])?;
-    let images = Signal::float(images);
+    let images = Signal::float(feed::images(&mut builder.graph, model, batch, feed)?);
     let mut signals: Vec<Signal> = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
         builder.graph.at(&layer.name, Phase::Forward);

@@ -5,6 +5,7 @@
 
 mod build;
 mod differentiate;
+mod feed;
 mod fixed_point;
 mod fuse;
 mod join;
@@ -15,6 +16,7 @@ mod update;
 
 pub use build::{Mode, build};
 pub use differentiate::differentiate;
+pub use feed::{Bytes, Feed, Store, store_name};
 pub use fuse::fuse;
 pub use objective::{Loss, RING, objective};
 pub(crate) use optimizer::matches as matches_glob;
@@ -30,8 +32,15 @@ use crate::ops::Graph;
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
-pub fn training(model: &Model, batch: usize, loss: &Loss, optimizer: &Optimizer, dump: bool) -> Result<Graph> {
-    let (mut graph, logits) = build(model, batch, Mode::Train)?;
+pub fn training(
+    model: &Model,
+    batch: usize,
+    feed: &Feed,
+    loss: &Loss,
+    optimizer: &Optimizer,
+    dump: bool,
+) -> Result<Graph> {
+    let (mut graph, logits) = build(model, batch, feed, Mode::Train)?;
     let loss = objective(&mut graph, logits, loss)?;
     graph.verify();
     let gradients = differentiate(&mut graph, loss, None)?;
@@ -52,12 +61,12 @@ pub fn training(model: &Model, batch: usize, loss: &Loss, optimizer: &Optimizer,
     finish(graph)
 }
 
-/// The graph that computes "logits" of `batch` images with running statistics.
+/// The graph that computes "logits" of `batch` images with running statistics; input "images" `[n, h, w, c]`, normalised.
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
 pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
-    let (mut graph, logits) = build(model, batch, Mode::Infer)?;
+    let (mut graph, logits) = build(model, batch, &Feed::Floats, Mode::Infer)?;
     graph.output("logits", logits);
     graph.verify();
     finish(graph)

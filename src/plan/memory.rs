@@ -48,7 +48,7 @@ pub struct Memory {
 fn is_activation(graph: &Graph, value: Value) -> bool {
     let node = graph.node(value);
     node.phase == Phase::Forward
-        && !matches!(node.op, Op::Leaf(_))
+        && !matches!(node.op, Op::Leaf(_) | Op::Gather(_)) // images come from outside
         && node.ty.shape.len() == 4
         && node.ty.encoding != Encoding::U32
 }

@@ -11,6 +11,7 @@
 //! # Ok::<(), halfwave::Error>(())
 //! ```
 mod extend;
+mod images;
 mod layers;
 mod optimizer;
 mod parse;
@@ -20,6 +21,7 @@ mod table;
 mod train;
 mod write;
 
+pub use crate::ops::gather::{Augment, Padding};
 pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
 pub use schedule::{Curve, Schedule, Unit};
 pub use set::{Labels, MOST_CLASSES, Set};
@@ -128,6 +130,14 @@ pub struct Data {
     pub set: Set,
     /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
     pub scale: [f32; 2],
+    /// Then taken off, a number a channel; nothing by default.
+    pub mean: Vec<f32>,
+    /// What each channel is divided by then; nothing by default.
+    pub std: Vec<f32>,
+    /// Whether the mean training image, a number a pixel and channel, is taken off at last. False by default.
+    pub mean_image: bool,
+    /// How training images change from step to step. Not at all by default.
+    pub augment: Augment,
     /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
     pub shuffle: bool,
 }

@@ -1,4 +1,5 @@
 //! From TOML text to a checked [`Recipe`].
+use super::images::{self, Normalisation};
 use super::table::{Source, Table};
 use super::{Data, Labels, MOST_CLASSES, Recipe, Set, builtin, extend, layers, train};
 use crate::Result;
@@ -27,7 +28,8 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
         root.table(key, what, known)?.ok_or_else(missing)
     };
     let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
-    let data_table = section("data", "[data]", &["set", "dir", "labels", "scale", "shuffle"])?;
+    let known = [&["set", "dir", "labels", "scale", "shuffle"], &images::KEYS[..]].concat();
+    let data_table = section("data", "[data]", &known)?;
     let train_table = section("train", "[train]", &train::KEYS)?;
 
     let model = model(source, &model_table)?;
@@ -90,7 +92,10 @@ fn data(table: &Table<'_>, model: &Model) -> Result<Data> {
     if scale[0] == 0.0 {
         return Err(table.bad("scale", "the first number must not be 0, or all images look the same"));
     }
-    Ok(Data { set, scale, shuffle: table.flag("shuffle")?.unwrap_or(true) })
+    let [channels, h, w] = model.input;
+    let Normalisation { mean, std, mean_image } = images::normalisation(table, channels)?;
+    let augment = images::augment(table, [h, w])?;
+    Ok(Data { set, scale, mean, std, mean_image, augment, shuffle: table.flag("shuffle")?.unwrap_or(true) })
 }
 
 /// The images of the set are what the model takes.

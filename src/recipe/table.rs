@@ -184,6 +184,20 @@ impl<'a> Table<'a> {
         self.get(key, wanted, |value| list(value, |item| number(item).filter(|v: &f32| v.is_finite())))
     }
 
+    /// Exactly `count` numbers.
+    pub(super) fn each(
+        &self,
+        key: &str,
+        count: usize,
+        fits: fn(f32) -> bool,
+        wanted: &str,
+    ) -> Result<Option<Vec<f32>>> {
+        self.get(key, wanted, |value| {
+            let items = value.as_array().filter(|items| items.iter().count() == count)?.iter();
+            items.map(|item| number(item.get_ref()).filter(|&v: &f32| v.is_finite() && fits(v))).collect()
+        })
+    }
+
     /// A format of fixed point.
     pub(super) fn format(&self, key: &str) -> Result<Option<[usize; 2]>> {
         let bits = |value| list(value, |item| in_range(item, &(0..=u64::from(u8::MAX))));

@@ -1,5 +1,5 @@
 //! From a [`Recipe`] to TOML with every default explicit.
-use super::{Recipe, Set, train};
+use super::{Recipe, Set, images, train};
 use crate::model::{Layer, keys};
 use std::fmt::{Display, Write};
 
@@ -60,7 +60,7 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
         toml.line("labels", quoted(labels.name()));
     }
     toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
-    toml.line("shuffle", data.shuffle);
+    images::write(&mut toml, data);
 
     train::write(&mut toml, learning);
     toml.0

@@ -4,12 +4,16 @@
 //! The same state gives the same bytes.
 
 use super::{parameters, session};
+use crate::data::Normalise;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+
+/// The name of the mean image that is taken off, `[h, w, c]`.
+pub const MEAN_IMAGE: &str = "input.mean";
 
 /// A float tensor on the host, in row order.
 #[derive(Clone, PartialEq, Debug)]
@@ -111,6 +115,25 @@ impl Checkpoint {
         Ok(Self { recipe: header.recipe, position: header.position, tensors })
     }
 
+    /// How its recipe's images become the network's input.
+    ///
+    /// # Errors
+    /// When the recipe takes off a mean image and there is none, or one of another length than the model's input.
+    pub fn normalise(&self, recipe: &Recipe) -> Result<Normalise> {
+        let mut normalise = Normalise::new(recipe);
+        if recipe.data.mean_image {
+            let mean = self.tensors.get(MEAN_IMAGE);
+            let mean = mean.ok_or_else(|| Error::Model(format!("the mean image, {MEAN_IMAGE}, is missing")))?;
+            let wanted = recipe.model.input.iter().product::<usize>();
+            if mean.values.len() != wanted {
+                let found = mean.values.len();
+                return Err(Error::Model(format!("the mean image, {MEAN_IMAGE}, has {found} values, not {wanted}")));
+            }
+            normalise.mean = Some(mean.values.clone());
+        }
+        Ok(normalise)
+    }
+
     /// That it holds every tensor of a recipe's model and of its optimiser.
     ///
     /// # Errors
@@ -125,6 +148,6 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(())
+        self.normalise(recipe).map(|_| ())
     }
 }

@@ -6,9 +6,10 @@ use crate::backend::{Backend, PlanId};
 use crate::bits;
 use crate::error::Result;
 use crate::graph::Value;
+use crate::ops::quantise::Survey;
 use crate::ops::{Graph, Op};
 use crate::plan::Port;
-use crate::tensor::{Encoding, TensorType, View};
+use crate::tensor::{Encoding, Tensor, TensorType, View};
 use std::collections::HashSet;
 
 /// What the integers of an [`Activation`] are.
@@ -100,6 +101,43 @@ pub async fn read(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<Activatio
         let exact = exact(stem, &place.ty).expect("an exposed value is exact");
         let words = backend.read(id, &name).await?;
         all.push(Activation { layer: layer.to_string(), stem: stem.to_string(), exact, ty: place.ty, words });
+    }
+    Ok(all)
+}
+
+/// Makes what quantisers read outputs of a graph, but for what is kept anyway.
+pub(super) fn expose_quantisers(graph: &mut Graph) {
+    let quantisers = graph.iter().filter(|(_, node)| matches!(node.op, Op::Quantise(_)));
+    let named = quantisers.flat_map(|(value, node)| {
+        let inputs = node.inputs.iter().enumerate();
+        let inputs = inputs.filter(|(_, input)| !matches!(graph.node(**input).op, Op::Leaf(_)));
+        inputs.map(move |(index, &input)| (read_name(value, index), input))
+    });
+    let named: Vec<_> = named.collect();
+    named.into_iter().for_each(|(name, input)| graph.output(name, input));
+}
+
+/// What an input of a quantiser is called as an output.
+fn read_name(quantiser: Value, input: usize) -> String {
+    format!("read/{}/{input}", quantiser.0)
+}
+
+/// Surveys every quantiser of a plan that [`expose_quantisers`] prepared, after a run; with the names of their layers.
+///
+/// # Errors
+/// When the device is lost.
+pub(super) async fn survey(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<(String, Survey)>> {
+    let mut all = Vec::new();
+    for node in backend.plan(id).nodes.clone() {
+        let Op::Quantise(op) = &node.op else { continue };
+        let mut inputs = Vec::new();
+        for (index, place) in node.inputs.iter().enumerate() {
+            let plan = backend.plan(id);
+            let kept = plan.state.iter().find(|port| port.place.slot == place.slot);
+            let name = kept.map_or_else(|| read_name(node.value, index), |port| port.name.clone());
+            inputs.push(Tensor { ty: place.ty.clone(), words: backend.read(id, &name).await? });
+        }
+        all.push((node.layer.clone(), op.survey(&inputs.iter().map(Tensor::view).collect::<Vec<_>>())));
     }
     Ok(all)
 }

@@ -3,7 +3,9 @@
 //! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
 
 pub mod checkpoint;
+pub mod evaluate;
 pub mod inspect;
+mod low_bit;
 pub mod metrics;
 pub mod parameters;
 #[cfg(not(target_arch = "wasm32"))]

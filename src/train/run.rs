@@ -291,10 +291,7 @@ impl Run {
                 return Err(error);
             }
         };
-        self.append(events.iter().filter_map(|event| match event {
-            Event::Row(row) => Some(row.clone()),
-            Event::EpochEnd => None,
-        }))?;
+        self.note(&events)?;
         if events.contains(&Event::EpochEnd) {
             // A run that dies between these files goes on from the checkpoint before, and writes them again.
             let checkpoint = self.checkpoint().await?;
@@ -308,9 +305,13 @@ impl Run {
         Ok(events)
     }
 
-    fn append(&mut self, rows: impl Iterator<Item = Row>) -> Result<()> {
+    /// Writes the rows of events.
+    fn note(&mut self, events: &[Event]) -> Result<()> {
         let before = self.rows.len();
-        self.rows.extend(rows);
+        self.rows.extend(events.iter().filter_map(|event| match event {
+            Event::Row(row) => Some(row.clone()),
+            Event::EpochEnd => None,
+        }));
         let text: String = self.rows[before..].iter().map(|row| row.to_json() + "\n").collect();
         if let Err(error) = self.metrics.write_all(text.as_bytes()) {
             // Cut off what was written of them: no torn row.
@@ -363,6 +364,8 @@ impl Run {
     /// # Errors
     /// When the device is lost or the disk refuses.
     pub async fn pause(&mut self) -> Result<()> {
+        let events = self.trainer.settle().await?;
+        self.note(&events)?;
         let checkpoint = self.checkpoint().await?;
         self.save(&checkpoint)?;
         self.draw()

@@ -1,20 +1,24 @@
 //! A session: one model on one backend, with named state. It steps, infers, and gives and takes tensors.
 //!
-//! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there and are read when it is full or when somebody asks.
+//! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there, which is copied for the host when it is full or when somebody asks, while further steps are under way.
+
+mod feed;
+mod measure;
 
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
 use super::parameters::{self, Parameter};
-use crate::backend::{Backend, PlanId, Submission, Timing};
+use crate::backend::{Backend, LocalFuture, PlanId, Submission, Timing};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::pass::{self, Loss, Optimizer, RING};
+use crate::ops::quantise::Survey;
+use crate::pass::{self, Bytes, Feed, Loss, Optimizer, RING, Store};
 use crate::plan::{Plan, lower};
-use crate::profile::{self, Measurement};
-use crate::random::{self, Random};
 use crate::recipe::Recipe;
 use crate::tensor::Tensor;
-use std::collections::{BTreeMap, HashMap};
+use feed::Batch;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 
 /// Loss and accuracy of one step's batch, before its update.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -32,6 +36,7 @@ enum Purpose {
     Train,
     Infer,
     Inspect,
+    Survey,
 }
 
 /// What the optimiser keeps of a parameter.
@@ -46,45 +51,66 @@ pub struct Session {
     loss: Loss,
     optimizer: Optimizer,
     batch: usize,
+    feed: Feed,
     dump: bool,
     /// Of everything that is drawn.
     seed: u64,
     parameters: Vec<Parameter>,
     plans: HashMap<(Purpose, usize), PlanId>,
     step: u64,
+    /// Steps whose measures were asked for.
+    asked: u64,
+    /// Copies of the ring on their way, each with its steps.
+    coming: VecDeque<(Range<u64>, LocalFuture<'static, Result<Vec<u32>>>)>,
     measured: Vec<Measured>,
-    read: u64,
 }
 
-/// The plan of a training step of a recipe on `batch` images, without a device.
+/// The plan of a training step of a recipe on `batch` images that come with it, without a device.
 ///
 /// # Errors
 /// When the model does not fit or exceeds the limits.
 pub fn training_plan(recipe: &Recipe, batch: usize, caps: &crate::caps::Caps) -> Result<Plan> {
-    lower(&pass::training(&recipe.model, batch, &recipe.train.loss, &recipe.train.optimizer, false)?, caps)
+    let (feed, train) = (batch_feed(recipe), &recipe.train);
+    lower(&pass::training(&recipe.model, batch, &feed, &train.loss, &train.optimizer, false)?, caps)
+}
+
+/// How a recipe's images come into a step when each batch brings its own.
+pub fn batch_feed(recipe: &Recipe) -> Feed {
+    let (data, [_, h, w]) = (&recipe.data, recipe.model.input);
+    Feed::Bytes(Bytes { source: [h, w], store: Store::Batch, augment: data.augment, mean: data.mean_image })
 }
 
 impl Session {
-    /// Compiles a recipe's model for a backend and gives it start values from the seed.
+    /// Compiles a recipe's model for a backend and gives it start values from the seed. Its steps take normalised floats: [`Session::train_step`].
     ///
     /// With `dump`, training steps also keep logits and gradients for [`Session::gradients`], at the price of memory.
     ///
     /// # Errors
     /// When the model does not fit the device.
     pub async fn new(recipe: &Recipe, backend: Box<dyn Backend>, dump: bool) -> Result<Self> {
+        Self::fed(recipe, backend, Feed::Floats, dump).await
+    }
+
+    /// The same, of which steps take images as `feed` says: [`Session::train_on`] or [`Session::train_bytes`], after [`Session::set_normalise`] and [`Session::set_store`].
+    ///
+    /// # Errors
+    /// When the model does not fit the device.
+    pub async fn fed(recipe: &Recipe, backend: Box<dyn Backend>, feed: Feed, dump: bool) -> Result<Self> {
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
             loss: recipe.train.loss,
             optimizer: recipe.train.optimizer.clone(),
             batch: recipe.train.batch,
+            feed,
             dump,
             seed: recipe.train.seed,
             parameters: parameters::of(&recipe.model)?,
             plans: HashMap::new(),
             step: 0,
+            asked: 0,
+            coming: VecDeque::new(),
             measured: Vec::new(),
-            read: 0,
         };
         session.plan_for(Purpose::Train, session.batch).await?;
         session.restart(session.seed);
@@ -96,8 +122,7 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
-        let image_len: usize = self.model.input.iter().product();
-        self.train_step(&vec![0.0; self.batch * image_len], &vec![0; self.batch], 0.0).await?;
+        self.train_blank().await?;
         self.measured().await?;
         self.restart(seed);
         Ok(())
@@ -106,7 +131,7 @@ impl Session {
     /// Start values from a seed, from which later steps draw too, and no step done.
     pub fn restart(&mut self, seed: u64) {
         self.seed = seed;
-        let id = self.plans[&(Purpose::Train, self.batch)];
+        let id = self.training();
         for parameter in &self.parameters {
             let start = parameter.start(seed);
             let start = self.admitted(parameter, start);
@@ -115,8 +140,7 @@ impl Session {
                 self.backend.write(id, &format!("{state}/{}", parameter.name), &vec![0; start.words.len()]);
             }
         }
-        (self.step, self.read) = (0, 0);
-        self.measured.clear();
+        self.go_to(0);
     }
 
     /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
@@ -130,7 +154,7 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn saturations(&mut self) -> Result<BTreeMap<String, u64>> {
-        let id = self.plans[&(Purpose::Train, self.batch)];
+        let id = self.training();
         let mut all = BTreeMap::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.counts()) {
             let words = self.backend.read(id, &parameter.name).await?;
@@ -147,7 +171,7 @@ impl Session {
 
     /// The plan of a full batch's training step.
     pub fn plan(&self) -> &Plan {
-        self.backend.plan(self.plans[&(Purpose::Train, self.batch)])
+        self.backend.plan(self.training())
     }
 
     /// Trained values, in elements.
@@ -171,13 +195,23 @@ impl Session {
         self.step
     }
 
+    /// The plan of a full batch's step, which every session has.
+    fn training(&self) -> PlanId {
+        self.plans[&(Purpose::Train, self.batch)]
+    }
+
     async fn plan_for(&mut self, purpose: Purpose, batch: usize) -> Result<PlanId> {
         if let Some(&id) = self.plans.get(&(purpose, batch)) {
             return Ok(id);
         }
         let graph = match purpose {
-            Purpose::Train => pass::training(&self.model, batch, &self.loss, &self.optimizer, self.dump)?,
+            Purpose::Train => pass::training(&self.model, batch, &self.feed, &self.loss, &self.optimizer, self.dump)?,
             Purpose::Infer => pass::inference(&self.model, batch)?,
+            Purpose::Survey => {
+                let mut graph = pass::inference(&self.model, batch)?;
+                inspect::expose_quantisers(&mut graph);
+                graph
+            }
             Purpose::Inspect => {
                 let mut graph = pass::inference(&self.model, batch)?;
                 inspect::expose(&mut graph);
@@ -196,24 +230,16 @@ impl Session {
         Tensor::from_f32(&[batch, h, w, c], values)
     }
 
-    /// One training step on images (n, h, w, c, scaled) with labels.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    ///
-    /// # Panics
-    /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
-    pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
+    async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
         assert!(
             labels.iter().all(|&label| (label as usize) < self.model.classes),
             "labels below the number of classes"
         );
-        if self.step - self.read == RING as u64 {
-            self.drain().await?;
+        if self.step - self.asked == RING as u64 {
+            self.ask();
         }
         let id = self.plan_for(Purpose::Train, labels.len()).await?;
-        let images = self.images(images, labels.len());
-        self.backend.write(id, "images", &images.words);
+        self.ports(id, labels.len(), batch).iter().for_each(|(name, words)| self.backend.write(id, name, words));
         self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
         self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
         let rates = self.optimizer.rates(lr, self.step + 1);
@@ -233,19 +259,37 @@ impl Session {
         Some(Tensor::from_u32(&[4], [halves(self.seed), halves(self.step)].as_flattened()))
     }
 
-    async fn drain(&mut self) -> Result<()> {
-        if self.read == self.step {
-            return Ok(());
+    /// Forgets what was measured; the next step is `step`.
+    fn go_to(&mut self, step: u64) {
+        (self.step, self.asked) = (step, step);
+        self.coming.clear();
+        self.measured.clear();
+    }
+
+    /// Asks for loss and accuracy of the steps since the last time: a copy that runs beside further steps.
+    pub fn ask(&mut self) {
+        if self.asked < self.step {
+            let copy = self.backend.read(self.training(), "history");
+            self.coming.push_back((self.asked..self.step, copy));
+            self.asked = self.step;
         }
-        let id = self.plans[&(Purpose::Train, self.batch)];
-        let words = self.backend.read(id, "history").await?;
-        for step in self.read..self.step {
-            let row = (step % RING as u64) as usize * 4;
-            let (loss, accuracy) = (f32::from_bits(words[row]), f32::from_bits(words[row + 1]));
-            self.measured.push(Measured { step, loss, accuracy });
+    }
+
+    /// Loss and accuracy of steps that were asked for and not given before, in order; waits until at most `left` questions are open.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn arrived(&mut self, left: usize) -> Result<Vec<Measured>> {
+        while self.coming.len() > left {
+            let Some((steps, copy)) = self.coming.pop_front() else { break };
+            let words = copy.await?;
+            self.measured.extend(steps.map(|step| {
+                let row = (step % RING as u64) as usize * 4;
+                let [loss, accuracy] = [words[row], words[row + 1]].map(f32::from_bits);
+                Measured { step, loss, accuracy }
+            }));
         }
-        self.read = self.step;
-        Ok(())
+        Ok(std::mem::take(&mut self.measured))
     }
 
     /// Loss and accuracy of all steps since the last call; waits for those under way.
@@ -253,8 +297,8 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn measured(&mut self) -> Result<Vec<Measured>> {
-        self.drain().await?;
-        Ok(std::mem::take(&mut self.measured))
+        self.ask();
+        self.arrived(0).await
     }
 
     /// Logits of images (n, h, w, c, scaled) with running statistics: classes values an image.
@@ -295,12 +339,30 @@ impl Session {
         inspect::read(&mut *self.backend, id).await
     }
 
+    /// Codes and surrogates of every quantiser in an inference on images (n, h, w, c, scaled), with the names of their layers, in order.
+    ///
+    /// Each number of images has a plan of its own, which stays: ask for few different ones.
+    ///
+    /// # Errors
+    /// When the device is lost, or the images do not fit into it.
+    pub async fn quantisers(&mut self, images: &[f32]) -> Result<Vec<(String, Survey)>> {
+        if !self.model.layers.iter().any(|layer| layer.kind.makes_codes()) {
+            return Ok(Vec::new());
+        }
+        let batch = images.len() / self.model.input.iter().product::<usize>();
+        let id = self.plan_for(Purpose::Survey, batch).await?;
+        let images = self.images(images, batch);
+        self.backend.write(id, "images", &images.words);
+        self.backend.run(id)?;
+        inspect::survey(&mut *self.backend, id).await
+    }
+
     /// The latent weights of all layers with binary weights, whose signs the device works with, by their PyTorch names.
     ///
     /// # Errors
     /// When the device is lost.
     pub async fn latent_weights(&mut self) -> Result<BTreeMap<String, HostTensor>> {
-        let id = self.plans[&(Purpose::Train, self.batch)];
+        let id = self.training();
         let mut all = BTreeMap::new();
         for layer in self.model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some()) {
             let name = format!("{}.weight", layer.name);
@@ -327,7 +389,7 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn tensors(&mut self) -> Result<BTreeMap<String, HostTensor>> {
-        let id = self.plans[&(Purpose::Train, self.batch)];
+        let id = self.training();
         let mut all = BTreeMap::new();
         for parameter in self.parameters.clone() {
             all.extend(parameter.to_host(self.backend.read(id, &parameter.name).await?));
@@ -365,67 +427,9 @@ impl Session {
                 }
             }
         }
-        let id = self.plans[&(Purpose::Train, self.batch)];
+        let id = self.training();
         found.iter().for_each(|(name, tensor)| self.backend.write(id, name, &tensor.words));
-        (self.step, self.read) = (step, step);
-        self.measured.clear();
+        self.go_to(step);
         Ok(())
-    }
-
-    /// Measures a training step of a full batch, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
-    /// taken out before and put back afterwards. `progress` hears how many rounds are done.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn measure(&mut self, rounds: usize, progress: impl FnMut(usize)) -> Result<Measurement> {
-        self.drain().await?;
-        let kept = self.tensors().await?;
-        let id = self.plan_for(Purpose::Train, self.batch).await?;
-        let image_len: usize = self.model.input.iter().product();
-        let mut random = Random::new(0, "profile");
-        let labels: Vec<_> = (0..self.batch).map(|_| random.below(self.model.classes as u32)).collect();
-        let inputs = [
-            ("images", self.images(&random::uniform(0, "profile", self.batch * image_len), self.batch)),
-            ("labels", Tensor::from_u32(&[self.batch], &labels)),
-            ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
-            // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
-            ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
-        ];
-        let inputs = inputs.into_iter().chain(self.random(id).map(|random| ("random", random)));
-        let inputs: Vec<_> = inputs.map(|(name, tensor)| (name.to_string(), tensor.words)).collect();
-        inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
-        let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
-        let (step, waiting) = (self.step, std::mem::take(&mut self.measured));
-        self.set_tensors(&kept, "", step)?;
-        self.measured = waiting;
-        measured
-    }
-
-    /// Runs the training step once, on what the last one left as its inputs, inside a capture of the graphics debugger that is attached, if any. State moves on.
-    ///
-    /// # Errors
-    /// When the device is lost, or the backend has no captures.
-    pub async fn capture(&mut self) -> Result<()> {
-        self.backend.capture(self.plans[&(Purpose::Train, self.batch)]).await
-    }
-
-    /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
-        assert!(self.dump, "a session made with `dump` keeps gradients");
-        let id = self.plans[&(Purpose::Train, self.batch)];
-        let mut all = BTreeMap::new();
-        let ty = self.backend.plan(id).port("logits").expect("a dumping plan has logits").place.ty.clone();
-        let shape = vec![ty.shape[0], ty.channels()];
-        let values = Tensor { ty, words: self.backend.read(id, "logits").await? }.to_f32();
-        all.insert("logits".to_string(), HostTensor { shape, values });
-        for parameter in self.parameters.clone().into_iter().filter(|parameter| parameter.trained) {
-            let gradient = self.backend.read(id, &format!("grad/{}", parameter.name)).await?;
-            let parts = parameter.to_host(gradient).into_iter();
-            all.extend(parts.map(|(name, tensor)| (format!("grad/{name}"), tensor)));
-        }
-        Ok(all)
     }
 }

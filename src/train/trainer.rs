@@ -1,16 +1,25 @@
 //! The trainer: leads a session through a recipe, epoch by epoch, and tells what happens as events.
 //!
 //! The order of the images follows from (seed, epoch) alone, so that a run goes on exactly from any step.
+//!
+//! **Invariant:** a training set that fits lies on the device, as bytes; a step is told which images it is of, and nothing else of them.
 
-use super::checkpoint::{Checkpoint, HostTensor, Position};
-use super::metrics::{EpochRow, LayerRow, Row, StepRow};
-use super::session::Session;
-use crate::data::{Dataset, Split, epoch_batches};
+use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
+use super::evaluate::{Evaluation, evaluate};
+use super::low_bit::{self, SAMPLE, Signs};
+use super::metrics::{EpochRow, Row, StepRow};
+use super::session::{self, Session};
+use crate::backend::Backend;
+use crate::caps::Caps;
+use crate::data::{Dataset, Normalise, epoch_batches};
 use crate::error::{Error, Result};
-use crate::pass::{Optimizer, RING};
+use crate::pass::{Bytes, Feed, Optimizer, RING, Store};
 use crate::recipe::Recipe;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// Training images of more bytes come to the device batch by batch.
+const RESIDENT_BYTES: usize = 1 << 30;
 
 /// What happened since the last call.
 #[derive(Clone, PartialEq, Debug)]
@@ -21,69 +30,21 @@ pub enum Event {
     EpochEnd,
 }
 
-/// Loss and accuracy over a whole split, with running statistics.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Evaluation {
-    /// Mean over the images.
-    pub loss: f64,
-    /// Images classified correctly.
-    pub correct: usize,
-    /// Images.
-    pub images: usize,
-    /// `[class][predicted]`: how often.
-    pub confusion: Vec<Vec<usize>>,
-}
-
-impl Evaluation {
-    /// Share of images classified correctly.
-    pub fn accuracy(&self) -> f32 {
-        self.correct as f32 / self.images.max(1) as f32
-    }
-}
-
-/// Probabilities of the classes from one image's logits.
-pub fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|&v| libm::expf(v - largest)).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.iter().map(|p| p / sum).collect()
-}
-
-/// The first largest of the logits.
-pub fn winner(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, c| if logits[c] > logits[best] { c } else { best })
-}
-
-/// Evaluates a session on a split.
-///
-/// # Errors
-/// When the device is lost.
-pub async fn evaluate(session: &mut Session, split: &Split, scale: [f32; 2], classes: usize) -> Result<Evaluation> {
-    let mut evaluation =
-        Evaluation { loss: 0.0, correct: 0, images: split.len(), confusion: vec![vec![0; classes]; classes] };
-    let all: Vec<u32> = (0..split.len() as u32).collect();
-    for chunk in all.chunks(4096) {
-        let (images, labels) = split.normalised(chunk, scale);
-        let logits = session.logits(&images).await?;
-        for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
-            let (label, best) = (label as usize, winner(logits));
-            evaluation.correct += usize::from(best == label);
-            evaluation.confusion[label][best] += 1;
-            evaluation.loss += session.loss().of(logits, label);
-        }
-    }
-    evaluation.loss /= split.len().max(1) as f64;
-    Ok(evaluation)
-}
-
 /// Leads a session through a recipe.
 pub struct Trainer {
     recipe: Recipe,
     dataset: Arc<Dataset>,
+    normalise: Normalise,
+    /// Whether the training images lie on the device.
+    resident: bool,
     session: Session,
     position: Position,
     /// Sizes of the batches whose metrics have not come back.
-    pending: Vec<u64>,
+    pending: VecDeque<u64>,
+    /// Events that came while nobody asked.
+    waiting: Vec<Event>,
+    /// The signs of binary weights at the end of the epoch before; none until they are asked for.
+    signs: Option<Signs>,
     order: Option<(u64, Vec<Vec<u32>>)>,
     clock: Clock,
     /// The step at which the loss ceased to be finite.
@@ -99,11 +60,45 @@ struct Clock {
 }
 
 impl Trainer {
-    /// A run from its beginning.
-    pub fn new(recipe: Recipe, dataset: impl Into<Arc<Dataset>>, session: Session) -> Self {
-        let (dataset, position, clock) = (dataset.into(), Position::default(), Clock::default());
-        let (pending, order, diverged, evaluated) = (Vec::new(), None, None, None);
-        Self { recipe, dataset, session, position, pending, order, clock, diverged, evaluated }
+    /// A run from its beginning, on a device; with `dump`, as [`Session::new`] has it.
+    ///
+    /// # Errors
+    /// When the model or the images do not fit the device.
+    pub async fn new(
+        recipe: Recipe,
+        dataset: impl Into<Arc<Dataset>>,
+        backend: Box<dyn Backend>,
+        dump: bool,
+    ) -> Result<Self> {
+        let dataset = dataset.into();
+        let mut normalise = Normalise::new(&recipe);
+        if recipe.data.mean_image {
+            normalise.mean = Some(normalise.mean_of(&dataset.train.images, dataset.train.image_len()));
+        }
+        let feed = feed(&recipe, &dataset, backend.caps());
+        let resident = matches!(feed, Feed::Bytes(Bytes { store: Store::Resident { .. }, .. }));
+        let mut session = Session::fed(&recipe, backend, feed, dump).await?;
+        session.set_normalise(&normalise);
+        if resident {
+            session.set_store(&dataset.train.images);
+        }
+        let (position, clock, pending) = (Position::default(), Clock::default(), VecDeque::new());
+        let (waiting, signs, order, diverged, evaluated) = (Vec::new(), None, None, None, None);
+        Ok(Self {
+            recipe,
+            dataset,
+            normalise,
+            resident,
+            session,
+            position,
+            pending,
+            waiting,
+            signs,
+            order,
+            clock,
+            diverged,
+            evaluated,
+        })
     }
 
     /// Goes to where a checkpoint was taken.
@@ -120,18 +115,24 @@ impl Trainer {
             )));
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
-        self.position = checkpoint.position;
-        (self.order, self.diverged, self.evaluated) = (None, None, None);
-        self.pending.clear();
+        self.go_to(checkpoint.position);
+        self.signs = Signs::find(&checkpoint.tensors);
         Ok(())
     }
 
     /// Goes back to the beginning: start values from the recipe's seed, no step done.
     pub fn restart(&mut self) {
         self.session.restart(self.recipe.train.seed);
-        (self.position, self.clock) = (Position::default(), Clock::default());
-        (self.order, self.diverged, self.evaluated) = (None, None, None);
+        self.clock = Clock::default();
+        self.go_to(Position::default());
+    }
+
+    /// Forgets what belongs to another place.
+    fn go_to(&mut self, position: Position) {
+        self.position = position;
+        (self.signs, self.order, self.diverged, self.evaluated) = (None, None, None, None);
         self.pending.clear();
+        self.waiting.clear();
     }
 
     /// Takes the start values `init/<name>`, or `<name>` where there are none, from a collection; other tensors, the optimiser's among them, are ignored.
@@ -145,18 +146,31 @@ impl Trainer {
         self.session.set_tensors(&tensors, if prefixed { "init/" } else { "" }, 0)
     }
 
-    /// The run as it stands, after all steps that were started.
+    /// The run as it stands, after all steps that were started; what they gave comes with the next events.
     ///
     /// # Errors
     /// When the device is lost.
     pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let tensors = self.session.tensors().await?;
+        self.waiting = self.settle().await?;
+        let mut tensors = self.session.tensors().await?;
+        if let Some(mean) = &self.normalise.mean {
+            let shape = vec![self.dataset.height, self.dataset.width, self.dataset.channels];
+            tensors.insert(MEAN_IMAGE.to_string(), HostTensor { shape, values: mean.clone() });
+        }
+        if let Some(signs) = self.signs.as_ref().filter(|_| self.position.batch > 0) {
+            tensors.extend(signs.tensors());
+        }
         Ok(Checkpoint { recipe: self.recipe.to_toml(), position: self.position, tensors })
     }
 
     /// The session, for plans, gradients and predictions.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// How bytes become the network's input.
+    pub fn normalise(&self) -> &Normalise {
+        &self.normalise
     }
 
     /// The recipe.
@@ -189,11 +203,12 @@ impl Trainer {
     /// # Errors
     /// When the device is lost.
     pub async fn evaluate(&mut self) -> Result<Evaluation> {
-        let (scale, classes) = (self.recipe.data.scale, self.recipe.model.classes);
-        evaluate(&mut self.session, &self.dataset.test, scale, classes).await
+        evaluate(&mut self.session, &self.dataset.test, &self.normalise, self.recipe.model.classes).await
     }
 
     /// Goes on by at most `limit` steps, not beyond the ring, the end of an epoch or of the run; no events mean that the run is over.
+    ///
+    /// The device is kept busy: measures of the last steps may come with the events of the next call, but at the end of an epoch. [`Trainer::settle`] waits for them.
     ///
     /// # Errors
     /// When the device is lost, or the loss is not a finite number any more.
@@ -210,35 +225,74 @@ impl Trainer {
             return Ok(Vec::new());
         }
         let started = web_time::Instant::now();
-        let (epoch, first_step) = (self.position.epoch, self.position.step);
+        if self.signs.is_none() && self.position.batch == 0 {
+            self.signs = Some(low_bit::signs(&mut self.session, &self.recipe.model).await?);
+        }
+        let (epoch, first_step, first) = (self.position.epoch, self.position.step, self.position.batch);
         let batches = self.batches(epoch);
         let epoch_steps = batches.len() as u64;
-        let last = epoch_steps
-            .min(self.position.batch + limit.clamp(1, RING as u64))
-            .min(self.position.batch + total - first_step);
-        for batch in self.position.batch..last {
-            let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
-            let lr = self.recipe.train.lr(first_step + batch - self.position.batch, self.dataset.train.len());
-            self.session.train_step(&images, &labels, lr).await?;
-            self.pending.push(labels.len() as u64);
+        let last = epoch_steps.min(first + limit.clamp(1, RING as u64)).min(first + total - first_step);
+        for batch in first..last {
+            let places = &batches[batch as usize];
+            let lr = self.recipe.train.lr(first_step + batch - first, self.dataset.train.len());
+            self.step(places, lr).await?;
+            self.pending.push_back(places.len() as u64);
+            // The first half's measures come back while the second half is under way.
+            if batch + 1 == (first + last) / 2 {
+                self.session.ask();
+            }
         }
+        self.session.ask();
         self.order = Some((epoch, batches));
-        let mut events = Vec::new();
-        for (measured, images) in self.session.measured().await?.into_iter().zip(std::mem::take(&mut self.pending)) {
+        (self.position.step, self.position.batch) = (first_step + last - first, last);
+        let ends = last == epoch_steps || self.position.step == total;
+        let mut events = self.arrived(usize::from(last - first > 1 && !ends)).await?;
+        self.clock.seconds += started.elapsed().as_secs_f64();
+        if self.diverged.is_none() && ends {
+            events.push(Event::Row(Row::Epoch(self.end_epoch(last == epoch_steps).await?)));
+            events.push(Event::EpochEnd);
+        }
+        Ok(events)
+    }
+
+    /// Waits for the measures of all steps that were started.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn settle(&mut self) -> Result<Vec<Event>> {
+        let started = web_time::Instant::now();
+        let events = self.arrived(0).await;
+        self.clock.seconds += started.elapsed().as_secs_f64();
+        events
+    }
+
+    async fn step(&mut self, places: &[u32], lr: f32) -> Result<()> {
+        let train = &self.dataset.train;
+        let labels: Vec<_> = places.iter().map(|&place| u32::from(train.labels[place as usize])).collect();
+        if self.resident {
+            return self.session.train_on(places, &labels, lr).await;
+        }
+        let image_len = train.image_len();
+        let pixels: Vec<u8> =
+            places.iter().flat_map(|&at| &train.images[at as usize * image_len..][..image_len]).copied().collect();
+        self.session.train_bytes(&pixels, &labels, lr).await
+    }
+
+    /// Measures that have come back, up to the last `left` questions.
+    async fn arrived(&mut self, left: usize) -> Result<Vec<Event>> {
+        let mut events = std::mem::take(&mut self.waiting);
+        for measured in self.session.arrived(left).await? {
+            let images = self.pending.pop_front().expect("a batch for each measure");
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
-            events.push(Event::Row(Row::Step(StepRow { step, epoch: epoch + 1, loss: measured.loss, lr })));
+            // Nothing of an epoch comes after its end.
+            let epoch = self.position.epoch + 1;
+            events.push(Event::Row(Row::Step(StepRow { step, epoch, loss: measured.loss, lr })));
             if !measured.loss.is_finite() && self.diverged.is_none() {
                 self.diverged = Some(step);
             }
             self.position.seen += images;
             self.position.correct += (f64::from(measured.accuracy) * images as f64).round() as u64;
             self.clock.images += images;
-        }
-        self.clock.seconds += started.elapsed().as_secs_f64();
-        (self.position.step, self.position.batch) = (first_step + last - self.position.batch, last);
-        if self.diverged.is_none() && (last == epoch_steps || self.position.step == total) {
-            events.push(Event::Row(Row::Epoch(self.end_epoch(last == epoch_steps).await?)));
-            events.push(Event::EpochEnd);
         }
         Ok(events)
     }
@@ -255,26 +309,43 @@ impl Trainer {
 
     /// Closes an epoch, or the run within one.
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
-        let epoch = self.position.epoch + 1;
+        let started = web_time::Instant::now();
+        let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
         let over = self.position.step == self.total_steps();
-        let test_accuracy = if over || epoch.is_multiple_of(self.recipe.train.evaluate_every) {
-            self.evaluated = Some(self.evaluate().await?);
-            self.evaluated.as_ref().map(Evaluation::accuracy)
-        } else {
-            None
-        };
-        let train_accuracy = Some(self.position.correct as f32 / self.position.seen.max(1) as f32);
-        let images_per_s = self.clock.images as f64 / self.clock.seconds.max(1e-9);
+        if over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every) {
+            let evaluation = self.evaluate().await?;
+            row.test_accuracy = Some(evaluation.accuracy());
+            row.test_loss = Some(evaluation.loss as f32);
+            row.test_top5 = evaluation.top5_accuracy();
+            self.evaluated = Some(evaluation);
+        }
+        row.train_accuracy = Some(self.position.correct as f32 / self.position.seen.max(1) as f32);
+        let sample: Vec<_> = (0..self.dataset.train.len().min(SAMPLE) as u32).collect();
+        let (images, _) = self.dataset.train.normalised(&sample, &self.normalise);
+        let before = self.signs.as_ref();
+        let (layers, signs) = low_bit::layers(&mut self.session, &self.recipe.model, &images, before).await?;
+        row.layers = layers;
+        row.images_per_s = self.clock.images as f64 / self.clock.seconds.max(1e-9);
+        row.seconds = self.clock.seconds + started.elapsed().as_secs_f64();
         self.clock = Clock::default();
         if complete {
-            (self.position.epoch, self.position.batch) = (epoch, 0);
+            (self.position.epoch, self.position.batch) = (row.epoch, 0);
             (self.position.seen, self.position.correct) = (0, 0);
+            self.signs = Some(signs);
         }
-        let mut layers = BTreeMap::<String, LayerRow>::new();
-        for (layer, saturated) in self.session.saturations().await? {
-            layers.entry(layer).or_default().saturated = Some(saturated);
-        }
-        let step = self.position.step;
-        Ok(EpochRow { epoch, step, train_accuracy, test_accuracy, images_per_s, layers, ..Default::default() })
+        Ok(row)
     }
+}
+
+/// How the images of a data set come into a step on a device: from its memory, where they fit.
+fn feed(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> Feed {
+    let mut feed = session::batch_feed(recipe);
+    let Feed::Bytes(bytes) = &mut feed else { unreachable!("a recipe's images are bytes") };
+    bytes.source = [dataset.height, dataset.width];
+    let train = &dataset.train;
+    let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
+    if train.images.len() <= RESIDENT_BYTES && part_images > 0 {
+        bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
+    }
+    feed
 }

@@ -53,7 +53,10 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
         let tensor = match (name, channels.get(name.rsplit('/').next().unwrap())) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
-            _ if name == "random" || name.ends_with(".saturated") => noise.words(&ty.shape, u32::MAX),
+            ("index", _) => noise.words(&ty.shape, 5), // what the smallest store in tests holds
+            _ if name == "random" || name.starts_with("store/") || name.ends_with(".saturated") => {
+                noise.words(&ty.shape, u32::MAX)
+            }
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
             ("rates", _) => Tensor::from_f32(&ty.shape, &[0.05, 0.19, 0.003, 0.0]),
             _ if name.ends_with(".running") => noise.positive(&ty.shape),

@@ -23,6 +23,7 @@ use halfwave::ops::{
     dropout::Dropout,
     fixed::{self, Format, Rounding},
     flatten::Flatten,
+    gather::{Augment, Gather, Padding},
     input_scale::{InputScale, ScaleRows},
     max_abs::MaxAbs,
     max_pool::MaxPool,
@@ -60,7 +61,11 @@ pub(crate) fn random_graph(number: u64) -> Graph {
     let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new(), random: None };
     maker.graph.at("random", Phase::Forward);
     let shape = [1 + maker.below(3), 3 + maker.below(5), 3 + maker.below(5), 1 + maker.below(9)];
-    let images = maker.add(Leaf::input("images", TensorType::f32(&shape)), &[]);
+    let images = if number % 3 == 0 {
+        maker.gathered(shape)
+    } else {
+        maker.add(Leaf::input("images", TensorType::f32(&shape)), &[])
+    };
     maker.keep(images);
     for _ in 0..8 + maker.below(16) {
         maker.grow();
@@ -99,6 +104,26 @@ impl Maker {
     fn state(&mut self, what: &str, shape: &[usize], trained: bool) -> Value {
         let name = format!("layer{}.{what}", self.graph.nodes().len());
         self.add(Leaf { name, ty: TensorType::f32(shape), role: Role::State { trained } }, &[])
+    }
+
+    /// Images of that shape from a store of bytes in two parts, with everything that can be done to them.
+    fn gathered(&mut self, [n, h, w, c]: [usize; 4]) -> Value {
+        let augment = Augment { pad: 2, padding: Padding::Reflect, mirror: true, cutout: 2 };
+        let source = [h + 1, w + 2, c];
+        let gather = Gather { source, size: [h, w], images: 5, part_images: 3, augment, mean: true, stream: 7 };
+        let words = |shape: &[usize]| TensorType::new(shape, Encoding::U32);
+        let mut leaves = vec![
+            self.add(Leaf::input("index", words(&[n])), &[]),
+            self.state("table", &[256, c], false),
+            self.add(Leaf::input("random", words(&[4])), &[]),
+            self.state("mean", &source, false),
+        ];
+        self.random = Some(leaves[2]);
+        for (part, (_, images)) in gather.parts().enumerate() {
+            let (name, ty) = (format!("store/{part}"), gather.part_type(images));
+            leaves.push(self.add(Leaf { name, ty, role: Role::State { trained: false } }, &[]));
+        }
+        self.add(gather, &leaves)
     }
 
     fn float(&mut self, x: Activation) -> Value {

@@ -60,7 +60,7 @@ impl Backend for Clockwork {
         Ok(())
     }
 
-    fn read<'a>(&'a mut self, _id: PlanId, _port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
+    fn read(&mut self, _id: PlanId, _port: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -1,6 +1,7 @@
 //! Fixed point: parameters lie on their grids from the start on, what saturates is counted over the whole run, through interruptions too.
 
 use super::{dataset, recipe, rows, trainer, whole_as_resumed};
+use halfwave::data::Normalise;
 use halfwave::model::{Fixed, Layer, LayerKind, Linear, Rounding, WeightMode, Weights};
 use halfwave::recipe::Recipe;
 use halfwave::train::metrics::Row;
@@ -80,7 +81,7 @@ fn counts_beyond_a_float_come_back() {
 fn inference_rounds_to_nearest() {
     let mut trainer = trainer(fixed());
     let data = dataset(16);
-    let (images, _) = data.test.normalised(&(0..16).collect::<Vec<_>>(), [0.0625, -0.5]);
+    let (images, _) = data.test.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits()));
     let [a, b] = [0; 2].map(|_| block_on(trainer.session().logits(&images)).unwrap());
     assert_eq!(a, b, "nothing is drawn");
     assert_eq!(block_on(trainer.session().saturations()).unwrap()["f"], 0, "nothing is counted");

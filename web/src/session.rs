@@ -8,10 +8,9 @@ use crate::values::{
 use crate::{Result, open, to_js};
 use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
-use halfwave::data::scaled;
 use halfwave::recipe::Recipe;
-use halfwave::train::trainer::{Trainer, softmax, winner};
-use halfwave::train::{self, Checkpoint, checkpoint};
+use halfwave::train::evaluate::{softmax, winner};
+use halfwave::train::{self, Checkpoint, Trainer, checkpoint};
 use halfwave::{Error, Result as Done};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -79,10 +78,9 @@ impl Session {
                 return Err(HalfwaveError::usage(format!("adapter is \"gpu\" or \"cpu\", not \"{other}\"")));
             }
         };
-        let mut session = train::Session::new(&recipe, backend, false).await?;
-        session.warm_up(recipe.train.seed).await?;
-        let plan = Plan::from(session.plan());
-        let trainer = Trainer::new(recipe.clone(), data, session);
+        let mut trainer = Trainer::new(recipe.clone(), data, backend, false).await?;
+        trainer.session().warm_up(recipe.train.seed).await?;
+        let plan = Plan::from(trainer.session().plan());
         let position = Cell::new(position(&trainer));
         let (timing, evaluation, steps) = (Cell::new(None), RefCell::new(None), Cell::new(1));
         Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, steps })
@@ -154,8 +152,9 @@ impl Session {
     /// Classifies images: rows, columns, channels of each in turn, in the data set's unit of brightness.
     #[wasm_bindgen(unchecked_return_type = "Prediction[]")]
     pub async fn predict(&self, pixels: &[u8]) -> Result<JsValue> {
-        let images = self.images(pixels)?;
-        let logits = self.lock().await.session().logits(&images).await?;
+        let mut trainer = self.lock().await;
+        let images = self.images(&trainer, pixels)?;
+        let logits = trainer.session().logits(&images).await?;
         let predictions = logits.chunks_exact(self.recipe.model.classes);
         let predictions =
             predictions.map(|logits| Prediction { class: winner(logits), probabilities: softmax(logits) });
@@ -174,8 +173,9 @@ impl Session {
     /// images takes memory of its own: ask for few different ones.
     #[wasm_bindgen(unchecked_return_type = "Activation[]")]
     pub async fn inspect(&self, pixels: &[u8]) -> Result<JsValue> {
-        let images = self.images(pixels)?;
-        let activations = self.lock().await.session().inspect(&images).await?;
+        let mut trainer = self.lock().await;
+        let images = self.images(&trainer, pixels)?;
+        let activations = trainer.session().inspect(&images).await?;
         Ok(to_js(&activations.into_iter().map(Activation::from).collect::<Vec<_>>()))
     }
 
@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Whole images as the network's input.
-    fn images(&self, pixels: &[u8]) -> Done<Vec<f32>> {
+    fn images(&self, trainer: &Trainer, pixels: &[u8]) -> Done<Vec<f32>> {
         let [c, h, w] = self.recipe.model.input;
         if pixels.is_empty() || !pixels.len().is_multiple_of(c * h * w) {
             return Err(Error::Data(format!(
@@ -244,7 +244,8 @@ impl Session {
                 pixels.len()
             )));
         }
-        Ok(pixels.iter().map(|&pixel| scaled(pixel, self.recipe.data.scale)).collect())
+        let images = pixels.chunks_exact(c * h * w);
+        Ok(images.flat_map(|image| trainer.normalise().images(image)).collect())
     }
 }
 

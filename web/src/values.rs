@@ -7,8 +7,7 @@ use halfwave::caps::LaunchShape;
 use halfwave::plan;
 use halfwave::recipe::{Length, Recipe as Parsed};
 use halfwave::train::metrics::Row;
-use halfwave::train::trainer;
-use halfwave::train::{Position as Stand, inspect};
+use halfwave::train::{Position as Stand, evaluate, inspect};
 use halfwave::{backend, selftest};
 use serde::{Deserialize, Serialize};
 use tsify::Tsify;
@@ -325,10 +324,10 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
 }
 
-impl From<trainer::Evaluation> for Evaluation {
-    fn from(evaluation: trainer::Evaluation) -> Self {
+impl From<evaluate::Evaluation> for Evaluation {
+    fn from(evaluation: evaluate::Evaluation) -> Self {
         let accuracy = evaluation.accuracy();
-        let trainer::Evaluation { loss, images, confusion, .. } = evaluation;
+        let evaluate::Evaluation { loss, images, confusion, .. } = evaluation;
         Self { loss, accuracy, images, confusion }
     }
 }

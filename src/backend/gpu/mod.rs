@@ -103,21 +103,28 @@ impl GpuBackend {
         }
     }
 
-    /// Waits until a buffer can be read.
-    async fn map(&self, staging: &wgpu::Buffer) -> Result<()> {
+    /// Begins to map a buffer; the future waits until it can be read, for the submission that fills it and none after that.
+    fn map(&self, staging: &wgpu::Buffer, filled: wgpu::SubmissionIndex) -> impl Future<Output = Result<()>> + use<> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // The receiver is gone only when nobody waits any more.
             let _ = sender.send(result);
         });
-        // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
+        let (device, fault) = (self.device.clone(), self.fault.clone());
         #[cfg(target_arch = "wasm32")]
-        self.queue.submit([self.device.create_command_encoder(&Default::default()).finish()]);
-        self.wait();
-        let mapped = receiver.await;
-        self.fault.check()?;
-        let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading back failed: {error}"));
-        mapped.map_err(|error| lost(&error))?.map_err(|error| lost(&error))
+        let queue = self.queue.clone();
+        async move {
+            // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
+            #[cfg(target_arch = "wasm32")]
+            queue.submit([device.create_command_encoder(&Default::default()).finish()]);
+            if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index: Some(filled), timeout: None }) {
+                log::warn!("waiting for the device: {error}");
+            }
+            let mapped = receiver.await;
+            fault.check()?;
+            let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading back failed: {error}"));
+            mapped.map_err(|error| lost(&error))?.map_err(|error| lost(&error))
+        }
     }
 
     /// Starts a part of a plan's steps in a submission of their own: what benchmarks time.
@@ -337,17 +344,20 @@ impl Backend for GpuBackend {
         Ok(())
     }
 
-    fn read<'a>(&'a mut self, id: PlanId, port: &'a str) -> LocalFuture<'a, Result<Vec<u32>>> {
+    fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
+        if let Err(error) = self.fault.check() {
+            return Box::pin(async move { Err(error) });
+        }
+        let (buffer, words) = self.port(id, port);
+        let bytes = words as u64 * 4;
+        let staging = self.buffer("read-back", words, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        let filled = self.queue.submit([encoder.finish()]);
+        let (mapped, port) = (self.map(&staging, filled), port.to_string());
         Box::pin(async move {
-            self.fault.check()?;
-            let (buffer, words) = self.port(id, port);
-            let bytes = words as u64 * 4;
-            let staging = self.buffer("read-back", words, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-            let mut encoder = self.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
-            self.queue.submit([encoder.finish()]);
+            mapped.await?;
             let lost = |error: &dyn std::fmt::Display| Error::Device(format!("reading {port} back failed: {error}"));
-            self.map(&staging).await?;
             let view = staging.get_mapped_range(0..bytes).map_err(|error| lost(&error))?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         })

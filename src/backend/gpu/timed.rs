@@ -111,10 +111,10 @@ impl GpuBackend {
         }
         let commands = encoder.finish();
         let encoded = Instant::now();
-        self.queue.submit([commands]);
+        let submission = self.queue.submit([commands]);
         let submitted = Instant::now();
         match stamps {
-            Some(stamps) => self.map(&stamps.staging).await?,
+            Some(stamps) => self.map(&stamps.staging, submission).await?,
             None => self.finish().await?,
         }
         let steps = passes[0].start..passes[passes.len() - 1].end;

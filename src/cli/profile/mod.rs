@@ -11,6 +11,7 @@ use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
 use halfwave::report::profile_page;
 use halfwave::train::Session;
+use halfwave::train::session::batch_feed;
 use halfwave::{Error, Result, files};
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
@@ -81,7 +82,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     say(&plan::describe(&recipe, &name)?);
     let request = Request { shape: args.shape.map(Into::into), api_trace: args.api_trace.clone() };
     let Opened { backend, device } = device::open(wanted, request)?;
-    let mut session = pollster::block_on(Session::new(&recipe, backend, false))?;
+    let mut session = pollster::block_on(Session::fed(&recipe, backend, batch_feed(&recipe), false))?;
     let measurement = measure(&mut session, args.steps)?;
     if args.capture {
         pollster::block_on(session.capture())?;

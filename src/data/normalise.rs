@@ -1,0 +1,55 @@
+//! How bytes become the network's input: a table of 256 numbers for each channel, less a per-pixel mean.
+//!
+//! x = (p·a + b − mean_c) / std_c − mean\[y, x, c\], each operation rounded; the kernel `gather` and the host read the same table, so that both give the same bits.
+
+use crate::recipe::{Data, Recipe};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalise {
+    /// `[256, c]`: what a byte becomes in a channel.
+    pub table: Vec<f32>,
+    /// `[h, w, c]`: what is taken off then, of images in the size that they are stored in.
+    pub mean: Option<Vec<f32>>,
+}
+
+impl Normalise {
+    /// What a recipe asks for, but for the per-pixel mean.
+    pub fn new(recipe: &Recipe) -> Self {
+        let (data, channels): (&Data, _) = (&recipe.data, recipe.model.input[0]);
+        let [a, b] = data.scale;
+        let of = |values: &[f32], channel: usize, default| values.get(channel).copied().unwrap_or(default);
+        let value =
+            |byte: usize, channel| (byte as f32 * a + b - of(&data.mean, channel, 0.0)) / of(&data.std, channel, 1.0);
+        let table = (0..256).flat_map(|byte| (0..channels).map(move |channel| (byte, channel)));
+        Self { table: table.map(|(byte, channel)| value(byte, channel)).collect(), mean: None }
+    }
+
+    /// Channels of an image.
+    pub fn channels(&self) -> usize {
+        self.table.len() / 256
+    }
+
+    /// The mean of all images, for each pixel and channel: of bytes N, H, W, C, `image_len` an image.
+    pub fn mean_of(&self, pixels: &[u8], image_len: usize) -> Vec<f32> {
+        let channels = self.channels();
+        let mut sums = vec![0.0f64; image_len];
+        for image in pixels.chunks_exact(image_len) {
+            let values =
+                image.iter().enumerate().map(|(at, &byte)| self.table[byte as usize * channels + at % channels]);
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(value));
+        }
+        let images = (pixels.len() / image_len.max(1)).max(1) as f64;
+        sums.into_iter().map(|sum| (sum / images) as f32).collect()
+    }
+
+    /// Bytes N, H, W, C as the network's input, in the same order.
+    pub fn images(&self, pixels: &[u8]) -> Vec<f32> {
+        let channels = self.channels();
+        let value = |(at, &byte): (usize, &u8)| {
+            let value = self.table[byte as usize * channels + at % channels];
+            self.mean.as_ref().map_or(value, |mean| value - mean[at % mean.len()])
+        };
+        pixels.iter().enumerate().map(value).collect()
+    }
+}

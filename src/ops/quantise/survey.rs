@@ -1,0 +1,75 @@
+//! What people look at of a quantiser: how often each code occurs, and where a gradient gets through.
+
+use super::{Quantise, batch_norm, split};
+use crate::tensor::View;
+
+/// Shares of a quantiser's inputs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Survey {
+    /// That get each code, the lowest first.
+    pub codes: Vec<f32>,
+    /// That would get it if they were of the standard normal distribution.
+    pub ideal: Vec<f32>,
+    /// At which the surrogate's slope is not 0.
+    pub passed: f32,
+}
+
+/// Φ, the share of a standard normal distribution below x.
+fn below(x: f32) -> f64 {
+    0.5 * libm::erfc(-f64::from(x) / std::f64::consts::SQRT_2)
+}
+
+impl Quantise {
+    /// Surveys inputs as the operation has them.
+    pub fn survey(&self, inputs: &[View<'_>]) -> Survey {
+        let (inputs, scale) = split(inputs, self.scale.is_some());
+        let (ty, x) = (inputs[0].ty, batch_norm::Prologue::new(inputs));
+        let mut counts = vec![0u64; self.thresholds.len() + 1];
+        let mut passed = 0u64;
+        for row in 0..ty.rows() {
+            for c in 0..ty.channels() {
+                let x = x.at(row, c);
+                counts[self.code(x, scale) as usize] += 1;
+                passed += u64::from(self.surrogate.slope(self.top * scale, x) != 0.0);
+            }
+        }
+        let share = |count: u64| (count as f64 / ty.len().max(1) as f64) as f32;
+        let edges = self.thresholds.iter().map(|t| below(t * scale)).chain([1.0]);
+        let ideal = edges.scan(0.0, |from, to| Some((to - std::mem::replace(from, to)) as f32));
+        Survey { ideal: ideal.collect(), codes: counts.into_iter().map(share).collect(), passed: share(passed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::quantise::{Scale, Surrogate};
+    use crate::random;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn normal_inputs_have_ideal_shares() {
+        let x = Tensor::from_f32(&[1, 100, 100, 10], &random::normal(1, "x", 100_000));
+        let op = Quantise::half_wave(&[0.538, 1.076, 1.614], false, Surrogate::Clipped);
+        let survey = op.survey(&[x.view()]);
+        assert!((survey.ideal[0] - 0.5).abs() < 1e-6 && (survey.ideal.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        // Φ(0.807) − ½, and Φ(1.614) − ½ is let through.
+        assert!((survey.ideal[1] - 0.290_17).abs() < 1e-4, "{survey:?}");
+        assert!((survey.passed - 0.446_74).abs() < 0.005, "{survey:?}");
+        let pairs = survey.codes.iter().zip(&survey.ideal);
+        assert!(pairs.into_iter().all(|(share, ideal)| (share - ideal).abs() < 0.005), "{survey:?}");
+    }
+
+    #[test]
+    fn what_lies_on_an_edge_is_as_the_operation_has_it() {
+        let x = Tensor::from_f32(&[1, 1, 1, 5], &[-1.0, 0.0, 0.5, 2.0, 3.0]);
+        let learned = Quantise::nearest(1, 1.0, Some(Scale::Pact));
+        let scale = Tensor::from_f32(&[1], &[2.0]);
+        let survey = learned.survey(&[x.view(), scale.view()]);
+        // The threshold is 1, the top 2.
+        assert_eq!((&survey.codes[..], survey.passed), (&[0.6, 0.4][..], 0.4));
+        assert!((survey.ideal[1] - 0.158_66).abs() < 1e-4);
+        let sign = Quantise::sign(Surrogate::HardTanh).survey(&[x.view()]);
+        assert_eq!((&sign.codes[..], sign.passed), (&[0.2, 0.8][..], 0.6));
+    }
+}

@@ -1,0 +1,150 @@
+//! How a session gets its images: as floats, or as bytes that the device makes a batch of.
+
+use super::Session;
+use crate::backend::PlanId;
+use crate::data::Normalise;
+use crate::error::Result;
+use crate::pass::{Bytes, Feed, Store, store_name};
+use crate::random::{self, Random};
+use crate::tensor::Tensor;
+
+/// A batch for the next step.
+pub(super) enum Batch<'a> {
+    Floats(&'a [f32]),
+    Places(&'a [u32]),
+    Bytes(&'a [u8]),
+}
+
+/// Bytes as the words of a port of `words` words.
+fn words(bytes: &[u8], words: usize) -> Vec<u32> {
+    let mut out = vec![0u32; words];
+    bytemuck::cast_slice_mut::<u32, u8>(&mut out)[..bytes.len()].copy_from_slice(bytes);
+    out
+}
+
+impl Session {
+    /// How bytes become the network's input; the session was made to be fed with bytes.
+    ///
+    /// # Panics
+    /// When it was not, or the per-pixel mean is not what it was made for.
+    pub fn set_normalise(&mut self, normalise: &Normalise) {
+        let id = self.training();
+        let channels = self.model.input[0];
+        let table = Tensor::from_f32(&[256, channels], &normalise.table);
+        self.backend.write(id, "input.table", &table.words);
+        if let Some(mean) = &normalise.mean {
+            let ty = self.backend.plan(id).port("input.mean").expect("a per-pixel mean was announced").place.ty.clone();
+            self.backend.write(id, "input.mean", &Tensor::from_f32(&ty.shape, mean).words);
+        }
+    }
+
+    /// Puts all images of the run on the device: bytes N, H, W, C. They stay there.
+    ///
+    /// # Panics
+    /// When the session was not made for so many of this size.
+    pub fn set_store(&mut self, pixels: &[u8]) {
+        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+        let Store::Resident { images, part_images } = bytes.store else { panic!("each batch brings its images") };
+        assert_eq!(pixels.len(), images * self.image_bytes(), "bytes of {images} images");
+        let id = self.training();
+        for (part, pixels) in pixels.chunks(part_images * self.image_bytes()).enumerate() {
+            let (name, words) = self.part(id, part, pixels);
+            self.backend.write(id, &name, &words);
+        }
+    }
+
+    /// A part of the store: its port, and what is written there.
+    fn part(&self, id: PlanId, part: usize, pixels: &[u8]) -> (String, Vec<u32>) {
+        let name = store_name(part);
+        let port_words = self.backend.plan(id).port(&name).expect("a plan has its store").place.ty.words();
+        (name, words(pixels, port_words))
+    }
+
+    /// Bytes of an image in the store.
+    fn image_bytes(&self) -> usize {
+        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+        bytes.source[0] * bytes.source[1] * self.model.input[0]
+    }
+
+    /// What the ports of a plan hold for a step on these `n` images.
+    pub(super) fn ports(&self, id: PlanId, n: usize, batch: &Batch<'_>) -> Vec<(String, Vec<u32>)> {
+        let index = |places: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], places).words);
+        match batch {
+            Batch::Floats(values) => vec![("images".to_string(), self.images(values, n).words)],
+            Batch::Places(places) => vec![index(places)],
+            Batch::Bytes(pixels) => {
+                assert_eq!(pixels.len(), n * self.image_bytes(), "bytes of {n} images");
+                vec![self.part(id, 0, pixels), index(&(0..n as u32).collect::<Vec<_>>())]
+            }
+        }
+    }
+
+    /// What a step on noise has in its ports.
+    pub(super) fn noise(&self, id: PlanId) -> Vec<(String, Vec<u32>)> {
+        let (n, mut random) = (self.batch, Random::new(0, "profile"));
+        match self.feed {
+            Feed::Floats => {
+                let values = random::uniform(0, "profile", n * self.model.input.iter().product::<usize>());
+                self.ports(id, n, &Batch::Floats(&values))
+            }
+            Feed::Bytes(Bytes { store: Store::Resident { images, .. }, .. }) => {
+                let places: Vec<_> = (0..n).map(|_| random.below(images as u32)).collect();
+                self.ports(id, n, &Batch::Places(&places))
+            }
+            Feed::Bytes(_) => {
+                let pixels: Vec<_> = (0..n * self.image_bytes()).map(|_| random.word() as u8).collect();
+                self.ports(id, n, &Batch::Bytes(&pixels))
+            }
+        }
+    }
+
+    /// One training step on normalised images (n, h, w, c) with labels, of a session that is fed with floats.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    ///
+    /// # Panics
+    /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
+    pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
+        self.step_on(&Batch::Floats(images), labels, lr).await
+    }
+
+    /// One training step on the images at these places of the store, with labels.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    ///
+    /// # Panics
+    /// When there are not as many places as labels, one lies outside the store, or a label is not below the number of classes.
+    pub async fn train_on(&mut self, places: &[u32], labels: &[u32], lr: f32) -> Result<()> {
+        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+        let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
+        assert!(places.iter().all(|&place| (place as usize) < images), "places in the store");
+        self.step_on(&Batch::Places(places), labels, lr).await
+    }
+
+    /// One training step on images of bytes (n, h, w, c) with labels, of a session whose batches bring their images.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    ///
+    /// # Panics
+    /// When the number of bytes does not fit the number of labels, or a label is not below the number of classes.
+    pub async fn train_bytes(&mut self, pixels: &[u8], labels: &[u32], lr: f32) -> Result<()> {
+        self.step_on(&Batch::Bytes(pixels), labels, lr).await
+    }
+
+    /// A step on blank images.
+    pub(super) async fn train_blank(&mut self) -> Result<()> {
+        let n = self.batch;
+        let floats = vec![0.0; n * self.model.input.iter().product::<usize>()];
+        let bytes = if let Feed::Bytes(_) = self.feed { vec![0; n * self.image_bytes()] } else { Vec::new() };
+        let places = vec![0; n];
+        let batch = match self.feed {
+            Feed::Floats => Batch::Floats(&floats),
+            Feed::Bytes(feed) if feed.store == Store::Batch => Batch::Bytes(&bytes),
+            Feed::Bytes(_) => Batch::Places(&places),
+        };
+        self.step_on(&batch, &vec![0; n], 0.0).await
+    }
+}

@@ -1,0 +1,68 @@
+//! What a session tells of a step besides its loss: how long launches take, what a debugger captures, gradients.
+
+use super::{Purpose, Session};
+use crate::error::Result;
+use crate::pass::RING;
+use crate::profile::{self, Measurement};
+use crate::random::Random;
+use crate::tensor::Tensor;
+use crate::train::HostTensor;
+use std::collections::BTreeMap;
+
+impl Session {
+    /// Measures a training step of a full batch, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
+    /// taken out before and put back afterwards. `progress` hears how many rounds are done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn measure(&mut self, rounds: usize, progress: impl FnMut(usize)) -> Result<Measurement> {
+        let waiting = self.measured().await?;
+        let kept = self.tensors().await?;
+        let id = self.plan_for(Purpose::Train, self.batch).await?;
+        let mut random = Random::new(1, "profile");
+        let labels: Vec<_> = (0..self.batch).map(|_| random.below(self.model.classes as u32)).collect();
+        let inputs = [
+            ("labels", Tensor::from_u32(&[self.batch], &labels)),
+            ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
+            // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
+            ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
+        ];
+        let inputs = inputs.into_iter().chain(self.random(id).map(|random| ("random", random)));
+        let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
+        let inputs: Vec<_> = self.noise(id).into_iter().chain(inputs).collect();
+        inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
+        let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
+        let step = self.step;
+        self.set_tensors(&kept, "", step)?;
+        self.measured = waiting;
+        measured
+    }
+
+    /// Runs the training step once, on what the last one left as its inputs, inside a capture of the graphics debugger that is attached, if any. State moves on.
+    ///
+    /// # Errors
+    /// When the device is lost, or the backend has no captures.
+    pub async fn capture(&mut self) -> Result<()> {
+        self.backend.capture(self.training()).await
+    }
+
+    /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
+        assert!(self.dump, "a session made with `dump` keeps gradients");
+        let id = self.training();
+        let mut all = BTreeMap::new();
+        let ty = self.backend.plan(id).port("logits").expect("a dumping plan has logits").place.ty.clone();
+        let shape = vec![ty.shape[0], ty.channels()];
+        let values = Tensor { ty, words: self.backend.read(id, "logits").await? }.to_f32();
+        all.insert("logits".to_string(), HostTensor { shape, values });
+        for parameter in self.parameters.clone().into_iter().filter(|parameter| parameter.trained) {
+            let gradient = self.backend.read(id, &format!("grad/{}", parameter.name)).await?;
+            let parts = parameter.to_host(gradient).into_iter();
+            all.extend(parts.map(|(name, tensor)| (format!("grad/{name}"), tensor)));
+        }
+        Ok(all)
+    }
+}
