@@ -356,9 +356,33 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
         }
     };
     assert!(message.contains("diverged") && message.contains("train.optimizer.lr"), "{message}");
+    // The weights of the second step are large, and their squares are not finite.
+    assert!(
+        message.contains("at step 2: ") && message.contains("it began in the output of layer \"bn1\""),
+        "{message}"
+    );
     assert!(matches!(rows(&dir).last(), Some(Row::Step(row)) if !row.loss.is_finite()));
     assert!(fs::read_to_string(dir.join("metrics.jsonl")).unwrap().contains("\"loss\":null"));
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
+}
+
+/// The layer in which numbers cease to be finite is found by doing the steps since the last checkpoint once more.
+#[test]
+fn the_first_layer_that_is_not_finite_is_named() {
+    let base = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(recipe());
+    let mut start = block_on(trainer.session().tensors()).unwrap();
+    // Behind this batch-norm numbers are large but finite; the product of the last layer is not.
+    start.get_mut("bn3.weight").unwrap().values.fill(1e37);
+    start.get_mut("fc.weight").unwrap().values.fill(10.0);
+    trainer.initialise(&start).unwrap();
+    let mut run = block_on(Run::create(&base.path().join("run"), trainer, &Device::cpu())).unwrap();
+    let message = loop {
+        if let Err(error) = block_on(run.advance(4)) {
+            break error.to_string();
+        }
+    };
+    assert!(message.contains("at step 1: ") && message.contains("in the output of layer \"fc\" (conv)"), "{message}");
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub use update::{clip_weights, update};
 
 use crate::error::Result;
 use crate::model::Model;
-use crate::ops::Graph;
+use crate::ops::{Graph, Op};
+use crate::tensor::Encoding;
 
 /// The graph of one training step on `batch` images. Outputs: `dump`, where asked for, adds "logits" and "grad/…" of every parameter.
 ///
@@ -48,7 +49,7 @@ pub fn training(
     if dump {
         graph.output("logits", logits);
         for (leaf, gradient) in &gradients {
-            let crate::ops::Op::Leaf(leaf) = &graph.node(*leaf).op else { unreachable!("gradients of leaves") };
+            let Op::Leaf(leaf) = &graph.node(*leaf).op else { unreachable!("gradients of leaves") };
             let name = format!("grad/{}", leaf.name);
             graph.output(name, *gradient);
         }
@@ -59,6 +60,23 @@ pub fn training(
     fixed_point::settle(&mut graph, model)?;
     graph.verify();
     finish(graph)
+}
+
+/// The forward pass of a training step, in which every float value is an output: "value/0", "value/1", …
+///
+/// # Errors
+/// When a layer does not fit; the message names it.
+pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
+    let (mut graph, _) = build(model, batch, feed, Mode::Train)?;
+    let floats = graph.iter().filter(|(_, node)| {
+        node.ty.encoding == Encoding::F32 && node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_))
+    });
+    let floats: Vec<_> = floats.map(|(value, _)| value).collect();
+    floats.into_iter().enumerate().for_each(|(index, value)| graph.output(format!("value/{index}"), value));
+    graph.verify();
+    let graph = simplify(&graph)?;
+    graph.verify();
+    Ok(graph)
 }
 
 /// The graph that computes "logits" of `batch` images with running statistics; input "images" `[n, h, w, c]`, normalised.

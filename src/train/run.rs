@@ -288,7 +288,7 @@ impl Run {
             Err(error) => {
                 // How the loss went is of interest now; the error more so.
                 let _ = self.draw();
-                return Err(error);
+                return Err(self.diagnosed(error).await);
             }
         };
         self.note(&events)?;
@@ -303,6 +303,15 @@ impl Run {
             }
         }
         Ok(events)
+    }
+
+    /// The error with the layer in which a run that diverged did so, if that is found.
+    async fn diagnosed(&mut self, error: Error) -> Error {
+        if self.trainer.diverged().is_none() {
+            return error;
+        }
+        let Ok(saved) = Saved::read(&self.dir) else { return error };
+        self.trainer.diagnose(&saved.checkpoint).await.ok().flatten().unwrap_or(error)
     }
 
     /// Writes the rows of events.

@@ -2,8 +2,12 @@
 //!
 //! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there, which is copied for the host when it is full or when somebody asks, while further steps are under way.
 
+mod fault;
 mod feed;
 mod measure;
+
+pub use fault::Fault;
+pub(super) use feed::Batch;
 
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
@@ -16,7 +20,6 @@ use crate::pass::{self, Bytes, Feed, Loss, Optimizer, RING, Store};
 use crate::plan::{Plan, lower};
 use crate::recipe::Recipe;
 use crate::tensor::Tensor;
-use feed::Batch;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 
@@ -37,6 +40,7 @@ enum Purpose {
     Infer,
     Inspect,
     Survey,
+    Expose,
 }
 
 /// What the optimiser keeps of a parameter.
@@ -207,6 +211,7 @@ impl Session {
         let graph = match purpose {
             Purpose::Train => pass::training(&self.model, batch, &self.feed, &self.loss, &self.optimizer, self.dump)?,
             Purpose::Infer => pass::inference(&self.model, batch)?,
+            Purpose::Expose => pass::exposed(&self.model, batch, &self.feed)?,
             Purpose::Survey => {
                 let mut graph = pass::inference(&self.model, batch)?;
                 inspect::expose_quantisers(&mut graph);
@@ -230,7 +235,7 @@ impl Session {
         Tensor::from_f32(&[batch, h, w, c], values)
     }
 
-    async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
+    pub(super) async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
         assert!(
             labels.iter().all(|&label| (label as usize) < self.model.classes),
             "labels below the number of classes"

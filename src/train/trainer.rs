@@ -8,7 +8,7 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
-use super::session::{self, Session};
+use super::session::{self, Batch, Fault, Session};
 use crate::backend::Backend;
 use crate::caps::Caps;
 use crate::data::{Dataset, Normalise, epoch_batches};
@@ -216,10 +216,7 @@ impl Trainer {
         let total = self.total_steps();
         if let Some(step) = self.diverged {
             // Said one call later, so that the rows up to here are not lost.
-            let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
-            return Err(Error::Model(format!(
-                "the loss is not a finite number at step {step}: training has diverged; lower train.optimizer.lr (now {lr})"
-            )));
+            return Err(self.divergence(step, None));
         }
         if self.position.step >= total {
             return Ok(Vec::new());
@@ -255,6 +252,39 @@ impl Trainer {
         Ok(events)
     }
 
+    fn divergence(&self, step: u64, fault: Option<Fault>) -> Error {
+        let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
+        let first = fault.map_or(String::new(), |fault| format!("; it began {fault}"));
+        Error::Model(format!(
+            "the loss is not a finite number at step {step}: training has diverged{first}; lower train.optimizer.lr (now {lr})"
+        ))
+    }
+
+    /// The step at which the loss ceased to be finite, if it did.
+    pub fn diverged(&self) -> Option<u64> {
+        self.diverged
+    }
+
+    /// The error of a run that has diverged, with the place where numbers ceased to be finite first: goes back to a checkpoint of the same epoch, does the steps from there once more, and looks at all values of the one
+    /// that failed. The run stands there then and must not go on.
+    ///
+    /// # Errors
+    /// When the device is lost, or the checkpoint is another run's.
+    pub async fn diagnose(&mut self, checkpoint: &Checkpoint) -> Result<Option<Error>> {
+        let Some(step) = self.diverged else { return Ok(None) };
+        self.restore(checkpoint)?;
+        while self.position.step + 1 < step {
+            self.advance(step - 1 - self.position.step).await?;
+        }
+        self.settle().await?;
+        let batches = self.batches(self.position.epoch);
+        let places = &batches[self.position.batch as usize];
+        let pixels = if self.resident { Vec::new() } else { self.bytes(places) };
+        let batch = if self.resident { Batch::Places(places) } else { Batch::Bytes(&pixels) };
+        let fault = self.session.first_fault(places.len(), &batch).await?;
+        Ok(Some(self.divergence(step, fault)))
+    }
+
     /// Waits for the measures of all steps that were started.
     ///
     /// # Errors
@@ -272,10 +302,14 @@ impl Trainer {
         if self.resident {
             return self.session.train_on(places, &labels, lr).await;
         }
-        let image_len = train.image_len();
-        let pixels: Vec<u8> =
-            places.iter().flat_map(|&at| &train.images[at as usize * image_len..][..image_len]).copied().collect();
+        let pixels = self.bytes(places);
         self.session.train_bytes(&pixels, &labels, lr).await
+    }
+
+    /// The bytes of these training images.
+    fn bytes(&self, places: &[u32]) -> Vec<u8> {
+        let (train, image_len) = (&self.dataset.train, self.dataset.train.image_len());
+        places.iter().flat_map(|&at| &train.images[at as usize * image_len..][..image_len]).copied().collect()
     }
 
     /// Measures that have come back, up to the last `left` questions.

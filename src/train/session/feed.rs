@@ -9,7 +9,7 @@ use crate::random::{self, Random};
 use crate::tensor::Tensor;
 
 /// A batch for the next step.
-pub(super) enum Batch<'a> {
+pub(in crate::train) enum Batch<'a> {
     Floats(&'a [f32]),
     Places(&'a [u32]),
     Bytes(&'a [u8]),
