@@ -100,7 +100,7 @@ fn profiles(backend: Box<dyn Backend>, device: Device) {
     let name = device.adapter.clone();
     let recipe = digits();
     let session = block_on(Session::new(&recipe, backend, false)).unwrap();
-    let mut trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data.set).unwrap(), session);
+    let mut trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data).unwrap(), session);
     block_on(trainer.advance(2)).unwrap();
     let before = state(trainer.session());
     let mut heard = Vec::new();

@@ -39,7 +39,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let mut values = Vec::new();
     for path in &args.images {
         let pixels = match set {
-            Set::Folder { .. } => any_image_to_input(path, model.input)?,
+            Set::Folder { .. } => any_image_to_input(path, &set)?,
             _ => image_to_input(path, model.input, set.max_pixel())?,
         };
         values.extend(pixels.into_iter().map(|pixel| scaled(pixel, data.scale)));

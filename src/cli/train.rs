@@ -91,7 +91,7 @@ fn begin(args: &TrainArgs) -> Result<ExitCode> {
         Some(path) => Some((path, checkpoint::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)?.0)),
         None => None,
     };
-    let data = load::dataset(&recipe.data.set, &args.data)?;
+    let data = load::dataset(&recipe.data, &args.data)?;
     data.check(&recipe)?;
     if args.dump.is_some() && recipe.train.batch > data.train.len() {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
@@ -119,7 +119,7 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     }
     let mut saved = Saved::read_folder(dir)?;
     args.apply(&mut saved.recipe);
-    let data = load::dataset(&saved.recipe.data.set, &args.data)?;
+    let data = load::dataset(&saved.recipe.data, &args.data)?;
     data.check(&saved.recipe)?;
     let (step, steps) = (saved.checkpoint.position.step, saved.recipe.train.total_steps(data.train.len()));
     if step >= steps {

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a [`Recipe`] that [`Recipe::parse`] returns can be trained: its shapes fit, its data set fits its model, and
 //! every number lies in its range. What depends on the
-//! number of images of a `folder` is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
+//! number of images of a `folder` or of IDX files is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
 //!
 //! ```
 //! use halfwave::recipe::Recipe;
@@ -10,10 +10,12 @@
 //! assert_eq!(recipe.train.batch, 64);
 //! # Ok::<(), halfwave::Error>(())
 //! ```
+mod data;
 mod extend;
 mod layers;
 mod optimizer;
 mod parse;
+mod pictures;
 pub mod schedule;
 mod set;
 mod table;
@@ -21,6 +23,8 @@ mod train;
 mod write;
 
 pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
+pub use data::Data;
+pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
 pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
@@ -119,15 +123,4 @@ impl Recipe {
     pub fn to_toml(&self) -> String {
         write::recipe(self)
     }
-}
-
-/// `[data]`: which images, and how pixels become the network's input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Data {
-    /// Which data set.
-    pub set: Set,
-    /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
-    pub scale: [f32; 2],
-    /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
-    pub shuffle: bool,
 }

@@ -57,13 +57,13 @@ pub fn winner(logits: &[f32]) -> usize {
 /// Evaluates a session on a split.
 ///
 /// # Errors
-/// When the device is lost.
+/// When the device is lost, or an image cannot be read.
 pub async fn evaluate(session: &mut Session, split: &Split, scale: [f32; 2], classes: usize) -> Result<Evaluation> {
     let mut evaluation =
         Evaluation { loss: 0.0, correct: 0, images: split.len(), confusion: vec![vec![0; classes]; classes] };
     let all: Vec<u32> = (0..split.len() as u32).collect();
     for chunk in all.chunks(4096) {
-        let (images, labels) = split.normalised(chunk, scale);
+        let (images, labels) = split.normalised(chunk, scale)?;
         let logits = session.logits(&images).await?;
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
             let (label, best) = (label as usize, winner(logits));
@@ -217,7 +217,7 @@ impl Trainer {
             .min(self.position.batch + limit.clamp(1, RING as u64))
             .min(self.position.batch + total - first_step);
         for batch in self.position.batch..last {
-            let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale);
+            let (images, labels) = self.dataset.train.normalised(&batches[batch as usize], self.recipe.data.scale)?;
             let lr = self.recipe.train.lr(first_step + batch - self.position.batch, self.dataset.train.len());
             self.session.train_step(&images, &labels, lr).await?;
             self.pending.push(labels.len() as u64);
