@@ -271,7 +271,7 @@ fn a_file_that_may_not_be_read_is_left_out() {
     let dir = base.path();
     (0..6).for_each(|at| picture(&dir.join(format!("a/{at}.png")), 10 + at));
     let path = dir.join("a/1.png");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         eprintln!("SKIPPED: this user may read every file");
         return;
