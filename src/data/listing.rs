@@ -89,3 +89,32 @@ impl Listing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lie_behind_each_other() {
+        let mut listing = Listing::new(Path::new("dir"), [1, 1, 1], Fit::Stretch);
+        assert!(listing.is_empty());
+        ["a/1.png", "b/é.png", "b/22.png"].iter().for_each(|name| listing.push(name));
+        assert_eq!(
+            (listing.len(), listing.name(0), listing.name(1), listing.name(2)),
+            (3, "a/1.png", "b/é.png", "b/22.png")
+        );
+        let part = listing.select(&[2, 0, 2]);
+        assert_eq!((part.len(), part.name(0), part.name(1), part.name(2)), (3, "b/22.png", "a/1.png", "b/22.png"));
+    }
+
+    #[test]
+    fn nothing_is_opened_once_it_is_stopped() {
+        let mut listing = Listing::new(Path::new("no/such/folder"), [1, 1, 2], Fit::Stretch);
+        ["a.png", "b.png"].iter().for_each(|name| listing.push(name));
+        let faults = |stop| listing.decode(&[1, 0, 1], &AtomicBool::new(stop)).1;
+        assert_eq!(faults(false).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(faults(true).is_empty());
+        let message = listing.read(&[1, 0], &AtomicBool::new(false)).unwrap_err().to_string();
+        assert!(message.contains("b.png") && message.contains("resume the run"), "{message}");
+    }
+}

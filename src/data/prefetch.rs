@@ -38,13 +38,18 @@ impl Prefetch {
         let missing = || Error::Data(format!("{}: there are no {} images", dataset.name, part.name()));
         let image_len = dataset.part(part).ok_or_else(missing)?.image_len();
         let batch_bytes = image_len * batches.iter().map(Vec::len).max().unwrap_or(0);
-        let (most, count) = ((MOST_BYTES / batch_bytes.max(1)).clamp(1, MOST_BATCHES), batches.len());
+        let count = batches.len();
         let read = move |at: usize, stop: &AtomicBool| {
             let (split, index) = (dataset.part(part).expect("it was there"), &batches[at]);
             Ok(Batch { pixels: split.read_until(index, stop)?, labels: split.labels_at(index) })
         };
-        Ahead::new(count, most, read).map(Self)
+        Ahead::new(count, most_ahead(batch_bytes), read).map(Self)
     }
+}
+
+/// How many batches of so many bytes are read ahead.
+fn most_ahead(batch_bytes: usize) -> usize {
+    (MOST_BYTES / batch_bytes.max(1)).clamp(1, MOST_BATCHES)
 }
 
 impl Iterator for Prefetch {
@@ -125,6 +130,12 @@ mod tests {
         fn drop(&mut self) {
             self.0.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+
+    #[test]
+    fn large_batches_are_few() {
+        let mib = |mib: usize| most_ahead(mib << 20);
+        assert_eq!([0, 1, 64, 65, 85, 86, 128, 129, 256, 257, 5000].map(mib), [4, 4, 4, 3, 3, 2, 2, 1, 1, 1, 1]);
     }
 
     #[test]

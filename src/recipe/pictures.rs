@@ -31,6 +31,9 @@ pub enum Fit {
 }
 
 /// What is done with files of a folder that are no pictures that can be read.
+///
+/// Of pictures that stay files, the first bytes alone are looked at beforehand. One that turns out to be damaged is an error when
+/// a batch needs it, whatever this says: by then, it has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecodable {
     /// They are left out, and a warning names them.

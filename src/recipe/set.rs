@@ -36,7 +36,7 @@ pub enum Set {
     Folder {
         /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
         dir: PathBuf,
-        /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
+        /// The model's input (channels, height, width), 1 or 3 channels: what a network sees of a picture.
         image: [usize; 3],
         /// The model's classes, at most 65 536: there must be as many class folders.
         classes: usize,

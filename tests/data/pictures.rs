@@ -262,6 +262,16 @@ fn refused_files_are_counted_and_some_named() {
     assert!(message.contains(wanted) && message.contains("undecodable = \"skip\""), "{message}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_class_that_is_the_folder_itself_has_no_pictures() {
+    let base = tempfile::tempdir().unwrap();
+    (0..5).for_each(|at| picture(&base.path().join(format!("a/{at}.png")), 10 + at));
+    std::os::unix::fs::symlink(".", base.path().join("loop")).unwrap();
+    let message = Dataset::load(&folder(base.path(), [1, 2, 2], 2, Pictures::default())).unwrap_err().to_string();
+    assert!(message.contains("loop holds no picture that can be read"), "{message}");
+}
+
 /// As root, every file can be read; there is nothing to test then.
 #[cfg(unix)]
 #[test]
