@@ -40,13 +40,8 @@ pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data)
             }
             Undecodable::Refuse => {
                 let what = if count == 1 { "file is no picture" } else { "files are no pictures" };
-                return Err(wrong(
-                    dir,
-                    &format!(
-                        "{count} {what} of a class that can be read: {first}{rest}; remove or mend what is named, or \
-                         write undecodable = \"skip\""
-                    ),
-                ));
+                let advice = "remove or mend them, or write undecodable = \"skip\"";
+                return Err(wrong(dir, &format!("{count} {what} that can be read: {first}{rest}; {advice}")));
             }
         }
     }

@@ -83,8 +83,8 @@ impl Listing {
             None => Ok(images),
             // The order of an epoch is a permutation of all places: one that falls away would change every run.
             Some((_, error)) => Err(Error::Data(format!(
-                "{error}; pictures that are not kept in memory cannot be skipped once they are counted: put a whole \
-                 picture in its place and resume the run, or remove it and begin anew"
+                "{error}; it was counted before it was decoded, and cannot be skipped now: put a whole picture in its \
+                 place and resume the run, or remove it and begin anew"
             ))),
         }
     }

@@ -230,7 +230,7 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let kept = load(Undecodable::Skip, 1024).unwrap();
         assert_eq!((greys(&kept.train), greys(&kept.test)), (vec![10, 11, 12, 13], vec![20]), "{name}");
         let message = load(Undecodable::Refuse, 1024).unwrap_err().to_string();
-        let wanted = format!("1 file is no picture of a class that can be read: {name}; remove");
+        let wanted = format!("1 file is no picture that can be read: {name}; remove");
         assert!(message.contains(&wanted), "{message}\nshould say {wanted}");
         // As files, what looks like a picture is found out when a batch needs it.
         let files = load(Undecodable::Skip, 0).unwrap();
@@ -257,8 +257,7 @@ fn refused_files_are_counted_and_some_named() {
     fs::write(dir.join("LICENCE"), "words").unwrap();
     let data = folder(dir, [1, 2, 2], 1, Pictures { undecodable: Undecodable::Refuse, ..Pictures::default() });
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted =
-        "8 files are no pictures of a class that can be read: LICENCE, a/x0.png, a/x1.png, a/x2.png, a/x3.png, …;";
+    let wanted = "8 files are no pictures that can be read: LICENCE, a/x0.png, a/x1.png, a/x2.png, a/x3.png, …;";
     assert!(message.contains(wanted) && message.contains("undecodable = \"skip\""), "{message}");
 }
 
