@@ -16,10 +16,10 @@ fn main() -> halfwave::Result<()> {
     let images: u32 = args.next().map_or(Ok(64), |count| count.parse()).map_err(|_| usage())?;
     pollster::block_on(async {
         let Saved { recipe, checkpoint, .. } = Saved::read(Path::new(&checkpoint))?;
-        let data = Dataset::load(&recipe.data.set)?;
+        let data = Dataset::load(&recipe.data)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
         session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
-        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), &Normalise::new(&recipe));
+        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), &Normalise::new(&recipe))?;
         for activation in session.inspect(&pixels).await? {
             let hash = format!("{:016x}", activation.hash());
             let Activation { layer, stem, ty, .. } = activation;

@@ -11,12 +11,12 @@ use halfwave::train::evaluate::evaluate;
 fn main() -> halfwave::Result<()> {
     pollster::block_on(async {
         let recipe = Recipe::digits();
-        let data = Dataset::load(&recipe.data.set)?;
+        let data = Dataset::load(&recipe.data)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
         let normalise = Normalise::new(&recipe);
         for epoch in 0..3 {
             for batch in epoch_batches(data.train.len(), recipe.train.batch, 0, epoch, true, false) {
-                let (images, labels) = data.train.normalised(&batch, &normalise);
+                let (images, labels) = data.train.normalised(&batch, &normalise)?;
                 session.train_step(&images, &labels, 0.05).await?;
             }
             // Losses wait on the device until somebody asks.

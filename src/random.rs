@@ -89,10 +89,15 @@ impl Random {
     }
 }
 
-/// The order in which epoch `epoch` visits `len` records: a permutation of `0..len` (Fisher and Yates).
+/// The order in which epoch `epoch` visits `len` records: a permutation of `0..len`.
 pub fn permutation(seed: u64, epoch: u64, len: usize) -> Vec<u32> {
+    shuffled(seed, &format!("epoch/{epoch}"), len)
+}
+
+/// A permutation of `0..len` (Fisher and Yates); `name` names the stream.
+pub fn shuffled(seed: u64, name: &str, len: usize) -> Vec<u32> {
     let len = u32::try_from(len).expect("a data set has fewer than 2^32 records");
-    let mut random = Random::new(seed, &format!("epoch/{epoch}"));
+    let mut random = Random::new(seed, name);
     let mut order: Vec<u32> = (0..len).collect();
     for last in (1..len).rev() {
         order.swap(last as usize, random.below(last + 1) as usize);

@@ -89,8 +89,9 @@ fn run_dir() -> String {
 
 /// A test image of the digits as a picture whose pixels come back exactly; with its label.
 fn picture(dir: &Path, at: usize) -> (String, u16) {
-    let test = Dataset::load(&Set::Digits).unwrap().test;
-    let pixel = |x: u32, y: u32| test.images[at * 64 + (y * 8 + x) as usize];
+    let test = Dataset::load(&Set::Digits.into()).unwrap().test;
+    let image = test.read(&[at as u32]).unwrap();
+    let pixel = |x: u32, y: u32| image[(y * 8 + x) as usize];
     let path = dir.join(format!("digit-{at}.png"));
     GrayImage::from_fn(8, 8, |x, y| Luma([(u32::from(pixel(x, y)) * 255 / 16) as u8])).save(&path).unwrap();
     (path.display().to_string(), test.labels[at])

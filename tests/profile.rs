@@ -99,7 +99,7 @@ fn state(session: &mut Session) -> Vec<(String, Vec<u32>)> {
 fn profiles(backend: Box<dyn Backend>, device: Device) {
     let name = device.adapter.clone();
     let recipe = digits();
-    let data = Dataset::load(&recipe.data.set).unwrap();
+    let data = Dataset::load(&recipe.data).unwrap();
     let mut trainer = block_on(Trainer::new(recipe.clone(), data, backend, false)).unwrap();
     block_on(trainer.advance(2)).unwrap();
     let before = state(trainer.session());

@@ -12,7 +12,7 @@ mod train;
 
 use halfwave::Error;
 use halfwave::model::{Conv, LayerKind, Surrogate, Weights};
-use halfwave::recipe::{BUILTIN, Length, Loss, Optimizer, Recipe, Schedule, Set, builtin};
+use halfwave::recipe::{BUILTIN, Length, Loss, Optimizer, Pictures, Recipe, Schedule, Set, builtin};
 
 /// A right recipe; the tests break one line of it at a time.
 const RIGHT: &str = r#"[model]
@@ -165,7 +165,10 @@ fn the_resolved_recipe_is_the_same_recipe() {
     // A folder has what the model asks for; how many images, nobody knows yet.
     let folder = RIGHT.replace("set = \"digits\"", "set = \"folder\"\ndir = \"my/pictures\"");
     let recipe = Recipe::parse(&folder, "folder.toml").unwrap();
-    assert_eq!(recipe.data.set, Set::Folder { dir: "my/pictures".into(), image: [1, 8, 8], classes: 10 });
+    assert_eq!(
+        recipe.data.set,
+        Set::Folder { dir: "my/pictures".into(), image: [1, 8, 8], classes: 10, pictures: Pictures::default() }
+    );
     assert_eq!(recipe.data.scale, [1.0 / 255.0, 0.0]);
     assert_eq!(Recipe::parse(&recipe.to_toml(), "resolved.toml").unwrap(), recipe);
     let two = folder.replace("input = [1, 8, 8]", "input = [2, 8, 8]");

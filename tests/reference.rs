@@ -51,7 +51,7 @@ impl Case {
 
     /// How far the run on a backend is from PyTorch's: for each tensor the relative norm of the difference.
     async fn run(&self, backend: Box<dyn Backend>) -> BTreeMap<String, f64> {
-        let dataset = Dataset::load(&self.recipe.data.set).unwrap();
+        let dataset = Dataset::load(&self.recipe.data).unwrap();
         let mut trainer = Trainer::new(self.recipe.clone(), dataset, backend, true).await.unwrap();
         trainer.initialise(&self.expected).unwrap();
         let mut errors = BTreeMap::new();

@@ -35,11 +35,10 @@ fn recipe() -> Recipe {
 }
 
 fn dataset(train_len: usize) -> Dataset {
-    let mut data = Dataset::load(&Recipe::digits().data.set).unwrap();
-    data.train.images.truncate(train_len * 64);
-    data.train.labels.truncate(train_len);
-    data.test.images.truncate(40 * 64);
-    data.test.labels.truncate(40);
+    let mut data = Dataset::load(&Recipe::digits().data).unwrap();
+    let first = |len: usize| (0..len as u32).collect::<Vec<_>>();
+    data.train = data.train.select(&first(train_len));
+    data.test = data.test.select(&first(40));
     data
 }
 

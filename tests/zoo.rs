@@ -4,7 +4,7 @@
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::caps::{Caps, LaunchShape};
 use halfwave::model::{LayerKind, Model};
-use halfwave::recipe::{BUILTIN, Recipe, Set, builtin};
+use halfwave::recipe::{BUILTIN, Pictures, Recipe, Set, builtin};
 use halfwave::train::session::training_plan;
 use halfwave::train::{Session, parameters};
 use pollster::block_on;
@@ -112,8 +112,10 @@ fn learns(name: &str) {
     recipe.train.batch = 4;
     if let Some(side) = small(name) {
         let image = [recipe.model.input[0], side, side];
-        (recipe.model.input, recipe.data.set) =
-            (image, Set::Folder { dir: "none".into(), image, classes: recipe.model.classes });
+        (recipe.model.input, recipe.data.set) = (
+            image,
+            Set::Folder { dir: "none".into(), image, classes: recipe.model.classes, pictures: Pictures::default() },
+        );
     }
     let weights: Vec<_> = recipe
         .model

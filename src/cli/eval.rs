@@ -24,7 +24,7 @@ pub(super) struct EvalArgs {
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
     let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
-    let data = load::dataset(&saved.recipe.data.set, &args.data)?;
+    let data = load::dataset(&saved.recipe.data, &args.data)?;
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
     let (position, device) = (saved.checkpoint.position, device::Named(&device));

@@ -5,7 +5,7 @@ use super::terminal::complain;
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::{Device, gpu::Request};
 use halfwave::data::{self, Dataset};
-use halfwave::recipe::{self, Recipe, Set};
+use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, Trainer};
 use halfwave::{Error, Result};
@@ -32,9 +32,9 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
 /// Where a recipe names its images.
 const IN_RECIPE: &str = "dir = \"DIR\" in the recipe's [data]";
 
-/// The data set of a recipe.
-pub(super) fn dataset(set: &Set, args: &DataArgs) -> Result<Dataset> {
-    let mut set = located(set, args)?;
+/// The images that a recipe's `[data]` asks for.
+pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
+    let mut set = located(&data.set, args)?;
     let name = set.name();
     if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
         let (what, elsewhere) = match name {
@@ -46,7 +46,7 @@ pub(super) fn dataset(set: &Set, args: &DataArgs) -> Result<Dataset> {
         let advice = format!("{what}: --data-dir DIR, or {elsewhere}");
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
     }
-    Dataset::load(&set)
+    Dataset::load(&Data { set, ..data.clone() })
 }
 
 /// What the classes of a data set are called; their numbers where its folder is elsewhere.

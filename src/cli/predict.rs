@@ -35,12 +35,12 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
     let model = &saved.recipe.model;
     let (set, classes) = (saved.recipe.data.set.clone(), model.classes);
-    let normalise = saved.checkpoint.normalise(&saved.recipe)?;
+    let normalise = saved.checkpoint.normalise(&saved.recipe)?.centred(set.source(), model.input);
     let names = load::class_names(&set, &args.data)?;
     let mut values = Vec::new();
     for path in &args.images {
         let pixels = match set {
-            Set::Folder { .. } => any_image_to_input(path, model.input)?,
+            Set::Folder { .. } => any_image_to_input(path, &set)?,
             _ => image_to_input(path, model.input, set.max_pixel())?,
         };
         values.extend(normalise.images(&pixels));

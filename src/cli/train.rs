@@ -91,7 +91,7 @@ fn begin(args: &TrainArgs) -> Result<ExitCode> {
         Some(path) => Some((path, checkpoint::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)?.0)),
         None => None,
     };
-    let data = load::dataset(&recipe.data.set, &args.data)?;
+    let data = load::dataset(&recipe.data, &args.data)?;
     data.check(&recipe)?;
     if args.dump.is_some() && recipe.train.batch > data.train.len() {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
@@ -119,9 +119,17 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     }
     let mut saved = Saved::read_folder(dir)?;
     args.apply(&mut saved.recipe);
-    let data = load::dataset(&saved.recipe.data.set, &args.data)?;
+    let data = load::dataset(&saved.recipe.data, &args.data)?;
     data.check(&saved.recipe)?;
     let (step, steps) = (saved.checkpoint.position.step, saved.recipe.train.total_steps(data.train.len()));
+    if saved.checkpoint.position.stopped {
+        return Err(Error::Usage(format!(
+            "{} has ended early, because its accuracy did not get better (train.patience); to train on from its weights, begin a new run: halfwave train {} --init {}",
+            dir.display(),
+            dir.join("recipe.toml").display(),
+            saved.path.display()
+        )));
+    }
     if step >= steps {
         say(&format!(
             "{} is complete: {step} steps are done, {steps} were asked for; --epochs or --steps make it longer",
@@ -146,9 +154,14 @@ fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<ExitCode
     let progress = advanced.inspect_err(|_| {
         complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
     })?;
-    let (steps, total) = (run.trainer().position().step, run.trainer().total_steps());
-    let time = duration(begun.elapsed().as_secs_f64());
-    if steps < total {
+    let (position, total) = (run.trainer().position(), run.trainer().total_steps());
+    let (steps, time) = (position.step, duration(begun.elapsed().as_secs_f64()));
+    if position.stopped {
+        let patience = run.trainer().recipe().train.patience;
+        let epochs = if patience == 1 { "epoch".to_string() } else { format!("{patience} epochs") };
+        say(&format!("\nended early: accuracy has not got better for {epochs} (train.patience)"));
+    }
+    if !run.trainer().over() {
         say(&format!("\nstopped after {} of {} steps, in {time}", grouped(steps), grouped(total)));
         say(&format!("{} holds everything up to here; to go on:", dir.display()));
         say(&format!("  halfwave train --resume {}", dir.display()));
@@ -174,7 +187,7 @@ async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Res
     let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, args.plain);
     let mut limit = 1;
     loop {
-        if interrupt::asked() && run.trainer().position().step < steps {
+        if interrupt::asked() && !run.trainer().over() {
             run.pause().await?;
             return Ok(progress);
         }

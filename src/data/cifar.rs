@@ -57,8 +57,9 @@ pub(super) const CIFAR100_FINE: Layout = Layout { label: 1, ..CIFAR100_COARSE };
 struct Files {
     layout: Layout,
     read: Vec<bool>,
-    train: Split,
-    test: Split,
+    /// Pixels and labels.
+    train: (Vec<u8>, Vec<u16>),
+    test: (Vec<u8>, Vec<u16>),
 }
 
 impl Layout {
@@ -86,7 +87,7 @@ impl Files {
         let (train, test) = layout.files.split_at(layout.files.len() - 1);
         let split = |files| {
             let records = records(files);
-            Split { images: vec![0; records * IMAGE_BYTES], labels: vec![0; records] }
+            (vec![0; records * IMAGE_BYTES], vec![0; records])
         };
         Self { layout, read: vec![false; layout.files.len()], train: split(train), test: split(test) }
     }
@@ -99,10 +100,10 @@ impl Files {
             return Err("it is there twice; give each file once".into());
         }
         let tests = place == layout.files.len() - 1;
-        let (split, first) =
+        let ((images, labels), first) =
             if tests { (&mut self.test, 0) } else { (&mut self.train, records(&layout.files[..place])) };
-        let labels = split.labels.iter_mut().skip(first);
-        let images = split.images.chunks_exact_mut(IMAGE_BYTES).skip(first);
+        let labels = labels.iter_mut().skip(first);
+        let images = images.chunks_exact_mut(IMAGE_BYTES).skip(first);
         let given = bytes.chunks_exact(layout.record_bytes());
         for (at, ((record, label), image)) in given.zip(labels).zip(images).enumerate() {
             let (found, planes) = record.split_at(layout.classes.len());
@@ -125,7 +126,10 @@ impl Files {
         let missing = names.zip(self.read).filter(|(_, read)| !read).map(|(name, _)| name);
         let missing: Vec<&str> = missing.collect();
         match missing[..] {
-            [] => Ok((self.train, self.test)),
+            [] => {
+                let split = |(images, labels)| Split::new([3, 32, 32], images, labels);
+                Ok((split(self.train), split(self.test)))
+            }
             _ => Err(format!(
                 "missing: {}; all {} files of the binary version are needed",
                 missing.join(", "),
@@ -219,8 +223,8 @@ mod tests {
         assert_eq!((train.len(), test.len(), train.image_len()), (10, 2, 3072));
         assert_eq!(train.labels, [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
         assert_eq!(test.labels, [9, 8]);
-        assert_eq!(train.images[..6], [0, 1, 2, 0, 1, 2]);
-        assert_eq!(train.images[3072..][..6], [0, 0, 0, 1, 1, 1]);
+        assert_eq!(train.read(&[0]).unwrap()[..6], [0, 1, 2, 0, 1, 2]);
+        assert_eq!(train.read(&[1]).unwrap()[..6], [0, 0, 0, 1, 1, 1]);
     }
 
     #[test]
@@ -239,7 +243,7 @@ mod tests {
             let (train, test) = read(layout).unwrap();
             assert_eq!((train.image_len(), test.image_len()), (3072, 3072));
             assert_eq!((&train.labels[..], &test.labels[..]), (&train_labels[..], &test_labels[..]));
-            assert!(train.images.chunks_exact(3).all(|pixel| pixel == [0, 1, 2]));
+            assert!(train.in_memory().unwrap().chunks_exact(3).all(|pixel| pixel == [0, 1, 2]));
         }
         // Either label is looked at, whichever is learnt: a wrong one means other files.
         for (labels, part) in

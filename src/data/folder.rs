@@ -1,32 +1,51 @@
-//! Pictures in class folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which every fifth picture of each
-//! class is for testing.
+//! Pictures in class folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which a share of each class is for
+//! testing.
 //!
-//! **Invariant:** classes and pictures go by name, so that a folder is the same data set wherever it lies. What cannot be read is
-//! skipped and said; names that begin with a dot are no part of it.
-use super::{Dataset, Split, picture, same_classes};
+//! **Invariant:** classes and pictures go by name, so that a folder is the same data set wherever it lies. What is no picture is
+//! left out before anything is divided or counted, and said; names that begin with a dot are no part of it.
+//!
+//! Every split is a listing of files at first, divided as the recipe asks; then those that are small enough are decoded into
+//! memory. So a picture that is found to be damaged is missing from its split, and changes no other. Where pictures stay files,
+//! it is found when a batch needs it, which is an error then: an epoch is an order of all images.
+use super::{Dataset, Listing, Pixels, Split, picture, same_classes};
+use crate::recipe::{Data, Pictures, Set, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-/// One in so many is for testing, where there is no `test`.
-const TEST_EVERY: usize = 5;
-
-/// Skipped files that a warning names.
+/// Files that are no pictures which a message names.
 const NAMED: usize = 5;
 
-/// Reads the folder `dir` as images of the shape `image` (channels, height, width).
-pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Dataset> {
-    let names = class_names(dir, classes)?;
-    let mut skipped = strays(dir)?;
-    let splits = read(dir, image, &names, &mut skipped);
-    if !skipped.is_empty() {
-        let first = skipped[..skipped.len().min(NAMED)].join(", ");
-        let rest = if skipped.len() > NAMED { ", …" } else { "" };
-        let what = if skipped.len() == 1 { "file skipped, no picture" } else { "files skipped, no pictures" };
-        log::warn!("{}: {} {what} that can be read: {first}{rest}", dir.display(), skipped.len());
+/// Reads the folder `dir` as `data`, of which the others are parts, asks for it.
+pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data) -> Result<Dataset> {
+    let mut left_out = Vec::new();
+    let listed = list(dir, &class_names(dir, classes)?, pictures, &data.set, &mut left_out);
+    let dataset = listed.and_then(|listed| {
+        let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
+        let Dataset { train, validation, test, .. } = &mut dataset;
+        [Some(train), validation.as_mut(), Some(test)]
+            .into_iter()
+            .flatten()
+            .for_each(|split| keep(split, pictures, &mut left_out));
+        dataset.checked()
+    });
+    if !left_out.is_empty() {
+        let first = left_out[..left_out.len().min(NAMED)].join(", ");
+        let (count, rest) = (left_out.len(), if left_out.len() > NAMED { ", …" } else { "" });
+        match pictures.undecodable {
+            Undecodable::Skip => {
+                let what = if count == 1 { "file skipped, no picture" } else { "files skipped, no pictures" };
+                log::warn!("{}: {count} {what} that can be read: {first}{rest}", dir.display());
+            }
+            Undecodable::Refuse => {
+                let what = if count == 1 { "file is no picture" } else { "files are no pictures" };
+                let advice = "remove or mend them, or write undecodable = \"skip\"";
+                return Err(wrong(dir, &format!("{count} {what} that can be read: {first}{rest}; {advice}")));
+            }
+        }
     }
-    let (train, test) = splits?;
-    Dataset::images(names, image, train, test)
+    dataset
 }
 
 /// The names of the class folders; as many as `classes`.
@@ -42,13 +61,17 @@ pub(super) fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>> {
              <class>/, or train/<class>/ and test/<class>/",
         ));
     }
+    if let Some(name) = names.iter().find(|name| name.contains(char::REPLACEMENT_CHARACTER)) {
+        return Err(wrong(dir, &format!("the name of the class folder {name} is not UTF-8; give it another name")));
+    }
     same_classes(&names, classes).map_err(|message| wrong(dir, &message))?;
     Ok(names)
 }
 
-/// Both splits; the files that are no pictures come into `skipped`.
-fn read(dir: &Path, image: [usize; 3], names: &[String], skipped: &mut Vec<String>) -> Result<(Split, Split)> {
-    let (mut train, mut test) = (Split::default(), Split::default());
+/// All pictures by their first bytes, as files; what is none comes into `left_out`.
+fn list(dir: &Path, names: &[String], pictures: &Pictures, set: &Set, left_out: &mut Vec<String>) -> Result<Dataset> {
+    left_out.extend(strays(dir)?);
+    let (mut train, mut test) = [(); 2].map(|()| (Listing::new(dir, set.source(), pictures.fit), Vec::new())).into();
     let given = has_splits(dir);
     if given && let Some(name) = folders_if_any(&dir.join("test"))?.iter().find(|name| !names.contains(name)) {
         return Err(wrong(dir, &format!("there is test/{name}, but no train/{name}; every class is in both")));
@@ -56,47 +79,92 @@ fn read(dir: &Path, image: [usize; 3], names: &[String], skipped: &mut Vec<Strin
     for (label, name) in names.iter().enumerate() {
         let label = u16::try_from(label).expect("a recipe has at most 65 536 classes");
         let folder = if given { format!("train/{name}") } else { name.clone() };
-        let learnt = pictures(dir, &folder, image, skipped)?;
-        if learnt.is_empty() {
+        let found = pictures_in(dir, &folder, left_out)?;
+        if found.is_empty() {
             let message = format!("{folder} holds no picture that can be read; put some in, or remove it");
             return Err(wrong(dir, &message));
         }
-        for (at, pixels) in learnt.into_iter().enumerate() {
-            let tests = !given && at % TEST_EVERY == TEST_EVERY - 1;
-            push(if tests { &mut test } else { &mut train }, &pixels, label);
+        // So many of the first `len` are for testing; a little more than nothing, lest 0.3 · 10 be less than 3.
+        let tests = |len: usize| (len as f64 * pictures.test_share + 1e-9).floor();
+        for (at, file) in found.iter().enumerate() {
+            let split = if !given && tests(at + 1) > tests(at) { &mut test } else { &mut train };
+            split.0.push(file);
+            split.1.push(label);
         }
         let folder = format!("test/{name}");
         if given && dir.join(&folder).is_dir() {
-            pictures(dir, &folder, image, skipped)?.iter().for_each(|pixels| push(&mut test, pixels, label));
+            for file in pictures_in(dir, &folder, left_out)? {
+                test.0.push(&file);
+                test.1.push(label);
+            }
         }
     }
-    if test.is_empty() {
+    if test.1.is_empty() {
         let advice = if given {
-            "put some into test/<class>/"
+            "put some into test/<class>/".to_string()
         } else {
-            "every fifth of a class is for that: put in five or more, or make train/<class>/ and test/<class>/"
+            let each = (1.0 / pictures.test_share).ceil();
+            format!(
+                "a share of {} of each class is for that: put {each} or more into one, or make train/<class>/ and test/<class>/",
+                pictures.test_share
+            )
         };
         return Err(wrong(dir, &format!("there are no pictures to test on; {advice}")));
     }
-    Ok((train, test))
+    let split = |(listing, labels): (Listing, Vec<u16>)| Split {
+        pixels: Pixels::Files(listing),
+        labels,
+        shape: set.source(),
+        input: set.image(),
+    };
+    Dataset::of_folder(names.to_vec(), set.source(), split(train), split(test)).checked()
 }
 
-fn push(split: &mut Split, pixels: &[u8], label: u16) {
-    split.images.extend(pixels);
-    split.labels.push(label);
+/// Decodes a split into memory if it is small enough. What cannot be decoded falls away, and comes into `left_out`.
+fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<String>) {
+    let Pixels::Files(listing) = &split.pixels else { return };
+    let (image_len, most) = (split.image_len(), pictures.stream_above.saturating_mul(1 << 20));
+    if (image_len as u64).saturating_mul(split.len() as u64) > most {
+        return;
+    }
+    let all: Vec<u32> = (0..split.len() as u32).collect();
+    let (mut pixels, faults) = listing.decode(&all, &AtomicBool::new(false));
+    let mut damaged = vec![false; split.len()];
+    for (at, error) in faults {
+        log::debug!("{error}");
+        left_out.push(listing.name(at).into());
+        damaged[at] = true;
+    }
+    let mut kept = 0;
+    for at in (0..split.len()).filter(|&at| !damaged[at]) {
+        pixels.copy_within(at * image_len..(at + 1) * image_len, kept * image_len);
+        split.labels[kept] = split.labels[at];
+        kept += 1;
+    }
+    pixels.truncate(kept * image_len);
+    split.labels.truncate(kept);
+    split.pixels = Pixels::Memory(pixels);
 }
 
-/// The pictures in `dir/folder`, by name.
-fn pictures(dir: &Path, folder: &str, image: [usize; 3], skipped: &mut Vec<String>) -> Result<Vec<Vec<u8>>> {
-    let files = entries(&dir.join(folder))?;
-    let read: Vec<_> = files.par_iter().map(|(_, path)| picture::any_image_to_input(path, image)).collect();
+/// What may be pictures in `dir/folder`, by name: their names from `dir` on.
+fn pictures_in(dir: &Path, folder: &str, left_out: &mut Vec<String>) -> Result<Vec<String>> {
+    let within = dir.join(folder);
+    let entries = entries(&within)?;
+    let check = |entry: &Entry| match entry {
+        // Nothing else is opened: a pipe would never end.
+        Entry { kind: Kind::File, name, .. } if !entry.renamed => picture::check(&within.join(name)),
+        Entry { kind: Kind::File, .. } => Err(Error::Data("the name is not UTF-8".into())),
+        _ => Err(Error::Data("no file".into())),
+    };
+    let checked: Vec<Result<()>> = entries.par_iter().map(check).collect();
     let mut pictures = Vec::new();
-    for ((name, _), read) in files.iter().zip(read) {
-        match read {
-            Ok(pixels) => pictures.push(pixels),
+    for (Entry { name, .. }, checked) in entries.iter().zip(checked) {
+        let name = format!("{folder}/{name}");
+        match checked {
+            Ok(()) => pictures.push(name),
             Err(error) => {
-                log::debug!("{error}");
-                skipped.push(format!("{folder}/{name}"));
+                log::debug!("{name}: {error}");
+                left_out.push(name);
             }
         }
     }
@@ -108,8 +176,8 @@ fn strays(dir: &Path) -> Result<Vec<String>> {
     let beside = if has_splits(dir) { vec!["train/", "test/"] } else { vec![""] };
     let mut files = Vec::new();
     for part in beside.into_iter().filter(|part| dir.join(part).is_dir()) {
-        let strays = entries(&dir.join(part))?.into_iter().filter(|(_, path)| !path.is_dir());
-        files.extend(strays.map(|(name, _)| format!("{part}{name}")));
+        let strays = entries(&dir.join(part))?.into_iter().filter(|entry| entry.kind != Kind::Folder);
+        files.extend(strays.map(|entry| format!("{part}{}", entry.name)));
     }
     Ok(files)
 }
@@ -121,7 +189,8 @@ fn has_splits(dir: &Path) -> bool {
 
 /// The names of the folders in `dir`, in order.
 fn folders(dir: &Path) -> Result<Vec<String>> {
-    Ok(entries(dir)?.into_iter().filter(|(_, path)| path.is_dir()).map(|(name, _)| name).collect())
+    let folders = entries(dir)?.into_iter().filter(|entry| entry.kind == Kind::Folder);
+    Ok(folders.map(|entry| entry.name).collect())
 }
 
 /// The same; none where there is no such folder.
@@ -129,15 +198,47 @@ fn folders_if_any(dir: &Path) -> Result<Vec<String>> {
     if dir.is_dir() { folders(dir) } else { Ok(Vec::new()) }
 }
 
+/// Something in a folder.
+struct Entry {
+    name: String,
+    /// Whether the name is not UTF-8, so that this is not its own.
+    renamed: bool,
+    kind: Kind,
+}
+
+/// What it is, or what a link leads to.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    File,
+    Folder,
+    /// A pipe, a device, a link that leads nowhere.
+    Other,
+}
+
 /// Whatever is in `dir`, in the order of the names, but for what is hidden.
-fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn entries(dir: &Path) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
         let entry = entry.map_err(Error::io(dir))?;
-        found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        let mut kind = entry.file_type().map_err(Error::io(entry.path()))?;
+        if kind.is_symlink()
+            && let Ok(target) = std::fs::metadata(entry.path())
+        {
+            kind = target.file_type();
+        }
+        let kind = match kind {
+            kind if kind.is_file() => Kind::File,
+            kind if kind.is_dir() => Kind::Folder,
+            _ => Kind::Other,
+        };
+        let (name, renamed) = match entry.file_name().into_string() {
+            Ok(name) => (name, false),
+            Err(name) => (name.to_string_lossy().into_owned(), true),
+        };
+        found.push(Entry { name, renamed, kind });
     }
-    found.retain(|(name, _)| !name.starts_with('.'));
-    found.sort();
+    found.retain(|entry| !entry.name.starts_with('.'));
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 

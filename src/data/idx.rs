@@ -107,7 +107,7 @@ pub(super) fn split<'a>(
         );
         return Err(wrong(name, &message));
     }
-    Ok(Split { images, labels: labels.into_iter().map(u16::from).collect() })
+    Ok(Split::new(image, images, labels.into_iter().map(u16::from).collect()))
 }
 
 impl<'a> Idx<'a> {
@@ -209,12 +209,15 @@ mod tests {
     #[test]
     fn images_and_labels_are_read() {
         let (images, labels) = (idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2], &[0, 2]));
-        let wanted = Split { images: vec![1, 2, 3, 4], labels: vec![0, 2] };
-        assert_eq!(read(&images, &labels, [1, 1, 2]).unwrap(), wanted);
-        assert_eq!(read(&gzip(&images), &gzip(&labels), [1, 1, 2]).unwrap(), wanted);
+        let wanted = |shape| Split::new(shape, vec![1, 2, 3, 4], vec![0, 2]);
+        assert_eq!(read(&images, &labels, [1, 1, 2]).unwrap(), wanted([1, 1, 2]));
+        assert_eq!(read(&gzip(&images), &gzip(&labels), [1, 1, 2]).unwrap(), wanted([1, 1, 2]));
         // Gzip of several members, as some programs write.
-        assert_eq!(read(&[gzip(&images[..7]), gzip(&images[7..])].concat(), &labels, [1, 1, 2]).unwrap(), wanted);
-        assert_eq!(read(&idx(&[2, 1, 1, 2], &[1, 2, 3, 4]), &labels, [2, 1, 1]).unwrap(), wanted);
+        assert_eq!(
+            read(&[gzip(&images[..7]), gzip(&images[7..])].concat(), &labels, [1, 1, 2]).unwrap(),
+            wanted([1, 1, 2])
+        );
+        assert_eq!(read(&idx(&[2, 1, 1, 2], &[1, 2, 3, 4]), &labels, [2, 1, 1]).unwrap(), wanted([2, 1, 1]));
     }
 
     #[test]

@@ -1,25 +1,37 @@
 //! Images and labels, and the order in which a run sees them.
 //!
 //! **Invariant:** a [`Dataset`] that was loaded holds exactly one label below `classes` for each image, and images of
-//! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them.
+//! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them, and pictures of a folder that is too
+//! large for memory stay files.
 mod cifar;
+mod divide;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod idx;
+#[cfg(not(target_arch = "wasm32"))]
+mod listing;
 mod normalise;
 #[cfg(not(target_arch = "wasm32"))]
 mod picture;
+#[cfg(not(target_arch = "wasm32"))]
+mod prefetch;
+mod split;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use listing::Listing;
 pub use normalise::Normalise;
 #[cfg(not(target_arch = "wasm32"))]
 pub use picture::{any_image_to_input, image_to_input};
+#[cfg(not(target_arch = "wasm32"))]
+pub use prefetch::{Batch, Prefetch};
+pub use split::{Pixels, Split};
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::recipe::Labels;
-use crate::recipe::{MOST_CLASSES, Recipe, Set};
+use crate::recipe::{Data, MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
 
-/// A data set with its two splits.
+/// A data set with its splits, which have images of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// As a recipe calls it.
@@ -30,54 +42,76 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// Channels of an image.
     pub channels: usize,
-    /// Rows of an image.
+    /// Rows of an image. A network may see fewer: [`Split::input`].
     pub height: usize,
-    /// Columns of an image.
+    /// Columns of an image. A network may see fewer.
     pub width: usize,
     /// What a run learns from.
     pub train: Split,
+    /// What its settings are chosen by, if something is held out for that.
+    pub validation: Option<Split>,
     /// What it is measured on.
     pub test: Split,
 }
 
-/// Images with their labels.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Split {
-    /// Pixels, N, H, W, C.
-    pub images: Vec<u8>,
-    /// One label an image.
-    pub labels: Vec<u16>,
+/// One of the splits of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// [`Dataset::train`].
+    Train,
+    /// [`Dataset::validation`].
+    Validation,
+    /// [`Dataset::test`].
+    Test,
+}
+
+impl Part {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }
 
 impl Dataset {
-    /// Reads a data set.
+    /// Reads what a recipe's `[data]` asks for; of a [`Set`] alone, all of it: `Dataset::load(&set.into())`. A folder's splits of more than
+    /// [`stream_above`](crate::recipe::Pictures::stream_above) MiB stay files.
     ///
     /// Errors: files that are missing, damaged, of the wrong length, or hold a label out of range; IDX files of images of another
     /// shape than the model's input, or of another number of images than labels; class folders that are missing,
-    /// empty or not as many as the model's classes; in the browser, any set that is not embedded.
-    pub fn load(set: &Set) -> Result<Self> {
-        match set {
-            Set::Digits => Ok(Self::known(set, digits()?)),
+    /// empty or not as many as the model's classes; pictures that cannot be read, where they are refused; parts without images
+    /// ([`Self::divided`]); in the browser, any set that is not embedded.
+    pub fn load(data: &Data) -> Result<Self> {
+        let set = &data.set;
+        let whole = match set {
+            Set::Digits => Self::known(set, digits()?),
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Cifar10 { dir } => Ok(Self::known(set, cifar::load(dir, cifar::CIFAR10)?)),
+            Set::Cifar10 { dir } => Self::known(set, cifar::load(dir, cifar::CIFAR10)?),
             #[cfg(not(target_arch = "wasm32"))]
             Set::Cifar100 { dir, labels } => {
                 let layout = match labels {
                     Labels::Fine => cifar::CIFAR100_FINE,
                     Labels::Coarse => cifar::CIFAR100_COARSE,
                 };
-                Ok(Self::known(set, cifar::load(dir, layout)?))
+                Self::known(set, cifar::load(dir, layout)?)
             }
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Idx { dir, image, classes } => Ok(Self::known(set, idx::load(dir, *image, *classes)?)),
+            Set::Idx { dir, image, classes } => Self::known(set, idx::load(dir, *image, *classes)?),
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Folder { dir, image, classes } => folder::load(dir, *image, *classes),
+            // It is divided before it is decoded.
+            Set::Folder { dir, classes, pictures, .. } => return folder::load(dir, *classes, pictures, data),
             #[cfg(target_arch = "wasm32")]
-            _ => Err(Error::Data(format!(
-                "{}: folders cannot be read here; choose its files, and give them to the run",
-                set.name()
-            ))),
-        }
+            _ => {
+                return Err(Error::Data(format!(
+                    "{}: folders cannot be read here; choose its files, and give them to the run",
+                    set.name()
+                )));
+            }
+        };
+        if data.keeps_all() { Ok(whole) } else { whole.divided(data) }
     }
 
     /// CIFAR-10 from the bytes of its binary version: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, by name,
@@ -96,70 +130,107 @@ impl Dataset {
     /// Errors: no class or more than 65 536; splits that are no images of that shape or have other labels; a class that has
     /// no image to train on; no image to test on.
     pub fn images(classes: Vec<String>, shape: [usize; 3], train: Split, test: Split) -> Result<Self> {
-        let wrong = |message: String| Err(Error::Data(format!("folder: {message}")));
-        if !(1..=MOST_CLASSES).contains(&classes.len()) {
-            return wrong(format!("{} classes; there must be 1 to {MOST_CLASSES}", classes.len()));
+        Self::of_folder(classes, shape, train, test).checked()
+    }
+
+    /// The same, unchecked.
+    fn of_folder(class_names: Vec<String>, [channels, height, width]: [usize; 3], train: Split, test: Split) -> Self {
+        let (name, classes, validation) = ("folder".into(), class_names.len(), None);
+        Self { name, classes, class_names, channels, height, width, train, validation, test }
+    }
+
+    /// Itself, if it is as [`Self::images`] says.
+    fn checked(self) -> Result<Self> {
+        let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
+        if !(1..=MOST_CLASSES).contains(&self.classes) {
+            return wrong(format!("{} classes; there must be 1 to {MOST_CLASSES}", self.classes));
         }
-        for (what, split) in [("training", &train), ("test", &test)] {
-            let image_len = shape.iter().try_fold(1usize, |len, &dim| len.checked_mul(dim)).filter(|&len| len > 0);
+        let shape = self.shape();
+        let image_len = shape.iter().try_fold(1usize, |len, &dim| len.checked_mul(dim)).filter(|&len| len > 0);
+        for part in [Part::Train, Part::Validation, Part::Test] {
+            let (Some(split), what) = (self.part(part), part.name()) else { continue };
             let wanted_bytes = image_len.and_then(|len| len.checked_mul(split.len()));
-            if wanted_bytes != Some(split.images.len()) {
-                let (bytes, len) = (split.images.len(), split.len());
+            if let Some(pixels) = split.in_memory()
+                && wanted_bytes != Some(pixels.len())
+            {
+                let (bytes, len) = (pixels.len(), split.len());
                 return wrong(format!(
                     "{bytes} bytes of {what} images are not {len} images (one a label) of {shape:?}"
                 ));
             }
-            if let Some(at) = split.labels.iter().position(|&label| usize::from(label) >= classes.len()) {
+            if split.shape != shape {
+                return wrong(format!("{what} images of {:?}, but the set has {shape:?}", split.shape));
+            }
+            if let Some(at) = split.labels.iter().position(|&label| usize::from(label) >= self.classes) {
                 let label = split.labels[at];
-                return wrong(format!("label {label} of {what} image {at} is not below {}", classes.len()));
+                return wrong(format!("label {label} of {what} image {at} is not below {}", self.classes));
+            }
+            if split.is_empty() && part != Part::Train {
+                let verb = if part == Part::Test { "test on" } else { "validate with" };
+                return wrong(format!("there is no image to {verb}; add some to every class"));
             }
         }
-        let mut counts = vec![0; classes.len()];
-        train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-        if let Some((name, _)) = classes.iter().zip(counts).find(|(_, count)| *count == 0) {
+        let mut counts = vec![0; self.classes];
+        self.train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        if let Some((name, _)) = self.class_names.iter().zip(counts).find(|(_, count)| *count == 0) {
             return wrong(format!("the class \"{name}\" has no image to train on; add some, or leave the class out"));
         }
-        if test.is_empty() {
-            return wrong("there is no image to test on; add some to every class".into());
-        }
-        let [channels, height, width] = shape;
-        Ok(Self {
-            name: "folder".into(),
-            classes: classes.len(),
-            class_names: classes,
-            channels,
-            height,
-            width,
-            train,
-            test,
-        })
+        Ok(self)
     }
 
     /// A set whose shape and classes are known.
     fn known(set: &Set, (train, test): (Split, Split)) -> Self {
-        let [channels, height, width] = set.image();
         let class_names = set.class_names().expect("sets of known classes have names for them");
-        Self { name: set.name().into(), classes: set.classes(), class_names, channels, height, width, train, test }
+        let images = Self::of_folder(class_names, set.image(), train, test);
+        Self { name: set.name().into(), ..images }
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
+    /// A split, if there is one.
+    pub fn part(&self, part: Part) -> Option<&Split> {
+        match part {
+            Part::Train => Some(&self.train),
+            Part::Validation => self.validation.as_ref(),
+            Part::Test => Some(&self.test),
+        }
     }
 
     /// Whether `recipe` can be trained on these images. It can if they were loaded for it, but for the number of images, which a
     /// recipe on a folder or on IDX files does not know.
     ///
-    /// Errors: another set, shape or number of classes than the recipe's; batches that the images cannot fill as they must.
+    /// Errors: another set, shape or number of classes than the recipe's; another part of the set than its `[data]` asks
+    /// for; batches that the images cannot fill as they must.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
-        let (model, set) = (&recipe.model, recipe.data.set.name());
-        let shape = [self.channels, self.height, self.width];
+        let (model, data) = (&recipe.model, &recipe.data);
+        let (set, shape, wanted) = (data.set.name(), self.shape(), data.set.source());
         if set != self.name {
             return wrong(format!("the recipe asks for {set}; write set = \"{}\" in its [data]", self.name));
         }
-        if shape != model.input {
-            return wrong(format!(
-                "images of {shape:?}, but model.input = {:?} (channels, height, width)",
-                model.input
-            ));
+        if shape != wanted {
+            return wrong(match wanted == model.input {
+                true => format!("images of {shape:?}, but model.input = {wanted:?} (channels, height, width)"),
+                false => {
+                    format!("images of {shape:?}, but data.resize asks for {wanted:?} (channels, height, width)")
+                }
+            });
         }
         same_classes(&self.class_names, model.classes).or_else(wrong)?;
+        let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
+        let held_out_len = self.validation.as_ref().map_or(0, Split::len);
+        if self.train.input != model.input
+            || (held_out_len > 0) != (data.validation > 0.0)
+            || self.train.len() + held_out_len > most(data.limit)
+            || self.test.len() > most(data.test_limit)
+        {
+            return wrong(
+                "these are not the images that the recipe's [data] keeps; take those by Dataset::divided".to_string(),
+            );
+        }
         recipe.batch_fault(self.train.len())?.map_or(Ok(()), |fault| wrong(format!("train.batch: {fault}")))
     }
 }
@@ -197,37 +268,8 @@ fn digits() -> Result<(Split, Split)> {
     if all.len() <= train_len {
         return Err(Error::Data(format!("digits: {} images, but {train_len} are for training alone", all.len())));
     }
-    let (train_labels, test_labels) = all.labels.split_at(train_len);
-    let (train_images, test_images) = all.images.split_at(train_len * all.image_len());
-    let split = |images: &[u8], labels: &[u16]| Split { images: images.into(), labels: labels.into() };
-    Ok((split(train_images, train_labels), split(test_images, test_labels)))
-}
-
-impl Split {
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Bytes of one image: H·W·C.
-    pub fn image_len(&self) -> usize {
-        self.images.len().checked_div(self.labels.len()).unwrap_or(0)
-    }
-
-    /// The images at `index` as the network's input, N, H, W, C without any padding; and their labels. `index` must lie in the split.
-    pub fn normalised(&self, index: &[u32], normalise: &Normalise) -> (Vec<f32>, Vec<u32>) {
-        let image_len = self.image_len();
-        let mut values = Vec::with_capacity(index.len() * image_len);
-        for &at in index {
-            values.extend(normalise.images(&self.images[at as usize * image_len..][..image_len]));
-        }
-        (values, index.iter().map(|&at| u32::from(self.labels[at as usize])).collect())
-    }
+    let part = |places: std::ops::Range<usize>| all.select(&places.map(|at| at as u32).collect::<Vec<_>>());
+    Ok((part(0..train_len), part(train_len..all.len())))
 }
 
 /// The batches of one epoch over `len` records: places in the split, `batch` at a time. In order, or if `shuffle` in an
@@ -245,26 +287,18 @@ mod tests {
 
     #[test]
     fn digits_are_all_there() {
-        let digits = Dataset::load(&Set::Digits).unwrap();
+        let digits = Dataset::load(&Set::Digits.into()).unwrap();
         assert_eq!((digits.train.len(), digits.test.len()), (1437, 360));
         assert_eq!(Some(digits.train.len()), Set::Digits.train_len());
         assert_eq!((digits.train.image_len(), digits.test.image_len()), (64, 64));
         assert_eq!(digits.train.labels[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(digits.train.images[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
-        let top = digits.train.images.iter().chain(&digits.test.images).max();
-        assert_eq!(top, Some(&Set::Digits.max_pixel()));
+        let pixels = [&digits.train, &digits.test].map(|split| split.in_memory().unwrap());
+        assert_eq!(pixels[0][..8], [0, 0, 5, 13, 9, 1, 0, 0]);
+        let top = pixels.concat().into_iter().max();
+        assert_eq!(top, Some(Set::Digits.max_pixel()));
         let mut counts = [0; 10];
         digits.test.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
         assert!(counts.iter().all(|&n| n > 30), "{counts:?}");
-    }
-
-    #[test]
-    fn batches_are_scaled() {
-        let split = Split { images: vec![0, 16, 8, 4, 1, 2], labels: vec![7, 8, 9] };
-        let (values, labels) = split.normalised(&[2, 0], &Normalise::new(&Recipe::digits()));
-        assert_eq!(values, [-0.4375, -0.375, -0.5, 0.5]);
-        assert_eq!(labels, [9, 7]);
-        assert_eq!(Split::default().normalised(&[], &Normalise::new(&Recipe::digits())), (vec![], vec![]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! x = (p·a + b − mean_c) / std_c − mean\[y, x, c\], each operation rounded; the kernel `gather` and the host read the same table, so that both give the same bits.
 
+use super::{Pixels, Split};
 use crate::recipe::{Data, Recipe};
 
 /// See the module.
@@ -41,6 +42,13 @@ impl Normalise {
         }
         let images = (pixels.len() / image_len.max(1)).max(1) as f64;
         sums.into_iter().map(|sum| (sum / images) as f32).collect()
+    }
+
+    /// The same for images of which the centre alone is left, `input` (channels, height, width) of `shape`.
+    pub fn centred(mut self, shape: [usize; 3], input: [usize; 3]) -> Self {
+        let whole = |mean| Split { pixels: Pixels::default(), labels: vec![0], shape, input }.cropped(mean);
+        self.mean = self.mean.map(whole);
+        self
     }
 
     /// Bytes N, H, W, C as the network's input, in the same order.

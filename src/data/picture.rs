@@ -1,15 +1,22 @@
 //! A picture file as a network's input.
 //!
-//! What a network sees must be what it was trained on. Pictures of a `folder` are turned as their camera says and scaled, the whole
-//! of each, in training and in predictions; other networks take pictures of their input's size alone. Colours become grey, and grey
+//! What a network sees must be what it was trained on. Pictures of a `folder` are turned as their camera says and scaled, as
+//! the recipe's `fit` and `resize` say, in training and in predictions; other networks take pictures of their input's size alone. Colours become grey, and grey
 //! becomes colour, as the network has one channel or three; transparency is ignored. A picture's 0..=255 becomes
 //! 0..=`max_pixel`, rounded: for digits 0..=16, so that, as in that set, ink is bright and paper black.
+//!
+//! **Invariant:** nothing is allocated because a file claims it: what would take more than 512 MiB, decoded or not, is no picture here.
+use super::Split;
+use crate::recipe::{Fit, Set};
 use crate::{Error, Result};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
+
+/// The most bytes of a file that are read, as many as a decoded picture may take.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// Reads the picture `path` for a network whose input has the shape `input` (channels, height, width): bytes H, W, C from 0
 /// to `max_pixel` (16 for digits, else 255; [`crate::recipe::Set::max_pixel`]), to be scaled as the training images were.
@@ -20,14 +27,12 @@ pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) 
     let path = path.as_ref();
     let [channels, height, width] = input;
     let wrong = |message: String| Error::Data(format!("{}: {message}", path.display()));
-    // The size is looked at before anything is decoded.
-    let (w, h) = open(path)?.into_dimensions().map_err(no_picture(path))?;
-    if (w as usize, h as usize) != (width, height) {
-        return Err(wrong(format!(
+    let picture = decoded(path, |w, h| match (w as usize, h as usize) == (width, height) {
+        true => Ok(()),
+        false => Err(wrong(format!(
             "{w}×{h} pixels, but the network takes {width}×{height} (width × height); scale it to that size first"
-        )));
-    }
-    let picture = open(path)?.decode().map_err(no_picture(path))?;
+        ))),
+    })?;
     let bytes = match channels {
         1 => picture.into_luma8().into_raw(),
         3 => picture.into_rgb8().into_raw(),
@@ -37,28 +42,102 @@ pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) 
     Ok(bytes.into_iter().map(rounded).collect())
 }
 
-/// Reads the picture `path`, of any size, as recipes on a folder see it: scaled to `input` (channels, height, width), bytes
-/// H, W, C from 0 to 255.
+/// Reads the picture `path`, of any size, as networks on `set`, which is a folder, see it: scaled as its images are, then the
+/// centre of that, bytes H, W, C from 0 to 255. Of another set its whole is scaled.
 ///
 /// Errors: a file that cannot be read or is no picture, a network with neither one channel nor three.
-pub fn any_image_to_input(path: impl AsRef<Path>, input: [usize; 3]) -> Result<Vec<u8>> {
-    let path = path.as_ref();
-    let [channels, height, width] = input;
-    let (width, height) = (width as u32, height as u32); // a recipe's input is at most 2²⁰
-    let mut decoder = open(path)?.into_decoder().map_err(no_picture(path))?;
-    Limits::default().reserve(decoder.total_bytes()).map_err(no_picture(path))?;
-    let orientation = decoder.orientation().map_err(no_picture(path))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(no_picture(path))?;
-    picture.apply_orientation(orientation);
-    match channels {
-        1 => Ok(imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw()),
-        3 => Ok(imageops::resize(&picture.into_rgb8(), width, height, FilterType::Triangle).into_raw()),
-        _ => Err(no_channels(path, channels)),
+pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> {
+    let fit = match set {
+        Set::Folder { pictures, .. } => pictures.fit,
+        _ => Fit::Stretch,
+    };
+    let image = Split::new(set.source(), fitted(path.as_ref(), set.source(), fit)?, vec![0]);
+    Split { input: set.image(), ..image }.centres(&[0])
+}
+
+/// The picture `path` as an image of the `shape` (channels, height, width): bytes H, W, C.
+pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>> {
+    let [channels, height, width] = shape;
+    if !matches!(channels, 1 | 3) {
+        return Err(no_channels(path, channels));
+    }
+    let mut picture = decoded(path, |_, _| Ok(()))?;
+    if fit == Fit::Crop {
+        let [left, top, columns, rows] = largest([picture.width(), picture.height()], [width as u64, height as u64]);
+        picture = picture.crop_imm(left, top, columns, rows);
+    }
+    // A recipe's images have sides of at most 2²⁰.
+    let (width, height) = (width as u32, height as u32);
+    Ok(match channels {
+        1 => imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw(),
+        _ => imageops::resize(&picture.into_rgb8(), width, height, FilterType::Triangle).into_raw(),
+    })
+}
+
+/// The largest part of a picture of this width and height that has the proportions of `wanted`, rounded, in its centre: left, top, width, height.
+fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
+    let part = |side: u32, own: u64, other: u64| ((u64::from(side) * own + other / 2) / other.max(1)) as u32;
+    let columns = part(height, wanted[0], wanted[1]).clamp(1, width.max(1));
+    let rows = part(width, wanted[1], wanted[0]).clamp(1, height.max(1));
+    [(width - columns) / 2, (height - rows) / 2, columns, rows]
+}
+
+/// Whether a file may be a picture, without decoding it: its first bytes are those of a format that can be read, and its size
+/// is one that memory holds. Of JPEG, whose size may stand anywhere, the first bytes alone are looked at.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let file = File::open(path).map(BufReader::new).map_err(Error::io(path))?;
+    let reader = ImageReader::new(file).with_guessed_format().map_err(Error::io(path))?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg) => Ok(()),
+        _ => decoder(reader).map(|_| ()).map_err(no_picture(path)),
     }
 }
 
-fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
-    ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))
+/// The picture `path`, turned as its camera says, if its width and height (before that) are accepted.
+fn decoded(path: &Path, accept: impl FnOnce(u32, u32) -> Result<()>) -> Result<DynamicImage> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::Data(format!("{}: more than 512 MiB, which no picture takes here", path.display())));
+    }
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
+    let jpeg = reader.format() == Some(ImageFormat::Jpeg);
+    let mut decoder = decoder(reader).map_err(no_picture(path))?;
+    let (width, height) = decoder.dimensions();
+    accept(width, height)?;
+    if jpeg && !jpeg_ends(&bytes) {
+        return Err(Error::Data(format!("{}: the JPEG ends too early; fetch or write it again", path.display())));
+    }
+    let orientation = decoder.orientation().map_err(no_picture(path))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(no_picture(path))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+fn decoder<'a, R: BufRead + Seek + 'a>(reader: ImageReader<R>) -> ImageResult<impl ImageDecoder + 'a> {
+    let decoder = reader.into_decoder()?;
+    Limits::default().reserve(decoder.total_bytes())?;
+    Ok(decoder)
+}
+
+/// Whether a JPEG has its end. What decodes them is content without, and paints the rest grey.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    loop {
+        // Markers are 0xff and a byte that says which. These have nothing behind them, or are none: a byte 0xff among pixels is
+        // followed by 0.
+        let marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 1 | 0xd0..=0xd8 | 0xff);
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some([_, which, len @ ..]) = rest.windows(2).position(marker).map(|skip| &rest[skip..]) else {
+            return false;
+        };
+        if *which == 0xd9 {
+            return true;
+        }
+        let &[high, low, ..] = len else { return false };
+        at = bytes.len() - len.len() + usize::from(u16::from_be_bytes([high, low]));
+    }
 }
 
 fn no_picture(path: &Path) -> impl Fn(ImageError) -> Error {
@@ -97,17 +176,22 @@ mod tests {
         assert_eq!(image_to_input(&colour, [1, 1, 2], 255).unwrap().len(), 2);
     }
 
+    fn scaled_to(path: &Path, image: [usize; 3]) -> Result<Vec<u8>> {
+        let (dir, classes, pictures) = (Default::default(), 2, Default::default());
+        any_image_to_input(path, &Set::Folder { dir, image, classes, pictures })
+    }
+
     #[test]
     fn any_size_is_scaled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         GrayImage::from_fn(4, 4, |x, _| Luma([if x < 2 { 40 } else { 200 }])).save(&path).unwrap();
-        assert_eq!(any_image_to_input(&path, [1, 4, 4]).unwrap()[..4], [40, 40, 200, 200]);
-        let small = any_image_to_input(&path, [3, 1, 2]).unwrap();
+        assert_eq!(scaled_to(&path, [1, 4, 4]).unwrap()[..4], [40, 40, 200, 200]);
+        let small = scaled_to(&path, [3, 1, 2]).unwrap();
         assert!(small.len() == 6 && small[..3].iter().all(|&v| v == small[0]), "{small:?}");
         assert!((40..80).contains(&small[0]) && (160..=200).contains(&small[3]), "{small:?}");
-        assert_eq!(any_image_to_input(&path, [3, 8, 6]).unwrap().len(), 144);
-        assert!(any_image_to_input(&path, [2, 4, 4]).unwrap_err().to_string().contains("2 channels"));
+        assert_eq!(scaled_to(&path, [3, 8, 6]).unwrap().len(), 144);
+        assert!(scaled_to(&path, [2, 4, 4]).unwrap_err().to_string().contains("2 channels"));
     }
 
     #[test]

@@ -50,17 +50,19 @@ pub(super) fn augment(data: &Table<'_>, [h, w]: [usize; 2]) -> Result<Augment> {
     Ok(augment)
 }
 
-/// Writes both.
-pub(super) fn write(toml: &mut Toml, data: &Data) {
+/// Writes how pixels are normalised.
+pub(super) fn write_normalisation(toml: &mut Toml, data: &Data) {
     for (key, numbers) in [("mean", &data.mean), ("std", &data.std)] {
         if !numbers.is_empty() {
             toml.line(key, format!("{numbers:?}"));
         }
     }
     toml.line("mean_image", data.mean_image);
-    toml.line("shuffle", data.shuffle);
+}
 
-    let Augment { pad, padding, mirror, cutout } = data.augment;
+/// Writes `[data.augment]`.
+pub(super) fn write_augment(toml: &mut Toml, augment: &Augment) {
+    let Augment { pad, padding, mirror, cutout } = *augment;
     toml.heading("[data.augment]");
     toml.line("pad", pad);
     let (name, _) = PADDINGS.iter().find(|(_, known)| *known == padding).expect("every padding has a word");

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a [`Recipe`] that [`Recipe::parse`] returns can be trained: its shapes fit, its data set fits its model, and
 //! every number lies in its range. What depends on the
-//! number of images of a `folder` is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
+//! number of images of a `folder` or of IDX files is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
 //!
 //! ```
 //! use halfwave::recipe::Recipe;
@@ -10,11 +10,13 @@
 //! assert_eq!(recipe.train.batch, 64);
 //! # Ok::<(), halfwave::Error>(())
 //! ```
+mod data;
 mod extend;
 mod images;
 mod layers;
 mod optimizer;
 mod parse;
+mod pictures;
 pub mod schedule;
 mod set;
 mod table;
@@ -23,6 +25,8 @@ mod write;
 
 pub use crate::ops::gather::{Augment, Padding};
 pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
+pub use data::Data;
+pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
 pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
@@ -121,23 +125,4 @@ impl Recipe {
     pub fn to_toml(&self) -> String {
         write::recipe(self)
     }
-}
-
-/// `[data]`: which images, and how pixels become the network's input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Data {
-    /// Which data set.
-    pub set: Set,
-    /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
-    pub scale: [f32; 2],
-    /// Then taken off, a number a channel; nothing by default.
-    pub mean: Vec<f32>,
-    /// What each channel is divided by then; nothing by default.
-    pub std: Vec<f32>,
-    /// Whether the mean training image, a number a pixel and channel, is taken off at last. False by default.
-    pub mean_image: bool,
-    /// How training images change from step to step. Not at all by default.
-    pub augment: Augment,
-    /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
-    pub shuffle: bool,
 }

@@ -1,11 +1,12 @@
 //! The data sets that halfwave knows, and what is known of each before anything is read.
+use super::Pictures;
 use std::path::PathBuf;
 
 /// The most classes that a data set may have: a label is two bytes.
 pub const MOST_CLASSES: usize = 65_536;
 
 /// A data set that halfwave knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Set {
     /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 to train on, 360 to test on.
     Digits,
@@ -35,10 +36,12 @@ pub enum Set {
     Folder {
         /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
         dir: PathBuf,
-        /// The model's input (channels, height, width), 1 or 3 channels: pictures become that.
+        /// The model's input (channels, height, width), 1 or 3 channels: what a network sees of a picture.
         image: [usize; 3],
         /// The model's classes, at most 65 536: there must be as many class folders.
         classes: usize,
+        /// How they become images.
+        pictures: Pictures,
     },
 }
 
@@ -95,12 +98,21 @@ impl Set {
         }
     }
 
-    /// Channels, height and width of an image.
+    /// Channels, height and width of the part of an image that a network sees: the model's input.
     pub fn image(&self) -> [usize; 3] {
         match self {
             Self::Digits => [1, 8, 8],
             Self::Cifar10 { .. } | Self::Cifar100 { .. } => [3, 32, 32],
             Self::Idx { image, .. } | Self::Folder { image, .. } => *image,
+        }
+    }
+
+    /// Channels, height and width of an image as it is kept. Those of [`Self::image`], but for a folder whose recipe says
+    /// `resize`: its images have the proportions of the model's input, and their shorter side is that long.
+    pub fn source(&self) -> [usize; 3] {
+        match self {
+            Self::Folder { image, pictures, .. } => pictures.source(*image),
+            _ => self.image(),
         }
     }
 

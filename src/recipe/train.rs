@@ -21,6 +21,8 @@ pub struct Train {
     pub drop_last: bool,
     /// Accuracy is measured after every so many epochs, and at the end. 1 by default.
     pub evaluate_every: u64,
+    /// The run ends when accuracy has not got better for so many epochs; 0, the default, for never.
+    pub patience: u64,
     /// How many checkpoints of the last epochs a run's folder keeps, besides the last one and the best. 0 by default.
     pub keep: u64,
     /// What is to become less. Softmax cross-entropy by default.
@@ -69,8 +71,19 @@ impl Length {
 }
 
 /// Keys of `[train]`.
-pub(super) const KEYS: [&str; 10] =
-    ["batch", "epochs", "steps", "seed", "drop_last", "evaluate_every", "keep", "loss", "optimizer", "schedule"];
+pub(super) const KEYS: [&str; 11] = [
+    "batch",
+    "epochs",
+    "steps",
+    "seed",
+    "drop_last",
+    "evaluate_every",
+    "patience",
+    "keep",
+    "loss",
+    "optimizer",
+    "schedule",
+];
 
 /// Every loss with its own keys.
 const LOSSES: [(&str, &[&str]); 4] = [
@@ -95,6 +108,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
         seed: table.integer("seed", 0..=u64::MAX)?.unwrap_or(0),
         drop_last: table.flag("drop_last")?.unwrap_or(false),
         evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
+        patience: table.integer("patience", 0..=u64::MAX)?.unwrap_or(0),
         keep: table.integer("keep", 0..=u64::MAX)?.unwrap_or(0),
         loss: read_loss(table)?,
         optimizer: optimizer::read(table, model)?,
@@ -128,6 +142,7 @@ pub(super) fn write(toml: &mut Toml, train: &Train) {
     toml.line("seed", train.seed);
     toml.line("drop_last", train.drop_last);
     toml.line("evaluate_every", train.evaluate_every);
+    toml.line("patience", train.patience);
     toml.line("keep", train.keep);
 
     toml.heading("[train.loss]");

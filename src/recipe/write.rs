@@ -1,5 +1,5 @@
 //! From a [`Recipe`] to TOML with every default explicit.
-use super::{Recipe, Set, images, train};
+use super::{Recipe, data, train};
 use crate::model::{Layer, keys};
 use std::fmt::{Display, Write};
 
@@ -44,24 +44,14 @@ impl Toml {
 
 /// See [`Recipe::to_toml`].
 pub(super) fn recipe(recipe: &Recipe) -> String {
-    let Recipe { model, data, train: learning } = recipe;
+    let Recipe { model, data: learnt, train: learning } = recipe;
     let mut toml = Toml(String::new());
     toml.heading("[model]");
     toml.line("input", format!("{:?}", model.input));
     toml.line("classes", model.classes);
     model.layers.iter().for_each(|layer| toml.layer(layer));
 
-    toml.heading("[data]");
-    toml.line("set", quoted(data.set.name()));
-    if let Some(dir) = data.set.clone().dir_mut() {
-        toml.line("dir", quoted(&dir.to_string_lossy()));
-    }
-    if let Set::Cifar100 { labels, .. } = &data.set {
-        toml.line("labels", quoted(labels.name()));
-    }
-    toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
-    images::write(&mut toml, data);
-
+    data::write(&mut toml, learnt);
     train::write(&mut toml, learning);
     toml.0
 }

@@ -37,6 +37,15 @@ pub struct Position {
     pub seen: u64,
     /// Of those, classified correctly before the update.
     pub correct: u64,
+    /// The epoch with the best accuracy so far, counted from 1; 0 before any was measured.
+    #[serde(default)]
+    pub best_epoch: u64,
+    /// That accuracy.
+    #[serde(default)]
+    pub best_accuracy: f32,
+    /// Whether the run has ended before its time, because it did not get better.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,13 +127,13 @@ impl Checkpoint {
     /// How its recipe's images become the network's input.
     ///
     /// # Errors
-    /// When the recipe takes off a mean image and there is none, or one of another length than the model's input.
+    /// When the recipe takes off a mean image and there is none, or one of another size than the set's images.
     pub fn normalise(&self, recipe: &Recipe) -> Result<Normalise> {
         let mut normalise = Normalise::new(recipe);
         if recipe.data.mean_image {
             let mean = self.tensors.get(MEAN_IMAGE);
             let mean = mean.ok_or_else(|| Error::Model(format!("the mean image, {MEAN_IMAGE}, is missing")))?;
-            let wanted = recipe.model.input.iter().product::<usize>();
+            let wanted = recipe.data.set.source().iter().product::<usize>();
             if mean.values.len() != wanted {
                 let found = mean.values.len();
                 return Err(Error::Model(format!("the mean image, {MEAN_IMAGE}, has {found} values, not {wanted}")));

@@ -7,6 +7,9 @@ use crate::error::Result;
 /// How many classes an answer may name to be among the best.
 const TOP: usize = 5;
 
+/// About so many bytes of floats are made at a time.
+const CHUNK_BYTES: usize = 32 << 20;
+
 /// Loss and accuracy over a whole split, with running statistics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
@@ -56,7 +59,7 @@ fn rank(logits: &[f32], label: usize) -> usize {
 /// Evaluates a session on a split.
 ///
 /// # Errors
-/// When the device is lost.
+/// When the device is lost, or a picture cannot be read.
 pub async fn evaluate(
     session: &mut Session,
     split: &Split,
@@ -66,8 +69,9 @@ pub async fn evaluate(
     let confusion = vec![vec![0; classes]; classes];
     let mut evaluation = Evaluation { loss: 0.0, correct: 0, top5: 0, images: split.len(), confusion };
     let all: Vec<u32> = (0..split.len() as u32).collect();
-    for chunk in all.chunks(4096) {
-        let (images, labels) = split.normalised(chunk, normalise);
+    let batches = CHUNK_BYTES / (4 * split.image_len() * session.batch()).max(1);
+    for chunk in all.chunks(batches.max(1) * session.batch()) {
+        let (images, labels) = split.normalised(chunk, normalise)?;
         let logits = session.logits(&images).await?;
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
             let (label, best) = (label as usize, winner(logits));

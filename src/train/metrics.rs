@@ -102,6 +102,13 @@ pub struct Spread {
     pub max: f32,
 }
 
+impl EpochRow {
+    /// The accuracy that a run is judged by: on the images that were held out, else on the test images.
+    pub fn watched(&self) -> Option<f32> {
+        self.validation_accuracy.or(self.test_accuracy)
+    }
+}
+
 impl Row {
     /// The epoch that it is of, counted from 1.
     pub fn epoch(&self) -> u64 {

@@ -11,6 +11,7 @@ pub mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
 pub mod session;
+mod source;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};

@@ -253,7 +253,7 @@ impl Run {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(path)(error)),
             text => text.unwrap_or_default(),
         };
-        let over = position.step >= trainer.total_steps();
+        let over = trainer.over();
         let (text, rows) = kept(&text, &path, |row| match row {
             Row::Step(row) => row.step <= position.step,
             Row::Epoch(row) => row.epoch <= position.epoch + u64::from(over),
@@ -297,8 +297,7 @@ impl Run {
             let checkpoint = self.checkpoint().await?;
             self.keep(&checkpoint)?;
             self.save(&checkpoint)?;
-            let over = self.trainer.position().step >= self.trainer.total_steps();
-            if over || self.drawn.elapsed() > REDRAW {
+            if self.trainer.over() || self.drawn.elapsed() > REDRAW {
                 self.draw()?;
             }
         }
@@ -345,8 +344,7 @@ impl Run {
     /// Keeps the checkpoint of an epoch that is the best so far, or among the last that the recipe wants kept.
     fn keep(&mut self, checkpoint: &[u8]) -> Result<()> {
         let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
-        let measured = matches!(self.rows.last(), Some(Row::Epoch(row)) if row.test_accuracy.is_some());
-        if measured && self.best().map(|(best, _)| best) == self.rows.last().map(Row::epoch) {
+        if self.rows.last().map(Row::epoch) == self.best().map(|(best, _)| best) {
             files::replace(&self.dir.join(BEST), checkpoint)?;
         }
         if keep > 0 && self.trainer.position().batch == 0 {
@@ -359,13 +357,10 @@ impl Run {
         Ok(())
     }
 
-    /// The epoch with the best test accuracy so far, and that; of equal ones the first.
-    pub fn best(&self) -> Option<(u64, f32)> {
-        let epochs = self.rows.iter().filter_map(|row| match row {
-            Row::Epoch(row) => Some((row.epoch, row.test_accuracy?)),
-            Row::Step(_) => None,
-        });
-        epochs.reduce(|best, next| if next.1 > best.1 { next } else { best })
+    /// The epoch with the best accuracy so far, and that; of equal ones the first.
+    pub fn best(&mut self) -> Option<(u64, f32)> {
+        let position = self.trainer.position();
+        (position.best_epoch > 0).then_some((position.best_epoch, position.best_accuracy))
     }
 
     /// Saves everything as it stands now, within an epoch too: [`Run::resume`] goes on from here.

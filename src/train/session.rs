@@ -80,7 +80,7 @@ pub fn training_plan(recipe: &Recipe, batch: usize, caps: &crate::caps::Caps) ->
 
 /// How a recipe's images come into a step when each batch brings its own.
 pub fn batch_feed(recipe: &Recipe) -> Feed {
-    let (data, [_, h, w]) = (&recipe.data, recipe.model.input);
+    let (data, [_, h, w]) = (&recipe.data, recipe.data.set.source());
     Feed::Bytes(Bytes { source: [h, w], store: Store::Batch, augment: data.augment, mean: data.mean_image })
 }
 
@@ -192,6 +192,11 @@ impl Session {
     pub fn trace(&mut self) -> Vec<(Submission, &Plan)> {
         let submissions = self.backend.trace();
         submissions.into_iter().map(|submission| (submission.clone(), self.backend.plan(submission.plan))).collect()
+    }
+
+    /// Images of a full batch.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// Steps done.

@@ -9,9 +9,10 @@ use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
 use super::session::{self, Batch, Fault, Session};
+use super::source::Source;
 use crate::backend::Backend;
 use crate::caps::Caps;
-use crate::data::{Dataset, Normalise, epoch_batches};
+use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
 use crate::pass::{Bytes, Feed, Optimizer, RING, Store};
 use crate::recipe::Recipe;
@@ -35,8 +36,8 @@ pub struct Trainer {
     recipe: Recipe,
     dataset: Arc<Dataset>,
     normalise: Normalise,
-    /// Whether the training images lie on the device.
-    resident: bool,
+    /// Where training images come from that do not lie on the device.
+    source: Option<Source>,
     session: Session,
     position: Position,
     /// Sizes of the batches whose metrics have not come back.
@@ -73,22 +74,26 @@ impl Trainer {
         let dataset = dataset.into();
         let mut normalise = Normalise::new(&recipe);
         if recipe.data.mean_image {
-            normalise.mean = Some(normalise.mean_of(&dataset.train.images, dataset.train.image_len()));
+            let pixels = dataset.train.in_memory().ok_or_else(|| {
+                Error::Data("mean_image = true needs all training images in memory; raise data.stream_above, or give mean and std".into())
+            })?;
+            normalise.mean = Some(normalise.mean_of(pixels, dataset.train.image_len()));
         }
         let feed = feed(&recipe, &dataset, backend.caps());
         let resident = matches!(feed, Feed::Bytes(Bytes { store: Store::Resident { .. }, .. }));
         let mut session = Session::fed(&recipe, backend, feed, dump).await?;
         session.set_normalise(&normalise);
-        if resident {
-            session.set_store(&dataset.train.images);
+        if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
+            session.set_store(pixels);
         }
+        let source = (!resident).then(|| Source::new(dataset.clone()));
         let (position, clock, pending) = (Position::default(), Clock::default(), VecDeque::new());
         let (waiting, signs, order, diverged, evaluated) = (Vec::new(), None, None, None, None);
         Ok(Self {
             recipe,
             dataset,
             normalise,
-            resident,
+            source,
             session,
             position,
             pending,
@@ -188,6 +193,11 @@ impl Trainer {
         self.recipe.train.total_steps(self.dataset.train.len())
     }
 
+    /// Whether all steps are done, or the run has ended because it did not get better.
+    pub fn over(&self) -> bool {
+        self.position.stopped || self.position.step >= self.total_steps()
+    }
+
     /// Steps of an epoch.
     pub fn epoch_steps(&self) -> u64 {
         self.recipe.train.epoch_steps(self.dataset.train.len())
@@ -203,7 +213,12 @@ impl Trainer {
     /// # Errors
     /// When the device is lost.
     pub async fn evaluate(&mut self) -> Result<Evaluation> {
-        evaluate(&mut self.session, &self.dataset.test, &self.normalise, self.recipe.model.classes).await
+        self.evaluate_part(Part::Test).await
+    }
+
+    async fn evaluate_part(&mut self, part: Part) -> Result<Evaluation> {
+        let split = self.dataset.part(part).expect("the part is there");
+        evaluate(&mut self.session, split, &self.normalise, self.recipe.model.classes).await
     }
 
     /// Goes on by at most `limit` steps, not beyond the ring, the end of an epoch or of the run; no events mean that the run is over.
@@ -211,14 +226,14 @@ impl Trainer {
     /// The device is kept busy: measures of the last steps may come with the events of the next call, but at the end of an epoch. [`Trainer::settle`] waits for them.
     ///
     /// # Errors
-    /// When the device is lost, or the loss is not a finite number any more.
+    /// When the device is lost, a picture cannot be read, or the loss is not a finite number any more.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
         if let Some(step) = self.diverged {
             // Said one call later, so that the rows up to here are not lost.
             return Err(self.divergence(step, None));
         }
-        if self.position.step >= total {
+        if self.over() {
             return Ok(Vec::new());
         }
         let started = web_time::Instant::now();
@@ -230,10 +245,8 @@ impl Trainer {
         let epoch_steps = batches.len() as u64;
         let last = epoch_steps.min(first + limit.clamp(1, RING as u64)).min(first + total - first_step);
         for batch in first..last {
-            let places = &batches[batch as usize];
-            let lr = self.recipe.train.lr(first_step + batch - first, self.dataset.train.len());
-            self.step(places, lr).await?;
-            self.pending.push_back(places.len() as u64);
+            self.step(first_step + batch - first, &batches, batch as usize).await?;
+            self.pending.push_back(batches[batch as usize].len() as u64);
             // The first half's measures come back while the second half is under way.
             if batch + 1 == (first + last) / 2 {
                 self.session.ask();
@@ -279,8 +292,8 @@ impl Trainer {
         self.settle().await?;
         let batches = self.batches(self.position.epoch);
         let places = &batches[self.position.batch as usize];
-        let pixels = if self.resident { Vec::new() } else { self.bytes(places) };
-        let batch = if self.resident { Batch::Places(places) } else { Batch::Bytes(&pixels) };
+        let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
+        let batch = pixels.as_deref().map_or(Batch::Places(places), Batch::Bytes);
         let fault = self.session.first_fault(places.len(), &batch).await?;
         Ok(Some(self.divergence(step, fault)))
     }
@@ -296,20 +309,19 @@ impl Trainer {
         events
     }
 
-    async fn step(&mut self, places: &[u32], lr: f32) -> Result<()> {
-        let train = &self.dataset.train;
-        let labels: Vec<_> = places.iter().map(|&place| u32::from(train.labels[place as usize])).collect();
-        if self.resident {
-            return self.session.train_on(places, &labels, lr).await;
+    /// The step of that number, on batch `at` of an epoch.
+    async fn step(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<()> {
+        let labels = self.dataset.train.labels_at(&batches[at]);
+        let lr = self.recipe.train.lr(step, self.dataset.train.len());
+        match self.pixels(step, batches, at)? {
+            None => self.session.train_on(&batches[at], &labels, lr).await,
+            Some(pixels) => self.session.train_bytes(&pixels, &labels, lr).await,
         }
-        let pixels = self.bytes(places);
-        self.session.train_bytes(&pixels, &labels, lr).await
     }
 
-    /// The bytes of these training images.
-    fn bytes(&self, places: &[u32]) -> Vec<u8> {
-        let (train, image_len) = (&self.dataset.train, self.dataset.train.image_len());
-        places.iter().flat_map(|&at| &train.images[at as usize * image_len..][..image_len]).copied().collect()
+    /// The bytes of batch `at` of an epoch, where they do not lie on the device.
+    fn pixels(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Option<Vec<u8>>> {
+        self.source.as_mut().map(|source| source.batch(step, batches, at)).transpose()
     }
 
     /// Measures that have come back, up to the last `left` questions.
@@ -331,6 +343,26 @@ impl Trainer {
         Ok(events)
     }
 
+    /// Evaluates on the test images, for an epoch's row.
+    async fn test(&mut self, row: &mut EpochRow) -> Result<()> {
+        let evaluation = self.evaluate().await?;
+        row.test_accuracy = Some(evaluation.accuracy());
+        row.test_loss = Some(evaluation.loss as f32);
+        row.test_top5 = evaluation.top5_accuracy();
+        self.evaluated = Some(evaluation);
+        Ok(())
+    }
+
+    /// Notes the best epoch, of equal ones the first, and ends the run when the recipe's patience is over.
+    fn watch(&mut self, row: &EpochRow) {
+        let Some(accuracy) = row.watched() else { return };
+        let (position, patience) = (&mut self.position, self.recipe.train.patience);
+        if position.best_epoch == 0 || accuracy > position.best_accuracy {
+            (position.best_epoch, position.best_accuracy) = (row.epoch, accuracy);
+        }
+        position.stopped = patience > 0 && row.epoch - position.best_epoch >= patience;
+    }
+
     fn batches(&mut self, epoch: u64) -> Vec<Vec<u32>> {
         match self.order.take() {
             Some((known, batches)) if known == epoch => batches,
@@ -346,16 +378,23 @@ impl Trainer {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
         let over = self.position.step == self.total_steps();
-        if over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every) {
-            let evaluation = self.evaluate().await?;
-            row.test_accuracy = Some(evaluation.accuracy());
-            row.test_loss = Some(evaluation.loss as f32);
-            row.test_top5 = evaluation.top5_accuracy();
-            self.evaluated = Some(evaluation);
+        let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
+        let held_out = self.dataset.validation.is_some();
+        if due && held_out {
+            let evaluation = self.evaluate_part(Part::Validation).await?;
+            row.validation_accuracy = Some(evaluation.accuracy());
+            row.validation_loss = Some(evaluation.loss as f32);
+        } else if due {
+            self.test(&mut row).await?;
+        }
+        self.watch(&row);
+        // Where images are held out to choose by, the others say at the end alone what was reached.
+        if held_out && self.over() {
+            self.test(&mut row).await?;
         }
         row.train_accuracy = Some(self.position.correct as f32 / self.position.seen.max(1) as f32);
         let sample: Vec<_> = (0..self.dataset.train.len().min(SAMPLE) as u32).collect();
-        let (images, _) = self.dataset.train.normalised(&sample, &self.normalise);
+        let (images, _) = self.dataset.train.normalised(&sample, &self.normalise)?;
         let before = self.signs.as_ref();
         let (layers, signs) = low_bit::layers(&mut self.session, &self.recipe.model, &images, before).await?;
         row.layers = layers;
@@ -375,10 +414,9 @@ impl Trainer {
 fn feed(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> Feed {
     let mut feed = session::batch_feed(recipe);
     let Feed::Bytes(bytes) = &mut feed else { unreachable!("a recipe's images are bytes") };
-    bytes.source = [dataset.height, dataset.width];
     let train = &dataset.train;
     let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
-    if train.images.len() <= RESIDENT_BYTES && part_images > 0 {
+    if train.in_memory().is_some_and(|pixels| pixels.len() <= RESIDENT_BYTES) && part_images > 0 {
         bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
     }
     feed

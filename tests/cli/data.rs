@@ -49,8 +49,11 @@ fn write_idx(dir: &Path, part: &str, split: &Split) {
         [0, 0, 8, dims.len() as u8].into_iter().chain(dims.iter().flat_map(|dim| dim.to_be_bytes())).collect()
     };
     let (count, labels): (_, Vec<u8>) = (split.len() as u32, split.labels.iter().map(|&label| label as u8).collect());
-    fs::write(dir.join(format!("{part}-images-idx3-ubyte")), [&head(&[count, 8, 8])[..], &split.images].concat())
-        .unwrap();
+    fs::write(
+        dir.join(format!("{part}-images-idx3-ubyte")),
+        [&head(&[count, 8, 8])[..], split.in_memory().unwrap()].concat(),
+    )
+    .unwrap();
     fs::write(dir.join(format!("{part}-labels.idx1-ubyte")), [head(&[count]), labels].concat()).unwrap();
 }
 
@@ -65,7 +68,7 @@ fn idx_files_are_trained_on() {
     fs::create_dir(dir.join("mine")).unwrap();
     fails(dir, &train, &["idx, mine: missing: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"]);
 
-    let digits = Dataset::load(&Set::Digits).unwrap();
+    let digits = Dataset::load(&Set::Digits.into()).unwrap();
     write_idx(&dir.join("mine"), "train", &digits.train);
     write_idx(&dir.join("mine"), "t10k", &digits.test);
     run(dir, &train);

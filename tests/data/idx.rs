@@ -1,6 +1,6 @@
 //! IDX files in a folder: right ones in every spelling are read, and every wrong one is named with what to do about it.
 use flate2::{Compression, write::GzEncoder};
-use halfwave::data::{Dataset, class_names};
+use halfwave::data::{Dataset, Split, class_names};
 use halfwave::recipe::{Recipe, Set};
 use std::fs;
 use std::io::Write;
@@ -41,7 +41,7 @@ fn set(dir: &Path) -> Set {
 }
 
 fn load(dir: &Path) -> Result<Dataset, String> {
-    Dataset::load(&set(dir)).map_err(|error| error.to_string())
+    Dataset::load(&set(dir).into()).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -52,8 +52,9 @@ fn four_files_are_a_data_set() {
     assert_eq!(class_names(&set(dir.path())).unwrap(), ["0", "1", "2"]);
     assert_eq!([data.channels, data.height, data.width], [1, 2, 3]);
     assert_eq!((data.train.len(), data.train.image_len(), &data.train.labels[..]), (4, 6, &[0, 1, 2, 0][..]));
-    assert_eq!(data.train.images, (0..24).collect::<Vec<u8>>());
-    assert_eq!((&data.test.images[..], &data.test.labels[..]), (&(100..112).collect::<Vec<u8>>()[..], &[2, 1][..]));
+    let pixels = |split: &Split| split.in_memory().unwrap().to_vec();
+    assert_eq!(pixels(&data.train), (0..24).collect::<Vec<u8>>());
+    assert_eq!((pixels(&data.test), &data.test.labels[..]), ((100..112).collect::<Vec<u8>>(), &[2, 1][..]));
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn images_may_have_channels() {
     fs::write(dir.path().join("t10k-images-idx4-ubyte"), idx(&[2, 1, 2, 3], &[5; 12])).unwrap();
     fs::write(dir.path().join(IMAGES), idx(&[4, 1, 2, 3], &[7; 24])).unwrap();
     let set = Set::Idx { dir: dir.path().into(), image: [3, 1, 2], classes: 3 };
-    let data = Dataset::load(&set).unwrap();
+    let data = Dataset::load(&set.into()).unwrap();
     assert_eq!([data.channels, data.height, data.width], [3, 1, 2]);
     assert_eq!((data.train.image_len(), data.test.image_len()), (6, 6));
 }
@@ -169,7 +170,7 @@ fn a_recipe_asks_for_enough_images() {
         fs::write(dir.path().join(name), idx(&dims(count), &vec![1; 64 * count as usize])).unwrap();
     }
     *recipe.data.set.dir_mut().unwrap() = dir.path().into();
-    let data = Dataset::load(&recipe.data.set).unwrap();
+    let data = Dataset::load(&recipe.data).unwrap();
     data.check(&recipe).unwrap();
     recipe.train.drop_last = true;
     assert!(data.check(&recipe).unwrap_err().to_string().contains("no batch is left of the 4"));

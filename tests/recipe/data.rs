@@ -1,6 +1,6 @@
 //! `[data]`: sets that are read from a folder, and what each asks of the model.
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Labels, Recipe, Set};
+use halfwave::recipe::{Data, Fit, Labels, Pictures, Recipe, Set, Undecodable};
 
 /// [`RIGHT`] on another set: its `[data]`, and what the model takes and tells apart.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
@@ -12,12 +12,70 @@ fn text(data: &str, input: [usize; 3], classes: usize) -> String {
 }
 
 /// Reads a recipe, and the one that is written of it; the two must be equal.
-fn set(data: &str, input: [usize; 3], classes: usize) -> Set {
+fn read(data: &str, input: [usize; 3], classes: usize) -> (Data, String) {
     let recipe = Recipe::parse(&text(data, input, classes), "given.toml").unwrap();
     let resolved = recipe.to_toml();
     assert_eq!(Recipe::parse(&resolved, "resolved.toml").unwrap(), recipe, "{resolved}");
-    assert_eq!(recipe.data.scale, [1.0 / 255.0, 0.0]);
-    recipe.data.set
+    (recipe.data, resolved)
+}
+
+fn set(data: &str, input: [usize; 3], classes: usize) -> Set {
+    let data = read(data, input, classes).0;
+    assert_eq!(data.scale, [1.0 / 255.0, 0.0]);
+    data.set
+}
+
+#[test]
+fn a_folder_says_how_pictures_become_images() {
+    let keys = |data: &str, input| {
+        let (data, resolved) = read(&format!("set = \"folder\"\n{data}"), input, 10);
+        let source = data.set.source();
+        let Set::Folder { pictures, image, .. } = data.set else { panic!("it is a folder") };
+        assert_eq!(image, input);
+        (pictures, source, resolved)
+    };
+    let (pictures, source, resolved) = keys("", [3, 8, 12]);
+    assert_eq!((&pictures, source), (&Pictures::default(), [3, 8, 12]));
+    let spelt = "test_share = 0.2\nfit = \"stretch\"\nresize = 8\nundecodable = \"skip\"\nstream_above = 1024\n";
+    assert!(resolved.contains(spelt), "{resolved}");
+    // The shorter side of the input is what it is anyway.
+    assert_eq!(keys("resize = 8", [3, 8, 12]).0, Pictures::default());
+    let all = "test_share = 0.25\nfit = \"crop\"\nresize = 11\nundecodable = \"refuse\"\nstream_above = 0";
+    let (pictures, source, _) = keys(all, [3, 8, 12]);
+    let (fit, undecodable) = (Fit::Crop, Undecodable::Refuse);
+    assert_eq!(pictures, Pictures { test_share: 0.25, fit, resize: Some(11), undecodable, stream_above: 0 });
+    // 16.5 columns are 17.
+    assert_eq!(source, [3, 11, 17]);
+    assert_eq!(keys("resize = 256", [1, 224, 224]).1, [1, 256, 256]);
+}
+
+#[test]
+fn a_part_of_a_set_may_be_asked_for() {
+    let (whole, resolved) = read("set = \"digits\"", [1, 8, 8], 10);
+    assert_eq!((whole.clone(), whole.keeps_all()), (Set::Digits.into(), true));
+    assert!(resolved.contains("validation = 0.0\n") && !resolved.contains("limit"), "{resolved}");
+    let (part, _) = read("set = \"digits\"\nvalidation = 0.1\nlimit = 1000\ntest_limit = 100", [1, 8, 8], 10);
+    assert_eq!((part.validation, part.limit, part.test_limit), (0.1, Some(1000), Some(100)));
+    assert_eq!((part.train_len(), part.keeps_all()), (Some(900), false));
+    for (data, train_len) in [
+        ("set = \"digits\"\nvalidation = 0.25", Some(1437 - 359)),
+        ("set = \"digits\"\nlimit = 5000", Some(1437)),
+        ("set = \"digits\"\ntest_limit = 1", Some(1437)),
+        ("set = \"idx\"\nlimit = 100\nvalidation = 0.5", None),
+    ] {
+        let (part, _) = read(data, [1, 8, 8], 10);
+        assert_eq!((part.train_len(), part.keeps_all()), (train_len, false), "{data}");
+    }
+}
+
+#[test]
+fn a_batch_is_one_of_the_images_that_are_left() {
+    let whole = text("set = \"digits\"\nvalidation = 0.5", [1, 8, 8], 10)
+        .replace("batch = 64", "batch = 800\ndrop_last = true");
+    let (line, message) = wrong(&whole);
+    assert!(message.contains("no batch is left of the 718 training images"), "{message}");
+    assert_eq!(line, 36);
+    Recipe::parse(&whole.replace("validation = 0.5\n", ""), "whole").unwrap();
 }
 
 #[test]
@@ -57,6 +115,32 @@ fn what_a_set_does_not_hold_is_refused() {
         ("set = \"idx\"\nlabels = \"fine\"", [1, 8, 8], 10, 33, &["only cifar100", "remove it"]),
         ("set = \"idx\"\ndir = \"\"", [1, 8, 8], 10, 33, &["name the folder"]),
         ("set = \"idx\"", [1, 8, 8], 257, 3, &["classes = 257", "single bytes", "at most 256 classes"]),
+        ("set = \"digits\"\nvalidation = 1", [1, 8, 8], 10, 33, &["validation = 1", "from 0 to below 1"]),
+        ("set = \"digits\"\nvalidation = -0.1", [1, 8, 8], 10, 33, &["validation = -0.1", "such as 0.1"]),
+        ("set = \"digits\"\nvalidation = true", [1, 8, 8], 10, 33, &["validation = true", "give a share"]),
+        ("set = \"digits\"\nvalidation = 1e-4", [1, 8, 8], 10, 33, &["of 1437 images that is none", "a larger share"]),
+        ("set = \"digits\"\nvalidation = 0.999", [1, 8, 8], 10, 33, &["1 images are left", "10 classes; give less"]),
+        ("set = \"digits\"\nlimit = 0", [1, 8, 8], 10, 33, &["limit = 0", "from 1"]),
+        ("set = \"digits\"\nlimit = 9", [1, 8, 8], 10, 33, &["9 images are left", "10 classes; give more images"]),
+        ("set = \"folder\"\nlimit = 9", [1, 8, 8], 10, 33, &["9 images are left", "10 classes"]),
+        ("set = \"digits\"\ntest_limit = 0.5", [1, 8, 8], 10, 33, &["test_limit = 0.5", "whole number"]),
+        ("set = \"digits\"\nlimits = 9", [1, 8, 8], 10, 33, &["unknown key \"limits\"", "did you mean \"limit\"?"]),
+        ("set = \"digits\"\nfit = \"crop\"", [1, 8, 8], 10, 33, &["fit = \"crop\"", "only a folder", "remove it"]),
+        ("set = \"idx\"\nstream_above = 1", [1, 8, 8], 10, 33, &["stream_above = 1", "only a folder"]),
+        ("set = \"folder\"\nfit = \"cut\"", [1, 8, 8], 10, 33, &["fit = \"cut\"", "known are stretch, crop"]),
+        ("set = \"folder\"\ntest_share = 0", [1, 8, 8], 10, 33, &["test_share = 0", "above 0 and below 1"]),
+        ("set = \"folder\"\ntest_share = 1", [1, 8, 8], 10, 33, &["test_share = 1", "such as 0.2"]),
+        ("set = \"folder\"\nresize = 7", [1, 8, 8], 10, 33, &["resize = 7", "model.input is 8", "at least that"]),
+        ("set = \"folder\"\nresize = 20000", [1, 8, 8], 10, 33, &["resize = 20000", "from 1 to 16384"]),
+        (
+            "set = \"folder\"\nresize = 9000",
+            [1, 8, 16],
+            10,
+            33,
+            &["images of 9000 × 18000 pixels", "longer than 16384"],
+        ),
+        ("set = \"folder\"\nundecodable = \"drop\"", [1, 8, 8], 10, 33, &["undecodable", "known are skip, refuse"]),
+        ("set = \"folder\"\nstream_above = -1", [1, 8, 8], 10, 33, &["stream_above = -1", "whole number from 0"]),
         ("set = \"cifar1000\"", colour, 100, 32, &["did you mean \"cifar100\"?"]),
         (
             "labels = \"fine\"",

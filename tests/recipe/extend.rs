@@ -1,7 +1,7 @@
 //! Recipes that extend others: what is replaced, and that every mistake keeps its file and its line.
 use super::{Error, Recipe, builtin};
 use halfwave::model::{Alpha, Layer, LayerKind, Levels, SignSurrogate, Weights};
-use halfwave::recipe::{Length, Optimizer, Set};
+use halfwave::recipe::{Length, Optimizer, Pictures, Set};
 
 fn digits() -> Recipe {
     Recipe::digits()
@@ -37,7 +37,10 @@ fn what_is_not_said_stays() {
     let anew =
         right("extends = \"vgg-small\"\n[train.optimizer]\nkind = \"adam\"\nlr = 1e-3\n[data]\nset = \"folder\"\n");
     assert_eq!((anew.train.optimizer.name(), anew.train.optimizer.weight_decay), ("adam", 0.0));
-    assert_eq!(anew.data.set, Set::Folder { dir: "images".into(), image: [3, 32, 32], classes: 10 });
+    assert_eq!(
+        anew.data.set,
+        Set::Folder { dir: "images".into(), image: [3, 32, 32], classes: 10, pictures: Pictures::default() }
+    );
     assert_eq!(anew.data.scale, [1.0 / 255.0, 0.0]);
 }
 

@@ -43,7 +43,7 @@ pub struct Dataset {
 impl Dataset {
     /// Handwritten digits, 8 × 8 pixels of 0 to 16, which the module carries: 1437 to learn from, 360 to be tested on.
     pub fn digits() -> Result<Self> {
-        Ok(Self { inner: Arc::new(data::Dataset::load(&Set::Digits)?) })
+        Ok(Self { inner: Arc::new(data::Dataset::load(&Set::Digits.into())?) })
     }
 
     /// CIFAR-10 from the six files of its binary version, in any order.
@@ -62,10 +62,8 @@ impl Dataset {
     ) -> Result<Self> {
         let input: [usize; 3] =
             input.try_into().map_err(|_| HalfwaveError::usage("input is [channels, height, width]"))?;
-        let split = |images: Images| Split {
-            images: images.pixels,
-            labels: images.labels.into_iter().map(u16::from).collect(),
-        };
+        let split =
+            |images: Images| Split::new(input, images.pixels, images.labels.into_iter().map(u16::from).collect());
         let (train, test) = (from_js::<Images>(train, "train")?, from_js::<Images>(test, "test")?);
         Ok(Self { inner: Arc::new(data::Dataset::images(classes, input, split(train), split(test))?) })
     }
@@ -108,11 +106,10 @@ impl Dataset {
         count: usize,
     ) -> Result<Vec<u8>> {
         let (split, range) = (self.split(split)?, first..first.saturating_add(count));
-        let image_len = split.image_len();
-        let bytes = split.images.get(range.start * image_len..range.end.saturating_mul(image_len));
-        bytes
-            .map(<[u8]>::to_vec)
-            .ok_or_else(|| HalfwaveError::usage(format!("there are no images {range:?} among {}", split.len())))
+        if range.end > split.len() {
+            return Err(HalfwaveError::usage(format!("there are no images {range:?} among {}", split.len())));
+        }
+        Ok(split.read(&range.map(|at| at as u32).collect::<Vec<_>>())?)
     }
 
     /// The class of an image.

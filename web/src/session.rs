@@ -15,6 +15,7 @@ use halfwave::{Error, Result as Done};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tsify::Tsify;
 use wasm_bindgen::prelude::*;
@@ -63,7 +64,10 @@ impl Session {
         #[wasm_bindgen(unchecked_optional_param_type = "OpenOptions")] options: Option<JsValue>,
     ) -> Result<Session> {
         let recipe = Recipe::parse(&recipe, "recipe")?;
-        let data = data.inner.clone();
+        let data = match recipe.data.keeps_all() {
+            true => data.inner.clone(),
+            false => Arc::new(data.inner.divided(&recipe.data)?),
+        };
         data.check(&recipe)?;
         let options: OpenOptions = options.map(|options| from_js(options, "options")).transpose()?.unwrap_or_default();
         let (backend, adapter, device): (Box<dyn Backend>, Adapter, Device) = match options.adapter.as_deref() {
@@ -244,8 +248,8 @@ impl Session {
                 pixels.len()
             )));
         }
-        let images = pixels.chunks_exact(c * h * w);
-        Ok(images.flat_map(|image| trainer.normalise().images(image)).collect())
+        let centred = trainer.normalise().clone().centred(self.recipe.data.set.source(), [c, h, w]);
+        Ok(centred.images(pixels))
     }
 }
 

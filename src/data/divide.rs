@@ -1,0 +1,169 @@
+//! The part of a data set that a recipe uses: its limits, and what it holds out for validation.
+//!
+//! **Invariant:** which image lies where follows from the set's name, its labels in their order, and the recipe's `[data]`: neither
+//! from the seed nor from the machine. Every class keeps its share, and the images of a part their order.
+use super::{Dataset, Split};
+use crate::recipe::Data;
+use crate::{Error, Result, random};
+
+/// The seed of these draws: runs of different seeds are to learn from the same images.
+const SEED: u64 = 0;
+
+impl Dataset {
+    /// The images that a recipe's `[data]` asks for of these, which must be a whole set, without a validation split. There is
+    /// one order of the training images, drawn at random, in which every class comes as often as its share: the first `limit` of them are used,
+    /// and of those the first `validation` held out. So a larger limit keeps the images of a smaller one. Test images have
+    /// such an order too.
+    ///
+    /// Errors: a validation split without an image; a class that has no image left to learn from.
+    pub fn divided(&self, data: &Data) -> Result<Self> {
+        let wrong = |key: &str, message: String| Error::Data(format!("{}: data.{key}: {message}", self.name));
+        let (shape, wanted) = (self.shape(), data.set.source());
+        if shape != wanted {
+            return Err(Error::Data(format!("{}: images of {shape:?}, but the recipe asks for {wanted:?}", self.name)));
+        }
+        if let Some((key, message)) = data.share_fault(self.train.len()) {
+            return Err(wrong(key, message));
+        }
+        let part = |split: &Split, places: &[u32]| {
+            let mut places = places.to_vec();
+            places.sort_unstable();
+            Split { input: data.set.image(), ..split.select(&places) }
+        };
+        let [train_len, held_out_len] = data.shares(self.train.len());
+        let order = self.stratified(&self.train, "train");
+        let train = part(&self.train, &order[held_out_len..][..train_len]);
+        let validation = (data.validation > 0.0).then(|| part(&self.train, &order[..held_out_len]));
+        if let Some(class) = (0..self.classes).find(|&class| self.train.has(class) && !train.has(class)) {
+            let (key, advice) = match data.limit {
+                Some(_) => ("limit", "give more images"),
+                None => ("validation", "hold out less"),
+            };
+            let class = &self.class_names[class];
+            return Err(wrong(key, format!("the class \"{class}\" has no image left to learn from; {advice}")));
+        }
+        let order = self.stratified(&self.test, "test");
+        let test_len = data.test_limit.map_or(order.len(), |limit| limit.min(order.len()));
+        let test = part(&self.test, &order[..test_len]);
+        Ok(Self { name: self.name.clone(), class_names: self.class_names.clone(), train, validation, test, ..*self })
+    }
+
+    /// The places of a split, at random within a class; the classes by turns, so that the first places of any number hold each as
+    /// often as its share, as whole as can be (Sainte-Laguë's rule).
+    fn stratified(&self, split: &Split, part: &str) -> Vec<u32> {
+        let mut by_class = vec![Vec::new(); self.classes];
+        for (place, &label) in (0..).zip(&split.labels) {
+            by_class[usize::from(label)].push(place);
+        }
+        let mut order = Vec::with_capacity(split.len());
+        for (class, places) in by_class.iter().enumerate() {
+            let drawn = random::shuffled(SEED, &format!("data/{}/{part}/{class}", self.name), places.len());
+            let (class_len, places) = (places.len() as u64, drawn.into_iter().map(|at| places[at as usize]));
+            order.extend((0..).zip(places).map(|(rank, place)| (2 * rank + 1, class_len, place)));
+        }
+        // The middle of its rank within its class, (2·rank + 1) / (2·images), is an image's time. The sort is stable: equal times go by class.
+        order.sort_by(|a: &(u64, u64, u32), b| (a.0 * b.1).cmp(&(b.0 * a.1)));
+        order.into_iter().map(|(_, _, place)| place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Set;
+
+    #[test]
+    fn classes_come_by_turns() {
+        let order = |counts: &[usize]| -> Vec<u16> {
+            let labels: Vec<u16> = (0..).zip(counts).flat_map(|(class, &count)| vec![class; count]).collect();
+            let split = Split::new([1, 1, 1], vec![0; labels.len()], labels);
+            let data = Dataset { classes: counts.len(), ..digits(0.0, None, None) };
+            let places = data.stratified(&split, "train");
+            let mut sorted = places.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..split.len() as u32).collect::<Vec<u32>>());
+            places.iter().map(|&place| split.labels[place as usize]).collect()
+        };
+        assert_eq!(order(&[2, 2, 2]), [0, 1, 2, 0, 1, 2]);
+        assert_eq!(order(&[1, 6]), [1, 1, 1, 0, 1, 1, 1]);
+        assert_eq!(order(&[3, 0, 6]), [2, 0, 2, 2, 0, 2, 2, 0, 2]);
+        assert_eq!(order(&[0, 0]), [0; 0]);
+    }
+
+    /// The pixels of a split's images, each with its label.
+    fn images(split: &Split) -> Vec<(Vec<u8>, u16)> {
+        let pixels = split.in_memory().unwrap().chunks_exact(split.image_len());
+        pixels.map(<[u8]>::to_vec).zip(split.labels.iter().copied()).collect()
+    }
+
+    fn digits(validation: f64, limit: Option<usize>, test_limit: Option<usize>) -> Dataset {
+        Dataset::load(&Data { validation, limit, test_limit, ..Set::Digits.into() }).unwrap()
+    }
+
+    #[test]
+    fn parts_are_disjoint_stratified_and_in_order() {
+        let whole = digits(0.0, None, None);
+        assert_eq!(whole.validation, None);
+        let all = images(&whole.train);
+        for limit in [None, Some(500), Some(5000)] {
+            let part = digits(0.1, limit, Some(100));
+            let held_out = part.validation.clone().unwrap();
+            let used = limit.unwrap_or(1437).min(1437);
+            let held_out_len = (used as f64 * 0.1).round() as usize;
+            assert_eq!((part.train.len(), held_out.len(), part.test.len()), (used - held_out_len, held_out_len, 100));
+            // Every image of the whole set is in one part at most, and parts keep the set's order.
+            let [mut train, mut validation] =
+                [images(&part.train), images(&held_out)].map(|part| part.into_iter().peekable());
+            for image in &all {
+                let in_train = train.next_if_eq(image).is_some();
+                assert!(!(in_train && validation.next_if_eq(image).is_some()));
+                let _ = !in_train && validation.next_if_eq(image).is_some();
+            }
+            assert!(train.next().is_none() && validation.next().is_none());
+            let count = |split: &Split, class| split.labels.iter().filter(|&&label| label == class).count() as f64;
+            for class in 0..10 {
+                let share = count(&whole.train, class) / 1437.0;
+                for split in [&part.train, &held_out] {
+                    let (found, wanted) = (count(split, class), share * split.len() as f64);
+                    assert!((found - wanted).abs() < 2.0, "class {class}: {found} instead of {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_limit_keeps_the_images_of_a_smaller_one() {
+        let [few, many] = [200, 700].map(|limit| images(&digits(0.0, Some(limit), None).train));
+        assert!(few.iter().all(|image| many.contains(image)));
+        assert_ne!(few[..], many[..200]);
+        // They are drawn: not the first of the set.
+        assert_ne!(few, images(&digits(0.0, None, None).train)[..200]);
+        // Frozen: another draw would change the data of every such run.
+        assert_eq!(digits(0.0, Some(12), None).train.labels, FROZEN);
+    }
+
+    const FROZEN: [u16; 12] = [0, 1, 8, 1, 2, 4, 7, 5, 3, 9, 3, 6];
+
+    #[test]
+    fn a_class_without_images_is_an_error() {
+        let split =
+            |labels: &[u16]| Split::new([1, 1, 1], (0..labels.len()).map(|at| at as u8).collect(), labels.into());
+        let labels: Vec<u16> = [vec![0; 97], vec![1; 3]].concat();
+        let data = Dataset::images(vec!["a".into(), "b".into()], [1, 1, 1], split(&labels), split(&[0])).unwrap();
+        let set = Set::Folder { dir: "".into(), image: [1, 1, 1], classes: 2, pictures: Default::default() };
+        let part = |validation, limit| {
+            let wanted = Data { validation, limit, ..set.clone().into() };
+            data.divided(&wanted).map_err(|error| error.to_string())
+        };
+        assert_eq!(part(0.5, None).unwrap().train.len(), 50);
+        for (validation, limit, wanted) in [
+            (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to learn from; give more images"),
+            (0.0, Some(1), "data.limit: 1 images are left to learn from, but there are 2 classes; give more images"),
+            (0.97, None, "data.validation: the class \"b\" has no image left to learn from; hold out less"),
+            (0.004, None, "data.validation: of 100 images that is none; hold out a larger share"),
+        ] {
+            let message = part(validation, limit).unwrap_err();
+            assert!(message.contains(wanted), "{message}\nshould say {wanted}");
+        }
+    }
+}
