@@ -68,7 +68,7 @@ impl Curve {
         }
     }
 
-    /// The line through everything that was measured: the least and the largest of every stretch.
+    /// Everything that was measured: the least and the largest of every stretch.
     pub(super) fn raw(&self) -> Vec<Point> {
         let ends = |stretch: &Stretch| [(stretch.middle(), stretch.low), (stretch.middle(), stretch.high)];
         // Until there are many, each is a point.
@@ -76,9 +76,9 @@ impl Curve {
         if self.stride == 1 { ends.step_by(2).collect() } else { ends.collect() }
     }
 
-    /// Each stretch's mean over the fortieth of the curve around it, as `curve.png` has it.
+    /// Each stretch's mean over the twentieth of the curve around it: a few columns of dots.
     pub(super) fn smooth(&self) -> Vec<Point> {
-        let half = self.stretches.len() / 80;
+        let half = self.stretches.len() / 40;
         let mut sums = vec![(0.0, 0)];
         for stretch in &self.stretches {
             let (sum, points) = sums[sums.len() - 1];
@@ -93,11 +93,7 @@ impl Curve {
 
     /// Whether the points are too few to be smoothed.
     pub(super) fn is_short(&self) -> bool {
-        self.stretches.len() < 80
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.stretches.is_empty()
+        self.stretches.len() < 40
     }
 
     /// The first and the last place, and the least and the largest value; none without a point.
@@ -137,7 +133,7 @@ mod tests {
     #[test]
     fn a_short_curve_is_as_it_was_measured() {
         let mut curve = Curve::default();
-        assert!(curve.is_empty() && curve.raw().is_empty() && curve.smooth().is_empty() && curve.extent().is_none());
+        assert!(curve.raw().is_empty() && curve.smooth().is_empty() && curve.extent().is_none());
         for (place, value) in [(1.0, 3.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, f64::INFINITY)] {
             curve.push(place, value);
         }

@@ -45,7 +45,7 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
     draw_charts(state, palette, charts, buffer);
     layers::draw(state, palette, area.height, table, buffer);
     if let Some(text) = &state.note {
-        Line::styled(shorten(text, note.width), palette.warning).render(note, buffer);
+        styled(shorten(text, note.width), palette.warning).render(note, buffer);
     }
     draw_footer(state, layers::hidden(state, area.height) > 0, palette, footer, buffer);
 }
@@ -63,13 +63,18 @@ pub(super) fn shorten(text: &str, width: u16) -> String {
     short + "…"
 }
 
+/// A line whose style is that of its text alone.
+fn styled(text: String, style: Style) -> Line<'static> {
+    Line::from(Span::styled(text, style))
+}
+
 fn draw_header(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
     let folder = shorten(&state.about.folder, area.width);
     let used = Span::raw(&folder).width() as u16;
-    Line::styled(folder, palette.strong).render(area, buffer);
+    styled(folder, palette.strong).render(area, buffer);
     let rest = area.width.saturating_sub(used + 3);
     if rest >= 12 {
-        Line::styled(shorten(&state.about.device, rest), palette.faint).right_aligned().render(area, buffer);
+        styled(shorten(&state.about.device, rest), palette.faint).right_aligned().render(area, buffer);
     }
 }
 
@@ -77,7 +82,7 @@ fn draw_gauge(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer)
     let text = format!("{:3.0} %", (100.0 * state.done()).floor());
     let width = area.width.saturating_sub(text.len() as u16 + 1);
     if width < 4 {
-        return Line::styled(text, palette.strong).render(area, buffer);
+        return styled(text, palette.strong).render(area, buffer);
     }
     let halves = (state.done() * f64::from(2 * width)).round() as u16;
     let (full, half) = (halves / 2, halves % 2);
@@ -195,7 +200,7 @@ fn titled(
 /// What stands where there is nothing to draw yet.
 fn draw_notice(text: &str, palette: &Palette, area: Rect, buffer: &mut Buffer) {
     let row = Rect { y: area.y + area.height / 2, height: area.height.min(1), ..area };
-    Line::styled(shorten(text, area.width), palette.faint).centered().render(row, buffer);
+    styled(shorten(text, area.width), palette.faint).centered().render(row, buffer);
 }
 
 /// A line of a chart in its legend.
@@ -238,12 +243,12 @@ fn draw_loss(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) 
     if state.loss.is_short() {
         lines.push(line(state.loss.raw(), palette.train, Stroke::Solid));
     } else {
-        lines.push(line(state.loss.raw(), palette.faint, Stroke::Solid));
+        lines.push(line(state.loss.raw(), palette.faint, Stroke::Cloud));
         lines.push(line(state.loss.smooth(), palette.train, Stroke::Solid));
     }
     lines.extend(others.map(|(curve, stroke, style, ..)| line(curve.raw(), style, stroke)));
     let y = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
-    Plot { lines, x, y, logarithmic, y_text: plot::short }.draw(inner, buffer, palette);
+    Plot { lines, x, x_name: "step", y, logarithmic, y_text: plot::short }.draw(inner, buffer, palette);
 }
 
 fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
@@ -268,8 +273,15 @@ fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buff
     let lines = kinds.map(|(accuracy, stroke, style, ..)| plot::Line { points: accuracy.curve.raw(), style, stroke });
     // Up to 100 %, and down to the lowest multiple of ten.
     let y = ((10.0 * ((low - 1.0) / 10.0).floor()).max(0.0), 100.0);
-    Plot { lines: lines.into(), x, y, logarithmic: false, y_text: |v| format!("{} %", plot::short(v)) }
-        .draw(inner, buffer, palette);
+    Plot {
+        lines: lines.into(),
+        x,
+        x_name: "epoch",
+        y,
+        logarithmic: false,
+        y_text: |v| format!("{} %", plot::short(v)),
+    }
+    .draw(inner, buffer, palette);
 }
 
 fn draw_footer(state: &State, scrolls: bool, palette: &Palette, area: Rect, buffer: &mut Buffer) {

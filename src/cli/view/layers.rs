@@ -3,7 +3,7 @@
 use super::draw::shorten;
 use super::state::State;
 use super::style::Palette;
-use crate::cli::terminal::grouped;
+use crate::cli::terminal::{grouped, percent};
 use halfwave::train::metrics::LayerRow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -61,9 +61,13 @@ struct Column {
 
 /// All that are written in words, the most important first.
 const COLUMNS: [Column; 5] = [
-    Column { head: "off ideal", width: 9, cell: |layer| Some(share(off_ideal(layer)?)) },
-    Column { head: "signs flipped", width: 13, cell: |layer| layer.flipped.map(share) },
-    Column { head: "gradient passed", width: 15, cell: |layer| layer.passed.map(share) },
+    Column { head: "off ideal", width: 9, cell: |layer| off_ideal(layer).map(percent) },
+    Column {
+        head: "signs flipped",
+        width: 13,
+        cell: |layer| layer.flipped.map(|share| format!("{:.2} %", 100.0 * share)),
+    },
+    Column { head: "gradient passed", width: 15, cell: |layer| layer.passed.map(percent) },
     Column {
         head: "  α min    mean     max",
         width: 23,
@@ -76,12 +80,6 @@ const COLUMNS: [Column; 5] = [
     },
     Column { head: "saturated", width: 9, cell: |layer| layer.saturated.map(grouped) },
 ];
-
-/// A share of 1 as per cent, with two digits where it is small.
-fn share(share: f32) -> String {
-    let percent = 100.0 * share;
-    if percent != 0.0 && percent.abs() < 1.0 { format!("{percent:.2} %") } else { format!("{percent:.1} %") }
-}
 
 fn scale(alpha: f32) -> String {
     if alpha == 0.0 || (1e-3..1e3).contains(&alpha.abs()) { format!("{alpha:.4}") } else { format!("{alpha:.1e}") }
@@ -127,19 +125,26 @@ pub(super) fn draw(state: &State, palette: &Palette, screen: u16, area: Rect, bu
     let names = names.clamp(5, NAME);
     let room = area.width.saturating_sub(names);
     let codes = state.layers.iter().map(|(_, layer)| layer.codes.len()).max().unwrap_or(0);
-    let bars = [Bars::Apart, Bars::Close, Bars::Shares]
-        .into_iter()
-        .find(|bars| GAP + bars.width(codes).max(13) + GAP + 9 <= room);
-    let bars = bars.filter(|_| codes > 0).map(|bars| (bars, bars.width(codes).max(BARS_HEAD.len() as u16)));
-    let mut free = room - bars.map_or(0, |(_, width)| GAP + width);
-    let mut columns: Vec<&Column> = Vec::new();
-    for column in COLUMNS.iter().filter(|column| state.layers.iter().any(|(_, layer)| (column.cell)(layer).is_some())) {
-        if GAP + column.width > free {
+    let told = |column: &&Column| state.layers.iter().any(|(_, layer)| (column.cell)(layer).is_some());
+    let mut columns: Vec<&Column> = COLUMNS.iter().filter(told).collect();
+    let mut bars = None;
+    // The last columns make room for bars, but only when these cannot be closer.
+    while codes > 0 {
+        let words: u16 = columns.iter().map(|column| GAP + column.width).sum();
+        let width = |bars: &Bars| bars.width(codes).max(BARS_HEAD.len() as u16);
+        let fits = |bars: &Bars| width(bars).saturating_add(GAP + words) <= room;
+        bars = [Bars::Apart, Bars::Close, Bars::Shares].into_iter().find(fits).map(|bars| (bars, width(&bars)));
+        if bars.is_some() || columns.len() < 2 {
             break;
         }
-        free -= GAP + column.width;
-        columns.push(column);
+        columns.pop();
     }
+    let mut free = room - bars.map_or(0, |(_, width)| GAP + width);
+    columns.retain(|column| {
+        let fits = GAP + column.width <= free;
+        free = if fits { free - GAP - column.width } else { 0 };
+        fits
+    });
     let gap = || Span::raw(" ".repeat(GAP.into()));
     let mut head = vec![Span::styled(format!("{:<1$}", "layer", usize::from(names)), palette.strong)];
     if let Some((bars, width)) = bars {

@@ -14,6 +14,8 @@ pub(super) enum Stroke {
     Solid,
     Dashed,
     Dotted,
+    /// The points alone.
+    Cloud,
 }
 
 impl Stroke {
@@ -23,6 +25,7 @@ impl Stroke {
             Self::Solid => true,
             Self::Dashed => at % 6 < 4,
             Self::Dotted => at.is_multiple_of(3),
+            Self::Cloud => false,
         }
     }
 
@@ -31,7 +34,7 @@ impl Stroke {
         match self {
             Self::Solid => "⠤⠤",
             Self::Dashed => "⠤⠄",
-            Self::Dotted => "⠄⠠",
+            Self::Dotted | Self::Cloud => "⠄⠠",
         }
     }
 }
@@ -47,6 +50,7 @@ pub(super) struct Line {
 pub(super) struct Plot {
     pub(super) lines: Vec<Line>,
     pub(super) x: (f64, f64),
+    pub(super) x_name: &'static str,
     pub(super) y: (f64, f64),
     /// Whether the values' axis is logarithmic; it is above 0 then.
     pub(super) logarithmic: bool,
@@ -60,9 +64,10 @@ impl Plot {
         let mut inner = Rect { height: area.height - below, ..area };
         let ticks = self.y_ticks(usize::from(inner.height / 2).clamp(1, 8));
         let labels: Vec<_> = ticks.iter().map(|&tick| (tick, (self.y_text)(tick))).collect();
-        let width = labels.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0) as u16;
-        let left = width + 2;
-        if area.width > 3 * left {
+        let width = labels.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
+        let left = width.max(self.x_name.len()) as u16 + 2;
+        let axes = area.width > 3 * left;
+        if axes {
             inner = Rect { x: area.x + left, width: area.width - left, ..inner };
             for y in inner.y..inner.bottom() {
                 buffer.set_string(inner.x - 1, y, "│", palette.faint);
@@ -73,6 +78,11 @@ impl Plot {
                 buffer.set_string(inner.x - 2 - text.chars().count() as u16, y, text, palette.faint);
             }
         }
+        if below > 0 && axes {
+            let x = inner.x - 1 - self.x_name.len() as u16;
+            buffer.set_string(x, inner.bottom() + 1, self.x_name, palette.faint);
+            buffer.set_string(inner.x - 1, inner.bottom(), "└", palette.faint);
+        }
         if below > 0 {
             self.x_axis(Rect { y: inner.bottom(), height: below, ..inner }, buffer, palette);
         }
@@ -81,11 +91,8 @@ impl Plot {
 
     fn x_axis(&self, area: Rect, buffer: &mut Buffer, palette: &Palette) {
         buffer.set_string(area.x, area.y, "─".repeat(area.width.into()), palette.faint);
-        if area.x > 0 {
-            buffer.set_string(area.x - 1, area.y, "└", palette.faint);
-        }
         let mut free = area.x;
-        for tick in nice(self.x.0, self.x.1, usize::from(area.width / 12).clamp(1, 8), 1.0) {
+        for tick in nice(self.x.0, self.x.1, usize::from(area.width / 9).clamp(1, 8), 1.0) {
             let text = whole(tick);
             let (at, width) = (
                 area.x + (self.along(tick) * f64::from(area.width.saturating_sub(1))).round() as u16,
@@ -152,6 +159,9 @@ impl Plot {
                 let other = |at: i64, count: usize| if at + 1 < count as i64 { at + 1 } else { at - 1 };
                 let (right, below) = (other(x, columns), other(y, rows));
                 [(x, y), (right, y), (x, below), (right, below)].into_iter().for_each(&mut set);
+            }
+            if line.stroke == Stroke::Cloud {
+                places.iter().copied().for_each(&mut set);
             }
             let mut along = 0;
             for pair in places.windows(2) {
@@ -235,7 +245,7 @@ mod tests {
 
     fn line(points: &[Point], stroke: Stroke) -> Plot {
         let lines = vec![Line { points: points.to_vec(), style: Style::new(), stroke }];
-        Plot { lines, x: (0.0, 3.0), y: (0.0, 15.0), logarithmic: false, y_text: short }
+        Plot { lines, x: (0.0, 3.0), x_name: "step", y: (0.0, 15.0), logarithmic: false, y_text: short }
     }
 
     #[test]

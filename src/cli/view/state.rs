@@ -220,7 +220,7 @@ mod tests {
         state.row(&row(1, 20, 1.5));
         state.row(&row(2, 0, 1.0));
         assert_eq!(state.test_loss.raw(), [(20.0, 1.5), (40.0, 1.0)]);
-        assert!(state.validation_loss.is_empty());
+        assert!(state.validation_loss.extent().is_none());
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!((state.recent_loss, state.loss.broken(), state.step_seconds()), (Some(3.0), Some(1.0), None));
         let row = EpochRow { epoch: 1, test_accuracy: Some(f32::NAN), seconds: f64::NAN, ..EpochRow::default() };
         state.update(&[Event::Row(Row::Epoch(row))], at(20), None, 2.0);
-        assert!(state.test.curve.is_empty() && state.test.last.is_none() && state.left().is_none());
+        assert!(state.test.curve.extent().is_none() && state.test.last.is_none() && state.left().is_none());
     }
 
     #[test]
