@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where text goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Out,
     Err,
@@ -27,10 +27,12 @@ impl Stream {
 }
 
 /// What is kept back while a view has the terminal.
+#[derive(Default)]
 struct Held {
     lines: VecDeque<(Stream, String)>,
-    /// How many of them are for stderr, and how many of those were dropped.
+    /// How many of them are for stderr.
     notes: usize,
+    /// How many of those were dropped.
     dropped: usize,
 }
 
@@ -54,11 +56,17 @@ impl Held {
             (self.notes, self.dropped) = (self.notes - 1, self.dropped + 1);
         }
     }
+
+    fn last_note(&self) -> Option<String> {
+        let notes = self.lines.iter().rev().filter(|(stream, _)| *stream == Stream::Err);
+        let lines = notes.flat_map(|(_, text)| text.lines().rev()).map(|line| line.replace(char::is_control, " "));
+        lines.map(|line| line.trim().to_string()).find(|line| !line.is_empty())
+    }
 }
 
 /// From here on, what is said or logged waits for [`release`].
 pub(super) fn hold() {
-    held().get_or_insert(Held { lines: VecDeque::new(), notes: 0, dropped: 0 });
+    held().get_or_insert_default();
 }
 
 /// Prints what has waited, and from now on everything at once.
@@ -72,9 +80,7 @@ pub(super) fn release() {
 
 /// The last line for stderr that waits.
 pub(super) fn last_note() -> Option<String> {
-    let held = held();
-    let notes = held.as_ref()?.lines.iter().rev().filter(|(stream, _)| *stream == Stream::Err);
-    notes.flat_map(|(_, text)| text.trim_end().lines().next_back()).map(str::to_string).next()
+    held().as_ref()?.last_note()
 }
 
 fn emit(stream: Stream, text: &str) {
@@ -170,6 +176,20 @@ pub(super) fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_kept_in_order_and_an_endless_log_is_cut() {
+        let mut held = Held::default();
+        assert_eq!(held.last_note(), None);
+        (0..NOTES + 5).for_each(|at| {
+            held.push(Stream::Out, &format!("epoch {at}\n"));
+            held.push(Stream::Err, &format!("warning: {at}\n\n"));
+        });
+        assert_eq!((held.notes, held.dropped, held.lines.len()), (NOTES, 5, 2 * NOTES + 5));
+        assert_eq!(held.last_note(), Some(format!("warning: {}", NOTES + 4)));
+        let lines = held.lines.iter().skip(4).take(3).map(|(_, text)| text.as_str());
+        assert_eq!(lines.collect::<Vec<_>>(), ["epoch 4\n", "epoch 5\n", "warning: 5\n\n"]);
+    }
 
     #[test]
     fn numbers_are_readable() {

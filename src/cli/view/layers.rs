@@ -127,18 +127,15 @@ pub(super) fn draw(state: &State, palette: &Palette, screen: u16, area: Rect, bu
     let codes = state.layers.iter().map(|(_, layer)| layer.codes.len()).max().unwrap_or(0);
     let told = |column: &&Column| state.layers.iter().any(|(_, layer)| (column.cell)(layer).is_some());
     let mut columns: Vec<&Column> = COLUMNS.iter().filter(told).collect();
-    let mut bars = None;
+    let width = |bars: Bars| bars.width(codes).max(BARS_HEAD.len() as u16);
     // The last columns make room for bars, but only when these cannot be closer.
-    while codes > 0 {
-        let words: u16 = columns.iter().map(|column| GAP + column.width).sum();
-        let width = |bars: &Bars| bars.width(codes).max(BARS_HEAD.len() as u16);
-        let fits = |bars: &Bars| width(bars).saturating_add(GAP + words) <= room;
-        bars = [Bars::Apart, Bars::Close, Bars::Shares].into_iter().find(fits).map(|bars| (bars, width(&bars)));
-        if bars.is_some() || columns.len() < 2 {
-            break;
-        }
-        columns.pop();
-    }
+    let fit = |words: usize| {
+        let words: u16 = columns[..words].iter().map(|column| GAP + column.width).sum();
+        let fits = |bars: &Bars| width(*bars).saturating_add(GAP + words) <= room;
+        [Bars::Apart, Bars::Close, Bars::Shares].into_iter().find(fits)
+    };
+    let bars = (1..=columns.len().max(1)).rev().find_map(|words| fit(words.min(columns.len())));
+    let bars = bars.filter(|_| codes > 0).map(|bars| (bars, width(bars)));
     let mut free = room - bars.map_or(0, |(_, width)| GAP + width);
     columns.retain(|column| {
         let fits = GAP + column.width <= free;

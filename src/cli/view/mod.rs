@@ -2,6 +2,7 @@
 //!
 //! A thread of its own draws and listens to keys, so that a step of minutes leaves neither deaf; training only notes what happened. When the view closes, the terminal is as it was, with the lines below that `--plain` prints.
 
+mod charts;
 mod curve;
 mod draw;
 mod layers;

@@ -18,12 +18,12 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// With colours or without: bold and the shapes of lines must do then.
+    /// With colours or without: bold, dim and the shapes of lines must do then.
     pub(super) fn new(colours: bool) -> Self {
         let of = |index: u8| if colours { Style::new().fg(Color::Indexed(index)) } else { Style::new() };
         Self {
             strong: Style::new().add_modifier(Modifier::BOLD),
-            faint: of(244),
+            faint: if colours { of(244) } else { Style::new().add_modifier(Modifier::DIM) },
             train: of(32),
             validation: of(29),
             test: of(166),
