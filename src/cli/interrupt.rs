@@ -1,6 +1,7 @@
 //! Ctrl-C, and a request to terminate: the first one lets the step under way end, and what it gave be saved; a second one ends the program at once.
 
 use super::terminal::complain;
+use super::view;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -15,16 +16,23 @@ pub(super) const CODE: u8 = 130;
 
 /// From here on, what wants the program to end shows in [`asked`] before it does.
 pub(super) fn watch() {
-    let handler = || match ASKED.get() {
+    if let Err(error) = ctrlc::set_handler(ask) {
+        log::warn!("Ctrl-C will end the run at once, back to its last checkpoint: {error}");
+    }
+}
+
+/// Somebody wants the program to end: by a signal, or by a key where the terminal makes no signals of keys.
+pub(super) fn ask() {
+    match ASKED.get() {
         None => {
             let _ = ASKED.set(Instant::now());
             complain("note", &"stopping after the step under way; once more to leave at once");
         }
-        Some(first) if first.elapsed() > ECHO => std::process::exit(i32::from(CODE)),
+        Some(first) if first.elapsed() > ECHO => {
+            view::leave();
+            std::process::exit(i32::from(CODE));
+        }
         Some(_) => {}
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        log::warn!("Ctrl-C will end the run at once, back to its last checkpoint: {error}");
     }
 }
 

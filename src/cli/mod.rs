@@ -20,6 +20,7 @@ mod selftest;
 mod shader;
 mod terminal;
 mod train;
+mod view;
 mod web;
 
 use clap::builder::NonEmptyStringValueParser;

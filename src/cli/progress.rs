@@ -1,20 +1,19 @@
-//! What a run shows while it goes on: a bar on a terminal, and a line an epoch either way.
+//! What a run shows while it goes on: a view on a terminal, and a line an epoch either way.
 
-use super::terminal::{duration, grouped, percent, say};
+use super::terminal::{grouped, percent, say};
+use super::view::View;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::metrics::{EpochRow, Row};
 use halfwave::train::{Event, Position};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Without a bar, a line is due after this time.
+/// Without a view, a line is due after this time.
 const QUIET: Duration = Duration::from_secs(20);
 
 /// The viewer of a run's events.
 pub(super) struct Progress {
     /// None where there is no terminal.
-    bar: Option<ProgressBar>,
+    view: Option<View>,
     steps: u64,
     epochs: u64,
     batch: usize,
@@ -33,19 +32,14 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of a run of `steps` steps, `epoch_steps` an epoch, which stands at `position`.
-    pub(super) fn new(recipe: &Recipe, steps: u64, epoch_steps: u64, position: Position, plain: bool) -> Self {
-        let bar = (!plain && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/black.bright} {wide_msg}");
-            let style = style.expect("the template is right").progress_chars("━╸━");
-            ProgressBar::new(steps).with_position(position.step).with_style(style)
-        });
+    pub(super) fn new(recipe: &Recipe, steps: u64, epoch_steps: u64, position: Position, view: Option<View>) -> Self {
         let stride = match recipe.train.length {
             Length::Steps(_) => steps.div_ceil(10),
             Length::Epochs(_) => u64::MAX,
         };
         let now = (Instant::now(), position.step);
         Self {
-            bar,
+            view,
             steps,
             epochs: steps.div_ceil(epoch_steps.max(1)),
             batch: recipe.train.batch,
@@ -82,11 +76,8 @@ impl Progress {
             self.work = self.work.or(Some((0.0, 0.0)));
         }
         self.called = (now, position.step);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(position.step);
-                bar.set_message(self.message(position));
-            }
+        match &self.view {
+            Some(view) => view.show(events, position, self.images_per_s()),
             None => self.steps_line(position),
         }
     }
@@ -112,22 +103,6 @@ impl Progress {
         self.work.filter(|work| work.1 > 0.0).map(|(images, seconds)| images / seconds)
     }
 
-    fn message(&self, position: Position) -> String {
-        let epoch = (position.epoch + 1).min(self.epochs);
-        let speed = self.images_per_s();
-        let left = speed.map(|speed| (self.steps - position.step) as f64 * self.batch as f64 / speed);
-        let mut parts = Vec::new();
-        parts.extend(left.map(|seconds| format!("{} left", duration(seconds.ceil()).replace(".0 s", " s"))));
-        parts.push(format!("epoch {epoch}/{}", self.epochs));
-        parts.push(format!("loss {:.3}", self.loss));
-        if position.seen > 0 {
-            parts.push(format!("train {}", percent(position.correct as f32 / position.seen as f32)));
-        }
-        parts.extend(self.test_accuracy.map(|accuracy| format!("test {}", percent(accuracy))));
-        parts.extend(speed.map(|speed| format!("{} images/s", grouped(speed.round() as u64))));
-        parts.join(" · ")
-    }
-
     fn epoch(&mut self, row: &EpochRow) {
         let width = self.epochs.to_string().len();
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
@@ -141,21 +116,11 @@ impl Progress {
             grouped(row.images_per_s.round() as u64)
         );
         self.test_accuracy = row.test_accuracy.or(self.test_accuracy);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(&line)),
-            None => say(&line),
-        }
+        say(&line);
     }
 
-    /// The last that was measured.
-    pub(super) fn test_accuracy(&self) -> Option<f32> {
+    /// Closes the view; gives the last test accuracy that was measured.
+    pub(super) fn finish(self) -> Option<f32> {
         self.test_accuracy
-    }
-}
-
-impl Drop for Progress {
-    /// However a run ends, what is said next begins on a line of its own.
-    fn drop(&mut self) {
-        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

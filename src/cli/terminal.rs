@@ -1,8 +1,109 @@
 //! Text for people. Unlike `println!`, nothing here panics when nobody reads any more.
 
 use halfwave::{Error, Result};
+use std::collections::VecDeque;
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
+
+impl Stream {
+    /// Nobody may read it any more; that is no reason to end.
+    fn write(self, text: &str) {
+        let _ = match self {
+            Self::Out => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            Self::Err => std::io::stderr().lock().write_all(text.as_bytes()),
+        };
+    }
+}
+
+/// What is kept back while a view has the terminal.
+#[derive(Default)]
+struct Held {
+    lines: VecDeque<(Stream, String)>,
+    /// How many of them are for stderr.
+    notes: usize,
+    /// How many of those were dropped.
+    dropped: usize,
+}
+
+/// So many lines for stderr are kept, the last ones: a log may be endless.
+const NOTES: usize = 1000;
+
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+fn held() -> MutexGuard<'static, Option<Held>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Held {
+    fn push(&mut self, stream: Stream, text: &str) {
+        self.lines.push_back((stream, text.to_string()));
+        self.notes += usize::from(stream == Stream::Err);
+        if self.notes > NOTES
+            && let Some(first) = self.lines.iter().position(|(stream, _)| *stream == Stream::Err)
+        {
+            self.lines.remove(first);
+            (self.notes, self.dropped) = (self.notes - 1, self.dropped + 1);
+        }
+    }
+
+    fn last_note(&self) -> Option<String> {
+        let notes = self.lines.iter().rev().filter(|(stream, _)| *stream == Stream::Err);
+        let lines = notes.flat_map(|(_, text)| text.lines().rev()).map(|line| line.replace(char::is_control, " "));
+        lines.map(|line| line.trim().to_string()).find(|line| !line.is_empty())
+    }
+}
+
+/// From here on, what is said or logged waits for [`release`].
+pub(super) fn hold() {
+    held().get_or_insert_default();
+}
+
+/// Prints what has waited, and from now on everything at once.
+pub(super) fn release() {
+    let Some(Held { lines, dropped, .. }) = held().take() else { return };
+    if dropped > 0 {
+        Stream::Err.write(&format!("note: {dropped} earlier lines of the log are left out\n"));
+    }
+    lines.iter().for_each(|(stream, text)| stream.write(text));
+}
+
+/// The last line for stderr that waits.
+pub(super) fn last_note() -> Option<String> {
+    held().as_ref()?.last_note()
+}
+
+fn emit(stream: Stream, text: &str) {
+    if let Some(held) = &mut *held() {
+        return held.push(stream, text);
+    }
+    // Without the lock: a reader that takes nothing must not keep others from being told of Ctrl-C.
+    stream.write(text);
+}
+
+/// Where the log goes.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        emit(Stream::Err, &String::from_utf8_lossy(text));
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Prints what a command was asked for. That the reader has seen enough (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<()> {
@@ -15,13 +116,12 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Prints a line about what goes on. Training does not end because nobody looks.
 pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    emit(Stream::Out, &format!("{line}\n"));
 }
 
 /// Prints `note: …` or `error: …` to stderr.
 pub(super) fn complain(kind: &str, message: &dyn Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{kind}: {message}");
+    emit(Stream::Err, &format!("{kind}: {message}\n"));
 }
 
 /// RUST_LOG decides what is logged; by default warnings, but not those of drivers about themselves, nor what ends up in an error anyway.
@@ -33,7 +133,8 @@ pub(super) fn init_log() {
         let level = if level == "warn" { "warning" } else { &level };
         writeln!(out, "{level}: {}", record.args())
     };
-    env_logger::Builder::from_env(env).format(format).init();
+    let target = env_logger::Target::Pipe(Box::new(Log));
+    env_logger::Builder::from_env(env).format(format).target(target).init();
 }
 
 /// 1234567 as "1,234,567".
@@ -75,6 +176,20 @@ pub(super) fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_kept_in_order_and_an_endless_log_is_cut() {
+        let mut held = Held::default();
+        assert_eq!(held.last_note(), None);
+        (0..NOTES + 5).for_each(|at| {
+            held.push(Stream::Out, &format!("epoch {at}\n"));
+            held.push(Stream::Err, &format!("warning: {at}\n\n"));
+        });
+        assert_eq!((held.notes, held.dropped, held.lines.len()), (NOTES, 5, 2 * NOTES + 5));
+        assert_eq!(held.last_note(), Some(format!("warning: {}", NOTES + 4)));
+        let lines = held.lines.iter().skip(4).take(3).map(|(_, text)| text.as_str());
+        assert_eq!(lines.collect::<Vec<_>>(), ["epoch 4\n", "epoch 5\n", "warning: 5\n\n"]);
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -4,7 +4,9 @@ use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
 use super::terminal::{complain, duration, grouped, percent, say};
+use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, device, load, plan};
+use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::checkpoint;
@@ -45,7 +47,7 @@ pub(super) struct TrainArgs {
     dump: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    /// Plain lines instead of a progress bar
+    /// Plain lines instead of a view that fills the terminal
     #[arg(long)]
     plain: bool,
 }
@@ -60,9 +62,11 @@ Examples:
 The folder holds recipe.toml, run.json, metrics.jsonl, curve.png, curve.svg,
 checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
 Ctrl-C ends a run after the step under way, and a second one at once; however it
-ended, --resume goes on to the same bits.";
+ended, --resume goes on to the same bits. On a terminal a view shows how it goes;
+its table compares the codes of each quantiser with those of a Gaussian input. The
+lines that --plain prints at once follow when it closes.";
 
-/// How long the device may work before the bar moves.
+/// How long the device may work before the view moves.
 const GLANCE: Duration = Duration::from_millis(150);
 
 impl TrainArgs {
@@ -110,7 +114,7 @@ fn begin(args: &TrainArgs) -> Result<ExitCode> {
     interrupt::watch();
     let run = pollster::block_on(Run::create(&dir, trainer, &device))?;
     say(&format!("training on {}, into {}", device::Named(&device), dir.display()));
-    follow(args, run, dump)
+    follow(args, run, &device, dump)
 }
 
 fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
@@ -143,15 +147,16 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     interrupt::watch();
     let run = pollster::block_on(Run::resume(dir, trainer, &device))?;
     say(&format!("going on with {} at step {step} of {steps}, on {}", dir.display(), device::Named(&device)));
-    follow(args, run, None)
+    follow(args, run, &device, None)
 }
 
 /// Leads a run to its end, or to where it is interrupted, and shows it.
-fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<ExitCode> {
+fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -> Result<ExitCode> {
     let begun = Instant::now();
-    let advanced = pollster::block_on(advance(args, &mut run, dump));
+    let view = if args.plain { None } else { open_view(&mut run, device) };
+    let advanced = pollster::block_on(advance(view, &mut run, dump));
     let dir = run.dir().to_path_buf();
-    let progress = advanced.inspect_err(|_| {
+    let test_accuracy = advanced.inspect_err(|_| {
         complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
     })?;
     let (position, total) = (run.trainer().position(), run.trainer().total_steps());
@@ -167,11 +172,9 @@ fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<ExitCode
         say(&format!("  halfwave train --resume {}", dir.display()));
         return Ok(ExitCode::from(interrupt::CODE));
     }
-    let accuracy = progress.test_accuracy().map_or("-".to_string(), percent);
+    let accuracy = test_accuracy.map_or("-".to_string(), percent);
     say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
-    if let Some((epoch, best)) =
-        run.best().filter(|(_, best)| progress.test_accuracy().is_some_and(|last| last < *best))
-    {
+    if let Some((epoch, best)) = run.best().filter(|(_, best)| test_accuracy.is_some_and(|last| last < *best)) {
         say(&format!("it was best after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
     }
     say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
@@ -180,16 +183,35 @@ fn follow(args: &TrainArgs, mut run: Run, dump: Option<Dump>) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Result<Progress> {
+/// A view of the run, where there is a terminal for it.
+fn open_view(run: &mut Run, device: &Device) -> Option<View> {
+    let folder = run.dir().display().to_string();
+    let trainer = run.trainer();
+    let (steps, epoch_steps, position) = (trainer.total_steps(), trainer.epoch_steps(), trainer.position());
+    let recipe = trainer.recipe();
+    let about = About {
+        folder,
+        device: device::Named(device).to_string(),
+        steps,
+        epochs: steps.div_ceil(epoch_steps.max(1)),
+        epoch_steps,
+        batch: recipe.train.batch,
+        layers: recipe.model.layers.iter().map(|layer| layer.name.clone()).collect(),
+    };
+    View::open(about, position, run.rows())
+}
+
+/// Goes on to the end, or until somebody asks for one, and closes the view. The test accuracy is the last that was measured.
+async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
     let trainer = run.trainer();
     let (position, steps) = (trainer.position(), trainer.total_steps());
     let epoch_steps = trainer.epoch_steps();
-    let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, args.plain);
+    let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, view);
     let mut limit = 1;
     loop {
         if interrupt::asked() && !run.trainer().over() {
             run.pause().await?;
-            return Ok(progress);
+            return Ok(progress.finish());
         }
         let asked = Instant::now();
         let events = run.advance(limit).await?;
@@ -209,5 +231,5 @@ async fn advance(args: &TrainArgs, run: &mut Run, mut dump: Option<Dump>) -> Res
         let rows = run.rows().to_vec();
         dump.finish(run.trainer().session(), &rows).await?;
     }
-    Ok(progress)
+    Ok(progress.finish())
 }
