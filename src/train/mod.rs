@@ -9,6 +9,8 @@ pub mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
 pub mod session;
+#[cfg(not(target_arch = "wasm32"))]
+mod tensorboard;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};
