@@ -31,8 +31,8 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The file that holds the checkpoint of the epoch with the best test accuracy so far; of equal ones the first.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
-const ABOUT: &str = "run.json";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const ABOUT: &str = "run.json";
+pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
 const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
 
@@ -41,19 +41,28 @@ const REDRAW: Duration = Duration::from_secs(5);
 
 /// `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct About {
-    halfwave: String,
-    wgpu: String,
+pub struct About {
+    /// Version.
+    pub halfwave: String,
+    /// Version.
+    pub wgpu: String,
+    /// What computes, since the run began or went on last.
     #[serde(flatten)]
-    device: Device,
-    launch_shape: crate::caps::LaunchShape,
-    seed: u64,
-    batch: usize,
-    parameters: usize,
-    plan_hash: String,
-    peak_bytes: u64,
+    pub device: Device,
+    /// How heavy kernels are launched.
+    pub launch_shape: crate::caps::LaunchShape,
+    /// Of everything that is drawn.
+    pub seed: u64,
+    /// Images of a step.
+    pub batch: usize,
+    /// Numbers that are trained.
+    pub parameters: usize,
+    /// Of the plan of a step.
+    pub plan_hash: String,
+    /// Memory of a step on the device.
+    pub peak_bytes: u64,
     /// UTC, RFC 3339.
-    started: String,
+    pub started: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resumed: Vec<Resumed>,
 }
@@ -400,7 +409,7 @@ impl Run {
 }
 
 /// The lines of a `metrics.jsonl` up to the first that is not wanted or is torn, and what they hold.
-fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
+pub(super) fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
     // A torn row has no line end.
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut rows = Row::parse_all(whole, &path.display().to_string())?;

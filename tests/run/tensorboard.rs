@@ -172,6 +172,7 @@ fn the_event_file_of_a_run_that_goes_on_is_whole() {
 }
 
 /// A place where no file can be.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_event_file_that_cannot_be_written_is_named() {
     let base = tempfile::tempdir().unwrap();
