@@ -18,6 +18,9 @@ pub(super) enum Unit {
 pub(super) struct Line {
     /// For the legend.
     pub(super) name: String,
+    /// Which of the run's lines, where there are several.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) part: &'static str,
     /// The run that it is of, by place.
     pub(super) run: usize,
     /// Place in the palette.

@@ -58,15 +58,15 @@ pub(super) fn speed(runs: &[Named<'_>]) -> Chart {
 }
 
 /// A line a run and split. A run by itself has a colour a split; of several, each has one, and splits differ in their dashes.
-fn by_split(runs: &[Named<'_>], splits: &[(&str, Measure)], scale: f64) -> Vec<Line> {
+fn by_split(runs: &[Named<'_>], splits: &[(&'static str, Measure)], scale: f64) -> Vec<Line> {
     let mut lines = Vec::new();
     for (run, (name, rows)) in runs.iter().enumerate() {
-        for (at, (split, value)) in splits.iter().enumerate() {
+        for (at, &(split, value)) in splits.iter().enumerate() {
             let points = by_epoch(rows, |row| value(row).map(|value| scale * f64::from(value)));
             let alone = runs.len() == 1;
             let colour = if !alone {
                 run
-            } else if *split == "train" {
+            } else if split == "train" {
                 1
             } else {
                 2 * at
@@ -76,7 +76,12 @@ fn by_split(runs: &[Named<'_>], splits: &[(&str, Measure)], scale: f64) -> Vec<L
                 (_, 1) => name.to_string(),
                 _ => format!("{name}, {split}"),
             };
-            lines.push(Line { colour, dash: if alone { 0 } else { at }, ..Line::through(name, run, points) });
+            lines.push(Line {
+                part: split,
+                colour,
+                dash: if alone { 0 } else { at },
+                ..Line::through(name, run, points)
+            });
         }
     }
     lines

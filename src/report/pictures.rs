@@ -10,12 +10,14 @@ use std::io::Cursor;
 /// Sides of a tile are enlarged to this many pixels at least, by whole factors.
 const SMALLEST: u32 = 32;
 /// Larger tiles are reduced to this.
-const LARGEST: u32 = 96;
+const LARGEST: u32 = 64;
 /// Pixels between two tiles, which are transparent.
 const GAP: u32 = 4;
-/// Filters shown of a layer, and channels of an image.
+/// Filters shown of a layer, at most so many in a row.
 const MOST_FILTERS: usize = 256;
-const MOST_CHANNELS: usize = 16;
+const MOST_IN_A_ROW: usize = 14;
+/// Channels shown of an image.
+const MOST_CHANNELS: usize = 12;
 
 /// A picture in the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +51,11 @@ pub(super) fn filters(weight: &HostTensor) -> Option<Sheet> {
     let tiles: Vec<_> = weight.values.chunks_exact(per_filter).take(MOST_FILTERS).map(tile).collect();
     let shown = if tiles.len() < filters { format!(", of which {} are shown", tiles.len()) } else { String::new() };
     let colours = if channels == 3 { "in red, green and blue" } else { "in grey" };
-    let text = format!("{filters} filters of {height} × {width} over {channels} channels{shown}, {colours}");
-    Some(Sheet { image: sheet(&tiles, 16), text })
+    let over = if channels == 1 { "1 channel".to_string() } else { format!("{channels} channels") };
+    let text = format!("{filters} filters of {height} × {width} over {over}{shown}, {colours}");
+    // Rows as long as each other, as far as that goes.
+    let columns = tiles.len().div_ceil(tiles.len().div_ceil(MOST_IN_A_ROW).max(1));
+    Some(Sheet { image: sheet(&tiles, columns), text })
 }
 
 /// The codes of a quantiser for some images: a row an image, which stands in front of its channels. Black is the lowest code, white the highest.
@@ -184,7 +189,7 @@ mod tests {
     fn large_pictures_are_reduced() {
         let pixels = vec![8; 300 * 200];
         let large = sheet(&[input(&pixels, [1, 300, 200], 16)], 4);
-        assert_eq!(large.dimensions(), (64, 96));
+        assert_eq!(large.dimensions(), (42, 64));
         assert_eq!(large.get_pixel(3, 3).0, [127, 127, 127, 255]);
     }
 }
