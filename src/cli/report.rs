@@ -43,7 +43,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let out = args.out.clone().unwrap_or_else(|| args.runs[0].join("report.html"));
     files::check(&out)?;
-    args.plots.as_ref().map_or(Ok(()), |dir| std::fs::create_dir_all(dir).map_err(Error::io(dir)))?;
+    if let Some(dir) = args.plots.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
+        return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));
+    }
     // Only images that lie in a folder can lie elsewhere.
     let embedded = |saved: &Saved| saved.recipe.data.set.clone().dir_mut().is_none();
     let all_embedded = runs.iter().all(|(_, saved)| embedded(saved));

@@ -103,3 +103,53 @@ fn rate(rows: &[Row]) -> Vec<Point> {
     }
     thinned(&kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::StepRow;
+
+    fn step(step: u64, loss: f32, lr: f32) -> Row {
+        Row::Step(StepRow { step, epoch: 1, loss, lr })
+    }
+
+    fn epoch(epoch: u64, test: f32) -> Row {
+        Row::Epoch(EpochRow { epoch, train_accuracy: Some(0.9), test_accuracy: Some(test), ..Default::default() })
+    }
+
+    #[test]
+    fn runs_lie_over_each_other() {
+        let (a, b) = ([step(1, 2.0, 0.1), epoch(1, 0.5)], [step(1, 1.0, 0.1), step(2, f32::NAN, 0.1)]);
+        let charts = learning(&[("a", &a), ("b", &b)]);
+        let ids: Vec<_> = charts.iter().map(|chart| chart.id.as_str()).collect();
+        assert_eq!(ids, ["loss", "accuracy", "learning-rate"], "what nobody measured is left out");
+        let lines = |at: usize| {
+            charts[at].lines.iter().map(|line| (line.name.as_str(), line.run, line.dash)).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(0), [("a", 0, 0), ("b", 1, 0)]);
+        assert_eq!(lines(1), [("a, test", 0, 0), ("a, train", 0, 2)], "of a run without epochs there is no line");
+        assert_eq!((charts[0].broken[0].run, charts[0].broken[0].text.as_str()), (1, "b: not finite from step 2"));
+        assert!(charts[0].x[1] >= 2.0, "the break is inside");
+        assert_eq!(charts[1].lines[0].points, [(1.0, 50.0)]);
+    }
+
+    #[test]
+    fn a_run_by_itself_has_a_colour_a_split() {
+        let chart = accuracy(&[("a", &[epoch(1, 0.5), epoch(2, 0.8)])]);
+        let lines: Vec<_> = chart.lines.iter().map(|line| (line.name.as_str(), line.colour, line.dash)).collect();
+        assert_eq!(lines, [("test", 0, 0), ("train", 1, 0)]);
+        assert!(chart.y[0] == 40.0 && chart.y[1] > 100.0, "{:?}", chart.y);
+        assert_eq!(accuracy(&[("a", &[])]).lines, []);
+    }
+
+    #[test]
+    fn a_rate_is_kept_where_it_bends() {
+        let rows: Vec<_> =
+            (1..=100).map(|at| step(at, 1.0, if at <= 50 { 0.1 } else { 0.1 - 0.001 * (at - 50) as f32 })).collect();
+        let places: Vec<_> = rate(&rows).iter().map(|point| point.0).collect();
+        assert!(
+            places.len() <= 6 && places.contains(&1.0) && places.contains(&50.0) && places.contains(&100.0),
+            "{places:?}"
+        );
+    }
+}

@@ -118,3 +118,44 @@ pub(super) fn codes(runs: &[Named<'_>]) -> Vec<Stack> {
     }
     stacks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::{EpochRow, Row, Spread};
+
+    fn epoch(epoch: u64, layers: &[(&str, LayerRow)]) -> Row {
+        let layers = layers.iter().map(|(name, row)| (name.to_string(), row.clone())).collect();
+        Row::Epoch(EpochRow { epoch, layers, ..Default::default() })
+    }
+
+    fn quantiser(codes: &[f32]) -> LayerRow {
+        LayerRow { codes: codes.to_vec(), ideal: vec![0.5; codes.len()], passed: Some(0.75), ..Default::default() }
+    }
+
+    #[test]
+    fn a_layer_has_a_chart_of_each_thing_it_tells() {
+        let alpha = Some(Spread { min: 0.1, mean: 0.2, max: 0.4 });
+        let weights = LayerRow { flipped: Some(0.01), alpha, ..Default::default() };
+        let rows = [epoch(1, &[("q1", quantiser(&[0.4, 0.6])), ("conv2", weights)]), epoch(2, &[])];
+        let groups = groups(&[("a", &rows), ("old", &[epoch(1, &[])])]);
+        let told: Vec<_> = groups.iter().flat_map(|group| &group.charts).map(|chart| chart.id.as_str()).collect();
+        assert_eq!(told, ["passed-q1", "flipped-conv2", "alpha-conv2"]);
+        assert_eq!(groups[0].charts[0].lines[0].points, [(1.0, 75.0)]);
+        let band = &groups[2].charts[0].lines[0].band;
+        assert!(band.len() == 1 && (band[0].2 - 0.4).abs() < 1e-6 && groups[2].charts[0].y[1] > 0.4);
+        assert_eq!(super::groups(&[("old", &[epoch(1, &[])])]), []);
+    }
+
+    #[test]
+    fn long_runs_show_some_epochs_and_the_last() {
+        let rows: Vec<_> = (1..=1000).map(|at| epoch(at, &[("q/1", quantiser(&[0.25; 4]))])).collect();
+        let stacks = codes(&[("a b", &rows)]);
+        assert_eq!((stacks.len(), stacks[0].id.as_str()), (1, "codes-a-b-q-1"));
+        assert!(stacks[0].epochs.len() <= MOST_EPOCHS && stacks[0].epochs.last() == Some(&1000));
+        assert_eq!(stacks[0].shares.len(), stacks[0].epochs.len());
+        // A quantiser whose bits changed between two runs in one folder: the wider one's rows.
+        let mixed = [epoch(1, &[("q", quantiser(&[0.5, 0.5]))]), epoch(2, &[("q", quantiser(&[0.25; 4]))])];
+        assert_eq!(codes(&[("a", &mixed)])[0].epochs, [2]);
+    }
+}

@@ -7,6 +7,7 @@ mod blocks;
 use super::chart::{Chart, Line, Matrix, Stack, Unit};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
@@ -163,7 +164,11 @@ where
         .axis_style(INK.stroke_width(unit))
         .set_all_tick_mark_size(5 * unit);
     mesh.bold_line_style(FAINT.stroke_width(unit)).light_line_style(WHITE).draw()?;
-    let sample = move |style| move |(x, y)| PathElement::new([(x, y), (x + 26 * unit as i32, y)], style);
+    let across = move |(x, y)| [(x, y), (x + 26 * unit as i32, y)];
+    let (plain, dashed) = (
+        move |style| move |at| PathElement::new(across(at), style),
+        move |length, style| move |at| DashedPathElement::new(across(at).into_iter(), length, 6 * unit, style),
+    );
     for line in &chart.lines {
         let colour = colour(line.colour);
         let band: Vec<_> = line.band.iter().map(|&(x, low, _)| (x, low)).collect();
@@ -172,14 +177,14 @@ where
         context.draw_series(LineSeries::new(line.raw.iter().copied(), colour.mix(0.4).stroke_width(unit)))?;
         let style = colour.stroke_width(3 * unit);
         let points = line.points.iter().copied();
-        let drawn = match line.dash {
-            0 => context.draw_series(LineSeries::new(points, style))?,
-            dash => {
-                let length = if dash == 1 { 10 } else { 3 };
-                context.draw_series(DashedLineSeries::new(points, length * unit, 6 * unit, style))?
-            }
-        };
-        drawn.label(named(line, chart.unit)).legend(sample(style));
+        let name = named(line, chart.unit);
+        if line.dash == 0 {
+            context.draw_series(LineSeries::new(points, style))?.label(name).legend(plain(style));
+        } else {
+            let length = if line.dash == 1 { 10 * unit } else { 3 * unit };
+            let drawn = context.draw_series(DashedLineSeries::new(points, length, 6 * unit, style))?;
+            drawn.label(name).legend(dashed(length, style));
+        }
         if line.points.len() <= DOTTED {
             context.draw_series(line.points.iter().map(|&p| Circle::new(p, 4 * unit, colour.filled())))?;
         }
@@ -190,7 +195,7 @@ where
         let other = usize::from(chart.lines.len() == 1);
         let style = colour(broken.run + other).stroke_width(2 * unit);
         let drawn = context.draw_series(DashedLineSeries::new(points, 8 * unit, 6 * unit, style))?;
-        drawn.label(broken.text.as_str()).legend(sample(style));
+        drawn.label(broken.text.as_str()).legend(dashed(8 * unit, style));
     }
     let mut legend = context.configure_series_labels();
     legend.position(if chart.rising { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight });

@@ -290,3 +290,14 @@ fn names(shown: &[Shown]) -> Vec<String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::page::check_modules;
+
+    #[test]
+    fn modules_stand_after_what_they_import() {
+        check_modules(&MODULES);
+    }
+}

@@ -63,7 +63,8 @@ export class Hover {
     const right = x - host.left + 16;
     const left = right + own.width <= host.width ? right : x - host.left - own.width - 16;
     this.box.style.left = `${Math.max(0, Math.min(left, host.width - own.width))}px`;
-    this.box.style.top = `${Math.max(0, y - host.top - own.height / 2)}px`;
+    // Below a small figure, which it would hide.
+    this.box.style.top = `${this.host.classList.contains("small") ? host.height + 4 : Math.max(0, y - host.top - own.height / 2)}px`;
   }
 
   hide() {

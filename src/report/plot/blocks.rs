@@ -116,3 +116,38 @@ pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit:
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Plot, png, svg};
+    use super::*;
+
+    #[test]
+    fn blocks_of_every_size_are_drawn() {
+        for (epochs, levels, ideal) in [(1, 2, 2), (1, 4, 0), (120, 16, 16), (3, 1, 1)] {
+            let share = 1.0 / levels as f32;
+            let stack = Stack {
+                id: "codes".into(),
+                title: "q1".into(),
+                run: 0,
+                epochs: (1..=epochs).collect(),
+                shares: vec![vec![share; levels]; epochs as usize],
+                ideal: vec![share; ideal],
+            };
+            let text = String::from_utf8(svg(Plot::Stack(&stack)).unwrap()).unwrap();
+            assert!(text.matches("<rect").count() > epochs as usize * levels && text.contains("code 0"));
+            assert_eq!(text.contains("ideal"), ideal > 0);
+            png(Plot::Stack(&stack)).unwrap();
+        }
+        for classes in [0, 1, 10, 100] {
+            let counts =
+                (0..classes).map(|at| (0..classes).map(|other| 7 * usize::from(at == other)).collect()).collect();
+            let names = (0..classes).map(|class| format!("class {class}")).collect();
+            let (id, title) = ("confusion".into(), "Confusion".into());
+            let matrix = Matrix { id, title, run: 0, classes: names, counts, loss: 0.0 };
+            let text = String::from_utf8(svg(Plot::Matrix(&matrix)).unwrap()).unwrap();
+            assert!(text.matches("<rect").count() > classes * classes);
+            png(Plot::Matrix(&matrix)).unwrap();
+        }
+    }
+}
