@@ -99,7 +99,10 @@ impl Line {
 impl Chart {
     /// A chart around its lines; those without points are left out.
     pub(super) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
-        let lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
+        let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
+        for line in &mut lines {
+            line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
+        }
         let places = extent(lines.iter().flat_map(Line::all).map(|point| point.0));
         let y = match extent(lines.iter().flat_map(Line::values)) {
             None => [0.0, 1.0],
@@ -161,6 +164,15 @@ impl Chart {
     }
 }
 
+/// Six digits: no plot shows more, and a page with fewer characters is smaller.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 {
+        return value;
+    }
+    let scale = 10_f64.powi(5 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
 /// Charts of the same thing with one range of values, so that they can be compared.
 pub(super) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
     if let Some((low, high)) = extent(charts.iter().flat_map(|chart| chart.y)) {
@@ -207,4 +219,48 @@ pub(super) struct Matrix {
 /// Letters and digits of a name, for one of a file.
 pub(super) fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(values: &[f64]) -> Chart {
+        let points = (1..).map(f64::from).zip(values.iter().copied()).collect();
+        Chart::new("id", "Title", "step", Unit::Number, vec![Line::through("a", 0, points)])
+    }
+
+    #[test]
+    fn values_have_six_digits() {
+        for (value, expected) in [(0.0, 0.0), (0.1_f32.into(), 0.1), (-1234.5678, -1234.57), (1e-30, 1e-30), (3.0, 3.0)]
+        {
+            assert!((rounded(value) - expected).abs() <= 1e-12 * expected.abs(), "{value}");
+        }
+        assert!(rounded(f64::from(f32::MAX)).is_finite() && rounded(f64::from(f32::MIN_POSITIVE)) > 0.0);
+    }
+
+    #[test]
+    fn ranges_hold_all_values() {
+        for values in [&[1.0][..], &[0.0, 0.0], &[-3.0, 5.0], &[100.0, 101.0], &[-1.0], &[1e-9, 1e9]] {
+            for chart in [chart(values), chart(values).logarithmic(), chart(values).rising_to_all()] {
+                assert!(chart.y[0] < chart.y[1] && chart.x[0] < chart.x[1], "{values:?}: {:?}", chart.y);
+                assert!(
+                    values.iter().all(|value| (chart.y[0]..=chart.y[1]).contains(value)),
+                    "{values:?}: {:?}",
+                    chart.y
+                );
+            }
+        }
+        assert!(chart(&[0.001, 1.0]).logarithmic().log && !chart(&[0.5, 1.0]).logarithmic().log);
+        let both = alike(vec![chart(&[1.0, 2.0]), chart(&[5.0, 9.0])]);
+        assert!(both[0].y == both[1].y && both[0].y[1] > 9.0);
+    }
+
+    #[test]
+    fn many_noisy_points_are_smoothed_over_their_own() {
+        let points: Vec<Point> = (0..200).map(|at| (f64::from(at), f64::from(at % 2))).collect();
+        let line = Line::smooth("a", 0, &points);
+        assert!(line.raw == points && line.points != points);
+        assert!(Line::smooth("a", 0, &points[..40]).raw.is_empty());
+    }
 }

@@ -167,7 +167,7 @@ where
     let across = move |(x, y)| [(x, y), (x + 26 * unit as i32, y)];
     let (plain, dashed) = (
         move |style| move |at| PathElement::new(across(at), style),
-        move |length, style| move |at| DashedPathElement::new(across(at).into_iter(), length, 6 * unit, style),
+        move |length, style| move |at| DashedPathElement::new(across(at), length, 6 * unit, style),
     );
     for line in &chart.lines {
         let colour = colour(line.colour);
