@@ -13,6 +13,8 @@ const SMALLEST: u32 = 32;
 const LARGEST: u32 = 64;
 /// Pixels between two tiles, which are transparent.
 const GAP: u32 = 4;
+/// More of them between an image and its channels.
+const APART: u32 = 10;
 /// Filters shown of a layer, at most so many in a row.
 const MOST_FILTERS: usize = 256;
 const MOST_IN_A_ROW: usize = 14;
@@ -55,11 +57,11 @@ pub(super) fn filters(weight: &HostTensor) -> Option<Sheet> {
     let text = format!("{filters} filters of {height} × {width} over {over}{shown}, {colours}");
     // Rows as long as each other, as far as that goes.
     let columns = tiles.len().div_ceil(tiles.len().div_ceil(MOST_IN_A_ROW).max(1));
-    Some(Sheet { image: sheet(&tiles, columns), text })
+    Some(Sheet { image: sheet(&tiles, columns, 0), text })
 }
 
 /// The codes of a quantiser for some images: a row an image, which stands in front of its channels. Black is the lowest code, white the highest.
-pub(super) fn codes(activation: &Activation, inputs: &[RgbImage]) -> Option<Sheet> {
+pub(super) fn feature_maps(activation: &Activation, inputs: &[RgbImage]) -> Option<Sheet> {
     let [images, height, width, channels] = match activation.ty.shape[..] {
         [images, height, width, channels] => [images, height, width, channels],
         [images, channels] => [images, 1, 1, channels],
@@ -93,7 +95,7 @@ pub(super) fn codes(activation: &Activation, inputs: &[RgbImage]) -> Option<Shee
     let columns = tiles.len() / images;
     let part = if shown < channels { format!("the first {shown} of {channels}") } else { channels.to_string() };
     let text = format!("{part} channels of {height} × {width}, {levels} levels");
-    Some(Sheet { image: sheet(&tiles, columns), text })
+    Some(Sheet { image: sheet(&tiles, columns, APART), text })
 }
 
 /// Pixels of an image as a picture: channels last, 0 to `most`.
@@ -108,8 +110,8 @@ pub(super) fn input(pixels: &[u8], [channels, height, width]: [usize; 3], most: 
     })
 }
 
-/// Tiles in rows of `columns`, each as large as the largest.
-fn sheet(tiles: &[RgbImage], columns: usize) -> RgbaImage {
+/// Tiles in rows of `columns`, each as large as the largest; `apart` more pixels behind the first column.
+fn sheet(tiles: &[RgbImage], columns: usize, apart: u32) -> RgbaImage {
     let tiles: Vec<_> = tiles.iter().map(enlarged).collect();
     let columns = columns.min(tiles.len()).max(1) as u32;
     let side = |of: fn(&RgbImage) -> u32| {
@@ -117,9 +119,10 @@ fn sheet(tiles: &[RgbImage], columns: usize) -> RgbaImage {
     };
     let (width, height) = (side(RgbImage::width) + GAP, side(RgbImage::height) + GAP);
     let rows = (tiles.len() as u32).div_ceil(columns);
-    let mut sheet = RgbaImage::new(columns * width - GAP, (rows * height).max(GAP + 1) - GAP);
+    let mut sheet = RgbaImage::new(columns * width - GAP + apart, (rows * height).max(GAP + 1) - GAP);
     for (at, tile) in (0..).zip(&tiles) {
-        let (left, top) = (at % columns * width, at / columns * height);
+        let (column, row) = (at % columns, at / columns);
+        let (left, top) = (column * width + if column > 0 { apart } else { 0 }, row * height);
         tile.enumerate_pixels()
             .for_each(|(x, y, &Rgb([r, g, b]))| sheet.put_pixel(left + x, top + y, Rgba([r, g, b, 255])));
     }
@@ -188,7 +191,7 @@ mod tests {
     #[test]
     fn large_pictures_are_reduced() {
         let pixels = vec![8; 300 * 200];
-        let large = sheet(&[input(&pixels, [1, 300, 200], 16)], 4);
+        let large = sheet(&[input(&pixels, [1, 300, 200], 16)], 4, 0);
         assert_eq!(large.dimensions(), (42, 64));
         assert_eq!(large.get_pixel(3, 3).0, [127, 127, 127, 255]);
     }

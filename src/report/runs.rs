@@ -57,8 +57,8 @@ pub struct Shown {
 pub struct Tested {
     evaluation: Evaluation,
     classes: Vec<String>,
-    /// Codes of every quantiser for the first images of some classes.
-    codes: Vec<(String, Sheet)>,
+    /// The codes of every quantiser for the first images of some classes, by layer.
+    maps: Vec<(String, Sheet)>,
 }
 
 impl Tested {
@@ -71,19 +71,19 @@ impl Tested {
         let evaluation = trainer::evaluate(session, test, scale, classes).await?;
         let first = |class: usize| test.labels.iter().position(|&label| usize::from(label) == class);
         let shown: Vec<u32> = (0..classes).filter_map(first).take(SHOWN_IMAGES).map(|at| at as u32).collect();
-        let mut codes = Vec::new();
+        let mut maps = Vec::new();
         if !shown.is_empty() {
             let most = recipe.data.set.max_pixel();
             let pixels = |at: u32| &test.images[at as usize * test.image_len()..][..test.image_len()];
             let inputs: Vec<_> =
                 shown.iter().map(|&at| pictures::input(pixels(at), recipe.model.input, most)).collect();
             let activations: Vec<Activation> = session.inspect(&test.normalised(&shown, scale).0).await?;
-            codes.extend(activations.into_iter().filter_map(|activation| {
-                let sheet = pictures::codes(&activation, &inputs)?;
+            maps.extend(activations.into_iter().filter_map(|activation| {
+                let sheet = pictures::feature_maps(&activation, &inputs)?;
                 Some((activation.layer, sheet))
             }));
         }
-        Ok(Self { evaluation, classes: data.class_names.clone(), codes })
+        Ok(Self { evaluation, classes: data.class_names.clone(), maps })
     }
 }
 
@@ -223,7 +223,7 @@ impl Report {
         });
         let tested = || placed().filter_map(|(run, shown)| Some((run, shown.tested.as_ref().ok()?)));
         let maps = tested().flat_map(|(run, tested)| {
-            tested.codes.iter().map(move |(layer, sheet)| Picture::new("codes-of-images", run, layer, sheet.clone()))
+            tested.maps.iter().map(move |(layer, sheet)| Picture::new("feature-maps", run, layer, sheet.clone()))
         });
         let confusion = tested().map(|((run, name), tested)| Matrix {
             id: format!("confusion-{}", file_name(name)),

@@ -64,7 +64,7 @@ fn runs_are_compared_on_a_page() {
     for name in ["loss", "accuracy", "learning-rate", "images-per-second", "confusion-fast", "confusion-slow--b-"] {
         assert!(names("svg").contains(&name.to_string()), "{name} is not in {files:?}", files = names("svg"));
     }
-    for picture in ["filters-fast-conv1", "codes-of-images-fast-q1"] {
+    for picture in ["filters-fast-conv1", "feature-maps-fast-q1"] {
         assert!(names("png").contains(&picture.to_string()), "{picture} is not in {:?}", names("png"));
     }
     assert!(names("svg").iter().all(|name| names("png").contains(name)), "each plot is an SVG and a PNG");

@@ -25,7 +25,7 @@ fn checksum(data: &[u8]) -> [u8; 4] {
         crc = (crc >> 1) ^ (odd * 0x82f63b78);
     }
     let crc = !crc;
-    ((crc >> 15) | (crc << 17)).wrapping_add(0xa282ead8).to_le_bytes()
+    crc.rotate_right(15).wrapping_add(0xa282ead8).to_le_bytes()
 }
 
 /// A message's fields: number, wire type and bytes; a varint as eight bytes.
@@ -137,13 +137,14 @@ fn the_event_file_of_a_run_that_goes_on_is_whole() {
     finish(create(&whole, recipe()));
     let whole = timeless(events(&whole));
     // What is left of the file when the run goes on: some of it, too much, something torn or foreign, nothing.
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 6] = [
-        ("as it was", &|_| {}),
-        ("torn", &|file| file.truncate(file.len() - 5)),
-        ("torn early", &|file| file.truncate(200)),
-        ("zeros at its end", &|file| file.extend([0; 40])),
-        ("damaged", &|file| file[150] ^= 1),
-        ("empty", &|file| file.clear()),
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change); 6] = [
+        ("as it was", |_| {}),
+        ("torn", |file| file.truncate(file.len() - 5)),
+        ("torn early", |file| file.truncate(200)),
+        ("zeros at its end", |file| file.extend([0; 40])),
+        ("damaged", |file| file[150] ^= 1),
+        ("empty", |file| file.clear()),
     ];
     for (name, change) in cases {
         let dir = base.path().join(name);

@@ -86,6 +86,10 @@ function pictures({ runs, filters, maps }) {
   };
   const made = [];
   if (filters.length) made.push(part("Filters", "Weights of the first convolution. Each filter’s largest weight is full; zero is half grey.", make("div", { className: "grid" }, ...filters.map(sheet))));
-  if (maps.length) made.push(part("Codes of images", "What quantisers make of some test images: the image first, then its channels, black for the lowest code and white for the highest.", make("div", { className: "stack" }, ...maps.map(sheet))));
+  // Runs beside each other, layer by layer.
+  const order = [...new Set(maps.map((/** @type {any} */ { layer }) => layer))];
+  const sorted = order.flatMap((layer) => maps.filter((/** @type {any} */ map) => map.layer === layer));
+  const text = "The codes that quantisers make of some test images: an image first, then its channels, black for the lowest code and white for the highest.";
+  if (maps.length) made.push(part("Feature maps", text, make("div", { className: "grid" }, ...sorted.map(sheet))));
   return made;
 }
