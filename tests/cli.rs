@@ -4,6 +4,8 @@
 mod common;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/report.rs"]
+mod report;
 
 use halfwave::data::Dataset;
 use halfwave::recipe::{Recipe, Set};
@@ -242,7 +244,9 @@ fn plans_recipes_and_devices_are_shown() {
     assert!(finish(command(base.path(), &["devices"])).out.contains("CPU backend"));
     assert!(run(base.path(), &["--version"]).starts_with("halfwave 0."));
     let help = run(base.path(), &["--help"]);
-    for name in ["train", "eval", "predict", "plan", "profile", "shader", "devices", "selftest", "recipe", "web"] {
+    for name in
+        ["train", "eval", "predict", "report", "plan", "profile", "shader", "devices", "selftest", "recipe", "web"]
+    {
         assert!(help.contains(&format!("\n  {name}")), "{name} is not in {help}");
     }
     assert!(fs::read_dir(base.path()).unwrap().next().is_none(), "something was written");
@@ -444,6 +448,8 @@ fn mistyped_options_are_usage_errors() {
         &["plan", "--shape", "round"],
         &["predict", "run"],
         &["eval"],
+        &["report"],
+        &["report", "--out", "page.html"],
     ] {
         let done = finish(command(base.path(), args));
         assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);

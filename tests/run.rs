@@ -8,6 +8,8 @@ mod dropout;
 mod fixed;
 #[path = "run/optimizers.rs"]
 mod optimizers;
+#[path = "run/tensorboard.rs"]
+mod tensorboard;
 
 use halfwave::backend::Device;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
@@ -108,7 +110,15 @@ fn a_folder_holds_the_whole_run() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("new/run");
     let mut run = create(&dir, recipe());
-    let files = ["checkpoint.safetensors", "curve.png", "curve.svg", "metrics.jsonl", "recipe.toml", "run.json"];
+    let files = [
+        "checkpoint.safetensors",
+        "curve.png",
+        "curve.svg",
+        "events.out.tfevents.0.halfwave",
+        "metrics.jsonl",
+        "recipe.toml",
+        "run.json",
+    ];
     assert_eq!(names(&dir), files, "before the first step");
     let plan_hash = format!("{:016x}", run.trainer().session().plan().hash());
     finish(run);

@@ -12,7 +12,10 @@ const dist = path.join(here, 'dist');
 const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10);
 
 const files = new Map();
-for (const name of readdirSync(path.join(here, 'page'), { recursive: true })) files.set(name, path.join(here, 'page', name));
+for (const name of readdirSync(path.join(here, 'page'), { recursive: true })) {
+  // The page never shows a report; the native program embeds what draws one.
+  if (!name.startsWith('report')) files.set(name, path.join(here, 'page', name));
+}
 for (const name of ['halfwave.js', 'halfwave_bg.wasm']) files.set(path.join('pkg', name), path.join(here, 'pkg', name));
 
 let raw = 0;

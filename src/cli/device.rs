@@ -58,6 +58,11 @@ pub(super) fn is_cpu(wanted: Option<&str>) -> bool {
     wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("cpu"))
 }
 
+/// What asks for this device again.
+pub(super) fn wanted(device: &Device) -> String {
+    if device.backend == "cpu" { "cpu".to_string() } else { device.adapter.clone() }
+}
+
 /// A device in a few words.
 pub(super) struct Named<'a>(pub(super) &'a Device);
 

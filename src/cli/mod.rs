@@ -16,6 +16,7 @@ mod predict;
 mod profile;
 mod progress;
 mod recipe;
+mod report;
 mod selftest;
 mod shader;
 mod terminal;
@@ -45,6 +46,7 @@ Examples:
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
   halfwave train --resume runs/digits-1       go on where a run was interrupted
   halfwave predict runs/digits-1 seven.png    ask the trained network
+  halfwave report runs/digits-1 runs/mine     compare runs on a page
   halfwave devices                            what can be trained on
 
 RUST_LOG=info shows what happens inside; WGPU_BACKEND=vulkan, metal or dx12 picks a backend.";
@@ -54,6 +56,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Report(report::ReportArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Shader(shader::ShaderArgs),
@@ -88,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Report(args) => report::report(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
         Command::Shader(args) => shader::shader(&args),

@@ -59,8 +59,8 @@ Examples:
   halfwave train --adapter cpu --epochs 2     without a GPU, and briefly
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
-The folder holds recipe.toml, run.json, metrics.jsonl, curve.png, curve.svg,
-checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
+The folder holds recipe.toml, run.json, metrics.jsonl (and the same for TensorBoard), curve.png,
+curve.svg, checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
 Ctrl-C ends a run after the step under way, and a second one at once; however it
 ended, --resume goes on to the same bits. On a terminal a view shows how it goes;
 its table compares the codes of each quantiser with those of a Gaussian input. The

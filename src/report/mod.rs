@@ -1,17 +1,25 @@
-//! What a run leaves to look at: the rows of `metrics.jsonl`, and the curve drawn from them.
+//! What runs leave to look at: the curve of one, drawn from the rows of `metrics.jsonl`, and a page that compares several.
 //!
 //! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
 //! or not at all.
+mod chart;
+mod curves;
+mod layers;
+mod page;
+mod pictures;
 mod plot;
 mod profile;
+mod recipes;
+mod runs;
 mod series;
 
 pub use profile::profile_page;
+pub use runs::{Report, Shown, Tested};
 
 use crate::files::replace;
 use crate::train::metrics::Row;
-
 use crate::{Error, Result};
+use plot::Plot;
 use std::path::Path;
 
 /// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per epoch, under `title`.
@@ -20,13 +28,19 @@ use std::path::Path;
 ///
 /// Errors: a folder or file that cannot be written.
 pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
-    let drawn = |path: &Path, result: Result<Vec<u8>, String>| {
-        result
-            .map_err(|message| Error::io(path)(std::io::Error::other(format!("the curve cannot be drawn: {message}"))))
-    };
-    let (svg, png) = (dir.join("curve.svg"), dir.join("curve.png"));
-    replace(&svg, &drawn(&svg, plot::svg(rows, title))?)?;
-    replace(&png, &drawn(&png, plot::png(rows, title))?)
+    let run = [("loss", rows)];
+    write(Plot::Curve(title, &curves::loss(&run), &curves::accuracy(&run)), dir)
+}
+
+/// Writes a plot as SVG and PNG into a folder.
+fn write(plot: Plot<'_>, dir: &Path) -> Result<()> {
+    for (extension, draw) in [("svg", plot::svg as fn(Plot<'_>) -> _), ("png", plot::png)] {
+        let path = dir.join(format!("{}.{extension}", plot.id()));
+        let drawn: Result<Vec<u8>, String> = draw(plot);
+        let failed = |message| Error::io(&path)(std::io::Error::other(format!("it cannot be drawn: {message}")));
+        replace(&path, &drawn.map_err(failed)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -51,6 +65,13 @@ mod tests {
         let accuracy = |e: u64, low: f32| 1.0 - low * (-(e as f32) / 3.0).exp() - low / 20.0;
         rows.extend((1..=20).map(|e| epoch(e, accuracy(e, 0.15), accuracy(e, 0.3) + 0.01 * noise[e as usize])));
         rows
+    }
+
+    /// The curve as SVG.
+    fn svg(rows: &[Row]) -> String {
+        let run = [("loss", rows)];
+        let (loss, accuracy) = (curves::loss(&run), curves::accuracy(&run));
+        String::from_utf8(plot::svg(Plot::Curve("x", &loss, &accuracy)).unwrap()).unwrap()
     }
 
     /// Share of pixels that are not white.
@@ -103,18 +124,20 @@ mod tests {
             ),
         ];
         for (name, rows) in odd {
-            let png = plot::png(&rows, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let run = [("loss", &rows[..])];
+            let (loss, accuracy) = (curves::loss(&run), curves::accuracy(&run));
+            let plot = Plot::Curve(name, &loss, &accuracy);
+            let png = plot::png(plot).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(ink(&png) > 0.001, "{name}");
-            plot::svg(&rows, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            plot::svg(plot).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        let svg = String::from_utf8(plot::svg(&[step(1, 2.0), step(2, nan)], "x").unwrap()).unwrap();
-        assert!(svg.contains("not finite from step 2"));
+        assert!(svg(&[step(1, 2.0), step(2, nan)]).contains("not finite from step 2"));
     }
 
     #[test]
     fn long_runs_stay_small() {
         let rows: Vec<Row> = (0..200_000).map(|s| step(s, 1.0 + (s % 7) as f32)).collect();
-        assert!(plot::svg(&rows, "long").unwrap().len() < 400_000);
+        assert!(svg(&rows).len() < 400_000);
     }
 
     #[test]

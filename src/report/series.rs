@@ -1,6 +1,6 @@
 //! Rows as points of a plot: finite, smoothed, and no more of them than there are pixels.
 
-use crate::train::metrics::Row;
+use crate::train::metrics::{EpochRow, Row, StepRow};
 
 /// One point: place and value.
 pub(super) type Point = (f64, f64);
@@ -8,37 +8,32 @@ pub(super) type Point = (f64, f64);
 /// Points beyond which a line is thinned out.
 const MOST_POINTS: usize = 1600;
 
-/// The points of a run that can be drawn.
-#[derive(Default)]
-pub(super) struct Series {
-    /// Loss by step; only finite ones.
-    pub(super) loss: Vec<Point>,
-    /// The first step whose loss was not finite.
-    pub(super) broken_from: Option<u64>,
-    /// Accuracy in per cent by epoch; only finite ones.
-    pub(super) train: Vec<Point>,
-    /// The same on the test images.
-    pub(super) test: Vec<Point>,
+/// A value by step, where it is finite.
+pub(super) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Point> {
+    let steps = rows.iter().filter_map(|row| match row {
+        Row::Step(row) => Some((row.step as f64, f64::from(value(row)))),
+        Row::Epoch(_) => None,
+    });
+    steps.filter(|point| point.1.is_finite()).collect()
 }
 
-impl Series {
-    pub(super) fn new(rows: &[Row]) -> Self {
-        let mut series = Self::default();
-        let push = |points: &mut Vec<Point>, at: u64, value: Option<f32>| {
-            points.extend(value.filter(|v| v.is_finite()).map(|v| (at as f64, 100.0 * f64::from(v))));
-        };
-        for row in rows {
-            match row {
-                Row::Step(row) if row.loss.is_finite() => series.loss.push((row.step as f64, f64::from(row.loss))),
-                Row::Step(row) => series.broken_from = series.broken_from.or(Some(row.step)),
-                Row::Epoch(row) => {
-                    push(&mut series.train, row.epoch, row.train_accuracy);
-                    push(&mut series.test, row.epoch, row.test_accuracy);
-                }
-            }
-        }
-        series
-    }
+/// A value by epoch, where it was measured and is finite.
+pub(super) fn by_epoch(rows: &[Row], value: impl Fn(&EpochRow) -> Option<f64>) -> Vec<Point> {
+    let epochs = epochs(rows).filter_map(|row| Some((row.epoch as f64, value(row)?)));
+    epochs.filter(|point| point.1.is_finite()).collect()
+}
+
+/// The rows of epochs.
+pub(super) fn epochs(rows: &[Row]) -> impl DoubleEndedIterator<Item = &EpochRow> {
+    rows.iter().filter_map(|row| if let Row::Epoch(row) = row { Some(row) } else { None })
+}
+
+/// The first step whose loss was not finite.
+pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
+    rows.iter().find_map(|row| match row {
+        Row::Step(row) if !row.loss.is_finite() => Some(row.step),
+        _ => None,
+    })
 }
 
 /// Each point's mean over the fortieth of the run around it.

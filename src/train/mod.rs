@@ -4,6 +4,8 @@
 
 pub mod checkpoint;
 pub mod evaluate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
 pub mod inspect;
 mod low_bit;
 pub mod metrics;
@@ -12,6 +14,8 @@ pub mod parameters;
 pub mod run;
 pub mod session;
 mod source;
+#[cfg(not(target_arch = "wasm32"))]
+mod tensorboard;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};

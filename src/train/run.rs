@@ -5,14 +5,16 @@
 //! | `recipe.toml` | the recipe, every default spelt out, options of the command applied |
 //! | `run.json` | device, versions, seed, hash of the plan, dates |
 //! | `metrics.jsonl` | a row a step and a row an epoch, [`super::metrics`] |
+//! | `events.out.tfevents.0.halfwave` | the same rows, for TensorBoard |
 //! | `curve.svg`, `curve.png` | loss and accuracy |
 //! | `checkpoint.safetensors` | the run at its start, then after every epoch and at the end |
 //!
-//! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl`, which grows by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
+//! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl` and TensorBoard's file, which grow by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
 //! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
 
 use super::checkpoint::Checkpoint;
 use super::metrics::Row;
+use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer};
 use crate::backend::{Device, gpu};
 use crate::error::{Error, Result};
@@ -29,29 +31,38 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The file that holds the checkpoint of the epoch with the best test accuracy so far; of equal ones the first.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
-const ABOUT: &str = "run.json";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const ABOUT: &str = "run.json";
+pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
-const FILES: [&str; 6] = [METRICS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
+const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
 
 /// Between two drawings of the curve, while a run goes on.
 const REDRAW: Duration = Duration::from_secs(5);
 
 /// `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct About {
-    halfwave: String,
-    wgpu: String,
+pub struct About {
+    /// Version.
+    pub halfwave: String,
+    /// Version.
+    pub wgpu: String,
+    /// What computes, since the run began or went on last.
     #[serde(flatten)]
-    device: Device,
-    launch_shape: crate::caps::LaunchShape,
-    seed: u64,
-    batch: usize,
-    parameters: usize,
-    plan_hash: String,
-    peak_bytes: u64,
+    pub device: Device,
+    /// How heavy kernels are launched.
+    pub launch_shape: crate::caps::LaunchShape,
+    /// Of everything that is drawn.
+    pub seed: u64,
+    /// Images of a step.
+    pub batch: usize,
+    /// Numbers that are trained.
+    pub parameters: usize,
+    /// Of the plan of a step.
+    pub plan_hash: String,
+    /// Memory of a step on the device.
+    pub peak_bytes: u64,
     /// UTC, RFC 3339.
-    started: String,
+    pub started: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resumed: Vec<Resumed>,
 }
@@ -161,6 +172,7 @@ pub struct Run {
     trainer: Trainer,
     metrics: File,
     metrics_bytes: u64,
+    events: Events,
     rows: Vec<Row>,
     title: String,
     drawn: Instant,
@@ -222,7 +234,7 @@ impl Run {
     async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
         files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         About::new(&mut trainer, device).write(dir)?;
-        let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device);
+        let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
         run.draw()?;
@@ -265,17 +277,24 @@ impl Run {
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         about.write(dir)?;
-        let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device);
+        let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
         Ok(run)
     }
 
-    fn new(dir: &Path, trainer: Trainer, metrics: File, rows: Vec<Row>, metrics_bytes: u64, device: &Device) -> Self {
+    fn new(
+        dir: &Path,
+        trainer: Trainer,
+        metrics: File,
+        rows: Vec<Row>,
+        metrics_bytes: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let name = dir.file_name().map_or("run".into(), |name| name.to_string_lossy());
         let title = format!("{name} on {}", device.adapter);
-        let (dir, drawn) = (dir.to_path_buf(), Instant::now());
-        Self { dir, trainer, metrics, metrics_bytes, rows, title, drawn }
+        let (events, drawn) = (Events::open(dir, &rows)?, Instant::now());
+        Ok(Self { dir: dir.to_path_buf(), trainer, metrics, metrics_bytes, events, rows, title, drawn })
     }
 
     /// Goes on by at most `limit` steps, as [`Trainer::advance`] does, and writes what happened. No events: the run is over.
@@ -327,7 +346,7 @@ impl Run {
             return Err(Error::io(self.dir.join(METRICS))(error));
         }
         self.metrics_bytes += text.len() as u64;
-        Ok(())
+        self.events.append(&self.rows[before..])
     }
 
     /// The bytes of a checkpoint of what is now.
@@ -397,7 +416,7 @@ impl Run {
 }
 
 /// The lines of a `metrics.jsonl` up to the first that is not wanted or is torn, and what they hold.
-fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
+pub(super) fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
     // A torn row has no line end.
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut rows = Row::parse_all(whole, &path.display().to_string())?;

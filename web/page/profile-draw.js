@@ -140,14 +140,18 @@ export function about(launch, total) {
 export function picture(label, draw) {
   const svg = mark("svg", { role: "group", "aria-label": label });
   const host = make("div", { className: "picture" }, svg);
-  let drawn = 0;
-  new ResizeObserver(([entry]) => {
-    const width = Math.floor(entry.contentRect.width);
+  let [drawn, width] = [0, 0];
+  const redraw = () => {
     if (!width || width === drawn) return;
     drawn = width;
     svg.replaceChildren();
     const height = Math.ceil(draw(svg, width));
     for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) svg.setAttribute(name, String(value));
+  };
+  // In a frame of its own: what is observed must not change while it is.
+  new ResizeObserver(([entry]) => {
+    width = Math.floor(entry.contentRect.width);
+    requestAnimationFrame(redraw);
   }).observe(host);
   return host;
 }

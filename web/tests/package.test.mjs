@@ -42,8 +42,8 @@ test('its types fit its example', () => {
 test('the page’s own types and the package’s agree', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
   try {
-    // What the main thread loads, and what its Worker loads.
-    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
+    // What the main thread loads, what its Worker loads, and what the native program embeds.
+    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
       const compilerOptions = {
         noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
         module: 'es2022', moduleResolution: 'bundler', types: [],

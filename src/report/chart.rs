@@ -1,0 +1,266 @@
+//! A chart as numbers: what the page draws from JSON, and `plot.rs` as SVG and PNG.
+
+use super::series::{Point, extent, smoothed, thinned};
+use serde::Serialize;
+
+/// How values are told.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Unit {
+    /// As they are.
+    Number,
+    /// In per cent.
+    Percent,
+}
+
+/// One line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Line {
+    /// For the legend.
+    pub(super) name: String,
+    /// Which of the run's lines, where there are several.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) part: &'static str,
+    /// The run that it is of, by place.
+    pub(super) run: usize,
+    /// Place in the palette.
+    pub(super) colour: usize,
+    /// 0 is solid, 1 dashed, 2 dotted.
+    pub(super) dash: usize,
+    pub(super) points: Vec<Point>,
+    /// What was smoothed to these points, drawn faintly.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) raw: Vec<Point>,
+    /// Place, least and largest value: a band around the line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) band: Vec<(f64, f64, f64)>,
+}
+
+/// Where the loss of a run ceased to be finite.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Broken {
+    /// The run, by place.
+    pub(super) run: usize,
+    /// The first such step.
+    pub(super) step: u64,
+    /// That in words.
+    pub(super) text: String,
+}
+
+/// Lines over steps or epochs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Chart {
+    /// Names its files.
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) x_name: &'static str,
+    pub(super) y_name: String,
+    pub(super) unit: Unit,
+    /// Whether y is logarithmic.
+    pub(super) log: bool,
+    pub(super) x: [f64; 2],
+    pub(super) y: [f64; 2],
+    pub(super) lines: Vec<Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) broken: Vec<Broken>,
+    /// What to say where there is no line.
+    pub(super) notice: String,
+    /// Whether values rise, so that the legend has room below.
+    pub(super) rising: bool,
+}
+
+/// Raw points from which on a line is smoothed: fewer are a line that one can follow.
+const SMOOTHED_FROM: usize = 80;
+
+impl Line {
+    /// A line through all points.
+    pub(super) fn through(name: impl Into<String>, run: usize, points: Vec<Point>) -> Self {
+        Self { name: name.into(), run, colour: run, points, ..Self::default() }
+    }
+
+    /// Many noisy points: their smoothed line, with the points behind it.
+    pub(super) fn smooth(name: impl Into<String>, run: usize, points: &[Point]) -> Self {
+        let line = Self::through(name, run, thinned(points));
+        if points.len() < SMOOTHED_FROM {
+            return line;
+        }
+        Self { raw: line.points, points: thinned(&smoothed(points)), ..line }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Point> {
+        self.points.iter().chain(&self.raw)
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.all().map(|point| point.1).chain(self.band.iter().flat_map(|band| [band.1, band.2]))
+    }
+}
+
+impl Chart {
+    /// A chart around its lines; those without points are left out.
+    pub(super) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
+        let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
+        for line in &mut lines {
+            line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
+        }
+        let places = extent(lines.iter().flat_map(Line::all).map(|point| point.0));
+        let y = match extent(lines.iter().flat_map(Line::values)) {
+            None => [0.0, 1.0],
+            Some((low, high)) => {
+                let rim = if high > low { 0.06 * (high - low) } else { 0.5_f64.min(0.5 * low.abs().max(1e-3)) };
+                // What is nearly zero may as well begin there.
+                let bottom =
+                    if low >= 0.0 { if low < 0.4 * high { 0.0 } else { (low - rim).max(0.0) } } else { low - rim };
+                [bottom, high + rim]
+            }
+        };
+        Self {
+            id: id.into(),
+            title: title.into(),
+            x_name,
+            y_name: title.to_lowercase(),
+            unit,
+            log: false,
+            x: places.map_or([0.0, 1.0], |(first, last)| room(first, last)),
+            y,
+            lines,
+            broken: Vec::new(),
+            notice: "nothing measured yet".into(),
+            rising: false,
+        }
+    }
+
+    /// The same with a logarithmic axis where a value that falls by more than a factor of twenty would be a flat line.
+    pub(super) fn logarithmic(mut self) -> Self {
+        if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)).filter(|(low, _)| *low > 0.0)
+            && high / low > 20.0
+        {
+            (self.log, self.y) = (true, [low / 1.2, high * 1.2]);
+        }
+        self
+    }
+
+    /// The same as accuracies: nearly always up to 100 %, and down to the lowest multiple of ten.
+    pub(super) fn rising_to_all(mut self) -> Self {
+        if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)) {
+            let bottom = (10.0 * ((low - 1.0) / 10.0).floor()).max(low.min(0.0));
+            self.y = [bottom, high.max(100.0) + 0.04 * (100.0 - bottom)];
+        }
+        self.rising = true;
+        self
+    }
+
+    /// Room for the places where runs broke.
+    pub(super) fn broken_at(mut self, broken: Vec<Broken>) -> Self {
+        if self.lines.is_empty() {
+            self.notice = broken.first().map_or(self.notice, |broken| broken.text.clone());
+        } else {
+            let places = self.lines.iter().flat_map(Line::all).map(|point| point.0);
+            let places = extent(places.chain(broken.iter().map(|broken| broken.step as f64)));
+            self.x = places.map_or(self.x, |(first, last)| room(first, last));
+        }
+        self.broken = broken;
+        self
+    }
+}
+
+/// Six digits: no plot shows more, and a page with fewer characters is smaller.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 {
+        return value;
+    }
+    let scale = 10_f64.powi(5 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// Charts of the same thing with one range of values, so that they can be compared.
+pub(super) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
+    if let Some((low, high)) = extent(charts.iter().flat_map(|chart| chart.y)) {
+        charts.iter_mut().for_each(|chart| chart.y = [low, high]);
+    }
+    charts
+}
+
+/// A range with a little room on both sides.
+fn room(first: f64, last: f64) -> [f64; 2] {
+    let room = if last > first { 0.012 * (last - first) } else { 1.0 };
+    [first - room, last + room]
+}
+
+/// Shares of codes over epochs, beside what they are for inputs that are normally distributed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Stack {
+    /// Names its files.
+    pub(super) id: String,
+    pub(super) title: String,
+    /// The run that it is of, by place.
+    pub(super) run: usize,
+    pub(super) epochs: Vec<u64>,
+    /// By epoch and code.
+    pub(super) shares: Vec<Vec<f32>>,
+    /// By code; nothing where it is not known.
+    pub(super) ideal: Vec<f32>,
+}
+
+/// What a network answers to images of each class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Matrix {
+    /// Names its files.
+    pub(super) id: String,
+    pub(super) title: String,
+    /// The run that it is of, by place.
+    pub(super) run: usize,
+    pub(super) classes: Vec<String>,
+    /// `[class][predicted]`: how often.
+    pub(super) counts: Vec<Vec<usize>>,
+    pub(super) loss: f64,
+}
+
+/// Letters and digits of a name, for one of a file.
+pub(super) fn file_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(values: &[f64]) -> Chart {
+        let points = (1..).map(f64::from).zip(values.iter().copied()).collect();
+        Chart::new("id", "Title", "step", Unit::Number, vec![Line::through("a", 0, points)])
+    }
+
+    #[test]
+    fn values_have_six_digits() {
+        for (value, expected) in [(0.0, 0.0), (0.1_f32.into(), 0.1), (-1234.5678, -1234.57), (1e-30, 1e-30), (3.0, 3.0)]
+        {
+            assert!((rounded(value) - expected).abs() <= 1e-12 * expected.abs(), "{value}");
+        }
+        assert!(rounded(f64::from(f32::MAX)).is_finite() && rounded(f64::from(f32::MIN_POSITIVE)) > 0.0);
+    }
+
+    #[test]
+    fn ranges_hold_all_values() {
+        for values in [&[1.0][..], &[0.0, 0.0], &[-3.0, 5.0], &[100.0, 101.0], &[-1.0], &[1e-9, 1e9]] {
+            for chart in [chart(values), chart(values).logarithmic(), chart(values).rising_to_all()] {
+                assert!(chart.y[0] < chart.y[1] && chart.x[0] < chart.x[1], "{values:?}: {:?}", chart.y);
+                assert!(
+                    values.iter().all(|value| (chart.y[0]..=chart.y[1]).contains(value)),
+                    "{values:?}: {:?}",
+                    chart.y
+                );
+            }
+        }
+        assert!(chart(&[0.001, 1.0]).logarithmic().log && !chart(&[0.5, 1.0]).logarithmic().log);
+        let both = alike(vec![chart(&[1.0, 2.0]), chart(&[5.0, 9.0])]);
+        assert!(both[0].y == both[1].y && both[0].y[1] > 9.0);
+    }
+
+    #[test]
+    fn many_noisy_points_are_smoothed_over_their_own() {
+        let points: Vec<Point> = (0..200).map(|at| (f64::from(at), f64::from(at % 2))).collect();
+        let line = Line::smooth("a", 0, &points);
+        assert!(line.raw == points && line.points != points);
+        assert!(Line::smooth("a", 0, &points[..40]).raw.is_empty());
+    }
+}

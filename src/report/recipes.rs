@@ -1,0 +1,97 @@
+//! What recipes differ in: keys of the resolved recipes, layers by their names.
+
+use crate::recipe::Recipe;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use toml::Value;
+
+/// A key that not all recipes have the same value of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Difference {
+    /// As `train.optimizer.lr`, or `model.layers.conv1.filters`.
+    pub(super) key: String,
+    /// By recipe, as TOML writes it; none where the recipe has no such key.
+    pub(super) values: Vec<Option<String>>,
+}
+
+/// All differences, in the order of the recipes' own keys.
+pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
+    let flat: Vec<_> = recipes.iter().map(|recipe| flat(recipe)).collect();
+    let maps: Vec<BTreeMap<_, _>> = flat.iter().map(|pairs| pairs.iter().cloned().collect()).collect();
+    let mut found: Vec<Difference> = Vec::new();
+    for (key, _) in flat.iter().flatten() {
+        let values: Vec<_> = maps.iter().map(|map| map.get(key).cloned()).collect();
+        let differs = values.windows(2).any(|pair| pair[0] != pair[1]);
+        if differs && !found.iter().any(|known| known.key == *key) {
+            found.push(Difference { key: key.clone(), values });
+        }
+    }
+    let lacking = |difference: &Difference| difference.values.iter().position(Option::is_none);
+    // Of a layer that a recipe lacks, its kind says enough.
+    found.retain(|difference| {
+        let layer = difference.key.strip_prefix("model.layers.");
+        lacking(difference).is_none_or(|at| {
+            layer.is_none_or(|rest| {
+                let Some((name, key)) = rest.rsplit_once('.') else { return true };
+                key == "kind" || maps[at].contains_key(&format!("model.layers.{name}.kind"))
+            })
+        })
+    });
+    found
+}
+
+/// Keys with their values, tables and named layers taken apart.
+fn flat(recipe: &Recipe) -> Vec<(String, String)> {
+    let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
+    let mut pairs = Vec::new();
+    // As a recipe is read: the model, then the data, then the training.
+    for part in ["model", "data", "train"] {
+        table.get(part).into_iter().for_each(|value| flatten(part.to_string(), value, &mut pairs));
+    }
+    pairs
+}
+
+fn flatten(key: String, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Table(table) => table.iter().for_each(|(name, value)| flatten(format!("{key}.{name}"), value, pairs)),
+        Value::Array(items) if items.iter().any(Value::is_table) => {
+            for (at, item) in items.iter().enumerate() {
+                let name = item.get("name").and_then(Value::as_str).map_or((at + 1).to_string(), str::to_string);
+                flatten(format!("{key}.{name}"), item, pairs);
+            }
+        }
+        _ => pairs.push((key, value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Length, builtin};
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let digits = Recipe::digits();
+        assert_eq!(differences(&[&digits, &digits]), []);
+        assert_eq!(differences(&[&digits]), []);
+        let mut other = digits.clone();
+        other.train.seed = 7;
+        other.train.length = Length::Steps(3);
+        let found = differences(&[&digits, &other, &digits]);
+        let values = |key: &str| found.iter().find(|one| one.key == key).map(|one| one.values.clone());
+        assert_eq!(values("train.seed"), Some(["0", "7", "0"].map(|seed| Some(seed.to_string())).to_vec()));
+        assert_eq!(values("train.steps"), Some(vec![None, Some("3".into()), None]));
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn layers_are_compared_by_name() {
+        let [wide, float] = ["digits", "digits-float"].map(|name| Recipe::parse(builtin(name).unwrap(), name).unwrap());
+        let found = differences(&[&wide, &float]);
+        let keys: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
+        assert!(keys.contains(&"model.layers.conv2.weights"), "{keys:?}");
+        // A quantiser that the other lacks is one line.
+        let quantiser: Vec<_> = keys.iter().filter(|key| key.starts_with("model.layers.q1.")).collect();
+        assert!(quantiser.len() <= 1, "{keys:?}");
+    }
+}

@@ -1,0 +1,303 @@
+//! The report: runs side by side, as a page and as plots.
+
+use super::chart::{Chart, Matrix, Stack, file_name};
+use super::curves::{self, Named};
+use super::layers::{self, Group};
+use super::page::Page;
+use super::pictures::{self, Sheet};
+use super::plot::Plot;
+use super::recipes::{Difference, differences};
+use super::series::{broken_from, by_epoch, epochs};
+use super::write;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::LayerKind;
+use crate::recipe::{Length, Recipe};
+use crate::train::Session;
+use crate::train::checkpoint::HostTensor;
+use crate::train::folder::Folder;
+use crate::train::inspect::Activation;
+use crate::train::run::Saved;
+use crate::train::trainer::{self, Evaluation};
+use serde::Serialize;
+use std::path::Path;
+
+const STYLES: [&str; 4] = [
+    include_str!("../../web/page/theme.css"),
+    include_str!("../../web/page/style.css"),
+    include_str!("../../web/page/inside.css"),
+    include_str!("../../web/page/report.css"),
+];
+
+/// The page's modules by name, each after those that it imports; the last one renders.
+const MODULES: [(&str, &str); 8] = [
+    ("dom.js", include_str!("../../web/page/dom.js")),
+    ("frame.js", include_str!("../../web/page/frame.js")),
+    ("confusion.js", include_str!("../../web/page/confusion.js")),
+    ("profile-draw.js", include_str!("../../web/page/profile-draw.js")),
+    ("report-chart.js", include_str!("../../web/page/report-chart.js")),
+    ("report-stack.js", include_str!("../../web/page/report-stack.js")),
+    ("report-tables.js", include_str!("../../web/page/report-tables.js")),
+    ("report.js", include_str!("../../web/page/report.js")),
+];
+
+/// Test images whose codes are shown, each of another class.
+const SHOWN_IMAGES: usize = 6;
+
+/// A run in a report.
+pub struct Shown {
+    folder: Folder,
+    saved: Saved,
+    /// What its checkpoint does on test images; or why that is not known.
+    tested: Result<Tested, String>,
+}
+
+/// What a checkpoint does on the test images.
+pub struct Tested {
+    evaluation: Evaluation,
+    classes: Vec<String>,
+    /// The codes of every quantiser for the first images of some classes, by layer.
+    maps: Vec<(String, Sheet)>,
+}
+
+impl Tested {
+    /// Evaluates the session, which holds a checkpoint of `recipe`, on the test images; and takes the codes that it makes of a few.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn new(session: &mut Session, recipe: &Recipe, data: &Dataset) -> Result<Self> {
+        let (scale, classes, test) = (recipe.data.scale, recipe.model.classes, &data.test);
+        let evaluation = trainer::evaluate(session, test, scale, classes).await?;
+        let first = |class: usize| test.labels.iter().position(|&label| usize::from(label) == class);
+        let shown: Vec<u32> = (0..classes).filter_map(first).take(SHOWN_IMAGES).map(|at| at as u32).collect();
+        let mut maps = Vec::new();
+        if !shown.is_empty() {
+            let most = recipe.data.set.max_pixel();
+            let pixels = |at: u32| &test.images[at as usize * test.image_len()..][..test.image_len()];
+            let inputs: Vec<_> =
+                shown.iter().map(|&at| pictures::input(pixels(at), recipe.model.input, most)).collect();
+            let activations: Vec<Activation> = session.inspect(&test.normalised(&shown, scale).0).await?;
+            maps.extend(activations.into_iter().filter_map(|activation| {
+                let sheet = pictures::feature_maps(&activation, &inputs)?;
+                Some((activation.layer, sheet))
+            }));
+        }
+        Ok(Self { evaluation, classes: data.class_names.clone(), maps })
+    }
+}
+
+impl Shown {
+    /// A run with its checkpoint, and what that does on the test images; or why that is not known, for the page to say.
+    pub fn new(folder: Folder, saved: Saved, tested: Result<Tested, String>) -> Self {
+        Self { folder, saved, tested }
+    }
+
+    /// Layer and weights of the first convolution, if it reads the images themselves.
+    fn first_filters(&self) -> Option<(&str, &HostTensor)> {
+        let mut layers = self.saved.recipe.model.layers.iter();
+        let layer = layers.find(|layer| matches!(layer.kind, LayerKind::Conv(_)))?;
+        Some((&layer.name, self.saved.checkpoint.tensors.get(&format!("{}.weight", layer.name))?))
+    }
+}
+
+/// A run's line in the table.
+#[derive(Serialize)]
+struct Summary {
+    name: String,
+    adapter: String,
+    backend: String,
+    kind: String,
+    driver: String,
+    launch_shape: crate::caps::LaunchShape,
+    halfwave: String,
+    started: String,
+    state: String,
+    parameters: usize,
+    peak_bytes: u64,
+    batch: usize,
+    steps: u64,
+    epochs: u64,
+    /// Epoch and accuracy of the best test.
+    best: Option<(u64, f32)>,
+    last: Option<f32>,
+    /// Median over the epochs.
+    images_per_s: Option<f64>,
+    /// Of all epochs, where they say.
+    seconds: Option<f64>,
+    /// Of the checkpoint on the test images.
+    tested: Option<f32>,
+    untested: Option<String>,
+}
+
+impl Summary {
+    fn new(name: &str, shown: &Shown) -> Self {
+        let Shown { folder: Folder { about, rows, .. }, saved, tested } = shown;
+        let position = saved.checkpoint.position;
+        let state = match (broken_from(rows), saved.recipe.train.length) {
+            (Some(step), _) => format!("diverged at step {step}"),
+            (None, Length::Epochs(all)) if position.epoch < all => format!("epoch {} of {all}", position.epoch),
+            (None, Length::Steps(all)) if position.step < all => format!("step {} of {all}", position.step),
+            _ => "complete".into(),
+        };
+        let tests = by_epoch(rows, |row| row.test_accuracy.map(f64::from));
+        let best = tests.iter().copied().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let mut speeds: Vec<_> = by_epoch(rows, |row| Some(row.images_per_s)).iter().map(|point| point.1).collect();
+        speeds.sort_by(f64::total_cmp);
+        let seconds: f64 = by_epoch(rows, |row| Some(row.seconds)).iter().map(|point| point.1).sum();
+        let device = about.device.clone();
+        Self {
+            name: name.into(),
+            adapter: device.adapter,
+            backend: device.backend,
+            kind: device.kind,
+            driver: device.driver,
+            launch_shape: about.launch_shape,
+            halfwave: about.halfwave.clone(),
+            started: about.started.clone(),
+            state,
+            parameters: about.parameters,
+            peak_bytes: about.peak_bytes,
+            batch: about.batch,
+            steps: position.step,
+            epochs: epochs(rows).count() as u64,
+            best: best.map(|(epoch, accuracy)| (epoch as u64, accuracy as f32)),
+            last: tests.last().map(|point| point.1 as f32),
+            images_per_s: speeds.get(speeds.len() / 2).copied(),
+            seconds: (seconds > 0.0).then_some(seconds),
+            tested: tested.as_ref().ok().map(|tested| tested.evaluation.accuracy()),
+            untested: tested.as_ref().err().cloned(),
+        }
+    }
+}
+
+/// Pictures of a run.
+#[derive(Serialize)]
+struct Picture {
+    run: usize,
+    layer: String,
+    text: String,
+    width: u32,
+    /// The address that holds the PNG file.
+    image: String,
+    #[serde(skip)]
+    id: String,
+    #[serde(skip)]
+    png: Vec<u8>,
+}
+
+impl Picture {
+    fn new(what: &str, (run, name): (usize, &str), layer: &str, Sheet { image, text }: Sheet) -> Self {
+        let png = pictures::png(&image);
+        let id = format!("{what}-{}-{}", file_name(name), file_name(layer));
+        Self { run, layer: layer.into(), text, width: image.width(), image: pictures::address(&png), id, png }
+    }
+}
+
+/// What a page and plots show of some runs.
+#[derive(Serialize)]
+pub struct Report {
+    halfwave: &'static str,
+    runs: Vec<Summary>,
+    differences: Vec<Difference>,
+    learning: Vec<Chart>,
+    speed: Chart,
+    codes: Vec<Stack>,
+    layers: Vec<Group>,
+    confusion: Vec<Matrix>,
+    filters: Vec<Picture>,
+    maps: Vec<Picture>,
+}
+
+impl Report {
+    /// Puts runs side by side, in the order given.
+    pub fn new(shown: &[Shown]) -> Self {
+        let names = names(shown);
+        let recipes: Vec<_> = shown.iter().map(|run| &run.saved.recipe).collect();
+        let rows: Vec<Named<'_>> =
+            names.iter().zip(shown).map(|(name, run)| (name.as_str(), &run.folder.rows[..])).collect();
+        let placed = || names.iter().map(String::as_str).enumerate().zip(shown);
+        let filters = placed().filter_map(|(run, shown)| {
+            let (layer, weight) = shown.first_filters()?;
+            Some(Picture::new("filters", run, layer, pictures::filters(weight)?))
+        });
+        let tested = || placed().filter_map(|(run, shown)| Some((run, shown.tested.as_ref().ok()?)));
+        let maps = tested().flat_map(|(run, tested)| {
+            tested.maps.iter().map(move |(layer, sheet)| Picture::new("feature-maps", run, layer, sheet.clone()))
+        });
+        let confusion = tested().map(|((run, name), tested)| Matrix {
+            id: format!("confusion-{}", file_name(name)),
+            title: format!("Confusion matrix of the test images, {name}"),
+            run,
+            classes: tested.classes.clone(),
+            counts: tested.evaluation.confusion.clone(),
+            loss: tested.evaluation.loss,
+        });
+        Self {
+            halfwave: env!("CARGO_PKG_VERSION"),
+            runs: names.iter().zip(shown).map(|(name, shown)| Summary::new(name, shown)).collect(),
+            differences: differences(&recipes),
+            learning: curves::learning(&rows),
+            speed: curves::speed(&rows),
+            codes: layers::codes(&rows),
+            layers: layers::groups(&rows),
+            confusion: confusion.collect(),
+            filters: filters.collect(),
+            maps: maps.collect(),
+        }
+    }
+
+    /// The report as an HTML page that needs nothing else.
+    pub fn page(&self) -> String {
+        let names: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
+        let title = format!("{} · halfwave report", names.join(", "));
+        let json = serde_json::to_string(self).expect("names and numbers are JSON");
+        Page { title: &title, styles: &STYLES, modules: &MODULES, json: &json }.html()
+    }
+
+    /// Writes every plot as SVG and PNG, and every picture as PNG, into the folder `dir`, which is made if need be; gives their number.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be written.
+    pub fn write_plots(&self, dir: &Path) -> Result<usize> {
+        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let charts =
+            self.learning.iter().chain([&self.speed]).chain(self.layers.iter().flat_map(|group| &group.charts));
+        let plots = charts.map(Plot::Chart).chain(self.codes.iter().map(Plot::Stack));
+        let mut count = 0;
+        for plot in plots.chain(self.confusion.iter().map(Plot::Matrix)) {
+            write(plot, dir)?;
+            count += 1;
+        }
+        for picture in self.filters.iter().chain(&self.maps) {
+            files::replace(&dir.join(format!("{}.png", picture.id)), &picture.png)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// What runs are called: their folders' names, whole paths where two are the same.
+fn names(shown: &[Shown]) -> Vec<String> {
+    let short = |run: &Shown| run.folder.name();
+    let mut names: Vec<String> = Vec::new();
+    for run in shown {
+        let same = shown.iter().filter(|other| short(other) == short(run)).count();
+        let name = if same > 1 { run.folder.dir.display().to_string() } else { short(run) };
+        // The same folder twice is two runs to look at.
+        let taken = names.iter().filter(|known| **known == name).count();
+        names.push(if taken > 0 { format!("{name} ({})", taken + 1) } else { name });
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::page::check_modules;
+
+    #[test]
+    fn modules_stand_after_what_they_import() {
+        check_modules(&MODULES);
+    }
+}

@@ -1,0 +1,200 @@
+//! A run's rows once more as an event file, which TensorBoard reads while the run goes on: `tensorboard --logdir runs`.
+//!
+//! | tag | of |
+//! |---|---|
+//! | `loss/train`, `learning_rate` | a step |
+//! | `loss/validation`, `loss/test`, `accuracy/train`, `accuracy/validation`, `accuracy/test`, `accuracy/test_top5`, `images_per_s`, `seconds` | an epoch |
+//! | `layers/<layer>/passed`, `flipped`, `alpha/min`, `alpha/mean`, `alpha/max`, `saturated`, and the histogram `codes` | an epoch's layer |
+//!
+//! The axis is steps, for epochs too. What a row does not have is left out.
+//!
+//! **Invariant:** the file is one record with the format's version, then one record a row of `metrics.jsonl`. It grows by whole records; when a run goes on, records that are torn, or of rows that were dropped,
+//! are cut off, and those of rows that have none are written. Records that stay keep their wall times.
+
+mod record;
+
+use super::metrics::{EpochRow, LayerRow, Row};
+use crate::error::{Error, Result};
+use record::{Value, What};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The file's name in a run's folder; TensorBoard knows it by `tfevents`.
+pub(super) const EVENTS: &str = "events.out.tfevents.0.halfwave";
+/// The version of the format that has summaries by tag.
+const VERSION: &str = "brain.Event:2";
+
+/// An event file that grows with a run.
+pub(super) struct Events {
+    path: PathBuf,
+    file: File,
+    /// How long it is.
+    bytes: u64,
+    /// Of the last row.
+    step: u64,
+}
+
+impl Events {
+    /// Opens the file in the folder `dir`, and makes it that of `rows`: none for a run that begins.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(super) fn open(dir: &Path, rows: &[Row]) -> Result<Self> {
+        let path = dir.join(EVENTS);
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut before = Vec::new();
+        let read = opened.and_then(|mut file| file.read_to_end(&mut before).map(|_| file));
+        let file = read.map_err(Error::io(&path))?;
+        let steps = steps(0, rows);
+        let wanted = std::iter::once(&0).chain(&steps);
+        let fits = record::whole(&before).into_iter().zip(wanted).take_while(|((_, step), wanted)| step == *wanted);
+        let (kept, bytes) = fits.fold((0, 0), |(kept, bytes), ((length, _), _)| (kept + 1, bytes + length as u64));
+        file.set_len(bytes).map_err(Error::io(&path))?;
+        let mut events = Self { path, file, bytes, step: 0 };
+        if kept == 0 {
+            events.write(&record::record(now(), 0, &What::Version(VERSION)))?;
+        }
+        let (known, missing) = rows.split_at(kept.max(1) - 1);
+        events.step = steps[..known.len()].last().copied().unwrap_or(0);
+        events.append(missing)?;
+        Ok(events)
+    }
+
+    /// Writes the records of more rows.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is written then.
+    pub(super) fn append(&mut self, rows: &[Row]) -> Result<()> {
+        let (now, steps) = (now(), steps(self.step, rows));
+        let records: Vec<u8> = rows
+            .iter()
+            .zip(&steps)
+            .flat_map(|(row, &step)| record::record(now, step, &What::Summary(&values(row))))
+            .collect();
+        self.write(&records)?;
+        self.step = steps.last().copied().unwrap_or(self.step);
+        Ok(())
+    }
+
+    fn write(&mut self, records: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(records) {
+            // Cut off what was written of them: no torn record.
+            let _ = self.file.set_len(self.bytes);
+            return Err(Error::io(&self.path)(error));
+        }
+        self.bytes += records.len() as u64;
+        Ok(())
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
+}
+
+/// The step of each row, after `before`: older files do not say that of an epoch.
+fn steps(before: u64, rows: &[Row]) -> Vec<u64> {
+    let step = |last: &mut u64, row: &Row| {
+        *last = (*last).max(match row {
+            Row::Step(row) => row.step,
+            Row::Epoch(row) => row.step,
+        });
+        Some(*last)
+    };
+    rows.iter().scan(before, step).collect()
+}
+
+/// What a row says, by tag.
+fn values(row: &Row) -> Vec<(String, Value)> {
+    match row {
+        Row::Step(row) => {
+            [("loss/train", row.loss), ("learning_rate", row.lr)].map(|(tag, value)| scalar(tag.into(), value)).into()
+        }
+        Row::Epoch(row) => epoch(row),
+    }
+}
+
+fn scalar(tag: String, value: f32) -> (String, Value) {
+    (tag, Value::Scalar(value))
+}
+
+fn epoch(row: &EpochRow) -> Vec<(String, Value)> {
+    let measured = [
+        ("loss/validation", row.validation_loss),
+        ("loss/test", row.test_loss),
+        ("accuracy/train", row.train_accuracy),
+        ("accuracy/validation", row.validation_accuracy),
+        ("accuracy/test", row.test_accuracy),
+        ("accuracy/test_top5", row.test_top5),
+        ("images_per_s", Some(row.images_per_s as f32)),
+        // Older rows have none.
+        ("seconds", Some(row.seconds as f32).filter(|&seconds| seconds != 0.0)),
+    ];
+    let measured = measured.into_iter().filter_map(|(tag, value)| Some(scalar(tag.into(), value?)));
+    measured.chain(row.layers.iter().flat_map(|(name, row)| layer(name, row))).collect()
+}
+
+fn layer(name: &str, row: &LayerRow) -> Vec<(String, Value)> {
+    let tag = |what: &str| format!("layers/{name}/{what}");
+    let scalars = [
+        ("passed", row.passed),
+        ("flipped", row.flipped),
+        ("alpha/min", row.alpha.map(|alpha| alpha.min)),
+        ("alpha/mean", row.alpha.map(|alpha| alpha.mean)),
+        ("alpha/max", row.alpha.map(|alpha| alpha.max)),
+        ("saturated", row.saturated.map(|count| count as f32)),
+    ];
+    let scalars = scalars.into_iter().filter_map(|(what, value)| Some(scalar(tag(what), value?)));
+    let codes = (!row.codes.is_empty()).then(|| (tag("codes"), Value::Shares(row.codes.clone())));
+    scalars.chain(codes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::{Spread, StepRow};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_value_has_a_tag() {
+        let full = LayerRow {
+            codes: vec![0.5, 0.25, 0.25],
+            ideal: vec![0.5, 0.3, 0.2],
+            passed: Some(0.9),
+            flipped: Some(0.01),
+            alpha: Some(Spread { min: 0.1, mean: 0.2, max: 0.3 }),
+            saturated: Some(7),
+        };
+        let row = EpochRow {
+            epoch: 1,
+            train_accuracy: Some(0.9),
+            validation_accuracy: Some(0.8),
+            validation_loss: Some(0.7),
+            test_accuracy: Some(0.6),
+            test_loss: Some(0.5),
+            test_top5: Some(1.0),
+            images_per_s: 100.0,
+            seconds: 2.0,
+            layers: BTreeMap::from([("q1".to_string(), full), ("fc".to_string(), LayerRow::default())]),
+            ..Default::default()
+        };
+        let found = values(&Row::Epoch(row));
+        let tags: Vec<_> = found.iter().map(|(tag, _)| tag.as_str()).collect();
+        let expected = "loss/validation loss/test accuracy/train accuracy/validation accuracy/test accuracy/test_top5 images_per_s seconds \
+            layers/q1/passed layers/q1/flipped layers/q1/alpha/min layers/q1/alpha/mean layers/q1/alpha/max layers/q1/saturated layers/q1/codes";
+        assert_eq!(tags, expected.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(found[1].1, Value::Scalar(0.5));
+        assert_eq!(found.last().map(|(_, value)| value), Some(&Value::Shares(vec![0.5, 0.25, 0.25])));
+        let old = EpochRow { epoch: 1, images_per_s: f64::NAN, ..Default::default() };
+        assert_eq!(values(&Row::Epoch(old)).len(), 1, "what was not measured is left out");
+    }
+
+    #[test]
+    fn epochs_of_older_files_are_at_their_last_step() {
+        let step = |step| Row::Step(StepRow { step, epoch: 1, loss: 1.0, lr: 0.1 });
+        let epoch = |step| Row::Epoch(EpochRow { epoch: 1, step, ..Default::default() });
+        assert_eq!(steps(0, &[step(1), step(2), epoch(0), step(3), epoch(3)]), [1, 2, 2, 3, 3]);
+        assert_eq!(steps(7, &[epoch(0)]), [7]);
+    }
+}

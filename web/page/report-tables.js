@@ -1,0 +1,91 @@
+/**
+ * What a report says in tables: the runs, what their recipes differ in, their devices, and their answers on the test images.
+ */
+import { Confusion } from "./confusion.js";
+import { make, percent, size, whole } from "./dom.js";
+import { colour } from "./report-chart.js";
+
+const NONE = "–";
+
+/** @param {any} share */
+const share = (share) => (share == null ? NONE : percent(share));
+
+/** A time as people say it. @param {number | null} seconds */
+function time(seconds) {
+  if (seconds == null) return NONE;
+  const all = Math.round(seconds);
+  if (all < 60) return `${seconds.toFixed(1)}\u00a0s`;
+  return all < 3600 ? `${Math.floor(all / 60)}\u00a0min ${all % 60}\u00a0s` : `${Math.floor(all / 3600)}\u00a0h ${Math.floor(all / 60) % 60}\u00a0min`;
+}
+
+/** A run's name with its colour. @param {any[]} runs @param {number} at */
+export const named = (runs, at) => make("span", { className: "run" }, make("i", { className: `swatch ${colour(at)}` }), runs[at].name);
+
+/** A table of rows under heads; columns whose head begins with # hold numbers. @param {string[]} heads @param {(Node | string)[][]} rows @param {string} caption */
+function table(heads, rows, caption) {
+  const kind = (/** @type {number} */ at) => (heads[at].startsWith("#") ? "number" : "");
+  const head = make("tr", {}, ...heads.map((head, at) => make("th", { scope: "col", className: kind(at) }, head.replace("#", ""))));
+  const body = rows.map((cells) => make("tr", {}, ...cells.map((cell, at) => make(at ? "td" : "th", { className: kind(at), ...(at ? {} : { scope: "row" }) }, cell))));
+  return make("div", { className: "scroll" }, make("table", { className: "plain-table" }, make("caption", { className: "hidden" }, caption), make("thead", {}, head), make("tbody", {}, ...body)));
+}
+
+/** @param {any[]} runs */
+export function overview(runs) {
+  const most = Math.max(...runs.map(({ best }) => best?.[1] ?? 0));
+  const best = (/** @type {any} */ { best }) => {
+    if (!best) return NONE;
+    const text = [percent(best[1]), make("span", { className: "hint" }, ` epoch ${whole(best[0])}`)];
+    return make("span", { className: runs.length > 1 && best[1] === most ? "winner" : "" }, ...text);
+  };
+  const rows = runs.map((run, at) => [named(runs, at), make("span", { className: /^diverged/.test(run.state) ? "bad" : "" }, run.state), best(run), share(run.last), whole(run.epochs), whole(run.steps), whole(run.parameters), run.images_per_s == null ? NONE : whole(run.images_per_s), time(run.seconds)]);
+  return table(["Run", "State", "#Best test accuracy", "#Last", "#Epochs", "#Steps", "#Parameters", "#Images/s", "#Time"], rows, "The runs");
+}
+
+/** @param {any[]} runs */
+export function devices(runs) {
+  const device = (/** @type {any} */ { adapter, backend, kind }) => (backend === "cpu" ? "the CPU backend" : [adapter, backend, kind].join(" · "));
+  const rows = runs.map((run, at) => [named(runs, at), device(run), run.driver || NONE, run.launch_shape, whole(run.batch), size(run.peak_bytes), run.images_per_s == null ? NONE : whole(run.images_per_s), run.halfwave, run.started.replace("T", " ").replace("Z", " UTC")]);
+  return table(["Run", "Device", "Driver", "Launches", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
+}
+
+/** @param {any[]} runs @param {any[]} differences */
+export function recipes(runs, differences) {
+  const value = (/** @type {string | null} */ text) => (text == null ? make("span", { className: "hint" }, "not there") : make("code", {}, text));
+  const rows = differences.map(({ key, values }) => [make("code", {}, key), ...values.map(value)]);
+  const made = table(["Key", ...runs.map(({ name }) => name)], rows, "What the recipes differ in");
+  made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, at - 1)));
+  made.classList.add("tall");
+  return made;
+}
+
+/** A run's confusion matrix. @param {any[]} runs @param {any} matrix */
+export function confusion(runs, { run, classes, counts, loss }) {
+  const images = counts.flat().reduce((/** @type {number} */ sum, /** @type {number} */ count) => sum + count, 0);
+  const right = counts.reduce((/** @type {number} */ sum, /** @type {number[]} */ row, /** @type {number} */ at) => sum + row[at], 0);
+  const readout = make("p", { className: "hint readout" }, "Rows: what an image shows; columns: what was answered. Point at a field.");
+  const host = make("div", { className: "confusion" });
+  const matrix = new Confusion(host, readout);
+  matrix.start(classes);
+  matrix.show(counts);
+  const text = `${percent(right / Math.max(images, 1))}, ${whole(right)} of ${whole(images)}${loss == null ? "" : ` · loss ${loss.toFixed(4)}`}`;
+  return make("div", { className: "card", "data-run": run }, make("h3", {}, named(runs, run)), make("p", { className: "hint" }, text), host, readout);
+}
+
+/** The accuracy on each class, by run. @param {any[]} runs @param {any[]} confusion */
+export function byClass(runs, confusion) {
+  const most = Math.max(...confusion.map(({ classes }) => classes.length));
+  const { classes } = confusion.find((matrix) => matrix.classes.length === most);
+  const bar = (/** @type {any} */ { counts, run }, /** @type {number} */ at) => {
+    const images = counts[at]?.reduce((/** @type {number} */ sum, /** @type {number} */ count) => sum + count, 0) ?? 0;
+    if (!images) return NONE;
+    const part = counts[at][at] / images;
+    const fill = make("i", { className: colour(run) });
+    fill.style.width = `${100 * part}%`;
+    return make("span", { className: "bar-cell" }, make("span", { className: "track" }, fill), make("b", {}, percent(part)), make("span", { className: "hint" }, ` ${whole(counts[at][at])} of ${whole(images)}`));
+  };
+  const rows = classes.map((/** @type {string} */ name, /** @type {number} */ at) => [name, ...confusion.map((matrix) => bar(matrix, at))]);
+  const made = table(["Class", ...confusion.map(({ run }) => runs[run].name)], rows, "Accuracy on each class");
+  made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, confusion[at - 1].run)));
+  made.classList.add("tall");
+  return make("div", { className: confusion.length % 2 ? "card" : "card whole" }, make("h3", {}, "Accuracy by class"), made);
+}

@@ -1,0 +1,95 @@
+/**
+ * The page that `halfwave report` writes: runs side by side.
+ */
+import { counted, make } from "./dom.js";
+import { colour, figure } from "./report-chart.js";
+import { stack, strength } from "./report-stack.js";
+import { byClass, confusion, devices, named, overview, recipes } from "./report-tables.js";
+
+/** Shows a report. @param {HTMLElement} container what was in it goes @param {any} report as `src/report/runs.rs` writes it */
+export function render(container, report) {
+  const { runs, differences } = report;
+  const names = runs.map((/** @type {any} */ { name }) => name);
+  container.classList.add("report");
+  const parts = [
+    part("Runs", "", make("div", { className: "card flush" }, overview(runs))),
+    part("Learning", "Point at a curve for its values.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names)))),
+    ...(runs.length > 1 ? [part("Recipes", differences.length ? `${counted(differences.length, "key differs", "keys differ")}; all others are the same.` : "The resolved recipes are the same.", ...(differences.length ? [make("div", { className: "card flush" }, recipes(runs, differences))] : []))] : []),
+    ...tested(report),
+    ...codes(report, names),
+    ...layers(report, names),
+    ...pictures(report),
+    part("Device and speed", "", make("div", { className: "card flush" }, devices(runs)), make("div", { className: "grid" }, figure(report.speed, names))),
+  ];
+  container.replaceChildren(
+    make("header", {}, make("p", { className: "hint" }, `halfwave ${report.halfwave} · report`), make("h1", {}, names.length > 1 ? `${names.length} runs compared` : names[0])),
+    bar(container, runs, parts),
+    ...parts,
+  );
+}
+
+/** @param {string} title @param {string} text @param {...(Node | string)} content */
+function part(title, text, ...content) {
+  const id = title.toLowerCase().replaceAll(" ", "-");
+  return make("section", { className: "part", id }, make("h2", {}, title), ...(text ? [make("p", { className: "hint" }, text)] : []), ...content);
+}
+
+/** What stays in sight: the runs, which can be hidden, and where things are. @param {HTMLElement} container @param {any[]} runs @param {HTMLElement[]} parts */
+function bar(container, runs, parts) {
+  const sheet = document.head.appendChild(document.createElement("style")).sheet;
+  const chips = runs.map((_, run) => {
+    sheet?.insertRule(`.report.hide-${run} [data-run="${run}"] { display: none; }`);
+    const chip = make("button", { className: "chip", type: "button", title: "Hide or show the run" }, named(runs, run));
+    chip.setAttribute("aria-pressed", "true");
+    chip.addEventListener("click", () => chip.setAttribute("aria-pressed", String(!container.classList.toggle(`hide-${run}`))));
+    return chip;
+  });
+  const links = parts.map(({ id, firstElementChild: head }) => make("a", { href: `#${id}` }, head?.textContent ?? ""));
+  return make("div", { className: "bar" }, make("div", { className: "chips" }, ...(runs.length > 1 ? chips : [])), make("nav", { "aria-label": "Parts of the report" }, ...links));
+}
+
+/** @param {any} report */
+function tested({ runs, confusion: matrices }) {
+  const missing = runs.map((/** @type {any} */ { untested }, /** @type {number} */ run) => [untested, run]).filter(([why]) => why);
+  const notes = missing.map(([why, run]) => make("p", { className: "note", "data-run": run }, named(runs, run), ` is not measured here: ${why}`));
+  if (!matrices.length && !notes.length) return [];
+  const content = matrices.length ? [make("div", { className: "grid" }, ...matrices.map((/** @type {any} */ matrix) => confusion(runs, matrix)), byClass(runs, matrices))] : [];
+  return [part("Test images", "Of the last checkpoint, as halfwave eval measures it.", ...notes, ...content)];
+}
+
+/** @param {any} report @param {string[]} names */
+function codes({ codes }, names) {
+  if (!codes.length) return [];
+  const most = Math.max(...codes.map((/** @type {any} */ { shares }) => shares[0].length));
+  const shades = Array.from({ length: most }, (_, code) => {
+    const shade = make("i", { className: "code" });
+    shade.style.setProperty("--strength", strength(code, most));
+    return make("li", {}, shade, code === 0 ? "code 0" : String(code));
+  });
+  const text = "How many of a quantiser’s inputs get each code, epoch by epoch. Dashed lines: the shares that its thresholds give inputs of the standard normal distribution, for which they were made.";
+  return [part("Codes", text, make("ul", { className: "legend shades" }, ...shades), make("div", { className: "grid small" }, ...codes.map((/** @type {any} */ one) => stack(one, names))))];
+}
+
+/** @param {any} report @param {string[]} names */
+function layers({ layers }, names) {
+  const groups = layers.map((/** @type {any} */ { title, text, charts }) =>
+    make("div", { className: "group" }, make("h3", {}, title), make("p", { className: "hint" }, text), make("div", { className: "grid small" }, ...charts.map((/** @type {any} */ chart) => figure(chart, names, true)))));
+  return groups.length ? [part("Layers", "", ...groups)] : [];
+}
+
+/** @param {any} report */
+function pictures({ runs, filters, maps }) {
+  const sheet = (/** @type {any} */ { run, layer, text, width, image }) => {
+    const shown = make("img", { src: image, alt: `${layer}: ${text}`, className: "sheet" });
+    shown.style.width = `${width}px`;
+    return make("figure", { className: "card", "data-run": run }, make("figcaption", {}, named(runs, run), make("b", {}, layer), make("span", { className: "hint" }, text)), make("div", { className: "scroll" }, shown));
+  };
+  const made = [];
+  if (filters.length) made.push(part("Filters", "Weights of the first convolution. Each filter’s largest weight is full; zero is half grey.", make("div", { className: "grid" }, ...filters.map(sheet))));
+  // Runs beside each other, layer by layer.
+  const order = [...new Set(maps.map((/** @type {any} */ { layer }) => layer))];
+  const sorted = order.flatMap((layer) => maps.filter((/** @type {any} */ map) => map.layer === layer));
+  const text = "The codes that quantisers make of some test images: an image first, then its channels, black for the lowest code and white for the highest.";
+  if (maps.length) made.push(part("Feature maps", text, make("div", { className: "grid" }, ...sorted.map(sheet))));
+  return made;
+}
