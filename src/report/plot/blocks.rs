@@ -119,8 +119,8 @@ pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit:
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Plot, png, svg};
     use super::*;
+    use crate::report::plot::{Plot, png, svg};
 
     #[test]
     fn blocks_of_every_size_are_drawn() {
