@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn at(step: u64) -> Position {
-        Position { step, epoch: step / 20, batch: step % 20, seen: 0, correct: 0 }
+        Position { step, epoch: step / 20, batch: step % 20, ..Position::default() }
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn run(about: About, steps: u64) -> State {
     });
     let mut state = State::new(about, Position::default(), &rows.collect::<Vec<_>>());
     let (epoch, batch) = (steps / 23, steps % 23);
-    let position = Position { step: steps, epoch, batch, seen: 64 * batch, correct: 60 * batch };
+    let seen = Position { seen: 64 * batch, correct: 60 * batch, ..Position::default() };
+    let position = Position { step: steps, epoch, ..seen };
     state.update(&[], position, Some(1437.4), 10.4);
     state
 }
