@@ -6,6 +6,8 @@ mod common;
 mod dropout;
 #[path = "run/fixed.rs"]
 mod fixed;
+#[path = "run/images.rs"]
+mod images;
 #[path = "run/optimizers.rs"]
 mod optimizers;
 #[path = "run/tensorboard.rs"]

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
 
+mod advice;
 mod ceilings;
 mod device;
 mod devices;

@@ -106,8 +106,10 @@ impl Progress {
     fn epoch(&mut self, row: &EpochRow) {
         let width = self.epochs.to_string().len();
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
+        let held_out =
+            row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>7}   ", percent(share)));
         let line = format!(
-            "epoch {:>width$}/{}   loss {:.4}   train {:>7}   test {:>7}   {:>7} images/s",
+            "epoch {:>width$}/{}   loss {:.4}   train {:>7}   {held_out}test {:>7}   {:>7} images/s",
             row.epoch,
             self.epochs,
             self.losses.0 / self.losses.1.max(1) as f64,

@@ -54,22 +54,21 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     for (folder, saved) in runs {
         let none = DataArgs::default();
         let data = if embedded(&saved) && !all_embedded { &none } else { &args.data };
-        let tested = match load::dataset(&saved.recipe.data.set, data)
-            .and_then(|data| data.check(&saved.recipe).map(|()| data))
-        {
-            Ok(data) => {
-                say(&format!("measuring {} on {} test images", folder.name(), data.test.len()));
-                let mut network = Network::open(saved.clone(), &adapter)?;
-                // What was chosen is said once.
-                adapter.adapter.get_or_insert(device::wanted(&network.device));
-                Ok(pollster::block_on(Tested::new(&mut network.session, &saved.recipe, &data))?)
-            }
-            Err(Error::Usage(message)) => return Err(Error::Usage(message)),
-            Err(error) => {
-                complain("note", &format_args!("{} is shown without its test images: {error}", folder.name()));
-                Err(error.to_string())
-            }
-        };
+        let tested =
+            match load::dataset(&saved.recipe.data, data).and_then(|data| data.check(&saved.recipe).map(|()| data)) {
+                Ok(data) => {
+                    say(&format!("measuring {} on {} test images", folder.name(), data.test.len()));
+                    let mut network = Network::open(saved.clone(), &adapter)?;
+                    // What was chosen is said once.
+                    adapter.adapter.get_or_insert(device::wanted(&network.device));
+                    Ok(pollster::block_on(Tested::new(&mut network.session, &saved, &data))?)
+                }
+                Err(Error::Usage(message)) => return Err(Error::Usage(message)),
+                Err(error) => {
+                    complain("note", &format_args!("{} is shown without its test images: {error}", folder.name()));
+                    Err(error.to_string())
+                }
+            };
         shown.push(Shown::new(folder, saved, tested));
     }
     let report = Report::new(&shown);

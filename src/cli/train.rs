@@ -1,5 +1,6 @@
 //! `halfwave train`: a run, from a recipe or from where it was interrupted.
 
+use super::advice;
 use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
@@ -9,8 +10,9 @@ use super::{AdapterArgs, DataArgs, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
-use halfwave::train::checkpoint;
+use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
+use halfwave::train::{Event, checkpoint};
 use halfwave::{Error, Result, files};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -174,7 +176,8 @@ fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
     say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
-    if let Some((epoch, best)) = run.best().filter(|(_, best)| test_accuracy.is_some_and(|last| last < *best)) {
+    let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
+    if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
         say(&format!("it was best after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
     }
     say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
@@ -224,6 +227,14 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
             dump.first_step(run.trainer().session()).await?;
         }
         progress.show(&events, run.trainer().position());
+        for event in &events {
+            if let Event::Row(Row::Epoch(row)) = event
+                && run.trainer().position().epoch == 1
+                && let Some(lines) = advice::at_chance(row, run.trainer().recipe())
+            {
+                complain("note", &lines.join("\n"));
+            }
+        }
         // The fewer read-backs the better, but somebody is watching.
         limit = if asked.elapsed() < GLANCE { limit * 2 } else { (limit / 2).max(1) }.min(1 << 20);
     }

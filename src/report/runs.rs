@@ -13,13 +13,13 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::LayerKind;
-use crate::recipe::{Length, Recipe};
+use crate::recipe::Length;
 use crate::train::Session;
 use crate::train::checkpoint::HostTensor;
+use crate::train::evaluate::{Evaluation, evaluate};
 use crate::train::folder::Folder;
 use crate::train::inspect::Activation;
 use crate::train::run::Saved;
-use crate::train::trainer::{self, Evaluation};
 use serde::Serialize;
 use std::path::Path;
 
@@ -62,22 +62,23 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// Evaluates the session, which holds a checkpoint of `recipe`, on the test images; and takes the codes that it makes of a few.
+    /// Evaluates the session, which holds that checkpoint, on the test images; and takes the codes that it makes of a few.
     ///
     /// # Errors
-    /// When the device is lost.
-    pub async fn new(session: &mut Session, recipe: &Recipe, data: &Dataset) -> Result<Self> {
-        let (scale, classes, test) = (recipe.data.scale, recipe.model.classes, &data.test);
-        let evaluation = trainer::evaluate(session, test, scale, classes).await?;
+    /// When the device is lost, or a picture cannot be read.
+    pub async fn new(session: &mut Session, saved: &Saved, data: &Dataset) -> Result<Self> {
+        let recipe = &saved.recipe;
+        let (classes, test, normalise) = (recipe.model.classes, &data.test, saved.checkpoint.normalise(recipe)?);
+        let evaluation = evaluate(session, test, &normalise, classes).await?;
         let first = |class: usize| test.labels.iter().position(|&label| usize::from(label) == class);
         let shown: Vec<u32> = (0..classes).filter_map(first).take(SHOWN_IMAGES).map(|at| at as u32).collect();
         let mut maps = Vec::new();
         if !shown.is_empty() {
             let most = recipe.data.set.max_pixel();
-            let pixels = |at: u32| &test.images[at as usize * test.image_len()..][..test.image_len()];
-            let inputs: Vec<_> =
-                shown.iter().map(|&at| pictures::input(pixels(at), recipe.model.input, most)).collect();
-            let activations: Vec<Activation> = session.inspect(&test.normalised(&shown, scale).0).await?;
+            let pixels = test.centres(&shown)?;
+            let images = pixels.chunks_exact(pixels.len() / shown.len());
+            let inputs: Vec<_> = images.map(|pixels| pictures::input(pixels, recipe.model.input, most)).collect();
+            let activations: Vec<Activation> = session.inspect(&test.normalised(&shown, &normalise)?.0).await?;
             maps.extend(activations.into_iter().filter_map(|activation| {
                 let sheet = pictures::feature_maps(&activation, &inputs)?;
                 Some((activation.layer, sheet))

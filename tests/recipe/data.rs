@@ -1,6 +1,6 @@
 //! `[data]`: sets that are read from a folder, and what each asks of the model.
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Data, Fit, Labels, Pictures, Recipe, Set, Undecodable};
+use halfwave::recipe::{Augment, Data, Fit, Labels, Padding, Pictures, Recipe, Set, Undecodable};
 
 /// [`RIGHT`] on another set: its `[data]`, and what the model takes and tells apart.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
@@ -156,4 +156,37 @@ fn what_a_set_does_not_hold_is_refused() {
             assert!(message.contains(part), "{data}: {message}\nshould say {part}");
         }
     }
+}
+
+#[test]
+fn pixels_are_normalised_and_changed_as_asked() {
+    let (plain, resolved) = read("set = \"digits\"", [1, 8, 8], 10);
+    assert_eq!((plain.mean, plain.std, plain.mean_image, plain.augment), (vec![], vec![], false, Augment::default()));
+    let spelt = "\n[data.augment]\npad = 0\npadding = \"zero\"\nmirror = false\ncutout = 0\n";
+    assert!(resolved.contains(spelt) && !resolved.contains("std"), "{resolved}");
+
+    let all = "set = \"cifar10\"\nmean = [0.5, 0.25, 0]\nstd = [1, 2.5, 0.125]\nmean_image = true\n\
+               [data.augment]\npad = 4\npadding = \"reflect\"\nmirror = true\ncutout = 16";
+    let (data, _) = read(all, [3, 32, 32], 10);
+    assert_eq!((data.mean, data.std, data.mean_image), (vec![0.5, 0.25, 0.0], vec![1.0, 2.5, 0.125], true));
+    assert_eq!(data.augment, Augment { pad: 4, padding: Padding::Reflect, mirror: true, cutout: 16 });
+}
+
+#[test]
+fn wrong_ways_to_normalise_and_change_are_refused() {
+    let refused = |data: &str, parts: &[&str]| {
+        let error = Recipe::parse(&text(&format!("set = \"cifar10\"\n{data}"), [3, 32, 32], 10), "a.toml").unwrap_err();
+        let message = error.to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    };
+    refused("mean = [0.5]", &["mean", "a list of 3"]);
+    refused("std = [1, 1, 0]", &["std", "above 0"]);
+    refused("mean = 0.5", &["mean", "a list of 3"]);
+    refused("mean_image = 1", &["mean_image", "true or false"]);
+    refused("augment = 4", &["augment", "[data.augment]"]);
+    refused("[data.augment]\npadd = 4", &["padd", "pad"]);
+    refused("[data.augment]\npad = 33", &["pad", "0 to 32"]);
+    refused("[data.augment]\npad = 32\npadding = \"reflect\"", &["pad", "at most 31"]);
+    refused("[data.augment]\npadding = \"mirror\"", &["padding", "reflect"]);
+    refused("[data.augment]\ncutout = -1", &["cutout", "0 to 64"]);
 }
