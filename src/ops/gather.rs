@@ -74,7 +74,7 @@ const SQUARE: u32 = 1 << 31;
 
 /// Which of `count` a random word chooses.
 fn choice(word: u32, count: usize) -> usize {
-    (u64::from(word) * count as u64 >> 32) as usize
+    ((u64::from(word) * count as u64) >> 32) as usize
 }
 
 impl Gather {

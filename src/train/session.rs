@@ -48,6 +48,9 @@ pub(super) fn states(optimizer: &Optimizer, parameter: &Parameter) -> &'static [
     if parameter.trained { optimizer.states(parameter.binary) } else { &[] }
 }
 
+/// Words on their way to the host.
+type Copy = LocalFuture<'static, Result<Vec<u32>>>;
+
 /// A model on a backend.
 pub struct Session {
     backend: Box<dyn Backend>,
@@ -65,7 +68,7 @@ pub struct Session {
     /// Steps whose measures were asked for.
     asked: u64,
     /// Copies of the ring on their way, each with its steps.
-    coming: VecDeque<(Range<u64>, LocalFuture<'static, Result<Vec<u32>>>)>,
+    coming: VecDeque<(Range<u64>, Copy)>,
     measured: Vec<Measured>,
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn random_graph(number: u64) -> Graph {
     let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new(), random: None };
     maker.graph.at("random", Phase::Forward);
     let shape = [1 + maker.below(3), 3 + maker.below(5), 3 + maker.below(5), 1 + maker.below(9)];
-    let images = if number % 3 == 0 {
+    let images = if number.is_multiple_of(3) {
         maker.gathered(shape)
     } else {
         maker.add(Leaf::input("images", TensorType::f32(&shape)), &[])
