@@ -7,6 +7,10 @@ use halfwave::train::metrics::EpochRow;
 /// Up to so many times the share that guessing gets right, an accuracy is at chance.
 const CHANCE: f32 = 1.3;
 
+/// Before so many steps, or so many images of each class, nothing is said.
+const STEPS: u64 = 20;
+const IMAGES: u64 = 50;
+
 /// A layer is stuck when so large a share of its codes are one.
 const STUCK: f32 = 0.99;
 
@@ -14,7 +18,10 @@ const STUCK: f32 = 0.99;
 pub(super) fn at_chance(row: &EpochRow, recipe: &Recipe) -> Option<Vec<String>> {
     let accuracy = row.train_accuracy?;
     let classes = recipe.model.classes;
-    if classes < 2 || accuracy > CHANCE / classes as f32 {
+    // A few steps on a few images tell nothing.
+    let few = row.step < STEPS || row.step * (recipe.train.batch as u64) < IMAGES * classes as u64;
+    let guessed = 1.0 / classes as f32;
+    if classes < 2 || few || accuracy > (CHANCE * guessed).min(guessed + 0.1) {
         return None;
     }
     let mut lines = vec![format!(
@@ -54,11 +61,13 @@ mod tests {
         let stuck = LayerRow { codes: vec![0.995, 0.005, 0.0, 0.0], passed: Some(0.005), ..Default::default() };
         let well = LayerRow { codes: vec![0.5, 0.3, 0.1, 0.1], passed: Some(0.45), ..Default::default() };
         let layers = BTreeMap::from([("q1".to_string(), well), ("q2".to_string(), stuck)]);
-        let mut row = EpochRow { epoch: 1, train_accuracy: Some(0.11), layers, ..Default::default() };
+        let mut row = EpochRow { epoch: 1, step: 23, train_accuracy: Some(0.11), layers, ..Default::default() };
         let text = at_chance(&row, &recipe).unwrap().join("\n");
         assert!(text.contains("11.0 %") && text.contains("layer \"q2\" gives code 0"), "{text}");
         assert!(text.contains("0.5 % of the gradients") && !text.contains("q1") && text.contains("0.05"), "{text}");
-        row.train_accuracy = Some(0.4);
+        let learning = EpochRow { train_accuracy: Some(0.4), ..row.clone() };
+        assert_eq!(at_chance(&learning, &recipe), None);
+        row.step = 7;
         assert_eq!(at_chance(&row, &recipe), None);
     }
 }

@@ -14,7 +14,8 @@ struct Event {
     wall_time: f64,
     step: u64,
     version: Option<String>,
-    values: Vec<(String, f32)>,
+    /// A number, or the buckets of a histogram.
+    values: Vec<(String, Vec<f32>)>,
 }
 
 /// CRC-32C bit by bit, masked.
@@ -70,14 +71,27 @@ fn event(message: &[u8]) -> Event {
     event
 }
 
-/// The tag and the number of a summary's value.
-fn named(value: &[u8]) -> (String, f32) {
-    match &fields(value)[..] {
-        [(1, 2, tag), (2, 5, value)] => {
-            (String::from_utf8(tag.clone()).unwrap(), f32::from_le_bytes(value[..].try_into().unwrap()))
-        }
+/// The tag of a summary's value, and its number or the buckets of its histogram.
+fn named(value: &[u8]) -> (String, Vec<f32>) {
+    let (tag, values) = match &fields(value)[..] {
+        [(1, 2, tag), (2, 5, value)] => (tag.clone(), vec![f32::from_le_bytes(value[..].try_into().unwrap())]),
+        [(1, 2, tag), (5, 2, histogram)] => (tag.clone(), buckets(histogram)),
         other => panic!("{other:?}"),
-    }
+    };
+    (String::from_utf8(tag).unwrap(), values)
+}
+
+/// The buckets of a histogram, which end half-way between the numbers that they count.
+fn buckets(histogram: &[u8]) -> Vec<f32> {
+    let fields = fields(histogram);
+    let doubles = |field: u64| {
+        let (_, _, bytes) = fields.iter().find(|(number, _, _)| *number == field).unwrap();
+        bytes.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let counts = doubles(7);
+    assert!(doubles(6).iter().enumerate().all(|(at, limit)| *limit == at as f64 + 0.5), "{:?}", doubles(6));
+    assert!((counts.iter().sum::<f64>() - doubles(3)[0]).abs() < 1e-6);
+    counts.into_iter().map(|count| count as f32).collect()
 }
 
 fn events(dir: &Path) -> Vec<Event> {
@@ -114,7 +128,8 @@ fn an_event_file_says_what_the_rows_say() {
     assert!(events[0].wall_time > 1.6e9 && events.is_sorted_by(|a, b| a.wall_time <= b.wall_time));
     assert_eq!(events.len(), rows.len() + 1);
     for (event, row) in events[1..].iter().zip(&rows) {
-        let value = |tag: &str| event.values.iter().find(|(known, _)| known == tag).map(|(_, value)| *value);
+        let values = |tag: &str| event.values.iter().find(|(known, _)| known == tag).map(|(_, values)| values.clone());
+        let value = |tag: &str| values(tag).map(|values| values[0]);
         match row {
             Row::Step(row) => {
                 assert_eq!(event.step, row.step);
@@ -125,6 +140,14 @@ fn an_event_file_says_what_the_rows_say() {
                 assert!(row.test_accuracy.is_some() && value("images_per_s") > Some(0.0), "{event:?}");
                 assert_eq!((value("accuracy/train"), value("accuracy/test")), (row.train_accuracy, row.test_accuracy));
                 assert_eq!(value("accuracy/validation"), row.validation_accuracy);
+                assert_eq!((value("loss/test"), value("accuracy/test_top5")), (row.test_loss, row.test_top5));
+                for (name, layer) in &row.layers {
+                    let of = |what: &str| values(&format!("layers/{name}/{what}"));
+                    assert_eq!(of("codes").unwrap_or_default(), layer.codes);
+                    let numbers = ["passed", "flipped", "alpha/mean"].map(|what| of(what).map(|values| values[0]));
+                    assert_eq!(numbers, [layer.passed, layer.flipped, layer.alpha.map(|alpha| alpha.mean)]);
+                }
+                assert_eq!(row.layers.len(), 4);
             }
         }
     }
