@@ -8,6 +8,8 @@
 //!
 //! The exit code is 1 if one of these fails.
 
+mod common;
+
 use halfwave::backend::{Backend, Device, PlanId, gpu};
 use halfwave::caps::Caps;
 use halfwave::error::Result;
@@ -17,8 +19,7 @@ use halfwave::plan::Plan;
 use halfwave::profile::diff::{Diff, Verdict, diff};
 use halfwave::profile::{Profile, measure};
 use halfwave::recipe::{self, Recipe};
-use halfwave::tensor::Tensor;
-use halfwave::train::{parameters, session};
+use halfwave::train::session;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,23 +75,7 @@ impl Ready {
         let caps = backend.caps().clone();
         let mut plan = session::training_plan(&recipe, batch, &caps)?;
         change(&mut plan, &caps);
-        let id = pollster::block_on(backend.load(plan))?;
-        for parameter in parameters::of(&recipe.model)? {
-            backend.write(id, &parameter.name, &parameter.start(0).words);
-        }
-        let mut noise = Noise::new(1);
-        for name in ["input.table", "store/0", "index"] {
-            let ty = backend.plan(id).port(name).expect("a step has images").place.ty.clone();
-            let words = match name {
-                "input.table" => noise.floats(&ty.shape).words,
-                "index" => noise.words(&ty.shape, batch as u32).words,
-                _ => noise.words(&ty.shape, u32::MAX).words,
-            };
-            backend.write(id, name, &words);
-        }
-        backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
-        backend.write(id, "step", &[0; 4]);
-        backend.write(id, "rates", &Tensor::from_f32(&[4], &recipe.train.optimizer.rates(0.0, 1)).words);
+        let id = common::load(&mut backend, plan, &recipe, batch, 0.0)?;
         Ok(Self { recipe, batch, backend, id })
     }
 

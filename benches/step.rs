@@ -4,13 +4,13 @@
 //!
 //! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. Where its time goes is what `halfwave profile` shows.
 
+mod common;
+
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu};
 use halfwave::caps::LaunchShape;
 use halfwave::error::Result;
-use halfwave::ops::sample::Noise;
 use halfwave::recipe::{self, Recipe};
-use halfwave::tensor::Tensor;
-use halfwave::train::{parameters, session};
+use halfwave::train::session;
 use std::time::Instant;
 
 struct Options {
@@ -41,24 +41,7 @@ fn options() -> Result<Options> {
 fn load(backend: &mut dyn Backend, options: &Options) -> Result<halfwave::backend::PlanId> {
     let (recipe, batch) = (&options.recipe, options.batch);
     let plan = session::training_plan(recipe, batch, &backend.caps().clone())?;
-    let id = pollster::block_on(backend.load(plan))?;
-    for parameter in parameters::of(&recipe.model)? {
-        backend.write(id, &parameter.name, &parameter.start(0).words);
-    }
-    let mut noise = Noise::new(1);
-    for name in ["input.table", "store/0", "index"] {
-        let ty = backend.plan(id).port(name).expect("a step has images").place.ty.clone();
-        let words = match name {
-            "input.table" => noise.floats(&ty.shape).words,
-            "index" => noise.words(&ty.shape, batch as u32).words,
-            _ => noise.words(&ty.shape, u32::MAX).words,
-        };
-        backend.write(id, name, &words);
-    }
-    backend.write(id, "labels", &noise.words(&[batch], recipe.model.classes as u32).words);
-    backend.write(id, "step", &[0; 4]);
-    backend.write(id, "rates", &Tensor::from_f32(&[4], &recipe.train.optimizer.rates(1e-3, 1)).words);
-    Ok(id)
+    common::load(backend, plan, recipe, batch, 1e-3)
 }
 
 fn median(times: &mut [f64]) -> f64 {
