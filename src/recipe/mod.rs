@@ -45,7 +45,7 @@ macro_rules! embedded {
 }
 
 /// The embedded recipes: name and text.
-pub const BUILTIN: [(&str, &str); 23] = embedded![
+pub const BUILTIN: [(&str, &str); 24] = embedded![
     "digits",
     "digits-float",
     "mlp-sigmoid",
@@ -62,6 +62,7 @@ pub const BUILTIN: [(&str, &str); 23] = embedded![
     "vgg-small-hwgq-lloyd",
     "vgg-small-hwgq-3",
     "vgg-small-hwgq-4",
+    "vgg-small-quarter",
     "vgg11",
     "nin",
     "resnet20",
