@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
 //! or not at all.
+mod bands;
 mod chart;
 mod curves;
 mod layers;
@@ -13,6 +14,7 @@ mod recipes;
 mod runs;
 mod series;
 
+pub use bands::Means;
 pub use profile::profile_page;
 pub use runs::{Report, Shown, Tested};
 
@@ -30,6 +32,14 @@ use std::path::Path;
 pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
     let run = [("loss", rows)];
     write(Plot::Curve(title, &curves::loss(&run), &curves::accuracy(&run)), dir)
+}
+
+/// Draws the accuracies of several networks by epoch, in per cent, as `accuracy.svg` and `accuracy.png` in the folder `dir`: of each the mean of its runs, with a band of one deviation.
+///
+/// # Errors
+/// A folder or file that cannot be written.
+pub fn accuracies(title: &str, curves: &[(String, Means)], dir: &Path) -> Result<()> {
+    write(Plot::Chart(&bands::accuracy(title, curves)), dir)
 }
 
 /// Writes a plot as SVG and PNG into a folder.

@@ -169,11 +169,15 @@ where
         move |style| move |at| PathElement::new(across(at), style),
         move |length, style| move |at| DashedPathElement::new(across(at), length, 6 * unit, style),
     );
-    for line in &chart.lines {
-        let colour = colour(line.colour);
+    // Bands first: none covers a line.
+    for line in chart.lines.iter().filter(|line| !line.band.is_empty()) {
         let band: Vec<_> = line.band.iter().map(|&(x, low, _)| (x, low)).collect();
         let band = band.into_iter().chain(line.band.iter().rev().map(|&(x, _, high)| (x, high)));
-        context.draw_series(std::iter::once(Polygon::new(band.collect::<Vec<_>>(), colour.mix(0.15))))?;
+        let style = colour(line.colour).mix(0.15);
+        context.draw_series(std::iter::once(Polygon::new(band.collect::<Vec<_>>(), style)))?;
+    }
+    for line in &chart.lines {
+        let colour = colour(line.colour);
         context.draw_series(LineSeries::new(line.raw.iter().copied(), colour.mix(0.4).stroke_width(unit)))?;
         let style = colour.stroke_width(3 * unit);
         let points = line.points.iter().copied();
