@@ -7,6 +7,8 @@ pub mod caps;
 pub mod data;
 pub mod error;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod experiment;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 pub mod graph;
 pub mod kernel;

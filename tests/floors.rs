@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 6] = [
     &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "profile"],
-    &["recipe", "data", "train", "report", "files"],
+    &["recipe", "data", "train", "report", "files", "experiment"],
     &["main", "cli", "web"],
 ];
 

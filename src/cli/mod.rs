@@ -8,6 +8,7 @@ mod device;
 mod devices;
 mod dump;
 mod eval;
+mod experiment;
 mod interrupt;
 mod layers;
 mod load;
@@ -56,6 +57,7 @@ RUST_LOG=info shows what happens inside; WGPU_BACKEND=vulkan, metal or dx12 pick
 enum Command {
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
+    Experiment(experiment::ExperimentArgs),
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Plan(plan::PlanArgs),
@@ -80,7 +82,7 @@ struct AdapterArgs {
 #[derive(Args, Default)]
 struct DataArgs {
     /// Folder of the recipe's images, instead of the one it names; for CIFAR-10 (binary version), CIFAR10_DIR names one too
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "data", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match command {
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
+        Command::Experiment(args) => return code(experiment::experiment(&args)),
         Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
         Command::Plan(args) => plan::plan(&args),

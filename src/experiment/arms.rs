@@ -1,0 +1,216 @@
+//! The experiments, as data: what each arm changes.
+//!
+//! Arms match layers by the names that `digits` and `vgg-small` share (`q*` are the quantisers) and by their weights, so that one change fits every base. Those that a
+//! built-in variant of `vgg-small` makes are taken from there.
+
+use super::published::{self, Published};
+use super::{Experiment, Preset, builtin};
+
+/// One of the networks that an experiment compares.
+#[derive(Debug)]
+pub struct Arm {
+    /// Names its runs.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    change: Change,
+    /// The built-in network that it is in the published setting instead, and what is changed there.
+    own: Option<(&'static str, &'static [&'static str])>,
+    published: Option<Published>,
+}
+
+/// What an arm changes in the base.
+#[derive(Debug)]
+enum Change {
+    /// The same as a built-in recipe changes in `vgg-small`.
+    As(&'static str),
+    /// These parts of a recipe.
+    To(&'static [&'static str]),
+}
+
+impl Arm {
+    const fn new(name: &'static str, about: &'static str, change: Change) -> Self {
+        Self { name, about, change, own: None, published: None }
+    }
+
+    const fn published(self, published: Published) -> Self {
+        Self { published: Some(published), ..self }
+    }
+
+    const fn own(self, network: &'static str, changes: &'static [&'static str]) -> Self {
+        Self { own: Some((network, changes)), ..self }
+    }
+
+    /// The accuracy that was published for it, if one was.
+    pub fn known(&self) -> Option<&Published> {
+        self.published.as_ref()
+    }
+
+    /// The built-in recipe that it changes.
+    pub fn base(&self, preset: &Preset) -> &'static str {
+        self.own.filter(|_| preset.published).map_or(preset.base, |(network, _)| network)
+    }
+
+    /// Its recipe, but for what the preset sets.
+    pub(super) fn text(&self, preset: &Preset) -> String {
+        let extends = format!("extends = \"{}\"\n", self.base(preset));
+        match (&self.own, &self.change) {
+            (Some((_, changes)), _) if preset.published => extends + &changes.concat(),
+            (_, Change::To(changes)) => extends + &changes.concat(),
+            (_, Change::As(variant)) => builtin(variant).replacen("extends = \"vgg-small\"\n", &extends, 1),
+        }
+    }
+}
+
+/// A change of layers, as a recipe has it.
+macro_rules! change {
+    ($layers:literal, $keys:literal) => {
+        concat!("[[model.change]]\nmatch = ", $layers, "\n", $keys, "\n")
+    };
+    ($keys:literal) => {
+        change!("'q*'", $keys)
+    };
+}
+
+const FLOAT_WEIGHTS: &str = change!("{ weights = 'binary' }", "weights = 'float'");
+
+/// What BinaryNet does to the inner layers; all but the order of them.
+const BINARY_NET: &[&str] = &[
+    change!("kind = 'sign'"),
+    change!("{ weights = 'binary' }", "alpha = 'none'\nclip_weights = true"),
+    "[train.loss]\nkind = 'squared_hinge'\n[train.optimizer]\nkind = 'adam'\nlr = 1e-3\n",
+];
+
+/// The authors' shifts and mirroring, which VGG-11's recipe leaves out.
+const AUGMENTED: &str = "[data.augment]\npad = 4\nmirror = true\n";
+
+/// HWGQ as published: the base itself, but for those that are no HWGQ.
+const fn hwgq(name: &'static str, about: &'static str) -> Arm {
+    Arm::new(name, about, Change::To(&[])).published(published::HWGQ)
+}
+
+const fn float() -> Arm {
+    Arm::new("float", "float weights, ReLU", Change::As("vgg-small-float")).published(published::FLOAT)
+}
+
+const fn signs(name: &'static str, about: &'static str) -> Arm {
+    Arm::new(name, about, Change::As("vgg-small-bw-sign"))
+}
+
+pub(super) const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "activations",
+        about: "activations in floats under binary weights: which one suits them",
+        notes: &[
+            "All weights but those of the first and the last layer are binary; the activation before the last layer is ReLU in each arm.",
+            "Clipped and log-tailed ReLU bend at 1.614, the top level of 2-bit HWGQ.",
+        ],
+        arms: &[
+            Arm::new("tanh", "tanh(x)", Change::To(&[change!("kind = 'tanh'")])),
+            Arm::new("hard-tanh", "min(max(x, −1), 1)", Change::To(&[change!("kind = 'hard_tanh'")])),
+            Arm::new("sigmoid", "1/(1 + e^−x)", Change::To(&[change!("kind = 'sigmoid'")])),
+            Arm::new("relu", "max(x, 0)", Change::As("vgg-small-bw")).published(published::BWN),
+            Arm::new("clipped-relu", "min(max(x, 0), 1.614)", Change::To(&[change!("kind = 'clipped_relu'")])),
+            Arm::new(
+                "log-tailed-relu",
+                "ReLU, logarithmic beyond 1.614",
+                Change::To(&[change!("kind = 'log_tailed_relu'")]),
+            ),
+        ],
+        epochs: None,
+    },
+    Experiment {
+        name: "low-bit",
+        about: "what few bits cost: floats, binary weights (BW), BW + sign, BW + HWGQ",
+        notes: &["The first and the last layer have float weights in each arm."],
+        arms: &[
+            float(),
+            Arm::new("bw", "1-bit weights, ReLU", Change::As("vgg-small-bw")).published(published::BWN),
+            signs("bw-sign", "1-bit weights, 1-bit activations ±1"),
+            hwgq("bw-hwgq", "1-bit weights, 2-bit HWGQ"),
+        ],
+        epochs: None,
+    },
+    Experiment {
+        name: "surrogates",
+        about: "whose derivative stands in for that of 2-bit HWGQ in the backward pass",
+        notes: &[
+            "Arms without a suffix have binary weights, the setting of Cai et al. (2017); those with -float have float weights over the same codes.",
+            "The published numbers are of float weights on VGG-11, which is what the -float arms are in the preset paper. Published order: identity, vanilla, clipped; clipped and log-tailed are close.",
+        ],
+        arms: &[
+            Arm::new("identity", "1-bit weights, x", Change::To(&[change!("surrogate = 'identity'")])),
+            Arm::new("vanilla", "1-bit weights, max(x, 0)", Change::To(&[change!("surrogate = 'vanilla'")])),
+            hwgq("clipped", "1-bit weights, min(max(x, 0), q)"),
+            Arm::new("log-tailed", "1-bit weights, log above q", Change::To(&[change!("surrogate = 'log_tailed'")])),
+            Arm::new(
+                "identity-float",
+                "float weights, x",
+                Change::To(&[change!("surrogate = 'identity'"), FLOAT_WEIGHTS]),
+            )
+            .own("vgg11", &[change!("surrogate = 'identity'"), AUGMENTED])
+            .published(published::vgg11(86.58)),
+            Arm::new(
+                "vanilla-float",
+                "float weights, max(x, 0)",
+                Change::To(&[change!("surrogate = 'vanilla'"), FLOAT_WEIGHTS]),
+            )
+            .own("vgg11", &[change!("surrogate = 'vanilla'"), AUGMENTED])
+            .published(published::vgg11(88.69)),
+            Arm::new("clipped-float", "float weights, min(max(x, 0), q)", Change::To(&[FLOAT_WEIGHTS]))
+                .own("vgg11", &[AUGMENTED])
+                .published(published::vgg11(90.92)),
+            Arm::new(
+                "log-tailed-float",
+                "float weights, log above q",
+                Change::To(&[change!("surrogate = 'log_tailed'"), FLOAT_WEIGHTS]),
+            )
+            .own("vgg11", &[change!("surrogate = 'log_tailed'"), AUGMENTED]),
+        ],
+        epochs: None,
+    },
+    Experiment {
+        name: "bit-width",
+        about: "HWGQ with 1, 2, 3, 4 and 32 bits, uniform levels and Lloyd's, under binary weights",
+        notes: &[
+            "Lloyd's levels are those of least squared error for a half-wave Gaussian; of one bit there is one level, so both are the same.",
+            "32 bits are ReLU in floats.",
+        ],
+        arms: &[
+            Arm::new("1-uniform", "1 bit, 1 level", Change::To(&[change!("bits = 1")])),
+            hwgq("2-uniform", "2 bits, 3 uniform levels"),
+            Arm::new("2-lloyd", "2 bits, 3 levels of Lloyd's", Change::As("vgg-small-hwgq-lloyd")),
+            Arm::new("3-uniform", "3 bits, 7 uniform levels", Change::As("vgg-small-hwgq-3")),
+            Arm::new("3-lloyd", "3 bits, 7 levels of Lloyd's", Change::To(&[change!("bits = 3\nlevels = 'lloyd'")])),
+            Arm::new("4-uniform", "4 bits, 15 uniform levels", Change::As("vgg-small-hwgq-4")),
+            Arm::new("4-lloyd", "4 bits, 15 levels of Lloyd's", Change::To(&[change!("bits = 4\nlevels = 'lloyd'")])),
+            Arm::new("32", "32 bits, ReLU", Change::As("vgg-small-bw")).published(published::BWN),
+        ],
+        epochs: None,
+    },
+    Experiment {
+        name: "methods",
+        about: "BNN, XNOR-Net, DoReFa-Net, HWGQ and floats on one network",
+        notes: &[
+            "The first and the last layer have float weights in each arm, and all but bnn have the optimiser and the schedule of HWGQ.",
+            "bnn is BinaryNet: no scales, latent weights in [−1, 1], squared hinge loss, Adam. In the preset paper it is the authors' own network, binary in all layers and without shifts and mirroring.",
+        ],
+        arms: &[
+            Arm::new("bnn", "1-bit weights ±1, signs", Change::To(BINARY_NET))
+                .own("bnn-convnet", &[])
+                .published(published::BNN),
+            Arm::new("xnor", "1-bit weights, signs, scales K", Change::As("vgg-small-xnor")).published(published::XNOR),
+            Arm::new("dorefa", "1-bit weights, 2-bit activations in [0, 1]", Change::As("vgg-small-dorefa-1-2")),
+            hwgq("hwgq", "1-bit weights, 2-bit HWGQ"),
+            float(),
+        ],
+        epochs: None,
+    },
+    Experiment {
+        name: "learning-curve",
+        about: "how HWGQ learns: accuracy by epoch, over 30 epochs in the preset paper",
+        notes: &["by-epoch.csv has the accuracy of each epoch. Published numbers are of 200 epochs."],
+        arms: &[Arm::new("hwgq", "1-bit weights, 2-bit HWGQ", Change::To(&[]))],
+        epochs: Some(30),
+    },
+];

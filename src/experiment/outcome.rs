@@ -1,0 +1,113 @@
+//! What came of a run, and of several.
+
+use crate::train::metrics::{EpochRow, Row};
+
+/// What came of a run that is over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Epoch and accuracy on the test images, in per cent, wherever it was measured.
+    pub curve: Vec<(u64, f64)>,
+    /// Training images per second; not known of a run without an epoch.
+    pub images_per_s: Option<f64>,
+    /// The step at which its loss ceased to be a number, where it did.
+    pub diverged: Option<u64>,
+    /// The adapter that computed.
+    pub device: String,
+}
+
+impl Outcome {
+    /// Of a run with these rows on an adapter.
+    pub fn new(rows: &[Row], device: &str) -> Self {
+        let epochs = || {
+            rows.iter().filter_map(|row| match row {
+                Row::Epoch(row) => Some(row),
+                Row::Step(_) => None,
+            })
+        };
+        let measured = |row: &EpochRow| Some((row.epoch, 100.0 * f64::from(row.test_accuracy?)));
+        // In the first epoch drivers compile.
+        let speeds: Vec<_> = epochs().map(|row| row.images_per_s).collect();
+        let speeds = speeds.get(1..).filter(|rest| !rest.is_empty()).unwrap_or(&speeds);
+        let speeds: Vec<_> = speeds.iter().copied().filter(|speed| *speed > 0.0 && speed.is_finite()).collect();
+        Self {
+            curve: epochs().filter_map(measured).collect(),
+            images_per_s: mean(&speeds.iter().map(|speed| speed.recip()).collect::<Vec<_>>()).map(f64::recip),
+            diverged: rows.iter().find_map(|row| match row {
+                Row::Step(row) if !row.loss.is_finite() => Some(row.step),
+                _ => None,
+            }),
+            device: device.to_string(),
+        }
+    }
+
+    /// The accuracy at its end, in per cent; none of a run that diverged.
+    pub fn last(&self) -> Option<f64> {
+        self.curve.last().filter(|_| self.diverged.is_none()).map(|(_, accuracy)| *accuracy)
+    }
+
+    /// The best accuracy on its way, in per cent.
+    pub fn best(&self) -> Option<f64> {
+        self.curve.iter().map(|(_, accuracy)| *accuracy).reduce(f64::max)
+    }
+}
+
+/// The mean; none of nothing.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The standard deviation of what the values are drawn from, as a sample of n tells it: with n − 1 below. None of fewer than two.
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::StepRow;
+
+    #[test]
+    fn mean_and_deviation_are_those_of_known_numbers() {
+        // Squares of the distances from 5: 9 + 1 + 1 + 1 + 0 + 0 + 4 + 16 = 32, over 7.
+        let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
+        assert_eq!(mean(&values), Some(5.0));
+        assert!((deviation(&values).unwrap() - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!((mean(&[]), deviation(&[]), deviation(&[3.0])), (None, None, None));
+        assert_eq!((mean(&[3.0]), deviation(&[3.0, 3.0])), (Some(3.0), Some(0.0)));
+    }
+
+    fn epoch(epoch: u64, accuracy: Option<f32>, images_per_s: f64) -> Row {
+        Row::Epoch(EpochRow { epoch, test_accuracy: accuracy, images_per_s, ..Default::default() })
+    }
+
+    fn step(step: u64, loss: f32) -> Row {
+        Row::Step(StepRow { step, epoch: 1, loss, lr: 0.1 })
+    }
+
+    #[test]
+    fn an_outcome_is_what_the_rows_say() {
+        let rows = [
+            step(1, 2.0),
+            epoch(1, Some(0.5), 10.0),
+            epoch(2, Some(0.75), 100.0),
+            epoch(3, None, 300.0),
+            epoch(4, Some(0.625), 300.0),
+        ];
+        let outcome = Outcome::new(&rows, "a");
+        assert_eq!(outcome.curve, [(1, 50.0), (2, 75.0), (4, 62.5)]);
+        assert_eq!((outcome.last(), outcome.best(), outcome.diverged), (Some(62.5), Some(75.0), None));
+        // Equal epochs: their times add up, and the first, in which drivers compile, does not count.
+        assert!((outcome.images_per_s.unwrap() - 3.0 / (1.0 / 100.0 + 2.0 / 300.0)).abs() < 1e-9);
+        assert_eq!(Outcome::new(&rows[..2], "a").images_per_s, Some(10.0));
+        assert_eq!(Outcome::new(&[], ""), Outcome::default());
+    }
+
+    #[test]
+    fn a_run_that_diverged_has_no_accuracy_at_its_end() {
+        let outcome =
+            Outcome::new(&[step(1, 2.0), epoch(1, Some(0.5), 10.0), step(2, f32::NAN), step(3, f32::NAN)], "a");
+        assert_eq!((outcome.diverged, outcome.last(), outcome.best()), (Some(2), None, Some(50.0)));
+    }
+}
