@@ -375,6 +375,17 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     assert!(matches!(rows(&dir).last(), Some(Row::Step(row)) if !row.loss.is_finite()));
     assert!(fs::read_to_string(dir.join("metrics.jsonl")).unwrap().contains("\"loss\":null"));
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
+
+    // Nor by a pause, which is the first to hear of it.
+    let dir = base.path().join("paused");
+    let mut wild = recipe();
+    wild.train.optimizer = Optimizer::sgd(1e38, 0.9, 0.0);
+    (wild.train.batch, wild.data.shuffle) = (8, false);
+    let mut run = create(&dir, wild);
+    let before = checkpoint(&dir);
+    block_on(run.advance(2)).unwrap();
+    assert!(block_on(run.pause()).unwrap_err().to_string().contains("diverged"));
+    assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
 }
 
 /// The layer in which numbers cease to be finite is found by doing the steps since the last checkpoint once more.

@@ -385,10 +385,14 @@ impl Run {
     /// Saves everything as it stands now, within an epoch too: [`Run::resume`] goes on from here.
     ///
     /// # Errors
-    /// When the device is lost or the disk refuses.
+    /// When the device is lost, the training has diverged, or the disk refuses.
     pub async fn pause(&mut self) -> Result<()> {
         let events = self.trainer.settle().await?;
         self.note(&events)?;
+        if self.trainer.diverged().is_some() {
+            // The last checkpoint is of a network that is not broken: it stays.
+            self.advance(1).await?;
+        }
         let checkpoint = self.checkpoint().await?;
         self.save(&checkpoint)?;
         self.draw()
