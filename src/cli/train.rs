@@ -12,7 +12,7 @@ use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
-use halfwave::train::{Event, checkpoint};
+use halfwave::train::{Event, Glance, checkpoint};
 use halfwave::{Error, Result, files};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -210,14 +210,14 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
     let (position, steps) = (trainer.position(), trainer.total_steps());
     let epoch_steps = trainer.epoch_steps();
     let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, view);
-    let mut limit = 1;
+    let mut glance = Glance::new(GLANCE);
     loop {
         if interrupt::asked() && !run.trainer().over() {
             run.pause().await?;
             return Ok(progress.finish());
         }
         let asked = Instant::now();
-        let events = run.advance(limit).await?;
+        let events = run.advance(glance.steps()).await?;
         if events.is_empty() {
             break;
         }
@@ -235,8 +235,7 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
                 complain("note", &lines.join("\n"));
             }
         }
-        // The fewer read-backs the better, but somebody is watching.
-        limit = if asked.elapsed() < GLANCE { limit * 2 } else { (limit / 2).max(1) }.min(1 << 20);
+        glance.took(asked.elapsed());
     }
     if let Some(dump) = dump {
         let rows = run.rows().to_vec();

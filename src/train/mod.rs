@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+mod glance;
 pub mod inspect;
 mod low_bit;
 pub mod metrics;
@@ -19,5 +20,6 @@ mod tensorboard;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};
+pub use glance::Glance;
 pub use session::Session;
 pub use trainer::{Event, Trainer};

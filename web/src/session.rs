@@ -10,7 +10,7 @@ use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::recipe::Recipe;
 use halfwave::train::evaluate::{softmax, winner};
-use halfwave::train::{self, Checkpoint, Trainer, checkpoint};
+use halfwave::train::{self, Checkpoint, Glance, Trainer, checkpoint};
 use halfwave::{Error, Result as Done};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -47,7 +47,7 @@ pub struct Session {
     position: Cell<Position>,
     timing: Cell<Option<halfwave::backend::Timing>>,
     evaluation: RefCell<Option<Evaluation>>,
-    steps: Cell<u64>,
+    glance: Cell<Glance>,
 }
 
 fn position(trainer: &Trainer) -> Position {
@@ -86,8 +86,8 @@ impl Session {
         trainer.session().warm_up(recipe.train.seed).await?;
         let plan = Plan::from(trainer.session().plan());
         let position = Cell::new(position(&trainer));
-        let (timing, evaluation, steps) = (Cell::new(None), RefCell::new(None), Cell::new(1));
-        Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, steps })
+        let (timing, evaluation, glance) = (Cell::new(None), RefCell::new(None), Cell::new(Glance::new(GLANCE)));
+        Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, glance })
     }
 
     /// What computes.
@@ -131,14 +131,15 @@ impl Session {
     #[wasm_bindgen(unchecked_return_type = "Event[]")]
     pub async fn advance(&self, steps: Option<u32>) -> Result<JsValue> {
         let mut trainer = self.lock().await;
-        let (limit, asked) = (self.steps.get(), Instant::now());
-        let advanced = trainer.advance(steps.map_or(limit, u64::from)).await;
+        let (mut glance, asked) = (self.glance.get(), Instant::now());
+        let advanced = trainer.advance(steps.map_or(glance.steps(), u64::from)).await;
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
         *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
         let events = advanced?;
         if steps.is_none() {
-            self.steps.set(if asked.elapsed() < GLANCE { limit * 2 } else { limit / 2 }.clamp(1, 1 << 20));
+            glance.took(asked.elapsed());
+            self.glance.set(glance);
         }
         let rows = events.into_iter().filter_map(|event| match event {
             train::Event::Row(row) => Some(Event::from(row)),

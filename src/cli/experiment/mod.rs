@@ -9,8 +9,8 @@ use halfwave::backend::gpu::Request;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
 use halfwave::recipe::{Data, Recipe};
-use halfwave::train::Trainer;
 use halfwave::train::run::Run;
+use halfwave::train::{Glance, Trainer};
 use halfwave::{Error, Result, files, report};
 use progress::Progress;
 use std::path::{Path, PathBuf};
@@ -226,15 +226,15 @@ async fn lead(
         }
         State::New | State::Over(_) => Run::create(&planned.dir, trainer, &device).await?,
     };
-    let (mut limit, steps) = (1, run.trainer().total_steps());
+    let mut glance = Glance::new(GLANCE);
     loop {
-        if interrupt::asked() && run.trainer().position().step < steps {
+        if interrupt::asked() && !run.trainer().over() {
             run.pause().await?;
             return Ok(None);
         }
         let asked = Instant::now();
         let before = run.trainer().position().step;
-        match run.advance(limit).await {
+        match run.advance(glance.steps()).await {
             Ok(events) if events.is_empty() => break,
             Ok(_) => {}
             // A network that cannot be trained is a result, too.
@@ -246,8 +246,7 @@ async fn lead(
             Err(error) => return Err(error),
         }
         progress.steps(&mut run, before);
-        // The fewer read-backs the better, but somebody is watching.
-        limit = if asked.elapsed() < GLANCE { limit * 2 } else { (limit / 2).max(1) }.min(1 << 20);
+        glance.took(asked.elapsed());
     }
     Ok(Some(Outcome::new(run.rows(), &device.adapter)))
 }
