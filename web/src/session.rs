@@ -127,7 +127,8 @@ impl Session {
     }
 
     /// Trains on: by at most `steps`, else by as many as take about a tenth of a second, never beyond the end of an
-    /// epoch or of the run. Gives what happened; nothing when the run is over.
+    /// epoch or of the run. Gives what happened; nothing when the run is over. Without `steps` the device is kept busy, and
+    /// losses of the last steps come with the next call.
     #[wasm_bindgen(unchecked_return_type = "Event[]")]
     pub async fn advance(&self, steps: Option<u32>) -> Result<JsValue> {
         let mut trainer = self.lock().await;
@@ -136,8 +137,11 @@ impl Session {
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
         *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
-        let events = advanced?;
-        if steps.is_none() {
+        let mut events = advanced?;
+        if steps.is_some() {
+            events.extend(trainer.settle().await?);
+            self.position.set(position(&trainer));
+        } else {
             glance.took(asked.elapsed());
             self.glance.set(glance);
         }

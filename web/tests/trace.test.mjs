@@ -35,7 +35,7 @@ test('speedscope reads the time line', async (t) => {
 
     await t.test('the host uploads, encodes, submits and waits', async () => {
       await shows(['Symbol Name', 'host (tid 1)', '(1/2)']);
-      for (const what of ['upload images', 'encode', 'submit', 'wait']) assert.ok((await text()).includes(`\t${what}`), what);
+      for (const what of ['upload store/0', 'encode', 'submit', 'wait']) assert.ok((await text()).includes(`\t${what}`), what);
     });
 
     await t.test('the slowest kernel on the device is the slowest of the table', async () => {
