@@ -383,7 +383,8 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     (wild.train.batch, wild.data.shuffle) = (8, false);
     let mut run = create(&dir, wild);
     let before = checkpoint(&dir);
-    block_on(run.advance(2)).unwrap();
+    let heard = block_on(run.advance(4)).unwrap();
+    assert!(heard.iter().all(|event| matches!(event, Event::Row(Row::Step(row)) if row.loss.is_finite())), "{heard:?}");
     assert!(block_on(run.pause()).unwrap_err().to_string().contains("diverged"));
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
 }
