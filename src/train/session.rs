@@ -49,7 +49,7 @@ pub(super) fn states(optimizer: &Optimizer, parameter: &Parameter) -> &'static [
 }
 
 /// Words on their way to the host.
-type Copy = LocalFuture<'static, Result<Vec<u32>>>;
+type Arriving = LocalFuture<'static, Result<Vec<u32>>>;
 
 /// A model on a backend.
 pub struct Session {
@@ -68,7 +68,7 @@ pub struct Session {
     /// Steps whose measures were asked for.
     asked: u64,
     /// Copies of the ring on their way, each with its steps.
-    coming: VecDeque<(Range<u64>, Copy)>,
+    coming: VecDeque<(Range<u64>, Arriving)>,
     measured: Vec<Measured>,
 }
 
