@@ -337,6 +337,16 @@ impl Session {
         Ok(out)
     }
 
+    /// Starts an inference on images (n, h, w, c, scaled), for one of the purposes that look inside.
+    async fn infer(&mut self, purpose: Purpose, images: &[f32]) -> Result<PlanId> {
+        let batch = images.len() / self.model.input.iter().product::<usize>();
+        let id = self.plan_for(purpose, batch).await?;
+        let images = self.images(images, batch);
+        self.backend.write(id, "images", &images.words);
+        self.backend.run(id)?;
+        Ok(id)
+    }
+
     /// Every exact intermediate tensor of an inference on images (n, h, w, c, scaled), in the order of the layers.
     ///
     /// Each number of images has a plan of its own, which stays: ask for few different ones.
@@ -344,11 +354,7 @@ impl Session {
     /// # Errors
     /// When the device is lost, or the images do not fit into it.
     pub async fn inspect(&mut self, images: &[f32]) -> Result<Vec<Activation>> {
-        let batch = images.len() / self.model.input.iter().product::<usize>();
-        let id = self.plan_for(Purpose::Inspect, batch).await?;
-        let images = self.images(images, batch);
-        self.backend.write(id, "images", &images.words);
-        self.backend.run(id)?;
+        let id = self.infer(Purpose::Inspect, images).await?;
         inspect::read(&mut *self.backend, id).await
     }
 
@@ -362,11 +368,7 @@ impl Session {
         if !self.model.layers.iter().any(|layer| layer.kind.makes_codes()) {
             return Ok(Vec::new());
         }
-        let batch = images.len() / self.model.input.iter().product::<usize>();
-        let id = self.plan_for(Purpose::Survey, batch).await?;
-        let images = self.images(images, batch);
-        self.backend.write(id, "images", &images.words);
-        self.backend.run(id)?;
+        let id = self.infer(Purpose::Survey, images).await?;
         inspect::survey(&mut *self.backend, id).await
     }
 
