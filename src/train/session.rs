@@ -124,12 +124,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Does a step on blank images and forgets it: the first one pays for whatever a driver has put off. Begins anew, with start values from the seed.
+    /// Does a step on noise and forgets it: the first one pays for whatever a driver has put off. Begins anew, with start values from the seed.
     ///
     /// # Errors
     /// When the device is lost.
     pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
-        self.train_blank().await?;
+        let labels = vec![0; self.batch];
+        self.step_on(&self.noise(), &labels, 0.0).await?;
         self.measured().await?;
         self.restart(seed);
         Ok(())

@@ -293,7 +293,7 @@ impl Trainer {
         let batches = self.batches(self.position.epoch);
         let places = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
-        let batch = pixels.as_deref().map_or(Batch::Places(places), Batch::Bytes);
+        let batch = pixels.map_or(Batch::Places(places.into()), |pixels| Batch::Bytes(pixels.into()));
         let fault = self.session.first_fault(places.len(), &batch).await?;
         Ok(Some(self.divergence(step, fault)))
     }
@@ -326,8 +326,9 @@ impl Trainer {
 
     /// Measures that have come back, up to the last `left` questions.
     async fn arrived(&mut self, left: usize) -> Result<Vec<Event>> {
+        let arrived = self.session.arrived(left).await?;
         let mut events = std::mem::take(&mut self.waiting);
-        for measured in self.session.arrived(left).await? {
+        for measured in arrived {
             let images = self.pending.pop_front().expect("a batch for each measure");
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             // Nothing of an epoch comes after its end.

@@ -7,12 +7,13 @@ use crate::error::Result;
 use crate::pass::{Bytes, Feed, Store, store_name};
 use crate::random::{self, Random};
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 
 /// A batch for the next step.
 pub(in crate::train) enum Batch<'a> {
-    Floats(&'a [f32]),
-    Places(&'a [u32]),
-    Bytes(&'a [u8]),
+    Floats(Cow<'a, [f32]>),
+    Places(Cow<'a, [u32]>),
+    Bytes(Cow<'a, [u8]>),
 }
 
 /// Bytes as the words of a port of `words` words.
@@ -79,22 +80,18 @@ impl Session {
         }
     }
 
-    /// What a step on noise has in its ports.
-    pub(super) fn noise(&self, id: PlanId) -> Vec<(String, Vec<u32>)> {
-        let (n, mut random) = (self.batch, Random::new(0, "profile"));
+    /// A full batch of noise.
+    pub(super) fn noise(&self) -> Batch<'static> {
+        let (n, mut random) = (self.batch, Random::new(0, "noise"));
         match self.feed {
             Feed::Floats => {
-                let values = random::uniform(0, "profile", n * self.model.input.iter().product::<usize>());
-                self.ports(id, n, &Batch::Floats(&values))
+                let values = n * self.model.input.iter().product::<usize>();
+                Batch::Floats(random::uniform(0, "noise", values).into())
             }
             Feed::Bytes(Bytes { store: Store::Resident { images, .. }, .. }) => {
-                let places: Vec<_> = (0..n).map(|_| random.below(images as u32)).collect();
-                self.ports(id, n, &Batch::Places(&places))
+                Batch::Places((0..n).map(|_| random.below(images as u32)).collect())
             }
-            Feed::Bytes(_) => {
-                let pixels: Vec<_> = (0..n * self.image_bytes()).map(|_| random.word() as u8).collect();
-                self.ports(id, n, &Batch::Bytes(&pixels))
-            }
+            Feed::Bytes(_) => Batch::Bytes((0..n * self.image_bytes()).map(|_| random.word() as u8).collect()),
         }
     }
 
@@ -106,7 +103,7 @@ impl Session {
     /// # Panics
     /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
     pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
-        self.step_on(&Batch::Floats(images), labels, lr).await
+        self.step_on(&Batch::Floats(images.into()), labels, lr).await
     }
 
     /// One training step on the images at these places of the store, with labels.
@@ -120,7 +117,7 @@ impl Session {
         let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
         let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
         assert!(places.iter().all(|&place| (place as usize) < images), "places in the store");
-        self.step_on(&Batch::Places(places), labels, lr).await
+        self.step_on(&Batch::Places(places.into()), labels, lr).await
     }
 
     /// One training step on images of bytes (n, h, w, c) with labels, of a session whose batches bring their images.
@@ -131,20 +128,6 @@ impl Session {
     /// # Panics
     /// When the number of bytes does not fit the number of labels, or a label is not below the number of classes.
     pub async fn train_bytes(&mut self, pixels: &[u8], labels: &[u32], lr: f32) -> Result<()> {
-        self.step_on(&Batch::Bytes(pixels), labels, lr).await
-    }
-
-    /// A step on blank images.
-    pub(super) async fn train_blank(&mut self) -> Result<()> {
-        let n = self.batch;
-        let floats = vec![0.0; n * self.model.input.iter().product::<usize>()];
-        let bytes = if let Feed::Bytes(_) = self.feed { vec![0; n * self.image_bytes()] } else { Vec::new() };
-        let places = vec![0; n];
-        let batch = match self.feed {
-            Feed::Floats => Batch::Floats(&floats),
-            Feed::Bytes(feed) if feed.store == Store::Batch => Batch::Bytes(&bytes),
-            Feed::Bytes(_) => Batch::Places(&places),
-        };
-        self.step_on(&batch, &vec![0; n], 0.0).await
+        self.step_on(&Batch::Bytes(pixels.into()), labels, lr).await
     }
 }

@@ -29,7 +29,7 @@ impl Session {
         ];
         let inputs = inputs.into_iter().chain(self.random(id).map(|random| ("random", random)));
         let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
-        let inputs: Vec<_> = self.noise(id).into_iter().chain(inputs).collect();
+        let inputs: Vec<_> = self.ports(id, self.batch, &self.noise()).into_iter().chain(inputs).collect();
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
         let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
         let step = self.step;
