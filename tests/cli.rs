@@ -4,6 +4,8 @@
 mod common;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "common/program.rs"]
+mod program;
 #[path = "cli/report.rs"]
 mod report;
 
@@ -11,65 +13,11 @@ use halfwave::data::Dataset;
 use halfwave::recipe::{Recipe, Set};
 use halfwave::train::checkpoint::{self, HostTensor};
 use image::{GrayImage, Luma, RgbImage};
-use std::collections::BTreeMap;
+use program::{command, contents, fails, finish, run};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::OnceLock;
 use tempfile::TempDir;
-
-/// What a command did.
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn command(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
-    command.args(args).current_dir(dir).env_remove("RUST_LOG").env_remove("CIFAR10_DIR").stdin(Stdio::null());
-    command
-}
-
-fn finish(mut command: Command) -> Done {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-/// A command that must succeed without a word on stderr.
-fn run(dir: &Path, args: &[&str]) -> String {
-    let done = finish(command(dir, args));
-    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{args:?}\n{}", done.out);
-    done.out
-}
-
-/// Everything below a folder, with its bytes.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            all.extend(contents(&entry));
-            all.insert(entry, Vec::new());
-        } else {
-            all.insert(entry.clone(), fs::read(&entry).unwrap());
-        }
-    }
-    all
-}
-
-/// A command that must fail with exit code 1, one line `error: …` that holds all `parts`, and nothing written.
-fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
-    let before = contents(dir);
-    let done = finish(command(dir, args));
-    assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.out, done.err);
-    let errors: Vec<_> = done.err.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert!(errors.len() == 1 && done.err.trim_end().ends_with(errors[0]), "{args:?}: {}", done.err);
-    for part in parts {
-        assert!(errors[0].contains(part), "{args:?}: \"{part}\" is not in {}", errors[0]);
-    }
-    assert!(contents(dir) == before, "{args:?} has written something: {:?}", contents(dir).keys());
-}
 
 /// A run of one epoch on the CPU backend, made once.
 fn trained() -> &'static Path {
@@ -136,7 +84,7 @@ fn halfwave_alone_trains_without_an_adapter() {
         command
     };
     let metrics = base.path().join("runs/digits-1/metrics.jsonl");
-    let mut child = none(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = none(&[]).spawn().unwrap();
     let begun = std::time::Instant::now();
     while !fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 2) {
         assert!(begun.elapsed().as_secs() < 120 && child.try_wait().unwrap().is_none(), "it does not train");
@@ -411,7 +359,7 @@ fn a_full_disk_is_named() {
     fails(dir, &["train", "--adapter", "cpu", "--dump", "/dev/full"], &["/dev/full", "regular file"]);
 
     let mut plan = command(dir, &["plan"]);
-    plan.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+    plan.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let output = plan.spawn().unwrap().wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("error: standard output: No space left"));
@@ -424,7 +372,7 @@ fn a_closed_pipe_is_no_error() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = command(base.path(), args);
-        command.stdout(writer).stderr(Stdio::piped());
+        command.stdout(writer);
         let child = command.spawn().unwrap();
         drop(command);
         let output = child.wait_with_output().unwrap();

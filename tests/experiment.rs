@@ -1,50 +1,17 @@
 //! `halfwave experiment` as a user types it: its runs, table and plot are there, a second call keeps what is over, an interrupted one goes on to the same bits, and every mistake is said before any work.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "common/program.rs"]
+mod program;
+
 use halfwave::experiment::{EXPERIMENTS, PRESETS, find, preset};
 use halfwave::train::run::{CHECKPOINT, Saved};
+use program::{command, ended, fails, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
-
-/// What a command did.
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn command(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
-    command.args(args).current_dir(dir).env_remove("RUST_LOG").env_remove("CIFAR10_DIR");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn finish(child: std::process::Child) -> Done {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-/// A command that must succeed without a word on stderr.
-fn run(dir: &Path, args: &[&str]) -> String {
-    let done = finish(command(dir, args).spawn().unwrap());
-    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{args:?}\n{}", done.out);
-    done.out
-}
-
-/// A command that must fail with one line of advice, and write nothing.
-fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
-    let before = files(dir);
-    let done = finish(command(dir, args).spawn().unwrap());
-    assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.out, done.err);
-    assert!(done.err.starts_with("error: ") && done.err.trim_end().lines().count() == 1, "{}", done.err);
-    assert!(parts.iter().all(|part| done.err.contains(part)), "{args:?}: {}", done.err);
-    assert!(files(dir) == before, "{args:?} has written something");
-}
 
 /// All files below a folder, with when they were written.
 fn files(dir: &Path) -> BTreeMap<PathBuf, SystemTime> {
@@ -136,7 +103,7 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let done = finish(child);
+    let done = ended(child);
     assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
     let command = "  halfwave experiment learning-curve --preset smoke --out cut --adapter cpu --plain";
     assert!(done.out.contains("stopped") && done.out.contains(command), "{}", done.out);
