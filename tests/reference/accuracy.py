@@ -2,9 +2,9 @@
 """Trains the recipe of a halfwave run on CIFAR-10 once more in PyTorch (float32), from the same start values, on the same files in the same order, and compares losses and test accuracy.
 
     halfwave train RECIPE --data-dir cifar-10-batches-bin --out RUN --dump DUMP.safetensors
-    accuracy.py RUN DUMP.safetensors cifar-10-batches-bin
+    accuracy.py RUN DUMP.safetensors cifar-10-batches-bin [CONTROLS]
 
-The recipe has shuffle = false, and neither augmentation nor a mean image. Needs torch, numpy, safetensors.
+CONTROLS further runs of PyTorch begin at start values that are changed by up to a millionth: what rounding alone makes of a run. The recipe has shuffle = false, and neither augmentation nor a mean image. Needs torch, numpy, safetensors.
 """
 
 import json
@@ -39,22 +39,17 @@ def accuracy(network, images, labels):
     return right / len(labels)
 
 
-def main():
-    run, dump, folder = map(Path, sys.argv[1:4])
-    recipe = tomllib.loads((run / "recipe.toml").read_text())
-    settings, train, optimizer = recipe["data"], recipe["train"], recipe["train"]["optimizer"]
-    augment = settings["augment"]
-    assert not settings["shuffle"] and not settings["mean_image"] and not any(augment[k] for k in ("pad", "mirror", "cutout"))
-    images, labels = cifar(folder, [f"data_batch_{i}.bin" for i in range(1, 6)], settings["scale"])
-    batch = train["batch"]
-    epoch_steps = -(-len(labels) // batch)
-    total = train.get("steps", train.get("epochs", 0) * epoch_steps)
+def trained(recipe, start, images, labels, noise=None):
+    """The recipe's network after its run from these start values, and the loss of every step; with `noise`, from values that lie up to a millionth off."""
+    train, optimizer = recipe["train"], recipe["train"]["optimizer"]
+    batch, epoch_steps, total = train["batch"], *steps_of(train, len(labels))
     network = Network(recipe["model"], train["seed"], optimizer["kind"] == "bop")
     network.prepare(images[:2])
-    start = load_file(dump)
     with torch.no_grad():
         for name, value in network.parameters.items():
             value.copy_(start[f"init/{name}"])
+            if noise is not None:
+                value.mul_(1 + 1e-6 * (2 * torch.rand(value.shape, generator=noise) - 1))
     parameters, optimiser = network.parameters, Optimiser(optimizer, network)
     begun, losses = time.monotonic(), []
     for step in range(total):
@@ -66,19 +61,44 @@ def main():
         if "clip_norm" in optimizer:
             gradients = clip_by_norm(gradients, optimizer["clip_norm"])
         optimiser.step(gradients, schedules.rate(optimizer["lr"], train["schedule"], step, total, epoch_steps))
-        if step % 50 == 0:
+        if step % 100 == 0:
             print(f"step {step} loss {losses[-1]:.4f}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    seconds = time.monotonic() - begun
+    return network, losses
+
+
+def steps_of(train, images):
+    """Steps of an epoch, and of the run."""
+    epoch_steps = -(-images // train["batch"])
+    return epoch_steps, train.get("steps", train.get("epochs", 0) * epoch_steps)
+
+
+def main():
+    run, dump, folder = map(Path, sys.argv[1:4])
+    controls = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    recipe = tomllib.loads((run / "recipe.toml").read_text())
+    settings, augment = recipe["data"], recipe["data"]["augment"]
+    assert not settings["shuffle"] and not settings["mean_image"] and not any(augment[k] for k in ("pad", "mirror", "cutout"))
+    images, labels = cifar(folder, [f"data_batch_{i}.bin" for i in range(1, 6)], settings["scale"])
+    test, start = cifar(folder, ["test_batch.bin"], settings["scale"]), load_file(dump)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    ours = [row["loss"] for row in rows if "loss" in row]
-    theirs = accuracy(network, *cifar(folder, ["test_batch.bin"], settings["scale"]))
-    reached = [row["test_accuracy"] for row in rows if "test_accuracy" in row][-1]
+    ours, reached = [row["loss"] for row in rows if "loss" in row], [row["test_accuracy"] for row in rows if "test_accuracy" in row][-1]
+    _, total = steps_of(recipe["train"], len(labels))
     assert len(ours) == total, f"the run has {len(ours)} steps, its recipe {total}"
     tail = max(total // 20, 1)
-    print(f"{total} steps of {batch} images, PyTorch in {seconds:.0f} s")
-    for name, at in [("first", slice(0, 1)), ("tenth", slice(9, 10)), (f"mean of the last {tail}", slice(total - tail, total))]:
-        print(f"{name} loss: halfwave {np.mean(ours[at]):.4f}, PyTorch {np.mean(losses[at]):.4f}")
-    print(f"test accuracy: halfwave {100 * reached:.2f} %, PyTorch {100 * theirs:.2f} %, difference {100 * (reached - theirs):+.2f}")
+
+    def line(name, losses, right):
+        marks = [losses[0], losses[min(9, total - 1)], np.mean(losses[-tail:])]
+        print(f"{name:<26}" + "".join(f"{mark:>12.4f}" for mark in marks) + f"{100 * right:>12.2f} %", flush=True)
+
+    print(f"{total} steps of {recipe['train']['batch']} images; losses of the first and the tenth step, mean of the last {tail}; test accuracy")
+    line("halfwave", ours, reached)
+    accuracies = []
+    for control in range(controls + 1):
+        noise = torch.Generator().manual_seed(control) if control else None
+        network, losses = trained(recipe, start, images, labels, noise)
+        accuracies.append(accuracy(network, *test))
+        line(f"PyTorch, start + 1e-6 ({control})" if control else "PyTorch", losses, accuracies[-1])
+    print(f"difference {100 * (reached - accuracies[0]):+.2f} %; PyTorch's own runs lie within {100 * (max(accuracies) - min(accuracies)):.2f} %")
 
 
 if __name__ == "__main__":
