@@ -7,9 +7,9 @@
 //!   runs (their median absolute deviation), which sees the slow changes of a machine that no spread within a run does;
 //! - the kernel.
 //!
-//! Each launch has two witnesses, its median and its tenth percentile; other work on a machine only ever adds time, so the latter is often the quieter one.
-//! A launch has changed where the witness with the smaller error says so beyond four times that error, where the other agrees that it is a tenth
-//! at least, and where it is a share of the step that matters.
+//! Other work on a machine only ever adds time, and where it comes in bursts it moves a median as far as a kernel that does its work twice. So each launch has two witnesses that
+//! look at its least disturbed steps: its shortest time and its tenth percentile. A launch has changed where the witness with the smaller error says so beyond five times
+//! that error, where the other agrees that it is a tenth at least, and where it is a share of the step that matters.
 
 use super::{Launch, Profile};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::ops::Activity;
 use std::collections::HashMap;
 
 /// Standard errors that a change must exceed.
-const ERRORS: f64 = 4.0;
+const ERRORS: f64 = 5.0;
 /// The smallest change that is told, as a ratio.
 const LEAST_RATIO: f64 = 1.1;
 /// Changes below this share of the step do not matter.
@@ -91,14 +91,19 @@ fn keyed(profile: &Profile) -> Keyed<'_> {
     keyed.collect()
 }
 
-/// Relative standard errors of the tenth percentile and the median of `samples` durations.
-fn errors(launch: &Launch, samples: usize) -> [f64; 2] {
-    let quantiles = [launch.min_ns, launch.p10_ns, launch.p25_ns, launch.median_ns, launch.p90_ns];
-    let [min, p10, p25, p50, p90] = quantiles.map(|ns| ns.unwrap_or(0).max(1) as f64);
-    let root = (samples.max(1) as f64).sqrt();
-    // sqrt(q (1 - q)) / density. Around the tenth percentile the density is that of the quarter of the samples that are shortest: whatever else a machine did
-    // meanwhile is not among them. Around the median it is taken from all, as if they were normal.
-    [1.2 * (p25 - min) / p10 / root, 0.489 * (p90 - p10) / p50 / root]
+/// The witnesses of a launch: its shortest time and its tenth percentile.
+fn witnesses(launch: &Launch) -> Option<[f64; 2]> {
+    let ns = |ns: Option<u64>| Some(ns?.max(1) as f64);
+    Some([ns(launch.min_ns)?, ns(launch.p10_ns)?])
+}
+
+/// Relative standard errors of the witnesses of `samples` durations.
+fn errors(launch: &Launch, samples: usize) -> Option<[f64; 2]> {
+    let ([min, p10], p25) = (witnesses(launch)?, launch.p25_ns? as f64);
+    let samples = samples.max(1) as f64;
+    // The shortest lies above the least possible by about the gap between neighbours: a tenth of the samples lie between it and the tenth percentile. Of a quantile it is
+    // sqrt(q (1 - q)) / density, here with the density of the quarter of the samples that are shortest: whatever else a machine did meanwhile is not among them.
+    Some([(p10 - min) / min / (0.1 * samples), 1.2 * (p25 - min) / p10 / samples.sqrt()])
 }
 
 /// The middle value; 0 of none.
@@ -110,7 +115,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// A launch that both profiles saw.
 struct Pair<'a> {
     launches: [&'a Launch; 2],
-    /// Logarithms of the ratios of its tenth percentiles and medians.
+    /// Logarithms of the ratios of its witnesses.
     logs: [f64; 2],
     /// Their standard errors.
     errors: [f64; 2],
@@ -118,10 +123,10 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new([a, b]: [&'a Launch; 2], [a_steps, b_steps]: [usize; 2]) -> Option<Self> {
-        let log = |a: Option<u64>, b: Option<u64>| Some((b?.max(1) as f64 / a?.max(1) as f64).ln());
-        let logs = [log(a.p10_ns, b.p10_ns)?, log(a.median_ns, b.median_ns)?];
-        let (of_a, of_b) = (errors(a, a_steps), errors(b, b_steps));
-        Some(Self { launches: [a, b], logs, errors: [0, 1].map(|i| of_a[i].hypot(of_b[i])) })
+        let (before, after) = (witnesses(a)?, witnesses(b)?);
+        let (of_a, of_b) = (errors(a, a_steps)?, errors(b, b_steps)?);
+        let [logs, errors] = [[0, 1].map(|i| (after[i] / before[i]).ln()), [0, 1].map(|i| of_a[i].hypot(of_b[i]))];
+        Some(Self { launches: [a, b], logs, errors })
     }
 
     /// The logarithm of its medians' geometric mean.
@@ -172,8 +177,8 @@ impl Machine {
         let (sure, other) = if error[0] < error[1] { (0, 1) } else { (1, 0) };
         let least = LEAST_RATIO.ln();
         let noise = (ERRORS * error[sure]).max(least);
-        let [a, b] = pair.launches.map(|launch| launch.median_ns.unwrap_or(0) as f64);
-        let matters = (b - a * self.factor[1].exp()).abs() > LEAST_SHARE * step_ns;
+        let [a, b] = pair.launches.map(|launch| witnesses(launch).map_or(0.0, |ns| ns[sure]));
+        let matters = (b - a * self.factor[sure].exp()).abs() > LEAST_SHARE * step_ns;
         let beyond = |sign: f64| matters && sign * deviation[sure] > noise && sign * deviation[other] > least;
         let verdict = match (beyond(1.0), beyond(-1.0)) {
             (true, _) => Verdict::Slower,
