@@ -1,7 +1,7 @@
 //! `halfwave profile` as a user types it.
 
 use super::common;
-use halfwave::profile::Profile;
+use halfwave::profile::{Launch, Profile};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -62,7 +62,8 @@ fn a_profile_is_shown_written_and_compared() {
     assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("nothing got slower or faster"));
     let mut slower = profile.clone();
     let launch = slower.launches.iter_mut().max_by_key(|launch| launch.median_ns).unwrap();
-    for ns in [&mut launch.p10_ns, &mut launch.median_ns, &mut launch.p90_ns] {
+    let Launch { min_ns, p10_ns, p25_ns, median_ns, p90_ns, .. } = launch;
+    for ns in [min_ns, p10_ns, p25_ns, median_ns, p90_ns] {
         *ns = ns.map(|ns| 20 * ns);
     }
     let kernel = launch.kernel.clone();
