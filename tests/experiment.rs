@@ -6,7 +6,7 @@ mod program;
 
 use halfwave::experiment::{EXPERIMENTS, PRESETS, find, preset};
 use halfwave::train::run::{CHECKPOINT, Saved};
-use program::{command, ended, fails, run};
+use program::{command, ended, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,14 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, SystemTime> {
         }
     }
     all
+}
+
+/// A command that must fail with one line of advice and nothing beside it, and touch no file.
+fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+    let before = files(dir);
+    let err = program::fails(dir, args, parts);
+    assert_eq!(err.trim_end().lines().count(), 1, "{err}");
+    assert!(files(dir) == before, "{args:?} has written something");
 }
 
 /// Accuracies of a table.csv, by arm.

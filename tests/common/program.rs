@@ -54,8 +54,8 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
-/// A command that must fail with exit code 1, one line `error: …` that holds all `parts`, and nothing written.
-pub fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+/// A command that must fail with exit code 1, one line `error: …` that holds all `parts`, and nothing written. Returns all of stderr.
+pub fn fails(dir: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(dir);
     let done = finish(command(dir, args));
     assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.out, done.err);
@@ -65,4 +65,5 @@ pub fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
         assert!(errors[0].contains(part), "{args:?}: \"{part}\" is not in {}", errors[0]);
     }
     assert!(contents(dir) == before, "{args:?} has written something: {:?}", contents(dir).keys());
+    done.err
 }
