@@ -26,6 +26,7 @@ pub mod report;
 pub mod selftest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod shader;
+pub mod simd;
 pub mod tensor;
 pub mod train;
 

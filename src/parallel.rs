@@ -2,21 +2,37 @@
 //!
 //! **Invariant:** a row is computed by one thread, in one order: results do not depend on the number of cores.
 
+/// Threads that share the work.
+pub fn threads() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads();
+    #[cfg(target_arch = "wasm32")]
+    1
+}
+
 /// Calls `body(index, row)` for each row of `row_len` elements.
 pub fn rows<T: Send>(out: &mut [T], row_len: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
     if row_len == 0 {
         return;
     }
+    bands(out, row_len, (4096 / row_len).max(1), |first, band| {
+        for (index, row) in band.chunks_mut(row_len).enumerate() {
+            body(first + index, row);
+        }
+    });
+}
+
+/// Calls `body(first, rows)` for bands of up to `band` rows of `row_len` elements, with the index of the first.
+pub fn bands<T: Send>(out: &mut [T], row_len: usize, band: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
+    let len = row_len * band;
+    if len == 0 {
+        return;
+    }
     #[cfg(not(target_arch = "wasm32"))]
     {
         use rayon::prelude::*;
-        let rows_per_task = (4096 / row_len).max(1);
-        out.par_chunks_mut(row_len * rows_per_task).enumerate().for_each(|(task, rows)| {
-            for (index, row) in rows.chunks_mut(row_len).enumerate() {
-                body(task * rows_per_task + index, row);
-            }
-        });
+        out.par_chunks_mut(len).enumerate().for_each(|(index, rows)| body(index * band, rows));
     }
     #[cfg(target_arch = "wasm32")]
-    out.chunks_mut(row_len).enumerate().for_each(|(index, row)| body(index, row));
+    out.chunks_mut(len).enumerate().for_each(|(index, rows)| body(index * band, rows));
 }

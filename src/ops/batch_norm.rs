@@ -92,6 +92,32 @@ impl<'a> Prologue<'a> {
             Some(coef) => (x - coef[c]) * coef[self.lanes + c] + coef[2 * self.lanes + c],
         }
     }
+
+    /// Calls `body(row, values, out)` for each row of `row_len` elements of `out`, with all lanes of that row.
+    pub(super) fn rows<T: Send>(
+        &self,
+        out: &mut [T],
+        row_len: usize,
+        body: impl Fn(usize, &[f32], &mut [T]) + Sync + Send,
+    ) {
+        let lanes = self.lanes;
+        parallel::bands(out, row_len, (4096 / lanes).max(1), |first, band| {
+            let mut normalised = vec![0.0; lanes];
+            for (row, out) in (first..).zip(band.chunks_exact_mut(row_len)) {
+                let x = &self.x[row * lanes..][..lanes];
+                let Some(coef) = &self.coef else {
+                    body(row, x, out);
+                    continue;
+                };
+                let (mean, rest) = coef.split_at(lanes);
+                let (gain, shift) = (&rest[..lanes], &rest[lanes..][..lanes]);
+                for c in 0..lanes {
+                    normalised[c] = (x[c] - mean[c]) * gain[c] + shift[c];
+                }
+                body(row, &normalised, out);
+            }
+        });
+    }
 }
 
 /// Inputs `x, coef` for samples of ops with this prologue.
@@ -310,12 +336,8 @@ impl Operation for BatchNorm {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, lanes) = (Prologue::new(inputs), output.ty.lanes());
-        parallel::rows(output.floats(), lanes, |row, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                *out = x.at(row, c);
-            }
-        });
+        let lanes = output.ty.lanes();
+        Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| out.copy_from_slice(x));
     }
 }
 

@@ -6,8 +6,8 @@ use super::batch_norm_stats::{ChunkParams, rows_per_chunk};
 use super::{Activity, Operation, Sample, add, batch_norm, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+use crate::{parallel, simd};
 
 /// (dγ, dβ): inputs x, coefficients, dz.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -66,19 +66,41 @@ impl Operation for BatchNormSums {
         let (x, coef, dz) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
         let per_chunk = rows_per_chunk(rows);
+        let chunks = rows.div_ceil(per_chunk);
+        let mut partial = vec![0.0; chunks * 2 * lanes];
+        parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
+            let rows = chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes;
+            simd::run(ChunkSums { x: &x[rows.clone()], coef: &coef, dz: &dz[rows], sums });
+        });
         for (i, out) in output.floats().iter_mut().enumerate() {
-            let c = i % lanes;
             let mut sums = [0.0f32; 64];
-            for chunk in 0..rows.div_ceil(per_chunk) {
-                let mut sum = 0.0;
-                for row in chunk * per_chunk..((chunk + 1) * per_chunk).min(rows) {
-                    let dz = dz[row * lanes + c];
-                    let normalised = (x[row * lanes + c] - coef[c]) * coef[3 * lanes + c];
-                    sum += if i < lanes { dz * normalised } else { dz };
-                }
-                sums[chunk % 64] += sum;
+            for chunk in 0..chunks {
+                sums[chunk % 64] += partial[chunk * 2 * lanes + i];
             }
             *out = mean::tree(&mut sums, |a, b| a + b);
+        }
+    }
+}
+
+/// (dγ, dβ) of a chunk of rows.
+struct ChunkSums<'a> {
+    x: &'a [f32],
+    coef: &'a [f32],
+    dz: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl simd::Job for ChunkSums<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let lanes = self.sums.len() / 2;
+        let (mean, unit) = (&self.coef[..lanes], &self.coef[3 * lanes..][..lanes]);
+        let (gammas, betas) = self.sums.split_at_mut(lanes);
+        for (x, dz) in self.x.chunks_exact(lanes).zip(self.dz.chunks_exact(lanes)) {
+            for c in 0..lanes {
+                gammas[c] += dz[c] * ((x[c] - mean[c]) * unit[c]);
+                betas[c] += dz[c];
+            }
         }
     }
 }
@@ -123,11 +145,14 @@ impl Operation for BatchNormDx {
         let (x, coef) = (inputs[0].numbers(), inputs[1].numbers());
         let (dz, sums) = (inputs[2].numbers(), inputs[3].numbers());
         let (lanes, rows) = (output.ty.lanes(), output.ty.rows() as f32);
+        let (mean, unit, gain) = (&coef[..lanes], &coef[3 * lanes..][..lanes], &coef[4 * lanes..][..lanes]);
+        let means: Vec<_> = sums.iter().map(|sum| sum / rows).collect();
+        let (along, shift) = means.split_at(lanes);
         parallel::rows(output.floats(), lanes, |row, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                let normalised = (x[row * lanes + c] - coef[c]) * coef[3 * lanes + c];
-                let centred = dz[row * lanes + c] - sums[lanes + c] / rows - normalised * (sums[c] / rows);
-                *out = coef[4 * lanes + c] * centred;
+            let (x, dz) = (&x[row * lanes..][..lanes], &dz[row * lanes..][..lanes]);
+            for c in 0..lanes {
+                let normalised = (x[c] - mean[c]) * unit[c];
+                out[c] = gain[c] * (dz[c] - shift[c] - normalised * along[c]);
             }
         });
     }

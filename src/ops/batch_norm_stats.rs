@@ -11,6 +11,7 @@ use crate::tensor::{
     Encoding::{F32, I16, I32, Planes, U32},
     TensorType, View, ViewMut,
 };
+use crate::{parallel, simd};
 
 /// Statistics: input x `[…, c]`, output `[2, c]`: mean, variance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -131,24 +132,45 @@ fn exact(x: &[i32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
 fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     let rows = x.len() / lanes;
     let per_chunk = rows_per_chunk(rows);
+    let chunks = rows.div_ceil(per_chunk);
+    let mut partial = vec![0.0; chunks * 2 * lanes];
+    parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
+        simd::run(ShiftedSums { x: &x[chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes], sums });
+    });
     for c in 0..lanes {
         let mut slots = [(0.0f32, 0.0f32, 0.0f32); 64];
-        for chunk in 0..rows.div_ceil(per_chunk) {
+        for (chunk, sums) in partial.chunks_exact(2 * lanes).enumerate() {
+            let (sum, squares) = (sums[c], sums[lanes + c]);
             let (first, last) = (chunk * per_chunk, ((chunk + 1) * per_chunk).min(rows));
-            let shift = x[first * lanes + c];
-            let (mut sum, mut squares) = (0.0, 0.0);
-            for row in first..last {
-                let d = x[row * lanes + c] - shift;
-                sum += d;
-                squares += d * d;
-            }
             let count = (last - first) as f32;
             let mean = sum / count;
-            slots[chunk % 64] = chan(slots[chunk % 64], (count, shift + mean, squares - sum * mean));
+            slots[chunk % 64] = chan(slots[chunk % 64], (count, x[first * lanes + c] + mean, squares - sum * mean));
         }
         let (_, mean, deviation) = mean::tree(&mut slots, chan);
         means[c] = mean;
         variances[c] = deviation / rows as f32;
+    }
+}
+
+/// Sums and sums of squares of the channels of a chunk, less those of its first row.
+struct ShiftedSums<'a> {
+    x: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl simd::Job for ShiftedSums<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let lanes = self.sums.len() / 2;
+        let (sums, squares) = self.sums.split_at_mut(lanes);
+        let shift = &self.x[..lanes];
+        for x in self.x.chunks_exact(lanes) {
+            for c in 0..lanes {
+                let d = x[c] - shift[c];
+                sums[c] += d;
+                squares[c] += d * d;
+            }
+        }
     }
 }
 

@@ -9,17 +9,18 @@
 //! Where levels or bases are free ([`Code::Levels`], [`SignPlanes::Bases`]; α is `[J, k]` then), the output is y itself in floats: each term's exact integer times its coefficient, added up in the order of the terms.
 
 use super::code::{Code, SignPlanes};
+use super::gemm::Taps;
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, bconv_backward, conv, sample::Noise};
 use crate::bits;
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{
     Encoding::{self, I16, I32, Planes, U32},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
+use crate::{parallel, simd};
 
 /// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
 #[derive(Clone, PartialEq, Debug)]
@@ -196,45 +197,99 @@ impl Bconv {
     /// The exact integers of one term, in rows of `ty`.
     fn term(&self, inputs: &[View<'_>], ty: &TensorType, term: usize, sums: &mut [i32]) {
         let ([_, h, w, _], [_, oh, ow, filters]) = (inputs[0].ty.nhwc(), ty.nhwc());
-        let (x, signs, window) = (inputs[0], inputs[1].words, self.window);
-        let (words, row_words, kl) = (x.ty.plane_words(), x.ty.row_words(), ty.lanes());
+        let (x, signs, lanes) = (inputs[0], inputs[1].words, ty.lanes());
+        let (words, row_words, channels) = (x.ty.plane_words(), x.ty.row_words(), x.ty.channels());
         let (planes, of_base) = (self.planes.count(), self.planes.planes_of_base());
         let (level, first_plane) = (term / self.planes.bases() + 1, term % self.planes.bases() * of_base);
-        let tail = |word: usize| u32::MAX >> (WORD_BITS - (x.ty.channels() - word * WORD_BITS).min(WORD_BITS));
-        parallel::rows(sums, kl, |row, out| {
-            let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-            for r in 0..window.kernel[0] {
-                for s in 0..window.kernel[1] {
-                    let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
-                    let codes = &x.words[((n * h + y) * w + x_at) * row_words..][..row_words];
-                    let tap = r * window.kernel[1] + s;
+        let taps = Taps::inputs(&self.window, [h, w], [oh, ow]);
+        let tail = |word: usize| u32::MAX >> (WORD_BITS - (channels - word * WORD_BITS).min(WORD_BITS));
+        parallel::bands(sums, lanes, 64, |first, band| {
+            let mut steps = Vec::new();
+            for (row, out) in band.chunks_mut(lanes).enumerate() {
+                steps.clear();
+                let place = taps.place(first + row);
+                for tap in 0..self.window.taps() {
+                    let Some(from) = taps.source(place, tap) else { continue };
+                    let codes = &x.words[from * row_words..][..row_words];
                     for word in 0..words {
-                        // The channels that are +1, and the ones that are −1, of each plane that counts.
-                        let counted: Vec<(u32, u32)> = match &self.code {
-                            Code::Uniform(_) => codes.iter().skip(word).step_by(words).map(|&a| (a, 0)).collect(),
-                            Code::Sign => vec![(codes[word], !codes[word] & tail(word))],
+                        let mut step = |plane: usize, plus: u32, minus: u32| {
+                            steps.extend((0..of_base).map(|j| Step {
+                                plus,
+                                minus,
+                                shift: (plane + j) as u32,
+                                at: ((tap * words + word) * planes + first_plane + j) * lanes,
+                            }));
+                        };
+                        match &self.code {
+                            Code::Uniform(_) => {
+                                let planes = codes.iter().skip(word).step_by(words).enumerate();
+                                planes.for_each(|(plane, &plus)| step(plane, plus, 0));
+                            }
+                            Code::Sign => step(0, codes[word], !codes[word] & tail(word)),
                             Code::Levels(_) => {
                                 let reached =
                                     |c: &usize| bits::code(codes, words, word * WORD_BITS + c) >= level as u32;
-                                let channels = 0..WORD_BITS.min(x.ty.channels() - word * WORD_BITS);
-                                vec![(channels.filter(reached).fold(0, |bits, c| bits | 1 << c), 0)]
-                            }
-                        };
-                        for j in 0..of_base {
-                            let signs = &signs[((tap * words + word) * planes + first_plane + j) * kl..][..filters];
-                            for (plane, &(plus, minus)) in counted.iter().enumerate() {
-                                let all = plus.count_ones() as i32 - minus.count_ones() as i32;
-                                for (out, &w) in out.iter_mut().zip(signs) {
-                                    let same = (w & plus).count_ones() as i32 - (w & minus).count_ones() as i32;
-                                    *out += (2 * same - all) << (plane + j);
-                                }
+                                let channels = 0..WORD_BITS.min(channels - word * WORD_BITS);
+                                step(0, channels.filter(reached).fold(0, |bits, c| bits | 1 << c), 0);
                             }
                         }
                     }
                 }
+                simd::run(SignedCounts { steps: &steps, signs, out });
+                out[filters..].fill(0);
             }
         });
     }
+}
+
+/// Channels under one word of signs: those that are +1, those that are −1, how much they count (as a power of two), and where their signs begin.
+struct Step {
+    plus: u32,
+    minus: u32,
+    shift: u32,
+    at: usize,
+}
+
+/// `out[k] = Σ_steps (Σ of the codes, signed by the signs of filter k) << shift`, in blocks of filters that stay in registers.
+struct SignedCounts<'a> {
+    steps: &'a [Step],
+    signs: &'a [u32],
+    out: &'a mut [i32],
+}
+
+impl simd::Job for SignedCounts<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { steps, signs, out } = self;
+        let (wide, narrow) = out.as_chunks_mut::<16>();
+        let done = wide.len() * 16;
+        for (block, out) in wide.iter_mut().enumerate() {
+            signed_counts(steps, &signs[block * 16..], out);
+        }
+        for (block, out) in narrow.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            signed_counts(steps, &signs[done + block * 4..], out);
+        }
+    }
+}
+
+#[inline(always)]
+fn signed_counts<const N: usize>(steps: &[Step], signs: &[u32], out: &mut [i32; N]) {
+    let (mut same, mut all) = ([0; N], 0);
+    for &Step { plus, minus, shift, at } in steps {
+        let signs = &signs[at..][..N];
+        all += (plus.count_ones() as i32 - minus.count_ones() as i32) << shift;
+        if minus == 0 {
+            for n in 0..N {
+                same[n] += ((signs[n] & plus).count_ones() << shift) as i32;
+            }
+        } else {
+            for n in 0..N {
+                same[n] += ((signs[n] & plus).count_ones() as i32 - (signs[n] & minus).count_ones() as i32) << shift;
+            }
+        }
+    }
+    // With signs of ±1: those that are +1 less those that are −1.
+    *out = same.map(|same| 2 * same - all);
 }
 
 /// Codes, signs (with zero tails) and α for each case of a convolution, over 1 to 4 bits.

@@ -9,6 +9,7 @@ use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
+use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, U32},
     TensorType, View, ViewMut, WORD_BITS,
@@ -146,9 +147,10 @@ impl Operation for BconvDw {
         let (lanes, plane_words) = (x.ty.lanes(), x.ty.plane_words());
         // One layer's codes as floats, for the length of this loop only.
         let mut codes = vec![0.0; x.ty.rows() * lanes];
-        for (codes, row) in codes.chunks_exact_mut(lanes).zip(x.words.chunks_exact(x.ty.row_words())) {
-            self.code.spread(row, plane_words, x.ty.channels(), codes);
-        }
+        let (words, row_words) = (x.words, x.ty.row_words());
+        parallel::rows(&mut codes, lanes, |row, codes| {
+            self.code.spread(&words[row * row_words..][..row_words], plane_words, x.ty.channels(), codes);
+        });
         let scale = inputs.get(2).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
         conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, scale, output.floats());
     }

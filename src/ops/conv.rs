@@ -3,12 +3,12 @@
 //! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the case where the window is the whole input. Kernels are implicit matrix
 //! products: no patch matrix is ever written.
 
+use super::gemm::{self, Panels, Taps};
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Float convolution: inputs x, w.
@@ -95,23 +95,11 @@ impl Operation for Conv {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, w) = (inputs[0].numbers(), inputs[1].numbers());
         let ([_, h, width, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
-        let (cl, kl, window) = (inputs[0].ty.lanes(), output.ty.lanes(), self.window);
-        parallel::rows(output.floats(), kl, |row, out| {
-            let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-            out.fill(0.0);
-            for r in 0..window.kernel[0] {
-                for s in 0..window.kernel[1] {
-                    let Some([y, x_at]) = window.source([h, width], [oy, ox], [r, s]) else { continue };
-                    let from = &x[((n * h + y) * width + x_at) * cl..][..cl];
-                    for (c, &value) in from.iter().enumerate() {
-                        let weights = &w[((r * window.kernel[1] + s) * cl + c) * kl..][..kl];
-                        for (out, &weight) in out.iter_mut().zip(weights) {
-                            *out += value * weight;
-                        }
-                    }
-                }
-            }
+        let (cl, kl) = (inputs[0].ty.lanes(), output.ty.lanes());
+        let panels = Panels::new(self.window.taps(), cl, kl, |tap, block| {
+            block.copy_from_slice(&w[tap * cl * kl..][..cl * kl]);
         });
+        gemm::product(&Taps::inputs(&self.window, [h, width], [oh, ow]), &x, &panels, output.floats());
     }
 }
 

@@ -3,11 +3,11 @@
 //! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad − s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist;
 //! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
 
+use super::gemm::{self, Panels, Taps};
 use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, sample::Noise};
 use crate::caps::{Caps, LaunchShape};
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Gradient of the input: inputs dy, w.
@@ -88,7 +88,7 @@ pub(super) fn weight_gradient(
     Program { scratch_words: vec![splits * dw_words], launches: vec![launch.write("part", F32, Scratch(0)), sum] }
 }
 
-/// dw by plain loops: `scale` times the sum over rows of x, in floats, with its type, and dy.
+/// dw: `scale` times the sum over rows of x, in floats, with its type, and dy.
 pub(super) fn weight_gradient_twin(
     window: &Window,
     x: (&TensorType, &[f32]),
@@ -96,27 +96,12 @@ pub(super) fn weight_gradient_twin(
     scale: f32,
     dw: &mut [f32],
 ) {
-    let ([_, h, w, _], [n, oh, ow, _]) = (x.0.nhwc(), dy.0.nhwc());
-    let (cl, kl) = (x.0.lanes(), dy.0.lanes());
-    parallel::rows(dw, cl * kl, |tap, block| {
-        block.fill(0.0);
-        let (r, s) = (tap / window.kernel[1], tap % window.kernel[1]);
-        for row in 0..n * oh * ow {
-            let (image, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-            let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
-            let from = &x.1[((image * h + y) * w + x_at) * cl..][..cl];
-            let dy = &dy.1[row * kl..][..kl];
-            for (sums, &value) in block.chunks_exact_mut(kl).zip(from) {
-                for (sum, &d) in sums.iter_mut().zip(dy) {
-                    *sum += value * d;
-                }
-            }
-        }
-        block.iter_mut().for_each(|sum| *sum *= scale);
-    });
+    let ([_, h, w, _], [_, oh, ow, _]) = (x.0.nhwc(), dy.0.nhwc());
+    gemm::outer_product(&Taps::inputs(window, [h, w], [oh, ow]), (x.1, x.0.lanes()), (dy.1, dy.0.lanes()), dw);
+    dw.iter_mut().for_each(|sum| *sum *= scale);
 }
 
-/// dx by plain loops: `weights(tap)` writes the block `[k][c]` of a tap.
+/// dx: `weights(tap)` writes the block `[k][c]` of a tap.
 pub(super) fn input_gradient_twin(
     window: &Window,
     dy: (&TensorType, &[f32]),
@@ -124,25 +109,8 @@ pub(super) fn input_gradient_twin(
     weights: impl Fn(usize, &mut [f32]),
 ) {
     let ([_, h, w, _], [_, oh, ow, _]) = (dx.ty.nhwc(), dy.0.nhwc());
-    let (cl, kl) = (dx.ty.lanes(), dy.0.lanes());
-    let mut transposed = vec![0.0; window.taps() * kl * cl];
-    for (tap, block) in transposed.chunks_exact_mut(kl * cl).enumerate() {
-        weights(tap, block);
-    }
-    parallel::rows(dx.floats(), cl, |row, out| {
-        let (n, y, x) = (row / (h * w), row / w % h, row % w);
-        out.fill(0.0);
-        for tap in 0..window.taps() {
-            let (r, s) = (tap / window.kernel[1], tap % window.kernel[1]);
-            let Some([oy, ox]) = window.target([oh, ow], [y, x], [r, s]) else { continue };
-            let from = &dy.1[((n * oh + oy) * ow + ox) * kl..][..kl];
-            for (&d, weights) in from.iter().zip(transposed[tap * kl * cl..].chunks_exact(cl)) {
-                for (out, &weight) in out.iter_mut().zip(weights) {
-                    *out += d * weight;
-                }
-            }
-        }
-    });
+    let panels = Panels::new(window.taps(), dy.0.lanes(), dx.ty.lanes(), weights);
+    gemm::product(&Taps::outputs(window, [h, w], [oh, ow]), dy.1, &panels, dx.floats());
 }
 
 impl Operation for ConvDx {

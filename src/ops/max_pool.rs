@@ -3,16 +3,17 @@
 //! x is float, the exact sums of a binary convolution or codes; all are pooled as they lie. Pooling sums is pooling the α·Δ·s they stand for (α ≥ 0), but keeps
 //! ties, which are common between integers and which rounding would break.
 
+use super::gemm::Taps;
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{
     Encoding::{self, F32, I16, I32, Planes, U32},
     TensorType, View, ViewMut,
 };
+use crate::{parallel, simd};
 
 /// Max-pool: input x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -93,14 +94,13 @@ impl Operation for MaxPool {
         match output.ty.encoding {
             F32 => output.floats().copy_from_slice(&pooled),
             Planes(bits) => {
-                let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
-                let (row_words, plane_words) = (output.ty.row_words(), output.ty.plane_words());
-                output.words.fill(0);
-                for (row, codes) in output.words.chunks_exact_mut(row_words).zip(pooled.chunks_exact(lanes)) {
-                    for (c, &code) in codes[..channels].iter().enumerate() {
-                        crate::bits::set_code(row, plane_words, bits, c, code as u32);
+                let (lanes, channels, plane_words) = (output.ty.lanes(), output.ty.channels(), output.ty.plane_words());
+                parallel::rows(output.words, output.ty.row_words(), |row, words| {
+                    words.fill(0);
+                    for (c, &code) in pooled[row * lanes..][..channels].iter().enumerate() {
+                        crate::bits::set_code(words, plane_words, bits, c, code as u32);
                     }
-                }
+                });
             }
             _ => output.put_ints(&pooled.iter().map(|&v| v as i32).collect::<Vec<_>>()),
         }
@@ -108,32 +108,53 @@ impl Operation for MaxPool {
 }
 
 /// For each output row, the largest values and the input rows where they first stand, handed to `write`.
-fn pool(
+fn pool<T: Copy + Default + Send>(
     window: &Window,
     x: View<'_>,
     y: &TensorType,
-    write: impl Fn(&mut [f32], &[f32], &[usize]) + Sync + Send,
-) -> Vec<f32> {
+    write: impl Fn(&mut [T], &[f32], &[u32]) + Sync + Send,
+) -> Vec<T> {
     let ([_, h, w, _], [_, oh, ow, _], lanes) = (x.ty.nhwc(), y.nhwc(), x.ty.lanes());
     let values = x.numbers();
-    let mut out = vec![0.0; y.rows() * lanes];
-    parallel::rows(&mut out, lanes, |row, out| {
-        let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-        let (mut best, mut at) = (vec![f32::NEG_INFINITY; lanes], vec![0; lanes]);
-        for r in 0..window.kernel[0] {
-            for s in 0..window.kernel[1] {
-                let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
-                let from = (n * h + y) * w + x_at;
-                for (c, &v) in values[from * lanes..][..lanes].iter().enumerate() {
-                    if v > best[c] {
-                        (best[c], at[c]) = (v, from);
-                    }
-                }
+    let taps = Taps::inputs(window, [h, w], [oh, ow]);
+    let mut out = vec![T::default(); y.rows() * lanes];
+    parallel::bands(&mut out, lanes, 64, |first, band| {
+        let (mut best, mut at) = (vec![0.0; lanes], vec![0; lanes]);
+        for (row, out) in band.chunks_exact_mut(lanes).enumerate() {
+            best.fill(f32::NEG_INFINITY);
+            at.fill(0);
+            let place = taps.place(first + row);
+            for from in (0..window.taps()).filter_map(|tap| taps.source(place, tap)) {
+                simd::run(Best {
+                    from: from as u32,
+                    values: &values[from * lanes..][..lanes],
+                    best: &mut best,
+                    at: &mut at,
+                });
             }
+            write(out, &best, &at);
         }
-        write(out, &best, &at);
     });
     out
+}
+
+/// Takes what is larger than the best so far, and where it stands.
+struct Best<'a> {
+    from: u32,
+    values: &'a [f32],
+    best: &'a mut [f32],
+    at: &'a mut [u32],
+}
+
+impl simd::Job for Best<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for ((&value, best), at) in self.values.iter().zip(self.best).zip(self.at) {
+            let larger = value > *best;
+            *best = if larger { value } else { *best };
+            *at = if larger { self.from } else { *at };
+        }
+    }
 }
 
 /// Windows and inputs for pools, overlapping and with borders.
@@ -200,17 +221,19 @@ impl Operation for MaxPoolBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        // Winners as float row numbers would lose bits: collect them through their bit patterns.
-        let winners = pool(&self.window, inputs[1], inputs[0].ty, |row, _, at| {
-            for (out, &from) in row.iter_mut().zip(at) {
-                *out = f32::from_bits(from as u32);
+        let winners = pool(&self.window, inputs[1], inputs[0].ty, |row, _, at| row.copy_from_slice(at));
+        // Windows stay within their image.
+        let [x_rows, y_rows] = [output.ty, inputs[0].ty].map(|ty| ty.nhwc()[1] * ty.nhwc()[2]);
+        parallel::rows(output.floats(), x_rows * lanes, |image, dx| {
+            dx.fill(0.0);
+            let of_image = image * y_rows * lanes..(image + 1) * y_rows * lanes;
+            let rows = winners[of_image.clone()].chunks_exact(lanes).zip(dy[of_image].chunks_exact(lanes));
+            for (winners, dy) in rows {
+                for (c, (&winner, &dy)) in winners.iter().zip(dy).enumerate() {
+                    dx[(winner as usize - image * x_rows) * lanes + c] += dy;
+                }
             }
         });
-        let dx = output.floats();
-        dx.fill(0.0);
-        for (i, (&winner, &d)) in winners.iter().zip(dy.iter()).enumerate() {
-            dx[winner.to_bits() as usize * lanes + i % lanes] += d;
-        }
     }
 }
 

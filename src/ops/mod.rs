@@ -41,6 +41,7 @@ pub mod dropout;
 pub mod fixed;
 pub mod flatten;
 pub mod gather;
+mod gemm;
 pub mod halves;
 pub mod input_scale;
 pub mod leaf;

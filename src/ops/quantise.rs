@@ -7,11 +7,9 @@ mod survey;
 
 use super::quantise_backward::{QuantiseBackward, QuantiseScale};
 use super::{Activity, Backward, Operation, Sample, batch_norm, sample::Noise, scale};
-use crate::bits;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, Planes},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
@@ -269,11 +267,19 @@ impl Operation for Quantise {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scale.is_some());
-        let (x, ty, bits) = (batch_norm::Prologue::new(inputs), output.ty, self.bits());
-        parallel::rows(output.words, ty.row_words(), |row, words| {
-            words.fill(0);
-            for c in 0..ty.channels() {
-                bits::set_code(words, ty.plane_words(), bits, c, self.code(x.at(row, c), scale));
+        let (ty, bits) = (output.ty, self.bits());
+        batch_norm::Prologue::new(inputs).rows(output.words, ty.row_words(), |_, x, words| {
+            for (word, x) in x[..ty.channels()].chunks(WORD_BITS).enumerate() {
+                let mut codes = [0; WORD_BITS];
+                for t in self.thresholds.iter().map(|t| t * scale) {
+                    for (code, &x) in codes.iter_mut().zip(x) {
+                        *code += u32::from(if self.at_least { x >= t } else { x > t });
+                    }
+                }
+                for p in 0..bits {
+                    let bit_of = |(c, code): (usize, &u32)| (code >> p & 1) << c;
+                    words[p as usize * ty.plane_words() + word] = codes.iter().enumerate().map(bit_of).sum();
+                }
             }
         });
     }

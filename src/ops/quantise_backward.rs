@@ -79,10 +79,10 @@ impl Operation for QuantiseBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scaled);
-        let (dy, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
-        parallel::rows(output.floats(), lanes, |row, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                *out = dy[row * lanes + c] * self.surrogate.slope(self.top * scale, x.at(row, c));
+        let (dy, lanes, top) = (inputs[0].numbers(), output.ty.lanes(), self.top * scale);
+        batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, x, out| {
+            for ((out, &x), &dy) in out.iter_mut().zip(x).zip(&dy[row * lanes..]) {
+                *out = dy * self.surrogate.slope(top, x);
             }
         });
     }

@@ -4,7 +4,6 @@ use super::{Backward, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Rectifier: inputs x, or x and a batch-norm's coefficients that are applied first.
@@ -46,10 +45,10 @@ impl Operation for Relu {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, lanes) = (batch_norm::Prologue::new(inputs), output.ty.lanes());
-        parallel::rows(output.floats(), lanes, |row, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                *out = x.at(row, c).max(0.0);
+        let lanes = output.ty.lanes();
+        batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = x.max(0.0);
             }
         });
     }
