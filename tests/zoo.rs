@@ -75,6 +75,7 @@ fn other_networks_have_the_size_that_their_layers_tell() {
         ("bnn-convnet", bnn),
         ("vgg-small-quarter", 9 * sides(&[3, 32, 32, 64, 64, 128, 128]) + 128 * 16 * 10 + 10),
         ("vgg11", 9 * sides(&[3, 64, 128, 256, 256, 512, 512, 512, 512]) + 512 * 10 + 10),
+        ("vgg11-quarter-bw", 9 * sides(&[3, 16, 32, 64, 64, 128, 128, 128, 128]) + 128 * 10 + 10),
         ("nin", nin + 192 + 10),
         ("mlp-sigmoid", (64 + 1) * 64 + (64 + 1) * 10),
         ("lenet", 25 * sides(&[1, 6, 16]) + 6 + 16 + (64 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10),
@@ -103,7 +104,7 @@ fn small(name: &str) -> Option<usize> {
     match name {
         "lenet" | "mlp-sigmoid" | "mlp-sigmoid-cross-entropy" | "digits" | "digits-float" => None,
         "alexnet" => Some(67),
-        "vgg11" | "resnet18" | "resnet50" | "googlenet" => Some(32),
+        "vgg11" | "vgg11-quarter-bw" | "resnet18" | "resnet50" | "googlenet" => Some(32),
         _ => Some(8),
     }
 }

@@ -46,14 +46,14 @@ impl Arm {
         self.published.as_ref()
     }
 
-    /// The built-in recipe that it changes.
-    pub fn base(&self, preset: &Preset) -> &'static str {
-        self.own.filter(|_| preset.published).map_or(preset.base, |(network, _)| network)
+    /// The built-in recipe that it changes, as an arm of that experiment.
+    pub fn base(&self, experiment: &str, preset: &Preset) -> &'static str {
+        self.own.filter(|_| preset.published).map_or(preset.base(experiment), |(network, _)| network)
     }
 
     /// Its recipe, but for what the preset sets.
-    pub(super) fn text(&self, preset: &Preset) -> String {
-        let extends = format!("extends = \"{}\"\n", self.base(preset));
+    pub(super) fn text(&self, experiment: &str, preset: &Preset) -> String {
+        let extends = format!("extends = \"{}\"\n", self.base(experiment, preset));
         match (&self.own, &self.change) {
             (Some((_, changes)), _) if preset.published => extends + &changes.concat(),
             (_, Change::To(changes)) => extends + &changes.concat(),

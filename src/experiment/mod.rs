@@ -85,7 +85,7 @@ impl Experiment {
     pub fn recipe(&self, arm: usize, preset: &Preset) -> Result<Recipe> {
         let arm = &self.arms[arm];
         let epochs = preset.epochs.or(self.epochs).map_or(String::new(), |epochs| format!("epochs = {epochs}\n"));
-        let text = format!("{}\n{}\n[train]\n{epochs}", arm.text(preset), preset.settings);
+        let text = format!("{}\n{}\n[train]\n{epochs}", arm.text(self.name, preset), preset.settings);
         Recipe::parse(&text, &format!("{}, arm {}", self.name, arm.name))
     }
 

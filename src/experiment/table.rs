@@ -162,7 +162,8 @@ impl<'a> Table<'a> {
             let [mean, deviation, best, speed, difference] =
                 [line.mean, line.deviation, line.best, line.images_per_s, line.difference].map(number);
             let source = known.map_or(String::new(), |known| format!("\"{}\"", known.cited().replace('"', "\"\"")));
-            let (name, network, seeds) = (arm.name, arm.base(self.preset), self.outcomes[at].len());
+            let (name, network, seeds) =
+                (arm.name, arm.base(self.experiment.name, self.preset), self.outcomes[at].len());
             let (over, diverged) = (line.over, line.diverged);
             text += &format!(
                 "{name},{network},{seeds},{over},{diverged},{mean},{deviation},{best},{speed},{low},{high},{difference},{source}\n"

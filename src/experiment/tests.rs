@@ -131,9 +131,15 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
             }
             "small" => {
                 assert_eq!(recipe.train.length, Length::Epochs(10), "{name}");
-                assert_eq!((recipe.data.limit, recipe.data.test_limit), (Some(5000), Some(2000)), "{name}");
-                assert_eq!(recipe.model.multiply_adds(), Ok(38_653_952), "{name}");
-                assert!(recipe.data.mean_image && augment.mirror && augment.pad == 4, "{name}");
+                assert_eq!((recipe.data.limit, recipe.data.test_limit), (Some(10_000), Some(5000)), "{name}");
+                let (network, multiply_adds) = match experiment.name {
+                    "surrogates" => ("vgg11-quarter-bw", 9_880_832),
+                    _ => ("vgg-small-quarter", 38_653_952),
+                };
+                assert_eq!(arm.base(experiment.name, preset), network);
+                assert_eq!(recipe.model.multiply_adds(), Ok(multiply_adds), "{name}");
+                assert!(augment.mirror && augment.pad == 4, "{name}");
+                assert_eq!(recipe.data.mean_image, network == "vgg-small-quarter", "{name}");
             }
             _ => {
                 let epochs = if experiment.name == "learning-curve" { 30 } else { 200 };
@@ -144,7 +150,7 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
                     name if name.ends_with("-float") => "vgg11",
                     _ => "vgg-small",
                 };
-                assert_eq!(arm.base(preset), network);
+                assert_eq!(arm.base(experiment.name, preset), network);
                 // BinaryNet was published without.
                 assert_eq!(augment.mirror && augment.pad == 4, network != "bnn-convnet", "{name}");
                 assert_eq!(augment.padding == Padding::Replicate, network == "vgg-small", "{name}");

@@ -45,7 +45,7 @@ macro_rules! embedded {
 }
 
 /// The embedded recipes: name and text.
-pub const BUILTIN: [(&str, &str); 24] = embedded![
+pub const BUILTIN: [(&str, &str); 25] = embedded![
     "digits",
     "digits-float",
     "mlp-sigmoid",
@@ -64,6 +64,7 @@ pub const BUILTIN: [(&str, &str); 24] = embedded![
     "vgg-small-hwgq-4",
     "vgg-small-quarter",
     "vgg11",
+    "vgg11-quarter-bw",
     "nin",
     "resnet20",
     "resnet18",
