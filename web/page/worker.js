@@ -352,7 +352,11 @@ async function halt() {
 /** @type {Record<string, (argument: any) => any>} */
 const calls = {
   async start() {
-    await init();
+    await init().catch((/** @type {unknown} */ error) => {
+      // The module's vectors are all that a browser may lack.
+      if (!(error instanceof WebAssembly.CompileError)) throw error;
+      throw new Error("The engine cannot be compiled: this browser is too old (Chrome and Edge 91, Firefox 89, Safari 16.4 and newer have what it needs), or the file came damaged.", { cause: error });
+    });
     const reason = await missing();
     const run = await storage.load();
     const { step, epoch, total_steps, when, name } = run?.header ?? {};
