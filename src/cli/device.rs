@@ -37,7 +37,12 @@ pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
     let chosen = gpu::choose(found, wanted)?;
     if chosen.report.software && wanted.is_none() {
         let name = &chosen.report.name;
-        complain("note", &format_args!("no GPU was found; {name} is a software adapter and computes on the CPU"));
+        complain(
+            "note",
+            &format_args!(
+                "no GPU was found; {name} is a software adapter and computes on the CPU (--adapter cpu does so without a driver, and faster)"
+            ),
+        );
     }
     let backend = pollster::block_on(GpuBackend::open(chosen, request))?;
     let device = Device::from(backend.report());

@@ -136,7 +136,7 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         about: "whose derivative stands in for that of 2-bit HWGQ in the backward pass",
         notes: &[
             "Arms without a suffix have binary weights, the setting of Cai et al. (2017); those with -float have float weights over the same codes.",
-            "The published numbers are of float weights on VGG-11, which is what the -float arms are in the preset paper. Published order: identity, vanilla, clipped; clipped and log-tailed are close.",
+            "The published numbers are of float weights on VGG-11: the network of the -float arms in the preset paper and, with a quarter of its filters, of all arms in small. Published order: identity, vanilla, clipped; clipped and log-tailed are close.",
         ],
         arms: &[
             Arm::new("identity", "1-bit weights, x", Change::To(&[change!("surrogate = 'identity'")])),
