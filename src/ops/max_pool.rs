@@ -122,9 +122,12 @@ fn pool<T: Copy + Default + Send>(
         let (mut best, mut at) = (vec![0.0; lanes], vec![0; lanes]);
         for (row, out) in band.chunks_exact_mut(lanes).enumerate() {
             best.fill(f32::NEG_INFINITY);
-            at.fill(0);
             let place = taps.place(first + row);
-            for from in (0..window.taps()).filter_map(|tap| taps.source(place, tap)) {
+            for (nth, from) in (0..window.taps()).filter_map(|tap| taps.source(place, tap)).enumerate() {
+                if nth == 0 {
+                    // Where it stays if nothing is larger than −∞: of a run that diverged.
+                    at.fill(from as u32);
+                }
                 simd::run(Best {
                     from: from as u32,
                     values: &values[from * lanes..][..lanes],
@@ -249,5 +252,30 @@ impl MaxPoolBackward {
                 Sample::new(MaxPoolBackward { window }, sample.inputs)
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Op;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn windows_without_a_largest_value_keep_their_gradient_to_themselves() {
+        let window = Window::square(2, 2, 0);
+        let dy: Vec<_> = (1..=16).map(|i| i as f32).collect();
+        let dy = Tensor::from_f32(&[2, 1, 2, 4], &dy);
+        for nothing in [f32::NEG_INFINITY, f32::NAN] {
+            let x = Tensor::from_f32(&[2, 2, 4, 4], &[nothing; 64]);
+            let dx = Op::from(MaxPoolBackward { window }).evaluate(&[&dy, &x]).to_f32();
+            for (row, lanes) in dx.chunks_exact(4).enumerate() {
+                // To the first row of each window.
+                let (image, y, x) = (row / 8, row / 4 % 2, row % 4);
+                let first = y == 0 && x % 2 == 0;
+                let expected = |lane: usize| if first { (image * 8 + x / 2 * 4 + lane + 1) as f32 } else { 0.0 };
+                assert_eq!(lanes, [0, 1, 2, 3].map(expected), "row {row} of {nothing}");
+            }
+        }
     }
 }
