@@ -217,11 +217,11 @@ impl Operation for Activation {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, lanes, channels) = (batch_norm::Prologue::new(inputs), output.ty.lanes(), output.ty.channels());
-        parallel::rows(output.floats(), lanes, |row, out| {
+        let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
+        batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
                 // A sigmoid of padding would not be padding.
-                *out = if c < channels { self.curve.at(x.at(row, c)) } else { 0.0 };
+                *out = if c < channels { self.curve.at(x[c]) } else { 0.0 };
             }
         });
     }

@@ -89,7 +89,7 @@ impl<'a> Prologue<'a> {
         let x = self.x[row * self.lanes + c];
         match &self.coef {
             None => x,
-            Some(coef) => (x - coef[c]) * coef[self.lanes + c] + coef[2 * self.lanes + c],
+            Some(coef) => mapped(x, coef[c], coef[self.lanes + c], coef[2 * self.lanes + c]),
         }
     }
 
@@ -112,12 +112,16 @@ impl<'a> Prologue<'a> {
                 let (mean, rest) = coef.split_at(lanes);
                 let (gain, shift) = (&rest[..lanes], &rest[lanes..][..lanes]);
                 for c in 0..lanes {
-                    normalised[c] = (x[c] - mean[c]) * gain[c] + shift[c];
+                    normalised[c] = mapped(x[c], mean[c], gain[c], shift[c]);
                 }
                 body(row, &normalised, out);
             }
         });
     }
+}
+
+fn mapped(x: f32, mean: f32, gain: f32, shift: f32) -> f32 {
+    (x - mean) * gain + shift
 }
 
 /// Inputs `x, coef` for samples of ops with this prologue.

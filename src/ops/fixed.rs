@@ -12,7 +12,6 @@ use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::model::format_fits;
-use crate::parallel;
 use crate::random;
 use crate::tensor::{
     Encoding::{F32, U32},
@@ -257,13 +256,12 @@ impl Operation for Fixed {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, lanes) = (batch_norm::Prologue::new(&inputs[self.reader()..]), output.ty.lanes());
-        let words = self.draws().then(|| inputs[0].words);
-        parallel::rows(output.floats(), lanes, |row, out| {
+        let (lanes, words) = (output.ty.lanes(), self.draws().then(|| inputs[0].words));
+        batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
                 let u = self.value.drawn(words, row * lanes / LANES + quad);
                 for (lane, out) in out.iter_mut().enumerate() {
-                    *out = self.value.round(x.at(row, quad * LANES + lane), u[lane]);
+                    *out = self.value.round(x[quad * LANES + lane], u[lane]);
                 }
             }
         });
@@ -388,16 +386,16 @@ impl Operation for FixedBackward {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[self.reader()..]));
-        let (lanes, words) = (output.ty.lanes(), self.draws().then(|| inputs[1].words));
-        parallel::rows(output.floats(), lanes, |row, out| {
+        let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
+        let words = self.draws().then(|| inputs[1].words);
+        batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
                 let u = self.gradient.map_or([0.0; LANES], |g| g.drawn(words, row * lanes / LANES + quad));
                 for (lane, out) in out.iter_mut().enumerate() {
                     let c = quad * LANES + lane;
                     let dy = dy[row * lanes + c];
                     let rounded = self.gradient.map_or(dy, |gradient| gradient.round(dy, u[lane]));
-                    *out = if self.format.holds(x.at(row, c)) { rounded } else { 0.0 };
+                    *out = if self.format.holds(x[c]) { rounded } else { 0.0 };
                 }
             }
         });

@@ -139,7 +139,7 @@ impl simd::Job for Product<'_> {
                 if sources == [None; TALL] {
                     continue;
                 }
-                // A sum that began at 0 is never −0: adding ±0 leaves it as it is.
+                // A sum that began at 0 is never −0: adding ±0, zeros times finite weights, leaves it as it is.
                 let from = sources.map(|source| source.map_or(zeros, |row| &from[row * inner..][..inner]));
                 for (column, width) in columns(lanes) {
                     let panel = &weights[column * inner..][..width * inner];
@@ -159,10 +159,7 @@ impl simd::Job for Product<'_> {
 fn add_rows<const N: usize>(from: [&[f32]; TALL], panel: &[f32], rows: &mut [f32], lanes: usize) {
     let panel = panel.as_chunks::<N>().0;
     let from = from.map(|row| &row[..panel.len()]);
-    let mut sums = [[0.0; N]; TALL];
-    for (sums, row) in sums.iter_mut().zip(rows.chunks(lanes)) {
-        sums.copy_from_slice(&row[..N]);
-    }
+    let mut sums = load::<N>(rows, lanes);
     for i in 0..panel.len() {
         for m in 0..TALL {
             for n in 0..N {
@@ -170,6 +167,22 @@ fn add_rows<const N: usize>(from: [&[f32]; TALL], panel: &[f32], rows: &mut [f32
             }
         }
     }
+    store(&sums, rows, lanes);
+}
+
+/// The block of sums at the beginning of up to four rows; 0 where there are fewer.
+#[inline(always)]
+fn load<const N: usize>(rows: &[f32], lanes: usize) -> [[f32; N]; TALL] {
+    let mut sums = [[0.0; N]; TALL];
+    for (sums, row) in sums.iter_mut().zip(rows.chunks(lanes)) {
+        sums.copy_from_slice(&row[..N]);
+    }
+    sums
+}
+
+/// Puts it back.
+#[inline(always)]
+fn store<const N: usize>(sums: &[[f32; N]; TALL], rows: &mut [f32], lanes: usize) {
     for (sums, row) in sums.iter().zip(rows.chunks_mut(lanes)) {
         row[..N].copy_from_slice(sums);
     }
@@ -237,10 +250,7 @@ impl simd::Job for OuterProduct<'_> {
 /// Adds to four rows of a block the outer products of pairs of rows, given by where they begin.
 #[inline(always)]
 fn add_pairs<const N: usize>(pairs: &[(usize, usize)], x: &[f32], dy: &[f32], rows: &mut [f32], lanes: usize) {
-    let mut sums = [[0.0; N]; TALL];
-    for (sums, row) in sums.iter_mut().zip(rows.chunks(lanes)) {
-        sums.copy_from_slice(&row[..N]);
-    }
+    let mut sums = load::<N>(rows, lanes);
     for &(x_at, dy_at) in pairs {
         let (x, dy) = (&x[x_at..][..TALL], &dy[dy_at..][..N]);
         for m in 0..TALL {
@@ -249,9 +259,7 @@ fn add_pairs<const N: usize>(pairs: &[(usize, usize)], x: &[f32], dy: &[f32], ro
             }
         }
     }
-    for (sums, row) in sums.iter().zip(rows.chunks_mut(lanes)) {
-        row[..N].copy_from_slice(sums);
-    }
+    store(&sums, rows, lanes);
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use super::{Activity, Backward, Operation, Sample, add, batch_norm, mean, sample
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// The slope that a channel starts with, PyTorch's.
@@ -81,11 +80,10 @@ impl Operation for Prelu {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (a, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
-        parallel::rows(output.floats(), lanes, |row, out| {
+        let (a, lanes) = (inputs[0].numbers(), output.ty.lanes());
+        batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |_, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
-                let x = x.at(row, c);
-                *out = if x > 0.0 { x } else { a[c] * x };
+                *out = if x[c] > 0.0 { x[c] } else { a[c] * x[c] };
             }
         });
     }
@@ -127,11 +125,10 @@ impl Operation for PreluBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, a, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
-        let x = batch_norm::Prologue::new(&inputs[2..]);
-        parallel::rows(output.floats(), lanes, |row, out| {
+        batch_norm::Prologue::new(&inputs[2..]).rows(output.floats(), lanes, |row, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
                 let dy = dy[row * lanes + c];
-                *out = if x.at(row, c) > 0.0 { dy } else { a[c] * dy };
+                *out = if x[c] > 0.0 { dy } else { a[c] * dy };
             }
         });
     }

@@ -156,8 +156,12 @@ impl Quantise {
 
     /// The code of a value, under a scale.
     pub fn code(&self, x: f32, scale: f32) -> u32 {
-        let above = |&t: &f32| if self.at_least { x >= t * scale } else { x > t * scale };
-        self.thresholds.iter().filter(|t| above(t)).count() as u32
+        self.thresholds.iter().filter(|&t| self.reaches(x, t * scale)).count() as u32
+    }
+
+    /// Whether a value is above a threshold, or on it where that counts.
+    fn reaches(&self, x: f32, threshold: f32) -> bool {
+        if self.at_least { x >= threshold } else { x > threshold }
     }
 }
 
@@ -273,7 +277,7 @@ impl Operation for Quantise {
                 let mut codes = [0; WORD_BITS];
                 for t in self.thresholds.iter().map(|t| t * scale) {
                     for (code, &x) in codes.iter_mut().zip(x) {
-                        *code += u32::from(if self.at_least { x >= t } else { x > t });
+                        *code += u32::from(self.reaches(x, t));
                     }
                 }
                 for p in 0..bits {

@@ -7,7 +7,6 @@ use super::quantise::{
 use super::{Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Gradient of x: inputs dy, x, coefficients, scale as the quantiser has them; with coefficients, the gradient of the normalised value.
@@ -139,12 +138,12 @@ impl Operation for QuantiseScale {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, s) = split(inputs, true);
-        let (dy, x, lanes) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]), output.ty.lanes());
+        let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty.len()), output.ty.channels());
-        parallel::rows(output.floats(), lanes, |row, out| {
+        batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, x, out| {
             out.fill(0.0);
             for (c, out) in out[..channels].iter_mut().enumerate() {
-                let x = x.at(row, c);
+                let x = x[c];
                 let slope = match self.scale {
                     Scale::Pact => f32::from(x > s),
                     Scale::Lsq if x <= 0.0 => 0.0,
