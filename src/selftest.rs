@@ -1,14 +1,16 @@
 //! Conformance: every sample of every operation on a device against its twin.
 //!
 //! Integers and bits must agree exactly, floats within the operation's bound. Outputs are filled with a pattern first and guard words lie behind them, so
-//! that an element that is not written, or a word too many, shows.
+//! that an element that is not written, or a word too many, shows. An operation that checks its operands must find nothing there, and a NaN and both infinities when they are put in: drivers differ in
+//! what they make of comparisons with NaN.
 
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::graph::Typed;
+use crate::kernel::{FAULT, Operand};
 use crate::ops::{self, Graph, Leaf, Sample};
 use crate::plan::lower;
-use crate::tensor::{Encoding, Tensor, TensorType};
+use crate::tensor::{Encoding, LANES, Tensor, TensorType};
 
 /// Words behind every output that must not change.
 const GUARD_WORDS: usize = 64;
@@ -55,8 +57,25 @@ pub async fn run(backend: &mut dyn Backend) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// The sample's output on the device, guard words included.
-async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<(TensorType, Vec<u32>)> {
+/// What a device made of a sample.
+struct Computed {
+    ty: TensorType,
+    /// The output, guard words included.
+    words: Vec<u32>,
+    /// The operands that the operation checks.
+    checked: Vec<Operand>,
+    /// Whether a check has failed, named the operation, or named another one.
+    fault: Fault,
+}
+
+#[derive(PartialEq, Debug)]
+enum Fault {
+    None,
+    Found,
+    Misnamed(u32),
+}
+
+async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<Computed> {
     let mut graph = Graph::new();
     graph.at(sample.op.stem(), crate::graph::Phase::Forward);
     let mut inputs = Vec::new();
@@ -72,7 +91,12 @@ async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<(TensorTy
     place.ty = TensorType::new(&[(ty.words() + GUARD_WORDS).next_multiple_of(4)], Encoding::U32);
     let guarded_words = place.ty.words();
     plan.slots[place.slot].words = guarded_words;
+    let checked = plan.nodes[out.0].checked.clone();
+    let (checks, rank) = (plan.port(FAULT).is_some(), plan.rank(out.0));
     let id = backend.load(plan).await?;
+    if checks {
+        backend.write(id, FAULT, &[0; LANES]);
+    }
     let mut before = vec![PATTERN; guarded_words];
     if let Some(index) = sample.op.in_place() {
         before[..ty.words()].copy_from_slice(&sample.inputs[index].words);
@@ -84,18 +108,52 @@ async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<(TensorTy
     }
     backend.write(id, "out", &before);
     backend.run(id)?;
-    Ok((ty, backend.read(id, "out").await?))
+    let words = backend.read(id, "out").await?;
+    let word = if checks { backend.read(id, FAULT).await?[0] } else { 0 };
+    let fault = match word {
+        0 => Fault::None,
+        word if word == rank => Fault::Found,
+        word => Fault::Misnamed(word),
+    };
+    Ok(Computed { ty, words, checked, fault })
+}
+
+/// Numbers that an operation must find where it checks an operand.
+const NOT_FINITE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+
+/// Puts numbers that are not finite where the operation checks, and looks whether the device finds them.
+async fn check_faults(backend: &mut dyn Backend, sample: &Sample, checked: &[Operand]) -> Result<Result<(), String>> {
+    for operand in checked {
+        // What is updated comes from the first input.
+        let index = if let Operand::Input(index) = *operand { index } else { 0 };
+        for value in NOT_FINITE {
+            let mut sample = sample.clone();
+            sample.inputs[index].words[0] = value.to_bits();
+            let fault = compute(backend, &sample).await?.fault;
+            if fault != Fault::Found {
+                return Ok(Err(format!("{value} in input {index}, which is checked: {fault:?}")));
+            }
+        }
+    }
+    Ok(Ok(()))
 }
 
 async fn check(backend: &mut dyn Backend, sample: &Sample) -> Result<Result<f32, String>> {
-    let (ty, mut words) = compute(backend, sample).await?;
+    let Computed { ty, mut words, checked, fault } = compute(backend, sample).await?;
     let guards = words.split_off(ty.words());
     let shapes: Vec<_> = sample.inputs.iter().map(|tensor| tensor.ty.to_string()).collect();
     let case = format!("{:?} of {}", sample.op, shapes.join(", "));
     if guards.iter().any(|&word| word != PATTERN) {
         return Ok(Err(format!("{case}: writes behind its output")));
     }
-    Ok(compare(&sample.expected(), &Tensor { ty, words }, sample).map_err(|what| format!("{case}: {what}")))
+    if fault != Fault::None {
+        return Ok(Err(format!("{case}: numbers that are finite are taken for others: {fault:?}")));
+    }
+    let compared = match compare(&sample.expected(), &Tensor { ty, words }, sample) {
+        Ok(error) => check_faults(backend, sample, &checked).await?.map(|()| error),
+        failure => failure,
+    };
+    Ok(compared.map_err(|what| format!("{case}: {what}")))
 }
 
 /// The relative error, or what is wrong.

@@ -8,7 +8,7 @@
 mod uniformity;
 
 use halfwave::caps::{Caps, LaunchShape};
-use halfwave::kernel::{Kernel, Launch, Operand, fold};
+use halfwave::kernel::{Binding, Kernel, Launch, Operand, fold};
 use halfwave::ops::{self, Op};
 use halfwave::pass::{self, Feed, Loss, Optimizer};
 use halfwave::plan::lower;
@@ -116,7 +116,7 @@ fn element(encoding: Encoding) -> (u32, Scalar) {
 
 fn scalar_of(inner: &TypeInner) -> Option<Scalar> {
     match *inner {
-        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => Some(scalar),
+        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } | TypeInner::Atomic(scalar) => Some(scalar),
         _ => None,
     }
 }
@@ -133,7 +133,8 @@ fn check_reflection(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
         assert_eq!(binding.group, 0, "{label}");
         assert!(bound.insert(binding.binding as usize, (handle, variable)).is_none(), "{label} binds one index twice");
     }
-    let expected = kernel.bindings.len() + usize::from(!kernel.fields.is_empty());
+    let fields: Vec<_> = kernel.uniform().collect();
+    let expected = kernel.bindings.len() + usize::from(!fields.is_empty());
     assert_eq!(bound.keys().copied().collect::<Vec<_>>(), (0..expected).collect::<Vec<_>>(), "{label}");
     for (index, binding) in kernel.bindings.iter().enumerate() {
         let (handle, variable) = bound[&index];
@@ -143,19 +144,20 @@ fn check_reflection(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
         assert_eq!(variable.space, AddressSpace::Storage { access }, "{what}");
         let TypeInner::Array { base, stride, .. } = module.types[variable.ty].inner else { panic!("{what}: no array") };
         let scalar = scalar_of(&module.types[base].inner).unwrap_or_else(|| panic!("{what}: no numbers"));
-        assert_eq!((stride, scalar), element(binding.encoding), "{what}");
+        let expected = if binding.is_fault() { (4, Scalar::U32) } else { element(binding.encoding) };
+        assert_eq!((stride, scalar), expected, "{what}");
         let needed = if binding.write { GlobalUse::WRITE } else { GlobalUse::READ };
         assert!(uses[handle].contains(needed), "{what} is bound for nothing: main does not use it so");
     }
-    if kernel.fields.is_empty() {
+    if fields.is_empty() {
         return;
     }
     let (_, variable) = bound[&kernel.bindings.len()];
     assert_eq!(variable.space, AddressSpace::Uniform, "{label}");
     let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else { panic!("{label}: no struct") };
-    assert_eq!(members.len(), kernel.fields.len(), "{label}");
+    assert_eq!(members.len(), fields.len(), "{label}");
     assert!(*span as usize <= MAX_UNIFORM_BYTES && *span as usize <= (4 * members.len()).next_multiple_of(16));
-    for (index, (member, (name, ty))) in members.iter().zip(kernel.fields).enumerate() {
+    for (index, (member, (name, ty))) in members.iter().zip(&fields).enumerate() {
         assert_eq!((member.name.as_deref(), member.offset), (Some(*name), 4 * index as u32), "{label}");
         let expected = match *ty {
             "f32" => Scalar::F32,
@@ -237,6 +239,7 @@ fn every_launch_fits_its_kernel() {
                 }
                 Operand::Output => assert_eq!(binding.encoding, output.encoding, "{what}"),
                 Operand::Scratch(index) => assert!(scratch_words[index] > 0, "{what}"),
+                Operand::Fault => assert!(binding.is_fault(), "{what}"),
             }
         }
         // WebGPU refuses one buffer bound twice where one of them is written.
@@ -261,7 +264,8 @@ fn every_operation_writes_its_output_and_all_of_its_scratch() {
                     assert!(known, "{} reads scratch before it is written", launch.kernel.label);
                 }
                 let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
-                written.extend(bindings.filter(|(binding, _)| binding.write).map(|(_, operand)| *operand));
+                let writes = |(binding, operand): &(&Binding, &Operand)| binding.write && **operand != Operand::Fault;
+                written.extend(bindings.filter(writes).map(|(_, operand)| *operand));
             }
             assert!(written.contains(&Operand::Output), "{} does not write its output", sample.op.stem());
             assert_eq!(written.len(), 1 + program.scratch_words.len(), "{}: unused scratch", sample.op.stem());

@@ -5,6 +5,7 @@
 use super::{Backend, Clock, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
 use crate::caps::Caps;
 use crate::error::Result;
+use crate::kernel::{FAULT, Operand};
 use crate::ops::Op;
 use crate::plan::{Plan, PlanNode, Tenancy};
 use crate::tensor::{View, ViewMut};
@@ -13,6 +14,13 @@ use web_time::Instant;
 
 /// NaN as a float, a large number as anything else.
 const POISON: u32 = 0x7fc0_dead;
+
+/// Whether all floats are finite, read bit by bit as kernels do.
+fn all_finite(words: &[u32]) -> bool {
+    const EXPONENT: u32 = 0x7f80_0000;
+    // Without a way out within a chunk, so that a chunk is a loop over vectors.
+    words.chunks(1024).all(|chunk| chunk.iter().fold(true, |finite, word| finite & (word & EXPONENT != EXPONENT)))
+}
 
 /// Runs plans on the host.
 pub struct CpuBackend {
@@ -53,7 +61,8 @@ impl CpuBackend {
         for port in &plan.state {
             memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
         }
-        for node in plan.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
+        let fault = plan.port(FAULT).map(|port| port.place.slot);
+        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
             let mut out = std::mem::take(&mut memory[node.output.slot]);
             // An in-place update reads what it overwrites.
             let before = node.inputs.iter().any(|place| place.slot == node.output.slot).then(|| out.clone());
@@ -73,8 +82,17 @@ impl CpuBackend {
             for _ in 0..repeats(node) {
                 node.op.twin(&inputs, &mut ViewMut::new(ty, &mut out[..ty.words()]));
             }
+            let finite = node.checked.iter().all(|operand| match *operand {
+                Operand::Input(index) => all_finite(inputs[index].words),
+                Operand::Output => all_finite(&out[..ty.words()]),
+                Operand::Scratch(_) | Operand::Fault => true,
+            });
             timed(node, begun, Instant::now());
             memory[node.output.slot] = out;
+            if let Some(slot) = fault.filter(|_| !finite) {
+                let word = &mut memory[slot][0];
+                *word = plan.rank(index).max(*word);
+            }
             if cfg!(debug_assertions) {
                 node.frees.iter().for_each(|&slot| memory[slot].fill(POISON));
             }

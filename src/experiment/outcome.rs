@@ -33,7 +33,7 @@ impl Outcome {
             curve: epochs().filter_map(measured).collect(),
             images_per_s: mean(&speeds.iter().map(|speed| speed.recip()).collect::<Vec<_>>()).map(f64::recip),
             diverged: rows.iter().find_map(|row| match row {
-                Row::Step(row) if !row.loss.is_finite() => Some(row.step),
+                Row::Step(row) if row.diverged() => Some(row.step),
                 _ => None,
             }),
             device: device.to_string(),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn step(step: u64, loss: f32) -> Row {
-        Row::Step(StepRow { step, epoch: 1, loss, lr: 0.1 })
+        Row::Step(StepRow { step, epoch: 1, loss, lr: 0.1, fault: None })
     }
 
     #[test]

@@ -11,7 +11,10 @@
 //! | `U32` | `array<vec4<u32>>` | `x_at(i) -> vec4<u32>`, `x_put(i, vec4<u32>)` |
 //! | `Planes` | `array<u32>` | none: words are indexed directly |
 //!
-//! and `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
+//! A float operand marked by [`Launch::must_be_finite`] is checked by these accessors: a NaN or an infinity raises the rank of the launch in the word `fault` of the
+//! plan, so that it is known afterwards where numbers first ceased to be finite. The check reads bits, because compilers may assume that `x == x`.
+//!
+//! A body also sees `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
 //! The entry point is written `@main { … }` and knows `group`, `groups` (the workgroup's place in the grid and the grid) and `thread` (the place in the workgroup). `//:` directives are explained in `kernel/expand.rs`.
 //!
 //! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
@@ -79,7 +82,16 @@ pub enum Operand {
     Output,
     /// The op's nth scratch buffer, alive for this node only.
     Scratch(usize),
+    /// The plan's [`FAULT`] word.
+    Fault,
 }
+
+/// Name of the state `[1]`, a `U32`: the rank of the first node since it was last set to 0 that met a number which is not finite, 0 if none did. The earlier a node
+/// stands in its plan, the higher its rank: [`crate::plan::Plan::faulty`].
+pub const FAULT: &str = "fault";
+
+/// The uniform field in which a kernel finds the rank of its node.
+const RANK: (&str, &str) = ("fault_rank", "u32");
 
 /// One storage binding.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -90,6 +102,15 @@ pub struct Binding {
     pub encoding: Encoding,
     /// Whether the kernel writes it.
     pub write: bool,
+    /// Whether its accessors check that floats are finite.
+    pub finite: bool,
+}
+
+impl Binding {
+    /// Whether it is the word that a failed check raises.
+    pub fn is_fault(&self) -> bool {
+        self.name == FAULT && self.write
+    }
 }
 
 /// Everything that decides a kernel's WGSL text.
@@ -99,7 +120,7 @@ pub struct Kernel {
     pub label: String,
     /// Storage bindings in order; the uniform follows them.
     pub bindings: Vec<Binding>,
-    /// The uniform's fields.
+    /// The uniform's fields, as the op states them.
     pub fields: &'static [(&'static str, &'static str)],
     /// Compile-time constants, all `u32`.
     pub constants: Vec<(&'static str, u32)>,
@@ -112,6 +133,16 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether it checks that numbers are finite.
+    pub fn checks(&self) -> bool {
+        self.bindings.iter().any(Binding::is_fault)
+    }
+
+    /// All fields of the uniform: the op's, then the rank of the node where the kernel checks numbers.
+    pub fn uniform(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.fields.iter().copied().chain(self.checks().then_some(RANK))
+    }
+
     /// The complete WGSL module.
     pub fn wgsl(&self) -> String {
         let mut text = String::from(if self.f16 { "enable f16;\n" } else { "" });
@@ -122,14 +153,14 @@ impl Kernel {
         let _ = writeln!(text, "const THREADS: u32 = {}u;", self.threads);
         for (index, binding) in self.bindings.iter().enumerate() {
             let access = if binding.write { "read_write" } else { "read" };
-            let element = element(binding.encoding);
+            let element = if binding.is_fault() { "atomic<u32>" } else { element(binding.encoding) };
             let name = binding.name;
             let _ = writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;");
             text += &accessors(binding);
         }
-        if !self.fields.is_empty() {
+        if self.uniform().next().is_some() {
             text += "struct Params {\n";
-            for (name, ty) in self.fields {
+            for (name, ty) in self.uniform() {
                 let _ = writeln!(text, "    {name}: {ty},");
             }
             let _ = writeln!(text, "}}\n@group(0) @binding({}) var<uniform> p: Params;", self.bindings.len());
@@ -160,9 +191,23 @@ fn element(encoding: Encoding) -> &'static str {
     }
 }
 
+/// An exponent of ones: infinity or NaN.
+const CHECK: &str = "fn checked(v: vec4<f32>) -> vec4<f32> {
+    let exponents = bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u);
+    if (any(exponents == vec4<u32>(0x7f800000u))) { atomicMax(&fault[0], p.fault_rank); }
+    return v;
+}
+";
+
 fn accessors(binding: &Binding) -> String {
     let x = binding.name;
+    if binding.is_fault() {
+        return CHECK.to_string();
+    }
     let mut text = match binding.encoding {
+        Encoding::F32 if binding.finite => {
+            format!("fn {x}_at(i: u32) -> vec4<f32> {{ return checked({x}[i]); }}\n")
+        }
         Encoding::F32 => format!("fn {x}_at(i: u32) -> vec4<f32> {{ return {x}[i]; }}\n"),
         Encoding::U32 => format!("fn {x}_at(i: u32) -> vec4<u32> {{ return {x}[i]; }}\n"),
         Encoding::I32 => format!(
@@ -179,6 +224,9 @@ fn accessors(binding: &Binding) -> String {
     };
     if binding.write {
         text += &match binding.encoding {
+            Encoding::F32 if binding.finite => {
+                format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = checked(v); }}\n")
+            }
             Encoding::F32 => format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = v; }}\n"),
             Encoding::U32 => format!("fn {x}_put(i: u32, v: vec4<u32>) {{ {x}[i] = v; }}\n"),
             Encoding::I32 => format!("fn {x}_put_int(i: u32, v: vec4<i32>) {{ {x}[i] = v; }}\n"),
@@ -262,9 +310,21 @@ impl Launch {
     }
 
     fn bind(mut self, name: &'static str, encoding: Encoding, operand: Operand, write: bool) -> Self {
-        self.kernel.bindings.push(Binding { name, encoding, write });
+        self.kernel.bindings.push(Binding { name, encoding, write, finite: false });
         self.operands.push(operand);
         self
+    }
+
+    /// Checks that all numbers of the operand bound last are finite when they are read, or written where the kernel writes it. Integers always are.
+    ///
+    /// A kernel whose result can hide a NaN (behind a maximum, a comparison, a quantiser) checks its input; one that updates a parameter checks what it writes.
+    #[must_use]
+    pub fn must_be_finite(mut self) -> Self {
+        let Some(binding) = self.kernel.bindings.last_mut().filter(|binding| binding.encoding == Encoding::F32) else {
+            return self;
+        };
+        binding.finite = true;
+        if self.kernel.checks() { self } else { self.bind(FAULT, Encoding::U32, Operand::Fault, true) }
     }
 
     /// Adds a compile-time constant.

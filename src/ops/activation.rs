@@ -202,11 +202,8 @@ impl Operation for Activation {
             number,
         };
         let launch = self.curve.constants(add::per_channel(label, parts, output, 1.0));
-        let launch = launch.params(&params).constant("NORMALISED", usize::from(normalised)).read(
-            "x",
-            inputs[0].encoding,
-            Input(0),
-        );
+        let launch = launch.params(&params).constant("NORMALISED", usize::from(normalised));
+        let launch = launch.read("x", inputs[0].encoding, Input(0)).must_be_finite();
         let launch = if normalised { launch.read("coef", F32, Input(1)) } else { launch };
         let ops = ops + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
         launch.write("y", F32, Output).float_ops(ops * output.len()).into()

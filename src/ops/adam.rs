@@ -115,9 +115,12 @@ impl Operation for Adam {
         let (Halves(scale_first, scale_second), Halves(decay_first, decay_second)) = (self.lr_scale, self.decay);
         Launch::new("adam", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/adam.wgsl")])
             .read("first", F32, Input(1))
+            .must_be_finite()
             .read("second", F32, Input(2))
+            .must_be_finite()
             .read("rates", F32, Input(3))
             .write("w", F32, Output)
+            .must_be_finite()
             .params(&AdamParams {
                 quads: quads as u32,
                 eps: self.eps,

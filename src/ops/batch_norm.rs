@@ -173,7 +173,9 @@ impl Operation for BatchNormCoef {
                 .constant("AFFINE", usize::from(self.affine))
                 .constant("RUNNING", usize::from(self.running))
                 .constant("CHANNELS", output.channels())
-                .read("stats", F32, Input(0));
+                // 1/√∞ is 0: the coefficients alone would not show it.
+                .read("stats", F32, Input(0))
+                .must_be_finite();
         if self.scaled {
             launch = launch.read("alpha", F32, Input(1));
         }
@@ -183,6 +185,7 @@ impl Operation for BatchNormCoef {
         let quads = output.quads();
         launch
             .write("coef", F32, Output)
+            .must_be_finite()
             .params(&CoefParams { quads: quads as u32, eps: self.eps, step: self.step })
             .threads(quads)
             // The scale and its square, ε, the root, its inverse, γ.

@@ -38,6 +38,7 @@ impl Operation for Bop {
         let quads = output.words() / 4;
         Launch::new("bop", &[add::ELEMENTWISE, include_str!("../../shaders/bop.wgsl")])
             .read("momentum", F32, Input(1))
+            .must_be_finite()
             .write("w", F32, Output)
             .params(&BopParams { quads: quads as u32, threshold: self.threshold })
             .threads(quads)

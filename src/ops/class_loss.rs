@@ -113,10 +113,14 @@ impl Term {
 fn launch(label: &str, term: Term, inputs: &[&TensorType], backward: bool) -> Launch {
     let (rows, classes) = (inputs[0].rows(), inputs[0].channels());
     let scale = term.weight(classes) * if backward { 1.0 / rows as f32 } else { 1.0 };
-    Launch::new(format!("{label}_{}", term.name()), &[term.text(), include_str!("../../shaders/class_loss.wgsl")])
-        .constant("CLASSES", classes)
-        .constant("BACKWARD", usize::from(backward))
-        .read("x", F32, Input(0))
+    let launch =
+        Launch::new(format!("{label}_{}", term.name()), &[term.text(), include_str!("../../shaders/class_loss.wgsl")])
+            .constant("CLASSES", classes)
+            .constant("BACKWARD", usize::from(backward))
+            .read("x", F32, Input(0));
+    // What the loss has seen, its gradient need not check again.
+    let launch = if backward { launch } else { launch.must_be_finite() };
+    launch
         .read("labels", U32, Input(1))
         .params(&LossParams { rows: rows as u32, quads: inputs[0].quads() as u32, scale })
         .threads(rows)

@@ -132,6 +132,7 @@ impl Operation for ClipScale {
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         Launch::new("clip_scale", &[add::ELEMENTWISE, include_str!("../../shaders/clip_scale.wgsl")])
             .read("total", F32, Input(0))
+            .must_be_finite()
             .write("scale", F32, Output)
             .params(&ScaleParams { quads: output.quads() as u32, max_norm: self.max_norm })
             .threads(output.quads())

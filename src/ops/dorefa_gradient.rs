@@ -141,6 +141,7 @@ impl Operation for DorefaGradientBackward {
         let body = include_str!("../../shaders/dorefa_gradient_backward.wgsl");
         Launch::new("dorefa_gradient_backward", &[add::ELEMENTWISE, body, PHILOX])
             .read("dy", F32, Input(0))
+            .must_be_finite()
             .read("largest", F32, Input(1))
             .read("random", U32, Input(2))
             .write("dx", F32, Output)

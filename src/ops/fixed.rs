@@ -246,7 +246,7 @@ impl Operation for Fixed {
             launch = launch.read("random", U32, Input(0));
         }
         if !self.in_place {
-            launch = launch.read("x", inputs[reader].encoding, Input(reader));
+            launch = launch.read("x", inputs[reader].encoding, Input(reader)).must_be_finite();
         }
         if normalised {
             launch = launch.read("coef", F32, Input(reader + 1));
@@ -372,7 +372,8 @@ impl Operation for FixedBackward {
             .constant("ROUNDED", usize::from(self.gradient.is_some()))
             .constant("STOCHASTIC", usize::from(draws))
             .constant("NORMALISED", usize::from(normalised))
-            .read("dy", F32, Input(0));
+            .read("dy", F32, Input(0))
+            .must_be_finite();
         if draws {
             launch = launch.read("random", U32, Input(1));
         }

@@ -83,6 +83,7 @@ impl Operation for MaxPool {
         };
         launch
             .read("x", x.encoding, Input(0))
+            .must_be_finite()
             .write("y", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
             .float_ops(self.comparisons(x, output))
@@ -213,6 +214,7 @@ impl Operation for MaxPoolBackward {
             .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
             .constant("BITS", bits)
             .read("dy", F32, Input(0))
+            .must_be_finite()
             .read("x", x.encoding, Input(1))
             .write("dx", F32, Output)
             .params(&WindowParams::new(&self.window, x, dy))

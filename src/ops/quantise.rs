@@ -251,7 +251,8 @@ impl Operation for Quantise {
             .constant("ROWS", ROWS)
             .constant("BITS", self.bits() as usize)
             .constant("THRESHOLDS", self.thresholds.len())
-            .read("x", inputs[0].encoding, Input(0));
+            .read("x", inputs[0].encoding, Input(0))
+            .must_be_finite();
         // The channels in the last word of a row.
         let tail = u32::MAX >> ((WORD_BITS - output.channels() % WORD_BITS) % WORD_BITS);
         let launch = if self.at_least { launch.constant("TAIL", tail as usize) } else { launch };

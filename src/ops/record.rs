@@ -1,16 +1,17 @@
 //! `record`: writes one row of measurements into a ring on the device, so that a step never waits for a read-back.
 //!
-//! Inputs: ring `[capacity, c]` (in place), value `[c]`, step number `[1]` (`U32`); row step mod capacity takes the value.
+//! Inputs: ring `[capacity, c + 1]` (in place), value `[c]`, step number `[1]` (`U32`), fault word `[1]` (`U32`, below 2^24, so that a float holds it: see [`FAULT`](crate::kernel::FAULT));
+//! row step mod capacity takes the value, and the fault word behind it.
 
 use super::{Activity, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{
     Encoding::{F32, U32},
-    TensorType, View, ViewMut,
+    Tensor, TensorType, View, ViewMut,
 };
 
-/// Ring of measurements: inputs ring, value, step.
+/// Ring of measurements: inputs ring, value, step, fault word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Record;
 
@@ -20,9 +21,10 @@ impl Operation for Record {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 3)?;
-        super::same("the value", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
+        super::arity(inputs, 4)?;
+        super::same("the value", inputs[1], &TensorType::f32(&[inputs[0].channels() - 1]))?;
         super::same("the step number", inputs[2], &TensorType::new(&[1], U32))?;
+        super::same("the fault word", inputs[3], &TensorType::new(&[1], U32))?;
         Ok(inputs[0].clone())
     }
 
@@ -38,8 +40,11 @@ impl Operation for Record {
         let quads = output.quads();
         Launch::new("record", &[add::ELEMENTWISE, include_str!("../../shaders/record.wgsl")])
             .constant("CAPACITY", inputs[0].rows())
+            .constant("VALUE_QUADS", inputs[1].quads())
+            .constant("FAULT", inputs[1].channels())
             .read("value", F32, Input(1))
             .read("step", U32, Input(2))
+            .read("fault", U32, Input(3))
             .write("history", F32, Output)
             .params(&add::ElementwiseParams { quads: quads as u32 })
             .threads(quads)
@@ -50,20 +55,22 @@ impl Operation for Record {
         let (rows, lanes) = (output.ty.rows(), output.ty.lanes());
         output.words.copy_from_slice(inputs[0].words);
         let row = inputs[2].words[0] as usize % rows;
-        output.words[row * lanes..][..lanes].copy_from_slice(inputs[1].words);
+        let row = &mut output.words[row * lanes..][..lanes];
+        row[..inputs[1].words.len()].copy_from_slice(inputs[1].words);
+        row[inputs[1].ty.channels()..].fill(0);
+        row[inputs[1].ty.channels()] = (inputs[3].words[0] as f32).to_bits();
     }
 }
 
 impl Record {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(51);
-        let steps = [0, 5, 7, 20].into_iter();
-        steps
-            .map(|step| {
-                let inputs =
-                    vec![noise.floats(&[7, 2]), noise.floats(&[2]), crate::tensor::Tensor::from_u32(&[1], &[step])];
-                Sample::new(Record, inputs)
-            })
-            .collect()
+        let cases = [([7, 3], 0, 0), ([7, 3], 5, 123), ([7, 3], 7, (1 << 24) - 1), ([7, 7], 20, 9), ([5, 9], 1, 3)];
+        let sample = |(ring, step, fault): ([usize; 2], u32, u32)| {
+            let word = |word| Tensor::from_u32(&[1], &[word]);
+            let inputs = vec![noise.floats(&ring), noise.floats(&[ring[1] - 1]), word(step), word(fault)];
+            Sample::new(Record, inputs)
+        };
+        cases.into_iter().map(sample).collect()
     }
 }

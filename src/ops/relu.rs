@@ -41,7 +41,7 @@ impl Operation for Relu {
         } else {
             add::elementwise("relu", RELU, output).constant("NORMALISED", 0).float_ops(output.len())
         };
-        launch.read("x", inputs[0].encoding, Input(0)).write("y", F32, Output).into()
+        launch.read("x", inputs[0].encoding, Input(0)).must_be_finite().write("y", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -78,6 +78,7 @@ impl Operation for ReluBackward {
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::elementwise("relu_backward", include_str!("../../shaders/relu_backward.wgsl"), output)
             .read("dy", F32, Input(0))
+            .must_be_finite()
             .read("y", F32, Input(1))
             .write("dx", F32, Output)
             .float_ops(output.len())

@@ -132,6 +132,7 @@ impl Operation for Sgd {
             .read("velocity", F32, Input(1))
             .read("rates", F32, Input(2))
             .write("w", F32, Output)
+            .must_be_finite()
             .params(&SgdParams { quads: quads as u32, scale_first, scale_second })
             .threads(quads)
             .float_ops(2 * output.len())
@@ -180,6 +181,7 @@ impl Operation for SgdNesterov {
             .read("dw", F32, Input(2))
             .read("rates", F32, Input(3))
             .write("w", F32, Output)
+            .must_be_finite()
             .params(&NesterovParams {
                 quads: quads as u32,
                 momentum: self.momentum,

@@ -292,6 +292,7 @@ impl Operation for XnorGradient {
                 .constant("OF_FILTER", usize::from(self.scope == Scope::Filter))
                 .constant("OF_LAYER", usize::from(self.scope == Scope::Layer))
                 .read("dy", F32, Input(0))
+                .must_be_finite()
                 .read("w", F32, Input(1))
                 .read("alpha", F32, Input(2))
                 .write("dw", F32, Output)

@@ -48,13 +48,13 @@ fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool) -
     let (rows, (hit, miss)) = (inputs[0].rows(), shares(smoothing, inputs[0].channels()));
     let (scale, quads) = (1.0 / rows as f32, inputs[0].quads() as u32);
     let params = SoftmaxParams { rows: rows as u32, quads, scale, hit, miss };
-    Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")])
+    let launch = Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")])
         .constant("CLASSES", inputs[0].channels())
         .constant("BACKWARD", usize::from(backward))
-        .read("x", F32, Input(0))
-        .read("labels", U32, Input(1))
-        .params(&params)
-        .threads(rows)
+        .read("x", F32, Input(0));
+    // What the loss has seen, its gradient need not check again.
+    let launch = if backward { launch } else { launch.must_be_finite() };
+    launch.read("labels", U32, Input(1)).params(&params).threads(rows)
 }
 
 impl Operation for SoftmaxCrossEntropy {

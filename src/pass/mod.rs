@@ -1,6 +1,6 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
-//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`simplify`] (common values, dead
+//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`record`] (keeps measures) → [`simplify`] (common values, dead
 //! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side).
 
 mod build;
@@ -18,7 +18,7 @@ pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use feed::{Bytes, Feed, Store, store_name};
 pub use fuse::fuse;
-pub use objective::{Loss, RING, objective};
+pub use objective::{Loss, RING, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Moments, Optimizer, Rule};
 pub use simplify::simplify;
@@ -58,6 +58,7 @@ pub fn training(
     let clipped = model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some_and(|weights| weights.clip));
     clip_weights(&mut graph, &clipped.map(|layer| format!("{}.weight", layer.name)).collect::<Vec<_>>())?;
     fixed_point::settle(&mut graph, model)?;
+    record(&mut graph, loss)?;
     graph.verify();
     finish(graph)
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
+use crate::kernel::FAULT;
 use crate::ops::class_loss::{ClassLoss, Term};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::{Graph, Leaf, Op, Role, mean::Mean, record::Record};
@@ -82,9 +83,7 @@ impl Loss {
     }
 }
 
-/// Appends the loss of each image, `[n, 2]` with its correctness, and returns it; the mean goes into "history".
-///
-/// Leaves: inputs "labels" `[n]`, "step" `[1]`; state "history" `[RING, 2]`.
+/// Appends the loss of each image, `[n, 2]` with its correctness, and returns it. Leaf: input "labels" `[n]`.
 ///
 /// # Errors
 /// When the logits are not `[n, 1, 1, classes]`.
@@ -92,13 +91,25 @@ pub fn objective(graph: &mut Graph, logits: Value, loss: &Loss) -> Result<Value>
     graph.at("loss", Phase::Forward);
     let batch = graph.ty(logits).rows();
     let labels = graph.add(Leaf::input("labels", TensorType::new(&[batch], Encoding::U32)), &[])?;
-    let step = graph.add(Leaf::input("step", TensorType::new(&[1], Encoding::U32)), &[])?;
-    let loss = graph.add(loss.op(), &[logits, labels])?;
+    graph.add(loss.op(), &[logits, labels])
+}
+
+/// Appends what keeps a step's mean loss and correctness, and whether a number was not finite, in a ring. Comes last, to see faults of the updates too.
+///
+/// Leaves: input "step" `[1]`; state "history" `[RING, 3]` and [`FAULT`] `[1]`.
+///
+/// # Errors
+/// When the loss is not what [`objective`] returns.
+pub fn record(graph: &mut Graph, loss: Value) -> Result<()> {
+    graph.at("loss", Phase::Forward);
+    let word = TensorType::new(&[1], Encoding::U32);
+    let state = |name: &str, ty| Leaf { name: name.to_string(), ty, role: Role::State { trained: false } };
     let mean = graph.add(Mean, &[loss])?;
-    let (name, ty) = ("history".to_string(), TensorType::f32(&[RING, 2]));
-    let history = graph.add(Leaf { name, ty, role: Role::State { trained: false } }, &[])?;
-    graph.add(Record, &[history, mean, step])?;
-    Ok(loss)
+    let step = graph.add(Leaf::input("step", word.clone()), &[])?;
+    let fault = graph.add(state(FAULT, word), &[])?;
+    let history = graph.add(state("history", TensorType::f32(&[RING, 3])), &[])?;
+    graph.add(Record, &[history, mean, step, fault])?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `lower`: a graph becomes a plan, under the limits of a device.
 
-use super::{Memory, Place, Plan, PlanNode, Port, Saved, Step, Tenancy, memory, slots};
+use super::{Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, memory, rank, slots};
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::Value;
-use crate::kernel::{Cost, Kernel, Operand, Program, fold};
+use crate::kernel::{Cost, FAULT, Kernel, Operand, Program, fold};
 use crate::ops::{Graph, Op, Role};
+use crate::tensor::{Encoding, TensorType};
 use std::collections::HashMap;
 
 /// Compiles a verified graph.
@@ -23,7 +24,8 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         .collect();
     check_limits(graph, &programs, caps)?;
     let scratch = |value: Value| programs[value.0].scratch_words.clone();
-    let assignment = slots::assign(graph, |value| graph.ty(value).words(), scratch);
+    let mut assignment = slots::assign(graph, |value| graph.ty(value).words(), scratch);
+    let fault = fault_place(graph, &programs, &mut assignment);
     let place = |value: Value| Place { slot: assignment.slot_of[value.0], ty: graph.ty(value).clone() };
 
     let mut lowering =
@@ -39,9 +41,15 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
                 Operand::Input(index) => (inputs[index].slot, inputs[index].ty.words()),
                 Operand::Output => (output.slot, output.ty.words()),
                 Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
+                Operand::Fault => {
+                    fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults")
+                }
             });
-            lowering.step(launch, bindings.collect(), node.op.in_place().is_some());
+            lowering.step(launch, bindings.collect(), node.op.in_place().is_some(), rank(graph.nodes().len(), value.0));
         }
+        let checked = program.launches.iter().flat_map(|launch| launch.kernel.bindings.iter().zip(&launch.operands));
+        let mut checked: Vec<_> = checked.filter(|(binding, _)| binding.finite).map(|(_, &operand)| operand).collect();
+        checked.dedup();
         nodes.push(PlanNode {
             value,
             op: node.op.clone(),
@@ -50,6 +58,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             inputs,
             output,
             steps: first..lowering.steps.len(),
+            checked,
             frees: assignment.frees[value.0].clone(),
         });
     }
@@ -79,6 +88,10 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             .collect(),
     };
     let Lowering { kernels, steps, uniforms, .. } = lowering;
+    let mut state = leaves(|role| role != Role::Input);
+    if let Some(place) = fault.filter(|_| state.iter().all(|port| port.name != FAULT)) {
+        state.push(Port { name: FAULT.to_string(), place });
+    }
     Ok(Plan {
         shape: caps.shape,
         kernels,
@@ -87,10 +100,24 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         nodes,
         inputs: leaves(|role| role == Role::Input),
         outputs: graph.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
-        state: leaves(|role| role != Role::Input),
+        state,
         slots: assignment.slots,
         memory,
     })
+}
+
+/// Where the fault word lies: in the leaf of that name, else in a slot of its own if a launch needs one.
+fn fault_place(graph: &Graph, programs: &[Program], assignment: &mut Assignment) -> Option<Place> {
+    let ty = TensorType::new(&[1], Encoding::U32);
+    let leaf = graph.iter().find(|(_, node)| matches!(&node.op, Op::Leaf(leaf) if leaf.name == FAULT));
+    if let Some((value, _)) = leaf {
+        return Some(Place { slot: assignment.slot_of[value.0], ty });
+    }
+    if !programs.iter().flat_map(|program| &program.launches).any(|launch| launch.kernel.checks()) {
+        return None;
+    }
+    assignment.slots.push(Slot { words: ty.words(), tenancy: Tenancy::State });
+    Some(Place { slot: assignment.slots.len() - 1, ty })
 }
 
 struct Lowering<'a> {
@@ -102,21 +129,25 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>, in_place: bool) {
+    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>, in_place: bool, rank: u32) {
         let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
             self.kernels.push(launch.kernel.clone());
             self.kernels.len() - 1
         });
-        let uniform = (!launch.params.is_empty()).then(|| {
+        let params = launch.params.iter().copied().chain(launch.kernel.checks().then_some(rank));
+        let params: Vec<_> = params.collect();
+        let uniform = (!params.is_empty()).then(|| {
             let align_words = self.caps.uniform_align_bytes / 4;
             self.uniforms.resize(self.uniforms.len().next_multiple_of(align_words), 0);
             let offset = self.uniforms.len() * 4;
-            self.uniforms.extend(&launch.params);
+            self.uniforms.extend(&params);
             // A whole uniform binding must lie inside the buffer: pad to 16 bytes.
             self.uniforms.resize(self.uniforms.len().next_multiple_of(4), 0);
             offset as u32
         });
-        let moved = launch.operands.iter().zip(&bindings).map(|(operand, &(_, words))| {
+        // The fault word is not touched while all is well.
+        let moved = launch.operands.iter().zip(&bindings).filter(|(operand, _)| **operand != Operand::Fault);
+        let moved = moved.map(|(operand, &(_, words))| {
             let updated = in_place && matches!(operand, Operand::Output);
             words as u64 * if updated { 8 } else { 4 }
         });

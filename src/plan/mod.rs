@@ -15,7 +15,7 @@ pub use slots::{Assignment, assign};
 use crate::bits::{FNV_START, fnv_1a};
 use crate::caps::LaunchShape;
 use crate::graph::{Phase, Value};
-use crate::kernel::{Cost, Kernel};
+use crate::kernel::{Cost, Kernel, Operand};
 use crate::ops::{Activity, Op};
 use crate::tensor::TensorType;
 use std::ops::Range;
@@ -90,8 +90,15 @@ pub struct PlanNode {
     pub output: Place,
     /// Its dispatches among the plan's steps.
     pub steps: Range<usize>,
+    /// Its operands whose numbers must be finite: inputs, and the output.
+    pub checked: Vec<Operand>,
     /// Slots whose tenants are dead afterwards.
     pub frees: Vec<usize>,
+}
+
+/// The rank of a node in the fault word: the first of a plan's nodes has the highest.
+fn rank(nodes: usize, index: usize) -> u32 {
+    (nodes - index) as u32
 }
 
 impl PlanNode {
@@ -134,6 +141,16 @@ impl Plan {
     /// The port of this name among inputs, outputs and state.
     pub fn port(&self, name: &str) -> Option<&Port> {
         [&self.inputs, &self.outputs, &self.state].into_iter().flatten().find(|port| port.name == name)
+    }
+
+    /// The rank of the node at an index, as it is written to the fault word.
+    pub fn rank(&self, index: usize) -> u32 {
+        rank(self.nodes.len(), index)
+    }
+
+    /// The node that a fault word names, the first whose numbers were not all finite; `None` where the word is 0.
+    pub fn faulty(&self, word: u32) -> Option<&PlanNode> {
+        (0..self.nodes.len()).find(|&index| self.rank(index) == word).map(|index| &self.nodes[index])
     }
 
     /// A number that differs where plans do (FNV-1a over everything that is executed).

@@ -110,7 +110,7 @@ mod tests {
     use crate::train::metrics::StepRow;
 
     fn step(step: u64, loss: f32, lr: f32) -> Row {
-        Row::Step(StepRow { step, epoch: 1, loss, lr })
+        Row::Step(StepRow { step, epoch: 1, loss, lr, fault: None })
     }
 
     fn epoch(epoch: u64, test: f32) -> Row {

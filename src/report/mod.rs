@@ -59,7 +59,7 @@ mod tests {
     use crate::train::metrics::{EpochRow, StepRow};
 
     fn step(step: u64, loss: f32) -> Row {
-        Row::Step(StepRow { step, epoch: step / 23, loss, lr: 0.05 })
+        Row::Step(StepRow { step, epoch: step / 23, loss, lr: 0.05, fault: None })
     }
 
     fn epoch(epoch: u64, train: f32, test: f32) -> Row {

@@ -31,7 +31,7 @@ pub(super) fn epochs(rows: &[Row]) -> impl DoubleEndedIterator<Item = &EpochRow>
 /// The first step whose loss was not finite.
 pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
     rows.iter().find_map(|row| match row {
-        Row::Step(row) if !row.loss.is_finite() => Some(row.step),
+        Row::Step(row) if row.diverged() => Some(row.step),
         _ => None,
     })
 }

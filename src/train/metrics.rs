@@ -1,6 +1,6 @@
 //! A line of `metrics.jsonl`: what one step or one epoch gave.
 //!
-//! JSON has no NaN: a value that is not finite is written as `null` and read as NaN.
+//! JSON has no NaN: a value that is not finite is written as `null` and read as NaN. A value that was not measured is left out.
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub enum Row {
 }
 
 /// What a step gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepRow {
     /// Steps done so far: 1 after the first.
     pub step: u64,
@@ -28,6 +28,16 @@ pub struct StepRow {
     /// Learning rate of the update.
     #[serde(deserialize_with = "null_is_nan")]
     pub lr: f32,
+    /// Where numbers that are not finite appeared first in this step, if they did: a layer or a parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+impl StepRow {
+    /// Whether the step's numbers are worthless: its loss is not finite, or a value within it was not.
+    pub fn diverged(&self) -> bool {
+        self.fault.is_some() || !self.loss.is_finite()
+    }
 }
 
 /// What an epoch gave. Accuracies are shares, from 0 to 1; what was not measured is left out.
@@ -39,22 +49,22 @@ pub struct EpochRow {
     #[serde(default)]
     pub step: u64,
     /// On the training images, each before the update that it took part in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f32>,
     /// On the images that were held out of the training ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f32>,
     /// Mean loss over them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f32>,
     /// On the test images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f32>,
     /// Mean loss over them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f32>,
     /// Share of them whose class is among the five with the largest logits; only of more than five classes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_top5: Option<f32>,
     /// Training images per second of wall time.
     #[serde(deserialize_with = "null_is_nan_f64")]
@@ -72,16 +82,16 @@ pub struct EpochRow {
 #[serde(default)]
 pub struct LayerRow {
     /// Of a quantiser: the share of each code, the lowest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nulls_are_nan", skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<f32>,
     /// The shares that its thresholds would give inputs of the standard normal distribution.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nulls_are_nan", skip_serializing_if = "Vec::is_empty")]
     pub ideal: Vec<f32>,
     /// The share of inputs at which the surrogate lets a gradient through.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub passed: Option<f32>,
     /// Of binary weights: the share whose sign is another than at the end of the epoch before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub flipped: Option<f32>,
     /// Of binary weights: the scales α of the filters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,10 +105,13 @@ pub struct LayerRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The least.
+    #[serde(deserialize_with = "null_is_nan")]
     pub min: f32,
     /// Their mean.
+    #[serde(deserialize_with = "null_is_nan")]
     pub mean: f32,
     /// The largest.
+    #[serde(deserialize_with = "null_is_nan")]
     pub max: f32,
 }
 
@@ -141,6 +154,15 @@ fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Err
     Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
+fn some_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+    null_is_nan(deserializer).map(Some)
+}
+
+fn nulls_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let values = Vec::<Option<f32>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect())
+}
+
 fn null_is_nan_f64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -152,7 +174,7 @@ mod tests {
     #[test]
     fn rows_come_back() {
         let rows = vec![
-            Row::Step(StepRow { step: 1, epoch: 0, loss: 2.375, lr: 0.05 }),
+            Row::Step(StepRow { step: 1, epoch: 0, loss: 2.375, lr: 0.05, fault: None }),
             Row::Epoch(EpochRow {
                 epoch: 1,
                 step: 23,
@@ -170,10 +192,49 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_null() {
-        let row = Row::Step(StepRow { step: 7, epoch: 1, loss: f32::INFINITY, lr: 0.1 });
+        let row = Row::Step(StepRow { step: 7, epoch: 1, loss: f32::INFINITY, lr: 0.1, fault: None });
         assert!(row.to_json().contains("\"loss\":null"));
         let read = Row::parse_all(&row.to_json(), "metrics.jsonl").unwrap();
         assert!(matches!(&read[..], [Row::Step(row)] if row.loss.is_nan() && row.step == 7));
+    }
+
+    /// Every number of a row, not finite, is read back by the program that wrote it.
+    #[test]
+    fn rows_of_a_broken_network_come_back() {
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let spread = Spread { min: broken, mean: broken, max: broken };
+            let layer = LayerRow {
+                codes: vec![broken, 0.5],
+                ideal: vec![broken],
+                passed: Some(broken),
+                flipped: Some(broken),
+                alpha: Some(spread),
+                saturated: Some(1),
+            };
+            let step = StepRow { step: 1, epoch: 1, loss: broken, lr: broken, fault: Some("layer \"q1\"".into()) };
+            let epoch = EpochRow {
+                epoch: 1,
+                step: 1,
+                train_accuracy: Some(broken),
+                validation_accuracy: Some(broken),
+                validation_loss: Some(broken),
+                test_accuracy: Some(broken),
+                test_loss: Some(broken),
+                test_top5: Some(broken),
+                images_per_s: f64::from(broken),
+                seconds: f64::from(broken),
+                layers: BTreeMap::from([("conv2".to_string(), layer)]),
+            };
+            let text: String = [Row::Step(step), Row::Epoch(epoch)].iter().map(|row| row.to_json() + "\n").collect();
+            let read = Row::parse_all(&text, "metrics.jsonl").unwrap();
+            let again: String = read.iter().map(|row| row.to_json() + "\n").collect();
+            assert_eq!(again, text, "what is read is what was written, nothing left out");
+            // One null in each place of a number that was set, and no other.
+            assert_eq!(text.matches("null").count(), 2 + 8 + 2 + 2 + 3, "{text}");
+            let Row::Epoch(epoch) = &read[1] else { panic!() };
+            assert!(epoch.test_loss.unwrap().is_nan() && epoch.layers["conv2"].alpha.unwrap().max.is_nan());
+            assert!(matches!(&read[0], Row::Step(row) if row.diverged() && row.fault.is_some()));
+        }
     }
 
     #[test]

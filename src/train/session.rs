@@ -32,6 +32,8 @@ pub struct Measured {
     pub loss: f32,
     /// Share of the batch that was classified correctly.
     pub accuracy: f32,
+    /// 0, or which node first met a number that is not finite: a [fault word](crate::kernel::FAULT).
+    pub fault: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -276,6 +278,7 @@ impl Session {
     /// Forgets what was measured; the next step is `step`.
     fn go_to(&mut self, step: u64) {
         (self.step, self.asked) = (step, step);
+        self.clear_fault();
         self.coming.clear();
         self.measured.clear();
     }
@@ -299,8 +302,8 @@ impl Session {
             let words = copy.await?;
             self.measured.extend(steps.map(|step| {
                 let row = (step % RING as u64) as usize * 4;
-                let [loss, accuracy] = [words[row], words[row + 1]].map(f32::from_bits);
-                Measured { step, loss, accuracy }
+                let [loss, accuracy, fault] = [0, 1, 2].map(|at| f32::from_bits(words[row + at]));
+                Measured { step, loss, accuracy, fault: fault as u32 }
             }));
         }
         Ok(std::mem::take(&mut self.measured))
@@ -315,14 +318,14 @@ impl Session {
         self.arrived(0).await
     }
 
-    /// Logits of images (n, h, w, c, scaled) with running statistics: classes values an image.
+    /// Logits of images (n, h, w, c, scaled) with running statistics: classes values an image, all of them finite.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or a number within the network is not finite.
     pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let image_len: usize = self.model.input.iter().product();
         let id = self.plan_for(Purpose::Infer, self.batch).await?;
-        let mut out = Vec::new();
+        let mut out: Vec<f32> = Vec::new();
         for chunk in images.chunks(self.batch * image_len) {
             // Images do not see each other here: a short batch is filled up with blanks.
             let mut padded = chunk.to_vec();
@@ -334,6 +337,10 @@ impl Session {
             let words = self.backend.read(id, "logits").await?;
             let logits = Tensor { ty, words }.to_f32();
             out.extend(&logits[..chunk.len() / image_len * self.model.classes]);
+        }
+        self.check_finite(id).await?;
+        if out.iter().any(|logit| !logit.is_finite()) {
+            return Err(fault::not_finite("in the logits"));
         }
         Ok(out)
     }

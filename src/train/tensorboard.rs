@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn epochs_of_older_files_are_at_their_last_step() {
-        let step = |step| Row::Step(StepRow { step, epoch: 1, loss: 1.0, lr: 0.1 });
+        let step = |step| Row::Step(StepRow { step, epoch: 1, loss: 1.0, lr: 0.1, fault: None });
         let epoch = |step| Row::Epoch(EpochRow { epoch: 1, step, ..Default::default() });
         assert_eq!(steps(0, &[step(1), step(2), epoch(0), step(3), epoch(3)]), [1, 2, 2, 3, 3]);
         assert_eq!(steps(7, &[epoch(0)]), [7]);

@@ -48,8 +48,8 @@ pub struct Trainer {
     signs: Option<Signs>,
     order: Option<(u64, Vec<Vec<u32>>)>,
     clock: Clock,
-    /// The step at which the loss ceased to be finite.
-    diverged: Option<u64>,
+    /// The first step in which a number was not finite, and where that was, if a check on the device found it.
+    diverged: Option<(u64, Option<Fault>)>,
     evaluated: Option<Evaluation>,
 }
 
@@ -154,9 +154,10 @@ impl Trainer {
     /// The run as it stands, after all steps that were started; what they gave comes with the next events.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or training has diverged: a checkpoint is of a healthy network.
     pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
         self.waiting = self.settle().await?;
+        self.check_healthy()?;
         let mut tensors = self.session.tensors().await?;
         if let Some(mean) = &self.normalise.mean {
             let shape = vec![self.dataset.height, self.dataset.width, self.dataset.channels];
@@ -226,13 +227,11 @@ impl Trainer {
     /// The device is kept busy: measures of the last steps may come with the events of the next call, but at the end of an epoch. [`Trainer::settle`] waits for them.
     ///
     /// # Errors
-    /// When the device is lost, a picture cannot be read, or the loss is not a finite number any more.
+    /// When the device is lost, a picture cannot be read, or a number of a step before was not finite.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
-        if let Some(step) = self.diverged {
-            // Said one call later, so that the rows up to here are not lost.
-            return Err(self.divergence(step, None));
-        }
+        // Said one call later, so that the rows up to here are not lost.
+        self.check_healthy()?;
         if self.over() {
             return Ok(Vec::new());
         }
@@ -265,17 +264,25 @@ impl Trainer {
         Ok(events)
     }
 
-    fn divergence(&self, step: u64, fault: Option<Fault>) -> Error {
+    fn divergence(&self, step: u64, fault: Option<&Fault>) -> Error {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
         let first = fault.map_or(String::new(), |fault| format!("; it began {fault}"));
         Error::Model(format!(
-            "the loss is not a finite number at step {step}: training has diverged{first}; lower train.optimizer.lr (now {lr})"
+            "numbers are not finite at step {step}: training has diverged{first}; lower train.optimizer.lr (now {lr})"
         ))
     }
 
-    /// The step at which the loss ceased to be finite, if it did.
+    /// Fails once a number in a step was not finite.
+    fn check_healthy(&self) -> Result<()> {
+        match &self.diverged {
+            Some((step, fault)) => Err(self.divergence(*step, fault.as_ref())),
+            None => Ok(()),
+        }
+    }
+
+    /// The first step in which a number was not finite, if there is one: training has diverged.
     pub fn diverged(&self) -> Option<u64> {
-        self.diverged
+        self.diverged.as_ref().map(|(step, _)| *step)
     }
 
     /// The error of a run that has diverged, with the place where numbers ceased to be finite first: goes back to a checkpoint of the same epoch, does the steps from there once more, and looks at all values of the one
@@ -284,7 +291,7 @@ impl Trainer {
     /// # Errors
     /// When the device is lost, or the checkpoint is another run's.
     pub async fn diagnose(&mut self, checkpoint: &Checkpoint) -> Result<Option<Error>> {
-        let Some(step) = self.diverged else { return Ok(None) };
+        let Some((step, checked)) = self.diverged.clone() else { return Ok(None) };
         self.restore(checkpoint)?;
         while self.position.step + 1 < step {
             self.advance(step - 1 - self.position.step).await?;
@@ -294,8 +301,9 @@ impl Trainer {
         let places = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
         let batch = pixels.map_or(Batch::Places(places.into()), |pixels| Batch::Bytes(pixels.into()));
-        let fault = self.session.first_fault(places.len(), &batch).await?;
-        Ok(Some(self.divergence(step, fault)))
+        // Of a step whose forward pass is healthy, what the device itself has found, in its gradients or updates.
+        let fault = self.session.first_fault(places.len(), &batch).await?.or(checked);
+        Ok(Some(self.divergence(step, fault.as_ref())))
     }
 
     /// Waits for the measures of all steps that were started.
@@ -333,10 +341,12 @@ impl Trainer {
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             // Nothing of an epoch comes after its end.
             let epoch = self.position.epoch + 1;
-            events.push(Event::Row(Row::Step(StepRow { step, epoch, loss: measured.loss, lr })));
-            if !measured.loss.is_finite() && self.diverged.is_none() {
-                self.diverged = Some(step);
+            let fault = self.session.step_fault(measured.fault);
+            let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(Fault::to_string) };
+            if row.diverged() && self.diverged.is_none() {
+                self.diverged = Some((step, fault));
             }
+            events.push(Event::Row(Row::Step(row)));
             self.position.seen += images;
             self.position.correct += (f64::from(measured.accuracy) * images as f64).round() as u64;
             self.clock.images += images;

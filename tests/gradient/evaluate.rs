@@ -58,6 +58,7 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
                 noise.words(&ty.shape, u32::MAX)
             }
             ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
+            ("fault", _) => Tensor::from_u32(&ty.shape, &[0]),
             ("rates", _) => Tensor::from_f32(&ty.shape, &[0.05, 0.19, 0.003, 0.0]),
             _ if name.ends_with(".running") => noise.positive(&ty.shape),
             _ => noise.floats(&ty.shape),

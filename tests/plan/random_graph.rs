@@ -1,6 +1,7 @@
 //! Random graphs over nearly all operations: branches, values read many times, values read by nobody, updates in place.
 
 use halfwave::graph::{Phase, Value};
+use halfwave::kernel::FAULT;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
@@ -376,8 +377,10 @@ impl Maker {
         let seed = self.add(Leaf::input("seed", TensorType::f32(&shape)), &[]);
         let step = self.add(Leaf::input("step", TensorType::new(&[1], Encoding::U32)), &[]);
         let mean = self.add(Mean, &[root]);
-        let history = self.state("history", &[5, shape[3]], false);
-        self.add(Record, &[history, mean, step]);
+        let history = self.state("history", &[5, shape[3] + 1], false);
+        let (name, ty) = (FAULT.to_string(), TensorType::new(&[1], Encoding::U32));
+        let fault = self.add(Leaf { name, ty, role: Role::State { trained: false } }, &[]);
+        self.add(Record, &[history, mean, step, fault]);
         let gradients = pass::differentiate(&mut self.graph, root, Some(seed)).unwrap();
         for (i, (_, gradient)) in gradients.iter().enumerate().filter(|(i, _)| i % 3 == 0) {
             // The seed itself may be a gradient; a leaf is no output.

@@ -204,7 +204,7 @@ impl GpuBackend {
         };
         let mut entries: Vec<_> =
             kernel.bindings.iter().enumerate().map(|(i, binding)| entry(i, storage(!binding.write))).collect();
-        if !kernel.fields.is_empty() {
+        if kernel.uniform().next().is_some() {
             let uniform = wgpu::BindingType::Buffer {
                 ty: wgpu::BufferBindingType::Uniform,
                 has_dynamic_offset: true,
@@ -255,7 +255,7 @@ impl GpuBackend {
             let mut resources: Vec<_> =
                 step.bindings.iter().map(|&(slot, words)| range(&buffers[slot], words)).collect();
             if step.uniform.is_some() {
-                resources.push(range(&uniforms, kernel.fields.len().next_multiple_of(4)));
+                resources.push(range(&uniforms, kernel.uniform().count().next_multiple_of(4)));
             }
             let entries: Vec<_> = resources
                 .into_iter()

@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn step(step: u64, loss: f32) -> Event {
-        Event::Row(Row::Step(StepRow { step, epoch: 1, loss, lr: 0.5 }))
+        Event::Row(Row::Step(StepRow { step, epoch: 1, loss, lr: 0.5, fault: None }))
     }
 
     fn at(step: u64) -> Position {

@@ -73,7 +73,7 @@ fn epoch(epoch: u64) -> EpochRow {
 fn run(about: About, steps: u64) -> State {
     let step = |step: u64| {
         let loss = 2.4 * (-(step as f32) / 60.0).exp() + 0.02 * (step % 7) as f32 + 0.01;
-        Row::Step(StepRow { step, epoch: step / 23 + 1, loss, lr: 0.05 })
+        Row::Step(StepRow { step, epoch: step / 23 + 1, loss, lr: 0.05, fault: None })
     };
     let rows = (1..=steps).flat_map(|at| {
         let end = at.is_multiple_of(23).then(|| Row::Epoch(epoch(at / 23)));
@@ -182,8 +182,11 @@ fn no_size_is_too_small_for_any_run() {
 /// A run whose losses, accuracies and shares are all out of order.
 fn not_finite() -> State {
     let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 1e38];
-    let mut rows: Vec<_> =
-        odd.iter().zip(1..).map(|(&loss, step)| Row::Step(StepRow { step, epoch: 1, loss, lr: loss })).collect();
+    let mut rows: Vec<_> = odd
+        .iter()
+        .zip(1..)
+        .map(|(&loss, step)| Row::Step(StepRow { step, epoch: 1, loss, lr: loss, fault: None }))
+        .collect();
     rows.extend(odd.iter().zip(1..).map(|(&value, epoch)| {
         let alpha = Some(Spread { min: value, mean: value, max: value });
         let (codes, ideal) = (odd.to_vec(), vec![value; 5]);
@@ -210,7 +213,7 @@ fn not_finite() -> State {
 fn odd_losses_are_said() {
     let mut state = State::new(about(), Position::default(), &[]);
     assert!(frame(&state, 80, 24).contains("waiting for the first step"));
-    let row = Row::Step(StepRow { step: 1, epoch: 1, loss: f32::NAN, lr: 0.05 });
+    let row = Row::Step(StepRow { step: 1, epoch: 1, loss: f32::NAN, lr: 0.05, fault: None });
     state.update(&[Event::Row(row)], Position { step: 1, ..Position::default() }, None, 1.0);
     let shown = frame(&state, 80, 24);
     assert!(shown.contains("train not finite") && shown.contains("not finite from step 1 on"), "{shown}");

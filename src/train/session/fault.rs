@@ -1,17 +1,20 @@
-//! Where numbers cease to be finite.
+//! Where numbers are not finite.
 
 use super::{Batch, Purpose, Session};
-use crate::error::Result;
-use crate::tensor::Tensor;
+use crate::backend::PlanId;
+use crate::error::{Error, Result};
+use crate::graph::Phase;
+use crate::kernel::FAULT;
+use crate::tensor::{LANES, Tensor};
 use std::fmt;
 
 /// The first values of a step that are not all finite.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// A parameter, before the step, by its name.
+    /// A parameter or what the optimiser keeps of it, by its name.
     Parameter(String),
-    /// What an operation of a layer gives.
-    Output {
+    /// What an operation of a layer reads or gives.
+    Layer {
         /// The layer.
         layer: String,
         /// The operation.
@@ -22,13 +25,54 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parameter(name) => write!(f, "in the parameter {name}: the update before made it so"),
-            Self::Output { layer, stem } => write!(f, "in the output of layer \"{layer}\" ({stem})"),
+            Self::Parameter(name) => write!(f, "in the parameter {name}"),
+            Self::Layer { layer, stem } => write!(f, "in layer \"{layer}\" ({stem})"),
         }
     }
 }
 
+/// The error of an inference whose numbers are worthless.
+pub(super) fn not_finite(place: &str) -> Error {
+    Error::Model(format!(
+        "the network computes numbers that are not finite, {place}: its weights or its input are too large; train it anew with a lower train.optimizer.lr, or check how images are normalised"
+    ))
+}
+
 impl Session {
+    /// What a fault word of a plan says: the first of its nodes that met a number which is not finite.
+    fn fault(&self, id: PlanId, word: u32) -> Option<Fault> {
+        let plan = self.backend.plan(id);
+        let node = plan.faulty(word)?;
+        let updated = plan.state.iter().find(|port| port.place.slot == node.output.slot && node.phase == Phase::Update);
+        Some(match updated {
+            Some(port) => Fault::Parameter(port.name.clone()),
+            None => Fault::Layer { layer: node.layer.clone(), stem: node.op.stem() },
+        })
+    }
+
+    /// Where the first number of a training step was not finite, from the word that its measures hold ([`super::Measured::fault`]).
+    pub(in crate::train) fn step_fault(&self, word: u32) -> Option<Fault> {
+        // Plans of other batch sizes have the same nodes.
+        self.fault(self.training(), word)
+    }
+
+    /// Fails if a number in a run of this plan was not finite; the word is 0 again then.
+    pub(super) async fn check_finite(&mut self, id: PlanId) -> Result<()> {
+        if self.backend.plan(id).port(FAULT).is_none() {
+            return Ok(());
+        }
+        let word = self.backend.read(id, FAULT).await?[0];
+        let Some(fault) = self.fault(id, word) else { return Ok(()) };
+        self.clear_fault();
+        Err(not_finite(&format!("first {fault}")))
+    }
+
+    /// Forgets faults.
+    pub(super) fn clear_fault(&mut self) {
+        let id = self.training();
+        self.backend.write(id, FAULT, &[0; LANES]);
+    }
+
     /// The first values that are not all finite in the forward pass of a training step on `n` images, in the order of the layers; parameters before all others. Running statistics
     /// move on.
     ///
@@ -55,7 +99,7 @@ impl Session {
             let Some(name) = port.map(|port| port.name.clone()) else { continue };
             let tensor = Tensor { ty: node.output.ty, words: self.backend.read(id, &name).await? };
             if !finite(&tensor.to_f32()) {
-                return Ok(Some(Fault::Output { layer: node.layer, stem: node.op.stem() }));
+                return Ok(Some(Fault::Layer { layer: node.layer, stem: node.op.stem() }));
             }
         }
         Ok(None)

@@ -1,0 +1,185 @@
+//! Numbers that are not finite: no operation hides one unless it checks for it, and no run passes with one.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use halfwave::backend::gpu::GpuBackend;
+use halfwave::backend::{Backend, Device, cpu::CpuBackend};
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::data::Dataset;
+use halfwave::kernel::Operand;
+use halfwave::ops::{self, Op, Sample};
+use halfwave::recipe::{Length, Optimizer, Recipe};
+use halfwave::tensor::{Encoding, Tensor};
+use halfwave::train::metrics::Row;
+use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
+use halfwave::train::{Session, Trainer};
+use pollster::block_on;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Inputs whose NaNs and infinities an operation may hide without a check, and why that is safe: operation, inputs, reason.
+const EXEMPT: [(&str, &[usize], &str); 22] = [
+    ("abc_weight", &[0, 1, 2], PARAMETER),
+    ("abc_alpha", &[1], PARAMETER),
+    ("alpha", &[0], PARAMETER),
+    ("clamp", &[0], PARAMETER),
+    ("dorefa_thresholds", &[0], PARAMETER),
+    ("dorefa_weight", &[0, 1, 2], PARAMETER),
+    ("dorefa_weight_backward", &[1, 2], PARAMETER),
+    ("fixed", &[0, 1, 2], "in place of a parameter whose update was checked before; else behind a checked batch-norm"),
+    ("sign", &[0], PARAMETER),
+    ("xnor_gradient", &[1], PARAMETER),
+    ("activation", &[1], COEFFICIENTS),
+    ("quantise", &[1, 2], COEFFICIENTS),
+    ("relu", &[1], COEFFICIENTS),
+    ("activation_backward", &[1], FORWARD),
+    ("class_loss_backward", &[0], FORWARD),
+    ("count_saturated", &[1, 2], FORWARD),
+    ("fixed_backward", &[1, 2, 3], FORWARD),
+    ("max_abs", &[0], "dorefa_gradient_backward checks the same gradient"),
+    ("max_pool_backward", &[1], FORWARD),
+    ("prelu_backward", &[2, 3], FORWARD),
+    ("quantise_backward", &[1, 2, 3], FORWARD),
+    ("relu_backward", &[1], FORWARD),
+];
+const PARAMETER: &str = "a parameter: what updates it checks it, and files with such numbers are refused";
+const COEFFICIENTS: &str = "coefficients of a batch-norm, which are checked where they are made, or a parameter";
+const FORWARD: &str = "what the forward pass has checked or handed on to a check";
+
+/// Places in a tensor: the first number, one in the middle, the last.
+fn places(tensor: &Tensor) -> [usize; 3] {
+    let (lanes, channels, rows) = (tensor.ty.lanes(), tensor.ty.channels(), tensor.ty.rows());
+    [0, rows / 2 * lanes + channels / 2, (rows - 1) * lanes + channels - 1]
+}
+
+/// The output with another number at a place of an input.
+fn with(sample: &Sample, index: usize, place: usize, value: f32) -> Tensor {
+    let mut inputs = sample.inputs.clone();
+    inputs[index].words[place] = value.to_bits();
+    sample.op.evaluate(&inputs.iter().collect::<Vec<_>>())
+}
+
+/// Whether the output depends on the number, and shows nothing of one that is not finite.
+fn hides(sample: &Sample, index: usize, place: usize, value: f32) -> bool {
+    let before = sample.expected();
+    let read = [1e18, -1e18].iter().any(|&large| with(sample, index, place, large).words != before.words);
+    let out = with(sample, index, place, value);
+    read && (out.ty.encoding != Encoding::F32 || out.to_f32().iter().all(|v| v.is_finite()))
+}
+
+fn checks(op: &Op, sample: &Sample, index: usize) -> bool {
+    let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
+    let output = op.infer(&types).unwrap();
+    let program = op.program(&types, &output, &Caps::baseline(LaunchShape::Tiled));
+    program.launches.iter().any(|launch| {
+        let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
+        bindings.into_iter().any(|(binding, operand)| binding.finite && *operand == Operand::Input(index))
+    })
+}
+
+#[test]
+fn an_operation_that_hides_what_is_not_finite_checks_for_it() {
+    let (mut hidden, mut checked) = (BTreeMap::new(), 0);
+    for sample in ops::samples() {
+        for (index, tensor) in sample.inputs.iter().enumerate() {
+            if tensor.ty.encoding != Encoding::F32 {
+                continue;
+            }
+            if checks(&sample.op, &sample, index) {
+                checked += 1;
+                continue;
+            }
+            for place in places(tensor) {
+                for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    if hides(&sample, index, place, value) {
+                        hidden.insert((sample.op.stem(), index), value);
+                    }
+                }
+            }
+        }
+    }
+    println!("{checked} operands are checked; hidden without: {hidden:?}");
+    assert!(checked > 50, "{checked}");
+    let exempt = EXEMPT.iter().flat_map(|(stem, inputs, _)| inputs.iter().map(|input| (*stem, *input)));
+    let exempt: BTreeSet<_> = exempt.collect();
+    let found: BTreeSet<_> = hidden.into_keys().collect();
+    assert_eq!(found.difference(&exempt).collect::<Vec<_>>(), [&("", 0); 0], "hidden, but not checked");
+    assert_eq!(exempt.difference(&found).collect::<Vec<_>>(), [&("", 0); 0], "exempt for nothing");
+}
+
+fn all_finite(path: &Path) -> bool {
+    let saved = Saved::read(path).unwrap();
+    saved.checkpoint.tensors.values().flat_map(|tensor| &tensor.values).all(|v| v.is_finite())
+}
+
+/// Learning rates at which the weights of the digits' network are not finite after some steps, while codes and a mean loss over them still are.
+fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
+    for lr in [1000.5, 1e9, 1e38] {
+        let base = tempfile::tempdir().unwrap();
+        let mut recipe = Recipe::digits();
+        recipe.train.length = Length::Epochs(2);
+        recipe.train.optimizer = Optimizer { lr, ..recipe.train.optimizer };
+        let trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data).unwrap(), backend(), false);
+        let mut run = block_on(Run::create(base.path(), block_on(trainer).unwrap(), &Device::cpu())).unwrap();
+        let message = loop {
+            match block_on(run.advance(u64::MAX)) {
+                Ok(events) => assert!(!events.is_empty(), "lr {lr}: the run ended as if nothing had happened"),
+                Err(error) => break error.to_string(),
+            }
+        };
+        println!("lr {lr}: {message}");
+        assert!(message.contains("training has diverged") && message.contains("it began in"), "{message}");
+        assert!(all_finite(&base.path().join(CHECKPOINT)), "lr {lr}");
+        let best = base.path().join(BEST);
+        assert!(!best.exists() || all_finite(&best), "lr {lr}");
+        // The step is told by its row, and no epoch was closed on it.
+        let text = std::fs::read_to_string(base.path().join("metrics.jsonl")).unwrap();
+        let rows = Row::parse_all(&text, "metrics.jsonl").unwrap();
+        let broken = rows.iter().position(|row| matches!(row, Row::Step(row) if row.diverged())).unwrap();
+        let Row::Step(step) = &rows[broken] else { unreachable!() };
+        assert!(message.contains(&format!("at step {}:", step.step)), "{message}");
+        assert!(rows[broken..].iter().all(|row| matches!(row, Row::Step(_))), "an epoch ended after it");
+    }
+}
+
+#[test]
+fn a_run_ends_where_numbers_are_not_finite() {
+    diverges(|| Box::new(CpuBackend::new()));
+}
+
+#[test]
+fn a_run_on_a_device_ends_where_numbers_are_not_finite() {
+    common::on_each_driver("a_run_on_a_device_ends_where_numbers_are_not_finite", || {
+        if common::adapter().is_none() {
+            return;
+        }
+        diverges(|| Box::new(block_on(GpuBackend::open(common::adapter().unwrap(), None)).unwrap()));
+    });
+}
+
+/// An inference whose numbers overflow in a layer, behind which a quantiser makes codes of whatever comes.
+fn overflows(backend: Box<dyn Backend>) {
+    let recipe = Recipe::digits();
+    let mut session = block_on(Session::new(&recipe, backend, false)).unwrap();
+    let healthy = block_on(session.tensors()).unwrap();
+    let images = vec![0.5; 2 * 64];
+    assert!(block_on(session.logits(&images)).unwrap().iter().all(|v| v.is_finite()));
+    let mut large = healthy.clone();
+    large.get_mut("conv1.weight").unwrap().values.fill(3e38);
+    session.set_tensors(&large, "", 0).unwrap();
+    let message = block_on(session.logits(&images)).unwrap_err().to_string();
+    assert!(message.contains("not finite") && message.contains("first in layer \"q1\""), "{message}");
+    // The next inference is judged by itself.
+    session.set_tensors(&healthy, "", 0).unwrap();
+    block_on(session.logits(&images)).unwrap();
+}
+
+#[test]
+fn an_inference_with_numbers_that_are_not_finite_is_an_error() {
+    overflows(Box::new(CpuBackend::new()));
+    common::on_each_driver("an_inference_with_numbers_that_are_not_finite_is_an_error", || {
+        let Some(found) = common::adapter() else { return };
+        overflows(Box::new(block_on(GpuBackend::open(found, None)).unwrap()));
+    });
+}
