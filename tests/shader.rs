@@ -47,19 +47,24 @@ fn told(counts: &Counts) -> Told {
 fn elementwise_kernels_are_counted_by_hand() {
     use Kind::*;
     // i = (id.y * count.x + id.x) * THREADS + thread is 4 integers; then i < p.quads, one uniform, one condition.
-    for (label, float, loads) in [("add", 4, 2), ("relu", 4, 1)] {
-        let shader = sample(label);
-        assert_eq!(shader.mix.by_depth().len(), 1, "{label}");
-        let operations = vec![(Float, float), (Integer, 4), (Compare, 1), (Branch, 1)];
-        let traffic = vec![(Space::Storage, [loads, 16 * loads, 1, 16]), (Space::Uniform, [1, 4, 0, 0])];
-        assert_eq!(told(shader.mix.outside()), (operations, traffic), "{label}");
-        assert_eq!((shader.threads, shader.workgroup_bytes, shader.uniform_bytes, shader.registers), (64, 0, 4, None));
-        let access: Vec<_> = shader.bindings.iter().map(|bound| bound.access).collect();
-        let names: Vec<_> = shader.bindings.iter().map(|bound| bound.name.as_str()).collect();
-        let (inputs, last) = (&access[..loads as usize], &access[loads as usize..]);
-        assert!(inputs.iter().all(|access| *access == Access::Read), "{names:?}");
-        assert_eq!(last, [Access::Write, Access::Uniform], "{names:?}");
-        assert!(shader.bindings[..=loads as usize].iter().all(|bound| bound.element == "vec4<f32>"));
+    let shader = sample("add");
+    let operations = vec![(Float, 4), (Integer, 4), (Compare, 1), (Branch, 1)];
+    let traffic = vec![(Space::Storage, [2, 32, 1, 16]), (Space::Uniform, [1, 4, 0, 0])];
+    assert_eq!(told(shader.mix.outside()), (operations, traffic));
+    let access: Vec<_> = shader.bindings.iter().map(|bound| bound.access).collect();
+    assert_eq!(access, [Access::Read, Access::Read, Access::Write, Access::Uniform]);
+    assert!(shader.bindings[..3].iter().all(|bound| bound.element == "vec4<f32>"));
+    assert_eq!(shader.uniform_bytes, 4);
+
+    // The check of x: 4 bit casts, 4 times and, 4 comparisons and 4 that join them, a condition, the rank, and the atomic maximum of one word.
+    let checked = sample("relu");
+    let operations = vec![(Float, 4), (Integer, 9), (Convert, 4), (Compare, 9), (Branch, 2)];
+    let traffic = vec![(Space::Storage, [2, 20, 2, 20]), (Space::Uniform, [2, 8, 0, 0])];
+    assert_eq!(told(checked.mix.outside()), (operations, traffic));
+    assert_eq!(checked.uniform_bytes, 8);
+    for shader in [shader, checked] {
+        assert_eq!(shader.mix.by_depth().len(), 1);
+        assert_eq!((shader.threads, shader.workgroup_bytes, shader.registers), (64, 0, None));
         assert_eq!(shader.outputs_per_invocation(1024, [4, 1]), 4.0);
     }
 }
