@@ -45,6 +45,9 @@ pub enum Error {
     /// Options that do not go together.
     #[error("{0}")]
     Usage(String),
+    /// Somebody asked to stop ([`Stop`](crate::stop::Stop)): no mistake, and nothing that was finished is lost.
+    #[error("stopped on request")]
+    Stopped,
 }
 
 /// The result of everything that can fail.

@@ -27,6 +27,7 @@ pub mod selftest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod shader;
 pub mod simd;
+pub mod stop;
 pub mod tensor;
 pub mod train;
 

@@ -110,9 +110,12 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
         assert!(begun.elapsed().as_secs() < 120, "the second run does not begin");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    // Meanwhile it has the folder for itself.
+    let second = program::finish(command(base.path(), &ask("cut")));
+    assert!(second.code == Some(1) && second.err.starts_with("error: cut is in use: process"), "{}", second.err);
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let done = ended(child);
-    assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
+    assert_eq!(done.code, Some(143), "{}{}", done.out, done.err);
     let command = "  halfwave experiment learning-curve --preset smoke --out cut --adapter cpu --plain";
     assert!(done.out.contains("stopped") && done.out.contains(command), "{}", done.out);
     assert!(fs::read_to_string(base.path().join("cut/table.md")).unwrap().contains("| 1 of 2 |"));

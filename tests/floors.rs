@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module of `src/`, by floor, lowest first. A module uses its own floor and lower ones.
 const FLOORS: [&[&str]; 6] = [
-    &["tensor", "bits", "kernel", "caps", "random", "lloyd", "parallel", "simd", "error"],
+    &["tensor", "bits", "kernel", "caps", "random", "lloyd", "parallel", "simd", "error", "stop"],
     &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "profile"],

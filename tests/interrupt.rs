@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::random::Random;
+use halfwave::train::folder::Folder;
 use halfwave::train::run::{BEST, CHECKPOINT, Saved};
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -12,9 +14,29 @@ use std::time::{Duration, Instant};
 
 /// `halfwave train` without a GPU, in a folder.
 fn train(dir: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
-    command.args(["train", "--adapter", "cpu", "--plain"]).args(args).current_dir(dir).env_remove("RUST_LOG");
+    train_by(dir, DEFAULT, args)
+}
+
+/// What starts the program with no signal ignored, whatever this test was started by.
+const DEFAULT: &[&str] = if cfg!(target_os = "linux") { &["env", "--default-signal=INT,TERM,HUP"] } else { &["env"] };
+
+/// The same, started by another program.
+fn train_by(dir: &Path, starter: &[&str], args: &[&str]) -> Child {
+    let mut command = Command::new(starter[0]);
+    command.args(&starter[1..]).args([env!("CARGO_BIN_EXE_halfwave"), "train", "--adapter", "cpu", "--plain"]);
+    command.args(args).current_dir(dir).env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends signals to a process, as `kill` names them, the same one as often as it is named.
+fn send(child: &Child, signal: &str, times: usize) {
+    let ids = vec![child.id().to_string(); times];
+    assert!(Command::new("kill").arg(format!("-{signal}")).args(ids).status().unwrap().success());
+}
+
+/// A recipe of one long epoch, so that it is interrupted within.
+fn long(dir: &Path) {
+    fs::write(dir.join("long.toml"), "extends = \"digits\"\n[train]\nbatch = 4\nepochs = 1\n").unwrap();
 }
 
 /// Waits for the end, which must be a good one.
@@ -26,8 +48,7 @@ fn finished(child: Child) -> String {
 
 /// Presses Ctrl-C, which arrives as two signals, as where a process and its group get one each.
 fn press_ctrl_c(child: &Child) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id, &id]).status().unwrap().success());
+    send(child, "INT", 2);
 }
 
 /// Waits until a file is there and as long as wanted.
@@ -48,10 +69,7 @@ fn same_files(a: &Path, b: &Path) {
 #[test]
 fn ctrl_c_saves_within_an_epoch_and_says_how_to_go_on() {
     let base = tempfile::tempdir().unwrap();
-    // One long epoch, so that it is interrupted within.
-    let recipe = base.path().join("long.toml");
-    let text = "extends = \"digits\"\n[train]\nbatch = 4\nepochs = 1\n";
-    fs::write(&recipe, text).unwrap();
+    long(base.path());
     finished(train(base.path(), &["long.toml", "--out", "whole"]));
     let child = train(base.path(), &["long.toml", "--out", "cut"]);
     // A few rows of steps.
@@ -128,4 +146,116 @@ fn twenty_kills_at_any_moment_change_nothing() {
     println!("steps that were saved when it was killed: {steps:?}");
     finished(train(base.path(), &["--resume", "killed"]));
     same_files(&whole, &killed);
+}
+
+#[test]
+fn each_signal_has_its_exit_code() {
+    let base = tempfile::tempdir().unwrap();
+    long(base.path());
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let child = train(base.path(), &["long.toml", "--out", signal]);
+        wait_for(&base.path().join(signal).join("metrics.jsonl"), 300);
+        send(&child, signal, 1);
+        let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+        assert_eq!(status.code(), Some(code), "{signal}: {status}");
+        assert!(String::from_utf8(stdout).unwrap().contains("stopped after"), "{signal}");
+    }
+}
+
+#[test]
+fn what_is_ignored_at_the_start_stays_ignored() {
+    let base = tempfile::tempdir().unwrap();
+    long(base.path());
+    let ignoring = |traps: &'static str| ["sh", "-c", traps, "sh"];
+    let traps = [
+        ("HUP", "trap '' HUP; exec \"$@\""),
+        ("INT", "trap '' INT; exec \"$@\""),
+        ("TERM", "trap '' TERM; exec \"$@\""),
+    ];
+    for (signal, trap) in traps {
+        let child = train_by(base.path(), &ignoring(trap), &["long.toml", "--out", signal]);
+        wait_for(&base.path().join(signal).join("metrics.jsonl"), 300);
+        send(&child, signal, 2);
+        assert!(finished(child).contains("test accuracy"), "{signal}");
+        same_files(&base.path().join("HUP"), &base.path().join(signal));
+    }
+    // The others are heard as ever.
+    let child = train_by(base.path(), &["nohup"], &["long.toml", "--out", "nohup"]);
+    wait_for(&base.path().join("nohup/metrics.jsonl"), 300);
+    send(&child, "HUP", 1);
+    let rows = fs::metadata(base.path().join("nohup/metrics.jsonl")).unwrap().len();
+    wait_for(&base.path().join("nohup/metrics.jsonl"), rows + 300);
+    send(&child, "TERM", 1);
+    let status = child.wait_with_output().unwrap().status;
+    assert_eq!(status.code(), Some(143), "{status}");
+}
+
+#[test]
+fn a_run_has_one_process() {
+    let base = tempfile::tempdir().unwrap();
+    long(base.path());
+    let first = train(base.path(), &["long.toml", "--out", "run"]);
+    wait_for(&base.path().join("run/metrics.jsonl"), 300);
+    for args in [&["--resume", "run"][..], &["--resume", "./run/"], &["long.toml", "--out", "run"]] {
+        let Output { status, stderr, .. } = train(base.path(), args).wait_with_output().unwrap();
+        let err = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), err.lines().count()), (Some(1), 1), "{err}");
+        let process = format!(" is in use: process {} has been writing there since 2", first.id());
+        let known = if args[0] == "--resume" { process.as_str() } else { "run holds a run already" };
+        assert!(err.starts_with("error: ") && err.contains(known), "{err}");
+    }
+    // Readers are welcome.
+    assert!(Folder::read(&base.path().join("run")).unwrap().rows.len() > 2);
+    // Stopped it is still the owner; killed, it is no more.
+    send(&first, "STOP", 1);
+    assert_eq!(train(base.path(), &["--resume", "run"]).wait_with_output().unwrap().status.code(), Some(1));
+    send(&first, "KILL", 1);
+    assert_eq!(first.wait_with_output().unwrap().status.signal(), Some(9));
+    finished(train(base.path(), &["--resume", "run"]));
+    let steps = Folder::read(&base.path().join("run"))
+        .unwrap()
+        .rows
+        .iter()
+        .filter(|row| row.to_json().starts_with("{\"step\""))
+        .count();
+    assert_eq!(steps, 360);
+    assert!(!base.path().join("run/run.lock").exists());
+}
+
+#[test]
+fn of_runs_that_begin_at_the_same_moment_each_has_a_folder() {
+    let base = tempfile::tempdir().unwrap();
+    let all: Vec<_> = (0..4).map(|_| train(base.path(), &["--steps", "2"])).collect();
+    let into = |out: String| out.split_once("into runs/").unwrap().1.lines().next().unwrap().to_string();
+    let mut folders: Vec<_> = all.into_iter().map(|child| into(finished(child))).collect();
+    folders.sort();
+    assert_eq!(folders, ["digits-1", "digits-2", "digits-3", "digits-4"]);
+    // The same one is given once.
+    let all: Vec<_> = (0..4).map(|_| train(base.path(), &["--steps", "2", "--out", "new/one"])).collect();
+    let outputs: Vec<_> = all.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1);
+    for output in outputs.iter().filter(|output| !output.status.success()) {
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains("error: new/one is in use") || err.contains("error: new/one holds a run"), "{err}");
+    }
+    assert!(Folder::read(&base.path().join("new/one")).unwrap().rows.len() >= 3);
+}
+
+#[test]
+fn a_request_to_end_during_the_start_leaves_a_run_or_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    long(base.path());
+    for at in 0..12 {
+        let dir = base.path().join("run");
+        let child = train(base.path(), &["long.toml", "--out", "run"]);
+        sleep(Duration::from_millis(10 * at));
+        send(&child, "TERM", 1);
+        let status = child.wait_with_output().unwrap().status;
+        if status.signal() == Some(15) {
+            assert!(!dir.exists(), "ended after {at}");
+        } else {
+            assert!(status.code() == Some(143) && Saved::read(&dir).is_ok(), "{status}");
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
 }

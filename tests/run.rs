@@ -10,6 +10,8 @@ mod fixed;
 mod images;
 #[path = "run/optimizers.rs"]
 mod optimizers;
+#[path = "run/stop.rs"]
+mod stop;
 #[path = "run/tensorboard.rs"]
 mod tensorboard;
 
@@ -17,8 +19,9 @@ use halfwave::backend::Device;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
 use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
+use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{self, BEST, CHECKPOINT, Run, Saved};
+use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
 use halfwave::train::{Event, Trainer};
 use pollster::block_on;
 use std::fs;
@@ -55,15 +58,16 @@ fn trainer(recipe: Recipe) -> Trainer {
 }
 
 fn create(dir: &Path, recipe: Recipe) -> Run {
-    block_on(Run::create(dir, trainer(recipe), &Device::cpu())).unwrap()
+    block_on(Run::create(Claim::new(dir).unwrap(), trainer(recipe), &Device::cpu())).unwrap()
 }
 
 fn resume(dir: &Path, change: impl Fn(&mut Recipe)) -> Run {
+    let claim = Claim::existing(dir).unwrap();
     let mut saved = Saved::read_folder(dir).unwrap();
     change(&mut saved.recipe);
     let mut trainer = trainer(saved.recipe.clone());
     saved.restore(&mut trainer).unwrap();
-    block_on(Run::resume(dir, trainer, &Device::cpu())).unwrap()
+    block_on(Run::resume(claim, trainer, &Device::cpu())).unwrap()
 }
 
 fn finish(mut run: Run) {
@@ -121,7 +125,7 @@ fn a_folder_holds_the_whole_run() {
         "recipe.toml",
         "run.json",
     ];
-    assert_eq!(names(&dir), files, "before the first step");
+    assert_eq!(names(&dir), [&files[..], &["run.lock"]].concat(), "before the first step");
     let plan_hash = format!("{:016x}", run.trainer().session().plan().hash());
     finish(run);
     assert_eq!(names(&dir), [&[BEST][..], &files[..]].concat());
@@ -215,7 +219,7 @@ fn one_seed_gives_one_result_on_each_driver() {
             let device = Device::from(backend.report());
             let dir = base.path().join(name);
             let trainer = trainer_on(recipe(), Box::new(backend));
-            let mut run = block_on(Run::create(&dir, trainer, &device)).unwrap();
+            let mut run = block_on(Run::create(Claim::new(&dir).unwrap(), trainer, &device)).unwrap();
             // How often somebody looks changes nothing.
             while !block_on(run.advance(limit)).unwrap().is_empty() {}
             results.push((rows(&dir), checkpoint(&dir)));
@@ -299,8 +303,7 @@ fn a_folder_is_used_once() {
     let dir = base.path().join("run");
     drop(create(&dir, recipe()));
     let before = (names(&dir), checkpoint(&dir));
-    let again = block_on(Run::create(&dir, trainer(recipe()), &Device::cpu()));
-    let message = again.err().expect("must fail").to_string();
+    let message = Claim::new(&dir).unwrap_err().to_string();
     assert!(message.contains("holds a run already") && message.contains("--resume"), "{message}");
     assert_eq!((names(&dir), checkpoint(&dir)), before);
 }
@@ -311,8 +314,7 @@ fn a_place_that_cannot_be_written_is_named_and_left_alone() {
     let file = base.path().join("file");
     fs::write(&file, "words").unwrap();
     for place in [file.join("run"), file.clone()] {
-        let run = block_on(Run::create(&place, trainer(recipe()), &Device::cpu()));
-        let message = run.err().expect("must fail").to_string();
+        let message = Claim::new(&place).unwrap_err().to_string();
         assert!(message.contains(file.to_str().unwrap()), "{message}");
     }
     assert_eq!(names(base.path()), ["file"]);
@@ -334,8 +336,8 @@ fn a_full_disk_tears_nothing() {
 
     fs::create_dir(&empty).unwrap();
     fill_disk(&empty);
-    let message =
-        block_on(Run::create(&empty, trainer(recipe()), &Device::cpu())).err().expect("must fail").to_string();
+    let claim = Claim::new(&empty).unwrap();
+    let message = block_on(Run::create(claim, trainer(recipe()), &Device::cpu())).err().expect("must fail").to_string();
     assert!(message.contains("empty/checkpoint.safetensors") && message.contains("No space left"), "{message}");
     assert!(names(&empty).is_empty(), "{:?}", names(&empty));
 
@@ -396,7 +398,8 @@ fn the_first_layer_that_is_not_finite_is_named() {
     start.get_mut("bn3.weight").unwrap().values.fill(1e37);
     start.get_mut("fc.weight").unwrap().values.fill(10.0);
     trainer.initialise(&start).unwrap();
-    let mut run = block_on(Run::create(&base.path().join("run"), trainer, &Device::cpu())).unwrap();
+    let claim = Claim::new(&base.path().join("run")).unwrap();
+    let mut run = block_on(Run::create(claim, trainer, &Device::cpu())).unwrap();
     let message = loop {
         if let Err(error) = block_on(run.advance(4)) {
             break error.to_string();
@@ -430,5 +433,4 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert!(message(&|c| c.recipe = recipe().to_toml().replace("filters = 64", "filters = 65")).contains("conv3"));
     assert!(message(&|c| c.position.batch = 7).contains("batch 7"));
     assert!(message(&|c| c.position.epoch = u64::MAX).contains("other data"));
-    assert_eq!(run::numbered(base.path(), "run"), base.path().join("run-1"));
 }

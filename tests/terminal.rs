@@ -196,7 +196,7 @@ fn other_sizes_ctrl_z_and_a_signal_leave_the_terminal_whole() {
     let id = run.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     let ended = run.ended();
-    assert_eq!(ended.code, Some(130), "{}", ended.text);
+    assert_eq!(ended.code, Some(143), "{}", ended.text);
     assert!(ended.text.rsplit_once(LEAVE).unwrap().1.contains("stopped after"), "{}", ended.text);
 }
 

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::kernel::{FAULT, Operand};
 use crate::ops::Op;
 use crate::plan::{Plan, PlanNode, Tenancy};
+use crate::stop::Stop;
 use crate::tensor::{View, ViewMut};
 use std::collections::HashMap;
 use web_time::Instant;
@@ -29,6 +30,7 @@ pub struct CpuBackend {
     /// By plan and slot; state slots are empty here.
     memory: Vec<Vec<Vec<u32>>>,
     state: HashMap<String, Vec<u32>>,
+    stop: Stop,
 }
 
 impl Default for CpuBackend {
@@ -40,7 +42,8 @@ impl Default for CpuBackend {
 impl CpuBackend {
     /// A backend without plans.
     pub fn new() -> Self {
-        Self { caps: Caps::cpu(), plans: Vec::new(), memory: Vec::new(), state: HashMap::new() }
+        let (plans, memory, state) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default() }
     }
 
     /// State that lives in `slot` of `plan`.
@@ -114,7 +117,14 @@ impl Backend for CpuBackend {
         &self.caps
     }
 
+    fn stop_by(&mut self, stop: Stop) {
+        self.stop = stop;
+    }
+
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
+        if let Err(stopped) = self.stop.check() {
+            return Box::pin(async move { Err(stopped) });
+        }
         let own = |tenancy| tenancy != Tenancy::State;
         let slots = plan.slots.iter();
         self.memory.push(slots.map(|slot| vec![POISON; if own(slot.tenancy) { slot.words } else { 0 }]).collect());
@@ -142,6 +152,7 @@ impl Backend for CpuBackend {
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
+        self.stop.check()?;
         self.execute(id, |_| 1, |_, _, _| ());
         Ok(())
     }
@@ -154,6 +165,9 @@ impl Backend for CpuBackend {
         _clock: Clock,
         _grain: Grain,
     ) -> LocalFuture<'a, Result<TimedRun>> {
+        if let Err(stopped) = self.stop.check() {
+            return Box::pin(async move { Err(stopped) });
+        }
         let origin = Instant::now();
         let ns = |at: Instant| (at - origin).as_nanos() as u64;
         let mut run = TimedRun { clock: Clock::Host, tick_ns: 1.0, stamps: Vec::new(), host: Vec::new() };

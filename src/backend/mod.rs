@@ -8,6 +8,7 @@ pub mod gpu;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::stop::Stop;
 use gpu::AdapterReport;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -153,10 +154,13 @@ pub trait Backend {
     /// Limits and preferences that plans must be made for.
     fn caps(&self) -> &Caps;
 
+    /// From now on, no plan is loaded or run once `stop` is asked for: [`Error::Stopped`]. What was started is finished, and can be read.
+    fn stop_by(&mut self, _stop: Stop) {}
+
     /// Makes buffers and kernels of a plan. State that exists already is kept, new state is zero.
     ///
     /// # Errors
-    /// When memory runs out or a kernel does not compile.
+    /// When memory runs out, a kernel does not compile, or somebody asks to stop.
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>>;
 
     /// The plan as it was loaded.
@@ -171,7 +175,7 @@ pub trait Backend {
     /// Starts a step; it may return before the step has ended.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost; when somebody has asked to stop, and nothing is done then.
     fn run(&mut self, id: PlanId) -> Result<()>;
 
     /// Reads an output or a piece of state as it is after everything that was started before; what is started later need not wait until it has come.
@@ -185,7 +189,7 @@ pub trait Backend {
     /// Repeating a step is harmless for what it writes elsewhere, but what it updates in place moves on each time.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or somebody has asked to stop.
     ///
     /// # Panics
     /// When `repeats` does not have an entry for each step.

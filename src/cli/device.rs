@@ -1,5 +1,6 @@
 //! Opening what computes. Every choice that the user did not make is said aloud, once.
 
+use super::interrupt;
 use super::terminal::complain;
 use halfwave::backend::Device;
 use halfwave::backend::gpu::{self, GpuBackend, Request};
@@ -21,6 +22,12 @@ pub(super) struct Opened {
 
 /// The adapter that was asked for, or the best there is, or the CPU backend.
 pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
+    let mut opened = choose(wanted, request)?;
+    opened.backend.stop_by(interrupt::stop());
+    Ok(opened)
+}
+
+fn choose(wanted: Option<&str>, request: Request) -> Result<Opened> {
     let cpu = || Opened { backend: Box::new(CpuBackend::new()), device: Device::cpu() };
     if is_cpu(wanted) {
         return Ok(cpu());

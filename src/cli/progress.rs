@@ -108,14 +108,17 @@ impl Progress {
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
         let held_out =
             row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>7}   ", percent(share)));
+        // Neither is known of an epoch whose evaluation alone was left to do.
+        let (sum, count) = self.losses;
+        let loss = if count > 0 { format!("{:.4}", sum / count as f64) } else { "-".to_string() };
+        let speed = row.images_per_s;
+        let speed = if speed.is_finite() { grouped(speed.round() as u64) } else { "-".to_string() };
         let line = format!(
-            "epoch {:>width$}/{}   loss {:.4}   train {:>7}   {held_out}test {:>7}   {:>7} images/s",
+            "epoch {:>width$}/{}   loss {loss:>6}   train {:>7}   {held_out}test {:>7}   {speed:>7} images/s",
             row.epoch,
             self.epochs,
-            self.losses.0 / self.losses.1.max(1) as f64,
             accuracy(row.train_accuracy),
-            accuracy(row.test_accuracy),
-            grouped(row.images_per_s.round() as u64)
+            accuracy(row.test_accuracy)
         );
         self.test_accuracy = row.test_accuracy.or(self.test_accuracy);
         say(&line);

@@ -10,6 +10,7 @@ use super::{AdapterArgs, DataArgs, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
 use halfwave::recipe::{Length, Recipe};
+use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
 use halfwave::train::{Event, Glance, checkpoint};
@@ -64,7 +65,9 @@ Examples:
 The folder holds recipe.toml, run.json, metrics.jsonl (and the same for TensorBoard), curve.png,
 curve.svg, checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
 Ctrl-C ends a run after the step under way, and a second one at once; however it
-ended, --resume goes on to the same bits. On a terminal a view shows how it goes;
+ended, --resume goes on to the same bits. A run that a signal has ended has the exit code
+128 + its number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. What is ignored
+when the program begins, as under nohup, stays so. On a terminal a view shows how it goes;
 its table compares the codes of each quantiser with those of a Gaussian input. The
 lines that --plain prints at once follow when it closes.";
 
@@ -112,10 +115,13 @@ fn begin(args: &TrainArgs) -> Result<ExitCode> {
         Some(path) => Some(pollster::block_on(Dump::begin(path, &mut trainer))?),
         None => None,
     };
-    let dir = args.out.clone().unwrap_or_else(|| run::numbered(Path::new("runs"), &name));
     interrupt::watch();
-    let run = pollster::block_on(Run::create(&dir, trainer, &device))?;
-    say(&format!("training on {}, into {}", device::Named(&device), dir.display()));
+    let claim = match &args.out {
+        Some(dir) => Claim::new(dir)?,
+        None => Claim::numbered(Path::new("runs"), &name)?,
+    };
+    let run = pollster::block_on(Run::create(claim, trainer, &device))?;
+    say(&format!("training on {}, into {}", device::Named(&device), run.dir().display()));
     follow(args, run, &device, dump)
 }
 
@@ -123,12 +129,14 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     if !dir.is_dir() {
         return Err(Error::Usage(format!("{}: there is no such folder; --resume takes that of a run", dir.display())));
     }
+    let claim = Claim::existing(dir)?;
     let mut saved = Saved::read_folder(dir)?;
     args.apply(&mut saved.recipe);
     let data = load::dataset(&saved.recipe.data, &args.data)?;
     data.check(&saved.recipe)?;
-    let (step, steps) = (saved.checkpoint.position.step, saved.recipe.train.total_steps(data.train.len()));
-    if saved.checkpoint.position.stopped {
+    let (position, steps) = (saved.checkpoint.position, saved.recipe.train.total_steps(data.train.len()));
+    let step = position.step;
+    if position.stopped {
         return Err(Error::Usage(format!(
             "{} has ended early, because its accuracy did not get better (train.patience); to train on from its weights, begin a new run: halfwave train {} --init {}",
             dir.display(),
@@ -136,7 +144,7 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
             saved.path.display()
         )));
     }
-    if step >= steps {
+    if position.over(steps) {
         say(&format!(
             "{} is complete: {step} steps are done, {steps} were asked for; --epochs or --steps make it longer",
             dir.display()
@@ -147,7 +155,7 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
     let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
     saved.restore(&mut trainer)?;
     interrupt::watch();
-    let run = pollster::block_on(Run::resume(dir, trainer, &device))?;
+    let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
     say(&format!("going on with {} at step {step} of {steps}, on {}", dir.display(), device::Named(&device)));
     follow(args, run, &device, None)
 }
@@ -159,6 +167,9 @@ fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -
     let advanced = pollster::block_on(advance(view, &mut run, dump));
     let dir = run.dir().to_path_buf();
     let test_accuracy = advanced.inspect_err(|_| {
+        if !dir.join(run::CHECKPOINT).exists() {
+            return complain("note", &format_args!("{} does not hold the run any more", dir.display()));
+        }
         complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
     })?;
     let (position, total) = (run.trainer().position(), run.trainer().total_steps());
@@ -169,10 +180,11 @@ fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -
         say(&format!("\nended early: accuracy has not got better for {epochs} (train.patience)"));
     }
     if !run.trainer().over() {
-        say(&format!("\nstopped after {} of {} steps, in {time}", grouped(steps), grouped(total)));
+        let unevaluated = if position.unevaluated { ", before they were evaluated" } else { "" };
+        say(&format!("\nstopped after {} of {} steps{unevaluated}, in {time}", grouped(steps), grouped(total)));
         say(&format!("{} holds everything up to here; to go on:", dir.display()));
         say(&format!("  halfwave train --resume {}", dir.display()));
-        return Ok(ExitCode::from(interrupt::CODE));
+        return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
     say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
@@ -212,12 +224,14 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
     let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, view);
     let mut glance = Glance::new(GLANCE);
     loop {
-        if interrupt::asked() && !run.trainer().over() {
-            run.pause().await?;
-            return Ok(progress.finish());
-        }
         let asked = Instant::now();
-        let events = run.advance(glance.steps()).await?;
+        let events = match run.advance(glance.steps()).await {
+            Err(Error::Stopped) => {
+                run.pause().await?;
+                return Ok(progress.finish());
+            }
+            events => events?,
+        };
         if events.is_empty() {
             break;
         }

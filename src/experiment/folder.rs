@@ -44,7 +44,7 @@ impl State {
         let folder = Folder::read(dir)?;
         let outcome = Outcome::new(&folder.rows, &folder.about.device.adapter);
         let position = &saved.checkpoint.position;
-        let over = position.stopped || position.step >= recipe.train.total_steps(train_len);
+        let over = position.over(recipe.train.total_steps(train_len));
         Ok(if over || outcome.diverged.is_some() { Self::Over(outcome) } else { Self::Begun(Box::new(saved)) })
     }
 }

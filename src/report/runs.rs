@@ -138,7 +138,9 @@ impl Summary {
         let state = match (broken_from(rows), saved.recipe.train.length) {
             (Some(step), _) => format!("diverged at step {step}"),
             (None, Length::Epochs(all)) if position.epoch < all => format!("epoch {} of {all}", position.epoch),
-            (None, Length::Steps(all)) if position.step < all => format!("step {} of {all}", position.step),
+            (None, Length::Steps(all)) if position.step < all || position.unevaluated => {
+                format!("step {} of {all}", position.step)
+            }
             _ => "complete".into(),
         };
         let tests = by_epoch(rows, |row| row.test_accuracy.map(f64::from));

@@ -46,6 +46,16 @@ pub struct Position {
     /// Whether the run has ended before its time, because it did not get better.
     #[serde(default)]
     pub stopped: bool,
+    /// Whether the steps of an epoch, or of the run, are done, but the evaluation behind them is not.
+    #[serde(default)]
+    pub unevaluated: bool,
+}
+
+impl Position {
+    /// Whether a run of so many steps is over here: its steps and the evaluation behind them are done, or it has ended before its time.
+    pub fn over(&self, total_steps: u64) -> bool {
+        self.stopped || self.step >= total_steps && !self.unevaluated
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,9 +7,6 @@ use crate::error::Result;
 /// How many classes an answer may name to be among the best.
 const TOP: usize = 5;
 
-/// About so many bytes of floats are made at a time.
-const CHUNK_BYTES: usize = 32 << 20;
-
 /// Loss and accuracy over a whole split, with running statistics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
@@ -56,10 +53,10 @@ fn rank(logits: &[f32], label: usize) -> usize {
     logits.iter().enumerate().filter(|&class| larger(class)).count()
 }
 
-/// Evaluates a session on a split.
+/// Evaluates a session on a split, batch by batch.
 ///
 /// # Errors
-/// When the device is lost, or a picture cannot be read.
+/// When the device is lost, a picture cannot be read, or somebody asks to stop.
 pub async fn evaluate(
     session: &mut Session,
     split: &Split,
@@ -69,8 +66,7 @@ pub async fn evaluate(
     let confusion = vec![vec![0; classes]; classes];
     let mut evaluation = Evaluation { loss: 0.0, correct: 0, top5: 0, images: split.len(), confusion };
     let all: Vec<u32> = (0..split.len() as u32).collect();
-    let batches = CHUNK_BYTES / (4 * split.image_len() * session.batch()).max(1);
-    for chunk in all.chunks(batches.max(1) * session.batch()) {
+    for chunk in all.chunks(session.batch()) {
         let (images, labels) = split.normalised(chunk, normalise)?;
         let logits = session.logits(&images).await?;
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {

@@ -66,7 +66,7 @@ pub struct EpochRow {
     /// Share of them whose class is among the five with the largest logits; only of more than five classes.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_top5: Option<f32>,
-    /// Training images per second of wall time.
+    /// Training images per second of wall time; NaN where none was measured, because the run went on behind the last step of the epoch.
     #[serde(deserialize_with = "null_is_nan_f64")]
     pub images_per_s: f64,
     /// Wall time of the epoch with its evaluation, in seconds.

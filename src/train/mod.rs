@@ -3,6 +3,8 @@
 //! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
 
 pub mod checkpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod claim;
 pub mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;

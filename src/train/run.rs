@@ -8,11 +8,13 @@
 //! | `events.out.tfevents.0.halfwave` | the same rows, for TensorBoard |
 //! | `curve.svg`, `curve.png` | loss and accuracy |
 //! | `checkpoint.safetensors` | the run at its start, then after every epoch and at the end |
+//! | `run.lock` | who writes there now, [`super::claim`] |
 //!
 //! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl` and TensorBoard's file, which grow by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
 //! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
 
 use super::checkpoint::Checkpoint;
+use super::claim::Claim;
 use super::metrics::Row;
 use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer};
@@ -102,7 +104,7 @@ impl About {
 }
 
 /// Now, as RFC 3339 says it, in UTC, to the second.
-fn now() -> String {
+pub(super) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -166,7 +168,7 @@ impl Saved {
     }
 }
 
-/// A run that writes its folder.
+/// A run that writes its folder, which no other process does in the meantime.
 pub struct Run {
     dir: PathBuf,
     trainer: Trainer,
@@ -176,6 +178,8 @@ pub struct Run {
     rows: Vec<Row>,
     title: String,
     drawn: Instant,
+    /// None until it stands.
+    _claim: Option<Claim>,
 }
 
 /// Refuses a folder that holds a run already, or a place where there can be no folder.
@@ -196,39 +200,23 @@ pub fn check_new(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first of `<base>/<name>-1`, `-2`, … that does not exist.
-pub fn numbered(base: &Path, name: &str) -> PathBuf {
-    let free = (1u32..).map(|n| base.join(format!("{name}-{n}"))).find(|dir| dir.symlink_metadata().is_err());
-    free.expect("there are fewer than 4 billion runs")
-}
-
 impl Run {
-    /// Begins a run in a new folder, and writes all its files once: a disk that refuses says so here. Nothing is left behind then.
+    /// Begins a run in a folder that was claimed for a new one, and writes all its files once: a disk that refuses says so here. Nothing is left behind then.
     ///
     /// # Errors
-    /// When the folder holds a run already or cannot be written.
-    pub async fn create(dir: &Path, trainer: Trainer, device: &Device) -> Result<Self> {
-        check_new(dir)?;
-        let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_path_buf).collect();
-        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    /// When the folder cannot be written.
+    pub async fn create(claim: Claim, trainer: Trainer, device: &Device) -> Result<Self> {
+        let dir = claim.dir().to_path_buf();
+        // Where nothing can be locked, the one of two runs that makes this file has the folder.
         let path = dir.join(METRICS);
-        // Of two runs that begin here at the same time, one gets this file.
-        let claimed = OpenOptions::new().append(true).create_new(true).open(&path).map_err(Error::io(&path));
-        let begun = match claimed {
-            Ok(metrics) => {
-                let begun = Self::begin(dir, trainer, metrics, device).await;
-                if begun.is_err() {
-                    FILES.iter().for_each(|name| drop(fs::remove_file(dir.join(name))));
-                }
-                begun
+        let metrics = OpenOptions::new().append(true).create_new(true).open(&path).map_err(Error::io(&path))?;
+        match Self::begin(&dir, trainer, metrics, device).await {
+            Ok(run) => Ok(Self { _claim: Some(claim), ..run }),
+            Err(error) => {
+                FILES.iter().for_each(|name| drop(fs::remove_file(dir.join(name))));
+                Err(error)
             }
-            Err(error) => Err(error),
-        };
-        if begun.is_err() {
-            // Only empty folders can be removed so.
-            missing.iter().for_each(|dir| drop(fs::remove_dir(dir)));
         }
-        begun
     }
 
     async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
@@ -241,11 +229,12 @@ impl Run {
         Ok(run)
     }
 
-    /// Goes on with the run in `dir`; the trainer stands where its checkpoint was taken ([`Saved::restore`]). Rows behind it are dropped.
+    /// Goes on with the run in a folder that was claimed ([`Claim::existing`]) before its checkpoint was read; the trainer stands where its checkpoint was taken ([`Saved::restore`]). Rows behind it are dropped.
     ///
     /// # Errors
     /// When the folder's files cannot be read or written.
-    pub async fn resume(dir: &Path, mut trainer: Trainer, device: &Device) -> Result<Self> {
+    pub async fn resume(claim: Claim, mut trainer: Trainer, device: &Device) -> Result<Self> {
+        let dir = claim.dir();
         let mut about = About::new(&mut trainer, device);
         if let Some(before) =
             fs::read(dir.join(ABOUT)).ok().and_then(|json| serde_json::from_slice::<About>(&json).ok())
@@ -280,7 +269,7 @@ impl Run {
         let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
-        Ok(run)
+        Ok(Self { _claim: Some(claim), ..run })
     }
 
     fn new(
@@ -294,16 +283,18 @@ impl Run {
         let name = dir.file_name().map_or("run".into(), |name| name.to_string_lossy());
         let title = format!("{name} on {}", device.adapter);
         let (events, drawn) = (Events::open(dir, &rows)?, Instant::now());
-        Ok(Self { dir: dir.to_path_buf(), trainer, metrics, metrics_bytes, events, rows, title, drawn })
+        let dir = dir.to_path_buf();
+        Ok(Self { dir, trainer, metrics, metrics_bytes, events, rows, title, drawn, _claim: None })
     }
 
     /// Goes on by at most `limit` steps, as [`Trainer::advance`] does, and writes what happened. No events: the run is over.
     ///
     /// # Errors
-    /// When the device is lost, the training diverges or the disk refuses; the last checkpoint is there then.
+    /// When the device is lost, the training diverges or the disk refuses; the last checkpoint is there then. [`Error::Stopped`] when somebody asked to stop: [`Run::pause`] saves all that is finished.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let events = match self.trainer.advance(limit).await {
             Ok(events) => events,
+            Err(Error::Stopped) => return Err(Error::Stopped),
             Err(error) => {
                 // How the loss went is of interest now; the error more so.
                 let _ = self.draw();
@@ -446,13 +437,5 @@ mod tests {
         assert_eq!((text.lines().count(), rows.len()), (1, 1));
         assert_eq!(kept("{\"st", path, |_| true).unwrap(), (String::new(), Vec::new()));
         assert!(kept("[]\n", path, |_| true).unwrap_err().to_string().contains("metrics.jsonl:1"));
-    }
-
-    #[test]
-    fn numbers_are_the_first_free() {
-        let base = tempfile::tempdir().unwrap();
-        assert_eq!(numbered(base.path(), "a"), base.path().join("a-1"));
-        fs::create_dir(base.path().join("a-1")).unwrap();
-        assert_eq!(numbered(base.path(), "a"), base.path().join("a-2"));
     }
 }

@@ -114,7 +114,7 @@ impl Trainer {
         let epoch_steps = self.epoch_steps();
         let Position { step, epoch, batch, .. } = checkpoint.position;
         let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
-        if batch >= epoch_steps || expected != Some(step) {
+        if batch > epoch_steps || expected != Some(step) {
             return Err(Error::Model(format!(
                 "step {step} is not batch {batch} of epoch {epoch} with {epoch_steps} steps an epoch: the run had other data"
             )));
@@ -194,9 +194,9 @@ impl Trainer {
         self.recipe.train.total_steps(self.dataset.train.len())
     }
 
-    /// Whether all steps are done, or the run has ended because it did not get better.
+    /// Whether all steps are done and evaluated, or the run has ended because it did not get better.
     pub fn over(&self) -> bool {
-        self.position.stopped || self.position.step >= self.total_steps()
+        self.position.over(self.total_steps())
     }
 
     /// Steps of an epoch.
@@ -227,7 +227,8 @@ impl Trainer {
     /// The device is kept busy: measures of the last steps may come with the events of the next call, but at the end of an epoch. [`Trainer::settle`] waits for them.
     ///
     /// # Errors
-    /// When the device is lost, a picture cannot be read, or a number of a step before was not finite.
+    /// When the device is lost, a picture cannot be read, or a number of a step before was not finite; [`Error::Stopped`] when somebody asked the backend to stop and there is no step to tell of. The run stands
+    /// behind its last step then: what was measured comes with the next events, and an evaluation that was begun is done anew when the run goes on.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
         // Said one call later, so that the rows up to here are not lost.
@@ -242,9 +243,16 @@ impl Trainer {
         let (epoch, first_step, first) = (self.position.epoch, self.position.step, self.position.batch);
         let batches = self.batches(epoch);
         let epoch_steps = batches.len() as u64;
-        let last = epoch_steps.min(first + limit.clamp(1, RING as u64)).min(first + total - first_step);
+        let left = total.saturating_sub(first_step);
+        let mut last = epoch_steps.min(first + limit.clamp(1, RING as u64)).min(first + left);
         for batch in first..last {
-            self.step(first_step + batch - first, &batches, batch as usize).await?;
+            match self.step(first_step + batch - first, &batches, batch as usize).await {
+                Err(Error::Stopped) if batch > first => {
+                    last = batch;
+                    break;
+                }
+                done => done?,
+            }
             self.pending.push_back(batches[batch as usize].len() as u64);
             // The first half's measures come back while the second half is under way.
             if batch + 1 == (first + last) / 2 {
@@ -254,12 +262,19 @@ impl Trainer {
         self.session.ask();
         self.order = Some((epoch, batches));
         (self.position.step, self.position.batch) = (first_step + last - first, last);
-        let ends = last == epoch_steps || self.position.step == total;
+        let ends = last == epoch_steps || self.position.step >= total;
+        self.position.unevaluated = ends;
         let mut events = self.arrived(usize::from(last - first > 1 && !ends)).await?;
         self.clock.seconds += started.elapsed().as_secs_f64();
         if self.diverged.is_none() && ends {
-            events.push(Event::Row(Row::Epoch(self.end_epoch(last == epoch_steps).await?)));
-            events.push(Event::EpochEnd);
+            let before = self.position;
+            match self.end_epoch(last == epoch_steps).await {
+                Ok(row) => events.extend([Event::Row(Row::Epoch(row)), Event::EpochEnd]),
+                Err(error) => {
+                    (self.position, self.waiting) = (before, events);
+                    return Err(error);
+                }
+            }
         }
         Ok(events)
     }
@@ -388,7 +403,7 @@ impl Trainer {
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
-        let over = self.position.step == self.total_steps();
+        let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
         let held_out = self.dataset.validation.is_some();
         if due && held_out {
@@ -398,6 +413,7 @@ impl Trainer {
         } else if due {
             self.test(&mut row).await?;
         }
+        self.position.unevaluated = false;
         self.watch(&row);
         // Where images are held out to choose by, the others say at the end alone what was reached.
         if held_out && self.over() {
@@ -409,7 +425,9 @@ impl Trainer {
         let before = self.signs.as_ref();
         let (layers, signs) = low_bit::layers(&mut self.session, &self.recipe.model, &images, before).await?;
         row.layers = layers;
-        row.images_per_s = self.clock.images as f64 / self.clock.seconds.max(1e-9);
+        // A run that went on behind the epoch's last step has measured nothing.
+        let trained = self.clock.images > 0;
+        row.images_per_s = if trained { self.clock.images as f64 / self.clock.seconds.max(1e-9) } else { f64::NAN };
         row.seconds = self.clock.seconds + started.elapsed().as_secs_f64();
         self.clock = Clock::default();
         if complete {

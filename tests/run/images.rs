@@ -4,6 +4,7 @@ use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, ro
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::data::{Dataset, Normalise};
 use halfwave::recipe::{Augment, Length, Padding, Recipe, Set};
+use halfwave::train::claim::Claim;
 use halfwave::train::metrics::{EpochRow, Row};
 use halfwave::train::run::Saved;
 use halfwave::train::{Trainer, checkpoint::MEAN_IMAGE};
@@ -77,14 +78,17 @@ fn a_streamed_run_is_that_of_images_on_the_device() {
         };
         let dir = base.path().join(name);
         let device = halfwave::backend::Device::cpu();
-        let mut run = block_on(halfwave::train::run::Run::create(&dir, make(&recipe), &device)).unwrap();
+        let claim = Claim::new(&dir).unwrap();
+        let mut run = block_on(halfwave::train::run::Run::create(claim, make(&recipe), &device)).unwrap();
         if killed {
             block_on(run.advance(3)).unwrap();
             block_on(run.pause()).unwrap();
+            drop(run);
+            let claim = Claim::existing(&dir).unwrap();
             let saved = Saved::read_folder(&dir).unwrap();
             let mut trainer = make(&saved.recipe);
             saved.restore(&mut trainer).unwrap();
-            run = block_on(halfwave::train::run::Run::resume(&dir, trainer, &device)).unwrap();
+            run = block_on(halfwave::train::run::Run::resume(claim, trainer, &device)).unwrap();
         }
         finish(run);
         (rows(&dir), Saved::read(&dir).unwrap().checkpoint.tensors)
@@ -153,7 +157,8 @@ fn a_run_is_chosen_by_what_is_held_out_and_ends_when_it_gets_no_better() {
         block_on(Trainer::new(recipe, data, Box::new(CpuBackend::new()), false)).unwrap()
     };
     let device = halfwave::backend::Device::cpu();
-    let mut run = block_on(halfwave::train::run::Run::create(&dir, make(recipe), &device)).unwrap();
+    let claim = Claim::new(&dir).unwrap();
+    let mut run = block_on(halfwave::train::run::Run::create(claim, make(recipe), &device)).unwrap();
     while !block_on(run.advance(u64::MAX)).unwrap().is_empty() {}
     let (best, accuracy) = run.best().unwrap();
     let epochs = epochs(&dir);

@@ -204,9 +204,10 @@ fn an_event_file_that_cannot_be_written_is_named() {
     drop(create(&dir, recipe()));
     fs::remove_file(dir.join(NAME)).unwrap();
     fs::create_dir(dir.join(NAME)).unwrap();
+    let claim = halfwave::train::claim::Claim::existing(&dir).unwrap();
     let mut trainer = super::trainer(recipe());
     halfwave::train::run::Saved::read(&dir).unwrap().restore(&mut trainer).unwrap();
-    let resumed = block_on(halfwave::train::run::Run::resume(&dir, trainer, &halfwave::backend::Device::cpu()));
+    let resumed = block_on(halfwave::train::run::Run::resume(claim, trainer, &halfwave::backend::Device::cpu()));
     let message = resumed.err().expect("must fail").to_string();
     assert!(message.contains(NAME) && message.contains("directory"), "{message}");
 }

@@ -40,7 +40,7 @@ impl From<HalfwaveError> for JsValue {
             Error::Checkpoint { .. } => ("checkpoint", None),
             Error::Device(_) => ("device", None),
             Error::Model(_) => ("model", None),
-            Error::Usage(_) => ("usage", None),
+            Error::Usage(_) | Error::Stopped => ("usage", None),
         };
         // The line is a field of its own.
         let message = match error {

@@ -16,6 +16,7 @@ use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
+use crate::stop::Stop;
 use pace::{Pacer, Ticket};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -77,6 +78,7 @@ pub struct GpuBackend {
     state: HashMap<String, wgpu::Buffer>,
     /// Transient buffers, longest first: plans never run at the same time and share them.
     pool: Vec<wgpu::Buffer>,
+    stop: Stop,
 }
 
 impl GpuBackend {
@@ -88,7 +90,8 @@ impl GpuBackend {
         let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, request.into()).await?;
         let pacer = Pacer::new(&device, &queue);
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
-        Ok(Self { report, caps, device, queue, fault, pacer, pipelines, plans, state, pool })
+        let stop = Stop::default();
+        Ok(Self { report, caps, device, queue, fault, pacer, pipelines, plans, state, pool, stop })
     }
 
     /// What is known of the adapter.
@@ -287,6 +290,10 @@ impl Backend for GpuBackend {
         &self.caps
     }
 
+    fn stop_by(&mut self, stop: Stop) {
+        self.stop = stop;
+    }
+
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
         Box::pin(async move {
             let buffers = self.buffers(&plan);
@@ -295,6 +302,9 @@ impl Backend for GpuBackend {
             let [validation, internal] = scopes.map(|filter| self.device.push_error_scope(filter));
             let mut made = HashMap::new();
             for kernel in &plan.kernels {
+                if self.stop.asked() {
+                    break;
+                }
                 if !self.pipelines.contains_key(kernel) && !made.contains_key(kernel) {
                     let started = web_time::Instant::now();
                     let pipeline = self.pipeline(kernel);
@@ -310,6 +320,7 @@ impl Backend for GpuBackend {
                 }
             }
             self.pipelines.extend(made);
+            self.stop.check()?;
             let bind_groups = self.bind_groups(&plan, &buffers);
             let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
             self.fault.check()?;
@@ -332,6 +343,7 @@ impl Backend for GpuBackend {
 
     fn run(&mut self, id: PlanId) -> Result<()> {
         self.fault.check()?;
+        self.stop.check()?;
         let steps_len = self.plans[id.0].plan.steps.len();
         let measured = self.pacer.begin(id.0);
         let mut from = 0;

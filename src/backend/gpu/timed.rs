@@ -53,6 +53,7 @@ impl Stamps {
 impl GpuBackend {
     pub(super) async fn timed(&mut self, id: PlanId, repeats: &[u32], clock: Clock, grain: Grain) -> Result<TimedRun> {
         self.fault.check()?;
+        self.stop.check()?;
         let steps_len = self.plans[id.0].plan.steps.len();
         assert_eq!(repeats.len(), steps_len, "a number of repeats for each step");
         let clock = if self.pacer.stamps() { clock } else { Clock::Host };

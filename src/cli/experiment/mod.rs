@@ -9,6 +9,7 @@ use halfwave::backend::gpu::Request;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
 use halfwave::recipe::{Data, Recipe};
+use halfwave::train::claim::Claim;
 use halfwave::train::run::Run;
 use halfwave::train::{Glance, Trainer};
 use halfwave::{Error, Result, files, report};
@@ -54,7 +55,8 @@ Examples:
 
 The folder gets a run's folder for each network and seed, as halfwave train makes it, and table.md, table.csv,
 by-epoch.csv, accuracy.svg and accuracy.png, which are there after the first run and grow with each. Ctrl-C
-ends a run after the step under way; however it ended, the same command goes on.";
+ends a run after the step under way; however it ended, the same command goes on. Exit codes are those of
+halfwave train.";
 
 /// How long the device may work before the line is rewritten.
 const GLANCE: Duration = Duration::from_millis(150);
@@ -105,6 +107,8 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--out)", out.display())));
     }
     let seeds = args.seeds.unwrap_or(preset.seeds);
+    // In a folder that exists, nothing may change after this has looked; a new one is left behind by no mistake.
+    let claim = out.is_dir().then(|| Claim::existing(&out)).transpose()?;
     // Every mistake before any work.
     let mut runs = plan(args, experiment, preset, seeds, &out)?;
     let mut outcomes = vec![vec![None; seeds as usize]; experiment.arms.len()];
@@ -119,6 +123,7 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
     say(&format!("preset {}: {}", preset.name, preset.about));
     say(&format!("{} × {seeds} runs into {}{done}", experiment.arms.len(), out.display()));
     interrupt::watch();
+    let _claim = claim.map_or_else(|| Claim::folder(&out), Ok)?;
     let (begun, mut known) = (Instant::now(), None);
     let mut progress = Progress::new(all, runs.iter().map(Planned::steps_left).sum(), args.plain);
     for at in 0..all {
@@ -127,7 +132,10 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         let name = format!("{}, seed {}", experiment.arms[run.arm].name, run.seed);
         progress.begin(at, &name);
         let asked = args.adapter.adapter.as_deref();
-        let led = pollster::block_on(lead(run, state, asked, &mut known, &mut progress));
+        let led = match pollster::block_on(lead(run, state, asked, &mut known, &mut progress)) {
+            Err(Error::Stopped) => Ok(None),
+            led => led.map(Some),
+        };
         let led = led.inspect_err(|_| {
             progress.clear();
             complain("note", &"what was done is kept: the same command goes on");
@@ -136,7 +144,7 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
             progress.clear();
             say(&format!("\nstopped, in {}; {} holds everything up to here; to go on:", time(begun), out.display()));
             say(&format!("  {}", again(args, experiment)));
-            return Ok(ExitCode::from(interrupt::CODE));
+            return Ok(ExitCode::from(interrupt::code()));
         };
         progress.over(&outcome);
         outcomes[run.arm][run.seed as usize] = Some(outcome);
@@ -199,17 +207,18 @@ fn same_images(a: &Data, b: &Data) -> bool {
     (&a.set, a.limit, a.test_limit, a.validation) == (&b.set, b.limit, b.test_limit, b.validation)
 }
 
-/// Leads a run to its end; none if somebody asks to stop before.
+/// Leads a run to its end. When somebody asks to stop before, what is finished is saved.
 async fn lead(
     planned: &Planned,
     state: State,
     asked: Option<&str>,
     known: &mut Option<Device>,
     progress: &mut Progress,
-) -> Result<Option<Outcome>> {
-    if interrupt::asked() {
-        return Ok(None);
-    }
+) -> Result<Outcome> {
+    let claim = match &state {
+        State::Begun(_) => Claim::existing(&planned.dir)?,
+        State::New | State::Over(_) => Claim::new(&planned.dir)?,
+    };
     // What is chosen is said once.
     let chosen = known.as_ref().map(device::wanted);
     let device::Opened { backend, device } = device::open(asked.or(chosen.as_deref()), Request::default())?;
@@ -222,21 +231,21 @@ async fn lead(
     let mut run = match state {
         State::Begun(saved) => {
             saved.restore(&mut trainer)?;
-            Run::resume(&planned.dir, trainer, &device).await?
+            Run::resume(claim, trainer, &device).await?
         }
-        State::New | State::Over(_) => Run::create(&planned.dir, trainer, &device).await?,
+        State::New | State::Over(_) => Run::create(claim, trainer, &device).await?,
     };
     let mut glance = Glance::new(GLANCE);
     loop {
-        if interrupt::asked() && !run.trainer().over() {
-            run.pause().await?;
-            return Ok(None);
-        }
         let asked = Instant::now();
         let before = run.trainer().position().step;
         match run.advance(glance.steps()).await {
             Ok(events) if events.is_empty() => break,
             Ok(_) => {}
+            Err(Error::Stopped) => {
+                run.pause().await?;
+                return Err(Error::Stopped);
+            }
             // A network that cannot be trained is a result, too.
             Err(error) if Outcome::new(run.rows(), &device.adapter).diverged.is_some() => {
                 progress.clear();
@@ -248,7 +257,7 @@ async fn lead(
         progress.steps(&mut run, before);
         glance.took(asked.elapsed());
     }
-    Ok(Some(Outcome::new(run.rows(), &device.adapter)))
+    Ok(Outcome::new(run.rows(), &device.adapter))
 }
 
 /// The command that goes on.

@@ -140,7 +140,7 @@ impl Watch {
     fn press(&mut self, key: KeyEvent) {
         self.shared.news.store(true, Ordering::Release);
         match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
-            (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false) => interrupt::ask(),
+            (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false) => interrupt::ask(interrupt::Request::Interrupt),
             (KeyCode::Char('z'), true) => self.suspend(),
             (KeyCode::Char('l'), true) => self.screen.refresh(),
             (KeyCode::Down | KeyCode::Char('j'), _) => self.scroll(1),
