@@ -167,7 +167,9 @@ impl Found {
                 format!("there are no class folders, and no picture that can be read, but {others}; {advice}")
             }
             (1, ..) => format!("there are no class folders, but a picture in no folder; {advice}"),
-            (loose, ..) => format!("there are no class folders, but {loose} pictures in no folder; {advice}"),
+            (loose, ..) => format!(
+                "there are no class folders, but {loose} pictures in no folder; {advice}. If this folder is one class, name the folder above it"
+            ),
         }
     }
 

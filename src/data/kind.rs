@@ -56,8 +56,7 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
 ];
 
 impl Kind {
-    /// By the first [`START`] bytes of a file, or by all of a shorter one; nothing where it is none of the known kinds, pictures among
-    /// these.
+    /// By the first 512 bytes of a file, or by all of a shorter one; nothing where it is a picture that can be read, or nothing known.
     pub fn of(start: &[u8]) -> Option<Self> {
         let kind = |what, advice| Some(Self { what, advice });
         if start.is_empty() {

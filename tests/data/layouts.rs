@@ -160,6 +160,7 @@ fn what_is_there_instead_of_classes_is_said() {
     assert!(message(dir, 2).contains(wanted), "{}", message(dir, 2));
     pictures(dir, &["cat.1.png", "cat.2.png", "dog.1.png"]);
     assert!(message(dir, 2).contains("no class folders, but 3 pictures in no folder; put"), "{}", message(dir, 2));
+    assert!(message(dir, 2).ends_with("If this folder is one class, name the folder above it"), "{}", message(dir, 2));
     pictures(dir, &["images/1.png"]);
     let wanted = "1 class (images), but model.classes = 2. Is this the class? Then write classes = 1";
     assert!(message(dir, 2).contains(wanted), "{}", message(dir, 2));
