@@ -42,7 +42,9 @@ impl Fault {
 
     /// What a file that begins with `start` is in place of a picture, or what its decoder says of it.
     fn no_picture(start: &[u8], error: &ImageError) -> Self {
-        let full = format!("not a picture that can be read ({error}); PNG and JPEG can");
+        // Some decoders end what they say with a new line.
+        let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let full = format!("not a picture that can be read ({said}); PNG and JPEG can");
         let format = image::guess_format(start).ok().filter(ImageFormat::reading_enabled);
         let name = format.map(|format| format.extensions_str()[0].to_uppercase());
         match (name, error) {

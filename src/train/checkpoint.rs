@@ -138,11 +138,6 @@ impl Checkpoint {
                 let found = mean.values.len();
                 return Err(Error::Model(format!("the mean image, {MEAN_IMAGE}, has {found} values, not {wanted}")));
             }
-            if !mean.values.iter().all(|value| value.is_finite()) {
-                return Err(Error::Model(format!(
-                    "the mean image, {MEAN_IMAGE}, has values that are not finite numbers"
-                )));
-            }
             normalise.mean = Some(mean.values.clone());
         }
         Ok(normalise)

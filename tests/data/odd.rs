@@ -73,7 +73,11 @@ fn no_change_of_a_byte_is_more_than_a_fault_of_that_file() {
                 fs::write(&path, changed).unwrap();
                 match any_image_to_input(&path, &set) {
                     Ok(_) => read += 1,
-                    Err(_) => refused += 1,
+                    Err(error) => {
+                        let message = error.to_string();
+                        assert!(message.contains("changed: ") && !message.contains('\n'), "{message:?}");
+                        refused += 1;
+                    }
                 }
             }
         }
