@@ -78,6 +78,8 @@ fn one_bad_picture_ends_no_run() {
     let digits = builtin("digits").unwrap();
     let text = digits.replace("classes = 10", "classes = 2").replace("units = 10", "units = 2");
     let text = text.replace("set = \"digits\"", "set = \"folder\"").replace("scale = [0.0625, -0.5]", "KEYS");
+    // Its schedule follows from the length of a run, which differs here between those that are compared.
+    let text = text.split("[train.schedule]").next().unwrap().to_string();
     let train = |keys: &str, args: &[&str]| {
         fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8").replace("KEYS", keys)).unwrap();
         finish(command(dir, &[&["train", "--adapter", "cpu"], args].concat()))
