@@ -49,9 +49,8 @@ impl Tree {
                 let (path, whole) = (format!("{prefix}{name}"), entry.path());
                 let mut kind = entry.file_type().map_err(Error::io(&whole))?;
                 let link = kind.is_symlink();
-                match std::fs::metadata(&whole) {
-                    Ok(target) if link => kind = target.file_type(),
-                    _ => {}
+                if link && let Ok(target) = std::fs::metadata(&whole) {
+                    kind = target.file_type();
                 }
                 if !kind.is_dir() {
                     let special = match () {
