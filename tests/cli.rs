@@ -8,6 +8,8 @@ mod data;
 mod program;
 #[path = "cli/report.rs"]
 mod report;
+#[path = "common/tiff.rs"]
+mod tiff;
 
 use halfwave::data::Dataset;
 use halfwave::recipe::{Recipe, Set};

@@ -3,10 +3,16 @@
 
 #[path = "data/idx.rs"]
 mod idx;
+#[path = "data/layouts.rs"]
+mod layouts;
+#[path = "data/odd.rs"]
+mod odd;
 #[path = "data/pictures.rs"]
 mod pictures;
 #[path = "data/streaming.rs"]
 mod streaming;
+#[path = "common/tiff.rs"]
+mod tiff;
 
 use halfwave::data::{Dataset, Normalise, Split, class_names, epoch_batches};
 use halfwave::recipe::{Labels, Pictures, Recipe, Set};
@@ -165,8 +171,16 @@ fn class_folders_may_be_split_already() {
     assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![9], &[1][..]));
     picture(&dir.join("test/c/1.png"), 0);
     assert!(message(dir, 2).contains("test/c, but no train/c"), "{}", message(dir, 2));
+    // Folders for the test pictures that hold none are not what somebody meant.
     fs::remove_dir_all(dir.join("test")).unwrap();
-    assert!(message(dir, 2).contains("no pictures to test on; put some into test/<class>/"), "{}", message(dir, 2));
+    fs::create_dir_all(dir.join("test/a")).unwrap();
+    assert!(message(dir, 2).contains("test/ holds no picture that can be read; put some"), "{}", message(dir, 2));
+    // Without any, a share is for testing.
+    fs::remove_dir_all(dir.join("test")).unwrap();
+    assert!(message(dir, 2).contains("a share of 0.2 of each class"), "{}", message(dir, 2));
+    (3..6).for_each(|at| picture(&dir.join(format!("train/b/{at}.png")), at));
+    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
+    assert_eq!((greys(&data.train), greys(&data.test)), (vec![1, 2, 3, 3, 4], vec![5]));
 }
 
 #[test]
@@ -177,7 +191,8 @@ fn a_folder_that_is_no_data_set_says_what_to_do() {
     assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
     ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
     assert!(
-        message(dir, 3).contains("2 classes (a, b), but model.classes = 3; write classes = 2"),
+        message(dir, 3)
+            .contains("2 classes (a, b), but model.classes = 3. Are these the classes? Then write classes = 2"),
         "{}",
         message(dir, 3)
     );
@@ -223,7 +238,9 @@ fn a_recipe_is_trained_on_its_own_data_alone() {
     };
     let message = |data: &Dataset, recipe: &Recipe| data.check(recipe).unwrap_err().to_string();
     images(10, [1, 8, 8], 70).check(&recipe).unwrap();
-    assert!(message(&images(9, [1, 8, 8], 70), &recipe).contains("9 classes (class 0, class 1, class 2, class 3, …)"));
+    assert!(
+        message(&images(9, [1, 8, 8], 70), &recipe).contains("class 6, class 7, class 8), but model.classes = 10. Are")
+    );
     assert!(message(&images(10, [1, 8, 9], 70), &recipe).contains("[1, 8, 9]"));
     assert!(message(&images(10, [1, 8, 8], 70), &Recipe::digits()).contains("set = \"folder\""));
     let mut whole = recipe.clone();

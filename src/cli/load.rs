@@ -1,10 +1,10 @@
 //! Recipes, data sets and trained networks by the names that commands give.
 
 use super::device::{self, Opened};
-use super::terminal::complain;
+use super::terminal::{complain, say};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::{Device, gpu::Request};
-use halfwave::data::{self, Dataset};
+use halfwave::data::{self, Dataset, Kind};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, Trainer};
@@ -44,9 +44,16 @@ pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
             _ => ("name the one with the pictures", IN_RECIPE),
         };
         let advice = format!("{what}: --data-dir DIR, or {elsewhere}");
+        if let Some(kind) = Kind::of_file(dir) {
+            return Err(Error::Data(format!("{name}: {} is {} and no folder; {advice}", dir.display(), kind.what)));
+        }
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
     }
-    Dataset::load(&Data { set, ..data.clone() })
+    let (dataset, described) = Dataset::load_described(&Data { set, ..data.clone() })?;
+    if let Some(described) = described {
+        say(&described);
+    }
+    Ok(dataset)
 }
 
 /// What the classes of a data set are called; their numbers where its folder is elsewhere.

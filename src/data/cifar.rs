@@ -2,9 +2,11 @@
 //! and 32 × 32 pixels, all red ones first, then green, then blue. Files are read in [`load`], bytes in [`Files`], which works
 //! in the browser too.
 use super::Split;
+#[cfg(not(target_arch = "wasm32"))]
+use super::{Kind, is_system};
 use crate::{Error, Result};
 #[cfg(not(target_arch = "wasm32"))]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const PIXELS: usize = 32 * 32;
 const IMAGE_BYTES: usize = 3 * PIXELS;
@@ -162,11 +164,16 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
     let Layout { set, title, .. } = layout;
     let wrong = |path: &Path, message: String| Error::Data(format!("{set}, {}: {message}", path.display()));
     if !dir.is_dir() {
-        return Err(Error::Data(format!(
-            "{set}: there is no folder {}; unpack the binary version of {title} and name its folder in [data] dir",
-            dir.display()
-        )));
+        let advice = format!("unpack the binary version of {title} and name its folder in [data] dir");
+        return Err(Error::Data(match Kind::of_file(dir) {
+            Some(Kind { what, .. }) => format!("{set}: {} is {what} and no folder; {advice}", dir.display()),
+            None => format!("{set}: there is no folder {}; {advice}", dir.display()),
+        }));
     }
+    let holds = |dir: &Path| layout.files.iter().any(|(name, _)| dir.join(name).is_file());
+    // The archive has one folder, which holds the files.
+    let inner = if holds(dir) { None } else { only_folder(dir).filter(|inner| holds(inner)) };
+    let dir = inner.as_deref().unwrap_or(dir);
     let mut all = Files::new(layout);
     for (place, (name, _)) in layout.files.iter().enumerate() {
         let path = dir.join(name);
@@ -176,13 +183,31 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
         let unreadable = |error| wrong(&path, format!("cannot be read: {error}"));
         // Asked for first, so that a huge file is not read.
         let len = std::fs::metadata(&path).map_err(unreadable)?.len();
-        let added = layout.check_len(place, len).and_then(|()| {
+        // Labels and pixels may look like anything: what is as long as it should be is not asked.
+        let added = layout.check_len(place, len).map_err(|message| match Kind::of_file(&path).filter(|_| len > 0) {
+            Some(Kind { what, .. }) => format!("this is {what}, {message}"),
+            None => message,
+        });
+        let added = added.and_then(|()| {
             let bytes = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
             all.add(place, &bytes)
         });
         added.map_err(|message| wrong(&path, message))?;
     }
-    all.finish().map_err(|message| wrong(dir, message))
+    all.finish().map_err(|message| {
+        let python = ["data_batch_1", "train"].iter().any(|name| dir.join(name).is_file());
+        let hint = if python { "; what lies there is the Python version" } else { "" };
+        wrong(dir, format!("{message}{hint}"))
+    })
+}
+
+/// The folder in `dir`, if there is one alone.
+#[cfg(not(target_arch = "wasm32"))]
+fn only_folder(dir: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let visible = |path: &PathBuf| !path.file_name().is_some_and(|name| is_system(&name.to_string_lossy()));
+    let mut folders = entries.filter(|path| path.is_dir() && visible(path));
+    folders.next().filter(|_| folders.next().is_none())
 }
 
 #[cfg(test)]
@@ -267,12 +292,41 @@ mod tests {
         assert!(message().contains("data_batch_3.bin: label 10 of record 0"));
         fs::write(&third, record(0, |_| 0)).unwrap();
         assert!(message().contains("data_batch_3.bin: 3073 bytes instead of 6146"));
+        fs::write(&third, "<!DOCTYPE html><html>404").unwrap();
+        assert!(
+            message().contains("data_batch_3.bin: this is an HTML page, 24 bytes instead of 6146"),
+            "{}",
+            message()
+        );
         fs::remove_file(&third).unwrap();
         fs::remove_file(dir.path().join("test_batch.bin")).unwrap();
         assert!(message().contains(": missing: data_batch_3.bin, test_batch.bin; all 6 files"), "{}", message());
         fs::create_dir(&third).unwrap();
         assert!(message().contains("data_batch_3.bin: "), "{}", message());
         assert!(load(&dir.path().join("none"), TEN).unwrap_err().to_string().contains("there is no folder"));
+    }
+
+    #[test]
+    fn the_archives_own_folder_is_looked_into() {
+        let (dir, outer) = (folder(), tempfile::tempdir().unwrap());
+        let inner = outer.path().join("cifar-10-batches-bin");
+        fs::create_dir(&inner).unwrap();
+        for (name, _) in TEN.files {
+            fs::copy(dir.path().join(name), inner.join(name)).unwrap();
+        }
+        fs::create_dir(outer.path().join("__MACOSX")).unwrap();
+        assert_eq!(load(outer.path(), TEN).unwrap(), load(dir.path(), TEN).unwrap());
+        // The Python version is told apart; so is an archive in place of a folder.
+        let python = tempfile::tempdir().unwrap();
+        fs::write(python.path().join("data_batch_1"), b"\x80\x02}q\x01").unwrap();
+        let message = load(python.path(), TEN).unwrap_err().to_string();
+        assert!(
+            message.contains("missing: data_batch_1.bin,") && message.contains("is the Python version"),
+            "{message}"
+        );
+        fs::write(outer.path().join("cifar.tar.gz"), b"\x1f\x8b\x08").unwrap();
+        let message = load(&outer.path().join("cifar.tar.gz"), TEN).unwrap_err().to_string();
+        assert!(message.contains("cifar.tar.gz is a gzip archive and no folder; unpack"), "{message}");
     }
 
     #[test]

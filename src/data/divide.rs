@@ -10,7 +10,7 @@ use crate::{Error, Result, random};
 const SEED: u64 = 0;
 
 impl Dataset {
-    /// The images that a recipe's `[data]` asks for of these, which must be a whole set, without a validation split. There is
+    /// The images that a recipe's `[data]` asks for of these, which must be a whole set; a validation split of its own stays whole. There is
     /// one order of the training images, drawn at random, in which every class comes as often as its share: the first `limit` of them are used,
     /// and of those the first `validation` held out. So a larger limit keeps the images of a smaller one. Test images have
     /// such an order too.
@@ -21,6 +21,9 @@ impl Dataset {
         let (shape, wanted) = (self.shape(), data.set.source());
         if shape != wanted {
             return Err(Error::Data(format!("{}: images of {shape:?}, but the recipe asks for {wanted:?}", self.name)));
+        }
+        if self.validation.is_some() && data.validation > 0.0 {
+            return Err(wrong("validation", "there are validation images already; write 0".into()));
         }
         if let Some((key, message)) = data.share_fault(self.train.len()) {
             return Err(wrong(key, message));
@@ -33,7 +36,10 @@ impl Dataset {
         let [train_len, held_out_len] = data.shares(self.train.len());
         let order = self.stratified(&self.train, "train");
         let train = part(&self.train, &order[held_out_len..][..train_len]);
-        let validation = (data.validation > 0.0).then(|| part(&self.train, &order[..held_out_len]));
+        let validation = match &self.validation {
+            Some(given) => Some(Split { input: data.set.image(), ..given.clone() }),
+            None => (data.validation > 0.0).then(|| part(&self.train, &order[..held_out_len])),
+        };
         if let Some(class) = (0..self.classes).find(|&class| self.train.has(class) && !train.has(class)) {
             let (key, advice) = match data.limit {
                 Some(_) => ("limit", "give more images"),

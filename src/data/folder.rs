@@ -1,27 +1,50 @@
-//! Pictures in class folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which a share of each class is for
-//! testing.
+//! A folder of pictures as a data set; which folders are splits and classes, [`layout`](super::layout) says.
 //!
 //! **Invariant:** classes and pictures go by name, so that a folder is the same data set wherever it lies. What is no picture is
-//! left out before anything is divided or counted, and said; names that begin with a dot are no part of it.
+//! left out before anything is divided or counted, and named with the reason.
 //!
 //! Every split is a listing of files at first, divided as the recipe asks; then those that are small enough are decoded into
 //! memory. So a picture that is found to be damaged is missing from its split, and changes no other. Where pictures stay files,
-//! it is found when a batch needs it, which is an error then: an epoch is an order of all images.
-use super::{Dataset, Listing, Pixels, Split, picture, same_classes};
-use crate::recipe::{Data, Pictures, Set, Undecodable};
+//! it is found when a batch needs it: see [`Split::read`].
+use super::layout::{self, Layout, NO_CLASS, Place, arrange};
+use super::listing::Reading;
+use super::tree::Tree;
+use super::{CLASSES_NAMED, Dataset, Kind, Listing, Part, Pixels, Split, picture, same_classes};
+use crate::recipe::{Data, Pictures, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Files that are no pictures which a message names.
+/// Files that are left out which a message names.
 const NAMED: usize = 5;
 
-/// Reads the folder `dir` as `data`, of which the others are parts, asks for it.
-pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data) -> Result<Dataset> {
-    let mut left_out = Vec::new();
-    let listed = list(dir, &class_names(dir, classes)?, pictures, &data.set, &mut left_out);
-    let dataset = listed.and_then(|listed| {
+/// Something that is left out: its path from the folder on, and why.
+struct LeftOut(String, String);
+
+/// What a folder holds, before any picture is decoded.
+struct Found {
+    pictures: Vec<String>,
+    layout: Layout,
+    left_out: Vec<LeftOut>,
+    /// Folders where classes are expected, without pictures; and splits without any.
+    empty: Vec<String>,
+}
+
+/// Reads the folder `dir` as `data`, of which the others are parts, asks for it; with how it was understood, in one line.
+pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data) -> Result<(Dataset, String)> {
+    let mut found = Found::read(dir, classes)?;
+    let mut left_out = std::mem::take(&mut found.left_out);
+    if let Some(folder) = found.layout.splits.get(&Part::Validation)
+        && data.validation > 0.0
+    {
+        let message = format!(
+            "{folder} holds the validation images, but data.validation = {} would take training images for that; write validation = 0, or remove {folder}",
+            data.validation
+        );
+        return Err(wrong(dir, &message));
+    }
+    let dataset = found.listed(dir, pictures, data).and_then(|listed| {
         let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
         let Dataset { train, validation, test, .. } = &mut dataset;
         [Some(train), validation.as_mut(), Some(test)]
@@ -31,97 +54,207 @@ pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data)
         dataset.checked()
     });
     if !left_out.is_empty() {
-        let first = left_out[..left_out.len().min(NAMED)].join(", ");
+        left_out.sort_by(|a, b| a.0.cmp(&b.0));
+        let first: Vec<String> =
+            left_out.iter().take(NAMED).map(|LeftOut(path, why)| format!("{path} ({why})")).collect();
         let (count, rest) = (left_out.len(), if left_out.len() > NAMED { ", …" } else { "" });
+        let (files, first) = (if count == 1 { "file" } else { "files" }, first.join(", "));
         match pictures.undecodable {
-            Undecodable::Skip => {
-                let what = if count == 1 { "file skipped, no picture" } else { "files skipped, no pictures" };
-                log::warn!("{}: {count} {what} that can be read: {first}{rest}", dir.display());
-            }
+            Undecodable::Skip => log::warn!("{}: {count} {files} skipped: {first}{rest}", dir.display()),
             Undecodable::Refuse => {
-                let what = if count == 1 { "file is no picture" } else { "files are no pictures" };
-                let advice = "remove or mend them, or write undecodable = \"skip\"";
-                return Err(wrong(dir, &format!("{count} {what} that can be read: {first}{rest}; {advice}")));
+                let advice = "remove or mend what is named, or write undecodable = \"skip\"";
+                return Err(wrong(dir, &format!("{count} {files} cannot be used: {first}{rest}; {advice}")));
             }
         }
     }
-    dataset
+    let dataset = dataset?;
+    let described = found.layout.described(dir, &dataset, pictures, data);
+    Ok((dataset, described))
 }
 
 /// The names of the class folders; as many as `classes`.
 pub(super) fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>> {
-    if !dir.is_dir() {
-        return Err(wrong(dir, "there is no such folder; name the one with the pictures in [data] dir"));
-    }
-    let names = folders(&if has_splits(dir) { dir.join("train") } else { dir.to_path_buf() })?;
-    if names.is_empty() {
-        return Err(wrong(
-            dir,
-            "there are no class folders; put the pictures of each class into a folder that is called like it: \
-             <class>/, or train/<class>/ and test/<class>/",
-        ));
-    }
-    if let Some(name) = names.iter().find(|name| name.contains(char::REPLACEMENT_CHARACTER)) {
-        return Err(wrong(dir, &format!("the name of the class folder {name} is not UTF-8; give it another name")));
-    }
-    same_classes(&names, classes).map_err(|message| wrong(dir, &message))?;
-    Ok(names)
+    Ok(Found::read(dir, classes)?.layout.classes)
 }
 
-/// All pictures by their first bytes, as files; what is none comes into `left_out`.
-fn list(dir: &Path, names: &[String], pictures: &Pictures, set: &Set, left_out: &mut Vec<String>) -> Result<Dataset> {
-    left_out.extend(strays(dir)?);
-    let (mut train, mut test) = [(); 2].map(|()| (Listing::new(dir, set.source(), pictures.fit), Vec::new())).into();
-    let given = has_splits(dir);
-    if given && let Some(name) = folders_if_any(&dir.join("test"))?.iter().find(|name| !names.contains(name)) {
-        return Err(wrong(dir, &format!("there is test/{name}, but no train/{name}; every class is in both")));
-    }
-    for (label, name) in names.iter().enumerate() {
-        let label = u16::try_from(label).expect("a recipe has at most 65 536 classes");
-        let folder = if given { format!("train/{name}") } else { name.clone() };
-        let found = pictures_in(dir, &folder, left_out)?;
-        if found.is_empty() {
-            let message = format!("{folder} holds no picture that can be read; put some in, or remove it");
-            return Err(wrong(dir, &message));
+impl Found {
+    /// Looks for pictures of so many classes.
+    fn read(dir: &Path, classes: usize) -> Result<Self> {
+        if !dir.is_dir() {
+            let advice = "name the folder with the pictures in [data] dir";
+            return Err(wrong(
+                dir,
+                &match Kind::of_file(dir) {
+                    Some(Kind { what, .. }) => format!("this is {what} and no folder; unpack it, and {advice}"),
+                    None => format!("there is no such folder; {advice}"),
+                },
+            ));
         }
-        // So many of the first `len` are for testing; a little more than nothing, lest 0.3 · 10 be less than 3.
-        let tests = |len: usize| (len as f64 * pictures.test_share + 1e-9).floor();
-        for (at, file) in found.iter().enumerate() {
-            let split = if !given && tests(at + 1) > tests(at) { &mut test } else { &mut train };
-            split.0.push(file);
-            split.1.push(label);
-        }
-        let folder = format!("test/{name}");
-        if given && dir.join(&folder).is_dir() {
-            for file in pictures_in(dir, &folder, left_out)? {
-                test.0.push(&file);
-                test.1.push(label);
+        let mut tree = Tree::read(dir)?;
+        let leaves = std::mem::take(&mut tree.leaves);
+        // A special file is not opened: a pipe would never end.
+        let check = |leaf: &super::tree::Leaf| match leaf.fault {
+            Some(fault) => Err(fault.to_string()),
+            None => picture::check(&dir.join(&leaf.path)).map_err(|fault| fault.brief),
+        };
+        let checked: Vec<Result<(), String>> = leaves.par_iter().map(check).collect();
+        let (mut pictures, mut left_out) = (Vec::new(), Vec::new());
+        for (leaf, checked) in leaves.into_iter().zip(checked) {
+            match checked {
+                Ok(()) => pictures.push(leaf.path),
+                Err(why) => left_out.push(LeftOut(leaf.path, why)),
             }
         }
-    }
-    if test.1.is_empty() {
-        let advice = if given {
-            "put some into test/<class>/".to_string()
-        } else {
-            let each = (1.0 / pictures.test_share).ceil();
-            format!(
-                "a share of {} of each class is for that: put {each} or more into one, or make train/<class>/ and test/<class>/",
-                pictures.test_share
-            )
+        let paths: Vec<&str> = pictures.iter().map(String::as_str).collect();
+        let layout = arrange(&paths).map_err(|message| wrong(dir, &message))?;
+        let classless =
+            paths.iter().zip(&layout.places).filter_map(|(path, place)| Some((path, place.as_ref().err()?)));
+        left_out.extend(classless.map(|(path, why)| LeftOut(path.to_string(), why.clone())));
+        let holds = |folder: &str| {
+            let folder = format!("{folder}/");
+            let at = paths.partition_point(|path| *path < folder.as_str());
+            paths.get(at).is_some_and(|path| path.starts_with(&folder))
         };
-        return Err(wrong(dir, &format!("there are no pictures to test on; {advice}")));
+        let without = |parent: &str| -> Vec<String> {
+            let folders = tree.folders_in(parent).into_iter().map(|name| format!("{parent}{name}"));
+            folders.filter(|folder| !holds(folder)).collect()
+        };
+        // Where a share would be tested on, though there is a folder for that.
+        let untested = without(&layout.root)
+            .into_iter()
+            .find(|path| layout::split_of(path.rsplit('/').next().unwrap_or_default()).is_some());
+        if let (1, Some(folder)) = (layout.splits.len(), untested) {
+            let advice = "put some into a folder for each class, or remove it, and a share of the others is tested on";
+            return Err(wrong(dir, &format!("{folder}/ holds no picture that can be read; {advice}")));
+        }
+        let empty = without(&layout.train);
+        let mut found = Self { pictures, layout, left_out, empty };
+        found.check_classes(dir, classes)?;
+        Ok(found)
     }
-    let split = |(listing, labels): (Listing, Vec<u16>)| Split {
-        pixels: Pixels::Files(listing),
-        labels,
-        shape: set.source(),
-        input: set.image(),
-    };
-    Dataset::of_folder(names.to_vec(), set.source(), split(train), split(test)).checked()
+
+    /// Whether there are as many classes as the model has. Folders without pictures are left out if there are.
+    fn check_classes(&mut self, dir: &Path, classes: usize) -> Result<()> {
+        let names = &self.layout.classes;
+        if names.is_empty() {
+            return Err(wrong(dir, &self.nothing()));
+        }
+        if names.len() != classes && names.len() + self.empty.len() == classes {
+            let [first, ..] = &self.empty[..] else { unreachable!("there are as many as are missing") };
+            return Err(wrong(dir, &format!("{first} holds no picture that can be read; put some in, or remove it")));
+        }
+        let within = dir.join(&self.layout.train);
+        same_classes(names, classes).map_err(|message| wrong(&within, &message))?;
+        let without = self.empty.iter().map(|path| LeftOut(format!("{path}/"), "a folder without pictures".into()));
+        self.left_out.extend(without);
+        Ok(())
+    }
+
+    /// What to do about a folder without class folders, by what it holds.
+    fn nothing(&self) -> String {
+        let advice = "put the pictures of each class into a folder that is called like it: \
+                      <class>/, or train/<class>/ and test/<class>/";
+        let loose = self.left_out.iter().filter(|LeftOut(_, why)| why == NO_CLASS).count();
+        let others: Vec<_> = self.left_out.iter().filter(|LeftOut(_, why)| why != NO_CLASS).take(3).collect();
+        match (loose, &self.empty[..], &others[..]) {
+            (0, [first, ..], []) => {
+                format!("there are no class folders with pictures: {first} holds no picture that can be read; {advice}")
+            }
+            (0, _, []) => format!("there are no class folders; {advice}"),
+            (0, ..) => {
+                let others = others.iter().map(|LeftOut(path, why)| format!("{path} ({why})"));
+                let others = others.collect::<Vec<_>>().join(", ");
+                format!("there are no class folders, and no picture that can be read, but {others}; {advice}")
+            }
+            (1, ..) => format!("there are no class folders, but a picture in no folder; {advice}"),
+            (loose, ..) => format!(
+                "there are no class folders, but {loose} pictures in no folder; {advice}. If this folder is one class, name the folder above it"
+            ),
+        }
+    }
+
+    /// All pictures, as files.
+    fn listed(&self, dir: &Path, pictures: &Pictures, data: &Data) -> Result<Dataset> {
+        let (layout, set) = (&self.layout, &data.set);
+        let reading = Reading { shape: set.source(), fit: pictures.fit, undecodable: pictures.undecodable };
+        let mut parts = [(); 3].map(|()| (Listing::new(dir, reading), Vec::new()));
+        let mut placed: Vec<(Place, &str)> = Vec::with_capacity(self.pictures.len());
+        placed.extend(
+            layout
+                .places
+                .iter()
+                .zip(&self.pictures)
+                .filter_map(|(place, path)| Some((*place.as_ref().ok()?, path.as_str()))),
+        );
+        // By class, and within one by name: the sort is stable.
+        placed.sort_by_key(|(place, _)| place.class);
+        // So many of the first `len` of a class are for testing; a little more than nothing, lest 0.3 · 10 be less than 3.
+        let tests = |len: usize| (len as f64 * pictures.test_share + 1e-9).floor();
+        let mut counts = vec![0; layout.classes.len()];
+        for (place, path) in placed {
+            let at = counts[place.class];
+            counts[place.class] += 1;
+            let part = place.part.unwrap_or(if tests(at + 1) > tests(at) { Part::Test } else { Part::Train });
+            let (listing, labels) = &mut parts[part as usize];
+            listing.push(path);
+            labels.push(u16::try_from(place.class).expect("a recipe has at most 65 536 classes"));
+        }
+        let [train, validation, test] = parts.map(|(listing, labels)| Split {
+            pixels: Pixels::Files(listing),
+            labels,
+            shape: set.source(),
+            input: set.image(),
+        });
+        if test.is_empty() {
+            return Err(wrong(dir, &self.no_tests(pictures.test_share)));
+        }
+        let mut dataset = Dataset::of_folder(layout.classes.clone(), set.source(), train, test);
+        dataset.validation = (!validation.is_empty()).then_some(validation);
+        dataset.checked()
+    }
+
+    fn no_tests(&self, share: f64) -> String {
+        let each = (1.0 / share).ceil();
+        format!(
+            "there are no pictures to test on; a share of {share} of each class is for that: put {each} or more into one, or make train/<class>/ and test/<class>/"
+        )
+    }
+}
+
+impl Layout {
+    /// How a folder was understood, in one line.
+    fn described(&self, dir: &Path, dataset: &Dataset, pictures: &Pictures, data: &Data) -> String {
+        let Dataset { class_names, train, validation, test, .. } = dataset;
+        let named = class_names[..class_names.len().min(CLASSES_NAMED)].join(", ");
+        let rest = if class_names.len() > CLASSES_NAMED { ", …" } else { "" };
+        let folder = |part| self.splits.get(&part).map(|name| format!("{name} ")).unwrap_or_default();
+        let mut parts = vec![format!("{}{} images to train on", folder(Part::Train), train.len())];
+        if let Some(split) = validation {
+            let how = match self.splits.contains_key(&Part::Validation) {
+                true => String::new(),
+                false => format!(" (validation = {})", data.validation),
+            };
+            parts.push(format!("{}{} held out for validation{how}", folder(Part::Validation), split.len()));
+        }
+        let how = match self.splits.get(&Part::Test) {
+            None => format!(" (test_share = {})", pictures.test_share),
+            Some(name) if layout::split_of(name.trim_end_matches('/')) == Some(Part::Validation) => {
+                " (there is no test/)".into()
+            }
+            Some(_) => String::new(),
+        };
+        parts.push(format!("{}{} to test on{how}", folder(Part::Test), test.len()));
+        let (root, count) = (dir.join(&self.root), class_names.len());
+        let classes = if count == 1 { "class" } else { "classes" };
+        // As it was typed: joined with nothing, a path gets a slash.
+        let root = if self.root.is_empty() { dir } else { &root };
+        let shown = root.display().to_string();
+        format!("{}: {count} {classes} ({named}{rest}); {}", shown.trim_end_matches('/'), parts.join(", "))
+    }
 }
 
 /// Decodes a split into memory if it is small enough. What cannot be decoded falls away, and comes into `left_out`.
-fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<String>) {
+fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
     let Pixels::Files(listing) = &split.pixels else { return };
     let (image_len, most) = (split.image_len(), pictures.stream_above.saturating_mul(1 << 20));
     if (image_len as u64).saturating_mul(split.len() as u64) > most {
@@ -130,9 +263,8 @@ fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<String>) {
     let all: Vec<u32> = (0..split.len() as u32).collect();
     let (mut pixels, faults) = listing.decode(&all, &AtomicBool::new(false));
     let mut damaged = vec![false; split.len()];
-    for (at, error) in faults {
-        log::debug!("{error}");
-        left_out.push(listing.name(at).into());
+    for (at, fault) in faults {
+        left_out.push(LeftOut(listing.name(at).into(), fault.brief));
         damaged[at] = true;
     }
     let mut kept = 0;
@@ -146,102 +278,7 @@ fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<String>) {
     split.pixels = Pixels::Memory(pixels);
 }
 
-/// What may be pictures in `dir/folder`, by name: their names from `dir` on.
-fn pictures_in(dir: &Path, folder: &str, left_out: &mut Vec<String>) -> Result<Vec<String>> {
-    let within = dir.join(folder);
-    let entries = entries(&within)?;
-    let check = |entry: &Entry| match entry {
-        // Nothing else is opened: a pipe would never end.
-        Entry { kind: Kind::File, name, .. } if !entry.renamed => picture::check(&within.join(name)),
-        Entry { kind: Kind::File, .. } => Err(Error::Data("the name is not UTF-8".into())),
-        _ => Err(Error::Data("no file".into())),
-    };
-    let checked: Vec<Result<()>> = entries.par_iter().map(check).collect();
-    let mut pictures = Vec::new();
-    for (Entry { name, .. }, checked) in entries.iter().zip(checked) {
-        let name = format!("{folder}/{name}");
-        match checked {
-            Ok(()) => pictures.push(name),
-            Err(error) => {
-                log::debug!("{name}: {error}");
-                left_out.push(name);
-            }
-        }
-    }
-    Ok(pictures)
-}
-
-/// Files beside the class folders.
-fn strays(dir: &Path) -> Result<Vec<String>> {
-    let beside = if has_splits(dir) { vec!["train/", "test/"] } else { vec![""] };
-    let mut files = Vec::new();
-    for part in beside.into_iter().filter(|part| dir.join(part).is_dir()) {
-        let strays = entries(&dir.join(part))?.into_iter().filter(|entry| entry.kind != Kind::Folder);
-        files.extend(strays.map(|entry| format!("{part}{}", entry.name)));
-    }
-    Ok(files)
-}
-
-/// Whether a folder is divided into training and test pictures. One that is not may have a class of that name.
-fn has_splits(dir: &Path) -> bool {
-    ["train", "test"].iter().any(|part| folders_if_any(&dir.join(part)).is_ok_and(|names| !names.is_empty()))
-}
-
-/// The names of the folders in `dir`, in order.
-fn folders(dir: &Path) -> Result<Vec<String>> {
-    let folders = entries(dir)?.into_iter().filter(|entry| entry.kind == Kind::Folder);
-    Ok(folders.map(|entry| entry.name).collect())
-}
-
-/// The same; none where there is no such folder.
-fn folders_if_any(dir: &Path) -> Result<Vec<String>> {
-    if dir.is_dir() { folders(dir) } else { Ok(Vec::new()) }
-}
-
-/// Something in a folder.
-struct Entry {
-    name: String,
-    /// Whether the name is not UTF-8, so that this is not its own.
-    renamed: bool,
-    kind: Kind,
-}
-
-/// What it is, or what a link leads to.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    File,
-    Folder,
-    /// A pipe, a device, a link that leads nowhere.
-    Other,
-}
-
-/// Whatever is in `dir`, in the order of the names, but for what is hidden.
-fn entries(dir: &Path) -> Result<Vec<Entry>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
-        let entry = entry.map_err(Error::io(dir))?;
-        let mut kind = entry.file_type().map_err(Error::io(entry.path()))?;
-        if kind.is_symlink()
-            && let Ok(target) = std::fs::metadata(entry.path())
-        {
-            kind = target.file_type();
-        }
-        let kind = match kind {
-            kind if kind.is_file() => Kind::File,
-            kind if kind.is_dir() => Kind::Folder,
-            _ => Kind::Other,
-        };
-        let (name, renamed) = match entry.file_name().into_string() {
-            Ok(name) => (name, false),
-            Err(name) => (name.to_string_lossy().into_owned(), true),
-        };
-        found.push(Entry { name, renamed, kind });
-    }
-    found.retain(|entry| !entry.name.starts_with('.'));
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
-
 fn wrong(dir: &Path, message: &str) -> Error {
-    Error::Data(format!("folder, {}: {message}", dir.display()))
+    let dir = dir.display().to_string();
+    Error::Data(format!("folder, {}: {message}", if dir.len() > 1 { dir.trim_end_matches('/') } else { &dir }))
 }

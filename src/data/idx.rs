@@ -4,10 +4,9 @@
 //! **Invariant:** nothing is allocated because a file claims it. Elements are read when both files of a split agree with each
 //! other and with the model, and no further than their dimensions go.
 use super::Split;
+use super::kind::{self, Kind};
 use crate::{Error, Result};
 use std::io::{BufRead, ErrorKind, Read};
-#[cfg(not(target_arch = "wasm32"))]
-use std::{fs::File, io::BufReader, path::Path};
 
 /// The most bytes of elements that a file may have.
 const MOST_BYTES: usize = 1 << 30;
@@ -28,47 +27,6 @@ const IMAGE_RANKS: &[u8] = &[3, 4];
 /// A file of labels has a count alone.
 const LABEL_RANKS: &[u8] = &[1];
 
-/// The training and the test split from the four files of MNIST in the folder `dir`: images of the shape `image` (channels,
-/// height, width), and labels below `classes`. The names are MNIST's, such as `train-images-idx3-ubyte`, where 3 is the number
-/// of dimensions and a dot may stand before `idx`; `.gz` may follow. What is not gzipped comes first.
-///
-/// Errors name the file, and say what to do: a folder or files that are missing; whatever [`split`] refuses.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<(Split, Split)> {
-    let wrong = |message: &str| wrong(&named(dir), message);
-    if !dir.is_dir() {
-        return Err(wrong("there is no such folder; name the one with the four IDX files in [data] dir"));
-    }
-    let mut missing = Vec::new();
-    let mut find = |stem: &str, ranks: &[u8]| {
-        let names = ranks.iter().flat_map(|rank| ["-", "."].map(|dot| format!("{stem}{dot}idx{rank}-ubyte")));
-        let names: Vec<String> = names.flat_map(|name| [name.clone(), name + ".gz"]).collect();
-        // Some archives hold folders of these names.
-        let found = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
-        if found.is_none() {
-            missing.push(names[0].clone());
-        }
-        found
-    };
-    let found = ["train", "t10k"]
-        .map(|part| (find(&format!("{part}-images"), IMAGE_RANKS), find(&format!("{part}-labels"), LABEL_RANKS)));
-    let [(Some(train_images), Some(train_labels)), (Some(test_images), Some(test_labels))] = &found else {
-        let missing = missing.join(", ");
-        return Err(wrong(&format!("missing: {missing}; all four files are needed, each as it is or with .gz")));
-    };
-    let read = |images: &Path, labels: &Path| {
-        let open = |path| File::open(path).map(BufReader::new).map_err(Error::io(path));
-        split((&named(images), open(images)?), (&named(labels), open(labels)?), image, classes)
-    };
-    Ok((read(train_images, train_labels)?, read(test_images, test_labels)?))
-}
-
-/// What errors call a file or folder.
-#[cfg(not(target_arch = "wasm32"))]
-fn named(path: &Path) -> String {
-    format!("idx, {}", path.display())
-}
-
 /// Images of the shape `image` (channels, height, width) with their labels below `classes`, each with the name that errors give
 /// it.
 ///
@@ -79,6 +37,18 @@ pub(super) fn split<'a>(
     (labels, label_bytes): (&'a str, impl BufRead + 'a),
     image: [usize; 3],
     classes: usize,
+) -> Result<Split> {
+    let split = unchecked((images, image_bytes), (labels, label_bytes), image)?;
+    let (lowest, highest) = (split.labels.iter().min(), split.labels.iter().max());
+    check_labels(labels, &split, classes, [lowest, highest].map(|label| label.map_or(0, |&label| label.into())))?;
+    Ok(split)
+}
+
+/// The same, whatever the labels are.
+pub(super) fn unchecked<'a>(
+    (images, image_bytes): (&'a str, impl BufRead + 'a),
+    (labels, label_bytes): (&'a str, impl BufRead + 'a),
+    image: [usize; 3],
 ) -> Result<Split> {
     let images = Idx::open(images, image_bytes, "3 (count, height, width) or 4 (and channels)", IMAGE_RANKS)?;
     let labels = Idx::open(labels, label_bytes, "1 (count)", LABEL_RANKS)?;
@@ -98,16 +68,20 @@ pub(super) fn split<'a>(
     if count == 0 {
         return Err(wrong(images.name, "there are no images in it; put some in"));
     }
-    let name = labels.name;
     let (labels, images) = (labels.elements()?, images.elements()?);
-    if let Some(at) = labels.iter().position(|&label| usize::from(label) >= classes) {
-        let message = format!(
-            "label {} of image {at} is not below {classes}, the model's classes; they count from 0",
-            labels[at]
-        );
-        return Err(wrong(name, &message));
-    }
     Ok(Split::new(image, images, labels.into_iter().map(u16::from).collect()))
+}
+
+/// Whether the labels of `split`, from the file `name`, are below `classes`; the whole set has those from `lowest` to `highest`.
+pub(super) fn check_labels(name: &str, split: &Split, classes: usize, [lowest, highest]: [usize; 2]) -> Result<()> {
+    let Some(at) = split.labels.iter().position(|&label| usize::from(label) >= classes) else { return Ok(()) };
+    // Labels from 1 are taken as classes if they are as many.
+    let wanted = if lowest > 0 { highest } else { highest + 1 };
+    let message = format!(
+        "label {} of image {at} is not below {classes}, the model's classes; the labels are {lowest} to {highest}, which would be classes = {wanted}: is it the right file?",
+        split.labels[at]
+    );
+    Err(wrong(name, &message))
 }
 
 impl<'a> Idx<'a> {
@@ -117,27 +91,29 @@ impl<'a> Idx<'a> {
         if start.is_empty() {
             return Err(wrong(name, &format!("it is empty; {ANEW}")));
         }
-        let mut rest: Box<dyn Read + 'a> = if start.starts_with(&[0x1f, 0x8b]) {
-            Box::new(flate2::bufread::MultiGzDecoder::new(bytes))
-        } else {
-            Box::new(bytes)
-        };
+        let gzipped = start.starts_with(&[0x1f, 0x8b]);
+        let kind = Kind::of(&start[..start.len().min(kind::START)]).filter(|_| !gzipped);
+        let mut rest: Box<dyn Read + 'a> =
+            if gzipped { Box::new(flate2::bufread::MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
         let mut word = || -> Result<[u8; 4]> {
             let mut word = [0; 4];
             rest.read_exact(&mut word).map_err(|error| unreadable(name, error))?;
             Ok(word)
         };
-        let [0, 0, kind, rank] = word()? else {
+        let [0, 0, element, rank] = word()? else {
             return Err(wrong(
                 name,
-                &format!(
-                    "not an IDX file: it must begin with two zero bytes, a type and a number of dimensions; {ANEW}"
-                ),
+                &match kind {
+                    Some(Kind { what, .. }) => format!("not an IDX file but {what}; {ANEW}"),
+                    None => format!(
+                        "not an IDX file: it must begin with two zero bytes, a type and a number of dimensions; {ANEW}"
+                    ),
+                },
             ));
         };
-        if kind != 8 {
+        if element != 8 {
             let message =
-                format!("elements of IDX type {kind:#04x}; only bytes, 0x08, can be read: write it anew with them");
+                format!("elements of IDX type {element:#04x}; only bytes, 0x08, can be read: write it anew with them");
             return Err(wrong(name, &message));
         }
         if !ranks.contains(&rank) {

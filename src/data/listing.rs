@@ -2,12 +2,27 @@
 //!
 //! **Invariant:** an image is the same bytes however many threads decode and whatever else is read. A file takes its name and
 //! a few bytes of memory, however large its picture is.
-use super::picture;
-use crate::recipe::Fit;
+use super::picture::{self, Fault};
+use crate::recipe::{Fit, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Damaged files that are named, each in a line. Of more of them, the count is told whenever it has doubled.
+const NAMED: usize = 5;
+
+/// How files become images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reading {
+    /// Channels, height, width.
+    pub(super) shape: [usize; 3],
+    pub(super) fit: Fit,
+    /// What is done with a file that turns out to be damaged.
+    pub(super) undecodable: Undecodable,
+}
 
 /// Picture files in one folder, or in folders inside it, as images of one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +32,37 @@ pub struct Listing {
     names: String,
     /// Where each ends.
     ends: Vec<usize>,
-    shape: [usize; 3],
-    fit: Fit,
+    reading: Reading,
+    damaged: Damaged,
+}
+
+/// The names of files that were found to be damaged and are passed over, of all listings that were selected from one.
+#[derive(Clone, Debug, Default)]
+struct Damaged(Arc<Mutex<BTreeSet<String>>>);
+
+/// What was found out while reading makes no other data set.
+impl PartialEq for Damaged {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Damaged {
+    fn holds(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    /// How many there are with this one, if it is new.
+    fn add(&self, name: &str) -> Option<usize> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.into()).then_some(names.len())
+    }
 }
 
 impl Listing {
-    /// No files yet, of the folder `dir`; pictures become images of the `shape` (channels, height, width).
-    pub(super) fn new(dir: &Path, shape: [usize; 3], fit: Fit) -> Self {
-        Self { dir: dir.into(), names: String::new(), ends: Vec::new(), shape, fit }
+    /// No files yet, of the folder `dir`.
+    pub(super) fn new(dir: &Path, reading: Reading) -> Self {
+        Self { dir: dir.into(), names: String::new(), ends: Vec::new(), reading, damaged: Damaged::default() }
     }
 
     pub(super) fn push(&mut self, name: &str) {
@@ -49,26 +87,31 @@ impl Listing {
     }
 
     pub(super) fn select(&self, places: &[u32]) -> Self {
-        let mut part = Self::new(&self.dir, self.shape, self.fit);
+        let mut part = Self { damaged: self.damaged.clone(), ..Self::new(&self.dir, self.reading) };
         places.iter().for_each(|&at| part.push(self.name(at as usize)));
         part
     }
 
-    /// The images at `index`, and which of them (as places in `index`) are blank because their files cannot be decoded. Once
+    /// The images at `index`, and which of them (as places in `index`, in order) are blank because their files cannot be decoded. Once
     /// `stop` is set, nothing more is decoded.
-    pub(super) fn decode(&self, index: &[u32], stop: &AtomicBool) -> (Vec<u8>, Vec<(usize, Error)>) {
-        let image_len: usize = self.shape.iter().product();
+    pub(super) fn decode(&self, index: &[u32], stop: &AtomicBool) -> (Vec<u8>, Vec<(usize, Fault)>) {
+        let Reading { shape, fit, .. } = self.reading;
+        let image_len: usize = shape.iter().product();
         let mut images = vec![0; index.len() * image_len];
         let decode = |(at, (image, &file)): (usize, (&mut [u8], &u32))| {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            match picture::fitted(&self.dir.join(self.name(file as usize)), self.shape, self.fit) {
+            let name = self.name(file as usize);
+            if self.damaged.holds(name) {
+                return Some((at, Fault::known()));
+            }
+            match picture::fitted(&self.dir.join(name), shape, fit) {
                 Ok(pixels) => {
                     image.copy_from_slice(&pixels);
                     None
                 }
-                Err(error) => Some((at, error)),
+                Err(fault) => Some((at, fault)),
             }
         };
         let each = images.par_chunks_exact_mut(image_len.max(1)).zip(index).enumerate();
@@ -76,17 +119,29 @@ impl Listing {
         (images, faults)
     }
 
-    /// The same, or the first error.
-    pub(super) fn read(&self, index: &[u32], stop: &AtomicBool) -> Result<Vec<u8>> {
-        let (images, faults) = self.decode(index, stop);
-        match faults.into_iter().next() {
-            None => Ok(images),
-            // The order of an epoch is a permutation of all places: one that falls away would change every run.
-            Some((_, error)) => Err(Error::Data(format!(
-                "{error}; it was counted before it was decoded, and cannot be skipped now: put a whole picture in its \
-                 place and resume the run, or remove it and begin anew"
-            ))),
+    /// Goes on without the file at `at`, if it is damaged and the recipe has such files skipped: it is named, once.
+    ///
+    /// Errors: a file that is not to be skipped, or could not be read at all. That may be otherwise the next time, and a run that
+    /// went on without it would not be the same as one that was not disturbed.
+    pub(super) fn pass_over(&self, at: usize, fault: Fault) -> Result<()> {
+        let name = self.name(at);
+        if fault.unread || self.reading.undecodable == Undecodable::Refuse {
+            let advice = match fault.unread {
+                true => "make it readable again, and resume the run",
+                false => "put a whole picture in its place and resume the run, or write undecodable = \"skip\"",
+            };
+            return Err(Error::Data(format!("{}; {advice}", fault.of(&self.dir.join(name)))));
         }
+        let dir = self.dir.display();
+        match self.damaged.add(name) {
+            Some(count) if count <= NAMED => log::warn!("{dir}: skipped {name} ({})", fault.brief),
+            Some(count) if count.is_power_of_two() => {
+                log::warn!("{dir}: {count} files skipped so far, the last one {name} ({})", fault.brief);
+            }
+            Some(_) => log::debug!("{dir}: skipped {name} ({})", fault.brief),
+            None => {}
+        }
+        Ok(())
     }
 }
 
@@ -94,9 +149,13 @@ impl Listing {
 mod tests {
     use super::*;
 
+    fn reading(shape: [usize; 3]) -> Reading {
+        Reading { shape, fit: Fit::Stretch, undecodable: Undecodable::Skip }
+    }
+
     #[test]
     fn names_lie_behind_each_other() {
-        let mut listing = Listing::new(Path::new("dir"), [1, 1, 1], Fit::Stretch);
+        let mut listing = Listing::new(Path::new("dir"), reading([1, 1, 1]));
         assert!(listing.is_empty());
         ["a/1.png", "b/é.png", "b/22.png"].iter().for_each(|name| listing.push(name));
         assert_eq!(
@@ -109,12 +168,13 @@ mod tests {
 
     #[test]
     fn nothing_is_opened_once_it_is_stopped() {
-        let mut listing = Listing::new(Path::new("no/such/folder"), [1, 1, 2], Fit::Stretch);
+        let mut listing = Listing::new(Path::new("no/such/folder"), reading([1, 1, 2]));
         ["a.png", "b.png"].iter().for_each(|name| listing.push(name));
         let faults = |stop| listing.decode(&[1, 0, 1], &AtomicBool::new(stop)).1;
         assert_eq!(faults(false).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(faults(true).is_empty());
-        let message = listing.read(&[1, 0], &AtomicBool::new(false)).unwrap_err().to_string();
+        let (at, fault) = listing.decode(&[1, 0], &AtomicBool::new(false)).1.remove(0);
+        let message = listing.pass_over([1, 0][at], fault).unwrap_err().to_string();
         assert!(message.contains("b.png") && message.contains("resume the run"), "{message}");
     }
 }

@@ -3,11 +3,17 @@
 //! **Invariant:** a [`Dataset`] that was loaded holds exactly one label below `classes` for each image, and images of
 //! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them, and pictures of a folder that is too
 //! large for memory stay files.
+#[cfg(not(target_arch = "wasm32"))]
+mod barrier;
 mod cifar;
 mod divide;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod idx;
+#[cfg(not(target_arch = "wasm32"))]
+mod idx_files;
+mod kind;
+mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
 mod normalise;
@@ -16,7 +22,13 @@ mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod prefetch;
 mod split;
+#[cfg(not(target_arch = "wasm32"))]
+mod tree;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use barrier::panic_is_expected;
+pub use kind::Kind;
+pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
 pub use normalise::Normalise;
@@ -30,6 +42,9 @@ pub use split::{Pixels, Split};
 use crate::recipe::Labels;
 use crate::recipe::{Data, MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
+
+/// Names of classes that a message lists.
+const CLASSES_NAMED: usize = 10;
 
 /// A data set with its splits, which have images of one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +70,7 @@ pub struct Dataset {
 }
 
 /// One of the splits of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// [`Dataset::train`].
     Train,
@@ -85,7 +100,19 @@ impl Dataset {
     /// empty or not as many as the model's classes; pictures that cannot be read, where they are refused; parts without images
     /// ([`Self::divided`]); in the browser, any set that is not embedded.
     pub fn load(data: &Data) -> Result<Self> {
+        Self::load_described(data).map(|(dataset, _)| dataset)
+    }
+
+    /// The same, with a line that says how files were understood where that is not obvious: which folders of pictures are which split and
+    /// class, which IDX files were read.
+    ///
+    /// Errors: as [`Self::load`].
+    pub fn load_described(data: &Data) -> Result<(Self, Option<String>)> {
         let set = &data.set;
+        #[cfg(not(target_arch = "wasm32"))]
+        let mut described = None;
+        #[cfg(target_arch = "wasm32")]
+        let described = None;
         let whole = match set {
             Set::Digits => Self::known(set, digits()?),
             #[cfg(not(target_arch = "wasm32"))]
@@ -99,10 +126,17 @@ impl Dataset {
                 Self::known(set, cifar::load(dir, layout)?)
             }
             #[cfg(not(target_arch = "wasm32"))]
-            Set::Idx { dir, image, classes } => Self::known(set, idx::load(dir, *image, *classes)?),
+            Set::Idx { dir, image, classes } => {
+                let (splits, names, read) = idx_files::load(dir, *image, *classes)?;
+                described = read;
+                Self { class_names: names, ..Self::known(set, splits) }
+            }
             #[cfg(not(target_arch = "wasm32"))]
             // It is divided before it is decoded.
-            Set::Folder { dir, classes, pictures, .. } => return folder::load(dir, *classes, pictures, data),
+            Set::Folder { dir, classes, pictures, .. } => {
+                let (dataset, described) = folder::load(dir, *classes, pictures, data)?;
+                return Ok((dataset, Some(described)));
+            }
             #[cfg(target_arch = "wasm32")]
             _ => {
                 return Err(Error::Data(format!(
@@ -111,7 +145,8 @@ impl Dataset {
                 )));
             }
         };
-        if data.keeps_all() { Ok(whole) } else { whole.divided(data) }
+        let dataset = if data.keeps_all() { whole } else { whole.divided(data)? };
+        Ok((dataset, described))
     }
 
     /// CIFAR-10 from the bytes of its binary version: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, by name,
@@ -222,9 +257,12 @@ impl Dataset {
         same_classes(&self.class_names, model.classes).or_else(wrong)?;
         let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
         let held_out_len = self.validation.as_ref().map_or(0, Split::len);
+        // A folder may have a validation split of its own, which is no part of the training images.
+        let drawn_len = if data.validation > 0.0 { held_out_len } else { 0 };
         if self.train.input != model.input
-            || (held_out_len > 0) != (data.validation > 0.0)
-            || self.train.len() + held_out_len > most(data.limit)
+            || (drawn_len == 0) != (data.validation == 0.0)
+            || (held_out_len > drawn_len && !matches!(data.set, Set::Folder { .. }))
+            || self.train.len() + drawn_len > most(data.limit)
             || self.test.len() > most(data.test_limit)
         {
             return wrong(
@@ -246,15 +284,18 @@ pub fn class_names(set: &Set) -> Result<Vec<String>> {
     }
 }
 
-/// What to do if a model has not as many classes as there are.
+/// What to do if a model has not as many classes as there are. Whether they are the right ones is asked first: a folder one level too high
+/// or too low has some, too.
 fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
     if names.len() == wanted {
         return Ok(());
     }
-    let (found, rest) = (names.len(), if names.len() > 4 { ", …" } else { "" });
-    let first = names[..found.min(4)].join(", ");
+    let (found, rest) = (names.len(), if names.len() > CLASSES_NAMED { ", …" } else { "" });
+    let first = names[..found.min(CLASSES_NAMED)].join(", ");
+    let (what, these) = if found == 1 { ("class", "Is this the class") } else { ("classes", "Are these the classes") };
     Err(format!(
-        "{found} classes ({first}{rest}), but model.classes = {wanted}; write classes = {found} and give the last layer as many units"
+        "{found} {what} ({first}{rest}), but model.classes = {wanted}. {these}? Then write classes = {found} and give the last layer as many \
+         units; otherwise name the folder that holds one folder for each class"
     ))
 }
 

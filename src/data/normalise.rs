@@ -18,12 +18,8 @@ impl Normalise {
     /// What a recipe asks for, but for the per-pixel mean.
     pub fn new(recipe: &Recipe) -> Self {
         let (data, channels): (&Data, _) = (&recipe.data, recipe.model.input[0]);
-        let [a, b] = data.scale;
-        let of = |values: &[f32], channel: usize, default| values.get(channel).copied().unwrap_or(default);
-        let value =
-            |byte: usize, channel| (byte as f32 * a + b - of(&data.mean, channel, 0.0)) / of(&data.std, channel, 1.0);
-        let table = (0..256).flat_map(|byte| (0..channels).map(move |channel| (byte, channel)));
-        Self { table: table.map(|(byte, channel)| value(byte, channel)).collect(), mean: None }
+        let table = (0..=u8::MAX).flat_map(|byte| (0..channels).map(move |channel| data.value(byte, channel)));
+        Self { table: table.collect(), mean: None }
     }
 
     /// Channels of an image.

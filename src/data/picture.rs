@@ -5,8 +5,10 @@
 //! becomes colour, as the network has one channel or three; transparency is ignored. A picture's 0..=255 becomes
 //! 0..=`max_pixel`, rounded: for digits 0..=16, so that, as in that set, ink is bright and paper black.
 //!
-//! **Invariant:** nothing is allocated because a file claims it: what would take more than 512 MiB, decoded or not, is no picture here.
+//! **Invariant:** whatever a file holds, reading it gives a picture or an error: a decoder that panics is caught. Nothing is allocated because a file claims it: what would take more than 512 MiB, decoded or not, is no picture here.
 use super::Split;
+use super::barrier::guarded;
+use super::kind::{self, Kind};
 use crate::recipe::{Fit, Set};
 use crate::{Error, Result};
 use image::imageops::{self, FilterType};
@@ -18,6 +20,67 @@ use std::path::Path;
 /// The most bytes of a file that are read, as many as a decoded picture may take.
 const MOST_BYTES: u64 = 512 << 20;
 
+/// Why a file gives no picture.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// In a few words, for a list of files: "a zip archive".
+    pub(super) brief: String,
+    /// In full, with what to do.
+    full: String,
+    /// Whether the file could not be read, which may be otherwise the next time.
+    pub(super) unread: bool,
+}
+
+impl Fault {
+    fn new(brief: impl Into<String>, full: impl Into<String>) -> Self {
+        Self { brief: brief.into(), full: full.into(), unread: false }
+    }
+
+    fn unread(error: std::io::Error) -> Self {
+        Self { unread: true, ..Self::new(format!("cannot be read: {error}"), error.to_string()) }
+    }
+
+    /// What a file that begins with `start` is in place of a picture, or what its decoder says of it.
+    fn no_picture(start: &[u8], error: &ImageError) -> Self {
+        // Some decoders end what they say with a new line.
+        let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let full = format!("not a picture that can be read ({said}); PNG and JPEG can");
+        let format = image::guess_format(start).ok().filter(ImageFormat::reading_enabled);
+        let name = format.map(|format| format.extensions_str()[0].to_uppercase());
+        match (name, error) {
+            (_, ImageError::Limits(_)) => {
+                Self::new("larger than 512 MiB when decoded", "larger than 512 MiB when decoded; scale it down first")
+            }
+            (Some(name), ImageError::Unsupported(_)) => {
+                Self::new(format!("a {name} file of a kind that cannot be read"), full)
+            }
+            (Some(name), _) => Self::new(format!("a damaged {name} file"), full),
+            (None, _) => match Kind::of(start) {
+                Some(Kind { what, advice }) => Self::new(what, format!("not a picture but {what}; {advice}")),
+                None => Self::new("not a picture that can be read", full),
+            },
+        }
+    }
+
+    /// Of a file that was found to be damaged before.
+    pub(super) fn known() -> Self {
+        Self::new("damaged", "not a picture that can be read")
+    }
+
+    /// A decoder that has panicked.
+    fn panicked() -> Self {
+        Self::new(
+            "its decoder failed",
+            "not a picture that can be read (its decoder failed); open it in a program for pictures and save it as PNG",
+        )
+    }
+
+    /// The error for the file `path`.
+    pub(super) fn of(self, path: &Path) -> Error {
+        Error::Data(format!("{}: {}", path.display(), self.full))
+    }
+}
+
 /// Reads the picture `path` for a network whose input has the shape `input` (channels, height, width): bytes H, W, C from 0
 /// to `max_pixel` (16 for digits, else 255; [`crate::recipe::Set::max_pixel`]), to be scaled as the training images were.
 ///
@@ -26,18 +89,21 @@ const MOST_BYTES: u64 = 512 << 20;
 pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) -> Result<Vec<u8>> {
     let path = path.as_ref();
     let [channels, height, width] = input;
-    let wrong = |message: String| Error::Data(format!("{}: {message}", path.display()));
-    let picture = decoded(path, |w, h| match (w as usize, h as usize) == (width, height) {
+    let accept = |w: u32, h: u32| match (w as usize, h as usize) == (width, height) {
         true => Ok(()),
-        false => Err(wrong(format!(
-            "{w}×{h} pixels, but the network takes {width}×{height} (width × height); scale it to that size first"
-        ))),
-    })?;
-    let bytes = match channels {
-        1 => picture.into_luma8().into_raw(),
-        3 => picture.into_rgb8().into_raw(),
-        _ => return Err(no_channels(path, channels)),
+        false => {
+            let full = format!(
+                "{w}×{h} pixels, but the network takes {width}×{height} (width × height); scale it to that size first"
+            );
+            Err(Fault::new("another size", full))
+        }
     };
+    let convert = |picture: DynamicImage| match channels {
+        1 => Ok(picture.into_luma8().into_raw()),
+        3 => Ok(picture.into_rgb8().into_raw()),
+        _ => Err(no_channels(channels)),
+    };
+    let bytes = decoded(path, accept, convert).map_err(|fault| fault.of(path))?;
     let rounded = |byte: u8| ((u32::from(byte) * u32::from(max_pixel) + 127) / 255) as u8;
     Ok(bytes.into_iter().map(rounded).collect())
 }
@@ -51,27 +117,32 @@ pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> 
         Set::Folder { pictures, .. } => pictures.fit,
         _ => Fit::Stretch,
     };
-    let image = Split::new(set.source(), fitted(path.as_ref(), set.source(), fit)?, vec![0]);
+    let path = path.as_ref();
+    let pixels = fitted(path, set.source(), fit).map_err(|fault| fault.of(path))?;
+    let image = Split::new(set.source(), pixels, vec![0]);
     Split { input: set.image(), ..image }.centres(&[0])
 }
 
 /// The picture `path` as an image of the `shape` (channels, height, width): bytes H, W, C.
-pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>> {
+pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>, Fault> {
     let [channels, height, width] = shape;
     if !matches!(channels, 1 | 3) {
-        return Err(no_channels(path, channels));
+        return Err(no_channels(channels));
     }
-    let mut picture = decoded(path, |_, _| Ok(()))?;
-    if fit == Fit::Crop {
-        let [left, top, columns, rows] = largest([picture.width(), picture.height()], [width as u64, height as u64]);
-        picture = picture.crop_imm(left, top, columns, rows);
-    }
-    // A recipe's images have sides of at most 2²⁰.
-    let (width, height) = (width as u32, height as u32);
-    Ok(match channels {
-        1 => imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw(),
-        _ => imageops::resize(&picture.into_rgb8(), width, height, FilterType::Triangle).into_raw(),
-    })
+    let scale = |mut picture: DynamicImage| {
+        if fit == Fit::Crop {
+            let [left, top, columns, rows] =
+                largest([picture.width(), picture.height()], [width as u64, height as u64]);
+            picture = picture.crop_imm(left, top, columns, rows);
+        }
+        // A recipe's images have sides of at most 2²⁰.
+        let (width, height) = (width as u32, height as u32);
+        Ok(match channels {
+            1 => imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw(),
+            _ => imageops::resize(&picture.into_rgb8(), width, height, FilterType::Triangle).into_raw(),
+        })
+    };
+    decoded(path, |_, _| Ok(()), scale)
 }
 
 /// The largest part of a picture of this width and height that has the proportions of `wanted`, rounded, in its centre: left, top, width, height.
@@ -84,35 +155,52 @@ fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
 
 /// Whether a file may be a picture, without decoding it: its first bytes are those of a format that can be read, and its size
 /// is one that memory holds. Of JPEG, whose size may stand anywhere, the first bytes alone are looked at.
-pub(super) fn check(path: &Path) -> Result<()> {
-    let file = File::open(path).map(BufReader::new).map_err(Error::io(path))?;
-    let reader = ImageReader::new(file).with_guessed_format().map_err(Error::io(path))?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) => Ok(()),
-        _ => decoder(reader).map(|_| ()).map_err(no_picture(path)),
-    }
+pub(super) fn check(path: &Path) -> Result<(), Fault> {
+    let mut file = File::open(path).map(BufReader::new).map_err(Fault::unread)?;
+    let mut start = Vec::with_capacity(kind::START);
+    file.by_ref().take(kind::START as u64).read_to_end(&mut start).map_err(Fault::unread)?;
+    file.rewind().map_err(Fault::unread)?;
+    let checked = guarded(|| {
+        let reader = ImageReader::new(file).with_guessed_format().map_err(Fault::unread)?;
+        match reader.format() {
+            Some(ImageFormat::Jpeg) => Ok(()),
+            _ => decoder(reader).map(|_| ()).map_err(|error| Fault::no_picture(&start, &error)),
+        }
+    });
+    checked.unwrap_or_else(|| Err(Fault::panicked()))
 }
 
-/// The picture `path`, turned as its camera says, if its width and height (before that) are accepted.
-fn decoded(path: &Path, accept: impl FnOnce(u32, u32) -> Result<()>) -> Result<DynamicImage> {
+/// What `convert` makes of the picture `path`, turned as its camera says, if its width and height (before that) are accepted.
+fn decoded<T>(
+    path: &Path,
+    accept: impl FnOnce(u32, u32) -> Result<(), Fault>,
+    convert: impl FnOnce(DynamicImage) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    let file = File::open(path).map_err(Fault::unread)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Fault::unread)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::Data(format!("{}: more than 512 MiB, which no picture takes here", path.display())));
+        return Err(Fault::new(
+            "more than 512 MiB",
+            "more than 512 MiB, which no picture takes here; scale it down first",
+        ));
     }
-    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
-    let jpeg = reader.format() == Some(ImageFormat::Jpeg);
-    let mut decoder = decoder(reader).map_err(no_picture(path))?;
-    let (width, height) = decoder.dimensions();
-    accept(width, height)?;
-    if jpeg && !jpeg_ends(&bytes) {
-        return Err(Error::Data(format!("{}: the JPEG ends too early; fetch or write it again", path.display())));
-    }
-    let orientation = decoder.orientation().map_err(no_picture(path))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(no_picture(path))?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
+    let no_picture = |error: ImageError| Fault::no_picture(&bytes[..bytes.len().min(kind::START)], &error);
+    let decode = || {
+        let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Fault::unread)?;
+        let jpeg = reader.format() == Some(ImageFormat::Jpeg);
+        let mut decoder = decoder(reader).map_err(no_picture)?;
+        let (width, height) = decoder.dimensions();
+        accept(width, height)?;
+        if jpeg && !jpeg_ends(&bytes) {
+            return Err(Fault::new("a damaged JPG file", "the JPEG ends too early; fetch or write it again"));
+        }
+        let orientation = decoder.orientation().map_err(no_picture)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(no_picture)?;
+        picture.apply_orientation(orientation);
+        convert(picture)
+    };
+    guarded(decode).unwrap_or_else(|| Err(Fault::panicked()))
 }
 
 fn decoder<'a, R: BufRead + Seek + 'a>(reader: ImageReader<R>) -> ImageResult<impl ImageDecoder + 'a> {
@@ -140,15 +228,11 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     }
 }
 
-fn no_picture(path: &Path) -> impl Fn(ImageError) -> Error {
-    move |error| Error::Data(format!("{}: not a picture that can be read ({error}); PNG and JPEG can", path.display()))
-}
-
-fn no_channels(path: &Path, channels: usize) -> Error {
-    Error::Data(format!(
-        "{}: the network takes {channels} channels; only 1 (grey) and 3 (colour) are pictures",
-        path.display()
-    ))
+fn no_channels(channels: usize) -> Fault {
+    Fault::new(
+        "another number of channels",
+        format!("the network takes {channels} channels; only 1 (grey) and 3 (colour) are pictures"),
+    )
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use super::Listing;
 use super::Normalise;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::Error;
 use crate::Result;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::atomic::AtomicBool;
@@ -76,22 +78,67 @@ impl Split {
 
     /// The pixels of the images at `index`, N, H, W, C. `index` must lie in the split.
     ///
-    /// Errors: a file that cannot be decoded any more, the first of them in `index`. There are none in memory.
+    /// A file that turns out to be damaged is skipped, if the recipe has such files skipped: in its place stands the next image of its class
+    /// that can be decoded, in the split's order, behind the last one the first. So batches keep their size, and what a run learns from follows from the
+    /// files alone, wherever it was interrupted.
+    ///
+    /// Errors: a damaged file that is not to be skipped, one that cannot be read any more, a class without any that can be decoded. There
+    /// are none in memory.
     pub fn read(&self, index: &[u32]) -> Result<Vec<u8>> {
         match &self.pixels {
             Pixels::Memory(pixels) => Ok(gathered(pixels, self.image_len(), index)),
             #[cfg(not(target_arch = "wasm32"))]
-            Pixels::Files(listing) => listing.read(index, &AtomicBool::new(false)),
+            Pixels::Files(_) => self.read_until(index, &AtomicBool::new(false)),
         }
     }
 
     /// The same; once `stop` is set, images that are not decoded yet stay blank.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn read_until(&self, index: &[u32], stop: &AtomicBool) -> Result<Vec<u8>> {
-        match &self.pixels {
-            Pixels::Memory(_) => self.read(index),
-            Pixels::Files(listing) => listing.read(index, stop),
+        let Pixels::Files(listing) = &self.pixels else { return self.read(index) };
+        let (mut images, faults) = listing.decode(index, stop);
+        for (at, fault) in faults {
+            listing.pass_over(index[at] as usize, fault)?;
+            let image = self.stand_in(listing, index[at], stop)?;
+            images[at * self.image_len()..][..self.image_len()].copy_from_slice(&image);
         }
+        Ok(images)
+    }
+
+    /// The image that stands in the place of a damaged one.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn stand_in(&self, listing: &Listing, damaged: u32, stop: &AtomicBool) -> Result<Vec<u8>> {
+        let label = self.labels[damaged as usize];
+        let others = (damaged + 1..self.len() as u32).chain(0..damaged);
+        for other in others.filter(|&other| self.labels[other as usize] == label) {
+            let (image, fault) = listing.decode(&[other], stop);
+            match fault.into_iter().next() {
+                None => return Ok(image),
+                Some((_, fault)) => listing.pass_over(other as usize, fault)?,
+            }
+        }
+        let name = listing.name(damaged as usize);
+        Err(Error::Data(format!("{name}: no picture of this class can be decoded; put whole ones there")))
+    }
+
+    /// What [`Self::normalised`] gives, without the images whose files turn out to be damaged: nothing stands in for them.
+    ///
+    /// Errors: as [`Self::read`].
+    pub fn normalised_whole(&self, index: &[u32], normalise: &Normalise) -> Result<(Vec<f32>, Vec<u32>)> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Pixels::Files(listing) = &self.pixels {
+            let (images, faults) = listing.decode(index, &AtomicBool::new(false));
+            let mut whole = vec![true; index.len()];
+            for (at, fault) in faults {
+                listing.pass_over(index[at] as usize, fault)?;
+                whole[at] = false;
+            }
+            let kept: Vec<u32> = (0..index.len() as u32).filter(|&at| whole[at as usize]).collect();
+            let images = gathered(&images, self.image_len(), &kept);
+            let index: Vec<u32> = kept.iter().map(|&at| index[at as usize]).collect();
+            return Ok((self.cropped(normalise.images(&images)), self.labels_at(&index)));
+        }
+        self.normalised(index, normalise)
     }
 
     /// The labels of the images at `index`, as a session takes them.

@@ -37,9 +37,10 @@ pub struct Data {
     pub augment: Augment,
     /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
     pub shuffle: bool,
-    /// Share of the training images, below 1, that are not learnt from but held out to choose by. 0 by default.
+    /// Share of the training images, below 1, that are not learnt from but held out to choose by. 0 by default, and where a folder has
+    /// validation images of its own.
     pub validation: f64,
-    /// At most so many of the training images are used, those held out among them; all by default.
+    /// At most so many of the training images are used, those that `validation` holds out among them; all by default.
     pub limit: Option<usize>,
     /// At most so many of the test images are used; all by default.
     pub test_limit: Option<usize>,
@@ -56,6 +57,36 @@ impl From<Set> for Data {
 }
 
 impl Data {
+    /// What a byte of a channel becomes, but for the mean image: (byte · a + b − mean) / std, each operation rounded.
+    pub(crate) fn value(&self, byte: u8, channel: usize) -> f32 {
+        let of = |values: &[f32], default| values.get(channel).copied().unwrap_or(default);
+        (f32::from(byte) * self.scale[0] + self.scale[1] - of(&self.mean, 0.0)) / of(&self.std, 1.0)
+    }
+
+    /// The key that gives a network no use of its images, and why: numbers that are not finite, or the same for every pixel. A
+    /// larger byte never becomes a smaller number than one before it (or never a larger one), so the first and the last tell of all.
+    fn value_fault(&self) -> Option<(&'static str, String)> {
+        let key = match (&self.std[..], &self.mean[..]) {
+            ([], []) => "scale",
+            ([], _) => "mean",
+            _ => "std",
+        };
+        // Two values may be taken off each other where there is a mean image.
+        let fits = |value: f32| value.abs() <= f32::MAX / 2.0;
+        let fault = |channel| {
+            let [black, white] = [0, 255].map(|byte| self.value(byte, channel));
+            if !fits(black) || !fits(white) {
+                Some(format!("pixels of channel {channel} become {black:e} to {white:e}, too large for a network"))
+            } else if black == white {
+                Some(format!("every pixel of channel {channel} becomes {black:e}, so all images look the same"))
+            } else {
+                None
+            }
+        };
+        let fault = (0..self.set.image()[0]).find_map(fault)?;
+        Some((key, format!("with (p * a + b - mean) / std, {fault}; bring them near -1 to 1")))
+    }
+
     /// Images that an epoch learns from, where that is known before anything is read.
     pub fn train_len(&self) -> Option<usize> {
         self.set.train_len().map(|len| self.shares(len)[0])
@@ -138,7 +169,11 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Data> {
     let Normalisation { mean, std, mean_image } = images::normalisation(table, channels)?;
     let augment = images::augment(table, [height, width])?;
     let shuffle = table.flag("shuffle")?.unwrap_or(true);
-    Ok(Data { set, scale, mean, std, mean_image, augment, shuffle, validation, limit, test_limit })
+    let data = Data { set, scale, mean, std, mean_image, augment, shuffle, validation, limit, test_limit };
+    match data.value_fault() {
+        Some((key, fault)) => Err(table.bad(key, &fault)),
+        None => Ok(data),
+    }
 }
 
 /// Whether the images of the set are what the model takes, and as many as they must be.

@@ -7,8 +7,8 @@ use crate::Result;
 /// How the pictures of a folder are chosen, and become images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pictures {
-    /// Share of every class that is for testing, above 0 and below 1, where the folder has no `test/`. 0.2 by default: every fifth
-    /// picture, by name.
+    /// Share of every class that is for testing, above 0 and below 1, where the folder has neither `test/` nor `val/`. 0.2 by default: every
+    /// fifth picture, by name.
     pub test_share: f64,
     /// How a picture of other proportions becomes an image. [`Fit::Stretch`] by default.
     pub fit: Fit,
@@ -30,10 +30,11 @@ pub enum Fit {
     Crop,
 }
 
-/// What is done with files of a folder that are no pictures that can be read.
+/// What is done with files of a folder that are no pictures that can be read, or lie in no class.
 ///
-/// Of pictures that stay files, the first bytes alone are looked at beforehand. One that turns out to be damaged is an error when
-/// a batch needs it, whatever this says: by then, it has been counted.
+/// Of pictures that stay files, the first bytes alone are looked at beforehand. One that turns out to be damaged is skipped, too: in a batch
+/// the next picture of its class stands in for it ([`crate::data::Split::read`]), and what is measured leaves it out. One that cannot be
+/// read at all any more is an error, whatever this says: the run goes on when it is there again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecodable {
     /// They are left out, and a warning names them.

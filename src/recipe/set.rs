@@ -25,7 +25,8 @@ pub enum Set {
     /// Images in IDX files, as MNIST is, in the size that the model asks for.
     Idx {
         /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-        /// `t10k-labels-idx1-ubyte`, gzipped or not; from the working directory.
+        /// `t10k-labels-idx1-ubyte`, gzipped or not, or with those of another set, such as `emnist-letters-test-images-idx3-ubyte`; from
+        /// the working directory.
         dir: PathBuf,
         /// The model's input (channels, height, width), which the images must have.
         image: [usize; 3],
@@ -34,7 +35,8 @@ pub enum Set {
     },
     /// Pictures in class folders, in the size and the number of classes that the model asks for.
     Folder {
-        /// The folder with `train/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory.
+        /// The folder with `train/<class>/*`, `val/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory. See
+        /// [`crate::data::Layout`].
         dir: PathBuf,
         /// The model's input (channels, height, width), 1 or 3 channels: what a network sees of a picture.
         image: [usize; 3],

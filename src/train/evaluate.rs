@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::data::{Normalise, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How many classes an answer may name to be among the best.
 const TOP: usize = 5;
@@ -53,7 +53,7 @@ fn rank(logits: &[f32], label: usize) -> usize {
     logits.iter().enumerate().filter(|&class| larger(class)).count()
 }
 
-/// Evaluates a session on a split, batch by batch.
+/// Evaluates a session on a split, batch by batch: on all of its images, but for pictures that turn out to be damaged and are skipped.
 ///
 /// # Errors
 /// When the device is lost, a picture cannot be read, or somebody asks to stop.
@@ -64,11 +64,12 @@ pub async fn evaluate(
     classes: usize,
 ) -> Result<Evaluation> {
     let confusion = vec![vec![0; classes]; classes];
-    let mut evaluation = Evaluation { loss: 0.0, correct: 0, top5: 0, images: split.len(), confusion };
+    let mut evaluation = Evaluation { loss: 0.0, correct: 0, top5: 0, images: 0, confusion };
     let all: Vec<u32> = (0..split.len() as u32).collect();
     for chunk in all.chunks(session.batch()) {
-        let (images, labels) = split.normalised(chunk, normalise)?;
+        let (images, labels) = split.normalised_whole(chunk, normalise)?;
         let logits = session.logits(&images).await?;
+        evaluation.images += labels.len();
         for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
             let (label, best) = (label as usize, winner(logits));
             evaluation.correct += usize::from(best == label);
@@ -77,7 +78,10 @@ pub async fn evaluate(
             evaluation.loss += session.loss().of(logits, label);
         }
     }
-    evaluation.loss /= split.len().max(1) as f64;
+    if evaluation.images == 0 && !split.is_empty() {
+        return Err(Error::Data("none of the pictures to evaluate on can be decoded; put whole ones there".into()));
+    }
+    evaluation.loss /= evaluation.images.max(1) as f64;
     Ok(evaluation)
 }
 

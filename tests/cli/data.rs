@@ -28,7 +28,7 @@ fn a_folder_of_pictures_is_trained_on() {
     let with = |args: &[&str]| finish(command(dir, &[args, &data].concat()));
     let done = with(&["train", "my.toml", "--steps", "12", "--out", "run"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(done.err, "warning: pictures: 1 file skipped, no picture that can be read: dark/words.txt\n");
+    assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text)\n");
     let done = with(&["eval", "run"]);
     assert!(done.out.contains("of 4)") && done.out.contains("\nlight "), "{}{}", done.out, done.err);
     // Pictures of a size that no training picture had.
@@ -40,7 +40,87 @@ fn a_folder_of_pictures_is_trained_on() {
     let wrong = |dir| ["train", "my.toml", "--adapter", "cpu", "--data-dir", dir];
     fails(dir, &wrong("run"), &["no class folders"]);
     fs::create_dir(dir.join("pictures/none")).unwrap();
-    fails(dir, &wrong("pictures"), &["3 classes (dark, light, none), but model.classes = 2"]);
+    // A folder without pictures is no class; one with them may be.
+    let done = with(&["train", "my.toml", "--steps", "1", "--out", "again"]);
+    assert!(done.err.contains("none/ (a folder without pictures)"), "{}", done.err);
+    assert!(
+        done.out
+            .contains("pictures: 2 classes (dark, light); 16 images to train on, 4 to test on (test_share = 0.2)\n"),
+        "{}",
+        done.out
+    );
+    GrayImage::new(4, 4).save(dir.join("pictures/none/0.png")).unwrap();
+    fails(
+        dir,
+        &wrong("pictures"),
+        &["3 classes (dark, light, none), but model.classes = 2. Are these the classes? Then write classes = 3"],
+    );
+    // An archive in place of a folder.
+    fs::write(dir.join("pictures.zip"), b"PK\x03\x04 and so on").unwrap();
+    fails(dir, &wrong("pictures.zip"), &["pictures.zip is a zip archive and no folder", "--data-dir DIR"]);
+}
+
+#[test]
+fn one_bad_picture_ends_no_run() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for (class, grey) in [("dark", 20), ("light", 220)] {
+        fs::create_dir_all(dir.join("images").join(class)).unwrap();
+        for at in 0..10 {
+            let path = dir.join(format!("images/{class}/{at}.png"));
+            GrayImage::from_pixel(5, 7, Luma([grey + at])).save(path).unwrap();
+        }
+    }
+    // A PNG that is cut off among its pixels, and a TIFF whose decoder panics; each among those that are trained on.
+    let whole = fs::read(dir.join("images/dark/3.png")).unwrap();
+    fs::write(dir.join("images/dark/3.png"), &whole[..whole.len() - 20]).unwrap();
+    fs::write(dir.join("images/light/2.png"), super::tiff::planar()).unwrap();
+    let digits = builtin("digits").unwrap();
+    let text = digits.replace("classes = 10", "classes = 2").replace("units = 10", "units = 2");
+    let text = text.replace("set = \"digits\"", "set = \"folder\"").replace("scale = [0.0625, -0.5]", "KEYS");
+    // Its schedule follows from the length of a run, which differs here between those that are compared.
+    let text = text.split("[train.schedule]").next().unwrap().to_string();
+    let train = |keys: &str, args: &[&str]| {
+        fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8").replace("KEYS", keys)).unwrap();
+        finish(command(dir, &[&["train", "--adapter", "cpu"], args].concat()))
+    };
+    let done = train("", &["my.toml", "--epochs", "2", "--out", "memory"]);
+    let [cut, panics] = ["dark/3.png (a damaged PNG file)", "light/2.png (its decoder failed)"];
+    assert_eq!((done.code, done.err), (Some(0), format!("warning: images: 2 files skipped: {cut}, {panics}\n")));
+    assert!(done.out.contains("2 classes (dark, light); 14 images to train on, 4 to test on"), "{}", done.out);
+
+    let done = train("stream_above = 0", &["my.toml", "--epochs", "2", "--out", "files"]);
+    let mut lines: Vec<&str> = done.err.lines().collect();
+    lines.sort_unstable();
+    let wanted = [cut, panics].map(|file| format!("warning: images: skipped {file}"));
+    assert_eq!((done.code, lines), (Some(0), wanted.iter().map(String::as_str).collect()), "{}", done.out);
+    // Interrupted, it goes on to the same bits.
+    train("stream_above = 0", &["my.toml", "--epochs", "1", "--out", "again"]);
+    let done = train("stream_above = 0", &["--resume", "again", "--epochs", "2"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let checkpoint = |run: &str| fs::read(dir.join(run).join("checkpoint.safetensors")).unwrap();
+    let weights = |run| halfwave::train::checkpoint::from_bytes(&checkpoint(run), Path::new(run)).unwrap().0;
+    assert!(weights("files") == weights("again"));
+
+    for (keys, wanted) in [
+        ("undecodable = \"refuse\"", &["images: 2 files cannot be used:", cut, panics][..]),
+        ("undecodable = \"refuse\"\nstream_above = 0", &["put a whole picture in its place", "undecodable = \"skip\""]),
+    ] {
+        let done = train(keys, &["my.toml", "--epochs", "1", "--out", "refused"]);
+        assert_eq!(done.code, Some(1), "{}", done.err);
+        let errors: Vec<_> = done.err.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && wanted.iter().all(|part| errors[0].contains(part)), "{}", done.err);
+        assert!(!done.err.contains("panicked"), "{}", done.err);
+        fs::remove_dir_all(dir.join("refused")).unwrap_or_default();
+    }
+    let done = finish(command(dir, &["predict", "files", "images/light/2.png", "--adapter", "cpu"]));
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.err.contains("error: images/light/2.png: not a picture that can be read (its decoder failed)"),
+        "{}",
+        done.err
+    );
+    assert!(!done.err.contains("panicked"), "{}", done.err);
 }
 
 /// Digits as IDX files.

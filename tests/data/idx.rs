@@ -105,7 +105,7 @@ fn every_fault_names_its_file_and_says_what_to_do() {
     let many = [u32::MAX, 2, 3];
     for (name, bytes, parts) in [
         (IMAGES, vec![], ["it is empty", again]),
-        (IMAGES, b"PNG and so on".to_vec(), ["not an IDX file", again]),
+        (IMAGES, b"PNG and so on".to_vec(), ["not an IDX file but a text", again]),
         (IMAGES, float, ["IDX type 0x0d", "only bytes"]),
         (IMAGES, images[..2].to_vec(), ["ends too early", again]),
         (IMAGES, images[..10].to_vec(), ["ends too early", again]),
@@ -126,8 +126,12 @@ fn every_fault_names_its_file_and_says_what_to_do() {
         (LABELS, idx(&many[..1], &[0; 4]), ["4294967295 labels for 4 images", "take both"]),
         (LABELS, labels[..7].to_vec(), ["ends too early", again]),
         (LABELS, labels[..9].to_vec(), ["1 bytes of elements", again]),
-        (LABELS, idx(&[4], &[0, 1, 3, 0]), ["label 3 of image 2 is not below 3", "count from 0"]),
-        ("t10k-labels-idx1-ubyte", idx(&[2], &[255, 0]), ["label 255 of image 0", "count from 0"]),
+        (
+            LABELS,
+            idx(&[4], &[0, 1, 3, 0]),
+            ["label 3 of image 2 is not below 3", "labels are 0 to 3, which would be classes = 4"],
+        ),
+        ("t10k-labels-idx1-ubyte", idx(&[2], &[255, 0]), ["label 255 of image 0", "labels are 0 to 255"]),
     ] {
         let dir = folder();
         let path = dir.path().join(name);
@@ -154,7 +158,9 @@ fn files_that_are_missing_are_named_together() {
     fs::remove_file(dir.path().join(IMAGES)).unwrap();
     fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
     let message = load(dir.path()).unwrap_err();
-    let wanted = format!(": missing: {IMAGES}, t10k-labels-idx1-ubyte; all four files are needed");
+    let wanted = format!(
+        ": missing: {IMAGES}, t10k-labels-idx1-ubyte; there is {LABELS}, t10k-images-idx3-ubyte; all four files are needed"
+    );
     assert!(message.contains(&wanted) && message.contains(dir.path().to_str().unwrap()), "{message}");
     let message = load(&dir.path().join(LABELS)).unwrap_err();
     assert!(message.contains("no such folder"), "{message}");
@@ -174,4 +180,79 @@ fn a_recipe_asks_for_enough_images() {
     data.check(&recipe).unwrap();
     recipe.train.drop_last = true;
     assert!(data.check(&recipe).unwrap_err().to_string().contains("no batch is left of the 4"));
+}
+
+/// The files of [`folder`] by other names, and with labels that are `more`.
+fn renamed(name: impl Fn(&str) -> String, more: u8) -> TempDir {
+    let (from, to) = (folder(), tempfile::tempdir().unwrap());
+    for entry in fs::read_dir(from.path()).unwrap().map(|entry| entry.unwrap()) {
+        let old = entry.file_name().into_string().unwrap();
+        let mut bytes = fs::read(entry.path()).unwrap();
+        if old.contains("labels") {
+            bytes[8..].iter_mut().for_each(|label| *label += more);
+        }
+        let path = to.path().join(name(&old));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    to
+}
+
+#[test]
+fn files_of_other_sets_are_found_by_their_names() {
+    let plain = load(folder().path()).unwrap();
+    let test = |name: &str| name.replace("t10k", "test");
+    let names: &[&dyn Fn(&str) -> String] = &[
+        &|name| format!("emnist-letters-{}", test(name)),
+        &|name| format!("Kuzushiji.{}", name.to_uppercase()),
+        &|name| test(name).replace("-idx3-ubyte", ".idx").replace("-idx1-ubyte", ".idx").replace('-', "_"),
+        &|name| format!("MNIST/raw/{name}"),
+        &|name| format!("gzip/emnist-digits-{}", test(name)),
+    ];
+    for name in names {
+        let dir = renamed(name, 0);
+        // What such archives hold besides.
+        fs::write(dir.path().join("emnist-letters-mapping.txt"), "0 48").unwrap();
+        fs::write(dir.path().join("._train-images-idx3-ubyte"), "macOS").unwrap();
+        assert_eq!(load(dir.path()).unwrap(), plain, "{}", name(IMAGES));
+    }
+}
+
+#[test]
+fn labels_may_count_from_one() {
+    let plain = load(folder().path()).unwrap();
+    let dir = renamed(str::to_string, 1);
+    let (data, described) = Dataset::load_described(&set(dir.path()).into()).unwrap();
+    assert_eq!((&data.train, &data.test), (&plain.train, &plain.test));
+    assert_eq!(data.class_names, ["1", "2", "3"]);
+    assert!(described.unwrap().contains("labels count from 1 to 3, the first class is 1"));
+    // The whole range must be there: labels of which none is 0 by chance are not moved.
+    let four = Set::Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 4 };
+    let data = Dataset::load(&four.into()).unwrap();
+    assert_eq!((&data.train.labels[..], &data.test.labels[..]), (&[1, 2, 3, 1][..], &[3, 2][..]));
+    let two = Set::Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 2 };
+    let message = Dataset::load(&two.into()).unwrap_err().to_string();
+    assert!(message.contains("the labels are 1 to 3, which would be classes = 3"), "{message}");
+}
+
+#[test]
+fn what_a_folder_holds_instead_is_said() {
+    let several = renamed(|name| format!("emnist-letters-{}", name.replace("t10k", "test")), 0);
+    for entry in fs::read_dir(folder().path()).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(entry.path(), several.path().join(entry.file_name())).unwrap();
+    }
+    let message = load(several.path()).unwrap_err();
+    assert!(message.contains("there are 2 data sets in it (train-…, t10k-…; emnist-letters)"), "{message}");
+    let part = renamed(|name| format!("emnist-letters-{name}"), 0);
+    fs::remove_file(part.path().join(format!("emnist-letters-{IMAGES}"))).unwrap();
+    let message = load(part.path()).unwrap_err();
+    assert!(message.contains("missing: emnist-letters-train-images-idx3-ubyte; there is emnist-letters-"), "{message}");
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("k49-train-imgs.npz"), b"PK\x03\x04 arrays").unwrap();
+    fs::write(other.path().join("train.parquet"), b"PAR1 columns").unwrap();
+    let message = load(other.path()).unwrap_err();
+    let wanted = "There is k49-train-imgs.npz (a zip archive), train.parquet (a Parquet table)";
+    assert!(message.contains(": missing: train-images-idx3-ubyte, ") && message.contains(wanted), "{message}");
+    let message = load(&other.path().join("k49-train-imgs.npz")).unwrap_err();
+    assert!(message.contains("this is a zip archive and no folder; unpack it"), "{message}");
 }

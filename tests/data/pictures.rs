@@ -174,17 +174,6 @@ const SPOILS: &[Spoil] = &[
     |dir| write(dir, "huge.jpg", huge_jpeg()),
     |dir| write(dir, "huge.ppm", "P6 4294967295 4294967295 255\n"),
     |dir| write(dir, "wide.ppm", "P6 99999999999999999999 1 255\n"),
-    |dir| {
-        fs::create_dir(dir.join("folder.png")).unwrap();
-        "folder.png"
-    },
-    |dir| {
-        // Nobody walks down there.
-        let deep = (0..300).fold(dir.join("deep"), |path, _| path.join("deeper"));
-        fs::create_dir_all(&deep).unwrap();
-        picture(&deep.join("a.png"), 9);
-        "deep"
-    },
     #[cfg(unix)]
     |dir| {
         std::os::unix::fs::symlink("loop.png", dir.join("loop.png")).unwrap();
@@ -230,21 +219,30 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let kept = load(Undecodable::Skip, 1024).unwrap();
         assert_eq!((greys(&kept.train), greys(&kept.test)), (vec![10, 11, 12, 13], vec![20]), "{name}");
         let message = load(Undecodable::Refuse, 1024).unwrap_err().to_string();
-        let wanted = format!("1 file is no picture that can be read: {name}; remove");
+        let wanted = format!("1 file cannot be used: {name} (");
         assert!(message.contains(&wanted), "{message}\nshould say {wanted}");
-        // As files, what looks like a picture is found out when a batch needs it.
+        // As files, what looks like a picture is found out when a batch needs it: the next one of its class stands in.
         let files = load(Undecodable::Skip, 0).unwrap();
+        let Pixels::Files(listing) = &files.train.pixels else { panic!("they stay files") };
         let all: Vec<u32> = (0..files.train.len() as u32).collect();
-        assert!(matches!(files.train.pixels, Pixels::Files(_)));
-        match files.train.read(&all) {
-            Ok(pixels) => assert_eq!(Some(&pixels[..]), kept.train.in_memory(), "{name}"),
-            Err(error) => {
-                assert_eq!(all.len(), 5, "{error}");
-                let message = error.to_string();
-                let file = dir.join(&name).display().to_string();
-                assert!(message.contains(&file) && message.contains("put a whole picture in its place"), "{message}");
-            }
+        let mut wanted = vec![10, 11, 12, 13];
+        if let Some(at) = (0..listing.len()).find(|&at| listing.name(at) == name) {
+            wanted.insert(at, [10, 11, 12, 13][at % 4]);
         }
+        let wanted: Vec<u8> = wanted.into_iter().flat_map(|grey| [grey; 4]).collect();
+        assert_eq!(files.train.read(&all).unwrap(), wanted, "{name}");
+        // What is measured has none in its place.
+        let (values, labels) = files.train.normalised_whole(&all, &super::as_they_are(1)).unwrap();
+        let values: Vec<u8> = values.into_iter().map(|value| value as u8).collect();
+        assert_eq!((Some(&values[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
+        // Where damaged ones are refused, it is said before a run begins, or when it is found out.
+        let refused = load(Undecodable::Refuse, 0).and_then(|files| files.train.read(&all));
+        let message = refused.unwrap_err().to_string();
+        let later = ["put a whole picture in its place", &dir.join(&name).display().to_string()];
+        assert!(
+            message.contains(&format!("cannot be used: {name} (")) || later.iter().all(|part| message.contains(part)),
+            "{message}"
+        );
     }
 }
 
@@ -257,7 +255,8 @@ fn refused_files_are_counted_and_some_named() {
     fs::write(dir.join("LICENCE"), "words").unwrap();
     let data = folder(dir, [1, 2, 2], 1, Pictures { undecodable: Undecodable::Refuse, ..Pictures::default() });
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted = "8 files are no pictures that can be read: LICENCE, a/x0.png, a/x1.png, a/x2.png, a/x3.png, …;";
+    let wanted = "8 files cannot be used: LICENCE (a text), a/x0.png (a text), a/x1.png (a text), a/x2.png (a text), \
+                  a/x3.png (a text), …;";
     assert!(message.contains(wanted) && message.contains("undecodable = \"skip\""), "{message}");
 }
 
@@ -267,8 +266,10 @@ fn a_class_that_is_the_folder_itself_has_no_pictures() {
     let base = tempfile::tempdir().unwrap();
     (0..5).for_each(|at| picture(&base.path().join(format!("a/{at}.png")), 10 + at));
     std::os::unix::fs::symlink(".", base.path().join("loop")).unwrap();
-    let message = Dataset::load(&folder(base.path(), [1, 2, 2], 2, Pictures::default())).unwrap_err().to_string();
-    assert!(message.contains("loop holds no picture that can be read"), "{message}");
+    let load = |classes| Dataset::load(&folder(base.path(), [1, 2, 2], classes, Pictures::default()));
+    let message = load(2).unwrap_err().to_string();
+    assert!(message.contains("1 class (a), but model.classes = 2"), "{message}");
+    assert_eq!(greys(&load(1).unwrap().train), [10, 11, 12, 13]);
 }
 
 /// As root, every file can be read; there is nothing to test then.
@@ -296,5 +297,5 @@ fn a_class_is_called_by_text() {
     let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9");
     picture(&base.path().join(name).join("a.png"), 1);
     let message = Dataset::load(&folder(base.path(), [1, 2, 2], 1, Pictures::default())).unwrap_err().to_string();
-    assert!(message.contains("class folder caf\u{fffd} is not UTF-8; give it another name"), "{message}");
+    assert!(message.contains("folder caf\u{fffd} is not UTF-8; give it another name"), "{message}");
 }

@@ -74,28 +74,42 @@ fn batches_come_ahead_in_order() {
 }
 
 #[test]
-fn a_file_that_was_damaged_since_is_an_error_in_its_place() {
+fn a_damaged_file_is_skipped_and_a_missing_one_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     write_pictures(base.path());
     let data = Arc::new(Dataset::load(&folder(base.path(), [3, 8, 8], 3, 0)).unwrap());
     let Pixels::Files(listing) = &data.train.pixels else { panic!("they stay files") };
-    assert_eq!((listing.len(), listing.name(5)), (48, "0/06.bmp"));
-    fs::write(base.path().join(listing.name(5)), "words").unwrap();
-    fs::remove_file(base.path().join(listing.name(7))).unwrap();
-    let batches: Vec<Vec<u32>> = vec![vec![0, 1], vec![7, 5, 6], vec![8], vec![5, 7], vec![9]];
-    let found: Vec<_> = Prefetch::new(Arc::clone(&data), Part::Train, batches.clone()).unwrap().collect();
-    for (at, (found, batch)) in found.iter().zip(&batches).enumerate() {
-        match found {
-            Ok(batch_read) => assert_eq!(batch_read.pixels, data.train.read(batch).unwrap()),
-            Err(error) => {
-                // The first one of the batch, whichever was decoded first.
-                let name = base.path().join(listing.name(batch[0] as usize)).display().to_string();
-                assert!([1, 3].contains(&at) && error.to_string().contains(&name), "{at}: {error}");
-                assert!(error.to_string().contains("resume the run"), "{error}");
-            }
-        }
+    assert_eq!((listing.len(), listing.name(5), listing.name(15)), (48, "0/06.bmp", "0/18.bmp"));
+    let image = |at: u32| data.train.read(&[at]).unwrap();
+    let (whole, first, sixth) = (image(8), image(0), image(6));
+    // The one before the last of its class, and the last: behind them, the first one comes.
+    for at in [5, 14, 15] {
+        fs::write(base.path().join(listing.name(at)), "words").unwrap();
     }
-    assert_eq!(found.iter().filter(|found| found.is_err()).count(), 2);
+    assert_eq!(image(5), sixth);
+    assert_eq!((image(14), image(15)), (first.clone(), first.clone()));
+    // The same in a batch, in another order, read ahead, and by another process that goes on later.
+    let batches: Vec<Vec<u32>> = vec![vec![8, 5], vec![15, 14, 8], vec![5]];
+    let wanted = [[&whole[..], &sixth].concat(), [&first[..], &first, &whole].concat(), sixth.clone()];
+    for data in [Arc::clone(&data), Arc::new(Dataset { ..(*data).clone() })] {
+        let read: Vec<_> =
+            Prefetch::new(data, Part::Train, batches.clone()).unwrap().map(|batch| batch.unwrap()).collect();
+        assert_eq!(read.iter().map(|batch| batch.pixels.clone()).collect::<Vec<_>>(), wanted);
+        assert_eq!(read[0].labels, [0, 0]);
+    }
+    // A disk that is away for a while must not change what a run learns from.
+    fs::remove_file(base.path().join(listing.name(7))).unwrap();
+    let found: Vec<_> = Prefetch::new(Arc::clone(&data), Part::Train, vec![vec![8, 7], vec![8]]).unwrap().collect();
+    let error = found[0].as_ref().unwrap_err().to_string();
+    let name = base.path().join(listing.name(7)).display().to_string();
+    assert!(error.contains(&name) && error.contains("readable again, and resume the run"), "{error}");
+    assert_eq!(found[1].as_ref().unwrap().pixels, whole);
+    // A class without any picture has none to learn from.
+    for at in (0..listing.len()).filter(|&at| listing.name(at).starts_with("1/")) {
+        fs::write(base.path().join(listing.name(at)), "words").unwrap();
+    }
+    let error = data.train.read(&[20]).unwrap_err().to_string();
+    assert!(error.contains("1/") && error.contains("no picture of this class can be decoded"), "{error}");
 }
 
 /// What a figure of `/proc/self/status` says, in MiB.

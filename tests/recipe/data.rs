@@ -179,6 +179,21 @@ fn wrong_ways_to_normalise_and_change_are_refused() {
         let message = error.to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     };
+    for number in ["nan", "-nan", "inf", "-inf", "1e39"] {
+        refused(&format!("scale = [{number}, 0]"), &["scale", "[a, b]"]);
+        refused(&format!("scale = [1, {number}]"), &["scale", "[a, b]"]);
+        refused(&format!("mean = [0, {number}, 0]"), &["mean", "a list of 3"]);
+        refused(&format!("std = [1, 1, {number}]"), &["std", "a list of 3"]);
+    }
+    // Each number is finite, and what they make of a pixel is not, or says nothing.
+    refused("scale = [1e38, 0]", &["scale", "pixels of channel 0 become 0e0 to inf, too large"]);
+    refused("scale = [1, 3e38]", &["scale", "too large for a network"]);
+    refused("std = [1, 1e-45, 1]", &["std", "pixels of channel 1 become 0e0 to inf, too large"]);
+    refused("mean = [0, 0, -3e38]", &["mean", "pixels of channel 2"]);
+    refused("scale = [1e-10, 1]", &["scale", "every pixel of channel 0 becomes 1e0, so all images look the same"]);
+    refused("scale = [1e-46, 0]", &["scale", "must not be 0"]);
+    refused("mean = [1e10, 0, 0]", &["mean", "every pixel of channel 0"]);
+    refused("std = [1, 1, 1e38]\nscale = [1e-20, 0]", &["std", "every pixel of channel 2 becomes 0e0"]);
     refused("mean = [0.5]", &["mean", "a list of 3"]);
     refused("std = [1, 1, 0]", &["std", "above 0"]);
     refused("mean = 0.5", &["mean", "a list of 3"]);

@@ -91,8 +91,10 @@ fn enter() -> io::Result<()> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            leave();
-            before(panic);
+            if !halfwave::data::panic_is_expected() {
+                leave();
+                before(panic);
+            }
         }));
     });
     let _writing = writing();

@@ -1,0 +1,235 @@
+//! Which files of a folder are the four of an IDX data set.
+//!
+//! Names of data sets in this format differ: `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz`,
+//! `emnist-letters-test-labels-idx1-ubyte`, `QMNIST-Train-Images-IDX3-UBYTE`. They are words with other characters between them. One word says whether there are images or labels, one which
+//! split; what comes before that names the set. A folder holds one set, or it is an error that lists them.
+use super::layout::is_system;
+use super::{Kind, Split, idx};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// How many folders below the named one are looked into, if that one holds no such file: archives have one or two.
+const DEPTH: usize = 2;
+
+/// Files that a message lists.
+const LISTED: usize = 8;
+
+/// One of the four files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    TrainImages,
+    TrainLabels,
+    TestImages,
+    TestLabels,
+}
+
+const ROLES: [Role; 4] = [Role::TrainImages, Role::TrainLabels, Role::TestImages, Role::TestLabels];
+
+impl Role {
+    /// MNIST's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::TrainImages => "train-images-idx3-ubyte",
+            Self::TrainLabels => "train-labels-idx1-ubyte",
+            Self::TestImages => "t10k-images-idx3-ubyte",
+            Self::TestLabels => "t10k-labels-idx1-ubyte",
+        }
+    }
+}
+
+/// The set and the role that a file's name tells, if it is a name of an IDX file.
+fn recognised(name: &str) -> Option<(String, Role)> {
+    let lower = name.to_lowercase();
+    let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
+    let words: Vec<&str> = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let images = words.iter().position(|word| matches!(*word, "images" | "image" | "imgs"));
+    let labels = words.iter().position(|word| matches!(*word, "labels" | "label"));
+    let train = words.iter().position(|word| matches!(*word, "train" | "training"));
+    let test = words.iter().position(|word| matches!(*word, "test" | "testing" | "t10k"));
+    // Either the format is named, or nothing behind what it holds: so no text and no other table is taken for one.
+    let last = words.len().checked_sub(1)?;
+    let format = words.iter().any(|word| word.starts_with("idx") || *word == "ubyte");
+    if !format && images.max(labels).max(train).max(test) != Some(last) {
+        return None;
+    }
+    let role = match (images, labels, train, test) {
+        (Some(_), None, Some(_), None) => Role::TrainImages,
+        (None, Some(_), Some(_), None) => Role::TrainLabels,
+        (Some(_), None, None, Some(_)) => Role::TestImages,
+        (None, Some(_), None, Some(_)) => Role::TestLabels,
+        _ => return None,
+    };
+    let first = images.or(labels)?.min(train.or(test)?);
+    Some((words[..first].join("-"), role))
+}
+
+/// Files of one set.
+type Files = BTreeMap<Role, PathBuf>;
+
+/// The sets in a folder, by name, or in the folders inside it if there is none; and every other file.
+fn sets_of(dir: &Path, depth: usize) -> Result<(BTreeMap<String, Files>, Vec<String>)> {
+    let (mut sets, mut others, mut folders) = (BTreeMap::<String, Files>::new(), Vec::new(), Vec::new());
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
+        let entry = entry.map_err(Error::io(dir))?;
+        entries.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    // What is not gzipped comes first, so that it is taken where there are both.
+    entries.sort_by_key(|(name, _)| (name.to_lowercase().ends_with(".gz"), name.clone()));
+    for (name, path) in entries.into_iter().filter(|(name, _)| !is_system(name)) {
+        match recognised(&name) {
+            // Some archives hold folders of these names.
+            _ if path.is_dir() => folders.push(path),
+            Some((set, role)) if path.is_file() => {
+                sets.entry(set).or_default().entry(role).or_insert(path);
+            }
+            _ => others.push(name),
+        }
+    }
+    if sets.is_empty() && depth > 0 {
+        folders.sort();
+        for folder in folders {
+            let (inner, rest) = sets_of(&folder, depth - 1)?;
+            let prefix = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            sets.extend(inner.into_iter().map(|(name, files)| (format!("{prefix}/{name}"), files)));
+            others.extend(rest.into_iter().map(|name| format!("{prefix}/{name}")));
+        }
+    }
+    Ok((sets, others))
+}
+
+/// Both splits, what the classes are called, and what was read and how if that is not as MNIST has it.
+pub(super) type Loaded = ((Split, Split), Vec<String>, Option<String>);
+
+/// The data set in the folder `dir`: images of the shape `image` (channels, height, width), of so many classes. Labels count from 0; where
+/// they count from 1, as in EMNIST's letters, the class of label 1 is the first.
+///
+/// Errors name the file, and say what to do: a folder or files that are missing, several sets; whatever [`idx::split`] refuses.
+pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Loaded> {
+    let wrong = |message: &str| Error::Data(format!("{}: {message}", named(dir)));
+    if !dir.is_dir() {
+        let advice = "name the folder with the four IDX files in [data] dir";
+        return Err(wrong(&match Kind::of_file(dir) {
+            Some(Kind { what, .. }) => format!("this is {what} and no folder; unpack it, and {advice}"),
+            None => format!("there is no such folder; {advice}"),
+        }));
+    }
+    let (found, others) = sets_of(dir, DEPTH)?;
+    let whole: Vec<&String> =
+        found.iter().filter(|(_, files)| files.len() == ROLES.len()).map(|(name, _)| name).collect();
+    let (name, files) = match whole[..] {
+        [name] => (name, &found[name]),
+        [] => return Err(wrong(&missing(dir, &found, &others))),
+        _ => {
+            let names: Vec<&str> =
+                whole.iter().map(|name| if name.is_empty() { "train-…, t10k-…" } else { name.as_str() }).collect();
+            let names = names.join("; ");
+            return Err(wrong(&format!(
+                "there are {} data sets in it ({names}); put the four files of one into a folder of their own, and name that",
+                whole.len()
+            )));
+        }
+    };
+    let read = |images: Role, labels: Role| {
+        let (images, labels) = (&files[&images], &files[&labels]);
+        let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::io(path));
+        idx::unchecked((&named(images), open(images)?), (&named(labels), open(labels)?), image)
+    };
+    let (mut train, mut test) =
+        (read(Role::TrainImages, Role::TrainLabels)?, read(Role::TestImages, Role::TestLabels)?);
+    let labels = || train.labels.iter().chain(&test.labels).map(|&label| usize::from(label));
+    let [lowest, highest] = [labels().min(), labels().max()].map(Option::unwrap_or_default);
+    let counts_from_one = lowest > 0 && highest == classes;
+    for (role, split) in [(Role::TrainLabels, &mut train), (Role::TestLabels, &mut test)] {
+        if counts_from_one {
+            split.labels.iter_mut().for_each(|label| *label -= 1);
+        }
+        idx::check_labels(&named(&files[&role]), split, classes, [lowest, highest])?;
+    }
+    let names = (0..classes).map(|class| (class + usize::from(counts_from_one)).to_string()).collect();
+    let set = if name.is_empty() { String::new() } else { format!(" {name}:") };
+    let from = if counts_from_one {
+        format!("; labels count from 1 to {classes}, the first class is 1")
+    } else {
+        String::new()
+    };
+    let described =
+        format!("{}:{set} {} images to train on, {} to test on{from}", dir.display(), train.len(), test.len());
+    let usual = name.is_empty() && !counts_from_one;
+    Ok(((train, test), names, (!usual).then_some(described)))
+}
+
+/// What is missing, and what there is instead.
+fn missing(dir: &Path, found: &BTreeMap<String, Files>, others: &[String]) -> String {
+    let all = "all four files are needed, each as it is or with .gz";
+    if let [(set, files)] = found.iter().collect::<Vec<_>>()[..] {
+        let name = |role: &Role| match set.as_str() {
+            "" => role.name().to_string(),
+            set => format!("{set}-{}", role.name().replace("t10k", "test")),
+        };
+        let missing: Vec<_> = ROLES.iter().filter(|role| !files.contains_key(role)).map(name).collect();
+        let there: Vec<_> =
+            files.values().filter_map(|path| Some(path.strip_prefix(dir).ok()?.display().to_string())).collect();
+        return format!("missing: {}; there is {}; {all}", missing.join(", "), there.join(", "));
+    }
+    if !found.is_empty() {
+        let names: Vec<_> = found.keys().map(|name| format!("\"{name}\"")).collect();
+        return format!(
+            "no data set in it is whole ({}); {all}: images and labels, to train and to test on",
+            names.join(", ")
+        );
+    }
+    let names = ROLES.map(Role::name).join(", ");
+    if others.is_empty() {
+        return format!("missing: {names}; {all}");
+    }
+    let listed = others.iter().take(LISTED).map(|name| match Kind::of_file(&dir.join(name)) {
+        Some(Kind { what, .. }) => format!("{name} ({what})"),
+        None => name.clone(),
+    });
+    let (listed, rest) = (listed.collect::<Vec<_>>().join(", "), if others.len() > LISTED { ", …" } else { "" });
+    format!(
+        "missing: {names}; {all}. A name may have others before it, such as emnist-letters-, and test in place of t10k. There is {listed}{rest}"
+    )
+}
+
+/// What errors call a file or folder.
+fn named(path: &Path) -> String {
+    format!("idx, {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_set_and_role() {
+        for (name, wanted) in [
+            ("train-images-idx3-ubyte", Some(("", Role::TrainImages))),
+            ("train-labels.idx1-ubyte.gz", Some(("", Role::TrainLabels))),
+            ("t10k-images-idx4-ubyte", Some(("", Role::TestImages))),
+            ("T10K-LABELS-IDX1-UBYTE.GZ", Some(("", Role::TestLabels))),
+            ("emnist-letters-train-images-idx3-ubyte.gz", Some(("emnist-letters", Role::TrainImages))),
+            ("emnist-byclass-test-labels-idx1-ubyte", Some(("emnist-byclass", Role::TestLabels))),
+            ("qmnist-test-labels-idx2-int.gz", Some(("qmnist", Role::TestLabels))),
+            ("train_images.idx", Some(("", Role::TrainImages))),
+            ("images_train.idx3", Some(("", Role::TrainImages))),
+            ("kmnist-train-images.gz", Some(("kmnist", Role::TrainImages))),
+            ("train-labels.ubyte", Some(("", Role::TrainLabels))),
+            // Other files of such archives.
+            ("emnist-letters-mapping.txt", None),
+            ("k49-train-imgs.npz", None),
+            ("train-labels.csv", None),
+            ("train-images.txt.gz", None),
+            ("readme", None),
+            ("images-idx3-ubyte", None),
+            ("", None),
+        ] {
+            let wanted = wanted.map(|(set, role)| (set.to_string(), role));
+            assert_eq!(recognised(name), wanted, "{name}");
+        }
+    }
+}
