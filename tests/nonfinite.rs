@@ -11,6 +11,7 @@ use halfwave::kernel::Operand;
 use halfwave::ops::{self, Op, Sample};
 use halfwave::recipe::{Length, Optimizer, Recipe};
 use halfwave::tensor::{Encoding, Tensor};
+use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
 use halfwave::train::{Session, Trainer};
@@ -120,7 +121,9 @@ fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
         recipe.train.length = Length::Epochs(2);
         recipe.train.optimizer = Optimizer { lr, ..recipe.train.optimizer };
         let trainer = Trainer::new(recipe.clone(), Dataset::load(&recipe.data).unwrap(), backend(), false);
-        let mut run = block_on(Run::create(base.path(), block_on(trainer).unwrap(), &Device::cpu())).unwrap();
+        let mut run =
+            block_on(Run::create(Claim::new(base.path()).unwrap(), block_on(trainer).unwrap(), &Device::cpu()))
+                .unwrap();
         let message = loop {
             match block_on(run.advance(u64::MAX)) {
                 Ok(events) => assert!(!events.is_empty(), "lr {lr}: the run ended as if nothing had happened"),
