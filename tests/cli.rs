@@ -217,6 +217,9 @@ fn the_selftest_passes_on_an_adapter() {
         let done = finish(command);
         assert_eq!(done.code, Some(0), "{name}: {}{}", done.out, done.err);
         assert!(done.out.contains("bconv") && done.out.contains("every kernel agrees"), "{name}: {}", done.out);
+        // Without a GPU what is about adapters takes a software one, and says so.
+        let note = "note: no GPU was found: taking the software adapter ";
+        assert_eq!(done.err.starts_with(note), done.out.contains("· software ·"), "{name}: {}{}", done.out, done.err);
     }
 }
 

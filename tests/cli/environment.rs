@@ -9,7 +9,9 @@ const VARIABLES: [&str; 3] = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME", "WGPU_POWER_P
 /// `halfwave` with these variables, on the first driver that the tests know.
 fn with(dir: &Path, variables: &[(&str, &str)], args: &[&str]) -> Command {
     let mut command = command(dir, args);
-    VARIABLES.iter().for_each(|name| drop(command.env_remove(name)));
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
     if let Some((_, icd)) = common::drivers().first() {
         command.env("VK_DRIVER_FILES", icd).env("VK_ICD_FILENAMES", icd);
     }
@@ -98,11 +100,6 @@ fn a_software_adapter_computes_where_it_is_named_alone() {
     assert!(out.contains("WGPU_BACKEND=vk: only adapters of that backend are listed"), "{out}");
     assert!(out.contains(&format!("without --adapter: 0, {name}")), "{out}");
     assert!(out.contains("(chosen by WGPU_ADAPTER_NAME)"), "{out}");
-
-    // What is about adapters takes the software one, and says so.
-    let (out, err) = ask(&[], &["selftest", "--shape", "registers"]);
-    assert!(out.contains("· software ·") && out.contains("every kernel agrees"), "{out}");
-    assert!(err.starts_with(&format!("note: no GPU was found: taking the software adapter {name}")), "{err}");
 }
 
 /// Mesa asks Wayland for a display while adapters are found; what Wayland's library says of that is no error of halfwave's.
@@ -178,8 +175,7 @@ fn paste(dir: &Path, out: &str, more: &str) -> Vec<String> {
 fn printed_commands_can_be_pasted_whatever_a_folder_is_called() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
-    for name in ["c d", "it's", "$HOME & co", "(a) [b] {c,d}*?", "größe", "~", "#1", "a\"b`c", "line\nbreak", "-dash"]
-    {
+    for name in ["c d", "it's größe", "$HOME & (co) [b] {c,d}*?~#!", "~", "line\nbreak a\"b`c\\", "-dash"] {
         let out = format!("--out={name}");
         let said = run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--plain", &out]);
         let pasted = paste(dir, &said, "--adapter cpu");
@@ -209,7 +205,7 @@ fn readers_may_go_away_at_any_time() {
         "devices",
         "shader",
         "experiment",
-        "--adapter cpu --steps 2",
+        "--adapter cpu --steps 1",
         "train --help",
         "nonsense",
     ];
