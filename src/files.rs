@@ -108,7 +108,7 @@ mod tests {
             let output = Command::new("bash").args(["-c", &command]).output().unwrap();
             assert_eq!(output.stdout, word, "{command}");
         }
-        assert_eq!(["runs/a-1", "größe", "a=b"].map(|word| quoted(word)), ["runs/a-1", "größe", "a=b"]);
-        assert_eq!(["-x", "- x"].map(|word| quoted(word)), ["./-x", "'./- x'"]);
+        assert_eq!(["runs/a-1", "größe", "a=b"].map(quoted), ["runs/a-1", "größe", "a=b"]);
+        assert_eq!(["-x", "- x"].map(quoted), ["./-x", "'./- x'"]);
     }
 }
