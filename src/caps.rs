@@ -42,8 +42,13 @@ impl Caps {
         }
     }
 
+    /// No limits on sizes: for a plan that is looked at, not run.
+    pub fn unlimited(shape: LaunchShape) -> Self {
+        Self { max_binding_bytes: u64::MAX, max_buffer_bytes: u64::MAX, ..Self::baseline(shape) }
+    }
+
     /// The CPU backend: no limits but memory.
     pub fn cpu() -> Self {
-        Self { max_binding_bytes: u64::MAX, max_buffer_bytes: u64::MAX, ..Self::baseline(LaunchShape::Registers) }
+        Self::unlimited(LaunchShape::Registers)
     }
 }

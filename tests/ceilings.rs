@@ -259,7 +259,7 @@ fn ceilings_are_shown_and_kept() {
     if common::drivers().is_empty() && common::adapter().is_none() {
         return;
     }
-    let first = command(&cache, &["--ceilings"]);
+    let first = command(&cache, &["--ceilings", "--adapter", "0"]);
     let shown = text(&first.stdout);
     assert_eq!(notes(&first), "");
     let rows = [
@@ -284,14 +284,14 @@ fn ceilings_are_shown_and_kept() {
 
     let kept = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, &kept[..kept.len() / 3]).unwrap();
-    let damaged = command(&cache, &["--ceilings"]);
+    let damaged = command(&cache, &["--ceilings", "--adapter", "0"]);
     assert!(notes(&damaged).starts_with("note: ") && notes(&damaged).contains("measuring again"));
     assert!(text(&damaged.stdout).contains("measured just now"));
     let mended: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert!(mended["ceilings"]["float"]["value"].as_f64().unwrap() > 0.0);
 
     // A file where the folder should be: nothing can be kept, but everything is measured and shown.
-    let unwritable = command(&file, &["--ceilings", "--fresh"]);
+    let unwritable = command(&file, &["--ceilings", "--adapter", "0", "--fresh"]);
     let said = notes(&unwritable);
     assert!(said.contains("note: the ceilings are not kept") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");
     assert!(text(&unwritable.stdout).contains("f32 multiply-add"));

@@ -152,15 +152,29 @@ fn without_times(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_lines_of_plain_are_left_behind() {
+fn the_lines_of_plain_are_left_behind_or_all_there_is() {
     let base = tempfile::tempdir().unwrap();
     let args = ["--epochs", "2", "--out", "run"];
     let shown = OnTerminal::train(base.path(), &args, &[]).ended();
     fs::remove_dir_all(base.path().join("run")).unwrap();
     let plain = OnTerminal::train(base.path(), &[&args[..], &["--plain"]].concat(), &[]).ended();
     fs::remove_dir_all(base.path().join("run")).unwrap();
-    let dumb = OnTerminal::train(base.path(), &args, &[("TERM", "dumb")]).ended();
-    for lines in [&plain, &dumb] {
+    let others = [
+        // Nobody knows what such a terminal can do; this one does not take the view's characters.
+        &[("TERM", "dumb")][..],
+        &[("TERM", "")],
+        &[("TERM", "unknown")],
+        &[("LC_ALL", "de_DE.ISO-8859-1")],
+    ];
+    let others: Vec<_> = others
+        .into_iter()
+        .map(|variables| {
+            let ended = OnTerminal::train(base.path(), &args, variables).ended();
+            fs::remove_dir_all(base.path().join("run")).unwrap();
+            ended
+        })
+        .collect();
+    for lines in [&plain].into_iter().chain(&others) {
         assert!(lines.code == Some(0) && !lines.text.contains('\u{1b}'), "{:?}", lines.text);
         let text = lines.text.replace("\r\n", "\n");
         assert!(text.contains("epoch 2/2"), "{text}");
@@ -171,9 +185,17 @@ fn the_lines_of_plain_are_left_behind() {
 #[test]
 fn colours_are_left_out_when_nobody_wants_them() {
     let base = tempfile::tempdir().unwrap();
-    for (no_color, coloured) in [("", true), ("1", false)] {
-        let args = ["--steps", "30", "--out", if coloured { "coloured" } else { "bare" }];
-        let ended = OnTerminal::train(base.path(), &args, &[("NO_COLOR", no_color)]).ended();
+    let cases = [
+        ("NO_COLOR", "", true),
+        ("NO_COLOR", "1", false),
+        ("CLICOLOR", "0", false),
+        ("CLICOLOR_FORCE", "1", true),
+        ("TERM", "linux", true),
+    ];
+    for (at, (variable, value, coloured)) in cases.into_iter().enumerate() {
+        let out = at.to_string();
+        let args = ["--steps", "30", "--out", &out];
+        let ended = OnTerminal::train(base.path(), &args, &[(variable, value)]).ended();
         assert_eq!(ended.text.contains("\u{1b}[38;"), coloured, "{:?}", ended.text);
         assert!(ended.lines().contains("test accuracy"));
     }

@@ -6,7 +6,7 @@
 #   HALFWAVE      the program (default: target/release/halfwave)
 #   HALFWAVE_PROFILE_BENCH  the profiler's own checks (`cargo bench --bench profile --no-run`; default: none, left out)
 #   HALFWAVE_BENCH  the step benchmark (`cargo bench --bench step --no-run` says where it is; default: none, left out)
-#   ADAPTER       which adapter (name or index, as `halfwave devices` prints them; default: halfwave's own choice)
+#   ADAPTER       which adapter (name or index, as `halfwave devices` prints them; default: 0, the first; a software one too)
 #   STEPS         steps of the vgg-small run (default: 20)
 #   CIFAR10_DIR   CIFAR-10's binary version, for vgg-small
 #   STEP_LIMIT    seconds after which a step is ended (default: 600)
@@ -20,7 +20,7 @@ mkdir -p "$1" || exit 2
 out=$(cd "$1" && pwd)
 halfwave=${HALFWAVE:-$(dirname "$0")/../target/release/halfwave}
 [[ -x $halfwave ]] || { echo "gpu-run: no program $halfwave: cargo build --release, or set HALFWAVE" >&2; exit 2; }
-adapter=(${ADAPTER:+--adapter "$ADAPTER"})
+adapter=(--adapter "${ADAPTER:-0}")
 limit=${STEP_LIMIT:-600}
 failed=0
 number=0

@@ -1,8 +1,9 @@
-//! What to check when a run does not learn.
+//! What to check when a run does not learn: first whether numbers are finite, then what feeds each quantiser, then what cannot be seen from here.
 
 use super::terminal::percent;
+use halfwave::model::{LayerKind, Model};
 use halfwave::recipe::Recipe;
-use halfwave::train::metrics::EpochRow;
+use halfwave::train::metrics::{EpochRow, LayerRow};
 
 /// Up to so many times the share that guessing gets right, an accuracy is at chance.
 const CHANCE: f32 = 1.3;
@@ -14,10 +15,10 @@ const IMAGES: u64 = 50;
 /// A layer is stuck when so large a share of its codes are one.
 const STUCK: f32 = 0.99;
 
-/// Lines of advice after an epoch whose accuracy is no better than guessing; nothing where it is.
-pub(super) fn at_chance(row: &EpochRow, recipe: &Recipe) -> Option<Vec<String>> {
+/// Lines of advice after an epoch whose accuracy is no better than guessing; nothing where it is. `loss` is that of the last step.
+pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Vec<String>> {
     let accuracy = row.train_accuracy?;
-    let classes = recipe.model.classes;
+    let (model, classes) = (&recipe.model, recipe.model.classes);
     // A few steps on a few images tell nothing.
     let few = row.step < STEPS || row.step * (recipe.train.batch as u64) < IMAGES * classes as u64;
     let guessed = 1.0 / classes as f32;
@@ -29,45 +30,234 @@ pub(super) fn at_chance(row: &EpochRow, recipe: &Recipe) -> Option<Vec<String>> 
         row.epoch,
         percent(accuracy)
     )];
-    for (name, layer) in &row.layers {
-        let most = layer.codes.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-        if let Some((code, share)) = most.filter(|(_, share)| *share >= STUCK) {
-            let share = percent(share);
-            lines.push(format!(
-                "- layer \"{name}\" gives code {code} for {share} of its inputs: put a batch_norm before it"
-            ));
-        }
-        if let Some(passed) = layer.passed.filter(|passed| *passed <= 1.0 - STUCK) {
-            let passed = percent(passed);
-            lines.push(format!("- its surrogate lets only {passed} of the gradients of layer \"{name}\" through"));
-        }
-    }
     let lr = recipe.train.optimizer.lr;
+    if let Some(what) = not_finite(row, loss) {
+        // Whatever else there is to see follows from that.
+        lines.push(format!(
+            "- {what} is not a finite number: try a tenth of the learning rate, train.optimizer.lr = {lr}"
+        ));
+        return Some(lines);
+    }
+    lines.extend(model.layers.iter().enumerate().flat_map(|(index, layer)| {
+        row.layers.get(&layer.name).into_iter().flat_map(move |seen| of_layer(model, index, seen))
+    }));
+    lines.extend(end(model));
     lines.push(format!("- the learning rate, train.optimizer.lr = {lr}: try a tenth of it, and ten times as much"));
     lines.push("- the labels: do the classes' folders or label files belong to these images?".to_string());
     lines.push("- data.scale, mean and std: inputs should have a mean near 0 and a deviation near 1".to_string());
     Some(lines)
 }
 
+/// The first thing that is not a finite number.
+fn not_finite(row: &EpochRow, loss: f32) -> Option<String> {
+    if !loss.is_finite() {
+        return Some("the loss".to_string());
+    }
+    let broken = |layer: &LayerRow| {
+        let alpha = layer.alpha.iter().flat_map(|alpha| [alpha.min, alpha.mean, alpha.max]);
+        !layer.codes.iter().copied().chain(layer.passed).chain(alpha).all(f32::is_finite)
+    };
+    let (name, _) = row.layers.iter().find(|(_, layer)| broken(layer))?;
+    Some(format!("a value of layer \"{name}\""))
+}
+
+/// What is wrong with a quantiser, and why.
+fn of_layer(model: &Model, index: usize, seen: &LayerRow) -> Vec<String> {
+    let (name, mut lines) = (&model.layers[index].name, Vec::new());
+    let most = seen.codes.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((code, share)) = most.filter(|(_, share)| *share >= STUCK) {
+        let (share, cause) = (percent(share), cause(model, index, code));
+        lines.push(format!("- layer \"{name}\" gives code {code} for {share} of its inputs: {cause}"));
+    }
+    if let Some(passed) = seen.passed.filter(|passed| *passed <= 1.0 - STUCK) {
+        let passed = percent(passed);
+        lines.push(format!("- its surrogate lets only {passed} of the gradients of layer \"{name}\" through"));
+    }
+    lines
+}
+
+/// What a quantiser reads, back to the last layer that computes products.
+#[derive(Default)]
+struct Path<'a> {
+    /// The layer just before it that gives nothing below 0.
+    not_negative: Option<&'a str>,
+    /// The batch-norm, and whether it has γ and β.
+    norm: Option<(&'a str, bool)>,
+    /// It reads images, through nothing that learns.
+    images: bool,
+}
+
+fn path(model: &Model, index: usize) -> Path<'_> {
+    let (mut path, mut at) = (Path::default(), index);
+    while path.norm.is_none()
+        && let Ok(sources) = model.reads(at)
+        && let [source] = sources[..]
+    {
+        let Some(source) = source else {
+            path.images = true;
+            break;
+        };
+        let layer = &model.layers[source];
+        match &layer.kind {
+            LayerKind::Conv(_) | LayerKind::Linear(_) => break,
+            LayerKind::BatchNorm(norm) => path.norm = Some((&layer.name, norm.affine)),
+            kind if gives_no_negative(kind) => path.not_negative = path.not_negative.or(Some(&layer.name)),
+            _ => {}
+        }
+        at = source;
+    }
+    path
+}
+
+/// Why a quantiser gives one code alone, and what to do.
+fn cause(model: &Model, index: usize, code: usize) -> String {
+    let path = path(model, index);
+    let kind = &model.layers[index].kind;
+    match (kind, path.not_negative, path.norm) {
+        (LayerKind::Sign(_), Some(before), Some((norm, _))) if code == 1 => format!(
+            "\"{before}\" before it gives nothing below 0, of which sign makes +1; remove \"{before}\", so that it reads the batch_norm \"{norm}\""
+        ),
+        (LayerKind::Sign(_), Some(before), None) if code == 1 => format!(
+            "\"{before}\" before it gives nothing below 0, of which sign makes +1; put a batch_norm in its place"
+        ),
+        (_, _, Some((norm, true))) => format!(
+            "the shift or the scale of the batch_norm \"{norm}\" before it went astray; try a smaller learning rate, or affine = false"
+        ),
+        (_, _, Some((norm, false))) => {
+            format!(
+                "what the batch_norm \"{norm}\" before it reads may be all the same; look at the layers before that"
+            )
+        }
+        _ if path.images => {
+            "it reads the images: choose data.mean and data.std (or scale) so that they lie around 0".to_string()
+        }
+        _ => "put a batch_norm before it".to_string(),
+    }
+}
+
+/// Whether a layer's outputs are at least 0, whatever it reads.
+fn gives_no_negative(kind: &LayerKind) -> bool {
+    match kind {
+        LayerKind::Relu(_) | LayerKind::ClippedRelu(_) | LayerKind::LogTailedRelu(_) | LayerKind::Sigmoid(_) => true,
+        LayerKind::Sign(_) => false,
+        other => other.makes_codes(),
+    }
+}
+
+/// What is wrong with the end of a network: scores that cannot be below 0, or are but a few numbers.
+fn end(model: &Model) -> Option<String> {
+    let last = model.layers.last()?;
+    let bad = gives_no_negative(&last.kind) || last.kind.makes_codes();
+    let (name, kind) = (&last.name, last.kind.name());
+    bad.then(|| format!("- the network ends in \"{name}\" ({kind}), which takes from the classes' scores: remove it"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halfwave::train::metrics::LayerRow;
+    use halfwave::train::metrics::Spread;
     use std::collections::BTreeMap;
+
+    /// The digits, with layers between a convolution and a quantiser "q"; each is its kind and, behind a semicolon, a key.
+    fn recipe(between: &[&str], quantiser: &str) -> Recipe {
+        let mut text = "[model]\ninput = [1, 8, 8]\nclasses = 10\n".to_string();
+        let (first, last) = (["conv;filters = 4\nkernel = 3"], [quantiser, "linear;units = 10"]);
+        let layers = first.iter().chain(between).chain(&last).enumerate();
+        for (at, layer) in layers {
+            let (kind, keys) = layer.split_once(';').unwrap_or((layer, ""));
+            let name = if *layer == quantiser { "q".to_string() } else { format!("l{at}") };
+            text += &format!("[[model.layers]]\nname = \"{name}\"\nkind = \"{kind}\"\n{keys}\n");
+        }
+        text +=
+            "[data]\nset = \"digits\"\n[train]\nbatch = 64\nepochs = 1\n[train.optimizer]\nkind = \"sgd\"\nlr = 0.05\n";
+        Recipe::parse(&text, "test").unwrap()
+    }
+
+    fn row(layers: &[(&str, LayerRow)]) -> EpochRow {
+        let layers: BTreeMap<_, _> = layers.iter().map(|(name, row)| (name.to_string(), row.clone())).collect();
+        EpochRow { epoch: 1, step: 23, train_accuracy: Some(0.11), layers, ..Default::default() }
+    }
+
+    fn stuck(code: usize, codes: usize) -> LayerRow {
+        let share = |at| if at == code { 0.995 } else { 0.005 / (codes - 1) as f32 };
+        LayerRow { codes: (0..codes).map(share).collect(), ..Default::default() }
+    }
 
     #[test]
     fn a_stuck_layer_is_named_and_a_learning_run_is_left_alone() {
         let recipe = Recipe::digits();
-        let stuck = LayerRow { codes: vec![0.995, 0.005, 0.0, 0.0], passed: Some(0.005), ..Default::default() };
+        let stuck = LayerRow { passed: Some(0.005), ..stuck(0, 4) };
         let well = LayerRow { codes: vec![0.5, 0.3, 0.1, 0.1], passed: Some(0.45), ..Default::default() };
-        let layers = BTreeMap::from([("q1".to_string(), well), ("q2".to_string(), stuck)]);
-        let mut row = EpochRow { epoch: 1, step: 23, train_accuracy: Some(0.11), layers, ..Default::default() };
-        let text = at_chance(&row, &recipe).unwrap().join("\n");
+        let mut row = row(&[("q1", well), ("q2", stuck)]);
+        let text = at_chance(&row, 2.3, &recipe).unwrap().join("\n");
         assert!(text.contains("11.0 %") && text.contains("layer \"q2\" gives code 0"), "{text}");
         assert!(text.contains("0.5 % of the gradients") && !text.contains("q1") && text.contains("0.05"), "{text}");
         let learning = EpochRow { train_accuracy: Some(0.4), ..row.clone() };
-        assert_eq!(at_chance(&learning, &recipe), None);
+        assert_eq!(at_chance(&learning, 2.3, &recipe), None);
         row.step = 7;
-        assert_eq!(at_chance(&row, &recipe), None);
+        assert_eq!(at_chance(&row, 2.3, &recipe), None);
+    }
+
+    #[test]
+    fn the_cause_is_read_off_the_network() {
+        for (between, quantiser, code, expected) in [
+            (&["batch_norm", "relu"][..], "sign", 1, "\"l2\" before it gives nothing below 0"),
+            (&["batch_norm", "relu"], "sign", 1, "remove \"l2\", so that it reads the batch_norm \"l1\""),
+            (&["batch_norm", "relu", "max_pool;kernel = 2"], "sign", 1, "remove \"l2\""),
+            (&["batch_norm", "sigmoid", "dropout"], "sign", 1, "remove \"l2\""),
+            (
+                &["relu"],
+                "sign",
+                1,
+                "\"l1\" before it gives nothing below 0, of which sign makes +1; put a batch_norm in its place",
+            ),
+            // The batch-norm behind the relu makes it harmless.
+            (&["relu", "batch_norm"], "sign", 1, "the batch_norm \"l2\" before it went astray"),
+            (&["batch_norm", "relu"], "sign", 0, "the batch_norm \"l1\" before it went astray"),
+            (&["batch_norm"], "hwgq", 0, "the batch_norm \"l1\" before it went astray; try a smaller learning rate"),
+            (
+                &["batch_norm;affine = false"],
+                "hwgq",
+                0,
+                "what the batch_norm \"l1\" before it reads may be all the same",
+            ),
+            (&["leaky_relu"], "sign", 1, "put a batch_norm before it"),
+            (&[], "dorefa", 0, "put a batch_norm before it"),
+        ] {
+            let recipe = recipe(between, quantiser);
+            let codes = if quantiser == "sign" { 2 } else { 4 };
+            let lines = at_chance(&row(&[("q", stuck(code, codes))]), 2.3, &recipe).unwrap();
+            let line = lines.iter().find(|line| line.contains("layer \"q\"")).unwrap();
+            assert!(line.contains(expected), "{between:?} {quantiser}: {line}");
+            let norm = between.iter().any(|kind| kind.starts_with("batch_norm"));
+            assert!(!norm || !line.contains("put a batch_norm"), "{between:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_come_first_and_alone() {
+        let recipe = recipe(&["batch_norm", "relu"], "sign");
+        let alpha = Some(Spread { min: 0.1, mean: f32::NAN, max: 1.0 });
+        for (loss, layer, what) in [
+            (f32::NAN, stuck(1, 2), "the loss is not a finite number"),
+            (f32::INFINITY, stuck(1, 2), "the loss is not a finite number"),
+            (2.3, LayerRow { alpha, ..stuck(1, 2) }, "a value of layer \"q\" is not a finite number"),
+            (2.3, LayerRow { passed: Some(f32::NAN), ..stuck(1, 2) }, "a value of layer \"q\" is not"),
+        ] {
+            let lines = at_chance(&row(&[("q", layer)]), loss, &recipe).unwrap();
+            assert!(lines.len() == 2 && lines[1].contains(what) && lines[1].contains("lr = 0.05"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_cuts_scores_is_named() {
+        let ends = |text: &str| {
+            let digits = halfwave::recipe::builtin("digits").unwrap();
+            let layer = format!("[[model.layers]]\nname = \"last\"\nkind = \"{text}\"\n\n[data]");
+            let recipe = Recipe::parse(&digits.replacen("[data]", &layer, 1), "test").unwrap();
+            at_chance(&row(&[]), 2.3, &recipe).unwrap().join("\n").contains("ends in \"last\"")
+        };
+        assert!(["relu", "sigmoid", "hwgq", "sign"].map(ends).iter().all(|named| *named));
+        assert!(["batch_norm", "tanh", "leaky_relu"].map(ends).iter().all(|named| !named));
     }
 }

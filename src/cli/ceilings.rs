@@ -2,10 +2,10 @@
 //!
 //! **Invariant:** the cache is a convenience: whatever is wrong with it ends in a note, never in an error.
 
-use super::device::{NO_ADAPTER, is_cpu};
+use super::device;
 use super::terminal::{bytes, complain};
 use halfwave::backend::Device;
-use halfwave::backend::gpu::{self, GpuBackend};
+use halfwave::backend::gpu::GpuBackend;
 use halfwave::bits::{FNV_START, fnv_1a};
 use halfwave::profile::{Ceiling, Ceilings, ceilings};
 use halfwave::{Error, Result, files};
@@ -36,16 +36,7 @@ pub(super) struct Measured {
 /// The ceilings of the adapter that was asked for, or of the best there is: from the cache, or measured on a device opened for that alone where there are none or
 /// `fresh` ones are wanted.
 pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Measured> {
-    if is_cpu(wanted) {
-        return Err(Error::Usage(
-            "the CPU backend has no kernels, so it has no ceilings; choose an adapter".to_string(),
-        ));
-    }
-    let found = pollster::block_on(gpu::find());
-    if found.is_empty() && wanted.is_none() {
-        return Err(Error::Device(NO_ADAPTER.to_string()));
-    }
-    let chosen = gpu::choose(found, wanted)?;
+    let chosen = device::adapter(wanted, "the CPU backend has no kernels, so it has no ceilings")?;
     let device = Device::from(&chosen.report);
     let file = folder(std::env::var_os("HALFWAVE_CACHE_DIR")).map(|folder| folder.join(file_name(&device)));
     if let Some(kept) = file.as_deref().filter(|_| !fresh).and_then(|file| read(file, &device)) {

@@ -1,11 +1,10 @@
-//! Opening what computes. Every choice that the user did not make is said aloud, once.
+//! Which device computes: one rule for every command. `--adapter` decides, else WGPU_ADAPTER_NAME, else the first GPU is taken; where there is no GPU, the CPU backend, because it is faster than
+//! a software adapter. Whatever the user did not choose with `--adapter` is said once.
 
 use super::interrupt;
 use super::terminal::complain;
-use halfwave::backend::Device;
-use halfwave::backend::gpu::{self, GpuBackend, Request};
-use halfwave::backend::{Backend, cpu::CpuBackend};
-use halfwave::caps::LaunchShape;
+use halfwave::backend::gpu::{self, ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
+use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::{Error, Result};
 use std::fmt;
 
@@ -20,54 +19,162 @@ pub(super) struct Opened {
     pub(super) device: Device,
 }
 
-/// The adapter that was asked for, or the best there is, or the CPU backend.
-pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
-    let mut opened = choose(wanted, request)?;
-    opened.backend.stop_by(interrupt::stop());
-    Ok(opened)
+/// What will compute.
+pub(super) enum Choice {
+    Cpu,
+    Adapter(Found),
 }
 
-fn choose(wanted: Option<&str>, request: Request) -> Result<Opened> {
-    let cpu = || Opened { backend: Box::new(CpuBackend::new()), device: Device::cpu() };
-    if is_cpu(wanted) {
-        return Ok(cpu());
+/// Adapters, and the variables that they were looked for by.
+pub(super) struct Search {
+    pub(super) environment: Environment,
+    pub(super) found: Vec<Found>,
+}
+
+/// Why a device is the one to use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reason {
+    Asked,
+    Variable,
+    FirstGpu,
+    NoGpu,
+}
+
+impl Search {
+    /// Looks for adapters.
+    pub(super) fn new() -> Result<Self> {
+        let environment = Environment::read()?;
+        let found = pollster::block_on(environment.find());
+        Ok(Self { environment, found })
     }
-    let found = pollster::block_on(gpu::find());
-    if found.is_empty() && wanted.is_none() {
-        complain("note", &NO_ADAPTER);
-        complain(
-            "note",
-            &"COMPUTING WITH THE CPU BACKEND: the same plan, without a GPU's speed (--adapter cpu asks for this)",
-        );
-        return Ok(cpu());
+
+    fn reports(&self) -> Vec<&AdapterReport> {
+        self.found.iter().map(|found| &found.report).collect()
     }
-    let chosen = gpu::choose(found, wanted)?;
-    if chosen.report.software && wanted.is_none() {
-        let name = &chosen.report.name;
-        complain(
-            "note",
-            &format_args!(
-                "no GPU was found; {name} is a software adapter and computes on the CPU (--adapter cpu does so without a driver, and faster)"
+
+    /// "no GPU was found", and what may be the reason.
+    fn no_gpu(&self) -> String {
+        let setting = self.environment.backend_setting.as_ref();
+        format!("no GPU was found{}", setting.map_or(String::new(), |setting| format!(" with {setting}")))
+    }
+
+    /// What is computed on without `--adapter`, in words.
+    pub(super) fn default_device(&self) -> Result<String> {
+        let (index, reason) = decide(&self.reports(), None, self.environment.adapter.as_deref())?;
+        let name = index.map_or("cpu".to_string(), |index| format!("{index}, {}", self.found[index].report.name));
+        Ok(match reason {
+            Reason::Variable => format!("{name} (chosen by {ADAPTER_NAME})"),
+            Reason::NoGpu => format!("{name} ({})", self.no_gpu()),
+            Reason::FirstGpu | Reason::Asked => name,
+        })
+    }
+
+    /// Says which device was chosen, unless `--adapter` did.
+    fn tell(&self, index: Option<usize>, reason: Reason) {
+        match (reason, self.found.first()) {
+            (Reason::Variable, _) => {
+                let name = index.map_or("cpu", |index| &self.found[index].report.name);
+                complain("note", &format_args!("{ADAPTER_NAME} chooses {name}"));
+            }
+            (Reason::NoGpu, Some(Found { report, .. })) => complain(
+                "note",
+                &format_args!(
+                    "{}: computing with the CPU backend, which is faster than the software adapter {} (--adapter 0 takes that)",
+                    self.no_gpu(),
+                    report.name
+                ),
             ),
-        );
+            (Reason::NoGpu, None) => complain(
+                "note",
+                &format_args!(
+                    "{}: computing with the CPU backend; `halfwave devices` says what a GPU needs",
+                    self.no_gpu()
+                ),
+            ),
+            (Reason::FirstGpu | Reason::Asked, _) => {}
+        }
     }
-    let backend = pollster::block_on(GpuBackend::open(chosen, request))?;
-    let device = Device::from(backend.report());
-    Ok(Opened { backend: Box::new(backend), device })
 }
 
-/// An adapter, never the CPU backend.
-pub(super) fn open_gpu(wanted: Option<&str>, shape: LaunchShape) -> Result<GpuBackend> {
-    let found = pollster::block_on(gpu::find());
-    if found.is_empty() && wanted.is_none() {
-        return Err(Error::Device(NO_ADAPTER.to_string()));
+/// The place of the adapter to use, none for the CPU backend: as `--adapter` wants it, else as the variable names it, else the first GPU.
+fn decide(reports: &[&AdapterReport], wanted: Option<&str>, named: Option<&str>) -> Result<(Option<usize>, Reason)> {
+    match (wanted, named) {
+        (Some(wanted), _) if is_cpu(wanted) => Ok((None, Reason::Asked)),
+        (Some(wanted), _) => match gpu::position(reports, wanted) {
+            Some(index) => Ok((Some(index), Reason::Asked)),
+            None => Err(gpu::no_such(reports, &format!("no adapter \"{wanted}\""))),
+        },
+        (None, Some(named)) if is_cpu(named) => Ok((None, Reason::Variable)),
+        (None, Some(named)) => match gpu::called(reports, named) {
+            Some(index) => Ok((Some(index), Reason::Variable)),
+            None => Err(gpu::no_such(reports, &format!("{ADAPTER_NAME}={named}: no adapter has that in its name"))),
+        },
+        (None, None) => match reports.iter().position(|report| !report.software) {
+            Some(index) => Ok((Some(index), Reason::FirstGpu)),
+            None => Ok((None, Reason::NoGpu)),
+        },
     }
-    pollster::block_on(GpuBackend::open(gpu::choose(found, wanted)?, Some(shape)))
 }
 
-/// Whether the CPU backend was asked for.
-pub(super) fn is_cpu(wanted: Option<&str>) -> bool {
-    wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("cpu"))
+/// What will compute, before it is opened.
+pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
+    if wanted.is_some_and(is_cpu) {
+        return Ok(Choice::Cpu);
+    }
+    let mut search = Search::new()?;
+    let (index, reason) = decide(&search.reports(), wanted, search.environment.adapter.as_deref())?;
+    search.tell(index, reason);
+    Ok(index.map_or(Choice::Cpu, |index| Choice::Adapter(search.found.swap_remove(index))))
+}
+
+/// Chooses and opens.
+pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
+    choose(wanted)?.open(request)
+}
+
+/// An adapter, for commands that are about adapters: a software one where there is no GPU, never the CPU backend. `refusal` is said of that.
+pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
+    let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
+    if wanted.is_some_and(is_cpu) {
+        return Err(cpu());
+    }
+    let mut search = Search::new()?;
+    let index = match decide(&search.reports(), wanted, search.environment.adapter.as_deref())? {
+        (Some(index), reason) => {
+            search.tell(Some(index), reason);
+            index
+        }
+        (None, Reason::NoGpu) => {
+            let Some(Found { report, .. }) = search.found.first() else {
+                return Err(Error::Device(NO_ADAPTER.to_string()));
+            };
+            complain("note", &format_args!("{}: taking the software adapter {}", search.no_gpu(), report.name));
+            0
+        }
+        (None, _) => return Err(cpu()),
+    };
+    Ok(search.found.swap_remove(index))
+}
+
+impl Choice {
+    /// Opens it.
+    pub(super) fn open(self, request: Request) -> Result<Opened> {
+        let mut opened = match self {
+            Self::Cpu => Opened { backend: Box::new(CpuBackend::new()), device: Device::cpu() },
+            Self::Adapter(found) => {
+                let backend = pollster::block_on(GpuBackend::open(found, request))?;
+                let device = Device::from(backend.report());
+                Opened { backend: Box::new(backend), device }
+            }
+        };
+        opened.backend.stop_by(interrupt::stop());
+        Ok(opened)
+    }
+}
+
+/// Whether this names the CPU backend.
+fn is_cpu(wanted: &str) -> bool {
+    wanted.eq_ignore_ascii_case("cpu")
 }
 
 /// What asks for this device again.
@@ -82,5 +189,60 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Device { adapter, backend, kind, .. } = self.0;
         if backend == "cpu" { write!(f, "the CPU backend") } else { write!(f, "{adapter} · {backend} · {kind}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(name: &str, kind: &'static str) -> AdapterReport {
+        AdapterReport {
+            name: name.to_string(),
+            backend: "Vulkan".to_string(),
+            driver: String::new(),
+            kind,
+            software: kind == "software",
+            features: Vec::new(),
+            max_binding_bytes: 0,
+            max_buffer_bytes: 0,
+            storage_buffers: 0,
+            workgroup_bytes: 0,
+            workgroup_threads: 0,
+        }
+    }
+
+    #[test]
+    fn one_rule_chooses_the_device() {
+        let (card, chip, soft) = (
+            report("GeForce 4090", "discrete GPU"),
+            report("UHD", "integrated GPU"),
+            report("llvmpipe 15", "software"),
+        );
+        let (machine, poor): (Vec<_>, Vec<_>) = (vec![&card, &chip, &soft], vec![&soft]);
+        for (reports, wanted, named, expected) in [
+            (&machine, None, None, (Some(0), Reason::FirstGpu)),
+            (&poor, None, None, (None, Reason::NoGpu)),
+            (&vec![], None, None, (None, Reason::NoGpu)),
+            // A software adapter is used where it is named, never by itself.
+            (&poor, Some("0"), None, (Some(0), Reason::Asked)),
+            (&poor, Some("LLVM"), None, (Some(0), Reason::Asked)),
+            (&poor, None, Some("llvm"), (Some(0), Reason::Variable)),
+            (&machine, None, Some("uhd"), (Some(1), Reason::Variable)),
+            (&machine, None, Some("CPU"), (None, Reason::Variable)),
+            // The option wins.
+            (&machine, Some("1"), Some("nosuchcard"), (Some(1), Reason::Asked)),
+            (&machine, Some("cpu"), Some("uhd"), (None, Reason::Asked)),
+            // A number that is not in the list is a part of a name; the variable holds names alone.
+            (&machine, Some("4090"), None, (Some(0), Reason::Asked)),
+            (&machine, None, Some("15"), (Some(2), Reason::Variable)),
+        ] {
+            assert_eq!(decide(reports, wanted, named).unwrap(), expected, "{wanted:?} {named:?}");
+        }
+        let message = decide(&machine, None, Some("nosuchcard")).unwrap_err().to_string();
+        let parts = ["WGPU_ADAPTER_NAME=nosuchcard: no adapter", "0: GeForce 4090, 1: UHD, 2: llvmpipe 15, and cpu"];
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        let message = decide(&poor, Some("7"), None).unwrap_err().to_string();
+        assert!(message.contains("no adapter \"7\"; there are: 0: llvmpipe 15, and cpu"), "{message}");
     }
 }

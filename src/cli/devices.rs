@@ -1,11 +1,10 @@
 //! `halfwave devices`: what could compute, and how fast at most.
 
 use super::ceilings::{self, Measured};
-use super::device::{NO_ADAPTER, Named};
+use super::device::{NO_ADAPTER, Named, Search};
 use super::terminal::{bytes, complain, grouped, print};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
-use halfwave::backend::gpu;
 
 /// List what can be trained on: adapters with their limits, and the CPU backend.
 #[derive(clap::Args)]
@@ -13,7 +12,7 @@ pub(super) struct DevicesArgs {
     /// Measure instead what one adapter can do at most: bytes, operations, launches; or show what was measured before
     #[arg(long)]
     ceilings: bool,
-    /// The adapter to measure: an index or a part of a name from `halfwave devices` [default: the first]
+    /// The adapter to measure: an index or a part of a name from `halfwave devices` [default: the first GPU, or else the first]
     #[arg(long, requires = "ceilings", value_name = "NAME|INDEX", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
     /// Measure again, whatever is known
@@ -39,8 +38,8 @@ fn of_one(args: &DevicesArgs) -> Result<()> {
 
 /// The list of adapters, and the CPU backend.
 fn all() -> Result<()> {
-    let found = pollster::block_on(gpu::find());
-    let reports: Vec<_> = found.into_iter().map(|found| found.report).collect();
+    let search = Search::new()?;
+    let reports: Vec<_> = search.found.iter().map(|found| &found.report).collect();
     let name_len = reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(12);
     let mut text = format!("{:<6} {:<name_len$}  {:<8} kind\n", "index", "name", "backend");
     for (index, report) in reports.iter().enumerate() {
@@ -61,9 +60,16 @@ fn all() -> Result<()> {
         "{:<6} {:<name_len$}  {:<8} the kernels' twins in Rust: no driver needed\n",
         "cpu", "CPU backend", "-"
     );
+    if let Some(setting) = &search.environment.backend_setting {
+        text += &format!("{setting}: only adapters of that backend are listed\n");
+    }
+    let chosen = search.default_device();
+    if let Ok(chosen) = &chosen {
+        text += &format!("without --adapter: {chosen}\n");
+    }
     print(&text)?;
     if reports.is_empty() {
         complain("note", &NO_ADAPTER);
     }
-    Ok(())
+    chosen.map(drop)
 }

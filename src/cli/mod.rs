@@ -19,6 +19,7 @@ mod profile;
 mod progress;
 mod recipe;
 mod report;
+mod runtime_dir;
 mod selftest;
 mod shader;
 mod terminal;
@@ -35,23 +36,30 @@ use std::process::ExitCode;
 /// Trains low-bit neural networks on any GPU, or on none.
 #[derive(Parser)]
 #[command(name = "halfwave", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(args_conflicts_with_subcommands = true, override_usage = "halfwave [COMMAND] [OPTIONS]")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten, next_help_heading = "Options without a command: those of train")]
+    train: train::TrainOptions,
 }
 
 const EXAMPLES: &str = "\
-Without a command, halfwave trains the embedded digits recipe.
+Without a command, halfwave trains the embedded digits recipe, with the options of train.
 
 Examples:
-  halfwave                                    train on the embedded digits, on the best adapter
+  halfwave                                    train on the embedded digits, on the GPU if any
+  halfwave --epochs 2 --plain                 the same, briefly, and without a view
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
   halfwave train --resume runs/digits-1       go on where a run was interrupted
   halfwave predict runs/digits-1 seven.png    ask the trained network
   halfwave report runs/digits-1 runs/mine     compare runs on a page
   halfwave devices                            what can be trained on
 
-RUST_LOG=info shows what happens inside; WGPU_BACKEND=vulkan, metal or dx12 picks a backend.";
+Without --adapter the first GPU computes, and where there is none the CPU backend.
+WGPU_ADAPTER_NAME=NAME names another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend,
+WGPU_POWER_PREF=low prefers an integrated GPU; --adapter wins over them.
+RUST_LOG=info shows what happens inside.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -73,7 +81,7 @@ enum Command {
 /// Which device computes.
 #[derive(Args, Default)]
 struct AdapterArgs {
-    /// Adapter to use: an index or a part of a name from `halfwave devices`, or "cpu" for no adapter at all
+    /// Adapter to use: an index or a part of a name from `halfwave devices`, or "cpu" for the CPU backend [default: the first GPU, or else cpu]
     #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
 }
@@ -88,7 +96,9 @@ struct DataArgs {
 
 /// Runs the command that was typed.
 pub(crate) fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or_else(|| Command::Train(Box::default()));
+    runtime_dir::settle();
+    let Cli { command, train } = Cli::parse();
+    let command = command.unwrap_or_else(|| Command::Train(Box::new(train.into())));
     terminal::init_log();
     let done = match command {
         Command::Train(args) => return code(train::train(&args)),

@@ -1,10 +1,11 @@
 //! `halfwave plan`: what one training step will do, without a device.
 
 use super::load;
-use super::terminal::{grouped, print};
+use super::terminal::{bytes, grouped, print};
 use halfwave::Result;
 use halfwave::caps::{Caps, LaunchShape};
 use halfwave::model::Model;
+use halfwave::plan::{Plan, PlanNode};
 use halfwave::recipe::Recipe;
 use halfwave::train::{parameters, session};
 
@@ -41,10 +42,36 @@ impl From<Shape> for LaunchShape {
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     let (recipe, name) = load::recipe(args.recipe.as_deref())?;
     let batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
-    let plan = session::training_plan(&recipe, batch, &Caps::baseline(args.shape.into()))?;
+    let plan = session::training_plan(&recipe, batch, &Caps::unlimited(args.shape.into()))?;
     let about = format!("{}{}", describe(&recipe, &name)?, unpacked(&recipe.model));
-    print(&format!("{about}\nbatch of {batch} · plan {:016x}\n\n{plan}", plan.hash()))
+    let limit = limit(&plan).map_or(String::new(), |limit| format!("\n{limit}"));
+    print(&format!("{about}\nbatch of {batch} · plan {:016x}{limit}\n\n{plan}", plan.hash()))
 }
+
+/// What a device must bind at once, where that is more than every device does.
+fn limit(plan: &Plan) -> Option<String> {
+    let baseline = Caps::baseline(plan.shape).max_binding_bytes;
+    let largest = |node: &PlanNode| {
+        let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);
+        bindings.map(|&(_, words)| words as u64 * 4).max().unwrap_or(0)
+    };
+    // Of equal ones the first.
+    let node = plan.nodes.iter().rev().max_by_key(|node| largest(node))?;
+    let needed = largest(node);
+    if needed <= baseline {
+        return None;
+    }
+    let [needs, default] = [needed, baseline].map(bytes);
+    let advice = if needed > MOST_BINDING_BYTES {
+        format!("more than any adapter has ({}): use a smaller batch", bytes(MOST_BINDING_BYTES))
+    } else {
+        format!("WebGPU's default is {default}; `halfwave devices` shows yours, and the CPU backend has none")
+    };
+    Some(format!("needs a storage binding of {needs} ({} of layer \"{}\"); {advice}", node.op.stem(), node.layer))
+}
+
+/// Vulkan states the limit in 32 bits, and kernels count elements in them.
+const MOST_BINDING_BYTES: u64 = 4 << 30;
 
 /// A line about layers whose packed weights read floats, if there are any.
 fn unpacked(model: &Model) -> String {

@@ -1,9 +1,10 @@
 //! `halfwave selftest`: every kernel against its twin, on the user's own device.
 
 use super::AdapterArgs;
-use super::device::{is_cpu, open_gpu};
+use super::device;
 use super::plan::Shape;
 use super::terminal::{print, say};
+use halfwave::backend::gpu::{AdapterReport, GpuBackend};
 use halfwave::caps::LaunchShape;
 use halfwave::selftest::{self, Outcome};
 use halfwave::{Error, Result};
@@ -39,18 +40,14 @@ impl Shapes {
 
 pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
     let wanted = args.adapter.adapter.as_deref();
-    if is_cpu(wanted) {
-        return Err(Error::Usage(
-            "the CPU backend is the twins themselves: there is nothing to compare it with; choose an adapter"
-                .to_string(),
-        ));
-    }
+    let refusal = "the CPU backend is the twins themselves: there is nothing to compare it with";
+    let found = device::adapter(wanted, refusal)?;
     let mut failed = 0;
     for shape in args.shape.all() {
-        let mut backend = open_gpu(wanted, shape)?;
-        let report = backend.report().clone();
+        let mut backend = pollster::block_on(GpuBackend::open(found.clone(), Some(shape)))?;
         let variant = if shape == LaunchShape::Tiled { "tiled" } else { "register-blocked" };
-        say(&format!("{} · {} · {}: {variant} kernels", report.name, report.backend, report.driver));
+        let AdapterReport { name, backend: api, kind, driver, .. } = backend.report().clone();
+        say(&format!("{name} · {api} · {kind} · {driver}: {variant} kernels"));
         let outcomes = pollster::block_on(selftest::run(&mut backend))?;
         print(&table(&outcomes))?;
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();

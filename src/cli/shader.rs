@@ -174,7 +174,7 @@ fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, shape: La
 fn of_plan(recipe: &Recipe, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
     let mut all = Vec::new();
     for &shape in shapes {
-        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::baseline(shape))?;
+        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::unlimited(shape))?;
         for node in &plan.nodes {
             for step in &plan.steps[node.steps.clone()] {
                 let layer = Some((node.layer.clone(), node.phase));

@@ -124,6 +124,22 @@ pub(super) fn complain(kind: &str, message: &dyn Display) {
     emit(Stream::Err, &format!("{kind}: {message}\n"));
 }
 
+/// Whether the terminal moves its cursor and shows what a view draws: it must say what it is, in TERM (a Windows console need not), and take UTF-8.
+pub(super) fn is_capable() -> bool {
+    capable(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn capable(get: impl Fn(&str) -> Option<String>) -> bool {
+    let moves = match get("TERM").as_deref() {
+        None => cfg!(windows),
+        Some(term) => !["dumb", "unknown", "network", "dialup"].contains(&term),
+    };
+    // The first that is set counts. One that names no encoding says nothing against UTF-8: containers have none, or C.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(get).unwrap_or_default().to_lowercase();
+    let encoding = locale.split_once('.').map(|(_, rest)| rest.split('@').next().unwrap_or(rest).replace('-', ""));
+    moves && encoding.is_none_or(|encoding| encoding == "utf8")
+}
+
 /// RUST_LOG decides what is logged; by default warnings, but not those of drivers about themselves, nor what ends up in an error anyway.
 pub(super) fn init_log() {
     let filter = "warn,wgpu_core=error,wgpu_hal=off,naga=error,halfwave::backend::gpu::adapter=off";
@@ -189,6 +205,28 @@ mod tests {
         assert_eq!(held.last_note(), Some(format!("warning: {}", NOTES + 4)));
         let lines = held.lines.iter().skip(4).take(3).map(|(_, text)| text.as_str());
         assert_eq!(lines.collect::<Vec<_>>(), ["epoch 4\n", "epoch 5\n", "warning: 5\n\n"]);
+    }
+
+    #[test]
+    fn a_view_needs_a_terminal_that_says_what_it_is_and_takes_utf_8() {
+        let of = |set: &[(&str, &str)]| {
+            let get = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+            capable(get)
+        };
+        assert_eq!(of(&[]), cfg!(windows));
+        for term in ["dumb", "unknown"] {
+            assert!(!of(&[("TERM", term)]), "{term}");
+        }
+        for term in ["xterm-256color", "linux", "screen", "vt100", "tmux-256color"] {
+            assert!(of(&[("TERM", term)]), "{term}");
+        }
+        let with = |set: &[(&str, &str)]| of(&[&[("TERM", "xterm")], set].concat());
+        for locale in ["C", "POSIX", "C.UTF-8", "en_US.utf8", "de_DE", "sr_RS.UTF-8@latin"] {
+            assert!(with(&[("LANG", locale)]), "{locale}");
+        }
+        assert!(!with(&[("LANG", "de_DE.ISO-8859-1")]) && !with(&[("LC_CTYPE", "ru_RU.KOI8-R"), ("LANG", "C.UTF-8")]));
+        assert!(!with(&[("LANG", "de_DE.ISO-8859-15@euro")]));
+        assert!(with(&[("LC_ALL", "C.UTF-8"), ("LANG", "ru_RU.KOI8-R")]));
     }
 
     #[test]

@@ -9,22 +9,31 @@ use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
+use halfwave::files::{self, quoted};
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
 use halfwave::train::{Event, Glance, checkpoint};
-use halfwave::{Error, Result, files};
+use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Train a recipe and write the run's folder.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
     /// A recipe's file or the name of a built-in one: digits, digits-float, vgg-small [default: digits]
+    #[arg(conflicts_with = "resume")]
     recipe: Option<String>,
+    #[command(flatten)]
+    options: TrainOptions,
+}
+
+/// The options of `train`, which `halfwave` alone takes too.
+#[derive(clap::Args)]
+pub(super) struct TrainOptions {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Train for so many epochs, instead of the recipe's length
@@ -43,7 +52,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; with --epochs or --steps, up to there
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "seed", "init", "out", "dump"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "init", "out", "dump"])]
     resume: Option<PathBuf>,
     /// Also write start values, the first step's logits and gradients, every loss and the end's tensors
     #[arg(long, value_name = "FILE")]
@@ -74,7 +83,14 @@ lines that --plain prints at once follow when it closes.";
 /// How long the device may work before the view moves.
 const GLANCE: Duration = Duration::from_millis(150);
 
-impl TrainArgs {
+impl From<TrainOptions> for TrainArgs {
+    /// Of the embedded digits.
+    fn from(options: TrainOptions) -> Self {
+        Self { recipe: None, options }
+    }
+}
+
+impl TrainOptions {
     /// The recipe with what the options say instead.
     fn apply(&self, recipe: &mut Recipe) {
         let train = &mut recipe.train;
@@ -85,14 +101,14 @@ impl TrainArgs {
 }
 
 pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
-    match &args.resume {
-        Some(dir) => resume(args, dir),
-        None => begin(args),
+    match &args.options.resume {
+        Some(dir) => resume(&args.options, dir),
+        None => begin(&args.options, args.recipe.as_deref()),
     }
 }
 
-fn begin(args: &TrainArgs) -> Result<ExitCode> {
-    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
+    let (mut recipe, name) = load::recipe(recipe)?;
     args.apply(&mut recipe);
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
     args.dump.as_deref().map_or(Ok(()), files::check)?;
@@ -125,7 +141,7 @@ fn begin(args: &TrainArgs) -> Result<ExitCode> {
     follow(args, run, &device, dump)
 }
 
-fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
+fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     if !dir.is_dir() {
         return Err(Error::Usage(format!("{}: there is no such folder; --resume takes that of a run", dir.display())));
     }
@@ -140,8 +156,8 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
         return Err(Error::Usage(format!(
             "{} has ended early, because its accuracy did not get better (train.patience); to train on from its weights, begin a new run: halfwave train {} --init {}",
             dir.display(),
-            dir.join("recipe.toml").display(),
-            saved.path.display()
+            quoted(dir.join("recipe.toml")),
+            quoted(&saved.path)
         )));
     }
     if position.over(steps) {
@@ -161,7 +177,7 @@ fn resume(args: &TrainArgs, dir: &Path) -> Result<ExitCode> {
 }
 
 /// Leads a run to its end, or to where it is interrupted, and shows it.
-fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -> Result<ExitCode> {
+fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>) -> Result<ExitCode> {
     let begun = Instant::now();
     let view = if args.plain { None } else { open_view(&mut run, device) };
     let advanced = pollster::block_on(advance(view, &mut run, dump));
@@ -183,7 +199,7 @@ fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -
         let unevaluated = if position.unevaluated { ", before they were evaluated" } else { "" };
         say(&format!("\nstopped after {} of {} steps{unevaluated}, in {time}", grouped(steps), grouped(total)));
         say(&format!("{} holds everything up to here; to go on:", dir.display()));
-        say(&format!("  halfwave train --resume {}", dir.display()));
+        say(&format!("  halfwave train --resume {}", quoted(&dir)));
         return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
@@ -193,8 +209,8 @@ fn follow(args: &TrainArgs, mut run: Run, device: &Device, dump: Option<Dump>) -
         say(&format!("it was best after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
     }
     say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
-    say(&format!("  halfwave eval {}", dir.display()));
-    say(&format!("  halfwave predict {} IMAGE.png", dir.display()));
+    say(&format!("  halfwave eval {}", quoted(&dir)));
+    say(&format!("  halfwave predict {} IMAGE.png", quoted(&dir)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -241,10 +257,11 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
             dump.first_step(run.trainer().session()).await?;
         }
         progress.show(&events, run.trainer().position());
+        let loss = last_loss(run.rows());
         for event in &events {
             if let Event::Row(Row::Epoch(row)) = event
                 && run.trainer().position().epoch == 1
-                && let Some(lines) = advice::at_chance(row, run.trainer().recipe())
+                && let Some(lines) = advice::at_chance(row, loss, run.trainer().recipe())
             {
                 complain("note", &lines.join("\n"));
             }
@@ -256,4 +273,10 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
         dump.finish(run.trainer().session(), &rows).await?;
     }
     Ok(progress.finish())
+}
+
+/// The loss of the last step.
+fn last_loss(rows: &[Row]) -> f32 {
+    let loss = |row: &Row| if let Row::Step(row) = row { Some(row.loss) } else { None };
+    rows.iter().rev().find_map(loss).unwrap_or_default()
 }

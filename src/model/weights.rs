@@ -86,6 +86,12 @@ impl Weights {
     /// α·sign(w), α = mean |w| over each filter, the gradient passed on unchanged.
     pub const BINARY: Self = Self { mode: WeightMode::Binary, ..Self::FLOAT };
 
+    /// Whether their signs alone are trained where an optimiser flips weights (Bop): `weights = "binary"`. DoReFa-Net's 1-bit weights are computed from latent
+    /// ones, as those of more bits are.
+    pub fn binary(&self) -> bool {
+        self.mode == WeightMode::Binary
+    }
+
     /// Whether they can be packed into bits.
     pub fn packed(&self) -> bool {
         self.planes() > 0

@@ -25,7 +25,7 @@ pub use simplify::simplify;
 pub use update::{clip_weights, update};
 
 use crate::error::Result;
-use crate::model::Model;
+use crate::model::{Model, Weights};
 use crate::ops::{Graph, Op};
 use crate::tensor::Encoding;
 
@@ -54,9 +54,8 @@ pub fn training(
             graph.output(name, *gradient);
         }
     }
-    update(&mut graph, &gradients, optimizer)?;
-    let clipped = model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some_and(|weights| weights.clip));
-    clip_weights(&mut graph, &clipped.map(|layer| format!("{}.weight", layer.name)).collect::<Vec<_>>())?;
+    update(&mut graph, &gradients, optimizer, &weights_that(model, Weights::binary))?;
+    clip_weights(&mut graph, &weights_that(model, |weights| weights.packed() && weights.clip))?;
     fixed_point::settle(&mut graph, model)?;
     record(&mut graph, loss)?;
     graph.verify();
@@ -89,6 +88,12 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
     graph.output("logits", logits);
     graph.verify();
     finish(graph)
+}
+
+/// The names of the weights that are used in a certain way.
+fn weights_that(model: &Model, used: impl Fn(&Weights) -> bool) -> Vec<String> {
+    let layers = model.layers.iter().filter(|layer| layer.kind.weights().is_some_and(|weights| used(&weights)));
+    layers.map(|layer| format!("{}.weight", layer.name)).collect()
 }
 
 fn finish(graph: Graph) -> Result<Graph> {

@@ -109,12 +109,12 @@ impl Optimizer {
         }
     }
 
-    /// Whether a weight, `binary` where the device works with its sign, is ±1 and flips.
+    /// Whether a weight, `binary` as [`Weights::binary`](crate::model::Weights::binary) says, is ±1 and flips.
     pub fn flips(&self, binary: bool) -> bool {
         binary && matches!(self.rule, Rule::Bop { .. })
     }
 
-    /// What is kept of a parameter, `binary` where the device works with its sign: the first parts of the states' names.
+    /// What is kept of a parameter, `binary` as [`Weights::binary`](crate::model::Weights::binary) says: the first parts of the states' names.
     pub fn states(&self, binary: bool) -> &'static [&'static str] {
         match self.rule {
             Rule::Sgd { .. } => &["velocity"],

@@ -14,11 +14,12 @@ use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
 use crate::ops::{Graph, Leaf, Op, Role};
 use crate::tensor::TensorType;
 
-/// Appends the update of every leaf in `gradients`. State is added, named as [`Optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`].
+/// Appends the update of every leaf in `gradients`. State is added, named as [`Optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`]. Leaves named in
+/// `binary` are weights that an optimiser may flip.
 ///
 /// # Errors
 /// When a gradient does not have its leaf's type.
-pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optimizer) -> Result<()> {
+pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optimizer, binary: &[String]) -> Result<()> {
     graph.at("optimizer", Phase::Update);
     let rates = graph.add(Leaf::input("rates", TensorType::f32(&[4])), &[])?;
     let gradients = match optimizer.clip_norm {
@@ -30,7 +31,7 @@ pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optim
         let (layer, ty) = (node.layer.clone(), node.ty.clone());
         let Op::Leaf(Leaf { name, .. }) = &node.op else { unreachable!("gradients of leaves") };
         let name = name.clone();
-        let binary = graph.nodes().iter().any(|node| matches!(node.op, Op::Sign(_)) && node.inputs[0] == leaf);
+        let binary = binary.contains(&name);
         graph.at(&layer, Phase::Update);
         let (lr_scale, decay) = settings(optimizer, &name, &ty);
         let mut states = Vec::new();

@@ -4,7 +4,7 @@ use super::checkpoint::HostTensor;
 use super::metrics::{LayerRow, Spread};
 use super::session::Session;
 use crate::error::Result;
-use crate::model::{Alpha, Model, WeightMode, Weights};
+use crate::model::{Alpha, Model, Weights};
 use std::collections::BTreeMap;
 
 /// The most images whose codes are counted.
@@ -47,7 +47,7 @@ impl Signs {
 /// The layers whose weights the device uses the signs of.
 fn binary(model: &Model) -> impl Iterator<Item = (&str, Weights)> {
     let layers = model.layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.kind.packed_weights()?)));
-    layers.filter(|(_, weights)| weights.mode == WeightMode::Binary)
+    layers.filter(|(_, weights)| weights.binary())
 }
 
 /// The latent weights of those layers, as they are.

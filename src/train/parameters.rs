@@ -24,7 +24,7 @@ pub struct Parameter {
     pub name: String,
     /// Whether it has a gradient.
     pub trained: bool,
-    /// Whether the device works with its sign.
+    /// Whether it is a weight that an optimiser may flip: [`Weights::binary`](crate::model::Weights::binary).
     pub binary: bool,
     /// Its format, where it is kept in fixed point.
     pub fixed: Option<Format>,
@@ -100,7 +100,7 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
             }
         }
         let layout = Layout::Filters { filters, channels, window, flat };
-        let binary = weights.is_some_and(|weights| weights.mode == WeightMode::Binary);
+        let binary = weights.is_some_and(|weights| weights.binary());
         all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, fixed, layout });
         if fixed.is_some() {
             all.push(Parameter::count(name));

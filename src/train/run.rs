@@ -20,8 +20,9 @@ use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer};
 use crate::backend::{Device, gpu};
 use crate::error::{Error, Result};
+use crate::files::{self, quoted};
 use crate::recipe::Recipe;
-use crate::{files, report};
+use crate::report;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -151,8 +152,8 @@ impl Saved {
             return Err(Error::Usage(format!(
                 "{}: not the recipe that the checkpoint was trained with; undo the change (only epochs or steps may differ), or begin a new run: halfwave train {} --init {}",
                 path.display(),
-                path.display(),
-                saved.path.display()
+                quoted(&path),
+                quoted(&saved.path)
             )));
         }
         Ok(saved)
@@ -191,7 +192,7 @@ pub fn check_new(dir: &Path) -> Result<()> {
         return Err(Error::Usage(format!(
             "{} holds a run already; go on with it (--resume {}) or choose another folder (--out)",
             dir.display(),
-            dir.display()
+            quoted(dir)
         )));
     }
     if dir.exists() && !dir.is_dir() {

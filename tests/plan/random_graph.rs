@@ -389,12 +389,15 @@ impl Maker {
             }
         }
         let optimizer = self.optimizer();
-        pass::update(&mut self.graph, &gradients, &optimizer).unwrap();
-        let names = gradients.iter().map(|(leaf, _)| match &self.graph.node(*leaf).op {
+        let name = |leaf| match &self.graph.node(leaf).op {
             Op::Leaf(leaf) => leaf.name.clone(),
             op => panic!("{} is no leaf", op.stem()),
-        });
-        let names: Vec<_> = names.step_by(3).collect();
+        };
+        let signs = self.graph.nodes().iter().filter(|node| matches!(node.op, Op::Sign(_)));
+        let binary: Vec<_> = signs.map(|node| name(node.inputs[0])).collect();
+        let names: Vec<_> = gradients.iter().map(|(leaf, _)| name(*leaf)).collect();
+        pass::update(&mut self.graph, &gradients, &optimizer, &binary).unwrap();
+        let names: Vec<_> = names.into_iter().step_by(3).collect();
         pass::clip_weights(&mut self.graph, &names).unwrap();
     }
 

@@ -80,7 +80,6 @@ fn mistakes_are_told_before_anything_is_measured() {
     let dir = base.path();
     fs::write(dir.join("x.json"), "[]").unwrap();
     fs::create_dir(dir.join("full")).unwrap();
-    fs::write(dir.join("full/x"), "").unwrap();
     fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is no profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
@@ -88,17 +87,23 @@ fn mistakes_are_told_before_anything_is_measured() {
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
     fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend makes none"]);
     fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);
-    fails(dir, &["--api-trace", "full"], &["full is not empty"]);
+    assert!(!dir.join("calls").exists(), "a folder was made for nothing");
 }
 
 #[test]
 fn calls_are_recorded_and_captures_do_no_harm() {
     common::on_each_driver("command::calls_are_recorded_and_captures_do_no_harm", || {
-        if common::adapter().is_none() {
-            return;
-        }
+        let Some(found) = common::adapter() else { return };
         let base = tempfile::tempdir().unwrap();
-        let shown = out(base.path(), &["digits", "--steps", "1", "--batch", "4", "--capture", "--api-trace", "calls"]);
+        fs::create_dir(base.path().join("full")).unwrap();
+        fs::write(base.path().join("full/x"), "").unwrap();
+        fails(base.path(), &["--adapter", "0", "--api-trace", "full"], &["full is not empty"]);
+        // A software adapter is taken where it is named, and not otherwise.
+        if found.report.software {
+            fails(base.path(), &["--api-trace", "new"], &["the CPU backend makes none", "--adapter"]);
+        }
+        let of_adapter = ["digits", "--adapter", "0", "--steps", "1", "--batch", "4"];
+        let shown = out(base.path(), &[&of_adapter[..], &["--capture", "--api-trace", "calls"]].concat());
         assert!(shown.contains("a step was run inside a capture"), "{shown}");
         let calls = fs::read_to_string(base.path().join("calls/trace.ron")).unwrap();
         // Names for the platform's own tools: a group for each launch. The record has them as bytes, a number a line.

@@ -114,3 +114,47 @@ fn start_values_become_signs_for_bop() {
         assert_eq!(taken[name].values, expected, "{name}");
     }
 }
+
+/// Bop flips the weights that a recipe calls binary; all others follow Adam, also those of one bit.
+#[test]
+fn bop_stands_beside_every_kind_of_weights() {
+    let base = tempfile::tempdir().unwrap();
+    let kinds = [
+        "weights = \"dorefa\"\nweight_bits = 1",
+        "weights = \"dorefa\"\nweight_bits = 1\nclip_weights = true\ngroups = 2",
+        "weights = \"dorefa\"\nweight_bits = 2",
+        "weights = \"dorefa\"\nweight_bits = 4",
+        "weights = \"abc\"\nbases = 1",
+        "weights = \"abc\"\nbases = 3\ngroups = 2",
+        "weights = \"fixed\"",
+        "weights = \"float\"\ngroups = 2",
+        "weights = \"binary\"\nweight_gradient = \"xnor\"\nclip_weights = true",
+        "weights = \"binary\"\nalpha = \"none\"\ngroups = 2",
+    ];
+    for (at, keys) in kinds.into_iter().enumerate() {
+        let clip = if at % 2 == 0 { "clip_norm = 0.5\n" } else { "" };
+        let layer = |name: &str, keys: &str| format!("[[model.layers]]\nname = \"{name}\"\n{keys}\n");
+        let conv = |keys: &str| format!("kind = \"conv\"\nfilters = 8\nkernel = 3\npadding = 1\n{keys}");
+        let (norm, sign) = ("kind = \"batch_norm\"", "kind = \"sign\"");
+        let mut text = "[model]\ninput = [1, 8, 8]\nclasses = 10\n".to_string();
+        text +=
+            &[layer("first", &conv("")), layer("bn1", norm), layer("s1", sign), layer("other", &conv(keys))].concat();
+        text += &[layer("bn2", norm), layer("s2", sign), layer("flip", &conv("weights = \"binary\""))].concat();
+        text += &[layer("bn3", norm), layer("fc", "kind = \"linear\"\nunits = 10")].concat();
+        text +=
+            "[data]\nset = \"digits\"\n[train]\nbatch = 16\nsteps = 2\n[train.optimizer]\nkind = \"bop\"\nlr = 0.01\n";
+        let recipe = Recipe::parse(&(text + clip), keys).unwrap();
+        let dir = base.path().join(at.to_string());
+        finish(create(&dir, recipe));
+        let tensors = Saved::read(&dir).unwrap().checkpoint.tensors;
+        for name in ["flip", "other"] {
+            let binary = name == "flip" || keys.contains("binary");
+            let has = |state: &str| tensors.contains_key(&format!("{state}/{name}.weight"));
+            assert_eq!((has("momentum"), has("moment1"), has("moment2")), (binary, !binary, !binary), "{name}: {keys}");
+            let signs = tensors[&format!("{name}.weight")].values.iter().all(|v| v.abs() == 1.0);
+            assert_eq!(signs, binary, "{name}: {keys}");
+        }
+        finish(resume(&dir, |recipe| recipe.train.length = Length::Steps(3)));
+        assert_eq!(Saved::read(&dir).unwrap().checkpoint.position.step, 3, "{keys}");
+    }
+}

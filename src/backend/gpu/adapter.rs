@@ -1,5 +1,6 @@
 //! Finding and opening an adapter.
 
+use super::environment::Environment;
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -34,10 +35,11 @@ pub struct AdapterReport {
 }
 
 /// An adapter that can be opened.
+#[derive(Clone)]
 pub struct Found {
     /// What is known of it.
     pub report: AdapterReport,
-    adapter: wgpu::Adapter,
+    pub(super) adapter: wgpu::Adapter,
 }
 
 /// Features worth reporting.
@@ -48,7 +50,7 @@ const FEATURES: [(&str, wgpu::Features); 4] = [
     ("pipeline-cache", wgpu::Features::PIPELINE_CACHE),
 ];
 
-fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+pub(super) fn report(adapter: &wgpu::Adapter) -> AdapterReport {
     let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
     let (kind, software) = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => ("discrete GPU", false),
@@ -72,25 +74,12 @@ fn report(adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
-/// All adapters that can run compute shaders, GPUs before software. In a browser, the one that it offers.
+/// The adapters that can run compute shaders, GPUs before software, as wgpu's environment variables ask for them. In a browser, the one that it offers.
+///
+/// A variable that cannot be followed is logged; [`Environment::read`] gives the error.
 pub async fn find() -> Vec<Found> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    #[cfg(not(target_arch = "wasm32"))]
-    let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
-    #[cfg(target_arch = "wasm32")]
-    let adapters: Vec<_> = {
-        let options = wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        };
-        instance.request_adapter(&options).await.into_iter().collect()
-    };
-    let mut found: Vec<_> = adapters.into_iter().map(|adapter| Found { report: report(&adapter), adapter }).collect();
-    let rank = |kind: &str| {
-        ["discrete GPU", "integrated GPU", "virtual GPU", "other", "software"].iter().position(|&k| k == kind)
-    };
-    found.sort_by_key(|found| rank(found.report.kind));
-    found
+    let environment = Environment::read().inspect_err(|error| log::error!("{error}"));
+    environment.unwrap_or_default().find().await
 }
 
 /// The version of wgpu that the crate is built with, as `Cargo.toml` asks for it.
@@ -104,24 +93,31 @@ pub fn wgpu_version() -> String {
 /// # Errors
 /// When there is none; the message lists those that exist.
 pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
-    let index = match wanted {
-        None => Some(0),
-        // A number that is none of the list's may be a part of a name: 4090.
-        Some(wanted) => wanted.parse().ok().filter(|&index: &usize| index < found.len()).or_else(|| {
-            found.iter().position(|found| found.report.name.to_lowercase().contains(&wanted.to_lowercase()))
-        }),
-    };
-    match index.filter(|&index| index < found.len()) {
+    let reports: Vec<_> = found.iter().map(|found| &found.report).collect();
+    let wanted = wanted.unwrap_or("0");
+    match position(&reports, wanted) {
         Some(index) => Ok(found.swap_remove(index)),
-        None => {
-            let names: Vec<_> = found.iter().enumerate().map(|(i, f)| format!("{i}: {}", f.report.name)).collect();
-            let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-            Err(Error::Device(format!(
-                "no adapter \"{}\"; there are: {list}, and cpu. `halfwave devices` shows more",
-                wanted.unwrap_or("0")
-            )))
-        }
+        None => Err(no_such(&reports, &format!("no adapter \"{wanted}\""))),
     }
+}
+
+/// The place of the adapter that `wanted` names: a number from the list, or a part of its name.
+pub fn position(reports: &[&AdapterReport], wanted: &str) -> Option<usize> {
+    let number = wanted.parse().ok().filter(|&index: &usize| index < reports.len());
+    // A number that is none of the list's may be a part of a name: 4090.
+    number.or_else(|| called(reports, wanted))
+}
+
+/// The place of the first adapter with `part` in its name.
+pub fn called(reports: &[&AdapterReport], part: &str) -> Option<usize> {
+    reports.iter().position(|report| report.name.to_lowercase().contains(&part.to_lowercase()))
+}
+
+/// That none of these is what was asked for, with a list of them.
+pub fn no_such(reports: &[&AdapterReport], what: &str) -> Error {
+    let names: Vec<_> = reports.iter().enumerate().map(|(i, report)| format!("{i}: {}", report.name)).collect();
+    let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+    Error::Device(format!("{what}; there are: {list}, and cpu. `halfwave devices` shows more"))
 }
 
 /// The first fault of a device: a validation error, exhausted memory, loss.

@@ -1,4 +1,4 @@
-//! Captures for graphics debuggers: the one place with unsafe code.
+//! Captures for graphics debuggers, with unsafe code.
 //!
 //! wgpu marks these two calls unsafe because a debugger hooks into the driver and may crash the program; they have no other precondition. They are made
 //! only when a user asks for a capture by name.

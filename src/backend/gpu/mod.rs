@@ -6,10 +6,12 @@
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
 mod capture;
+mod environment;
 mod pace;
 mod timed;
 
-pub use adapter::{AdapterReport, Found, Request, choose, find, wgpu_version};
+pub use adapter::{AdapterReport, Found, Request, called, choose, find, no_such, position, wgpu_version};
+pub use environment::{ADAPTER_NAME, Environment};
 
 use super::{Backend, Clock, Grain, LocalFuture, PlanId, Submission, TimedRun, Timing};
 use crate::caps::Caps;

@@ -8,11 +8,12 @@ use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
+use halfwave::files::{self, quoted};
 use halfwave::recipe::{Data, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::run::Run;
 use halfwave::train::{Glance, Trainer};
-use halfwave::{Error, Result, files, report};
+use halfwave::{Error, Result, report};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,14 +156,14 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
     say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text()));
-    let out = out.display();
     say(&match over {
         0 => format!("{all} runs in {}", time(begun)),
         over if over == all => format!("all {all} runs were over already"),
         _ => format!("{all} runs, {over} of them from before, the others in {}", time(begun)),
     });
-    say(&format!("{out} holds table.md, table.csv, by-epoch.csv and accuracy.png; to see the runs over each other:"));
-    say(&format!("  halfwave report {out}/*-seed*"));
+    let holds = "holds table.md, table.csv, by-epoch.csv and accuracy.png; to see the runs over each other:";
+    say(&format!("{} {holds}", out.display()));
+    say(&format!("  halfwave report {}/*-seed*", quoted(&out)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -262,13 +263,11 @@ async fn lead(
 
 /// The command that goes on.
 fn again(args: &ExperimentArgs, experiment: &Experiment) -> String {
-    let quoted = |text: &str| if text.contains(' ') { format!("'{text}'") } else { text.to_string() };
-    let path = |path: &Path| quoted(&path.display().to_string());
     let mut command = format!("halfwave experiment {} --preset {}", experiment.name, args.preset);
     let options = [
         args.seeds.map(|seeds| format!("--seeds {seeds}")),
-        args.out.as_deref().map(|out| format!("--out {}", path(out))),
-        args.data.data_dir.as_deref().map(|dir| format!("--data {}", path(dir))),
+        args.out.as_deref().map(|out| format!("--out {}", quoted(out))),
+        args.data.data_dir.as_deref().map(|dir| format!("--data {}", quoted(dir))),
         args.adapter.adapter.as_deref().map(|adapter| format!("--adapter {}", quoted(adapter))),
         args.plain.then(|| "--plain".to_string()),
     ];

@@ -1,6 +1,6 @@
 //! How far an experiment is: a line a run, and one that is rewritten on a terminal while a run goes on.
 
-use crate::cli::terminal::{duration, grouped, say};
+use crate::cli::terminal::{duration, grouped, is_capable, say};
 use halfwave::experiment::Outcome;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::Run;
@@ -27,7 +27,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Of so many runs, with so many steps to do in all.
     pub(super) fn new(runs: usize, left: u64, plain: bool) -> Self {
-        let (live, now) = (!plain && std::io::stderr().is_terminal(), Instant::now());
+        let (live, now) = (!plain && std::io::stderr().is_terminal() && is_capable(), Instant::now());
         Self { live, runs, left, done: 0, begun: now, run_begun: now, said: now, label: String::new() }
     }
 

@@ -3,9 +3,9 @@
 mod changes;
 mod table;
 
-use super::device::{self, Opened};
+use super::device::{self, Choice, Opened};
 use super::plan::{self, Shape};
-use super::terminal::{complain, print, say};
+use super::terminal::{complain, is_capable, print, say};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
@@ -61,7 +61,7 @@ pub(super) struct ProfileArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave profile                            the embedded digits, on the best adapter
+  halfwave profile                            the embedded digits, on the GPU, or else on the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
@@ -78,10 +78,11 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
     recipe.train.batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
     let wanted = args.adapter.adapter.as_deref();
-    args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, wanted))?;
+    let choice = device::choose(wanted)?;
+    args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, &choice))?;
     say(&plan::describe(&recipe, &name)?);
     let request = Request { shape: args.shape.map(Into::into), api_trace: args.api_trace.clone() };
-    let Opened { backend, device } = device::open(wanted, request)?;
+    let Opened { backend, device } = choice.open(request)?;
     let mut session = pollster::block_on(Session::fed(&recipe, backend, batch_feed(&recipe), false))?;
     let measurement = measure(&mut session, args.steps)?;
     if args.capture {
@@ -91,7 +92,9 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     let mut profile = Profile::new(&name, recipe.train.batch, session.plan(), device, &measurement);
     drop(session);
     if profile.device.backend != "cpu" {
-        profile = profile.against(ceilings::ceilings(wanted, args.fresh)?.ceilings);
+        // Of the same adapter, whatever chose it.
+        let same = device::wanted(&profile.device);
+        profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.ceilings);
     }
     print(&table::table(&profile, args.all))?;
     let written = [
@@ -110,7 +113,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
 
 /// Measures with a bar that moves where somebody looks.
 fn measure(session: &mut Session, rounds: u32) -> Result<Measurement> {
-    let bar = ProgressBar::new(rounds.into());
+    let bar = if is_capable() { ProgressBar::new(rounds.into()) } else { ProgressBar::hidden() };
     bar.set_message("measuring");
     let measured = pollster::block_on(session.measure(rounds as usize, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
@@ -123,9 +126,10 @@ fn read(path: &Path) -> Result<Profile> {
 }
 
 /// Makes the folder of an API trace, which has to be empty.
-fn new_folder(dir: &Path, adapter: Option<&str>) -> Result<()> {
-    if device::is_cpu(adapter) {
-        return Err(Error::Usage("--api-trace records calls to an adapter; the CPU backend makes none".to_string()));
+fn new_folder(dir: &Path, choice: &Choice) -> Result<()> {
+    if let Choice::Cpu = choice {
+        let message = "--api-trace records calls to an adapter; the CPU backend makes none: choose one with --adapter";
+        return Err(Error::Usage(message.to_string()));
     }
     std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
     let mut entries = std::fs::read_dir(dir).map_err(Error::io(dir))?;

@@ -61,7 +61,7 @@ impl View {
     /// Opens a view of a run that stands at `position`, with its rows so far. None where there is no terminal, or one that can do nothing but lines.
     pub(super) fn open(about: About, position: Position, rows: &[Row]) -> Option<Self> {
         let terminals = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-        if !terminals || std::env::var_os("TERM").is_some_and(|term| term == "dumb") || !screen::is_foreground() {
+        if !terminals || !terminal::is_capable() || !screen::is_foreground() {
             return None;
         }
         let state = Mutex::new(State::new(about, position, rows));

@@ -3,6 +3,7 @@
 //! They are fixed entries of the 256-colour table, because a theme may give the 16 named ones any contrast; each has a contrast of at least 3 to black and to white. All else is the terminal's own colour.
 
 use ratatui::style::{Color, Modifier, Style};
+use std::ffi::OsStr;
 
 /// The styles of everything that is drawn.
 pub(super) struct Palette {
@@ -31,9 +32,11 @@ impl Palette {
         }
     }
 
-    /// As the user wishes (<https://no-color.org>).
+    /// As the user wishes (<https://no-color.org>, <https://bixense.com/clicolors>). CLICOLOR_FORCE is for output that goes to no terminal, where there is no view.
     pub(super) fn wished() -> Self {
-        Self::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        let is =
+            |name: &str, unwanted: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| unwanted(&value));
+        Self::new(!is("NO_COLOR", |value| !value.is_empty()) && !is("CLICOLOR", |value| value == "0"))
     }
 }
 
