@@ -3,7 +3,7 @@
  *
  * Answers the calls of `engine.js`, and sends it events:
  * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
- * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, lost, missing
+ * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, diverged, lost, missing
  * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured; none while the device's ceilings are
  * - "rewound" `{position, rows}`: the run stands at an earlier step again
  * - "saved" `{step, when}`: the run is in the browser's storage
@@ -39,6 +39,8 @@ let files;
 let rows = [];
 /** The last checkpoint that was taken. @type {Uint8Array | undefined} */
 let kept;
+/** The rows go beyond the session: it went back to a checkpoint, and they are left to be looked at until it goes on. */
+let ahead = false;
 /** @type {Promise<void> | undefined} */
 let loop;
 let training = false;
@@ -79,23 +81,25 @@ function current() {
   return open;
 }
 
-/** Why there is no WebGPU here, if there is none. */
-async function missing() {
-  const gpu = /** @type {any} */ (navigator).gpu;
-  if (!gpu) {
-    return isSecureContext
-      ? "This browser has no WebGPU."
-      : "Browsers offer WebGPU on https:// and on localhost only; this page came another way.";
-  }
-  const adapter = await gpu.requestAdapter().catch(() => null);
-  return adapter ? undefined : "This browser has WebGPU but finds no GPU for it: hardware acceleration may be off, or this GPU blocked.";
-}
+/** What drivers without a GPU are called. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|\bwarp\b|basic render/i;
 
-/** The vendor and the family of the GPU, which the browser tells scripts but not the engine. */
-async function gpuName() {
-  const adapter = await /** @type {any} */ (navigator).gpu?.requestAdapter({ powerPreference: "high-performance" });
-  const { vendor = "", architecture = "", description = "" } = adapter?.info ?? {};
-  return description || [vendor, architecture].filter(Boolean).join(" ");
+/**
+ * The GPU that the browser offers: why there is none, or its vendor and family, which the browser tells scripts but not the
+ * engine, and whether the CPU emulates it.
+ * @returns {Promise<{reason?: string, name: string, software: boolean}>}
+ */
+async function gpu() {
+  const none = (/** @type {string} */ reason) => ({ reason, name: "", software: false });
+  const { gpu } = /** @type {any} */ (navigator);
+  if (!gpu && !isSecureContext) return none("Browsers offer WebGPU on https:// and on localhost only; this page came another way.");
+  if (!gpu) return none("This browser has no WebGPU.");
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
+  if (!adapter) return none("This browser has WebGPU but finds no GPU for it: hardware acceleration may be off, or this GPU blocked.");
+  if (!adapter.info) return none("This browser's WebGPU is too old for this page.");
+  const { vendor = "", architecture = "", device = "", description = "", isFallbackAdapter } = adapter.info;
+  const name = description || [vendor, architecture].filter(Boolean).join(" ");
+  return { name, software: Boolean(isFallbackAdapter ?? adapter.isFallbackAdapter) || SOFTWARE.test(`${name} ${device}`) };
 }
 
 /** What a recipe needs before a device is opened: itself without a mistake, and its data. @param {string} recipe */
@@ -127,7 +131,7 @@ function upTo(all, { step, epoch, over }) {
 async function deviceName({ session, adapter }) {
   const { name, software } = session.adapter;
   // Firefox tells no names.
-  return adapter === "cpu" ? name : (await gpuName().catch(() => "")) || (software ? "a software adapter" : "your GPU");
+  return adapter === "cpu" ? name : (await gpu().catch(() => undefined))?.name || (software ? "a software adapter" : "your GPU");
 }
 
 async function describe() {
@@ -143,10 +147,15 @@ async function describe() {
   };
 }
 
-/** Opens something else; when that fails, what was open comes back. */
+/** Opens something else, or with an adapter alone the same run on that one; when that fails, what was open comes back. */
 async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapter ?? "gpu" }) {
+  /** @type {Row[]} */
   let before = [];
-  if (saved) {
+  if (recipe === undefined && !checkpoint && !saved) {
+    await halt();
+    ({ recipe, name } = current());
+    [checkpoint, before] = [ahead ? kept : await current().session.checkpoint(), rows];
+  } else if (saved) {
     const run = await storage.load();
     if (!run) throw problem("usage", "There is no run in this browser's storage any more. Start a new one.");
     ({ recipe, name, rows: before } = run.header);
@@ -173,6 +182,7 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
   }
   rows = upTo(before, open.session.position);
   kept = checkpoint;
+  ahead = false;
   attempts = 0;
   const { over, step } = open.session.position;
   tell(over ? "finished" : step > 0 ? "paused" : "ready");
@@ -189,9 +199,9 @@ async function save() {
   const { session, name, summary } = current();
   kept = await session.checkpoint();
   if (!storable) return;
-  const { step, epoch, total_steps } = session.position;
+  const { step, epoch, total_steps, epoch_steps } = session.position;
   try {
-    const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, rows }, kept);
+    const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, epoch_steps, rows }, kept);
     send("saved", { step, when });
   } catch (error) {
     storable = false; // said once
@@ -232,36 +242,39 @@ async function train() {
     send("progress", { rows: fresh, position, images_per_s, timing, ...extra });
     [fresh, extra, rate.images, rate.ms, reported] = [[], {}, 0, 0, performance.now()];
   };
-  while (training) {
-    const { session, summary } = current();
-    const asked = performance.now();
-    const events = await session.advance();
-    rate.ms += performance.now() - asked;
-    rate.images += summary.batch * events.filter(({ kind }) => kind === "step").length;
-    attempts = 0;
-    rows.push(...events);
-    fresh.push(...events);
-    const over = session.position.over;
-    const ended = events.some(({ kind }) => kind === "epoch");
-    if (ended || over) extra = { ...extra, evaluation: session.evaluation };
-    const begun = performance.now();
-    if (over || begun > next_look) {
-      extra = { ...extra, ...(await inside.look()) };
-      const took = performance.now() - begun;
-      next_look = begun + Math.max(LOOK_MS, LOOK_SHARE * took);
+  try {
+    while (training) {
+      const { session, summary } = current();
+      const asked = performance.now();
+      const events = await session.advance();
+      rate.ms += performance.now() - asked;
+      rate.images += summary.batch * events.filter(({ kind }) => kind === "step").length;
+      attempts = 0;
+      rows.push(...events);
+      fresh.push(...events);
+      const over = session.position.over;
+      const ended = events.some(({ kind }) => kind === "epoch");
+      if (ended || over) extra = { ...extra, evaluation: session.evaluation };
+      const begun = performance.now();
+      if (over || begun > next_look) {
+        extra = { ...extra, ...(await inside.look()) };
+        const took = performance.now() - begun;
+        next_look = begun + Math.max(LOOK_MS, LOOK_SHARE * took);
+      }
+      if (over || performance.now() - reported > REPORT_MS) report();
+      if (over || (ended && performance.now() - saved > SAVE_MS)) {
+        await save();
+        saved = performance.now();
+      }
+      if (over) {
+        training = false;
+        tell("finished");
+      }
+      await breathe();
     }
-    if (over || performance.now() - reported > REPORT_MS) report();
-    if (over || (ended && performance.now() - saved > SAVE_MS)) {
-      await save();
-      saved = performance.now();
-    }
-    if (over) {
-      training = false;
-      tell("finished");
-    }
-    await breathe();
+  } finally {
+    if (fresh.length > 0) report();
   }
-  if (fresh.length > 0) report();
 }
 
 /** Trains until told to stop, and opens a lost device again. */
@@ -278,6 +291,7 @@ async function run() {
 
 /** @param {HalfwaveError} error */
 async function recover(error) {
+  if (error.kind === "diverged") return goBack(error);
   const exhausted = /out of memory/.test(error.message);
   if (error.kind !== "device" || exhausted || !open || attempts === ATTEMPTS) {
     training = false;
@@ -305,6 +319,23 @@ async function recover(error) {
   const where = from ? `step ${from}, the last save` : "the beginning";
   fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${where}.`), true);
   tell(training ? "training" : "paused");
+}
+
+/**
+ * A run that has diverged stops at its last checkpoint, or at the beginning: that network can be used and downloaded. What is
+ * saved stays.
+ * @param {HalfwaveError} error
+ */
+async function goBack(error) {
+  training = false;
+  const { session } = current();
+  if (kept) await session.restore(kept);
+  else await session.reset();
+  ahead = true;
+  const { step } = session.position;
+  fault(error);
+  send("progress", { rows: [], position: session.position, images_per_s: 0 });
+  tell("diverged", `Training diverged. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
 }
 
 /** What a device was lost from and could not be opened again. @type {Open | undefined} */
@@ -351,17 +382,15 @@ async function halt() {
 
 /** @type {Record<string, (argument: any) => any>} */
 const calls = {
-  async start() {
+  async start(before) {
     await init().catch((/** @type {unknown} */ error) => {
       // The module's vectors are all that a browser may lack.
       if (!(error instanceof WebAssembly.CompileError)) throw error;
       throw new Error("The engine cannot be compiled: this browser is too old (Chrome and Edge 91, Firefox 89, Safari 16.4 and newer have what it needs), or the file came damaged.", { cause: error });
     });
-    const reason = await missing();
-    const run = await storage.load();
-    const { step, epoch, total_steps, when, name } = run?.header ?? {};
-    const saved = run && { step, epoch, total_steps, when, recipe_name: name, rows: run.header.rows };
-    return { webgpu: !reason, reason, version: version(), recipes: recipes(), saved };
+    const { reason, name, software } = await gpu();
+    const { slot, others } = await storage.claim(before);
+    return { webgpu: !reason, reason, software: software && name, version: version(), recipes: recipes(), slot, others, saved: await saved() };
   },
 
   check(recipe) {
@@ -391,6 +420,11 @@ const calls = {
       await reopen(closed);
     }
     if (current().session.position.over) throw problem("usage", "This run is over. Reset it to train again.");
+    if (ahead) {
+      ahead = false;
+      rows = upTo(rows, current().session.position);
+      send("rewound", { position: current().session.position, rows });
+    }
     training = true;
     loop = run();
   },
@@ -410,7 +444,8 @@ const calls = {
   async reset() {
     await halt();
     await current().session.reset();
-    [rows, kept] = [[], undefined];
+    [rows, kept, ahead] = [[], undefined, false];
+    await storage.forget();
     tell("ready");
     return describe();
   },
@@ -447,8 +482,20 @@ const calls = {
 
   checkpoint: () => current().session.checkpoint(),
 
-  forget: storage.forget,
+  async forget() {
+    await storage.forget();
+    await storage.claim();
+    return saved();
+  },
 };
+
+/** The saved run of this tab's slot, in short. */
+async function saved() {
+  const run = await storage.load();
+  if (!run) return undefined;
+  const { step, epoch, total_steps, epoch_steps, when, name, rows } = run.header;
+  return { step, epoch, total_steps, epoch_steps, when, recipe_name: name, rows };
+}
 
 /** Calls that change what is open wait for each other; the others may come in between. */
 const CHANGES = new Set(["open", "train", "pause", "reset", "profile"]);
