@@ -17,7 +17,7 @@ export const takesDrawings = ({ input: [channels, rows, columns] }) => channels 
 
 /** Where it computes, after "on". @param {any} adapter */
 export function place({ backend, software, name }) {
-  if (backend === "cpu") return "your computer’s CPU, in WebAssembly";
+  if (backend === "cpu") return "your computer’s CPU";
   return software ? `a GPU that the CPU emulates (${name})` : "your own GPU";
 }
 
@@ -25,8 +25,8 @@ export function place({ backend, software, name }) {
 function precision({ multiply_adds: all, binary_multiply_adds: binary, layers, resolved }) {
   const quantisers = layers.filter((/** @type {any} */ { kind }) => kind === "hwgq");
   const bits = new Set([...bitsOf(resolved)].filter(([name]) => quantisers.some((/** @type {any} */ layer) => layer.name === name)).map(([, bits]) => bits));
-  const activations = bits.size === 1 ? `, its activations ${counted([...bits][0], "bit")} each` : "";
-  if (binary) return `Of this network’s multiply-adds ${percent(binary / all, 0)} are with weights of a single bit${activations}.`;
+  const activations = bits.size === 1 ? `, its activations have ${counted([...bits][0], "bit")}` : "";
+  if (binary) return `${percent(binary / all, 0)} of this network’s multiply-adds use 1-bit weights${activations}.`;
   return activations ? `This network’s weights are floats${activations}.` : "";
 }
 

@@ -61,7 +61,7 @@ export class Files {
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
     const places = arrange(pictures.map(({ path }) => path));
     const classes = [...new Set(places.flatMap((place) => (place ? [place.name] : [])))].sort();
-    if (classes.length === 1) throw wrong(`All pictures are in one class folder, “${classes[0]}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
+    if (classes.length === 1) throw wrong(`All pictures are of one class, in the folder “${pictures[0].path.split("/").at(-2)}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
     if (classes.length === 0) {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }
@@ -93,7 +93,7 @@ export async function dataset(summary, files) {
   if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which the native program alone reads; write set = "cifar10" or "folder" in its [data].`);
   if (files?.summary.kind !== summary.set) {
     const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
-    throw wrong(`This recipe trains on ${what} (below, at “Your own images”), then use the recipe again.`);
+    throw wrong(`This recipe trains on ${what} (at “Your own images”), then use the recipe again.`);
   }
   if (files.cifar10) return { data: files.cifar10, skipped: [] };
   const { classes, pictures } = /** @type {Folder} */ (files.folder);

@@ -77,7 +77,7 @@ const breathe = () =>
   });
 
 function current() {
-  if (!open) throw problem("usage", "No recipe is open yet. Choose one, and use it.");
+  if (!open) throw problem("usage", "No run is open yet. Resume the saved one, or use a recipe.");
   return open;
 }
 

@@ -142,9 +142,9 @@ for (const kind of KINDS) {
         for (let left = tabs.length; left > 0; left -= 1) {
           await last.state('waiting');
           offered.push(await last.number('step'));
-          const before = await last.text('resume-text');
+          const before = await last.page.$eval('#resume-banner', (banner) => banner.dataset.when);
           await last.page.click('#resume-discard');
-          await last.until((before) => document.querySelector('#resume-banner').hidden || document.querySelector('#resume-text').textContent !== before, before, 60_000);
+          await last.until((before) => document.querySelector('#resume-banner').hidden || document.querySelector('#resume-banner').dataset.when !== before, before, 60_000);
         }
         assert.deepEqual(offered, tabs.map(({ step }) => step).reverse());
         await last.state('ready');
@@ -198,7 +198,7 @@ for (const kind of KINDS) {
         await visit.page.click('#checkpoint-download');
         assert.ok((await visit.download()).length > 1000);
         await visit.page.click('#pad-random');
-        await visit.until(() => /\d %/.test(document.querySelector('#prediction').textContent), undefined, 20_000);
+        await visit.until(() => /\d\s%/.test(document.querySelector('#prediction').textContent), undefined, 20_000);
         await visit.page.close();
       });
 
@@ -226,7 +226,7 @@ for (const kind of KINDS) {
         await say('pets/stray.png – not in a folder named after its class');
         assert.match(await visit.text('data-summary'), /Passed over 2 files/);
         await page.evaluate(choose, classes.filter(({ path }) => path.includes('cat')));
-        assert.match(await visit.fault(), /one class folder, “cat”/);
+        assert.match(await visit.fault(), /one class, in the folder “cat”/);
         await page.evaluate(choose, ['train', 'val'].flatMap((split) => classes.map(({ path, ...rest }) => ({ path: path.replace('pets/', `pets/${split}/`), ...rest }))));
         await say('10 images to train on and 10 to test on, 2 classes (cat, dog)');
         await page.click('#data-recipe');
