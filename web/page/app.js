@@ -136,7 +136,7 @@ function offer(saved) {
   });
   write($("resume-text"), sentence(saved));
   banner.hidden = false;
-  banner.dataset.when = saved.when;
+  Object.assign(banner.dataset, { when: saved.when, step: saved.step });
   const { rows, step, epoch, total_steps, epoch_steps = Math.max(1, rows.filter((/** @type {any} */ row) => row.kind === "step" && row.epoch === 1).length) } = saved;
   const position = { step, epoch, batch: 0, total_steps, epoch_steps, over: step >= total_steps };
   curve.start(position);

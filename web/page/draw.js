@@ -78,7 +78,7 @@ export class Draw {
     $("draw").scrollIntoView();
     const bitmap = this.drawable ? await scan(file).catch(() => null) : null;
     if (bitmap?.includes(1)) return this.pad.set(bitmap);
-    if (bitmap) return fault({ kind: "data", message: `${file.name} is blank: nothing in it differs from the paper. Choose a picture of a digit.` });
+    if (bitmap) return fault({ kind: "data", message: `The picture ${file.name} is blank: nothing in it differs from the paper. Choose a picture of a digit.` });
     // the engine reads it; if nobody can, it says why
     this.subject = { ask: { file }, source: `${file.name}: ` };
     this.pad.clear();

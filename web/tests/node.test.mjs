@@ -38,6 +38,21 @@ test('whatever navigator is, a session is refused, not hung', async () => {
   assert.deepEqual(await task({}, 'odd'), Array(7).fill('HalfwaveError device'));
 });
 
+test('a run that patience has ended is over, for the documented loop too, and after a restore', async () => {
+  const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, 'lr = 1e-9').replace(/^\[train\]$/m, '[train]\npatience = 1');
+  const { calls, ended, again, restored } = await task({}, 'over', toml);
+  assert.ok(calls < 20, `${calls} calls of an epoch each`);
+  assert.ok(ended.over && ended.step < ended.total_steps, JSON.stringify(ended));
+  assert.deepEqual([again, restored], [false, true]);
+});
+
+test('a run that diverges rejects with that kind, and is healthy again after a reset', async () => {
+  for (const lr of ['1e30', '3e38']) {
+    const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, `lr = ${lr}`);
+    assert.deepEqual(await task({}, 'diverged', toml), ['HalfwaveError diverged', 'HalfwaveError diverged', 'no error']);
+  }
+});
+
 for (const [name, file] of Object.entries(icds())) {
   test(`losses on Dawn are the native program’s to the bit: ${name}`, async () => {
     const toml = path.join(scratch, `${name}.toml`);
