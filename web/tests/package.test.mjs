@@ -1,6 +1,6 @@
 // The npm package: its files, its types, and the example in its README, run as it is printed there.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -20,6 +20,27 @@ test('the package holds what it names', () => {
   const [{ files: packed }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   assert.deepEqual(packed.map(({ path }) => path).sort(),
     ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm', 'node.js', 'package.json']);
+});
+
+test('on a machine with Rust alone, build.sh prints every command that is missing', (t) => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-build-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  for (const name of ['bin', 'web', 'tools']) mkdirSync(path.join(scratch, name));
+  for (const [name, from, to] of [['web/build.sh'], ['tools/wasm-cargo.sh', /\/usr\/bin\//g, '/none/']]) {
+    const text = readFileSync(path.join(ROOT, name), 'utf8');
+    writeFileSync(path.join(scratch, name), from ? text.replace(from, to) : text, { mode: 0o755 });
+  }
+  // A rustc of which no target for wasm32 is installed.
+  writeFileSync(path.join(scratch, 'bin/rustc'), '#!/bin/sh\necho /none\n', { mode: 0o755 });
+  const programs = (names) => names.forEach((name) => symlinkSync(execFileSync('which', [name], { encoding: 'utf8' }).trim(), path.join(scratch, 'bin', name)));
+  const build = () => spawnSync(execFileSync('which', ['bash'], { encoding: 'utf8' }).trim(), [path.join(scratch, 'web/build.sh')], { encoding: 'utf8', env: { PATH: path.join(scratch, 'bin') } });
+  programs(['bash', 'dirname', 'env', 'sed']);
+  const [both, target] = [build(), (programs(['node', 'npm']), build())];
+  assert.equal(both.status, 1);
+  for (const words of ['sudo apt install nodejs npm', 'brew install node', 'rustup target add wasm32-unknown-unknown']) assert.ok(both.stderr.includes(words), both.stderr);
+  assert.equal(target.status, 3, 'only the compiler is missing');
+  assert.match(target.stderr, /rustup target add wasm32-unknown-unknown/);
+  assert.doesNotMatch(target.stderr, /nodejs/);
 });
 
 test('its types fit its example', () => {

@@ -54,6 +54,16 @@ for (const kind of KINDS) {
         return visit;
       };
       const settled = (visit) => visit.until(() => ['ready', 'waiting'].includes(document.querySelector('#train').dataset.state), undefined, 120_000);
+      // A run that has not begun, whatever a test before has left.
+      const fresh = async (visit) => {
+        await settled(visit);
+        while (!await visit.hidden('resume-banner')) {
+          const before = await visit.page.$eval('#resume-banner', (banner) => banner.dataset.when);
+          await visit.page.click('#resume-discard');
+          await visit.until((before) => document.querySelector('#resume-banner').hidden || document.querySelector('#resume-banner').dataset.when !== before, before, 60_000);
+        }
+        await visit.state('ready');
+      };
       const trainTo = async (visit, step) => {
         await visit.page.bringToFront();
         await visit.page.click('#train');
@@ -204,7 +214,7 @@ for (const kind of KINDS) {
 
       await t.test('a run that patience has ended is over, and says so', async () => {
         const visit = await come();
-        await settled(visit);
+        await fresh(visit);
         await visit.write(edited(/^lr = .*$/m, 'lr = 1e-9').replace(/^\[train\]$/m, '[train]\npatience = 1'));
         await visit.use();
         await visit.page.click('#train');
@@ -217,7 +227,7 @@ for (const kind of KINDS) {
 
       await t.test('files: strays are named, a single class is refused, words are those of the network', async () => {
         const visit = await come();
-        await settled(visit);
+        await fresh(visit);
         const { page } = visit;
         const say = (words) => visit.until((words) => document.querySelector('#data-summary').textContent.includes(words), words, 20_000);
         const classes = ['cat', 'dog'].flatMap((name) => Array.from({ length: 5 }, (_, at) => ({ path: `pets/${name}/${at}.png`, colour: name === 'cat' ? 'red' : 'blue' })));
@@ -243,7 +253,7 @@ for (const kind of KINDS) {
 
       await t.test('what is missing is named with a link to it; a blank picture is told', async () => {
         const visit = await come();
-        await settled(visit);
+        await fresh(visit);
         const { page } = visit;
         await page.select('#recipe-choice', 'vgg-small');
         await visit.until(() => document.querySelector('#recipe-use').textContent === 'Use this recipe', undefined, 20_000);
@@ -268,7 +278,7 @@ for (const kind of KINDS) {
 
       await t.test('before the first step nothing is large and empty; figures have names and no hashes', async () => {
         const visit = await come();
-        await settled(visit);
+        await fresh(visit);
         const { page } = visit;
         const tall = await page.$$eval('.weights, .confusion, .planes', (hosts) => hosts.filter((host) => host.querySelector('.empty') && host.clientHeight > 60).map(({ id, clientHeight }) => `${id}: ${clientHeight}`));
         assert.deepEqual(tall, []);
