@@ -54,13 +54,18 @@ for (const kind of KINDS) {
         return visit;
       };
       const settled = (visit) => visit.until(() => ['ready', 'waiting'].includes(document.querySelector('#train').dataset.state), undefined, 120_000);
+      // Discards the saved run, and waits for the next offer or for a new run.
+      const discard = async (visit) => {
+        const before = await visit.page.$eval('#resume-banner', (banner) => banner.dataset.when);
+        await visit.page.click('#resume-discard');
+        const next = (before) => document.querySelector('#train').dataset.state === 'ready' || (!document.querySelector('#resume-banner').hidden && document.querySelector('#resume-banner').dataset.when !== before);
+        await visit.until(next, before, 60_000);
+      };
       // A run that has not begun, whatever a test before has left.
       const fresh = async (visit) => {
         await settled(visit);
         while (!await visit.hidden('resume-banner')) {
-          const before = await visit.page.$eval('#resume-banner', (banner) => banner.dataset.when);
-          await visit.page.click('#resume-discard');
-          await visit.until((before) => document.querySelector('#resume-banner').hidden || document.querySelector('#resume-banner').dataset.when !== before, before, 60_000);
+          await discard(visit);
         }
         await visit.state('ready');
       };
@@ -152,9 +157,7 @@ for (const kind of KINDS) {
         for (let left = tabs.length; left > 0; left -= 1) {
           await last.state('waiting');
           offered.push(await last.page.$eval('#resume-banner', (banner) => Number(banner.dataset.step)));
-          const before = await last.page.$eval('#resume-banner', (banner) => banner.dataset.when);
-          await last.page.click('#resume-discard');
-          await last.until((before) => document.querySelector('#resume-banner').hidden || document.querySelector('#resume-banner').dataset.when !== before, before, 60_000);
+          await discard(last);
         }
         assert.deepEqual(offered, tabs.map(({ step }) => step).reverse());
         await last.state('ready');
