@@ -130,8 +130,9 @@ function offer(saved) {
   });
   $("resume-discard").onclick = answer(async () => {
     const next = await attempt(() => engine.forget());
+    ownSlot(next?.slot);
     curve.start({ total_steps: 1, epoch_steps: 1 });
-    if (next) offer(next);
+    if (next?.saved) offer(next.saved);
     else await run.open(recipe.request);
   });
   write($("resume-text"), sentence(saved));
@@ -165,10 +166,8 @@ async function start() {
   ownSlot(begun.slot);
   if (begun.others && begun.slot !== undefined) checkpoint.say("Another tab of this page has a run of its own; this tab’s run is saved beside it.");
   if (begun.others && begun.slot === undefined) checkpoint.say("Other tabs of this page use all places for saved runs: this tab’s run is not kept. Download its checkpoint to keep it.");
-  if (begun.webgpu) {
-    run.adapter = software.found(begun.software);
-    return begin(begun);
-  }
+  run.adapter = software.found(begun.software);
+  if (begun.webgpu || run.adapter === "cpu") return begin(begun);
   run.turn({ state: "missing" });
   $("webgpu-missing").hidden = false;
   write($("missing-reason"), begun.reason ?? "");

@@ -103,7 +103,7 @@ export class Engine extends EventTarget {
     return this.#call("checkpoint");
   }
 
-  /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} another saved run, if there is one that no tab has */
+  /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} this tab's place there now, with another saved run if there is one that no tab has */
   forget() {
     return this.#call("forget");
   }

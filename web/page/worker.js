@@ -128,16 +128,18 @@ function upTo(all, { step, epoch, over }) {
 }
 
 /** What computes, as well as the browser lets on. @param {Open} open */
-async function deviceName({ session, adapter }) {
-  const { name, software } = session.adapter;
+async function device({ session, adapter }) {
+  if (adapter === "cpu") return session.adapter;
+  const { name, software } = await gpu().catch(() => ({ name: "", software: false }));
+  const emulated = session.adapter.software || software;
   // Firefox tells no names.
-  return adapter === "cpu" ? name : (await gpu().catch(() => undefined))?.name || (software ? "a software adapter" : "your GPU");
+  return { ...session.adapter, software: emulated, name: name || (emulated ? "a software adapter" : "your GPU") };
 }
 
 async function describe() {
   const { session, data, summary, name } = current();
   return {
-    adapter: { ...session.adapter, name: await deviceName(current()) },
+    adapter: await device(current()),
     summary,
     plan: session.plan,
     position: session.position,
@@ -369,7 +371,7 @@ async function measure({ session, name, adapter }) {
   progress(0);
   if (adapter === "gpu") limits ??= ceilings().catch((error) => void fault(error, true));
   const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: (adapter === "gpu" && (await limits)) || undefined }, progress);
-  if (adapter === "gpu") profile.device.adapter = await deviceName(current());
+  if (adapter === "gpu") profile.device.adapter = (await device(current())).name;
   return profile;
 }
 
@@ -484,8 +486,8 @@ const calls = {
 
   async forget() {
     await storage.forget();
-    await storage.claim();
-    return saved();
+    const { slot } = await storage.claim();
+    return { slot, saved: await saved() };
   },
 };
 
