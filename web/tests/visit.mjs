@@ -22,6 +22,7 @@ function watch() {
   }, true);
   addEventListener('DOMContentLoaded', () => {
     const step = document.querySelector('#step');
+    if (!step) return; // another page
     new MutationObserver(() => {
       if (Number(step.dataset.value) >= 1) watched.first ??= performance.now() - watched.clicked;
     }).observe(step, { attributes: true, attributeFilter: ['data-value'] });

@@ -42,14 +42,23 @@ function labels() {
   };
 }
 
+// Storage that refuses, as code before the Worker's own, and what the page says of it.
+const REFUSALS = {
+  private: ["StorageManager.prototype.getDirectory = async () => { throw new DOMException('', 'SecurityError'); };", /store nothing.*not kept/],
+  full: ["FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException('', 'QuotaExceededError'); };", /storage is full.*not kept/],
+  lockless: ["Object.defineProperty(WorkerNavigator.prototype, 'locks', { value: undefined });", /store nothing.*not kept/],
+};
+
 for (const kind of KINDS) {
   test(`visitors in ${kind}`, async (t) => {
-    const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }]);
+    const page = { folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY };
+    const refusing = Object.entries(REFUSALS).map(([name, [before]]) => ({ at: `/${name}/`, ...page, before: { 'worker.js': before } }));
+    const server = await serve([{ at: AT, ...page }, ...refusing]);
     t.after(() => server.close());
     await withBrowser(kind, t, server.port, async (browser) => {
       const logs = [];
-      const come = async (query = '?adapter=cpu') => {
-        const visit = await Visit.start(browser, `${server.origin}${AT}${query}`);
+      const come = async (query = '?adapter=cpu', at = AT) => {
+        const visit = await Visit.start(browser, `${server.origin}${at}${query}`);
         logs.push(visit.log);
         return visit;
       };
@@ -184,6 +193,49 @@ for (const kind of KINDS) {
         await next.page.click('#reset');
         await next.state('ready');
         await next.page.close();
+      });
+
+      for (const [name, [, says]] of Object.entries(REFUSALS)) {
+        await t.test(`storage that refuses (${name}) is told once, and training goes on`, async () => {
+          const visit = await come('?adapter=cpu', `/${name}/`);
+          await settled(visit);
+          const step = await trainTo(visit, 3);
+          assert.match(await visit.fault(), says);
+          assert.ok(await trainTo(visit, step + 3) > step);
+          assert.equal(await visit.page.$('#fault .fault'), null, 'not told again');
+          await visit.page.close();
+        });
+      }
+
+      await t.test('another recipe, a reset, and a walk away and back, all in the middle of training', async () => {
+        const visit = await come();
+        await fresh(visit);
+        const { page } = visit;
+        await page.click('#train');
+        await visit.until(() => Number(document.querySelector('#step').dataset.value) > 2);
+        await visit.write(edited(/^batch = .*$/m, 'batch = 32'));
+        await visit.use();
+        await visit.state('ready');
+        assert.equal(await visit.number('step'), 0);
+        assert.match(await visit.text('steps'), /900/, 'steps of the new recipe');
+        await page.click('#train');
+        await visit.until(() => Number(document.querySelector('#step').dataset.value) > 2);
+        await page.click('#reset');
+        await visit.state('ready');
+        await visit.until(() => document.querySelector('#step').dataset.value === '0', undefined, 20_000);
+        const step = await trainTo(visit, 5);
+        await page.goto('about:blank');
+        await page.goBack();
+        await visit.until(() => ['waiting', 'paused'].includes(document.querySelector('#train').dataset.state), undefined, 60_000);
+        assert.equal(await visit.number('step'), step);
+        // A recipe that cannot be is refused where it stands, and nothing is lost.
+        await page.$eval('#recipe', (area, text) => {
+          area.value = text;
+          area.dispatchEvent(new Event('input', { bubbles: true }));
+        }, edited(/^epochs = .*$/m, 'epochs = 0'));
+        await visit.until(() => document.querySelector('#recipe-error').dataset.line !== '', undefined, 20_000);
+        assert.ok(await page.$eval('#recipe-use', (button) => button.disabled));
+        await page.close();
       });
 
       await t.test('a learning rate that is far too high is told in words, on axes that can be read', async () => {
