@@ -128,7 +128,7 @@ function upTo(all, { step, epoch, over }) {
 }
 
 /** What computes, as well as the browser lets on. @param {Open} open */
-async function device({ session, adapter }) {
+async function adapterOf({ session, adapter }) {
   if (adapter === "cpu") return session.adapter;
   const { name, software } = await gpu().catch(() => ({ name: "", software: false }));
   const emulated = session.adapter.software || software;
@@ -139,7 +139,7 @@ async function device({ session, adapter }) {
 async function describe() {
   const { session, data, summary, name } = current();
   return {
-    adapter: await device(current()),
+    adapter: await adapterOf(current()),
     summary,
     plan: session.plan,
     position: session.position,
@@ -371,7 +371,7 @@ async function measure({ session, name, adapter }) {
   progress(0);
   if (adapter === "gpu") limits ??= ceilings().catch((error) => void fault(error, true));
   const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: (adapter === "gpu" && (await limits)) || undefined }, progress);
-  if (adapter === "gpu") profile.device.adapter = (await device(current())).name;
+  if (adapter === "gpu") profile.device.adapter = (await adapterOf(current())).name;
   return profile;
 }
 
