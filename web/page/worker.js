@@ -11,6 +11,7 @@
  */
 import init, { Session, ceilings, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
 import { Files, dataset, picture } from "./data.js";
+import { adapterOf, gpu } from "./gpu.js";
 import * as storage from "./storage.js";
 
 /** @typedef {import("./pkg/halfwave.js").Event} Row */
@@ -81,27 +82,6 @@ function current() {
   return open;
 }
 
-/** What drivers without a GPU are called. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|\bwarp\b|basic render/i;
-
-/**
- * The GPU that the browser offers: why there is none, or its vendor and family, which the browser tells scripts but not the
- * engine, and whether the CPU emulates it.
- * @returns {Promise<{reason?: string, name: string, software: boolean}>}
- */
-async function gpu() {
-  const none = (/** @type {string} */ reason) => ({ reason, name: "", software: false });
-  const { gpu } = /** @type {any} */ (navigator);
-  if (!gpu && !isSecureContext) return none("Browsers offer WebGPU on https:// and on localhost only; this page came another way.");
-  if (!gpu) return none("This browser has no WebGPU.");
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
-  if (!adapter) return none("This browser has WebGPU but finds no GPU for it: hardware acceleration may be off, or this GPU blocked.");
-  if (!adapter.info) return none("This browser's WebGPU is too old for this page.");
-  const { vendor = "", architecture = "", device = "", description = "", isFallbackAdapter } = adapter.info;
-  const name = description || [vendor, architecture].filter(Boolean).join(" ");
-  return { name, software: Boolean(isFallbackAdapter ?? adapter.isFallbackAdapter) || SOFTWARE.test(`${name} ${device}`) };
-}
-
 /** What a recipe needs before a device is opened: itself without a mistake, and its data. @param {string} recipe */
 async function prepare(recipe) {
   const summary = readRecipe(recipe);
@@ -125,15 +105,6 @@ async function make({ recipe, summary, data }, name, adapter) {
 /** Rows that a run has at a position: not those of steps it has yet to repeat. @param {Row[]} all */
 function upTo(all, { step, epoch, over }) {
   return all.filter((row) => (row.kind === "step" ? row.step <= step : row.epoch <= epoch + (over ? 1 : 0)));
-}
-
-/** What computes, as well as the browser lets on. @param {Open} open */
-async function adapterOf({ session, adapter }) {
-  if (adapter === "cpu") return session.adapter;
-  const { name, software } = await gpu().catch(() => ({ name: "", software: false }));
-  const emulated = session.adapter.software || software;
-  // Firefox tells no names.
-  return { ...session.adapter, software: emulated, name: name || (emulated ? "a software adapter" : "your GPU") };
 }
 
 async function describe() {
