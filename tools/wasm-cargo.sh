@@ -30,7 +30,7 @@ find_toolchain() {
 [[ ${1:-} != --folder ]] || { echo "$out"; exit; }
 [[ $# != 0 ]] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
 toolchain=$(find_toolchain) || {
-  echo "wasm-cargo: no compiler for $target: run tools/install-test-deps.sh, or add the target to rustup's toolchain" >&2
+  echo "wasm-cargo: no compiler for $target: rustup target add $target (or, on Debian and Ubuntu, tools/install-test-deps.sh)" >&2
   exit 3
 }
 [[ $1 != --find ]] || { echo "$toolchain"; exit; }

@@ -1,12 +1,12 @@
 #!/bin/bash
 # Builds the browser part in one command: wasm -> web/pkg (the npm package) -> web/dist (the page with the package, what is deployed).
-# Needs rustup's Rust, a compiler for wasm32 (see tools/wasm-cargo.sh) and Node.js 20 with npm. Quick when nothing changed.
+# Needs Rust, its target wasm32-unknown-unknown (rustup target add wasm32-unknown-unknown; see tools/wasm-cargo.sh) and Node.js 20 with npm. Quick when nothing changed.
 #
 #   web/build.sh [--pkg]    --pkg: the package only, not the page
 #
 #   CARGO_TARGET_DIR, WASM_TARGET_DIR   where cargo's artefacts go, see tools/wasm-cargo.sh
 #
-# The exit code is 3 when there is no compiler for wasm32, 1 when anything fails or the page exceeds its budget.
+# The exit code is 3 when only a compiler for wasm32 is missing, 1 when anything fails or the page exceeds its budget.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,20 @@ case ${1:-} in
   --pkg) only_package=1 ;;
   ?*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2 ;;
 esac
-command -v node >/dev/null || die "no node in PATH: install Node.js 20 or later (Debian: apt install nodejs npm)"
+# Everything that is missing at once, each with the command that brings it.
+missing=()
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  missing+=("Node.js 20 or later with npm" "    Debian, Ubuntu: sudo apt install nodejs npm;   macOS: brew install node;   others: https://nodejs.org")
+fi
+code=0
+tools/wasm-cargo.sh --find >/dev/null 2>&1 || { code=3; missing+=("a Rust compiler for WebAssembly" "    rustup target add wasm32-unknown-unknown"); }
+if [[ ${#missing[@]} != 0 ]]; then
+  say "error: this machine lacks what builds the browser part:"
+  printf 'build:   %s\n' "${missing[@]}" >&2
+  say "then run web/build.sh again"
+  if [[ ${#missing[@]} == 2 && $code == 3 ]]; then exit 3; fi
+  exit 1
+fi
 
 # wasm-opt: the npm package's; without npm's registry, one in PATH that is new enough for what the compiler emits.
 optimiser() {
@@ -57,7 +70,7 @@ if [[ ! -f web/pkg/halfwave_bg.wasm || $(cat web/pkg/.made-from 2>/dev/null) != 
 fi
 version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 sed "s/@VERSION@/$version/" web/npm/package.json.in >web/pkg/package.json
-cp web/npm/README.md LICENSE-MIT LICENSE-APACHE web/pkg/
+cp web/npm/README.md web/npm/node.js LICENSE-MIT LICENSE-APACHE web/pkg/
 [[ -z $only_package ]] || exit 0
 
 node web/dist.mjs

@@ -18,13 +18,14 @@ export class Answers {
     this.classes = [];
     /** @type {{name: HTMLElement, bar: HTMLElement, value: HTMLElement, item: HTMLElement}[]} */
     this.items = [];
+    this.hint = "Draw something.";
     this.seen = new Surface($("seen"), (context, width) => this.picture(context, width));
     this.draw = () => this.paint();
   }
 
-  /** @param {string[]} classes */
-  start(classes) {
-    this.classes = classes;
+  /** @param {string[]} classes @param {string} hint what to do for an answer */
+  start(classes, hint) {
+    [this.classes, this.hint] = [classes, hint];
     const item = () => {
       const [name, bar, value] = [make("span", { className: "name" }), make("i"), make("span", { className: "value" })];
       return { name, bar, value, item: make("li", {}, name, make("span", { className: "track" }, bar), value) };
@@ -64,7 +65,7 @@ export class Answers {
     write(digit, answer ? this.name(answer.class) : "–");
     digit.className = this.name(answer?.class ?? 0).length > 2 ? "word" : "";
     const right = answer?.label === undefined ? "" : answer.label === answer.class ? " – right" : ` – wrong, it is “${this.name(answer.label)}”`;
-    write(text, answer ? `${percent(answer.probabilities[answer.class])} sure${right}` : "Draw something.");
+    write(text, answer ? `${percent(answer.probabilities[answer.class])} sure${right}` : this.hint);
     const input = answer ? answer.input : null;
     write($("seen-text"), input ? `${this.source}${input[1]} × ${input[2]}${input[0] > 1 ? " in colour" : " counts"}` : "8 × 8 counts, 0 to 16");
     $("seen").setAttribute("aria-label", answer ? "The image as the network sees it" : "No image yet");

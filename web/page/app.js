@@ -1,6 +1,7 @@
 /**
  * The page: it wires the engine's events to the pictures, and the people's wishes to the engine.
  */
+import { about, bitsOf } from "./about.js";
 import { Confusion } from "./confusion.js";
 import { Curve } from "./curve.js";
 import { Device } from "./device.js";
@@ -13,6 +14,7 @@ import { Checkpoint, Own } from "./own.js";
 import { Profile } from "./profile-panel.js";
 import { Recipe } from "./recipe.js";
 import { Run } from "./run.js";
+import { Software } from "./software.js";
 import { Weights } from "./weights.js";
 
 const engine = new Engine();
@@ -27,12 +29,7 @@ const own = new Own(engine);
 const checkpoint = new Checkpoint(engine);
 const device = new Device();
 const profile = new Profile(engine, run);
-
-/** Bits of each quantiser of a resolved recipe, which writes a layer's name before them. @param {string} resolved */
-function bitsOf(resolved) {
-  const found = resolved.matchAll(/^name = "(.*)"$[^[]*?^bits = (\d)/gm);
-  return new Map([...found].map(([, name, bits]) => [name, Number(bits)]));
-}
+const software = new Software(run);
 
 /** Pictures of a run that has not begun. @param {any} opened */
 function blank(opened) {
@@ -44,8 +41,22 @@ function blank(opened) {
   curve.start(opened.position);
 }
 
+/** Which saved run of the browser is this tab's, for when it is loaded again. @param {number} [slot] to keep */
+function ownSlot(slot) {
+  try {
+    if (slot !== undefined) sessionStorage.setItem("halfwave-slot", String(slot));
+    const known = sessionStorage.getItem("halfwave-slot");
+    return known === null ? undefined : Number(known);
+  } catch {
+    return undefined; // where nothing may be kept, nothing is
+  }
+}
+
 run.addEventListener("opened", (/** @type {any} */ { detail: { opened, request } }) => {
+  $("resume-banner").hidden = true;
   blank(opened);
+  about(opened, { planes: draw.planes.empty, weights: weights.empty, codes: codes.empty });
+  software.opened(opened.adapter);
   draw.start(opened, own.data?.test_len);
   device.start(opened);
   profile.allow();
@@ -87,7 +98,7 @@ engine.addEventListener("rewound", (/** @type {any} */ { detail }) => {
 engine.addEventListener("fault", (/** @type {any} */ { detail }) => fault(detail));
 engine.addEventListener("saved", (/** @type {any} */ { detail }) => checkpoint.say(`Saved in this browser at step ${whole(detail.step)}.`));
 
-recipe.addEventListener("use", () => run.open(recipe.request));
+recipe.addEventListener("use", () => recipe.during(run.open(recipe.request)));
 own.addEventListener("recipe", (/** @type {any} */ { detail }) => {
   recipe.write(detail);
   recipe.typed();
@@ -114,26 +125,30 @@ function offer(saved) {
     [banner.hidden, run.instead] = [true, null];
     await act();
   };
-  const resume = answer(async () => {
+  run.instead = answer(async () => {
     if ((await run.open({ saved: true })) && !run.position.over) await run.train();
   });
-  const anew = answer(async () => {
-    await attempt(() => engine.forget());
-    await run.open(recipe.request);
+  $("resume-discard").onclick = answer(async () => {
+    const next = await attempt(() => engine.forget());
+    ownSlot(next?.slot);
+    curve.start({ total_steps: 1, epoch_steps: 1 });
+    if (next?.saved) offer(next.saved);
+    else await run.open(recipe.request);
   });
   write($("resume-text"), sentence(saved));
-  $("resume-run").onclick = resume;
-  $("resume-discard").onclick = anew;
-  [banner.hidden, run.instead] = [false, resume];
+  banner.hidden = false;
+  Object.assign(banner.dataset, { when: saved.when, step: saved.step });
+  const { rows, step, epoch, total_steps, epoch_steps = Math.max(1, rows.filter((/** @type {any} */ row) => row.kind === "step" && row.epoch === 1).length) } = saved;
+  const position = { step, epoch, batch: 0, total_steps, epoch_steps, over: step >= total_steps };
+  curve.start(position);
+  run.preview(position, rows);
   run.turn({ state: "waiting", message: "A run is saved in this browser." });
 }
 
 /** @param {any} saved */
-function sentence({ step, epoch, total_steps: total, when, recipe_name: name, rows }) {
+function sentence({ step, epoch, total_steps: total, epoch_steps: each, when, recipe_name: name }) {
   const date = new Date(when).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-  const each = rows.filter((/** @type {any} */ row) => row.kind === "step" && row.epoch === 1).length;
-  const epochs = epoch && each ? Math.ceil(total / each) : 0;
-  const at = epochs ? `epoch ${epoch} of ${epochs}` : `step ${whole(step)} of ${whole(total)}, epoch ${epoch}`;
+  const at = epoch && each ? `epoch ${epoch} of ${Math.ceil(total / each)}` : `step ${whole(step)} of ${whole(total)}`;
   return `A run${name && name !== "recipe" ? ` of “${name}”` : ""} from ${date} stopped at ${at} (${percent(total ? step / total : 0, 0)}).`;
 }
 
@@ -144,11 +159,15 @@ async function begin({ saved }) {
 }
 
 async function start() {
-  const begun = await attempt(() => engine.start());
+  const begun = await attempt(() => engine.start(ownSlot()));
   if (!begun) return run.turn({ state: "closed", message: "The engine could not be loaded. Reload the page; an old browser may need an update." });
   write($("version"), begun.version);
   recipe.start([...begun.recipes].sort((a, b) => Number(b.name === "digits") - Number(a.name === "digits")));
-  if (begun.webgpu) return begin(begun);
+  ownSlot(begun.slot);
+  if (begun.others && begun.slot !== undefined) checkpoint.say("Another tab of this page has a run of its own; this tab’s run is saved beside it.");
+  if (begun.others && begun.slot === undefined) checkpoint.say("Other tabs of this page use all places for saved runs: this tab’s run is not kept. Download its checkpoint to keep it.");
+  run.adapter = software.found(begun.software);
+  if (begun.webgpu || run.adapter === "cpu") return begin(begun);
   run.turn({ state: "missing" });
   $("webgpu-missing").hidden = false;
   write($("missing-reason"), begun.reason ?? "");

@@ -4,12 +4,14 @@
  * **Invariant** The horizontal axes span the whole run from its first step on, so the curve grows and nothing is rescaled sideways.
  */
 import { colours, Surface } from "./canvas.js";
-import { percent, short, whole, write } from "./dom.js";
-import { History } from "./history.js";
+import { percent, short, tenTo, whole, write } from "./dom.js";
+import { History, powers } from "./history.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 /** A canvas narrower than this has one panel above the other, CSS pixels. */
 const NARROW = 620;
+/** Least distance between two labels of a vertical axis, CSS pixels. */
+const LABELS = 24;
 
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
 
@@ -102,8 +104,7 @@ export class Curve {
     const [low, high] = decades;
     const x = (/** @type {number} */ step) => box.left + (box.width * step) / span;
     const y = (/** @type {number} */ value) => box.top + box.height * (1 - (Math.log10(Math.max(value, 1e-9)) - low) / (high - low));
-    const ticks = [];
-    for (let power = Math.ceil(low); power <= high; power++) ticks.push({ at: y(10 ** power), text: String(+(10 ** power).toFixed(8)) });
+    const ticks = powers(low, high, box.height / LABELS).map((power) => ({ at: y(10 ** power), text: Math.abs(power) > 3 ? tenTo(power) : String(+(10 ** power).toFixed(8)) }));
     frame(context, box, ticks, marks(span).map((step) => ({ at: x(step), text: whole(step) })), "loss", "step");
     context.save();
     context.beginPath();

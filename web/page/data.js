@@ -1,9 +1,9 @@
 /**
  * Files of the user's as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
- * the browser decodes. Folders mean what they mean natively: `train/<class>/…` and `test/<class>/…`, or `<class>/…` alone,
- * of which every fifth of a class that can be read, in the order of names, is for testing.
+ * the browser decodes. Where there are no images for testing, every fifth of a class that can be read, in the order of names, is.
  */
 import { Dataset } from "./pkg/halfwave.js";
+import { arrange, isSystem } from "./layout.js";
 import { grey, rgba } from "./pixels.js";
 
 /** @typedef {{path: string, file: File}} Picked */
@@ -51,25 +51,28 @@ export class Files {
   /** @param {Picked[]} list */
   static async #readFolder(list) {
     const skipped = [];
+    /** @type {Picked[]} */
     const pictures = [];
-    for (const { path, file } of list) {
-      const parts = path.split("/").filter(Boolean);
-      if (parts.some((part) => part.startsWith("."))) continue; // what file managers leave
-      if (!PICTURE.test(path)) skipped.push({ path, why: "not a picture that browsers read" });
-      else if (parts.length < 2) skipped.push({ path, why: "not in a folder named after its class" });
-      else pictures.push({ path, file, name: parts.at(-2) ?? "", split: parts.at(-3)?.toLowerCase() });
+    for (const each of list) {
+      if (isSystem(each.path)) continue;
+      if (PICTURE.test(each.path)) pictures.push(each);
+      else skipped.push({ path: each.path, why: "not a picture that browsers read" });
     }
-    const classes = [...new Set(pictures.map(({ name }) => name))].sort();
+    pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const places = arrange(pictures.map(({ path }) => path));
+    const classes = [...new Set(places.flatMap((place) => (place ? [place.name] : [])))].sort();
+    if (classes.length === 1) throw wrong(`All pictures are of one class, in the folder “${pictures[0].path.split("/").at(-2)}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
     if (classes.length === 0) {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }
-    pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
-    const splits = pictures.some(({ split }) => split === "train" || split === "test");
     /** @type {Folder} */
-    const folder = {
-      classes,
-      pictures: pictures.map(({ path, file, name, split }) => ({ path, file, label: classes.indexOf(name), test: splits ? split === "test" : undefined })),
-    };
+    const folder = { classes, pictures: [] };
+    pictures.forEach(({ path, file }, at) => {
+      const { name, part } = places[at] ?? {};
+      if (name === undefined) skipped.push({ path, why: "not in a folder named after its class" });
+      else if (part === "validation") skipped.push({ path, why: "for validation, beside images for testing" });
+      else folder.pictures.push({ path, file, label: classes.indexOf(name), test: part && part === "test" });
+    });
     const counts = classes.map(() => 0);
     const test_len = folder.pictures.filter(({ label, test }) => test ?? ++counts[label] % EVERY === 0).length;
     const train_len = folder.pictures.length - test_len;
@@ -90,7 +93,7 @@ export async function dataset(summary, files) {
   if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which the native program alone reads; write set = "cifar10" or "folder" in its [data].`);
   if (files?.summary.kind !== summary.set) {
     const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
-    throw wrong(`This recipe trains on ${what} (below, at "Your own data"), then use the recipe again.`);
+    throw wrong(`This recipe trains on ${what} (at “Your own images”), then use the recipe again.`);
   }
   if (files.cifar10) return { data: files.cifar10, skipped: [] };
   const { classes, pictures } = /** @type {Folder} */ (files.folder);

@@ -41,8 +41,23 @@ export const whole = (value) => Math.round(value).toLocaleString("en");
 /** @param {number} share 0..1 @param {number} [digits] */
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
-/** Three significant digits. @param {number} value */
-export const short = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(4));
+const SUPERSCRIPT = /** @type {Record<string, string>} */ (Object.fromEntries([..."-0123456789"].map((digit, at) => [digit, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][at]])));
+
+/** Ten to a whole power, as printed. @param {number} power */
+export const tenTo = (power) => `10${[...String(power)].map((digit) => SUPERSCRIPT[digit]).join("")}`;
+
+/** In scientific notation, two significant digits. @param {number} value */
+function scientific(value) {
+  const [digits, power] = value.toExponential(1).split("e");
+  return `${digits}\u202f×\u202f${tenTo(Number(power))}`;
+}
+
+/** Two to four significant digits, of any finite value from 0 on; other values in words. @param {number} value */
+export function short(value) {
+  if (!Number.isFinite(value)) return "not a number";
+  if (value >= 1e5 || (value > 0 && value < 1e-4)) return scientific(value);
+  return (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(4));
+}
 
 /** @param {number} bytes */
 export function size(bytes) {

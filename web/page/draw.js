@@ -6,7 +6,7 @@
  */
 import { Answers } from "./answer.js";
 import { $, write } from "./dom.js";
-import { attempt } from "./fault.js";
+import { attempt, fault } from "./fault.js";
 import { normalise } from "./normalise.js";
 import { Pad } from "./pad.js";
 import { Planes } from "./planes.js";
@@ -44,10 +44,9 @@ export class Draw {
     this.drawable = channels === 1 && rows === 8 && columns === 8;
     this.images = opened.summary.set === "digits" ? DIGITS : own;
     this.pad.block(this.drawable ? "" : `This network takes ${columns} × ${rows} ${channels === 3 ? "colour " : ""}images.\nTake a test image,\nor choose a picture.`);
-    write($("draw-title"), this.drawable ? "Draw a digit" : "Show it an image");
     for (const id of ["draw-text", "pad-help"]) $(id).hidden = !this.drawable;
     for (const id of ["pad-clear", "pad-random"]) $(id).disabled = id === "pad-clear" && !this.drawable;
-    this.answers.start(opened.classes);
+    this.answers.start(opened.classes, this.drawable ? "Draw something." : "Take a test image or choose a picture.");
     this.planes.clear();
     if (this.subject && (!this.drawable || !this.subject.ask.pixels)) this.subject = null;
     this.ask();
@@ -77,8 +76,9 @@ export class Draw {
   /** @param {File} file */
   async file(file) {
     $("draw").scrollIntoView();
-    const bitmap = this.drawable && (await scan(file).catch(() => null));
-    if (bitmap) return this.pad.set(bitmap);
+    const bitmap = this.drawable ? await scan(file).catch(() => null) : null;
+    if (bitmap?.includes(1)) return this.pad.set(bitmap);
+    if (bitmap) return fault({ kind: "data", message: `The picture ${file.name} is blank: nothing in it differs from the paper. Choose a picture of a digit.` });
     // the engine reads it; if nobody can, it says why
     this.subject = { ask: { file }, source: `${file.name}: ` };
     this.pad.clear();

@@ -48,9 +48,9 @@ export class Engine extends EventTarget {
     });
   }
 
-  /** What is there: WebGPU or why not, the built-in recipes, a run in the browser's storage. */
-  start() {
-    return this.#call("start");
+  /** What is there: WebGPU or why not, the built-in recipes, a run in the browser's storage. @param {number} [slot] the place there that this tab had before */
+  start(slot) {
+    return this.#call("start", slot);
   }
 
   /** Reads a recipe's text: `{summary}` or `{error: {message, line}}`. @param {string} recipe */
@@ -64,7 +64,7 @@ export class Engine extends EventTarget {
   }
 
   /**
-   * Opens a recipe, a checkpoint or the saved run. When that fails, what was open before stays open.
+   * Opens a recipe, a checkpoint or the saved run, or the open run on another adapter. When that fails, what was open before stays open.
    * @param {{recipe?: string, name?: string, checkpoint?: Uint8Array, saved?: boolean, adapter?: "gpu" | "cpu"}} what
    */
   open(what) {
@@ -103,7 +103,7 @@ export class Engine extends EventTarget {
     return this.#call("checkpoint");
   }
 
-  /** Deletes what is in the browser's storage. */
+  /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} this tab's place there now, with another saved run if there is one that no tab has */
   forget() {
     return this.#call("forget");
   }

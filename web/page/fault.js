@@ -7,17 +7,24 @@ const MOST = 3;
 
 /** @typedef {{kind?: string, message: string, line?: number, recoverable?: boolean}} Fault */
 
+/** Headings of the page that a sentence may name between “ and ”: there they become links. */
+const HEADINGS = /** @type {Record<string, string>} */ ({ "Your own images": "#own-images", Recipe: "#own", Checkpoint: "#own" });
+
 const TITLES = /** @type {Record<string, string>} */ ({
   recipe: "The recipe",
   data: "The data",
   checkpoint: "The checkpoint",
   device: "The device",
   model: "The model",
+  diverged: "Training diverged",
   storage: "The browser’s storage",
 });
 
 /** With a capital and an end. @param {string} text */
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+/** A sentence with links to the headings that it names. @param {string} text @returns {(Node | string)[]} */
+export const linked = (text) => text.split(/“([^”]*)”/).map((part, at) => (at % 2 === 0 ? part : HEADINGS[part] ? make("a", { href: HEADINGS[part] }, part) : `“${part}”`));
 
 /** Shows a fault. @param {Fault} fault */
 export function fault({ kind = "", message, line }) {
@@ -32,7 +39,7 @@ export function fault({ kind = "", message, line }) {
   }
   const close = make("button", { type: "button", className: "close", "aria-label": "Close this message" }, "×");
   const title = make("b", {}, TITLES[kind] ?? "Something went wrong");
-  const card = make("div", { className: "fault" }, make("div", {}, title, make("p", {}, text, make("span", { className: "times" }))), close);
+  const card = make("div", { className: "fault" }, make("div", {}, title, make("p", {}, ...linked(text), make("span", { className: "times" }))), close);
   card.dataset.text = text;
   card.dataset.times = "1";
   close.addEventListener("click", () => card.remove());

@@ -5,6 +5,13 @@
 /** Steps before and after that the smoothed loss is the mean of. */
 const AROUND = 6;
 
+/** Whole powers of ten in a range, evenly spaced and not more than that many. @param {number} low @param {number} high @param {number} most @returns {number[]} */
+export function powers(low, high, most) {
+  const pace = Math.max(1, Math.ceil((high - low) / most));
+  const from = Math.ceil(low / pace) * pace;
+  return Array.from({ length: Math.max(0, Math.floor((high - from) / pace) + 1) }, (_, at) => from + at * pace);
+}
+
 /** @typedef {{epoch: number, train?: number, test?: number}} Accuracies */
 
 export class History {
@@ -50,7 +57,7 @@ export class History {
     this.loss.push(loss);
     // the mean of the last steps changes when there is one more
     for (let at = Math.max(0, this.loss.length - 1 - AROUND); at < this.loss.length; at++) this.smooth[at] = this.mean(at);
-    const power = Math.log10(Math.max(this.smooth[Math.max(0, this.loss.length - 1 - AROUND)], 1e-6));
+    const power = Math.log10(Math.max(this.smooth[Math.max(0, this.loss.length - 1 - AROUND)], 1e-6)); // NaN where nothing is known
     if (Number.isFinite(power)) this.decades = [Math.min(this.decades[0], Math.floor(power + 0.1)), Math.max(this.decades[1], power + 0.1)];
   }
 

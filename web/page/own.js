@@ -1,7 +1,7 @@
 /**
  * Files of one's own: data sets, checkpoints and pictures, chosen or dropped on the page.
  *
- * Paths keep their folders: the last one is an image's class.
+ * Paths keep their folders, which name the images' classes.
  */
 import { $, counted, make, write } from "./dom.js";
 import { attempt } from "./fault.js";

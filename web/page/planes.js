@@ -2,7 +2,7 @@
  * What each layer says of one image, as it lies in memory: bit planes of the codes, a picture per channel and plane; sums beside them.
  */
 import { Cells, word } from "./canvas.js";
-import { make, whole, write } from "./dom.js";
+import { make, whole } from "./dom.js";
 import { redraw } from "./frame.js";
 
 /** Channels shown of a layer: as many as stay readable. */
@@ -62,9 +62,9 @@ class Figure {
     this.values = activation.values;
     this.most = 1;
     const { channels, all, height, width } = this.tiles;
-    this.hash = make("code", { title: "hash of the packed words: equal on every device" });
     const of = channels < all ? `${channels} of ${whole(all)}` : whole(all);
-    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)} · ${of} channels of ${height} × ${width} `, this.hash);
+    const title = make("figcaption", {}, make("b", {}, activation.layer), ` ${named(activation)} · ${of} channels of ${height} × ${width}`);
+    this.title = title;
     const figure = make("figure", {}, title);
     this.rows = this.describe(activation).map((row) => {
       const box = make("div", { className: "fit" });
@@ -92,7 +92,7 @@ class Figure {
     this.values = values;
     this.most = 1;
     for (const value of values) this.most = Math.max(this.most, Math.abs(value));
-    write(this.hash, hash);
+    this.title.title = `hash of the packed words, the same on every device: ${hash}`;
     for (const cells of this.rows) cells.ask();
   }
 

@@ -25,6 +25,7 @@ export class Recipe extends EventTarget {
     /** Lines that are numbered. */
     this.count = 0;
     this.timer = 0;
+    this.opening = false;
     /** Text that the run was opened with. */
     this.used = "";
     this.area.addEventListener("input", () => this.typed());
@@ -72,6 +73,21 @@ export class Recipe extends EventTarget {
     this.check();
   }
 
+  /** Shows beside the button that a recipe is being opened, and what came of it. @param {Promise<boolean>} opening */
+  async during(opening) {
+    const [button, state] = [$("recipe-use"), $("recipe-state")];
+    this.opening = true;
+    [button.disabled, button.ariaBusy] = [true, "true"];
+    write(button, "Opening …");
+    state.replaceChildren("Compiling the kernels for this device …");
+    const opened = await opening;
+    this.opening = false;
+    button.ariaBusy = "false";
+    if (opened) state.replaceChildren("It is open: ", make("a", { href: "#main" }, "train it above"), ".");
+    else state.replaceChildren("It was not opened; the message says why.");
+    this.check();
+  }
+
   /** Says that the run is of this text now. @param {string} text */
   opened(text) {
     this.used = text;
@@ -80,6 +96,7 @@ export class Recipe extends EventTarget {
   }
 
   typed() {
+    $("recipe-state").replaceChildren();
     this.texts.set(OWN, this.text);
     this.offer();
     this.number();
@@ -113,6 +130,7 @@ export class Recipe extends EventTarget {
     this.area.setAttribute("aria-invalid", String(!!error));
     this.band.hidden = !this.line;
     this.scrolled();
+    if (this.opening) return;
     $("recipe-use").disabled = !!error;
     write($("recipe-use"), text === this.used && !error ? "Start this recipe again" : "Use this recipe");
   }

@@ -1,12 +1,17 @@
 /**
  * The run: its one big button, its numbers, and the engine's states in words.
  */
+import { takesDrawings } from "./about.js";
 import { $, percent, short, whole, write } from "./dom.js";
 import { attempt } from "./fault.js";
 import { redraw } from "./frame.js";
 
 /** What the button says, per state. */
-const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", profiling: "Profiling …", finished: "Train again", lost: "Try again" });
+const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", profiling: "Profiling …", finished: "Train again", diverged: "Try again", lost: "Try again" });
+
+/** A loss that is so many times the first one plus one, in so many steps in a row, is not noise. */
+const GROWN = 10;
+const IN_A_ROW = 5;
 
 const CLOSED = { state: "closed", message: "No run is open. Use a recipe below, or reload the page." };
 
@@ -17,7 +22,7 @@ export class Run extends EventTarget {
     this.engine = engine;
     this.state = "opening";
     this.message = "";
-    /** "cpu" where that was chosen. @type {"cpu" | undefined} */
+    /** What computes; undefined: what the engine takes. @type {"cpu" | "gpu" | undefined} */
     this.adapter = undefined;
     /** What the button does instead while a saved run waits for an answer. @type {(() => void) | null} */
     this.instead = null;
@@ -31,6 +36,8 @@ export class Run extends EventTarget {
     this.position = null;
     /** @type {{loss?: number, test?: number, rate?: number}} */
     this.latest = {};
+    /** The loss of the first step, and how many of the last ones were far above it. */
+    this.growth = { first: NaN, steps: 0 };
     this.draw = () => this.paint();
     this.button = $("train");
     this.button.addEventListener("click", () => this.press());
@@ -73,7 +80,8 @@ export class Run extends EventTarget {
       return false;
     }
     this.opened = opened;
-    this.latest = {};
+    this.instead = null;
+    [this.latest, this.growth] = [{}, { first: NaN, steps: 0 }];
     this.position = opened.position;
     this.eager &&= this.state === "opening" || this.state === "ready";
     this.dispatchEvent(new CustomEvent("opened", { detail: { opened, request } }));
@@ -102,7 +110,7 @@ export class Run extends EventTarget {
   async reset() {
     await attempt(async () => {
       const opened = await this.engine.reset();
-      this.latest = {};
+      [this.latest, this.growth] = [{}, { first: NaN, steps: 0 }];
       [this.opened, this.position] = [opened, opened.position];
       this.dispatchEvent(new Event("reset"));
       redraw(this.draw);
@@ -122,9 +130,15 @@ export class Run extends EventTarget {
     redraw(this.draw);
   }
 
+  /** Shows a run that is not open. @param {any} position @param {any[]} rows */
+  preview(position, rows) {
+    this.position = position;
+    this.rows(rows);
+  }
+
   /** Takes the rows of a run that went back to a saved state. @param {any} detail */
   rewound({ position, rows }) {
-    [this.position, this.latest] = [position, { rate: this.latest.rate }];
+    [this.position, this.latest, this.growth] = [position, { rate: this.latest.rate }, { first: NaN, steps: 0 }];
     this.rows(rows);
     redraw(this.draw);
   }
@@ -140,17 +154,31 @@ export class Run extends EventTarget {
   /** @param {any[]} rows */
   rows(rows) {
     for (const row of rows) {
-      if (row.loss !== undefined) this.latest.loss = row.loss ?? NaN;
+      if (row.loss !== undefined) this.loss(row.loss ?? NaN);
       if (row.test_accuracy != null) this.latest.test = row.test_accuracy;
       if (row.images_per_s != null && !this.latest.rate) this.latest.rate = row.images_per_s;
     }
     if (rows.length) this.dispatchEvent(new CustomEvent("rows", { detail: rows }));
   }
 
+  /** @param {number} loss of a step; not a number where the engine has none */
+  loss(loss) {
+    const { growth } = this;
+    this.latest.loss = loss;
+    if (Number.isNaN(growth.first)) growth.first = loss;
+    growth.steps = loss <= GROWN * (growth.first + 1) ? 0 : growth.steps + 1;
+  }
+
+  /** Whether the loss grows instead of falling. */
+  get diverges() {
+    return this.growth.steps >= IN_A_ROW;
+  }
+
   /** A sentence for the state. */
   said() {
     const where = this.opened ? ` on ${this.opened.adapter.name || "your GPU"}` : "";
     if (this.message) return this.message;
+    if (this.diverges && this.state !== "opening") return "Training diverges: the loss grows instead of falling. Use the recipe again with a lower lr.";
     switch (this.state) {
       case "opening":
         return this.eager ? "Preparing the kernels; training begins at once …" : "Preparing the kernels …";
@@ -165,7 +193,7 @@ export class Run extends EventTarget {
       case "profiling":
         return "Measuring a step, kernel by kernel. The run waits, and stays as it is.";
       case "finished":
-        return `Done: ${this.latest.test === undefined ? "the run is over" : `reads ${percent(this.latest.test)} of the test images rightly`}. Draw a digit below.`;
+        return `${this.ended()}${this.latest.test === undefined ? "" : ` ${percent(this.latest.test)} of the test images are classified correctly.`} ${takesDrawings(this.opened.summary) ? "Draw a digit" : "Show it an image"} below.`;
       case "lost":
         return "The GPU was lost. Close what else uses it, and try again.";
       case "missing":
@@ -175,6 +203,12 @@ export class Run extends EventTarget {
     }
   }
 
+  /** How the run has ended. */
+  ended() {
+    const { step, epoch, total_steps: total } = this.position;
+    return step < total ? `Stopped after epoch ${whole(epoch)}: it got no better for as long as the recipe’s patience.` : "Done.";
+  }
+
   paint() {
     const { position, latest, state, button } = this;
     const idle = state === "missing" || state === "closed";
@@ -182,9 +216,9 @@ export class Run extends EventTarget {
     const label = this.instead ? "Resume" : this.eager ? "Starting …" : (LABELS[state] ?? "Train");
     write(button, label);
     button.dataset.state = state;
-    $("reset").disabled = !position?.step || state === "opening";
+    $("reset").disabled = !this.opened || !position?.step || state === "opening";
     write($("status"), this.said());
-    $("status").dataset.state = state;
+    $("status").dataset.state = this.diverges || state === "diverged" ? "diverged" : state;
     $("checkpoint-download").disabled = !this.opened || state === "opening" || state === "lost";
     if (!position) return;
     const { step, epoch, total_steps: total, epoch_steps: each } = position;
@@ -206,5 +240,5 @@ export class Run extends EventTarget {
 function number(id, value, say) {
   const element = $(id);
   element.dataset.value = value === undefined ? "" : String(value);
-  write(element, value === undefined ? "–" : Number.isFinite(value) ? say(value) : "not a number");
+  write(element, value === undefined ? "–" : Number.isFinite(value) ? say(value) : "NaN");
 }

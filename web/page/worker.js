@@ -3,7 +3,7 @@
  *
  * Answers the calls of `engine.js`, and sends it events:
  * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
- * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, lost, missing
+ * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, diverged, lost, missing
  * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured; none while the device's ceilings are
  * - "rewound" `{position, rows}`: the run stands at an earlier step again
  * - "saved" `{step, when}`: the run is in the browser's storage
@@ -11,6 +11,7 @@
  */
 import init, { Session, ceilings, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
 import { Files, dataset, picture } from "./data.js";
+import { adapterOf, gpu } from "./gpu.js";
 import * as storage from "./storage.js";
 
 /** @typedef {import("./pkg/halfwave.js").Event} Row */
@@ -39,6 +40,8 @@ let files;
 let rows = [];
 /** The last checkpoint that was taken. @type {Uint8Array | undefined} */
 let kept;
+/** The rows go beyond the session: it went back to a checkpoint, and they are left to be looked at until it goes on. */
+let ahead = false;
 /** @type {Promise<void> | undefined} */
 let loop;
 let training = false;
@@ -75,27 +78,8 @@ const breathe = () =>
   });
 
 function current() {
-  if (!open) throw problem("usage", "No recipe is open yet. Choose one, and use it.");
+  if (!open) throw problem("usage", "No run is open yet. Resume the saved one, or use a recipe.");
   return open;
-}
-
-/** Why there is no WebGPU here, if there is none. */
-async function missing() {
-  const gpu = /** @type {any} */ (navigator).gpu;
-  if (!gpu) {
-    return isSecureContext
-      ? "This browser has no WebGPU."
-      : "Browsers offer WebGPU on https:// and on localhost only; this page came another way.";
-  }
-  const adapter = await gpu.requestAdapter().catch(() => null);
-  return adapter ? undefined : "This browser has WebGPU but finds no GPU for it: hardware acceleration may be off, or this GPU blocked.";
-}
-
-/** The vendor and the family of the GPU, which the browser tells scripts but not the engine. */
-async function gpuName() {
-  const adapter = await /** @type {any} */ (navigator).gpu?.requestAdapter({ powerPreference: "high-performance" });
-  const { vendor = "", architecture = "", description = "" } = adapter?.info ?? {};
-  return description || [vendor, architecture].filter(Boolean).join(" ");
 }
 
 /** What a recipe needs before a device is opened: itself without a mistake, and its data. @param {string} recipe */
@@ -123,17 +107,10 @@ function upTo(all, { step, epoch, over }) {
   return all.filter((row) => (row.kind === "step" ? row.step <= step : row.epoch <= epoch + (over ? 1 : 0)));
 }
 
-/** What computes, as well as the browser lets on. @param {Open} open */
-async function deviceName({ session, adapter }) {
-  const { name, software } = session.adapter;
-  // Firefox tells no names.
-  return adapter === "cpu" ? name : (await gpuName().catch(() => "")) || (software ? "a software adapter" : "your GPU");
-}
-
 async function describe() {
   const { session, data, summary, name } = current();
   return {
-    adapter: { ...session.adapter, name: await deviceName(current()) },
+    adapter: await adapterOf(current()),
     summary,
     plan: session.plan,
     position: session.position,
@@ -143,10 +120,15 @@ async function describe() {
   };
 }
 
-/** Opens something else; when that fails, what was open comes back. */
+/** Opens something else, or with an adapter alone the same run on that one; when that fails, what was open comes back. */
 async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapter ?? "gpu" }) {
+  /** @type {Row[]} */
   let before = [];
-  if (saved) {
+  if (recipe === undefined && !checkpoint && !saved) {
+    await halt();
+    ({ recipe, name } = current());
+    [checkpoint, before] = [ahead ? kept : await current().session.checkpoint(), rows];
+  } else if (saved) {
     const run = await storage.load();
     if (!run) throw problem("usage", "There is no run in this browser's storage any more. Start a new one.");
     ({ recipe, name, rows: before } = run.header);
@@ -173,6 +155,7 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
   }
   rows = upTo(before, open.session.position);
   kept = checkpoint;
+  ahead = false;
   attempts = 0;
   const { over, step } = open.session.position;
   tell(over ? "finished" : step > 0 ? "paused" : "ready");
@@ -189,9 +172,9 @@ async function save() {
   const { session, name, summary } = current();
   kept = await session.checkpoint();
   if (!storable) return;
-  const { step, epoch, total_steps } = session.position;
+  const { step, epoch, total_steps, epoch_steps } = session.position;
   try {
-    const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, rows }, kept);
+    const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, epoch_steps, rows }, kept);
     send("saved", { step, when });
   } catch (error) {
     storable = false; // said once
@@ -232,36 +215,39 @@ async function train() {
     send("progress", { rows: fresh, position, images_per_s, timing, ...extra });
     [fresh, extra, rate.images, rate.ms, reported] = [[], {}, 0, 0, performance.now()];
   };
-  while (training) {
-    const { session, summary } = current();
-    const asked = performance.now();
-    const events = await session.advance();
-    rate.ms += performance.now() - asked;
-    rate.images += summary.batch * events.filter(({ kind }) => kind === "step").length;
-    attempts = 0;
-    rows.push(...events);
-    fresh.push(...events);
-    const over = session.position.over;
-    const ended = events.some(({ kind }) => kind === "epoch");
-    if (ended || over) extra = { ...extra, evaluation: session.evaluation };
-    const begun = performance.now();
-    if (over || begun > next_look) {
-      extra = { ...extra, ...(await inside.look()) };
-      const took = performance.now() - begun;
-      next_look = begun + Math.max(LOOK_MS, LOOK_SHARE * took);
+  try {
+    while (training) {
+      const { session, summary } = current();
+      const asked = performance.now();
+      const events = await session.advance();
+      rate.ms += performance.now() - asked;
+      rate.images += summary.batch * events.filter(({ kind }) => kind === "step").length;
+      attempts = 0;
+      rows.push(...events);
+      fresh.push(...events);
+      const over = session.position.over;
+      const ended = events.some(({ kind }) => kind === "epoch");
+      if (ended || over) extra = { ...extra, evaluation: session.evaluation };
+      const begun = performance.now();
+      if (over || begun > next_look) {
+        extra = { ...extra, ...(await inside.look()) };
+        const took = performance.now() - begun;
+        next_look = begun + Math.max(LOOK_MS, LOOK_SHARE * took);
+      }
+      if (over || performance.now() - reported > REPORT_MS) report();
+      if (over || (ended && performance.now() - saved > SAVE_MS)) {
+        await save();
+        saved = performance.now();
+      }
+      if (over) {
+        training = false;
+        tell("finished");
+      }
+      await breathe();
     }
-    if (over || performance.now() - reported > REPORT_MS) report();
-    if (over || (ended && performance.now() - saved > SAVE_MS)) {
-      await save();
-      saved = performance.now();
-    }
-    if (over) {
-      training = false;
-      tell("finished");
-    }
-    await breathe();
+  } finally {
+    if (fresh.length > 0) report();
   }
-  if (fresh.length > 0) report();
 }
 
 /** Trains until told to stop, and opens a lost device again. */
@@ -278,6 +264,7 @@ async function run() {
 
 /** @param {HalfwaveError} error */
 async function recover(error) {
+  if (error.kind === "diverged") return goBack(error);
   const exhausted = /out of memory/.test(error.message);
   if (error.kind !== "device" || exhausted || !open || attempts === ATTEMPTS) {
     training = false;
@@ -305,6 +292,23 @@ async function recover(error) {
   const where = from ? `step ${from}, the last save` : "the beginning";
   fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${where}.`), true);
   tell(training ? "training" : "paused");
+}
+
+/**
+ * A run that has diverged stops at its last checkpoint, or at the beginning: that network can be used and downloaded. What is
+ * saved stays.
+ * @param {HalfwaveError} error
+ */
+async function goBack(error) {
+  training = false;
+  const { session } = current();
+  if (kept) await session.restore(kept);
+  else await session.reset();
+  ahead = true;
+  const { step } = session.position;
+  fault(error);
+  send("progress", { rows: [], position: session.position, images_per_s: 0 });
+  tell("diverged", `Training diverged. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
 }
 
 /** What a device was lost from and could not be opened again. @type {Open | undefined} */
@@ -338,7 +342,7 @@ async function measure({ session, name, adapter }) {
   progress(0);
   if (adapter === "gpu") limits ??= ceilings().catch((error) => void fault(error, true));
   const profile = await session.profile({ steps: PROFILED, recipe: name, ceilings: (adapter === "gpu" && (await limits)) || undefined }, progress);
-  if (adapter === "gpu") profile.device.adapter = await deviceName(current());
+  if (adapter === "gpu") profile.device.adapter = (await adapterOf(current())).name;
   return profile;
 }
 
@@ -351,17 +355,15 @@ async function halt() {
 
 /** @type {Record<string, (argument: any) => any>} */
 const calls = {
-  async start() {
+  async start(before) {
     await init().catch((/** @type {unknown} */ error) => {
       // The module's vectors are all that a browser may lack.
       if (!(error instanceof WebAssembly.CompileError)) throw error;
       throw new Error("The engine cannot be compiled: this browser is too old (Chrome and Edge 91, Firefox 89, Safari 16.4 and newer have what it needs), or the file came damaged.", { cause: error });
     });
-    const reason = await missing();
-    const run = await storage.load();
-    const { step, epoch, total_steps, when, name } = run?.header ?? {};
-    const saved = run && { step, epoch, total_steps, when, recipe_name: name, rows: run.header.rows };
-    return { webgpu: !reason, reason, version: version(), recipes: recipes(), saved };
+    const { reason, name, software } = await gpu();
+    const { slot, others } = await storage.claim(before);
+    return { webgpu: !reason, reason, software: software && name, version: version(), recipes: recipes(), slot, others, saved: await saved() };
   },
 
   check(recipe) {
@@ -391,6 +393,11 @@ const calls = {
       await reopen(closed);
     }
     if (current().session.position.over) throw problem("usage", "This run is over. Reset it to train again.");
+    if (ahead) {
+      ahead = false;
+      rows = upTo(rows, current().session.position);
+      send("rewound", { position: current().session.position, rows });
+    }
     training = true;
     loop = run();
   },
@@ -410,7 +417,8 @@ const calls = {
   async reset() {
     await halt();
     await current().session.reset();
-    [rows, kept] = [[], undefined];
+    [rows, kept, ahead] = [[], undefined, false];
+    await storage.forget();
     tell("ready");
     return describe();
   },
@@ -447,8 +455,20 @@ const calls = {
 
   checkpoint: () => current().session.checkpoint(),
 
-  forget: storage.forget,
+  async forget() {
+    await storage.forget();
+    const { slot } = await storage.claim();
+    return { slot, saved: await saved() };
+  },
 };
+
+/** The saved run of this tab's slot, in short. */
+async function saved() {
+  const run = await storage.load();
+  if (!run) return undefined;
+  const { step, epoch, total_steps, epoch_steps, when, name, rows } = run.header;
+  return { step, epoch, total_steps, epoch_steps, when, recipe_name: name, rows };
+}
 
 /** Calls that change what is open wait for each other; the others may come in between. */
 const CHANGES = new Set(["open", "train", "pause", "reset", "profile"]);

@@ -1,5 +1,6 @@
 //! Errors as JavaScript throws them.
 
+use halfwave::train::Trainer;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -7,8 +8,11 @@ const TYPES: &str = r#"
 /** What every function of halfwave throws. */
 export interface HalfwaveError extends Error {
     name: "HalfwaveError";
-    /** What it is about; after a "device" error the session is over, its last checkpoint is not. */
-    kind: "recipe" | "data" | "checkpoint" | "device" | "model" | "usage";
+    /**
+     * What it is about. After a "device" error the session is over, its last checkpoint is not. After a "diverged" error,
+     * numbers of the run are not finite: restore a checkpoint, or reset the session.
+     */
+    kind: "recipe" | "data" | "checkpoint" | "device" | "model" | "diverged" | "usage";
     /** The line of the recipe, counted from 1. */
     line?: number;
 }
@@ -16,29 +20,39 @@ export interface HalfwaveError extends Error {
 
 /// An error on its way to JavaScript.
 #[derive(Debug)]
-pub struct HalfwaveError(halfwave::Error);
+pub struct HalfwaveError {
+    error: halfwave::Error,
+    diverged: bool,
+}
 
 impl<E: Into<halfwave::Error>> From<E> for HalfwaveError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self { error: error.into(), diverged: false }
     }
 }
 
 impl HalfwaveError {
     /// An argument that cannot be.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self(halfwave::Error::Usage(message.into()))
+        halfwave::Error::Usage(message.into()).into()
+    }
+
+    /// What a run throws while it trains.
+    pub(crate) fn of(trainer: &Trainer, error: halfwave::Error) -> Self {
+        let diverged = matches!(error, halfwave::Error::Model(_)) && trainer.diverged().is_some();
+        Self { error, diverged }
     }
 }
 
 impl From<HalfwaveError> for JsValue {
-    fn from(HalfwaveError(error): HalfwaveError) -> Self {
+    fn from(HalfwaveError { error, diverged }: HalfwaveError) -> Self {
         use halfwave::Error;
         let (kind, line) = match &error {
             Error::Recipe { line, .. } => ("recipe", Some(*line)),
             Error::Data(_) | Error::Io { .. } => ("data", None),
             Error::Checkpoint { .. } => ("checkpoint", None),
             Error::Device(_) => ("device", None),
+            Error::Model(_) if diverged => ("diverged", None),
             Error::Model(_) => ("model", None),
             Error::Usage(_) | Error::Stopped => ("usage", None),
         };

@@ -1,4 +1,4 @@
-//! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the browser.
+//! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the browser and in Node.js.
 //!
 //! Everything that waits for a device is a promise; nothing blocks. Made for a Worker, though nothing here needs one.
 //! Objects are plain values with the names that `metrics.jsonl` and safetensors use.
@@ -9,9 +9,10 @@ pub mod error;
 pub mod profile;
 pub mod session;
 pub mod values;
+mod webgpu;
 
 use error::HalfwaveError;
-use halfwave::backend::gpu::{self, GpuBackend};
+use halfwave::backend::gpu::GpuBackend;
 use halfwave::caps::LaunchShape;
 use halfwave::recipe::{self, Recipe};
 use serde::Serialize;
@@ -62,11 +63,6 @@ pub async fn selftest(
 }
 
 async fn open(shape: Option<LaunchShape>) -> Result<GpuBackend> {
-    let found = gpu::find().await.into_iter().next().ok_or_else(|| {
-        halfwave::Error::Device(
-            "this browser offers no WebGPU adapter: use a current Chrome, Edge, Firefox or Safari, turn on hardware acceleration in its settings, or train on the CPU"
-                .to_string(),
-        )
-    })?;
+    let found = webgpu::find().await?;
     Ok(GpuBackend::open(found, shape).await?)
 }

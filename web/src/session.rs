@@ -51,7 +51,7 @@ pub struct Session {
 }
 
 fn position(trainer: &Trainer) -> Position {
-    Position::new(trainer.position(), trainer.total_steps(), trainer.epoch_steps())
+    Position::new(trainer)
 }
 
 #[wasm_bindgen]
@@ -137,7 +137,7 @@ impl Session {
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
         *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
-        let mut events = advanced?;
+        let mut events = advanced.map_err(|error| HalfwaveError::of(&trainer, error))?;
         if steps.is_some() {
             events.extend(trainer.settle().await?);
             self.position.set(position(&trainer));
@@ -202,7 +202,9 @@ impl Session {
 
     /// The run as the bytes of a safetensors file, which the native program reads too.
     pub async fn checkpoint(&self) -> Result<Vec<u8>> {
-        Ok(self.lock().await.checkpoint().await?.to_bytes())
+        let mut trainer = self.lock().await;
+        let checkpoint = trainer.checkpoint().await;
+        Ok(checkpoint.map_err(|error| HalfwaveError::of(&trainer, error))?.to_bytes())
     }
 
     /// Goes to where a checkpoint of this recipe was taken; one of another recipe is refused, and nothing is changed then.

@@ -7,7 +7,7 @@ use halfwave::caps::LaunchShape;
 use halfwave::plan;
 use halfwave::recipe::{Length, Recipe as Parsed};
 use halfwave::train::metrics::Row;
-use halfwave::train::{Position as Stand, evaluate, inspect};
+use halfwave::train::{Position as Stand, Trainer, evaluate, inspect};
 use halfwave::{backend, selftest};
 use serde::{Deserialize, Serialize};
 use tsify::Tsify;
@@ -258,14 +258,15 @@ pub struct Position {
     pub total_steps: u64,
     /// Steps of an epoch.
     pub epoch_steps: u64,
-    /// Whether the run is over.
+    /// Whether the run is over: all steps are done, or `patience` has ended it.
     pub over: bool,
 }
 
 impl Position {
-    pub(crate) fn new(stand: Stand, total_steps: u64, epoch_steps: u64) -> Self {
-        let Stand { step, epoch, batch, .. } = stand;
-        Self { step, epoch, batch, total_steps, epoch_steps, over: step >= total_steps }
+    pub(crate) fn new(trainer: &Trainer) -> Self {
+        let Stand { step, epoch, batch, .. } = trainer.position();
+        let (total_steps, epoch_steps) = (trainer.total_steps(), trainer.epoch_steps());
+        Self { step, epoch, batch, total_steps, epoch_steps, over: trainer.over() }
     }
 }
 

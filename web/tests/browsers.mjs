@@ -29,7 +29,8 @@ function find(kind) {
   }
 }
 
-function icds() {
+// The software drivers of this machine: {lavapipe: file, swiftshader?: file}.
+export function icds() {
   const list = process.env.HALFWAVE_TEST_ICDS ?? execFileSync(path.join(ROOT, 'tools/find-icds.sh'), { encoding: 'utf8' });
   return Object.fromEntries(list.trim().split(',').map((pair) => pair.split('=')));
 }

@@ -8,14 +8,17 @@ import { ROOT } from './browsers.mjs';
 const target = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
 const FOLDERS = [process.env.HALFWAVE_NATIVE, path.join(target, 'debug'), path.join(target, 'release')].filter(Boolean);
 
-function run(program, args) {
+function run(program, args, variables = {}) {
   const file = FOLDERS.map((folder) => path.join(folder, program)).find(existsSync);
   if (!file) throw new Error(`no ${program} in ${FOLDERS.join(' or ')}: cargo build --bins --examples`);
-  return execFileSync(file, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off' }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(file, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off', ...variables }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 // What the native program prints for these arguments. A failing one throws.
 export const halfwave = (...args) => run('halfwave', args);
+
+// The same with more variables in its environment, a driver's for example.
+halfwave.with = (variables) => (...args) => run('halfwave', args, variables);
 
 // What examples/inspect.rs computes from a checkpoint: [{layer, op, shape, hash}].
 export const inspect = (file, images) => run('examples/inspect', [file, String(images)]).trim().split('\n').map((line) => JSON.parse(line));

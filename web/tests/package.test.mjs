@@ -1,12 +1,13 @@
 // The npm package: its files, its types, and the example in its README, run as it is printed there.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { KINDS, ROOT } from './browsers.mjs';
+import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { withEngine } from './engine.mjs';
+import { serve } from './server.mjs';
 
 const folder = path.join(ROOT, 'web/pkg');
 const example = /```js\n(.*?)```/s.exec(readFileSync(path.join(folder, 'README.md'), 'utf8'))[1];
@@ -18,7 +19,28 @@ test('the package holds what it names', () => {
   for (const file of [...files, types, ...Object.values(exports['.']), exports['./halfwave_bg.wasm']]) assert.ok(existsSync(path.join(folder, file)), file);
   const [{ files: packed }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   assert.deepEqual(packed.map(({ path }) => path).sort(),
-    ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm', 'package.json']);
+    ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm', 'node.js', 'package.json']);
+});
+
+test('on a machine with Rust alone, build.sh prints every command that is missing', (t) => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-build-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  for (const name of ['bin', 'web', 'tools']) mkdirSync(path.join(scratch, name));
+  for (const [name, from, to] of [['web/build.sh'], ['tools/wasm-cargo.sh', /\/usr\/bin\//g, '/none/']]) {
+    const text = readFileSync(path.join(ROOT, name), 'utf8');
+    writeFileSync(path.join(scratch, name), from ? text.replace(from, to) : text, { mode: 0o755 });
+  }
+  // A rustc of which no target for wasm32 is installed.
+  writeFileSync(path.join(scratch, 'bin/rustc'), '#!/bin/sh\necho /none\n', { mode: 0o755 });
+  const programs = (names) => names.forEach((name) => symlinkSync(execFileSync('which', [name], { encoding: 'utf8' }).trim(), path.join(scratch, 'bin', name)));
+  const build = () => spawnSync(execFileSync('which', ['bash'], { encoding: 'utf8' }).trim(), [path.join(scratch, 'web/build.sh')], { encoding: 'utf8', env: { PATH: path.join(scratch, 'bin') } });
+  programs(['bash', 'dirname', 'env', 'sed']);
+  const [both, target] = [build(), (programs(['node', 'npm']), build())];
+  assert.equal(both.status, 1);
+  for (const words of ['sudo apt install nodejs npm', 'brew install node', 'rustup target add wasm32-unknown-unknown']) assert.ok(both.stderr.includes(words), both.stderr);
+  assert.equal(target.status, 3, 'only the compiler is missing');
+  assert.match(target.stderr, /rustup target add wasm32-unknown-unknown/);
+  assert.doesNotMatch(target.stderr, /nodejs/);
 });
 
 test('its types fit its example', () => {
@@ -60,15 +82,44 @@ test('the page’s own types and the package’s agree', () => {
   }
 });
 
+test('Vite builds the README’s Worker and page with its defaults, and they train', async (t) => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-vite-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  const [, worker, page] = /```js\n(.*?)```.*?```js\n(.*?)```/s.exec(readFileSync(path.join(folder, 'README.md'), 'utf8'));
+  mkdirSync(path.join(scratch, 'node_modules'));
+  symlinkSync(folder, path.join(scratch, 'node_modules/halfwave'));
+  writeFileSync(path.join(scratch, 'worker.js'), worker);
+  writeFileSync(path.join(scratch, 'main.js'), page);
+  writeFileSync(path.join(scratch, 'index.html'), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>');
+  // Only the address that it is served under.
+  execFileSync(path.join(ROOT, 'web/node_modules/.bin/vite'), ['build', '--base', '/app/', '--logLevel', 'error'], { cwd: scratch, encoding: 'utf8' });
+  const server = await serve([{ at: '/app/', folder: path.join(scratch, 'dist') }]);
+  t.after(() => server.close());
+  await withBrowser('chromium', t, server.port, async (browser) => {
+    const tab = await browser.newPage();
+    const lines = [];
+    const done = new Promise((resolve, reject) => {
+      tab.on('console', (message) => lines.push(message.text()) && message.text().startsWith('a checkpoint of') && resolve());
+      tab.on('pageerror', reject);
+    });
+    await tab.goto(`${server.origin}/app/`);
+    await done;
+    assert.equal(lines.filter((line) => /^step \d+: loss/.test(line)).length, 6);
+    assert.ok(Number(/of (\d+) bytes/.exec(lines.at(-1))[1]) > 10_000, lines.at(-1));
+  });
+});
+
 for (const kind of KINDS) {
   test(`the README's example in ${kind}`, (t) => withEngine(kind, t, async ({ call }) => {
     const body = example.replace(/^import .*\n/, '');
-    const printed = await call(async (halfwave, body) => {
+    const made = await call(async (halfwave, body) => {
       const lines = [];
-      const run = new Function('init', 'Dataset', 'Session', 'recipes', 'console', `return (async () => {${body}})()`);
-      await run(halfwave.default, halfwave.Dataset, halfwave.Session, halfwave.recipes, { log: (line) => lines.push(line) });
-      return lines;
+      const run = new Function('init', 'Dataset', 'Session', 'recipes', 'console', 'postMessage', body);
+      const checkpoint = await new Promise((done) => run(halfwave.default, halfwave.Dataset, halfwave.Session, halfwave.recipes, { log: (line) => lines.push(line) }, done));
+      return [...lines, halfwave.recipeOf(checkpoint)];
     }, body);
+    const [printed, recipe] = [made.slice(0, -1), made.at(-1)];
+    assert.match(recipe, /set = "digits"/, 'it hands a checkpoint over');
     console.log(`${kind}: ${printed.join('; ')}`);
     assert.equal(printed.length, 1 + 6 + 1, 'adapter, six losses, accuracy');
     assert.match(printed.at(-1), /^\d+\.\d % of the test images/);

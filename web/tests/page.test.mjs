@@ -34,7 +34,7 @@ for (const kind of KINDS) {
     const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY, before: { 'worker.js': LOSABLE } }]);
     t.after(() => server.close());
     await withBrowser(kind, t, server.port, async (browser) => {
-      const visit = await Visit.start(browser, `${server.origin}${AT}`);
+      const visit = await Visit.start(browser, `${server.origin}${AT}?adapter=gpu`);
       const { page } = visit;
       await visit.state('ready');
 
@@ -153,7 +153,7 @@ for (const kind of KINDS) {
         const step = await visit.number('step');
         await page.reload();
         await visit.until(() => !document.querySelector('#resume-banner').hidden, undefined, 60_000);
-        await page.click('#resume-run');
+        await page.click('#train');
         await visit.until((step) => Number(document.querySelector('#step').dataset.value) > step, step);
         assert.ok((await visit.number('test-accuracy')) >= ENOUGH - 0.05, 'its curve came back');
       });

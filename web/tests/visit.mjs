@@ -22,6 +22,7 @@ function watch() {
   }, true);
   addEventListener('DOMContentLoaded', () => {
     const step = document.querySelector('#step');
+    if (!step) return; // another page
     new MutationObserver(() => {
       if (Number(step.dataset.value) >= 1) watched.first ??= performance.now() - watched.clicked;
     }).observe(step, { attributes: true, attributeFilter: ['data-value'] });
@@ -125,6 +126,29 @@ export class Visit {
   async give(id, file) {
     const field = await this.page.$(`#${id}`);
     await field.uploadFile(file);
+  }
+
+  // Writes another recipe into the editor and waits until it is checked.
+  async write(recipe) {
+    await this.page.$eval('#recipe', (area, recipe) => {
+      area.value = recipe;
+      area.dispatchEvent(new Event('input', { bubbles: true }));
+    }, recipe);
+    await this.until(() => document.querySelector('#recipe-use').textContent === 'Use this recipe' && !document.querySelector('#recipe-use').disabled, undefined, 20_000);
+  }
+
+  // Uses what is in the editor, and waits until it is open.
+  async use() {
+    await this.page.click('#recipe-use');
+    await this.until(() => document.querySelector('#recipe-state a'), undefined, 120_000);
+  }
+
+  text(id) {
+    return this.page.$eval(`#${id}`, (element) => element.textContent);
+  }
+
+  hidden(id) {
+    return this.page.$eval(`#${id}`, (element) => element.hidden);
   }
 
   // Waits for a message about a fault, gives its sentence and closes it.

@@ -1,0 +1,90 @@
+// The package in Node.js: on Dawn (npm's webgpu) it gives the native program's bits on the same driver; without WebGPU, an error that says what to do.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { promisify } from 'node:util';
+import { ROOT, icds } from './browsers.mjs';
+import { halfwave } from './native.mjs';
+
+const STEPS = 69;
+const OPERATIONS = 30;
+// Longer than software drivers need on a busy machine to compile all kernels.
+const TIMEOUT_MS = 900_000;
+const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace('epochs = 20', `steps = ${STEPS}`);
+const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-node-'));
+test.after(() => rmSync(scratch, { recursive: true, force: true }));
+
+// The variables with which a process loads that driver alone.
+const driver = (file) => ({ VK_DRIVER_FILES: file, VK_ICD_FILENAMES: file, XDG_RUNTIME_DIR: scratch });
+
+async function node(args, variables = {}, cwd = scratch) {
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, env: { ...process.env, ...variables }, maxBuffer: 1 << 26, timeout: TIMEOUT_MS });
+  return stdout;
+}
+const task = async (variables, ...args) => JSON.parse(await node([path.join(ROOT, 'web/tests/fixtures/node.mjs'), ...args], variables));
+
+test('without WebGPU a session is refused with a way out, and the CPU trains', async () => {
+  const { name, kind, message, step, scope } = await task({}, 'absent');
+  assert.deepEqual([name, kind], ['HalfwaveError', 'device']);
+  for (const words of ['npm install webgpu', 'globalThis.navigator = { gpu: create([]) }', 'adapter: "cpu"']) assert.ok(message.includes(words), message);
+  assert.equal(step, 1);
+  assert.ok(!scope, 'nothing is left behind among the globals');
+});
+
+test('whatever navigator is, a session is refused, not hung', async () => {
+  assert.deepEqual(await task({}, 'odd'), Array(7).fill('HalfwaveError device'));
+});
+
+test('a run that patience has ended is over, for the documented loop too, and after a restore', async () => {
+  const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, 'lr = 1e-9').replace(/^\[train\]$/m, '[train]\npatience = 1');
+  const { calls, ended, again, restored } = await task({}, 'over', toml);
+  assert.ok(calls < 20, `${calls} calls of an epoch each`);
+  assert.ok(ended.over && ended.step < ended.total_steps, JSON.stringify(ended));
+  assert.deepEqual([again, restored], [false, true]);
+});
+
+test('a run that diverges rejects with that kind, and is healthy again after a reset', async () => {
+  for (const lr of ['1e30', '3e38']) {
+    const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, `lr = ${lr}`);
+    assert.deepEqual(await task({}, 'diverged', toml), ['HalfwaveError diverged', 'HalfwaveError diverged', 'no error']);
+  }
+});
+
+for (const [name, file] of Object.entries(icds())) {
+  test(`losses on Dawn are the native program’s to the bit: ${name}`, async () => {
+    const toml = path.join(scratch, `${name}.toml`);
+    writeFileSync(toml, recipe);
+    const { losses, scope } = await task(driver(file), 'losses', recipe);
+    halfwave.with(driver(file))('train', toml, '--adapter', '0', '--plain', '--out', path.join(scratch, name));
+    const rows = readFileSync(path.join(scratch, name, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+    const native = rows.filter((row) => row.step !== undefined && row.loss !== undefined).map(({ loss }) => Math.fround(loss));
+    assert.equal(losses.length, STEPS);
+    assert.deepEqual(losses, native);
+    assert.ok(losses.at(-1) < losses[0] / 2, 'it learns');
+    assert.ok(!scope, 'nothing is left behind among the globals');
+    console.log(`${name}: ${STEPS} losses, from ${losses[0]} to ${losses.at(-1)}`);
+  });
+}
+
+test('every kernel agrees with its twin on Dawn', async () => {
+  const { lavapipe, swiftshader = lavapipe } = icds(); // the one that compiles faster
+  const outcomes = await task(driver(swiftshader), 'selftest');
+  assert.ok(outcomes.length >= OPERATIONS, `only ${outcomes.length} operations`);
+  assert.deepEqual(outcomes.filter(({ failure, worst, bound }) => failure || !(worst <= bound)), []);
+});
+
+test('the README’s example for Node.js runs as printed', async () => {
+  const [example] = /## In Node\.js.*?```js\n(.*?)```/s.exec(readFileSync(path.join(ROOT, 'web/pkg/README.md'), 'utf8')).slice(1);
+  const folder = path.join(scratch, 'project');
+  mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
+  symlinkSync(path.join(ROOT, 'web/pkg'), path.join(folder, 'node_modules/halfwave'));
+  symlinkSync(path.join(ROOT, 'web/node_modules/webgpu'), path.join(folder, 'node_modules/webgpu'));
+  writeFileSync(path.join(folder, 'train.mjs'), example);
+  const lines = (await node(['train.mjs'], driver(icds().lavapipe), folder)).trim().split('\n');
+  assert.equal(lines.length, 20);
+  assert.match(lines.at(-1), /^epoch 20: \d+\.\d %$/);
+  assert.ok(parseFloat(lines.at(-1).split(' ')[2]) > 90, lines.at(-1));
+});
