@@ -7,7 +7,7 @@
 //! Every split is a listing of files at first, divided as the recipe asks; then those that are small enough are decoded into
 //! memory. So a picture that is found to be damaged is missing from its split, and changes no other. Where pictures stay files,
 //! it is found when a batch needs it, which is an error then: an epoch is an order of all images.
-use super::{Dataset, Listing, Pixels, Split, picture, same_classes};
+use super::{Classes, Dataset, Listing, Pixels, Split, picture};
 use crate::recipe::{Data, Pictures, Set, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -17,18 +17,24 @@ use std::sync::atomic::AtomicBool;
 /// Files that are no pictures which a message names.
 const NAMED: usize = 5;
 
-/// Reads the folder `dir` as `data`, of which the others are parts, asks for it.
-pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data) -> Result<Dataset> {
+/// Reads the folder `dir` as `data`, of which `count` (the model's classes) and `pictures` are parts, asks for it, with these classes.
+pub(super) fn load(
+    dir: &Path,
+    count: usize,
+    pictures: &Pictures,
+    data: &Data,
+    classes: Classes<'_>,
+) -> Result<Dataset> {
     let mut left_out = Vec::new();
-    let listed = list(dir, &class_names(dir, classes)?, pictures, &data.set, &mut left_out);
-    let dataset = listed.and_then(|listed| {
+    let listed = list(dir, &class_names(dir, count, classes)?, pictures, &data.set, &mut left_out);
+    let dataset = listed.and_then(|listed| listed.matching(classes)).and_then(|listed| {
         let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
         let Dataset { train, validation, test, .. } = &mut dataset;
         [Some(train), validation.as_mut(), Some(test)]
             .into_iter()
             .flatten()
             .for_each(|split| keep(split, pictures, &mut left_out));
-        dataset.checked()
+        if let Classes::Among(_) = classes { dataset.consistent() } else { dataset.checked() }
     });
     if !left_out.is_empty() {
         let first = left_out[..left_out.len().min(NAMED)].join(", ");
@@ -48,8 +54,8 @@ pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data)
     dataset
 }
 
-/// The names of the class folders; as many as `classes`.
-pub(super) fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>> {
+/// The names of the class folders, in order; they must be what `classes` asks for, of a model with `count`.
+pub(super) fn class_names(dir: &Path, count: usize, classes: Classes<'_>) -> Result<Vec<String>> {
     if !dir.is_dir() {
         return Err(wrong(dir, "there is no such folder; name the one with the pictures in [data] dir"));
     }
@@ -64,7 +70,7 @@ pub(super) fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>> {
     if let Some(name) = names.iter().find(|name| name.contains(char::REPLACEMENT_CHARACTER)) {
         return Err(wrong(dir, &format!("the name of the class folder {name} is not UTF-8; give it another name")));
     }
-    same_classes(&names, classes).map_err(|message| wrong(dir, &message))?;
+    classes.names(&names, count).map_err(|message| wrong(dir, &message))?;
     Ok(names)
 }
 

@@ -4,6 +4,7 @@
 //! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them, and pictures of a folder that is too
 //! large for memory stay files.
 mod cifar;
+mod classes;
 mod divide;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
@@ -17,6 +18,7 @@ mod picture;
 mod prefetch;
 mod split;
 
+pub use classes::Classes;
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
 pub use normalise::Normalise;
@@ -85,6 +87,13 @@ impl Dataset {
     /// empty or not as many as the model's classes; pictures that cannot be read, where they are refused; parts without images
     /// ([`Self::divided`]); in the browser, any set that is not embedded.
     pub fn load(data: &Data) -> Result<Self> {
+        Self::load_as(data, Classes::Counted)
+    }
+
+    /// The same, with these classes.
+    ///
+    /// Errors: as [`Self::load`]; classes that are missing or unknown.
+    pub fn load_as(data: &Data, classes: Classes<'_>) -> Result<Self> {
         let set = &data.set;
         let whole = match set {
             Set::Digits => Self::known(set, digits()?),
@@ -102,7 +111,9 @@ impl Dataset {
             Set::Idx { dir, image, classes } => Self::known(set, idx::load(dir, *image, *classes)?),
             #[cfg(not(target_arch = "wasm32"))]
             // It is divided before it is decoded.
-            Set::Folder { dir, classes, pictures, .. } => return folder::load(dir, *classes, pictures, data),
+            Set::Folder { dir, classes: count, pictures, .. } => {
+                return folder::load(dir, *count, pictures, data, classes);
+            }
             #[cfg(target_arch = "wasm32")]
             _ => {
                 return Err(Error::Data(format!(
@@ -111,6 +122,7 @@ impl Dataset {
                 )));
             }
         };
+        let whole = whole.matching(classes)?;
         if data.keeps_all() { Ok(whole) } else { whole.divided(data) }
     }
 
@@ -141,6 +153,20 @@ impl Dataset {
 
     /// Itself, if it is as [`Self::images`] says.
     fn checked(self) -> Result<Self> {
+        let whole = self.consistent()?;
+        let mut counts = vec![0; whole.classes];
+        whole.train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        match whole.class_names.iter().zip(counts).find(|(_, count)| *count == 0) {
+            None => Ok(whole),
+            Some((name, _)) => Err(Error::Data(format!(
+                "{}: the class \"{name}\" has no image to train on; add some, or leave the class out",
+                whole.name
+            ))),
+        }
+    }
+
+    /// Itself, if it is so but for classes without training images.
+    fn consistent(self) -> Result<Self> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
         if !(1..=MOST_CLASSES).contains(&self.classes) {
             return wrong(format!("{} classes; there must be 1 to {MOST_CLASSES}", self.classes));
@@ -169,11 +195,6 @@ impl Dataset {
                 let verb = if part == Part::Test { "test on" } else { "validate with" };
                 return wrong(format!("there is no image to {verb}; add some to every class"));
             }
-        }
-        let mut counts = vec![0; self.classes];
-        self.train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-        if let Some((name, _)) = self.class_names.iter().zip(counts).find(|(_, count)| *count == 0) {
-            return wrong(format!("the class \"{name}\" has no image to train on; add some, or leave the class out"));
         }
         Ok(self)
     }
@@ -241,7 +262,7 @@ impl Dataset {
 #[cfg(not(target_arch = "wasm32"))]
 pub fn class_names(set: &Set) -> Result<Vec<String>> {
     match set {
-        Set::Folder { dir, classes, .. } => folder::class_names(dir, *classes),
+        Set::Folder { dir, classes, .. } => folder::class_names(dir, *classes, Classes::Counted),
         _ => Ok(set.class_names().expect("sets of known classes have names for them")),
     }
 }
