@@ -120,7 +120,7 @@ mod tests {
     use crate::recipe::Recipe;
     use crate::train::stored::to_bytes;
 
-    const FLOAT: &str = "[model]\ninput = [1, 8, 8]\nclasses = 10\n[[model.layers]]\nname = \"fc\"\nkind = \"linear\"\nunits = 10\n[[model.layers]]\nname = \"bn\"\nkind = \"batch_norm\"\n[data]\nset = \"digits\"\n";
+    const FLOAT: &str = "[model]\ninput = [1, 8, 8]\nclasses = 10\n[[model.layers]]\nname = \"fc\"\nkind = \"linear\"\nunits = 10\n[[model.layers]]\nname = \"bn\"\nkind = \"batch_norm\"\n[data]\nset = \"digits\"\n[train]\nbatch = 8\nepochs = 1\n[train.optimizer]\nkind = \"sgd\"\nlr = 0.1\n";
 
     /// Tensors of the model, all of this value, with something before their names.
     fn tensors(prefix: &str, value: f32) -> BTreeMap<String, HostTensor> {

@@ -108,9 +108,10 @@ fn a_changed_data_set_is_told() {
     fs::remove_file(dir.join("pictures/b/more.png")).unwrap();
 
     // As many images with other labels.
-    fs::rename(dir.join("pictures/a/0.png"), dir.join("pictures/b/a.png")).unwrap();
+    let [from, to] = ["a/", "b/from-a-"].map(|start| move |at: i32| format!("pictures/{start}{at}.png"));
+    (0..5).for_each(|at| fs::rename(dir.join(from(at)), dir.join(to(at))).unwrap());
     fails(dir, &resume, &["as many, but with other labels"]);
-    fs::rename(dir.join("pictures/b/a.png"), dir.join("pictures/a/0.png")).unwrap();
+    (0..5).for_each(|at| fs::rename(dir.join(to(at)), dir.join(from(at))).unwrap());
 
     fs::create_dir(dir.join("pictures/c")).unwrap();
     picture(&dir.join("pictures/c/0.png"), 128);
