@@ -94,8 +94,9 @@ pub(super) fn prefix<'a>(names: &[&'a str], parameters: &[Parameter]) -> Result<
         found.iter().max_by_key(|(prefix, held)| (held.len(), std::cmp::Reverse(*prefix))).expect("\"\" is there");
     let missing: Vec<String> =
         wanted.iter().filter(|name| !held.contains(name.as_str())).map(|name| format!("{prefix}{name}")).collect();
-    let others =
-        names.iter().copied().filter(|name| !name.strip_prefix(prefix).is_some_and(|name| held.contains(name)));
+    // The statistics of batch-norms are the model's too, though not trained.
+    let own: BTreeSet<String> = parameters.iter().flat_map(Parameter::host).map(|(name, _)| name).collect();
+    let others = names.iter().copied().filter(|name| !name.strip_prefix(prefix).is_some_and(|name| own.contains(name)));
     let instead: Vec<_> = others.filter(|name| !name.contains('/') && !name.ends_with("num_batches_tracked")).collect();
     let instead =
         if instead.is_empty() { String::new() } else { format!("; it has {} instead", listed(instead.into_iter())) };
