@@ -4,7 +4,7 @@
 //! `cargo run --release --example inspect -- CHECKPOINT [IMAGES]`
 
 use halfwave::backend::cpu::CpuBackend;
-use halfwave::data::{Dataset, Normalise};
+use halfwave::data::Dataset;
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, inspect::Activation};
 use std::path::Path;
@@ -19,7 +19,8 @@ fn main() -> halfwave::Result<()> {
         let data = Dataset::load(&recipe.data)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
         session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
-        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), &Normalise::new(&recipe))?;
+        let normalise = checkpoint.normalise(&recipe)?;
+        let (pixels, _) = data.train.normalised(&(0..images).collect::<Vec<_>>(), &normalise)?;
         for activation in session.inspect(&pixels).await? {
             let hash = format!("{:016x}", activation.hash());
             let Activation { layer, stem, ty, .. } = activation;

@@ -12,6 +12,8 @@ mod program;
 mod report;
 #[path = "common/tiff.rs"]
 mod tiff;
+#[path = "cli/weights.rs"]
+mod weights;
 
 use halfwave::data::Dataset;
 use halfwave::recipe::{Recipe, Set};
@@ -238,20 +240,20 @@ fn bad_checkpoints_are_refused() {
     write("foreign.safetensors", include_bytes!("../assets/reference/digits-hwgq.safetensors"));
     let (digit, _) = picture(dir, 0);
     let cases = [
-        ("short.safetensors", "no complete safetensors file"),
-        ("shorter.safetensors", "no complete safetensors file"),
-        ("empty.safetensors", "no complete safetensors file"),
-        ("words.safetensors", "no complete safetensors file"),
+        ("short.safetensors", "no complete safetensors file: it ends after"),
+        ("shorter.safetensors", "no safetensors file"),
+        ("empty.safetensors", "an empty file, not a safetensors file"),
+        ("words.safetensors", "a text, not a safetensors file"),
         ("foreign.safetensors", "no checkpoint of halfwave"),
         ("missing.safetensors", "No such file"),
-        (".", "checkpoint.safetensors: No such file"),
+        (".", "there is no checkpoint.safetensors in this folder; name the file itself, such as ./empty.safetensors"),
     ];
     for (name, part) in cases {
         fails(dir, &["eval", name, "--adapter", "cpu"], &[name, part]);
         fails(dir, &["predict", name, &digit, "--adapter", "cpu"], &[name, part]);
     }
     let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
-    fails(dir, &train("--resume", "."), &["checkpoint.safetensors", "No such file"]);
+    fails(dir, &train("--resume", "."), &["there is no checkpoint.safetensors"]);
     fails(dir, &train("--resume", "nowhere"), &["nowhere: there is no such folder"]);
     fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
     fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this is no complete"]);

@@ -433,4 +433,19 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert!(message(&|c| c.recipe = recipe().to_toml().replace("filters = 64", "filters = 65")).contains("conv3"));
     assert!(message(&|c| c.position.batch = 7).contains("batch 7"));
     assert!(message(&|c| c.position.epoch = u64::MAX).contains("other data"));
+    let facts = |change: &dyn Fn(&mut halfwave::train::TrainedOn)| message(&|c| change(c.trained_on.as_mut().unwrap()));
+    assert_eq!(good.trained_on.as_ref().unwrap().classes.join(""), "0123456789");
+    let few = facts(&|f| f.images += 1);
+    assert!(few.contains("there are 40 of them, but the run was trained on 41") && few.contains("--init"), "{few}");
+    assert!(facts(&|f| f.labels = "0".repeat(16)).contains("as many, but with other labels"));
+    assert!(facts(&|f| f.classes.swap(3, 4)).contains("class 3 is \"3\", but \"4\" in the network"));
+    assert!(facts(&|f| drop(f.classes.pop())).contains("9 names of classes for 10 classes"));
+    for (name, bad) in [("fc.weight", f32::NAN), ("bn1.running_var", f32::INFINITY), ("velocity/fc.bias", f32::NAN)] {
+        let message = message(&|c| c.tensors.get_mut(name).unwrap().values[2] = bad);
+        assert!(message.contains(&format!("the tensor {name} holds {bad} (value 2 of ")), "{message}");
+    }
+    // Earlier versions did not write what a network was trained on.
+    let old = halfwave::train::Checkpoint { trained_on: None, ..good.clone() };
+    fs::write(&path, old.to_bytes()).unwrap();
+    Saved::read(&dir).unwrap().restore(&mut trainer(recipe())).unwrap();
 }

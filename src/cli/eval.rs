@@ -1,11 +1,14 @@
 //! `halfwave eval`: a trained network on the test images.
 
 use super::load::{self, Network};
-use super::terminal::{percent, print};
+use super::terminal::{complain, percent, print};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::Result;
+use halfwave::data::Dataset;
+use halfwave::train::TrainedOn;
 use halfwave::train::evaluate::{Evaluation, evaluate};
 use halfwave::train::run::Saved;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Measure a trained network on the test images: loss, accuracy, confusion matrix.
@@ -24,7 +27,8 @@ pub(super) struct EvalArgs {
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
     let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
-    let data = load::dataset(&saved.recipe.data, &args.data)?;
+    let data = load::dataset_of(&saved, &args.data, false)?;
+    remark(&saved, &data);
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
     let (position, device) = (saved.checkpoint.position, device::Named(&device));
@@ -38,6 +42,20 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
         evaluation.images,
         table(&evaluation, &data.class_names)
     ))
+}
+
+/// Says which classes have no test images, and that the network may have been trained on some of them.
+fn remark(saved: &Saved, data: &Dataset) {
+    let known: BTreeSet<_> = data.test.labels.iter().map(|&label| usize::from(label)).collect();
+    let names = data.class_names.iter().enumerate();
+    let missing: Vec<_> = names.filter(|(class, _)| !known.contains(class)).map(|(_, name)| name.as_str()).collect();
+    if !missing.is_empty() {
+        complain("note", &format_args!("there are no test images of {}", missing.join(", ")));
+    }
+    if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| *facts != TrainedOn::new(data)) {
+        let note = "this is not the data set as the network was trained on it; it may have been trained on some of these test images";
+        complain("note", &note);
+    }
 }
 
 /// The confusion matrix: a line a class, a column a prediction; nothing where there is none.

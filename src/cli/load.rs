@@ -4,7 +4,7 @@ use super::device::{self, Opened};
 use super::terminal::{complain, say};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::{Device, gpu::Request};
-use halfwave::data::{self, Dataset, Kind};
+use halfwave::data::{self, Classes, Dataset, Kind};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, Trainer};
@@ -34,6 +34,19 @@ const IN_RECIPE: &str = "dir = \"DIR\" in the recipe's [data]";
 
 /// The images that a recipe's `[data]` asks for.
 pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
+    dataset_as(data, args, Classes::Counted)
+}
+
+/// The images of a trained network's recipe, with classes matched by name: all of them, to resume its run, or some, to evaluate on.
+pub(super) fn dataset_of(saved: &Saved, args: &DataArgs, all: bool) -> Result<Dataset> {
+    let data = &saved.recipe.data;
+    match saved.checkpoint.trained_on.as_ref().map(|facts| &facts.classes[..]) {
+        Some(names) => dataset_as(data, args, if all { Classes::All(names) } else { Classes::Among(names) }),
+        None => dataset(data, args),
+    }
+}
+
+fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Dataset> {
     let mut set = located(&data.set, args)?;
     let name = set.name();
     if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
@@ -49,25 +62,31 @@ pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
         }
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
     }
-    let (dataset, described) = Dataset::load_described(&Data { set, ..data.clone() })?;
+    let (dataset, described) = Dataset::load_described(&Data { set, ..data.clone() }, classes)?;
     if let Some(described) = described {
         say(&described);
     }
     Ok(dataset)
 }
 
-/// What the classes of a data set are called; their numbers where its folder is elsewhere.
-pub(super) fn class_names(set: &Set, args: &DataArgs) -> Result<Vec<String>> {
-    let mut set = located(set, args)?;
-    if let Set::Folder { dir, classes, .. } = &mut set
-        && args.data_dir.is_none()
-        && !dir.is_dir()
-    {
-        let dir = dir.display();
-        complain("note", &format_args!("there is no folder {dir}, so classes are numbers; --data-dir DIR names them"));
-        return Ok((0..*classes).map(|class| class.to_string()).collect());
+/// What a network's classes are called. Where a checkpoint of an earlier version does not say it: the class folders of --data-dir, else
+/// numbers.
+pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>> {
+    let set = located(&saved.recipe.data.set, args)?;
+    match saved.class_names() {
+        Some(names) => Ok(names),
+        None if args.data_dir.is_some() => data::class_names(&set),
+        None => {
+            let path = saved.path.display();
+            complain(
+                "note",
+                &format_args!(
+                    "{path} does not hold the names of its classes, so they are numbers; --data-dir DIR takes those of class folders, in order"
+                ),
+            );
+            Ok((0..set.classes()).map(|class| class.to_string()).collect())
+        }
     }
-    data::class_names(&set)
 }
 
 /// The set with its folder: that of --data-dir, else the recipe's; for CIFAR-10, CIFAR10_DIR where that is not there.

@@ -36,7 +36,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let model = &saved.recipe.model;
     let (set, classes) = (saved.recipe.data.set.clone(), model.classes);
     let normalise = saved.checkpoint.normalise(&saved.recipe)?.centred(set.source(), model.input);
-    let names = load::class_names(&set, &args.data)?;
+    let names = load::class_names(&saved, &args.data)?;
     let mut values = Vec::new();
     for path in &args.images {
         let pixels = match set {

@@ -55,7 +55,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         let none = DataArgs::default();
         let data = if embedded(&saved) && !all_embedded { &none } else { &args.data };
         let tested =
-            match load::dataset(&saved.recipe.data, data).and_then(|data| data.check(&saved.recipe).map(|()| data)) {
+            match load::dataset_of(&saved, data, false).and_then(|data| data.check(&saved.recipe).map(|()| data)) {
                 Ok(data) => {
                     say(&format!("measuring {} on {} test images", folder.name(), data.test.len()));
                     let mut network = Network::open(saved.clone(), &adapter)?;

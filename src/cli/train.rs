@@ -14,7 +14,7 @@ use halfwave::recipe::{Length, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
-use halfwave::train::{Event, Glance, checkpoint};
+use halfwave::train::{Event, Glance, Start, weights};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,8 +45,8 @@ pub(super) struct TrainOptions {
     /// Start values and the order of the images follow from it, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// Take start values from a safetensors file, under init/<name> or <name>
-    #[arg(long, value_name = "FILE")]
+    /// Take start values from a safetensors file of any tool, under PyTorch's names, or from a run's folder
+    #[arg(long, value_name = "FILE|RUN")]
     init: Option<PathBuf>,
     /// The run's folder [default: runs/<recipe>-<n>]
     #[arg(long, value_name = "DIR")]
@@ -113,7 +113,10 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
     args.dump.as_deref().map_or(Ok(()), files::check)?;
     let init = match &args.init {
-        Some(path) => Some((path, checkpoint::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)?.0)),
+        Some(path) => {
+            let (path, bytes) = weights::read(path)?;
+            Some((Start::read(&bytes, &path, &recipe.model)?, path))
+        }
         None => None,
     };
     let data = load::dataset(&recipe.data, &args.data)?;
@@ -124,8 +127,11 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     say(&plan::describe(&recipe, &name)?);
     let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
     let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
-    if let Some((path, tensors)) = init {
-        trainer.initialise(&tensors).map_err(load::in_file(path))?;
+    if let Some((start, path)) = init {
+        trainer.initialise(&start.tensors).map_err(load::in_file(&path))?;
+        if !start.unused.is_empty() {
+            complain("note", &format_args!("{}: the model has no use for {}", path.display(), start.unused.join(", ")));
+        }
     }
     let dump = match &args.dump {
         Some(path) => Some(pollster::block_on(Dump::begin(path, &mut trainer))?),
@@ -148,7 +154,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     let claim = Claim::existing(dir)?;
     let mut saved = Saved::read_folder(dir)?;
     args.apply(&mut saved.recipe);
-    let data = load::dataset(&saved.recipe.data, &args.data)?;
+    let data = load::dataset_of(&saved, &args.data, true)?;
     data.check(&saved.recipe)?;
     let (position, steps) = (saved.checkpoint.position, saved.recipe.train.total_steps(data.train.len()));
     let step = position.step;

@@ -9,7 +9,7 @@
 use super::layout::{self, Layout, NO_CLASS, Place, arrange};
 use super::listing::Reading;
 use super::tree::Tree;
-use super::{CLASSES_NAMED, Dataset, Kind, Listing, Part, Pixels, Split, picture, same_classes};
+use super::{CLASSES_NAMED, Classes, Dataset, Kind, Listing, Part, Pixels, Split, picture};
 use crate::recipe::{Data, Pictures, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -31,9 +31,16 @@ struct Found {
     empty: Vec<String>,
 }
 
-/// Reads the folder `dir` as `data`, of which the others are parts, asks for it; with how it was understood, in one line.
-pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data) -> Result<(Dataset, String)> {
-    let mut found = Found::read(dir, classes)?;
+/// Reads the folder `dir` as `data`, of which `count` (the model's classes) and `pictures` are parts, asks for it, with these classes; and
+/// how it was understood, in one line.
+pub(super) fn load(
+    dir: &Path,
+    count: usize,
+    pictures: &Pictures,
+    data: &Data,
+    classes: Classes<'_>,
+) -> Result<(Dataset, String)> {
+    let mut found = Found::read(dir, count, classes)?;
     let mut left_out = std::mem::take(&mut found.left_out);
     if let Some(folder) = found.layout.splits.get(&Part::Validation)
         && data.validation > 0.0
@@ -44,14 +51,14 @@ pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data)
         );
         return Err(wrong(dir, &message));
     }
-    let dataset = found.listed(dir, pictures, data).and_then(|listed| {
+    let dataset = found.listed(dir, pictures, data).and_then(|listed| listed.matching(classes)).and_then(|listed| {
         let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
         let Dataset { train, validation, test, .. } = &mut dataset;
         [Some(train), validation.as_mut(), Some(test)]
             .into_iter()
             .flatten()
             .for_each(|split| keep(split, pictures, &mut left_out));
-        dataset.checked()
+        if let Classes::Among(_) = classes { dataset.consistent() } else { dataset.checked() }
     });
     if !left_out.is_empty() {
         left_out.sort_by(|a, b| a.0.cmp(&b.0));
@@ -72,14 +79,14 @@ pub(super) fn load(dir: &Path, classes: usize, pictures: &Pictures, data: &Data)
     Ok((dataset, described))
 }
 
-/// The names of the class folders; as many as `classes`.
-pub(super) fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>> {
-    Ok(Found::read(dir, classes)?.layout.classes)
+/// The names of the class folders, in order; they must be as many as `count`.
+pub(super) fn class_names(dir: &Path, count: usize) -> Result<Vec<String>> {
+    Ok(Found::read(dir, count, Classes::Counted)?.layout.classes)
 }
 
 impl Found {
-    /// Looks for pictures of so many classes.
-    fn read(dir: &Path, classes: usize) -> Result<Self> {
+    /// Looks for pictures of these classes, of a model with `count`.
+    fn read(dir: &Path, count: usize, classes: Classes<'_>) -> Result<Self> {
         if !dir.is_dir() {
             let advice = "name the folder with the pictures in [data] dir";
             return Err(wrong(
@@ -129,22 +136,22 @@ impl Found {
         }
         let empty = without(&layout.train);
         let mut found = Self { pictures, layout, left_out, empty };
-        found.check_classes(dir, classes)?;
+        found.check_classes(dir, count, classes)?;
         Ok(found)
     }
 
-    /// Whether there are as many classes as the model has. Folders without pictures are left out if there are.
-    fn check_classes(&mut self, dir: &Path, classes: usize) -> Result<()> {
+    /// Whether the classes are those that are needed. Folders without pictures are left out if they are.
+    fn check_classes(&mut self, dir: &Path, count: usize, classes: Classes<'_>) -> Result<()> {
         let names = &self.layout.classes;
         if names.is_empty() {
             return Err(wrong(dir, &self.nothing()));
         }
-        if names.len() != classes && names.len() + self.empty.len() == classes {
+        if names.len() != count && names.len() + self.empty.len() == count && classes == Classes::Counted {
             let [first, ..] = &self.empty[..] else { unreachable!("there are as many as are missing") };
             return Err(wrong(dir, &format!("{first} holds no picture that can be read; put some in, or remove it")));
         }
         let within = dir.join(&self.layout.train);
-        same_classes(names, classes).map_err(|message| wrong(&within, &message))?;
+        classes.names(names, count).map_err(|message| wrong(&within, &message))?;
         let without = self.empty.iter().map(|path| LeftOut(format!("{path}/"), "a folder without pictures".into()));
         self.left_out.extend(without);
         Ok(())

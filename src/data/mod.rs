@@ -6,6 +6,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod barrier;
 mod cifar;
+mod classes;
 mod divide;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
@@ -27,6 +28,7 @@ mod tree;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use barrier::panic_is_expected;
+pub use classes::Classes;
 pub use kind::Kind;
 pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
@@ -100,14 +102,21 @@ impl Dataset {
     /// empty or not as many as the model's classes; pictures that cannot be read, where they are refused; parts without images
     /// ([`Self::divided`]); in the browser, any set that is not embedded.
     pub fn load(data: &Data) -> Result<Self> {
-        Self::load_described(data).map(|(dataset, _)| dataset)
+        Self::load_as(data, Classes::Counted)
+    }
+
+    /// The same, with these classes.
+    ///
+    /// Errors: as [`Self::load`]; classes that are missing or unknown.
+    pub fn load_as(data: &Data, classes: Classes<'_>) -> Result<Self> {
+        Self::load_described(data, classes).map(|(dataset, _)| dataset)
     }
 
     /// The same, with a line that says how files were understood where that is not obvious: which folders of pictures are which split and
     /// class, which IDX files were read.
     ///
-    /// Errors: as [`Self::load`].
-    pub fn load_described(data: &Data) -> Result<(Self, Option<String>)> {
+    /// Errors: as [`Self::load_as`].
+    pub fn load_described(data: &Data, classes: Classes<'_>) -> Result<(Self, Option<String>)> {
         let set = &data.set;
         #[cfg(not(target_arch = "wasm32"))]
         let mut described = None;
@@ -133,8 +142,8 @@ impl Dataset {
             }
             #[cfg(not(target_arch = "wasm32"))]
             // It is divided before it is decoded.
-            Set::Folder { dir, classes, pictures, .. } => {
-                let (dataset, described) = folder::load(dir, *classes, pictures, data)?;
+            Set::Folder { dir, classes: count, pictures, .. } => {
+                let (dataset, described) = folder::load(dir, *count, pictures, data, classes)?;
                 return Ok((dataset, Some(described)));
             }
             #[cfg(target_arch = "wasm32")]
@@ -145,6 +154,7 @@ impl Dataset {
                 )));
             }
         };
+        let whole = whole.matching(classes)?;
         let dataset = if data.keeps_all() { whole } else { whole.divided(data)? };
         Ok((dataset, described))
     }
@@ -176,6 +186,20 @@ impl Dataset {
 
     /// Itself, if it is as [`Self::images`] says.
     fn checked(self) -> Result<Self> {
+        let whole = self.consistent()?;
+        let mut counts = vec![0; whole.classes];
+        whole.train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        match whole.class_names.iter().zip(counts).find(|(_, count)| *count == 0) {
+            None => Ok(whole),
+            Some((name, _)) => Err(Error::Data(format!(
+                "{}: the class \"{name}\" has no image to train on; add some, or leave the class out",
+                whole.name
+            ))),
+        }
+    }
+
+    /// Itself, if it is so but for classes without training images.
+    fn consistent(self) -> Result<Self> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
         if !(1..=MOST_CLASSES).contains(&self.classes) {
             return wrong(format!("{} classes; there must be 1 to {MOST_CLASSES}", self.classes));
@@ -204,11 +228,6 @@ impl Dataset {
                 let verb = if part == Part::Test { "test on" } else { "validate with" };
                 return wrong(format!("there is no image to {verb}; add some to every class"));
             }
-        }
-        let mut counts = vec![0; self.classes];
-        self.train.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-        if let Some((name, _)) = self.class_names.iter().zip(counts).find(|(_, count)| *count == 0) {
-            return wrong(format!("the class \"{name}\" has no image to train on; add some, or leave the class out"));
         }
         Ok(self)
     }

@@ -1,28 +1,22 @@
 //! A checkpoint: tensors under PyTorch's names and layouts in one safetensors file, with the recipe and the position in the run.
 //!
-//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>`, `moment1/<name>`, … are the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe, position.
+//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>`, `moment1/<name>`, … are the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe (with the
+//! normalisation of the input spelt out), position, and what the network was trained on (the names of its classes).
 //! The same state gives the same bytes.
 
+use super::trained_on::TrainedOn;
 use super::{parameters, session};
 use crate::data::Normalise;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
+
+pub use super::stored::{HostTensor, from_bytes, to_bytes};
 
 /// The name of the mean image that is taken off, `[h, w, c]`.
 pub const MEAN_IMAGE: &str = "input.mean";
-
-/// A float tensor on the host, in row order.
-#[derive(Clone, PartialEq, Debug)]
-pub struct HostTensor {
-    /// Axis lengths; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// The elements.
-    pub values: Vec<f32>,
-}
 
 /// Where in a run a checkpoint was taken.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -63,6 +57,9 @@ struct Header {
     version: String,
     recipe: String,
     position: Position,
+    /// Earlier versions did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trained_on: Option<TrainedOn>,
 }
 
 /// What a checkpoint holds.
@@ -72,42 +69,10 @@ pub struct Checkpoint {
     pub recipe: String,
     /// Where in the run.
     pub position: Position,
+    /// What the network was trained on; unknown in checkpoints of earlier versions.
+    pub trained_on: Option<TrainedOn>,
     /// Parameters, running statistics and the optimiser's state.
     pub tensors: BTreeMap<String, HostTensor>,
-}
-
-/// Tensors as the bytes of a safetensors file.
-pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, header: Option<String>) -> Vec<u8> {
-    let views: Vec<_> = tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let bytes = bytemuck::cast_slice(&tensor.values);
-            (name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).expect("shape and values agree"))
-        })
-        .collect();
-    let metadata = header.map(|header| HashMap::from([("halfwave".to_string(), header)]));
-    safetensors::serialize(views, metadata).expect("float tensors can be written")
-}
-
-/// Reads the float tensors of a safetensors file.
-///
-/// # Errors
-/// When it is truncated, not a safetensors file, or holds something else than f32.
-pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, HostTensor>, Option<String>)> {
-    let bad = |message: String| Error::Checkpoint { path: path.to_path_buf(), message };
-    let unreadable = |error| bad(format!("this is no complete safetensors file ({error})"));
-    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(bad(format!("the tensor {name} is {:?}; only F32 is read", view.dtype())));
-        }
-        let values = bytemuck::pod_collect_to_vec(view.data());
-        tensors.insert(name.to_string(), HostTensor { shape: view.shape().to_vec(), values });
-    }
-    let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get("halfwave").cloned());
-    Ok((tensors, header))
 }
 
 impl Checkpoint {
@@ -117,6 +82,7 @@ impl Checkpoint {
             version: env!("CARGO_PKG_VERSION").to_string(),
             recipe: self.recipe.clone(),
             position: self.position,
+            trained_on: self.trained_on.clone(),
         };
         to_bytes(&self.tensors, Some(serde_json::to_string(&header).expect("a header is JSON")))
     }
@@ -131,7 +97,14 @@ impl Checkpoint {
         let header =
             header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
-        Ok(Self { recipe: header.recipe, position: header.position, tensors })
+        let Header { recipe, position, trained_on, .. } = header;
+        Ok(Self { recipe, position, trained_on, tensors })
+    }
+
+    /// What the network's classes are called, in the order of its outputs. Of a checkpoint of an earlier version they are known where its
+    /// recipe's data set has names of its own.
+    pub fn class_names(&self, recipe: &Recipe) -> Option<Vec<String>> {
+        self.trained_on.as_ref().map(|facts| facts.classes.clone()).or_else(|| recipe.data.set.class_names())
     }
 
     /// How its recipe's images become the network's input.
@@ -148,6 +121,7 @@ impl Checkpoint {
                 let found = mean.values.len();
                 return Err(Error::Model(format!("the mean image, {MEAN_IMAGE}, has {found} values, not {wanted}")));
             }
+            mean.check_finite(MEAN_IMAGE)?;
             normalise.mean = Some(mean.values.clone());
         }
         Ok(normalise)
@@ -156,8 +130,12 @@ impl Checkpoint {
     /// That it holds every tensor of a recipe's model and of its optimiser.
     ///
     /// # Errors
-    /// With the tensor that is missing or has another shape.
+    /// With the tensor that is missing, has another shape, or holds values that are not finite.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
+        let (classes, facts) = (recipe.model.classes, self.trained_on.as_ref());
+        if let Some(names) = facts.map(|facts| facts.classes.len()).filter(|&names| names != classes) {
+            return Err(Error::Model(format!("its header is damaged: {names} names of classes for {classes} classes")));
+        }
         let get = |name: &str| self.tensors.get(name).cloned();
         for parameter in parameters::of(&recipe.model)? {
             let states = session::states(&recipe.train.optimizer, &parameter).iter().map(|state| format!("{state}/"));

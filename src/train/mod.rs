@@ -8,6 +8,7 @@ pub mod claim;
 pub mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+mod foreign;
 mod glance;
 pub mod inspect;
 mod low_bit;
@@ -17,11 +18,19 @@ pub mod parameters;
 pub mod run;
 pub mod session;
 mod source;
+mod start;
+mod stored;
 #[cfg(not(target_arch = "wasm32"))]
 mod tensorboard;
+mod trained_on;
 pub mod trainer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod weights;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};
 pub use glance::Glance;
 pub use session::Session;
+pub use start::Start;
+pub use stored::Stored;
+pub use trained_on::TrainedOn;
 pub use trainer::{Event, Trainer};

@@ -253,7 +253,7 @@ impl Parameter {
     /// The device's tensor from a collection of host tensors under `prefix`; `None` where it holds none of the parts.
     ///
     /// # Errors
-    /// When some parts are missing or have other shapes; the message names the tensor.
+    /// When some parts are missing, have other shapes or hold values that are not finite; the message names the tensor.
     pub fn find(&self, prefix: &str, get: impl Fn(&str) -> Option<HostTensor>) -> Result<Option<Tensor>> {
         let parts: Vec<_> = self.host();
         let found: Vec<_> = parts.iter().map(|(name, _)| get(&format!("{prefix}{name}"))).collect();
@@ -271,6 +271,7 @@ impl Parameter {
                     tensor.shape
                 )));
             }
+            tensor.check_finite(&format!("{prefix}{name}"))?;
             values.push(tensor);
         }
         Ok(Some(self.to_device(&values)))

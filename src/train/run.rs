@@ -17,7 +17,7 @@ use super::checkpoint::Checkpoint;
 use super::claim::Claim;
 use super::metrics::Row;
 use super::tensorboard::{EVENTS, Events};
-use super::{Event, Trainer};
+use super::{Event, Trainer, weights};
 use crate::backend::{Device, gpu};
 use crate::error::{Error, Result};
 use crate::files::{self, quoted};
@@ -126,12 +126,17 @@ impl Saved {
     /// # Errors
     /// When there is none; when it is truncated, foreign, or its tensors or its position do not fit its own recipe.
     pub fn read(path: &Path) -> Result<Self> {
-        let path = if path.is_dir() { path.join(CHECKPOINT) } else { path.to_path_buf() };
-        let checkpoint = Checkpoint::from_bytes(&fs::read(&path).map_err(Error::io(&path))?, &path)?;
+        let (path, bytes) = weights::read(path)?;
+        let checkpoint = Checkpoint::from_bytes(&bytes, &path)?;
         let bad = |message: String| Error::Checkpoint { path: path.clone(), message };
         let recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
         checkpoint.check(&recipe).map_err(|error| bad(error.to_string()))?;
         Ok(Self { path, recipe, checkpoint })
+    }
+
+    /// What the network's classes are called, in the order of its outputs, where that is known: [`Checkpoint::class_names`].
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        self.checkpoint.class_names(&self.recipe)
     }
 
     /// Takes on the length that the folder's `recipe.toml` asks for: it may be edited to make a run longer, but not in any other way.

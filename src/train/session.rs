@@ -153,6 +153,15 @@ impl Session {
         self.go_to(0);
     }
 
+    /// The names of all tensors that steps change, on the device.
+    fn state(&self) -> Vec<String> {
+        let names = self.parameters.iter().flat_map(|parameter| {
+            let states = states(&self.optimizer, parameter).iter().map(|state| format!("{state}/{}", parameter.name));
+            [parameter.name.clone()].into_iter().chain(states)
+        });
+        names.collect()
+    }
+
     /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
     fn admitted(&self, parameter: &Parameter, tensor: Tensor) -> Tensor {
         if self.optimizer.flips(parameter.binary) { parameter.signs(tensor) } else { parameter.settled(tensor) }
@@ -429,7 +438,7 @@ impl Session {
     /// Running statistics and state that are missing keep their values; `step` is where the session goes on.
     ///
     /// # Errors
-    /// When a parameter is missing or has another shape; nothing is changed then.
+    /// When a parameter is missing, has another shape or holds values that are not finite; nothing is changed then.
     pub fn set_tensors(&mut self, tensors: &BTreeMap<String, HostTensor>, prefix: &str, step: u64) -> Result<()> {
         let get = |name: &str| tensors.get(name).cloned();
         let mut found = Vec::new();

@@ -8,8 +8,11 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
+use super::parameters;
 use super::session::{self, Batch, Fault, Session};
 use super::source::Source;
+use super::start;
+use super::trained_on::TrainedOn;
 use crate::backend::Backend;
 use crate::caps::Caps;
 use crate::data::{Dataset, Normalise, Part, epoch_batches};
@@ -51,6 +54,7 @@ pub struct Trainer {
     /// The first step in which a number was not finite, and where that was, if a check on the device found it.
     diverged: Option<(u64, Option<Fault>)>,
     evaluated: Option<Evaluation>,
+    trained_on: TrainedOn,
 }
 
 /// Images and seconds of training, without evaluation.
@@ -87,6 +91,7 @@ impl Trainer {
             session.set_store(pixels);
         }
         let source = (!resident).then(|| Source::new(dataset.clone()));
+        let trained_on = TrainedOn::new(&dataset);
         let (position, clock, pending) = (Position::default(), Clock::default(), VecDeque::new());
         let (waiting, signs, order, diverged, evaluated) = (Vec::new(), None, None, None, None);
         Ok(Self {
@@ -103,14 +108,16 @@ impl Trainer {
             clock,
             diverged,
             evaluated,
+            trained_on,
         })
     }
 
     /// Goes to where a checkpoint was taken.
     ///
     /// # Errors
-    /// When its tensors do not fit the model or its position does not fit the data; nothing is changed then.
+    /// When its tensors do not fit the model, or it was trained on other images or classes; nothing is changed then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint.trained_on.as_ref().map_or(Ok(()), |facts| facts.check(&self.trained_on))?;
         let epoch_steps = self.epoch_steps();
         let Position { step, epoch, batch, .. } = checkpoint.position;
         let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
@@ -140,15 +147,16 @@ impl Trainer {
         self.waiting.clear();
     }
 
-    /// Takes the start values `init/<name>`, or `<name>` where there are none, from a collection; other tensors, the optimiser's among them, are ignored.
+    /// Takes start values from a collection, by the names that [`super::Start`] has them under; other tensors, the optimiser's among them, are ignored.
     ///
     /// # Errors
-    /// When a parameter is missing or has another shape; nothing is changed then.
+    /// When a parameter is missing, has another shape or is not finite; nothing is changed then.
     pub fn initialise(&mut self, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
-        let prefixed = tensors.keys().any(|name| name.starts_with("init/"));
+        let names: Vec<_> = tensors.keys().map(String::as_str).collect();
+        let prefix = start::prefix(&names, &parameters::of(&self.recipe.model)?)?;
         let mut tensors = tensors.clone();
         tensors.retain(|name, _| !Optimizer::owns(name));
-        self.session.set_tensors(&tensors, if prefixed { "init/" } else { "" }, 0)
+        self.session.set_tensors(&tensors, prefix, 0)
     }
 
     /// The run as it stands, after all steps that were started; what they gave comes with the next events.
@@ -166,7 +174,13 @@ impl Trainer {
         if let Some(signs) = self.signs.as_ref().filter(|_| self.position.batch > 0) {
             tensors.extend(signs.tensors());
         }
-        Ok(Checkpoint { recipe: self.recipe.to_toml(), position: self.position, tensors })
+        let (recipe, trained_on) = (self.recipe.to_toml(), Some(self.trained_on.clone()));
+        Ok(Checkpoint { recipe, position: self.position, trained_on, tensors })
+    }
+
+    /// What it trains on, as a checkpoint tells it.
+    pub fn trained_on(&self) -> &TrainedOn {
+        &self.trained_on
     }
 
     /// The session, for plans, gradients and predictions.

@@ -1,6 +1,6 @@
 //! IDX files in a folder: right ones in every spelling are read, and every wrong one is named with what to do about it.
 use flate2::{Compression, write::GzEncoder};
-use halfwave::data::{Dataset, Split, class_names};
+use halfwave::data::{Classes, Dataset, Split, class_names};
 use halfwave::recipe::{Recipe, Set};
 use std::fs;
 use std::io::Write;
@@ -222,7 +222,7 @@ fn files_of_other_sets_are_found_by_their_names() {
 fn labels_may_count_from_one() {
     let plain = load(folder().path()).unwrap();
     let dir = renamed(str::to_string, 1);
-    let (data, described) = Dataset::load_described(&set(dir.path()).into()).unwrap();
+    let (data, described) = Dataset::load_described(&set(dir.path()).into(), Classes::Counted).unwrap();
     assert_eq!((&data.train, &data.test), (&plain.train, &plain.test));
     assert_eq!(data.class_names, ["1", "2", "3"]);
     assert!(described.unwrap().contains("labels count from 1 to 3, the first class is 1"));

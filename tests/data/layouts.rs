@@ -1,6 +1,6 @@
 //! Folders of pictures as people and their systems leave them: what is read of them, and what is said.
 use super::{folder, greys, message, picture};
-use halfwave::data::Dataset;
+use halfwave::data::{Classes, Dataset};
 use halfwave::recipe::{Data, Recipe};
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn pictures(dir: &Path, paths: &[&str]) {
 
 /// Greys of the training, validation and test images, and the description.
 fn found(dir: &Path, classes: usize, data: impl Fn(Data) -> Data) -> ([Vec<u8>; 3], String) {
-    let (data, described) = Dataset::load_described(&data(folder(dir, classes).into())).unwrap();
+    let (data, described) = Dataset::load_described(&data(folder(dir, classes).into()), Classes::Counted).unwrap();
     let validation = data.validation.as_ref().map_or(Vec::new(), greys);
     ([greys(&data.train), validation, greys(&data.test)], described.unwrap())
 }

@@ -2,7 +2,7 @@
 
 use crate::error::HalfwaveError;
 use crate::{Result, to_js};
-use halfwave::data::{self, Split};
+use halfwave::data::{self, Classes, Split};
 use halfwave::recipe::Set;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -66,6 +66,17 @@ impl Dataset {
             |images: Images| Split::new(input, images.pixels, images.labels.into_iter().map(u16::from).collect());
         let (train, test) = (from_js::<Images>(train, "train")?, from_js::<Images>(test, "test")?);
         Ok(Self { inner: Arc::new(data::Dataset::images(classes, input, split(train), split(test))?) })
+    }
+
+    /// The same images with their classes in the order of a checkpoint's network, matched by name: what a session on that checkpoint is
+    /// opened with. Throws when a class of either is missing from the other.
+    pub fn matching(&self, checkpoint: &[u8]) -> Result<Self> {
+        let names = crate::session::classes_of(checkpoint)?;
+        let inner = match names.filter(|names| *names != self.inner.class_names) {
+            Some(names) => Arc::new((*self.inner).clone().matching(Classes::All(&names))?),
+            None => self.inner.clone(),
+        };
+        Ok(Self { inner })
     }
 
     /// The set's name in recipes: "digits", "cifar10" or "folder".

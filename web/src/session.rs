@@ -10,7 +10,7 @@ use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::recipe::Recipe;
 use halfwave::train::evaluate::{softmax, winner};
-use halfwave::train::{self, Checkpoint, Glance, Trainer, checkpoint};
+use halfwave::train::{self, Checkpoint, Glance, Start, Trainer};
 use halfwave::{Error, Result as Done};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -207,7 +207,8 @@ impl Session {
         Ok(checkpoint.map_err(|error| HalfwaveError::of(&trainer, error))?.to_bytes())
     }
 
-    /// Goes to where a checkpoint of this recipe was taken; one of another recipe is refused, and nothing is changed then.
+    /// Goes to where a checkpoint of this recipe was taken; one of another recipe, or of a run on other images or classes, is refused, and
+    /// nothing is changed then. Classes in another order: `Dataset.matching`.
     pub async fn restore(&self, bytes: &[u8]) -> Result<()> {
         let path = Path::new("the checkpoint");
         let checkpoint = Checkpoint::from_bytes(bytes, path)?;
@@ -226,10 +227,10 @@ impl Session {
         Ok(())
     }
 
-    /// Takes start values from a safetensors file, under `init/<name>` or `<name>`, as `halfwave train --init` does.
+    /// Takes start values from a safetensors file of any tool, under PyTorch's names, as `halfwave train --init` does.
     pub async fn initialise(&self, bytes: &[u8]) -> Result<()> {
-        let (tensors, _) = checkpoint::from_bytes(bytes, Path::new("the start values"))?;
-        Ok(self.lock().await.initialise(&tensors)?)
+        let start = Start::read(bytes, Path::new("the start values"), &self.recipe.model)?;
+        Ok(self.lock().await.initialise(&start.tensors)?)
     }
 
     /// Goes back to the beginning of the run.
@@ -258,6 +259,15 @@ impl Session {
         let centred = trainer.normalise().clone().centred(self.recipe.data.set.source(), [c, h, w]);
         Ok(centred.images(pixels))
     }
+}
+
+/// What the classes of a checkpoint's network are called, in the order of its outputs; undefined where the checkpoint is of an earlier
+/// version and its data set has no names of its own. Throws when the bytes are truncated or no checkpoint.
+#[wasm_bindgen(js_name = classesOf)]
+pub fn classes_of(checkpoint: &[u8]) -> Result<Option<Vec<String>>> {
+    let checkpoint = Checkpoint::from_bytes(checkpoint, Path::new("the checkpoint"))?;
+    let recipe = Recipe::parse(&checkpoint.recipe, "the checkpoint's recipe")?;
+    Ok(checkpoint.class_names(&recipe))
 }
 
 /// The recipe that a checkpoint holds, to open a session with. Throws when the bytes are truncated or no checkpoint.

@@ -17,7 +17,12 @@ impl Session {
     /// When the device is lost.
     pub async fn measure(&mut self, rounds: usize, progress: impl FnMut(usize)) -> Result<Measurement> {
         let waiting = self.measured().await?;
-        let kept = self.tensors().await?;
+        // As it lies there: the state of a run that has diverged comes back too.
+        let mut kept = Vec::new();
+        for name in self.state() {
+            let words = self.backend.read(self.training(), &name).await?;
+            kept.push((name, words));
+        }
         let id = self.plan_for(Purpose::Train, self.batch).await?;
         let mut random = Random::new(1, "profile");
         let labels: Vec<_> = (0..self.batch).map(|_| random.below(self.model.classes as u32)).collect();
@@ -32,8 +37,8 @@ impl Session {
         let inputs: Vec<_> = self.ports(id, self.batch, &self.noise()).into_iter().chain(inputs).collect();
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
         let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
-        let step = self.step;
-        self.set_tensors(&kept, "", step)?;
+        kept.iter().for_each(|(name, words)| self.backend.write(id, name, words));
+        self.go_to(self.step);
         self.measured = waiting;
         measured
     }

@@ -1,0 +1,258 @@
+//! What a file is that was given in place of a safetensors file, by its contents: so that a message can say it, and how to get the weights
+//! out of it.
+
+use safetensors::SafeTensorError;
+use std::path::Path;
+
+/// How many bytes of a file [`recognise`] looks at.
+pub(super) const START: usize = 512;
+/// A safetensors header is at most so long.
+const MOST_HEADER: u64 = 100_000_000;
+
+/// How to get at the weights.
+#[derive(Clone, Copy)]
+enum Way {
+    /// `torch.load`.
+    Torch,
+    /// `numpy.load`.
+    Numpy,
+    /// Words for it.
+    Say(&'static str),
+}
+
+const EXPORT: Way = Way::Say("export its weights as safetensors, under PyTorch's names and layouts");
+const UNPACK: Way = Way::Say("unpack it first");
+const FETCH: Way = Way::Say("download or copy the file itself again");
+const SWAPPED: Way = Way::Say("name a checkpoint or a run's folder here");
+
+/// Kinds by the bytes at a place.
+const STARTS: &[(usize, &[u8], &str, Way)] = &[
+    (
+        0,
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+        "a file of torch.save in its old format",
+        Way::Torch,
+    ),
+    (0, b"\x80\x02", "a Python pickle, as old .pth and .pt files are", Way::Torch),
+    (0, b"\x80\x03", "a Python pickle", Way::Torch),
+    (0, b"\x80\x04", "a Python pickle", Way::Torch),
+    (0, b"\x80\x05", "a Python pickle", Way::Torch),
+    (0, b"\x93NUMPY", "a single NumPy array (.npy)", EXPORT),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes", EXPORT),
+    (0, b"GGUF", "a GGUF file", EXPORT),
+    (0, b"lmgg", "a GGML file", EXPORT),
+    (4, b"TFL3", "a TensorFlow Lite model", EXPORT),
+    (0, b"\x1f\x8b", "a gzip archive", UNPACK),
+    (0, b"BZh", "a bzip2 archive", UNPACK),
+    (0, b"\xfd7zXZ\0", "an xz archive", UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd archive", UNPACK),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
+    (257, b"ustar", "a tar archive", UNPACK),
+    (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)", SWAPPED),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)", SWAPPED),
+];
+
+/// What a file with these first [`START`] bytes is, if it is known and no safetensors file: a message with what to do. `path` is for that.
+pub(super) fn recognise(start: &[u8], path: &Path) -> Option<String> {
+    if header_len(start).is_some() && start.get(8) == Some(&b'{') {
+        return None;
+    }
+    let (what, way) = kind(start)?;
+    let way = match way {
+        Way::Torch => python(
+            path,
+            "import torch",
+            "torch",
+            |file| format!("torch.load('{file}', map_location='cpu', weights_only=True)"),
+            " (where that is a training checkpoint, add ['state_dict'] or what it calls its weights)",
+        ),
+        Way::Numpy => python(path, "import numpy", "numpy", |file| format!("dict(numpy.load('{file}'))"), ""),
+        Way::Say(text) => text.to_string(),
+    };
+    Some(format!("this is {what}, not a safetensors file; {way}"))
+}
+
+/// A command that writes what `load` reads from a file as safetensors.
+fn python(path: &Path, import: &str, flavour: &str, load: impl Fn(&str) -> String, more: &str) -> String {
+    let name = path.display().to_string();
+    // Quoting is left to those with names that need it.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let name = if name.chars().all(plain) { name } else { "weights".to_string() };
+    let target = Path::new(&name).with_extension("safetensors");
+    format!(
+        "convert it: python3 -c \"{import}; from safetensors.{flavour} import save_file; save_file({}, '{}')\"{more}",
+        load(&name),
+        target.display()
+    )
+}
+
+fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
+    let holds = |text: &str| start.windows(text.len()).any(|part| part == text.as_bytes());
+    if start.is_empty() {
+        return Some(("an empty file", FETCH));
+    }
+    if start.starts_with(b"PK\x03\x04") {
+        return Some(match () {
+            () if holds(".npy") => ("an archive of NumPy arrays (.npz)", Way::Numpy),
+            () if holds("metadata.json") || holds("config.json") || holds("weights.h5") => ("a Keras model", EXPORT),
+            () if holds("data.pkl") => ("a PyTorch file (.pth, .pt)", Way::Torch),
+            () => ("a ZIP archive, as PyTorch's .pth and .pt files are", Way::Torch),
+        });
+    }
+    if let Some(&(.., what, way)) =
+        STARTS.iter().find(|(at, magic, ..)| start.get(*at..).is_some_and(|part| part.starts_with(magic)))
+    {
+        return Some((what, way));
+    }
+    // Protocol buffers: the version as field 1, then a string or message as field 2, 3, 7 or 8.
+    if let [8, version @ 1..=32, 0x12 | 0x1a | 0x3a | 0x42, ..] = start {
+        let what = if *version < 3 { "a TensorFlow SavedModel" } else { "an ONNX model" };
+        return Some((what, EXPORT));
+    }
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character may be cut off at the end.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let begins = |word: &str| text.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word));
+    match () {
+        () if begins("version https://git-lfs") => {
+            Some(("a Git LFS pointer, which stands for the file", Way::Say("fetch the file itself: git lfs pull")))
+        }
+        () if begins("<!doctype html") || begins("<html") => {
+            Some(("a web page", Way::Say("the download went wrong: fetch the file itself")))
+        }
+        () if text.starts_with('{') && text.contains("\"weight_map\"") => {
+            Some(("the index of a model in several files", Way::Say("join them into one safetensors file")))
+        }
+        () if text.starts_with(['{', '[']) => Some(("a text in JSON or TOML", SWAPPED)),
+        () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => Some(("a text", SWAPPED)),
+        () => None,
+    }
+}
+
+/// The length of a safetensors header, if these bytes can be the start of such a file.
+fn header_len(bytes: &[u8]) -> Option<u64> {
+    let len = u64::from_le_bytes(*bytes.first_chunk()?);
+    (2..=MOST_HEADER).contains(&len).then_some(len)
+}
+
+/// Why these bytes are no safetensors file, which the reader told as `error`, and what to do.
+pub(super) fn explain(bytes: &[u8], path: &Path, error: &SafeTensorError) -> String {
+    if let Some(message) = recognise(&bytes[..bytes.len().min(START)], path) {
+        return message;
+    }
+    let found = bytes.len() as u64;
+    let described = header_len(bytes).filter(|_| bytes.get(8).is_none_or(|&first| first == b'{')).map(|len| {
+        let header = bytes.get(8..8 + len as usize);
+        let header = header.and_then(|json| serde_json::from_slice::<serde_json::Value>(json).ok());
+        let tensors = header.as_ref().and_then(serde_json::Value::as_object).into_iter().flat_map(|map| map.values());
+        let ends = tensors.filter_map(|tensor| tensor["data_offsets"][1].as_u64());
+        (8 + len).saturating_add(ends.max().unwrap_or(0))
+    });
+    match described {
+        Some(wanted) if found < wanted => {
+            format!(
+                "this is no complete safetensors file: it ends after {found} of at least {wanted} bytes; download or copy it again"
+            )
+        }
+        Some(wanted) if found > wanted && matches!(error, SafeTensorError::MetadataIncompleteBuffer) => {
+            format!(
+                "this safetensors file has {found} bytes, {} more than its header describes; download or copy it again",
+                found - wanted
+            )
+        }
+        Some(_) => format!("this safetensors file is damaged ({error}); download or copy it again"),
+        None => format!("this is no safetensors file ({error}); name a checkpoint or a run's folder"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: &[u8]) -> String {
+        let error = safetensors::SafeTensors::deserialize(bytes).unwrap_err();
+        explain(bytes, Path::new("dir/w.pth"), &error)
+    }
+
+    #[test]
+    fn files_of_other_kinds_are_told() {
+        let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes(), &[7; 100]].concat();
+        let mut tar = vec![b'a'; 600];
+        tar[257..262].copy_from_slice(b"ustar");
+        let cases: [(&[u8], &str, &str); 24] = [
+            (b"", "an empty file", "again"),
+            (
+                &zip("archive/data.pkl"),
+                "a PyTorch file (.pth, .pt)",
+                "torch.load('dir/w.pth', map_location='cpu', weights_only=True), 'dir/w.safetensors')\"",
+            ),
+            (
+                &zip("conv1.weight.npy"),
+                "NumPy arrays (.npz)",
+                "save_file(dict(numpy.load('dir/w.pth')), 'dir/w.safetensors')\"",
+            ),
+            (&zip("metadata.json"), "a Keras model", "export"),
+            (&zip("x"), "a ZIP archive, as PyTorch's", "torch.load"),
+            (
+                b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+                "torch.save in its old format",
+                "torch.load",
+            ),
+            (b"\x80\x04\x95", "a Python pickle", "torch.load"),
+            (b"\x93NUMPY\x01\0", "a single NumPy array", "export"),
+            (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file", "export"),
+            (b"GGUF\x03\0\0\0", "a GGUF file", "export"),
+            (b"\x1c\0\0\0TFL3", "a TensorFlow Lite model", "export"),
+            (b"\x08\x08\x12\x07pytorch", "an ONNX model", "export"),
+            (b"\x08\x0a\x3a\x80\x80", "an ONNX model", "export"),
+            (b"\x08\x01\x12\x80\x80", "a TensorFlow SavedModel", "export"),
+            (b"\x1f\x8b\x08\0", "a gzip archive", "unpack"),
+            (&tar, "a tar archive", "unpack"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
+            (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>404</title>", "a web page", "fetch"),
+            (b"<html>", "a web page", "fetch"),
+            (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "join"),
+            (b"[model]\ninput = [1, 8, 8]", "a text in JSON or TOML", "checkpoint"),
+            ("wörds, no tensors".as_bytes(), "a text", "checkpoint"),
+            (b"\x89PNG\r\n\x1a\n\0", "a picture (PNG)", "checkpoint"),
+            (b"\xff\xd8\xff\xe0", "a picture (JPEG)", "checkpoint"),
+        ];
+        for (bytes, what, way) in cases {
+            let message = message(bytes);
+            assert!(message.starts_with("this is ") && message.contains(what), "{what}: {message}");
+            assert!(message.contains(", not a safetensors file; ") && message.contains(way), "{what}: {message}");
+        }
+        let quoted = recognise(&zip("data.pkl"), Path::new("a b's.pth")).unwrap();
+        assert!(quoted.contains("torch.load('weights', "), "{quoted}");
+    }
+
+    #[test]
+    fn damage_is_told_from_other_kinds() {
+        let json = br#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let whole = [&(json.len() as u64).to_le_bytes()[..], json, &[0; 8]].concat();
+        assert!(safetensors::SafeTensors::deserialize(&whole).is_ok());
+        assert_eq!(recognise(&whole, Path::new("w")), None);
+        let total = whole.len();
+        let cut = format!("no complete safetensors file: it ends after {} of at least {total} bytes", total - 1);
+        assert!(message(&whole[..total - 1]).contains(&cut), "{}", message(&whole[..total - 1]));
+        for len in [8, 9, 20, total - 9] {
+            assert!(
+                message(&whole[..len]).contains("no complete safetensors file"),
+                "{len}: {}",
+                message(&whole[..len])
+            );
+        }
+        assert!(message(&[&whole[..], b"tail"].concat()).contains("4 more than its header describes"));
+        let other = String::from_utf8_lossy(json).replace("[2]", "[3]").into_bytes();
+        let damaged = [&(other.len() as u64).to_le_bytes()[..], &other, &[0; 8]].concat();
+        assert!(message(&damaged).contains("damaged (invalid shape"), "{}", message(&damaged));
+        // The length as big-endian number.
+        let swapped = [&(json.len() as u64).to_be_bytes()[..], json, &[0; 8]].concat();
+        assert!(message(&swapped).contains("no safetensors file (header too large)"), "{}", message(&swapped));
+        assert!(message(&[0xfe; 40]).contains("no safetensors file"));
+    }
+}

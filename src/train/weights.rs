@@ -1,0 +1,41 @@
+//! Files of weights, as people name them: a safetensors file, or a folder that holds one as its checkpoint.
+
+use super::foreign::{self, START};
+use super::run::CHECKPOINT;
+use crate::error::{Error, Result};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Reads a file of weights, or the checkpoint of a run's folder; with the file's path.
+///
+/// # Errors
+/// When it cannot be read. A file that is recognised as one of another kind is not read to its end: the message says which it is.
+pub fn read(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let path = if path.is_dir() { checkpoint(path)? } else { path.to_path_buf() };
+    let mut bytes = Vec::new();
+    let mut file = File::open(&path).map_err(Error::io(&path))?;
+    file.by_ref().take(START as u64).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+    if let Some(message) = foreign::recognise(&bytes, &path) {
+        return Err(Error::Checkpoint { path, message });
+    }
+    file.read_to_end(&mut bytes).map_err(Error::io(&path))?;
+    Ok((path, bytes))
+}
+
+/// The checkpoint in a folder.
+fn checkpoint(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join(CHECKPOINT);
+    if path.exists() {
+        return Ok(path);
+    }
+    let entries = fs::read_dir(dir).map_err(Error::io(dir))?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut others: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors")).collect();
+    others.sort();
+    let advice = match others.first() {
+        Some(other) => format!("name the file itself, such as {}", other.display()),
+        None => "name a run's folder, or a file".to_string(),
+    };
+    Err(Error::Usage(format!("{}: there is no {CHECKPOINT} in this folder; {advice}", dir.display())))
+}
