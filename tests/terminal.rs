@@ -205,7 +205,7 @@ fn colours_are_left_out_when_nobody_wants_them() {
 fn other_sizes_ctrl_z_and_a_signal_leave_the_terminal_whole() {
     let base = tempfile::tempdir().unwrap();
     long(base.path());
-    let mut run = OnTerminal::train(base.path(), &["long.toml", "--out", "run"], &[]);
+    let mut run = OnTerminal::train(base.path(), &["long.toml", "--epochs", "60", "--out", "run"], &[]);
     run.wait_for("images/s", 1);
     for (columns, rows) in [(1, 1), (40, 12), (300, 90), (2, 40), (100, 30)] {
         resize(&run.line, columns, rows);
