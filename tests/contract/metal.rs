@@ -51,18 +51,20 @@ fn check(clang: &str, source: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Every kernel in the oldest version of the language that wgpu writes, and in a new one, in which packed dot products are written another way.
+/// WGSL in a new version of the language, in which packed dot products are written another way.
+fn new_msl(wgsl: &str) -> String {
+    let (module, info) = compile(wgsl).unwrap();
+    let options = msl::Options { lang_version: (3, 1), zero_initialize_workgroup_memory: false, ..Default::default() };
+    msl::write_string(&module, &info, &options, &Default::default()).unwrap().0
+}
+
+/// Every kernel in the oldest version that wgpu writes, and in a new one.
 fn texts() -> Vec<(String, String)> {
-    let mut texts = Vec::new();
-    for kernel in kernels::all() {
-        texts.push((kernel.label.clone(), Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap()));
-        let (module, info) = compile(&kernel.wgsl()).unwrap();
-        let options =
-            msl::Options { lang_version: (3, 1), zero_initialize_workgroup_memory: false, ..Default::default() };
-        let (text, _) = msl::write_string(&module, &info, &options, &Default::default()).unwrap();
-        texts.push((format!("{} (3.1)", kernel.label), text));
-    }
-    texts
+    let texts = kernels::all().into_iter().flat_map(|kernel| {
+        let old = Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap();
+        [(kernel.label.clone(), old), (format!("{} (MSL 3.1)", kernel.label), new_msl(&kernel.wgsl()))]
+    });
+    texts.collect()
 }
 
 #[test]
@@ -107,6 +109,11 @@ fn metal_refuses_what_does_not_fit() {
         let error = check(&clang, &body(bad)).expect_err(bad);
         assert!(error.contains(reason) && error.contains("probe:1"), "{bad}: {error}");
     }
+    // naga declares the bytes of a packed dot product's operands under their names: one that is used twice is declared twice.
+    let wgsl = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+        @compute @workgroup_size(1) fn main() { let v = y[0]; y[1] = dot4U8Packed(v, v); }";
+    let error = check(&clang, &probe(&new_msl(wgsl))).unwrap_err();
+    assert!(error.contains("redefinition of 'reinterpreted_"), "{error}");
     let twice = [("one".to_string(), "uint f();".to_string()), ("two".to_string(), "int f();".to_string())];
     assert_eq!(check(&clang, &source(&twice)), Ok(()));
 }
