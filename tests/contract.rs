@@ -287,6 +287,8 @@ fn barriers_in_non_uniform_control_flow_are_found() {
         "if (group.x == 3u) { return; } workgroupBarrier();",
         "for (var i = 0u; i < x_at(0u).x; i++) { workgroupBarrier(); }",
         "for (var i = 32u; i > 0u; i >>= 1u) { if (thread < i) { shared_words[thread] = i; } workgroupBarrier(); }",
+        "for (var i = 32u; i > 0u; i >>= 1u) { for (var j = 0u; j < i; j += 64u) { if (j + thread < i) { shared_words[j + thread] = i; } } workgroupBarrier(); }",
+        "for (var i = thread; i < 9u; i += 64u) { shared_words[i] = 2u; } workgroupBarrier();",
         "if (thread < 3u) { shared_words[0] = 2u; } workgroupBarrier();",
         "for (var i = 0u; i < 9u; i++) { if (thread == i) { break; } } workgroupBarrier();",
     ];
@@ -300,6 +302,7 @@ fn barriers_in_non_uniform_control_flow_are_found() {
         "for (var i = 0u; i < 9u; i++) { workgroupBarrier(); if (thread == i) { break; } }",
         "var n = 1u; if (thread == 3u) { n = 2u; } if (n == 2u) { workgroupBarrier(); }",
         "if (shared_words[0] == 1u) { workgroupBarrier(); }",
+        "for (var i = 32u; i > 0u; i >>= 1u) { for (var j = thread; j < i; j += 64u) { shared_words[j] = i; } workgroupBarrier(); }",
         "for (var i = thread; i < 9u; i++) { if (x_at(i).x == 1u) { return; } } workgroupBarrier();",
     ];
     for body in parted {

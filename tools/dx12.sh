@@ -39,7 +39,7 @@ unpack_wine() {
   options=(-q -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::Lists="$work/apt/lists"
     -o Dir::State::status="$work/apt/status" -o Dir::Cache="$work/apt/cache" -o APT::Sandbox::User=root)
   { apt-get "${options[@]}" update &&
-    apt-get "${options[@]}" install -y --download-only --no-install-recommends bash dash wine wine64 mesa-vulkan-drivers xvfb; } >"$work/apt/log" 2>&1 ||
+    apt-get "${options[@]}" install -y --download-only --no-install-recommends bash dash coreutils wine wine64 mesa-vulkan-drivers xvfb; } >"$work/apt/log" 2>&1 ||
     { tail -5 "$work/apt/log"; missing "Debian 13's packages cannot be read"; }
   for package in "$work"/apt/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
   dpkg -e "$work"/apt/cache/archives/libwine_*.deb "$work/apt/libwine"
