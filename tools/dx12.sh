@@ -2,7 +2,7 @@
 # Tests halfwave on DX12, without Windows and without a GPU: a Windows build over wgpu's DX12 backend, in Wine 10 (its vkd3d makes Vulkan of DX12), on
 # Mesa's lavapipe. FXC compiles the HLSL, for shader model 5.1. Ends with "N passed, N failed".
 #
-#   tools/dx12.sh [SUITE...]   default: every suite of tests/ with tests that need a device, but for ceilings
+#   tools/dx12.sh [SUITE...]   default: conformance, training, reference
 #
 #   REQUIRE_DX12=1   what is missing for it is an error; otherwise everything is left out then, and the script says so
 #
@@ -100,7 +100,7 @@ took "Wine, lavapipe and FXC"
 
 # What runs on a device. The names of these tests hold one of the words.
 suites=("$@")
-[[ $# != 0 ]] || suites=(conformance training reference gather run profile)
+[[ $# != 0 ]] || suites=(conformance training reference)
 words=(each_driver conform)
 log=$work/log
 CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-1} CARGO_PROFILE_DEV_DEBUG=0 tools/windows-cargo.sh test --no-run "${suites[@]/#/--test=}" 2>&1 | tee "$work/build" || { say "error: the Windows build failed"; exit 1; }
