@@ -46,9 +46,12 @@ var<private> seconds: array<vec4<f32>, 64>;
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) {
-            firsts[lane] += firsts[lane + half];
-            seconds[lane] += seconds[lane + half];
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) {
+                firsts[lane] += firsts[lane + half];
+                seconds[lane] += seconds[lane + half];
+            }
         }
         //: if SHARED
         workgroupBarrier();

@@ -51,11 +51,14 @@ fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) {
-            sums[lane] += sums[lane + half];
-            let more = lows[lane + half];
-            lows[lane] += more;
-            highs[lane] += highs[lane + half] + carry(lows[lane], more);
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) {
+                sums[lane] += sums[lane + half];
+                let more = lows[lane + half];
+                lows[lane] += more;
+                highs[lane] += highs[lane + half] + carry(lows[lane], more);
+            }
         }
         //: if SHARED
         workgroupBarrier();

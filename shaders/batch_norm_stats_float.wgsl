@@ -43,8 +43,11 @@ fn merge(into: u32, count: f32, mean: vec4<f32>, deviation: vec4<f32>) {
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) {
-            merge(lane, counts[lane + half], means[lane + half], deviations[lane + half]);
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) {
+                merge(lane, counts[lane + half], means[lane + half], deviations[lane + half]);
+            }
         }
         //: if SHARED
         workgroupBarrier();

@@ -22,7 +22,10 @@ var<private> counts: array<vec4<u32>, 64>;
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) { counts[lane] += counts[lane + half]; }
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) { counts[lane] += counts[lane + half]; }
+        }
         //: if SHARED
         workgroupBarrier();
         //: end

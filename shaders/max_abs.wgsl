@@ -22,8 +22,11 @@ var<private> lane_largest: array<vec4<f32>, 64>;
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) {
-            lane_largest[lane] = max(lane_largest[lane], lane_largest[lane + half]);
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) {
+                lane_largest[lane] = max(lane_largest[lane], lane_largest[lane + half]);
+            }
         }
         //: if SHARED
         workgroupBarrier();

@@ -24,7 +24,10 @@ var<private> sums: array<vec4<f32>, 64>;
     workgroupBarrier();
     //: end
     for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var lane = first_lane(thread); lane < half; lane += LANE_STEP) { sums[lane] += sums[lane + half]; }
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) { sums[lane] += sums[lane + half]; }
+        }
         //: if SHARED
         workgroupBarrier();
         //: end

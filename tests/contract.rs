@@ -1,9 +1,13 @@
 //! Contract of every kernel, without a device: it is valid baseline WebGPU, it declares what its launch binds, it stays inside the default limits,
 //! and it translates to what Vulkan, Metal, DX12 and browsers read.
 //!
-//! Kernels come from every sample of every operation and from the plans of the shipped recipes, in both launch shapes.
+//! Kernels come from every sample of every operation and from the plans of all built-in recipes, in both launch shapes (`common/kernels.rs`).
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/kernels.rs"]
+mod kernels;
+#[path = "contract/metal.rs"]
+mod metal;
 #[path = "contract/uniformity.rs"]
 mod uniformity;
 
@@ -12,10 +16,10 @@ use halfwave::kernel::{Binding, Kernel, Launch, Operand, fold};
 use halfwave::ops::{self, Op};
 use halfwave::pass::{self, Feed, Loss, Optimizer};
 use halfwave::plan::lower;
-use halfwave::profile::probes::Probe;
 use halfwave::recipe::Recipe;
 use halfwave::shader::{Shader, Target};
 use halfwave::tensor::{Encoding, TensorType};
+use kernels::SHAPES;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -25,8 +29,6 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_INVOCATIONS: u32 = 256;
 const MAX_UNIFORM_BYTES: usize = 64 << 10;
-
-const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
 
 /// Recipes whose kernels have real shapes.
 const RECIPES: [(&str, &str); 3] = [
@@ -47,29 +49,6 @@ fn launches(mut visit: impl FnMut(&Op, &[&TensorType], &TensorType, &Launch, &[u
             }
         }
     }
-}
-
-/// Every kernel once.
-fn kernels() -> Vec<Kernel> {
-    let (mut known, mut all) = (HashSet::new(), Vec::new());
-    let mut note = |kernel: &Kernel| {
-        if known.insert(kernel.clone()) {
-            all.push(kernel.clone());
-        }
-    };
-    launches(|_, _, _, launch, _| note(&launch.kernel));
-    for (name, text) in RECIPES {
-        let model = Recipe::parse(text, name).unwrap().model;
-        let (loss, sgd) = (Loss::default(), Optimizer::sgd(0.05, 0.9, 5e-4));
-        for shape in SHAPES {
-            let caps = Caps::baseline(shape);
-            for graph in [pass::training(&model, 16, &Feed::Floats, &loss, &sgd, true), pass::inference(&model, 16)] {
-                lower(&graph.unwrap(), &caps).unwrap().kernels.iter().for_each(&mut note);
-            }
-        }
-    }
-    Probe::ALL.iter().for_each(|probe| note(&probe.kernel()));
-    all
 }
 
 /// SwiftShader makes a coroutine of a kernel with a barrier: reductions took it 100 to 500 ms to compile, the rest 20 to 60.
@@ -202,7 +181,7 @@ fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
 
 #[test]
 fn every_kernel_keeps_the_contract() {
-    let (kernels, mut barriers) = (kernels(), 0);
+    let (kernels, mut barriers) = (kernels::all(), 0);
     for kernel in &kernels {
         let wgsl = kernel.wgsl();
         let (module, info) = compile(&wgsl).unwrap_or_else(|error| panic!("{}: {error}", kernel.label));
@@ -312,6 +291,8 @@ fn barriers_in_non_uniform_control_flow_are_found() {
         "if (group.x == 3u) { return; } workgroupBarrier();",
         "for (var i = 0u; i < x_at(0u).x; i++) { workgroupBarrier(); }",
         "for (var i = 32u; i > 0u; i >>= 1u) { if (thread < i) { shared_words[thread] = i; } workgroupBarrier(); }",
+        "for (var i = 32u; i > 0u; i >>= 1u) { for (var j = 0u; j < i; j += 64u) { if (j + thread < i) { shared_words[j + thread] = i; } } workgroupBarrier(); }",
+        "for (var i = thread; i < 9u; i += 64u) { shared_words[i] = 2u; } workgroupBarrier();",
         "if (thread < 3u) { shared_words[0] = 2u; } workgroupBarrier();",
         "for (var i = 0u; i < 9u; i++) { if (thread == i) { break; } } workgroupBarrier();",
     ];
@@ -325,22 +306,12 @@ fn barriers_in_non_uniform_control_flow_are_found() {
         "for (var i = 0u; i < 9u; i++) { workgroupBarrier(); if (thread == i) { break; } }",
         "var n = 1u; if (thread == 3u) { n = 2u; } if (n == 2u) { workgroupBarrier(); }",
         "if (shared_words[0] == 1u) { workgroupBarrier(); }",
+        "for (var i = 32u; i > 0u; i >>= 1u) { for (var j = thread; j < i; j += 64u) { shared_words[j] = i; } workgroupBarrier(); }",
         "for (var i = thread; i < 9u; i++) { if (x_at(i).x == 1u) { return; } } workgroupBarrier();",
     ];
     for body in parted {
         assert!(uniformity::barriers(&with(body)).is_err(), "{body}");
     }
-}
-
-/// naga declares the bytes of a packed dot product's operands under their names: an operand that is used twice is declared twice, which no compiler takes.
-#[test]
-fn metal_reads_the_packed_dot_products() {
-    let (module, info) = compile(&Probe::Dot.kernel().wgsl()).unwrap();
-    let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
-    let (text, _) = naga::back::msl::write_string(&module, &info, &options, &Default::default()).unwrap();
-    let declared: Vec<_> = text.lines().filter(|line| line.contains("packed_char4 reinterpreted")).collect();
-    let names: HashSet<_> = declared.iter().map(|line| line.split(" = ").next().unwrap().trim()).collect();
-    assert!(declared.len() > 20 && names.len() == declared.len(), "{} of {}", names.len(), declared.len());
 }
 
 /// What browsers are made of, where it is installed.
@@ -351,7 +322,7 @@ fn tint_accepts_every_kernel() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (kernels, mut refused) = (kernels(), Vec::new());
+    let (kernels, mut refused) = (kernels::all(), Vec::new());
     for kernel in &kernels {
         let path = folder.path().join("kernel.wgsl");
         std::fs::write(&path, kernel.wgsl()).unwrap();

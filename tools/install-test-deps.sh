@@ -1,8 +1,10 @@
 #!/bin/bash
 # Installs what halfwave's tests need on Debian or Ubuntu: a C linker, the Vulkan loader, lavapipe (from the release's
 # backports where they have a newer one: its shaders run several times faster), the browsers chromium (SwiftShader comes with
-# it) and firefox-esr, a compiler for wasm32, Node.js. Safe to run again: it changes nothing, and asks no server, when everything is there.
+# it) and firefox-esr, a compiler for wasm32, Node.js, clang (it type-checks the kernels' MSL). Safe to run again: it changes nothing, and asks no server,
+# when everything is there.
 #
+#   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
 #   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
 set -euo pipefail
 
@@ -10,7 +12,7 @@ say() { echo "install-test-deps: $*" >&2; }
 die() { say "error: $*"; exit 1; }
 
 command -v apt-get >/dev/null || die "this script knows Debian and Ubuntu (apt) only. Elsewhere install by hand a C compiler,
-the Vulkan loader, Mesa's lavapipe, chromium (SwiftShader comes with it), firefox, Node.js and a Rust with the target
+the Vulkan loader, Mesa's lavapipe, chromium (SwiftShader comes with it), firefox, Node.js, clang and a Rust with the target
 wasm32-unknown-unknown, then name the drivers in HALFWAVE_TEST_ICDS (see docs/testing.md)"
 
 root() {
@@ -143,11 +145,28 @@ wasm() {
   fi
 }
 
+metal() {
+  local version
+  for version in {22..15}; do ! command -v "clang++-$version" >/dev/null || return 0; done
+  update
+  for version in {22..15}; do
+    if available "clang-$version"; then want "clang-$version"; return; fi
+  done
+  say "WARNING: no clang 15 or later here: the kernels' MSL is not type-checked"
+}
+
+windows() {
+  want libc6-dev gcc rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64
+  python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 || want python3-pip
+}
+
+if [[ ${1:-} == --dx12 ]]; then windows; exit; fi
 command -v cc >/dev/null || want gcc libc6-dev # rustc links through cc
 want libvulkan1
 lavapipe
 browsers
 nodejs
 wasm
+metal
 command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
 say "ready: $("$(dirname "$0")/find-icds.sh")"

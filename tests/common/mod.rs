@@ -45,9 +45,16 @@ pub fn on_each_driver(test: &str, body: impl Fn()) {
     }
 }
 
-/// The first adapter; none is a failure where a GPU is required.
+/// The first adapter; none is a failure where a GPU is required, and so is another backend than `HALFWAVE_TEST_BACKEND`.
 pub fn adapter() -> Option<Found> {
     let found = pollster::block_on(gpu::find()).into_iter().next();
+    if let (Some(found), Ok(wanted)) = (&found, std::env::var("HALFWAVE_TEST_BACKEND")) {
+        assert_eq!(
+            found.report.backend, wanted,
+            "{} is on another backend than HALFWAVE_TEST_BACKEND",
+            found.report.name
+        );
+    }
     if found.is_none() {
         let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");
         assert!(!required, "REQUIRE_GPU=1, but there is no adapter (driver {:?})", std::env::var(CHILD));

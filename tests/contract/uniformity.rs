@@ -2,6 +2,8 @@
 //!
 //! A value is *tainted* when invocations of a workgroup may disagree on it: it depends on the invocation's number, on memory that a kernel writes, or on a
 //! variable that was stored under a tainted condition. A barrier below a tainted condition, or after one that leaves the function or the loop, is reported.
+//!
+//! FXC, which compiles for DX12, is stricter: in a loop with a barrier it takes no loop that invocations leave in different rounds. That is reported, too.
 
 use naga::{AddressSpace, Binding, Block, BuiltIn, Expression as E, Function, Handle, Module, Statement as S};
 use std::collections::HashSet;
@@ -18,6 +20,7 @@ pub(crate) fn barriers(module: &Module) -> Result<usize, String> {
         stored: HashSet::new(),
         called: HashSet::new(),
         found: 0,
+        rounds: 0,
     };
     loop {
         let before = (flow.stored.len(), flow.called.len());
@@ -65,6 +68,8 @@ struct Flow<'a> {
     /// Tainted results of calls.
     called: HashSet<Handle<E>>,
     found: usize,
+    /// Loops around that hold a barrier.
+    rounds: usize,
 }
 
 impl Flow<'_> {
@@ -140,11 +145,19 @@ impl Flow<'_> {
                     // Twice: who left an iteration early stays away from the next one, too.
                     let mut inside = Exits { left_loop: false, ..exits };
                     let found_before = self.found;
+                    let holds_barrier = has_barrier(body) || has_barrier(continuing);
+                    self.rounds += usize::from(holds_barrier);
                     for _ in 0..2 {
                         self.found = found_before;
                         inside = self.block(body, inside)?;
                         inside = self.block(continuing, inside)?;
                         inside.left_loop |= break_if.is_some_and(|condition| self.tainted(condition));
+                    }
+                    self.rounds -= usize::from(holds_barrier);
+                    if self.rounds > 0 && inside.left_loop {
+                        return Err(
+                            "in a loop with a barrier, a loop of different length in each invocation".to_string()
+                        );
                     }
                     exits.returned |= inside.returned;
                 }
