@@ -55,7 +55,7 @@ const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// What makes each element from a fixed number of others.
-const ELEMENTWISE: [&str; 44] = [
+const ELEMENTWISE: [&str; 46] = [
     "gather",
     "sign",
     "unpack",
@@ -100,6 +100,8 @@ const ELEMENTWISE: [&str; 44] = [
     "moment",
     "adam",
     "bop",
+    "clamp",
+    "clip_scale",
 ];
 
 /// The output of a case on a backend.
@@ -120,13 +122,17 @@ fn compute(backend: &mut dyn Backend, case: &Case) -> Tensor {
     Tensor { ty, words: pollster::block_on(backend.read(id, "out")).unwrap() }
 }
 
+/// The bound on the error of a sum.
+fn bound(sum: &cases::Sum) -> f64 {
+    (sum::DEPTH as f64 + (sum.terms as f64).log2()) * 0.5f64.powi(24) * sum.magnitude
+}
+
 /// The largest error of a case in units of its bound, of which none may exceed 1.
 fn worst(case: &Case, got: &Tensor) -> f64 {
     let got = got.to_f32();
     let worst = case.sums.iter().map(|sum| {
         assert!(sum.terms >= 2_000_000, "{}: {} terms", case.name, sum.terms);
-        let bound = (sum::DEPTH as f64 + (sum.terms as f64).log2()) * 0.5f64.powi(24) * sum.magnitude;
-        (f64::from(got[sum.at]) - sum.value).abs() / bound
+        (f64::from(got[sum.at]) - sum.value).abs() / bound(sum)
     });
     worst.fold(0.0, |worst: f64, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) })
 }
@@ -154,6 +160,17 @@ fn every_operation_is_known_to_reduce_or_not_to() {
     assert_eq!(stems, known, "an operation that is not listed, or one that is gone");
     let tested: BTreeSet<_> = cases::all().iter().map(|case| case.op.stem()).collect();
     assert_eq!(tested, REDUCING.into_iter().collect(), "operations that reduce and have a case");
+}
+
+#[test]
+fn plain_sums_of_the_same_terms_fail() {
+    for (name, terms) in cases::terms() {
+        let exact = cases::sum(0, 1.0, terms.iter().copied().map(f64::from));
+        let plain = terms.iter().fold(0.0f32, |sum, term| sum + term);
+        let error = (f64::from(plain) - exact.value).abs() / bound(&exact);
+        println!("{name}: a plain sum errs by {error:.1} times the bound");
+        assert!(error > 2.0, "{name}: a plain sum errs by {error} times the bound: the terms tell nothing");
+    }
 }
 
 #[test]

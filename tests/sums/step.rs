@@ -41,6 +41,7 @@ dir = "none"
 [train]
 batch = 8
 steps = 1
+optimizer = { kind = "sgd", lr = 0.01 }
 "#;
 /// The step of the quantiser's two bits.
 const STEP: f64 = 0.538f32 as f64;
