@@ -185,7 +185,6 @@ fn latent(channels: usize, filters: usize, values: &[f32]) -> Tensor {
 fn weights() -> Vec<Case> {
     let columns = [positive(N, 0.1, 20), positive(N, -0.3, 21), positive(N, 0.02, 22)];
     let (tall, flat) = (latent(N, 3, &rows_of(&columns)), columns.concat());
-    let wide = latent(3, N, &flat);
     let (n, all) = (N as f64, (3 * N) as f64);
     let alpha = |scope, channels| Alpha { channels, scope };
     let magnitudes = |values: &[f32]| values.iter().map(|v| f64::from(v.abs())).collect::<Vec<_>>();
@@ -198,14 +197,15 @@ fn weights() -> Vec<Case> {
         ),
         case(
             "alpha of a layer",
-            alpha(Scope::Layer, 3),
-            vec![wide.clone()],
-            vec![sum(N / 2, 1.0 / all, magnitudes(&flat).into_iter())],
+            alpha(Scope::Layer, N),
+            vec![tall.clone()],
+            vec![sum(1, 1.0 / all, magnitudes(&flat).into_iter())],
         ),
     ];
     // XNOR-Net's gradient: the shared part, where no gradient passes through the weight itself (|w| above 1).
     let dy = [cancelling(N, 23), cancelling(N, 24), cancelling(N, 25)];
-    let (dy_tall, dy_flat) = (latent(N, 3, &rows_of(&dy)), dy.concat());
+    let dy_values = rows_of(&dy);
+    let dy_tall = latent(N, 3, &dy_values);
     let above = |tensor: &Tensor| {
         let values = tensor.to_f32().into_iter().map(|v| if v == 0.0 { 0.0 } else { v.signum() * (1.5 + v.abs()) });
         Tensor::from_f32(&tensor.ty.shape, &values.collect::<Vec<_>>())
@@ -215,27 +215,27 @@ fn weights() -> Vec<Case> {
     cases.push(case(
         "xnor_gradient of a filter",
         gradient(Scope::Filter, N),
-        vec![dy_tall, above(&tall), Tensor::from_f32(&[3], &[1.0; 3])],
+        vec![dy_tall.clone(), above(&tall), Tensor::from_f32(&[3], &[1.0; 3])],
         // sign(w)·Σ dy·sign(w)/n: the sign of a filter is everywhere the same.
         (0..3).map(|k| sum(300 + k, 1.0 / n, f(&dy[k]))).collect(),
     ));
     cases.push(case(
         "xnor_gradient of a layer",
-        gradient(Scope::Layer, 3),
-        vec![latent(3, N, &dy_flat), above(&wide), Tensor::from_f32(&[N], &positive(N, 1.0, 26))],
-        vec![sum(5, 1.0 / all, (0..3 * N).map(|i| f64::from(dy_flat[i]) * sign(i / N)))],
+        gradient(Scope::Layer, N),
+        vec![dy_tall.clone(), above(&tall), Tensor::from_f32(&[3], &[1.0; 3])],
+        vec![sum(300, 1.0 / all, (0..3 * N).map(|i| f64::from(dy_values[i]) * sign(i % 3)))],
     ));
     // DoReFa-Net's: the gradient of the largest weight holds the sum over all.
-    let mut latent_values = columns.concat();
+    let mut latent_values = rows_of(&columns);
     latent_values[7] = 0.5;
     let (top, t) = (f64::from(0.5f32).tanh(), |w: f32| f64::from(w).tanh());
     let mut of_all =
-        sum(7, -(1.0 - top * top) / (top * top), (0..3 * N).map(|i| f64::from(dy_flat[i]) * t(latent_values[i])));
-    of_all.value += f64::from(dy_flat[7]) * (1.0 - top * top) / top;
+        sum(7, -(1.0 - top * top) / (top * top), (0..3 * N).map(|i| f64::from(dy_values[i]) * t(latent_values[i])));
+    of_all.value += f64::from(dy_values[7]) * (1.0 - top * top) / top;
     cases.push(case(
         "dorefa_weight_backward",
         DorefaWeightBackward,
-        vec![latent(3, N, &dy_flat), latent(3, N, &latent_values), Tensor::from_f32(&[1, 1], &[0.5])],
+        vec![dy_tall, latent(N, 3, &latent_values), Tensor::from_f32(&[1, 1], &[0.5])],
         vec![of_all],
     ));
     // ABC-Net's: mean, mean ± deviation, and half the difference of the weights above and below a threshold.
