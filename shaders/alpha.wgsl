@@ -26,9 +26,9 @@ fn term(i: u32) -> vec4<f32> {
     //: end
     if (column >= p.quads) { return; }
     for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        var sum = vec4<f32>();
-        for (var row = lane; row < p.rows; row += 64u) { sum += term(row * p.quads + column); }
-        sums[lane] = sum;
+        sum_start();
+        for (var row = lane; row < p.rows; row += 64u) { sum_term(term(row * p.quads + column)); }
+        sums[lane] = sum_result();
     }
     //: if SHARED
     workgroupBarrier();

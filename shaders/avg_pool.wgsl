@@ -6,12 +6,12 @@
     let quad = item - row * p.in_quads;
     if (row >= row_count()) { return; }
     let at = locate(row);
-    var sum = vec4<f32>();
+    sum_start();
     for (var r = 0; r < p.kernel_h; r++) {
         for (var s = 0; s < p.kernel_w; s++) {
             let from_row = source(at, r, s);
-            if (from_row >= 0) { sum += a_at(u32(from_row) * p.in_quads + quad); }
+            if (from_row >= 0) { sum_term(a_at(u32(from_row) * p.in_quads + quad)); }
         }
     }
-    out_put(item, sum / f32(p.kernel_h * p.kernel_w));
+    out_put(item, sum_result() / f32(p.kernel_h * p.kernel_w));
 }

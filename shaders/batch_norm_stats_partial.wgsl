@@ -23,17 +23,19 @@
     part_put((chunk * 3u + 1u) * p.quads + quad, low);
     part_put((chunk * 3u + 2u) * p.quads + quad, high);
     //: else
-    // Floats: mean and squared deviations, shifted by the first value against cancellation.
-    let shift = x_at(first * p.quads + quad);
+    // Floats: the mean, then the squared deviations from it, and what rounding left of the mean.
+    var total = vec4<f32>();
+    for (var row = first; row < last; row++) { total += x_at(row * p.quads + quad); }
+    let mean = total / f32(last - first);
     var sum = vec4<f32>();
     var squares = vec4<f32>();
     for (var row = first; row < last; row++) {
-        let d = x_at(row * p.quads + quad) - shift;
+        let d = x_at(row * p.quads + quad) - mean;
         sum += d;
         squares += d * d;
     }
-    let mean = sum / f32(last - first);
-    part_put(chunk * 2u * p.quads + quad, shift + mean);
-    part_put((chunk * 2u + 1u) * p.quads + quad, squares - sum * mean);
+    let rest = sum / f32(last - first);
+    part_put(chunk * 2u * p.quads + quad, mean + rest);
+    part_put((chunk * 2u + 1u) * p.quads + quad, squares - sum * rest);
     //: end
 }

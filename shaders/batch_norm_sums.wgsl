@@ -15,9 +15,9 @@ var<private> lane_sums: array<vec4<f32>, 64>;
     if (item >= 2u * p.quads) { return; }
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        var sum = vec4<f32>();
-        for (var chunk = lane; chunk < chunks; chunk += 64u) { sum += part_at(chunk * 2u * p.quads + item); }
-        lane_sums[lane] = sum;
+        sum_start();
+        for (var chunk = lane; chunk < chunks; chunk += 64u) { sum_term(part_at(chunk * 2u * p.quads + item)); }
+        lane_sums[lane] = sum_result();
     }
     //: if SHARED
     workgroupBarrier();

@@ -14,9 +14,9 @@ var<private> sums: array<vec4<f32>, 64>;
     //: end
     if (quad >= p.quads) { return; }
     for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        var sum = vec4<f32>();
-        for (var row = lane; row < p.rows; row += 64u) { sum += x_at(row * p.quads + quad); }
-        sums[lane] = sum;
+        sum_start();
+        for (var row = lane; row < p.rows; row += 64u) { sum_term(x_at(row * p.quads + quad)); }
+        sums[lane] = sum_result();
     }
     //: if SHARED
     workgroupBarrier();

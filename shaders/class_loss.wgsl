@@ -14,15 +14,15 @@
     //: else
     var largest = x_at(row * p.quads).x;
     var winner = 0u;
-    var sum = 0.0;
+    sum_start();
     for (var c = 0u; c < CLASSES; c++) {
         let z = x_at(row * p.quads + c / 4u)[c % 4u];
         if (z > largest) {
             largest = z;
             winner = c;
         }
-        sum += term(z, select(0.0, 1.0, c == label));
+        sum_term(vec4<f32>(term(z, select(0.0, 1.0, c == label)), 0.0, 0.0, 0.0));
     }
-    loss_put(row, vec4<f32>(sum * p.scale, select(0.0, 1.0, winner == label), 0.0, 0.0));
+    loss_put(row, vec4<f32>(sum_result().x * p.scale, select(0.0, 1.0, winner == label), 0.0, 0.0));
     //: end
 }

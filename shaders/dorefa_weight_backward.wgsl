@@ -4,13 +4,13 @@ var<private> top_weight: f32;
 var<private> top: f32;
 var<private> through_top: f32;
 
+fn summand(i: u32) -> vec4<f32> { return columns_at(i); }
+
 fn prepare(quad: u32) {
     top_weight = 0.0;
     for (var row = 0u; row < LARGEST_ROWS; row++) { top_weight = max(top_weight, largest_at(row).x); }
     top = tanh(top_weight);
-    var sum = vec4<f32>();
-    for (var column = 0u; column < p.quads; column++) { sum += columns_at(column); }
-    through_top = ((sum.x + sum.y) + (sum.z + sum.w)) / top;
+    through_top = quads_sum(0u, p.quads) / top;
 }
 
 fn at(i: u32, quad: u32) {

@@ -1,5 +1,7 @@
 // dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; one invocation makes 4 CQ channels x 4 KQ filters of one
-// tap over one split of the lines (a line is a row of pixels). Splits lie behind each other in `part`.
+// tap over one part of the segments. A line, a row of pixels, is cut into segments of SEGMENT pixels. Parts lie behind each other in `part`.
+//
+// A chunk is as many segments as have up to CHUNK pixels.
 
 @main {
     let c_blocks = (p.in_quads + CQ - 1u) / CQ;
@@ -11,8 +13,8 @@
     item /= c_blocks;
     let taps = u32(p.kernel_h * p.kernel_w);
     let tap = item % taps;
-    let split = item / taps;
-    if (split >= SPLITS) { return; }
+    let part_index = item / taps;
+    if (part_index >= PARTS) { return; }
     let r = i32(tap) / p.kernel_w;
     let s = i32(tap) - r * p.kernel_w;
     //: for c in CQ
@@ -24,6 +26,7 @@
     //: for c in CQ
     //: for k in KQ
     //: for j in 4
+    var total$c_$k_$j = vec4<f32>();
     var sum$c_$k_$j = vec4<f32>();
     //: end
     //: end
@@ -33,17 +36,22 @@
     let offset = s * p.dilation_w - p.pad_w;
     let x_first = (max(-offset, 0) + p.stride_w - 1) / p.stride_w;
     let x_last = min((max(p.in_w - offset, 0) + p.stride_w - 1) / p.stride_w, p.out_w);
-    let lines = i32(p.images) * p.out_h;
-    let per_split = (lines + i32(SPLITS) - 1) / i32(SPLITS);
-    let first_line = i32(split) * per_split;
-    let last_line = min(first_line + per_split, lines);
-    for (var line = first_line; line < last_line; line++) {
+    let of_line = (p.out_w + i32(SEGMENT) - 1) / i32(SEGMENT);
+    let segments = i32(p.images) * p.out_h * of_line;
+    let of_part = (segments + i32(PARTS) - 1) / i32(PARTS);
+    let last = min(i32(part_index + 1u) * of_part, segments);
+    var terms = 0;
+    for (var segment = i32(part_index) * of_part; segment < last; segment++) {
+        let line = segment / of_line;
+        let start = (segment - line * of_line) * i32(SEGMENT);
+        let from_x = max(start, x_first);
+        let stop_x = min(start + i32(SEGMENT), x_last);
         let image = line / p.out_h;
         let y = (line - image * p.out_h) * p.stride_h + r * p.dilation_h - p.pad_h;
         if (y >= 0 && y < p.in_h) {
-            var x_row = u32((image * p.in_h + y) * p.in_w + x_first * p.stride_w + offset);
-            var dy_row = u32(line * p.out_w + x_first);
-            for (var x = x_first; x < x_last; x++) {
+            var x_row = u32((image * p.in_h + y) * p.in_w + from_x * p.stride_w + offset);
+            var dy_row = u32(line * p.out_w + from_x);
+            for (var x = from_x; x < stop_x; x++) {
                 //: for k in KQ
                 let d$k = dy_at(dy_row * p.out_quads + k$k);
                 //: end
@@ -59,15 +67,27 @@
                 x_row += u32(p.stride_w);
                 dy_row++;
             }
+            terms += max(stop_x - from_x, 0);
+            if (terms > i32(CHUNK - SEGMENT)) {
+                terms = 0;
+                //: for c in CQ
+                //: for k in KQ
+                //: for j in 4
+                total$c_$k_$j += sum$c_$k_$j;
+                sum$c_$k_$j = vec4<f32>();
+                //: end
+                //: end
+                //: end
+            }
         }
     }
-    let base = (split * taps + tap) * p.in_quads * 4u;
+    let base = (part_index * taps + tap) * p.in_quads * 4u;
     //: for c in CQ
     if (c_block * CQ + $cu < p.in_quads) {
         //: for k in KQ
         if (k_block * KQ + $ku < p.out_quads) {
             //: for j in 4
-            part_put((base + c$c * 4u + $ju) * p.out_quads + k$k, scale() * sum$c_$k_$j);
+            part_put((base + c$c * 4u + $ju) * p.out_quads + k$k, scale() * (total$c_$k_$j + sum$c_$k_$j));
             //: end
         }
         //: end

@@ -1,5 +1,5 @@
 // dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; a workgroup of 64 makes 64 channels x 64 filters of one
-// tap over one split of the rows, 16 rows a step through workgroup memory (8 KiB). Splits lie behind each other in `part`.
+// tap over one part of the rows, 16 rows a step through workgroup memory (8 KiB). Parts lie behind each other in `part`. A chunk is CHUNK rows.
 
 var<workgroup> tile_x: array<vec4<f32>, 256>; // [row][channel quad]
 var<workgroup> tile_dy: array<vec4<f32>, 256>; // [row][filter quad]
@@ -14,8 +14,8 @@ var<workgroup> tile_dy: array<vec4<f32>, 256>; // [row][filter quad]
     tile /= c_tiles;
     let taps = u32(p.kernel_h * p.kernel_w);
     let tap = tile % taps;
-    let split = tile / taps;
-    if (split >= SPLITS) { return; } // uniform: a folded grid has groups to spare
+    let part_index = tile / taps;
+    if (part_index >= PARTS) { return; } // uniform: a folded grid has groups to spare
     let r = i32(tap) / p.kernel_w;
     let s = i32(tap) - r * p.kernel_w;
 
@@ -25,18 +25,25 @@ var<workgroup> tile_dy: array<vec4<f32>, 256>; // [row][filter quad]
     let my_k = thread & 7u;
     //: for c in 8
     //: for k in 2
-    var sum$c_$k = vec4<f32>();
+    var total$c_$k = vec4<f32>();
     //: end
     //: end
 
     let rows = row_count();
-    let per_split = (rows + SPLITS - 1u) / SPLITS;
-    let first_row = split * per_split;
-    let last_row = min(first_row + per_split, rows);
-    for (var start = first_row; start < last_row; start += 16u) {
+    let of_part = (rows + PARTS - 1u) / PARTS;
+    let first_row = part_index * of_part;
+    let last_row = min(first_row + of_part, rows);
+    for (var chunk = first_row; chunk < last_row; chunk += CHUNK) {
+    //: for c in 8
+    //: for k in 2
+    var sum$c_$k = vec4<f32>();
+    //: end
+    //: end
+    let chunk_end = min(chunk + CHUNK, last_row);
+    for (var start = chunk; start < chunk_end; start += 16u) {
         let row = start + load_row;
         let from_row = source(locate(min(row, rows - 1u)), r, s);
-        let inside = row < last_row && from_row >= 0;
+        let inside = row < chunk_end && from_row >= 0;
         let x_row = u32(max(from_row, 0));
         let dy_row = min(row, rows - 1u);
         //: for i in 4
@@ -65,13 +72,19 @@ var<workgroup> tile_dy: array<vec4<f32>, 256>; // [row][filter quad]
         }
         workgroupBarrier();
     }
-    let base = (split * taps + tap) * p.in_quads * 4u;
+    //: for c in 8
+    //: for k in 2
+    total$c_$k += sum$c_$k;
+    //: end
+    //: end
+    }
+    let base = (part_index * taps + tap) * p.in_quads * 4u;
     //: for c in 8
     let quad$c = first_c + my_c + ($cu / 4u) * 8u;
     //: for k in 2
     let filter$c_$k = first_k + my_k + $ku * 8u;
     if (quad$c < p.in_quads && filter$c_$k < p.out_quads) {
-        part_put((base + quad$c * 4u + $cu % 4u) * p.out_quads + filter$c_$k, scale() * sum$c_$k);
+        part_put((base + quad$c * 4u + $cu % 4u) * p.out_quads + filter$c_$k, scale() * total$c_$k);
     }
     //: end
     //: end

@@ -4,12 +4,12 @@
     let row = group_index(group, groups) * THREADS + thread;
     if (row >= row_count()) { return; }
     let at = locate(row);
-    var sum = 0.0;
+    sum_start();
     for (var r = 0; r < p.kernel_h; r++) {
         for (var s = 0; s < p.kernel_w; s++) {
             let from_row = source(at, r, s);
-            if (from_row >= 0) { sum += sums_at(u32(from_row)).x; }
+            if (from_row >= 0) { sum_term(sums_at(u32(from_row))); }
         }
     }
-    k_put(row, vec4<f32>(sum / bitcast<f32>(COUNT_BITS), 0.0, 0.0, 0.0));
+    k_put(row, vec4<f32>(sum_result().x / bitcast<f32>(COUNT_BITS), 0.0, 0.0, 0.0));
 }

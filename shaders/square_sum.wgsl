@@ -16,9 +16,9 @@ var<private> sums: array<vec4<f32>, 64>;
     let rows = (p.quads + 63u) / 64u;
     let chunks = (rows + PER_CHUNK - 1u) / PER_CHUNK;
     for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        var sum = vec4<f32>();
-        for (var chunk = 0u; chunk < chunks; chunk++) { sum += part_at(chunk * 64u + lane); }
-        sums[lane] = sum;
+        sum_start();
+        for (var chunk = 0u; chunk < chunks; chunk++) { sum_term(part_at(chunk * 64u + lane)); }
+        sums[lane] = sum_result();
     }
     //: if SHARED
     workgroupBarrier();

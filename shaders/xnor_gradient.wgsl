@@ -3,14 +3,16 @@
 var<private> shared_part: vec4<f32>;
 var<private> scale: vec4<f32>;
 
+//: if OF_LAYER
+fn summand(i: u32) -> vec4<f32> { return mean_at(i); }
+//: end
+
 fn prepare(quad: u32) {
     //: if OF_FILTER
     shared_part = mean_at(quad);
     //: end
     //: if OF_LAYER
-    var sum = vec4<f32>();
-    for (var i = 0u; i < p.quads; i++) { sum += mean_at(i); }
-    shared_part = vec4<f32>(((sum.x + sum.y) + (sum.z + sum.w)) / f32(FILTERS));
+    shared_part = vec4<f32>(quads_sum(0u, p.quads) / f32(FILTERS));
     //: end
     scale = alpha_at(quad);
 }

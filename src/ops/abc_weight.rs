@@ -8,10 +8,12 @@
 //! Straight through every sign: dW = Σ_j α_j·dW̃. No gradient flows through thresholds and α.
 //!
 //! w `[r, s, 4⌈c/4⌉, k]` → thresholds `[J]`; α `[J, k]`, equal for all filters; planes `[r, s, ⌈c/32⌉·J, k]` (`U32`), exact for given thresholds.
+//!
+//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in chunks.
 
 use super::dorefa_weight::{planes, planes_twin};
 use super::scale::{Scale, Total};
-use super::{Activity, Backward, Op, Operation, Sample, add, mean, sample::Noise, sign, slice::Slice};
+use super::{Activity, Backward, Op, Operation, Sample, add, sample::Noise, sign, slice::Slice, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -80,9 +82,9 @@ fn spread(bases: usize) -> (f32, f32) {
 /// Launches that reduce each bin of each filter to two numbers, `[bins, 2, k]`; without thresholds all weights are one bin.
 fn columns(label: &str, w: &TensorType, channels: usize, thresholds: Option<usize>, caps: &Caps) -> (Launch, usize) {
     let (bins, quads) = (thresholds.map_or(1, |count| count + 1), w.quads());
-    let params =
-        ColumnParams { rows: w.rows() as u32, quads: quads as u32, items: (bins * quads) as u32, half: mean::HALF };
-    let mut launch = mean::reduction(label, COLUMNS, bins * quads, caps)
+    let items = 2 * bins * quads;
+    let params = ColumnParams { rows: w.rows() as u32, quads: quads as u32, items: items as u32, half: sum::HALF };
+    let mut launch = sum::reduction(label, COLUMNS, (items, w.rows()), caps)
         .constant("MOMENTS", usize::from(thresholds.is_none()))
         .constant("COUNT", thresholds.unwrap_or(0))
         .constant("FILTERS", w.channels())
@@ -99,19 +101,15 @@ fn columns(label: &str, w: &TensorType, channels: usize, thresholds: Option<usiz
 /// Both numbers of each bin, added up in the kernels' order. `terms` says in which bin a weight lies, if in any, and what it adds.
 fn totals(w: View<'_>, bins: usize, terms: impl Fn(usize, usize, f32) -> Option<(usize, [f32; 2])>) -> Vec<[f32; 2]> {
     let (values, kl) = (w.numbers(), w.ty.lanes());
-    let mut quads = vec![[[0.0f32; LANES]; 2]; bins];
-    for k in 0..kl {
-        let mut lanes = vec![[[0.0f32; 64]; 2]; bins];
-        for row in 0..w.ty.rows() {
-            if let Some((bin, add)) = terms(row, k, values[row * kl + k]) {
-                (0..2).for_each(|i| lanes[bin][i][row % 64] += add[i]);
+    let columns = sum::columns(w.ty.rows(), 2 * bins * kl, |row, sums| {
+        for (k, &value) in values[row * kl..][..kl].iter().enumerate() {
+            if let Some((bin, add)) = terms(row, k, value) {
+                (0..2).for_each(|i| sums[(2 * bin + i) * kl + k] += add[i]);
             }
         }
-        for (quads, mut lanes) in quads.iter_mut().zip(lanes) {
-            (0..2).for_each(|i| quads[i][k % LANES] += mean::tree(&mut lanes[i], |a, b| a + b));
-        }
-    }
-    quads.into_iter().map(|both| both.map(|q| (q[0] + q[1]) + (q[2] + q[3]))).collect()
+    });
+    let total = |bin: usize, i: usize| sum::of_quads(&columns[(2 * bin + i) * kl..][..kl]);
+    (0..bins).map(|bin| [total(bin, 0), total(bin, 1)]).collect()
 }
 
 /// How many thresholds a weight reaches.
@@ -143,7 +141,7 @@ impl Operation for AbcThresholds {
         let count = (r * s * self.channels * filters) as f32;
         let (step, start) = spread(self.bases);
         let text = include_str!("../../shaders/abc_thresholds.wgsl");
-        let thresholds = Launch::new("abc_thresholds", &[TOTAL, text])
+        let thresholds = sum::running(Launch::new("abc_thresholds", &[TOTAL, sum::QUADS_SUM, text]), w.quads())
             .constant("COUNT", self.bases)
             .constant("QUADS", output.quads())
             .read("columns", F32, Scratch(0))
@@ -198,7 +196,9 @@ impl Operation for AbcAlpha {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (w, bins) = (inputs[0], self.bases + 1);
         let (of_bins, scratch) = columns("abc_alpha_bins", w, self.channels, Some(self.bases), caps);
-        let levels = Launch::new("abc_alpha_levels", &[TOTAL, include_str!("../../shaders/abc_levels.wgsl")])
+        let text = include_str!("../../shaders/abc_levels.wgsl");
+        let levels = Launch::new("abc_alpha_levels", &[TOTAL, sum::QUADS_SUM, text]);
+        let levels = sum::running(levels, w.quads())
             .constant("BINS", bins)
             .read("columns", F32, Scratch(0))
             .write("bases", F32, Scratch(1))

@@ -1,7 +1,9 @@
 //! `avg_pool`: the mean over each window, padding counted as zero. `avg_pool_backward`: every input under a window gets dy / taps.
+//!
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 taps inside the input, then pairs.
 
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, max_pool, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, max_pool, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -26,6 +28,13 @@ pub struct AvgPoolBackward {
 
 const AVG_POOL: &str = include_str!("../../shaders/avg_pool.wgsl");
 
+/// The mean over the taps of a window of what each sees, if anything, in the kernel's order.
+fn mean<'a>(window: Window, from: impl Fn([usize; 2]) -> Option<&'a [f32]>, out: &mut [f32]) {
+    let taps = (0..window.taps()).filter_map(|tap| from([tap / window.kernel[1], tap % window.kernel[1]]));
+    sum::of_rows(taps, out);
+    out.iter_mut().for_each(|out| *out /= window.taps() as f32);
+}
+
 impl Operation for AvgPool {
     fn stem(&self) -> &'static str {
         "avg_pool"
@@ -44,7 +53,7 @@ impl Operation for AvgPool {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        Launch::new("avg_pool", &[max_pool::GATHER, AVG_POOL])
+        sum::running(Launch::new("avg_pool", &[max_pool::GATHER, AVG_POOL]), self.window.taps())
             .read("a", F32, Input(0))
             .write("out", F32, Output)
             .params(&WindowParams::new(&self.window, inputs[0], output))
@@ -58,15 +67,11 @@ impl Operation for AvgPool {
         let (x, lanes, window) = (inputs[0].numbers(), output.ty.lanes(), self.window);
         parallel::rows(output.floats(), lanes, |row, out| {
             let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-            out.fill(0.0);
-            for tap in 0..window.taps() {
-                let at = [tap / window.kernel[1], tap % window.kernel[1]];
-                let Some([y, x_at]) = window.source([h, w], [oy, ox], at) else { continue };
-                for (out, &v) in out.iter_mut().zip(&x[((n * h + y) * w + x_at) * lanes..][..lanes]) {
-                    *out += v;
-                }
-            }
-            out.iter_mut().for_each(|out| *out /= window.taps() as f32);
+            let from = |tap| {
+                let [y, x_at] = window.source([h, w], [oy, ox], tap)?;
+                Some(&x[((n * h + y) * w + x_at) * lanes..][..lanes])
+            };
+            mean(window, from, out);
         });
     }
 }
@@ -91,7 +96,7 @@ impl Operation for AvgPoolBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        Launch::new("avg_pool_backward", &[conv_backward::SCATTER, AVG_POOL])
+        sum::running(Launch::new("avg_pool_backward", &[conv_backward::SCATTER, AVG_POOL]), self.window.taps())
             .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
             .read("a", F32, Input(0))
             .write("out", F32, Output)
@@ -106,15 +111,11 @@ impl Operation for AvgPoolBackward {
         let (dy, lanes, window) = (inputs[0].numbers(), output.ty.lanes(), self.window);
         parallel::rows(output.floats(), lanes, |row, out| {
             let (n, y, x) = (row / (h * w), row / w % h, row % w);
-            out.fill(0.0);
-            for tap in 0..window.taps() {
-                let at = [tap / window.kernel[1], tap % window.kernel[1]];
-                let Some([oy, ox]) = window.target([oh, ow], [y, x], at) else { continue };
-                for (out, &d) in out.iter_mut().zip(&dy[((n * oh + oy) * ow + ox) * lanes..][..lanes]) {
-                    *out += d;
-                }
-            }
-            out.iter_mut().for_each(|out| *out /= window.taps() as f32);
+            let from = |tap| {
+                let [oy, ox] = window.target([oh, ow], [y, x], tap)?;
+                Some(&dy[((n * oh + oy) * ow + ox) * lanes..][..lanes])
+            };
+            mean(window, from, out);
         });
     }
 }

@@ -1,9 +1,12 @@
 //! `batch_norm_sums`, `batch_norm_dx`: the gradient of [`super::batch_norm`], complete: through the statistics too.
 //!
 //! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
+//!
+//! **Order of the sums** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
-use super::batch_norm_stats::{ChunkParams, rows_per_chunk};
-use super::{Activity, Operation, Sample, add, batch_norm, mean, sample::Noise};
+use super::batch_norm_stats::ChunkParams;
+use super::sum::{self, rows_per_chunk};
+use super::{Activity, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
@@ -47,10 +50,10 @@ impl Operation for BatchNormSums {
                 .params(&ChunkParams::new(x))
                 .threads(chunks * x.quads())
                 .float_ops(5 * x.len());
-        let sum = mean::reduction(
+        let sum = sum::reduction(
             "batch_norm_sums",
             include_str!("../../shaders/batch_norm_sums.wgsl"),
-            2 * output.quads(),
+            (2 * output.quads(), chunks),
             caps,
         )
         .constant("PER_CHUNK", per_chunk)
@@ -72,13 +75,10 @@ impl Operation for BatchNormSums {
             let rows = chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes;
             simd::run(ChunkSums { x: &x[rows.clone()], coef: &coef, dz: &dz[rows], sums });
         });
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            let mut sums = [0.0f32; 64];
-            for chunk in 0..chunks {
-                sums[chunk % 64] += partial[chunk * 2 * lanes + i];
-            }
-            *out = mean::tree(&mut sums, |a, b| a + b);
-        }
+        let sums = sum::columns(chunks, 2 * lanes, |chunk, sums| {
+            sums.iter_mut().zip(&partial[chunk * 2 * lanes..]).for_each(|(sum, part)| *sum += part);
+        });
+        output.floats().copy_from_slice(&sums);
     }
 }
 

@@ -1,9 +1,11 @@
 //! `batch_norm_stats`: mean and biased variance of each channel over all rows, `[2, c]`, in the units of the input's numbers.
 //!
 //! Of the sums of a binary convolution they come from exact integers: Σs in 32 bits, Σs² in 64, var = (P·Σs² − (Σs)²)/P², the difference in 64 bits; rounding begins
-//! with the conversion to float. Of floats, chunks are merged by Chan's formula. Both in a fixed order, without atomics.
+//! with the conversion to float. Of floats, chunks of up to [`sum::CHUNK`] rows, each with its mean and the squared deviations from it, are merged in pairs by Chan's formula: first
+//! those of a lane, then the lanes. Both in a fixed order, without atomics.
 
-use super::{Activity, Backward, Operation, Sample, mean, sample::Noise};
+use super::sum::{self, Pairs, rows_per_chunk};
+use super::{Activity, Backward, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -26,13 +28,8 @@ crate::params! {
 
 impl ChunkParams {
     pub(super) fn new(x: &TensorType) -> Self {
-        Self { rows: x.rows() as u32, quads: x.quads() as u32, half: mean::HALF }
+        Self { rows: x.rows() as u32, quads: x.quads() as u32, half: sum::HALF }
     }
-}
-
-/// Rows that one invocation reduces: at most 256 chunks for the second stage.
-pub(super) fn rows_per_chunk(rows: usize) -> usize {
-    rows.div_ceil(256).max(16)
 }
 
 /// Whether sums up to `largest` over `rows` rows have exact statistics: Σs in 32 bits, s² in 32, P·Σs² in 64.
@@ -88,8 +85,8 @@ impl Operation for BatchNormStats {
         .params(&ChunkParams::new(x))
         .threads(chunks * x.quads())
         // Sums of integers need no floats.
-        .float_ops(if exact { 0 } else { 4 * x.len() });
-        let merge = mean::reduction(format!("batch_norm_stats_{kind}"), merge, output.quads(), caps)
+        .float_ops(if exact { 0 } else { 5 * x.len() });
+        let merge = sum::lanes(format!("batch_norm_stats_{kind}"), merge, output.quads(), caps)
             .constant("PER_CHUNK", per_chunk)
             .read("part", part, Scratch(0))
             .write("stats", F32, Output)
@@ -135,41 +132,51 @@ fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     let chunks = rows.div_ceil(per_chunk);
     let mut partial = vec![0.0; chunks * 2 * lanes];
     parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
-        simd::run(ShiftedSums { x: &x[chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes], sums });
+        simd::run(ChunkMoments { x: &x[chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes], sums });
     });
     for c in 0..lanes {
-        let mut slots = [(0.0f32, 0.0f32, 0.0f32); 64];
-        for (chunk, sums) in partial.chunks_exact(2 * lanes).enumerate() {
-            let (sum, squares) = (sums[c], sums[lanes + c]);
-            let (first, last) = (chunk * per_chunk, ((chunk + 1) * per_chunk).min(rows));
-            let count = (last - first) as f32;
-            let mean = sum / count;
-            slots[chunk % 64] = chan(slots[chunk % 64], (count, x[first * lanes + c] + mean, squares - sum * mean));
+        let mut slots: [_; sum::LANES] = std::array::from_fn(|_| Pairs::new());
+        for (chunk, moments) in partial.chunks_exact(2 * lanes).enumerate() {
+            let count = (((chunk + 1) * per_chunk).min(rows) - chunk * per_chunk) as f32;
+            slots[chunk % sum::LANES].push((count, moments[c], moments[lanes + c]), chan);
         }
-        let (_, mean, deviation) = mean::tree(&mut slots, chan);
+        let mut slots = slots.map(|slot| slot.finish(chan).unwrap_or_default());
+        let (_, mean, deviation) = sum::tree(&mut slots, chan);
         means[c] = mean;
         variances[c] = deviation / rows as f32;
     }
 }
 
-/// Sums and sums of squares of the channels of a chunk, less those of its first row.
-struct ShiftedSums<'a> {
+/// Mean and squared deviations from it of the channels of a chunk, corrected by what rounding left of the mean.
+struct ChunkMoments<'a> {
     x: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl simd::Job for ShiftedSums<'_> {
+impl simd::Job for ChunkMoments<'_> {
     #[inline(always)]
     fn run(self) {
         let lanes = self.sums.len() / 2;
-        let (sums, squares) = self.sums.split_at_mut(lanes);
-        let shift = &self.x[..lanes];
+        let (means, squares) = self.sums.split_at_mut(lanes);
+        let count = (self.x.len() / lanes) as f32;
         for x in self.x.chunks_exact(lanes) {
             for c in 0..lanes {
-                let d = x[c] - shift[c];
+                means[c] += x[c];
+            }
+        }
+        means.iter_mut().for_each(|mean| *mean /= count);
+        let mut sums = vec![0.0; lanes];
+        for x in self.x.chunks_exact(lanes) {
+            for c in 0..lanes {
+                let d = x[c] - means[c];
                 sums[c] += d;
                 squares[c] += d * d;
             }
+        }
+        for c in 0..lanes {
+            let rest = sums[c] / count;
+            means[c] += rest;
+            squares[c] -= sums[c] * rest;
         }
     }
 }

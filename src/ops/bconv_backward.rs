@@ -2,6 +2,8 @@
 //!
 //! With y = W̃ ∗ x, x what the codes stand for: dx is the transposed convolution of dy with W̃, whose values are made in registers from the packed signs and α;
 //! dw = Σ dy · x, codes unpacked in registers. dx is the gradient of the real activation, dw that of W̃.
+//!
+//! **Order of the sums:** that of [`super::conv_backward`].
 
 use super::bconv::{self, Bconv};
 use super::code::{self, Code, SignPlanes};
@@ -51,20 +53,21 @@ impl Operation for BconvDx {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        conv::product("bconv_dx", [conv_backward::SCATTER, BCONV_DX], output.rows(), output, caps)
-            .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
-            .constant("WORDS", output.plane_words())
-            .constant("CHANNELS", output.channels())
-            .constant("SIGN_PLANES", self.planes.count())
-            .constant("SEVERAL", usize::from(self.planes.count() > 1))
-            .constant("BASED", usize::from(matches!(self.planes, SignPlanes::Bases(_))))
-            .read("dy", F32, Input(0))
-            .read("signs", U32, Input(1))
-            .read("alpha", F32, Input(2))
-            .write("dx", F32, Output)
-            .params(&WindowParams::new(&self.window, output, inputs[0]))
-            .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
-            .into()
+        let terms = (self.window.taps(), inputs[0].lanes());
+        conv::product("bconv_dx", [conv_backward::SCATTER, BCONV_DX], terms, ("dx", output), caps, |launch| {
+            launch
+                .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
+                .constant("WORDS", output.plane_words())
+                .constant("CHANNELS", output.channels())
+                .constant("SIGN_PLANES", self.planes.count())
+                .constant("SEVERAL", usize::from(self.planes.count() > 1))
+                .constant("BASED", usize::from(matches!(self.planes, SignPlanes::Bases(_))))
+                .read("dy", F32, Input(0))
+                .read("signs", U32, Input(1))
+                .read("alpha", F32, Input(2))
+                .params(&WindowParams::new(&self.window, output, inputs[0]))
+                .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
+        })
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

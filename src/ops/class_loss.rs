@@ -9,9 +9,11 @@
 //! | squared hinge | max(0, 1 − t·z)²/k | −2t·max(0, 1 − t·z)/k | BNN (Courbariaux et al., 2016, arXiv 1602.02830) |
 //!
 //! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss; `class_loss_backward` is its gradient.
+//!
+//! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
 use super::softmax_cross_entropy::check;
-use super::{Backward, Operation, Sample, sample::Noise};
+use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -113,11 +115,11 @@ impl Term {
 fn launch(label: &str, term: Term, inputs: &[&TensorType], backward: bool) -> Launch {
     let (rows, classes) = (inputs[0].rows(), inputs[0].channels());
     let scale = term.weight(classes) * if backward { 1.0 / rows as f32 } else { 1.0 };
-    let launch =
-        Launch::new(format!("{label}_{}", term.name()), &[term.text(), include_str!("../../shaders/class_loss.wgsl")])
-            .constant("CLASSES", classes)
-            .constant("BACKWARD", usize::from(backward))
-            .read("x", F32, Input(0));
+    let texts = [term.text(), include_str!("../../shaders/class_loss.wgsl")];
+    let launch = sum::running(Launch::new(format!("{label}_{}", term.name()), &texts), classes)
+        .constant("CLASSES", classes)
+        .constant("BACKWARD", usize::from(backward))
+        .read("x", F32, Input(0));
     // What the loss has seen, its gradient need not check again.
     let launch = if backward { launch } else { launch.must_be_finite() };
     launch
@@ -152,12 +154,9 @@ impl Operation for ClassLoss {
         let out = output.floats();
         out.fill(0.0);
         for (row, (out, x)) in out.chunks_exact_mut(4).zip(x.chunks_exact(lanes)).enumerate() {
-            let (mut winner, mut sum) = (0, 0.0);
-            for c in 0..classes {
-                winner = if x[c] > x[winner] { c } else { winner };
-                sum += self.term.of(x[c], f32::from(c == labels[row] as usize));
-            }
-            out[0] = sum * self.term.weight(classes);
+            let winner = (0..classes).fold(0, |winner, c| if x[c] > x[winner] { c } else { winner });
+            let terms = (0..classes).map(|c| self.term.of(x[c], f32::from(c == labels[row] as usize)));
+            out[0] = sum::of(terms) * self.term.weight(classes);
             out[1] = f32::from(winner == labels[row] as usize);
         }
     }

@@ -3,10 +3,12 @@
 //! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale ([`super::scale`]).
 //!
 //! A square sum adds to the total of the gradients before it, so that one order holds and no launch binds more than two of them. Within a gradient, its memory is rows of 64
-//! quads: chunks of rows, 64 strided sums, a tree.
+//! quads.
+//!
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 of those rows; their sums in chunks of 128, then pairs, then the tree of lanes. Gradients follow each other in runs of 64, which are added in pairs.
 
-use super::batch_norm_stats::rows_per_chunk;
-use super::{Operation, Sample, add, mean, sample::Noise};
+use super::sum::{self, rows_per_chunk};
+use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
@@ -61,7 +63,7 @@ impl Operation for SquareSum {
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let (x, joined) = (inputs[0], inputs.len() == 2);
         let (_, per_chunk, chunks) = cut(x);
-        let params = SquareParams { quads: (x.words() / 4) as u32, half: mean::HALF };
+        let params = SquareParams { quads: (x.words() / 4) as u32, half: sum::HALF };
         let partial = Launch::new("square_sum_partial", &[include_str!("../../shaders/square_sum_partial.wgsl")])
             .constant("PER_CHUNK", per_chunk)
             .read("x", F32, Input(0))
@@ -70,7 +72,9 @@ impl Operation for SquareSum {
             .threads(chunks * LANE_QUADS)
             .float_ops(2 * x.len());
         let label = if joined { "square_sum_joined" } else { "square_sum" };
-        let mut sum = mean::reduction(label, include_str!("../../shaders/square_sum.wgsl"), 1, caps)
+        // A lane adds up a quad of each chunk.
+        let terms = chunks * sum::LANES;
+        let mut sum = sum::reduction(label, include_str!("../../shaders/square_sum.wgsl"), (1, terms), caps)
             .constant("PER_CHUNK", per_chunk)
             .constant("JOINED", usize::from(joined))
             .read("part", F32, Scratch(0));
@@ -85,20 +89,16 @@ impl Operation for SquareSum {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let x = inputs[0].numbers();
         let (rows, per_chunk, chunks) = cut(inputs[0].ty);
-        let mut sums = [[0.0f32; 64]; 4];
-        for lane in 0..LANE_QUADS {
-            for chunk in 0..chunks {
-                let mut part = [0.0f32; 4];
-                for row in chunk * per_chunk..((chunk + 1) * per_chunk).min(rows) {
-                    let quad = row * LANE_QUADS + lane;
-                    for (part, x) in part.iter_mut().zip(x.get(4 * quad..4 * quad + 4).unwrap_or_default()) {
-                        *part += x * x;
-                    }
-                }
-                sums.iter_mut().zip(part).for_each(|(sums, part)| sums[lane] += part);
+        let row_len = 4 * LANE_QUADS;
+        let lanes = sum::of_many(chunks, row_len, |chunk, sums| {
+            let mut part = vec![0.0; row_len];
+            for row in chunk * per_chunk..((chunk + 1) * per_chunk).min(rows) {
+                part.iter_mut().zip(&x[row * row_len..]).for_each(|(part, x)| *part += x * x);
             }
-        }
-        let [x, y, z, w] = sums.map(|mut sums| mean::tree(&mut sums, |a, b| a + b));
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        });
+        let of_lane = |i: usize| sum::tree(&mut std::array::from_fn(|lane| lanes[4 * lane + i]), |a, b| a + b);
+        let [x, y, z, w] = [0, 1, 2, 3].map(of_lane);
         let before = inputs.get(1).map_or(0.0, |before| before.numbers()[0]);
         let out = output.floats();
         out.fill(0.0);

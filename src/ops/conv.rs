@@ -2,10 +2,12 @@
 //!
 //! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the case where the window is the whole input. Kernels are implicit matrix
 //! products: no patch matrix is ever written.
+//!
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 channels of one tap; up to 128 chunks one after the other; above them pairs.
 
 use super::gemm::{self, Panels, Taps};
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, sample::Noise, sum};
 use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -28,21 +30,31 @@ const ROWS: usize = 4;
 /// Rows and columns of a workgroup's tile.
 const TILE: usize = 64;
 
-/// A launch of the implicit product with `rows × columns` results, in the device's shape.
-pub(super) fn product(stem: &str, parts: [&'static str; 2], rows: usize, columns: &TensorType, caps: &Caps) -> Launch {
-    let [rows_of, operands] = parts;
-    match caps.shape {
+/// The implicit product over `taps` taps of `length` lanes, in the device's shape: `bind` binds what it reads.
+pub(super) fn product(
+    stem: &str,
+    texts: [&'static str; 2],
+    (taps, length): (usize, usize),
+    (name, columns): (&'static str, &TensorType),
+    caps: &Caps,
+    bind: impl Fn(Launch) -> Launch,
+) -> Program {
+    let ([rows_of, operands], rows) = (texts, columns.rows());
+    let (parts, of_part) = sum::parts(taps * length.div_ceil(sum::CHUNK));
+    let launch = match caps.shape {
         LaunchShape::Registers => {
             // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
             let block = if columns.quads().is_multiple_of(2) { 2 } else { 1 };
             Launch::new(format!("{stem}_registers"), &[rows_of, operands, REGISTERS])
                 .constant("ROWS", ROWS)
                 .constant("CQ", block)
-                .threads(rows.div_ceil(ROWS) * columns.quads() / block)
+                .threads(parts * rows.div_ceil(ROWS) * columns.quads() / block)
         }
         LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[rows_of, operands, TILED])
-            .groups(rows.div_ceil(TILE) * columns.lanes().div_ceil(TILE)),
-    }
+            .groups(parts * rows.div_ceil(TILE) * columns.lanes().div_ceil(TILE)),
+    };
+    let launch = launch.constant("CHUNK_QUADS", sum::CHUNK / 4).constant("PARTS", parts).constant("OF_PART", of_part);
+    sum::of_parts(stem, bind(launch), name, parts, columns)
 }
 
 /// Channels, filters and output shape of a convolution, or which shapes do not fit.
@@ -83,13 +95,14 @@ impl Operation for Conv {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        product("conv", [GATHER, CONV], output.rows(), output, caps)
-            .read("x", F32, Input(0))
-            .read("w", F32, Input(1))
-            .write("y", F32, Output)
-            .params(&WindowParams::new(&self.window, inputs[0], output))
-            .float_ops(2 * output.len() * self.window.taps() * inputs[0].channels())
-            .into()
+        let terms = (self.window.taps(), inputs[0].lanes());
+        product("conv", [GATHER, CONV], terms, ("y", output), caps, |launch| {
+            launch
+                .read("x", F32, Input(0))
+                .read("w", F32, Input(1))
+                .params(&WindowParams::new(&self.window, inputs[0], output))
+                .float_ops(2 * output.len() * self.window.taps() * inputs[0].channels())
+        })
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -2,10 +2,12 @@
 //!
 //! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad − s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist;
 //! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
+//!
+//! **Order of the sums** ([`super::sum`]): of dx as in [`super::conv`], over filters; of dw chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks one after the other, above them pairs.
 
 use super::gemm::{self, Panels, Taps};
 use super::window::{Window, WindowParams};
-use super::{Activity, Operation, Sample, conv, sample::Noise};
+use super::{Activity, Operation, Sample, conv, sample::Noise, sum};
 use crate::caps::{Caps, LaunchShape};
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
@@ -34,15 +36,13 @@ const CONV_DX: &str = include_str!("../../shaders/conv_dx.wgsl");
 const CONV_DW: &str = include_str!("../../shaders/conv_dw.wgsl");
 const REGISTERS: &str = include_str!("../../shaders/gemm_dw_registers.wgsl");
 const TILED: &str = include_str!("../../shaders/gemm_dw_tiled.wgsl");
-const SUM_SPLITS: &str = include_str!("../../shaders/sum_splits.wgsl");
 
-crate::params! {
-    struct SumParams { quads: u32 }
-}
+/// Pixels of a line that are added without looking up.
+const SEGMENT: usize = sum::CHUNK / 2;
 
 /// The program of a weight gradient: `operand` is the WGSL that says how x is read, `bind` binds x and what it needs.
 ///
-/// The sum runs over all rows of dy, the result is small: rows are split until there is work for the whole device, and the splits are added in order.
+/// The sum runs over all rows of dy, the result is small: rows are cut into parts until there is work for the whole device and none is longer than [`sum::DEPTH`] allows.
 pub(super) fn weight_gradient(
     stem: &str,
     operand: &[&'static str],
@@ -53,7 +53,6 @@ pub(super) fn weight_gradient(
 ) -> Program {
     let (in_quads, out_quads, taps) = (x.quads(), dy.quads(), window.taps());
     let [images, out_h, _, _] = dy.nhwc();
-    let dw_words = taps * in_quads * 4 * dy.lanes();
     // CQ × KQ quads of 16 products for each pair of loads; narrower where the tensor is.
     let (c_block, k_block) = (in_quads.min(2), out_quads.min(2));
     let items = match caps.shape {
@@ -62,30 +61,27 @@ pub(super) fn weight_gradient(
     };
     let lines = images * out_h;
     // Partial sums cost memory: at most a mebibyte, or four copies of a large dw.
-    let affordable = ((1 << 20) / (dw_words * 4)).max(4);
-    let splits = 512usize.div_ceil(items).min(lines.div_ceil(4)).min(affordable).max(1);
+    let affordable = ((1 << 20) / (dw.words() * 4)).max(4);
+    // A part has at most CHUNK chunks; the registers' have more than CHUNK - SEGMENT rows.
+    let of_chunk = if caps.shape == LaunchShape::Tiled { sum::CHUNK } else { sum::CHUNK - SEGMENT };
+    let needed = dy.rows().div_ceil(sum::CHUNK * of_chunk);
+    let parts = 512usize.div_ceil(items).min(lines.div_ceil(4)).min(affordable).max(needed).max(1);
     let launch = match caps.shape {
         LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, &[REGISTERS]].concat())
             .constant("CQ", c_block)
             .constant("KQ", k_block)
-            .threads(items * splits),
+            .constant("SEGMENT", SEGMENT)
+            .threads(items * parts),
         LaunchShape::Tiled => {
-            Launch::new(format!("{stem}_tiled"), &[&[GATHER], operand, &[TILED]].concat()).groups(items * splits)
+            Launch::new(format!("{stem}_tiled"), &[&[GATHER], operand, &[TILED]].concat()).groups(items * parts)
         }
     };
-    let launch =
-        bind(launch).constant("SPLITS", splits).read("dy", F32, Input(0)).float_ops(2 * dy.len() * taps * x.channels());
-    if splits == 1 {
-        return launch.write("part", F32, Output).into();
-    }
-    let sum = Launch::new(format!("{stem}_sum_splits"), &[SUM_SPLITS])
-        .constant("SPLITS", splits)
-        .read("part", F32, Scratch(0))
-        .write("dw", F32, Output)
-        .params(&SumParams { quads: (dw.words() / 4) as u32 })
-        .threads(dw.words() / 4)
-        .float_ops(splits * dw.len());
-    Program { scratch_words: vec![splits * dw_words], launches: vec![launch.write("part", F32, Scratch(0)), sum] }
+    let launch = bind(launch)
+        .constant("CHUNK", sum::CHUNK)
+        .constant("PARTS", parts)
+        .read("dy", F32, Input(0))
+        .float_ops(2 * dy.len() * taps * x.channels());
+    sum::of_parts(stem, launch, "part", parts, dw)
 }
 
 /// dw: `scale` times the sum over rows of x, in floats, with its type, and dy.
@@ -126,14 +122,15 @@ impl Operation for ConvDx {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        conv::product("conv_dx", [SCATTER, CONV_DX], output.rows(), output, caps)
-            .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
-            .read("dy", F32, Input(0))
-            .read("w", F32, Input(1))
-            .write("dx", F32, Output)
-            .params(&WindowParams::new(&self.window, output, inputs[0]))
-            .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
-            .into()
+        let terms = (self.window.taps(), inputs[0].lanes());
+        conv::product("conv_dx", [SCATTER, CONV_DX], terms, ("dx", output), caps, |launch| {
+            launch
+                .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
+                .read("dy", F32, Input(0))
+                .read("w", F32, Input(1))
+                .params(&WindowParams::new(&self.window, output, inputs[0]))
+                .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
+        })
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

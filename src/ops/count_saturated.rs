@@ -3,9 +3,9 @@
 //! Inputs: counter `[2]` (`U32`, in place: low and high word of a 64-bit count), x, or x and a batch-norm's coefficients that are applied first. Integers add up in any order: the
 //! same count on every device.
 
-use super::batch_norm_stats::rows_per_chunk;
 use super::fixed::Format;
-use super::{Activity, Operation, Sample, batch_norm, mean, sample::Noise};
+use super::sum::{self, rows_per_chunk};
+use super::{Activity, Operation, Sample, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{
@@ -74,10 +74,10 @@ impl Operation for CountSaturated {
             .threads(parts)
             .float_ops(ops * x.len());
         let text = include_str!("../../shaders/count_saturated.wgsl");
-        let sum = mean::reduction("count_saturated", text, 1, caps)
+        let sum = sum::lanes("count_saturated", text, 1, caps)
             .read("part", U32, Scratch(0))
             .write("counter", U32, Output)
-            .params(&CountParams { parts: parts as u32, half: mean::HALF });
+            .params(&CountParams { parts: parts as u32, half: sum::HALF });
         Program { scratch_words: vec![4 * parts], launches: vec![partial, sum] }
     }
 

@@ -6,14 +6,16 @@
 //! The rounding alone is passed straight through: with t = tanh w, dw = (1 − t²)/T·(dW̃ − [|w| is the largest]·sign(w)·Σ dW̃·t/T), for T depends on the largest weight, as in the authors' code.
 //!
 //! w `[r, s, 4⌈c/4⌉, k]`; the largest |w| of each r, `[r, 1]`, comes from `max_abs`.
+//!
+//! **Order of the sum** of the gradient ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in chunks.
 
-use super::{Activity, Backward, Op, Operation, Sample, add, max_abs::MaxAbs, mean, sample::Noise, sign};
+use super::{Activity, Backward, Op, Operation, Sample, add, max_abs::MaxAbs, sample::Noise, sign, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{
     Encoding::{F32, U32},
-    LANES, TensorType, View, ViewMut, WORD_BITS,
+    TensorType, View, ViewMut, WORD_BITS,
 };
 
 /// Thresholds `[2^bits − 1]`: input the largest |w| `[r, 1]`.
@@ -225,8 +227,8 @@ impl Operation for DorefaWeightBackward {
     /// Σ dW̃·tanh w over each filter, over all filters, then each weight.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (rows, quads) = (output.rows(), output.quads());
-        let params = ColumnParams { rows: rows as u32, quads: quads as u32, count: 1.0, half: mean::HALF };
-        let columns = mean::reduction("dorefa_weight_backward_columns", sign::ALPHA, quads, caps)
+        let params = ColumnParams { rows: rows as u32, quads: quads as u32, count: 1.0, half: sum::HALF };
+        let columns = sum::reduction("dorefa_weight_backward_columns", sign::ALPHA, (quads, rows), caps)
             .constant("OF_GRADIENT", 0)
             .constant("OF_TANH", 1)
             .read("dy", F32, Input(0))
@@ -235,7 +237,8 @@ impl Operation for DorefaWeightBackward {
             .params(&params)
             .float_ops(3 * output.len());
         let part = include_str!("../../shaders/dorefa_weight_backward.wgsl");
-        let gradient = add::per_channel("dorefa_weight_backward", &[part], output, 1.0)
+        let gradient = add::per_channel("dorefa_weight_backward", &[part, sum::QUADS_SUM], output, 1.0);
+        let gradient = sum::running(gradient, quads)
             .constant("LARGEST_ROWS", inputs[2].rows())
             .read("dy", F32, Input(0))
             .read("w", F32, Input(1))
@@ -250,15 +253,10 @@ impl Operation for DorefaWeightBackward {
         let (dy, w) = (inputs[0].numbers(), inputs[1].numbers());
         let (largest, kl) = (largest(inputs[2]), inputs[0].ty.lanes());
         let top = libm::tanhf(largest);
-        let mut sums = [0.0f32; LANES];
-        for k in 0..kl {
-            let mut lanes = [0.0f32; 64];
-            for row in 0..inputs[0].ty.rows() {
-                lanes[row % 64] += dy[row * kl + k] * libm::tanhf(w[row * kl + k]);
-            }
-            sums[k % LANES] += mean::tree(&mut lanes, |a, b| a + b);
-        }
-        let through_top = ((sums[0] + sums[1]) + (sums[2] + sums[3])) / top;
+        let sums = sum::columns(inputs[0].ty.rows(), kl, |row, sums| {
+            (0..kl).for_each(|k| sums[k] += dy[row * kl + k] * libm::tanhf(w[row * kl + k]));
+        });
+        let through_top = sum::of_quads(&sums) / top;
         for (i, out) in output.floats().iter_mut().enumerate() {
             let t = libm::tanhf(w[i]);
             let sign = if w[i] >= 0.0 { through_top } else { -through_top };

@@ -1,10 +1,12 @@
 //! The matrix products of the twins of convolutions, in blocks that stay in registers.
 //!
-//! **Invariant:** every element is the sum of the plain loop, in its order: over taps, then over channels ([`product`]); over rows ([`outer_product`]). Blocks change nothing
-//! in a result, to the bit.
+//! **Invariant:** every element is the sum of a plain loop in a stated order, which blocks do not change, to the bit. A chunk is up to [`CHUNK`] channels of one tap ([`product`]), or up to
+//! [`CHUNK`] rows ([`outer_product`]), added up from 0; chunks are added one after the other into parts, and parts in pairs: see [`super::sum`].
 
+use super::sum::{self, CHUNK, Pairs};
 use super::window::Window;
 use crate::{parallel, simd};
+use std::ops::Range;
 
 /// Columns of a block: one vector of AVX-512, two of AVX2, four of SSE or NEON.
 const WIDE: usize = 16;
@@ -12,8 +14,6 @@ const WIDE: usize = 16;
 const NARROW: usize = 4;
 /// Rows of a block.
 const TALL: usize = 4;
-/// Rows of dy that are summed before the next block of sums is taken up: few enough to stay in the first cache.
-const CHUNK: usize = 128;
 
 /// Which row of the one side belongs to a row of the other under each tap; the same for each image.
 pub(super) struct Taps {
@@ -126,10 +126,65 @@ struct Product<'a> {
 impl simd::Job for Product<'_> {
     #[inline(always)]
     fn run(self) {
-        let Self { taps, from, panels: &Panels { inner, lanes, ref values }, zeros, first, out } = self;
+        let Self { taps, panels: &Panels { inner, lanes, .. }, first, .. } = self;
+        let places: Vec<_> = (first..).take(self.out.len() / lanes).map(|row| taps.place(row)).collect();
+        let work = Chunks { taps, from: self.from, panels: self.panels, zeros: self.zeros, places: &places };
+        let mut parts = Parts::new(taps.count * inner.div_ceil(CHUNK));
+        while let Some(chunks) = parts.next(self.out) {
+            work.add(chunks, self.out);
+        }
+    }
+}
+
+/// The parts of a sum of chunks, one after the other, each made in the same memory; at last it holds the sum of all.
+struct Parts {
+    chunks: usize,
+    of_part: usize,
+    next: usize,
+    done: Pairs<Vec<f32>>,
+}
+
+impl Parts {
+    fn new(chunks: usize) -> Self {
+        Self { chunks, of_part: sum::parts(chunks).1, next: 0, done: Pairs::new() }
+    }
+
+    /// Takes the part that lies in `out`; the chunks of the next one, to be added to zeros.
+    fn next(&mut self, out: &mut [f32]) -> Option<Range<usize>> {
+        let last = self.next >= self.chunks;
+        if self.next > 0 && self.chunks > self.of_part {
+            self.done.push(out.to_vec(), sum::add_all);
+        }
+        if last {
+            if let Some(sum) = std::mem::replace(&mut self.done, Pairs::new()).finish(sum::add_all) {
+                out.copy_from_slice(&sum);
+            }
+            return None;
+        }
         out.fill(0.0);
-        let places: Vec<_> = (first..).take(out.len() / lanes).map(|row| taps.place(row)).collect();
-        for tap in 0..taps.count {
+        let part = self.next..(self.next + self.of_part).min(self.chunks);
+        self.next = part.end;
+        Some(part)
+    }
+}
+
+/// Chunks of a product, for a band of rows that stand at `places`.
+struct Chunks<'a> {
+    taps: &'a Taps,
+    from: &'a [f32],
+    panels: &'a Panels,
+    zeros: &'a [f32],
+    places: &'a [Place],
+}
+
+impl Chunks<'_> {
+    #[inline(always)]
+    fn add(&self, chunks: Range<usize>, out: &mut [f32]) {
+        let Self { taps, from, panels: &Panels { inner, lanes, ref values }, zeros, places } = *self;
+        let of_tap = inner.div_ceil(CHUNK);
+        for chunk in chunks {
+            let (tap, channel) = (chunk / of_tap, chunk % of_tap * CHUNK);
+            let channels = channel..(channel + CHUNK).min(inner);
             let weights = &values[tap * inner * lanes..][..inner * lanes];
             for (places, rows) in places.chunks(TALL).zip(out.chunks_mut(TALL * lanes)) {
                 let mut sources = [None; TALL];
@@ -141,8 +196,9 @@ impl simd::Job for Product<'_> {
                 }
                 // A sum that began at 0 is never −0: adding ±0, zeros times finite weights, leaves it as it is.
                 let from = sources.map(|source| source.map_or(zeros, |row| &from[row * inner..][..inner]));
+                let from = from.map(|row| &row[channels.clone()]);
                 for (column, width) in columns(lanes) {
-                    let panel = &weights[column * inner..][..width * inner];
+                    let panel = &weights[column * inner..][channels.start * width..channels.end * width];
                     if width == WIDE {
                         add_rows::<WIDE>(from, panel, &mut rows[column..], lanes);
                     } else {
@@ -154,12 +210,12 @@ impl simd::Job for Product<'_> {
     }
 }
 
-/// Adds to up to four rows of a block what their sources make of a panel.
+/// Adds to up to four rows of a block what their sources make of a chunk of a panel.
 #[inline(always)]
 fn add_rows<const N: usize>(from: [&[f32]; TALL], panel: &[f32], rows: &mut [f32], lanes: usize) {
     let panel = panel.as_chunks::<N>().0;
     let from = from.map(|row| &row[..panel.len()]);
-    let mut sums = load::<N>(rows, lanes);
+    let mut sums = [[0.0; N]; TALL];
     for i in 0..panel.len() {
         for m in 0..TALL {
             for n in 0..N {
@@ -167,24 +223,16 @@ fn add_rows<const N: usize>(from: [&[f32]; TALL], panel: &[f32], rows: &mut [f32
             }
         }
     }
-    store(&sums, rows, lanes);
+    add_block(&sums, rows, lanes);
 }
 
-/// The block of sums at the beginning of up to four rows; 0 where there are fewer.
+/// Adds a block of sums to the beginning of up to four rows.
 #[inline(always)]
-fn load<const N: usize>(rows: &[f32], lanes: usize) -> [[f32; N]; TALL] {
-    let mut sums = [[0.0; N]; TALL];
-    for (sums, row) in sums.iter_mut().zip(rows.chunks(lanes)) {
-        sums.copy_from_slice(&row[..N]);
-    }
-    sums
-}
-
-/// Puts it back.
-#[inline(always)]
-fn store<const N: usize>(sums: &[[f32; N]; TALL], rows: &mut [f32], lanes: usize) {
+fn add_block<const N: usize>(sums: &[[f32; N]; TALL], rows: &mut [f32], lanes: usize) {
     for (sums, row) in sums.iter().zip(rows.chunks_mut(lanes)) {
-        row[..N].copy_from_slice(sums);
+        for (sum, row) in sums.iter().zip(&mut row[..N]) {
+            *row += sum;
+        }
     }
 }
 
@@ -218,13 +266,35 @@ impl simd::Job for OuterProduct<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { taps, x, channels, dy, lanes, first, out } = self;
+        let work = OuterChunks { taps, x, channels, dy, lanes, first };
+        let mut parts = Parts::new((dy.len() / lanes).div_ceil(CHUNK));
+        while let Some(chunks) = parts.next(out) {
+            work.add(chunks, out);
+        }
+    }
+}
+
+/// Chunks of rows of an outer product, for a band of quads of channels.
+struct OuterChunks<'a> {
+    taps: &'a Taps,
+    x: &'a [f32],
+    channels: usize,
+    dy: &'a [f32],
+    lanes: usize,
+    first: usize,
+}
+
+impl OuterChunks<'_> {
+    #[inline(always)]
+    fn add(&self, chunks: Range<usize>, out: &mut [f32]) {
+        let Self { taps, x, channels, dy, lanes, first } = *self;
         let quads = channels / TALL;
-        out.fill(0.0);
         let (mut places, mut pairs) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
         let rows = dy.len() / lanes;
-        for chunk in (0..rows).step_by(CHUNK) {
+        for chunk in chunks {
             places.clear();
-            places.extend((chunk..(chunk + CHUNK).min(rows)).map(|row| (row * lanes, taps.place(row))));
+            let rows = chunk * CHUNK..((chunk + 1) * CHUNK).min(rows);
+            places.extend(rows.map(|row| (row * lanes, taps.place(row))));
             let mut of_tap = None;
             for (quad, block) in out.chunks_exact_mut(TALL * lanes).enumerate() {
                 let (tap, quad) = ((first + quad) / quads, (first + quad) % quads);
@@ -247,10 +317,10 @@ impl simd::Job for OuterProduct<'_> {
     }
 }
 
-/// Adds to four rows of a block the outer products of pairs of rows, given by where they begin.
+/// Adds to four rows of a block the outer products of a chunk of pairs of rows, given by where they begin.
 #[inline(always)]
 fn add_pairs<const N: usize>(pairs: &[(usize, usize)], x: &[f32], dy: &[f32], rows: &mut [f32], lanes: usize) {
-    let mut sums = load::<N>(rows, lanes);
+    let mut sums = [[0.0; N]; TALL];
     for &(x_at, dy_at) in pairs {
         let (x, dy) = (&x[x_at..][..TALL], &dy[dy_at..][..N]);
         for m in 0..TALL {
@@ -259,7 +329,7 @@ fn add_pairs<const N: usize>(pairs: &[(usize, usize)], x: &[f32], dy: &[f32], ro
             }
         }
     }
-    store(&sums, rows, lanes);
+    add_block(&sums, rows, lanes);
 }
 
 #[cfg(test)]
@@ -282,12 +352,33 @@ mod tests {
         values.iter().map(|value| value.to_bits()).collect()
     }
 
-    /// All cases of a convolution, the lanes of both sides, and rows that fill no block.
+    /// All cases of a convolution, the lanes of both sides, rows that fill no block, and sums of several parts.
     fn cases() -> impl Iterator<Item = (Window, [usize; 4], [usize; 2], usize)> {
-        conv::cases().into_iter().map(|(window, [n, h, w, c], filters)| {
+        let long = [
+            (Window::square(2, 1, 1), [1, 3, 2, 300], 20),
+            (Window::square(1, 1, 0), [1, 1, 2, CHUNK * CHUNK + 200], 4),
+            (Window::square(12, 1, 6), [1, 6, 6, 4], 4),
+            (Window::new([1, 2], [1, 1], [0, 1]), [2, 130, 77, 4], 4),
+        ];
+        conv::cases().into_iter().chain(long).map(|(window, [n, h, w, c], filters)| {
             let output = window.output([h, w]).unwrap();
             (window, [n, h, w, c.next_multiple_of(4)], output, filters.next_multiple_of(4))
         })
+    }
+
+    /// The sum of all chunks: parts one chunk after the other, then neighbouring parts.
+    fn of_chunks(chunks: Vec<Vec<f32>>) -> Vec<f32> {
+        let (_, of_part) = sum::parts(chunks.len());
+        let plain = |chunks: &[Vec<f32>]| chunks.iter().cloned().fold(vec![0.0; chunks[0].len()], sum::add_all);
+        let mut parts: Vec<_> = chunks.chunks(of_part).map(plain).collect();
+        while parts.len() > 1 {
+            parts = parts.chunks(2).map(plain_pair).collect();
+        }
+        parts.remove(0)
+    }
+
+    fn plain_pair(pair: &[Vec<f32>]) -> Vec<f32> {
+        pair.iter().cloned().reduce(sum::add_all).unwrap()
     }
 
     #[test]
@@ -302,16 +393,26 @@ mod tests {
             product(&Taps::inputs(&window, [h, w], [oh, ow]), &x, &panels, &mut out);
             let mut plain = vec![0.0; out.len()];
             for (row, sums) in plain.chunks_exact_mut(k).enumerate() {
+                let mut chunks = Vec::new();
                 for tap in 0..window.taps() {
                     let (at, rs) = ([row / ow % oh, row % ow], [tap / window.kernel[1], tap % window.kernel[1]]);
-                    let Some([y, x_at]) = window.source([h, w], at, rs) else { continue };
-                    for i in 0..c {
-                        for (lane, sum) in sums.iter_mut().enumerate() {
-                            *sum +=
-                                x[((row / (oh * ow) * h + y) * w + x_at) * c + i] * weights[(tap * c + i) * k + lane];
+                    let source = window.source([h, w], at, rs);
+                    for first in (0..c).step_by(CHUNK) {
+                        let mut chunk = vec![0.0; k];
+                        let Some([y, x_at]) = source else {
+                            chunks.push(chunk);
+                            continue;
+                        };
+                        for i in first..(first + CHUNK).min(c) {
+                            for (lane, sum) in chunk.iter_mut().enumerate() {
+                                *sum += x[((row / (oh * ow) * h + y) * w + x_at) * c + i]
+                                    * weights[(tap * c + i) * k + lane];
+                            }
                         }
+                        chunks.push(chunk);
                     }
                 }
+                sums.copy_from_slice(&of_chunks(chunks));
             }
             assert_eq!(bits(&out), bits(&plain), "{window}, {n}×{h}×{w}×{c} to {k}");
         }
@@ -327,13 +428,19 @@ mod tests {
             let mut plain = vec![0.0; out.len()];
             for (row, sums) in plain.chunks_exact_mut(k).enumerate() {
                 let (tap, i) = (row / c, row % c);
-                for at in 0..n * oh * ow {
-                    let (place, rs) = ([at / ow % oh, at % ow], [tap / window.kernel[1], tap % window.kernel[1]]);
-                    let Some([y, x_at]) = window.source([h, w], place, rs) else { continue };
-                    for (lane, sum) in sums.iter_mut().enumerate() {
-                        *sum += x[((at / (oh * ow) * h + y) * w + x_at) * c + i] * dy[at * k + lane];
+                let rows: Vec<_> = (0..n * oh * ow).collect();
+                let chunks = rows.chunks(CHUNK).map(|rows| {
+                    let mut chunk = vec![0.0; k];
+                    for &at in rows {
+                        let (place, rs) = ([at / ow % oh, at % ow], [tap / window.kernel[1], tap % window.kernel[1]]);
+                        let Some([y, x_at]) = window.source([h, w], place, rs) else { continue };
+                        for (lane, sum) in chunk.iter_mut().enumerate() {
+                            *sum += x[((at / (oh * ow) * h + y) * w + x_at) * c + i] * dy[at * k + lane];
+                        }
                     }
-                }
+                    chunk
+                });
+                sums.copy_from_slice(&of_chunks(chunks.collect()));
             }
             assert_eq!(bits(&out), bits(&plain), "{window}, {n}×{h}×{w}×{c} to {k}");
         }

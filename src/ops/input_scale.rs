@@ -1,9 +1,11 @@
 //! `input_scale`: XNOR-Net's K (Rastegari et al., 2016, arXiv 1603.05279): the mean of |x| over channels, then over the window, padding counted as 0. `scale_rows`: every channel times K.
 //!
 //! x `[n, h, w, c]` → K `[n, oh, ow, 1]`; no gradient flows through it. `scale_rows`: y `[n, oh, ow, k]`, K → y·K; its gradient is dy·K.
+//!
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 channels of a lane, then of places, and pairs above them.
 
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv, sample::Noise};
+use super::{Backward, Operation, Sample, conv, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -47,14 +49,16 @@ impl Operation for InputScale {
     /// First the sum of |x| over channels, a number for each place; then over the window.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let x = inputs[0];
-        let channels = Launch::new("input_scale_channels", &[include_str!("../../shaders/input_scale_channels.wgsl")])
+        let text = include_str!("../../shaders/input_scale_channels.wgsl");
+        let channels = sum::running(Launch::new("input_scale_channels", &[text, sum::QUADS_SUM]), x.quads())
             .read("x", F32, Input(0))
             .write("sums", F32, Scratch(0))
             .params(&RowParams { rows: x.rows() as u32, quads: x.quads() as u32 })
             .threads(x.rows())
             .float_ops(x.len());
         let count = (x.channels() * self.window.taps()) as f32;
-        let places = Launch::new("input_scale", &[GATHER, include_str!("../../shaders/input_scale.wgsl")])
+        let places = Launch::new("input_scale", &[GATHER, include_str!("../../shaders/input_scale.wgsl")]);
+        let places = sum::running(places, self.window.taps())
             .constant("COUNT_BITS", count.to_bits() as usize)
             .read("sums", F32, Scratch(0))
             .write("k", F32, Output)
@@ -69,16 +73,16 @@ impl Operation for InputScale {
         let ([_, h, w, c], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let window = self.window;
         let count = (c * window.taps()) as f32;
+        let mut of_place = vec![0.0; inputs[0].ty.rows()];
+        parallel::rows(&mut of_place, 1, |row, out| {
+            let magnitudes: Vec<_> = x[row * lanes..][..lanes].iter().map(|v| v.abs()).collect();
+            out[0] = sum::of_quads(&magnitudes);
+        });
         parallel::rows(output.floats(), LANES, |row, out| {
             let (n, oy, ox) = (row / (oh * ow), row / ow % oh, row % ow);
-            let mut sum = 0.0f32;
-            for (r, s) in (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |s| (r, s))) {
-                let Some([y, x_at]) = window.source([h, w], [oy, ox], [r, s]) else { continue };
-                let from = &x[((n * h + y) * w + x_at) * lanes..][..lanes];
-                let mut parts = [0.0f32; 4];
-                from.iter().enumerate().for_each(|(c, v)| parts[c % 4] += v.abs());
-                sum += (parts[0] + parts[1]) + (parts[2] + parts[3]);
-            }
+            let taps = (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |s| [r, s]));
+            let sources = taps.filter_map(|tap| window.source([h, w], [oy, ox], tap));
+            let sum = sum::of(sources.map(|[y, x_at]| of_place[(n * h + y) * w + x_at]));
             out.copy_from_slice(&[sum / count, 0.0, 0.0, 0.0]);
         });
     }

@@ -1,7 +1,7 @@
 //! `max_abs`: the largest |x| of each sample: x `[n, …]` → `[n, 1]`. The largest of several is the same in any order.
 
-use super::batch_norm_stats::rows_per_chunk;
-use super::{Activity, Operation, Sample, mean, sample::Noise};
+use super::sum::{self, rows_per_chunk};
+use super::{Activity, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
@@ -44,8 +44,7 @@ impl Operation for MaxAbs {
         let samples = output.rows();
         let quads = inputs[0].words() / LANES / samples;
         let (per_chunk, chunks) = cut(quads);
-        let params =
-            MaxParams { samples: samples as u32, quads: quads as u32, chunks: chunks as u32, half: mean::HALF };
+        let params = MaxParams { samples: samples as u32, quads: quads as u32, chunks: chunks as u32, half: sum::HALF };
         let partial = Launch::new("max_abs_partial", &[include_str!("../../shaders/max_abs_partial.wgsl")])
             .constant("PER_CHUNK", per_chunk)
             .read("x", F32, Input(0))
@@ -53,7 +52,7 @@ impl Operation for MaxAbs {
             .params(&params)
             .threads(samples * chunks)
             .float_ops(inputs[0].len());
-        let largest = mean::reduction("max_abs", include_str!("../../shaders/max_abs.wgsl"), samples, caps)
+        let largest = sum::lanes("max_abs", include_str!("../../shaders/max_abs.wgsl"), samples, caps)
             .read("part", F32, Scratch(0))
             .write("largest", F32, Output)
             .params(&params)

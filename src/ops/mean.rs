@@ -1,7 +1,9 @@
 //! `mean`: `out[c]` = mean over rows of `x[row, c]`; the loss and the accuracy of a batch.
+//!
+//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
 
-use super::{Activity, Operation, Sample, sample::Noise};
-use crate::caps::{Caps, LaunchShape};
+use super::{Activity, Operation, Sample, sample::Noise, sum};
+use crate::caps::Caps;
 use crate::kernel::{Launch, Operand, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
@@ -15,52 +17,26 @@ crate::params! {
 
 impl ColumnParams {
     pub(super) fn new(x: &TensorType, scale: f32) -> Self {
-        Self { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: HALF }
+        Self { rows: x.rows() as u32, quads: x.quads() as u32, scale, half: sum::HALF }
     }
 }
 
 /// The launch that adds up the rows of each channel of `operand`, which is of the type `x`, times `scale`, into `[c]`.
 pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f32, caps: &Caps) -> Launch {
-    reduction(label, include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
+    sum::reduction(label, include_str!("../../shaders/channel_sum.wgsl"), (x.quads(), x.rows()), caps)
         .read("x", F32, operand)
         .write("out", F32, Output)
         .float_ops(x.len())
         .params(&ColumnParams::new(x, scale))
 }
 
-/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].
-pub(super) fn reduction(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
-    let shared = caps.shape == LaunchShape::Tiled;
-    let launch =
-        Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text]).constant("SHARED", usize::from(shared));
-    if shared { launch.groups(items) } else { launch.threads(items) }
-}
-
-/// The same in the kernel's order: 64 strided sums, then a tree.
+/// The same in the kernel's order.
 pub(super) fn column_sum_twin(x: View<'_>, scale: f32, out: &mut [f32]) {
     let (values, lanes) = (x.numbers(), x.ty.lanes());
-    for (c, out) in out.iter_mut().enumerate() {
-        let mut sums = [0.0f32; 64];
-        for (row, values) in values.chunks_exact(lanes).enumerate() {
-            sums[row % 64] += values[c];
-        }
-        *out = tree(&mut sums, |a, b| a + b) * scale;
-    }
-}
-
-/// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
-pub(super) const HALF: u32 = 32;
-
-/// Reduces 64 values as a workgroup does: halves onto halves.
-pub(super) fn tree<T: Copy>(values: &mut [T; 64], combine: impl Fn(T, T) -> T) -> T {
-    let mut half = 32;
-    while half > 0 {
-        for i in 0..half {
-            values[i] = combine(values[i], values[i + half]);
-        }
-        half /= 2;
-    }
-    values[0]
+    let sums = sum::columns(x.ty.rows(), lanes, |row, sums| {
+        sums.iter_mut().zip(&values[row * lanes..]).for_each(|(sum, value)| *sum += value);
+    });
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * scale);
 }
 
 impl Operation for Mean {

@@ -60,6 +60,7 @@ pub mod sgd;
 pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
+pub mod sum;
 pub mod unpack;
 pub mod window;
 

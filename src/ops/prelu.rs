@@ -2,8 +2,10 @@
 //!
 //! `prelu_backward`: dx = dy for x > 0, else a_c·dy. `prelu_slope`: da_c = Σ dy·min(x, 0). A learned slope may become negative, and then y does not tell where x lay: the
 //! backward pass reads x, and applies a batch-norm that was folded in again instead of keeping its output.
+//!
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
-use super::batch_norm_stats::rows_per_chunk;
+use super::sum::{self, rows_per_chunk};
 use super::{Activity, Backward, Operation, Sample, add, batch_norm, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
@@ -185,14 +187,13 @@ impl Operation for PreluSlope {
         let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]));
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
         let per_chunk = rows_per_chunk(rows);
-        for (c, out) in output.floats().iter_mut().enumerate() {
-            let mut sums = [0.0f32; 64];
-            for chunk in 0..rows.div_ceil(per_chunk) {
+        let sums = sum::columns(rows.div_ceil(per_chunk), lanes, |chunk, sums| {
+            for (c, sum) in sums.iter_mut().enumerate() {
                 let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);
-                sums[chunk % 64] += rows.fold(0.0, |sum, row| sum + dy[row * lanes + c] * x.at(row, c).min(0.0));
+                *sum += rows.fold(0.0, |sum, row| sum + dy[row * lanes + c] * x.at(row, c).min(0.0));
             }
-            *out = mean::tree(&mut sums, |a, b| a + b);
-        }
+        });
+        output.floats().copy_from_slice(&sums);
     }
 }
 

@@ -1,7 +1,9 @@
 //! `scale`: y = s·x with one number s `[1]`; `total`: the sum of all elements, `[1]`.
+//!
+//! **Order of the sum** ([`super::sum`]): each channel as in [`super::mean`], then the channels in chunks of [`CHUNK`](super::sum::CHUNK) = 128.
 
 use super::mean::{self, ColumnParams};
-use super::{Backward, Operation, Sample, add, sample::Noise};
+use super::{Backward, Operation, Sample, add, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -77,12 +79,14 @@ impl Operation for Total {
     /// First the sum of each channel, in 64 lanes; then of the channels, in their order.
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
-        let columns = mean::reduction("total_columns", include_str!("../../shaders/channel_sum.wgsl"), x.quads(), caps)
+        let text = include_str!("../../shaders/channel_sum.wgsl");
+        let columns = sum::reduction("total_columns", text, (x.quads(), x.rows()), caps)
             .read("x", F32, Input(0))
             .write("out", F32, Scratch(0))
             .float_ops(x.len())
             .params(&ColumnParams::new(x, 1.0));
-        let total = Launch::new("total", &[include_str!("../../shaders/total.wgsl")])
+        let total = Launch::new("total", &[include_str!("../../shaders/total.wgsl"), sum::QUADS_SUM]);
+        let total = sum::running(total, x.quads())
             .read("columns", F32, Scratch(0))
             .write("out", F32, Output)
             .float_ops(x.channels())
@@ -94,11 +98,9 @@ impl Operation for Total {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let mut columns = vec![0.0; inputs[0].ty.lanes()];
         mean::column_sum_twin(inputs[0], 1.0, &mut columns);
-        let mut sums = [0.0f32; 4];
-        columns.iter().enumerate().for_each(|(c, column)| sums[c % 4] += column);
         let out = output.floats();
         out.fill(0.0);
-        out[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        out[0] = sum::of_quads(&columns);
     }
 }
 

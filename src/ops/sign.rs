@@ -4,8 +4,10 @@
 //!
 //! The latent W gets the gradient g of W̃ unchanged (HWGQ, BinaryNet), or XNOR-Net's (Rastegari et al., 2016, arXiv 1603.05279, equation of section 3.1 corrected: α depends on every weight of the filter):
 //! dW_i = sign(W_i)/n·Σ_j g_j·sign(W_j) + α·g_i·[|W_i| ≤ 1], n the weights of a filter: `xnor_gradient`.
+//!
+//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; over a layer, the filters likewise in chunks.
 
-use super::{Activity, Backward, Op, Operation, Sample, add, mean, sample::Noise};
+use super::{Activity, Backward, Op, Operation, Sample, add, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -187,9 +189,9 @@ impl Operation for Alpha {
             rows: (r * s * rows) as u32,
             quads: quads as u32,
             count: (r * s * self.channels) as f32,
-            half: mean::HALF,
+            half: sum::HALF,
         };
-        let filter = mean::reduction("alpha", ALPHA, quads, caps)
+        let filter = sum::reduction("alpha", ALPHA, (quads, r * s * rows), caps)
             .constant("OF_GRADIENT", 0)
             .constant("OF_TANH", 0)
             .read("w", F32, Input(0))
@@ -199,7 +201,8 @@ impl Operation for Alpha {
             return filter.write("alpha", F32, Output).into();
         }
         // The mean over filters of equal length is the mean over the layer.
-        let layer = Launch::new("alpha_layer", &[add::ELEMENTWISE, include_str!("../../shaders/alpha_layer.wgsl")])
+        let text = include_str!("../../shaders/alpha_layer.wgsl");
+        let layer = sum::running(Launch::new("alpha_layer", &[add::ELEMENTWISE, text, sum::QUADS_SUM]), quads)
             .constant("FILTERS", filters)
             .read("of_filter", F32, Scratch(0))
             .write("alpha", F32, Output)
@@ -209,7 +212,7 @@ impl Operation for Alpha {
         Program { scratch_words: vec![output.words()], launches: vec![filter.write("alpha", F32, Scratch(0)), layer] }
     }
 
-    /// Adds in the kernel's order: 64 strided sums, then a tree; over a layer, then the filters by lanes.
+    /// Adds in the kernel's order: over rows; over a layer, then the filters by lanes.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
         let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
@@ -219,13 +222,10 @@ impl Operation for Alpha {
         if let Scope::Constant(value) = self.scope {
             return out[..filters].fill(value);
         }
-        for (k, out) in out.iter_mut().enumerate() {
-            let mut sums = [0.0f32; 64];
-            for row in 0..r * s * rows {
-                sums[row % 64] += w[row * kl + k].abs();
-            }
-            *out = mean::tree(&mut sums, |a, b| a + b) / count;
-        }
+        let sums = sum::columns(r * s * rows, kl, |row, sums| {
+            sums.iter_mut().zip(&w[row * kl..]).for_each(|(sum, w)| *sum += w.abs());
+        });
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum / count);
         if self.scope == Scope::Layer {
             let mean = mean_of(out, filters);
             out[..filters].fill(mean);
@@ -235,9 +235,7 @@ impl Operation for Alpha {
 
 /// The mean over filters, whose padding is zero, lane by lane.
 fn mean_of(filters: &[f32], count: usize) -> f32 {
-    let mut sums = [0.0f32; 4];
-    filters.iter().enumerate().for_each(|(k, v)| sums[k % 4] += v);
-    ((sums[0] + sums[1]) + (sums[2] + sums[3])) / count as f32
+    sum::of_quads(filters) / count as f32
 }
 
 impl Alpha {
@@ -274,9 +272,9 @@ impl Operation for XnorGradient {
             rows: (r * s * rows) as u32,
             quads: quads as u32,
             count: (r * s * self.channels) as f32,
-            half: mean::HALF,
+            half: sum::HALF,
         };
-        let mean = mean::reduction("xnor_gradient_mean", ALPHA, quads, caps)
+        let mean = sum::reduction("xnor_gradient_mean", ALPHA, (quads, r * s * rows), caps)
             .constant("OF_GRADIENT", 1)
             .constant("OF_TANH", 0)
             .read("dy", F32, Input(0))
@@ -284,19 +282,27 @@ impl Operation for XnorGradient {
             .write("alpha", F32, Scratch(0))
             .params(&params)
             .float_ops(2 * output.len());
-        let gradient =
-            add::per_channel("xnor_gradient", &[include_str!("../../shaders/xnor_gradient.wgsl")], output, 1.0)
-                .constant("CHANNEL_ROWS", rows)
-                .constant("CHANNELS", self.channels)
-                .constant("FILTERS", output.channels())
-                .constant("OF_FILTER", usize::from(self.scope == Scope::Filter))
-                .constant("OF_LAYER", usize::from(self.scope == Scope::Layer))
-                .read("dy", F32, Input(0))
-                .must_be_finite()
-                .read("w", F32, Input(1))
-                .read("alpha", F32, Input(2))
-                .write("dw", F32, Output)
-                .float_ops(4 * output.len());
+        let mut texts = vec![include_str!("../../shaders/xnor_gradient.wgsl")];
+        let over_layer = self.scope == Scope::Layer;
+        if over_layer {
+            texts.push(sum::QUADS_SUM);
+        }
+        let mut gradient = add::per_channel("xnor_gradient", &texts, output, 1.0);
+        if over_layer {
+            gradient = sum::running(gradient, quads);
+        }
+        let gradient = gradient
+            .constant("CHANNEL_ROWS", rows)
+            .constant("CHANNELS", self.channels)
+            .constant("FILTERS", output.channels())
+            .constant("OF_FILTER", usize::from(self.scope == Scope::Filter))
+            .constant("OF_LAYER", usize::from(over_layer))
+            .read("dy", F32, Input(0))
+            .must_be_finite()
+            .read("w", F32, Input(1))
+            .read("alpha", F32, Input(2))
+            .write("dw", F32, Output)
+            .float_ops(4 * output.len());
         if matches!(self.scope, Scope::Constant(_)) {
             return gradient.into();
         }
@@ -309,15 +315,10 @@ impl Operation for XnorGradient {
         let ([r, s, rows, _], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let count = (r * s * self.channels) as f32;
         let sign = |v: f32| if v >= 0.0 { 1.0f32 } else { -1.0 };
-        let means: Vec<_> = (0..kl)
-            .map(|k| {
-                let mut sums = [0.0f32; 64];
-                for row in 0..r * s * rows {
-                    sums[row % 64] += dy[row * kl + k] * sign(w[row * kl + k]);
-                }
-                mean::tree(&mut sums, |a, b| a + b) / count
-            })
-            .collect();
+        let sums = sum::columns(r * s * rows, kl, |row, sums| {
+            (0..kl).for_each(|k| sums[k] += dy[row * kl + k] * sign(w[row * kl + k]));
+        });
+        let means: Vec<_> = sums.into_iter().map(|sum| sum / count).collect();
         let filters = inputs[0].ty.channels();
         let over_layer = mean_of(&means, filters);
         for (row, out) in output.floats().chunks_exact_mut(kl).enumerate() {

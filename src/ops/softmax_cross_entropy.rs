@@ -2,8 +2,10 @@
 //!
 //! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as PyTorch defines it. logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a
 //! step is the mean loss; `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
+//!
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
-use super::{Backward, Operation, Sample, sample::Noise};
+use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -48,7 +50,8 @@ fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool) -
     let (rows, (hit, miss)) = (inputs[0].rows(), shares(smoothing, inputs[0].channels()));
     let (scale, quads) = (1.0 / rows as f32, inputs[0].quads() as u32);
     let params = SoftmaxParams { rows: rows as u32, quads, scale, hit, miss };
-    let launch = Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")])
+    let launch = Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")]);
+    let launch = sum::running(launch, inputs[0].channels())
         .constant("CLASSES", inputs[0].channels())
         .constant("BACKWARD", usize::from(backward))
         .read("x", F32, Input(0));
@@ -91,11 +94,8 @@ impl Operation for SoftmaxCrossEntropy {
                 .iter()
                 .enumerate()
                 .fold((0, f32::NEG_INFINITY), |best, (c, &v)| if v > best.1 { (c, v) } else { best });
-            let (mut sum, mut below) = (0.0, 0.0);
-            for v in &x[..classes] {
-                sum += libm::expf(v - largest);
-                below += v - largest;
-            }
+            let sum = sum::of(x[..classes].iter().map(|v| libm::expf(v - largest)));
+            let below = sum::of(x[..classes].iter().map(|v| v - largest));
             let (hit, miss) = shares(self.smoothing, classes);
             out[0] = libm::logf(sum) - hit * (x[label] - largest) - miss * below;
             out[1] = f32::from(winner == label);
@@ -142,7 +142,7 @@ impl Operation for SoftmaxCrossEntropyBackward {
         out.fill(0.0);
         for (row, (out, x)) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)).enumerate() {
             let largest = x[..classes].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum: f32 = x[..classes].iter().map(|&v| libm::expf(v - largest)).sum();
+            let sum = sum::of(x[..classes].iter().map(|&v| libm::expf(v - largest)));
             for c in 0..classes {
                 let target = if c == labels[row] as usize { hit + miss } else { miss };
                 out[c] = (libm::expf(x[c] - largest) / sum - target) * (1.0 / rows as f32);

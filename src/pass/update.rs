@@ -5,6 +5,7 @@ use super::optimizer::{Moments, Optimizer, Rule};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::adam::{Adam, Moment};
+use crate::ops::add::Add;
 use crate::ops::bop::Bop;
 use crate::ops::clamp::Clamp;
 use crate::ops::clip::{ClipScale, SquareSum};
@@ -92,14 +93,25 @@ fn settings(optimizer: &Optimizer, name: &str, ty: &TensorType) -> (Halves, Halv
     (Halves(first.0, second.0), Halves(first.1, second.1))
 }
 
+/// Gradients whose square sums are added one after the other; the totals of so many are added in pairs: see [`crate::ops::sum`].
+const IN_TURN: usize = 64;
+
 /// Appends the global norm, and every gradient times what it asks for.
 fn clipped(graph: &mut Graph, gradients: &[(Value, Value)], max_norm: f32) -> Result<Vec<(Value, Value)>> {
-    let mut total = None;
-    for &(_, gradient) in gradients {
-        let inputs: Vec<_> = [Some(gradient), total].into_iter().flatten().collect();
-        total = Some(graph.add(SquareSum, &inputs)?);
+    let mut totals = Vec::new();
+    for gradients in gradients.chunks(IN_TURN) {
+        let mut total = None;
+        for &(_, gradient) in gradients {
+            let inputs: Vec<_> = [Some(gradient), total].into_iter().flatten().collect();
+            total = Some(graph.add(SquareSum, &inputs)?);
+        }
+        totals.extend(total);
     }
-    let Some(total) = total else { return Ok(Vec::new()) };
+    while totals.len() > 1 {
+        let pairs = totals.chunks(2).map(|pair| if pair.len() == 2 { graph.add(Add, pair) } else { Ok(pair[0]) });
+        totals = pairs.collect::<Result<_>>()?;
+    }
+    let Some(&total) = totals.first() else { return Ok(Vec::new()) };
     let scale = graph.add(ClipScale { max_norm }, &[total])?;
     gradients.iter().map(|&(leaf, gradient)| Ok((leaf, graph.add(Scale, &[gradient, scale])?))).collect()
 }

@@ -125,7 +125,7 @@ pub struct Launch {
     pub layer: String,
     /// What it does within a step.
     pub phase: Activity,
-    /// What the kernel's label has behind the stem: "tiled", "registers", "sum_splits", …; empty for an only child.
+    /// What the kernel's label has behind the stem: "tiled", "registers", "sum_parts", …; empty for an only child.
     pub variant: String,
     /// What the kernel needs beyond WebGPU's baseline: "baseline" means nothing.
     pub tier: String,

@@ -45,8 +45,8 @@ pub(super) fn filters(weight: &HostTensor) -> Option<Sheet> {
         RgbImage::from_fn(width as u32, height as u32, |x, y| match channels {
             3 => Rgb([0, 1, 2].map(|channel| level(at(channel, x, y)))),
             _ => {
-                let sum: f32 = (0..channels).map(|channel| at(channel, x, y)).sum();
-                Rgb([level(sum / channels as f32); 3])
+                let sum: f64 = (0..channels).map(|channel| f64::from(at(channel, x, y))).sum();
+                Rgb([level((sum / channels as f64) as f32); 3])
             }
         })
     };

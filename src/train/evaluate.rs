@@ -38,8 +38,8 @@ impl Evaluation {
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f32> = logits.iter().map(|&v| libm::expf(v - largest)).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.iter().map(|p| p / sum).collect()
+    let sum: f64 = powers.iter().copied().map(f64::from).sum();
+    powers.iter().map(|p| p / sum as f32).collect()
 }
 
 /// The first largest of the logits.

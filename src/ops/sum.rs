@@ -1,0 +1,250 @@
+//! How operations add up many floats: on the CPU, in kernels, in a fixed order.
+//!
+//! **Invariant:** a sum of n floats obeys `|error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ|`, for no term goes through more than [`DEPTH`] additions one after the other; above them stands a tree. A plain
+//! running sum errs by up to n: at 10⁶ terms its last digits are gone. `tests/sums.rs` lists every operation that reduces and holds each to the bound with millions of terms.
+//!
+//! **Order.** A *chunk* is [`CHUNK`] terms or fewer, added one after the other from 0. Chunks are added in pairs: neighbours, then neighbouring pairs, and so on ([`Pairs`]; `shaders/sum.wgsl`).
+//!
+//! | sum | order |
+//! |---|---|
+//! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes ([`columns`]) |
+//! | over rows in two launches: `batch_norm_*`, `prelu_slope`, `square_sum` | chunks of neighbouring rows ([`rows_per_chunk`]); their sums as above |
+//! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks ([`of`]) |
+//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs ([`parts`]) |
+//! | weight gradients (`conv_dw`, `bconv_dw`) | a chunk is up to [`CHUNK`] rows; then the same |
+//!
+//! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any order.
+
+use crate::caps::{Caps, LaunchShape};
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{Encoding::F32, TensorType};
+
+/// Terms that are added one after the other.
+pub const CHUNK: usize = 128;
+
+/// Additions that a term goes through at most, those of the tree aside: within its chunk, and of chunks within a part.
+pub const DEPTH: usize = 2 * CHUNK;
+
+/// Invocations that share an item of a reduction.
+pub(super) const LANES: usize = 64;
+
+/// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
+pub(super) const HALF: u32 = LANES as u32 / 2;
+
+/// Rows that one invocation reduces: a chunk at most, fewer where that gives 256 invocations work.
+pub(super) fn rows_per_chunk(rows: usize) -> usize {
+    rows.div_ceil(256).clamp(16, CHUNK)
+}
+
+/// Into how many parts a sum of so many chunks falls, and the chunks of a part: [`CHUNK`] at most.
+pub(super) fn parts(chunks: usize) -> (usize, usize) {
+    let parts = chunks.div_ceil(CHUNK).max(1);
+    (parts, chunks.div_ceil(parts))
+}
+
+/// Adds up values as they come: neighbours, then neighbouring pairs, and so on. What waits for its neighbour stays on a stack, one for each bit of the count.
+pub(super) struct Pairs<T> {
+    waiting: Vec<T>,
+    count: usize,
+}
+
+impl<T> Pairs<T> {
+    pub(super) fn new() -> Self {
+        Self { waiting: Vec::new(), count: 0 }
+    }
+
+    pub(super) fn push(&mut self, mut value: T, add: impl Fn(T, T) -> T) {
+        let mut bits = self.count;
+        while bits & 1 == 1 {
+            value = add(self.waiting.pop().expect("a value for each bit"), value);
+            bits >>= 1;
+        }
+        self.waiting.push(value);
+        self.count += 1;
+    }
+
+    /// What all add up to; nothing where there were none.
+    pub(super) fn finish(mut self, add: impl Fn(T, T) -> T) -> Option<T> {
+        let mut value = self.waiting.pop()?;
+        while let Some(before) = self.waiting.pop() {
+            value = add(before, value);
+        }
+        Some(value)
+    }
+}
+
+/// Adds element by element.
+pub(super) fn add_all(mut into: Vec<f32>, from: Vec<f32>) -> Vec<f32> {
+    into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
+    into
+}
+
+/// The sum of the terms in chunks: what an invocation makes of `sum_term` (`shaders/sum.wgsl`).
+pub(super) fn of(terms: impl IntoIterator<Item = f32>) -> f32 {
+    let mut terms = terms.into_iter().peekable();
+    let mut pairs = Pairs::new();
+    while terms.peek().is_some() {
+        pairs.push(terms.by_ref().take(CHUNK).fold(0.0, |sum, term| sum + term), |a, b| a + b);
+    }
+    pairs.finish(|a, b| a + b).unwrap_or(0.0)
+}
+
+/// The same of rows, lane by lane.
+pub(super) fn of_rows<'a>(rows: impl IntoIterator<Item = &'a [f32]>, out: &mut [f32]) {
+    let (mut pairs, mut terms) = (Pairs::new(), 0);
+    out.fill(0.0);
+    for row in rows {
+        if terms == CHUNK {
+            pairs.push(out.to_vec(), add_all);
+            out.fill(0.0);
+            terms = 0;
+        }
+        out.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        terms += 1;
+    }
+    if pairs.count > 0 {
+        pairs.push(out.to_vec(), add_all);
+        out.copy_from_slice(&pairs.finish(add_all).expect("several chunks"));
+    }
+}
+
+/// The same of many sums at once: `add(term, sums)` adds the terms of that number to all.
+pub(super) fn of_many(terms: usize, sums: usize, mut add: impl FnMut(usize, &mut [f32])) -> Vec<f32> {
+    let mut pairs = Pairs::new();
+    for chunk in (0..terms.max(1)).step_by(CHUNK) {
+        let mut values = vec![0.0; sums];
+        (chunk..(chunk + CHUNK).min(terms)).for_each(|term| add(term, &mut values));
+        pairs.push(values, add_all);
+    }
+    pairs.finish(add_all).expect("at least one chunk")
+}
+
+/// Sums over rows in the order of [`reduction`]: `add(row, sums)` adds the terms of a row.
+pub(super) fn columns(rows: usize, sums: usize, mut add: impl FnMut(usize, &mut [f32])) -> Vec<f32> {
+    let lanes = of_many(rows.div_ceil(LANES), LANES * sums, |round, lanes| {
+        for (row, sums) in (round * LANES..rows).zip(lanes.chunks_exact_mut(sums)) {
+            add(row, sums);
+        }
+    });
+    let lane = |lane: usize, i: usize| lanes[lane * sums + i];
+    (0..sums).map(|i| tree(&mut std::array::from_fn(|at| lane(at, i)), |a, b| a + b)).collect()
+}
+
+/// Reduces 64 values as a workgroup does: halves onto halves.
+pub(super) fn tree<T: Copy>(values: &mut [T; LANES], combine: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            values[i] = combine(values[i], values[i + half]);
+        }
+        half /= 2;
+    }
+    values[0]
+}
+
+/// The sum of all, those of each lane of a quad first.
+pub(super) fn of_quads(values: &[f32]) -> f32 {
+    let [x, y, z, w] = [0, 1, 2, 3].map(|lane| of(values.iter().skip(lane).step_by(4).copied()));
+    (x + y) + (z + w)
+}
+
+/// A launch whose invocations add up to `terms` terms each: with `sum_start`, `sum_term`, `sum_result`.
+pub(super) fn running(launch: Launch, terms: usize) -> Launch {
+    running_chunks(launch, CHUNK, usize::from(terms > CHUNK))
+}
+
+/// The same without chunks: terms that are sums themselves are added in pairs.
+pub(super) fn paired(launch: Launch) -> Launch {
+    running_chunks(launch, 1, 1)
+}
+
+fn running_chunks(mut launch: Launch, chunk: usize, chunked: usize) -> Launch {
+    launch.kernel.body.push(include_str!("../../shaders/sum.wgsl"));
+    launch.constant("SUM_CHUNK", chunk).constant("CHUNKED", chunked)
+}
+
+/// WGSL: `quads_sum(first, count)`, the sum of an op's `summand(i)` and of its lanes; for a launch with [`running`] sums.
+pub(super) const QUADS_SUM: &str = include_str!("../../shaders/quads_sum.wgsl");
+
+crate::params! {
+    struct PartsParams { quads: u32 }
+}
+
+/// The program of a launch that writes parts of the output to `name`, behind each other: it, and the sum of the parts where there are several.
+pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: usize, output: &TensorType) -> Program {
+    if parts == 1 {
+        return launch.write(name, F32, Output).into();
+    }
+    let words = output.words();
+    let sum = paired(Launch::new(format!("{stem}_sum_parts"), &[include_str!("../../shaders/sum_parts.wgsl")]))
+        .constant("PARTS", parts)
+        .read("part", F32, Scratch(0))
+        .write("sum", F32, Output)
+        .params(&PartsParams { quads: (words / 4) as u32 })
+        .threads(words / 4)
+        .float_ops(parts * output.len());
+    Program { scratch_words: vec![parts * words], launches: vec![launch.write(name, F32, Scratch(0)), sum] }
+}
+
+/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].
+pub(super) fn lanes(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
+    let shared = caps.shape == LaunchShape::Tiled;
+    let launch =
+        Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text]).constant("SHARED", usize::from(shared));
+    if shared { launch.groups(items) } else { launch.threads(items) }
+}
+
+/// The same where each item is a sum of `terms` terms.
+pub(super) fn reduction(
+    label: impl Into<String>,
+    text: &'static str,
+    (items, terms): (usize, usize),
+    caps: &Caps,
+) -> Launch {
+    running(lanes(label, text, items, caps), terms.div_ceil(LANES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree by its definition: neighbours, again and again.
+    fn by_definition(mut values: Vec<f32>) -> f32 {
+        while values.len() > 1 {
+            values = values.chunks(2).map(|pair| pair.iter().copied().reduce(|a, b| a + b).unwrap()).collect();
+        }
+        values[0]
+    }
+
+    fn values(count: usize) -> Vec<f32> {
+        let mut noise = crate::ops::sample::Noise::new(7);
+        (0..count).map(|i| noise.float() * if i % 3 == 0 { 1e6 } else { 1.0 }).collect()
+    }
+
+    #[test]
+    fn values_are_added_in_pairs() {
+        for count in 1..300 {
+            let mut pairs = Pairs::new();
+            values(count).into_iter().for_each(|value| pairs.push(value, |a, b| a + b));
+            assert_eq!(pairs.finish(|a, b| a + b).unwrap(), by_definition(values(count)), "{count} values");
+        }
+    }
+
+    #[test]
+    fn chunks_are_plain_sums() {
+        for count in [1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3] {
+            let values = values(count);
+            let chunks = values.chunks(CHUNK).map(|chunk| chunk.iter().fold(0.0, |sum, value| sum + value)).collect();
+            assert_eq!(of(values.iter().copied()), by_definition(chunks), "{count} values");
+        }
+        assert_eq!(of([]), 0.0);
+    }
+
+    #[test]
+    fn parts_hold_all_chunks_and_none_is_empty_or_too_long() {
+        for chunks in (1..1000).chain([CHUNK * 199 + 1, CHUNK * 4096 + 5]) {
+            let (parts, of_part) = parts(chunks);
+            assert!(of_part <= CHUNK && (parts - 1) * of_part < chunks && chunks <= parts * of_part, "{chunks}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Long sums keep their digits: every operation that adds up many floats obeys |error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ| against float64 with more than two million terms, on the CPU and
+//! on each driver in both launch shapes.
+//!
+//! The terms cancel: a run of large positive numbers, then one of other negative numbers, whose sum is small. A plain running sum in between is so large that every further term is rounded in the
+//! same direction, and fails by far.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+#[path = "sums/cases.rs"]
+mod cases;
+mod common;
+
+use cases::Case;
+use halfwave::backend::{Backend, gpu::GpuBackend};
+use halfwave::caps::LaunchShape;
+use halfwave::graph::Phase;
+use halfwave::ops::{self, Graph, Leaf, sum};
+use halfwave::plan::lower;
+use halfwave::tensor::Tensor;
+use std::collections::BTreeSet;
+
+/// What adds up floats, any number of them: each has a case.
+const REDUCING: [&str; 23] = [
+    "conv",
+    "conv_dx",
+    "conv_dw",
+    "bconv_dx",
+    "bconv_dw",
+    "alpha",
+    "xnor_gradient",
+    "dorefa_weight_backward",
+    "abc_thresholds",
+    "abc_alpha",
+    "input_scale",
+    "channel_sum",
+    "mean",
+    "total",
+    "batch_norm_stats",
+    "batch_norm_sums",
+    "prelu_slope",
+    "avg_pool",
+    "avg_pool_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
+    "class_loss",
+    "square_sum",
+];
+
+/// What adds up integers, or takes the largest: exact in any order.
+const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
+
+/// What adds up few floats: the terms of a binary convolution with free coefficients (120 at most; all else are integers), the windows that see an input of a max-pool (whose cost grows
+/// with the square of their number).
+const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
+
+/// What makes each element from a fixed number of others.
+const ELEMENTWISE: [&str; 46] = [
+    "gather",
+    "sign",
+    "unpack",
+    "dorefa_weight",
+    "abc_weight",
+    "scale_rows",
+    "decode",
+    "pad",
+    "pad_backward",
+    "bias",
+    "add",
+    "batch_norm_coef",
+    "batch_norm_running",
+    "batch_norm",
+    "batch_norm_dx",
+    "quantise",
+    "quantise_backward",
+    "quantise_scale",
+    "relu",
+    "relu_backward",
+    "activation",
+    "activation_backward",
+    "prelu",
+    "prelu_backward",
+    "fixed",
+    "fixed_backward",
+    "dorefa_gradient",
+    "dorefa_gradient_backward",
+    "dropout",
+    "slice",
+    "slice_backward",
+    "concat",
+    "flatten",
+    "flatten_backward",
+    "max_pool",
+    "class_loss_backward",
+    "record",
+    "scale",
+    "sgd_velocity",
+    "sgd",
+    "sgd_nesterov",
+    "moment",
+    "adam",
+    "bop",
+    "clamp",
+    "clip_scale",
+];
+
+/// The output of a case on a backend.
+fn compute(backend: &mut dyn Backend, case: &Case) -> Tensor {
+    let mut graph = Graph::new();
+    graph.at(case.op.stem(), Phase::Forward);
+    let leaf = |(i, tensor): (usize, &Tensor)| Leaf::input(&format!("in{i}"), tensor.ty.clone());
+    let inputs: Vec<_> = case.inputs.iter().enumerate().map(|input| graph.add(leaf(input), &[]).unwrap()).collect();
+    let out = graph.add(case.op.clone(), &inputs).unwrap();
+    graph.output("out", out);
+    let ty = graph.ty(out).clone();
+    let plan = lower(&graph, &backend.caps().clone()).unwrap();
+    let id = pollster::block_on(backend.load(plan)).unwrap();
+    for (i, tensor) in case.inputs.iter().enumerate() {
+        backend.write(id, &format!("in{i}"), &tensor.words);
+    }
+    backend.run(id).unwrap();
+    Tensor { ty, words: pollster::block_on(backend.read(id, "out")).unwrap() }
+}
+
+/// The bound on the error of a sum.
+fn bound(sum: &cases::Sum) -> f64 {
+    (sum::DEPTH as f64 + (sum.terms as f64).log2()) * 0.5f64.powi(24) * sum.magnitude
+}
+
+/// The largest error of a case in units of its bound, of which none may exceed 1.
+fn worst(case: &Case, got: &Tensor) -> f64 {
+    let got = got.to_f32();
+    let worst = case.sums.iter().map(|sum| {
+        assert!(sum.terms >= 2_000_000, "{}: {} terms", case.name, sum.terms);
+        (f64::from(got[sum.at]) - sum.value).abs() / bound(sum)
+    });
+    worst.fold(0.0, |worst: f64, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) })
+}
+
+fn check(what: &str, evaluate: impl Fn(&Case) -> Tensor) {
+    let mut failures = Vec::new();
+    for case in cases::all() {
+        let begun = std::time::Instant::now();
+        let error = worst(&case, &evaluate(&case));
+        println!("{what} {:<32} {error:.4} of the bound, {:.1} s", case.name, begun.elapsed().as_secs_f64());
+        if error > 1.0 {
+            failures.push(format!("{}: the error is {error:.2} times the bound", case.name));
+        }
+    }
+    assert!(failures.is_empty(), "{what}:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_operation_is_known_to_reduce_or_not_to() {
+    let stems: BTreeSet<_> = ops::samples().iter().map(|sample| sample.op.stem()).collect();
+    let lists: [&[&str]; 4] = [&REDUCING, &EXACT, &SHORT, &ELEMENTWISE];
+    let listed: Vec<_> = lists.concat();
+    let known: BTreeSet<_> = listed.iter().copied().collect();
+    assert_eq!(known.len(), listed.len(), "an operation is listed twice");
+    assert_eq!(stems, known, "an operation that is not listed, or one that is gone");
+    let tested: BTreeSet<_> = cases::all().iter().map(|case| case.op.stem()).collect();
+    assert_eq!(tested, REDUCING.into_iter().collect(), "operations that reduce and have a case");
+}
+
+#[test]
+fn plain_sums_of_the_same_terms_fail() {
+    for (name, terms) in cases::terms() {
+        let exact = cases::sum(0, 1.0, terms.iter().copied().map(f64::from));
+        let plain = terms.iter().fold(0.0f32, |sum, term| sum + term);
+        let error = (f64::from(plain) - exact.value).abs() / bound(&exact);
+        println!("{name}: a plain sum errs by {error:.1} times the bound");
+        assert!(error > 2.0, "{name}: a plain sum errs by {error} times the bound: the terms tell nothing");
+    }
+}
+
+#[test]
+fn long_sums_are_accurate_on_the_cpu() {
+    check("cpu", |case| case.op.evaluate(&case.inputs.iter().collect::<Vec<_>>()));
+}
+
+fn on_the_device(shape: LaunchShape) {
+    let Some(found) = common::adapter() else { return };
+    let what = format!("{} {shape:?}", found.report.name);
+    let backend = pollster::block_on(GpuBackend::open(found, Some(shape))).unwrap();
+    let backend = std::cell::RefCell::new(backend);
+    check(&what, |case| compute(&mut *backend.borrow_mut(), case));
+}
+
+#[test]
+fn long_sums_are_accurate_with_registers() {
+    common::on_each_driver("long_sums_are_accurate_with_registers", || on_the_device(LaunchShape::Registers));
+}
+
+#[test]
+fn long_sums_are_accurate_with_tiles() {
+    common::on_each_driver("long_sums_are_accurate_with_tiles", || on_the_device(LaunchShape::Tiled));
+}
