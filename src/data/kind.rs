@@ -12,10 +12,13 @@ pub struct Kind {
 /// How many bytes of a file [`Kind::of`] looks at.
 pub(super) const START: usize = 512;
 
+/// What to do with what holds or stands for the file that is needed.
 const UNPACK: &str = "unpack it first";
+const FETCH: &str = "fetch the file itself again";
+const PULL: &str = "run git lfs pull";
+/// With a file that is another one.
 const EXPORT: &str = "export its images as PNG or JPEG files, or as IDX files, first";
 const CONVERT: &str = "convert it to PNG or JPEG first";
-const FETCH: &str = "fetch the file itself again";
 
 /// The first bytes of each kind, at an offset.
 const STARTS: &[(usize, &[u8], &str, &str)] = &[
@@ -38,7 +41,7 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"\x80\x03", "a Python pickle", EXPORT),
     (0, b"\x80\x04", "a Python pickle", EXPORT),
     (0, b"\x80\x05", "a Python pickle", EXPORT),
-    (0, b"version https://git-lfs", "a Git LFS pointer and not the file that it stands for", "run git lfs pull"),
+    (0, b"version https://git-lfs", "a Git LFS pointer and not the file that it stands for", PULL),
     (0, b"%PDF-", "a PDF document", CONVERT),
     (0, b"8BPS", "a Photoshop file", CONVERT),
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture", CONVERT),
@@ -95,6 +98,11 @@ impl Kind {
             () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text", "remove it"),
             () => None,
         }
+    }
+
+    /// Whether it holds or stands for another file, so that the advice is about that one, whatever was needed.
+    pub fn wraps(self) -> bool {
+        [UNPACK, FETCH, PULL].contains(&self.advice)
     }
 
     /// The kind of the file `path`; nothing where it cannot be read, or is no regular file: a pipe would never end.

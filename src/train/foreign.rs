@@ -1,6 +1,7 @@
 //! What a file is that was given in place of a safetensors file, by its contents: so that a message can say it, and how to get the weights
 //! out of it.
 
+use crate::data::Kind;
 use safetensors::SafeTensorError;
 use std::path::Path;
 
@@ -21,11 +22,9 @@ enum Way {
 }
 
 const EXPORT: Way = Way::Say("export its weights as safetensors, under PyTorch's names and layouts");
-const UNPACK: Way = Way::Say("unpack it first");
-const FETCH: Way = Way::Say("download or copy the file itself again");
 const SWAPPED: Way = Way::Say("name a checkpoint or a run's folder here");
 
-/// Kinds by the bytes at a place.
+/// Kinds by the bytes at a place: those from which weights come, and pictures; [`Kind`] knows others.
 const STARTS: &[(usize, &[u8], &str, Way)] = &[
     (
         0,
@@ -42,12 +41,6 @@ const STARTS: &[(usize, &[u8], &str, Way)] = &[
     (0, b"GGUF", "a GGUF file", EXPORT),
     (0, b"lmgg", "a GGML file", EXPORT),
     (4, b"TFL3", "a TensorFlow Lite model", EXPORT),
-    (0, b"\x1f\x8b", "a gzip archive", UNPACK),
-    (0, b"BZh", "a bzip2 archive", UNPACK),
-    (0, b"\xfd7zXZ\0", "an xz archive", UNPACK),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd archive", UNPACK),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
-    (257, b"ustar", "a tar archive", UNPACK),
     (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)", SWAPPED),
     (0, b"\xff\xd8\xff", "a picture (JPEG)", SWAPPED),
 ];
@@ -88,9 +81,6 @@ fn python(path: &Path, import: &str, flavour: &str, load: impl Fn(&str) -> Strin
 
 fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
     let holds = |text: &str| start.windows(text.len()).any(|part| part == text.as_bytes());
-    if start.is_empty() {
-        return Some(("an empty file", FETCH));
-    }
     if start.starts_with(b"PK\x03\x04") {
         return Some(match () {
             () if holds(".npy") => ("an archive of NumPy arrays (.npz)", Way::Numpy),
@@ -109,28 +99,11 @@ fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
         let what = if *version < 3 { "a TensorFlow SavedModel" } else { "an ONNX model" };
         return Some((what, EXPORT));
     }
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        // A character may be cut off at the end.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
-        Err(_) => return None,
-    };
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let begins = |word: &str| text.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word));
-    match () {
-        () if begins("version https://git-lfs") => {
-            Some(("a Git LFS pointer, which stands for the file", Way::Say("fetch the file itself: git lfs pull")))
-        }
-        () if begins("<!doctype html") || begins("<html") => {
-            Some(("a web page", Way::Say("the download went wrong: fetch the file itself")))
-        }
-        () if text.starts_with('{') && text.contains("\"weight_map\"") => {
-            Some(("the index of a model in several files", Way::Say("join them into one safetensors file")))
-        }
-        () if text.starts_with(['{', '[']) => Some(("a text in JSON or TOML", SWAPPED)),
-        () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => Some(("a text", SWAPPED)),
-        () => None,
+    if holds("\"weight_map\"") {
+        return Some(("the index of a model in several files", Way::Say("join them into one safetensors file")));
     }
+    let kind = Kind::of(start)?;
+    Some((kind.what, if kind.wraps() { Way::Say(kind.advice) } else { SWAPPED }))
 }
 
 /// The length of a safetensors header, if these bytes can be the start of such a file.
@@ -213,10 +186,10 @@ mod tests {
             (b"\x1f\x8b\x08\0", "a gzip archive", "unpack"),
             (&tar, "a tar archive", "unpack"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
-            (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>404</title>", "a web page", "fetch"),
-            (b"<html>", "a web page", "fetch"),
+            (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>404</title>", "an HTML page", "fetch"),
+            (b"<html>", "an HTML page", "fetch"),
             (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "join"),
-            (b"[model]\ninput = [1, 8, 8]", "a text in JSON or TOML", "checkpoint"),
+            (b"[model]\ninput = [1, 8, 8]", "a text", "checkpoint"),
             ("wörds, no tensors".as_bytes(), "a text", "checkpoint"),
             (b"\x89PNG\r\n\x1a\n\0", "a picture (PNG)", "checkpoint"),
             (b"\xff\xd8\xff\xe0", "a picture (JPEG)", "checkpoint"),
