@@ -1,5 +1,5 @@
 //! Long sums keep their digits: every operation that adds up many floats obeys |error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ| against float64 with more than two million terms, on the CPU and
-//! on each driver in both launch shapes.
+//! on each driver in both launch shapes; and so do the gradients of a step on large pictures.
 //!
 //! The terms cancel: a run of large positive numbers, then one of other negative numbers, whose sum is small. A plain running sum in between is so large that every further term is rounded in the
 //! same direction, and fails by far.
@@ -8,6 +8,8 @@
 #[path = "sums/cases.rs"]
 mod cases;
 mod common;
+#[path = "sums/step.rs"]
+mod step;
 
 use cases::Case;
 use halfwave::backend::{Backend, gpu::GpuBackend};
