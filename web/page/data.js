@@ -52,14 +52,19 @@ export class Files {
     const skipped = [];
     /** @type {Picked[]} */
     const pictures = [];
+    // The folder that was chosen or dropped is not part of the tree.
+    const top = `${(list[0]?.path ?? "").split("/")[0]}/`;
+    const root = list.every(({ path }) => path.startsWith(top)) ? top.length : 0;
     for (const each of list) {
-      if (isSystem(each.path)) continue;
+      if (isSystem(each.path.slice(root))) continue;
       if (PICTURE.test(each.path)) pictures.push(each);
       else skipped.push({ path: each.path, why: "not a picture that browsers read" });
     }
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
-    const { classes, places } = arrange(pictures.map(({ path }) => path));
-    if (classes.length === 1) throw wrong(`All pictures are of one class, in the folder “${pictures[places.findIndex(({ why }) => !why)].path.split("/").at(-2)}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
+    const { classes, places } = arrange(pictures.map(({ path }) => path.slice(root)));
+    const folders = new Set(pictures.map(({ path }) => path.split("/").slice(0, -1).at(-1)));
+    const [only] = folders.size === 1 ? folders : classes;
+    if (classes.length < 2 && only) throw wrong(`All pictures are of one class, in the folder “${only}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
     if (classes.length === 0) {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }

@@ -20,11 +20,11 @@ const edited = (from, to) => {
 const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-visitor-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-// A checkpoint of ten images, five of cats and then five of dogs, for which “dog” is the first class.
+// A checkpoint of ten images, five of dogs and then five of cats, for which “dog” is the first class.
 async function dogsFirst(recipe) {
   await init();
   const { input } = readRecipe(recipe);
-  const images = () => ({ pixels: new Uint8Array(10 * input.reduce((a, b) => a * b)), labels: Uint8Array.from({ length: 10 }, (_, at) => Number(at < 5)) });
+  const images = () => ({ pixels: new Uint8Array(10 * input.reduce((a, b) => a * b)), labels: Uint8Array.from({ length: 10 }, (_, at) => Number(at >= 5)) });
   const session = await Session.open(recipe, Dataset.images(['dog', 'cat'], input, images(), images()), { adapter: 'cpu' });
   await session.advance(1);
   return session.checkpoint();
