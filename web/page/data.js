@@ -2,8 +2,7 @@
  * Files of the user's as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
  * the browser decodes. Where there are no images for testing, every fifth of a class that can be read, in the order of names, is.
  */
-import { Dataset } from "./pkg/halfwave.js";
-import { arrange, isSystem } from "./layout.js";
+import { Dataset, arrange, isSystem } from "./pkg/halfwave.js";
 import { grey, rgba } from "./pixels.js";
 
 /** @typedef {{path: string, file: File}} Picked */
@@ -53,25 +52,29 @@ export class Files {
     const skipped = [];
     /** @type {Picked[]} */
     const pictures = [];
+    // The folder that was chosen or dropped is not part of the tree.
+    const top = `${(list[0]?.path ?? "").split("/")[0]}/`;
+    const root = list.every(({ path }) => path.startsWith(top)) ? top.length : 0;
     for (const each of list) {
-      if (isSystem(each.path)) continue;
+      if (isSystem(each.path.slice(root))) continue;
       if (PICTURE.test(each.path)) pictures.push(each);
       else skipped.push({ path: each.path, why: "not a picture that browsers read" });
     }
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
-    const places = arrange(pictures.map(({ path }) => path));
-    const classes = [...new Set(places.flatMap((place) => (place ? [place.name] : [])))].sort();
-    if (classes.length === 1) throw wrong(`All pictures are of one class, in the folder “${pictures[0].path.split("/").at(-2)}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
+    const { classes, places } = arrange(pictures.map(({ path }) => path.slice(root)));
+    const folders = new Set(pictures.map(({ path }) => path.split("/").slice(0, -1).at(-1)));
+    const [only] = folders.size === 1 ? folders : classes;
+    if (classes.length < 2 && only) throw wrong(`All pictures are of one class, in the folder “${only}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
     if (classes.length === 0) {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }
     /** @type {Folder} */
     const folder = { classes, pictures: [] };
     pictures.forEach(({ path, file }, at) => {
-      const { name, part } = places[at] ?? {};
-      if (name === undefined) skipped.push({ path, why: "not in a folder named after its class" });
+      const { class: label, part, why } = places[at];
+      if (label === undefined) skipped.push({ path, why: why ?? "" });
       else if (part === "validation") skipped.push({ path, why: "for validation, beside images for testing" });
-      else folder.pictures.push({ path, file, label: classes.indexOf(name), test: part && part === "test" });
+      else folder.pictures.push({ path, file, label, test: part && part === "test" });
     });
     const counts = classes.map(() => 0);
     const test_len = folder.pictures.filter(({ label, test }) => test ?? ++counts[label] % EVERY === 0).length;

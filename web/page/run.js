@@ -236,9 +236,14 @@ export class Run extends EventTarget {
   }
 }
 
+/** Characters that a number's box has room for at the full size. */
+const ROOM = 7;
+
 /** @param {string} id @param {number | undefined} value @param {(value: number) => string} say */
 function number(id, value, say) {
   const element = $(id);
   element.dataset.value = value === undefined ? "" : String(value);
-  write(element, value === undefined ? "–" : Number.isFinite(value) ? say(value) : "NaN");
+  const text = value === undefined ? "–" : Number.isFinite(value) ? say(value) : "NaN";
+  element.classList.toggle("long", text.length > ROOM);
+  write(element, text);
 }

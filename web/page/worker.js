@@ -137,6 +137,7 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
     recipe = recipeOf(checkpoint);
   }
   const prepared = await prepare(recipe); // what is wrong is found out before anything is closed
+  if (checkpoint) prepared.data = prepared.data.matching(checkpoint); // classes by name, in the network's order
   await halt();
   const old = open;
   const back = old && (await old.session.checkpoint().catch(() => kept));
@@ -306,9 +307,11 @@ async function goBack(error) {
   else await session.reset();
   ahead = true;
   const { step } = session.position;
+  const first = rows.find((row) => row.kind === "step" && row.fault);
+  const where = first?.kind === "step" ? `: numbers ceased to be finite ${first.fault}, at step ${first.step}` : "";
   fault(error);
   send("progress", { rows: [], position: session.position, images_per_s: 0 });
-  tell("diverged", `Training diverged. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
+  tell("diverged", `Training diverged${where}. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
 }
 
 /** What a device was lost from and could not be opened again. @type {Open | undefined} */

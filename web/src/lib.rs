@@ -6,6 +6,7 @@
 //! **Invariant:** calls on one session never overlap: each begins when the one before it has ended.
 pub mod data;
 pub mod error;
+pub mod layout;
 pub mod profile;
 pub mod session;
 pub mod values;

@@ -6,7 +6,7 @@ use halfwave::backend::gpu::AdapterReport;
 use halfwave::caps::LaunchShape;
 use halfwave::plan;
 use halfwave::recipe::{Length, Recipe as Parsed};
-use halfwave::train::metrics::Row;
+use halfwave::train::metrics::{Row, StepRow};
 use halfwave::train::{Position as Stand, Trainer, evaluate, inspect};
 use halfwave::{backend, selftest};
 use serde::{Deserialize, Serialize};
@@ -284,6 +284,8 @@ pub enum Event {
         loss: f32,
         /// Learning rate of the update.
         lr: f32,
+        /// Where numbers that are not finite appeared first in this step, if they did: a layer or a parameter.
+        fault: Option<String>,
     },
     /// After an epoch. Accuracies are shares.
     Epoch {
@@ -301,7 +303,7 @@ pub enum Event {
 impl From<Row> for Event {
     fn from(row: Row) -> Self {
         match row {
-            Row::Step(row) => Self::Step { step: row.step, epoch: row.epoch, loss: row.loss, lr: row.lr },
+            Row::Step(StepRow { step, epoch, loss, lr, fault }) => Self::Step { step, epoch, loss, lr, fault },
             Row::Epoch(row) => Self::Epoch {
                 epoch: row.epoch,
                 train_accuracy: row.train_accuracy,

@@ -49,8 +49,34 @@ test('a run that patience has ended is over, for the documented loop too, and af
 test('a run that diverges rejects with that kind, and is healthy again after a reset', async () => {
   for (const lr of ['1e30', '3e38']) {
     const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, `lr = ${lr}`);
-    assert.deepEqual(await task({}, 'diverged', toml), ['HalfwaveError diverged', 'HalfwaveError diverged', 'no error']);
+    const { kinds, faults } = await task({}, 'diverged', toml);
+    assert.deepEqual(kinds, ['HalfwaveError diverged', 'HalfwaveError diverged', 'no error']);
+    assert.equal(faults[0], null, 'the first step is healthy');
+    assert.match(faults.find((fault) => fault !== null), /^in (layer "\w+" \(\w+\)|the parameter \S+)$/);
   }
+});
+
+test('folders are arranged by the native rules, in whatever order their paths come', async () => {
+  const { classes, places, shared, refused, system } = await task({}, 'folders');
+  assert.deepEqual(classes, ['cat', 'dog']);
+  assert.deepEqual(places, [
+    { class: 1, part: 'train' }, { class: 0, part: 'train' }, { class: 0, part: 'validation' },
+    { why: 'not in a folder named after its class' }, { class: 1, part: 'test' }, { class: 0, part: 'train' },
+  ]);
+  assert.deepEqual(shared, [{ class: 1 }, { class: 0 }], 'without splits a share is tested on');
+  assert.deepEqual([refused.name, refused.kind], ['HalfwaveError', 'data']);
+  assert.match(refused.message, /test\/ and val\/ and no train\//);
+  assert.deepEqual(system, [true, true, true, true, false, false]);
+});
+
+test('a checkpoint’s classes are matched by name, and other classes are refused', async () => {
+  const toml = recipe.replace('classes = 10', 'classes = 2').replace('units = 10', 'units = 2').replace('set = "digits"', 'set = "folder"').replace(/^batch = .*$/m, 'batch = 4');
+  const { names, before, after, step, dogs, labels, refused } = await task({}, 'matching', toml);
+  assert.deepEqual([names, before, after], [['dog', 'cat'], ['cat', 'dog'], ['dog', 'cat']]);
+  assert.deepEqual([dogs, labels], [[0, 1], [0, 0, 1, 1]], 'dogs come first, with the label 0');
+  assert.equal(step, 1, 'the session goes on from the checkpoint');
+  assert.deepEqual([refused.name, refused.kind], ['HalfwaveError', 'data']);
+  assert.match(refused.message, /bird|dog/);
 });
 
 for (const [name, file] of Object.entries(icds())) {

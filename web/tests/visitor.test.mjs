@@ -1,9 +1,11 @@
 // What else a visitor comes upon: a machine without a GPU, saved runs in several tabs, a learning rate that is too high, files of
 // every kind, a small phone. The page computes in WebAssembly here, but where a test says otherwise.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import test from 'node:test';
+import test, { after } from 'node:test';
+import init, { Dataset, Session, readRecipe } from '../pkg/node.js';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
@@ -14,6 +16,19 @@ const edited = (from, to) => {
   assert.match(recipe, from);
   return recipe.replace(from, to);
 };
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-visitor-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+// A checkpoint of ten images, five of dogs and then five of cats, for which “dog” is the first class.
+async function dogsFirst(recipe) {
+  await init();
+  const { input } = readRecipe(recipe);
+  const images = () => ({ pixels: new Uint8Array(10 * input.reduce((a, b) => a * b)), labels: Uint8Array.from({ length: 10 }, (_, at) => Number(at >= 5)) });
+  const session = await Session.open(recipe, Dataset.images(['dog', 'cat'], input, images(), images()), { adapter: 'cpu' });
+  await session.advance(1);
+  return session.checkpoint();
+}
 
 // In the page: a picture of a size and colour, as a file in a folder that was chosen.
 function choose(pictures) {
@@ -264,6 +279,7 @@ for (const kind of KINDS) {
         }
         // The engine has stopped by itself: its network is finite again, and can be downloaded.
         await visit.state('diverged');
+        assert.match(await visit.text('status'), /^Training diverged: numbers ceased to be finite in (layer|the parameter) .*, at step \d+\. The network is/);
         assert.match(await visit.fault(), /diverged.*lr/s);
         await visit.page.$eval('#checkpoint-download', (button) => button.click()); // cards above it may just have grown
         assert.ok((await visit.download()).length > 1000);
@@ -308,6 +324,24 @@ for (const kind of KINDS) {
         for (const id of ['lead', 'draw', 'status']) assert.doesNotMatch(await visit.text(id).then((text) => text.replace('Draw a digit', id === 'draw' ? '' : '$&')), /digit|GPU/i, id);
         assert.match(await visit.text('lead'), /2 classes of your own images/);
         assert.equal(await visit.text('draw-title'), 'Show it an image');
+        // A network whose classes are in another order: the images' labels follow it by name.
+        const named = () => page.$$eval('#probabilities .name', (names) => names.map(({ textContent }) => textContent));
+        assert.deepEqual(await named(), ['cat', 'dog']);
+        const file = path.join(scratch, `${kind}.safetensors`);
+        writeFileSync(file, await dogsFirst(await page.$eval('#recipe', ({ value }) => value)));
+        await visit.give('checkpoint-upload', file);
+        await visit.until(() => /loaded/i.test(document.querySelector('#checkpoint-text').textContent), undefined, 120_000);
+        assert.match(await visit.text('checkpoint-text'), /^Loaded .* step 1\.$/);
+        await visit.until(() => document.querySelector('#probabilities .name').textContent === 'dog', undefined, 20_000);
+        assert.deepEqual(await named(), ['dog', 'cat']);
+        // Folders without what the network knows are refused by name, and the run stays.
+        await page.evaluate(choose, classes.map(({ path, ...rest }) => ({ path: path.replace('dog', 'bird'), ...rest })));
+        await say('(bird, cat)');
+        await visit.give('checkpoint-upload', file);
+        assert.match(await visit.fault(), /bird|dog/);
+        assert.match(await visit.text('checkpoint-text'), /not loaded; the run is as it was/);
+        await page.evaluate(choose, ['train', 'test'].map((split, at) => ({ path: `pets/${split}/${'ab'[at]}/0.png` })));
+        assert.match(await visit.fault(), /there is test\/b, but no train\/b/i);
         await page.close();
       });
 
