@@ -70,6 +70,8 @@ fn all() -> Result<()> {
     print(&text)?;
     if reports.is_empty() {
         complain("note", &NO_ADAPTER);
+    } else if reports.iter().all(|report| report.software) {
+        complain("note", &"no GPU is among them. If this machine has one, install its vendor's Vulkan driver");
     }
     chosen.map(drop)
 }

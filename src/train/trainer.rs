@@ -297,7 +297,7 @@ impl Trainer {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
         let first = fault.map_or(String::new(), |fault| format!("; it began {fault}"));
         Error::Model(format!(
-            "numbers are not finite at step {step}: training has diverged{first}; lower train.optimizer.lr (now {lr})"
+            "found NaN or infinity at step {step}: training has diverged{first}; start a new run with a lower train.optimizer.lr (the rate of this step was {lr})"
         ))
     }
 

@@ -103,9 +103,11 @@ pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
 
 /// The place of the adapter that `wanted` names: a number from the list, or a part of its name.
 pub fn position(reports: &[&AdapterReport], wanted: &str) -> Option<usize> {
-    let number = wanted.parse().ok().filter(|&index: &usize| index < reports.len());
-    // A number that is none of the list's may be a part of a name: 4090.
-    number.or_else(|| called(reports, wanted))
+    match wanted.parse::<usize>() {
+        // Longer numbers are parts of names: 4090. Short ones may be, too, but nobody who writes 1 means LLVM 15.
+        Ok(index) if index < 100 => (index < reports.len()).then_some(index),
+        _ => called(reports, wanted),
+    }
 }
 
 /// The place of the first adapter with `part` in its name.

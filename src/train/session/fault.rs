@@ -34,7 +34,7 @@ impl fmt::Display for Fault {
 /// The error of an inference whose numbers are worthless.
 pub(super) fn not_finite(place: &str) -> Error {
     Error::Model(format!(
-        "the network computes numbers that are not finite, {place}: its weights or its input are too large; train it anew with a lower train.optimizer.lr, or check how images are normalised"
+        "the network computes NaN or infinity, {place}: its weights or its input are too large; train it again with a lower train.optimizer.lr, or check how images are normalised"
     ))
 }
 
