@@ -3,14 +3,14 @@
 //! **Invariant:** a sum of n floats obeys `|error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ|`, for no term goes through more than [`DEPTH`] additions one after the other; above them stands a tree. A plain
 //! running sum errs by up to n: at 10⁶ terms its last digits are gone. `tests/sums.rs` lists every operation that reduces and holds each to the bound with millions of terms.
 //!
-//! **Order.** A *chunk* is [`CHUNK`] terms or fewer, added one after the other from 0. Chunks are added in pairs: neighbours, then neighbouring pairs, and so on ([`Pairs`]; `shaders/sum.wgsl`).
+//! **Order.** A *chunk* is [`CHUNK`] terms or fewer, added one after the other from 0. Chunks are added in pairs: neighbours, then neighbouring pairs, and so on (`Pairs`; `shaders/sum.wgsl`).
 //!
 //! | sum | order |
 //! |---|---|
-//! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes ([`columns`]) |
-//! | over rows in two launches: `batch_norm_*`, `prelu_slope`, `square_sum` | chunks of neighbouring rows ([`rows_per_chunk`]); their sums as above |
-//! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks ([`of`]) |
-//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs ([`parts`]) |
+//! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes (`columns`) |
+//! | over rows in two launches: `batch_norm_*`, `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
+//! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks (`of`) |
+//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs (`parts`) |
 //! | weight gradients (`conv_dw`, `bconv_dw`) | a chunk is up to [`CHUNK`] rows; then the same |
 //!
 //! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any order.
