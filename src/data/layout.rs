@@ -5,9 +5,9 @@
 //!
 //! 1. What operating systems and tools leave behind ([`is_system`]) is no part of the tree.
 //! 2. A folder whose only content is one folder, which in turn holds several folders and no picture of its own, is a wrapper: the inner one counts.
-//! 3. Folders called as in [`SPLITS`], in upper or lower case, are splits if one of them is for training, holds class folders, and stands alone or
+//! 3. Folders called as in [`SPLITS`], in upper or lower case and beside [`FILLERS`], are splits if one of them is for training, holds class folders, and stands alone or
 //!    beside another split. All others are classes.
-//! 4. A class is a folder, with everything in the folders inside it. A picture in none is left out.
+//! 4. A class is a folder, with everything in the folders inside it; where every class is divided into such splits, they are splits. A picture in none is left out.
 //! 5. Without a test split, the validation split is tested on; without either, a share of every class is.
 use super::Part;
 use std::collections::BTreeMap;
@@ -25,13 +25,19 @@ const SPLITS: [(&str, Part); 9] = [
     ("eval", Part::Test),
 ];
 
+/// Words that a split's name may also hold: `training_set`, `seg_train`, `test-images`.
+const FILLERS: [&str; 10] = ["set", "data", "dataset", "images", "image", "imgs", "pictures", "seg", "split", "folder"];
+
 /// Files and folders, in lower case, that operating systems and tools make by themselves. So are all whose names begin with a dot.
-const SYSTEM: [&str; 14] = [
+const SYSTEM: [&str; 17] = [
     "__macosx",
     "__pycache__",
     "@eadir",
     "@tmp",
     "#recycle",
+    "@recycle",
+    "_gsdata_",
+    "cvs",
     "#snapshot",
     "lost+found",
     "$recycle.bin",
@@ -132,15 +138,45 @@ impl<'a> Tree<'a> {
         splits.iter().any(trained) && (splits.len() > 1 || folders.len() == 1)
     }
 
+    /// The splits into which every one of these classes is divided, if they are.
+    fn splits_inside(&self, root: &str, classes: &[&str]) -> Option<BTreeMap<Part, &'a str>> {
+        let mut splits = BTreeMap::new();
+        for class in classes {
+            let folder = self.folder(&format!("{root}{class}/"));
+            if folder.pictures {
+                return None;
+            }
+            for name in folder.folders {
+                if splits.insert(split_of(name)?, name).is_some_and(|other| other != name) {
+                    return None;
+                }
+            }
+        }
+        (splits.contains_key(&Part::Train) && splits.len() > 1).then(|| tested(splits))
+    }
+
     fn has_classes(&self, prefix: &str) -> bool {
         !self.folder(prefix).folders.is_empty()
     }
 }
 
+/// A validation split alone is what there is to test on.
+fn tested(mut splits: BTreeMap<Part, &str>) -> BTreeMap<Part, &str> {
+    if !splits.contains_key(&Part::Test)
+        && let Some(name) = splits.remove(&Part::Validation)
+    {
+        splits.insert(Part::Test, name);
+    }
+    splits
+}
+
 /// Which split a folder of this name is.
 pub(super) fn split_of(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
-    SPLITS.iter().find(|(known, _)| *known == name).map(|(_, part)| *part)
+    let mut words = name.split(['_', '-', ' ', '.']).filter(|word| !FILLERS.contains(word));
+    let (word, None) = (words.next()?, words.next()) else { return None };
+    let known = |word: &str| SPLITS.iter().find(|(known, _)| *known == word).map(|(_, part)| *part);
+    known(word).or_else(|| FILLERS.iter().find_map(|filler| known(word.strip_suffix(filler)?)))
 }
 
 /// What the pictures with these paths are: with slashes, and in order. Paths that hold what [`is_system`] must be left away.
@@ -156,9 +192,20 @@ pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
         if folders.len() > 1 && folders.iter().all(|name| split_of(name).is_some_and(|part| part != Part::Train)) {
             return Err(format!("there are {} and no train/; put the pictures to train on there", listed(&folders)));
         }
-        let mut layout =
-            Layout { train: root.clone(), classes: names.collect(), root, splits: BTreeMap::new(), places: Vec::new() };
-        layout.places = paths.iter().map(|path| layout.place(path, &layout.root, None)).collect();
+        if folders.len() > 1 && folders.iter().all(|name| split_of(name).is_some()) {
+            return Err(format!(
+                "{} hold pictures, but no class folders; put the pictures of each class into a folder of its own in them",
+                listed(&folders)
+            ));
+        }
+        let inside = tree.splits_inside(&root, &folders);
+        let splits = inside.iter().flatten().map(|(part, name)| (*part, format!("each class's {name}/"))).collect();
+        let mut layout = Layout { train: root.clone(), classes: names.collect(), root, splits, places: Vec::new() };
+        let part = |path: &str| {
+            let name = path.strip_prefix(layout.root.as_str())?.split('/').nth(1)?;
+            inside.as_ref()?.iter().find(|(_, known)| **known == name).map(|(part, _)| *part)
+        };
+        layout.places = paths.iter().map(|path| layout.place(path, &layout.root, part(path))).collect();
         return Ok(layout);
     }
     let mut splits = BTreeMap::new();
@@ -172,12 +219,7 @@ pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
             return Err(format!("both {other}/ and {name}/ hold {what} images; leave one, or put them together"));
         }
     }
-    // A validation split alone is what there is to test on.
-    if !splits.contains_key(&Part::Test)
-        && let Some(name) = splits.remove(&Part::Validation)
-    {
-        splits.insert(Part::Test, name);
-    }
+    let splits = tested(splits);
     let inner: BTreeMap<Part, String> =
         splits.iter().map(|(part, name)| (*part, tree.unwrapped(&format!("{root}{name}/")))).collect();
     let train = inner[&Part::Train].clone();
@@ -285,12 +327,25 @@ mod tests {
             ["Train", "Valid", "Test"],
             ["TRAINING", "dev", "testing"],
             ["training", "validation", "eval"],
+            ["training_set", "dev-set", "test_set"],
+            ["seg_train", "seg_val", "seg_test"],
+            ["TrainImages", "valset", "test data"],
         ] {
             let paths = [format!("{train}/a/1"), format!("{train}/b/2"), format!("{val}/a/3"), format!("{test}/b/4")];
             let paths = paths.each_ref().map(String::as_str);
             let wanted = wanted.replace("train/", &format!("{train}/")).replace("val/", &format!("{val}/"));
             assert_eq!(sorted(&told(&paths)), sorted(&wanted.replace("test/", &format!("{test}/"))));
         }
+        // Every class is divided.
+        assert_eq!(
+            told(&["a/train/1", "a/test/2", "b/train/3", "b/test/4"]),
+            "a b | a/test/2:test:0 a/train/1:training:0 b/test/4:test:1 b/train/3:training:1"
+        );
+        assert_eq!(
+            told(&["a/train/1", "a/val/2", "b/train/3"]),
+            "a b | a/train/1:training:0 a/val/2:test:0 b/train/3:training:1"
+        );
+        assert_eq!(told(&["a/train/1", "a/test/2", "b/3"]), "a b | a/test/2:0 a/train/1:0 b/3:1");
         // A validation split alone is tested on.
         assert_eq!(told(&["train/a/1", "val/a/2"]), "a | train/a/1:training:0 val/a/2:test:0");
         // Without another one, a share is for testing.
@@ -308,7 +363,6 @@ mod tests {
     fn classes_may_be_called_like_splits() {
         assert_eq!(told(&["bus/1", "train/2"]), "bus train | bus/1:0 train/2:1");
         assert_eq!(told(&["bus/1", "train/steam/2"]), "bus train | bus/1:0 train/steam/2:1");
-        assert_eq!(told(&["test/1", "train/2"]), "test train | test/1:0 train/2:1");
     }
 
     #[test]
@@ -332,6 +386,7 @@ mod tests {
             (&["test/a/1", "val/a/2"][..], "there are test/ and val/ and no train/"),
             (&["train/a/1", "test/b/2"], "there is test/b, but no train/b; every class is trained on"),
             (&["train/cat/1", "test/Cat/2"], "there is train/cat, so call it test/cat"),
+            (&["test/1", "train/2"], "test/ and train/ hold pictures, but no class folders"),
             (&["train/a/1", "Training/a/2"], "both Training/ and train/ hold training images"),
             (&["train/a/1", "test/a/1", "val/a/2", "dev/a/2"], "both dev/ and val/ hold validation images"),
         ] {

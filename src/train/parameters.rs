@@ -272,6 +272,12 @@ impl Parameter {
                 )));
             }
             tensor.check_finite(&format!("{prefix}{name}"))?;
+            if let Some(at) = tensor.values.iter().position(|&value| value < 0.0 && name.ends_with(".running_var")) {
+                let value = tensor.values[at];
+                return Err(Error::Model(format!(
+                    "the tensor {prefix}{name} holds {value} (value {at}), but a variance is not negative"
+                )));
+            }
             values.push(tensor);
         }
         Ok(Some(self.to_device(&values)))

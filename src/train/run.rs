@@ -194,6 +194,12 @@ pub struct Run {
 /// With what to do instead.
 pub fn check_new(dir: &Path) -> Result<()> {
     if FILES.iter().any(|name| dir.join(name).exists()) {
+        if !dir.join(CHECKPOINT).exists() {
+            return Err(Error::Usage(format!(
+                "{} holds what is left of a run that ended before its first checkpoint; delete it or choose another folder (--out)",
+                dir.display()
+            )));
+        }
         return Err(Error::Usage(format!(
             "{} holds a run already; go on with it (--resume {}) or choose another folder (--out)",
             dir.display(),

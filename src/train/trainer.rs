@@ -296,8 +296,15 @@ impl Trainer {
     fn divergence(&self, step: u64, fault: Option<&Fault>) -> Error {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
         let first = fault.map_or(String::new(), |fault| format!("; it began {fault}"));
+        let lr = if lr < 1e5 { lr.to_string() } else { format!("{lr:e}") };
+        let advice = match step {
+            1 => {
+                "check the start values and how images are normalised, or start a new run with a lower train.optimizer.lr"
+            }
+            _ => "start a new run with a lower train.optimizer.lr",
+        };
         Error::Model(format!(
-            "found NaN or infinity at step {step}: training has diverged{first}; start a new run with a lower train.optimizer.lr (the rate of this step was {lr})"
+            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the rate of this step was {lr})"
         ))
     }
 
