@@ -135,7 +135,7 @@ fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
         assert!(all_finite(&base.path().join(CHECKPOINT)), "lr {lr}");
         let best = base.path().join(BEST);
         assert!(!best.exists() || all_finite(&best), "lr {lr}");
-        // The step is told by its row, and no epoch was closed on it.
+        // The row names the step, and no epoch was closed after it.
         let text = std::fs::read_to_string(base.path().join("metrics.jsonl")).unwrap();
         let rows = Row::parse_all(&text, "metrics.jsonl").unwrap();
         let broken = rows.iter().position(|row| matches!(row, Row::Step(row) if row.diverged())).unwrap();

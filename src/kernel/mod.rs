@@ -12,7 +12,7 @@
 //! | `Planes` | `array<u32>` | none: words are indexed directly |
 //!
 //! A float operand marked by [`Launch::must_be_finite`] is checked by these accessors: a NaN or an infinity raises the rank of the launch in the word `fault` of the
-//! plan, so that it is known afterwards where numbers first ceased to be finite. The check reads bits, because compilers may assume that `x == x`.
+//! plan, so that it is known afterwards where the first NaN or infinity appeared. The check reads bits, because compilers may assume that `x == x`.
 //!
 //! A body also sees `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
 //! The entry point is written `@main { … }` and knows `group`, `groups` (the workgroup's place in the grid and the grid) and `thread` (the place in the workgroup). `//:` directives are explained in `kernel/expand.rs`.

@@ -308,7 +308,7 @@ async function goBack(error) {
   ahead = true;
   const { step } = session.position;
   const first = rows.find((row) => row.kind === "step" && row.fault);
-  const where = first?.kind === "step" ? `: numbers ceased to be finite ${first.fault}, at step ${first.step}` : "";
+  const where = first?.kind === "step" ? `: found NaN or infinity ${first.fault}, at step ${first.step}` : "";
   fault(error);
   send("progress", { rows: [], position: session.position, images_per_s: 0 });
   tell("diverged", `Training diverged${where}. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
