@@ -29,14 +29,10 @@ impl Claim {
     /// # Errors
     /// When it holds a run already, another process writes in it, or it cannot be written.
     pub fn new(dir: &Path) -> Result<Self> {
-        if dir.join(LOCK).exists() {
-            // That somebody writes there matters more than what is there.
-            drop(Self::existing(dir)?);
-        }
         run::check_new(dir)?;
         let claim = Self::folder(dir)?;
         // Another process may have begun and ended a run in between.
-        run::check_new(dir)?;
+        run::check_empty(dir)?;
         Ok(claim)
     }
 

@@ -14,7 +14,7 @@
 //! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
 
 use super::checkpoint::Checkpoint;
-use super::claim::Claim;
+use super::claim::{Claim, LOCK};
 use super::metrics::Row;
 use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer, weights};
@@ -193,6 +193,15 @@ pub struct Run {
 /// # Errors
 /// With what to do instead.
 pub fn check_new(dir: &Path) -> Result<()> {
+    if dir.join(LOCK).exists() {
+        // That somebody writes there matters more than what is there.
+        drop(Claim::existing(dir)?);
+    }
+    check_empty(dir)
+}
+
+/// The same, whoever writes there.
+pub(super) fn check_empty(dir: &Path) -> Result<()> {
     if FILES.iter().any(|name| dir.join(name).exists()) {
         if !dir.join(CHECKPOINT).exists() {
             return Err(Error::Usage(format!(
