@@ -276,6 +276,10 @@ fn a_step_on_large_pictures_is_accurate_on_the_cpu() {
 fn a_step_on_large_pictures_is_accurate_on_each_driver() {
     common::on_each_driver("step::a_step_on_large_pictures_is_accurate_on_each_driver", || {
         let Some(found) = common::adapter() else { return };
+        if found.report.name.contains("SwiftShader") {
+            eprintln!("LEFT OUT: a step on 8 pictures of 512 × 512 takes more than ten minutes on SwiftShader");
+            return;
+        }
         // The shape of software drivers: tiles take minutes on them.
         check(&mut pollster::block_on(GpuBackend::open(found, Some(LaunchShape::Registers))).unwrap());
     });
