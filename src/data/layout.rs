@@ -3,7 +3,7 @@
 //! Only the paths of the pictures are looked at, so the same rules hold for a folder on disk and for files that were chosen in a
 //! browser:
 //!
-//! 1. What operating systems and tools leave behind ([`is_system`]) is no part of the tree.
+//! 1. What operating systems and tools leave behind ([`is_system`]) is ignored.
 //! 2. A folder whose only content is one folder, which in turn holds several folders and no picture of its own, is a wrapper: the inner one counts.
 //! 3. Folders called as in [`SPLITS`], in upper or lower case and beside [`FILLERS`], are splits if one of them is for training, holds class folders, and stands alone or
 //!    beside another split. All others are classes.

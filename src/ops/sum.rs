@@ -170,7 +170,7 @@ crate::params! {
     struct PartsParams { quads: u32 }
 }
 
-/// The program of a launch that writes parts of the output to `name`, behind each other: it, and the sum of the parts where there are several.
+/// The program of a launch that writes parts of the output to `name`, concatenated: it, and the sum of the parts where there are several.
 pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: usize, output: &TensorType) -> Program {
     if parts == 1 {
         return launch.write(name, F32, Output).into();

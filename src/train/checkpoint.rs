@@ -46,7 +46,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Whether a run of so many steps is over here: its steps and the evaluation behind them are done, or it has ended before its time.
+    /// Whether a run of `total_steps` is over here: all steps and the evaluation after them are done, or it has ended early.
     pub fn over(&self, total_steps: u64) -> bool {
         self.stopped || self.step >= total_steps && !self.unevaluated
     }

@@ -9,7 +9,7 @@ import { redraw } from "./frame.js";
 /** What the button says, per state. */
 const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", profiling: "Profiling …", finished: "Train again", diverged: "Try again", lost: "Try again" });
 
-/** A loss that is so many times the first one plus one, in so many steps in a row, is not noise. */
+/** Steps in a row, and how many times the first loss plus one each must exceed, before a rise counts as divergence rather than noise. */
 const GROWN = 10;
 const IN_A_ROW = 5;
 
