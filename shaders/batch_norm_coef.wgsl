@@ -10,8 +10,8 @@ fn at(quad: u32) {
     let scale = vec4<f32>(1.0);
     //: end
     //: if AFFINE
-    let gamma = affine_at(quad);
-    let beta = affine_at(p.quads + quad);
+    let gamma = gamma_at(quad);
+    let beta = beta_at(quad);
     //: else
     let gamma = vec4<f32>(1.0);
     let beta = zero;

@@ -1,1 +1,1 @@
-fn at(i: u32) { w_put(i, w_at(i) - velocity_at(i) * (rates_at(0u).x * of_half(p.scale_first, p.scale_second, i))); }
+fn at(i: u32) { w_put(i, w_at(i) - velocity_at(i) * (rates_at(0u).x * p.lr_scale)); }

@@ -243,8 +243,8 @@ fn batch_norms() -> impl Iterator<Item = Case> {
         }
         let mut leaves = vec![leaf];
         if affine {
-            leaves.push(net.trained("affine", noise.floats(&[2, c])));
-            inputs.push(leaves[1]);
+            leaves.extend(["gamma", "beta"].map(|name| net.trained(name, noise.floats(&[c]))));
+            inputs.extend(&leaves[1..]);
         }
         let coef = net.add(BatchNormCoef { eps: EPS, step, scaled, affine, running: false }, &inputs);
         let z = net.add(BatchNorm, &[x, coef]);
@@ -253,7 +253,7 @@ fn batch_norms() -> impl Iterator<Item = Case> {
         let name = format!("batch_norm {encoding:?}{}", if affine { ", affine" } else { "" });
         let case = Case::new(name, net, root, &leaves, move |v| {
             let x = if scaled { v[0].clone() } else { twice(&v[0]) };
-            let affine = affine.then(|| v[1].as_slice());
+            let affine = affine.then(|| [v[1].as_slice(), &v[2]]);
             reference::bias(&reference::batch_norm(c, f64::from(EPS), &x, affine), &v[v.len() - 1])
         });
         if !scaled {

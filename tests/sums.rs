@@ -55,7 +55,7 @@ const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// What makes each element from a fixed number of others.
-const ELEMENTWISE: [&str; 46] = [
+const ELEMENTWISE: [&str; 47] = [
     "gather",
     "sign",
     "unpack",
@@ -93,6 +93,7 @@ const ELEMENTWISE: [&str; 46] = [
     "max_pool",
     "class_loss_backward",
     "record",
+    "row",
     "scale",
     "sgd_velocity",
     "sgd",

@@ -5,7 +5,6 @@
 //!
 //! Rates `[4]`: lr, 1 − β1^t, 1 − β2^t of the step t, counted from 1, and 0: the host computes them in f64. lr is scaled by the parameter's group.
 
-use super::halves::{HALVES, Halves};
 use super::sgd::{SHAPES, alike, check_rates};
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -22,7 +21,7 @@ pub struct Moment {
     /// 1 − β, rounded from more digits than β has.
     pub take: f32,
     /// Weight decay of this tensor.
-    pub decay: Halves,
+    pub decay: f32,
 }
 
 /// New weight: inputs w (in place), m, v, rates `[4]`.
@@ -31,18 +30,18 @@ pub struct Adam {
     /// ε, above 0, or padding would be 0/0.
     pub eps: f32,
     /// Factor of the learning rate.
-    pub lr_scale: Halves,
+    pub lr_scale: f32,
     /// Decoupled weight decay of this tensor: AdamW's; 0 for Adam.
-    pub decay: Halves,
+    pub decay: f32,
 }
 
 crate::params! {
-    struct MomentParams { quads: u32, keep: f32, take: f32, decay_first: f32, decay_second: f32 }
+    struct MomentParams { quads: u32, keep: f32, take: f32, decay: f32 }
 }
 
 crate::params! {
     struct AdamParams {
-        quads: u32, eps: f32, scale_first: f32, scale_second: f32, decay_first: f32, decay_second: f32,
+        quads: u32, eps: f32, lr_scale: f32, decay: f32,
     }
 }
 
@@ -61,15 +60,15 @@ impl Operation for Moment {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (quads, Halves(decay_first, decay_second)) = (output.words() / 4, self.decay);
+        let quads = output.words() / 4;
         let label = if self.second { "moment_second" } else { "moment_first" };
         let (keep, take) = (self.keep, self.take);
-        Launch::new(label, &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/moment.wgsl")])
+        Launch::new(label, &[add::ELEMENTWISE, include_str!("../../shaders/moment.wgsl")])
             .constant("SECOND", usize::from(self.second))
             .read("w", F32, Input(1))
             .read("dw", F32, Input(2))
             .write("moment", F32, Output)
-            .params(&MomentParams { quads: quads as u32, keep, take, decay_first, decay_second })
+            .params(&MomentParams { quads: quads as u32, keep, take, decay: self.decay })
             .threads(quads)
             .float_ops((5 + usize::from(self.second)) * output.len())
             .into()
@@ -78,7 +77,7 @@ impl Operation for Moment {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (m, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         for (i, out) in output.floats().iter_mut().enumerate() {
-            let g = dw[i] + w[i] * self.decay.at(i, m.len());
+            let g = dw[i] + w[i] * self.decay;
             *out = m[i] * self.keep + if self.second { g * g } else { g } * self.take;
         }
     }
@@ -88,7 +87,7 @@ impl Moment {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(55);
         let samples = SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]).map(|(shape, second)| {
-            let op = Moment { second, keep: 0.9, take: 0.1, decay: Halves(5e-4, 0.25) };
+            let op = Moment { second, keep: 0.9, take: 0.1, decay: 5e-4 };
             Sample::new(op, (0..3).map(|_| noise.floats(shape)).collect())
         });
         samples.collect()
@@ -112,8 +111,7 @@ impl Operation for Adam {
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let quads = output.words() / 4;
-        let (Halves(scale_first, scale_second), Halves(decay_first, decay_second)) = (self.lr_scale, self.decay);
-        Launch::new("adam", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/adam.wgsl")])
+        Launch::new("adam", &[add::ELEMENTWISE, include_str!("../../shaders/adam.wgsl")])
             .read("first", F32, Input(1))
             .must_be_finite()
             .read("second", F32, Input(2))
@@ -121,14 +119,7 @@ impl Operation for Adam {
             .read("rates", F32, Input(3))
             .write("w", F32, Output)
             .must_be_finite()
-            .params(&AdamParams {
-                quads: quads as u32,
-                eps: self.eps,
-                scale_first,
-                scale_second,
-                decay_first,
-                decay_second,
-            })
+            .params(&AdamParams { quads: quads as u32, eps: self.eps, lr_scale: self.lr_scale, decay: self.decay })
             .threads(quads)
             // A root, two quotients, a sum; decay, step.
             .float_ops(8 * output.len())
@@ -139,8 +130,8 @@ impl Operation for Adam {
         let (w, m, v, rates) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers(), inputs[3].numbers());
         let root = rates[2].sqrt();
         for (i, out) in output.floats().iter_mut().enumerate() {
-            let lr = rates[0] * self.lr_scale.at(i, w.len());
-            let kept = w[i] * (1.0 - lr * self.decay.at(i, w.len()));
+            let lr = rates[0] * self.lr_scale;
+            let kept = w[i] * (1.0 - lr * self.decay);
             *out = kept - m[i] / (v[i].sqrt() / root + self.eps) * (lr / rates[1]);
         }
     }
@@ -150,7 +141,7 @@ impl Adam {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(56);
         let samples = SHAPES.into_iter().flat_map(|shape| [(shape, 1e-8), (shape, 0.5)]).map(|(shape, eps)| {
-            let op = Adam { eps, lr_scale: Halves(1.0, 0.5), decay: Halves(0.25, 0.0) };
+            let op = Adam { eps, lr_scale: 0.5, decay: 0.25 };
             let rates = Tensor::from_f32(&[4], &[0.05, 0.19, 0.003, 0.0]);
             Sample::new(op, vec![noise.floats(shape), noise.floats(shape), noise.positive(shape), rates])
         });

@@ -4,7 +4,9 @@
 //! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
 //! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
 
-use super::{Activity, Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, sample::Noise};
+use super::{
+    Activity, Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, row::Row, sample::Noise,
+};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -14,7 +16,7 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut,
 };
 
-/// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then (γ, β) `[2, c]` if `affine`.
+/// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then γ and β `[c]` if `affine`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormCoef {
     /// Added to the variance.
@@ -132,7 +134,7 @@ pub(super) fn prologue_cases(noise: &mut Noise) -> Vec<Vec<Tensor>> {
         let largest = if encoding == F32 { 0 } else { 500 };
         let stats = super::Op::from(batch_norm_stats::BatchNormStats { largest }).evaluate(&[&x]);
         let coef = BatchNormCoef { eps: 1e-5, step: 1.0, scaled: false, affine: true, running: false };
-        let coef = super::Op::from(coef).evaluate(&[&stats, &noise.floats(&[2, shape[3]])]);
+        let coef = super::Op::from(coef).evaluate(&[&stats, &noise.floats(&[shape[3]]), &noise.floats(&[shape[3]])]);
         cases.push(vec![x, coef]);
     }
     cases
@@ -144,14 +146,14 @@ impl Operation for BatchNormCoef {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 1 + usize::from(self.scaled) + usize::from(self.affine))?;
+        super::arity(inputs, self.affine_at() + 2 * usize::from(self.affine))?;
         let channels = inputs[0].channels();
         super::same("the statistics", inputs[0], &TensorType::f32(&[2, channels]))?;
         if self.scaled {
             super::same("alpha", inputs[1], &TensorType::f32(&[channels]))?;
         }
-        if self.affine {
-            super::same("the affine part", inputs[inputs.len() - 1], inputs[0])?;
+        for (name, ty) in ["gamma", "beta"].into_iter().zip(&inputs[self.affine_at()..]) {
+            super::same(name, ty, &TensorType::f32(&[channels]))?;
         }
         Ok(TensorType::f32(&[5, channels]))
     }
@@ -159,14 +161,20 @@ impl Operation for BatchNormCoef {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         // batch_norm gives (dγ, dβ) as the gradient of the coefficients.
         let dy = cx.dy();
-        if self.affine { cx.give(1 + usize::from(self.scaled), dy) } else { Ok(()) }
+        for index in 0..2 * usize::from(self.affine) {
+            if cx.wants(self.affine_at() + index) {
+                let gradient = cx.add(Row { index }, &[dy])?;
+                cx.give(self.affine_at() + index, gradient)?;
+            }
+        }
+        Ok(())
     }
 
     fn activity(&self) -> Option<Activity> {
         Some(Activity::Statistics)
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let mut launch =
             Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
                 .constant("ALPHA", usize::from(self.scaled))
@@ -180,7 +188,8 @@ impl Operation for BatchNormCoef {
             launch = launch.read("alpha", F32, Input(1));
         }
         if self.affine {
-            launch = launch.read("affine", F32, Input(inputs.len() - 1));
+            let at = self.affine_at();
+            launch = launch.read("gamma", F32, Input(at)).read("beta", F32, Input(at + 1));
         }
         let quads = output.quads();
         launch
@@ -197,12 +206,12 @@ impl Operation for BatchNormCoef {
         let (channels, lanes) = (output.ty.channels(), output.ty.lanes());
         let stats = inputs[0].numbers();
         let alpha = self.scaled.then(|| inputs[1].numbers());
-        let affine = self.affine.then(|| inputs[inputs.len() - 1].numbers());
+        let affine = self.affine.then(|| [0, 1].map(|index| inputs[self.affine_at() + index].numbers()));
         let out = output.floats();
         out.fill(0.0);
         for c in 0..channels {
             let scale = alpha.as_ref().map_or(1.0, |alpha| alpha[c] * self.step);
-            let (gamma, beta) = affine.as_ref().map_or((1.0, 0.0), |affine| (affine[c], affine[lanes + c]));
+            let (gamma, beta) = affine.as_ref().map_or((1.0, 0.0), |[gamma, beta]| (gamma[c], beta[c]));
             let (mean, variance) = (stats[c], stats[lanes + c]);
             let (inverse, centre, shift) = if self.running {
                 let inverse = 1.0 / (variance + self.eps).sqrt();
@@ -219,6 +228,11 @@ impl Operation for BatchNormCoef {
 }
 
 impl BatchNormCoef {
+    /// Where γ stands among the inputs; β follows it.
+    fn affine_at(&self) -> usize {
+        1 + usize::from(self.scaled)
+    }
+
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(21);
         let mut samples = Vec::new();
@@ -229,7 +243,7 @@ impl BatchNormCoef {
                 inputs.push(noise.positive(&[41]));
             }
             if affine {
-                inputs.push(noise.floats(&[2, 41]));
+                inputs.extend([noise.floats(&[41]), noise.floats(&[41])]);
             }
             samples.push(Sample::new(BatchNormCoef { eps: 1e-5, step: 0.538, scaled, affine, running }, inputs));
         }

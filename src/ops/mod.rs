@@ -42,7 +42,6 @@ pub mod fixed;
 pub mod flatten;
 pub mod gather;
 mod gemm;
-pub mod halves;
 pub mod input_scale;
 pub mod leaf;
 pub mod max_abs;
@@ -54,6 +53,7 @@ pub mod quantise;
 pub mod quantise_backward;
 pub mod record;
 pub mod relu;
+pub mod row;
 pub mod sample;
 pub mod scale;
 pub mod sgd;
@@ -250,7 +250,7 @@ ops! {
     fixed::Fixed, fixed::FixedBackward, count_saturated::CountSaturated,
     max_abs::MaxAbs, dorefa_gradient::DorefaGradient, dorefa_gradient::DorefaGradientBackward,
     dropout::Dropout,
-    slice::Slice, slice::SliceBackward, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
+    slice::Slice, slice::SliceBackward, row::Row, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,

@@ -2,7 +2,6 @@
 //!
 //! g = dw + decay·w; v ← μ·v + g; then w ← w − lr·v, or with Nesterov's momentum w ← w − lr·(g + μ·v), v the new one. lr is lane 0 of the rates, times the scale of the parameter's group.
 
-use super::halves::{HALVES, Halves};
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -14,14 +13,14 @@ pub struct SgdVelocity {
     /// μ.
     pub momentum: f32,
     /// Weight decay of this tensor.
-    pub decay: Halves,
+    pub decay: f32,
 }
 
 /// New weight: inputs w (in place), v, rates `[4]`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Sgd {
     /// Factor of the learning rate.
-    pub lr_scale: Halves,
+    pub lr_scale: f32,
 }
 
 /// New weight: inputs w (in place), v, dw, rates `[4]`.
@@ -30,22 +29,22 @@ pub struct SgdNesterov {
     /// μ.
     pub momentum: f32,
     /// Weight decay of this tensor.
-    pub decay: Halves,
+    pub decay: f32,
     /// Factor of the learning rate.
-    pub lr_scale: Halves,
+    pub lr_scale: f32,
 }
 
 crate::params! {
-    struct VelocityParams { quads: u32, momentum: f32, decay_first: f32, decay_second: f32 }
+    struct VelocityParams { quads: u32, momentum: f32, decay: f32 }
 }
 
 crate::params! {
-    struct SgdParams { quads: u32, scale_first: f32, scale_second: f32 }
+    struct SgdParams { quads: u32, lr_scale: f32 }
 }
 
 crate::params! {
     struct NesterovParams {
-        quads: u32, momentum: f32, decay_first: f32, decay_second: f32, scale_first: f32, scale_second: f32,
+        quads: u32, momentum: f32, decay: f32, lr_scale: f32,
     }
 }
 
@@ -78,12 +77,12 @@ impl Operation for SgdVelocity {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (quads, Halves(decay_first, decay_second)) = (output.words() / 4, self.decay);
-        Launch::new("sgd_velocity", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd_velocity.wgsl")])
+        let quads = output.words() / 4;
+        Launch::new("sgd_velocity", &[add::ELEMENTWISE, include_str!("../../shaders/sgd_velocity.wgsl")])
             .read("w", F32, Input(1))
             .read("dw", F32, Input(2))
             .write("velocity", F32, Output)
-            .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay_first, decay_second })
+            .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay: self.decay })
             .threads(quads)
             .float_ops(4 * output.len())
             .into()
@@ -92,19 +91,19 @@ impl Operation for SgdVelocity {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (v, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = v[i] * self.momentum + dw[i] + w[i] * self.decay.at(i, v.len());
+            *out = v[i] * self.momentum + dw[i] + w[i] * self.decay;
         }
     }
 }
 
-/// Shapes of parameters, the second of them with two halves.
+/// Shapes of parameters.
 pub(super) const SHAPES: [&[usize]; 3] = [&[3, 3, 8, 41], &[2, 5], &[10]];
 
 impl SgdVelocity {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(52);
         let samples = SHAPES.into_iter().map(|shape| {
-            let op = SgdVelocity { momentum: 0.9, decay: Halves(5e-4, 0.25) };
+            let op = SgdVelocity { momentum: 0.9, decay: 5e-4 };
             Sample::new(op, (0..3).map(|_| noise.floats(shape)).collect())
         });
         samples.collect()
@@ -127,13 +126,13 @@ impl Operation for Sgd {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (quads, Halves(scale_first, scale_second)) = (output.words() / 4, self.lr_scale);
-        Launch::new("sgd", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd.wgsl")])
+        let quads = output.words() / 4;
+        Launch::new("sgd", &[add::ELEMENTWISE, include_str!("../../shaders/sgd.wgsl")])
             .read("velocity", F32, Input(1))
             .read("rates", F32, Input(2))
             .write("w", F32, Output)
             .must_be_finite()
-            .params(&SgdParams { quads: quads as u32, scale_first, scale_second })
+            .params(&SgdParams { quads: quads as u32, lr_scale: self.lr_scale })
             .threads(quads)
             .float_ops(2 * output.len())
             .into()
@@ -142,7 +141,7 @@ impl Operation for Sgd {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, lr) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers()[0]);
         for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = w[i] - v[i] * (lr * self.lr_scale.at(i, w.len()));
+            *out = w[i] - v[i] * (lr * self.lr_scale);
         }
     }
 }
@@ -152,7 +151,7 @@ impl Sgd {
         let mut noise = Noise::new(53);
         let samples = SHAPES.into_iter().map(|shape| {
             let inputs = vec![noise.floats(shape), noise.floats(shape), noise.floats(&[4])];
-            Sample::new(Sgd { lr_scale: Halves(1.0, 0.5) }, inputs)
+            Sample::new(Sgd { lr_scale: 0.5 }, inputs)
         });
         samples.collect()
     }
@@ -175,8 +174,7 @@ impl Operation for SgdNesterov {
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let quads = output.words() / 4;
-        let (Halves(decay_first, decay_second), Halves(scale_first, scale_second)) = (self.decay, self.lr_scale);
-        Launch::new("sgd_nesterov", &[add::ELEMENTWISE, HALVES, include_str!("../../shaders/sgd_nesterov.wgsl")])
+        Launch::new("sgd_nesterov", &[add::ELEMENTWISE, include_str!("../../shaders/sgd_nesterov.wgsl")])
             .read("velocity", F32, Input(1))
             .read("dw", F32, Input(2))
             .read("rates", F32, Input(3))
@@ -185,10 +183,8 @@ impl Operation for SgdNesterov {
             .params(&NesterovParams {
                 quads: quads as u32,
                 momentum: self.momentum,
-                decay_first,
-                decay_second,
-                scale_first,
-                scale_second,
+                decay: self.decay,
+                lr_scale: self.lr_scale,
             })
             .threads(quads)
             .float_ops(6 * output.len())
@@ -199,8 +195,8 @@ impl Operation for SgdNesterov {
         let (w, v, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         let lr = inputs[3].numbers()[0];
         for (i, out) in output.floats().iter_mut().enumerate() {
-            let g = dw[i] + w[i] * self.decay.at(i, w.len());
-            *out = w[i] - (g + v[i] * self.momentum) * (lr * self.lr_scale.at(i, w.len()));
+            let g = dw[i] + w[i] * self.decay;
+            *out = w[i] - (g + v[i] * self.momentum) * (lr * self.lr_scale);
         }
     }
 }
@@ -209,7 +205,7 @@ impl SgdNesterov {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(54);
         let samples = SHAPES.into_iter().map(|shape| {
-            let op = SgdNesterov { momentum: 0.9, decay: Halves(5e-4, 0.25), lr_scale: Halves(1.0, 0.5) };
+            let op = SgdNesterov { momentum: 0.9, decay: 5e-4, lr_scale: 0.5 };
             let mut inputs: Vec<_> = (0..3).map(|_| noise.floats(shape)).collect();
             inputs.push(noise.floats(&[4]));
             Sample::new(op, inputs)

@@ -78,7 +78,7 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, "`layer`.affine" and "`layer`.running" `[2, c]`.
+/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, of a batch-norm "`layer`.weight" and "`layer`.bias" `[c]`, "`layer`.running" `[2, c]`.
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
@@ -298,10 +298,9 @@ impl Builder {
         let x = if exact { x.clone() } else { Signal::float(self.float(x)?) };
         let channels = self.graph.ty(x.value).channels();
         let running = state(&mut self.graph, &format!("{name}.running"), &[2, channels], false)?;
-        let affine = match settings.affine {
-            true => Some(state(&mut self.graph, &format!("{name}.affine"), &[2, channels], true)?),
-            false => None,
-        };
+        let parts: &[&str] = if settings.affine { &["weight", "bias"] } else { &[] };
+        let affine = parts.iter().map(|part| state(&mut self.graph, &format!("{name}.{part}"), &[channels], true));
+        let affine = affine.collect::<Result<Vec<_>>>()?;
         let scaled = x.alpha.is_some();
         let stats = match self.mode {
             Mode::Infer => running,
@@ -316,10 +315,10 @@ impl Builder {
             eps: settings.eps,
             step: x.code.step(),
             scaled,
-            affine: affine.is_some(),
+            affine: settings.affine,
             running: self.mode == Mode::Infer,
         };
-        let inputs: Vec<_> = [Some(stats), x.alpha, affine].into_iter().flatten().collect();
+        let inputs: Vec<_> = [stats].into_iter().chain(x.alpha).chain(affine).collect();
         let coef = self.add(op, &inputs)?;
         if self.mode == Mode::Train {
             let op = batch_norm::BatchNormRunning { momentum: settings.momentum, rows, step: x.code.step(), scaled };

@@ -9,7 +9,6 @@ use crate::ops::add::Add;
 use crate::ops::bop::Bop;
 use crate::ops::clamp::Clamp;
 use crate::ops::clip::{ClipScale, SquareSum};
-use crate::ops::halves::Halves;
 use crate::ops::scale::Scale;
 use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
 use crate::ops::{Graph, Leaf, Op, Role};
@@ -34,7 +33,8 @@ pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optim
         let name = name.clone();
         let binary = binary.contains(&name);
         graph.at(&layer, Phase::Update);
-        let (lr_scale, decay) = settings(optimizer, &name, &ty);
+        let weight = name.ends_with(".weight") && ty.shape.len() == 4;
+        let (lr_scale, decay) = optimizer.settings(&name, weight);
         let mut states = Vec::new();
         for what in optimizer.states(binary) {
             let (name, ty) = (format!("{what}/{name}"), ty.clone());
@@ -46,7 +46,6 @@ pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optim
             let second = graph.add(moment(true, beta2, coupled), &[states[1], leaf, gradient])?;
             graph.add(Adam { eps, lr_scale, decay: decoupled }, &[leaf, first, second, rates])
         };
-        let none = Halves::both(0.0);
         match optimizer.rule {
             Rule::Sgd { momentum, nesterov } => {
                 let velocity = graph.add(SgdVelocity { momentum, decay }, &[states[0], leaf, gradient])?;
@@ -57,11 +56,11 @@ pub fn update(graph: &mut Graph, gradients: &[(Value, Value)], optimizer: &Optim
                 }
             }
             Rule::Bop { gamma, threshold, .. } if binary => {
-                let momentum = graph.add(moment(false, 1.0 - gamma, none), &[states[0], leaf, gradient])?;
+                let momentum = graph.add(moment(false, 1.0 - gamma, 0.0), &[states[0], leaf, gradient])?;
                 graph.add(Bop { threshold }, &[leaf, momentum])?
             }
-            Rule::Adam(moments) | Rule::Bop { moments, .. } => adam(moments, decay, none)?,
-            Rule::AdamW(moments) => adam(moments, none, decay)?,
+            Rule::Adam(moments) | Rule::Bop { moments, .. } => adam(moments, decay, 0.0)?,
+            Rule::AdamW(moments) => adam(moments, 0.0, decay)?,
         };
     }
     Ok(())
@@ -80,17 +79,6 @@ pub fn clip_weights(graph: &mut Graph, names: &[String]) -> Result<()> {
         graph.add(Clamp, &[updated])?;
     }
     Ok(())
-}
-
-/// Scale of the learning rate and weight decay of a leaf. γ and β, the two rows of a batch-norm's leaf, are parameters of their own.
-fn settings(optimizer: &Optimizer, name: &str, ty: &TensorType) -> (Halves, Halves) {
-    let weight = name.ends_with(".weight") && ty.shape.len() == 4;
-    let parts = match name.strip_suffix(".affine") {
-        Some(layer) => [format!("{layer}.weight"), format!("{layer}.bias")],
-        None => [name.to_string(), name.to_string()],
-    };
-    let [first, second] = parts.map(|part| optimizer.settings(&part, weight));
-    (Halves(first.0, second.0), Halves(first.1, second.1))
 }
 
 /// Gradients whose square sums are added one after the other; the totals of so many are added in pairs: see [`crate::ops::sum`].

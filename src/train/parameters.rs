@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `conv.weight` `[k, c, r, s]`, c the channels of one group | `conv.weight` `[r, s, 4⌈c/4⌉, k]` |
 //! | `fc.weight` `[k, c·h·w]` | `fc.weight` `[h, w, 4⌈c/4⌉, k]` |
-//! | `bn.weight`, `bn.bias` `[c]` | `bn.affine` `[2, c]` |
+//! | `bn.weight`, `bn.bias` `[c]` | `bn.weight`, `bn.bias` `[c]` |
 //! | `bn.running_mean`, `bn.running_var` `[c]` | `bn.running` `[2, c]` |
 //! | `conv.bias` `[k]` | `conv.bias` `[k]` |
 //! | `layer.saturated` `[3]`, digits of base 2^24, least first: floats hold them exactly | `layer.saturated` `[2]`, two words |
@@ -82,7 +82,8 @@ pub fn of(model: &Model) -> Result<Vec<Parameter>> {
             LayerKind::BatchNorm(settings) => {
                 rows("running", false, channels, &[("running_mean", 0.0), ("running_var", 1.0)]);
                 if settings.affine {
-                    rows("affine", true, channels, &[("weight", 1.0), ("bias", 0.0)]);
+                    rows("weight", true, channels, &[("weight", 1.0)]);
+                    rows("bias", true, channels, &[("bias", 0.0)]);
                 }
                 continue;
             }

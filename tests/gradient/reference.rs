@@ -80,15 +80,15 @@ pub(crate) fn avg_pool(window: &Window, input: Nhwc, x: &[f64]) -> Vec<f64> {
     y
 }
 
-/// Batch-norm of rows of `c` channels; `affine` is γ, then β.
-pub(crate) fn batch_norm(c: usize, eps: f64, x: &[f64], affine: Option<&[f64]>) -> Vec<f64> {
+/// Batch-norm of rows of `c` channels; `affine` is γ and β.
+pub(crate) fn batch_norm(c: usize, eps: f64, x: &[f64], affine: Option<[&[f64]; 2]>) -> Vec<f64> {
     let rows = (x.len() / c) as f64;
     let mut z = vec![0.0; x.len()];
     for channel in 0..c {
         let column = || x.iter().skip(channel).step_by(c);
         let mean = column().sum::<f64>() / rows;
         let variance = column().map(|v| (v - mean).powi(2)).sum::<f64>() / rows;
-        let (gamma, beta) = affine.map_or((1.0, 0.0), |affine| (affine[channel], affine[c + channel]));
+        let (gamma, beta) = affine.map_or((1.0, 0.0), |[gamma, beta]| (gamma[channel], beta[channel]));
         for (z, v) in z.iter_mut().skip(channel).step_by(c).zip(column()) {
             *z = gamma * (v - mean) / (variance + eps).sqrt() + beta;
         }

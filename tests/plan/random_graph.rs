@@ -357,11 +357,11 @@ impl Maker {
         let value = if scaled { x.value } else { self.float(x) };
         let (rows, channels) = (self.graph.ty(value).rows(), self.graph.ty(value).channels());
         let step = if scaled { x.step } else { 1.0 };
-        let affine = (self.below(2) == 1).then(|| self.state("affine", &[2, channels], true));
+        let affine = (self.below(2) == 1).then(|| ["gamma", "beta"].map(|name| self.state(name, &[channels], true)));
         let running = self.state("running", &[2, channels], false);
         let stats = self.add(BatchNormStats { largest: x.largest }, &[value]);
         let op = batch_norm::BatchNormCoef { eps: 1e-5, step, scaled, affine: affine.is_some(), running: false };
-        let inputs: Vec<_> = [Some(stats), x.alpha, affine].into_iter().flatten().collect();
+        let inputs: Vec<_> = [stats].into_iter().chain(x.alpha).chain(affine.into_iter().flatten()).collect();
         let coef = self.add(op, &inputs);
         let op = batch_norm::BatchNormRunning { momentum: 0.1, rows, step, scaled };
         let inputs: Vec<_> = [Some(running), Some(stats), x.alpha].into_iter().flatten().collect();

@@ -159,26 +159,27 @@ impl BatchNorm {
         Self { normalised: normalised.collect(), inverse }
     }
 
-    fn map(&self, affine: &[f64]) -> Vec<f64> {
-        let z = |(i, n): (usize, &f64)| affine[i % FILTERS] * n + affine[FILTERS + i % FILTERS];
+    fn map(&self, gamma: &[f64], beta: &[f64]) -> Vec<f64> {
+        let z = |(i, n): (usize, &f64)| gamma[i % FILTERS] * n + beta[i % FILTERS];
         self.normalised.iter().enumerate().map(z).collect()
     }
 
-    /// dy and the gradient of γ and β.
-    fn backward(&self, affine: &[f64], dz: &[f64]) -> (Vec<f64>, Gradient) {
+    /// dy and the gradients of γ and β.
+    fn backward(&self, gamma: &[f64], dz: &[f64]) -> (Vec<f64>, [Gradient; 2]) {
         let rows = (dz.len() / FILTERS) as f64;
-        let (mut sums, mut magnitudes) = (vec![0.0; 2 * FILTERS], vec![0.0; 2 * FILTERS]);
+        let mut gradients: [Gradient; 2] = std::array::from_fn(|_| (vec![0.0; FILTERS], vec![0.0; FILTERS]));
         for (i, (dz, n)) in dz.iter().zip(&self.normalised).enumerate() {
-            for (at, term) in [(i % FILTERS, dz * n), (FILTERS + i % FILTERS, *dz)] {
-                sums[at] += term;
-                magnitudes[at] += term.abs();
+            for ((sums, magnitudes), term) in gradients.iter_mut().zip([dz * n, *dz]) {
+                sums[i % FILTERS] += term;
+                magnitudes[i % FILTERS] += term.abs();
             }
         }
+        let [(along, _), (shift, _)] = &gradients;
         let dy = dz.iter().zip(&self.normalised).enumerate().map(|(i, (dz, n))| {
             let c = i % FILTERS;
-            affine[c] * self.inverse[c] * (dz - sums[FILTERS + c] / rows - n * sums[c] / rows)
+            gamma[c] * self.inverse[c] * (dz - shift[c] / rows - n * along[c] / rows)
         });
-        (dy.collect(), (sums, magnitudes))
+        (dy.collect(), gradients)
     }
 }
 
@@ -187,7 +188,7 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     let of = |name: &str| &step.parameters[name];
     let x: Vec<_> = pictures().into_iter().map(f64::from).collect();
     let bn1 = BatchNorm::of(&conv(SIDE, 1, 3, &x, of("conv1.weight")));
-    let z1 = bn1.map(of("bn1.affine"));
+    let z1 = bn1.map(of("bn1.weight"), of("bn1.bias"));
     let v: Vec<_> = step.codes.iter().map(|code| code * STEP).collect();
     let latent = of("conv2.weight");
     let weights = 9 * FILTERS;
@@ -196,7 +197,7 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     let sign = |w: f64| if w >= 0.0 { 1.0 } else { -1.0 };
     let w2: Vec<_> = latent.iter().enumerate().map(|(i, &w)| alpha[i % FILTERS] * sign(w)).collect();
     let bn2 = BatchNorm::of(&conv(SIDE, 2, FILTERS, &v, &w2));
-    let z2 = bn2.map(of("bn2.affine"));
+    let z2 = bn2.map(of("bn2.weight"), of("bn2.bias"));
     let places = z2.len() / FILTERS / IMAGES;
     let (fc, bias) = (of("fc.weight"), of("fc.bias"));
     let mut dz2 = vec![0.0; z2.len()];
@@ -224,7 +225,7 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
             dz2[i] = if z2[i] > 0.0 { d } else { 0.0 };
         }
     }
-    let (dy2, daffine2) = bn2.backward(of("bn2.affine"), &dz2);
+    let (dy2, [dgamma2, dbeta2]) = bn2.backward(of("bn2.weight"), &dz2);
     let mut dv = vec![0.0; v.len()];
     slide(SIDE, 2, |row, tap, source| {
         for c in 0..FILTERS {
@@ -235,12 +236,14 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     });
     let inside = |i: usize| step.codes[i] > 0.0 && z1[i] <= 3.0 * STEP;
     let dz1: Vec<_> = dv.iter().enumerate().map(|(i, d)| if inside(i) { *d } else { 0.0 }).collect();
-    let (dy1, daffine1) = bn1.backward(of("bn1.affine"), &dz1);
+    let (dy1, [dgamma1, dbeta1]) = bn1.backward(of("bn1.weight"), &dz1);
     BTreeMap::from([
         ("conv1.weight", conv_dw(SIDE, 1, 3, &x, &dy1)),
-        ("bn1.affine", daffine1),
+        ("bn1.weight", dgamma1),
+        ("bn1.bias", dbeta1),
         ("conv2.weight", conv_dw(SIDE, 2, FILTERS, &v, &dy2)),
-        ("bn2.affine", daffine2),
+        ("bn2.weight", dgamma2),
+        ("bn2.bias", dbeta2),
         ("fc.weight", dfc),
         ("fc.bias", dbias),
     ])
