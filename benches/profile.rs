@@ -96,7 +96,7 @@ fn slow_down(plan: &mut Plan, layer: &str, stem: &str) {
     let [groups, 1] = step.groups else { panic!("{} has one row of workgroups", kernel.label) };
     let (whole, half) = ("group_index(group, groups)", format!("(group_index(group, groups) % {groups}u)"));
     let main = kernel.body.iter_mut().find(|part| part.contains(whole)).expect("an entry point");
-    *main = Box::leak(main.replace(whole, &half).into_boxed_str());
+    *main = main.replace(whole, &half).into();
     step.groups = [2 * groups, 1];
     step.kernel = plan.kernels.len();
     plan.kernels.push(kernel);

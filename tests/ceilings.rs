@@ -198,7 +198,7 @@ fn refused() {
         let mut backend = GpuBackend::open(found, None).await.unwrap();
         let caps = backend.caps().clone();
         let mut plan = Probe::Launch.plan(&caps, 1);
-        plan.kernels[0].body = vec!["@main { y_put(thread, vec4<u32>(work_at(0u).x) + nowhere); }"];
+        plan.kernels[0].body = vec!["@main { y_put(thread, vec4<u32>(work_at(0u).x) + nowhere); }".into()];
         let error = backend.load(plan).await.unwrap_err().to_string();
         assert!(error.contains("refused a kernel") && error.contains("nowhere"), "{error}");
         let y = result(&mut backend, Probe::Launch, 1, [2; WORK_WORDS], &[]).await;

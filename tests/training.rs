@@ -36,7 +36,7 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let id = backend.load(plan).await.unwrap();
-    for parameter in halfwave::train::parameters::of(&recipe.model).unwrap() {
+    for parameter in recipe.model.parameters().unwrap() {
         let found = parameter.find("init/", |name| reference.get(name).cloned()).unwrap();
         backend.write(id, &parameter.name, &found.unwrap_or_else(|| parameter.start(0)).words);
     }

@@ -3,10 +3,10 @@
 
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::caps::{Caps, LaunchShape};
-use halfwave::model::{LayerKind, Model};
+use halfwave::model::{self, LayerKind, Model};
 use halfwave::recipe::{BUILTIN, Pictures, Recipe, Set, builtin};
+use halfwave::train::Session;
 use halfwave::train::session::training_plan;
-use halfwave::train::{Session, parameters};
 use pollster::block_on;
 
 fn recipe(name: &str) -> Recipe {
@@ -15,7 +15,7 @@ fn recipe(name: &str) -> Recipe {
 }
 
 fn trained_len(model: &Model) -> u64 {
-    parameters::trained_len(&parameters::of(model).unwrap())
+    model::trained_len(&model.parameters().unwrap())
 }
 
 /// Outputs of all convolutions: as many biases, or half as many normalisation parameters, does a network have that gives each one.

@@ -6,12 +6,11 @@ use halfwave::ops::sample::Noise;
 use halfwave::plan::Plan;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
-use halfwave::train::parameters;
 
 /// Loads a training plan of a recipe, made for `batch` images that come with it, with start values and a batch of noise.
 pub(crate) fn load(backend: &mut dyn Backend, plan: Plan, recipe: &Recipe, batch: usize, lr: f32) -> Result<PlanId> {
     let id = pollster::block_on(backend.load(plan))?;
-    for parameter in parameters::of(&recipe.model)? {
+    for parameter in recipe.model.parameters()? {
         backend.write(id, &parameter.name, &parameter.start(0).words);
     }
     let mut noise = Noise::new(1);

@@ -176,6 +176,13 @@ impl Backend for CpuBackend {
             |node| repeats[node.steps.start],
             |node, begun, done| {
                 let steps = node.steps.clone();
+                // Nodes that a device would compute together are timed together.
+                if let (Some(stamp), Some(host)) = (run.stamps.last_mut(), run.host.last_mut())
+                    && stamp.steps == steps
+                {
+                    (stamp.end, host.done) = (ns(done), done);
+                    return;
+                }
                 run.stamps.push(Stamp { steps: steps.clone(), begin: ns(begun), end: ns(done) });
                 run.host.push(HostTimes { steps, begun, encoded: begun, submitted: begun, done });
             },

@@ -4,10 +4,10 @@ use super::load;
 use super::terminal::{bytes, grouped, print};
 use halfwave::Result;
 use halfwave::caps::{Caps, LaunchShape};
-use halfwave::model::Model;
+use halfwave::model::{Model, trained_len};
 use halfwave::plan::{Plan, PlanNode};
 use halfwave::recipe::Recipe;
-use halfwave::train::{parameters, session};
+use halfwave::train::session;
 
 /// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
 #[derive(clap::Args)]
@@ -90,7 +90,7 @@ pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let share = model.binary_multiply_adds()? as f64 / multiply_adds.max(1) as f64;
     let binary =
         if share > 0.0 { format!(", {:.0} % of them with 1-bit weights", 100.0 * share) } else { String::new() };
-    let parameters = parameters::trained_len(&parameters::of(model)?);
+    let parameters = trained_len(&model.parameters()?);
     let others = if parameters > weights {
         format!(" ({} parameters with those of other layers)", grouped(parameters))
     } else {

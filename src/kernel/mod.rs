@@ -20,9 +20,13 @@
 //! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
 
 mod expand;
+mod merge;
+
+pub use merge::{Held, MOST_BUFFERS, Piece, bindings, merge};
 
 use crate::tensor::Encoding;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The accumulation of one uniform's fields. Made by the [`params!`](crate::params) macro.
@@ -120,12 +124,12 @@ pub struct Kernel {
     pub label: String,
     /// Storage bindings in order; the uniform follows them.
     pub bindings: Vec<Binding>,
-    /// The uniform's fields, as the op states them.
-    pub fields: &'static [(&'static str, &'static str)],
+    /// Names and WGSL types of the uniform's fields, as the op states them.
+    pub fields: Vec<(Cow<'static, str>, &'static str)>,
     /// Compile-time constants, all `u32`.
     pub constants: Vec<(&'static str, u32)>,
     /// WGSL texts that together are the body, with `fn main` taking no attribute of its own.
-    pub body: Vec<&'static str>,
+    pub body: Vec<Cow<'static, str>>,
     /// Invocations of a workgroup.
     pub threads: u32,
     /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
@@ -138,9 +142,15 @@ impl Kernel {
         self.bindings.iter().any(Binding::is_fault)
     }
 
-    /// All fields of the uniform: the op's, then the rank of the node where the kernel checks numbers.
-    pub fn uniform(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.fields.iter().copied().chain(self.checks().then_some(RANK))
+    /// Whether its accessors check, so that the uniform holds the rank of its node.
+    pub fn ranked(&self) -> bool {
+        self.bindings.iter().any(|binding| binding.finite)
+    }
+
+    /// All fields of the uniform: the op's, then the rank of the node where accessors check numbers.
+    pub fn uniform(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let fields = self.fields.iter().map(|(name, ty)| (&**name, *ty));
+        fields.chain(self.ranked().then_some(RANK))
     }
 
     /// The complete WGSL module.
@@ -192,9 +202,9 @@ fn element(encoding: Encoding) -> &'static str {
 }
 
 /// An exponent of ones: infinity or NaN.
-const CHECK: &str = "fn checked(v: vec4<f32>) -> vec4<f32> {
+const CHECK: &str = "fn checked(v: vec4<f32>, rank: u32) -> vec4<f32> {
     let exponents = bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u);
-    if (any(exponents == vec4<u32>(0x7f800000u))) { atomicMax(&fault[0], p.fault_rank); }
+    if (any(exponents == vec4<u32>(0x7f800000u))) { atomicMax(&fault[0], rank); }
     return v;
 }
 ";
@@ -206,7 +216,7 @@ fn accessors(binding: &Binding) -> String {
     }
     let mut text = match binding.encoding {
         Encoding::F32 if binding.finite => {
-            format!("fn {x}_at(i: u32) -> vec4<f32> {{ return checked({x}[i]); }}\n")
+            format!("fn {x}_at(i: u32) -> vec4<f32> {{ return checked({x}[i], p.fault_rank); }}\n")
         }
         Encoding::F32 => format!("fn {x}_at(i: u32) -> vec4<f32> {{ return {x}[i]; }}\n"),
         Encoding::U32 => format!("fn {x}_at(i: u32) -> vec4<u32> {{ return {x}[i]; }}\n"),
@@ -225,7 +235,7 @@ fn accessors(binding: &Binding) -> String {
     if binding.write {
         text += &match binding.encoding {
             Encoding::F32 if binding.finite => {
-                format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = checked(v); }}\n")
+                format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = checked(v, p.fault_rank); }}\n")
             }
             Encoding::F32 => format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = v; }}\n"),
             Encoding::U32 => format!("fn {x}_put(i: u32, v: vec4<u32>) {{ {x}[i] = v; }}\n"),
@@ -272,6 +282,8 @@ pub struct Launch {
     pub bit_ops: usize,
     /// Words read and written, where that is less than all that is bound.
     pub moved_words: Option<usize>,
+    /// How many quads it goes through, each for itself: see [`Launch::each_quad`].
+    pub each_quad: Option<usize>,
 }
 
 impl Launch {
@@ -280,9 +292,9 @@ impl Launch {
         let kernel = Kernel {
             label: label.into(),
             bindings: Vec::new(),
-            fields: &[],
+            fields: Vec::new(),
             constants: Vec::new(),
-            body: body.to_vec(),
+            body: body.iter().map(|&part| part.into()).collect(),
             threads: 64,
             f16: false,
         };
@@ -294,6 +306,7 @@ impl Launch {
             float_ops: 0,
             bit_ops: 0,
             moved_words: None,
+            each_quad: None,
         }
     }
 
@@ -337,7 +350,7 @@ impl Launch {
     /// Sets the uniform.
     #[must_use]
     pub fn params<P: Params>(mut self, params: &P) -> Self {
-        self.kernel.fields = P::FIELDS;
+        self.kernel.fields = P::FIELDS.iter().map(|&(name, ty)| (name.into(), ty)).collect();
         self.params = params.words();
         self
     }
@@ -347,6 +360,13 @@ impl Launch {
     pub fn threads(self, items: usize) -> Self {
         let threads = self.kernel.threads as usize;
         self.groups(items.div_ceil(threads))
+    }
+
+    /// An invocation for each quad, by the function `at(i)` of the body behind its first part. It writes the quad i of floats and reads, of all that is written, that quad
+    /// alone: so several such launches can become one ([`merge()`]).
+    #[must_use]
+    pub fn each_quad(self, quads: usize) -> Self {
+        Self { each_quad: Some(quads), ..self.threads(quads) }
     }
 
     /// Sets the number of workgroups.

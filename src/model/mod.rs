@@ -19,6 +19,7 @@
 mod fixed;
 pub mod keys;
 mod layers;
+mod parameters;
 mod products;
 mod quantisers;
 mod shapes;
@@ -32,6 +33,7 @@ pub use layers::{
     Add, BatchNorm, ClippedRelu, Concat, Dropout, Flatten, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool,
     Prelu, Relu, Sigmoid, Tanh,
 };
+pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
 pub use quantisers::{
     Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,

@@ -69,7 +69,7 @@ impl Operation for Moment {
             .read("dw", F32, Input(2))
             .write("moment", F32, Output)
             .params(&MomentParams { quads: quads as u32, keep, take, decay: self.decay })
-            .threads(quads)
+            .each_quad(quads)
             .float_ops((5 + usize::from(self.second)) * output.len())
             .into()
     }
@@ -120,7 +120,7 @@ impl Operation for Adam {
             .write("w", F32, Output)
             .must_be_finite()
             .params(&AdamParams { quads: quads as u32, eps: self.eps, lr_scale: self.lr_scale, decay: self.decay })
-            .threads(quads)
+            .each_quad(quads)
             // A root, two quotients, a sum; decay, step.
             .float_ops(8 * output.len())
             .into()

@@ -41,7 +41,7 @@ impl Operation for Bop {
             .must_be_finite()
             .write("w", F32, Output)
             .params(&BopParams { quads: quads as u32, threshold: self.threshold })
-            .threads(quads)
+            .each_quad(quads)
             // The magnitude against the threshold, two signs.
             .float_ops(3 * output.len())
             .into()

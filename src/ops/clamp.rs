@@ -27,6 +27,7 @@ impl Operation for Clamp {
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::elementwise("clamp", include_str!("../../shaders/clamp.wgsl"), output)
             .write("w", F32, Output)
+            .each_quad(output.words() / 4)
             .float_ops(2 * output.len())
             .into()
     }

@@ -132,7 +132,7 @@ impl Operation for QuantiseScale {
             .constant("AT_LEAST", 0)
             .constant("THRESHOLDS", self.thresholds.len())
             .constant("CHANNELS", output.channels());
-        kernel.kernel.body.push(CODE_OF);
+        kernel.kernel.body.push(CODE_OF.into());
         kernel.write("terms", F32, Output).float_ops((3 + self.thresholds.len()) * output.len()).into()
     }
 

@@ -36,7 +36,7 @@ impl Operation for Row {
             .read("x", F32, Input(0))
             .write("y", F32, Output)
             .params(&RowParams { quads: quads as u32, first: (self.index * quads) as u32 })
-            .threads(quads)
+            .each_quad(quads)
             .moves(2 * output.words())
             .into()
     }

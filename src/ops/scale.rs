@@ -44,6 +44,7 @@ impl Operation for Scale {
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         add::elementwise("scale", include_str!("../../shaders/scale.wgsl"), output)
+            .each_quad(output.words() / 4)
             .float_ops(output.len())
             .read("x", F32, Input(0))
             .read("s", F32, Input(1))

@@ -83,7 +83,7 @@ impl Operation for SgdVelocity {
             .read("dw", F32, Input(2))
             .write("velocity", F32, Output)
             .params(&VelocityParams { quads: quads as u32, momentum: self.momentum, decay: self.decay })
-            .threads(quads)
+            .each_quad(quads)
             .float_ops(4 * output.len())
             .into()
     }
@@ -133,7 +133,7 @@ impl Operation for Sgd {
             .write("w", F32, Output)
             .must_be_finite()
             .params(&SgdParams { quads: quads as u32, lr_scale: self.lr_scale })
-            .threads(quads)
+            .each_quad(quads)
             .float_ops(2 * output.len())
             .into()
     }
@@ -186,7 +186,7 @@ impl Operation for SgdNesterov {
                 decay: self.decay,
                 lr_scale: self.lr_scale,
             })
-            .threads(quads)
+            .each_quad(quads)
             .float_ops(6 * output.len())
             .into()
     }

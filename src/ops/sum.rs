@@ -159,7 +159,7 @@ pub(super) fn paired(launch: Launch) -> Launch {
 }
 
 fn running_chunks(mut launch: Launch, chunk: usize, chunked: usize) -> Launch {
-    launch.kernel.body.push(include_str!("../../shaders/sum.wgsl"));
+    launch.kernel.body.push(include_str!("../../shaders/sum.wgsl").into());
     launch.constant("SUM_CHUNK", chunk).constant("CHUNKED", chunked)
 }
 

@@ -6,14 +6,14 @@
 mod products;
 
 use super::feed::{self, Feed};
-use super::fixed_point::{count_saturated, random_leaf, rounded};
+use super::fixed_point::{count_saturated, parameter_leaf, random_leaf, rounded};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{
-    BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, SignPadding, SignSurrogate, Surrogate, ZeroBin,
+    BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, Parameter, SignPadding, SignSurrogate, Surrogate, ZeroBin,
 };
 use crate::ops::{
-    Graph, Leaf, Op, Role,
+    Graph, Op,
     activation::{Activation, Curve},
     add::Add,
     avg_pool::AvgPool,
@@ -32,7 +32,7 @@ use crate::ops::{
     window::Window,
 };
 use crate::random;
-use crate::tensor::{Encoding, TensorType};
+use crate::tensor::Encoding;
 use products::Product;
 
 /// What the graph is for.
@@ -78,13 +78,13 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; state "`layer`.weight" `[r, s, c, k]`, "`layer`.bias" `[k]`, of a batch-norm "`layer`.weight" and "`layer`.bias" `[c]`, "`layer`.running" `[2, c]`.
+/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; the model's [parameters](Model::parameters).
 ///
 /// # Errors
 /// When a layer does not fit; the message names it.
 pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Graph, Value)> {
-    model.shapes().map_err(|error| Error::Model(error.to_string()))?;
-    let mut builder = Builder { graph: Graph::new(), mode };
+    let parameters = model.parameters().map_err(|error| Error::Model(error.to_string()))?;
+    let mut builder = Builder { graph: Graph::new(), mode, parameters };
     let images = Signal::float(feed::images(&mut builder.graph, model, batch, feed)?);
     let mut signals: Vec<Signal> = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
@@ -95,10 +95,6 @@ pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Gr
     }
     let logits = builder.logits(signals.pop().unwrap_or(images), model.classes)?;
     Ok((builder.graph, logits))
-}
-
-fn state(graph: &mut Graph, name: &str, shape: &[usize], trained: bool) -> Result<Value> {
-    graph.add(Leaf { name: name.to_string(), ty: TensorType::f32(shape), role: Role::State { trained } }, &[])
 }
 
 /// Codes 0 to n that stand for 0 to 1.
@@ -118,9 +114,15 @@ fn surrogate(of: Surrogate) -> quantise::Surrogate {
 struct Builder {
     graph: Graph,
     mode: Mode,
+    parameters: Vec<Parameter>,
 }
 
 impl Builder {
+    /// The leaf of a layer's parameter.
+    fn parameter(&mut self, layer: &str, what: &str) -> Result<Value> {
+        parameter_leaf(&mut self.graph, &self.parameters, &format!("{layer}.{what}"))
+    }
+
     fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         self.graph.add(op, inputs)
     }
@@ -139,8 +141,8 @@ impl Builder {
         Ok(match kind {
             LayerKind::Conv(conv) => {
                 let window = Window::new(conv.kernel, conv.stride, conv.padding).dilated(conv.dilation);
-                let Conv { filters, groups, weights, bias, .. } = *conv;
-                let y = self.product(name, x, &Product { window, filters, groups, weights, bias })?;
+                let Conv { groups, weights, bias, .. } = *conv;
+                let y = self.product(name, x, &Product { window, groups, weights, bias })?;
                 let y = match x.signs_of {
                     Some(real) if conv.input_scale => {
                         let scale = self.add(InputScale { window }, &[real])?;
@@ -155,8 +157,8 @@ impl Builder {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
                 let [_, h, w, _] = self.graph.ty(x.value).nhwc();
                 let window = Window::new([h, w], [1, 1], [0, 0]);
-                let Linear { units: filters, weights, bias } = *linear;
-                let y = self.product(name, x, &Product { window, filters, groups: 1, weights, bias })?;
+                let Linear { weights, bias, .. } = *linear;
+                let y = self.product(name, x, &Product { window, groups: 1, weights, bias })?;
                 self.rounded_gradient(name, y, weights.gradient_bits)?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
@@ -183,12 +185,12 @@ impl Builder {
                 self.quantised(x, op, unit_code(settings.bits), None)?
             }
             LayerKind::Pact(settings) => {
-                let scale = state(&mut self.graph, &format!("{name}.clip"), &[1], true)?;
+                let scale = self.parameter(name, "clip")?;
                 let op = Quantise::nearest(settings.bits as u8, 1.0, Some(quantise::Scale::Pact));
                 self.quantised(x, op, unit_code(settings.bits), Some(scale))?
             }
             LayerKind::Lsq(settings) => {
-                let scale = state(&mut self.graph, &format!("{name}.step"), &[1], true)?;
+                let scale = self.parameter(name, "step")?;
                 let top = ((1 << settings.bits) - 1) as f32;
                 let op = Quantise::nearest(settings.bits as u8, top, Some(quantise::Scale::Lsq));
                 self.quantised(x, op, Code::Uniform(1.0), Some(scale))?
@@ -206,8 +208,7 @@ impl Builder {
             LayerKind::LeakyRelu(settings) => self.curve(x, Curve::LeakyRelu { slope: settings.slope })?,
             LayerKind::Prelu(_) => {
                 let x = self.float(x)?;
-                let channels = self.graph.ty(x).channels();
-                let slope = state(&mut self.graph, &format!("{name}.weight"), &[channels], true)?;
+                let slope = self.parameter(name, "weight")?;
                 Signal::float(self.add(Prelu, &[slope, x])?)
             }
             LayerKind::MaxPool(pool) => {
@@ -267,7 +268,7 @@ impl Builder {
             |format, what: &str| fixed::Quantiser::new(format, settings.rounding, &format!("{name}/{what}"));
         let value = quantiser(settings.format, "rounding");
         let gradient = settings.gradient_format.map(|format| quantiser(format, "gradient"));
-        count_saturated(&mut self.graph, name, x, value.format)?;
+        count_saturated(&mut self.graph, &self.parameters, name, x, value.format)?;
         rounded(&mut self.graph, fixed::Fixed { value, gradient, in_place: false }, x)
     }
 
@@ -296,11 +297,9 @@ impl Builder {
         // Statistics of sums are exact while they fit 64 bits; beyond that, and for codes, floats.
         let exact = x.alpha.is_some() && batch_norm_stats::exact_fits(x.largest, rows);
         let x = if exact { x.clone() } else { Signal::float(self.float(x)?) };
-        let channels = self.graph.ty(x.value).channels();
-        let running = state(&mut self.graph, &format!("{name}.running"), &[2, channels], false)?;
-        let parts: &[&str] = if settings.affine { &["weight", "bias"] } else { &[] };
-        let affine = parts.iter().map(|part| state(&mut self.graph, &format!("{name}.{part}"), &[channels], true));
-        let affine = affine.collect::<Result<Vec<_>>>()?;
+        let running = self.parameter(name, "running")?;
+        let affine: &[&str] = if settings.affine { &["weight", "bias"] } else { &[] };
+        let affine = affine.iter().map(|part| self.parameter(name, part)).collect::<Result<Vec<_>>>()?;
         let scaled = x.alpha.is_some();
         let stats = match self.mode {
             Mode::Infer => running,

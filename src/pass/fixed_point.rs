@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
-use crate::model::{Model, Rounding, WeightMode};
+use crate::model::{Parameter, Rounding};
 use crate::ops::count_saturated::CountSaturated;
 use crate::ops::fixed::{self, Fixed, Format, Quantiser};
 use crate::ops::{Graph, Leaf, Op, Role};
@@ -34,6 +34,16 @@ fn leaf(graph: &Graph, name: &str) -> Option<Value> {
     graph.iter().find(|(_, node)| named(&node.op)).map(|(value, _)| value)
 }
 
+/// The leaf of a parameter of this name, which the table holds.
+pub(super) fn parameter_leaf(graph: &mut Graph, parameters: &[Parameter], name: &str) -> Result<Value> {
+    if let Some(value) = leaf(graph, name) {
+        return Ok(value);
+    }
+    let parameter = parameters.iter().find(|parameter| parameter.name == name).expect("the layer has it");
+    let role = Role::State { trained: parameter.trained() };
+    graph.add(Leaf { name: name.to_string(), ty: parameter.ty(), role }, &[])
+}
+
 /// What random numbers are drawn with: one leaf for the whole graph.
 pub(super) fn random_leaf(graph: &mut Graph) -> Result<Value> {
     match leaf(graph, "random") {
@@ -49,16 +59,16 @@ pub(super) fn rounded(graph: &mut Graph, op: Fixed, x: Value) -> Result<Value> {
     graph.add(op, &inputs)
 }
 
-/// Appends the count of what saturates, as state "`layer`.saturated" `[2]`: the words of a number of 64 bits.
-pub(super) fn count_saturated(graph: &mut Graph, layer: &str, x: Value, format: Format) -> Result<()> {
-    let name = format!("{layer}.saturated");
-    let counter = match leaf(graph, &name) {
-        Some(counter) => updated(graph, counter),
-        None => {
-            let ty = TensorType::new(&[2], Encoding::U32);
-            graph.add(Leaf { name, ty, role: Role::State { trained: false } }, &[])?
-        }
-    };
+/// Appends the count of what saturates, in a layer's parameter of two words.
+pub(super) fn count_saturated(
+    graph: &mut Graph,
+    parameters: &[Parameter],
+    layer: &str,
+    x: Value,
+    format: Format,
+) -> Result<()> {
+    let counter = parameter_leaf(graph, parameters, &format!("{layer}.saturated"))?;
+    let counter = updated(graph, counter);
     graph.add(CountSaturated { format }, &[counter, x])?;
     Ok(())
 }
@@ -74,23 +84,20 @@ pub(super) fn updated(graph: &Graph, state: Value) -> Value {
     at
 }
 
-/// Appends what keeps the parameters of all layers with weights in fixed point on their grids, after their update.
+/// Appends what keeps the parameters in fixed point on their grids, after their update.
 ///
 /// # Errors
 /// None after [`update`](super::update()).
-pub(super) fn settle(graph: &mut Graph, model: &Model) -> Result<()> {
-    for layer in &model.layers {
-        let Some(weights) = layer.kind.weights().filter(|weights| weights.mode == WeightMode::Fixed) else { continue };
-        graph.at(&layer.name, Phase::Update);
-        for part in ["weight", "bias"] {
-            let name = format!("{}.{part}", layer.name);
-            let Some(parameter) = leaf(graph, &name) else { continue };
-            let value = Quantiser::new(weights.format, weights.rounding, &format!("{name}/update"));
-            let op = Fixed { value, gradient: None, in_place: true };
-            let wide = updated(graph, parameter);
-            count_saturated(graph, &layer.name, wide, value.format)?;
-            rounded(graph, op, wide)?;
-        }
+pub(super) fn settle(graph: &mut Graph, parameters: &[Parameter]) -> Result<()> {
+    for Parameter { layer, name, fixed, .. } in parameters {
+        let Some((format, rounding)) = *fixed else { continue };
+        graph.at(layer, Phase::Update);
+        let value = Quantiser::new(format, rounding, &format!("{name}/update"));
+        let op = Fixed { value, gradient: None, in_place: true };
+        let parameter = parameter_leaf(graph, parameters, name)?;
+        let wide = updated(graph, parameter);
+        count_saturated(graph, parameters, layer, wide, value.format)?;
+        rounded(graph, op, wide)?;
     }
     Ok(())
 }

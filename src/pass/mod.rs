@@ -22,10 +22,10 @@ pub use objective::{Loss, RING, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Moments, Optimizer, Rule};
 pub use simplify::simplify;
-pub use update::{clip_weights, update};
+pub use update::update;
 
 use crate::error::Result;
-use crate::model::{Model, Weights};
+use crate::model::{Model, Role};
 use crate::ops::{Graph, Op};
 use crate::tensor::Encoding;
 
@@ -54,9 +54,11 @@ pub fn training(
             graph.output(name, *gradient);
         }
     }
-    update(&mut graph, &gradients, optimizer, &weights_that(model, Weights::binary))?;
-    clip_weights(&mut graph, &weights_that(model, |weights| weights.packed() && weights.clip))?;
-    fixed_point::settle(&mut graph, model)?;
+    let parameters = model.parameters()?;
+    let role =
+        |name: &str| parameters.iter().find(|known| known.name == name).map_or(Role::Trained, |known| known.role);
+    update(&mut graph, &gradients, optimizer, role)?;
+    fixed_point::settle(&mut graph, &parameters)?;
     record(&mut graph, loss)?;
     graph.verify();
     finish(graph)
@@ -88,12 +90,6 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
     graph.output("logits", logits);
     graph.verify();
     finish(graph)
-}
-
-/// The names of the weights that are used in a certain way.
-fn weights_that(model: &Model, used: impl Fn(&Weights) -> bool) -> Vec<String> {
-    let layers = model.layers.iter().filter(|layer| layer.kind.weights().is_some_and(|weights| used(&weights)));
-    layers.map(|layer| format!("{}.weight", layer.name)).collect()
 }
 
 fn finish(graph: Graph) -> Result<Graph> {

@@ -21,7 +21,8 @@ fn share(graph: &Graph) -> Result<Graph> {
         if let Op::DorefaGradient(_) = node.op {
             return Ok(Some(inputs[0]));
         }
-        let pure = node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_));
+        // A row is had anew wherever it is read: there it may cost nothing.
+        let pure = node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_) | Op::Row(_));
         if pure && let Some((.., value)) = known.iter().find(|(op, from, _)| *op == node.op && from == inputs) {
             return Ok(Some(*value));
         }

@@ -1,6 +1,6 @@
 //! `lower`: a graph becomes a plan, under the limits of a device.
 
-use super::{Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, memory, rank, slots};
+use super::{Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, memory, merge, rank, slots};
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::Value;
@@ -26,24 +26,32 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let scratch = |value: Value| programs[value.0].scratch_words.clone();
     let mut assignment = slots::assign(graph, |value| graph.ty(value).words(), scratch);
     let fault = fault_place(graph, &programs, &mut assignment);
+    let fault_word = || fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults");
     let place = |value: Value| Place { slot: assignment.slot_of[value.0], ty: graph.ty(value).clone() };
 
     let mut lowering =
         Lowering { caps, kernels: Vec::new(), known: HashMap::new(), steps: Vec::new(), uniforms: Vec::new() };
     let mut nodes = Vec::new();
+    let groups = merge::groups(graph, &programs, &assignment);
+    let (mut groups, mut shared) = (groups.iter().peekable(), HashMap::new());
     for (value, node) in graph.iter() {
         let inputs: Vec<Place> = node.inputs.iter().map(|&input| place(input)).collect();
         let output = place(value);
-        let first = lowering.steps.len();
         let program = &programs[value.0];
-        for launch in &program.launches {
+        let first = lowering.steps.len();
+        if let Some(group) = groups.next_if(|group| group[0][0] == value) {
+            let rank = |value: Value| rank(graph.nodes().len(), value.0);
+            let (launch, bindings) = merge::launch(graph, &programs, &assignment, group, rank);
+            let bindings = bindings.into_iter().map(|place| place.unwrap_or_else(fault_word));
+            lowering.step(&launch, bindings.collect(), false, rank(value));
+            shared.extend(group.iter().flatten().map(|&member| (member, first..first + 1)));
+        }
+        for launch in program.launches.iter().filter(|_| !shared.contains_key(&value)) {
             let bindings = launch.operands.iter().map(|operand| match *operand {
                 Operand::Input(index) => (inputs[index].slot, inputs[index].ty.words()),
                 Operand::Output => (output.slot, output.ty.words()),
                 Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
-                Operand::Fault => {
-                    fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults")
-                }
+                Operand::Fault => fault_word(),
             });
             lowering.step(launch, bindings.collect(), node.op.in_place().is_some(), rank(graph.nodes().len(), value.0));
         }
@@ -57,7 +65,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             phase: node.phase,
             inputs,
             output,
-            steps: first..lowering.steps.len(),
+            steps: shared.get(&value).cloned().unwrap_or(first..lowering.steps.len()),
             checked,
             frees: assignment.frees[value.0].clone(),
         });
@@ -134,7 +142,7 @@ impl Lowering<'_> {
             self.kernels.push(launch.kernel.clone());
             self.kernels.len() - 1
         });
-        let params = launch.params.iter().copied().chain(launch.kernel.checks().then_some(rank));
+        let params = launch.params.iter().copied().chain(launch.kernel.ranked().then_some(rank));
         let params: Vec<_> = params.collect();
         let uniform = (!params.is_empty()).then(|| {
             let align_words = self.caps.uniform_align_bytes / 4;

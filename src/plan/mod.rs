@@ -5,6 +5,7 @@
 
 mod lower;
 mod memory;
+mod merge;
 mod print;
 mod slots;
 
@@ -88,7 +89,7 @@ pub struct PlanNode {
     pub inputs: Vec<Place>,
     /// Where its output goes.
     pub output: Place,
-    /// Its dispatches among the plan's steps.
+    /// Its dispatches among the plan's steps. Nodes that one dispatch computes together have it in common.
     pub steps: Range<usize>,
     /// Its operands whose numbers must be finite: inputs, and the output.
     pub checked: Vec<Operand>,

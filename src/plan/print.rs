@@ -20,6 +20,7 @@ impl fmt::Display for Plan {
             "{:<5} {:<12} {:<30} {:<22} {:<5} {:<26} groups",
             "step", "layer", "kernel", "output", "slot", "reads slots"
         )?;
+        let mut printed = 0;
         for node in self.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
             let reads: Vec<_> = node.inputs.iter().map(|place| place.slot.to_string()).collect();
             for index in node.steps.clone() {
@@ -27,12 +28,17 @@ impl fmt::Display for Plan {
                 let [x, y] = step.groups;
                 let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
                 let (kernel, output) = (&self.kernels[step.kernel].label, node.output.ty.to_string());
-                let reads = reads.join(" ");
-                writeln!(
-                    f,
-                    "{index:<5} {:<12} {kernel:<30} {output:<22} {:<5} {reads:<26} {groups}",
+                // Of nodes in one dispatch, the first names it.
+                let new = index >= printed;
+                let (number, kernel) =
+                    if new { (index.to_string(), &**kernel) } else { (String::new(), node.op.stem()) };
+                let (reads, groups) = (reads.join(" "), if new { groups } else { String::new() });
+                let line = format!(
+                    "{number:<5} {:<12} {kernel:<30} {output:<22} {:<5} {reads:<26} {groups}",
                     node.layer, node.output.slot
-                )?;
+                );
+                writeln!(f, "{}", line.trim_end())?;
+                printed = printed.max(index + 1);
             }
         }
         writeln!(f)?;

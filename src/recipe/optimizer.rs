@@ -3,9 +3,8 @@
 use super::table::Table;
 use super::write::Toml;
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use crate::pass::{Group, Moments, Optimizer, Rule};
-use crate::train::parameters;
 
 /// Keys of every kind.
 const COMMON: [&str; 4] = ["lr", "weight_decay", "clip_norm", "groups"];
@@ -60,13 +59,13 @@ pub(super) fn read(train: &Table<'_>, model: &Model) -> Result<Optimizer> {
         }
         _ => unreachable!("every kind of the list is read"),
     };
-    let parameters = parameters::of(model)?;
-    if kind == "bop" && !parameters.iter().any(|parameter| parameter.binary) {
+    let parameters = model.parameters()?;
+    if kind == "bop" && !parameters.iter().any(Parameter::binary) {
         return Err(table.bad("kind", "it flips binary weights, and the model has none; use \"adam\""));
     }
     let decay = decay(&table)?.unwrap_or(if kind == "adamw" { ADAMW_DECAY } else { 0.0 });
     let clip_norm = table.number("clip_norm", |v| v > 0.0, "give a finite number above 0, or remove it")?;
-    let trained = parameters.iter().filter(|parameter| parameter.trained);
+    let trained = parameters.iter().filter(|parameter| parameter.trained());
     let names: Vec<_> = trained.flat_map(|parameter| parameter.host()).map(|(name, _)| name).collect();
     Ok(Optimizer { lr, rule, weight_decay: decay, clip_norm, groups: groups(&table, names)? })
 }

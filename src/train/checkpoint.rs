@@ -4,8 +4,8 @@
 //! normalisation of the input spelt out), position, and what the network was trained on (the names of its classes).
 //! The same state gives the same bytes.
 
+use super::session;
 use super::trained_on::TrainedOn;
-use super::{parameters, session};
 use crate::data::Normalise;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -137,7 +137,7 @@ impl Checkpoint {
             return Err(Error::Model(format!("its header is damaged: {names} names of classes for {classes} classes")));
         }
         let get = |name: &str| self.tensors.get(name).cloned();
-        for parameter in parameters::of(&recipe.model)? {
+        for parameter in recipe.model.parameters()? {
             let states = session::states(&recipe.train.optimizer, &parameter).iter().map(|state| format!("{state}/"));
             for prefix in [String::new()].into_iter().chain(states) {
                 if parameter.find(&prefix, get)?.is_none() {

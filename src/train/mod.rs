@@ -13,7 +13,7 @@ mod glance;
 pub mod inspect;
 mod low_bit;
 pub mod metrics;
-pub mod parameters;
+mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
 pub mod session;

@@ -11,152 +11,20 @@
 
 use super::HostTensor;
 use crate::error::{Error, Result};
-use crate::model::{LayerKind, Model, WeightMode};
+use crate::model::{DIGITS, Layout, Parameter};
 use crate::ops::fixed::{Format, Quantiser, Rounding};
-use crate::ops::prelu;
 use crate::random;
-use crate::tensor::{Encoding, Tensor, TensorType};
-
-/// One tensor on the device and its parts on the host.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// Its name on the device.
-    pub name: String,
-    /// Whether it has a gradient.
-    pub trained: bool,
-    /// Whether it is a weight that an optimiser may flip: [`Weights::binary`](crate::model::Weights::binary).
-    pub binary: bool,
-    /// Its format, where it is kept in fixed point.
-    pub fixed: Option<Format>,
-    layout: Layout,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Layout {
-    /// A weight of filters over a window of channels; a linear layer's is flat on the host.
-    Filters { filters: usize, channels: usize, window: [usize; 2], flat: bool },
-    /// Rows of equal length, each a tensor of its own on the host, with its start value.
-    Rows { length: usize, parts: Vec<(String, f32)> },
-    /// A count of 64 bits, which begins at 0.
-    Count,
-}
+use crate::tensor::Tensor;
 
 /// Bits of a count in each number on the host.
 const DIGIT_BITS: usize = 24;
-const DIGITS: usize = 3;
-
-/// The parameters of a model, in the order of its layers.
-///
-/// # Errors
-/// When the model is wrong.
-pub fn of(model: &Model) -> Result<Vec<Parameter>> {
-    let shapes = model.shapes()?;
-    let mut all = Vec::new();
-    for (index, layer) in model.layers.iter().enumerate() {
-        let name = &layer.name;
-        let source = model.reads(index)?[0];
-        let [channels, height, width] = source.map_or(model.input, |source| shapes[source]);
-        let mut rows = |device: &str, trained, length, parts: &[(&str, f32)]| {
-            let parts = parts.iter().map(|(part, start)| (format!("{name}.{part}"), *start)).collect();
-            let (name, layout) = (format!("{name}.{device}"), Layout::Rows { length, parts });
-            all.push(Parameter { name, trained, binary: false, fixed: None, layout });
-        };
-        let weights = layer.kind.weights();
-        let fixed = weights.filter(|weights| weights.mode == WeightMode::Fixed);
-        let fixed = fixed.map(|weights| Format::new(weights.format));
-        let (filters, channels, window, flat, bias) = match &layer.kind {
-            LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias),
-            LayerKind::Linear(linear) => (linear.units, channels, [height, width], true, linear.bias),
-            LayerKind::Pact(settings) => {
-                rows("clip", true, 1, &[("clip", settings.clip)]);
-                continue;
-            }
-            LayerKind::Lsq(settings) => {
-                rows("step", true, 1, &[("step", settings.step)]);
-                continue;
-            }
-            LayerKind::Prelu(_) => {
-                rows("weight", true, channels, &[("weight", prelu::START)]);
-                continue;
-            }
-            LayerKind::BatchNorm(settings) => {
-                rows("running", false, channels, &[("running_mean", 0.0), ("running_var", 1.0)]);
-                if settings.affine {
-                    rows("weight", true, channels, &[("weight", 1.0)]);
-                    rows("bias", true, channels, &[("bias", 0.0)]);
-                }
-                continue;
-            }
-            LayerKind::Fixed(_) => {
-                all.push(Parameter::count(name));
-                continue;
-            }
-            _ => continue,
-        };
-        if bias {
-            rows("bias", true, filters, &[("bias", 0.0)]);
-            // It begins at 0, which every format holds.
-            if let Some(bias) = all.last_mut() {
-                bias.fixed = fixed;
-            }
-        }
-        let layout = Layout::Filters { filters, channels, window, flat };
-        let binary = weights.is_some_and(|weights| weights.binary());
-        all.push(Parameter { name: format!("{name}.weight"), trained: true, binary, fixed, layout });
-        if fixed.is_some() {
-            all.push(Parameter::count(name));
-        }
-    }
-    Ok(all)
-}
 
 /// The count that two words hold.
 pub(super) fn count_of(words: &[u32]) -> u64 {
     u64::from(words[0]) | u64::from(words[1]) << 32
 }
 
-/// How many numbers are trained: weights and biases, scales and shifts of batch-norms, learned scales of quantisers.
-pub fn trained_len(parameters: &[Parameter]) -> u64 {
-    let parts = parameters.iter().filter(|parameter| parameter.trained).flat_map(Parameter::host);
-    parts.map(|(_, shape)| shape.iter().map(|&side| side as u64).product::<u64>()).sum()
-}
-
 impl Parameter {
-    /// How many numbers of a layer saturated.
-    fn count(layer: &str) -> Self {
-        let name = format!("{layer}.saturated");
-        Self { name, trained: false, binary: false, fixed: None, layout: Layout::Count }
-    }
-
-    /// Whether it counts what saturates.
-    pub fn counts(&self) -> bool {
-        self.layout == Layout::Count
-    }
-
-    /// Its type on the device.
-    pub fn ty(&self) -> TensorType {
-        match &self.layout {
-            Layout::Filters { filters, channels, window: [r, s], .. } => {
-                TensorType::f32(&[*r, *s, channels.next_multiple_of(4), *filters])
-            }
-            Layout::Rows { length, parts } if parts.len() == 1 => TensorType::f32(&[*length]),
-            Layout::Rows { length, parts } => TensorType::f32(&[parts.len(), *length]),
-            Layout::Count => TensorType::new(&[2], Encoding::U32),
-        }
-    }
-
-    /// Names and shapes of its parts on the host.
-    pub fn host(&self) -> Vec<(String, Vec<usize>)> {
-        match &self.layout {
-            Layout::Filters { filters, channels, window: [r, s], flat } => {
-                let shape = if *flat { vec![*filters, channels * r * s] } else { vec![*filters, *channels, *r, *s] };
-                vec![(self.name.clone(), shape)]
-            }
-            Layout::Rows { length, parts } => parts.iter().map(|(name, _)| (name.clone(), vec![*length])).collect(),
-            Layout::Count => vec![(self.name.clone(), vec![DIGITS])],
-        }
-    }
-
     /// Start values: He's normal distribution for weights, √(2 / fan-in), from the seed and the name; constants for the rest.
     pub fn start(&self, seed: u64) -> Tensor {
         match &self.layout {
@@ -177,8 +45,8 @@ impl Parameter {
 
     /// The nearest numbers of its format, where it is kept in fixed point.
     pub fn settled(&self, mut tensor: Tensor) -> Tensor {
-        if let Some(format) = self.fixed {
-            let quantiser = Quantiser { format, rounding: Rounding::Nearest };
+        if let Some((format, _)) = self.fixed {
+            let quantiser = Quantiser { format: Format::new(format), rounding: Rounding::Nearest };
             tensor.words.iter_mut().for_each(|word| *word = quantiser.round(f32::from_bits(*word), 0.0).to_bits());
         }
         tensor
@@ -287,14 +155,13 @@ impl Parameter {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::recipe::Recipe;
 
     #[test]
     fn every_layout_comes_back() {
         let recipe = include_str!("../../assets/reference/digits-hwgq.toml");
         let model = Recipe::parse(recipe, "digits-hwgq").unwrap().model;
-        let parameters = of(&model).unwrap();
+        let parameters = model.parameters().unwrap();
         let names: Vec<_> = parameters.iter().flat_map(|p| p.host()).map(|(name, _)| name).collect();
         assert_eq!(names.len(), 4 + 1 + 2 + 6, "{names:?}");
         for parameter in parameters {

@@ -11,10 +11,10 @@ pub(super) use feed::Batch;
 
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
-use super::parameters::{self, Parameter};
+use super::parameters;
 use crate::backend::{Backend, LocalFuture, PlanId, Submission, Timing};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Parameter, trained_len};
 use crate::ops::quantise::Survey;
 use crate::pass::{self, Bytes, Feed, Loss, Optimizer, RING, Store};
 use crate::plan::{Plan, lower};
@@ -47,7 +47,7 @@ enum Purpose {
 
 /// What the optimiser keeps of a parameter.
 pub(super) fn states(optimizer: &Optimizer, parameter: &Parameter) -> &'static [&'static str] {
-    if parameter.trained { optimizer.states(parameter.binary) } else { &[] }
+    if parameter.trained() { optimizer.states(parameter.binary()) } else { &[] }
 }
 
 /// Words on their way to the host.
@@ -114,7 +114,7 @@ impl Session {
             feed,
             dump,
             seed: recipe.train.seed,
-            parameters: parameters::of(&recipe.model)?,
+            parameters: recipe.model.parameters()?,
             plans: HashMap::new(),
             step: 0,
             asked: 0,
@@ -164,7 +164,7 @@ impl Session {
 
     /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
     fn admitted(&self, parameter: &Parameter, tensor: Tensor) -> Tensor {
-        if self.optimizer.flips(parameter.binary) { parameter.signs(tensor) } else { parameter.settled(tensor) }
+        if self.optimizer.flips(parameter.binary()) { parameter.signs(tensor) } else { parameter.settled(tensor) }
     }
 
     /// How many numbers of each layer in fixed point saturated since the run began: of a `fixed` layer its activations, of a layer with fixed weights those, each time they
@@ -177,8 +177,7 @@ impl Session {
         let mut all = BTreeMap::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.counts()) {
             let words = self.backend.read(id, &parameter.name).await?;
-            let layer = parameter.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-            all.insert(layer.to_string(), parameters::count_of(&words));
+            all.insert(parameter.layer.clone(), parameters::count_of(&words));
         }
         Ok(all)
     }
@@ -195,7 +194,7 @@ impl Session {
 
     /// Trained values, in elements.
     pub fn parameter_len(&self) -> usize {
-        parameters::trained_len(&self.parameters) as usize
+        trained_len(&self.parameters) as usize
     }
 
     /// How long submissions took, where the backend knows.
@@ -412,7 +411,7 @@ impl Session {
 
     /// The PyTorch names of all parameters that are trained.
     pub fn trained(&self) -> Vec<String> {
-        let trained = self.parameters.iter().filter(|parameter| parameter.trained);
+        let trained = self.parameters.iter().filter(|parameter| parameter.trained());
         trained.flat_map(Parameter::host).map(|(name, _)| name).collect()
     }
 
@@ -447,7 +446,7 @@ impl Session {
                 Some(tensor) => {
                     found.push((parameter.name.clone(), self.admitted(parameter, tensor)));
                 }
-                None if parameter.trained => {
+                None if parameter.trained() => {
                     let name = &parameter.host()[0].0;
                     return Err(Error::Model(format!("the tensor {prefix}{name} is missing")));
                 }

@@ -1,10 +1,9 @@
 //! Start values for a model, found among the tensors of a file that any tool may have written.
 
 use super::checkpoint::MEAN_IMAGE;
-use super::parameters::{self, Parameter};
 use super::stored::{HostTensor, Stored};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -36,7 +35,7 @@ impl Start {
             Error::Model(message) => Error::Checkpoint { path: path.to_path_buf(), message },
             other => other,
         };
-        let (names, parameters) = (stored.names(), parameters::of(model)?);
+        let (names, parameters) = (stored.names(), model.parameters()?);
         let prefix = prefix(&names, &parameters).map_err(bad)?;
         let mut tensors = BTreeMap::new();
         let wanted: Vec<_> = parameters.iter().flat_map(Parameter::host).map(|(name, _)| name).collect();
@@ -64,7 +63,7 @@ impl Start {
 /// # Errors
 /// When some of them are missing, or when all of them are there under several prefixes.
 pub(super) fn prefix<'a>(names: &[&'a str], parameters: &[Parameter]) -> Result<&'a str> {
-    let trained = parameters.iter().filter(|parameter| parameter.trained).flat_map(Parameter::host);
+    let trained = parameters.iter().filter(|parameter| parameter.trained()).flat_map(Parameter::host);
     let wanted: BTreeSet<String> = trained.map(|(name, _)| name).collect();
     // Other names with a slash are the optimiser's state and further parts of a run.
     let dumped = names.iter().any(|name| name.starts_with(INIT));
@@ -126,7 +125,7 @@ mod tests {
     /// Tensors of the model, all of this value, with something before their names.
     fn tensors(prefix: &str, value: f32) -> BTreeMap<String, HostTensor> {
         let model = Recipe::parse(FLOAT, "test").unwrap().model;
-        let parts = parameters::of(&model).unwrap().iter().flat_map(Parameter::host).collect::<Vec<_>>();
+        let parts = model.parameters().unwrap().iter().flat_map(Parameter::host).collect::<Vec<_>>();
         let filled = |shape: Vec<usize>| HostTensor { values: vec![value; shape.iter().product()], shape };
         parts.into_iter().map(|(name, shape)| (format!("{prefix}{name}"), filled(shape))).collect()
     }

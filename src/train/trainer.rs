@@ -8,7 +8,6 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
-use super::parameters;
 use super::session::{self, Batch, Fault, Session};
 use super::source::Source;
 use super::start;
@@ -153,7 +152,7 @@ impl Trainer {
     /// When a parameter is missing, has another shape or is not finite; nothing is changed then.
     pub fn initialise(&mut self, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
         let names: Vec<_> = tensors.keys().map(String::as_str).collect();
-        let prefix = start::prefix(&names, &parameters::of(&self.recipe.model)?)?;
+        let prefix = start::prefix(&names, &self.recipe.model.parameters()?)?;
         let mut tensors = tensors.clone();
         tensors.retain(|name, _| !Optimizer::owns(name));
         self.session.set_tensors(&tensors, prefix, 0)

@@ -4,6 +4,7 @@ use crate::evaluate::leaf_name;
 use crate::harness::{Case, Net};
 use crate::{doubled, reference};
 use halfwave::graph::Value;
+use halfwave::model::Role;
 use halfwave::ops::class_loss::{ClassLoss, Term};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
@@ -45,6 +46,14 @@ pub(crate) fn losses() -> impl Iterator<Item = Case> {
 /// A binary weight, a float one, a bias, γ and β.
 const LEAVES: [&str; 5] = ["b.weight", "conv.weight", "conv.bias", "bn.weight", "bn.bias"];
 const STEPS: u64 = 4;
+
+fn role(leaf: &str) -> Role {
+    match leaf {
+        "b.weight" => Role::Weight { binary: true, clipped: false },
+        "conv.weight" => Role::Weight { binary: false, clipped: false },
+        _ => Role::Trained,
+    }
+}
 const LR: [f64; 4] = [0.125, 0.0625, 0.25, 0.125];
 
 fn shape(leaf: &str) -> &'static [usize] {
@@ -64,7 +73,7 @@ fn train(optimizer: &Optimizer) -> [BTreeMap<String, Vec<f64>>; 2] {
         pairs.push((value, gradient));
     }
     net.add(Sign::identity(4), &[pairs[0].0]);
-    pass::update(&mut net.graph, &pairs, optimizer, &["b.weight".to_string()]).unwrap();
+    pass::update(&mut net.graph, &pairs, optimizer, role).unwrap();
     net.graph.verify();
     for name in net.graph.nodes().iter().filter_map(leaf_name).filter(|name| Optimizer::owns(name)) {
         let name = name.to_string();
@@ -252,7 +261,7 @@ fn gradients_are_clipped_by_their_global_norm() {
         let mut net = Net::new();
         let w = net.trained("conv.bias", Noise::new(1).floats(&[5]));
         let g: Value = net.constant("grad", Noise::new(2).floats(&[5]));
-        pass::update(&mut net.graph, &[(w, g)], optimizer, &[]).unwrap();
+        pass::update(&mut net.graph, &[(w, g)], optimizer, role).unwrap();
         net.graph.nodes().iter().map(|node| node.op.stem()).filter(|stem| *stem != "leaf").collect::<Vec<_>>()
     };
     assert_eq!(nodes(&Optimizer::sgd(0.1, 0.5, 0.0)), ["sgd_velocity", "sgd"]);

@@ -2,6 +2,7 @@
 
 use halfwave::graph::{Phase, Value};
 use halfwave::kernel::FAULT;
+use halfwave::model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{
@@ -395,10 +396,11 @@ impl Maker {
         };
         let signs = self.graph.nodes().iter().filter(|node| matches!(node.op, Op::Sign(_)));
         let binary: Vec<_> = signs.map(|node| name(node.inputs[0])).collect();
-        let names: Vec<_> = gradients.iter().map(|(leaf, _)| name(*leaf)).collect();
-        pass::update(&mut self.graph, &gradients, &optimizer, &binary).unwrap();
-        let names: Vec<_> = names.into_iter().step_by(3).collect();
-        pass::clip_weights(&mut self.graph, &names).unwrap();
+        let clipped: Vec<_> = gradients.iter().map(|(leaf, _)| name(*leaf)).step_by(3).collect();
+        let [binary, clipped] =
+            [binary, clipped].map(|names| move |name: &str| names.iter().any(|known| known == name));
+        let role = |name: &str| model::Role::Weight { binary: binary(name), clipped: clipped(name) };
+        pass::update(&mut self.graph, &gradients, &optimizer, role).unwrap();
     }
 
     fn optimizer(&mut self) -> Optimizer {

@@ -11,7 +11,7 @@ use halfwave::pass::{self, Feed};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
-use halfwave::train::{inspect, parameters};
+use halfwave::train::inspect;
 use std::collections::BTreeMap;
 
 const IMAGES: usize = 8;
@@ -77,7 +77,7 @@ async fn step(backend: &mut dyn Backend) -> Step {
     let id = backend.load(plan).await.unwrap();
     let real = |tensor: Tensor| tensor.to_f32().into_iter().map(f64::from).collect::<Vec<_>>();
     let mut step = Step { parameters: BTreeMap::new(), gradients: BTreeMap::new(), codes: Vec::new() };
-    for parameter in parameters::of(&recipe.model).unwrap() {
+    for parameter in recipe.model.parameters().unwrap() {
         let start = parameter.start(3);
         backend.write(id, &parameter.name, &start.words);
         step.parameters.insert(parameter.name.clone(), real(start));

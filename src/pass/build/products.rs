@@ -1,6 +1,6 @@
 //! Convolutions and linear layers: float or packed, and what becomes of their weights.
 
-use super::{Builder, Mode, Signal, rounded, state};
+use super::{Builder, Mode, Signal, rounded};
 use crate::error::Result;
 use crate::graph::Value;
 use crate::model::{Alpha, WeightGradient, WeightMode, Weights};
@@ -24,12 +24,11 @@ use crate::ops::{
     window::Window,
 };
 use crate::random;
-use crate::tensor::{Encoding, LANES};
+use crate::tensor::Encoding;
 
 /// A convolution or linear layer.
 pub(super) struct Product {
     pub(super) window: Window,
-    pub(super) filters: usize,
     pub(super) groups: usize,
     pub(super) weights: Weights,
     pub(super) bias: bool,
@@ -60,15 +59,14 @@ impl Builder {
 
     /// A convolution or linear layer, float or packed.
     pub(super) fn product(&mut self, name: &str, x: &Signal, product: &Product) -> Result<Signal> {
-        let &Product { window, filters, groups, weights, bias } = product;
+        let &Product { window, groups, weights, bias } = product;
         let input = self.graph.ty(x.value).clone();
-        let ([r, s], channels) = (window.kernel, input.channels() / groups);
-        let shape = [r, s, channels.next_multiple_of(LANES), filters];
-        let weight = state(&mut self.graph, &format!("{name}.weight"), &shape, true)?;
+        let channels = input.channels() / groups;
+        let weight = self.parameter(name, "weight")?;
         if !weights.packed() {
             let (x, weight) = (self.float(x)?, self.fixed_gradient(weight, weights)?);
             let y = self.convolution(x, weight, window, groups)?;
-            return self.biased(name, y, filters, bias.then_some(weights));
+            return self.biased(name, y, bias.then_some(weights));
         }
         let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
         if matches!(input.encoding, Encoding::Planes(_)) {
@@ -78,7 +76,7 @@ impl Builder {
         let x = self.float(x)?;
         let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
         let y = self.convolution(x, weight, window, groups)?;
-        self.biased(name, y, filters, bias.then_some(weights))
+        self.biased(name, y, bias.then_some(weights))
     }
 
     /// A latent weight's sign planes, their scales and what they stand for.
@@ -114,9 +112,9 @@ impl Builder {
     }
 
     /// With a bias, kept as the weights are, where there is one.
-    fn biased(&mut self, name: &str, y: Value, filters: usize, bias: Option<Weights>) -> Result<Signal> {
+    fn biased(&mut self, name: &str, y: Value, bias: Option<Weights>) -> Result<Signal> {
         let Some(weights) = bias else { return Ok(Signal::float(y)) };
-        let bias = state(&mut self.graph, &format!("{name}.bias"), &[filters], true)?;
+        let bias = self.parameter(name, "bias")?;
         let bias = self.fixed_gradient(bias, weights)?;
         Ok(Signal::float(self.add(Bias, &[y, bias])?))
     }

@@ -2,6 +2,7 @@
 
 use super::{Purpose, Session};
 use crate::error::Result;
+use crate::model::Parameter;
 use crate::pass::RING;
 use crate::profile::{self, Measurement};
 use crate::random::Random;
@@ -63,7 +64,7 @@ impl Session {
         let shape = vec![ty.shape[0], ty.channels()];
         let values = Tensor { ty, words: self.backend.read(id, "logits").await? }.to_f32();
         all.insert("logits".to_string(), HostTensor { shape, values });
-        for parameter in self.parameters.clone().into_iter().filter(|parameter| parameter.trained) {
+        for parameter in self.parameters.clone().into_iter().filter(Parameter::trained) {
             let gradient = self.backend.read(id, &format!("grad/{}", parameter.name)).await?;
             let parts = parameter.to_host(gradient).into_iter();
             all.extend(parts.map(|(name, tensor)| (format!("grad/{name}"), tensor)));

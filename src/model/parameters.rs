@@ -1,0 +1,170 @@
+//! What layers keep from step to step: one table, from which follow the leaves of graphs, start values, what an optimiser does, and the tensors of checkpoints.
+
+use super::{LayerKind, Model, ModelError, Rounding, WeightMode};
+use crate::ops::prelu;
+use crate::tensor::{Encoding, LANES, TensorType};
+
+/// A tensor that a layer keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The layer that it belongs to.
+    pub layer: String,
+    /// Its name on the device: the layer's, a point, and what it is.
+    pub name: String,
+    /// What a step does with it.
+    pub role: Role,
+    /// ⟨IL, FL⟩ and how it is rounded to that, where it is kept in fixed point.
+    pub fixed: Option<([usize; 2], Rounding)>,
+    /// Its parts on the host, with start values, and how they lie on the device.
+    pub layout: Layout,
+}
+
+/// What a step does with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A weight of a convolution or linear layer, which is trained, and decays unless a group says otherwise.
+    Weight {
+        /// Whether an optimiser may flip it: [`Weights::binary`](super::Weights::binary).
+        binary: bool,
+        /// Whether it is kept in [−1, 1].
+        clipped: bool,
+    },
+    /// Another parameter that is trained: a bias, γ and β of a batch-norm, a learned scale.
+    Trained,
+    /// It has no gradient: running statistics, counts.
+    Kept,
+}
+
+/// How a parameter lies in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layout {
+    /// A weight of filters over a window of channels, one part of the parameter's name; flat on the host for a linear layer.
+    Filters {
+        /// How many filters.
+        filters: usize,
+        /// Channels that each sees.
+        channels: usize,
+        /// Height and width of the window.
+        window: [usize; 2],
+        /// Whether the host's tensor has two axes.
+        flat: bool,
+    },
+    /// Rows of equal length, each a part with its start value.
+    Rows {
+        /// Numbers of a row.
+        length: usize,
+        /// Their names and start values.
+        parts: Vec<(String, f32)>,
+    },
+    /// A count of 64 bits, which begins at 0.
+    Count,
+}
+
+/// Numbers that hold a count on the host.
+pub const DIGITS: usize = 3;
+
+impl Parameter {
+    fn new(layer: &str, what: &str, role: Role, layout: Layout) -> Self {
+        Self { layer: layer.to_string(), name: format!("{layer}.{what}"), role, fixed: None, layout }
+    }
+
+    /// One row, a part of the same name.
+    fn row(layer: &str, what: &str, length: usize, start: f32) -> Self {
+        let parts = vec![(format!("{layer}.{what}"), start)];
+        Self::new(layer, what, Role::Trained, Layout::Rows { length, parts })
+    }
+
+    /// How many numbers of a layer saturated.
+    fn count(layer: &str) -> Self {
+        Self::new(layer, "saturated", Role::Kept, Layout::Count)
+    }
+
+    /// Whether it has a gradient.
+    pub fn trained(&self) -> bool {
+        self.role != Role::Kept
+    }
+
+    /// Whether it is a weight that an optimiser may flip.
+    pub fn binary(&self) -> bool {
+        matches!(self.role, Role::Weight { binary: true, .. })
+    }
+
+    /// Whether it counts what saturates.
+    pub fn counts(&self) -> bool {
+        self.layout == Layout::Count
+    }
+
+    /// Its type on the device.
+    pub fn ty(&self) -> TensorType {
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], .. } => {
+                TensorType::f32(&[*r, *s, channels.next_multiple_of(LANES), *filters])
+            }
+            Layout::Rows { length, parts } if parts.len() == 1 => TensorType::f32(&[*length]),
+            Layout::Rows { length, parts } => TensorType::f32(&[parts.len(), *length]),
+            Layout::Count => TensorType::new(&[2], Encoding::U32),
+        }
+    }
+
+    /// Names and shapes of its parts on the host.
+    pub fn host(&self) -> Vec<(String, Vec<usize>)> {
+        match &self.layout {
+            Layout::Filters { filters, channels, window: [r, s], flat } => {
+                let shape = if *flat { vec![*filters, channels * r * s] } else { vec![*filters, *channels, *r, *s] };
+                vec![(self.name.clone(), shape)]
+            }
+            Layout::Rows { length, parts } => parts.iter().map(|(name, _)| (name.clone(), vec![*length])).collect(),
+            Layout::Count => vec![(self.name.clone(), vec![DIGITS])],
+        }
+    }
+}
+
+impl Model {
+    /// What all layers keep, in their order.
+    ///
+    /// # Errors
+    /// When the model is wrong.
+    pub fn parameters(&self) -> Result<Vec<Parameter>, ModelError> {
+        let shapes = self.shapes()?;
+        let mut all = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let source = self.reads(index)?[0];
+            all.extend(kept(&layer.name, &layer.kind, source.map_or(self.input, |source| shapes[source])));
+        }
+        Ok(all)
+    }
+}
+
+/// How many numbers are trained: weights and biases, scales and shifts of batch-norms, learned scales of quantisers.
+pub fn trained_len(parameters: &[Parameter]) -> u64 {
+    let parts = parameters.iter().filter(|parameter| parameter.trained()).flat_map(Parameter::host);
+    parts.map(|(_, shape)| shape.iter().map(|&side| side as u64).product::<u64>()).sum()
+}
+
+/// What a layer of this name keeps, whose input has these channels, height and width.
+fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> Vec<Parameter> {
+    let (filters, channels, window, flat, bias, weights) = match kind {
+        LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias, conv.weights),
+        LayerKind::Linear(linear) => (linear.units, channels, [height, width], true, linear.bias, linear.weights),
+        LayerKind::Pact(settings) => return vec![Parameter::row(name, "clip", 1, settings.clip)],
+        LayerKind::Lsq(settings) => return vec![Parameter::row(name, "step", 1, settings.step)],
+        LayerKind::Prelu(_) => return vec![Parameter::row(name, "weight", channels, prelu::START)],
+        LayerKind::BatchNorm(settings) => {
+            let parts = [("running_mean", 0.0), ("running_var", 1.0)];
+            let parts = parts.map(|(part, start)| (format!("{name}.{part}"), start)).to_vec();
+            let running = Parameter::new(name, "running", Role::Kept, Layout::Rows { length: channels, parts });
+            let affine =
+                [("weight", 1.0), ("bias", 0.0)].map(|(what, start)| Parameter::row(name, what, channels, start));
+            return [running].into_iter().chain(affine.into_iter().filter(|_| settings.affine)).collect();
+        }
+        LayerKind::Fixed(_) => return vec![Parameter::count(name)],
+        _ => return Vec::new(),
+    };
+    let fixed = (weights.mode == WeightMode::Fixed).then_some((weights.format, weights.rounding));
+    let role = Role::Weight { binary: weights.binary(), clipped: weights.packed() && weights.clip };
+    let weight = Parameter::new(name, "weight", role, Layout::Filters { filters, channels, window, flat });
+    // A bias begins at 0, which every format holds.
+    let bias = bias.then(|| Parameter { fixed, ..Parameter::row(name, "bias", filters, 0.0) });
+    let count = fixed.map(|_| Parameter::count(name));
+    bias.into_iter().chain([Parameter { fixed, ..weight }]).chain(count).collect()
+}

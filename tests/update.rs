@@ -1,0 +1,204 @@
+//! The update of many parameters in few launches: the same bits as one launch for each node, and faults that name the right layer.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use halfwave::backend::{Backend, gpu::GpuBackend};
+use halfwave::caps::{Caps, LaunchShape};
+use halfwave::graph::{Phase, Value};
+use halfwave::kernel::{FAULT, MOST_BUFFERS};
+use halfwave::model::Role;
+use halfwave::ops::max_abs::MaxAbs;
+use halfwave::ops::sample::Noise;
+use halfwave::ops::{self, Graph, Leaf, Op, row::Row};
+use halfwave::pass::{self, Group, Moments, Optimizer, Rule};
+use halfwave::plan::{Plan, lower};
+use halfwave::tensor::{Encoding, LANES, Tensor, TensorType};
+use pollster::block_on;
+use std::collections::BTreeMap;
+
+/// Weights that flip, that are clipped and that are neither, of which the first is larger than a workgroup; biases; γ and β.
+const LEAVES: [(&str, &[usize]); 9] = [
+    ("a.weight", &[3, 3, 8, 41]),
+    ("b.weight", &[1, 2, 4, 5]),
+    ("c.weight", &[1, 1, 64, 64]),
+    ("c.bias", &[64]),
+    ("bn.weight", &[70]),
+    ("bn.bias", &[70]),
+    ("d.weight", &[1, 1, 4, 4]),
+    ("d.bias", &[1]),
+    ("e.step", &[1]),
+];
+
+fn role(leaf: &str) -> Role {
+    match leaf {
+        "a.weight" | "d.weight" => Role::Weight { binary: true, clipped: false },
+        "b.weight" => Role::Weight { binary: false, clipped: true },
+        "c.weight" => Role::Weight { binary: false, clipped: false },
+        _ => Role::Trained,
+    }
+}
+
+fn optimizers() -> Vec<Optimizer> {
+    let moments = Moments::default();
+    let group = Group { pattern: "c.*".into(), lr_scale: 0.5, weight_decay: Some(0.125) };
+    let mut all = vec![
+        Rule::Sgd { momentum: 0.875, nesterov: false },
+        Rule::Sgd { momentum: 0.875, nesterov: true },
+        Rule::Adam(moments),
+        Rule::AdamW(moments),
+        Rule::Bop { moments, gamma: 0.25, threshold: 0.125 },
+    ]
+    .into_iter()
+    .map(|rule| Optimizer { weight_decay: 0.03, groups: vec![group.clone()], ..Optimizer::new(0.1, rule) })
+    .collect::<Vec<_>>();
+    all.push(Optimizer { clip_norm: Some(0.5), ..all[0].clone() });
+    all
+}
+
+/// The update alone. Gradients are leaves, those of γ and β the rows of one.
+fn graph(optimizer: &Optimizer) -> Graph {
+    let mut graph = Graph::new();
+    let mut pairs: Vec<(Value, Value)> = Vec::new();
+    let mut sums = None;
+    for (name, shape) in LEAVES {
+        graph.at(name.split('.').next().unwrap(), Phase::Backward);
+        let ty = TensorType::f32(shape);
+        let role = ops::Role::State { trained: true };
+        let leaf = graph.add(Leaf { name: name.into(), ty: ty.clone(), role }, &[]).unwrap();
+        let gradient = if name.starts_with("bn.") {
+            let sums = *sums.get_or_insert_with(|| {
+                graph.add(Leaf::input("grad/bn", TensorType::f32(&[2, shape[0]])), &[]).unwrap()
+            });
+            graph.add(Row { index: usize::from(name == "bn.bias") }, &[sums]).unwrap()
+        } else {
+            graph.add(Leaf::input(&format!("grad/{name}"), ty), &[]).unwrap()
+        };
+        pairs.push((leaf, gradient));
+    }
+    pass::update(&mut graph, &pairs, optimizer, role).unwrap();
+    graph.verify();
+    pass::simplify(&graph).unwrap()
+}
+
+/// The same with a node of another kind behind each one, so that nothing can be one launch.
+fn apart(graph: &Graph) -> Graph {
+    let mut number = 0;
+    let apart = graph.rebuild(|new, _, node, inputs| {
+        let value = new.add(node.op.clone(), inputs)?;
+        if !matches!(node.op, Op::Leaf(_)) {
+            let between = new.add(Leaf::input(&format!("between{number}"), TensorType::f32(&[1, 1, 1, 4])), &[])?;
+            let between = new.add(MaxAbs, &[between])?;
+            new.output(format!("between{number}"), between);
+            number += 1;
+        }
+        Ok(Some(value))
+    });
+    apart.unwrap()
+}
+
+/// The dispatches of the update, and its nodes; without those of the gradients' norm, and those of [`apart`].
+fn counts(plan: &Plan) -> [usize; 2] {
+    const OTHERS: [&str; 3] = ["square_sum", "clip_scale", "max_abs"];
+    let nodes = || plan.nodes.iter().filter(|node| node.phase == Phase::Update && !node.steps.is_empty());
+    let nodes = || nodes().filter(|node| !OTHERS.contains(&node.op.stem()));
+    let mut steps: Vec<_> = nodes().flat_map(|node| node.steps.clone()).collect();
+    steps.dedup();
+    [steps.len(), nodes().count()]
+}
+
+/// All state after some steps; `spoilt` is a gradient that holds a NaN. Also the fault word.
+async fn run(
+    backend: &mut dyn Backend,
+    plan: Plan,
+    optimizer: &Optimizer,
+    spoilt: &str,
+) -> (BTreeMap<String, Vec<u32>>, u32) {
+    let (inputs, state) = (plan.inputs.clone(), plan.state.clone());
+    let id = backend.load(plan).await.unwrap();
+    let mut noise = Noise::new(7);
+    for port in state.iter().filter(|port| port.name != FAULT) {
+        let ty = &port.place.ty;
+        let start = if port.name.starts_with("moment2/") { noise.positive(&ty.shape) } else { noise.floats(&ty.shape) };
+        backend.write(id, &port.name, &start.words);
+    }
+    backend.write(id, FAULT, &[0; LANES]);
+    for step in 0..3 {
+        for port in inputs.iter().filter(|port| port.name.starts_with("grad/")) {
+            let mut gradient = noise.floats(&port.place.ty.shape);
+            if port.name == spoilt {
+                gradient.words[0] = f32::NAN.to_bits();
+            }
+            backend.write(id, &port.name, &gradient.words);
+        }
+        let rates = optimizer.rates(0.1, step + 1);
+        backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
+        backend.run(id).unwrap();
+    }
+    let mut all = BTreeMap::new();
+    for port in state.iter().filter(|port| port.name != FAULT) {
+        all.insert(port.name.clone(), backend.read(id, &port.name).await.unwrap());
+    }
+    (all, backend.read(id, FAULT).await.unwrap()[0])
+}
+
+fn open() -> Option<GpuBackend> {
+    Some(block_on(GpuBackend::open(common::adapter()?, None)).unwrap())
+}
+
+#[test]
+fn few_launches_update_as_many_do() {
+    common::on_each_driver("few_launches_update_as_many_do", || {
+        for optimizer in optimizers() {
+            let graph = graph(&optimizer);
+            let Some(mut together) = open() else { return };
+            let merged = lower(&graph, &together.caps().clone()).unwrap();
+            let single = lower(&apart(&graph), &together.caps().clone()).unwrap();
+            let [launches, nodes] = counts(&merged);
+            assert_eq!(counts(&single), [nodes, nodes], "the other plan merges nothing");
+            println!("{:?}: {nodes} nodes in {launches} launches", optimizer.rule);
+            let (got, fault) = block_on(run(&mut together, merged, &optimizer, ""));
+            let (expected, of_single) = block_on(run(&mut open().unwrap(), single, &optimizer, ""));
+            assert_eq!((fault, of_single), (0, 0));
+            assert_eq!(got.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+            for (name, words) in &got {
+                assert!(*words == expected[name], "{optimizer:?}: {name} differs");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_fault_names_the_layer_whose_update_met_it() {
+    common::on_each_driver("a_fault_names_the_layer_whose_update_met_it", || {
+        let optimizers = optimizers();
+        // Clipping by the norm spoils every gradient.
+        for optimizer in &optimizers[..5] {
+            for (name, _) in LEAVES {
+                let layer = name.split('.').next().unwrap();
+                let spoilt = if layer == "bn" { "grad/bn".to_string() } else { format!("grad/{name}") };
+                let Some(mut backend) = open() else { return };
+                let plan = lower(&graph(optimizer), &backend.caps().clone()).unwrap();
+                let (_, fault) = block_on(run(&mut backend, plan.clone(), optimizer, &spoilt));
+                assert_eq!(plan.faulty(fault).map(|node| &*node.layer), Some(layer), "{:?}, {name}", optimizer.rule);
+            }
+        }
+    });
+}
+
+#[test]
+fn launches_are_as_few_as_buffers_allow() {
+    let launches = |optimizer: &Optimizer| {
+        let plan = lower(&graph(optimizer), &Caps::baseline(LaunchShape::Tiled)).unwrap();
+        for step in &plan.steps {
+            assert!(step.bindings.len() <= MOST_BUFFERS);
+            let kernel = &plan.kernels[step.kernel];
+            assert!(kernel.bindings.iter().all(|binding| binding.is_fault() || binding.encoding == Encoding::F32));
+        }
+        counts(&plan)
+    };
+    let all: Vec<_> = optimizers().iter().map(launches).collect();
+    println!("{all:?}");
+    // Rates and the fault word are bound once; weight, velocity and gradient for each parameter, of γ and β one tensor for both gradients.
+    assert_eq!(all[0], [5, 21]);
+}
