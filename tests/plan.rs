@@ -17,7 +17,7 @@ use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
-use halfwave::pass::{self, Feed, Loss, Moments, Optimizer, Rule};
+use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
@@ -290,8 +290,8 @@ fn planned_training_equals_unplanned_training() {
         check_run(&pass::inference(model, 6).unwrap(), seed as u64, 1);
     }
     let moments = Moments::default();
-    let bop = Rule::Bop { moments, gamma: 0.5, threshold: 0.01 };
-    for (loss, rule) in [(Loss::SquaredError, Rule::AdamW(moments)), (Loss::SquaredHinge, bop)] {
+    let bop: Rule = Bop { moments, gamma: 0.5, threshold: 0.01 }.into();
+    for (loss, rule) in [(Loss::SquaredError, AdamW(moments).into()), (Loss::SquaredHinge, bop)] {
         let optimizer = Optimizer { clip_norm: Some(1.0), ..Optimizer::new(1e-3, rule) };
         check_run(&pass::training(&digits(), 6, &Feed::Floats, &loss, &optimizer, true).unwrap(), 9, 3);
     }

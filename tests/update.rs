@@ -11,7 +11,7 @@ use halfwave::model::Role;
 use halfwave::ops::max_abs::MaxAbs;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{self, Graph, Leaf, Op, row::Row};
-use halfwave::pass::{self, Group, Moments, Optimizer, Rule};
+use halfwave::pass::{self, Adam, AdamW, Bop, Group, Moments, Optimizer, Rule, Sgd};
 use halfwave::plan::{Plan, lower};
 use halfwave::tensor::{Encoding, LANES, Tensor, TensorType};
 use pollster::block_on;
@@ -42,16 +42,15 @@ fn role(leaf: &str) -> Role {
 fn optimizers() -> Vec<Optimizer> {
     let moments = Moments::default();
     let group = Group { pattern: "c.*".into(), lr_scale: 0.5, weight_decay: Some(0.125) };
-    let mut all = vec![
-        Rule::Sgd { momentum: 0.875, nesterov: false },
-        Rule::Sgd { momentum: 0.875, nesterov: true },
-        Rule::Adam(moments),
-        Rule::AdamW(moments),
-        Rule::Bop { moments, gamma: 0.25, threshold: 0.125 },
-    ]
-    .into_iter()
-    .map(|rule| Optimizer { weight_decay: 0.03, groups: vec![group.clone()], ..Optimizer::new(0.1, rule) })
-    .collect::<Vec<_>>();
+    let rules: [Rule; 5] = [
+        Sgd { momentum: 0.875, nesterov: false }.into(),
+        Sgd { momentum: 0.875, nesterov: true }.into(),
+        Adam(moments).into(),
+        AdamW(moments).into(),
+        Bop { moments, gamma: 0.25, threshold: 0.125 }.into(),
+    ];
+    let with = |rule| Optimizer { weight_decay: 0.03, groups: vec![group.clone()], ..Optimizer::new(0.1, rule) };
+    let mut all: Vec<_> = rules.into_iter().map(with).collect();
     all.push(Optimizer { clip_norm: Some(0.5), ..all[0].clone() });
     all
 }

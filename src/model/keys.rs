@@ -1,4 +1,4 @@
-//! The keys of a layer: one function for each kind names every key with its meaning, its value and what that may be. Reading recipes, writing them and listing
+//! The keys of a layer, or of an optimiser's rule: one function for each kind names every key with its meaning, its value and what that may be. Reading recipes, writing them and listing
 //! what there is all come from it.
 
 use std::ops::RangeInclusive;
@@ -36,6 +36,8 @@ pub enum Slot<'a> {
     Pair(&'a mut [usize; 2], RangeInclusive<usize>),
     /// A finite number of a kind.
     Number(&'a mut f32, Numbers),
+    /// The same in double precision.
+    Real(&'a mut f64, Numbers<f64>),
     /// Yes or no.
     Flag(&'a mut bool),
     /// One of these words, by its place.
@@ -50,9 +52,9 @@ pub enum Slot<'a> {
 
 /// Kinds of numbers.
 #[derive(Clone, Copy, Debug)]
-pub struct Numbers {
+pub struct Numbers<T = f32> {
     /// Whether one is of the kind.
-    pub fits: fn(f32) -> bool,
+    pub fits: fn(T) -> bool,
     /// What to write.
     pub wanted: &'static str,
 }
@@ -161,6 +163,7 @@ impl Visitor for Written {
             Slot::Pair([a, b], _) | Slot::Format([a, b]) | Slot::FormatOrFloat(Some([a, b])) => format!("[{a}, {b}]"),
             // The shortest text that gives the same f32 back, and a float to any TOML reader.
             Slot::Number(value, _) => format!("{value:?}"),
+            Slot::Real(value, _) => format!("{value:?}"),
             Slot::Flag(value) => value.to_string(),
             Slot::Word(at, words) => format!("\"{}\"", words[*at]),
             Slot::Levels(levels) => levels.to_string(),

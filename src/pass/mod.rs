@@ -20,7 +20,7 @@ pub use feed::{Bytes, Feed, Store, store_name};
 pub use fuse::fuse;
 pub use objective::{Loss, RING, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
-pub use optimizer::{Group, Moments, Optimizer, Rule};
+pub use optimizer::{Adam, AdamW, Bop, Group, Kind, Moments, Optimizer, Rule, Sgd, Target};
 pub use simplify::simplify;
 pub use update::update;
 

@@ -1,9 +1,133 @@
 //! What an optimiser is told: its rule, its numbers, its groups of parameters. [`super::update`] makes nodes of it.
 //!
+//! A rule is a file and a line in the list: its keys, its states, and the nodes that it appends for one parameter. Those that go through quads become few launches.
 //! State is named `<what>/<parameter>`: `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…` (Bop).
 
-/// What states there are.
-const STATES: [&str; 4] = ["velocity", "moment1", "moment2", "momentum"];
+mod adam;
+mod bop;
+mod sgd;
+
+pub use adam::{Adam, AdamW, Moments};
+pub use bop::Bop;
+pub use sgd::Sgd;
+
+use crate::error::Result;
+use crate::graph::Value;
+use crate::model::keys::Keys;
+use crate::ops::{Graph, Op};
+
+/// One rule.
+pub trait Kind: Keys {
+    /// What is kept of a parameter, `binary` as [`Weights::binary`](crate::model::Weights::binary) says: the first parts of the states' names, at most two.
+    fn states(&self, binary: bool) -> &'static [&'static str];
+
+    /// What a step's rates hold behind the learning rate; `step` is counted from 1.
+    fn corrections(&self, _step: u64) -> [f32; 2] {
+        [1.0, 1.0]
+    }
+
+    /// The weight decay where a recipe gives none.
+    fn decay(&self) -> f32 {
+        0.0
+    }
+
+    /// Whether binary weights are ±1 and flip.
+    fn flips(&self) -> bool {
+        false
+    }
+
+    /// That its numbers go together; else which key does not, and why.
+    ///
+    /// # Errors
+    /// When they do not.
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        Ok(())
+    }
+
+    /// Appends the nodes that update one parameter in place; the last one's value.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    fn append(&self, to: &mut Target<'_>) -> Result<Value>;
+}
+
+/// A parameter for which a rule appends nodes.
+#[derive(Debug)]
+pub struct Target<'a> {
+    pub(super) graph: &'a mut Graph,
+    /// The parameter.
+    pub weight: Value,
+    /// Its gradient.
+    pub gradient: Value,
+    /// Learning rate and corrections, `[4]`: [`Optimizer::rates`].
+    pub rates: Value,
+    /// As [`Kind::states`] names them.
+    pub states: [Value; 2],
+    /// Factor of the learning rate.
+    pub lr_scale: f32,
+    /// Weight decay.
+    pub decay: f32,
+    /// Whether it may flip.
+    pub binary: bool,
+}
+
+impl Target<'_> {
+    /// Appends a node.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    pub fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
+        self.graph.add(op, inputs)
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident = $word:literal),* $(,)?) => {
+        /// By which formulas weights change: g is the gradient, t the step, counted from 1.
+        #[derive(Clone, Copy, PartialEq, Debug)]
+        pub enum Rule {
+            $(#[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")] $name($name)),*
+        }
+
+        $(impl From<$name> for Rule {
+            fn from(rule: $name) -> Self {
+                Self::$name(rule)
+            }
+        })*
+
+        impl std::ops::Deref for Rule {
+            type Target = dyn Kind;
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$name(rule) => rule),*
+                }
+            }
+        }
+
+        impl Rule {
+            /// Every rule with its defaults.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$name($name::default())),*]
+            }
+
+            /// The word that a recipe uses for it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $word),*
+                }
+            }
+
+            /// Its keys in a recipe.
+            pub fn keys(&mut self) -> &mut dyn Keys {
+                match self {
+                    $(Self::$name(rule) => rule),*
+                }
+            }
+        }
+    };
+}
+
+rules! { Sgd = "sgd", Adam = "adam", AdamW = "adamw", Bop = "bop" }
 
 /// How gradients change the weights.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,49 +142,6 @@ pub struct Optimizer {
     pub clip_norm: Option<f32>,
     /// Parameters that are treated differently; the first group that a parameter belongs to counts.
     pub groups: Vec<Group>,
-}
-
-/// By which formulas weights change: g is the gradient, t the step, counted from 1.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Rule {
-    /// PyTorch's `SGD`: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − lr·v, or with `nesterov` w ← w − lr·(g + momentum·v).
-    Sgd {
-        /// In [0, 1).
-        momentum: f32,
-        /// Whether the gradient looks one step ahead.
-        nesterov: bool,
-    },
-    /// PyTorch's `Adam`: g ← g + weight_decay·w, then [`Moments`].
-    Adam(Moments),
-    /// PyTorch's `AdamW`: w ← w·(1 − lr·weight_decay), then [`Moments`].
-    AdamW(Moments),
-    /// Bop (Helwegen et al., 2019) for binary weights, which are ±1 and have no latent ones: m ← (1 − gamma)·m + gamma·g, and w flips where |m| > threshold and m
-    /// has w's sign. Every other parameter follows `Adam`.
-    Bop {
-        /// Of the other parameters.
-        moments: Moments,
-        /// How fast old gradients are forgotten, in (0, 1].
-        gamma: f64,
-        /// τ, at least 0.
-        threshold: f32,
-    },
-}
-
-/// m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), with m̂ = m/(1 − beta1^t), v̂ = v/(1 − beta2^t).
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Moments {
-    /// In [0, 1). In double precision, for 1 − beta is what counts.
-    pub beta1: f64,
-    /// In [0, 1).
-    pub beta2: f64,
-    /// Above 0.
-    pub eps: f32,
-}
-
-impl Default for Moments {
-    fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
-    }
 }
 
 /// Parameters that are treated differently.
@@ -90,53 +171,42 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 
 impl Optimizer {
     /// An optimiser without weight decay, clipping and groups.
-    pub fn new(lr: f32, rule: Rule) -> Self {
+    pub fn new(lr: f32, rule: impl Into<Rule>) -> Self {
+        let rule = rule.into();
         Self { lr, rule, weight_decay: 0.0, clip_norm: None, groups: Vec::new() }
     }
 
     /// SGD with momentum and weight decay.
     pub fn sgd(lr: f32, momentum: f32, weight_decay: f32) -> Self {
-        Self { weight_decay, ..Self::new(lr, Rule::Sgd { momentum, nesterov: false }) }
+        Self { weight_decay, ..Self::new(lr, Sgd { momentum, nesterov: false }) }
     }
 
-    /// The word that a recipe uses for it.
+    /// The word that a recipe uses for its rule.
     pub fn name(&self) -> &'static str {
-        match self.rule {
-            Rule::Sgd { .. } => "sgd",
-            Rule::Adam(_) => "adam",
-            Rule::AdamW(_) => "adamw",
-            Rule::Bop { .. } => "bop",
-        }
+        self.rule.name()
+    }
+
+    /// What is kept of a parameter: [`Kind::states`].
+    pub fn states(&self, binary: bool) -> &'static [&'static str] {
+        self.rule.states(binary)
     }
 
     /// Whether a weight, `binary` as [`Weights::binary`](crate::model::Weights::binary) says, is ±1 and flips.
     pub fn flips(&self, binary: bool) -> bool {
-        binary && matches!(self.rule, Rule::Bop { .. })
-    }
-
-    /// What is kept of a parameter, `binary` as [`Weights::binary`](crate::model::Weights::binary) says: the first parts of the states' names.
-    pub fn states(&self, binary: bool) -> &'static [&'static str] {
-        match self.rule {
-            Rule::Sgd { .. } => &["velocity"],
-            Rule::Bop { .. } if binary => &["momentum"],
-            Rule::Adam(_) | Rule::AdamW(_) | Rule::Bop { .. } => &["moment1", "moment2"],
-        }
+        binary && self.rule.flips()
     }
 
     /// Whether a tensor of this name is the state of an optimiser.
     pub fn owns(name: &str) -> bool {
-        name.split_once('/').is_some_and(|(what, _)| STATES.contains(&what))
+        let states =
+            |what: &str| Rule::all().iter().any(|rule| [false, true].iter().any(|&b| rule.states(b).contains(&what)));
+        name.split_once('/').is_some_and(|(what, _)| states(what))
     }
 
-    /// The step's input "rates": lr, 1 − beta1^t, 1 − beta2^t, 0, where `step` is t, counted from 1. Without moments the corrections are 1.
+    /// The step's input "rates": lr, the rule's two corrections (1 − beta1^t and 1 − beta2^t, or 1), 0; `step` is t, counted from 1.
     pub fn rates(&self, lr: f32, step: u64) -> [f32; 4] {
-        let correction = |beta: f64| (1.0 - libm::pow(beta, step as f64)) as f32;
-        match self.rule {
-            Rule::Sgd { .. } => [lr, 1.0, 1.0, 0.0],
-            Rule::Adam(moments) | Rule::AdamW(moments) | Rule::Bop { moments, .. } => {
-                [lr, correction(moments.beta1), correction(moments.beta2), 0.0]
-            }
-        }
+        let [first, second] = self.rule.corrections(step);
+        [lr, first, second, 0.0]
     }
 
     /// Scale of the learning rate and weight decay of a parameter; `weight` where it is one of a conv or linear layer.
@@ -185,7 +255,7 @@ mod tests {
 
     #[test]
     fn rates_hold_the_corrections_of_the_step() {
-        let adam = Optimizer::new(0.1, Rule::Adam(Moments::default()));
+        let adam = Optimizer::new(0.1, Adam::default());
         assert_eq!(adam.rates(0.05, 1), [0.05, 0.1, 0.001, 0.0]);
         assert_eq!(adam.rates(0.05, 3), [0.05, 0.271, (1.0 - 0.997_002_999_f64) as f32, 0.0]);
         assert_eq!(Optimizer::sgd(0.1, 0.9, 0.0).rates(0.05, 3), [0.05, 1.0, 1.0, 0.0]);

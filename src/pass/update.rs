@@ -1,16 +1,13 @@
 //! `update`: appends the optimiser: for each parameter its state and an update in place; before them, where asked for, the gradients' common scale.
 
-use super::optimizer::{Moments, Optimizer, Rule};
+use super::optimizer::{Optimizer, Target};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::model::Role;
-use crate::ops::adam::{Adam, Moment};
 use crate::ops::add::Add;
-use crate::ops::bop::Bop;
 use crate::ops::clamp::Clamp;
 use crate::ops::clip::{ClipScale, SquareSum};
 use crate::ops::scale::Scale;
-use crate::ops::sgd::{Sgd, SgdNesterov, SgdVelocity};
 use crate::ops::{self, Graph, Leaf, Op};
 use crate::tensor::TensorType;
 
@@ -42,10 +39,10 @@ pub fn update(
         };
         graph.at(&layer, Phase::Update);
         let (lr_scale, decay) = optimizer.settings(&name, weight);
-        let mut states = Vec::new();
-        for what in optimizer.states(binary) {
+        let mut states = [rates; 2];
+        for (state, what) in states.iter_mut().zip(optimizer.states(binary)) {
             let (name, ty) = (format!("{what}/{name}"), ty.clone());
-            states.push(graph.add(Leaf { name, ty, role: ops::Role::State { trained: false } }, &[])?);
+            *state = graph.add(Leaf { name, ty, role: ops::Role::State { trained: false } }, &[])?;
         }
         let gradient = match graph.node(gradient).op.clone() {
             // Anew, where it is read: the launch of the update can read it where it lies.
@@ -56,28 +53,8 @@ pub fn update(
             Some(scale) => graph.add(Scale, &[gradient, scale])?,
             None => gradient,
         };
-        let moment = |second, beta: f64, decay| Moment { second, keep: beta as f32, take: (1.0 - beta) as f32, decay };
-        let mut adam = |Moments { beta1, beta2, eps }, coupled, decoupled| {
-            let first = graph.add(moment(false, beta1, coupled), &[states[0], leaf, gradient])?;
-            let second = graph.add(moment(true, beta2, coupled), &[states[1], leaf, gradient])?;
-            graph.add(Adam { eps, lr_scale, decay: decoupled }, &[leaf, first, second, rates])
-        };
-        let updated = match optimizer.rule {
-            Rule::Sgd { momentum, nesterov } => {
-                let velocity = graph.add(SgdVelocity { momentum, decay }, &[states[0], leaf, gradient])?;
-                if nesterov {
-                    graph.add(SgdNesterov { momentum, decay, lr_scale }, &[leaf, velocity, gradient, rates])?
-                } else {
-                    graph.add(Sgd { lr_scale }, &[leaf, velocity, rates])?
-                }
-            }
-            Rule::Bop { gamma, threshold, .. } if binary => {
-                let momentum = graph.add(moment(false, 1.0 - gamma, 0.0), &[states[0], leaf, gradient])?;
-                graph.add(Bop { threshold }, &[leaf, momentum])?
-            }
-            Rule::Adam(moments) | Rule::Bop { moments, .. } => adam(moments, decay, 0.0)?,
-            Rule::AdamW(moments) => adam(moments, 0.0, decay)?,
-        };
+        let mut target = Target { graph, weight: leaf, gradient, rates, states, lr_scale, decay, binary };
+        let updated = optimizer.rule.append(&mut target)?;
         if clipped {
             graph.add(Clamp, &[updated])?;
         }

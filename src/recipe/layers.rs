@@ -1,7 +1,7 @@
 //! `[[model.layers]]`: which layer it is, and its keys: see [`crate::model::keys`].
 use super::table::{Source, Table};
-use crate::model::keys::{self, Key, Purpose, Slot, Visitor};
-use crate::model::{KINDS, Layer, LayerKind, Levels};
+use crate::model::keys::{self, Key, Keys, Purpose, Slot, Visitor};
+use crate::model::{KINDS, Layer, Levels};
 use crate::{Error, Result};
 use std::ops::Range;
 use toml::de::DeTable;
@@ -41,19 +41,22 @@ pub(super) fn layer(
     let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
     let kind = table.required("kind", table.word("kind", &words)?, &format!("one of {}", names.join(", ")))?;
     let from = table.strings("from")?.unwrap_or_else(|| vec![previous]).into_iter().map(String::from).collect();
-    let kind = read(&table, (kind.start)())?;
+    let mut kind = (kind.start)();
+    read(&table, kind.keys(), &COMMON, "layer")?;
     Ok((Layer { name, from, line: table.line, kind }, table.line_of("from")))
 }
 
-/// The layer with the values that its table gives.
-fn read(table: &Table<'_>, mut kind: LayerKind) -> Result<LayerKind> {
-    let mut reader = Reader { table, meant: COMMON.to_vec(), error: None };
-    kind.keys().keys(&mut reader);
+/// Takes the values that a table gives; `common` are keys that are read elsewhere, `what` is what else a key may have no meaning beside.
+pub(super) fn read(table: &Table<'_>, keys: &mut dyn Keys, common: &[&'static str], what: &str) -> Result<()> {
+    let mut reader = Reader { table, meant: common.to_vec(), error: None };
+    keys.keys(&mut reader);
     let Reader { meant, error, .. } = reader;
     match (error, table.stranger(&meant)) {
         (Some(error), _) => Err(error),
-        (None, Some(key)) => Err(table.bad(key, "it has no meaning beside the layer's other keys; remove it")),
-        (None, None) => Ok(kind),
+        (None, Some(key)) => {
+            Err(table.bad(key, &format!("it has no meaning beside the {what}'s other keys; remove it")))
+        }
+        (None, None) => Ok(()),
     }
 }
 
@@ -88,6 +91,7 @@ impl Reader<'_, '_> {
             }
             Slot::Pair(value, range) => put(value, table.pair(name, *range.start() as u64..=*range.end() as u64)?),
             Slot::Number(value, numbers) => put(value, table.number(name, numbers.fits, numbers.wanted)?),
+            Slot::Real(value, numbers) => put(value, table.real(name, numbers.fits, numbers.wanted)?),
             Slot::Flag(value) => put(value, table.flag(name)?),
             Slot::Word(value, words) => {
                 let words: Vec<_> = words.iter().enumerate().map(|(at, word)| (*word, at)).collect();

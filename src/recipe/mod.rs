@@ -24,7 +24,7 @@ mod train;
 mod write;
 
 pub use crate::ops::gather::{Augment, Padding};
-pub use crate::pass::{Group, Loss, Moments, Optimizer, Rule};
+pub use crate::pass::{Adam, AdamW, Bop, Group, Loss, Moments, Optimizer, Rule, Sgd};
 pub use data::Data;
 pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};

@@ -9,7 +9,7 @@ use halfwave::ops::class_loss::{ClassLoss, Term};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use halfwave::ops::{Op, sign::Sign};
-use halfwave::pass::{self, Group, Moments, Optimizer, Rule};
+use halfwave::pass::{self, Adam, AdamW, Bop, Group, Moments, Optimizer, Rule, Sgd};
 use halfwave::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -190,7 +190,7 @@ const MOMENTS: Moments = Moments { beta1: 0.875, beta2: 0.99, eps: 0.015625 };
 #[test]
 fn sgd_follows_its_formula() {
     for nesterov in [false, true] {
-        let rule = Rule::Sgd { momentum: 0.875, nesterov };
+        let rule = Sgd { momentum: 0.875, nesterov };
         let optimizer = Optimizer { weight_decay: DECAY, ..Optimizer::new(0.1, rule) };
         follows(&optimizer, on_weights(f64::from(DECAY)), sgd(0.875, nesterov));
     }
@@ -199,7 +199,7 @@ fn sgd_follows_its_formula() {
 #[test]
 fn adam_follows_its_formula() {
     for decoupled in [false, true] {
-        let rule = if decoupled { Rule::AdamW(MOMENTS) } else { Rule::Adam(MOMENTS) };
+        let rule: Rule = if decoupled { AdamW(MOMENTS).into() } else { Adam(MOMENTS).into() };
         let optimizer = Optimizer { weight_decay: DECAY, ..Optimizer::new(0.1, rule) };
         follows(&optimizer, on_weights(f64::from(DECAY)), adam(MOMENTS, decoupled));
     }
@@ -208,7 +208,7 @@ fn adam_follows_its_formula() {
 #[test]
 fn bop_flips_binary_weights_and_leaves_the_rest_to_adam() {
     let (gamma, threshold) = (0.125, 0.25);
-    let optimizer = Optimizer::new(0.1, Rule::Bop { moments: MOMENTS, gamma, threshold });
+    let optimizer = Optimizer::new(0.1, Bop { moments: MOMENTS, gamma, threshold });
     let others = adam(MOMENTS, false);
     follows(
         &optimizer,
@@ -242,12 +242,12 @@ fn groups_scale_the_rate_and_set_the_decay() {
         "b.weight" => (1.0, f64::from(DECAY)),
         _ => (1.0, 0.0),
     };
-    let with = |rule| Optimizer { weight_decay: DECAY, groups: groups.clone(), ..Optimizer::new(0.1, rule) };
+    let with = |rule: Rule| Optimizer { weight_decay: DECAY, groups: groups.clone(), ..Optimizer::new(0.1, rule) };
     for nesterov in [false, true] {
-        follows(&with(Rule::Sgd { momentum: 0.5, nesterov }), settings, sgd(0.5, nesterov));
+        follows(&with(Sgd { momentum: 0.5, nesterov }.into()), settings, sgd(0.5, nesterov));
     }
-    follows(&with(Rule::Adam(MOMENTS)), settings, adam(MOMENTS, false));
-    follows(&with(Rule::AdamW(MOMENTS)), settings, adam(MOMENTS, true));
+    follows(&with(Adam(MOMENTS).into()), settings, adam(MOMENTS, false));
+    follows(&with(AdamW(MOMENTS).into()), settings, adam(MOMENTS, true));
 }
 
 /// The norm is that of all gradients together, of about 8.

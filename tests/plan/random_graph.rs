@@ -39,7 +39,7 @@ use halfwave::ops::{
     slice::Slice,
     unpack::Unpack,
 };
-use halfwave::pass::{self, Moments, Optimizer, Rule};
+use halfwave::pass::{self, Adam, AdamW, Bop, Moments, Optimizer, Rule, Sgd};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step, sums a step, α and a largest magnitude.
@@ -405,12 +405,12 @@ impl Maker {
 
     fn optimizer(&mut self) -> Optimizer {
         let moments = Moments::default();
-        let rule = match self.below(5) {
-            0 => Rule::Sgd { momentum: 0.9, nesterov: false },
-            1 => Rule::Sgd { momentum: 0.9, nesterov: true },
-            2 => Rule::Adam(moments),
-            3 => Rule::AdamW(moments),
-            _ => Rule::Bop { moments, gamma: 0.1, threshold: 0.2 },
+        let rule: Rule = match self.below(5) {
+            0 => Sgd { momentum: 0.9, nesterov: false }.into(),
+            1 => Sgd { momentum: 0.9, nesterov: true }.into(),
+            2 => Adam(moments).into(),
+            3 => AdamW(moments).into(),
+            _ => Bop { moments, gamma: 0.1, threshold: 0.2 }.into(),
         };
         let clip_norm = (self.below(2) == 1).then_some(2.0);
         Optimizer { weight_decay: 1e-3, clip_norm, ..Optimizer::new(0.05, rule) }

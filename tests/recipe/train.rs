@@ -1,7 +1,7 @@
 //! `[train]`: losses, optimisers, groups, schedules.
 
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Rule, Schedule, Unit};
+use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Schedule, Sgd, Unit};
 
 const SGD: &str = "kind = \"sgd\"\nlr = 0.05\n";
 
@@ -41,13 +41,13 @@ fn optimizers_are_read() {
     let optimizer = |text: &str| parsed(&with(text, "")).train.optimizer;
     let sgd =
         optimizer("kind = \"sgd\"\nlr = 0.1\nmomentum = 0.9\nnesterov = true\nweight_decay = 5e-4\nclip_norm = 2\n");
-    let rule = Rule::Sgd { momentum: 0.9, nesterov: true };
+    let rule = Sgd { momentum: 0.9, nesterov: true };
     assert_eq!(sgd, Optimizer { weight_decay: 5e-4, clip_norm: Some(2.0), ..Optimizer::new(0.1, rule) });
     let moments = Moments { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-    assert_eq!(optimizer("kind = \"adam\"\nlr = 1e-3\n"), Optimizer::new(1e-3, Rule::Adam(moments)));
+    assert_eq!(optimizer("kind = \"adam\"\nlr = 1e-3\n"), Optimizer::new(1e-3, Adam(moments)));
     let adamw = optimizer("kind = \"adamw\"\nlr = 1e-3\nbeta1 = 0\nbeta2 = 0.98\neps = 1e-6\n");
     let moments = Moments { beta1: 0.0, beta2: 0.98, eps: 1e-6 };
-    assert_eq!(adamw, Optimizer { weight_decay: 0.01, ..Optimizer::new(1e-3, Rule::AdamW(moments)) });
+    assert_eq!(adamw, Optimizer { weight_decay: 0.01, ..Optimizer::new(1e-3, AdamW(moments)) });
     assert_eq!(optimizer("kind = \"adamw\"\nlr = 1e-3\nweight_decay = 0\n").weight_decay, 0.0);
 
     let binary = |text: &str| {
@@ -55,11 +55,11 @@ fn optimizers_are_read() {
         text.replace("kind = \"batch_norm\"", "kind = \"max_pool\"\nkernel = 2")
     };
     let bop = parsed(&binary("kind = \"bop\"\nlr = 1e-3\n")).train.optimizer.rule;
-    assert_eq!(bop, Rule::Bop { moments: Moments::default(), gamma: 1e-4, threshold: 1e-8 });
+    assert_eq!(bop, Bop { moments: Moments::default(), gamma: 1e-4, threshold: 1e-8 }.into());
     let bop =
         parsed(&binary("kind = \"bop\"\nlr = 1e-3\ngamma = 1e-3\nthreshold = 0\nbeta2 = 0.99\n")).train.optimizer.rule;
     let moments = Moments { beta2: 0.99, ..Moments::default() };
-    assert_eq!(bop, Rule::Bop { moments, gamma: 1e-3, threshold: 0.0 });
+    assert_eq!(bop, Bop { moments, gamma: 1e-3, threshold: 0.0 }.into());
 }
 
 #[test]

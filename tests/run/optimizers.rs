@@ -1,7 +1,7 @@
 //! Every optimiser and loss in a whole run: it learns, it goes on to the same bits, its checkpoint holds its state and nothing else.
 
 use super::{EPOCH_STEPS, checkpoint, create, finish, recipe, resume, rows, trainer};
-use halfwave::recipe::{Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Rule, Schedule};
+use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Schedule, Sgd};
 use halfwave::train::metrics::Row;
 use halfwave::train::run::Saved;
 use pollster::block_on;
@@ -11,14 +11,13 @@ fn recipes() -> [(&'static str, Recipe); 4] {
     let moments = Moments::default();
     let group = |pattern: &str, lr_scale, weight_decay| Group { pattern: pattern.into(), lr_scale, weight_decay };
     let groups = vec![group("bn3.bias", 0.5, Some(0.01)), group("conv1.*", 2.0, None)];
-    let nesterov = Optimizer::new(0.05, Rule::Sgd { momentum: 0.9, nesterov: true });
-    let adamw =
-        Optimizer { weight_decay: 0.01, clip_norm: Some(0.5), groups, ..Optimizer::new(2e-3, Rule::AdamW(moments)) };
-    let bop = Rule::Bop { moments, gamma: 1e-2, threshold: 1e-6 };
+    let nesterov = Optimizer::new(0.05, Sgd { momentum: 0.9, nesterov: true });
+    let adamw = Optimizer { weight_decay: 0.01, clip_norm: Some(0.5), groups, ..Optimizer::new(2e-3, AdamW(moments)) };
+    let bop = Bop { moments, gamma: 1e-2, threshold: 1e-6 };
     let smoothed = Loss::SoftmaxCrossEntropy { label_smoothing: 0.1 };
     let all = [
         ("nesterov", Loss::SquaredHinge, nesterov),
-        ("adam", Loss::SigmoidCrossEntropy, Optimizer::new(2e-3, Rule::Adam(moments))),
+        ("adam", Loss::SigmoidCrossEntropy, Optimizer::new(2e-3, Adam(moments))),
         ("adamw", smoothed, adamw),
         ("bop", Loss::SquaredError, Optimizer::new(2e-3, bop)),
     ];

@@ -1,0 +1,62 @@
+//! Bop, the optimiser of binary weights.
+
+use super::adam::moment;
+use super::{Kind, Moments, Target};
+use crate::error::Result;
+use crate::graph::Value;
+use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
+use crate::ops::bop;
+
+/// Bop (Helwegen et al., 2019) for binary weights, which are ±1 and have no latent ones: m ← (1 − gamma)·m + gamma·g, and w flips where |m| > threshold and m
+/// has w's sign. Every other parameter follows `Adam`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bop {
+    /// Of the other parameters.
+    pub moments: Moments,
+    /// How fast old gradients are forgotten, in (0, 1].
+    pub gamma: f64,
+    /// τ, at least 0.
+    pub threshold: f32,
+}
+
+impl Default for Bop {
+    /// The paper's own numbers (section 5.1).
+    fn default() -> Self {
+        Self { moments: Moments::default(), gamma: 1e-4, threshold: 1e-8 }
+    }
+}
+
+impl Keys for Bop {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let share =
+            Numbers { fits: |v: f64| v > 0.0 && v <= 1.0, wanted: "give a number above 0, up to 1, such as 1e-4" };
+        let least = Numbers { fits: |v: f32| v >= 0.0, wanted: "give a finite number of at least 0, such as 1e-8" };
+        visitor.visit(key("gamma", "how fast old gradients are forgotten"), Slot::Real(&mut self.gamma, share));
+        let threshold = key("threshold", "above which mean gradient a weight flips");
+        visitor.visit(threshold, Slot::Number(&mut self.threshold, least));
+        self.moments.keys(visitor);
+    }
+}
+
+impl Kind for Bop {
+    fn states(&self, binary: bool) -> &'static [&'static str] {
+        if binary { &["momentum"] } else { Moments::STATES }
+    }
+
+    fn corrections(&self, step: u64) -> [f32; 2] {
+        self.moments.corrections(step)
+    }
+
+    fn flips(&self) -> bool {
+        true
+    }
+
+    fn append(&self, to: &mut Target<'_>) -> Result<Value> {
+        let Target { weight, gradient, states, decay, binary, .. } = *to;
+        if !binary {
+            return self.moments.append(to, decay, 0.0);
+        }
+        let momentum = to.add(moment(false, 1.0 - self.gamma, 0.0), &[states[0], weight, gradient])?;
+        to.add(bop::Bop { threshold: self.threshold }, &[weight, momentum])
+    }
+}
