@@ -189,8 +189,11 @@ fn the_digits_are_profiled_on_the_cpu() {
 
 #[test]
 fn tenants_share_slots_one_after_the_other() {
-    for (name, batch) in [("digits", 64), ("vgg-small", 3)] {
-        let plan = plan(name, batch);
+    let mut clipped = digits();
+    clipped.train.optimizer.clip_norm = Some(1.0);
+    let clipped = training_plan(&clipped, 64, &Caps::baseline(LaunchShape::Registers)).unwrap();
+    assert!(clipped.nodes.iter().any(|node| node.in_register && node.op.stem() == "scale"));
+    for (name, plan) in [("digits", plan("digits", 64)), ("vgg-small", plan("vgg-small", 3)), ("clipped", clipped)] {
         let memory = Memory::of(&plan, None);
         assert_eq!(memory.slots.iter().map(|slot| slot.bytes).sum::<u64>(), memory.peak_bytes);
         assert_eq!(memory.state_bytes + memory.port_bytes + memory.transient_bytes, memory.peak_bytes);

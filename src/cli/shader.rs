@@ -104,7 +104,11 @@ pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
 fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
     let mut chosen = of_plan(recipe, shapes)?;
     if let Some(stem) = &args.stem {
-        let named = |candidate: &Candidate| candidate.stem == stem || candidate.kernel.label == *stem;
+        // A launch of several operations has the label of each.
+        let one_of = |label: &str| label.split(['+', ',']).any(|part| part == stem);
+        let named = |candidate: &Candidate| {
+            candidate.stem == stem || candidate.kernel.label == *stem || one_of(&candidate.kernel.label)
+        };
         chosen.retain(named);
         if chosen.is_empty() {
             let mut samples = of_samples(shapes)?;

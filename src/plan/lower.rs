@@ -33,7 +33,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         Lowering { caps, kernels: Vec::new(), known: HashMap::new(), steps: Vec::new(), uniforms: Vec::new() };
     let mut nodes = Vec::new();
     let groups = merge::groups(graph, &programs, &assignment);
-    let (mut groups, mut shared) = (groups.iter().peekable(), HashMap::new());
+    let (mut groups, mut shared, mut registers) = (groups.iter().peekable(), HashMap::new(), Vec::new());
     for (value, node) in graph.iter() {
         let inputs: Vec<Place> = node.inputs.iter().map(|&input| place(input)).collect();
         let output = place(value);
@@ -42,6 +42,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         if let Some(group) = groups.next_if(|group| group[0][0] == value) {
             let rank = |value: Value| rank(graph.nodes().len(), value.0);
             let (launch, bindings) = merge::launch(graph, &programs, &assignment, group, rank);
+            registers.extend(merge::registers(graph, &programs, &assignment, group));
             let bindings = bindings.into_iter().map(|place| place.unwrap_or_else(fault_word));
             lowering.step(&launch, bindings.collect(), false, rank(value));
             shared.extend(group.iter().flatten().map(|&member| (member, first..first + 1)));
@@ -66,6 +67,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             inputs,
             output,
             steps: shared.get(&value).cloned().unwrap_or(first..lowering.steps.len()),
+            in_register: registers.contains(&value),
             checked,
             frees: assignment.frees[value.0].clone(),
         });

@@ -93,6 +93,12 @@ pub(super) fn launch(
     (launch.moves(moved), held.into_iter().map(place).collect())
 }
 
+/// The values that only nodes of a group read.
+pub(super) fn registers(graph: &Graph, programs: &[Program], assignment: &Assignment, group: &Group) -> Vec<Value> {
+    let merging = Merging { graph, programs, assignment };
+    group.iter().flat_map(|part| merging.registers(part)).collect()
+}
+
 struct Merging<'a> {
     graph: &'a Graph,
     programs: &'a [Program],

@@ -91,6 +91,8 @@ pub struct PlanNode {
     pub output: Place,
     /// Its dispatches among the plan's steps. Nodes that one dispatch computes together have it in common.
     pub steps: Range<usize>,
+    /// Whether its output stays in registers, since only nodes of the same dispatch read it.
+    pub in_register: bool,
     /// Its operands whose numbers must be finite: inputs, and the output.
     pub checked: Vec<Operand>,
     /// Slots whose tenants are dead afterwards.
@@ -142,6 +144,17 @@ impl Plan {
     /// The port of this name among inputs, outputs and state.
     pub fn port(&self, name: &str) -> Option<&Port> {
         [&self.inputs, &self.outputs, &self.state].into_iter().flatten().find(|port| port.name == name)
+    }
+
+    /// The layers that a dispatch works for, each once, with plus signs between; empty where it belongs to none.
+    pub fn layers(&self, step: usize) -> String {
+        let mut layers: Vec<&str> = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.steps.contains(&step) && !node.layer.is_empty()) {
+            if !layers.contains(&&*node.layer) {
+                layers.push(&node.layer);
+            }
+        }
+        layers.join("+")
     }
 
     /// The rank of the node at an index, as it is written to the fault word.

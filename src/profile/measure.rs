@@ -251,7 +251,7 @@ impl Measurement {
             step: steps.start,
             stem: stem.to_string(),
             kernel: kernel.label.clone(),
-            layer: node.layer.clone(),
+            layer: plan.layers(steps.start),
             phase: node.activity(),
             variant: kernel.label.strip_prefix(stem).unwrap_or(&kernel.label).trim_start_matches('_').to_string(),
             tier: "baseline".to_string(),

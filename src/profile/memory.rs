@@ -129,6 +129,8 @@ fn slots(plan: &Plan) -> Vec<Slot> {
         .map(|slot| Slot { bytes: slot.words as u64 * 4, tenancy: name(slot.tenancy).to_string(), tenants: Vec::new() })
         .collect();
     let mut open = vec![false; slots.len()];
+    // Where values would lie that stay in registers.
+    let mut unused = vec![false; slots.len()];
     let end = plan.steps.len();
     for node in &plan.nodes {
         let slot = node.output.slot;
@@ -145,7 +147,9 @@ fn slots(plan: &Plan) -> Vec<Slot> {
             to: end,
         };
         // An update in place is no new tenant.
-        if node.op.in_place().is_none() {
+        if node.in_register {
+            unused[slot] = true;
+        } else if node.op.in_place().is_none() {
             let from = if matches!(node.op, Op::Leaf(_)) { 0 } else { node.steps.start };
             slots[slot].tenants.push(tenant(
                 from,
@@ -156,6 +160,9 @@ fn slots(plan: &Plan) -> Vec<Slot> {
             open[slot] = true;
         }
         for &freed in &node.frees {
+            if std::mem::take(&mut unused[freed]) {
+                continue;
+            }
             if !open[freed] {
                 // Scratch: what a node needs for itself, and no value.
                 let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);

@@ -58,13 +58,13 @@ impl Loaded {
     }
 }
 
-/// What each step of a plan is called: layer and kernel.
+/// What each step of a plan is called: layers and kernel.
 fn labels(plan: &Plan) -> Vec<String> {
-    let mut labels: Vec<_> = plan.steps.iter().map(|step| plan.kernels[step.kernel].label.clone()).collect();
-    for node in plan.nodes.iter().filter(|node| !node.layer.is_empty()) {
-        node.steps.clone().for_each(|step| labels[step].insert_str(0, &format!("{} ", node.layer)));
-    }
-    labels
+    let labels = plan.steps.iter().enumerate().map(|(index, step)| {
+        let (layers, kernel) = (plan.layers(index), &plan.kernels[step.kernel].label);
+        if layers.is_empty() { kernel.clone() } else { format!("{layers} {kernel}") }
+    });
+    labels.collect()
 }
 
 /// Runs plans on one device.
