@@ -52,3 +52,7 @@ fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
     return plane_block(words0, scale0, column);
     //: end
 }
+
+// The same in two halves: loads, and what they loaded.
+fn b_fetch(tap: u32, l: u32, column: u32) { b_load(tap, l, column); }
+fn b_fetched(column: u32) -> mat4x4<f32> { return b_block(0u, 0u, column); }

@@ -1,4 +1,5 @@
 // The operand of a weight gradient that is gathered: float activations.
 
-fn x_quad(row: u32, quad: u32) -> vec4<f32> { return x_at(row * p.in_quads + quad); }
+fn x_raw(row: u32, quad: u32) -> vec4<u32> { return bitcast<vec4<u32>>(x_at(row * p.in_quads + quad)); }
+fn x_of(raw: vec4<u32>, quad: u32) -> vec4<f32> { return bitcast<vec4<f32>>(raw); }
 fn scale() -> f32 { return 1.0; }

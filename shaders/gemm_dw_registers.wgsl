@@ -56,7 +56,7 @@
                 let d$k = dy_at(dy_row * p.out_quads + k$k);
                 //: end
                 //: for c in CQ
-                let a$c = x_quad(x_row, c$c);
+                let a$c = x_of(x_raw(x_row, c$c), c$c);
                 //: for k in KQ
                 sum$c_$k_0 += a$c.x * d$k;
                 sum$c_$k_1 += a$c.y * d$k;

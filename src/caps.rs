@@ -1,6 +1,7 @@
 //! What a plan has to know of a device: its limits and the launch shape that suits it.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How the heavy kernels spread their work. Integer results do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -27,6 +28,12 @@ pub struct Caps {
     pub uniform_align_bytes: usize,
     /// Whether kernels may compute in half floats.
     pub f16: bool,
+    /// Workgroup memory in bytes.
+    pub workgroup_bytes: usize,
+    /// Most invocations of a workgroup.
+    pub workgroup_threads: usize,
+    /// Kernels that are wanted instead of those of the lowest estimated cost, by the operation's stem: see [`crate::variant`].
+    pub choices: BTreeMap<String, String>,
 }
 
 impl Caps {
@@ -39,7 +46,25 @@ impl Caps {
             max_groups: 65_535,
             uniform_align_bytes: 256,
             f16: false,
+            workgroup_bytes: 16 << 10,
+            workgroup_threads: 256,
+            choices: BTreeMap::new(),
         }
+    }
+
+    /// Invocations with 128 sums each, or otherwise with as many registers, that a large device runs at once. No API tells it; `tune` can.
+    pub fn width(&self) -> usize {
+        match self.shape {
+            LaunchShape::Tiled => 33 << 10,
+            LaunchShape::Registers => 512,
+        }
+    }
+
+    /// The same device with another kernel for an operation.
+    #[must_use]
+    pub fn choosing(mut self, stem: &str, kernel: &str) -> Self {
+        self.choices.insert(stem.to_string(), kernel.to_string());
+        self
     }
 
     /// No limits on sizes: for a plan that is looked at, not run.

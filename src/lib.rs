@@ -30,5 +30,6 @@ pub mod simd;
 pub mod stop;
 pub mod tensor;
 pub mod train;
+pub mod variant;
 
 pub use error::{Error, Result};

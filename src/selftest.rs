@@ -5,10 +5,11 @@
 //! what they make of comparisons with NaN.
 
 use crate::backend::Backend;
+use crate::caps::Caps;
 use crate::error::Result;
 use crate::graph::Typed;
 use crate::kernel::{FAULT, Operand};
-use crate::ops::{self, Graph, Leaf, Sample};
+use crate::ops::{self, Sample};
 use crate::plan::lower;
 use crate::tensor::{Encoding, LANES, Tensor, TensorType};
 
@@ -21,6 +22,8 @@ const PATTERN: u32 = 0xa5a5_a5a5;
 pub struct Outcome {
     /// The operation's stem.
     pub stem: &'static str,
+    /// The kernel, where the operation has several.
+    pub kernel: Option<&'static str>,
     /// Samples that were run.
     pub samples: usize,
     /// Largest |device − twin| relative to the twin's largest magnitude.
@@ -31,30 +34,48 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
-/// Runs all samples; one outcome for each operation, in the order of the list.
+impl Outcome {
+    /// The operation, and the kernel where there are several.
+    pub fn name(&self) -> String {
+        self.kernel.map_or(self.stem.to_string(), |kernel| format!("{} ({kernel})", self.stem))
+    }
+}
+
+/// Runs all samples of the operations that are wanted, with every kernel that the device can run; one outcome for each operation and kernel, in the order of the list.
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn run(backend: &mut dyn Backend) -> Result<Vec<Outcome>> {
+pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Outcome> = Vec::new();
-    for (number, sample) in ops::samples().into_iter().enumerate() {
+    let samples = ops::samples().into_iter().filter(|sample| wanted(sample.op.stem()));
+    for (number, sample) in samples.enumerate() {
         let stem = sample.op.stem();
         let bound = sample.op.tolerance(&sample.expected().ty);
-        let (error, failure) = match check(backend, &sample, NOT_FINITE[number % 3]).await? {
-            Ok(error) => (error, None),
-            Err(failure) => (f32::INFINITY, Some(failure)),
-        };
-        match outcomes.last_mut().filter(|outcome| outcome.stem == stem) {
-            Some(outcome) => {
-                outcome.samples += 1;
-                outcome.worst = outcome.worst.max(error);
-                outcome.bound = outcome.bound.max(bound);
-                outcome.failure = outcome.failure.take().or(failure);
+        for kernel in kernels(&sample, backend.caps()) {
+            let caps = kernel.map_or(backend.caps().clone(), |kernel| backend.caps().clone().choosing(stem, kernel));
+            let (error, failure) = match check(backend, &caps, &sample, NOT_FINITE[number % 3]).await? {
+                Ok(error) => (error, None),
+                Err(failure) => (f32::INFINITY, Some(failure)),
+            };
+            match outcomes.iter_mut().find(|outcome| outcome.stem == stem && outcome.kernel == kernel) {
+                Some(outcome) => {
+                    outcome.samples += 1;
+                    outcome.worst = outcome.worst.max(error);
+                    outcome.bound = outcome.bound.max(bound);
+                    outcome.failure = outcome.failure.take().or(failure);
+                }
+                None => outcomes.push(Outcome { stem, kernel, samples: 1, worst: error, bound, failure }),
             }
-            None => outcomes.push(Outcome { stem, samples: 1, worst: error, bound, failure }),
         }
     }
     Ok(outcomes)
+}
+
+/// The kernels to run a sample with: each that the device can run, or the only one.
+fn kernels(sample: &Sample, caps: &Caps) -> Vec<Option<&'static str>> {
+    let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
+    let names = sample.op.candidates(&types, &sample.expected().ty, caps);
+    if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() }
 }
 
 /// What a device made of a sample.
@@ -75,17 +96,10 @@ enum Fault {
     Misnamed(u32),
 }
 
-async fn compute(backend: &mut dyn Backend, sample: &Sample) -> Result<Computed> {
-    let mut graph = Graph::new();
-    graph.at(sample.op.stem(), crate::graph::Phase::Forward);
-    let mut inputs = Vec::new();
-    for (i, tensor) in sample.inputs.iter().enumerate() {
-        inputs.push(graph.add(Leaf::input(&format!("in{i}"), tensor.ty.clone()), &[])?);
-    }
-    let out = graph.add(sample.op.clone(), &inputs)?;
-    graph.output("out", out);
-    graph.verify();
-    let mut plan = lower(&graph, &backend.caps().clone())?;
+async fn compute(backend: &mut dyn Backend, caps: &Caps, sample: &Sample) -> Result<Computed> {
+    let types: Vec<_> = sample.inputs.iter().map(|tensor| tensor.ty.clone()).collect();
+    let (graph, out) = ops::alone(&sample.op, &types)?;
+    let mut plan = lower(&graph, caps)?;
     let ty = graph.ty(out).clone();
     let place = &mut plan.outputs[0].place;
     place.ty = TensorType::new(&[(ty.words() + GUARD_WORDS).next_multiple_of(4)], Encoding::U32);
@@ -124,6 +138,7 @@ const NOT_FINITE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 /// Puts a number that is not finite where the operation checks, and looks whether the device finds it.
 async fn check_faults(
     backend: &mut dyn Backend,
+    caps: &Caps,
     sample: &Sample,
     checked: &[Operand],
     value: f32,
@@ -133,7 +148,7 @@ async fn check_faults(
         let index = if let Operand::Input(index) = *operand { index } else { 0 };
         let mut sample = sample.clone();
         sample.inputs[index].words[0] = value.to_bits();
-        let fault = compute(backend, &sample).await?.fault;
+        let fault = compute(backend, caps, &sample).await?.fault;
         if fault != Fault::Found {
             return Ok(Err(format!("{value} in input {index}, which is checked: {fault:?}")));
         }
@@ -141,8 +156,8 @@ async fn check_faults(
     Ok(Ok(()))
 }
 
-async fn check(backend: &mut dyn Backend, sample: &Sample, value: f32) -> Result<Result<f32, String>> {
-    let Computed { ty, mut words, checked, fault } = compute(backend, sample).await?;
+async fn check(backend: &mut dyn Backend, caps: &Caps, sample: &Sample, value: f32) -> Result<Result<f32, String>> {
+    let Computed { ty, mut words, checked, fault } = compute(backend, caps, sample).await?;
     let guards = words.split_off(ty.words());
     let shapes: Vec<_> = sample.inputs.iter().map(|tensor| tensor.ty.to_string()).collect();
     let case = format!("{:?} of {}", sample.op, shapes.join(", "));
@@ -153,7 +168,7 @@ async fn check(backend: &mut dyn Backend, sample: &Sample, value: f32) -> Result
         return Ok(Err(format!("{case}: numbers that are finite are taken for others: {fault:?}")));
     }
     let compared = match compare(&sample.expected(), &Tensor { ty, words }, sample) {
-        Ok(error) => check_faults(backend, sample, &checked, value).await?.map(|()| error),
+        Ok(error) => check_faults(backend, caps, sample, &checked, value).await?.map(|()| error),
         failure => failure,
     };
     Ok(compared.map_err(|what| format!("{case}: {what}")))

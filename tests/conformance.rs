@@ -11,13 +11,17 @@ fn conforms(shape: LaunchShape) {
     let name = found.report.name.clone();
     let outcomes = pollster::block_on(async {
         let mut backend = GpuBackend::open(found, Some(shape)).await.unwrap();
-        halfwave::selftest::run(&mut backend).await.unwrap()
+        halfwave::selftest::run(&mut backend, |_| true).await.unwrap()
     });
     assert!(outcomes.len() >= 30, "only {} operations were run", outcomes.len());
     let failures: Vec<_> =
-        outcomes.iter().filter_map(|o| Some(format!("{}: {}", o.stem, o.failure.as_ref()?))).collect();
+        outcomes.iter().filter_map(|o| Some(format!("{} {:?}: {}", o.stem, o.kernel, o.failure.as_ref()?))).collect();
     for outcome in &outcomes {
-        println!("{name} {shape:?} {:<32} {:>3} samples, worst {:e}", outcome.stem, outcome.samples, outcome.worst);
+        let kernel = outcome.kernel.unwrap_or_default();
+        println!(
+            "{name} {shape:?} {:<32} {kernel:<16} {:>3} samples, worst {:e}",
+            outcome.stem, outcome.samples, outcome.worst
+        );
     }
     assert!(failures.is_empty(), "{name}, {shape:?}:\n{}", failures.join("\n"));
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
 
 mod advice;
+mod bench;
 mod ceilings;
 mod device;
 mod devices;
@@ -70,6 +71,7 @@ enum Command {
     Report(report::ReportArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
+    Bench(bench::BenchArgs),
     Shader(shader::ShaderArgs),
     Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
@@ -108,6 +110,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Shader(args) => shader::shader(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),

@@ -134,6 +134,8 @@ pub struct Kernel {
     pub threads: u32,
     /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
     pub f16: bool,
+    /// Whether it needs none of wgpu's checks at run time: see [`Launch::trusted`].
+    pub trusted: bool,
 }
 
 impl Kernel {
@@ -263,6 +265,9 @@ pub struct Cost {
     pub bit_ops: u64,
     /// 8-bit multiply-adds of packed dot products, two each.
     pub dot_ops: u64,
+    /// Multiply-adds of floats or bits that are executed, those of padding included; 0 where they are not counted.
+    #[serde(default)]
+    pub executed: u64,
 }
 
 /// One dispatch of a kernel, with operands still seen from the op.
@@ -284,6 +289,8 @@ pub struct Launch {
     pub moved_words: Option<usize>,
     /// How many quads it goes through, each for itself: see [`Launch::each_quad`].
     pub each_quad: Option<usize>,
+    /// Multiply-adds that invocations execute, those of padding included; 0 where nobody counts them.
+    pub executed: usize,
 }
 
 impl Launch {
@@ -297,6 +304,7 @@ impl Launch {
             body: body.iter().map(|&part| part.into()).collect(),
             threads: 64,
             f16: false,
+            trusted: false,
         };
         Self {
             kernel,
@@ -307,6 +315,7 @@ impl Launch {
             bit_ops: 0,
             moved_words: None,
             each_quad: None,
+            executed: 0,
         }
     }
 
@@ -397,10 +406,27 @@ impl Launch {
         self
     }
 
+    /// States the multiply-adds that its invocations execute, those of padding included.
+    #[must_use]
+    pub fn executes(mut self, count: usize) -> Self {
+        self.executed = count;
+        self
+    }
+
     /// Lets the kernel compute in half floats.
     #[must_use]
     pub fn f16(mut self) -> Self {
         self.kernel.f16 = true;
+        self
+    }
+
+    /// Lets the kernel run without wgpu's checks of indices, loops and divisions, where the device can.
+    ///
+    /// What has to hold, whatever the operands hold: indices into workgroup memory lie within it, and those into storage within what is bound, since they are made of the uniform, of
+    /// constants and of the invocation's place alone, and clamped where a tile reaches beyond the problem; loops run to a bound that does not change; no divisor is zero.
+    #[must_use]
+    pub(crate) fn trusted(mut self) -> Self {
+        self.kernel.trusted = true;
         self
     }
 

@@ -8,19 +8,23 @@
 //!
 //! Where levels or bases are free ([`Code::Levels`], [`SignPlanes::Bases`]; α is `[J, k]` then), the output is y itself in floats: each term's exact integer times its coefficient, added up in the order of the terms.
 
+mod kernels;
+
 use super::code::{Code, SignPlanes};
 use super::gemm::Taps;
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, bconv_backward, conv, sample::Noise};
 use crate::bits;
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{Operand::*, Program};
 use crate::tensor::{
     Encoding::{self, I16, I32, Planes, U32},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
+use crate::variant::{self, Split};
 use crate::{parallel, simd};
+use kernels::Packed;
 
 /// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,12 +56,6 @@ impl Bconv {
 
 const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 const BCONV: &str = include_str!("../../shaders/bconv.wgsl");
-const REGISTERS: &str = include_str!("../../shaders/bconv_registers.wgsl");
-const TILED: &str = include_str!("../../shaders/bconv_tiled.wgsl");
-
-/// Rows an invocation makes in the `Registers` shape, rows and filters of a tile in the other.
-const ROWS: usize = 4;
-const TILE: usize = 64;
 
 pub(super) fn bits_of(what: &str, ty: &TensorType) -> Result<u8, String> {
     match ty.encoding {
@@ -129,26 +127,17 @@ impl Operation for Bconv {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let (x, rows) = (inputs[0], output.rows());
+        let x = inputs[0];
         let bits = x.row_words() / x.plane_words();
         let levels = self.code.level_steps().len();
-        let launch = match caps.shape {
-            LaunchShape::Registers => {
-                let block = if output.quads().is_multiple_of(2) { 2 } else { 1 };
-                Launch::new("bconv_registers", &[GATHER, BCONV, REGISTERS])
-                    .constant("ROWS", ROWS)
-                    .constant("CQ", block)
-                    .threads(rows.div_ceil(ROWS) * output.quads() / block)
-            }
-            LaunchShape::Tiled => Launch::new("bconv_tiled", &[GATHER, BCONV, TILED])
-                .groups(rows.div_ceil(TILE) * output.lanes().div_ceil(TILE)),
-        };
+        let packed = self.packed(x, output);
+        let Split { launch, .. } = variant::choose("bconv", kernels::CANDIDATES, &packed, caps).launch(&packed, caps);
         let launch = self.planes.constants(self.code.constants(launch, bits, x.channels()));
         let terms = levels.max(1) * self.planes.bases();
         let mut launch = launch
             .constant("WORDS", x.plane_words())
             .constant("FILTERS", output.channels())
-            .constant("A_PLANES", if levels > 0 { 1 } else { bits })
+            .constant("A_PLANES", packed.planes[0])
             .constant("TERMS", terms)
             .constant("COMBINED", usize::from(self.combined()))
             .constant("SCALED", usize::from(inputs.len() == 4))
@@ -160,12 +149,15 @@ impl Operation for Bconv {
                 launch = launch.read("factor", Encoding::F32, Input(3));
             }
         }
-        let planes = if levels > 0 { levels } else { bits } * self.planes.count();
         launch
             .write("s", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
-            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * planes)
+            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * packed.pairs)
             .into()
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        variant::names(kernels::CANDIDATES, &self.packed(inputs[0], output), caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -194,6 +186,19 @@ impl Operation for Bconv {
 }
 
 impl Bconv {
+    /// What the kernels see of it.
+    fn packed(&self, x: &TensorType, output: &TensorType) -> Packed {
+        let (bits, levels) = (x.row_words() / x.plane_words(), self.code.level_steps().len());
+        Packed {
+            rows: output.rows(),
+            filters: output.lanes(),
+            taps: self.window.taps(),
+            words: x.plane_words(),
+            planes: [if levels > 0 { 1 } else { bits }, self.planes.planes_of_base()],
+            pairs: if levels > 0 { levels } else { bits } * self.planes.count(),
+        }
+    }
+
     /// The exact integers of one term, in rows of `ty`.
     fn term(&self, inputs: &[View<'_>], ty: &TensorType, term: usize, sums: &mut [i32]) {
         let ([_, h, w, _], [_, oh, ow, filters]) = (inputs[0].ty.nhwc(), ty.nhwc());

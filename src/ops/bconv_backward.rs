@@ -7,6 +7,8 @@
 
 use super::bconv::{self, Bconv};
 use super::code::{self, Code, SignPlanes};
+use super::outer::Outer;
+use super::product::Product;
 use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
@@ -40,6 +42,29 @@ pub struct BconvDw {
 const BCONV_DX: &str = include_str!("../../shaders/bconv_dx.wgsl");
 const BCONV_DW: &str = include_str!("../../shaders/bconv_dw.wgsl");
 
+impl BconvDx {
+    fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
+        let texts = [conv_backward::SCATTER, BCONV_DX];
+        let (rows, columns) = (dx.rows(), dx.lanes());
+        Product { stem: "bconv_dx", texts, rows, columns, taps: self.window.taps(), length: dy.lanes() }
+    }
+}
+
+impl BconvDw {
+    fn outer(&self, inputs: &[&TensorType]) -> Outer {
+        let (dy, x) = (inputs[0].clone(), inputs[1].clone());
+        let operand = vec![decode::CODES, code::VALUES, BCONV_DW];
+        Outer {
+            stem: "bconv_dw",
+            operand,
+            taps: self.window.taps(),
+            channels: self.window.taps() * x.channels(),
+            x,
+            dy,
+        }
+    }
+}
+
 impl Operation for BconvDx {
     fn stem(&self) -> &'static str {
         "bconv_dx"
@@ -53,8 +78,7 @@ impl Operation for BconvDx {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let terms = (self.window.taps(), inputs[0].lanes());
-        conv::product("bconv_dx", [conv_backward::SCATTER, BCONV_DX], terms, ("dx", output), caps, |launch| {
+        self.product(inputs[0], output).program(("dx", output), caps, |launch| {
             launch
                 .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
                 .constant("WORDS", output.plane_words())
@@ -68,6 +92,10 @@ impl Operation for BconvDx {
                 .params(&WindowParams::new(&self.window, output, inputs[0]))
                 .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
         })
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        self.product(inputs[0], output).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -126,23 +154,20 @@ impl Operation for BconvDw {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (dy, x) = (inputs[0], inputs[1]);
-        conv_backward::weight_gradient(
-            "bconv_dw",
-            &[decode::CODES, code::VALUES, BCONV_DW],
-            &self.window,
-            (x, dy, output),
-            caps,
-            |launch| {
-                let launch = self
-                    .code
-                    .constants(launch, x.row_words() / x.plane_words(), x.channels())
-                    .constant("WORDS", x.plane_words())
-                    .constant("SCALED", usize::from(inputs.len() == 3))
-                    .params(&WindowParams::new(&self.window, x, dy))
-                    .read("x", x.encoding, Input(1));
-                if inputs.len() == 3 { launch.read("factor", F32, Input(2)) } else { launch }
-            },
-        )
+        self.outer(inputs).program(output, caps, |launch| {
+            let launch = self
+                .code
+                .constants(launch, x.row_words() / x.plane_words(), x.channels())
+                .constant("WORDS", x.plane_words())
+                .constant("SCALED", usize::from(inputs.len() == 3))
+                .params(&WindowParams::new(&self.window, x, dy))
+                .read("x", x.encoding, Input(1));
+            if inputs.len() == 3 { launch.read("factor", F32, Input(2)) } else { launch }
+        })
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        self.outer(inputs).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -6,11 +6,12 @@
 //! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 channels of one tap; up to 128 chunks one after the other; above them pairs.
 
 use super::gemm::{self, Panels, Taps};
+use super::product::Product;
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, sample::Noise, sum};
-use crate::caps::{Caps, LaunchShape};
+use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
+use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Float convolution: inputs x, w.
@@ -22,39 +23,12 @@ pub struct Conv {
 
 const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 const CONV: &str = include_str!("../../shaders/conv.wgsl");
-const REGISTERS: &str = include_str!("../../shaders/gemm_registers.wgsl");
-const TILED: &str = include_str!("../../shaders/gemm_tiled.wgsl");
 
-/// Rows an invocation makes in the `Registers` shape.
-const ROWS: usize = 4;
-/// Rows and columns of a workgroup's tile.
-const TILE: usize = 64;
-
-/// The implicit product over `taps` taps of `length` lanes, in the device's shape: `bind` binds what it reads.
-pub(super) fn product(
-    stem: &str,
-    texts: [&'static str; 2],
-    (taps, length): (usize, usize),
-    (name, columns): (&'static str, &TensorType),
-    caps: &Caps,
-    bind: impl Fn(Launch) -> Launch,
-) -> Program {
-    let ([rows_of, operands], rows) = (texts, columns.rows());
-    let (parts, of_part) = sum::parts(taps * length.div_ceil(sum::CHUNK));
-    let launch = match caps.shape {
-        LaunchShape::Registers => {
-            // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
-            let block = if columns.quads().is_multiple_of(2) { 2 } else { 1 };
-            Launch::new(format!("{stem}_registers"), &[rows_of, operands, REGISTERS])
-                .constant("ROWS", ROWS)
-                .constant("CQ", block)
-                .threads(parts * rows.div_ceil(ROWS) * columns.quads() / block)
-        }
-        LaunchShape::Tiled => Launch::new(format!("{stem}_tiled"), &[rows_of, operands, TILED])
-            .groups(parts * rows.div_ceil(TILE) * columns.lanes().div_ceil(TILE)),
-    };
-    let launch = launch.constant("CHUNK_QUADS", sum::CHUNK / 4).constant("PARTS", parts).constant("OF_PART", of_part);
-    sum::of_parts(stem, bind(launch), name, parts, columns)
+impl Conv {
+    fn product(&self, x: &TensorType, y: &TensorType) -> Product {
+        let ((window, x), rows, columns) = (self.window.merged(x), y.rows(), y.lanes());
+        Product { stem: "conv", texts: [GATHER, CONV], rows, columns, taps: window.taps(), length: x.lanes() }
+    }
 }
 
 /// Channels, filters and output shape of a convolution, or which shapes do not fit.
@@ -95,14 +69,18 @@ impl Operation for Conv {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let terms = (self.window.taps(), inputs[0].lanes());
-        product("conv", [GATHER, CONV], terms, ("y", output), caps, |launch| {
+        let (window, x) = self.window.merged(inputs[0]);
+        self.product(inputs[0], output).program(("y", output), caps, |launch| {
             launch
                 .read("x", F32, Input(0))
                 .read("w", F32, Input(1))
-                .params(&WindowParams::new(&self.window, inputs[0], output))
+                .params(&WindowParams::new(&window, &x, output))
                 .float_ops(2 * output.len() * self.window.taps() * inputs[0].channels())
         })
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        self.product(inputs[0], output).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -6,10 +6,12 @@
 //! **Order of the sums** ([`super::sum`]): of dx as in [`super::conv`], over filters; of dw chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks one after the other, above them pairs.
 
 use super::gemm::{self, Panels, Taps};
+use super::outer::Outer;
+use super::product::Product;
 use super::window::{Window, WindowParams};
-use super::{Activity, Operation, Sample, conv, sample::Noise, sum};
-use crate::caps::{Caps, LaunchShape};
-use crate::kernel::{Launch, Operand::*, Program};
+use super::{Activity, Operation, Sample, conv, sample::Noise};
+use crate::caps::Caps;
+use crate::kernel::{Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Gradient of the input: inputs dy, w.
@@ -31,57 +33,23 @@ pub struct ConvDw {
 }
 
 pub(super) const SCATTER: &str = include_str!("../../shaders/window_scatter.wgsl");
-const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 const CONV_DX: &str = include_str!("../../shaders/conv_dx.wgsl");
 const CONV_DW: &str = include_str!("../../shaders/conv_dw.wgsl");
-const REGISTERS: &str = include_str!("../../shaders/gemm_dw_registers.wgsl");
-const TILED: &str = include_str!("../../shaders/gemm_dw_tiled.wgsl");
 
-/// Pixels of a line that are added without looking up.
-const SEGMENT: usize = sum::CHUNK / 2;
+impl ConvDx {
+    fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
+        let ((window, dx), texts) = (self.window.merged(dx), [SCATTER, CONV_DX]);
+        let (rows, columns, length) = (dx.rows(), dx.lanes(), dy.lanes());
+        Product { stem: "conv_dx", texts, rows, columns, taps: window.taps(), length }
+    }
+}
 
-/// The program of a weight gradient: `operand` is the WGSL that says how x is read, `bind` binds x and what it needs.
-///
-/// The sum runs over all rows of dy, the result is small: rows are cut into parts until there is work for the whole device and none is longer than [`sum::DEPTH`] allows.
-pub(super) fn weight_gradient(
-    stem: &str,
-    operand: &[&'static str],
-    window: &Window,
-    (x, dy, dw): (&TensorType, &TensorType, &TensorType),
-    caps: &Caps,
-    bind: impl Fn(Launch) -> Launch,
-) -> Program {
-    let (in_quads, out_quads, taps) = (x.quads(), dy.quads(), window.taps());
-    let [images, out_h, _, _] = dy.nhwc();
-    // CQ × KQ quads of 16 products for each pair of loads; narrower where the tensor is.
-    let (c_block, k_block) = (in_quads.min(2), out_quads.min(2));
-    let items = match caps.shape {
-        LaunchShape::Registers => taps * in_quads.div_ceil(c_block) * out_quads.div_ceil(k_block),
-        LaunchShape::Tiled => taps * in_quads.div_ceil(16) * out_quads.div_ceil(16),
-    };
-    let lines = images * out_h;
-    // Partial sums cost memory: at most a mebibyte, or four copies of a large dw.
-    let affordable = ((1 << 20) / (dw.words() * 4)).max(4);
-    // A part has at most CHUNK chunks; the registers' have more than CHUNK - SEGMENT rows.
-    let of_chunk = if caps.shape == LaunchShape::Tiled { sum::CHUNK } else { sum::CHUNK - SEGMENT };
-    let needed = dy.rows().div_ceil(sum::CHUNK * of_chunk);
-    let parts = 512usize.div_ceil(items).min(lines.div_ceil(4)).min(affordable).max(needed).max(1);
-    let launch = match caps.shape {
-        LaunchShape::Registers => Launch::new(format!("{stem}_registers"), &[operand, &[REGISTERS]].concat())
-            .constant("CQ", c_block)
-            .constant("KQ", k_block)
-            .constant("SEGMENT", SEGMENT)
-            .threads(items * parts),
-        LaunchShape::Tiled => {
-            Launch::new(format!("{stem}_tiled"), &[&[GATHER], operand, &[TILED]].concat()).groups(items * parts)
-        }
-    };
-    let launch = bind(launch)
-        .constant("CHUNK", sum::CHUNK)
-        .constant("PARTS", parts)
-        .read("dy", F32, Input(0))
-        .float_ops(2 * dy.len() * taps * x.channels());
-    sum::of_parts(stem, launch, "part", parts, dw)
+impl ConvDw {
+    fn outer(&self, inputs: &[&TensorType]) -> Outer {
+        let ((window, x), dy) = (self.window.merged(inputs[1]), inputs[0].clone());
+        let channels = self.window.taps() * inputs[1].channels();
+        Outer { stem: "conv_dw", operand: vec![CONV_DW], taps: window.taps(), channels, x, dy }
+    }
 }
 
 /// dw: `scale` times the sum over rows of x, in floats, with its type, and dy.
@@ -122,15 +90,19 @@ impl Operation for ConvDx {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let terms = (self.window.taps(), inputs[0].lanes());
-        conv::product("conv_dx", [SCATTER, CONV_DX], terms, ("dx", output), caps, |launch| {
+        let (window, dx) = self.window.merged(output);
+        self.product(inputs[0], output).program(("dx", output), caps, |launch| {
             launch
-                .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
+                .constant("UNIT_STRIDE", usize::from(window.stride == [1, 1]))
                 .read("dy", F32, Input(0))
                 .read("w", F32, Input(1))
-                .params(&WindowParams::new(&self.window, output, inputs[0]))
+                .params(&WindowParams::new(&window, &dx, inputs[0]))
                 .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
         })
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        self.product(inputs[0], output).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -179,10 +151,14 @@ impl Operation for ConvDw {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let (dy, x) = (inputs[0], inputs[1]);
-        weight_gradient("conv_dw", &[CONV_DW], &self.window, (x, dy, output), caps, |launch| {
-            launch.params(&WindowParams::new(&self.window, x, dy)).read("x", F32, Input(1))
+        let (window, x) = self.window.merged(inputs[1]);
+        self.outer(inputs).program(output, caps, |launch| {
+            launch.params(&WindowParams::new(&window, &x, inputs[0])).read("x", F32, Input(1))
         })
+    }
+
+    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+        self.outer(inputs).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

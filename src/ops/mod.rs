@@ -47,8 +47,10 @@ pub mod leaf;
 pub mod max_abs;
 pub mod max_pool;
 pub mod mean;
+mod outer;
 pub mod pad;
 pub mod prelu;
+mod product;
 pub mod quantise;
 pub mod quantise_backward;
 pub mod record;
@@ -113,6 +115,11 @@ pub trait Operation {
 
     /// The launches that compute the output on a device.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program;
+
+    /// The names of the kernels that a device can run for it, the preferred one first; none where there is no choice. [`Caps::choices`] asks for one.
+    fn candidates(&self, _inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Vec<&'static str> {
+        Vec::new()
+    }
 
     /// The output by plain loops. An input that is updated in place is passed as it was before.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
@@ -284,6 +291,22 @@ impl Op {
         self.twin(&views, &mut out.view_mut());
         out
     }
+}
+
+/// A graph of one operation: inputs "in0", "in1", …, output "out", and the value that it makes.
+///
+/// # Errors
+/// When the types do not fit.
+pub fn alone(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
+    let mut graph = Graph::new();
+    graph.at(op.stem(), graph::Phase::Forward);
+    let leaf = |(i, ty): (usize, &TensorType)| Leaf::input(&format!("in{i}"), ty.clone());
+    let leaves: Vec<_> = inputs.iter().enumerate().map(leaf).collect();
+    let inputs = leaves.into_iter().map(|leaf| graph.add(leaf, &[])).collect::<Result<Vec<_>>>()?;
+    let out = graph.add(op.clone(), &inputs)?;
+    graph.output("out", out);
+    graph.verify();
+    Ok((graph, out))
 }
 
 /// `Err` with what was expected unless the number of inputs is right.

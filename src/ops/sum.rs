@@ -25,6 +25,12 @@ pub const CHUNK: usize = 128;
 /// Additions that a term goes through at most, those of the tree aside: within its chunk, and of chunks within a part.
 pub const DEPTH: usize = 2 * CHUNK;
 
+/// Terms that the tiles of matrix products add one after the other: a part of the sum.
+pub(super) const TILE_CHUNK: usize = 8192;
+
+/// Most memory of the parts of a sum, in bytes.
+pub(super) const PARTS_BYTES: usize = 20 << 20;
+
 /// Invocations that share an item of a reduction.
 pub(super) const LANES: usize = 64;
 
@@ -40,6 +46,11 @@ pub(super) fn rows_per_chunk(rows: usize) -> usize {
 pub(super) fn parts(chunks: usize) -> (usize, usize) {
     let parts = chunks.div_ceil(CHUNK).max(1);
     (parts, chunks.div_ceil(parts))
+}
+
+/// The cost of writing and adding up parts of so many words, in multiply-adds: a device moves a word in the time of about 20 of these.
+pub(super) fn cost(parts: usize, words: usize) -> f64 {
+    if parts == 1 { 0.0 } else { (20 * (2 * parts + 1) * words) as f64 }
 }
 
 /// Adds up values as they come: neighbours, then neighbouring pairs, and so on. What waits for its neighbour stays on a stack, one for each bit of the count.

@@ -56,6 +56,16 @@ impl Window {
         Ok(out)
     }
 
+    /// The same product with a window of one position, where the window is the whole input, as in linear layers: its positions are channels then, and memory is as it was.
+    pub(super) fn merged(&self, input: &TensorType) -> (Self, TensorType) {
+        let [n, h, w, _] = input.nhwc();
+        let whole = self.kernel == [h, w] && self.padding == [0, 0] && self.dilation == [1, 1];
+        match whole {
+            true => (Self::square(1, 1, 0), TensorType::f32(&[n, 1, 1, h * w * input.lanes()])),
+            false => (*self, input.clone()),
+        }
+    }
+
     /// The input position under tap (r, s) of output (y, x), or `None` in the padding.
     pub fn source(&self, input: [usize; 2], out: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         let mut at = [0; 2];

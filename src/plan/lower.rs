@@ -166,6 +166,7 @@ impl Lowering<'_> {
             float_ops: launch.float_ops as u64,
             bit_ops: launch.bit_ops as u64,
             dot_ops: 0, // no kernel uses packed dot products
+            executed: launch.executed as u64,
         };
         self.steps.push(Step { kernel, bindings, uniform, groups: fold(launch.groups, self.caps.max_groups), cost });
     }

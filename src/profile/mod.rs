@@ -7,6 +7,7 @@
 //! **Invariant:** a launch too short to be seen has no time at all; it never counts as fast.
 
 pub mod bound;
+pub mod candidates;
 pub mod ceilings;
 pub mod diff;
 mod gauge;

@@ -462,7 +462,7 @@ impl Submission {
 /// How one operation fared in the self-test.
 #[derive(Tsify, Serialize)]
 pub struct Outcome {
-    /// The operation.
+    /// The operation, and the kernel where there are several.
     pub stem: String,
     /// Samples that were run.
     pub samples: usize,
@@ -476,7 +476,8 @@ pub struct Outcome {
 
 impl From<selftest::Outcome> for Outcome {
     fn from(outcome: selftest::Outcome) -> Self {
-        let selftest::Outcome { stem, samples, worst, bound, failure } = outcome;
-        Self { stem: stem.into(), samples, worst, bound, failure }
+        let name = outcome.name();
+        let selftest::Outcome { samples, worst, bound, failure, .. } = outcome;
+        Self { stem: name, samples, worst, bound, failure }
     }
 }

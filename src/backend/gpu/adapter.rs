@@ -4,6 +4,7 @@ use super::environment::Environment;
 use crate::caps::{Caps, LaunchShape};
 use crate::error::{Error, Result};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -187,6 +188,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
         required_limits: wgpu::Limits {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
+            max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
             ..defaults.or_worse_values_from(&limits)
         },
         #[cfg(not(target_arch = "wasm32"))]
@@ -220,6 +222,9 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
         max_groups: granted.max_compute_workgroups_per_dimension as usize,
         uniform_align_bytes: granted.min_uniform_buffer_offset_alignment as usize,
         f16: device.features().contains(wgpu::Features::SHADER_F16),
+        workgroup_bytes: granted.max_compute_workgroup_storage_size as usize,
+        workgroup_threads: granted.max_compute_invocations_per_workgroup as usize,
+        choices: BTreeMap::new(),
     };
     Ok(Opened { device, queue, caps, fault, report })
 }

@@ -9,6 +9,7 @@ mod capture;
 mod environment;
 mod pace;
 mod timed;
+mod trusted;
 
 pub use adapter::{AdapterReport, Found, Request, called, choose, find, no_such, position, wgpu_version};
 pub use environment::{ADAPTER_NAME, Environment};
@@ -74,6 +75,8 @@ pub struct GpuBackend {
     device: wgpu::Device,
     queue: wgpu::Queue,
     fault: adapter::Fault,
+    /// Whether every kernel runs with wgpu's checks.
+    checks: bool,
     pacer: Pacer,
     pipelines: HashMap<Kernel, Pipeline>,
     plans: Vec<Loaded>,
@@ -93,7 +96,8 @@ impl GpuBackend {
         let pacer = Pacer::new(&device, &queue);
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
         let stop = Stop::default();
-        Ok(Self { report, caps, device, queue, fault, pacer, pipelines, plans, state, pool, stop })
+        let checks = std::env::var_os("HALFWAVE_CHECKS").is_some_and(|value| value != "0");
+        Ok(Self { report, caps, device, queue, fault, checks, pacer, pipelines, plans, state, pool, stop })
     }
 
     /// What is known of the adapter.
@@ -221,7 +225,11 @@ impl GpuBackend {
         let layout =
             self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let source = wgpu::ShaderSource::Wgsl(kernel.wgsl().into());
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let descriptor = wgpu::ShaderModuleDescriptor { label, source };
+        let module = match kernel.trusted && !self.checks {
+            true => trusted::module(&self.device, descriptor),
+            false => self.device.create_shader_module(descriptor),
+        };
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],

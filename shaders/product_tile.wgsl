@@ -1,0 +1,166 @@
+// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; a workgroup makes a tile of 4 ROW_QUADS rows and 4 COLUMN_QUADS columns.
+//
+// Each step stages 4 quads of l in workgroup memory: blocks of 4 x 4 values, transposed so that both operands lie as [l][quad]. What the next step needs is fetched while this one
+// computes. An invocation keeps 4 RQ rows x 4 CQ columns in registers, its quads DOWN and ACROSS apart, so that neighbours read neighbouring words. FOLDED: l runs over all taps, which
+// suits few channels. PARTS of the sum, OF_PART steps each, lie behind each other in the output.
+
+const DOWN = ROW_QUADS / RQ; // invocations along the rows of a tile
+const ACROSS = COLUMN_QUADS / CQ;
+
+var<workgroup> tile_a: array<vec4<f32>, 16 * ROW_QUADS>; // [l][row quad, permuted so that the stores of neighbours meet different banks]
+var<workgroup> tile_b: array<vec4<f32>, 16 * COLUMN_QUADS>; // [l][column quad]
+
+// Where the next step stands: its tap, and its first quad of l under that tap, or under all.
+var<private> tap: u32;
+var<private> first_l: u32;
+
+// What it needs of a: a quad of l of four rows, and where these rows begin, or -1.
+//: for i in A_LOADS
+//: for m in 4
+var<private> from$i_$m: i32;
+var<private> a$i_$m: vec4<f32>;
+//: end
+//: end
+
+fn find_rows(thread: u32, first_row: u32, rows: u32, of_tap: u32) {
+    let r = i32(of_tap) / p.kernel_w;
+    let s = i32(of_tap) - r * p.kernel_w;
+    //: for i in A_LOADS
+    //: for m in 4
+    from$i_$m = source(locate(min(first_row + ((thread + $iu * THREADS) >> 2u) * 4u + $mu, rows - 1u)), r, s);
+    //: end
+    //: end
+}
+
+fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
+    let length = length_quads();
+    let l = first_l + (thread & 3u);
+    let b_l = first_l + thread / COLUMN_QUADS;
+    //: if FOLDED
+    let last = u32(p.kernel_h * p.kernel_w) * length - 1u;
+    let a_tap = min(l, last) / length;
+    let a_l = min(l, last) - a_tap * length;
+    find_rows(thread, first_row, rows, a_tap);
+    let inside = l <= last;
+    let b_tap = min(b_l, last) / length;
+    b_fetch(b_tap, min(b_l, last) - b_tap * length, column); // beyond the end a is zero
+    first_l += 4u;
+    //: else
+    let a_l = min(l, length - 1u);
+    if (first_l == 0u) { find_rows(thread, first_row, rows, tap); }
+    let inside = l < length;
+    b_fetch(tap, min(b_l, length - 1u), column); // beyond the end a is zero
+    first_l += 4u;
+    if (first_l >= length) {
+        first_l = 0u;
+        tap++;
+    }
+    //: end
+    //: for i in A_LOADS
+    //: for m in 4
+    a$i_$m = select(vec4<f32>(), a_quad(u32(max(from$i_$m, 0)) * length + a_l), inside && from$i_$m >= 0);
+    //: end
+    //: end
+}
+
+@main {
+    let rows = row_count();
+    let columns = column_quads();
+    let row_tiles = (rows + 4u * ROW_QUADS - 1u) / (4u * ROW_QUADS);
+    let tiles = row_tiles * ((columns + COLUMN_QUADS - 1u) / COLUMN_QUADS);
+    let index = group_index(group, groups);
+    let part = index / tiles;
+    if (part >= PARTS) { return; } // uniform: a folded grid has groups to spare
+    let tile = index - part * tiles;
+    let column_tile = tile / row_tiles;
+    let first_row = (tile - column_tile * row_tiles) * 4u * ROW_QUADS;
+    let first_column = column_tile * COLUMN_QUADS;
+
+    let my_row = thread / ACROSS;
+    let my_column = thread % ACROSS;
+    let a_l = thread & 3u;
+    let b_l = thread / COLUMN_QUADS;
+    let b_column = min(first_column + thread % COLUMN_QUADS, columns - 1u);
+    //: for m in RQ
+    //: for j in 4
+    //: for q in CQ
+    var sum$m_$j_$q = vec4<f32>();
+    //: end
+    //: end
+    //: end
+
+    let step = part * OF_PART;
+    //: if FOLDED
+    first_l = step * 4u;
+    //: else
+    let of_tap = (length_quads() + 3u) / 4u;
+    tap = step / of_tap;
+    first_l = (step - tap * of_tap) * 4u;
+    find_rows(thread, first_row, rows, tap);
+    //: end
+    fetch(thread, first_row, rows, b_column);
+    let steps = min(OF_PART, STEPS - step);
+    for (var done = 0u; done < steps; done++) {
+        //: for i in A_LOADS
+        let block$i = thread + $iu * THREADS;
+        //: if A_SPARE
+        if (block$i < 4u * ROW_QUADS) {
+        //: else
+        {
+        //: end
+            let to = a_l * 4u * ROW_QUADS + ((block$i >> 2u) ^ (2u * a_l));
+            tile_a[to] = vec4<f32>(a$i_0.x, a$i_1.x, a$i_2.x, a$i_3.x);
+            tile_a[to + ROW_QUADS] = vec4<f32>(a$i_0.y, a$i_1.y, a$i_2.y, a$i_3.y);
+            tile_a[to + 2u * ROW_QUADS] = vec4<f32>(a$i_0.z, a$i_1.z, a$i_2.z, a$i_3.z);
+            tile_a[to + 3u * ROW_QUADS] = vec4<f32>(a$i_0.w, a$i_1.w, a$i_2.w, a$i_3.w);
+        }
+        //: end
+        //: if B_SPARE
+        if (thread < 4u * COLUMN_QUADS) {
+        //: else
+        {
+        //: end
+            let b = b_fetched(b_column);
+            let to = b_l * 4u * COLUMN_QUADS + thread % COLUMN_QUADS;
+            //: for j in 4
+            tile_b[to + $ju * COLUMN_QUADS] = b[$j];
+            //: end
+        }
+        workgroupBarrier();
+        if (done + 1u < steps) { fetch(thread, first_row, rows, b_column); }
+        for (var k = 0u; k < 4u; k++) {
+            //: for m in RQ
+            let at_a$m = k * 4u * ROW_QUADS + ((my_row + $mu * DOWN) ^ (2u * k));
+            //: end
+            let at_b = k * 4u * COLUMN_QUADS + my_column;
+            //: for i in 4
+            //: for m in RQ
+            let x$i$m = tile_a[at_a$m + $iu * ROW_QUADS];
+            //: end
+            //: for q in CQ
+            let y$i$q = tile_b[at_b + $iu * COLUMN_QUADS + $qu * ACROSS];
+            //: end
+            //: for m in RQ
+            //: for q in CQ
+            sum$m_0_$q += x$i$m.x * y$i$q;
+            sum$m_1_$q += x$i$m.y * y$i$q;
+            sum$m_2_$q += x$i$m.z * y$i$q;
+            sum$m_3_$q += x$i$m.w * y$i$q;
+            //: end
+            //: end
+            //: end
+        }
+        workgroupBarrier();
+    }
+    //: for m in RQ
+    //: for q in CQ
+    let column$m_$q = first_column + $qu * ACROSS + my_column;
+    //: for j in 4
+    let row$m_$j_$q = first_row + ($mu * DOWN + my_row) * 4u + $ju;
+    if (row$m_$j_$q < rows && column$m_$q < columns) {
+        out_put((part * rows + row$m_$j_$q) * columns + column$m_$q, sum$m_$j_$q);
+    }
+    //: end
+    //: end
+    //: end
+}

@@ -1,0 +1,55 @@
+//! The weight gradients of convolutions, `dw[tap, c, k] = Σ_row x[source(row, tap), c] · dy[row, k]`: the problem, and its kernels.
+//!
+//! The sum runs over all rows of dy, and the result is small: kernels cut the rows into parts until the device is full, and the parts are added up afterwards in a fixed order.
+
+mod registers;
+mod tile;
+
+use super::sum;
+use crate::caps::Caps;
+use crate::kernel::{Launch, Operand::*, Program};
+use crate::tensor::{Encoding::F32, TensorType};
+use crate::variant::{self, Candidate, Split};
+
+/// A weight gradient, as its kernels see it.
+pub(super) struct Outer {
+    /// The operation.
+    pub stem: &'static str,
+    /// WGSL: how x is read, and what the result is multiplied by.
+    pub operand: Vec<&'static str>,
+    /// Positions of the window.
+    pub taps: usize,
+    /// Channels of all positions, without padding.
+    pub channels: usize,
+    /// The activations.
+    pub x: TensorType,
+    /// The gradient.
+    pub dy: TensorType,
+}
+
+/// Every kernel, the plainest last. A new one is a file and a line here.
+const CANDIDATES: &[&dyn Candidate<Outer>] =
+    &[&tile::LARGE, &tile::MEDIUM, &tile::FOLDED, &tile::FOLDED_NARROW, &registers::Registers];
+
+impl Outer {
+    /// Products of a row.
+    fn of_row(&self) -> usize {
+        self.taps * self.x.lanes() * self.dy.lanes()
+    }
+
+    /// Kernels that a device can run, the preferred one first.
+    pub(super) fn candidates(&self, caps: &Caps) -> Vec<&'static str> {
+        variant::names(CANDIDATES, self, caps)
+    }
+
+    /// The program on a device: `bind` binds x and what it needs.
+    pub(super) fn program(&self, dw: &TensorType, caps: &Caps, bind: impl Fn(Launch) -> Launch) -> Program {
+        let Split { launch, parts } = variant::choose(self.stem, CANDIDATES, self, caps).launch(self, caps);
+        let launch = bind(launch)
+            .constant("CHUNK", sum::CHUNK)
+            .constant("PARTS", parts)
+            .read("dy", F32, Input(0))
+            .float_ops(2 * self.dy.len() * self.channels);
+        sum::of_parts(self.stem, launch, "part", parts, dw)
+    }
+}

@@ -1,0 +1,118 @@
+//! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
+
+use super::Outer;
+use crate::caps::{Caps, LaunchShape};
+use crate::kernel::Launch;
+use crate::ops::sum;
+use crate::variant::{self, Candidate, Needs, Split};
+
+/// Rows that are staged together.
+const STEP: usize = 16;
+
+/// The shape of a tile, and what it is good for.
+pub(super) struct Tile {
+    name: &'static str,
+    /// Quads of channels and of filters of a workgroup.
+    quads: [usize; 2],
+    /// Quads of channels and of filters of an invocation.
+    of_one: [usize; 2],
+    /// Whether the next step's operands are fetched while this one computes: it hides the latency of memory, and takes registers.
+    prefetch: bool,
+    /// Whether the channels of a tile are those of all taps: none is wasted on few channels, but each looks up its tap.
+    folded: bool,
+    /// Speed relative to the best, where the tile is full.
+    speed: f64,
+}
+
+/// 128 channels × 128 filters, 16 × 8 an invocation: many products for each word that is staged.
+pub(super) const LARGE: Tile =
+    Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], prefetch: false, folded: false, speed: 1.0 };
+/// 64 channels × 64 filters, 8 × 8 an invocation.
+pub(super) const MEDIUM: Tile =
+    Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], prefetch: true, speed: 0.75, ..LARGE };
+/// The same for few channels.
+pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.7, ..MEDIUM };
+/// 128 channels × 16 filters, 8 × 4 an invocation: for few filters, and few channels.
+pub(super) const FOLDED_NARROW: Tile =
+    Tile { name: "folded_narrow", quads: [32, 4], of_one: [2, 1], speed: 0.5, ..FOLDED };
+
+impl Tile {
+    fn threads(&self) -> usize {
+        self.quads[0] / self.of_one[0] * (self.quads[1] / self.of_one[1])
+    }
+
+    fn tiles(&self, outer: &Outer) -> usize {
+        let channels = if self.folded {
+            (outer.taps * outer.x.quads()).div_ceil(self.quads[0])
+        } else {
+            outer.taps * outer.x.quads().div_ceil(self.quads[0])
+        };
+        channels * outer.dy.quads().div_ceil(self.quads[1])
+    }
+
+    /// Parts of the rows: as many as the device runs at once, as memory affords, and as the bound on the error asks for.
+    fn parts(&self, outer: &Outer, caps: &Caps) -> usize {
+        let rows = outer.dy.rows();
+        let fill = self.capacity(caps) / (self.tiles(outer) * self.threads());
+        let affordable = sum::PARTS_BYTES / (4 * outer.of_row());
+        let needed = rows.div_ceil(sum::TILE_CHUNK);
+        fill.min(rows.div_ceil(4 * STEP)).min(affordable).max(needed).max(1)
+    }
+
+    /// Invocations that a device runs at once: those with many sums take more registers.
+    fn capacity(&self, caps: &Caps) -> usize {
+        variant::capacity(16 * self.of_one[0] * self.of_one[1], caps)
+    }
+
+    /// Multiply-adds, those of padding included.
+    fn executed(&self, outer: &Outer, parts: usize) -> usize {
+        let rows = parts * outer.dy.rows().div_ceil(parts).next_multiple_of(STEP);
+        self.tiles(outer) * 16 * self.quads[0] * self.quads[1] * rows
+    }
+}
+
+impl Candidate<Outer> for Tile {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self, _: &Outer) -> Needs {
+        Needs { workgroup_bytes: 16 * STEP * (self.quads[0] + self.quads[1]), threads: self.threads() }
+    }
+
+    fn launch(&self, outer: &Outer, caps: &Caps) -> Split {
+        let parts = self.parts(outer, caps);
+        let (threads, [x_quads, dy_quads], [xq, kq]) = (self.threads(), self.quads, self.of_one);
+        let of_row = threads / STEP;
+        let texts = [
+            &[include_str!("../../../shaders/window_gather.wgsl")][..],
+            &outer.operand[..],
+            &[include_str!("../../../shaders/outer_tile.wgsl")],
+        ];
+        let launch = Launch::new(format!("{}_{}", outer.stem, self.name), &texts.concat())
+            .workgroup(threads)
+            .constant("X_QUADS", x_quads)
+            .constant("DY_QUADS", dy_quads)
+            .constant("XQ", xq)
+            .constant("KQ", kq)
+            .constant("X_LOADS", x_quads / of_row)
+            .constant("DY_LOADS", dy_quads.div_ceil(of_row))
+            .constant("DY_SPARE", usize::from(dy_quads < of_row))
+            .constant("FOLDED", usize::from(self.folded))
+            .constant("STEP", STEP)
+            .constant("PREFETCH", usize::from(self.prefetch))
+            .groups(parts * self.tiles(outer))
+            .executes(self.executed(outer, parts));
+        Split { launch: launch.trusted(), parts }
+    }
+
+    fn cost(&self, outer: &Outer, caps: &Caps) -> f64 {
+        let parts = self.parts(outer, caps);
+        let executed = self.executed(outer, parts);
+        if caps.shape == LaunchShape::Registers {
+            return executed as f64 / (0.3 * self.speed);
+        }
+        let invocations = parts * self.tiles(outer) * self.threads();
+        variant::cost(executed, self.speed, invocations, self.capacity(caps)) + sum::cost(parts, outer.of_row())
+    }
+}

@@ -1,0 +1,45 @@
+//! Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
+
+use super::Product;
+use crate::caps::{Caps, LaunchShape};
+use crate::kernel::Launch;
+use crate::ops::sum;
+use crate::variant::{self, Candidate, Split};
+
+/// Rows of an invocation.
+const ROWS: usize = 4;
+
+pub(super) struct Registers;
+
+impl Candidate<Product> for Registers {
+    fn name(&self) -> &'static str {
+        "registers"
+    }
+
+    fn launch(&self, product: &Product, _caps: &Caps) -> Split {
+        let (quads, rows) = (product.columns / 4, product.rows);
+        let (parts, of_part) = sum::parts(product.taps * product.length.div_ceil(sum::CHUNK));
+        // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
+        let block = if quads.is_multiple_of(2) { 2 } else { 1 };
+        let [rows_of, operands] = product.texts;
+        let launch = Launch::new(
+            format!("{}_registers", product.stem),
+            &[rows_of, operands, include_str!("../../../shaders/gemm_registers.wgsl")],
+        )
+        .constant("ROWS", ROWS)
+        .constant("CQ", block)
+        .constant("CHUNK_QUADS", sum::CHUNK / 4)
+        .constant("PARTS", parts)
+        .constant("OF_PART", of_part)
+        .threads(parts * rows.div_ceil(ROWS) * quads / block)
+        .executes(product.rows.next_multiple_of(ROWS) * product.columns * product.taps * product.length);
+        Split { launch, parts }
+    }
+
+    fn cost(&self, product: &Product, caps: &Caps) -> f64 {
+        if caps.shape == LaunchShape::Registers {
+            return product.work() as f64;
+        }
+        variant::cost(product.work(), 0.15, product.rows * product.columns / 4 / ROWS, caps.width())
+    }
+}

@@ -1,0 +1,117 @@
+//! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
+
+use super::Product;
+use crate::caps::{Caps, LaunchShape};
+use crate::kernel::Launch;
+use crate::ops::sum;
+use crate::variant::{self, Candidate, Needs, Split};
+
+/// Quads of l that are staged together.
+const STEP_QUADS: usize = 4;
+
+/// The shape of a tile, and what it is good for.
+pub(super) struct Tile {
+    name: &'static str,
+    /// Quads of rows and of columns of a workgroup.
+    quads: [usize; 2],
+    /// Quads of rows and of columns of an invocation.
+    of_one: [usize; 2],
+    /// Whether l runs over all taps: no step is wasted on few channels, but each looks up its taps.
+    folded: bool,
+    /// Speed relative to the best, where the tile is full.
+    speed: f64,
+}
+
+/// 128 rows × 128 columns, 16 × 8 an invocation: many products for each word that is staged.
+pub(super) const LARGE: Tile = Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], folded: false, speed: 1.0 };
+/// 64 rows × 64 columns, 8 × 8 an invocation.
+pub(super) const MEDIUM: Tile = Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], speed: 0.9, ..LARGE };
+/// The same for few channels.
+pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.75, ..MEDIUM };
+/// 64 rows × 16 columns, 4 × 4 an invocation: for few columns.
+pub(super) const NARROW: Tile = Tile { name: "narrow", quads: [16, 4], of_one: [1, 1], speed: 0.6, ..LARGE };
+/// The same for few channels.
+pub(super) const FOLDED_NARROW: Tile = Tile { name: "folded_narrow", folded: true, speed: 0.5, ..NARROW };
+
+impl Tile {
+    fn threads(&self) -> usize {
+        self.quads[0] / self.of_one[0] * (self.quads[1] / self.of_one[1])
+    }
+
+    fn tiles(&self, product: &Product) -> usize {
+        product.rows.div_ceil(4 * self.quads[0]) * product.columns.div_ceil(4 * self.quads[1])
+    }
+
+    /// Steps of the whole sum.
+    fn steps(&self, product: &Product) -> usize {
+        let step = 4 * STEP_QUADS;
+        match self.folded {
+            true => (product.taps * product.length).div_ceil(step),
+            false => product.taps * product.length.div_ceil(step),
+        }
+    }
+
+    /// Multiply-adds, those of padding included.
+    fn executed(&self, product: &Product) -> usize {
+        self.tiles(product) * 16 * self.quads[0] * self.quads[1] * self.steps(product) * 4 * STEP_QUADS
+    }
+
+    /// Invocations that a device runs at once: those with many sums take more registers.
+    fn capacity(&self, caps: &Caps) -> usize {
+        variant::capacity(16 * self.of_one[0] * self.of_one[1], caps)
+    }
+
+    /// Parts of the sum, and steps of a part: as many parts as the device runs at once, and as the bound on the error asks for.
+    fn parts(&self, product: &Product, caps: &Caps) -> (usize, usize) {
+        let steps = self.steps(product);
+        let fill = self.capacity(caps) / (self.tiles(product) * self.threads());
+        let affordable = sum::PARTS_BYTES / (4 * product.rows * product.columns);
+        let of_part = steps.div_ceil(fill.min(affordable).clamp(1, steps)).min(sum::TILE_CHUNK / (4 * STEP_QUADS));
+        (steps.div_ceil(of_part), of_part)
+    }
+}
+
+impl Candidate<Product> for Tile {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self, _: &Product) -> Needs {
+        Needs { workgroup_bytes: 16 * 4 * STEP_QUADS * (self.quads[0] + self.quads[1]), threads: self.threads() }
+    }
+
+    fn launch(&self, product: &Product, caps: &Caps) -> Split {
+        let (parts, of_part) = self.parts(product, caps);
+        let [rows_of, operands] = product.texts;
+        let (threads, [row_quads, column_quads], [rq, cq]) = (self.threads(), self.quads, self.of_one);
+        let launch = Launch::new(
+            format!("{}_{}", product.stem, self.name),
+            &[rows_of, operands, include_str!("../../../shaders/product_tile.wgsl")],
+        )
+        .workgroup(threads)
+        .constant("ROW_QUADS", row_quads)
+        .constant("COLUMN_QUADS", column_quads)
+        .constant("RQ", rq)
+        .constant("CQ", cq)
+        .constant("A_LOADS", (STEP_QUADS * row_quads).div_ceil(threads))
+        .constant("A_SPARE", usize::from(STEP_QUADS * row_quads < threads))
+        .constant("B_SPARE", usize::from(STEP_QUADS * column_quads < threads))
+        .constant("FOLDED", usize::from(self.folded))
+        .constant("STEPS", self.steps(product))
+        .constant("PARTS", parts)
+        .constant("OF_PART", of_part)
+        .groups(parts * self.tiles(product))
+        .executes(self.executed(product));
+        Split { launch: launch.trusted(), parts }
+    }
+
+    fn cost(&self, product: &Product, caps: &Caps) -> f64 {
+        if caps.shape == LaunchShape::Registers {
+            return self.executed(product) as f64 / (0.3 * self.speed);
+        }
+        let (parts, _) = self.parts(product, caps);
+        let invocations = parts * self.tiles(product) * self.threads();
+        variant::cost(self.executed(product), self.speed, invocations, self.capacity(caps))
+            + sum::cost(parts, product.rows * product.columns)
+    }
+}
