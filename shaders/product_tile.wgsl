@@ -2,7 +2,8 @@
 //
 // Each step stages 4 quads of l in workgroup memory: blocks of 4 x 4 values, transposed so that both operands lie as [l][quad]. What the next step needs is fetched while this one
 // computes. An invocation keeps 4 RQ rows x 4 CQ columns in registers, its quads DOWN and ACROSS apart, so that neighbours read neighbouring words. FOLDED: l runs over all taps, which
-// suits few channels. PARTS of the sum, OF_PART steps each, lie behind each other in the output.
+// suits few channels. PHASED: a tile's rows are of one phase of a stride, and only the taps that it sees are visited. PARTS of the sum, OF_PART steps each, lie behind each other in the
+// output.
 
 const DOWN = ROW_QUADS / RQ; // invocations along the rows of a tile
 const ACROSS = COLUMN_QUADS / CQ;
@@ -13,6 +14,12 @@ var<workgroup> tile_b: array<vec4<f32>, 16 * COLUMN_QUADS>; // [l][column quad]
 // Where the next step stands: its tap, and its first quad of l under that tap, or under all.
 var<private> tap: u32;
 var<private> first_l: u32;
+var<private> new_tap: bool = true;
+
+//: if PHASED
+var<private> phase: u32;
+var<private> taps: vec4<i32>; // the first, and how many
+//: end
 
 // What it needs of a: a quad of l of four rows, and where these rows begin, or -1.
 //: for i in A_LOADS
@@ -27,7 +34,12 @@ fn find_rows(thread: u32, first_row: u32, rows: u32, of_tap: u32) {
     let s = i32(of_tap) - r * p.kernel_w;
     //: for i in A_LOADS
     //: for m in 4
-    from$i_$m = source(locate(min(first_row + ((thread + $iu * THREADS) >> 2u) * 4u + $mu, rows - 1u)), r, s);
+    let row$i_$m = min(first_row + ((thread + $iu * THREADS) >> 2u) * 4u + $mu, rows - 1u);
+    //: if PHASED
+    from$i_$m = source(phase_locate(row$i_$m, phase), r, s);
+    //: else
+    from$i_$m = source(locate(row$i_$m), r, s);
+    //: end
     //: end
     //: end
 }
@@ -47,13 +59,21 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     first_l += 4u;
     //: else
     let a_l = min(l, length - 1u);
-    if (first_l == 0u) { find_rows(thread, first_row, rows, tap); }
+    //: if PHASED
+    let down = i32(tap) / taps.w;
+    let of_tap = u32((taps.x + down * p.stride_h) * p.kernel_w + taps.y + (i32(tap) - down * taps.w) * p.stride_w);
+    //: else
+    let of_tap = tap;
+    //: end
+    if (new_tap) { find_rows(thread, first_row, rows, of_tap); }
+    new_tap = false;
     let inside = l < length;
-    b_fetch(tap, min(b_l, length - 1u), column); // beyond the end a is zero
+    b_fetch(of_tap, min(b_l, length - 1u), column); // beyond the end a is zero
     first_l += 4u;
     if (first_l >= length) {
         first_l = 0u;
         tap++;
+        new_tap = true;
     }
     //: end
     //: for i in A_LOADS
@@ -64,16 +84,29 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
 }
 
 @main {
-    let rows = row_count();
     let columns = column_quads();
+    //: if PHASED
+    let rows = phase_row_count();
+    let of_phase = (rows + 4u * ROW_QUADS - 1u) / (4u * ROW_QUADS);
+    let row_tiles = u32(p.stride_h * p.stride_w) * of_phase;
+    //: else
+    let rows = row_count();
     let row_tiles = (rows + 4u * ROW_QUADS - 1u) / (4u * ROW_QUADS);
+    //: end
     let tiles = row_tiles * ((columns + COLUMN_QUADS - 1u) / COLUMN_QUADS);
     let index = group_index(group, groups);
     let part = index / tiles;
     if (part >= PARTS) { return; } // uniform: a folded grid has groups to spare
     let tile = index - part * tiles;
     let column_tile = tile / row_tiles;
-    let first_row = (tile - column_tile * row_tiles) * 4u * ROW_QUADS;
+    let row_tile = tile - column_tile * row_tiles;
+    //: if PHASED
+    phase = row_tile / of_phase;
+    taps = phase_taps(phase);
+    let first_row = (row_tile - phase * of_phase) * 4u * ROW_QUADS;
+    //: else
+    let first_row = row_tile * 4u * ROW_QUADS;
+    //: end
     let first_column = column_tile * COLUMN_QUADS;
 
     let my_row = thread / ACROSS;
@@ -96,10 +129,16 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     let of_tap = (length_quads() + 3u) / 4u;
     tap = step / of_tap;
     first_l = (step - tap * of_tap) * 4u;
-    find_rows(thread, first_row, rows, tap);
     //: end
-    fetch(thread, first_row, rows, b_column);
-    let steps = min(OF_PART, STEPS - step);
+    //: if PHASED
+    let all_steps = u32(taps.z * taps.w) * of_tap;
+    //: else
+    let all_steps = STEPS;
+    //: end
+    let steps = min(OF_PART, all_steps - min(step, all_steps));
+    if (steps > 0u) {
+        fetch(thread, first_row, rows, b_column);
+    }
     for (var done = 0u; done < steps; done++) {
         //: for i in A_LOADS
         let block$i = thread + $iu * THREADS;
@@ -157,9 +196,16 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     let column$m_$q = first_column + $qu * ACROSS + my_column;
     //: for j in 4
     let row$m_$j_$q = first_row + ($mu * DOWN + my_row) * 4u + $ju;
+    //: if PHASED
+    let to$m_$j_$q = phase_target(min(row$m_$j_$q, rows - 1u), phase);
+    if (row$m_$j_$q < rows && to$m_$j_$q >= 0 && column$m_$q < columns) {
+        out_put((part * row_count() + u32(to$m_$j_$q)) * columns + column$m_$q, sum$m_$j_$q);
+    }
+    //: else
     if (row$m_$j_$q < rows && column$m_$q < columns) {
         out_put((part * rows + row$m_$j_$q) * columns + column$m_$q, sum$m_$j_$q);
     }
+    //: end
     //: end
     //: end
     //: end

@@ -44,6 +44,11 @@ pub trait Candidate<P>: Sync {
         Needs::default()
     }
 
+    /// Whether it can solve this problem.
+    fn fits(&self, _problem: &P) -> bool {
+        true
+    }
+
     /// Its launch.
     fn launch(&self, problem: &P, caps: &Caps) -> Split;
 
@@ -64,7 +69,11 @@ pub fn capacity(sums: usize, caps: &Caps) -> usize {
 
 /// The candidates of a list that a device can run, the preferred one first.
 fn ranked<'c, P>(candidates: &[&'c dyn Candidate<P>], problem: &P, caps: &Caps) -> Vec<&'c dyn Candidate<P>> {
-    let mut able: Vec<_> = candidates.iter().copied().filter(|candidate| candidate.needs(problem).met(caps)).collect();
+    let mut able: Vec<_> = candidates
+        .iter()
+        .copied()
+        .filter(|candidate| candidate.needs(problem).met(caps) && candidate.fits(problem))
+        .collect();
     // Stable: of equal ones the first in the list.
     able.sort_by(|a, b| a.cost(problem, caps).total_cmp(&b.cost(problem, caps)));
     able

@@ -8,7 +8,7 @@
 use super::bconv::{self, Bconv};
 use super::code::{self, Code, SignPlanes};
 use super::outer::Outer;
-use super::product::Product;
+use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
@@ -46,7 +46,10 @@ impl BconvDx {
     fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
         let texts = [conv_backward::SCATTER, BCONV_DX];
         let (rows, columns) = (dx.rows(), dx.lanes());
-        Product { stem: "bconv_dx", texts, rows, columns, taps: self.window.taps(), length: dy.lanes() }
+        {
+            let phases = Phases::of(&self.window, dx);
+            Product { stem: "bconv_dx", texts, rows, columns, taps: self.window.taps(), length: dy.lanes(), phases }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 channels of one tap; up to 128 chunks one after the other; above them pairs.
 
 use super::gemm::{self, Panels, Taps};
-use super::product::Product;
+use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
 use crate::caps::Caps;
@@ -27,7 +27,15 @@ const CONV: &str = include_str!("../../shaders/conv.wgsl");
 impl Conv {
     fn product(&self, x: &TensorType, y: &TensorType) -> Product {
         let ((window, x), rows, columns) = (self.window.merged(x), y.rows(), y.lanes());
-        Product { stem: "conv", texts: [GATHER, CONV], rows, columns, taps: window.taps(), length: x.lanes() }
+        Product {
+            stem: "conv",
+            texts: [GATHER, CONV],
+            rows,
+            columns,
+            taps: window.taps(),
+            length: x.lanes(),
+            phases: Phases::default(),
+        }
     }
 }
 

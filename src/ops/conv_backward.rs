@@ -7,7 +7,7 @@
 
 use super::gemm::{self, Panels, Taps};
 use super::outer::Outer;
-use super::product::Product;
+use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, sample::Noise};
 use crate::caps::Caps;
@@ -40,7 +40,8 @@ impl ConvDx {
     fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
         let ((window, dx), texts) = (self.window.merged(dx), [SCATTER, CONV_DX]);
         let (rows, columns, length) = (dx.rows(), dx.lanes(), dy.lanes());
-        Product { stem: "conv_dx", texts, rows, columns, taps: window.taps(), length }
+        let phases = Phases::of(&window, &dx);
+        Product { stem: "conv_dx", texts, rows, columns, taps: window.taps(), length, phases }
     }
 }
 

@@ -6,6 +6,7 @@ mod registers;
 mod tile;
 
 use super::sum;
+use super::window::Window;
 use crate::caps::Caps;
 use crate::kernel::{Launch, Program};
 use crate::tensor::TensorType;
@@ -25,6 +26,33 @@ pub(super) struct Product {
     pub taps: usize,
     /// Lanes that are added up under each tap.
     pub length: usize,
+    /// Rows whose taps differ, where a stride makes them differ.
+    pub phases: Phases,
+}
+
+/// The rows of a strided convolution's input, by the taps that they see: rows whose places are the same modulo the stride see the same ones.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Phases {
+    /// Rows of each phase, those included that only fill up where the stride does not divide the input; 0 where there is one phase.
+    pub rows: usize,
+    /// Taps that each phase sees.
+    pub taps: Vec<usize>,
+}
+
+impl Phases {
+    /// Of the input of a window; one where the stride is 1, or where taps do not touch.
+    pub(super) fn of(window: &Window, input: &TensorType) -> Self {
+        let ([n, h, w, _], [down, right]) = (input.nhwc(), window.stride);
+        if window.stride == [1, 1] || window.dilation != [1, 1] {
+            return Self::default();
+        }
+        let seen = |axis: usize, at: usize| {
+            let (stride, first) = (window.stride[axis], (at + window.padding[axis]) % window.stride[axis]);
+            window.kernel[axis].saturating_sub(first).div_ceil(stride)
+        };
+        let taps = (0..down * right).map(|phase| seen(0, phase / right) * seen(1, phase % right));
+        Self { rows: n * h.div_ceil(down) * w.div_ceil(right), taps: taps.collect() }
+    }
 }
 
 /// Every kernel, the plainest last. A new one is a file and a line here.

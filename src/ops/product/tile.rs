@@ -1,6 +1,6 @@
 //! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
 
-use super::Product;
+use super::{Phases, Product};
 use crate::caps::{Caps, LaunchShape};
 use crate::kernel::Launch;
 use crate::ops::sum;
@@ -39,21 +39,29 @@ impl Tile {
     }
 
     fn tiles(&self, product: &Product) -> usize {
-        product.rows.div_ceil(4 * self.quads[0]) * product.columns.div_ceil(4 * self.quads[1])
+        let rows = |rows: usize| rows.div_ceil(4 * self.quads[0]);
+        let Phases { rows: of_phase, taps } = &product.phases;
+        let row_tiles = if taps.is_empty() { rows(product.rows) } else { taps.len() * rows(*of_phase) };
+        row_tiles * product.columns.div_ceil(4 * self.quads[1])
     }
 
-    /// Steps of the whole sum.
+    /// Steps of the whole sum; of the longest where phases differ.
     fn steps(&self, product: &Product) -> usize {
         let step = 4 * STEP_QUADS;
         match self.folded {
             true => (product.taps * product.length).div_ceil(step),
-            false => product.taps * product.length.div_ceil(step),
+            false => product.phases.taps.iter().copied().max().unwrap_or(product.taps) * product.length.div_ceil(step),
         }
     }
 
     /// Multiply-adds, those of padding included.
     fn executed(&self, product: &Product) -> usize {
-        self.tiles(product) * 16 * self.quads[0] * self.quads[1] * self.steps(product) * 4 * STEP_QUADS
+        let (step, taps) = (4 * STEP_QUADS, &product.phases.taps);
+        let steps = match taps.is_empty() {
+            true => self.tiles(product) * self.steps(product),
+            false => self.tiles(product) / taps.len() * taps.iter().sum::<usize>() * product.length.div_ceil(step),
+        };
+        steps * 16 * self.quads[0] * self.quads[1] * step
     }
 
     /// Invocations that a device runs at once: those with many sums take more registers.
@@ -80,6 +88,10 @@ impl Candidate<Product> for Tile {
         Needs { workgroup_bytes: 16 * 4 * STEP_QUADS * (self.quads[0] + self.quads[1]), threads: self.threads() }
     }
 
+    fn fits(&self, product: &Product) -> bool {
+        !self.folded || product.phases.taps.is_empty()
+    }
+
     fn launch(&self, product: &Product, caps: &Caps) -> Split {
         let (parts, of_part) = self.parts(product, caps);
         let [rows_of, operands] = product.texts;
@@ -97,6 +109,7 @@ impl Candidate<Product> for Tile {
         .constant("A_SPARE", usize::from(STEP_QUADS * row_quads < threads))
         .constant("B_SPARE", usize::from(STEP_QUADS * column_quads < threads))
         .constant("FOLDED", usize::from(self.folded))
+        .constant("PHASED", usize::from(!product.phases.taps.is_empty()))
         .constant("STEPS", self.steps(product))
         .constant("PARTS", parts)
         .constant("OF_PART", of_part)
