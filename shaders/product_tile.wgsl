@@ -101,9 +101,11 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     let column_tile = tile / row_tiles;
     let row_tile = tile - column_tile * row_tiles;
     //: if PHASED
-    phase = row_tile / of_phase;
-    taps = phase_taps(phase);
-    let first_row = (row_tile - phase * of_phase) * 4u * ROW_QUADS;
+    let of_tile = row_tile / of_phase;
+    let seen = phase_taps(of_tile);
+    phase = of_tile;
+    taps = seen;
+    let first_row = (row_tile - of_tile * of_phase) * 4u * ROW_QUADS;
     //: else
     let first_row = row_tile * 4u * ROW_QUADS;
     //: end
@@ -131,7 +133,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     first_l = (step - tap * of_tap) * 4u;
     //: end
     //: if PHASED
-    let all_steps = u32(taps.z * taps.w) * of_tap;
+    let all_steps = u32(seen.z * seen.w) * of_tap;
     //: else
     let all_steps = STEPS;
     //: end

@@ -51,8 +51,7 @@ pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Re
     for (number, sample) in samples.enumerate() {
         let stem = sample.op.stem();
         let bound = sample.op.tolerance(&sample.expected().ty);
-        for kernel in kernels(&sample, backend.caps()) {
-            let caps = kernel.map_or(backend.caps().clone(), |kernel| backend.caps().clone().choosing(stem, kernel));
+        for (kernel, caps) in sample.variants(backend.caps()) {
             let (error, failure) = match check(backend, &caps, &sample, NOT_FINITE[number % 3]).await? {
                 Ok(error) => (error, None),
                 Err(failure) => (f32::INFINITY, Some(failure)),
@@ -69,13 +68,6 @@ pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Re
         }
     }
     Ok(outcomes)
-}
-
-/// The kernels to run a sample with: each that the device can run, or the only one.
-fn kernels(sample: &Sample, caps: &Caps) -> Vec<Option<&'static str>> {
-    let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-    let names = sample.op.candidates(&types, &sample.expected().ty, caps);
-    if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() }
 }
 
 /// What a device made of a sample.

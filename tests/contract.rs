@@ -37,13 +37,13 @@ const RECIPES: [(&str, &str); 3] = [
     ("vgg-small", include_str!("../assets/recipes/vgg-small.toml")),
 ];
 
-/// Launches of every sample in both shapes, each with its op's stem.
+/// Launches of every sample with every kernel in both shapes, each with its op's stem.
 fn launches(mut visit: impl FnMut(&Op, &[&TensorType], &TensorType, &Launch, &[usize])) {
     for sample in ops::samples() {
         let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
         let output = sample.op.infer(&types).unwrap();
-        for shape in SHAPES {
-            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
+            let program = sample.op.program(&types, &output, &caps);
             for launch in &program.launches {
                 visit(&sample.op, &types, &output, launch, &program.scratch_words);
             }
@@ -233,8 +233,8 @@ fn every_operation_writes_its_output_and_all_of_its_scratch() {
     for sample in ops::samples() {
         let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
         let output = sample.op.infer(&types).unwrap();
-        for shape in SHAPES {
-            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
+            let program = sample.op.program(&types, &output, &caps);
             let mut written = HashSet::new();
             for launch in &program.launches {
                 for (binding, operand) in launch.kernel.bindings.iter().zip(&launch.operands) {

@@ -19,8 +19,12 @@ fn kernels() -> Vec<(&'static str, LaunchShape, Kernel)> {
         let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
         let output = sample.op.infer(&types).unwrap();
         for shape in SHAPES {
-            let launches = sample.op.program(&types, &output, &Caps::baseline(shape)).launches;
-            all.extend(launches.into_iter().map(|launch| (sample.op.stem(), shape, launch.kernel)));
+            let variants = sample.variants(&Caps::baseline(shape)).into_iter();
+            // The tiles of the heavy operations are those of the other shape.
+            for (_, caps) in variants.take(if shape == LaunchShape::Tiled { usize::MAX } else { 1 }) {
+                let launches = sample.op.program(&types, &output, &caps).launches;
+                all.extend(launches.into_iter().map(|launch| (sample.op.stem(), shape, launch.kernel)));
+            }
         }
     }
     all
@@ -148,7 +152,7 @@ fn kernels_have_what_their_names_promise() {
         let shader = Shader::of(&kernel).unwrap_or_else(|error| panic!("{error}"));
         let (label, total) = (&kernel.label, shader.mix.total());
         assert!(total.stores(Space::Storage).count >= 1, "{label} stores nothing");
-        let packed = label.starts_with("bconv_registers") || label.starts_with("bconv_tiled");
+        let packed = ["bconv_registers", "bconv_tile64", "bconv_narrow"].contains(&label.as_str());
         assert_eq!(total.of(Kind::Popcount) > 0, packed, "{label} of {stem}: popcounts");
         let shared = shader.workgroup_bytes > 0;
         assert_eq!(total.of(Kind::Barrier) > 0, shared, "{label}: barriers come with workgroup memory");
@@ -188,7 +192,7 @@ fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
 #[test]
 fn each_platform_gets_its_language() {
     let dir = tempfile::tempdir().unwrap();
-    let kernel = ["bconv_tiled", "--layer", "conv2"];
+    let kernel = ["bconv_narrow", "--layer", "conv2"];
     for (target, part) in [
         ("wgsl", "@compute @workgroup_size(64)"),
         ("msl", "kernel void main_"),
@@ -201,7 +205,7 @@ fn each_platform_gets_its_language() {
         assert!(out.contains(part) && err.is_empty(), "{target}: {err}\n{out}");
         let (said, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
         let file = fs::read(dir.path().join(target)).unwrap();
-        assert!(said.contains("bconv_tiled of conv2") && said.contains("bytes"), "{said}");
+        assert!(said.contains("bconv_narrow of conv2") && said.contains("bytes"), "{said}");
         if target == "spirv" {
             assert_eq!(file[..4], 0x0723_0203u32.to_le_bytes());
             assert!(said.contains("SPIR-V") && file.len().is_multiple_of(4), "{said}");
@@ -220,8 +224,11 @@ fn each_platform_gets_its_language() {
 fn several_kernels_of_a_name_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let (out, err) = run(dir.path(), &["bconv", "--emit", "wgsl"]);
-    assert!(out.starts_with("// bconv_tiled\n"), "{out}");
-    assert!(err.starts_with("note: this is bconv_tiled of conv2") && err.contains("bconv_registers of conv3"), "{err}");
+    assert!(out.starts_with("// bconv_narrow\n"), "{out}");
+    assert!(
+        err.starts_with("note: this is bconv_narrow of conv2") && err.contains("bconv_registers of conv3"),
+        "{err}"
+    );
     assert!(err.contains("--layer and --shape") && err.lines().count() == 1, "{err}");
     let (out, err) = run(dir.path(), &["bconv", "--shape", "registers", "--layer", "conv3", "--emit", "wgsl"]);
     assert!(out.starts_with("// bconv_registers\n") && out.contains("FILTERS: u32 = 64u") && err.is_empty(), "{err}");
@@ -239,10 +246,10 @@ fn kernels_are_listed_and_shown() {
     let both = list.lines().find(|line| line.starts_with("sgd_velocity+sgd ")).unwrap();
     assert!(both.contains(" both ") && both.ends_with("conv1, conv2"), "{both}");
     let (tiled, _) = run(dir.path(), &["--shape", "tiled", "--layer", "conv3"]);
-    assert!(tiled.contains("\nbconv_tiled ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
+    assert!(tiled.contains("\nbconv_narrow ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
 
-    let (view, err) = run(dir.path(), &["bconv_tiled", "--recipe", "vgg-small", "--layer", "conv2"]);
-    assert!(err.is_empty() && view.matches("bconv_tiled, of the launch shape tiled").count() == 1, "{view}");
+    let (view, err) = run(dir.path(), &["bconv_tile64", "--recipe", "vgg-small", "--layer", "conv2"]);
+    assert!(err.is_empty() && view.matches("bconv_tile64, of the launch shape tiled").count() == 1, "{view}");
     for part in [
         "conv2, forward",
         "64 invocations, ",

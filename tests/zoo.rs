@@ -4,6 +4,7 @@
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::caps::{Caps, LaunchShape};
 use halfwave::model::{self, LayerKind, Model};
+use halfwave::plan::Step;
 use halfwave::recipe::{BUILTIN, Pictures, Recipe, Set, builtin};
 use halfwave::train::Session;
 use halfwave::train::session::training_plan;
@@ -94,6 +95,55 @@ fn every_recipe_is_planned() {
             let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(shape))
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(plan.steps.len() > recipe.model.layers.len(), "{name}: {} steps", plan.steps.len());
+        }
+    }
+}
+
+/// Multiply-adds that a launch needs.
+fn products(step: &Step) -> u64 {
+    step.cost.float_ops.max(step.cost.bit_ops) / 2
+}
+
+#[test]
+fn no_launch_that_matters_wastes_more_than_two_thirds_of_its_products() {
+    let mut looked_at = 0;
+    for (name, _) in BUILTIN {
+        let recipe = recipe(name);
+        for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
+            let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(shape)).unwrap();
+            let counted = || plan.steps.iter().filter(|step| step.cost.executed > 0);
+            let all: u64 = counted().map(products).sum();
+            for step in counted().filter(|step| products(step) * 100 > all) {
+                let share = products(step) as f64 / step.cost.executed as f64;
+                let label = &plan.kernels[step.kernel].label;
+                assert!((0.3..=1.0).contains(&share), "{name}, {shape:?}: {label} uses {share:.3} of its products");
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 500, "{looked_at} launches");
+}
+
+#[test]
+fn weight_gradients_fill_a_large_device() {
+    for name in ["vgg-small", "resnet18"] {
+        let recipe = recipe(name);
+        let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(LaunchShape::Tiled)).unwrap();
+        let of_weights = plan.nodes.iter().filter(|node| ["conv_dw", "bconv_dw"].contains(&node.op.stem()));
+        for node in of_weights {
+            let step = &plan.steps[node.steps.start];
+            let threads = u64::from(plan.kernels[step.kernel].threads);
+            let invocations = u64::from(step.groups[0]) * u64::from(step.groups[1]) * threads;
+            let label = format!("{name}: {} of {}", node.op.stem(), node.layer);
+            // A part has the 16 rows of a step at least.
+            let parts = step.bindings.iter().map(|&(_, words)| words).max().unwrap() / node.output.ty.words();
+            let least = node.inputs[0].ty.rows().div_ceil(parts) <= 16;
+            assert!(invocations >= 32_000 || least, "{label} has {invocations} invocations");
+            if node.steps.len() > 1 {
+                let written = step.bindings.iter().map(|&(_, words)| words as u64 * 4).max().unwrap();
+                let operands = node.inputs.iter().map(|place| place.ty.bytes() as u64).max().unwrap();
+                assert!(written <= operands.max(20 << 20), "{label} has {written} bytes of parts");
+            }
         }
     }
 }

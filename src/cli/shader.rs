@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 Examples:
   halfwave shader
   halfwave shader bconv --recipe vgg-small --layer conv2
-  halfwave shader bconv_tiled --emit msl
+  halfwave shader bconv_tile64 --emit msl
   halfwave shader conv --layer conv1 --shape registers --emit spirv --out conv.spv")]
 pub(super) struct ShaderArgs {
-    /// An operation ("bconv") or one of its kernels ("bconv_tiled") [default: all of the recipe's]
+    /// An operation ("bconv") or one of its kernels ("bconv_tile64") [default: all of the recipe's]
     stem: Option<String>,
     /// A recipe's file or the name of a built-in one [default: digits]
     #[arg(long)]

@@ -24,8 +24,8 @@ pub fn all() -> Vec<Kernel> {
     for sample in ops::samples() {
         let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
         let output = sample.op.infer(&types).unwrap();
-        for shape in SHAPES {
-            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
+            let program = sample.op.program(&types, &output, &caps);
             program.launches.iter().for_each(|launch| note(&launch.kernel));
         }
     }

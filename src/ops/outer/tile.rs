@@ -9,6 +9,9 @@ use crate::variant::{self, Candidate, Needs, Split};
 /// Rows that are staged together.
 const STEP: usize = 16;
 
+/// Invocations that a large device needs at least, whatever they keep: it runs at half its speed below them.
+const LEAST: usize = 32_000;
+
 /// The shape of a tile, and what it is good for.
 pub(super) struct Tile {
     name: &'static str,
@@ -29,12 +32,12 @@ pub(super) const LARGE: Tile =
     Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], prefetch: false, folded: false, speed: 1.0 };
 /// 64 channels × 64 filters, 8 × 8 an invocation.
 pub(super) const MEDIUM: Tile =
-    Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], prefetch: true, speed: 0.75, ..LARGE };
+    Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], prefetch: true, speed: 0.6, ..LARGE };
 /// The same for few channels.
-pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.7, ..MEDIUM };
+pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.58, ..MEDIUM };
 /// 128 channels × 16 filters, 8 × 4 an invocation: for few filters, and few channels.
 pub(super) const FOLDED_NARROW: Tile =
-    Tile { name: "folded_narrow", quads: [32, 4], of_one: [2, 1], speed: 0.5, ..FOLDED };
+    Tile { name: "folded_narrow", quads: [32, 4], of_one: [2, 1], speed: 0.45, ..FOLDED };
 
 impl Tile {
     fn threads(&self) -> usize {
@@ -53,10 +56,11 @@ impl Tile {
     /// Parts of the rows: as many as the device runs at once, as memory affords, and as the bound on the error asks for.
     fn parts(&self, outer: &Outer, caps: &Caps) -> usize {
         let rows = outer.dy.rows();
-        let fill = self.capacity(caps) / (self.tiles(outer) * self.threads());
+        let invocations = self.tiles(outer) * self.threads();
+        let fill = (self.capacity(caps) / invocations).max(LEAST.div_ceil(invocations));
         let affordable = sum::PARTS_BYTES / (4 * outer.of_row());
         let needed = rows.div_ceil(sum::TILE_CHUNK);
-        fill.min(rows.div_ceil(4 * STEP)).min(affordable).max(needed).max(1)
+        fill.min(rows.div_ceil(STEP)).min(affordable).max(needed).max(1)
     }
 
     /// Invocations that a device runs at once: those with many sums take more registers.

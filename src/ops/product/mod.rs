@@ -56,8 +56,15 @@ impl Phases {
 }
 
 /// Every kernel, the plainest last. A new one is a file and a line here.
-const CANDIDATES: &[&dyn Candidate<Product>] =
-    &[&tile::LARGE, &tile::MEDIUM, &tile::FOLDED, &tile::NARROW, &tile::FOLDED_NARROW, &registers::Registers];
+const CANDIDATES: &[&dyn Candidate<Product>] = &[
+    &tile::LARGE,
+    &tile::MEDIUM,
+    &tile::FOLDED,
+    &tile::NARROW,
+    &tile::FOLDED_NARROW,
+    &tile::SMALL,
+    &registers::Registers,
+];
 
 impl Product {
     /// Multiply-adds of the whole product.

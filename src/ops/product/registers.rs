@@ -26,7 +26,6 @@ impl Candidate<Product> for Registers {
             format!("{}_registers", product.stem),
             &[rows_of, operands, include_str!("../../../shaders/gemm_registers.wgsl")],
         )
-        .constant("PHASED", 0)
         .constant("ROWS", ROWS)
         .constant("CQ", block)
         .constant("CHUNK_QUADS", sum::CHUNK / 4)

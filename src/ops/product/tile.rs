@@ -32,6 +32,8 @@ pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.
 pub(super) const NARROW: Tile = Tile { name: "narrow", quads: [16, 4], of_one: [1, 1], speed: 0.6, ..LARGE };
 /// The same for few channels.
 pub(super) const FOLDED_NARROW: Tile = Tile { name: "folded_narrow", folded: true, speed: 0.5, ..NARROW };
+/// 16 rows × 16 columns, 4 × 4 an invocation: for small batches.
+pub(super) const SMALL: Tile = Tile { name: "tile16", quads: [4, 4], speed: 0.25, ..NARROW };
 
 impl Tile {
     fn threads(&self) -> usize {
@@ -95,26 +97,26 @@ impl Candidate<Product> for Tile {
     fn launch(&self, product: &Product, caps: &Caps) -> Split {
         let (parts, of_part) = self.parts(product, caps);
         let [rows_of, operands] = product.texts;
+        let phased = !product.phases.taps.is_empty();
+        let mut texts = vec![rows_of, operands, include_str!("../../../shaders/product_tile.wgsl")];
+        texts.extend(phased.then_some(include_str!("../../../shaders/window_phases.wgsl")));
         let (threads, [row_quads, column_quads], [rq, cq]) = (self.threads(), self.quads, self.of_one);
-        let launch = Launch::new(
-            format!("{}_{}", product.stem, self.name),
-            &[rows_of, operands, include_str!("../../../shaders/product_tile.wgsl")],
-        )
-        .workgroup(threads)
-        .constant("ROW_QUADS", row_quads)
-        .constant("COLUMN_QUADS", column_quads)
-        .constant("RQ", rq)
-        .constant("CQ", cq)
-        .constant("A_LOADS", (STEP_QUADS * row_quads).div_ceil(threads))
-        .constant("A_SPARE", usize::from(STEP_QUADS * row_quads < threads))
-        .constant("B_SPARE", usize::from(STEP_QUADS * column_quads < threads))
-        .constant("FOLDED", usize::from(self.folded))
-        .constant("PHASED", usize::from(!product.phases.taps.is_empty()))
-        .constant("STEPS", self.steps(product))
-        .constant("PARTS", parts)
-        .constant("OF_PART", of_part)
-        .groups(parts * self.tiles(product))
-        .executes(self.executed(product));
+        let launch = Launch::new(format!("{}_{}", product.stem, self.name), &texts)
+            .workgroup(threads)
+            .constant("ROW_QUADS", row_quads)
+            .constant("COLUMN_QUADS", column_quads)
+            .constant("RQ", rq)
+            .constant("CQ", cq)
+            .constant("A_LOADS", (STEP_QUADS * row_quads).div_ceil(threads))
+            .constant("A_SPARE", usize::from(STEP_QUADS * row_quads < threads))
+            .constant("B_SPARE", usize::from(STEP_QUADS * column_quads < threads))
+            .constant("FOLDED", usize::from(self.folded))
+            .constant("PHASED", usize::from(phased))
+            .constant("STEPS", self.steps(product))
+            .constant("PARTS", parts)
+            .constant("OF_PART", of_part)
+            .groups(parts * self.tiles(product))
+            .executes(self.executed(product));
         Split { launch: launch.trusted(), parts }
     }
 

@@ -1,0 +1,37 @@
+// Rows of the input whose places are the same modulo the stride see the same taps: a phase. Rows are counted within their phase; where the stride does not divide the input, some do not
+// exist.
+
+fn phase_row_count() -> u32 {
+    return p.images * u32((p.in_h + p.stride_h - 1) / p.stride_h * ((p.in_w + p.stride_w - 1) / p.stride_w));
+}
+
+// Image, y and x of a row of a phase.
+fn phase_place(row: u32, phase: u32) -> vec3<i32> {
+    let height = u32((p.in_h + p.stride_h - 1) / p.stride_h);
+    let width = u32((p.in_w + p.stride_w - 1) / p.stride_w);
+    let line = row / width;
+    let image = line / height;
+    let y = i32(line - image * height) * p.stride_h + i32(phase) / p.stride_w;
+    let x = i32(row - line * width) * p.stride_w + i32(phase) % p.stride_w;
+    return vec3<i32>(i32(image), y, x);
+}
+
+// As `locate`; rows that do not exist are located, too: nobody keeps what they get.
+fn phase_locate(row: u32, phase: u32) -> vec3<i32> {
+    let place = phase_place(row, phase);
+    return vec3<i32>(place.x * p.out_h * p.out_w, place.y + p.pad_h, place.z + p.pad_w);
+}
+
+// The row among all, or -1 where it does not exist.
+fn phase_target(row: u32, phase: u32) -> i32 {
+    let place = phase_place(row, phase);
+    return select(-1, (place.x * p.in_h + place.y) * p.in_w + place.z, place.y < p.in_h && place.z < p.in_w);
+}
+
+// The first tap that a phase sees, and how many, down and across.
+fn phase_taps(phase: u32) -> vec4<i32> {
+    let r = (i32(phase) / p.stride_w + p.pad_h) % p.stride_h;
+    let s = (i32(phase) % p.stride_w + p.pad_w) % p.stride_w;
+    return vec4<i32>(
+        r, s, (max(p.kernel_h - r, 0) + p.stride_h - 1) / p.stride_h, (max(p.kernel_w - s, 0) + p.stride_w - 1) / p.stride_w);
+}
