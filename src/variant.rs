@@ -56,10 +56,13 @@ pub trait Candidate<P>: Sync {
     fn cost(&self, problem: &P, caps: &Caps) -> f64;
 }
 
-/// The cost of a kernel that executes so many multiply-adds in so many invocations, of which a device runs `capacity` at once. Some of them stand idle at the beginning and the end: on an
-/// NVIDIA H200, about a quarter of the time that one round of invocations takes (`docs/measurements`).
-pub fn cost(executed: usize, speed: f64, invocations: usize, capacity: usize) -> f64 {
-    executed as f64 / speed * (1.0 + 0.25 * capacity as f64 / invocations.max(1) as f64)
+/// The cost of a kernel that executes so many multiply-adds, of which `needed` are needed, in so many invocations, of which a device runs `capacity` at once.
+///
+/// Some of them stand idle at the beginning and the end: on an NVIDIA H200, about a quarter of the time that one round of invocations takes (`docs/measurements`). Where a problem is too
+/// small for a device, what is wasted takes no time, but power: the last factor decides then.
+pub fn cost(executed: usize, needed: usize, speed: f64, invocations: usize, capacity: usize) -> f64 {
+    let idle = 0.25 * capacity as f64 / invocations.max(1) as f64;
+    executed as f64 / speed * (1.0 + idle) * (executed as f64 / needed as f64).powf(0.25)
 }
 
 /// Invocations that a device runs at once, of kernels that keep so many sums: registers are what limits them.
@@ -172,8 +175,13 @@ mod tests {
 
     #[test]
     fn few_invocations_cost_more() {
-        let of = |invocations| cost(1000, 1.0, invocations, 100);
+        let of = |invocations| cost(1000, 1000, 1.0, invocations, 100);
         assert_eq!([of(25), of(100), of(250)], [2000.0, 1250.0, 1100.0]);
-        assert_eq!(cost(1000, 0.5, 100, 100), 2500.0);
+        assert_eq!(cost(1000, 1000, 0.5, 100, 100), 2500.0);
+    }
+
+    #[test]
+    fn waste_costs_more() {
+        assert_eq!(cost(1600, 100, 1.0, 25, 100), 2.0 * cost(1600, 1600, 1.0, 25, 100));
     }
 }

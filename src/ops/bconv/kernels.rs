@@ -53,7 +53,7 @@ impl Candidate<Packed> for Registers {
         if caps.shape == LaunchShape::Registers {
             return work as f64;
         }
-        variant::cost(work, 0.15, packed.rows * packed.filters / 4 / ROWS, caps.width())
+        variant::cost(work, work, 0.15, packed.rows * packed.filters / 4 / ROWS, caps.width())
     }
 }
 
@@ -73,7 +73,7 @@ struct Tile {
 /// 64 rows × 64 filters, 8 × 8 an invocation.
 const TILE_64: Tile = Tile { name: "tile64", rows: 64, quads: 16, of_one: [8, 2], speed: 1.0 };
 /// 64 rows × 16 filters, 4 × 4 an invocation: for few filters.
-const NARROW: Tile = Tile { name: "narrow", quads: 4, of_one: [4, 1], speed: 0.9, ..TILE_64 };
+const NARROW: Tile = Tile { name: "narrow", quads: 4, of_one: [4, 1], speed: 0.85, ..TILE_64 };
 
 impl Packed {
     /// One-bit multiply-adds of so many rows and filters, those of channels that only fill words included.
@@ -122,6 +122,7 @@ impl Candidate<Packed> for Tile {
         }
         variant::cost(
             executed,
+            packed.executed(packed.rows, packed.filters),
             self.speed,
             self.tiles(packed) * self.rows,
             variant::capacity(4 * self.of_one[0] * self.of_one[1], caps),

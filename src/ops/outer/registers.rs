@@ -37,7 +37,7 @@ impl Candidate<Outer> for Registers {
             return work as f64;
         }
         let (items, parts) = split(outer, caps);
-        variant::cost(work, 0.1, items * parts, caps.width())
+        variant::cost(work, work, 0.1, items * parts, caps.width())
     }
 }
 

@@ -117,6 +117,7 @@ impl Candidate<Outer> for Tile {
             return executed as f64 / (0.3 * self.speed);
         }
         let invocations = parts * self.tiles(outer) * self.threads();
-        variant::cost(executed, self.speed, invocations, self.capacity(caps)) + sum::cost(parts, outer.of_row())
+        variant::cost(executed, outer.of_row() * outer.dy.rows(), self.speed, invocations, self.capacity(caps))
+            + sum::cost(parts, outer.of_row())
     }
 }

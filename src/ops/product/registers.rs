@@ -40,6 +40,6 @@ impl Candidate<Product> for Registers {
         if caps.shape == LaunchShape::Registers {
             return product.work() as f64;
         }
-        variant::cost(product.work(), 0.15, product.rows * product.columns / 4 / ROWS, caps.width())
+        variant::cost(product.work(), product.work(), 0.15, product.rows * product.columns / 4 / ROWS, caps.width())
     }
 }

@@ -33,7 +33,7 @@ pub(super) const NARROW: Tile = Tile { name: "narrow", quads: [16, 4], of_one: [
 /// The same for few channels.
 pub(super) const FOLDED_NARROW: Tile = Tile { name: "folded_narrow", folded: true, speed: 0.5, ..NARROW };
 /// 16 rows × 16 columns, 4 × 4 an invocation: for small batches.
-pub(super) const SMALL: Tile = Tile { name: "tile16", quads: [4, 4], speed: 0.25, ..NARROW };
+pub(super) const SMALL: Tile = Tile { name: "tile16", quads: [4, 4], speed: 0.5, ..NARROW };
 
 impl Tile {
     fn threads(&self) -> usize {
@@ -126,7 +126,7 @@ impl Candidate<Product> for Tile {
         }
         let (parts, _) = self.parts(product, caps);
         let invocations = parts * self.tiles(product) * self.threads();
-        variant::cost(self.executed(product), self.speed, invocations, self.capacity(caps))
+        variant::cost(self.executed(product), product.work(), self.speed, invocations, self.capacity(caps))
             + sum::cost(parts, product.rows * product.columns)
     }
 }
