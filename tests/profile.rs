@@ -44,18 +44,35 @@ fn counted_work_is_what_a_hand_counts() {
     let signs = 9 * 128 * 128 / 8;
     let sums = positions * 128 * 2; // i16
     let gradient = positions * 128 * 4;
-    let bit = |bytes: usize| Cost { bytes: bytes as u64, bit_ops: 2 * 2 * products, ..Cost::default() };
+    // No lane is padding: what is executed is what is needed.
+    let bit = |bytes: usize| Cost {
+        bytes: bytes as u64,
+        bit_ops: 2 * 2 * products,
+        executed: 2 * products,
+        ..Cost::default()
+    };
     assert_eq!(costs(&vgg, "conv2", "bconv"), [bit(codes + signs + sums)]);
-    let dx = Cost { bytes: (2 * gradient + signs + 128 * 4) as u64, float_ops: 2 * products, ..Cost::default() };
+    let dx = Cost {
+        bytes: (2 * gradient + signs + 128 * 4) as u64,
+        float_ops: 2 * products,
+        executed: products,
+        ..Cost::default()
+    };
     assert_eq!(costs(&vgg, "conv2", "bconv_dx"), [dx]);
-    let dw = Cost { bytes: (gradient + codes + 9 * 128 * 128 * 4) as u64, float_ops: 2 * products, ..Cost::default() };
+    let dw = Cost {
+        bytes: (gradient + codes + 9 * 128 * 128 * 4) as u64,
+        float_ops: 2 * products,
+        executed: products,
+        ..Cost::default()
+    };
     assert_eq!(costs(&vgg, "conv2", "bconv_dw"), [dw]);
 
-    // digits, conv1: one channel, which takes four lanes in memory, 16 filters of 3 × 3, 8 × 8 positions; 7 images. Padding is moved, not computed.
+    // digits, conv1: one channel, which takes four lanes in memory, 16 filters of 3 × 3, 8 × 8 positions; 7 images. Padding is moved, and executed, but it is no work.
     let digits = plan("digits", 7);
     let positions = 7 * 8 * 8;
     let bytes = positions * 4 * 4 + 9 * 4 * 16 * 4 + positions * 16 * 4;
-    let conv = Cost { bytes: bytes as u64, float_ops: (2 * positions * 16 * 9) as u64, ..Cost::default() };
+    let needed = (positions * 16 * 9) as u64;
+    let conv = Cost { bytes: bytes as u64, float_ops: 2 * needed, executed: 4 * needed, ..Cost::default() };
     assert_eq!(costs(&digits, "conv1", "conv"), [conv]);
 
     // digits, conv2: 16 channels of codes, 32 filters. A dw as small as that is split: partial sums are written, then read and added.
