@@ -15,12 +15,12 @@ const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
 /// Every kernel of every sample, by operation and launch shape.
 fn kernels() -> Vec<(&'static str, LaunchShape, Kernel)> {
     let mut all = Vec::new();
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
+        let stem = graph.nodes()[unit.start].op.stem();
         for shape in SHAPES {
-            let launches = sample.op.program(&types, &output, &Caps::baseline(shape)).launches;
-            all.extend(launches.into_iter().map(|launch| (sample.op.stem(), shape, launch.kernel)));
+            let launches = ops::joint::program(&graph, unit.clone(), &Caps::baseline(shape)).launches;
+            all.extend(launches.into_iter().map(|launch| (stem, shape, launch.kernel)));
         }
     }
     all

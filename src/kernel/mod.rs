@@ -86,6 +86,10 @@ pub enum Operand {
     Output,
     /// The op's nth scratch buffer, alive for this node only.
     Scratch(usize),
+    /// The nth input (second number) of a node that is computed together with this one; 1 is the node behind it.
+    InputOf(usize, usize),
+    /// The output of such a node.
+    OutputOf(usize),
     /// The plan's [`FAULT`] word.
     Fault,
 }

@@ -21,11 +21,10 @@ pub fn all() -> Vec<Kernel> {
             all.push(kernel.clone());
         }
     };
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
         for shape in SHAPES {
-            let program = sample.op.program(&types, &output, &Caps::baseline(shape));
+            let program = ops::joint::program(&graph, unit.clone(), &Caps::baseline(shape));
             program.launches.iter().for_each(|launch| note(&launch.kernel));
         }
     }
