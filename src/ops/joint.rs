@@ -3,7 +3,7 @@
 //! A graph holds single operations, each with its own meaning and twin; only launches are shared. The nodes of a *unit* stand one behind the other (`pass::together` sees to that), and all
 //! of their outputs live at once. An operation that can be computed with others says so in its file, and is listed in [`extends`] and [`program`].
 
-use super::{Graph, Leaf, Op, Sample, max_pool};
+use super::{Graph, Leaf, Op, Sample, max_pool, sign};
 use crate::caps::Caps;
 use crate::graph::{Node, Phase, Value};
 use crate::kernel::Program;
@@ -16,6 +16,9 @@ pub fn extends(graph: &Graph, unit: &[Value], op: &Op, inputs: &[Value]) -> bool
     match (&first.op, op) {
         (Op::MaxPool(pool), Op::MaxPoolArgmax(argmax)) => {
             unit.len() == 1 && pool.window == argmax.window && first.inputs == inputs
+        }
+        (Op::Alpha(alpha), Op::Sign(sign)) => {
+            unit.len() == 1 && alpha.channels == sign.channels && first.inputs[0] == inputs[0]
         }
         _ => false,
     }
@@ -45,6 +48,10 @@ pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
     match (&first.op, nodes.len()) {
         (op, 1) => op.program(&types(first), &first.ty, caps),
         (Op::MaxPool(op), _) => max_pool::with_argmax(op, types(first)[0], &first.ty).into(),
+        (Op::Alpha(op), _) => {
+            let Op::Sign(sign) = &nodes[1].op else { unreachable!("what extends alpha") };
+            op.with_sign(sign, [types(first)[0], &first.ty, &nodes[1].ty], caps)
+        }
         (op, _) => unreachable!("{} is computed alone", op.stem()),
     }
 }
@@ -103,5 +110,5 @@ impl Case {
 /// Small cases of every operation, and of all that are computed together; with odd sizes.
 pub fn cases() -> Vec<Case> {
     let alone = super::samples().into_iter().map(Case::from);
-    alone.chain(max_pool::joint_cases()).collect()
+    alone.chain(max_pool::joint_cases()).chain(sign::Alpha::joint_cases()).collect()
 }
