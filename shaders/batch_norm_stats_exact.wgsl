@@ -28,10 +28,15 @@ fn combined(a: Lane, b: Lane) -> Lane {
 fn of_lane(quad: u32, lane: u32) -> Lane {
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     var all = Lane(vec4<i32>(), vec4<u32>(), vec4<u32>());
-    for (var chunk = lane; chunk < chunks; chunk += 64u) {
-        let sum = bitcast<vec4<i32>>(part_at(chunk * 3u * p.quads + quad));
-        let low = part_at((chunk * 3u + 1u) * p.quads + quad);
-        all = combined(all, Lane(sum, low, part_at((chunk * 3u + 2u) * p.quads + quad)));
+    for (var chunk = lane; chunk < chunks; chunk += 256u) {
+        // Four chunks are read at the same time.
+        //: for i in 4
+        let from$i = min(chunk + 64u * $iu, chunks - 1u) * 3u * p.quads + quad;
+        let part$i = Lane(bitcast<vec4<i32>>(part_at(from$i)), part_at(from$i + p.quads), part_at(from$i + 2u * p.quads));
+        //: end
+        //: for i in 4
+        if (chunk + 64u * $iu < chunks) { all = combined(all, part$i); }
+        //: end
     }
     return all;
 }
@@ -46,6 +51,5 @@ fn finish(quad: u32, all: Lane) {
     let borrow = select(vec4<u32>(), vec4<u32>(1u), first.low < second.low);
     let high_part = first.high + rows * all.high - second.high - borrow;
     let variance = (vec4<f32>(high_part) * 4294967296.0 + vec4<f32>(low_part)) / (count * count);
-    stats_put(quad, vec4<f32>(all.sum) / count);
-    stats_put(p.quads + quad, variance);
+    found(quad, vec4<f32>(all.sum) / count, variance);
 }

@@ -15,19 +15,33 @@ fn combined(a: Lane, b: Lane) -> Lane {
     return Lane(all, a.mean + delta * share, a.deviation + (b.deviation + delta * delta * (a.count * share)));
 }
 
+// Puts a chunk's moments behind so many others.
+fn push(done: u32, chunk: Lane) {
+    var moments = chunk;
+    var level = 0u;
+    for (var bits = done; (bits & 1u) == 1u; bits >>= 1u) {
+        moments = combined(pairs[level], moments);
+        level++;
+    }
+    pairs[level] = moments;
+}
+
 fn of_lane(quad: u32, lane: u32) -> Lane {
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     var done = 0u;
-    for (var chunk = lane; chunk < chunks; chunk += 64u) {
-        let count = f32(min(PER_CHUNK, p.rows - chunk * PER_CHUNK));
-        var moments = Lane(count, part_at(chunk * 2u * p.quads + quad), part_at((chunk * 2u + 1u) * p.quads + quad));
-        var level = 0u;
-        for (var bits = done; (bits & 1u) == 1u; bits >>= 1u) {
-            moments = combined(pairs[level], moments);
-            level++;
+    for (var chunk = lane; chunk < chunks; chunk += 256u) {
+        // Four chunks are read at the same time.
+        //: for i in 4
+        let chunk$i = min(chunk + 64u * $iu, chunks - 1u);
+        let mean$i = part_at(chunk$i * 2u * p.quads + quad);
+        let deviation$i = part_at((chunk$i * 2u + 1u) * p.quads + quad);
+        //: end
+        //: for i in 4
+        if (chunk + 64u * $iu < chunks) {
+            push(done, Lane(f32(min(PER_CHUNK, p.rows - chunk$i * PER_CHUNK)), mean$i, deviation$i));
+            done++;
         }
-        pairs[level] = moments;
-        done++;
+        //: end
     }
     var all = Lane(0.0, vec4<f32>(), vec4<f32>());
     var level = 0u;
@@ -39,6 +53,5 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
 }
 
 fn finish(quad: u32, all: Lane) {
-    stats_put(quad, all.mean);
-    stats_put(p.quads + quad, all.deviation / f32(p.rows));
+    found(quad, all.mean, all.deviation / f32(p.rows));
 }

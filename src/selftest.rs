@@ -92,12 +92,13 @@ async fn compute(backend: &mut dyn Backend, case: &Case) -> Result<Computed> {
     for (at, node) in unit.clone().enumerate() {
         let inputs = &graph.node(Value(node)).inputs;
         updated[at] = plan.nodes[node].op.in_place().map(|index| inputs[index].0);
-        let operands = plan.nodes[node].checked.iter().map(|operand| match *operand {
-            Operand::Input(index) => inputs[index].0,
-            // What is updated; else what comes out follows from the first input.
-            _ => updated[at].unwrap_or(inputs[0].0),
+        let floats = |&input: &usize| input < unit.start && case.inputs[input].ty.encoding == Encoding::F32;
+        let operands = plan.nodes[node].checked.iter().filter_map(|operand| match *operand {
+            Operand::Input(index) => Some(inputs[index].0),
+            // What is updated; else what comes out follows from the first float.
+            _ => updated[at].or_else(|| inputs.iter().map(|input| input.0).find(floats)),
         });
-        checked.extend(operands.filter(|&input| input < unit.start));
+        checked.extend(operands.filter(floats));
     }
     let id = backend.load(plan).await?;
     if checks {

@@ -55,7 +55,7 @@ const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// What makes each element from a fixed number of others.
-const ELEMENTWISE: [&str; 48] = [
+const ELEMENTWISE: [&str; 49] = [
     "gather",
     "sign",
     "unpack",

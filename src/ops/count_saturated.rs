@@ -51,7 +51,7 @@ impl Operation for CountSaturated {
     /// A count for each chunk of rows of a quad of channels, then the sum of all.
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let (x, normalised) = (inputs[1], inputs.len() == 3);
-        let per_chunk = rows_per_chunk(x.rows());
+        let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let parts = x.rows().div_ceil(per_chunk) * x.quads();
         let mut texts = vec![include_str!("../../shaders/count_saturated_partial.wgsl")];
         let mut label = String::from("count_saturated_partial");

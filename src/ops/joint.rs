@@ -3,10 +3,10 @@
 //! A graph holds single operations, each with its own meaning and twin; only launches are shared. The nodes of a *unit* stand one behind the other (`pass::together` sees to that), and all
 //! of their outputs live at once. An operation that can be computed with others says so in its file, and is listed in [`extends`] and [`program`].
 
-use super::{Graph, Leaf, Op, Sample, max_pool, sign};
+use super::{Graph, Leaf, Op, Sample, batch_norm, batch_norm_backward, max_pool, sign};
 use crate::caps::Caps;
 use crate::graph::{Node, Phase, Value};
-use crate::kernel::Program;
+use crate::kernel::{Operand::OutputOf, Program};
 use crate::tensor::{Tensor, TensorType};
 use std::ops::Range;
 
@@ -19,6 +19,18 @@ pub fn extends(graph: &Graph, unit: &[Value], op: &Op, inputs: &[Value]) -> bool
         }
         (Op::Alpha(alpha), Op::Sign(sign)) => {
             unit.len() == 1 && alpha.channels == sign.channels && first.inputs[0] == inputs[0]
+        }
+        (Op::BatchNormStats(_), Op::BatchNormCoef(coef)) => unit.len() == 1 && !coef.running && inputs[0] == unit[0],
+        (Op::BatchNormStats(_), Op::BatchNormRunning(running)) => {
+            let [stats, coef] = unit else { return false };
+            let coef_node = graph.node(*coef);
+            let Op::BatchNormCoef(op) = &coef_node.op else { return false };
+            let same_scale = running.scaled == op.scaled && running.step == op.step;
+            inputs[1] == *stats && same_scale && (!op.scaled || inputs[2] == coef_node.inputs[1])
+        }
+        (Op::BatchNormSums(_), Op::Row(row)) => {
+            let other = |&value: &Value| graph.node(value).op != Op::Row(*row);
+            row.index < 2 && inputs[0] == unit[0] && unit.iter().all(other)
         }
         _ => false,
     }
@@ -51,6 +63,21 @@ pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
         (Op::Alpha(op), _) => {
             let Op::Sign(sign) = &nodes[1].op else { unreachable!("what extends alpha") };
             op.with_sign(sign, [types(first)[0], &first.ty, &nodes[1].ty], caps)
+        }
+        (Op::BatchNormStats(stats), _) => {
+            let Op::BatchNormCoef(coef) = &nodes[1].op else { unreachable!("what follows from statistics") };
+            let running = nodes.get(2).map(|node| match &node.op {
+                Op::BatchNormRunning(running) => running,
+                op => unreachable!("{} does not follow from statistics", op.stem()),
+            });
+            batch_norm::together(stats, coef, running, types(first)[0], caps)
+        }
+        (Op::BatchNormSums(sums), _) => {
+            let rows = nodes.iter().enumerate().filter_map(|(behind, node)| match &node.op {
+                Op::Row(row) => Some((row.index, OutputOf(behind))),
+                _ => None,
+            });
+            sums.program_with(&types(first), &rows.collect::<Vec<_>>(), caps)
         }
         (op, _) => unreachable!("{} is computed alone", op.stem()),
     }
@@ -110,5 +137,10 @@ impl Case {
 /// Small cases of every operation, and of all that are computed together; with odd sizes.
 pub fn cases() -> Vec<Case> {
     let alone = super::samples().into_iter().map(Case::from);
-    alone.chain(max_pool::joint_cases()).chain(sign::Alpha::joint_cases()).collect()
+    alone
+        .chain(max_pool::joint_cases())
+        .chain(sign::Alpha::joint_cases())
+        .chain(batch_norm::joint_cases())
+        .chain(batch_norm_backward::BatchNormSums::joint_cases())
+        .collect()
 }

@@ -167,7 +167,7 @@ impl Operation for PreluSlope {
     /// A sum for each chunk of rows, then the sum of these.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[1];
-        let per_chunk = rows_per_chunk(x.rows());
+        let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let chunks = x.rows().div_ceil(per_chunk);
         let text = include_str!("../../shaders/prelu_slope_partial.wgsl");
         let (label, parts) = normalised("prelu_slope_partial", text, inputs.len() == 3);
@@ -186,7 +186,7 @@ impl Operation for PreluSlope {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]));
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
-        let per_chunk = rows_per_chunk(rows);
+        let per_chunk = rows_per_chunk(rows, inputs[1].ty.quads());
         let sums = sum::columns(rows.div_ceil(per_chunk), lanes, |chunk, sums| {
             for (c, sum) in sums.iter_mut().enumerate() {
                 let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);

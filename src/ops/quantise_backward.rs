@@ -46,7 +46,6 @@ fn backward_launch(
     let launch = add::per_channel(label, &parts, inputs[0], 1.0)
         .params(params)
         .constant("NORMALISED", usize::from(normalised))
-        .constant("SCALED", usize::from(scaled))
         .read("dy", F32, Input(0))
         .read("x", inputs[1].encoding, Input(1));
     let launch = if normalised { launch.read("coef", F32, Input(2)) } else { launch };
@@ -67,10 +66,7 @@ impl Operation for QuantiseBackward {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let params = params(output, &[], self.top, 1.0);
         let part = include_str!("../../shaders/quantise_backward.wgsl");
-        let mut launch = backward_launch("quantise_backward", part, inputs, self.scaled, &params);
-        for (name, kind) in SURROGATES {
-            launch = launch.constant(name, usize::from(kind == self.surrogate));
-        }
+        let launch = self.slope(backward_launch("quantise_backward", part, inputs, self.scaled, &params));
         let normalised = normalised(inputs.len() - 1, self.scaled);
         let ops = 1 + self.surrogate.ops() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
         launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
@@ -88,6 +84,18 @@ impl Operation for QuantiseBackward {
 }
 
 impl QuantiseBackward {
+    /// The gradient of a rectifier, whose slope is the vanilla surrogate's.
+    pub const RECTIFIER: Self = Self { surrogate: Surrogate::Vanilla, top: 1.0, scaled: false };
+
+    /// Adds `slope(z)` to a launch whose uniform holds `top`, and which reads `scale` where there is one.
+    pub(super) fn slope(&self, mut launch: Launch) -> Launch {
+        launch.kernel.body.push(include_str!("../../shaders/quantise_slope.wgsl").into());
+        let launch = launch.constant("SCALED", usize::from(self.scaled));
+        SURROGATES
+            .into_iter()
+            .fold(launch, |launch, (name, kind)| launch.constant(name, usize::from(kind == self.surrogate)))
+    }
+
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(31);
         let mut samples = Vec::new();
@@ -128,6 +136,7 @@ impl Operation for QuantiseScale {
         let launch =
             backward_launch("quantise_scale", include_str!("../../shaders/quantise_scale.wgsl"), inputs, true, &params);
         let mut kernel = launch
+            .constant("SCALED", 1)
             .constant("LSQ", usize::from(self.scale == Scale::Lsq))
             .constant("AT_LEAST", 0)
             .constant("THRESHOLDS", self.thresholds.len())

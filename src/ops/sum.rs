@@ -31,9 +31,10 @@ pub(super) const LANES: usize = 64;
 /// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
 pub(super) const HALF: u32 = LANES as u32 / 2;
 
-/// Rows that one invocation reduces: a chunk at most, fewer where that gives 256 invocations work.
-pub(super) fn rows_per_chunk(rows: usize) -> usize {
-    rows.div_ceil(256).clamp(16, CHUNK)
+/// Rows of so many quads each of whose quads an invocation reduces: a chunk at most, fewer where that gives 65 536 invocations work, as many as fill a large device. Whole eights, which are
+/// read at the same time.
+pub(super) fn rows_per_chunk(rows: usize, quads: usize) -> usize {
+    (rows * quads).div_ceil(1 << 16).next_multiple_of(8).clamp(16, CHUNK)
 }
 
 /// Into how many parts a sum of so many chunks falls, and the chunks of a part: [`CHUNK`] at most.
