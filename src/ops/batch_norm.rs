@@ -109,10 +109,19 @@ pub(super) fn together(
     program
 }
 
-/// WGSL that applies the map to a quad.
-pub(super) const NORMALISE: &str = include_str!("../../shaders/normalise.wgsl");
-/// Float operations that it takes for each element.
+/// Float operations that the map takes for each element.
 pub(super) const NORMALISE_OPS: usize = 3;
+
+/// Binds `x` of an operation that a batch-norm can be folded into, as it stands among the inputs, to a launch whose own float operations are stated.
+pub(super) fn read(mut launch: Launch, op: &dyn Operation, inputs: &[&TensorType]) -> Launch {
+    let fold = op.folds().expect("an operation that a batch-norm can be folded into");
+    let (x, coef) = (inputs[fold.at], fold.coef(inputs.len()));
+    if coef.is_some() {
+        launch.kernel.label += "_normalised";
+        launch.float_ops += NORMALISE_OPS * x.len();
+    }
+    launch.read_mapped("x", x.encoding, Input(fold.at), coef.map(Input))
+}
 
 /// Checks `x` or `x, coef` of an op that can apply a batch-norm first.
 pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
@@ -436,10 +445,9 @@ impl Operation for BatchNorm {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        add::per_channel("batch_norm", &[NORMALISE, include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
+        add::per_channel("batch_norm", &[include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
             .float_ops(NORMALISE_OPS * output.len())
-            .read("x", inputs[0].encoding, Input(0))
-            .read("coef", F32, Input(1))
+            .read_mapped("x", inputs[0].encoding, Input(0), Some(Input(1)))
             .write("y", F32, Output)
             .into()
     }

@@ -92,6 +92,22 @@ pub enum Activity {
     Data,
 }
 
+/// The input in front of which a batch-norm can be folded: its coefficients are then the next input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fold {
+    /// The input's place.
+    pub at: usize,
+    /// Inputs behind it while nothing is folded.
+    pub behind: usize,
+}
+
+impl Fold {
+    /// Where the coefficients are among so many inputs, if something is folded.
+    pub fn coef(self, inputs: usize) -> Option<usize> {
+        (inputs > self.at + 1 + self.behind).then_some(self.at + 1)
+    }
+}
+
 /// One operation: what it means, how a device does it, how the CPU does it.
 pub trait Operation {
     /// Name of the file, of the shaders, in traces and tests.
@@ -102,6 +118,11 @@ pub trait Operation {
 
     /// The input whose memory the output takes over.
     fn in_place(&self) -> Option<usize> {
+        None
+    }
+
+    /// The input in front of which a batch-norm can be folded.
+    fn folds(&self) -> Option<Fold> {
         None
     }
 

@@ -1,10 +1,8 @@
 //! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the terms of the gradient of its learned scale s, one for each element, for a sum to follow:
 //! of PACT, dy above s; of LSQ, dy·(code − x/s) inside, dy·n above, over √(N·n). See [`super::quantise`].
 
-use super::quantise::{
-    CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, normalised, operands, params, split,
-};
-use super::{Operation, Sample, add, batch_norm, sample::Noise};
+use super::quantise::{CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, operands, params, split};
+use super::{Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
@@ -29,26 +27,19 @@ pub struct QuantiseScale {
     pub scale: Scale,
 }
 
-/// A launch over `dy` that sees x, coefficients and scale as the quantiser does.
+/// A launch over `dy` that sees x, coefficients and scale as the quantiser does, with so many float operations an element.
 fn backward_launch(
-    label: &str,
+    op: &dyn Operation,
     part: &'static str,
     inputs: &[&TensorType],
     scaled: bool,
-    params: &QuantiseParams,
+    (params, ops): (&QuantiseParams, usize),
 ) -> Launch {
-    let normalised = normalised(inputs.len() - 1, scaled);
-    let mut parts = vec![part];
-    if normalised {
-        parts.push(batch_norm::NORMALISE);
-    }
-    let label = if normalised { format!("{label}_normalised") } else { label.to_string() };
-    let launch = add::per_channel(label, &parts, inputs[0], 1.0)
+    let launch = add::per_channel(op.stem(), &[part], inputs[0], 1.0)
         .params(params)
-        .constant("NORMALISED", usize::from(normalised))
-        .read("dy", F32, Input(0))
-        .read("x", inputs[1].encoding, Input(1));
-    let launch = if normalised { launch.read("coef", F32, Input(2)) } else { launch };
+        .float_ops(ops * inputs[0].len())
+        .read("dy", F32, Input(0));
+    let launch = batch_norm::read(launch, op, inputs);
     if scaled { launch.read("scale", F32, Input(inputs.len() - 1)) } else { launch }
 }
 
@@ -63,13 +54,15 @@ impl Operation for QuantiseBackward {
         Ok(inputs[0].clone())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: usize::from(self.scaled) })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let params = params(output, &[], self.top, 1.0);
         let part = include_str!("../../shaders/quantise_backward.wgsl");
-        let launch = self.slope(backward_launch("quantise_backward", part, inputs, self.scaled, &params));
-        let normalised = normalised(inputs.len() - 1, self.scaled);
-        let ops = 1 + self.surrogate.ops() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
+        let work = (&params, 1 + self.surrogate.ops());
+        self.slope(backward_launch(self, part, inputs, self.scaled, work)).write("dx", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -131,10 +124,14 @@ impl Operation for QuantiseScale {
         Ok(inputs[0].clone())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: 1 })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output.len()));
-        let launch =
-            backward_launch("quantise_scale", include_str!("../../shaders/quantise_scale.wgsl"), inputs, true, &params);
+        let part = include_str!("../../shaders/quantise_scale.wgsl");
+        let launch = backward_launch(self, part, inputs, true, (&params, 3 + self.thresholds.len()));
         let mut kernel = launch
             .constant("SCALED", 1)
             .constant("LSQ", usize::from(self.scale == Scale::Lsq))
@@ -142,7 +139,7 @@ impl Operation for QuantiseScale {
             .constant("THRESHOLDS", self.thresholds.len())
             .constant("CHANNELS", output.channels());
         kernel.kernel.body.push(CODE_OF.into());
-        kernel.write("terms", F32, Output).float_ops((3 + self.thresholds.len()) * output.len()).into()
+        kernel.write("terms", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -25,24 +25,10 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 }
 
 fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
-    // The place of x, and how many inputs there are while nothing is folded.
-    let (reader, unfolded) = match op {
-        Op::Relu(_) | Op::Activation(_) => (0, 1),
-        Op::Quantise(op) => (0, 1 + usize::from(op.scale.is_some())),
-        Op::QuantiseBackward(op) => (1, 2 + usize::from(op.scaled)),
-        Op::QuantiseScale(_) => (1, 3),
-        Op::Prelu(_) | Op::PreluSlope(_) | Op::CountSaturated(_) => (1, 2),
-        Op::PreluBackward(_) => (2, 3),
-        Op::Fixed(op) => (op.reader(), op.reader() + 1),
-        Op::FixedBackward(op) => (op.reader(), op.reader() + 1),
-        _ => return inputs.to_vec(),
-    };
-    if inputs.len() != unfolded {
-        return inputs.to_vec();
-    }
-    let source = graph.node(inputs[reader]);
+    let Some(fold) = op.folds().filter(|fold| fold.coef(inputs.len()).is_none()) else { return inputs.to_vec() };
+    let source = graph.node(inputs[fold.at]);
     match source.op {
-        Op::BatchNorm(_) => [&inputs[..reader], &source.inputs, &inputs[reader + 1..]].concat(),
+        Op::BatchNorm(_) => [&inputs[..fold.at], &source.inputs, &inputs[fold.at + 1..]].concat(),
         _ => inputs.to_vec(),
     }
 }
