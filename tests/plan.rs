@@ -5,6 +5,8 @@
 
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
+#[path = "plan/launches.rs"]
+mod launches;
 #[path = "plan/random_graph.rs"]
 mod random_graph;
 
@@ -390,7 +392,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
 
     let caps = Caps { max_groups: 1, ..baseline };
     let message = refusal(&pass::inference(&digits(), 64).unwrap(), &caps);
-    assert!(message.contains("workgroups") && message.contains("layer \"conv1\""), "{message}");
+    assert!(message.contains("workgroups") && message.contains("alpha of layer \"conv2\""), "{message}");
 }
 
 /// Layers between images and classes, as a recipe has them, on 8 × 8 images.
@@ -437,7 +439,7 @@ fn groups_of_a_packed_convolution_stay_exact() {
     // What is looked into is the whole, once.
     halfwave::train::inspect::expose(&mut graph);
     let exposed: Vec<_> = graph.outputs.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = ["q/quantise", "grouped/sign", "grouped/concat", "pool/max_pool", "pool/max_pool_argmax"];
+    let expected = ["grouped/sign", "q/quantise", "grouped/concat", "pool/max_pool", "pool/max_pool_argmax"];
     assert_eq!(exposed, expected.map(|name| format!("exact/{name}")));
 }
 

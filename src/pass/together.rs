@@ -1,10 +1,12 @@
 //! `together`: nodes that can be computed together are put one behind the other.
 //!
-//! A node moves forward to the earliest node that it can be computed with, as soon as all its inputs exist; leaves move before whoever reads them first. Nothing else changes its order.
+//! A node moves forward to the earliest node that it can be computed with, as soon as all its inputs exist; leaves move before whoever reads them first.
+//!
+//! What packs parameters comes first of all: its launches read and write nothing that another one has touched, so that none of them waits (`Plan::waits`). Nothing else changes its order.
 
 use crate::error::Result;
 use crate::graph::{Node, Value};
-use crate::ops::{Graph, Op, joint};
+use crate::ops::{Activity, Graph, Op, Role, joint};
 
 /// Applies the new order.
 ///
@@ -13,7 +15,9 @@ use crate::ops::{Graph, Op, joint};
 pub fn together(graph: &Graph) -> Result<Graph> {
     let mut order: Vec<Value> = Vec::with_capacity(graph.nodes().len());
     let mut placed = vec![false; graph.nodes().len()];
-    for (value, node) in graph.iter() {
+    let packing = packing(graph);
+    for value in packing.iter().copied().chain(graph.iter().map(|(value, _)| value)) {
+        let node = graph.node(value);
         if placed[value.0] {
             continue;
         }
@@ -36,6 +40,20 @@ pub fn together(graph: &Graph) -> Result<Graph> {
         }
     }
     graph.reordered(&order)
+}
+
+/// The nodes that pack parameters, and nothing else.
+fn packing(graph: &Graph) -> Vec<Value> {
+    let is_parameter =
+        |node: &Node<Op>| matches!(&node.op, Op::Leaf(leaf) if leaf.role == Role::State { trained: true });
+    let mut found = Vec::new();
+    for (value, node) in graph.iter() {
+        let known = |input: &Value| is_parameter(graph.node(*input)) || found.contains(input);
+        if node.op.activity() == Some(Activity::Pack) && !node.inputs.is_empty() && node.inputs.iter().all(known) {
+            found.push(value);
+        }
+    }
+    found
 }
 
 fn is_leaf(node: &Node<Op>) -> bool {
