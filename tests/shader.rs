@@ -238,7 +238,7 @@ fn kernels_are_listed_and_shown() {
     let row = list.lines().find(|line| line.starts_with("bconv_registers ")).unwrap();
     assert!(["registers", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
     let both = list.lines().find(|line| line.starts_with("sgd_velocity+sgd ")).unwrap();
-    assert!(both.contains(" both ") && both.ends_with("conv1, conv2"), "{both}");
+    assert!(both.contains(" both ") && both.ends_with("conv1, conv2, conv3, bn3, fc"), "{both}");
     let (tiled, _) = run(dir.path(), &["--shape", "tiled", "--layer", "conv3"]);
     assert!(tiled.contains("\nbconv_tiled ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
 
