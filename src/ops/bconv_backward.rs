@@ -11,7 +11,6 @@ use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, U32},
     TensorType, View, ViewMut, WORD_BITS,
@@ -147,15 +146,8 @@ impl Operation for BconvDw {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), inputs[1]);
-        let (lanes, plane_words) = (x.ty.lanes(), x.ty.plane_words());
-        // One layer's codes as floats, for the length of this loop only.
-        let mut codes = vec![0.0; x.ty.rows() * lanes];
-        let (words, row_words) = (x.words, x.ty.row_words());
-        parallel::rows(&mut codes, lanes, |row, codes| {
-            self.code.spread(&words[row * row_words..][..row_words], plane_words, x.ty.channels(), codes);
-        });
         let scale = inputs.get(2).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
-        conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, scale, output.floats());
+        conv_backward::weight_gradient_twin(&self.window, (x.ty, &self.code.quads(x)), dy, scale, output.floats());
     }
 }
 

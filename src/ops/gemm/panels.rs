@@ -1,0 +1,45 @@
+//! A matrix as blocks read it.
+
+use super::PANEL;
+use std::ops::Range;
+
+/// The second factor of [`super::product`], matrices `[inner][lane]` for each tap: `[tap][panel][inner][column]`, zero behind the last lane.
+pub(in super::super) struct Panels {
+    pub(super) inner: usize,
+    pub(super) lanes: usize,
+    values: Vec<[f32; PANEL]>,
+}
+
+impl Panels {
+    /// `fill(tap, block)` writes the matrix `[inner][lane]` of a tap.
+    pub(in super::super) fn new(taps: usize, inner: usize, lanes: usize, fill: impl Fn(usize, &mut [f32])) -> Self {
+        let mut values = Vec::with_capacity(taps * lanes.div_ceil(PANEL) * inner);
+        let mut block = vec![0.0; inner * lanes];
+        for tap in 0..taps {
+            fill(tap, &mut block);
+            for first in (0..lanes).step_by(PANEL) {
+                values.extend(block.chunks_exact(lanes).map(|row| panel_row(&row[first..])));
+            }
+        }
+        Self { inner, lanes, values }
+    }
+
+    /// Rows of a panel of the matrix of a tap.
+    #[inline(always)]
+    pub(super) fn rows(&self, tap: usize, panel: usize, rows: Range<usize>) -> &[[f32; PANEL]] {
+        &self.values[(tap * self.lanes.div_ceil(PANEL) + panel) * self.inner..][rows]
+    }
+}
+
+/// The first columns of a row, and zeros where there are fewer than a panel has.
+#[inline(always)]
+pub(super) fn panel_row(row: &[f32]) -> [f32; PANEL] {
+    match row.first_chunk() {
+        Some(row) => *row,
+        None => {
+            let mut padded = [0.0; PANEL];
+            padded[..row.len()].copy_from_slice(row);
+            padded
+        }
+    }
+}
