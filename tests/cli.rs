@@ -6,6 +6,8 @@ mod common;
 mod data;
 #[path = "cli/environment.rs"]
 mod environment;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "common/program.rs"]
 mod program;
 #[path = "cli/report.rs"]
@@ -311,7 +313,7 @@ fn bad_recipes_are_refused() {
         }
     }
     fails(dir, &["train", "missing.toml"], &["missing.toml", "no such file", "vgg-small"]);
-    fails(dir, &["train", "."], &["directory"]);
+    fails(dir, &["train", "."], &["folder"]);
     fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
     fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);
     fails(dir, &["recipe", "resnet"], &["resnet", "digits-float"]);
