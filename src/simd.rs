@@ -26,7 +26,7 @@ pub fn run_counting(job: impl Job) {
     }
     #[cfg(target_arch = "x86_64")]
     if let (Some(counting), Some(simd)) = (Counting::try_new(), pulp::x86::V4::try_new()) {
-        return counting.vectorize(|| job.run(simd));
+        return counting.vectorize(Counted(job, simd));
     }
     run(job);
 }
@@ -49,6 +49,19 @@ pulp::simd_type!({
         avx512vpopcntdq: f!("avx512vpopcntdq"),
     }
 });
+
+#[cfg(target_arch = "x86_64")]
+struct Counted<J>(J, pulp::x86::V4);
+
+#[cfg(target_arch = "x86_64")]
+impl<J: Job> pulp::NullaryFnOnce for Counted<J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.0.run(self.1);
+    }
+}
 
 /// The bits of each lane that are 1.
 #[inline(always)]

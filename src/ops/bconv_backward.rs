@@ -75,9 +75,18 @@ impl Operation for BconvDx {
         let (words, planes) = (output.ty.plane_words(), self.planes.count());
         conv_backward::input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
             for (k, row) in block.chunks_exact_mut(cl).enumerate() {
-                for (c, weight) in row[..channels].iter_mut().enumerate() {
-                    let word = |j| signs[((tap * words + c / WORD_BITS) * planes + j) * kl + k];
-                    *weight = self.planes.value(|j| word(j) >> (c % WORD_BITS) & 1 == 1, |j| alpha[j * kl + k]);
+                for (at, weights) in row[..channels].chunks_mut(WORD_BITS).enumerate() {
+                    let word = |j| signs[((tap * words + at) * planes + j) * kl + k];
+                    if self.planes == SignPlanes::ONE {
+                        let (word, alpha) = (word(0), alpha[k]);
+                        let signed =
+                            |(c, weight): (usize, &mut f32)| *weight = if word >> c & 1 == 1 { alpha } else { -alpha };
+                        weights.iter_mut().enumerate().for_each(signed);
+                    } else {
+                        for (c, weight) in weights.iter_mut().enumerate() {
+                            *weight = self.planes.value(|j| word(j) >> c & 1 == 1, |j| alpha[j * kl + k]);
+                        }
+                    }
                 }
             }
         });

@@ -102,7 +102,7 @@ pub(super) fn input_gradient_twin(
     window: &Window,
     dy: (&TensorType, &[f32]),
     dx: &mut ViewMut<'_>,
-    weights: impl Fn(usize, &mut [f32]),
+    weights: impl Fn(usize, &mut [f32]) + Sync + Send,
 ) {
     let ([_, h, w, _], [_, oh, ow, _]) = (dx.ty.nhwc(), dy.0.nhwc());
     let panels = Panels::new(window.taps(), dy.0.lanes(), dx.ty.lanes(), weights);

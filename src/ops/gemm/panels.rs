@@ -1,6 +1,7 @@
 //! A matrix as blocks read it.
 
 use super::PANEL;
+use crate::parallel;
 use std::ops::Range;
 
 /// The second factor of [`super::product`], matrices `[inner][lane]` for each tap: `[tap][panel][inner][column]`, zero behind the last lane.
@@ -12,15 +13,22 @@ pub(in super::super) struct Panels {
 
 impl Panels {
     /// `fill(tap, block)` writes the matrix `[inner][lane]` of a tap.
-    pub(in super::super) fn new(taps: usize, inner: usize, lanes: usize, fill: impl Fn(usize, &mut [f32])) -> Self {
-        let mut values = Vec::with_capacity(taps * lanes.div_ceil(PANEL) * inner);
-        let mut block = vec![0.0; inner * lanes];
-        for tap in 0..taps {
+    pub(in super::super) fn new(
+        taps: usize,
+        inner: usize,
+        lanes: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync + Send,
+    ) -> Self {
+        let mut values = vec![[0.0; PANEL]; taps * lanes.div_ceil(PANEL) * inner];
+        parallel::bands(&mut values, lanes.div_ceil(PANEL) * inner, 1, |tap, panels| {
+            let mut block = vec![0.0; inner * lanes];
             fill(tap, &mut block);
-            for first in (0..lanes).step_by(PANEL) {
-                values.extend(block.chunks_exact(lanes).map(|row| panel_row(&row[first..])));
+            for (panel, rows) in panels.chunks_exact_mut(inner).enumerate() {
+                for (row, out) in block.chunks_exact(lanes).zip(rows) {
+                    *out = panel_row(&row[panel * PANEL..]);
+                }
             }
-        }
+        });
         Self { inner, lanes, values }
     }
 
