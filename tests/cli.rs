@@ -283,7 +283,7 @@ fn bad_pictures_are_refused() {
         ("wide.png", "32×16 pixels, but the network takes 8×8"),
         ("words.png", "not a picture"),
         ("half.png", "not a picture"),
-        ("folder.png", "irectory"),
+        ("folder.png", "this is a folder"),
         ("missing.png", "No such file"),
     ] {
         // A good one before it is not predicted either: all or nothing.
