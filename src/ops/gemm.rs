@@ -86,23 +86,23 @@ macro_rules! with_panels {
 use {with_panels, with_vectors};
 
 /// A block of sums: rows, panels, the vectors of a panel.
-type Block<S, const M: usize, const P: usize, const V: usize> = [[[<S as Simd>::f32s; V]; P]; M];
+type Block<S, const P: usize, const V: usize> = [[[<S as Simd>::f32s; V]; P]; TALL];
 
 /// `Σ_i a(i, row) · b(i, panel)`, from 0, one i after the other.
 #[inline(always)]
-fn block<S: Simd, const M: usize, const P: usize, const V: usize>(
+fn block<S: Simd, const P: usize, const V: usize>(
     simd: S,
     terms: usize,
     a: impl Fn(usize, usize) -> f32,
     b: impl Fn(usize, usize) -> [S::f32s; V],
-) -> Block<S, M, P, V> {
-    let mut sums = [[[simd.splat_f32s(0.0); V]; P]; M];
+) -> Block<S, P, V> {
+    let mut sums = [[[simd.splat_f32s(0.0); V]; P]; TALL];
     for i in 0..terms {
         let mut row = [[simd.splat_f32s(0.0); V]; P];
         for p in 0..P {
             row[p] = b(i, p);
         }
-        for m in 0..M {
+        for m in 0..TALL {
             let a = simd.splat_f32s(a(i, m));
             for p in 0..P {
                 for v in 0..V {
@@ -116,9 +116,9 @@ fn block<S: Simd, const M: usize, const P: usize, const V: usize>(
 
 /// Adds a block to up to four rows of `lanes` columns, from `column` on, as far as there are columns.
 #[inline(always)]
-fn add_block<S: Simd, const M: usize, const P: usize, const V: usize>(
+fn add_block<S: Simd, const P: usize, const V: usize>(
     simd: S,
-    block: &Block<S, M, P, V>,
+    block: &Block<S, P, V>,
     rows: &mut [f32],
     lanes: usize,
     column: usize,

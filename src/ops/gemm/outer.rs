@@ -143,8 +143,8 @@ impl OuterProduct<'_> {
                         dy[p] = vectors::<S, V>(&packed.dy[(panel + p) * rows.len()..][..rows.len()]);
                     }
                     let dy = |i: usize, p: usize| dy[p][packed.pairs[i].1 as usize];
-                    let block = block::<S, TALL, P, V>(simd, packed.pairs.len(), x, dy);
-                    add_block::<S, TALL, P, V>(simd, &block, sums, width, panel * PANEL);
+                    let block = block::<S, P, V>(simd, packed.pairs.len(), x, dy);
+                    add_block::<S, P, V>(simd, &block, sums, width, panel * PANEL);
                 });
                 panel += some;
             }

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// `out[row][lane] = Σ_tap Σ_i from[source(row, tap)][i] · panels[tap][i][lane]`.
 pub(in super::super) fn product(taps: &Taps, from: &[f32], panels: &Panels, out: &mut [f32]) {
     // Tall enough that the panels, which each band goes through, are read from memory seldom.
-    let band = (4096 / panels.lanes).max(64).next_multiple_of(TALLER);
+    let band = (4096 / panels.lanes).max(64).next_multiple_of(TALL);
     parallel::bands(out, panels.lanes, band, |first, out| {
         let places: Vec<_> = (first..).take(out.len() / panels.lanes).map(|row| taps.place(row)).collect();
         simd::run(Product { taps, from, panels, zeros: &vec![0.0; panels.inner], places: &places, out });
@@ -31,31 +31,23 @@ impl simd::Job for Product<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         let mut parts = Parts::new(self.taps.count * self.panels.inner.div_ceil(CHUNK));
         while let Some(chunks) = parts.next(self.out) {
-            // Narrow blocks are taller, so that as many sums are under way.
-            let tall = S::F32_LANES == PANEL && self.panels.lanes <= 2 * PANEL;
-            with_vectors!(S, V => match tall {
-                true => self.add::<S, TALLER, V>(simd, chunks),
-                false => self.add::<S, TALL, V>(simd, chunks),
-            });
+            with_vectors!(S, V => self.add::<S, V>(simd, chunks));
         }
     }
 }
 
-/// Rows of a narrow block, where there are registers for them.
-const TALLER: usize = 8;
-
 impl Product<'_> {
     #[inline(always)]
-    fn add<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, chunks: Range<usize>) {
+    fn add<S: Simd, const V: usize>(&mut self, simd: S, chunks: Range<usize>) {
         let Self { taps, from, panels, zeros, places, ref mut out } = *self;
         let (inner, lanes) = (panels.inner, panels.lanes);
         let of_tap = inner.div_ceil(CHUNK);
         for chunk in chunks {
             let (tap, channel) = (chunk / of_tap, chunk % of_tap * CHUNK);
             let channels = channel..(channel + CHUNK).min(inner);
-            for (places, rows) in places.chunks(M).zip(out.chunks_mut(M * lanes)) {
+            for (places, rows) in places.chunks(TALL).zip(out.chunks_mut(TALL * lanes)) {
                 // A sum that began at 0 is never −0: adding ±0, zeros times finite weights, leaves it as it is.
-                let mut sources = [&zeros[channels.clone()]; M];
+                let mut sources = [&zeros[channels.clone()]; TALL];
                 let mut seen = false;
                 for (source, &place) in sources.iter_mut().zip(places) {
                     if let Some(row) = taps.source(place, tap) {
@@ -74,7 +66,7 @@ impl Product<'_> {
                         for p in 0..P {
                             columns[p] = vectors::<S, V>(panels.rows(tap, panel + p, channels.clone()));
                         }
-                        add_rows::<S, M, P, V>(simd, &sources, &columns, rows, (lanes, panel * PANEL));
+                        add_rows::<S, P, V>(simd, &sources, &columns, rows, (lanes, panel * PANEL));
                     });
                     panel += some;
                 }
@@ -83,11 +75,11 @@ impl Product<'_> {
     }
 }
 
-/// Adds to up to M rows, from `column` on, what their sources make of a chunk of panels.
+/// Adds to up to four rows, from `column` on, what their sources make of a chunk of panels.
 #[inline(always)]
-fn add_rows<S: Simd, const M: usize, const P: usize, const V: usize>(
+fn add_rows<S: Simd, const P: usize, const V: usize>(
     simd: S,
-    sources: &[&[f32]; M],
+    sources: &[&[f32]; TALL],
     panels: &[&[[S::f32s; V]]; P],
     rows: &mut [f32],
     (lanes, column): (usize, usize),
@@ -96,6 +88,6 @@ fn add_rows<S: Simd, const M: usize, const P: usize, const V: usize>(
     let (mut a, mut b) = (*sources, *panels);
     a.iter_mut().for_each(|row| *row = &row[..terms]);
     b.iter_mut().for_each(|panel| *panel = &panel[..terms]);
-    let sums = block::<S, M, P, V>(simd, terms, |i, row| a[row][i], |i, panel| b[panel][i]);
-    add_block::<S, M, P, V>(simd, &sums, rows, lanes, column);
+    let sums = block::<S, P, V>(simd, terms, |i, row| a[row][i], |i, panel| b[panel][i]);
+    add_block::<S, P, V>(simd, &sums, rows, lanes, column);
 }
