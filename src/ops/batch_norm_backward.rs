@@ -132,7 +132,7 @@ struct ChunkSums<'a> {
 
 impl simd::Job for ChunkSums<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: simd::Simd>(self, _: S) {
         let lanes = self.sums.len() / 2;
         let (mean, unit) = (&self.coef[..lanes], &self.coef[3 * lanes..][..lanes]);
         let (gammas, betas) = self.sums.split_at_mut(lanes);

@@ -165,7 +165,7 @@ struct ChunkMoments<'a> {
 
 impl simd::Job for ChunkMoments<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: simd::Simd>(self, _: S) {
         let lanes = self.sums.len() / 2;
         let (means, squares) = self.sums.split_at_mut(lanes);
         let count = (self.x.len() / lanes) as f32;

@@ -188,7 +188,7 @@ struct Best<'a> {
 
 impl simd::Job for Best<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: simd::Simd>(self, _: S) {
         for ((&value, best), at) in self.values.iter().zip(self.best).zip(self.at) {
             let larger = value > *best;
             *best = if larger { value } else { *best };
