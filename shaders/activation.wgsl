@@ -5,20 +5,14 @@ var<private> is_channel: vec4<bool>; // the sigmoid of padding is no padding
 //: end
 
 fn prepare(quad: u32) {
-    //: if NORMALISED
-    norm_prepare(quad);
-    //: end
+    x_prepare(quad);
     //: if SIGMOID
     is_channel = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.channels);
     //: end
 }
 
 fn at(i: u32, quad: u32) {
-    //: if NORMALISED
-    y_put(i, curve(normalise(x_at(i))));
-    //: else
     y_put(i, curve(x_at(i)));
-    //: end
 }
 
 fn curve(x: vec4<f32>) -> vec4<f32> {

@@ -1,6 +1,6 @@
 // Rows of coef: mean, slope, shift (the map), unit (x to normalised), gain (gradient of the normalised to that of y).
 
-fn at(quad: u32) {
+fn coefficients(quad: u32, mean: vec4<f32>, variance: vec4<f32>) {
     let channel = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     let exists = channel < vec4<u32>(CHANNELS);
     let zero = vec4<f32>();
@@ -16,8 +16,6 @@ fn at(quad: u32) {
     let gamma = vec4<f32>(1.0);
     let beta = zero;
     //: end
-    let mean = stats_at(quad);
-    let variance = stats_at(p.quads + quad);
     //: if RUNNING
     let inverse = 1.0 / sqrt(variance + p.eps);
     let centre = zero;
@@ -34,3 +32,7 @@ fn at(quad: u32) {
     coef_put(3u * p.quads + quad, select(zero, unit, exists));
     coef_put(4u * p.quads + quad, select(zero, inverse * gamma, exists));
 }
+
+//: if ALONE
+fn at(quad: u32) { coefficients(quad, stats_at(quad), stats_at(p.quads + quad)); }
+//: end

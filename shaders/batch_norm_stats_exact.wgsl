@@ -1,14 +1,7 @@
 // Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. An item is a quad.
 
-//: if SHARED
-var<workgroup> sums: array<vec4<i32>, 64>;
-var<workgroup> lows: array<vec4<u32>, 64>;
-var<workgroup> highs: array<vec4<u32>, 64>;
-//: else
-var<private> sums: array<vec4<i32>, 64>;
-var<private> lows: array<vec4<u32>, 64>;
-var<private> highs: array<vec4<u32>, 64>;
-//: end
+// The sum, and the sum of squares in 64 bits.
+struct Lane { sum: vec4<i32>, low: vec4<u32>, high: vec4<u32> }
 
 struct Wide { low: vec4<u32>, high: vec4<u32> }
 
@@ -25,57 +18,38 @@ fn multiply(a: vec4<u32>, b: vec4<u32>) -> Wide {
 
 fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u32>(), vec4<u32>(1u), sum < summand); }
 
-@main {
-    //: if SHARED
-    let quad = group_index(group, groups); // uniform
-    //: else
-    let quad = group_index(group, groups) * THREADS + thread;
-    //: end
-    if (quad >= p.quads) { return; }
+fn item_count() -> u32 { return p.quads; }
+
+fn combined(a: Lane, b: Lane) -> Lane {
+    let low = a.low + b.low;
+    return Lane(a.sum + b.sum, low, a.high + b.high + carry(low, b.low));
+}
+
+fn of_lane(quad: u32, lane: u32) -> Lane {
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
-    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        var sum = vec4<i32>();
-        var low = vec4<u32>();
-        var high = vec4<u32>();
-        for (var chunk = lane; chunk < chunks; chunk += 64u) {
-            sum += bitcast<vec4<i32>>(part_at(chunk * 3u * p.quads + quad));
-            let more = part_at((chunk * 3u + 1u) * p.quads + quad);
-            low += more;
-            high += part_at((chunk * 3u + 2u) * p.quads + quad) + carry(low, more);
-        }
-        sums[lane] = sum;
-        lows[lane] = low;
-        highs[lane] = high;
-    }
-    //: if SHARED
-    workgroupBarrier();
-    //: end
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var base = 0u; base < half; base += LANE_STEP) {
-            let lane = base + first_lane(thread);
-            if (lane < half) {
-                sums[lane] += sums[lane + half];
-                let more = lows[lane + half];
-                lows[lane] += more;
-                highs[lane] += highs[lane + half] + carry(lows[lane], more);
-            }
-        }
-        //: if SHARED
-        workgroupBarrier();
+    var all = Lane(vec4<i32>(), vec4<u32>(), vec4<u32>());
+    for (var chunk = lane; chunk < chunks; chunk += 256u) {
+        // Four chunks are read at the same time.
+        //: for i in 4
+        let from$i = min(chunk + 64u * $iu, chunks - 1u) * 3u * p.quads + quad;
+        let part$i = Lane(bitcast<vec4<i32>>(part_at(from$i)), part_at(from$i + p.quads), part_at(from$i + 2u * p.quads));
+        //: end
+        //: for i in 4
+        if (chunk + 64u * $iu < chunks) { all = combined(all, part$i); }
         //: end
     }
-    if (first_lane(thread) == 0u) {
-        let total = sums[0];
-        let count = f32(p.rows);
-        let rows = vec4<u32>(p.rows);
-        let magnitude = bitcast<vec4<u32>>(abs(total));
-        let first = multiply(rows, lows[0]);
-        let second = multiply(magnitude, magnitude);
-        let low_part = first.low - second.low;
-        let borrow = select(vec4<u32>(), vec4<u32>(1u), first.low < second.low);
-        let high_part = first.high + rows * highs[0] - second.high - borrow;
-        let variance = (vec4<f32>(high_part) * 4294967296.0 + vec4<f32>(low_part)) / (count * count);
-        stats_put(quad, vec4<f32>(total) / count);
-        stats_put(p.quads + quad, variance);
-    }
+    return all;
+}
+
+fn finish(quad: u32, all: Lane) {
+    let count = f32(p.rows);
+    let rows = vec4<u32>(p.rows);
+    let magnitude = bitcast<vec4<u32>>(abs(all.sum));
+    let first = multiply(rows, all.low);
+    let second = multiply(magnitude, magnitude);
+    let low_part = first.low - second.low;
+    let borrow = select(vec4<u32>(), vec4<u32>(1u), first.low < second.low);
+    let high_part = first.high + rows * all.high - second.high - borrow;
+    let variance = (vec4<f32>(high_part) * 4294967296.0 + vec4<f32>(low_part)) / (count * count);
+    found(quad, vec4<f32>(all.sum) / count, variance);
 }

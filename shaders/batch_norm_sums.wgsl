@@ -1,35 +1,17 @@
-// Adds up the chunks of batch_norm_sums_partial; an item is a quad of one of the two rows.
+// Adds up the chunks of batch_norm_sums_partial; an item is a quad of one of the two rows. ROW_0, ROW_1: each row stands by itself, too.
 
-//: if SHARED
-var<workgroup> lane_sums: array<vec4<f32>, 64>;
-//: else
-var<private> lane_sums: array<vec4<f32>, 64>;
-//: end
+fn item_count() -> u32 { return 2u * p.quads; }
 
-@main {
-    //: if SHARED
-    let item = group_index(group, groups); // uniform
-    //: else
-    let item = group_index(group, groups) * THREADS + thread;
+fn row_count() -> u32 { return (p.rows + PER_CHUNK - 1u) / PER_CHUNK; }
+
+fn term(item: u32, chunk: u32) -> vec4<f32> { return part_at(chunk * 2u * p.quads + item); }
+
+fn finish(item: u32, sum: vec4<f32>) {
+    sums_put(item, sum);
+    //: if ROW_0
+    if (item < p.quads) { row_0_put(item, sum); }
     //: end
-    if (item >= 2u * p.quads) { return; }
-    let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
-    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        sum_start();
-        for (var chunk = lane; chunk < chunks; chunk += 64u) { sum_term(part_at(chunk * 2u * p.quads + item)); }
-        lane_sums[lane] = sum_result();
-    }
-    //: if SHARED
-    workgroupBarrier();
+    //: if ROW_1
+    if (item >= p.quads) { row_1_put(item - p.quads, sum); }
     //: end
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var base = 0u; base < half; base += LANE_STEP) {
-            let lane = base + first_lane(thread);
-            if (lane < half) { lane_sums[lane] += lane_sums[lane + half]; }
-        }
-        //: if SHARED
-        workgroupBarrier();
-        //: end
-    }
-    if (first_lane(thread) == 0u) { sums_put(item, lane_sums[0]); }
 }

@@ -7,14 +7,21 @@
     let first = chunk * PER_CHUNK;
     if (first >= p.rows) { return; }
     let last = min(first + PER_CHUNK, p.rows);
-    let mean = coef_at(quad);
-    let unit = coef_at(3u * p.quads + quad);
-    var dgamma = vec4<f32>();
-    var dbeta = vec4<f32>();
-    for (var row = first; row < last; row++) {
-        let dz = dz_at(row * p.quads + quad);
-        dgamma += dz * ((x_at(row * p.quads + quad) - mean) * unit);
-        dbeta += dz;
+    gradient_prepare(quad);
+    let zero = vec4<f32>();
+    var dgamma = zero;
+    var dbeta = zero;
+    // Four rows are read at the same time, and added one after the other.
+    for (var row = first; row < last; row += 4u) {
+        //: for i in 4
+        let i$i = min(row + $iu, last - 1u) * p.quads + quad;
+        let x$i = x_at(i$i);
+        let dz$i = gradient(x$i, dz_at(i$i));
+        //: end
+        //: for i in 4
+        dgamma += select(zero, dz$i * normalised(x$i), row + $iu < last);
+        dbeta += select(zero, dz$i, row + $iu < last);
+        //: end
     }
     part_put(chunk * 2u * p.quads + quad, dgamma);
     part_put((chunk * 2u + 1u) * p.quads + quad, dbeta);

@@ -7,16 +7,10 @@
     let first = chunk * PER_CHUNK;
     if (first >= p.rows) { return; }
     let last = min(first + PER_CHUNK, p.rows);
-    //: if NORMALISED
-    norm_prepare(quad);
-    //: end
+    x_prepare(quad);
     var count = vec4<u32>();
     for (var row = first; row < last; row++) {
-        //: if NORMALISED
-        let x = normalise(x_at(row * p.quads + quad));
-        //: else
         let x = x_at(row * p.quads + quad);
-        //: end
         count += select(vec4<u32>(), vec4<u32>(1u), (x < vec4<f32>(p.low)) | (x > vec4<f32>(p.high)));
     }
     part_put(item, count);

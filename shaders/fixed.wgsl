@@ -1,8 +1,9 @@
 // y = x in fixed point.
 
 fn prepare(quad: u32) {
-    //: if NORMALISED
-    norm_prepare(quad);
+    //: if IN_PLACE
+    //: else
+    x_prepare(quad);
     //: end
 }
 
@@ -10,10 +11,6 @@ fn at(i: u32, quad: u32) {
     //: if IN_PLACE
     y_put(i, rounded(y_at(i), i));
     //: else
-    //: if NORMALISED
-    y_put(i, rounded(normalise(x_at(i)), i));
-    //: else
     y_put(i, rounded(x_at(i), i));
-    //: end
     //: end
 }

@@ -1,17 +1,11 @@
 // dx = dy, rounded where asked for, where x lies in its format's range.
 
 fn prepare(quad: u32) {
-    //: if NORMALISED
-    norm_prepare(quad);
-    //: end
+    x_prepare(quad);
 }
 
 fn at(i: u32, quad: u32) {
-    //: if NORMALISED
-    let x = normalise(x_at(i));
-    //: else
     let x = x_at(i);
-    //: end
     //: if ROUNDED
     let dy = rounded(dy_at(i), i);
     //: else

@@ -1,13 +1,48 @@
-// What reductions share: an item is summed in 64 lanes, each with a stride of 64, then by a tree over the lanes. SHARED: the invocations of a
+// The tree of every reduction: an item is reduced in 64 lanes, lane l from the terms l, l + 64, …, then halves of the lanes onto halves. SHARED: the invocations of a
 // workgroup are the lanes of one item. Else an invocation goes through all lanes of its own item, without barriers, which software drivers compile slowly.
+//
+// The op's body declares `alias Lane`, `fn item_count()`, `fn of_lane(item, lane) -> Lane`, `fn combined(a: Lane, b: Lane) -> Lane` and `fn finish(item, all: Lane)`, and the
+// uniform holds `half`, 32: see src/ops/sum.rs. BESIDE: workgroups from `p.reducing` on do something else, `fn beside(i)`.
 //
 // The tree's loop over lanes runs as often in every invocation, and a condition inside it chooses: a loop whose end depends on the invocation makes FXC (DX12)
 // refuse the barrier behind it.
 
 //: if SHARED
+var<workgroup> lanes: array<Lane, 64>;
 const LANE_STEP = 64u;
 fn first_lane(thread: u32) -> u32 { return thread; }
 //: else
+var<private> lanes: array<Lane, 64>;
 const LANE_STEP = 1u;
 fn first_lane(thread: u32) -> u32 { return 0u; }
 //: end
+
+@main {
+    let place = group_index(group, groups); // uniform
+    //: if BESIDE
+    if (place >= p.reducing) {
+        beside((place - p.reducing) * THREADS + thread);
+        return;
+    }
+    //: end
+    //: if SHARED
+    let item = place;
+    //: else
+    let item = place * THREADS + thread;
+    //: end
+    if (item >= item_count()) { return; }
+    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) { lanes[lane] = of_lane(item, lane); }
+    //: if SHARED
+    workgroupBarrier();
+    //: end
+    for (var half = p.half; half > 0u; half >>= 1u) {
+        for (var base = 0u; base < half; base += LANE_STEP) {
+            let lane = base + first_lane(thread);
+            if (lane < half) { lanes[lane] = combined(lanes[lane], lanes[lane + half]); }
+        }
+        //: if SHARED
+        workgroupBarrier();
+        //: end
+    }
+    if (first_lane(thread) == 0u) { finish(item, lanes[0]); }
+}

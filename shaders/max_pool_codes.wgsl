@@ -1,4 +1,4 @@
-// The largest code under each window, 32 channels at a time: codes are compared bit by bit, from the highest plane down.
+// The largest code under each window, 32 channels at a time: codes are compared bit by bit, from the highest plane down. ARGMAX: the tap under which it stands first, two bits a channel.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;
@@ -9,6 +9,10 @@
     let at = locate(row);
     //: for b in BITS
     var best$b = 0u;
+    //: end
+    //: if ARGMAX
+    var low = 0u;
+    var high = 0u;
     //: end
     for (var r = 0; r < p.kernel_h; r++) {
         for (var s = 0; s < p.kernel_w; s++) {
@@ -23,10 +27,22 @@
                 //: for b in BITS
                 best$b = (a$b & greater) | (best$b & ~greater);
                 //: end
+                //: if ARGMAX
+                // Windows have no padding: where nothing is greater than 0, the first tap stays.
+                let tap = u32(r * p.kernel_w + s);
+                low = select(low & ~greater, low | greater, (tap & 1u) == 1u);
+                high = select(high & ~greater, high | greater, (tap & 2u) == 2u);
+                //: end
             }
         }
     }
+    //: if VALUES
     //: for b in BITS
     y[(row * BITS + $bu) * words + word] = best$b;
+    //: end
+    //: end
+    //: if ARGMAX
+    argmax[row * 2u * words + word] = low;
+    argmax[(row * 2u + 1u) * words + word] = high;
     //: end
 }

@@ -7,16 +7,10 @@
     let first = chunk * PER_CHUNK;
     if (first >= p.rows) { return; }
     let last = min(first + PER_CHUNK, p.rows);
-    //: if NORMALISED
-    norm_prepare(quad);
-    //: end
+    x_prepare(quad);
     var sum = vec4<f32>();
     for (var row = first; row < last; row++) {
-        //: if NORMALISED
-        let x = normalise(x_at(row * p.quads + quad));
-        //: else
         let x = x_at(row * p.quads + quad);
-        //: end
         sum += dy_at(row * p.quads + quad) * min(x, vec4<f32>());
     }
     part_put(chunk * p.quads + quad, sum);

@@ -14,17 +14,11 @@
     //: end
     let last_quad = min(word * 8u + 8u, p.quads);
     for (var quad = word * 8u; quad < last_quad; quad++) {
-        //: if NORMALISED
-        norm_prepare(quad);
-        //: end
+        x_prepare(quad);
         let shift = vec4<u32>((quad % 8u) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
         //: for m in ROWS
         {
-            //: if NORMALISED
-            let z = normalise(x_at(min(first + $mu, p.rows - 1u) * p.quads + quad));
-            //: else
             let z = x_at(min(first + $mu, p.rows - 1u) * p.quads + quad);
-            //: end
             let code = code_of(z);
             //: for b in BITS
             let bit$b = ((code >> vec4<u32>($bu)) & vec4<u32>(1u)) << shift;

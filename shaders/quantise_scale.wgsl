@@ -1,17 +1,11 @@
 // Terms of the gradient of the scale: of PACT, dy above it; of LSQ, dy (code - x / s) inside and dy n above, times a factor.
 
 fn prepare(quad: u32) {
-    //: if NORMALISED
-    norm_prepare(quad);
-    //: end
+    x_prepare(quad);
 }
 
 fn at(i: u32, quad: u32) {
-    //: if NORMALISED
-    let z = normalise(x_at(i));
-    //: else
     let z = x_at(i);
-    //: end
     let s = scale_at(0u).x;
     let zero = vec4<f32>();
     //: if LSQ

@@ -1,43 +1,20 @@
 // Adds up the chunks of square_sum_partial and the four lanes of a quad; the one item is the tensor.
 
-//: if SHARED
-var<workgroup> sums: array<vec4<f32>, 64>;
-//: else
-var<private> sums: array<vec4<f32>, 64>;
-//: end
+fn item_count() -> u32 { return 1u; }
 
-@main {
-    //: if SHARED
-    let item = group_index(group, groups); // uniform
-    //: else
-    let item = group_index(group, groups) * THREADS + thread;
-    //: end
-    if (item >= 1u) { return; }
+// Each chunk has a sum for every lane.
+fn row_count() -> u32 {
     let rows = (p.quads + 63u) / 64u;
-    let chunks = (rows + PER_CHUNK - 1u) / PER_CHUNK;
-    for (var lane = first_lane(thread); lane < 64u; lane += LANE_STEP) {
-        sum_start();
-        for (var chunk = 0u; chunk < chunks; chunk++) { sum_term(part_at(chunk * 64u + lane)); }
-        sums[lane] = sum_result();
-    }
-    //: if SHARED
-    workgroupBarrier();
+    return (rows + PER_CHUNK - 1u) / PER_CHUNK * 64u;
+}
+
+fn term(item: u32, row: u32) -> vec4<f32> { return part_at(row); }
+
+fn finish(item: u32, all: vec4<f32>) {
+    let sum = (all.x + all.y) + (all.z + all.w);
+    //: if JOINED
+    total_put(0u, vec4<f32>(sum + before_at(0u).x, 0.0, 0.0, 0.0));
+    //: else
+    total_put(0u, vec4<f32>(sum, 0.0, 0.0, 0.0));
     //: end
-    for (var half = p.half; half > 0u; half >>= 1u) {
-        for (var base = 0u; base < half; base += LANE_STEP) {
-            let lane = base + first_lane(thread);
-            if (lane < half) { sums[lane] += sums[lane + half]; }
-        }
-        //: if SHARED
-        workgroupBarrier();
-        //: end
-    }
-    if (first_lane(thread) == 0u) {
-        let sum = (sums[0].x + sums[0].y) + (sums[0].z + sums[0].w);
-        //: if JOINED
-        total_put(0u, vec4<f32>(sum + before_at(0u).x, 0.0, 0.0, 0.0));
-        //: else
-        total_put(0u, vec4<f32>(sum, 0.0, 0.0, 0.0));
-        //: end
-    }
 }

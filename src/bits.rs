@@ -2,7 +2,6 @@
 //!
 //! A row of `Planes(b)` is b runs of `plane_words` words; the law is stated in [`crate::tensor`].
 
-use crate::simd;
 use crate::tensor::WORD_BITS;
 
 /// The hash of no bytes.
@@ -28,27 +27,15 @@ pub fn set_code(row: &mut [u32], plane_words: usize, bits: u8, c: usize, code: u
     }
 }
 
-/// Spreads the codes of `lanes` channels of one row over a float buffer.
+/// Spreads the codes of the channels of one row over a float buffer.
+#[inline(always)]
 pub fn spread_codes(row: &[u32], plane_words: usize, out: &mut [f32]) {
-    simd::run(Spread { row, plane_words, out });
-}
-
-struct Spread<'a> {
-    row: &'a [u32],
-    plane_words: usize,
-    out: &'a mut [f32],
-}
-
-impl simd::Job for Spread<'_> {
-    #[inline(always)]
-    fn run(self) {
-        self.out.fill(0.0);
-        for (p, plane) in self.row.chunks_exact(self.plane_words).enumerate() {
-            let weight = (1u32 << p) as f32;
-            for (out, &word) in self.out.chunks_mut(WORD_BITS).zip(plane) {
-                for (bit, out) in out.iter_mut().enumerate() {
-                    *out += weight * (word >> bit & 1) as f32;
-                }
+    out.fill(0.0);
+    for (p, plane) in row.chunks_exact(plane_words).enumerate() {
+        let weight = (1u32 << p) as f32;
+        for (out, &word) in out.chunks_mut(WORD_BITS).zip(plane) {
+            for (bit, out) in out.iter_mut().enumerate() {
+                *out += weight * (word >> bit & 1) as f32;
             }
         }
     }

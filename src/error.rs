@@ -35,7 +35,7 @@ pub enum Error {
     #[error("{0}")]
     Model(String),
     /// Reading or writing a file failed.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", io_words(.source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -52,6 +52,14 @@ pub enum Error {
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the system said, or more where that does not say what to do.
+pub(crate) fn io_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::IsADirectory => "this is a folder; give the name of a file".to_string(),
+        _ => error.to_string(),
+    }
+}
 
 impl Error {
     /// Says which path an I/O error belongs to: `.map_err(Error::io(&path))`.

@@ -39,6 +39,19 @@ pub fn check(path: &Path) -> Result<()> {
     std::fs::write(&part, b"halfwave").and_then(|()| std::fs::remove_file(&part)).map_err(Error::io(path))
 }
 
+/// The same of a file that is not to take the place of another.
+///
+/// # Errors
+/// As [`check`]; when there is a file of that name.
+pub fn check_new(path: &Path) -> Result<()> {
+    check(path)?;
+    if path.exists() {
+        let message = "there is a file of that name already; choose another name, or remove it";
+        return Err(Error::Usage(format!("{}: {message}", path.display())));
+    }
+    Ok(())
+}
+
 /// A word for a command that a person copies into a shell: the same text, in quotes where the shell would read it otherwise.
 ///
 /// ```

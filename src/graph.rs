@@ -81,6 +81,14 @@ impl<O: Typed> Graph<O> {
         self.phase = phase;
     }
 
+    /// Does something in another phase, and goes on in this one.
+    pub fn in_phase<T>(&mut self, phase: Phase, action: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.phase, phase);
+        let done = action(self);
+        self.phase = before;
+        done
+    }
+
     /// Appends a node.
     ///
     /// # Errors
@@ -151,6 +159,30 @@ impl<O: Typed> Graph<O> {
         for (name, value) in &self.outputs {
             assert!(value.0 < self.nodes.len(), "output {name} does not exist");
         }
+    }
+
+    /// The same graph in another order, which holds every value once and behind its inputs.
+    ///
+    /// # Errors
+    /// None in a verified graph.
+    pub fn reordered(&self, order: &[Value]) -> Result<Self>
+    where
+        O: Clone,
+    {
+        assert_eq!(order.len(), self.nodes.len(), "an order of other values");
+        let mut new = Self::new();
+        let mut renamed = vec![None; self.nodes.len()];
+        let place = |renamed: &[Option<Value>], value: Value| renamed[value.0].expect("inputs come before their node");
+        for &value in order {
+            let node = self.node(value);
+            new.at(&node.layer, node.phase);
+            let inputs: Vec<_> = node.inputs.iter().map(|&input| place(&renamed, input)).collect();
+            renamed[value.0] = Some(new.add(node.op.clone(), &inputs)?);
+        }
+        for (name, value) in &self.outputs {
+            new.output(name.clone(), place(&renamed, *value));
+        }
+        Ok(new)
     }
 
     /// Rebuilds the graph node by node: `rewrite` gets each node with its inputs already renamed and either appends something to the new graph

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a row is computed by one thread, in one order: results do not depend on the number of cores.
 
+use crate::simd;
+
 /// Threads that share the work.
 pub fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
@@ -10,16 +12,30 @@ pub fn threads() -> usize {
     1
 }
 
-/// Calls `body(index, row)` for each row of `row_len` elements.
+/// Calls `body(index, row)` for each row of `row_len` elements, with the processor's vectors where it is small enough to be inlined.
 pub fn rows<T: Send>(out: &mut [T], row_len: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
     if row_len == 0 {
         return;
     }
     bands(out, row_len, (4096 / row_len).max(1), |first, band| {
-        for (index, row) in band.chunks_mut(row_len).enumerate() {
-            body(first + index, row);
-        }
+        simd::run(Band { first, band, row_len, body: &body });
     });
+}
+
+struct Band<'a, T, F> {
+    first: usize,
+    band: &'a mut [T],
+    row_len: usize,
+    body: &'a F,
+}
+
+impl<T, F: Fn(usize, &mut [T])> simd::Job for Band<'_, T, F> {
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) {
+        for (index, row) in self.band.chunks_mut(self.row_len).enumerate() {
+            (self.body)(self.first + index, row);
+        }
+    }
 }
 
 /// Calls `body(first, rows)` for bands of up to `band` rows of `row_len` elements, with the index of the first.

@@ -2,37 +2,134 @@
 //!
 //! **Invariant:** vectors change no result: multiplications and additions stay apart, each rounded on its own, in the order in which they are written.
 
+pub use pulp::Simd;
+
 /// A loop to be compiled for several instruction sets.
 pub trait Job {
-    /// Runs it. To be marked `#[inline(always)]`, as all that it calls in its inner loops: what is not inlined is compiled for the oldest processor.
-    fn run(self);
+    /// Runs it on the vectors of `simd`, written out or left to the compiler. To be marked `#[inline(always)]`, as all that it calls in its inner loops: what is not inlined is compiled for the oldest
+    /// processor.
+    fn run<S: Simd>(self, simd: S);
 }
 
-/// Runs a job with AVX-512, AVX2 or NEON where the processor has it.
+/// Runs a job with AVX-512, AVX2, NEON or WebAssembly's vectors, where they are.
 pub fn run(job: impl Job) {
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(all(test, target_arch = "x86_64"))]
+    let Some(job) = limit::run(job) else { return };
     pulp::Arch::new().dispatch(Dispatched(job));
-    #[cfg(target_arch = "wasm32")]
-    job.run();
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+/// The same for a job that counts bits ([`count_ones`]): with AVX-512's instruction for that, where it is.
+pub fn run_counting(job: impl Job) {
+    #[cfg(all(test, target_arch = "x86_64"))]
+    if limit::is_set() {
+        return run(job);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(counting), Some(simd)) = (Counting::try_new(), pulp::x86::V4::try_new()) {
+        return counting.vectorize(Counted(job, simd));
+    }
+    run(job);
+}
+
+#[cfg(target_arch = "x86_64")]
+pulp::simd_type!({
+    /// [`pulp::x86::V4`] and the count of bits in each lane.
+    struct Counting {
+        popcnt: f!("popcnt"),
+        avx2: f!("avx2"),
+        bmi1: f!("bmi1"),
+        bmi2: f!("bmi2"),
+        fma: f!("fma"),
+        lzcnt: f!("lzcnt"),
+        avx512f: f!("avx512f"),
+        avx512bw: f!("avx512bw"),
+        avx512cd: f!("avx512cd"),
+        avx512dq: f!("avx512dq"),
+        avx512vl: f!("avx512vl"),
+        avx512vpopcntdq: f!("avx512vpopcntdq"),
+    }
+});
+
+#[cfg(target_arch = "x86_64")]
+struct Counted<J>(J, pulp::x86::V4);
+
+#[cfg(target_arch = "x86_64")]
+impl<J: Job> pulp::NullaryFnOnce for Counted<J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.0.run(self.1);
+    }
+}
+
+/// The bits of each lane that are 1.
+#[inline(always)]
+pub fn count_ones<S: Simd>(mut lanes: S::u32s) -> S::u32s {
+    // Compilers know the instruction, if there is one, or the fewest that do the same.
+    let each: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
+    each.iter_mut().for_each(|lane| *lane = lane.count_ones());
+    lanes
+}
+
 struct Dispatched<J>(J);
 
-#[cfg(not(target_arch = "wasm32"))]
 impl<J: Job> pulp::WithSimd for Dispatched<J> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.0.run();
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.run(simd);
+    }
+}
+
+/// Fewer instructions than the processor has.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) mod limit {
+    use super::{Dispatched, Job, Simd};
+    use pulp::x86::V3;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    /// 0: none; 1: no count of bits; 2: AVX2; 3: no vectors but what every processor has.
+    static LIMIT: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn is_set() -> bool {
+        LIMIT.load(SeqCst) > 0
+    }
+
+    /// Runs a job under a limit; gives it back where there is none.
+    pub(super) fn run<J: Job>(job: J) -> Option<J> {
+        match (LIMIT.load(SeqCst), V3::try_new()) {
+            (0 | 1, _) => return Some(job),
+            (2, Some(avx2)) => Simd::vectorize(avx2, Dispatched(job)),
+            _ => Simd::vectorize(pulp::Scalar, Dispatched(job)),
+        }
+        None
+    }
+
+    /// Runs a test under each limit.
+    pub(crate) fn each(test: impl Fn()) {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock();
+        for limit in (0..4).rev() {
+            LIMIT.store(limit, SeqCst);
+            test();
+        }
+    }
+}
+
+/// Runs a test once: there is one set of instructions.
+#[cfg(all(test, not(target_arch = "x86_64")))]
+pub(crate) mod limit {
+    pub(crate) fn each(test: impl Fn()) {
+        test();
     }
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
-    use pulp::Simd;
     use pulp::x86::{V3, V4};
 
     /// A polynomial of each value in Horner's form: a fused multiply-add would round differently.
@@ -40,7 +137,7 @@ mod tests {
 
     impl Job for Horner<'_> {
         #[inline(always)]
-        fn run(self) {
+        fn run<S: Simd>(self, _: S) {
             for x in self.0 {
                 let mut sum = 0.1;
                 for coefficient in [0.7, -1.3, 0.37, 2.9] {
@@ -60,7 +157,7 @@ mod tests {
             values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let plain = bits(&|job| Simd::vectorize(pulp::Scalar, job));
-        assert_eq!(bits(&|job| job.0.run()), plain);
+        assert_eq!(bits(&|job| job.0.run(pulp::Scalar)), plain);
         assert_eq!(bits(&|job| run(job.0)), plain);
         if let Some(avx2) = V3::try_new() {
             assert_eq!(bits(&|job| Simd::vectorize(avx2, job)), plain);

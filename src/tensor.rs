@@ -168,30 +168,28 @@ impl<'a> View<'a> {
 
     /// The elements as floats, `rows × lanes`, padding included. Integers below 2^24 are exact.
     pub fn numbers(&self) -> Cow<'a, [f32]> {
-        match self.ty.encoding {
-            Encoding::F32 => Cow::Borrowed(bytemuck::cast_slice(self.words)),
-            Encoding::Planes(_) => self.converted(|row, out| {
-                let words = self.ty.row_words();
-                crate::bits::spread_codes(&self.words[row * words..][..words], self.ty.plane_words(), out);
-            }),
-            Encoding::I16 => {
-                let ints: &[i16] = bytemuck::cast_slice(self.words);
-                self.converted(|row, out| {
-                    let ints = &ints[row * out.len()..];
-                    out.iter_mut().zip(ints).for_each(|(out, &v)| *out = f32::from(v));
-                })
-            }
-            Encoding::I32 | Encoding::U32 => self.converted(|row, out| {
-                let words = &self.words[row * out.len()..];
-                out.iter_mut().zip(words).for_each(|(out, &v)| *out = v as i32 as f32);
-            }),
+        if self.ty.encoding == Encoding::F32 {
+            return Cow::Borrowed(bytemuck::cast_slice(self.words));
         }
+        let mut numbers = vec![0.0; self.ty.rows() * self.ty.lanes()];
+        crate::parallel::rows(&mut numbers, self.ty.lanes(), |row, out| self.put_row(row, out));
+        Cow::Owned(numbers)
     }
 
-    fn converted(&self, convert: impl Fn(usize, &mut [f32]) + Sync + Send) -> Cow<'a, [f32]> {
-        let mut numbers = vec![0.0; self.ty.rows() * self.ty.lanes()];
-        crate::parallel::rows(&mut numbers, self.ty.lanes(), |row, out| convert(row, out));
-        Cow::Owned(numbers)
+    /// Writes the elements of one row as floats into `lanes` of them.
+    #[inline(always)]
+    pub fn put_row(&self, row: usize, out: &mut [f32]) {
+        let words = self.ty.row_words();
+        let words = &self.words[row * words..][..words];
+        match self.ty.encoding {
+            Encoding::F32 => out.copy_from_slice(bytemuck::cast_slice(words)),
+            Encoding::Planes(_) => crate::bits::spread_codes(words, self.ty.plane_words(), out),
+            Encoding::I16 => {
+                let ints: &[i16] = bytemuck::cast_slice(words);
+                out.iter_mut().zip(ints).for_each(|(out, &v)| *out = f32::from(v));
+            }
+            Encoding::I32 | Encoding::U32 => out.iter_mut().zip(words).for_each(|(out, &v)| *out = v as i32 as f32),
+        }
     }
 
     /// The elements of an integer tensor, `rows × lanes`, padding included; of planes, the codes.

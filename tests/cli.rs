@@ -6,6 +6,8 @@ mod common;
 mod data;
 #[path = "cli/environment.rs"]
 mod environment;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "common/program.rs"]
 mod program;
 #[path = "cli/report.rs"]
@@ -281,7 +283,7 @@ fn bad_pictures_are_refused() {
         ("wide.png", "32×16 pixels, but the network takes 8×8"),
         ("words.png", "not a picture"),
         ("half.png", "not a picture"),
-        ("folder.png", "irectory"),
+        ("folder.png", "this is a folder"),
         ("missing.png", "No such file"),
     ] {
         // A good one before it is not predicted either: all or nothing.
@@ -311,7 +313,7 @@ fn bad_recipes_are_refused() {
         }
     }
     fails(dir, &["train", "missing.toml"], &["missing.toml", "no such file", "vgg-small"]);
-    fails(dir, &["train", "."], &["directory"]);
+    fails(dir, &["train", "."], &["folder"]);
     fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
     fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);
     fails(dir, &["recipe", "resnet"], &["resnet", "digits-float"]);

@@ -12,13 +12,14 @@ mod metal;
 mod uniformity;
 
 use halfwave::caps::{Caps, LaunchShape};
-use halfwave::kernel::{Binding, Kernel, Launch, Operand, fold};
-use halfwave::ops::{self, Op};
+use halfwave::graph::Node;
+use halfwave::kernel::{Binding, Kernel, Launch, Operand, Program, fold};
+use halfwave::ops::{self, Graph, Op};
 use halfwave::pass::{self, Feed, Loss, Optimizer};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::shader::{Shader, Target};
-use halfwave::tensor::{Encoding, TensorType};
+use halfwave::tensor::Encoding;
 use kernels::SHAPES;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
@@ -37,16 +38,13 @@ const RECIPES: [(&str, &str); 3] = [
     ("vgg-small", include_str!("../assets/recipes/vgg-small.toml")),
 ];
 
-/// Launches of every sample with every kernel in both shapes, each with its op's stem.
-fn launches(mut visit: impl FnMut(&Op, &[&TensorType], &TensorType, &Launch, &[usize])) {
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
-        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
-            let program = sample.op.program(&types, &output, &caps);
-            for launch in &program.launches {
-                visit(&sample.op, &types, &output, launch, &program.scratch_words);
-            }
+/// Programs of every case in both shapes, with the nodes that they compute.
+fn programs(mut visit: impl FnMut(&Graph, &[Node<Op>], &Program)) {
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
+        for (_, caps) in SHAPES.into_iter().flat_map(|shape| case.variants(&Caps::baseline(shape))) {
+            let program = ops::joint::program(&graph, unit.clone(), &caps);
+            visit(&graph, &graph.nodes()[unit.clone()], &program);
         }
     }
 }
@@ -197,59 +195,70 @@ fn every_kernel_keeps_the_contract() {
 
 #[test]
 fn every_launch_fits_its_kernel() {
-    launches(|op, types, output, launch, scratch_words| {
-        let (label, kernel) = (&launch.kernel.label, &launch.kernel);
-        let stem = op.stem();
-        let rest = label.strip_prefix(stem).unwrap_or_else(|| panic!("{label} does not begin with {stem}"));
-        assert!(rest.is_empty() || rest.starts_with('_'), "{label} does not begin with {stem}");
-        assert_eq!(launch.operands.len(), kernel.bindings.len(), "{label}");
-        assert_eq!(launch.params.len(), kernel.fields.len(), "{label}");
-        assert!(launch.groups > 0, "{label} launches nothing");
-        let [x, y] = fold(launch.groups, 65_535);
-        assert!(x as usize * y as usize >= launch.groups, "{label}");
-        let names: BTreeSet<_> = kernel.bindings.iter().map(|binding| binding.name).collect();
-        assert_eq!(names.len(), kernel.bindings.len(), "{label} has two bindings of one name");
-        for (binding, operand) in kernel.bindings.iter().zip(&launch.operands) {
-            let what = format!("{label}, {}", binding.name);
-            match *operand {
-                Operand::Input(index) => {
-                    assert_eq!(binding.encoding, types[index].encoding, "{what}");
-                    assert!(!binding.write, "{what} writes an input");
-                }
-                Operand::Output => assert_eq!(binding.encoding, output.encoding, "{what}"),
-                Operand::Scratch(index) => assert!(scratch_words[index] > 0, "{what}"),
-                Operand::Fault => assert!(binding.is_fault(), "{what}"),
-            }
-        }
-        // WebGPU refuses one buffer bound twice where one of them is written.
-        let distinct: HashSet<_> = launch.operands.iter().collect();
-        assert_eq!(distinct.len(), launch.operands.len(), "{label} binds an operand twice");
-        assert!(kernel.bindings.iter().any(|binding| binding.write), "{label} writes nothing");
+    programs(|graph, nodes, program| {
+        program.launches.iter().for_each(|launch| check_launch(graph, nodes, launch, &program.scratch_words));
     });
 }
 
-#[test]
-fn every_operation_writes_its_output_and_all_of_its_scratch() {
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
-        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
-            let program = sample.op.program(&types, &output, &caps);
-            let mut written = HashSet::new();
-            for launch in &program.launches {
-                for (binding, operand) in launch.kernel.bindings.iter().zip(&launch.operands) {
-                    let scratch = matches!(operand, Operand::Scratch(_));
-                    let known = binding.write || !scratch || written.contains(operand);
-                    assert!(known, "{} reads scratch before it is written", launch.kernel.label);
-                }
-                let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
-                let writes = |(binding, operand): &(&Binding, &Operand)| binding.write && **operand != Operand::Fault;
-                written.extend(bindings.filter(writes).map(|(_, operand)| *operand));
+fn check_launch(graph: &Graph, nodes: &[Node<Op>], launch: &Launch, scratch_words: &[usize]) {
+    let (label, kernel) = (&launch.kernel.label, &launch.kernel);
+    let stem = nodes[0].op.stem();
+    let rest = label.strip_prefix(stem).unwrap_or_else(|| panic!("{label} does not begin with {stem}"));
+    assert!(rest.is_empty() || rest.starts_with('_'), "{label} does not begin with {stem}");
+    assert_eq!(launch.operands.len(), kernel.bindings.len(), "{label}");
+    assert_eq!(launch.params.len(), kernel.fields.len(), "{label}");
+    assert!(launch.groups > 0, "{label} launches nothing");
+    let [x, y] = fold(launch.groups, 65_535);
+    assert!(x as usize * y as usize >= launch.groups, "{label}");
+    let names: BTreeSet<_> = kernel.bindings.iter().map(|binding| binding.name).collect();
+    assert_eq!(names.len(), kernel.bindings.len(), "{label} has two bindings of one name");
+    let mut values = Vec::new();
+    for (binding, operand) in kernel.bindings.iter().zip(&launch.operands) {
+        let what = format!("{label}, {}", binding.name);
+        let mut reads = |node: &Node<Op>, index: usize| {
+            assert_eq!(binding.encoding, graph.ty(node.inputs[index]).encoding, "{what}");
+            assert!(!binding.write, "{what} writes an input");
+            values.push(node.inputs[index]);
+        };
+        match *operand {
+            Operand::Input(index) => reads(&nodes[0], index),
+            Operand::InputOf(behind, index) => reads(&nodes[behind], index),
+            Operand::Output => assert_eq!(binding.encoding, nodes[0].ty.encoding, "{what}"),
+            Operand::OutputOf(behind) => {
+                assert!(behind > 0, "{what}: the first node's output is Output");
+                assert_eq!(binding.encoding, nodes[behind].ty.encoding, "{what}");
             }
-            assert!(written.contains(&Operand::Output), "{} does not write its output", sample.op.stem());
-            assert_eq!(written.len(), 1 + program.scratch_words.len(), "{}: unused scratch", sample.op.stem());
+            Operand::Scratch(index) => assert!(scratch_words[index] > 0, "{what}"),
+            Operand::Fault => assert!(binding.is_fault(), "{what}"),
         }
     }
+    // WebGPU refuses one buffer bound twice where one of them is written.
+    let distinct: HashSet<_> = launch.operands.iter().collect();
+    assert_eq!(distinct.len(), launch.operands.len(), "{label} binds an operand twice");
+    let distinct: HashSet<_> = values.iter().collect();
+    assert_eq!(distinct.len(), values.len(), "{label} binds a value twice");
+    assert!(kernel.bindings.iter().any(|binding| binding.write), "{label} writes nothing");
+}
+
+#[test]
+fn every_program_writes_all_outputs_and_all_of_its_scratch() {
+    programs(|_, nodes, program| {
+        let stem = nodes[0].op.stem();
+        let mut written = HashSet::new();
+        for launch in &program.launches {
+            for (binding, operand) in launch.kernel.bindings.iter().zip(&launch.operands) {
+                let scratch = matches!(operand, Operand::Scratch(_));
+                let known = binding.write || !scratch || written.contains(operand);
+                assert!(known, "{} reads scratch before it is written", launch.kernel.label);
+            }
+            let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
+            let writes = |(binding, operand): &(&Binding, &Operand)| binding.write && **operand != Operand::Fault;
+            written.extend(bindings.filter(writes).map(|(_, operand)| *operand));
+        }
+        let outputs = (0..nodes.len()).map(|at| if at == 0 { Operand::Output } else { Operand::OutputOf(at) });
+        outputs.for_each(|output| assert!(written.contains(&output), "{stem} does not write {output:?}"));
+        assert_eq!(written.len(), nodes.len() + program.scratch_words.len(), "{stem}: unused scratch");
+    });
 }
 
 #[test]
@@ -259,7 +268,7 @@ fn every_operation_has_a_sample_and_a_launch() {
     let list = source.split("ops! {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
     let named: Vec<_> = list.split(',').filter_map(|entry| entry.trim().split_once("::")).collect();
     let mut launched: BTreeMap<&str, usize> = BTreeMap::new();
-    launches(|op, _, _, _, _| *launched.entry(op.stem()).or_default() += 1);
+    programs(|_, nodes, program| *launched.entry(nodes[0].op.stem()).or_default() += program.launches.len());
     println!("{} operations with launches: {launched:?}", launched.len());
     assert!(named.contains(&("leaf", "Leaf")) && named.len() >= 30, "{named:?}");
     assert_eq!(launched.len(), named.len() - 1, "every operation but leaf has a stem of its own and launches");

@@ -35,6 +35,8 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("quantise", &[1, 2], COEFFICIENTS),
     ("relu", &[1], COEFFICIENTS),
     ("activation_backward", &[1], FORWARD),
+    ("batch_norm_dx", &[1, 4], FORWARD),
+    ("batch_norm_sums", &[1, 3], FORWARD),
     ("class_loss_backward", &[0], FORWARD),
     ("count_saturated", &[1, 2], FORWARD),
     ("fixed_backward", &[1, 2, 3], FORWARD),

@@ -5,6 +5,8 @@
 
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
+#[path = "plan/launches.rs"]
+mod launches;
 #[path = "plan/random_graph.rs"]
 mod random_graph;
 
@@ -16,12 +18,13 @@ use halfwave::kernel::FAULT;
 use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
-use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
+use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv, joint};
 use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
 use random_graph::random_graph;
+use std::ops::Range;
 use std::path::Path;
 
 const RANDOM_GRAPHS: u64 = 300;
@@ -92,7 +95,7 @@ fn hashes_tell_plans_apart() {
     assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
 }
 
-/// A value's life in node numbers, both ends included: a node's inputs and its output live at the same time.
+/// A value's life in numbers of units, both ends included: the inputs and outputs of what is computed together live at the same time.
 #[derive(Clone, Copy)]
 struct Life {
     slot: usize,
@@ -103,12 +106,13 @@ struct Life {
 }
 
 /// Every value's and every scratch buffer's life, from the graph alone.
-fn lives(graph: &Graph, assignment: &Assignment) -> Vec<Life> {
+fn lives(graph: &Graph, units: &[Range<usize>], assignment: &Assignment) -> Vec<Life> {
+    let unit_of = |node: usize| units.iter().position(|unit| unit.contains(&node)).unwrap();
     let mut all = Vec::new();
     for (value, node) in graph.iter() {
         let readers = graph.iter().filter(|(_, node)| node.inputs.contains(&value));
-        let mut to = readers.map(|(reader, _)| reader.0).max().unwrap_or(value.0);
-        let mut from = value.0;
+        let mut to = unit_of(readers.map(|(reader, _)| reader.0).max().unwrap_or(value.0));
+        let mut from = unit_of(value.0);
         let overwriter = graph.iter().find(|(_, node)| node.op.in_place().map(|i| node.inputs[i]) == Some(value));
         if let Op::Leaf(_) = node.op {
             from = 0; // written before the run
@@ -120,7 +124,7 @@ fn lives(graph: &Graph, assignment: &Assignment) -> Vec<Life> {
         }
         all.push(Life { slot: assignment.slot_of[value.0], from, to, value: Some(value) });
         for &slot in &assignment.scratch_of[value.0] {
-            all.push(Life { slot, from: value.0, to: value.0, value: None });
+            all.push(Life { slot, from: unit_of(value.0), to: unit_of(value.0), value: None });
         }
     }
     all
@@ -128,18 +132,18 @@ fn lives(graph: &Graph, assignment: &Assignment) -> Vec<Life> {
 
 fn check_slots(graph: &Graph, caps: &Caps) -> usize {
     let plan = lower(graph, caps).unwrap();
-    let scratch = |value: Value| {
-        let node = graph.node(value);
-        let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
-        node.op.program(&types, &node.ty, caps).scratch_words
+    let units = joint::units(graph);
+    let scratch = |value: Value| match units.iter().find(|unit| unit.start == value.0) {
+        Some(unit) => joint::program(graph, unit.clone(), caps).scratch_words,
+        None => Vec::new(),
     };
-    let assignment = assign(graph, |value| graph.ty(value).words(), scratch);
+    let assignment = assign(graph, &units, |value| graph.ty(value).words(), scratch);
     // A graph without a leaf for faults has a slot for them behind all others.
     let (assigned, own) = plan.slots.split_at(assignment.slots.len());
     assert_eq!(assignment.slots, assigned);
     let fault = plan.port(FAULT).map(|port| port.place.slot);
     assert!(own.is_empty() || (own.len() == 1 && fault == Some(assigned.len())));
-    let lives = lives(graph, &assignment);
+    let lives = lives(graph, &units, &assignment);
     for (i, a) in lives.iter().enumerate() {
         for b in &lives[..i] {
             if a.slot != b.slot || a.from > b.to || b.from > a.to {
@@ -388,7 +392,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
 
     let caps = Caps { max_groups: 1, ..baseline };
     let message = refusal(&pass::inference(&digits(), 64).unwrap(), &caps);
-    assert!(message.contains("workgroups") && message.contains("layer \"conv1\""), "{message}");
+    assert!(message.contains("workgroups") && message.contains("alpha of layer \"conv2\""), "{message}");
 }
 
 /// Layers between images and classes, as a recipe has them, on 8 × 8 images.
@@ -435,7 +439,8 @@ fn groups_of_a_packed_convolution_stay_exact() {
     // What is looked into is the whole, once.
     halfwave::train::inspect::expose(&mut graph);
     let exposed: Vec<_> = graph.outputs.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(exposed, ["exact/q/quantise", "exact/grouped/sign", "exact/grouped/concat", "exact/pool/max_pool"]);
+    let expected = ["grouped/sign", "q/quantise", "grouped/concat", "pool/max_pool", "pool/max_pool_argmax"];
+    assert_eq!(exposed, expected.map(|name| format!("exact/{name}")));
 }
 
 #[test]
@@ -447,11 +452,15 @@ fn binary_convolutions_save_codes_and_small_integers() {
     for node in convolutions {
         assert_eq!(node.inputs[0].ty.encoding, Encoding::Planes(2), "{}", node.layer);
         assert_eq!(node.output.ty.encoding, Encoding::I16, "{}", node.layer);
-        let saved = plan.memory.saved.iter().find(|saved| saved.layer == node.layer && saved.stem == "bconv");
-        assert_eq!(saved.map(|saved| saved.ty.encoding), Some(Encoding::I16), "{}", node.layer);
-        // 2 bits in place of 32, for channels that fill their words; 2 bytes in place of 4.
-        assert_eq!(saved.map(|saved| saved.f32_bytes()), saved.map(|saved| 2 * saved.bytes()));
     }
+    // 2 bytes in place of 4; sums in front of a pool are kept as what the pool makes of them, and where it took that from.
+    let saved: Vec<_> = plan.memory.saved.iter().map(|saved| (saved.layer.as_str(), saved.stem, saved)).collect();
+    let sums = saved.iter().filter(|(_, _, saved)| saved.ty.encoding == Encoding::I16);
+    let named: Vec<_> = sums.clone().map(|(layer, stem, _)| (*layer, *stem)).collect();
+    assert_eq!(named, [("pool2", "max_pool"), ("conv3", "bconv")]);
+    assert!(sums.clone().all(|(_, _, saved)| saved.f32_bytes() == 2 * saved.bytes()));
+    let argmax = saved.iter().find(|(layer, stem, _)| (*layer, *stem) == ("pool2", "max_pool_argmax")).unwrap();
+    assert_eq!(argmax.2.ty.encoding, Encoding::Planes(2));
     let codes: Vec<_> = plan.memory.saved.iter().filter(|saved| saved.stem == "quantise").collect();
     assert_eq!(codes.iter().map(|saved| saved.layer.as_str()).collect::<Vec<_>>(), ["q1", "q2"]);
     for saved in codes {

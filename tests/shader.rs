@@ -15,15 +15,15 @@ const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
 /// Every kernel of every sample, by operation and launch shape.
 fn kernels() -> Vec<(&'static str, LaunchShape, Kernel)> {
     let mut all = Vec::new();
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
+        let stem = graph.nodes()[unit.start].op.stem();
         for shape in SHAPES {
-            let variants = sample.variants(&Caps::baseline(shape)).into_iter();
+            let variants = case.variants(&Caps::baseline(shape)).into_iter();
             // The tiles of the heavy operations are those of the other shape.
             for (_, caps) in variants.take(if shape == LaunchShape::Tiled { usize::MAX } else { 1 }) {
-                let launches = sample.op.program(&types, &output, &caps).launches;
-                all.extend(launches.into_iter().map(|launch| (sample.op.stem(), shape, launch.kernel)));
+                let launches = ops::joint::program(&graph, unit.clone(), &caps).launches;
+                all.extend(launches.into_iter().map(|launch| (stem, shape, launch.kernel)));
             }
         }
     }
@@ -60,10 +60,10 @@ fn elementwise_kernels_are_counted_by_hand() {
     assert!(shader.bindings[..3].iter().all(|bound| bound.element == "vec4<f32>"));
     assert_eq!(shader.uniform_bytes, 4);
 
-    // The check of x: 4 bit casts, 4 times and, 4 comparisons and 4 that join them, a condition, the rank, and the atomic maximum of one word.
-    let checked = sample("relu");
-    let operations = vec![(Float, 4), (Integer, 9), (Convert, 4), (Compare, 9), (Branch, 2)];
-    let traffic = vec![(Space::Storage, [2, 20, 2, 20]), (Space::Uniform, [2, 8, 0, 0])];
+    // The check of dy: 4 bit casts, 4 times and, 4 comparisons and 4 that join them, a condition, the rank, and the atomic maximum of one word; then y > 0 and what it chooses.
+    let checked = sample("relu_backward");
+    let operations = vec![(Integer, 9), (Convert, 4), (Compare, 17), (Branch, 2)];
+    let traffic = vec![(Space::Storage, [3, 36, 2, 20]), (Space::Uniform, [2, 8, 0, 0])];
     assert_eq!(told(checked.mix.outside()), (operations, traffic));
     assert_eq!(checked.uniform_bytes, 8);
     for shader in [shader, checked] {
@@ -78,18 +78,19 @@ fn the_sign_kernel_is_counted_by_hand() {
     use Kind::*;
     let shader = sample("sign");
     let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
-    // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 2 · filter_index 1 + 4 lanes;
-    // compared: the guard, 4 lanes of filter_index, 4 of the select; p is read 8 times; c is stored, bits loaded.
-    let operations = vec![(Integer, 18), (Compare, 9), (Branch, 1), (Loop, 1)];
-    let traffic = vec![(Space::Storage, [0, 0, 1, 16]), (Space::Uniform, [8, 32, 0, 0]), (Space::Local, [1, 16, 1, 4])];
+    // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 3 · from_row 1 · filter_index 1 + 4 lanes;
+    // compared: the guard, 4 lanes of filter_index, 4 of the select; p is read 9 times; c is stored, bits loaded.
+    let operations = vec![(Integer, 20), (Compare, 9), (Branch, 1), (Loop, 1)];
+    let traffic = vec![(Space::Storage, [0, 0, 1, 16]), (Space::Uniform, [9, 36, 0, 0]), (Space::Local, [1, 16, 1, 4])];
     assert_eq!(told(outside), (operations, traffic));
-    // index of w 4 · 1 << (c - first) 2 · or 4 lanes · c++ 1; the test, 4 lanes of >=, 4 of select;
-    // c is loaded by the test, the index, the shift and c++, bits by the or; both are stored.
-    let operations = vec![(Integer, 11), (Compare, 9), (Branch, 1)];
-    let traffic = vec![(Space::Storage, [1, 16, 0, 0]), (Space::Uniform, [2, 8, 0, 0]), (Space::Local, [5, 32, 2, 20])];
+    // Eight times: the channel 2 · index of w 3 · 1 << (c - first) 2 · or 4 lanes; 4 lanes of >=, 4 of select. c += 8 and the test once.
+    // c is loaded by the test, by each channel and by c += 8, bits by each or; both are stored.
+    let operations = vec![(Integer, 89), (Compare, 65), (Branch, 1)];
+    let traffic =
+        vec![(Space::Storage, [8, 128, 0, 0]), (Space::Uniform, [8, 32, 0, 0]), (Space::Local, [18, 168, 9, 132])];
     assert_eq!(told(inside), (operations, traffic));
     assert_eq!(shader.mix.innermost(), inside);
-    assert_eq!(shader.mix.total().of(Integer), 29);
+    assert_eq!(shader.mix.total().of(Integer), 109);
 }
 
 #[test]
@@ -244,7 +245,7 @@ fn kernels_are_listed_and_shown() {
     let row = list.lines().find(|line| line.starts_with("bconv_registers ")).unwrap();
     assert!(["registers", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
     let both = list.lines().find(|line| line.starts_with("sgd_velocity+sgd ")).unwrap();
-    assert!(both.contains(" both ") && both.ends_with("conv1, conv2"), "{both}");
+    assert!(both.contains(" both ") && both.ends_with("conv1, conv2, conv3, bn3, fc"), "{both}");
     let (tiled, _) = run(dir.path(), &["--shape", "tiled", "--layer", "conv3"]);
     assert!(tiled.contains("\nbconv_narrow ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
 

@@ -55,7 +55,7 @@ const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// What makes each element from a fixed number of others.
-const ELEMENTWISE: [&str; 47] = [
+const ELEMENTWISE: [&str; 49] = [
     "gather",
     "sign",
     "unpack",
@@ -91,6 +91,8 @@ const ELEMENTWISE: [&str; 47] = [
     "flatten",
     "flatten_backward",
     "max_pool",
+    "max_pool_argmax",
+    "max_unpool",
     "class_loss_backward",
     "record",
     "row",

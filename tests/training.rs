@@ -64,8 +64,8 @@ fn expected_integers() -> BTreeMap<String, u64> {
 #[test]
 fn integers_are_identical_on_each_driver() {
     let expected = expected_integers();
-    // Two quantisers, two binary weights, two binary convolutions, one pool.
-    assert_eq!(expected.len(), 7, "{expected:?}");
+    // Two quantisers, two binary weights, two binary convolutions, one pool with its argmax.
+    assert_eq!(expected.len(), 8, "{expected:?}");
     common::on_each_driver("integers_are_identical_on_each_driver", || {
         if let Some(mut backend) = gpu() {
             let got = pollster::block_on(integers(&mut *backend));

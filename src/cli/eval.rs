@@ -52,7 +52,7 @@ fn remark(saved: &Saved, data: &Dataset) {
     if !missing.is_empty() {
         complain("note", &format_args!("there are no test images of {}", missing.join(", ")));
     }
-    if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| *facts != TrainedOn::new(data)) {
+    if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
         let note = "this is not the data set as the network was trained on it; it may have been trained on some of these test images";
         complain("note", &note);
     }

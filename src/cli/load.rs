@@ -24,6 +24,11 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
             "{wanted}: there is no such file, and no built-in recipe of that name ({names})"
         )));
     }
+    let inside = path.join("recipe.toml");
+    if inside.is_file() {
+        let message = "this is a folder; its recipe is";
+        return Err(Error::Usage(format!("{wanted}: {message} {}", inside.display())));
+    }
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
     let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     Ok((Recipe::parse(&text, wanted)?, name))

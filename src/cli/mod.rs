@@ -30,7 +30,8 @@ mod web;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use halfwave::Result;
+use halfwave::{Error, Result};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -99,7 +100,10 @@ struct DataArgs {
 /// Runs the command that was typed.
 pub(crate) fn main() -> ExitCode {
     runtime_dir::settle();
-    let Cli { command, train } = Cli::parse();
+    let Cli { command, train } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return told(&message),
+    };
     let command = command.unwrap_or_else(|| Command::Train(Box::new(train.into())));
     terminal::init_log();
     let done = match command {
@@ -119,6 +123,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Web(args) => web::web(&args),
     };
     code(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// Prints help, the version, or what is wrong with the words that were typed.
+fn told(message: &clap::Error) -> ExitCode {
+    match message.print() {
+        Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            code(Err(Error::io("standard output")(error)))
+        }
+        _ => ExitCode::from(message.exit_code() as u8),
+    }
 }
 
 /// The exit code of a command, of which a mistake is told.

@@ -31,20 +31,33 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `steps` steps, `epoch_steps` an epoch, which stands at `position`.
-    pub(super) fn new(recipe: &Recipe, steps: u64, epoch_steps: u64, position: Position, view: Option<View>) -> Self {
+    /// Of a run of `steps` steps, `epoch_steps` an epoch, which stands at `position`, behind `rows`.
+    pub(super) fn new(
+        recipe: &Recipe,
+        (steps, epoch_steps): (u64, u64),
+        position: Position,
+        rows: &[Row],
+        view: Option<View>,
+    ) -> Self {
         let stride = match recipe.train.length {
             Length::Steps(_) => steps.div_ceil(10),
             Length::Epochs(_) => u64::MAX,
         };
         let now = (Instant::now(), position.step);
+        let mut losses = (0.0, 0);
+        for row in rows {
+            match row {
+                Row::Step(row) if row.epoch > position.epoch => losses = (losses.0 + f64::from(row.loss), losses.1 + 1),
+                _ => {}
+            }
+        }
         Self {
             view,
             steps,
             epochs: steps.div_ceil(epoch_steps.max(1)),
             batch: recipe.train.batch,
             stride,
-            losses: (0.0, 0),
+            losses,
             loss: f64::NAN,
             work: None,
             called: now,

@@ -46,7 +46,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
     let wanted = args.adapter.adapter.as_deref();
     let refusal = "the CPU backend is the twins themselves: there is nothing to compare it with";
     let found = device::adapter(wanted, refusal)?;
-    let known: BTreeSet<_> = ops::samples().iter().map(|sample| sample.op.stem()).collect();
+    let known: BTreeSet<_> = ops::joint::cases().iter().map(|case| case.name).collect();
     if let Some(unknown) = args.operations.iter().find(|wanted| !known.contains(wanted.as_str())) {
         let known: Vec<_> = known.into_iter().collect();
         return Err(Error::Usage(format!("there is no operation \"{unknown}\"; expected one of {}", known.join(", "))));

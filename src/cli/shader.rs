@@ -111,7 +111,7 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, shapes: &[LaunchShape]
         };
         chosen.retain(named);
         if chosen.is_empty() {
-            let mut samples = of_samples(shapes)?;
+            let mut samples = of_samples(shapes);
             let stems = unknown(stem, &samples);
             samples.retain(named);
             match &args.layer {
@@ -191,20 +191,20 @@ fn of_plan(recipe: &Recipe, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
 }
 
 /// The kernels of all operations, as their tests launch them.
-fn of_samples(shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
+fn of_samples(shapes: &[LaunchShape]) -> Vec<Candidate> {
     let mut all = Vec::new();
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).map_err(Error::Model)?;
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
+        let first = &graph.nodes()[unit.start];
         for &shape in shapes {
             let caps = Caps::baseline(shape);
-            for launch in &sample.op.program(&types, &output, &caps).launches {
-                let used = Use { layer: None, output: output.clone(), groups: fold(launch.groups, caps.max_groups) };
-                note(&mut all, &launch.kernel, sample.op.stem(), shape, used);
+            for launch in &ops::joint::program(&graph, unit.clone(), &caps).launches {
+                let used = Use { layer: None, output: first.ty.clone(), groups: fold(launch.groups, caps.max_groups) };
+                note(&mut all, &launch.kernel, first.op.stem(), shape, used);
             }
         }
     }
-    Ok(all)
+    all
 }
 
 /// Prints or writes the first of the chosen kernels, and says which others there are.

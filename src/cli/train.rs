@@ -111,7 +111,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(recipe)?;
     args.apply(&mut recipe);
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
-    args.dump.as_deref().map_or(Ok(()), files::check)?;
+    args.dump.as_deref().map_or(Ok(()), files::check_new)?;
     let init = match &args.init {
         Some(path) => {
             let (path, bytes) = weights::read(path)?;
@@ -241,9 +241,9 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
 /// Goes on to the end, or until somebody asks for one, and closes the view. The test accuracy is the last that was measured.
 async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
     let trainer = run.trainer();
-    let (position, steps) = (trainer.position(), trainer.total_steps());
-    let epoch_steps = trainer.epoch_steps();
-    let mut progress = Progress::new(trainer.recipe(), steps, epoch_steps, position, view);
+    let (position, steps) = (trainer.position(), (trainer.total_steps(), trainer.epoch_steps()));
+    let recipe = trainer.recipe().clone();
+    let mut progress = Progress::new(&recipe, steps, position, run.rows(), view);
     let mut glance = Glance::new(GLANCE);
     loop {
         let asked = Instant::now();

@@ -75,6 +75,9 @@ pub(super) fn load(
         }
     }
     let dataset = dataset?;
+    if let Some(warning) = found.layout.poor_test(dir).filter(|_| !matches!(classes, Classes::Among(_))) {
+        log::warn!("{warning}");
+    }
     let described = found.layout.described(dir, &dataset, pictures, data);
     Ok((dataset, described))
 }
@@ -229,6 +232,30 @@ impl Found {
 }
 
 impl Layout {
+    /// The folder of the classes or splits, as it was typed: joined with nothing, a path gets a slash.
+    fn shown(&self, dir: &Path) -> String {
+        let shown = dir.join(&self.root).display().to_string();
+        shown.trim_end_matches('/').to_string()
+    }
+
+    /// What to say of a folder to test on in which classes are missing.
+    fn poor_test(&self, dir: &Path) -> Option<String> {
+        let folder = self.splits.get(&Part::Test)?;
+        let tested = self.places.iter().flatten().filter(|place| place.part == Some(Part::Test));
+        let tested: Vec<usize> = tested.map(|place| place.class).collect();
+        let missing = self.classes.iter().enumerate().filter(|(class, _)| !tested.contains(class));
+        let missing: Vec<_> = missing.map(|(_, name)| name.as_str()).collect();
+        let (count, first) = (missing.len(), missing[..missing.len().min(CLASSES_NAMED)].join(", "));
+        let rest = if count > CLASSES_NAMED { ", …" } else { "" };
+        let pictures = if tested.len() == 1 { "1 picture".into() } else { format!("{} pictures", tested.len()) };
+        (count > 0).then(|| {
+            format!(
+                "{}: the test images are the {pictures} in {folder}, with none of {first}{rest}; put some of every class there, or remove {folder}",
+                self.shown(dir)
+            )
+        })
+    }
+
     /// How a folder was understood, in one line.
     fn described(&self, dir: &Path, dataset: &Dataset, pictures: &Pictures, data: &Data) -> String {
         let Dataset { class_names, train, validation, test, .. } = dataset;
@@ -251,12 +278,9 @@ impl Layout {
             Some(_) => String::new(),
         };
         parts.push(format!("{}{} to test on{how}", folder(Part::Test), test.len()));
-        let (root, count) = (dir.join(&self.root), class_names.len());
+        let (root, count) = (self.shown(dir), class_names.len());
         let classes = if count == 1 { "class" } else { "classes" };
-        // As it was typed: joined with nothing, a path gets a slash.
-        let root = if self.root.is_empty() { dir } else { &root };
-        let shown = root.display().to_string();
-        format!("{}: {count} {classes} ({named}{rest}); {}", shown.trim_end_matches('/'), parts.join(", "))
+        format!("{root}: {count} {classes} ({named}{rest}); {}", parts.join(", "))
     }
 }
 

@@ -9,6 +9,7 @@
 use super::Split;
 use super::barrier::guarded;
 use super::kind::{self, Kind};
+use crate::error::io_words;
 use crate::recipe::{Fit, Set};
 use crate::{Error, Result};
 use image::imageops::{self, FilterType};
@@ -37,7 +38,7 @@ impl Fault {
     }
 
     fn unread(error: std::io::Error) -> Self {
-        Self { unread: true, ..Self::new(format!("cannot be read: {error}"), error.to_string()) }
+        Self { unread: true, ..Self::new(format!("cannot be read: {error}"), io_words(&error)) }
     }
 
     /// What a file that begins with `start` is in place of a picture, or what its decoder says of it.

@@ -93,7 +93,7 @@ pub fn merge(parts: &[Vec<Piece<'_>>]) -> (Launch, Vec<Held>) {
 }
 
 fn binding(name: &'static str, encoding: Encoding, write: bool) -> Binding {
-    Binding { name, encoding, write, finite: false }
+    Binding { name, encoding, write, finite: false, map: None }
 }
 
 /// The labels of a part's launches; those of further parts where they differ.

@@ -11,6 +11,8 @@
 //! | `U32` | `array<vec4<u32>>` | `x_at(i) -> vec4<u32>`, `x_put(i, vec4<u32>)` |
 //! | `Planes` | `array<u32>` | none: words are indexed directly |
 //!
+//! An operand bound by [`Launch::read_mapped`] may have a batch-norm in front of it: the accessor applies it, and the body is the same with and without.
+//!
 //! A float operand marked by [`Launch::must_be_finite`] is checked by these accessors: a NaN or an infinity raises the rank of the launch in the word `fault` of the
 //! plan, so that it is known afterwards where the first NaN or infinity appeared. The check reads bits, because compilers may assume that `x == x`.
 //!
@@ -19,12 +21,14 @@
 //!
 //! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
 
+mod accessors;
 mod expand;
 mod merge;
 
 pub use merge::{Held, MOST_BUFFERS, Piece, bindings, merge};
 
 use crate::tensor::Encoding;
+use accessors::{accessors, element};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -86,6 +90,10 @@ pub enum Operand {
     Output,
     /// The op's nth scratch buffer, alive for this node only.
     Scratch(usize),
+    /// The nth input (second number) of a node that is computed together with this one; 1 is the node behind it.
+    InputOf(usize, usize),
+    /// The output of such a node.
+    OutputOf(usize),
     /// The plan's [`FAULT`] word.
     Fault,
 }
@@ -108,7 +116,21 @@ pub struct Binding {
     pub write: bool,
     /// Whether its accessors check that floats are finite.
     pub finite: bool,
+    /// What its accessor does to each number that is read; `None` where no map can stand there.
+    pub map: Option<Map>,
 }
+
+/// What stands between memory and the numbers that a kernel reads, for each channel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Map {
+    /// Nothing.
+    Identity,
+    /// A batch-norm: (x − mean)·slope + shift, from the first three rows of its coefficients.
+    BatchNorm,
+}
+
+/// Name of a batch-norm's coefficients in a kernel that applies it to what it reads.
+const COEF: &str = "coef";
 
 impl Binding {
     /// Whether it is the word that a failed check raises.
@@ -193,66 +215,6 @@ const ENTRY: &str = "fn main(
     @builtin(local_invocation_index) thread: u32,
 )";
 
-fn element(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::F32 => "vec4<f32>",
-        Encoding::I32 => "vec4<i32>",
-        Encoding::I16 => "vec2<u32>",
-        Encoding::U32 => "vec4<u32>",
-        Encoding::Planes(_) => "u32",
-    }
-}
-
-/// An exponent of ones: infinity or NaN.
-const CHECK: &str = "fn checked(v: vec4<f32>, rank: u32) -> vec4<f32> {
-    let exponents = bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u);
-    if (any(exponents == vec4<u32>(0x7f800000u))) { atomicMax(&fault[0], rank); }
-    return v;
-}
-";
-
-fn accessors(binding: &Binding) -> String {
-    let x = binding.name;
-    if binding.is_fault() {
-        return CHECK.to_string();
-    }
-    let mut text = match binding.encoding {
-        Encoding::F32 if binding.finite => {
-            format!("fn {x}_at(i: u32) -> vec4<f32> {{ return checked({x}[i], p.fault_rank); }}\n")
-        }
-        Encoding::F32 => format!("fn {x}_at(i: u32) -> vec4<f32> {{ return {x}[i]; }}\n"),
-        Encoding::U32 => format!("fn {x}_at(i: u32) -> vec4<u32> {{ return {x}[i]; }}\n"),
-        Encoding::I32 => format!(
-            "fn {x}_int(i: u32) -> vec4<i32> {{ return {x}[i]; }}\n\
-             fn {x}_at(i: u32) -> vec4<f32> {{ return vec4<f32>({x}[i]); }}\n"
-        ),
-        Encoding::I16 => format!(
-            "fn {x}_int(i: u32) -> vec4<i32> {{\n    \
-                 let v = bitcast<vec2<i32>>({x}[i]);\n    \
-                 return vec4<i32>((v.x << 16u) >> 16u, v.x >> 16u, (v.y << 16u) >> 16u, v.y >> 16u);\n}}\n\
-             fn {x}_at(i: u32) -> vec4<f32> {{ return vec4<f32>({x}_int(i)); }}\n"
-        ),
-        Encoding::Planes(_) => String::new(),
-    };
-    if binding.write {
-        text += &match binding.encoding {
-            Encoding::F32 if binding.finite => {
-                format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = checked(v, p.fault_rank); }}\n")
-            }
-            Encoding::F32 => format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = v; }}\n"),
-            Encoding::U32 => format!("fn {x}_put(i: u32, v: vec4<u32>) {{ {x}[i] = v; }}\n"),
-            Encoding::I32 => format!("fn {x}_put_int(i: u32, v: vec4<i32>) {{ {x}[i] = v; }}\n"),
-            Encoding::I16 => format!(
-                "fn {x}_put_int(i: u32, v: vec4<i32>) {{\n    \
-                     let w = bitcast<vec4<u32>>(v);\n    \
-                     {x}[i] = vec2<u32>((w.x & 0xffffu) | (w.y << 16u), (w.z & 0xffffu) | (w.w << 16u));\n}}\n"
-            ),
-            Encoding::Planes(_) => String::new(),
-        };
-    }
-    text
-}
-
 /// Work of a launch. Bytes are counted once for each binding, whatever a cache may save, but where the launch states them; operations are those that the formula needs,
 /// on real elements alone (not on padding).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -325,6 +287,21 @@ impl Launch {
         self.bind(name, encoding, operand, false)
     }
 
+    /// Binds an operand to read, through a batch-norm where these are its coefficients: `x_at(i)` is then the normalised number. Before it reads a quad of channels the body says
+    /// `x_prepare(quad)`, and the uniform holds `quads`.
+    #[must_use]
+    pub fn read_mapped(self, name: &'static str, encoding: Encoding, operand: Operand, coef: Option<Operand>) -> Self {
+        let launch = match coef {
+            Some(coef) => self.read(COEF, Encoding::F32, coef),
+            None => self,
+        };
+        let mut launch = launch.read(name, encoding, operand);
+        if let Some(binding) = launch.kernel.bindings.last_mut() {
+            binding.map = Some(coef.map_or(Map::Identity, |_| Map::BatchNorm));
+        }
+        launch
+    }
+
     /// Binds an operand to write (or to read and write).
     #[must_use]
     pub fn write(self, name: &'static str, encoding: Encoding, operand: Operand) -> Self {
@@ -332,7 +309,7 @@ impl Launch {
     }
 
     fn bind(mut self, name: &'static str, encoding: Encoding, operand: Operand, write: bool) -> Self {
-        self.kernel.bindings.push(Binding { name, encoding, write, finite: false });
+        self.kernel.bindings.push(Binding { name, encoding, write, finite: false, map: None });
         self.operands.push(operand);
         self
     }

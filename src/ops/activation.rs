@@ -15,7 +15,7 @@
 //! Exponentials are of numbers ≤ 0 alone: none overflows. WGSL grants e^x an error of 3 + 2|x| units in the last place, at most 4e-7 for such x, ln one of 2^-21 or 3 units, a quotient
 //! 2.5 units: below 2e-6 of the largest value together, twice of which is the tolerance. Software drivers are within 2e-7.
 
-use super::{Backward, Op, Operation, Sample, add, batch_norm, sample::Noise};
+use super::{Backward, Fold, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -182,6 +182,10 @@ impl Operation for Activation {
         Ok(inputs[0].with(F32))
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 0, behind: 0 })
+    }
+
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, y) = (cx.dy(), cx.output());
         let dx = cx.add(ActivationBackward { curve: self.curve }, &[dy, y])?;
@@ -189,24 +193,17 @@ impl Operation for Activation {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (normalised, name) = (inputs.len() == 2, self.curve.name());
         let (_, number, [ops, _]) = self.curve.facts();
-        let (label, parts): (_, &[_]) = match normalised {
-            true => (format!("activation_{name}_normalised"), &[ACTIVATION, batch_norm::NORMALISE]),
-            false => (format!("activation_{name}"), &[ACTIVATION]),
-        };
         let params = CurveParams {
             rows: output.rows() as u32,
             quads: output.quads() as u32,
             channels: output.channels() as u32,
             number,
         };
-        let launch = self.curve.constants(add::per_channel(label, parts, output, 1.0));
-        let launch = launch.params(&params).constant("NORMALISED", usize::from(normalised));
-        let launch = launch.read("x", inputs[0].encoding, Input(0)).must_be_finite();
-        let launch = if normalised { launch.read("coef", F32, Input(1)) } else { launch };
-        let ops = ops + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        launch.write("y", F32, Output).float_ops(ops * output.len()).into()
+        let label = format!("activation_{}", self.curve.name());
+        let launch = self.curve.constants(add::per_channel(label, &[ACTIVATION], output, 1.0));
+        let launch = launch.params(&params).float_ops(ops * output.len());
+        batch_norm::read(launch, self, inputs).must_be_finite().write("y", F32, Output).into()
     }
 
     fn tolerance(&self, _output: &TensorType) -> f32 {

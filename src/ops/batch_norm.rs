@@ -4,12 +4,17 @@
 //! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
 //! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
 
+use super::batch_norm_stats::{self, BatchNormStats};
 use super::{
-    Activity, Backward, Operation, Sample, add, batch_norm_backward, batch_norm_stats, row::Row, sample::Noise,
+    Activity, Backward, Op, Operation, Sample, add, batch_norm_backward, joint::Case, row::Row, sample::Noise,
 };
 use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{
+    Launch,
+    Operand::{self, *},
+    Program,
+};
 use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, I16, I32},
@@ -56,10 +61,67 @@ crate::params! {
     struct RunningParams { quads: u32, momentum: f32, keep: f32, unbiased: f32, step: f32 }
 }
 
-/// WGSL that applies the map to a quad.
-pub(super) const NORMALISE: &str = include_str!("../../shaders/normalise.wgsl");
-/// Float operations that it takes for each element.
+crate::params! {
+    struct TogetherParams {
+        rows: u32, quads: u32, half: u32, eps: f32, step: f32, momentum: f32, keep: f32, unbiased: f32,
+    }
+}
+
+/// WGSL that tracks the running statistics.
+const RUNNING: &str = include_str!("../../shaders/batch_norm_running.wgsl");
+/// Float operations of the coefficients of a channel: the scale and its square, ε, the root, its inverse, γ.
+const COEF_OPS: usize = 6;
+
+/// Statistics, coefficients and, where there are any, running statistics: the latter two follow in the launch that finds the former.
+pub(super) fn together(
+    stats: &BatchNormStats,
+    coef: &BatchNormCoef,
+    running: Option<&BatchNormRunning>,
+    x: &TensorType,
+    caps: &Caps,
+) -> Program {
+    let mut program = stats.program_with(x, caps, |launch| {
+        let mut launch = launch.constant("COEF", 1).constant("TRACK", usize::from(running.is_some())).must_be_finite();
+        if coef.scaled {
+            launch = launch.read("alpha", F32, InputOf(1, 1));
+        }
+        launch = coef.of(launch, x.channels(), |index| InputOf(1, index), OutputOf(1));
+        if running.is_some() {
+            launch.kernel.body.push(RUNNING.into());
+            launch = launch.write("running", F32, OutputOf(2));
+        }
+        let momentum = running.map_or(0.0, |running| running.momentum);
+        let chunk = batch_norm_stats::ChunkParams::new(x);
+        launch.constant("ALONE", 0).params(&TogetherParams {
+            rows: chunk.rows,
+            quads: chunk.quads,
+            half: chunk.half,
+            eps: coef.eps,
+            step: coef.step,
+            momentum,
+            keep: 1.0 - momentum,
+            unbiased: running.map_or(0.0, BatchNormRunning::unbiased),
+        })
+    });
+    let merge = &mut program.launches[1];
+    merge.kernel.label += "_coef";
+    merge.float_ops += (COEF_OPS + if running.is_some() { 8 } else { 0 }) * x.channels();
+    program
+}
+
+/// Float operations that the map takes for each element.
 pub(super) const NORMALISE_OPS: usize = 3;
+
+/// Binds `x` of an operation that a batch-norm can be folded into, as it stands among the inputs, to a launch whose own float operations are stated.
+pub(super) fn read(mut launch: Launch, op: &dyn Operation, inputs: &[&TensorType]) -> Launch {
+    let fold = op.folds().expect("an operation that a batch-norm can be folded into");
+    let (x, coef) = (inputs[fold.at], fold.coef(inputs.len()));
+    if coef.is_some() {
+        launch.kernel.label += "_normalised";
+        launch.float_ops += NORMALISE_OPS * x.len();
+    }
+    launch.read_mapped("x", x.encoding, Input(fold.at), coef.map(Input))
+}
 
 /// Checks `x` or `x, coef` of an op that can apply a batch-norm first.
 pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
@@ -132,9 +194,9 @@ pub(super) fn prologue_cases(noise: &mut Noise) -> Vec<Vec<Tensor>> {
     for (shape, encoding) in [([2, 3, 5, 41], F32), ([3, 4, 3, 70], I16), ([1, 2, 3, 5], I32)] {
         let x = if encoding == F32 { noise.floats(&shape) } else { noise.ints(&shape, encoding, 500) };
         let largest = if encoding == F32 { 0 } else { 500 };
-        let stats = super::Op::from(batch_norm_stats::BatchNormStats { largest }).evaluate(&[&x]);
+        let stats = Op::from(BatchNormStats { largest }).evaluate(&[&x]);
         let coef = BatchNormCoef { eps: 1e-5, step: 1.0, scaled: false, affine: true, running: false };
-        let coef = super::Op::from(coef).evaluate(&[&stats, &noise.floats(&[shape[3]]), &noise.floats(&[shape[3]])]);
+        let coef = Op::from(coef).evaluate(&[&stats, &noise.floats(&[shape[3]]), &noise.floats(&[shape[3]])]);
         cases.push(vec![x, coef]);
     }
     cases
@@ -175,30 +237,19 @@ impl Operation for BatchNormCoef {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let mut launch =
-            Launch::new("batch_norm_coef", &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_coef.wgsl")])
-                .constant("ALPHA", usize::from(self.scaled))
-                .constant("AFFINE", usize::from(self.affine))
-                .constant("RUNNING", usize::from(self.running))
-                .constant("CHANNELS", output.channels())
-                // 1/√∞ is 0: the coefficients alone would not show it.
-                .read("stats", F32, Input(0))
-                .must_be_finite();
+        let mut launch = Launch::new("batch_norm_coef", &[add::ELEMENTWISE])
+            .constant("ALONE", 1)
+            // 1/√∞ is 0: the coefficients alone would not show it.
+            .read("stats", F32, Input(0))
+            .must_be_finite();
         if self.scaled {
             launch = launch.read("alpha", F32, Input(1));
         }
-        if self.affine {
-            let at = self.affine_at();
-            launch = launch.read("gamma", F32, Input(at)).read("beta", F32, Input(at + 1));
-        }
         let quads = output.quads();
-        launch
-            .write("coef", F32, Output)
-            .must_be_finite()
+        self.of(launch, output.channels(), Input, Output)
             .params(&CoefParams { quads: quads as u32, eps: self.eps, step: self.step })
             .threads(quads)
-            // The scale and its square, ε, the root, its inverse, γ.
-            .float_ops(6 * output.channels())
+            .float_ops(COEF_OPS * output.channels())
             .into()
     }
 
@@ -228,6 +279,22 @@ impl Operation for BatchNormCoef {
 }
 
 impl BatchNormCoef {
+    /// Adds `coefficients(quad, mean, variance)` to a launch that reads α where there is one, and whose uniform holds `quads`, `eps` and `step`.
+    fn of(&self, mut launch: Launch, channels: usize, input: impl Fn(usize) -> Operand, coef: Operand) -> Launch {
+        launch.kernel.body.push(include_str!("../../shaders/batch_norm_coef.wgsl").into());
+        if self.affine {
+            let at = self.affine_at();
+            launch = launch.read("gamma", F32, input(at)).read("beta", F32, input(at + 1));
+        }
+        launch
+            .constant("ALPHA", usize::from(self.scaled))
+            .constant("AFFINE", usize::from(self.affine))
+            .constant("RUNNING", usize::from(self.running))
+            .constant("CHANNELS", channels)
+            .write("coef", F32, coef)
+            .must_be_finite()
+    }
+
     /// Where γ stands among the inputs; β follows it.
     fn affine_at(&self) -> usize {
         1 + usize::from(self.scaled)
@@ -279,12 +346,10 @@ impl Operation for BatchNormRunning {
             unbiased: self.unbiased(),
             step: self.step,
         };
-        let launch = Launch::new(
-            "batch_norm_running",
-            &[add::ELEMENTWISE, include_str!("../../shaders/batch_norm_running.wgsl")],
-        )
-        .constant("ALPHA", usize::from(self.scaled))
-        .read("stats", F32, Input(1));
+        let launch = Launch::new("batch_norm_running", &[add::ELEMENTWISE, RUNNING])
+            .constant("ALONE", 1)
+            .constant("ALPHA", usize::from(self.scaled))
+            .read("stats", F32, Input(1));
         let launch = if self.scaled { launch.read("alpha", F32, Input(2)) } else { launch };
         launch.write("running", F32, Output).params(&params).threads(quads).float_ops(4 * output.len()).into()
     }
@@ -323,6 +388,38 @@ impl BatchNormRunning {
     }
 }
 
+/// Statistics with what follows from them: of floats and sums, with and without running statistics.
+pub(super) fn joint_cases() -> Vec<Case> {
+    let mut noise = Noise::new(25);
+    let mut cases = Vec::new();
+    for sample in BatchNormStats::samples() {
+        for (scaled, affine, running) in
+            [(false, true, true), (true, false, true), (true, true, true), (false, false, false)]
+        {
+            let (x, channels) = (&sample.inputs[0], sample.inputs[0].ty.channels());
+            let mut inputs = vec![x.clone(), noise.positive(&[2, channels])];
+            // Behind x and the running statistics: α, γ and β; behind them the statistics.
+            let alpha = scaled.then(|| inputs.push(noise.positive(&[channels]))).map(|()| 2);
+            let affine_at = inputs.len();
+            if affine {
+                inputs.extend([noise.floats(&[channels]), noise.floats(&[channels])]);
+            }
+            let stats = inputs.len();
+            let coef = BatchNormCoef { eps: 1e-5, step: 0.538, scaled, affine, running: false };
+            let mut nodes = vec![
+                (sample.op.clone(), vec![0]),
+                (coef.into(), [stats].into_iter().chain(alpha).chain(affine_at..stats).collect()),
+            ];
+            if running {
+                let op = BatchNormRunning { momentum: 0.1, rows: x.ty.rows(), step: 0.538, scaled };
+                nodes.push((op.into(), [1, stats].into_iter().chain(alpha).collect()));
+            }
+            cases.push(Case { name: "batch_norm_stats with coefficients", nodes, inputs });
+        }
+    }
+    cases
+}
+
 impl Operation for BatchNorm {
     fn stem(&self) -> &'static str {
         "batch_norm"
@@ -336,22 +433,21 @@ impl Operation for BatchNorm {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (x, coef, dz) = (cx.input(0), cx.input(1), cx.dy());
-        let sums = cx.add(batch_norm_backward::BatchNormSums, &[x, coef, dz])?;
+        let sums = cx.add(batch_norm_backward::BatchNormSums { through: None }, &[x, coef, dz])?;
         if cx.wants(1) {
             cx.give(1, sums)?;
         }
         if cx.wants(0) {
-            let dx = cx.add(batch_norm_backward::BatchNormDx, &[x, coef, dz, sums])?;
+            let dx = cx.add(batch_norm_backward::BatchNormDx { through: None }, &[x, coef, dz, sums])?;
             cx.give(0, dx)?;
         }
         Ok(())
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        add::per_channel("batch_norm", &[NORMALISE, include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
+        add::per_channel("batch_norm", &[include_str!("../../shaders/batch_norm.wgsl")], output, 1.0)
             .float_ops(NORMALISE_OPS * output.len())
-            .read("x", inputs[0].encoding, Input(0))
-            .read("coef", F32, Input(1))
+            .read_mapped("x", inputs[0].encoding, Input(0), Some(Input(1)))
             .write("y", F32, Output)
             .into()
     }

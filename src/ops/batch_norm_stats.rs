@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{
     Encoding::{F32, I16, I32, Planes, U32},
-    TensorType, View, ViewMut,
+    LANES, TensorType, View, ViewMut,
 };
 use crate::{parallel, simd};
 
@@ -64,10 +64,30 @@ impl Operation for BatchNormStats {
         Some(Activity::Statistics)
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
+        self.program_with(x, caps, |launch| {
+            launch.constant("COEF", 0).constant("TRACK", 0).params(&ChunkParams::new(x))
+        })
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (x, lanes) = (inputs[0], inputs[0].ty.lanes());
+        let out = output.floats();
+        let (means, variances) = out.split_at_mut(lanes);
+        if x.ty.is_exact() {
+            exact(&x.ints(), lanes, means, variances);
+        } else {
+            merged(&x.numbers(), lanes, means, variances);
+        }
+    }
+}
+
+impl BatchNormStats {
+    /// The launches that make the statistics; `rest` adds to the one that finds them, right behind their binding.
+    pub(super) fn program_with(&self, x: &TensorType, caps: &Caps, rest: impl FnOnce(Launch) -> Launch) -> Program {
         let exact = x.is_exact();
-        let per_chunk = rows_per_chunk(x.rows());
+        let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let chunks = x.rows().div_ceil(per_chunk);
         let (part, kind, merge) = if exact {
             (U32, "exact", include_str!("../../shaders/batch_norm_stats_exact.wgsl"))
@@ -86,25 +106,15 @@ impl Operation for BatchNormStats {
         .threads(chunks * x.quads())
         // Sums of integers need no floats.
         .float_ops(if exact { 0 } else { 5 * x.len() });
-        let merge = sum::lanes(format!("batch_norm_stats_{kind}"), merge, output.quads(), caps)
+        let mut merge = sum::lanes(format!("batch_norm_stats_{kind}"), merge, x.quads(), caps);
+        merge.kernel.body.push(include_str!("../../shaders/batch_norm_stats.wgsl").into());
+        let merge = merge
             .constant("PER_CHUNK", per_chunk)
+            .float_ops(if exact { 4 } else { 10 * chunks } * x.channels())
             .read("part", part, Scratch(0))
-            .write("stats", F32, Output)
-            .params(&ChunkParams::new(x))
-            .float_ops(if exact { 4 } else { 10 * chunks } * x.channels());
+            .write("stats", F32, Output);
         let words = chunks * if exact { 3 } else { 2 } * x.lanes();
-        Program { scratch_words: vec![words], launches: vec![partial, merge] }
-    }
-
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, lanes) = (inputs[0], inputs[0].ty.lanes());
-        let out = output.floats();
-        let (means, variances) = out.split_at_mut(lanes);
-        if x.ty.is_exact() {
-            exact(&x.ints(), lanes, means, variances);
-        } else {
-            merged(&x.numbers(), lanes, means, variances);
-        }
+        Program { scratch_words: vec![words], launches: vec![partial, rest(merge)] }
     }
 }
 
@@ -128,7 +138,7 @@ fn exact(x: &[i32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
 /// In the kernels' order, so that software drivers agree to the bit.
 fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     let rows = x.len() / lanes;
-    let per_chunk = rows_per_chunk(rows);
+    let per_chunk = rows_per_chunk(rows, lanes / LANES);
     let chunks = rows.div_ceil(per_chunk);
     let mut partial = vec![0.0; chunks * 2 * lanes];
     parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
@@ -155,7 +165,7 @@ struct ChunkMoments<'a> {
 
 impl simd::Job for ChunkMoments<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: simd::Simd>(self, _: S) {
         let lanes = self.sums.len() / 2;
         let (means, squares) = self.sums.split_at_mut(lanes);
         let count = (self.x.len() / lanes) as f32;

@@ -11,19 +11,18 @@
 mod kernels;
 
 use super::code::{Code, SignPlanes};
-use super::gemm::Taps;
+use super::gemm::{BAND, Counts, Taps};
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, bconv_backward, conv, sample::Noise};
-use crate::bits;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
+use crate::parallel;
 use crate::tensor::{
     Encoding::{self, I16, I32, Planes, U32},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
 use crate::variant::{self, Split};
-use crate::{parallel, simd};
 use kernels::Packed;
 
 /// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
@@ -82,6 +81,21 @@ pub(super) fn infer(
     };
     super::same("alpha", alpha, &expected)?;
     Ok(y)
+}
+
+impl Bconv {
+    /// What the kernels see of it.
+    fn packed(&self, x: &TensorType, output: &TensorType) -> Packed {
+        let (bits, levels) = (x.row_words() / x.plane_words(), self.code.level_steps().len());
+        Packed {
+            rows: output.rows(),
+            filters: output.lanes(),
+            taps: self.window.taps(),
+            words: x.plane_words(),
+            planes: [if levels > 0 { 1 } else { bits }, self.planes.planes_of_base()],
+            pairs: if levels > 0 { levels } else { bits } * self.planes.count(),
+        }
+    }
 }
 
 impl Operation for Bconv {
@@ -161,140 +175,52 @@ impl Operation for Bconv {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let bases = self.planes.bases();
-        let steps = self.code.level_steps();
-        if !self.combined() {
-            let mut sums = vec![0i32; output.ty.rows() * output.ty.lanes()];
-            self.term(inputs, output.ty, 0, &mut sums);
-            return output.put_ints(&sums);
-        }
-        let (alpha, kl) = (inputs[2].numbers(), output.ty.lanes());
-        let scale = inputs.get(3).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
-        let ty = output.ty.clone();
-        let y = output.floats();
-        y.fill(0.0);
-        for term in 0..steps.len().max(1) * bases {
-            let mut sums = vec![0i32; y.len()];
-            self.term(inputs, &ty, term, &mut sums);
-            let step = steps.get(term / bases).copied().unwrap_or(1.0);
-            for (i, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
-                *y += alpha[term % bases * kl + i % kl] * step * sum as f32;
-            }
-        }
-        y.iter_mut().for_each(|y| *y *= scale);
-    }
-}
-
-impl Bconv {
-    /// What the kernels see of it.
-    fn packed(&self, x: &TensorType, output: &TensorType) -> Packed {
-        let (bits, levels) = (x.row_words() / x.plane_words(), self.code.level_steps().len());
-        Packed {
-            rows: output.rows(),
-            filters: output.lanes(),
-            taps: self.window.taps(),
-            words: x.plane_words(),
-            planes: [if levels > 0 { 1 } else { bits }, self.planes.planes_of_base()],
-            pairs: if levels > 0 { levels } else { bits } * self.planes.count(),
-        }
-    }
-
-    /// The exact integers of one term, in rows of `ty`.
-    fn term(&self, inputs: &[View<'_>], ty: &TensorType, term: usize, sums: &mut [i32]) {
-        let ([_, h, w, _], [_, oh, ow, filters]) = (inputs[0].ty.nhwc(), ty.nhwc());
-        let (x, signs, lanes) = (inputs[0], inputs[1].words, ty.lanes());
-        let (words, row_words, channels) = (x.ty.plane_words(), x.ty.row_words(), x.ty.channels());
-        let (planes, of_base) = (self.planes.count(), self.planes.planes_of_base());
-        let (level, first_plane) = (term / self.planes.bases() + 1, term % self.planes.bases() * of_base);
+        let (ty, lanes, bases) = (output.ty.clone(), output.ty.lanes(), self.planes.bases());
+        let ([_, h, w, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let taps = Taps::inputs(&self.window, [h, w], [oh, ow]);
-        let tail = |word: usize| u32::MAX >> (WORD_BITS - (channels - word * WORD_BITS).min(WORD_BITS));
-        parallel::bands(sums, lanes, 64, |first, band| {
-            let mut steps = Vec::new();
-            for (row, out) in band.chunks_mut(lanes).enumerate() {
-                steps.clear();
-                let place = taps.place(first + row);
-                for tap in 0..self.window.taps() {
-                    let Some(from) = taps.source(place, tap) else { continue };
-                    let codes = &x.words[from * row_words..][..row_words];
-                    for word in 0..words {
-                        let mut step = |plane: usize, plus: u32, minus: u32| {
-                            steps.extend((0..of_base).map(|j| Step {
-                                plus,
-                                minus,
-                                shift: (plane + j) as u32,
-                                at: ((tap * words + word) * planes + first_plane + j) * lanes,
-                            }));
-                        };
-                        match &self.code {
-                            Code::Uniform(_) => {
-                                let planes = codes.iter().skip(word).step_by(words).enumerate();
-                                planes.for_each(|(plane, &plus)| step(plane, plus, 0));
-                            }
-                            Code::Sign => step(0, codes[word], !codes[word] & tail(word)),
-                            Code::Levels(_) => {
-                                let reached =
-                                    |c: &usize| bits::code(codes, words, word * WORD_BITS + c) >= level as u32;
-                                let channels = 0..WORD_BITS.min(channels - word * WORD_BITS);
-                                step(0, channels.filter(reached).fold(0, |bits, c| bits | 1 << c), 0);
-                            }
+        // The exact integers of a term: of a level and a base.
+        let counts = |term: usize| {
+            let of_base = self.planes.planes_of_base();
+            let first = term % bases * of_base;
+            let planes = self.code.planes(inputs[0], term / bases + 1);
+            Counts::new(&taps, planes, &ty, inputs[1].words, (self.planes.count(), first..first + of_base))
+        };
+        match output.ty.encoding {
+            I16 => {
+                let counts = counts(0);
+                parallel::bands(bytemuck::cast_slice_mut::<_, i16>(output.words), lanes, BAND, |first, out| {
+                    let mut sums = vec![0; out.len()];
+                    counts.rows(first, &mut sums);
+                    // They fit: the type was chosen so.
+                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as i16);
+                });
+            }
+            I32 => {
+                let counts = counts(0);
+                parallel::bands(bytemuck::cast_slice_mut(output.words), lanes, BAND, |first, out| {
+                    counts.rows(first, out);
+                });
+            }
+            _ => {
+                let alpha = inputs[2].numbers();
+                let steps = self.code.level_steps();
+                let scale = inputs.get(3).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
+                let y = output.floats();
+                y.fill(0.0);
+                for term in 0..steps.len().max(1) * bases {
+                    let (counts, step) = (counts(term), steps.get(term / bases).copied().unwrap_or(1.0));
+                    parallel::bands(y, lanes, BAND, |first, y| {
+                        let mut sums = vec![0; y.len()];
+                        counts.rows(first, &mut sums);
+                        for (i, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
+                            *y += alpha[term % bases * lanes + i % lanes] * step * sum as f32;
                         }
-                    }
+                    });
                 }
-                simd::run(SignedCounts { steps: &steps, signs, out });
-                out[filters..].fill(0);
-            }
-        });
-    }
-}
-
-/// Channels under one word of signs: those that are +1, those that are −1, how much they count (as a power of two), and where their signs begin.
-struct Step {
-    plus: u32,
-    minus: u32,
-    shift: u32,
-    at: usize,
-}
-
-/// `out[k] = Σ_steps (Σ of the codes, signed by the signs of filter k) << shift`, in blocks of filters that stay in registers.
-struct SignedCounts<'a> {
-    steps: &'a [Step],
-    signs: &'a [u32],
-    out: &'a mut [i32],
-}
-
-impl simd::Job for SignedCounts<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let Self { steps, signs, out } = self;
-        let (wide, narrow) = out.as_chunks_mut::<16>();
-        let done = wide.len() * 16;
-        for (block, out) in wide.iter_mut().enumerate() {
-            signed_counts(steps, &signs[block * 16..], out);
-        }
-        for (block, out) in narrow.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            signed_counts(steps, &signs[done + block * 4..], out);
-        }
-    }
-}
-
-#[inline(always)]
-fn signed_counts<const N: usize>(steps: &[Step], signs: &[u32], out: &mut [i32; N]) {
-    let (mut same, mut all) = ([0; N], 0);
-    for &Step { plus, minus, shift, at } in steps {
-        let signs = &signs[at..][..N];
-        all += (plus.count_ones() as i32 - minus.count_ones() as i32) << shift;
-        if minus == 0 {
-            for n in 0..N {
-                same[n] += ((signs[n] & plus).count_ones() << shift) as i32;
-            }
-        } else {
-            for n in 0..N {
-                same[n] += ((signs[n] & plus).count_ones() as i32 - (signs[n] & minus).count_ones() as i32) << shift;
+                y.iter_mut().for_each(|y| *y *= scale);
             }
         }
     }
-    // With signs of ±1: those that are +1 less those that are −1.
-    *out = same.map(|same| 2 * same - all);
 }
 
 /// Codes, signs (with zero tails) and α for each case of a convolution, over 1 to 4 bits.

@@ -13,7 +13,6 @@ use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, conv_backward, decode, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
-use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, U32},
     TensorType, View, ViewMut, WORD_BITS,
@@ -107,9 +106,18 @@ impl Operation for BconvDx {
         let (words, planes) = (output.ty.plane_words(), self.planes.count());
         conv_backward::input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
             for (k, row) in block.chunks_exact_mut(cl).enumerate() {
-                for (c, weight) in row[..channels].iter_mut().enumerate() {
-                    let word = |j| signs[((tap * words + c / WORD_BITS) * planes + j) * kl + k];
-                    *weight = self.planes.value(|j| word(j) >> (c % WORD_BITS) & 1 == 1, |j| alpha[j * kl + k]);
+                for (at, weights) in row[..channels].chunks_mut(WORD_BITS).enumerate() {
+                    let word = |j| signs[((tap * words + at) * planes + j) * kl + k];
+                    if self.planes == SignPlanes::ONE {
+                        let (word, alpha) = (word(0), alpha[k]);
+                        let signed =
+                            |(c, weight): (usize, &mut f32)| *weight = if word >> c & 1 == 1 { alpha } else { -alpha };
+                        weights.iter_mut().enumerate().for_each(signed);
+                    } else {
+                        for (c, weight) in weights.iter_mut().enumerate() {
+                            *weight = self.planes.value(|j| word(j) >> c & 1 == 1, |j| alpha[j * kl + k]);
+                        }
+                    }
                 }
             }
         });
@@ -175,15 +183,8 @@ impl Operation for BconvDw {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), inputs[1]);
-        let (lanes, plane_words) = (x.ty.lanes(), x.ty.plane_words());
-        // One layer's codes as floats, for the length of this loop only.
-        let mut codes = vec![0.0; x.ty.rows() * lanes];
-        let (words, row_words) = (x.words, x.ty.row_words());
-        parallel::rows(&mut codes, lanes, |row, codes| {
-            self.code.spread(&words[row * row_words..][..row_words], plane_words, x.ty.channels(), codes);
-        });
         let scale = inputs.get(2).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
-        conv_backward::weight_gradient_twin(&self.window, (x.ty, &codes), dy, scale, output.floats());
+        conv_backward::weight_gradient_twin(&self.window, (x.ty, &self.code.quads(x)), dy, scale, output.floats());
     }
 }
 

@@ -41,7 +41,7 @@ crate::params! {
 /// Rows of 64 quads, rows of a chunk, chunks.
 fn cut(x: &TensorType) -> (usize, usize, usize) {
     let rows = (x.words() / 4).div_ceil(LANE_QUADS);
-    let per_chunk = rows_per_chunk(rows);
+    let per_chunk = rows_per_chunk(rows, sum::LANES);
     (rows, per_chunk, rows.div_ceil(per_chunk))
 }
 

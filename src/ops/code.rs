@@ -3,8 +3,12 @@
 //! Every quantised tensor is c_0 + Σ c_p·plane p. A packed convolution counts bits of pairs of planes: integers, exact on every device. Where all coefficients are a power of two times one number, the
 //! integers add up to one integer sum, and that is what the convolution gives. Where they are not (free levels, free bases), it adds up coefficient times integer, in floats, in a fixed order.
 
+use super::gemm::{Planes, Quads};
 use crate::bits;
 use crate::kernel::Launch;
+use crate::parallel;
+use crate::tensor::{View, WORD_BITS};
+use std::borrow::Cow;
 
 /// What codes stand for.
 #[derive(Clone, PartialEq, Debug)]
@@ -90,6 +94,65 @@ impl Code {
         if !matches!(self, Self::Uniform(_)) {
             out[..channels].iter_mut().for_each(|value| *value = self.unit_value(*value as u32));
         }
+    }
+
+    /// All values without the factor, by quads of channels. Codes of one or two bits stay codes.
+    pub(super) fn quads(&self, x: View<'_>) -> Quads {
+        let (lanes, plane_words, row_words) = (x.ty.lanes(), x.ty.plane_words(), x.ty.row_words());
+        let (rows, channels) = (x.ty.rows(), x.ty.channels());
+        // Behind the last channel all is 0, which need not be what code 0 stands for.
+        let whole = channels == lanes || self.unit_value(0) == 0.0;
+        if row_words > 2 * plane_words || !whole {
+            let mut values = vec![0.0; rows * lanes];
+            parallel::rows(&mut values, lanes, |row, values| {
+                self.spread(&x.words[row * row_words..][..row_words], plane_words, channels, values);
+            });
+            return Quads::of_floats(&values, lanes);
+        }
+        // Four bits of each plane: the codes of a quad.
+        let mut codes = vec![0; rows * lanes / 4];
+        parallel::bands(&mut codes, 1, rows, |first, codes| {
+            let (word, shift) = (first / rows * 4 / WORD_BITS, first / rows * 4 % WORD_BITS);
+            for (code, row) in codes.iter_mut().zip(x.words.chunks_exact(row_words)) {
+                let planes = row[word..].iter().step_by(plane_words);
+                *code = planes.rev().fold(0, |code, plane| code << 4 | (plane >> shift & 15) as u8);
+            }
+        });
+        let value = |at: usize, c: usize| self.unit_value((at >> c & 1 | (at >> (4 + c) & 1) << 1) as u32);
+        Quads::Codes(codes, Box::new(std::array::from_fn(|at| std::array::from_fn(|c| value(at, c)))))
+    }
+
+    /// What a packed convolution counts of codes: of free levels, where they reach the one of this number.
+    pub(super) fn planes<'a>(&self, x: View<'a>, level: usize) -> Planes<'a> {
+        let (plane_words, row_words, channels) = (x.ty.plane_words(), x.ty.row_words(), x.ty.channels());
+        let derived = |planes: usize, derive: &(dyn Fn(&[u32], &mut [u32]) + Sync)| {
+            let mut words = vec![0; x.ty.rows() * planes * plane_words];
+            parallel::rows(&mut words, planes * plane_words, |row, words| {
+                derive(&x.words[row * row_words..][..row_words], words);
+            });
+            Cow::Owned(words)
+        };
+        let (words, factors) = match self {
+            Self::Uniform(_) => (Cow::Borrowed(x.words), (0..row_words / plane_words).map(|p| 1 << p).collect()),
+            Self::Sign => {
+                let tail = |word: usize| u32::MAX >> (WORD_BITS - (channels - word * WORD_BITS).min(WORD_BITS));
+                let both = derived(2, &|codes, words| {
+                    let (plus, minus) = words.split_at_mut(plane_words);
+                    plus.copy_from_slice(codes);
+                    minus.iter_mut().zip(codes).enumerate().for_each(|(at, (minus, plus))| *minus = !plus & tail(at));
+                });
+                (both, vec![1, -1])
+            }
+            Self::Levels(_) => {
+                let reached = derived(1, &|codes, words| {
+                    for c in (0..channels).filter(|&c| bits::code(codes, plane_words, c) >= level as u32) {
+                        words[c / WORD_BITS] |= 1 << (c % WORD_BITS);
+                    }
+                });
+                (reached, vec![1])
+            }
+        };
+        Planes { words, plane_words, factors }
     }
 
     /// Adds the constants that a kernel needs to know the codes of `channels` channels.

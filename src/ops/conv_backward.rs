@@ -5,7 +5,7 @@
 //!
 //! **Order of the sums** ([`super::sum`]): of dx as in [`super::conv`], over filters; of dw chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks one after the other, above them pairs.
 
-use super::gemm::{self, Panels, Taps};
+use super::gemm::{self, Panels, Quads, Taps};
 use super::outer::Outer;
 use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
@@ -53,17 +53,17 @@ impl ConvDw {
     }
 }
 
-/// dw: `scale` times the sum over rows of x, in floats, with its type, and dy.
+/// dw: `scale` times the sum over rows of x, with its type, and dy.
 pub(super) fn weight_gradient_twin(
     window: &Window,
-    x: (&TensorType, &[f32]),
-    dy: (&TensorType, &[f32]),
+    (x, quads): (&TensorType, &Quads),
+    (dy, values): (&TensorType, &[f32]),
     scale: f32,
     dw: &mut [f32],
 ) {
-    let ([_, h, w, _], [_, oh, ow, _]) = (x.0.nhwc(), dy.0.nhwc());
-    gemm::outer_product(&Taps::inputs(window, [h, w], [oh, ow]), (x.1, x.0.lanes()), (dy.1, dy.0.lanes()), dw);
-    dw.iter_mut().for_each(|sum| *sum *= scale);
+    let ([_, h, w, _], [_, oh, ow, _]) = (x.nhwc(), dy.nhwc());
+    let taps = Taps::inputs(window, [h, w], [oh, ow]);
+    gemm::outer_product(&taps, (quads, x.lanes()), (values, dy.lanes()), scale, dw);
 }
 
 /// dx: `weights(tap)` writes the block `[k][c]` of a tap.
@@ -71,7 +71,7 @@ pub(super) fn input_gradient_twin(
     window: &Window,
     dy: (&TensorType, &[f32]),
     dx: &mut ViewMut<'_>,
-    weights: impl Fn(usize, &mut [f32]),
+    weights: impl Fn(usize, &mut [f32]) + Sync + Send,
 ) {
     let ([_, h, w, _], [_, oh, ow, _]) = (dx.ty.nhwc(), dy.0.nhwc());
     let panels = Panels::new(window.taps(), dy.0.lanes(), dx.ty.lanes(), weights);
@@ -163,8 +163,9 @@ impl Operation for ConvDw {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), (inputs[1].ty, &*inputs[1].numbers()));
-        weight_gradient_twin(&self.window, x, dy, 1.0, output.floats());
+        let quads = Quads::of_floats(&inputs[1].numbers(), inputs[1].ty.lanes());
+        let dy = (inputs[0].ty, &*inputs[0].numbers());
+        weight_gradient_twin(&self.window, (inputs[1].ty, &quads), dy, 1.0, output.floats());
     }
 }
 

@@ -5,13 +5,10 @@
 
 use super::fixed::Format;
 use super::sum::{self, rows_per_chunk};
-use super::{Activity, Operation, Sample, batch_norm, sample::Noise};
+use super::{Activity, Fold, Operation, Sample, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::tensor::{
-    Encoding::{F32, U32},
-    Tensor, TensorType, View, ViewMut,
-};
+use crate::tensor::{Encoding::U32, Tensor, TensorType, View, ViewMut};
 
 /// Count of saturated numbers: inputs counter, x, or counter, x, coefficients.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,35 +41,26 @@ impl Operation for CountSaturated {
         Some(0)
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: 0 })
+    }
+
     fn activity(&self) -> Option<Activity> {
         Some(Activity::Data)
     }
 
     /// A count for each chunk of rows of a quad of channels, then the sum of all.
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
-        let (x, normalised) = (inputs[1], inputs.len() == 3);
-        let per_chunk = rows_per_chunk(x.rows());
+        let x = inputs[1];
+        let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let parts = x.rows().div_ceil(per_chunk) * x.quads();
-        let mut texts = vec![include_str!("../../shaders/count_saturated_partial.wgsl")];
-        let mut label = String::from("count_saturated_partial");
-        if normalised {
-            texts.push(batch_norm::NORMALISE);
-            label += "_normalised";
-        }
+        let text = include_str!("../../shaders/count_saturated_partial.wgsl");
         let [low, high] = self.format.range();
-        let mut partial = Launch::new(label, &texts)
-            .constant("PER_CHUNK", per_chunk)
-            .constant("NORMALISED", usize::from(normalised))
-            .read("x", x.encoding, Input(1));
-        if normalised {
-            partial = partial.read("coef", F32, Input(2));
-        }
-        let ops = 2 + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        let partial = partial
+        let partial = Launch::new("count_saturated_partial", &[text]).constant("PER_CHUNK", per_chunk);
+        let partial = batch_norm::read(partial.float_ops(2 * x.len()), self, inputs)
             .write("part", U32, Scratch(0))
             .params(&PartialParams { rows: x.rows() as u32, quads: x.quads() as u32, low, high })
-            .threads(parts)
-            .float_ops(ops * x.len());
+            .threads(parts);
         let text = include_str!("../../shaders/count_saturated.wgsl");
         let sum = sum::lanes("count_saturated", text, 1, caps)
             .read("part", U32, Scratch(0))

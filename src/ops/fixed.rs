@@ -7,7 +7,7 @@
 //! y at an end of the range does not tell whether x lay there too. A batch-norm that was folded in is applied again.
 
 use super::dropout::{PHILOX, check_random};
-use super::{Backward, Operation, Sample, add, batch_norm, sample::Noise};
+use super::{Backward, Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -205,6 +205,10 @@ impl Operation for Fixed {
         self.in_place.then_some(self.reader())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: self.reader(), behind: 0 })
+    }
+
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         if self.in_place {
             return Err(crate::Error::Model("fixed in place has no derivative".to_string()));
@@ -218,16 +222,11 @@ impl Operation for Fixed {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (reader, draws) = (self.reader(), self.value.draws());
-        let normalised = inputs.len() > reader + 1;
+        let draws = self.value.draws();
         let mut label = String::from(if draws { "fixed_stochastic" } else { "fixed_nearest" });
         let mut parts = vec![include_str!("../../shaders/fixed.wgsl"), ROUND];
         if draws {
             parts.push(PHILOX);
-        }
-        if normalised {
-            parts.push(batch_norm::NORMALISE);
-            label += "_normalised";
         }
         if self.in_place {
             label += "_in_place";
@@ -240,19 +239,15 @@ impl Operation for Fixed {
         let mut launch = add::per_channel(label, &parts, output, 1.0)
             .params(&params)
             .constant("STOCHASTIC", usize::from(draws))
-            .constant("NORMALISED", usize::from(normalised))
-            .constant("IN_PLACE", usize::from(self.in_place));
+            .constant("IN_PLACE", usize::from(self.in_place))
+            .float_ops(OPS * output.len());
         if draws {
             launch = launch.read("random", U32, Input(0));
         }
         if !self.in_place {
-            launch = launch.read("x", inputs[reader].encoding, Input(reader)).must_be_finite();
+            launch = batch_norm::read(launch, self, inputs).must_be_finite();
         }
-        if normalised {
-            launch = launch.read("coef", F32, Input(reader + 1));
-        }
-        let ops = OPS + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        launch.write("y", F32, Output).float_ops(ops * output.len()).into()
+        launch.write("y", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -339,21 +334,20 @@ impl Operation for FixedBackward {
         Ok(inputs[0].clone())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: self.reader(), behind: 0 })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (reader, draws) = (self.reader(), self.draws());
-        let normalised = inputs.len() > reader + 1;
+        let draws = self.draws();
         let (kind, format) = match self.gradient {
             None => ("whole", self.format),
             Some(gradient) => (if draws { "stochastic" } else { "nearest" }, gradient.format),
         };
-        let mut label = format!("fixed_backward_{kind}");
+        let label = format!("fixed_backward_{kind}");
         let mut parts = vec![include_str!("../../shaders/fixed_backward.wgsl"), ROUND];
         if draws {
             parts.push(PHILOX);
-        }
-        if normalised {
-            parts.push(batch_norm::NORMALISE);
-            label += "_normalised";
         }
         let ([low, high], [x_low, x_high]) = (format.range(), self.format.range());
         let params = BackwardParams {
@@ -371,19 +365,14 @@ impl Operation for FixedBackward {
             .params(&params)
             .constant("ROUNDED", usize::from(self.gradient.is_some()))
             .constant("STOCHASTIC", usize::from(draws))
-            .constant("NORMALISED", usize::from(normalised))
             .read("dy", F32, Input(0))
             .must_be_finite();
         if draws {
             launch = launch.read("random", U32, Input(1));
         }
-        launch = launch.read("x", inputs[reader].encoding, Input(reader));
-        if normalised {
-            launch = launch.read("coef", F32, Input(reader + 1));
-        }
         let rounding_ops = if self.gradient.is_some() { OPS } else { 0 };
-        let ops = 2 + rounding_ops + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
+        let launch = launch.float_ops((2 + rounding_ops) * output.len());
+        batch_norm::read(launch, self, inputs).write("dx", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

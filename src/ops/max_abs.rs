@@ -17,7 +17,7 @@ crate::params! {
 
 /// Quads that one invocation goes through, and invocations, of a sample of so many quads.
 fn cut(quads: usize) -> (usize, usize) {
-    let per_chunk = rows_per_chunk(quads);
+    let per_chunk = rows_per_chunk(quads, 256);
     (per_chunk, quads.div_ceil(per_chunk))
 }
 

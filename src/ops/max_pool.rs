@@ -1,14 +1,20 @@
 //! `max_pool`: the largest value under each window; padding never wins. `max_pool_backward`: dy goes to the *first* largest value in row order.
 //!
+//! `max_pool_argmax` keeps where that is, two bits a value, for windows of up to four taps that do not overlap; [`super::max_unpool`] is the gradient then, and nobody keeps x. It is computed with the pool.
+//!
 //! x is float, the exact sums of a binary convolution or codes; all are pooled as they lie. Pooling sums is pooling the α·Δ·s they stand for (α ≥ 0), but keeps
 //! ties, which are common between integers and which rounding would break.
 
 use super::gemm::Taps;
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, decode, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, decode, joint::Case, max_unpool, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{
+    Launch,
+    Operand::{self, *},
+    Program,
+};
 use crate::tensor::{
     Encoding::{self, F32, I16, I32, Planes, U32},
     TensorType, View, ViewMut,
@@ -22,18 +28,24 @@ pub struct MaxPool {
     pub window: Window,
 }
 
-/// Its gradient: inputs dy, x.
+/// The tap of each window, in row order, under which the largest value stands first, `Planes(2)`: input x.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MaxPoolArgmax {
+    /// The window: one that [`has_argmax`].
+    pub window: Window,
+}
+
+/// Whether a tap is told by two bits, and no input lies in two windows.
+pub fn has_argmax(window: &Window) -> bool {
+    let apart = (0..2).all(|axis| window.kernel[axis] <= window.stride[axis]);
+    window.taps() <= 4 && apart && window.padding == [0, 0]
+}
+
+/// The gradient of a max-pool for any window: inputs dy, x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPoolBackward {
     /// The window.
     pub window: Window,
-}
-
-impl MaxPool {
-    /// Float comparisons; codes and sums are compared as integers.
-    fn comparisons(&self, x: &TensorType, y: &TensorType) -> usize {
-        if x.encoding == F32 { y.len() * self.window.taps() } else { 0 }
-    }
 }
 
 pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
@@ -65,29 +77,19 @@ impl Operation for MaxPool {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
-        let (x, dy) = (cx.input(0), cx.dy());
-        let dx = cx.add(MaxPoolBackward { window: self.window }, &[dy, x])?;
+        let (x, dy, window) = (cx.input(0), cx.dy(), self.window);
+        let dx = if has_argmax(&window) {
+            let [_, h, w, _] = cx.input_type(0).nhwc();
+            let argmax = cx.add_forward(MaxPoolArgmax { window }, &[x])?;
+            cx.add(max_unpool::MaxUnpool { window, size: [h, w] }, &[dy, argmax])?
+        } else {
+            cx.add(MaxPoolBackward { window }, &[dy, x])?
+        };
         cx.give(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let x = inputs[0];
-        let launch = if let Planes(bits) = x.encoding {
-            Launch::new("max_pool_codes", &[GATHER, include_str!("../../shaders/max_pool_codes.wgsl")])
-                .constant("BITS", bits as usize)
-                .threads(output.rows() * output.plane_words())
-        } else {
-            Launch::new("max_pool", &[GATHER, include_str!("../../shaders/max_pool.wgsl")])
-                .constant("EXACT", usize::from(x.is_exact()))
-                .threads(output.rows() * output.quads())
-        };
-        launch
-            .read("x", x.encoding, Input(0))
-            .must_be_finite()
-            .write("y", output.encoding, Output)
-            .params(&WindowParams::new(&self.window, x, output))
-            .float_ops(self.comparisons(x, output))
-            .into()
+        launch("max_pool", &self.window, inputs[0], Some(output), None).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -106,6 +108,40 @@ impl Operation for MaxPool {
             _ => output.put_ints(&pooled.iter().map(|&v| v as i32).collect::<Vec<_>>()),
         }
     }
+}
+
+/// The launch that pools x: to y, to the argmax, or to both, each with its operand.
+fn launch(label: &str, window: &Window, x: &TensorType, y: Option<&TensorType>, argmax: Option<Operand>) -> Launch {
+    let pooled = infer(window, x).expect("a window that fits");
+    let (bits, kind, text) = match x.encoding {
+        Planes(bits) => (bits, "_codes", include_str!("../../shaders/max_pool_codes.wgsl")),
+        _ if argmax.is_some() => (0, "", include_str!("../../shaders/max_pool_argmax.wgsl")),
+        _ => (0, "", include_str!("../../shaders/max_pool.wgsl")),
+    };
+    let items = if bits > 0 || argmax.is_some() { pooled.plane_words() } else { pooled.quads() };
+    let mut launch = Launch::new(format!("{label}{kind}"), &[GATHER, text])
+        .constant("BITS", bits as usize)
+        .constant("EXACT", usize::from(x.is_exact()))
+        .constant("VALUES", usize::from(y.is_some()))
+        .constant("ARGMAX", usize::from(argmax.is_some()))
+        .constant("TAPS", window.taps())
+        .constant("CHANNELS", x.channels())
+        .read("x", x.encoding, Input(0))
+        .must_be_finite();
+    if let Some(y) = y {
+        launch = launch.write("y", y.encoding, Output);
+    }
+    if let Some(operand) = argmax {
+        launch = launch.write("argmax", Planes(2), operand);
+    }
+    // Codes and sums are compared as integers.
+    let comparisons = if x.encoding == F32 { pooled.len() * window.taps() } else { 0 };
+    launch.params(&WindowParams::new(window, x, &pooled)).threads(pooled.rows() * items).float_ops(comparisons)
+}
+
+/// The launch that computes a pool and its argmax.
+pub(super) fn with_argmax(pool: &MaxPool, x: &TensorType, y: &TensorType) -> Launch {
+    launch("max_pool_argmax", &pool.window, x, Some(y), Some(OutputOf(1)))
 }
 
 /// For each output row, the largest values and the input rows where they first stand, handed to `write`.
@@ -152,7 +188,7 @@ struct Best<'a> {
 
 impl simd::Job for Best<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: simd::Simd>(self, _: S) {
         for ((&value, best), at) in self.values.iter().zip(self.best).zip(self.at) {
             let larger = value > *best;
             *best = if larger { value } else { *best };
@@ -220,7 +256,7 @@ impl Operation for MaxPoolBackward {
             .params(&WindowParams::new(&self.window, x, dy))
             .threads(output.rows() * output.quads())
             // Winners are found again, and each gets its gradient.
-            .float_ops(MaxPool { window: self.window }.comparisons(x, dy) + dy.len())
+            .float_ops(if x.encoding == F32 { self.window.taps() + 1 } else { 1 } * dy.len())
             .into()
     }
 
@@ -255,6 +291,79 @@ impl MaxPoolBackward {
             })
             .collect()
     }
+}
+
+impl Operation for MaxPoolArgmax {
+    fn stem(&self) -> &'static str {
+        "max_pool_argmax"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let pooled = MaxPool { window: self.window }.infer(inputs)?;
+        if !has_argmax(&self.window) {
+            return Err(format!("two bits do not tell where the largest value under {} is", self.window));
+        }
+        Ok(pooled.with(Planes(2)))
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
+        launch("max_pool_argmax", &self.window, inputs[0], None, Some(Output)).into()
+    }
+
+    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        let (ty, [_, h, w, _]) = (output.ty, inputs[0].ty.nhwc());
+        let (lanes, channels, plane_words) = (ty.lanes(), ty.channels(), ty.plane_words());
+        let winners = pool(&self.window, inputs[0], ty, |row, _, at| row.copy_from_slice(at));
+        let taps = Taps::inputs(&self.window, [h, w], [ty.nhwc()[1], ty.nhwc()[2]]);
+        parallel::rows(output.words, ty.row_words(), |row, words| {
+            words.fill(0);
+            let sources: Vec<_> = (0..self.window.taps()).map(|tap| taps.source(taps.place(row), tap)).collect();
+            for (c, &winner) in winners[row * lanes..][..channels].iter().enumerate() {
+                let tap = sources.iter().position(|&source| source == Some(winner as usize));
+                crate::bits::set_code(words, plane_words, 2, c, tap.expect("a tap of the window") as u32);
+            }
+        });
+    }
+}
+
+/// Windows whose argmax is kept, apart and next to each other, and inputs that they do not cover.
+pub(super) fn argmax_cases() -> Vec<(Window, [usize; 4])> {
+    vec![
+        (Window::square(2, 2, 0), [2, 6, 8, 41]),
+        (Window::square(2, 2, 0), [1, 7, 5, 130]),
+        (Window::new([1, 3], [2, 4], [0, 0]), [2, 5, 8, 33]),
+        (Window::new([2, 1], [3, 1], [0, 0]), [1, 8, 3, 7]),
+    ]
+}
+
+impl MaxPoolArgmax {
+    pub(super) fn samples() -> Vec<Sample> {
+        let mut noise = Noise::new(42);
+        let mut samples = Vec::new();
+        for (i, (window, shape)) in argmax_cases().into_iter().enumerate() {
+            let codes = Encoding::Planes((i % 4 + 1) as u8);
+            for x in [
+                noise.floats(&shape),
+                noise.ints(&shape, I16, 3),
+                noise.ints(&shape, I32, 40_000),
+                noise.ints(&shape, codes, 0),
+            ] {
+                samples.push(Sample::new(MaxPoolArgmax { window }, vec![x]));
+            }
+        }
+        samples
+    }
+}
+
+/// Pools with their argmax.
+pub(super) fn joint_cases() -> Vec<Case> {
+    let samples = MaxPoolArgmax::samples().into_iter();
+    let cases = samples.map(|sample| {
+        let super::Op::MaxPoolArgmax(MaxPoolArgmax { window }) = sample.op else { unreachable!("samples of argmax") };
+        let nodes = vec![(MaxPool { window }.into(), vec![0]), (sample.op, vec![0])];
+        Case { name: "max_pool with argmax", nodes, inputs: sample.inputs }
+    });
+    cases.collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use crate::caps::Caps;
 use crate::error::Result;
-use crate::graph::{self, Typed, Value};
+use crate::graph::{self, Phase, Typed, Value};
 use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,11 @@ pub mod flatten;
 pub mod gather;
 mod gemm;
 pub mod input_scale;
+pub mod joint;
 pub mod leaf;
 pub mod max_abs;
 pub mod max_pool;
+pub mod max_unpool;
 pub mod mean;
 mod outer;
 pub mod pad;
@@ -92,6 +94,22 @@ pub enum Activity {
     Data,
 }
 
+/// The input in front of which a batch-norm can be folded: its coefficients are then the next input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fold {
+    /// The input's place.
+    pub at: usize,
+    /// Inputs behind it while nothing is folded.
+    pub behind: usize,
+}
+
+impl Fold {
+    /// Where the coefficients are among so many inputs, if something is folded.
+    pub fn coef(self, inputs: usize) -> Option<usize> {
+        (inputs > self.at + 1 + self.behind).then_some(self.at + 1)
+    }
+}
+
 /// One operation: what it means, how a device does it, how the CPU does it.
 pub trait Operation {
     /// Name of the file, of the shaders, in traces and tests.
@@ -102,6 +120,11 @@ pub trait Operation {
 
     /// The input whose memory the output takes over.
     fn in_place(&self) -> Option<usize> {
+        None
+    }
+
+    /// The input in front of which a batch-norm can be folded.
+    fn folds(&self) -> Option<Fold> {
         None
     }
 
@@ -188,6 +211,14 @@ impl Backward<'_> {
         self.graph.add(op, inputs)
     }
 
+    /// Appends a node that belongs to the forward pass, though only the backward pass reads it.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn add_forward(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
+        self.graph.in_phase(Phase::Forward, |graph| graph.add(op, inputs))
+    }
+
     /// Gives the gradient of the nth input; several readers' gradients add up.
     ///
     /// # Errors
@@ -258,7 +289,7 @@ ops! {
     max_abs::MaxAbs, dorefa_gradient::DorefaGradient, dorefa_gradient::DorefaGradientBackward,
     dropout::Dropout,
     slice::Slice, slice::SliceBackward, row::Row, concat::Concat, flatten::Flatten, flatten::FlattenBackward,
-    max_pool::MaxPool, max_pool::MaxPoolBackward,
+    max_pool::MaxPool, max_pool::MaxPoolBackward, max_pool::MaxPoolArgmax, max_unpool::MaxUnpool,
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,

@@ -6,7 +6,7 @@
 //! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
 use super::sum::{self, rows_per_chunk};
-use super::{Activity, Backward, Operation, Sample, add, batch_norm, mean, sample::Noise};
+use super::{Activity, Backward, Fold, Operation, Sample, add, batch_norm, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -31,25 +31,6 @@ crate::params! {
     struct ChunkParams { rows: u32, quads: u32 }
 }
 
-/// Labels and shader texts of a kernel that may normalise first.
-fn normalised(label: &str, text: &'static str, with: bool) -> (String, Vec<&'static str>) {
-    match with {
-        true => (format!("{label}_normalised"), vec![text, batch_norm::NORMALISE]),
-        false => (label.to_string(), vec![text]),
-    }
-}
-
-/// Binds x, and the coefficients where there are any.
-fn prologue(launch: Launch, inputs: &[&TensorType], x: usize) -> Launch {
-    let with = inputs.len() > x + 1;
-    let launch = launch.constant("NORMALISED", usize::from(with)).read("x", inputs[x].encoding, Input(x));
-    if with { launch.read("coef", F32, Input(x + 1)) } else { launch }
-}
-
-fn prologue_ops(inputs: &[&TensorType], x: usize) -> usize {
-    if inputs.len() > x + 1 { batch_norm::NORMALISE_OPS } else { 0 }
-}
-
 impl Operation for Prelu {
     fn stem(&self) -> &'static str {
         "prelu"
@@ -59,6 +40,10 @@ impl Operation for Prelu {
         batch_norm::infer_prologue(inputs.get(1..).unwrap_or_default())?;
         super::same("the slopes", inputs[0], &TensorType::f32(&[inputs[1].channels()]))?;
         Ok(inputs[1].with(F32))
+    }
+
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: 0 })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
@@ -75,10 +60,9 @@ impl Operation for Prelu {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let (label, parts) = normalised("prelu", include_str!("../../shaders/prelu.wgsl"), inputs.len() == 3);
-        let launch = add::per_channel(label, &parts, output, 1.0).read("a", F32, Input(0));
-        let ops = 2 + prologue_ops(inputs, 1);
-        prologue(launch, inputs, 1).write("y", F32, Output).float_ops(ops * output.len()).into()
+        let launch = add::per_channel("prelu", &[include_str!("../../shaders/prelu.wgsl")], output, 1.0);
+        let launch = launch.float_ops(2 * output.len()).read("a", F32, Input(0));
+        batch_norm::read(launch, self, inputs).write("y", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -117,12 +101,15 @@ impl Operation for PreluBackward {
         Ok(ty)
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 2, behind: 0 })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let text = include_str!("../../shaders/prelu_backward.wgsl");
-        let (label, parts) = normalised("prelu_backward", text, inputs.len() == 4);
-        let launch = add::per_channel(label, &parts, output, 1.0).read("dy", F32, Input(0)).read("a", F32, Input(1));
-        let ops = 2 + prologue_ops(inputs, 2);
-        prologue(launch, inputs, 2).write("dx", F32, Output).float_ops(ops * output.len()).into()
+        let launch = add::per_channel("prelu_backward", &[text], output, 1.0).float_ops(2 * output.len());
+        let launch = launch.read("dy", F32, Input(0)).read("a", F32, Input(1));
+        batch_norm::read(launch, self, inputs).write("dx", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -160,6 +147,10 @@ impl Operation for PreluSlope {
         Ok(TensorType::f32(&[inputs[1].channels()]))
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: 0 })
+    }
+
     fn activity(&self) -> Option<Activity> {
         Some(Activity::Dw)
     }
@@ -167,16 +158,15 @@ impl Operation for PreluSlope {
     /// A sum for each chunk of rows, then the sum of these.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[1];
-        let per_chunk = rows_per_chunk(x.rows());
+        let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let chunks = x.rows().div_ceil(per_chunk);
         let text = include_str!("../../shaders/prelu_slope_partial.wgsl");
-        let (label, parts) = normalised("prelu_slope_partial", text, inputs.len() == 3);
-        let launch = Launch::new(label, &parts).constant("PER_CHUNK", per_chunk).read("dy", F32, Input(0));
-        let partial = prologue(launch, inputs, 1)
+        let launch =
+            Launch::new("prelu_slope_partial", &[text]).constant("PER_CHUNK", per_chunk).float_ops(3 * x.len());
+        let partial = batch_norm::read(launch.read("dy", F32, Input(0)), self, inputs)
             .write("part", F32, Scratch(0))
             .params(&ChunkParams { rows: x.rows() as u32, quads: x.quads() as u32 })
-            .threads(chunks * x.quads())
-            .float_ops((3 + prologue_ops(inputs, 1)) * x.len());
+            .threads(chunks * x.quads());
         let parts = TensorType::f32(&[chunks, output.channels()]);
         let sum = mean::column_sum("prelu_slope", &parts, Scratch(0), 1.0, caps);
         Program { scratch_words: vec![parts.words()], launches: vec![partial, sum] }
@@ -186,7 +176,7 @@ impl Operation for PreluSlope {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]));
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
-        let per_chunk = rows_per_chunk(rows);
+        let per_chunk = rows_per_chunk(rows, inputs[1].ty.quads());
         let sums = sum::columns(rows.div_ceil(per_chunk), lanes, |chunk, sums| {
             for (c, sum) in sums.iter_mut().enumerate() {
                 let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);

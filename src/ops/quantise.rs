@@ -6,7 +6,7 @@
 mod survey;
 
 use super::quantise_backward::{QuantiseBackward, QuantiseScale};
-use super::{Activity, Backward, Operation, Sample, batch_norm, sample::Noise, scale};
+use super::{Activity, Backward, Fold, Operation, Sample, batch_norm, sample::Noise, scale};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -110,11 +110,6 @@ impl Surrogate {
     }
 }
 
-/// Whether x has a batch-norm before it, by the number of inputs behind x.
-pub(super) fn normalised(inputs: usize, scaled: bool) -> bool {
-    inputs == 2 + usize::from(scaled)
-}
-
 /// Checks `x`, `x, coef`, `x, scale` or `x, coef, scale`.
 pub(super) fn infer(inputs: &[&TensorType], scaled: bool) -> Result<(), String> {
     let (rest, scale) = inputs.split_at(inputs.len().saturating_sub(usize::from(scaled)));
@@ -215,6 +210,10 @@ impl Operation for Quantise {
         Ok(inputs[0].with(Planes(self.bits())))
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 0, behind: usize::from(self.scale.is_some()) })
+    }
+
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
         let operands = [&[dy], cx.inputs()].concat();
@@ -239,34 +238,25 @@ impl Operation for Quantise {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let normalised = normalised(inputs.len(), self.scale.is_some());
-        let mut body = vec![include_str!("../../shaders/quantise.wgsl"), CODE_OF];
-        if normalised {
-            body.push(batch_norm::NORMALISE);
-        }
-        let launch = Launch::new(if normalised { "quantise_normalised" } else { "quantise" }, &body)
-            .constant("NORMALISED", usize::from(normalised))
+        let launch = Launch::new("quantise", &[include_str!("../../shaders/quantise.wgsl"), CODE_OF])
+            .float_ops(self.thresholds.len() * output.len())
             .constant("SCALED", usize::from(self.scale.is_some()))
             .constant("AT_LEAST", usize::from(self.at_least))
             .constant("ROWS", ROWS)
             .constant("BITS", self.bits() as usize)
-            .constant("THRESHOLDS", self.thresholds.len())
-            .read("x", inputs[0].encoding, Input(0))
-            .must_be_finite();
+            .constant("THRESHOLDS", self.thresholds.len());
+        let launch = batch_norm::read(launch, self, inputs).must_be_finite();
         // The channels in the last word of a row.
         let tail = u32::MAX >> ((WORD_BITS - output.channels() % WORD_BITS) % WORD_BITS);
         let launch = if self.at_least { launch.constant("TAIL", tail as usize) } else { launch };
-        let launch = if normalised { launch.read("coef", F32, Input(1)) } else { launch };
         let launch = match self.scale {
             Some(_) => launch.read("scale", F32, Input(inputs.len() - 1)),
             None => launch,
         };
-        let ops = self.thresholds.len() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
         launch
             .write("y", output.encoding, Output)
             .params(&params(output, &self.thresholds, self.top, 1.0))
             .threads(output.rows().div_ceil(ROWS) * output.plane_words())
-            .float_ops(output.len() * ops)
             .into()
     }
 

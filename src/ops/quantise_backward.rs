@@ -1,10 +1,8 @@
 //! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the terms of the gradient of its learned scale s, one for each element, for a sum to follow:
 //! of PACT, dy above s; of LSQ, dy·(code − x/s) inside, dy·n above, over √(N·n). See [`super::quantise`].
 
-use super::quantise::{
-    CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, normalised, operands, params, split,
-};
-use super::{Operation, Sample, add, batch_norm, sample::Noise};
+use super::quantise::{CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, operands, params, split};
+use super::{Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
@@ -29,27 +27,19 @@ pub struct QuantiseScale {
     pub scale: Scale,
 }
 
-/// A launch over `dy` that sees x, coefficients and scale as the quantiser does.
+/// A launch over `dy` that sees x, coefficients and scale as the quantiser does, with so many float operations an element.
 fn backward_launch(
-    label: &str,
+    op: &dyn Operation,
     part: &'static str,
     inputs: &[&TensorType],
     scaled: bool,
-    params: &QuantiseParams,
+    (params, ops): (&QuantiseParams, usize),
 ) -> Launch {
-    let normalised = normalised(inputs.len() - 1, scaled);
-    let mut parts = vec![part];
-    if normalised {
-        parts.push(batch_norm::NORMALISE);
-    }
-    let label = if normalised { format!("{label}_normalised") } else { label.to_string() };
-    let launch = add::per_channel(label, &parts, inputs[0], 1.0)
+    let launch = add::per_channel(op.stem(), &[part], inputs[0], 1.0)
         .params(params)
-        .constant("NORMALISED", usize::from(normalised))
-        .constant("SCALED", usize::from(scaled))
-        .read("dy", F32, Input(0))
-        .read("x", inputs[1].encoding, Input(1));
-    let launch = if normalised { launch.read("coef", F32, Input(2)) } else { launch };
+        .float_ops(ops * inputs[0].len())
+        .read("dy", F32, Input(0));
+    let launch = batch_norm::read(launch, op, inputs);
     if scaled { launch.read("scale", F32, Input(inputs.len() - 1)) } else { launch }
 }
 
@@ -64,16 +54,15 @@ impl Operation for QuantiseBackward {
         Ok(inputs[0].clone())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: usize::from(self.scaled) })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let params = params(output, &[], self.top, 1.0);
         let part = include_str!("../../shaders/quantise_backward.wgsl");
-        let mut launch = backward_launch("quantise_backward", part, inputs, self.scaled, &params);
-        for (name, kind) in SURROGATES {
-            launch = launch.constant(name, usize::from(kind == self.surrogate));
-        }
-        let normalised = normalised(inputs.len() - 1, self.scaled);
-        let ops = 1 + self.surrogate.ops() + if normalised { batch_norm::NORMALISE_OPS } else { 0 };
-        launch.write("dx", F32, Output).float_ops(ops * output.len()).into()
+        let work = (&params, 1 + self.surrogate.ops());
+        self.slope(backward_launch(self, part, inputs, self.scaled, work)).write("dx", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -88,6 +77,18 @@ impl Operation for QuantiseBackward {
 }
 
 impl QuantiseBackward {
+    /// The gradient of a rectifier, whose slope is the vanilla surrogate's.
+    pub const RECTIFIER: Self = Self { surrogate: Surrogate::Vanilla, top: 1.0, scaled: false };
+
+    /// Adds `slope(z)` to a launch whose uniform holds `top`, and which reads `scale` where there is one.
+    pub(super) fn slope(&self, mut launch: Launch) -> Launch {
+        launch.kernel.body.push(include_str!("../../shaders/quantise_slope.wgsl").into());
+        let launch = launch.constant("SCALED", usize::from(self.scaled));
+        SURROGATES
+            .into_iter()
+            .fold(launch, |launch, (name, kind)| launch.constant(name, usize::from(kind == self.surrogate)))
+    }
+
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(31);
         let mut samples = Vec::new();
@@ -123,17 +124,22 @@ impl Operation for QuantiseScale {
         Ok(inputs[0].clone())
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 1, behind: 1 })
+    }
+
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output.len()));
-        let launch =
-            backward_launch("quantise_scale", include_str!("../../shaders/quantise_scale.wgsl"), inputs, true, &params);
+        let part = include_str!("../../shaders/quantise_scale.wgsl");
+        let launch = backward_launch(self, part, inputs, true, (&params, 3 + self.thresholds.len()));
         let mut kernel = launch
+            .constant("SCALED", 1)
             .constant("LSQ", usize::from(self.scale == Scale::Lsq))
             .constant("AT_LEAST", 0)
             .constant("THRESHOLDS", self.thresholds.len())
             .constant("CHANNELS", output.channels());
         kernel.kernel.body.push(CODE_OF.into());
-        kernel.write("terms", F32, Output).float_ops((3 + self.thresholds.len()) * output.len()).into()
+        kernel.write("terms", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -1,6 +1,6 @@
 //! `relu`: y = max(x, 0), or max(z, 0) with z the batch-norm of x. `relu_backward`: dx = dy where y > 0, else 0.
 
-use super::{Backward, Op, Operation, Sample, add, batch_norm, sample::Noise};
+use super::{Backward, Fold, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
@@ -14,8 +14,6 @@ pub struct Relu;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReluBackward;
 
-const RELU: &str = include_str!("../../shaders/relu.wgsl");
-
 impl Operation for Relu {
     fn stem(&self) -> &'static str {
         "relu"
@@ -26,6 +24,10 @@ impl Operation for Relu {
         Ok(inputs[0].with(F32))
     }
 
+    fn folds(&self) -> Option<Fold> {
+        Some(Fold { at: 0, behind: 0 })
+    }
+
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, y) = (cx.dy(), cx.output());
         let dx = cx.add(ReluBackward, &[dy, y])?;
@@ -33,15 +35,8 @@ impl Operation for Relu {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let launch = if inputs.len() == 2 {
-            add::per_channel("relu_normalised", &[batch_norm::NORMALISE, RELU], output, 1.0)
-                .constant("NORMALISED", 1)
-                .float_ops((1 + batch_norm::NORMALISE_OPS) * output.len())
-                .read("coef", F32, Input(1))
-        } else {
-            add::elementwise("relu", RELU, output).constant("NORMALISED", 0).float_ops(output.len())
-        };
-        launch.read("x", inputs[0].encoding, Input(0)).must_be_finite().write("y", F32, Output).into()
+        let launch = add::per_channel("relu", &[include_str!("../../shaders/relu.wgsl")], output, 1.0);
+        batch_norm::read(launch.float_ops(output.len()), self, inputs).must_be_finite().write("y", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -1,7 +1,6 @@
 //! Small cases for tests: an op with inputs that are never all zero.
 
 use super::Op;
-use crate::caps::Caps;
 use crate::tensor::{Encoding, Tensor, TensorType};
 
 /// One op with inputs.
@@ -17,17 +16,6 @@ impl Sample {
     /// An op with inputs.
     pub fn new(op: impl Into<Op>, inputs: Vec<Tensor>) -> Self {
         Self { op: op.into(), inputs }
-    }
-
-    /// The capabilities under which each of its kernels computes it, those of the preferred one first; the only ones where there is no choice.
-    pub fn variants(&self, caps: &Caps) -> Vec<(Option<&'static str>, Caps)> {
-        let types: Vec<_> = self.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = self.op.infer(&types).expect("a sample fits");
-        let names = self.op.candidates(&types, &output, caps);
-        match names.is_empty() {
-            true => vec![(None, caps.clone())],
-            false => names.iter().map(|name| (Some(*name), caps.clone().choosing(self.op.stem(), name))).collect(),
-        }
     }
 
     /// The twin's output.

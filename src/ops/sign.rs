@@ -7,7 +7,7 @@
 //!
 //! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; over a layer, the filters likewise in chunks.
 
-use super::{Activity, Backward, Op, Operation, Sample, add, sample::Noise, sum};
+use super::{Activity, Backward, Op, Operation, Sample, add, joint::Case, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -55,16 +55,47 @@ pub struct XnorGradient {
 }
 
 crate::params! {
-    struct SignParams { taps: u32, rows: u32, words: u32, quads: u32, channels: u32, filters: u32 }
+    struct SignParams { taps: u32, tap_rows: u32, words: u32, quads: u32, channels: u32, filters: u32 }
 }
 
 crate::params! {
     struct AlphaParams { rows: u32, quads: u32, count: f32, half: u32 }
 }
 
+crate::params! {
+    struct AlphaSignParams {
+        rows: u32, quads: u32, count: f32, half: u32, reducing: u32,
+        taps: u32, tap_rows: u32, words: u32, channels: u32, filters: u32,
+    }
+}
+
 pub(super) const ALPHA: &str = include_str!("../../shaders/alpha.wgsl");
+const SIGN: &str = include_str!("../../shaders/sign.wgsl");
+const CONSTANT: &str = include_str!("../../shaders/alpha_constant.wgsl");
 
 impl Sign {
+    fn params(&self, w: &TensorType, signs: &TensorType) -> SignParams {
+        let [r, s, words, filters] = signs.nhwc();
+        SignParams {
+            taps: (r * s) as u32,
+            tap_rows: w.nhwc()[2] as u32,
+            words: words as u32,
+            quads: signs.quads() as u32,
+            channels: self.channels as u32,
+            filters: filters as u32,
+        }
+    }
+
+    /// Invocations that pack four words each.
+    fn items(signs: &TensorType) -> usize {
+        signs.rows() * signs.quads()
+    }
+
+    fn comparisons(&self, signs: &TensorType) -> usize {
+        let [r, s, _, filters] = signs.nhwc();
+        r * s * self.channels * filters
+    }
+
     /// Signs whose gradient is passed on unchanged.
     pub fn identity(channels: usize) -> Self {
         Self { channels, scope: None }
@@ -104,21 +135,14 @@ impl Operation for Sign {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let [r, s, words, filters] = output.nhwc();
-        let params = SignParams {
-            taps: (r * s) as u32,
-            rows: inputs[0].nhwc()[2] as u32,
-            words: words as u32,
-            quads: output.quads() as u32,
-            channels: self.channels as u32,
-            filters: filters as u32,
-        };
-        Launch::new("sign", &[include_str!("../../shaders/sign.wgsl")])
+        Launch::new("sign", &[SIGN])
+            .constant("ALONE", 1)
+            .constant("CONSTANT", 0)
             .read("w", F32, Input(0))
             .write("signs", U32, Output)
-            .params(&params)
-            .threads(r * s * words * output.quads())
-            .float_ops(r * s * self.channels * filters)
+            .params(&self.params(inputs[0], output))
+            .threads(Self::items(output))
+            .float_ops(self.comparisons(output))
             .into()
     }
 
@@ -171,45 +195,22 @@ impl Operation for Alpha {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
-        let [r, s, rows, filters] = inputs[0].nhwc();
         let quads = output.quads();
         if let Scope::Constant(value) = self.scope {
-            return Launch::new(
-                "alpha_constant",
-                &[add::ELEMENTWISE, include_str!("../../shaders/alpha_constant.wgsl")],
-            )
-            .constant("VALUE_BITS", value.to_bits() as usize)
-            .constant("FILTERS", filters)
-            .write("alpha", F32, Output)
-            .params(&add::ElementwiseParams { quads: quads as u32 })
-            .threads(quads)
-            .into();
+            let launch = Launch::new("alpha_constant", &[add::ELEMENTWISE, CONSTANT]);
+            return constant(launch, value, output)
+                .params(&add::ElementwiseParams { quads: quads as u32 })
+                .threads(quads)
+                .into();
         }
+        let [r, s, rows, _] = inputs[0].nhwc();
         let params = AlphaParams {
             rows: (r * s * rows) as u32,
             quads: quads as u32,
             count: (r * s * self.channels) as f32,
             half: sum::HALF,
         };
-        let filter = sum::reduction("alpha", ALPHA, (quads, r * s * rows), caps)
-            .constant("OF_GRADIENT", 0)
-            .constant("OF_TANH", 0)
-            .read("w", F32, Input(0))
-            .params(&params)
-            .float_ops(r * s * self.channels * filters);
-        if self.scope == Scope::Filter {
-            return filter.write("alpha", F32, Output).into();
-        }
-        // The mean over filters of equal length is the mean over the layer.
-        let text = include_str!("../../shaders/alpha_layer.wgsl");
-        let layer = sum::running(Launch::new("alpha_layer", &[add::ELEMENTWISE, text, sum::QUADS_SUM]), quads)
-            .constant("FILTERS", filters)
-            .read("of_filter", F32, Scratch(0))
-            .write("alpha", F32, Output)
-            .params(&add::ElementwiseParams { quads: quads as u32 })
-            .threads(quads)
-            .float_ops(filters);
-        Program { scratch_words: vec![output.words()], launches: vec![filter.write("alpha", F32, Scratch(0)), layer] }
+        self.of_filters("alpha", inputs[0], output, caps, |launch| launch.params(&params))
     }
 
     /// Adds in the kernel's order: over rows; over a layer, then the filters by lanes.
@@ -230,6 +231,100 @@ impl Operation for Alpha {
             let mean = mean_of(out, filters);
             out[..filters].fill(mean);
         }
+    }
+}
+
+/// A launch that writes the same α for every filter, with the text of [`CONSTANT`].
+fn constant(launch: Launch, value: f32, alpha: &TensorType) -> Launch {
+    launch
+        .constant("VALUE_BITS", value.to_bits() as usize)
+        .constant("FILTERS", alpha.channels())
+        .write("alpha", F32, Output)
+}
+
+impl Alpha {
+    /// The program that makes α of the weights; `rest` adds to the launch that reads them.
+    fn of_filters(
+        &self,
+        label: &str,
+        w: &TensorType,
+        alpha: &TensorType,
+        caps: &Caps,
+        rest: impl FnOnce(Launch) -> Launch,
+    ) -> Program {
+        let ([r, s, rows, filters], quads) = (w.nhwc(), alpha.quads());
+        let filter = sum::reduction(label, ALPHA, (quads, r * s * rows), caps)
+            .constant("OF_GRADIENT", 0)
+            .constant("OF_TANH", 0)
+            .read("w", F32, Input(0))
+            .float_ops(r * s * self.channels * filters);
+        let filter = rest(filter);
+        if self.scope == Scope::Filter {
+            return filter.write("alpha", F32, Output).into();
+        }
+        // The mean over filters of equal length is the mean over the layer.
+        let text = include_str!("../../shaders/alpha_layer.wgsl");
+        let layer = sum::running(Launch::new("alpha_layer", &[add::ELEMENTWISE, text, sum::QUADS_SUM]), quads)
+            .constant("FILTERS", filters)
+            .read("of_filter", F32, Scratch(0))
+            .write("alpha", F32, Output)
+            .params(&add::ElementwiseParams { quads: quads as u32 })
+            .threads(quads)
+            .float_ops(filters);
+        Program { scratch_words: vec![alpha.words()], launches: vec![filter.write("alpha", F32, Scratch(0)), layer] }
+    }
+
+    /// α and the signs of the same weights, the latter packed beside the sums of the former.
+    pub(super) fn with_sign(&self, sign: &Sign, types: [&TensorType; 3], caps: &Caps) -> Program {
+        let [w, alpha, signs] = types;
+        let SignParams { taps, tap_rows, words, quads, channels, filters } = sign.params(w, signs);
+        let comparisons = sign.comparisons(signs);
+        if let Scope::Constant(value) = self.scope {
+            let launch =
+                Launch::new("alpha_constant_sign", &[CONSTANT, SIGN]).constant("ALONE", 1).constant("CONSTANT", 1);
+            return constant(launch.read("w", F32, Input(0)).write("signs", U32, OutputOf(1)), value, alpha)
+                .params(&sign.params(w, signs))
+                .threads(Sign::items(signs))
+                .float_ops(comparisons)
+                .into();
+        }
+        let params = AlphaSignParams {
+            rows: taps * tap_rows,
+            quads,
+            count: (taps * channels) as f32,
+            half: sum::HALF,
+            reducing: sum::item_groups(alpha.quads(), caps) as u32,
+            taps,
+            tap_rows,
+            words,
+            channels,
+            filters,
+        };
+        self.of_filters("alpha_sign", w, alpha, caps, |launch| {
+            sum::beside(launch, SIGN, Sign::items(signs))
+                .constant("ALONE", 0)
+                .constant("CONSTANT", 0)
+                .write("signs", U32, OutputOf(1))
+                .params(&params)
+                // The magnitude and the comparison of every weight.
+                .float_ops(2 * comparisons)
+        })
+    }
+
+    pub(super) fn joint_cases() -> Vec<Case> {
+        let mut cases = Vec::new();
+        for sample in Self::samples() {
+            let Op::Alpha(Alpha { channels, scope }) = sample.op else { unreachable!("samples of alpha") };
+            let alone = (Op::from(Sign::identity(channels)), vec![0]);
+            // XNOR-Net's signs have α, the first node's output, as an input for their gradient.
+            let with_alpha = (Op::from(Sign { channels, scope: Some(scope) }), vec![0, 1]);
+            cases.extend([alone, with_alpha].map(|sign| Case {
+                name: "alpha with sign",
+                nodes: vec![(sample.op.clone(), vec![0]), sign],
+                inputs: sample.inputs.clone(),
+            }));
+        }
+        cases
     }
 }
 

@@ -37,9 +37,10 @@ pub(super) const LANES: usize = 64;
 /// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
 pub(super) const HALF: u32 = LANES as u32 / 2;
 
-/// Rows that one invocation reduces: a chunk at most, fewer where that gives 256 invocations work.
-pub(super) fn rows_per_chunk(rows: usize) -> usize {
-    rows.div_ceil(256).clamp(16, CHUNK)
+/// Rows of so many quads each of whose quads an invocation reduces: a chunk at most, fewer where that gives 65 536 invocations work, as many as fill a large device. Whole eights, which are
+/// read at the same time.
+pub(super) fn rows_per_chunk(rows: usize, quads: usize) -> usize {
+    (rows * quads).div_ceil(1 << 16).next_multiple_of(8).clamp(16, CHUNK)
 }
 
 /// Into how many parts a sum of so many chunks falls, and the chunks of a part: [`CHUNK`] at most.
@@ -197,22 +198,39 @@ pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: us
     Program { scratch_words: vec![parts * words], launches: vec![launch.write(name, F32, Scratch(0)), sum] }
 }
 
-/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`].
+/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`]. The text says how: see `shaders/lanes.wgsl`.
 pub(super) fn lanes(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
     let shared = caps.shape == LaunchShape::Tiled;
-    let launch =
-        Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text]).constant("SHARED", usize::from(shared));
-    if shared { launch.groups(items) } else { launch.threads(items) }
+    Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text])
+        .constant("SHARED", usize::from(shared))
+        .constant("BESIDE", 0)
+        .groups(item_groups(items, caps))
 }
 
-/// The same where each item is a sum of `terms` terms.
+/// The same launch with work beside the reduction: `fn beside(i)` of this text, for each of so many other items. Its uniform says `reducing`, the workgroups without them.
+pub(super) fn beside(mut launch: Launch, text: &'static str, items: usize) -> Launch {
+    launch.kernel.body.push(text.into());
+    let chosen = launch.kernel.constants.iter_mut().find(|(name, _)| *name == "BESIDE");
+    chosen.expect("a launch of lanes").1 = 1;
+    let groups = launch.groups + items.div_ceil(LANES);
+    launch.groups(groups)
+}
+
+/// Workgroups of [`lanes`] for so many items.
+pub(super) fn item_groups(items: usize, caps: &Caps) -> usize {
+    if caps.shape == LaunchShape::Tiled { items } else { items.div_ceil(LANES) }
+}
+
+/// The same where each item is a sum of `terms` terms, which the text tells: see `shaders/sum_lanes.wgsl`.
 pub(super) fn reduction(
     label: impl Into<String>,
     text: &'static str,
     (items, terms): (usize, usize),
     caps: &Caps,
 ) -> Launch {
-    running(lanes(label, text, items, caps), terms.div_ceil(LANES))
+    let mut launch = lanes(label, text, items, caps);
+    launch.kernel.body.push(include_str!("../../shaders/sum_lanes.wgsl").into());
+    running(launch, terms.div_ceil(LANES))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
 //! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`record`] (keeps measures) → [`simplify`] (common values, dead
-//! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side).
+//! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side) → [`together`] (what is computed together, one behind the other).
 
 mod build;
 mod differentiate;
@@ -12,6 +12,7 @@ mod join;
 mod objective;
 mod optimizer;
 mod simplify;
+mod together;
 mod update;
 
 pub use build::{Mode, build};
@@ -22,6 +23,7 @@ pub use objective::{Loss, RING, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Adam, AdamW, Bop, Group, Kind, Moments, Optimizer, Rule, Sgd, Target};
 pub use simplify::simplify;
+pub use together::together;
 pub use update::update;
 
 use crate::error::Result;
@@ -96,6 +98,8 @@ fn finish(graph: Graph) -> Result<Graph> {
     let graph = simplify(&graph)?;
     graph.verify();
     let graph = simplify(&fuse(&graph)?)?;
+    graph.verify();
+    let graph = together(&graph)?;
     graph.verify();
     Ok(graph)
 }

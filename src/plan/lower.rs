@@ -4,27 +4,24 @@ use super::{Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, 
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::Value;
-use crate::kernel::{Cost, FAULT, Kernel, Operand, Program, fold};
-use crate::ops::{Graph, Op, Role};
+use crate::kernel::{Cost, FAULT, Kernel, Launch, Operand, Program, fold};
+use crate::ops::{Graph, Op, Role, joint};
 use crate::tensor::{Encoding, TensorType};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Compiles a verified graph.
 ///
 /// # Errors
 /// When a tensor exceeds the device's limits; the message names it, its bytes and the limit.
 pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
-    let programs: Vec<Program> = graph
-        .nodes()
-        .iter()
-        .map(|node| {
-            let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
-            node.op.program(&types, &node.ty, caps)
-        })
-        .collect();
+    let units = joint::units(graph);
+    // By node: the launches of a unit stand with its first.
+    let mut programs = vec![Program::default(); graph.nodes().len()];
+    units.iter().for_each(|unit| programs[unit.start] = joint::program(graph, unit.clone(), caps));
     check_limits(graph, &programs, caps)?;
     let scratch = |value: Value| programs[value.0].scratch_words.clone();
-    let mut assignment = slots::assign(graph, |value| graph.ty(value).words(), scratch);
+    let mut assignment = slots::assign(graph, &units, |value| graph.ty(value).words(), scratch);
     let fault = fault_place(graph, &programs, &mut assignment);
     let fault_word = || fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults");
     let place = |value: Value| Place { slot: assignment.slot_of[value.0], ty: graph.ty(value).clone() };
@@ -44,21 +41,30 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             let (launch, bindings) = merge::launch(graph, &programs, &assignment, group, rank);
             registers.extend(merge::registers(graph, &programs, &assignment, group));
             let bindings = bindings.into_iter().map(|place| place.unwrap_or_else(fault_word));
-            lowering.step(&launch, bindings.collect(), false, rank(value));
+            lowering.step(&launch, bindings.collect(), |_| false, rank(value));
             shared.extend(group.iter().flatten().map(|&member| (member, first..first + 1)));
         }
         for launch in program.launches.iter().filter(|_| !shared.contains_key(&value)) {
+            let bound = |place: &Place| (place.slot, place.ty.words());
+            let member = |behind: usize| Value(value.0 + behind);
             let bindings = launch.operands.iter().map(|operand| match *operand {
-                Operand::Input(index) => (inputs[index].slot, inputs[index].ty.words()),
-                Operand::Output => (output.slot, output.ty.words()),
+                Operand::Input(index) => bound(&inputs[index]),
+                Operand::Output => bound(&output),
+                Operand::InputOf(behind, index) => bound(&place(graph.node(member(behind)).inputs[index])),
+                Operand::OutputOf(behind) => bound(&place(member(behind))),
                 Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
                 Operand::Fault => fault_word(),
             });
-            lowering.step(launch, bindings.collect(), node.op.in_place().is_some(), rank(graph.nodes().len(), value.0));
+            let updated = |operand: &Operand| match *operand {
+                Operand::Output => node.op.in_place().is_some(),
+                Operand::OutputOf(behind) => graph.node(member(behind)).op.in_place().is_some(),
+                _ => false,
+            };
+            lowering.step(launch, bindings.collect(), updated, rank(graph.nodes().len(), value.0));
         }
-        let checked = program.launches.iter().flat_map(|launch| launch.kernel.bindings.iter().zip(&launch.operands));
-        let mut checked: Vec<_> = checked.filter(|(binding, _)| binding.finite).map(|(_, &operand)| operand).collect();
-        checked.dedup();
+        if let Some(unit) = units.iter().find(|unit| unit.start == value.0 && unit.len() > 1) {
+            shared.extend(unit.clone().map(|member| (Value(member), first..lowering.steps.len())));
+        }
         nodes.push(PlanNode {
             value,
             op: node.op.clone(),
@@ -68,7 +74,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             output,
             steps: shared.get(&value).cloned().unwrap_or(first..lowering.steps.len()),
             in_register: registers.contains(&value),
-            checked,
+            checked: checked(&programs, &units, value),
             frees: assignment.frees[value.0].clone(),
         });
     }
@@ -88,7 +94,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         ports: bytes(Tenancy::Port),
         transient: bytes(Tenancy::Transient),
         peak: assignment.bytes(),
-        peak_f32: memory::peak_f32(graph, scratch),
+        peak_f32: memory::peak_f32(graph, &units, scratch),
         saved: memory::saved(graph)
             .into_iter()
             .map(|value| {
@@ -116,6 +122,23 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     })
 }
 
+/// The operands of a node that the launches of its unit check.
+fn checked(programs: &[Program], units: &[Range<usize>], value: Value) -> Vec<Operand> {
+    let unit = &units[units.partition_point(|unit| unit.end <= value.0)];
+    let own = |operand: Operand| match (operand, value.0 - unit.start) {
+        (Operand::Input(_) | Operand::Output, 0) => Some(operand),
+        (Operand::InputOf(behind, index), at) if behind == at => Some(Operand::Input(index)),
+        (Operand::OutputOf(behind), at) if behind == at => Some(Operand::Output),
+        _ => None,
+    };
+    let bindings = programs[unit.start].launches.iter();
+    let bindings = bindings.flat_map(|launch| launch.kernel.bindings.iter().zip(&launch.operands));
+    let mut checked: Vec<_> =
+        bindings.filter(|(binding, _)| binding.finite).filter_map(|(_, &operand)| own(operand)).collect();
+    checked.dedup();
+    checked
+}
+
 /// Where the fault word lies: in the leaf of that name, else in a slot of its own if a launch needs one.
 fn fault_place(graph: &Graph, programs: &[Program], assignment: &mut Assignment) -> Option<Place> {
     let ty = TensorType::new(&[1], Encoding::U32);
@@ -139,7 +162,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn step(&mut self, launch: &crate::kernel::Launch, bindings: Vec<(usize, usize)>, in_place: bool, rank: u32) {
+    fn step(&mut self, launch: &Launch, bindings: Vec<(usize, usize)>, updated: impl Fn(&Operand) -> bool, rank: u32) {
         let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
             self.kernels.push(launch.kernel.clone());
             self.kernels.len() - 1
@@ -157,10 +180,7 @@ impl Lowering<'_> {
         });
         // The fault word is not touched while all is well.
         let moved = launch.operands.iter().zip(&bindings).filter(|(operand, _)| **operand != Operand::Fault);
-        let moved = moved.map(|(operand, &(_, words))| {
-            let updated = in_place && matches!(operand, Operand::Output);
-            words as u64 * if updated { 8 } else { 4 }
-        });
+        let moved = moved.map(|(operand, &(_, words))| words as u64 * if updated(operand) { 8 } else { 4 });
         let cost = Cost {
             bytes: launch.moved_words.map_or_else(|| moved.sum(), |words| words as u64 * 4),
             float_ops: launch.float_ops as u64,

@@ -4,6 +4,7 @@ use super::slots::assign;
 use crate::graph::{Phase, Value};
 use crate::ops::{Graph, Op};
 use crate::tensor::{Encoding, TensorType};
+use std::ops::Range;
 
 /// Something that the forward pass keeps for the backward pass.
 #[derive(Clone, PartialEq, Debug)]
@@ -63,11 +64,11 @@ pub(super) fn saved(graph: &Graph) -> Vec<Value> {
 }
 
 /// Peak bytes with every saved activation in f32.
-pub(super) fn peak_f32(graph: &Graph, scratch: impl Fn(Value) -> Vec<usize>) -> u64 {
+pub(super) fn peak_f32(graph: &Graph, units: &[Range<usize>], scratch: impl Fn(Value) -> Vec<usize>) -> u64 {
     let saved = saved(graph);
     let words = |value: Value| {
         let ty = graph.ty(value);
         if saved.contains(&value) { ty.with(Encoding::F32).words() } else { ty.words() }
     };
-    assign(graph, words, scratch).bytes()
+    assign(graph, units, words, scratch).bytes()
 }

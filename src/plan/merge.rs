@@ -142,7 +142,7 @@ impl Merging<'_> {
         match operand {
             Operand::Input(index) => Some(self.graph.node(node).inputs[index]),
             Operand::Output => Some(node),
-            Operand::Scratch(_) | Operand::Fault => None,
+            _ => None,
         }
     }
 

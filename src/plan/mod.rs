@@ -167,6 +167,21 @@ impl Plan {
         (0..self.nodes.len()).find(|&index| self.rank(index) == word).map(|index| &self.nodes[index])
     }
 
+    /// Launches that wait for an earlier one, because they touch a buffer that it wrote, or write one that it touched. The others run beside what is under way.
+    ///
+    /// A buffer that was waited for is waited for again when it is used in another way, as by wgpu, which synchronises each buffer by itself.
+    pub fn waits(&self) -> usize {
+        let mut written: Vec<Option<bool>> = vec![None; self.slots.len()];
+        let waits = self.steps.iter().filter(|step| {
+            let bindings = || self.kernels[step.kernel].bindings.iter().zip(&step.bindings);
+            let waits =
+                bindings().any(|(binding, (slot, _))| written[*slot].is_some_and(|before| before || binding.write));
+            bindings().for_each(|(binding, &(slot, _))| written[slot] = Some(binding.write));
+            waits
+        });
+        waits.count()
+    }
+
     /// A number that differs where plans do (FNV-1a over everything that is executed).
     pub fn hash(&self) -> u64 {
         let kernels = self.kernels.iter().fold(FNV_START, |hash, kernel| fnv_1a(hash, kernel.wgsl().as_bytes()));

@@ -23,7 +23,9 @@ impl fmt::Display for Plan {
         let mut printed = 0;
         for node in self.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
             let reads: Vec<_> = node.inputs.iter().map(|place| place.slot.to_string()).collect();
-            for index in node.steps.clone() {
+            // Of what others are computed with, one line says enough.
+            let from = if node.steps.start < printed { node.steps.end.saturating_sub(1) } else { node.steps.start };
+            for index in from..node.steps.end {
                 let step = &self.steps[index];
                 let [x, y] = step.groups;
                 let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };

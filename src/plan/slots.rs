@@ -1,11 +1,12 @@
 //! `assign`: values to slots, by one walk over the schedule.
 //!
 //! A value takes the free slot that wastes least; where none is long enough, the longest free one grows; where none is free, a new one is made. Leaves and
-//! outputs keep slots of their own; an in-place update takes over its input's.
+//! outputs keep slots of their own; an in-place update takes over its input's. What is computed together lives at the same time.
 
 use super::{Slot, Tenancy};
 use crate::graph::{Typed, Value};
 use crate::ops::{Graph, Op, Role};
+use std::ops::Range;
 
 /// Which slot each value has.
 #[derive(Clone, Debug)]
@@ -48,50 +49,56 @@ impl Slots {
     }
 }
 
-/// Assigns slots; `words` says how long a value is, `scratch` which buffers a node needs for itself.
-pub fn assign(graph: &Graph, words: impl Fn(Value) -> usize, scratch: impl Fn(Value) -> Vec<usize>) -> Assignment {
+/// Assigns slots for nodes that are computed in these units, one after the other; `words` says how long a value is, `scratch` which buffers a node needs for itself (in a unit, the first).
+pub fn assign(
+    graph: &Graph,
+    units: &[Range<usize>],
+    words: impl Fn(Value) -> usize,
+    scratch: impl Fn(Value) -> Vec<usize>,
+) -> Assignment {
     let count = graph.nodes().len();
     let last = graph.last_readers();
     let mut pinned = vec![false; count];
     graph.outputs.iter().for_each(|(_, value)| pinned[value.0] = true);
     let mut made = Slots { slots: Vec::new(), free: Vec::new() };
     let mut assignment =
-        Assignment { slot_of: Vec::new(), scratch_of: Vec::new(), frees: Vec::new(), slots: Vec::new() };
-    for (value, node) in graph.iter() {
-        let tenancy = match &node.op {
-            Op::Leaf(leaf) if leaf.role == Role::Input => Tenancy::Port,
-            Op::Leaf(_) => Tenancy::State,
-            _ if pinned[value.0] => Tenancy::Port,
-            _ => Tenancy::Transient,
-        };
-        let slot = match node.op.in_place() {
-            Some(index) => {
-                let old = node.inputs[index];
-                pinned[value.0] = pinned[old.0];
-                assignment.slot_of[old.0]
-            }
-            None => made.take(words(value), tenancy),
-        };
-        pinned[value.0] |= tenancy != Tenancy::Transient;
-        let scratch: Vec<_> = scratch(value).into_iter().map(|words| made.take(words, Tenancy::Transient)).collect();
-        // Now the output exists: what was read for the last time, and scratch, become free.
-        let mut frees = scratch.clone();
-        let mut dead: Vec<Value> = node.inputs.iter().copied().filter(|input| last[input.0] == Some(value)).collect();
-        if last[value.0].is_none() {
-            dead.push(value);
+        Assignment { slot_of: Vec::new(), scratch_of: Vec::new(), frees: vec![Vec::new(); count], slots: Vec::new() };
+    for unit in units {
+        let mut dead: Vec<Value> = Vec::new();
+        let mut frees: Vec<usize> = Vec::new();
+        for value in unit.clone().map(Value) {
+            let node = graph.node(value);
+            let tenancy = match &node.op {
+                Op::Leaf(leaf) if leaf.role == Role::Input => Tenancy::Port,
+                Op::Leaf(_) => Tenancy::State,
+                _ if pinned[value.0] => Tenancy::Port,
+                _ => Tenancy::Transient,
+            };
+            let slot = match node.op.in_place() {
+                Some(index) => {
+                    let old = node.inputs[index];
+                    // Its memory is the new value's now.
+                    pinned[value.0] |= std::mem::replace(&mut pinned[old.0], true);
+                    assignment.slot_of[old.0]
+                }
+                None => made.take(words(value), tenancy),
+            };
+            assignment.slot_of.push(slot);
+            pinned[value.0] |= tenancy != Tenancy::Transient;
+            let scratch: Vec<_> =
+                scratch(value).into_iter().map(|words| made.take(words, Tenancy::Transient)).collect();
+            frees.extend(&scratch);
+            assignment.scratch_of.push(scratch);
+            let read = node.inputs.iter().filter(|input| last[input.0].is_some_and(|last| last.0 < unit.end));
+            dead.extend(read);
+            dead.extend(last[value.0].is_none().then_some(value));
         }
+        // Now the outputs exist: what was read for the last time, and scratch, become free.
         dead.sort();
         dead.dedup();
-        let taken_over = node.op.in_place().map(|index| node.inputs[index]);
-        for value in dead {
-            if !pinned[value.0] && Some(value) != taken_over {
-                frees.push(if value.0 < assignment.slot_of.len() { assignment.slot_of[value.0] } else { slot });
-            }
-        }
+        frees.extend(dead.into_iter().filter(|value| !pinned[value.0]).map(|value| assignment.slot_of[value.0]));
         made.free.extend(&frees);
-        assignment.slot_of.push(slot);
-        assignment.scratch_of.push(scratch);
-        assignment.frees.push(frees);
+        assignment.frees[unit.end - 1] = frees;
     }
     assignment.slots = made.slots;
     assignment

@@ -30,20 +30,29 @@ pub(super) fn read(train: &Table<'_>, model: &Model) -> Result<Optimizer> {
     let clip_norm = table.number("clip_norm", |v| v > 0.0, "give a finite number above 0, or remove it")?;
     let trained = parameters.iter().filter(|parameter| parameter.trained());
     let names: Vec<_> = trained.flat_map(|parameter| parameter.host()).map(|(name, _)| name).collect();
-    Ok(Optimizer { lr, rule, weight_decay: decay, clip_norm, groups: groups(&table, names)? })
+    let flipped = parameters.iter().filter(|parameter| rule.flips() && parameter.binary());
+    let flipped: Vec<_> = flipped.flat_map(|parameter| parameter.host()).map(|(name, _)| name).collect();
+    Ok(Optimizer { lr, rule, weight_decay: decay, clip_norm, groups: groups(&table, names, &flipped)? })
 }
 
 fn decay(table: &Table<'_>) -> Result<Option<f32>> {
     table.number("weight_decay", |v| v >= 0.0, "give a finite number of at least 0, such as 5e-4")
 }
 
-/// The groups; `left` are the names of all trained parameters.
-fn groups(optimizer: &Table<'_>, mut left: Vec<String>) -> Result<Vec<Group>> {
+/// The groups; `left` are the names of all trained parameters, `flipped` those of binary weights that have no learning rate.
+fn groups(optimizer: &Table<'_>, mut left: Vec<String>, flipped: &[String]) -> Result<Vec<Group>> {
     let (all, mut groups) = (left.join(", "), Vec::new());
     for table in optimizer.list("groups", "[[train.optimizer.groups]]", &["match", "lr_scale", "weight_decay"])? {
         let pattern = table.required("match", table.string("match")?, "\"*.bias\"")?.to_owned();
         let lr_scale = table.number("lr_scale", |v| v >= 0.0, "give a finite number of at least 0, such as 0.1")?;
         let group = Group { pattern, lr_scale: lr_scale.unwrap_or(1.0), weight_decay: decay(&table)? };
+        let idle = left.iter().find(|name| group.holds(name) && flipped.contains(name));
+        let keys = [("lr_scale", group.lr_scale != 1.0), ("weight_decay", group.weight_decay.is_some())];
+        if let (Some(name), Some((key, _))) = (idle, keys.iter().find(|(_, given)| *given)) {
+            let message =
+                format!("bop flips {name} without a learning rate or a decay; let match leave it out, or remove this");
+            return Err(table.bad(key, &message));
+        }
         let before = left.len();
         left.retain(|name| !group.holds(name));
         if left.len() == before {

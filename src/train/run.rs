@@ -369,7 +369,9 @@ impl Run {
     fn save(&self, checkpoint: &[u8]) -> Result<()> {
         // The rows must not be older than the checkpoint, whatever happens to the machine.
         self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
-        files::replace(&self.dir.join(CHECKPOINT), checkpoint)
+        files::replace(&self.dir.join(CHECKPOINT), checkpoint)?;
+        log::info!("{}: saved step {}", self.dir.display(), self.trainer.position().step);
+        Ok(())
     }
 
     /// Keeps the checkpoint of an epoch that is the best so far, or among the last that the recipe wants kept.

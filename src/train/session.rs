@@ -36,7 +36,7 @@ pub struct Measured {
     pub fault: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Purpose {
     Train,
     Infer,
@@ -243,7 +243,13 @@ impl Session {
             }
         };
         let plan = lower(&graph, self.backend.caps())?;
+        let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
+        let started = web_time::Instant::now();
         let id = self.backend.load(plan).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        log::info!(
+            "plan {purpose:?} of {batch} images: {nodes} nodes, {launches} launches, {bytes} bytes; loaded in {seconds:.2} s"
+        );
         self.plans.insert((purpose, batch), id);
         Ok(id)
     }

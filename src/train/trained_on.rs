@@ -14,7 +14,14 @@ pub struct TrainedOn {
     pub images: u64,
     /// FNV-1a over their labels in order, in hexadecimal.
     pub labels: String,
+    /// FNV-1a over 65 536 of their bytes, in hexadecimal: byte ⌊i·n / 65 536⌋ of all n for i from 0 on; all of them where there are fewer. None of pictures that stay files, nor in checkpoints of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<String>,
 }
+
+/// Bytes by which images are known again, spread over all of them: at least one in each of as many images.
+const SAMPLED: usize = 1 << 16;
 
 impl TrainedOn {
     /// The facts of a data set.
@@ -22,7 +29,13 @@ impl TrainedOn {
         let labels = &dataset.train.labels;
         let hash = labels.iter().fold(FNV_START, |hash, label| fnv_1a(hash, &label.to_le_bytes()));
         let classes = dataset.class_names.clone();
-        Self { classes, images: labels.len() as u64, labels: format!("{hash:016x}") }
+        let pixels = dataset.train.in_memory().map(|pixels| format!("{:016x}", sampled(pixels)));
+        Self { classes, images: labels.len() as u64, labels: format!("{hash:016x}"), pixels }
+    }
+
+    /// Whether these may be the images of `others`, by all that both know.
+    pub fn agrees(&self, others: &Self) -> bool {
+        self.check(others).is_ok()
     }
 
     /// That a run on these images can go on with `others`.
@@ -41,6 +54,9 @@ impl TrainedOn {
                 format!("there are {} of them, but the run was trained on {}", others.images, self.images)
             }
             () if self.labels != others.labels => "as many, but with other labels".to_string(),
+            () if self.pixels.as_ref().zip(others.pixels.as_ref()).is_some_and(|(own, other)| own != other) => {
+                "as many with the same labels, but other pictures".to_string()
+            }
             () => return Ok(()),
         };
         Err(Error::Data(format!(
@@ -49,13 +65,24 @@ impl TrainedOn {
     }
 }
 
+/// The hash of bytes spread evenly over all.
+fn sampled(bytes: &[u8]) -> u64 {
+    let count = bytes.len().min(SAMPLED);
+    let place = |i: usize| (i as u64 * bytes.len() as u64 / count as u64) as usize;
+    (0..count).fold(FNV_START, |hash, i| fnv_1a(hash, &bytes[place(i)..][..1]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Split;
 
     fn facts(classes: [&str; 2], labels: &[u16]) -> TrainedOn {
-        let split = Split::new([1, 1, 1], vec![0; labels.len()], labels.to_vec());
+        facts_of(classes, labels, vec![0; labels.len()])
+    }
+
+    fn facts_of(classes: [&str; 2], labels: &[u16], pixels: Vec<u8>) -> TrainedOn {
+        let split = Split::new([1, 1, 1], pixels, labels.to_vec());
         TrainedOn::new(&Dataset::images(classes.map(String::from).into(), [1, 1, 1], split.clone(), split).unwrap())
     }
 
@@ -69,5 +96,34 @@ mod tests {
             message(facts(["a", "b"], &[0, 0, 1, 1])).contains("there are 4 of them, but the run was trained on 3")
         );
         assert!(message(facts(["a", "b"], &[0, 1, 0])).contains("other labels"));
+        assert!(message(facts_of(["a", "b"], &[0, 0, 1], vec![0, 1, 0])).contains("other pictures"));
+    }
+
+    #[test]
+    fn checkpoints_that_know_nothing_of_pixels_agree() {
+        let known = facts(["a", "b"], &[0, 0, 1]);
+        let json = serde_json::to_string(&TrainedOn { pixels: None, ..known.clone() }).unwrap();
+        assert!(!json.contains("pixels"), "{json}");
+        let old: TrainedOn = serde_json::from_str(&json).unwrap();
+        assert!(old.agrees(&known) && known.agrees(&old) && known.agrees(&known));
+        assert!(!old.agrees(&facts(["a", "b"], &[0, 1, 0])));
+    }
+
+    #[test]
+    fn every_image_is_sampled() {
+        let mut pixels = vec![7; 3 * SAMPLED + 5];
+        let hash = sampled(&pixels);
+        // Every third byte at least is looked at.
+        for at in [0, 2 * SAMPLED, 3 * SAMPLED] {
+            let changed = (at..(at + 4).min(pixels.len())).any(|at| {
+                let before = std::mem::replace(&mut pixels[at], 8);
+                let other = sampled(&pixels) != hash;
+                pixels[at] = before;
+                other
+            });
+            assert!(changed, "byte {at}");
+        }
+        assert_eq!(sampled(&[]), FNV_START);
+        assert_ne!(sampled(&[1, 2]), sampled(&[1, 3]));
     }
 }

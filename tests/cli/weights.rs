@@ -172,6 +172,7 @@ fn begun_with(dir: &Path, path: &str) -> BTreeMap<String, HostTensor> {
     run(dir, &args);
     fs::remove_dir_all(dir.join("new")).unwrap();
     let (tensors, _) = checkpoint::from_bytes(&fs::read(&dump).unwrap(), &dump).unwrap();
+    fs::remove_file(&dump).unwrap();
     let start = |(name, tensor): (String, HostTensor)| Some((name.strip_prefix("init/")?.to_string(), tensor));
     tensors.into_iter().filter_map(start).collect()
 }

@@ -21,11 +21,10 @@ pub fn all() -> Vec<Kernel> {
             all.push(kernel.clone());
         }
     };
-    for sample in ops::samples() {
-        let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
-        let output = sample.op.infer(&types).unwrap();
-        for (_, caps) in SHAPES.into_iter().flat_map(|shape| sample.variants(&Caps::baseline(shape))) {
-            let program = sample.op.program(&types, &output, &caps);
+    for case in ops::joint::cases() {
+        let (graph, unit) = case.graph();
+        for (_, caps) in SHAPES.into_iter().flat_map(|shape| case.variants(&Caps::baseline(shape))) {
+            let program = ops::joint::program(&graph, unit.clone(), &caps);
             program.launches.iter().for_each(|launch| note(&launch.kernel));
         }
     }

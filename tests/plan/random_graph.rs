@@ -58,7 +58,7 @@ struct Maker {
     random: Option<Value>,
 }
 
-/// The graph of this number; every second one is differentiated and updated, every fourth one simplified and fused too.
+/// The graph of this number; every second one is differentiated and updated, every fourth one simplified, fused and put together too.
 pub(crate) fn random_graph(number: u64) -> Graph {
     let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new(), random: None };
     maker.graph.at("random", Phase::Forward);
@@ -85,7 +85,9 @@ pub(crate) fn random_graph(number: u64) -> Graph {
         let simple = pass::simplify(&maker.graph).unwrap();
         let fused = pass::simplify(&pass::fuse(&simple).unwrap()).unwrap();
         fused.verify();
-        return fused;
+        let together = pass::together(&fused).unwrap();
+        together.verify();
+        return together;
     }
     maker.graph
 }

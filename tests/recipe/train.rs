@@ -60,6 +60,17 @@ fn optimizers_are_read() {
         parsed(&binary("kind = \"bop\"\nlr = 1e-3\ngamma = 1e-3\nthreshold = 0\nbeta2 = 0.99\n")).train.optimizer.rule;
     let moments = Moments { beta2: 0.99, ..Moments::default() };
     assert_eq!(bop, Bop { moments, gamma: 1e-3, threshold: 0.0 }.into());
+
+    // What has no learning rate cannot have a factor of it, and no decay.
+    let grouped = |keys: &str| {
+        let group = format!("[[train.optimizer.groups]]\nmatch = \"*.weight\"\n{keys}\n");
+        Recipe::parse(&binary(&format!("kind = \"bop\"\nlr = 1e-3\n{group}")), "r.toml")
+    };
+    for keys in ["lr_scale = 0.5", "weight_decay = 0"] {
+        let message = grouped(keys).unwrap_err().to_string();
+        assert!(message.contains(keys) && message.contains("bop flips fc.weight without"), "{message}");
+    }
+    assert_eq!(grouped("lr_scale = 1").unwrap().train.optimizer.groups.len(), 1);
 }
 
 #[test]

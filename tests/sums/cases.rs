@@ -296,7 +296,7 @@ fn over_rows() -> Vec<Case> {
     let sums = (0..3).flat_map(|c| [sum(c, 1.0, products(&dz[c], x)), sum(3 + c, 1.0, f(&dz[c]))]);
     let x = rows(&[x.clone(), x.clone(), x.clone()]);
     let inputs = vec![x, Tensor::from_f32(&[5, 3], &coefficients), rows(&dz)];
-    cases.push(case("batch_norm_sums", BatchNormSums, inputs, sums.collect()));
+    cases.push(case("batch_norm_sums", BatchNormSums { through: None }, inputs, sums.collect()));
     let below = positive(N, -1.3, 37);
     let slopes = (0..3).map(|c| sum(c, 1.0, products(&dz[c], &below))).collect();
     let inputs = vec![rows(&dz), rows(&[below.clone(), below.clone(), below.clone()])];

@@ -45,6 +45,8 @@ export function fault({ kind = "", message, line }) {
   close.addEventListener("click", () => card.remove());
   host.append(card);
   while (host.children.length > MOST) host.firstElementChild.remove();
+  // On a small screen the cards have a place in the page.
+  card.scrollIntoView({ block: "nearest" });
 }
 
 /**

@@ -139,8 +139,7 @@ export class Visit {
 
   // Uses what is in the editor, and waits until it is open.
   async use() {
-    // Not by its place: on a small screen an error that is still shown may lie over it.
-    await this.page.$eval('#recipe-use', (button) => button.click());
+    await this.page.click('#recipe-use');
     await this.until(() => document.querySelector('#recipe-state a'), undefined, 120_000);
   }
 

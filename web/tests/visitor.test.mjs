@@ -262,7 +262,7 @@ for (const kind of KINDS) {
         for (const lr of ['1000.0', '1e30']) {
           await visit.write(edited(/^lr = .*$/m, `lr = ${lr}`));
           await visit.use();
-          await visit.page.$eval('#train', (button) => button.click()); // the error of the run before may lie over it on so small a screen
+          await visit.page.click('#train');
           await visit.until(() => /diverge/.test(document.querySelector('#status').textContent), undefined, 120_000);
           await visit.until(() => !['training', 'opening'].includes(document.querySelector('#train').dataset.state) || Number(document.querySelector('#step').dataset.value) > 60, undefined, 120_000);
           await visit.page.evaluate(() => (window.written.length = 0, window.dispatchEvent(new Event('resize'))));

@@ -1,0 +1,41 @@
+// The tap of the first largest value under each window, two bits a channel, 32 channels at a time; with VALUES, the largest values too. Windows have no padding.
+
+fn nibble(bits: vec4<u32>) -> u32 { return bits.x | (bits.y << 1u) | (bits.z << 2u) | (bits.w << 3u); }
+
+@main {
+    let item = group_index(group, groups) * THREADS + thread;
+    let words = (p.in_quads + 7u) / 8u;
+    let row = item / words;
+    let word = item - row * words;
+    if (row >= row_count()) { return; }
+    let at = locate(row);
+    //: for t in TAPS
+    let from$t = u32(source(at, $t / p.kernel_w, $t % p.kernel_w)) * p.in_quads;
+    //: end
+    var low = 0u;
+    var high = 0u;
+    let first = word * 8u;
+    for (var quad = first; quad < min(first + 8u, p.in_quads); quad++) {
+        var best = vec4<f32>(-3.4e38);
+        var tap = vec4<u32>();
+        //: for t in TAPS
+        let value$t = x_at(from$t + quad);
+        tap = select(tap, vec4<u32>($tu), value$t > best);
+        best = max(best, value$t);
+        //: end
+        //: if VALUES
+        //: if EXACT
+        y_put_int(row * p.in_quads + quad, vec4<i32>(best));
+        //: else
+        y_put(row * p.in_quads + quad, best);
+        //: end
+        //: end
+        let channel = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+        tap = select(vec4<u32>(), tap, channel < vec4<u32>(CHANNELS));
+        let shift = (quad - first) * 4u;
+        low |= nibble(tap & vec4<u32>(1u)) << shift;
+        high |= nibble(tap >> vec4<u32>(1u)) << shift;
+    }
+    argmax[row * 2u * words + word] = low;
+    argmax[(row * 2u + 1u) * words + word] = high;
+}

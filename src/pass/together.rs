@@ -1,0 +1,70 @@
+//! `together`: nodes that can be computed together are put one behind the other.
+//!
+//! A node moves forward to the earliest node that it can be computed with, as soon as all its inputs exist; leaves move before whoever reads them first.
+//!
+//! What packs parameters comes first of all: its launches read and write nothing that another one has touched, so that none of them waits (`Plan::waits`). Nothing else changes its order.
+
+use crate::error::Result;
+use crate::graph::{Node, Value};
+use crate::ops::{Activity, Graph, Op, Role, joint};
+
+/// Applies the new order.
+///
+/// # Errors
+/// None in a verified graph.
+pub fn together(graph: &Graph) -> Result<Graph> {
+    let mut order: Vec<Value> = Vec::with_capacity(graph.nodes().len());
+    let mut placed = vec![false; graph.nodes().len()];
+    let packing = packing(graph);
+    for value in packing.iter().copied().chain(graph.iter().map(|(value, _)| value)) {
+        let node = graph.node(value);
+        if placed[value.0] {
+            continue;
+        }
+        let mut unit = vec![value];
+        if !is_leaf(node) {
+            for (next, node) in graph.iter().skip(value.0 + 1) {
+                let is_placed = |value: Value| placed[value.0] || unit.contains(&value);
+                let ready = |&input: &Value| is_placed(input) || is_leaf(graph.node(input));
+                let fits = !is_placed(next) && node.inputs.iter().all(ready) && may_overwrite(graph, next, is_placed);
+                if fits && joint::extends(graph, &unit, &node.op, &node.inputs) {
+                    unit.push(next);
+                }
+            }
+        }
+        let inputs = unit.iter().flat_map(|&member| &graph.node(member).inputs).copied();
+        for value in inputs.filter(|&input| is_leaf(graph.node(input))).chain(unit.iter().copied()) {
+            if !std::mem::replace(&mut placed[value.0], true) {
+                order.push(value);
+            }
+        }
+    }
+    graph.reordered(&order)
+}
+
+/// The nodes that pack parameters, and nothing else.
+fn packing(graph: &Graph) -> Vec<Value> {
+    let is_parameter =
+        |node: &Node<Op>| matches!(&node.op, Op::Leaf(leaf) if leaf.role == Role::State { trained: true });
+    let mut found = Vec::new();
+    for (value, node) in graph.iter() {
+        let known = |input: &Value| is_parameter(graph.node(*input)) || found.contains(input);
+        if node.op.activity() == Some(Activity::Pack) && !node.inputs.is_empty() && node.inputs.iter().all(known) {
+            found.push(value);
+        }
+    }
+    found
+}
+
+fn is_leaf(node: &Node<Op>) -> bool {
+    matches!(node.op, Op::Leaf(_))
+}
+
+/// Whether everything that reads what a node overwrites stands before it.
+fn may_overwrite(graph: &Graph, value: Value, is_placed: impl Fn(Value) -> bool) -> bool {
+    let node = graph.node(value);
+    node.op.in_place().is_none_or(|index| {
+        let readers = graph.iter().filter(|(_, reader)| reader.inputs.contains(&node.inputs[index]));
+        readers.into_iter().all(|(reader, _)| reader == value || is_placed(reader))
+    })
+}

@@ -1,0 +1,19 @@
+//! How many launches a step takes, and how many of them wait for an earlier one.
+
+use super::{Caps, LaunchShape};
+use halfwave::recipe::{Recipe, builtin};
+use halfwave::train::session::training_plan;
+
+/// Recipe, launches of a training step with its own batch, and those that wait.
+const STEPS: [(&str, usize, usize); 4] =
+    [("digits", 50, 44), ("vgg-small", 85, 76), ("resnet20", 310, 306), ("resnet18", 251, 228)];
+
+#[test]
+fn steps_take_as_many_launches_as_known() {
+    let counted = STEPS.map(|(name, ..)| {
+        let recipe = Recipe::parse(builtin(name).unwrap(), name).unwrap();
+        let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(LaunchShape::Tiled)).unwrap();
+        (name, plan.steps.len(), plan.waits())
+    });
+    assert_eq!(counted, STEPS);
+}
