@@ -8,7 +8,7 @@
 const DOWN = ROW_QUADS / RQ; // invocations along the rows of a tile
 const ACROSS = COLUMN_QUADS / CQ;
 
-var<workgroup> tile_a: array<vec4<f32>, 16 * ROW_QUADS>; // [l][row quad, permuted so that the stores of neighbours meet different banks]
+var<workgroup> tile_a: array<vec4<f32>, 16 * ROW_QUADS>; // [l][row quad, permuted so that the stores of neighbours meet different banks: ROW_QUADS is a power of two]
 var<workgroup> tile_b: array<vec4<f32>, 16 * COLUMN_QUADS>; // [l][column quad]
 
 // Where the next step stands: its tap, and its first quad of l under that tap, or under all.
@@ -149,7 +149,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
         //: else
         {
         //: end
-            let to = a_l * 4u * ROW_QUADS + ((block$i >> 2u) ^ (2u * a_l));
+            let to = a_l * 4u * ROW_QUADS + ((block$i >> 2u) ^ ((2u * a_l) & (ROW_QUADS - 1u)));
             tile_a[to] = vec4<f32>(a$i_0.x, a$i_1.x, a$i_2.x, a$i_3.x);
             tile_a[to + ROW_QUADS] = vec4<f32>(a$i_0.y, a$i_1.y, a$i_2.y, a$i_3.y);
             tile_a[to + 2u * ROW_QUADS] = vec4<f32>(a$i_0.z, a$i_1.z, a$i_2.z, a$i_3.z);
@@ -171,7 +171,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
         if (done + 1u < steps) { fetch(thread, first_row, rows, b_column); }
         for (var k = 0u; k < 4u; k++) {
             //: for m in RQ
-            let at_a$m = k * 4u * ROW_QUADS + ((my_row + $mu * DOWN) ^ (2u * k));
+            let at_a$m = k * 4u * ROW_QUADS + ((my_row + $mu * DOWN) ^ ((2u * k) & (ROW_QUADS - 1u)));
             //: end
             let at_b = k * 4u * COLUMN_QUADS + my_column;
             //: for i in 4

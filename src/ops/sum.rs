@@ -10,8 +10,9 @@
 //! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes (`columns`) |
 //! | over rows in two launches: `batch_norm_*`, `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
 //! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks (`of`) |
-//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs (`parts`) |
-//! | weight gradients (`conv_dw`, `bconv_dw`) | a chunk is up to [`CHUNK`] rows; then the same |
+//! | matrix products and weight gradients in the tiles of GPUs | parts of up to [`TILE_CHUNK`] terms, one after the other: `c` of their bound; parts in pairs |
+//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) elsewhere | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs (`parts`) |
+//! | weight gradients (`conv_dw`, `bconv_dw`) elsewhere | a chunk is up to [`CHUNK`] rows; then the same |
 //!
 //! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any order.
 
@@ -25,8 +26,9 @@ pub const CHUNK: usize = 128;
 /// Additions that a term goes through at most, those of the tree aside: within its chunk, and of chunks within a part.
 pub const DEPTH: usize = 2 * CHUNK;
 
-/// Terms that the tiles of matrix products add one after the other: a part of the sum.
-pub(super) const TILE_CHUNK: usize = 8192;
+/// Terms that the tiles of matrix products add one after the other: a part of the sum. Sums of shorter chunks would need twice the registers, which costs a third of the speed on an NVIDIA
+/// H200 (`docs/measurements`); their bound is (TILE_CHUNK + log₂ n)·2⁻²⁴·Σ|xᵢ|.
+pub const TILE_CHUNK: usize = 8192;
 
 /// Most memory of the parts of a sum, in bytes.
 pub(super) const PARTS_BYTES: usize = 20 << 20;

@@ -28,8 +28,15 @@ pub(super) struct Outer {
 }
 
 /// Every kernel, the plainest last. A new one is a file and a line here.
-const CANDIDATES: &[&dyn Candidate<Outer>] =
-    &[&tile::LARGE, &tile::MEDIUM, &tile::FOLDED, &tile::FOLDED_NARROW, &registers::Registers];
+const CANDIDATES: &[&dyn Candidate<Outer>] = &[
+    &tile::LARGE,
+    &tile::MEDIUM,
+    &tile::FOLDED,
+    &tile::FOLDED_NARROW,
+    &tile::FOLDED_16,
+    &tile::FOLDED_8,
+    &registers::Registers,
+];
 
 impl Outer {
     /// Products of a row.

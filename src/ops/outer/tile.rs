@@ -39,6 +39,13 @@ pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.
 pub(super) const FOLDED_NARROW: Tile =
     Tile { name: "folded_narrow", quads: [32, 4], of_one: [2, 1], speed: 0.45, ..FOLDED };
 
+/// 64 channels × 16 filters, 4 × 4 an invocation: for few filters of very few channels.
+pub(super) const FOLDED_16: Tile =
+    Tile { name: "folded16", quads: [16, 4], of_one: [1, 1], speed: 0.4, ..FOLDED_NARROW };
+/// 128 channels × 8 filters, 4 × 4 an invocation: for very few filters.
+pub(super) const FOLDED_8: Tile =
+    Tile { name: "folded8", quads: [32, 2], of_one: [1, 1], speed: 0.35, ..FOLDED_NARROW };
+
 impl Tile {
     fn threads(&self) -> usize {
         self.quads[0] / self.of_one[0] * (self.quads[1] / self.of_one[1])
