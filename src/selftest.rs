@@ -41,18 +41,19 @@ impl Outcome {
     }
 }
 
-/// Runs all cases that are wanted, by their names, with every kernel that the device can run; one outcome for each operation and kernel, in the order of the list, then those of operations that are computed together.
+/// Runs all cases that are wanted, by their names, with `every` kernel that the device can run or with the preferred one alone; one outcome for each operation and kernel, in the order of the list, then those of operations that are computed together.
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
+pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool, every: bool) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
     for (number, case) in cases.enumerate() {
         let expected = case.expected();
         let bounds = case.nodes.iter().zip(&expected).map(|((op, _), output)| op.tolerance(&output.ty));
         let bound = bounds.fold(0.0, f32::max);
-        for (kernel, caps) in case.variants(backend.caps()) {
+        let variants = case.variants(backend.caps()).into_iter();
+        for (kernel, caps) in variants.take(if every { usize::MAX } else { 1 }) {
             let (error, failure) = match check(backend, &caps, &case, &expected, NOT_FINITE[number % 3]).await? {
                 Ok(error) => (error, None),
                 Err(failure) => (f32::INFINITY, Some(failure)),

@@ -186,7 +186,7 @@ fn a_dump_is_pytorchs_run() {
 fn plans_recipes_and_devices_are_shown() {
     let base = tempfile::tempdir().unwrap();
     let plan = run(base.path(), &["plan"]);
-    for part in ["digits: 12 layers", "batch of 64", "bconv_tile64", "peak", "the same, saved in f32", "saves"] {
+    for part in ["digits: 12 layers", "batch of 64", "bconv_narrow", "peak", "the same, saved in f32", "saves"] {
         assert!(plan.contains(part), "{part} is not in {plan}");
     }
     assert!(run(base.path(), &["plan", "--shape", "registers", "--batch", "7"]).contains("bconv_registers"));
