@@ -230,7 +230,7 @@ impl<'a> ViewMut<'a> {
         bytemuck::cast_slice_mut(self.words)
     }
 
-    /// Writes integers, `rows × lanes`, padding included.
+    /// Writes integers, `rows × lanes`, padding included; of codes those of the channels.
     ///
     /// # Panics
     /// When one does not fit the encoding: the plan was checked for that.
@@ -247,7 +247,16 @@ impl<'a> ViewMut<'a> {
                     *out = value as u32;
                 }
             }
-            other => panic!("{other:?} holds no plain integers"),
+            Encoding::Planes(bits) => {
+                let (lanes, channels, plane_words) = (self.ty.lanes(), self.ty.channels(), self.ty.plane_words());
+                crate::parallel::rows(self.words, self.ty.row_words(), |row, words| {
+                    words.fill(0);
+                    for (c, &code) in values[row * lanes..][..channels].iter().enumerate() {
+                        crate::bits::set_code(words, plane_words, bits, c, code as u32);
+                    }
+                });
+            }
+            Encoding::F32 => panic!("floats are no integers"),
         }
     }
 }
@@ -282,21 +291,12 @@ impl Tensor {
     pub fn from_ints(ty: TensorType, values: &[i32]) -> Self {
         assert_eq!(ty.len(), values.len(), "values of {ty}");
         let mut tensor = Self::zeros(ty);
-        let (channels, lanes, row_words) = (tensor.ty.channels(), tensor.ty.lanes(), tensor.ty.row_words());
-        if let Encoding::Planes(bits) = tensor.ty.encoding {
-            let plane_words = tensor.ty.plane_words();
-            for (row, codes) in tensor.words.chunks_exact_mut(row_words).zip(values.chunks_exact(channels)) {
-                for (c, &code) in codes.iter().enumerate() {
-                    crate::bits::set_code(row, plane_words, bits, c, code as u32);
-                }
-            }
-        } else {
-            let mut padded = vec![0; tensor.ty.rows() * lanes];
-            for (row, values) in padded.chunks_exact_mut(lanes).zip(values.chunks_exact(channels)) {
-                row[..channels].copy_from_slice(values);
-            }
-            ViewMut::new(&tensor.ty, &mut tensor.words).put_ints(&padded);
+        let (channels, lanes) = (tensor.ty.channels(), tensor.ty.lanes());
+        let mut padded = vec![0; tensor.ty.rows() * lanes];
+        for (row, values) in padded.chunks_exact_mut(lanes).zip(values.chunks_exact(channels)) {
+            row[..channels].copy_from_slice(values);
         }
+        ViewMut::new(&tensor.ty, &mut tensor.words).put_ints(&padded);
         tensor
     }
 

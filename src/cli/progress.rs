@@ -46,9 +46,10 @@ impl Progress {
         let now = (Instant::now(), position.step);
         let mut losses = (0.0, 0);
         for row in rows {
-            match row {
-                Row::Step(row) if row.epoch > position.epoch => losses = (losses.0 + f64::from(row.loss), losses.1 + 1),
-                _ => {}
+            if let Row::Step(row) = row
+                && row.epoch > position.epoch
+            {
+                losses = (losses.0 + f64::from(row.loss), losses.1 + 1);
             }
         }
         Self {

@@ -16,8 +16,8 @@ use crate::kernel::{
     Program,
 };
 use crate::tensor::{
-    Encoding::{self, F32, I16, I32, Planes, U32},
-    TensorType, View, ViewMut,
+    Encoding::{F32, I16, I32, Planes, U32},
+    Tensor, TensorType, View, ViewMut,
 };
 use crate::{parallel, simd};
 
@@ -35,7 +35,7 @@ pub struct MaxPoolArgmax {
     pub window: Window,
 }
 
-/// Whether a tap is told by two bits, and no input lies in two windows.
+/// Whether two bits can number the taps, and windows neither overlap nor are padded.
 pub fn has_argmax(window: &Window) -> bool {
     let apart = (0..2).all(|axis| window.kernel[axis] <= window.stride[axis]);
     window.taps() <= 4 && apart && window.padding == [0, 0]
@@ -93,19 +93,15 @@ impl Operation for MaxPool {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let pooled = pool(&self.window, inputs[0], output.ty, |row, best, _| row.copy_from_slice(best));
-        match output.ty.encoding {
-            F32 => output.floats().copy_from_slice(&pooled),
-            Planes(bits) => {
-                let (lanes, channels, plane_words) = (output.ty.lanes(), output.ty.channels(), output.ty.plane_words());
-                parallel::rows(output.words, output.ty.row_words(), |row, words| {
-                    words.fill(0);
-                    for (c, &code) in pooled[row * lanes..][..channels].iter().enumerate() {
-                        crate::bits::set_code(words, plane_words, bits, c, code as u32);
-                    }
-                });
-            }
-            _ => output.put_ints(&pooled.iter().map(|&v| v as i32).collect::<Vec<_>>()),
+        let (window, x) = (&self.window, inputs[0]);
+        if output.ty.encoding == F32 {
+            let pooled = pool(window, x, output.ty, |row, best, _| row.copy_from_slice(best));
+            output.floats().copy_from_slice(&pooled);
+        } else {
+            let pooled = pool(window, x, output.ty, |row: &mut [i32], best, _| {
+                row.iter_mut().zip(best).for_each(|(out, &value)| *out = value as i32);
+            });
+            output.put_ints(&pooled);
         }
     }
 }
@@ -208,23 +204,25 @@ pub(super) fn cases() -> Vec<(Window, [usize; 4])> {
     ]
 }
 
+/// Windows, each with an input in every encoding.
+fn inputs(seed: u64, cases: Vec<(Window, [usize; 4])>) -> impl Iterator<Item = (Window, Tensor)> {
+    let mut noise = Noise::new(seed);
+    cases.into_iter().enumerate().flat_map(move |(i, (window, shape))| {
+        let codes = Planes((i % 4 + 1) as u8);
+        // Few different integers: ties are the rule.
+        [
+            noise.floats(&shape),
+            noise.ints(&shape, I16, 3),
+            noise.ints(&shape, I32, 40_000),
+            noise.ints(&shape, codes, 0),
+        ]
+        .map(|x| (window, x))
+    })
+}
+
 impl MaxPool {
     pub(super) fn samples() -> Vec<Sample> {
-        let mut noise = Noise::new(40);
-        let mut samples = Vec::new();
-        for (i, (window, shape)) in cases().into_iter().enumerate() {
-            let codes = Encoding::Planes((i % 4 + 1) as u8);
-            // Few different integers: ties are the rule.
-            for x in [
-                noise.floats(&shape),
-                noise.ints(&shape, I16, 3),
-                noise.ints(&shape, I32, 40_000),
-                noise.ints(&shape, codes, 0),
-            ] {
-                samples.push(Sample::new(MaxPool { window }, vec![x]));
-            }
-        }
-        samples
+        inputs(40, cases()).map(|(window, x)| Sample::new(MaxPool { window }, vec![x])).collect()
     }
 }
 
@@ -338,20 +336,7 @@ pub(super) fn argmax_cases() -> Vec<(Window, [usize; 4])> {
 
 impl MaxPoolArgmax {
     pub(super) fn samples() -> Vec<Sample> {
-        let mut noise = Noise::new(42);
-        let mut samples = Vec::new();
-        for (i, (window, shape)) in argmax_cases().into_iter().enumerate() {
-            let codes = Encoding::Planes((i % 4 + 1) as u8);
-            for x in [
-                noise.floats(&shape),
-                noise.ints(&shape, I16, 3),
-                noise.ints(&shape, I32, 40_000),
-                noise.ints(&shape, codes, 0),
-            ] {
-                samples.push(Sample::new(MaxPoolArgmax { window }, vec![x]));
-            }
-        }
-        samples
+        inputs(42, argmax_cases()).map(|(window, x)| Sample::new(MaxPoolArgmax { window }, vec![x])).collect()
     }
 }
 
@@ -370,7 +355,6 @@ pub(super) fn joint_cases() -> Vec<Case> {
 mod tests {
     use super::*;
     use crate::ops::Op;
-    use crate::tensor::Tensor;
 
     #[test]
     fn windows_without_a_largest_value_keep_their_gradient_to_themselves() {

@@ -209,5 +209,5 @@ fn an_event_file_that_cannot_be_written_is_named() {
     halfwave::train::run::Saved::read(&dir).unwrap().restore(&mut trainer).unwrap();
     let resumed = block_on(halfwave::train::run::Run::resume(claim, trainer, &halfwave::backend::Device::cpu()));
     let message = resumed.err().expect("must fail").to_string();
-    assert!(message.contains(NAME) && message.contains("directory"), "{message}");
+    assert!(message.contains(NAME) && message.contains("this is a folder"), "{message}");
 }

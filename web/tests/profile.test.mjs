@@ -19,7 +19,7 @@ const SHORTER = 0.5;
 // What must be true of every profile, whatever the clock.
 function assertTruthful({ timer: { quality, quantum_ns: quantum }, launches, launches_ns: sum, step_ns, wall_ns, instrumented_ns, ...profile }) {
   assert.deepEqual([profile.format, profile.version, profile.recipe, profile.batch, profile.steps], ['halfwave-profile', 1, 'digits', 64, STEPS]);
-  assert.ok(launches.length > 50, `${launches.length} launches`);
+  assert.ok(launches.length > 30, `${launches.length} launches`);
   for (const { kernel, median_ns: median, p10_ns: p10, p90_ns: p90, repeats, bytes } of launches) {
     // Nothing moves ten terabytes a second: that is a clock that did not move.
     if (median !== null) assert.ok(bytes / median < 10_000, `${kernel}: ${bytes} bytes in ${median} ns`);

@@ -20,23 +20,31 @@ const edited = (from, to) => {
 const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-visitor-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-// A checkpoint of ten images, five of dogs and then five of cats, for which “dog” is the first class.
+// A checkpoint of ten images as `choose` draws them, five of blue dogs and then five of red cats, for which “dog” is the first class.
 async function dogsFirst(recipe) {
   await init();
   const { input } = readRecipe(recipe);
-  const images = () => ({ pixels: new Uint8Array(10 * input.reduce((a, b) => a * b)), labels: Uint8Array.from({ length: 10 }, (_, at) => Number(at >= 5)) });
+  assert.deepEqual(input, [3, SIDE, SIDE]);
+  const inside = (at) => [Math.floor(at / SIDE), at % SIDE].every((place) => place >= SIDE / 4 && place < (3 * SIDE) / 4);
+  const picture = (label) => Array.from({ length: SIDE * SIDE }, (_, at) => (!inside(at) ? [0, 0, 0] : label === 1 ? [255, 0, 0] : [0, 0, 255])).flat();
+  const images = () => ({ pixels: Uint8Array.from([0, 0, 0, 0, 0, 1, 1, 1, 1, 1].flatMap(picture)), labels: Uint8Array.from({ length: 10 }, (_, at) => Number(at >= 5)) });
   const session = await Session.open(recipe, Dataset.images(['dog', 'cat'], input, images(), images()), { adapter: 'cpu' });
   await session.advance(1);
   return session.checkpoint();
 }
 
-// In the page: a picture of a size and colour, as a file in a folder that was chosen.
+// The side of the pictures: that of the recipe which the page writes for them, so that nothing is scaled.
+const SIDE = 32;
+
+// In the page: a square of a colour on black, as a file in a folder that was chosen.
 function choose(pictures) {
+  const side = 32;
   const draw = async ({ path, colour = 'black' }) => {
-    const canvas = new OffscreenCanvas(8, 8);
+    const canvas = new OffscreenCanvas(side, side);
     const context = canvas.getContext('2d');
+    context.fillRect(0, 0, side, side);
     context.fillStyle = colour;
-    context.fillRect(2, 2, 4, 4);
+    context.fillRect(side / 4, side / 4, side / 2, side / 2);
     const file = new File([path.endsWith('.png') ? await canvas.convertToBlob() : 'text'], path.split('/').at(-1));
     return Object.defineProperty(file, 'webkitRelativePath', { value: path });
   };
