@@ -49,10 +49,11 @@ var<workgroup> tile_mask: array<u32, THREADS>; // [row]: all ones inside the inp
         for (var s = 0; s < p.kernel_w; s++) {
             let from_row = source(at, r, s);
             let base = u32(max(from_row, 0)) * (BITS * WORDS);
+            let inside = select(0u, 0xffffffffu, from_row >= 0);
             for (var first_word = 0u; first_word < WORDS; first_word += 4u) {
                 for (var i = 0u; i < 4u; i++) {
                     let word = first_word + i;
-                    let mask = select(0u, 0xffffffffu, from_row >= 0 && word < WORDS);
+                    let mask = select(0u, inside, word < WORDS);
                     //: for b in A_PLANES
                     //: if LEVELS
                     tile_a[(i * A_PLANES + $bu) * THREADS + thread] = at_least(base + min(word, WORDS - 1u), term / BASES + 1u) & mask;
@@ -62,7 +63,7 @@ var<workgroup> tile_mask: array<u32, THREADS>; // [row]: all ones inside the inp
                     //: end
                 }
                 //: if SIGNED
-                tile_mask[thread] = select(0u, 0xffffffffu, from_row >= 0);
+                tile_mask[thread] = inside;
                 //: end
                 //: if SPARE
                 if (w_word < 4u) {
@@ -126,7 +127,7 @@ var<workgroup> tile_mask: array<u32, THREADS>; // [row]: all ones inside the inp
     //: for q in CQ
     let row$m_$q = first_row + $mu * DOWN + my_row;
     let column$m_$q = first_column + $qu * ACROSS + my_column;
-    if (row$m_$q < rows && column$m_$q < p.out_quads) {
+    if (select(rows, row$m_$q, column$m_$q < p.out_quads) < rows) {
         let to$m_$q = row$m_$q * p.out_quads + column$m_$q;
         //: if COMBINED
         s_put(to$m_$q, shared_scale() * y$m_$q);

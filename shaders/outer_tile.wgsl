@@ -28,14 +28,14 @@ fn fetch(row: u32, last_row: u32, r: i32, s: i32, first_k: u32, load_quad: u32) 
     let at = locate(here);
     //: if FOLDED
     //: for i in X_LOADS
-    let from$i = source(at, r$i, s$i);
-    inside$i = row < last_row && from$i >= 0;
+    let from$i = select(-1, source(at, r$i, s$i), row < last_row);
+    inside$i = from$i >= 0;
     x$i = x_raw(u32(max(from$i, 0)), c$i);
     //: end
     //: else
-    let from_row = source(at, r, s);
+    let from_row = select(-1, source(at, r, s), row < last_row);
     //: for i in X_LOADS
-    inside$i = row < last_row && from_row >= 0;
+    inside$i = from_row >= 0;
     x$i = x_raw(u32(max(from_row, 0)), c$i);
     //: end
     //: end
@@ -143,7 +143,7 @@ fn fetch(row: u32, last_row: u32, r: i32, s: i32, first_k: u32, load_quad: u32) 
     let quad_out$m = first_c + $mu * DOWN + my_c;
     //: for q in KQ
     let filter$m_$q = first_k + $qu * ACROSS + my_k;
-    if (quad_out$m < c_quads && filter$m_$q < p.out_quads) {
+    if (select(c_quads, quad_out$m, filter$m_$q < p.out_quads) < c_quads) {
         //: for j in 4
         part_put(((base + quad_out$m) * 4u + $ju) * p.out_quads + filter$m_$q, scale() * sum$m_$j_$q);
         //: end

@@ -78,7 +78,8 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     //: end
     //: for i in A_LOADS
     //: for m in 4
-    a$i_$m = select(vec4<f32>(), a_quad(u32(max(from$i_$m, 0)) * length + a_l), inside && from$i_$m >= 0);
+    let row$i_$m = select(-1, from$i_$m, inside);
+    a$i_$m = select(vec4<f32>(), a_quad(u32(max(from$i_$m, 0)) * length + a_l), row$i_$m >= 0);
     //: end
     //: end
 }
@@ -199,12 +200,13 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     //: for j in 4
     let row$m_$j_$q = first_row + ($mu * DOWN + my_row) * 4u + $ju;
     //: if PHASED
-    let to$m_$j_$q = phase_target(min(row$m_$j_$q, rows - 1u), phase);
-    if (row$m_$j_$q < rows && to$m_$j_$q >= 0 && column$m_$q < columns) {
+    let target$m_$j_$q = select(-1, phase_target(min(row$m_$j_$q, rows - 1u), phase), row$m_$j_$q < rows);
+    let to$m_$j_$q = select(-1, target$m_$j_$q, column$m_$q < columns);
+    if (to$m_$j_$q >= 0) {
         out_put((part * row_count() + u32(to$m_$j_$q)) * columns + column$m_$q, sum$m_$j_$q);
     }
     //: else
-    if (row$m_$j_$q < rows && column$m_$q < columns) {
+    if (select(rows, row$m_$j_$q, column$m_$q < columns) < rows) {
         out_put((part * rows + row$m_$j_$q) * columns + column$m_$q, sum$m_$j_$q);
     }
     //: end

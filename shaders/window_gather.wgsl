@@ -12,10 +12,10 @@ fn locate(row: u32) -> vec3<i32> {
     return vec3<i32>(i32(image) * p.in_h * p.in_w, i32(y) * p.stride_h - p.pad_h, i32(x) * p.stride_w - p.pad_w);
 }
 
-// The input row under a tap, or -1 in the padding.
+// The input row under a tap, or -1 in the padding. Without `&&`, which is a branch: a tile looks up many rows. Negative places are large as unsigned numbers.
 fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
     let y = at.y + r * p.dilation_h;
     let x = at.z + s * p.dilation_w;
-    let inside = y >= 0 && y < p.in_h && x >= 0 && x < p.in_w;
-    return select(-1, at.x + y * p.in_w + x, inside);
+    let of_line = select(-1, at.x + y * p.in_w + x, u32(x) < u32(p.in_w));
+    return select(-1, of_line, u32(y) < u32(p.in_h));
 }

@@ -25,7 +25,8 @@ fn phase_locate(row: u32, phase: u32) -> vec3<i32> {
 // The row among all, or -1 where it does not exist.
 fn phase_target(row: u32, phase: u32) -> i32 {
     let place = phase_place(row, phase);
-    return select(-1, (place.x * p.in_h + place.y) * p.in_w + place.z, place.y < p.in_h && place.z < p.in_w);
+    let of_line = select(-1, (place.x * p.in_h + place.y) * p.in_w + place.z, place.z < p.in_w);
+    return select(-1, of_line, place.y < p.in_h);
 }
 
 // The first tap that a phase sees, and how many, down and across.

@@ -12,21 +12,21 @@ fn locate(row: u32) -> vec3<i32> {
     return vec3<i32>(i32(image) * p.out_h * p.out_w, i32(y) + p.pad_h, i32(x) + p.pad_w);
 }
 
-// The output row that sees the input position under a tap, or -1 where there is none.
+// The output row that sees the input position under a tap, or -1 where there is none. Without `&&`, which is a branch: a tile looks up many rows. Negative places are large as unsigned
+// numbers.
 fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
-    let up = r * p.dilation_h;
-    let left = s * p.dilation_w;
+    let down = at.y - r * p.dilation_h;
+    let right = at.z - s * p.dilation_w;
     //: if UNIT_STRIDE
-    let y = at.y - up;
-    let x = at.z - left;
-    let inside = y >= 0 && y < p.out_h && x >= 0 && x < p.out_w;
+    let y = down;
+    let x = right;
+    let row = at.x + y * p.out_w + x;
     //: else
-    let down = max(at.y - up, 0);
-    let right = max(at.z - left, 0);
     let y = down / p.stride_h;
     let x = right / p.stride_w;
-    let inside = at.y >= up && at.z >= left && y < p.out_h && x < p.out_w
-        && y * p.stride_h == down && x * p.stride_w == right;
+    let between = (y * p.stride_h - down) | (x * p.stride_w - right); // not 0 where the stride passes over it
+    let row = select(-1, at.x + y * p.out_w + x, between == 0);
     //: end
-    return select(-1, at.x + y * p.out_w + x, inside);
+    let of_line = select(-1, row, u32(x) < u32(p.out_w));
+    return select(-1, of_line, u32(y) < u32(p.out_h));
 }
