@@ -7,7 +7,7 @@ fn a_quad(i: u32) -> vec4<f32> { return dy_at(i); }
 // Channels beyond the last have no signs: they stay zero.
 fn out_put(i: u32, v: vec4<f32>) {
     let channel = vec4<u32>((i % p.in_quads) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-    dx_put(i, select(vec4<f32>(), v, channel < vec4<u32>(CHANNELS)));
+    dx_put(i, select(vec4<f32>(), v, channel < vec4<u32>(p.channels)));
 }
 
 // The words of every plane and what its signs count.
@@ -19,7 +19,7 @@ var<private> scale$j: vec4<f32>;
 // What neighbouring columns share: eight quads of channels lie in a word.
 fn b_load(tap: u32, l: u32, column: u32) {
     //: for j in SIGN_PLANES
-    words$j = signs_at(((tap * WORDS + column / 8u) * SIGN_PLANES + $ju) * p.out_quads + l);
+    words$j = signs_at(((tap * p.words + column / 8u) * SIGN_PLANES + $ju) * p.out_quads + l);
     //: if BASED
     scale$j = alpha_at($ju * p.out_quads + l);
     //: else

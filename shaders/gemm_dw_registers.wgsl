@@ -14,7 +14,7 @@
     let taps = u32(p.kernel_h * p.kernel_w);
     let tap = item % taps;
     let part_index = item / taps;
-    if (part_index >= PARTS) { return; }
+    if (part_index >= p.parts) { return; }
     let r = i32(tap) / p.kernel_w;
     let s = i32(tap) - r * p.kernel_w;
     //: for c in CQ
@@ -38,7 +38,7 @@
     let x_last = min((max(p.in_w - offset, 0) + p.stride_w - 1) / p.stride_w, p.out_w);
     let of_line = (p.out_w + i32(SEGMENT) - 1) / i32(SEGMENT);
     let segments = i32(p.images) * p.out_h * of_line;
-    let of_part = (segments + i32(PARTS) - 1) / i32(PARTS);
+    let of_part = (segments + i32(p.parts) - 1) / i32(p.parts);
     let last = min(i32(part_index + 1u) * of_part, segments);
     var terms = 0;
     for (var segment = i32(part_index) * of_part; segment < last; segment++) {

@@ -1,7 +1,7 @@
 // out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; one invocation makes ROWS rows of 4 CQ columns.
 //
 // Lanes of a subgroup differ in rows and share columns, so that all of them load the same b. No workgroup memory: made for
-// software drivers, where loads are gathers and barriers cost more than they save. PARTS of the sum lie behind each other in the output.
+// software drivers, where loads are gathers and barriers cost more than they save. The parts of the sum lie behind each other in the output.
 
 @main {
     let rows = row_count();
@@ -9,7 +9,7 @@
     let items = blocks * ((column_quads() + CQ - 1u) / CQ);
     let index = group_index(group, groups) * THREADS + thread;
     let part = index / items;
-    if (part >= PARTS) { return; }
+    if (part >= p.parts) { return; }
     let item = index - part * items;
     let group_of_columns = item / blocks;
     let column = group_of_columns * CQ;
@@ -23,8 +23,8 @@
     // The chunks of this part; each is up to CHUNK_QUADS quads of l, from `start` on, of tap (r, s).
     let length = length_quads();
     let of_tap = (length + CHUNK_QUADS - 1u) / CHUNK_QUADS;
-    let first_chunk = part * OF_PART;
-    let last_chunk = min(first_chunk + OF_PART, u32(p.kernel_h * p.kernel_w) * of_tap);
+    let first_chunk = part * p.of_part;
+    let last_chunk = min(first_chunk + p.of_part, u32(p.kernel_h * p.kernel_w) * of_tap);
     var tap = first_chunk / of_tap;
     var start = (first_chunk - tap * of_tap) * CHUNK_QUADS;
     var r = i32(tap) / p.kernel_w;

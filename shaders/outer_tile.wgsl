@@ -65,7 +65,7 @@ fn fetch(row: u32, last_row: u32, r: i32, s: i32, first_k: u32, load_quad: u32) 
     let tap = tile % taps;
     let part_index = tile / taps;
     //: end
-    if (part_index >= PARTS) { return; } // uniform: a folded grid has groups to spare
+    if (part_index >= p.parts) { return; } // uniform: a folded grid has groups to spare
     let r = i32(tap) / p.kernel_w;
     let s = i32(tap) - r * p.kernel_w;
 
@@ -91,7 +91,7 @@ fn fetch(row: u32, last_row: u32, r: i32, s: i32, first_k: u32, load_quad: u32) 
     //: end
 
     let rows = row_count();
-    let of_part = (rows + PARTS - 1u) / PARTS;
+    let of_part = (rows + p.parts - 1u) / p.parts;
     let first_row = part_index * of_part;
     let last_row = min(first_row + of_part, rows);
     //: if PREFETCH

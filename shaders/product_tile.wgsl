@@ -2,8 +2,7 @@
 //
 // Each step stages 4 quads of l in workgroup memory: blocks of 4 x 4 values, transposed so that both operands lie as [l][quad]. What the next step needs is fetched while this one
 // computes. An invocation keeps 4 RQ rows x 4 CQ columns in registers, its quads DOWN and ACROSS apart, so that neighbours read neighbouring words. FOLDED: l runs over all taps, which
-// suits few channels. PHASED: a tile's rows are of one phase of a stride, and only the taps that it sees are visited. PARTS of the sum, OF_PART steps each, lie behind each other in the
-// output.
+// suits few channels. PHASED: a tile's rows are of one phase of a stride, and only the taps that it sees are visited. The parts of the sum lie behind each other in the output.
 
 const DOWN = ROW_QUADS / RQ; // invocations along the rows of a tile
 const ACROSS = COLUMN_QUADS / CQ;
@@ -97,7 +96,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     let tiles = row_tiles * ((columns + COLUMN_QUADS - 1u) / COLUMN_QUADS);
     let index = group_index(group, groups);
     let part = index / tiles;
-    if (part >= PARTS) { return; } // uniform: a folded grid has groups to spare
+    if (part >= p.parts) { return; } // uniform: a folded grid has groups to spare
     let tile = index - part * tiles;
     let column_tile = tile / row_tiles;
     let row_tile = tile - column_tile * row_tiles;
@@ -125,7 +124,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     //: end
     //: end
 
-    let step = part * OF_PART;
+    let step = part * p.of_part;
     //: if FOLDED
     first_l = step * 4u;
     //: else
@@ -136,9 +135,9 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     //: if PHASED
     let all_steps = u32(seen.z * seen.w) * of_tap;
     //: else
-    let all_steps = STEPS;
+    let all_steps = p.steps;
     //: end
-    let steps = min(OF_PART, all_steps - min(step, all_steps));
+    let steps = min(p.of_part, all_steps - min(step, all_steps));
     if (steps > 0u) {
         fetch(thread, first_row, rows, b_column);
     }

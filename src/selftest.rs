@@ -5,7 +5,7 @@
 //! what they make of comparisons with NaN.
 
 use crate::backend::Backend;
-use crate::caps::Caps;
+use crate::caps::{Caps, LaunchShape};
 use crate::error::Result;
 use crate::graph::{Typed, Value};
 use crate::kernel::{FAULT, Operand};
@@ -41,11 +41,13 @@ impl Outcome {
     }
 }
 
-/// Runs all cases that are wanted, by their names, with `every` kernel that the device can run or with the preferred one alone; one outcome for each operation and kernel, in the order of the list, then those of operations that are computed together.
+/// Runs all cases that are wanted, by their names, with every kernel that the device can run; one outcome for each operation and kernel, in the order of the list, then those of operations that are computed together.
+///
+/// Where kernels in registers are preferred they alone run: the others are those of the other shape.
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool, every: bool) -> Result<Vec<Outcome>> {
+pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
     for (number, case) in cases.enumerate() {
@@ -53,7 +55,7 @@ pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool, every
         let bounds = case.nodes.iter().zip(&expected).map(|((op, _), output)| op.tolerance(&output.ty));
         let bound = bounds.fold(0.0, f32::max);
         let variants = case.variants(backend.caps()).into_iter();
-        for (kernel, caps) in variants.take(if every { usize::MAX } else { 1 }) {
+        for (kernel, caps) in variants.take(if backend.caps().shape == LaunchShape::Tiled { usize::MAX } else { 1 }) {
             let (error, failure) = match check(backend, &caps, &case, &expected, NOT_FINITE[number % 3]).await? {
                 Ok(error) => (error, None),
                 Err(failure) => (f32::INFINITY, Some(failure)),

@@ -58,7 +58,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         let AdapterReport { name, backend: api, kind, driver, .. } = backend.report().clone();
         say(&format!("{name} · {api} · {kind} · {driver}: {variant} kernels"));
         let wanted = |stem: &str| args.operations.is_empty() || args.operations.iter().any(|wanted| wanted == stem);
-        let outcomes = pollster::block_on(selftest::run(&mut backend, wanted, shape == LaunchShape::Tiled))?;
+        let outcomes = pollster::block_on(selftest::run(&mut backend, wanted))?;
         print(&table(&outcomes))?;
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     }

@@ -333,11 +333,11 @@ impl Launch {
         self
     }
 
-    /// Sets the uniform.
+    /// Adds fields to the uniform.
     #[must_use]
     pub fn params<P: Params>(mut self, params: &P) -> Self {
-        self.kernel.fields = P::FIELDS.iter().map(|&(name, ty)| (name.into(), ty)).collect();
-        self.params = params.words();
+        self.kernel.fields.extend(P::FIELDS.iter().map(|&(name, ty)| (name.into(), ty)));
+        self.params.extend(params.words());
         self
     }
 

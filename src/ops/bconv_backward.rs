@@ -67,6 +67,17 @@ impl BconvDw {
     }
 }
 
+crate::params! {
+    /// How the bits of a row lie.
+    struct PlaneParams { words: u32, channels: u32 }
+}
+
+impl PlaneParams {
+    fn new(x: &TensorType) -> Self {
+        Self { words: x.plane_words() as u32, channels: x.channels() as u32 }
+    }
+}
+
 impl Operation for BconvDx {
     fn stem(&self) -> &'static str {
         "bconv_dx"
@@ -83,8 +94,6 @@ impl Operation for BconvDx {
         self.product(inputs[0], output).program(("dx", output), caps, |launch| {
             launch
                 .constant("UNIT_STRIDE", usize::from(self.window.stride == [1, 1]))
-                .constant("WORDS", output.plane_words())
-                .constant("CHANNELS", output.channels())
                 .constant("SIGN_PLANES", self.planes.count())
                 .constant("SEVERAL", usize::from(self.planes.count() > 1))
                 .constant("BASED", usize::from(matches!(self.planes, SignPlanes::Bases(_))))
@@ -92,6 +101,7 @@ impl Operation for BconvDx {
                 .read("signs", U32, Input(1))
                 .read("alpha", F32, Input(2))
                 .params(&WindowParams::new(&self.window, output, inputs[0]))
+                .params(&PlaneParams::new(output))
                 .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
         })
     }
@@ -169,9 +179,9 @@ impl Operation for BconvDw {
             let launch = self
                 .code
                 .constants(launch, x.row_words() / x.plane_words(), x.channels())
-                .constant("WORDS", x.plane_words())
                 .constant("SCALED", usize::from(inputs.len() == 3))
                 .params(&WindowParams::new(&self.window, x, dy))
+                .params(&PlaneParams::new(x))
                 .read("x", x.encoding, Input(1));
             if inputs.len() == 3 { launch.read("factor", F32, Input(2)) } else { launch }
         })

@@ -59,7 +59,7 @@ pub async fn selftest(
 ) -> Result<JsValue> {
     let shape = shape.as_deref().map(Shape::parse).transpose()?;
     let mut backend = open(shape.map(LaunchShape::from)).await?;
-    let outcomes = halfwave::selftest::run(&mut backend, |_| true, false).await?;
+    let outcomes = halfwave::selftest::run(&mut backend, |_| true).await?;
     Ok(to_js(&outcomes.into_iter().map(Outcome::from).collect::<Vec<_>>()))
 }
 

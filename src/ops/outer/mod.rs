@@ -38,6 +38,11 @@ const CANDIDATES: &[&dyn Candidate<Outer>] = &[
     &registers::Registers,
 ];
 
+crate::params! {
+    /// Of the rows. No constant: problems of different sizes share a kernel.
+    struct Parts { parts: u32 }
+}
+
 impl Outer {
     /// Products of a row.
     fn of_row(&self) -> usize {
@@ -54,7 +59,7 @@ impl Outer {
         let Split { launch, parts } = variant::choose(self.stem, CANDIDATES, self, caps).launch(self, caps);
         let launch = bind(launch)
             .constant("CHUNK", sum::CHUNK)
-            .constant("PARTS", parts)
+            .params(&Parts { parts: parts as u32 })
             .read("dy", F32, Input(0))
             .float_ops(2 * self.dy.len() * self.channels);
         sum::of_parts(self.stem, launch, "part", parts, dw)

@@ -9,6 +9,11 @@ use crate::variant::{self, Candidate, Split};
 /// Rows of an invocation.
 const ROWS: usize = 4;
 
+crate::params! {
+    /// Parts of the sum, and chunks of a part. No constants: problems of different sizes share a kernel.
+    struct Chunks { parts: u32, of_part: u32 }
+}
+
 pub(super) struct Registers;
 
 impl Candidate<Product> for Registers {
@@ -29,8 +34,7 @@ impl Candidate<Product> for Registers {
         .constant("ROWS", ROWS)
         .constant("CQ", block)
         .constant("CHUNK_QUADS", sum::CHUNK / 4)
-        .constant("PARTS", parts)
-        .constant("OF_PART", of_part)
+        .params(&Chunks { parts: parts as u32, of_part: of_part as u32 })
         .threads(parts * rows.div_ceil(ROWS) * quads / block)
         .executes(product.rows.next_multiple_of(ROWS) * product.columns * product.taps * product.length);
         Split { launch, parts }

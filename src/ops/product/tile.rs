@@ -9,6 +9,11 @@ use crate::variant::{self, Candidate, Needs, Split};
 /// Quads of l that are staged together.
 const STEP_QUADS: usize = 4;
 
+crate::params! {
+    /// Of the sum, how many steps it takes and its parts have. No constants: problems of different sizes share a kernel.
+    struct Steps { steps: u32, parts: u32, of_part: u32 }
+}
+
 /// The shape of a tile, and what it is good for.
 pub(super) struct Tile {
     name: &'static str,
@@ -112,9 +117,7 @@ impl Candidate<Product> for Tile {
             .constant("B_SPARE", usize::from(STEP_QUADS * column_quads < threads))
             .constant("FOLDED", usize::from(self.folded))
             .constant("PHASED", usize::from(phased))
-            .constant("STEPS", self.steps(product))
-            .constant("PARTS", parts)
-            .constant("OF_PART", of_part)
+            .params(&Steps { steps: self.steps(product) as u32, parts: parts as u32, of_part: of_part as u32 })
             .groups(parts * self.tiles(product))
             .executes(self.executed(product));
         Split { launch: launch.trusted(), parts }
