@@ -15,11 +15,12 @@ use crate::kernel::{
     Operand::{self, *},
     Program,
 };
-use crate::parallel;
 use crate::tensor::{
     Encoding::{F32, I16, I32},
     Tensor, TensorType, View, ViewMut,
 };
+use crate::{parallel, simd};
+use std::borrow::Cow;
 
 /// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then γ and β `[c]` if `affine`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -139,22 +140,37 @@ pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
 
 /// `x` or `batch_norm(x, coef)` in a twin.
 pub(super) struct Prologue<'a> {
-    x: std::borrow::Cow<'a, [f32]>,
-    coef: Option<std::borrow::Cow<'a, [f32]>>,
-    lanes: usize,
+    x: View<'a>,
+    coef: Option<Cow<'a, [f32]>>,
 }
 
 impl<'a> Prologue<'a> {
     pub(super) fn new(inputs: &[View<'a>]) -> Self {
-        Self { x: inputs[0].numbers(), coef: inputs.get(1).map(|coef| coef.numbers()), lanes: inputs[0].ty.lanes() }
+        Self { x: inputs[0], coef: inputs.get(1).map(|coef| coef.numbers()) }
     }
 
-    pub(super) fn at(&self, row: usize, c: usize) -> f32 {
-        let x = self.x[row * self.lanes + c];
-        match &self.coef {
-            None => x,
-            Some(coef) => mapped(x, coef[c], coef[self.lanes + c], coef[2 * self.lanes + c]),
+    /// Writes all lanes of a row.
+    #[inline(always)]
+    pub(super) fn put_row(&self, row: usize, out: &mut [f32]) {
+        self.x.put_row(row, out);
+        if let Some(coef) = &self.coef {
+            let (mean, rest) = coef.split_at(out.len());
+            let (gain, shift) = (&rest[..out.len()], &rest[out.len()..][..out.len()]);
+            for c in 0..out.len() {
+                out[c] = mapped(out[c], mean[c], gain[c], shift[c]);
+            }
         }
+    }
+
+    /// All values, `rows × lanes`.
+    pub(super) fn numbers(&self) -> Cow<'a, [f32]> {
+        if self.coef.is_none() {
+            return self.x.numbers();
+        }
+        let lanes = self.x.ty.lanes();
+        let mut numbers = vec![0.0; self.x.ty.rows() * lanes];
+        self.rows(&mut numbers, lanes, |_, x, out| out.copy_from_slice(x));
+        Cow::Owned(numbers)
     }
 
     /// Calls `body(row, values, out)` for each row of `row_len` elements of `out`, with all lanes of that row.
@@ -164,26 +180,32 @@ impl<'a> Prologue<'a> {
         row_len: usize,
         body: impl Fn(usize, &[f32], &mut [T]) + Sync + Send,
     ) {
-        let lanes = self.lanes;
-        parallel::bands(out, row_len, (4096 / lanes).max(1), |first, band| {
-            let mut normalised = vec![0.0; lanes];
-            for (row, out) in (first..).zip(band.chunks_exact_mut(row_len)) {
-                let x = &self.x[row * lanes..][..lanes];
-                let Some(coef) = &self.coef else {
-                    body(row, x, out);
-                    continue;
-                };
-                let (mean, rest) = coef.split_at(lanes);
-                let (gain, shift) = (&rest[..lanes], &rest[lanes..][..lanes]);
-                for c in 0..lanes {
-                    normalised[c] = mapped(x[c], mean[c], gain[c], shift[c]);
-                }
-                body(row, &normalised, out);
-            }
+        parallel::bands(out, row_len, (4096 / self.x.ty.lanes()).max(1), |first, band| {
+            simd::run(Rows { prologue: self, first, band, row_len, body: &body });
         });
     }
 }
 
+struct Rows<'a, T, F> {
+    prologue: &'a Prologue<'a>,
+    first: usize,
+    band: &'a mut [T],
+    row_len: usize,
+    body: &'a F,
+}
+
+impl<T, F: Fn(usize, &[f32], &mut [T])> simd::Job for Rows<'_, T, F> {
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) {
+        let mut values = vec![0.0; self.prologue.x.ty.lanes()];
+        for (row, out) in (self.first..).zip(self.band.chunks_exact_mut(self.row_len)) {
+            self.prologue.put_row(row, &mut values);
+            (self.body)(row, &values, out);
+        }
+    }
+}
+
+#[inline(always)]
 fn mapped(x: f32, mean: f32, gain: f32, shift: f32) -> f32 {
     (x - mean) * gain + shift
 }

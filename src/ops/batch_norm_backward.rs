@@ -20,6 +20,7 @@ use crate::kernel::{
 use crate::tensor::{Encoding::F32, LANES, TensorType, View, ViewMut};
 use crate::{parallel, simd};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// (dγ, dβ): inputs x, coefficients, dz, or dy and its scale if there is one.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -106,14 +107,14 @@ impl Operation for BatchNormSums {
 
     /// In the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, coef, dz) = (inputs[0].numbers(), inputs[1].numbers(), gradient_twin(inputs, self.through));
+        let (coef, dz) = (inputs[1].numbers(), gradient_twin(inputs, self.through));
         let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
         let per_chunk = rows_per_chunk(rows, lanes / LANES);
         let chunks = rows.div_ceil(per_chunk);
         let mut partial = vec![0.0; chunks * 2 * lanes];
         parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
-            let rows = chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes;
-            simd::run(ChunkSums { x: &x[rows.clone()], coef: &coef, dz: &dz[rows], sums });
+            let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);
+            simd::run(ChunkSums { x: inputs[0], rows, coef: &coef, dz: &dz, sums });
         });
         let sums = sum::columns(chunks, 2 * lanes, |chunk, sums| {
             sums.iter_mut().zip(&partial[chunk * 2 * lanes..]).for_each(|(sum, part)| *sum += part);
@@ -124,7 +125,8 @@ impl Operation for BatchNormSums {
 
 /// (dγ, dβ) of a chunk of rows.
 struct ChunkSums<'a> {
-    x: &'a [f32],
+    x: View<'a>,
+    rows: Range<usize>,
     coef: &'a [f32],
     dz: &'a [f32],
     sums: &'a mut [f32],
@@ -136,7 +138,10 @@ impl simd::Job for ChunkSums<'_> {
         let lanes = self.sums.len() / 2;
         let (mean, unit) = (&self.coef[..lanes], &self.coef[3 * lanes..][..lanes]);
         let (gammas, betas) = self.sums.split_at_mut(lanes);
-        for (x, dz) in self.x.chunks_exact(lanes).zip(self.dz.chunks_exact(lanes)) {
+        let mut x = vec![0.0; lanes];
+        for row in self.rows {
+            self.x.put_row(row, &mut x);
+            let dz = &self.dz[row * lanes..][..lanes];
             for c in 0..lanes {
                 gammas[c] += dz[c] * ((x[c] - mean[c]) * unit[c]);
                 betas[c] += dz[c];
@@ -230,16 +235,17 @@ impl Operation for BatchNormDx {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, coef) = (inputs[0].numbers(), inputs[1].numbers());
+        let (x, coef) = (inputs[0], inputs[1].numbers());
         let (dz, sums) = (gradient_twin(inputs, self.through), inputs[3].numbers());
         let (lanes, rows) = (output.ty.lanes(), output.ty.rows() as f32);
         let (mean, unit, gain) = (&coef[..lanes], &coef[3 * lanes..][..lanes], &coef[4 * lanes..][..lanes]);
         let means: Vec<_> = sums.iter().map(|sum| sum / rows).collect();
         let (along, shift) = means.split_at(lanes);
         parallel::rows(output.floats(), lanes, |row, out| {
-            let (x, dz) = (&x[row * lanes..][..lanes], &dz[row * lanes..][..lanes]);
+            x.put_row(row, out);
+            let dz = &dz[row * lanes..][..lanes];
             for c in 0..lanes {
-                let normalised = (x[c] - mean[c]) * unit[c];
+                let normalised = (out[c] - mean[c]) * unit[c];
                 out[c] = gain[c] * (dz[c] - shift[c] - normalised * along[c]);
             }
         });

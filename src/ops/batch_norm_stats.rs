@@ -76,7 +76,7 @@ impl Operation for BatchNormStats {
         let out = output.floats();
         let (means, variances) = out.split_at_mut(lanes);
         if x.ty.is_exact() {
-            exact(&x.ints(), lanes, means, variances);
+            exact(x, means, variances);
         } else {
             merged(&x.numbers(), lanes, means, variances);
         }
@@ -118,20 +118,49 @@ impl BatchNormStats {
     }
 }
 
-fn exact(x: &[i32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
-    let (mut sums, mut squares) = (vec![0i64; lanes], vec![0u64; lanes]);
-    for row in x.chunks_exact(lanes) {
-        for (c, &v) in row.iter().enumerate() {
-            sums[c] += i64::from(v);
-            squares[c] += (i64::from(v) * i64::from(v)) as u64;
+/// Rows whose integers one task adds up.
+const BAND: usize = 256;
+
+fn exact(x: View<'_>, means: &mut [f32], variances: &mut [f32]) {
+    let (lanes, rows) = (x.ty.lanes(), x.ty.rows());
+    let mut bands = vec![(0, 0); rows.div_ceil(BAND) * lanes];
+    parallel::bands(&mut bands, lanes, 1, |band, sums| {
+        let row_words = x.ty.row_words();
+        let words = &x.words[band * BAND * row_words..((band + 1) * BAND).min(rows) * row_words];
+        match x.ty.encoding {
+            I16 => simd::run(BandSums { x: bytemuck::cast_slice::<_, i16>(words), sums }),
+            _ => simd::run(BandSums { x: bytemuck::cast_slice::<_, i32>(words), sums }),
         }
-    }
-    let rows = (x.len() / lanes) as u64;
-    let count = rows as f32;
+    });
+    let (count, rows) = (rows as f32, rows as u64);
     for c in 0..lanes {
-        let scaled = rows * squares[c] - (sums[c] * sums[c]) as u64;
-        means[c] = sums[c] as f32 / count;
+        let (mut sum, mut square) = (0, 0);
+        bands[c..].iter().step_by(lanes).for_each(|of_band| (sum, square) = (sum + of_band.0, square + of_band.1));
+        let scaled = rows * square - (sum * sum) as u64;
+        means[c] = sum as f32 / count;
         variances[c] = ((scaled >> 32) as f32 * 4_294_967_296.0 + (scaled as u32) as f32) / (count * count);
+    }
+}
+
+/// Sums of a band of rows and of their squares.
+struct BandSums<'a, T> {
+    x: &'a [T],
+    sums: &'a mut [(i64, u64)],
+}
+
+impl<T: Copy + Into<i64>> simd::Job for BandSums<'_, T> {
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) {
+        let lanes = self.sums.len();
+        let (mut sums, mut squares) = (vec![0i64; lanes], vec![0u64; lanes]);
+        for row in self.x.chunks_exact(lanes) {
+            for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
+                let value: i64 = value.into();
+                *sum += value;
+                *square += (value * value) as u64;
+            }
+        }
+        self.sums.iter_mut().zip(sums.into_iter().zip(squares)).for_each(|(out, sums)| *out = sums);
     }
 }
 

@@ -70,9 +70,9 @@ impl Operation for CountSaturated {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, ty) = (batch_norm::Prologue::new(&inputs[1..]), inputs[1].ty);
-        let places = (0..ty.rows()).flat_map(|row| (0..ty.channels()).map(move |c| (row, c)));
-        let saturated = places.filter(|&(row, c)| !self.format.holds(x.at(row, c))).count() as u64;
+        let (x, ty) = (batch_norm::Prologue::new(&inputs[1..]).numbers(), inputs[1].ty);
+        let values = x.chunks_exact(ty.lanes()).flat_map(|row| &row[..ty.channels()]);
+        let saturated = values.filter(|x| !self.format.holds(**x)).count() as u64;
         let before = u64::from(inputs[0].words[0]) | u64::from(inputs[0].words[1]) << 32;
         let count = before.wrapping_add(saturated);
         output.words.copy_from_slice(&[count as u32, (count >> 32) as u32, 0, 0]);

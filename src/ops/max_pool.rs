@@ -93,15 +93,24 @@ impl Operation for MaxPool {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (window, x) = (&self.window, inputs[0]);
-        if output.ty.encoding == F32 {
-            let pooled = pool(window, x, output.ty, |row, best, _| row.copy_from_slice(best));
-            output.floats().copy_from_slice(&pooled);
-        } else {
-            let pooled = pool(window, x, output.ty, |row: &mut [i32], best, _| {
-                row.iter_mut().zip(best).for_each(|(out, &value)| *out = value as i32);
-            });
-            output.put_ints(&pooled);
+        let (x, y, row_words) = (inputs[0], output.ty, output.ty.row_words());
+        match y.encoding {
+            F32 => pool(&self.window, x, y, (output.floats(), y.lanes()), |row, best, _| row.copy_from_slice(best)),
+            I16 => {
+                let out: &mut [i16] = bytemuck::cast_slice_mut(output.words);
+                pool(&self.window, x, y, (out, y.lanes()), |row, best, _| {
+                    row.iter_mut().zip(best).for_each(|(out, &best)| *out = best as i16);
+                });
+            }
+            Planes(bits) => pool(&self.window, x, y, (output.words, row_words), |row, best, _| {
+                row.fill(0);
+                for (c, &code) in best[..y.channels()].iter().enumerate() {
+                    crate::bits::set_code(row, y.plane_words(), bits, c, code as u32);
+                }
+            }),
+            _ => pool(&self.window, x, y, (output.words, row_words), |row, best, _| {
+                row.iter_mut().zip(best).for_each(|(out, &best)| *out = best as i32 as u32);
+            }),
         }
     }
 }
@@ -140,55 +149,54 @@ pub(super) fn with_argmax(pool: &MaxPool, x: &TensorType, y: &TensorType) -> Lau
     launch("max_pool_argmax", &pool.window, x, Some(y), Some(OutputOf(1)))
 }
 
-/// For each output row, the largest values and the input rows where they first stand, handed to `write`.
-fn pool<T: Copy + Default + Send>(
+/// Calls `write(row, values, places)` for each row of `row_len` elements of `out`, with the largest values under the window of that output row, and the input rows where they first stand.
+fn pool<T: Send>(
     window: &Window,
     x: View<'_>,
     y: &TensorType,
+    (out, row_len): (&mut [T], usize),
     write: impl Fn(&mut [T], &[f32], &[u32]) + Sync + Send,
-) -> Vec<T> {
-    let ([_, h, w, _], [_, oh, ow, _], lanes) = (x.ty.nhwc(), y.nhwc(), x.ty.lanes());
-    let values = x.numbers();
+) {
+    let ([_, h, w, _], [_, oh, ow, _]) = (x.ty.nhwc(), y.nhwc());
     let taps = Taps::inputs(window, [h, w], [oh, ow]);
-    let mut out = vec![T::default(); y.rows() * lanes];
-    parallel::bands(&mut out, lanes, 64, |first, band| {
-        let (mut best, mut at) = (vec![0.0; lanes], vec![0; lanes]);
-        for (row, out) in band.chunks_exact_mut(lanes).enumerate() {
-            best.fill(f32::NEG_INFINITY);
-            let place = taps.place(first + row);
-            for (nth, from) in (0..window.taps()).filter_map(|tap| taps.source(place, tap)).enumerate() {
-                if nth == 0 {
-                    // Where it stays if nothing is larger than −∞: of a run that diverged.
-                    at.fill(from as u32);
-                }
-                simd::run(Best {
-                    from: from as u32,
-                    values: &values[from * lanes..][..lanes],
-                    best: &mut best,
-                    at: &mut at,
-                });
-            }
-            write(out, &best, &at);
-        }
+    parallel::bands(out, row_len, 64, |first, band| {
+        simd::run(Pool { x, taps: &taps, count: window.taps(), first, band, row_len, write: &write });
     });
-    out
 }
 
-/// Takes what is larger than the best so far, and where it stands.
-struct Best<'a> {
-    from: u32,
-    values: &'a [f32],
-    best: &'a mut [f32],
-    at: &'a mut [u32],
+struct Pool<'a, T, W> {
+    x: View<'a>,
+    taps: &'a Taps,
+    /// Taps.
+    count: usize,
+    first: usize,
+    band: &'a mut [T],
+    row_len: usize,
+    write: &'a W,
 }
 
-impl simd::Job for Best<'_> {
+impl<T, W: Fn(&mut [T], &[f32], &[u32])> simd::Job for Pool<'_, T, W> {
     #[inline(always)]
     fn run<S: simd::Simd>(self, _: S) {
-        for ((&value, best), at) in self.values.iter().zip(self.best).zip(self.at) {
-            let larger = value > *best;
-            *best = if larger { value } else { *best };
-            *at = if larger { self.from } else { *at };
+        let lanes = self.x.ty.lanes();
+        let (mut values, mut best, mut at) = (vec![0.0; lanes], vec![0.0; lanes], vec![0; lanes]);
+        for (row, out) in self.band.chunks_exact_mut(self.row_len).enumerate() {
+            best.fill(f32::NEG_INFINITY);
+            let place = self.taps.place(self.first + row);
+            let sources = (0..self.count).filter_map(|tap| self.taps.source(place, tap));
+            for (nth, from) in sources.map(|from| from as u32).enumerate() {
+                if nth == 0 {
+                    // Where it stays if nothing is larger than −∞: of a run that diverged.
+                    at.fill(from);
+                }
+                self.x.put_row(from as usize, &mut values);
+                for ((&value, best), at) in values.iter().zip(&mut best).zip(&mut at) {
+                    let larger = value > *best;
+                    *best = if larger { value } else { *best };
+                    *at = if larger { from } else { *at };
+                }
+            }
+            (self.write)(out, &best, &at);
         }
     }
 }
@@ -260,16 +268,24 @@ impl Operation for MaxPoolBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        let winners = pool(&self.window, inputs[1], inputs[0].ty, |row, _, at| row.copy_from_slice(at));
+        let (y, window) = (inputs[0].ty, &self.window);
+        let mut winners = vec![0; y.rows() * lanes];
+        pool(window, inputs[1], y, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
+        let ([_, h, w, _], [_, oh, ow, _]) = (output.ty.nhwc(), y.nhwc());
+        let taps = Taps::inputs(window, [h, w], [oh, ow]);
         // Windows stay within their image.
-        let [x_rows, y_rows] = [output.ty, inputs[0].ty].map(|ty| ty.nhwc()[1] * ty.nhwc()[2]);
+        let (x_rows, y_rows) = (h * w, oh * ow);
         parallel::rows(output.floats(), x_rows * lanes, |image, dx| {
             dx.fill(0.0);
-            let of_image = image * y_rows * lanes..(image + 1) * y_rows * lanes;
-            let rows = winners[of_image.clone()].chunks_exact(lanes).zip(dy[of_image].chunks_exact(lanes));
-            for (winners, dy) in rows {
-                for (c, (&winner, &dy)) in winners.iter().zip(dy).enumerate() {
-                    dx[(winner as usize - image * x_rows) * lanes + c] += dy;
+            for row in image * y_rows..(image + 1) * y_rows {
+                let (winners, dy) = (&winners[row * lanes..][..lanes], &dy[row * lanes..][..lanes]);
+                let place = taps.place(row);
+                for source in (0..window.taps()).filter_map(|tap| taps.source(place, tap)) {
+                    let dx = &mut dx[(source - image * x_rows) * lanes..][..lanes];
+                    for c in 0..lanes {
+                        // A sum that began at 0 is never −0: what is not won leaves it as it is.
+                        dx[c] += if winners[c] == source as u32 { dy[c] } else { 0.0 };
+                    }
                 }
             }
         });
@@ -311,7 +327,8 @@ impl Operation for MaxPoolArgmax {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (ty, [_, h, w, _]) = (output.ty, inputs[0].ty.nhwc());
         let (lanes, channels, plane_words) = (ty.lanes(), ty.channels(), ty.plane_words());
-        let winners = pool(&self.window, inputs[0], ty, |row, _, at| row.copy_from_slice(at));
+        let mut winners = vec![0; ty.rows() * lanes];
+        pool(&self.window, inputs[0], ty, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
         let taps = Taps::inputs(&self.window, [h, w], [ty.nhwc()[1], ty.nhwc()[2]]);
         parallel::rows(output.words, ty.row_words(), |row, words| {
             words.fill(0);

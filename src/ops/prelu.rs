@@ -174,13 +174,13 @@ impl Operation for PreluSlope {
 
     /// In the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]));
+        let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]).numbers());
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
         let per_chunk = rows_per_chunk(rows, inputs[1].ty.quads());
         let sums = sum::columns(rows.div_ceil(per_chunk), lanes, |chunk, sums| {
             for (c, sum) in sums.iter_mut().enumerate() {
                 let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);
-                *sum += rows.fold(0.0, |sum, row| sum + dy[row * lanes + c] * x.at(row, c).min(0.0));
+                *sum += rows.fold(0.0, |sum, row| sum + dy[row * lanes + c] * x[row * lanes + c].min(0.0));
             }
         });
         output.floats().copy_from_slice(&sums);

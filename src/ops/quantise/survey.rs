@@ -23,12 +23,11 @@ impl Quantise {
     /// Surveys inputs as the operation has them.
     pub fn survey(&self, inputs: &[View<'_>]) -> Survey {
         let (inputs, scale) = split(inputs, self.scale.is_some());
-        let (ty, x) = (inputs[0].ty, batch_norm::Prologue::new(inputs));
+        let (ty, x) = (inputs[0].ty, batch_norm::Prologue::new(inputs).numbers());
         let mut counts = vec![0u64; self.thresholds.len() + 1];
         let mut passed = 0u64;
-        for row in 0..ty.rows() {
-            for c in 0..ty.channels() {
-                let x = x.at(row, c);
+        for row in x.chunks_exact(ty.lanes()) {
+            for &x in &row[..ty.channels()] {
                 counts[self.code(x, scale) as usize] += 1;
                 passed += u64::from(self.surrogate.slope(self.top * scale, x) != 0.0);
             }
