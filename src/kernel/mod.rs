@@ -333,9 +333,17 @@ impl Launch {
         self
     }
 
-    /// Adds fields to the uniform.
+    /// Sets the uniform.
     #[must_use]
     pub fn params<P: Params>(mut self, params: &P) -> Self {
+        self.kernel.fields.clear();
+        self.params.clear();
+        self.add_params(params)
+    }
+
+    /// Adds fields to the uniform.
+    #[must_use]
+    pub fn add_params<P: Params>(mut self, params: &P) -> Self {
         self.kernel.fields.extend(P::FIELDS.iter().map(|&(name, ty)| (name.into(), ty)));
         self.params.extend(params.words());
         self

@@ -100,8 +100,8 @@ impl Operation for BconvDx {
                 .read("dy", F32, Input(0))
                 .read("signs", U32, Input(1))
                 .read("alpha", F32, Input(2))
-                .params(&WindowParams::new(&self.window, output, inputs[0]))
-                .params(&PlaneParams::new(output))
+                .add_params(&WindowParams::new(&self.window, output, inputs[0]))
+                .add_params(&PlaneParams::new(output))
                 .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
         })
     }
@@ -180,8 +180,8 @@ impl Operation for BconvDw {
                 .code
                 .constants(launch, x.row_words() / x.plane_words(), x.channels())
                 .constant("SCALED", usize::from(inputs.len() == 3))
-                .params(&WindowParams::new(&self.window, x, dy))
-                .params(&PlaneParams::new(x))
+                .add_params(&WindowParams::new(&self.window, x, dy))
+                .add_params(&PlaneParams::new(x))
                 .read("x", x.encoding, Input(1));
             if inputs.len() == 3 { launch.read("factor", F32, Input(2)) } else { launch }
         })

@@ -82,7 +82,7 @@ impl Operation for Conv {
             launch
                 .read("x", F32, Input(0))
                 .read("w", F32, Input(1))
-                .params(&WindowParams::new(&window, &x, output))
+                .add_params(&WindowParams::new(&window, &x, output))
                 .float_ops(2 * output.len() * self.window.taps() * inputs[0].channels())
         })
     }

@@ -97,7 +97,7 @@ impl Operation for ConvDx {
                 .constant("UNIT_STRIDE", usize::from(window.stride == [1, 1]))
                 .read("dy", F32, Input(0))
                 .read("w", F32, Input(1))
-                .params(&WindowParams::new(&window, &dx, inputs[0]))
+                .add_params(&WindowParams::new(&window, &dx, inputs[0]))
                 .float_ops(2 * inputs[0].len() * self.window.taps() * output.channels())
         })
     }
@@ -154,7 +154,7 @@ impl Operation for ConvDw {
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (window, x) = self.window.merged(inputs[1]);
         self.outer(inputs).program(output, caps, |launch| {
-            launch.params(&WindowParams::new(&window, &x, inputs[0])).read("x", F32, Input(1))
+            launch.add_params(&WindowParams::new(&window, &x, inputs[0])).read("x", F32, Input(1))
         })
     }
 

@@ -59,7 +59,7 @@ impl Outer {
         let Split { launch, parts } = variant::choose(self.stem, CANDIDATES, self, caps).launch(self, caps);
         let launch = bind(launch)
             .constant("CHUNK", sum::CHUNK)
-            .params(&Parts { parts: parts as u32 })
+            .add_params(&Parts { parts: parts as u32 })
             .read("dy", F32, Input(0))
             .float_ops(2 * self.dy.len() * self.channels);
         sum::of_parts(self.stem, launch, "part", parts, dw)

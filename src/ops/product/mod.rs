@@ -77,7 +77,7 @@ impl Product {
         variant::names(CANDIDATES, self, caps)
     }
 
-    /// The program on a device, which writes `output` under `name`: `bind` binds what is read.
+    /// The program on a device, which writes `output` under `name`: `bind` binds what is read, and adds to the uniform.
     pub(super) fn program(
         &self,
         (name, output): (&'static str, &TensorType),
