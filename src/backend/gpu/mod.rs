@@ -6,6 +6,7 @@
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
 mod capture;
+mod compile;
 mod environment;
 mod pace;
 mod timed;
@@ -20,14 +21,10 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
 use crate::stop::Stop;
+use compile::Pipeline;
 use pace::{Pacer, Ticket};
 use std::collections::HashMap;
 use std::ops::Range;
-
-struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-}
 
 struct Loaded {
     plan: Plan,
@@ -199,57 +196,6 @@ impl GpuBackend {
         slots.map(|(buffer, slot)| buffer.unwrap_or_else(|| self.buffer("port", slot.words, storage))).collect()
     }
 
-    fn pipeline(&self, kernel: &Kernel) -> Pipeline {
-        let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
-            binding: binding as u32,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty,
-            count: None,
-        };
-        let storage = |read_only| wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        };
-        let mut entries: Vec<_> =
-            kernel.bindings.iter().enumerate().map(|(i, binding)| entry(i, storage(!binding.write))).collect();
-        if kernel.uniform().next().is_some() {
-            let uniform = wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Uniform,
-                has_dynamic_offset: true,
-                min_binding_size: None,
-            };
-            entries.push(entry(kernel.bindings.len(), uniform));
-        }
-        let label = Some(kernel.label.as_str());
-        let layout =
-            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let source = wgpu::ShaderSource::Wgsl(kernel.wgsl().into());
-        let descriptor = wgpu::ShaderModuleDescriptor { label, source };
-        let module = match kernel.trusted && !self.checks {
-            true => trusted::module(&self.device, descriptor),
-            false => self.device.create_shader_module(descriptor),
-        };
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            ..Default::default()
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                // Every kernel writes its workgroup memory before it reads it.
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        Pipeline { pipeline, layout }
-    }
-
     fn bind_groups(&self, plan: &Plan, buffers: &[wgpu::Buffer]) -> Vec<wgpu::BindGroup> {
         let uniforms =
             self.buffer("uniforms", plan.uniforms.len(), wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
@@ -307,28 +253,14 @@ impl Backend for GpuBackend {
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
         Box::pin(async move {
             let buffers = self.buffers(&plan);
-            // A kernel that a driver refuses fails this plan, not the device.
-            let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
-            let [validation, internal] = scopes.map(|filter| self.device.push_error_scope(filter));
-            let mut made = HashMap::new();
-            for kernel in &plan.kernels {
-                if self.stop.asked() {
-                    break;
-                }
-                if !self.pipelines.contains_key(kernel) && !made.contains_key(kernel) {
-                    let started = web_time::Instant::now();
-                    let pipeline = self.pipeline(kernel);
-                    log::debug!("compiled {} in {:.0} ms", kernel.label, started.elapsed().as_secs_f64() * 1e3);
-                    made.insert(kernel.clone(), pipeline);
-                }
-            }
-            let outcomes = [internal.pop(), validation.pop()];
-            for outcome in outcomes {
-                if let Some(error) = outcome.await {
+            let missing = plan.kernels.iter().filter(|kernel| !self.pipelines.contains_key(kernel)).collect();
+            let made = match compile::all(&self.device, missing, self.checks, &self.stop).await {
+                Ok(made) => made,
+                Err(error) => {
                     self.fault.check()?;
                     return Err(Error::Device(format!("the device refused a kernel: {error}")));
                 }
-            }
+            };
             self.pipelines.extend(made);
             self.stop.check()?;
             let bind_groups = self.bind_groups(&plan, &buffers);
