@@ -156,7 +156,7 @@ pub struct Kernel {
     pub threads: u32,
     /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
     pub f16: bool,
-    /// Whether it needs none of wgpu's checks at run time: see [`Launch::trusted`].
+    /// Whether it needs none of wgpu's checks at run time: audited kernels of this crate alone.
     pub trusted: bool,
 }
 
