@@ -1,6 +1,7 @@
 //! Times every kernel that could compute a plan's heavy operations, on the plan's own shapes.
 //!
-//! Each operation runs alone, on noise, as often on end as the clock needs; rounds alternate between its kernels, so that noise on the machine meets all alike.
+//! Each operation runs alone on random inputs, repeated until a measurement is long enough for the clock. Rounds alternate between its kernels, so that other load on the machine affects all of
+//! them equally.
 
 use crate::backend::{Backend, Clock, Grain, PlanId};
 use crate::error::Result;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 const ROUND_NS: f64 = 2e6;
 /// Work before anything is measured.
 const WARM_UP: std::time::Duration = std::time::Duration::from_millis(300);
-/// Times a kernel is run on end at most.
+/// Largest number of consecutive runs in one measurement.
 const MOST_REPEATS: u32 = 64;
 
 /// A heavy operation of a plan, and its kernels.
@@ -148,7 +149,7 @@ async fn of_operation(
     Ok(timed.collect())
 }
 
-/// Nanoseconds that a run of a plan takes, of `repeats` on end.
+/// Nanoseconds per run of a plan, averaged over `repeats` consecutive runs.
 async fn time(backend: &mut dyn Backend, id: PlanId, repeats: u32) -> Result<f64> {
     let all = vec![repeats; backend.plan(id).steps.len()];
     let run = backend.run_timed(id, &all, Clock::Device, Grain::Submission).await?;

@@ -93,7 +93,7 @@ impl GpuBackend {
         let pacer = Pacer::new(&device, &queue);
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
         let stop = Stop::default();
-        let checks = std::env::var_os("HALFWAVE_CHECKS").is_some_and(|value| value != "0");
+        let checks = trusted::checks_wanted();
         Ok(Self { report, caps, device, queue, fault, checks, pacer, pipelines, plans, state, pool, stop })
     }
 

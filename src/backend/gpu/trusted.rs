@@ -5,6 +5,11 @@
 //!
 //! A kernel asks for it with [`Launch::trusted`](crate::kernel::Launch::trusted), which states what has to hold. `HALFWAVE_CHECKS=1` keeps the checks in all kernels.
 
+/// Whether the user asks for the checks in all kernels.
+pub(super) fn checks_wanted() -> bool {
+    std::env::var_os("HALFWAVE_CHECKS").is_some_and(|value| value != "0")
+}
+
 /// The module of a kernel that needs no checks.
 #[allow(unsafe_code)]
 pub(super) fn module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
