@@ -1,31 +1,35 @@
-//! Times a training step on each launch shape.
+//! Times a training step with the kernels for each class of devices.
 //!
-//! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu]`
+//! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu] [--host]`
 //!
 //! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. Where its time goes is what `halfwave profile` shows.
+//! With `--host`, what a step of a session costs the thread that trains is measured instead: the time that it computes, not that in which it waits for the device.
 
 mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu};
-use halfwave::caps::LaunchShape;
+use halfwave::caps::DeviceClass;
 use halfwave::error::Result;
+use halfwave::pass::{Feed, Store};
 use halfwave::recipe::{self, Recipe};
-use halfwave::train::session;
+use halfwave::train::session::{self, Session};
 use std::time::Instant;
 
 struct Options {
     recipe: Recipe,
     batch: usize,
     adapter: Option<String>,
+    host: bool,
 }
 
 fn options() -> Result<Options> {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    let (mut name, mut batch, mut adapter) = ("digits".to_string(), None, None);
+    let (mut name, mut batch, mut adapter, mut host) = ("digits".to_string(), None, None, false);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--batch" => batch = args.next().and_then(|n| n.parse().ok()),
             "--adapter" => adapter = args.next(),
+            "--host" => host = true,
             _ => name = arg,
         }
     }
@@ -34,7 +38,7 @@ fn options() -> Result<Options> {
         None => std::fs::read_to_string(&name).map_err(halfwave::Error::io(&name))?,
     };
     let recipe = Recipe::parse(&text, &name)?;
-    Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter })
+    Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter, host })
 }
 
 /// Loads the training plan with start values and a random batch.
@@ -49,9 +53,62 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
+/// How long the calling thread has computed, where the system tells, else the time of day.
+fn thread_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    }
+    #[cfg(not(unix))]
+    {
+        std::time::UNIX_EPOCH.elapsed().map_or(0.0, |time| time.as_secs_f64())
+    }
+}
+
+/// Times steps of a session on the thread that starts them, as a trainer does: images on the device, losses asked for every 16 steps.
+fn host(options: &Options) -> Result<()> {
+    const STEPS: u64 = 16;
+    let (mut recipe, batch) = (options.recipe.clone(), options.batch);
+    recipe.train.batch = batch;
+    let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
+    let backend = pollster::block_on(gpu::GpuBackend::open(found, None))?;
+    let mut feed = session::batch_feed(&recipe);
+    if let Feed::Bytes(bytes) = &mut feed {
+        bytes.store = Store::Resident { images: batch, part_images: batch };
+    }
+    let (places, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
+    pollster::block_on(async {
+        let mut session = Session::fed(&recipe, Box::new(backend), feed, false).await?;
+        let submissions = |session: &Session| session.timing().map_or(0, |timing| timing.submissions);
+        let mut times = Vec::new();
+        let mut before = 0;
+        for round in 0..24 {
+            // Estimates have settled by then.
+            if round == 4 {
+                before = submissions(&session);
+            }
+            let started = thread_seconds();
+            for _ in 0..STEPS {
+                session.train_on(&places, &labels, 0.0).await?;
+            }
+            session.ask();
+            session.arrived(1).await?;
+            times.push((thread_seconds() - started) * 1e6 / STEPS as f64);
+        }
+        let each = (submissions(&session) - before) as f64 / (20 * STEPS) as f64;
+        let us = median(&mut times[4..]);
+        println!("{}: {us:.1} µs of the host a step, {each:.2} submissions", session.device());
+        Ok(())
+    })
+}
+
 fn main() -> Result<()> {
     env_logger::init();
     let options = options()?;
+    if options.host {
+        return host(&options);
+    }
     if options.adapter.as_deref() == Some("cpu") {
         let mut backend = CpuBackend::new();
         let id = load(&mut backend, &options)?;
@@ -66,7 +123,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let mut backends = Vec::new();
-    for shape in [LaunchShape::Registers, LaunchShape::Tiled] {
+    for shape in [DeviceClass::Software, DeviceClass::Gpu] {
         let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
         let mut backend = pollster::block_on(gpu::GpuBackend::open(found, Some(shape)))?;
         let started = Instant::now();

@@ -1,4 +1,4 @@
-// dx = gain (dz - mean(dz) - normalised * mean(dz * normalised))
+// dx = gain (dz - mean(dz) - normalised * mean(dz * normalised)), PLUS another gradient
 
 var<private> gain: vec4<f32>;
 var<private> mean_dz: vec4<f32>;
@@ -13,5 +13,14 @@ fn prepare(quad: u32) {
 
 fn at(i: u32, quad: u32) {
     let x = x_at(i);
-    dx_put(i, gain * (gradient(x, dz_at(i)) - mean_dz - normalised(x) * mean_dz_x));
+    //: if PLUS
+    let dx = gain * (gradient(x, dz_of(i, quad)) - mean_dz - normalised(x) * mean_dz_x) + other_at(i);
+    //: else
+    let dx = gain * (gradient(x, dz_of(i, quad)) - mean_dz - normalised(x) * mean_dz_x);
+    //: end
+    //: if POOLED
+    put(i, quad, dx);
+    //: else
+    dx_put(i, dx);
+    //: end
 }

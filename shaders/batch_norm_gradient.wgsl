@@ -25,3 +25,12 @@ fn gradient(x: vec4<f32>, dy: vec4<f32>) -> vec4<f32> {
     return dy;
     //: end
 }
+
+//: if UNPOOLED
+//: else
+//: if IN_PLACE
+fn dz_of(i: u32, quad: u32) -> vec4<f32> { return dx_at(i); }
+//: else
+fn dz_of(i: u32, quad: u32) -> vec4<f32> { return dz_at(i); }
+//: end
+//: end

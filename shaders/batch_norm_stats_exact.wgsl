@@ -1,4 +1,5 @@
-// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. An item is a quad.
+// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. An item is a quad. DIRECT: of chunks
+// that it makes itself.
 
 // The sum, and the sum of squares in 64 bits.
 struct Lane { sum: vec4<i32>, low: vec4<u32>, high: vec4<u32> }
@@ -28,6 +29,12 @@ fn combined(a: Lane, b: Lane) -> Lane {
 fn of_lane(quad: u32, lane: u32) -> Lane {
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     var all = Lane(vec4<i32>(), vec4<u32>(), vec4<u32>());
+    //: if DIRECT
+    for (var chunk = lane; chunk < chunks; chunk += 64u) {
+        let part = chunk_of(quad, chunk * PER_CHUNK);
+        all = combined(all, Lane(part.sum, part.low, part.high));
+    }
+    //: else
     for (var chunk = lane; chunk < chunks; chunk += 256u) {
         // Four chunks are read at the same time.
         //: for i in 4
@@ -38,6 +45,7 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
         if (chunk + 64u * $iu < chunks) { all = combined(all, part$i); }
         //: end
     }
+    //: end
     return all;
 }
 

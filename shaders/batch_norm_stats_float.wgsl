@@ -1,4 +1,5 @@
-// Mean and variance of floats: chunks' means and squared deviations are merged pairwise (Chan, Golub, LeVeque). An item is a quad.
+// Mean and variance of floats: chunks' means and squared deviations are merged pairwise (Chan, Golub, LeVeque). An item is a quad. DIRECT: of chunks
+// that it makes itself.
 
 struct Lane { count: f32, mean: vec4<f32>, deviation: vec4<f32> }
 
@@ -29,6 +30,13 @@ fn push(done: u32, chunk: Lane) {
 fn of_lane(quad: u32, lane: u32) -> Lane {
     let chunks = (p.rows + PER_CHUNK - 1u) / PER_CHUNK;
     var done = 0u;
+    //: if DIRECT
+    for (var chunk = lane; chunk < chunks; chunk += 64u) {
+        let part = chunk_of(quad, chunk * PER_CHUNK);
+        push(done, Lane(f32(min(PER_CHUNK, p.rows - chunk * PER_CHUNK)), part.mean, part.deviation));
+        done++;
+    }
+    //: else
     for (var chunk = lane; chunk < chunks; chunk += 256u) {
         // Four chunks are read at the same time.
         //: for i in 4
@@ -43,6 +51,7 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
         }
         //: end
     }
+    //: end
     var all = Lane(0.0, vec4<f32>(), vec4<f32>());
     var level = 0u;
     for (var bits = done; bits > 0u; bits >>= 1u) {

@@ -1,4 +1,4 @@
-// What both launch shapes of the packed convolution share.
+// What the kernels of the packed convolution share.
 
 // Filters beyond the last exist as padding lanes only: they stay zero.
 fn keep_filters(v: vec4<i32>, column: u32) -> vec4<i32> {

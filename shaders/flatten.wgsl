@@ -8,7 +8,7 @@ fn at(i: u32) {
     if (element$l < p.len) {
         let c$l = element$l / p.pixels;
         let row$l = image * p.pixels + element$l - c$l * p.pixels;
-        out[$l] = x[row$l * p.row_quads + c$l / 4u][c$l % 4u];
+        out[$l] = x_at(row$l * p.row_quads + c$l / 4u)[c$l % 4u];
     }
     //: end
     y_put(i, out);

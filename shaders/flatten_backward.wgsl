@@ -7,7 +7,7 @@ fn at(i: u32) {
     var out = vec4<f32>();
     //: for l in 4
     let element$l = (first + $lu) * p.pixels + pixel;
-    if (element$l < p.len) { out[$l] = dy[image * p.flat_quads + element$l / 4u][element$l % 4u]; }
+    if (element$l < p.len) { out[$l] = dy_at(image * p.flat_quads + element$l / 4u)[element$l % 4u]; }
     //: end
     dx_put(i, out);
 }

@@ -1,4 +1,5 @@
-// The tap of the first largest value under each window, two bits a channel, 32 channels at a time; with VALUES, the largest values too. Windows have no padding.
+// The tap of the first largest value under each window, two bits a channel, 32 channels at a time; with VALUES, the largest values too. Windows have no padding. RECTIFIED: of what a batch-norm
+// and a rectifier make of x.
 
 fn nibble(bits: vec4<u32>) -> u32 { return bits.x | (bits.y << 1u) | (bits.z << 2u) | (bits.w << 3u); }
 
@@ -16,10 +17,17 @@ fn nibble(bits: vec4<u32>) -> u32 { return bits.x | (bits.y << 1u) | (bits.z << 
     var high = 0u;
     let first = word * 8u;
     for (var quad = first; quad < min(first + 8u, p.in_quads); quad++) {
+        //: if RECTIFIED
+        x_prepare(quad);
+        //: end
         var best = vec4<f32>(-3.4e38);
         var tap = vec4<u32>();
         //: for t in TAPS
+        //: if RECTIFIED
+        let value$t = max(x_at(from$t + quad), vec4<f32>());
+        //: else
         let value$t = x_at(from$t + quad);
+        //: end
         tap = select(tap, vec4<u32>($tu), value$t > best);
         best = max(best, value$t);
         //: end

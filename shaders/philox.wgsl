@@ -1,5 +1,5 @@
 // Philox4x32-10: the random words of one quad of a tensor. `random` holds [seed low, seed high, step low, step high]; the counter is the quad, the stream
-// and the step. Lane l of the quad gets word l.
+// and the step. Lane l of the quad gets word l. Of a micro-batch there is one more number: how many images of the step come before it, so that an image draws the same in any.
 
 // The upper half of a 64-bit product, by halves of 16 bits: no sum here exceeds 32 bits.
 fn multiply_high(a: u32, b: u32) -> u32 {
@@ -15,7 +15,11 @@ fn multiply_high(a: u32, b: u32) -> u32 {
 fn random_quad(i: u32, stream: u32) -> vec4<u32> {
     let random = random_at(0u);
     var key = random.xy;
+    //: if MICRO_BATCH
+    var block = vec4<u32>(i + random_at(1u).x * IMAGE_QUADS, stream, random.zw);
+    //: else
     var block = vec4<u32>(i, stream, random.zw);
+    //: end
     for (var round = 0u; round < 10u; round++) {
         let a = 0xD2511F53u;
         let b = 0xCD9E8D57u;

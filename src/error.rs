@@ -4,6 +4,13 @@
 
 use std::path::PathBuf;
 
+/// What helps where memory does not suffice: nothing is changed without being asked for.
+pub(crate) const LESS_MEMORY: &str =
+    "use a smaller batch, or in the recipe's [train] memory = \"low\", or accumulate = 2 or more for micro-batches";
+
+/// What helps where a single tensor is too large, which takes the same memory however much is kept.
+pub(crate) const SMALLER_TENSORS: &str = "use a smaller batch, or in the recipe's [train] accumulate = 2 or more for micro-batches (memory = \"low\" makes no tensor smaller)";
+
 /// What went wrong, in words a user can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

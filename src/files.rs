@@ -2,25 +2,55 @@
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes a file under another name, flushes it to the disk and renames it, so that `path` is never half a file.
+/// Writes a file under a name of its own in the same folder, flushes it to the disk and renames it, so that `path` is never half a file, and no process that writes the same file
+/// at the same time is in the way.
 ///
 /// # Errors
 /// When the file cannot be written; an older file of that name is kept then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (part, file) = temporary(path).map_err(Error::io(path))?;
+    finish(path, &part, file, bytes)
+}
+
+/// The same where no other process writes, in a run's folder ([`crate::train::claim`]): the temporary name is `path` + `.part`, so that what a killed process has left is overwritten, not kept beside.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_claimed(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let written = (|| {
-        let mut file = std::fs::File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    })();
-    written.map_err(|error| {
+    let part = PathBuf::from(part);
+    let file = File::create(&part).map_err(Error::io(path))?;
+    finish(path, &part, file, bytes)
+}
+
+/// A new file in the folder of `path`, under a name that nobody else has.
+fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let process = std::process::id();
+    loop {
+        // Short whatever `path` is called: a name has 255 bytes at most.
+        let part = path.with_file_name(format!(".halfwave-{process}-{}.part", NEXT.fetch_add(1, Ordering::Relaxed)));
+        match OpenOptions::new().write(true).create_new(true).open(&part) {
+            // Left by a killed process that had the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return opened.map(|file| (part, file)),
+        }
+    }
+}
+
+/// Fills a temporary file and gives it its name.
+fn finish(path: &Path, part: &Path, mut file: File, bytes: &[u8]) -> Result<()> {
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
+    written.and_then(|()| fs::rename(part, path)).map_err(|error| {
         // What is left of a failed attempt is of no use; that it cannot be removed either changes nothing.
-        let _ = std::fs::remove_file(&part);
+        let _ = fs::remove_file(part);
         Error::io(path)(error)
     })
 }
@@ -34,9 +64,11 @@ pub fn check(path: &Path) -> Result<()> {
     if path.exists() && !path.is_file() {
         return Err(Error::Usage(format!("{} is not a regular file; give the name of one", path.display())));
     }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::write(&part, b"halfwave").and_then(|()| std::fs::remove_file(&part)).map_err(Error::io(path))
+    let (part, mut file) = temporary(path).map_err(Error::io(path))?;
+    let written = file.write_all(b"halfwave");
+    drop(file);
+    let removed = fs::remove_file(&part);
+    written.and(removed).map_err(Error::io(path))
 }
 
 /// The same of a file that is not to take the place of another.
@@ -90,6 +122,32 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
+
+    /// Every reader sees one of the contents, whole, and nothing is left beside them; what else lies there stays.
+    #[test]
+    fn many_replace_a_file_at_once() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("file.json");
+        fs::write(base.path().join("file.json.part"), "the user's own").unwrap();
+        let content = |writer: u8| vec![writer; 10_000 + usize::from(writer)];
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        check(path).unwrap();
+                        replace(path, &content(writer)).unwrap();
+                        let found = fs::read(path).unwrap();
+                        assert_eq!(found, content(found[0]));
+                    }
+                });
+            }
+        });
+        let mut names: Vec<_> = fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["file.json", "file.json.part"]);
+        assert_eq!(fs::read_to_string(base.path().join("file.json.part")).unwrap(), "the user's own");
+    }
 
     /// What a shell makes of a word is the word.
     #[test]

@@ -6,7 +6,7 @@
 //! A node has one output; its id is the value's id. The graph does not know which operations exist: it is generic over them.
 
 use crate::error::{Error, Result};
-use crate::tensor::TensorType;
+use crate::tensor::{Encoding, TensorType};
 use std::fmt;
 
 /// A value: the output of the node with this number.
@@ -45,8 +45,10 @@ pub struct Node<O> {
     pub op: O,
     /// To which values.
     pub inputs: Vec<Value>,
-    /// The output's type.
+    /// The output's type, as operations see it.
     pub ty: TensorType,
+    /// Where the output, of floats, is stored in half precision: the row of the table of scales that it is multiplied by ([`crate::half`]). Who reads it sees floats.
+    pub scale: Option<usize>,
     /// The layer it stems from.
     pub layer: String,
     /// The part of a step it belongs to.
@@ -59,6 +61,10 @@ pub struct Graph<O> {
     nodes: Vec<Node<O>>,
     /// Values to be read after a run, by name.
     pub outputs: Vec<(String, Value)>,
+    /// Whether values are to take as little memory as they can, at the price of buffers that wait for each other.
+    pub compact: bool,
+    /// Nodes of the graph that is computed behind this one in the same step: its faults rank behind all of this one's.
+    pub behind: usize,
     layer: String,
     phase: Phase,
 }
@@ -72,7 +78,19 @@ impl<O: Typed> Default for Graph<O> {
 impl<O: Typed> Graph<O> {
     /// An empty graph.
     pub fn new() -> Self {
-        Self { nodes: Vec::new(), outputs: Vec::new(), layer: String::new(), phase: Phase::Forward }
+        Self {
+            nodes: Vec::new(),
+            outputs: Vec::new(),
+            compact: false,
+            behind: 0,
+            layer: String::new(),
+            phase: Phase::Forward,
+        }
+    }
+
+    /// An empty graph that is to become what this one is for.
+    pub fn successor(&self) -> Self {
+        Self { compact: self.compact, behind: self.behind, ..Self::new() }
     }
 
     /// Nodes appended from here on belong to this layer and phase.
@@ -99,8 +117,20 @@ impl<O: Typed> Graph<O> {
         let types: Vec<_> = inputs.iter().map(|&v| self.ty(v)).collect();
         let ty = op.infer(&types).map_err(|message| Error::Model(format!("layer \"{}\": {message}", self.layer)))?;
         let (layer, phase) = (self.layer.clone(), self.phase);
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer, phase });
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, scale: None, layer, phase });
         Ok(Value(self.nodes.len() - 1))
+    }
+
+    /// Stores a value of floats in half precision, multiplied by the scale in this row.
+    pub fn store_half(&mut self, value: Value, scale: usize) {
+        assert_eq!(self.ty(value).encoding, Encoding::F32, "{value} is stored in half precision");
+        self.nodes[value.0].scale = Some(scale);
+    }
+
+    /// How a value lies in memory.
+    pub fn stored(&self, value: Value) -> TensorType {
+        let node = self.node(value);
+        if node.scale.is_some() { node.ty.with(Encoding::F16) } else { node.ty.clone() }
     }
 
     /// Names a value that is to be read after a run.
@@ -150,7 +180,9 @@ impl<O: Typed> Graph<O> {
             let types: Vec<_> = node.inputs.iter().map(|&v| self.ty(v)).collect();
             let inferred = node.op.infer(&types).unwrap_or_else(|message| panic!("{value}: {message}"));
             assert_eq!(inferred, node.ty, "type of {value} in layer {}", node.layer);
+            assert!(node.scale.is_none() || node.ty.encoding == Encoding::F32, "{value} has a scale");
             if let Some(index) = node.op.in_place() {
+                assert!(node.scale.is_none(), "{value} is updated in place in half precision");
                 let old = node.inputs[index];
                 assert_eq!(last[old.0], Some(value), "{value} overwrites {old}, which is read later");
                 assert_eq!(self.ty(old), &node.ty, "{value} takes over memory of another type");
@@ -158,6 +190,7 @@ impl<O: Typed> Graph<O> {
         }
         for (name, value) in &self.outputs {
             assert!(value.0 < self.nodes.len(), "output {name} does not exist");
+            assert!(self.node(*value).scale.is_none(), "output {name} is stored in half precision");
         }
     }
 
@@ -170,14 +203,16 @@ impl<O: Typed> Graph<O> {
         O: Clone,
     {
         assert_eq!(order.len(), self.nodes.len(), "an order of other values");
-        let mut new = Self::new();
+        let mut new = self.successor();
         let mut renamed = vec![None; self.nodes.len()];
         let place = |renamed: &[Option<Value>], value: Value| renamed[value.0].expect("inputs come before their node");
         for &value in order {
             let node = self.node(value);
             new.at(&node.layer, node.phase);
             let inputs: Vec<_> = node.inputs.iter().map(|&input| place(&renamed, input)).collect();
-            renamed[value.0] = Some(new.add(node.op.clone(), &inputs)?);
+            let made = new.add(node.op.clone(), &inputs)?;
+            new.nodes[made.0].scale = node.scale;
+            renamed[value.0] = Some(made);
         }
         for (name, value) in &self.outputs {
             new.output(name.clone(), place(&renamed, *value));
@@ -194,7 +229,7 @@ impl<O: Typed> Graph<O> {
         &self,
         mut rewrite: impl FnMut(&mut Self, Value, &Node<O>, &[Value]) -> Result<Option<Value>>,
     ) -> Result<Self> {
-        let mut new = Self::new();
+        let mut new = self.successor();
         let mut renamed: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
         for (value, node) in self.iter() {
             let inputs: Option<Vec<_>> = node.inputs.iter().map(|input| renamed[input.0]).collect();

@@ -10,7 +10,9 @@ pub mod error;
 pub mod experiment;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
+pub mod first_use;
 pub mod graph;
+pub mod halves;
 pub mod kernel;
 pub mod lloyd;
 pub mod model;

@@ -12,6 +12,14 @@ pub fn threads() -> usize {
     1
 }
 
+/// Runs what calls the loops of this module on one of their threads, which then need not be woken, nor the caller, for each.
+pub fn within(body: impl FnOnce() + Send) {
+    #[cfg(not(target_arch = "wasm32"))]
+    rayon::scope(|_| body());
+    #[cfg(target_arch = "wasm32")]
+    body();
+}
+
 /// Calls `body(index, row)` for each row of `row_len` elements, with the processor's vectors where it is small enough to be inlined.
 pub fn rows<T: Send>(out: &mut [T], row_len: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
     if row_len == 0 {
@@ -34,6 +42,42 @@ impl<T, F: Fn(usize, &mut [T])> simd::Job for Band<'_, T, F> {
     fn run<S: simd::Simd>(self, _: S) {
         for (index, row) in self.band.chunks_mut(self.row_len).enumerate() {
             (self.body)(self.first + index, row);
+        }
+    }
+}
+
+/// Whether all chunks of up to `len` elements pass a test.
+pub fn all<T: Sync>(values: &[T], len: usize, test: impl Fn(&[T]) -> bool + Sync + Send) -> bool {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        use rayon::prelude::*;
+        values.par_chunks(len).all(test)
+    }
+    #[cfg(target_arch = "wasm32")]
+    values.chunks(len).all(test)
+}
+
+/// `out[i] = of([input[i] for each input])`: a function small enough to be inlined.
+pub fn each<const N: usize>(out: &mut [f32], inputs: [&[f32]; N], of: impl Fn([f32; N]) -> f32 + Sync + Send) {
+    bands(out, 1, 8192, |first, band| {
+        let inputs = inputs.map(|input| &input[first..][..band.len()]);
+        simd::run(Each { band, inputs, of: &of });
+    });
+}
+
+struct Each<'a, F, const N: usize> {
+    band: &'a mut [f32],
+    inputs: [&'a [f32]; N],
+    of: &'a F,
+}
+
+impl<F: Fn([f32; N]) -> f32, const N: usize> simd::Job for Each<'_, F, N> {
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) {
+        let Self { band, inputs, of } = self;
+        let inputs = inputs.map(|input| &input[..band.len()]);
+        for (i, out) in band.iter_mut().enumerate() {
+            *out = of(inputs.map(|input| input[i]));
         }
     }
 }

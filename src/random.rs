@@ -37,6 +37,11 @@ pub fn quad(random: &[u32], index: u32, stream: u32) -> [u32; 4] {
     philox4x32([index, stream, random[2], random[3]], [random[0], random[1]])
 }
 
+/// The first quad of a micro-batch among those of its step, of images with so many quads each: behind seed and step, `random` holds how many images come before it. 0 of a whole batch.
+pub fn first_quad(random: &[u32], image_quads: usize) -> u32 {
+    random.get(4).map_or(0, |images| images.wrapping_mul(image_quads as u32))
+}
+
 /// A word as a number in [0, 1) with 24 random bits, exactly.
 pub fn fraction(word: u32) -> f32 {
     (word >> 8) as f32 / (1 << 24) as f32

@@ -72,6 +72,55 @@ pub fn count_ones<S: Simd>(mut lanes: S::u32s) -> S::u32s {
     lanes
 }
 
+/// The first of some numbers; zeros where there are fewer than a vector has.
+#[inline(always)]
+pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(from).0.first() {
+        Some(vector) => *vector,
+        None => simd.partial_load_f32s(from),
+    }
+}
+
+/// Writes a vector, as far as there is room.
+#[inline(always)]
+pub fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
+    match S::as_mut_simd_f32s(to).0.first_mut() {
+        Some(to) => *to = vector,
+        None => simd.partial_store_f32s(to, vector),
+    }
+}
+
+/// A word with bit `first + i` where lane i of a mask is true.
+#[inline(always)]
+pub fn mask_bits<S: Simd>(simd: S, mask: S::m32s, first: usize) -> u32 {
+    // With AVX-512 a mask is a word of bits; elsewhere each lane is all ones or all zeros.
+    if S::F32_LANES == 16
+        && let &[low, high] = bytemuck::bytes_of(&mask)
+    {
+        return u32::from(u16::from_le_bytes([low, high])) << first;
+    }
+    let bits = simd.select_u32s(mask, S::as_simd_u32s(&BITS[first..]).0[0], simd.splat_u32s(0));
+    bytemuck::cast_slice(std::slice::from_ref(&bits)).iter().fold(0, |word, lane: &u32| word | lane)
+}
+
+/// The lanes from bit `first` of a word on: true where it is 1.
+#[inline(always)]
+pub fn bit_mask<S: Simd>(simd: S, word: u32, first: usize) -> S::m32s {
+    let bits = S::as_simd_u32s(&BITS[first..]).0[0];
+    simd.equal_u32s(simd.and_u32s(simd.splat_u32s(word), bits), bits)
+}
+
+/// Bit i alone.
+const BITS: [u32; 32] = {
+    let mut bits = [1; 32];
+    let mut i = 0;
+    while i < 32 {
+        bits[i] = 1 << i;
+        i += 1;
+    }
+    bits
+};
+
 struct Dispatched<J>(J);
 
 impl<J: Job> pulp::WithSimd for Dispatched<J> {

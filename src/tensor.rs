@@ -7,7 +7,7 @@
 //! | encoding | a row holds | words a row |
 //! |---|---|---|
 //! | `F32`, `I32`, `U32` | one number a word | 4·⌈C/4⌉ |
-//! | `I16` | two numbers a word, low half first | 2·⌈C/4⌉ |
+//! | `I16`, `F16` | two numbers a word, low half first | 2·⌈C/4⌉ |
 //! | `Planes(b)` | plane 0, plane 1, …: bit c mod 32 of word c / 32 is channel c | b·⌈C/32⌉ |
 //!
 //! **Invariant:** padding lanes and tail bits are zero in every tensor that a kernel or twin wrote.
@@ -18,6 +18,7 @@
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Numbers that share a 16-byte load.
 pub const LANES: usize = 4;
@@ -29,6 +30,8 @@ pub const WORD_BITS: usize = 32;
 pub enum Encoding {
     /// IEEE single precision.
     F32,
+    /// IEEE half precision: how a float value is *stored* that carries a scale ([`crate::graph::Node::scale`]). Operations and reference implementations never see it.
+    F16,
     /// Exact integers that fit 16 bits: the sums of a binary convolution.
     I16,
     /// Exact integers that do not.
@@ -89,7 +92,7 @@ impl TensorType {
     pub fn row_words(&self) -> usize {
         match self.encoding {
             Encoding::F32 | Encoding::I32 | Encoding::U32 => self.lanes(),
-            Encoding::I16 => self.lanes() / 2,
+            Encoding::I16 | Encoding::F16 => self.lanes() / 2,
             Encoding::Planes(bits) => bits as usize * self.plane_words(),
         }
     }
@@ -126,7 +129,7 @@ impl TensorType {
 
     /// Whether the elements are integers that a twin may compare exactly.
     pub fn is_exact(&self) -> bool {
-        self.encoding != Encoding::F32
+        !matches!(self.encoding, Encoding::F32 | Encoding::F16)
     }
 }
 
@@ -134,6 +137,7 @@ impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.encoding {
             Encoding::F32 => write!(f, "f32")?,
+            Encoding::F16 => write!(f, "f16")?,
             Encoding::I16 => write!(f, "i16")?,
             Encoding::I32 => write!(f, "i32")?,
             Encoding::U32 => write!(f, "u32")?,
@@ -179,23 +183,49 @@ impl<'a> View<'a> {
     /// Writes the elements of one row as floats into `lanes` of them.
     #[inline(always)]
     pub fn put_row(&self, row: usize, out: &mut [f32]) {
-        let words = self.ty.row_words();
-        let words = &self.words[row * words..][..words];
+        self.put_rows(row..row + 1, out);
+    }
+
+    /// The same of several rows.
+    #[inline(always)]
+    pub fn put_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        let (row_words, lanes) = (self.ty.row_words(), out.len() / rows.len().max(1));
+        let words = &self.words[rows.start * row_words..rows.end * row_words];
         match self.ty.encoding {
             Encoding::F32 => out.copy_from_slice(bytemuck::cast_slice(words)),
-            Encoding::Planes(_) => crate::bits::spread_codes(words, self.ty.plane_words(), out),
+            Encoding::Planes(_) => {
+                for (row, out) in words.chunks_exact(row_words).zip(out.chunks_exact_mut(lanes)) {
+                    crate::bits::spread_codes(row, self.ty.plane_words(), out);
+                }
+            }
             Encoding::I16 => {
                 let ints: &[i16] = bytemuck::cast_slice(words);
                 out.iter_mut().zip(ints).for_each(|(out, &v)| *out = f32::from(v));
             }
             Encoding::I32 | Encoding::U32 => out.iter_mut().zip(words).for_each(|(out, &v)| *out = v as i32 as f32),
+            Encoding::F16 => panic!("{} means numbers only with its scale", self.ty),
         }
+    }
+
+    /// The elements of some rows as floats: their memory, or `buffer`, which is made as long.
+    #[inline(always)]
+    pub fn rows<'b>(&self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        let lanes = self.ty.lanes();
+        if self.ty.encoding == Encoding::F32 {
+            return bytemuck::cast_slice(&self.words[rows.start * lanes..rows.end * lanes]);
+        }
+        buffer.resize(rows.len() * lanes, 0.0);
+        self.put_rows(rows, buffer);
+        buffer
     }
 
     /// The elements of an integer tensor, `rows × lanes`, padding included; of planes, the codes.
     pub fn ints(&self) -> Vec<i32> {
         match self.ty.encoding {
-            Encoding::F32 => panic!("{} holds no integers", self.ty),
+            Encoding::F32 | Encoding::F16 => panic!("{} holds no integers", self.ty),
             Encoding::I16 => bytemuck::cast_slice::<u32, i16>(self.words).iter().map(|&v| i32::from(v)).collect(),
             Encoding::I32 | Encoding::U32 => self.words.iter().map(|&w| w as i32).collect(),
             Encoding::Planes(_) => {
@@ -256,7 +286,7 @@ impl<'a> ViewMut<'a> {
                     }
                 });
             }
-            Encoding::F32 => panic!("floats are no integers"),
+            Encoding::F32 | Encoding::F16 => panic!("floats are no integers"),
         }
     }
 }

@@ -7,7 +7,7 @@ mod common;
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::backend::gpu::GpuBackend;
 use halfwave::backend::{Backend, PlanId};
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::profile::probes::{Probe, THREADS, WORK_WORDS};
 use halfwave::profile::{Ceiling, Ceilings};
 use std::path::Path;
@@ -168,6 +168,7 @@ fn copied() {
 fn measured() {
     let Some(found) = common::adapter() else { return };
     let (name, f16) = (found.report.name.clone(), found.report.features.contains(&"shader-f16"));
+    let matrices = found.coop().is_some();
     let begun = std::time::Instant::now();
     let ceilings = pollster::block_on(async {
         let mut backend = GpuBackend::open(found, None).await.unwrap();
@@ -179,10 +180,12 @@ fn measured() {
         ceilings
     });
     println!("{name} in {:?}: {ceilings:#?}", begun.elapsed());
-    let Ceilings { copy, float, half, bit, dot, workgroup, launch } = &ceilings;
+    let Ceilings { copy, float, half, bit, dot, matrix, workgroup, launch } = &ceilings;
+    assert_eq!(matrix.is_some(), matrices, "matrices where they are offered");
     assert_eq!(half.is_some(), f16, "half floats where they are offered");
     assert!(copy.len() >= 3 && copy.is_sorted_by(|a, b| a.working_set_bytes < b.working_set_bytes), "{copy:?}");
-    let all = copy.iter().map(|copy| &copy.ceiling).chain([float, bit, workgroup, launch]).chain(half).chain(dot);
+    let all = copy.iter().map(|copy| &copy.ceiling).chain([float, bit, workgroup, launch]);
+    let all = all.chain(half).chain(dot).chain(matrix);
     for Ceiling { value, spread, doubling } in all {
         assert!(value.is_finite() && *value > 0.0, "{ceilings:?}");
         assert!(spread.is_finite() && *spread >= 0.0 && doubling.is_finite() && *doubling > 0.0, "{ceilings:?}");
@@ -211,6 +214,48 @@ fn probes_do_what_they_count() {
     common::on_each_driver("probes_do_what_they_count", executed);
 }
 
+/// The same of products of matrices: each of the sums that it stores is what the counted products make.
+#[test]
+fn matrices_make_the_products_they_count() {
+    common::on_coop_driver("matrices_make_the_products_they_count", || {
+        let found = common::adapter().unwrap();
+        let coop = found.coop().expect("a driver with cooperative matrices");
+        let (probe, size, rounds) = (Probe::Matrix(coop), coop.size, 3);
+        let numbers: Vec<f32> = (0..probe.words("x")).map(|i| small(i * i + i / 7)).collect();
+        // Matrices of a, then of b, by rows.
+        let at = |matrix: usize, row: usize, column: usize| numbers[(matrix * size + row) * size + column];
+        let mut counted = Counted::default();
+        let mut expected = vec![0.0; size * size];
+        for (m, n, row, column) in (0..4)
+            .flat_map(|m| (4..6).map(move |n| (m, n)))
+            .flat_map(|(m, n)| (0..size * size).map(move |i| (m, n, i / size, i % size)))
+        {
+            let product: f32 = (0..size).map(|k| at(m, row, k) * at(n, k, column)).sum();
+            expected[row * size + column] += 8.0 * rounds as f32 * product;
+            counted.add(2 * 8 * u64::from(rounds) * size as u64);
+        }
+        assert!((0..size).any(|k| expected[k] != expected[k * size]), "rows and columns can be told apart");
+        pollster::block_on(async {
+            let mut backend = GpuBackend::open(found, None).await.unwrap();
+            assert!(probe.offered(backend.caps()) && !probe.offered(&Caps::baseline(DeviceClass::Gpu)));
+            let mut work = probe.work(rounds, 0);
+            work[1] = 1;
+            let y = result(&mut backend, probe, 1, work, bytemuck::cast_slice(&numbers)).await;
+            // Each subgroup makes all of it.
+            assert_eq!(y.len() % expected.len(), 0);
+            for of_subgroup in bytemuck::cast_slice::<u32, f32>(&y).chunks(expected.len()) {
+                assert_eq!(of_subgroup, expected);
+            }
+            assert_eq!(counted.0 * (y.len() / expected.len()) as u64, probe.amount(1, rounds));
+        });
+    });
+}
+
+#[test]
+fn ceilings_are_measured_with_matrices() {
+    common::on_coop_driver("ceilings_are_measured_with_matrices", measured);
+}
+
 #[test]
 fn copies_move_what_they_count() {
     common::on_each_driver("copies_move_what_they_count", copied);
@@ -230,7 +275,7 @@ fn a_refused_kernel_fails_its_plan_alone() {
 fn the_cpu_backend_has_no_ceilings() {
     let error = pollster::block_on(Ceilings::measure(&mut CpuBackend::new())).unwrap_err().to_string();
     assert!(error.contains("has no kernels"), "{error}");
-    assert!(!Probe::Half.offered(&Caps::baseline(LaunchShape::Tiled)) && Probe::Float.offered(&Caps::cpu()));
+    assert!(!Probe::Half.offered(&Caps::baseline(DeviceClass::Gpu)) && Probe::Float.offered(&Caps::cpu()));
 }
 
 /// The command, with a cache folder of its own; on the first driver that the tests know.
@@ -269,6 +314,7 @@ fn ceilings_are_shown_and_kept() {
         "f16 multiply",
         "and + popcount",
         "dot4I8Packed",
+        "f16 matrices",
     ];
     for what in rows.into_iter().chain(["launch overhead"]) {
         let row = shown.lines().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}:\n{shown}"));

@@ -14,6 +14,8 @@ mod program;
 mod report;
 #[path = "common/tiff.rs"]
 mod tiff;
+#[path = "cli/tune.rs"]
+mod tune;
 #[path = "cli/weights.rs"]
 mod weights;
 
@@ -189,8 +191,22 @@ fn plans_recipes_and_devices_are_shown() {
     for part in ["digits: 12 layers", "batch of 64", "bconv_narrow", "peak", "the same, saved in f32", "saves"] {
         assert!(plan.contains(part), "{part} is not in {plan}");
     }
-    assert!(run(base.path(), &["plan", "--shape", "registers", "--batch", "7"]).contains("bconv_registers"));
+    assert!(run(base.path(), &["plan", "--device-class", "software", "--batch", "7"]).contains("bconv_registers"));
     assert!(run(base.path(), &["plan", "vgg-small", "--batch", "8"]).contains("vgg-small: "));
+    let low = run(base.path(), &["plan", "vgg-small", "--batch", "128", "--memory", "low"]);
+    // As README has it.
+    let peak = |plan: &str| plan.lines().find(|line| line.starts_with("peak")).unwrap().trim_end().to_string();
+    assert!(peak(&low).ends_with(" 168.1 MiB"), "{}", peak(&low));
+    let normal = run(base.path(), &["plan", "vgg-small", "--batch", "128"]);
+    assert!(peak(&normal).ends_with(" 343.3 MiB"), "{}", peak(&normal));
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("accumulating.toml"), "extends = \"vgg-small\"\n[train]\nbatch = 64\naccumulate = 4\n")
+        .unwrap();
+    let micro = run(other.path(), &["plan", "accumulating.toml"]);
+    for part in ["batch of 64 in 4 micro-batches", "f32[16×32×32×128]", "accumulate", "the update behind them"] {
+        assert!(micro.contains(part), "{part} is not in {micro}");
+    }
+    fails(other.path(), &["plan", "accumulating.toml", "--batch", "6"], &["accumulate = 4", "a multiple"]);
     assert_eq!(run(base.path(), &["recipe", "vgg-small"]), halfwave::recipe::builtin("vgg-small").unwrap());
     let names: String = halfwave::recipe::BUILTIN.iter().map(|(name, _)| format!("{name}\n")).collect();
     assert_eq!(run(base.path(), &["recipe"]), names);
@@ -215,7 +231,7 @@ fn the_selftest_passes_on_an_adapter() {
     fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
     // The first driver is enough here: the conformance tests run on all.
     for (name, icd) in common::drivers().into_iter().take(1) {
-        let mut command = command(base.path(), &["selftest", "--shape", "registers"]);
+        let mut command = command(base.path(), &["selftest", "--device-class", "software"]);
         command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
         if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
             command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
@@ -322,6 +338,51 @@ fn bad_recipes_are_refused() {
     fails(dir, &["train", "--data-dir", ".", "--adapter", "cpu"], &["embedded"]);
 }
 
+/// What README says of memory is what a plan says.
+#[test]
+fn the_readme_tells_what_a_plan_saves() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let plan = run(base.path(), &["plan", "vgg-small"]);
+    assert!(plan.contains("for GPUs with WebGPU's default limits"), "{plan}");
+    let all: Vec<_> = plan.lines().last().unwrap().split_whitespace().collect();
+    let ["in", "all", kept, "MiB", float, "MiB", _] = all[..] else { panic!("{all:?}") };
+    let told = format!("`halfwave plan vgg-small` shows it: {kept} MiB saved for backward where f32 takes {float} MiB");
+    assert!(readme.contains(&told), "{told}");
+}
+
+/// What chooses among kernels is refused where there are none, and a kernel of other recipes is found there.
+#[test]
+fn kernels_that_are_not_there_are_explained() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    assert!(run(dir, &["plan", "--adapter", "cpu"]).contains("for the CPU backend"));
+    fails(dir, &["profile", "--adapter", "cpu", "--device-class", "gpu"], &["one implementation per operation"]);
+    fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "has it, for GPUs: --recipe "]);
+    // As docs/profiling.md has it.
+    let msl = finish(command(dir, &["shader", "bconv_tile64", "--recipe", "vgg-small", "--emit", "msl"]));
+    assert!(msl.code == Some(0) && msl.out.contains("kernel void"), "{}", msl.err);
+    // All recipes are read before the first is measured.
+    fails(dir, &["bench", "digits", "no.toml", "--adapter", "cpu"], &["no.toml: there is no such file"]);
+    let bench = run(dir, &["bench", "digits", "--adapter", "cpu", "--rounds", "1", "--json", "bench.json"]);
+    assert!(bench.contains("one implementation per operation") && !bench.contains('*'), "{bench}");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("bench.json")).unwrap()).unwrap();
+    assert!(json["host"]["cores"].as_u64().unwrap() > 0 && json["host"]["os"].is_string() && json["rounds"] == 1);
+}
+
+/// A run whose `run.json` is damaged goes on, and says what is not known any more.
+#[test]
+fn a_damaged_run_json_is_named() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "run"]);
+    fs::write(dir.join("run/run.json"), "{").unwrap();
+    let done = finish(command(dir, &["train", "--adapter", "cpu", "--resume", "run", "--steps", "2"]));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.starts_with("warning: run/run.json: not what halfwave train writes"), "{}", done.err);
+    assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+}
+
 /// A plan is looked at, perhaps for another device: it is shown whatever its size, with the limit that it needs.
 #[test]
 fn plans_of_any_size_are_shown() {
@@ -420,7 +481,7 @@ fn mistyped_options_are_usage_errors() {
         &["train", "--resume", "run", "digits"],
         &["train", "--adapter", ""],
         &["plan", "--batch", "0"],
-        &["plan", "--shape", "round"],
+        &["plan", "--device-class", "round"],
         &["predict", "run"],
         &["eval"],
         &["report"],

@@ -1,16 +1,16 @@
-//! Every sample of every operation, on every driver that is there, in both launch shapes, against the twins.
+//! Every sample of every operation, on every driver that is there, with the kernels for both classes of devices, against the twins.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
 
 use halfwave::backend::gpu::GpuBackend;
-use halfwave::caps::LaunchShape;
+use halfwave::caps::DeviceClass;
 
-fn conforms(shape: LaunchShape) {
+fn conforms(class: DeviceClass) {
     let Some(found) = common::adapter() else { return };
     let name = found.report.name.clone();
     let outcomes = pollster::block_on(async {
-        let mut backend = GpuBackend::open(found, Some(shape)).await.unwrap();
+        let mut backend = GpuBackend::open(found, Some(class)).await.unwrap();
         halfwave::selftest::run(&mut backend, |_| true).await.unwrap()
     });
     assert!(outcomes.len() >= 30, "only {} operations were run", outcomes.len());
@@ -19,19 +19,19 @@ fn conforms(shape: LaunchShape) {
     for outcome in &outcomes {
         let kernel = outcome.kernel.unwrap_or_default();
         println!(
-            "{name} {shape:?} {:<32} {kernel:<16} {:>3} samples, worst {:e}",
+            "{name} {class:?} {:<32} {kernel:<16} {:>3} samples, worst {:e}",
             outcome.stem, outcome.samples, outcome.worst
         );
     }
-    assert!(failures.is_empty(), "{name}, {shape:?}:\n{}", failures.join("\n"));
+    assert!(failures.is_empty(), "{name}, {class:?}:\n{}", failures.join("\n"));
 }
 
 #[test]
 fn registers_conform() {
-    common::on_each_driver("registers_conform", || conforms(LaunchShape::Registers));
+    common::on_each_driver("registers_conform", || conforms(DeviceClass::Software));
 }
 
 #[test]
 fn tiles_conform() {
-    common::on_each_driver("tiles_conform", || conforms(LaunchShape::Tiled));
+    common::on_each_driver("tiles_conform", || conforms(DeviceClass::Gpu));
 }

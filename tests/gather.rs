@@ -4,7 +4,7 @@
 mod common;
 
 use halfwave::backend::{Backend, PlanId, cpu::CpuBackend, gpu::GpuBackend};
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Phase;
 use halfwave::ops::gather::{Augment, Gather, Padding};
 use halfwave::ops::{Graph, Leaf, Role};
@@ -91,7 +91,7 @@ fn load(backend: &mut dyn Backend, gather: &Gather, batch: usize) -> PlanId {
     let y = graph.add(gather.clone(), &inputs).unwrap();
     graph.output("y", y);
     graph.verify();
-    let caps = Caps::baseline(LaunchShape::Registers);
+    let caps = Caps::baseline(DeviceClass::Software);
     block_on(backend.load(lower(&graph, &caps).unwrap())).unwrap()
 }
 

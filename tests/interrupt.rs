@@ -6,6 +6,7 @@ use halfwave::random::Random;
 use halfwave::train::folder::Folder;
 use halfwave::train::run::{BEST, CHECKPOINT, Saved};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -257,4 +258,23 @@ fn a_request_to_end_during_the_start_leaves_a_run_or_nothing() {
             fs::remove_dir_all(&dir).unwrap();
         }
     }
+}
+
+/// What was measured before is printed and written.
+#[test]
+fn a_benchmark_that_is_stopped_keeps_what_it_has() {
+    let base = tempfile::tempdir().unwrap();
+    let mut command = Command::new(DEFAULT[0]);
+    command.args(&DEFAULT[1..]).args([env!("CARGO_BIN_EXE_halfwave"), "bench", "digits", "vgg-small"]);
+    command.args(["--adapter", "cpu", "--rounds", "200", "--batch", "4", "--json", "bench.json"]);
+    command.current_dir(base.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("vgg-small, batch of 4")), "the second recipe does not begin");
+    press_ctrl_c(&child);
+    let rest: Vec<_> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.iter().any(|line| line.starts_with("digits, batch of 4: ")), "{rest:?}");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(base.path().join("bench.json")).unwrap()).unwrap();
+    assert_eq!(json["recipes"].as_array().unwrap().len(), 1);
 }

@@ -5,13 +5,14 @@ mod common;
 
 use halfwave::backend::gpu::GpuBackend;
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
-use halfwave::caps::{Caps, LaunchShape};
-use halfwave::data::Dataset;
+use halfwave::caps::{Caps, DeviceClass};
+use halfwave::data::{Dataset, Normalise};
 use halfwave::kernel::Operand;
 use halfwave::ops::{self, Op, Sample};
 use halfwave::recipe::{Length, Optimizer, Recipe};
 use halfwave::tensor::{Encoding, Tensor};
 use halfwave::train::claim::Claim;
+use halfwave::train::evaluate::evaluate;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
 use halfwave::train::{Session, Trainer};
@@ -21,6 +22,7 @@ use std::path::Path;
 
 /// Inputs whose NaNs and infinities an operation may hide without a check, and why that is safe: operation, inputs, reason.
 const EXEMPT: &[(&str, &[usize], &str)] = &[
+    ("accumulate", &[2], "the number of the micro-batch, which the host writes"),
     ("abc_weight", &[0, 1], PARAMETER),
     ("adam", &[3], "rates, which the host computes"),
     ("abc_alpha", &[1], PARAMETER),
@@ -34,12 +36,15 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("activation", &[1], COEFFICIENTS),
     ("quantise", &[1, 2], COEFFICIENTS),
     ("relu", &[1], COEFFICIENTS),
+    ("max_pool", &[1], COEFFICIENTS),
+    ("max_pool_argmax", &[1], COEFFICIENTS),
     ("activation_backward", &[1], FORWARD),
     ("batch_norm_dx", &[1, 4], FORWARD),
     ("batch_norm_sums", &[1, 3], FORWARD),
     ("class_loss_backward", &[0], FORWARD),
     ("count_saturated", &[1, 2], FORWARD),
     ("fixed_backward", &[1, 2, 3], FORWARD),
+    ("judge", &[1], "logits that the loss has checked"),
     ("dorefa_gradient_backward", &[1], "the largest of the gradient that is checked"),
     ("max_abs", &[0], "dorefa_gradient_backward checks the same gradient"),
     ("max_pool_backward", &[1], FORWARD),
@@ -78,7 +83,7 @@ fn hides(sample: &Sample, before: &Tensor, index: usize, place: usize) -> bool {
 fn checks(op: &Op, sample: &Sample, index: usize) -> bool {
     let types: Vec<_> = sample.inputs.iter().map(|tensor| &tensor.ty).collect();
     let output = op.infer(&types).unwrap();
-    let program = op.program(&types, &output, &Caps::baseline(LaunchShape::Tiled));
+    let program = op.program(&types, &output, &Caps::baseline(DeviceClass::Gpu));
     program.launches.iter().any(|launch| {
         let bindings = launch.kernel.bindings.iter().zip(&launch.operands);
         bindings.into_iter().any(|(binding, operand)| binding.finite && *operand == Operand::Input(index))
@@ -162,21 +167,42 @@ fn a_run_on_a_device_ends_where_numbers_are_not_finite() {
     });
 }
 
-/// An inference whose numbers overflow in a layer, behind which a quantiser makes codes of whatever comes.
+/// An inference whose numbers overflow: in a layer, behind which a quantiser makes codes of whatever comes, and in the logits alone. An evaluation says the same.
 fn overflows(backend: Box<dyn Backend>) {
     let recipe = Recipe::digits();
     let mut session = block_on(Session::new(&recipe, backend, false)).unwrap();
     let healthy = block_on(session.tensors()).unwrap();
     let images = vec![0.5; 2 * 64];
     assert!(block_on(session.logits(&images)).unwrap().iter().all(|v| v.is_finite()));
-    let mut large = healthy.clone();
-    large.get_mut("conv1.weight").unwrap().values.fill(3e38);
-    session.set_tensors(&large, "", 0).unwrap();
-    let message = block_on(session.logits(&images)).unwrap_err().to_string();
-    assert!(message.contains("NaN or infinity") && message.contains("first in layer \"q1\""), "{message}");
-    // The next inference is judged by itself.
-    session.set_tensors(&healthy, "", 0).unwrap();
-    block_on(session.logits(&images)).unwrap();
+    let (data, normalise) = (Dataset::load(&recipe.data).unwrap(), Normalise::new(&recipe));
+    // More batches than may be under way.
+    assert!(data.test.len() > 5 * recipe.train.batch);
+    for (weight, place) in [("conv1.weight", "first in layer \"q1\""), ("fc.weight", ", in the logits:")] {
+        let mut large = healthy.clone();
+        large.get_mut(weight).unwrap().values.fill(3e38);
+        session.set_tensors(&large, "", 0).unwrap();
+        let message = block_on(session.logits(&images)).unwrap_err().to_string();
+        assert!(message.contains("NaN or infinity") && message.contains(place), "{message}");
+        let evaluated = block_on(evaluate(&mut session, &data.test, &normalise, data.classes));
+        assert_eq!(evaluated.unwrap_err().to_string(), message);
+        // Found while others were under way, or in the only batch.
+        let few = data.test.select(&[0, 1, 2]);
+        let evaluated = block_on(evaluate(&mut session, &few, &normalise, data.classes));
+        assert_eq!(evaluated.unwrap_err().to_string(), message);
+        // The next inference is judged by itself.
+        session.set_tensors(&healthy, "", 0).unwrap();
+        block_on(session.logits(&images)).unwrap();
+        block_on(evaluate(&mut session, &data.test, &normalise, data.classes)).unwrap();
+    }
+    // Logits that are finite, with a loss that is not.
+    let mut apart = healthy;
+    let bias = &mut apart.get_mut("fc.bias").unwrap().values;
+    bias.iter_mut().enumerate().for_each(|(class, bias)| *bias = if class % 2 == 0 { 3e38 } else { -3e38 });
+    session.set_tensors(&apart, "", 0).unwrap();
+    assert!(block_on(session.logits(&images)).unwrap().iter().all(|v| v.is_finite()));
+    let evaluated = block_on(evaluate(&mut session, &data.test, &normalise, data.classes));
+    let message = evaluated.unwrap_err().to_string();
+    assert!(message.contains("NaN or infinity, in the loss"), "{message}");
 }
 
 #[test]

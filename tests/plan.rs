@@ -3,6 +3,8 @@
 //! Golden files lie in `tests/golden/`; `UPDATE_GOLDEN=1 cargo test --test plan` writes them anew.
 #![allow(clippy::unwrap_used)]
 
+#[path = "plan/dispatches.rs"]
+mod dispatches;
 #[path = "gradient/evaluate.rs"]
 mod evaluate;
 #[path = "plan/launches.rs"]
@@ -12,7 +14,7 @@ mod random_graph;
 
 use evaluate::{evaluate, leaf_name};
 use halfwave::backend::{Backend, cpu::CpuBackend};
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::{Phase, Value};
 use halfwave::kernel::FAULT;
 use halfwave::model::Model;
@@ -20,7 +22,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv, joint};
 use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
-use halfwave::plan::{Assignment, Plan, Tenancy, assign, lower};
+use halfwave::plan::{Assignment, Plan, Tenancy, arrange, assign, lower, together};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
 use random_graph::random_graph;
@@ -53,7 +55,7 @@ fn residual() -> Model {
 
 #[test]
 fn printed_plans_are_golden() {
-    let (tiled, registers) = (Caps::baseline(LaunchShape::Tiled), Caps::baseline(LaunchShape::Registers));
+    let (tiled, registers) = (Caps::baseline(DeviceClass::Gpu), Caps::baseline(DeviceClass::Software));
     let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
     let plans = [
         ("digits-training-tiled", training(&digits(), 64, false), &tiled),
@@ -86,16 +88,16 @@ fn printed_plans_are_golden() {
 
 #[test]
 fn hashes_tell_plans_apart() {
-    let tiled = Caps::baseline(LaunchShape::Tiled);
+    let tiled = Caps::baseline(DeviceClass::Gpu);
     let hash = |batch, caps: &Caps| {
         let graph = training(&digits(), batch, false).unwrap();
         lower(&graph, caps).unwrap().hash()
     };
-    let hashes = [hash(8, &tiled), hash(9, &tiled), hash(8, &Caps::baseline(LaunchShape::Registers))];
+    let hashes = [hash(8, &tiled), hash(9, &tiled), hash(8, &Caps::baseline(DeviceClass::Software))];
     assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
 }
 
-/// A value's life in numbers of units, both ends included: the inputs and outputs of what is computed together live at the same time.
+/// A value's life in numbers of ranges, both ends included: the inputs and outputs of what is computed together live at the same time.
 #[derive(Clone, Copy)]
 struct Life {
     slot: usize,
@@ -106,7 +108,7 @@ struct Life {
 }
 
 /// Every value's and every scratch buffer's life, from the graph alone.
-fn lives(graph: &Graph, units: &[Range<usize>], assignment: &Assignment) -> Vec<Life> {
+fn lives(graph: &Graph, units: &[Range<usize>], lasting: &[(Value, Value)], assignment: &Assignment) -> Vec<Life> {
     let unit_of = |node: usize| units.iter().position(|unit| unit.contains(&node)).unwrap();
     let mut all = Vec::new();
     for (value, node) in graph.iter() {
@@ -123,8 +125,9 @@ fn lives(graph: &Graph, units: &[Range<usize>], assignment: &Assignment) -> Vec<
             to = usize::MAX; // read after the run, or in the next one
         }
         all.push(Life { slot: assignment.slot_of[value.0], from, to, value: Some(value) });
+        let until = lasting.iter().find(|(of, _)| *of == value).map_or(value, |(_, until)| *until);
         for &slot in &assignment.scratch_of[value.0] {
-            all.push(Life { slot, from: unit_of(value.0), to: unit_of(value.0), value: None });
+            all.push(Life { slot, from: unit_of(value.0), to: unit_of(until.0), value: None });
         }
     }
     all
@@ -137,22 +140,23 @@ fn check_slots(graph: &Graph, caps: &Caps) -> usize {
         Some(unit) => joint::program(graph, unit.clone(), caps).scratch_words,
         None => Vec::new(),
     };
-    let assignment = assign(graph, &units, |value| graph.ty(value).words(), scratch);
+    let (ranges, lasting) = together(graph, caps);
+    let assignment = assign(graph, &ranges, |value| graph.ty(value).words(), scratch, &lasting);
     // A graph without a leaf for faults has a slot for them behind all others.
     let (assigned, own) = plan.slots.split_at(assignment.slots.len());
     assert_eq!(assignment.slots, assigned);
     let fault = plan.port(FAULT).map(|port| port.place.slot);
     assert!(own.is_empty() || (own.len() == 1 && fault == Some(assigned.len())));
-    let lives = lives(graph, &units, &assignment);
+    let lives = lives(graph, &ranges, &lasting, &assignment);
     for (i, a) in lives.iter().enumerate() {
         for b in &lives[..i] {
             if a.slot != b.slot || a.from > b.to || b.from > a.to {
                 continue;
             }
-            // Only an update may lie where the value lies that it overwrites.
+            // Only an update may lie where the value lies that it overwrites, or that this one overwrote.
+            let overwritten = |value: &Value| graph.node(*value).op.in_place().map(|i| graph.node(*value).inputs[i]);
             let updates = |new: &Life, old: &Life| {
-                let node = new.value.map(|value| graph.node(value));
-                node.and_then(|node| Some(node.inputs[node.op.in_place()?])).is_some_and(|v| Some(v) == old.value)
+                std::iter::successors(new.value, overwritten).skip(1).any(|value| Some(value) == old.value)
             };
             let shared = updates(a, b) || updates(b, a);
             assert!(shared, "slot {}: {:?} and {:?} live at the same time", a.slot, a.value, b.value);
@@ -160,54 +164,6 @@ fn check_slots(graph: &Graph, caps: &Caps) -> usize {
     }
     check_lowered(graph, &plan, &assignment, caps);
     lives.len() - plan.slots.len()
-}
-
-/// Nodes that one dispatch computes run at the same time, but for those that read each other's values: what others write they may not touch.
-fn check_shared(graph: &Graph, plan: &Plan) -> usize {
-    let mut shared = 0;
-    for step in 0..plan.steps.len() {
-        let nodes: Vec<_> = plan.nodes.iter().filter(|node| node.steps.contains(&step)).collect();
-        // By node, the first one of its chain.
-        let mut chain: Vec<usize> = (0..nodes.len()).collect();
-        for (b, node) in nodes.iter().enumerate() {
-            let inputs = &graph.node(node.value).inputs;
-            for a in (0..b).filter(|&a| inputs.contains(&nodes[a].value)) {
-                let (from, to) = (chain[b].max(chain[a]), chain[b].min(chain[a]));
-                chain.iter_mut().filter(|first| **first == from).for_each(|first| *first = to);
-            }
-        }
-        let in_register = |value: Value| plan.nodes[value.0].in_register;
-        let touched = |index: usize| {
-            let inputs = graph.node(nodes[index].value).inputs.iter().filter(|input| !in_register(**input));
-            let output = Some(nodes[index].value).filter(|value| !in_register(*value));
-            inputs.chain(&output).map(|value| plan.nodes[value.0].output.slot).collect::<Vec<_>>()
-        };
-        for writer in (0..nodes.len()).filter(|&index| !nodes[index].in_register) {
-            let slot = nodes[writer].output.slot;
-            for other in (0..nodes.len()).filter(|&other| chain[other] != chain[writer]) {
-                assert!(!touched(other).contains(&slot), "step {step}: {:?} and {:?}", nodes[writer], nodes[other]);
-            }
-        }
-        shared += nodes.len() - 1;
-    }
-    for node in plan.nodes.iter().filter(|node| node.in_register) {
-        let mut readers = plan.nodes.iter().filter(|other| graph.node(other.value).inputs.contains(&node.value));
-        assert!(readers.all(|reader| reader.steps == node.steps), "{node:?} is read by another dispatch");
-        assert!(graph.outputs.iter().all(|(_, output)| *output != node.value), "{node:?} is an output");
-    }
-    shared
-}
-
-#[test]
-fn nodes_of_one_dispatch_do_not_meet() {
-    let caps = Caps::baseline(LaunchShape::Tiled);
-    let shared = |graph: &Graph| check_shared(graph, &lower(graph, &caps).unwrap());
-    let random: usize = (0..RANDOM_GRAPHS).map(|number| shared(&random_graph(number))).sum();
-    println!("{random} nodes of random graphs have their dispatch in common with one before");
-    assert!(random > RANDOM_GRAPHS as usize, "hardly anything is merged: the check shows nothing");
-    for model in [digits(), digits_hwgq(), residual()] {
-        assert!(shared(&training(&model, 8, true).unwrap()) > 0);
-    }
 }
 
 /// Places, bindings, uniforms and dead slots of a plan against graph and assignment.
@@ -267,16 +223,18 @@ fn check_lowered(graph: &Graph, plan: &Plan, assignment: &Assignment, caps: &Cap
 #[test]
 fn living_values_never_share_a_slot() {
     let (mut shared, mut nodes) = (0, 0);
-    for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
-        let caps = Caps::baseline(shape);
+    for class in [DeviceClass::Gpu, DeviceClass::Software] {
+        let caps = Caps::baseline(class);
         for number in 0..RANDOM_GRAPHS {
             let graph = random_graph(number);
             nodes += graph.nodes().len();
             shared += check_slots(&graph, &caps);
         }
         for model in [digits(), digits_hwgq(), residual()] {
-            shared += check_slots(&training(&model, 8, true).unwrap(), &caps);
+            let graph = training(&model, 8, true).unwrap();
+            shared += check_slots(&graph, &caps) + check_slots(&arrange(&graph, &caps).unwrap(), &caps);
             shared += check_slots(&pass::inference(&model, 8).unwrap(), &caps);
+            shared += check_slots(&pass::evaluation(&model, 8, true, &Loss::default()).unwrap(), &caps);
         }
     }
     println!("{nodes} nodes of random graphs; {shared} values lie where others lay before");
@@ -289,16 +247,18 @@ fn random_graphs_hold_every_operation() {
         .flat_map(|number| random_graph(number).nodes().iter().map(|node| node.op.stem()).collect::<Vec<_>>())
         .collect();
     // In the recipes' graphs.
-    seen.extend(["softmax_cross_entropy", "softmax_cross_entropy_backward", "class_loss", "class_loss_backward"]);
+    let losses = ["softmax_cross_entropy", "softmax_cross_entropy_backward", "class_loss", "class_loss_backward"];
+    seen.extend(losses.into_iter().chain(["judge"]));
     let all = halfwave::ops::samples().into_iter().map(|sample| sample.op.stem()).chain(["leaf"]).collect();
     assert_eq!(seen, all);
 }
 
-/// Runs the plan of a graph `steps` times and compares every output and all state with the evaluation without a plan, bit for bit.
+/// Runs the plan of a graph, in the order that takes fewer launches, `steps` times and compares every output and all state with the evaluation without a plan, bit for bit.
 fn check_run(graph: &Graph, seed: u64, steps: usize) {
     let mut leaves = evaluate::start(graph, &mut Noise::new(seed));
     let mut backend = CpuBackend::new();
-    let plan = lower(graph, &backend.caps().clone()).unwrap();
+    let caps = backend.caps().clone();
+    let plan = lower(&arrange(graph, &caps).unwrap(), &caps).unwrap();
     let id = pollster::block_on(backend.load(plan.clone())).unwrap();
     for port in plan.inputs.iter().chain(&plan.state).filter(|port| leaves.contains_key(&port.name)) {
         backend.write(id, &port.name, &leaves[&port.name].words);
@@ -340,6 +300,7 @@ fn planned_training_equals_unplanned_training() {
     for (seed, model) in [digits(), digits_hwgq(), residual()].iter().enumerate() {
         check_run(&training(model, 6, true).unwrap(), seed as u64, 3);
         check_run(&pass::inference(model, 6).unwrap(), seed as u64, 1);
+        check_run(&pass::evaluation(model, 6, seed > 0, &Loss::SquaredHinge).unwrap(), seed as u64, 2);
     }
     let moments = Moments::default();
     let bop: Rule = Bop { moments, gamma: 0.5, threshold: 0.01 }.into();
@@ -358,7 +319,7 @@ fn refusal(graph: &Graph, caps: &Caps) -> String {
 
 #[test]
 fn a_tensor_above_the_limits_is_an_error_that_names_it() {
-    let baseline = Caps::baseline(LaunchShape::Tiled);
+    let baseline = Caps::baseline(DeviceClass::Gpu);
     let mut graph = Graph::new();
     graph.at("input", Phase::Forward);
     // 3 channels lie in 4 lanes.
@@ -385,11 +346,11 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
         "{message}"
     );
 
-    // A whole model at a batch that no baseline device binds: the message says which layer.
+    // A whole model at a batch that no baseline device binds: the message says which layer, and what would help.
     let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
     let message = refusal(&training(&vgg, 4096, false).unwrap(), &baseline);
-    assert!(message.contains("134217728 bytes") && message.contains("smaller batch"), "{message}");
-
+    assert!(message.contains("134217728 bytes at once; use a smaller batch"), "{message}");
+    assert!(message.contains("memory = \"low\"") && message.contains("accumulate ="), "{message}");
     let caps = Caps { max_groups: 1, ..baseline };
     let message = refusal(&pass::inference(&digits(), 64).unwrap(), &caps);
     assert!(message.contains("workgroups") && message.contains("alpha of layer \"conv2\""), "{message}");
@@ -404,7 +365,7 @@ fn digits_with(layers: &str) -> Model {
 
 #[test]
 fn a_linear_layer_pays_nothing_for_a_flatten() {
-    let caps = Caps::baseline(LaunchShape::Tiled);
+    let caps = Caps::baseline(DeviceClass::Gpu);
     let conv = "{ name = \"conv1\", kind = \"conv\", filters = 6, kernel = 3 },";
     let flat = "{ name = \"flat\", kind = \"flatten\" },";
     for (before, fc) in [
@@ -446,7 +407,7 @@ fn groups_of_a_packed_convolution_stay_exact() {
 #[test]
 fn binary_convolutions_save_codes_and_small_integers() {
     let graph = training(&digits_hwgq(), 64, false).unwrap();
-    let plan = lower(&graph, &Caps::baseline(LaunchShape::Tiled)).unwrap();
+    let plan = lower(&graph, &Caps::baseline(DeviceClass::Gpu)).unwrap();
     let convolutions: Vec<_> = plan.nodes.iter().filter(|node| node.op.stem() == "bconv").collect();
     assert_eq!(convolutions.len(), 2);
     for node in convolutions {

@@ -95,10 +95,10 @@ fn relative_norm(got: &[f32], expected: &[f32]) -> f64 {
     }
 }
 
-/// Runs all cases and says which tensors are too far away.
-fn reproduce(mut backend: impl FnMut() -> Box<dyn Backend>) {
+/// Runs the cases that are wanted and says which tensors are too far away.
+fn reproduce(wanted: impl Fn(&str) -> bool, mut backend: impl FnMut() -> Box<dyn Backend>) {
     let mut failures = Vec::new();
-    for (name, path) in recipes() {
+    for (name, path) in recipes().into_iter().filter(|(name, _)| wanted(name)) {
         let case = Case::read(&name, &path);
         let errors = pollster::block_on(case.run(backend()));
         let (worst, error) = errors.iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
@@ -170,7 +170,7 @@ fn everything_is_compared_with_pytorch() {
 
 #[test]
 fn the_cpu_reproduces_pytorch() {
-    reproduce(|| Box::new(CpuBackend::new()));
+    reproduce(|_| true, || Box::new(CpuBackend::new()));
 }
 
 #[test]
@@ -178,7 +178,21 @@ fn each_driver_reproduces_pytorch() {
     common::on_each_driver("each_driver_reproduces_pytorch", || {
         if common::adapter().is_some() {
             let open = || GpuBackend::open(common::adapter().unwrap(), None);
-            reproduce(|| Box::new(pollster::block_on(open()).unwrap()));
+            reproduce(|_| true, || Box::new(pollster::block_on(open()).unwrap()));
         }
+    });
+}
+
+/// With all products on cooperative matrices, floats cut into two halves: a network whose convolutions are packed, and one with float ones and linear layers of every kind.
+#[test]
+fn matrices_reproduce_pytorch() {
+    common::on_coop_driver("matrices_reproduce_pytorch", || {
+        let open = || {
+            let found = common::adapter().unwrap();
+            let request = common::on_matrices(&found);
+            Box::new(pollster::block_on(GpuBackend::open(found, request)).unwrap())
+        };
+        let recipes = ["digits-hwgq", "shortcut"];
+        reproduce(|name| recipes.contains(&name), || open());
     });
 }

@@ -135,7 +135,7 @@ fn a_folder_holds_the_whole_run() {
     let about: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("run.json")).unwrap()).unwrap();
     assert_eq!((&about["adapter"], &about["backend"]), (&"cpu".into(), &"cpu".into()));
     assert_eq!((&about["seed"], &about["plan_hash"]), (&0.into(), &plan_hash.into()));
-    assert_eq!((&about["halfwave"], &about["launch_shape"]), (&env!("CARGO_PKG_VERSION").into(), &"registers".into()));
+    assert_eq!((&about["halfwave"], &about["device_class"]), (&env!("CARGO_PKG_VERSION").into(), &"software".into()));
     for key in ["wgpu", "driver", "kind", "started"] {
         assert!(about[key].is_string(), "{key} in {about}");
     }

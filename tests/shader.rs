@@ -1,7 +1,7 @@
 //! The static view of kernels: instruction mixes against counts by hand, and `halfwave shader` as a user types it.
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, Coop, DeviceClass};
 use halfwave::kernel::{Kernel, Launch, Operand};
 use halfwave::ops;
 use halfwave::shader::{Access, Counts, Kind, Shader, Space};
@@ -10,20 +10,20 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
+const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Gpu];
 
-/// Every kernel of every sample, by operation and launch shape.
-fn kernels() -> Vec<(&'static str, LaunchShape, Kernel)> {
+/// Every kernel of every sample, by operation and class of devices.
+fn kernels() -> Vec<(&'static str, DeviceClass, Kernel)> {
     let mut all = Vec::new();
     for case in ops::joint::cases() {
         let (graph, unit) = case.graph();
         let stem = graph.nodes()[unit.start].op.stem();
-        for shape in SHAPES {
-            let variants = case.variants(&Caps::baseline(shape)).into_iter();
-            // The tiles of the heavy operations are those of the other shape.
-            for (_, caps) in variants.take(if shape == LaunchShape::Tiled { usize::MAX } else { 1 }) {
+        for class in CLASSES {
+            let variants = case.variants(&Caps::baseline(class)).into_iter();
+            // The tiles of the heavy operations are those of the other class.
+            for (_, caps) in variants {
                 let launches = ops::joint::program(&graph, unit.clone(), &caps).launches;
-                all.extend(launches.into_iter().map(|launch| (stem, shape, launch.kernel)));
+                all.extend(launches.into_iter().map(|launch| (stem, class, launch.kernel)));
             }
         }
     }
@@ -146,10 +146,84 @@ fn every_kind_of_instruction_is_found() {
     assert_eq!(traffic[..2], [(Space::Storage, [1, 16, 0, 0]), (Space::Workgroup, [1, 4, 0, 0])]);
 }
 
+/// A kernel on cooperative matrices, in a step: products of matrices that a subgroup makes, and the matrices that it loads; for 64 products what else an invocation executes, and the quads of halves that it
+/// stores in workgroup memory; barriers; and the kernel's bytes of workgroup memory.
+type OnMatrices = [u64; 6];
+
+/// What the loop over a kernel's steps executes, each once; and the loop before it, which reads what was found of the largest number of an operand (four floats, and what it takes to go round).
+fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
+    let caps = Caps { coop: Some(coop), f16: true, workgroup_bytes: 32 << 10, ..Caps::baseline(DeviceClass::Gpu) };
+    let label = format!("{stem}_coop{}", coop.size);
+    let cases = ops::joint::cases().into_iter().filter(|case| case.name == stem);
+    let kernels = cases.flat_map(|case| {
+        let ((graph, unit), variants) = (case.graph(), case.variants(&caps));
+        let launches =
+            variants.into_iter().map(move |(_, caps)| ops::joint::program(&graph, unit.clone(), &caps).launches);
+        launches.flatten().map(|launch| launch.kernel).collect::<Vec<_>>()
+    });
+    // Of codes with two bits where there are such.
+    let two_bits =
+        |kernel: &Kernel| kernel.constants.iter().find(|(name, _)| *name == "TWO_BITS").map(|(_, bits)| *bits);
+    let kernel = kernels.filter(|kernel| kernel.label == label).max_by_key(two_bits).unwrap();
+    let shader = Shader::of(&kernel).unwrap();
+    let step = shader.mix.innermost();
+    let products = step.of(Kind::MatrixProduct);
+    let arithmetic = [Kind::Float, Kind::Fma, Kind::Special, Kind::Integer, Kind::Convert, Kind::Compare];
+    let others: u64 = arithmetic.into_iter().map(|kind| step.of(kind)).sum();
+    let per_64 = |count: u64| (64 * count).div_ceil(products);
+    [
+        products,
+        step.of(Kind::MatrixMove),
+        per_64(others),
+        per_64(step.stores(Space::Workgroup).count),
+        step.of(Kind::Barrier),
+        u64::from(shader.workgroup_bytes),
+    ]
+}
+
+/// The kernels on matrices of 16 × 16 with subgroups of 32 (NVIDIA), and of 8 × 8 with 8 (lavapipe).
+const ON_MATRICES: [(Coop, [(&str, OnMatrices); 6]); 2] = [
+    (
+        Coop { size: 16, subgroup: 32, emulated: false },
+        [
+            ("bconv", [32, 16, 678, 32, 2, 24_576]),
+            ("bconv_dx", [32, 12, 986, 32, 2, 20_736]),
+            ("bconv_dw", [32, 12, 840, 32, 2, 17_152]),
+            ("conv", [24, 12, 1174, 32, 2, 20_992]),
+            ("conv_dx", [24, 12, 1254, 32, 2, 22_528]),
+            ("conv_dw", [48, 16, 859, 22, 2, 21_504]),
+        ],
+    ),
+    (
+        Coop { size: 8, subgroup: 8, emulated: false },
+        [
+            ("bconv", [64, 32, 664, 32, 2, 11_264]),
+            ("bconv_dx", [64, 24, 825, 24, 2, 9472]),
+            ("bconv_dw", [64, 24, 660, 24, 2, 7936]),
+            ("conv", [48, 24, 1139, 32, 2, 9728]),
+            ("conv_dx", [48, 24, 1219, 32, 2, 10_240]),
+            ("conv_dw", [96, 32, 848, 22, 2, 10_240]),
+        ],
+    ),
+];
+
+/// What a product of matrices costs beside itself: a change is to be written down here and in `docs/measurements/2026-11-28-matrices.md`, whose table this prints.
+#[test]
+fn matrices_need_so_much_beside_them() {
+    let counted = ON_MATRICES.map(|(coop, expected)| (coop, expected.map(|(stem, _)| (stem, on_matrices(stem, coop)))));
+    for (Coop { size, subgroup, .. }, kernels) in counted {
+        println!("\nmatrices of {size} × {size}, subgroups of {subgroup}");
+        for (stem, counts) in kernels {
+            println!("| `{stem}_coop{size}` | {} |", counts.map(|count| count.to_string()).join(" | "));
+        }
+    }
+    assert_eq!(counted, ON_MATRICES);
+}
+
 #[test]
 fn kernels_have_what_their_names_promise() {
     let (mut counted, mut barriers) = (0, [0, 0]);
-    for (stem, shape, kernel) in kernels() {
+    for (stem, class, kernel) in kernels() {
         let shader = Shader::of(&kernel).unwrap_or_else(|error| panic!("{error}"));
         let (label, total) = (&kernel.label, shader.mix.total());
         assert!(total.stores(Space::Storage).count >= 1, "{label} stores nothing");
@@ -158,8 +232,8 @@ fn kernels_have_what_their_names_promise() {
         let shared = shader.workgroup_bytes > 0;
         assert_eq!(total.of(Kind::Barrier) > 0, shared, "{label}: barriers come with workgroup memory");
         assert_eq!(total.loads(Space::Workgroup).count > 0, shared, "{label}: workgroup memory is for reading");
-        assert!(!shared || shape == LaunchShape::Tiled, "{label}: workgroup memory among the registers");
-        barriers[usize::from(shape == LaunchShape::Tiled)] += total.of(Kind::Barrier);
+        assert!(!shared || class == DeviceClass::Gpu, "{label}: workgroup memory among the registers");
+        barriers[usize::from(class == DeviceClass::Gpu)] += total.of(Kind::Barrier);
         counted += 1;
     }
     assert!(counted > 200 && barriers[0] == 0 && barriers[1] > 50, "{counted} kernels, barriers {barriers:?}");
@@ -230,8 +304,8 @@ fn several_kernels_of_a_name_are_told_apart() {
         err.starts_with("note: this is bconv_narrow of conv2") && err.contains("bconv_registers of conv3"),
         "{err}"
     );
-    assert!(err.contains("--layer and --shape") && err.lines().count() == 1, "{err}");
-    let (out, err) = run(dir.path(), &["bconv", "--shape", "registers", "--layer", "conv3", "--emit", "wgsl"]);
+    assert!(err.contains("--layer and --device-class") && err.lines().count() == 1, "{err}");
+    let (out, err) = run(dir.path(), &["bconv", "--device-class", "software", "--layer", "conv3", "--emit", "wgsl"]);
     assert!(out.starts_with("// bconv_registers\n") && out.contains("FILTERS: u32 = 64u") && err.is_empty(), "{err}");
     let (_, err) = run(dir.path(), &["--emit", "msl"]);
     assert!(err.contains(" more: choose with"), "{err}");
@@ -243,14 +317,17 @@ fn kernels_are_listed_and_shown() {
     let (list, err) = run(dir.path(), &[]);
     assert!(err.is_empty() && list.starts_with("digits: "), "{err}{list}");
     let row = list.lines().find(|line| line.starts_with("bconv_registers ")).unwrap();
-    assert!(["registers", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
-    let both = list.lines().find(|line| line.starts_with("sgd_velocity+sgd ")).unwrap();
-    assert!(both.contains(" both ") && both.ends_with("conv1, conv2, conv3, bn3, fc"), "{both}");
-    let (tiled, _) = run(dir.path(), &["--shape", "tiled", "--layer", "conv3"]);
+    assert!(["software", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
+    let both = list.lines().find(|line| line.starts_with("relu_normalised ")).unwrap();
+    assert!(both.contains(" both ") && both.ends_with(" relu3"), "{both}");
+    // The update of one layer beside a launch of another.
+    let update = list.lines().find(|line| line.starts_with("sgd_velocity+sgd,")).unwrap();
+    assert!(update.contains(" software ") && update.ends_with(" fc, bn3"), "{update}");
+    let (tiled, _) = run(dir.path(), &["--device-class", "gpu", "--layer", "conv3"]);
     assert!(tiled.contains("\nbconv_narrow ") && !tiled.contains("registers") && !tiled.contains("softmax"), "{tiled}");
 
     let (view, err) = run(dir.path(), &["bconv_tile64", "--recipe", "vgg-small", "--layer", "conv2"]);
-    assert!(err.is_empty() && view.matches("bconv_tile64, of the launch shape tiled").count() == 1, "{view}");
+    assert!(err.is_empty() && view.matches("bconv_tile64, for devices of the class gpu").count() == 1, "{view}");
     for part in [
         "conv2, forward",
         "64 invocations, ",

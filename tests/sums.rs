@@ -1,5 +1,5 @@
 //! Long sums keep their digits: every operation that adds up many floats obeys |error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ| against float64 with more than two million terms, on the CPU and
-//! on each driver in both launch shapes; and so do the gradients of a step on large pictures.
+//! on each driver with the kernels for both classes of devices; and so do the gradients of a step on large pictures.
 //!
 //! The terms cancel: a run of large positive numbers, then one of other negative numbers, whose sum is small. A plain running sum in between is so large that every further term is rounded in the
 //! same direction, and fails by far.
@@ -8,14 +8,16 @@
 #[path = "sums/cases.rs"]
 mod cases;
 mod common;
+#[path = "sums/order.rs"]
+mod order;
 #[path = "sums/step.rs"]
 mod step;
 
 use cases::Case;
 use halfwave::backend::{Backend, gpu::GpuBackend};
-use halfwave::caps::LaunchShape;
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Phase;
-use halfwave::ops::{self, Graph, Leaf, sum};
+use halfwave::ops::{self, Graph, Leaf, Op, sum};
 use halfwave::plan::lower;
 use halfwave::tensor::Tensor;
 use std::collections::BTreeSet;
@@ -47,15 +49,16 @@ const REDUCING: [&str; 23] = [
     "square_sum",
 ];
 
-/// What adds up integers, or takes the largest: exact in any order.
-const EXACT: [&str; 3] = ["max_abs", "count_saturated", "dorefa_thresholds"];
+/// What adds up or counts integers, or takes the largest: exact in any order.
+const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "judge"];
 
 /// What adds up few floats: the terms of a binary convolution with free coefficients (120 at most; all else are integers), the windows that see an input of a max-pool (whose cost grows
 /// with the square of their number).
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// What makes each element from a fixed number of others.
-const ELEMENTWISE: [&str; 49] = [
+const ELEMENTWISE: [&str; 52] = [
+    "accumulate",
     "gather",
     "sign",
     "unpack",
@@ -105,20 +108,22 @@ const ELEMENTWISE: [&str; 49] = [
     "bop",
     "clamp",
     "clip_scale",
+    "half_scales",
+    "half_seen",
 ];
 
-/// The output of a case on a backend.
-fn compute(backend: &mut dyn Backend, case: &Case) -> Tensor {
+/// The output of an operation on a backend, by the kernel that these capabilities choose.
+fn compute(backend: &mut dyn Backend, caps: &Caps, op: &Op, tensors: &[Tensor]) -> Tensor {
     let mut graph = Graph::new();
-    graph.at(case.op.stem(), Phase::Forward);
+    graph.at(op.stem(), Phase::Forward);
     let leaf = |(i, tensor): (usize, &Tensor)| Leaf::input(&format!("in{i}"), tensor.ty.clone());
-    let inputs: Vec<_> = case.inputs.iter().enumerate().map(|input| graph.add(leaf(input), &[]).unwrap()).collect();
-    let out = graph.add(case.op.clone(), &inputs).unwrap();
+    let inputs: Vec<_> = tensors.iter().enumerate().map(|input| graph.add(leaf(input), &[]).unwrap()).collect();
+    let out = graph.add(op.clone(), &inputs).unwrap();
     graph.output("out", out);
     let ty = graph.ty(out).clone();
-    let plan = lower(&graph, &backend.caps().clone()).unwrap();
+    let plan = lower(&graph, caps).unwrap();
     let id = pollster::block_on(backend.load(plan)).unwrap();
-    for (i, tensor) in case.inputs.iter().enumerate() {
+    for (i, tensor) in tensors.iter().enumerate() {
         backend.write(id, &format!("in{i}"), &tensor.words);
     }
     backend.run(id).unwrap();
@@ -181,26 +186,26 @@ fn long_sums_are_accurate_on_the_cpu() {
     check("cpu", &[], |_| sum::DEPTH, |case| case.op.evaluate(&case.inputs.iter().collect::<Vec<_>>()));
 }
 
-fn on_the_device(shape: LaunchShape) {
+fn on_the_device(class: DeviceClass) {
     let Some(found) = common::adapter() else { return };
-    let what = format!("{} {shape:?}", found.report.name);
-    let backend = pollster::block_on(GpuBackend::open(found, Some(shape))).unwrap();
-    let backend = std::cell::RefCell::new(backend);
+    let what = format!("{} {class:?}", found.report.name);
+    let backend = pollster::block_on(GpuBackend::open(found, Some(class))).unwrap();
+    let (caps, backend) = (backend.caps().clone(), std::cell::RefCell::new(backend));
     // Two million taps of one channel each take minutes in tiles on a software driver; the case over channels goes through the same loops.
-    let left_out: &[&str] = if shape == LaunchShape::Tiled { &["conv over places"] } else { &[] };
+    let left_out: &[&str] = if class == DeviceClass::Gpu { &["conv over places"] } else { &[] };
     // The tiles of matrix products add up more terms one after the other, and state it.
     let products = ["conv", "conv_dx", "conv_dw", "bconv_dx", "bconv_dw"];
-    let in_tiles = |case: &Case| shape == LaunchShape::Tiled && products.contains(&case.op.stem());
+    let in_tiles = |case: &Case| class == DeviceClass::Gpu && products.contains(&case.op.stem());
     let depth = |case: &Case| if in_tiles(case) { sum::TILE_CHUNK } else { sum::DEPTH };
-    check(&what, left_out, depth, |case| compute(&mut *backend.borrow_mut(), case));
+    check(&what, left_out, depth, |case| compute(&mut *backend.borrow_mut(), &caps, &case.op, &case.inputs));
 }
 
 #[test]
 fn long_sums_are_accurate_with_registers() {
-    common::on_each_driver("long_sums_are_accurate_with_registers", || on_the_device(LaunchShape::Registers));
+    common::on_each_driver("long_sums_are_accurate_with_registers", || on_the_device(DeviceClass::Software));
 }
 
 #[test]
 fn long_sums_are_accurate_with_tiles() {
-    common::on_each_driver("long_sums_are_accurate_with_tiles", || on_the_device(LaunchShape::Tiled));
+    common::on_each_driver("long_sums_are_accurate_with_tiles", || on_the_device(DeviceClass::Gpu));
 }

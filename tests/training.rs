@@ -4,6 +4,7 @@
 mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
+use halfwave::caps::Choice;
 use halfwave::data::{Dataset, Normalise};
 use halfwave::pass::{self, Feed};
 use halfwave::plan::lower;
@@ -23,6 +24,13 @@ fn reference() -> BTreeMap<String, HostTensor> {
     checkpoint::from_bytes(&std::fs::read(path).unwrap(), path).unwrap().0
 }
 
+/// On cooperative matrices, wherever a kernel can.
+fn on_matrices() -> Box<dyn Backend> {
+    let found = common::adapter().unwrap();
+    let request = common::on_matrices(&found);
+    Box::new(pollster::block_on(GpuBackend::open(found, request)).unwrap())
+}
+
 fn gpu() -> Option<Box<dyn Backend>> {
     let found = common::adapter()?;
     Some(Box::new(pollster::block_on(GpuBackend::open(found, None)).unwrap()))
@@ -35,6 +43,10 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     let mut graph = pass::training(&recipe.model, recipe.train.batch, &Feed::Floats, loss, optimizer, false).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
+    if let Some(Choice { kernel, .. }) = backend.caps().choices.get("bconv") {
+        let label = format!("bconv_{kernel}");
+        assert!(plan.kernels.iter().any(|kernel| kernel.label == label), "the plan has no {label}");
+    }
     let id = backend.load(plan).await.unwrap();
     for parameter in recipe.model.parameters().unwrap() {
         let found = parameter.find("init/", |name| reference.get(name).cloned()).unwrap();
@@ -72,5 +84,15 @@ fn integers_are_identical_on_each_driver() {
             got.iter().for_each(|(name, hash)| println!("{}: {name} {hash:016x}", backend.name()));
             assert_eq!(got, expected, "{}", backend.name());
         }
+    });
+}
+
+#[test]
+fn integers_are_identical_on_cooperative_matrices() {
+    let expected = expected_integers();
+    common::on_coop_driver("integers_are_identical_on_cooperative_matrices", || {
+        let mut backend = on_matrices();
+        let got = pollster::block_on(integers(&mut *backend));
+        assert_eq!(got, expected, "{}", backend.name());
     });
 }

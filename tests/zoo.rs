@@ -1,10 +1,9 @@
-//! The embedded recipes: as large as published, planned for every launch shape, and each of them learns.
+//! The embedded recipes: as large as published, planned for every class of devices, and each of them learns.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::backend::cpu::CpuBackend;
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::model::{self, LayerKind, Model};
-use halfwave::plan::Step;
 use halfwave::recipe::{BUILTIN, Pictures, Recipe, Set, builtin};
 use halfwave::train::Session;
 use halfwave::train::session::training_plan;
@@ -91,17 +90,12 @@ fn other_networks_have_the_size_that_their_layers_tell() {
 fn every_recipe_is_planned() {
     for (name, _) in BUILTIN {
         let recipe = recipe(name);
-        for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
-            let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(shape))
+        for class in [DeviceClass::Gpu, DeviceClass::Software] {
+            let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(class))
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(plan.steps.len() > recipe.model.layers.len(), "{name}: {} steps", plan.steps.len());
         }
     }
-}
-
-/// Multiply-adds that a launch needs.
-fn products(step: &Step) -> u64 {
-    step.cost.float_ops.max(step.cost.bit_ops) / 2
 }
 
 #[test]
@@ -109,17 +103,17 @@ fn no_launch_that_matters_wastes_more_than_two_thirds_of_its_products() {
     let mut looked_at = 0;
     for (name, _) in BUILTIN {
         let recipe = recipe(name);
-        for shape in [LaunchShape::Tiled, LaunchShape::Registers] {
-            let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(shape)).unwrap();
+        for class in [DeviceClass::Gpu, DeviceClass::Software] {
+            let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(class)).unwrap();
             let counted = || plan.steps.iter().enumerate().filter(|(_, step)| step.cost.executed > 0);
-            let all: u64 = counted().map(|(_, step)| products(step)).sum();
-            for (index, step) in counted().filter(|(_, step)| products(step) * 100 > all) {
+            let all: u64 = counted().map(|(_, step)| step.cost.needed()).sum();
+            for (index, step) in counted().filter(|(_, step)| step.cost.needed() * 100 > all) {
                 // Pictures of one channel lie in quads: three lanes of four are padding, whatever a kernel does.
                 let node = plan.nodes.iter().find(|node| node.steps.contains(&index)).unwrap();
                 let one = node.inputs.iter().map(|place| &place.ty).any(|ty| ty.shape.len() == 4 && ty.channels() == 1);
-                let share = products(step) as f64 * if one { 4.0 } else { 1.0 } / step.cost.executed as f64;
+                let share = step.cost.needed() as f64 * if one { 4.0 } else { 1.0 } / step.cost.executed as f64;
                 let label = &plan.kernels[step.kernel].label;
-                assert!((0.3..=1.0).contains(&share), "{name}, {shape:?}: {label} uses {share:.3} of its products");
+                assert!((0.3..=1.0).contains(&share), "{name}, {class:?}: {label} uses {share:.3} of its products");
                 looked_at += 1;
             }
         }
@@ -131,7 +125,7 @@ fn no_launch_that_matters_wastes_more_than_two_thirds_of_its_products() {
 fn weight_gradients_fill_a_large_device() {
     for name in ["vgg-small", "resnet18"] {
         let recipe = recipe(name);
-        let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(LaunchShape::Tiled)).unwrap();
+        let plan = training_plan(&recipe, recipe.train.batch, &Caps::baseline(DeviceClass::Gpu)).unwrap();
         let of_weights = plan.nodes.iter().filter(|node| ["conv_dw", "bconv_dw"].contains(&node.op.stem()));
         for node in of_weights {
             let step = &plan.steps[node.steps.start];

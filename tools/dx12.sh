@@ -11,6 +11,8 @@
 # FXC is Microsoft's d3dcompiler_47.dll: it comes from the PyPI package cefpython3, which redistributes it, and is never committed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tools/debian-packages.sh
+source tools/debian-packages.sh
 
 work=$PWD/target/dx12
 export WINDOWS_TARGET_DIR=$PWD/target/windows # below the repository, which is all that Wine sees
@@ -29,19 +31,7 @@ took() { say "$*: $((SECONDS - began)) s"; began=$SECONDS; }
 
 # Debian 13's Wine, lavapipe and X server, unpacked but not installed; each package's own scripts are left out but for Wine's, which makes a DLL of its own.
 unpack_wine() {
-  local mirror options=()
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' 'Label: Debian' | head -1)
-  [[ -n $mirror ]] || missing "apt knows no mirror of Debian"
-  rm -rf "$root" "$work/apt"
-  mkdir -p "$work"/apt/{lists/partial,cache/archives/partial} "$root"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/apt/sources.list"
-  : >"$work/apt/status"
-  options=(-q -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::Lists="$work/apt/lists"
-    -o Dir::State::status="$work/apt/status" -o Dir::Cache="$work/apt/cache" -o APT::Sandbox::User=root)
-  { apt-get "${options[@]}" update &&
-    apt-get "${options[@]}" install -y --download-only --no-install-recommends bash dash coreutils wine wine64 mesa-vulkan-drivers xvfb; } >"$work/apt/log" 2>&1 ||
-    { tail -5 "$work/apt/log"; missing "Debian 13's packages cannot be read"; }
-  for package in "$work"/apt/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
+  unpack_debian trixie "$work" bash dash coreutils wine wine64 mesa-vulkan-drivers xvfb || missing "Debian 13's packages cannot be read"
   dpkg -e "$work"/apt/cache/archives/libwine_*.deb "$work/apt/libwine"
   cp "$work/apt/libwine/postinst" "$root/tmp/"
   chroot "$root" /usr/bin/bash /tmp/postinst configure
@@ -142,7 +132,7 @@ check() { # check NAME COMMAND...
 integers() { sed -nE 's/^.*: (.* [0-9a-f]{16})$/\1/p' "$1" | sort; }
 same_integers() {
   local drivers; drivers=$(tools/find-icds.sh)
-  HALFWAVE_TEST_ICDS=${drivers%%,*} REQUIRE_GPU=1 cargo test --test training -- --nocapture >"$work/vulkan" 2>&1 || { tail -20 "$work/vulkan"; return 1; }
+  HALFWAVE_TEST_ICDS=${drivers%%,*} REQUIRE_GPU=1 cargo test --test training integers_are_identical_on_each_driver -- --nocapture >"$work/vulkan" 2>&1 || { tail -20 "$work/vulkan"; return 1; }
   integers "$log" >"$work/integers-dx12"
   integers "$work/vulkan" >"$work/integers-vulkan"
   [[ -s $work/integers-dx12 ]] || { echo "no integers in the log"; return 1; }

@@ -4,6 +4,7 @@
 #
 #   HALFWAVE_TEST_ICDS   drivers to test on, name=/path/to/icd.json,...; nothing is installed then
 #                        (default: those that tools/find-icds.sh finds)
+#   HALFWAVE_TEST_COOP   a driver with cooperative matrices, as an ICD file below target/coop-lavapipe (default: tools/coop-lavapipe.sh fetches one)
 #   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that want it (default: they are left out, and say so)
 #   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is left out then, and says so
 #   REQUIRE_BROWSERS=0   a missing browser is no error (default: 1)
@@ -14,11 +15,12 @@ cd "$(dirname "$0")/.."
 command -v cargo >/dev/null || { echo "test: no cargo in PATH: install Rust with rustup first" >&2; exit 1; }
 
 export HALFWAVE_TEST_ICDS=${HALFWAVE_TEST_ICDS:-$(tools/find-icds.sh)}
+export HALFWAVE_TEST_COOP=${HALFWAVE_TEST_COOP:-$(tools/coop-lavapipe.sh)}
 export REQUIRE_GPU=1 # a test that finds no adapter fails instead of passing for want of work
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$scratch} # Mesa complains without one
-echo "test: drivers $HALFWAVE_TEST_ICDS"
+echo "test: drivers $HALFWAVE_TEST_ICDS, cooperative matrices $HALFWAVE_TEST_COOP"
 if [[ -n ${CIFAR10_DIR:-} ]]; then echo "test: CIFAR-10 in $CIFAR10_DIR"; else echo "test: CIFAR10_DIR is not set: what needs CIFAR-10 is left out"; fi
 
 log=$scratch/log

@@ -5,11 +5,13 @@
 use super::{Backend, Clock, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
 use crate::caps::Caps;
 use crate::error::Result;
+use crate::halves::{self, SCALES, SEEN};
 use crate::kernel::{FAULT, Operand};
 use crate::ops::Op;
 use crate::plan::{Plan, PlanNode, Tenancy};
 use crate::stop::Stop;
 use crate::tensor::{View, ViewMut};
+use crate::{parallel, simd};
 use std::collections::HashMap;
 use web_time::Instant;
 
@@ -18,19 +20,37 @@ const POISON: u32 = 0x7fc0_dead;
 
 /// Whether all floats are finite, read bit by bit as kernels do.
 fn all_finite(words: &[u32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    // Without a way out within a chunk, so that a chunk is a loop over vectors.
-    words.chunks(1024).all(|chunk| chunk.iter().fold(true, |finite, word| finite & (word & EXPONENT != EXPONENT)))
+    parallel::all(words, 16384, |words| {
+        let mut finite = false;
+        simd::run(Finite { words, finite: &mut finite });
+        finite
+    })
+}
+
+struct Finite<'a> {
+    words: &'a [u32],
+    finite: &'a mut bool,
+}
+
+impl simd::Job for Finite<'_> {
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) {
+        const EXPONENT: u32 = 0x7f80_0000;
+        // Without a way out, so that it is a loop over vectors.
+        *self.finite = self.words.iter().fold(0, |most, word| (word & EXPONENT).max(most)) < EXPONENT;
+    }
 }
 
 /// Runs plans on the host.
 pub struct CpuBackend {
     caps: Caps,
     plans: Vec<Plan>,
-    /// By plan and slot; state slots are empty here.
+    /// By plan and buffer; those of state are empty here.
     memory: Vec<Vec<Vec<u32>>>,
     state: HashMap<String, Vec<u32>>,
     stop: Stop,
+    /// Whether no request to stop is heard.
+    deaf: bool,
 }
 
 impl Default for CpuBackend {
@@ -43,7 +63,7 @@ impl CpuBackend {
     /// A backend without plans.
     pub fn new() -> Self {
         let (plans, memory, state) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default() }
+        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default(), deaf: false }
     }
 
     /// State that lives in `slot` of `plan`.
@@ -56,6 +76,15 @@ impl CpuBackend {
     fn execute(
         &mut self,
         id: PlanId,
+        repeats: impl Fn(&PlanNode) -> u32 + Send,
+        timed: impl FnMut(&PlanNode, Instant, Instant) + Send,
+    ) {
+        parallel::within(|| self.execute_here(id, repeats, timed));
+    }
+
+    fn execute_here(
+        &mut self,
+        id: PlanId,
         repeats: impl Fn(&PlanNode) -> u32,
         mut timed: impl FnMut(&PlanNode, Instant, Instant),
     ) {
@@ -64,40 +93,84 @@ impl CpuBackend {
         for port in &plan.state {
             memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
         }
-        let fault = plan.port(FAULT).map(|port| port.place.slot);
+        let [fault, scales, seen] = [FAULT, SCALES, SEEN].map(|name| plan.port(name).map(|port| port.place.slot));
         for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
-            let mut out = std::mem::take(&mut memory[node.output.slot]);
+            let (buffer, begin) = plan.buffer(node.output.slot);
+            let mut whole = std::mem::take(&mut memory[buffer]);
+            let (ahead, out) = whole.split_at_mut(begin);
+            let (out, behind) = out.split_at_mut(node.output.stored().words());
             // An in-place update reads what it overwrites.
-            let before = node.inputs.iter().any(|place| place.slot == node.output.slot).then(|| out.clone());
-            let inputs: Vec<_> = node
+            let before = node.inputs.iter().any(|place| place.slot == node.output.slot);
+            let before = before.then(|| out.to_vec());
+            let begun = Instant::now();
+            let scales = |row: usize| -> [f32; halves::ROW] {
+                let scales: &[f32] = bytemuck::cast_slice(&memory[scales.expect("a table of scales")]);
+                scales.as_chunks().0[row]
+            };
+            let stored: Vec<_> = node
                 .inputs
                 .iter()
                 .map(|place| {
+                    let (of, at) = plan.buffer(place.slot);
                     let memory = match &before {
                         Some(before) if place.slot == node.output.slot => before,
-                        _ => &memory[place.slot],
+                        _ if of == buffer && at < begin => &ahead[at..],
+                        _ if of == buffer => &behind[at - begin - out.len()..],
+                        _ => &memory[of][at..],
                     };
-                    View::new(&place.ty, &memory[..place.ty.words()])
+                    &memory[..place.stored().words()]
+                })
+                .collect();
+            // Reference implementations see floats: what is stored in half precision is converted before and after.
+            let loaded: Vec<Option<Vec<f32>>> = node
+                .inputs
+                .iter()
+                .zip(&stored)
+                .map(|(place, words)| {
+                    let [_, inverse, ..] = scales(place.scale?);
+                    Some(halves::load(words, inverse))
+                })
+                .collect();
+            let inputs: Vec<_> = node
+                .inputs
+                .iter()
+                .zip(stored.iter().zip(&loaded))
+                .map(|(place, (words, loaded))| {
+                    View::new(&place.ty, loaded.as_ref().map_or(words, |loaded| bytemuck::cast_slice(loaded)))
                 })
                 .collect();
             let ty = &node.output.ty;
-            let begun = Instant::now();
+            let mut floats = node.output.scale.map(|_| vec![0u32; ty.words()]);
+            let written: &mut [u32] = floats.as_deref_mut().unwrap_or(&mut *out);
             for _ in 0..repeats(node) {
-                node.op.twin(&inputs, &mut ViewMut::new(ty, &mut out[..ty.words()]));
+                node.op.twin(&inputs, &mut ViewMut::new(ty, &mut *written));
             }
             let finite = node.checked.iter().all(|operand| match *operand {
                 Operand::Input(index) => all_finite(inputs[index].words),
-                Operand::Output => all_finite(&out[..ty.words()]),
+                Operand::Output => all_finite(written),
                 _ => true,
             });
+            let mut raised = None;
+            if let (Some(row), Some(floats)) = (node.output.scale, &floats) {
+                let [scale, ..] = scales(row);
+                raised = Some((row, halves::store(bytemuck::cast_slice(floats), scale, out)));
+            }
             timed(node, begun, Instant::now());
-            memory[node.output.slot] = out;
+            memory[buffer] = whole;
+            if let Some((row, new)) = raised {
+                let words = &mut memory[seen.expect("a table beside the scales")][row * halves::ROW..];
+                words[0] = words[0].max(new.most);
+                words[1] = words[1].saturating_add(new.saturated);
+            }
             if let Some(slot) = fault.filter(|_| !finite) {
                 let word = &mut memory[slot][0];
                 *word = plan.rank(index).max(*word);
             }
             if cfg!(debug_assertions) {
-                node.frees.iter().for_each(|&slot| memory[slot].fill(POISON));
+                for &slot in &node.frees {
+                    let (buffer, begin) = plan.buffer(slot);
+                    memory[buffer][begin..][..plan.slots[slot].words].fill(POISON);
+                }
             }
         }
         for slot in 0..plan.slots.len() {
@@ -121,15 +194,19 @@ impl Backend for CpuBackend {
         self.stop = stop;
     }
 
+    fn hear_stop(&mut self, heard: bool) {
+        self.deaf = !heard;
+    }
+
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
         if let Err(stopped) = self.stop.check() {
             return Box::pin(async move { Err(stopped) });
         }
-        let own = |tenancy| tenancy != Tenancy::State;
-        let slots = plan.slots.iter();
-        self.memory.push(slots.map(|slot| vec![POISON; if own(slot.tenancy) { slot.words } else { 0 }]).collect());
+        let is_state = |buffer: usize| plan.slots.get(buffer).is_some_and(|slot| slot.tenancy == Tenancy::State);
+        let buffers = plan.buffers().into_iter().enumerate();
+        self.memory.push(buffers.map(|(at, words)| vec![POISON; if is_state(at) { 0 } else { words }]).collect());
         for port in &plan.state {
-            let words = port.place.ty.words();
+            let words = port.place.stored().words();
             let kept = self.state.entry(port.name.clone()).or_insert_with(|| vec![0; words]);
             assert_eq!(kept.len(), words, "two plans disagree on the state {}", port.name);
         }
@@ -148,11 +225,13 @@ impl Backend for CpuBackend {
             Some(state) => state,
             None => &mut self.memory[id.0][found.place.slot],
         };
-        memory[..found.place.ty.words()].copy_from_slice(words);
+        memory[..found.place.stored().words()].copy_from_slice(words);
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
-        self.stop.check()?;
+        if !self.deaf {
+            self.stop.check()?;
+        }
         self.execute(id, |_| 1, |_, _, _| ());
         Ok(())
     }
@@ -176,10 +255,12 @@ impl Backend for CpuBackend {
             |node| repeats[node.steps.start],
             |node, begun, done| {
                 let steps = node.steps.clone();
-                // Nodes that a device would compute together are timed together.
+                // Nodes that a device would compute together are timed together, and with them what else these launches compute.
                 if let (Some(stamp), Some(host)) = (run.stamps.last_mut(), run.host.last_mut())
-                    && stamp.steps == steps
+                    && stamp.steps.end > steps.start
                 {
+                    stamp.steps.end = stamp.steps.end.max(steps.end);
+                    host.steps = stamp.steps.clone();
                     (stamp.end, host.done) = (ns(done), done);
                     return;
                 }
@@ -197,7 +278,7 @@ impl Backend for CpuBackend {
     fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
         let found = self.plans[id.0].port(port).unwrap_or_else(|| panic!("the plan has no port {port}"));
         let memory = self.state.get(port).unwrap_or(&self.memory[id.0][found.place.slot]);
-        let words = memory[..found.place.ty.words()].to_vec();
+        let words = memory[..found.place.stored().words()].to_vec();
         Box::pin(async move { Ok(words) })
     }
 }

@@ -35,22 +35,22 @@ pub enum Timer {
     None,
 }
 
-/// How long submissions took.
+/// How many submissions there were, and how long took what they hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Timing {
     /// How that is known.
     pub timer: Timer,
-    /// Submissions so far.
+    /// Submissions so far, those that only read something back included. Small runs share one.
     pub submissions: u64,
-    /// The longest of the last 64 that were measured.
+    /// The longest of the last 64 that were measured: of a run that shares a submission, its part of it.
     pub longest_ns: u64,
     /// Measured ones, of all, that took longer than the budget.
     pub over_budget: u64,
-    /// What one should take at most.
+    /// What a submission should take at most.
     pub budget_ns: u64,
 }
 
-/// A measured submission.
+/// What a submission holds of one run, measured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Submission {
     /// Of which plan.
@@ -154,8 +154,20 @@ pub trait Backend {
     /// Limits and preferences that plans must be made for.
     fn caps(&self) -> &Caps;
 
+    /// Whether kernels that rest on the driver must be checked against their reference implementations before first use. A backend that says so must keep what [`Backend::judge`] tells it; the CPU backend runs the
+    /// reference implementations themselves, and a browser has none that rest on the driver.
+    fn runs_kernels(&self) -> bool {
+        false
+    }
+
+    /// Keeps in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with its reference on this device.
+    fn judge(&mut self, _kernel: &str, _right: bool) {}
+
     /// From now on, no plan is loaded or run once `stop` is asked for: [`Error::Stopped`]. What was started is finished, and can be read.
     fn stop_by(&mut self, _stop: Stop) {}
+
+    /// While nothing is heard, plans run although somebody asks to stop: those that belong to what has begun.
+    fn hear_stop(&mut self, _heard: bool) {}
 
     /// Makes buffers and kernels of a plan. State that exists already is kept, new state is zero.
     ///
@@ -172,7 +184,7 @@ pub trait Backend {
     /// When the plan has no such port or the length is not its type's.
     fn write(&mut self, id: PlanId, port: &str, words: &[u32]);
 
-    /// Starts a step; it may return before the step has ended.
+    /// Starts a step; it may return before the step has ended. Small ones may wait for each other, but no longer than until something is read or waited for, or until they fill a submission.
     ///
     /// # Errors
     /// When the device is lost; when somebody has asked to stop, and nothing is done then.
@@ -184,7 +196,7 @@ pub trait Backend {
     /// When the device is lost.
     fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>>;
 
-    /// Runs a plan once, every step as often on end as `repeats` says, and tells when they were executed. Waits for the device.
+    /// Runs a plan once, every step as many times in a row as `repeats` says, and tells when they were executed. Waits for the device.
     ///
     /// Repeating a step is harmless for what it writes elsewhere, but what it updates in place moves on each time.
     ///

@@ -1,32 +1,29 @@
 //! `halfwave bench`: how fast a training step is, and each kernel that could do its heavy operations.
 
+mod host;
+mod table;
+
 use super::device::{self, Opened};
-use super::terminal::{bytes, print, say};
-use super::{AdapterArgs, ceilings, load};
+use super::terminal::{print, say};
+use super::{MeasureArgs, ceilings, interrupt, kernels};
 use halfwave::backend::Device;
-use halfwave::backend::gpu::Request;
 use halfwave::profile::Ceilings;
 use halfwave::profile::candidates::{self, Heavy};
+use halfwave::recipe::Recipe;
 use halfwave::train::Session;
 use halfwave::train::session::{batch_feed, training_plan};
 use halfwave::{Result, files};
+use host::Host;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Measure how fast a training step is, and each kernel that could do its heavy operations.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BenchArgs {
-    /// Recipes: files or names of built-in ones [default: digits vgg-small]
-    recipes: Vec<String>,
     #[command(flatten)]
-    adapter: AdapterArgs,
-    /// Rounds to measure: every number is the median of so many
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rounds: u32,
-    /// Images in a step, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    batch: Option<u32>,
+    measure: MeasureArgs,
     /// Measure steps alone, no kernels
     #[arg(long)]
     steps_only: bool,
@@ -40,7 +37,8 @@ Examples:
   halfwave bench                              the digits and VGG-small, on the GPU, or else on the CPU backend
   halfwave bench resnet20 --batch 128 --json bench.json
 
-The images are noise: no data set is needed.";
+The images are noise: no data set is needed. The CPU backend has one implementation per operation,
+so that only steps are measured there. Ctrl-C ends it with what was measured so far.";
 
 /// Version of the form; it grows when a field changes its meaning or goes, not when one is added.
 const VERSION: u32 = 1;
@@ -51,10 +49,18 @@ struct Bench {
     format: &'static str,
     version: u32,
     halfwave: &'static str,
+    /// The commit, where the program was built with HALFWAVE_COMMIT set to it.
+    commit: Option<&'static str>,
     /// When it was measured, in UTC.
     when: String,
     device: Device,
+    /// The computer.
+    host: Host,
+    /// Every number is the median of so many.
+    rounds: u32,
     ceilings: Option<Ceilings>,
+    /// Kernels that are not taken on this device, because they were found wrong when they were first used.
+    shut_out: Vec<String>,
     recipes: Vec<OfRecipe>,
 }
 
@@ -67,6 +73,8 @@ struct OfRecipe {
     launches: usize,
     /// A step on the device, by its own clock where it has one.
     step_ns: u64,
+    /// Whether that is by the host's clock, too.
+    by_host: bool,
     /// A step by the host's clock, several in flight.
     wall_ns: u64,
     images_per_s: f64,
@@ -75,110 +83,87 @@ struct OfRecipe {
     heavy: Vec<Heavy>,
 }
 
-pub(super) fn bench(args: &BenchArgs) -> Result<()> {
+pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     args.json.as_deref().map_or(Ok(()), files::check)?;
-    let wanted = args.adapter.adapter.as_deref();
-    let names = match args.recipes.is_empty() {
-        true => vec!["digits".to_string(), "vgg-small".to_string()],
-        false => args.recipes.clone(),
-    };
-    let mut recipes = Vec::new();
-    let mut measured_on = None;
-    for name in &names {
-        let (mut recipe, name) = load::recipe(Some(name))?;
-        recipe.train.batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
-        let Opened { backend, device } = device::choose(wanted)?.open(Request::default())?;
-        let mut session = pollster::block_on(Session::fed(&recipe, backend, batch_feed(&recipe), false))?;
-        say(&format!("{name}, batch of {}, on {}", recipe.train.batch, device.adapter));
-        let step = pollster::block_on(session.measure(args.rounds as usize, |_| {}))?;
-        let plan = session.plan();
-        let mut of_recipe = OfRecipe {
-            recipe: name,
-            batch: recipe.train.batch,
-            plan: format!("{:016x}", plan.hash()),
-            launches: plan.steps.len(),
-            step_ns: step.step_ns,
-            wall_ns: step.wall_ns,
-            images_per_s: recipe.train.batch as f64 / step.wall_ns.max(1) as f64 * 1e9,
-            peak_bytes: plan.memory.peak,
-            heavy: Vec::new(),
-        };
-        drop(session);
-        if device.backend != "cpu" && !args.steps_only {
-            let Opened { mut backend, .. } = device::choose(wanted)?.open(Request::default())?;
-            let plan = training_plan(&recipe, recipe.train.batch, &backend.caps().clone())?;
-            let measured = candidates::measure(&mut *backend, &plan, args.rounds as usize, say);
-            of_recipe.heavy = pollster::block_on(measured)?;
+    let named = args.measure.recipes()?;
+    let (mut recipes, mut measured_on, mut failure) = (Vec::new(), None, None);
+    interrupt::watch();
+    for (recipe, name) in named {
+        match of_recipe(args, &recipe, name) {
+            Ok((of_recipe, device)) => {
+                recipes.push(of_recipe);
+                measured_on = Some(device);
+            }
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
         }
-        recipes.push(of_recipe);
-        measured_on = Some(device);
     }
-    let device = measured_on.expect("at least one recipe");
+    // What was measured before a failure is printed and kept.
+    let ended = |failure: Option<_>| failure.map_or(Ok(ExitCode::SUCCESS), interrupt::ended);
+    let Some(device) = measured_on else { return ended(failure) };
     let ceilings = match device.backend.as_str() {
         "cpu" => None,
-        _ => Some(ceilings::ceilings(wanted.or(Some(&device::wanted(&device))), false)?.ceilings),
+        _ if failure.is_some() => None,
+        _ => {
+            let (wanted, same) = (args.measure.adapter.adapter.as_deref(), device::wanted(&device));
+            Some(ceilings::ceilings(wanted.or(Some(&same)), false)?.content.ceilings)
+        }
+    };
+    let shut_out = match device.backend.as_str() {
+        "cpu" => Vec::new(),
+        _ => kernels::of(&device).shut_out().into_iter().map(String::from).collect(),
     };
     let bench = Bench {
         format: "halfwave-bench",
         version: VERSION,
         halfwave: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("HALFWAVE_COMMIT"),
         when: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         device,
+        host: Host::this(),
+        rounds: args.measure.rounds,
         ceilings,
+        shut_out,
         recipes,
     };
-    print(&table(&bench))?;
+    print(&table::table(&bench))?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&bench).expect("a benchmark is plain data") + "\n";
         files::replace(path, text.as_bytes())?;
         say(&format!("{} holds the results", path.display()));
     }
-    Ok(())
+    ended(failure)
 }
 
-/// A line a recipe, then a line a kernel.
-fn table(bench: &Bench) -> String {
-    let mut text = String::new();
-    for recipe in &bench.recipes {
-        text += &format!(
-            "{}, batch of {}: {:.3} ms a step ({:.3} ms on the device), {:.0} images/s, {} launches, {} of memory\n",
-            recipe.recipe,
-            recipe.batch,
-            recipe.wall_ns as f64 / 1e6,
-            recipe.step_ns as f64 / 1e6,
-            recipe.images_per_s,
-            recipe.launches,
-            bytes(recipe.peak_bytes),
-        );
-        for heavy in &recipe.heavy {
-            text += &format!(
-                "\n  {} of {}: {} → {}\n",
-                heavy.stem,
-                heavy.layers.join(", "),
-                heavy.reads.join(", "),
-                heavy.writes
-            );
-            let ops = heavy.float_ops.max(heavy.bit_ops);
-            for (i, kernel) in heavy.kernels.iter().enumerate() {
-                let peak = bench.ceilings.as_ref().map(|ceilings| match heavy.bit_ops > heavy.float_ops {
-                    true => ceilings.bit.value,
-                    false => ceilings.float.value,
-                });
-                let rate = ops as f64 / kernel.median_ns.max(1) as f64 * 1e9;
-                let share = peak.map_or(String::new(), |peak| format!(" {:5.1} % of the peak", 100.0 * rate / peak));
-                text += &format!(
-                    "  {} {:<14} {:9.4} ms {:8.2} TOP/s{share}, lane use {:3.0} %, {} invocations, {} of scratch\n",
-                    if i == 0 { '*' } else { ' ' },
-                    kernel.kernel,
-                    kernel.median_ns as f64 / 1e6,
-                    rate / 1e12,
-                    100.0 * kernel.lane_use,
-                    kernel.invocations,
-                    bytes(kernel.scratch_bytes),
-                );
-            }
-        }
-        text.push('\n');
+/// Measures a recipe, and says on what.
+fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecipe, Device)> {
+    let (wanted, rounds) = (args.measure.adapter.adapter.as_deref(), args.measure.rounds as usize);
+    let Opened { backend, device } = device::open(wanted)?;
+    let mut session = pollster::block_on(Session::fed(recipe, backend, batch_feed(recipe), false))?;
+    // Of a step that accumulates gradients, a micro-batch is measured.
+    let batch = recipe.train.micro_batch();
+    say(&format!("{name}, batch of {batch}, on {}", device.adapter));
+    let step = pollster::block_on(session.measure(rounds, |_| {}))?;
+    let plan = session.plan();
+    let mut of_recipe = OfRecipe {
+        recipe: name,
+        batch,
+        plan: format!("{:016x}", plan.hash()),
+        launches: plan.steps.len(),
+        step_ns: step.step_ns,
+        by_host: step.timer.by_host(),
+        wall_ns: step.wall_ns,
+        images_per_s: batch as f64 / step.wall_ns.max(1) as f64 * 1e9,
+        peak_bytes: plan.memory.peak,
+        heavy: Vec::new(),
+    };
+    drop(session);
+    if device.backend != "cpu" && !args.steps_only {
+        let Opened { mut backend, .. } = device::open(wanted)?;
+        let plan = training_plan(recipe, recipe.train.batch, &backend.caps().clone())?;
+        of_recipe.heavy = pollster::block_on(candidates::measure(&mut *backend, &plan, rounds, say))?;
     }
-    text + "* the kernel that a plan takes\n"
+    Ok((of_recipe, device))
 }

@@ -1,12 +1,14 @@
 //! Which device computes: one rule for every command. `--adapter` decides, else WGPU_ADAPTER_NAME, else the first GPU is taken; where there is no GPU, the CPU backend, because it is faster than
 //! a software adapter. Whatever the user did not choose with `--adapter` is said once.
 
-use super::interrupt;
-use super::terminal::complain;
+use super::terminal::{complain_once, say};
+use super::{interrupt, kernels};
 use halfwave::backend::gpu::{self, ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
+use halfwave::train::run::About;
 use halfwave::{Error, Result};
 use std::fmt;
+use std::path::Path;
 
 /// What to do where there is no adapter.
 pub(super) const NO_ADAPTER: &str = "\
@@ -74,9 +76,9 @@ impl Search {
         match (reason, self.found.first()) {
             (Reason::Variable, _) => {
                 let name = index.map_or("cpu", |index| &self.found[index].report.name);
-                complain("note", &format_args!("{ADAPTER_NAME} chooses {name}"));
+                complain_once("note", &format_args!("{ADAPTER_NAME} chooses {name}"));
             }
-            (Reason::NoGpu, Some(Found { report, .. })) => complain(
+            (Reason::NoGpu, Some(Found { report, .. })) => complain_once(
                 "note",
                 &format_args!(
                     "{}: computing with the CPU backend, which is faster than the software adapter {} (--adapter 0 takes that)",
@@ -84,7 +86,7 @@ impl Search {
                     report.name
                 ),
             ),
-            (Reason::NoGpu, None) => complain(
+            (Reason::NoGpu, None) => complain_once(
                 "note",
                 &format_args!(
                     "{}: computing with the CPU backend; `halfwave devices` says what a GPU needs",
@@ -128,8 +130,22 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
 }
 
 /// Chooses and opens.
-pub(super) fn open(wanted: Option<&str>, request: Request) -> Result<Opened> {
-    choose(wanted)?.open(request)
+pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
+    let choice = choose(wanted)?;
+    let request = choice.request();
+    choice.open(request)
+}
+
+/// The same for a run that goes on: with the kernels that it had on this device, and no others, whatever was measured since.
+pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
+    let choice = choose(wanted)?;
+    let mut request = choice.request();
+    // That the file is damaged is said when the run goes on.
+    let about = About::read(run).ok().flatten();
+    if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&choice.device())) {
+        request.choices.clone_from(kernels);
+    }
+    choice.open(request)
 }
 
 /// An adapter, for commands that are about adapters: a software one where there is no GPU, never the CPU backend. `refusal` is said of that.
@@ -148,7 +164,7 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
             let Some(Found { report, .. }) = search.found.first() else {
                 return Err(Error::Device(NO_ADAPTER.to_string()));
             };
-            complain("note", &format_args!("{}: taking the software adapter {}", search.no_gpu(), report.name));
+            complain_once("note", &format_args!("{}: taking the software adapter {}", search.no_gpu(), report.name));
             0
         }
         (None, _) => return Err(cpu()),
@@ -156,7 +172,57 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
     Ok(search.found.swap_remove(index))
 }
 
+/// An adapter to measure for later commands, and what makes them take it.
+pub(super) struct Measurable {
+    pub(super) found: Found,
+    /// Where it is not what is taken without `--adapter`: its place in the list.
+    pub(super) only_as: Option<usize>,
+}
+
+/// An adapter whose kernels are to be measured for later commands: one that these would take. Where that is the CPU backend, because there is no GPU, nothing, and it is said why.
+pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<Measurable>> {
+    let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
+    if wanted.is_some_and(is_cpu) {
+        return Err(cpu());
+    }
+    let mut search = Search::new()?;
+    let named = search.environment.adapter.as_deref();
+    let default = decide(&search.reports(), None, named).ok().and_then(|(index, _)| index);
+    match decide(&search.reports(), wanted, named)? {
+        (Some(index), reason) => {
+            search.tell(Some(index), reason);
+            let only_as = (default != Some(index)).then_some(index);
+            Ok(Some(Measurable { found: search.found.swap_remove(index), only_as }))
+        }
+        (None, Reason::NoGpu) => {
+            let advice = match search.found.first() {
+                Some(Found { report, .. }) => format!("for the software adapter {}, add --adapter 0", report.name),
+                None => "`halfwave devices` says what a GPU needs".to_string(),
+            };
+            say(&format!("{}, and {refusal}; {advice}", search.no_gpu()));
+            Ok(None)
+        }
+        (None, _) => Err(cpu()),
+    }
+}
+
 impl Choice {
+    /// What it is.
+    pub(super) fn device(&self) -> Device {
+        match self {
+            Self::Cpu => Device::cpu(),
+            Self::Adapter(found) => Device::from(&found.report),
+        }
+    }
+
+    /// How to open it with what is known of it.
+    pub(super) fn request(&self) -> Request {
+        match self {
+            Self::Cpu => Request::default(),
+            Self::Adapter(found) => kernels::request(&Device::from(&found.report)),
+        }
+    }
+
     /// Opens it.
     pub(super) fn open(self, request: Request) -> Result<Opened> {
         let mut opened = match self {

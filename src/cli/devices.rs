@@ -2,6 +2,7 @@
 
 use super::ceilings::{self, Measured};
 use super::device::{NO_ADAPTER, Named, Search};
+use super::kept::Kept;
 use super::terminal::{bytes, complain, grouped, print};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
@@ -27,13 +28,13 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
 /// What one adapter can do at most.
 fn of_one(args: &DevicesArgs) -> Result<()> {
     let measured = ceilings::ceilings(args.adapter.as_deref(), args.fresh)?;
-    let Measured { device, when, cached, .. } = &measured;
+    let Kept { device, when, content: Measured { ceilings, cached }, .. } = &measured;
     let origin = match cached {
         Some(file) => format!("measured {when}, kept in {}; --fresh measures again", file.display()),
         None => "measured just now".to_string(),
     };
     let driver = &device.driver;
-    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", Named(device), ceilings::table(&measured.ceilings)))
+    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", Named(device), ceilings::table(ceilings)))
 }
 
 /// The list of adapters, and the CPU backend.

@@ -1,7 +1,7 @@
 //! `halfwave eval`: a trained network on the test images.
 
 use super::load::{self, Network};
-use super::terminal::{complain, percent, print};
+use super::terminal::{aligned, complain, grouped, percent, print};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::Result;
 use halfwave::data::Dataset;
@@ -11,7 +11,7 @@ use halfwave::train::run::Saved;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Measure a trained network on the test images: loss, accuracy, confusion matrix.
+/// Measure a trained network on the test images: loss, accuracy, confusion matrix (of more than 32 classes, what stands out in it).
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave eval runs/digits-1")]
 pub(super) struct EvalArgs {
@@ -24,6 +24,15 @@ pub(super) struct EvalArgs {
     data: DataArgs,
 }
 
+/// A matrix of more classes is too wide for a terminal.
+const MOST_COLUMNS: usize = 32;
+/// So many lines stand for it.
+const LISTED: usize = 10;
+/// Of a long list of names, so many are given.
+const NAMED: usize = 16;
+/// Of more classes than these, it is of interest whether the right one was among the best five.
+const TOP5_FROM: usize = 10;
+
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let saved = Saved::read(&args.checkpoint)?;
     let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
@@ -32,8 +41,13 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
     let (position, device) = (saved.checkpoint.position, device::Named(&device));
+    // Of few classes the best five are most of them.
+    let top5 = evaluation.top5_accuracy().filter(|_| classes > TOP5_FROM);
+    let top5 = top5.map_or(String::new(), |share| {
+        format!("top-5 accuracy {}  ({} of {})\n", percent(share), evaluation.top5, evaluation.images)
+    });
     print(&format!(
-        "{} after {} steps, on {device}\n\ntest loss      {:.4}\ntest accuracy  {}  ({} of {})\n\n{}",
+        "{} after {} steps, on {device}\n\ntest loss      {:.4}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
         saved.path.display(),
         position.step,
         evaluation.loss,
@@ -50,7 +64,7 @@ fn remark(saved: &Saved, data: &Dataset) {
     let names = data.class_names.iter().enumerate();
     let missing: Vec<_> = names.filter(|(class, _)| !known.contains(class)).map(|(_, name)| name.as_str()).collect();
     if !missing.is_empty() {
-        complain("note", &format_args!("there are no test images of {}", missing.join(", ")));
+        complain("note", &format_args!("there are no test images of {}", listed(&missing)));
     }
     if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
         let note = "this is not the data set as the network was trained on it; it may have been trained on some of these test images";
@@ -58,8 +72,13 @@ fn remark(saved: &Saved, data: &Dataset) {
     }
 }
 
-/// The confusion matrix: a line a class, a column a prediction; nothing where there is none.
+/// The confusion matrix, or of more classes than a terminal is wide what stands out in it.
 fn table(evaluation: &Evaluation, names: &[String]) -> String {
+    if names.len() <= MOST_COLUMNS { matrix(evaluation, names) } else { highlights(evaluation, names) }
+}
+
+/// The matrix: a line a class, a column a prediction.
+fn matrix(evaluation: &Evaluation, names: &[String]) -> String {
     let name_len = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let most = evaluation.confusion.iter().flatten().max().map_or(0, |count| count.to_string().len());
     // Long names are cut in the head of the narrow columns, in full at the lines.
@@ -74,5 +93,83 @@ fn table(evaluation: &Evaluation, names: &[String]) -> String {
         let accuracy = if images == 0 { "-".to_string() } else { percent(row[class] as f32 / images as f32) };
         text += &format!("{:<name_len$}{cells} {accuracy:>10}\n", names[class]);
     }
-    text + "(lines: what an image shows; columns: what was predicted)\n"
+    text + "(rows: true class; columns: predicted class)\n"
+}
+
+/// The classes that were recognised worst, and those that were taken for each other most often; of equal ones the first.
+fn highlights(evaluation: &Evaluation, names: &[String]) -> String {
+    let rows = || evaluation.confusion.iter().enumerate();
+    let mut classes: Vec<_> = rows()
+        .map(|(class, row)| (class, row[class], row.iter().sum::<usize>()))
+        .filter(|(.., images)| *images > 0)
+        .collect();
+    classes.sort_by(|a, b| (a.1 * b.2).cmp(&(b.1 * a.2)));
+    let mut pairs: Vec<_> = rows()
+        .flat_map(|(class, row)| row.iter().enumerate().map(move |(predicted, &count)| (class, predicted, count)))
+        .filter(|(class, predicted, count)| class != predicted && *count > 0)
+        .collect();
+    pairs.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+    let mut worst = vec![["class", "accuracy", "of"].map(String::from)];
+    worst.extend(classes.iter().take(LISTED).map(|&(class, correct, images)| {
+        [names[class].clone(), percent(correct as f32 / images as f32), grouped(images as u64)]
+    }));
+    let mut text = format!("lowest accuracy, of {} classes:\n{}", names.len(), aligned(&worst, [false, true, true]));
+    if !pairs.is_empty() {
+        let mut confused = vec![["true class", "predicted class", "images"].map(String::from)];
+        let pair = |&(class, predicted, count): &(usize, usize, usize)| {
+            [names[class].clone(), names[predicted].clone(), grouped(count as u64)]
+        };
+        confused.extend(pairs.iter().take(LISTED).map(pair));
+        text += &format!("\nconfused most often:\n{}", aligned(&confused, [false, false, true]));
+    }
+    text
+}
+
+/// Names in a list, the first of many.
+fn listed(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let first = names[..names.len() - more].join(", ");
+    if more == 0 { first } else { format!("{first} and {} more", grouped(more as u64)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(classes: usize) -> Evaluation {
+        // Of class n, n of 50 images are taken for the class behind it; the first has no images.
+        let row = |class: usize| {
+            let mut row = vec![0; classes];
+            if class > 0 {
+                (row[class], row[(class + 1) % classes]) = (50 - class, class);
+            }
+            row
+        };
+        Evaluation { loss: 1.0, correct: 0, top5: 30, images: 60, confusion: (0..classes).map(row).collect() }
+    }
+
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| format!("c{class}")).collect()
+    }
+
+    #[test]
+    fn many_classes_have_highlights_in_place_of_a_matrix() {
+        let few = table(&evaluation(32), &names(32));
+        assert!(few.lines().count() == 34 && few.contains("(rows: true class; columns: predicted class)"), "{few}");
+        let many = table(&evaluation(40), &names(40));
+        let lines: Vec<_> = many.lines().collect();
+        assert_eq!(lines.len(), 12 + 1 + 12, "{many}");
+        assert_eq!(lines[0], "lowest accuracy, of 40 classes:");
+        let cells = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>();
+        assert_eq!((cells(2), cells(15)), (vec!["c39", "22.0", "%", "50"], vec!["c39", "c0", "39"]));
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names = names(3000);
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(listed(&names[..2]), "c0, c1");
+        let text = listed(&names);
+        assert!(text.starts_with("c0, c1, ") && text.ends_with("c15 and 2,984 more"), "{text}");
+    }
 }

@@ -5,6 +5,8 @@
 use super::terminal::complain;
 use super::view;
 use halfwave::stop::Stop;
+use halfwave::{Error, Result};
+use std::process::ExitCode;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -82,6 +84,14 @@ pub(super) fn asked() -> bool {
 /// The exit code of a program that ends because somebody asked.
 pub(super) fn code() -> u8 {
     ASKED.get().map_or(Request::Interrupt.code(), |(_, code)| *code)
+}
+
+/// How a command ends whose work ended in an error: one that somebody asked for is none.
+pub(super) fn ended(error: Error) -> Result<ExitCode> {
+    match error {
+        Error::Stopped => Ok(ExitCode::from(code())),
+        error => Err(error),
+    }
 }
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 use super::device::{self, Opened};
 use super::terminal::{complain, say};
 use super::{AdapterArgs, DataArgs};
-use halfwave::backend::{Device, gpu::Request};
+use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, Kind};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
@@ -132,7 +132,7 @@ pub(super) struct Network {
 impl Network {
     /// Loads what [`Saved::read`] gave.
     pub(super) fn open(saved: Saved, args: &AdapterArgs) -> Result<Self> {
-        let Opened { backend, device } = device::open(args.adapter.as_deref(), Request::default())?;
+        let Opened { backend, device } = device::open(args.adapter.as_deref())?;
         let mut session = pollster::block_on(Session::new(&saved.recipe, backend, false))?;
         session.set_tensors(&saved.checkpoint.tensors, "", 0).map_err(in_file(&saved.path))?;
         Ok(Self { saved, session, device })

@@ -3,7 +3,7 @@
 use super::shader::{Candidate, Use};
 use super::terminal::{bytes, grouped};
 use halfwave::Result;
-use halfwave::caps::LaunchShape;
+use halfwave::caps::DeviceClass;
 use halfwave::graph::Phase;
 use halfwave::shader::{Access, Counts, Kind, Mix, Shader, Space, Traffic};
 
@@ -39,24 +39,24 @@ fn constants(candidate: &Candidate) -> String {
     constants.collect::<Vec<_>>().join(", ")
 }
 
-fn shapes(candidate: &Candidate) -> &'static str {
-    match candidate.shapes[..] {
-        [LaunchShape::Tiled] => "tiled",
-        [LaunchShape::Registers] => "registers",
+fn classes(candidate: &Candidate) -> &'static str {
+    match candidate.classes[..] {
+        [DeviceClass::Gpu] => "gpu",
+        [DeviceClass::Software] => "software",
         _ => "both",
     }
 }
 
 /// A line for each kernel.
 pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
-    let head = ["kernel", "shape", "threads", "workgroup", "innermost, one pass", "constants", "layers"];
+    let head = ["kernel", "for", "threads", "workgroup", "innermost, one pass", "constants", "layers"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for candidate in candidates {
         let shader = Shader::of(&candidate.kernel)?;
         let memory = if shader.workgroup_bytes > 0 { bytes(shader.workgroup_bytes.into()) } else { "-".to_string() };
         rows.push(vec![
             shader.label.clone(),
-            shapes(candidate).to_string(),
+            classes(candidate).to_string(),
             shader.threads.to_string(),
             memory,
             summary(&shader.mix),
@@ -71,7 +71,16 @@ pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
 fn summary(mix: &Mix) -> String {
     let counts = mix.innermost();
     let depth = mix.by_depth().len() - 1;
-    let kinds = [Kind::Popcount, Kind::PackedDot, Kind::Fma, Kind::Float, Kind::Special, Kind::Integer, Kind::Barrier];
+    let kinds = [
+        Kind::MatrixProduct,
+        Kind::Popcount,
+        Kind::PackedDot,
+        Kind::Fma,
+        Kind::Float,
+        Kind::Special,
+        Kind::Integer,
+        Kind::Barrier,
+    ];
     let mut parts: Vec<_> = kinds
         .into_iter()
         .filter(|kind| counts.of(*kind) > 0)
@@ -106,11 +115,11 @@ pub(super) fn views(candidates: &[Candidate]) -> Result<String> {
 
 fn view(candidate: &Candidate) -> Result<String> {
     let shader = Shader::of(&candidate.kernel)?;
-    let shape = match shapes(candidate) {
-        "both" => "of both launch shapes".to_string(),
-        shape => format!("of the launch shape {shape}"),
+    let of = match classes(candidate) {
+        "both" => "for all devices".to_string(),
+        class => format!("for devices of the class {class}"),
     };
-    let mut text = format!("{}, {shape}\n\n", shader.label);
+    let mut text = format!("{}, {of}\n\n", shader.label);
     let mut fact = |name: &str, what: &str| text += &format!("  {name:<11}{what}\n");
     for used in &candidate.uses {
         fact("launched", &launched(&shader, used));

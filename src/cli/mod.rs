@@ -11,6 +11,8 @@ mod dump;
 mod eval;
 mod experiment;
 mod interrupt;
+mod kept;
+mod kernels;
 mod layers;
 mod load;
 mod mix;
@@ -25,11 +27,13 @@ mod selftest;
 mod shader;
 mod terminal;
 mod train;
+mod tune;
 mod view;
 mod web;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
+use halfwave::recipe::Recipe;
 use halfwave::{Error, Result};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -73,6 +77,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Bench(bench::BenchArgs),
+    Tune(tune::TuneArgs),
     Shader(shader::ShaderArgs),
     Devices(devices::DevicesArgs),
     Selftest(selftest::SelftestArgs),
@@ -87,6 +92,35 @@ struct AdapterArgs {
     /// Adapter to use: an index or a part of a name from `halfwave devices`, or "cpu" for the CPU backend [default: the first GPU, or else cpu]
     #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
+}
+
+/// What is measured, and how often.
+#[derive(Args)]
+struct MeasureArgs {
+    /// Recipes: files or names of built-in ones [default: digits vgg-small]
+    recipes: Vec<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Rounds to measure: every number is the median of so many
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// Images in a step, instead of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Option<u32>,
+}
+
+impl MeasureArgs {
+    /// The recipes with their names: all of them are read before anything is measured.
+    fn recipes(&self) -> Result<Vec<(Recipe, String)>> {
+        let named = self.recipes.iter().map(String::as_str);
+        let default = ["digits", "vgg-small"].into_iter().filter(|_| self.recipes.is_empty());
+        let read = |name| {
+            let (mut recipe, name) = load::recipe(Some(name))?;
+            recipe.train.set_batch(self.batch.map(|batch| batch as usize))?;
+            Ok((recipe, name))
+        };
+        named.chain(default).map(read).collect()
+    }
 }
 
 /// Where images come from.
@@ -114,7 +148,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
-        Command::Bench(args) => bench::bench(&args),
+        Command::Bench(args) => return code(bench::bench(&args)),
+        Command::Tune(args) => return code(tune::tune(&args)),
         Command::Shader(args) => shader::shader(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Selftest(args) => selftest::selftest(&args),

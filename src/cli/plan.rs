@@ -1,56 +1,133 @@
-//! `halfwave plan`: what one training step will do, without a device.
+//! `halfwave plan`: what one training step will do, without a device or for one of this machine.
 
+use super::device::{self, Named, Opened};
 use super::load;
 use super::terminal::{bytes, grouped, print};
+use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::model::{Model, trained_len};
 use halfwave::plan::{Plan, PlanNode};
-use halfwave::recipe::Recipe;
+use halfwave::recipe::{Memory, Recipe};
 use halfwave::train::session;
 
 /// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  halfwave plan\n  halfwave plan vgg-small --batch 32 --shape registers")]
+#[command(after_help = EXAMPLES)]
 pub(super) struct PlanArgs {
     /// A recipe's file or the name of a built-in one [default: digits]
     recipe: Option<String>,
     /// Images in a step, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
-    /// How heavy kernels are launched: "tiled" suits GPUs, "registers" software adapters
-    #[arg(long, value_enum, default_value = "tiled")]
-    shape: Shape,
+    /// What the step's memory is used for, instead of the recipe's choice
+    #[arg(long, value_enum)]
+    memory: Option<MemoryUse>,
+    /// The kind of device that the kernels are chosen for, with WebGPU's default limits
+    #[arg(long, value_enum, default_value = "gpu", conflicts_with = "adapter")]
+    device_class: Class,
+    /// Show the plan for an adapter of this machine, or "cpu", with its limits and the kernels that `halfwave tune` chose
+    #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
+    adapter: Option<String>,
 }
 
-/// A launch shape as it is typed.
+const EXAMPLES: &str = "\
+Examples:
+  halfwave plan
+  halfwave plan vgg-small --batch 32 --device-class software
+  halfwave plan vgg-small --batch 128 --memory low
+  halfwave plan vgg-small --adapter 0         as it runs on this machine";
+
+/// A class of devices as it is typed.
 #[derive(Clone, Copy, clap::ValueEnum)]
-pub(super) enum Shape {
-    Tiled,
-    Registers,
+pub(super) enum Class {
+    /// GPUs
+    Gpu,
+    /// Drivers that compute on the CPU
+    Software,
 }
 
-impl From<Shape> for LaunchShape {
-    fn from(shape: Shape) -> Self {
-        match shape {
-            Shape::Tiled => Self::Tiled,
-            Shape::Registers => Self::Registers,
+/// `memory` of a recipe as it is typed.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum MemoryUse {
+    /// For speed
+    Normal,
+    /// As little as can be
+    Low,
+}
+
+impl From<MemoryUse> for Memory {
+    fn from(memory: MemoryUse) -> Self {
+        match memory {
+            MemoryUse::Normal => Self::Normal,
+            MemoryUse::Low => Self::Low,
+        }
+    }
+}
+
+impl From<Class> for DeviceClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Gpu => Self::Gpu,
+            Class::Software => Self::Software,
         }
     }
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
-    let (recipe, name) = load::recipe(args.recipe.as_deref())?;
-    let batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
-    let plan = session::training_plan(&recipe, batch, &Caps::unlimited(args.shape.into()))?;
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    recipe.train.set_batch(args.batch.map(|batch| batch as usize))?;
+    recipe.train.memory = args.memory.map_or(recipe.train.memory, Memory::from);
+    let batch = recipe.train.batch;
+    let (caps, of) = match &args.adapter {
+        Some(wanted) => {
+            let Opened { backend, device } = device::open(Some(wanted))?;
+            (backend.caps().clone(), format!("for {}", Named(&device)))
+        }
+        None => {
+            let class = DeviceClass::from(args.device_class);
+            let of = if class == DeviceClass::Gpu { "GPUs" } else { "software drivers" };
+            (
+                Caps::unlimited(class),
+                format!("for {of} with WebGPU's default limits (--adapter takes those of an adapter)"),
+            )
+        }
+    };
+    let plans = session::step_plans(&recipe, batch, &caps)?;
+    let plan = &plans[0];
     let about = format!("{}{}", describe(&recipe, &name)?, unpacked(&recipe.model));
-    let limit = limit(&plan).map_or(String::new(), |limit| format!("\n{limit}"));
-    print(&format!("{about}\nbatch of {batch} · plan {:016x}{limit}\n\n{plan}", plan.hash()))
+    let limit = limit(plan).map_or(String::new(), |limit| format!("\n{limit}"));
+    let steps = marked(plan, &caps);
+    let micro = match recipe.train.accumulate {
+        1 => String::new(),
+        count => format!(" in {count} micro-batches, of which this is the plan"),
+    };
+    let update =
+        plans.get(1).map_or(String::new(), |update| format!("\nthe update behind them\n\n{}", marked(update, &caps)));
+    print(&format!("{about}\nbatch of {batch}{micro} · plan {:016x} · {of}{limit}\n\n{steps}{update}", plan.hash()))
+}
+
+/// The plan as text, with "tuned" behind the launches whose kernels were chosen by measurement.
+fn marked(plan: &Plan, caps: &Caps) -> String {
+    let tuned = |node: &&PlanNode| {
+        let inputs: Vec<_> = node.inputs.iter().map(|place| &place.ty).collect();
+        let choice = caps.choices.get(&node.op.site(&inputs, &node.output.ty));
+        choice.zip(node.offer.as_ref()).is_some_and(|(choice, offer)| choice.kernel == offer.kernel)
+    };
+    let steps: Vec<_> = plan.nodes.iter().filter(tuned).map(|node| node.steps.start.to_string()).collect();
+    let text = plan.to_string();
+    // Other tables follow behind an empty line.
+    let launches = text.find("\n\n").unwrap_or(text.len());
+    let mark = |line: &str| {
+        let number = line.split(' ').next().unwrap_or_default();
+        if steps.iter().any(|step| step == number) { format!("{line}  tuned\n") } else { format!("{line}\n") }
+    };
+    text[..launches].lines().map(mark).collect::<String>() + text[launches..].strip_prefix('\n').unwrap_or_default()
 }
 
 /// What a device must bind at once, where that is more than every device does.
 fn limit(plan: &Plan) -> Option<String> {
-    let baseline = Caps::baseline(plan.shape).max_binding_bytes;
+    let baseline = Caps::baseline(plan.class).max_binding_bytes;
     let largest = |node: &PlanNode| {
         let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);
         bindings.map(|&(_, words)| words as u64 * 4).max().unwrap_or(0)
@@ -63,7 +140,10 @@ fn limit(plan: &Plan) -> Option<String> {
     }
     let [needs, default] = [needed, baseline].map(bytes);
     let advice = if needed > MOST_BINDING_BYTES {
-        format!("more than any adapter has ({}): use a smaller batch", bytes(MOST_BINDING_BYTES))
+        format!(
+            "more than any adapter has ({}): use a smaller batch, or accumulate gradients",
+            bytes(MOST_BINDING_BYTES)
+        )
     } else {
         format!("WebGPU's default is {default}; `halfwave devices` shows yours, and the CPU backend has none")
     };

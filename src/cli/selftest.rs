@@ -2,10 +2,10 @@
 
 use super::AdapterArgs;
 use super::device;
-use super::plan::Shape;
+use super::plan::Class;
 use super::terminal::{print, say};
 use halfwave::backend::gpu::{AdapterReport, GpuBackend};
-use halfwave::caps::LaunchShape;
+use halfwave::caps::DeviceClass;
 use halfwave::ops;
 use halfwave::selftest::{self, Outcome};
 use halfwave::{Error, Result};
@@ -19,25 +19,27 @@ pub(super) struct SelftestArgs {
     operations: Vec<String>,
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Which variants of the heavy kernels to check
+    /// Check the kernels for this kind of device
     #[arg(long, value_enum, default_value = "both")]
-    shape: Shapes,
+    device_class: Classes,
 }
 
-/// Launch shapes as they are typed.
+/// Classes of devices as they are typed.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Shapes {
-    Tiled,
-    Registers,
+enum Classes {
+    /// GPUs: every kernel that this device can run
+    Gpu,
+    /// Drivers that compute on the CPU: the kernels that they take
+    Software,
     Both,
 }
 
-impl Shapes {
-    fn all(self) -> Vec<LaunchShape> {
+impl Classes {
+    fn all(self) -> Vec<DeviceClass> {
         match self {
-            Self::Tiled => vec![Shape::Tiled.into()],
-            Self::Registers => vec![Shape::Registers.into()],
-            Self::Both => vec![Shape::Tiled.into(), Shape::Registers.into()],
+            Self::Gpu => vec![Class::Gpu.into()],
+            Self::Software => vec![Class::Software.into()],
+            Self::Both => vec![Class::Gpu.into(), Class::Software.into()],
         }
     }
 }
@@ -52,14 +54,15 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         return Err(Error::Usage(format!("there is no operation \"{unknown}\"; expected one of {}", known.join(", "))));
     }
     let mut failed = 0;
-    for shape in args.shape.all() {
-        let mut backend = pollster::block_on(GpuBackend::open(found.clone(), Some(shape)))?;
-        let variant = if shape == LaunchShape::Tiled { "tiled" } else { "register-blocked" };
+    for class in args.device_class.all() {
+        let mut backend = pollster::block_on(GpuBackend::open(found.clone(), Some(class)))?;
+        let of = if class == DeviceClass::Gpu { "GPUs" } else { "software drivers" };
         let AdapterReport { name, backend: api, kind, driver, .. } = backend.report().clone();
-        say(&format!("{name} · {api} · {kind} · {driver}: {variant} kernels"));
+        say(&format!("{name} · {api} · {kind} · {driver}: kernels for {of}"));
         let wanted = |stem: &str| args.operations.is_empty() || args.operations.iter().any(|wanted| wanted == stem);
-        let outcomes = pollster::block_on(selftest::run(&mut backend, wanted))?;
-        print(&table(&outcomes))?;
+        say(&row(["operation", "samples", "worst", "bound", ""]));
+        let outcomes = pollster::block_on(selftest::run_telling(&mut backend, wanted, |outcome| say(&line(outcome))))?;
+        say("");
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     }
     match failed {
@@ -70,17 +73,17 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
     }
 }
 
-/// A line an operation, and what is wrong with it under it.
-fn table(outcomes: &[Outcome]) -> String {
-    let name_len = outcomes.iter().map(|outcome| outcome.name().len()).max().unwrap_or(0);
-    let mut text = format!("  {:<name_len$} {:>7} {:>9} {:>9}\n", "operation", "samples", "worst", "bound");
+/// A line an outcome, and what is wrong with it under it.
+fn line(outcome: &Outcome) -> String {
     let number = |value: f32| if value == 0.0 { "exact".to_string() } else { format!("{value:.1e}") };
-    for outcome in outcomes {
-        let Outcome { samples, worst, bound, failure, .. } = outcome;
-        let name = outcome.name();
-        let ok = if failure.is_some() { "FAILED" } else { "ok" };
-        text += &format!("  {name:<name_len$} {samples:>7} {:>9} {:>9}  {ok}\n", number(*worst), number(*bound));
-        text.extend(failure.iter().map(|failure| format!("      {failure}\n")));
-    }
-    text + "\n"
+    let Outcome { samples, worst, bound, failure, .. } = outcome;
+    let ok = if failure.is_some() { "FAILED" } else { "ok" };
+    let (name, samples, worst, bound) = (outcome.name(), samples.to_string(), number(*worst), number(*bound));
+    let failure = failure.as_ref().map_or(String::new(), |failure| format!("\n      {failure}"));
+    row([&name, &samples, &worst, &bound, ok]) + &failure
+}
+
+/// Columns that most names fit: lines are printed as they come.
+fn row([name, samples, worst, bound, ok]: [&str; 5]) -> String {
+    format!("  {name:<28} {samples:>7} {worst:>9} {bound:>9}  {ok}").trim_end().to_string()
 }

@@ -1,10 +1,10 @@
 //! `halfwave shader`: what kernels consist of, and what each platform gets for them, without a device.
 
 use super::mix;
-use super::plan::Shape;
+use super::plan::Class;
 use super::terminal::{complain, grouped, print};
 use super::{load, plan};
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Phase;
 use halfwave::kernel::{Kernel, fold};
 use halfwave::recipe::{self, Recipe};
@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 Examples:
   halfwave shader
   halfwave shader bconv --recipe vgg-small --layer conv2
-  halfwave shader bconv_tile64 --emit msl
-  halfwave shader conv --layer conv1 --shape registers --emit spirv --out conv.spv")]
+  halfwave shader bconv_tile64 --recipe vgg-small --emit msl
+  halfwave shader conv --layer conv1 --device-class software --emit spirv --out conv.spv")]
 pub(super) struct ShaderArgs {
     /// An operation ("bconv") or one of its kernels ("bconv_tile64") [default: all of the recipe's]
     stem: Option<String>,
@@ -33,9 +33,9 @@ pub(super) struct ShaderArgs {
     /// Kernels of this layer alone
     #[arg(long)]
     layer: Option<String>,
-    /// Kernels of this launch shape alone: "tiled" suits GPUs, "registers" software adapters
+    /// Only the kernels for this kind of device
     #[arg(long, value_enum)]
-    shape: Option<Shape>,
+    device_class: Option<Class>,
     /// Print what a platform gets, instead of the mix: browsers WGSL, Vulkan SPIR-V, Metal MSL, DX12 HLSL, OpenGL ES GLSL
     #[arg(long, value_enum, value_name = "TARGET")]
     emit: Option<Emit>,
@@ -71,7 +71,7 @@ pub(super) struct Candidate {
     pub(super) kernel: Kernel,
     /// The operation's stem.
     stem: &'static str,
-    pub(super) shapes: Vec<LaunchShape>,
+    pub(super) classes: Vec<DeviceClass>,
     pub(super) uses: Vec<Use>,
 }
 
@@ -87,11 +87,11 @@ pub(super) struct Use {
 
 pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
     let (recipe, name) = load::recipe(args.recipe.as_deref())?;
-    let shapes = match args.shape {
-        Some(shape) => vec![shape.into()],
-        None => vec![LaunchShape::Tiled, LaunchShape::Registers],
+    let classes = match args.device_class {
+        Some(class) => vec![class.into()],
+        None => vec![DeviceClass::Gpu, DeviceClass::Software],
     };
-    let chosen = choose(args, &recipe, &name, &shapes)?;
+    let chosen = choose(args, &recipe, &name, &classes)?;
     match (args.emit, &args.stem, &args.layer) {
         (Some(emit), _, _) => translate(&chosen, emit.into(), args.out.as_deref()),
         (None, None, None) => print(&format!("{}\n\n{}", plan::describe(&recipe, &name)?, mix::list(&chosen)?)),
@@ -101,8 +101,8 @@ pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
 }
 
 /// The kernels that the arguments name: at least one.
-fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
-    let mut chosen = of_plan(recipe, shapes)?;
+fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
+    let mut chosen = of_plan(recipe, classes)?;
     if let Some(stem) = &args.stem {
         // A launch of several operations has the label of each.
         let one_of = |label: &str| label.split(['+', ',']).any(|part| part == stem);
@@ -111,11 +111,11 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, shapes: &[LaunchShape]
         };
         chosen.retain(named);
         if chosen.is_empty() {
-            let mut samples = of_samples(shapes);
+            let mut samples = of_samples(classes);
             let stems = unknown(stem, &samples);
             samples.retain(named);
             match &args.layer {
-                _ if samples.is_empty() => return Err(Error::Usage(stems)),
+                _ if samples.is_empty() => return Err(Error::Usage(elsewhere(stem, name).unwrap_or(stems))),
                 Some(_) => {
                     return Err(Error::Usage(format!("{name} has no {stem}: leave out --layer to see its samples")));
                 }
@@ -136,6 +136,33 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, shapes: &[LaunchShape]
         }
     }
     Ok(chosen)
+}
+
+/// What to say of a kernel that exists, but not in this plan; nothing of others.
+fn elsewhere(label: &str, name: &str) -> Option<String> {
+    let all = [DeviceClass::Gpu, DeviceClass::Software];
+    let caps = all.map(Caps::unlimited);
+    let is_kernel = ops::joint::cases().iter().any(|case| {
+        let kernels = caps.iter().flat_map(|caps| case.kernels(caps));
+        kernels.into_iter().any(|(kernel, _)| label == format!("{}_{kernel}", case.name))
+    });
+    if !is_kernel {
+        return None;
+    }
+    let has = |recipe: &Recipe, class| {
+        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::unlimited(class));
+        plan.is_ok_and(|plan| plan.kernels.iter().any(|kernel| kernel.label == label))
+    };
+    let found = recipe::BUILTIN.iter().find_map(|(known, text)| {
+        let recipe = Recipe::parse(text, known).ok()?;
+        all.into_iter().find(|class| has(&recipe, *class)).map(|class| (known, class))
+    });
+    let advice = match found {
+        Some((known, DeviceClass::Gpu)) => format!("{known} has it, for GPUs: --recipe {known}"),
+        Some((known, DeviceClass::Software)) => format!("{known} has it, for software drivers: --recipe {known}"),
+        None => "no built-in recipe has it by estimate; `halfwave bench` times it wherever it fits".to_string(),
+    };
+    Some(format!("{label} is a kernel, but not one that a step of {name} takes; {advice}"))
 }
 
 /// What to say of a name that nothing has.
@@ -160,14 +187,14 @@ fn layers(candidates: &[Candidate]) -> Vec<String> {
 }
 
 /// Adds a launch to those of its kernel.
-fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, shape: LaunchShape, used: Use) {
+fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, class: DeviceClass, used: Use) {
     let known = all.iter().position(|candidate| candidate.kernel == *kernel).unwrap_or_else(|| {
-        all.push(Candidate { kernel: kernel.clone(), stem, shapes: Vec::new(), uses: Vec::new() });
+        all.push(Candidate { kernel: kernel.clone(), stem, classes: Vec::new(), uses: Vec::new() });
         all.len() - 1
     });
     let candidate = &mut all[known];
-    if !candidate.shapes.contains(&shape) {
-        candidate.shapes.push(shape);
+    if !candidate.classes.contains(&class) {
+        candidate.classes.push(class);
     }
     if !candidate.uses.contains(&used) {
         candidate.uses.push(used);
@@ -175,15 +202,15 @@ fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, shape: La
 }
 
 /// The kernels of a training step.
-fn of_plan(recipe: &Recipe, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
+fn of_plan(recipe: &Recipe, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
     let mut all = Vec::new();
-    for &shape in shapes {
-        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::unlimited(shape))?;
+    for &class in classes {
+        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::unlimited(class))?;
         for node in &plan.nodes {
             for step in &plan.steps[node.steps.clone()] {
                 let layer = Some((node.layer.clone(), node.phase));
-                let used = Use { layer, output: node.output.ty.clone(), groups: step.groups };
-                note(&mut all, &plan.kernels[step.kernel], node.op.stem(), shape, used);
+                let used = Use { layer, output: node.output.stored(), groups: step.groups };
+                note(&mut all, &plan.kernels[step.kernel], node.op.stem(), class, used);
             }
         }
     }
@@ -191,16 +218,16 @@ fn of_plan(recipe: &Recipe, shapes: &[LaunchShape]) -> Result<Vec<Candidate>> {
 }
 
 /// The kernels of all operations, as their tests launch them.
-fn of_samples(shapes: &[LaunchShape]) -> Vec<Candidate> {
+fn of_samples(classes: &[DeviceClass]) -> Vec<Candidate> {
     let mut all = Vec::new();
     for case in ops::joint::cases() {
         let (graph, unit) = case.graph();
         let first = &graph.nodes()[unit.start];
-        for &shape in shapes {
-            let caps = Caps::baseline(shape);
+        for &class in classes {
+            let caps = Caps::baseline(class);
             for launch in &ops::joint::program(&graph, unit.clone(), &caps).launches {
                 let used = Use { layer: None, output: first.ty.clone(), groups: fold(launch.groups, caps.max_groups) };
-                note(&mut all, &launch.kernel, first.op.stem(), shape, used);
+                note(&mut all, &launch.kernel, first.op.stem(), class, used);
             }
         }
     }
@@ -230,7 +257,7 @@ fn translate(chosen: &[Candidate], target: Target, out: Option<&Path>) -> Result
         complain(
             "note",
             &format_args!(
-                "this is {}; others are {}{more}: choose with a kernel's name, --layer and --shape",
+                "this is {}; others are {}{more}: choose with a kernel's name, --layer and --device-class",
                 mix::title(first),
                 names.join(", ")
             ),

@@ -1,7 +1,7 @@
 //! Text for people. Unlike `println!`, nothing here panics when nobody reads any more.
 
 use halfwave::{Error, Result};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -124,6 +124,15 @@ pub(super) fn complain(kind: &str, message: &dyn Display) {
     emit(Stream::Err, &format!("{kind}: {message}\n"));
 }
 
+/// The same, but what was said before is not said again.
+pub(super) fn complain_once(kind: &str, message: &dyn Display) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let message = message.to_string();
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(message.clone()) {
+        complain(kind, &message);
+    }
+}
+
 /// Whether the terminal moves its cursor and shows what a view draws: it must say what it is, in TERM (a Windows console need not), and take UTF-8.
 pub(super) fn is_capable() -> bool {
     capable(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
@@ -172,6 +181,22 @@ pub(super) fn bytes(bytes: u64) -> String {
     let unit = (0..3).find(|unit| bytes >> (10 * (unit + 1)) == 0).unwrap_or(3);
     let number = bytes as f64 / (1u64 << (10 * unit)) as f64;
     if number.fract() == 0.0 { format!("{number} {}", UNITS[unit]) } else { format!("{number:.1} {}", UNITS[unit]) }
+}
+
+/// Rows of cells in columns as wide as their longest cell, those that are marked to the right.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).zip(right).map(|((cell, width), right)| match right {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
 }
 
 /// A share as per cent.

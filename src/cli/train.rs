@@ -8,7 +8,6 @@ use super::terminal::{complain, duration, grouped, percent, say};
 use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, device, load, plan};
 use halfwave::backend::Device;
-use halfwave::backend::gpu::Request;
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::claim::Claim;
@@ -125,7 +124,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
     }
     say(&plan::describe(&recipe, &name)?);
-    let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
+    let opened = device::open(args.adapter.adapter.as_deref())?;
     let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
     if let Some((start, path)) = init {
         trainer.initialise(&start.tensors).map_err(load::in_file(&path))?;
@@ -173,7 +172,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let opened = device::open(args.adapter.adapter.as_deref(), Request::default())?;
+    let opened = device::reopen(args.adapter.adapter.as_deref(), dir)?;
     let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
     saved.restore(&mut trainer)?;
     interrupt::watch();

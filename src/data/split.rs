@@ -121,10 +121,10 @@ impl Split {
         Err(Error::Data(format!("{name}: no picture of this class can be decoded; put whole ones there")))
     }
 
-    /// What [`Self::normalised`] gives, without the images whose files turn out to be damaged: nothing stands in for them.
+    /// What [`Self::centres`] gives, and the labels, without the images whose files turn out to be damaged: nothing stands in for them.
     ///
     /// Errors: as [`Self::read`].
-    pub fn normalised_whole(&self, index: &[u32], normalise: &Normalise) -> Result<(Vec<f32>, Vec<u32>)> {
+    pub fn whole_centres(&self, index: &[u32]) -> Result<(Vec<u8>, Vec<u32>)> {
         #[cfg(not(target_arch = "wasm32"))]
         if let Pixels::Files(listing) = &self.pixels {
             let (images, faults) = listing.decode(index, &AtomicBool::new(false));
@@ -136,9 +136,9 @@ impl Split {
             let kept: Vec<u32> = (0..index.len() as u32).filter(|&at| whole[at as usize]).collect();
             let images = gathered(&images, self.image_len(), &kept);
             let index: Vec<u32> = kept.iter().map(|&at| index[at as usize]).collect();
-            return Ok((self.cropped(normalise.images(&images)), self.labels_at(&index)));
+            return Ok((self.cropped(images), self.labels_at(&index)));
         }
-        self.normalised(index, normalise)
+        Ok((self.centres(index)?, self.labels_at(index)))
     }
 
     /// The labels of the images at `index`, as a session takes them.

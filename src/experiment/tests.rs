@@ -1,7 +1,7 @@
 //! Every arm of every preset is the network that its name promises; tables of known outcomes.
 
 use super::*;
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::{Caps, DeviceClass};
 use crate::model::{Alpha, LayerKind, Levels, Model, Surrogate, WeightGradient, WeightMode, Weights};
 use crate::pass::Loss;
 use crate::recipe::{Length, Padding, Set};
@@ -165,7 +165,7 @@ fn every_arm_is_planned() {
     let mut seen = BTreeSet::new();
     each(|experiment, arm, preset, recipe| {
         if seen.insert(format!("{:?}{:?}", recipe.model, recipe.train.loss)) {
-            let plan = training_plan(recipe, 4, &Caps::baseline(LaunchShape::Registers));
+            let plan = training_plan(recipe, 4, &Caps::baseline(DeviceClass::Software));
             let plan = plan.unwrap_or_else(|error| panic!("{}, {}: {error}", experiment.name, arm.name));
             assert!(plan.steps.len() > recipe.model.layers.len(), "{}, {}", arm.name, preset.name);
         }

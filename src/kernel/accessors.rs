@@ -1,5 +1,6 @@
 //! The WGSL through which a body reads and writes what is bound, generated from the description of a binding.
 
+use super::halves::{HALVED, SCALES};
 use super::{Binding, COEF, Map};
 use crate::tensor::Encoding;
 
@@ -8,7 +9,7 @@ pub(super) fn element(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::F32 => "vec4<f32>",
         Encoding::I32 => "vec4<i32>",
-        Encoding::I16 => "vec2<u32>",
+        Encoding::I16 | Encoding::F16 => "vec2<u32>",
         Encoding::U32 => "vec4<u32>",
         Encoding::Planes(_) => "u32",
     }
@@ -28,6 +29,9 @@ pub(super) fn accessors(binding: &Binding) -> String {
     if binding.is_fault() {
         return CHECK.to_string();
     }
+    if binding.is_seen() {
+        return HALVED.to_string();
+    }
     // What is read before a map.
     let read = if binding.map.is_some() { format!("{x}_stored") } else { format!("{x}_at") };
     let mut text = match binding.encoding {
@@ -35,6 +39,13 @@ pub(super) fn accessors(binding: &Binding) -> String {
             format!("fn {read}(i: u32) -> vec4<f32> {{ return checked({x}[i], p.fault_rank); }}\n")
         }
         Encoding::F32 => format!("fn {read}(i: u32) -> vec4<f32> {{ return {x}[i]; }}\n"),
+        Encoding::F16 => {
+            let floats = "vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y))";
+            let floats = format!("{floats} * {SCALES}[p.{x}_scale].y");
+            let value =
+                if binding.finite && !binding.write { format!("checked({floats}, p.fault_rank)") } else { floats };
+            format!("fn {read}(i: u32) -> vec4<f32> {{\n    let h = {x}[i];\n    return {value};\n}}\n")
+        }
         Encoding::U32 => format!("fn {read}(i: u32) -> vec4<u32> {{ return {x}[i]; }}\n"),
         Encoding::I32 => format!(
             "fn {x}_int(i: u32) -> vec4<i32> {{ return {x}[i]; }}\n\
@@ -71,6 +82,10 @@ pub(super) fn accessors(binding: &Binding) -> String {
                 format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = checked(v, p.fault_rank); }}\n")
             }
             Encoding::F32 => format!("fn {x}_put(i: u32, v: vec4<f32>) {{ {x}[i] = v; }}\n"),
+            Encoding::F16 => format!(
+                "fn {x}_put(i: u32, v: vec4<f32>) {{\n    \
+                     {x}[i] = halved(checked(v, p.fault_rank), {SCALES}[p.{x}_scale].x, p.{x}_scale);\n}}\n"
+            ),
             Encoding::U32 => format!("fn {x}_put(i: u32, v: vec4<u32>) {{ {x}[i] = v; }}\n"),
             Encoding::I32 => format!("fn {x}_put_int(i: u32, v: vec4<i32>) {{ {x}[i] = v; }}\n"),
             Encoding::I16 => format!(

@@ -1,17 +1,24 @@
-//! `merge`: launches that go through quads ([`Launch::each_quad`]) as one launch, with one body made of theirs.
+//! `merge`: launches that go through the same quads ([`Launch::each_quad`]) as one launch, with one body made of theirs.
 //!
-//! Launches for the same quads make a part and follow each other within an invocation; parts lie one behind the other among the invocations. Names of functions and
-//! uniform fields get the launch's number behind them. What only the launches of a part read stays in a register.
+//! They follow each other within an invocation. Names get the launch's number behind them. What only they read stays in a register.
 
+use super::halves::SEEN;
+use super::names::{declared, renamed, without_comments};
 use super::{Binding, FAULT, Launch, expand};
 use crate::tensor::Encoding;
 use std::fmt::Write as _;
 
-/// Storage buffers that every WebGPU device binds at once.
-pub const MOST_BUFFERS: usize = 8;
+/// Storage buffers that a merged launch binds at most, where a device has so many. wgpu counts at most 28 buffers of all kinds by default.
+pub const MOST_BUFFERS: usize = 24;
+
+/// Buffers that it binds as uniforms at most.
+const MOST_UNIFORMS: usize = 2;
 
 /// Names of the buffers of a merged kernel.
-const BUFFERS: [&str; MOST_BUFFERS] = ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
+pub(super) const BUFFERS: [&str; MOST_BUFFERS + MOST_UNIFORMS] = [
+    "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17",
+    "s18", "s19", "s20", "s21", "s22", "s23", "s24", "s25",
+];
 
 /// Where an operand lies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +29,19 @@ pub enum Held {
     Register(usize),
     /// It is the fault word.
     Fault,
+    /// It is the table that writers of values in half precision raise.
+    Seen,
+}
+
+impl Held {
+    /// The name that a binding keeps in launches that become one, where it has a name of its own; its words are raised by all of them, in whatever order.
+    pub(super) fn raised(self) -> Option<&'static str> {
+        match self {
+            Self::Fault => Some(FAULT),
+            Self::Seen => Some(SEEN),
+            Self::Buffer(_) | Self::Register(_) => None,
+        }
+    }
 }
 
 /// A launch to merge.
@@ -35,79 +55,74 @@ pub struct Piece<'a> {
     pub rank: u32,
 }
 
-/// What the launches bind, each once, the fault word last.
-pub fn bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<Held> {
+/// What the launches bind, each once, what they raise last.
+fn bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<Held> {
     let mut all = Vec::new();
     for held in pieces.flat_map(|piece| &piece.held) {
         if !matches!(held, Held::Register(_)) && !all.contains(held) {
             all.push(*held);
         }
     }
-    all.sort_by_key(|held| *held == Held::Fault);
+    all.sort_by_key(|held| held.raised());
     all
 }
 
-/// Merges parts, each of launches for the same quads, into one launch; what its bindings are, in order.
+/// The bindings that launches have of a buffer.
+fn of_buffer<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>, wanted: Held) -> impl Iterator<Item = &'a Binding> {
+    let operands = pieces.flat_map(|piece| piece.launch.kernel.bindings.iter().zip(&piece.held));
+    operands.filter(move |(_, held)| **held == wanted).map(|(binding, _)| binding)
+}
+
+/// Whether launches become one that binds so many storage buffers at most.
+pub fn fits<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Clone, buffers: usize) -> bool {
+    let held = bindings(pieces.clone());
+    let uniform = |&&held: &&Held| of_buffer(pieces.clone(), held).all(|binding| binding.uniform.is_some());
+    let uniforms = held.iter().filter(uniform).count();
+    held.len() - uniforms <= buffers.min(MOST_BUFFERS) && uniforms <= MOST_UNIFORMS
+}
+
+/// The bindings of launches that become one, each buffer once and what they raise last; and what they are.
+pub(super) fn shared_bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Clone) -> (Vec<Binding>, Vec<Held>) {
+    let held = bindings(pieces.clone());
+    assert!(held.len() <= BUFFERS.len(), "{} buffers in one launch", held.len());
+    let bound = held.iter().zip(BUFFERS).map(|(&wanted, name)| {
+        let of_it: Vec<_> = of_buffer(pieces.clone(), wanted).collect();
+        let encoding = match of_it[0].encoding {
+            // The buffer has no scale of its own, so it gets no accessors: words are words.
+            Encoding::F16 => Encoding::I16,
+            encoding => encoding,
+        };
+        let (name, encoding) = wanted.raised().map_or((name, encoding), |name| (name, Encoding::U32));
+        let write = of_it.iter().any(|binding| binding.write);
+        let uniform = of_it.iter().all(|binding| binding.uniform.is_some()).then_some(of_it[0].uniform).flatten();
+        Binding { name, encoding, write, shared: false, finite: false, uniform, map: None }
+    });
+    (bound.collect(), held)
+}
+
+/// Merges launches for the same quads into one; what its bindings are, in order.
 ///
 /// # Panics
 /// When a launch does not go through quads of floats, or there are more than [`MOST_BUFFERS`]: a mistake of the caller's.
-pub fn merge(parts: &[Vec<Piece<'_>>]) -> (Launch, Vec<Held>) {
-    let pieces = || parts.iter().flatten();
-    let held = bindings(pieces());
-    assert!(held.len() <= MOST_BUFFERS, "{} buffers in one launch", held.len());
-    let written = |wanted: Held| {
-        let operands = pieces().flat_map(|piece| piece.launch.kernel.bindings.iter().zip(&piece.held));
-        operands.into_iter().any(|(binding, held)| *held == wanted && binding.write)
-    };
-    let bound = held.iter().zip(BUFFERS).map(|(&held, name)| match held {
-        Held::Fault => binding(FAULT, Encoding::U32, true),
-        _ => binding(name, Encoding::F32, written(held)),
-    });
-    let mut launch = Launch::new(label(parts), &[]);
-    launch.kernel.bindings = bound.collect();
+pub fn merge(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
+    let (bindings, held) = shared_bindings(pieces.iter());
+    let label = pieces.iter().map(|piece| piece.launch.kernel.label.as_str()).collect::<Vec<_>>().join("+");
+    let mut launch = Launch::new(label, &[]);
+    launch.kernel.bindings = bindings;
+    let quads = pieces[0].launch.each_quad.expect("a launch for each quad");
     let mut text = Text { body: String::new(), fields: Vec::new(), params: Vec::new() };
-    let mut main = String::from("@main {\n    let item = group_index(group, groups) * THREADS + thread;\n");
-    let (mut number, mut quads) = (0, 0);
-    for (index, part) in parts.iter().enumerate() {
-        let first = if index == 0 { "item".to_string() } else { format!("item - p.part_end_{}", index - 1) };
-        let mut calls = String::new();
-        for piece in part {
-            text.piece(piece, number, &held);
-            let _ = write!(calls, " at_{number}(i);");
-            number += 1;
-        }
-        quads += part[0].launch.each_quad.expect("a launch for each quad");
-        text.field(format!("part_end_{index}"), "u32", quads as u32);
-        let _ = writeln!(
-            main,
-            "    {}if (item < p.part_end_{index}) {{\n        let i = {first};\n       {calls}\n    }}",
-            if index == 0 { "" } else { "else " }
-        );
+    text.field("all_quads".to_string(), "u32", quads as u32);
+    let mut calls = String::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        text.piece(piece, number, &held);
+        let _ = write!(calls, " at_{number}(i);");
     }
-    main += "}\n";
-    text.body += &main;
+    let main = "    let i = group_index(group, groups) * THREADS + thread;";
+    let _ = writeln!(text.body, "@main {{\n{main}\n    if (i < p.all_quads) {{{calls} }}\n}}");
     launch.kernel.fields = text.fields.into_iter().map(|(name, ty)| (name.into(), ty)).collect();
     launch.kernel.body = vec![text.body.into()];
     launch.params = text.params;
-    (launch.float_ops(pieces().map(|piece| piece.launch.float_ops).sum()).threads(quads), held)
-}
-
-fn binding(name: &'static str, encoding: Encoding, write: bool) -> Binding {
-    Binding { name, encoding, write, finite: false, map: None }
-}
-
-/// The labels of a part's launches; those of further parts where they differ.
-fn label(parts: &[Vec<Piece<'_>>]) -> String {
-    let mut labels: Vec<_> = parts
-        .iter()
-        .map(|part| part.iter().map(|piece| piece.launch.kernel.label.as_str()).collect::<Vec<_>>().join("+"))
-        .collect();
-    labels.dedup();
-    labels.join(",")
-}
-
-fn is_of_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
+    (launch.float_ops(pieces.iter().map(|piece| piece.launch.float_ops).sum()).threads(quads), held)
 }
 
 /// The text under construction, and the uniform that it reads.
@@ -123,14 +138,12 @@ impl Text {
         self.params.push(word);
     }
 
-    /// Accessors and body of the launch `number`.
+    /// Accessors and body of the launch `number`, under names of its own.
     fn piece(&mut self, piece: &Piece<'_>, number: usize, buffers: &[Held]) {
         let kernel = &piece.launch.kernel;
-        if kernel.checks() {
-            self.field(format!("rank_{number}"), "u32", piece.rank);
-        }
+        let mut accessors = String::new();
         for (binding, held) in kernel.bindings.iter().zip(&piece.held) {
-            let x = format!("{}_{number}", binding.name);
+            let x = binding.name;
             let place = match held {
                 Held::Buffer(_) => {
                     let at = buffers.iter().position(|buffer| buffer == held).expect("it was listed");
@@ -143,56 +156,35 @@ impl Text {
                     }
                     register
                 }
-                Held::Fault => continue,
+                Held::Fault | Held::Seen => continue,
             };
-            assert_eq!(binding.encoding, Encoding::F32, "{}: {} holds no floats", kernel.label, binding.name);
+            assert_eq!(binding.encoding, Encoding::F32, "{}: {x} holds no floats", kernel.label);
             let checked = |value: &str| match binding.finite {
-                true => format!("checked({value}, p.rank_{number})"),
+                true => format!("checked({value}, p.rank)"),
                 false => value.to_string(),
             };
-            let _ = writeln!(self.body, "fn {x}_at(i: u32) -> vec4<f32> {{ return {}; }}", checked(&place));
+            let _ = writeln!(accessors, "fn {x}_at(i: u32) -> vec4<f32> {{ return {}; }}", checked(&place));
             if binding.write {
-                let _ = writeln!(self.body, "fn {x}_put(i: u32, v: vec4<f32>) {{ {place} = {}; }}", checked("v"));
+                let _ = writeln!(accessors, "fn {x}_put(i: u32, v: vec4<f32>) {{ {place} = {}; }}", checked("v"));
             }
         }
-        for part in &kernel.body[1..] {
-            self.rename(&expand::expand(part, &kernel.constants), piece.launch, number);
+        let bodies = kernel.body[1..].iter().map(|part| expand::expand(part, &kernel.constants));
+        let text = without_comments(&(accessors + &bodies.collect::<String>()));
+        let used = |name: &str| text.contains(name);
+        let constants = kernel.constants.iter().filter(|(name, _)| used(name));
+        let constants = constants.map(|(name, value)| format!("const {name}: u32 = {value}u;\n"));
+        let text = constants.collect::<String>() + &text;
+        let names = declared(&text);
+        let renamed = renamed(
+            &text,
+            |name| names.contains(name).then(|| format!("{name}_{number}")),
+            |field| Some(format!("{field}_{number}")),
+        );
+        self.body += &renamed;
+        let ranked = kernel.checks().then_some(("rank", "u32", piece.rank));
+        let fields = kernel.fields.iter().zip(&piece.launch.params).map(|((name, ty), &word)| (&**name, *ty, word));
+        for (name, ty, word) in fields.chain(ranked).filter(|(name, ..)| text.contains(&format!("p.{name}"))) {
+            self.field(format!("{name}_{number}"), ty, word);
         }
-    }
-
-    /// Appends a body with the launch's number behind its names.
-    fn rename(&mut self, body: &str, launch: &Launch, number: usize) {
-        let kernel = &launch.kernel;
-        let accessor = |name: &str| {
-            let stem = name.strip_suffix("_at").or_else(|| name.strip_suffix("_put"));
-            stem.is_some_and(|stem| kernel.bindings.iter().any(|binding| binding.name == stem))
-        };
-        let mut rest = body;
-        while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            let (before, from) = rest.split_at(start);
-            let end = from.find(|c| !is_of_name(c)).unwrap_or(from.len());
-            let (name, after) = from.split_at(end);
-            self.body += before;
-            // A number's suffix is no name.
-            let of_number = before.ends_with(|c: char| c.is_ascii_digit());
-            let of_uniform = self.body.strip_suffix("p.").is_some_and(|text| !text.ends_with(is_of_name));
-            let field = kernel.fields.iter().position(|(field, _)| of_uniform && field == name);
-            if let Some(field) = field {
-                let name = format!("{name}_{number}");
-                self.body += &name;
-                if self.fields.iter().all(|(known, _)| *known != name) {
-                    self.field(name, kernel.fields[field].1, launch.params[field]);
-                }
-            } else if !of_number && name == "at" {
-                let _ = write!(self.body, "at_{number}");
-            } else if !of_number && accessor(name) {
-                let (stem, access) = name.rsplit_once('_').unwrap_or((name, ""));
-                let _ = write!(self.body, "{stem}_{number}_{access}");
-            } else {
-                self.body += name;
-            }
-            rest = after;
-        }
-        self.body += rest;
     }
 }

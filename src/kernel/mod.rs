@@ -6,6 +6,7 @@
 //! | encoding | declared | accessors, `i` counts quads of 4 lanes |
 //! |---|---|---|
 //! | `F32` | `array<vec4<f32>>` | `x_at(i) -> vec4<f32>`, `x_put(i, vec4<f32>)` |
+//! | `F16` | `array<vec2<u32>>` | the same as `F32` |
 //! | `I32` | `array<vec4<i32>>` | `x_at(i) -> vec4<f32>`, `x_int(i) -> vec4<i32>`, `x_put_int(i, vec4<i32>)` |
 //! | `I16` | `array<vec2<u32>>` | the same as `I32` |
 //! | `U32` | `array<vec4<u32>>` | `x_at(i) -> vec4<u32>`, `x_put(i, vec4<u32>)` |
@@ -16,70 +17,32 @@
 //! A float operand marked by [`Launch::must_be_finite`] is checked by these accessors: a NaN or an infinity raises the rank of the launch in the word `fault` of the
 //! plan, so that it is known afterwards where the first NaN or infinity appeared. The check reads bits, because compilers may assume that `x == x`.
 //!
+//! No op states `F16`: a plan puts it in place of `F32` where a value is stored in half precision ([`Launch::store_half`]); the accessors multiply by the scale or its inverse.
+//!
 //! A body also sees `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
 //! The entry point is written `@main { … }` and knows `group`, `groups` (the workgroup's place in the grid and the grid) and `thread` (the place in the workgroup). `//:` directives are explained in `kernel/expand.rs`.
 //!
 //! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
 
 mod accessors;
+mod beside;
 mod expand;
+mod halves;
 mod merge;
+mod names;
+mod params;
 
-pub use merge::{Held, MOST_BUFFERS, Piece, bindings, merge};
+pub(crate) use beside::workgroup_bytes;
+pub use beside::{beside, goes_beside};
+pub use merge::{Held, MOST_BUFFERS, Piece, fits, merge};
+pub use params::{Params, Scalar};
 
 use crate::tensor::Encoding;
 use accessors::{accessors, element};
+use halves::SEEN;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
-
-/// The accumulation of one uniform's fields. Made by the [`params!`](crate::params) macro.
-pub trait Params {
-    /// Names and WGSL types, in order.
-    const FIELDS: &'static [(&'static str, &'static str)];
-    /// The values, bit for bit, in order.
-    fn words(&self) -> Vec<u32>;
-}
-
-/// A scalar that a uniform can hold.
-pub trait Scalar {
-    /// Its bits.
-    fn word(self) -> u32;
-}
-
-impl Scalar for u32 {
-    fn word(self) -> u32 {
-        self
-    }
-}
-
-impl Scalar for i32 {
-    fn word(self) -> u32 {
-        self as u32
-    }
-}
-
-impl Scalar for f32 {
-    fn word(self) -> u32 {
-        self.to_bits()
-    }
-}
-
-/// Declares a uniform: a struct of `u32`, `i32` and `f32` fields, known to Rust and WGSL alike.
-#[macro_export]
-macro_rules! params {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug)]
-        $vis struct $name { $($vis $field: $ty),* }
-        impl $crate::kernel::Params for $name {
-            const FIELDS: &'static [(&'static str, &'static str)] = &[$((stringify!($field), stringify!($ty))),*];
-            fn words(&self) -> Vec<u32> {
-                vec![$($crate::kernel::Scalar::word(self.$field)),*]
-            }
-        }
-    };
-}
 
 /// What a binding is bound to, seen from the op.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -96,6 +59,10 @@ pub enum Operand {
     OutputOf(usize),
     /// The plan's [`FAULT`] word.
     Fault,
+    /// The table of scales, [`SCALES`].
+    Scales,
+    /// The table that the next scales are made of, [`SEEN`].
+    Seen,
 }
 
 /// Name of the state `[1]`, a `U32`: the rank of the first node since it was last set to 0 that met a number which is not finite, 0 if none did. The earlier a node
@@ -114,8 +81,12 @@ pub struct Binding {
     pub encoding: Encoding,
     /// Whether the kernel writes it.
     pub write: bool,
+    /// Whether it is only read, but lies in a buffer that the dispatch writes elsewhere: it is declared as something that is written, then.
+    pub shared: bool,
     /// Whether its accessors check that floats are finite.
     pub finite: bool,
+    /// Where it is bound as a uniform, of floats that the kernel reads: how many quads ([`Launch::read_quad`]).
+    pub uniform: Option<u32>,
     /// What its accessor does to each number that is read; `None` where no map can stand there.
     pub map: Option<Map>,
 }
@@ -133,9 +104,24 @@ pub enum Map {
 const COEF: &str = "coef";
 
 impl Binding {
+    /// Whether it is bound to be read alone.
+    pub fn is_read_only(&self) -> bool {
+        !self.write && !self.shared
+    }
+
     /// Whether it is the word that a failed check raises.
     pub fn is_fault(&self) -> bool {
         self.name == FAULT && self.write
+    }
+
+    /// Whether it is the table that writers of values in half precision raise.
+    pub fn is_seen(&self) -> bool {
+        self.name == SEEN && self.write
+    }
+
+    /// Whether launches raise its words atomically, in whatever order.
+    pub fn is_raised(&self) -> bool {
+        self.is_fault() || self.is_seen()
     }
 }
 
@@ -156,11 +142,18 @@ pub struct Kernel {
     pub threads: u32,
     /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
     pub f16: bool,
+    /// Whether it multiplies cooperative matrices: see [`Caps::coop`](crate::caps::Caps::coop). It computes in half floats, too.
+    pub coop: bool,
     /// Whether it needs none of wgpu's checks at run time: audited kernels of this crate alone.
     pub trusted: bool,
 }
 
 impl Kernel {
+    /// Storage buffers that it binds.
+    pub fn storage_buffers(&self) -> usize {
+        self.bindings.iter().filter(|binding| binding.uniform.is_none()).count()
+    }
+
     /// Whether it checks that numbers are finite.
     pub fn checks(&self) -> bool {
         self.bindings.iter().any(Binding::is_fault)
@@ -180,16 +173,21 @@ impl Kernel {
     /// The complete WGSL module.
     pub fn wgsl(&self) -> String {
         let mut text = String::from(if self.f16 { "enable f16;\n" } else { "" });
+        text += if self.coop { "enable wgpu_cooperative_matrix;\n" } else { "" };
         let _ = writeln!(text, "// {}", self.label);
         for (name, value) in &self.constants {
             let _ = writeln!(text, "const {name}: u32 = {value}u;");
         }
         let _ = writeln!(text, "const THREADS: u32 = {}u;", self.threads);
         for (index, binding) in self.bindings.iter().enumerate() {
-            let access = if binding.write { "read_write" } else { "read" };
-            let element = if binding.is_fault() { "atomic<u32>" } else { element(binding.encoding) };
+            let access = if binding.is_read_only() { "read" } else { "read_write" };
+            let element = if binding.is_raised() { "atomic<u32>" } else { element(binding.encoding) };
             let name = binding.name;
-            let _ = writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;");
+            let (space, ty) = match binding.uniform {
+                Some(quads) => ("uniform".to_string(), format!("array<{element}, {quads}>")),
+                None => (format!("storage, {access}"), format!("array<{element}>")),
+            };
+            let _ = writeln!(text, "@group(0) @binding({index}) var<{space}> {name}: {ty};");
             text += &accessors(binding);
         }
         if self.uniform().next().is_some() {
@@ -227,9 +225,19 @@ pub struct Cost {
     pub bit_ops: u64,
     /// 8-bit multiply-adds of packed dot products, two each.
     pub dot_ops: u64,
+    /// Multiply-adds of half floats on cooperative matrices, two each: as many for each of the others as a number's halves make products. They are those above, not others.
+    #[serde(default)]
+    pub matrix_ops: u64,
     /// Multiply-adds of floats or bits that are executed, those of padding included; 0 where they are not counted.
     #[serde(default)]
     pub executed: u64,
+}
+
+impl Cost {
+    /// Multiply-adds that are needed, of floats or of bits: of a launch that does both, the more.
+    pub fn needed(&self) -> u64 {
+        self.float_ops.max(self.bit_ops) / 2
+    }
 }
 
 /// One dispatch of a kernel, with operands still seen from the op.
@@ -247,6 +255,8 @@ pub struct Launch {
     pub float_ops: usize,
     /// Bit operations, as [`Cost::bit_ops`] counts them.
     pub bit_ops: usize,
+    /// Operations of cooperative matrices, as [`Cost::matrix_ops`] counts them.
+    pub matrix_ops: usize,
     /// Words read and written, where that is less than all that is bound.
     pub moved_words: Option<usize>,
     /// How many quads it goes through, each for itself: see [`Launch::each_quad`].
@@ -266,6 +276,7 @@ impl Launch {
             body: body.iter().map(|&part| part.into()).collect(),
             threads: 64,
             f16: false,
+            coop: false,
             trusted: false,
         };
         Self {
@@ -275,6 +286,7 @@ impl Launch {
             groups: 0,
             float_ops: 0,
             bit_ops: 0,
+            matrix_ops: 0,
             moved_words: None,
             each_quad: None,
             executed: 0,
@@ -285,6 +297,16 @@ impl Launch {
     #[must_use]
     pub fn read(self, name: &'static str, encoding: Encoding, operand: Operand) -> Self {
         self.bind(name, encoding, operand, false)
+    }
+
+    /// Binds one quad of floats to read, as a uniform: it is none of the storage buffers, of which a device has few. For what lies in a port of its own, as the rates of a step do.
+    #[must_use]
+    pub fn read_quad(mut self, name: &'static str, operand: Operand) -> Self {
+        self = self.read(name, Encoding::F32, operand);
+        if let Some(binding) = self.kernel.bindings.last_mut() {
+            binding.uniform = Some(1);
+        }
+        self
     }
 
     /// Binds an operand to read, through a batch-norm where these are its coefficients: `x_at(i)` is then the normalised number. Before it reads a quad of channels the body says
@@ -309,7 +331,8 @@ impl Launch {
     }
 
     fn bind(mut self, name: &'static str, encoding: Encoding, operand: Operand, write: bool) -> Self {
-        self.kernel.bindings.push(Binding { name, encoding, write, finite: false, map: None });
+        let (shared, finite, uniform, map) = (false, false, None, None);
+        self.kernel.bindings.push(Binding { name, encoding, write, shared, finite, uniform, map });
         self.operands.push(operand);
         self
     }
@@ -403,6 +426,13 @@ impl Launch {
     pub fn f16(mut self) -> Self {
         self.kernel.f16 = true;
         self
+    }
+
+    /// Lets the kernel multiply cooperative matrices.
+    #[must_use]
+    pub fn coop(mut self) -> Self {
+        self.kernel.coop = true;
+        self.f16()
     }
 
     /// Lets the kernel run without wgpu's checks of indices, loops and divisions, where the device can.

@@ -116,7 +116,7 @@ impl Operation for Adam {
             .must_be_finite()
             .read("second", F32, Input(2))
             .must_be_finite()
-            .read("rates", F32, Input(3))
+            .read_quad("rates", Input(3))
             .write("w", F32, Output)
             .must_be_finite()
             .params(&AdamParams { quads: quads as u32, eps: self.eps, lr_scale: self.lr_scale, decay: self.decay })

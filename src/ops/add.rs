@@ -73,11 +73,7 @@ impl Operation for Add {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (a, b) = (inputs[0].numbers(), inputs[1].numbers());
-        parallel::rows(output.floats(), 4, |i, out| {
-            for lane in 0..4 {
-                out[lane] = a[4 * i + lane] + b[4 * i + lane];
-            }
-        });
+        parallel::each(output.floats(), [&a, &b], |[a, b]| a + b);
     }
 }
 

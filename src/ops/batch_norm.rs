@@ -4,6 +4,8 @@
 //! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
 //! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
 
+mod prologue;
+
 use super::batch_norm_stats::{self, BatchNormStats};
 use super::{
     Activity, Backward, Op, Operation, Sample, add, batch_norm_backward, joint::Case, row::Row, sample::Noise,
@@ -19,8 +21,8 @@ use crate::tensor::{
     Encoding::{F32, I16, I32},
     Tensor, TensorType, View, ViewMut,
 };
-use crate::{parallel, simd};
-use std::borrow::Cow;
+
+pub(super) use prologue::{Map, Prologue, tile_rows};
 
 /// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then γ and β `[c]` if `affine`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -104,7 +106,7 @@ pub(super) fn together(
             unbiased: running.map_or(0.0, BatchNormRunning::unbiased),
         })
     });
-    let merge = &mut program.launches[1];
+    let merge = program.launches.last_mut().expect("the launch that finds the statistics");
     merge.kernel.label += "_coef";
     merge.float_ops += (COEF_OPS + if running.is_some() { 8 } else { 0 }) * x.channels();
     program
@@ -138,90 +140,21 @@ pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
     }
 }
 
-/// `x` or `batch_norm(x, coef)` in a twin.
-pub(super) struct Prologue<'a> {
-    x: View<'a>,
-    coef: Option<Cow<'a, [f32]>>,
-}
-
-impl<'a> Prologue<'a> {
-    pub(super) fn new(inputs: &[View<'a>]) -> Self {
-        Self { x: inputs[0], coef: inputs.get(1).map(|coef| coef.numbers()) }
-    }
-
-    /// Writes all lanes of a row.
-    #[inline(always)]
-    pub(super) fn put_row(&self, row: usize, out: &mut [f32]) {
-        self.x.put_row(row, out);
-        if let Some(coef) = &self.coef {
-            let (mean, rest) = coef.split_at(out.len());
-            let (gain, shift) = (&rest[..out.len()], &rest[out.len()..][..out.len()]);
-            for c in 0..out.len() {
-                out[c] = mapped(out[c], mean[c], gain[c], shift[c]);
-            }
-        }
-    }
-
-    /// All values, `rows × lanes`.
-    pub(super) fn numbers(&self) -> Cow<'a, [f32]> {
-        if self.coef.is_none() {
-            return self.x.numbers();
-        }
-        let lanes = self.x.ty.lanes();
-        let mut numbers = vec![0.0; self.x.ty.rows() * lanes];
-        self.rows(&mut numbers, lanes, |_, x, out| out.copy_from_slice(x));
-        Cow::Owned(numbers)
-    }
-
-    /// Calls `body(row, values, out)` for each row of `row_len` elements of `out`, with all lanes of that row.
-    pub(super) fn rows<T: Send>(
-        &self,
-        out: &mut [T],
-        row_len: usize,
-        body: impl Fn(usize, &[f32], &mut [T]) + Sync + Send,
-    ) {
-        parallel::bands(out, row_len, (4096 / self.x.ty.lanes()).max(1), |first, band| {
-            simd::run(Rows { prologue: self, first, band, row_len, body: &body });
-        });
-    }
-}
-
-struct Rows<'a, T, F> {
-    prologue: &'a Prologue<'a>,
-    first: usize,
-    band: &'a mut [T],
-    row_len: usize,
-    body: &'a F,
-}
-
-impl<T, F: Fn(usize, &[f32], &mut [T])> simd::Job for Rows<'_, T, F> {
-    #[inline(always)]
-    fn run<S: simd::Simd>(self, _: S) {
-        let mut values = vec![0.0; self.prologue.x.ty.lanes()];
-        for (row, out) in (self.first..).zip(self.band.chunks_exact_mut(self.row_len)) {
-            self.prologue.put_row(row, &mut values);
-            (self.body)(row, &values, out);
-        }
-    }
-}
-
-#[inline(always)]
-fn mapped(x: f32, mean: f32, gain: f32, shift: f32) -> f32 {
-    (x - mean) * gain + shift
-}
-
 /// Inputs `x, coef` for samples of ops with this prologue.
 pub(super) fn prologue_cases(noise: &mut Noise) -> Vec<Vec<Tensor>> {
-    let mut cases = Vec::new();
-    for (shape, encoding) in [([2, 3, 5, 41], F32), ([3, 4, 3, 70], I16), ([1, 2, 3, 5], I32)] {
-        let x = if encoding == F32 { noise.floats(&shape) } else { noise.ints(&shape, encoding, 500) };
-        let largest = if encoding == F32 { 0 } else { 500 };
-        let stats = Op::from(BatchNormStats { largest }).evaluate(&[&x]);
-        let coef = BatchNormCoef { eps: 1e-5, step: 1.0, scaled: false, affine: true, running: false };
-        let coef = Op::from(coef).evaluate(&[&stats, &noise.floats(&[shape[3]]), &noise.floats(&[shape[3]])]);
-        cases.push(vec![x, coef]);
-    }
-    cases
+    let cases = [([2, 3, 5, 41], F32), ([3, 4, 3, 70], I16), ([1, 2, 3, 5], I32)].into_iter();
+    cases.map(|(shape, encoding)| prologue_case(noise, &shape, encoding)).collect()
+}
+
+/// Numbers of a shape, and coefficients by their statistics.
+pub(super) fn prologue_case(noise: &mut Noise, shape: &[usize], encoding: crate::tensor::Encoding) -> Vec<Tensor> {
+    let x = if encoding == F32 { noise.floats(shape) } else { noise.ints(shape, encoding, 500) };
+    let largest = if encoding == F32 { 0 } else { 500 };
+    let stats = Op::from(BatchNormStats { largest }).evaluate(&[&x]);
+    let coef = BatchNormCoef { eps: 1e-5, step: 1.0, scaled: false, affine: true, running: false };
+    let channels = [x.ty.channels()];
+    let coef = Op::from(coef).evaluate(&[&stats, &noise.floats(&channels), &noise.floats(&channels)]);
+    vec![x, coef]
 }
 
 impl Operation for BatchNormCoef {
@@ -455,12 +388,15 @@ impl Operation for BatchNorm {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (x, coef, dz) = (cx.input(0), cx.input(1), cx.dy());
-        let sums = cx.add(batch_norm_backward::BatchNormSums { through: None }, &[x, coef, dz])?;
+        let sums = cx.add(batch_norm_backward::BatchNormSums { through: None, unpool: None }, &[x, coef, dz])?;
         if cx.wants(1) {
             cx.give(1, sums)?;
         }
         if cx.wants(0) {
-            let dx = cx.add(batch_norm_backward::BatchNormDx { through: None }, &[x, coef, dz, sums])?;
+            let dx = cx.add(
+                batch_norm_backward::BatchNormDx { through: None, unpool: None, plus: false, in_place: false },
+                &[x, coef, dz, sums],
+            )?;
             cx.give(0, dx)?;
         }
         Ok(())
@@ -475,8 +411,7 @@ impl Operation for BatchNorm {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let lanes = output.ty.lanes();
-        Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| out.copy_from_slice(x));
+        Prologue::new(inputs).put_numbers(output.floats());
     }
 }
 

@@ -2,42 +2,97 @@
 //!
 //! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
 //!
-//! Where an activation stands behind the map, they may read *its* gradient dy, for dz = dy·Q̃′(z): what the activation's own gradient would be is then never written, and read twice.
+//! Where an activation stands behind the map, they may read *its* gradient dy, for dz = dy·Q̃′(z): what the activation's own gradient would be is then never written, and read twice. The same with a max-pool: behind the
+//! map (and the activation), they may read its gradient through the argmax that it kept; in front of the batch-norm, dy may be written through it. So what stands among zeros costs no launch of its own. Nor does the sum with a gradient that comes by another path.
 //!
 //! **Order of the sums** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
+mod host;
+
+use super::batch_norm::tile_rows;
 use super::batch_norm_stats::ChunkParams;
 use super::quantise::Surrogate;
 use super::quantise_backward::QuantiseBackward;
 use super::sum::{self, rows_per_chunk};
-use super::{Activity, Operation, Sample, add, batch_norm, joint::Case, row, sample::Noise};
+use super::{
+    Activity, Operation, Sample, add, batch_norm,
+    joint::Case,
+    max_pool::{self, MaxPoolArgmax},
+    max_unpool::MaxUnpool,
+    row,
+    sample::Noise,
+};
 use crate::caps::Caps;
 use crate::kernel::{
     Launch,
     Operand::{self, *},
     Program,
 };
-use crate::tensor::{Encoding::F32, LANES, TensorType, View, ViewMut};
-use crate::{parallel, simd};
-use std::borrow::Cow;
-use std::ops::Range;
+use crate::parallel;
+use crate::simd;
+use crate::tensor::{
+    Encoding::{F32, I16, I32, Planes},
+    LANES, TensorType, View, ViewMut,
+};
+use host::{ChunkSums, Gradient, TileDx};
 
-/// (dγ, dβ): inputs x, coefficients, dz, or dy and its scale if there is one.
+/// (dγ, dβ): inputs x, coefficients, dz, or dy and its scale if there is one; the argmax, if dz or dy is that of a pool's output.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormSums {
     /// The gradient of an activation behind the map.
     pub through: Option<QuantiseBackward>,
+    /// The gradient of a max-pool behind both.
+    pub unpool: Option<MaxUnpool>,
 }
 
-/// Gradient of the input: inputs x, coefficients, dz, sums, or dy in place of dz and behind the sums its scale if there is one.
+/// Gradient of the input: inputs x, coefficients, dz, sums, or dy in place of dz; then, if there is one each, the gradient by another path, the scale of dy, the argmax of the pool.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormDx {
     /// The gradient of an activation behind the map.
     pub through: Option<QuantiseBackward>,
+    /// The gradient of a max-pool.
+    pub unpool: Option<Unpool>,
+    /// Whether a gradient by another path is added.
+    pub plus: bool,
+    /// Whether it is written over dz, or over dy in place of it, which has the same type then: no pool stands between.
+    pub in_place: bool,
+}
+
+/// Where a max-pool's gradient stands on the way of a batch-norm's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Unpool {
+    /// The pool reads what the batch-norm gives, perhaps through an activation: dz is read through it.
+    Read(MaxUnpool),
+    /// The batch-norm reads what the pool gives: dx is written through it. The pool's windows [leave nothing over](MaxUnpool::leaves_nothing).
+    Written(MaxUnpool),
+}
+
+impl Unpool {
+    fn pool(&self) -> &MaxUnpool {
+        match self {
+            Self::Read(pool) | Self::Written(pool) => pool,
+        }
+    }
+}
+
+impl BatchNormDx {
+    /// Inputs in front of the scale.
+    fn behind(&self) -> usize {
+        4 + usize::from(self.plus)
+    }
+
+    /// The pool behind the map.
+    fn reads_through(&self) -> Option<MaxUnpool> {
+        self.unpool.and_then(|unpool| if let Unpool::Read(pool) = unpool { Some(pool) } else { None })
+    }
 }
 
 crate::params! {
     struct SumsParams { rows: u32, quads: u32, top: f32 }
+}
+
+crate::params! {
+    struct HalfParams { half: u32 }
 }
 
 /// The uniform over x.
@@ -46,46 +101,70 @@ fn params(x: &TensorType, through: Option<QuantiseBackward>) -> SumsParams {
 }
 
 /// Checks x, coefficients and dz, or dy with its scale.
-fn infer(inputs: &[&TensorType], through: Option<QuantiseBackward>, more: usize) -> Result<TensorType, String> {
+fn infer(
+    inputs: &[&TensorType],
+    through: Option<QuantiseBackward>,
+    unpool: Option<Unpool>,
+    more: usize,
+) -> Result<TensorType, String> {
     let scaled = through.is_some_and(|op| op.scaled);
-    super::arity(inputs, 3 + more + usize::from(scaled))?;
+    super::arity(inputs, 3 + more + usize::from(scaled) + usize::from(unpool.is_some()))?;
     batch_norm::infer_prologue(&inputs[..2])?;
-    super::same("the gradient", inputs[2], &inputs[0].with(F32))?;
+    let dz = match unpool {
+        Some(Unpool::Read(pool)) => pool.infer(&[inputs[2], inputs[inputs.len() - 1]])?,
+        _ => inputs[2].clone(),
+    };
+    super::same("the gradient", &dz, &inputs[0].with(F32))?;
     if scaled {
         super::same("the scale", inputs[3 + more], &TensorType::f32(&[1]))?;
     }
     Ok(TensorType::f32(&[2, inputs[0].channels()]))
 }
 
-/// Adds what the launches share: x, coefficients and the gradient, through an activation or not, whose scale is the last input.
-fn gradient(launch: Launch, inputs: &[&TensorType], through: Option<QuantiseBackward>) -> Launch {
+/// Adds what the launches share: x, coefficients and the gradient, through an activation or not, whose scale is the input `scale`, and through a pool or not.
+fn gradient(
+    launch: Launch,
+    inputs: &[&TensorType],
+    through: Option<QuantiseBackward>,
+    unpool: Option<Unpool>,
+    scale: usize,
+    in_place: bool,
+) -> Launch {
     let mut launch = launch
+        .constant("IN_PLACE", usize::from(in_place))
         .constant("THROUGH", usize::from(through.is_some()))
+        .constant("UNPOOLED", usize::from(matches!(unpool, Some(Unpool::Read(_)))))
+        .constant("POOLED", usize::from(matches!(unpool, Some(Unpool::Written(_)))))
         .read("x", inputs[0].encoding, Input(0))
-        .read("coef", F32, Input(1))
-        .read("dz", F32, Input(2))
-        .params(&params(inputs[0], through));
+        .read("coef", F32, Input(1));
+    launch = if in_place { launch } else { launch.read("dz", F32, Input(2)) };
+    launch = launch.params(&params(inputs[0], through));
     launch.kernel.body.push(include_str!("../../shaders/batch_norm_gradient.wgsl").into());
-    match through {
+    let launch = match through {
         None => launch,
-        Some(op) if op.scaled => op.slope(launch.read("scale", F32, Input(inputs.len() - 1))),
+        Some(op) if op.scaled => op.slope(launch.read("scale", F32, Input(scale))),
         Some(op) => op.slope(launch),
+    };
+    match unpool {
+        None => launch,
+        Some(unpool) => unpool.pool().constants(launch).read("argmax", Planes(2), Input(inputs.len() - 1)),
     }
+}
+
+/// What a kernel's label tells of an activation and of a pool.
+fn labelled(stem: &str, through: Option<QuantiseBackward>, unpool: Option<Unpool>) -> String {
+    let through = if through.is_some() { "_through" } else { "" };
+    let unpool = match unpool {
+        None => "",
+        Some(Unpool::Read(_)) => "_unpooled",
+        Some(Unpool::Written(_)) => "_unpool",
+    };
+    format!("{stem}{through}{unpool}")
 }
 
 /// Float operations of dz, for each element.
 fn gradient_ops(through: Option<QuantiseBackward>) -> usize {
     through.map_or(0, |op| 1 + op.surrogate.ops() + batch_norm::NORMALISE_OPS)
-}
-
-/// dz in a twin.
-fn gradient_twin<'a>(inputs: &[View<'a>], through: Option<QuantiseBackward>) -> Cow<'a, [f32]> {
-    let Some(op) = through else { return inputs[2].numbers() };
-    let mut dz = vec![0.0f32; inputs[2].words.len()];
-    let scale = op.scaled.then(|| inputs[inputs.len() - 1]);
-    let operands: Vec<_> = [inputs[2], inputs[0], inputs[1]].into_iter().chain(scale).collect();
-    op.twin(&operands, &mut ViewMut::new(inputs[2].ty, bytemuck::cast_slice_mut(&mut dz)));
-    Cow::Owned(dz)
 }
 
 impl Operation for BatchNormSums {
@@ -94,7 +173,7 @@ impl Operation for BatchNormSums {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        infer(inputs, self.through, 0)
+        infer(inputs, self.through, self.unpool.map(Unpool::Read), 0)
     }
 
     fn activity(&self) -> Option<Activity> {
@@ -107,46 +186,19 @@ impl Operation for BatchNormSums {
 
     /// In the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (coef, dz) = (inputs[1].numbers(), gradient_twin(inputs, self.through));
+        let gradient = Gradient::new(inputs, self.through, self.unpool, 3);
         let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
         let per_chunk = rows_per_chunk(rows, lanes / LANES);
         let chunks = rows.div_ceil(per_chunk);
         let mut partial = vec![0.0; chunks * 2 * lanes];
-        parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
-            let rows = chunk * per_chunk..((chunk + 1) * per_chunk).min(rows);
-            simd::run(ChunkSums { x: inputs[0], rows, coef: &coef, dz: &dz, sums });
+        let band = (tile_rows(lanes) / per_chunk).max(1);
+        parallel::bands(&mut partial, 2 * lanes, band, |first, sums| {
+            simd::run(ChunkSums { gradient: &gradient, first, per_chunk, sums });
         });
         let sums = sum::columns(chunks, 2 * lanes, |chunk, sums| {
             sums.iter_mut().zip(&partial[chunk * 2 * lanes..]).for_each(|(sum, part)| *sum += part);
         });
         output.floats().copy_from_slice(&sums);
-    }
-}
-
-/// (dγ, dβ) of a chunk of rows.
-struct ChunkSums<'a> {
-    x: View<'a>,
-    rows: Range<usize>,
-    coef: &'a [f32],
-    dz: &'a [f32],
-    sums: &'a mut [f32],
-}
-
-impl simd::Job for ChunkSums<'_> {
-    #[inline(always)]
-    fn run<S: simd::Simd>(self, _: S) {
-        let lanes = self.sums.len() / 2;
-        let (mean, unit) = (&self.coef[..lanes], &self.coef[3 * lanes..][..lanes]);
-        let (gammas, betas) = self.sums.split_at_mut(lanes);
-        let mut x = vec![0.0; lanes];
-        for row in self.rows {
-            self.x.put_row(row, &mut x);
-            let dz = &self.dz[row * lanes..][..lanes];
-            for c in 0..lanes {
-                gammas[c] += dz[c] * ((x[c] - mean[c]) * unit[c]);
-                betas[c] += dz[c];
-            }
-        }
     }
 }
 
@@ -156,23 +208,27 @@ impl BatchNormSums {
         let x = inputs[0];
         let per_chunk = rows_per_chunk(x.rows(), x.quads());
         let chunks = x.rows().div_ceil(per_chunk);
-        let through = if self.through.is_some() { "_through" } else { "" };
-        let partial = Launch::new(
-            format!("batch_norm_sums_partial{through}"),
-            &[include_str!("../../shaders/batch_norm_sums_partial.wgsl")],
-        );
-        let partial = gradient(partial, inputs, self.through)
-            .constant("PER_CHUNK", per_chunk)
-            .write("part", F32, Scratch(0))
-            .threads(chunks * x.quads())
-            .float_ops((5 + gradient_ops(self.through)) * x.len());
+        let unpool = self.unpool.map(Unpool::Read);
+        let direct = sum::direct(x.rows(), caps);
+        let of_chunks = |mut launch: Launch| {
+            launch.kernel.body.push(include_str!("../../shaders/batch_norm_sums_chunk.wgsl").into());
+            gradient(launch.constant("PER_CHUNK", per_chunk), inputs, self.through, unpool, 3, false)
+        };
+        let chunk_ops = (5 + gradient_ops(self.through)) * x.len();
         let text = include_str!("../../shaders/batch_norm_sums.wgsl");
-        let mut sum = sum::reduction("batch_norm_sums", text, (2 * x.quads(), chunks), caps)
-            .constant("PER_CHUNK", per_chunk)
-            .read("part", F32, Scratch(0))
-            .write("sums", F32, Output)
-            .params(&ChunkParams::new(x))
-            .float_ops(2 * chunks * x.channels());
+        let label = match direct {
+            true => labelled("batch_norm_sums_direct", self.through, unpool),
+            false => "batch_norm_sums".to_string(),
+        };
+        let sum = sum::reduction(label, text, (2 * x.quads(), chunks), caps).constant("DIRECT", usize::from(direct));
+        let sum_ops = 2 * chunks * x.channels();
+        let mut sum = if direct {
+            of_chunks(sum).add_params(&HalfParams { half: sum::HALF }).float_ops(chunk_ops + sum_ops)
+        } else {
+            let sum = sum.constant("PER_CHUNK", per_chunk).read("part", F32, Scratch(0));
+            sum.params(&ChunkParams::new(x)).float_ops(sum_ops)
+        };
+        sum = sum.write("sums", F32, Output);
         for (index, [constant, name]) in [["ROW_0", "row_0"], ["ROW_1", "row_1"]].into_iter().enumerate() {
             let row = rows.iter().find(|(row, _)| *row == index);
             sum = sum.constant(constant, usize::from(row.is_some()));
@@ -180,6 +236,15 @@ impl BatchNormSums {
                 sum = sum.write(name, F32, operand);
             }
         }
+        if direct {
+            return sum.into();
+        }
+        let partial = Launch::new(
+            labelled("batch_norm_sums_partial", self.through, unpool),
+            &[include_str!("../../shaders/batch_norm_sums_partial.wgsl")],
+        );
+        let partial =
+            of_chunks(partial).write("part", F32, Scratch(0)).threads(chunks * x.quads()).float_ops(chunk_ops);
         Program { scratch_words: vec![chunks * 2 * x.lanes()], launches: vec![partial, sum] }
     }
 
@@ -199,17 +264,41 @@ impl BatchNormSums {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(24);
         let mut samples = Vec::new();
-        for mut inputs in batch_norm::prologue_cases(&mut noise) {
+        let mut cases = batch_norm::prologue_cases(&mut noise);
+        // More rows than one launch adds up: see [`sum::direct`].
+        let mut long = cases[2].clone();
+        long[0] = noise.ints(&[1, 96, 96, 5], I32, 500);
+        cases.push(long);
+        for mut inputs in cases {
             inputs.push(noise.floats(&inputs[0].ty.shape));
-            samples.push(Sample::new(BatchNormSums { through: None }, inputs.clone()));
+            samples.push(Sample::new(BatchNormSums { through: None, unpool: None }, inputs.clone()));
             for surrogate in [Surrogate::Clipped, Surrogate::Polynomial, Surrogate::LogTailed] {
                 let op = QuantiseBackward { surrogate, top: 1.25, scaled: surrogate == Surrogate::Clipped };
                 let scale = op.scaled.then(|| noise.positive(&[1]));
                 let inputs = inputs.iter().cloned().chain(scale).collect();
-                samples.push(Sample::new(BatchNormSums { through: Some(op) }, inputs));
+                samples.push(Sample::new(BatchNormSums { through: Some(op), unpool: None }, inputs));
             }
         }
+        samples.extend(Self::unpooled(&mut noise));
         samples
+    }
+}
+
+impl BatchNormSums {
+    /// Samples with a pool behind the map, and with an activation between both or not.
+    fn unpooled(noise: &mut Noise) -> Vec<Sample> {
+        let scaled = QuantiseBackward { surrogate: Surrogate::Clipped, top: 1.25, scaled: true };
+        let throughs = [None, Some(QuantiseBackward::RECTIFIER), Some(scaled)].into_iter().cycle();
+        let samples = max_pool::argmax_cases().into_iter().zip(throughs).map(|((window, shape), through)| {
+            let mut inputs = batch_norm::prologue_case(noise, &shape, I16);
+            let argmax = super::Op::from(MaxPoolArgmax { window }).evaluate(&[&inputs[0]]);
+            inputs.push(noise.floats(&argmax.ty.shape));
+            inputs.extend(through.is_some_and(|op| op.scaled).then(|| noise.positive(&[1])));
+            inputs.push(argmax);
+            let unpool = Some(MaxUnpool { window, size: [shape[1], shape[2]] });
+            Sample::new(BatchNormSums { through, unpool }, inputs)
+        });
+        samples.collect()
     }
 }
 
@@ -219,48 +308,107 @@ impl Operation for BatchNormDx {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let sums = infer(inputs, self.through, 1)?;
+        let sums = infer(inputs, self.through, self.unpool, self.behind() - 3)?;
         super::same("the sums", inputs[3], &sums)?;
-        Ok(inputs[2].clone())
+        let dx = inputs[0].with(F32);
+        if self.in_place && self.unpool.is_some() {
+            return Err("a gradient is written over another one through a pool".into());
+        }
+        if self.plus {
+            super::same("the other gradient", inputs[4], &dx)?;
+        }
+        match self.unpool {
+            Some(Unpool::Written(pool)) if !pool.leaves_nothing() => {
+                Err(format!("{} leaves something over of {:?}", pool.window, pool.size))
+            }
+            Some(Unpool::Written(pool)) => pool.infer(&[&dx, inputs[inputs.len() - 1]]),
+            _ => Ok(dx),
+        }
     }
 
-    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let label = if self.through.is_some() { "batch_norm_dx_through" } else { "batch_norm_dx" };
-        let launch = add::per_channel(label, &[include_str!("../../shaders/batch_norm_dx.wgsl")], output, 1.0);
-        gradient(launch, inputs, self.through)
-            .read("sums", F32, Input(3))
+    fn in_place(&self) -> Option<usize> {
+        self.in_place.then_some(2)
+    }
+
+    fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
+        let (label, x) = (labelled("batch_norm_dx", self.through, self.unpool), inputs[0]);
+        let label = if self.plus { label + "_plus" } else { label };
+        let label = if self.in_place { label + "_in_place" } else { label };
+        let launch = add::per_channel(label, &[include_str!("../../shaders/batch_norm_dx.wgsl")], x, 1.0);
+        let launch = launch.constant("PLUS", usize::from(self.plus));
+        let launch = gradient(launch, inputs, self.through, self.unpool, self.behind(), self.in_place);
+        let launch = launch.read("sums", F32, Input(3));
+        let launch = if self.plus { launch.read("other", F32, Input(4)) } else { launch };
+        launch
             .write("dx", F32, Output)
-            .float_ops((6 + gradient_ops(self.through)) * output.len())
+            .float_ops((6 + usize::from(self.plus) + gradient_ops(self.through)) * x.len())
             .into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, coef) = (inputs[0], inputs[1].numbers());
-        let (dz, sums) = (gradient_twin(inputs, self.through), inputs[3].numbers());
-        let (lanes, rows) = (output.ty.lanes(), output.ty.rows() as f32);
-        let (mean, unit, gain) = (&coef[..lanes], &coef[3 * lanes..][..lanes], &coef[4 * lanes..][..lanes]);
-        let means: Vec<_> = sums.iter().map(|sum| sum / rows).collect();
-        let (along, shift) = means.split_at(lanes);
-        parallel::rows(output.floats(), lanes, |row, out| {
-            x.put_row(row, out);
-            let dz = &dz[row * lanes..][..lanes];
-            for c in 0..lanes {
-                let normalised = (out[c] - mean[c]) * unit[c];
-                out[c] = gain[c] * (dz[c] - shift[c] - normalised * along[c]);
-            }
-        });
+        let gradient = Gradient::new(inputs, self.through, self.reads_through(), self.behind());
+        let other = self.plus.then(|| inputs[4].numbers());
+        let rows = inputs[0].ty.rows() as f32;
+        let means: Vec<_> = inputs[3].numbers().iter().map(|sum| sum / rows).collect();
+        let put = |dx: &mut [f32]| {
+            parallel::bands(dx, gradient.lanes, tile_rows(gradient.lanes), |first, out| {
+                simd::run(TileDx { gradient: &gradient, means: &means, first, out: &mut *out });
+                if let Some(other) = &other {
+                    out.iter_mut().zip(&other[first * gradient.lanes..]).for_each(|(out, other)| *out += other);
+                }
+            });
+        };
+        if let Some(Unpool::Written(pool)) = self.unpool {
+            let ty = inputs[0].ty.with(F32);
+            let mut dx = vec![0; ty.words()];
+            put(bytemuck::cast_slice_mut(&mut dx));
+            pool.twin(&[View::new(&ty, &dx), inputs[inputs.len() - 1]], output);
+        } else {
+            put(output.floats());
+        }
     }
 }
 
 impl BatchNormDx {
     pub(super) fn samples() -> Vec<Sample> {
-        let cases = BatchNormSums::samples().into_iter();
-        cases
-            .map(|mut sample| {
-                let super::Op::BatchNormSums(op) = sample.op else { unreachable!("samples of sums") };
-                sample.inputs.insert(3, sample.expected());
-                Sample::new(BatchNormDx { through: op.through }, sample.inputs)
-            })
-            .collect()
+        let (cases, mut noise) = (BatchNormSums::samples().into_iter(), Noise::new(26));
+        let samples = cases.map(|mut sample| {
+            let super::Op::BatchNormSums(op) = sample.op else { unreachable!("samples of sums") };
+            sample.inputs.insert(3, sample.expected());
+            let (unpool, plus) = (op.unpool.map(Unpool::Read), op.through.is_some_and(|op| !op.scaled));
+            if plus {
+                sample.inputs.insert(4, noise.floats(&sample.inputs[0].ty.shape));
+            }
+            Sample::new(BatchNormDx { through: op.through, unpool, plus, in_place: false }, sample.inputs)
+        });
+        let samples: Vec<_> = samples.chain(Self::unpooling()).collect();
+        let over = samples.iter().filter_map(|sample| match sample.op {
+            super::Op::BatchNormDx(op) if op.unpool.is_none() => {
+                Some(Sample::new(BatchNormDx { in_place: true, ..op }, sample.inputs.clone()))
+            }
+            _ => None,
+        });
+        let over: Vec<_> = over.collect();
+        samples.into_iter().chain(over).collect()
+    }
+
+    /// Samples with a pool in front of the batch-norm.
+    fn unpooling() -> impl Iterator<Item = Sample> {
+        let mut noise = Noise::new(25);
+        let cases = max_pool::argmax_cases().into_iter();
+        let pools = cases.map(|(window, shape)| (MaxUnpool { window, size: [shape[1], shape[2]] }, shape));
+        pools.filter(|(pool, _)| pool.leaves_nothing()).enumerate().map(move |(at, (pool, shape))| {
+            let argmax = super::Op::from(MaxPoolArgmax { window: pool.window }).evaluate(&[&noise.floats(&shape)]);
+            let mut inputs = batch_norm::prologue_case(&mut noise, &argmax.ty.shape, I16);
+            inputs.push(noise.floats(&argmax.ty.shape));
+            let through = (at % 2 == 0).then_some(QuantiseBackward::RECTIFIER);
+            let sums = BatchNormSums { through, unpool: None };
+            inputs.push(Sample::new(sums, inputs.clone()).expected());
+            let plus = through.is_none();
+            inputs.extend(plus.then(|| noise.floats(&argmax.ty.shape)));
+            inputs.push(argmax);
+            let unpool = Some(Unpool::Written(pool));
+            Sample::new(BatchNormDx { through, unpool, plus, in_place: false }, inputs)
+        })
     }
 }

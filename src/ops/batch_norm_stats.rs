@@ -4,16 +4,18 @@
 //! with the conversion to float. Of floats, chunks of up to [`sum::CHUNK`] rows, each with its mean and the squared deviations from it, are merged in pairs by Chan's formula: first
 //! those of a lane, then the lanes. Both in a fixed order, without atomics.
 
+use super::batch_norm::tile_rows;
 use super::sum::{self, Pairs, rows_per_chunk};
 use super::{Activity, Backward, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::simd::{self, Simd};
 use crate::tensor::{
-    Encoding::{F32, I16, I32, Planes, U32},
+    Encoding::{F16, F32, I16, I32, Planes, U32},
     LANES, TensorType, View, ViewMut,
 };
-use crate::{parallel, simd};
 
 /// Statistics: input x `[…, c]`, output `[2, c]`: mean, variance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,7 +53,7 @@ impl Operation for BatchNormStats {
             I16 | I32 => {
                 return Err(format!("sums up to {} over {} rows exceed 64-bit statistics", self.largest, x.rows()));
             }
-            U32 | Planes(_) => return Err(format!("batch-norm reads floats or sums, not {x}")),
+            U32 | F16 | Planes(_) => return Err(format!("batch-norm reads floats or sums, not {x}")),
         }
         Ok(TensorType::f32(&[2, x.channels()]))
     }
@@ -94,25 +96,32 @@ impl BatchNormStats {
         } else {
             (F32, "float", include_str!("../../shaders/batch_norm_stats_float.wgsl"))
         };
+        let direct = sum::direct(x.rows(), caps);
+        let of_chunks = |mut launch: Launch| {
+            launch.kernel.body.push(include_str!("../../shaders/batch_norm_chunk.wgsl").into());
+            launch.constant("EXACT", usize::from(exact)).read("x", x.encoding, Input(0))
+        };
+        // Sums of integers need no floats.
+        let chunk_ops = if exact { 0 } else { 5 * x.len() };
+        let label = if direct { format!("batch_norm_stats_{kind}_direct") } else { format!("batch_norm_stats_{kind}") };
+        let mut merge = sum::lanes(label, merge, x.quads(), caps);
+        merge.kernel.body.push(include_str!("../../shaders/batch_norm_stats.wgsl").into());
+        let merge = merge.constant("PER_CHUNK", per_chunk).constant("DIRECT", usize::from(direct));
+        let merge_ops = if exact { 4 } else { 10 * chunks } * x.channels();
+        if direct {
+            let merge = of_chunks(merge).float_ops(chunk_ops + merge_ops).write("stats", F32, Output);
+            return rest(merge).into();
+        }
         let partial = Launch::new(
             format!("batch_norm_stats_partial_{kind}"),
             &[include_str!("../../shaders/batch_norm_stats_partial.wgsl")],
-        )
-        .constant("PER_CHUNK", per_chunk)
-        .constant("EXACT", usize::from(exact))
-        .read("x", x.encoding, Input(0))
-        .write("part", part, Scratch(0))
-        .params(&ChunkParams::new(x))
-        .threads(chunks * x.quads())
-        // Sums of integers need no floats.
-        .float_ops(if exact { 0 } else { 5 * x.len() });
-        let mut merge = sum::lanes(format!("batch_norm_stats_{kind}"), merge, x.quads(), caps);
-        merge.kernel.body.push(include_str!("../../shaders/batch_norm_stats.wgsl").into());
-        let merge = merge
-            .constant("PER_CHUNK", per_chunk)
-            .float_ops(if exact { 4 } else { 10 * chunks } * x.channels())
-            .read("part", part, Scratch(0))
-            .write("stats", F32, Output);
+        );
+        let partial = of_chunks(partial.constant("PER_CHUNK", per_chunk))
+            .write("part", part, Scratch(0))
+            .params(&ChunkParams::new(x))
+            .threads(chunks * x.quads())
+            .float_ops(chunk_ops);
+        let merge = merge.float_ops(merge_ops).read("part", part, Scratch(0)).write("stats", F32, Output);
         let words = chunks * if exact { 3 } else { 2 } * x.lanes();
         Program { scratch_words: vec![words], launches: vec![partial, rest(merge)] }
     }
@@ -150,7 +159,7 @@ struct BandSums<'a, T> {
 
 impl<T: Copy + Into<i64>> simd::Job for BandSums<'_, T> {
     #[inline(always)]
-    fn run<S: simd::Simd>(self, _: S) {
+    fn run<S: Simd>(self, _: S) {
         let lanes = self.sums.len();
         let (mut sums, mut squares) = (vec![0i64; lanes], vec![0u64; lanes]);
         for row in self.x.chunks_exact(lanes) {
@@ -170,72 +179,119 @@ fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     let per_chunk = rows_per_chunk(rows, lanes / LANES);
     let chunks = rows.div_ceil(per_chunk);
     let mut partial = vec![0.0; chunks * 2 * lanes];
-    parallel::bands(&mut partial, 2 * lanes, 1, |chunk, sums| {
-        simd::run(ChunkMoments { x: &x[chunk * per_chunk * lanes..((chunk + 1) * per_chunk).min(rows) * lanes], sums });
+    let band = (tile_rows(lanes) / per_chunk).max(1);
+    parallel::bands(&mut partial, 2 * lanes, band, |first, sums| {
+        simd::run(ChunkMoments { x: &x[first * per_chunk * lanes..], per_chunk, lanes, sums });
     });
-    for c in 0..lanes {
-        let mut slots: [_; sum::LANES] = std::array::from_fn(|_| Pairs::new());
-        for (chunk, moments) in partial.chunks_exact(2 * lanes).enumerate() {
-            let count = (((chunk + 1) * per_chunk).min(rows) - chunk * per_chunk) as f32;
-            slots[chunk % sum::LANES].push((count, moments[c], moments[lanes + c]), chan);
-        }
-        let mut slots = slots.map(|slot| slot.finish(chan).unwrap_or_default());
-        let (_, mean, deviation) = sum::tree(&mut slots, chan);
-        means[c] = mean;
-        variances[c] = deviation / rows as f32;
-    }
+    simd::run(Merge { steps: steps(rows, per_chunk), partial: &mut partial, lanes });
+    means.copy_from_slice(&partial[..lanes]);
+    variances.iter_mut().zip(&partial[lanes..]).for_each(|(variance, deviation)| *variance = deviation / rows as f32);
 }
 
-/// Mean and squared deviations from it of the channels of a chunk, corrected by what rounding left of the mean.
+/// Mean and squared deviations from it of the channels of some chunks, corrected by what rounding left of the mean.
 struct ChunkMoments<'a> {
+    /// From the first chunk on.
     x: &'a [f32],
+    /// Rows of a chunk.
+    per_chunk: usize,
+    lanes: usize,
     sums: &'a mut [f32],
 }
 
 impl simd::Job for ChunkMoments<'_> {
     #[inline(always)]
-    fn run<S: simd::Simd>(self, _: S) {
-        let lanes = self.sums.len() / 2;
-        let (means, squares) = self.sums.split_at_mut(lanes);
-        let count = (self.x.len() / lanes) as f32;
-        for x in self.x.chunks_exact(lanes) {
-            for c in 0..lanes {
-                means[c] += x[c];
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, per_chunk, lanes, sums } = self;
+        for (x, sums) in x.chunks(per_chunk * lanes).zip(sums.chunks_exact_mut(2 * lanes)) {
+            let (means, squares) = sums.split_at_mut(lanes);
+            let count = simd.splat_f32s((x.len() / lanes) as f32);
+            for c in (0..lanes).step_by(S::F32_LANES) {
+                let rows = || x.chunks_exact(lanes).map(|row| simd::load(simd, &row[c..]));
+                let mean = rows().fold(simd.splat_f32s(0.0), |sum, x| simd.add_f32s(sum, x));
+                let mean = simd.div_f32s(mean, count);
+                let (mut sum, mut square) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+                for x in rows() {
+                    let d = simd.sub_f32s(x, mean);
+                    sum = simd.add_f32s(sum, d);
+                    square = simd.add_f32s(square, simd.mul_f32s(d, d));
+                }
+                let rest = simd.div_f32s(sum, count);
+                simd::store(simd, simd.add_f32s(mean, rest), &mut means[c..]);
+                simd::store(simd, simd.sub_f32s(square, simd.mul_f32s(sum, rest)), &mut squares[c..]);
             }
-        }
-        means.iter_mut().for_each(|mean| *mean /= count);
-        let mut sums = vec![0.0; lanes];
-        for x in self.x.chunks_exact(lanes) {
-            for c in 0..lanes {
-                let d = x[c] - means[c];
-                sums[c] += d;
-                squares[c] += d * d;
-            }
-        }
-        for c in 0..lanes {
-            let rest = sums[c] / count;
-            means[c] += rest;
-            squares[c] -= sums[c] * rest;
         }
     }
 }
 
-/// Merges (count, mean, squared deviations) of two sets.
-fn chan(into: (f32, f32, f32), from: (f32, f32, f32)) -> (f32, f32, f32) {
-    if from.0 == 0.0 {
-        return into;
+/// How the moments of chunks are merged, step by step: those of each of the lanes of [`sum`] in pairs, then the lanes; at last those of the first chunk are those of all.
+fn steps(rows: usize, per_chunk: usize) -> Vec<Step> {
+    let (mut steps, chunks) = (Vec::new(), rows.div_ceil(per_chunk));
+    // A set is (count, the first of its chunks).
+    let mut merge = |into: (f32, usize), from: (f32, usize)| {
+        if from.0 == 0.0 {
+            return into;
+        }
+        let all = into.0 + from.0;
+        let share = from.0 / all;
+        steps.push(Step { into: into.1, from: from.1, share, both: into.0 * share });
+        (all, into.1)
+    };
+    let mut slots: [_; sum::LANES] = std::array::from_fn(|slot| {
+        let mut pairs = Pairs::new();
+        for chunk in (slot..chunks).step_by(sum::LANES) {
+            let count = ((chunk + 1) * per_chunk).min(rows) - chunk * per_chunk;
+            pairs.push((count as f32, chunk), &mut merge);
+        }
+        pairs.finish(&mut merge).unwrap_or_default()
+    });
+    sum::tree(&mut slots, merge);
+    steps
+}
+
+/// A step of Chan's formula: the moments of one set, counted into those of another, which stands before it.
+struct Step {
+    into: usize,
+    from: usize,
+    /// n₂/(n₁ + n₂).
+    share: f32,
+    /// n₁·n₂/(n₁ + n₂).
+    both: f32,
+}
+
+/// Takes these steps, all channels at once.
+struct Merge<'a> {
+    steps: Vec<Step>,
+    /// `[chunk][mean, squared deviations]`.
+    partial: &'a mut [f32],
+    lanes: usize,
+}
+
+impl simd::Job for Merge<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { steps, partial, lanes } = self;
+        for Step { into, from, share, both } in steps {
+            let (share, both) = (simd.splat_f32s(share), simd.splat_f32s(both));
+            let (into_part, from_part) = partial.split_at_mut(from * 2 * lanes);
+            let (means, deviations) = into_part[into * 2 * lanes..][..2 * lanes].split_at_mut(lanes);
+            let (from_means, from_deviations) = from_part[..2 * lanes].split_at(lanes);
+            for c in (0..lanes).step_by(S::F32_LANES) {
+                let (mean, deviation) = (simd::load(simd, &means[c..]), simd::load(simd, &deviations[c..]));
+                let delta = simd.sub_f32s(simd::load(simd, &from_means[c..]), mean);
+                let between = simd.mul_f32s(simd.mul_f32s(delta, delta), both);
+                let added = simd.add_f32s(simd::load(simd, &from_deviations[c..]), between);
+                simd::store(simd, simd.add_f32s(mean, simd.mul_f32s(delta, share)), &mut means[c..]);
+                simd::store(simd, simd.add_f32s(deviation, added), &mut deviations[c..]);
+            }
+        }
     }
-    let all = into.0 + from.0;
-    let share = from.0 / all;
-    let delta = from.1 - into.1;
-    (all, into.1 + delta * share, into.2 + (from.2 + delta * delta * (into.0 * share)))
 }
 
 impl BatchNormStats {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(20);
         let mut samples = Vec::new();
-        for shape in [[2, 3, 5, 41], [64, 8, 8, 6], [1, 70, 64, 4]] {
+        for shape in [[2, 3, 5, 41], [64, 8, 8, 6], [1, 70, 64, 4], [1, 100, 90, 4]] {
             samples.push(Sample::new(BatchNormStats { largest: 0 }, vec![noise.floats(&shape)]));
         }
         for (encoding, largest, shape) in

@@ -22,7 +22,7 @@ use crate::tensor::{
     Encoding::{self, I16, I32, Planes, U32},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
-use crate::variant::{self, Split};
+use crate::variant::{self, Offer, Split};
 use kernels::Packed;
 
 /// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
@@ -53,7 +53,7 @@ impl Bconv {
     }
 }
 
-const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
+pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 const BCONV: &str = include_str!("../../shaders/bconv.wgsl");
 
 pub(super) fn bits_of(what: &str, ty: &TensorType) -> Result<u8, String> {
@@ -94,6 +94,7 @@ impl Bconv {
             words: x.plane_words(),
             planes: [if levels > 0 { 1 } else { bits }, self.planes.planes_of_base()],
             pairs: if levels > 0 { levels } else { bits } * self.planes.count(),
+            plain: matches!(self.code, Code::Uniform(_)) && self.planes == SignPlanes::ONE,
         }
     }
 }
@@ -145,7 +146,7 @@ impl Operation for Bconv {
         let bits = x.row_words() / x.plane_words();
         let levels = self.code.level_steps().len();
         let packed = self.packed(x, output);
-        let Split { launch, .. } = variant::choose("bconv", kernels::CANDIDATES, &packed, caps).launch(&packed, caps);
+        let Split { launch, .. } = variant::launch("bconv", kernels::CANDIDATES, &packed, caps);
         let launch = self.planes.constants(self.code.constants(launch, bits, x.channels()));
         let terms = levels.max(1) * self.planes.bases();
         let mut launch = launch
@@ -163,15 +164,17 @@ impl Operation for Bconv {
                 launch = launch.read("factor", Encoding::F32, Input(3));
             }
         }
+        let products = output.len() * self.window.taps() * x.channels();
+        launch.matrix_ops = if launch.kernel.coop { 2 * products } else { 0 };
         launch
             .write("s", output.encoding, Output)
             .params(&WindowParams::new(&self.window, x, output))
-            .bit_ops(2 * output.len() * self.window.taps() * x.channels() * packed.pairs)
+            .bit_ops(2 * products * packed.pairs)
             .into()
     }
 
-    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
-        variant::names(kernels::CANDIDATES, &self.packed(inputs[0], output), caps)
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<Offer> {
+        variant::offers("bconv", kernels::CANDIDATES, &self.packed(inputs[0], output), caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -7,6 +7,7 @@
 
 use super::bconv::{self, Bconv};
 use super::code::{self, Code, SignPlanes};
+use super::coop::{self, FLOAT_DEPTH, Halves, Numbers, Operands, Ranged};
 use super::outer::Outer;
 use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
@@ -15,8 +16,9 @@ use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
 use crate::tensor::{
     Encoding::{F32, U32},
-    TensorType, View, ViewMut, WORD_BITS,
+    LANES, TensorType, View, ViewMut, WORD_BITS,
 };
+use crate::variant::Offer;
 
 /// Gradient of the activation: inputs dy, signs, α.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,11 +45,28 @@ const BCONV_DW: &str = include_str!("../../shaders/bconv_dw.wgsl");
 
 impl BconvDx {
     fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
-        let texts = [conv_backward::SCATTER, BCONV_DX];
-        let (rows, columns) = (dx.rows(), dx.lanes());
-        {
-            let phases = Phases::of(&self.window, dx);
-            Product { stem: "bconv_dx", texts, rows, columns, taps: self.window.taps(), length: dy.lanes(), phases }
+        let ranged = Ranged { a: true, input: 0, name: "dy", quads: dy.words() / LANES, factor: Some((2, dy.quads())) };
+        Product {
+            stem: "bconv_dx",
+            texts: [conv_backward::SCATTER, BCONV_DX],
+            rows: dx.rows(),
+            columns: dx.lanes(),
+            taps: self.window.taps(),
+            length: dy.lanes(),
+            phases: Phases::of(&self.window, dx),
+            halves: (self.planes == SignPlanes::ONE).then(|| Halves {
+                texts: vec![conv_backward::SCATTER, BCONV_DX, include_str!("../../shaders/bconv_dx_coop.wgsl")],
+                operands: Operands {
+                    depth: FLOAT_DEPTH,
+                    of_subgroup: [4, 4],
+                    a: coop::BY_ROW,
+                    b: coop::Operand { along_depth: false, item: WORD_BITS, numbers: Numbers::Exact },
+                    shuffled: true,
+                },
+                ranged: vec![ranged],
+                stored: [None; 2],
+                two_bits: false,
+            }),
         }
     }
 }
@@ -56,6 +75,27 @@ impl BconvDw {
     fn outer(&self, inputs: &[&TensorType]) -> Outer {
         let (dy, x) = (inputs[0].clone(), inputs[1].clone());
         let operand = vec![decode::CODES, code::VALUES, BCONV_DW];
+        let bits = x.row_words() / x.plane_words();
+        let halves = (matches!(self.code, Code::Uniform(_)) && bits <= 2).then(|| Halves {
+            texts: vec![
+                bconv::GATHER,
+                decode::CODES,
+                code::VALUES,
+                BCONV_DW,
+                coop::DY,
+                include_str!("../../shaders/bconv_dw_coop.wgsl"),
+            ],
+            operands: Operands {
+                depth: FLOAT_DEPTH,
+                of_subgroup: [4, 4],
+                a: coop::Operand { along_depth: false, item: WORD_BITS, numbers: Numbers::Exact },
+                b: coop::Operand { along_depth: false, ..coop::BY_ROW },
+                shuffled: false,
+            },
+            ranged: vec![Ranged { a: false, input: 0, name: "dy", quads: dy.words() / LANES, factor: None }],
+            stored: [None; 2],
+            two_bits: bits == 2,
+        });
         Outer {
             stem: "bconv_dw",
             operand,
@@ -63,6 +103,7 @@ impl BconvDw {
             channels: self.window.taps() * x.channels(),
             x,
             dy,
+            halves,
         }
     }
 }
@@ -106,7 +147,7 @@ impl Operation for BconvDx {
         })
     }
 
-    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<Offer> {
         self.product(inputs[0], output).candidates(caps)
     }
 
@@ -187,7 +228,7 @@ impl Operation for BconvDw {
         })
     }
 
-    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<Offer> {
         self.outer(inputs).candidates(caps)
     }
 

@@ -5,7 +5,7 @@
 use super::{Activity, Backward, Operation, Sample, add, mean, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Operand::*, Program};
+use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
@@ -16,6 +16,10 @@ pub struct Bias;
 /// Sum over rows: input x `[…, c]`, output `[c]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ChannelSum;
+
+crate::params! {
+    struct BiasParams { quads: u32, channel_quads: u32 }
+}
 
 impl Operation for Bias {
     fn stem(&self) -> &'static str {
@@ -42,7 +46,10 @@ impl Operation for Bias {
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        add::per_channel("bias", &[include_str!("../../shaders/bias.wgsl")], output, 1.0)
+        let quads = output.words() / 4;
+        Launch::new("bias", &[add::ELEMENTWISE, include_str!("../../shaders/bias.wgsl")])
+            .params(&BiasParams { quads: quads as u32, channel_quads: output.quads() as u32 })
+            .each_quad(quads)
             .float_ops(output.len())
             .read("x", F32, Input(0))
             .read("b", F32, Input(1))

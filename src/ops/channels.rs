@@ -5,7 +5,7 @@
 
 use crate::kernel::{Launch, Operand};
 use crate::tensor::{
-    Encoding::{F32, I16, I32, Planes, U32},
+    Encoding::{F16, F32, I16, I32, Planes, U32},
     LANES, TensorType, View, ViewMut, WORD_BITS,
 };
 
@@ -90,7 +90,7 @@ pub(super) fn copy(x: View<'_>, y: &mut ViewMut<'_>, run: Run) {
     let (in_lanes, out_lanes) = (x.ty.lanes(), y.ty.lanes());
     match x.ty.encoding {
         F32 | I32 | U32 => copy_rows(x.words, in_lanes, y.words, out_lanes, run),
-        I16 => {
+        I16 | F16 => {
             let out: &mut [u16] = bytemuck::cast_slice_mut(y.words);
             copy_rows(bytemuck::cast_slice(x.words), in_lanes, out, out_lanes, run);
         }

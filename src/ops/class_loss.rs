@@ -12,7 +12,7 @@
 //!
 //! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
-use super::softmax_cross_entropy::check;
+use super::softmax_cross_entropy::{check, share};
 use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
@@ -45,6 +45,8 @@ pub struct ClassLoss {
 pub struct ClassLossBackward {
     /// What is summed.
     pub term: Term,
+    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    pub of: Option<usize>,
 }
 
 crate::params! {
@@ -112,9 +114,9 @@ impl Term {
     }
 }
 
-fn launch(label: &str, term: Term, inputs: &[&TensorType], backward: bool) -> Launch {
+fn launch(label: &str, term: Term, inputs: &[&TensorType], backward: bool, of: Option<usize>) -> Launch {
     let (rows, classes) = (inputs[0].rows(), inputs[0].channels());
-    let scale = term.weight(classes) * if backward { 1.0 / rows as f32 } else { 1.0 };
+    let scale = term.weight(classes) * if backward { share(of, rows) } else { 1.0 };
     let texts = [term.text(), include_str!("../../shaders/class_loss.wgsl")];
     let launch = sum::running(Launch::new(format!("{label}_{}", term.name()), &texts), classes)
         .constant("CLASSES", classes)
@@ -140,12 +142,12 @@ impl Operation for ClassLoss {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (logits, labels) = (cx.input(0), cx.input(1));
-        let dx = cx.add(ClassLossBackward { term: self.term }, &[logits, labels])?;
+        let dx = cx.add(ClassLossBackward { term: self.term, of: None }, &[logits, labels])?;
         cx.give(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        launch("class_loss", self.term, inputs, false).write("loss", F32, Output).into()
+        launch("class_loss", self.term, inputs, false, None).write("loss", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -193,13 +195,13 @@ impl Operation for ClassLossBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        launch("class_loss_backward", self.term, inputs, true).write("dx", F32, Output).into()
+        launch("class_loss_backward", self.term, inputs, true, self.of).write("dx", F32, Output).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes, rows) = (inputs[0].ty.channels(), inputs[0].ty.lanes(), inputs[0].ty.rows());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
-        let scale = self.term.weight(classes) * (1.0 / rows as f32);
+        let scale = self.term.weight(classes) * share(self.of, rows);
         let out = output.floats();
         out.fill(0.0);
         for (row, (out, x)) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)).enumerate() {
@@ -212,6 +214,11 @@ impl Operation for ClassLossBackward {
 
 impl ClassLossBackward {
     pub(super) fn samples() -> Vec<Sample> {
-        cases(61).into_iter().map(|(term, inputs)| Sample::new(ClassLossBackward { term }, inputs)).collect()
+        let of = [None, Some(96)].into_iter().cycle();
+        cases(61)
+            .into_iter()
+            .zip(of)
+            .map(|((term, inputs), of)| Sample::new(ClassLossBackward { term, of }, inputs))
+            .collect()
     }
 }

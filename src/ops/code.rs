@@ -7,6 +7,7 @@ use super::gemm::{Planes, Quads};
 use crate::bits;
 use crate::kernel::Launch;
 use crate::parallel;
+use crate::simd::{self, Simd};
 use crate::tensor::{View, WORD_BITS};
 use std::borrow::Cow;
 
@@ -88,26 +89,24 @@ impl Code {
         }
     }
 
-    /// Writes the values of one row's channels, without the factor; the rest of `out` becomes 0.
-    pub(super) fn spread(&self, row: &[u32], plane_words: usize, channels: usize, out: &mut [f32]) {
-        bits::spread_codes(row, plane_words, out);
-        if !matches!(self, Self::Uniform(_)) {
-            out[..channels].iter_mut().for_each(|value| *value = self.unit_value(*value as u32));
-        }
+    /// Writes `scale` times the values of codes without the factor, `rows × lanes`; behind the last channel, 0.
+    pub(super) fn put_values(&self, x: View<'_>, scale: f32, out: &mut [f32]) {
+        let lanes = x.ty.lanes();
+        parallel::bands(out, lanes, (4096 / lanes).max(1), |first, out| {
+            simd::run(Values { code: self, x, scale, first, out });
+        });
     }
 
     /// All values without the factor, by quads of channels. Codes of one or two bits stay codes.
-    pub(super) fn quads(&self, x: View<'_>) -> Quads {
+    pub(super) fn quads(&self, x: View<'_>) -> Quads<'static> {
         let (lanes, plane_words, row_words) = (x.ty.lanes(), x.ty.plane_words(), x.ty.row_words());
         let (rows, channels) = (x.ty.rows(), x.ty.channels());
         // Behind the last channel all is 0, which need not be what code 0 stands for.
         let whole = channels == lanes || self.unit_value(0) == 0.0;
         if row_words > 2 * plane_words || !whole {
             let mut values = vec![0.0; rows * lanes];
-            parallel::rows(&mut values, lanes, |row, values| {
-                self.spread(&x.words[row * row_words..][..row_words], plane_words, channels, values);
-            });
-            return Quads::of_floats(&values, lanes);
+            self.put_values(x, 1.0, &mut values);
+            return Quads::of_floats(values.into(), lanes);
         }
         // Four bits of each plane: the codes of a quad.
         let mut codes = vec![0; rows * lanes / 4];
@@ -169,6 +168,44 @@ impl Code {
             launch = launch.constant(LEVEL_STEP[i], step.to_bits() as usize);
         }
         launch
+    }
+}
+
+/// The values of some rows of codes.
+struct Values<'a> {
+    code: &'a Code,
+    x: View<'a>,
+    scale: f32,
+    /// The first row.
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl simd::Job for Values<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { code, x, scale, first, out } = self;
+        let (channels, lanes, plane_words) = (x.ty.channels(), x.ty.lanes(), x.ty.plane_words());
+        let (none, factor) = (simd.splat_f32s(0.0), simd.splat_f32s(scale));
+        let rows = x.words[first * x.ty.row_words()..].chunks_exact(x.ty.row_words());
+        for (out, row) in out.chunks_exact_mut(lanes).zip(rows) {
+            for (word, out) in out.chunks_mut(WORD_BITS).enumerate() {
+                for (at, out) in out.chunks_mut(S::F32_LANES).enumerate() {
+                    let (mut codes, mut weight) = (none, 1.0);
+                    for &word in row[word..].iter().step_by(plane_words) {
+                        let set = simd::bit_mask(simd, word, at * S::F32_LANES);
+                        codes = simd.add_f32s(codes, simd.select_f32s(set, simd.splat_f32s(weight), none));
+                        weight *= 2.0;
+                    }
+                    simd::store(simd, simd.mul_f32s(codes, factor), out);
+                }
+            }
+            if !matches!(code, Code::Uniform(_)) {
+                for (c, value) in out[..channels].iter_mut().enumerate() {
+                    *value = code.unit_value(bits::code(row, plane_words, c)) * scale;
+                }
+            }
+        }
     }
 }
 

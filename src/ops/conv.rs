@@ -5,6 +5,7 @@
 //!
 //! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 channels of one tap; up to 128 chunks one after the other; above them pairs.
 
+use super::coop::{self, Halves, Ranged};
 use super::gemm::{self, Panels, Taps};
 use super::product::{Phases, Product};
 use super::window::{Window, WindowParams};
@@ -12,7 +13,8 @@ use super::{Backward, Operation, Sample, conv_backward, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
-use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+use crate::tensor::{Encoding::F32, LANES, TensorType, View, ViewMut};
+use crate::variant::Offer;
 
 /// Float convolution: inputs x, w.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,11 +23,12 @@ pub struct Conv {
     pub window: Window,
 }
 
-const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
+pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 const CONV: &str = include_str!("../../shaders/conv.wgsl");
 
 impl Conv {
-    fn product(&self, x: &TensorType, y: &TensorType) -> Product {
+    fn product(&self, [x, w]: [&TensorType; 2], y: &TensorType) -> Product {
+        let inputs = [x.words() / LANES, w.words() / LANES];
         let ((window, x), rows, columns) = (self.window.merged(x), y.rows(), y.lanes());
         Product {
             stem: "conv",
@@ -35,8 +38,24 @@ impl Conv {
             taps: window.taps(),
             length: x.lanes(),
             phases: Phases::default(),
+            halves: Some(halves(vec![GATHER, CONV], false, [("x", inputs[0]), ("w", inputs[1])])),
         }
     }
+}
+
+/// How a product of floats, of inputs with these names and so many quads, runs on cooperative matrices: with the operation's texts, and its weights along the depth of the product or not.
+pub(super) fn halves(
+    mut texts: Vec<&'static str>,
+    weights_along_depth: bool,
+    inputs: [(&'static str, usize); 2],
+) -> Halves {
+    texts.push(include_str!("../../shaders/product_coop.wgsl"));
+    let operands = coop::of_floats(weights_along_depth);
+    let ranged = [0, 1].map(|input| {
+        let (name, quads) = inputs[input];
+        Ranged { a: input == 0, input, name, quads, factor: None }
+    });
+    Halves { texts, operands, ranged: ranged.into(), stored: [None; 2], two_bits: false }
 }
 
 /// Channels, filters and output shape of a convolution, or which shapes do not fit.
@@ -78,7 +97,7 @@ impl Operation for Conv {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (window, x) = self.window.merged(inputs[0]);
-        self.product(inputs[0], output).program(("y", output), caps, |launch| {
+        self.product([inputs[0], inputs[1]], output).program(("y", output), caps, |launch| {
             launch
                 .read("x", F32, Input(0))
                 .read("w", F32, Input(1))
@@ -87,8 +106,8 @@ impl Operation for Conv {
         })
     }
 
-    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
-        self.product(inputs[0], output).candidates(caps)
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<Offer> {
+        self.product([inputs[0], inputs[1]], output).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -5,6 +5,7 @@
 //!
 //! **Order of the sums** ([`super::sum`]): of dx as in [`super::conv`], over filters; of dw chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks one after the other, above them pairs.
 
+use super::coop::{self, FLOAT_DEPTH, Halves, Operands, Ranged};
 use super::gemm::{self, Panels, Quads, Taps};
 use super::outer::Outer;
 use super::product::{Phases, Product};
@@ -12,7 +13,8 @@ use super::window::{Window, WindowParams};
 use super::{Activity, Operation, Sample, conv, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
-use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+use crate::tensor::{Encoding::F32, LANES, TensorType, View, ViewMut};
+use crate::variant::Offer;
 
 /// Gradient of the input: inputs dy, w.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -37,11 +39,13 @@ const CONV_DX: &str = include_str!("../../shaders/conv_dx.wgsl");
 const CONV_DW: &str = include_str!("../../shaders/conv_dw.wgsl");
 
 impl ConvDx {
-    fn product(&self, dy: &TensorType, dx: &TensorType) -> Product {
+    fn product(&self, [dy, w]: [&TensorType; 2], dx: &TensorType) -> Product {
+        let inputs = [("dy", dy.words() / LANES), ("w", w.words() / LANES)];
+        let halves = Some(conv::halves(vec![SCATTER, CONV_DX], true, inputs));
         let ((window, dx), texts) = (self.window.merged(dx), [SCATTER, CONV_DX]);
         let (rows, columns, length) = (dx.rows(), dx.lanes(), dy.lanes());
         let phases = Phases::of(&window, &dx);
-        Product { stem: "conv_dx", texts, rows, columns, taps: window.taps(), length, phases }
+        Product { stem: "conv_dx", texts, rows, columns, taps: window.taps(), length, phases, halves }
     }
 }
 
@@ -49,14 +53,29 @@ impl ConvDw {
     fn outer(&self, inputs: &[&TensorType]) -> Outer {
         let ((window, x), dy) = (self.window.merged(inputs[1]), inputs[0].clone());
         let channels = self.window.taps() * inputs[1].channels();
-        Outer { stem: "conv_dw", operand: vec![CONV_DW], taps: window.taps(), channels, x, dy }
+        let ranged = [(1, "x", &x), (0, "dy", &dy)].map(|(input, name, ty)| Ranged {
+            a: input == 1,
+            input,
+            name,
+            quads: ty.words() / LANES,
+            factor: None,
+        });
+        let by_depth = coop::Operand { along_depth: false, ..coop::BY_ROW };
+        let halves = Halves {
+            texts: vec![conv::GATHER, CONV_DW, coop::DY, include_str!("../../shaders/conv_dw_coop.wgsl")],
+            operands: Operands { depth: FLOAT_DEPTH, of_subgroup: [4, 4], a: by_depth, b: by_depth, shuffled: false },
+            ranged: ranged.into(),
+            stored: [None; 2],
+            two_bits: false,
+        };
+        Outer { stem: "conv_dw", operand: vec![CONV_DW], taps: window.taps(), channels, x, dy, halves: Some(halves) }
     }
 }
 
 /// dw: `scale` times the sum over rows of x, with its type, and dy.
 pub(super) fn weight_gradient_twin(
     window: &Window,
-    (x, quads): (&TensorType, &Quads),
+    (x, quads): (&TensorType, &Quads<'_>),
     (dy, values): (&TensorType, &[f32]),
     scale: f32,
     dw: &mut [f32],
@@ -92,7 +111,7 @@ impl Operation for ConvDx {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (window, dx) = self.window.merged(output);
-        self.product(inputs[0], output).program(("dx", output), caps, |launch| {
+        self.product([inputs[0], inputs[1]], output).program(("dx", output), caps, |launch| {
             launch
                 .constant("UNIT_STRIDE", usize::from(window.stride == [1, 1]))
                 .read("dy", F32, Input(0))
@@ -102,8 +121,8 @@ impl Operation for ConvDx {
         })
     }
 
-    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<&'static str> {
-        self.product(inputs[0], output).candidates(caps)
+    fn candidates(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Vec<Offer> {
+        self.product([inputs[0], inputs[1]], output).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -158,12 +177,12 @@ impl Operation for ConvDw {
         })
     }
 
-    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<&'static str> {
+    fn candidates(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Vec<Offer> {
         self.outer(inputs).candidates(caps)
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let quads = Quads::of_floats(&inputs[1].numbers(), inputs[1].ty.lanes());
+        let quads = Quads::of_floats(inputs[1].numbers(), inputs[1].ty.lanes());
         let dy = (inputs[0].ty, &*inputs[0].numbers());
         weight_gradient_twin(&self.window, (inputs[1].ty, &quads), dy, 1.0, output.floats());
     }

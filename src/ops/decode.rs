@@ -83,12 +83,8 @@ impl Operation for Decode {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, step, lanes) = (inputs[0], self.code.step(), output.ty.lanes());
         if let Planes(_) = x.ty.encoding {
-            let (row_words, plane_words) = (x.ty.row_words(), x.ty.plane_words());
             let step = inputs.get(1).map_or(step, |scale| step * scale.numbers()[0]);
-            parallel::rows(output.floats(), lanes, |row, out| {
-                self.code.spread(&x.words[row * row_words..][..row_words], plane_words, x.ty.channels(), out);
-                out.iter_mut().for_each(|value| *value *= step);
-            });
+            self.code.put_values(x, step, output.floats());
         } else {
             let (sums, alpha) = (x.numbers(), inputs[1].numbers());
             parallel::rows(output.floats(), lanes, |row, out| {

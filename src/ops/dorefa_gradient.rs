@@ -7,7 +7,7 @@
 //!
 //! v depends on a division, of which WGSL grants 2.5 units in the last place: where u lies that near to v − ⌊v⌋, devices may differ by a step. The samples below stay clear of that.
 
-use super::dropout::{PHILOX, check_random};
+use super::dropout::{PHILOX, check_random, drawing};
 use super::{Backward, Operation, Sample, add, max_abs::MaxAbs, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
 use crate::random;
 use crate::tensor::{
-    Encoding::{F32, I16, I32, U32},
+    Encoding::{F32, I16, I32},
     LANES, Tensor, TensorType, View, ViewMut,
 };
 
@@ -139,11 +139,11 @@ impl Operation for DorefaGradientBackward {
             steps: self.steps(),
         };
         let body = include_str!("../../shaders/dorefa_gradient_backward.wgsl");
-        Launch::new("dorefa_gradient_backward", &[add::ELEMENTWISE, body, PHILOX])
+        let launch = Launch::new("dorefa_gradient_backward", &[add::ELEMENTWISE, body, PHILOX])
             .read("dy", F32, Input(0))
             .must_be_finite()
-            .read("largest", F32, Input(1))
-            .read("random", U32, Input(2))
+            .read("largest", F32, Input(1));
+        drawing(launch, inputs[2], Input(2), params.sample_quads as usize)
             .write("dx", F32, Output)
             .params(&params)
             .threads(quads)
@@ -157,7 +157,8 @@ impl Operation for DorefaGradientBackward {
         let sample_quads = dy.len() / LANES / inputs[1].ty.rows();
         parallel::rows(output.floats(), LANES, |quad, out| {
             let m = largest[quad / sample_quads * LANES];
-            let u = random::quad(words, quad as u32, self.stream).map(random::fraction);
+            let drawn = random::first_quad(words, sample_quads) + quad as u32;
+            let u = random::quad(words, drawn, self.stream).map(random::fraction);
             for (lane, out) in out.iter_mut().enumerate() {
                 // Padding would not stay zero: it lies between two steps.
                 let held = m > 0.0 && quad % row_quads * LANES + lane < channels;
@@ -175,11 +176,12 @@ impl DorefaGradientBackward {
         let cases = [(6, vec![2, 3, 5, 41]), (1, vec![3, 10]), (4, vec![2, 8, 8, 6])].into_iter();
         cases
             .map(|(bits, shape)| {
-                let words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
+                let micro = (bits == 4).then_some(5);
+                let words: Vec<_> = (0..4).map(|_| noise.bits()).chain(micro).collect();
                 let op = DorefaGradientBackward { bits, stream: noise.bits() };
                 let dy = op.clear(noise.floats(&shape), &words);
                 let largest = super::Op::from(MaxAbs).evaluate(&[&dy]);
-                Sample::new(op, vec![dy, largest, Tensor::from_u32(&[4], &words)])
+                Sample::new(op, vec![dy, largest, Tensor::from_u32(&[words.len()], &words)])
             })
             .collect()
     }
@@ -192,7 +194,8 @@ impl DorefaGradientBackward {
         for (i, value) in values.iter_mut().enumerate() {
             let (row, c) = (i / channels, i % channels);
             debug_assert!(row < rows);
-            let u = random::fraction(random::quad(words, (row * quads + c / LANES) as u32, self.stream)[c % LANES]);
+            let quad = random::first_quad(words, rows / dy.ty.shape[0] * quads) + (row * quads + c / LANES) as u32;
+            let u = random::fraction(random::quad(words, quad, self.stream)[c % LANES]);
             let near = |value: f32| {
                 let v = self.place(value, 2.0);
                 let rest = v - v.floor();

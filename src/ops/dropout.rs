@@ -5,7 +5,11 @@
 use super::{Backward, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
-use crate::kernel::{Launch, Operand::*, Program};
+use crate::kernel::{
+    Launch,
+    Operand::{self, *},
+    Program,
+};
 use crate::parallel;
 use crate::random;
 use crate::tensor::{
@@ -32,9 +36,25 @@ const DROPOUT: &str = include_str!("../../shaders/dropout.wgsl");
 /// Operations on an element besides integers: to float, compare, scale.
 const OPS: usize = 4;
 
-/// `Err` unless the tensor is what random numbers are drawn with.
+/// `Err` unless the tensor is what random numbers are drawn with: seed low, seed high, step low, step high; of a micro-batch, then the images of the step before it.
 pub(super) fn check_random(ty: &TensorType) -> Result<(), String> {
+    if *ty == TensorType::new(&[5], U32) {
+        return Ok(());
+    }
     super::same("random", ty, &TensorType::new(&[4], U32))
+}
+
+/// Lets a launch draw with this operand; an image has so many quads.
+pub(super) fn drawing(launch: Launch, random: &TensorType, operand: Operand, image_quads: usize) -> Launch {
+    launch
+        .constant("MICRO_BATCH", usize::from(random.channels() > 4))
+        .constant("IMAGE_QUADS", image_quads)
+        .read("random", U32, operand)
+}
+
+/// Quads of an image of a batch.
+pub(super) fn image_quads(ty: &TensorType) -> usize {
+    ty.words() / LANES / ty.shape[0]
 }
 
 impl Dropout {
@@ -64,14 +84,15 @@ impl Operation for Dropout {
         cx.give(0, dx)
     }
 
-    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let quads = output.words() / LANES;
         let params = DropoutParams { quads: quads as u32, stream: self.stream, rate: self.rate, scale: self.scale() };
-        Launch::new("dropout", &[add::ELEMENTWISE, PHILOX, DROPOUT])
-            .params(&params)
-            .threads(quads)
-            .read("x", F32, Input(0))
-            .read("random", U32, Input(1))
+        let launch = Launch::new("dropout", &[add::ELEMENTWISE, PHILOX, DROPOUT]).params(&params).threads(quads).read(
+            "x",
+            F32,
+            Input(0),
+        );
+        drawing(launch, inputs[1], Input(1), image_quads(output))
             .write("y", F32, Output)
             .float_ops(OPS * output.len())
             .into()
@@ -79,8 +100,9 @@ impl Operation for Dropout {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, words, scale) = (inputs[0].numbers(), inputs[1].words, self.scale());
+        let first = random::first_quad(words, image_quads(output.ty));
         parallel::rows(output.floats(), LANES, |quad, out| {
-            let drawn = random::quad(words, quad as u32, self.stream).map(random::fraction);
+            let drawn = random::quad(words, first + quad as u32, self.stream).map(random::fraction);
             for (lane, out) in out.iter_mut().enumerate() {
                 *out = if drawn[lane] >= self.rate { x[quad * LANES + lane] * scale } else { 0.0 };
             }
@@ -94,9 +116,10 @@ impl Dropout {
         let shapes = [(vec![2, 3, 5, 41], 0.5), (vec![3, 10], 0.1), (vec![7], 0.3), (vec![9, 8, 8, 64], 0.0625)];
         let samples = shapes.into_iter().map(|(shape, rate)| {
             // All 32 bits of seed, step and stream take part.
-            let words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
+            let mut words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
+            words.extend((shape.len() > 1 && rate > 0.3).then_some(6));
             let op = Dropout { rate, stream: noise.bits() };
-            Sample::new(op, vec![noise.floats(&shape), Tensor::from_u32(&[4], &words)])
+            Sample::new(op, vec![noise.floats(&shape), Tensor::from_u32(&[words.len()], &words)])
         });
         samples.collect()
     }

@@ -6,17 +6,14 @@
 //! `fixed_backward`: dx = dy where x lies in the range, 0 where it saturated: the derivative of the clip. The gradient may be rounded first, to a format of its own. It reads x, not y:
 //! y at an end of the range does not tell whether x lay there too. A batch-norm that was folded in is applied again.
 
-use super::dropout::{PHILOX, check_random};
+use super::dropout::{PHILOX, check_random, drawing, image_quads};
 use super::{Backward, Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::model::format_fits;
 use crate::random;
-use crate::tensor::{
-    Encoding::{F32, U32},
-    LANES, Tensor, TensorType, View, ViewMut,
-};
+use crate::tensor::{Encoding::F32, LANES, Tensor, TensorType, View, ViewMut};
 
 /// ⟨IL, FL⟩. At most 24 bits together, as many as f32 holds exactly.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -110,10 +107,13 @@ impl Quantiser {
         whole * self.format.eps()
     }
 
-    /// The uniform numbers of a quad.
-    fn drawn(self, words: Option<&[u32]>, quad: usize) -> [f32; LANES] {
+    /// The uniform numbers of a quad, of images with so many quads each.
+    fn drawn(self, words: Option<&[u32]>, quad: usize, image_quads: usize) -> [f32; LANES] {
         let words = words.filter(|_| self.draws());
-        words.map_or([0.0; LANES], |words| random::quad(words, quad as u32, self.stream()).map(random::fraction))
+        words.map_or([0.0; LANES], |words| {
+            let quad = random::first_quad(words, image_quads) + quad as u32;
+            random::quad(words, quad, self.stream()).map(random::fraction)
+        })
     }
 }
 
@@ -242,7 +242,7 @@ impl Operation for Fixed {
             .constant("IN_PLACE", usize::from(self.in_place))
             .float_ops(OPS * output.len());
         if draws {
-            launch = launch.read("random", U32, Input(0));
+            launch = drawing(launch, inputs[0], Input(0), image_quads(output));
         }
         if !self.in_place {
             launch = batch_norm::read(launch, self, inputs).must_be_finite();
@@ -251,10 +251,10 @@ impl Operation for Fixed {
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (lanes, words) = (output.ty.lanes(), self.draws().then(|| inputs[0].words));
+        let (lanes, words, image) = (output.ty.lanes(), self.draws().then(|| inputs[0].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
-                let u = self.value.drawn(words, row * lanes / LANES + quad);
+                let u = self.value.drawn(words, row * lanes / LANES + quad, image);
                 for (lane, out) in out.iter_mut().enumerate() {
                     *out = self.value.round(x[quad * LANES + lane], u[lane]);
                 }
@@ -292,9 +292,10 @@ fn cases(noise: &mut Noise, format: Format) -> Vec<Vec<Tensor>> {
     cases
 }
 
-fn words(noise: &mut Noise) -> Tensor {
-    let words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
-    Tensor::from_u32(&[4], &words)
+/// For a whole batch, or for a micro-batch.
+fn words(noise: &mut Noise, before: Option<u32>) -> Tensor {
+    let words: Vec<_> = (0..4).map(|_| noise.bits()).chain(before).collect();
+    Tensor::from_u32(&[words.len()], &words)
 }
 
 impl Fixed {
@@ -304,17 +305,17 @@ impl Fixed {
         for value in [NEAREST, STOCHASTIC] {
             let op = Fixed { value, gradient: None, in_place: false };
             for inputs in cases(&mut noise, value.format) {
-                let random = value.draws().then(|| words(&mut noise));
+                let random = value.draws().then(|| words(&mut noise, None));
                 samples.push(Sample::new(op, random.into_iter().chain(inputs).collect()));
             }
-            let random = value.draws().then(|| words(&mut noise));
+            let random = value.draws().then(|| words(&mut noise, None));
             let weight = noise.weights([3, 2], 6, 10);
             let inputs = random.into_iter().chain([weight]).collect();
             samples.push(Sample::new(Fixed { in_place: true, ..op }, inputs));
         }
         // Only the gradient draws numbers.
         let op = Fixed { value: NEAREST, gradient: Some(STOCHASTIC), in_place: false };
-        samples.push(Sample::new(op, vec![words(&mut noise), noise.floats(&[3, 7])]));
+        samples.push(Sample::new(op, vec![words(&mut noise, Some(3)), noise.floats(&[3, 7])]));
         samples
     }
 }
@@ -368,7 +369,7 @@ impl Operation for FixedBackward {
             .read("dy", F32, Input(0))
             .must_be_finite();
         if draws {
-            launch = launch.read("random", U32, Input(1));
+            launch = drawing(launch, inputs[1], Input(1), image_quads(output));
         }
         let rounding_ops = if self.gradient.is_some() { OPS } else { 0 };
         let launch = launch.float_ops((2 + rounding_ops) * output.len());
@@ -377,10 +378,10 @@ impl Operation for FixedBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        let words = self.draws().then(|| inputs[1].words);
+        let (words, image) = (self.draws().then(|| inputs[1].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
-                let u = self.gradient.map_or([0.0; LANES], |g| g.drawn(words, row * lanes / LANES + quad));
+                let u = self.gradient.map_or([0.0; LANES], |g| g.drawn(words, row * lanes / LANES + quad, image));
                 for (lane, out) in out.iter_mut().enumerate() {
                     let c = quad * LANES + lane;
                     let dy = dy[row * lanes + c];
@@ -405,7 +406,7 @@ impl FixedBackward {
             let op = FixedBackward { format: STOCHASTIC.format, gradient };
             for inputs in cases(&mut noise, op.format) {
                 let dy = noise.floats(&inputs[0].ty.shape);
-                let random = op.draws().then(|| words(&mut noise));
+                let random = op.draws().then(|| words(&mut noise, None));
                 samples.push(Sample::new(op, [dy].into_iter().chain(random).chain(inputs).collect()));
             }
         }

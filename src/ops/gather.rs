@@ -7,7 +7,7 @@
 //!
 //! The store is cut into parts of whole images, each no longer than what a device binds at once; a launch for each part writes the images that lie in it. Bytes before normalisation are exact, floats too.
 
-use super::dropout::{PHILOX, check_random};
+use super::dropout::{PHILOX, check_random, drawing};
 use super::{Activity, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -15,7 +15,7 @@ use crate::parallel;
 use crate::random;
 use crate::tensor::{
     Encoding::{F32, U32},
-    TensorType, View, ViewMut,
+    Tensor, TensorType, View, ViewMut,
 };
 
 /// What a pixel of the border is.
@@ -161,7 +161,7 @@ impl Operation for Gather {
         Some(Activity::Data)
     }
 
-    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
+    fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let ([source_h, source_w, c], [n, h, w, _]) = (self.source, output.nhwc());
         let [shifts_h, shifts_w] = self.shifts();
         let quads = output.words() / 4;
@@ -200,7 +200,7 @@ impl Operation for Gather {
                 .read("index", U32, Input(0))
                 .read("table", F32, Input(1));
             if draws {
-                launch = launch.read("random", U32, Input(2));
+                launch = drawing(launch, inputs[2], Input(2), 1);
             }
             if self.mean {
                 launch = launch.read("mean", F32, Input(self.first_part() - 1));
@@ -222,9 +222,10 @@ impl Operation for Gather {
         let parts: Vec<&[u8]> =
             inputs[self.first_part()..].iter().map(|part| bytemuck::cast_slice(part.words)).collect();
         let [shifts_h, shifts_w] = self.shifts();
+        let first = if self.draws() { random::first_quad(inputs[2].words, 1) } else { 0 };
         let block = |quad: u32| if self.draws() { random::quad(inputs[2].words, quad, self.stream) } else { [0; 4] };
         parallel::rows(output.floats(), h * w * lanes, |n, out| {
-            let (drawn, cut) = (block(n as u32), block(n as u32 | SQUARE));
+            let (drawn, cut) = (block(first + n as u32), block(first + (n as u32 | SQUARE)));
             let corner = [choice(drawn[0], shifts_h), choice(drawn[1], shifts_w)].map(|at| at as isize - pad as isize);
             let mirrored = self.augment.mirror && drawn[2] >> 31 == 1;
             let centre = [choice(cut[0], h), choice(cut[1], w)];
@@ -276,7 +277,11 @@ impl Gather {
                 let op = Gather { source, size, images, part_images, augment, mean, stream: noise.bits() };
                 let mut inputs = vec![noise.words(&[batch], images as u32), noise.floats(&[256, source[2]])];
                 if op.draws() {
-                    inputs.push(noise.words(&[4], u32::MAX));
+                    // Every other one of a micro-batch.
+                    let words = noise.words(&[4], u32::MAX).words;
+                    let micro = (images % 2 == 1).then_some(1000);
+                    let words: Vec<_> = words.into_iter().chain(micro).collect();
+                    inputs.push(Tensor::from_u32(&[words.len()], &words));
                 }
                 if mean {
                     inputs.push(noise.floats(&source));

@@ -3,7 +3,7 @@
 //! **Invariant:** every element is the sum of a plain loop in a stated order, which blocks do not change, to the bit. A chunk is up to [`CHUNK`] channels of one tap ([`product`]), or up to
 //! [`CHUNK`] rows ([`outer_product`]), added up from 0; chunks are added one after the other into parts, and parts in pairs: see [`super::sum`].
 //!
-//! A block is four rows of up to four panels of 16 columns. Its vectors are written out (`pulp`), because compilers make vectors of a loop over arrays in one function, and scalars of the same loop in another.
+//! A block is some rows of up to four panels of 16 columns: as many rows as there are registers for. Its vectors are written out (`pulp`), because compilers make vectors of a loop over arrays in one function, and scalars of the same loop in another.
 
 mod counts;
 mod outer;
@@ -23,7 +23,7 @@ use super::sum::{self, CHUNK, Pairs};
 use crate::simd::Simd;
 use std::ops::Range;
 
-/// Rows of a block.
+/// Rows of a block at least, and channels of a quad.
 const TALL: usize = 4;
 /// Columns of a panel: one vector of AVX-512, two of AVX2, four of NEON or WebAssembly.
 const PANEL: usize = 16;
@@ -86,24 +86,25 @@ macro_rules! with_panels {
 use {with_panels, with_vectors};
 
 /// A block of sums: rows, panels, the vectors of a panel.
-type Block<S, const P: usize, const V: usize> = [[[<S as Simd>::f32s; V]; P]; TALL];
+type Block<S, const M: usize, const P: usize, const V: usize> = [[[<S as Simd>::f32s; V]; P]; M];
 
-/// `Σ_i a(i, row) · b(i, panel)`, from 0, one i after the other.
+/// `Σ_i a(i)[row] · b(i, panel)`, from 0, one i after the other; `of_row` takes a row's out of `a(i)`.
 #[inline(always)]
-fn block<S: Simd, const P: usize, const V: usize>(
+fn block<S: Simd, const M: usize, const P: usize, const V: usize, A>(
     simd: S,
     terms: usize,
-    a: impl Fn(usize, usize) -> f32,
+    (a, of_row): (impl Fn(usize) -> A, impl Fn(&A, usize) -> f32),
     b: impl Fn(usize, usize) -> [S::f32s; V],
-) -> Block<S, P, V> {
-    let mut sums = [[[simd.splat_f32s(0.0); V]; P]; TALL];
+) -> Block<S, M, P, V> {
+    let mut sums = [[[simd.splat_f32s(0.0); V]; P]; M];
     for i in 0..terms {
         let mut row = [[simd.splat_f32s(0.0); V]; P];
         for p in 0..P {
             row[p] = b(i, p);
         }
-        for m in 0..TALL {
-            let a = simd.splat_f32s(a(i, m));
+        let column = a(i);
+        for m in 0..M {
+            let a = simd.splat_f32s(of_row(&column, m));
             for p in 0..P {
                 for v in 0..V {
                     sums[m][p][v] = simd.add_f32s(sums[m][p][v], simd.mul_f32s(a, row[p][v]));
@@ -114,11 +115,27 @@ fn block<S: Simd, const P: usize, const V: usize>(
     sums
 }
 
+/// Adds a block to another.
+#[inline(always)]
+fn add<S: Simd, const M: usize, const P: usize, const V: usize>(
+    simd: S,
+    sums: &mut Block<S, M, P, V>,
+    block: &Block<S, M, P, V>,
+) {
+    for m in 0..M {
+        for p in 0..P {
+            for v in 0..V {
+                sums[m][p][v] = simd.add_f32s(sums[m][p][v], block[m][p][v]);
+            }
+        }
+    }
+}
+
 /// Adds a block to up to four rows of `lanes` columns, from `column` on, as far as there are columns.
 #[inline(always)]
-fn add_block<S: Simd, const P: usize, const V: usize>(
+fn add_block<S: Simd, const M: usize, const P: usize, const V: usize>(
     simd: S,
-    block: &Block<S, P, V>,
+    block: &Block<S, M, P, V>,
     rows: &mut [f32],
     lanes: usize,
     column: usize,
@@ -157,7 +174,7 @@ impl Parts {
         Self { chunks, of_part: sum::parts(chunks).1, next: 0, done: Pairs::new() }
     }
 
-    /// Takes the part that lies in `out`; the chunks of the next one, to be added to zeros.
+    /// Takes the part that lies in `out`; the chunks of the next one, whose sum is to be left there.
     fn next(&mut self, out: &mut [f32]) -> Option<Range<usize>> {
         let last = self.next >= self.chunks;
         if self.next > 0 && self.chunks > self.of_part {
@@ -169,7 +186,6 @@ impl Parts {
             }
             return None;
         }
-        out.fill(0.0);
         let part = self.next..(self.next + self.of_part).min(self.chunks);
         self.next = part.end;
         Some(part)

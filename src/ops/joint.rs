@@ -3,11 +3,14 @@
 //! A graph holds single operations, each with its own meaning and twin; only launches are shared. The nodes of a *unit* stand one behind the other (`pass::together` sees to that), and all
 //! of their outputs live at once. An operation that can be computed with others says so in its file, and is listed in [`extends`] and [`program`].
 
+use super::half_scales::HalfScales;
 use super::{Graph, Leaf, Op, Sample, batch_norm, batch_norm_backward, max_pool, sign};
-use crate::caps::Caps;
+use crate::caps::{Caps, DeviceClass};
 use crate::graph::{Node, Phase, Value};
 use crate::kernel::{Operand::OutputOf, Program};
 use crate::tensor::{Tensor, TensorType};
+use crate::variant::Offer;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Whether a node with this operation and these inputs can be computed together with the unit of nodes before it.
@@ -20,6 +23,7 @@ pub fn extends(graph: &Graph, unit: &[Value], op: &Op, inputs: &[Value]) -> bool
         (Op::Alpha(alpha), Op::Sign(sign)) => {
             unit.len() == 1 && alpha.channels == sign.channels && first.inputs[0] == inputs[0]
         }
+        (Op::HalfScales(_), Op::HalfSeen(_)) => unit.len() == 1 && inputs[0] == first.inputs[1],
         (Op::BatchNormStats(_), Op::BatchNormCoef(coef)) => unit.len() == 1 && !coef.running && inputs[0] == unit[0],
         (Op::BatchNormStats(_), Op::BatchNormRunning(running)) => {
             let [stats, coef] = unit else { return false };
@@ -52,14 +56,26 @@ pub fn units(graph: &Graph) -> Vec<Range<usize>> {
     units
 }
 
+/// The device as a node sees it: what was chosen for its site, and which of its inputs lie in half precision.
+pub(crate) fn seen_by<'c>(graph: &Graph, node: &Node<Op>, caps: &'c Caps) -> Cow<'c, Caps> {
+    let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+    let mut caps = node.op.caps(&types, &node.ty, caps);
+    let half = |&index: &usize| graph.node(node.inputs[index]).scale.is_some();
+    let halves = (0..node.inputs.len().min(32)).filter(half).fold(0, |bits, index| bits | 1 << index);
+    if halves != 0 {
+        caps.to_mut().half_inputs = halves;
+    }
+    caps
+}
+
 /// The launches of a unit.
 pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
     let nodes = &graph.nodes()[unit];
     let types = |node: &Node<Op>| node.inputs.iter().map(|&input| graph.ty(input)).collect::<Vec<&TensorType>>();
     let first = &nodes[0];
     match (&first.op, nodes.len()) {
-        (op, 1) => op.program(&types(first), &first.ty, caps),
-        (Op::MaxPool(op), _) => max_pool::with_argmax(op, types(first)[0], &first.ty).into(),
+        (op, 1) => op.program(&types(first), &first.ty, &seen_by(graph, first, caps)),
+        (Op::MaxPool(op), _) => max_pool::with_argmax(op, &types(first), &first.ty).into(),
         (Op::Alpha(op), _) => {
             let Op::Sign(sign) = &nodes[1].op else { unreachable!("what extends alpha") };
             op.with_sign(sign, [types(first)[0], &first.ty, &nodes[1].ty], caps)
@@ -72,6 +88,7 @@ pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
             });
             batch_norm::together(stats, coef, running, types(first)[0], caps)
         }
+        (Op::HalfScales(_), _) => HalfScales::with_seen(first.ty.rows()),
         (Op::BatchNormSums(sums), _) => {
             let rows = nodes.iter().enumerate().filter_map(|(behind, node)| match &node.op {
                 Op::Row(row) => Some((row.index, OutputOf(behind))),
@@ -125,15 +142,26 @@ impl Case {
     }
 
     /// The capabilities under which each of its kernels computes it, those of the preferred one first; the only ones where there is no choice.
+    ///
+    /// Of the class of software drivers, the preferred kernel alone: such a driver runs all of them as a device of the class of GPUs.
     pub fn variants(&self, caps: &Caps) -> Vec<(Option<&'static str>, Caps)> {
-        let [(op, inputs)] = self.nodes.as_slice() else { return vec![(None, caps.clone())] };
+        let mut kernels = self.kernels(caps);
+        if caps.class == DeviceClass::Software {
+            kernels.truncate(1);
+        }
+        match kernels.is_empty() {
+            true => vec![(None, caps.clone())],
+            false => kernels.into_iter().map(|(kernel, caps)| (Some(kernel), caps)).collect(),
+        }
+    }
+
+    /// The capabilities under which it is computed by each kernel that a device can run, where there is a choice.
+    pub fn kernels(&self, caps: &Caps) -> Vec<(&'static str, Caps)> {
+        let [(op, inputs)] = self.nodes.as_slice() else { return Vec::new() };
         let types: Vec<_> = inputs.iter().map(|&at| &self.inputs[at].ty).collect();
         let output = op.infer(&types).expect("a case fits");
-        let names = op.candidates(&types, &output, caps);
-        match names.is_empty() {
-            true => vec![(None, caps.clone())],
-            false => names.iter().map(|name| (Some(*name), caps.clone().choosing(op.stem(), name))).collect(),
-        }
+        let offers = op.candidates(&types, &output, caps).into_iter();
+        offers.map(|Offer { kernel, .. }| (kernel, caps.clone().choosing(op.stem(), kernel))).collect()
     }
 
     /// The outputs of all nodes by their twins.
@@ -154,5 +182,6 @@ pub fn cases() -> Vec<Case> {
         .chain(sign::Alpha::joint_cases())
         .chain(batch_norm::joint_cases())
         .chain(batch_norm_backward::BatchNormSums::joint_cases())
+        .chain(HalfScales::joint_cases())
         .collect()
 }

@@ -4,7 +4,10 @@
 //!
 //! x is float, the exact sums of a binary convolution or codes; all are pooled as they lie. Pooling sums is pooling the α·Δ·s they stand for (α ≥ 0), but keeps
 //! ties, which are common between integers and which rounding would break.
+//!
+//! Where a batch-norm's coefficients are a second input, it pools max(z, 0), z the batch-norm of x: the rectified floats are then never written. So for windows that do not overlap, which read each number once.
 
+use super::batch_norm::{NORMALISE_OPS, Prologue, prologue_case};
 use super::gemm::Taps;
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, decode, joint::Case, max_unpool, sample::Noise};
@@ -21,14 +24,14 @@ use crate::tensor::{
 };
 use crate::{parallel, simd};
 
-/// Max-pool: input x.
+/// Max-pool: inputs x, or x and the coefficients of a batch-norm in front of a rectifier.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPool {
     /// The window; its padding is smaller than its kernel, and it is not dilated.
     pub window: Window,
 }
 
-/// The tap of each window, in row order, under which the largest value stands first, `Planes(2)`: input x.
+/// The tap of each window, in row order, under which the largest value stands first, `Planes(2)`: inputs as the pool's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPoolArgmax {
     /// The window: one that [`has_argmax`].
@@ -69,6 +72,13 @@ impl Operation for MaxPool {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if let [x, _] = inputs {
+            super::batch_norm::infer_prologue(inputs)?;
+            if !has_argmax(&self.window) {
+                return Err(format!("{} overlaps", self.window));
+            }
+            return infer(&self.window, &x.with(F32));
+        }
         super::arity(inputs, 1)?;
         if inputs[0].encoding == U32 {
             return Err(format!("{} is no activation", inputs[0]));
@@ -89,11 +99,11 @@ impl Operation for MaxPool {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        launch("max_pool", &self.window, inputs[0], Some(output), None).into()
+        launch("max_pool", &self.window, inputs, Some(output), None).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (x, y, row_words) = (inputs[0], output.ty, output.ty.row_words());
+        let (x, y, row_words) = (&Pooled::new(inputs), output.ty, output.ty.row_words());
         match y.encoding {
             F32 => pool(&self.window, x, y, (output.floats(), y.lanes()), |row, best, _| row.copy_from_slice(best)),
             I16 => {
@@ -115,8 +125,19 @@ impl Operation for MaxPool {
     }
 }
 
+crate::params! {
+    struct MapParams { quads: u32 }
+}
+
 /// The launch that pools x: to y, to the argmax, or to both, each with its operand.
-fn launch(label: &str, window: &Window, x: &TensorType, y: Option<&TensorType>, argmax: Option<Operand>) -> Launch {
+fn launch(
+    label: &str,
+    window: &Window,
+    inputs: &[&TensorType],
+    y: Option<&TensorType>,
+    argmax: Option<Operand>,
+) -> Launch {
+    let (x, rectified) = (inputs[0], inputs.len() > 1);
     let pooled = infer(window, x).expect("a window that fits");
     let (bits, kind, text) = match x.encoding {
         Planes(bits) => (bits, "_codes", include_str!("../../shaders/max_pool_codes.wgsl")),
@@ -124,15 +145,20 @@ fn launch(label: &str, window: &Window, x: &TensorType, y: Option<&TensorType>, 
         _ => (0, "", include_str!("../../shaders/max_pool.wgsl")),
     };
     let items = if bits > 0 || argmax.is_some() { pooled.plane_words() } else { pooled.quads() };
-    let mut launch = Launch::new(format!("{label}{kind}"), &[GATHER, text])
+    let kind = if rectified { "_rectified" } else { kind };
+    let launch = Launch::new(format!("{label}{kind}"), &[GATHER, text])
         .constant("BITS", bits as usize)
-        .constant("EXACT", usize::from(x.is_exact()))
+        .constant("EXACT", usize::from(x.is_exact() && !rectified))
+        .constant("RECTIFIED", usize::from(rectified))
         .constant("VALUES", usize::from(y.is_some()))
         .constant("ARGMAX", usize::from(argmax.is_some()))
         .constant("TAPS", window.taps())
-        .constant("CHANNELS", x.channels())
-        .read("x", x.encoding, Input(0))
-        .must_be_finite();
+        .constant("CHANNELS", x.channels());
+    let mut launch = match rectified {
+        true => launch.read_mapped("x", x.encoding, Input(0), Some(Input(1))),
+        false => launch.read("x", x.encoding, Input(0)),
+    };
+    launch = launch.must_be_finite();
     if let Some(y) = y {
         launch = launch.write("y", y.encoding, Output);
     }
@@ -140,19 +166,43 @@ fn launch(label: &str, window: &Window, x: &TensorType, y: Option<&TensorType>, 
         launch = launch.write("argmax", Planes(2), operand);
     }
     // Codes and sums are compared as integers.
-    let comparisons = if x.encoding == F32 { pooled.len() * window.taps() } else { 0 };
-    launch.params(&WindowParams::new(window, x, &pooled)).threads(pooled.rows() * items).float_ops(comparisons)
+    let comparisons = if x.encoding == F32 || rectified { pooled.len() * window.taps() } else { 0 };
+    let map_ops = if rectified { (NORMALISE_OPS + 1) * pooled.len() * window.taps() } else { 0 };
+    let launch = launch.params(&WindowParams::new(window, x, &pooled));
+    let launch = if rectified { launch.add_params(&MapParams { quads: x.quads() as u32 }) } else { launch };
+    launch.threads(pooled.rows() * items).float_ops(comparisons + map_ops)
 }
 
 /// The launch that computes a pool and its argmax.
-pub(super) fn with_argmax(pool: &MaxPool, x: &TensorType, y: &TensorType) -> Launch {
-    launch("max_pool_argmax", &pool.window, x, Some(y), Some(OutputOf(1)))
+pub(super) fn with_argmax(pool: &MaxPool, inputs: &[&TensorType], y: &TensorType) -> Launch {
+    launch("max_pool_argmax", &pool.window, inputs, Some(y), Some(OutputOf(1)))
+}
+
+/// What a twin pools.
+struct Pooled<'a> {
+    x: Prologue<'a>,
+    ty: &'a TensorType,
+    rectified: bool,
+}
+
+impl<'a> Pooled<'a> {
+    fn new(inputs: &[View<'a>]) -> Self {
+        Self { x: Prologue::new(inputs), ty: inputs[0].ty, rectified: inputs.len() > 1 }
+    }
+
+    #[inline(always)]
+    fn put_row<S: simd::Simd>(&self, simd: S, row: usize, out: &mut [f32]) {
+        self.x.put(simd, row..row + 1, out);
+        if self.rectified {
+            out.iter_mut().for_each(|value| *value = value.max(0.0));
+        }
+    }
 }
 
 /// Calls `write(row, values, places)` for each row of `row_len` elements of `out`, with the largest values under the window of that output row, and the input rows where they first stand.
 fn pool<T: Send>(
     window: &Window,
-    x: View<'_>,
+    x: &Pooled<'_>,
     y: &TensorType,
     (out, row_len): (&mut [T], usize),
     write: impl Fn(&mut [T], &[f32], &[u32]) + Sync + Send,
@@ -165,7 +215,7 @@ fn pool<T: Send>(
 }
 
 struct Pool<'a, T, W> {
-    x: View<'a>,
+    x: &'a Pooled<'a>,
     taps: &'a Taps,
     /// Taps.
     count: usize,
@@ -177,7 +227,7 @@ struct Pool<'a, T, W> {
 
 impl<T, W: Fn(&mut [T], &[f32], &[u32])> simd::Job for Pool<'_, T, W> {
     #[inline(always)]
-    fn run<S: simd::Simd>(self, _: S) {
+    fn run<S: simd::Simd>(self, simd: S) {
         let lanes = self.x.ty.lanes();
         let (mut values, mut best, mut at) = (vec![0.0; lanes], vec![0.0; lanes], vec![0; lanes]);
         for (row, out) in self.band.chunks_exact_mut(self.row_len).enumerate() {
@@ -189,7 +239,7 @@ impl<T, W: Fn(&mut [T], &[f32], &[u32])> simd::Job for Pool<'_, T, W> {
                     // Where it stays if nothing is larger than −∞: of a run that diverged.
                     at.fill(from);
                 }
-                self.x.put_row(from as usize, &mut values);
+                self.x.put_row(simd, from as usize, &mut values);
                 for ((&value, best), at) in values.iter().zip(&mut best).zip(&mut at) {
                     let larger = value > *best;
                     *best = if larger { value } else { *best };
@@ -228,9 +278,17 @@ fn inputs(seed: u64, cases: Vec<(Window, [usize; 4])>) -> impl Iterator<Item = (
     })
 }
 
+/// Windows that do not overlap, each with an input in every encoding that a batch-norm reads, and coefficients.
+fn rectified(seed: u64) -> impl Iterator<Item = (Window, Vec<Tensor>)> {
+    let mut noise = Noise::new(seed);
+    let cases = argmax_cases().into_iter().zip([F32, I16, I32].into_iter().cycle());
+    cases.map(move |((window, shape), encoding)| (window, prologue_case(&mut noise, &shape, encoding)))
+}
+
 impl MaxPool {
     pub(super) fn samples() -> Vec<Sample> {
-        inputs(40, cases()).map(|(window, x)| Sample::new(MaxPool { window }, vec![x])).collect()
+        let plain = inputs(40, cases()).map(|(window, x)| Sample::new(MaxPool { window }, vec![x]));
+        plain.chain(rectified(44).map(|(window, inputs)| Sample::new(MaxPool { window }, inputs))).collect()
     }
 }
 
@@ -270,7 +328,7 @@ impl Operation for MaxPoolBackward {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         let (y, window) = (inputs[0].ty, &self.window);
         let mut winners = vec![0; y.rows() * lanes];
-        pool(window, inputs[1], y, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
+        pool(window, &Pooled::new(&inputs[1..]), y, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
         let ([_, h, w, _], [_, oh, ow, _]) = (output.ty.nhwc(), y.nhwc());
         let taps = Taps::inputs(window, [h, w], [oh, ow]);
         // Windows stay within their image.
@@ -295,7 +353,8 @@ impl Operation for MaxPoolBackward {
 impl MaxPoolBackward {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(41);
-        let samples = MaxPool::samples().into_iter();
+        // Before passes put a batch-norm and a rectifier into a pool.
+        let samples = MaxPool::samples().into_iter().filter(|sample| sample.inputs.len() == 1);
         samples
             .map(|mut sample| {
                 let super::Op::MaxPool(MaxPool { window }) = sample.op else { unreachable!("samples of max_pool") };
@@ -321,14 +380,14 @@ impl Operation for MaxPoolArgmax {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        launch("max_pool_argmax", &self.window, inputs[0], None, Some(Output)).into()
+        launch("max_pool_argmax", &self.window, inputs, None, Some(Output)).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (ty, [_, h, w, _]) = (output.ty, inputs[0].ty.nhwc());
         let (lanes, channels, plane_words) = (ty.lanes(), ty.channels(), ty.plane_words());
         let mut winners = vec![0; ty.rows() * lanes];
-        pool(&self.window, inputs[0], ty, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
+        pool(&self.window, &Pooled::new(inputs), ty, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
         let taps = Taps::inputs(&self.window, [h, w], [ty.nhwc()[1], ty.nhwc()[2]]);
         parallel::rows(output.words, ty.row_words(), |row, words| {
             words.fill(0);
@@ -353,7 +412,8 @@ pub(super) fn argmax_cases() -> Vec<(Window, [usize; 4])> {
 
 impl MaxPoolArgmax {
     pub(super) fn samples() -> Vec<Sample> {
-        inputs(42, argmax_cases()).map(|(window, x)| Sample::new(MaxPoolArgmax { window }, vec![x])).collect()
+        let plain = inputs(42, argmax_cases()).map(|(window, x)| (window, vec![x]));
+        plain.chain(rectified(45)).map(|(window, inputs)| Sample::new(MaxPoolArgmax { window }, inputs)).collect()
     }
 }
 
@@ -362,7 +422,8 @@ pub(super) fn joint_cases() -> Vec<Case> {
     let samples = MaxPoolArgmax::samples().into_iter();
     let cases = samples.map(|sample| {
         let super::Op::MaxPoolArgmax(MaxPoolArgmax { window }) = sample.op else { unreachable!("samples of argmax") };
-        let nodes = vec![(MaxPool { window }.into(), vec![0]), (sample.op, vec![0])];
+        let of: Vec<_> = (0..sample.inputs.len()).collect();
+        let nodes = vec![(MaxPool { window }.into(), of.clone()), (sample.op, of)];
         Case { name: "max_pool with argmax", nodes, inputs: sample.inputs }
     });
     cases.collect()

@@ -76,6 +76,26 @@ impl Operation for MaxUnpool {
 }
 
 impl MaxUnpool {
+    /// Whether nothing lies behind the last windows and the steps from one to the next.
+    pub fn leaves_nothing(&self) -> bool {
+        let output = self.window.output(self.size);
+        output.is_ok_and(|output| (0..2).all(|axis| output[axis] * self.window.stride[axis] >= self.size[axis]))
+    }
+
+    /// Adds to a launch of a batch-norm's gradient what it reads or writes through this one (`shaders/batch_norm_unpool.wgsl`); its body calls `dz_of` or `put`.
+    pub(super) fn constants(&self, mut launch: Launch) -> Launch {
+        launch.kernel.body.push(include_str!("../../shaders/batch_norm_unpool.wgsl").into());
+        let output = self.window.output(self.size).expect("a window that fits");
+        let names = [
+            (["IN_H", "IN_W"], self.size),
+            (["OUT_H", "OUT_W"], output),
+            (["KERNEL_H", "KERNEL_W"], self.window.kernel),
+            (["STRIDE_H", "STRIDE_W"], self.window.stride),
+        ];
+        let constants = names.into_iter().flat_map(|(names, sizes)| names.into_iter().zip(sizes));
+        constants.fold(launch, |launch, (name, size)| launch.constant(name, size))
+    }
+
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(43);
         let cases = max_pool::argmax_cases().into_iter();

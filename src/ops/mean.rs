@@ -8,8 +8,17 @@ use crate::kernel::{Launch, Operand, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Mean over rows: input x `[…, c]`, output `[c]`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Mean;
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mean {
+    /// The share of a mean over so many rows, others among them, that these have.
+    pub of: Option<usize>,
+}
+
+impl Mean {
+    fn scale(self, x: &TensorType) -> f32 {
+        1.0 / self.of.unwrap_or(x.rows()) as f32
+    }
+}
 
 crate::params! {
     pub(super) struct ColumnParams { rows: u32, quads: u32, scale: f32, half: u32 }
@@ -55,17 +64,19 @@ impl Operation for Mean {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
-        column_sum("mean", inputs[0], Input(0), 1.0 / inputs[0].rows() as f32, caps).into()
+        column_sum("mean", inputs[0], Input(0), self.scale(inputs[0]), caps).into()
     }
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        column_sum_twin(inputs[0], 1.0 / inputs[0].ty.rows() as f32, output.floats());
+        column_sum_twin(inputs[0], self.scale(inputs[0].ty), output.floats());
     }
 }
 
 impl Mean {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(11);
-        [vec![29, 2], vec![300, 5], vec![1, 3]].into_iter().map(|s| Sample::new(Mean, vec![noise.floats(&s)])).collect()
+        let cases =
+            [(vec![29, 2], None), (vec![300, 5], None), (vec![1, 3], None), (vec![29, 2], Some(48))].into_iter();
+        cases.map(|(shape, of)| Sample::new(Mean { of }, vec![noise.floats(&shape)])).collect()
     }
 }

@@ -11,9 +11,12 @@ use crate::error::Result;
 use crate::graph::{self, Phase, Typed, Value};
 use crate::kernel::Program;
 use crate::tensor::{Encoding, Tensor, TensorType, View, ViewMut};
+use crate::variant::Offer;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 pub mod abc_weight;
+pub mod accumulate;
 pub mod activation;
 pub mod adam;
 pub mod add;
@@ -33,6 +36,7 @@ pub mod code;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
+mod coop;
 pub mod count_saturated;
 pub mod decode;
 pub mod dorefa_gradient;
@@ -42,8 +46,10 @@ pub mod fixed;
 pub mod flatten;
 pub mod gather;
 mod gemm;
+pub mod half_scales;
 pub mod input_scale;
 pub mod joint;
+pub mod judge;
 pub mod leaf;
 pub mod max_abs;
 pub mod max_pool;
@@ -139,8 +145,8 @@ pub trait Operation {
     /// The launches that compute the output on a device.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program;
 
-    /// The names of the kernels that a device can run for it, the preferred one first; none where there is no choice. [`Caps::choices`] asks for one.
-    fn candidates(&self, _inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Vec<&'static str> {
+    /// The kernels that a device can run for it, the one that a plan takes first; none where there is no choice. [`Caps::choices`] asks for one.
+    fn candidates(&self, _inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Vec<Offer> {
         Vec::new()
     }
 
@@ -293,10 +299,12 @@ ops! {
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
-    mean::Mean, record::Record, scale::Scale, scale::Total,
+    mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
+    accumulate::Accumulate,
     sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
     adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
+    half_scales::HalfScales, half_scales::HalfSeen,
 }
 
 impl Typed for Op {
@@ -310,6 +318,17 @@ impl Typed for Op {
 }
 
 impl Op {
+    /// The operation with its shapes, in words: the key of what was chosen for it in [`Caps::choices`].
+    pub fn site(&self, inputs: &[&TensorType], output: &TensorType) -> String {
+        let inputs: Vec<_> = inputs.iter().map(ToString::to_string).collect();
+        format!("{} {} -> {output}", self.stem(), inputs.join(", "))
+    }
+
+    /// The device as the operation sees it with these shapes.
+    pub fn caps<'c>(&self, inputs: &[&TensorType], output: &TensorType, caps: &'c Caps) -> Cow<'c, Caps> {
+        if caps.choices.is_empty() { Cow::Borrowed(caps) } else { caps.at(self.stem(), &self.site(inputs, output)) }
+    }
+
     /// Runs the twin on host tensors.
     ///
     /// # Panics

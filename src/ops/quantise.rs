@@ -10,6 +10,8 @@ use super::{Activity, Backward, Fold, Operation, Sample, batch_norm, sample::Noi
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::simd::{self, Simd};
 use crate::tensor::{
     Encoding::{F32, Planes},
     Tensor, TensorType, View, ViewMut, WORD_BITS,
@@ -17,8 +19,10 @@ use crate::tensor::{
 
 pub use survey::Survey;
 
-/// The most thresholds: four bits.
-pub const MOST_THRESHOLDS: usize = 15;
+/// The most bits of a code.
+const MOST_BITS: usize = 4;
+/// The most thresholds.
+pub const MOST_THRESHOLDS: usize = (1 << MOST_BITS) - 1;
 
 /// Quantiser: inputs x, then a batch-norm's coefficients that are applied first, if any, then the scale `[1]`, if it is learned. Output: codes.
 #[derive(Clone, PartialEq, Debug)]
@@ -95,6 +99,28 @@ impl Surrogate {
             Self::LogTailed => f32::from(x > 0.0),
             Self::HardTanh => f32::from(x.abs() <= 1.0),
             Self::Polynomial => (2.0 - 2.0 * x.abs()).max(0.0),
+        }
+    }
+
+    /// The same of a vector of values.
+    #[inline(always)]
+    pub(super) fn slopes<S: Simd>(self, simd: S, top: f32, x: S::f32s) -> S::f32s {
+        let splat = |value: f32| simd.splat_f32s(value);
+        let (none, one) = (splat(0.0), splat(1.0));
+        let positive = simd.select_f32s(simd.greater_than_f32s(x, none), one, none);
+        match self {
+            Self::Identity => one,
+            Self::Vanilla => positive,
+            Self::Clipped => simd.select_f32s(simd.less_than_or_equal_f32s(x, splat(top)), positive, none),
+            Self::LogTailed => {
+                let tail = simd.div_f32s(one, simd.max_f32s(simd.sub_f32s(x, splat(top - 1.0)), one));
+                simd.select_f32s(simd.greater_than_f32s(x, splat(top)), tail, positive)
+            }
+            Self::HardTanh => simd.select_f32s(simd.less_than_or_equal_f32s(simd.abs_f32s(x), one), one, none),
+            Self::Polynomial => {
+                let slope = simd.sub_f32s(splat(2.0), simd.mul_f32s(splat(2.0), simd.abs_f32s(x)));
+                simd.select_f32s(simd.greater_than_f32s(slope, none), slope, none)
+            }
         }
     }
 
@@ -226,7 +252,7 @@ impl Operation for Quantise {
         if let Some(scale) = self.scale
             && cx.wants(last)
         {
-            let terms = cx.add(QuantiseScale { thresholds: self.thresholds.clone(), scale }, &operands)?;
+            let terms = cx.add(QuantiseScale { thresholds: self.thresholds.clone(), scale, of: None }, &operands)?;
             let sum = cx.add(scale::Total, &[terms])?;
             cx.give(last, sum)?;
         }
@@ -262,22 +288,61 @@ impl Operation for Quantise {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scale.is_some());
-        let (ty, bits) = (output.ty, self.bits());
-        batch_norm::Prologue::new(inputs).rows(output.words, ty.row_words(), |_, x, words| {
-            for (word, x) in x[..ty.channels()].chunks(WORD_BITS).enumerate() {
-                let mut codes = [0; WORD_BITS];
-                for t in self.thresholds.iter().map(|t| t * scale) {
-                    for (code, &x) in codes.iter_mut().zip(x) {
-                        *code += u32::from(self.reaches(x, t));
-                    }
-                }
-                for p in 0..bits {
-                    let bit_of = |(c, code): (usize, &u32)| (code >> p & 1) << c;
-                    words[p as usize * ty.plane_words() + word] = codes.iter().enumerate().map(bit_of).sum();
-                }
-            }
+        let (x, ty) = (&batch_norm::Prologue::new(inputs), output.ty);
+        let thresholds: &Vec<_> = &self.thresholds.iter().map(|t| t * scale).collect();
+        parallel::bands(output.words, ty.row_words(), batch_norm::tile_rows(ty.lanes()), |first, words| {
+            simd::run(Codes { x, thresholds, at_least: self.at_least, ty, first, words });
         });
     }
+}
+
+/// Codes of a band of rows, from `first` on.
+struct Codes<'a> {
+    x: &'a batch_norm::Prologue<'a>,
+    thresholds: &'a [f32],
+    at_least: bool,
+    ty: &'a TensorType,
+    first: usize,
+    words: &'a mut [u32],
+}
+
+impl simd::Job for Codes<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, thresholds, at_least, ty, first, words } = self;
+        let (lanes, channels, plane_words) = (ty.lanes(), ty.channels(), ty.plane_words());
+        let (row_words, mut buffer) = (ty.row_words(), Vec::new());
+        let values = x.tile(simd, first..first + words.len() / row_words, &mut buffer);
+        for (words, values) in words.chunks_exact_mut(row_words).zip(values.chunks_exact(lanes)) {
+            for (word, values) in values.chunks(WORD_BITS).enumerate() {
+                let tail = u32::MAX >> WORD_BITS.saturating_sub(channels - word * WORD_BITS);
+                let mut planes = [0; MOST_BITS];
+                for &t in thresholds {
+                    // Added to 32 numbers at once, whose bits stand one above the other.
+                    let mut carry = reached(simd, values, t, at_least) & tail;
+                    for plane in &mut planes {
+                        (*plane, carry) = (*plane ^ carry, *plane & carry);
+                    }
+                }
+                words[word..].iter_mut().step_by(plane_words).zip(planes).for_each(|(word, plane)| *word = plane);
+            }
+        }
+    }
+}
+
+/// A word with bit i where value i is above a threshold, or on it where that counts.
+#[inline(always)]
+fn reached<S: Simd>(simd: S, values: &[f32], threshold: f32, at_least: bool) -> u32 {
+    let (threshold, mut word) = (simd.splat_f32s(threshold), 0);
+    for (at, values) in values.chunks(S::F32_LANES).enumerate() {
+        let values = simd::load(simd, values);
+        let above = match at_least {
+            true => simd.greater_than_or_equal_f32s(values, threshold),
+            false => simd.greater_than_f32s(values, threshold),
+        };
+        word |= simd::mask_bits(simd, above, at * S::F32_LANES);
+    }
+    word
 }
 
 /// The inputs without the scale, and the scale, or 1.
@@ -341,5 +406,36 @@ impl Quantise {
             operands(&op, &mut noise).into_iter().map(|inputs| Sample::new(op.clone(), inputs)).collect::<Vec<_>>()
         });
         cases.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slopes<'a>(Surrogate, &'a [f32], &'a mut [f32]);
+
+    impl simd::Job for Slopes<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for (x, out) in self.1.chunks(S::F32_LANES).zip(self.2.chunks_mut(S::F32_LANES)) {
+                simd::store(simd, self.0.slopes(simd, 1.25, simd::load(simd, x)), out);
+            }
+        }
+    }
+
+    #[test]
+    fn slopes_of_vectors_are_those_of_values() {
+        let around = (-100..=100).map(|i| i as f32 / 32.0);
+        let odd = [-0.0, f32::MIN_POSITIVE, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+        let x: Vec<_> = around.chain(odd).chain([1.25, -1.0, 1.0].map(f32::next_up)).collect();
+        for (name, surrogate) in SURROGATES {
+            let expected: Vec<_> = x.iter().map(|&x| surrogate.slope(1.25, x).to_bits()).collect();
+            simd::limit::each(|| {
+                let mut slopes = vec![f32::NAN; x.len()];
+                simd::run(Slopes(surrogate, &x, &mut slopes));
+                assert_eq!(slopes.iter().map(|slope| slope.to_bits()).collect::<Vec<_>>(), expected, "{name}");
+            });
+        }
     }
 }

@@ -5,7 +5,10 @@ use super::quantise::{CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, inf
 use super::{Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
+use crate::simd::{self, Simd};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+use std::ops::Range;
 
 /// Gradient of x: inputs dy, x, coefficients, scale as the quantiser has them; with coefficients, the gradient of the normalised value.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -25,6 +28,8 @@ pub struct QuantiseScale {
     pub thresholds: Vec<f32>,
     /// How the scale learns.
     pub scale: Scale,
+    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    pub of: Option<usize>,
 }
 
 /// A launch over `dy` that sees x, coefficients and scale as the quantiser does, with so many float operations an element.
@@ -68,11 +73,34 @@ impl Operation for QuantiseBackward {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scaled);
         let (dy, lanes, top) = (inputs[0].numbers(), output.ty.lanes(), self.top * scale);
-        batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, x, out| {
-            for ((out, &x), &dy) in out.iter_mut().zip(x).zip(&dy[row * lanes..]) {
-                *out = dy * self.surrogate.slope(top, x);
-            }
+        let x = &batch_norm::Prologue::new(&inputs[1..]);
+        parallel::bands(output.floats(), lanes, batch_norm::tile_rows(lanes), |first, dx| {
+            let dy = &dy[first * lanes..][..dx.len()];
+            simd::run(Slopes { x, surrogate: self.surrogate, top, dy, rows: first..first + dx.len() / lanes, dx });
         });
+    }
+}
+
+/// dx of a tile of rows.
+struct Slopes<'a> {
+    x: &'a batch_norm::Prologue<'a>,
+    surrogate: Surrogate,
+    top: f32,
+    dy: &'a [f32],
+    rows: Range<usize>,
+    dx: &'a mut [f32],
+}
+
+impl simd::Job for Slopes<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, surrogate, top, dy, rows, dx } = self;
+        let mut buffer = Vec::new();
+        let x = x.tile(simd, rows, &mut buffer).chunks(S::F32_LANES);
+        for ((dx, x), dy) in dx.chunks_mut(S::F32_LANES).zip(x).zip(dy.chunks(S::F32_LANES)) {
+            let slopes = surrogate.slopes(simd, top, simd::load(simd, x));
+            simd::store(simd, simd.mul_f32s(simd::load(simd, dy), slopes), dx);
+        }
     }
 }
 
@@ -104,8 +132,9 @@ impl QuantiseBackward {
 }
 
 impl QuantiseScale {
-    /// The factor of LSQ's gradient, 1/√(N·n); 1 of PACT.
-    fn factor(&self, len: usize) -> f32 {
+    /// The factor of LSQ's gradient, 1/√(N·n), N elements of all images of the step; 1 of PACT.
+    fn factor(&self, terms: &TensorType) -> f32 {
+        let len = self.of.map_or(terms.len(), |images| terms.len() / terms.shape[0] * images);
         match self.scale {
             Scale::Pact => 1.0,
             Scale::Lsq => 1.0 / ((len * self.thresholds.len()) as f32).sqrt(),
@@ -129,7 +158,7 @@ impl Operation for QuantiseScale {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output.len()));
+        let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output));
         let part = include_str!("../../shaders/quantise_scale.wgsl");
         let launch = backward_launch(self, part, inputs, true, (&params, 3 + self.thresholds.len()));
         let mut kernel = launch
@@ -145,7 +174,7 @@ impl Operation for QuantiseScale {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, s) = split(inputs, true);
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty.len()), output.ty.channels());
+        let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty), output.ty.channels());
         batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, x, out| {
             out.fill(0.0);
             for (c, out) in out[..channels].iter_mut().enumerate() {
@@ -175,7 +204,8 @@ impl QuantiseScale {
             let Some(scale) = op.scale else { continue };
             for inputs in operands(&op, &mut noise) {
                 let dy = noise.floats(&inputs[0].ty.shape);
-                let op = QuantiseScale { thresholds: op.thresholds.clone(), scale };
+                let of = (scale == Scale::Lsq && inputs.len() > 2).then_some(12);
+                let op = QuantiseScale { thresholds: op.thresholds.clone(), scale, of };
                 samples.push(Sample::new(op, [vec![dy], inputs].concat()));
             }
         }

@@ -4,6 +4,7 @@ use super::{Backward, Fold, Op, Operation, Sample, add, batch_norm, sample::Nois
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Operand::*, Program};
+use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// Rectifier: inputs x, or x and a batch-norm's coefficients that are applied first.
@@ -82,9 +83,7 @@ impl Operation for ReluBackward {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, y) = (inputs[0].numbers(), inputs[1].numbers());
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = if y[i] > 0.0 { dy[i] } else { 0.0 };
-        }
+        parallel::each(output.floats(), [&dy, &y], |[dy, y]| if y > 0.0 { dy } else { 0.0 });
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
+use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
 /// New velocity: inputs v (in place), w, dw.
@@ -90,9 +91,7 @@ impl Operation for SgdVelocity {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (v, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = v[i] * self.momentum + dw[i] + w[i] * self.decay;
-        }
+        parallel::each(output.floats(), [&v, &w, &dw], |[v, w, dw]| v * self.momentum + dw + w * self.decay);
     }
 }
 
@@ -129,7 +128,7 @@ impl Operation for Sgd {
         let quads = output.words() / 4;
         Launch::new("sgd", &[add::ELEMENTWISE, include_str!("../../shaders/sgd.wgsl")])
             .read("velocity", F32, Input(1))
-            .read("rates", F32, Input(2))
+            .read_quad("rates", Input(2))
             .write("w", F32, Output)
             .must_be_finite()
             .params(&SgdParams { quads: quads as u32, lr_scale: self.lr_scale })
@@ -140,9 +139,7 @@ impl Operation for Sgd {
 
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, lr) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers()[0]);
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            *out = w[i] - v[i] * (lr * self.lr_scale);
-        }
+        parallel::each(output.floats(), [&w, &v], |[w, v]| w - v * (lr * self.lr_scale));
     }
 }
 
@@ -177,7 +174,7 @@ impl Operation for SgdNesterov {
         Launch::new("sgd_nesterov", &[add::ELEMENTWISE, include_str!("../../shaders/sgd_nesterov.wgsl")])
             .read("velocity", F32, Input(1))
             .read("dw", F32, Input(2))
-            .read("rates", F32, Input(3))
+            .read_quad("rates", Input(3))
             .write("w", F32, Output)
             .must_be_finite()
             .params(&NesterovParams {
@@ -194,10 +191,10 @@ impl Operation for SgdNesterov {
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         let lr = inputs[3].numbers()[0];
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            let g = dw[i] + w[i] * self.decay;
-            *out = w[i] - (g + v[i] * self.momentum) * (lr * self.lr_scale);
-        }
+        parallel::each(output.floats(), [&w, &v, &dw], |[w, v, dw]| {
+            let g = dw + w * self.decay;
+            w - (g + v * self.momentum) * (lr * self.lr_scale)
+        });
     }
 }
 

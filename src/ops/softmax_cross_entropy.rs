@@ -26,6 +26,8 @@ pub struct SoftmaxCrossEntropy {
 pub struct SoftmaxCrossEntropyBackward {
     /// ε, from 0 to 1.
     pub smoothing: f32,
+    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    pub of: Option<usize>,
 }
 
 crate::params! {
@@ -46,9 +48,14 @@ fn shares(smoothing: f32, classes: usize) -> (f32, f32) {
     (1.0 - smoothing, smoothing / classes as f32)
 }
 
-fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool) -> Launch {
+/// What the gradient of a row's loss is multiplied by, of the mean over the rows or over all images of a step.
+pub(super) fn share(of: Option<usize>, rows: usize) -> f32 {
+    1.0 / of.unwrap_or(rows) as f32
+}
+
+fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool, of: Option<usize>) -> Launch {
     let (rows, (hit, miss)) = (inputs[0].rows(), shares(smoothing, inputs[0].channels()));
-    let (scale, quads) = (1.0 / rows as f32, inputs[0].quads() as u32);
+    let (scale, quads) = (share(of, rows), inputs[0].quads() as u32);
     let params = SoftmaxParams { rows: rows as u32, quads, scale, hit, miss };
     let launch = Launch::new(label, &[include_str!("../../shaders/softmax_cross_entropy.wgsl")]);
     let launch = sum::running(launch, inputs[0].channels())
@@ -71,13 +78,13 @@ impl Operation for SoftmaxCrossEntropy {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (logits, labels) = (cx.input(0), cx.input(1));
-        let dx = cx.add(SoftmaxCrossEntropyBackward { smoothing: self.smoothing }, &[logits, labels])?;
+        let dx = cx.add(SoftmaxCrossEntropyBackward { smoothing: self.smoothing, of: None }, &[logits, labels])?;
         cx.give(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
         // For each class: the largest, the difference, its exponential, two sums.
-        launch("softmax_cross_entropy", self.smoothing, inputs, false)
+        launch("softmax_cross_entropy", self.smoothing, inputs, false, None)
             .write("loss", F32, Output)
             .float_ops(5 * inputs[0].len())
             .into()
@@ -128,7 +135,7 @@ impl Operation for SoftmaxCrossEntropyBackward {
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
         // The same, then the difference and its exponential again, the share, its target, the scale.
-        launch("softmax_cross_entropy_backward", self.smoothing, inputs, true)
+        launch("softmax_cross_entropy_backward", self.smoothing, inputs, true, self.of)
             .write("dx", F32, Output)
             .float_ops(9 * inputs[0].len())
             .into()
@@ -145,7 +152,7 @@ impl Operation for SoftmaxCrossEntropyBackward {
             let sum = sum::of(x[..classes].iter().map(|&v| libm::expf(v - largest)));
             for c in 0..classes {
                 let target = if c == labels[row] as usize { hit + miss } else { miss };
-                out[c] = (libm::expf(x[c] - largest) / sum - target) * (1.0 / rows as f32);
+                out[c] = (libm::expf(x[c] - largest) / sum - target) * share(self.of, rows);
             }
         }
     }
@@ -153,8 +160,13 @@ impl Operation for SoftmaxCrossEntropyBackward {
 
 impl SoftmaxCrossEntropyBackward {
     pub(super) fn samples() -> Vec<Sample> {
-        let samples = SoftmaxCrossEntropy::samples().into_iter().zip([0.0, 0.0, 0.1, 1.0]);
-        let op = |smoothing| SoftmaxCrossEntropyBackward { smoothing };
-        samples.map(|(sample, smoothing)| Sample::new(op(smoothing), sample.inputs)).collect()
+        let samples = SoftmaxCrossEntropy::samples().into_iter().zip([
+            (0.0, None),
+            (0.0, Some(3)),
+            (0.1, None),
+            (1.0, Some(256)),
+        ]);
+        let op = |(smoothing, of)| SoftmaxCrossEntropyBackward { smoothing, of };
+        samples.map(|(sample, of)| Sample::new(op(of), sample.inputs)).collect()
     }
 }

@@ -8,7 +8,7 @@
 //! | sum | order |
 //! |---|---|
 //! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes (`columns`) |
-//! | over rows in two launches: `batch_norm_*`, `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
+//! | over rows in two launches, or in one where they are few (`direct`): `batch_norm_*`; in two: `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
 //! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks (`of`) |
 //! | matrix products and weight gradients in the tiles of GPUs | parts of up to [`TILE_CHUNK`] terms, one after the other: `c` of their bound; parts in pairs |
 //! | matrix products (`conv`, `conv_dx`, `bconv_dx`) elsewhere | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs (`parts`) |
@@ -16,7 +16,8 @@
 //!
 //! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any order.
 
-use crate::caps::{Caps, LaunchShape};
+use super::add;
+use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType};
 
@@ -45,6 +46,12 @@ pub(super) fn rows_per_chunk(rows: usize, quads: usize) -> usize {
     (rows * quads).div_ceil(1 << 16).next_multiple_of(8).clamp(16, CHUNK)
 }
 
+/// Whether a batch-norm's sums over so many rows take one launch: the lanes of a workgroup add up chunks of their own, 128 rows each at most. Rows are then read by far fewer invocations, which
+/// takes about as long as a second launch would. Software drivers have no lanes.
+pub(super) fn direct(rows: usize, caps: &Caps) -> bool {
+    caps.class.traits().barriers && rows <= LANES * CHUNK
+}
+
 /// Into how many parts a sum of so many chunks falls, and the chunks of a part: [`CHUNK`] at most.
 pub(super) fn parts(chunks: usize) -> (usize, usize) {
     let parts = chunks.div_ceil(CHUNK).max(1);
@@ -67,7 +74,7 @@ impl<T> Pairs<T> {
         Self { waiting: Vec::new(), count: 0 }
     }
 
-    pub(super) fn push(&mut self, mut value: T, add: impl Fn(T, T) -> T) {
+    pub(super) fn push(&mut self, mut value: T, mut add: impl FnMut(T, T) -> T) {
         let mut bits = self.count;
         while bits & 1 == 1 {
             value = add(self.waiting.pop().expect("a value for each bit"), value);
@@ -78,7 +85,7 @@ impl<T> Pairs<T> {
     }
 
     /// What all add up to; nothing where there were none.
-    pub(super) fn finish(mut self, add: impl Fn(T, T) -> T) -> Option<T> {
+    pub(super) fn finish(mut self, mut add: impl FnMut(T, T) -> T) -> Option<T> {
         let mut value = self.waiting.pop()?;
         while let Some(before) = self.waiting.pop() {
             value = add(before, value);
@@ -145,7 +152,7 @@ pub(super) fn columns(rows: usize, sums: usize, mut add: impl FnMut(usize, &mut 
 }
 
 /// Reduces 64 values as a workgroup does: halves onto halves.
-pub(super) fn tree<T: Copy>(values: &mut [T; LANES], combine: impl Fn(T, T) -> T) -> T {
+pub(super) fn tree<T: Copy>(values: &mut [T; LANES], mut combine: impl FnMut(T, T) -> T) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
@@ -190,19 +197,22 @@ pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: us
         return launch.write(name, F32, Output).into();
     }
     let words = output.words();
-    let sum = paired(Launch::new(format!("{stem}_sum_parts"), &[include_str!("../../shaders/sum_parts.wgsl")]))
-        .constant("PARTS", parts)
-        .read("part", F32, Scratch(0))
-        .write("sum", F32, Output)
-        .params(&PartsParams { quads: (words / 4) as u32 })
-        .threads(words / 4)
-        .float_ops(parts * output.len());
+    let sum = paired(Launch::new(
+        format!("{stem}_sum_parts"),
+        &[add::ELEMENTWISE, include_str!("../../shaders/sum_parts.wgsl")],
+    ))
+    .constant("PARTS", parts)
+    .read("part", F32, Scratch(0))
+    .write("sum", F32, Output)
+    .params(&PartsParams { quads: (words / 4) as u32 })
+    .each_quad(words / 4)
+    .float_ops(parts * output.len());
     Program { scratch_words: vec![parts * words], launches: vec![launch.write(name, F32, Scratch(0)), sum] }
 }
 
-/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the launch shape is [`LaunchShape::Registers`]. The text says how: see `shaders/lanes.wgsl`.
+/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the class of devices has none that are fast. The text says how: see `shaders/lanes.wgsl`.
 pub(super) fn lanes(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
-    let shared = caps.shape == LaunchShape::Tiled;
+    let shared = caps.class.traits().barriers;
     Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text])
         .constant("SHARED", usize::from(shared))
         .constant("BESIDE", 0)
@@ -220,7 +230,7 @@ pub(super) fn beside(mut launch: Launch, text: &'static str, items: usize) -> La
 
 /// Workgroups of [`lanes`] for so many items.
 pub(super) fn item_groups(items: usize, caps: &Caps) -> usize {
-    if caps.shape == LaunchShape::Tiled { items } else { items.div_ceil(LANES) }
+    if caps.class.traits().barriers { items } else { items.div_ceil(LANES) }
 }
 
 /// The same where each item is a sum of `terms` terms, which the text tells: see `shaders/sum_lanes.wgsl`.

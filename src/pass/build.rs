@@ -85,7 +85,7 @@ impl Signal {
 pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Graph, Value)> {
     let parameters = model.parameters().map_err(|error| Error::Model(error.to_string()))?;
     let mut builder = Builder { graph: Graph::new(), mode, parameters };
-    let images = Signal::float(feed::images(&mut builder.graph, model, batch, feed)?);
+    let images = Signal::float(feed::images(&mut builder.graph, model, batch, feed, mode)?);
     let mut signals: Vec<Signal> = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
         builder.graph.at(&layer.name, Phase::Forward);

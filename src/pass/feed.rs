@@ -1,5 +1,6 @@
 //! `feed`: how images come into a step.
 
+use super::build::Mode;
 use super::fixed_point::random_leaf;
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -50,8 +51,11 @@ pub fn store_name(part: usize) -> String {
     format!("store/{part}")
 }
 
+/// What the names of bytes and their normalisation begin with while they are evaluated: other images than a run's, in another size perhaps.
+pub const EVALUATION: &str = "evaluation/";
+
 /// Appends the images of a batch `[n, h, w, c]`.
-pub(super) fn images(graph: &mut Graph, model: &Model, batch: usize, feed: &Feed) -> Result<Value> {
+pub(super) fn images(graph: &mut Graph, model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<Value> {
     let [c, h, w] = model.input;
     graph.at(INPUT, Phase::Forward);
     let Feed::Bytes(bytes) = feed else {
@@ -65,7 +69,8 @@ pub(super) fn images(graph: &mut Graph, model: &Model, batch: usize, feed: &Feed
     let stream = random::stream("input/augment") as u32;
     let (source, size) = ([source_h, source_w, c], [h, w]);
     let gather = Gather { source, size, images, part_images, augment: bytes.augment, mean: bytes.mean, stream };
-    let mut leaf = |name: &str, ty, role| graph.add(Leaf { name: name.to_string(), ty, role }, &[]);
+    let prefix = if mode == Mode::Infer { EVALUATION } else { "" };
+    let mut leaf = |name: &str, ty, role| graph.add(Leaf { name: format!("{prefix}{name}"), ty, role }, &[]);
     let kept = Role::State { trained: false };
     let mut inputs = vec![
         leaf("index", TensorType::new(&[batch], Encoding::U32), Role::Input)?,

@@ -1,33 +1,40 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
 //! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`record`] (keeps measures) → [`simplify`] (common values, dead
-//! nodes) → [`fuse`] (batch-norms into their readers, gradients of slices side by side) → [`together`] (what is computed together, one behind the other).
+//! nodes) → [`fuse`] (batch-norms into their readers, gradients of pools, and sums, into those of batch-norms, gradients of slices side by side) → [`together`] (what is computed together, one behind the other) → [`Precision::store`] (what is stored in half precision, where asked for).
 
+mod accumulate;
 mod build;
 mod differentiate;
 mod feed;
 mod fixed_point;
 mod fuse;
+mod halves;
 mod join;
 mod objective;
 mod optimizer;
+mod recompute;
 mod simplify;
 mod together;
 mod update;
 
+pub use accumulate::{ACCUMULATED, Accumulating, accumulating, share};
 pub use build::{Mode, build};
 pub use differentiate::differentiate;
-pub use feed::{Bytes, Feed, Store, store_name};
+pub use feed::{Bytes, EVALUATION, Feed, Store, store_name};
 pub use fuse::fuse;
-pub use objective::{Loss, RING, objective, record};
+pub use halves::Precision;
+pub use objective::{JUDGED, Loss, RING, judge, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Adam, AdamW, Bop, Group, Kind, Moments, Optimizer, Rule, Sgd, Target};
+pub use recompute::low_memory;
 pub use simplify::simplify;
 pub use together::together;
 pub use update::update;
 
 use crate::error::Result;
 use crate::model::{Model, Role};
+use crate::ops::gather::Augment;
 use crate::ops::{Graph, Op};
 use crate::tensor::Encoding;
 
@@ -90,6 +97,21 @@ pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
 pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
     let (mut graph, logits) = build(model, batch, &Feed::Floats, Mode::Infer)?;
     graph.output("logits", logits);
+    graph.verify();
+    finish(graph)
+}
+
+/// The graph that judges `batch` images of bytes with running statistics, as the network sees them, unchanged: see [`judge`]. Leaves: what a batch of bytes needs, less a per-pixel `mean` where there is one, under names that begin
+/// with [`EVALUATION`]; those of [`objective`] and [`judge`].
+///
+/// # Errors
+/// When a layer does not fit; the message names it.
+pub fn evaluation(model: &Model, batch: usize, mean: bool, loss: &Loss) -> Result<Graph> {
+    let [_, h, w] = model.input;
+    let bytes = Bytes { source: [h, w], store: Store::Batch, augment: Augment::default(), mean };
+    let (mut graph, logits) = build(model, batch, &Feed::Bytes(bytes), Mode::Infer)?;
+    let losses = objective(&mut graph, logits, loss)?;
+    judge(&mut graph, logits, losses)?;
     graph.verify();
     finish(graph)
 }

@@ -5,11 +5,14 @@ use crate::graph::{Phase, Value};
 use crate::kernel::FAULT;
 use crate::ops::class_loss::{ClassLoss, Term};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
-use crate::ops::{Graph, Leaf, Op, Role, mean::Mean, record::Record};
+use crate::ops::{Graph, Leaf, Op, Role, judge, judge::Judge, mean::Mean, record::Record};
 use crate::tensor::{Encoding, TensorType};
 
 /// Steps whose loss and accuracy the device keeps before they must be read.
 pub const RING: usize = 32;
+
+/// Batches of an evaluation whose images' rows the device keeps before they must be read.
+pub const JUDGED: usize = 256;
 
 /// What a network's logits z are measured by. Training lessens the mean over a batch.
 ///
@@ -46,7 +49,8 @@ impl Loss {
         }
     }
 
-    fn op(&self) -> Op {
+    /// The operation that computes it, and looks at logits first.
+    pub(crate) fn op(&self) -> Op {
         match *self {
             Self::SoftmaxCrossEntropy { label_smoothing } => SoftmaxCrossEntropy { smoothing: label_smoothing }.into(),
             Self::SigmoidCrossEntropy => ClassLoss { term: Term::SigmoidCrossEntropy }.into(),
@@ -102,13 +106,40 @@ pub fn objective(graph: &mut Graph, logits: Value, loss: &Loss) -> Result<Value>
 /// When the loss is not what [`objective`] returns.
 pub fn record(graph: &mut Graph, loss: Value) -> Result<()> {
     graph.at("loss", Phase::Forward);
-    let word = TensorType::new(&[1], Encoding::U32);
-    let state = |name: &str, ty| Leaf { name: name.to_string(), ty, role: Role::State { trained: false } };
-    let mean = graph.add(Mean, &[loss])?;
-    let step = graph.add(Leaf::input("step", word.clone()), &[])?;
-    let fault = graph.add(state(FAULT, word), &[])?;
+    let mean = graph.add(Mean { of: None }, &[loss])?;
+    keep(graph, mean)
+}
+
+/// Appends what keeps a step's mean loss and correctness `[2]`, with the leaves of [`record`].
+pub(super) fn keep(graph: &mut Graph, mean: Value) -> Result<()> {
+    let step = graph.add(Leaf::input("step", word()), &[])?;
+    let fault = graph.add(state(FAULT, word()), &[])?;
     let history = graph.add(state("history", TensorType::f32(&[RING, 3])), &[])?;
     graph.add(Record, &[history, mean, step, fault])?;
+    Ok(())
+}
+
+fn word() -> TensorType {
+    TensorType::new(&[1], Encoding::U32)
+}
+
+pub(super) fn state(name: &str, ty: TensorType) -> Leaf {
+    Leaf { name: name.to_string(), ty, role: Role::State { trained: false } }
+}
+
+/// Appends what keeps the loss, the predicted class and the label's rank of each image, and whether a number was not finite ([`mod@judge`]). Comes last.
+///
+/// Leaves: input "batch" `[1]`; state "judged" `[JUDGED · n, 4]` and [`FAULT`] `[1]`.
+///
+/// # Errors
+/// When `losses` is not what [`objective`] returned for these logits.
+pub fn judge(graph: &mut Graph, logits: Value, losses: Value) -> Result<()> {
+    graph.at("loss", Phase::Forward);
+    let (n, labels) = (graph.ty(logits).rows(), graph.node(losses).inputs[1]);
+    let batch = graph.add(Leaf::input("batch", word()), &[])?;
+    let fault = graph.add(state(FAULT, word()), &[])?;
+    let rows = graph.add(state("judged", TensorType::f32(&[JUDGED * n, judge::COLUMNS])), &[])?;
+    graph.add(Judge, &[rows, logits, labels, losses, batch, fault])?;
     Ok(())
 }
 

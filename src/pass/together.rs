@@ -2,10 +2,12 @@
 //!
 //! A node moves forward to the earliest node that it can be computed with, as soon as all its inputs exist; leaves move before whoever reads them first.
 //!
-//! What packs parameters comes first of all: its launches read and write nothing that another one has touched, so that none of them waits (`Plan::waits`). Nothing else changes its order.
+//! A parameter is updated as soon as its gradient is known and nobody reads it any more: gradients then live for a moment only.
+//!
+//! What packs parameters comes first of all: its launches read and write nothing that another one has touched, so that none of them waits (`Plan::waits`), and may be put off (`plan::arrange`). Nothing else changes its order.
 
 use crate::error::Result;
-use crate::graph::{Node, Value};
+use crate::graph::{Node, Phase, Value};
 use crate::ops::{Activity, Graph, Op, Role, joint};
 
 /// Applies the new order.
@@ -38,8 +40,26 @@ pub fn together(graph: &Graph) -> Result<Graph> {
                 order.push(value);
             }
         }
+        update(graph, &mut order, &mut placed);
     }
     graph.reordered(&order)
+}
+
+/// Places all updates that need nothing more.
+fn update(graph: &Graph, order: &mut Vec<Value>, placed: &mut [bool]) {
+    for (value, node) in graph.iter().filter(|(_, node)| node.phase == Phase::Update && !is_leaf(node)) {
+        let ready = !placed[value.0]
+            && node.inputs.iter().all(|input| placed[input.0] || is_leaf(graph.node(*input)))
+            && may_overwrite(graph, value, |other| placed[other.0]);
+        if ready {
+            let leaves = node.inputs.iter().copied().filter(|input| is_leaf(graph.node(*input)));
+            for value in leaves.chain([value]) {
+                if !std::mem::replace(&mut placed[value.0], true) {
+                    order.push(value);
+                }
+            }
+        }
+    }
 }
 
 /// The nodes that pack parameters, and nothing else.

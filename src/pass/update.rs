@@ -44,11 +44,7 @@ pub fn update(
             let (name, ty) = (format!("{what}/{name}"), ty.clone());
             *state = graph.add(Leaf { name, ty, role: ops::Role::State { trained: false } }, &[])?;
         }
-        let gradient = match graph.node(gradient).op.clone() {
-            // Anew, where it is read: the launch of the update can read it where it lies.
-            Op::Row(row) => graph.add(row, &graph.node(gradient).inputs.clone())?,
-            _ => gradient,
-        };
+        let gradient = anew(graph, gradient)?;
         let gradient = match scale {
             Some(scale) => graph.add(Scale, &[gradient, scale])?,
             None => gradient,
@@ -60,6 +56,14 @@ pub fn update(
         }
     }
     Ok(())
+}
+
+/// A gradient anew where it is read, if it is a row: the launch that reads it can read it where it lies.
+pub(super) fn anew(graph: &mut Graph, gradient: Value) -> Result<Value> {
+    match graph.node(gradient).op.clone() {
+        Op::Row(row) => graph.add(row, &graph.node(gradient).inputs.clone()),
+        _ => Ok(gradient),
+    }
 }
 
 /// Gradients whose square sums are added one after the other; the totals of so many are added in pairs: see [`crate::ops::sum`].

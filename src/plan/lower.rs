@@ -1,12 +1,18 @@
 //! `lower`: a graph becomes a plan, under the limits of a device.
 
-use super::{Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, memory, merge, rank, slots};
+use super::cells::{Cells, leaf, value_of};
+use super::dispatches::Launches;
+use super::{
+    Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, dispatches, memory, pack, rank, slots,
+};
 use crate::caps::Caps;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SMALLER_TENSORS};
 use crate::graph::Value;
-use crate::kernel::{Cost, FAULT, Kernel, Launch, Operand, Program, fold};
+use crate::halves::{SCALES, SEEN};
+use crate::kernel::{Cost, FAULT, Held, Kernel, Launch, Operand, Program, fold};
 use crate::ops::{Graph, Op, Role, joint};
 use crate::tensor::{Encoding, TensorType};
+use crate::variant::Offer;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -16,63 +22,66 @@ use std::ops::Range;
 /// When a tensor exceeds the device's limits; the message names it, its bytes and the limit.
 pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let units = joint::units(graph);
-    // By node: the launches of a unit stand with its first.
-    let mut programs = vec![Program::default(); graph.nodes().len()];
-    units.iter().for_each(|unit| programs[unit.start] = joint::program(graph, unit.clone(), caps));
+    let programs = programs(graph, &units, caps);
     check_limits(graph, &programs, caps)?;
+    let cells = Cells::new(graph, &programs);
+    let Launches { all, registers, put_off } = dispatches::launches(&cells, &units, caps);
+    let sets = dispatches::sets(&cells, all, caps);
+    let ranges = dispatches::ranges(&units, &sets);
     let scratch = |value: Value| programs[value.0].scratch_words.clone();
-    let mut assignment = slots::assign(graph, &units, |value| graph.ty(value).words(), scratch);
+    let mut assignment = slots::assign(graph, &ranges, |value| graph.stored(value).words(), scratch, &put_off);
+    let mut packing = None;
+    if graph.compact {
+        let most_words = (caps.max_buffer_bytes / 4).min(usize::MAX as u64) as usize;
+        let (packed, places) = pack::pack(&cells, &ranges, &sets, &assignment, &put_off, most_words);
+        (assignment, packing) = (packed, Some(places));
+    }
     let fault = fault_place(graph, &programs, &mut assignment);
-    let fault_word = || fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults");
-    let place = |value: Value| Place { slot: assignment.slot_of[value.0], ty: graph.ty(value).clone() };
+    let place = |value: Value| {
+        let node = graph.node(value);
+        Place { slot: assignment.slot_of[value.0], ty: node.ty.clone(), scale: node.scale }
+    };
+    let seen = leaf(graph, SEEN).map(place);
 
     let mut lowering =
         Lowering { caps, kernels: Vec::new(), known: HashMap::new(), steps: Vec::new(), uniforms: Vec::new() };
+    // By node.
+    let mut steps: Vec<Option<Range<usize>>> = vec![None; graph.nodes().len()];
+    for set in &sets {
+        let rank = |value: Value| rank(graph, value);
+        let bound = dispatches::one(set, rank);
+        let slot = |cell: usize| match cells.what(cell) {
+            (value, None) => assignment.slot_of[value.0],
+            (node, Some(index)) => assignment.scratch_of[node.0][index],
+        };
+        let bindings = bound.held.iter().zip(&bound.words).map(|(&held, &words)| match held {
+            Held::Buffer(cell) => (slot(cell), words),
+            Held::Fault => fault.as_ref().map(|place| (place.slot, place.ty.words())).expect("a place for faults"),
+            Held::Seen => seen.as_ref().map(|place| (place.slot, place.ty.words())).expect("a table beside the scales"),
+            Held::Register(_) => unreachable!("a register is not bound"),
+        });
+        let bindings: Vec<_> = bindings.collect();
+        let launch = match &packing {
+            Some(packing) => packing.shared(&bound.launch, &bindings),
+            None => bound.launch.clone(),
+        };
+        let step = lowering.step(&launch, bindings, rank(bound.nodes[0]));
+        for node in &bound.nodes {
+            steps[node.0].get_or_insert(step..step).end = step + 1;
+        }
+    }
     let mut nodes = Vec::new();
-    let groups = merge::groups(graph, &programs, &assignment);
-    let (mut groups, mut shared, mut registers) = (groups.iter().peekable(), HashMap::new(), Vec::new());
     for (value, node) in graph.iter() {
         let inputs: Vec<Place> = node.inputs.iter().map(|&input| place(input)).collect();
-        let output = place(value);
-        let program = &programs[value.0];
-        let first = lowering.steps.len();
-        if let Some(group) = groups.next_if(|group| group[0][0] == value) {
-            let rank = |value: Value| rank(graph.nodes().len(), value.0);
-            let (launch, bindings) = merge::launch(graph, &programs, &assignment, group, rank);
-            registers.extend(merge::registers(graph, &programs, &assignment, group));
-            let bindings = bindings.into_iter().map(|place| place.unwrap_or_else(fault_word));
-            lowering.step(&launch, bindings.collect(), |_| false, rank(value));
-            shared.extend(group.iter().flatten().map(|&member| (member, first..first + 1)));
-        }
-        for launch in program.launches.iter().filter(|_| !shared.contains_key(&value)) {
-            let bound = |place: &Place| (place.slot, place.ty.words());
-            let member = |behind: usize| Value(value.0 + behind);
-            let bindings = launch.operands.iter().map(|operand| match *operand {
-                Operand::Input(index) => bound(&inputs[index]),
-                Operand::Output => bound(&output),
-                Operand::InputOf(behind, index) => bound(&place(graph.node(member(behind)).inputs[index])),
-                Operand::OutputOf(behind) => bound(&place(member(behind))),
-                Operand::Scratch(index) => (assignment.scratch_of[value.0][index], program.scratch_words[index]),
-                Operand::Fault => fault_word(),
-            });
-            let updated = |operand: &Operand| match *operand {
-                Operand::Output => node.op.in_place().is_some(),
-                Operand::OutputOf(behind) => graph.node(member(behind)).op.in_place().is_some(),
-                _ => false,
-            };
-            lowering.step(launch, bindings.collect(), updated, rank(graph.nodes().len(), value.0));
-        }
-        if let Some(unit) = units.iter().find(|unit| unit.start == value.0 && unit.len() > 1) {
-            shared.extend(unit.clone().map(|member| (Value(member), first..lowering.steps.len())));
-        }
         nodes.push(PlanNode {
             value,
             op: node.op.clone(),
             layer: node.layer.clone(),
             phase: node.phase,
             inputs,
-            output,
-            steps: shared.get(&value).cloned().unwrap_or(first..lowering.steps.len()),
+            output: place(value),
+            steps: steps[value.0].clone().unwrap_or(0..0),
+            offer: offer(graph, value, caps),
             in_register: registers.contains(&value),
             checked: checked(&programs, &units, value),
             frees: assignment.frees[value.0].clone(),
@@ -86,20 +95,22 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         });
         leaves.map(|(name, value)| port(&name, value)).collect::<Vec<_>>()
     };
-    let bytes = |tenancy: Tenancy| {
-        assignment.slots.iter().filter(|slot| slot.tenancy == tenancy).map(|slot| slot.words as u64 * 4).sum()
+    let bytes = |tenancy: Tenancy| match &packing {
+        Some(packing) if tenancy == Tenancy::Transient => packing.buffers.iter().map(|&words| words as u64 * 4).sum(),
+        _ => assignment.slots.iter().filter(|slot| slot.tenancy == tenancy).map(|slot| slot.words as u64 * 4).sum(),
     };
+    let [state, ports, transient]: [u64; 3] = [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(bytes);
     let memory = Memory {
-        state: bytes(Tenancy::State),
-        ports: bytes(Tenancy::Port),
-        transient: bytes(Tenancy::Transient),
-        peak: assignment.bytes(),
-        peak_f32: memory::peak_f32(graph, &units, scratch),
+        state,
+        ports,
+        transient,
+        peak: state + ports + transient,
+        peak_f32: memory::peak_f32(graph, &ranges, scratch, &put_off),
         saved: memory::saved(graph)
             .into_iter()
             .map(|value| {
                 let node = graph.node(value);
-                Saved { layer: node.layer.clone(), stem: node.op.stem(), ty: node.ty.clone() }
+                Saved { layer: node.layer.clone(), stem: node.op.stem(), ty: graph.stored(value) }
             })
             .collect(),
     };
@@ -109,17 +120,49 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         state.push(Port { name: FAULT.to_string(), place });
     }
     Ok(Plan {
-        shape: caps.shape,
+        class: caps.class,
         kernels,
         steps,
         uniforms,
         nodes,
+        behind: graph.behind,
         inputs: leaves(|role| role == Role::Input),
         outputs: graph.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
         state,
         slots: assignment.slots,
+        packing,
         memory,
     })
+}
+
+/// The kernel that computes a node, where there is a choice.
+fn offer(graph: &Graph, value: Value, caps: &Caps) -> Option<Offer> {
+    let node = graph.node(value);
+    let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+    node.op.candidates(&inputs, &node.ty, &joint::seen_by(graph, node, caps)).into_iter().next()
+}
+
+/// By node: the launches of a unit stand with its first.
+pub(super) fn programs(graph: &Graph, units: &[Range<usize>], caps: &Caps) -> Vec<Program> {
+    let mut programs = vec![Program::default(); graph.nodes().len()];
+    let rows = leaf(graph, SCALES).map_or(0, |scales| graph.ty(scales).rows());
+    for unit in units {
+        let mut program = joint::program(graph, unit.clone(), caps);
+        let row =
+            |operand: Operand| value_of(graph, Value(unit.start), operand).and_then(|value| graph.node(value).scale);
+        program.launches = program.launches.into_iter().map(|launch| launch.store_half(rows, row)).collect();
+        programs[unit.start] = program;
+    }
+    programs
+}
+
+/// The nodes of a graph in ranges that a plan computes at the same time; and the nodes whose scratch is needed until another one is computed.
+pub fn together(graph: &Graph, caps: &Caps) -> (Vec<Range<usize>>, Vec<(Value, Value)>) {
+    let units = joint::units(graph);
+    let programs = programs(graph, &units, caps);
+    let cells = Cells::new(graph, &programs);
+    let launches = dispatches::launches(&cells, &units, caps);
+    (dispatches::ranges(&units, &dispatches::sets(&cells, launches.all, caps)), launches.put_off)
 }
 
 /// The operands of a node that the launches of its unit check.
@@ -142,15 +185,14 @@ fn checked(programs: &[Program], units: &[Range<usize>], value: Value) -> Vec<Op
 /// Where the fault word lies: in the leaf of that name, else in a slot of its own if a launch needs one.
 fn fault_place(graph: &Graph, programs: &[Program], assignment: &mut Assignment) -> Option<Place> {
     let ty = TensorType::new(&[1], Encoding::U32);
-    let leaf = graph.iter().find(|(_, node)| matches!(&node.op, Op::Leaf(leaf) if leaf.name == FAULT));
-    if let Some((value, _)) = leaf {
-        return Some(Place { slot: assignment.slot_of[value.0], ty });
+    if let Some(value) = leaf(graph, FAULT) {
+        return Some(Place { slot: assignment.slot_of[value.0], ty, scale: None });
     }
     if !programs.iter().flat_map(|program| &program.launches).any(|launch| launch.kernel.checks()) {
         return None;
     }
     assignment.slots.push(Slot { words: ty.words(), tenancy: Tenancy::State });
-    Some(Place { slot: assignment.slots.len() - 1, ty })
+    Some(Place { slot: assignment.slots.len() - 1, ty, scale: None })
 }
 
 struct Lowering<'a> {
@@ -162,7 +204,8 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn step(&mut self, launch: &Launch, bindings: Vec<(usize, usize)>, updated: impl Fn(&Operand) -> bool, rank: u32) {
+    /// Appends a launch; which step it is.
+    fn step(&mut self, launch: &Launch, bindings: Vec<(usize, usize)>, rank: u32) -> usize {
         let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
             self.kernels.push(launch.kernel.clone());
             self.kernels.len() - 1
@@ -178,17 +221,16 @@ impl Lowering<'_> {
             self.uniforms.resize(self.uniforms.len().next_multiple_of(4), 0);
             offset as u32
         });
-        // The fault word is not touched while all is well.
-        let moved = launch.operands.iter().zip(&bindings).filter(|(operand, _)| **operand != Operand::Fault);
-        let moved = moved.map(|(operand, &(_, words))| words as u64 * if updated(operand) { 8 } else { 4 });
         let cost = Cost {
-            bytes: launch.moved_words.map_or_else(|| moved.sum(), |words| words as u64 * 4),
+            bytes: launch.moved_words.unwrap_or(0) as u64 * 4,
             float_ops: launch.float_ops as u64,
             bit_ops: launch.bit_ops as u64,
             dot_ops: 0, // no kernel uses packed dot products
+            matrix_ops: launch.matrix_ops as u64,
             executed: launch.executed as u64,
         };
         self.steps.push(Step { kernel, bindings, uniform, groups: fold(launch.groups, self.caps.max_groups), cost });
+        self.steps.len() - 1
     }
 }
 
@@ -200,10 +242,10 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
             op => format!("{} of layer \"{}\"", op.stem(), node.layer),
         };
         let scratch = programs[value.0].scratch_words.iter().map(|&words| words * 4);
-        for bytes in std::iter::once(node.ty.bytes()).chain(scratch) {
+        for bytes in std::iter::once(graph.stored(value).bytes()).chain(scratch) {
             if bytes as u64 > limit {
                 return Err(Error::Device(format!(
-                    "{what} ({}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; use a smaller batch or a narrower layer",
+                    "{what} ({}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; {SMALLER_TENSORS}, or a narrower layer",
                     node.ty
                 )));
             }
@@ -212,7 +254,7 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
             let [x, y] = fold(launch.groups, caps.max_groups);
             if x.max(y) as usize > caps.max_groups {
                 return Err(Error::Device(format!(
-                    "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; use a smaller batch",
+                    "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; {SMALLER_TENSORS}",
                     node.ty, launch.groups, caps.max_groups, caps.max_groups
                 )));
             }

@@ -64,11 +64,16 @@ pub(super) fn saved(graph: &Graph) -> Vec<Value> {
 }
 
 /// Peak bytes with every saved activation in f32.
-pub(super) fn peak_f32(graph: &Graph, units: &[Range<usize>], scratch: impl Fn(Value) -> Vec<usize>) -> u64 {
+pub(super) fn peak_f32(
+    graph: &Graph,
+    units: &[Range<usize>],
+    scratch: impl Fn(Value) -> Vec<usize>,
+    lasting: &[(Value, Value)],
+) -> u64 {
     let saved = saved(graph);
     let words = |value: Value| {
         let ty = graph.ty(value);
-        if saved.contains(&value) { ty.with(Encoding::F32).words() } else { ty.words() }
+        if saved.contains(&value) { ty.with(Encoding::F32).words() } else { graph.stored(value).words() }
     };
-    assign(graph, units, words, scratch).bytes()
+    assign(graph, units, words, scratch, lasting).bytes()
 }

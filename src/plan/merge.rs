@@ -1,184 +1,164 @@
-//! `groups`: which nodes one dispatch computes together: the updates of several parameters, each of several nodes.
+//! `chains`: which nodes one launch computes quad by quad: the update of a parameter, of several nodes.
 //!
-//! Nodes whose launches go through quads ([`Launch::each_quad`]) and that follow each other, leaves aside, are taken together as far as buffers go.
+//! Nodes whose launches go through the same quads ([`Launch::each_quad`]) and that follow each other, leaves aside, are a chain. Where a node's last launch does so (it adds up the parts of
+//! a gradient), that launch is *put off*: it joins the first node that reads the value.
 //!
-//! **Invariant:** what one part of a group writes no other part touches; so it does not matter that parts run at the same time.
+//! **Invariant:** of what a chain writes, each invocation touches its own quad alone; so it does not matter how invocations follow each other.
 
-use super::Assignment;
+use super::cells::{Bound, Cells};
 use crate::graph::{Node, Value};
-use crate::kernel::{Held, Launch, MOST_BUFFERS, Operand, Piece, Program, bindings, merge};
-use crate::ops::{Graph, Op};
+use crate::kernel::{Held, Launch, Operand, Piece, fits, merge};
+use crate::ops::Op;
 use crate::tensor::Encoding;
 use std::collections::HashMap;
 
-/// Parts, each of nodes that go through the same quads one after the other.
-pub(super) type Group = Vec<Vec<Value>>;
+/// Nodes that go through the same quads one after the other.
+pub(super) type Chain = Vec<Value>;
 
-/// The groups of a graph that have more than one node, in order.
-pub(super) fn groups(graph: &Graph, programs: &[Program], assignment: &Assignment) -> Vec<Group> {
-    let merging = Merging { graph, programs, assignment };
-    let mut groups: Vec<Group> = Vec::new();
-    // Whether the last group, and its last part, can go on.
+/// The chains of a graph that have more than one node, in order; none binds more than so many buffers.
+pub(super) fn chains(cells: &Cells<'_>, buffers: usize) -> Vec<Chain> {
+    let merging = Merging { cells };
+    let mut chains: Vec<Chain> = Vec::new();
+    // Whether the last one can go on.
     let mut open = false;
-    for (value, node) in graph.iter().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
-        if !merging.goes_through_quads(value) {
+    for (value, node) in cells.graph.iter().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
+        if merging.quads(value).is_none() || cells.programs[value.0].launches.len() > 1 {
             open = false;
             continue;
         }
-        let last = groups.last().and_then(|group| group.last()).filter(|_| open);
-        let joins = last.is_some_and(|part| {
-            node.inputs.iter().any(|input| part.contains(input)) && merging.quads(part[0]) == merging.quads(value)
-        });
-        if let Some(group) = groups.last_mut().filter(|_| open) {
-            if joins && let Some(part) = group.last_mut() {
-                part.push(value);
-            } else {
-                group.push(vec![value]);
-            }
+        let mut longer = chains.last().filter(|_| open).cloned().unwrap_or_default();
+        longer.push(value);
+        if longer.len() > 1 && merging.joins(&longer, value, node) && merging.fits(&longer, buffers) {
+            *chains.last_mut().expect("it is longer now") = longer;
         } else {
-            groups.push(vec![vec![value]]);
+            chains.push(merging.put_off(value, node).into_iter().chain([value]).collect());
         }
         open = true;
     }
-    let mut fitting: Vec<Group> = Vec::new();
-    for run in groups {
-        let mut group: Group = Vec::new();
-        for part in run {
-            group.push(part);
-            if !merging.fits(&group)
-                && let Some(part) = group.pop()
-            {
-                fitting.push(std::mem::replace(&mut group, vec![part]));
-            }
-        }
-        fitting.push(group);
-    }
-    fitting.retain(|group| group.iter().flatten().count() > 1 && merging.fits(group));
-    fitting
+    chains.retain(|chain| chain.len() > 1 && merging.fits(chain, buffers));
+    chains
 }
 
-/// A group as one launch, and slot and words of each of its bindings; `None` for the fault word.
-pub(super) fn launch(
-    graph: &Graph,
-    programs: &[Program],
-    assignment: &Assignment,
-    group: &Group,
-    rank: impl Fn(Value) -> u32,
-) -> (Launch, Vec<Option<(usize, usize)>>) {
-    let merging = Merging { graph, programs, assignment };
-    let pieces = merging.pieces(group, rank);
+/// A chain as one launch. `rank` is that of a node in the fault word.
+pub(super) fn bound(cells: &Cells<'_>, chain: &Chain, rank: impl Fn(Value) -> u32) -> Bound {
+    let merging = Merging { cells };
+    let pieces = merging.pieces(chain, rank);
     let (launch, held) = merge(&pieces);
-    let mut longest: HashMap<Held, usize> = HashMap::new();
-    let mut moved = 0;
-    for (nodes, pieces) in group.iter().zip(&pieces) {
-        // Each buffer once for a part, however many of its launches use it; twice where it is updated.
-        let mut of_part: HashMap<Held, usize> = HashMap::new();
-        for (&node, piece) in nodes.iter().zip(pieces) {
-            for (&operand, &held) in piece.launch.operands.iter().zip(&piece.held) {
-                let Some(value) = merging.of(node, operand) else { continue };
-                let words = graph.ty(value).words();
-                let updated = operand == Operand::Output && graph.node(node).op.in_place().is_some();
-                let moves = words.min(4 * merging.quads(node)) * if updated { 2 } else { 1 };
-                let (longest, most) = (longest.entry(held).or_default(), of_part.entry(held).or_default());
-                (*longest, *most) = (words.max(*longest), moves.max(*most));
-            }
+    let mut longest: HashMap<Held, usize> = HashMap::from([(Held::Fault, 0), (Held::Seen, 0)]);
+    // Each buffer once, however many of its launches use it; twice where it is updated.
+    let mut moved: HashMap<Held, usize> = HashMap::new();
+    for (&node, piece) in chain.iter().zip(&pieces) {
+        for (&operand, &held) in piece.launch.operands.iter().zip(&piece.held).filter(|(_, h)| **h != Held::Fault) {
+            let (_, words) = cells.held(node, operand);
+            let reads = match operand {
+                Operand::Scratch(_) => words,
+                _ => words.min(4 * merging.quads(node).expect("a launch for each quad")),
+            };
+            let moves = reads * if cells.updates(node, operand) { 2 } else { 1 };
+            let (longest, most) = (longest.entry(held).or_default(), moved.entry(held).or_default());
+            (*longest, *most) = (words.max(*longest), moves.max(*most));
         }
-        moved +=
-            of_part.iter().filter(|(held, _)| matches!(held, Held::Buffer(_))).map(|(_, words)| words).sum::<usize>();
     }
-    let place = |held| match held {
-        Held::Buffer(slot) => Some((slot, longest[&held])),
-        Held::Register(_) | Held::Fault => None,
-    };
-    (launch.moves(moved), held.into_iter().map(place).collect())
+    let moved = moved.iter().filter(|(held, _)| matches!(held, Held::Buffer(_))).map(|(_, words)| words).sum();
+    let words = held.iter().map(|held| longest[held]).collect();
+    Bound { nodes: here(cells, chain).collect(), launch: launch.moves(moved), held, words }
 }
 
-/// The values that only nodes of a group read.
-pub(super) fn registers(graph: &Graph, programs: &[Program], assignment: &Assignment, group: &Group) -> Vec<Value> {
-    let merging = Merging { graph, programs, assignment };
-    group.iter().flat_map(|part| merging.registers(part)).collect()
+/// The nodes of a chain but for the one whose last launch alone was put off.
+pub(super) fn here<'a>(cells: &'a Cells<'_>, chain: &'a Chain) -> impl Iterator<Item = Value> + 'a {
+    chain.iter().copied().filter(|node| cells.programs[node.0].launches.len() == 1)
+}
+
+/// The node whose last launch was put off, with the last node of its chain.
+pub(super) fn put_off(cells: &Cells<'_>, chain: &Chain) -> Option<(Value, Value)> {
+    let first = chain.first().filter(|node| cells.programs[node.0].launches.len() > 1)?;
+    Some((*first, *chain.last()?))
+}
+
+/// The values that only nodes of a chain read.
+pub(super) fn registers(cells: &Cells<'_>, chain: &Chain) -> Vec<Value> {
+    let graph = cells.graph;
+    let inside = |value: &Value| {
+        let mut readers = graph.iter().filter(|(_, node)| node.inputs.contains(value));
+        let in_place = |node: &Node<Op>| node.op.in_place().map(|index| node.inputs[index]);
+        in_place(graph.node(*value)).is_none()
+            && graph.outputs.iter().all(|(_, output)| output != value)
+            && readers.all(|(reader, node)| chain.contains(&reader) && in_place(node) != Some(*value))
+    };
+    chain.iter().copied().filter(inside).collect()
 }
 
 struct Merging<'a> {
-    graph: &'a Graph,
-    programs: &'a [Program],
-    assignment: &'a Assignment,
+    cells: &'a Cells<'a>,
 }
 
-impl Merging<'_> {
-    fn goes_through_quads(&self, value: Value) -> bool {
-        matches!(&self.programs[value.0].launches[..], [launch] if launch.each_quad.is_some())
+impl<'a> Merging<'a> {
+    /// The last launch of a node.
+    fn launch(&self, value: Value) -> Option<&'a Launch> {
+        self.cells.programs[value.0].launches.last()
     }
 
-    fn quads(&self, value: Value) -> usize {
-        self.programs[value.0].launches[0].each_quad.expect("a launch for each quad")
+    /// How many quads it goes through, if it does.
+    fn quads(&self, value: Value) -> Option<usize> {
+        self.launch(value)?.each_quad
     }
 
-    /// The launches of a group, each with where its operands lie.
-    fn pieces(&self, group: &Group, rank: impl Fn(Value) -> u32) -> Vec<Vec<Piece<'_>>> {
-        let registers: Vec<_> = group.iter().flat_map(|part| self.registers(part)).collect();
-        let piece = |value: &Value| Piece {
-            launch: &self.programs[value.0].launches[0],
-            held: self.held(*value, &registers),
-            rank: rank(*value),
+    /// Whether a node goes through the quads of a chain, because it reads what the chain makes, or quad by quad what the chain reads.
+    fn joins(&self, chain: &[Value], value: Value, node: &Node<Op>) -> bool {
+        let graph = self.cells.graph;
+        let quads = self.quads(value);
+        let others = || chain.iter().filter(|member| **member != value);
+        let read = |input: &Value| others().any(|member| graph.node(*member).inputs.contains(input));
+        let whole = |input: &Value| quads.is_some_and(|quads| graph.ty(*input).words() == 4 * quads);
+        let related = |input: &Value| chain.contains(input) || read(input) && whole(input);
+        self.quads(chain[0]) == quads && node.inputs.iter().any(related)
+    }
+
+    /// The value that a node reads quad by quad, before all others, and whose last launch goes through these quads.
+    fn put_off(&self, value: Value, node: &Node<Op>) -> Option<Value> {
+        let graph = self.cells.graph;
+        let fits = |input: &Value| {
+            let first = graph.iter().find(|(_, reader)| reader.inputs.contains(input)).map(|(reader, _)| reader);
+            let launches = &self.cells.programs[input.0].launches;
+            launches.len() > 1 && first == Some(value) && self.quads(*input) == self.quads(value)
         };
-        group.iter().map(|part| part.iter().map(piece).collect()).collect()
+        node.inputs.iter().copied().find(fits)
     }
 
-    /// The values that only their part reads.
-    fn registers(&self, part: &[Value]) -> Vec<Value> {
-        let inside = |value: &Value| {
-            let mut readers = self.graph.iter().filter(|(_, node)| node.inputs.contains(value));
-            let in_place = |node: &Node<Op>| node.op.in_place().map(|index| node.inputs[index]);
-            in_place(self.graph.node(*value)).is_none()
-                && self.graph.outputs.iter().all(|(_, output)| output != value)
-                && readers.all(|(reader, node)| part.contains(&reader) && in_place(node) != Some(*value))
+    /// The launches of a chain, each with where its operands lie.
+    fn pieces(&self, chain: &Chain, rank: impl Fn(Value) -> u32) -> Vec<Piece<'a>> {
+        let registers = registers(self.cells, chain);
+        let piece = |value: &Value| {
+            let launch = self.launch(*value).expect("a launch for each quad");
+            let held = launch.operands.iter().map(|&operand| self.held(*value, operand, &registers)).collect();
+            Piece { launch, held, rank: rank(*value) }
         };
-        part.iter().copied().filter(inside).collect()
+        chain.iter().map(piece).collect()
     }
 
-    /// The value that an operand of a node's launch is.
-    fn of(&self, node: Value, operand: Operand) -> Option<Value> {
-        match operand {
-            Operand::Input(index) => Some(self.graph.node(node).inputs[index]),
-            Operand::Output => Some(node),
-            _ => None,
-        }
+    fn held(&self, node: Value, operand: Operand, registers: &[Value]) -> Held {
+        let register = self.cells.value(node, operand);
+        let register = register.and_then(|value| registers.iter().position(|register| *register == value));
+        register.map_or_else(|| self.cells.held(node, operand).0, Held::Register)
     }
 
-    fn held(&self, node: Value, registers: &[Value]) -> Vec<Held> {
-        let operands = self.programs[node.0].launches[0].operands.iter();
-        operands
-            .map(|&operand| match self.of(node, operand) {
-                None => Held::Fault,
-                Some(value) => match registers.iter().position(|register| *register == value) {
-                    Some(register) => Held::Register(register),
-                    None => Held::Buffer(self.assignment.slot_of[value.0]),
-                },
-            })
-            .collect()
-    }
-
-    /// Whether a group can be one launch.
-    fn fits(&self, group: &Group) -> bool {
-        let pieces = self.pieces(group, |_| 0);
-        if bindings(pieces.iter().flatten()).len() > MOST_BUFFERS {
+    /// Whether a chain can be one launch with so many buffers.
+    fn fits(&self, chain: &Chain, buffers: usize) -> bool {
+        let pieces = self.pieces(chain, |_| 0);
+        if !fits(pieces.iter(), buffers) {
             return false;
         }
-        // By buffer: who touches it, whether somebody writes it, whether all touch but their own quad.
-        let mut touched: HashMap<Held, (usize, bool, bool)> = HashMap::new();
-        for (part, (nodes, pieces)) in group.iter().zip(&pieces).enumerate() {
-            for (&node, piece) in nodes.iter().zip(pieces) {
-                let bindings = piece.launch.kernel.bindings.iter().zip(&piece.launch.operands);
-                for ((binding, &operand), &held) in bindings.zip(&piece.held).filter(|(_, held)| **held != Held::Fault)
-                {
-                    let words = self.of(node, operand).map(|value| self.graph.ty(value).words());
-                    let own = binding.encoding == Encoding::F32 && words == Some(4 * self.quads(node));
-                    let (by, writes, owns) = touched.entry(held).or_insert((part, false, true));
-                    (*writes, *owns) = (*writes || binding.write, *owns && own && *by == part);
-                }
+        // By buffer: whether somebody writes it, and whether all touch but their own quad.
+        let mut touched: HashMap<Held, (bool, bool)> = HashMap::new();
+        for (&node, piece) in chain.iter().zip(&pieces) {
+            let bindings = piece.launch.kernel.bindings.iter().zip(&piece.launch.operands);
+            for ((binding, &operand), &held) in bindings.zip(&piece.held).filter(|(_, held)| **held != Held::Fault) {
+                let words = self.cells.value(node, operand).map(|value| self.cells.graph.stored(value).words());
+                let own = binding.encoding == Encoding::F32 && words == self.quads(node).map(|quads| 4 * quads);
+                let (writes, owns) = touched.entry(held).or_insert((false, true));
+                (*writes, *owns) = (*writes || binding.write, *owns && own);
             }
         }
-        touched.values().all(|&(_, writes, owns)| !writes || owns)
+        touched.values().all(|&(writes, owns)| !writes || owns)
     }
 }

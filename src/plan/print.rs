@@ -29,7 +29,7 @@ impl fmt::Display for Plan {
                 let step = &self.steps[index];
                 let [x, y] = step.groups;
                 let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
-                let (kernel, output) = (&self.kernels[step.kernel].label, node.output.ty.to_string());
+                let (kernel, output) = (&self.kernels[step.kernel].label, node.output.stored().to_string());
                 // Of nodes in one dispatch, the first names it.
                 let new = index >= printed;
                 let (number, kernel) =
@@ -44,7 +44,10 @@ impl fmt::Display for Plan {
             }
         }
         writeln!(f)?;
-        let count = |tenancy| self.slots.iter().filter(|slot| slot.tenancy == tenancy).count();
+        let count = |tenancy| match &self.packing {
+            Some(packing) if tenancy == Tenancy::Transient => packing.buffers.len(),
+            _ => self.slots.iter().filter(|slot| slot.tenancy == tenancy).count(),
+        };
         let memory = &self.memory;
         writeln!(f, "memory                    buffers        bytes")?;
         for (name, tenancy, total) in [
@@ -54,7 +57,10 @@ impl fmt::Display for Plan {
         ] {
             writeln!(f, "{name:<25} {:>7} {:>12}", count(tenancy), bytes(total))?;
         }
-        writeln!(f, "{:<25} {:>7} {:>12}", "peak", self.slots.len(), bytes(memory.peak))?;
+        let buffers = [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(count).into_iter().sum::<usize>();
+        writeln!(f, "{:<25} {buffers:>7} {:>12}", "peak", bytes(memory.peak))?;
+        let moved = self.steps.iter().map(|step| step.cost.bytes).sum();
+        writeln!(f, "{:<25} {:>7} {:>12}", "moved by all launches", "", bytes(moved))?;
         if memory.saved.is_empty() {
             return Ok(());
         }

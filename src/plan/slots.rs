@@ -50,11 +50,13 @@ impl Slots {
 }
 
 /// Assigns slots for nodes that are computed in these units, one after the other; `words` says how long a value is, `scratch` which buffers a node needs for itself (in a unit, the first).
+/// `lasting` names nodes whose scratch is needed until another one is computed.
 pub fn assign(
     graph: &Graph,
     units: &[Range<usize>],
     words: impl Fn(Value) -> usize,
     scratch: impl Fn(Value) -> Vec<usize>,
+    lasting: &[(Value, Value)],
 ) -> Assignment {
     let count = graph.nodes().len();
     let last = graph.last_readers();
@@ -87,7 +89,9 @@ pub fn assign(
             pinned[value.0] |= tenancy != Tenancy::Transient;
             let scratch: Vec<_> =
                 scratch(value).into_iter().map(|words| made.take(words, Tenancy::Transient)).collect();
-            frees.extend(&scratch);
+            if lasting.iter().all(|(of, _)| *of != value) {
+                frees.extend(&scratch);
+            }
             assignment.scratch_of.push(scratch);
             let read = node.inputs.iter().filter(|input| last[input.0].is_some_and(|last| last.0 < unit.end));
             dead.extend(read);
@@ -97,6 +101,8 @@ pub fn assign(
         dead.sort();
         dead.dedup();
         frees.extend(dead.into_iter().filter(|value| !pinned[value.0]).map(|value| assignment.slot_of[value.0]));
+        let needed = lasting.iter().filter(|(_, until)| unit.contains(&until.0));
+        frees.extend(needed.flat_map(|(of, _)| &assignment.scratch_of[of.0]));
         made.free.extend(&frees);
         assignment.frees[unit.end - 1] = frees;
     }

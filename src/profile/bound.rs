@@ -3,7 +3,7 @@
 //! A launch must move its bytes, do its operations of each kind, and be launched. Each alone would take `amount / ceiling`; the longest of these times is a
 //! lower bound on its duration, if no cache helps, and names what bounds it. (Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009.)
 
-use super::{Bound, Ceilings, Launch};
+use super::{Bound, Ceiling, Ceilings, Launch};
 
 /// The time that one resource alone would take.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -22,12 +22,15 @@ pub fn memory_rate(ceilings: &Ceilings, bytes: u64) -> f64 {
 
 /// The tightest bound on a launch.
 pub fn limit(launch: &Launch, ceilings: &Ceilings) -> Limit {
-    let dot = ceilings.dot.map_or(f64::INFINITY, |dot| dot.value);
+    let rate = |ceiling: Option<Ceiling>| ceiling.map_or(f64::INFINITY, |ceiling| ceiling.value);
+    // What is done on matrices is not done by the units that the other ceilings are of.
+    let aside = |ops| if launch.matrix_ops > 0 { 0 } else { ops };
     let all = [
         (Bound::Memory, launch.bytes, memory_rate(ceilings, launch.bytes)),
-        (Bound::Arithmetic, launch.float_ops, ceilings.float.value),
-        (Bound::BitArithmetic, launch.bit_ops, ceilings.bit.value),
-        (Bound::PackedDot, launch.dot_ops, dot),
+        (Bound::Arithmetic, aside(launch.float_ops), ceilings.float.value),
+        (Bound::BitArithmetic, aside(launch.bit_ops), ceilings.bit.value),
+        (Bound::PackedDot, launch.dot_ops, rate(ceilings.dot)),
+        (Bound::MatrixArithmetic, launch.matrix_ops, rate(ceilings.matrix)),
     ];
     let overhead = Limit { bound: Bound::LaunchOverhead, ns: ceilings.launch.value };
     all.into_iter()
@@ -38,4 +41,50 @@ pub fn limit(launch: &Launch, ceilings: &Ceilings) -> Limit {
 /// Four digits behind the point: more would be noise in a file that is compared.
 pub(super) fn rounded(fraction: f64) -> f64 {
     (fraction * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A launch of so many operations on floats, bits and matrices.
+    fn launch([float_ops, bit_ops, matrix_ops]: [u64; 3]) -> Launch {
+        let launch = json!({
+            "step": 0, "stem": "conv", "kernel": "conv_coop16", "layer": "", "phase": "forward", "variant": "coop16", "tier": "baseline",
+            "reads": [], "writes": "", "groups": [1, 1], "threads": 128, "repeats": 1, "median_ns": 1, "p10_ns": 1, "p90_ns": 1, "min_ns": 1, "p25_ns": 1,
+            "bytes": 1000, "float_ops": float_ops, "bit_ops": bit_ops, "dot_ops": 0, "matrix_ops": matrix_ops, "bound": null, "fraction_of_bound": null,
+        });
+        serde_json::from_value(launch).unwrap()
+    }
+
+    fn ceilings(matrix: Option<f64>) -> Ceilings {
+        let ceiling = |value| Ceiling { value, spread: 0.0, doubling: 2.0 };
+        let copy = crate::profile::ceilings::Copy { working_set_bytes: 1 << 20, ceiling: ceiling(1e12) };
+        Ceilings {
+            copy: vec![copy],
+            float: ceiling(1e12),
+            half: None,
+            bit: ceiling(2e12),
+            dot: None,
+            matrix: matrix.map(ceiling),
+            workgroup: ceiling(1e12),
+            launch: ceiling(10.0),
+        }
+    }
+
+    #[test]
+    fn work_on_matrices_is_held_against_matrices_alone() {
+        let of = |ops, matrix| {
+            let Limit { bound, ns } = limit(&launch(ops), &ceilings(matrix));
+            (bound, ns.round())
+        };
+        // A million operations take a microsecond in floats, half of it in bits, on matrices a tenth of that for each product.
+        assert_eq!(of([1_000_000, 0, 0], Some(1e13)), (Bound::Arithmetic, 1000.0));
+        assert_eq!(of([0, 1_000_000, 0], Some(1e13)), (Bound::BitArithmetic, 500.0));
+        assert_eq!(of([1_000_000, 0, 3_000_000], Some(1e13)), (Bound::MatrixArithmetic, 300.0));
+        assert_eq!(of([0, 2_000_000, 1_000_000], Some(1e13)), (Bound::MatrixArithmetic, 100.0));
+        // Where their ceiling is not known, nothing is said of arithmetic.
+        assert_eq!(of([1_000_000, 0, 3_000_000], None), (Bound::LaunchOverhead, 10.0));
+    }
 }

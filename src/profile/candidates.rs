@@ -4,11 +4,14 @@
 //! them equally.
 
 use crate::backend::{Backend, Clock, Grain, PlanId};
+use crate::caps::Choice;
 use crate::error::Result;
 use crate::ops::{self, Op, sample::Noise};
 use crate::plan::{Plan, PlanNode, lower};
 use crate::tensor::{Encoding, TensorType};
+use crate::variant::{Exactness, Offer};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a round of a kernel should take at least, in nanoseconds.
 const ROUND_NS: f64 = 2e6;
@@ -22,6 +25,9 @@ const MOST_REPEATS: u32 = 64;
 pub struct Heavy {
     /// The operation.
     pub stem: String,
+    /// The operation with its shapes: what its kernel is chosen by.
+    #[serde(default)]
+    pub site: String,
     /// The layers that have it with these shapes.
     pub layers: Vec<String>,
     /// Types of its inputs.
@@ -41,11 +47,21 @@ pub struct Heavy {
 pub struct Timed {
     /// Its name.
     pub kernel: String,
+    /// How exact it is.
+    pub exactness: Exactness,
+    /// Parts that its sum is cut into.
+    pub parts: usize,
     /// The median of its rounds, all of its launches together.
     pub median_ns: u64,
     /// The shortest.
     pub min_ns: u64,
-    /// Invocations of its first launch.
+    /// From the first to the third quartile of its rounds.
+    #[serde(default)]
+    pub spread_ns: u64,
+    /// Operations of cooperative matrices, [as a launch states them](crate::kernel::Cost::matrix_ops); 0 of a kernel without.
+    #[serde(default)]
+    pub matrix_ops: u64,
+    /// Invocations of the launch that makes the products.
     pub invocations: u64,
     /// Valid over executed multiply-adds.
     pub lane_use: f64,
@@ -53,7 +69,72 @@ pub struct Timed {
     pub scratch_bytes: u64,
 }
 
-/// Times all kernels of the heavy operations of `plan`, in `rounds` rounds each. `progress` hears of each operation.
+/// A heavy operation of a plan with its shapes, and the layers that have it.
+pub(super) struct Found<'p> {
+    node: &'p PlanNode,
+    layers: Vec<String>,
+    pub(super) inputs: Vec<TensorType>,
+    pub(super) offers: Vec<Offer>,
+}
+
+/// The heavy operations of a plan, each with its shapes once.
+pub(super) fn find<'p>(backend: &dyn Backend, plan: &'p Plan) -> Vec<Found<'p>> {
+    let mut all: Vec<Found<'_>> = Vec::new();
+    for node in plan.nodes.iter().filter(|node| node.offer.is_some()) {
+        let inputs: Vec<TensorType> = node.inputs.iter().map(|place| place.ty.clone()).collect();
+        let same = |other: &&mut Found<'_>| {
+            other.node.op == node.op && other.inputs == inputs && other.node.output.ty == node.output.ty
+        };
+        match all.iter_mut().find(same) {
+            Some(found) => found.layers.push(node.layer.clone()),
+            None => {
+                let (types, output): (Vec<_>, _) = (inputs.iter().collect(), &node.output.ty);
+                let offers = node.op.candidates(&types, output, &node.op.caps(&types, output, backend.caps()));
+                all.push(Found { node, layers: vec![node.layer.clone()], inputs, offers });
+            }
+        }
+    }
+    all
+}
+
+impl Found<'_> {
+    /// What is said while it is measured; `place` is its own among all, and their number.
+    pub(super) fn name(&self, place: [usize; 2]) -> String {
+        let more = match self.layers.len() {
+            1 => String::new(),
+            layers => format!(" and {} more", layers - 1),
+        };
+        format!("[{}/{}] {} of {}{more}", place[0] + 1, place[1], self.node.op.stem(), self.layers[0])
+    }
+
+    /// Times kernels of it, as many rounds each; `progress` is told of each before it begins.
+    pub(super) async fn time(
+        &self,
+        backend: &mut dyn Backend,
+        choices: &[Choice],
+        rounds: usize,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Timed>> {
+        of_operation(backend, &self.node.op, self, choices, rounds, progress).await
+    }
+
+    /// It, with the times of its kernels.
+    pub(super) fn timed(&self, plan: &Plan, kernels: Vec<Timed>) -> Heavy {
+        let costs = || plan.steps[self.node.steps.clone()].iter().map(|step| step.cost);
+        Heavy {
+            stem: self.node.op.stem().to_string(),
+            site: self.node.op.site(&self.inputs.iter().collect::<Vec<_>>(), &self.node.output.ty),
+            layers: self.layers.clone(),
+            reads: self.inputs.iter().map(ToString::to_string).collect(),
+            writes: self.node.output.ty.to_string(),
+            float_ops: costs().map(|cost| cost.float_ops).max().unwrap_or(0),
+            bit_ops: costs().map(|cost| cost.bit_ops).max().unwrap_or(0),
+            kernels,
+        }
+    }
+}
+
+/// Times all kernels of the heavy operations of `plan`, in `rounds` rounds each. `progress` is told of each kernel before it begins.
 ///
 /// # Errors
 /// When the device is lost or refuses a kernel.
@@ -63,86 +144,92 @@ pub async fn measure(
     rounds: usize,
     mut progress: impl FnMut(&str),
 ) -> Result<Vec<Heavy>> {
-    let mut all: Vec<(&PlanNode, Vec<String>)> = Vec::new();
-    for node in &plan.nodes {
-        let same =
-            |other: &PlanNode| other.op == node.op && types(other) == types(node) && other.output.ty == node.output.ty;
-        match all.iter_mut().find(|(other, _)| same(other)) {
-            Some((_, layers)) => layers.push(node.layer.clone()),
-            None => all.push((node, vec![node.layer.clone()])),
-        }
-    }
     let mut heavy = Vec::new();
-    for (node, layers) in all {
-        let inputs = types(node);
-        let kernels = node.op.candidates(&inputs.iter().collect::<Vec<_>>(), &node.output.ty, backend.caps());
-        if kernels.is_empty() {
-            continue;
-        }
-        progress(&format!("{} of {}", node.op.stem(), layers[0]));
-        let kernels = of_operation(backend, &node.op, &inputs, &kernels, rounds).await?;
-        let costs = || plan.steps[node.steps.clone()].iter().map(|step| step.cost);
-        heavy.push(Heavy {
-            stem: node.op.stem().to_string(),
-            layers,
-            reads: inputs.iter().map(ToString::to_string).collect(),
-            writes: node.output.ty.to_string(),
-            float_ops: costs().map(|cost| cost.float_ops).max().unwrap_or(0),
-            bit_ops: costs().map(|cost| cost.bit_ops).max().unwrap_or(0),
-            kernels,
-        });
+    let all = find(backend, plan);
+    for (at, found) in all.iter().enumerate() {
+        let name = found.name([at, all.len()]);
+        let choices: Vec<_> = found.offers.iter().map(|offer| choice(offer.kernel, Some(offer.parts))).collect();
+        let mut say = |kernel: &str| progress(&format!("{name}: {kernel}"));
+        let kernels = found.time(backend, &choices, rounds, &mut say).await?;
+        heavy.push(found.timed(plan, kernels));
     }
     Ok(heavy)
 }
 
-fn types(node: &PlanNode) -> Vec<TensorType> {
-    node.inputs.iter().map(|place| place.ty.clone()).collect()
+/// A choice of a kernel.
+pub(super) fn choice(kernel: &str, parts: Option<usize>) -> Choice {
+    Choice { kernel: kernel.to_string(), parts }
+}
+
+/// A kernel, and the number of parts that it cuts its sum into, in words.
+pub fn described(kernel: &str, parts: usize) -> String {
+    if parts == 1 { kernel.to_string() } else { format!("{kernel} in {parts} parts") }
+}
+
+/// A choice under measurement.
+struct Loaded {
+    id: PlanId,
+    offer: Offer,
+    repeats: u32,
+    times: Vec<f64>,
 }
 
 async fn of_operation(
     backend: &mut dyn Backend,
     op: &Op,
-    inputs: &[TensorType],
-    kernels: &[&'static str],
+    found: &Found<'_>,
+    choices: &[Choice],
     rounds: usize,
+    progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Timed>> {
-    let (graph, _) = ops::alone(op, inputs)?;
-    let mut loaded = Vec::new();
-    for kernel in kernels {
-        let caps = backend.caps().clone().choosing(op.stem(), kernel);
-        let id = backend.load(lower(&graph, &caps)?).await?;
+    let (graph, value) = ops::alone(op, &found.inputs)?;
+    let (mut loaded, mut known) = (Vec::<Loaded>::new(), BTreeSet::new());
+    for choice in choices {
+        let mut caps = backend.caps().clone();
+        caps.choices = [(op.stem().to_string(), choice.clone())].into();
+        let plan = lower(&graph, &caps)?;
+        // Parts that a kernel cannot have end in those that it can.
+        let Some(offer) = plan.nodes[value.0].offer.clone().filter(|_| known.insert(plan.hash())) else { continue };
+        progress(&described(offer.kernel, offer.parts));
+        let id = backend.load(plan).await?;
         let mut noise = Noise::new(1);
-        for (i, ty) in inputs.iter().enumerate() {
+        for (i, ty) in found.inputs.iter().enumerate() {
             backend.write(id, &format!("in{i}"), &values(&mut noise, ty));
         }
         // Drivers compile during the first run, and clocks rise.
         time(backend, id, 1).await?;
         let once = time(backend, id, 2).await?.max(1.0);
-        loaded.push((id, ((ROUND_NS / once).ceil() as u32).clamp(1, MOST_REPEATS), Vec::new()));
+        let repeats = ((ROUND_NS / once).ceil() as u32).clamp(1, MOST_REPEATS);
+        loaded.push(Loaded { id, offer, repeats, times: Vec::new() });
     }
     // The clock of a GPU falls while kernels compile.
     let begun = web_time::Instant::now();
     while begun.elapsed() < WARM_UP {
-        for (id, repeats, _) in &loaded {
+        for Loaded { id, repeats, .. } in &loaded {
             time(backend, *id, *repeats).await?;
         }
     }
     for _ in 0..rounds {
-        for (id, repeats, times) in &mut loaded {
+        for Loaded { id, repeats, times, .. } in &mut loaded {
             times.push(time(backend, *id, *repeats).await?);
         }
     }
-    let timed = kernels.iter().zip(&mut loaded).map(|(kernel, (id, _, times))| {
+    let timed = loaded.iter_mut().map(|Loaded { id, offer, times, .. }| {
         let plan = backend.plan(*id);
-        let step = plan.steps.first().expect("a heavy operation has a launch");
+        // Not one before it, which looks for the largest number of an operand, nor one behind it, which adds up parts.
+        let step = plan.steps.iter().find(|step| step.cost.executed > 0).or(plan.steps.first());
+        let step = step.expect("a heavy operation has a launch");
         let threads = plan.kernels[step.kernel].threads;
-        let valid = (step.cost.float_ops.max(step.cost.bit_ops) / 2) as f64;
         Timed {
-            kernel: (*kernel).to_string(),
+            kernel: offer.kernel.to_string(),
+            exactness: offer.exactness,
+            parts: offer.parts,
             median_ns: super::measure::quantile(times, 0.5).round() as u64,
             min_ns: super::measure::quantile(times, 0.0).round() as u64,
+            spread_ns: (super::measure::quantile(times, 0.75) - super::measure::quantile(times, 0.25)).round() as u64,
+            matrix_ops: plan.steps.iter().map(|step| step.cost.matrix_ops).sum(),
             invocations: u64::from(step.groups[0]) * u64::from(step.groups[1]) * u64::from(threads),
-            lane_use: valid / step.cost.executed.max(1) as f64,
+            lane_use: step.cost.needed() as f64 / step.cost.executed.max(1) as f64,
             scratch_bytes: plan.memory.transient,
         }
     });

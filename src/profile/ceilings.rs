@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The form of the ceilings and the way they are measured; it grows when numbers of before are no longer comparable.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Repetitions may scatter so far. On an idle device they differ by a few per cent; a quarter is a machine that does something else.
 const MOST_SPREAD: f64 = 0.25;
@@ -75,6 +75,9 @@ pub struct Ceilings {
     pub bit: Ceiling,
     /// 8-bit operations per second: `dot4I8Packed` + add, 8 each; where the device compiles it.
     pub dot: Option<Ceiling>,
+    /// Operations of cooperative matrices per second: products of half floats, added up in f32, two each; where kernels can use such. Profiles of before have none.
+    #[serde(default)]
+    pub matrix: Option<Ceiling>,
     /// Bytes of workgroup memory read per second.
     pub workgroup: Ceiling,
     /// Nanoseconds that a dispatch takes whatever it does.
@@ -84,6 +87,16 @@ pub struct Ceilings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What profiles of before hold.
+    #[test]
+    fn ceilings_without_matrices_are_read() {
+        let ceiling = serde_json::json!({ "value": 1e9, "spread": 0.0, "doubling": 2.0 });
+        let text = serde_json::json!({
+            "copy": [], "float": ceiling, "half": null, "bit": ceiling, "dot": null, "workgroup": ceiling, "launch": ceiling
+        });
+        assert_eq!(serde_json::from_value::<Ceilings>(text).unwrap().matrix, None);
+    }
 
     #[test]
     fn a_ceiling_is_plausible_within_the_limits() {

@@ -40,7 +40,7 @@ const FAST: f64 = 100e9;
 
 impl Ceilings {
     /// Measures a backend's device, in some seconds. Give it a backend of its own: its memory is in use afterwards, and a driver may fail on a probe.
-    /// A probe for what few kernels need (half floats, packed dot products) that a driver fails on has no ceiling.
+    /// A probe for what few kernels need (half floats, packed dot products, cooperative matrices) that a driver fails on has no ceiling.
     ///
     /// # Errors
     /// When the backend is that of the CPU, which has no kernels, or the device is lost.
@@ -63,7 +63,11 @@ impl Ceilings {
         // What a driver may fail on comes last.
         let half = gauge.optional(Probe::Half).await;
         let dot = gauge.optional(Probe::Dot).await;
-        Ok(Self { copy, float, half, bit, dot, workgroup, launch })
+        let matrix = match gauge.backend.caps().coop {
+            Some(coop) => gauge.optional(Probe::Matrix(coop)).await,
+            None => None,
+        };
+        Ok(Self { copy, float, half, bit, dot, matrix, workgroup, launch })
     }
 }
 

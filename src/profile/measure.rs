@@ -15,6 +15,8 @@ use web_time::Instant;
 
 /// Steps of the clock that a measurement has to span, for an error of at most some percent.
 const QUANTA: f64 = 20.0;
+/// Steps of the clock that a launch's median has to span, in all its repeats, to be believed: launches may turn out shorter than while repeats were sought.
+const FEWEST_QUANTA: f64 = QUANTA / 2.0;
 /// A clock that tells this much apart is exact.
 const EXACT_NS: f64 = 1000.0;
 /// Times a launch is repeated at most.
@@ -245,7 +247,11 @@ impl Measurement {
         let kernel = &plan.kernels[step.kernel];
         let stem = node.op.stem();
         let costs = || plan.steps[steps.clone()].iter().map(|step| step.cost);
-        let seen = quantile(&mut ns.clone(), 0.5) > 0.0;
+        let median = quantile(&mut ns.clone(), 0.5);
+        let seen = match self.timer.quality {
+            Quality::Quantised => median * f64::from(*repeats) >= FEWEST_QUANTA * self.timer.quantum_ns,
+            _ => median > 0.0,
+        };
         let at = |share| seen.then(|| quantile(&mut ns.clone(), share).round().max(1.0) as u64);
         Launch {
             step: steps.start,
@@ -255,8 +261,8 @@ impl Measurement {
             phase: node.activity(),
             variant: kernel.label.strip_prefix(stem).unwrap_or(&kernel.label).trim_start_matches('_').to_string(),
             tier: "baseline".to_string(),
-            reads: node.inputs.iter().map(|place| place.ty.to_string()).collect(),
-            writes: node.output.ty.to_string(),
+            reads: node.inputs.iter().map(|place| place.stored().to_string()).collect(),
+            writes: node.output.stored().to_string(),
             groups: step.groups,
             threads: kernel.threads,
             repeats: *repeats,
@@ -269,6 +275,7 @@ impl Measurement {
             float_ops: costs().map(|cost| cost.float_ops).sum(),
             bit_ops: costs().map(|cost| cost.bit_ops).sum(),
             dot_ops: costs().map(|cost| cost.dot_ops).sum(),
+            matrix_ops: costs().map(|cost| cost.matrix_ops).sum(),
             bound: None,
             fraction_of_bound: None,
         }

@@ -153,9 +153,9 @@ fn slots(plan: &Plan) -> Vec<Slot> {
             let from = if matches!(node.op, Op::Leaf(_)) { 0 } else { node.steps.start };
             slots[slot].tenants.push(tenant(
                 from,
-                node.output.ty.bytes() as u64,
+                node.output.stored().bytes() as u64,
                 stem.clone(),
-                node.output.ty.to_string(),
+                node.output.stored().to_string(),
             ));
             open[slot] = true;
         }
@@ -164,11 +164,17 @@ fn slots(plan: &Plan) -> Vec<Slot> {
                 continue;
             }
             if !open[freed] {
-                // Scratch: what a node needs for itself, and no value.
-                let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);
+                // Scratch: what a node needs for itself, and no value. The first of the launches since the last tenant that binds it is that node's.
+                let since = slots[freed].tenants.last().map_or(0, |last| last.to);
+                let binds = |step: &usize| plan.steps[*step].bindings.iter().any(|&(slot, _)| slot == freed);
+                let from = (since..node.steps.end).find(binds).unwrap_or(node.steps.start);
+                let bindings = plan.steps[from..node.steps.end].iter().flat_map(|step| &step.bindings);
                 let words = bindings.filter(|&&(slot, _)| slot == freed).map(|&(_, words)| words).max().unwrap_or(0);
-                let ty = format!("{words} words");
-                slots[freed].tenants.push(tenant(node.steps.start, words as u64 * 4, format!("{stem} scratch"), ty));
+                let owners = plan.nodes.iter().filter(|owner| owner.steps.start == from);
+                let owner = owners.max_by_key(|owner| owner.steps.len()).unwrap_or(node);
+                let stem = format!("{} scratch", owner.op.stem());
+                let scratch = tenant(from, words as u64 * 4, stem, format!("{words} words"));
+                slots[freed].tenants.push(Tenant { layer: owner.layer.clone(), ..scratch });
             }
             open[freed] = false;
             if let Some(last) = slots[freed].tenants.last_mut() {

@@ -15,6 +15,7 @@ pub mod measure;
 pub mod memory;
 pub mod probes;
 pub mod trace;
+pub mod tune;
 
 pub use ceilings::{Ceiling, Ceilings};
 pub use measure::{Measurement, measure};
@@ -109,6 +110,8 @@ pub enum Bound {
     BitArithmetic,
     /// Packed 8-bit dot products.
     PackedDot,
+    /// Products of cooperative matrices.
+    MatrixArithmetic,
     /// Being launched at all.
     LaunchOverhead,
 }
@@ -138,7 +141,7 @@ pub struct Launch {
     pub groups: [u32; 2],
     /// Invocations of a workgroup.
     pub threads: u32,
-    /// Times it was done on end for one measurement.
+    /// Times it was run in a row for one measurement.
     pub repeats: u32,
     /// Duration; nothing where the clock is too coarse to see it.
     pub median_ns: Option<u64>,
@@ -158,6 +161,9 @@ pub struct Launch {
     pub bit_ops: u64,
     /// 8-bit multiply-adds of packed dot products, two each.
     pub dot_ops: u64,
+    /// Operations of cooperative matrices: see [`Cost::matrix_ops`](crate::kernel::Cost::matrix_ops).
+    #[serde(default)]
+    pub matrix_ops: u64,
     /// What bounds it on this device; nothing without ceilings.
     pub bound: Option<Bound>,
     /// The time that this bound alone would take, of the time it took; above 1 where caches beat the ceiling.

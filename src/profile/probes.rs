@@ -5,12 +5,12 @@
 //!
 //! **Invariant:** [`Probe::amount`] counts what is executed: in tests the results are those of the counted operations.
 
-use crate::caps::Caps;
+use crate::caps::{Caps, Coop};
 use crate::kernel::{Cost, Kernel, Launch, Operand};
 use crate::plan::{Memory, Place, Plan, Port, Slot, Step, Tenancy};
 use crate::tensor::{Encoding, TensorType};
 
-/// Invocations of a workgroup: as many as every device has.
+/// Invocations of a workgroup, but for matrices: as many as every device has.
 pub const THREADS: usize = 256;
 /// Words of the port `work`.
 pub const WORK_WORDS: usize = 8;
@@ -22,6 +22,10 @@ const FMA: [usize; 2] = [3, 8];
 const BIT: [usize; 2] = [2, 8];
 /// The same of packed dot products, whose sums have one lane.
 const DOT: [usize; 2] = [12, 8];
+/// Matrices of a and of b, whose products are as many sums, and steps of the probe of cooperative matrices.
+const MATRICES: [usize; 3] = [4, 2, 8];
+/// Subgroups of its workgroups: as many as the products' kernels have.
+const SUBGROUPS: usize = 4;
 /// `vec4`s of workgroup memory, and steps of four reads.
 const TILE: usize = 512;
 const READS: usize = 2;
@@ -41,6 +45,8 @@ pub enum Probe {
     Bit,
     /// `dot4I8Packed` + add.
     Dot,
+    /// Products of cooperative matrices of half floats, added up in f32.
+    Matrix(Coop),
     /// Reading workgroup memory.
     Workgroup,
     /// Nothing: rounds are dispatches.
@@ -49,14 +55,23 @@ pub enum Probe {
 
 impl Probe {
     /// One of each.
-    pub const ALL: [Self; 7] =
-        [Self::Copy(1 << 20), Self::Float, Self::Half, Self::Bit, Self::Dot, Self::Workgroup, Self::Launch];
+    pub const ALL: [Self; 8] = [
+        Self::Copy(1 << 20),
+        Self::Float,
+        Self::Half,
+        Self::Bit,
+        Self::Dot,
+        Self::Matrix(Coop { size: 16, subgroup: 32, emulated: false }),
+        Self::Workgroup,
+        Self::Launch,
+    ];
 
-    /// What it needs beyond any device: half floats.
+    /// What it needs beyond any device: half floats, or cooperative matrices of the device's own.
     pub fn offered(self, caps: &Caps) -> bool {
         match self {
             Self::Copy(bytes) => bytes / 2 <= caps.max_binding_bytes.min(caps.max_buffer_bytes),
             Self::Half => caps.f16,
+            Self::Matrix(coop) => caps.coop == Some(coop) && !coop.emulated,
             _ => true,
         }
     }
@@ -64,7 +79,8 @@ impl Probe {
     /// The kernel.
     pub fn kernel(self) -> Kernel {
         let launch = |label: &str, body, operands| {
-            let launch = Launch::new(label, &[body]).workgroup(THREADS).read("work", Encoding::U32, Operand::Input(0));
+            let launch = Launch::new(label, &[body]).workgroup(self.threads());
+            let launch = launch.read("work", Encoding::U32, Operand::Input(0));
             let launch = match self {
                 Self::Launch => launch,
                 _ => launch.read("x", operands, Operand::Input(1)),
@@ -83,6 +99,21 @@ impl Probe {
             Self::Half => steps(launch("probe_half", fma, Encoding::F32), FMA).constant("HALF", 1).f16(),
             Self::Bit => steps(launch("probe_bit", include_str!("../../shaders/probe_bit.wgsl"), Encoding::U32), BIT),
             Self::Dot => steps(launch("probe_dot", include_str!("../../shaders/probe_dot.wgsl"), Encoding::U32), DOT),
+            Self::Matrix(Coop { size, subgroup, .. }) => {
+                let [m, n, steps] = MATRICES;
+                let mut launch = launch("probe_matrix", "", Encoding::F32)
+                    .constant("SIZE", size)
+                    .constant("SUBGROUP", subgroup)
+                    .constant("FM", m)
+                    .constant("FN", n)
+                    .constant("STEPS", steps)
+                    .constant("ITEMS", (size * size / 4).div_ceil(subgroup))
+                    .coop();
+                let (text, matrix) =
+                    (include_str!("../../shaders/probe_matrix.wgsl"), format!("coop_mat{size}x{size}"));
+                launch.kernel.body = vec![text.replace("MATRIX", &matrix).into()];
+                launch
+            }
             Self::Workgroup => {
                 let body = include_str!("../../shaders/probe_workgroup.wgsl");
                 launch("probe_workgroup", body, Encoding::F32).constant("TILE", TILE).constant("STEPS", READS)
@@ -90,6 +121,11 @@ impl Probe {
             Self::Launch => launch("probe_launch", include_str!("../../shaders/probe_launch.wgsl"), Encoding::U32),
         };
         launch.kernel
+    }
+
+    /// Invocations of a workgroup.
+    fn threads(self) -> usize {
+        if let Self::Matrix(coop) = self { SUBGROUPS * coop.subgroup } else { THREADS }
     }
 
     /// Bytes or operations of a launch of `groups` workgroups and `rounds` rounds; of launches themselves, `rounds`.
@@ -100,6 +136,11 @@ impl Probe {
             Self::Bit => BIT[0] * BIT[1] * 4 * 64,
             Self::Dot => DOT[0] * DOT[1] * 8,
             Self::Workgroup => READS * 4 * 16,
+            // A subgroup makes them together, of any number of invocations.
+            Self::Matrix(Coop { size, .. }) => {
+                let products = SUBGROUPS * MATRICES.iter().product::<usize>();
+                return u64::from(groups) * u64::from(rounds) * (products * size.pow(3) * 2) as u64;
+            }
             Self::Launch => return u64::from(rounds),
         };
         u64::from(groups) * u64::from(rounds) * (THREADS * each) as u64
@@ -114,7 +155,7 @@ impl Probe {
             Self::Float | Self::Half => ([rounds, 0, float(NEVER)], [float(0.75), float(0.5)]),
             Self::Bit => ([rounds, 0, u32::MAX], [0; 2]),
             Self::Dot => ([rounds, 0, u32::MAX], [0x7f03_81fd, 0]),
-            Self::Workgroup => ([rounds, 0, float(NEVER)], [0; 2]),
+            Self::Matrix(_) | Self::Workgroup => ([rounds, 0, float(NEVER)], [0; 2]),
             Self::Launch => ([0; 3], [0; 2]),
         };
         [head[0], head[1], head[2], 0, operands[0], operands[1], 0, 0]
@@ -125,7 +166,9 @@ impl Probe {
         let words = 0..self.words("x") as u32;
         match self {
             Self::Copy(_) | Self::Launch => Vec::new(),
-            Self::Float | Self::Half | Self::Workgroup => words.map(|i| (1.0 + (i % 8) as f32).to_bits()).collect(),
+            Self::Float | Self::Half | Self::Matrix(_) | Self::Workgroup => {
+                words.map(|i| (1.0 + (i % 8) as f32).to_bits()).collect()
+            }
             Self::Bit | Self::Dot => words.map(|i| i.wrapping_mul(0x9e37_79b9) ^ i >> 3).collect(),
         }
     }
@@ -136,6 +179,8 @@ impl Probe {
             (_, "work") => WORK_WORDS,
             (Self::Copy(bytes), _) => (bytes / 8) as usize,
             (Self::Workgroup, "x") => 4 * TILE,
+            (Self::Matrix(Coop { size, .. }), "x") => (MATRICES[0] + MATRICES[1]) * size * size,
+            (Self::Matrix(Coop { size, .. }), _) => SUBGROUPS * size * size,
             _ => 4 * THREADS,
         }
     }
@@ -153,13 +198,14 @@ impl Probe {
         let kernel = self.kernel();
         let ports = kernel.bindings.iter().enumerate().map(|(slot, binding)| {
             let ty = TensorType::new(&[self.words(binding.name)], binding.encoding);
-            Port { name: self.port(binding.name), place: Place { slot, ty } }
+            Port { name: self.port(binding.name), place: Place { slot, ty, scale: None } }
         });
         let state: Vec<_> = ports.collect();
         let lengths = state.iter().map(|port| port.place.ty.words());
         Plan {
-            shape: caps.shape,
+            class: caps.class,
             slots: lengths.clone().map(|words| Slot { words, tenancy: Tenancy::State }).collect(),
+            packing: None,
             steps: vec![Step {
                 kernel: 0,
                 bindings: lengths.enumerate().collect(),
@@ -169,6 +215,7 @@ impl Probe {
             }],
             kernels: vec![kernel],
             nodes: Vec::new(),
+            behind: 0,
             uniforms: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),

@@ -30,7 +30,7 @@ pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
 pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
-pub use train::{Length, Train};
+pub use train::{Length, Memory, Train};
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
@@ -104,17 +104,18 @@ impl Recipe {
 
     /// Why epochs of `train_len` images cannot be trained on, if they cannot: no batch is left of them, or one has no variance.
     pub(crate) fn batch_fault(&self, train_len: usize) -> Result<Option<String>> {
-        let Train { batch, drop_last, .. } = self.train;
+        let (Train { batch, drop_last, .. }, micro_batch) = (&self.train, self.train.micro_batch());
+        let (batch, drop_last) = (*batch, *drop_last);
         if drop_last && batch > train_len {
             return Ok(Some(format!(
                 "with drop_last no batch is left of the {train_len} training images; use a smaller batch"
             )));
         }
-        let rest = if drop_last { 0 } else { train_len % batch };
+        let rest = if drop_last { 0 } else { train_len % micro_batch };
         let shapes = self.model.shapes()?;
         let mut layers = self.model.layers.iter().zip(&shapes);
         let single = layers.find(|(layer, [_, h, w])| matches!(layer.kind, LayerKind::BatchNorm(_)) && h * w == 1);
-        Ok(single.filter(|_| batch == 1 || rest == 1).map(|(layer, _)| {
+        Ok(single.filter(|_| micro_batch == 1 || rest == 1).map(|(layer, _)| {
             format!(
                 "batch_norm layer \"{}\" would see a batch of a single value, which has no variance: \
                  an epoch has {train_len} images; use another batch, or drop_last = true with a batch above 1",

@@ -4,9 +4,9 @@ use super::schedule::Schedule;
 use super::table::Table;
 use super::write::Toml;
 use super::{optimizer, schedule};
-use crate::Result;
 use crate::model::Model;
-use crate::pass::{Loss, Optimizer};
+use crate::pass::{Loss, Optimizer, Precision};
+use crate::{Error, Result};
 
 /// `[train]`: how the network learns.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,13 @@ pub struct Train {
     pub patience: u64,
     /// How many checkpoints of the last epochs a run's folder keeps, besides the last one and the best. 0 by default.
     pub keep: u64,
-    /// What is to become less. Softmax cross-entropy by default.
+    /// Micro-batches of a step, whose gradients are added up before its one update. Divides `batch`; 1 by default.
+    pub accumulate: usize,
+    /// What a step's memory is used for.
+    pub memory: Memory,
+    /// How floats are stored between the operations of a step. `"f32"` by default; `"mixed"` stores gradients of activations, and activations that are floats, in half precision.
+    pub precision: Precision,
+    /// What is minimised. Softmax cross-entropy by default.
     pub loss: Loss,
     /// How gradients change the weights.
     pub optimizer: Optimizer,
@@ -34,6 +40,25 @@ pub struct Train {
 }
 
 impl Train {
+    /// Images of a micro-batch.
+    pub fn micro_batch(&self) -> usize {
+        self.batch / self.accumulate
+    }
+
+    /// Takes another number of images in a step, if one is given.
+    ///
+    /// # Errors
+    /// When they cannot be divided into as many micro-batches.
+    pub fn set_batch(&mut self, batch: Option<usize>) -> Result<()> {
+        let batch = batch.unwrap_or(self.batch);
+        if !batch.is_multiple_of(self.accumulate) {
+            let message = format!("a batch of {batch} images cannot be divided into accumulate = {}", self.accumulate);
+            return Err(Error::Usage(message + "; choose a multiple of it"));
+        }
+        self.batch = batch;
+        Ok(())
+    }
+
     /// Steps in an epoch of `train_len` images.
     pub fn epoch_steps(&self, train_len: usize) -> u64 {
         let steps = if self.drop_last { train_len / self.batch } else { train_len.div_ceil(self.batch) };
@@ -48,6 +73,26 @@ impl Train {
     /// Steps in the whole run over `train_len` images an epoch.
     pub fn total_steps(&self, train_len: usize) -> u64 {
         self.length.steps(self.epoch_steps(train_len))
+    }
+}
+
+/// What a step's memory is used for. The numbers are the same to the bit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Memory {
+    /// For speed: what the backward pass reads is kept.
+    #[default]
+    Normal,
+    /// As little as can be: [`pass::low_memory`].
+    Low,
+}
+
+impl Memory {
+    /// All with their words.
+    const ALL: [(&str, Self); 2] = [("normal", Self::Normal), ("low", Self::Low)];
+
+    /// The word that a recipe uses for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -71,7 +116,7 @@ impl Length {
 }
 
 /// Keys of `[train]`.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 14] = [
     "batch",
     "epochs",
     "steps",
@@ -80,6 +125,9 @@ pub(super) const KEYS: [&str; 11] = [
     "evaluate_every",
     "patience",
     "keep",
+    "accumulate",
+    "memory",
+    "precision",
     "loss",
     "optimizer",
     "schedule",
@@ -96,6 +144,11 @@ const LOSSES: [(&str, &[&str]); 4] = [
 /// Reads `[train]`.
 pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
     let batch = table.required("batch", table.integer("batch", 1..=65_536)?, "64")? as usize;
+    let accumulate = table.integer("accumulate", 1..=65_536)?.unwrap_or(1) as usize;
+    if !batch.is_multiple_of(accumulate) {
+        let fits = (1..=accumulate).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);
+        return Err(table.bad("accumulate", &format!("it must divide batch = {batch}, such as accumulate = {fits}")));
+    }
     let length = match (table.integer("epochs", 1..=u64::MAX)?, table.integer("steps", 1..=u64::MAX)?) {
         (Some(epochs), None) => Length::Epochs(epochs),
         (None, Some(steps)) => Length::Steps(steps),
@@ -110,6 +163,9 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
         evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
         patience: table.integer("patience", 0..=u64::MAX)?.unwrap_or(0),
         keep: table.integer("keep", 0..=u64::MAX)?.unwrap_or(0),
+        accumulate,
+        memory: table.word("memory", &Memory::ALL)?.unwrap_or_default(),
+        precision: table.word("precision", &Precision::WORDS)?.unwrap_or_default(),
         loss: read_loss(table)?,
         optimizer: optimizer::read(table, model)?,
         schedule: schedule::read(table, length)?,
@@ -144,6 +200,9 @@ pub(super) fn write(toml: &mut Toml, train: &Train) {
     toml.line("evaluate_every", train.evaluate_every);
     toml.line("patience", train.patience);
     toml.line("keep", train.keep);
+    toml.line("accumulate", train.accumulate);
+    toml.word("memory", train.memory.name());
+    toml.word("precision", train.precision.name());
 
     toml.heading("[train.loss]");
     toml.word("kind", train.loss.name());

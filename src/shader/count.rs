@@ -32,6 +32,10 @@ pub enum Kind {
     Popcount,
     /// `dot4I8Packed` and `dot4U8Packed`: four multiply-adds each.
     PackedDot,
+    /// Products of cooperative matrices, added to a third: a subgroup makes each together.
+    MatrixProduct,
+    /// Loads and stores of cooperative matrices, by a subgroup together; they are no loads or stores of an invocation.
+    MatrixMove,
     /// Conversions and bitcasts, packing and unpacking.
     Convert,
     /// Comparisons, `select`, logic on truth values.
@@ -46,13 +50,15 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order they are printed.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Float,
         Self::Fma,
         Self::Special,
         Self::Integer,
         Self::Popcount,
         Self::PackedDot,
+        Self::MatrixProduct,
+        Self::MatrixMove,
         Self::Convert,
         Self::Compare,
         Self::Barrier,
@@ -69,6 +75,8 @@ impl Kind {
             Self::Integer => "integer",
             Self::Popcount => "popcount",
             Self::PackedDot => "packed dot",
+            Self::MatrixProduct => "matrix product",
+            Self::MatrixMove => "matrix load, store",
             Self::Convert => "convert",
             Self::Compare => "compare, select",
             Self::Barrier => "barrier",
@@ -267,6 +275,7 @@ impl<'a> Walk<'a> {
                     self.operation(Kind::Barrier, 1, place);
                     self.load(*pointer, self.bytes(*result), place);
                 }
+                S::CooperativeStore { .. } => self.operation(Kind::MatrixMove, 1, place),
                 S::Call { function, .. } => {
                     for (inner, counts) in self.called[function.index()].by_depth.iter().enumerate() {
                         self.mix.at(place.depth + inner).add(counts, place.times);
@@ -298,6 +307,8 @@ impl<'a> Walk<'a> {
                 };
                 self.operation(kind, lanes, place);
             }
+            E::CooperativeLoad { .. } => self.operation(Kind::MatrixMove, 1, place),
+            E::CooperativeMultiplyAdd { .. } => self.operation(Kind::MatrixProduct, 1, place),
             E::Relational { argument, .. } => self.operation(Kind::Compare, self.shape(argument).1, place),
             E::As { .. } => self.operation(Kind::Convert, lanes, place),
             E::Math { fun, arg, .. } => {

@@ -89,7 +89,7 @@ impl Shader {
             sizes_buffer: Some(self.bindings.len() as u8),
         };
         let options = msl::Options {
-            lang_version: (2, 0),
+            lang_version: if self.coop { (2, 4) } else { (2, 0) },
             per_entry_point_map: [(MAIN.to_string(), resources)].into(),
             fake_missing_bindings: false,
             bounds_check_policies: RESTRICT,

@@ -39,6 +39,7 @@ pub struct Shader {
     pub mix: Mix,
     text: String,
     f16: bool,
+    coop: bool,
     module: Module,
     info: ModuleInfo,
 }
@@ -68,7 +69,7 @@ pub enum Access {
 }
 
 impl Shader {
-    /// Reads and validates a kernel's text, without any capability that a browser might lack; half floats where the kernel asks for them.
+    /// Reads and validates a kernel's text, without any capability that a browser might lack; half floats and cooperative matrices where the kernel asks for them.
     ///
     /// # Errors
     /// What naga says of a text that is not valid: a mistake in a shader.
@@ -76,7 +77,13 @@ impl Shader {
         let text = kernel.wgsl();
         let wrong = |message: String| Error::Model(format!("the kernel {} is not valid: {message}", kernel.label));
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| wrong(error.emit_to_string(&text)))?;
-        let capabilities = if kernel.f16 { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+        let needed = [
+            (kernel.f16, Capabilities::SHADER_FLOAT16),
+            // Part of WGSL, though OpenGL may lack it.
+            (text.contains("pack2x16float"), Capabilities::SHADER_FLOAT16_IN_FLOAT32),
+            (kernel.coop, Capabilities::COOPERATIVE_MATRIX),
+        ];
+        let capabilities = needed.into_iter().filter(|(needs, _)| *needs).map(|(_, capability)| capability).collect();
         let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
         let info = info.map_err(|error| wrong(error.emit_to_string(&text)))?;
         let entry = module.entry_points.first().ok_or_else(|| wrong("it has no @main".to_string()))?;
@@ -95,6 +102,7 @@ impl Shader {
             mix: Mix::of(&module, &info),
             text,
             f16: kernel.f16,
+            coop: kernel.coop,
             module,
             info,
         })

@@ -4,13 +4,15 @@ use super::session::Session;
 use crate::data::{Normalise, Split};
 use crate::error::{Error, Result};
 
+pub use crate::ops::judge::winner;
+
 /// How many classes an answer may name to be among the best.
 const TOP: usize = 5;
 
 /// Loss and accuracy over a whole split, with running statistics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
-    /// Mean over the images.
+    /// Mean over the images, whose losses, floats from the device, are added up in their order in float64.
     pub loss: f64,
     /// Images classified correctly.
     pub correct: usize,
@@ -42,17 +44,6 @@ pub fn softmax(logits: &[f32]) -> Vec<f32> {
     powers.iter().map(|p| p / sum as f32).collect()
 }
 
-/// The first largest of the logits.
-pub fn winner(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, c| if logits[c] > logits[best] { c } else { best })
-}
-
-/// How many classes have larger logits than `label`, those of equal logits before it included.
-fn rank(logits: &[f32], label: usize) -> usize {
-    let larger = |(c, &v): (usize, &f32)| v > logits[label] || v == logits[label] && c < label;
-    logits.iter().enumerate().filter(|&class| larger(class)).count()
-}
-
 /// Evaluates a session on a split, batch by batch: on all of its images, but for pictures that turn out to be damaged and are skipped.
 ///
 /// # Errors
@@ -63,36 +54,26 @@ pub async fn evaluate(
     normalise: &Normalise,
     classes: usize,
 ) -> Result<Evaluation> {
-    let confusion = vec![vec![0; classes]; classes];
-    let mut evaluation = Evaluation { loss: 0.0, correct: 0, top5: 0, images: 0, confusion };
-    let all: Vec<u32> = (0..split.len() as u32).collect();
-    for chunk in all.chunks(session.batch()) {
-        let (images, labels) = split.normalised_whole(chunk, normalise)?;
-        let logits = session.logits(&images).await?;
-        evaluation.images += labels.len();
-        for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
-            let (label, best) = (label as usize, winner(logits));
-            evaluation.correct += usize::from(best == label);
-            evaluation.top5 += usize::from(rank(logits, label) < TOP);
-            evaluation.confusion[label][best] += 1;
-            evaluation.loss += session.loss().of(logits, label);
-        }
+    let mut judging = session.judge(&normalise.clone().centred(split.shape, split.input)).await?;
+    let (all, mut labels): (Vec<u32>, Vec<u32>) = ((0..split.len() as u32).collect(), Vec::new());
+    for chunk in all.chunks(judging.full()) {
+        let (pixels, of_chunk) = split.whole_centres(chunk)?;
+        judging.batch(&pixels, &of_chunk).await?;
+        labels.extend(of_chunk);
     }
-    if evaluation.images == 0 && !split.is_empty() {
+    let verdicts = judging.finish().await?;
+    if labels.is_empty() && !split.is_empty() {
         return Err(Error::Data("none of the pictures to evaluate on can be decoded; put whole ones there".into()));
     }
-    evaluation.loss /= evaluation.images.max(1) as f64;
-    Ok(evaluation)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_count_equal_logits_in_order() {
-        let logits = [1.0, 3.0, 2.0, 3.0];
-        assert_eq!([0, 1, 2, 3].map(|label| rank(&logits, label)), [3, 0, 2, 1]);
-        assert_eq!(winner(&logits), 1);
+    let mut confusion = vec![vec![0; classes]; classes];
+    for (&label, verdict) in labels.iter().zip(&verdicts) {
+        confusion[label as usize][verdict.class] += 1;
     }
+    Ok(Evaluation {
+        loss: verdicts.iter().map(|verdict| f64::from(verdict.loss)).sum::<f64>() / labels.len().max(1) as f64,
+        correct: (0..classes).map(|class| confusion[class][class]).sum(),
+        top5: verdicts.iter().filter(|verdict| verdict.rank < TOP).count(),
+        images: labels.len(),
+        confusion,
+    })
 }

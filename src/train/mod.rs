@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod about;
 pub mod checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod claim;

@@ -13,17 +13,19 @@
 //! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl` and TensorBoard's file, which grow by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
 //! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
 
+pub use super::about::About;
+use super::about::Resumed;
+pub(super) use super::about::{ABOUT, now};
 use super::checkpoint::Checkpoint;
 use super::claim::{Claim, LOCK};
 use super::metrics::Row;
 use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer, weights};
-use crate::backend::{Device, gpu};
+use crate::backend::Device;
 use crate::error::{Error, Result};
 use crate::files::{self, quoted};
 use crate::recipe::Recipe;
 use crate::report;
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -34,80 +36,12 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The file that holds the checkpoint of the epoch with the best test accuracy so far; of equal ones the first.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
-pub(super) const ABOUT: &str = "run.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
 const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
 
 /// Between two drawings of the curve, while a run goes on.
 const REDRAW: Duration = Duration::from_secs(5);
-
-/// `run.json`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct About {
-    /// Version.
-    pub halfwave: String,
-    /// Version.
-    pub wgpu: String,
-    /// What computes, since the run began or went on last.
-    #[serde(flatten)]
-    pub device: Device,
-    /// How heavy kernels are launched.
-    pub launch_shape: crate::caps::LaunchShape,
-    /// Of everything that is drawn.
-    pub seed: u64,
-    /// Images of a step.
-    pub batch: usize,
-    /// Numbers that are trained.
-    pub parameters: usize,
-    /// Of the plan of a step.
-    pub plan_hash: String,
-    /// Memory of a step on the device.
-    pub peak_bytes: u64,
-    /// UTC, RFC 3339.
-    pub started: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    resumed: Vec<Resumed>,
-}
-
-/// That a run went on.
-#[derive(Debug, Serialize, Deserialize)]
-struct Resumed {
-    at: String,
-    step: u64,
-    adapter: String,
-}
-
-impl About {
-    fn new(trainer: &mut Trainer, device: &Device) -> Self {
-        let (seed, batch) = (trainer.recipe().train.seed, trainer.recipe().train.batch);
-        let session = trainer.session();
-        let plan = session.plan();
-        Self {
-            halfwave: env!("CARGO_PKG_VERSION").to_string(),
-            wgpu: gpu::wgpu_version(),
-            device: device.clone(),
-            launch_shape: plan.shape,
-            seed,
-            batch,
-            parameters: session.parameter_len(),
-            plan_hash: format!("{:016x}", plan.hash()),
-            peak_bytes: plan.memory.peak,
-            started: now(),
-            resumed: Vec::new(),
-        }
-    }
-
-    fn write(&self, dir: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("strings and numbers are JSON");
-        files::replace(&dir.join(ABOUT), (text + "\n").as_bytes())
-    }
-}
-
-/// Now, as RFC 3339 says it, in UTC, to the second.
-pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
 
 /// A checkpoint from a file, with the recipe it holds; its tensors fit that recipe's model.
 #[derive(Clone, Debug, PartialEq)]
@@ -241,7 +175,7 @@ impl Run {
     }
 
     async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
-        files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
+        files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         About::new(&mut trainer, device).write(dir)?;
         let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device)?;
         let checkpoint = run.checkpoint().await?;
@@ -257,16 +191,15 @@ impl Run {
     pub async fn resume(claim: Claim, mut trainer: Trainer, device: &Device) -> Result<Self> {
         let dir = claim.dir();
         let mut about = About::new(&mut trainer, device);
-        if let Some(before) =
-            fs::read(dir.join(ABOUT)).ok().and_then(|json| serde_json::from_slice::<About>(&json).ok())
-        {
-            if before.device != *device || before.plan_hash != about.plan_hash {
-                log::warn!(
-                    "the run was on {} before: its numbers may differ in their last bits from here on",
-                    before.device.adapter
-                );
+        match About::read(dir) {
+            Ok(Some(before)) => {
+                about.changes(&before).iter().for_each(|change| log::warn!("{change}"));
+                about.follow(before);
             }
-            (about.started, about.resumed) = (before.started, before.resumed);
+            Ok(None) => {}
+            Err(error) => log::warn!(
+                "{error}; when the run began, and its kernels, are not known, so its numbers may differ in their last bits from here on"
+            ),
         }
         let position = trainer.position();
         about.resumed.push(Resumed { at: now(), step: position.step, adapter: device.adapter.clone() });
@@ -283,9 +216,9 @@ impl Run {
         if rows.iter().filter(|row| matches!(row, Row::Step(_))).count() as u64 != position.step {
             log::warn!("{}: rows of steps before {} are missing", path.display(), position.step);
         }
-        files::replace(&path, text.as_bytes())?;
+        files::replace_claimed(&path, text.as_bytes())?;
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
-        files::replace(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
+        files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         about.write(dir)?;
         let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device)?;
         let checkpoint = run.checkpoint().await?;
@@ -369,7 +302,7 @@ impl Run {
     fn save(&self, checkpoint: &[u8]) -> Result<()> {
         // The rows must not be older than the checkpoint, whatever happens to the machine.
         self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
-        files::replace(&self.dir.join(CHECKPOINT), checkpoint)?;
+        files::replace_claimed(&self.dir.join(CHECKPOINT), checkpoint)?;
         log::info!("{}: saved step {}", self.dir.display(), self.trainer.position().step);
         Ok(())
     }
@@ -378,11 +311,11 @@ impl Run {
     fn keep(&mut self, checkpoint: &[u8]) -> Result<()> {
         let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
         if self.rows.last().map(Row::epoch) == self.best().map(|(best, _)| best) {
-            files::replace(&self.dir.join(BEST), checkpoint)?;
+            files::replace_claimed(&self.dir.join(BEST), checkpoint)?;
         }
         if keep > 0 && self.trainer.position().batch == 0 {
             let of = |epoch: u64| self.dir.join(format!("epoch-{epoch:04}.safetensors"));
-            files::replace(&of(epoch), checkpoint)?;
+            files::replace_claimed(&of(epoch), checkpoint)?;
             if let Some(old) = epoch.checked_sub(keep).map(of).filter(|old| old.exists()) {
                 fs::remove_file(&old).map_err(Error::io(&old))?;
             }

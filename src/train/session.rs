@@ -4,21 +4,27 @@
 
 mod fault;
 mod feed;
+mod halves;
+mod judge;
 mod measure;
+mod steps;
 
 pub use fault::Fault;
 pub(super) use feed::Batch;
+pub use steps::{step_plans, training_plan};
 
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
 use super::parameters;
 use crate::backend::{Backend, LocalFuture, PlanId, Submission, Timing};
+use crate::caps::Choice;
 use crate::error::{Error, Result};
+use crate::halves::SCALES;
 use crate::model::{Model, Parameter, trained_len};
 use crate::ops::quantise::Survey;
-use crate::pass::{self, Bytes, Feed, Loss, Optimizer, RING, Store};
-use crate::plan::{Plan, lower};
-use crate::recipe::Recipe;
+use crate::pass::{Bytes, Feed, Loss, Optimizer, Precision, RING, Store};
+use crate::plan::Plan;
+use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -39,7 +45,17 @@ pub struct Measured {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Purpose {
     Train,
+    /// A micro-batch of a step on so many images.
+    Micro {
+        of: usize,
+    },
+    /// What follows the micro-batches of a step.
+    Update,
     Infer,
+    /// Whether a per-pixel mean is taken off images.
+    Judge {
+        mean: bool,
+    },
     Inspect,
     Survey,
     Expose,
@@ -59,9 +75,15 @@ pub struct Session {
     model: Model,
     loss: Loss,
     optimizer: Optimizer,
+    precision: Precision,
     batch: usize,
+    /// Of a batch.
+    micro_batches: usize,
+    memory: Memory,
     feed: Feed,
     dump: bool,
+    /// Of the last step's images, where they are kept and the step has micro-batches.
+    logits: Vec<f32>,
     /// Of everything that is drawn.
     seed: u64,
     parameters: Vec<Parameter>,
@@ -72,15 +94,6 @@ pub struct Session {
     /// Copies of the ring on their way, each with its steps.
     coming: VecDeque<(Range<u64>, Arriving)>,
     measured: Vec<Measured>,
-}
-
-/// The plan of a training step of a recipe on `batch` images that come with it, without a device.
-///
-/// # Errors
-/// When the model does not fit or exceeds the limits.
-pub fn training_plan(recipe: &Recipe, batch: usize, caps: &crate::caps::Caps) -> Result<Plan> {
-    let (feed, train) = (batch_feed(recipe), &recipe.train);
-    lower(&pass::training(&recipe.model, batch, &feed, &train.loss, &train.optimizer, false)?, caps)
 }
 
 /// How a recipe's images come into a step when each batch brings its own.
@@ -110,9 +123,13 @@ impl Session {
             model: recipe.model.clone(),
             loss: recipe.train.loss,
             optimizer: recipe.train.optimizer.clone(),
+            precision: recipe.train.precision,
             batch: recipe.train.batch,
+            micro_batches: recipe.train.accumulate,
+            memory: recipe.train.memory,
             feed,
             dump,
+            logits: Vec::new(),
             seed: recipe.train.seed,
             parameters: recipe.model.parameters()?,
             plans: HashMap::new(),
@@ -121,7 +138,7 @@ impl Session {
             coming: VecDeque::new(),
             measured: Vec::new(),
         };
-        session.plan_for(Purpose::Train, session.batch).await?;
+        session.step_ids(session.batch).await?;
         session.restart(session.seed);
         Ok(session)
     }
@@ -141,15 +158,15 @@ impl Session {
     /// Start values from a seed, from which later steps draw too, and no step done.
     pub fn restart(&mut self, seed: u64) {
         self.seed = seed;
-        let id = self.training();
-        for parameter in &self.parameters {
+        for parameter in self.parameters.clone() {
             let start = parameter.start(seed);
-            let start = self.admitted(parameter, start);
-            self.backend.write(id, &parameter.name, &start.words);
-            for state in states(&self.optimizer, parameter) {
-                self.backend.write(id, &format!("{state}/{}", parameter.name), &vec![0; start.words.len()]);
+            let start = self.admitted(&parameter, start);
+            self.put(&parameter.name, &start.words);
+            for state in states(&self.optimizer, &parameter) {
+                self.put(&format!("{state}/{}", parameter.name), &vec![0; start.words.len()]);
             }
         }
+        self.start_scales();
         self.go_to(0);
     }
 
@@ -159,7 +176,7 @@ impl Session {
             let states = states(&self.optimizer, parameter).iter().map(|state| format!("{state}/{}", parameter.name));
             [parameter.name.clone()].into_iter().chain(states)
         });
-        names.collect()
+        names.chain(self.plan().port(SCALES).map(|port| port.name.clone())).collect()
     }
 
     /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
@@ -167,18 +184,18 @@ impl Session {
         if self.optimizer.flips(parameter.binary()) { parameter.signs(tensor) } else { parameter.settled(tensor) }
     }
 
-    /// How many numbers of each layer in fixed point saturated since the run began: of a `fixed` layer its activations, of a layer with fixed weights those, each time they
-    /// were updated. Waits for steps under way.
+    /// How many numbers of each layer saturated since the run began: of a `fixed` layer its activations, of a layer with fixed weights those, each time they
+    /// were updated; with mixed precision the layer's activations and gradients that are stored in half precision, too. Waits for steps under way.
     ///
     /// # Errors
     /// When the device is lost.
     pub async fn saturations(&mut self) -> Result<BTreeMap<String, u64>> {
-        let id = self.training();
         let mut all = BTreeMap::new();
-        for parameter in self.parameters.iter().filter(|parameter| parameter.counts()) {
-            let words = self.backend.read(id, &parameter.name).await?;
+        for parameter in self.parameters.clone().iter().filter(|parameter| parameter.counts()) {
+            let words = self.get(&parameter.name).await?;
             all.insert(parameter.layer.clone(), parameters::count_of(&words));
         }
+        self.count_halves(&mut all).await?;
         Ok(all)
     }
 
@@ -190,6 +207,13 @@ impl Session {
     /// The plan of a full batch's training step.
     pub fn plan(&self) -> &Plan {
         self.backend.plan(self.training())
+    }
+
+    /// The kernels of a full batch's training step, by their sites, and all others that the backend was asked to take.
+    pub fn choices(&self) -> BTreeMap<String, Choice> {
+        let mut choices = self.backend.caps().choices.clone();
+        choices.extend(self.plan().choices());
+        choices
     }
 
     /// Trained values, in elements.
@@ -218,75 +242,10 @@ impl Session {
         self.step
     }
 
-    /// The plan of a full batch's step, which every session has.
-    fn training(&self) -> PlanId {
-        self.plans[&(Purpose::Train, self.batch)]
-    }
-
-    async fn plan_for(&mut self, purpose: Purpose, batch: usize) -> Result<PlanId> {
-        if let Some(&id) = self.plans.get(&(purpose, batch)) {
-            return Ok(id);
-        }
-        let graph = match purpose {
-            Purpose::Train => pass::training(&self.model, batch, &self.feed, &self.loss, &self.optimizer, self.dump)?,
-            Purpose::Infer => pass::inference(&self.model, batch)?,
-            Purpose::Expose => pass::exposed(&self.model, batch, &self.feed)?,
-            Purpose::Survey => {
-                let mut graph = pass::inference(&self.model, batch)?;
-                inspect::expose_quantisers(&mut graph);
-                graph
-            }
-            Purpose::Inspect => {
-                let mut graph = pass::inference(&self.model, batch)?;
-                inspect::expose(&mut graph);
-                graph
-            }
-        };
-        let plan = lower(&graph, self.backend.caps())?;
-        let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
-        let started = web_time::Instant::now();
-        let id = self.backend.load(plan).await?;
-        let seconds = started.elapsed().as_secs_f64();
-        log::info!(
-            "plan {purpose:?} of {batch} images: {nodes} nodes, {launches} launches, {bytes} bytes; loaded in {seconds:.2} s"
-        );
-        self.plans.insert((purpose, batch), id);
-        Ok(id)
-    }
-
     /// The input tensor of a batch, `[n, h, w, c]` from values in that order.
     fn images(&self, values: &[f32], batch: usize) -> Tensor {
         let [c, h, w] = self.model.input;
         Tensor::from_f32(&[batch, h, w, c], values)
-    }
-
-    pub(super) async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
-        assert!(
-            labels.iter().all(|&label| (label as usize) < self.model.classes),
-            "labels below the number of classes"
-        );
-        if self.step - self.asked == RING as u64 {
-            self.ask();
-        }
-        let id = self.plan_for(Purpose::Train, labels.len()).await?;
-        self.ports(id, labels.len(), batch).iter().for_each(|(name, words)| self.backend.write(id, name, words));
-        self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
-        self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
-        let rates = self.optimizer.rates(lr, self.step + 1);
-        self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
-        if let Some(random) = self.random(id) {
-            self.backend.write(id, "random", &random.words);
-        }
-        self.backend.run(id)?;
-        self.step += 1;
-        Ok(())
-    }
-
-    /// What the next step draws random numbers with, where a plan does: the seed and the step of the whole run, so that a resumed one draws the same.
-    fn random(&self, plan: PlanId) -> Option<Tensor> {
-        self.backend.plan(plan).port("random")?;
-        let halves = |number: u64| [number as u32, (number >> 32) as u32];
-        Some(Tensor::from_u32(&[4], [halves(self.seed), halves(self.step)].as_flattened()))
     }
 
     /// Forgets what was measured; the next step is `step`.
@@ -300,7 +259,7 @@ impl Session {
     /// Asks for loss and accuracy of the steps since the last time: a copy that runs beside further steps.
     pub fn ask(&mut self) {
         if self.asked < self.step {
-            let copy = self.backend.read(self.training(), "history");
+            let copy = self.get("history");
             self.coming.push_back((self.asked..self.step, copy));
             self.asked = self.step;
         }
@@ -338,13 +297,14 @@ impl Session {
     /// When the device is lost, or a number within the network is not finite.
     pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let image_len: usize = self.model.input.iter().product();
-        let id = self.plan_for(Purpose::Infer, self.batch).await?;
+        let full = self.at_once();
+        let id = self.plan_for(Purpose::Infer, full).await?;
         let mut out: Vec<f32> = Vec::new();
-        for chunk in images.chunks(self.batch * image_len) {
+        for chunk in images.chunks(full * image_len) {
             // Images do not see each other here: a short batch is filled up with blanks.
             let mut padded = chunk.to_vec();
-            padded.resize(self.batch * image_len, 0.0);
-            let words = self.images(&padded, self.batch).words;
+            padded.resize(full * image_len, 0.0);
+            let words = self.images(&padded, full).words;
             self.backend.write(id, "images", &words);
             self.backend.run(id)?;
             let ty = self.backend.plan(id).port("logits").expect("an inference plan has logits").place.ty.clone();
@@ -354,7 +314,7 @@ impl Session {
         }
         self.check_finite(id).await?;
         if out.iter().any(|logit| !logit.is_finite()) {
-            return Err(fault::not_finite("in the logits"));
+            return Err(fault::not_finite(fault::IN_LOGITS));
         }
         Ok(out)
     }
@@ -399,13 +359,13 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn latent_weights(&mut self) -> Result<BTreeMap<String, HostTensor>> {
-        let id = self.training();
         let mut all = BTreeMap::new();
-        for layer in self.model.layers.iter().filter(|layer| layer.kind.packed_weights().is_some()) {
+        for layer in self.model.clone().layers.iter().filter(|layer| layer.kind.packed_weights().is_some()) {
             let name = format!("{}.weight", layer.name);
+            let words = self.get(&name).await?;
             let parameter = self.parameters.iter().find(|parameter| parameter.name == name);
             let parameter = parameter.expect("a layer with weights has a parameter");
-            all.extend(parameter.to_host(self.backend.read(id, &name).await?));
+            all.extend(parameter.to_host(words));
         }
         Ok(all)
     }
@@ -426,16 +386,16 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn tensors(&mut self) -> Result<BTreeMap<String, HostTensor>> {
-        let id = self.training();
         let mut all = BTreeMap::new();
         for parameter in self.parameters.clone() {
-            all.extend(parameter.to_host(self.backend.read(id, &parameter.name).await?));
+            all.extend(parameter.to_host(self.get(&parameter.name).await?));
             for state in states(&self.optimizer, &parameter) {
-                let kept = self.backend.read(id, &format!("{state}/{}", parameter.name)).await?;
+                let kept = self.get(&format!("{state}/{}", parameter.name)).await?;
                 let parts = parameter.to_host(kept).into_iter();
                 all.extend(parts.map(|(name, tensor)| (format!("{state}/{name}"), tensor)));
             }
         }
+        all.extend(self.scales().await?.map(|tensor| (SCALES.to_string(), tensor)));
         Ok(all)
     }
 
@@ -464,8 +424,9 @@ impl Session {
                 }
             }
         }
-        let id = self.training();
-        found.iter().for_each(|(name, tensor)| self.backend.write(id, name, &tensor.words));
+        let scales = self.found_scales(tensors.get(SCALES));
+        found.iter().for_each(|(name, tensor)| self.put(name, &tensor.words));
+        self.set_scales(scales);
         self.go_to(step);
         Ok(())
     }

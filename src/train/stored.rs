@@ -2,6 +2,7 @@
 
 use super::foreign;
 use crate::error::{Error, Result};
+use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -85,22 +86,10 @@ fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     Some(match view.dtype() {
         Dtype::F32 => each(bytes, f32::from_le_bytes),
         Dtype::F64 => each(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
-        Dtype::F16 => each(bytes, |bytes| half(u16::from_le_bytes(bytes))),
+        Dtype::F16 => each(bytes, |bytes| f16::from_le_bytes(bytes).to_f32()),
         Dtype::BF16 => each(bytes, |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)),
         _ => return None,
     })
-}
-
-/// An IEEE 754 binary16 number as f32, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let magnitude = u32::from(bits & 0x7fff) << 13;
-    if bits & 0x7c00 == 0x7c00 {
-        return f32::from_bits(sign | 0x7f80_0000 | magnitude);
-    }
-    // Exponent and fraction lie where f32 has them; 2^112 makes up for the difference of the biases, for subnormal numbers too.
-    let value = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
-    f32::from_bits(value.to_bits() | sign)
 }
 
 /// Tensors as the bytes of a safetensors file.
@@ -146,7 +135,7 @@ mod tests {
                 _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
             };
             let expected = if bits >> 15 == 1 { -magnitude } else { magnitude } as f32;
-            let found = half(bits);
+            let found = f16::from_bits(bits).to_f32();
             assert!(
                 found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
                 "{bits:#06x} is {found}, not {expected}"

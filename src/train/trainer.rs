@@ -376,7 +376,7 @@ impl Trainer {
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             // Nothing of an epoch comes after its end.
             let epoch = self.position.epoch + 1;
-            let fault = self.session.step_fault(measured.fault);
+            let fault = self.session.step_fault(images as usize, measured.fault);
             let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(Fault::to_string) };
             if row.diverged() && self.diverged.is_none() {
                 self.diverged = Some((step, fault));

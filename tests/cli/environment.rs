@@ -24,7 +24,7 @@ const COMMANDS: [&[&str]; 5] = [
     &["--steps", "1", "--plain", "--out", "run"],
     &["train", "--steps", "1", "--plain", "--out", "run"],
     &["profile", "--steps", "1"],
-    &["selftest", "--shape", "tiled"],
+    &["selftest", "--device-class", "gpu"],
     &["devices", "--ceilings"],
 ];
 

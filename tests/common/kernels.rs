@@ -1,7 +1,7 @@
-//! Every kernel that halfwave runs: those of all samples, of all built-in recipes' plans for training and inference in both launch shapes, and the probes.
+//! Every kernel that halfwave runs: those of all samples, of the plans of all recipes (built-in ones and the reference tests') for training, inference and evaluation for both classes of devices, and the probes.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, Coop, DeviceClass};
 use halfwave::kernel::Kernel;
 use halfwave::ops;
 use halfwave::pass;
@@ -11,7 +11,18 @@ use halfwave::recipe::{BUILTIN, Recipe};
 use halfwave::train::session::training_plan;
 use std::collections::HashSet;
 
-pub const SHAPES: [LaunchShape; 2] = [LaunchShape::Registers, LaunchShape::Tiled];
+pub const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Gpu];
+
+/// A GPU with cooperative matrices, as there are: NVIDIA's, AMD's, Apple's, lavapipe's.
+pub fn coop_caps() -> [Caps; 4] {
+    let sizes = [(16, 32), (16, 64), (8, 32), (8, 8)];
+    sizes.map(|(size, subgroup)| Caps {
+        coop: Some(Coop { size, subgroup, emulated: false }),
+        f16: true,
+        workgroup_bytes: 32 << 10,
+        ..Caps::baseline(DeviceClass::Gpu)
+    })
+}
 
 /// Every kernel once.
 pub fn all() -> Vec<Kernel> {
@@ -23,18 +34,34 @@ pub fn all() -> Vec<Kernel> {
     };
     for case in ops::joint::cases() {
         let (graph, unit) = case.graph();
-        for (_, caps) in SHAPES.into_iter().flat_map(|shape| case.variants(&Caps::baseline(shape))) {
+        let devices = CLASSES.into_iter().map(Caps::baseline).chain(coop_caps());
+        for (_, caps) in devices.flat_map(|caps| case.variants(&caps)) {
             let program = ops::joint::program(&graph, unit.clone(), &caps);
             program.launches.iter().for_each(|launch| note(&launch.kernel));
         }
     }
-    for (name, text) in BUILTIN {
-        let recipe = Recipe::parse(text, name).unwrap();
-        for caps in SHAPES.map(Caps::baseline) {
+    let references = std::fs::read_dir("tests/reference/recipes").unwrap().map(|entry| entry.unwrap().path());
+    let references = references.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+    let built_in = BUILTIN.map(|(name, text)| (name.to_string(), text.to_string()));
+    for (name, text) in built_in.into_iter().chain(references) {
+        let recipe = Recipe::parse(&text, &name).unwrap();
+        for caps in CLASSES.map(Caps::baseline) {
             let training = training_plan(&recipe, recipe.train.batch, &caps).unwrap();
-            let inference = pass::inference(&recipe.model, recipe.train.batch).unwrap();
+            let (model, batch) = (&recipe.model, recipe.train.batch);
+            let inference = pass::inference(model, batch).unwrap();
+            let evaluation = pass::evaluation(model, batch, recipe.data.mean_image, &recipe.train.loss).unwrap();
             training.kernels.iter().for_each(&mut note);
-            lower(&inference, &caps).unwrap().kernels.iter().for_each(&mut note);
+            for graph in [inference, evaluation] {
+                lower(&graph, &caps).unwrap().kernels.iter().for_each(&mut note);
+            }
+        }
+    }
+    // Values in half precision: on the kernels of floats, and on matrices, which multiply them as they lie.
+    for name in ["digits", "vgg-small", "resnet20"] {
+        let mut recipe = Recipe::parse(halfwave::recipe::builtin(name).unwrap(), name).unwrap();
+        recipe.train.precision = pass::Precision::Mixed;
+        for caps in CLASSES.into_iter().map(Caps::baseline).chain(coop_caps()) {
+            training_plan(&recipe, 16, &caps).unwrap().kernels.iter().for_each(&mut note);
         }
     }
     Probe::ALL.iter().for_each(|probe| note(&probe.kernel()));

@@ -4,7 +4,8 @@
 //! (`name=/path/to/icd.json,…`). Without the variable it runs on whatever adapter there is; with none it says so loudly, and fails if `REQUIRE_GPU=1`.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use halfwave::backend::gpu::{self, Found};
+use halfwave::backend::gpu::{self, Found, Request};
+use halfwave::caps::Choice;
 use std::process::Command;
 
 const CHILD: &str = "HALFWAVE_TEST_DRIVER";
@@ -43,6 +44,38 @@ pub fn on_each_driver(test: &str, body: impl Fn()) {
         assert!(output.status.success(), "{test} fails on {name}:\n{text}\n{errors}");
         assert!(text.contains("1 passed"), "{test} did not run on {name}:\n{text}");
     }
+}
+
+/// Runs `body` in a process of its own on the driver with cooperative matrices whose ICD file `HALFWAVE_TEST_COOP` names (tools/coop-lavapipe.sh).
+pub fn on_coop_driver(test: &str, body: impl Fn()) {
+    if std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    let Ok(icd) = std::env::var("HALFWAVE_TEST_COOP") else {
+        let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");
+        assert!(
+            !required,
+            "REQUIRE_GPU=1, but HALFWAVE_TEST_COOP names no driver with cooperative matrices (tools/coop-lavapipe.sh prints one)"
+        );
+        return eprintln!(
+            "SKIPPED: HALFWAVE_TEST_COOP names no driver with cooperative matrices (tools/coop-lavapipe.sh prints one)"
+        );
+    };
+    let mut command = Command::new("tools/coop-lavapipe.sh");
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    let output = command.env(CHILD, icd).output().unwrap();
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    print!("{text}");
+    assert!(output.status.success(), "{test} fails on cooperative matrices:\n{text}\n{errors}");
+    assert!(text.contains("1 passed"), "{test} did not run on cooperative matrices:\n{text}");
+}
+
+/// That all heavy operations run on cooperative matrices, where they can.
+pub fn on_matrices(found: &Found) -> Request {
+    let size = if found.report.software { 8 } else { 16 };
+    let choice = Choice { kernel: format!("coop{size}"), parts: None };
+    let stems = ["bconv", "bconv_dx", "bconv_dw", "conv", "conv_dx", "conv_dw"];
+    Request { choices: stems.map(|stem| (stem.to_string(), choice.clone())).into(), ..Request::default() }
 }
 
 /// The first adapter; none is a failure where a GPU is required, and so is another backend than `HALFWAVE_TEST_BACKEND`.

@@ -58,9 +58,9 @@ fn new_msl(wgsl: &str) -> String {
     msl::write_string(&module, &info, &options, &Default::default()).unwrap().0
 }
 
-/// Every kernel in the oldest version that wgpu writes, and in a new one.
+/// Every kernel in the oldest version that wgpu writes, and in a new one; but those on cooperative matrices, whose types the stub lacks.
 fn texts() -> Vec<(String, String)> {
-    let texts = kernels::all().into_iter().flat_map(|kernel| {
+    let texts = kernels::all().into_iter().filter(|kernel| !kernel.coop).flat_map(|kernel| {
         let old = Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap();
         [(kernel.label.clone(), old), (format!("{} (MSL 3.1)", kernel.label), new_msl(&kernel.wgsl()))]
     });

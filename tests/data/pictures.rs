@@ -232,9 +232,8 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let wanted: Vec<u8> = wanted.into_iter().flat_map(|grey| [grey; 4]).collect();
         assert_eq!(files.train.read(&all).unwrap(), wanted, "{name}");
         // What is measured has none in its place.
-        let (values, labels) = files.train.normalised_whole(&all, &super::as_they_are(1)).unwrap();
-        let values: Vec<u8> = values.into_iter().map(|value| value as u8).collect();
-        assert_eq!((Some(&values[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
+        let (pixels, labels) = files.train.whole_centres(&all).unwrap();
+        assert_eq!((Some(&pixels[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
         // Where damaged ones are refused, it is said before a run begins, or when it is found out.
         let refused = load(Undecodable::Refuse, 0).and_then(|files| files.train.read(&all));
         let message = refused.unwrap_err().to_string();

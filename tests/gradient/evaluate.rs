@@ -3,6 +3,7 @@
 use halfwave::graph::Node;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op};
+use halfwave::pass::EVALUATION;
 use halfwave::tensor::{Encoding, Tensor};
 use std::collections::HashMap;
 
@@ -50,14 +51,15 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
     let mut leaves = HashMap::new();
     for node in graph.nodes() {
         let (Some(name), ty) = (leaf_name(node), &node.ty) else { continue };
-        let tensor = match (name, channels.get(name.rsplit('/').next().unwrap())) {
+        let plain = name.strip_prefix(EVALUATION).unwrap_or(name);
+        let tensor = match (plain, channels.get(name.rsplit('/').next().unwrap())) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
             ("index", _) => noise.words(&ty.shape, 5), // what the smallest store in tests holds
-            _ if name == "random" || name.starts_with("store/") || name.ends_with(".saturated") => {
+            _ if plain == "random" || plain.starts_with("store/") || name.ends_with(".saturated") => {
                 noise.words(&ty.shape, u32::MAX)
             }
-            ("step", _) => Tensor::from_u32(&ty.shape, &[3]),
+            ("step" | "batch", _) => Tensor::from_u32(&ty.shape, &[3]),
             ("fault", _) => Tensor::from_u32(&ty.shape, &[0]),
             ("rates", _) => Tensor::from_f32(&ty.shape, &[0.05, 0.19, 0.003, 0.0]),
             _ if name.ends_with(".running") => noise.positive(&ty.shape),

@@ -8,6 +8,7 @@ use halfwave::ops::window::Window;
 use halfwave::ops::{
     Graph, Leaf, Op, Role,
     abc_weight::{AbcAlpha, AbcThresholds, AbcWeight},
+    accumulate::Accumulate,
     activation::{self, Curve},
     add::Add,
     avg_pool::AvgPool,
@@ -26,6 +27,7 @@ use halfwave::ops::{
     fixed::{self, Format, Rounding},
     flatten::Flatten,
     gather::{Augment, Gather, Padding},
+    half_scales::{HalfScales, HalfSeen},
     input_scale::{InputScale, ScaleRows},
     max_abs::MaxAbs,
     max_pool::MaxPool,
@@ -379,11 +381,24 @@ impl Maker {
         let shape = self.graph.ty(root).shape.clone();
         let seed = self.add(Leaf::input("seed", TensorType::f32(&shape)), &[]);
         let step = self.add(Leaf::input("step", TensorType::new(&[1], Encoding::U32)), &[]);
-        let mean = self.add(Mean, &[root]);
+        let mean = self.add(Mean { of: None }, &[root]);
         let history = self.state("history", &[5, shape[3] + 1], false);
         let (name, ty) = (FAULT.to_string(), TensorType::new(&[1], Encoding::U32));
         let fault = self.add(Leaf { name, ty, role: Role::State { trained: false } }, &[]);
         self.add(Record, &[history, mean, step, fault]);
+        let micro = self.add(Leaf::input("micro", TensorType::f32(&[4])), &[]);
+        let sum = self.state("accumulated", &[shape[3]], false);
+        self.add(Accumulate, &[sum, mean, micro]);
+        // Tables that nothing uses: what uses them is no operation.
+        let scales = self.state("scales", &[3, 4], false);
+        let seen = Leaf {
+            name: "noted.saturated".to_string(),
+            ty: TensorType::new(&[3, 4], Encoding::U32),
+            role: Role::State { trained: false },
+        };
+        let seen = self.add(seen, &[]);
+        self.add(HalfScales, &[scales, seen]);
+        self.add(HalfSeen, &[seen]);
         let gradients = pass::differentiate(&mut self.graph, root, Some(seed)).unwrap();
         for (i, (_, gradient)) in gradients.iter().enumerate().filter(|(i, _)| i % 3 == 0) {
             // The seed itself may be a gradient; a leaf is no output.

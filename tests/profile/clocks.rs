@@ -1,7 +1,7 @@
 //! Devices with clocks of every quality: a backend that computes nothing and takes known times.
 
 use halfwave::backend::{Backend, Clock, Device, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
-use halfwave::caps::{Caps, LaunchShape};
+use halfwave::caps::{Caps, DeviceClass};
 use halfwave::error::Result;
 use halfwave::plan::Plan;
 use halfwave::profile::{Profile, Quality, measure};
@@ -104,7 +104,7 @@ impl Backend for Clockwork {
 }
 
 fn profile(stamps: Stamps) -> Profile {
-    let caps = Caps::baseline(LaunchShape::Registers);
+    let caps = Caps::baseline(DeviceClass::Software);
     let mut backend = Clockwork { caps, plan: None, stamps, now_ns: 1_000_000_007, epoch: Instant::now() };
     let plan = super::plan("digits", 8);
     let id = block_on(backend.load(plan.clone())).unwrap();

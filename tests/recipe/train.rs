@@ -1,7 +1,9 @@
 //! `[train]`: losses, optimisers, groups, schedules.
 
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Schedule, Sgd, Unit};
+use halfwave::recipe::{
+    Adam, AdamW, Bop, Curve, Group, Length, Loss, Memory, Moments, Optimizer, Recipe, Schedule, Sgd, Unit,
+};
 
 const SGD: &str = "kind = \"sgd\"\nlr = 0.05\n";
 
@@ -23,6 +25,34 @@ fn parsed(text: &str) -> Recipe {
 
 fn schedule(text: &str) -> Schedule {
     parsed(&with(SGD, &format!("[train.schedule]\n{text}"))).train.schedule
+}
+
+/// [`RIGHT`] with another line in `[train]`.
+fn with_line(line: &str) -> String {
+    RIGHT.replace("epochs = 20\n", &format!("epochs = 20\n{line}\n"))
+}
+
+#[test]
+fn memory_and_micro_batches_are_read() {
+    let train = |line: &str| parsed(&with_line(line)).train;
+    assert_eq!((train("").memory, train("").accumulate), (Memory::Normal, 1));
+    assert_eq!(train("memory = \"low\"").memory, Memory::Low);
+    assert_eq!(train("memory = \"normal\"").memory, Memory::Normal);
+    let train = train("accumulate = 4");
+    assert_eq!((train.accumulate, train.micro_batch()), (4, 16));
+    for (line, parts) in [
+        ("memory = \"lo\"", ["memory = \"lo\"", "did you mean \"low\""]),
+        ("accumulate = 0", ["accumulate = 0", "from 1 to"]),
+        ("accumulate = 24", ["it must divide batch = 64", "such as accumulate = 16"]),
+    ] {
+        let (at, message) = wrong(&with_line(line));
+        assert_eq!(at, 37, "{message}");
+        parts.iter().for_each(|part| assert!(message.contains(part), "{message} should say {part}"));
+    }
+    let mut train = train;
+    assert!(train.set_batch(Some(6)).unwrap_err().to_string().contains("a multiple"));
+    train.set_batch(Some(8)).unwrap();
+    assert_eq!((train.batch, train.micro_batch()), (8, 2));
 }
 
 #[test]

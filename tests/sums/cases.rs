@@ -274,7 +274,7 @@ fn over_rows() -> Vec<Case> {
         case("total", Total, vec![tensor], vec![sum(0, 1.0, columns.iter().flat_map(|column| f(column)))])
     };
     let mut cases = vec![
-        case("mean", Mean, vec![x.clone()], each(1.0 / n)),
+        case("mean", Mean { of: None }, vec![x.clone()], each(1.0 / n)),
         case("channel_sum", ChannelSum, vec![x.clone()], each(1.0)),
         whole(x.clone(), &columns),
         whole(Tensor::from_f32(&[1, N], &columns[0]), &columns[..1]),
@@ -296,7 +296,7 @@ fn over_rows() -> Vec<Case> {
     let sums = (0..3).flat_map(|c| [sum(c, 1.0, products(&dz[c], x)), sum(3 + c, 1.0, f(&dz[c]))]);
     let x = rows(&[x.clone(), x.clone(), x.clone()]);
     let inputs = vec![x, Tensor::from_f32(&[5, 3], &coefficients), rows(&dz)];
-    cases.push(case("batch_norm_sums", BatchNormSums { through: None }, inputs, sums.collect()));
+    cases.push(case("batch_norm_sums", BatchNormSums { through: None, unpool: None }, inputs, sums.collect()));
     let below = positive(N, -1.3, 37);
     let slopes = (0..3).map(|c| sum(c, 1.0, products(&dz[c], &below))).collect();
     let inputs = vec![rows(&dz), rows(&[below.clone(), below.clone(), below.clone()])];
@@ -361,7 +361,7 @@ fn losses() -> Vec<Case> {
         case("softmax_cross_entropy", SoftmaxCrossEntropy { smoothing }, inputs.clone(), vec![loss]),
         case(
             "softmax_cross_entropy_backward",
-            SoftmaxCrossEntropyBackward { smoothing: 0.0 },
+            SoftmaxCrossEntropyBackward { smoothing: 0.0, of: None },
             inputs.clone(),
             vec![share],
         ),

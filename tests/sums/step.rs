@@ -5,7 +5,7 @@
 
 use crate::common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
-use halfwave::caps::LaunchShape;
+use halfwave::caps::DeviceClass;
 use halfwave::ops::{sample::Noise, sum};
 use halfwave::pass::{self, Feed};
 use halfwave::plan::lower;
@@ -284,6 +284,6 @@ fn a_step_on_large_pictures_is_accurate_on_each_driver() {
             return;
         }
         // The shape of software drivers: tiles take minutes on them.
-        check(&mut pollster::block_on(GpuBackend::open(found, Some(LaunchShape::Registers))).unwrap());
+        check(&mut pollster::block_on(GpuBackend::open(found, Some(DeviceClass::Software))).unwrap());
     });
 }

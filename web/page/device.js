@@ -1,11 +1,11 @@
 /**
- * The device's panel: the adapter and its limits, the shape of the kernels chosen for it, the plan's memory against f32, and how long submissions take.
+ * The device's panel: the adapter and its limits, the kind of device that kernels are chosen for, the plan's memory against f32, and how long submissions take.
  */
 import { $, make, size, whole, write } from "./dom.js";
 
-const SHAPES = /** @type {Record<string, string>} */ ({
-  tiled: "tiled: shared memory, for GPUs",
-  registers: "registers: blocks without shared memory, for software drivers",
+const CLASSES = /** @type {Record<string, string>} */ ({
+  gpu: "for GPUs: operands in shared memory",
+  software: "for software drivers: operands in registers",
 });
 const TIMERS = /** @type {Record<string, string>} */ ({
   timestamps: "timestamps on the device",
@@ -29,7 +29,7 @@ export class Device {
       ["Adapter", adapter.name || "not named by the browser"],
       ["Backend", cpu ? "WebAssembly, no GPU" : adapter.backend],
       ["Kind", adapter.kind === "software" ? "software: the CPU plays the GPU" : adapter.kind],
-      ["Kernels", cpu ? "Rust, as WebAssembly" : (SHAPES[adapter.shape] ?? adapter.shape)],
+      ["Kernels", cpu ? "Rust, as WebAssembly" : (CLASSES[adapter.device_class] ?? adapter.device_class)],
       ["Features", adapter.features?.length ? adapter.features.join(", ") : "none needed"],
       ...(cpu ? [] : limits(adapter)),
     ]);

@@ -113,6 +113,7 @@ export const BOUNDS = /** @type {Record<string, string>} */ ({
   arithmetic: "arithmetic",
   bit_arithmetic: "bit arithmetic",
   packed_dot: "packed dot",
+  matrix_arithmetic: "matrix arithmetic",
   launch_overhead: "launch overhead",
 });
 

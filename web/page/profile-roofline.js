@@ -13,7 +13,7 @@ const PANELS = [
     name: "Float operations",
     unit: "FLOP",
     amount: ({ float_ops }) => float_ops,
-    roofs: ({ float, half }) => [["f32 multiply-add", float, "FLOP"], ["f16 multiply-add", half, "FLOP"]],
+    roofs: ({ float, half, matrix }) => [["f32 multiply-add", float, "FLOP"], ["f16 multiply-add", half, "FLOP"], ["f16 matrices", matrix, "FLOP"]],
   },
   {
     name: "Bit operations",

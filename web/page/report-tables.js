@@ -44,7 +44,7 @@ export function overview(runs) {
 /** @param {any[]} runs */
 export function devices(runs) {
   const device = (/** @type {any} */ { adapter, backend, kind }) => (backend === "cpu" ? "the CPU backend" : [adapter, backend, kind].join(" · "));
-  const rows = runs.map((run, at) => [named(runs, at), device(run), run.driver || NONE, run.launch_shape, whole(run.batch), size(run.peak_bytes), run.images_per_s == null ? NONE : whole(run.images_per_s), run.halfwave, run.started.replace("T", " ").replace("Z", " UTC")]);
+  const rows = runs.map((run, at) => [named(runs, at), device(run), run.driver || NONE, run.device_class, whole(run.batch), size(run.peak_bytes), run.images_per_s == null ? NONE : whole(run.images_per_s), run.halfwave, run.started.replace("T", " ").replace("Z", " UTC")]);
   return table(["Run", "Device", "Driver", "Launches", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
 }
 

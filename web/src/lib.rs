@@ -14,10 +14,10 @@ mod webgpu;
 
 use error::HalfwaveError;
 use halfwave::backend::gpu::GpuBackend;
-use halfwave::caps::LaunchShape;
+use halfwave::caps;
 use halfwave::recipe::{self, Recipe};
 use serde::Serialize;
-use values::{BuiltinRecipe, Outcome, RecipeSummary, Shape};
+use values::{BuiltinRecipe, DeviceClass, Outcome, RecipeSummary};
 use wasm_bindgen::prelude::*;
 
 type Result<T, E = HalfwaveError> = std::result::Result<T, E>;
@@ -51,19 +51,19 @@ pub fn read_recipe(text: &str) -> Result<JsValue> {
     Ok(to_js(&RecipeSummary::of(&Recipe::parse(text, "recipe")?)?))
 }
 
-/// Runs every kernel on the GPU against its twin; one outcome for each operation. `shape` is "tiled" or "registers"; the
+/// Runs every kernel on the GPU against its twin; one outcome for each operation. `deviceClass` is "gpu" or "software"; the
 /// one that suits the adapter if it is not given.
 #[wasm_bindgen(unchecked_return_type = "Outcome[]")]
 pub async fn selftest(
-    #[wasm_bindgen(unchecked_optional_param_type = "Shape")] shape: Option<String>,
+    #[wasm_bindgen(unchecked_optional_param_type = "DeviceClass", js_name = "deviceClass")] class: Option<String>,
 ) -> Result<JsValue> {
-    let shape = shape.as_deref().map(Shape::parse).transpose()?;
-    let mut backend = open(shape.map(LaunchShape::from)).await?;
+    let class = class.as_deref().map(DeviceClass::parse).transpose()?;
+    let mut backend = open(class.map(caps::DeviceClass::from)).await?;
     let outcomes = halfwave::selftest::run(&mut backend, |_| true).await?;
     Ok(to_js(&outcomes.into_iter().map(Outcome::from).collect::<Vec<_>>()))
 }
 
-async fn open(shape: Option<LaunchShape>) -> Result<GpuBackend> {
+async fn open(class: Option<caps::DeviceClass>) -> Result<GpuBackend> {
     let found = webgpu::find().await?;
-    Ok(GpuBackend::open(found, shape).await?)
+    Ok(GpuBackend::open(found, class).await?)
 }

@@ -33,6 +33,8 @@ export interface Ceilings {
     bit: Ceiling;
     /** 8-bit operations of packed dot products, where the device compiles them. */
     dot: Ceiling | null;
+    /** Half-float operations of cooperative matrices, where kernels can use them; natively alone. */
+    matrix: Ceiling | null;
     /** Workgroup memory read. */
     workgroup: Ceiling;
     /** A dispatch that does nothing, in nanoseconds. */
@@ -65,7 +67,9 @@ export interface Launch {
     float_ops: number;
     bit_ops: number;
     dot_ops: number;
-    bound: "memory" | "arithmetic" | "bit_arithmetic" | "packed_dot" | "launch_overhead" | null;
+    /** Operations of cooperative matrices: those above, as many times as a number's halves make products. */
+    matrix_ops: number;
+    bound: "memory" | "arithmetic" | "bit_arithmetic" | "packed_dot" | "matrix_arithmetic" | "launch_overhead" | null;
     /** The time that this bound alone would take, of the time it took. */
     fraction_of_bound: number | null;
 }
@@ -169,7 +173,8 @@ impl Session {
         let mut trainer = self.lock().await;
         let measured = trainer.session().measure(options.steps, tell).await?;
         let plan = trainer.session().plan();
-        let profile = Profile::new(&options.recipe, self.recipe.train.batch, plan, self.device.clone(), &measured);
+        let profile =
+            Profile::new(&options.recipe, self.recipe.train.micro_batch(), plan, self.device.clone(), &measured);
         Ok(json(&match options.ceilings {
             Some(ceilings) => profile.against(ceilings),
             None => profile,

@@ -28,9 +28,9 @@ pub struct OpenOptions {
     /// "gpu", the default, or "cpu": the same plan in WebAssembly, slower, where there is no WebGPU.
     #[tsify(optional, type = "\"gpu\" | \"cpu\"")]
     pub adapter: Option<String>,
-    /// How heavy kernels are launched; what suits the adapter if it is not given.
+    /// The kind of device that kernels are chosen for; the adapter's own if it is not given.
     #[tsify(optional)]
-    pub shape: Option<values::Shape>,
+    pub device_class: Option<values::DeviceClass>,
 }
 
 /// What [`Session::advance`] works for before it reports, when it is free to choose.
@@ -72,8 +72,8 @@ impl Session {
         let options: OpenOptions = options.map(|options| from_js(options, "options")).transpose()?.unwrap_or_default();
         let (backend, adapter, device): (Box<dyn Backend>, Adapter, Device) = match options.adapter.as_deref() {
             None | Some("gpu") => {
-                let backend = open(options.shape.map(Into::into)).await?;
-                let adapter = Adapter::gpu(backend.report(), backend.caps().shape);
+                let backend = open(options.device_class.map(Into::into)).await?;
+                let adapter = Adapter::gpu(backend.report(), backend.caps().class);
                 let device = Device::from(backend.report());
                 (Box::new(backend), adapter, device)
             }

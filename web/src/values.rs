@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::error::HalfwaveError;
 use halfwave::backend::gpu::AdapterReport;
-use halfwave::caps::LaunchShape;
+use halfwave::caps;
 use halfwave::plan;
 use halfwave::recipe::{Length, Recipe as Parsed};
 use halfwave::train::metrics::{Row, StepRow};
@@ -105,40 +105,40 @@ impl RecipeSummary {
     }
 }
 
-/// How heavy kernels are launched: "tiled" suits GPUs, "registers" software adapters. Results are the same.
+/// The kind of device that kernels are chosen for. Integer results are the same.
 #[derive(Tsify, Serialize, Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
-pub enum Shape {
-    /// Through workgroup memory.
-    Tiled,
-    /// Through registers alone.
-    Registers,
+pub enum DeviceClass {
+    /// A GPU.
+    Gpu,
+    /// A driver that computes on the CPU.
+    Software,
 }
 
-impl Shape {
+impl DeviceClass {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         match text {
-            "tiled" => Ok(Self::Tiled),
-            "registers" => Ok(Self::Registers),
-            other => Err(HalfwaveError::usage(format!("shape is \"tiled\" or \"registers\", not \"{other}\""))),
+            "gpu" => Ok(Self::Gpu),
+            "software" => Ok(Self::Software),
+            other => Err(HalfwaveError::usage(format!("deviceClass is \"gpu\" or \"software\", not \"{other}\""))),
         }
     }
 }
 
-impl From<Shape> for LaunchShape {
-    fn from(shape: Shape) -> Self {
-        match shape {
-            Shape::Tiled => Self::Tiled,
-            Shape::Registers => Self::Registers,
+impl From<DeviceClass> for caps::DeviceClass {
+    fn from(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Gpu => Self::Gpu,
+            DeviceClass::Software => Self::Software,
         }
     }
 }
 
-impl From<LaunchShape> for Shape {
-    fn from(shape: LaunchShape) -> Self {
-        match shape {
-            LaunchShape::Tiled => Self::Tiled,
-            LaunchShape::Registers => Self::Registers,
+impl From<caps::DeviceClass> for DeviceClass {
+    fn from(class: caps::DeviceClass) -> Self {
+        match class {
+            caps::DeviceClass::Gpu => Self::Gpu,
+            caps::DeviceClass::Software => Self::Software,
         }
     }
 }
@@ -166,12 +166,12 @@ pub struct Adapter {
     pub workgroup_bytes: u32,
     /// Invocations of a workgroup.
     pub workgroup_threads: u32,
-    /// How heavy kernels are launched on it.
-    pub shape: Shape,
+    /// What kind of device kernels are chosen for.
+    pub device_class: DeviceClass,
 }
 
 impl Adapter {
-    pub(crate) fn gpu(report: &AdapterReport, shape: LaunchShape) -> Self {
+    pub(crate) fn gpu(report: &AdapterReport, class: caps::DeviceClass) -> Self {
         let AdapterReport { name, software, features, max_binding_bytes, max_buffer_bytes, .. } = report.clone();
         Self {
             name,
@@ -184,7 +184,7 @@ impl Adapter {
             storage_buffers: report.storage_buffers,
             workgroup_bytes: report.workgroup_bytes,
             workgroup_threads: report.workgroup_threads,
-            shape: shape.into(),
+            device_class: class.into(),
         }
     }
 
@@ -200,7 +200,7 @@ impl Adapter {
             storage_buffers: 0,
             workgroup_bytes: 0,
             workgroup_threads: 0,
-            shape: Shape::Registers,
+            device_class: DeviceClass::Software,
         }
     }
 }
@@ -412,9 +412,9 @@ pub struct Timing {
     /// How that is known: by the device's timestamps, by when they were done, or not.
     #[tsify(type = "\"timestamps\" | \"completion\" | \"none\"")]
     pub timer: backend::Timer,
-    /// Submissions so far.
+    /// Submissions so far; small steps share one.
     pub submissions: u64,
-    /// The longest of the last 64 that were measured, in milliseconds.
+    /// The longest of the last 64 that were measured, in milliseconds: of a step that shares a submission, its part of it.
     pub longest_ms: f64,
     /// Measured ones, of all, that took longer than the budget.
     pub over_budget: u64,

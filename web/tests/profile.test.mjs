@@ -170,7 +170,7 @@ test('the page that the native program writes', async (t) => {
       const expected = launches.filter(({ median_ns, float_ops, bit_ops, dot_ops }) => median_ns && float_ops + bit_ops + dot_ops > 0);
       const both = expected.filter(({ float_ops, bit_ops, dot_ops }) => float_ops && bit_ops + dot_ops);
       assert.equal(await page.$$eval('.point', (points) => points.length), expected.length + both.length);
-      assert.ok(expected.length > 30);
+      assert.ok(2 * expected.length > launches.length, `${expected.length} of ${launches.length} launches compute`);
       const labels = await page.$$eval('.point', (points) => points.map((point) => point.getAttribute('aria-label')));
       for (const { kernel } of expected) assert.ok(labels.some((label) => label.startsWith(kernel)), kernel);
     });

@@ -1,8 +1,10 @@
 //! Finding and opening an adapter.
 
 use super::environment::Environment;
-use crate::caps::{Caps, LaunchShape};
-use crate::error::{Error, Result};
+use super::trusted;
+use crate::caps::{Caps, Choice, Coop, DeviceClass};
+use crate::error::{Error, LESS_MEMORY, Result};
+use crate::kernel::MOST_BUFFERS;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,11 +45,19 @@ pub struct Found {
     pub(super) adapter: wgpu::Adapter,
 }
 
+impl Found {
+    /// The cooperative matrices that kernels use on it, unless `HALFWAVE_COOP=0` forbids it.
+    pub fn coop(&self) -> Option<Coop> {
+        coop(&self.adapter)
+    }
+}
+
 /// Features worth reporting.
-const FEATURES: [(&str, wgpu::Features); 4] = [
+const FEATURES: [(&str, wgpu::Features); 5] = [
     ("shader-f16", wgpu::Features::SHADER_F16),
     ("subgroups", wgpu::Features::SUBGROUP),
     ("timestamps", wgpu::Features::TIMESTAMP_QUERY),
+    ("cooperative-matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
     ("pipeline-cache", wgpu::Features::PIPELINE_CACHE),
 ];
 
@@ -162,33 +172,69 @@ pub(super) struct Opened {
     pub(super) report: AdapterReport,
 }
 
+/// Hears whether a kernel, named as in [`Caps::verdicts`], agreed with its reference.
+pub type OnVerdict = Box<dyn Fn(&str, bool)>;
+
 /// How an adapter is opened.
-#[derive(Clone, Default, Debug)]
+#[derive(Default)]
 pub struct Request {
-    /// How heavy kernels are launched; what suits the adapter's kind if it is not given.
-    pub shape: Option<LaunchShape>,
+    /// The class of devices that kernels are chosen for; the adapter's own if it is not given.
+    pub class: Option<DeviceClass>,
+    /// Kernels that are wanted: [`Caps::choices`].
+    pub choices: BTreeMap<String, Choice>,
+    /// Whether all kernels run with wgpu's checks, as `HALFWAVE_CHECKS=1` asks, too.
+    pub checks: bool,
+    /// What is known of kernels on this adapter: [`Caps::verdicts`].
+    pub verdicts: BTreeMap<String, bool>,
+    /// Hears of every verdict to come.
+    pub on_verdict: Option<OnVerdict>,
+    /// Cooperative matrices to emulate, instead of the adapter's own; it must have half floats.
+    pub emulate: Option<Coop>,
     /// An empty folder for a record of all calls to the device, which wgpu's `player` can play again; not in browsers.
     pub api_trace: Option<PathBuf>,
 }
 
-impl From<Option<LaunchShape>> for Request {
-    fn from(shape: Option<LaunchShape>) -> Self {
-        Self { shape, api_trace: None }
+impl From<Option<DeviceClass>> for Request {
+    fn from(class: Option<DeviceClass>) -> Self {
+        Self { class, ..Self::default() }
     }
 }
 
-/// Opens an adapter with WebGPU's default limits, but buffers as large as it allows.
+/// The largest cooperative matrices of half floats with sums in f32 that kernels can use: square ones, of subgroups whose size is known, with two numbers of a matrix at least for each invocation
+/// (`shaders/coop_tile.wgsl` keeps so many of each there).
+fn coop(adapter: &wgpu::Adapter) -> Option<Coop> {
+    let (features, info) = (adapter.features(), adapter.get_info());
+    let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+    let subgroup = info.subgroup_min_size as usize;
+    let off = std::env::var_os("HALFWAVE_COOP").is_some_and(|value| value == "0");
+    if off || !features.contains(needed) || info.subgroup_min_size != info.subgroup_max_size {
+        return None;
+    }
+    let properties = adapter.cooperative_matrix_properties().into_iter();
+    let (half, float) = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let usable = properties.filter(|of| of.ab_type == half && of.cr_type == float);
+    let sizes = usable.filter(|of| of.m_size == of.n_size && of.n_size == of.k_size).map(|of| of.m_size as usize);
+    let size = sizes.filter(|size| [8, 16].contains(size) && 2 * subgroup <= size * size).max()?;
+    Some(Coop { size, subgroup, emulated: false })
+}
+
+/// Opens an adapter with WebGPU's default limits, but buffers as large as it allows, and as many as a kernel can use.
 pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let Found { report, adapter } = found;
     let defaults = wgpu::Limits::default();
     let limits = adapter.limits();
+    let coop = coop(&adapter);
+    let mut features = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+    features.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, coop.is_some());
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("halfwave"),
-        required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16),
+        required_features: adapter.features() & features,
+        experimental_features: if coop.is_some() { trusted::experimental() } else { Default::default() },
         required_limits: wgpu::Limits {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
             max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage.min(MOST_BUFFERS as u32),
             ..defaults.or_worse_values_from(&limits)
         },
         #[cfg(not(target_arch = "wasm32"))]
@@ -203,7 +249,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let on_error = fault.clone();
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
         wgpu::Error::OutOfMemory { .. } => {
-            on_error.set(Cause::Known, "the device is out of memory; use a smaller batch".to_string());
+            on_error.set(Cause::Known, format!("the device is out of memory; {LESS_MEMORY}"));
         }
         error => on_error.set(Cause::Symptom, format!("the device refused a command: {error}")),
     }));
@@ -214,17 +260,22 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
         on_loss.set(Cause::Known, format!("the device was lost ({message}); go on from the last checkpoint"));
     });
     let granted = device.limits();
-    let default_shape = if report.software { LaunchShape::Registers } else { LaunchShape::Tiled };
+    let own_class = if report.software { DeviceClass::Software } else { DeviceClass::Gpu };
     let caps = Caps {
-        shape: request.shape.unwrap_or(default_shape),
+        class: request.class.unwrap_or(own_class),
         max_binding_bytes: granted.max_storage_buffer_binding_size,
         max_buffer_bytes: granted.max_buffer_size,
         max_groups: granted.max_compute_workgroups_per_dimension as usize,
+        max_buffers: granted.max_storage_buffers_per_shader_stage as usize,
         uniform_align_bytes: granted.min_uniform_buffer_offset_alignment as usize,
         f16: device.features().contains(wgpu::Features::SHADER_F16),
+        coop: request.emulate.map(|coop| Coop { emulated: true, ..coop }).or(coop),
         workgroup_bytes: granted.max_compute_workgroup_storage_size as usize,
         workgroup_threads: granted.max_compute_invocations_per_workgroup as usize,
-        choices: BTreeMap::new(),
+        choices: request.choices,
+        checks: request.checks || trusted::checks_wanted(),
+        half_inputs: 0,
+        verdicts: request.verdicts,
     };
     Ok(Opened { device, queue, caps, fault, report })
 }

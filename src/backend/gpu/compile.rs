@@ -79,15 +79,18 @@ impl Pipeline {
             has_dynamic_offset: false,
             min_binding_size: None,
         };
-        let mut entries: Vec<_> =
-            kernel.bindings.iter().enumerate().map(|(i, binding)| entry(i, storage(!binding.write))).collect();
+        let uniform = |has_dynamic_offset| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset,
+            min_binding_size: None,
+        };
+        let bindings = kernel.bindings.iter().enumerate();
+        let bindings = bindings.map(|(i, binding)| {
+            entry(i, if binding.uniform.is_some() { uniform(false) } else { storage(binding.is_read_only()) })
+        });
+        let mut entries: Vec<_> = bindings.collect();
         if kernel.uniform().next().is_some() {
-            let uniform = wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Uniform,
-                has_dynamic_offset: true,
-                min_binding_size: None,
-            };
-            entries.push(entry(kernel.bindings.len(), uniform));
+            entries.push(entry(kernel.bindings.len(), uniform(true)));
         }
         let label = Some(kernel.label.as_str());
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });

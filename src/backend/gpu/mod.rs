@@ -9,10 +9,11 @@ mod capture;
 mod compile;
 mod environment;
 mod pace;
+mod recorder;
 mod timed;
 mod trusted;
 
-pub use adapter::{AdapterReport, Found, Request, called, choose, find, no_such, position, wgpu_version};
+pub use adapter::{AdapterReport, Found, OnVerdict, Request, called, choose, find, no_such, position, wgpu_version};
 pub use environment::{ADAPTER_NAME, Environment};
 
 use super::{Backend, Clock, Grain, LocalFuture, PlanId, Submission, TimedRun, Timing};
@@ -22,7 +23,8 @@ use crate::kernel::Kernel;
 use crate::plan::{Plan, Port, Tenancy};
 use crate::stop::Stop;
 use compile::Pipeline;
-use pace::{Pacer, Ticket};
+use pace::Ticket;
+use recorder::Recorder;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -35,14 +37,21 @@ struct Loaded {
     labels: Vec<String>,
 }
 
-/// In a browser a group costs more than a dispatch, and hardly any tool there shows it: passes have labels, launches have none.
-const GROUPS: bool = cfg!(not(target_arch = "wasm32"));
+/// Whether a browser's WebGPU computes.
+const BROWSER: bool = cfg!(target_arch = "wasm32");
+
+/// Whether somebody can see what passes and launches are called: with `WGPU_DEBUG=1`, which wgpu's debug builds take for granted, or a log that tells much. In a browser a group costs more than a
+/// dispatch, and hardly any tool there shows it: passes have labels, launches have none.
+fn names_are_seen() -> bool {
+    let debug = wgpu::InstanceFlags::from_env_or_default().contains(wgpu::InstanceFlags::DEBUG);
+    !BROWSER && (debug || log::log_enabled!(log::Level::Debug))
+}
 
 impl Loaded {
-    /// Records a step, in a debug group that says what it is.
-    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, step: usize, repeats: u32) {
+    /// Records a step, where `named` in a debug group that says what it is.
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, step: usize, repeats: u32, named: bool) {
         let launch = &self.plan.steps[step];
-        if GROUPS {
+        if named {
             pass.push_debug_group(&self.labels[step]);
         }
         pass.set_pipeline(&self.pipelines[launch.kernel]);
@@ -50,7 +59,7 @@ impl Loaded {
         for _ in 0..repeats {
             pass.dispatch_workgroups(launch.groups[0], launch.groups[1], 1);
         }
-        if GROUPS {
+        if named {
             pass.pop_debug_group();
         }
     }
@@ -72,29 +81,48 @@ pub struct GpuBackend {
     device: wgpu::Device,
     queue: wgpu::Queue,
     fault: adapter::Fault,
-    /// Whether every kernel runs with wgpu's checks.
-    checks: bool,
-    pacer: Pacer,
+    /// Whether passes and launches are recorded with their names, which costs the host time.
+    named: bool,
+    recorder: Recorder,
     pipelines: HashMap<Kernel, Pipeline>,
     plans: Vec<Loaded>,
     state: HashMap<String, wgpu::Buffer>,
     /// Transient buffers, longest first: plans never run at the same time and share them.
     pool: Vec<wgpu::Buffer>,
     stop: Stop,
+    /// Whether no request to stop is heard.
+    deaf: bool,
+    on_verdict: Option<OnVerdict>,
 }
 
 impl GpuBackend {
-    /// Opens an adapter; a launch shape may stand for a whole request.
+    /// Opens an adapter; a class of devices may stand for a whole request.
     ///
     /// # Errors
     /// When the driver refuses.
     pub async fn open(found: Found, request: impl Into<Request>) -> Result<Self> {
-        let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, request.into()).await?;
-        let pacer = Pacer::new(&device, &queue);
+        let mut request = request.into();
+        let on_verdict = request.on_verdict.take();
+        let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, request).await?;
+        let (recorder, named) = (Recorder::new(&device, &queue), names_are_seen());
         let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
         let stop = Stop::default();
-        let checks = trusted::checks_wanted();
-        Ok(Self { report, caps, device, queue, fault, checks, pacer, pipelines, plans, state, pool, stop })
+        Ok(Self {
+            report,
+            caps,
+            device,
+            queue,
+            fault,
+            named,
+            recorder,
+            pipelines,
+            plans,
+            state,
+            pool,
+            stop,
+            deaf: false,
+            on_verdict,
+        })
     }
 
     /// What is known of the adapter.
@@ -103,16 +131,22 @@ impl GpuBackend {
     }
 
     /// Waits until the device has done all that was asked of it; in a browser, returns at once.
-    pub fn wait(&self) {
-        if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
-            log::warn!("waiting for the device: {error}");
+    pub fn wait(&mut self) {
+        self.recorder.submit();
+        let done = self.recorder.done();
+        match self.device.poll(wgpu::PollType::wait_indefinitely()) {
+            Ok(_) if !BROWSER => done(),
+            Ok(_) => {}
+            Err(error) => log::warn!("waiting for the device: {error}"),
         }
     }
 
     /// Begins to map a buffer; the future waits until it can be read, for the submission that fills it and none after that.
     fn map(&self, staging: &wgpu::Buffer, filled: wgpu::SubmissionIndex) -> impl Future<Output = Result<()>> + use<> {
         let (sender, receiver) = futures_channel::oneshot::channel();
+        let done = self.recorder.done();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            done();
             // The receiver is gone only when nobody waits any more.
             let _ = sender.send(result);
         });
@@ -133,30 +167,27 @@ impl GpuBackend {
         }
     }
 
+    /// Paces by guesses at what runs take, and measures nothing: submissions then follow from the calls alone, so that tests can count them. To be called while nothing is under way; what was measured of plans that have run stays.
+    pub fn pace_by_guesses(&mut self) {
+        self.recorder.pacer.measure_nothing();
+    }
+
     /// Starts a part of a plan's steps in a submission of their own: what benchmarks time.
     ///
     /// # Errors
     /// When the device is lost.
     pub fn run_steps(&mut self, id: PlanId, steps: Range<usize>) -> Result<()> {
         self.fault.check()?;
-        self.submit(id, steps, None);
+        self.recorder.submit();
+        self.record(id, steps, None);
+        self.recorder.submit();
         Ok(())
     }
 
-    fn submit(&self, id: PlanId, steps: Range<usize>, ticket: Option<Ticket>) {
-        let loaded = &self.plans[id.0];
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
-        {
-            let timestamp_writes = self.pacer.writes(ticket.as_ref());
-            let label = loaded.labels.get(steps.start).map(String::as_str);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
-            for step in steps {
-                loaded.dispatch(&mut pass, step, 1);
-            }
-        }
-        self.pacer.resolve(ticket.as_ref(), &mut encoder);
-        self.queue.submit([encoder.finish()]);
-        self.pacer.submitted(ticket, &self.queue);
+    fn record(&mut self, id: PlanId, steps: Range<usize>, ticket: Option<Ticket>) {
+        let (loaded, named) = (&self.plans[id.0], self.named);
+        let label = loaded.labels.get(steps.start).map(String::as_str).filter(|_| named || BROWSER);
+        self.recorder.pass(label, ticket, |pass| steps.for_each(|step| loaded.dispatch(pass, step, 1, named)));
     }
 
     fn buffer(&self, label: &str, words: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -171,29 +202,43 @@ impl GpuBackend {
     /// Buffers of a plan: state by name, transient ones from the pool, ports new.
     fn buffers(&mut self, plan: &Plan) -> Vec<wgpu::Buffer> {
         let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let mut buffers: Vec<Option<wgpu::Buffer>> = vec![None; plan.slots.len()];
+        let lengths = plan.buffers();
+        let mut buffers: Vec<Option<wgpu::Buffer>> = vec![None; lengths.len()];
+        // What a kernel binds as a uniform: a step's rates, the scales of values in half precision.
+        let mut uniform = vec![false; plan.slots.len()];
+        for step in &plan.steps {
+            let bindings = plan.kernels[step.kernel].bindings.iter().zip(&step.bindings);
+            bindings.filter(|(binding, _)| binding.uniform.is_some()).for_each(|(_, &(slot, _))| uniform[slot] = true);
+        }
+        let usage = |slot: usize| if uniform[slot] { storage | wgpu::BufferUsages::UNIFORM } else { storage };
         for Port { name, place } in &plan.state {
             let made = match self.state.get(name) {
                 Some(buffer) => buffer.clone(),
-                None => self.buffer(name, place.ty.words(), storage),
+                None => self.buffer(name, place.stored().words(), usage(place.slot)),
             };
-            assert_eq!(made.size(), (place.ty.bytes() as u64).max(16), "two plans disagree on the state {name}");
+            assert_eq!(made.size(), (place.stored().bytes() as u64).max(16), "two plans disagree on the state {name}");
             self.state.insert(name.clone(), made.clone());
             buffers[place.slot] = Some(made);
         }
-        let mut transient: Vec<_> =
-            (0..plan.slots.len()).filter(|&slot| plan.slots[slot].tenancy == Tenancy::Transient).collect();
-        transient.sort_by_key(|&slot| std::cmp::Reverse(plan.slots[slot].words));
+        let is_transient = |buffer: usize| plan.slots.get(buffer).is_none_or(|slot| slot.tenancy == Tenancy::Transient);
+        // Of slots that share a buffer, that one alone is made.
+        let is_made = |buffer: &usize| is_transient(*buffer) && lengths[*buffer] > 0;
+        let mut transient: Vec<_> = (0..lengths.len()).filter(is_made).collect();
+        transient.sort_by_key(|&slot| std::cmp::Reverse(lengths[slot]));
         for (rank, &slot) in transient.iter().enumerate() {
-            let words = plan.slots[slot].words;
+            let words = lengths[slot];
             if self.pool.get(rank).is_none_or(|buffer| buffer.size() < words as u64 * 4) {
                 let made = self.buffer("transient", words, storage);
                 self.pool.insert(rank, made);
             }
             buffers[slot] = Some(self.pool[rank].clone());
         }
-        let slots = buffers.into_iter().zip(&plan.slots);
-        slots.map(|(buffer, slot)| buffer.unwrap_or_else(|| self.buffer("port", slot.words, storage))).collect()
+        (0..plan.slots.len())
+            .map(|slot| {
+                let words = plan.slots[slot].words;
+                buffers[plan.buffer(slot).0].clone().unwrap_or_else(|| self.buffer("port", words, usage(slot)))
+            })
+            .collect()
     }
 
     fn bind_groups(&self, plan: &Plan, buffers: &[wgpu::Buffer]) -> Vec<wgpu::BindGroup> {
@@ -202,19 +247,19 @@ impl GpuBackend {
         if !plan.uniforms.is_empty() {
             self.queue.write_buffer(&uniforms, 0, bytemuck::cast_slice(&plan.uniforms));
         }
-        let range = |buffer, words: usize| {
+        let range = |buffer, begin: usize, words: usize| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer,
-                offset: 0,
+                offset: begin as u64 * 4,
                 size: wgpu::BufferSize::new((words as u64 * 4).max(16)),
             })
         };
         let groups = plan.steps.iter().map(|step| {
             let kernel = &plan.kernels[step.kernel];
             let mut resources: Vec<_> =
-                step.bindings.iter().map(|&(slot, words)| range(&buffers[slot], words)).collect();
+                step.bindings.iter().map(|&(slot, words)| range(&buffers[slot], plan.buffer(slot).1, words)).collect();
             if step.uniform.is_some() {
-                resources.push(range(&uniforms, kernel.uniform().count().next_multiple_of(4)));
+                resources.push(range(&uniforms, 0, kernel.uniform().count().next_multiple_of(4)));
             }
             let entries: Vec<_> = resources
                 .into_iter()
@@ -233,7 +278,7 @@ impl GpuBackend {
     fn port(&self, id: PlanId, name: &str) -> (&wgpu::Buffer, usize) {
         let loaded = &self.plans[id.0];
         let port = loaded.plan.port(name).unwrap_or_else(|| panic!("the plan has no port {name}"));
-        (&loaded.buffers[port.place.slot], port.place.ty.words())
+        (&loaded.buffers[port.place.slot], port.place.stored().words())
     }
 }
 
@@ -246,15 +291,30 @@ impl Backend for GpuBackend {
         &self.caps
     }
 
+    fn runs_kernels(&self) -> bool {
+        !BROWSER
+    }
+
+    fn judge(&mut self, kernel: &str, right: bool) {
+        self.caps.verdicts.insert(kernel.to_string(), right);
+        if let Some(hear) = &self.on_verdict {
+            hear(kernel, right);
+        }
+    }
+
     fn stop_by(&mut self, stop: Stop) {
         self.stop = stop;
+    }
+
+    fn hear_stop(&mut self, heard: bool) {
+        self.deaf = !heard;
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
         Box::pin(async move {
             let buffers = self.buffers(&plan);
             let missing = plan.kernels.iter().filter(|kernel| !self.pipelines.contains_key(kernel)).collect();
-            let made = match compile::all(&self.device, missing, self.checks, &self.stop).await {
+            let made = match compile::all(&self.device, missing, self.caps.checks, &self.stop).await {
                 Ok(made) => made,
                 Err(error) => {
                     self.fault.check()?;
@@ -266,7 +326,7 @@ impl Backend for GpuBackend {
             let bind_groups = self.bind_groups(&plan, &buffers);
             let pipelines = plan.kernels.iter().map(|kernel| self.pipelines[kernel].pipeline.clone()).collect();
             self.fault.check()?;
-            self.pacer.loaded(&plan);
+            self.recorder.pacer.loaded(&plan);
             let labels = labels(&plan);
             self.plans.push(Loaded { plan, buffers, pipelines, bind_groups, labels });
             Ok(PlanId(self.plans.len() - 1))
@@ -280,21 +340,29 @@ impl Backend for GpuBackend {
     fn write(&mut self, id: PlanId, port: &str, words: &[u32]) {
         let (buffer, expected) = self.port(id, port);
         assert_eq!(words.len(), expected, "length of {port}");
-        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+        self.recorder.write(&buffer.clone(), bytemuck::cast_slice(words));
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
         self.fault.check()?;
-        self.stop.check()?;
-        let steps_len = self.plans[id.0].plan.steps.len();
-        let measured = self.pacer.begin(id.0);
+        if !self.deaf {
+            self.stop.check()?;
+        }
+        let (steps_len, pacer) = (self.plans[id.0].plan.steps.len(), &self.recorder.pacer);
+        let (measured, ns) = (pacer.begin(id.0), pacer.run_ns(id.0));
+        self.recorder.begin(ns, measured);
         let mut from = 0;
         while from < steps_len {
-            let steps = from..self.pacer.cut(id.0, from);
+            if from > 0 {
+                self.recorder.submit();
+            }
+            let pacer = &self.recorder.pacer;
+            let steps = from..pacer.cut(id.0, from);
             from = steps.end;
-            let ticket = if measured { self.pacer.ticket(id.0, steps.clone()) } else { None };
-            self.submit(id, steps, ticket);
+            let ticket = if measured { pacer.ticket(id.0, steps.clone()) } else { None };
+            self.record(id, steps, ticket);
         }
+        self.recorder.end(ns, measured);
         Ok(())
     }
 
@@ -305,9 +373,8 @@ impl Backend for GpuBackend {
         let (buffer, words) = self.port(id, port);
         let bytes = words as u64 * 4;
         let staging = self.buffer("read-back", words, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
-        let filled = self.queue.submit([encoder.finish()]);
+        let buffer = buffer.clone();
+        let filled = self.recorder.copy(&buffer, &staging, bytes);
         let (mapped, port) = (self.map(&staging, filled), port.to_string());
         Box::pin(async move {
             mapped.await?;
@@ -329,15 +396,18 @@ impl Backend for GpuBackend {
 
     fn finish(&mut self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
+            self.recorder.submit();
             let (sender, receiver) = futures_channel::oneshot::channel();
+            let done = self.recorder.done();
             self.queue.on_submitted_work_done(move || {
+                done();
                 // The receiver is gone only when nobody waits any more.
                 let _ = sender.send(());
             });
             self.wait();
-            let done = receiver.await;
+            let finished = receiver.await;
             self.fault.check()?;
-            done.map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))
+            finished.map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))
         })
     }
 
@@ -348,19 +418,22 @@ impl Backend for GpuBackend {
     #[cfg(not(target_arch = "wasm32"))]
     fn capture(&mut self, id: PlanId) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
+            self.recorder.submit();
             let captured = capture::Capture::begin(&self.device);
-            self.run(id)?;
-            self.finish().await?;
+            let named = std::mem::replace(&mut self.named, true);
+            let ran = self.run(id);
+            self.named = named;
+            let finished = self.finish().await;
             drop(captured);
-            Ok(())
+            ran.and(finished)
         })
     }
 
     fn timing(&self) -> Option<Timing> {
-        Some(self.pacer.timing())
+        Some(self.recorder.pacer.timing())
     }
 
     fn trace(&mut self) -> Vec<Submission> {
-        self.pacer.trace()
+        self.recorder.pacer.trace()
     }
 }

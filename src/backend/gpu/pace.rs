@@ -17,7 +17,7 @@ use web_time::Instant;
 /// What a submission should take at most.
 const BUDGET_NS: f64 = 16e6;
 /// What it is made to take, since no estimate is exact.
-const AIM_NS: f64 = 0.75 * BUDGET_NS;
+pub(super) const AIM_NS: f64 = 0.75 * BUDGET_NS;
 /// Measurements that can be under way.
 const PROBES: usize = 8;
 /// Runs of a plan that are measured from the second on, then one in so many.
@@ -136,6 +136,11 @@ impl Pacer {
         }
     }
 
+    /// From now on nothing is measured.
+    pub(super) fn measure_nothing(&mut self) {
+        self.probes.clear();
+    }
+
     /// A plan was loaded: guesses at its steps, as if the device were slow.
     pub(super) fn loaded(&self, plan: &Plan) {
         let guess = |cost: &Cost| 20e3 + cost.bytes as f64 + cost.float_ops as f64 + cost.bit_ops as f64 / 10.0;
@@ -154,12 +159,14 @@ impl Pacer {
         })
     }
 
+    /// What a run should take.
+    pub(super) fn run_ns(&self, plan: usize) -> f64 {
+        self.with(|known| known.plans[plan].iter().sum())
+    }
+
     /// Where the submission that begins with step `from` should end.
     pub(super) fn cut(&self, plan: usize, from: usize) -> usize {
-        self.with(|known| {
-            known.submissions += 1;
-            known.cut(plan, from, |_| 1)
-        })
+        self.with(|known| known.cut(plan, from, |_| 1))
     }
 
     /// The same for a run whose steps are repeated.
@@ -208,9 +215,13 @@ impl Pacer {
         }
     }
 
-    /// The submission is under way: waits for its measurement without blocking anything.
-    pub(super) fn submitted(&self, ticket: Option<Ticket>, queue: &wgpu::Queue) {
-        let Some(ticket) = ticket else { return };
+    /// A submission is under way: waits for its measurements without blocking anything.
+    pub(super) fn submitted(&self, tickets: Vec<Ticket>, queue: &wgpu::Queue) {
+        self.with(|known| known.submissions += 1);
+        tickets.into_iter().for_each(|ticket| self.await_measurement(ticket, queue));
+    }
+
+    fn await_measurement(&self, ticket: Ticket, queue: &wgpu::Queue) {
         let (known, submitted, period_ns) = (self.known.clone(), Instant::now(), self.period_ns);
         let probe = self.probe(&ticket).cloned();
         let done = move |stamps: Option<[u64; 2]>| {

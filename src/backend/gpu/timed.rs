@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** what is computed is what an ordinary run computes, in the same order; only passes and submissions are smaller.
 
-use super::GpuBackend;
+use super::{BROWSER, GpuBackend};
 use crate::backend::{Backend, Clock, Grain, HostTimes, PlanId, Stamp, TimedRun};
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -56,14 +56,15 @@ impl GpuBackend {
         self.stop.check()?;
         let steps_len = self.plans[id.0].plan.steps.len();
         assert_eq!(repeats.len(), steps_len, "a number of repeats for each step");
-        let clock = if self.pacer.stamps() { clock } else { Clock::Host };
-        let tick_ns = if clock == Clock::Device { self.pacer.tick_ns() } else { 1.0 };
+        self.recorder.submit();
+        let clock = if self.recorder.pacer.stamps() { clock } else { Clock::Host };
+        let tick_ns = if clock == Clock::Device { self.recorder.pacer.tick_ns() } else { 1.0 };
         let mut run = TimedRun { clock, tick_ns, stamps: Vec::new(), host: Vec::new() };
         let (mut from, origin) = (0, Instant::now());
         while from < steps_len {
             let to = match (clock, grain) {
                 (Clock::Host, Grain::Launch) => from + 1,
-                _ => self.pacer.cut_repeated(id.0, from, repeats).min(from + LAUNCHES),
+                _ => self.recorder.pacer.cut_repeated(id.0, from, repeats).min(from + LAUNCHES),
             };
             let passes: Vec<Range<usize>> = match grain {
                 Grain::Launch => (from..to).map(|step| step..step + 1).collect(),
@@ -103,7 +104,7 @@ impl GpuBackend {
             let label = loaded.labels.get(steps.start).map(String::as_str);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
             for step in steps.clone() {
-                loaded.dispatch(&mut pass, step, repeats[step]);
+                loaded.dispatch(&mut pass, step, repeats[step], !BROWSER);
             }
         }
         if let Some(Stamps { queries, resolved, staging }) = stamps {

@@ -5,7 +5,6 @@ mod progress;
 use super::terminal::{complain, duration, print, say};
 use super::{AdapterArgs, DataArgs, device, interrupt, load};
 use halfwave::backend::Device;
-use halfwave::backend::gpu::Request;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
 use halfwave::files::{self, quoted};
@@ -222,7 +221,11 @@ async fn lead(
     };
     // What is chosen is said once.
     let chosen = known.as_ref().map(device::wanted);
-    let device::Opened { backend, device } = device::open(asked.or(chosen.as_deref()), Request::default())?;
+    let wanted = asked.or(chosen.as_deref());
+    let device::Opened { backend, device } = match &state {
+        State::Begun(_) => device::reopen(wanted, &planned.dir)?,
+        State::New | State::Over(_) => device::open(wanted)?,
+    };
     if known.is_none() {
         progress.clear();
         say(&format!("on {}", device::Named(&device)));

@@ -4,7 +4,7 @@ mod changes;
 mod table;
 
 use super::device::{self, Choice, Opened};
-use super::plan::{self, Shape};
+use super::plan::{self, Class};
 use super::terminal::{complain, is_capable, print, say};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
@@ -14,6 +14,7 @@ use halfwave::train::Session;
 use halfwave::train::session::batch_feed;
 use halfwave::{Error, Result, files};
 use indicatif::ProgressBar;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Show where the time and the memory of a training step go, kernel by kernel.
@@ -30,9 +31,9 @@ pub(super) struct ProfileArgs {
     /// Images in a step, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
-    /// How heavy kernels are launched, instead of what suits the adapter's kind
+    /// The kind of device that kernels are chosen for, instead of the adapter's own
     #[arg(long, value_enum)]
-    shape: Option<Shape>,
+    device_class: Option<Class>,
     /// Show every launch, not only those that matter
     #[arg(long)]
     all: bool,
@@ -49,7 +50,7 @@ pub(super) struct ProfileArgs {
     #[arg(long)]
     fresh: bool,
     /// Compare two profiles, the older first: what got slower, and what is only noise
-    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "shape", "json", "trace", "html"])]
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "device_class", "json", "trace", "html"])]
     diff: Option<Vec<PathBuf>>,
     /// Also run one step inside a capture of the graphics debugger that halfwave was started from (RenderDoc, Xcode)
     #[arg(long)]
@@ -76,12 +77,22 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
-    recipe.train.batch = args.batch.map_or(recipe.train.batch, |batch| batch as usize);
+    recipe.train.set_batch(args.batch.map(|batch| batch as usize))?;
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
+    if args.device_class.is_some() && matches!(choice, Choice::Cpu) {
+        let message = "--device-class chooses among the kernels of an adapter; the CPU backend has one implementation per operation: leave the option out, or choose an adapter with --adapter";
+        return Err(Error::Usage(message.to_string()));
+    }
     args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, &choice))?;
     say(&plan::describe(&recipe, &name)?);
-    let request = Request { shape: args.shape.map(Into::into), api_trace: args.api_trace.clone() };
+    let known = choice.request();
+    let request = match args.device_class {
+        // What was found fast was found for the adapter's own class.
+        Some(class) => Request { class: Some(class.into()), choices: BTreeMap::new(), ..known },
+        None => known,
+    };
+    let request = Request { api_trace: args.api_trace.clone(), ..request };
     let Opened { backend, device } = choice.open(request)?;
     let mut session = pollster::block_on(Session::fed(&recipe, backend, batch_feed(&recipe), false))?;
     let measurement = measure(&mut session, args.steps)?;
@@ -89,12 +100,12 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         pollster::block_on(session.capture())?;
         say("a step was run inside a capture; without a graphics debugger there is none, and the log says so");
     }
-    let mut profile = Profile::new(&name, recipe.train.batch, session.plan(), device, &measurement);
+    let mut profile = Profile::new(&name, recipe.train.micro_batch(), session.plan(), device, &measurement);
     drop(session);
     if profile.device.backend != "cpu" {
         // Of the same adapter, whatever chose it.
         let same = device::wanted(&profile.device);
-        profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.ceilings);
+        profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.content.ceilings);
     }
     print(&table::table(&profile, args.all))?;
     let written = [

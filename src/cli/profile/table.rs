@@ -46,6 +46,7 @@ fn bound(bound: Bound) -> &'static str {
         Bound::Arithmetic => "arithmetic",
         Bound::BitArithmetic => "bit arithmetic",
         Bound::PackedDot => "packed dot",
+        Bound::MatrixArithmetic => "matrices",
         Bound::LaunchOverhead => "launch",
     }
 }
@@ -102,6 +103,7 @@ fn doubts(profile: &Profile) -> String {
         ("float arithmetic", Some(ceilings.float)),
         ("bit arithmetic", Some(ceilings.bit)),
         ("packed dot products", ceilings.dot),
+        ("cooperative matrices", ceilings.matrix),
         ("launch overhead", Some(ceilings.launch)),
     ];
     let doubtful = copies.chain(others).filter(|(_, ceiling)| ceiling.is_some_and(|ceiling| !ceiling.plausible()));

@@ -1,10 +1,11 @@
 //! The kernels of the packed convolution. All give the same integers.
 
 use super::{BCONV, GATHER};
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::kernel::Launch;
+use crate::ops::coop;
 use crate::tensor::WORD_BITS;
-use crate::variant::{self, Candidate, Needs, Split};
+use crate::variant::{Candidate, Exactness, Needs, Split, Work};
 
 /// A packed product, as its kernels see it.
 pub(super) struct Packed {
@@ -20,10 +21,12 @@ pub(super) struct Packed {
     pub planes: [usize; 2],
     /// Products of a plane of codes and a plane of signs, in all.
     pub pairs: usize,
+    /// Whether codes are uniform numbers and signs one plane: integers that are added up once.
+    pub plain: bool,
 }
 
 /// Every kernel, the plainest last. A new one is a line here, and a file if it is of another kind.
-pub(super) const CANDIDATES: &[&dyn Candidate<Packed>] = &[&TILE_64, &NARROW, &Registers];
+pub(super) const CANDIDATES: &[&dyn Candidate<Packed>] = &[&COOP_16, &COOP_8, &TILE_64, &NARROW, &Registers];
 
 /// Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
 struct Registers;
@@ -36,7 +39,11 @@ impl Candidate<Packed> for Registers {
         "registers"
     }
 
-    fn launch(&self, packed: &Packed, _caps: &Caps) -> Split {
+    fn exactness(&self) -> Exactness {
+        Exactness::Exact
+    }
+
+    fn launch(&self, packed: &Packed, _caps: &Caps, _parts: Option<usize>) -> Split {
         let quads = packed.filters / 4;
         let block = if quads.is_multiple_of(2) { 2 } else { 1 };
         let texts = [GATHER, BCONV, include_str!("../../../shaders/bconv_registers.wgsl")];
@@ -49,11 +56,9 @@ impl Candidate<Packed> for Registers {
     }
 
     fn cost(&self, packed: &Packed, caps: &Caps) -> f64 {
-        let work = packed.executed(packed.rows, packed.filters);
-        if caps.shape == LaunchShape::Registers {
-            return work as f64;
-        }
-        variant::cost(work, work, 0.15, packed.rows * packed.filters / 4 / ROWS, caps.width())
+        let needed = packed.executed(packed.rows, packed.filters);
+        let invocations = packed.rows * packed.filters / 4 / ROWS;
+        Work { executed: needed, needed, staged: false, speed: 1.0, invocations, sums: 128 }.cost(caps)
     }
 }
 
@@ -74,6 +79,71 @@ struct Tile {
 const TILE_64: Tile = Tile { name: "tile64", rows: 64, quads: 16, of_one: [8, 2], speed: 1.0 };
 /// 64 rows × 16 filters, 4 × 4 an invocation: for few filters.
 const NARROW: Tile = Tile { name: "narrow", quads: 4, of_one: [4, 1], speed: 0.85, ..TILE_64 };
+
+/// On cooperative matrices. Not measured with matrices of 8 × 8: its speed is set so low that only `tune` takes it.
+const COOP_16: Coop = Coop { tile: coop::Tile::TILE_16, speed: 1.5 };
+const COOP_8: Coop = Coop { tile: coop::Tile::TILE_8, speed: 0.3 };
+
+/// Codes and signs as half floats, on cooperative matrices: exact, for sums stay below 2^24.
+struct Coop {
+    tile: coop::Tile,
+    /// Speed relative to the best, of one-bit multiply-adds, where the tile is full.
+    speed: f64,
+}
+
+impl Coop {
+    /// Multiply-adds, those of padding included.
+    fn executed(&self, packed: &Packed) -> usize {
+        let [rows, filters] = self.tile.sides(&OPERANDS);
+        packed.rows.next_multiple_of(rows)
+            * packed.filters.next_multiple_of(filters)
+            * packed.taps
+            * packed.words
+            * WORD_BITS
+    }
+}
+
+impl Candidate<Packed> for Coop {
+    fn name(&self) -> &'static str {
+        self.tile.name
+    }
+
+    fn exactness(&self) -> Exactness {
+        Exactness::Exact
+    }
+
+    fn needs(&self, _: &Packed) -> Needs {
+        self.tile.needs(&OPERANDS)
+    }
+
+    fn fits(&self, packed: &Packed) -> bool {
+        packed.plain && packed.planes[0] <= 2
+    }
+
+    fn launch(&self, packed: &Packed, caps: &Caps, _parts: Option<usize>) -> Split {
+        let texts = vec![GATHER, BCONV, include_str!("../../../shaders/bconv_coop.wgsl")];
+        let (ranged, stored, two_bits) = (Vec::new(), [None; 2], packed.planes[0] == 2);
+        let halves = coop::Halves { texts, operands: OPERANDS, ranged, stored, two_bits };
+        let launch = self.tile.launch("bconv", &halves, caps);
+        let launch = launch
+            .groups(self.tile.tiles(&OPERANDS, [packed.rows, packed.filters]))
+            .executes(self.executed(packed) * packed.pairs);
+        Split { launch, parts: 1 }
+    }
+
+    fn cost(&self, packed: &Packed, caps: &Caps) -> f64 {
+        let (tiles, executed) = (self.tile.tiles(&OPERANDS, [packed.rows, packed.filters]), self.executed(packed));
+        let needed = packed.rows * packed.filters * packed.taps * packed.words * WORD_BITS;
+        let invocations = tiles * self.tile.threads(caps);
+        Work { executed, needed, staged: true, speed: self.speed, invocations, sums: self.tile.sums(&OPERANDS, caps) }
+            .cost(caps)
+    }
+}
+
+/// Words of channels, one a step.
+const OPERANDS: coop::Operands =
+    coop::Operands { depth: WORD_BITS, of_subgroup: [4, 4], a: WORDS, b: WORDS, shuffled: false };
+const WORDS: coop::Operand = coop::Operand { along_depth: true, item: WORD_BITS, numbers: coop::Numbers::Exact };
 
 impl Packed {
     /// One-bit multiply-adds of so many rows and filters, those of channels that only fill words included.
@@ -97,12 +167,20 @@ impl Candidate<Packed> for Tile {
         self.name
     }
 
-    fn needs(&self, packed: &Packed) -> Needs {
-        let [codes, signs] = packed.planes;
-        Needs { workgroup_bytes: 16 * (self.rows * codes + 4 * self.quads * signs) + 4 * self.rows, threads: self.rows }
+    fn exactness(&self) -> Exactness {
+        Exactness::Exact
     }
 
-    fn launch(&self, packed: &Packed, _caps: &Caps) -> Split {
+    fn needs(&self, packed: &Packed) -> Needs {
+        let [codes, signs] = packed.planes;
+        Needs {
+            workgroup_bytes: 16 * (self.rows * codes + 4 * self.quads * signs) + 4 * self.rows,
+            threads: self.rows,
+            coop: 0,
+        }
+    }
+
+    fn launch(&self, packed: &Packed, _caps: &Caps, _parts: Option<usize>) -> Split {
         let texts = [GATHER, BCONV, include_str!("../../../shaders/bconv_tile.wgsl")];
         let launch = Launch::new(format!("bconv_{}", self.name), &texts)
             .workgroup(self.rows)
@@ -116,16 +194,14 @@ impl Candidate<Packed> for Tile {
     }
 
     fn cost(&self, packed: &Packed, caps: &Caps) -> f64 {
-        let executed = self.executed(packed);
-        if caps.shape == LaunchShape::Registers {
-            return executed as f64 / (0.3 * self.speed);
-        }
-        variant::cost(
-            executed,
-            packed.executed(packed.rows, packed.filters),
-            self.speed,
-            self.tiles(packed) * self.rows,
-            variant::capacity(4 * self.of_one[0] * self.of_one[1], caps),
-        )
+        let work = Work {
+            executed: self.executed(packed),
+            needed: packed.executed(packed.rows, packed.filters),
+            staged: true,
+            speed: self.speed,
+            invocations: self.tiles(packed) * self.rows,
+            sums: 4 * self.of_one[0] * self.of_one[1],
+        };
+        work.cost(caps)
     }
 }

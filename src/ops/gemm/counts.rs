@@ -2,6 +2,7 @@
 
 use super::{PANEL, TALL, Taps, panels_at_once};
 use super::{with_panels, with_vectors};
+use crate::parallel;
 use crate::simd::{self, Simd};
 use crate::tensor::TensorType;
 use std::borrow::Cow;
@@ -56,10 +57,9 @@ impl<'a> Counts<'a> {
         }
         let row_words = planes.factors.len() * planes.plane_words;
         let mut totals = vec![0; planes.words.len() / row_words];
-        crate::parallel::rows(&mut totals, 1, |row, total| {
-            let row = planes.words[row * row_words..][..row_words].chunks_exact(planes.plane_words);
-            let of_plane = |plane: &[u32]| plane.iter().map(|word| word.count_ones() as i32).sum::<i32>();
-            total[0] = planes.factors.iter().zip(row).map(|(factor, plane)| factor * of_plane(plane)).sum();
+        parallel::bands(&mut totals, 1, 1024, |first, totals| {
+            let rows = &planes.words[first * row_words..][..totals.len() * row_words];
+            simd::run_counting(Totals { rows, plane_words: planes.plane_words, factors: &planes.factors, totals });
         });
         Self { taps, planes, signs: panels, sign_planes: used.len(), lanes, filters, totals }
     }
@@ -67,6 +67,28 @@ impl<'a> Counts<'a> {
     /// The sums of the rows from `first` on.
     pub(in super::super) fn rows(&self, first: usize, sums: &mut [i32]) {
         simd::run_counting(Job { counts: self, first, sums });
+    }
+}
+
+/// The sums of the numbers of some rows.
+struct Totals<'a> {
+    rows: &'a [u32],
+    plane_words: usize,
+    factors: &'a [i32],
+    totals: &'a mut [i32],
+}
+
+impl simd::Job for Totals<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { rows, plane_words, factors, totals } = self;
+        for (total, row) in totals.iter_mut().zip(rows.chunks_exact(factors.len() * plane_words)) {
+            for (factor, plane) in factors.iter().zip(row.chunks_exact(plane_words)) {
+                for word in plane {
+                    *total += factor * word.count_ones() as i32;
+                }
+            }
+        }
     }
 }
 
@@ -88,7 +110,7 @@ impl simd::Job for Job<'_> {
                 let some = panels_at_once::<S>(panels - panel);
                 with_vectors!(S, V => with_panels!(some, P => {
                     let block = counts.block::<S, P, V>(simd, &gathered, panel);
-                    put(&block, &gathered.totals, (1 << counts.sign_planes) - 1, sums, (counts.lanes, panel * PANEL));
+                    put::<S, P, V>(&block, &gathered.totals, (1 << counts.sign_planes) - 1, sums, (counts.lanes, panel * PANEL));
                 }));
                 panel += some;
             }
@@ -151,14 +173,14 @@ impl Counts<'_> {
         simd: S,
         gathered: &Gathered,
         panel: usize,
-    ) -> [[[i32; PANEL]; P]; TALL] {
+    ) -> [[[S::u32s; V]; P]; TALL] {
         let of_panel = self.signs.len() / self.lanes.div_ceil(PANEL);
         let mut signs: [&[[S::u32s; V]]; P] = [&[]; P];
         for p in 0..P {
             let panel = &self.signs[(panel + p) * of_panel..][..of_panel];
             signs[p] = S::as_simd_u32s(panel.as_flattened()).0.as_chunks().0;
         }
-        let mut sums = [[[0; PANEL]; P]; TALL];
+        let mut sums = [[[simd.splat_u32s(0); V]; P]; TALL];
         for (words, factor) in gathered.words.iter().zip(&self.planes.factors) {
             for plane in 0..self.sign_planes {
                 let mut counts = [[[simd.splat_u32s(0); V]; P]; TALL];
@@ -175,11 +197,13 @@ impl Counts<'_> {
                         }
                     }
                 }
+                let factor = simd.splat_u32s((factor << plane) as u32);
                 for m in 0..TALL {
                     for p in 0..P {
-                        let counts: &[u32] = bytemuck::cast_slice(&counts[m][p]);
-                        for (sum, &count) in sums[m][p].iter_mut().zip(counts) {
-                            *sum += (factor << plane) * count as i32;
+                        for v in 0..V {
+                            // Written out, in two's complement: of a loop over lanes, compilers make stores of single lanes.
+                            let (times, _) = simd.widening_mul_u32s(counts[m][p][v], factor);
+                            sums[m][p][v] = simd.add_u32s(sums[m][p][v], times);
                         }
                     }
                 }
@@ -191,15 +215,15 @@ impl Counts<'_> {
 
 /// Writes sums with signs of ±1: twice what is +1, less all that is seen. Columns behind the last are left out.
 #[inline(always)]
-fn put<const P: usize>(
-    block: &[[[i32; PANEL]; P]; TALL],
+fn put<S: Simd, const P: usize, const V: usize>(
+    block: &[[[S::u32s; V]; P]; TALL],
     totals: &[i32; TALL],
     largest: i32,
     rows: &mut [i32],
     (lanes, column): (usize, usize),
 ) {
     for ((sums, total), row) in block.iter().zip(totals).zip(rows.chunks_mut(lanes)) {
-        for (row, sum) in row[column..].iter_mut().zip(sums.as_flattened()) {
+        for (row, sum) in row[column..].iter_mut().zip(bytemuck::cast_slice::<_, i32>(sums.as_flattened())) {
             *row = 2 * sum - largest * total;
         }
     }

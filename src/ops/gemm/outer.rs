@@ -4,19 +4,29 @@ use super::{CHUNK, PANEL, PANELS, Parts, TALL, Taps, add_block, block, panels::p
 use super::{with_panels, with_vectors};
 use crate::simd::Simd;
 use crate::{parallel, simd};
+use std::borrow::Cow;
 use std::ops::Range;
 
-/// The rows that the gradient is gathered from, by quads of channels: `[quad][row]`.
-pub(in super::super) enum Quads {
+/// The rows that the gradient is gathered from, by quads of channels: `[quad][row]`, or rows as they are.
+pub(in super::super) enum Quads<'a> {
     /// Numbers.
     Floats(Vec<[f32; TALL]>),
+    /// Numbers in rows that are so short that rows under a tap stay in the first cache side by side.
+    Rows(&'a [f32]),
     /// Places in a table of all quads that there can be.
     Codes(Vec<u8>, Box<[[f32; TALL]; 256]>),
 }
 
-impl Quads {
+/// Channels of rows that are read as they are, at most: longer ones lie in few places of the first cache.
+const SHORT: usize = 64;
+
+impl<'a> Quads<'a> {
     /// Of floats in rows of `channels` lanes.
-    pub(in super::super) fn of_floats(x: &[f32], channels: usize) -> Self {
+    pub(in super::super) fn of_floats(x: Cow<'a, [f32]>, channels: usize) -> Self {
+        let x = match x {
+            Cow::Borrowed(x) if channels <= SHORT => return Self::Rows(x),
+            x => x,
+        };
         let rows = x.len() / channels;
         let mut quads = vec![[0.0; TALL]; x.len() / TALL];
         parallel::bands(&mut quads, 1, rows.max(1), |first, quads| {
@@ -32,7 +42,7 @@ impl Quads {
 /// `out[tap][c][k] = scale · Σ_row x[source(row, tap)][c] · dy[row][k]`; x has `channels` lanes, a row of dy `lanes`.
 pub(in super::super) fn outer_product(
     taps: &Taps,
-    (x, channels): (&Quads, usize),
+    (x, channels): (&Quads<'_>, usize),
     (dy, lanes): (&[f32], usize),
     scale: f32,
     out: &mut [f32],
@@ -48,11 +58,15 @@ pub(in super::super) fn outer_product(
     parallel::bands(&mut blocks, block_len, band, |first, out| {
         let work = OuterProduct { taps, quads, dy, lanes, of_group, first };
         match x {
-            Quads::Floats(values) => simd::run(Sums { work, x: |at: usize| &values[at], x_len: values.len(), out }),
-            Quads::Codes(codes, table) => {
-                let x = |at: usize| &table[usize::from(codes[at])];
-                simd::run(Sums { work, x, x_len: codes.len(), out });
+            Quads::Floats(values) => {
+                let rows = values.len() / quads;
+                simd::run(Sums { work, x: ByQuad { quad: |at: usize| &values[at], rows }, out });
             }
+            Quads::Codes(codes, table) => {
+                let (quad, rows) = (|at: usize| &table[usize::from(codes[at])], codes.len() / quads);
+                simd::run(Sums { work, x: ByQuad { quad, rows }, out });
+            }
+            Quads::Rows(values) => simd::run(Sums { work, x: ByRow { values, channels }, out }),
         }
     });
     parallel::rows(out, lanes, |row, out| {
@@ -77,23 +91,79 @@ struct OuterProduct<'a> {
     first: usize,
 }
 
-/// That band, with `x(quad · rows + row)`.
+/// How x is read.
+trait Rows {
+    /// What holds some channels of a row.
+    type Channels;
+
+    /// M channels of a row, from a quad on.
+    fn channels<const M: usize>(&self, row: usize, quad: usize) -> Self::Channels;
+
+    /// The one with this number.
+    fn one<const M: usize>(channels: &Self::Channels, m: usize) -> f32;
+}
+
+/// `quad(quad · rows + row)`.
+struct ByQuad<Q> {
+    quad: Q,
+    rows: usize,
+}
+
+impl<'x, Q: Fn(usize) -> &'x [f32; TALL]> Rows for ByQuad<Q> {
+    type Channels = [&'x [f32; TALL]; 4];
+
+    #[inline(always)]
+    fn channels<const M: usize>(&self, row: usize, quad: usize) -> Self::Channels {
+        let mut quads = [&[0.0; TALL]; 4];
+        for (i, to) in quads[..M / TALL].iter_mut().enumerate() {
+            *to = (self.quad)((quad + i) * self.rows + row);
+        }
+        quads
+    }
+
+    #[inline(always)]
+    fn one<const M: usize>(channels: &Self::Channels, m: usize) -> f32 {
+        channels[m / TALL][m % TALL]
+    }
+}
+
+/// Rows of so many channels.
+struct ByRow<'x> {
+    values: &'x [f32],
+    channels: usize,
+}
+
+impl<'x> Rows for ByRow<'x> {
+    type Channels = &'x [f32];
+
+    #[inline(always)]
+    fn channels<const M: usize>(&self, row: usize, quad: usize) -> Self::Channels {
+        &self.values[row * self.channels + quad * TALL..][..M]
+    }
+
+    #[inline(always)]
+    fn one<const M: usize>(channels: &Self::Channels, m: usize) -> f32 {
+        channels[..M][m]
+    }
+}
+
+/// That band.
 struct Sums<'a, X> {
     work: OuterProduct<'a>,
     x: X,
-    x_len: usize,
     out: &'a mut [f32],
 }
 
-impl<'x, X: Fn(usize) -> &'x [f32; TALL]> simd::Job for Sums<'_, X> {
+impl<X: Rows> simd::Job for Sums<'_, X> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { work, x, x_len, out } = self;
+        let Self { work, x, out } = self;
         let mut parts = Parts::new((work.dy.len() / work.lanes).div_ceil(CHUNK));
         let mut packed = Packed::default();
         while let Some(chunks) = parts.next(out) {
+            out.fill(0.0);
             for chunk in chunks {
-                with_vectors!(S, V => work.add::<S, V>(simd, chunk, (&x, x_len), &mut packed, out));
+                with_vectors!(S, V => work.add::<S, V>(simd, chunk, &x, &mut packed, out));
             }
         }
     }
@@ -110,19 +180,13 @@ struct Packed {
 
 impl OuterProduct<'_> {
     #[inline(always)]
-    fn add<'x, S: Simd, const V: usize>(
-        &self,
-        simd: S,
-        chunk: usize,
-        (x, x_len): (&impl Fn(usize) -> &'x [f32; TALL], usize),
-        packed: &mut Packed,
-        out: &mut [f32],
-    ) {
+    fn add<S: Simd, const V: usize>(&self, simd: S, chunk: usize, x: &impl Rows, packed: &mut Packed, out: &mut [f32]) {
         let Self { taps, quads, dy, lanes, of_group, first } = *self;
         let rows = chunk * CHUNK..((chunk + 1) * CHUNK).min(dy.len() / lanes);
-        let (width, x_rows) = (of_group * PANEL, x_len / quads);
+        let width = of_group * PANEL;
         let (mut group_now, mut tap_now) = (None, None);
-        for (at, sums) in out.chunks_exact_mut(TALL * width).enumerate() {
+        let (mut at, block_len) = (0, TALL * width);
+        while at * block_len < out.len() {
             let (of_tap, quad) = ((first + at) / quads, (first + at) % quads);
             let (group, tap) = (of_tap / taps.count, of_tap % taps.count);
             if group_now.replace(group) != Some(group) {
@@ -133,23 +197,52 @@ impl OuterProduct<'_> {
                 packed.pairs.clear();
                 taps.pairs(rows.clone(), tap, &mut packed.pairs);
             }
-            let x = |i: usize, m: usize| x(quad * x_rows + packed.pairs[i].0 as usize)[m];
-            let mut panel = 0;
-            while panel < of_group {
-                let some = panels_at_once::<S>(of_group - panel);
-                with_panels!(some, P => {
-                    let mut dy: [&[[S::f32s; V]]; P] = [&[]; P];
-                    for p in 0..P {
-                        dy[p] = vectors::<S, V>(&packed.dy[(panel + p) * rows.len()..][..rows.len()]);
+            // The quads of a tap lie one behind the other: as many of them as there are registers for.
+            let most = (quads - quad).min(out.len() / block_len - at);
+            let some = match panels_at_once::<S>(of_group) {
+                1 if V == 1 && most >= 4 => 4,
+                1..=3 if V == 1 && most >= 2 => 2,
+                _ => 1,
+            };
+            let sums = &mut out[at * block_len..][..some * block_len];
+            match some {
+                4 => add_quads::<S, _, 16, 1, V>(simd, (x, quad), (packed, rows.len(), 0), sums, width),
+                2 => {
+                    with_panels!(of_group, P => add_quads::<S, _, 8, P, V>(simd, (x, quad), (packed, rows.len(), 0), sums, width))
+                }
+                _ => {
+                    let mut panel = 0;
+                    while panel < of_group {
+                        let some = panels_at_once::<S>(of_group - panel);
+                        with_panels!(some, P => {
+                            add_quads::<S, _, TALL, P, V>(simd, (x, quad), (packed, rows.len(), panel), sums, width);
+                        });
+                        panel += some;
                     }
-                    let dy = |i: usize, p: usize| dy[p][packed.pairs[i].1 as usize];
-                    let block = block::<S, P, V>(simd, packed.pairs.len(), x, dy);
-                    add_block::<S, P, V>(simd, &block, sums, width, panel * PANEL);
-                });
-                panel += some;
+                }
             }
+            at += some;
         }
     }
+}
+
+/// Adds to M channels of P panels, from `panel` on, what the rows of a chunk make of them.
+#[inline(always)]
+fn add_quads<S: Simd, X: Rows, const M: usize, const P: usize, const V: usize>(
+    simd: S,
+    (x, quad): (&X, usize),
+    (packed, rows, panel): (&Packed, usize, usize),
+    sums: &mut [f32],
+    width: usize,
+) {
+    let mut dy: [&[[S::f32s; V]]; P] = [&[]; P];
+    for p in 0..P {
+        dy[p] = vectors::<S, V>(&packed.dy[(panel + p) * rows..][..rows]);
+    }
+    let dy = |i: usize, p: usize| dy[p][packed.pairs[i].1 as usize];
+    let x = |i: usize| x.channels::<M>(packed.pairs[i].0 as usize, quad);
+    let block = block::<S, M, P, V, _>(simd, packed.pairs.len(), (x, X::one::<M>), dy);
+    add_block::<S, M, P, V>(simd, &block, sums, width, panel * PANEL);
 }
 
 impl Packed {

@@ -116,7 +116,7 @@ fn an_outer_product_is_the_plain_loop_to_the_bit() {
         }
         limit::each(|| {
             let mut out = vec![f32::NAN; plain.len()];
-            let quads = Quads::of_floats(&x, c);
+            let quads = Quads::of_floats((&x[..]).into(), c);
             outer_product(&Taps::inputs(&window, [h, w], [oh, ow]), (&quads, c), (&dy, k), 0.25, &mut out);
             assert_eq!(bits(&out), bits(&plain), "{window}, {n}×{h}×{w}×{c} to {k}");
         });
@@ -142,13 +142,11 @@ fn outputs_are_seen_from_inputs() {
 fn quads_hold_what_codes_stand_for() {
     for (Bconv { code, .. }, inputs) in bconv::family(&mut Noise::new(92)) {
         let (x, lanes) = (inputs[0].view(), inputs[0].ty.lanes());
-        let (words, planes) = (x.ty.row_words(), x.ty.plane_words());
         let mut rows = vec![0.0; x.ty.rows() * lanes];
-        for (row, out) in rows.chunks_exact_mut(lanes).enumerate() {
-            code.spread(&x.words[row * words..][..words], planes, x.ty.channels(), out);
-        }
+        code.put_values(x, 1.0, &mut rows);
         let quads = match code.quads(x) {
             Quads::Floats(quads) => quads,
+            Quads::Rows(_) => unreachable!("codes that became floats are owned"),
             Quads::Codes(codes, table) => codes.into_iter().map(|code| table[usize::from(code)]).collect(),
         };
         for (at, quad) in quads.iter().enumerate() {

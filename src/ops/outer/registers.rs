@@ -1,10 +1,10 @@
 //! Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
 
 use super::Outer;
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::kernel::Launch;
 use crate::ops::sum;
-use crate::variant::{self, Candidate, Split};
+use crate::variant::{Candidate, Split, Work};
 
 /// Pixels of a line that are added without looking up.
 const SEGMENT: usize = sum::CHUNK / 2;
@@ -16,9 +16,9 @@ impl Candidate<Outer> for Registers {
         "registers"
     }
 
-    fn launch(&self, outer: &Outer, caps: &Caps) -> Split {
+    fn launch(&self, outer: &Outer, caps: &Caps, parts: Option<usize>) -> Split {
         let [c_block, k_block] = blocks(outer);
-        let (items, parts) = split(outer, caps);
+        let (items, parts) = split(outer, caps, parts);
         let launch = Launch::new(
             format!("{}_registers", outer.stem),
             &[&outer.operand[..], &[include_str!("../../../shaders/gemm_dw_registers.wgsl")]].concat(),
@@ -32,12 +32,10 @@ impl Candidate<Outer> for Registers {
     }
 
     fn cost(&self, outer: &Outer, caps: &Caps) -> f64 {
-        let work = outer.of_row() * outer.dy.rows();
-        if caps.shape == LaunchShape::Registers {
-            return work as f64;
-        }
-        let (items, parts) = split(outer, caps);
-        variant::cost(work, work, 0.1, items * parts, caps.width())
+        let (items, parts) = split(outer, caps, None);
+        let needed = outer.of_row() * outer.dy.rows();
+        Work { executed: needed, needed, staged: false, speed: 2.0 / 3.0, invocations: items * parts, sums: 128 }
+            .cost(caps)
     }
 }
 
@@ -46,8 +44,8 @@ fn blocks(outer: &Outer) -> [usize; 2] {
     [outer.x.quads().min(2), outer.dy.quads().min(2)]
 }
 
-/// Invocations of a part, and parts.
-fn split(outer: &Outer, caps: &Caps) -> (usize, usize) {
+/// Invocations of a part, and parts: as many as are wanted, or else as the device runs at once; as memory affords, and as the bound on the error asks for.
+fn split(outer: &Outer, caps: &Caps, wanted: Option<usize>) -> (usize, usize) {
     let [c_block, k_block] = blocks(outer);
     let items = outer.taps * outer.x.quads().div_ceil(c_block) * outer.dy.quads().div_ceil(k_block);
     let [images, out_h, _, _] = outer.dy.nhwc();
@@ -55,6 +53,7 @@ fn split(outer: &Outer, caps: &Caps) -> (usize, usize) {
     let needed = outer.dy.rows().div_ceil(sum::CHUNK * (sum::CHUNK - SEGMENT));
     // Partial sums cost memory: at most a mebibyte, or four copies of a large dw.
     let affordable = ((1 << 20) / (4 * outer.of_row())).max(4);
-    let parts = caps.width().div_ceil(items).min((images * out_h).div_ceil(4)).min(affordable).max(needed).max(1);
+    let fill = wanted.unwrap_or_else(|| caps.class.traits().width.div_ceil(items));
+    let parts = fill.min((images * out_h).div_ceil(4)).min(affordable).max(needed).max(1);
     (items, parts)
 }

@@ -1,10 +1,10 @@
 //! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
 
 use super::Outer;
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::kernel::Launch;
 use crate::ops::sum;
-use crate::variant::{self, Candidate, Needs, Split};
+use crate::variant::{self, Candidate, Needs, Split, Work};
 
 /// Rows that are staged together.
 const STEP: usize = 16;
@@ -60,19 +60,20 @@ impl Tile {
         channels * outer.dy.quads().div_ceil(self.quads[1])
     }
 
-    /// Parts of the rows: as many as the device runs at once, as memory affords, and as the bound on the error asks for.
-    fn parts(&self, outer: &Outer, caps: &Caps) -> usize {
+    /// Parts of the rows: as many as are wanted, or else as the device runs at once; as memory affords, and as the bound on the error asks for.
+    fn parts(&self, outer: &Outer, caps: &Caps, wanted: Option<usize>) -> usize {
         let rows = outer.dy.rows();
         let invocations = self.tiles(outer) * self.threads();
-        let fill = (self.capacity(caps) / invocations).max(LEAST.div_ceil(invocations));
+        let at_once = || variant::capacity(self.sums(), caps) / invocations;
+        let fill = wanted.unwrap_or_else(|| at_once().max(LEAST.div_ceil(invocations)));
         let affordable = sum::PARTS_BYTES / (4 * outer.of_row());
         let needed = rows.div_ceil(sum::TILE_CHUNK);
         fill.min(rows.div_ceil(STEP)).min(affordable).max(needed).max(1)
     }
 
-    /// Invocations that a device runs at once: those with many sums take more registers.
-    fn capacity(&self, caps: &Caps) -> usize {
-        variant::capacity(16 * self.of_one[0] * self.of_one[1], caps)
+    /// Sums of an invocation.
+    fn sums(&self) -> usize {
+        16 * self.of_one[0] * self.of_one[1]
     }
 
     /// Multiply-adds, those of padding included.
@@ -88,11 +89,11 @@ impl Candidate<Outer> for Tile {
     }
 
     fn needs(&self, _: &Outer) -> Needs {
-        Needs { workgroup_bytes: 16 * STEP * (self.quads[0] + self.quads[1]), threads: self.threads() }
+        Needs { workgroup_bytes: 16 * STEP * (self.quads[0] + self.quads[1]), threads: self.threads(), coop: 0 }
     }
 
-    fn launch(&self, outer: &Outer, caps: &Caps) -> Split {
-        let parts = self.parts(outer, caps);
+    fn launch(&self, outer: &Outer, caps: &Caps, parts: Option<usize>) -> Split {
+        let parts = self.parts(outer, caps, parts);
         let (threads, [x_quads, dy_quads], [xq, kq]) = (self.threads(), self.quads, self.of_one);
         let of_row = threads / STEP;
         let texts = [
@@ -118,13 +119,15 @@ impl Candidate<Outer> for Tile {
     }
 
     fn cost(&self, outer: &Outer, caps: &Caps) -> f64 {
-        let parts = self.parts(outer, caps);
-        let executed = self.executed(outer, parts);
-        if caps.shape == LaunchShape::Registers {
-            return executed as f64 / (0.3 * self.speed);
-        }
-        let invocations = parts * self.tiles(outer) * self.threads();
-        variant::cost(executed, outer.of_row() * outer.dy.rows(), self.speed, invocations, self.capacity(caps))
-            + sum::cost(parts, outer.of_row())
+        let parts = self.parts(outer, caps, None);
+        let work = Work {
+            executed: self.executed(outer, parts),
+            needed: outer.of_row() * outer.dy.rows(),
+            staged: true,
+            speed: self.speed,
+            invocations: parts * self.tiles(outer) * self.threads(),
+            sums: self.sums(),
+        };
+        work.cost(caps) + sum::cost(parts, outer.of_row())
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! What a, b and `source` are, a few lines of WGSL of the operation say; the kernels do not differ in them.
 
+mod coop;
 mod registers;
 mod tile;
 
+use super::coop::Halves;
 use super::sum;
 use super::window::Window;
 use crate::caps::Caps;
 use crate::kernel::{Launch, Program};
 use crate::tensor::TensorType;
-use crate::variant::{self, Candidate, Split};
+use crate::variant::{self, Candidate, Offer, Split};
 
 /// A product, as its kernels see it.
 pub(super) struct Product {
@@ -28,6 +30,8 @@ pub(super) struct Product {
     pub length: usize,
     /// Rows whose taps differ, where a stride makes them differ.
     pub phases: Phases,
+    /// How it runs on cooperative matrices, where it can.
+    pub halves: Option<Halves>,
 }
 
 /// The rows of a strided convolution's input, by the taps that they see: rows whose places are the same modulo the stride see the same ones.
@@ -57,8 +61,11 @@ impl Phases {
 
 /// Every kernel, the plainest last. A new one is a file and a line here.
 const CANDIDATES: &[&dyn Candidate<Product>] = &[
+    &coop::COOP_16,
+    &coop::COOP_8,
     &tile::LARGE,
     &tile::MEDIUM,
+    &tile::TALL,
     &tile::FOLDED,
     &tile::NARROW,
     &tile::FOLDED_NARROW,
@@ -72,19 +79,32 @@ impl Product {
         self.rows * self.columns * self.taps * self.length
     }
 
+    /// The same with what a plan stores in half precision.
+    fn stored(mut self, caps: &Caps) -> Self {
+        self.halves = self.halves.map(|halves| halves.stored(caps.half_inputs));
+        self
+    }
+
     /// Kernels that a device can run, the preferred one first.
-    pub(super) fn candidates(&self, caps: &Caps) -> Vec<&'static str> {
-        variant::names(CANDIDATES, self, caps)
+    pub(super) fn candidates(self, caps: &Caps) -> Vec<Offer> {
+        let product = self.stored(caps);
+        variant::offers(product.stem, CANDIDATES, &product, caps)
     }
 
     /// The program on a device, which writes `output` under `name`: `bind` binds what is read, and adds to the uniform.
     pub(super) fn program(
-        &self,
+        self,
         (name, output): (&'static str, &TensorType),
         caps: &Caps,
         bind: impl Fn(Launch) -> Launch,
     ) -> Program {
-        let Split { launch, parts } = variant::choose(self.stem, CANDIDATES, self, caps).launch(self, caps);
-        sum::of_parts(self.stem, bind(launch), name, parts, output)
+        let product = self.stored(caps);
+        let Split { launch, parts } = variant::launch(product.stem, CANDIDATES, &product, caps);
+        let in_halves = launch.kernel.f16;
+        let program = sum::of_parts(product.stem, bind(launch), name, parts, output);
+        match &product.halves {
+            Some(halves) if in_halves => halves.program(product.stem, program),
+            _ => program,
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
 
 use super::Product;
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::kernel::Launch;
 use crate::ops::sum;
-use crate::variant::{self, Candidate, Split};
+use crate::variant::{Candidate, Split, Work};
 
 /// Rows of an invocation.
 const ROWS: usize = 4;
@@ -21,7 +21,7 @@ impl Candidate<Product> for Registers {
         "registers"
     }
 
-    fn launch(&self, product: &Product, _caps: &Caps) -> Split {
+    fn launch(&self, product: &Product, _caps: &Caps, _parts: Option<usize>) -> Split {
         let (quads, rows) = (product.columns / 4, product.rows);
         let (parts, of_part) = sum::parts(product.taps * product.length.div_ceil(sum::CHUNK));
         // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
@@ -41,9 +41,8 @@ impl Candidate<Product> for Registers {
     }
 
     fn cost(&self, product: &Product, caps: &Caps) -> f64 {
-        if caps.shape == LaunchShape::Registers {
-            return product.work() as f64;
-        }
-        variant::cost(product.work(), product.work(), 0.15, product.rows * product.columns / 4 / ROWS, caps.width())
+        let (executed, needed) = (product.work(), product.work());
+        let invocations = product.rows * product.columns / 4 / ROWS;
+        Work { executed, needed, staged: false, speed: 1.0, invocations, sums: 128 }.cost(caps)
     }
 }

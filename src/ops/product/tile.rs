@@ -1,10 +1,10 @@
 //! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
 
 use super::{Phases, Product};
-use crate::caps::{Caps, LaunchShape};
+use crate::caps::Caps;
 use crate::kernel::Launch;
 use crate::ops::sum;
-use crate::variant::{self, Candidate, Needs, Split};
+use crate::variant::{self, Candidate, Needs, Split, Work};
 
 /// Quads of l that are staged together.
 const STEP_QUADS: usize = 4;
@@ -31,7 +31,9 @@ pub(super) struct Tile {
 pub(super) const LARGE: Tile = Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], folded: false, speed: 1.0 };
 /// 64 rows × 64 columns, 8 × 8 an invocation.
 pub(super) const MEDIUM: Tile = Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], speed: 0.9, ..LARGE };
-/// The same for few channels.
+/// 128 rows × 64 columns, 16 × 8 an invocation: for results of 64 columns. Not measured on a GPU: its speed is set so low that only `tune` takes it.
+pub(super) const TALL: Tile = Tile { name: "tile128x64", quads: [32, 16], speed: 0.5, ..LARGE };
+/// The same as [`MEDIUM`] for few channels.
 pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.75, ..MEDIUM };
 /// 64 rows × 16 columns, 4 × 4 an invocation: for few columns.
 pub(super) const NARROW: Tile = Tile { name: "narrow", quads: [16, 4], of_one: [1, 1], speed: 0.6, ..LARGE };
@@ -71,15 +73,16 @@ impl Tile {
         steps * 16 * self.quads[0] * self.quads[1] * step
     }
 
-    /// Invocations that a device runs at once: those with many sums take more registers.
-    fn capacity(&self, caps: &Caps) -> usize {
-        variant::capacity(16 * self.of_one[0] * self.of_one[1], caps)
+    /// Sums of an invocation.
+    fn sums(&self) -> usize {
+        16 * self.of_one[0] * self.of_one[1]
     }
 
-    /// Parts of the sum, and steps of a part: as many parts as the device runs at once, and as the bound on the error asks for.
-    fn parts(&self, product: &Product, caps: &Caps) -> (usize, usize) {
+    /// Parts of the sum, and steps of a part: as many parts as are wanted, or else as the device runs at once, and as the bound on the error asks for.
+    fn parts(&self, product: &Product, caps: &Caps, wanted: Option<usize>) -> (usize, usize) {
         let steps = self.steps(product);
-        let fill = self.capacity(caps) / (self.tiles(product) * self.threads());
+        let at_once = || variant::capacity(self.sums(), caps) / (self.tiles(product) * self.threads());
+        let fill = wanted.unwrap_or_else(at_once);
         let affordable = sum::PARTS_BYTES / (4 * product.rows * product.columns);
         let of_part = steps.div_ceil(fill.min(affordable).clamp(1, steps)).min(sum::TILE_CHUNK / (4 * STEP_QUADS));
         (steps.div_ceil(of_part), of_part)
@@ -92,15 +95,19 @@ impl Candidate<Product> for Tile {
     }
 
     fn needs(&self, _: &Product) -> Needs {
-        Needs { workgroup_bytes: 16 * 4 * STEP_QUADS * (self.quads[0] + self.quads[1]), threads: self.threads() }
+        Needs {
+            workgroup_bytes: 16 * 4 * STEP_QUADS * (self.quads[0] + self.quads[1]),
+            threads: self.threads(),
+            coop: 0,
+        }
     }
 
     fn fits(&self, product: &Product) -> bool {
         !self.folded || product.phases.taps.is_empty()
     }
 
-    fn launch(&self, product: &Product, caps: &Caps) -> Split {
-        let (parts, of_part) = self.parts(product, caps);
+    fn launch(&self, product: &Product, caps: &Caps, parts: Option<usize>) -> Split {
+        let (parts, of_part) = self.parts(product, caps, parts);
         let [rows_of, operands] = product.texts;
         let phased = !product.phases.taps.is_empty();
         let mut texts = vec![rows_of, operands, include_str!("../../../shaders/product_tile.wgsl")];
@@ -124,12 +131,15 @@ impl Candidate<Product> for Tile {
     }
 
     fn cost(&self, product: &Product, caps: &Caps) -> f64 {
-        if caps.shape == LaunchShape::Registers {
-            return self.executed(product) as f64 / (0.3 * self.speed);
-        }
-        let (parts, _) = self.parts(product, caps);
-        let invocations = parts * self.tiles(product) * self.threads();
-        variant::cost(self.executed(product), product.work(), self.speed, invocations, self.capacity(caps))
-            + sum::cost(parts, product.rows * product.columns)
+        let (parts, _) = self.parts(product, caps, None);
+        let work = Work {
+            executed: self.executed(product),
+            needed: product.work(),
+            staged: true,
+            speed: self.speed,
+            invocations: parts * self.tiles(product) * self.threads(),
+            sums: self.sums(),
+        };
+        work.cost(caps) + sum::cost(parts, product.rows * product.columns)
     }
 }

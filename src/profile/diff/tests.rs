@@ -54,6 +54,7 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
                 float_ops: 0,
                 bit_ops: 0,
                 dot_ops: 0,
+                matrix_ops: 0,
                 bound: None,
                 fraction_of_bound: None,
             }

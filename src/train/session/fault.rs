@@ -31,6 +31,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Where numbers are not finite that nothing in the network has met.
+pub(super) const IN_LOGITS: &str = "in the logits";
+
 /// The error of an inference whose numbers are worthless.
 pub(super) fn not_finite(place: &str) -> Error {
     Error::Model(format!(
@@ -50,10 +53,9 @@ impl Session {
         })
     }
 
-    /// Where the first number of a training step was not finite, from the word that its measures hold ([`super::Measured::fault`]).
-    pub(in crate::train) fn step_fault(&self, word: u32) -> Option<Fault> {
-        // Plans of other batch sizes have the same nodes.
-        self.fault(self.training(), word)
+    /// Where the first number of a training step on so many images was not finite, from the word that its measures hold ([`super::Measured::fault`]).
+    pub(in crate::train) fn step_fault(&self, images: usize, word: u32) -> Option<Fault> {
+        self.known_ids(images).into_iter().find_map(|id| self.fault(id, word))
     }
 
     /// Fails if a number in a run of this plan was not finite; the word is 0 again then.
@@ -62,15 +64,23 @@ impl Session {
             return Ok(());
         }
         let word = self.backend.read(id, FAULT).await?[0];
+        self.check_word(id, word)
+    }
+
+    /// The same for a fault word of it that has been read.
+    pub(super) fn check_word(&mut self, id: PlanId, word: u32) -> Result<()> {
         let Some(fault) = self.fault(id, word) else { return Ok(()) };
         self.clear_fault();
-        Err(not_finite(&format!("first {fault}")))
+        match fault {
+            // The loss reads logits, and nothing else that is not an integer.
+            Fault::Layer { stem, .. } if stem == self.loss.op().stem() => Err(not_finite(IN_LOGITS)),
+            fault => Err(not_finite(&format!("first {fault}"))),
+        }
     }
 
     /// Forgets faults.
     pub(super) fn clear_fault(&mut self) {
-        let id = self.training();
-        self.backend.write(id, FAULT, &[0; LANES]);
+        self.put(FAULT, &[0; LANES]);
     }
 
     /// The first values that are not all finite in the forward pass of a training step on `n` images, in the order of the layers; parameters before all others. Running statistics
@@ -81,25 +91,28 @@ impl Session {
     pub(in crate::train) async fn first_fault(&mut self, n: usize, batch: &Batch<'_>) -> Result<Option<Fault>> {
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         for parameter in self.parameters.clone().into_iter().filter(|parameter| !parameter.counts()) {
-            let words = self.backend.read(self.training(), &parameter.name).await?;
+            let words = self.get(&parameter.name).await?;
             for (name, tensor) in parameter.to_host(words) {
                 if !finite(&tensor.values) {
                     return Ok(Some(Fault::Parameter(name)));
                 }
             }
         }
-        let id = self.plan_for(Purpose::Expose, n).await?;
-        self.ports(id, n, batch).iter().for_each(|(name, words)| self.backend.write(id, name, words));
-        if let Some(random) = self.random(id) {
-            self.backend.write(id, "random", &random.words);
-        }
-        self.backend.run(id)?;
-        for node in self.backend.plan(id).nodes.clone() {
-            let port = self.backend.plan(id).outputs.iter().find(|port| port.place == node.output);
-            let Some(name) = port.map(|port| port.name.clone()) else { continue };
-            let tensor = Tensor { ty: node.output.ty, words: self.backend.read(id, &name).await? };
-            if !finite(&tensor.to_f32()) {
-                return Ok(Some(Fault::Layer { layer: node.layer, stem: node.op.stem() }));
+        for images in self.parts(n) {
+            let id = self.plan_for(Purpose::Expose, images.len()).await?;
+            let part = batch.part(n, images.clone());
+            self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));
+            if let Some(random) = self.random(id, images.start) {
+                self.backend.write(id, "random", &random.words);
+            }
+            self.backend.run(id)?;
+            for node in self.backend.plan(id).nodes.clone() {
+                let port = self.backend.plan(id).outputs.iter().find(|port| port.place == node.output);
+                let Some(name) = port.map(|port| port.name.clone()) else { continue };
+                let tensor = Tensor { ty: node.output.ty, words: self.backend.read(id, &name).await? };
+                if !finite(&tensor.to_f32()) {
+                    return Ok(Some(Fault::Layer { layer: node.layer, stem: node.op.stem() }));
+                }
             }
         }
         Ok(None)

@@ -8,6 +8,7 @@ use crate::pass::{Bytes, Feed, Store, store_name};
 use crate::random::{self, Random};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A batch for the next step.
 pub(in crate::train) enum Batch<'a> {
@@ -16,8 +17,23 @@ pub(in crate::train) enum Batch<'a> {
     Bytes(Cow<'a, [u8]>),
 }
 
+impl Batch<'_> {
+    /// Some of its images, of which there are `n`.
+    pub(super) fn part(&self, n: usize, images: Range<usize>) -> Batch<'_> {
+        fn of<T: Clone>(all: &[T], n: usize, images: Range<usize>) -> Cow<'_, [T]> {
+            let each = all.len() / n;
+            all[images.start * each..images.end * each].into()
+        }
+        match self {
+            Self::Floats(values) => Batch::Floats(of(values, n, images)),
+            Self::Places(places) => Batch::Places(of(places, n, images)),
+            Self::Bytes(pixels) => Batch::Bytes(of(pixels, n, images)),
+        }
+    }
+}
+
 /// Bytes as the words of a port of `words` words.
-fn words(bytes: &[u8], words: usize) -> Vec<u32> {
+pub(super) fn words(bytes: &[u8], words: usize) -> Vec<u32> {
     let mut out = vec![0u32; words];
     bytemuck::cast_slice_mut::<u32, u8>(&mut out)[..bytes.len()].copy_from_slice(bytes);
     out

@@ -1,9 +1,9 @@
 //! What a session tells of a step besides its loss: how long launches take, what a debugger captures, gradients.
 
-use super::{Purpose, Session};
+use super::Session;
 use crate::error::Result;
 use crate::model::Parameter;
-use crate::pass::RING;
+use crate::pass::{ACCUMULATED, RING};
 use crate::profile::{self, Measurement};
 use crate::random::Random;
 use crate::tensor::Tensor;
@@ -11,7 +11,7 @@ use crate::train::HostTensor;
 use std::collections::BTreeMap;
 
 impl Session {
-    /// Measures a training step of a full batch, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
+    /// Measures a training step of a full batch, or of its first micro-batch without the update, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
     /// taken out before and put back afterwards. `progress` hears how many rounds are done.
     ///
     /// # Errors
@@ -21,24 +21,29 @@ impl Session {
         // As it lies there: the state of a run that has diverged comes back too.
         let mut kept = Vec::new();
         for name in self.state() {
-            let words = self.backend.read(self.training(), &name).await?;
+            let words = self.get(&name).await?;
             kept.push((name, words));
         }
-        let id = self.plan_for(Purpose::Train, self.batch).await?;
+        let (id, n) = (self.training(), self.at_once());
         let mut random = Random::new(1, "profile");
-        let labels: Vec<_> = (0..self.batch).map(|_| random.below(self.model.classes as u32)).collect();
+        let labels: Vec<_> = (0..n).map(|_| random.below(self.model.classes as u32)).collect();
         let inputs = [
-            ("labels", Tensor::from_u32(&[self.batch], &labels)),
+            ("labels", Tensor::from_u32(&[n], &labels)),
             ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
             // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
             ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
+            ("micro", Tensor::from_f32(&[4], &[0.0; 4])),
         ];
-        let inputs = inputs.into_iter().chain(self.random(id).map(|random| ("random", random)));
+        // A micro-batch does not include the update.
+        let inputs = inputs.into_iter().filter(|(name, _)| self.backend.plan(id).port(name).is_some());
+        let inputs = inputs.chain(self.random(id, 0).map(|random| ("random", random)));
         let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
-        let inputs: Vec<_> = self.ports(id, self.batch, &self.noise()).into_iter().chain(inputs).collect();
+        let noise = self.noise();
+        let noise = noise.part(self.batch, 0..n);
+        let inputs: Vec<_> = self.ports(id, n, &noise).into_iter().chain(inputs).collect();
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
         let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
-        kept.iter().for_each(|(name, words)| self.backend.write(id, name, words));
+        kept.iter().for_each(|(name, words)| self.put(name, words));
         self.go_to(self.step);
         self.measured = waiting;
         measured
@@ -58,14 +63,14 @@ impl Session {
     /// When the device is lost.
     pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         assert!(self.dump, "a session made with `dump` keeps gradients");
-        let id = self.training();
         let mut all = BTreeMap::new();
-        let ty = self.backend.plan(id).port("logits").expect("a dumping plan has logits").place.ty.clone();
-        let shape = vec![ty.shape[0], ty.channels()];
-        let values = Tensor { ty, words: self.backend.read(id, "logits").await? }.to_f32();
-        all.insert("logits".to_string(), HostTensor { shape, values });
+        let accumulates = self.micro_batches > 1;
+        let values = if accumulates { self.logits.clone() } else { self.logits_of(self.training()).await? };
+        let classes = self.model.classes;
+        all.insert("logits".to_string(), HostTensor { shape: vec![values.len() / classes, classes], values });
         for parameter in self.parameters.clone().into_iter().filter(Parameter::trained) {
-            let gradient = self.backend.read(id, &format!("grad/{}", parameter.name)).await?;
+            let prefix = if accumulates { ACCUMULATED } else { "grad/" };
+            let gradient = self.get(&format!("{prefix}{}", parameter.name)).await?;
             let parts = parameter.to_host(gradient).into_iter();
             all.extend(parts.map(|(name, tensor)| (format!("grad/{name}"), tensor)));
         }

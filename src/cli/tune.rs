@@ -1,0 +1,140 @@
+//! `halfwave tune`: which kernels are fastest on this device, for later runs to take.
+
+use super::device::{self, Measurable};
+use super::kernels::{self, Kernels};
+use super::terminal::{aligned, print, say};
+use super::{MeasureArgs, interrupt};
+use halfwave::Result;
+use halfwave::backend::gpu::{Found, GpuBackend};
+use halfwave::backend::{Backend, Device};
+use halfwave::profile::candidates::{Timed, described};
+use halfwave::profile::tune::{self, Tuned};
+use halfwave::recipe::Recipe;
+use halfwave::train::session::training_plan;
+use std::process::ExitCode;
+
+/// Measure which kernels are fastest for recipes on this device; later runs there take them.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, mut_arg("adapter", |arg| arg.help(ADAPTER)))]
+pub(super) struct TuneArgs {
+    #[command(flatten)]
+    measure: MeasureArgs,
+    /// Discard everything that is kept of kernels on this device, and measure nothing: what was measured, and which kernels were found right or wrong at their first use (they are compared again)
+    #[arg(long, conflicts_with_all = ["recipes", "rounds", "batch"])]
+    forget: bool,
+}
+
+const ADAPTER: &str =
+    "Adapter to measure: an index or a part of a name from `halfwave devices` [default: the first GPU]";
+
+const EXAMPLES: &str = "\
+Examples:
+  halfwave tune vgg-small                     for VGG-small with its own batch size, on the first GPU
+  halfwave tune resnet20 --batch 128
+  halfwave tune --forget                      back to what is estimated
+
+What is found holds for the same operations with the same shapes, in any recipe, with this adapter,
+driver and version of halfwave. A run that has begun keeps its kernels when it is resumed.
+The CPU backend has one implementation per operation: there is nothing to tune.";
+
+/// Why there is nothing to measure on the CPU backend.
+pub(super) const ONE_EACH: &str =
+    "the CPU backend has one implementation per operation, so that there are no kernels to choose among";
+
+pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
+    let recipes = args.measure.recipes()?;
+    let Some(Measurable { found, only_as }) = device::measurable(args.measure.adapter.adapter.as_deref(), ONE_EACH)?
+    else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let device = Device::from(&found.report);
+    let file = kernels::file(&device)?;
+    if args.forget {
+        say(&forget(&device)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Whether the result can be kept shows now, not after minutes.
+    kernels::change(&device, |_| ())?;
+    interrupt::watch();
+    let mut kept = false;
+    for (recipe, name) in &recipes {
+        match of_recipe(args, &found, &device, recipe, name) {
+            Ok(()) => kept = true,
+            Err(error) => {
+                if kept {
+                    say(&format!("{} holds what was measured of the recipes before {name}", file.display()));
+                }
+                return interrupt::ended(error);
+            }
+        }
+    }
+    let adapter = only_as.map_or(String::new(), |index| format!(", used with --adapter {index}"));
+    say(&format!("{} holds the result; later runs on this device take it{adapter}", file.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures the kernels of a recipe, prints and keeps the result.
+fn of_recipe(args: &TuneArgs, found: &Found, device: &Device, recipe: &Recipe, name: &str) -> Result<()> {
+    let batch = recipe.train.batch;
+    say(&format!("{name}, batch of {batch}, on {}", device.adapter));
+    let mut request = kernels::request(device);
+    request.choices.clear();
+    let mut backend = pollster::block_on(GpuBackend::open(found.clone(), request))?;
+    backend.stop_by(interrupt::stop());
+    let plan = training_plan(recipe, batch, backend.caps())?;
+    let tuned = pollster::block_on(tune::tune(&mut backend, &plan, args.measure.rounds as usize, say))?;
+    print(&table(&tuned))?;
+    kernels::change(device, |kernels| {
+        for found in &tuned {
+            kernels.choices.remove(&found.heavy.site);
+            kernels.choices.extend(found.choice().map(|choice| (found.heavy.site.clone(), choice)));
+        }
+    })
+}
+
+/// Discards what is kept of a device, and says what that was.
+fn forget(device: &Device) -> Result<String> {
+    let before: Kernels = kernels::change(device, std::mem::take)?;
+    let (choices, verdicts, wrong) = (before.choices.len(), before.verdicts.len(), before.shut_out());
+    let adapter = &device.adapter;
+    if choices + verdicts == 0 {
+        return Ok(format!("{adapter}: nothing was kept of its kernels; they are chosen by estimate"));
+    }
+    let wrong = match wrong.is_empty() {
+        true => String::new(),
+        false => format!(", of which {} had been found wrong", wrong.join(", ")),
+    };
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    Ok(format!(
+        "{adapter}: discarded {choices} measured choice{} and {verdicts} result{} of first uses{wrong}; kernels are chosen by estimate, and compared again before they are used",
+        s(choices),
+        s(verdicts)
+    ))
+}
+
+/// A line an operation: what is taken by estimate, what is fastest, and the gain.
+fn table(tuned: &[Tuned]) -> String {
+    let name = |timed: &Timed| described(&timed.kernel, timed.parts);
+    let mut rows = vec![["operation", "layers", "estimate", "ms", "fastest", "ms", "gain"].map(String::from)];
+    let ms = |timed: &Timed| format!("{:.4}", timed.median_ns as f64 / 1e6);
+    for found in tuned {
+        let (first, best) = (&found.heavy.kernels[0], &found.heavy.kernels[found.best]);
+        let gain = if found.best == 0 { "-".to_string() } else { format!("{:.2}×", found.gain()) };
+        let layers = found.heavy.layers.join(", ");
+        let fastest = if found.best == 0 { "the same".to_string() } else { name(best) };
+        rows.push([found.heavy.stem.clone(), layers, name(first), ms(first), fastest, ms(best), gain]);
+    }
+    let before: u64 = tuned.iter().map(|found| of_layers(found, 0)).sum();
+    let after: u64 = tuned.iter().map(|found| of_layers(found, found.best)).sum();
+    format!(
+        "{}\nall of them: {:.3} ms by estimate, {:.3} ms with the fastest\n\n",
+        aligned(&rows, [false, false, false, true, false, true, true]),
+        before as f64 / 1e6,
+        after as f64 / 1e6
+    )
+}
+
+/// Time of an operation in all of its layers.
+fn of_layers(found: &Tuned, kernel: usize) -> u64 {
+    found.heavy.kernels[kernel].median_ns * found.heavy.layers.len() as u64
+}

@@ -1,0 +1,259 @@
+//! `low_memory`: a step that takes less memory, at the price of time, and gives the same numbers to the bit.
+//!
+//! **overwrite.** A batch-norm's gradient is written over the gradient that it reads, where nobody reads that one later.
+//!
+//! **weights-first.** The gradient of a layer's weights, and the update that reads it, come before the gradient of its input: the partial sums of the one are gone before the other exists.
+//!
+//! **recompute.** Sums of packed convolutions, and what a first layer makes of the images, are computed again where the backward pass begins to read them, in place of being kept since the forward pass: from codes and
+//! packed signs, which are kept anyway and are much smaller, and from the images' bytes. Only where the peak becomes lower by that. The same operation on the same operands gives the same bits.
+//!
+//! The last of the passes: [`simplify`](super::simplify()) would make one value of the two again.
+
+use super::together;
+use crate::error::Result;
+use crate::graph::{Phase, Typed, Value};
+use crate::ops::batch_norm_backward::BatchNormDx;
+use crate::ops::{Graph, Op, joint};
+use std::ops::Range;
+
+/// Applies the rewrites, and asks for slots that take less memory in all.
+///
+/// # Errors
+/// None in a verified graph.
+pub fn low_memory(graph: &Graph) -> Result<Graph> {
+    let graph = together(&weights_first(graph)?)?;
+    let graph = overwrite(&graph)?;
+    graph.verify();
+    let mut graph = recompute(&graph)?;
+    graph.compact = true;
+    graph.verify();
+    Ok(graph)
+}
+
+/// Puts the gradients of weights where all that they read exists.
+fn weights_first(graph: &Graph) -> Result<Graph> {
+    let is_weights = |value: Value| matches!(graph.node(value).op, Op::ConvDw(_) | Op::BconvDw(_));
+    let mut order: Vec<Value> = Vec::with_capacity(graph.nodes().len());
+    let mut placed = vec![false; graph.nodes().len()];
+    let weights: Vec<_> = graph.iter().map(|(value, _)| value).filter(|&value| is_weights(value)).collect();
+    for (value, _) in graph.iter() {
+        let ready = |placed: &[bool], of: Value| graph.node(of).inputs.iter().all(|input| placed[input.0]);
+        let behind = weights.iter().copied();
+        for next in [value].into_iter().chain(behind) {
+            if !placed[next.0] && ready(&placed, next) {
+                placed[next.0] = true;
+                order.push(next);
+            }
+        }
+    }
+    graph.reordered(&order)
+}
+
+/// Writes gradients of batch-norms over the gradients that they read.
+fn overwrite(graph: &Graph) -> Result<Graph> {
+    let last = graph.last_readers();
+    let is_free = |value: Value, reader: Value| {
+        last[value.0] == Some(reader)
+            && !matches!(graph.node(value).op, Op::Leaf(_))
+            && graph.outputs.iter().all(|(_, output)| *output != value)
+    };
+    graph.rebuild(|new, value, node, inputs| {
+        let op = match &node.op {
+            Op::BatchNormDx(op) if op.unpool.is_none() && is_free(node.inputs[2], value) => {
+                // Another operand may be the same value.
+                let once = node.inputs.iter().filter(|input| **input == node.inputs[2]).count() == 1;
+                BatchNormDx { in_place: once, ..*op }.into()
+            }
+            op => op.clone(),
+        };
+        new.add(op, inputs).map(Some)
+    })
+}
+
+/// Whether computing a forward value again costs little against what it takes: sums of a packed convolution, and what images go through up to the first float convolution and behind it.
+fn may_recompute(graph: &Graph, value: Value) -> bool {
+    let node = graph.node(value);
+    let from = |at: usize| &graph.node(node.inputs[at]).op;
+    node.phase == Phase::Forward
+        && match &node.op {
+            Op::Bconv(_) | Op::Gather(_) => true,
+            Op::Conv(_) => matches!(from(0), Op::Gather(_) | Op::Leaf(_)),
+            // What a layer adds to its sums, or makes floats of.
+            Op::Bias(_) | Op::Decode(_) => may_recompute(graph, node.inputs[0]),
+            _ => false,
+        }
+}
+
+fn recompute(graph: &Graph) -> Result<Graph> {
+    let lives = Lives::new(graph);
+    let count = graph.nodes().len();
+    let candidates = (0..count).map(Value).filter(|&value| may_recompute(graph, value) && lives.is_kept(value));
+    // With all that a value is computed from, and alone.
+    let sets = candidates.flat_map(|value| {
+        let chain = |input: &Value| may_recompute(graph, *input).then_some(*input);
+        let first = |value: &Value| graph.node(*value).inputs.first().and_then(chain);
+        let all: Vec<_> = std::iter::successors(Some(value), first).collect();
+        (1..=all.len()).map(move |len| all[..len].to_vec()).collect::<Vec<_>>()
+    });
+    let sets: Vec<Vec<Value>> = sets.collect();
+    let mut chosen = vec![false; count];
+    let mut peak = lives.peak(&chosen).expect("nothing is recomputed");
+    loop {
+        let with = |set: &Vec<Value>| {
+            let mut next = chosen.clone();
+            set.iter().for_each(|value| next[value.0] = true);
+            Some((lives.peak(&next)?, next))
+        };
+        match sets.iter().filter_map(with).min_by_key(|(peak, _)| *peak) {
+            Some((lower, next)) if lower < peak => (peak, chosen) = (lower, next),
+            _ => break,
+        }
+    }
+    // What another choice has made needless.
+    for value in 0..count {
+        if std::mem::replace(&mut chosen[value], false) && lives.peak(&chosen).is_none_or(|without| without > peak) {
+            chosen[value] = true;
+        }
+    }
+    lives.rebuild(&chosen)
+}
+
+/// When values live.
+struct Lives<'g> {
+    graph: &'g Graph,
+    units: Vec<Range<usize>>,
+    /// By value: the unit that computes it.
+    unit_of: Vec<usize>,
+    /// By value: the first that lies where it lies.
+    root: Vec<usize>,
+    /// By value: who reads it.
+    readers: Vec<Vec<Value>>,
+    /// By value: the unit that overwrites it.
+    overwritten: Vec<Option<usize>>,
+}
+
+impl<'g> Lives<'g> {
+    fn new(graph: &'g Graph) -> Self {
+        let units = joint::units(graph);
+        let count = graph.nodes().len();
+        let unit_of: Vec<_> = (0..count).map(|node| units.partition_point(|unit| unit.end <= node)).collect();
+        let (mut root, mut readers, mut overwritten) = (Vec::new(), vec![Vec::new(); count], vec![None; count]);
+        for (value, node) in graph.iter() {
+            let over = node.op.in_place().map(|index| node.inputs[index]);
+            root.push(over.map_or(value.0, |over| root[over.0]));
+            if let Some(over) = over {
+                overwritten[over.0] = Some(unit_of[value.0]);
+            }
+            node.inputs.iter().for_each(|input| readers[input.0].push(value));
+        }
+        Self { graph, units, unit_of, root, readers, overwritten }
+    }
+
+    /// Whether a value is kept for another phase than that of the forward pass.
+    fn is_kept(&self, value: Value) -> bool {
+        self.later(value).next().is_some() && self.graph.outputs.iter().all(|(_, output)| *output != value)
+    }
+
+    /// Who reads it in other phases.
+    fn later(&self, value: Value) -> impl Iterator<Item = Value> {
+        self.readers[value.0].iter().copied().filter(|reader| self.graph.node(*reader).phase != Phase::Forward)
+    }
+
+    /// By value: the unit before which it is computed again; `None` when something that it is computed from is overwritten by then.
+    fn places(&self, again: &[bool]) -> Option<Vec<Option<usize>>> {
+        let mut places: Vec<Option<usize>> = vec![None; again.len()];
+        for value in (0..again.len()).rev().filter(|&value| again[value]) {
+            let own = self.later(Value(value)).map(|reader| self.unit_of[reader.0]);
+            let of_others = self.readers[value].iter().filter_map(|reader| places[reader.0]);
+            let place = own.chain(of_others).min()?;
+            let overwritten = |input: &Value| self.overwritten[input.0].is_some_and(|unit| unit < place);
+            if self.graph.node(Value(value)).inputs.iter().any(overwritten) {
+                return None;
+            }
+            places[value] = Some(place);
+        }
+        Some(places)
+    }
+
+    /// The largest number of words that live at the same time when these values are computed again, and how often there are so many.
+    fn peak(&self, again: &[bool]) -> Option<(i64, usize)> {
+        let places = self.places(again)?;
+        // A unit is at an odd moment, what is computed again before it at the one before.
+        let moment = |value: Value| 2 * self.unit_of[value.0] + 1;
+        let mut change = vec![0; 2 * self.units.len() + 3];
+        let mut lives = |from: usize, to: usize, words: i64| {
+            change[from] += words;
+            change[to + 1] -= words;
+        };
+        // By root.
+        let mut spans: Vec<Option<(usize, usize)>> = vec![None; again.len()];
+        for (value, node) in self.graph.iter() {
+            let root = self.root[value.0];
+            if matches!(self.graph.node(Value(root)).op, Op::Leaf(_)) {
+                continue;
+            }
+            let readers = self.readers[value.0].iter().copied();
+            let again_by = readers.clone().filter_map(|reader| Some(2 * places[reader.0]?));
+            let until = |readers: &mut dyn Iterator<Item = usize>| readers.max().unwrap_or(0);
+            let first_life = match places[value.0] {
+                None => until(&mut readers.map(moment).chain(again_by)),
+                Some(place) => {
+                    let last = until(&mut self.later(value).map(moment).chain(again_by));
+                    lives(2 * place, last, node.ty.words() as i64);
+                    let forward = readers.filter(|reader| self.graph.node(*reader).phase == Phase::Forward);
+                    until(&mut forward.map(moment))
+                }
+            };
+            let (from, to) = spans[root].unwrap_or((moment(value), 0));
+            spans[root] = Some((from, to.max(first_life).max(moment(value))));
+        }
+        for (value, span) in spans.into_iter().enumerate() {
+            if let Some((from, to)) = span {
+                lives(from, to, self.graph.ty(Value(value)).words() as i64);
+            }
+        }
+        let mut now = 0;
+        let all = change.into_iter().map(|change| {
+            now += change;
+            now
+        });
+        let (mut peak, mut times) = (0, 0);
+        for words in all {
+            match words.cmp(&peak) {
+                std::cmp::Ordering::Greater => (peak, times) = (words, 1),
+                std::cmp::Ordering::Equal => times += 1,
+                std::cmp::Ordering::Less => {}
+            }
+        }
+        Some((peak, times))
+    }
+
+    /// The graph in which these values are computed again, each right before the first of later phases that reads it.
+    fn rebuild(&self, again: &[bool]) -> Result<Graph> {
+        let graph = self.graph;
+        let places = self.places(again).expect("a choice that was looked at");
+        let mut new = graph.successor();
+        let mut renamed: Vec<Value> = Vec::with_capacity(again.len());
+        let mut second: Vec<Option<Value>> = vec![None; again.len()];
+        for (at, unit) in self.units.iter().enumerate() {
+            for value in (0..again.len()).filter(|&value| places[value] == Some(at)) {
+                let node = graph.node(Value(value));
+                new.at(&node.layer, Phase::Backward);
+                let inputs = node.inputs.iter().map(|input| second[input.0].unwrap_or(renamed[input.0]));
+                second[value] = Some(new.add(node.op.clone(), &inputs.collect::<Vec<_>>())?);
+            }
+            for value in unit.clone() {
+                let node = graph.node(Value(value));
+                new.at(&node.layer, node.phase);
+                let second = |input: &Value| second[input.0].filter(|_| node.phase != Phase::Forward);
+                let inputs: Vec<_> =
+                    node.inputs.iter().map(|input| second(input).unwrap_or(renamed[input.0])).collect();
+                renamed.push(new.add(node.op.clone(), &inputs)?);
+            }
+        }
+        for (name, value) in &graph.outputs {
+            new.output(name.clone(), renamed[value.0]);
+        }
+        Ok(new)
+    }
+}

@@ -1,0 +1,225 @@
+//! `run.json`: what a run is on, and with which kernels, so that it goes on to the same bits.
+
+use super::Trainer;
+use crate::backend::{Device, gpu};
+use crate::caps::{Choice, DeviceClass};
+use crate::error::{Error, Result};
+use crate::files;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Its name in a run's folder.
+pub(super) const ABOUT: &str = "run.json";
+
+/// `run.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct About {
+    /// Version.
+    pub halfwave: String,
+    /// Version.
+    pub wgpu: String,
+    /// What computes, since the run began or went on last.
+    #[serde(flatten)]
+    pub device: Device,
+    /// The kind of device that kernels were chosen for.
+    #[serde(alias = "launch_shape")] // up to version 0.1
+    pub device_class: DeviceClass,
+    /// The kernels of a step's heavy operations, by their sites; and all others that were asked for on this device, for the short batch at the end of an epoch and for evaluations.
+    #[serde(default)]
+    pub kernels: BTreeMap<String, Choice>,
+    /// Those that the run had on other devices, for when it comes back to one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    elsewhere: Vec<Elsewhere>,
+    /// Of everything that is drawn.
+    pub seed: u64,
+    /// Images of a step.
+    pub batch: usize,
+    /// Numbers that are trained.
+    pub parameters: usize,
+    /// Of the plan of a step.
+    pub plan_hash: String,
+    /// Memory of a step on the device.
+    pub peak_bytes: u64,
+    /// UTC, RFC 3339.
+    pub started: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) resumed: Vec<Resumed>,
+}
+
+/// The kernels of a run on a device that it is not on now.
+#[derive(Debug, Serialize, Deserialize)]
+struct Elsewhere {
+    device: Device,
+    kernels: BTreeMap<String, Choice>,
+}
+
+/// That a run went on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Resumed {
+    pub(super) at: String,
+    pub(super) step: u64,
+    pub(super) adapter: String,
+}
+
+impl About {
+    pub(super) fn new(trainer: &mut Trainer, device: &Device) -> Self {
+        let (seed, batch) = (trainer.recipe().train.seed, trainer.recipe().train.batch);
+        let session = trainer.session();
+        let plan = session.plan();
+        Self {
+            halfwave: env!("CARGO_PKG_VERSION").to_string(),
+            wgpu: gpu::wgpu_version(),
+            device: device.clone(),
+            device_class: plan.class,
+            kernels: session.choices(),
+            elsewhere: Vec::new(),
+            seed,
+            batch,
+            parameters: session.parameter_len(),
+            plan_hash: format!("{:016x}", plan.hash()),
+            peak_bytes: plan.memory.peak,
+            started: now(),
+            resumed: Vec::new(),
+        }
+    }
+
+    /// What a run's folder says; nothing where the file is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub fn read(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(ABOUT);
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(path)(error)),
+        };
+        let damaged =
+            |error| Error::Data(format!("{}: not what halfwave train writes there ({error})", path.display()));
+        serde_json::from_slice(&json).map(Some).map_err(damaged)
+    }
+
+    /// The kernels that the run had on a device, if it was there.
+    pub fn kernels_on(&self, device: &Device) -> Option<&BTreeMap<String, Choice>> {
+        let elsewhere = self.elsewhere.iter().map(|elsewhere| (&elsewhere.device, &elsewhere.kernels));
+        let all = [(&self.device, &self.kernels)].into_iter().chain(elsewhere);
+        all.into_iter().find_map(|(known, kernels)| (known == device).then_some(kernels))
+    }
+
+    /// Takes on the history of a run that goes on.
+    pub(super) fn follow(&mut self, before: Self) {
+        let Self { device, kernels, elsewhere, started, resumed, .. } = before;
+        let last = Elsewhere { device, kernels };
+        self.elsewhere = [last].into_iter().chain(elsewhere).filter(|past| past.device != self.device).collect();
+        (self.started, self.resumed) = (started, resumed);
+    }
+
+    /// The warnings to print when a run is resumed that `before` describes.
+    pub(super) fn changes(&self, before: &Self) -> Vec<String> {
+        let bits = "its numbers may differ in their last bits from here on";
+        let mut said = Vec::new();
+        let known = before.kernels_on(&self.device);
+        if before.device != self.device {
+            let Device { adapter, backend, driver, .. } = &before.device;
+            let kernels = match known {
+                Some(_) => "its kernels are those that it had here before",
+                None => "kernels are chosen anew for this device; those of the other are kept for when it comes back",
+            };
+            said.push(format!("the run was on {adapter} ({backend}, driver {driver}) before: {bits}; {kernels}"));
+        }
+        let others: Vec<_> = known.into_iter().flatten().filter(|(site, had)| self.replaces(site, had)).collect();
+        if let [(site, Choice { kernel, .. }), ..] = others[..] {
+            let count = others.len();
+            said.push(format!(
+                "{count} of the run's kernels cannot be used here any more, and others take their place, so {bits}: the first is {kernel} of {site}"
+            ));
+        } else if before.device == self.device && before.plan_hash != self.plan_hash {
+            said.push(format!(
+                "a step's kernels differ from those that the run had (halfwave {}): {bits}",
+                before.halfwave
+            ));
+        }
+        said
+    }
+
+    /// Whether another kernel runs than the one that the run had; where no number of parts was noted, any may be.
+    fn replaces(&self, site: &str, had: &Choice) -> bool {
+        let Some(now) = self.kernels.get(site) else { return false };
+        now.kernel != had.kernel || had.parts.is_some() && now.parts != had.parts
+    }
+
+    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("strings and numbers are JSON");
+        files::replace_claimed(&dir.join(ABOUT), (text + "\n").as_bytes())
+    }
+}
+
+/// Now, as RFC 3339 says it, in UTC, to the second.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(kernel: &str, parts: Option<usize>) -> Choice {
+        Choice { kernel: kernel.to_string(), parts }
+    }
+
+    fn about(adapter: &str, kernel: &str) -> About {
+        About {
+            halfwave: "1".to_string(),
+            wgpu: "2".to_string(),
+            device: Device { adapter: adapter.to_string(), ..Device::cpu() },
+            device_class: DeviceClass::Gpu,
+            kernels: [("conv a -> b".to_string(), choice(kernel, Some(2)))].into(),
+            elsewhere: Vec::new(),
+            seed: 0,
+            batch: 1,
+            parameters: 1,
+            plan_hash: kernel.to_string(),
+            peak_bytes: 0,
+            started: "then".to_string(),
+            resumed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn kernels_of_each_device_are_kept() {
+        let mut second = about("b", "tile");
+        second.follow(about("a", "folded"));
+        let mut third = about("a", "folded");
+        third.follow(second);
+        let kernel = |adapter: &str| {
+            let device = Device { adapter: adapter.to_string(), ..Device::cpu() };
+            third.kernels_on(&device).map(|kernels| kernels["conv a -> b"].kernel.clone())
+        };
+        assert_eq!(["a", "b", "c"].map(kernel), [Some("folded".to_string()), Some("tile".to_string()), None]);
+        assert_eq!((third.elsewhere.len(), third.started.as_str()), (1, "then"));
+        let read: About = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
+        assert_eq!(read.elsewhere[0].kernels, third.elsewhere[0].kernels);
+    }
+
+    #[test]
+    fn what_differs_is_said_and_nothing_else() {
+        let said = |now: &About, before: &About| now.changes(before).join("\n");
+        assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
+        let other = said(&about("b", "tile"), &about("a", "tile"));
+        assert!(other.contains("the run was on a (cpu") && other.contains("chosen anew"), "{other}");
+        let gone = said(&about("a", "tile"), &about("a", "unknown"));
+        assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("was on"), "{gone}");
+        // As earlier versions noted one part, and every estimate.
+        let mut before = about("a", "tile");
+        before.kernels.insert("conv a -> b".to_string(), choice("tile", None));
+        assert_eq!(said(&about("a", "tile"), &before), "");
+        before.plan_hash = "other".to_string();
+        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        let mut back = about("b", "tile");
+        back.follow(about("a", "tile"));
+        assert!(said(&about("a", "tile"), &back).contains("those that it had here before"));
+    }
+}

@@ -1,0 +1,66 @@
+//! The scales of what a training step stores in half precision: [`crate::halves`].
+
+use super::Session;
+use crate::error::Result;
+use crate::graph::Phase;
+use crate::halves::{ROW, SCALES, SEEN, start};
+use crate::plan::Plan;
+use crate::train::checkpoint::HostTensor;
+use std::collections::BTreeMap;
+
+/// The rows of the table before the first step, where a plan has one.
+fn rows(plan: &Plan, batch: usize) -> Option<Vec<[f32; ROW]>> {
+    let mut rows = vec![[0.0; ROW]; plan.port(SCALES)?.place.ty.rows()];
+    for node in &plan.nodes {
+        if let Some(row) = node.output.scale {
+            rows[row] = start(node.phase == Phase::Backward, batch);
+        }
+    }
+    Some(rows)
+}
+
+impl Session {
+    /// Scales as they are before the first step.
+    pub(super) fn start_scales(&mut self) {
+        let rows = rows(self.plan(), self.batch);
+        self.set_scales(rows);
+    }
+
+    /// Takes the rows of the table, where there is one.
+    pub(super) fn set_scales(&mut self, rows: Option<Vec<[f32; ROW]>>) {
+        let Some(rows) = rows else { return };
+        self.put(SCALES, bytemuck::cast_slice(rows.as_flattened()));
+        self.put(SEEN, &vec![0; rows.len() * ROW]);
+    }
+
+    /// The rows that a checkpoint's table gives: those of a first step where it has none, as that of a run in single precision, or one for other values.
+    pub(super) fn found_scales(&self, table: Option<&HostTensor>) -> Option<Vec<[f32; ROW]>> {
+        let fresh = rows(self.plan(), self.batch)?;
+        let power = |v: f32| v.is_normal() && v > 0.0 && v.to_bits() << 9 == 0;
+        let right = |table: &&HostTensor| {
+            let rows = table.values.as_chunks::<ROW>().0;
+            table.shape == [fresh.len(), ROW] && rows.iter().all(|row| power(row[0]) && row[0] * row[1] == 1.0)
+        };
+        Some(table.filter(right).map_or(fresh.clone(), |table| table.values.as_chunks().0.to_vec()))
+    }
+
+    /// The table, where there is one.
+    pub(super) async fn scales(&mut self) -> Result<Option<HostTensor>> {
+        let id = self.training();
+        let Some(port) = self.backend.plan(id).port(SCALES) else { return Ok(None) };
+        let shape = port.place.ty.shape.clone();
+        let values = self.get(SCALES).await?.into_iter().map(f32::from_bits).collect();
+        Ok(Some(HostTensor { shape, values }))
+    }
+
+    /// Adds, to counts by layer, the numbers that saturated.
+    pub(super) async fn count_halves(&mut self, counts: &mut BTreeMap<String, u64>) -> Result<()> {
+        let Some(table) = self.scales().await? else { return Ok(()) };
+        for node in &self.plan().nodes {
+            if let Some(row) = node.output.scale {
+                *counts.entry(node.layer.clone()).or_default() += table.values[row * ROW + 2] as u64;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! An evaluation's batches: images go to the device as bytes, and what the network makes of each comes back at the end, in one piece.
+
+use super::fault::not_finite;
+use super::{Arriving, Purpose, Session, feed};
+use crate::backend::PlanId;
+use crate::data::Normalise;
+use crate::error::Result;
+use crate::kernel::FAULT;
+use crate::ops::judge::COLUMNS;
+use crate::pass::{EVALUATION, JUDGED, store_name};
+use crate::tensor::Tensor;
+use std::collections::VecDeque;
+
+/// Batches under way besides the one that was begun last. No more: images wait in memory until the device takes them, and whoever asks to stop waits for them.
+const AHEAD: usize = 3;
+
+/// What a network makes of an image.
+pub(in crate::train) struct Verdict {
+    /// Its loss.
+    pub loss: f32,
+    /// The class of the largest logit, the first if several.
+    pub class: usize,
+    /// How many classes have larger logits than the label's, those of equal logits before it included.
+    pub rank: usize,
+}
+
+/// Batches that are judged one after the other, with running statistics.
+pub(in crate::train) struct Judging<'s> {
+    session: &'s mut Session,
+    id: PlanId,
+    /// Images of each batch whose rows lie on the device.
+    sizes: Vec<usize>,
+    /// The fault word behind each batch under way. When it has come, its batch is done.
+    under_way: VecDeque<Arriving>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Session {
+    /// Begins to judge images, which `normalise` makes the network's input of.
+    ///
+    /// # Errors
+    /// When the device is lost, or the model does not fit it; when somebody asks to stop.
+    pub(in crate::train) async fn judge(&mut self, normalise: &Normalise) -> Result<Judging<'_>> {
+        let [c, h, w] = self.model.input;
+        let id = self.plan_for(Purpose::Judge { mean: normalise.mean.is_some() }, self.at_once()).await?;
+        let table = Tensor::from_f32(&[256, c], &normalise.table);
+        let mean = normalise.mean.as_ref().map(|mean| Tensor::from_f32(&[h, w, c], mean));
+        for (name, tensor) in [("input.table", Some(table)), ("input.mean", mean)] {
+            if let Some(tensor) = tensor {
+                self.backend.write(id, &format!("{EVALUATION}{name}"), &tensor.words);
+            }
+        }
+        Ok(Judging { session: self, id, sizes: Vec::new(), under_way: VecDeque::new(), verdicts: Vec::new() })
+    }
+}
+
+impl Judging<'_> {
+    /// Images of a full batch.
+    pub(in crate::train) fn full(&self) -> usize {
+        self.session.at_once()
+    }
+
+    /// Begins with a batch: bytes n, h, w, c as the network sees them, up to a full batch, and their labels.
+    ///
+    /// # Errors
+    /// When the device is lost, a number within the network is not finite in a batch before, or somebody has asked to stop.
+    ///
+    /// # Panics
+    /// When the number of bytes does not fit the number of labels, or a label is not below the number of classes.
+    pub(in crate::train) async fn batch(&mut self, pixels: &[u8], labels: &[u32]) -> Result<()> {
+        let (n, full, model) = (labels.len(), self.session.at_once(), &self.session.model);
+        assert!(labels.iter().all(|&label| (label as usize) < model.classes), "labels below the number of classes");
+        assert_eq!(pixels.len(), n * model.input.iter().product::<usize>(), "bytes of {n} images");
+        if n == 0 {
+            return Ok(());
+        }
+        if self.sizes.len() == JUDGED {
+            self.collect().await?;
+        }
+        // Images do not see each other here: a short batch is filled up with its last one, which nobody counts.
+        let index: Vec<_> = (0..full).map(|at| at.min(n - 1) as u32).collect();
+        let labels: Vec<_> = index.iter().map(|&at| labels[at as usize]).collect();
+        let store = format!("{EVALUATION}{}", store_name(0));
+        let (id, backend) = (self.id, &mut self.session.backend);
+        let words = backend.plan(id).port(&store).expect("a plan has its store").place.ty.words();
+        backend.write(id, &store, &feed::words(pixels, words));
+        backend.write(id, &format!("{EVALUATION}index"), &Tensor::from_u32(&[full], &index).words);
+        backend.write(id, "labels", &Tensor::from_u32(&[full], &labels).words);
+        backend.write(id, "batch", &Tensor::from_u32(&[1], &[self.sizes.len() as u32]).words);
+        backend.run(id)?;
+        self.sizes.push(n);
+        self.under_way.push_back(backend.read(id, FAULT));
+        self.wait(AHEAD).await
+    }
+
+    /// What the network makes of all images, in order; waits for those under way.
+    ///
+    /// # Errors
+    /// When the device is lost, or a number within the network is not finite.
+    pub(in crate::train) async fn finish(mut self) -> Result<Vec<Verdict>> {
+        self.collect().await?;
+        Ok(self.verdicts)
+    }
+
+    /// Waits until at most so many batches are under way.
+    async fn wait(&mut self, left: usize) -> Result<()> {
+        while self.under_way.len() > left {
+            let Some(word) = self.under_way.pop_front() else { break };
+            let word = word.await?[0];
+            self.check(word)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows that lie on the device.
+    async fn collect(&mut self) -> Result<()> {
+        if self.sizes.is_empty() {
+            return Ok(());
+        }
+        let words = self.session.backend.read(self.id, "judged").await?;
+        self.under_way.clear();
+        let batches = words.chunks(self.session.at_once() * COLUMNS).zip(std::mem::take(&mut self.sizes));
+        let rows = batches.flat_map(|(rows, images)| rows.as_chunks::<COLUMNS>().0.iter().take(images));
+        let rows: Vec<_> = rows.map(|row| row.map(f32::from_bits)).collect();
+        // A fault that was met stays.
+        self.check(rows.last().map_or(0, |row| row[3] as u32))?;
+        // Logits may be finite, and too large for the loss.
+        if rows.iter().any(|[loss, ..]| !loss.is_finite()) {
+            return Err(not_finite("in the loss"));
+        }
+        let verdict =
+            |[loss, class, rank, _]: [f32; COLUMNS]| Verdict { loss, class: class as usize, rank: rank as usize };
+        self.verdicts.extend(rows.into_iter().map(verdict));
+        Ok(())
+    }
+
+    /// Fails if a number was not finite; the fault word is 0 again then.
+    fn check(&mut self, word: u32) -> Result<()> {
+        self.session.check_word(self.id, word)
+    }
+}

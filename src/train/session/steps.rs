@@ -1,0 +1,234 @@
+//! A session's plans, and how it takes a training step: with one plan, or with one for each micro-batch and one for the update.
+//!
+//! **Invariant:** a step is done as a whole. Once its first micro-batch runs, no request to stop is heard before its update: statistics of batch-norms have moved on by then.
+
+use super::{Batch, Purpose, Session};
+use crate::backend::{LocalFuture, PlanId};
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::first_use;
+use crate::ops::Graph;
+use crate::pass::{self, Accumulating, Precision, RING};
+use crate::plan::{Plan, arrange, lower};
+use crate::recipe::{Memory, Recipe};
+use crate::tensor::Tensor;
+use crate::train::inspect;
+use std::ops::Range;
+
+/// The plan of a training step of a recipe on `batch` images that come with it, without a device; of one that accumulates gradients, the plan of its first micro-batch.
+///
+/// # Errors
+/// When the model does not fit or exceeds the limits.
+pub fn training_plan(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Plan> {
+    Ok(step_plans(recipe, batch, caps)?.swap_remove(0))
+}
+
+/// The plans of a training step of a recipe on `batch` images that come with it, without a device: of the whole step, or of its first micro-batch and of the update.
+///
+/// # Errors
+/// When the model does not fit or exceeds the limits.
+pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan>> {
+    let (feed, train) = (super::batch_feed(recipe), &recipe.train);
+    let (loss, optimizer) = (&train.loss, &train.optimizer);
+    let graphs = if train.accumulate == 1 {
+        vec![pass::training(&recipe.model, batch, &feed, loss, optimizer, false)?]
+    } else {
+        let sizes = [batch.div_ceil(train.accumulate), batch];
+        let Accumulating { micro_batch, update } =
+            pass::accumulating(&recipe.model, sizes, &feed, loss, optimizer, false)?;
+        vec![micro_batch, update]
+    };
+    let images = batch.div_ceil(train.accumulate);
+    let scheduled = |graph| scheduled(graph, images, (train.memory, train.precision), caps);
+    graphs.into_iter().map(|graph| lower(&scheduled(graph)?, caps)).collect()
+}
+
+/// The nodes of a training step on so many images, in the order in which a device computes them, and how it stores them.
+fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precision), caps: &Caps) -> Result<Graph> {
+    match memory {
+        Memory::Normal => arrange(&precision.store(graph, images)?, caps),
+        // A launch that is put off keeps what it reads.
+        Memory::Low => precision.store(pass::low_memory(&graph)?, images),
+    }
+}
+
+impl Session {
+    /// Images of a full batch that are computed at once.
+    pub(super) fn at_once(&self) -> usize {
+        self.batch / self.micro_batches
+    }
+
+    /// The plan of the first part of a full batch's step, which every session has.
+    pub(super) fn training(&self) -> PlanId {
+        self.plans[&self.step_plan(self.batch, self.at_once())]
+    }
+
+    /// Which plan computes `images` at once of a step on `of`.
+    fn step_plan(&self, of: usize, images: usize) -> (Purpose, usize) {
+        if self.micro_batches == 1 { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
+    }
+
+    /// The images of each part of a step on `of` images.
+    pub(super) fn parts(&self, of: usize) -> Vec<Range<usize>> {
+        let most = if self.micro_batches == 1 { of.max(1) } else { self.at_once() };
+        (0..of).step_by(most).map(|first| first..(first + most).min(of)).collect()
+    }
+
+    /// The plans that a step on `of` images has run, in order, each once.
+    pub(super) fn known_ids(&self, of: usize) -> Vec<PlanId> {
+        let mut all: Vec<_> = self.parts(of).into_iter().map(|images| self.step_plan(of, images.len())).collect();
+        all.push((Purpose::Update, 0));
+        all.dedup();
+        all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
+    }
+
+    /// The plans of the parts of a step on `of` images, and that of its update where it is one of its own.
+    pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<PlanId>, Option<PlanId>)> {
+        let mut ids = Vec::new();
+        for images in self.parts(of) {
+            let (purpose, images) = self.step_plan(of, images.len());
+            ids.push(self.plan_for(purpose, images).await?);
+        }
+        let update = if self.micro_batches == 1 { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
+        Ok((ids, update))
+    }
+
+    /// The plan of a full batch's step that has this port.
+    fn owner(&self, port: &str) -> PlanId {
+        let update = self.plans.get(&(Purpose::Update, 0)).copied();
+        update.filter(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
+    }
+
+    /// Writes state that steps share.
+    pub(super) fn put(&mut self, name: &str, words: &[u32]) {
+        self.backend.write(self.owner(name), name, words);
+    }
+
+    /// Reads state that steps share.
+    pub(super) fn get(&mut self, name: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
+        self.backend.read(self.owner(name), name)
+    }
+
+    pub(super) async fn plan_for(&mut self, purpose: Purpose, batch: usize) -> Result<PlanId> {
+        if let Some(&id) = self.plans.get(&(purpose, batch)) {
+            return Ok(id);
+        }
+        let (model, feed, loss, optimizer) = (&self.model, &self.feed, &self.loss, &self.optimizer);
+        let accumulating = |sizes| pass::accumulating(model, sizes, feed, loss, optimizer, self.dump);
+        let step = |graph: Graph| scheduled(graph, batch, (self.memory, self.precision), self.backend.caps());
+        let mut graph = match purpose {
+            Purpose::Train => step(pass::training(model, batch, feed, loss, optimizer, self.dump)?)?,
+            Purpose::Micro { of } => step(accumulating([batch, of])?.micro_batch)?,
+            // The same after any micro-batches.
+            Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
+            Purpose::Infer => pass::inference(model, batch)?,
+            Purpose::Judge { mean } => pass::evaluation(model, batch, mean, loss)?,
+            Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, feed)?,
+            Purpose::Expose => pass::share(&pass::exposed(model, batch, feed)?, batch)?,
+            Purpose::Survey => {
+                let mut graph = pass::inference(model, batch)?;
+                inspect::expose_quantisers(&mut graph);
+                graph
+            }
+            Purpose::Inspect => {
+                let mut graph = pass::inference(model, batch)?;
+                inspect::expose(&mut graph);
+                graph
+            }
+        };
+        graph.compact = self.memory == Memory::Low;
+        let plan = first_use::lower(&graph, &mut *self.backend).await?;
+        let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
+        let started = web_time::Instant::now();
+        let id = self.backend.load(plan).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        log::info!(
+            "plan {purpose:?} of {batch} images: {nodes} nodes, {launches} launches, {bytes} bytes; loaded in {seconds:.2} s"
+        );
+        self.plans.insert((purpose, batch), id);
+        Ok(id)
+    }
+
+    pub(in crate::train) async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
+        assert!(
+            labels.iter().all(|&label| (label as usize) < self.model.classes),
+            "labels below the number of classes"
+        );
+        if self.step - self.asked == RING as u64 {
+            self.ask();
+        }
+        let n = labels.len();
+        let (ids, update) = self.step_ids(n).await?;
+        self.logits.clear();
+        let done = self.run_step(&ids, update, batch, labels, lr).await;
+        self.backend.hear_stop(true);
+        done?;
+        self.step += 1;
+        Ok(())
+    }
+
+    async fn run_step(
+        &mut self,
+        ids: &[PlanId],
+        update: Option<PlanId>,
+        batch: &Batch<'_>,
+        labels: &[u32],
+        lr: f32,
+    ) -> Result<()> {
+        let n = labels.len();
+        for (micro, (images, &id)) in self.parts(n).into_iter().zip(ids).enumerate() {
+            let part = batch.part(n, images.clone());
+            self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));
+            let labels = &labels[images.clone()];
+            self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
+            self.write_random(id, images.start);
+            match update {
+                None => self.write_rates(id, lr),
+                Some(_) => {
+                    self.backend.write(id, "micro", &Tensor::from_f32(&[4], &[micro as f32, 0.0, 0.0, 0.0]).words)
+                }
+            }
+            self.backend.run(id)?;
+            if update.is_some() {
+                self.backend.hear_stop(false);
+                if self.dump {
+                    let values = self.logits_of(id).await?;
+                    self.logits.extend(values);
+                }
+            }
+        }
+        if let Some(id) = update {
+            self.write_rates(id, lr);
+            self.write_random(id, 0);
+            self.backend.run(id)?;
+        }
+        Ok(())
+    }
+
+    fn write_rates(&mut self, id: PlanId, lr: f32) {
+        self.backend.write(id, "step", &Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32]).words);
+        let rates = self.optimizer.rates(lr, self.step + 1);
+        self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
+    }
+
+    fn write_random(&mut self, id: PlanId, before: usize) {
+        if let Some(random) = self.random(id, before) {
+            self.backend.write(id, "random", &random.words);
+        }
+    }
+
+    /// The "logits" that a plan has computed.
+    pub(super) async fn logits_of(&mut self, id: PlanId) -> Result<Vec<f32>> {
+        let ty = self.backend.plan(id).port("logits").expect("a plan that keeps logits").place.ty.clone();
+        let words = self.backend.read(id, "logits").await?;
+        Ok(Tensor { ty, words }.to_f32())
+    }
+
+    /// What the next step draws random numbers with, where a plan does: the seed and the step of the whole run, so that a resumed one draws the same; of a micro-batch, the images of the step `before` it, too.
+    pub(super) fn random(&self, plan: PlanId, before: usize) -> Option<Tensor> {
+        let wanted = self.backend.plan(plan).port("random")?.place.ty.len();
+        let halves = |number: u64| [number as u32, (number >> 32) as u32];
+        let [[a, b], [c, d]] = [halves(self.seed), halves(self.step)];
+        Some(Tensor::from_u32(&[wanted], &[a, b, c, d, before as u32][..wanted]))
+    }
+}

@@ -1,0 +1,218 @@
+//! `tune` keeps what it measured, later runs take it, and a run that goes on keeps its kernels whatever was measured since.
+
+use super::common;
+use super::program::{Done, command, fails, finish};
+use halfwave::caps::{Caps, DeviceClass};
+use halfwave::recipe::{Recipe, builtin};
+use halfwave::train::session::training_plan;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The command where there is the first driver alone, with a cache folder of its own.
+fn with_driver(dir: &Path, icd: &str, args: &[&str]) -> Command {
+    let mut command = command(dir, args);
+    command.env("HALFWAVE_CACHE_DIR", dir.join("cache")).env_remove("HALFWAVE_CHECKS");
+    command.env("VK_DRIVER_FILES", icd).env("VK_ICD_FILENAMES", icd);
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    command
+}
+
+/// The same on that driver, which must succeed.
+fn on_driver(dir: &Path, icd: &str, args: &[&str]) -> Done {
+    let mut command = with_driver(dir, icd, args);
+    command.args(["--adapter", "0"]);
+    let done = finish(command);
+    assert_eq!(done.code, Some(0), "{args:?}: {}{}", done.out, done.err);
+    done
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The one file of kernels in the cache.
+fn kept(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir.join("cache")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|file| file.to_str().unwrap().contains("kernels-") && file.extension().unwrap() == "json")
+        .collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+/// Puts choices in the place of those that are kept.
+fn choose(dir: &Path, choices: Value) {
+    let mut file = json(&kept(dir));
+    file["choices"] = choices;
+    fs::write(kept(dir), file.to_string()).unwrap();
+}
+
+/// The weight gradient of the first packed convolution in a step on so many digits, by its shapes.
+fn site(batch: usize) -> String {
+    let plan = training_plan(&Recipe::digits(), batch, &Caps::baseline(DeviceClass::Software)).unwrap();
+    plan.choices().into_keys().find(|site| site.starts_with("bconv_dw ")).unwrap()
+}
+
+/// Kernels of the last batch of an epoch, which is shorter, and of evaluations are the run's own too.
+#[test]
+fn a_run_goes_on_with_its_own_kernels_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    // A constant learning rate: a run that is prolonged is one that was long from the start.
+    let constant = builtin("digits").unwrap().replace("kind = \"linear\"  ", "kind = \"constant\"");
+    fs::write(dir.join("constant.toml"), constant).unwrap();
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        let train = |more: &[&str]| on_driver(dir, &icd, &[&["train", "--plain"], more].concat());
+        let checkpoint = |run: &str| fs::read(dir.join(run).join("checkpoint.safetensors")).unwrap();
+        on_driver(dir, &icd, &["tune", "--forget"]);
+        // One part is less than the estimate for either, and has to be noted as such.
+        let tuned = json!({ site(1437 % 64): { "kernel": "tile64", "parts": 1 }, site(64): { "kernel": "tile64", "parts": 1 } });
+        train(&["constant.toml", "--epochs", "2", "--out", "plain"]);
+        train(&["constant.toml", "--epochs", "1", "--out", "plain-on"]);
+        choose(dir, tuned.clone());
+        train(&["constant.toml", "--epochs", "2", "--out", "tuned"]);
+        train(&["constant.toml", "--epochs", "1", "--out", "tuned-on"]);
+        train(&["--resume", "plain-on", "--epochs", "2"]);
+        choose(dir, json!({}));
+        train(&["--resume", "tuned-on", "--epochs", "2"]);
+        assert!(checkpoint("plain") != checkpoint("tuned"), "the check shows nothing");
+        assert!(checkpoint("plain") == checkpoint("plain-on"), "what was measured later has changed the run");
+        assert!(checkpoint("tuned") == checkpoint("tuned-on"), "the run has lost a kernel");
+        // A kernel that does not exist is named.
+        let path = dir.join("plain-on/run.json");
+        let mut about = json(&path);
+        about["kernels"][site(64)] = json!({ "kernel": "magic" });
+        fs::write(&path, about.to_string()).unwrap();
+        let done = train(&["--resume", "plain-on", "--epochs", "3"]);
+        assert!(done.err.contains("warning: 1 of the run's kernels") && done.err.contains("magic"), "{}", done.err);
+    }
+}
+
+/// With wgpu's checks another program runs than the one that a verdict of before would be of, and only what rests on the driver in spite of them is compared: matrices, where a driver has them.
+#[test]
+fn no_kernel_is_judged_by_what_runs_with_checks() {
+    let base = tempfile::tempdir().unwrap();
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        on_driver(base.path(), &icd, &["tune", "--forget"]);
+        choose(base.path(), json!({ site(64): { "kernel": "tile64", "parts": 3 } }));
+        let mut command = with_driver(base.path(), &icd, &["train", "--steps", "1", "--adapter", "0"]);
+        command.env("HALFWAVE_CHECKS", "1");
+        let done = finish(command);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let chosen = &json(&base.path().join("runs/digits-1/run.json"))["kernels"][site(64)];
+        assert_eq!(chosen, &json!({ "kernel": "tile64", "parts": 3 }), "the check shows nothing");
+        let kept = json(&kept(base.path()));
+        assert!(kept["verdicts"].as_object().unwrap().keys().all(|key| key.ends_with(" with checks")), "{kept}");
+    }
+}
+
+/// A false verdict is named, can be undone, and whatever a file says there is a kernel left.
+#[test]
+fn kernels_that_were_found_wrong_are_named_and_forgotten() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        let on_driver = |args: &[&str]| on_driver(dir, &icd, args);
+        assert!(on_driver(&["tune", "--forget"]).out.contains("nothing was kept"));
+        let mut file = json(&kept(dir));
+        let kernels = ["registers", "tile64", "tile128", "narrow", "folded"];
+        let stems = ["conv", "conv_dx", "conv_dw", "bconv", "bconv_dx", "bconv_dw"];
+        for key in stems.iter().flat_map(|stem| kernels.map(|kernel| format!("{stem}/{kernel}"))) {
+            file["verdicts"][key] = false.into();
+        }
+        fs::write(kept(dir), file.to_string()).unwrap();
+        let bench = on_driver(&["bench", "digits", "--batch", "4", "--rounds", "1", "--steps-only"]);
+        assert!(bench.out.contains("never taken here") && bench.out.contains("bconv_dw/tile64"), "{}", bench.out);
+        let forgotten = on_driver(&["tune", "--forget"]).out;
+        let parts = ["discarded 0 measured choices and 30 results", "bconv/tile64", "had been found wrong"];
+        assert!(parts.iter().all(|part| forgotten.contains(part)), "{forgotten}");
+        assert_eq!(json(&kept(dir))["verdicts"], json!({}));
+    }
+}
+
+/// What cannot be kept is not measured.
+#[test]
+fn tune_needs_a_cache_that_can_be_written() {
+    let base = tempfile::tempdir().unwrap();
+    fs::write(base.path().join("cache"), "a file").unwrap();
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        for args in [&["tune", "digits", "--adapter", "0"][..], &["tune", "--forget", "--adapter", "0"]] {
+            let done = finish(with_driver(base.path(), &icd, args));
+            assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{}", done.err);
+            assert!(done.err.starts_with("error: ") && done.err.contains("cache"), "{}", done.err);
+        }
+    }
+}
+
+/// Without a GPU later commands take the CPU backend: nothing is measured that none of them would use.
+#[test]
+fn without_a_gpu_there_is_nothing_to_tune() {
+    let base = tempfile::tempdir().unwrap();
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        let done = finish(with_driver(base.path(), &icd, &["tune"]));
+        assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
+        let parts = ["no GPU was found", "one implementation per operation", "add --adapter 0"];
+        assert!(parts.iter().all(|part| done.out.contains(part)) && done.out.lines().count() == 1, "{}", done.out);
+        let help = finish(with_driver(base.path(), &icd, &["tune", "--help"])).out;
+        assert!(help.contains("[default: the first GPU]") && !help.contains("or else cpu"), "{help}");
+    }
+}
+
+#[test]
+fn a_run_takes_what_was_measured_and_keeps_it() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    fails(dir, &["tune", "--adapter", "cpu"], &["one implementation per operation"]);
+    for (_, icd) in common::drivers().into_iter().take(1) {
+        let on_driver = |args: &[&str]| on_driver(dir, &icd, args);
+        let done = on_driver(&["tune", "digits", "--batch", "4", "--rounds", "1"]);
+        let parts = ["operation", "conv_dw", "bconv_dx", "conv2", "by estimate", "with the fastest"];
+        assert!(parts.iter().all(|part| done.out.contains(part)), "{}", done.out);
+        // A line a kernel, and at the end what takes the result.
+        assert!(done.out.lines().any(|line| line.starts_with("[2/") && line.ends_with(": registers")), "{}", done.out);
+        assert!(
+            done.out.trim_end().ends_with("later runs on this device take it, used with --adapter 0"),
+            "{}",
+            done.out
+        );
+
+        // What was measured is noise here: another choice takes its place, for one operation with its shapes.
+        choose(dir, json!({}));
+        on_driver(&["train", "--epochs", "1", "--plain", "--out", "plain"]);
+        let kernels = |run: &str| json(&dir.join(run).join("run.json"))["kernels"].clone();
+        let plain = kernels("plain");
+        let (site, _) = plain.as_object().unwrap().iter().find(|(site, _)| site.starts_with("bconv_dw ")).unwrap();
+        assert_eq!(plain[site]["kernel"], "registers");
+        choose(dir, json!({ site: { "kernel": "tile64", "parts": 3 } }));
+        let plan = on_driver(&["plan"]).out;
+        let marked: Vec<_> = plan.lines().filter(|line| line.ends_with("  tuned")).collect();
+        assert!(marked.len() == 1 && marked[0].contains("bconv_dw_tile64"), "{plan}");
+        let done = on_driver(&["train", "--epochs", "1", "--plain", "--out", "tuned"]);
+        assert!(!done.err.contains("of no use"), "{}", done.err);
+        let tuned = kernels("tuned");
+        assert_eq!(tuned[site], json!({ "kernel": "tile64", "parts": 3 }));
+        let others = |kernels: &Value| {
+            let mut kernels = kernels.clone();
+            kernels.as_object_mut().unwrap().remove(site);
+            kernels
+        };
+        assert_eq!(others(&tuned), others(&plain));
+        // A kernel that rests on the driver was compared before.
+        assert_eq!(json(&kept(dir))["verdicts"], json!({ "bconv_dw/tile64": true }));
+
+        // The run goes on with its kernels; a new one is chosen by estimate again.
+        let forgotten = on_driver(&["tune", "--forget"]).out;
+        assert!(forgotten.contains("discarded 1 measured choice and 1 result of first uses;"), "{forgotten}");
+        let done = on_driver(&["train", "--resume", "tuned", "--epochs", "2", "--plain"]);
+        assert!(!done.err.contains("may differ"), "{}", done.err);
+        assert_eq!(kernels("tuned"), tuned);
+        let hash = |run: &str| json(&dir.join(run).join("run.json"))["plan_hash"].clone();
+        assert_ne!(hash("tuned"), hash("plain"));
+        on_driver(&["train", "--epochs", "1", "--plain", "--out", "again"]);
+        assert_eq!((kernels("again"), hash("again")), (plain, hash("plain")));
+    }
+}
