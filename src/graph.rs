@@ -47,7 +47,7 @@ pub struct Node<O> {
     pub inputs: Vec<Value>,
     /// The output's type, as operations see it.
     pub ty: TensorType,
-    /// Where the output, of floats, is stored in half precision: the row of the table of scales that it is multiplied by ([`crate::half`]). Who reads it sees floats.
+    /// Where the output, of floats, is stored in half precision: the row of the table of scales that it is multiplied by ([`crate::halves`]). Who reads it sees floats.
     pub scale: Option<usize>,
     /// The layer it stems from.
     pub layer: String,

@@ -59,9 +59,9 @@ pub enum Operand {
     OutputOf(usize),
     /// The plan's [`FAULT`] word.
     Fault,
-    /// The table of scales, [`SCALES`].
+    /// The table of scales, [`halves::SCALES`](crate::halves::SCALES).
     Scales,
-    /// The table that the next scales are made of, [`SEEN`].
+    /// The table that the next scales are made of, [`halves::SEEN`](crate::halves::SEEN).
     Seen,
 }
 

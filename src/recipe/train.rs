@@ -82,7 +82,7 @@ pub enum Memory {
     /// For speed: what the backward pass reads is kept.
     #[default]
     Normal,
-    /// As little as can be: [`pass::low_memory`].
+    /// As little as can be: [`pass::low_memory`](crate::pass::low_memory).
     Low,
 }
 
