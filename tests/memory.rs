@@ -8,6 +8,8 @@ mod common;
 mod low;
 #[path = "memory/packing.rs"]
 mod packing;
+#[path = "memory/whole.rs"]
+mod whole;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;

@@ -20,9 +20,9 @@ use halfwave::kernel::FAULT;
 use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
-use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv, joint};
+use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
 use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
-use halfwave::plan::{Assignment, Plan, Tenancy, arrange, assign, lower, together};
+use halfwave::plan::{Assignment, Plan, Tenancy, Together, arrange, lower, together};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
 use random_graph::random_graph;
@@ -135,13 +135,7 @@ fn lives(graph: &Graph, units: &[Range<usize>], lasting: &[(Value, Value)], assi
 
 fn check_slots(graph: &Graph, caps: &Caps) -> usize {
     let plan = lower(graph, caps).unwrap();
-    let units = joint::units(graph);
-    let scratch = |value: Value| match units.iter().find(|unit| unit.start == value.0) {
-        Some(unit) => joint::program(graph, unit.clone(), caps).scratch_words,
-        None => Vec::new(),
-    };
-    let (ranges, lasting) = together(graph, caps);
-    let assignment = assign(graph, &ranges, |value| graph.ty(value).words(), scratch, &lasting);
+    let Together { ranges, lasting, assignment } = together(graph, caps);
     // A graph without a leaf for faults has a slot for them behind all others.
     let (assigned, own) = plan.slots.split_at(assignment.slots.len());
     assert_eq!(assignment.slots, assigned);

@@ -4,6 +4,7 @@ use super::cells::{Cells, leaf, value_of};
 use super::dispatches::Launches;
 use super::{
     Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, dispatches, memory, pack, rank, slots,
+    tenants,
 };
 use crate::caps::Caps;
 use crate::error::{Error, Result, SMALLER_TENSORS};
@@ -28,14 +29,14 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let Launches { all, registers, put_off } = dispatches::launches(&cells, &units, caps);
     let sets = dispatches::sets(&cells, all, caps);
     let ranges = dispatches::ranges(&units, &sets);
-    let scratch = |value: Value| programs[value.0].scratch_words.clone();
-    let mut assignment = slots::assign(graph, &ranges, |value| graph.stored(value).words(), scratch, &put_off);
-    let mut packing = None;
-    if graph.compact {
+    let tenants = tenants::tenants(&cells, &ranges, &sets, &put_off);
+    let (mut assignment, packing) = if graph.compact {
         let most_words = (caps.max_buffer_bytes / 4).min(usize::MAX as u64) as usize;
-        let (packed, places) = pack::pack(&cells, &ranges, &sets, &assignment, &put_off, most_words);
-        (assignment, packing) = (packed, Some(places));
-    }
+        let (packed, places) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
+        (packed, Some(places))
+    } else {
+        (slots::assign(&tenants, &ranges), None)
+    };
     let fault = fault_place(graph, &programs, &mut assignment);
     let place = |value: Value| {
         let node = graph.node(value);
@@ -105,7 +106,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         ports,
         transient,
         peak: state + ports + transient,
-        peak_f32: memory::peak_f32(graph, &ranges, scratch, &put_off),
+        peak_f32: memory::peak_f32(graph, &ranges, &tenants),
         saved: memory::saved(graph)
             .into_iter()
             .map(|value| {
@@ -156,13 +157,26 @@ pub(super) fn programs(graph: &Graph, units: &[Range<usize>], caps: &Caps) -> Ve
     programs
 }
 
-/// The nodes of a graph in ranges that a plan computes at the same time; and the nodes whose scratch is needed until another one is computed.
-pub fn together(graph: &Graph, caps: &Caps) -> (Vec<Range<usize>>, Vec<(Value, Value)>) {
+/// What a plan in whole buffers is made of.
+pub struct Together {
+    /// The nodes of the graph in ranges that are computed at the same time.
+    pub ranges: Vec<Range<usize>>,
+    /// The nodes whose scratch is needed until another one is computed.
+    pub lasting: Vec<(Value, Value)>,
+    /// The slots of values and scratch.
+    pub assignment: Assignment,
+}
+
+/// Which nodes of a graph are computed at the same time, and where their values lie.
+pub fn together(graph: &Graph, caps: &Caps) -> Together {
     let units = joint::units(graph);
     let programs = programs(graph, &units, caps);
     let cells = Cells::new(graph, &programs);
-    let launches = dispatches::launches(&cells, &units, caps);
-    (dispatches::ranges(&units, &dispatches::sets(&cells, launches.all, caps)), launches.put_off)
+    let Launches { all, put_off: lasting, .. } = dispatches::launches(&cells, &units, caps);
+    let sets = dispatches::sets(&cells, all, caps);
+    let ranges = dispatches::ranges(&units, &sets);
+    let assignment = slots::assign(&tenants::tenants(&cells, &ranges, &sets, &lasting), &ranges);
+    Together { ranges, lasting, assignment }
 }
 
 /// The operands of a node that the launches of its unit check.

@@ -1,6 +1,7 @@
 //! What a plan's memory is used for, and what the same step would take in floats.
 
 use super::slots::assign;
+use super::tenants::Tenant;
 use crate::graph::{Phase, Value};
 use crate::ops::{Graph, Op};
 use crate::tensor::{Encoding, TensorType};
@@ -63,17 +64,16 @@ pub(super) fn saved(graph: &Graph) -> Vec<Value> {
     (0..kept.len()).map(Value).filter(|&value| kept[value.0] && is_activation(graph, value)).collect()
 }
 
-/// Peak bytes with every saved activation in f32.
-pub(super) fn peak_f32(
-    graph: &Graph,
-    units: &[Range<usize>],
-    scratch: impl Fn(Value) -> Vec<usize>,
-    lasting: &[(Value, Value)],
-) -> u64 {
-    let saved = saved(graph);
-    let words = |value: Value| {
-        let ty = graph.ty(value);
-        if saved.contains(&value) { ty.with(Encoding::F32).words() } else { graph.stored(value).words() }
-    };
-    assign(graph, units, words, scratch, lasting).bytes()
+/// Peak bytes with every saved activation in f32, in whole buffers.
+pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Tenant]) -> u64 {
+    let mut tenants = tenants.to_vec();
+    let mut tenant_of: Vec<Option<usize>> = vec![None; graph.nodes().len()];
+    for (index, tenant) in tenants.iter().enumerate() {
+        tenant.values.iter().for_each(|value| tenant_of[value.0] = Some(index));
+    }
+    for value in saved(graph) {
+        let tenant = tenant_of[value.0].expect("every value lies somewhere");
+        tenants[tenant].words = graph.ty(value).with(Encoding::F32).words();
+    }
+    assign(&tenants, ranges).slots.iter().map(|slot| slot.words as u64 * 4).sum()
 }

@@ -12,12 +12,13 @@ mod merge;
 mod pack;
 mod print;
 mod slots;
+mod tenants;
 
 pub use arrange::arrange;
-pub use lower::{lower, together};
+pub use lower::{Together, lower, together};
 pub use memory::{Memory, Saved};
 pub use pack::Packing;
-pub use slots::{Assignment, assign};
+pub use slots::Assignment;
 
 use crate::bits::{FNV_START, fnv_1a};
 use crate::caps::{Choice, DeviceClass};
@@ -124,6 +125,11 @@ fn rank(graph: &Graph, value: Value) -> u32 {
 }
 
 impl PlanNode {
+    /// Whether an input or its output is stored in half precision.
+    pub fn half(&self) -> bool {
+        self.inputs.iter().chain([&self.output]).any(|place| place.scale.is_some())
+    }
+
     /// What it does within a step.
     pub fn activity(&self) -> Activity {
         self.op.activity().unwrap_or(match self.phase {

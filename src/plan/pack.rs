@@ -7,8 +7,8 @@
 //! different buffers if it writes one of them, as far as that costs no memory, and else the kernel declares what it reads as something that it may write, too (`Binding::shared`).
 
 use super::cells::{Bound, Cells};
+use super::tenants::Tenant;
 use super::{Assignment, Slot, Tenancy};
-use crate::graph::{Typed, Value};
 use crate::kernel::{Held, Launch};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -41,100 +41,38 @@ impl Packing {
 /// Offsets of bindings are multiples of so many words on every device.
 const ALIGN_WORDS: usize = 64;
 
-/// Something that lies in a slot, from one range of nodes to another one, inclusively.
-struct Tenant {
-    words: usize,
-    from: usize,
-    to: usize,
-    /// The values, which overwrite each other; none of scratch.
-    values: Vec<Value>,
-    /// The node that needs it for itself, and as which of its buffers.
-    scratch: Option<(Value, usize)>,
-    /// Tenants that had better not lie in the same buffer.
-    apart: HashSet<usize>,
-}
-
-/// Gives each transient value a slot of its own, in buffers of at most so many words, in place of those that it was assigned.
+/// Gives each transient value a slot of its own, in buffers of at most so many words.
 pub(super) fn pack(
     cells: &Cells<'_>,
     ranges: &[Range<usize>],
     sets: &[Vec<Bound>],
-    assigned: &Assignment,
-    lasting: &[(Value, Value)],
+    tenants: &[Tenant],
     most_words: usize,
 ) -> (Assignment, Packing) {
-    let mut tenants = tenants(cells, ranges, assigned, lasting);
-    set_apart(cells, sets, &mut tenants);
+    // Leaves and outputs keep slots of their own, in order.
+    let (packed, own): (Vec<usize>, Vec<usize>) =
+        (0..tenants.len()).partition(|&tenant| tenants[tenant].tenancy == Tenancy::Transient);
+    let apart = apart(cells, sets, tenants);
     let orders: [fn(&Tenant) -> Reverse<usize>; 2] =
         [|tenant| Reverse(tenant.words), |tenant| Reverse(tenant.words * (1 + tenant.to - tenant.from))];
-    let placed = orders.map(|order| place(&tenants, order, most_words));
+    let placed = orders.map(|order| place(tenants, &packed, &apart, order, most_words));
     let total = |(buffers, _): &(Vec<usize>, Vec<(usize, usize)>)| buffers.iter().sum::<usize>();
     let (buffers, places) = placed.into_iter().min_by_key(total).expect("several orders");
 
-    // Leaves and outputs keep slots of their own, in order.
-    let mut made = Assignment {
-        slot_of: vec![0; assigned.slot_of.len()],
-        scratch_of: assigned.scratch_of.clone(),
-        frees: vec![Vec::new(); assigned.frees.len()],
-        slots: Vec::new(),
-    };
-    let mut renamed = vec![0; assigned.slots.len()];
-    for (slot, name) in assigned.slots.iter().zip(&mut renamed).filter(|(slot, _)| slot.tenancy != Tenancy::Transient) {
-        *name = made.slots.len();
-        made.slots.push(slot.clone());
+    let mut slot_of = vec![0; tenants.len()];
+    let (mut slots, mut at) = (Vec::new(), Vec::new());
+    for &tenant in own.iter().chain(&packed) {
+        let Tenant { words, tenancy, .. } = tenants[tenant];
+        slot_of[tenant] = slots.len();
+        slots.push(Slot { words, tenancy });
+        at.push((tenancy == Tenancy::Transient).then_some(places[tenant]));
     }
-    for (new, old) in made.slot_of.iter_mut().zip(&assigned.slot_of) {
-        *new = renamed[*old];
-    }
-    let mut at = vec![None; made.slots.len()];
-    for (tenant, place) in tenants.iter().zip(places) {
-        let slot = made.slots.len();
-        made.slots.push(Slot { words: tenant.words, tenancy: Tenancy::Transient });
-        at.push(Some(place));
-        tenant.values.iter().for_each(|value| made.slot_of[value.0] = slot);
-        if let Some((node, index)) = tenant.scratch {
-            made.scratch_of[node.0][index] = slot;
-        }
-        made.frees[ranges[tenant.to].end - 1].push(slot);
-    }
-    (made, Packing { buffers, at })
+    (Assignment::new(tenants, ranges, &slot_of, slots), Packing { buffers, at })
 }
 
-/// All that lies in transient slots.
-fn tenants(
-    cells: &Cells<'_>,
-    ranges: &[Range<usize>],
-    assigned: &Assignment,
-    lasting: &[(Value, Value)],
-) -> Vec<Tenant> {
-    let graph = cells.graph;
-    let range_of = |value: Value| ranges.partition_point(|range| range.end <= value.0);
-    let last = graph.last_readers();
-    let tenant =
-        |words, from, to, scratch| Tenant { words, from, to, values: Vec::new(), scratch, apart: HashSet::new() };
-    let mut all: Vec<Tenant> = Vec::new();
-    let mut tenant_of: Vec<Option<usize>> = vec![None; graph.nodes().len()];
-    for (value, node) in graph.iter() {
-        let at = range_of(value);
-        if assigned.slots[assigned.slot_of[value.0]].tenancy == Tenancy::Transient {
-            let over = node.op.in_place().and_then(|index| tenant_of[node.inputs[index].0]);
-            let index = over.unwrap_or_else(|| {
-                all.push(tenant(graph.stored(value).words(), at, at, None));
-                all.len() - 1
-            });
-            all[index].to = all[index].to.max(range_of(last[value.0].unwrap_or(value)));
-            all[index].values.push(value);
-            tenant_of[value.0] = Some(index);
-        }
-        let until = lasting.iter().find(|(of, _)| *of == value).map_or(value, |(_, until)| *until);
-        let scratch = cells.programs[value.0].scratch_words.iter().enumerate();
-        all.extend(scratch.map(|(index, &words)| tenant(words, at, range_of(until), Some((value, index)))));
-    }
-    all
-}
-
-/// Notes which tenants a dispatch binds together, one of them to be written.
-fn set_apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &mut [Tenant]) {
+/// By tenant: others that a dispatch binds together with it, one of the two to be written; they had better not lie in the same buffer.
+fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Tenant]) -> Vec<HashSet<usize>> {
+    let mut apart = vec![HashSet::new(); tenants.len()];
     let mut of_cell: HashMap<usize, usize> = HashMap::new();
     for (index, tenant) in tenants.iter().enumerate() {
         of_cell.extend(tenant.values.iter().map(|value| (cells.of(*value), index)));
@@ -149,20 +87,23 @@ fn set_apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &mut [Tenant]) {
         let bound: Vec<_> = bound.collect();
         for &(a, _) in bound.iter().filter(|(_, writes)| *writes) {
             for &(b, _) in bound.iter().filter(|(b, _)| *b != a) {
-                tenants[a].apart.insert(b);
-                tenants[b].apart.insert(a);
+                apart[a].insert(b);
+                apart[b].insert(a);
             }
         }
     }
+    apart
 }
 
-/// The lengths of buffers, and where each tenant lies.
+/// The lengths of buffers, and by tenant where it lies, if it is packed.
 fn place(
     tenants: &[Tenant],
+    packed: &[usize],
+    apart: &[HashSet<usize>],
     order: fn(&Tenant) -> Reverse<usize>,
     most_words: usize,
 ) -> (Vec<usize>, Vec<(usize, usize)>) {
-    let mut turns: Vec<usize> = (0..tenants.len()).collect();
+    let mut turns = packed.to_vec();
     turns.sort_by_key(|&tenant| order(&tenants[tenant]));
     let mut buffers: Vec<usize> = Vec::new();
     // By buffer: who lies there, and where that begins.
@@ -175,7 +116,7 @@ fn place(
         for (buffer, &length) in buffers.iter().enumerate() {
             let others = &inside[buffer];
             let alive = others.iter().map(|&(other, begin)| (&tenants[other], begin));
-            let alive = alive.filter(|(other, _)| other.from <= tenant.to && tenant.from <= other.to);
+            let alive = alive.filter(|(other, _)| other.meets(tenant));
             let mut taken: Vec<_> =
                 alive.map(|(other, begin)| (begin, begin + other.words.next_multiple_of(ALIGN_WORDS))).collect();
             taken.sort_unstable();
@@ -188,7 +129,7 @@ fn place(
             }
             if begin + words <= most_words {
                 let longer = (begin + words).saturating_sub(length);
-                let close = others.iter().filter(|(other, _)| tenant.apart.contains(other)).count();
+                let close = others.iter().filter(|(other, _)| apart[index].contains(other)).count();
                 best = best.min((longer, close, buffer, begin));
             }
         }

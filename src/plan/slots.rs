@@ -1,11 +1,13 @@
-//! `assign`: values to slots, by one walk over the schedule.
+//! `assign`: tenants to slots, the longest first.
 //!
-//! A value takes the free slot that wastes least; where none is long enough, the longest free one grows; where none is free, a new one is made. Leaves and
-//! outputs keep slots of their own; an in-place update takes over its input's. What is computed together lives at the same time.
+//! A tenant takes a slot in which nothing lies while it is needed: of several the one that stands empty for the shortest time before or after, so that long gaps are left for others. Where there is none, it gets a slot of its
+//! own; none is longer than that, for longer ones have chosen before. What is no transient has a slot to itself.
+//!
+//! A launch that is ready to run would wait for what lay in its slot before. So the shortest of what such launches make takes slots in which nothing lay, as long as these may take one part in [`READY_PART`] of all memory.
 
+use super::tenants::Tenant;
 use super::{Slot, Tenancy};
-use crate::graph::{Typed, Value};
-use crate::ops::{Graph, Op, Role};
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// Which slot each value has.
@@ -22,90 +24,70 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// Bytes of all slots.
-    pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.words as u64 * 4).sum()
-    }
-}
-
-struct Slots {
-    slots: Vec<Slot>,
-    free: Vec<usize>,
-}
-
-impl Slots {
-    fn take(&mut self, words: usize, tenancy: Tenancy) -> usize {
-        if tenancy == Tenancy::Transient {
-            let fits = self.free.iter().filter(|&&slot| self.slots[slot].words >= words);
-            let best = fits.min_by_key(|&&slot| self.slots[slot].words);
-            if let Some(&slot) = best.or_else(|| self.free.iter().max_by_key(|&&slot| self.slots[slot].words)) {
-                self.free.retain(|&free| free != slot);
-                self.slots[slot].words = self.slots[slot].words.max(words);
-                return slot;
+    /// From the number of each tenant's slot, for values that are computed in these ranges.
+    pub(super) fn new(tenants: &[Tenant], ranges: &[Range<usize>], slot_of: &[usize], slots: Vec<Slot>) -> Self {
+        let count = ranges.last().map_or(0, |range| range.end);
+        let (mut of_values, mut scratch_of) = (vec![0; count], vec![Vec::new(); count]);
+        let mut frees: Vec<Vec<usize>> = vec![Vec::new(); count];
+        for (tenant, &slot) in tenants.iter().zip(slot_of) {
+            tenant.values.iter().for_each(|value| of_values[value.0] = slot);
+            if let Some((node, _)) = tenant.scratch {
+                scratch_of[node.0].push(slot); // they come in order
+            }
+            if let Some(range) = ranges.get(tenant.to) {
+                frees[range.end - 1].push(slot);
             }
         }
-        self.slots.push(Slot { words, tenancy });
-        self.slots.len() - 1
+        Self { slot_of: of_values, scratch_of, frees, slots }
     }
 }
 
-/// Assigns slots for nodes that are computed in these units, one after the other; `words` says how long a value is, `scratch` which buffers a node needs for itself (in a unit, the first).
-/// `lasting` names nodes whose scratch is needed until another one is computed.
-pub fn assign(
-    graph: &Graph,
-    units: &[Range<usize>],
-    words: impl Fn(Value) -> usize,
-    scratch: impl Fn(Value) -> Vec<usize>,
-    lasting: &[(Value, Value)],
-) -> Assignment {
-    let count = graph.nodes().len();
-    let last = graph.last_readers();
-    let mut pinned = vec![false; count];
-    graph.outputs.iter().for_each(|(_, value)| pinned[value.0] = true);
-    let mut made = Slots { slots: Vec::new(), free: Vec::new() };
-    let mut assignment =
-        Assignment { slot_of: Vec::new(), scratch_of: Vec::new(), frees: vec![Vec::new(); count], slots: Vec::new() };
-    for unit in units {
-        let mut dead: Vec<Value> = Vec::new();
-        let mut frees: Vec<usize> = Vec::new();
-        for value in unit.clone().map(Value) {
-            let node = graph.node(value);
-            let tenancy = match &node.op {
-                Op::Leaf(leaf) if leaf.role == Role::Input => Tenancy::Port,
-                Op::Leaf(_) => Tenancy::State,
-                _ if pinned[value.0] => Tenancy::Port,
-                _ => Tenancy::Transient,
-            };
-            let slot = match node.op.in_place() {
-                Some(index) => {
-                    let old = node.inputs[index];
-                    // Its memory is the new value's now.
-                    pinned[value.0] |= std::mem::replace(&mut pinned[old.0], true);
-                    assignment.slot_of[old.0]
-                }
-                None => made.take(words(value), tenancy),
-            };
-            assignment.slot_of.push(slot);
-            pinned[value.0] |= tenancy != Tenancy::Transient;
-            let scratch: Vec<_> =
-                scratch(value).into_iter().map(|words| made.take(words, Tenancy::Transient)).collect();
-            if lasting.iter().all(|(of, _)| *of != value) {
-                frees.extend(&scratch);
-            }
-            assignment.scratch_of.push(scratch);
-            let read = node.inputs.iter().filter(|input| last[input.0].is_some_and(|last| last.0 < unit.end));
-            dead.extend(read);
-            dead.extend(last[value.0].is_none().then_some(value));
+/// See above. A larger part makes more launches of a few plans wait less, and the peaks of others larger than they were when slots were assigned in the order of time.
+const READY_PART: usize = 120;
+
+/// Assigns slots to tenants.
+pub(super) fn assign(tenants: &[Tenant], ranges: &[Range<usize>]) -> Assignment {
+    let mut first = vec![false; tenants.len()];
+    let mut left = by_size(tenants, &first).iter().map(|slot| tenants[slot[0]].words).sum::<usize>() / READY_PART;
+    let mut ready: Vec<usize> = (0..tenants.len()).filter(|&tenant| tenants[tenant].ready).collect();
+    ready.sort_by_key(|&tenant| tenants[tenant].words);
+    for tenant in ready {
+        if let Some(rest) = left.checked_sub(tenants[tenant].words) {
+            (first[tenant], left) = (true, rest);
         }
-        // Now the outputs exist: what was read for the last time, and scratch, become free.
-        dead.sort();
-        dead.dedup();
-        frees.extend(dead.into_iter().filter(|value| !pinned[value.0]).map(|value| assignment.slot_of[value.0]));
-        let needed = lasting.iter().filter(|(_, until)| unit.contains(&until.0));
-        frees.extend(needed.flat_map(|(of, _)| &assignment.scratch_of[of.0]));
-        made.free.extend(&frees);
-        assignment.frees[unit.end - 1] = frees;
     }
-    assignment.slots = made.slots;
-    assignment
+    let mut all = by_size(tenants, &first);
+    // Numbered by who comes first.
+    all.sort_by_key(|slot| slot.iter().min().copied());
+    let mut slot_of = vec![0; tenants.len()];
+    for (number, slot) in all.iter().enumerate() {
+        slot.iter().for_each(|&tenant| slot_of[tenant] = number);
+    }
+    let slot = |slot: &Vec<usize>| Slot { words: tenants[slot[0]].words, tenancy: tenants[slot[0]].tenancy };
+    Assignment::new(tenants, ranges, &slot_of, all.iter().map(slot).collect())
+}
+
+/// The tenants of each slot, of which the first is the longest. Before some, nothing lies in their slots.
+fn by_size(tenants: &[Tenant], first: &[bool]) -> Vec<Vec<usize>> {
+    let mut turns: Vec<usize> = (0..tenants.len()).collect();
+    turns.sort_by_key(|&tenant| Reverse(tenants[tenant].words));
+    let mut slots: Vec<Vec<usize>> = Vec::new();
+    for turn in turns {
+        let tenant = &tenants[turn];
+        // The ranges between this and another one; `None` where they cannot share a slot.
+        let gap = |&other: &usize| {
+            let [before, after] = if tenants[other].from < tenant.from { [other, turn] } else { [turn, other] };
+            let shares = [before, after].iter().all(|&both| tenants[both].tenancy == Tenancy::Transient)
+                && !tenants[before].meets(&tenants[after])
+                && !first[after];
+            shares.then(|| tenants[after].from - tenants[before].to)
+        };
+        let gap = |slot: &Vec<usize>| slot.iter().map(gap).min().flatten();
+        let fitting = slots.iter().enumerate().filter_map(|(index, slot)| Some((gap(slot)?, index)));
+        match fitting.min() {
+            Some((_, slot)) => slots[slot].push(turn),
+            None => slots.push(vec![turn]),
+        }
+    }
+    slots
 }

@@ -41,8 +41,10 @@ fn vgg_small_takes_less_than_half() {
     assert_eq!(again(&low), ["input gather", "conv1 conv"]);
     assert_eq!(overwritten(&low), 3);
     let mib = |plan: &Plan| [plan.memory.transient, plan.memory.peak].map(|bytes| bytes >> 20);
-    assert_eq!([mib(&normal), mib(&low)], [[307, 343], [132, 168]]);
+    assert_eq!([mib(&normal), mib(&low)], [[269, 305], [132, 168]]);
     // What PyTorch takes for this step in f32 is 603 MB.
+    assert_eq!(normal.memory.peak, 320_167_120);
+    assert!(normal.memory.peak * 100 <= 603_000_000 * 55, "{} bytes", normal.memory.peak);
     assert!(low.memory.peak * 10 <= 603_000_000 * 3, "{} bytes", low.memory.peak);
     // Of which two float tensors of the first layers take most: the gradient in front of a convolution and behind it, or a batch-norm's input and gradient.
     assert_eq!((128 * 32 * 32 * 128 * 4 * 2) >> 20, 128);

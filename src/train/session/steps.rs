@@ -47,8 +47,15 @@ pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan
 fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precision), caps: &Caps) -> Result<Graph> {
     match memory {
         Memory::Normal => arrange(&precision.store(graph, images)?, caps),
-        // A launch that is put off keeps what it reads.
-        Memory::Low => precision.store(pass::low_memory(&graph)?, images),
+        Memory::Low => {
+            // A launch that is put off keeps what it reads: so none is.
+            let low = precision.store(pass::low_memory(&graph)?, images)?;
+            // The rewrites look at values alone. Where scratch decides, the step as it is may take less.
+            let mut plain = arrange(&precision.store(graph, images)?, caps)?;
+            plain.compact = true;
+            let peak = |graph: &Graph| lower(graph, caps).map(|plan| plan.memory.peak);
+            Ok(if peak(&plain)? < peak(&low)? { plain } else { low })
+        }
     }
 }
 

@@ -1,0 +1,98 @@
+//! `tenants`: what needs memory during a step, from when to when: values, with all that is updated in place of them, and scratch.
+
+use super::Tenancy;
+use super::cells::{Bound, Cells};
+use crate::graph::{Typed, Value};
+use crate::kernel::Held;
+use crate::ops::{Op, Role};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// Something that lies in a slot.
+#[derive(Clone, Debug)]
+pub(super) struct Tenant {
+    /// Its length.
+    pub(super) words: usize,
+    /// Who owns its slot. One that is not transient has the slot to itself.
+    pub(super) tenancy: Tenancy,
+    /// The first and the last of the ranges in which it is needed; behind all ranges when it is read after the step.
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// The values, which overwrite each other; none of scratch.
+    pub(super) values: Vec<Value>,
+    /// The node that needs it for itself, and as which of its buffers.
+    pub(super) scratch: Option<(Value, usize)>,
+    /// Whether the launch that makes it depends on nothing that runs right before: it would wait only for what lay in its slot.
+    pub(super) ready: bool,
+}
+
+impl Tenant {
+    /// Whether both are needed at the same time.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.from <= other.to && other.from <= self.to
+    }
+}
+
+/// All tenants, in the order of the values. What is computed in a range is needed at the same time; `lasting` names nodes whose scratch is needed until another one is computed.
+pub(super) fn tenants(
+    cells: &Cells<'_>,
+    ranges: &[Range<usize>],
+    sets: &[Vec<Bound>],
+    lasting: &[(Value, Value)],
+) -> Vec<Tenant> {
+    let graph = cells.graph;
+    let range_of = |value: Value| ranges.partition_point(|range| range.end <= value.0);
+    let last = graph.last_readers();
+    let outputs: HashSet<Value> = graph.outputs.iter().map(|(_, value)| *value).collect();
+    let ready = ready(sets);
+    let mut all: Vec<Tenant> = Vec::new();
+    let mut tenant_of: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+    for (value, node) in graph.iter() {
+        let from = range_of(value);
+        let tenant = node.op.in_place().map(|index| tenant_of[node.inputs[index].0]).unwrap_or_else(|| {
+            let tenancy = match &node.op {
+                Op::Leaf(leaf) if leaf.role == Role::Input => Tenancy::Port,
+                Op::Leaf(_) => Tenancy::State,
+                _ if outputs.contains(&value) => Tenancy::Port,
+                _ => Tenancy::Transient,
+            };
+            let (words, ready) = (graph.stored(value).words(), ready.contains(&cells.of(value)));
+            all.push(Tenant { words, tenancy, from, to: from, values: Vec::new(), scratch: None, ready });
+            all.len() - 1
+        });
+        let stays = all[tenant].tenancy != Tenancy::Transient || outputs.contains(&value);
+        let to = if stays { ranges.len() } else { range_of(last[value.0].unwrap_or(value)) };
+        all[tenant].to = all[tenant].to.max(to);
+        all[tenant].values.push(value);
+        tenant_of.push(tenant);
+        let until = lasting.iter().find(|(of, _)| *of == value).map_or(value, |(_, until)| *until);
+        let scratch = cells.programs[value.0].scratch_words.iter().enumerate();
+        all.extend(scratch.map(|(index, &words)| Tenant {
+            words,
+            tenancy: Tenancy::Transient,
+            from,
+            to: range_of(until),
+            values: Vec::new(),
+            scratch: Some((value, index)),
+            ready: ready.contains(&cells.of_scratch(value, index)),
+        }));
+    }
+    all
+}
+
+/// The cells that are written by dispatches which wait for none, as [`super::Plan::waits`] counts, if no two cells share memory.
+fn ready(sets: &[Vec<Bound>]) -> HashSet<usize> {
+    let mut written: HashMap<Held, bool> = HashMap::new();
+    let mut ready = HashSet::new();
+    for set in sets {
+        let bindings = || set.iter().flat_map(|bound| bound.held.iter().zip(&bound.launch.kernel.bindings));
+        let waits = bindings().any(|(held, binding)| written.get(held).is_some_and(|before| *before || binding.write));
+        for (held, binding) in bindings() {
+            written.insert(*held, binding.write);
+            if let (Held::Buffer(cell), true, false) = (held, binding.write, waits) {
+                ready.insert(*cell);
+            }
+        }
+    }
+    ready
+}
