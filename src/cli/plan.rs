@@ -3,7 +3,7 @@
 use super::device::{self, Named, Opened};
 use super::load;
 use super::terminal::{bytes, grouped, print};
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::model::{Model, trained_len};
@@ -20,9 +20,9 @@ pub(super) struct PlanArgs {
     /// Images in a step, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
-    /// What the step's memory is used for, instead of the recipe's choice
-    #[arg(long, value_enum)]
-    memory: Option<MemoryUse>,
+    /// What the step's memory is used for, instead of the recipe's choice: for speed ("normal"), or as little as can be ("low")
+    #[arg(long, value_parser = word(&Memory::WORDS))]
+    memory: Option<Memory>,
     /// The kind of device that the kernels are chosen for, with WebGPU's default limits
     #[arg(long, value_enum, default_value = "gpu", conflicts_with = "adapter")]
     device_class: Class,
@@ -47,22 +47,10 @@ pub(super) enum Class {
     Software,
 }
 
-/// `memory` of a recipe as it is typed.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum MemoryUse {
-    /// For speed
-    Normal,
-    /// As little as can be
-    Low,
-}
-
-impl From<MemoryUse> for Memory {
-    fn from(memory: MemoryUse) -> Self {
-        match memory {
-            MemoryUse::Normal => Self::Normal,
-            MemoryUse::Low => Self::Low,
-        }
-    }
+/// Takes one of the words that a recipe uses.
+fn word<T: Copy + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    let typed = PossibleValuesParser::new(words.iter().map(|(word, _)| *word));
+    typed.map(|typed| words.iter().find(|(word, _)| *word == typed).expect("one of them").1)
 }
 
 impl From<Class> for DeviceClass {
@@ -77,7 +65,7 @@ impl From<Class> for DeviceClass {
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     recipe.train.set_batch(args.batch.map(|batch| batch as usize))?;
-    recipe.train.memory = args.memory.map_or(recipe.train.memory, Memory::from);
+    recipe.train.memory = args.memory.unwrap_or(recipe.train.memory);
     let batch = recipe.train.batch;
     let (caps, of) = match &args.adapter {
         Some(wanted) => {

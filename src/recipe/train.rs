@@ -87,12 +87,12 @@ pub enum Memory {
 }
 
 impl Memory {
-    /// All with their words.
-    const ALL: [(&str, Self); 2] = [("normal", Self::Normal), ("low", Self::Low)];
+    /// The words that a recipe uses.
+    pub const WORDS: [(&'static str, Self); 2] = [("normal", Self::Normal), ("low", Self::Low)];
 
     /// The word that a recipe uses for it.
     pub fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        Self::WORDS[self as usize].0
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
         patience: table.integer("patience", 0..=u64::MAX)?.unwrap_or(0),
         keep: table.integer("keep", 0..=u64::MAX)?.unwrap_or(0),
         accumulate,
-        memory: table.word("memory", &Memory::ALL)?.unwrap_or_default(),
+        memory: table.word("memory", &Memory::WORDS)?.unwrap_or_default(),
         precision: table.word("precision", &Precision::WORDS)?.unwrap_or_default(),
         loss: read_loss(table)?,
         optimizer: optimizer::read(table, model)?,
