@@ -136,6 +136,8 @@ fn a_folder_holds_the_whole_run() {
     assert_eq!((&about["adapter"], &about["backend"]), (&"cpu".into(), &"cpu".into()));
     assert_eq!((&about["seed"], &about["plan_hash"]), (&0.into(), &plan_hash.into()));
     assert_eq!((&about["halfwave"], &about["device_class"]), (&env!("CARGO_PKG_VERSION").into(), &"software".into()));
+    assert_eq!((&about["precision"], &about["memory"]), (&"f32".into(), &"normal".into()));
+    assert_eq!(about["accumulate"], 1);
     for key in ["wgpu", "driver", "kind", "started"] {
         assert!(about[key].is_string(), "{key} in {about}");
     }

@@ -5,6 +5,8 @@ use crate::backend::{Device, gpu};
 use crate::caps::{Choice, DeviceClass};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::pass::Precision;
+use crate::recipe::{Memory, Train};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,6 +39,15 @@ pub struct About {
     pub seed: u64,
     /// Images of a step.
     pub batch: usize,
+    /// `train.precision`: how floats are stored between the operations of a step.
+    #[serde(default = "precision")] // up to version 0.1
+    pub precision: String,
+    /// `train.memory`: what the memory of a step is used for.
+    #[serde(default = "memory")]
+    pub memory: String,
+    /// Micro-batches of a step.
+    #[serde(default = "accumulate")]
+    pub accumulate: usize,
     /// Numbers that are trained.
     pub parameters: usize,
     /// Of the plan of a step.
@@ -56,6 +67,19 @@ struct Elsewhere {
     kernels: BTreeMap<String, Choice>,
 }
 
+// What every run did before it could be chosen.
+fn precision() -> String {
+    Precision::default().name().to_string()
+}
+
+fn memory() -> String {
+    Memory::default().name().to_string()
+}
+
+fn accumulate() -> usize {
+    1
+}
+
 /// That a run went on.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Resumed {
@@ -66,7 +90,7 @@ pub(super) struct Resumed {
 
 impl About {
     pub(super) fn new(trainer: &mut Trainer, device: &Device) -> Self {
-        let (seed, batch) = (trainer.recipe().train.seed, trainer.recipe().train.batch);
+        let Train { seed, batch, precision, memory, accumulate, .. } = trainer.recipe().train;
         let session = trainer.session();
         let plan = session.plan();
         Self {
@@ -78,6 +102,9 @@ impl About {
             elsewhere: Vec::new(),
             seed,
             batch,
+            precision: precision.name().to_string(),
+            memory: memory.name().to_string(),
+            accumulate,
             parameters: session.parameter_len(),
             plan_hash: format!("{:016x}", plan.hash()),
             peak_bytes: plan.memory.peak,
@@ -180,6 +207,9 @@ mod tests {
             elsewhere: Vec::new(),
             seed: 0,
             batch: 1,
+            precision: "mixed".to_string(),
+            memory: "low".to_string(),
+            accumulate: 2,
             parameters: 1,
             plan_hash: kernel.to_string(),
             peak_bytes: 0,
@@ -202,6 +232,21 @@ mod tests {
         assert_eq!((third.elsewhere.len(), third.started.as_str()), (1, "then"));
         let read: About = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
         assert_eq!(read.elsewhere[0].kernels, third.elsewhere[0].kernels);
+    }
+
+    /// A file of version 0.1 says nothing of what could not be chosen then.
+    #[test]
+    fn earlier_files_are_read() {
+        let mut json = serde_json::to_value(about("a", "tile")).unwrap();
+        let read = |json: &serde_json::Value| {
+            let about: About = serde_json::from_value(json.clone()).unwrap();
+            (about.precision, about.memory, about.accumulate)
+        };
+        assert_eq!(read(&json), ("mixed".to_string(), "low".to_string(), 2));
+        for key in ["precision", "memory", "accumulate"] {
+            assert!(json.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+        assert_eq!(read(&json), ("f32".to_string(), "normal".to_string(), 1));
     }
 
     #[test]
