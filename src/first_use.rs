@@ -2,7 +2,8 @@
 //!
 //! Those are the kernels that run without wgpu's checks (`Launch::trusted` in `src/kernel`), and with or without them those that compute in half floats and on cooperative matrices, for what becomes
 //! of subnormal halves and in which width sums are kept is the driver's to decide. Whatever comes out is kept in [`Caps::verdicts`](crate::caps::Caps::verdicts), which
-//! outlives the process where somebody keeps it (the command does, by adapter and driver), so that the check costs time once. A kernel that is wrong is never taken again:
+//! outlives the process where somebody keeps it (the command does, by adapter and driver), so that the check costs time once. A kernel on operands in half precision ([`crate::halves`])
+//! is another program than on floats, and is compared as such where the plan stores them so. A kernel that is wrong is never taken again, on whatever operands:
 //! the next of its operation's list takes its place. In a browser nothing runs without checks nor on matrices, and nothing is compared; its self-test tells as much.
 
 use crate::backend::Backend;
@@ -19,26 +20,39 @@ use crate::variant::verdict_key;
 pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
     loop {
         let plan = plan::lower(graph, backend.caps())?;
-        let Some((stem, kernel)) = unjudged(&plan, backend) else { return Ok(plan) };
-        let failure = selftest::of_kernel(backend, stem, kernel).await?;
+        let Some(Unjudged { stem, kernel, half }) = unjudged(&plan, backend) else { return Ok(plan) };
+        let failure = selftest::of_kernel(backend, stem, kernel, half).await?;
         if let Some(failure) = &failure {
+            let on_halves = if half { " on halves" } else { "" };
             log::warn!(
-                "{}: the kernel {kernel} of {stem} is wrong here, and another one takes its place: {failure}",
+                "{}: the kernel {kernel} of {stem} is wrong here{on_halves}, and another one takes its place: {failure}",
                 backend.name()
             );
         }
-        let key = verdict_key(stem, kernel, backend.caps().checks);
+        let key = verdict_key(stem, kernel, half, backend.caps().checks);
         backend.judge(&key, failure.is_none());
     }
 }
 
+/// A kernel of a plan that was not compared yet.
+struct Unjudged {
+    stem: &'static str,
+    kernel: &'static str,
+    /// Whether the plan stores operands of it in half precision.
+    half: bool,
+}
+
 /// A kernel of the plan that has to be compared first.
-fn unjudged(plan: &Plan, backend: &dyn Backend) -> Option<(&'static str, &'static str)> {
+fn unjudged(plan: &Plan, backend: &dyn Backend) -> Option<Unjudged> {
     if !backend.runs_kernels() {
         return None;
     }
-    let chosen = plan.nodes.iter().filter_map(|node| Some((node.op.stem(), node.offer.as_ref()?)));
-    let mut unproven = chosen.filter(|(_, offer)| offer.unproven).map(|(stem, offer)| (stem, offer.kernel));
+    let chosen = plan.nodes.iter().filter_map(|node| Some((node, node.offer.as_ref()?)));
+    let unproven = chosen.filter(|(_, offer)| offer.unproven);
     let caps = backend.caps();
-    unproven.find(|(stem, kernel)| !caps.verdicts.contains_key(&verdict_key(stem, kernel, caps.checks)))
+    let mut kernels =
+        unproven.map(|(node, offer)| Unjudged { stem: node.op.stem(), kernel: offer.kernel, half: node.half() });
+    kernels.find(|Unjudged { stem, kernel, half }| {
+        !caps.verdicts.contains_key(&verdict_key(stem, kernel, *half, caps.checks))
+    })
 }

@@ -132,22 +132,24 @@ pub async fn run_kernels(
     Ok(outcomes)
 }
 
-/// Compares one kernel of an operation with the reference, on the largest of its cases that the kernel can compute: what is wrong with it, if anything.
+/// Compares one kernel of an operation with the reference, on the largest of its cases that the kernel can compute: what is wrong with it, if anything. `half` stores floats of images in half precision, for which the kernel is another program.
 ///
 /// # Errors
 /// When the device is lost, or somebody asks to stop.
-pub async fn of_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str) -> Result<Option<String>> {
+pub async fn of_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str, half: bool) -> Result<Option<String>> {
     let with = |case: Case| {
+        let (case, halves) = if half { Halves::of(&case)? } else { (case, Halves::default()) };
         let caps = case.kernels(backend.caps()).into_iter().find(|(name, _)| *name == kernel)?.1;
-        Some((case.inputs.iter().map(|input| input.words.len()).sum::<usize>(), case, caps))
+        Some((case.inputs.iter().map(|input| input.words.len()).sum::<usize>(), case, halves, caps))
     };
     let cases = ops::joint::cases().into_iter().filter(|case| case.name == stem).filter_map(with);
-    let Some((_, case, caps)) = cases.max_by_key(|(words, ..)| *words) else {
+    let Some((_, case, halves, caps)) = cases.max_by_key(|(words, ..)| *words) else {
         return Ok(Some("no sample to compare it on".to_string()));
     };
-    let stored = Stored { expected: case.expected(), case, halves: Halves::default() };
-    let Computed { outputs, .. } = compute(backend, &caps, &stored).await?;
-    Ok(compare_all(&stored, outputs).err())
+    let stored = Stored { expected: case.expected(), case, halves };
+    let Computed { outputs, seen, .. } = compute(backend, &caps, &stored).await?;
+    let noted = || seen.and_then(|seen| stored.compare_seen(&seen).err());
+    Ok(compare_all(&stored, outputs).err().or_else(noted))
 }
 
 /// A case, what its outputs should be, and what of it lies in half precision.

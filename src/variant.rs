@@ -124,9 +124,16 @@ pub struct Offer {
     pub unproven: bool,
 }
 
-/// How a kernel of an operation is called in [`Caps::verdicts`]. With wgpu's checks it is another program, with a verdict of its own.
-pub fn verdict_key(stem: &str, kernel: &str, checks: bool) -> String {
-    format!("{stem}/{kernel}{}", if checks { " with checks" } else { "" })
+/// How a kernel of an operation is called in [`Caps::verdicts`]. On operands in half precision ([`crate::halves`]) it is another program, with a verdict of its own, and with wgpu's checks as well.
+pub fn verdict_key(stem: &str, kernel: &str, half: bool, checks: bool) -> String {
+    let [half, checks] = [(half, " on halves"), (checks, " with checks")].map(|(is, said)| if is { said } else { "" });
+    format!("{stem}/{kernel}{half}{checks}")
+}
+
+/// Whether a kernel was found wrong on the device, on whatever operands, with wgpu's checks or without.
+fn found_wrong(stem: &str, kernel: &str, caps: &Caps) -> bool {
+    let programs = [(false, false), (false, true), (true, false), (true, true)];
+    programs.iter().any(|&(half, checks)| caps.verdicts.get(&verdict_key(stem, kernel, half, checks)) == Some(&false))
 }
 
 /// Whether a kernel rests on what a driver may do wrong: it runs without wgpu's checks, or it computes in half floats, of which WGSL promises neither that subnormal ones are kept nor,
@@ -135,8 +142,8 @@ fn rests_on_driver(kernel: &Kernel, checks: bool) -> bool {
     kernel.f16 || (kernel.trusted && !checks)
 }
 
-/// The candidates of a list that a device can run, the one that [`Caps::choices`] asks for first, then by their estimated cost. Those that were found wrong on the device, with wgpu's checks or
-/// without, are left out: only such as can rest on its driver, so that the plain ones of each list remain whatever the verdicts say.
+/// The candidates of a list that a device can run, the one that [`Caps::choices`] asks for first, then by their estimated cost. Those that were found wrong on the device
+/// are left out: only such as can rest on its driver, so that the plain ones of each list remain whatever the verdicts say.
 fn ranked<'c, P>(
     stem: &str,
     candidates: &[&'c dyn Candidate<P>],
@@ -144,9 +151,7 @@ fn ranked<'c, P>(
     caps: &Caps,
 ) -> Vec<(&'c dyn Candidate<P>, Option<usize>)> {
     let wrong = |candidate: &&dyn Candidate<P>| {
-        [false, true]
-            .iter()
-            .any(|&checks| caps.verdicts.get(&verdict_key(stem, candidate.name(), checks)) == Some(&false))
+        found_wrong(stem, candidate.name(), caps)
             && rests_on_driver(&candidate.launch(problem, caps, None).launch.kernel, false)
     };
     let able = |candidate: &&dyn Candidate<P>| {
@@ -273,16 +278,16 @@ mod tests {
     #[test]
     fn a_kernel_that_was_found_wrong_is_never_taken() {
         let caps = Caps::baseline(DeviceClass::Gpu).choosing("op", "a");
-        let verdicts = |right| [(verdict_key("op", "a", false), right)].into();
+        let verdicts = |right| [(verdict_key("op", "a", false, false), right)].into();
         assert_eq!(names(3, &Caps { verdicts: verdicts(true), ..caps.clone() })[0], "a");
         assert_eq!(names(3, &Caps { verdicts: verdicts(false), ..caps.clone() }), ["c", "plain"]);
         // What is wrong with checks is wrong without, and the other way round.
         for checks in [false, true] {
-            let verdicts = [(verdict_key("op", "a", !checks), false)].into();
+            let verdicts = [(verdict_key("op", "a", true, !checks), false)].into();
             assert_eq!(names(3, &Caps { checks, verdicts, ..caps.clone() }), ["c", "plain"]);
         }
         // A kernel that does not rest on the driver stays, whatever a damaged file says.
-        let all = ["a", "b", "c", "plain"].map(|name| (verdict_key("op", name, false), false)).into();
+        let all = ["a", "b", "c", "plain"].map(|name| (verdict_key("op", name, false, false), false)).into();
         assert_eq!(names(3, &Caps { verdicts: all, ..caps }), ["plain"]);
     }
 
