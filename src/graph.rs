@@ -127,6 +127,11 @@ impl<O: Typed> Graph<O> {
         self.nodes[value.0].scale = Some(scale);
     }
 
+    /// Stores a value as another one is stored.
+    pub fn set_scale(&mut self, value: Value, scale: Option<usize>) {
+        self.nodes[value.0].scale = scale;
+    }
+
     /// How a value lies in memory.
     pub fn stored(&self, value: Value) -> TensorType {
         let node = self.node(value);

@@ -207,7 +207,7 @@ fn mixed(name: &str) -> Graph {
     let recipe = Recipe::parse(halfwave::recipe::builtin(name).unwrap(), name).unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
     let graph = halfwave::pass::training(&recipe.model, 8, &Feed::Floats, loss, optimizer, false).unwrap();
-    Precision::Mixed.store(graph, 8).unwrap()
+    Precision::Mixed.store(graph, 8, Ok).unwrap()
 }
 
 /// On operands in half precision a kernel is another program, which is compared by itself: what is known of floats says nothing of it.

@@ -244,6 +244,25 @@ fn it_goes_with_low_memory_and_micro_batches() {
     assert_eq!(ends[0], ends[1]);
 }
 
+/// Plans of one run share a table, whatever each of them computes again or overwrites; and what is computed again has the scale of what was computed first.
+#[test]
+fn low_memory_changes_no_row_of_the_table() {
+    for (name, batches) in [("digits", [1, 16, 64]), ("vgg-small", [1, 16, 128])] {
+        let mut recipe = recipe(name, Precision::Mixed);
+        let count = |plan: &Plan| plan.port(SCALES).unwrap().place.ty.rows();
+        let plan = |recipe: &Recipe, batch| training_plan(recipe, batch, &Caps::baseline(DeviceClass::Gpu)).unwrap();
+        let normal = count(&plan(&recipe, batches[2]));
+        recipe.train.memory = Memory::Low;
+        assert_eq!(batches.map(|batch| count(&plan(&recipe, batch))), [normal; 3], "{name}");
+        let plan = plan(&recipe, batches[2]);
+        let convolutions = plan.nodes.iter().filter(|node| node.layer == "conv1" && node.op.stem() == "conv");
+        let rows: Vec<_> = convolutions.map(|node| node.output.scale.unwrap()).collect();
+        assert_eq!(rows, [rows[0]; 2], "{name}: computed twice");
+        let mut session = block_on(Session::new(&recipe, Box::new(CpuBackend::new()), false)).unwrap();
+        assert_eq!(scales(&mut session)[rows[0]], start(false, recipe.train.batch), "{name}");
+    }
+}
+
 /// The same steps on each driver: they round halves in their own ways.
 #[test]
 fn a_training_is_alike_on_each_driver() {

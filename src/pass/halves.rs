@@ -30,31 +30,33 @@ impl Precision {
         Self::WORDS[self as usize].0
     }
 
-    /// The graph of a training step on `batch` images, stored so.
+    /// The graph of a training step on `batch` images, stored so and then rewritten by `rewrite`.
+    ///
+    /// The rows of the table of scales are given before: so they do not depend on what is rewritten, which may differ between the plans of a run, and what is computed twice has one scale.
     ///
     /// # Errors
-    /// None in a verified graph.
-    pub fn store(self, graph: Graph, batch: usize) -> Result<Graph> {
-        match self {
-            Self::Full => Ok(graph),
-            Self::Mixed => halves(graph, batch),
+    /// Those of `rewrite`.
+    pub fn store(self, mut graph: Graph, batch: usize, rewrite: impl FnOnce(Graph) -> Result<Graph>) -> Result<Graph> {
+        if self == Self::Full {
+            return rewrite(graph);
         }
+        let values = values(&graph, batch);
+        values.iter().enumerate().for_each(|(row, &value)| graph.store_half(value, row));
+        with_tables(rewrite(graph)?, values.len())
     }
 }
 
-/// Marks the values of a step on `batch` images, and appends what makes the next step's scales. Leaves: state [`SCALES`] and [`SEEN`] `[values, 4]`, where there are such values. Comes behind all other passes.
+/// Appends what makes the next step's scales. Leaves: state [`SCALES`] and [`SEEN`] `[values, 4]`, where there are such values. Comes behind all other passes.
 ///
 /// # Errors
 /// None in a verified graph.
-fn halves(mut graph: Graph, batch: usize) -> Result<Graph> {
-    let values = values(&graph, batch);
-    if values.is_empty() {
+fn with_tables(mut graph: Graph, values: usize) -> Result<Graph> {
+    if values == 0 {
         return Ok(graph);
     }
-    values.iter().enumerate().for_each(|(row, &value)| graph.store_half(value, row));
     graph.at("", Phase::Update);
     let mut table = |name: &str, encoding| {
-        let ty = TensorType::new(&[values.len(), ROW], encoding);
+        let ty = TensorType::new(&[values, ROW], encoding);
         graph.add(Leaf { name: name.to_string(), ty, role: Role::State { trained: false } }, &[])
     };
     let (scales, seen) = (table(SCALES, Encoding::F32)?, table(SEEN, Encoding::U32)?);

@@ -66,7 +66,14 @@ fn overwrite(graph: &Graph) -> Result<Graph> {
             }
             op => op.clone(),
         };
-        new.add(op, inputs).map(Some)
+        let over = op.in_place().map(|index| inputs[index]);
+        let made = new.add(op, inputs)?;
+        new.set_scale(made, node.scale);
+        if let Some(over) = over {
+            // The two would have two scales.
+            [made, over].into_iter().for_each(|value| new.set_scale(value, None));
+        }
+        Ok(Some(made))
     })
 }
 
@@ -240,7 +247,9 @@ impl<'g> Lives<'g> {
                 let node = graph.node(Value(value));
                 new.at(&node.layer, Phase::Backward);
                 let inputs = node.inputs.iter().map(|input| second[input.0].unwrap_or(renamed[input.0]));
-                second[value] = Some(new.add(node.op.clone(), &inputs.collect::<Vec<_>>())?);
+                let again = new.add(node.op.clone(), &inputs.collect::<Vec<_>>())?;
+                new.set_scale(again, node.scale);
+                second[value] = Some(again);
             }
             for value in unit.clone() {
                 let node = graph.node(Value(value));
@@ -248,7 +257,9 @@ impl<'g> Lives<'g> {
                 let second = |input: &Value| second[input.0].filter(|_| node.phase != Phase::Forward);
                 let inputs: Vec<_> =
                     node.inputs.iter().map(|input| second(input).unwrap_or(renamed[input.0])).collect();
-                renamed.push(new.add(node.op.clone(), &inputs)?);
+                let made = new.add(node.op.clone(), &inputs)?;
+                new.set_scale(made, node.scale);
+                renamed.push(made);
             }
         }
         for (name, value) in &graph.outputs {

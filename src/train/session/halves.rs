@@ -10,13 +10,32 @@ use std::collections::BTreeMap;
 
 /// The rows of the table before the first step, where a plan has one.
 fn rows(plan: &Plan, batch: usize) -> Option<Vec<[f32; ROW]>> {
-    let mut rows = vec![[0.0; ROW]; plan.port(SCALES)?.place.ty.rows()];
-    for node in &plan.nodes {
-        if let Some(row) = node.output.scale {
-            rows[row] = start(node.phase == Phase::Backward, batch);
-        }
+    // A gradient that another one overwrites in this plan is not stored in half precision; it may be in that of another batch.
+    let mut rows = vec![start(true, batch); plan.port(SCALES)?.place.ty.rows()];
+    for (row, Writers { phase, .. }) in writers(plan) {
+        rows[row] = start(phase == Phase::Backward, batch);
     }
     Some(rows)
+}
+
+/// Who writes the values of a row: one node, or one that computes again what another one has computed before.
+struct Writers<'p> {
+    layer: &'p str,
+    /// Of the first.
+    phase: Phase,
+    count: u64,
+}
+
+/// By row of the table.
+fn writers(plan: &Plan) -> BTreeMap<usize, Writers<'_>> {
+    let mut writers: BTreeMap<usize, Writers<'_>> = BTreeMap::new();
+    for node in &plan.nodes {
+        if let Some(row) = node.output.scale {
+            let first = Writers { layer: &node.layer, phase: node.phase, count: 0 };
+            writers.entry(row).or_insert(first).count += 1;
+        }
+    }
+    writers
 }
 
 impl Session {
@@ -56,10 +75,8 @@ impl Session {
     /// Adds, to counts by layer, the numbers that saturated.
     pub(super) async fn count_halves(&mut self, counts: &mut BTreeMap<String, u64>) -> Result<()> {
         let Some(table) = self.scales().await? else { return Ok(()) };
-        for node in &self.plan().nodes {
-            if let Some(row) = node.output.scale {
-                *counts.entry(node.layer.clone()).or_default() += table.values[row * ROW + 2] as u64;
-            }
+        for (row, Writers { layer, count, .. }) in writers(self.plan()) {
+            *counts.entry(layer.to_string()).or_default() += table.values[row * ROW + 2] as u64 / count;
         }
         Ok(())
     }

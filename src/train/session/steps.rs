@@ -46,12 +46,12 @@ pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan
 /// The nodes of a training step on so many images, in the order in which a device computes them, and how it stores them.
 fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precision), caps: &Caps) -> Result<Graph> {
     match memory {
-        Memory::Normal => arrange(&precision.store(graph, images)?, caps),
+        Memory::Normal => arrange(&precision.store(graph, images, Ok)?, caps),
         Memory::Low => {
             // A launch that is put off keeps what it reads: so none is.
-            let low = precision.store(pass::low_memory(&graph)?, images)?;
+            let low = precision.store(graph.clone(), images, |graph| pass::low_memory(&graph))?;
             // The rewrites look at values alone. Where scratch decides, the step as it is may take less.
-            let mut plain = arrange(&precision.store(graph, images)?, caps)?;
+            let mut plain = arrange(&precision.store(graph, images, Ok)?, caps)?;
             plain.compact = true;
             let peak = |graph: &Graph| lower(graph, caps).map(|plan| plan.memory.peak);
             Ok(if peak(&plain)? < peak(&low)? { plain } else { low })
