@@ -1,4 +1,4 @@
-//! `low_memory`: a step that takes less memory, at the price of time, and gives the same numbers to the bit.
+//! `low_memory`: a step that takes less memory, at the price of time; in single precision with the same numbers to the bit.
 //!
 //! **overwrite.** A batch-norm's gradient is written over the gradient that it reads, where nobody reads that one later.
 //!

@@ -76,7 +76,7 @@ impl Train {
     }
 }
 
-/// What a step's memory is used for. The numbers are the same to the bit.
+/// What a step's memory is used for. In single precision, the numbers are the same to the bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Memory {
     /// For speed: what the backward pass reads is kept.
