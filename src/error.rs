@@ -8,8 +8,13 @@ use std::path::PathBuf;
 pub(crate) const LESS_MEMORY: &str =
     "use a smaller batch, or in the recipe's [train] memory = \"low\", or accumulate = 2 or more for micro-batches";
 
-/// What helps where a single tensor is too large, which takes the same memory however much is kept.
-pub(crate) const SMALLER_TENSORS: &str = "use a smaller batch, or in the recipe's [train] accumulate = 2 or more for micro-batches (memory = \"low\" makes no tensor smaller)";
+/// What helps where a single tensor is so many times as large as a device takes: it has this size however much else is kept.
+pub(crate) fn smaller_tensors(times: u64) -> String {
+    let parts = times.max(2);
+    format!(
+        "use a smaller batch, or in the recipe's [train] accumulate = {parts} or more for micro-batches (memory = \"low\" makes no tensor smaller)"
+    )
+}
 
 /// What went wrong, in words a user can act on.
 #[derive(Debug, thiserror::Error)]

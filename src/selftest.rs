@@ -71,10 +71,10 @@ pub async fn run_telling(
     wanted: impl Fn(&str) -> bool,
     heard: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
-    run_kernels(backend, wanted, |_| true, heard).await
+    run_kernels(backend, wanted, |_| true, usize::MAX, heard).await
 }
 
-/// The same with those kernels alone that are wanted, by their names, of operations that have several.
+/// The same with those kernels alone that are wanted, by their names, of operations that have several; and with at most so many samples of each kernel, which is quick: most of the time goes into compiling kernels for shapes.
 ///
 /// # Errors
 /// When the device is lost.
@@ -82,6 +82,7 @@ pub async fn run_kernels(
     backend: &mut dyn Backend,
     wanted: impl Fn(&str) -> bool,
     wanted_kernel: impl Fn(&str) -> bool,
+    most: usize,
     mut heard: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
     let (mut outcomes, mut told): (Vec<Outcome>, usize) = (Vec::new(), 0);
@@ -103,7 +104,7 @@ pub async fn run_kernels(
                 let of_kernel =
                     |outcome: &Outcome| (outcome.stem, outcome.kernel, outcome.half) == (case.name, kernel, half);
                 let done = outcomes.iter().find(|outcome| of_kernel(outcome)).map_or(0, |outcome| outcome.samples);
-                if rank > 0 && done >= ENOUGH || half && done >= HALVED[rank.min(1)] {
+                if done >= most || rank > 0 && done >= ENOUGH || half && done >= HALVED[rank.min(1)] {
                     continue;
                 }
                 // Halves hold no infinity.

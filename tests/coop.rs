@@ -22,7 +22,9 @@ fn conforms(found: &Found, request: Request, kernel: &str) {
         let mut backend = GpuBackend::open(found.clone(), request).await.unwrap();
         let caps = backend.caps().coop.expect("a device with cooperative matrices");
         println!("{}: {caps:?}", found.report.name);
-        selftest::run_kernels(&mut backend, |stem| STEMS.contains(&stem), |name| name == kernel, |_| ()).await.unwrap()
+        selftest::run_kernels(&mut backend, |stem| STEMS.contains(&stem), |name| name == kernel, usize::MAX, |_| ())
+            .await
+            .unwrap()
     });
     let stems: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.stem).collect();
     assert_eq!(stems, STEMS.into(), "operations with {kernel}");

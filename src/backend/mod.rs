@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::stop::Stop;
 use gpu::AdapterReport;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -72,6 +73,14 @@ pub struct Device {
     pub driver: String,
     /// "discrete GPU", "software", …
     pub kind: String,
+}
+
+/// In a few words.
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { adapter, backend, kind, .. } = self;
+        if backend == "cpu" { write!(f, "the CPU backend") } else { write!(f, "{adapter} · {backend} · {kind}") }
+    }
 }
 
 impl Device {

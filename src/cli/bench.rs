@@ -67,7 +67,10 @@ struct Bench {
 #[derive(Serialize)]
 struct OfRecipe {
     recipe: String,
+    /// Images that are computed at once: a step's, or a micro-batch's.
     batch: usize,
+    /// Micro-batches of a step.
+    micro_batches: usize,
     /// Hash of the plan, in hexadecimal.
     plan: String,
     launches: usize,
@@ -78,7 +81,7 @@ struct OfRecipe {
     /// A step by the host's clock, several in flight.
     wall_ns: u64,
     images_per_s: f64,
-    /// Bytes of all buffers of the plan.
+    /// Bytes of all buffers of a step.
     peak_bytes: u64,
     heavy: Vec<Heavy>,
 }
@@ -144,19 +147,21 @@ fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecip
     let mut session = pollster::block_on(Session::fed(recipe, backend, batch_feed(recipe), false))?;
     // Of a step that accumulates gradients, a micro-batch is measured.
     let batch = recipe.train.micro_batch();
-    say(&format!("{name}, batch of {batch}, on {}", device.adapter));
+    let what = if recipe.train.accumulate > 1 { "micro-batch" } else { "batch" };
+    say(&format!("{name}, {what} of {batch}, on {}", device.adapter));
     let step = pollster::block_on(session.measure(rounds, |_| {}))?;
     let plan = session.plan();
     let mut of_recipe = OfRecipe {
         recipe: name,
         batch,
+        micro_batches: recipe.train.accumulate,
         plan: format!("{:016x}", plan.hash()),
         launches: plan.steps.len(),
         step_ns: step.step_ns,
         by_host: step.timer.by_host(),
         wall_ns: step.wall_ns,
         images_per_s: batch as f64 / step.wall_ns.max(1) as f64 * 1e9,
-        peak_bytes: plan.memory.peak,
+        peak_bytes: session.peak_bytes(),
         heavy: Vec::new(),
     };
     drop(session);

@@ -7,7 +7,6 @@ use halfwave::backend::gpu::{self, ADAPTER_NAME, AdapterReport, Environment, Fou
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::train::run::About;
 use halfwave::{Error, Result};
-use std::fmt;
 use std::path::Path;
 
 /// What to do where there is no adapter.
@@ -246,16 +245,6 @@ fn is_cpu(wanted: &str) -> bool {
 /// What asks for this device again.
 pub(super) fn wanted(device: &Device) -> String {
     if device.backend == "cpu" { "cpu".to_string() } else { device.adapter.clone() }
-}
-
-/// A device in a few words.
-pub(super) struct Named<'a>(pub(super) &'a Device);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Device { adapter, backend, kind, .. } = self.0;
-        if backend == "cpu" { write!(f, "the CPU backend") } else { write!(f, "{adapter} · {backend} · {kind}") }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `halfwave devices`: what could compute, and how fast at most.
 
 use super::ceilings::{self, Measured};
-use super::device::{NO_ADAPTER, Named, Search};
+use super::device::{NO_ADAPTER, Search};
 use super::kept::Kept;
 use super::terminal::{bytes, complain, grouped, print};
 use clap::builder::NonEmptyStringValueParser;
@@ -34,7 +34,7 @@ fn of_one(args: &DevicesArgs) -> Result<()> {
         None => "measured just now".to_string(),
     };
     let driver = &device.driver;
-    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", Named(device), ceilings::table(ceilings)))
+    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", device, ceilings::table(ceilings)))
 }
 
 /// The list of adapters, and the CPU backend.

@@ -2,7 +2,7 @@
 
 use super::load::{self, Network};
 use super::terminal::{aligned, complain, grouped, percent, print};
-use super::{AdapterArgs, DataArgs, device};
+use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::Dataset;
 use halfwave::train::TrainedOn;
@@ -40,7 +40,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     remark(&saved, &data);
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
-    let (position, device) = (saved.checkpoint.position, device::Named(&device));
+    let (position, device) = (saved.checkpoint.position, device);
     // Of few classes the best five are most of them.
     let top5 = evaluation.top5_accuracy().filter(|_| classes > TOP5_FROM);
     let top5 = top5.map_or(String::new(), |share| {

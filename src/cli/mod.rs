@@ -25,6 +25,7 @@ mod report;
 mod runtime_dir;
 mod selftest;
 mod shader;
+mod step;
 mod terminal;
 mod train;
 mod tune;
@@ -104,9 +105,8 @@ struct MeasureArgs {
     /// Rounds to measure: every number is the median of so many
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
-    /// Images in a step, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    batch: Option<u32>,
+    #[command(flatten)]
+    step: step::StepArgs,
 }
 
 impl MeasureArgs {
@@ -116,7 +116,7 @@ impl MeasureArgs {
         let default = ["digits", "vgg-small"].into_iter().filter(|_| self.recipes.is_empty());
         let read = |name| {
             let (mut recipe, name) = load::recipe(Some(name))?;
-            recipe.train.set_batch(self.batch.map(|batch| batch as usize))?;
+            self.step.apply(&mut recipe)?;
             Ok((recipe, name))
         };
         named.chain(default).map(read).collect()

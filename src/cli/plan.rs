@@ -1,14 +1,15 @@
 //! `halfwave plan`: what one training step will do, without a device or for one of this machine.
 
-use super::device::{self, Named, Opened};
+use super::device::{self, Opened};
 use super::load;
+use super::step::{self, StepArgs};
 use super::terminal::{bytes, grouped, print};
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::model::{Model, trained_len};
 use halfwave::plan::{Plan, PlanNode};
-use halfwave::recipe::{Memory, Recipe};
+use halfwave::recipe::Recipe;
 use halfwave::train::session;
 
 /// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
@@ -17,12 +18,8 @@ use halfwave::train::session;
 pub(super) struct PlanArgs {
     /// A recipe's file or the name of a built-in one [default: digits]
     recipe: Option<String>,
-    /// Images in a step, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    batch: Option<u32>,
-    /// What the step's memory is used for, instead of the recipe's choice: for speed ("normal"), or as little as can be ("low")
-    #[arg(long, value_parser = word(&Memory::WORDS))]
-    memory: Option<Memory>,
+    #[command(flatten)]
+    step: StepArgs,
     /// The kind of device that the kernels are chosen for, with WebGPU's default limits
     #[arg(long, value_enum, default_value = "gpu", conflicts_with = "adapter")]
     device_class: Class,
@@ -35,7 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   halfwave plan
   halfwave plan vgg-small --batch 32 --device-class software
-  halfwave plan vgg-small --batch 128 --memory low
+  halfwave plan vgg-small --batch 128 --memory low --precision mixed
+  halfwave plan vgg-small --batch 128 --accumulate 4
   halfwave plan vgg-small --adapter 0         as it runs on this machine";
 
 /// A class of devices as it is typed.
@@ -45,12 +43,6 @@ pub(super) enum Class {
     Gpu,
     /// Drivers that compute on the CPU
     Software,
-}
-
-/// Takes one of the words that a recipe uses.
-fn word<T: Copy + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
-    let typed = PossibleValuesParser::new(words.iter().map(|(word, _)| *word));
-    typed.map(|typed| words.iter().find(|(word, _)| *word == typed).expect("one of them").1)
 }
 
 impl From<Class> for DeviceClass {
@@ -64,13 +56,11 @@ impl From<Class> for DeviceClass {
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
-    recipe.train.set_batch(args.batch.map(|batch| batch as usize))?;
-    recipe.train.memory = args.memory.unwrap_or(recipe.train.memory);
-    let batch = recipe.train.batch;
+    args.step.apply(&mut recipe)?;
     let (caps, of) = match &args.adapter {
         Some(wanted) => {
             let Opened { backend, device } = device::open(Some(wanted))?;
-            (backend.caps().clone(), format!("for {}", Named(&device)))
+            (backend.caps().clone(), format!("for {device}"))
         }
         None => {
             let class = DeviceClass::from(args.device_class);
@@ -81,18 +71,21 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
             )
         }
     };
-    let plans = session::step_plans(&recipe, batch, &caps)?;
+    let plans = session::step_plans(&recipe, recipe.train.batch, &caps)?;
     let plan = &plans[0];
     let about = format!("{}{}", describe(&recipe, &name)?, unpacked(&recipe.model));
     let limit = limit(plan).map_or(String::new(), |limit| format!("\n{limit}"));
-    let steps = marked(plan, &caps);
-    let micro = match recipe.train.accumulate {
-        1 => String::new(),
-        count => format!(" in {count} micro-batches, of which this is the plan"),
+    let head = format!("{} · plan {:016x} · {of}{limit}", step::describe(&recipe.train), plan.hash());
+    let tables = match &plans[..] {
+        [micro_batch, update] => format!(
+            "each micro-batch\n\n{}\nthe update after the last one\n\n{}\nBoth plans share state and transient buffers: they take {} together.\n",
+            marked(micro_batch, &caps),
+            marked(update, &caps),
+            bytes(Plan::peak_of([micro_batch, update]))
+        ),
+        _ => marked(plan, &caps),
     };
-    let update =
-        plans.get(1).map_or(String::new(), |update| format!("\nthe update behind them\n\n{}", marked(update, &caps)));
-    print(&format!("{about}\nbatch of {batch}{micro} · plan {:016x} · {of}{limit}\n\n{steps}{update}", plan.hash()))
+    print(&format!("{about}\n{head}\n\n{tables}"))
 }
 
 /// The plan as text, with "tuned" behind the launches whose kernels were chosen by measurement.

@@ -4,6 +4,7 @@ use super::advice;
 use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
+use super::step::{self, StepArgs};
 use super::terminal::{complain, duration, grouped, percent, say};
 use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, device, load, plan};
@@ -41,6 +42,8 @@ pub(super) struct TrainOptions {
     /// Train for so many steps, instead of the recipe's length
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     steps: Option<u64>,
+    #[command(flatten)]
+    step: StepArgs,
     /// Start values and the order of the images follow from it, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: Option<u64>,
@@ -50,8 +53,8 @@ pub(super) struct TrainOptions {
     /// The run's folder [default: runs/<recipe>-<n>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; with --epochs or --steps, up to there
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "init", "out", "dump"])]
+    /// Go on with the run in this folder; with --epochs or --steps, up to there; --memory may differ from before
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["batch", "accumulate", "precision", "seed", "init", "out", "dump"])]
     resume: Option<PathBuf>,
     /// Also write start values, the first step's logits and gradients, every loss and the end's tensors
     #[arg(long, value_name = "FILE")]
@@ -91,11 +94,13 @@ impl From<TrainOptions> for TrainArgs {
 
 impl TrainOptions {
     /// The recipe with what the options say instead.
-    fn apply(&self, recipe: &mut Recipe) {
+    fn apply(&self, recipe: &mut Recipe) -> Result<()> {
+        self.step.apply(recipe)?;
         let train = &mut recipe.train;
         let length = self.epochs.map(Length::Epochs).or(self.steps.map(Length::Steps));
         train.length = length.unwrap_or(train.length);
         train.seed = self.seed.unwrap_or(train.seed);
+        Ok(())
     }
 }
 
@@ -108,7 +113,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
 
 fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(recipe)?;
-    args.apply(&mut recipe);
+    args.apply(&mut recipe)?;
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
     args.dump.as_deref().map_or(Ok(()), files::check_new)?;
     let init = match &args.init {
@@ -141,8 +146,9 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
         Some(dir) => Claim::new(dir)?,
         None => Claim::numbered(Path::new("runs"), &name)?,
     };
+    let train = step::describe(&trainer.recipe().train);
     let run = pollster::block_on(Run::create(claim, trainer, &device))?;
-    say(&format!("training on {}, into {}", device::Named(&device), run.dir().display()));
+    say(&format!("training on {}, {train}, into {}", device, run.dir().display()));
     follow(args, run, &device, dump)
 }
 
@@ -152,7 +158,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     }
     let claim = Claim::existing(dir)?;
     let mut saved = Saved::read_folder(dir)?;
-    args.apply(&mut saved.recipe);
+    args.apply(&mut saved.recipe)?;
     let data = load::dataset_of(&saved, &args.data, true)?;
     data.check(&saved.recipe)?;
     let (position, steps) = (saved.checkpoint.position, saved.recipe.train.total_steps(data.train.len()));
@@ -177,7 +183,8 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     saved.restore(&mut trainer)?;
     interrupt::watch();
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
-    say(&format!("going on with {} at step {step} of {steps}, on {}", dir.display(), device::Named(&device)));
+    let train = step::describe(&saved.recipe.train);
+    say(&format!("going on with {} at step {step} of {steps}, {train}, on {}", dir.display(), device));
     follow(args, run, &device, None)
 }
 
@@ -227,7 +234,7 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
     let recipe = trainer.recipe();
     let about = About {
         folder,
-        device: device::Named(device).to_string(),
+        device: device.to_string(),
         steps,
         epochs: steps.div_ceil(epoch_steps.max(1)),
         epoch_steps,

@@ -7,7 +7,7 @@ use super::{
     tenants,
 };
 use crate::caps::Caps;
-use crate::error::{Error, Result, SMALLER_TENSORS};
+use crate::error::{Error, Result, smaller_tensors};
 use crate::graph::Value;
 use crate::halves::{SCALES, SEEN};
 use crate::kernel::{Cost, FAULT, Held, Kernel, Launch, Operand, Program, fold};
@@ -256,11 +256,20 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
             op => format!("{} of layer \"{}\"", op.stem(), node.layer),
         };
         let scratch = programs[value.0].scratch_words.iter().map(|&words| words * 4);
-        for bytes in std::iter::once(graph.stored(value).bytes()).chain(scratch) {
-            if bytes as u64 > limit {
+        let stored = graph.stored(value);
+        for bytes in std::iter::once(stored.bytes()).chain(scratch) {
+            let bytes = bytes as u64;
+            if bytes > limit {
+                // What is no input has the same size for any batch.
+                let advice = match &node.op {
+                    Op::Leaf(leaf) if leaf.role != Role::Input => "use a narrower layer".to_string(),
+                    _ if stored.encoding == Encoding::F32 => {
+                        smaller_tensors(bytes.div_ceil(limit)) + ", or precision = \"mixed\", or a narrower layer"
+                    }
+                    _ => smaller_tensors(bytes.div_ceil(limit)) + ", or a narrower layer",
+                };
                 return Err(Error::Device(format!(
-                    "{what} ({}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; {SMALLER_TENSORS}, or a narrower layer",
-                    node.ty
+                    "{what} ({stored}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; {advice}"
                 )));
             }
         }
@@ -268,8 +277,12 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
             let [x, y] = fold(launch.groups, caps.max_groups);
             if x.max(y) as usize > caps.max_groups {
                 return Err(Error::Device(format!(
-                    "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; {SMALLER_TENSORS}",
-                    node.ty, launch.groups, caps.max_groups, caps.max_groups
+                    "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; {}",
+                    node.ty,
+                    launch.groups,
+                    caps.max_groups,
+                    caps.max_groups,
+                    smaller_tensors(2)
                 )));
             }
         }

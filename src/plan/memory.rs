@@ -2,9 +2,11 @@
 
 use super::slots::assign;
 use super::tenants::Tenant;
+use super::{Plan, Port};
 use crate::graph::{Phase, Value};
 use crate::ops::{Graph, Op};
 use crate::tensor::{Encoding, TensorType};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Something that the forward pass keeps for the backward pass.
@@ -45,6 +47,20 @@ pub struct Memory {
     pub peak_f32: u64,
     /// What is kept for the backward pass.
     pub saved: Vec<Saved>,
+}
+
+impl Plan {
+    /// Bytes of the plans of one step, loaded together on a device: they share state, by its names, and transient buffers, for they never run at the same time.
+    pub fn peak_of<'a>(plans: impl IntoIterator<Item = &'a Self>) -> u64 {
+        let (mut state, mut ports, mut transient) = (HashMap::new(), 0, 0);
+        for plan in plans {
+            let length = |port: &Port| plan.slots[port.place.slot].words as u64 * 4;
+            state.extend(plan.state.iter().map(|port| (port.name.clone(), length(port))));
+            ports += plan.memory.ports;
+            transient = plan.memory.transient.max(transient);
+        }
+        state.into_values().sum::<u64>() + ports + transient
+    }
 }
 
 fn is_activation(graph: &Graph, value: Value) -> bool {

@@ -1,4 +1,4 @@
-//! A plan as text: the steps, the slots, the account of memory. Golden files hold it.
+//! A plan as text: the launches, the slots, the account of memory. Golden files hold it.
 
 use super::{Plan, Tenancy};
 use crate::ops::Op;
@@ -17,8 +17,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<5} {:<12} {:<30} {:<22} {:<5} {:<26} groups",
-            "step", "layer", "kernel", "output", "slot", "reads slots"
+            "{:<6} {:<12} {:<30} {:<22} {:<5} {:<26} workgroups",
+            "launch", "layer", "kernel", "output", "slot", "reads slots"
         )?;
         let mut printed = 0;
         for node in self.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
@@ -36,14 +36,16 @@ impl fmt::Display for Plan {
                     if new { (index.to_string(), &**kernel) } else { (String::new(), node.op.stem()) };
                 let (reads, groups) = (reads.join(" "), if new { groups } else { String::new() });
                 let line = format!(
-                    "{number:<5} {:<12} {kernel:<30} {output:<22} {:<5} {reads:<26} {groups}",
+                    "{number:<6} {:<12} {kernel:<30} {output:<22} {:<5} {reads:<26} {groups}",
                     node.layer, node.output.slot
                 );
                 writeln!(f, "{}", line.trim_end())?;
                 printed = printed.max(index + 1);
             }
         }
-        writeln!(f)?;
+        let moved = self.steps.iter().map(|step| step.cost.bytes).sum();
+        let [launches, waits] = [self.steps.len(), self.waits()];
+        writeln!(f, "\n{launches} launches, of which {waits} wait for earlier ones; they move {}\n", bytes(moved))?;
         let count = |tenancy| match &self.packing {
             Some(packing) if tenancy == Tenancy::Transient => packing.buffers.len(),
             _ => self.slots.iter().filter(|slot| slot.tenancy == tenancy).count(),
@@ -59,17 +61,15 @@ impl fmt::Display for Plan {
         }
         let buffers = [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(count).into_iter().sum::<usize>();
         writeln!(f, "{:<25} {buffers:>7} {:>12}", "peak", bytes(memory.peak))?;
-        let moved = self.steps.iter().map(|step| step.cost.bytes).sum();
-        writeln!(f, "{:<25} {:>7} {:>12}", "moved by all launches", "", bytes(moved))?;
         if memory.saved.is_empty() {
             return Ok(());
         }
-        writeln!(f, "{:<25} {:>7} {:>12}", "the same, saved in f32", "", bytes(memory.peak_f32))?;
+        writeln!(f, "{:<25} {:>7} {:>12}", "peak if kept in f32", "", bytes(memory.peak_f32))?;
         writeln!(f)?;
         writeln!(
             f,
             "{:<12} {:<18} {:<22} {:>12} {:>12} {:>12}",
-            "saved by", "made by", "as", "bytes", "in f32", "saves"
+            "kept of", "operation", "type", "bytes", "in f32", "saving"
         )?;
         let (mut total, mut total_f32) = (0, 0);
         for saved in &memory.saved {
@@ -88,6 +88,6 @@ impl fmt::Display for Plan {
             )?;
         }
         let ratio = total_f32 as f64 / total as f64;
-        writeln!(f, "{:<54} {:>12} {:>12} {:>11.1}×", "in all", bytes(total), bytes(total_f32), ratio)
+        writeln!(f, "{:<54} {:>12} {:>12} {:>11.1}×", "total", bytes(total), bytes(total_f32), ratio)
     }
 }

@@ -45,17 +45,18 @@ impl Train {
         self.batch / self.accumulate
     }
 
-    /// Takes another number of images in a step, if one is given.
+    /// Takes another number of images in a step, and of micro-batches that they are divided into.
     ///
     /// # Errors
-    /// When they cannot be divided into as many micro-batches.
-    pub fn set_batch(&mut self, batch: Option<usize>) -> Result<()> {
-        let batch = batch.unwrap_or(self.batch);
-        if !batch.is_multiple_of(self.accumulate) {
-            let message = format!("a batch of {batch} images cannot be divided into accumulate = {}", self.accumulate);
-            return Err(Error::Usage(message + "; choose a multiple of it"));
+    /// When they cannot be.
+    pub fn set_batch(&mut self, batch: usize, accumulate: usize) -> Result<()> {
+        if !batch.is_multiple_of(accumulate) {
+            return Err(Error::Usage(format!(
+                "a batch of {batch} images cannot be divided into accumulate = {accumulate} micro-batches; choose a multiple of {accumulate} for the batch, or accumulate = {}",
+                divisor(batch, accumulate)
+            )));
         }
-        self.batch = batch;
+        (self.batch, self.accumulate) = (batch, accumulate);
         Ok(())
     }
 
@@ -141,12 +142,17 @@ const LOSSES: [(&str, &[&str]); 4] = [
     ("squared_hinge", &[]),
 ];
 
+/// The largest divisor of a batch that is at most so large.
+fn divisor(batch: usize, most: usize) -> usize {
+    (1..=most.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1)
+}
+
 /// Reads `[train]`.
 pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
     let batch = table.required("batch", table.integer("batch", 1..=65_536)?, "64")? as usize;
     let accumulate = table.integer("accumulate", 1..=65_536)?.unwrap_or(1) as usize;
     if !batch.is_multiple_of(accumulate) {
-        let fits = (1..=accumulate).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);
+        let fits = divisor(batch, accumulate);
         return Err(table.bad("accumulate", &format!("it must divide batch = {batch}, such as accumulate = {fits}")));
     }
     let length = match (table.integer("epochs", 1..=u64::MAX)?, table.integer("steps", 1..=u64::MAX)?) {

@@ -107,7 +107,7 @@ impl About {
             accumulate,
             parameters: session.parameter_len(),
             plan_hash: format!("{:016x}", plan.hash()),
-            peak_bytes: plan.memory.peak,
+            peak_bytes: session.peak_bytes(),
             started: now(),
             resumed: Vec::new(),
         }
@@ -150,12 +150,15 @@ impl About {
         let mut said = Vec::new();
         let known = before.kernels_on(&self.device);
         if before.device != self.device {
-            let Device { adapter, backend, driver, .. } = &before.device;
+            let driver = match before.device.driver.as_str() {
+                "" => String::new(),
+                driver => format!(" (driver {driver})"),
+            };
             let kernels = match known {
                 Some(_) => "its kernels are those that it had here before",
                 None => "kernels are chosen anew for this device; those of the other are kept for when it comes back",
             };
-            said.push(format!("the run was on {adapter} ({backend}, driver {driver}) before: {bits}; {kernels}"));
+            said.push(format!("the run was on {}{driver} before: {bits}; {kernels}", before.device));
         }
         let others: Vec<_> = known.into_iter().flatten().filter(|(site, had)| self.replaces(site, had)).collect();
         if let [(site, Choice { kernel, .. }), ..] = others[..] {
@@ -163,13 +166,18 @@ impl About {
             said.push(format!(
                 "{count} of the run's kernels cannot be used here any more, and others take their place, so {bits}: the first is {kernel} of {site}"
             ));
-        } else if before.device == self.device && before.plan_hash != self.plan_hash {
+        } else if before.device == self.device && before.plan_hash != self.plan_hash && !self.spends_otherwise(before) {
             said.push(format!(
                 "a step's kernels differ from those that the run had (halfwave {}): {bits}",
                 before.halfwave
             ));
         }
         said
+    }
+
+    /// Whether the memory of a step is used for something else than before, with the same numbers.
+    fn spends_otherwise(&self, before: &Self) -> bool {
+        self.memory != before.memory && self.precision == precision()
     }
 
     /// Whether another kernel runs than the one that the run had; where no number of parts was noted, any may be.
@@ -197,11 +205,16 @@ mod tests {
         Choice { kernel: kernel.to_string(), parts }
     }
 
+    fn device(adapter: &str) -> Device {
+        let [adapter, backend, driver, kind] = [adapter, "Vulkan", "1.0", "GPU"].map(str::to_string);
+        Device { adapter, backend, driver, kind }
+    }
+
     fn about(adapter: &str, kernel: &str) -> About {
         About {
             halfwave: "1".to_string(),
             wgpu: "2".to_string(),
-            device: Device { adapter: adapter.to_string(), ..Device::cpu() },
+            device: device(adapter),
             device_class: DeviceClass::Gpu,
             kernels: [("conv a -> b".to_string(), choice(kernel, Some(2)))].into(),
             elsewhere: Vec::new(),
@@ -224,10 +237,8 @@ mod tests {
         second.follow(about("a", "folded"));
         let mut third = about("a", "folded");
         third.follow(second);
-        let kernel = |adapter: &str| {
-            let device = Device { adapter: adapter.to_string(), ..Device::cpu() };
-            third.kernels_on(&device).map(|kernels| kernels["conv a -> b"].kernel.clone())
-        };
+        let kernel =
+            |adapter: &str| third.kernels_on(&device(adapter)).map(|kernels| kernels["conv a -> b"].kernel.clone());
         assert_eq!(["a", "b", "c"].map(kernel), [Some("folded".to_string()), Some("tile".to_string()), None]);
         assert_eq!((third.elsewhere.len(), third.started.as_str()), (1, "then"));
         let read: About = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
@@ -254,7 +265,14 @@ mod tests {
         let said = |now: &About, before: &About| now.changes(before).join("\n");
         assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
         let other = said(&about("b", "tile"), &about("a", "tile"));
-        assert!(other.contains("the run was on a (cpu") && other.contains("chosen anew"), "{other}");
+        assert!(
+            other.contains("the run was on a · Vulkan · GPU (driver 1.0) before") && other.contains("chosen anew"),
+            "{other}"
+        );
+        let mut from_cpu = about("a", "tile");
+        from_cpu.device = Device::cpu();
+        let other = said(&about("b", "tile"), &from_cpu);
+        assert!(other.starts_with("the run was on the CPU backend before:"), "{other}");
         let gone = said(&about("a", "tile"), &about("a", "unknown"));
         assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("was on"), "{gone}");
         // As earlier versions noted one part, and every estimate.
@@ -263,6 +281,14 @@ mod tests {
         assert_eq!(said(&about("a", "tile"), &before), "");
         before.plan_hash = "other".to_string();
         assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        // In mixed precision the same numbers are not promised, in single precision they are.
+        before.memory = "normal".to_string();
+        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        let single = |mut about: About| {
+            about.precision = "f32".to_string();
+            about
+        };
+        assert_eq!(said(&single(about("a", "tile")), &single(before)), "");
         let mut back = about("b", "tile");
         back.follow(about("a", "tile"));
         assert!(said(&about("a", "tile"), &back).contains("those that it had here before"));

@@ -209,6 +209,12 @@ impl Session {
         self.backend.plan(self.training())
     }
 
+    /// Bytes on the device of a full batch's training step: of all its plans.
+    pub fn peak_bytes(&self) -> u64 {
+        let update = self.plans.get(&(Purpose::Update, 0)).copied();
+        Plan::peak_of([Some(self.training()), update].into_iter().flatten().map(|id| self.backend.plan(id)))
+    }
+
     /// The kernels of a full batch's training step, by their sites, and all others that the backend was asked to take.
     pub fn choices(&self) -> BTreeMap<String, Choice> {
         let mut choices = self.backend.caps().choices.clone();

@@ -122,7 +122,7 @@ fn halfwave_alone_takes_the_options_of_train() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     let out = run(dir, &["--adapter", "cpu", "--epochs", "1", "--plain", "--out", "a", "--seed", "7"]);
-    assert!(out.contains("training on the CPU backend, into a\n") && out.contains("epoch 1/1"), "{out}");
+    assert!(out.contains("training on the CPU backend, batch of 64, into a\n") && out.contains("epoch 1/1"), "{out}");
     let other =
         run(dir, &["train", "digits", "--adapter", "cpu", "--epochs", "1", "--plain", "--out", "b", "--seed", "7"]);
     assert!(other.contains("into b\n"), "{other}");

@@ -50,8 +50,8 @@ fn memory_and_micro_batches_are_read() {
         parts.iter().for_each(|part| assert!(message.contains(part), "{message} should say {part}"));
     }
     let mut train = train;
-    assert!(train.set_batch(Some(6)).unwrap_err().to_string().contains("a multiple"));
-    train.set_batch(Some(8)).unwrap();
+    assert!(train.set_batch(6, train.accumulate).unwrap_err().to_string().contains("a multiple"));
+    train.set_batch(8, train.accumulate).unwrap();
     assert_eq!((train.batch, train.micro_batch()), (8, 2));
 }
 

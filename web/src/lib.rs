@@ -52,14 +52,16 @@ pub fn read_recipe(text: &str) -> Result<JsValue> {
 }
 
 /// Runs every kernel on the GPU against its twin; one outcome for each operation. `deviceClass` is "gpu" or "software"; the
-/// one that suits the adapter if it is not given.
+/// one that suits the adapter if it is not given. `samples` is the most that are computed of each kernel; all if it is not given.
 #[wasm_bindgen(unchecked_return_type = "Outcome[]")]
 pub async fn selftest(
     #[wasm_bindgen(unchecked_optional_param_type = "DeviceClass", js_name = "deviceClass")] class: Option<String>,
+    #[wasm_bindgen(unchecked_optional_param_type = "number")] samples: Option<u32>,
 ) -> Result<JsValue> {
     let class = class.as_deref().map(DeviceClass::parse).transpose()?;
     let mut backend = open(class.map(caps::DeviceClass::from)).await?;
-    let outcomes = halfwave::selftest::run(&mut backend, |_| true).await?;
+    let most = samples.map_or(usize::MAX, |samples| samples as usize);
+    let outcomes = halfwave::selftest::run_kernels(&mut backend, |_| true, |_| true, most, |_| ()).await?;
     Ok(to_js(&outcomes.into_iter().map(Outcome::from).collect::<Vec<_>>()))
 }
 

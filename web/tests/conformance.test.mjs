@@ -1,5 +1,6 @@
-// Every sample of every operation, as the browser's WebGPU computes it, against its twin in Rust: shows at the same time that all
-// shaders compile under Tint (Chromium) and under Firefox's naga.
+// Samples of every operation, as the browser's WebGPU computes them, against their twins in Rust: shows at the same time that all
+// shaders compile under Tint (Chromium) and under Firefox's naga. Nearly all of the time goes into compiling, up to seven seconds
+// a kernel on software drivers, and Firefox compiles on one thread: so not all samples are computed everywhere. Native tests do.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { KINDS } from './browsers.mjs';
@@ -7,11 +8,14 @@ import { withEngine } from './engine.mjs';
 
 const OPERATIONS = 30;
 
+// Samples of each kernel at most, by the class of devices that the kernels are for.
+const SAMPLES = { chromium: { software: undefined, gpu: 2 }, firefox: { software: 4, gpu: 1 } };
+
 for (const kind of KINDS) {
   test(`conformance in ${kind}`, (t) => withEngine(kind, t, async ({ call, log }) => {
-    for (const deviceClass of ['software', 'gpu']) {
+    for (const [deviceClass, most] of Object.entries(SAMPLES[kind])) {
       await t.test(`kernels for the class ${deviceClass} agree with their twins`, async () => {
-        const outcomes = await call((halfwave, deviceClass) => halfwave.selftest(deviceClass), deviceClass);
+        const outcomes = await call((halfwave, { deviceClass, most }) => halfwave.selftest(deviceClass, most), { deviceClass, most });
         const samples = outcomes.reduce((sum, outcome) => sum + outcome.samples, 0);
         const [worst] = outcomes.filter(({ bound }) => bound > 0).sort((a, b) => b.worst / b.bound - a.worst / a.bound);
         console.log(`${kind}, ${deviceClass}: ${outcomes.length} operations, ${samples} samples; nearest to its bound: ${worst.stem}, ${worst.worst.toExponential(1)} of ${worst.bound.toExponential(1)}`);

@@ -41,10 +41,13 @@ fn of_recipe(bench: &Bench, recipe: &OfRecipe) -> String {
         true => String::new(),
         false => format!(" ({:.3} ms on the device)", recipe.step_ns as f64 / 1e6),
     };
+    let (batch, step) = match recipe.micro_batches {
+        1 => (format!("batch of {}", recipe.batch), "step"),
+        parts => (format!("micro-batch of {} ({parts} per step)", recipe.batch), "micro-batch"),
+    };
     let mut text = format!(
-        "{}, batch of {}: {:.3} ms a step{on_device}, {:.0} images/s, {} launches, {} of memory\n",
+        "{}, {batch}: {:.3} ms per {step}{on_device}, {:.0} images/s, {} launches, {} of memory\n",
         recipe.recipe,
-        recipe.batch,
         recipe.wall_ns as f64 / 1e6,
         recipe.images_per_s,
         recipe.launches,
@@ -158,6 +161,7 @@ mod tests {
         let recipe = OfRecipe {
             recipe: "digits".to_string(),
             batch: 4,
+            micro_batches: 1,
             plan: String::new(),
             launches: 3,
             step_ns: 1_000_000,

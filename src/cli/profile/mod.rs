@@ -5,6 +5,7 @@ mod table;
 
 use super::device::{self, Choice, Opened};
 use super::plan::{self, Class};
+use super::step::StepArgs;
 use super::terminal::{complain, is_capable, print, say};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
@@ -28,9 +29,8 @@ pub(super) struct ProfileArgs {
     /// Rounds to measure: every number is the median of so many steps
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: u32,
-    /// Images in a step, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    batch: Option<u32>,
+    #[command(flatten)]
+    step: StepArgs,
     /// The kind of device that kernels are chosen for, instead of the adapter's own
     #[arg(long, value_enum)]
     device_class: Option<Class>,
@@ -77,7 +77,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
-    recipe.train.set_batch(args.batch.map(|batch| batch as usize))?;
+    args.step.apply(&mut recipe)?;
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
     if args.device_class.is_some() && matches!(choice, Choice::Cpu) {

@@ -227,7 +227,7 @@ fn memory(profile: &Profile) -> String {
         bytes(memory.port_bytes),
         bytes(memory.transient_bytes),
     );
-    text += &format!("the same, saved in f32      {:>10}\n", bytes(memory.peak_f32_bytes));
+    text += &format!("peak if kept in f32         {:>10}\n", bytes(memory.peak_f32_bytes));
     if let Some(allocated) = memory.allocator_bytes {
         text += &format!(
             "the allocator reports       {:>10}  with staging buffers and other plans of this device\n",

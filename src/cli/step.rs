@@ -1,0 +1,58 @@
+//! The options that say how a step is computed, in place of what a recipe says.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use halfwave::Result;
+use halfwave::pass::Precision;
+use halfwave::recipe::{Memory, Recipe, Train};
+
+/// How a step is computed, instead of what the recipe says.
+#[derive(Clone, clap::Args)]
+pub(super) struct StepArgs {
+    /// Images per step, instead of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Option<u32>,
+    /// Gradient accumulation: micro-batches per step, instead of the recipe's; must divide the batch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    accumulate: Option<u32>,
+    /// How activations and their gradients are stored, instead of the recipe's choice: "f32", or "mixed" for half precision
+    #[arg(long, value_parser = word(&Precision::WORDS))]
+    precision: Option<Precision>,
+    /// What the step's memory is used for, instead of the recipe's choice: for speed ("normal"), or as little as possible ("low")
+    #[arg(long, value_parser = word(&Memory::WORDS))]
+    memory: Option<Memory>,
+}
+
+impl StepArgs {
+    /// Puts what was typed in place of what the recipe says.
+    ///
+    /// # Errors
+    /// When the batch cannot be divided into as many micro-batches.
+    pub(super) fn apply(&self, recipe: &mut Recipe) -> Result<()> {
+        let train = &mut recipe.train;
+        let size = |typed: Option<u32>| typed.map(|typed| typed as usize);
+        train.precision = self.precision.unwrap_or(train.precision);
+        train.memory = self.memory.unwrap_or(train.memory);
+        train.set_batch(size(self.batch).unwrap_or(train.batch), size(self.accumulate).unwrap_or(train.accumulate))
+    }
+}
+
+/// Takes one of the words that a recipe uses.
+fn word<T: Copy + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    let typed = PossibleValuesParser::new(words.iter().map(|(word, _)| *word));
+    typed.map(|typed| words.iter().find(|(word, _)| *word == typed).expect("one of them").1)
+}
+
+/// The size of a step and what is not the default: `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`.
+pub(super) fn describe(train: &Train) -> String {
+    let mut text = format!("batch of {}", train.batch);
+    if train.accumulate > 1 {
+        text += &format!(" in {} micro-batches of {}", train.accumulate, train.micro_batch());
+    }
+    if train.precision == Precision::Mixed {
+        text += ", mixed precision";
+    }
+    if train.memory == Memory::Low {
+        text += ", low memory";
+    }
+    text
+}
