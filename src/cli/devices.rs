@@ -34,7 +34,7 @@ fn of_one(args: &DevicesArgs) -> Result<()> {
         None => "measured just now".to_string(),
     };
     let driver = &device.driver;
-    print(&format!("{}\ndriver {driver}\n{origin}\n\n{}", device, ceilings::table(ceilings)))
+    print(&format!("{device}\ndriver {driver}\n{origin}\n\n{}", ceilings::table(ceilings)))
 }
 
 /// The list of adapters, and the CPU backend.

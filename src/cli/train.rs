@@ -148,7 +148,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     };
     let train = step::describe(&trainer.recipe().train);
     let run = pollster::block_on(Run::create(claim, trainer, &device))?;
-    say(&format!("training on {}, {train}, into {}", device, run.dir().display()));
+    say(&format!("training on {device}, {train}, into {}", run.dir().display()));
     follow(args, run, &device, dump)
 }
 
@@ -184,7 +184,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     interrupt::watch();
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
     let train = step::describe(&saved.recipe.train);
-    say(&format!("going on with {} at step {step} of {steps}, {train}, on {}", dir.display(), device));
+    say(&format!("going on with {} at step {step} of {steps}, {train}, on {device}", dir.display()));
     follow(args, run, &device, None)
 }
 

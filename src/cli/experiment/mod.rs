@@ -228,7 +228,7 @@ async fn lead(
     };
     if known.is_none() {
         progress.clear();
-        say(&format!("on {}", device));
+        say(&format!("on {device}"));
         *known = Some(device.clone());
     }
     let mut trainer = Trainer::new(planned.recipe.clone(), planned.images.clone(), backend, false).await?;
