@@ -126,7 +126,7 @@ fn ctrl_c_as_a_key_saves_the_run_and_gives_the_terminal_back() {
         let lines = ended.lines();
         assert_eq!(ended.code, Some(130), "{lines}");
         let parts = [
-            "training on the CPU backend, into cut\n",
+            "training on the CPU backend, batch of 4, into cut\n",
             "note: stopping after the step under way; once more to leave at once\n",
             "\nstopped after",
             "\n  halfwave train --resume cut\n",

@@ -120,7 +120,7 @@ bench() { # bench NAME SECONDS ARGUMENT...
   local name=$1 seconds=$2
   shift 2
   step "bench-$name" "$seconds" "$halfwave" bench "$@" "${adapter[@]}" --json "$out/bench-$name.json"
-  found 'ms a step'
+  found 'ms per (step|micro-batch)'
 }
 profile() { # profile NAME VARIABLE=VALUE...
   local name=$1 file=$out/profile-$1

@@ -50,7 +50,7 @@ pub struct Memory {
 }
 
 impl Plan {
-    /// Bytes of the plans of one step, loaded together on a device: they share state, by its names, and transient buffers, for they never run at the same time.
+    /// Bytes that the plans of one step take when all are loaded on a device. They share state buffers of the same name, and transient buffers, since they never run at the same time.
     pub fn peak_of<'a>(plans: impl IntoIterator<Item = &'a Self>) -> u64 {
         let (mut state, mut ports, mut transient) = (HashMap::new(), 0, 0);
         for plan in plans {
