@@ -40,7 +40,6 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     remark(&saved, &data);
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
-    let (position, device) = (saved.checkpoint.position, device);
     // Of few classes the best five are most of them.
     let top5 = evaluation.top5_accuracy().filter(|_| classes > TOP5_FROM);
     let top5 = top5.map_or(String::new(), |share| {
@@ -49,7 +48,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     print(&format!(
         "{} after {} steps, on {device}\n\ntest loss      {:.4}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
         saved.path.display(),
-        position.step,
+        saved.checkpoint.position.step,
         evaluation.loss,
         percent(evaluation.accuracy()),
         evaluation.correct,

@@ -211,8 +211,7 @@ impl Session {
 
     /// Bytes on the device of a full batch's training step: of all its plans.
     pub fn peak_bytes(&self) -> u64 {
-        let update = self.plans.get(&(Purpose::Update, 0)).copied();
-        Plan::peak_of([Some(self.training()), update].into_iter().flatten().map(|id| self.backend.plan(id)))
+        Plan::peak_of(self.known_ids(self.batch).into_iter().map(|id| self.backend.plan(id)))
     }
 
     /// The kernels of a full batch's training step, by their sites, and all others that the backend was asked to take.
