@@ -1,27 +1,15 @@
-// dx = dy * f' where f is y.
+// dx = dy * f'. `slope`, f' of a quad of outputs or inputs, comes from the table in src/ops/curve.rs.
 
-fn slope(y: vec4<f32>) -> vec4<f32> {
-    let zero = vec4<f32>();
-    let one = vec4<f32>(1.0);
-    //: if CLIPPED_RELU
-    return select(zero, one, (y > zero) & (y < vec4<f32>(p.number)));
-    //: end
-    //: if LOG_TAILED_RELU
-    let tail = exp(min(vec4<f32>(p.number) - y, zero));
-    return select(zero, tail, y > zero);
-    //: end
-    //: if TANH
-    return one - y * y;
-    //: end
-    //: if HARD_TANH
-    return select(zero, one, abs(y) < one);
-    //: end
-    //: if SIGMOID
-    return y * (one - y);
-    //: end
-    //: if LEAKY_RELU
-    return select(vec4<f32>(p.number), one, y > zero);
+fn prepare(quad: u32) {
+    //: if BY_INPUT
+    x_prepare(quad);
     //: end
 }
 
-fn at(i: u32) { dx_put(i, dy_at(i) * slope(y_at(i))); }
+fn at(i: u32, quad: u32) {
+    //: if BY_INPUT
+    dx_put(i, dy_at(i) * slope(x_at(i)));
+    //: else
+    dx_put(i, dy_at(i) * slope(y_at(i)));
+    //: end
+}

@@ -1,4 +1,8 @@
-//! Every sample of every operation, on every driver that is there, with the kernels for both classes of devices, against the twins.
+//! Compares every sample of every operation with its reference implementation, on every driver
+//! that is there, with the kernels for both classes of devices.
+//!
+//! Most of the time goes into compiling kernels. `HALFWAVE_TEST_SAMPLES=N` takes at most N samples
+//! of each kernel, for drivers that compile slowly.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -6,14 +10,21 @@ mod common;
 use halfwave::backend::gpu::GpuBackend;
 use halfwave::caps::DeviceClass;
 
-fn conforms(class: DeviceClass) {
+/// The products, most of whose time is compiling: a test of their own, so that two cores share the work.
+fn is_product(stem: &str) -> bool {
+    stem.starts_with("conv") || stem.starts_with("bconv")
+}
+
+/// Compares the wanted operations, of which there must be at least `least` outcomes.
+fn conforms(class: DeviceClass, least: usize, wanted: impl Fn(&str) -> bool) {
     let Some(found) = common::adapter() else { return };
     let name = found.report.name.clone();
+    let most = std::env::var("HALFWAVE_TEST_SAMPLES").map_or(usize::MAX, |number| number.parse().unwrap());
     let outcomes = pollster::block_on(async {
         let mut backend = GpuBackend::open(found, Some(class)).await.unwrap();
-        halfwave::selftest::run(&mut backend, |_| true).await.unwrap()
+        halfwave::selftest::run_kernels(&mut backend, wanted, |_| true, most, |_| ()).await.unwrap()
     });
-    assert!(outcomes.len() >= 30, "only {} operations were run", outcomes.len());
+    assert!(outcomes.len() >= least, "only {} outcomes", outcomes.len());
     let failures: Vec<_> =
         outcomes.iter().filter_map(|o| Some(format!("{} {:?}: {}", o.stem, o.kernel, o.failure.as_ref()?))).collect();
     for outcome in &outcomes {
@@ -27,11 +38,18 @@ fn conforms(class: DeviceClass) {
 }
 
 #[test]
-fn registers_conform() {
-    common::on_each_driver("registers_conform", || conforms(DeviceClass::Software));
+fn kernels_for_software_drivers_conform() {
+    common::on_each_driver("kernels_for_software_drivers_conform", || conforms(DeviceClass::Software, 100, |_| true));
 }
 
 #[test]
-fn tiles_conform() {
-    common::on_each_driver("tiles_conform", || conforms(DeviceClass::Gpu));
+fn products_for_gpus_conform() {
+    common::on_each_driver("products_for_gpus_conform", || conforms(DeviceClass::Gpu, 20, is_product));
+}
+
+#[test]
+fn other_kernels_for_gpus_conform() {
+    common::on_each_driver("other_kernels_for_gpus_conform", || {
+        conforms(DeviceClass::Gpu, 100, |stem| !is_product(stem))
+    });
 }

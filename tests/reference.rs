@@ -145,10 +145,10 @@ impl Visitor for Words {
 #[test]
 fn everything_is_compared_with_pytorch() {
     let mut there = Words { purpose: Purpose::List, kind: "", found: BTreeSet::new() };
-    for kind in KINDS {
+    for kind in KINDS.iter() {
         there.kind = kind.name;
         there.found.insert(kind.name.to_string());
-        (kind.start)().keys().keys(&mut there);
+        kind.start.clone().keys().keys(&mut there);
     }
     let mut compared = Words { purpose: Purpose::Write, kind: "", found: BTreeSet::new() };
     let mut training = BTreeSet::new();

@@ -54,7 +54,11 @@ fn hwgq(bits: usize, uniform: bool, surrogate: Surrogate) -> impl Fn(&LayerKind)
 
 /// Whether an arm is what its name says.
 fn as_named(experiment: &str, arm: &str, recipe: &Recipe) -> bool {
+    use crate::ops::curve::Curve;
     use LayerKind as K;
+    fn is(kind: &K, name: &str) -> bool {
+        *kind == K::Activation(Curve::of(name).unwrap())
+    }
     let model = &recipe.model;
     let plain = |kind: fn(&K) -> bool| holds(model, kind, binary);
     let published = hwgq(2, true, Surrogate::Clipped);
@@ -68,11 +72,11 @@ fn as_named(experiment: &str, arm: &str, recipe: &Recipe) -> bool {
         _ => panic!("there is no surrogate {name}"),
     };
     match (experiment, arm) {
-        ("activations", "tanh") => plain(|kind| matches!(kind, K::Tanh(_))),
-        ("activations", "hard-tanh") => plain(|kind| matches!(kind, K::HardTanh(_))),
-        ("activations", "sigmoid") => plain(|kind| matches!(kind, K::Sigmoid(_))),
-        ("activations", "clipped-relu") => plain(|kind| matches!(kind, K::ClippedRelu(v) if v.top == 1.614)),
-        ("activations", "log-tailed-relu") => plain(|kind| matches!(kind, K::LogTailedRelu(v) if v.top == 1.614)),
+        ("activations", "tanh") => plain(|kind| is(kind, "tanh")),
+        ("activations", "hard-tanh") => plain(|kind| is(kind, "hard_tanh")),
+        ("activations", "sigmoid") => plain(|kind| is(kind, "sigmoid")),
+        ("activations", "clipped-relu") => plain(|kind| is(kind, "clipped_relu")),
+        ("activations", "log-tailed-relu") => plain(|kind| is(kind, "log_tailed_relu")),
         ("activations", "relu") | ("low-bit", "bw") | ("bit-width", "32") => holds(model, relu, binary),
         ("low-bit" | "methods", "float") => holds(model, relu, float),
         ("low-bit", "bw-sign") => holds(model, sign, binary),

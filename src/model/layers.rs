@@ -1,7 +1,8 @@
 //! Layers without weights and codes: normalisation, dropout, rectifiers, pools, joins.
 
-use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key};
+use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
+use crate::ops::curve::{self, Curve};
 
 /// Batch normalisation with PyTorch's rules: biased variance in the batch, unbiased in the running average.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,56 +67,12 @@ impl Keys for Pool {
     }
 }
 
-const TOP: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0, such as 1.614" };
-const TOP_KEY: Key = key("top", "where it bends; by default the top level of the 2-bit `hwgq`");
-
-/// A rectifier that bends at a top.
-macro_rules! bending {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        $($(#[$doc])* #[derive(Clone, Debug, PartialEq)]
-        pub struct $name {
-            /// Above 0; 1.614 by default.
-            pub top: f32,
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { top: 1.614 }
-            }
-        }
-
-        impl Keys for $name {
-            fn keys(&mut self, visitor: &mut dyn Visitor) {
-                visitor.visit(TOP_KEY, Slot::Number(&mut self.top, TOP));
-            }
-        })*
-    };
-}
-
-bending! {
-    /// min(max(x, 0), top).
-    ClippedRelu,
-    /// max(x, 0) up to top, then top + ln(x − top + 1).
-    LogTailedRelu,
-}
-
-/// x for x > 0, else slope·x.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeakyRelu {
-    /// At least 0; 0.01 by default.
-    pub slope: f32,
-}
-
-impl Default for LeakyRelu {
-    fn default() -> Self {
-        Self { slope: 0.01 }
-    }
-}
-
-impl Keys for LeakyRelu {
+/// An activation function has its number, if it has one.
+impl Keys for Curve {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let slope = Numbers { fits: |v| v >= 0.0, wanted: "give a number of at least 0, such as 0.01" };
-        visitor.visit(key("slope", "of negative numbers"), Slot::Number(&mut self.slope, slope));
+        if let Some(curve::Number { name, meaning, fits, wanted, .. }) = self.row().number {
+            visitor.visit(key(name, meaning), Slot::Number(&mut self.number, Numbers { fits, wanted }));
+        }
     }
 }
 
@@ -154,12 +111,6 @@ macro_rules! plain {
 plain! {
     /// max(x, 0).
     Relu,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// min(max(x, −1), 1).
-    HardTanh,
-    /// 1/(1 + e^−x).
-    Sigmoid,
     /// x for x > 0, else a learned slope of the channel times x.
     Prelu,
     /// The mean of each channel.

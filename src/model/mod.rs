@@ -29,16 +29,16 @@ mod weights;
 
 pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
 
-pub use layers::{
-    Add, BatchNorm, ClippedRelu, Concat, Dropout, Flatten, GlobalAvgPool, HardTanh, LeakyRelu, LogTailedRelu, Pool,
-    Prelu, Relu, Sigmoid, Tanh,
-};
+pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
 pub use quantisers::{
     Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,
 };
 pub use weights::{Alpha, WeightGradient, WeightMode, Weights};
+
+use crate::ops::curve::{CURVES, Curve, Row};
+use std::sync::LazyLock;
 
 /// The name by which a layer takes the model's input; no layer may be called so.
 pub const INPUT: &str = "input";
@@ -84,7 +84,7 @@ impl PartialEq for Layer {
 }
 
 /// A kind of layer, as it is listed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Kind {
     /// The word that a recipe uses for it.
     pub name: &'static str,
@@ -93,7 +93,7 @@ pub struct Kind {
     /// Where that is from.
     pub source: &'static str,
     /// A layer of this kind with every default.
-    pub start: fn() -> LayerKind,
+    pub start: LayerKind,
 }
 
 macro_rules! kinds {
@@ -101,26 +101,38 @@ macro_rules! kinds {
         /// What a layer computes.
         #[derive(Clone, Debug, PartialEq)]
         pub enum LayerKind {
-            $($(#[$doc])* #[doc = concat!("`", $word, "`: `", $formula, "`")] $name($settings)),*
+            $($(#[$doc])* #[doc = concat!("`", $word, "`: `", $formula, "`")] $name($settings),)*
+            /// An element-wise activation function of [`CURVES`].
+            Activation(Curve),
         }
 
         /// Every kind of layer, in the order in which they are listed.
-        pub const KINDS: &[Kind] = &[
-            $(Kind { name: $word, formula: $formula, source: $source, start: || LayerKind::$name($settings::default()) }),*
-        ];
+        pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+            let curve = |row: &'static Row| {
+                let Row { name, formula, source, .. } = *row;
+                Kind { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
+            };
+            let start = |name, formula, source, start| Kind { name, formula, source, start };
+            let mut kinds = vec![$(start($word, $formula, $source, LayerKind::$name($settings::default()))),*];
+            let behind = kinds.iter().position(|kind| kind.name == "relu").map_or(0, |at| at + 1);
+            kinds.splice(behind..behind, CURVES.iter().map(curve));
+            kinds
+        });
 
         impl LayerKind {
             /// The word that a recipe uses for it.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$name(_) => $word),*
+                    $(Self::$name(_) => $word,)*
+                    Self::Activation(curve) => curve.row().name,
                 }
             }
 
             /// Its keys.
             pub fn keys(&mut self) -> &mut dyn keys::Keys {
                 match self {
-                    $(Self::$name(settings) => settings),*
+                    $(Self::$name(settings) => settings,)*
+                    Self::Activation(curve) => curve,
                 }
             }
         }
@@ -138,12 +150,6 @@ kinds! {
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
     Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two beside x", "Gupta et al., 2015, arXiv 1502.02551";
     Relu(Relu) = "relu": "max(x, 0)", "";
-    ClippedRelu(ClippedRelu) = "clipped_relu": "min(max(x, 0), top)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
-    LogTailedRelu(LogTailedRelu) = "log_tailed_relu": "max(x, 0) up to top, then top + ln(x − top + 1)", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
-    Tanh(Tanh) = "tanh": "tanh x", "";
-    HardTanh(HardTanh) = "hard_tanh": "min(max(x, −1), 1)", "Courbariaux et al., 2016, arXiv 1602.02830";
-    Sigmoid(Sigmoid) = "sigmoid": "1/(1 + e^−x)", "";
-    LeakyRelu(LeakyRelu) = "leaky_relu": "x for x > 0, else slope·x", "Maas, Hannun, Ng, 2013";
     Prelu(Prelu) = "prelu": "x for x > 0, else a_c·x, a slope learned for each channel, 0.25 at first", "He, Zhang, Ren, Sun, 2015, arXiv 1502.01852";
     MaxPool(Pool) = "max_pool": "the largest value of each window; among equal ones the first in row order", "";
     AvgPool(Pool) = "avg_pool": "the mean of each window; padding counts as zeros", "";

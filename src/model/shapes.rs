@@ -223,12 +223,7 @@ impl Model {
             | LayerKind::Pact(_)
             | LayerKind::Lsq(_)
             | LayerKind::Relu(_)
-            | LayerKind::ClippedRelu(_)
-            | LayerKind::LogTailedRelu(_)
-            | LayerKind::Tanh(_)
-            | LayerKind::HardTanh(_)
-            | LayerKind::Sigmoid(_)
-            | LayerKind::LeakyRelu(_)
+            | LayerKind::Activation(_)
             | LayerKind::Prelu(_)
             | LayerKind::Dropout(_) => input,
             LayerKind::Add(_) | LayerKind::Concat(_) => unreachable!("handled above"),

@@ -38,6 +38,7 @@ pub mod conv;
 pub mod conv_backward;
 mod coop;
 pub mod count_saturated;
+pub mod curve;
 pub mod decode;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;

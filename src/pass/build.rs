@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::ops::{
     Graph, Op,
-    activation::{Activation, Curve},
+    activation::Activation,
     add::Add,
     avg_pool::AvgPool,
     batch_norm, batch_norm_stats,
@@ -200,12 +200,10 @@ impl Builder {
                 let x = self.float(x)?;
                 Signal::float(self.add(Relu, &[x])?)
             }
-            LayerKind::ClippedRelu(settings) => self.curve(x, Curve::ClippedRelu { top: settings.top })?,
-            LayerKind::LogTailedRelu(settings) => self.curve(x, Curve::LogTailedRelu { top: settings.top })?,
-            LayerKind::Tanh(_) => self.curve(x, Curve::Tanh)?,
-            LayerKind::HardTanh(_) => self.curve(x, Curve::HardTanh)?,
-            LayerKind::Sigmoid(_) => self.curve(x, Curve::Sigmoid)?,
-            LayerKind::LeakyRelu(settings) => self.curve(x, Curve::LeakyRelu { slope: settings.slope })?,
+            LayerKind::Activation(curve) => {
+                let x = self.float(x)?;
+                Signal::float(self.add(Activation { curve: *curve }, &[x])?)
+            }
             LayerKind::Prelu(_) => {
                 let x = self.float(x)?;
                 let slope = self.parameter(name, "weight")?;
@@ -270,11 +268,6 @@ impl Builder {
         let gradient = settings.gradient_format.map(|format| quantiser(format, "gradient"));
         count_saturated(&mut self.graph, &self.parameters, name, x, value.format)?;
         rounded(&mut self.graph, fixed::Fixed { value, gradient, in_place: false }, x)
-    }
-
-    fn curve(&mut self, x: &Signal, curve: Curve) -> Result<Signal> {
-        let x = self.float(x)?;
-        Ok(Signal::float(self.add(Activation { curve }, &[x])?))
     }
 
     /// Codes of the floats that a signal stands for.

@@ -25,11 +25,11 @@ pub(super) fn layer(
     match KINDS.iter().find(|kind| text("kind") == Some(kind.name)) {
         Some(kind) => {
             what += &format!(" ({})", kind.name);
-            known.extend(keys::names((kind.start)().keys()));
+            known.extend(keys::names(kind.start.clone().keys()));
         }
         // The kind itself is wrong; that will be said unless a key is wrong in every kind of layer.
         None => {
-            known.extend(KINDS.iter().flat_map(|kind| keys::names((kind.start)().keys())));
+            known.extend(KINDS.iter().flat_map(|kind| keys::names(kind.start.clone().keys())));
             known.sort_unstable();
             known.dedup();
         }
@@ -41,7 +41,7 @@ pub(super) fn layer(
     let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
     let kind = table.required("kind", table.word("kind", &words)?, &format!("one of {}", names.join(", ")))?;
     let from = table.strings("from")?.unwrap_or_else(|| vec![previous]).into_iter().map(String::from).collect();
-    let mut kind = (kind.start)();
+    let mut kind = kind.start.clone();
     read(&table, kind.keys(), &COMMON, "layer")?;
     Ok((Layer { name, from, line: table.line, kind }, table.line_of("from")))
 }

@@ -4,34 +4,41 @@ use crate::evaluate::evaluate;
 use crate::harness::{Case, Net};
 use crate::{EPS, clear_of, doubled, one_input, reference, twice};
 use halfwave::graph::Value;
-use halfwave::ops::activation::{Activation, Curve};
+use halfwave::ops::activation::Activation;
 use halfwave::ops::batch_norm::{BatchNorm, BatchNormCoef};
 use halfwave::ops::batch_norm_stats::BatchNormStats;
+use halfwave::ops::curve::{CURVES, Curve};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op, bias::Bias, prelu::Prelu, relu::Relu};
 use halfwave::pass;
 
-/// Tops and slopes that are no default, so that a constant in a kernel shows.
-const TOP: f32 = 1.25;
-const LEAK: f32 = 0.2;
+/// The functions in float64, by name: their number, for which no default is taken so that a constant in a kernel
+/// shows, f, and where it has kinks.
+type Meant = (f32, fn(f64) -> f64, &'static [f32]);
 
-/// A curve, what it means, and where it has kinks.
-type Meant = (Curve, fn(f64) -> f64, Vec<f32>);
+fn meant(name: &str) -> Meant {
+    match name {
+        "clipped_relu" => (1.25, |x| x.clamp(0.0, 1.25), &[0.0, 1.25]),
+        "log_tailed_relu" => (1.25, |x| if x > 1.25 { 1.25 + (x - 0.25).ln() } else { x.max(0.0) }, &[0.0]),
+        "tanh" => (0.0, f64::tanh, &[]),
+        "hard_tanh" => (0.0, |x| x.clamp(-1.0, 1.0), &[-1.0, 1.0]),
+        "sigmoid" => (0.0, |x| 1.0 / (1.0 + (-x).exp()), &[]),
+        "silu" => (0.0, |x| x / (1.0 + (-x).exp()), &[]),
+        "leaky_relu" => (0.2, |x| if x > 0.0 { x } else { 0.2f32 as f64 * x }, &[0.0]),
+        _ => panic!("no reference for {name}"),
+    }
+}
 
-fn curves() -> [Meant; 6] {
-    [
-        (Curve::ClippedRelu { top: TOP }, |x| x.clamp(0.0, 1.25), vec![0.0, TOP]),
-        (Curve::LogTailedRelu { top: TOP }, |x| if x > 1.25 { 1.25 + (x - 0.25).ln() } else { x.max(0.0) }, vec![0.0]),
-        (Curve::Tanh, f64::tanh, vec![]),
-        (Curve::HardTanh, |x| x.clamp(-1.0, 1.0), vec![-1.0, 1.0]),
-        (Curve::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), vec![]),
-        (Curve::LeakyRelu { slope: LEAK }, |x| if x > 0.0 { x } else { 0.2f32 as f64 * x }, vec![0.0]),
-    ]
+fn curves() -> impl Iterator<Item = (Curve, fn(f64) -> f64, &'static [f32])> {
+    CURVES.iter().map(|row| {
+        let (number, f, kinks) = meant(row.name);
+        (Curve::from(row).with(number), f, kinks)
+    })
 }
 
 pub(crate) fn activations() -> impl Iterator<Item = Case> {
-    curves().into_iter().map(|(curve, f, kinks)| {
-        let a = clear_of(&kinks, &[2, 3, 5, 9]);
+    curves().map(|(curve, f, kinks)| {
+        let a = clear_of(kinks, &[2, 3, 5, 9]);
         one_input(&format!("activation {curve:?}"), a, 9, Activation { curve }, move |x| {
             x.iter().map(|v| f(*v)).collect()
         })

@@ -9,7 +9,7 @@ use halfwave::ops::{
     Graph, Leaf, Op, Role,
     abc_weight::{AbcAlpha, AbcThresholds, AbcWeight},
     accumulate::Accumulate,
-    activation::{self, Curve},
+    activation,
     add::Add,
     avg_pool::AvgPool,
     batch_norm,
@@ -20,6 +20,7 @@ use halfwave::ops::{
     concat::Concat,
     conv::Conv,
     count_saturated::CountSaturated,
+    curve::{CURVES, Curve},
     decode::Decode,
     dorefa_gradient::DorefaGradient,
     dorefa_weight::{DorefaThresholds, DorefaWeight},
@@ -288,8 +289,7 @@ impl Maker {
     /// An activation, and one with learned slopes.
     fn curves(&mut self, x: Activation) {
         let x = self.float(x);
-        let curves = [Curve::Tanh, Curve::LogTailedRelu { top: 1.0 }, Curve::LeakyRelu { slope: 0.1 }];
-        let curve = curves[self.below(3)];
+        let curve = Curve::from(&CURVES[self.below(CURVES.len())]);
         let y = self.add(activation::Activation { curve }, &[x]);
         let slope = self.state("slope", &[self.graph.ty(x).channels()], true);
         let y = self.add(Prelu, &[slope, y]);

@@ -190,6 +190,7 @@ ACTIVATIONS = {
     "tanh": lambda x, layer: torch.tanh(x),
     "hard_tanh": lambda x, layer: F.hardtanh(x),
     "sigmoid": lambda x, layer: torch.sigmoid(x),
+    "silu": lambda x, layer: F.silu(x),
     "leaky_relu": lambda x, layer: F.leaky_relu(x, layer.get("slope", 0.01)),
 }
 for name, function in ACTIVATIONS.items():

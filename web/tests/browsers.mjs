@@ -13,7 +13,7 @@ const PROGRAMS = {
   firefox: [process.env.FIREFOX, 'firefox-esr', 'firefox'],
 };
 // Longer than anything a test waits for in one call: software drivers compile shaders for seconds.
-const CALL_MS = 600_000;
+const CALL_MS = 1_200_000;
 
 function find(kind) {
   const folders = (process.env.PATH ?? '').split(path.delimiter);

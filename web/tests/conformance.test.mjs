@@ -11,19 +11,18 @@ const OPERATIONS = 30;
 // Samples of each kernel at most, by the class of devices that the kernels are for.
 const SAMPLES = { chromium: { software: undefined, gpu: 2 }, firefox: { software: 4, gpu: 1 } };
 
-for (const kind of KINDS) {
-  test(`conformance in ${kind}`, (t) => withEngine(kind, t, async ({ call, log }) => {
-    for (const [deviceClass, most] of Object.entries(SAMPLES[kind])) {
-      await t.test(`kernels for the class ${deviceClass} agree with their twins`, async () => {
-        const outcomes = await call((halfwave, { deviceClass, most }) => halfwave.selftest(deviceClass, most), { deviceClass, most });
-        const samples = outcomes.reduce((sum, outcome) => sum + outcome.samples, 0);
-        const [worst] = outcomes.filter(({ bound }) => bound > 0).sort((a, b) => b.worst / b.bound - a.worst / a.bound);
-        console.log(`${kind}, ${deviceClass}: ${outcomes.length} operations, ${samples} samples; nearest to its bound: ${worst.stem}, ${worst.worst.toExponential(1)} of ${worst.bound.toExponential(1)}`);
-        assert.deepEqual(outcomes.filter(({ failure }) => failure), []);
-        for (const { stem, worst, bound } of outcomes) assert.ok(worst <= bound, `${stem}: ${worst} exceeds ${bound}`);
-        assert.ok(outcomes.length >= OPERATIONS, `only ${outcomes.length} operations`);
-        assert.deepEqual(log, [], 'nothing on the console');
-      });
-    }
-  }));
-}
+// Both browsers at once: nothing is timed here, and Firefox leaves a core idle.
+test('conformance', { concurrency: KINDS.length }, (t) => Promise.all(KINDS.map((kind) => t.test(`conformance in ${kind}`, (t) => withEngine(kind, t, async ({ call, log }) => {
+  for (const [deviceClass, most] of Object.entries(SAMPLES[kind])) {
+    await t.test(`kernels for the class ${deviceClass} agree with their reference implementations`, async () => {
+      const outcomes = await call((halfwave, { deviceClass, most }) => halfwave.selftest(deviceClass, most), { deviceClass, most });
+      const samples = outcomes.reduce((sum, outcome) => sum + outcome.samples, 0);
+      const [worst] = outcomes.filter(({ bound }) => bound > 0).sort((a, b) => b.worst / b.bound - a.worst / a.bound);
+      console.log(`${kind}, ${deviceClass}: ${outcomes.length} operations, ${samples} samples; nearest to its bound: ${worst.stem}, ${worst.worst.toExponential(1)} of ${worst.bound.toExponential(1)}`);
+      assert.deepEqual(outcomes.filter(({ failure }) => failure), []);
+      for (const { stem, worst, bound } of outcomes) assert.ok(worst <= bound, `${stem}: ${worst} exceeds ${bound}`);
+      assert.ok(outcomes.length >= OPERATIONS, `only ${outcomes.length} operations`);
+      assert.deepEqual(log, [], 'nothing on the console');
+    });
+  }
+})))));
