@@ -80,7 +80,7 @@ fn train_numbers_its_folders_and_goes_on() {
 
     assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 steps are done"));
     let longer = train(&["--resume", "runs/constant-1", "--steps", "3"]);
-    assert!(longer.contains("going on with runs/constant-1 at step 2 of 3"), "{longer}");
+    assert!(longer.contains("resuming runs/constant-1 at step 2 of 3"), "{longer}");
     let checkpoint = |dir: &Path| fs::read(dir.join("checkpoint.safetensors")).unwrap();
     assert!(checkpoint(&first) == checkpoint(&second), "a run that went on differs from one that did not stop");
 }
@@ -224,7 +224,7 @@ fn plans_recipes_and_devices_are_shown() {
 #[test]
 fn the_selftest_passes_on_an_adapter() {
     let base = tempfile::tempdir().unwrap();
-    fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
+    fails(base.path(), &["selftest", "--adapter", "cpu"], &["the reference implementation itself"]);
     // The first driver is enough here: the conformance tests run on all.
     for (name, icd) in common::drivers().into_iter().take(1) {
         let mut command = command(base.path(), &["selftest", "--device-class", "software"]);
@@ -236,7 +236,7 @@ fn the_selftest_passes_on_an_adapter() {
         assert_eq!(done.code, Some(0), "{name}: {}{}", done.out, done.err);
         assert!(done.out.contains("bconv") && done.out.contains("every kernel agrees"), "{name}: {}", done.out);
         // Without a GPU what is about adapters takes a software one, and says so.
-        let note = "note: no GPU was found: taking the software adapter ";
+        let note = "note: no GPU was found: using the software adapter ";
         assert_eq!(done.err.starts_with(note), done.out.contains("· software ·"), "{name}: {}{}", done.out, done.err);
     }
 }
@@ -268,7 +268,7 @@ fn bad_checkpoints_are_refused() {
     }
     let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
     fails(dir, &train("--resume", "."), &["there is no checkpoint.safetensors"]);
-    fails(dir, &train("--resume", "nowhere"), &["nowhere: there is no such folder"]);
+    fails(dir, &train("--resume", "nowhere"), &["nowhere: no such folder"]);
     fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
     fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this is no complete"]);
     // A file of another model: it has these tensors, but conv2 and others are wider there.
@@ -354,12 +354,12 @@ fn kernels_that_are_not_there_are_explained() {
     let dir = base.path();
     assert!(run(dir, &["plan", "--adapter", "cpu"]).contains("for the CPU backend"));
     fails(dir, &["profile", "--adapter", "cpu", "--device-class", "gpu"], &["one implementation per operation"]);
-    fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "has it, for GPUs: --recipe "]);
+    fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "uses it on GPUs: --recipe "]);
     // As docs/profiling.md has it.
     let msl = finish(command(dir, &["shader", "bconv_tile64", "--recipe", "vgg-small", "--emit", "msl"]));
     assert!(msl.code == Some(0) && msl.out.contains("kernel void"), "{}", msl.err);
     // All recipes are read before the first is measured.
-    fails(dir, &["bench", "digits", "no.toml", "--adapter", "cpu"], &["no.toml: there is no such file"]);
+    fails(dir, &["bench", "digits", "no.toml", "--adapter", "cpu"], &["no.toml: no such file"]);
     let bench = run(dir, &["bench", "digits", "--adapter", "cpu", "--rounds", "1", "--json", "bench.json"]);
     assert!(bench.contains("one implementation per operation") && !bench.contains('*'), "{bench}");
     let json: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("bench.json")).unwrap()).unwrap();

@@ -332,11 +332,11 @@ fn kernels_are_listed_and_shown() {
         "conv2, forward",
         "64 invocations, ",
         " of workgroup memory",
-        "registers  not told by any wgpu backend",
+        "registers  not reported by any wgpu backend",
         "read_write  array<vec2<u32>>",
         "uniform     60 bytes",
         "in 3 loops / output",
-        "known at run time alone",
+        "known only at run time",
     ] {
         assert!(view.contains(part), "no {part} in\n{view}");
     }
@@ -350,11 +350,11 @@ fn kernels_are_listed_and_shown() {
 #[test]
 fn mistakes_are_one_line_of_advice() {
     let dir = tempfile::tempdir().unwrap();
-    fails(dir.path(), &["bcomv"], &["no kernel is called bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
-    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are abc_alpha, "]);
+    fails(dir.path(), &["bcomv"], &["there is no kernel bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
+    fails(dir.path(), &["zebra"], &["there is no kernel zebra", "operations are abc_alpha, "]);
     fails(dir.path(), &["relu", "--layer", "conv9"], &["no layer conv9 with relu", "relu3"]);
-    fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "leave out --layer"]);
-    fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: there is no such file"]);
+    fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "omit --layer"]);
+    fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: no such file"]);
     fails(dir.path(), &["sgd", "--emit", "msl", "--out", "no/such/folder"], &["no/such/folder: "]);
     let out = command(dir.path(), &["sgd", "--out", "x"]);
     assert_eq!(out.status.code(), Some(2), "--out asks for --emit");

@@ -127,7 +127,7 @@ fn ctrl_c_as_a_key_saves_the_run_and_gives_the_terminal_back() {
         assert_eq!(ended.code, Some(130), "{lines}");
         let parts = [
             "training on the CPU backend, batch of 4, into cut\n",
-            "note: stopping after the step under way; once more to leave at once\n",
+            "note: stopping after the current step; repeat to quit immediately\n",
             "\nstopped after",
             "\n  halfwave train --resume cut\n",
         ];
@@ -235,14 +235,14 @@ fn a_second_ctrl_c_gives_the_terminal_back_at_once() {
     let mut run = OnTerminal::train(base.path(), &["slow.toml", "--out", "slow"], &[]);
     run.wait_for("waiting for the first step", 1);
     run.press(0x03);
-    run.wait_for("leave at once", 1);
+    run.wait_for("quit immediately", 1);
     sleep(Duration::from_millis(400));
     assert!(run.child.try_wait().unwrap().is_none(), "the first lets the step end");
     run.press(0x03);
     let ended = run.ended();
     let lines = ended.lines();
     assert_eq!(ended.code, Some(130), "{lines}");
-    assert!(lines.ends_with("once more to leave at once\n"), "{lines}");
+    assert!(lines.ends_with("repeat to quit immediately\n"), "{lines}");
     assert_eq!(Saved::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
 }
 

@@ -165,7 +165,7 @@ fn nothing_else_is_sent() {
         let (head, body) = server.ask("GET", target, "Accept-Encoding: gzip\r\n");
         let body = String::from_utf8(body).unwrap();
         assert!(head.starts_with("HTTP/1.1 404 ") && head.contains("text/html"), "{target}: {head}");
-        assert!(body.contains("There is nothing here") && body.len() < 300, "{target}: {body}");
+        assert!(body.contains("This page does not exist") && body.len() < 300, "{target}: {body}");
     }
     let (head, _) = server.get("/%ff");
     assert!(head.starts_with("HTTP/1.1 40"), "{head}");
@@ -183,8 +183,8 @@ fn ports_and_folders_are_checked() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     fails(dir, &["--dir", "site", "--port", &port], &[&format!("port {port} is taken"), "--port 0"]);
-    fails(dir, &["--dir", "nowhere"], &["nowhere holds no index.html", "web/build.sh"]);
-    fails(dir, &["--dir", "site/pkg"], &["site/pkg holds no index.html"]);
+    fails(dir, &["--dir", "nowhere"], &["nowhere contains no index.html", "web/build.sh"]);
+    fails(dir, &["--dir", "site/pkg"], &["site/pkg contains no index.html"]);
     // Whoever asks for no port gets one, beside others who did the same.
     let servers = [0; 2].map(|_| Server::start(dir, &["--dir", "site"]));
     assert!(servers[0].port >= 8080 && servers[0].port < servers[1].port, "{} {}", servers[0].port, servers[1].port);

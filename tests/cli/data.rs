@@ -62,7 +62,7 @@ fn a_folder_of_pictures_is_trained_on() {
     );
     // An archive in place of a folder.
     fs::write(dir.join("pictures.zip"), b"PK\x03\x04 and so on").unwrap();
-    fails(dir, &wrong("pictures.zip"), &["pictures.zip is a zip archive and no folder", "--data-dir DIR"]);
+    fails(dir, &wrong("pictures.zip"), &["pictures.zip is a zip archive, not a folder", "--data-dir DIR"]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_software_adapter_computes_where_it_is_named_alone() {
     let note = format!(
         "note: no GPU was found: computing with the CPU backend, which is faster than the software adapter {name}"
     );
-    assert!(err.starts_with(&note) && err.ends_with("(--adapter 0 takes that)\n"), "{err}");
+    assert!(err.starts_with(&note) && err.ends_with("(select it with --adapter 0)\n"), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
     let (_, err) = ask(&[("WGPU_BACKEND", "Vulkan,gl")], &train);
     assert!(err.starts_with("note: no GPU was found with WGPU_BACKEND=Vulkan,gl: computing with the CPU"), "{err}");
@@ -97,7 +97,7 @@ fn a_software_adapter_computes_where_it_is_named_alone() {
     assert!(out.contains("training on the CPU backend"), "{out}");
 
     let (out, _) = ask(&[("WGPU_ADAPTER_NAME", &lower), ("WGPU_BACKEND", "vk")], &["devices"]);
-    assert!(out.contains("WGPU_BACKEND=vk: only adapters of that backend are listed"), "{out}");
+    assert!(out.contains("WGPU_BACKEND=vk: only adapters of this backend are listed"), "{out}");
     assert!(out.contains(&format!("without --adapter: 0, {name}")), "{out}");
     assert!(out.contains("(chosen by WGPU_ADAPTER_NAME)"), "{out}");
 }
@@ -128,7 +128,7 @@ fn halfwave_alone_takes_the_options_of_train() {
     assert!(other.contains("into b\n"), "{other}");
     let checkpoint = |run: &str| fs::read(dir.join(run).join("checkpoint.safetensors")).unwrap();
     assert!(checkpoint("a") == checkpoint("b"), "the same run");
-    assert!(run(dir, &["--adapter", "cpu", "--resume", "a", "--epochs", "2"]).contains("going on with a"));
+    assert!(run(dir, &["--adapter", "cpu", "--resume", "a", "--epochs", "2"]).contains("resuming a"));
     fails(dir, &["--adapter", "no such card"], &["no such card", "halfwave devices"]);
     fails(dir, &["--adapter", "cpu", "--data-dir", "."], &["embedded"]);
     for args in [
@@ -147,7 +147,7 @@ fn halfwave_alone_takes_the_options_of_train() {
     }
     let help = run(dir, &["--help"]);
     for part in
-        ["Options without a command: those of train:\n", "--epochs <N>", "--adapter <", "WGPU_ADAPTER_NAME=NAME"]
+        ["Options without a command (same as for train):\n", "--epochs <N>", "--adapter <", "WGPU_ADAPTER_NAME=NAME"]
     {
         assert!(help.contains(part), "{part} is not in {help}");
     }

@@ -117,7 +117,7 @@ fn kernels_that_were_found_wrong_are_named_and_forgotten() {
     let dir = base.path();
     for (_, icd) in common::drivers().into_iter().take(1) {
         let on_driver = |args: &[&str]| on_driver(dir, &icd, args);
-        assert!(on_driver(&["tune", "--forget"]).out.contains("nothing was kept"));
+        assert!(on_driver(&["tune", "--forget"]).out.contains("no kernel data was cached"));
         let mut file = json(&kept(dir));
         let kernels = ["registers", "tile64", "tile128", "narrow", "folded"];
         let stems = ["conv", "conv_dx", "conv_dw", "bconv", "bconv_dx", "bconv_dw"];
@@ -126,9 +126,13 @@ fn kernels_that_were_found_wrong_are_named_and_forgotten() {
         }
         fs::write(kept(dir), file.to_string()).unwrap();
         let bench = on_driver(&["bench", "digits", "--batch", "4", "--rounds", "1", "--steps-only"]);
-        assert!(bench.out.contains("never taken here") && bench.out.contains("bconv_dw/tile64"), "{}", bench.out);
+        assert!(
+            bench.out.contains("not used on this device") && bench.out.contains("bconv_dw/tile64"),
+            "{}",
+            bench.out
+        );
         let forgotten = on_driver(&["tune", "--forget"]).out;
-        let parts = ["discarded 0 measured choices and 30 results", "bconv/tile64", "had been found wrong"];
+        let parts = ["discarded 0 measured choices and 30 first-use results", "bconv/tile64", "had been wrong"];
         assert!(parts.iter().all(|part| forgotten.contains(part)), "{forgotten}");
         assert_eq!(json(&kept(dir))["verdicts"], json!({}));
     }
@@ -175,7 +179,7 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
         // A line a kernel, and at the end what takes the result.
         assert!(done.out.lines().any(|line| line.starts_with("[2/") && line.ends_with(": registers")), "{}", done.out);
         assert!(
-            done.out.trim_end().ends_with("later runs on this device take it, used with --adapter 0"),
+            done.out.trim_end().ends_with("later runs on this device use them, if started with --adapter 0"),
             "{}",
             done.out
         );
@@ -192,7 +196,7 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
         let marked: Vec<_> = plan.lines().filter(|line| line.ends_with("  tuned")).collect();
         assert!(marked.len() == 1 && marked[0].contains("bconv_dw_tile64"), "{plan}");
         let done = on_driver(&["train", "--epochs", "1", "--plain", "--out", "tuned"]);
-        assert!(!done.err.contains("of no use"), "{}", done.err);
+        assert!(!done.err.contains("unusable"), "{}", done.err);
         let tuned = kernels("tuned");
         assert_eq!(tuned[site], json!({ "kernel": "tile64", "parts": 3 }));
         let others = |kernels: &Value| {
@@ -206,7 +210,7 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
 
         // The run goes on with its kernels; a new one is chosen by estimate again.
         let forgotten = on_driver(&["tune", "--forget"]).out;
-        assert!(forgotten.contains("discarded 1 measured choice and 1 result of first uses;"), "{forgotten}");
+        assert!(forgotten.contains("discarded 1 measured choice and 1 first-use result;"), "{forgotten}");
         let done = on_driver(&["train", "--resume", "tuned", "--epochs", "2", "--plain"]);
         assert!(!done.err.contains("may differ"), "{}", done.err);
         assert_eq!(kernels("tuned"), tuned);

@@ -106,7 +106,7 @@ fn a_changed_data_set_is_told() {
         &["the run's training images", "there are 17 of them, but the run was trained on 16", "--init"],
     );
     let done = eval();
-    assert!(done.out.contains("(4 of 4)") && done.err.contains("note: this is not the data set as"), "{}", done.err);
+    assert!(done.out.contains("(4 of 4)") && done.err.contains("note: this data set differs from"), "{}", done.err);
     fs::remove_file(dir.join("pictures/b/more.png")).unwrap();
 
     // As many images with other labels.
@@ -222,7 +222,7 @@ fn weights_of_other_tools_are_taken() {
     more.insert("conv9.weight".into(), (Dtype::I8, vec![2], vec![1, 2]));
     write(&dir.join("more.safetensors"), &more);
     let done = finish(command(dir, &["train", "--steps", "1", "--init", "more.safetensors", CPU[0], CPU[1]]));
-    assert_eq!(done.err, "note: more.safetensors: the model has no use for conv9.weight\n");
+    assert_eq!(done.err, "note: more.safetensors: unused tensors: conv9.weight\n");
 }
 
 #[test]

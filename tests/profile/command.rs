@@ -59,7 +59,7 @@ fn a_profile_is_shown_written_and_compared() {
     let all = out(dir, &[&digits[..], &["--all"]].concat());
     assert!(all.contains("record") && !shown.contains("record") && shown.contains("--all shows them"));
 
-    assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("nothing got slower or faster"));
+    assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("no launch became slower or faster"));
     let mut slower = profile.clone();
     let launch = slower.launches.iter_mut().max_by_key(|launch| launch.median_ns).unwrap();
     let Launch { min_ns, p10_ns, p25_ns, median_ns, p90_ns, .. } = launch;
@@ -85,7 +85,7 @@ fn mistakes_are_told_before_anything_is_measured() {
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
     fails(dir, &["--html", "full"], &["not a regular file"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
-    fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend makes none"]);
+    fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend does not make"]);
     fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);
     assert!(!dir.join("calls").exists(), "a folder was made for nothing");
 }
@@ -100,11 +100,11 @@ fn calls_are_recorded_and_captures_do_no_harm() {
         fails(base.path(), &["--adapter", "0", "--api-trace", "full"], &["full is not empty"]);
         // A software adapter is taken where it is named, and not otherwise.
         if found.report.software {
-            fails(base.path(), &["--api-trace", "new"], &["the CPU backend makes none", "--adapter"]);
+            fails(base.path(), &["--api-trace", "new"], &["the CPU backend does not make", "--adapter"]);
         }
         let of_adapter = ["digits", "--adapter", "0", "--steps", "1", "--batch", "4"];
         let shown = out(base.path(), &[&of_adapter[..], &["--capture", "--api-trace", "calls"]].concat());
-        assert!(shown.contains("a step was run inside a capture"), "{shown}");
+        assert!(shown.contains("a step was executed for a capture"), "{shown}");
         let calls = fs::read_to_string(base.path().join("calls/trace.ron")).unwrap();
         // Names for the platform's own tools: a group for each launch. The record has them as bytes, a number a line.
         assert!(calls.contains("PushDebugGroup"));
