@@ -274,8 +274,8 @@ fn tenants_share_slots_one_after_the_other() {
 #[test]
 fn what_is_no_profile_is_refused_in_words() {
     let refused = |text: &str| Profile::from_json(text, "x.json").unwrap_err().to_string();
-    assert!(refused("{}").contains("x.json: it is no profile; `halfwave profile --json FILE`"));
-    assert!(refused("{\"traceEvents\":[]}").contains("it is no profile"));
+    assert!(refused("{}").contains("x.json: it is not a profile; `halfwave profile --json FILE`"));
+    assert!(refused("{\"traceEvents\":[]}").contains("it is not a profile"));
     let newer = "{\"format\":\"halfwave-profile\",\"version\":99}";
     assert!(refused(newer).contains("version 99, this program reads 1"), "{}", refused(newer));
     let cut = "{\"format\":\"halfwave-profile\",\"version\":1}";

@@ -80,7 +80,7 @@ fn mistakes_are_told_before_anything_is_measured() {
     let dir = base.path();
     fs::write(dir.join("x.json"), "[]").unwrap();
     fs::create_dir(dir.join("full")).unwrap();
-    fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is no profile", "--json FILE"]);
+    fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is not a profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
     fails(dir, &["--html", "full"], &["not a regular file"]);
