@@ -14,8 +14,8 @@ use std::path::Path;
 
 /// Message for a system without any adapter.
 pub(super) const NO_ADAPTER: &str = "\
-no GPU adapter was found. Install a Vulkan driver: that of your GPU, or Mesa's lavapipe, which runs in software
-(Debian, Ubuntu: apt install mesa-vulkan-drivers); `halfwave devices` then lists it";
+no GPU adapter was found. Install a Vulkan driver: that of your GPU, or Mesa's lavapipe, which runs in
+software (Debian, Ubuntu: apt install mesa-vulkan-drivers); `halfwave devices` then lists it";
 
 /// An open backend and its device.
 pub(super) struct Opened {

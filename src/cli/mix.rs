@@ -9,11 +9,11 @@ use halfwave::shader::{Access, Counts, Kind, Mix, Shader, Space, Traffic};
 
 /// Explanation of the columns, printed after the last view.
 const LEGEND: &str = "\
-Columns: `once` counts instructions outside of loops, `in n loops` those inside n nested loops, for one iteration of
-each. Iteration counts are read from a uniform and known only at run time; loops of constant length are multiplied
-out. A vector counts each of its lanes, an `if` both of its branches, a call the function called. Loads and stores
-are given with their bytes; `local` is a variable of the invocation, usually a register. `/ output` divides by the
-number of output elements per invocation of the first launch.
+Columns: `once` counts instructions outside of loops, `in n loops` those inside n nested loops, for one
+iteration of each. Iteration counts are read from a uniform and known only at run time; loops of constant
+length are multiplied out. A vector counts each of its lanes, an `if` both of its branches, a call the
+function called. Loads and stores are given with their bytes; `local` is a variable of the invocation,
+usually a register. `/ output` divides by the number of output elements per invocation of the first launch.
 ";
 
 /// Returns a one-line title: the kernel's label, its layers and its constants.

@@ -168,5 +168,5 @@ fn what_is_there_instead_of_classes_is_said() {
     pictures(dir, &["labels/1.png"]);
     fs::create_dir(dir.join("other")).unwrap();
     assert!(message(dir, 3).contains("other holds no picture that can be read; put some in"), "{}", message(dir, 3));
-    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive, not a folder; unpack it"), "zip");
+    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive and no folder; unpack it"), "zip");
 }

@@ -71,7 +71,7 @@ fn a_profile_is_shown_written_and_compared() {
     let told = out(dir, &["--diff", "a.json", "b.json"]);
     let list = told.split("slower than most\n").nth(1).unwrap_or_else(|| panic!("no alarm in\n{told}"));
     assert!(list.lines().next().unwrap().contains(&kernel), "{told}");
-    assert!(told.contains("3 steps are few"), "{told}");
+    assert!(told.contains("only 3 steps were measured"), "{told}");
 }
 
 #[test]

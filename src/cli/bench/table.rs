@@ -13,10 +13,10 @@ const HEAD: [&str; 9] =
 const RIGHT: [bool; 9] = [false, true, true, true, true, true, false, true, true];
 
 const LEGEND: &str = "\
-* marks the kernel in use. parts: number of parts that its sum is split into; rate: operations required by the
-formula, two per multiply-add; share of peak: relative to the measured peak of this device, or of its cooperative
-matrices, where a value split into two halves takes two or three products; lane utilization: required multiply-adds
-divided by executed ones; scratch: memory for partial sums
+* marks the kernel in use. parts: number of parts that its sum is split into; rate: operations required by
+the formula, two per multiply-add; share of peak: relative to the measured peak of this device, or of its
+cooperative matrices, where a value split into two halves takes two or three products; lane utilization:
+required multiply-adds divided by executed ones; scratch: memory for partial sums
 ";
 
 /// Returns the complete table.

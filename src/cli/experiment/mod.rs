@@ -57,10 +57,10 @@ Examples:
   halfwave experiment methods --preset small --data cifar-10-batches-bin
   halfwave experiment low-bit --preset paper --seeds 1
 
-The folder contains one run folder for each network and seed, as written by halfwave train, and table.md, table.csv,
-by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run after the
-current step; the same command continues an experiment that was interrupted. Exit codes are those of
-halfwave train.";
+The folder contains one run folder for each network and seed, as written by halfwave train, and table.md,
+table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run
+after the current step; the same command continues an experiment that was interrupted. Exit codes are those
+of halfwave train.";
 
 /// Maximum time the device works before the progress line is updated.
 const GLANCE: Duration = Duration::from_millis(150);
