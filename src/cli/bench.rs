@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measure the duration of a training step, and of each kernel that can execute its heavy
-/// operations
+/// operations.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BenchArgs {

@@ -7,7 +7,7 @@ use super::terminal::{bytes, complain, grouped, print};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 
-/// List the devices available for training: adapters with their limits, and the CPU backend
+/// List the devices available for training: adapters with their limits, and the CPU backend.
 #[derive(clap::Args)]
 pub(super) struct DevicesArgs {
     /// Measure the peak performance of one adapter instead (bandwidth, operations, launch

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Evaluate a trained network on the test set: loss, accuracy, confusion matrix (for more than 32
-/// classes, its most notable entries)
+/// classes, its most notable entries).
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave eval runs/digits-1")]
 pub(super) struct EvalArgs {

@@ -7,7 +7,7 @@ use halfwave::model::{KINDS, Kind};
 use halfwave::recipe::nearest;
 use halfwave::{Error, Result};
 
-/// List the kinds of layers with their formulas, sources, and keys with defaults
+/// List the kinds of layers with their formulas, sources, and keys with defaults.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  halfwave layers\n  halfwave layers hwgq")]
 pub(super) struct LayersArgs {

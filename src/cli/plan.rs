@@ -14,7 +14,7 @@ use halfwave::recipe::Recipe;
 use halfwave::train::session;
 
 /// Show what a training step does: kernels, buffers, memory, and the memory that the same step
-/// would need in f32
+/// would need in f32.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PlanArgs {

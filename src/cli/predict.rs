@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Number of classes shown for each image.
 const SHOWN: usize = 3;
 
-/// Classify images with a trained network
+/// Classify images with a trained network.
 #[derive(clap::Args)]
 #[command(
     after_help = "Images must have the size that the network was trained on (8 × 8 pixels for the digits, white on black),\nunless it was trained on a folder of images: then they may have any size. Nothing is predicted unless every image can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"

@@ -4,7 +4,7 @@ use super::terminal::print;
 use halfwave::recipe::{BUILTIN, Recipe};
 use halfwave::{Error, Result};
 
-/// Print a built-in recipe, as a starting point for your own
+/// Print a built-in recipe, as a starting point for your own.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave recipe digits > my.toml\n  halfwave train my.toml")]
 pub(super) struct RecipeArgs {

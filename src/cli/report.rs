@@ -9,7 +9,7 @@ use halfwave::train::run::Saved;
 use halfwave::{Error, Result, files};
 use std::path::PathBuf;
 
-/// Compare runs on one HTML page: curves, recipes, codes, confusion matrices, filters
+/// Compare runs on one HTML page: curves, recipes, codes, confusion matrices, filters.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {

@@ -13,7 +13,7 @@ use halfwave::{Error, Result};
 use std::collections::BTreeSet;
 
 /// Check every kernel on this device against its reference implementation in Rust; exit code 1 if
-/// any result differs
+/// any result differs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  halfwave selftest --adapter 0\n  halfwave selftest bconv bconv_dx bconv_dw")]
 pub(super) struct SelftestArgs {

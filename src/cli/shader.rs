@@ -15,7 +15,7 @@ use halfwave::train::session;
 use halfwave::{Error, Result, ops};
 use std::path::{Path, PathBuf};
 
-/// Show the instruction mix of a kernel, or its translation for a platform
+/// Show the instruction mix of a kernel, or its translation for a platform.
 ///
 /// Without a name, all kernels of the recipe's training step are listed. All constants are already
 /// in the source: there are no override constants.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Train a recipe and write the run's folder
+/// Train a recipe and write the run's folder.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {

@@ -13,7 +13,7 @@ use halfwave::recipe::Recipe;
 use halfwave::train::session::training_plan;
 use std::process::ExitCode;
 
-/// Measure which kernels are fastest for recipes on this device, for use by later runs
+/// Measure which kernels are fastest for recipes on this device, for use by later runs.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, mut_arg("adapter", |arg| arg.help(ADAPTER)))]
 pub(super) struct TuneArgs {

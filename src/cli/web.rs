@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tower_http::services::ServeDir;
 
-/// Serve the built web page, halfwave in the browser, on this machine
+/// Serve the built web page, halfwave in the browser, on this machine.
 #[derive(clap::Args)]
 #[command(
     after_help = "The page is built by web/build.sh. It needs a browser with WebGPU.\n\nExample:\n  halfwave web --port 8000"

@@ -139,7 +139,7 @@ mod tests {
     fn matrices_have_a_share_of_their_own_peak() {
         let ceiling = |value| Ceiling { value, spread: 0.0, doubling: 2.0 };
         let mut bench = bench(Device::cpu(), Vec::new());
-        // Takes 1 µs: 10⁶ operations are 10¹² per second.
+        // Each takes 1 µs: 10⁶ operations are 10¹² per second.
         let (plain, matrices) = (timed("tile64", 1000), Timed { matrix_ops: 3_000_000, ..timed("coop16", 1000) });
         assert_eq!(share(&bench, &plain, 1_000_000, false), None);
         let mut ceilings = Ceilings {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Compare networks that differ in one respect: the experiments of the HWGQ paper, each resulting
-/// in a table and a plot
+/// in a table and a plot.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExperimentArgs {

@@ -15,7 +15,7 @@ pub(super) struct Progress {
     /// Whether one line is updated in place.
     live: bool,
     runs: usize,
-    /// Total number of steps to execute.
+    /// Number of steps to execute, and of those executed so far.
     left: u64,
     done: u64,
     begun: Instant,

@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Show where the time and memory of a training step are spent, kernel by kernel
+/// Show where the time and memory of a training step are spent, kernel by kernel.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProfileArgs {
