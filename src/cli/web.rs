@@ -51,7 +51,7 @@ pub(super) fn web(args: &WebArgs) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let router = Router::new().route("/", get(file)).route("/{*path}", get(file)).with_state(Arc::new(root));
-        say(&format!("serving {} at http://localhost:{port}/, on this machine only; Ctrl-C stops it", dir.display()));
+        say(&format!("http://localhost:{port}/ serves {}, on this machine only; Ctrl-C stops it", dir.display()));
         axum::serve(listener, router).await.map_err(failed)
     })
 }
