@@ -78,7 +78,7 @@ fn train_numbers_its_folders_and_goes_on() {
     let recipe = Recipe::parse(&fs::read_to_string(first.join("recipe.toml")).unwrap(), "recipe.toml").unwrap();
     assert_eq!((recipe.train.seed, recipe.train.total_steps(1437)), (5, 2));
 
-    assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 steps are done"));
+    assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 of 2 steps are done"));
     let longer = train(&["--resume", "runs/constant-1", "--steps", "3"]);
     assert!(longer.contains("resuming runs/constant-1 at step 2 of 3"), "{longer}");
     let checkpoint = |dir: &Path| fs::read(dir.join("checkpoint.safetensors")).unwrap();
@@ -388,7 +388,7 @@ fn plans_of_any_size_are_shown() {
     assert!(!plan("vgg-small", "256").contains("storage binding"));
     let above = plan("vgg-small", "257");
     let needs = "needs a storage binding of 128.5 MiB (conv of layer \"conv1\"); WebGPU's default is 128 MiB;";
-    assert!(above.contains(&needs.replace("MiB;", "MiB; `halfwave devices` shows yours")), "{above}");
+    assert!(above.contains(&needs.replace("MiB;", "MiB; `halfwave devices` shows the limits")), "{above}");
     assert!(above.contains("peak if kept in f32") && above.contains("batch of 257 · plan "), "{above}");
     assert!(plan("vgg-small", "4000").contains("needs a storage binding of 2.0 GiB"));
     assert!(plan("resnet50", "256").contains("needs a storage binding of 784 MiB"));

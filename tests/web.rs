@@ -93,7 +93,7 @@ fn site() -> tempfile::TempDir {
 fn the_page_is_sent_as_browsers_want_it() {
     let base = site();
     let server = Server::start(base.path(), &["--dir", "site", "--port", "0"]);
-    assert!(server.said.contains("/ shows site") && server.said.contains("Ctrl-C"), "{}", server.said);
+    assert!(server.said.contains("/ serves site") && server.said.contains("Ctrl-C"), "{}", server.said);
     for (target, kind, text) in [
         ("/", "text/html", "<p>page</p>"),
         ("/?recipe=digits", "text/html", "<p>page</p>"),
@@ -192,6 +192,6 @@ fn ports_and_folders_are_checked() {
     fs::create_dir(dir.join("web")).unwrap();
     fs::rename(dir.join("site"), dir.join("web/dist")).unwrap();
     let server = Server::start(dir, &["--port", "0"]);
-    assert!(server.said.contains("shows web/dist"), "{}", server.said);
+    assert!(server.said.contains("serves web/dist"), "{}", server.said);
     assert_eq!(server.get("/").1, "<p>page</p>");
 }

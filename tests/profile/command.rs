@@ -47,7 +47,7 @@ fn a_profile_is_shown_written_and_compared() {
         "Gbitop/s",
         "statistics",
         "kept for the backward pass",
-        "a.html holds",
+        "written to a.html",
     ] {
         assert!(shown.contains(part), "\"{part}\" is not in\n{shown}");
     }
