@@ -1,4 +1,4 @@
-//! `halfwave profile` as a user types it.
+//! `halfwave profile` on the command line.
 
 use super::common;
 use halfwave::profile::{Launch, Profile};
@@ -23,7 +23,7 @@ fn out(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// It must fail with exit code 1 and one line of advice that holds all `parts`.
+/// Runs a command that must fail with exit code 1 and one line of advice that contains all `parts`.
 fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let output = command(dir, args);
     let err = String::from_utf8(output.stderr).unwrap();
@@ -55,7 +55,8 @@ fn a_profile_is_shown_written_and_compared() {
     assert_eq!((profile.recipe.as_str(), profile.batch, profile.steps), ("digits", 64, 3));
     assert!(profile.ceilings.is_none(), "the CPU backend has no kernels");
     assert!(fs::read_to_string(dir.join("a.html")).unwrap().contains("halfwave-profile"));
-    // The table hides what does not matter, unless it is asked for; only one of these lines is of a kernel that takes hardly any time.
+    // The table omits short launches unless --all is given; this is the name of a kernel that takes
+    // hardly any time.
     let all = out(dir, &[&digits[..], &["--all"]].concat());
     assert!(all.contains("record") && !shown.contains("record") && shown.contains("--all shows them"));
 
@@ -98,7 +99,7 @@ fn calls_are_recorded_and_captures_do_no_harm() {
         fs::create_dir(base.path().join("full")).unwrap();
         fs::write(base.path().join("full/x"), "").unwrap();
         fails(base.path(), &["--adapter", "0", "--api-trace", "full"], &["full is not empty"]);
-        // A software adapter is taken where it is named, and not otherwise.
+        // A software adapter is used only if it is named.
         if found.report.software {
             fails(base.path(), &["--api-trace", "new"], &["the CPU backend does not make", "--adapter"]);
         }
@@ -106,7 +107,8 @@ fn calls_are_recorded_and_captures_do_no_harm() {
         let shown = out(base.path(), &[&of_adapter[..], &["--capture", "--api-trace", "calls"]].concat());
         assert!(shown.contains("a step was executed for a capture"), "{shown}");
         let calls = fs::read_to_string(base.path().join("calls/trace.ron")).unwrap();
-        // Names for the platform's own tools: a group for each launch. The record has them as bytes, a number a line.
+        // Names for the platform's own tools: a group for each launch. The trace contains them as
+        // bytes, one number per line.
         assert!(calls.contains("PushDebugGroup"));
         let calls: String = calls.split_whitespace().collect();
         for name in ["conv2 bconv_", "fc conv_dw_"] {

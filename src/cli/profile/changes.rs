@@ -9,7 +9,7 @@ pub(super) fn table(diff: &Diff) -> String {
     diff.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     let [a, b] = diff.step_ns;
     text += &format!(
-        "a step without instruments: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
+        "a step without instrumentation: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
         time(a),
         time(b),
         b as f64 / a.max(1) as f64,

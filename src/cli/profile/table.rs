@@ -78,10 +78,10 @@ fn head(profile: &Profile) -> String {
     let ratio = profile.launches_ns as f64 / profile.step_ns.max(1) as f64;
     format!(
         "{} · {} · {}\n{clock}\n\n\
-         a step of {} images        {:>10}  without instruments ({:.0} images/s)\n\
-         by the host's clock        {:>10}  without instruments, several steps in flight\n\
+         a step of {} images        {:>10}  without instrumentation ({:.0} images/s)\n\
+         by the host's clock        {:>10}  without instrumentation, several steps in flight\n\
          with every launch timed    {:>10}  by the host's clock: includes the cost of measuring\n\
-         launches add up to         {:>10}  {:.1} % of the step without instruments\n",
+         launches add up to         {:>10}  {:.1} % of the step without instrumentation\n",
         device.adapter,
         device.backend,
         device.kind,
