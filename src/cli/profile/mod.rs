@@ -64,7 +64,7 @@ pub(super) struct ProfileArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave profile                            the embedded digits, on the GPU, or on the CPU backend without one
+  halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
