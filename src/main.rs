@@ -1,4 +1,4 @@
-//! The command `halfwave`.
+//! The command-line program `halfwave`.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod cli;
@@ -8,6 +8,6 @@ fn main() -> std::process::ExitCode {
     cli::main()
 }
 
-/// A browser has no command line: the library is used there.
+/// Browsers have no command line; they use the library.
 #[cfg(target_arch = "wasm32")]
 fn main() {}

@@ -339,7 +339,7 @@ fn ceilings_are_shown_and_kept() {
     // A file where the folder should be: nothing can be kept, but everything is measured and shown.
     let unwritable = command(&file, &["--ceilings", "--adapter", "0", "--fresh"]);
     let said = notes(&unwritable);
-    assert!(said.contains("note: the ceilings are not kept") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");
+    assert!(said.contains("note: the ceilings are not saved") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");
     assert!(text(&unwritable.stdout).contains("f32 multiply-add"));
 }
 

@@ -1,4 +1,5 @@
-//! The command as a user types it: what every command prints, and that every mistake ends in one line of advice and nothing written.
+//! The command-line interface: the output of every command, and that every user error results in
+//! one line of advice without writing anything.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -31,7 +32,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// A run of one epoch on the CPU backend, made once.
+/// Returns the folder of a run of one epoch on the CPU backend, created once.
 fn trained() -> &'static Path {
     static RUN: OnceLock<TempDir> = OnceLock::new();
     let base = RUN.get_or_init(|| {
@@ -49,7 +50,7 @@ fn run_dir() -> String {
     trained().join("run").display().to_string()
 }
 
-/// A test image of the digits as a picture whose pixels come back exactly; with its label.
+/// Writes a test image of the digits as an image file with exactly its pixels; returns its label.
 fn picture(dir: &Path, at: usize) -> (String, u16) {
     let test = Dataset::load(&Set::Digits.into()).unwrap().test;
     let image = test.read(&[at as u32]).unwrap();
@@ -65,7 +66,8 @@ fn train_numbers_its_folders_and_goes_on() {
     let dir = base.path();
     let train = |more: &[&str]| run(dir, &[&["train", "--adapter", "cpu"], more].concat());
     assert!(train(&["--steps", "1"]).contains("runs/digits-1"));
-    // A constant learning rate: with a falling one a run that is prolonged differs from one that was long from the start.
+    // A constant learning rate: with a decreasing one, an extended run differs from one that was
+    // longer from the start.
     let constant = halfwave::recipe::builtin("digits").unwrap().replace("kind = \"linear\"  ", "kind = \"constant\"");
     fs::write(dir.join("constant.toml"), constant).unwrap();
     assert!(train(&["constant.toml", "--steps", "2", "--seed", "5"]).contains("runs/constant-1"));
@@ -78,14 +80,15 @@ fn train_numbers_its_folders_and_goes_on() {
     let recipe = Recipe::parse(&fs::read_to_string(first.join("recipe.toml")).unwrap(), "recipe.toml").unwrap();
     assert_eq!((recipe.train.seed, recipe.train.total_steps(1437)), (5, 2));
 
-    assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 steps are done"));
+    assert!(train(&["--resume", "runs/constant-1"]).contains("complete: 2 of 2 steps are done"));
     let longer = train(&["--resume", "runs/constant-1", "--steps", "3"]);
-    assert!(longer.contains("going on with runs/constant-1 at step 2 of 3"), "{longer}");
+    assert!(longer.contains("resuming runs/constant-1 at step 2 of 3"), "{longer}");
     let checkpoint = |dir: &Path| fs::read(dir.join("checkpoint.safetensors")).unwrap();
     assert!(checkpoint(&first) == checkpoint(&second), "a run that went on differs from one that did not stop");
 }
 
-/// `halfwave` alone, without any adapter: it says so, trains, can be killed, and goes on.
+/// `halfwave` without arguments or adapters: reports the missing GPU, trains, can be killed and
+/// resumed.
 #[cfg(target_os = "linux")]
 #[test]
 fn halfwave_alone_trains_without_an_adapter() {
@@ -224,8 +227,8 @@ fn plans_recipes_and_devices_are_shown() {
 #[test]
 fn the_selftest_passes_on_an_adapter() {
     let base = tempfile::tempdir().unwrap();
-    fails(base.path(), &["selftest", "--adapter", "cpu"], &["twins themselves"]);
-    // The first driver is enough here: the conformance tests run on all.
+    fails(base.path(), &["selftest", "--adapter", "cpu"], &["the reference implementation itself"]);
+    // The first driver is enough here: the conformance tests run on all drivers.
     for (name, icd) in common::drivers().into_iter().take(1) {
         let mut command = command(base.path(), &["selftest", "--device-class", "software"]);
         command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
@@ -235,8 +238,8 @@ fn the_selftest_passes_on_an_adapter() {
         let done = finish(command);
         assert_eq!(done.code, Some(0), "{name}: {}{}", done.out, done.err);
         assert!(done.out.contains("bconv") && done.out.contains("every kernel agrees"), "{name}: {}", done.out);
-        // Without a GPU what is about adapters takes a software one, and says so.
-        let note = "note: no GPU was found: taking the software adapter ";
+        // Without a GPU, commands about adapters use a software adapter, and report it.
+        let note = "note: no GPU was found: using the software adapter ";
         assert_eq!(done.err.starts_with(note), done.out.contains("· software ·"), "{name}: {}{}", done.out, done.err);
     }
 }
@@ -268,10 +271,10 @@ fn bad_checkpoints_are_refused() {
     }
     let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
     fails(dir, &train("--resume", "."), &["there is no checkpoint.safetensors"]);
-    fails(dir, &train("--resume", "nowhere"), &["nowhere: there is no such folder"]);
+    fails(dir, &train("--resume", "nowhere"), &["nowhere: no such folder"]);
     fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
     fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this is no complete"]);
-    // A file of another model: it has these tensors, but conv2 and others are wider there.
+    // A file of another model: it has these tensors, but conv2 and others are wider in it.
     fails(
         dir,
         &train("--init", "foreign.safetensors"),
@@ -298,7 +301,7 @@ fn bad_pictures_are_refused() {
         ("folder.png", "this is a folder"),
         ("missing.png", "No such file"),
     ] {
-        // A good one before it is not predicted either: all or nothing.
+        // A valid image before an invalid one is not predicted either: all or nothing.
         fails(dir, &["predict", &run_dir(), &good, name, "--adapter", "cpu"], &[name, part]);
     }
 }
@@ -334,7 +337,7 @@ fn bad_recipes_are_refused() {
     fails(dir, &["train", "--data-dir", ".", "--adapter", "cpu"], &["embedded"]);
 }
 
-/// What README says of memory is what a plan says.
+/// The memory figures in README are those of the plan.
 #[test]
 fn the_readme_tells_what_a_plan_saves() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
@@ -347,26 +350,27 @@ fn the_readme_tells_what_a_plan_saves() {
     assert!(readme.contains(&told), "{told}");
 }
 
-/// What chooses among kernels is refused where there are none, and a kernel of other recipes is found there.
+/// Options that choose among kernels are rejected where there are none; the message about a kernel
+/// of another recipe names that recipe.
 #[test]
 fn kernels_that_are_not_there_are_explained() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     assert!(run(dir, &["plan", "--adapter", "cpu"]).contains("for the CPU backend"));
     fails(dir, &["profile", "--adapter", "cpu", "--device-class", "gpu"], &["one implementation per operation"]);
-    fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "has it, for GPUs: --recipe "]);
-    // As docs/profiling.md has it.
+    fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "uses it on GPUs: --recipe "]);
+    // The command in docs/profiling.md.
     let msl = finish(command(dir, &["shader", "bconv_tile64", "--recipe", "vgg-small", "--emit", "msl"]));
     assert!(msl.code == Some(0) && msl.out.contains("kernel void"), "{}", msl.err);
-    // All recipes are read before the first is measured.
-    fails(dir, &["bench", "digits", "no.toml", "--adapter", "cpu"], &["no.toml: there is no such file"]);
+    // All recipes are read before the first one is measured.
+    fails(dir, &["bench", "digits", "no.toml", "--adapter", "cpu"], &["no.toml: no such file"]);
     let bench = run(dir, &["bench", "digits", "--adapter", "cpu", "--rounds", "1", "--json", "bench.json"]);
     assert!(bench.contains("one implementation per operation") && !bench.contains('*'), "{bench}");
     let json: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("bench.json")).unwrap()).unwrap();
     assert!(json["host"]["cores"].as_u64().unwrap() > 0 && json["host"]["os"].is_string() && json["rounds"] == 1);
 }
 
-/// A run whose `run.json` is damaged goes on, and says what is not known any more.
+/// A run with a damaged `run.json` is resumed, and a warning lists what is unknown.
 #[test]
 fn a_damaged_run_json_is_named() {
     let base = tempfile::tempdir().unwrap();
@@ -379,22 +383,23 @@ fn a_damaged_run_json_is_named() {
     assert_eq!(done.err.lines().count(), 1, "{}", done.err);
 }
 
-/// A plan is looked at, perhaps for another device: it is shown whatever its size, with the limit that it needs.
+/// A plan may be inspected for another device, so it is shown whatever its size, with the limits it
+/// needs.
 #[test]
 fn plans_of_any_size_are_shown() {
     let base = tempfile::tempdir().unwrap();
     let plan = |recipe: &str, batch: &str| run(base.path(), &["plan", recipe, "--batch", batch]);
-    // 128 channels of 32×32 floats: 512 KiB an image, exactly WebGPU's default at 256.
+    // 128 channels of 32×32 floats: 512 KiB per image, which is exactly WebGPU's default at 256.
     assert!(!plan("vgg-small", "256").contains("storage binding"));
     let above = plan("vgg-small", "257");
     let needs = "needs a storage binding of 128.5 MiB (conv of layer \"conv1\"); WebGPU's default is 128 MiB;";
-    assert!(above.contains(&needs.replace("MiB;", "MiB; `halfwave devices` shows yours")), "{above}");
+    assert!(above.contains(&needs.replace("MiB;", "MiB; `halfwave devices` shows the limits")), "{above}");
     assert!(above.contains("peak if kept in f32") && above.contains("batch of 257 · plan "), "{above}");
     assert!(plan("vgg-small", "4000").contains("needs a storage binding of 2.0 GiB"));
     assert!(plan("resnet50", "256").contains("needs a storage binding of 784 MiB"));
     let all = plan("resnet50", "65536");
     assert!(all.contains("needs a storage binding of 196 GiB") && all.contains("use a smaller batch"), "{all}");
-    // A kernel is shown as it is in such a plan.
+    // A kernel of such a plan is shown unchanged.
     let text = "extends = \"vgg-small\"\n[train]\nbatch = 300\n";
     fs::write(base.path().join("large.toml"), text).unwrap();
     assert!(run(base.path(), &["shader", "bconv", "--recipe", "large.toml", "--layer", "conv2"]).contains("bconv"));
@@ -433,7 +438,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
 fn a_full_disk_is_named() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
-    // The checkpoint's part file leads to a device that is always full.
+    // The temporary file of the checkpoint links to a device that is always full.
     fs::create_dir(dir.join("full")).unwrap();
     std::os::unix::fs::symlink("/dev/full", dir.join("full/checkpoint.safetensors.part")).unwrap();
     let done = finish(command(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "full"]));

@@ -78,7 +78,7 @@ fn an_experiment_ends_in_a_table_and_a_plot_and_is_kept() {
     };
     let before = files(&dir);
     let again = run(base.path(), &ask);
-    assert!(again.contains("8 of them are over already") && !again.contains("[8/8]"), "{again}");
+    assert!(again.contains("8 of them are already finished") && !again.contains("[8/8]"), "{again}");
     assert!(checkpoint(&before) == checkpoint(&files(&dir)) && checkpoint(&before).len() == 8);
     assert_eq!(read("table.csv"), csv);
     // What cannot be trained is a result, too.
@@ -121,7 +121,7 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
     assert!(fs::read_to_string(base.path().join("cut/table.md")).unwrap().contains("| 1 of 2 |"));
     let position = Saved::read(&base.path().join("cut/hwgq-seed1")).unwrap().checkpoint.position;
     assert!((1..69).contains(&position.step), "{position:?}");
-    assert!(run(base.path(), &ask("cut")).contains("1 of them are over already"));
+    assert!(run(base.path(), &ask("cut")).contains("1 of them are already finished"));
     run(base.path(), &ask("whole"));
     for name in ["hwgq-seed0", "hwgq-seed1"] {
         let bytes = |out: &str| fs::read(base.path().join(out).join(name).join(CHECKPOINT)).unwrap();

@@ -79,7 +79,7 @@ fn ctrl_c_saves_within_an_epoch_and_says_how_to_go_on() {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     assert_eq!(status.code(), Some(130), "{out}{err}");
-    assert!(err.contains("stopping after the step under way; once more to leave at once"), "{err}");
+    assert!(err.contains("stopping after the current step; repeat to quit immediately"), "{err}");
     assert!(out.contains("stopped after") && out.contains("  halfwave train --resume cut"), "{out}");
     let position = Saved::read(&base.path().join("cut")).unwrap().checkpoint.position;
     assert!(position.epoch == 0 && position.batch > 0, "it was saved within the epoch: {position:?}");

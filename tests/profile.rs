@@ -1,4 +1,5 @@
-//! Profiles: counted work against counts by hand, clocks of every quality, memory, and that profiling leaves a run as it was.
+//! Profiles: counted work compared with manual counts, clocks of every quality, memory, and that
+//! profiling does not change a run.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "profile/clocks.rs"]
@@ -27,13 +28,13 @@ fn plan(name: &str, batch: usize) -> Plan {
     plan_within(name, batch, Caps::baseline(DeviceClass::Software).max_buffers)
 }
 
-/// A plan whose merged launches bind at most so many buffers.
+/// Returns a plan whose merged launches bind at most this many buffers.
 fn plan_within(name: &str, batch: usize, max_buffers: usize) -> Plan {
     let recipe = Recipe::parse(recipe::builtin(name).unwrap(), name).unwrap();
     training_plan(&recipe, batch, &Caps { max_buffers, ..Caps::baseline(DeviceClass::Software) }).unwrap()
 }
 
-/// The costs of a node's launches.
+/// Returns the costs of a node's launches.
 fn costs(plan: &Plan, layer: &str, stem: &str) -> Vec<Cost> {
     let node = plan.nodes.iter().find(|node| node.layer == layer && node.op.stem() == stem).unwrap();
     plan.steps[node.steps.clone()].iter().map(|step| step.cost).collect()
@@ -49,7 +50,7 @@ fn counted_work_is_what_a_hand_counts() {
     let signs = 9 * 128 * 128 / 8;
     let sums = positions * 128 * 2; // i16
     let gradient = positions * 128 * 4;
-    // No lane is padding: what is executed is what is needed.
+    // No lane is padding, so the executed operations are the required ones.
     let bit = |bytes: usize| Cost {
         bytes: bytes as u64,
         bit_ops: 2 * 2 * products,
@@ -72,7 +73,8 @@ fn counted_work_is_what_a_hand_counts() {
     };
     assert_eq!(costs(&vgg, "conv2", "bconv_dw"), [dw]);
 
-    // On matrices: the packed product is one of them whatever its planes, two halves are two, both operands in two halves three.
+    // On matrices: the packed product is one product whatever the number of planes, two halves are
+    // two, and three if both operands are split.
     let coop = Some(Coop { size: 16, subgroup: 32, emulated: false });
     let caps = Caps { f16: true, coop, workgroup_bytes: 32 << 10, ..Caps::baseline(DeviceClass::Gpu) };
     let recipe = Recipe::parse(recipe::builtin("vgg-small").unwrap(), "vgg-small").unwrap();
@@ -87,7 +89,8 @@ fn counted_work_is_what_a_hand_counts() {
     assert_eq!([of("conv2", "bconv_dx"), of("conv2", "bconv_dw")], [[2 * 2 * products], [2 * 2 * products]]);
     assert_eq!(of("conv1", "conv_dw"), [3 * 2 * (positions * 3 * 128 * 9) as u64]);
 
-    // digits, conv1: one channel, which takes four lanes in memory, 16 filters of 3 × 3, 8 × 8 positions; 7 images. Padding is moved, and executed, but it is no work.
+    // digits, conv1: one channel, which takes four lanes in memory, 16 filters of 3 × 3, 8 × 8
+    // positions; 7 images. Padding is moved and executed, but does not count as work.
     let digits = plan("digits", 7);
     let positions = 7 * 8 * 8;
     let bytes = positions * 4 * 4 + 9 * 4 * 16 * 4 + positions * 16 * 4;
@@ -95,7 +98,8 @@ fn counted_work_is_what_a_hand_counts() {
     let conv = Cost { bytes: bytes as u64, float_ops: 2 * needed, executed: 4 * needed, ..Cost::default() };
     assert_eq!(costs(&digits, "conv1", "conv"), [conv]);
 
-    // digits, conv2: 16 channels of codes, 32 filters. A dw as small as that is split: partial sums are written, then read and added.
+    // digits, conv2: 16 channels of codes, 32 filters. A dw of this size is split: partial sums are
+    // written, then read and added.
     let single = plan_within("digits", 7, 0);
     let dw = costs(&single, "conv2", "bconv_dw");
     let weight = 9 * 16 * 32;
@@ -105,18 +109,21 @@ fn counted_work_is_what_a_hand_counts() {
     assert_eq!(dw[0].bytes, (positions * 32 * 4 + positions * 2 * 4) as u64 + splits * weight as u64 * 4);
     assert_eq!(dw[1].bytes, (splits + 1) * weight as u64 * 4);
 
-    // digits, q1: 16 channels through a batch-norm and three thresholds, into a word for each plane of a position.
+    // digits, q1: 16 channels through a batch-norm and three thresholds, into one word per plane
+    // and position.
     let bytes = positions * 16 * 4 + 5 * 16 * 4 + positions * 2 * 4;
     let hwgq = Cost { bytes: bytes as u64, float_ops: (positions * 16 * (3 + 3)) as u64, ..Cost::default() };
     assert_eq!(costs(&digits, "q1", "quantise"), [hwgq]);
 
-    // digits, the update of conv3's 3 × 3 × 32 × 64 weights. By itself: velocity read and written, weight and gradient read; then weight read and written, velocity and rates read.
+    // digits, the update of conv3's 3 × 3 × 32 × 64 weights. In separate launches: velocity read
+    // and written, weight and gradient read; then weight read and written, velocity and rates read.
     let weights = 9 * 32 * 64;
     let cost =
         |words: usize, float_ops| Cost { bytes: words as u64 * 4, float_ops: float_ops as u64, ..Cost::default() };
     assert_eq!(costs(&single, "conv3", "sgd_velocity"), [cost(4 * weights, 4 * weights)]);
     assert_eq!(costs(&single, "conv3", "sgd"), [cost(3 * weights + 4, 2 * weights)]);
-    // In one launch, which has five buffers: weight and velocity read and written, the parts of the gradient and rates read.
+    // In one launch with five buffers: weight and velocity read and written, the parts of the
+    // gradient and the rates read.
     let splits = (costs(&single, "conv3", "bconv_dw")[1].float_ops / weights as u64) as usize;
     let merged = plan_within("digits", 7, 5);
     for stem in ["sgd_velocity", "sgd"] {
@@ -137,13 +144,14 @@ fn costs_do_not_depend_on_the_class_of_devices() {
     assert_eq!(total(DeviceClass::Software), total(DeviceClass::Gpu));
 }
 
-/// The state of a session, as bits.
+/// Returns the state of a session, as bits.
 fn state(session: &mut Session) -> Vec<(String, Vec<u32>)> {
     let tensors = block_on(session.tensors()).unwrap().into_iter();
     tensors.map(|(name, tensor)| (name, tensor.values.iter().map(|value| value.to_bits()).collect())).collect()
 }
 
-/// Profiles the digits on a backend in the middle of a run, and looks at everything that must hold on any device.
+/// Profiles the digits on a backend in the middle of a run, and checks everything that must hold on
+/// any device.
 fn profiles(backend: Box<dyn Backend>, device: Device) {
     let name = device.adapter.clone();
     let recipe = digits();
@@ -161,7 +169,7 @@ fn profiles(backend: Box<dyn Backend>, device: Device) {
     let plan = trainer.session().plan();
     let profile = Profile::new("digits", recipe.train.batch, plan, device, &measurement);
     let cpu = profile.device.backend == "cpu";
-    // The CPU times nodes together that have a launch in common.
+    // The CPU backend times nodes that share a launch together.
     let ranges = plan.nodes.iter().map(|node| node.steps.clone()).filter(|steps| !steps.is_empty());
     let (of_nodes, _) =
         ranges.fold((0, 0), |(count, end), steps| (count + usize::from(steps.start >= end), steps.end.max(end)));
@@ -188,11 +196,12 @@ fn profiles(backend: Box<dyn Backend>, device: Device) {
     let again = Profile::from_json(&profile.to_json(), "again").unwrap();
     assert_eq!(again, profile, "{name}: a profile survives being written");
     let lines = profile.to_json().lines().filter(|line| line.starts_with("    {\"step\":")).count();
-    assert_eq!(lines, steps, "{name}: a launch a line");
+    assert_eq!(lines, steps, "{name}: one launch per line");
     check_trace(&profile, &trace(&profile, &measurement), cpu);
 }
 
-/// Every launch lies after the encoding and before the end of the waiting of its submission, on one time line.
+/// On the time line, every launch is between the encoding and the end of the wait of its
+/// submission.
 fn check_trace(profile: &Profile, text: &str, cpu: bool) {
     let trace: serde_json::Value = serde_json::from_str(text).unwrap();
     let slack_us = trace["otherData"]["clock_offset_may_be_more_by_ns"].as_f64().unwrap() / 1e3;
@@ -214,7 +223,7 @@ fn check_trace(profile: &Profile, text: &str, cpu: bool) {
     for launch in launches {
         let [begin, end] = times(launch);
         let inside = all.iter().any(|&(from, to)| begin >= from - 0.01 && end <= to + 0.01);
-        assert!(inside, "{launch} at {begin} – {end} lies in no submission; the clocks may be {slack_us} µs off");
+        assert!(inside, "{launch} at {begin} – {end} is in no submission; the clocks may be {slack_us} µs off");
     }
 }
 
@@ -245,25 +254,29 @@ fn tenants_share_slots_one_after_the_other() {
         assert_eq!(memory.state_bytes + memory.port_bytes + memory.transient_bytes, memory.peak_bytes);
         let mut tenants = 0;
         for slot in &memory.slots {
-            assert!(!slot.tenants.is_empty(), "{name}: a slot for nobody");
+            assert!(!slot.tenants.is_empty(), "{name}: an unused buffer");
             for tenant in &slot.tenants {
                 assert!(tenant.from < tenant.to && tenant.to <= plan.steps.len(), "{name}: {tenant:?}");
                 assert!(tenant.bytes > 0 && tenant.bytes <= slot.bytes, "{name}: {tenant:?} in {} bytes", slot.bytes);
             }
             let mut stays: Vec<_> = slot.tenants.iter().map(|tenant| tenant.from..tenant.to).collect();
             stays.sort_by_key(|stay| stay.start);
-            assert!(stays.windows(2).all(|pair| pair[0].end <= pair[1].start), "{name}: two in one slot: {stays:?}");
+            assert!(
+                stays.windows(2).all(|pair| pair[0].end <= pair[1].start),
+                "{name}: overlapping lifetimes: {stays:?}"
+            );
             tenants += stays.len();
         }
-        // Every dispatch reads and writes what is alive while it runs.
+        // Every dispatch accesses only tensors that are live while it runs.
         for (step, launch) in plan.steps.iter().enumerate() {
             for &(slot, words) in &launch.bindings {
                 let alive = memory.slots[slot].tenants.iter().find(|tenant| (tenant.from..tenant.to).contains(&step));
-                let alive = alive.unwrap_or_else(|| panic!("{name}: step {step} uses slot {slot}, where nobody lives"));
+                let alive =
+                    alive.unwrap_or_else(|| panic!("{name}: step {step} uses buffer {slot}, which has no live tensor"));
                 assert_eq!(alive.bytes, words as u64 * 4, "{name}: step {step}, slot {slot}, {alive:?}");
             }
         }
-        assert!(tenants > memory.slots.len(), "{name}: somebody shares");
+        assert!(tenants > memory.slots.len(), "{name}: no buffer is shared");
         let peak: u64 = memory.alive(memory.peak_step).iter().map(|tenant| tenant.bytes).sum();
         assert_eq!(peak, memory.alive_bytes);
         assert!((0..plan.steps.len()).all(|step| memory.alive(step).iter().map(|t| t.bytes).sum::<u64>() <= peak));
@@ -274,8 +287,8 @@ fn tenants_share_slots_one_after_the_other() {
 #[test]
 fn what_is_no_profile_is_refused_in_words() {
     let refused = |text: &str| Profile::from_json(text, "x.json").unwrap_err().to_string();
-    assert!(refused("{}").contains("x.json: it is no profile; `halfwave profile --json FILE`"));
-    assert!(refused("{\"traceEvents\":[]}").contains("it is no profile"));
+    assert!(refused("{}").contains("x.json: it is not a profile; `halfwave profile --json FILE`"));
+    assert!(refused("{\"traceEvents\":[]}").contains("it is not a profile"));
     let newer = "{\"format\":\"halfwave-profile\",\"version\":99}";
     assert!(refused(newer).contains("version 99, this program reads 1"), "{}", refused(newer));
     let cut = "{\"format\":\"halfwave-profile\",\"version\":1}";

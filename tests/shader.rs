@@ -1,4 +1,5 @@
-//! The static view of kernels: instruction mixes against counts by hand, and `halfwave shader` as a user types it.
+//! Static analysis of kernels: instruction mixes compared with manual counts, and `halfwave shader`
+//! on the command line.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::caps::{Caps, Coop, DeviceClass};
@@ -12,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Gpu];
 
-/// Every kernel of every sample, by operation and class of devices.
+/// Returns every kernel of every sample, by operation and device class.
 fn kernels() -> Vec<(&'static str, DeviceClass, Kernel)> {
     let mut all = Vec::new();
     for case in ops::joint::cases() {
@@ -20,7 +21,7 @@ fn kernels() -> Vec<(&'static str, DeviceClass, Kernel)> {
         let stem = graph.nodes()[unit.start].op.stem();
         for class in CLASSES {
             let variants = case.variants(&Caps::baseline(class)).into_iter();
-            // The tiles of the heavy operations are those of the other class.
+            // The tilings of the heavy operations are those of the other class.
             for (_, caps) in variants {
                 let launches = ops::joint::program(&graph, unit.clone(), &caps).launches;
                 all.extend(launches.into_iter().map(|launch| (stem, class, launch.kernel)));
@@ -35,7 +36,8 @@ fn sample(label: &str) -> Shader {
     Shader::of(&kernel).unwrap()
 }
 
-/// Operations by kind, and loads, their bytes, stores and their bytes by space; without what is 0.
+/// Formats operations by kind, and loads, their bytes, stores and their bytes by space, without
+/// zeros.
 type Told = (Vec<(Kind, u64)>, Vec<(Space, [u64; 4])>);
 
 fn told(counts: &Counts) -> Told {
@@ -50,7 +52,8 @@ fn told(counts: &Counts) -> Told {
 #[test]
 fn elementwise_kernels_are_counted_by_hand() {
     use Kind::*;
-    // i = (id.y * count.x + id.x) * THREADS + thread is 4 integers; then i < p.quads, one uniform, one condition.
+    // i = (id.y * count.x + id.x) * THREADS + thread is 4 integer operations; then i < p.quads, one
+    // uniform load, one condition.
     let shader = sample("add");
     let operations = vec![(Float, 4), (Integer, 4), (Compare, 1), (Branch, 1)];
     let traffic = vec![(Space::Storage, [2, 32, 1, 16]), (Space::Uniform, [1, 4, 0, 0])];
@@ -60,7 +63,8 @@ fn elementwise_kernels_are_counted_by_hand() {
     assert!(shader.bindings[..3].iter().all(|bound| bound.element == "vec4<f32>"));
     assert_eq!(shader.uniform_bytes, 4);
 
-    // The check of dy: 4 bit casts, 4 times and, 4 comparisons and 4 that join them, a condition, the rank, and the atomic maximum of one word; then y > 0 and what it chooses.
+    // The check of dy: 4 bit casts, 4 times and, 4 comparisons and 4 operations that combine them,
+    // a condition, the rank, and the atomic maximum of one word; then y > 0 and the select.
     let checked = sample("relu_backward");
     let operations = vec![(Integer, 9), (Convert, 4), (Compare, 17), (Branch, 2)];
     let traffic = vec![(Space::Storage, [3, 36, 2, 20]), (Space::Uniform, [2, 8, 0, 0])];
@@ -146,11 +150,13 @@ fn every_kind_of_instruction_is_found() {
     assert_eq!(traffic[..2], [(Space::Storage, [1, 16, 0, 0]), (Space::Workgroup, [1, 4, 0, 0])]);
 }
 
-/// A kernel on cooperative matrices, in a step: products of matrices that a subgroup makes, and the matrices that it loads; for 64 products what else an invocation executes, and the quads of halves that it
-/// stores in workgroup memory; barriers; and the kernel's bytes of workgroup memory.
+/// Counts of a kernel on cooperative matrices, per step: products computed by a subgroup and
+/// matrices loaded; for 64 products, the other operations of an invocation and the quads of halves
+/// that it stores in workgroup memory; barriers; and the kernel's bytes of workgroup memory.
 type OnMatrices = [u64; 6];
 
-/// What the loop over a kernel's steps executes, each once; and the loop before it, which reads what was found of the largest number of an operand (four floats, and what it takes to go round).
+/// Instructions of the loop over a kernel's steps, for one iteration; and of the loop before it,
+/// which reads the maximum of an operand (four floats, and the loop overhead).
 fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
     let caps = Caps { coop: Some(coop), f16: true, workgroup_bytes: 32 << 10, ..Caps::baseline(DeviceClass::Gpu) };
     let label = format!("{stem}_coop{}", coop.size);
@@ -161,7 +167,7 @@ fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
             variants.into_iter().map(move |(_, caps)| ops::joint::program(&graph, unit.clone(), &caps).launches);
         launches.flatten().map(|launch| launch.kernel).collect::<Vec<_>>()
     });
-    // Of codes with two bits where there are such.
+    // For codes with two bits, if there are any.
     let two_bits =
         |kernel: &Kernel| kernel.constants.iter().find(|(name, _)| *name == "TWO_BITS").map(|(_, bits)| *bits);
     let kernel = kernels.filter(|kernel| kernel.label == label).max_by_key(two_bits).unwrap();
@@ -181,7 +187,8 @@ fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
     ]
 }
 
-/// The kernels on matrices of 16 × 16 with subgroups of 32 (NVIDIA), and of 8 × 8 with 8 (lavapipe).
+/// The kernels on matrices of 16 × 16 with subgroups of 32 (NVIDIA), and of 8 × 8 with 8
+/// (lavapipe).
 const ON_MATRICES: [(Coop, [(&str, OnMatrices); 6]); 2] = [
     (
         Coop { size: 16, subgroup: 32, emulated: false },
@@ -207,7 +214,8 @@ const ON_MATRICES: [(Coop, [(&str, OnMatrices); 6]); 2] = [
     ),
 ];
 
-/// What a product of matrices costs beside itself: a change is to be written down here and in `docs/measurements/2026-11-28-matrices.md`, whose table this prints.
+/// The overhead of a product of matrices. Record any change here and in
+/// `docs/measurements/2026-11-28-matrices.md`, whose table this test prints.
 #[test]
 fn matrices_need_so_much_beside_them() {
     let counted = ON_MATRICES.map(|(coop, expected)| (coop, expected.map(|(stem, _)| (stem, on_matrices(stem, coop)))));
@@ -245,7 +253,7 @@ fn command(dir: &Path, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// What a command that must succeed printed, and what it noted.
+/// Returns the output and the notes of a command that must succeed.
 fn run(dir: &Path, args: &[&str]) -> (String, String) {
     let Output { status, stdout, stderr } = command(dir, args);
     let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
@@ -253,7 +261,7 @@ fn run(dir: &Path, args: &[&str]) -> (String, String) {
     (out, err)
 }
 
-/// A command that must fail in one line that holds `parts`.
+/// Runs a command that must fail with one line that contains `parts`.
 fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let output = command(dir, args);
     let err = String::from_utf8(output.stderr).unwrap();
@@ -284,7 +292,7 @@ fn each_platform_gets_its_language() {
         if target == "spirv" {
             assert_eq!(file[..4], 0x0723_0203u32.to_le_bytes());
             assert!(said.contains("SPIR-V") && file.len().is_multiple_of(4), "{said}");
-            // The listing tells the same module: so many instructions, so many words.
+            // The listing describes the same module: the same number of instructions and words.
             assert!(out.starts_with("; SPIR-V 1.3") && out.contains(&format!(" {} words", file.len() / 4)), "{out}");
             for line in ["OpReturn", "OpBitCount ", "OpLoopMerge ", "OpControlBarrier ", "OpName "] {
                 assert!(out.contains(line), "no {line} in\n{out}");
@@ -320,7 +328,7 @@ fn kernels_are_listed_and_shown() {
     assert!(["software", "popcount", "WORDS 1", "conv2"].iter().all(|part| row.contains(part)), "{row}");
     let both = list.lines().find(|line| line.starts_with("relu_normalised ")).unwrap();
     assert!(both.contains(" both ") && both.ends_with(" relu3"), "{both}");
-    // The update of one layer beside a launch of another.
+    // The update of one layer in the same launch as another operation.
     let update = list.lines().find(|line| line.starts_with("sgd_velocity+sgd,")).unwrap();
     assert!(update.contains(" software ") && update.ends_with(" fc, bn3"), "{update}");
     let (tiled, _) = run(dir.path(), &["--device-class", "gpu", "--layer", "conv3"]);
@@ -332,15 +340,15 @@ fn kernels_are_listed_and_shown() {
         "conv2, forward",
         "64 invocations, ",
         " of workgroup memory",
-        "registers  not told by any wgpu backend",
+        "registers  not reported by any wgpu backend",
         "read_write  array<vec2<u32>>",
         "uniform     60 bytes",
         "in 3 loops / output",
-        "known at run time alone",
+        "known only at run time",
     ] {
         assert!(view.contains(part), "no {part} in\n{view}");
     }
-    // An operation that the recipe has no need of is shown by its samples.
+    // An operation that the recipe does not use is shown with its samples.
     let (view, _) = run(dir.path(), &["add"]);
     assert!(view.contains("sample: f32[7], 1 workgroup, "), "{view}");
     let row = view.lines().find(|line| line.trim_start().starts_with("float")).unwrap();
@@ -350,11 +358,11 @@ fn kernels_are_listed_and_shown() {
 #[test]
 fn mistakes_are_one_line_of_advice() {
     let dir = tempfile::tempdir().unwrap();
-    fails(dir.path(), &["bcomv"], &["no kernel is called bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
-    fails(dir.path(), &["zebra"], &["no kernel is called zebra", "operations are abc_alpha, "]);
+    fails(dir.path(), &["bcomv"], &["there is no kernel bcomv", "did you mean \"bconv\"?", "softmax_cross_entropy"]);
+    fails(dir.path(), &["zebra"], &["there is no kernel zebra", "operations are abc_alpha, "]);
     fails(dir.path(), &["relu", "--layer", "conv9"], &["no layer conv9 with relu", "relu3"]);
-    fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "leave out --layer"]);
-    fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: there is no such file"]);
+    fails(dir.path(), &["add", "--layer", "conv2"], &["digits has no add", "omit --layer"]);
+    fails(dir.path(), &["--recipe", "nowhere.toml"], &["nowhere.toml: no such file"]);
     fails(dir.path(), &["sgd", "--emit", "msl", "--out", "no/such/folder"], &["no/such/folder: "]);
     let out = command(dir.path(), &["sgd", "--out", "x"]);
     assert_eq!(out.status.code(), Some(2), "--out asks for --emit");

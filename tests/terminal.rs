@@ -1,4 +1,5 @@
-//! Training on a terminal, a pseudo-terminal with a reader: the view appears, listens to keys, and leaves the terminal as it was, however the run ends.
+//! Training on a pseudo-terminal: the view appears, handles keys, and restores the terminal however
+//! the run ends.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -13,11 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-/// What enters and leaves the alternate screen.
+/// Escape sequences that enter and leave the alternate screen.
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 
-/// `halfwave train` with a terminal of its own.
+/// `halfwave train` with a separate terminal.
 struct OnTerminal {
     child: Child,
     keys: File,
@@ -27,7 +28,7 @@ struct OnTerminal {
     reader: JoinHandle<()>,
 }
 
-/// How it ended, and all that it wrote.
+/// The exit code, and all output.
 struct Ended {
     code: Option<i32>,
     text: String,
@@ -40,7 +41,7 @@ impl OnTerminal {
         unlockpt(&controller).unwrap();
         let line = File::from(ioctl_tiocgptpeer(&controller, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
         let end = || Stdio::from(line.try_clone().unwrap());
-        // In a session of its own, whose terminal this is.
+        // In a separate session, with this as its controlling terminal.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_halfwave"), "train", "--adapter", "cpu"]).args(args);
         command.current_dir(dir).env_remove("RUST_LOG").env_remove("NO_COLOR").env("TERM", "xterm-256color");
@@ -64,7 +65,7 @@ impl OnTerminal {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
 
-    /// Waits until a part has been written so many times.
+    /// Waits until a string has been written `times` times.
     fn wait_for(&mut self, part: &str, times: usize) {
         let begun = Instant::now();
         while self.text().matches(part).count() < times {
@@ -78,7 +79,7 @@ impl OnTerminal {
         self.keys.write_all(&[key]).unwrap();
     }
 
-    /// Waits for the end; the terminal must be as it was.
+    /// Waits for the end; the terminal must be restored.
     fn ended(self) -> Ended {
         let Self { mut child, keys, line, before, seen, reader } = self;
         let code = child.wait().unwrap().code();
@@ -92,7 +93,7 @@ impl OnTerminal {
 }
 
 impl Ended {
-    /// What is in the scroll-back: all but the view, which must have been there.
+    /// Returns the scroll-back: everything except the view, which must have been shown.
     fn lines(&self) -> String {
         let (before, view) = self.text.split_once(ENTER).expect("the view appears");
         let (view, after) = view.rsplit_once(LEAVE).expect("the view goes");
@@ -108,7 +109,7 @@ fn resize(terminal: &File, columns: u16, rows: u16) {
     tcsetwinsize(terminal, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
 }
 
-/// Digits in small steps, so that a run takes a while.
+/// Writes a recipe of digits with small steps, so that a run takes a while.
 fn long(dir: &Path) {
     fs::write(dir.join("long.toml"), "extends = \"digits\"\n[train]\nbatch = 4\nepochs = 2\n").unwrap();
 }
@@ -127,7 +128,7 @@ fn ctrl_c_as_a_key_saves_the_run_and_gives_the_terminal_back() {
         assert_eq!(ended.code, Some(130), "{lines}");
         let parts = [
             "training on the CPU backend, batch of 4, into cut\n",
-            "note: stopping after the step under way; once more to leave at once\n",
+            "note: stopping after the current step; repeat to quit immediately\n",
             "\nstopped after",
             "\n  halfwave train --resume cut\n",
         ];
@@ -142,7 +143,7 @@ fn ctrl_c_as_a_key_saves_the_run_and_gives_the_terminal_back() {
     }
 }
 
-/// The lines without times, which differ.
+/// Returns the lines without times, which differ between runs.
 fn without_times(text: &str) -> Vec<&str> {
     let cut = |line: &'static str, text| -> Option<usize> { str::find(text, line) };
     text.lines()
@@ -160,7 +161,8 @@ fn the_lines_of_plain_are_left_behind_or_all_there_is() {
     let plain = OnTerminal::train(base.path(), &[&args[..], &["--plain"]].concat(), &[]).ended();
     fs::remove_dir_all(base.path().join("run")).unwrap();
     let others = [
-        // Nobody knows what such a terminal can do; this one does not take the view's characters.
+        // The capabilities of the first three terminals are unknown; the last one does not support
+        // the view's characters.
         &[("TERM", "dumb")][..],
         &[("TERM", "")],
         &[("TERM", "unknown")],
@@ -211,7 +213,8 @@ fn other_sizes_ctrl_z_and_a_signal_leave_the_terminal_whole() {
         resize(&run.line, columns, rows);
         sleep(Duration::from_millis(150));
     }
-    // No shell waits for this session, so that the system does not stop it: the view goes and comes back.
+    // No shell waits for this session, so the system does not stop it: the view is closed and
+    // opened again.
     run.press(0x1a);
     run.wait_for(ENTER, 2);
     run.wait_for(LEAVE, 1);
@@ -235,14 +238,14 @@ fn a_second_ctrl_c_gives_the_terminal_back_at_once() {
     let mut run = OnTerminal::train(base.path(), &["slow.toml", "--out", "slow"], &[]);
     run.wait_for("waiting for the first step", 1);
     run.press(0x03);
-    run.wait_for("leave at once", 1);
+    run.wait_for("quit immediately", 1);
     sleep(Duration::from_millis(400));
     assert!(run.child.try_wait().unwrap().is_none(), "the first lets the step end");
     run.press(0x03);
     let ended = run.ended();
     let lines = ended.lines();
     assert_eq!(ended.code, Some(130), "{lines}");
-    assert!(lines.ends_with("once more to leave at once\n"), "{lines}");
+    assert!(lines.ends_with("repeat to quit immediately\n"), "{lines}");
     assert_eq!(Saved::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
 }
 

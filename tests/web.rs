@@ -93,7 +93,7 @@ fn site() -> tempfile::TempDir {
 fn the_page_is_sent_as_browsers_want_it() {
     let base = site();
     let server = Server::start(base.path(), &["--dir", "site", "--port", "0"]);
-    assert!(server.said.contains("/ shows site") && server.said.contains("Ctrl-C"), "{}", server.said);
+    assert!(server.said.contains("/ serves site") && server.said.contains("Ctrl-C"), "{}", server.said);
     for (target, kind, text) in [
         ("/", "text/html", "<p>page</p>"),
         ("/?recipe=digits", "text/html", "<p>page</p>"),
@@ -165,7 +165,7 @@ fn nothing_else_is_sent() {
         let (head, body) = server.ask("GET", target, "Accept-Encoding: gzip\r\n");
         let body = String::from_utf8(body).unwrap();
         assert!(head.starts_with("HTTP/1.1 404 ") && head.contains("text/html"), "{target}: {head}");
-        assert!(body.contains("There is nothing here") && body.len() < 300, "{target}: {body}");
+        assert!(body.contains("This page does not exist") && body.len() < 300, "{target}: {body}");
     }
     let (head, _) = server.get("/%ff");
     assert!(head.starts_with("HTTP/1.1 40"), "{head}");
@@ -183,8 +183,8 @@ fn ports_and_folders_are_checked() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     fails(dir, &["--dir", "site", "--port", &port], &[&format!("port {port} is taken"), "--port 0"]);
-    fails(dir, &["--dir", "nowhere"], &["nowhere holds no index.html", "web/build.sh"]);
-    fails(dir, &["--dir", "site/pkg"], &["site/pkg holds no index.html"]);
+    fails(dir, &["--dir", "nowhere"], &["nowhere contains no index.html", "web/build.sh"]);
+    fails(dir, &["--dir", "site/pkg"], &["site/pkg contains no index.html"]);
     // Whoever asks for no port gets one, beside others who did the same.
     let servers = [0; 2].map(|_| Server::start(dir, &["--dir", "site"]));
     assert!(servers[0].port >= 8080 && servers[0].port < servers[1].port, "{} {}", servers[0].port, servers[1].port);
@@ -192,6 +192,6 @@ fn ports_and_folders_are_checked() {
     fs::create_dir(dir.join("web")).unwrap();
     fs::rename(dir.join("site"), dir.join("web/dist")).unwrap();
     let server = Server::start(dir, &["--port", "0"]);
-    assert!(server.said.contains("shows web/dist"), "{}", server.said);
+    assert!(server.said.contains("serves web/dist"), "{}", server.said);
     assert_eq!(server.get("/").1, "<p>page</p>");
 }

@@ -126,7 +126,7 @@ profile() { # profile NAME VARIABLE=VALUE...
   local name=$1 file=$out/profile-$1
   shift
   step "profile-$name" 30 env "$@" "$halfwave" profile vgg-small --batch "$batch" --all "${adapter[@]}" --json "$file.json" --html "$file.html"
-  found 'without instruments|launches add up'
+  found 'without instrumentation|launches add up'
 }
 torch() { # torch NAME SECONDS ARGUMENT...: a network in PyTorch
   local name=$1 seconds=$2

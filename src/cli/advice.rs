@@ -1,25 +1,29 @@
-//! What to check when a run does not learn: first whether numbers are finite, then what feeds each quantiser, then what cannot be seen from here.
+//! Advice for a run that does not learn: first non-finite values, then the inputs of each
+//! quantiser, then causes that cannot be detected from here.
 
 use super::terminal::percent;
 use halfwave::model::{LayerKind, Model};
 use halfwave::recipe::Recipe;
 use halfwave::train::metrics::{EpochRow, LayerRow};
 
-/// Up to so many times the share that guessing gets right, an accuracy is at chance.
+/// An accuracy up to this multiple of the chance level counts as chance.
 const CHANCE: f32 = 1.3;
 
-/// Before so many steps, or so many images of each class, nothing is said.
+/// No advice is given before this many steps, or this many images of each class.
 const STEPS: u64 = 20;
 const IMAGES: u64 = 50;
 
-/// A layer is stuck when so large a share of its codes are one.
+/// A layer is stuck when at least this share of its codes are equal.
 const STUCK: f32 = 0.99;
 
-/// Lines of advice after an epoch whose accuracy is no better than guessing; nothing where it is. `loss` is that of the last step.
+/// Returns lines of advice after an epoch whose accuracy is no better than chance, or `None`
+/// otherwise.
+///
+/// `loss` is the loss of the last step.
 pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Vec<String>> {
     let accuracy = row.train_accuracy?;
     let (model, classes) = (&recipe.model, recipe.model.classes);
-    // A few steps on a few images tell nothing.
+    // A few steps on a few images are not conclusive.
     let few = row.step < STEPS || row.step * (recipe.train.batch as u64) < IMAGES * classes as u64;
     let guessed = 1.0 / classes as f32;
     if classes < 2 || few || accuracy > (CHANCE * guessed).min(guessed + 0.1) {
@@ -32,7 +36,7 @@ pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Ve
     )];
     let lr = recipe.train.optimizer.lr;
     if let Some(what) = not_finite(row, loss) {
-        // Whatever else there is to see follows from that.
+        // Any other symptom would follow from this one.
         lines.push(format!(
             "- {what} is not a finite number: try a tenth of the learning rate, train.optimizer.lr = {lr}"
         ));
@@ -44,11 +48,13 @@ pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Ve
     lines.extend(end(model));
     lines.push(format!("- the learning rate, train.optimizer.lr = {lr}: try a tenth of it, and ten times as much"));
     lines.push("- the labels: do the classes' folders or label files belong to these images?".to_string());
-    lines.push("- data.scale, mean and std: inputs should have a mean near 0 and a deviation near 1".to_string());
+    lines.push(
+        "- data.scale, mean and std: inputs should have a mean near 0 and a standard deviation near 1".to_string(),
+    );
     Some(lines)
 }
 
-/// The first thing that is not a finite number.
+/// Returns a description of the first value that is not finite.
 fn not_finite(row: &EpochRow, loss: f32) -> Option<String> {
     if !loss.is_finite() {
         return Some("the loss".to_string());
@@ -61,29 +67,29 @@ fn not_finite(row: &EpochRow, loss: f32) -> Option<String> {
     Some(format!("a value of layer \"{name}\""))
 }
 
-/// What is wrong with a quantiser, and why.
+/// Returns what is wrong with a quantiser, and the probable cause.
 fn of_layer(model: &Model, index: usize, seen: &LayerRow) -> Vec<String> {
     let (name, mut lines) = (&model.layers[index].name, Vec::new());
     let most = seen.codes.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
     if let Some((code, share)) = most.filter(|(_, share)| *share >= STUCK) {
         let (share, cause) = (percent(share), cause(model, index, code));
-        lines.push(format!("- layer \"{name}\" gives code {code} for {share} of its inputs: {cause}"));
+        lines.push(format!("- layer \"{name}\" outputs code {code} for {share} of its inputs: {cause}"));
     }
     if let Some(passed) = seen.passed.filter(|passed| *passed <= 1.0 - STUCK) {
         let passed = percent(passed);
-        lines.push(format!("- its surrogate lets only {passed} of the gradients of layer \"{name}\" through"));
+        lines.push(format!("- its surrogate passes only {passed} of the gradients of layer \"{name}\""));
     }
     lines
 }
 
-/// What a quantiser reads, back to the last layer that computes products.
+/// The inputs of a quantiser, traced back to the last convolution or linear layer.
 #[derive(Default)]
 struct Path<'a> {
-    /// The layer just before it that gives nothing below 0.
+    /// The nearest preceding layer whose outputs are never negative.
     not_negative: Option<&'a str>,
-    /// The batch-norm, and whether it has γ and β.
+    /// The preceding batch-norm, and whether it has γ and β.
     norm: Option<(&'a str, bool)>,
-    /// It reads images, through nothing that learns.
+    /// Whether it reads the images without a trained layer in between.
     images: bool,
 }
 
@@ -109,33 +115,31 @@ fn path(model: &Model, index: usize) -> Path<'_> {
     path
 }
 
-/// Why a quantiser gives one code alone, and what to do.
+/// Returns the probable cause of a quantiser that outputs only one code, and a remedy.
 fn cause(model: &Model, index: usize, code: usize) -> String {
     let path = path(model, index);
     let kind = &model.layers[index].kind;
     match (kind, path.not_negative, path.norm) {
         (LayerKind::Sign(_), Some(before), Some((norm, _))) if code == 1 => format!(
-            "\"{before}\" before it gives nothing below 0, of which sign makes +1; remove \"{before}\", so that it reads the batch_norm \"{norm}\""
+            "\"{before}\" before it has no negative outputs, which sign maps to +1 only; remove \"{before}\", so that it reads the batch_norm \"{norm}\""
         ),
         (LayerKind::Sign(_), Some(before), None) if code == 1 => format!(
-            "\"{before}\" before it gives nothing below 0, of which sign makes +1; put a batch_norm in its place"
+            "\"{before}\" before it has no negative outputs, which sign maps to +1 only; put a batch_norm in its place"
         ),
         (_, _, Some((norm, true))) => format!(
-            "the shift or the scale of the batch_norm \"{norm}\" before it went astray; try a smaller learning rate, or affine = false"
+            "the shift or the scale of the batch_norm \"{norm}\" before it has diverged; try a smaller learning rate, or affine = false"
         ),
         (_, _, Some((norm, false))) => {
-            format!(
-                "what the batch_norm \"{norm}\" before it reads may be all the same; look at the layers before that"
-            )
+            format!("the inputs of the batch_norm \"{norm}\" before it may all be equal; check the layers before that")
         }
         _ if path.images => {
-            "it reads the images: choose data.mean and data.std (or scale) so that they lie around 0".to_string()
+            "it reads the images: choose data.mean and data.std (or scale) so that they are centred on 0".to_string()
         }
         _ => "put a batch_norm before it".to_string(),
     }
 }
 
-/// Whether a layer's outputs are at least 0, whatever it reads.
+/// Returns whether a layer's outputs are never negative, whatever its inputs.
 fn gives_no_negative(kind: &LayerKind) -> bool {
     match kind {
         LayerKind::Relu(_) | LayerKind::ClippedRelu(_) | LayerKind::LogTailedRelu(_) | LayerKind::Sigmoid(_) => true,
@@ -144,12 +148,13 @@ fn gives_no_negative(kind: &LayerKind) -> bool {
     }
 }
 
-/// What is wrong with the end of a network: scores that cannot be below 0, or are but a few numbers.
+/// Returns what is wrong with the last layer: scores that cannot be negative, or that take only a
+/// few values.
 fn end(model: &Model) -> Option<String> {
     let last = model.layers.last()?;
     let bad = gives_no_negative(&last.kind) || last.kind.makes_codes();
     let (name, kind) = (&last.name, last.kind.name());
-    bad.then(|| format!("- the network ends in \"{name}\" ({kind}), which takes from the classes' scores: remove it"))
+    bad.then(|| format!("- the network ends in \"{name}\" ({kind}), which restricts the class scores: remove it"))
 }
 
 #[cfg(test)]
@@ -158,7 +163,8 @@ mod tests {
     use halfwave::train::metrics::Spread;
     use std::collections::BTreeMap;
 
-    /// The digits, with layers between a convolution and a quantiser "q"; each is its kind and, behind a semicolon, a key.
+    /// Returns the digits recipe with `between` inserted between a convolution and a quantiser
+    /// named "q". Each entry is a layer kind, followed by a semicolon and further keys if needed.
     fn recipe(between: &[&str], quantiser: &str) -> Recipe {
         let mut text = "[model]\ninput = [1, 8, 8]\nclasses = 10\n".to_string();
         let (first, last) = (["conv;filters = 4\nkernel = 3"], [quantiser, "linear;units = 10"]);
@@ -190,7 +196,7 @@ mod tests {
         let well = LayerRow { codes: vec![0.5, 0.3, 0.1, 0.1], passed: Some(0.45), ..Default::default() };
         let mut row = row(&[("q1", well), ("q2", stuck)]);
         let text = at_chance(&row, 2.3, &recipe).unwrap().join("\n");
-        assert!(text.contains("11.0 %") && text.contains("layer \"q2\" gives code 0"), "{text}");
+        assert!(text.contains("11.0 %") && text.contains("layer \"q2\" outputs code 0"), "{text}");
         assert!(text.contains("0.5 % of the gradients") && !text.contains("q1") && text.contains("0.05"), "{text}");
         let learning = EpochRow { train_accuracy: Some(0.4), ..row.clone() };
         assert_eq!(at_chance(&learning, 2.3, &recipe), None);
@@ -201,7 +207,7 @@ mod tests {
     #[test]
     fn the_cause_is_read_off_the_network() {
         for (between, quantiser, code, expected) in [
-            (&["batch_norm", "relu"][..], "sign", 1, "\"l2\" before it gives nothing below 0"),
+            (&["batch_norm", "relu"][..], "sign", 1, "\"l2\" before it has no negative outputs"),
             (&["batch_norm", "relu"], "sign", 1, "remove \"l2\", so that it reads the batch_norm \"l1\""),
             (&["batch_norm", "relu", "max_pool;kernel = 2"], "sign", 1, "remove \"l2\""),
             (&["batch_norm", "sigmoid", "dropout"], "sign", 1, "remove \"l2\""),
@@ -209,17 +215,17 @@ mod tests {
                 &["relu"],
                 "sign",
                 1,
-                "\"l1\" before it gives nothing below 0, of which sign makes +1; put a batch_norm in its place",
+                "\"l1\" before it has no negative outputs, which sign maps to +1 only; put a batch_norm in its place",
             ),
-            // The batch-norm behind the relu makes it harmless.
-            (&["relu", "batch_norm"], "sign", 1, "the batch_norm \"l2\" before it went astray"),
-            (&["batch_norm", "relu"], "sign", 0, "the batch_norm \"l1\" before it went astray"),
-            (&["batch_norm"], "hwgq", 0, "the batch_norm \"l1\" before it went astray; try a smaller learning rate"),
+            // The batch-norm after the relu makes it harmless.
+            (&["relu", "batch_norm"], "sign", 1, "the batch_norm \"l2\" before it has diverged"),
+            (&["batch_norm", "relu"], "sign", 0, "the batch_norm \"l1\" before it has diverged"),
+            (&["batch_norm"], "hwgq", 0, "the batch_norm \"l1\" before it has diverged; try a smaller learning rate"),
             (
                 &["batch_norm;affine = false"],
                 "hwgq",
                 0,
-                "what the batch_norm \"l1\" before it reads may be all the same",
+                "the inputs of the batch_norm \"l1\" before it may all be equal",
             ),
             (&["leaky_relu"], "sign", 1, "put a batch_norm before it"),
             (&[], "dorefa", 0, "put a batch_norm before it"),

@@ -1,4 +1,5 @@
-//! `halfwave bench`: how fast a training step is, and each kernel that could do its heavy operations.
+//! `halfwave bench`: measures the duration of a training step, and of each kernel that can execute
+//! its heavy operations.
 
 mod host;
 mod table;
@@ -18,13 +19,14 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measure how fast a training step is, and each kernel that could do its heavy operations.
+/// Measure the duration of a training step, and of each kernel that can execute its heavy
+/// operations.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BenchArgs {
     #[command(flatten)]
     measure: MeasureArgs,
-    /// Measure steps alone, no kernels
+    /// Measure steps only, no kernels
     #[arg(long)]
     steps_only: bool,
     /// Write the results as JSON
@@ -34,32 +36,33 @@ pub(super) struct BenchArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave bench                              the digits and VGG-small, on the GPU, or else on the CPU backend
+  halfwave bench                              the digits and VGG-small, on the GPU, or else the CPU backend
   halfwave bench resnet20 --batch 128 --json bench.json
 
-The images are noise: no data set is needed. The CPU backend has one implementation per operation,
-so that only steps are measured there. Ctrl-C ends it with what was measured so far.";
+The images are noise, so no data set is needed. The CPU backend has one implementation per operation,
+so only steps are measured there. Ctrl-C ends the benchmark and prints what was measured so far.";
 
-/// Version of the form; it grows when a field changes its meaning or goes, not when one is added.
+/// Version of the JSON format. It increases when the meaning of a field changes or a field is
+/// removed, not when one is added.
 const VERSION: u32 = 1;
 
-/// What `--json` writes.
+/// Content of the file that `--json` writes.
 #[derive(Serialize)]
 struct Bench {
     format: &'static str,
     version: u32,
     halfwave: &'static str,
-    /// The commit, where the program was built with HALFWAVE_COMMIT set to it.
+    /// The commit, if `HALFWAVE_COMMIT` was set when the program was built.
     commit: Option<&'static str>,
-    /// When it was measured, in UTC.
+    /// Time of the measurement, in UTC.
     when: String,
     device: Device,
-    /// The computer.
+    /// The host computer.
     host: Host,
-    /// Every number is the median of so many.
+    /// Number of measurements of which every value is the median.
     rounds: u32,
     ceilings: Option<Ceilings>,
-    /// Kernels that are not taken on this device, because they were found wrong when they were first used.
+    /// Kernels excluded on this device because their results were wrong on first use.
     shut_out: Vec<String>,
     recipes: Vec<OfRecipe>,
 }
@@ -67,21 +70,21 @@ struct Bench {
 #[derive(Serialize)]
 struct OfRecipe {
     recipe: String,
-    /// Images that are computed at once: a step's, or a micro-batch's.
+    /// Images computed at once: the batch size, or the micro-batch size.
     batch: usize,
-    /// Micro-batches of a step.
+    /// Micro-batches per step.
     micro_batches: usize,
     /// Hash of the plan, in hexadecimal.
     plan: String,
     launches: usize,
-    /// A step on the device, by its own clock where it has one.
+    /// Duration of a step on the device, by the device's clock if it has one.
     step_ns: u64,
-    /// Whether that is by the host's clock, too.
+    /// Whether `step_ns` was measured by the host's clock as well.
     by_host: bool,
-    /// A step by the host's clock, several in flight.
+    /// Duration of a step by the host's clock, with several steps in flight.
     wall_ns: u64,
     images_per_s: f64,
-    /// Bytes of all buffers of a step.
+    /// Total bytes of all buffers of a step.
     peak_bytes: u64,
     heavy: Vec<Heavy>,
 }
@@ -103,7 +106,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
             }
         }
     }
-    // What was measured before a failure is printed and kept.
+    // Results measured before a failure are printed and saved.
     let ended = |failure: Option<_>| failure.map_or(Ok(ExitCode::SUCCESS), interrupt::ended);
     let Some(device) = measured_on else { return ended(failure) };
     let ceilings = match device.backend.as_str() {
@@ -135,17 +138,17 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&bench).expect("a benchmark is plain data") + "\n";
         files::replace(path, text.as_bytes())?;
-        say(&format!("{} holds the results", path.display()));
+        say(&format!("results written to {}", path.display()));
     }
     ended(failure)
 }
 
-/// Measures a recipe, and says on what.
+/// Measures a recipe, and returns the device it was measured on.
 fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecipe, Device)> {
     let (wanted, rounds) = (args.measure.adapter.adapter.as_deref(), args.measure.rounds as usize);
     let Opened { backend, device } = device::open(wanted)?;
     let mut session = pollster::block_on(Session::fed(recipe, backend, batch_feed(recipe), false))?;
-    // Of a step that accumulates gradients, a micro-batch is measured.
+    // When a step accumulates gradients, one micro-batch is measured.
     let batch = recipe.train.micro_batch();
     let what = if recipe.train.accumulate > 1 { "micro-batch" } else { "batch" };
     say(&format!("{name}, {what} of {batch}, on {}", device.adapter));

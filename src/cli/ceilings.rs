@@ -1,4 +1,4 @@
-//! Ceilings of an adapter: measured once, then kept in the user's cache folder.
+//! Measured peaks ("ceilings") of an adapter: measured once, then kept in the user's cache folder.
 
 use super::device;
 use super::kept::{self, Content, Kept};
@@ -10,11 +10,11 @@ use halfwave::profile::{Ceiling, Ceilings, ceilings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A cache file's content.
+/// Content of a cache file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Measured {
     pub(super) ceilings: Ceilings,
-    /// The file that they come from; none where they were measured just now.
+    /// The file that the values were read from; `None` if they were measured just now.
     #[serde(skip)]
     pub(super) cached: Option<PathBuf>,
 }
@@ -25,15 +25,17 @@ impl Content for Measured {
     const WITHOUT: &'static str = "measuring again";
 }
 
-/// The ceilings of the adapter that was asked for, or of the best there is: from the cache, or measured on a device opened for that alone where there are none or
-/// `fresh` ones are wanted.
+/// Returns the measured peaks of the requested adapter, or of the default one.
+///
+/// They are read from the cache, or measured on a device opened for this purpose if there are none
+/// or `fresh` is set.
 pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measured>> {
-    let chosen = device::adapter(wanted, "the CPU backend has no kernels, so it has no ceilings")?;
+    let chosen = device::adapter(wanted, "peaks are not measured for the CPU backend, which has no kernels")?;
     let device = Device::from(&chosen.report);
     let file = kept::file::<Measured>(&device);
     if let Some(file) = file.as_deref().filter(|_| !fresh)
         && let Some(mut kept) = Kept::<Measured>::read(file, &device)
-        // Measured with HALFWAVE_COOP=0, it says nothing of matrices.
+        // A file measured with HALFWAVE_COOP=0 has no value for cooperative matrices.
         && (kept.content.ceilings.matrix.is_some() || chosen.coop().is_none())
     {
         kept.content.cached = Some(file.to_path_buf());
@@ -50,12 +52,14 @@ pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measure
                 complain("note", &format_args!("{}", kept::not_kept::<Measured>(&error)));
             }
         }
-        None => complain("note", &"there is no cache folder to keep the ceilings in; HALFWAVE_CACHE_DIR names one"),
+        None => {
+            complain("note", &"there is no cache folder for the measured peaks; set HALFWAVE_CACHE_DIR to a folder")
+        }
     }
     Ok(measured)
 }
 
-/// A table for people, a ceiling a line.
+/// Returns a table with one row per measured peak.
 pub(super) fn table(ceilings: &Ceilings) -> String {
     let Ceilings { copy, float, half, bit, dot, matrix, workgroup, launch } = ceilings;
     let of_copy = |copy: &halfwave::profile::ceilings::Copy| {
@@ -88,7 +92,7 @@ pub(super) fn table(ceilings: &Ceilings) -> String {
     text
 }
 
-/// At least three digits.
+/// Formats a value with at least three significant digits.
 fn significant(value: f64) -> String {
     let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.decimals$}")

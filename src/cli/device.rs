@@ -1,5 +1,8 @@
-//! Which device computes: one rule for every command. `--adapter` decides, else WGPU_ADAPTER_NAME, else the first GPU is taken; where there is no GPU, the CPU backend, because it is faster than
-//! a software adapter. Whatever the user did not choose with `--adapter` is said once.
+//! Selection of the device, by one rule for every command.
+//!
+//! `--adapter` takes precedence, then WGPU_ADAPTER_NAME, then the first GPU. Without a GPU the CPU
+//! backend is used, because it is faster than a software adapter. Any choice that the user did not
+//! make with `--adapter` is reported once.
 
 use super::terminal::{complain_once, say};
 use super::{interrupt, kernels};
@@ -9,30 +12,30 @@ use halfwave::train::run::About;
 use halfwave::{Error, Result};
 use std::path::Path;
 
-/// What to do where there is no adapter.
+/// Message for a system without any adapter.
 pub(super) const NO_ADAPTER: &str = "\
-no GPU adapter was found. Install a Vulkan driver: your GPU's own, or for a software one Mesa's lavapipe
-(Debian, Ubuntu: apt install mesa-vulkan-drivers); `halfwave devices` then lists it";
+no GPU adapter was found. Install a Vulkan driver: that of your GPU, or Mesa's lavapipe, which runs in
+software (Debian, Ubuntu: apt install mesa-vulkan-drivers); `halfwave devices` then lists it";
 
-/// A backend, and what is known of its device.
+/// An open backend and its device.
 pub(super) struct Opened {
     pub(super) backend: Box<dyn Backend>,
     pub(super) device: Device,
 }
 
-/// What will compute.
+/// The selected device, before it is opened.
 pub(super) enum Choice {
     Cpu,
     Adapter(Found),
 }
 
-/// Adapters, and the variables that they were looked for by.
+/// All adapters, and the environment variables that restricted the search.
 pub(super) struct Search {
     pub(super) environment: Environment,
     pub(super) found: Vec<Found>,
 }
 
-/// Why a device is the one to use.
+/// The reason for choosing a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Reason {
     Asked,
@@ -42,7 +45,7 @@ enum Reason {
 }
 
 impl Search {
-    /// Looks for adapters.
+    /// Enumerates the adapters.
     pub(super) fn new() -> Result<Self> {
         let environment = Environment::read()?;
         let found = pollster::block_on(environment.find());
@@ -53,13 +56,13 @@ impl Search {
         self.found.iter().map(|found| &found.report).collect()
     }
 
-    /// "no GPU was found", and what may be the reason.
+    /// Returns "no GPU was found", with the environment variable that may be the reason.
     fn no_gpu(&self) -> String {
         let setting = self.environment.backend_setting.as_ref();
         format!("no GPU was found{}", setting.map_or(String::new(), |setting| format!(" with {setting}")))
     }
 
-    /// What is computed on without `--adapter`, in words.
+    /// Returns a description of the device used without `--adapter`.
     pub(super) fn default_device(&self) -> Result<String> {
         let (index, reason) = decide(&self.reports(), None, self.environment.adapter.as_deref())?;
         let name = index.map_or("cpu".to_string(), |index| format!("{index}, {}", self.found[index].report.name));
@@ -70,7 +73,7 @@ impl Search {
         })
     }
 
-    /// Says which device was chosen, unless `--adapter` did.
+    /// Reports which device was chosen, unless `--adapter` chose it.
     fn tell(&self, index: Option<usize>, reason: Reason) {
         match (reason, self.found.first()) {
             (Reason::Variable, _) => {
@@ -80,7 +83,7 @@ impl Search {
             (Reason::NoGpu, Some(Found { report, .. })) => complain_once(
                 "note",
                 &format_args!(
-                    "{}: computing with the CPU backend, which is faster than the software adapter {} (--adapter 0 takes that)",
+                    "{}: computing with the CPU backend, which is faster than the software adapter {} (select it with --adapter 0)",
                     self.no_gpu(),
                     report.name
                 ),
@@ -97,7 +100,8 @@ impl Search {
     }
 }
 
-/// The place of the adapter to use, none for the CPU backend: as `--adapter` wants it, else as the variable names it, else the first GPU.
+/// Returns the index of the adapter to use, or `None` for the CPU backend: the one that `--adapter`
+/// selects, else the one that the variable names, else the first GPU.
 fn decide(reports: &[&AdapterReport], wanted: Option<&str>, named: Option<&str>) -> Result<(Option<usize>, Reason)> {
     match (wanted, named) {
         (Some(wanted), _) if is_cpu(wanted) => Ok((None, Reason::Asked)),
@@ -117,7 +121,7 @@ fn decide(reports: &[&AdapterReport], wanted: Option<&str>, named: Option<&str>)
     }
 }
 
-/// What will compute, before it is opened.
+/// Selects the device without opening it.
 pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
     if wanted.is_some_and(is_cpu) {
         return Ok(Choice::Cpu);
@@ -128,18 +132,19 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
     Ok(index.map_or(Choice::Cpu, |index| Choice::Adapter(search.found.swap_remove(index))))
 }
 
-/// Chooses and opens.
+/// Selects and opens the device.
 pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
     let choice = choose(wanted)?;
     let request = choice.request();
     choice.open(request)
 }
 
-/// The same for a run that goes on: with the kernels that it had on this device, and no others, whatever was measured since.
+/// Like `open`, for a run that is resumed: uses the kernels that the run used on this device, even
+/// if others have been measured as faster since.
 pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
     let choice = choose(wanted)?;
     let mut request = choice.request();
-    // That the file is damaged is said when the run goes on.
+    // A damaged file is reported when the run is resumed.
     let about = About::read(run).ok().flatten();
     if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&choice.device())) {
         request.choices.clone_from(kernels);
@@ -147,7 +152,8 @@ pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
     choice.open(request)
 }
 
-/// An adapter, for commands that are about adapters: a software one where there is no GPU, never the CPU backend. `refusal` is said of that.
+/// Selects an adapter for commands that are about adapters: a software one if there is no GPU,
+/// never the CPU backend. `refusal` starts the error message if the CPU backend was requested.
 pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
     let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
     if wanted.is_some_and(is_cpu) {
@@ -163,7 +169,7 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
             let Some(Found { report, .. }) = search.found.first() else {
                 return Err(Error::Device(NO_ADAPTER.to_string()));
             };
-            complain_once("note", &format_args!("{}: taking the software adapter {}", search.no_gpu(), report.name));
+            complain_once("note", &format_args!("{}: using the software adapter {}", search.no_gpu(), report.name));
             0
         }
         (None, _) => return Err(cpu()),
@@ -171,14 +177,17 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
     Ok(search.found.swap_remove(index))
 }
 
-/// An adapter to measure for later commands, and what makes them take it.
+/// An adapter to measure for later commands.
 pub(super) struct Measurable {
     pub(super) found: Found,
-    /// Where it is not what is taken without `--adapter`: its place in the list.
+    /// The adapter's index, if it is not the one used without `--adapter`.
     pub(super) only_as: Option<usize>,
 }
 
-/// An adapter whose kernels are to be measured for later commands: one that these would take. Where that is the CPU backend, because there is no GPU, nothing, and it is said why.
+/// Selects an adapter whose kernels are measured for later commands.
+///
+/// Returns `None`, after reporting the reason, if later commands would use the CPU backend because
+/// there is no GPU.
 pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<Measurable>> {
     let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
     if wanted.is_some_and(is_cpu) {
@@ -195,7 +204,7 @@ pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<M
         }
         (None, Reason::NoGpu) => {
             let advice = match search.found.first() {
-                Some(Found { report, .. }) => format!("for the software adapter {}, add --adapter 0", report.name),
+                Some(Found { report, .. }) => format!("to use the software adapter {}, add --adapter 0", report.name),
                 None => "`halfwave devices` says what a GPU needs".to_string(),
             };
             say(&format!("{}, and {refusal}; {advice}", search.no_gpu()));
@@ -206,7 +215,7 @@ pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<M
 }
 
 impl Choice {
-    /// What it is.
+    /// Returns the device.
     pub(super) fn device(&self) -> Device {
         match self {
             Self::Cpu => Device::cpu(),
@@ -214,7 +223,7 @@ impl Choice {
         }
     }
 
-    /// How to open it with what is known of it.
+    /// Returns the options to open it with, including the known kernel choices.
     pub(super) fn request(&self) -> Request {
         match self {
             Self::Cpu => Request::default(),
@@ -222,7 +231,7 @@ impl Choice {
         }
     }
 
-    /// Opens it.
+    /// Opens the device.
     pub(super) fn open(self, request: Request) -> Result<Opened> {
         let mut opened = match self {
             Self::Cpu => Opened { backend: Box::new(CpuBackend::new()), device: Device::cpu() },
@@ -237,12 +246,12 @@ impl Choice {
     }
 }
 
-/// Whether this names the CPU backend.
+/// Returns whether `wanted` names the CPU backend.
 fn is_cpu(wanted: &str) -> bool {
     wanted.eq_ignore_ascii_case("cpu")
 }
 
-/// What asks for this device again.
+/// Returns the `--adapter` value that selects this device.
 pub(super) fn wanted(device: &Device) -> String {
     if device.backend == "cpu" { "cpu".to_string() } else { device.adapter.clone() }
 }
@@ -279,16 +288,17 @@ mod tests {
             (&machine, None, None, (Some(0), Reason::FirstGpu)),
             (&poor, None, None, (None, Reason::NoGpu)),
             (&vec![], None, None, (None, Reason::NoGpu)),
-            // A software adapter is used where it is named, never by itself.
+            // A software adapter is used only when it is named.
             (&poor, Some("0"), None, (Some(0), Reason::Asked)),
             (&poor, Some("LLVM"), None, (Some(0), Reason::Asked)),
             (&poor, None, Some("llvm"), (Some(0), Reason::Variable)),
             (&machine, None, Some("uhd"), (Some(1), Reason::Variable)),
             (&machine, None, Some("CPU"), (None, Reason::Variable)),
-            // The option wins.
+            // The option takes precedence.
             (&machine, Some("1"), Some("nosuchcard"), (Some(1), Reason::Asked)),
             (&machine, Some("cpu"), Some("uhd"), (None, Reason::Asked)),
-            // A number that is not in the list is a part of a name; the variable holds names alone.
+            // A number that is not a valid index is matched against names; the variable only
+            // matches names.
             (&machine, Some("4090"), None, (Some(0), Reason::Asked)),
             (&machine, None, Some("15"), (Some(2), Reason::Variable)),
         ] {

@@ -1,4 +1,4 @@
-//! `halfwave devices`: what could compute, and how fast at most.
+//! `halfwave devices`: the available devices and their measured peaks.
 
 use super::ceilings::{self, Measured};
 use super::device::{NO_ADAPTER, Search};
@@ -7,16 +7,18 @@ use super::terminal::{bytes, complain, grouped, print};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 
-/// List what can be trained on: adapters with their limits, and the CPU backend.
+/// List the devices available for training: adapters with their limits, and the CPU backend.
 #[derive(clap::Args)]
 pub(super) struct DevicesArgs {
-    /// Measure instead what one adapter can do at most: bytes, operations, launches; or show what was measured before
+    /// Measure the peak performance of one adapter instead (bandwidth, operations, launch
+    /// overhead), or show the values measured before
     #[arg(long)]
     ceilings: bool,
-    /// The adapter to measure: an index or a part of a name from `halfwave devices` [default: the first GPU, or else the first]
+    /// The adapter to measure: an index or part of a name from `halfwave devices` [default: the
+    /// first GPU, or else the first adapter]
     #[arg(long, requires = "ceilings", value_name = "NAME|INDEX", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
-    /// Measure again, whatever is known
+    /// Measure again, even if cached values exist
     #[arg(long, requires = "ceilings")]
     fresh: bool,
 }
@@ -25,19 +27,19 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     if args.ceilings { of_one(args) } else { all() }
 }
 
-/// What one adapter can do at most.
+/// Prints the measured peaks of one adapter.
 fn of_one(args: &DevicesArgs) -> Result<()> {
     let measured = ceilings::ceilings(args.adapter.as_deref(), args.fresh)?;
     let Kept { device, when, content: Measured { ceilings, cached }, .. } = &measured;
     let origin = match cached {
-        Some(file) => format!("measured {when}, kept in {}; --fresh measures again", file.display()),
+        Some(file) => format!("measured {when}, cached in {}; --fresh measures again", file.display()),
         None => "measured just now".to_string(),
     };
     let driver = &device.driver;
     print(&format!("{device}\ndriver {driver}\n{origin}\n\n{}", ceilings::table(ceilings)))
 }
 
-/// The list of adapters, and the CPU backend.
+/// Prints the list of adapters, and the CPU backend.
 fn all() -> Result<()> {
     let search = Search::new()?;
     let reports: Vec<_> = search.found.iter().map(|found| &found.report).collect();
@@ -58,11 +60,11 @@ fn all() -> Result<()> {
         text += &format!("       limits    {}\n", limits.join(", "));
     }
     text += &format!(
-        "{:<6} {:<name_len$}  {:<8} the kernels' twins in Rust: no driver needed\n",
+        "{:<6} {:<name_len$}  {:<8} reference implementations of the kernels in Rust: no driver needed\n",
         "cpu", "CPU backend", "-"
     );
     if let Some(setting) = &search.environment.backend_setting {
-        text += &format!("{setting}: only adapters of that backend are listed\n");
+        text += &format!("{setting}: only adapters of this backend are listed\n");
     }
     let chosen = search.default_device();
     if let Ok(chosen) = &chosen {
@@ -72,7 +74,7 @@ fn all() -> Result<()> {
     if reports.is_empty() {
         complain("note", &NO_ADAPTER);
     } else if reports.iter().all(|report| report.software) {
-        complain("note", &"no GPU is among them. If this machine has one, install its vendor's Vulkan driver");
+        complain("note", &"none of these is a GPU. If this machine has one, install its vendor's Vulkan driver");
     }
     chosen.map(drop)
 }

@@ -1,4 +1,5 @@
-//! `train --dump`: a run's numbers, under the names that the reference file has, to compare any implementation with.
+//! `train --dump`: writes a run's tensors under the names used by the reference file, for
+//! comparison with other implementations.
 
 use halfwave::pass::Optimizer;
 use halfwave::train::checkpoint::{HostTensor, to_bytes};
@@ -8,14 +9,15 @@ use halfwave::{Result, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// `init/…` of all trained tensors, `logits` and `grad/…` of the first step, `loss` of all, `final/…` of all tensors at the end.
+/// Tensors to write: `init/…` for all trained tensors, `logits` and `grad/…` of the first step,
+/// `loss` of every step, `final/…` for all tensors at the end.
 pub(super) struct Dump {
     path: PathBuf,
     tensors: BTreeMap<String, HostTensor>,
 }
 
 impl Dump {
-    /// Begins with the start values.
+    /// Starts a dump with the initial values.
     pub(super) async fn begin(path: &Path, trainer: &mut Trainer) -> Result<Self> {
         let mut dump = Self { path: path.to_path_buf(), tensors: BTreeMap::new() };
         let all = trainer.session().tensors().await?;
@@ -24,13 +26,13 @@ impl Dump {
         Ok(dump)
     }
 
-    /// Adds what the first step computed.
+    /// Adds the results of the first step.
     pub(super) async fn first_step(&mut self, session: &mut Session) -> Result<()> {
         self.tensors.extend(session.gradients().await?);
         Ok(())
     }
 
-    /// Adds the rest and writes the file.
+    /// Adds the remaining tensors and writes the file.
     pub(super) async fn finish(mut self, session: &mut Session, rows: &[Row]) -> Result<()> {
         let values: Vec<_> = rows
             .iter()

@@ -1,4 +1,4 @@
-//! `halfwave eval`: a trained network on the test images.
+//! `halfwave eval`: evaluates a trained network on the test set.
 
 use super::load::{self, Network};
 use super::terminal::{aligned, complain, grouped, percent, print};
@@ -11,11 +11,12 @@ use halfwave::train::run::Saved;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Measure a trained network on the test images: loss, accuracy, confusion matrix (of more than 32 classes, what stands out in it).
+/// Evaluate a trained network on the test set: loss, accuracy, confusion matrix (for more than 32
+/// classes, its most notable entries).
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave eval runs/digits-1")]
 pub(super) struct EvalArgs {
-    /// A checkpoint, or a run's folder
+    /// Checkpoint file, or a run's folder
     #[arg(value_name = "CHECKPOINT|RUN")]
     checkpoint: PathBuf,
     #[command(flatten)]
@@ -24,13 +25,13 @@ pub(super) struct EvalArgs {
     data: DataArgs,
 }
 
-/// A matrix of more classes is too wide for a terminal.
+/// Maximum number of classes for which the full matrix is printed; more would not fit a terminal.
 const MOST_COLUMNS: usize = 32;
-/// So many lines stand for it.
+/// Number of rows in each list that replaces the matrix.
 const LISTED: usize = 10;
-/// Of a long list of names, so many are given.
+/// Maximum number of names given of a long list.
 const NAMED: usize = 16;
-/// Of more classes than these, it is of interest whether the right one was among the best five.
+/// Top-5 accuracy is reported for more classes than this.
 const TOP5_FROM: usize = 10;
 
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
@@ -40,7 +41,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     remark(&saved, &data);
     let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
     let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
-    // Of few classes the best five are most of them.
+    // With few classes, the best five are most of them.
     let top5 = evaluation.top5_accuracy().filter(|_| classes > TOP5_FROM);
     let top5 = top5.map_or(String::new(), |share| {
         format!("top-5 accuracy {}  ({} of {})\n", percent(share), evaluation.top5, evaluation.images)
@@ -57,7 +58,8 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
     ))
 }
 
-/// Says which classes have no test images, and that the network may have been trained on some of them.
+/// Notes which classes have no test images, and whether the network may have been trained on some
+/// of the test images.
 fn remark(saved: &Saved, data: &Dataset) {
     let known: BTreeSet<_> = data.test.labels.iter().map(|&label| usize::from(label)).collect();
     let names = data.class_names.iter().enumerate();
@@ -66,21 +68,21 @@ fn remark(saved: &Saved, data: &Dataset) {
         complain("note", &format_args!("there are no test images of {}", listed(&missing)));
     }
     if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
-        let note = "this is not the data set as the network was trained on it; it may have been trained on some of these test images";
+        let note = "this data set differs from the one the network was trained on; some of these test images may have been used for training";
         complain("note", &note);
     }
 }
 
-/// The confusion matrix, or of more classes than a terminal is wide what stands out in it.
+/// Returns the confusion matrix, or its most notable entries if there are too many classes.
 fn table(evaluation: &Evaluation, names: &[String]) -> String {
     if names.len() <= MOST_COLUMNS { matrix(evaluation, names) } else { highlights(evaluation, names) }
 }
 
-/// The matrix: a line a class, a column a prediction.
+/// Returns the full matrix: one row per class, one column per prediction.
 fn matrix(evaluation: &Evaluation, names: &[String]) -> String {
     let name_len = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let most = evaluation.confusion.iter().flatten().max().map_or(0, |count| count.to_string().len());
-    // Long names are cut in the head of the narrow columns, in full at the lines.
+    // Long names are truncated in the narrow column headings, and given in full in the rows.
     let cell_len = (most + 2).max(5);
     let head: String =
         names.iter().map(|name| format!("{:>cell_len$}", name.chars().take(4).collect::<String>())).collect();
@@ -95,7 +97,8 @@ fn matrix(evaluation: &Evaluation, names: &[String]) -> String {
     text + "(rows: true class; columns: predicted class)\n"
 }
 
-/// The classes that were recognised worst, and those that were taken for each other most often; of equal ones the first.
+/// Returns the classes with the lowest accuracy, and the pairs confused most often. Ties keep their
+/// order.
 fn highlights(evaluation: &Evaluation, names: &[String]) -> String {
     let rows = || evaluation.confusion.iter().enumerate();
     let mut classes: Vec<_> = rows()
@@ -124,7 +127,7 @@ fn highlights(evaluation: &Evaluation, names: &[String]) -> String {
     text
 }
 
-/// Names in a list, the first of many.
+/// Joins names into a list, truncated if it is long.
 fn listed(names: &[&str]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let first = names[..names.len() - more].join(", ");
@@ -136,7 +139,7 @@ mod tests {
     use super::*;
 
     fn evaluation(classes: usize) -> Evaluation {
-        // Of class n, n of 50 images are taken for the class behind it; the first has no images.
+        // In class n, n of 50 images are predicted as the next class; the first class has no images.
         let row = |class: usize| {
             let mut row = vec![0; classes];
             if class > 0 {

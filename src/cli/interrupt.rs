@@ -1,6 +1,8 @@
-//! A request to end: Ctrl-C, a request to terminate, a terminal that is gone. The first one lets the batch under way end, and what is finished be saved; Ctrl-C or a request to terminate once more ends the program at once.
+//! Stop requests: Ctrl-C, SIGTERM, and SIGHUP (closed terminal).
 //!
-//! Before there is a run to save, signals do what the system does with them: the program ends at once.
+//! The first request lets the current batch finish and saves the state of the run. A second Ctrl-C
+//! or SIGTERM ends the program immediately. Before `watch` is called, signals have their default
+//! effect.
 
 use super::terminal::complain;
 use super::view;
@@ -10,28 +12,29 @@ use std::process::ExitCode;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-/// What stops whatever works.
+/// Stops the work in progress.
 static STOP: LazyLock<Stop> = LazyLock::new(Stop::default);
 
-/// When the first request came, and the exit code that it asks for.
+/// Time of the first request, and its exit code.
 static ASKED: OnceLock<(Instant, u8)> = OnceLock::new();
 
-/// Nobody asks twice within this time; but some programs send a signal to a process and to its whole group.
+/// Requests that follow within this time are ignored: some programs send a signal to a process and
+/// to its whole group.
 const ECHO: Duration = Duration::from_millis(250);
 
-/// What asks the program to end.
+/// A source of a stop request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// Ctrl-C, as a signal or as a key.
     Interrupt,
-    /// `kill`, or a system that shuts down.
+    /// `kill`, or a system shutdown.
     Terminate,
-    /// The terminal is gone, or the connection.
+    /// The terminal or the connection was closed.
     HangUp,
 }
 
 impl Request {
-    /// The number of the signal, the same on every system.
+    /// Returns the signal number, which is the same on every system.
     fn signal(self) -> u8 {
         match self {
             Self::HangUp => 1,
@@ -40,33 +43,34 @@ impl Request {
         }
     }
 
-    /// What a shell expects of a program that it ended: 128 and the number of the signal.
+    /// Returns the exit code that shells expect: 128 plus the signal number.
     fn code(self) -> u8 {
         128 + self.signal()
     }
 }
 
-/// What backends are to be stopped by.
+/// Returns the handle by which backends are stopped.
 pub(super) fn stop() -> Stop {
     STOP.clone()
 }
 
-/// From here on, what wants the program to end stops the work before it does. Signals that were ignored when the program began, as under nohup, stay so.
+/// Installs the signal handlers. Signals that were ignored at startup (as under nohup) stay
+/// ignored.
 pub(super) fn watch() {
     if let Err(error) = signals::watch() {
-        log::warn!("Ctrl-C will end the run at once, back to its last checkpoint: {error}");
+        log::warn!("Ctrl-C will end the run immediately, without saving work since its last checkpoint: {error}");
     }
 }
 
-/// Somebody wants the program to end: by a signal, or by a key where the terminal makes no signals of keys.
+/// Handles a stop request from a signal, or from a key if the terminal is in raw mode.
 pub(super) fn ask(request: Request) {
     match ASKED.get() {
         None => {
             let _ = ASKED.set((Instant::now(), request.code()));
             STOP.ask();
-            complain("note", &"stopping after the step under way; once more to leave at once");
+            complain("note", &"stopping after the current step; repeat to quit immediately");
         }
-        // Shells send more than one when a terminal closes; no person does.
+        // Shells send more than one when a terminal closes; no user does.
         Some(_) if request == Request::HangUp => {}
         Some((first, _)) if first.elapsed() > ECHO => {
             view::leave();
@@ -76,17 +80,17 @@ pub(super) fn ask(request: Request) {
     }
 }
 
-/// Whether somebody wants it to end.
+/// Returns whether a stop was requested.
 pub(super) fn asked() -> bool {
     ASKED.get().is_some()
 }
 
-/// The exit code of a program that ends because somebody asked.
+/// Returns the exit code after a stop request.
 pub(super) fn code() -> u8 {
     ASKED.get().map_or(Request::Interrupt.code(), |(_, code)| *code)
 }
 
-/// How a command ends whose work ended in an error: one that somebody asked for is none.
+/// Converts the error that ended a command into its result: a requested stop is not an error.
 pub(super) fn ended(error: Error) -> Result<ExitCode> {
     match error {
         Error::Stopped => Ok(ExitCode::from(code())),
@@ -117,19 +121,21 @@ mod signals {
         Ok(())
     }
 
-    /// Which signals are ignored by this process, as long as it has changed nothing. Linux tells; elsewhere a child does, which inherits that.
+    /// Returns which signals this process ignores, before any handler is installed. Linux reports
+    /// this; on other systems a child process, which inherits it, is tested.
     fn ignored() -> impl Fn(Request) -> bool {
         let mask = fs::read_to_string("/proc/self/status").ok().and_then(|status| mask(&status));
         move |request| mask.map_or_else(|| ignored_by_a_child(request), |mask| mask >> (request.signal() - 1) & 1 == 1)
     }
 
-    /// The ignored signals in a `/proc/<pid>/status`, the first in the lowest bit.
+    /// Parses the mask of ignored signals in `/proc/<pid>/status`; the first signal is the lowest
+    /// bit.
     fn mask(status: &str) -> Option<u64> {
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
         u64::from_str_radix(mask.trim(), 16).ok()
     }
 
-    /// Whether a shell survives the signal.
+    /// Returns whether a shell survives the signal.
     fn ignored_by_a_child(request: Request) -> bool {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("kill -{} $$", request.signal())]);

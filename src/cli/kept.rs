@@ -1,6 +1,8 @@
-//! What is kept of an adapter from one command to the next, in the user's cache folder: a file for each kind of content, by adapter, driver, version of halfwave and of the form.
+//! Data about an adapter that is kept between commands, in the user's cache folder: one file for
+//! each kind of content, keyed by adapter, driver, halfwave version and format version.
 //!
-//! **Invariant:** the cache is a convenience: whatever is wrong with it ends in a note, never in an error.
+//! **Invariant:** the cache is a convenience: any problem with it results in a note, never in an
+//! error.
 
 use super::terminal::complain_once;
 use halfwave::backend::Device;
@@ -16,42 +18,42 @@ use std::time::Duration;
 
 /// A kind of content.
 pub(super) trait Content: Serialize + DeserializeOwned {
-    /// What files of it begin with, and what people call it.
+    /// Name used as the prefix of file names, and in messages.
     const NAME: &'static str;
-    /// Version of the form.
+    /// Version of the format.
     const VERSION: u32;
-    /// What happens without it, in words.
+    /// What happens without the content, for messages.
     const WITHOUT: &'static str;
 }
 
-/// Content, and what it is of.
+/// Content together with the device it belongs to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Kept<T> {
     /// Version of halfwave.
     halfwave: String,
-    /// Version of the form.
+    /// Version of the format.
     version: u32,
     /// The device.
     pub(super) device: Device,
-    /// When it was measured, in UTC.
+    /// Time of the measurement, in UTC.
     pub(super) when: String,
     #[serde(flatten)]
     pub(super) content: T,
 }
 
 impl<T: Content> Kept<T> {
-    /// New content.
+    /// Creates new content.
     pub(super) fn new(device: Device, content: T) -> Self {
         let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
         Self { halfwave: env!("CARGO_PKG_VERSION").to_string(), version: T::VERSION, device, when, content }
     }
 
-    /// What is kept in a file, if it is whole and of this device.
+    /// Reads a file; returns `None` unless it is complete and belongs to this device.
     pub(super) fn read(file: &Path, device: &Device) -> Option<Self> {
         let useless = |why: &dyn std::fmt::Display| {
-            complain_once("note", &format_args!("{} is of no use ({why}); {}", file.display(), T::WITHOUT));
+            complain_once("note", &format_args!("{} is unusable ({why}); {}", file.display(), T::WITHOUT));
         };
-        // A pipe would keep the reader waiting.
+        // Reading a pipe could block.
         let text = match regular(file).and_then(|()| fs::read_to_string(file)) {
             Ok(text) => text,
             Err(error) => {
@@ -66,7 +68,7 @@ impl<T: Content> Kept<T> {
                 let own = (env!("CARGO_PKG_VERSION"), T::VERSION);
                 let same = kept.device == *device && (kept.halfwave.as_str(), kept.version) == own;
                 if !same {
-                    useless(&"it is of another device or version");
+                    useless(&"it belongs to another device or version");
                 }
                 same.then_some(kept)
             }
@@ -77,10 +79,11 @@ impl<T: Content> Kept<T> {
         }
     }
 
-    /// Puts it into a file.
+    /// Writes the content to a file.
     ///
     /// # Errors
-    /// When that cannot be written, or is something else than a file.
+    ///
+    /// Returns an error if the file cannot be written, or if the path is not a regular file.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("what is kept is plain data") + "\n";
         make_folder(file)?;
@@ -89,18 +92,23 @@ impl<T: Content> Kept<T> {
     }
 }
 
-/// What is said where content cannot be kept.
+/// Returns the message for content that cannot be saved.
 pub(super) fn not_kept<T: Content>(error: &Error) -> String {
-    format!("the {} are not kept: {error}; HALFWAVE_CACHE_DIR names another folder", T::NAME)
+    format!("the {} are not saved: {error}; set HALFWAVE_CACHE_DIR to another folder", T::NAME)
 }
 
-/// How often, and after what time each, a lock is tried again that another process holds; it does so for a moment only.
+/// Number of attempts to take a lock that another process holds, and the pause between them. Locks
+/// are held only briefly.
 const ATTEMPTS: (u32, Duration) = (250, Duration::from_millis(20));
 
-/// Keeps other processes from changing a file until the lock is dropped. The lock is on a file beside it, which stays: the file itself is replaced.
+/// Prevents other processes from changing a file until the lock is dropped.
+///
+/// The lock is on a separate file, which is never deleted, because the file itself is replaced.
 ///
 /// # Errors
-/// When the lock's file cannot be made, or another process holds the lock for long.
+///
+/// Returns an error if the lock file cannot be created, or if another process does not release it
+/// in time.
 pub(super) fn lock(file: &Path) -> Result<File> {
     make_folder(file)?;
     let path = file.with_extension("lock");
@@ -114,7 +122,7 @@ pub(super) fn lock(file: &Path) -> Result<File> {
             Err(TryLockError::WouldBlock) => std::thread::sleep(pause),
             Err(TryLockError::Error(error)) => {
                 log::warn!(
-                    "{}: files cannot be locked here ({error}); what several processes keep at once may be lost",
+                    "{}: files cannot be locked here ({error}); data saved by several processes at once may be lost",
                     path.display()
                 );
                 return Ok(lock);
@@ -124,13 +132,13 @@ pub(super) fn lock(file: &Path) -> Result<File> {
     Err(Error::Usage(format!("{}: another process holds the lock; try again when it has ended", path.display())))
 }
 
-/// Makes the folder of a file.
+/// Creates the parent folder of a file.
 fn make_folder(file: &Path) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder))
 }
 
-/// `Err` unless a file of that name is there, and no folder, pipe or device.
+/// Returns an error unless the path is a regular file.
 fn regular(file: &Path) -> io::Result<()> {
     match fs::metadata(file)?.is_file() {
         true => Ok(()),
@@ -138,17 +146,17 @@ fn regular(file: &Path) -> io::Result<()> {
     }
 }
 
-/// `Ok` where nothing is there.
+/// Maps a missing file to `Ok`.
 fn unless_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// The file for this kind of content of a device; none where there is no cache folder.
+/// Returns the file for this kind of content of a device, or `None` if there is no cache folder.
 pub(super) fn file<T: Content>(device: &Device) -> Option<PathBuf> {
     Some(folder(std::env::var_os("HALFWAVE_CACHE_DIR"))?.join(file_name::<T>(device)))
 }
 
-/// HALFWAVE_CACHE_DIR, or a folder in the user's cache.
+/// Returns `HALFWAVE_CACHE_DIR`, or a folder in the user's cache folder.
 fn folder(named: Option<OsString>) -> Option<PathBuf> {
     let named = named.filter(|named| !named.is_empty());
     named.map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("halfwave")))
@@ -206,7 +214,7 @@ mod tests {
         assert!(sample.write(&folder).is_err() && folder.is_dir());
     }
 
-    /// Nothing waits for somebody at the other end.
+    /// Reading and locking do not block on a pipe.
     #[cfg(unix)]
     #[test]
     fn a_pipe_in_the_place_of_a_file_is_left_alone() {
@@ -222,7 +230,7 @@ mod tests {
         assert!(!fs::metadata(&file).unwrap().is_file());
     }
 
-    /// Reading, changing and writing are one: nothing that one of many adds is lost.
+    /// Reading, changing and writing are atomic: no concurrent change is lost.
     #[test]
     fn changes_of_many_are_all_kept() {
         let base = tempfile::tempdir().unwrap();

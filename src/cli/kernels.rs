@@ -1,4 +1,4 @@
-//! Which kernels were found fast, or wrong, on an adapter: kept from one command to the next.
+//! Kernel choices and verdicts of an adapter, kept between commands.
 
 use super::kept::{self, Content, Kept};
 use super::terminal::complain_once;
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What is known of kernels on an adapter.
+/// Known facts about the kernels on an adapter.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(super) struct Kernels {
-    /// The fastest for operations with certain shapes, as `halfwave tune` measured them.
+    /// The fastest kernel for each operation with given shapes, as measured by `halfwave tune`.
     pub(super) choices: BTreeMap<String, Choice>,
-    /// Whether kernels agreed with their references when they were first used.
+    /// Whether each kernel agreed with its reference implementation on first use.
     pub(super) verdicts: BTreeMap<String, bool>,
 }
 
@@ -26,32 +26,34 @@ impl Content for Kernels {
 }
 
 impl Kernels {
-    /// The kernels that are never taken because they were found wrong, as `stem/name`.
+    /// Returns the kernels that are excluded because their results were wrong, as `stem/name`.
     pub(super) fn shut_out(&self) -> Vec<&str> {
         self.verdicts.iter().filter(|(_, right)| !**right).map(|(kernel, _)| kernel.as_str()).collect()
     }
 }
 
-/// The file of a device.
+/// Returns the cache file of a device.
 ///
 /// # Errors
-/// When there is no cache folder.
+///
+/// Returns an error if there is no cache folder.
 pub(super) fn file(device: &Device) -> Result<PathBuf> {
     kept::file::<Kernels>(device).ok_or_else(|| {
-        Error::Usage("there is no cache folder to keep the result in; name one with HALFWAVE_CACHE_DIR".to_string())
+        Error::Usage("there is no cache folder for the results; set HALFWAVE_CACHE_DIR to a folder".to_string())
     })
 }
 
-/// What is kept of a device.
+/// Returns the cached data of a device.
 pub(super) fn of(device: &Device) -> Kernels {
     let file = kept::file::<Kernels>(device);
     file.and_then(|file| Kept::read(&file, device)).map_or_else(Kernels::default, |kept| kept.content)
 }
 
-/// Changes what is kept of a device, while no other process does.
+/// Changes the cached data of a device, under a lock.
 ///
 /// # Errors
-/// When it cannot be written.
+///
+/// Returns an error if the file cannot be locked or written.
 pub(super) fn change<R>(device: &Device, change: impl FnOnce(&mut Kernels) -> R) -> Result<R> {
     let file = file(device)?;
     let _lock = kept::lock(&file)?;
@@ -61,7 +63,8 @@ pub(super) fn change<R>(device: &Device, change: impl FnOnce(&mut Kernels) -> R)
     Ok(result)
 }
 
-/// How to open a device with what is known of it; what becomes known is kept, too.
+/// Returns the options to open a device with, including its cached data; new verdicts are cached as
+/// well.
 pub(super) fn request(device: &Device) -> Request {
     let Kernels { choices, verdicts } = of(device);
     let device = device.clone();

@@ -1,4 +1,5 @@
-//! `halfwave layers`: every kind of layer with its keys, from the definitions that recipes are read by.
+//! `halfwave layers`: lists the kinds of layers and their keys, from the definitions used to parse
+//! recipes.
 
 use super::terminal::print;
 use halfwave::model::keys::{self, Entry};
@@ -6,11 +7,11 @@ use halfwave::model::{KINDS, Kind};
 use halfwave::recipe::nearest;
 use halfwave::{Error, Result};
 
-/// List the kinds of layers: formula, source, keys with their defaults.
+/// List the kinds of layers with their formulas, sources, and keys with defaults.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  halfwave layers\n  halfwave layers hwgq")]
 pub(super) struct LayersArgs {
-    /// One kind, instead of all
+    /// One kind to describe, instead of all
     kind: Option<String>,
 }
 
@@ -18,7 +19,7 @@ pub(super) fn layers(args: &LayersArgs) -> Result<()> {
     let Some(wanted) = &args.kind else {
         let all: Vec<_> = KINDS.iter().map(described).collect();
         return print(&format!(
-            "Every layer has a name, a kind, and `from`: the names of the layers that it reads; the one before it by default.\n\n{}",
+            "Every layer has a name, a kind, and `from`: the names of its input layers, by default the preceding one.\n\n{}",
             all.join("\n")
         ));
     };
@@ -33,7 +34,8 @@ pub(super) fn layers(args: &LayersArgs) -> Result<()> {
     Err(Error::Usage(format!("there is no kind of layer \"{wanted}\"; {advice}")))
 }
 
-/// A kind: its formula, its source, a line for each key, and below it the words that it may be.
+/// Describes a kind: its formula, its source, and a line for each key, followed by the allowed
+/// words.
 fn described(kind: &Kind) -> String {
     let mut text = format!("{}\n    {}\n", kind.name, kind.formula);
     if !kind.source.is_empty() {

@@ -1,4 +1,4 @@
-//! Recipes, data sets and trained networks by the names that commands give.
+//! Loads recipes, data sets and trained networks named on the command line.
 
 use super::device::{self, Opened};
 use super::terminal::{complain, say};
@@ -11,7 +11,7 @@ use halfwave::train::{Session, Trainer};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The built-in recipe of that name, or the file; with a name for its runs.
+/// Returns the built-in recipe of that name, or the recipe in that file, and a name for its runs.
 pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     let wanted = wanted.unwrap_or("digits");
     if let Some(text) = recipe::builtin(wanted) {
@@ -20,9 +20,7 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     let path = Path::new(wanted);
     if !path.exists() {
         let names = recipe::BUILTIN.map(|(name, _)| name).join(", ");
-        return Err(Error::Usage(format!(
-            "{wanted}: there is no such file, and no built-in recipe of that name ({names})"
-        )));
+        return Err(Error::Usage(format!("{wanted}: no such file or built-in recipe ({names})")));
     }
     let inside = path.join("recipe.toml");
     if inside.is_file() {
@@ -34,15 +32,16 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     Ok((Recipe::parse(&text, wanted)?, name))
 }
 
-/// Where a recipe names its images.
+/// Where a recipe specifies its images.
 const IN_RECIPE: &str = "dir = \"DIR\" in the recipe's [data]";
 
-/// The images that a recipe's `[data]` asks for.
+/// Loads the images that a recipe's `[data]` section specifies.
 pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
     dataset_as(data, args, Classes::Counted)
 }
 
-/// The images of a trained network's recipe, with classes matched by name: all of them, to resume its run, or some, to evaluate on.
+/// Loads the images of a trained network's recipe, with classes matched by name: all classes are
+/// required to resume a run, some are enough for an evaluation.
 pub(super) fn dataset_of(saved: &Saved, args: &DataArgs, all: bool) -> Result<Dataset> {
     let data = &saved.recipe.data;
     match saved.checkpoint.trained_on.as_ref().map(|facts| &facts.classes[..]) {
@@ -56,14 +55,14 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
     let name = set.name();
     if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
         let (what, elsewhere) = match name {
-            "cifar10" => ("unpack the binary version of CIFAR-10 and name its folder", "CIFAR10_DIR=DIR"),
-            "cifar100" => ("unpack the binary version of CIFAR-100 and name its folder", IN_RECIPE),
-            "idx" => ("name the one with the four IDX files", IN_RECIPE),
-            _ => ("name the one with the pictures", IN_RECIPE),
+            "cifar10" => ("unpack the binary version of CIFAR-10 and specify its folder", "CIFAR10_DIR=DIR"),
+            "cifar100" => ("unpack the binary version of CIFAR-100 and specify its folder", IN_RECIPE),
+            "idx" => ("specify the folder with the four IDX files", IN_RECIPE),
+            _ => ("specify the folder with the images", IN_RECIPE),
         };
         let advice = format!("{what}: --data-dir DIR, or {elsewhere}");
         if let Some(kind) = Kind::of_file(dir) {
-            return Err(Error::Data(format!("{name}: {} is {} and no folder; {advice}", dir.display(), kind.what)));
+            return Err(Error::Data(format!("{name}: {} is {}, not a folder; {advice}", dir.display(), kind.what)));
         }
         return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
     }
@@ -74,8 +73,8 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
     Ok(dataset)
 }
 
-/// What a network's classes are called. Where a checkpoint of an earlier version does not say it: the class folders of --data-dir, else
-/// numbers.
+/// Returns the names of a network's classes. For a checkpoint of an earlier version without names,
+/// these are the class folders in `--data-dir`, or else numbers.
 pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>> {
     let set = located(&saved.recipe.data.set, args)?;
     match saved.class_names() {
@@ -86,7 +85,7 @@ pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>>
             complain(
                 "note",
                 &format_args!(
-                    "{path} does not hold the names of its classes, so they are numbers; --data-dir DIR takes those of class folders, in order"
+                    "{path} does not contain class names, so classes are numbered; --data-dir DIR uses the names of its class folders, in order"
                 ),
             );
             Ok((0..set.classes()).map(|class| class.to_string()).collect())
@@ -94,14 +93,16 @@ pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>>
     }
 }
 
-/// The set with its folder: that of --data-dir, else the recipe's; for CIFAR-10, CIFAR10_DIR where that is not there.
+/// Returns the set with its folder: `--data-dir` if given, else the recipe's folder; for CIFAR-10,
+/// `CIFAR10_DIR` if the recipe's folder does not exist.
 fn located(set: &Set, args: &DataArgs) -> Result<Set> {
     let mut set = set.clone();
     let cifar10 = matches!(set, Set::Cifar10 { .. });
     match (set.dir_mut(), &args.data_dir) {
         (None, Some(_)) => {
             return Err(Error::Usage(
-                "the digits are embedded; --data-dir is for recipes whose images lie in a folder".to_string(),
+                "the digits are embedded; --data-dir applies only to recipes that read images from a folder"
+                    .to_string(),
             ));
         }
         (None, None) => {}
@@ -114,7 +115,7 @@ fn located(set: &Set, args: &DataArgs) -> Result<Set> {
     Ok(set)
 }
 
-/// Says which file a mistake is in, where the library knows the tensor alone.
+/// Adds the file name to an error that names only a tensor.
 pub(super) fn in_file(path: &Path) -> impl Fn(Error) -> Error {
     move |error| match error {
         Error::Model(message) => Error::Checkpoint { path: path.to_path_buf(), message },
@@ -130,7 +131,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Loads what [`Saved::read`] gave.
+    /// Opens a session with the tensors read by [`Saved::read`].
     pub(super) fn open(saved: Saved, args: &AdapterArgs) -> Result<Self> {
         let Opened { backend, device } = device::open(args.adapter.as_deref())?;
         let mut session = pollster::block_on(Session::new(&saved.recipe, backend, false))?;
@@ -139,7 +140,7 @@ impl Network {
     }
 }
 
-/// A trainer at the beginning of a recipe.
+/// Creates a trainer at the start of a recipe.
 pub(super) fn trainer(recipe: Recipe, data: Dataset, opened: Opened, dump: bool) -> Result<(Trainer, Device)> {
     let trainer = pollster::block_on(Trainer::new(recipe, data, opened.backend, dump))?;
     Ok((trainer, opened.device))

@@ -1,4 +1,4 @@
-//! Instruction mixes for people: the list of kernels, and one kernel in full.
+//! Instruction mixes as text: the list of kernels, and the details of one kernel.
 
 use super::shader::{Candidate, Use};
 use super::terminal::{bytes, grouped};
@@ -7,15 +7,16 @@ use halfwave::caps::DeviceClass;
 use halfwave::graph::Phase;
 use halfwave::shader::{Access, Counts, Kind, Mix, Shader, Space, Traffic};
 
-/// How to read a view; printed below the last.
+/// Explanation of the columns, printed after the last view.
 const LEGEND: &str = "\
-Columns: `once` counts what stands outside of loops, `in n loops` what stands in n of them, each going round once. How often a loop goes round is in
-the uniform, known at run time alone; loops of constant length are multiplied out. Vectors count their lanes, an `if` both of its sides, a call what
-it calls. Loads and stores are given with their bytes; `local` is a variable of the invocation, a register as a rule. `/ output` divides by the
-elements of the operation's output that fall to an invocation of the first launch.
+Columns: `once` counts instructions outside of loops, `in n loops` those inside n nested loops, for one
+iteration of each. Iteration counts are read from a uniform and known only at run time; loops of constant
+length are multiplied out. A vector counts each of its lanes, an `if` both of its branches, a call the
+function called. Loads and stores are given with their bytes; `local` is a variable of the invocation,
+usually a register. `/ output` divides by the number of output elements per invocation of the first launch.
 ";
 
-/// A kernel in a few words: its label, the layers, the constants.
+/// Returns a one-line title: the kernel's label, its layers and its constants.
 pub(super) fn title(candidate: &Candidate) -> String {
     let layers = layers(&candidate.uses);
     let of = if layers.is_empty() { String::new() } else { format!(" of {}", layers.join(", ")) };
@@ -47,9 +48,9 @@ fn classes(candidate: &Candidate) -> &'static str {
     }
 }
 
-/// A line for each kernel.
+/// Returns a table with one row per kernel.
 pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
-    let head = ["kernel", "for", "threads", "workgroup", "innermost, one pass", "constants", "layers"];
+    let head = ["kernel", "for", "threads", "workgroup", "innermost, one iteration", "constants", "layers"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for candidate in candidates {
         let shader = Shader::of(&candidate.kernel)?;
@@ -64,10 +65,10 @@ pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
             layers(&candidate.uses).join(", "),
         ]);
     }
-    Ok(format!("{}\nhalfwave shader KERNEL shows one in full.\n", table(&rows, head.len())))
+    Ok(format!("{}\n`halfwave shader KERNEL` shows one in detail.\n", table(&rows, head.len())))
 }
 
-/// The innermost loop in a line.
+/// Summarises the innermost loop in one line.
 fn summary(mix: &Mix) -> String {
     let counts = mix.innermost();
     let depth = mix.by_depth().len() - 1;
@@ -103,7 +104,7 @@ fn column(depth: usize) -> String {
     }
 }
 
-/// Kernels in full, with the legend.
+/// Returns the details of several kernels, followed by the legend.
 pub(super) fn views(candidates: &[Candidate]) -> Result<String> {
     let mut text = String::new();
     for candidate in candidates {
@@ -133,8 +134,8 @@ fn view(candidate: &Candidate) -> Result<String> {
         some => format!("{} of workgroup memory", bytes(some.into())),
     };
     fact("workgroup", &format!("{} invocations, {memory}", shader.threads));
-    let registers = shader.registers.map(|count| format!("{count} an invocation"));
-    fact("registers", registers.as_deref().unwrap_or("not told by any wgpu backend"));
+    let registers = shader.registers.map(|count| format!("{count} per invocation"));
+    fact("registers", registers.as_deref().unwrap_or("not reported by any wgpu backend"));
     let name_len = shader.bindings.iter().map(|bound| bound.name.len()).max().unwrap_or(0);
     for bound in &shader.bindings {
         let (how, what) = match bound.access {
@@ -150,7 +151,8 @@ fn view(candidate: &Candidate) -> Result<String> {
     Ok(text)
 }
 
-/// `conv2, forward: i16[64×8×8×32], 64 workgroups, 32 outputs an invocation`.
+/// Returns a line such as `conv2, forward: i16[64×8×8×32], 64 workgroups, 32 outputs per
+/// invocation`.
 fn launched(shader: &Shader, used: &Use) -> String {
     let who = match &used.layer {
         None => "sample".to_string(),
@@ -161,10 +163,11 @@ fn launched(shader: &Shader, used: &Use) -> String {
     let [x, y] = used.groups.map(u64::from);
     let outputs = shader.outputs_per_invocation(used.output.len(), used.groups);
     let groups = if x * y == 1 { "1 workgroup".to_string() } else { format!("{} workgroups", grouped(x * y)) };
-    format!("{who}: {}, {groups}, {} outputs an invocation", used.output, number(outputs))
+    format!("{who}: {}, {groups}, {} outputs per invocation", used.output, number(outputs))
 }
 
-/// The table of counts by depth, and of the first and last depth by output.
+/// Returns the table of counts by loop depth; the first and last depth are also given per output
+/// element.
 fn counts(mix: &Mix, outputs: Option<f64>) -> String {
     let depths = mix.by_depth();
     let mut head = vec![String::new()];
@@ -207,7 +210,7 @@ fn traffic(traffic: Traffic) -> String {
     }
 }
 
-/// A number with three digits that count.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value {
         0.0 => "-".to_string(),
@@ -219,7 +222,8 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Rows in columns as wide as their widest cell; the first `left` columns are flush left, the others right.
+/// Formats rows as aligned columns; the first `left` columns are left-aligned, the others
+/// right-aligned.
 fn table(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();

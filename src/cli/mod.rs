@@ -1,6 +1,7 @@
-//! The command line: what can be typed, and where it goes.
+//! The command line: parsing of arguments and dispatch to commands.
 //!
-//! **Invariant:** a mistake of the user's ends in one line `error: …` on stderr and exit code 1 (2 where clap finds it); a closed pipe ends in silence.
+//! **Invariant:** a user error results in one line `error: …` on stderr and exit code 1 (2 if
+//! reported by clap); a closed pipe ends the program silently.
 
 mod advice;
 mod bench;
@@ -40,33 +41,33 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Trains low-bit neural networks on any GPU, or on none.
+/// Trains low-bit neural networks on any GPU, or without one.
 #[derive(Parser)]
 #[command(name = "halfwave", version, after_help = EXAMPLES, max_term_width = 110)]
 #[command(args_conflicts_with_subcommands = true, override_usage = "halfwave [COMMAND] [OPTIONS]")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten, next_help_heading = "Options without a command: those of train")]
+    #[command(flatten, next_help_heading = "Options without a command (same as for train)")]
     train: train::TrainOptions,
 }
 
 const EXAMPLES: &str = "\
-Without a command, halfwave trains the embedded digits recipe, with the options of train.
+Without a command, halfwave trains the embedded digits recipe and accepts the options of train.
 
 Examples:
-  halfwave                                    train on the embedded digits, on the GPU if any
-  halfwave --epochs 2 --plain                 the same, briefly, and without a view
+  halfwave                                    train on the embedded digits, on the GPU if there is one
+  halfwave --epochs 2 --plain                 the same, for two epochs and without a view
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
-  halfwave train --resume runs/digits-1       go on where a run was interrupted
-  halfwave predict runs/digits-1 seven.png    ask the trained network
-  halfwave report runs/digits-1 runs/mine     compare runs on a page
-  halfwave devices                            what can be trained on
+  halfwave train --resume runs/digits-1       resume an interrupted run
+  halfwave predict runs/digits-1 seven.png    classify an image
+  halfwave report runs/digits-1 runs/mine     compare runs in an HTML report
+  halfwave devices                            list the available devices
 
-Without --adapter the first GPU computes, and where there is none the CPU backend.
-WGPU_ADAPTER_NAME=NAME names another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend,
-WGPU_POWER_PREF=low prefers an integrated GPU; --adapter wins over them.
-RUST_LOG=info shows what happens inside.";
+Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none.
+WGPU_ADAPTER_NAME=NAME selects another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend,
+WGPU_POWER_PREF=low prefers an integrated GPU; --adapter takes precedence over them.
+RUST_LOG=info enables log messages.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -87,10 +88,11 @@ enum Command {
     Web(web::WebArgs),
 }
 
-/// Which device computes.
+/// Selection of the device.
 #[derive(Args, Default)]
 struct AdapterArgs {
-    /// Adapter to use: an index or a part of a name from `halfwave devices`, or "cpu" for the CPU backend [default: the first GPU, or else cpu]
+    /// Adapter to use: an index or part of a name from `halfwave devices`, or "cpu" for the CPU
+    /// backend [default: the first GPU, or else cpu]
     #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
 }
@@ -98,11 +100,11 @@ struct AdapterArgs {
 /// What is measured, and how often.
 #[derive(Args)]
 struct MeasureArgs {
-    /// Recipes: files or names of built-in ones [default: digits vgg-small]
+    /// Recipes: files or names of built-in recipes [default: digits vgg-small]
     recipes: Vec<String>,
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Rounds to measure: every number is the median of so many
+    /// Number of rounds to measure; every value is their median
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     #[command(flatten)]
@@ -110,7 +112,7 @@ struct MeasureArgs {
 }
 
 impl MeasureArgs {
-    /// The recipes with their names: all of them are read before anything is measured.
+    /// Reads the recipes and their names; all are read before anything is measured.
     fn recipes(&self) -> Result<Vec<(Recipe, String)>> {
         let named = self.recipes.iter().map(String::as_str);
         let default = ["digits", "vgg-small"].into_iter().filter(|_| self.recipes.is_empty());
@@ -123,15 +125,16 @@ impl MeasureArgs {
     }
 }
 
-/// Where images come from.
+/// Source of the images.
 #[derive(Args, Default)]
 struct DataArgs {
-    /// Folder of the recipe's images, instead of the one it names; for CIFAR-10 (binary version), CIFAR10_DIR names one too
+    /// Folder with the recipe's images, instead of the one in the recipe; for CIFAR-10 (binary
+    /// version), CIFAR10_DIR can be set instead
     #[arg(long, visible_alias = "data", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
-/// Runs the command that was typed.
+/// Parses the arguments and executes the command.
 pub(crate) fn main() -> ExitCode {
     runtime_dir::settle();
     let Cli { command, train } = match Cli::try_parse() {
@@ -160,7 +163,7 @@ pub(crate) fn main() -> ExitCode {
     code(done.map(|()| ExitCode::SUCCESS))
 }
 
-/// Prints help, the version, or what is wrong with the words that were typed.
+/// Prints help, the version, or an error in the arguments.
 fn told(message: &clap::Error) -> ExitCode {
     match message.print() {
         Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
@@ -170,7 +173,7 @@ fn told(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// The exit code of a command, of which a mistake is told.
+/// Returns the exit code of a command, and prints its error.
 fn code(done: Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         terminal::complain("error", &error);

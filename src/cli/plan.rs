@@ -1,4 +1,5 @@
-//! `halfwave plan`: what one training step will do, without a device or for one of this machine.
+//! `halfwave plan`: shows what a training step does, without a device or for an adapter of this
+//! machine.
 
 use super::device::{self, Opened};
 use super::load;
@@ -12,18 +13,20 @@ use halfwave::plan::{Plan, PlanNode};
 use halfwave::recipe::Recipe;
 use halfwave::train::session;
 
-/// Show what a training step does: kernels, buffers, memory, and what the same step would take in floats.
+/// Show what a training step does: kernels, buffers, memory, and the memory that the same step
+/// would need in f32.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PlanArgs {
-    /// A recipe's file or the name of a built-in one [default: digits]
+    /// A recipe file, or the name of a built-in recipe [default: digits]
     recipe: Option<String>,
     #[command(flatten)]
     step: StepArgs,
-    /// The kind of device that the kernels are chosen for, with WebGPU's default limits
+    /// Kind of device to choose kernels for, with WebGPU's default limits
     #[arg(long, value_enum, default_value = "gpu", conflicts_with = "adapter")]
     device_class: Class,
-    /// Show the plan for an adapter of this machine, or "cpu", with its limits and the kernels that `halfwave tune` chose
+    /// Show the plan for an adapter of this machine, or "cpu", with its limits and the kernels
+    /// chosen by `halfwave tune`
     #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
 }
@@ -36,7 +39,7 @@ Examples:
   halfwave plan vgg-small --batch 128 --accumulate 4
   halfwave plan vgg-small --adapter 0         as it runs on this machine";
 
-/// A class of devices as it is typed.
+/// A device class as an argument.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum Class {
     /// GPUs
@@ -67,7 +70,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
             let of = if class == DeviceClass::Gpu { "GPUs" } else { "software drivers" };
             (
                 Caps::unlimited(class),
-                format!("for {of} with WebGPU's default limits (--adapter takes those of an adapter)"),
+                format!("for {of} with WebGPU's default limits (use --adapter for those of an adapter)"),
             )
         }
     };
@@ -88,7 +91,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     print(&format!("{about}\n{head}\n\n{tables}"))
 }
 
-/// The plan as text, with "tuned" behind the launches whose kernels were chosen by measurement.
+/// Formats the plan, with "tuned" appended to launches whose kernels were chosen by measurement.
 fn marked(plan: &Plan, caps: &Caps) -> String {
     let tuned = |node: &&PlanNode| {
         let inputs: Vec<_> = node.inputs.iter().map(|place| &place.ty).collect();
@@ -97,7 +100,7 @@ fn marked(plan: &Plan, caps: &Caps) -> String {
     };
     let steps: Vec<_> = plan.nodes.iter().filter(tuned).map(|node| node.steps.start.to_string()).collect();
     let text = plan.to_string();
-    // Other tables follow behind an empty line.
+    // Other tables follow after an empty line.
     let launches = text.find("\n\n").unwrap_or(text.len());
     let mark = |line: &str| {
         let number = line.split(' ').next().unwrap_or_default();
@@ -106,14 +109,15 @@ fn marked(plan: &Plan, caps: &Caps) -> String {
     text[..launches].lines().map(mark).collect::<String>() + text[launches..].strip_prefix('\n').unwrap_or_default()
 }
 
-/// What a device must bind at once, where that is more than every device does.
+/// Returns a line about the storage binding size that the plan needs, if it exceeds WebGPU's
+/// default limit.
 fn limit(plan: &Plan) -> Option<String> {
     let baseline = Caps::baseline(plan.class).max_binding_bytes;
     let largest = |node: &PlanNode| {
         let bindings = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings);
         bindings.map(|&(_, words)| words as u64 * 4).max().unwrap_or(0)
     };
-    // Of equal ones the first.
+    // The first of several maxima.
     let node = plan.nodes.iter().rev().max_by_key(|node| largest(node))?;
     let needed = largest(node);
     if needed <= baseline {
@@ -122,29 +126,35 @@ fn limit(plan: &Plan) -> Option<String> {
     let [needs, default] = [needed, baseline].map(bytes);
     let advice = if needed > MOST_BINDING_BYTES {
         format!(
-            "more than any adapter has ({}): use a smaller batch, or accumulate gradients",
+            "more than any adapter supports ({}): use a smaller batch, or accumulate gradients",
             bytes(MOST_BINDING_BYTES)
         )
     } else {
-        format!("WebGPU's default is {default}; `halfwave devices` shows yours, and the CPU backend has none")
+        format!(
+            "WebGPU's default is {default}; `halfwave devices` shows the limits of your adapters, and the CPU backend has none"
+        )
     };
     Some(format!("needs a storage binding of {needs} ({} of layer \"{}\"); {advice}", node.op.stem(), node.layer))
 }
 
-/// Vulkan states the limit in 32 bits, and kernels count elements in them.
+/// Vulkan specifies the limit in 32 bits, and kernels count elements in 32 bits.
 const MOST_BINDING_BYTES: u64 = 4 << 30;
 
-/// A line about layers whose packed weights read floats, if there are any.
+/// Returns a line about layers that unpack their weights because their inputs are floats, or an
+/// empty string.
 fn unpacked(model: &Model) -> String {
     let layers = model.layers.iter().enumerate().filter(|(index, _)| model.unpacks(*index));
     let names: Vec<_> = layers.map(|(_, layer)| layer.name.as_str()).collect();
     match names.is_empty() {
         true => String::new(),
-        false => format!("\nunpacked, for they read floats, in which no bits can be counted: {}", names.join(", ")),
+        false => format!("\nweights unpacked, because the inputs are floats: {}", names.join(", ")),
     }
 }
 
-/// A recipe's model in a line: `digits: 12 layers, 25,754 weights and biases (25,882 parameters with those of other layers), 0.6 million multiply-adds an image, 98 % of them with 1-bit weights`.
+/// Describes a recipe's model in one line.
+///
+/// For example `digits: 12 layers, 25,754 weights and biases (25,882 parameters with those of other
+/// layers), 0.6 million multiply-adds per image, 98 % of them with 1-bit weights`.
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
     let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
@@ -159,7 +169,7 @@ pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     };
     let millions = multiply_adds as f64 / 1e6;
     Ok(format!(
-        "{name}: {} layers, {} weights and biases{others}, {millions:.1} million multiply-adds an image{binary}",
+        "{name}: {} layers, {} weights and biases{others}, {millions:.1} million multiply-adds per image{binary}",
         model.layers.len(),
         grouped(weights)
     ))

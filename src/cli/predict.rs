@@ -1,4 +1,4 @@
-//! `halfwave predict`: what a trained network sees in pictures.
+//! `halfwave predict`: classifies images with a trained network.
 
 use super::load::{self, Network};
 use super::terminal::{percent, print};
@@ -10,19 +10,19 @@ use halfwave::train::evaluate::softmax;
 use halfwave::train::run::Saved;
 use std::path::PathBuf;
 
-/// Classes that are shown for an image.
+/// Number of classes shown for each image.
 const SHOWN: usize = 3;
 
-/// Say what a trained network sees in pictures.
+/// Classify images with a trained network.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A picture must have the size that the network was trained on (8 × 8 pixels for the digits, where ink is\nbright and paper black), unless it was trained on a folder of pictures: they may have any size. Nothing is predicted unless every picture can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
+    after_help = "Images must have the size that the network was trained on (8 × 8 pixels for the digits, white on black),\nunless it was trained on a folder of images: then they may have any size. Nothing is predicted unless every image can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
 )]
 pub(super) struct PredictArgs {
-    /// A checkpoint, or a run's folder
+    /// Checkpoint file, or a run's folder
     #[arg(value_name = "CHECKPOINT|RUN")]
     checkpoint: PathBuf,
-    /// Pictures: PNG, JPEG, …
+    /// Images to classify: PNG, JPEG, …
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     #[command(flatten)]

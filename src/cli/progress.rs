@@ -1,4 +1,4 @@
-//! What a run shows while it goes on: a view on a terminal, and a line an epoch either way.
+//! Progress of a run: a view on a terminal, and one line per epoch in any case.
 
 use super::terminal::{grouped, percent, say};
 use super::view::View;
@@ -7,23 +7,23 @@ use halfwave::train::metrics::{EpochRow, Row};
 use halfwave::train::{Event, Position};
 use std::time::{Duration, Instant};
 
-/// Without a view, a line is due after this time.
+/// Interval between lines when there is no view.
 const QUIET: Duration = Duration::from_secs(20);
 
-/// The viewer of a run's events.
+/// Displays a run's events.
 pub(super) struct Progress {
-    /// None where there is no terminal.
+    /// `None` if there is no terminal.
     view: Option<View>,
     steps: u64,
     epochs: u64,
     batch: usize,
-    /// Steps between two lines of a run whose length is in steps.
+    /// Steps between two lines, for a run whose length is given in steps.
     stride: u64,
     /// Sum and number of the losses of this epoch.
     losses: (f64, u64),
-    /// The last losses, smoothed.
+    /// The smoothed loss.
     loss: f64,
-    /// Images and seconds, those of long ago counting less; none before the second call.
+    /// Images and seconds, weighted towards recent steps; `None` before the second call.
     work: Option<(f64, f64)>,
     called: (Instant, u64),
     said: (Instant, u64),
@@ -31,7 +31,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `steps` steps, `epoch_steps` an epoch, which stands at `position`, behind `rows`.
+    /// Creates the display of a run of `steps` steps with `epoch_steps` per epoch, currently at
+    /// `position`, with the rows written so far.
     pub(super) fn new(
         recipe: &Recipe,
         (steps, epoch_steps): (u64, u64),
@@ -67,7 +68,7 @@ impl Progress {
         }
     }
 
-    /// Shows what happened up to `position`.
+    /// Shows the events up to `position`.
     pub(super) fn show(&mut self, events: &[Event], position: Position) {
         for event in events {
             match event {
@@ -82,7 +83,7 @@ impl Progress {
         }
         let (now, steps) = (Instant::now(), position.step - self.called.1);
         if !events.contains(&Event::EpochEnd) && steps > 0 {
-            // The first call is left out: drivers compile then.
+            // The first call is excluded, because drivers compile then.
             if let Some((images, seconds)) = &mut self.work {
                 *images = 0.9 * *images + (steps * self.batch as u64) as f64;
                 *seconds = 0.9 * *seconds + (now - self.called.0).as_secs_f64();
@@ -96,7 +97,7 @@ impl Progress {
         }
     }
 
-    /// A line for people who read a log, between the ends of epochs.
+    /// Prints a line between the ends of epochs, for logs.
     fn steps_line(&mut self, position: Position) {
         let passed = position.step / self.stride != self.said.1 / self.stride;
         let at_end = position.batch == 0 || position.step == self.steps;
@@ -112,7 +113,7 @@ impl Progress {
         }
     }
 
-    /// None until it is known.
+    /// Returns the throughput, or `None` until it is known.
     fn images_per_s(&self) -> Option<f64> {
         self.work.filter(|work| work.1 > 0.0).map(|(images, seconds)| images / seconds)
     }
@@ -122,7 +123,7 @@ impl Progress {
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
         let held_out =
             row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>7}   ", percent(share)));
-        // Neither is known of an epoch whose evaluation alone was left to do.
+        // Neither is known if only the evaluation of the epoch remained.
         let (sum, count) = self.losses;
         let loss = if count > 0 { format!("{:.4}", sum / count as f64) } else { "-".to_string() };
         let speed = row.images_per_s;
@@ -138,7 +139,7 @@ impl Progress {
         say(&line);
     }
 
-    /// Closes the view; gives the last test accuracy that was measured.
+    /// Closes the view, and returns the last measured test accuracy.
     pub(super) fn finish(self) -> Option<f32> {
         self.test_accuracy
     }

@@ -1,16 +1,16 @@
-//! `halfwave recipe`: the built-in recipes, to start from.
+//! `halfwave recipe`: prints the built-in recipes.
 
 use super::terminal::print;
 use halfwave::recipe::{BUILTIN, Recipe};
 use halfwave::{Error, Result};
 
-/// Print a built-in recipe, to start one of your own from.
+/// Print a built-in recipe, as a starting point for your own.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave recipe digits > my.toml\n  halfwave train my.toml")]
 pub(super) struct RecipeArgs {
-    /// Its name; without one, the names are listed
+    /// Name of the recipe; without a name, all are listed
     name: Option<String>,
-    /// Print it in full: nothing extended, every default written out
+    /// Print the resolved recipe: no `extends`, and every default written out
     #[arg(long, requires = "name")]
     flat: bool,
 }

@@ -1,4 +1,4 @@
-//! `halfwave report`: runs side by side, on one page.
+//! `halfwave report`: compares runs on one HTML page.
 
 use super::load::{self, Network};
 use super::terminal::{complain, say};
@@ -9,17 +9,17 @@ use halfwave::train::run::Saved;
 use halfwave::{Error, Result, files};
 use std::path::PathBuf;
 
-/// Compare runs on a page: curves, recipes, codes, confusion matrices, filters.
+/// Compare runs on one HTML page: curves, recipes, codes, confusion matrices, filters.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
-    /// Folders of runs
+    /// Run folders
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The page's file [default: report.html in the first run's folder]
+    /// Output file [default: report.html in the first run's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Also write each plot as SVG and PNG into this folder
+    /// Also write each plot as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
     #[command(flatten)]
@@ -30,15 +30,15 @@ pub(super) struct ReportArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave report runs/digits-1               what a run did, in runs/digits-1/report.html
-  halfwave report runs/* --out compared.html  several, laid over each other
-  halfwave report runs/* --plots plots        and their plots, for a paper
+  halfwave report runs/digits-1               report on one run, in runs/digits-1/report.html
+  halfwave report runs/* --out compared.html  several runs in the same plots
+  halfwave report runs/* --plots plots        also writes the plots as files
 
-The page is one file and needs nothing but a browser. Each checkpoint is measured on its test images,
-as halfwave eval does; where they are not there, the page says so and shows the rest.";
+The page is a self-contained HTML file. Each checkpoint is evaluated on its test images, as by halfwave
+eval; if they are not available, the page says so and shows the rest.";
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
-    // Every mistake before any work.
+    // Report every error before any work is done.
     let read = |dir: &PathBuf| Ok((Folder::read(dir)?, Saved::read(dir)?));
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let out = args.out.clone().unwrap_or_else(|| args.runs[0].join("report.html"));
@@ -46,7 +46,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     if let Some(dir) = args.plots.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));
     }
-    // Only images that lie in a folder can lie elsewhere.
+    // The data folder applies only to sets that are read from a folder.
     let embedded = |saved: &Saved| saved.recipe.data.set.clone().dir_mut().is_none();
     let all_embedded = runs.iter().all(|(_, saved)| embedded(saved));
     let mut adapter = AdapterArgs { adapter: args.adapter.adapter.clone() };
@@ -57,9 +57,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         let tested =
             match load::dataset_of(&saved, data, false).and_then(|data| data.check(&saved.recipe).map(|()| data)) {
                 Ok(data) => {
-                    say(&format!("measuring {} on {} test images", folder.name(), data.test.len()));
+                    say(&format!("evaluating {} on {} test images", folder.name(), data.test.len()));
                     let mut network = Network::open(saved.clone(), &adapter)?;
-                    // What was chosen is said once.
+                    // The choice of device is reported only once.
                     adapter.adapter.get_or_insert(device::wanted(&network.device));
                     Ok(pollster::block_on(Tested::new(&mut network.session, &saved, &data))?)
                 }
@@ -73,9 +73,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     }
     let report = Report::new(&shown);
     files::replace(&out, report.page().as_bytes())?;
-    say(&format!("{} holds the report", out.display()));
+    say(&format!("report written to {}", out.display()));
     if let Some(dir) = &args.plots {
-        say(&format!("{} holds {} plots and pictures", dir.display(), report.write_plots(dir)?));
+        say(&format!("{} plots and images written to {}", report.write_plots(dir)?, dir.display()));
     }
     Ok(())
 }

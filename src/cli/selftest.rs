@@ -1,4 +1,5 @@
-//! `halfwave selftest`: every kernel against its twin, on the user's own device.
+//! `halfwave selftest`: checks every kernel against its reference implementation, on the user's
+//! device.
 
 use super::AdapterArgs;
 use super::device;
@@ -11,7 +12,8 @@ use halfwave::selftest::{self, Outcome};
 use halfwave::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Check every kernel on this device against its twin in Rust; exit code 1 if one differs.
+/// Check every kernel on this device against its reference implementation in Rust; exit code 1 if
+/// any result differs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  halfwave selftest --adapter 0\n  halfwave selftest bconv bconv_dx bconv_dw")]
 pub(super) struct SelftestArgs {
@@ -24,12 +26,12 @@ pub(super) struct SelftestArgs {
     device_class: Classes,
 }
 
-/// Classes of devices as they are typed.
+/// The device classes to check, as an argument.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Classes {
-    /// GPUs: every kernel that this device can run
+    /// Kernels for GPUs: every kernel that this device supports
     Gpu,
-    /// Drivers that compute on the CPU: the kernels that they take
+    /// Kernels for drivers that compute on the CPU
     Software,
     Both,
 }
@@ -46,7 +48,7 @@ impl Classes {
 
 pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
     let wanted = args.adapter.adapter.as_deref();
-    let refusal = "the CPU backend is the twins themselves: there is nothing to compare it with";
+    let refusal = "the CPU backend is the reference implementation itself, so there is nothing to compare it with";
     let found = device::adapter(wanted, refusal)?;
     let known: BTreeSet<_> = ops::joint::cases().iter().map(|case| case.name).collect();
     if let Some(unknown) = args.operations.iter().find(|wanted| !known.contains(wanted.as_str())) {
@@ -66,14 +68,14 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     }
     match failed {
-        0 => print("every kernel agrees with its twin\n"),
+        0 => print("every kernel agrees with its reference implementation\n"),
         _ => Err(Error::Device(format!(
-            "{failed} operations differ from their twins on this device; see the table above"
+            "{failed} operations differ from their reference implementations on this device; see the table above"
         ))),
     }
 }
 
-/// A line an outcome, and what is wrong with it under it.
+/// Formats an outcome as one line, followed by a description of the failure if there is one.
 fn line(outcome: &Outcome) -> String {
     let number = |value: f32| if value == 0.0 { "exact".to_string() } else { format!("{value:.1e}") };
     let Outcome { samples, worst, bound, failure, .. } = outcome;
@@ -83,7 +85,7 @@ fn line(outcome: &Outcome) -> String {
     row([&name, &samples, &worst, &bound, ok]) + &failure
 }
 
-/// Columns that most names fit: lines are printed as they come.
+/// Formats a row; the columns fit most names, because rows are printed as results arrive.
 fn row([name, samples, worst, bound, ok]: [&str; 5]) -> String {
     format!("  {name:<28} {samples:>7} {worst:>9} {bound:>9}  {ok}").trim_end().to_string()
 }

@@ -1,4 +1,5 @@
-//! `halfwave shader`: what kernels consist of, and what each platform gets for them, without a device.
+//! `halfwave shader`: shows the instructions of kernels, and their translations for each platform,
+//! without a device.
 
 use super::mix;
 use super::plan::Class;
@@ -14,9 +15,10 @@ use halfwave::train::session;
 use halfwave::{Error, Result, ops};
 use std::path::{Path, PathBuf};
 
-/// Show what a kernel consists of, or the text that a platform gets for it.
+/// Show the instruction mix of a kernel, or its translation for a platform.
 ///
-/// Without a name, all kernels of the recipe's training step are listed. All constants are already in the text: there are no override constants.
+/// Without a name, all kernels of the recipe's training step are listed. All constants are already
+/// in the source: there are no override constants.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,26 +27,28 @@ Examples:
   halfwave shader bconv_tile64 --recipe vgg-small --emit msl
   halfwave shader conv --layer conv1 --device-class software --emit spirv --out conv.spv")]
 pub(super) struct ShaderArgs {
-    /// An operation ("bconv") or one of its kernels ("bconv_tile64") [default: all of the recipe's]
+    /// An operation ("bconv") or one of its kernels ("bconv_tile64") [default: all kernels of the
+    /// recipe]
     stem: Option<String>,
-    /// A recipe's file or the name of a built-in one [default: digits]
+    /// A recipe file, or the name of a built-in recipe [default: digits]
     #[arg(long)]
     recipe: Option<String>,
-    /// Kernels of this layer alone
+    /// Only the kernels of this layer
     #[arg(long)]
     layer: Option<String>,
     /// Only the kernels for this kind of device
     #[arg(long, value_enum)]
     device_class: Option<Class>,
-    /// Print what a platform gets, instead of the mix: browsers WGSL, Vulkan SPIR-V, Metal MSL, DX12 HLSL, OpenGL ES GLSL
+    /// Print the translation for a platform instead of the instruction mix: WGSL for browsers,
+    /// SPIR-V for Vulkan, MSL for Metal, HLSL for DX12, GLSL for OpenGL ES
     #[arg(long, value_enum, value_name = "TARGET")]
     emit: Option<Emit>,
-    /// Write it to a file, SPIR-V as it is, instead of printing it
+    /// Write the translation to a file (SPIR-V in binary form) instead of printing it
     #[arg(long, value_name = "FILE", requires = "emit")]
     out: Option<PathBuf>,
 }
 
-/// A target as it is typed.
+/// A translation target as an argument.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Emit {
     Wgsl,
@@ -66,7 +70,7 @@ impl From<Emit> for Target {
     }
 }
 
-/// A kernel with those who launch it.
+/// A kernel and its launches.
 pub(super) struct Candidate {
     pub(super) kernel: Kernel,
     /// The operation's stem.
@@ -78,9 +82,9 @@ pub(super) struct Candidate {
 /// One launch.
 #[derive(Clone, PartialEq)]
 pub(super) struct Use {
-    /// The layer; `None` for a sample.
+    /// The layer and phase; `None` for a sample.
     pub(super) layer: Option<(String, Phase)>,
-    /// What the operation makes, of which a kernel may make a part only.
+    /// The type of the operation's output, of which a kernel may compute only a part.
     pub(super) output: TensorType,
     pub(super) groups: [u32; 2],
 }
@@ -100,11 +104,11 @@ pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
     }
 }
 
-/// The kernels that the arguments name: at least one.
+/// Returns the kernels that the arguments select: at least one.
 fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
     let mut chosen = of_plan(recipe, classes)?;
     if let Some(stem) = &args.stem {
-        // A launch of several operations has the label of each.
+        // A launch of several operations has a label for each.
         let one_of = |label: &str| label.split(['+', ',']).any(|part| part == stem);
         let named = |candidate: &Candidate| {
             candidate.stem == stem || candidate.kernel.label == *stem || one_of(&candidate.kernel.label)
@@ -117,7 +121,7 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass
             match &args.layer {
                 _ if samples.is_empty() => return Err(Error::Usage(elsewhere(stem, name).unwrap_or(stems))),
                 Some(_) => {
-                    return Err(Error::Usage(format!("{name} has no {stem}: leave out --layer to see its samples")));
+                    return Err(Error::Usage(format!("{name} has no {stem}: omit --layer to see its samples")));
                 }
                 None => chosen = samples,
             }
@@ -138,7 +142,8 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass
     Ok(chosen)
 }
 
-/// What to say of a kernel that exists, but not in this plan; nothing of others.
+/// Returns the message for a kernel that exists but is not part of this plan, or `None` if there is
+/// no such kernel.
 fn elsewhere(label: &str, name: &str) -> Option<String> {
     let all = [DeviceClass::Gpu, DeviceClass::Software];
     let caps = all.map(Caps::unlimited);
@@ -158,14 +163,16 @@ fn elsewhere(label: &str, name: &str) -> Option<String> {
         all.into_iter().find(|class| has(&recipe, *class)).map(|class| (known, class))
     });
     let advice = match found {
-        Some((known, DeviceClass::Gpu)) => format!("{known} has it, for GPUs: --recipe {known}"),
-        Some((known, DeviceClass::Software)) => format!("{known} has it, for software drivers: --recipe {known}"),
-        None => "no built-in recipe has it by estimate; `halfwave bench` times it wherever it fits".to_string(),
+        Some((known, DeviceClass::Gpu)) => format!("{known} uses it on GPUs: --recipe {known}"),
+        Some((known, DeviceClass::Software)) => format!("{known} uses it on software drivers: --recipe {known}"),
+        None => {
+            "no built-in recipe uses it by default; `halfwave bench` measures it wherever it is applicable".to_string()
+        }
     };
-    Some(format!("{label} is a kernel, but not one that a step of {name} takes; {advice}"))
+    Some(format!("{label} is a kernel, but a step of {name} does not use it; {advice}"))
 }
 
-/// What to say of a name that nothing has.
+/// Returns the message for an unknown name.
 fn unknown(stem: &str, samples: &[Candidate]) -> String {
     let mut stems: Vec<_> = samples.iter().map(|candidate| candidate.stem).collect();
     stems.sort_unstable();
@@ -173,7 +180,7 @@ fn unknown(stem: &str, samples: &[Candidate]) -> String {
     let mut names = stems.clone();
     names.extend(samples.iter().map(|candidate| candidate.kernel.label.as_str()));
     let near = recipe::nearest(stem, &names).map_or(String::new(), |near| format!(" did you mean \"{near}\"?"));
-    format!("no kernel is called {stem};{near} operations are {}", stems.join(", "))
+    format!("there is no kernel {stem};{near} operations are {}", stems.join(", "))
 }
 
 fn layers(candidates: &[Candidate]) -> Vec<String> {
@@ -186,7 +193,7 @@ fn layers(candidates: &[Candidate]) -> Vec<String> {
     layers
 }
 
-/// Adds a launch to those of its kernel.
+/// Adds a launch to its kernel's candidate, which is created if needed.
 fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, class: DeviceClass, used: Use) {
     let known = all.iter().position(|candidate| candidate.kernel == *kernel).unwrap_or_else(|| {
         all.push(Candidate { kernel: kernel.clone(), stem, classes: Vec::new(), uses: Vec::new() });
@@ -201,7 +208,7 @@ fn note(all: &mut Vec<Candidate>, kernel: &Kernel, stem: &'static str, class: De
     }
 }
 
-/// The kernels of a training step.
+/// Returns the kernels of a training step.
 fn of_plan(recipe: &Recipe, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
     let mut all = Vec::new();
     for &class in classes {
@@ -217,7 +224,7 @@ fn of_plan(recipe: &Recipe, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
     Ok(all)
 }
 
-/// The kernels of all operations, as their tests launch them.
+/// Returns the kernels of all operations, as launched by their test cases.
 fn of_samples(classes: &[DeviceClass]) -> Vec<Candidate> {
     let mut all = Vec::new();
     for case in ops::joint::cases() {
@@ -234,7 +241,7 @@ fn of_samples(classes: &[DeviceClass]) -> Vec<Candidate> {
     all
 }
 
-/// Prints or writes the first of the chosen kernels, and says which others there are.
+/// Prints or writes the first of the chosen kernels, and notes the others.
 fn translate(chosen: &[Candidate], target: Target, out: Option<&Path>) -> Result<()> {
     let Some((first, others)) = chosen.split_first() else { return Ok(()) };
     let shader = Shader::of(&first.kernel)?;

@@ -1,32 +1,36 @@
-//! The options that say how a step is computed, in place of what a recipe says.
+//! Options that override how a step is computed.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use halfwave::Result;
 use halfwave::pass::Precision;
 use halfwave::recipe::{Memory, Recipe, Train};
 
-/// How a step is computed, instead of what the recipe says.
+/// Options that override how the recipe computes a step.
 #[derive(Clone, clap::Args)]
 pub(super) struct StepArgs {
-    /// Images per step, instead of the recipe's
+    /// Batch size, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
-    /// Gradient accumulation: micro-batches per step, instead of the recipe's; must divide the batch
+    /// Gradient accumulation: number of micro-batches per step, instead of the recipe's; must
+    /// divide the batch size
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     accumulate: Option<u32>,
-    /// How activations and their gradients are stored, instead of the recipe's choice: "f32", or "mixed" for half precision
+    /// Storage of activations and their gradients, instead of the recipe's: "f32", or "mixed" for
+    /// half precision
     #[arg(long, value_parser = word(&Precision::WORDS))]
     precision: Option<Precision>,
-    /// What the step's memory is used for, instead of the recipe's choice: for speed ("normal"), or as little as possible ("low")
+    /// Memory use, instead of the recipe's: "normal" for speed, or "low" for the smallest memory
+    /// footprint
     #[arg(long, value_parser = word(&Memory::WORDS))]
     memory: Option<Memory>,
 }
 
 impl StepArgs {
-    /// Puts what was typed in place of what the recipe says.
+    /// Overrides values of the recipe with the given options.
     ///
     /// # Errors
-    /// When the batch cannot be divided into as many micro-batches.
+    ///
+    /// Returns an error if the batch cannot be divided into the requested number of micro-batches.
     pub(super) fn apply(&self, recipe: &mut Recipe) -> Result<()> {
         let train = &mut recipe.train;
         let size = |typed: Option<u32>| typed.map(|typed| typed as usize);
@@ -36,13 +40,15 @@ impl StepArgs {
     }
 }
 
-/// Takes one of the words that a recipe uses.
+/// Returns a parser for one of the words that a recipe uses.
 fn word<T: Copy + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
     let typed = PossibleValuesParser::new(words.iter().map(|(word, _)| *word));
     typed.map(|typed| words.iter().find(|(word, _)| *word == typed).expect("one of them").1)
 }
 
-/// The size of a step and what is not the default: `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`.
+/// Describes the size of a step and everything that is not the default.
+///
+/// For example `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`.
 pub(super) fn describe(train: &Train) -> String {
     let mut text = format!("batch of {}", train.batch);
     if train.accumulate > 1 {

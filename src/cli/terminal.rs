@@ -1,4 +1,4 @@
-//! Text for people. Unlike `println!`, nothing here panics when nobody reads any more.
+//! Output to the terminal. Unlike `println!`, nothing here panics when an output stream is closed.
 
 use halfwave::{Error, Result};
 use std::collections::{BTreeSet, VecDeque};
@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where text goes.
+/// An output stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Out,
@@ -14,7 +14,7 @@ enum Stream {
 }
 
 impl Stream {
-    /// Nobody may read it any more; that is no reason to end.
+    /// Writes text; a closed stream is not an error.
     fn write(self, text: &str) {
         let _ = match self {
             Self::Out => {
@@ -26,17 +26,18 @@ impl Stream {
     }
 }
 
-/// What is kept back while a view has the terminal.
+/// Output that is held back while a view occupies the terminal.
 #[derive(Default)]
 struct Held {
     lines: VecDeque<(Stream, String)>,
-    /// How many of them are for stderr.
+    /// Number of lines for stderr.
     notes: usize,
-    /// How many of those were dropped.
+    /// Number of dropped lines for stderr.
     dropped: usize,
 }
 
-/// So many lines for stderr are kept, the last ones: a log may be endless.
+/// Maximum number of lines for stderr that are held; older ones are dropped, because a log may be
+/// endless.
 const NOTES: usize = 1000;
 
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
@@ -64,21 +65,21 @@ impl Held {
     }
 }
 
-/// From here on, what is said or logged waits for [`release`].
+/// Holds back all further output until [`release`].
 pub(super) fn hold() {
     held().get_or_insert_default();
 }
 
-/// Prints what has waited, and from now on everything at once.
+/// Prints the output held back, and ends holding.
 pub(super) fn release() {
     let Some(Held { lines, dropped, .. }) = held().take() else { return };
     if dropped > 0 {
-        Stream::Err.write(&format!("note: {dropped} earlier lines of the log are left out\n"));
+        Stream::Err.write(&format!("note: {dropped} earlier lines of the log were dropped\n"));
     }
     lines.iter().for_each(|(stream, text)| stream.write(text));
 }
 
-/// The last line for stderr that waits.
+/// Returns the last line for stderr that is held back.
 pub(super) fn last_note() -> Option<String> {
     held().as_ref()?.last_note()
 }
@@ -87,11 +88,11 @@ fn emit(stream: Stream, text: &str) {
     if let Some(held) = &mut *held() {
         return held.push(stream, text);
     }
-    // Without the lock: a reader that takes nothing must not keep others from being told of Ctrl-C.
+    // Without the lock, so that a reader that blocks does not delay the handling of Ctrl-C.
     stream.write(text);
 }
 
-/// Where the log goes.
+/// Writer for the log.
 struct Log;
 
 impl Write for Log {
@@ -105,7 +106,7 @@ impl Write for Log {
     }
 }
 
-/// Prints what a command was asked for. That the reader has seen enough (`| head`) is no error.
+/// Prints the output of a command. A closed pipe (`| head`) is not an error.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -114,7 +115,7 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints a line about what goes on. Training does not end because nobody looks.
+/// Prints a status line. Errors are ignored, so that training continues without a reader.
 pub(super) fn say(line: &str) {
     emit(Stream::Out, &format!("{line}\n"));
 }
@@ -124,7 +125,7 @@ pub(super) fn complain(kind: &str, message: &dyn Display) {
     emit(Stream::Err, &format!("{kind}: {message}\n"));
 }
 
-/// The same, but what was said before is not said again.
+/// Like `complain`, but prints each message only once.
 pub(super) fn complain_once(kind: &str, message: &dyn Display) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let message = message.to_string();
@@ -133,7 +134,8 @@ pub(super) fn complain_once(kind: &str, message: &dyn Display) {
     }
 }
 
-/// Whether the terminal moves its cursor and shows what a view draws: it must say what it is, in TERM (a Windows console need not), and take UTF-8.
+/// Returns whether the terminal supports a view: TERM must name its type (except on a Windows
+/// console), and it must support UTF-8.
 pub(super) fn is_capable() -> bool {
     capable(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
@@ -143,13 +145,15 @@ fn capable(get: impl Fn(&str) -> Option<String>) -> bool {
         None => cfg!(windows),
         Some(term) => !["dumb", "unknown", "network", "dialup"].contains(&term),
     };
-    // The first that is set counts. One that names no encoding says nothing against UTF-8: containers have none, or C.
+    // The first variable that is set applies. A locale without an encoding does not rule out UTF-8:
+    // containers have none, or C.
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(get).unwrap_or_default().to_lowercase();
     let encoding = locale.split_once('.').map(|(_, rest)| rest.split('@').next().unwrap_or(rest).replace('-', ""));
     moves && encoding.is_none_or(|encoding| encoding == "utf8")
 }
 
-/// RUST_LOG decides what is logged; by default warnings, but not those of drivers about themselves, nor what ends up in an error anyway.
+/// Initialises the log, which RUST_LOG configures. By default only warnings are logged, except
+/// those of drivers about themselves and those that result in an error anyway.
 pub(super) fn init_log() {
     let filter = "warn,wgpu_core=error,wgpu_hal=off,naga=error,halfwave::backend::gpu::adapter=off";
     let env = env_logger::Env::default().default_filter_or(filter);
@@ -162,7 +166,7 @@ pub(super) fn init_log() {
     env_logger::Builder::from_env(env).format(format).target(target).init();
 }
 
-/// 1234567 as "1,234,567".
+/// Formats 1234567 as "1,234,567".
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -175,7 +179,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// Bytes in the largest unit that leaves a number of at least 1.
+/// Formats bytes in the largest unit that leaves a number of at least 1.
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
     let unit = (0..3).find(|unit| bytes >> (10 * (unit + 1)) == 0).unwrap_or(3);
@@ -183,7 +187,8 @@ pub(super) fn bytes(bytes: u64) -> String {
     if number.fract() == 0.0 { format!("{number} {}", UNITS[unit]) } else { format!("{number:.1} {}", UNITS[unit]) }
 }
 
-/// Rows of cells in columns as wide as their longest cell, those that are marked to the right.
+/// Formats rows as columns as wide as their widest cell; columns marked in `right` are
+/// right-aligned.
 pub(super) fn aligned<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
@@ -199,12 +204,12 @@ pub(super) fn aligned<const N: usize>(rows: &[[String; N]], right: [bool; N]) ->
     text
 }
 
-/// A share as per cent.
+/// Formats a share as a percentage.
 pub(super) fn percent(share: f32) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// A time as people say it.
+/// Formats a duration.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {

@@ -1,4 +1,4 @@
-//! `halfwave train`: a run, from a recipe or from where it was interrupted.
+//! `halfwave train`: starts or resumes a run.
 
 use super::advice;
 use super::dump::Dump;
@@ -24,44 +24,49 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
-    /// A recipe's file or the name of a built-in one: digits, digits-float, vgg-small [default: digits]
+    /// A recipe file, or the name of a built-in recipe: digits, digits-float, vgg-small, …
+    /// [default: digits]
     #[arg(conflicts_with = "resume")]
     recipe: Option<String>,
     #[command(flatten)]
     options: TrainOptions,
 }
 
-/// The options of `train`, which `halfwave` alone takes too.
+/// The options of `train`, which are also accepted without a command.
 #[derive(clap::Args)]
 pub(super) struct TrainOptions {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Train for so many epochs, instead of the recipe's length
+    /// Number of epochs, instead of the recipe's length
     #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     epochs: Option<u64>,
-    /// Train for so many steps, instead of the recipe's length
+    /// Number of steps, instead of the recipe's length
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     steps: Option<u64>,
     #[command(flatten)]
     step: StepArgs,
-    /// Start values and the order of the images follow from it, instead of the recipe's
+    /// Random seed, which determines the initial weights and the order of the images, instead of
+    /// the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// Take start values from a safetensors file of any tool, under PyTorch's names, or from a run's folder
+    /// Load initial weights from a safetensors file with PyTorch's parameter names, or from a run's
+    /// folder
     #[arg(long, value_name = "FILE|RUN")]
     init: Option<PathBuf>,
     /// The run's folder [default: runs/<recipe>-<n>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; with --epochs or --steps, up to there; --memory may differ from before
+    /// Resume the run in this folder; --epochs or --steps sets a new total length; --memory may be
+    /// changed
     #[arg(long, value_name = "DIR", conflicts_with_all = ["batch", "accumulate", "precision", "seed", "init", "out", "dump"])]
     resume: Option<PathBuf>,
-    /// Also write start values, the first step's logits and gradients, every loss and the end's tensors
+    /// Also write the initial weights, the first step's logits and gradients, every loss, and the
+    /// final tensors
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    /// Plain lines instead of a view that fills the terminal
+    /// Print plain lines instead of a full-screen view
     #[arg(long)]
     plain: bool,
 }
@@ -70,30 +75,29 @@ const EXAMPLES: &str = "\
 Examples:
   halfwave train                              the embedded digits
   halfwave train my.toml --out runs/mine      a recipe of your own
-  halfwave train --adapter cpu --epochs 2     without a GPU, and briefly
+  halfwave train --adapter cpu --epochs 2     without a GPU, for two epochs
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
-The folder holds recipe.toml, run.json, metrics.jsonl (and the same for TensorBoard), curve.png,
-curve.svg, checkpoint.safetensors and, of the epoch with the best accuracy, best.safetensors.
-Ctrl-C ends a run after the step under way, and a second one at once; however it
-ended, --resume goes on to the same bits. A run that a signal has ended has the exit code
-128 + its number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. What is ignored
-when the program begins, as under nohup, stays so. On a terminal a view shows how it goes;
-its table compares the codes of each quantiser with those of a Gaussian input. The
-lines that --plain prints at once follow when it closes.";
+The folder contains recipe.toml, run.json, metrics.jsonl (also as a TensorBoard event file), curve.png,
+curve.svg, checkpoint.safetensors and, for the epoch with the best accuracy, best.safetensors.
+Ctrl-C stops a run after the current step, a second Ctrl-C immediately; --resume continues it with
+bit-identical results in either case. The exit code of a run stopped by a signal is 128 plus the signal
+number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Signals ignored at startup, as under
+nohup, stay ignored. On a terminal, a view shows the progress; its table compares the codes of each
+quantiser with those of a Gaussian input. When it closes, the lines of --plain are printed.";
 
-/// How long the device may work before the view moves.
+/// Maximum time the device works before the view is updated.
 const GLANCE: Duration = Duration::from_millis(150);
 
 impl From<TrainOptions> for TrainArgs {
-    /// Of the embedded digits.
+    /// Uses the embedded digits recipe.
     fn from(options: TrainOptions) -> Self {
         Self { recipe: None, options }
     }
 }
 
 impl TrainOptions {
-    /// The recipe with what the options say instead.
+    /// Overrides values of the recipe with the options.
     fn apply(&self, recipe: &mut Recipe) -> Result<()> {
         self.step.apply(recipe)?;
         let train = &mut recipe.train;
@@ -134,7 +138,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     if let Some((start, path)) = init {
         trainer.initialise(&start.tensors).map_err(load::in_file(&path))?;
         if !start.unused.is_empty() {
-            complain("note", &format_args!("{}: the model has no use for {}", path.display(), start.unused.join(", ")));
+            complain("note", &format_args!("{}: unused tensors: {}", path.display(), start.unused.join(", ")));
         }
     }
     let dump = match &args.dump {
@@ -154,7 +158,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
 
 fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     if !dir.is_dir() {
-        return Err(Error::Usage(format!("{}: there is no such folder; --resume takes that of a run", dir.display())));
+        return Err(Error::Usage(format!("{}: no such folder; --resume expects a run's folder", dir.display())));
     }
     let claim = Claim::existing(dir)?;
     let mut saved = Saved::read_folder(dir)?;
@@ -165,17 +169,14 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     let step = position.step;
     if position.stopped {
         return Err(Error::Usage(format!(
-            "{} has ended early, because its accuracy did not get better (train.patience); to train on from its weights, begin a new run: halfwave train {} --init {}",
+            "{} ended early, because its accuracy stopped improving (train.patience); to continue from its weights, start a new run: halfwave train {} --init {}",
             dir.display(),
             quoted(dir.join("recipe.toml")),
             quoted(&saved.path)
         )));
     }
     if position.over(steps) {
-        say(&format!(
-            "{} is complete: {step} steps are done, {steps} were asked for; --epochs or --steps make it longer",
-            dir.display()
-        ));
+        say(&format!("{} is complete: {step} of {steps} steps are done; --epochs or --steps extend it", dir.display()));
         return Ok(ExitCode::SUCCESS);
     }
     let opened = device::reopen(args.adapter.adapter.as_deref(), dir)?;
@@ -184,11 +185,11 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     interrupt::watch();
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
     let train = step::describe(&saved.recipe.train);
-    say(&format!("going on with {} at step {step} of {steps}, {train}, on {device}", dir.display()));
+    say(&format!("resuming {} at step {step} of {steps}, {train}, on {device}", dir.display()));
     follow(args, run, &device, None)
 }
 
-/// Leads a run to its end, or to where it is interrupted, and shows it.
+/// Executes a run until it ends or is interrupted, and displays its progress.
 fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>) -> Result<ExitCode> {
     let begun = Instant::now();
     let view = if args.plain { None } else { open_view(&mut run, device) };
@@ -196,21 +197,21 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let dir = run.dir().to_path_buf();
     let test_accuracy = advanced.inspect_err(|_| {
         if !dir.join(run::CHECKPOINT).exists() {
-            return complain("note", &format_args!("{} does not hold the run any more", dir.display()));
+            return complain("note", &format_args!("{} no longer contains the run", dir.display()));
         }
-        complain("note", &format_args!("{} holds the run up to its last checkpoint", dir.display()));
+        complain("note", &format_args!("{} contains the run up to its last checkpoint", dir.display()));
     })?;
     let (position, total) = (run.trainer().position(), run.trainer().total_steps());
     let (steps, time) = (position.step, duration(begun.elapsed().as_secs_f64()));
     if position.stopped {
         let patience = run.trainer().recipe().train.patience;
         let epochs = if patience == 1 { "epoch".to_string() } else { format!("{patience} epochs") };
-        say(&format!("\nended early: accuracy has not got better for {epochs} (train.patience)"));
+        say(&format!("\nended early: accuracy has not improved for {epochs} (train.patience)"));
     }
     if !run.trainer().over() {
         let unevaluated = if position.unevaluated { ", before they were evaluated" } else { "" };
         say(&format!("\nstopped after {} of {} steps{unevaluated}, in {time}", grouped(steps), grouped(total)));
-        say(&format!("{} holds everything up to here; to go on:", dir.display()));
+        say(&format!("everything up to here is saved in {}; to resume:", dir.display()));
         say(&format!("  halfwave train --resume {}", quoted(&dir)));
         return Ok(ExitCode::from(interrupt::code()));
     }
@@ -218,15 +219,15 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
     let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
     if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
-        say(&format!("it was best after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
+        say(&format!("best accuracy after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
     }
-    say(&format!("{} holds the checkpoint, the metrics and curve.png; to go on:", dir.display()));
+    say(&format!("checkpoint, metrics and curve.png are in {}; next:", dir.display()));
     say(&format!("  halfwave eval {}", quoted(&dir)));
     say(&format!("  halfwave predict {} IMAGE.png", quoted(&dir)));
     Ok(ExitCode::SUCCESS)
 }
 
-/// A view of the run, where there is a terminal for it.
+/// Opens a view of the run, if there is a terminal for it.
 fn open_view(run: &mut Run, device: &Device) -> Option<View> {
     let folder = run.dir().display().to_string();
     let trainer = run.trainer();
@@ -244,7 +245,8 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
     View::open(about, position, run.rows())
 }
 
-/// Goes on to the end, or until somebody asks for one, and closes the view. The test accuracy is the last that was measured.
+/// Executes the run until it ends or is stopped, and closes the view. Returns the last measured
+/// test accuracy.
 async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
     let trainer = run.trainer();
     let (position, steps) = (trainer.position(), (trainer.total_steps(), trainer.epoch_steps()));
@@ -287,7 +289,7 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
     Ok(progress.finish())
 }
 
-/// The loss of the last step.
+/// Returns the loss of the last step.
 fn last_loss(rows: &[Row]) -> f32 {
     let loss = |row: &Row| if let Row::Step(row) = row { Some(row.loss) } else { None };
     rows.iter().rev().find_map(loss).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `halfwave tune`: which kernels are fastest on this device, for later runs to take.
+//! `halfwave tune`: measures which kernels are fastest on this device, for use by later runs.
 
 use super::device::{self, Measurable};
 use super::kernels::{self, Kernels};
@@ -13,33 +13,34 @@ use halfwave::recipe::Recipe;
 use halfwave::train::session::training_plan;
 use std::process::ExitCode;
 
-/// Measure which kernels are fastest for recipes on this device; later runs there take them.
+/// Measure which kernels are fastest for recipes on this device, for use by later runs.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, mut_arg("adapter", |arg| arg.help(ADAPTER)))]
 pub(super) struct TuneArgs {
     #[command(flatten)]
     measure: MeasureArgs,
-    /// Discard everything that is kept of kernels on this device, and measure nothing: what was measured, and which kernels were found right or wrong at their first use (they are compared again)
+    /// Discard all cached data about kernels on this device without measuring anything: the
+    /// measured choices, and whether kernels were right or wrong on first use (they are checked
+    /// again)
     #[arg(long, conflicts_with_all = ["recipes", "rounds", "batch"])]
     forget: bool,
 }
 
-const ADAPTER: &str =
-    "Adapter to measure: an index or a part of a name from `halfwave devices` [default: the first GPU]";
+const ADAPTER: &str = "Adapter to measure: an index or part of a name from `halfwave devices` [default: the first GPU]";
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave tune vgg-small                     for VGG-small with its own batch size, on the first GPU
+  halfwave tune vgg-small                     for VGG-small with its default batch size, on the first GPU
   halfwave tune resnet20 --batch 128
-  halfwave tune --forget                      back to what is estimated
+  halfwave tune --forget                      return to the default choices
 
-What is found holds for the same operations with the same shapes, in any recipe, with this adapter,
-driver and version of halfwave. A run that has begun keeps its kernels when it is resumed.
-The CPU backend has one implementation per operation: there is nothing to tune.";
+The results apply to the same operations with the same shapes, in any recipe, with this adapter,
+driver and version of halfwave. A resumed run keeps the kernels that it started with.
+The CPU backend has one implementation per operation, so there is nothing to tune.";
 
 /// Why there is nothing to measure on the CPU backend.
 pub(super) const ONE_EACH: &str =
-    "the CPU backend has one implementation per operation, so that there are no kernels to choose among";
+    "the CPU backend has one implementation per operation, so there are no kernels to choose from";
 
 pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
     let recipes = args.measure.recipes()?;
@@ -53,7 +54,7 @@ pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
         say(&forget(&device)?);
         return Ok(ExitCode::SUCCESS);
     }
-    // Whether the result can be kept shows now, not after minutes.
+    // Checks that the result can be saved before measuring for minutes.
     kernels::change(&device, |_| ())?;
     interrupt::watch();
     let mut kept = false;
@@ -62,18 +63,18 @@ pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
             Ok(()) => kept = true,
             Err(error) => {
                 if kept {
-                    say(&format!("{} holds what was measured of the recipes before {name}", file.display()));
+                    say(&format!("the results for the recipes before {name} are saved in {}", file.display()));
                 }
                 return interrupt::ended(error);
             }
         }
     }
-    let adapter = only_as.map_or(String::new(), |index| format!(", used with --adapter {index}"));
-    say(&format!("{} holds the result; later runs on this device take it{adapter}", file.display()));
+    let adapter = only_as.map_or(String::new(), |index| format!(", if started with --adapter {index}"));
+    say(&format!("results saved in {}; later runs on this device use them{adapter}", file.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures the kernels of a recipe, prints and keeps the result.
+/// Measures the kernels of a recipe, then prints and saves the result.
 fn of_recipe(args: &TuneArgs, found: &Found, device: &Device, recipe: &Recipe, name: &str) -> Result<()> {
     let batch = recipe.train.batch;
     say(&format!("{name}, batch of {batch}, on {}", device.adapter));
@@ -92,27 +93,28 @@ fn of_recipe(args: &TuneArgs, found: &Found, device: &Device, recipe: &Recipe, n
     })
 }
 
-/// Discards what is kept of a device, and says what that was.
+/// Discards the cached data of a device, and returns a description of it.
 fn forget(device: &Device) -> Result<String> {
     let before: Kernels = kernels::change(device, std::mem::take)?;
     let (choices, verdicts, wrong) = (before.choices.len(), before.verdicts.len(), before.shut_out());
     let adapter = &device.adapter;
     if choices + verdicts == 0 {
-        return Ok(format!("{adapter}: nothing was kept of its kernels; they are chosen by estimate"));
+        return Ok(format!("{adapter}: no kernel data was cached; kernels are chosen by estimate"));
     }
     let wrong = match wrong.is_empty() {
         true => String::new(),
-        false => format!(", of which {} had been found wrong", wrong.join(", ")),
+        false => format!(", of which {} had been wrong", wrong.join(", ")),
     };
     let s = |count: usize| if count == 1 { "" } else { "s" };
     Ok(format!(
-        "{adapter}: discarded {choices} measured choice{} and {verdicts} result{} of first uses{wrong}; kernels are chosen by estimate, and compared again before they are used",
+        "{adapter}: discarded {choices} measured choice{} and {verdicts} first-use result{}{wrong}; kernels are chosen by estimate, and checked again before they are used",
         s(choices),
         s(verdicts)
     ))
 }
 
-/// A line an operation: what is taken by estimate, what is fastest, and the gain.
+/// Returns a table with one row per operation: the kernel chosen by estimate, the fastest one, and
+/// the gain.
 fn table(tuned: &[Tuned]) -> String {
     let name = |timed: &Timed| described(&timed.kernel, timed.parts);
     let mut rows = vec![["operation", "layers", "estimate", "ms", "fastest", "ms", "gain"].map(String::from)];
@@ -127,14 +129,14 @@ fn table(tuned: &[Tuned]) -> String {
     let before: u64 = tuned.iter().map(|found| of_layers(found, 0)).sum();
     let after: u64 = tuned.iter().map(|found| of_layers(found, found.best)).sum();
     format!(
-        "{}\nall of them: {:.3} ms by estimate, {:.3} ms with the fastest\n\n",
+        "{}\ntotal: {:.3} ms by estimate, {:.3} ms with the fastest kernels\n\n",
         aligned(&rows, [false, false, false, true, false, true, true]),
         before as f64 / 1e6,
         after as f64 / 1e6
     )
 }
 
-/// Time of an operation in all of its layers.
+/// Returns the time of an operation over all of its layers.
 fn of_layers(found: &Tuned, kernel: usize) -> u64 {
     found.heavy.kernels[kernel].median_ns * found.heavy.layers.len() as u64
 }

@@ -1,6 +1,7 @@
-//! `halfwave web`: the built page for browsers on this machine.
+//! `halfwave web`: serves the built web page on this machine.
 //!
-//! **Invariant:** nothing outside the page's folder is sent, whatever a request or a link in the folder says.
+//! **Invariant:** no file outside the page's folder is served, whatever a request or a link in the
+//! folder refers to.
 
 use super::terminal::say;
 use axum::Router;
@@ -16,29 +17,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tower_http::services::ServeDir;
 
-/// Show the built page, halfwave in the browser, at an address on this machine.
+/// Serve the built web page, halfwave in the browser, on this machine.
 #[derive(clap::Args)]
 #[command(
     after_help = "The page is built by web/build.sh. It needs a browser with WebGPU.\n\nExample:\n  halfwave web --port 8000"
 )]
 pub(super) struct WebArgs {
-    /// The built page [default: web/dist, here or where halfwave was built]
+    /// Folder of the built page [default: web/dist, here or where halfwave was built]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Port; 0 for any [default: the first free one from 8080 on]
+    /// Port; 0 for any free port [default: the first free port from 8080]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
 }
 
-/// Where the page is built, from the sources' folder.
+/// Folder of the built page, relative to the sources.
 const BUILT: &str = "web/dist";
 
-/// The port of a command that names none, and how many after it are tried.
+/// The default port, and the number of ports after it that are tried.
 const PORT: u16 = 8080;
 const PORTS: u16 = 100;
 
 const NOT_FOUND: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
-<p>There is nothing here. <a href=\"/\">To halfwave</a></p></html>\n";
+<p>This page does not exist. <a href=\"/\">To halfwave</a></p></html>\n";
 
 pub(super) fn web(args: &WebArgs) -> Result<()> {
     let dir = page(args.dir.as_deref())?;
@@ -50,18 +51,18 @@ pub(super) fn web(args: &WebArgs) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let router = Router::new().route("/", get(file)).route("/{*path}", get(file)).with_state(Arc::new(root));
-        say(&format!("http://localhost:{port}/ shows {}, on this machine only; Ctrl-C ends it", dir.display()));
+        say(&format!("http://localhost:{port}/ serves {}, on this machine only; Ctrl-C stops it", dir.display()));
         axum::serve(listener, router).await.map_err(failed)
     })
 }
 
-/// The folder of the built page.
+/// Returns the folder of the built page.
 fn page(wanted: Option<&Path>) -> Result<PathBuf> {
     let is_page = |dir: &Path| dir.join("index.html").is_file();
     match wanted {
         Some(dir) if is_page(dir) => Ok(dir.to_path_buf()),
         Some(dir) => Err(Error::Usage(format!(
-            "{} holds no index.html; --dir takes the folder of the built page, which web/build.sh makes",
+            "{} contains no index.html; --dir expects the folder of the built page, which web/build.sh creates",
             dir.display()
         ))),
         None => {
@@ -69,14 +70,14 @@ fn page(wanted: Option<&Path>) -> Result<PathBuf> {
             let built = known.into_iter().find(|dir| is_page(dir));
             built.ok_or_else(|| {
                 Error::Usage(format!(
-                    "the page is not built: run web/build.sh in halfwave's sources, which makes {BUILT}, or name its folder: --dir DIR"
+                    "the page is not built: run web/build.sh in halfwave's sources, which creates {BUILT}, or specify the folder with --dir DIR"
                 ))
             })
         }
     }
 }
 
-/// Listens on this machine's own address.
+/// Listens on the loopback address.
 fn listen(wanted: Option<u16>) -> Result<TcpListener> {
     let bind = |port| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -93,7 +94,7 @@ fn listen(wanted: Option<u16>) -> Result<TcpListener> {
     }
 }
 
-/// Answers for one path, without its leading slash; none is the page itself.
+/// Serves one path, given without its leading slash; `None` is the page itself.
 async fn file(State(root): State<Arc<PathBuf>>, asked: Option<Asked<String>>, request: Request) -> Response {
     let asked = asked.map_or_else(String::new, |Asked(path)| path);
     let mut response = match inside(&root, &asked) {
@@ -109,15 +110,16 @@ async fn file(State(root): State<Arc<PathBuf>>, asked: Option<Asked<String>>, re
     if response.status() == StatusCode::NOT_FOUND {
         response = (StatusCode::NOT_FOUND, Html(NOT_FOUND)).into_response();
     } else if response.status().is_success() && asked.ends_with(".ts") {
-        // A list of types has this ending for a video.
+        // MIME databases assign this extension to a video format.
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     }
-    // A page that was built again is seen at once; what has not changed is not sent again.
+    // A rebuilt page is picked up at once, and unchanged files are not sent again.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
-/// Whether what would be sent for a path, compressed or not, is in the folder itself: `root` has no links in it.
+/// Returns whether the file for a path, compressed or not, is inside the folder after resolving
+/// links; `root` itself contains no links.
 fn inside(root: &Path, asked: &str) -> bool {
     let mut file = root.join(asked);
     if file.is_dir() {

@@ -1,7 +1,8 @@
-//! The experiments, as data: what each arm changes.
+//! The experiments as data: what each arm changes.
 //!
-//! Arms match layers by the names that `digits` and `vgg-small` share (`q*` are the quantisers) and by their weights, so that one change fits every base. Those that a
-//! built-in variant of `vgg-small` makes are taken from there.
+//! Arms match layers by the names that `digits` and `vgg-small` share (`q*` are the quantisers) and
+//! by their weights, so that one change applies to every base recipe. An arm that corresponds to a
+//! built-in variant of `vgg-small` uses the changes of that variant.
 
 use super::published::{self, Published};
 use super::{Experiment, Preset, builtin};
@@ -9,20 +10,20 @@ use super::{Experiment, Preset, builtin};
 /// One of the networks that an experiment compares.
 #[derive(Debug)]
 pub struct Arm {
-    /// Names its runs.
+    /// Name of the arm, used in the names of its runs.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
     change: Change,
-    /// The built-in network that it is in the published setting instead, and what is changed there.
+    /// The built-in network used instead in the published setting, and the changes to it.
     own: Option<(&'static str, &'static [&'static str])>,
     published: Option<Published>,
 }
 
-/// What an arm changes in the base.
+/// What an arm changes in the base recipe.
 #[derive(Debug)]
 enum Change {
-    /// The same as a built-in recipe changes in `vgg-small`.
+    /// The changes that a built-in recipe makes to `vgg-small`.
     As(&'static str),
     /// These parts of a recipe.
     To(&'static [&'static str]),
@@ -41,17 +42,17 @@ impl Arm {
         Self { own: Some((network, changes)), ..self }
     }
 
-    /// The accuracy that was published for it, if one was.
+    /// Returns the published accuracy, if there is one.
     pub fn known(&self) -> Option<&Published> {
         self.published.as_ref()
     }
 
-    /// The built-in recipe that it changes, as an arm of that experiment.
+    /// Returns the name of the built-in recipe that the arm changes, in the given experiment.
     pub fn base(&self, experiment: &str, preset: &Preset) -> &'static str {
         self.own.filter(|_| preset.published).map_or(preset.base(experiment), |(network, _)| network)
     }
 
-    /// Its recipe, but for what the preset sets.
+    /// Returns the arm's recipe without the preset's settings.
     pub(super) fn text(&self, experiment: &str, preset: &Preset) -> String {
         let extends = format!("extends = \"{}\"\n", self.base(experiment, preset));
         match (&self.own, &self.change) {
@@ -62,7 +63,7 @@ impl Arm {
     }
 }
 
-/// A change of layers, as a recipe has it.
+/// A change of layers, in the syntax of a recipe.
 macro_rules! change {
     ($layers:literal, $keys:literal) => {
         concat!("[[model.change]]\nmatch = ", $layers, "\n", $keys, "\n")
@@ -74,17 +75,17 @@ macro_rules! change {
 
 const FLOAT_WEIGHTS: &str = change!("{ weights = 'binary' }", "weights = 'float'");
 
-/// What BinaryNet does to the inner layers; all but the order of them.
+/// The changes of BinaryNet to the inner layers, except their order.
 const BINARY_NET: &[&str] = &[
     change!("kind = 'sign'"),
     change!("{ weights = 'binary' }", "alpha = 'none'\nclip_weights = true"),
     "[train.loss]\nkind = 'squared_hinge'\n[train.optimizer]\nkind = 'adam'\nlr = 1e-3\n",
 ];
 
-/// The authors' shifts and mirroring, which VGG-11's recipe leaves out.
+/// The authors' augmentation, random shifts and mirroring, which VGG-11's recipe omits.
 const AUGMENTED: &str = "[data.augment]\npad = 4\nmirror = true\n";
 
-/// HWGQ as published: the base itself, but for those that are no HWGQ.
+/// HWGQ as published: the base recipe itself.
 const fn hwgq(name: &'static str, about: &'static str) -> Arm {
     Arm::new(name, about, Change::To(&[])).published(published::HWGQ)
 }
@@ -100,10 +101,10 @@ const fn signs(name: &'static str, about: &'static str) -> Arm {
 pub(super) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         name: "activations",
-        about: "activations in floats under binary weights: which one suits them",
+        about: "float activations with binary weights, compared",
         notes: &[
-            "All weights but those of the first and the last layer are binary; the activation before the last layer is ReLU in each arm.",
-            "Clipped and log-tailed ReLU bend at 1.614, the top level of 2-bit HWGQ.",
+            "All weights except those of the first and last layers are binary; the activation before the last layer is ReLU in every arm.",
+            "The clipping point of clipped and log-tailed ReLU is 1.614, the highest level of 2-bit HWGQ.",
         ],
         arms: &[
             Arm::new("tanh", "tanh(x)", Change::To(&[change!("kind = 'tanh'")])),
@@ -121,8 +122,8 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "low-bit",
-        about: "what few bits cost: floats, binary weights (BW), BW + sign, BW + HWGQ",
-        notes: &["The first and the last layer have float weights in each arm."],
+        about: "the cost of low precision: floats, binary weights (BW), BW + sign, BW + HWGQ",
+        notes: &["The first and last layers have float weights in every arm."],
         arms: &[
             float(),
             Arm::new("bw", "1-bit weights, ReLU", Change::As("vgg-small-bw")).published(published::BWN),
@@ -133,10 +134,10 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "surrogates",
-        about: "whose derivative stands in for that of 2-bit HWGQ in the backward pass",
+        about: "surrogate gradients of 2-bit HWGQ in the backward pass, compared",
         notes: &[
-            "Arms without a suffix have binary weights, the setting of Cai et al. (2017); those with -float have float weights over the same codes.",
-            "The published numbers are of float weights on VGG-11: the network of the -float arms in the preset paper and, with a quarter of its filters, of all arms in small. Published order: identity, vanilla, clipped; clipped and log-tailed are close.",
+            "Arms without a suffix have binary weights, the setting of Cai et al. (2017); those with -float have float weights with the same codes.",
+            "The published numbers are for float weights on VGG-11: the network of the -float arms in the preset paper and, with a quarter of its filters, of all arms in the preset small. Published order: identity, vanilla, clipped; clipped and log-tailed are close.",
         ],
         arms: &[
             Arm::new("identity", "1-bit weights, x", Change::To(&[change!("surrogate = 'identity'")])),
@@ -171,19 +172,19 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "bit-width",
-        about: "HWGQ with 1, 2, 3, 4 and 32 bits, uniform levels and Lloyd's, under binary weights",
+        about: "HWGQ with 1, 2, 3, 4 and 32 bits, uniform and Lloyd's levels, with binary weights",
         notes: &[
-            "Lloyd's levels are those of least squared error for a half-wave Gaussian; of one bit there is one level, so both are the same.",
-            "32 bits are ReLU in floats.",
+            "Lloyd's levels minimise the squared error for a half-wave Gaussian; with one bit there is one level, so both are the same.",
+            "32 bits are ReLU in f32.",
         ],
         arms: &[
             Arm::new("1-uniform", "1 bit, 1 level", Change::To(&[change!("bits = 1")])),
             hwgq("2-uniform", "2 bits, 3 uniform levels"),
-            Arm::new("2-lloyd", "2 bits, 3 levels of Lloyd's", Change::As("vgg-small-hwgq-lloyd")),
+            Arm::new("2-lloyd", "2 bits, 3 Lloyd levels", Change::As("vgg-small-hwgq-lloyd")),
             Arm::new("3-uniform", "3 bits, 7 uniform levels", Change::As("vgg-small-hwgq-3")),
-            Arm::new("3-lloyd", "3 bits, 7 levels of Lloyd's", Change::To(&[change!("bits = 3\nlevels = 'lloyd'")])),
+            Arm::new("3-lloyd", "3 bits, 7 Lloyd levels", Change::To(&[change!("bits = 3\nlevels = 'lloyd'")])),
             Arm::new("4-uniform", "4 bits, 15 uniform levels", Change::As("vgg-small-hwgq-4")),
-            Arm::new("4-lloyd", "4 bits, 15 levels of Lloyd's", Change::To(&[change!("bits = 4\nlevels = 'lloyd'")])),
+            Arm::new("4-lloyd", "4 bits, 15 Lloyd levels", Change::To(&[change!("bits = 4\nlevels = 'lloyd'")])),
             Arm::new("32", "32 bits, ReLU", Change::As("vgg-small-bw")).published(published::BWN),
         ],
         epochs: None,
@@ -192,8 +193,8 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         name: "methods",
         about: "BNN, XNOR-Net, DoReFa-Net, HWGQ and floats on one network",
         notes: &[
-            "The first and the last layer have float weights in each arm, and all but bnn have the optimiser and the schedule of HWGQ.",
-            "bnn is BinaryNet: no scales, latent weights in [−1, 1], squared hinge loss, Adam. In the preset paper it is the authors' own network, binary in all layers and without shifts and mirroring.",
+            "The first and last layers have float weights in every arm, and all arms except bnn use the optimiser and the schedule of HWGQ.",
+            "bnn is BinaryNet: no scales, latent weights in [−1, 1], squared hinge loss, Adam. In the preset paper it is the authors' network, with binary weights in all layers and without shifts and mirroring.",
         ],
         arms: &[
             Arm::new("bnn", "1-bit weights ±1, signs", Change::To(BINARY_NET))
@@ -208,8 +209,8 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "learning-curve",
-        about: "how HWGQ learns: accuracy by epoch, over 30 epochs in the preset paper",
-        notes: &["by-epoch.csv has the accuracy of each epoch. Published numbers are of 200 epochs."],
+        about: "learning curve of HWGQ: accuracy by epoch, over 30 epochs in the preset paper",
+        notes: &["by-epoch.csv has the accuracy of each epoch. Published numbers are for 200 epochs."],
         arms: &[Arm::new("hwgq", "1-bit weights, 2-bit HWGQ", Change::To(&[]))],
         epochs: Some(30),
     },

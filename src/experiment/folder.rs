@@ -1,4 +1,4 @@
-//! What an experiment finds in the folder of one of its runs.
+//! The state of a run's folder in an experiment.
 
 use super::Outcome;
 use crate::error::{Error, Result};
@@ -7,22 +7,23 @@ use crate::train::folder::Folder;
 use crate::train::run::{self, CHECKPOINT, Saved};
 use std::path::Path;
 
-/// What there is of a run.
+/// How much of a run has been done.
 #[derive(Debug)]
 pub enum State {
     /// Nothing.
     New,
-    /// A part: it goes on from here.
+    /// A part, which can be resumed from here.
     Begun(Box<Saved>),
-    /// All.
+    /// The whole run.
     Over(Outcome),
 }
 
 impl State {
-    /// What the folder holds of a run of this recipe over so many training images.
+    /// Determines the state of a run of `recipe` on `train_len` training images in a folder.
     ///
     /// # Errors
-    /// When it holds something else; with what to do.
+    ///
+    /// Returns an error, with advice, if the folder contains something else.
     pub fn of(dir: &Path, recipe: &Recipe, train_len: usize) -> Result<Self> {
         let taken = match run::check_new(dir) {
             Ok(()) => return Ok(Self::New),
@@ -34,7 +35,9 @@ impl State {
         let advice = "remove it, or choose another folder for the experiment (--out DIR)";
         if !dir.join(CHECKPOINT).exists() {
             let dir = dir.display();
-            return Err(Error::Usage(format!("{dir} holds a run without a checkpoint, which cannot go on; {advice}")));
+            return Err(Error::Usage(format!(
+                "{dir} holds a run without a checkpoint, which cannot be resumed; {advice}"
+            )));
         }
         let saved = Saved::read_folder(dir)?;
         if saved.recipe != *recipe {
@@ -49,12 +52,12 @@ impl State {
     }
 }
 
-/// The first line in which two recipes differ.
+/// Returns the first line in which two recipes differ.
 fn difference(found: &Recipe, wanted: &Recipe) -> String {
     let (found, wanted) = (found.to_toml(), wanted.to_toml());
     let mut lines = found.lines().zip(wanted.lines());
     match lines.find(|(found, wanted)| found != wanted) {
         Some((found, wanted)) => format!("{} instead of {}", found.trim(), wanted.trim()),
-        None => "it is longer or shorter".to_string(),
+        None => "the number of lines".to_string(),
     }
 }

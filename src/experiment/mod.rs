@@ -1,12 +1,16 @@
-//! Experiments: networks that differ in one thing, trained alike and with several seeds, and held against each other and against what was published.
+//! Experiments: networks that differ in one respect, trained in the same way with several seeds,
+//! and compared with each other and with published results.
 //!
-//! An experiment is a list of arms, and an arm is what it changes in the network of a preset, in the words of a recipe. So every arm is a recipe ([`Experiment::recipe`]), and every run of it a run like any other:
+//! An experiment is a list of arms; each arm is a set of changes to a preset's network, in the
+//! syntax of a recipe. So every arm is a recipe ([`Experiment::recipe`]), and each of its runs is
+//! an ordinary run:
 //!
 //! ```text
-//! Experiment + Preset ── recipe ──▶ a Recipe an arm, × seeds ──▶ runs ── Outcome::new ──▶ Table, curves
+//! Experiment + Preset ── recipe ──▶ one Recipe per arm, × seeds ──▶ runs ── Outcome::new ──▶ Table, curves
 //! ```
 //!
-//! **Invariant:** a published number stands beside its source, and a difference is taken only from runs of the network and the images that it is of.
+//! **Invariant:** a published number is given with its source, and a difference to it is computed
+//! only for runs with the same network and images.
 //!
 //! ```
 //! use halfwave::experiment::{find, preset};
@@ -35,35 +39,38 @@ use crate::recipe::{self, Recipe, nearest};
 /// Networks to compare.
 #[derive(Debug)]
 pub struct Experiment {
-    /// What it is asked for by.
+    /// Name of the experiment.
     pub name: &'static str,
-    /// What is compared, in a line.
+    /// What is compared, in one line.
     pub about: &'static str,
-    /// What one has to know to read its table: a sentence each.
+    /// Notes needed to read its table, one sentence each.
     pub notes: &'static [&'static str],
-    /// What is compared.
+    /// The networks that are compared.
     pub arms: &'static [Arm],
-    /// Epochs in the published setting, where they are not those of the networks' recipes.
+    /// Number of epochs in the published setting, if it differs from that of the networks' recipes.
     epochs: Option<u64>,
 }
 
-/// All experiments: the five of Cai et al. (2017), in their order, and the curve of one run.
+/// All experiments: the five of Cai et al. (2017), in their order, and the learning curve of one
+/// run.
 pub const EXPERIMENTS: &[Experiment] = arms::EXPERIMENTS;
 
-/// The experiment of that name.
+/// Returns the experiment of that name.
 ///
 /// # Errors
-/// When there is none; with those that there are.
+///
+/// Returns an error that lists the known experiments if there is none of that name.
 pub fn find(name: &str) -> Result<&'static Experiment> {
     let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
     let found = EXPERIMENTS.iter().find(|experiment| experiment.name == name);
     found.ok_or_else(|| unknown("experiment", name, &names))
 }
 
-/// The preset of that name.
+/// Returns the preset of that name.
 ///
 /// # Errors
-/// When there is none; with those that there are.
+///
+/// Returns an error that lists the known presets if there is none of that name.
 pub fn preset(name: &str) -> Result<&'static Preset> {
     let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| unknown("preset", name, &names))
@@ -78,10 +85,12 @@ fn unknown(what: &str, name: &str, names: &[&str]) -> Error {
 }
 
 impl Experiment {
-    /// The recipe of an arm, by place.
+    /// Returns the recipe of an arm, given its index.
     ///
     /// # Errors
-    /// When a network and the changes to it do not go together; tests parse all of them.
+    ///
+    /// Returns an error if a network and the changes to it are not compatible; tests parse all of
+    /// them.
     pub fn recipe(&self, arm: usize, preset: &Preset) -> Result<Recipe> {
         let arm = &self.arms[arm];
         let epochs = preset.epochs.or(self.epochs).map_or(String::new(), |epochs| format!("epochs = {epochs}\n"));
@@ -89,13 +98,13 @@ impl Experiment {
         Recipe::parse(&text, &format!("{}, arm {}", self.name, arm.name))
     }
 
-    /// The name of a run's folder.
+    /// Returns the name of a run's folder.
     pub fn run_name(&self, arm: usize, seed: u64) -> String {
         format!("{}-seed{seed}", self.arms[arm].name)
     }
 }
 
-/// A built-in recipe's text.
+/// Returns the text of a built-in recipe.
 fn builtin(name: &str) -> &'static str {
     recipe::builtin(name).expect("the tests read every arm of every preset")
 }

@@ -1,22 +1,22 @@
-//! What came of a run, and of several.
+//! Results of a run, and statistics over several runs.
 
 use crate::train::metrics::{EpochRow, Row};
 
-/// What came of a run that is over.
+/// Results of a finished run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// Epoch and accuracy on the test images, in per cent, wherever it was measured.
+    /// Epoch and test accuracy in per cent, for every epoch in which it was measured.
     pub curve: Vec<(u64, f64)>,
-    /// Training images per second; not known of a run without an epoch.
+    /// Training images per second; `None` for a run without an epoch.
     pub images_per_s: Option<f64>,
-    /// The step at which its loss ceased to be a number, where it did.
+    /// The step at which the loss stopped being finite, if it did.
     pub diverged: Option<u64>,
-    /// The adapter that computed.
+    /// The adapter that was used.
     pub device: String,
 }
 
 impl Outcome {
-    /// Of a run with these rows on an adapter.
+    /// Extracts the results from a run's rows.
     pub fn new(rows: &[Row], device: &str) -> Self {
         let epochs = || {
             rows.iter().filter_map(|row| match row {
@@ -25,7 +25,7 @@ impl Outcome {
             })
         };
         let measured = |row: &EpochRow| Some((row.epoch, 100.0 * f64::from(row.test_accuracy?)));
-        // In the first epoch drivers compile.
+        // The first epoch includes the compilation of kernels by the driver.
         let speeds: Vec<_> = epochs().map(|row| row.images_per_s).collect();
         let speeds = speeds.get(1..).filter(|rest| !rest.is_empty()).unwrap_or(&speeds);
         let speeds: Vec<_> = speeds.iter().copied().filter(|speed| *speed > 0.0 && speed.is_finite()).collect();
@@ -40,23 +40,23 @@ impl Outcome {
         }
     }
 
-    /// The accuracy at its end, in per cent; none of a run that diverged.
+    /// Returns the final accuracy in per cent, or `None` for a run that diverged.
     pub fn last(&self) -> Option<f64> {
         self.curve.last().filter(|_| self.diverged.is_none()).map(|(_, accuracy)| *accuracy)
     }
 
-    /// The best accuracy on its way, in per cent.
+    /// Returns the best accuracy of any epoch, in per cent.
     pub fn best(&self) -> Option<f64> {
         self.curve.iter().map(|(_, accuracy)| *accuracy).reduce(f64::max)
     }
 }
 
-/// The mean; none of nothing.
+/// Returns the mean, or `None` for no values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The standard deviation of what the values are drawn from, as a sample of n tells it: with n − 1 below. None of fewer than two.
+/// Returns the sample standard deviation, with divisor n − 1, or `None` for fewer than two values.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn mean_and_deviation_are_those_of_known_numbers() {
-        // Squares of the distances from 5: 9 + 1 + 1 + 1 + 0 + 0 + 4 + 16 = 32, over 7.
+        // Squared differences from 5: 9 + 1 + 1 + 1 + 0 + 0 + 4 + 16 = 32, divided by 7.
         let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
         assert_eq!(mean(&values), Some(5.0));
         assert!((deviation(&values).unwrap() - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
@@ -98,7 +98,8 @@ mod tests {
         let outcome = Outcome::new(&rows, "a");
         assert_eq!(outcome.curve, [(1, 50.0), (2, 75.0), (4, 62.5)]);
         assert_eq!((outcome.last(), outcome.best(), outcome.diverged), (Some(62.5), Some(75.0), None));
-        // Equal epochs: their times add up, and the first, in which drivers compile, does not count.
+        // The epochs have equal lengths, so their times add up; the first epoch, with compilation,
+        // does not count.
         assert!((outcome.images_per_s.unwrap() - 3.0 / (1.0 / 100.0 + 2.0 / 300.0)).abs() < 1e-9);
         assert_eq!(Outcome::new(&rows[..2], "a").images_per_s, Some(10.0));
         assert_eq!(Outcome::new(&[], ""), Outcome::default());

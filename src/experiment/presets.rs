@@ -1,38 +1,38 @@
-//! Presets: on which network and images an experiment is made, and for how long.
+//! Presets: the network, the images and the number of epochs of an experiment.
 
-/// A setting of every experiment.
+/// A setting that applies to every experiment.
 #[derive(Debug)]
 pub struct Preset {
-    /// What it is asked for by.
+    /// Name of the preset.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A one-line description.
     pub about: &'static str,
     /// The built-in recipe that the arms change.
     base: &'static str,
-    /// Experiments whose arms change another one, and which.
+    /// Experiments whose arms change another recipe, with the name of that recipe.
     others: &'static [(&'static str, &'static str)],
-    /// Seeds of each arm, unless others are asked for.
+    /// Default number of seeds per arm.
     pub seeds: u64,
-    /// Whether it is the setting that numbers were published for.
+    /// Whether this is the setting for which results were published.
     pub published: bool,
-    /// What else is other than in the base's recipe, in a recipe's words; no `[train]`.
+    /// Other changes to the base recipe, in the syntax of a recipe, without `[train]`.
     pub(super) settings: &'static str,
-    /// Epochs, where they are not those of the experiment or of the recipe.
+    /// Number of epochs, if it differs from that of the experiment or recipe.
     pub(super) epochs: Option<u64>,
 }
 
 impl Preset {
-    /// The built-in recipe that the arms of an experiment change.
+    /// Returns the name of the built-in recipe that the arms of an experiment change.
     pub fn base(&self, experiment: &str) -> &'static str {
         self.others.iter().find(|(name, _)| *name == experiment).map_or(self.base, |(_, base)| base)
     }
 }
 
-/// All presets, the shortest first.
+/// All presets, in ascending order of duration.
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "smoke",
-        about: "the embedded digits for a few epochs: that everything works, in seconds; needs nothing",
+        about: "the embedded digits for a few epochs: a functional check in seconds, without a data set",
         base: "digits",
         others: &[],
         seeds: 2,
@@ -42,9 +42,10 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "small",
-        about: "a VGG with a quarter of its filters on a fifth of CIFAR-10: which way it goes, without a GPU",
+        about: "a VGG with a quarter of its filters on a fifth of CIFAR-10: the trend of the results, without a GPU",
         base: "vgg-small-quarter",
-        // In so few epochs the surrogates differ clearly behind the eight quantisers of VGG-11, but not behind the five of VGG-small.
+        // After so few epochs, the surrogates differ clearly for the eight quantisers of VGG-11,
+        // but not for the five of VGG-small.
         others: &[("surrogates", "vgg11-quarter-bw")],
         seeds: 3,
         published: false,

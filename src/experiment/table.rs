@@ -1,21 +1,21 @@
-//! An experiment's results as text: for a terminal, as Markdown and as CSV.
+//! The results of an experiment as text: for a terminal, as Markdown and as CSV.
 
 use super::{Experiment, Outcome, Preset, deviation, mean};
 use crate::report::Means;
 use std::collections::BTreeSet;
 
-/// What came of an experiment, or of as much of it as is done.
+/// Results of an experiment, complete or partial.
 pub struct Table<'a> {
     experiment: &'a Experiment,
     preset: &'a Preset,
-    /// By arm and seed; none of a run that is not over.
+    /// Outcomes by arm and seed; `None` for a run that is not finished.
     outcomes: &'a [Vec<Option<Outcome>>],
 }
 
-/// An arm's numbers; accuracies in per cent.
+/// The statistics of an arm; accuracies in per cent.
 #[derive(Debug, PartialEq)]
 struct Line {
-    /// Runs that are over.
+    /// Number of finished runs.
     over: usize,
     diverged: usize,
     mean: Option<f64>,
@@ -28,11 +28,11 @@ struct Line {
 const HEAD: [&str; 8] =
     ["arm", "seeds", "test accuracy, %", "best, %", "images/s", "published, %", "difference", "source"];
 
-/// What is not known.
+/// Placeholder for an unknown value.
 const NONE: &str = "–";
 
 impl<'a> Table<'a> {
-    /// The table of what is over: `outcomes` by arm and seed.
+    /// Creates a table from `outcomes`, indexed by arm and seed.
     pub fn new(experiment: &'a Experiment, preset: &'a Preset, outcomes: &'a [Vec<Option<Outcome>>]) -> Self {
         Self { experiment, preset, outcomes }
     }
@@ -54,7 +54,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What is printed of an arm, but for its name.
+    /// Returns the cells of an arm, without its name.
     fn cells(&self, arm: usize) -> [String; 7] {
         let (line, known, seeds) = (self.line(arm), self.experiment.arms[arm].known(), self.outcomes[arm].len());
         let of = if line.over < seeds { format!("{} of {seeds}", line.over) } else { seeds.to_string() };
@@ -77,22 +77,20 @@ impl<'a> Table<'a> {
         ]
     }
 
-    /// What one has to know to read the table, a sentence or two each.
+    /// Returns notes needed to read the table, a sentence or two each.
     fn notes(&self) -> Vec<String> {
         let seeds = self.outcomes.first().map_or(0, Vec::len);
         let accuracy = match seeds {
-            0 | 1 => {
-                "Test accuracy: at the end of the run; one seed, so nothing is known of its deviation.".to_string()
-            }
+            0 | 1 => "Test accuracy: at the end of the run; one seed, so there is no standard deviation.".to_string(),
             _ => format!("Test accuracy: at the end of each run, mean ± standard deviation over {seeds} seeds."),
         };
         let published = match (self.experiment.arms.iter().any(|arm| arm.known().is_some()), self.preset.published) {
             (false, _) => None,
             (true, true) => Some(
-                "The difference is to the published number, or to the nearer end of its range, where that is of the same network.",
+                "The difference is to the published number, or to the nearer end of its range, if that is for the same network.",
             ),
             (true, false) => {
-                Some("Published numbers are of larger networks on the whole of CIFAR-10, so no difference is taken.")
+                Some("Published numbers are for larger networks on the whole of CIFAR-10, so no difference is given.")
             }
         };
         let best = "Best: the highest test accuracy after any epoch of any seed.";
@@ -100,7 +98,7 @@ impl<'a> Table<'a> {
         [accuracy].into_iter().chain([best].into_iter().chain(published).chain(notes).map(str::to_string)).collect()
     }
 
-    /// For a terminal.
+    /// Formats the table for a terminal.
     pub fn text(&self) -> String {
         let rows: Vec<_> =
             self.experiment.arms.iter().enumerate().map(|(at, arm)| (arm.name, self.cells(at))).collect();
@@ -120,25 +118,25 @@ impl<'a> Table<'a> {
         text
     }
 
-    /// The adapters that computed, each once.
+    /// Returns the adapters that were used, without duplicates.
     fn devices(&self) -> String {
         let devices: BTreeSet<_> = self.outcomes.iter().flatten().flatten().map(|run| run.device.as_str()).collect();
         devices.into_iter().collect::<Vec<_>>().join(" and ")
     }
 
-    /// As a file of its own, with everything that one has to know.
+    /// Formats the table as a Markdown document, with everything needed to read it.
     pub fn markdown(&self) -> String {
         let Self { experiment, preset, .. } = self;
         let mut text = format!("# {}: {}\n\n", experiment.name, experiment.about);
         text += &format!(
-            "Preset {}: {}. Made with halfwave {} on the adapter {}.\n\n",
+            "Preset {}: {}. Produced by halfwave {} on the adapter {}.\n\n",
             preset.name,
             preset.about,
             env!("CARGO_PKG_VERSION"),
             self.devices()
         );
         let row = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
-        text += &row(&[&HEAD[..1], &["what it is"], &HEAD[1..]].concat());
+        text += &row(&[&HEAD[..1], &["description"], &HEAD[1..]].concat());
         text += "|---|---|---:|---:|---:|---:|---:|---:|---|\n";
         for (at, arm) in experiment.arms.iter().enumerate() {
             let cells = self.cells(at);
@@ -150,7 +148,8 @@ impl<'a> Table<'a> {
         text + "\n![accuracy by epoch](accuracy.svg)\n"
     }
 
-    /// A line an arm, numbers as they are; what is not known is empty.
+    /// Formats the table as CSV, one line per arm, with unrounded numbers; unknown values are
+    /// empty.
     pub fn csv(&self) -> String {
         let mut text = "arm,network,seeds,runs,diverged,mean_percent,deviation_percent,best_percent,images_per_s,\
                         published_low_percent,published_high_percent,difference_percent,source\n"
@@ -172,7 +171,8 @@ impl<'a> Table<'a> {
         text
     }
 
-    /// The mean accuracy of each arm by epoch, with its deviation: of the runs that are over and measured it.
+    /// Returns the mean accuracy of each arm by epoch, with its standard deviation, over the
+    /// finished runs that measured it.
     pub fn curves(&self) -> Vec<Means> {
         let curve = |runs: &Vec<Option<Outcome>>| {
             let mut epochs: Vec<u64> = runs.iter().flatten().flat_map(|run| &run.curve).map(|point| point.0).collect();
@@ -188,7 +188,7 @@ impl<'a> Table<'a> {
         self.outcomes.iter().map(curve).collect()
     }
 
-    /// [`Table::curves`] as CSV, a line an arm and epoch.
+    /// Formats [`Table::curves`] as CSV, one line per arm and epoch.
     pub fn curves_csv(&self) -> String {
         let mut text = "arm,epoch,mean_percent,deviation_percent\n".to_string();
         for (arm, curve) in self.experiment.arms.iter().zip(self.curves()) {

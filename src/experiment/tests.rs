@@ -1,4 +1,5 @@
-//! Every arm of every preset is the network that its name promises; tables of known outcomes.
+//! Checks that every arm of every preset is the network that its name states, and tables of known
+//! outcomes.
 
 use super::*;
 use crate::caps::{Caps, DeviceClass};
@@ -19,19 +20,20 @@ fn each(mut see: impl FnMut(&Experiment, &Arm, &Preset, &Recipe)) {
     }
 }
 
-/// Kinds of the activations between the first and the last convolution.
+/// Returns the kinds of the activations between the first and the last convolution.
 fn activations(model: &Model) -> Vec<&LayerKind> {
     let inner = model.layers.iter().filter(|layer| layer.name.starts_with('q') || layer.name.starts_with("sign"));
     inner.map(|layer| &layer.kind).collect()
 }
 
-/// Weights of all convolutions but the first.
+/// Returns the weights of all convolutions except the first.
 fn inner_weights(model: &Model) -> Vec<Weights> {
     let convolutions = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Conv(_)));
     convolutions.skip(1).filter_map(|layer| layer.kind.weights()).collect()
 }
 
-/// Whether all activations and all inner weights are like that; there are some.
+/// Returns whether all activations and all inner weights satisfy the predicates; requires at least
+/// two of each.
 fn holds(model: &Model, activation: impl Fn(&LayerKind) -> bool, weights: impl Fn(&Weights) -> bool) -> bool {
     let (found, inner) = (activations(model), inner_weights(model));
     found.len() >= 2 && found.into_iter().all(activation) && inner.len() >= 2 && inner.iter().all(weights)
@@ -52,7 +54,7 @@ fn hwgq(bits: usize, uniform: bool, surrogate: Surrogate) -> impl Fn(&LayerKind)
     }
 }
 
-/// Whether an arm is what its name says.
+/// Returns whether an arm is what its name says.
 fn as_named(experiment: &str, arm: &str, recipe: &Recipe) -> bool {
     use crate::ops::curve::Curve;
     use LayerKind as K;
@@ -155,7 +157,7 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
                     _ => "vgg-small",
                 };
                 assert_eq!(arm.base(experiment.name, preset), network);
-                // BinaryNet was published without.
+                // BinaryNet was published without augmentation.
                 assert_eq!(augment.mirror && augment.pad == 4, network != "bnn-convnet", "{name}");
                 assert_eq!(augment.padding == Padding::Replicate, network == "vgg-small", "{name}");
             }
@@ -165,7 +167,8 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
 
 #[test]
 fn every_arm_is_planned() {
-    // One plan a network and batch suffices; with few images, for the memory of plans is not in question.
+    // One plan for each network is sufficient; the batch is small because memory is not tested
+    // here.
     let mut seen = BTreeSet::new();
     each(|experiment, arm, preset, recipe| {
         if seen.insert(format!("{:?}{:?}", recipe.model, recipe.train.loss)) {
@@ -209,7 +212,7 @@ fn published_numbers_have_sources_and_no_more_digits_than_were_published() {
     assert_eq!([91.0, 92.25, 93.0].map(|v| published::HWGQ.difference(v)), [-1.0, 0.0, 0.5]);
 }
 
-/// Outcomes of "low-bit": two seeds that are over, one that diverged, one that is missing.
+/// Outcomes of "low-bit": two seeds finished, one diverged, one missing.
 fn outcomes() -> Vec<Vec<Option<Outcome>>> {
     let run = |accuracies: &[f64]| {
         let curve = (1..).zip(accuracies.iter().copied()).collect();
@@ -244,7 +247,7 @@ bw-hwgq         0 of 2                 –        –         –     92.0–92.
     assert_eq!(lines[3], "bw-sign,vgg-small,2,1,0,80.0000,,81.5000,250.0000,,,,");
     let markdown = table.markdown();
     for part in [
-        "# low-bit: what few bits cost",
+        "# low-bit: the cost of low precision",
         "Preset paper: VGG-small on CIFAR-10",
         "on the adapter a device and another.",
         "| float | float weights, ReLU | 2 | 94.50 ± 0.71 | 95.00 | 250 | 93.8 | +0.70 | LQ-Nets,",
@@ -260,7 +263,7 @@ fn no_difference_is_taken_from_another_setting() {
     let outcomes = outcomes();
     let table = Table::new(find("low-bit").unwrap(), preset("smoke").unwrap(), &outcomes);
     assert!(table.text().contains("93.8           –  LQ-Nets"), "{}", table.text());
-    assert!(table.markdown().contains("no difference is taken"));
+    assert!(table.markdown().contains("no difference is given"));
     assert!(table.csv().lines().nth(1).unwrap().contains("93.8000,93.8000,,\"LQ-Nets"), "{}", table.csv());
 }
 

@@ -1,29 +1,32 @@
-//! What bounds a launch: the roofline, with as many roofs as there are ceilings.
+//! The bound of a launch: a roofline model with one roof for each measured peak.
 //!
-//! A launch must move its bytes, do its operations of each kind, and be launched. Each alone would take `amount / ceiling`; the longest of these times is a
-//! lower bound on its duration, if no cache helps, and names what bounds it. (Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009.)
+//! A launch must move its bytes, execute its operations of each kind, and be launched. Each of
+//! these would take `amount / ceiling`; the longest of these times is a lower bound on the launch's
+//! duration, unless caches help, and determines what bounds it. (Williams, Waterman, Patterson:
+//! Roofline, CACM 52(4), 2009.)
 
 use super::{Bound, Ceiling, Ceilings, Launch};
 
-/// The time that one resource alone would take.
+/// The time that one resource would take if it were the only limit.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limit {
-    /// Which.
+    /// The resource.
     pub bound: Bound,
-    /// How long.
+    /// The time in nanoseconds.
     pub ns: f64,
 }
 
-/// Bytes per second for a working set: the ceiling of the smallest measured one that holds it.
+/// Returns the bytes per second for a working set: the measured peak of the smallest working set
+/// that contains it.
 pub fn memory_rate(ceilings: &Ceilings, bytes: u64) -> f64 {
     let fits = ceilings.copy.iter().find(|copy| copy.working_set_bytes >= bytes);
     fits.or(ceilings.copy.last()).map_or(f64::INFINITY, |copy| copy.ceiling.value)
 }
 
-/// The tightest bound on a launch.
+/// Returns the tightest bound on a launch.
 pub fn limit(launch: &Launch, ceilings: &Ceilings) -> Limit {
     let rate = |ceiling: Option<Ceiling>| ceiling.map_or(f64::INFINITY, |ceiling| ceiling.value);
-    // What is done on matrices is not done by the units that the other ceilings are of.
+    // Operations on matrix units do not use the units of the other peaks.
     let aside = |ops| if launch.matrix_ops > 0 { 0 } else { ops };
     let all = [
         (Bound::Memory, launch.bytes, memory_rate(ceilings, launch.bytes)),
@@ -38,7 +41,7 @@ pub fn limit(launch: &Launch, ceilings: &Ceilings) -> Limit {
         .fold(overhead, |tightest, limit| if limit.ns > tightest.ns { limit } else { tightest })
 }
 
-/// Four digits behind the point: more would be noise in a file that is compared.
+/// Rounds to four decimals; more would be noise in a file that is compared.
 pub(super) fn rounded(fraction: f64) -> f64 {
     (fraction * 1e4).round() / 1e4
 }
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A launch of so many operations on floats, bits and matrices.
+    /// Returns a launch with the given numbers of operations on floats, bits and matrices.
     fn launch([float_ops, bit_ops, matrix_ops]: [u64; 3]) -> Launch {
         let launch = json!({
             "step": 0, "stem": "conv", "kernel": "conv_coop16", "layer": "", "phase": "forward", "variant": "coop16", "tier": "baseline",
@@ -79,12 +82,13 @@ mod tests {
             let Limit { bound, ns } = limit(&launch(ops), &ceilings(matrix));
             (bound, ns.round())
         };
-        // A million operations take a microsecond in floats, half of it in bits, on matrices a tenth of that for each product.
+        // A million operations take 1 µs in floats, half of that in bits, and a tenth of that on
+        // matrices for each product.
         assert_eq!(of([1_000_000, 0, 0], Some(1e13)), (Bound::Arithmetic, 1000.0));
         assert_eq!(of([0, 1_000_000, 0], Some(1e13)), (Bound::BitArithmetic, 500.0));
         assert_eq!(of([1_000_000, 0, 3_000_000], Some(1e13)), (Bound::MatrixArithmetic, 300.0));
         assert_eq!(of([0, 2_000_000, 1_000_000], Some(1e13)), (Bound::MatrixArithmetic, 100.0));
-        // Where their ceiling is not known, nothing is said of arithmetic.
+        // Without a measured peak for matrices, arithmetic imposes no bound.
         assert_eq!(of([1_000_000, 0, 3_000_000], None), (Bound::LaunchOverhead, 10.0));
     }
 }

@@ -1,7 +1,8 @@
-//! Times every kernel that could compute a plan's heavy operations, on the plan's own shapes.
+//! Times every kernel that could execute a plan's heavy operations, with the plan's shapes.
 //!
-//! Each operation runs alone on random inputs, repeated until a measurement is long enough for the clock. Rounds alternate between its kernels, so that other load on the machine affects all of
-//! them equally.
+//! Each operation runs in isolation on random inputs, repeated until a measurement is long enough
+//! for the clock. Rounds alternate between its kernels, so that other load on the machine affects
+//! all of them equally.
 
 use crate::backend::{Backend, Clock, Grain, PlanId};
 use crate::caps::Choice;
@@ -13,11 +14,11 @@ use crate::variant::{Exactness, Offer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a round of a kernel should take at least, in nanoseconds.
+/// Minimum duration of one round of a kernel, in nanoseconds.
 const ROUND_NS: f64 = 2e6;
-/// Work before anything is measured.
+/// Duration of the warm-up before anything is measured.
 const WARM_UP: std::time::Duration = std::time::Duration::from_millis(300);
-/// Largest number of consecutive runs in one measurement.
+/// Maximum number of consecutive runs in one measurement.
 const MOST_REPEATS: u32 = 64;
 
 /// A heavy operation of a plan, and its kernels.
@@ -25,45 +26,46 @@ const MOST_REPEATS: u32 = 64;
 pub struct Heavy {
     /// The operation.
     pub stem: String,
-    /// The operation with its shapes: what its kernel is chosen by.
+    /// The operation with its shapes, the key by which its kernel is chosen.
     #[serde(default)]
     pub site: String,
-    /// The layers that have it with these shapes.
+    /// The layers that have the operation with these shapes.
     pub layers: Vec<String>,
     /// Types of its inputs.
     pub reads: Vec<String>,
     /// Type of its output.
     pub writes: String,
-    /// Float operations, a multiply-add counts two.
+    /// Float operations; a multiply-add counts as two.
     pub float_ops: u64,
-    /// One-bit multiply-adds, two each.
+    /// Bit operations; a one-bit multiply-add counts as two.
     pub bit_ops: u64,
-    /// Its kernels, the one that a plan takes first.
+    /// Its kernels, starting with the one that the plan uses.
     pub kernels: Vec<Timed>,
 }
 
-/// A kernel's time.
+/// The measured time of a kernel.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Timed {
-    /// Its name.
+    /// Name of the kernel.
     pub kernel: String,
-    /// How exact it is.
+    /// Its exactness class.
     pub exactness: Exactness,
-    /// Parts that its sum is cut into.
+    /// Number of parts that its sum is split into.
     pub parts: usize,
-    /// The median of its rounds, all of its launches together.
+    /// Median over its rounds, for all of its launches together.
     pub median_ns: u64,
-    /// The shortest.
+    /// The shortest round.
     pub min_ns: u64,
-    /// From the first to the third quartile of its rounds.
+    /// Interquartile range of its rounds.
     #[serde(default)]
     pub spread_ns: u64,
-    /// Operations of cooperative matrices, [as a launch states them](crate::kernel::Cost::matrix_ops); 0 of a kernel without.
+    /// Operations on cooperative matrices, [as stated by the
+    /// launches](crate::kernel::Cost::matrix_ops); 0 for a kernel without any.
     #[serde(default)]
     pub matrix_ops: u64,
-    /// Invocations of the launch that makes the products.
+    /// Invocations of the launch that computes the products.
     pub invocations: u64,
-    /// Valid over executed multiply-adds.
+    /// Lane utilisation: valid multiply-adds divided by executed ones.
     pub lane_use: f64,
     /// Bytes of scratch memory.
     pub scratch_bytes: u64,
@@ -77,7 +79,7 @@ pub(super) struct Found<'p> {
     pub(super) offers: Vec<Offer>,
 }
 
-/// The heavy operations of a plan, each with its shapes once.
+/// Returns the heavy operations of a plan, without duplicates of the same shapes.
 pub(super) fn find<'p>(backend: &dyn Backend, plan: &'p Plan) -> Vec<Found<'p>> {
     let mut all: Vec<Found<'_>> = Vec::new();
     for node in plan.nodes.iter().filter(|node| node.offer.is_some()) {
@@ -98,7 +100,8 @@ pub(super) fn find<'p>(backend: &dyn Backend, plan: &'p Plan) -> Vec<Found<'p>> 
 }
 
 impl Found<'_> {
-    /// What is said while it is measured; `place` is its own among all, and their number.
+    /// Returns the label to report while the operation is measured; `place` is its index and the
+    /// number of operations.
     pub(super) fn name(&self, place: [usize; 2]) -> String {
         let more = match self.layers.len() {
             1 => String::new(),
@@ -107,7 +110,8 @@ impl Found<'_> {
         format!("[{}/{}] {} of {}{more}", place[0] + 1, place[1], self.node.op.stem(), self.layers[0])
     }
 
-    /// Times kernels of it, as many rounds each; `progress` is told of each before it begins.
+    /// Times the given kernels in `rounds` rounds each, and passes each kernel's name to `progress`
+    /// before it starts.
     pub(super) async fn time(
         &self,
         backend: &mut dyn Backend,
@@ -118,7 +122,7 @@ impl Found<'_> {
         of_operation(backend, &self.node.op, self, choices, rounds, progress).await
     }
 
-    /// It, with the times of its kernels.
+    /// Returns the operation with the times of its kernels.
     pub(super) fn timed(&self, plan: &Plan, kernels: Vec<Timed>) -> Heavy {
         let costs = || plan.steps[self.node.steps.clone()].iter().map(|step| step.cost);
         Heavy {
@@ -134,10 +138,13 @@ impl Found<'_> {
     }
 }
 
-/// Times all kernels of the heavy operations of `plan`, in `rounds` rounds each. `progress` is told of each kernel before it begins.
+/// Times all kernels of the heavy operations of `plan`, in `rounds` rounds each.
+///
+/// `progress` receives the label of each kernel before it starts.
 ///
 /// # Errors
-/// When the device is lost or refuses a kernel.
+///
+/// Returns an error if the device is lost or rejects a kernel.
 pub async fn measure(
     backend: &mut dyn Backend,
     plan: &Plan,
@@ -156,17 +163,17 @@ pub async fn measure(
     Ok(heavy)
 }
 
-/// A choice of a kernel.
+/// Creates a choice of a kernel.
 pub(super) fn choice(kernel: &str, parts: Option<usize>) -> Choice {
     Choice { kernel: kernel.to_string(), parts }
 }
 
-/// A kernel, and the number of parts that it cuts its sum into, in words.
+/// Describes a kernel and the number of parts that its sum is split into.
 pub fn described(kernel: &str, parts: usize) -> String {
     if parts == 1 { kernel.to_string() } else { format!("{kernel} in {parts} parts") }
 }
 
-/// A choice under measurement.
+/// A choice that is being measured.
 struct Loaded {
     id: PlanId,
     offer: Offer,
@@ -188,7 +195,7 @@ async fn of_operation(
         let mut caps = backend.caps().clone();
         caps.choices = [(op.stem().to_string(), choice.clone())].into();
         let plan = lower(&graph, &caps)?;
-        // Parts that a kernel cannot have end in those that it can.
+        // A number of parts that a kernel does not support is replaced by one that it supports.
         let Some(offer) = plan.nodes[value.0].offer.clone().filter(|_| known.insert(plan.hash())) else { continue };
         progress(&described(offer.kernel, offer.parts));
         let id = backend.load(plan).await?;
@@ -196,13 +203,13 @@ async fn of_operation(
         for (i, ty) in found.inputs.iter().enumerate() {
             backend.write(id, &format!("in{i}"), &values(&mut noise, ty));
         }
-        // Drivers compile during the first run, and clocks rise.
+        // The first run includes compilation by the driver and the ramp-up of clocks.
         time(backend, id, 1).await?;
         let once = time(backend, id, 2).await?.max(1.0);
         let repeats = ((ROUND_NS / once).ceil() as u32).clamp(1, MOST_REPEATS);
         loaded.push(Loaded { id, offer, repeats, times: Vec::new() });
     }
-    // The clock of a GPU falls while kernels compile.
+    // The clock of a GPU drops while kernels compile.
     let begun = web_time::Instant::now();
     while begun.elapsed() < WARM_UP {
         for Loaded { id, repeats, .. } in &loaded {
@@ -216,7 +223,8 @@ async fn of_operation(
     }
     let timed = loaded.iter_mut().map(|Loaded { id, offer, times, .. }| {
         let plan = backend.plan(*id);
-        // Not one before it, which looks for the largest number of an operand, nor one behind it, which adds up parts.
+        // Not an earlier launch, which computes the maximum of an operand, or a later one, which
+        // sums the parts.
         let step = plan.steps.iter().find(|step| step.cost.executed > 0).or(plan.steps.first());
         let step = step.expect("a heavy operation has a launch");
         let threads = plan.kernels[step.kernel].threads;
@@ -236,7 +244,7 @@ async fn of_operation(
     Ok(timed.collect())
 }
 
-/// Nanoseconds per run of a plan, averaged over `repeats` consecutive runs.
+/// Returns the nanoseconds per run of a plan, averaged over `repeats` consecutive runs.
 async fn time(backend: &mut dyn Backend, id: PlanId, repeats: u32) -> Result<f64> {
     let all = vec![repeats; backend.plan(id).steps.len()];
     let run = backend.run_timed(id, &all, Clock::Device, Grain::Submission).await?;
@@ -244,7 +252,8 @@ async fn time(backend: &mut dyn Backend, id: PlanId, repeats: u32) -> Result<f64
     Ok(ns / f64::from(repeats))
 }
 
-/// Noise; codes and signs of padding too, which does not matter for time.
+/// Returns random values. The codes and signs of padding are random as well, which does not affect
+/// timing.
 fn values(noise: &mut Noise, ty: &TensorType) -> Vec<u32> {
     match ty.encoding {
         Encoding::F32 => noise.floats(&ty.shape).words,

@@ -1,42 +1,49 @@
-//! What a device can do at most, as [`Ceilings::measure`] found it with small kernels.
+//! Measured peaks ("ceilings") of a device, as determined by [`Ceilings::measure`] with small
+//! kernels.
 //!
-//! **Invariant:** a ceiling that is not [plausible](Ceiling::plausible) is kept, but marked wherever it is shown.
+//! **Invariant:** a peak that is not [plausible](Ceiling::plausible) is kept, but marked wherever
+//! it is displayed.
 
 use serde::{Deserialize, Serialize};
 
-/// The form of the ceilings and the way they are measured; it grows when numbers of before are no longer comparable.
+/// Version of the format and of the measurement; it increases when earlier values are no longer
+/// comparable.
 pub const VERSION: u32 = 2;
 
-/// Repetitions may scatter so far. On an idle device they differ by a few per cent; a quarter is a machine that does something else.
+/// Maximum spread of repetitions. On an idle device they differ by a few per cent; a quarter
+/// indicates other load on the machine.
 const MOST_SPREAD: f64 = 0.25;
-/// Twice the work may take so many times as long. What every launch takes beside its work is 1 to 2 % of it, and a coarse clock may be wrong by one step in 50
-/// at either end: 2 ± 6 %, and as much again for a machine that is not quiet.
+/// Accepted ratios of the durations of twice the work and of the work. The overhead of a launch is
+/// 1 to 2% of it, and a coarse clock may be off by one quantum in 50 at either end: 2 ± 6%, and as
+/// much again for a machine under load.
 const DOUBLING: std::ops::RangeInclusive<f64> = 1.8..=2.2;
 
-/// One measured limit.
+/// One measured peak.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ceiling {
-    /// Per second: bytes or operations, as [`Launch`](super::Launch) counts them. For the launch overhead: nanoseconds.
+    /// Bytes or operations per second, as [`Launch`](super::Launch) counts them; nanoseconds for
+    /// the launch overhead.
     pub value: f64,
     /// (p90 − p10) / median of its repetitions.
     pub spread: f64,
-    /// Time of twice the work over time of the work, both at their tenth percentile: 2 where the measurement is sound.
+    /// Duration of twice the work divided by the duration of the work, both at their 10th
+    /// percentile: 2 for a sound measurement.
     pub doubling: f64,
 }
 
 impl Ceiling {
-    /// Whether repetitions agree, and twice the work takes twice as long.
+    /// Returns whether repetitions agree, and twice the work takes twice as long.
     pub fn plausible(&self) -> bool {
         self.doubt().is_none()
     }
 
-    /// Why it should not be relied upon, in a few words.
+    /// Returns why the value is not reliable, in a few words.
     pub fn doubt(&self) -> Option<String> {
         let Self { value, spread, doubling } = *self;
         if !(value.is_finite() && value > 0.0) {
             return Some("nothing was measured".to_string());
         }
-        // A range holds no NaN: that is a doubt too.
+        // A range does not contain NaN, so NaN is doubtful too.
         let spread =
             (!(0.0..=MOST_SPREAD).contains(&spread)).then(|| format!("repetitions scatter by {:.0} %", spread * 100.0));
         let doubling =
@@ -45,42 +52,43 @@ impl Ceiling {
         (!doubts.is_empty()).then(|| doubts.join(", "))
     }
 
-    /// How far it is from a perfect measurement: above 1 it is not plausible.
+    /// Returns the deviation from a perfect measurement; above 1 the value is not plausible.
     pub(super) fn error(&self) -> f64 {
         let doubling = if self.doubling < 2.0 { 2.0 - DOUBLING.start() } else { DOUBLING.end() - 2.0 };
         (self.spread / MOST_SPREAD).max((self.doubling - 2.0).abs() / doubling)
     }
 }
 
-/// Bytes read and written per second, as far as a working set of some length allows.
+/// Bytes read and written per second for one working set.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Copy {
-    /// Bytes that are read and written, over and over.
+    /// Bytes that are read and written repeatedly.
     pub working_set_bytes: u64,
-    /// How fast.
+    /// The measured peak.
     #[serde(flatten)]
     pub ceiling: Ceiling,
 }
 
-/// The limits of a device.
+/// The measured peaks of a device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ceilings {
-    /// Streaming copies, the smallest working set first, the last larger than caches.
+    /// Streaming copies, in ascending order of working set; the last one is larger than the caches.
     pub copy: Vec<Copy>,
-    /// Float operations per second: fused multiply-adds in registers, two each.
+    /// Float operations per second: fused multiply-adds in registers, counted as two.
     pub float: Ceiling,
-    /// Half-float operations per second, where the device offers them.
+    /// Half-float operations per second, if the device supports them.
     pub half: Option<Ceiling>,
-    /// Bit operations per second: and + popcount + add over a word, 64 each.
+    /// Bit operations per second: and + popcount + add over a word, counted as 64.
     pub bit: Ceiling,
-    /// 8-bit operations per second: `dot4I8Packed` + add, 8 each; where the device compiles it.
+    /// 8-bit operations per second: `dot4I8Packed` + add, counted as 8; if the device compiles it.
     pub dot: Option<Ceiling>,
-    /// Operations of cooperative matrices per second: products of half floats, added up in f32, two each; where kernels can use such. Profiles of before have none.
+    /// Operations of cooperative matrices per second: products of half floats accumulated in f32,
+    /// counted as two; if kernels can use them. Absent from older profiles.
     #[serde(default)]
     pub matrix: Option<Ceiling>,
     /// Bytes of workgroup memory read per second.
     pub workgroup: Ceiling,
-    /// Nanoseconds that a dispatch takes whatever it does.
+    /// Overhead of a dispatch in nanoseconds.
     pub launch: Ceiling,
 }
 
@@ -88,7 +96,7 @@ pub struct Ceilings {
 mod tests {
     use super::*;
 
-    /// What profiles of before hold.
+    /// As in profiles of earlier versions.
     #[test]
     fn ceilings_without_matrices_are_read() {
         let ceiling = serde_json::json!({ "value": 1e9, "spread": 0.0, "doubling": 2.0 });

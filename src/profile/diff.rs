@@ -1,40 +1,45 @@
-//! What got slower between two profiles, and what is only noise.
+//! The difference between two profiles: kernels that became slower, as opposed to noise.
 //!
-//! Times of one launch in two runs differ for three reasons, and only the last is news:
+//! The times of one launch in two runs differ for three reasons, of which only the last is of
+//! interest:
 //!
-//! - the whole machine was busier: a factor that all launches share, the median of their ratios;
-//! - chance: the standard error of a quantile, from the spread of its samples within a run, and what the ratios of launches of about its length scatter by between the
-//!   runs (their median absolute deviation), which sees the slow changes of a machine that no spread within a run does;
+//! - load on the whole machine: a factor common to all launches, the median of their ratios;
+//! - chance: the standard error of a quantile, estimated from the spread of its samples within a
+//!   run, and the scatter of the ratios of launches of similar length between the runs (their
+//!   median absolute deviation), which captures slow changes of the machine that the spread within
+//!   a run does not;
 //! - the kernel.
 //!
-//! Other work on a machine only ever adds time, and where it comes in bursts it moves a median as far as a kernel that does its work twice. So each launch has two witnesses that
-//! look at its least disturbed steps: its shortest time and its tenth percentile. A launch has changed where the witness with the smaller error says so beyond five times
-//! that error, where the other agrees that it is a tenth at least, and where it is a share of the step that matters.
+//! Other load on a machine only adds time, and in bursts it shifts a median as much as a kernel
+//! that does its work twice. So each launch has two indicators for its least disturbed steps: its
+//! shortest time and its 10th percentile. A launch has changed if the indicator with the smaller
+//! error exceeds five times that error, the other one agrees with a change of at least a tenth, and
+//! the change is a relevant share of the step.
 
 use super::{Launch, Profile};
 use crate::error::{Error, Result};
 use crate::ops::Activity;
 use std::collections::HashMap;
 
-/// Standard errors that a change must exceed.
+/// Number of standard errors that a change must exceed.
 const ERRORS: f64 = 5.0;
-/// The smallest change that is told, as a ratio.
+/// Smallest change that is reported, as a ratio.
 const LEAST_RATIO: f64 = 1.1;
-/// Changes below this share of the step do not matter.
+/// Changes below this share of the step are ignored.
 const LEAST_SHARE: f64 = 1e-3;
 
-/// What happened to a launch.
+/// The result of comparing a launch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     /// It takes longer.
     Slower,
-    /// Only the second profile has it.
+    /// It is only in the second profile.
     New,
-    /// Only the first profile has it.
+    /// It is only in the first profile.
     Gone,
     /// It takes less time.
     Faster,
-    /// Nothing that chance does not explain.
+    /// The difference is within the noise.
     Same,
 }
 
@@ -43,41 +48,41 @@ pub enum Verdict {
 pub struct Change {
     /// The layer.
     pub layer: String,
-    /// The kernel, as the second profile has it.
+    /// The kernel, as in the second profile.
     pub kernel: String,
-    /// What it does within a step.
+    /// Its role within a step.
     pub phase: Activity,
-    /// Medians; nothing where it is not, or not seen.
+    /// Medians; `None` if the launch is absent or was not visible to the clock.
     pub median_ns: [Option<u64>; 2],
-    /// How much longer the second takes, the machine's factor taken out; 1 where it cannot be known.
+    /// Ratio of the second time to the first, with the machine's factor removed; 1 if unknown.
     pub ratio: f64,
-    /// The ratio that chance alone may reach.
+    /// The ratio that noise may reach.
     pub noise: f64,
-    /// What that means.
+    /// The result of the comparison.
     pub verdict: Verdict,
 }
 
-/// Two profiles side by side.
+/// A comparison of two profiles.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Diff {
-    /// How much longer everything takes in the second.
+    /// The factor by which everything takes longer in the second profile.
     pub machine: f64,
-    /// Uninstrumented steps.
+    /// Durations of uninstrumented steps.
     pub step_ns: [u64; 2],
-    /// Every launch, what matters first.
+    /// Every launch, the most important first.
     pub changes: Vec<Change>,
-    /// What a reader has to know: other devices, other timers.
+    /// Notes needed to read the comparison: different devices, different timers.
     pub notes: Vec<String>,
 }
 
 impl Diff {
-    /// The launches with this verdict.
+    /// Returns the launches with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.verdict == verdict)
     }
 }
 
-/// Launches by layer, operation, phase and number among their equals.
+/// Launches keyed by layer, operation, phase and index among launches with the same key.
 type Keyed<'a> = Vec<((&'a str, &'a str, Activity, usize), &'a Launch)>;
 
 fn keyed(profile: &Profile) -> Keyed<'_> {
@@ -91,31 +96,33 @@ fn keyed(profile: &Profile) -> Keyed<'_> {
     keyed.collect()
 }
 
-/// The witnesses of a launch: its shortest time and its tenth percentile.
+/// Returns the indicators of a launch: its shortest time and its 10th percentile.
 fn witnesses(launch: &Launch) -> Option<[f64; 2]> {
     let ns = |ns: Option<u64>| Some(ns?.max(1) as f64);
     Some([ns(launch.min_ns)?, ns(launch.p10_ns)?])
 }
 
-/// Relative standard errors of the witnesses of `samples` durations.
+/// Returns the relative standard errors of the indicators of `samples` durations.
 fn errors(launch: &Launch, samples: usize) -> Option<[f64; 2]> {
     let ([min, p10], p25) = (witnesses(launch)?, launch.p25_ns? as f64);
     let samples = samples.max(1) as f64;
-    // The shortest lies above the least possible by about the gap between neighbours: a tenth of the samples lie between it and the tenth percentile. Of a quantile it is
-    // sqrt(q (1 - q)) / density, here with the density of the quarter of the samples that are shortest: whatever else a machine did meanwhile is not among them.
+    // The shortest of the samples exceeds the least possible time by about the gap between
+    // neighbouring samples: a tenth of the samples lies between it and the 10th percentile. The
+    // standard error of a quantile is sqrt(q (1 - q)) / density, here with the density of the
+    // shortest quarter of the samples, which other load does not affect.
     Some([(p10 - min) / min / (0.1 * samples), 1.2 * (p25 - min) / p10 / samples.sqrt()])
 }
 
-/// The middle value; 0 of none.
+/// Returns the middle value, or 0 if there are none.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// A launch that both profiles saw.
+/// A launch that both profiles contain.
 struct Pair<'a> {
     launches: [&'a Launch; 2],
-    /// Logarithms of the ratios of its witnesses.
+    /// Logarithms of the ratios of its indicators.
     logs: [f64; 2],
     /// Their standard errors.
     errors: [f64; 2],
@@ -129,21 +136,23 @@ impl<'a> Pair<'a> {
         Some(Self { launches: [a, b], logs, errors })
     }
 
-    /// The logarithm of its medians' geometric mean.
+    /// Returns the logarithm of the geometric mean of its medians.
     fn length(&self) -> f64 {
         self.launches.iter().map(|launch| (launch.median_ns.unwrap_or(0).max(1) as f64).ln()).sum::<f64>() / 2.0
     }
 
-    /// Whether it takes a share of the step that can tell something of the machine.
+    /// Returns whether its share of the step is large enough to say something about the machine.
     fn matters(&self, step_ns: f64) -> bool {
         self.launches.iter().all(|launch| launch.median_ns.unwrap_or(0) as f64 > LEAST_SHARE * step_ns)
     }
 }
 
-/// Launches of about the same length that tell how far chance scatters one of them: long ones scatter less.
+/// Number of launches of similar length from which the scatter of one is estimated: long launches
+/// scatter less.
 const PEERS: usize = 15;
 
-/// What all launches share: by witness, the machine's factor, and each launch's length and deviation from it, as logarithms, the shortest first.
+/// What all launches share: for each indicator, the machine's factor, and each launch's length and
+/// deviation from it, as logarithms, in ascending order of length.
 struct Machine {
     factor: [f64; 2],
     deviations: [Vec<(f64, f64)>; 2],
@@ -161,7 +170,8 @@ impl Machine {
         Self { factor, deviations }
     }
 
-    /// The scatter of a launch's peers by one witness: their median absolute deviation, as a standard deviation.
+    /// Returns the scatter of a launch's peers for one indicator: their median absolute deviation,
+    /// scaled to a standard deviation.
     fn scatter(&self, witness: usize, length: f64) -> f64 {
         let all = &self.deviations[witness];
         let at = all.partition_point(|&(other, _)| other < length);
@@ -170,7 +180,8 @@ impl Machine {
         1.4826 * median(peers.map(|&(_, deviation)| deviation).collect())
     }
 
-    /// The ratio of a launch without the machine's factor, the ratio that chance may reach, and what follows.
+    /// Returns the ratio of a launch without the machine's factor, the ratio that noise may reach,
+    /// and the verdict.
     fn judge(&self, pair: &Pair<'_>, step_ns: f64) -> (f64, f64, Verdict) {
         let deviation = [0, 1].map(|i| pair.logs[i] - self.factor[i]);
         let error = [0, 1].map(|i| pair.errors[i].hypot(self.scatter(i, pair.length())));
@@ -189,15 +200,16 @@ impl Machine {
     }
 }
 
-/// Compares two profiles of the same recipe and batch, the older first.
+/// Compares two profiles of the same recipe and batch size, the older one first.
 ///
 /// # Errors
-/// When they are of different recipes or batches.
+///
+/// Returns an error if they are of different recipes or batch sizes.
 pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     let what = |profile: &Profile| format!("{} at batch {}", profile.recipe, profile.batch);
     if what(a) != what(b) {
         return Err(Error::Usage(format!(
-            "the first profile is of {}, the second of {}; compare profiles of one recipe at one batch",
+            "the first profile is of {}, the second of {}; compare profiles of the same recipe and batch size",
             what(a),
             what(b)
         )));
@@ -237,7 +249,7 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     Ok(Diff { machine: factor, step_ns: [a.step_ns, b.step_ns], changes, notes: notes(a, b) })
 }
 
-/// What makes two profiles hard to compare.
+/// Returns notes on what makes two profiles hard to compare.
 fn notes(a: &Profile, b: &Profile) -> Vec<String> {
     let mut notes = Vec::new();
     let device = |profile: &Profile| format!("{}, {}", profile.device.adapter, profile.device.driver);
@@ -246,15 +258,16 @@ fn notes(a: &Profile, b: &Profile) -> Vec<String> {
     }
     if a.timer.by_host() != b.timer.by_host() {
         notes.push(
-            "one was timed by the device, the other by the host's clock, which adds what a submission costs".into(),
+            "one was timed by the device, the other by the host's clock, which includes the overhead of a submission"
+                .into(),
         );
     }
     if a.plan != b.plan {
-        notes.push("the plans differ: other kernels, shapes or buffers".into());
+        notes.push("the plans differ: different kernels, shapes or buffers".into());
     }
     let fewest = a.steps.min(b.steps);
     if fewest < 10 {
-        notes.push(format!("{fewest} steps are few: --steps 20 or more tells smaller changes from noise"));
+        notes.push(format!("only {fewest} steps were measured: --steps 20 or more detects smaller changes"));
     }
     notes
 }

@@ -1,10 +1,13 @@
-//! Measuring a device's ceilings with the probes.
+//! Measurement of a device's peaks with the probes.
 //!
-//! Work grows until a launch takes milliseconds: first its rounds, then its groups, as long as more groups compute faster. Then launches of one and of two
-//! such amounts take turns, so that noise meets both alike.
+//! The work grows until a launch takes milliseconds: first its rounds, then its workgroups, as long
+//! as more workgroups increase the rate. Then launches of one and of two such amounts alternate, so
+//! that noise affects both equally.
 //!
-//! **Invariant:** no launch is longer than a display's frame by design: work grows by small factors, from next to nothing, and stops well before.
-//! **Invariant:** the best sustained rate counts: that of the tenth percentile of the longer launches.
+//! **Invariant:** by design no launch is longer than a display frame: the work grows by small
+//! factors, from almost nothing, and stops well before.
+//! **Invariant:** the result is the best sustained rate: that of the 10th percentile of the longer
+//! launches.
 
 use super::bound::rounded;
 use super::ceilings::{Ceiling, Ceilings, Copy};
@@ -15,35 +18,43 @@ use crate::error::{Error, Result};
 use std::time::Duration;
 use web_time::Instant;
 
-/// What a launch should take at least, and at most. Twice as much is done in turn.
+/// Minimum and maximum duration of a launch. Launches of twice the work are measured as well.
 const SPAN_NS: [f64; 2] = [2e6, 6e6];
-/// Steps of the clock that a launch should span, within these limits.
+/// Number of clock quanta that a launch should span, within these limits.
 const QUANTA: f64 = 50.0;
-/// Rounds at most; of launches, half of what a command buffer should hold.
+/// Maximum number of rounds; the maximum number of launches is half of what a command buffer should
+/// contain.
 const MOST_ROUNDS: u32 = 1 << 22;
 const MOST_LAUNCHES: u32 = 1 << 13;
-/// Rounds at least, so that they and not the beginning and end of the kernel are measured; unless a launch is too long already.
+/// Minimum number of rounds, so that they dominate over the prologue and epilogue of the kernel,
+/// unless a launch is already too long.
 const FEWEST_ROUNDS: u32 = 8;
 const TOO_LONG_NS: f64 = 7e6;
-/// Groups to begin with, and at most: a software driver has two threads, a large GPU holds a thousand groups at once.
+/// Initial and maximum number of workgroups: a software driver has two threads, a large GPU
+/// executes a thousand workgroups at once.
 const GROUPS: [u32; 2] = [2, 2048];
-/// What more groups must win to be worth it.
+/// Minimum gain for which the number of workgroups is increased.
 const GAIN: f64 = 1.05;
-/// Launches of each length.
+/// Number of launches of each length.
 const SAMPLES: usize = 9;
-/// Measurements more, where one is not plausible, and for how long there may be such.
+/// Number of further measurements if a result is not plausible, and the time limit for them.
 const AGAIN: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(2500);
-/// Working sets of copies. The last is for devices faster than `FAST`, whose caches hold the others.
+/// Working sets of copies. The last one is for devices faster than `FAST`, whose caches contain the
+/// others.
 const COPIES: [u64; 4] = [1 << 20, 8 << 20, 64 << 20, 256 << 20];
 const FAST: f64 = 100e9;
 
 impl Ceilings {
-    /// Measures a backend's device, in some seconds. Give it a backend of its own: its memory is in use afterwards, and a driver may fail on a probe.
-    /// A probe for what few kernels need (half floats, packed dot products, cooperative matrices) that a driver fails on has no ceiling.
+    /// Measures a backend's device, which takes a few seconds.
+    ///
+    /// Use a separate backend for this: its memory remains allocated, and a driver may fail on a
+    /// probe. If a driver fails on a probe that few kernels need (half floats, packed dot products,
+    /// cooperative matrices), its peak is `None`.
     ///
     /// # Errors
-    /// When the backend is that of the CPU, which has no kernels, or the device is lost.
+    ///
+    /// Returns an error for the CPU backend, which has no kernels, or if the device is lost.
     pub async fn measure(backend: &mut dyn Backend) -> Result<Self> {
         let mut gauge =
             Gauge { backend, clock: Clock::Device, steps: Steps::default(), copied: 0, begun: Instant::now() };
@@ -60,7 +71,7 @@ impl Ceilings {
         let float = gauge.ceiling(Probe::Float).await?;
         let bit = gauge.ceiling(Probe::Bit).await?;
         let workgroup = gauge.ceiling(Probe::Workgroup).await?;
-        // What a driver may fail on comes last.
+        // Probes that a driver may fail on come last.
         let half = gauge.optional(Probe::Half).await;
         let dot = gauge.optional(Probe::Dot).await;
         let matrix = match gauge.backend.caps().coop {
@@ -71,7 +82,7 @@ impl Ceilings {
     }
 }
 
-/// What a clock's readings show of its steps.
+/// The quantum of a clock, as observed in its readings.
 #[derive(Default)]
 struct Steps {
     last: Option<u64>,
@@ -90,7 +101,7 @@ impl Steps {
     }
 }
 
-/// A number without the digits that would be noise.
+/// Rounds to five digits, without those that would be noise.
 fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
@@ -98,14 +109,15 @@ fn five_digits(value: f64) -> f64 {
 struct Gauge<'a> {
     backend: &'a mut dyn Backend,
     clock: Clock,
-    /// Of the device's clock; of the host's, what an empty submission takes is its step.
+    /// The quantum of the device's clock; for the host's clock, the duration of an empty
+    /// submission.
     steps: Steps,
-    /// `vec4`s that copies have moved: the next goes on there.
+    /// Number of `vec4`s that copies have moved; the next copy continues there.
     copied: u32,
     begun: Instant,
 }
 
-/// A probe that is loaded.
+/// A loaded probe.
 #[derive(Clone, Copy)]
 struct Loaded {
     probe: Probe,
@@ -113,14 +125,15 @@ struct Loaded {
     groups: u32,
 }
 
-/// A probe with as much work as takes long enough.
+/// A probe with an amount of work that takes long enough.
 struct Fitted {
     loaded: Loaded,
     rounds: u32,
     rate: f64,
 }
 
-/// How long a launch took by the chosen clock, and the host's opinion, which includes submitting and hearing of it.
+/// Duration of a launch by the chosen clock, and by the host's clock, which includes submission and
+/// completion.
 struct Span {
     ns: f64,
     host_ns: f64,
@@ -147,7 +160,7 @@ impl Gauge<'_> {
         let run = self.backend.run_timed(id, &[repeats], self.clock, Grain::Launch).await?;
         self.clock = run.clock;
         let (Some(stamp), Some(host)) = (run.stamps.first(), run.host.first()) else {
-            let message = "the CPU backend has no kernels, so it has no ceilings to measure; choose an adapter";
+            let message = "the CPU backend has no kernels, so there are no peaks to measure; choose an adapter";
             return Err(Error::Device(message.to_string()));
         };
         if self.clock == Clock::Device {
@@ -159,7 +172,7 @@ impl Gauge<'_> {
         Ok(Span { ns: (stamp.end - stamp.begin) as f64 * run.tick_ns, host_ns })
     }
 
-    /// Finds out whose clock moves, and by what steps.
+    /// Determines which clock advances, and its quantum.
     async fn look(&mut self) -> Result<()> {
         let launch = self.load(Probe::Launch, 1).await?;
         for rounds in [1, 1, 3, 5, 17, 40, 3, 9] {
@@ -168,7 +181,7 @@ impl Gauge<'_> {
         if self.clock == Clock::Host || self.steps.divisor == 0 { self.ask_the_host(launch).await } else { Ok(()) }
     }
 
-    /// Goes over to the host's clock.
+    /// Switches to the host's clock.
     async fn ask_the_host(&mut self, any: Loaded) -> Result<()> {
         self.clock = Clock::Host;
         let mut empty = Vec::new();
@@ -180,23 +193,23 @@ impl Gauge<'_> {
         Ok(())
     }
 
-    /// What one launch should take.
+    /// Returns the desired duration of one launch.
     fn wanted_ns(&self) -> f64 {
         (QUANTA * self.steps.quantum_ns()).clamp(SPAN_NS[0], SPAN_NS[1])
     }
 
-    /// As many rounds as take long enough, from `rounds` on.
+    /// Finds a number of rounds that takes long enough, starting at `rounds`.
     async fn fit(&mut self, probe: Probe, groups: u32, mut rounds: u32) -> Result<Fitted> {
         let loaded = self.load(probe, groups).await?;
         let most = if probe == Probe::Launch { MOST_LAUNCHES } else { MOST_ROUNDS };
-        // Drivers compile during the first.
+        // The first launch includes compilation by the driver.
         self.span(loaded, 1).await?;
         loop {
             let [one, two] = [self.span(loaded, rounds).await?, self.span(loaded, rounds).await?];
             let Span { ns, host_ns } = if one.ns < two.ns { one } else { two };
             let wanted = self.wanted_ns();
             if ns == 0.0 && host_ns > wanted && self.clock == Clock::Device {
-                // A clock that moves, but not while the device works.
+                // The clock advances, but not while the device works.
                 self.ask_the_host(loaded).await?;
                 rounds = 1;
             } else if ns >= TOO_LONG_NS || (ns >= 0.7 * wanted && rounds >= FEWEST_ROUNDS) || rounds >= most {
@@ -219,14 +232,14 @@ impl Gauge<'_> {
         let amount = loaded.probe.amount(loaded.groups, 2 * rounds) as f64;
         let [best, median, worst] = [0.1, 0.5, 0.9].map(|share| quantile(&mut twice, share));
         let value = if loaded.probe == Probe::Launch { best / amount } else { amount / best * 1e9 };
-        // Noise only ever slows: the fast ones tell most.
+        // Noise only slows launches down, so the fast ones are the most reliable.
         let doubling = best / quantile(&mut once, 0.1).max(1.0);
         Ok(Ceiling { value: five_digits(value), spread: rounded((worst - best) / median), doubling: rounded(doubling) })
     }
 
     async fn ceiling(&mut self, probe: Probe) -> Result<Ceiling> {
         let mut fitted = self.fit(probe, if probe == Probe::Launch { 1 } else { GROUPS[0] }, 1).await?;
-        // With few rounds the device is slow, and has enough to do.
+        // If few rounds suffice, the device is slow and fully occupied.
         while probe != Probe::Launch && fitted.loaded.groups < GROUPS[1] && fitted.rounds >= 4 * FEWEST_ROUNDS {
             let wider = self.fit(probe, 4 * fitted.loaded.groups, fitted.rounds / 4).await?;
             if wider.rate < GAIN * fitted.rate {
@@ -240,7 +253,7 @@ impl Gauge<'_> {
                 break;
             }
             let again = self.sample(&fitted).await?;
-            // The fastest of all is nearest to the ceiling, whichever of them is the soundest.
+            // The fastest is closest to the peak, whichever measurement is the soundest.
             let faster = if probe == Probe::Launch { f64::min } else { f64::max };
             let value = faster(best.value, again.value);
             best = Ceiling { value, ..if again.error() < best.error() { again } else { best } };
@@ -257,6 +270,6 @@ impl Gauge<'_> {
             return None;
         }
         let ceiling = self.ceiling(probe).await;
-        ceiling.inspect_err(|error| log::warn!("{probe:?} has no ceiling on this device: {error}")).ok()
+        ceiling.inspect_err(|error| log::warn!("{probe:?} cannot be measured on this device: {error}")).ok()
     }
 }

@@ -1,9 +1,11 @@
-//! Timing a plan's launches, and ordinary steps between them.
+//! Times the launches of a plan, and ordinary steps between them.
 //!
-//! Rounds alternate: ordinary steps by the host's clock, an ordinary step by the device's, a step with every launch timed. So that noise on the
-//! machine, which comes and goes in seconds, meets all three alike.
+//! Rounds alternate: ordinary steps by the host's clock, one ordinary step by the device's clock,
+//! one step with every launch timed. So noise on the machine, which varies over seconds, affects
+//! all three equally.
 //!
-//! **Invariant:** the timer is believed only as far as it was observed to be good: see [`Timer`].
+//! **Invariant:** the timer is trusted only as far as it was observed to be accurate: see
+//! [`Timer`].
 
 use super::{Launch, Quality, Timer};
 use crate::backend::{Backend, Clock, Grain, PlanId, TimedRun};
@@ -13,63 +15,65 @@ use std::ops::Range;
 use std::time::Duration;
 use web_time::Instant;
 
-/// Steps of the clock that a measurement has to span, for an error of at most some percent.
+/// Number of clock quanta that a measurement must span, for an error of at most a few per cent.
 const QUANTA: f64 = 20.0;
-/// Steps of the clock that a launch's median has to span, in all its repeats, to be believed: launches may turn out shorter than while repeats were sought.
+/// Number of clock quanta that a launch's median must span, over all its repeats, to be trusted:
+/// launches may turn out shorter than during the search for repeats.
 const FEWEST_QUANTA: f64 = QUANTA / 2.0;
-/// A clock that tells this much apart is exact.
+/// A clock with at least this resolution is exact.
 const EXACT_NS: f64 = 1000.0;
-/// Times a launch is repeated at most.
+/// Maximum number of repeats of a launch.
 const MOST_REPEATS: u32 = 1 << 14;
-/// Runs that search for enough repeats.
+/// Maximum number of runs in the search for sufficient repeats.
 const SEARCHES: usize = 8;
-/// What a round's ordinary steps should take together at least.
+/// Minimum total duration of the ordinary steps of a round.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Ordinary steps of a round at most.
+/// Maximum number of ordinary steps in a round.
 const MOST_STEPS: u32 = 32;
-/// Timed runs that the timeline keeps.
+/// Number of timed runs kept for the trace.
 const KEPT: usize = 3;
 
-/// Writing one input.
+/// An upload of one input.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Upload {
     /// The input.
     pub port: String,
     /// Its bytes.
     pub bytes: u64,
-    /// When the host began.
+    /// When the host started.
     pub begun: Instant,
-    /// When the queue had taken it.
+    /// When the queue had accepted it.
     pub done: Instant,
 }
 
 /// A timed run and the uploads before it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Round {
-    /// In order.
+    /// The uploads, in order.
     pub uploads: Vec<Upload>,
     /// The run.
     pub run: TimedRun,
 }
 
-/// What was measured of a plan.
+/// The measurements of a plan.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Measurement {
     /// How launches were timed.
     pub timer: Timer,
-    /// Rounds, so samples of every number.
+    /// Number of rounds, which is the number of samples of every value.
     pub steps: usize,
-    /// Median of an ordinary step by the device's clock, by the host's where that is no good.
+    /// Median of an ordinary step by the device's clock, or by the host's clock if the device's is
+    /// not usable.
     pub step_ns: u64,
-    /// Median of an ordinary step by the host's clock, several in flight.
+    /// Median of an ordinary step by the host's clock, with several steps in flight.
     pub wall_ns: u64,
     /// Median of a step with every launch timed, by the host's clock.
     pub instrumented_ns: u64,
-    /// What the backend's allocator reports.
+    /// Memory reported by the backend's allocator.
     pub allocated_bytes: Option<u64>,
-    /// The last timed runs, for a time line.
+    /// The last timed runs, for a trace.
     pub rounds: Vec<Round>,
-    /// By launch: its steps, its repeats, its durations in nanoseconds.
+    /// For each launch: its steps, its repeats, its durations in nanoseconds.
     samples: Vec<Samples>,
 }
 
@@ -80,20 +84,24 @@ struct Samples {
     ns: Vec<f64>,
 }
 
-/// A quantile of some numbers, which it sorts; 0 of none.
+/// Returns a quantile of `values`, which are sorted in place; 0 if there are none.
 pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
     values.get(at).copied().unwrap_or(0.0)
 }
 
-/// Times a plan's launches in `steps` rounds. `inputs` are written before each timed run, so that uploads are on the time line too; write them, and the
-/// state, before. What the plan updates in place moves on with every run: keep a copy of it if it is worth something.
+/// Times the launches of a plan in `steps` rounds.
 ///
-/// `progress` hears how many rounds are done.
+/// `inputs` are written before each timed run, so that uploads are on the trace as well; write
+/// them, and the state, before calling this. Every run updates the plan's state in place: keep a
+/// copy of it if it is needed.
+///
+/// `progress` receives the number of completed rounds.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub async fn measure(
     backend: &mut dyn Backend,
     id: PlanId,
@@ -102,7 +110,7 @@ pub async fn measure(
     mut progress: impl FnMut(usize),
 ) -> Result<Measurement> {
     let once = vec![1; backend.plan(id).steps.len()];
-    // Drivers compile during the first run.
+    // The first run includes compilation by the driver.
     backend.run(id)?;
     backend.finish().await?;
     let Clocked { timer, clock, repeats } = search(backend, id).await?;
@@ -141,7 +149,7 @@ pub async fn measure(
     }
     let wall_ns = quantile(&mut wall, 0.5);
     let step_ns = quantile(&mut step, 0.5);
-    // Each submission's two stamps may be wrong by a quantum.
+    // Each of the two timestamps of a submission may be off by one quantum.
     let visible = !timer.by_host() && step_ns >= QUANTA * timer.quantum_ns;
     Ok(Measurement {
         timer,
@@ -164,14 +172,14 @@ fn upload(backend: &mut dyn Backend, id: PlanId, inputs: &[(String, Vec<u32>)]) 
     inputs.iter().map(write).collect()
 }
 
-/// A timer, and how often each step has to be repeated for it.
+/// A timer, and the number of repeats of each step that it requires.
 struct Clocked {
     timer: Timer,
     clock: Clock,
     repeats: Vec<u32>,
 }
 
-/// Looks at the timestamps that come, and finds repeats that make every launch long enough for them.
+/// Observes the timestamps, and finds repeats that make every launch long enough for them.
 async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
     let mut repeats = vec![1; backend.plan(id).steps.len()];
     let first = backend.run_timed(id, &repeats, Clock::Device, Grain::Launch).await?;
@@ -188,9 +196,9 @@ async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
     for _ in 0..SEARCHES {
         let run = backend.run_timed(id, &repeats, clock, Grain::Launch).await?;
         timer.quantum_ns = match clock {
-            // More stamps can only show a finer clock.
+            // Further timestamps can only reveal a finer clock.
             Clock::Device => timer.quantum_ns.min(quantum(&run).unwrap_or(f64::INFINITY)),
-            // In browsers it may be coarser than a submission is long.
+            // In browsers, its quantum may exceed the duration of a submission.
             Clock::Host => timer.quantum_ns.max(quantum(&run).unwrap_or(1.0)),
         };
         let wanted = QUANTA * timer.quantum_ns;
@@ -199,7 +207,7 @@ async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
             let span = (stamp.end - stamp.begin) as f64 * run.tick_ns;
             let count = &mut repeats[stamp.steps.start];
             if span < wanted && *count < MOST_REPEATS {
-                // A span of next to nothing tells little of how many are needed.
+                // A duration close to zero says little about the number of repeats needed.
                 let factor = (1.2 * wanted / span.max(wanted / 8.0)).ceil();
                 *count = (*count * factor as u32).min(MOST_REPEATS);
                 enough = false;
@@ -215,7 +223,8 @@ async fn search(backend: &mut dyn Backend, id: PlanId) -> Result<Clocked> {
     Ok(Clocked { timer, clock, repeats })
 }
 
-/// The step of the clock that stamps were taken with: the greatest common divisor of their differences. `None` where they do not move.
+/// Returns the quantum of the clock: the greatest common divisor of the differences between
+/// timestamps, or `None` if they do not advance.
 fn quantum(run: &TimedRun) -> Option<f64> {
     let stamps: Vec<_> = run.stamps.iter().flat_map(|stamp| [stamp.begin, stamp.end]).collect();
     let divisor = stamps.windows(2).map(|pair| pair[0].abs_diff(pair[1])).fold(0, gcd);
@@ -226,7 +235,8 @@ pub(super) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// What a submission takes that does nothing, by the host's clock: below it nothing can be seen.
+/// Returns the duration of an empty submission by the host's clock, below which nothing can be
+/// measured.
 async fn overhead(backend: &mut dyn Backend, id: PlanId) -> Result<f64> {
     let nothing = vec![0; backend.plan(id).steps.len()];
     let run = backend.run_timed(id, &nothing, Clock::Host, Grain::Launch).await?;
@@ -235,7 +245,7 @@ async fn overhead(backend: &mut dyn Backend, id: PlanId) -> Result<f64> {
 }
 
 impl Measurement {
-    /// Each launch's durations in a form to keep.
+    /// Returns the durations of each launch in serialisable form.
     pub(super) fn launches(&self, plan: &Plan) -> Vec<Launch> {
         self.samples.iter().map(|samples| self.launch(plan, samples)).collect()
     }
@@ -282,7 +292,7 @@ impl Measurement {
     }
 }
 
-/// The node that a step of a plan belongs to.
+/// Returns the node that a step of a plan belongs to.
 pub(super) fn node_of(plan: &Plan, step: usize) -> &PlanNode {
     let node = plan.nodes.iter().find(|node| node.steps.contains(&step));
     node.expect("every step belongs to a node")

@@ -1,83 +1,87 @@
-//! The account of a step's memory: every slot with its tenants, who is alive at the peak, what the backward pass keeps.
+//! Memory use of a step: the contents of every buffer over time, what is live at the peak, and what
+//! is saved for the backward pass.
 //!
-//! Nothing is allocated during a step, so memory does not grow and shrink; what changes is which tensors live in it.
+//! Nothing is allocated during a step, so the total is constant; only the tensors stored in it
+//! change.
 
 use crate::ops::Op;
 use crate::plan::{Plan, Tenancy};
 use serde::{Deserialize, Serialize};
 
-/// A tensor's stay in a slot.
+/// The lifetime of a tensor in a buffer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tenant {
-    /// The layer that it stems from; empty for what belongs to none.
+    /// The layer that it belongs to; empty if there is none.
     pub layer: String,
-    /// The operation that makes it; for inputs and state the tensor's name.
+    /// The operation that computes it, or the name of an input or a state tensor.
     pub stem: String,
     /// Its type.
     #[serde(rename = "type")]
     pub ty: String,
     /// Its bytes.
     pub bytes: u64,
-    /// The step that makes it.
+    /// The step that computes it.
     pub from: usize,
-    /// The step before which it is dead.
+    /// The step before which its lifetime ends.
     pub to: usize,
 }
 
-/// A buffer and who lives in it.
+/// A buffer and the tensors stored in it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Slot {
     /// Its bytes.
     pub bytes: u64,
     /// "state", "port" (inputs and outputs) or "transient".
     pub tenancy: String,
-    /// One after the other.
+    /// Its tensors, in order of their lifetimes.
     pub tenants: Vec<Tenant>,
 }
 
-/// Something that the forward pass keeps for the backward pass.
+/// A tensor that the forward pass saves for the backward pass.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Saved {
-    /// The layer that made it.
+    /// The layer that computed it.
     pub layer: String,
-    /// The operation that made it.
+    /// The operation that computed it.
     pub stem: String,
-    /// How it is kept.
+    /// The type that it is stored in.
     #[serde(rename = "type")]
     pub ty: String,
-    /// Bytes as it is kept.
+    /// Bytes as stored.
     pub bytes: u64,
-    /// Bytes of the f32 tensor that it stands for.
+    /// Bytes of the f32 tensor that it represents.
     pub f32_bytes: u64,
 }
 
-/// The account, in bytes.
+/// Memory use, in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Memory {
     /// Parameters, optimiser state, running statistics.
     pub state_bytes: u64,
     /// Inputs and outputs of the step.
     pub port_bytes: u64,
-    /// Buffers that values share within a step.
+    /// Buffers shared by values with disjoint lifetimes within a step.
     pub transient_bytes: u64,
-    /// All of them.
+    /// The total.
     pub peak_bytes: u64,
-    /// The same with every saved activation in f32.
+    /// The total if every saved activation were stored in f32.
     pub peak_f32_bytes: u64,
-    /// The step during which most bytes are alive.
+    /// The step with the most live bytes.
     pub peak_step: usize,
-    /// Bytes alive then; the rest of the peak lies idle in slots that are longer than their tenants, or free.
+    /// Live bytes in that step; the rest of the total is unused space in buffers larger than their
+    /// contents, or free.
     pub alive_bytes: u64,
-    /// What the backend's own allocator reports, all plans and staging buffers of the device included; nothing where it does not.
+    /// Memory reported by the backend's allocator, including all plans and staging buffers of the
+    /// device; `None` if it reports none.
     pub allocator_bytes: Option<u64>,
-    /// What is kept for the backward pass.
+    /// What is saved for the backward pass.
     pub saved: Vec<Saved>,
     /// All buffers.
     pub slots: Vec<Slot>,
 }
 
 impl Memory {
-    /// The account of a plan.
+    /// Computes the memory use of a plan.
     pub fn of(plan: &Plan, allocator_bytes: Option<u64>) -> Self {
         let slots = slots(plan);
         let alive = |step: usize| {
@@ -107,7 +111,7 @@ impl Memory {
         }
     }
 
-    /// The tenants that are alive during a step, the largest first.
+    /// Returns the tensors that are live in a step, in descending order of size.
     pub fn alive(&self, step: usize) -> Vec<&Tenant> {
         let tenants = self.slots.iter().flat_map(|slot| &slot.tenants);
         let mut alive: Vec<_> = tenants.filter(|tenant| (tenant.from..tenant.to).contains(&step)).collect();
@@ -116,7 +120,7 @@ impl Memory {
     }
 }
 
-/// Slots with their tenants, by a walk over the schedule.
+/// Derives the buffers and the lifetimes of their tensors from the schedule.
 fn slots(plan: &Plan) -> Vec<Slot> {
     let name = |tenancy| match tenancy {
         Tenancy::Transient => "transient",
@@ -129,7 +133,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
         .map(|slot| Slot { bytes: slot.words as u64 * 4, tenancy: name(slot.tenancy).to_string(), tenants: Vec::new() })
         .collect();
     let mut open = vec![false; slots.len()];
-    // Where values would lie that stay in registers.
+    // Buffers of values that are kept in registers instead.
     let mut unused = vec![false; slots.len()];
     let end = plan.steps.len();
     for node in &plan.nodes {
@@ -146,7 +150,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
             from,
             to: end,
         };
-        // An update in place is no new tenant.
+        // An update in place does not start a new lifetime.
         if node.in_register {
             unused[slot] = true;
         } else if node.op.in_place().is_none() {
@@ -164,7 +168,8 @@ fn slots(plan: &Plan) -> Vec<Slot> {
                 continue;
             }
             if !open[freed] {
-                // Scratch: what a node needs for itself, and no value. The first of the launches since the last tenant that binds it is that node's.
+                // Scratch memory, which belongs to a node but is not a value. It belongs to the
+                // node of the first launch since the previous lifetime that binds it.
                 let since = slots[freed].tenants.last().map_or(0, |last| last.to);
                 let binds = |step: &usize| plan.steps[*step].bindings.iter().any(|&(slot, _)| slot == freed);
                 let from = (since..node.steps.end).find(binds).unwrap_or(node.steps.start);

@@ -1,10 +1,13 @@
-//! Where the time and the memory of a training step go: one number for each launch, each slot, and what this very device could do.
+//! Profiles of a training step: the time of each launch, the memory of each buffer, and the
+//! measured peaks of the device.
 //!
-//! [`measure()`] runs a loaded plan with and without instruments, [`Ceilings`] says how fast the device is at what, [`Profile`] is both together: plain
-//! data, written as JSON of a stable form, from which every view (terminal, page, difference) is made.
+//! [`measure()`] runs a loaded plan with and without instrumentation, [`Ceilings`] are the device's
+//! measured peaks, and [`Profile`] combines both: plain data in a stable JSON format, from which
+//! every view (terminal, page, difference) is derived.
 //!
-//! **Invariant:** times with and without instruments are never mixed: `step_ns` and `wall_ns` are of ordinary runs, everything in `launches` of timed ones.
-//! **Invariant:** a launch too short to be seen has no time at all; it never counts as fast.
+//! **Invariant:** times with and without instrumentation are never mixed: `step_ns` and `wall_ns`
+//! are of ordinary runs, everything in `launches` of timed runs.
+//! **Invariant:** a launch too short to be measured has no time; it never counts as fast.
 
 pub mod bound;
 pub mod candidates;
@@ -26,12 +29,13 @@ use crate::ops::Activity;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 
-/// What `format` says in every profile.
+/// Value of the field `format` in every profile.
 pub const FORMAT: &str = "halfwave-profile";
-/// The version of the form; it grows when a field changes its meaning or goes, not when one is added.
+/// Version of the format. It increases when the meaning of a field changes or a field is removed,
+/// not when one is added.
 pub const VERSION: u32 = 1;
 
-/// A profile: what `halfwave profile --json` writes. All durations are whole nanoseconds.
+/// A profile, as written by `halfwave profile --json`. All durations are integer nanoseconds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Profile {
     /// [`FORMAT`].
@@ -42,67 +46,70 @@ pub struct Profile {
     pub halfwave: String,
     /// Name of the recipe.
     pub recipe: String,
-    /// Images of a step.
+    /// Images per step.
     pub batch: usize,
-    /// Hash of the plan, in hexadecimal: equal plans execute the same.
+    /// Hash of the plan, in hexadecimal: equal plans execute the same launches.
     pub plan: String,
-    /// What computed.
+    /// The device.
     pub device: Device,
     /// How launches were timed.
     pub timer: Timer,
-    /// What the device can do; nothing where that was not measured.
+    /// Measured peaks of the device; `None` if they were not measured.
     pub ceilings: Option<Ceilings>,
-    /// Steps that each number is the median of.
+    /// Number of steps of which each value is the median.
     pub steps: usize,
-    /// An uninstrumented step on the device: its submissions, from first to last command, by the device's clock, or `wall_ns` where it has none.
+    /// Duration of an uninstrumented step on the device, from the first to the last command of its
+    /// submissions, by the device's clock, or `wall_ns` if it has none.
     pub step_ns: u64,
-    /// An uninstrumented step by the host's clock, several in flight, as training does it.
+    /// Duration of an uninstrumented step by the host's clock, with several steps in flight as in
+    /// training.
     pub wall_ns: u64,
-    /// A step with every launch timed, by the host's clock: what the instruments cost.
+    /// Duration of a step with every launch timed, by the host's clock, which shows the cost of the
+    /// instrumentation.
     pub instrumented_ns: u64,
     /// Sum of the launches' medians.
     pub launches_ns: u64,
-    /// Every dispatch (on the CPU backend every node) in order of execution.
+    /// Every dispatch (on the CPU backend every node), in order of execution.
     pub launches: Vec<Launch>,
-    /// The account of memory.
+    /// Memory use.
     pub memory: memory::Memory,
 }
 
-/// Whether a device's timestamps can be believed, as observed.
+/// Observed quality of a device's timestamps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
-    /// They tell microseconds apart.
+    /// Their resolution is a microsecond or better.
     Exact,
-    /// They come in coarse steps, so that short launches are repeated until they span enough of these.
+    /// Their resolution is coarse, so short launches are repeated until they span enough quanta.
     Quantised,
-    /// There are timestamps, but they do not move: launches are timed by the host's clock.
+    /// Timestamps exist but do not advance: launches are timed by the host's clock.
     Zero,
-    /// There are none: launches are timed by the host's clock.
+    /// There are no timestamps: launches are timed by the host's clock.
     Absent,
 }
 
 /// How launches were timed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Timer {
-    /// What the device's own clock is good for.
+    /// Quality of the device's clock.
     pub quality: Quality,
-    /// The smallest step of the clock that was used; where that is the host's, what an empty submission takes.
+    /// Quantum of the clock used; for the host's clock, the duration of an empty submission.
     pub quantum_ns: f64,
 }
 
 impl Timer {
-    /// Whether launches were submitted one by one and timed by the host.
+    /// Returns whether launches were submitted one by one and timed by the host.
     pub fn by_host(&self) -> bool {
         matches!(self.quality, Quality::Zero | Quality::Absent)
     }
 }
 
-/// What keeps a launch from being faster.
+/// The resource that limits a launch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// Moving bytes.
+    /// Memory bandwidth.
     Memory,
     /// Float arithmetic.
     Arithmetic,
@@ -112,7 +119,7 @@ pub enum Bound {
     PackedDot,
     /// Products of cooperative matrices.
     MatrixArithmetic,
-    /// Being launched at all.
+    /// Launch overhead.
     LaunchOverhead,
 }
 
@@ -123,15 +130,16 @@ pub struct Launch {
     pub step: usize,
     /// The operation.
     pub stem: String,
-    /// The kernel: the stem and what makes it differ from its siblings.
+    /// The kernel: the stem followed by the name of the variant.
     pub kernel: String,
-    /// The layer; empty for what belongs to none.
+    /// The layer; empty if it belongs to none.
     pub layer: String,
-    /// What it does within a step.
+    /// Its role within a step.
     pub phase: Activity,
-    /// What the kernel's label has behind the stem: "tiled", "registers", "sum_parts", …; empty for an only child.
+    /// The part of the kernel's label after the stem: "tiled", "registers", "sum_parts", …; empty
+    /// for the only variant.
     pub variant: String,
-    /// What the kernel needs beyond WebGPU's baseline: "baseline" means nothing.
+    /// Features that the kernel needs beyond WebGPU's baseline; "baseline" means none.
     pub tier: String,
     /// Types of the operation's inputs.
     pub reads: Vec<String>,
@@ -141,51 +149,54 @@ pub struct Launch {
     pub groups: [u32; 2],
     /// Invocations of a workgroup.
     pub threads: u32,
-    /// Times it was run in a row for one measurement.
+    /// Number of consecutive repeats in one measurement.
     pub repeats: u32,
-    /// Duration; nothing where the clock is too coarse to see it.
+    /// Median duration; `None` if the clock is too coarse to measure it.
     pub median_ns: Option<u64>,
-    /// The tenth percentile of its durations.
+    /// The 10th percentile of its durations.
     pub p10_ns: Option<u64>,
-    /// The ninetieth.
+    /// The 90th percentile.
     pub p90_ns: Option<u64>,
-    /// The shortest.
+    /// The shortest duration.
     pub min_ns: Option<u64>,
-    /// The twenty-fifth percentile: with the shortest, how dense short durations are.
+    /// The 25th percentile; together with the shortest, it indicates how dense short durations are.
     pub p25_ns: Option<u64>,
-    /// Bytes of its operands, each once; those updated in place twice.
+    /// Bytes of its operands, each counted once, or twice if updated in place.
     pub bytes: u64,
-    /// Float operations that the formula needs; a multiply-add counts two.
+    /// Float operations required by the formula; a multiply-add counts as two.
     pub float_ops: u64,
-    /// One-bit multiply-adds, two each.
+    /// Bit operations; a one-bit multiply-add counts as two.
     pub bit_ops: u64,
-    /// 8-bit multiply-adds of packed dot products, two each.
+    /// 8-bit operations of packed dot products; a multiply-add counts as two.
     pub dot_ops: u64,
-    /// Operations of cooperative matrices: see [`Cost::matrix_ops`](crate::kernel::Cost::matrix_ops).
+    /// Operations of cooperative matrices: see
+    /// [`Cost::matrix_ops`](crate::kernel::Cost::matrix_ops).
     #[serde(default)]
     pub matrix_ops: u64,
-    /// What bounds it on this device; nothing without ceilings.
+    /// The resource that bounds it on this device; `None` without measured peaks.
     pub bound: Option<Bound>,
-    /// The time that this bound alone would take, of the time it took; above 1 where caches beat the ceiling.
+    /// The time given by that bound divided by the measured time; above 1 if caches exceed the
+    /// measured peak.
     pub fraction_of_bound: Option<f64>,
 }
 
 impl Launch {
-    /// No kernel did it, but the operation's twin, as one loop over the output.
+    /// Marks the launch as computed by the operation's reference implementation (`twin`) instead of
+    /// a kernel: one loop over the output.
     fn by_twin(&mut self) {
         self.kernel.clone_from(&self.stem);
         self.variant = "twin".to_string();
         (self.groups, self.threads) = ([1, 1], 1);
     }
 
-    /// Something per second, from something per launch.
+    /// Returns a rate per second from an amount per launch.
     pub fn rate(&self, amount: u64) -> Option<f64> {
         self.median_ns.filter(|&ns| ns > 0).map(|ns| amount as f64 / ns as f64 * 1e9)
     }
 }
 
 impl Profile {
-    /// A profile of what was measured of a plan.
+    /// Creates a profile from the measurement of a plan.
     pub fn new(recipe: &str, batch: usize, plan: &Plan, device: Device, measurement: &Measurement) -> Self {
         let mut launches = measurement.launches(plan);
         if device.backend == "cpu" {
@@ -211,7 +222,7 @@ impl Profile {
         }
     }
 
-    /// The same, held against what the device can do.
+    /// Adds the measured peaks of the device, and compares every launch with them.
     #[must_use]
     pub fn against(mut self, ceilings: Ceilings) -> Self {
         for launch in &mut self.launches {
@@ -224,7 +235,8 @@ impl Profile {
         self
     }
 
-    /// The profile as JSON, a launch a line, so that text tools can compare two of them.
+    /// Returns the profile as JSON with one launch per line, so that text tools can compare two
+    /// profiles.
     pub fn to_json(&self) -> String {
         let lines = self.launches.iter().map(|launch| serde_json::to_string(launch).expect("a launch is plain data"));
         let lines: Vec<_> = lines.map(|line| format!("    {line}")).collect();
@@ -233,10 +245,11 @@ impl Profile {
         text.replacen("\"launches\": []", &format!("\"launches\": [\n{}\n  ]", lines.join(",\n")), 1) + "\n"
     }
 
-    /// Reads what [`Profile::to_json`] wrote; `name` is for messages.
+    /// Parses the output of [`Profile::to_json`]; `name` is used in error messages.
     ///
     /// # Errors
-    /// When it is no profile, or one of another version.
+    ///
+    /// Returns an error if the text is not a profile, or is one of another version.
     pub fn from_json(text: &str, name: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
@@ -249,11 +262,11 @@ impl Profile {
             Some(head) if head.format == FORMAT && head.version == VERSION => {}
             Some(head) if head.format == FORMAT => {
                 return Err(wrong(format!(
-                    "it is a profile of version {}, this program reads {VERSION}; make it again with this version",
+                    "it is a profile of version {}, this program reads {VERSION}; create it again with this version",
                     head.version
                 )));
             }
-            _ => return Err(wrong("it is no profile; `halfwave profile --json FILE` writes one".to_string())),
+            _ => return Err(wrong("it is not a profile; `halfwave profile --json FILE` writes one".to_string())),
         }
         serde_json::from_str(text).map_err(|error| wrong(format!("it is damaged: {error}")))
     }

@@ -1,41 +1,46 @@
-//! Probe kernels: each does one thing as fast as the device can, a counted number of times.
+//! Probe kernels: each executes one kind of operation as fast as the device can, a known number of
+//! times.
 //!
-//! A probe is a plan of one launch over state of its own: `work` says how much to do, `x` holds operands, `y` takes the result. How much is data, not
-//! text, so that a compiler knows neither the number of rounds nor whether the result is wanted.
+//! A probe is a plan of one launch on separate state: `work` is the amount of work, `x` contains
+//! operands, `y` receives the result. The amount is data and not part of the source, so that a
+//! compiler can derive neither the number of rounds nor whether the result is used.
 //!
-//! **Invariant:** [`Probe::amount`] counts what is executed: in tests the results are those of the counted operations.
+//! **Invariant:** [`Probe::amount`] counts what is executed: tests check that the results are those
+//! of the counted operations.
 
 use crate::caps::{Caps, Coop};
 use crate::kernel::{Cost, Kernel, Launch, Operand};
 use crate::plan::{Memory, Place, Plan, Port, Slot, Step, Tenancy};
 use crate::tensor::{Encoding, TensorType};
 
-/// Invocations of a workgroup, but for matrices: as many as every device has.
+/// Workgroup size, except for matrices: the number of invocations that every device supports.
 pub const THREADS: usize = 256;
 /// Words of the port `work`.
 pub const WORK_WORDS: usize = 8;
-/// What a probe's float result never is: sums of positive numbers.
+/// A value that a probe's float result never takes, because results are sums of positive numbers.
 const NEVER: f32 = -1.0;
-/// Independent sums and steps of the multiply-add probes: 12 sums hide a latency of 4 cycles on two units, and fit 16 vector registers.
+/// Independent sums and unrolled steps of the multiply-add probes: 12 sums hide a latency of 4
+/// cycles on two units, and fit into 16 vector registers.
 const FMA: [usize; 2] = [3, 8];
-/// The same of and + popcount.
+/// The same for and + popcount.
 const BIT: [usize; 2] = [2, 8];
-/// The same of packed dot products, whose sums have one lane.
+/// The same for packed dot products, whose sums have one lane.
 const DOT: [usize; 2] = [12, 8];
-/// Matrices of a and of b, whose products are as many sums, and steps of the probe of cooperative matrices.
+/// Number of matrices of a and of b, with one sum for each product of a pair, and unrolled steps of
+/// the probe of cooperative matrices.
 const MATRICES: [usize; 3] = [4, 2, 8];
-/// Subgroups of its workgroups: as many as the products' kernels have.
+/// Subgroups per workgroup of that probe, as in the kernels for products.
 const SUBGROUPS: usize = 4;
-/// `vec4`s of workgroup memory, and steps of four reads.
+/// `vec4`s of workgroup memory, and steps of four reads each.
 const TILE: usize = 512;
 const READS: usize = 2;
-/// `vec4`s that an invocation has under way in a copy.
+/// `vec4`s that each invocation of a copy has in flight.
 const COPIES: usize = 4;
 
-/// What is done over and over.
+/// The operation that a probe repeats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Probe {
-    /// Copying one half of so many bytes to the other; a power of two, 32 at least.
+    /// Copying one half of a buffer of this many bytes to the other; a power of two, at least 32.
     Copy(u64),
     /// Multiply-adds in f32.
     Float,
@@ -45,16 +50,16 @@ pub enum Probe {
     Bit,
     /// `dot4I8Packed` + add.
     Dot,
-    /// Products of cooperative matrices of half floats, added up in f32.
+    /// Products of cooperative matrices of half floats, accumulated in f32.
     Matrix(Coop),
     /// Reading workgroup memory.
     Workgroup,
-    /// Nothing: rounds are dispatches.
+    /// Nothing: each round is a dispatch.
     Launch,
 }
 
 impl Probe {
-    /// One of each.
+    /// One probe of each kind.
     pub const ALL: [Self; 8] = [
         Self::Copy(1 << 20),
         Self::Float,
@@ -66,7 +71,8 @@ impl Probe {
         Self::Launch,
     ];
 
-    /// What it needs beyond any device: half floats, or cooperative matrices of the device's own.
+    /// Returns whether a device supports the probe: it may need half floats, native cooperative
+    /// matrices, or large buffers.
     pub fn offered(self, caps: &Caps) -> bool {
         match self {
             Self::Copy(bytes) => bytes / 2 <= caps.max_binding_bytes.min(caps.max_buffer_bytes),
@@ -76,7 +82,7 @@ impl Probe {
         }
     }
 
-    /// The kernel.
+    /// Returns the kernel.
     pub fn kernel(self) -> Kernel {
         let launch = |label: &str, body, operands| {
             let launch = Launch::new(label, &[body]).workgroup(self.threads());
@@ -123,12 +129,13 @@ impl Probe {
         launch.kernel
     }
 
-    /// Invocations of a workgroup.
+    /// Returns the workgroup size.
     fn threads(self) -> usize {
         if let Self::Matrix(coop) = self { SUBGROUPS * coop.subgroup } else { THREADS }
     }
 
-    /// Bytes or operations of a launch of `groups` workgroups and `rounds` rounds; of launches themselves, `rounds`.
+    /// Returns the bytes or operations of a launch of `groups` workgroups with `rounds` rounds; for
+    /// the launch probe, `rounds`.
     pub fn amount(self, groups: u32, rounds: u32) -> u64 {
         let each = match self {
             Self::Copy(_) => COPIES * 2 * 16,
@@ -136,7 +143,7 @@ impl Probe {
             Self::Bit => BIT[0] * BIT[1] * 4 * 64,
             Self::Dot => DOT[0] * DOT[1] * 8,
             Self::Workgroup => READS * 4 * 16,
-            // A subgroup makes them together, of any number of invocations.
+            // A subgroup, of any size, computes each product together.
             Self::Matrix(Coop { size, .. }) => {
                 let products = SUBGROUPS * MATRICES.iter().product::<usize>();
                 return u64::from(groups) * u64::from(rounds) * (products * size.pow(3) * 2) as u64;
@@ -146,12 +153,13 @@ impl Probe {
         u64::from(groups) * u64::from(rounds) * (THREADS * each) as u64
     }
 
-    /// The words of `work` for so many rounds of which nothing is stored (but for copies, which begin at the `vec4` `begin`).
+    /// Returns the words of `work` for `rounds` rounds whose result is not stored, except by
+    /// copies, which start at the `vec4` `begin`.
     pub fn work(self, rounds: u32, begin: u32) -> [u32; WORK_WORDS] {
         let float = |value: f32| value.to_bits();
         let (head, operands) = match self {
             Self::Copy(bytes) => ([rounds, (bytes / 32 - 1) as u32, begin], [0; 2]),
-            // Sums go to 2, whatever they begin with.
+            // The sums converge to 2 from any initial value.
             Self::Float | Self::Half => ([rounds, 0, float(NEVER)], [float(0.75), float(0.5)]),
             Self::Bit => ([rounds, 0, u32::MAX], [0; 2]),
             Self::Dot => ([rounds, 0, u32::MAX], [0x7f03_81fd, 0]),
@@ -161,7 +169,7 @@ impl Probe {
         [head[0], head[1], head[2], 0, operands[0], operands[1], 0, 0]
     }
 
-    /// The words of `x` that it is measured with; none where they do not matter.
+    /// Returns the words of `x` for measurements, or none if they do not matter.
     pub fn operands(self) -> Vec<u32> {
         let words = 0..self.words("x") as u32;
         match self {
@@ -173,7 +181,7 @@ impl Probe {
         }
     }
 
-    /// Words of a port.
+    /// Returns the number of words of a port.
     pub fn words(self, port: &str) -> usize {
         match (self, port) {
             (_, "work") => WORK_WORDS,
@@ -185,7 +193,8 @@ impl Probe {
         }
     }
 
-    /// The full name of a port: state is shared by name between plans, and a probe's with no other.
+    /// Returns the full name of a port. State is shared between plans by name, and a probe shares
+    /// it with no other plan.
     pub fn port(self, port: &str) -> String {
         match self {
             Self::Copy(bytes) => format!("probe_copy_{bytes}/{port}"),
@@ -193,7 +202,9 @@ impl Probe {
         }
     }
 
-    /// The probe as a plan of one launch, a power of two of workgroups. Its ports are state, so that plans with other groups share the memory.
+    /// Returns the probe as a plan of one launch with a power of two of workgroups.
+    ///
+    /// Its ports are state, so that plans with different numbers of workgroups share the memory.
     pub fn plan(self, caps: &Caps, groups: u32) -> Plan {
         let kernel = self.kernel();
         let ports = kernel.bindings.iter().enumerate().map(|(slot, binding)| {

@@ -1,8 +1,9 @@
-//! Timed steps as a file in the Trace Event Format, which chrome://tracing and Perfetto open: what the host encodes, submits and uploads, and what the
-//! device executes, on one time line.
+//! Timed steps as a file in the Trace Event Format, for chrome://tracing and Perfetto: what the
+//! host encodes, submits and uploads, and what the device executes, on one time line.
 //!
-//! Nothing in WebGPU relates the two clocks. But no launch begins before it was submitted, and none ends after the host knew it was done: these bounds, over all
-//! submissions, enclose the offset between the clocks. The file takes the smallest possible one and says how far it may be off.
+//! WebGPU does not relate the two clocks. But no launch starts before it was submitted, and none
+//! ends after its completion was reported: over all submissions, these bounds enclose the offset
+//! between the clocks. The file uses the smallest possible offset, and states the maximum error.
 
 use super::{Launch, Measurement, Profile};
 use crate::backend::{Clock, HostTimes, Stamp};
@@ -12,19 +13,21 @@ use web_time::Instant;
 const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 
-/// How far device times have to be shifted to be host times, in nanoseconds, and how much more it could be.
+/// Offset to add to device times to obtain host times, in nanoseconds, and how much larger it could
+/// be.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Offset {
     ns: f64,
     slack_ns: f64,
 }
 
-/// Nanoseconds since `origin`.
+/// Returns the nanoseconds since `origin`.
 fn since(origin: Instant, at: Instant) -> f64 {
     at.saturating_duration_since(origin).as_nanos() as f64
 }
 
-/// The offset that puts every submission's launches between its submitting and its end.
+/// Returns the offset that places the launches of every submission between its submission and its
+/// completion.
 fn offset<'a>(submissions: impl Iterator<Item = (&'a HostTimes, [f64; 2])>, origin: Instant) -> Offset {
     let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
     for (host, [begin, end]) in submissions {
@@ -40,8 +43,9 @@ fn offset<'a>(submissions: impl Iterator<Item = (&'a HostTimes, [f64; 2])>, orig
 
 fn event(name: &str, row: u32, times: [f64; 2], args: Value) -> Value {
     let [begin, end] = times.map(f64::round);
-    // The format counts in microseconds. A nanosecond is taken off, or what follows at once would begin, after rounding, before this has ended: readers take
-    // that for nesting.
+    // The unit of the format is a microsecond. One nanosecond is subtracted, because otherwise an
+    // event that follows immediately could start before this one has ended, after rounding, and
+    // viewers would treat it as nested.
     let duration = (end - begin - 1.0).max(0.0);
     json!({ "name": name, "ph": "X", "pid": 1, "tid": row, "ts": begin / 1e3, "dur": duration / 1e3, "args": args })
 }
@@ -62,7 +66,8 @@ fn launch_event(launch: &Launch, times: [f64; 2]) -> Value {
     event
 }
 
-/// The last timed steps of a measurement as JSON; `profile` was made of it.
+/// Returns the last timed steps of a measurement as JSON; `profile` must be derived from the same
+/// measurement.
 pub fn trace(profile: &Profile, measurement: &Measurement) -> String {
     let rounds = &measurement.rounds;
     let begins = rounds.iter().flat_map(|round| {
@@ -97,7 +102,7 @@ pub fn trace(profile: &Profile, measurement: &Measurement) -> String {
             let [begun, encoded, submitted, done] =
                 [host.begun, host.encoded, host.submitted, host.done].map(|at| since(origin, at));
             let args = json!({ "round": index, "steps": [host.steps.start, host.steps.end] });
-            // The CPU backend's host is its device.
+            // On the CPU backend the host is the device.
             if begun < encoded {
                 events.push(event("encode", HOST, [begun, encoded], args.clone()));
                 events.push(event("submit", HOST, [encoded, submitted], args.clone()));
@@ -137,7 +142,8 @@ mod tests {
             submitted: at(encoded + 1),
             done: at(done),
         };
-        // The device's clock is 5 µs behind; launches start 3 and 2 µs after they are submitted, the host hears 4 and 9 µs later that they are done.
+        // The device's clock is 5 µs behind; launches start 3 and 2 µs after submission, and
+        // completion is reported 4 and 9 µs later.
         let (a, b) = (host(10, 27), host(40, 61));
         let found = offset([(&a, [8e3, 18e3]), (&b, [37e3, 47e3])].into_iter(), origin);
         assert_eq!(found, Offset { ns: 3e3, slack_ns: 6e3 });

@@ -1,7 +1,10 @@
-//! Finds the fastest kernel for each heavy operation of a plan on a device, and the number of parts that its sum is best cut into.
+//! Finds the fastest kernel for each heavy operation of a plan on a device, and the best number of
+//! parts to split its sum into.
 //!
-//! It chooses among kernels that are at least as exact as the one that the plan has without it, so that a tuned run is as exact as any other: among those of its class, whose sums may differ in their
-//! order, and where that is the class of two halves among those of floats, too. Those of halves never take the place of floats.
+//! Only kernels that are at least as exact as the default one are considered, so that a tuned run
+//! is as exact as any other: those of the same class, whose sums may differ in their order, and, if
+//! the default is of the class of two halves, those of floats as well. A kernel of halves never
+//! replaces one of floats.
 
 use super::candidates::{self, Heavy, Timed};
 use crate::backend::Backend;
@@ -10,37 +13,43 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::variant::Offer;
 
-/// A kernel must be faster by so much than the one that is taken by estimate, and by more than the rounds of either scatter: less is noise.
+/// Minimum relative gain over the default kernel. The gain must also exceed the spread of the
+/// rounds of either kernel; anything less is noise.
 const GAIN: f64 = 0.03;
 
-/// What was found for an operation.
+/// The result for an operation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tuned {
-    /// The operation, and the times of its kernels: the one that is taken by estimate first.
+    /// The operation with the times of its kernels, the default one first.
     pub heavy: Heavy,
-    /// Index of the kernel that should be taken, among those.
+    /// Index of the best kernel among those.
     pub best: usize,
 }
 
 impl Tuned {
-    /// What should be chosen; nothing where the estimate is right.
+    /// Returns the kernel to choose, or `None` if the default is the best.
     pub fn choice(&self) -> Option<Choice> {
         let Timed { kernel, parts, .. } = &self.heavy.kernels[self.best];
-        // One part too: without a number, a kernel that cuts its sum would follow its own estimate.
+        // The number is given even if it is one: without it, a kernel would use its own estimate of
+        // the number of parts.
         (self.best > 0).then(|| candidates::choice(kernel, Some(*parts)))
     }
 
-    /// Time of the kernel that is taken by estimate over that of the best.
+    /// Returns the time of the default kernel divided by that of the best one.
     pub fn gain(&self) -> f64 {
         let of = |index: usize| self.heavy.kernels[index].median_ns.max(1) as f64;
         of(0) / of(self.best)
     }
 }
 
-/// Measures the kernels of the heavy operations of `plan`, which was made without choices, in `rounds` rounds each. `progress` is told of each kernel before it begins.
+/// Measures the kernels of the heavy operations of `plan`, which must have been created without
+/// choices, in `rounds` rounds each.
+///
+/// `progress` receives the label of each kernel before it starts.
 ///
 /// # Errors
-/// When the device is lost or refuses a kernel, or somebody asks to stop.
+///
+/// Returns an error if the device is lost or rejects a kernel, or if a stop is requested.
 pub async fn tune(
     backend: &mut dyn Backend,
     plan: &Plan,
@@ -55,7 +64,8 @@ pub async fn tune(
         let choices: Vec<_> = comparable(&found.offers).map(|offer| candidates::choice(offer.kernel, None)).collect();
         let mut kernels = found.time(backend, &choices, rounds, &mut say).await?;
         let first = &kernels[best(&kernels)];
-        // In one measurement with what they are compared to: clocks and load differ between two.
+        // Measured together with the kernels it is compared with, because clocks and load differ
+        // between measurements.
         let mut choices = vec![candidates::choice(&kernels[0].kernel, None)];
         choices.push(candidates::choice(&first.kernel, None));
         choices.extend(cuts(first.parts).map(|parts| candidates::choice(&first.kernel, Some(parts))));
@@ -68,17 +78,18 @@ pub async fn tune(
     Ok(all)
 }
 
-/// The kernels that are at least as exact as the one that a plan takes by estimate, which is the first.
+/// Returns the kernels that are at least as exact as the default one, which is the first.
 fn comparable(offers: &[Offer]) -> impl Iterator<Item = &Offer> {
     offers.iter().filter(|offer| offer.exactness <= offers[0].exactness)
 }
 
-/// Other numbers of parts to try.
+/// Returns other numbers of parts to try.
 fn cuts(parts: usize) -> impl Iterator<Item = usize> {
     [parts / 4, parts / 2, parts * 2, parts * 4].into_iter().filter(|&parts| parts > 0)
 }
 
-/// The fastest of those that beat the first by more than noise; the first where there are none.
+/// Returns the index of the fastest kernel that beats the first by more than noise, or 0 if there
+/// is none.
 fn best(kernels: &[Timed]) -> usize {
     let gains = |&index: &usize| {
         let (first, other) = (&kernels[0], &kernels[index]);
@@ -111,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Without its number of parts, a kernel would cut its sum as it estimates.
+    /// Without a number of parts, a kernel would use its own estimate.
     #[test]
     fn one_part_is_a_choice_too() {
         let heavy = Heavy {
@@ -136,11 +147,12 @@ mod tests {
         let (exact, float, halves) = (Exactness::Exact, Exactness::F32, Exactness::Halves);
         assert_eq!(names(&[offer("a", exact), offer("fast", float), offer("b", exact)]), ["a", "b"]);
         assert_eq!(names(&[offer("a", float), offer("fast", halves), offer("b", float)]), ["a", "b"]);
-        // Floats may take the place of halves, which the estimate prefers.
+        // Kernels of floats may replace one of halves, which is the default.
         assert_eq!(names(&[offer("a", halves), offer("b", float), offer("c", halves)]), ["a", "b", "c"]);
     }
 
-    /// On matrices, of what a device offers for a gradient; what is chosen then is a kernel of floats, by its name.
+    /// With the offers of a device with cooperative matrices for a gradient; a kernel of floats can
+    /// then be chosen by name.
     #[test]
     fn floats_may_take_the_place_of_halves() {
         let coop = Some(Coop { size: 16, subgroup: 32, emulated: false });
@@ -161,7 +173,8 @@ mod tests {
     fn the_estimate_stands_where_nothing_is_faster_by_more_than_noise() {
         let all =
             |times: &[(u64, u64)]| best(&times.iter().map(|&(ns, spread)| timed(1, ns, spread)).collect::<Vec<_>>());
-        // Rounds that scatter by more than the gain show nothing, whichever kernel they are of.
+        // Rounds that scatter by more than the gain are not conclusive, whichever kernel they
+        // belong to.
         assert_eq!(all(&[(1000, 150), (900, 0)]), 0);
         assert_eq!(all(&[(1000, 0), (900, 150), (920, 50)]), 2);
         assert_eq!(all(&[(1000, 50), (900, 60)]), 1);

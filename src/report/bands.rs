@@ -1,14 +1,14 @@
-//! Several networks over each other: the mean of each one's runs, with how far these lie apart.
+//! Several networks in one plot: the mean of each one's runs, with their standard deviation.
 
 use super::chart::{Chart, Line, Unit};
 
-/// Epoch, mean, and deviation where there are several runs.
+/// Epoch, mean, and standard deviation if there are several runs.
 pub type Means = Vec<(u64, f64, Option<f64>)>;
 
-/// Lines up to which they are solid; those behind are dashed, for colours alone are hard to tell apart.
+/// Number of solid lines; further lines are dashed, because colours are hard to distinguish.
 const SOLID: usize = 4;
 
-/// Accuracy in per cent by epoch, with a band of one deviation.
+/// Creates a chart of accuracy in per cent by epoch, with a band of one standard deviation.
 pub(super) fn accuracy(title: &str, curves: &[(String, Means)]) -> Chart {
     let lines = curves.iter().enumerate().map(|(at, (name, means))| {
         let band = means.iter().filter_map(|&(epoch, mean, deviation)| {
@@ -20,7 +20,7 @@ pub(super) fn accuracy(title: &str, curves: &[(String, Means)]) -> Chart {
     });
     let chart = Chart::new("accuracy", title, "epoch", Unit::Percent, lines.collect());
     let y = [chart.y[0], chart.y[1].min(101.0)];
-    Chart { y_name: "test accuracy".into(), notice: "no run is over yet".into(), rising: true, y, ..chart }
+    Chart { y_name: "test accuracy".into(), notice: "no run is finished yet".into(), rising: true, y, ..chart }
 }
 
 #[cfg(test)]

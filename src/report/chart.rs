@@ -1,56 +1,56 @@
-//! A chart as numbers: what the page draws from JSON, and `plot.rs` as SVG and PNG.
+//! A chart as data: the page draws it from JSON, and `plot.rs` as SVG and PNG.
 
 use super::series::{Point, extent, smoothed, thinned};
 use serde::Serialize;
 
-/// How values are told.
+/// The unit in which values are displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Unit {
-    /// As they are.
+    /// Plain numbers.
     Number,
-    /// In per cent.
+    /// Per cent.
     Percent,
 }
 
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Line {
-    /// For the legend.
+    /// Name in the legend.
     pub(super) name: String,
-    /// Which of the run's lines, where there are several.
+    /// The kind of data, if there are several lines per run.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) part: &'static str,
-    /// The run that it is of, by place.
+    /// Index of the run.
     pub(super) run: usize,
-    /// Place in the palette.
+    /// Index in the palette.
     pub(super) colour: usize,
     /// 0 is solid, 1 dashed, 2 dotted.
     pub(super) dash: usize,
     pub(super) points: Vec<Point>,
-    /// What was smoothed to these points, drawn faintly.
+    /// The data before smoothing, drawn faintly.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) raw: Vec<Point>,
-    /// Place, least and largest value: a band around the line.
+    /// Position, lower and upper value of a band around the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) band: Vec<(f64, f64, f64)>,
 }
 
-/// Where the loss of a run ceased to be finite.
+/// The point at which the loss of a run stopped being finite.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Broken {
-    /// The run, by place.
+    /// Index of the run.
     pub(super) run: usize,
     /// The first such step.
     pub(super) step: u64,
-    /// That in words.
+    /// Description of the event.
     pub(super) text: String,
 }
 
 /// Lines over steps or epochs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Chart {
-    /// Names its files.
+    /// Used as the name of its files.
     pub(super) id: String,
     pub(super) title: String,
     pub(super) x_name: &'static str,
@@ -63,22 +63,23 @@ pub(super) struct Chart {
     pub(super) lines: Vec<Line>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) broken: Vec<Broken>,
-    /// What to say where there is no line.
+    /// Text to display if there are no lines.
     pub(super) notice: String,
-    /// Whether values rise, so that the legend has room below.
+    /// Whether values rise, so that there is room for the legend below.
     pub(super) rising: bool,
 }
 
-/// Raw points from which on a line is smoothed: fewer are a line that one can follow.
+/// Number of raw points from which a line is smoothed; fewer are legible without smoothing.
 const SMOOTHED_FROM: usize = 80;
 
 impl Line {
-    /// A line through all points.
+    /// Creates a line through all points.
     pub(super) fn through(name: impl Into<String>, run: usize, points: Vec<Point>) -> Self {
         Self { name: name.into(), run, colour: run, points, ..Self::default() }
     }
 
-    /// Many noisy points: their smoothed line, with the points behind it.
+    /// Creates a line through noisy points: smoothed if there are many, with the raw points behind
+    /// it.
     pub(super) fn smooth(name: impl Into<String>, run: usize, points: &[Point]) -> Self {
         let line = Self::through(name, run, thinned(points));
         if points.len() < SMOOTHED_FROM {
@@ -97,7 +98,7 @@ impl Line {
 }
 
 impl Chart {
-    /// A chart around its lines; those without points are left out.
+    /// Creates a chart with ranges that fit its lines; lines without points are dropped.
     pub(super) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
         let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
         for line in &mut lines {
@@ -108,7 +109,7 @@ impl Chart {
             None => [0.0, 1.0],
             Some((low, high)) => {
                 let rim = if high > low { 0.06 * (high - low) } else { 0.5_f64.min(0.5 * low.abs().max(1e-3)) };
-                // What is nearly zero may as well begin there.
+                // An axis of values close to zero starts at zero.
                 let bottom =
                     if low >= 0.0 { if low < 0.4 * high { 0.0 } else { (low - rim).max(0.0) } } else { low - rim };
                 [bottom, high + rim]
@@ -130,7 +131,8 @@ impl Chart {
         }
     }
 
-    /// The same with a logarithmic axis where a value that falls by more than a factor of twenty would be a flat line.
+    /// Uses a logarithmic axis if values span more than a factor of twenty, which would look flat
+    /// on a linear axis.
     pub(super) fn logarithmic(mut self) -> Self {
         if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)).filter(|(low, _)| *low > 0.0)
             && high / low > 20.0
@@ -140,7 +142,8 @@ impl Chart {
         self
     }
 
-    /// The same as accuracies: nearly always up to 100 %, and down to the lowest multiple of ten.
+    /// Sets the range for accuracies: from the highest multiple of ten below the values to 100%, or
+    /// beyond if needed.
     pub(super) fn rising_to_all(mut self) -> Self {
         if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)) {
             let bottom = (10.0 * ((low - 1.0) / 10.0).floor()).max(low.min(0.0));
@@ -150,7 +153,7 @@ impl Chart {
         self
     }
 
-    /// Room for the places where runs broke.
+    /// Extends the range to the points at which runs stopped being finite.
     pub(super) fn broken_at(mut self, broken: Vec<Broken>) -> Self {
         if self.lines.is_empty() {
             self.notice = broken.first().map_or(self.notice, |broken| broken.text.clone());
@@ -164,7 +167,7 @@ impl Chart {
     }
 }
 
-/// Six digits: no plot shows more, and a page with fewer characters is smaller.
+/// Rounds to six digits: plots show no more, and a page with fewer characters is smaller.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 {
         return value;
@@ -173,7 +176,7 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Charts of the same thing with one range of values, so that they can be compared.
+/// Gives charts of the same quantity a common range of values, so that they can be compared.
 pub(super) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
     if let Some((low, high)) = extent(charts.iter().flat_map(|chart| chart.y)) {
         charts.iter_mut().for_each(|chart| chart.y = [low, high]);
@@ -181,42 +184,42 @@ pub(super) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
     charts
 }
 
-/// A range with a little room on both sides.
+/// Returns a range with a small margin on both sides.
 fn room(first: f64, last: f64) -> [f64; 2] {
     let room = if last > first { 0.012 * (last - first) } else { 1.0 };
     [first - room, last + room]
 }
 
-/// Shares of codes over epochs, beside what they are for inputs that are normally distributed.
+/// Shares of codes by epoch, with the ideal shares for normally distributed inputs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Stack {
-    /// Names its files.
+    /// Used as the name of its files.
     pub(super) id: String,
     pub(super) title: String,
-    /// The run that it is of, by place.
+    /// Index of the run.
     pub(super) run: usize,
     pub(super) epochs: Vec<u64>,
-    /// By epoch and code.
+    /// Indexed by epoch and code.
     pub(super) shares: Vec<Vec<f32>>,
-    /// By code; nothing where it is not known.
+    /// Indexed by code; empty if unknown.
     pub(super) ideal: Vec<f32>,
 }
 
-/// What a network answers to images of each class.
+/// A confusion matrix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Matrix {
-    /// Names its files.
+    /// Used as the name of its files.
     pub(super) id: String,
     pub(super) title: String,
-    /// The run that it is of, by place.
+    /// Index of the run.
     pub(super) run: usize,
     pub(super) classes: Vec<String>,
-    /// `[class][predicted]`: how often.
+    /// `[class][predicted]`: number of images.
     pub(super) counts: Vec<Vec<usize>>,
     pub(super) loss: f64,
 }
 
-/// Letters and digits of a name, for one of a file.
+/// Replaces all characters that are not portable in a file name.
 pub(super) fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }

@@ -1,4 +1,5 @@
-//! Charts of how runs learned: loss, accuracies, learning rate, speed. Several runs lie over each other.
+//! Charts of the progress of training: loss, accuracies, learning rate, speed. Several runs share
+//! each chart.
 
 use super::chart::{Broken, Chart, Line, Unit};
 use super::series::{Point, broken_from, by_epoch, by_step, thinned};
@@ -7,10 +8,10 @@ use crate::train::metrics::{EpochRow, Row};
 /// A run's name and rows.
 pub(super) type Named<'a> = (&'a str, &'a [Row]);
 
-/// A value of an epoch.
+/// A function that extracts a value from an epoch.
 type Measure = fn(&EpochRow) -> Option<f32>;
 
-/// Loss by step, smoothed over the raw one.
+/// Loss by step, raw and smoothed.
 pub(super) fn loss(runs: &[Named<'_>]) -> Chart {
     let lines =
         runs.iter().enumerate().map(|(at, (name, rows))| Line::smooth(*name, at, &by_step(rows, |row| row.loss)));
@@ -23,7 +24,7 @@ pub(super) fn loss(runs: &[Named<'_>]) -> Chart {
     Chart { y_name: "loss".into(), notice: "no step yet".into(), ..chart.logarithmic() }.broken_at(broken.collect())
 }
 
-/// Accuracy by epoch on all images there are.
+/// Accuracy by epoch on every measured set.
 pub(super) fn accuracy(runs: &[Named<'_>]) -> Chart {
     let splits: [(&str, Measure); 3] = [
         ("test", |row| row.test_accuracy),
@@ -34,7 +35,8 @@ pub(super) fn accuracy(runs: &[Named<'_>]) -> Chart {
     Chart { notice: "none measured yet".into(), ..chart.rising_to_all() }
 }
 
-/// All charts of learning that have something to show; loss and accuracy have always.
+/// Returns all charts of training that contain data; those of loss and accuracy are always
+/// included.
 pub(super) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
     let held_out: [(&str, Measure); 2] = [("test", |row| row.test_loss), ("validation", |row| row.validation_loss)];
     let top5: [(&str, Measure); 1] = [("test", |row| row.test_top5)];
@@ -57,7 +59,8 @@ pub(super) fn speed(runs: &[Named<'_>]) -> Chart {
     Chart { y_name: "images/s".into(), ..chart }
 }
 
-/// A line a run and split. A run by itself has a colour a split; of several, each has one, and splits differ in their dashes.
+/// Returns one line for each run and split. A single run has one colour per split; several runs
+/// have one colour each, and splits differ in their dashes.
 fn by_split(runs: &[Named<'_>], splits: &[(&'static str, Measure)], scale: f64) -> Vec<Line> {
     let mut lines = Vec::new();
     for (run, (name, rows)) in runs.iter().enumerate() {
@@ -87,7 +90,7 @@ fn by_split(runs: &[Named<'_>], splits: &[(&'static str, Measure)], scale: f64) 
     lines
 }
 
-/// The learning rate by step, without the points between which it goes straight on.
+/// Returns the learning rate by step, without points on a straight line between their neighbours.
 fn rate(rows: &[Row]) -> Vec<Point> {
     let points = by_step(rows, |row| row.lr);
     let mut kept: Vec<Point> = Vec::new();

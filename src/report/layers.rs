@@ -1,4 +1,5 @@
-//! Charts of what layers of few bits did, a chart a layer: codes beside their ideal, gradients that surrogates let through, signs that flipped, scales.
+//! Charts of the statistics of low-bit layers, one per layer: codes and their ideal shares,
+//! gradients passed by surrogates, sign changes, scales.
 
 use super::chart::{Chart, Line, Stack, Unit, alike, file_name};
 use super::curves::Named;
@@ -7,10 +8,10 @@ use crate::train::metrics::LayerRow;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// Epochs that a stack of codes shows at most.
+/// Maximum number of epochs in a stack of codes.
 const MOST_EPOCHS: usize = 120;
 
-/// Charts of one thing, one a layer.
+/// Charts of one quantity, one per layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Group {
     pub(super) title: &'static str,
@@ -18,7 +19,7 @@ pub(super) struct Group {
     pub(super) charts: Vec<Chart>,
 }
 
-/// Number or band of a layer.
+/// A value or a band of a layer.
 struct Measure {
     id: &'static str,
     title: &'static str,
@@ -32,7 +33,7 @@ const MEASURES: [Measure; 4] = [
     Measure {
         id: "passed",
         title: "Surrogate pass share",
-        text: "The share of a quantiser’s inputs at which its surrogate lets the gradient through.",
+        text: "The share of a quantiser’s inputs at which its surrogate passes the gradient.",
         unit: Unit::Percent,
         value: |row| row.passed.map(|share| 100.0 * f64::from(share)),
         band: |_| None,
@@ -40,7 +41,7 @@ const MEASURES: [Measure; 4] = [
     Measure {
         id: "flipped",
         title: "Sign flips",
-        text: "The share of binary weights whose sign is another than an epoch before.",
+        text: "The share of binary weights whose sign changed since the previous epoch.",
         unit: Unit::Percent,
         value: |row| row.flipped.map(|share| 100.0 * f64::from(share)),
         band: |_| None,
@@ -48,27 +49,27 @@ const MEASURES: [Measure; 4] = [
     Measure {
         id: "alpha",
         title: "Scales α of binary weights",
-        text: "Mean over the filters, and from the least to the largest.",
+        text: "Mean over the filters, with the range from the smallest to the largest.",
         unit: Unit::Number,
         value: |row| row.alpha.map(|alpha| f64::from(alpha.mean)),
         band: |row| row.alpha.map(|alpha| (f64::from(alpha.min), f64::from(alpha.max))),
     },
     Measure {
         id: "saturated",
-        title: "Saturations in fixed point",
-        text: "Numbers that left the range of their format since the run began.",
+        title: "Saturated fixed-point values",
+        text: "Number of values that exceeded the range of their format since the start of the run.",
         unit: Unit::Number,
         value: |row| row.saturated.map(|count| count as f64),
         band: |_| None,
     },
 ];
 
-/// The names of all layers that a row tells of.
+/// Returns the names of all layers in the rows.
 fn layers(runs: &[Named<'_>]) -> BTreeSet<String> {
     runs.iter().flat_map(|(_, rows)| epochs(rows)).flat_map(|row| row.layers.keys().cloned()).collect()
 }
 
-/// All groups that have something to show; runs lie over each other.
+/// Returns all groups that contain data; runs share each chart.
 pub(super) fn groups(runs: &[Named<'_>]) -> Vec<Group> {
     let layers = layers(runs);
     let group = |measure: &Measure| {
@@ -93,7 +94,7 @@ fn chart(runs: &[Named<'_>], layer: &str, measure: &Measure) -> Chart {
     Chart { y_name: measure.title.to_lowercase(), ..chart }
 }
 
-/// The codes of every quantiser of every run.
+/// Returns the codes of every quantiser of every run.
 pub(super) fn codes(runs: &[Named<'_>]) -> Vec<Stack> {
     let mut stacks = Vec::new();
     for layer in layers(runs) {
@@ -103,7 +104,7 @@ pub(super) fn codes(runs: &[Named<'_>]) -> Vec<Stack> {
             let all: Vec<_> = told().filter(|(_, row)| levels > 0 && row.codes.len() == levels).collect();
             let Some((_, last)) = all.last() else { continue };
             let ideal = if last.ideal.len() == levels { last.ideal.clone() } else { Vec::new() };
-            // Evenly spaced ones, the last among them.
+            // Evenly spaced epochs, including the last.
             let apart = all.len().div_ceil(MOST_EPOCHS);
             let shown: Vec<_> = all.iter().rev().step_by(apart).rev().collect();
             stacks.push(Stack {
@@ -154,7 +155,8 @@ mod tests {
         assert_eq!((stacks.len(), stacks[0].id.as_str()), (1, "codes-a-b-q-1"));
         assert!(stacks[0].epochs.len() <= MOST_EPOCHS && stacks[0].epochs.last() == Some(&1000));
         assert_eq!(stacks[0].shares.len(), stacks[0].epochs.len());
-        // A quantiser whose bits changed between two runs in one folder: the wider one's rows.
+        // A quantiser whose bits changed between two runs in one folder: the rows with more codes
+        // are used.
         let mixed = [epoch(1, &[("q", quantiser(&[0.5, 0.5]))]), epoch(2, &[("q", quantiser(&[0.25; 4]))])];
         assert_eq!(codes(&[("a", &mixed)])[0].epochs, [2]);
     }

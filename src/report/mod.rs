@@ -1,7 +1,8 @@
-//! What runs leave to look at: the curve of one, drawn from the rows of `metrics.jsonl`, and a page that compares several.
+//! Plots and pages of runs: the curve of one run, drawn from the rows of `metrics.jsonl`, and a
+//! page that compares several.
 //!
-//! **Invariant:** a picture is a viewer of the rows and nothing else: the same rows give the same picture. Files appear whole
-//! or not at all.
+//! **Invariant:** plots depend only on the rows: the same rows give the same image. Files are
+//! written atomically.
 mod bands;
 mod chart;
 mod curves;
@@ -24,20 +25,27 @@ use crate::{Error, Result};
 use plot::Plot;
 use std::path::Path;
 
-/// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per epoch, under `title`.
+/// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per
+/// epoch, with `title`.
 ///
-/// Rows may be few or none, and values that are not finite are left out and said to be. No font of the system is needed.
+/// There may be few rows or none; values that are not finite are omitted, with a notice. No system
+/// font is needed.
 ///
-/// Errors: a folder or file that cannot be written.
+/// # Errors
+///
+/// Returns an error if the folder or a file cannot be written.
 pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
     let run = [("loss", rows)];
     write(Plot::Curve(title, &curves::loss(&run), &curves::accuracy(&run)), dir)
 }
 
-/// Draws the accuracies of several networks by epoch, in per cent, as `accuracy.svg` and `accuracy.png` in the folder `dir`: of each the mean of its runs, with a band of one deviation.
+/// Draws the accuracies of several networks by epoch, in per cent, as `accuracy.svg` and
+/// `accuracy.png` in the folder `dir`: the mean over the runs of each, with a band of one standard
+/// deviation.
 ///
 /// # Errors
-/// A folder or file that cannot be written.
+///
+/// Returns an error if the folder or a file cannot be written.
 pub fn accuracies(title: &str, curves: &[(String, Means)], dir: &Path) -> Result<()> {
     write(Plot::Chart(&bands::accuracy(title, curves)), dir)
 }
@@ -67,7 +75,7 @@ mod tests {
         Row::Epoch(EpochRow { epoch, train_accuracy, test_accuracy, images_per_s: 1234.5, ..Default::default() })
     }
 
-    /// A run of 20 epochs: noisy, falling loss; rising accuracy.
+    /// Returns a run of 20 epochs: noisy, falling loss; rising accuracy.
     fn run() -> Vec<Row> {
         let noise = crate::random::normal(0, "noise", 460);
         let loss = |s: usize| (2.4 * (-(s as f32) / 60.0).exp() + 0.01) * (1.0 + 0.25 * noise[s]).max(0.2);
@@ -77,14 +85,14 @@ mod tests {
         rows
     }
 
-    /// The curve as SVG.
+    /// Returns the curve as SVG.
     fn svg(rows: &[Row]) -> String {
         let run = [("loss", rows)];
         let (loss, accuracy) = (curves::loss(&run), curves::accuracy(&run));
         String::from_utf8(plot::svg(Plot::Curve("x", &loss, &accuracy)).unwrap()).unwrap()
     }
 
-    /// Share of pixels that are not white.
+    /// Returns the share of pixels that are not white.
     fn ink(png: &[u8]) -> f64 {
         let picture = image::load_from_memory(png).expect("a picture").into_luma8();
         picture.pixels().filter(|p| p.0[0] < 200).count() as f64 / f64::from(picture.width() * picture.height())

@@ -1,35 +1,38 @@
-//! Pages in one file: data as JSON, and the modules of `web/page` that draw it, with everything that they need inside.
+//! Self-contained pages: data as JSON, with the modules of `web/page` that draw it.
 //!
-//! **Invariant:** a page asks nobody for anything: no script, style or picture from elsewhere, and a policy that forbids it.
+//! **Invariant:** a page makes no requests: no external script, style or image, and a policy that
+//! forbids them.
 
 use std::fmt::Write as _;
 
 const PAGE: &str = include_str!("page.html");
 
-/// A page: what is drawn, and by what.
+/// A page: its data, and the modules that draw it.
 pub(super) struct Page<'a> {
-    /// The window's title, as text.
+    /// The window's title, as plain text.
     pub(super) title: &'a str,
     pub(super) styles: &'a [&'a str],
-    /// Modules by name, each after those that it imports; the last one exports `render(container, data)`.
+    /// Modules by name, each after those that it imports; the last one exports `render(container,
+    /// data)`.
     pub(super) modules: &'a [(&'a str, &'a str)],
-    /// What is rendered.
+    /// The data to render.
     pub(super) json: &'a str,
 }
 
-/// What the page does with the last module.
+/// Calls the last module.
 const BEGIN: &str =
     r#"render(document.getElementById("view"), JSON.parse(document.getElementById("data").textContent));"#;
 
 impl Page<'_> {
-    /// The page as HTML that needs nothing else.
+    /// Returns the page as self-contained HTML.
     pub(super) fn html(&self) -> String {
         let last = self.modules.last().map_or("", |(name, _)| name);
-        // In the order of their places, so that what is filled in is never searched.
+        // In the order of their placeholders, so that inserted text is never searched.
         let parts = [
             ("@TITLE@", escaped(self.title)),
             ("@STYLE@", self.styles.join("\n")),
-            // In JSON a `<` stands only in strings, and without one no name can end the script that holds it.
+            // In JSON `<` occurs only in strings; without it, no string can close the script
+            // element.
             ("@DATA@", self.json.replace('<', "\\u003c")),
             ("@PROGRAM@", format!("{}const {{ render }} = modules[\"{last}\"];\n{BEGIN}", joined(self.modules))),
         ];
@@ -43,14 +46,16 @@ impl Page<'_> {
     }
 }
 
-/// Text as HTML.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Modules as one script: each a function that gives what it exports, so that their other names do not meet.
+/// Combines modules into one script: each becomes a function that returns its exports, so that
+/// other names do not collide.
 ///
-/// They keep to a simple form, as `profile-draw.js` says: an import is one line of names, an export a named function, constant or class.
+/// Modules must have a simple form, as described in `profile-draw.js`: an import is one line of
+/// names, an export a named function, constant or class.
 fn joined(modules: &[(&str, &str)]) -> String {
     let mut script = "const modules = {};\n".to_string();
     for (name, text) in modules {
@@ -74,13 +79,13 @@ fn joined(modules: &[(&str, &str)]) -> String {
     script
 }
 
-/// The name that an export gives.
+/// Returns the name that an export declares.
 fn exported(declaration: &str) -> Option<&str> {
     let words = declaration.trim_start_matches("async ").split_once(' ')?.1;
     words.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').next()
 }
 
-/// That modules keep to the form that [`joined`] knows, each after what it imports.
+/// Checks that modules have the form that [`joined`] supports, and follow their imports.
 #[cfg(test)]
 pub(super) fn check_modules(modules: &[(&str, &str)]) {
     for (at, (name, text)) in modules.iter().enumerate() {
@@ -92,16 +97,16 @@ pub(super) fn check_modules(modules: &[(&str, &str)]) {
     }
 }
 
-/// What stands between a script's tag and its end.
+/// Returns the text between a script's tag and its end.
 #[cfg(test)]
 pub(super) fn script<'a>(page: &'a str, tag: &str) -> &'a str {
     page.split_once(tag).unwrap().1.split_once("</script>").unwrap().0
 }
 
-/// That a page asks nobody for anything.
+/// Checks that a page makes no requests.
 #[cfg(test)]
 pub(super) fn check_alone(page: &str) {
-    // The name of SVG's vocabulary is no address that anything is fetched from.
+    // The name of the SVG namespace is not an address that is fetched.
     let rest = page.replace("\"http://www.w3.org/2000/svg\"", "");
     for word in ["http:", "https:", "src=", "@import", "url(", "import(", "fetch("] {
         assert!(!rest.contains(word), "{word}");

@@ -1,4 +1,4 @@
-//! Weights and codes as pictures: sheets of tiles, whole pixels enlarged to squares that can be seen.
+//! Weights and codes as images: sheets of tiles, with each pixel enlarged to a visible square.
 
 use super::series::extent;
 use crate::train::checkpoint::HostTensor;
@@ -7,31 +7,33 @@ use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use std::io::Cursor;
 
-/// Sides of a tile are enlarged to this many pixels at least, by whole factors.
+/// Minimum side of a tile in pixels, reached by enlarging with an integer factor.
 const SMALLEST: u32 = 32;
-/// Larger tiles are reduced to this.
+/// Maximum side of a tile in pixels; larger tiles are reduced.
 const LARGEST: u32 = 64;
-/// Pixels between two tiles, which are transparent.
+/// Transparent pixels between two tiles.
 const GAP: u32 = 4;
-/// More of them between an image and its channels.
+/// Additional pixels between an image and its channels.
 const APART: u32 = 10;
-/// Filters shown of a layer, at most so many in a row.
+/// Maximum number of filters shown of a layer, and of filters in a row.
 const MOST_FILTERS: usize = 256;
 const MOST_IN_A_ROW: usize = 14;
-/// Channels shown of an image.
+/// Maximum number of channels shown of an image.
 const MOST_CHANNELS: usize = 12;
 
-/// A picture in the page.
+/// An image in the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sheet {
     pub(super) image: RgbaImage,
-    /// What it shows, in words.
+    /// Its caption.
     pub(super) text: String,
 }
 
-/// The filters of a convolution over the input, `[filters, channels, height, width]`: red, green and blue where there are three channels, else grey, the mean of all.
+/// Draws the filters of a convolution over the input, `[filters, channels, height, width]`: in
+/// colour for three channels, else as the mean over the channels in grey.
 ///
-/// Each filter by itself is scaled so that its largest weight, positive or negative, is full; 0 is half grey.
+/// Each filter is scaled separately so that its weight of the largest magnitude is fully black or
+/// white; 0 is mid-grey.
 pub(super) fn filters(weight: &HostTensor) -> Option<Sheet> {
     let [filters, channels, height, width] = weight.shape[..] else { return None };
     let per_filter = channels * height * width;
@@ -55,12 +57,13 @@ pub(super) fn filters(weight: &HostTensor) -> Option<Sheet> {
     let colours = if channels == 3 { "in red, green and blue" } else { "in grey" };
     let over = if channels == 1 { "1 channel".to_string() } else { format!("{channels} channels") };
     let text = format!("{filters} filters of {height} × {width} over {over}{shown}, {colours}");
-    // Rows as long as each other, as far as that goes.
+    // Rows of equal length, as far as possible.
     let columns = tiles.len().div_ceil(tiles.len().div_ceil(MOST_IN_A_ROW).max(1));
     Some(Sheet { image: sheet(&tiles, columns, 0), text })
 }
 
-/// The codes of a quantiser for some images: a row an image, which stands in front of its channels. Black is the lowest code, white the highest.
+/// Draws the codes of a quantiser for some images: one row per image, the image followed by its
+/// channels. Black is the lowest code, white the highest.
 pub(super) fn feature_maps(activation: &Activation, inputs: &[RgbImage]) -> Option<Sheet> {
     let [images, height, width, channels] = match activation.ty.shape[..] {
         [images, height, width, channels] => [images, height, width, channels],
@@ -79,7 +82,7 @@ pub(super) fn feature_maps(activation: &Activation, inputs: &[RgbImage]) -> Opti
     for (input, codes) in inputs.iter().zip(codes.chunks_exact(height * width * channels)) {
         tiles.push(input.clone());
         if flat {
-            // A code a channel: one picture of all.
+            // One code per channel: all channels form one tile.
             let side = (channels as f64).sqrt().ceil() as u32;
             tiles.push(RgbImage::from_fn(side, (channels as u32).div_ceil(side), |x, y| {
                 codes.get((y * side + x) as usize).map_or(Rgb([127; 3]), |&code| grey(code))
@@ -98,7 +101,7 @@ pub(super) fn feature_maps(activation: &Activation, inputs: &[RgbImage]) -> Opti
     Some(Sheet { image: sheet(&tiles, columns, APART), text })
 }
 
-/// Pixels of an image as a picture: channels last, 0 to `most`.
+/// Converts pixels to an image: channels last, values from 0 to `most`.
 pub(super) fn input(pixels: &[u8], [channels, height, width]: [usize; 3], most: u8) -> RgbImage {
     let level = |pixel: u8| (u32::from(pixel) * 255 / u32::from(most.max(1))).min(255) as u8;
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
@@ -110,7 +113,8 @@ pub(super) fn input(pixels: &[u8], [channels, height, width]: [usize; 3], most: 
     })
 }
 
-/// Tiles in rows of `columns`, each as large as the largest; `apart` more pixels behind the first column.
+/// Arranges tiles in rows of `columns`, in cells of the size of the largest tile, with `apart` more
+/// pixels after the first column.
 fn sheet(tiles: &[RgbImage], columns: usize, apart: u32) -> RgbaImage {
     let tiles: Vec<_> = tiles.iter().map(enlarged).collect();
     let columns = columns.min(tiles.len()).max(1) as u32;
@@ -139,14 +143,14 @@ fn enlarged(tile: &RgbImage) -> RgbImage {
     imageops::resize(tile, tile.width() * factor, tile.height() * factor, FilterType::Nearest)
 }
 
-/// A picture as the bytes of a PNG file.
+/// Encodes an image as PNG.
 pub(super) fn png(image: &RgbaImage) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     image.write_to(&mut file, ImageFormat::Png).expect("a picture in memory can be written as PNG");
     file.into_inner()
 }
 
-/// A PNG file as the address that holds it.
+/// Encodes a PNG file as a data URL.
 pub(super) fn address(png: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = "data:image/png;base64,".to_string();
@@ -176,7 +180,7 @@ mod tests {
     fn filters_are_grey_or_coloured() {
         let weight = |shape: [usize; 4], values: &[f32]| HostTensor { shape: shape.to_vec(), values: values.to_vec() };
         let grey = filters(&weight([2, 1, 1, 2], &[1.0, -1.0, 0.5, 0.0])).unwrap();
-        // Two tiles of 2 × 1, sixteen times as large, with a gap between them.
+        // Two tiles of 2 × 1, enlarged sixteen times, with a gap between them.
         assert_eq!(grey.image.dimensions(), (2 * 32 + GAP, 16));
         let at = |x: u32| grey.image.get_pixel(x, 0).0;
         assert_eq!([at(0), at(16)], [[255; 4], [0, 0, 0, 255]]);

@@ -1,6 +1,8 @@
-//! Draws charts to SVG text or PNG bytes.
+//! Draws charts as SVG text or PNG bytes.
 //!
-//! Lengths are pixels of the SVG, times `unit`: the PNG is drawn twice as large and averaged, which smooths its lines. The font is embedded, cut from DejaVu Sans (`assets/fonts`).
+//! Lengths are pixels of the SVG multiplied by `unit`: the PNG is drawn at twice the size and
+//! averaged, which smooths its lines. The font is embedded, a subset of DejaVu Sans
+//! (`assets/fonts`).
 
 mod blocks;
 
@@ -12,11 +14,12 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
-/// Pixels drawn for one of the PNG's, in each direction.
+/// Pixels drawn per pixel of the PNG, in each direction.
 const FINER: u32 = 2;
 const FONT: &str = "sans-serif";
 
-/// Okabe and Ito's colours, which colour-blind people tell apart; `report.css` has them for the page.
+/// Okabe and Ito's colours, which are distinguishable with colour vision deficiency; `report.css`
+/// contains the same for the page.
 const PALETTE: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -33,10 +36,10 @@ const FAINT: RGBColor = RGBColor(228, 228, 228);
 type Area<DB> = DrawingArea<DB, Shift>;
 type Failure<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>;
 
-/// What is drawn.
+/// A plot to draw.
 #[derive(Clone, Copy)]
 pub(super) enum Plot<'a> {
-    /// Two charts below each other, under a title.
+    /// Two charts, one above the other, with a title.
     Curve(&'a str, &'a Chart, &'a Chart),
     Chart(&'a Chart),
     Stack(&'a Stack),
@@ -44,7 +47,7 @@ pub(super) enum Plot<'a> {
 }
 
 impl Plot<'_> {
-    /// Names its files.
+    /// Returns the name of its files.
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Curve(..) => "curve",
@@ -73,7 +76,7 @@ impl Plot<'_> {
     }
 }
 
-/// The plot as SVG text.
+/// Returns the plot as SVG text.
 pub(super) fn svg(plot: Plot<'_>) -> Result<Vec<u8>, String> {
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, plot.size()).into_drawing_area();
@@ -82,7 +85,7 @@ pub(super) fn svg(plot: Plot<'_>) -> Result<Vec<u8>, String> {
     Ok(text.into_bytes())
 }
 
-/// The plot as a PNG file.
+/// Returns the plot as a PNG file.
 pub(super) fn png(plot: Plot<'_>) -> Result<Vec<u8>, String> {
     let (width, height) = plot.size();
     let (wide, high) = (width * FINER, height * FINER);
@@ -120,7 +123,7 @@ fn page<DB: DrawingBackend>(area: &Area<DB>, plot: Plot<'_>, unit: u32) -> Resul
     area.present()
 }
 
-/// Text of so many characters at most.
+/// Truncates text to at most `most` characters, with an ellipsis.
 fn cut(text: &str, most: usize) -> String {
     let short: String = text.chars().take(most).collect();
     if short.len() < text.len() { short + "…" } else { short }
@@ -169,7 +172,7 @@ where
         move |style| move |at| PathElement::new(across(at), style),
         move |length, style| move |at| DashedPathElement::new(across(at), length, 6 * unit, style),
     );
-    // Bands first: none covers a line.
+    // Bands are drawn first, so that they do not cover lines.
     for line in chart.lines.iter().filter(|line| !line.band.is_empty()) {
         let band: Vec<_> = line.band.iter().map(|&(x, low, _)| (x, low)).collect();
         let band = band.into_iter().chain(line.band.iter().rev().map(|&(x, _, high)| (x, high)));
@@ -207,10 +210,11 @@ where
     legend.border_style(FAINT.stroke_width(unit)).label_font(text(19, unit)).draw()
 }
 
-/// Points up to which each is a dot, too: of the fewest a line would not be seen.
+/// Maximum number of points that are also drawn as dots, because a line through very few points
+/// would not be visible.
 const DOTTED: usize = 40;
 
-/// A line's name, with its last value where that is what one asks for.
+/// Returns a line's name, with its last value for percentages.
 fn named(line: &Line, unit: Unit) -> String {
     let name = cut(&line.name, 40);
     match (unit, line.points.last()) {
@@ -220,14 +224,15 @@ fn named(line: &Line, unit: Unit) -> String {
     }
 }
 
-/// A panel without anything to draw.
+/// Draws a message in place of a chart without data.
 fn notice<DB: DrawingBackend>(area: &Area<DB>, message: &str, unit: u32) -> Result<(), Failure<DB>> {
     let (width, height) = area.dim_in_pixel();
     let centre = Pos::new(HPos::Center, VPos::Center);
     area.draw(&Text::new(message.to_string(), (width as i32 / 2, height as i32 / 2), text(22, unit).pos(centre)))
 }
 
-/// Steps and epochs are counted: between two of them, and before the first, there is nothing to label.
+/// Formats a tick of steps or epochs, which are integers: ticks between two of them, or before the
+/// first, have no label.
 fn whole(value: f64) -> String {
     match value.round() {
         near if (value - near).abs() > 1e-6 || near < 0.0 => String::new(),
@@ -236,7 +241,7 @@ fn whole(value: f64) -> String {
     }
 }
 
-/// A number with at most four digits, or with an exponent.
+/// Formats a number with at most four decimals, or with an exponent.
 fn short(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
         return format!("{value:.1e}");

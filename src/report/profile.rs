@@ -1,4 +1,4 @@
-//! A profile as a page in one file: the browser page's own view of it.
+//! A profile as a self-contained page, drawn by the modules of the browser page.
 
 use super::page::Page;
 use crate::profile::Profile;
@@ -9,7 +9,7 @@ const STYLES: [&str; 3] = [
     include_str!("../../web/page/profile.css"),
 ];
 
-/// The view's modules by name, each after those that it imports; the last one renders.
+/// The page's modules by name, each after those that it imports; the last one renders.
 const MODULES: [(&str, &str); 7] = [
     ("dom.js", include_str!("../../web/page/dom.js")),
     ("profile-draw.js", include_str!("../../web/page/profile-draw.js")),
@@ -20,7 +20,7 @@ const MODULES: [(&str, &str); 7] = [
     ("profile.js", include_str!("../../web/page/profile.js")),
 ];
 
-/// The profile as an HTML page that needs nothing else.
+/// Returns the profile as a self-contained HTML page.
 pub fn profile_page(profile: &Profile) -> String {
     let title = format!("{} · halfwave profile", profile.recipe);
     Page { title: &title, styles: &STYLES, modules: &MODULES, json: &profile.to_json() }.html()

@@ -1,20 +1,20 @@
-//! What recipes differ in: keys of the resolved recipes, layers by their names.
+//! Differences between recipes: keys of the resolved recipes, with layers identified by name.
 
 use crate::recipe::Recipe;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use toml::Value;
 
-/// A key that not all recipes have the same value of.
+/// A key whose values differ between recipes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Difference {
-    /// As `train.optimizer.lr`, or `model.layers.conv1.filters`.
+    /// The key, such as `train.optimizer.lr` or `model.layers.conv1.filters`.
     pub(super) key: String,
-    /// By recipe, as TOML writes it; none where the recipe has no such key.
+    /// The value in each recipe as TOML; `None` if the recipe does not have the key.
     pub(super) values: Vec<Option<String>>,
 }
 
-/// All differences, in the order of the recipes' own keys.
+/// Returns all differences, in the order of the keys in the recipes.
 pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     let flat: Vec<_> = recipes.iter().map(|recipe| flat(recipe)).collect();
     let maps: Vec<BTreeMap<_, _>> = flat.iter().map(|pairs| pairs.iter().cloned().collect()).collect();
@@ -27,7 +27,7 @@ pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
         }
     }
     let lacking = |difference: &Difference| difference.values.iter().position(Option::is_none);
-    // Of a layer that a recipe lacks, its kind says enough.
+    // For a layer that a recipe lacks, only its kind is kept.
     found.retain(|difference| {
         let layer = difference.key.strip_prefix("model.layers.");
         lacking(difference).is_none_or(|at| {
@@ -40,11 +40,11 @@ pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     found
 }
 
-/// Keys with their values, tables and named layers taken apart.
+/// Flattens a recipe to keys and values; tables and named layers become parts of keys.
 fn flat(recipe: &Recipe) -> Vec<(String, String)> {
     let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
     let mut pairs = Vec::new();
-    // As a recipe is read: the model, then the data, then the training.
+    // In the order of a recipe: model, data, training.
     for part in ["model", "data", "train"] {
         table.get(part).into_iter().for_each(|value| flatten(part.to_string(), value, &mut pairs));
     }
@@ -90,7 +90,7 @@ mod tests {
         let found = differences(&[&wide, &float]);
         let keys: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
         assert!(keys.contains(&"model.layers.conv2.weights"), "{keys:?}");
-        // A quantiser that the other lacks is one line.
+        // A quantiser that the other recipe lacks is one line.
         let quantiser: Vec<_> = keys.iter().filter(|key| key.starts_with("model.layers.q1.")).collect();
         assert!(quantiser.len() <= 1, "{keys:?}");
     }

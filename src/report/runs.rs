@@ -1,4 +1,4 @@
-//! The report: runs side by side, as a page and as plots.
+//! The report: a comparison of runs as a page and as plots.
 
 use super::chart::{Chart, Matrix, Stack, file_name};
 use super::curves::{self, Named};
@@ -42,18 +42,18 @@ const MODULES: [(&str, &str); 8] = [
     ("report.js", include_str!("../../web/page/report.js")),
 ];
 
-/// Test images whose codes are shown, each of another class.
+/// Number of test images whose codes are shown, each of a different class.
 const SHOWN_IMAGES: usize = 6;
 
 /// A run in a report.
 pub struct Shown {
     folder: Folder,
     saved: Saved,
-    /// What its checkpoint does on test images; or why that is not known.
+    /// The results of its checkpoint on the test set, or the reason why they are not available.
     tested: Result<Tested, String>,
 }
 
-/// What a checkpoint does on the test images.
+/// The results of a checkpoint on the test set.
 pub struct Tested {
     evaluation: Evaluation,
     classes: Vec<String>,
@@ -62,10 +62,12 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// Evaluates the session, which holds that checkpoint, on the test images; and takes the codes that it makes of a few.
+    /// Evaluates a session with the checkpoint's tensors on the test set, and records the codes for
+    /// a few images.
     ///
     /// # Errors
-    /// When the device is lost, or a picture cannot be read.
+    ///
+    /// Returns an error if the device is lost, or if an image cannot be read.
     pub async fn new(session: &mut Session, saved: &Saved, data: &Dataset) -> Result<Self> {
         let recipe = &saved.recipe;
         let (classes, test, normalise) = (recipe.model.classes, &data.test, saved.checkpoint.normalise(recipe)?);
@@ -89,12 +91,13 @@ impl Tested {
 }
 
 impl Shown {
-    /// A run with its checkpoint, and what that does on the test images; or why that is not known, for the page to say.
+    /// Creates a run from its folder and checkpoint, with the results on the test set, or the
+    /// reason why they are not available, which the page states.
     pub fn new(folder: Folder, saved: Saved, tested: Result<Tested, String>) -> Self {
         Self { folder, saved, tested }
     }
 
-    /// Layer and weights of the first convolution, if it reads the images themselves.
+    /// Returns the name and weights of the first convolution.
     fn first_filters(&self) -> Option<(&str, &HostTensor)> {
         let mut layers = self.saved.recipe.model.layers.iter();
         let layer = layers.find(|layer| matches!(layer.kind, LayerKind::Conv(_)))?;
@@ -102,7 +105,7 @@ impl Shown {
     }
 }
 
-/// A run's line in the table.
+/// A run's row in the table.
 #[derive(Serialize)]
 struct Summary {
     name: String,
@@ -119,14 +122,14 @@ struct Summary {
     batch: usize,
     steps: u64,
     epochs: u64,
-    /// Epoch and accuracy of the best test.
+    /// Epoch and accuracy of the best test result.
     best: Option<(u64, f32)>,
     last: Option<f32>,
     /// Median over the epochs.
     images_per_s: Option<f64>,
-    /// Of all epochs, where they say.
+    /// Total over all epochs, if recorded.
     seconds: Option<f64>,
-    /// Of the checkpoint on the test images.
+    /// Accuracy of the checkpoint on the test set.
     tested: Option<f32>,
     untested: Option<String>,
 }
@@ -174,14 +177,14 @@ impl Summary {
     }
 }
 
-/// Pictures of a run.
+/// An image of a run.
 #[derive(Serialize)]
 struct Picture {
     run: usize,
     layer: String,
     text: String,
     width: u32,
-    /// The address that holds the PNG file.
+    /// The PNG file as a data URL.
     image: String,
     #[serde(skip)]
     id: String,
@@ -197,7 +200,7 @@ impl Picture {
     }
 }
 
-/// What a page and plots show of some runs.
+/// The data shown by a page and by plots of some runs.
 #[derive(Serialize)]
 pub struct Report {
     halfwave: &'static str,
@@ -213,7 +216,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Puts runs side by side, in the order given.
+    /// Creates a report on runs, in the given order.
     pub fn new(shown: &[Shown]) -> Self {
         let names = names(shown);
         let recipes: Vec<_> = shown.iter().map(|run| &run.saved.recipe).collect();
@@ -250,7 +253,7 @@ impl Report {
         }
     }
 
-    /// The report as an HTML page that needs nothing else.
+    /// Returns the report as a self-contained HTML page.
     pub fn page(&self) -> String {
         let names: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
         let title = format!("{} · halfwave report", names.join(", "));
@@ -258,10 +261,12 @@ impl Report {
         Page { title: &title, styles: &STYLES, modules: &MODULES, json: &json }.html()
     }
 
-    /// Writes every plot as SVG and PNG, and every picture as PNG, into the folder `dir`, which is made if need be; gives their number.
+    /// Writes every plot as SVG and PNG, and every image as PNG, into the folder `dir`, which is
+    /// created if needed. Returns their number.
     ///
     /// # Errors
-    /// When the folder or a file cannot be written.
+    ///
+    /// Returns an error if the folder or a file cannot be written.
     pub fn write_plots(&self, dir: &Path) -> Result<usize> {
         std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
         let charts =
@@ -280,14 +285,14 @@ impl Report {
     }
 }
 
-/// What runs are called: their folders' names, whole paths where two are the same.
+/// Returns the names of runs: the names of their folders, or whole paths if two are equal.
 fn names(shown: &[Shown]) -> Vec<String> {
     let short = |run: &Shown| run.folder.name();
     let mut names: Vec<String> = Vec::new();
     for run in shown {
         let same = shown.iter().filter(|other| short(other) == short(run)).count();
         let name = if same > 1 { run.folder.dir.display().to_string() } else { short(run) };
-        // The same folder twice is two runs to look at.
+        // If a folder is given twice, it counts as two runs.
         let taken = names.iter().filter(|known| **known == name).count();
         names.push(if taken > 0 { format!("{name} ({})", taken + 1) } else { name });
     }

@@ -1,14 +1,14 @@
-//! Rows as points of a plot: finite, smoothed, and no more of them than there are pixels.
+//! Rows as points of a plot: finite, smoothed, and limited to about the number of pixels.
 
 use crate::train::metrics::{EpochRow, Row, StepRow};
 
-/// One point: place and value.
+/// A point: position and value.
 pub(super) type Point = (f64, f64);
 
-/// Points beyond which a line is thinned out.
+/// Maximum number of points; longer lines are thinned.
 const MOST_POINTS: usize = 1600;
 
-/// A value by step, where it is finite.
+/// Returns a value by step, where it is finite.
 pub(super) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Point> {
     let steps = rows.iter().filter_map(|row| match row {
         Row::Step(row) => Some((row.step as f64, f64::from(value(row)))),
@@ -17,18 +17,18 @@ pub(super) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Poin
     steps.filter(|point| point.1.is_finite()).collect()
 }
 
-/// A value by epoch, where it was measured and is finite.
+/// Returns a value by epoch, where it was measured and is finite.
 pub(super) fn by_epoch(rows: &[Row], value: impl Fn(&EpochRow) -> Option<f64>) -> Vec<Point> {
     let epochs = epochs(rows).filter_map(|row| Some((row.epoch as f64, value(row)?)));
     epochs.filter(|point| point.1.is_finite()).collect()
 }
 
-/// The rows of epochs.
+/// Returns the rows of epochs.
 pub(super) fn epochs(rows: &[Row]) -> impl DoubleEndedIterator<Item = &EpochRow> {
     rows.iter().filter_map(|row| if let Row::Epoch(row) = row { Some(row) } else { None })
 }
 
-/// The first step whose loss was not finite.
+/// Returns the first step whose loss was not finite.
 pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
     rows.iter().find_map(|row| match row {
         Row::Step(row) if row.diverged() => Some(row.step),
@@ -36,7 +36,7 @@ pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
     })
 }
 
-/// Each point's mean over the fortieth of the run around it.
+/// Returns the moving average over a fortieth of the run.
 pub(super) fn smoothed(points: &[Point]) -> Vec<Point> {
     let half = points.len() / 80;
     let mut sums = vec![0.0];
@@ -48,7 +48,7 @@ pub(super) fn smoothed(points: &[Point]) -> Vec<Point> {
     points.iter().enumerate().map(mean).collect()
 }
 
-/// The same line with fewer points: the lowest and the highest of every stretch.
+/// Thins a line: keeps the lowest and the highest point of every stretch.
 pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
     if points.len() <= MOST_POINTS {
         return points.to_vec();
@@ -62,7 +62,7 @@ pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
     points.chunks(stretch).flat_map(ends).flatten().collect()
 }
 
-/// Lowest and highest value; none if there is no point.
+/// Returns the lowest and highest value, or `None` if there are none.
 pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |found: Option<(f64, f64)>, v| match found {
         None => Some((v, v)),

@@ -1,14 +1,18 @@
-//! The instruction mix: what an invocation executes, counted in the reader's tree of the text.
+//! The instruction mix: the instructions that an invocation executes, counted in naga's
+//! representation of the source.
 //!
-//! An expression counts once, where it is evaluated, with calls followed. Vectors count their lanes. Not counted are
-//! constants, constructing and taking apart vectors, the address arithmetic behind an index, the checks that a backend adds, and calls themselves. Of a
-//! branch, both sides count; of a short-circuit `&&`, the right side and the branch it hides.
+//! An expression counts once, where it is evaluated; calls are followed. Vectors count each of
+//! their lanes. Not counted are constants, composition and decomposition of vectors, address
+//! arithmetic of an index, checks that a backend adds, and calls themselves. Both sides of a branch
+//! count; for a short-circuit `&&`, the right side and the implied branch.
 //!
-//! How often a loop goes round is as a rule in a uniform. So counts are kept **by depth of loops**, as if each of these loops went round once: the
-//! counts at depth 2 are of what stands in two of them. Loops whose count the text tells (`trips.rs`) are no depth of their own: their body counts
-//! that many times where the loop stands.
+//! The number of iterations of a loop usually depends on a uniform. So counts are kept **by loop
+//! depth**, as if each such loop had one iteration: the counts at depth 2 are of instructions
+//! inside two of them. Loops with a constant number of iterations (`trips.rs`) do not add a depth:
+//! their body counts that many times at the depth of the loop.
 //!
-//! **Invariant:** the test at the head of a loop belongs to its body. (It is executed once more than the rest of the body; that one is not counted.)
+//! **Invariant:** the condition of a loop belongs to its body. (It is executed once more than the
+//! rest of the body; that execution is not counted.)
 
 use super::trips;
 use naga::valid::{FunctionInfo, ModuleInfo};
@@ -17,14 +21,15 @@ use naga::{
     Statement as S, TypeInner, UnaryOperator,
 };
 
-/// What an operation does; see [`Counts::of`].
+/// The kind of an operation; see [`Counts::of`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Float additions, products, minima and the like. `a * b + c` is two: whether a driver fuses it, the text does not tell.
+    /// Float additions, products, minima and the like. `a * b + c` counts as two: whether a driver
+    /// fuses it is not visible in the source.
     Float,
-    /// Float multiply-adds that are written as `fma`.
+    /// Float multiply-adds written as `fma`.
     Fma,
-    /// Roots, exponentials, logarithms, trigonometry: the slow unit of a GPU.
+    /// Roots, exponentials, logarithms, trigonometry: executed by the slow unit of a GPU.
     Special,
     /// Integer arithmetic, shifts, masks.
     Integer,
@@ -32,19 +37,20 @@ pub enum Kind {
     Popcount,
     /// `dot4I8Packed` and `dot4U8Packed`: four multiply-adds each.
     PackedDot,
-    /// Products of cooperative matrices, added to a third: a subgroup makes each together.
+    /// Multiply-adds of cooperative matrices, each computed by a whole subgroup.
     MatrixProduct,
-    /// Loads and stores of cooperative matrices, by a subgroup together; they are no loads or stores of an invocation.
+    /// Loads and stores of cooperative matrices by a whole subgroup; they do not count as loads or
+    /// stores of an invocation.
     MatrixMove,
     /// Conversions and bitcasts, packing and unpacking.
     Convert,
-    /// Comparisons, `select`, logic on truth values.
+    /// Comparisons, `select`, logical operations.
     Compare,
     /// Barriers.
     Barrier,
-    /// Conditions: `if`, `switch`, the tests of loops.
+    /// Conditions: `if`, `switch`, loop conditions.
     Branch,
-    /// Loops that are entered.
+    /// Entries into loops.
     Loop,
 }
 
@@ -66,7 +72,7 @@ impl Kind {
         Self::Loop,
     ];
 
-    /// What it is called in tables.
+    /// Returns the name used in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Float => "float",
@@ -86,16 +92,17 @@ impl Kind {
     }
 }
 
-/// Where memory is.
+/// The address space of an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Space {
     /// Buffers.
     Storage,
-    /// Memory that a workgroup shares.
+    /// Memory shared by a workgroup.
     Workgroup,
     /// Uniforms.
     Uniform,
-    /// Variables of an invocation: registers, unless there are too many or they are indexed at run time.
+    /// Variables of an invocation: registers, unless there are too many or they are indexed
+    /// dynamically.
     Local,
 }
 
@@ -103,7 +110,7 @@ impl Space {
     /// All spaces, in the order they are printed.
     pub const ALL: [Self; 4] = [Self::Storage, Self::Workgroup, Self::Uniform, Self::Local];
 
-    /// What it is called in tables.
+    /// Returns the name used in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Storage => "storage",
@@ -127,13 +134,13 @@ impl Space {
 /// Loads or stores.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Traffic {
-    /// How many; a vector is one.
+    /// Their number; a vector counts as one.
     pub count: u64,
-    /// Bytes of them all.
+    /// Their total bytes.
     pub bytes: u64,
 }
 
-/// What a stretch of the text executes.
+/// Operations, loads and stores of a part of the source.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
     operations: [u64; Kind::ALL.len()],
@@ -142,17 +149,17 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Operations of a kind, a vector's lanes each.
+    /// Returns the number of operations of a kind; each lane of a vector counts.
     pub fn of(&self, kind: Kind) -> u64 {
         self.operations[kind as usize]
     }
 
-    /// Loads from a space.
+    /// Returns the loads from a space.
     pub fn loads(&self, space: Space) -> Traffic {
         self.loads[space as usize]
     }
 
-    /// Stores to a space.
+    /// Returns the stores to a space.
     pub fn stores(&self, space: Space) -> Traffic {
         self.stores[space as usize]
     }
@@ -168,7 +175,7 @@ impl Counts {
     }
 }
 
-/// What an invocation executes, by depth of loops.
+/// The instructions that an invocation executes, by loop depth.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mix {
     by_depth: Vec<Counts>,
@@ -184,22 +191,25 @@ impl Mix {
         Walk::over(module, info.get_entry_point(0), &module.entry_points[0].function, &called)
     }
 
-    /// Counts by depth: first what stands outside all loops of unknown length, then what stands in one, in two, …, each going round once.
+    /// Returns the counts by depth: first outside all loops of unknown length, then inside one,
+    /// inside two, …, for one iteration of each.
     pub fn by_depth(&self) -> &[Counts] {
         &self.by_depth
     }
 
-    /// What stands outside all loops of unknown length: an invocation executes it once at most.
+    /// Returns the counts outside all loops of unknown length, which an invocation executes at most
+    /// once.
     pub fn outside(&self) -> &Counts {
         &self.by_depth[0]
     }
 
-    /// What stands in the most loops, each going round once; the same as [`Mix::outside`] where there is no loop of unknown length.
+    /// Returns the counts at the greatest depth, for one iteration of each loop; the same as
+    /// [`Mix::outside`] if there is no loop of unknown length.
     pub fn innermost(&self) -> &Counts {
         self.by_depth.last().unwrap_or_else(|| self.outside())
     }
 
-    /// Everything, as if each loop of unknown length went round once.
+    /// Returns the sum of all counts, for one iteration of each loop of unknown length.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
         self.by_depth.iter().for_each(|counts| total.add(counts, 1));
@@ -214,14 +224,14 @@ impl Mix {
     }
 }
 
-/// Where in the loops a statement stands.
+/// The position of a statement with respect to loops.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Loops of unknown length around it.
+    /// Number of enclosing loops of unknown length.
     depth: usize,
-    /// How often it is executed when each of these goes round once.
+    /// Number of executions for one iteration of each of these.
     times: u64,
-    /// Whether any loop is around it.
+    /// Whether it is inside any loop.
     looped: bool,
 }
 
@@ -347,7 +357,7 @@ impl<'a> Walk<'a> {
         self.info[handle].ty.inner_with(&self.module.types)
     }
 
-    /// Kind and number of the lanes of a value; no lanes where it is no number.
+    /// Returns the kind and number of lanes of a value; no lanes if it is not numeric.
     fn shape(&self, handle: Handle<E>) -> (ScalarKind, u64) {
         match *self.ty(handle) {
             TypeInner::Scalar(scalar) => (scalar.kind, 1),
@@ -369,7 +379,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a built-in function is; `None` for the arithmetic of its type, one operation a lane.
+/// Returns the kind of a built-in function; `None` for arithmetic of its type with one operation
+/// per lane.
 fn function(function: M) -> Option<Kind> {
     match function {
         M::Fma => Some(Kind::Fma),

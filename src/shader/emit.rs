@@ -1,9 +1,11 @@
-//! A kernel's text as each platform gets it.
+//! A kernel's source as translated for each platform.
 //!
-//! The translators are those of wgpu's backends, with the options that the backends give them for this engine's pipelines: indices are kept inside
-//! their arrays where the platform does not see to it, loops are bounded, division by zero is caught; workgroup memory is not cleared, for every
-//! kernel writes it before it reads it. What a backend chooses by device is chosen as for a plain one: Metal 2.0, shader model 5.1, SPIR-V 1.3
-//! without robust buffers, GLSL ES 3.10. Binding numbers stand for registers where DX12 would count its own.
+//! The translators are those of wgpu's backends, with the options that the backends use for this
+//! engine's pipelines: indices are kept within their arrays where the platform does not ensure it,
+//! loops are bounded, division by zero is caught; workgroup memory is not cleared, because every
+//! kernel writes it before reading it. Options that a backend chooses by device have the values for
+//! a basic one: Metal 2.0, shader model 5.1, SPIR-V 1.3 without robust buffers, GLSL ES 3.10.
+//! Binding numbers are used for registers, which DX12 would number itself.
 
 use super::{Access, Shader};
 use crate::error::{Error, Result};
@@ -12,10 +14,10 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::{ResourceBinding, ShaderStage};
 use std::fmt::{Display, Write as _};
 
-/// What a kernel can be translated to.
+/// A target of the translation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
-    /// Browsers: the generated text itself.
+    /// Browsers: the generated source itself.
     Wgsl,
     /// Vulkan.
     Spirv,
@@ -28,10 +30,10 @@ pub enum Target {
 }
 
 impl Target {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 5] = [Self::Wgsl, Self::Spirv, Self::Msl, Self::Hlsl, Self::Glsl];
 
-    /// What it is called.
+    /// Returns the name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Wgsl => "WGSL",
@@ -44,10 +46,12 @@ impl Target {
 }
 
 impl Shader {
-    /// The kernel as text for a platform; of SPIR-V, which is binary, a listing with an instruction a line.
+    /// Translates the kernel to text for a platform; SPIR-V, which is binary, is listed with one
+    /// instruction per line.
     ///
     /// # Errors
-    /// What the translator says of a kernel that this target cannot express.
+    ///
+    /// Returns the translator's error if the target cannot express the kernel.
     pub fn emit(&self, target: Target) -> Result<String> {
         match target {
             Target::Wgsl => Ok(self.text.clone()),
@@ -58,10 +62,11 @@ impl Shader {
         }
     }
 
-    /// The kernel as SPIR-V words, which a file holds in little-endian order.
+    /// Translates the kernel to SPIR-V words, which are little-endian in a file.
     ///
     /// # Errors
-    /// As [`Shader::emit`].
+    ///
+    /// As for [`Shader::emit`].
     pub fn spirv(&self) -> Result<Vec<u32>> {
         let options = spv::Options {
             lang_version: (1, 3),
@@ -104,7 +109,7 @@ impl Shader {
 
     fn hlsl(&self) -> Result<String> {
         let options = hlsl::Options {
-            // The oldest that does: with 6.2 came half floats.
+            // The oldest sufficient shader model: half floats need 6.2.
             shader_model: if self.f16 { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 },
             zero_initialize_workgroup_memory: false,
             ..Default::default()
@@ -117,7 +122,7 @@ impl Shader {
     }
 
     fn glsl(&self) -> Result<String> {
-        // OpenGL numbers storage buffers and uniforms apart.
+        // OpenGL numbers storage buffers and uniforms separately.
         let (mut next, mut binding_map) = ([0; 2], glsl::BindingMap::default());
         for (index, bound) in self.bindings.iter().enumerate() {
             let next = &mut next[usize::from(bound.access == Access::Uniform)];
@@ -143,7 +148,7 @@ impl Shader {
     }
 }
 
-/// The entry point that every kernel has.
+/// The entry point of every kernel.
 const MAIN: &str = "main";
 
 const RESTRICT: BoundsCheckPolicies = BoundsCheckPolicies {
@@ -157,8 +162,8 @@ fn resource(index: usize) -> ResourceBinding {
     ResourceBinding { group: 0, binding: index as u32 }
 }
 
-/// SPIR-V as lines: the instruction's name and its operand words as numbers, with strings where they are. Which word is the result and which a type,
-/// a disassembler knows.
+/// Lists SPIR-V as lines with the name of the instruction, its operand words as numbers, and
+/// strings. It does not distinguish results from types, as a disassembler does.
 fn listing(words: &[u32]) -> String {
     const HEADER_WORDS: usize = 5;
     let (mut text, mut at) = (String::new(), HEADER_WORDS);
@@ -171,7 +176,7 @@ fn listing(words: &[u32]) -> String {
         let operands = &words[at + 1..(at + length).min(words.len())];
         let op = spirv::Op::from_u32(opcode);
         text += &op.map_or_else(|| format!("Op{opcode}"), |op| format!("Op{op:?}"));
-        // Where a string begins among the operands.
+        // The index of the operand at which a string starts.
         let string_at = match op {
             Some(spirv::Op::String | spirv::Op::Name | spirv::Op::ExtInstImport) => 1,
             Some(spirv::Op::MemberName | spirv::Op::EntryPoint) => 2,

@@ -1,12 +1,16 @@
-//! The static view of a kernel: what its text says before any device has run it. Native programs alone.
+//! Static analysis of kernels: what the source shows without running it on a device. Only in native
+//! programs.
 //!
-//! [`Shader::of`] reads the WGSL of a [`Kernel`] with naga, the reader of every native backend of wgpu, and tells what the kernel binds, what memory
-//! a workgroup takes and what an invocation executes ([`Mix`]). [`Shader::emit`] translates it to what each platform gets.
+//! [`Shader::of`] parses the WGSL of a [`Kernel`] with naga, the parser of every native backend of
+//! wgpu, and reports the kernel's bindings, its workgroup memory and the instructions that an
+//! invocation executes ([`Mix`]). [`Shader::emit`] translates it for each platform.
 //!
-//! The text has no override constants: what decides a kernel's shape is written into it as `const` when it is made, so all that is told here is of the
-//! kernel as it runs. Only uniforms are unknown.
+//! The source has no override constants: the constants of a kernel variant are written into it as
+//! `const` when it is generated, so everything reported here applies to the kernel as it runs. Only
+//! uniforms are unknown.
 //!
-//! **Invariant:** nothing here is an estimate: what the text does not tell (trip counts that are in uniforms, registers) is told by nobody.
+//! **Invariant:** nothing here is an estimate: what the source does not determine (iteration counts
+//! in uniforms, registers) is not reported.
 
 mod count;
 mod emit;
@@ -20,22 +24,23 @@ use crate::kernel::Kernel;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 
-/// A kernel's text, read.
+/// The parsed source of a kernel.
 #[derive(Debug)]
 pub struct Shader {
     /// The kernel's label.
     pub label: String,
-    /// Invocations of a workgroup.
+    /// Workgroup size.
     pub threads: u32,
-    /// Bytes of workgroup memory that each workgroup takes.
+    /// Bytes of workgroup memory per workgroup.
     pub workgroup_bytes: u32,
-    /// Bytes of the uniform; 0 where there is none.
+    /// Bytes of the uniform; 0 if there is none.
     pub uniform_bytes: u32,
-    /// Registers of an invocation. wgpu tells them for no backend, so this is `None`; they show in the platform's own tools.
+    /// Registers per invocation. wgpu does not report them for any backend, so this is `None`; the
+    /// platform's own tools show them.
     pub registers: Option<u32>,
-    /// Buffers in the order of their binding numbers, the uniform among them.
+    /// Buffers in the order of their binding numbers, including the uniform.
     pub bindings: Vec<Bound>,
-    /// What an invocation executes.
+    /// The instructions that an invocation executes.
     pub mix: Mix,
     text: String,
     f16: bool,
@@ -44,42 +49,44 @@ pub struct Shader {
     info: ModuleInfo,
 }
 
-/// A buffer that a kernel is bound to.
+/// A buffer bound to a kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bound {
-    /// Its name in the text.
+    /// Its name in the source.
     pub name: String,
-    /// How it may be used.
+    /// How the kernel may access it.
     pub access: Access,
-    /// The type of its elements as WGSL writes it; of a uniform, the name of the whole struct.
+    /// The type of its elements in WGSL; for a uniform, the name of the struct.
     pub element: String,
-    /// Bytes from one element to the next; of a uniform, of the whole.
+    /// Stride of its elements in bytes; for a uniform, the size of the struct.
     pub element_bytes: u32,
 }
 
-/// How a kernel may use a buffer.
+/// How a kernel may access a buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Storage to read.
+    /// Read-only storage.
     Read,
-    /// Storage to write, or to read and write.
+    /// Writable storage.
     Write,
     /// A uniform.
     Uniform,
 }
 
 impl Shader {
-    /// Reads and validates a kernel's text, without any capability that a browser might lack; half floats and cooperative matrices where the kernel asks for them.
+    /// Parses and validates a kernel's source, with only the capabilities that every browser has,
+    /// plus half floats and cooperative matrices if the kernel requires them.
     ///
     /// # Errors
-    /// What naga says of a text that is not valid: a mistake in a shader.
+    ///
+    /// Returns naga's error if the source is not valid, which is a bug in a shader.
     pub fn of(kernel: &Kernel) -> Result<Self> {
         let text = kernel.wgsl();
         let wrong = |message: String| Error::Model(format!("the kernel {} is not valid: {message}", kernel.label));
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| wrong(error.emit_to_string(&text)))?;
         let needed = [
             (kernel.f16, Capabilities::SHADER_FLOAT16),
-            // Part of WGSL, though OpenGL may lack it.
+            // Part of WGSL, although OpenGL may lack it.
             (text.contains("pack2x16float"), Capabilities::SHADER_FLOAT16_IN_FLOAT32),
             (kernel.coop, Capabilities::COOPERATIVE_MATRIX),
         ];
@@ -108,7 +115,8 @@ impl Shader {
         })
     }
 
-    /// How many elements of an output of `outputs_len` one invocation makes, when so many workgroups share the work.
+    /// Returns the number of output elements per invocation, for `outputs_len` elements and the
+    /// given number of workgroups.
     pub fn outputs_per_invocation(&self, outputs_len: usize, groups: [u32; 2]) -> f64 {
         let [x, y] = groups.map(f64::from);
         outputs_len as f64 / (x * y * f64::from(self.threads)).max(1.0)
@@ -137,7 +145,7 @@ fn bindings(module: &Module) -> Vec<Bound> {
     bound.into_iter().map(|(_, bound)| bound).collect()
 }
 
-/// A type as WGSL writes it.
+/// Returns the name of a type in WGSL.
 fn type_name(ty: &naga::Type) -> String {
     let scalar = |scalar: naga::Scalar| {
         let letter = match scalar.kind {

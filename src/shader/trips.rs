@@ -1,21 +1,23 @@
-//! How often a loop goes round, where its text tells.
+//! The number of iterations of a loop, if it is constant.
 //!
-//! The loop is gone through: its variable starts at a constant, and test and step depend on that variable alone. So steps like `i += 2u` and
-//! `i >>= 1u` are the same to it.
+//! The loop is executed: its variable starts at a constant, and its condition and step depend only
+//! on that variable. So steps such as `i += 2u` and `i >>= 1u` are treated alike.
 //!
-//! **Invariant:** a loop with another way out (`break`, `return`), or whose variable anybody else writes, has no known count.
+//! **Invariant:** a loop with another exit (`break`, `return`), or whose variable is written
+//! elsewhere, has no known count.
 
 use naga::{
     BinaryOperator as B, Block, Expression as E, Function, Handle, Literal, LocalVariable, Module, Statement as S,
 };
 
-/// Loops that go round more often are as good as unknown.
+/// Loops with more iterations are treated as unknown.
 const MOST: u64 = 1 << 16;
 
-/// How often the loop `block[at]` goes round; `None` where the text does not tell. `looped`: it stands in another loop.
+/// Returns the number of iterations of the loop `block[at]`, or `None` if it is not constant.
+/// `looped`: whether it is inside another loop.
 pub(super) fn of(module: &Module, function: &Function, block: &Block, at: usize, looped: bool) -> Option<u64> {
     let S::Loop { body, continuing, break_if: None } = &block[at] else { return None };
-    // A `for` or `while` begins with `if test {} else { break; }`.
+    // A `for` or `while` loop starts with `if test {} else { break; }`.
     let test = body.iter().position(|statement| !matches!(statement, S::Emit(_)))?;
     let S::If { condition, accept, reject } = &body[test] else { return None };
     if !accept.is_empty() || !matches!(reject[..], [S::Break]) {
@@ -32,7 +34,8 @@ pub(super) fn of(module: &Module, function: &Function, block: &Block, at: usize,
     let start = match before {
         Some(S::Store { value, .. }) => *value,
         Some(_) => return None,
-        // The start value stands at the declaration: nobody else may have written since, an earlier pass included.
+        // The initial value is in the declaration, so there must be no other write, including one
+        // in an earlier iteration of an outer loop.
         None if !looped
             && function.body.iter().map(|all| count_writes(function, all, variable)).sum::<usize>() == 1 =>
         {
@@ -58,7 +61,7 @@ fn emitted(statement: &S) -> Option<Vec<Handle<E>>> {
     if let S::Emit(range) = statement { Some(range.clone().collect()) } else { None }
 }
 
-/// The blocks of a statement.
+/// Returns the blocks of a statement.
 fn blocks(statement: &S) -> Vec<&Block> {
     match statement {
         S::Block(block) => vec![block],
@@ -69,7 +72,8 @@ fn blocks(statement: &S) -> Vec<&Block> {
     }
 }
 
-/// Whether it may end the loop around it; `inner`: a `break` here ends something further inside.
+/// Returns whether a statement may leave the enclosing loop. `inner`: a `break` here leaves an
+/// inner statement.
 fn leaves(statement: &S, inner: bool) -> bool {
     match statement {
         S::Return { .. } | S::Kill => true,
@@ -81,7 +85,7 @@ fn leaves(statement: &S, inner: bool) -> bool {
     }
 }
 
-/// Statements in it that may write a variable: stores, and calls that are handed its address.
+/// Counts the statements that may write a variable: stores, and calls that receive its address.
 fn count_writes(function: &Function, statement: &S, variable: Handle<LocalVariable>) -> usize {
     match statement {
         S::Store { pointer, .. } | S::Atomic { pointer, .. } => usize::from(root(function, *pointer) == Some(variable)),
@@ -96,7 +100,7 @@ fn writes(function: &Function, statement: &S, variable: Handle<LocalVariable>) -
     count_writes(function, statement, variable) > 0
 }
 
-/// The variable that an address points into.
+/// Returns the variable that an address points into.
 fn root(function: &Function, pointer: Handle<E>) -> Option<Handle<LocalVariable>> {
     match function.expressions[pointer] {
         E::LocalVariable(variable) => Some(variable),
@@ -112,12 +116,13 @@ enum Value {
     Bool(bool),
 }
 
-/// Constant expressions, with the loop's variable for a constant.
+/// Evaluator of constant expressions, with the loop's variable as a constant.
 struct Reader<'a> {
     module: &'a Module,
     function: &'a Function,
     variable: Handle<LocalVariable>,
-    /// Expressions that each pass evaluates anew: only there is a load of the variable its value now.
+    /// Expressions that every iteration evaluates again: only in these does a load of the variable
+    /// give its current value.
     fresh: Vec<Handle<E>>,
     now: Option<Value>,
 }
@@ -171,7 +176,7 @@ fn binary(op: B, left: Value, right: Value) -> Option<Value> {
         B::ShiftRight => a.checked_shr(u32::try_from(b).ok()?)?,
         _ => return None,
     };
-    // Both kinds of integer keep the lower 32 bits.
+    // Both kinds of integers keep the lower 32 bits.
     Some(if matches!(left, Value::U32(_)) { Value::U32(number as u32) } else { Value::I32(number as i32) })
 }
 
@@ -181,7 +186,8 @@ mod tests {
     use crate::shader::{Kind, Shader};
     use crate::tensor::Encoding;
 
-    /// Depths of the kernel with this loop, and the popcounts outside loops of unknown length.
+    /// Returns the number of loop depths of a kernel with this loop, and the popcounts outside
+    /// loops of unknown length.
     fn counted(body: &str) -> (usize, u64) {
         let text = format!("const N: u32 = 6u;\n@main {{ var sum = 0u; {body} y[thread] = sum; }}");
         let launch = Launch::new("probe", &[String::leak(text)])
@@ -227,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(counted(body), (2, 0), "{body}");
         }
-        // The second pass of the outer loop finds i where the first left it.
+        // In the second iteration of the outer loop, i keeps its value from the first.
         let body = "var i = 0u; for (var j = 0u; j < 2u; j++) { for (; i < 4u; i++) { sum += countOneBits(x[i]); } }";
         assert_eq!(counted(body), (2, 0));
     }

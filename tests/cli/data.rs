@@ -1,4 +1,4 @@
-//! Images of one's own, in whatever form, as the command meets them.
+//! User-provided images in various formats, on the command line.
 use super::{command, fails, finish, run};
 use halfwave::data::{Dataset, Split};
 use halfwave::recipe::{Set, builtin};
@@ -31,7 +31,7 @@ fn a_folder_of_pictures_is_trained_on() {
     assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text)\n");
     let done = with(&["eval", "run"]);
     assert!(done.out.contains("of 4)") && done.out.contains("\nlight "), "{}{}", done.out, done.err);
-    // Pictures of a size that no training picture had.
+    // Images of a size that does not occur among the training images.
     GrayImage::from_pixel(30, 30, Luma([225])).save(dir.join("new.png")).unwrap();
     let done = with(&["predict", "run", "new.png"]);
     assert!(done.err.is_empty() && done.out.contains("light "), "{}{}", done.out, done.err);
@@ -45,7 +45,7 @@ fn a_folder_of_pictures_is_trained_on() {
     let wrong = |dir| ["train", "my.toml", "--adapter", "cpu", "--data-dir", dir];
     fails(dir, &wrong("run"), &["no class folders"]);
     fs::create_dir(dir.join("pictures/none")).unwrap();
-    // A folder without pictures is no class; one with them may be.
+    // A folder without images is not a class; one with images may be.
     let done = with(&["train", "my.toml", "--steps", "1", "--out", "again"]);
     assert!(done.err.contains("none/ (a folder without pictures)"), "{}", done.err);
     assert!(
@@ -62,7 +62,7 @@ fn a_folder_of_pictures_is_trained_on() {
     );
     // An archive in place of a folder.
     fs::write(dir.join("pictures.zip"), b"PK\x03\x04 and so on").unwrap();
-    fails(dir, &wrong("pictures.zip"), &["pictures.zip is a zip archive and no folder", "--data-dir DIR"]);
+    fails(dir, &wrong("pictures.zip"), &["pictures.zip is a zip archive, not a folder", "--data-dir DIR"]);
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn one_bad_picture_ends_no_run() {
             GrayImage::from_pixel(5, 7, Luma([grey + at])).save(path).unwrap();
         }
     }
-    // A PNG that is cut off among its pixels, and a TIFF whose decoder panics; each among those that are trained on.
+    // A truncated PNG file and a TIFF file that makes the decoder panic; both are training images.
     let whole = fs::read(dir.join("images/dark/3.png")).unwrap();
     fs::write(dir.join("images/dark/3.png"), &whole[..whole.len() - 20]).unwrap();
     fs::write(dir.join("images/light/2.png"), super::tiff::planar()).unwrap();
     let digits = builtin("digits").unwrap();
     let text = digits.replace("classes = 10", "classes = 2").replace("units = 10", "units = 2");
     let text = text.replace("set = \"digits\"", "set = \"folder\"").replace("scale = [0.0625, -0.5]", "KEYS");
-    // Its schedule follows from the length of a run, which differs here between those that are compared.
+    // The schedule depends on the length of a run, which differs between the runs compared here.
     let text = text.split("[train.schedule]").next().unwrap().to_string();
     let train = |keys: &str, args: &[&str]| {
         fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8").replace("KEYS", keys)).unwrap();
@@ -99,7 +99,7 @@ fn one_bad_picture_ends_no_run() {
     lines.sort_unstable();
     let wanted = [cut, panics].map(|file| format!("warning: images: skipped {file}"));
     assert_eq!((done.code, lines), (Some(0), wanted.iter().map(String::as_str).collect()), "{}", done.out);
-    // Interrupted, it goes on to the same bits.
+    // Interrupted and resumed, it gives bit-identical results.
     train("stream_above = 0", &["my.toml", "--epochs", "1", "--out", "again"]);
     let done = train("stream_above = 0", &["--resume", "again", "--epochs", "2"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
@@ -128,7 +128,7 @@ fn one_bad_picture_ends_no_run() {
     assert!(!done.err.contains("panicked"), "{}", done.err);
 }
 
-/// Digits as IDX files.
+/// Writes digits as IDX files.
 fn write_idx(dir: &Path, part: &str, split: &Split) {
     let head = |dims: &[u32]| -> Vec<u8> {
         [0, 0, 8, dims.len() as u8].into_iter().chain(dims.iter().flat_map(|dim| dim.to_be_bytes())).collect()

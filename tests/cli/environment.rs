@@ -1,4 +1,5 @@
-//! What surrounds the command: wgpu's variables and which device computes, options without a command, paths that a shell would split, readers that go away.
+//! The environment of the command: wgpu's variables and the choice of the device, options without a
+//! command, paths that a shell would split, readers that close their end.
 use super::{command, common, fails, finish, run};
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 
 const VARIABLES: [&str; 3] = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME", "WGPU_POWER_PREF"];
 
-/// `halfwave` with these variables, on the first driver that the tests know.
+/// Returns `halfwave` with these variables, on the first driver known to the tests.
 fn with(dir: &Path, variables: &[(&str, &str)], args: &[&str]) -> Command {
     let mut command = command(dir, args);
     for name in VARIABLES {
@@ -19,7 +20,7 @@ fn with(dir: &Path, variables: &[(&str, &str)], args: &[&str]) -> Command {
     command
 }
 
-/// Every command that chooses an adapter.
+/// Every command that selects an adapter.
 const COMMANDS: [&[&str]; 5] = [
     &["--steps", "1", "--plain", "--out", "run"],
     &["train", "--steps", "1", "--plain", "--out", "run"],
@@ -49,13 +50,13 @@ fn what_a_variable_asks_for_is_named_where_it_cannot_be_done() {
         }
     }
     assert!(fs::read_dir(base.path()).unwrap().next().is_none(), "something was written");
-    // The option needs no variable, whatever it holds.
+    // The option takes precedence over any value of the variable.
     let wrong = [("WGPU_BACKEND", "vulkann"), ("WGPU_ADAPTER_NAME", "nosuchcard")];
     let done = finish(with(base.path(), &wrong, &["--adapter", "cpu", "--steps", "1", "--out", "run"]));
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
 }
 
-/// On a machine without a GPU; on one with a GPU there is nothing to see here.
+/// For machines without a GPU; does nothing if there is one.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_software_adapter_computes_where_it_is_named_alone() {
@@ -80,7 +81,7 @@ fn a_software_adapter_computes_where_it_is_named_alone() {
     let note = format!(
         "note: no GPU was found: computing with the CPU backend, which is faster than the software adapter {name}"
     );
-    assert!(err.starts_with(&note) && err.ends_with("(--adapter 0 takes that)\n"), "{err}");
+    assert!(err.starts_with(&note) && err.ends_with("(select it with --adapter 0)\n"), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
     let (_, err) = ask(&[("WGPU_BACKEND", "Vulkan,gl")], &train);
     assert!(err.starts_with("note: no GPU was found with WGPU_BACKEND=Vulkan,gl: computing with the CPU"), "{err}");
@@ -97,19 +98,20 @@ fn a_software_adapter_computes_where_it_is_named_alone() {
     assert!(out.contains("training on the CPU backend"), "{out}");
 
     let (out, _) = ask(&[("WGPU_ADAPTER_NAME", &lower), ("WGPU_BACKEND", "vk")], &["devices"]);
-    assert!(out.contains("WGPU_BACKEND=vk: only adapters of that backend are listed"), "{out}");
+    assert!(out.contains("WGPU_BACKEND=vk: only adapters of this backend are listed"), "{out}");
     assert!(out.contains(&format!("without --adapter: 0, {name}")), "{out}");
     assert!(out.contains("(chosen by WGPU_ADAPTER_NAME)"), "{out}");
 }
 
-/// Mesa asks Wayland for a display while adapters are found; what Wayland's library says of that is no error of halfwave's.
+/// Mesa connects to Wayland while adapters are enumerated; a message of Wayland's library is not an
+/// error of halfwave.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_missing_runtime_folder_is_not_halfwaves_error() {
     let base = tempfile::tempdir().unwrap();
     for dir in [None, Some(""), Some("relative"), Some("/tmp")] {
         let mut command = with(base.path(), &[], &["devices"]);
-        // Newer versions of Mesa ask only where this is set.
+        // Newer versions of Mesa connect only if this is set.
         command.env("WAYLAND_DISPLAY", "wayland-0");
         command.env_remove("XDG_RUNTIME_DIR").envs(dir.map(|dir| ("XDG_RUNTIME_DIR", dir)));
         let done = finish(command);
@@ -128,7 +130,7 @@ fn halfwave_alone_takes_the_options_of_train() {
     assert!(other.contains("into b\n"), "{other}");
     let checkpoint = |run: &str| fs::read(dir.join(run).join("checkpoint.safetensors")).unwrap();
     assert!(checkpoint("a") == checkpoint("b"), "the same run");
-    assert!(run(dir, &["--adapter", "cpu", "--resume", "a", "--epochs", "2"]).contains("going on with a"));
+    assert!(run(dir, &["--adapter", "cpu", "--resume", "a", "--epochs", "2"]).contains("resuming a"));
     fails(dir, &["--adapter", "no such card"], &["no such card", "halfwave devices"]);
     fails(dir, &["--adapter", "cpu", "--data-dir", "."], &["embedded"]);
     for args in [
@@ -136,7 +138,7 @@ fn halfwave_alone_takes_the_options_of_train() {
         &["--epochs", "1", "--steps", "1"],
         &["--resume", "a", "--seed", "1"],
         &["--adapter", ""],
-        // Options belong behind the command that they are for.
+        // Options must follow the command that they belong to.
         &["--adapter", "cpu", "eval", "a"],
         &["--epochs", "1", "train"],
         &["--epochs", "1", "digits"],
@@ -147,13 +149,13 @@ fn halfwave_alone_takes_the_options_of_train() {
     }
     let help = run(dir, &["--help"]);
     for part in
-        ["Options without a command: those of train:\n", "--epochs <N>", "--adapter <", "WGPU_ADAPTER_NAME=NAME"]
+        ["Options without a command (same as for train):\n", "--epochs <N>", "--adapter <", "WGPU_ADAPTER_NAME=NAME"]
     {
         assert!(help.contains(part), "{part} is not in {help}");
     }
 }
 
-/// Pastes the printed lines that begin with `  halfwave ` into a shell.
+/// Executes the printed lines that start with `  halfwave ` in a shell.
 #[cfg(unix)]
 fn paste(dir: &Path, out: &str, more: &str) -> Vec<String> {
     let commands = out.lines().filter_map(|line| line.strip_prefix("  halfwave "));
@@ -181,7 +183,7 @@ fn printed_commands_can_be_pasted_whatever_a_folder_is_called() {
         let pasted = paste(dir, &said, "--adapter cpu");
         assert!(pasted.len() == 1 && pasted[0].contains("test accuracy"), "{name}: {said}");
     }
-    // Errors print commands too.
+    // Errors contain commands as well.
     let done = finish(command(dir, &["train", "--adapter", "cpu", "--out", "c d"]));
     assert!(done.err.contains("(--resume 'c d')"), "{}", done.err);
     let recipe = fs::read_to_string(dir.join("c d/recipe.toml")).unwrap();
@@ -191,7 +193,7 @@ fn printed_commands_can_be_pasted_whatever_a_folder_is_called() {
     assert!(done.err.trim_end().ends_with(command), "{}", done.err);
 }
 
-/// `halfwave … | head -1`, and standard output that is closed: no panic, no complaint.
+/// `halfwave … | head -1`, and a closed standard output: no panic, no error message.
 #[cfg(target_os = "linux")]
 #[test]
 fn readers_may_go_away_at_any_time() {

@@ -1,4 +1,4 @@
-//! What a person may do by mistake, and what is said then.
+//! User errors and their messages.
 use super::{command, fails, finish, run, run_dir};
 use halfwave::recipe::builtin;
 use image::{GrayImage, Luma};
@@ -73,7 +73,7 @@ fn a_log_tells_what_happens_inside() {
     }
 }
 
-/// Writes a picture, and the folder that it lies in.
+/// Writes an image and its parent folder.
 fn picture(path: &Path, grey: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     GrayImage::from_pixel(8, 8, Luma([grey])).save(path).unwrap();

@@ -1,11 +1,11 @@
-//! `halfwave report`: runs side by side, with all their plots.
+//! `halfwave report`: comparison of runs, with all their plots.
 use super::{command, contents, fails, finish, run};
 use halfwave::recipe::builtin;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// A page, and what it shows.
+/// Returns a page and its data.
 fn read(path: &Path) -> (String, Value) {
     let page = fs::read_to_string(path).unwrap();
     let json = page.split_once("<script id=\"data\" type=\"application/json\">").unwrap().1;
@@ -13,7 +13,7 @@ fn read(path: &Path) -> (String, Value) {
     (page, shown)
 }
 
-/// The values of a key of every object of a list.
+/// Returns the values of a key in every object of a list.
 fn all<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|item| item[key].as_str().unwrap()).collect()
 }
@@ -28,7 +28,7 @@ fn runs_are_compared_on_a_page() {
         run(dir, &["train", recipe, "--adapter", "cpu", "--epochs", "2", "--out", out]);
     }
     let said = run(dir, &["report", "fast", "slow <b>", "--adapter", "cpu", "--plots", "plots"]);
-    assert!(said.contains("fast/report.html holds the report") && said.contains("fast on 360 test images"), "{said}");
+    assert!(said.contains("report written to fast/report.html") && said.contains("fast on 360 test images"), "{said}");
     let (page, shown) = read(&dir.join("fast/report.html"));
 
     assert_eq!(all(&shown["runs"], "name"), ["fast", "slow <b>"]);
@@ -41,7 +41,7 @@ fn runs_are_compared_on_a_page() {
         let counts: Vec<Vec<u64>> = serde_json::from_value(matrix["counts"].clone()).unwrap();
         let right: u64 = (0..10).map(|class| counts[class][class]).sum();
         assert_eq!(counts.iter().flatten().sum::<u64>(), 360);
-        // The last row of metrics is of the same checkpoint.
+        // The last row of the metrics belongs to the same checkpoint.
         let last = shown["runs"][at]["last"].as_f64().unwrap();
         assert_eq!(right, (360.0 * last).round() as u64);
         assert!(right > 180, "{right}");
@@ -49,7 +49,7 @@ fn runs_are_compared_on_a_page() {
     assert_eq!((shown["confusion"].as_array().unwrap().len(), all(&shown["filters"], "layer").len()), (2, 2));
     assert!(all(&shown["maps"], "layer").contains(&"q1"), "{:?}", all(&shown["maps"], "layer"));
 
-    // Nothing is fetched from anywhere.
+    // Nothing is fetched from the network.
     let rest = page.replace("\"http://www.w3.org/2000/svg\"", "");
     for word in ["http:", "https:", "src=", "@import", "url(", "import(", "fetch("] {
         assert!(!rest.contains(word), "{word}");
@@ -68,7 +68,7 @@ fn runs_are_compared_on_a_page() {
         assert!(names("png").contains(&picture.to_string()), "{picture} is not in {:?}", names("png"));
     }
     assert!(names("svg").iter().all(|name| names("png").contains(name)), "each plot is an SVG and a PNG");
-    assert!(said.contains(&format!("plots holds {} plots and pictures", names("png").len())), "{said}");
+    assert!(said.contains(&format!("{} plots and images written to plots", names("png").len())), "{said}");
     for (path, bytes) in &files {
         let whole = if path.extension().unwrap() == "svg" {
             String::from_utf8(bytes.clone()).unwrap().trim_end().ends_with("</svg>")

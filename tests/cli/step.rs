@@ -1,11 +1,11 @@
-//! What decides how a step is computed can be typed instead of written into a recipe, and is told.
+//! The options that determine how a step is computed override the recipe, and are reported.
 
 use super::program::{command, fails, finish, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// The losses of a run's steps.
+/// Returns the losses of a run's steps.
 fn losses(dir: &Path) -> Vec<String> {
     let rows = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let rows = rows.lines().map(|row| serde_json::from_str::<Value>(row).unwrap());
@@ -49,7 +49,8 @@ fn precision_memory_and_micro_batches_can_be_typed() {
     fails(dir, &["train", "--batch", "32", "--accumulate", "5"], &["a multiple of 5", "accumulate = 4"]);
 }
 
-/// Memory alone may change when a run goes on: in single precision, the numbers are the same.
+/// Only the memory mode may change when a run is resumed: in single precision, the results are the
+/// same.
 #[test]
 fn memory_may_change_on_resume() {
     let base = tempfile::tempdir().unwrap();
@@ -79,7 +80,7 @@ fn plans_are_shown_as_asked() {
         let plan = run(dir, &[&["plan", "vgg-small", "--batch", "128"], args].concat());
         plan.lines().find(|line| line.starts_with("peak")).unwrap().split("  ").last().unwrap().trim().to_string()
     };
-    // As README has it.
+    // The figures in README.
     assert_eq!(peak(&[]), "305.3 MiB");
     assert_eq!(peak(&["--memory", "low"]), "168.1 MiB");
     assert_eq!(peak(&["--memory", "low", "--precision", "mixed"]), "136.1 MiB");

@@ -1,4 +1,5 @@
-//! `tune` keeps what it measured, later runs take it, and a run that goes on keeps its kernels whatever was measured since.
+//! `tune` saves its results, later runs use them, and a resumed run keeps its kernels whatever has
+//! been measured since.
 
 use super::common;
 use super::program::{Done, command, fails, finish};
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The command where there is the first driver alone, with a cache folder of its own.
+/// Returns the command with only the first driver and a separate cache folder.
 fn with_driver(dir: &Path, icd: &str, args: &[&str]) -> Command {
     let mut command = command(dir, args);
     command.env("HALFWAVE_CACHE_DIR", dir.join("cache")).env_remove("HALFWAVE_CHECKS");
@@ -21,7 +22,7 @@ fn with_driver(dir: &Path, icd: &str, args: &[&str]) -> Command {
     command
 }
 
-/// The same on that driver, which must succeed.
+/// Runs the command on that driver; it must succeed.
 fn on_driver(dir: &Path, icd: &str, args: &[&str]) -> Done {
     let mut command = with_driver(dir, icd, args);
     command.args(["--adapter", "0"]);
@@ -34,7 +35,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// The one file of kernels in the cache.
+/// Returns the only kernels file in the cache.
 fn kept(dir: &Path) -> PathBuf {
     let files = fs::read_dir(dir.join("cache")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files
@@ -44,32 +45,34 @@ fn kept(dir: &Path) -> PathBuf {
     files.remove(0)
 }
 
-/// Puts choices in the place of those that are kept.
+/// Replaces the cached choices.
 fn choose(dir: &Path, choices: Value) {
     let mut file = json(&kept(dir));
     file["choices"] = choices;
     fs::write(kept(dir), file.to_string()).unwrap();
 }
 
-/// The weight gradient of the first packed convolution in a step on so many digits, by its shapes.
+/// Returns the key of the weight gradient of the first packed convolution in a step of the given
+/// batch size.
 fn site(batch: usize) -> String {
     let plan = training_plan(&Recipe::digits(), batch, &Caps::baseline(DeviceClass::Software)).unwrap();
     plan.choices().into_keys().find(|site| site.starts_with("bconv_dw ")).unwrap()
 }
 
-/// Kernels of the last batch of an epoch, which is shorter, and of evaluations are the run's own too.
+/// The run's kernels are also used for the shorter last batch of an epoch and for evaluations.
 #[test]
 fn a_run_goes_on_with_its_own_kernels_alone() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
-    // A constant learning rate: a run that is prolonged is one that was long from the start.
+    // A constant learning rate: an extended run is the same as one that was longer from the start.
     let constant = builtin("digits").unwrap().replace("kind = \"linear\"  ", "kind = \"constant\"");
     fs::write(dir.join("constant.toml"), constant).unwrap();
     for (_, icd) in common::drivers().into_iter().take(1) {
         let train = |more: &[&str]| on_driver(dir, &icd, &[&["train", "--plain"], more].concat());
         let checkpoint = |run: &str| fs::read(dir.join(run).join("checkpoint.safetensors")).unwrap();
         on_driver(dir, &icd, &["tune", "--forget"]);
-        // One part is less than the estimate for either, and has to be noted as such.
+        // The estimate is more than one part for either kernel, so one part must be recorded
+        // explicitly.
         let tuned = json!({ site(1437 % 64): { "kernel": "tile64", "parts": 1 }, site(64): { "kernel": "tile64", "parts": 1 } });
         train(&["constant.toml", "--epochs", "2", "--out", "plain"]);
         train(&["constant.toml", "--epochs", "1", "--out", "plain-on"]);
@@ -82,7 +85,7 @@ fn a_run_goes_on_with_its_own_kernels_alone() {
         assert!(checkpoint("plain") != checkpoint("tuned"), "the check shows nothing");
         assert!(checkpoint("plain") == checkpoint("plain-on"), "what was measured later has changed the run");
         assert!(checkpoint("tuned") == checkpoint("tuned-on"), "the run has lost a kernel");
-        // A kernel that does not exist is named.
+        // A kernel that does not exist is reported by name.
         let path = dir.join("plain-on/run.json");
         let mut about = json(&path);
         about["kernels"][site(64)] = json!({ "kernel": "magic" });
@@ -92,7 +95,9 @@ fn a_run_goes_on_with_its_own_kernels_alone() {
     }
 }
 
-/// With wgpu's checks another program runs than the one that a verdict of before would be of, and only what rests on the driver in spite of them is compared: matrices, where a driver has them.
+/// With wgpu's checks, the program differs from the one that an earlier verdict applies to, and
+/// only kernels that rely on the driver in spite of the checks are compared: those on cooperative
+/// matrices, if the driver supports them.
 #[test]
 fn no_kernel_is_judged_by_what_runs_with_checks() {
     let base = tempfile::tempdir().unwrap();
@@ -110,14 +115,15 @@ fn no_kernel_is_judged_by_what_runs_with_checks() {
     }
 }
 
-/// A false verdict is named, can be undone, and whatever a file says there is a kernel left.
+/// A negative verdict is reported and can be discarded, and whatever the file contains, at least
+/// one kernel remains.
 #[test]
 fn kernels_that_were_found_wrong_are_named_and_forgotten() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     for (_, icd) in common::drivers().into_iter().take(1) {
         let on_driver = |args: &[&str]| on_driver(dir, &icd, args);
-        assert!(on_driver(&["tune", "--forget"]).out.contains("nothing was kept"));
+        assert!(on_driver(&["tune", "--forget"]).out.contains("no kernel data was cached"));
         let mut file = json(&kept(dir));
         let kernels = ["registers", "tile64", "tile128", "narrow", "folded"];
         let stems = ["conv", "conv_dx", "conv_dw", "bconv", "bconv_dx", "bconv_dw"];
@@ -126,15 +132,19 @@ fn kernels_that_were_found_wrong_are_named_and_forgotten() {
         }
         fs::write(kept(dir), file.to_string()).unwrap();
         let bench = on_driver(&["bench", "digits", "--batch", "4", "--rounds", "1", "--steps-only"]);
-        assert!(bench.out.contains("never taken here") && bench.out.contains("bconv_dw/tile64"), "{}", bench.out);
+        assert!(
+            bench.out.contains("not used on this device") && bench.out.contains("bconv_dw/tile64"),
+            "{}",
+            bench.out
+        );
         let forgotten = on_driver(&["tune", "--forget"]).out;
-        let parts = ["discarded 0 measured choices and 30 results", "bconv/tile64", "had been found wrong"];
+        let parts = ["discarded 0 measured choices and 30 first-use results", "bconv/tile64", "had been wrong"];
         assert!(parts.iter().all(|part| forgotten.contains(part)), "{forgotten}");
         assert_eq!(json(&kept(dir))["verdicts"], json!({}));
     }
 }
 
-/// What cannot be kept is not measured.
+/// Nothing is measured if the result cannot be saved.
 #[test]
 fn tune_needs_a_cache_that_can_be_written() {
     let base = tempfile::tempdir().unwrap();
@@ -148,7 +158,8 @@ fn tune_needs_a_cache_that_can_be_written() {
     }
 }
 
-/// Without a GPU later commands take the CPU backend: nothing is measured that none of them would use.
+/// Without a GPU, later commands use the CPU backend, so nothing is measured that none of them
+/// would use.
 #[test]
 fn without_a_gpu_there_is_nothing_to_tune() {
     let base = tempfile::tempdir().unwrap();
@@ -172,15 +183,16 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
         let done = on_driver(&["tune", "digits", "--batch", "4", "--rounds", "1"]);
         let parts = ["operation", "conv_dw", "bconv_dx", "conv2", "by estimate", "with the fastest"];
         assert!(parts.iter().all(|part| done.out.contains(part)), "{}", done.out);
-        // A line a kernel, and at the end what takes the result.
+        // One line per kernel, and at the end who uses the result.
         assert!(done.out.lines().any(|line| line.starts_with("[2/") && line.ends_with(": registers")), "{}", done.out);
         assert!(
-            done.out.trim_end().ends_with("later runs on this device take it, used with --adapter 0"),
+            done.out.trim_end().ends_with("later runs on this device use them, if started with --adapter 0"),
             "{}",
             done.out
         );
 
-        // What was measured is noise here: another choice takes its place, for one operation with its shapes.
+        // The measurement is noise here, so it is replaced by another choice, for one operation
+        // with its shapes.
         choose(dir, json!({}));
         on_driver(&["train", "--epochs", "1", "--plain", "--out", "plain"]);
         let kernels = |run: &str| json(&dir.join(run).join("run.json"))["kernels"].clone();
@@ -192,7 +204,7 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
         let marked: Vec<_> = plan.lines().filter(|line| line.ends_with("  tuned")).collect();
         assert!(marked.len() == 1 && marked[0].contains("bconv_dw_tile64"), "{plan}");
         let done = on_driver(&["train", "--epochs", "1", "--plain", "--out", "tuned"]);
-        assert!(!done.err.contains("of no use"), "{}", done.err);
+        assert!(!done.err.contains("unusable"), "{}", done.err);
         let tuned = kernels("tuned");
         assert_eq!(tuned[site], json!({ "kernel": "tile64", "parts": 3 }));
         let others = |kernels: &Value| {
@@ -201,12 +213,12 @@ fn a_run_takes_what_was_measured_and_keeps_it() {
             kernels
         };
         assert_eq!(others(&tuned), others(&plain));
-        // A kernel that rests on the driver was compared before.
+        // Kernels that rely on the driver have been compared before.
         assert_eq!(json(&kept(dir))["verdicts"], json!({ "bconv_dw/tile64": true }));
 
-        // The run goes on with its kernels; a new one is chosen by estimate again.
+        // The run keeps its kernels when resumed; a new run uses the estimate again.
         let forgotten = on_driver(&["tune", "--forget"]).out;
-        assert!(forgotten.contains("discarded 1 measured choice and 1 result of first uses;"), "{forgotten}");
+        assert!(forgotten.contains("discarded 1 measured choice and 1 first-use result;"), "{forgotten}");
         let done = on_driver(&["train", "--resume", "tuned", "--epochs", "2", "--plain"]);
         assert!(!done.err.contains("may differ"), "{}", done.err);
         assert_eq!(kernels("tuned"), tuned);

@@ -1,4 +1,4 @@
-//! What belongs to a model and travels with it: class names, normalisation. And weights from elsewhere.
+//! Data stored with a model: class names and normalisation. Also weights from other tools.
 use super::{command, fails, finish, run, trained};
 use halfwave::recipe::builtin;
 use halfwave::train::checkpoint::{self, Checkpoint};
@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 const CPU: [&str; 2] = ["--adapter", "cpu"];
 
-/// A network trained on dark pictures in `pictures/a` and light ones in `pictures/b`, in `run`; and a light picture, `light.png`.
+/// Creates a network in `run`, trained on dark images in `pictures/a` and light ones in
+/// `pictures/b`, and a light image, `light.png`.
 fn trained_on_pictures() -> TempDir {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
@@ -35,7 +36,7 @@ fn picture(path: &Path, grey: u8) {
     GrayImage::from_pixel(8, 8, Luma([grey])).save(path).unwrap();
 }
 
-/// A copy of a run's checkpoint with something changed.
+/// Copies a run's checkpoint with a change.
 fn changed(dir: &Path, name: &str, change: impl FnOnce(&mut Checkpoint)) -> PathBuf {
     let mut checkpoint = Saved::read(&dir.join("run")).unwrap().checkpoint;
     change(&mut checkpoint);
@@ -53,7 +54,7 @@ fn class_names_and_normalisation_travel_with_the_network() {
     let evaluated = of(&["eval", "run"]);
     assert!(evaluated.contains("(4 of 4)") && evaluated.contains("\nb "), "{evaluated}");
 
-    // A class folder has another name: nothing is taken for something else.
+    // A class folder has been renamed: it must not be mistaken for another class.
     let (a, z) = (dir.join("pictures/a"), dir.join("pictures/z"));
     fs::rename(&a, &z).unwrap();
     assert_eq!(of(&["predict", "run", "light.png"]), predicted);
@@ -63,15 +64,15 @@ fn class_names_and_normalisation_travel_with_the_network() {
     fails(dir, &["train", "--resume", "run", "--steps", "20", CPU[0], CPU[1]], &renamed);
     fs::rename(&z, &a).unwrap();
 
-    // The folder lies elsewhere.
+    // The folder has been moved.
     fs::rename(dir.join("pictures"), dir.join("elsewhere")).unwrap();
     assert_eq!(of(&["predict", "run", "light.png"]), predicted);
-    // The first line names the folder.
+    // The first line contains the folder.
     let [there, here] = [of(&["eval", "run", "--data-dir", "elsewhere"]), evaluated.clone()];
     assert_eq!(there.split_once('\n').unwrap().1, here.split_once('\n').unwrap().1);
     fs::rename(dir.join("elsewhere"), dir.join("pictures")).unwrap();
 
-    // The network's own normalisation, whatever a recipe says now.
+    // The network's normalisation is used, not that of the modified recipe.
     let recipe = fs::read_to_string(dir.join("run/recipe.toml")).unwrap();
     let scale = recipe.lines().find(|line| line.starts_with("scale")).unwrap();
     fs::write(dir.join("run/recipe.toml"), recipe.replace(scale, "scale = [0.0, 0.0]")).unwrap();
@@ -79,13 +80,13 @@ fn class_names_and_normalisation_travel_with_the_network() {
     assert_eq!(of(&["eval", "run"]), evaluated);
     fs::write(dir.join("run/recipe.toml"), recipe).unwrap();
 
-    // The names are the network's, in the order of its outputs.
+    // The names are those of the network, in the order of its outputs.
     changed(dir, "swapped.safetensors", |checkpoint| checkpoint.trained_on.as_mut().unwrap().classes.reverse());
     assert!(of(&["predict", "swapped.safetensors", "light.png"]).starts_with("light.png  a "));
     let done = finish(command(dir, &["eval", "swapped.safetensors", CPU[0], CPU[1]]));
     assert!(done.out.contains("(0 of 4)") && done.out.contains("\nb "), "{}{}", done.out, done.err);
 
-    // Checkpoints of earlier versions hold none.
+    // Checkpoints of earlier versions do not contain names.
     changed(dir, "old.safetensors", |checkpoint| checkpoint.trained_on = None);
     let done = finish(command(dir, &["predict", "old.safetensors", "light.png", CPU[0], CPU[1]]));
     assert!(done.out.starts_with("light.png  1 ") && done.err.contains("--data-dir DIR"), "{}{}", done.out, done.err);
@@ -106,10 +107,10 @@ fn a_changed_data_set_is_told() {
         &["the run's training images", "there are 17 of them, but the run was trained on 16", "--init"],
     );
     let done = eval();
-    assert!(done.out.contains("(4 of 4)") && done.err.contains("note: this is not the data set as"), "{}", done.err);
+    assert!(done.out.contains("(4 of 4)") && done.err.contains("note: this data set differs from"), "{}", done.err);
     fs::remove_file(dir.join("pictures/b/more.png")).unwrap();
 
-    // As many images with other labels.
+    // The same number of images with other labels.
     let [from, to] = ["a/", "b/from-a-"].map(|start| move |at: i32| format!("pictures/{start}{at}.png"));
     (0..5).for_each(|at| fs::rename(dir.join(from(at)), dir.join(to(at))).unwrap());
     fails(dir, &resume, &["as many, but with other labels"]);
@@ -122,7 +123,7 @@ fn a_changed_data_set_is_told() {
     fails(dir, &["eval", "run", CPU[0], CPU[1]], &extra);
     fs::remove_dir_all(dir.join("pictures/c")).unwrap();
 
-    // Some of the classes are enough to evaluate on, and their labels are their own.
+    // Some of the classes are enough for an evaluation, and they keep their labels.
     fs::rename(dir.join("pictures/a"), dir.join("kept")).unwrap();
     fails(dir, &resume, &["the network's class \"a\" is missing from the data set; put it back"]);
     let done = eval();
@@ -141,7 +142,7 @@ fn a_changed_data_set_is_told() {
     run(dir, &resume);
 }
 
-/// A tensor of any type.
+/// Serialises a tensor of any type.
 type Raw = (Dtype, Vec<usize>, Vec<u8>);
 
 fn write(path: &Path, tensors: &BTreeMap<String, Raw>) {
@@ -152,7 +153,7 @@ fn write(path: &Path, tensors: &BTreeMap<String, Raw>) {
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-/// The weights of the run of the digits, without the optimiser's state.
+/// Returns the weights of the digits run, without the optimiser's state.
 fn weights() -> BTreeMap<String, HostTensor> {
     let path = trained().join("run/checkpoint.safetensors");
     let (mut tensors, _) = checkpoint::from_bytes(&fs::read(&path).unwrap(), &path).unwrap();
@@ -165,7 +166,7 @@ fn raw(tensors: &BTreeMap<String, HostTensor>, dtype: Dtype, bytes: impl Fn(f32)
     tensors.iter().map(|(name, tensor)| (name.clone(), (dtype, tensor.shape.clone(), values(tensor)))).collect()
 }
 
-/// What a run begins with that takes start values from `path`.
+/// Returns the initial values of a run that loads its weights from `path`.
 fn begun_with(dir: &Path, path: &str) -> BTreeMap<String, HostTensor> {
     let dump = dir.join("dump.safetensors");
     let args = ["train", "--steps", "1", "--init", path, "--dump", "dump.safetensors", "--out", "new", CPU[0], CPU[1]];
@@ -191,7 +192,8 @@ fn weights_of_other_tools_are_taken() {
         }
     };
     let f32s = raw(&weights, Dtype::F32, |value| value.to_le_bytes().into());
-    // As PyTorch saves a state dict of a wrapped module, with its count of batches, and something of a type that nobody reads.
+    // As PyTorch saves the state dict of a wrapped module, with its batch counter, and a tensor of
+    // an unsupported type.
     let mut torch: BTreeMap<_, _> =
         f32s.iter().map(|(name, raw)| (format!("_orig_mod.module.{name}"), raw.clone())).collect();
     torch.insert("_orig_mod.module.bn1.num_batches_tracked".into(), (Dtype::I64, vec![], 46i64.to_le_bytes().into()));
@@ -205,7 +207,7 @@ fn weights_of_other_tools_are_taken() {
     let bf16 = |value: f32| (value.to_bits() >> 16) as u16;
     write(&dir.join("bf16.safetensors"), &raw(&weights, Dtype::BF16, |value| bf16(value).to_le_bytes().into()));
     same("bf16.safetensors", &|value| f32::from_bits(u32::from(bf16(value)) << 16));
-    // Rounded towards 0, and without subnormal numbers.
+    // Rounded towards 0, without subnormal numbers.
     let small = |value: f32| value.abs() < 2f32.powi(-14);
     let f16 = |value: f32| {
         let bits = value.to_bits();
@@ -217,12 +219,12 @@ fn weights_of_other_tools_are_taken() {
         if small(value) { value * 0.0 } else { f32::from_bits(value.to_bits() & !0x1fff) }
     });
 
-    // What looks like weights but is not the model's is told.
+    // Tensors that look like weights but do not belong to the model are reported.
     let mut more = f32s;
     more.insert("conv9.weight".into(), (Dtype::I8, vec![2], vec![1, 2]));
     write(&dir.join("more.safetensors"), &more);
     let done = finish(command(dir, &["train", "--steps", "1", "--init", "more.safetensors", CPU[0], CPU[1]]));
-    assert_eq!(done.err, "note: more.safetensors: the model has no use for conv9.weight\n");
+    assert_eq!(done.err, "note: more.safetensors: unused tensors: conv9.weight\n");
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn weights_that_do_not_fit_and_other_files_are_refused() {
     refused("my.toml", &["not a safetensors file", "name a checkpoint"]);
     refused(".", &["no checkpoint.safetensors in this folder; name the file itself, such as ./backbone.safetensors"]);
 
-    // A checkpoint of a run that has diverged does not come in by any door.
+    // A checkpoint of a diverged run is rejected by every command.
     fs::create_dir(dir.join("run")).unwrap();
     fs::copy(trained().join("run/checkpoint.safetensors"), dir.join("run/checkpoint.safetensors")).unwrap();
     picture(&dir.join("a.png"), 100);

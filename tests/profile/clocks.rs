@@ -8,7 +8,7 @@ use halfwave::profile::{Profile, Quality, measure};
 use pollster::block_on;
 use std::time::{Duration, Instant};
 
-/// What the device's timestamps are like.
+/// The behaviour of the device's timestamps.
 #[derive(Clone, Copy, PartialEq)]
 enum Stamps {
     Every(u64),
@@ -16,7 +16,7 @@ enum Stamps {
     None,
 }
 
-/// What a submission takes by the host's clock, besides what it does.
+/// Overhead of a submission by the host's clock.
 const SUBMISSION_NS: u64 = 30_000;
 
 struct Clockwork {
@@ -27,7 +27,7 @@ struct Clockwork {
     epoch: Instant,
 }
 
-/// Step i takes this long, from 2 µs to 3 ms.
+/// Returns the duration of step i, from 2 µs to 3 ms.
 fn true_ns(step: usize) -> u64 {
     let step = step as u64;
     2_001 + (step * 7919 % 60).pow(2) * 850 + step * step
@@ -43,7 +43,7 @@ impl Backend for Clockwork {
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
-        // Ids are made by backends alone: the CPU backend's first one will do.
+        // Only backends create ids: the first one of the CPU backend is used.
         let mut cpu = halfwave::backend::cpu::CpuBackend::new();
         let id = block_on(cpu.load(plan.clone()));
         self.plan = Some(plan);
@@ -94,7 +94,7 @@ impl Backend for Clockwork {
             let (begun, done) = (at(begin), at(self.now_ns));
             run.host.push(HostTimes { steps, begun, encoded: begun, submitted: begun, done });
         }
-        self.now_ns += 12_345; // so that runs do not begin on a quantum
+        self.now_ns += 12_345; // so that runs do not start on a quantum
         Box::pin(async move { Ok(run) })
     }
 
@@ -114,7 +114,7 @@ fn profile(stamps: Stamps) -> Profile {
     Profile::new("digits", 8, &plan, device, &measurement)
 }
 
-/// The largest relative error of the launches' medians.
+/// Returns the largest relative error of the launches' medians.
 fn worst(profile: &Profile, overhead: impl Fn(u32) -> f64) -> f64 {
     let errors = profile.launches.iter().map(|launch| {
         let expected = true_ns(launch.step) as f64 + overhead(launch.repeats);
@@ -168,7 +168,7 @@ fn timestamps_that_stand_still_are_not_believed() {
 
 #[test]
 fn what_a_clock_cannot_see_has_no_time() {
-    // A tick of ten minutes: nothing is ever seen, however often it is repeated.
+    // A tick of ten minutes: nothing can be measured, however often it is repeated.
     let profile = profile(Stamps::Every(600_000_000_000));
     assert_eq!(profile.timer.quality, Quality::Zero, "such a clock stands still");
     assert!(

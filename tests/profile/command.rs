@@ -1,4 +1,4 @@
-//! `halfwave profile` as a user types it.
+//! `halfwave profile` on the command line.
 
 use super::common;
 use halfwave::profile::{Launch, Profile};
@@ -23,7 +23,7 @@ fn out(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// It must fail with exit code 1 and one line of advice that holds all `parts`.
+/// Runs a command that must fail with exit code 1 and one line of advice that contains all `parts`.
 fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let output = command(dir, args);
     let err = String::from_utf8(output.stderr).unwrap();
@@ -47,7 +47,7 @@ fn a_profile_is_shown_written_and_compared() {
         "Gbitop/s",
         "statistics",
         "kept for the backward pass",
-        "a.html holds",
+        "written to a.html",
     ] {
         assert!(shown.contains(part), "\"{part}\" is not in\n{shown}");
     }
@@ -55,11 +55,12 @@ fn a_profile_is_shown_written_and_compared() {
     assert_eq!((profile.recipe.as_str(), profile.batch, profile.steps), ("digits", 64, 3));
     assert!(profile.ceilings.is_none(), "the CPU backend has no kernels");
     assert!(fs::read_to_string(dir.join("a.html")).unwrap().contains("halfwave-profile"));
-    // The table hides what does not matter, unless it is asked for; only one of these lines is of a kernel that takes hardly any time.
+    // The table omits short launches unless --all is given; this is the name of a kernel that takes
+    // hardly any time.
     let all = out(dir, &[&digits[..], &["--all"]].concat());
     assert!(all.contains("record") && !shown.contains("record") && shown.contains("--all shows them"));
 
-    assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("nothing got slower or faster"));
+    assert!(out(dir, &["--diff", "a.json", "a.json"]).contains("no launch became slower or faster"));
     let mut slower = profile.clone();
     let launch = slower.launches.iter_mut().max_by_key(|launch| launch.median_ns).unwrap();
     let Launch { min_ns, p10_ns, p25_ns, median_ns, p90_ns, .. } = launch;
@@ -71,7 +72,7 @@ fn a_profile_is_shown_written_and_compared() {
     let told = out(dir, &["--diff", "a.json", "b.json"]);
     let list = told.split("slower than most\n").nth(1).unwrap_or_else(|| panic!("no alarm in\n{told}"));
     assert!(list.lines().next().unwrap().contains(&kernel), "{told}");
-    assert!(told.contains("3 steps are few"), "{told}");
+    assert!(told.contains("only 3 steps were measured"), "{told}");
 }
 
 #[test]
@@ -80,12 +81,12 @@ fn mistakes_are_told_before_anything_is_measured() {
     let dir = base.path();
     fs::write(dir.join("x.json"), "[]").unwrap();
     fs::create_dir(dir.join("full")).unwrap();
-    fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is no profile", "--json FILE"]);
+    fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is not a profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
     fails(dir, &["--html", "full"], &["not a regular file"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
-    fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend makes none"]);
+    fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend does not make"]);
     fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);
     assert!(!dir.join("calls").exists(), "a folder was made for nothing");
 }
@@ -98,15 +99,16 @@ fn calls_are_recorded_and_captures_do_no_harm() {
         fs::create_dir(base.path().join("full")).unwrap();
         fs::write(base.path().join("full/x"), "").unwrap();
         fails(base.path(), &["--adapter", "0", "--api-trace", "full"], &["full is not empty"]);
-        // A software adapter is taken where it is named, and not otherwise.
+        // A software adapter is used only if it is named.
         if found.report.software {
-            fails(base.path(), &["--api-trace", "new"], &["the CPU backend makes none", "--adapter"]);
+            fails(base.path(), &["--api-trace", "new"], &["the CPU backend does not make", "--adapter"]);
         }
         let of_adapter = ["digits", "--adapter", "0", "--steps", "1", "--batch", "4"];
         let shown = out(base.path(), &[&of_adapter[..], &["--capture", "--api-trace", "calls"]].concat());
-        assert!(shown.contains("a step was run inside a capture"), "{shown}");
+        assert!(shown.contains("a step was executed for a capture"), "{shown}");
         let calls = fs::read_to_string(base.path().join("calls/trace.ron")).unwrap();
-        // Names for the platform's own tools: a group for each launch. The record has them as bytes, a number a line.
+        // Names for the platform's own tools: a group for each launch. The trace contains them as
+        // bytes, one number per line.
         assert!(calls.contains("PushDebugGroup"));
         let calls: String = calls.split_whitespace().collect();
         for name in ["conv2 bconv_", "fc conv_dw_"] {

@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-/// What times depend on besides the device.
+/// Properties of the host that affect timings, besides the device.
 #[derive(Serialize)]
 pub(super) struct Host {
-    /// The processor's name, where the system tells it.
+    /// The processor's name, if the system reports it.
     cpu: Option<String>,
-    /// Cores that this process may use.
+    /// Number of cores available to this process.
     cores: usize,
-    /// The operating system and the architecture.
+    /// Operating system and architecture.
     os: String,
 }
 
 impl Host {
-    /// This computer.
+    /// Returns the properties of this computer.
     pub(super) fn this() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { cpu: cpu(), cores, os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH) }
@@ -26,7 +26,7 @@ fn cpu() -> Option<String> {
     model(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
 }
 
-/// The first name in a `/proc/cpuinfo`; most ARM systems have none.
+/// Returns the first model name in `/proc/cpuinfo`; most ARM systems report none.
 #[cfg(any(target_os = "linux", test))]
 fn model(cpuinfo: &str) -> Option<String> {
     let value = |line: &str| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_string());

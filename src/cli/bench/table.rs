@@ -1,4 +1,5 @@
-//! A benchmark for people: a line a recipe, then a table of kernels for each heavy operation.
+//! Benchmark results as text: one line per recipe, followed by a table of kernels for each heavy
+//! operation.
 
 use super::{Bench, OfRecipe};
 use crate::cli::terminal::{aligned, bytes, grouped};
@@ -8,17 +9,17 @@ use halfwave::variant::Exactness;
 
 const HEAD: [&str; 9] =
     ["  kernel", "parts", "ms", "rate", "share of peak", "lane utilization", "exactness", "invocations", "scratch"];
-/// Columns of numbers.
+/// Whether each column is right-aligned (numbers).
 const RIGHT: [bool; 9] = [false, true, true, true, true, true, false, true, true];
 
 const LEGEND: &str = "\
-* marks the kernel in use. parts: into how many its sum is cut; rate: operations that the formula needs, two a
-multiply-add; share of peak: of what was measured of this device, on cooperative matrices of what these can do,
-where a number of two halves makes two or three products; lane utilization: needed over executed multiply-adds;
-scratch: memory for partial sums
+* marks the kernel in use. parts: number of parts that its sum is split into; rate: operations required by
+the formula, two per multiply-add; share of peak: relative to the measured peak of this device, or of its
+cooperative matrices, where a value split into two halves takes two or three products; lane utilization:
+required multiply-adds divided by executed ones; scratch: memory for partial sums
 ";
 
-/// All of it.
+/// Returns the complete table.
 pub(super) fn table(bench: &Bench) -> String {
     let mut text: String = bench.recipes.iter().map(|recipe| of_recipe(bench, recipe) + "\n").collect();
     if bench.recipes.iter().any(|recipe| !recipe.heavy.is_empty()) {
@@ -29,7 +30,7 @@ pub(super) fn table(bench: &Bench) -> String {
     }
     if !bench.shut_out.is_empty() {
         text += &format!(
-            "never taken here, because they were found wrong when they were first used: {}; `halfwave tune --forget` has them compared again\n",
+            "not used on this device, because their results were wrong on first use: {}; `halfwave tune --forget` makes later runs check them again\n",
             bench.shut_out.join(", ")
         );
     }
@@ -62,7 +63,7 @@ fn of_recipe(bench: &Bench, recipe: &OfRecipe) -> String {
     text
 }
 
-/// A row a kernel: the one in use first, the others by their time.
+/// Returns one row per kernel: the one in use first, the others by duration.
 fn of_operation(bench: &Bench, heavy: &Heavy) -> Vec<[String; 9]> {
     let bits = heavy.bit_ops > heavy.float_ops;
     let (ops, unit) = if bits { (heavy.bit_ops, "Gbitop/s") } else { (heavy.float_ops, "GFLOP/s") };
@@ -85,7 +86,10 @@ fn of_operation(bench: &Bench, heavy: &Heavy) -> Vec<[String; 9]> {
     [HEAD.map(String::from)].into_iter().chain(kernels.into_iter().map(row)).collect()
 }
 
-/// What a kernel does in a second, of what the device can do: a kernel on matrices of what its matrices can do, products of both halves included.
+/// Returns the rate of a kernel as a share of the measured peak.
+///
+/// A kernel on cooperative matrices is compared with the peak of the matrix units, counting the
+/// products of both halves.
 fn share(bench: &Bench, kernel: &Timed, ops: u64, bits: bool) -> Option<f64> {
     let known = bench.ceilings.as_ref()?;
     let (ops, peak) = match kernel.matrix_ops {
@@ -103,7 +107,7 @@ fn exactness(exactness: Exactness) -> &'static str {
     }
 }
 
-/// At least three digits that are not leading zeros.
+/// Formats a value with at least three significant digits.
 fn significant(value: f64) -> String {
     let decimals = if value > 0.0 { (2.0 - value.log10().floor()).clamp(0.0, 9.0) as usize } else { 0 };
     format!("{value:.decimals$}")
@@ -135,7 +139,7 @@ mod tests {
     fn matrices_have_a_share_of_their_own_peak() {
         let ceiling = |value| Ceiling { value, spread: 0.0, doubling: 2.0 };
         let mut bench = bench(Device::cpu(), Vec::new());
-        // A microsecond: 10⁶ operations are 10¹² a second.
+        // Each takes 1 µs: 10⁶ operations are 10¹² per second.
         let (plain, matrices) = (timed("tile64", 1000), Timed { matrix_ops: 3_000_000, ..timed("coop16", 1000) });
         assert_eq!(share(&bench, &plain, 1_000_000, false), None);
         let mut ceilings = Ceilings {
@@ -204,7 +208,7 @@ mod tests {
         let text = table(&bench);
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
         assert!(at("kernel  parts") < at("* used") && at("* used") < at("  fast") && at("  fast") < at("  slow"));
-        // 2 000 operations in 3 ms.
+        // 2,000 operations in 3 ms.
         assert!(text.contains("0.000667 GFLOP/s") && text.contains("12,345") && text.contains("* marks"), "{text}");
         assert!(text.contains("(1.000 ms on the device)"), "{text}");
         assert!(text.contains("conv_dw/tile64; `halfwave tune --forget`"), "{text}");

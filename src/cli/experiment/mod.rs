@@ -1,4 +1,5 @@
-//! `halfwave experiment`: several networks, several seeds each, one table.
+//! `halfwave experiment`: trains several networks with several seeds each, and compares them in one
+//! table.
 
 mod progress;
 
@@ -19,46 +20,49 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Compare networks that differ in one thing: the experiments of the HWGQ paper, each ending in a table and a plot.
+/// Compare networks that differ in one respect: the experiments of the HWGQ paper, each resulting
+/// in a table and a plot.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExperimentArgs {
-    /// Which one: activations, low-bit, surrogates, bit-width, methods, learning-curve; without one, they are listed
+    /// Which experiment: activations, low-bit, surrogates, bit-width, methods or learning-curve;
+    /// without a name, all are listed
     name: Option<String>,
     /// List the experiments and the presets
     #[arg(long)]
     list: bool,
-    /// How large: smoke (the embedded digits), small (part of CIFAR-10, without a GPU) or paper (as published)
+    /// Size of the experiment: smoke (the embedded digits), small (part of CIFAR-10, without a GPU)
+    /// or paper (as published)
     #[arg(long, value_name = "smoke|small|paper", default_value = "smoke")]
     preset: String,
-    /// Runs of each network, with seeds from 0 on, instead of the preset's
+    /// Number of runs of each network, with seeds from 0, instead of the preset's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
-    /// The folder of the runs, the table and the plot [default: runs/<name>-<preset>]
+    /// Folder for the runs, the table and the plot [default: runs/<name>-<preset>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// A line now and then instead of one that is rewritten
+    /// Print progress lines instead of rewriting one line
     #[arg(long)]
     plain: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave experiment                         the experiments and presets
-  halfwave experiment surrogates              on the embedded digits, in moments
+  halfwave experiment                         lists the experiments and presets
+  halfwave experiment surrogates              on the embedded digits, in seconds
   halfwave experiment methods --preset small --data cifar-10-batches-bin
   halfwave experiment low-bit --preset paper --seeds 1
 
-The folder gets a run's folder for each network and seed, as halfwave train makes it, and table.md, table.csv,
-by-epoch.csv, accuracy.svg and accuracy.png, which are there after the first run and grow with each. Ctrl-C
-ends a run after the step under way; however it ended, the same command goes on. Exit codes are those of
-halfwave train.";
+The folder contains one run folder for each network and seed, as written by halfwave train, and table.md,
+table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run
+after the current step; the same command continues an experiment that was interrupted. Exit codes are those
+of halfwave train.";
 
-/// How long the device may work before the line is rewritten.
+/// Maximum time the device works before the progress line is updated.
 const GLANCE: Duration = Duration::from_millis(150);
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
@@ -84,12 +88,12 @@ struct Planned {
     dir: PathBuf,
     recipe: Recipe,
     images: Arc<Dataset>,
-    /// None once it is over.
+    /// `None` once the run is finished.
     state: Option<State>,
 }
 
 impl Planned {
-    /// Steps that are still to be done.
+    /// Returns the number of remaining steps.
     fn steps_left(&self) -> u64 {
         let total = self.recipe.train.total_steps(self.images.train.len());
         match &self.state {
@@ -107,9 +111,10 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--out)", out.display())));
     }
     let seeds = args.seeds.unwrap_or(preset.seeds);
-    // In a folder that exists, nothing may change after this has looked; a new one is left behind by no mistake.
+    // If the folder exists, it is locked before it is inspected. A new folder is created only after
+    // all checks, so that an error leaves nothing behind.
     let claim = out.is_dir().then(|| Claim::existing(&out)).transpose()?;
-    // Every mistake before any work.
+    // Report every error before any work is done.
     let mut runs = plan(args, experiment, preset, seeds, &out)?;
     let mut outcomes = vec![vec![None; seeds as usize]; experiment.arms.len()];
     for run in &mut runs {
@@ -118,7 +123,7 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         }
     }
     let (all, over) = (runs.len(), runs.iter().filter(|run| run.state.is_none()).count());
-    let done = if over > 0 { format!("; {over} of them are over already") } else { String::new() };
+    let done = if over > 0 { format!("; {over} of them are already finished") } else { String::new() };
     say(&format!("{}: {}", experiment.name, experiment.about));
     say(&format!("preset {}: {}", preset.name, preset.about));
     say(&format!("{} × {seeds} runs into {}{done}", experiment.arms.len(), out.display()));
@@ -138,11 +143,15 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         };
         let led = led.inspect_err(|_| {
             progress.clear();
-            complain("note", &"what was done is kept: the same command goes on");
+            complain("note", &"completed work is kept: run the same command to continue");
         })?;
         let Some(outcome) = led else {
             progress.clear();
-            say(&format!("\nstopped, in {}; {} holds everything up to here; to go on:", time(begun), out.display()));
+            say(&format!(
+                "\nstopped after {}; everything up to here is saved in {}; to continue:",
+                time(begun),
+                out.display()
+            ));
             say(&format!("  {}", again(args, experiment)));
             return Ok(ExitCode::from(interrupt::code()));
         };
@@ -151,16 +160,16 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
     if over == all {
-        // Somebody may have asked again because they are gone.
+        // The table may have been deleted since.
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
     say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text()));
     say(&match over {
         0 => format!("{all} runs in {}", time(begun)),
-        over if over == all => format!("all {all} runs were over already"),
-        _ => format!("{all} runs, {over} of them from before, the others in {}", time(begun)),
+        over if over == all => format!("all {all} runs were already finished"),
+        _ => format!("{all} runs, {over} of them finished before, the others in {}", time(begun)),
     });
-    let holds = "holds table.md, table.csv, by-epoch.csv and accuracy.png; to see the runs over each other:";
+    let holds = "contains table.md, table.csv, by-epoch.csv and accuracy.png; to compare the runs:";
     say(&format!("{} {holds}", out.display()));
     say(&format!("  halfwave report {}/*-seed*", quoted(&out)));
     Ok(ExitCode::SUCCESS)
@@ -170,7 +179,7 @@ fn time(begun: Instant) -> String {
     duration(begun.elapsed().as_secs_f64())
 }
 
-/// All runs, those of one seed after those of another, so that soon there is a number for each arm.
+/// Returns all runs, ordered by seed, so that every arm has a result early.
 fn plan(
     args: &ExperimentArgs,
     experiment: &Experiment,
@@ -202,12 +211,13 @@ fn plan(
     Ok(runs)
 }
 
-/// Whether two recipes learn from the same images, however these become inputs.
+/// Returns whether two recipes use the same images, regardless of preprocessing.
 fn same_images(a: &Data, b: &Data) -> bool {
     (&a.set, a.limit, a.test_limit, a.validation) == (&b.set, b.limit, b.test_limit, b.validation)
 }
 
-/// Leads a run to its end. When somebody asks to stop before, what is finished is saved.
+/// Executes a run to its end. If a stop is requested, its state is saved and `Error::Stopped`
+/// returned.
 async fn lead(
     planned: &Planned,
     state: State,
@@ -219,7 +229,7 @@ async fn lead(
         State::Begun(_) => Claim::existing(&planned.dir)?,
         State::New | State::Over(_) => Claim::new(&planned.dir)?,
     };
-    // What is chosen is said once.
+    // The choice of device is reported only once.
     let chosen = known.as_ref().map(device::wanted);
     let wanted = asked.or(chosen.as_deref());
     let device::Opened { backend, device } = match &state {
@@ -250,7 +260,7 @@ async fn lead(
                 run.pause().await?;
                 return Err(Error::Stopped);
             }
-            // A network that cannot be trained is a result, too.
+            // Divergence is a result as well.
             Err(error) if Outcome::new(run.rows(), &device.adapter).diverged.is_some() => {
                 progress.clear();
                 complain("note", &format_args!("{}: {error}", planned.dir.display()));
@@ -264,7 +274,7 @@ async fn lead(
     Ok(Outcome::new(run.rows(), &device.adapter))
 }
 
-/// The command that goes on.
+/// Returns the command that continues the experiment.
 fn again(args: &ExperimentArgs, experiment: &Experiment) -> String {
     let mut command = format!("halfwave experiment {} --preset {}", experiment.name, args.preset);
     let options = [
@@ -278,7 +288,7 @@ fn again(args: &ExperimentArgs, experiment: &Experiment) -> String {
     command
 }
 
-/// Writes what is known by now.
+/// Writes the table and the plot with all results so far.
 fn write(table: &Table<'_>, experiment: &Experiment, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     files::replace(&out.join("table.md"), table.markdown().as_bytes())?;

@@ -1,4 +1,5 @@
-//! How far an experiment is: a line a run, and one that is rewritten on a terminal while a run goes on.
+//! Progress of an experiment: one line per finished run, and on a terminal a line that is updated
+//! during a run.
 
 use crate::cli::terminal::{duration, grouped, is_capable, say};
 use halfwave::experiment::Outcome;
@@ -7,31 +8,31 @@ use halfwave::train::run::Run;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Where nothing is rewritten, a line is due after this time.
+/// Interval between lines when output is not a terminal.
 const QUIET: Duration = Duration::from_secs(20);
 
 pub(super) struct Progress {
-    /// Whether a line is rewritten.
+    /// Whether one line is updated in place.
     live: bool,
     runs: usize,
-    /// Steps that were to be done when it began, and those done since.
+    /// Number of steps to execute, and of those executed so far.
     left: u64,
     done: u64,
     begun: Instant,
     run_begun: Instant,
     said: Instant,
-    /// The run under way.
+    /// The label of the current run.
     label: String,
 }
 
 impl Progress {
-    /// Of so many runs, with so many steps to do in all.
+    /// Creates a progress display for `runs` runs with `left` steps in total.
     pub(super) fn new(runs: usize, left: u64, plain: bool) -> Self {
         let (live, now) = (!plain && std::io::stderr().is_terminal() && is_capable(), Instant::now());
         Self { live, runs, left, done: 0, begun: now, run_begun: now, said: now, label: String::new() }
     }
 
-    /// A run begins or goes on.
+    /// Marks the start of a run, or its resumption.
     pub(super) fn begin(&mut self, at: usize, name: &str) {
         let width = self.runs.to_string().len();
         self.label = format!("[{:>width$}/{}] {name}", at + 1, self.runs);
@@ -39,7 +40,7 @@ impl Progress {
         self.rewrite(&self.label);
     }
 
-    /// The run did steps, from `before` on.
+    /// Reports the steps completed since step `before`.
     pub(super) fn steps(&mut self, run: &mut Run, before: u64) {
         let position = run.trainer().position();
         self.done += position.step - before;
@@ -64,7 +65,7 @@ impl Progress {
         if self.live { self.rewrite(&text) } else { say(&text) }
     }
 
-    /// The run is over.
+    /// Reports the result of a finished run.
     pub(super) fn over(&self, outcome: &Outcome) {
         self.clear();
         let accuracy = match (outcome.diverged, outcome.last()) {
@@ -78,24 +79,24 @@ impl Progress {
         say(&format!("{:<38}   {accuracy}{speed}   {time}", self.label));
     }
 
-    /// Leaves an empty line, for what is said next.
+    /// Clears the line before other output.
     pub(super) fn clear(&self) {
         self.rewrite("");
     }
 
     fn rewrite(&self, text: &str) {
         if self.live {
-            // A line that is broken cannot be rewritten.
+            // A line that wraps cannot be rewritten.
             let columns = ratatui::crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns.max(2)));
             let text: String = text.chars().take(columns - 1).collect();
-            // That nobody looks is no reason to end.
+            // A closed stderr is no reason to stop.
             let _ = write!(std::io::stderr().lock(), "\r{text}\x1b[K");
         }
     }
 }
 
 impl Drop for Progress {
-    /// However it ends, what is said next begins on a line of its own.
+    /// Clears the line, so that further output starts at its beginning.
     fn drop(&mut self) {
         self.clear();
     }

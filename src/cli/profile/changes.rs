@@ -1,15 +1,15 @@
-//! The difference of two profiles as a table.
+//! The difference between two profiles as a table.
 
 use super::table::{time, word};
 use halfwave::profile::diff::{Change, Diff, Verdict};
 
-/// What changed, and what chance explains.
+/// Returns the launches that changed, and a summary of those that differ only by noise.
 pub(super) fn table(diff: &Diff) -> String {
     let mut text = String::new();
     diff.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     let [a, b] = diff.step_ns;
     text += &format!(
-        "a step without instruments: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
+        "a step without instrumentation: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
         time(a),
         time(b),
         b as f64 / a.max(1) as f64,
@@ -33,10 +33,10 @@ pub(super) fn table(diff: &Diff) -> String {
     let typical = noise.get(noise.len() / 2).copied().unwrap_or(1.0);
     if same == diff.changes.len() {
         text += &format!(
-            "\nnothing got slower or faster: chance explains what differs in all {same} launches;\nhere a change stands out from {typical:.2}× on\n"
+            "\nno launch became slower or faster: the differences of all {same} launches are within the noise;\na change is detected here from about {typical:.2}×\n"
         );
     } else {
-        text += &format!("\n{same} launches differ by no more than chance explains, typically {typical:.2}×\n");
+        text += &format!("\nthe differences of {same} launches are within the noise, typically {typical:.2}×\n");
     }
     text
 }
@@ -49,7 +49,7 @@ fn list(rows: &[&Change]) -> String {
         let [a, b] = row.median_ns.map(cell);
         let ratio = match row.verdict {
             Verdict::Slower | Verdict::Faster => {
-                format!("{:.2}× as long; chance explains {:.2}×", row.ratio, row.noise)
+                format!("{:.2}× as long; noise up to {:.2}×", row.ratio, row.noise)
             }
             _ => String::new(),
         };

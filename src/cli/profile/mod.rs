@@ -1,4 +1,4 @@
-//! `halfwave profile`: where the time and the memory of a training step go.
+//! `halfwave profile`: shows where the time and memory of a training step are spent.
 
 mod changes;
 mod table;
@@ -18,57 +18,59 @@ use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Show where the time and the memory of a training step go, kernel by kernel.
+/// Show where the time and memory of a training step are spent, kernel by kernel.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProfileArgs {
-    /// A recipe's file or the name of a built-in one [default: digits]
+    /// A recipe file, or the name of a built-in recipe [default: digits]
     recipe: Option<String>,
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Rounds to measure: every number is the median of so many steps
+    /// Number of rounds to measure; every value is the median over as many steps
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: u32,
     #[command(flatten)]
     step: StepArgs,
-    /// The kind of device that kernels are chosen for, instead of the adapter's own
+    /// Kind of device to choose kernels for, instead of the adapter's own
     #[arg(long, value_enum)]
     device_class: Option<Class>,
-    /// Show every launch, not only those that matter
+    /// Show every launch, not only the longest ones
     #[arg(long)]
     all: bool,
-    /// Write the profile, for --diff and for programs
+    /// Write the profile as JSON, for --diff or other programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the last timed steps as a time line, for chrome://tracing or Perfetto
+    /// Write the last timed steps as a trace, for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Write a page with a roofline, times by layer and memory over the step; it needs nothing but a browser
+    /// Write a self-contained HTML page with a roofline plot, times by layer, and memory over the
+    /// step
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Measure the device's ceilings again, instead of taking those that are kept
+    /// Measure the device's peak performance again, instead of using cached values
     #[arg(long)]
     fresh: bool,
-    /// Compare two profiles, the older first: what got slower, and what is only noise
+    /// Compare two profiles, the older one first: tells slower kernels from noise
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "device_class", "json", "trace", "html"])]
     diff: Option<Vec<PathBuf>>,
-    /// Also run one step inside a capture of the graphics debugger that halfwave was started from (RenderDoc, Xcode)
+    /// Also run one step inside a capture of the graphics debugger that started halfwave
+    /// (RenderDoc, Xcode)
     #[arg(long)]
     capture: bool,
-    /// Record all calls to the device in this new folder, for wgpu's player
+    /// Record all calls to the device in this new folder, for replay with wgpu's player
     #[arg(long, value_name = "DIR")]
     api_trace: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave profile                            the embedded digits, on the GPU, or else on the CPU backend
+  halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
   halfwave profile --diff before.json after.json
 
-The images are noise: no data set is needed. docs/profiling.md says how to read the numbers.";
+The images are noise, so no data set is needed. docs/profiling.md explains how to read the results.";
 
 pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
@@ -81,14 +83,14 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
     if args.device_class.is_some() && matches!(choice, Choice::Cpu) {
-        let message = "--device-class chooses among the kernels of an adapter; the CPU backend has one implementation per operation: leave the option out, or choose an adapter with --adapter";
+        let message = "--device-class chooses among the kernels of an adapter; the CPU backend has one implementation per operation: omit the option, or choose an adapter with --adapter";
         return Err(Error::Usage(message.to_string()));
     }
     args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, &choice))?;
     say(&plan::describe(&recipe, &name)?);
     let known = choice.request();
     let request = match args.device_class {
-        // What was found fast was found for the adapter's own class.
+        // The cached choices were measured for the adapter's own class.
         Some(class) => Request { class: Some(class.into()), choices: BTreeMap::new(), ..known },
         None => known,
     };
@@ -98,31 +100,31 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     let measurement = measure(&mut session, args.steps)?;
     if args.capture {
         pollster::block_on(session.capture())?;
-        say("a step was run inside a capture; without a graphics debugger there is none, and the log says so");
+        say("a step was executed for a capture; if no graphics debugger is attached, the log says so");
     }
     let mut profile = Profile::new(&name, recipe.train.micro_batch(), session.plan(), device, &measurement);
     drop(session);
     if profile.device.backend != "cpu" {
-        // Of the same adapter, whatever chose it.
+        // For the same adapter, however it was chosen.
         let same = device::wanted(&profile.device);
         profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.content.ceilings);
     }
     print(&table::table(&profile, args.all))?;
     let written = [
-        (&args.json, "the profile", profile.to_json()),
-        (&args.html, "the page", profile_page(&profile)),
-        (&args.trace, "the time line (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
+        (&args.json, "profile", profile.to_json()),
+        (&args.html, "page", profile_page(&profile)),
+        (&args.trace, "trace (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
     ];
     for (path, what, text) in written {
         if let Some(path) = path {
             files::replace(path, text.as_bytes())?;
-            say(&format!("{} holds {what}", path.display()));
+            say(&format!("{what} written to {}", path.display()));
         }
     }
     Ok(())
 }
 
-/// Measures with a bar that moves where somebody looks.
+/// Measures a session, with a progress bar on a terminal.
 fn measure(session: &mut Session, rounds: u32) -> Result<Measurement> {
     let bar = if is_capable() { ProgressBar::new(rounds.into()) } else { ProgressBar::hidden() };
     bar.set_message("measuring");
@@ -136,10 +138,10 @@ fn read(path: &Path) -> Result<Profile> {
     Profile::from_json(&text, &path.display().to_string())
 }
 
-/// Makes the folder of an API trace, which has to be empty.
+/// Creates the folder for an API trace, which must be empty.
 fn new_folder(dir: &Path, choice: &Choice) -> Result<()> {
     if let Choice::Cpu = choice {
-        let message = "--api-trace records calls to an adapter; the CPU backend makes none: choose one with --adapter";
+        let message = "--api-trace records calls to an adapter, which the CPU backend does not make: choose an adapter with --adapter";
         return Err(Error::Usage(message.to_string()));
     }
     std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
@@ -149,7 +151,7 @@ fn new_folder(dir: &Path, choice: &Choice) -> Result<()> {
     }
     complain(
         "note",
-        &format_args!("recording all calls to the device into {}: that takes time and space", dir.display()),
+        &format_args!("recording all calls to the device into {}: this takes time and disk space", dir.display()),
     );
     Ok(())
 }

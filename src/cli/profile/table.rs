@@ -5,11 +5,11 @@ use halfwave::ops::Activity;
 use halfwave::profile::{Bound, Launch, Profile, Quality};
 use std::collections::BTreeMap;
 
-/// Launches are shown until they are so much of all, and at most so many.
+/// Launches are shown until they account for this share of the time, and at most this many.
 const SHARE: f64 = 0.95;
 const ROWS: usize = 30;
 
-/// Everything, in the order of a first reading.
+/// Returns all tables, in reading order.
 pub(super) fn table(profile: &Profile, all: bool) -> String {
     [head(profile), doubts(profile), launches(profile, all), groups(profile), memory(profile)]
         .into_iter()
@@ -18,7 +18,7 @@ pub(super) fn table(profile: &Profile, all: bool) -> String {
         .join("\n")
 }
 
-/// Nanoseconds in a unit that leaves three or four digits.
+/// Formats nanoseconds in a unit that leaves three or four digits.
 pub(super) fn time(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns} ns"),
@@ -55,33 +55,33 @@ fn percent(share: f64) -> String {
     if share >= 0.1 { format!("{:.0} %", 100.0 * share) } else { format!("{:.1} %", 100.0 * share) }
 }
 
-/// Device, timer, and the step as a whole.
+/// Returns the device, the timer, and the times of the whole step.
 fn head(profile: &Profile) -> String {
     let device = &profile.device;
     let timer = profile.timer;
     let quantum = time(timer.quantum_ns.round() as u64);
     let clock = match timer.quality {
-        Quality::Exact => format!("each launch timed by the device's clock, which tells {quantum} apart"),
+        Quality::Exact => format!("each launch timed by the device's clock, with a resolution of {quantum}"),
         Quality::Quantised => {
             format!(
-                "each launch timed by the device's clock, WHICH MOVES IN STEPS OF {quantum}: short launches are repeated until they span enough of them"
+                "each launch timed by the device's clock, WITH A RESOLUTION OF ONLY {quantum}: short launches are repeated until they are long enough to be timed"
             )
         }
         Quality::Zero => format!(
-            "THE DEVICE'S TIMESTAMPS STAND STILL: each launch timed by the host's clock in a submission of its own, which itself takes {quantum}"
+            "THE DEVICE'S TIMESTAMPS DO NOT ADVANCE: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
         ),
         Quality::Absent if device.backend == "cpu" => "each operation timed by the host's clock".to_string(),
         Quality::Absent => format!(
-            "THE DEVICE HAS NO TIMESTAMPS: each launch timed by the host's clock in a submission of its own, which itself takes {quantum}"
+            "THE DEVICE HAS NO TIMESTAMPS: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
         ),
     };
     let ratio = profile.launches_ns as f64 / profile.step_ns.max(1) as f64;
     format!(
         "{} · {} · {}\n{clock}\n\n\
-         a step of {} images        {:>10}  without instruments ({:.0} images/s)\n\
-         by the host's clock        {:>10}  without instruments, several steps in flight\n\
-         with every launch timed    {:>10}  by the host's clock: what the instruments cost\n\
-         launches add up to         {:>10}  {:.1} % of the step without instruments\n",
+         a step of {} images        {:>10}  without instrumentation ({:.0} images/s)\n\
+         by the host's clock        {:>10}  without instrumentation, several steps in flight\n\
+         with every launch timed    {:>10}  by the host's clock: includes the cost of measuring\n\
+         launches add up to         {:>10}  {:.1} % of the step without instrumentation\n",
         device.adapter,
         device.backend,
         device.kind,
@@ -95,7 +95,7 @@ fn head(profile: &Profile) -> String {
     )
 }
 
-/// Ceilings that the column "of it" should not be believed for.
+/// Returns a warning about doubtful peaks, which make the column "of bound" unreliable.
 fn doubts(profile: &Profile) -> String {
     let Some(ceilings) = &profile.ceilings else { return String::new() };
     let copies = ceilings.copy.iter().map(|copy| ("memory", Some(copy.ceiling)));
@@ -112,13 +112,13 @@ fn doubts(profile: &Profile) -> String {
     match names[..] {
         [] => String::new(),
         _ => format!(
-            "THE CEILINGS OF {} ARE DOUBTFUL: --fresh measures them again, `halfwave devices --ceilings` says why\n",
+            "THE MEASURED PEAKS OF {} ARE DOUBTFUL: --fresh measures them again, `halfwave devices --ceilings` gives the reason\n",
             names.join(", ")
         ),
     }
 }
 
-/// The launches, the slowest first.
+/// Returns the table of launches, the longest first.
 fn launches(profile: &Profile, all: bool) -> String {
     let mut sorted: Vec<_> = profile.launches.iter().collect();
     sorted.sort_by_key(|launch| std::cmp::Reverse(launch.median_ns));
@@ -133,10 +133,10 @@ fn launches(profile: &Profile, all: bool) -> String {
     let layer_len = sorted[..shown].iter().map(|launch| launch.layer.chars().count()).max().unwrap_or(0).max(5);
     let kernel_len = sorted[..shown].iter().map(|launch| launch.kernel.len()).max().unwrap_or(0).max(6);
     let mut text = format!(
-        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}",
-        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of it"
+        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>8}",
+        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of bound"
     );
-    // All there is does not fit into a terminal's width.
+    // All columns together are wider than a terminal.
     text += if all { "  p10 to p90             groups × threads\n" } else { "\n" };
     for launch in &sorted[..shown] {
         let [x, y] = launch.groups;
@@ -147,7 +147,7 @@ fn launches(profile: &Profile, all: bool) -> String {
             _ => String::new(),
         };
         text += &format!(
-            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>6}",
+            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>8}",
             launch.median_ns.map_or("too short".into(), time),
             launch.layer,
             launch.kernel,
@@ -169,7 +169,7 @@ fn launches(profile: &Profile, all: bool) -> String {
     text
 }
 
-/// Billions per second, or a dash for nothing.
+/// Formats a rate in billions per second, or a dash.
 fn rate(launch: &Launch, amount: u64) -> String {
     match launch.rate(amount).map(|rate| rate / 1e9) {
         Some(giga) if amount > 0 => {
@@ -180,7 +180,7 @@ fn rate(launch: &Launch, amount: u64) -> String {
     }
 }
 
-/// Times by phase, and by layer and phase.
+/// Returns the table of times by phase, and by layer and phase.
 fn groups(profile: &Profile) -> String {
     let mut layers: Vec<&str> = Vec::new();
     let mut times: BTreeMap<(&str, Activity), u64> = BTreeMap::new();
@@ -198,7 +198,7 @@ fn groups(profile: &Profile) -> String {
     let total = profile.launches_ns.max(1) as f64;
     let mut text = format!("{:<layer_len$}", "layer");
     phases.keys().for_each(|&phase| text += &format!(" {:>10}", word(phase)));
-    text += &format!(" {:>10} {:>6}\n", "in all", "share");
+    text += &format!(" {:>10} {:>6}\n", "total", "share");
     let cell = |ns: u64| if ns == 0 { "-".to_string() } else { time(ns) };
     for layer in layers {
         let row: Vec<u64> = phases.keys().map(|&phase| times.get(&(layer, phase)).copied().unwrap_or(0)).collect();
@@ -207,14 +207,14 @@ fn groups(profile: &Profile) -> String {
         let sum: u64 = row.iter().sum();
         text += &format!(" {:>10} {:>6}\n", cell(sum), percent(sum as f64 / total));
     }
-    text += &format!("{:<layer_len$}", "in all");
+    text += &format!("{:<layer_len$}", "total");
     phases.values().for_each(|&ns| text += &format!(" {:>10}", cell(ns)));
     text += &format!(" {:>10}\n{:<layer_len$}", time(profile.launches_ns), "");
     phases.values().for_each(|&ns| text += &format!(" {:>10}", percent(ns as f64 / total)));
     text + "\n"
 }
 
-/// Bytes of a step.
+/// Returns the memory use of a step.
 fn memory(profile: &Profile) -> String {
     let memory = &profile.memory;
     let (kept, float): (u64, u64) =

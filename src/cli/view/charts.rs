@@ -1,4 +1,5 @@
-//! The charts: loss by step and accuracy by epoch, under a title that is their legend too.
+//! The charts: loss by step and accuracy by epoch, each below a title that also serves as the
+//! legend.
 
 use super::draw::{flow, shorten, styled};
 use super::plot::{self, Plot, Stroke};
@@ -10,16 +11,16 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 use ratatui::widgets::Widget;
 
-/// Charts stand beside each other from this width on.
+/// Minimum width for charts side by side.
 const TWO_CHARTS: u16 = 76;
 
-/// How the line of a set of images looks, and what it is called.
+/// Appearance and name of a curve.
 #[derive(Clone, Copy)]
 struct Look {
     stroke: Stroke,
     style: Style,
     name: &'static str,
-    /// For where there is little room.
+    /// The name when there is little room.
     brief: &'static str,
 }
 
@@ -35,7 +36,7 @@ fn test(palette: &Palette) -> Look {
     Look { stroke: Stroke::Solid, style: palette.test, name: "test", brief: "test" }
 }
 
-/// A line in a legend, with the last value where there is one.
+/// A legend entry, with the last value if there is one.
 type Entry = (Look, Option<String>);
 
 pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
@@ -56,7 +57,8 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
     }
 }
 
-/// A chart's title with the legend of its lines, above what is left of the area. What does not fit is told in fewer words, and the last ones not at all.
+/// Draws a chart's title with the legend, and returns the remaining area below. What does not fit
+/// is shortened, or dropped from the end.
 fn titled(
     name: &str,
     entries: &[Entry],
@@ -83,7 +85,7 @@ fn titled(
     below
 }
 
-/// What stands where there is nothing to draw yet.
+/// Draws a notice in place of a chart without data.
 fn draw_notice(text: &str, palette: &Palette, area: Rect, buffer: &mut Buffer) {
     let row = Rect { y: area.y + area.height / 2, height: area.height.min(1), ..area };
     styled(shorten(text, area.width), palette.faint).centered().render(row, buffer);
@@ -98,7 +100,7 @@ fn draw_loss(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) 
     let inner = titled("loss", &entries, Vec::new(), palette, area, buffer);
     let curves = [&state.loss, &state.test_loss, &state.validation_loss];
     let Some([x, (low, high)]) = curves.iter().filter_map(|curve| curve.extent()).reduce(around) else {
-        let broken = state.loss.broken().map(|step| format!("not finite from step {step} on"));
+        let broken = state.loss.broken().map(|step| format!("not finite from step {step}"));
         return draw_notice(&broken.unwrap_or("waiting for the first step".into()), palette, inner, buffer);
     };
     let line = |points, style, stroke| plot::Line { points, style, stroke };
@@ -110,13 +112,14 @@ fn draw_loss(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) 
         lines.push(line(state.loss.smooth(), look.style, look.stroke));
     }
     lines.extend(others.map(|(look, curve)| line(curve.raw(), look.style, look.stroke)));
-    // A loss that falls by more than a factor of twenty would be a flat line on a linear axis.
+    // On a linear axis, a loss that falls by more than a factor of twenty would look like a flat
+    // line.
     let logarithmic = low > 0.0 && high / low > 20.0;
     let y = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
     Plot { lines, x, x_name: "step", y, logarithmic, y_text: plot::short }.draw(inner, buffer, palette);
 }
 
-/// Ranges of places and of values that hold two others.
+/// Returns the ranges of x and y that contain both arguments.
 fn around(a: [(f64, f64); 2], b: [(f64, f64); 2]) -> [(f64, f64); 2] {
     [0, 1].map(|axis: usize| (a[axis].0.min(b[axis].0), a[axis].1.max(b[axis].1)))
 }
@@ -135,16 +138,16 @@ fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buff
     let inner = titled("accuracy", &entries, more, palette, area, buffer);
     let extents = kinds.iter().filter_map(|(_, accuracy, _)| accuracy.curve.extent());
     let Some([x, (low, _)]) = extents.reduce(around) else {
-        return draw_notice("the first epoch is under way", palette, inner, buffer);
+        return draw_notice("waiting for the first epoch", palette, inner, buffer);
     };
     let line = |(look, accuracy, _): (Look, &Accuracy, Option<f64>)| plot::Line {
         points: accuracy.curve.raw(),
         style: look.style,
         stroke: look.stroke,
     };
-    // Up to 100 %, and down to the lowest multiple of ten.
+    // From the highest multiple of ten below the lowest value to 100 %.
     let y = ((10.0 * ((low - 1.0) / 10.0).floor()).max(0.0), 100.0);
-    // What counts most lies on top.
+    // The most important curve is drawn on top.
     let lines = kinds.into_iter().rev().map(line).collect();
     let y_text = |v: f64| format!("{} %", plot::short(v));
     Plot { lines, x, x_name: "epoch", y, logarithmic: false, y_text }.draw(inner, buffer, palette);

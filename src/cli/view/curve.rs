@@ -1,11 +1,12 @@
-//! A curve of any length, kept in a bounded number of stretches, so that a run of millions of steps is drawn as fast as a short one.
+//! A curve of any length stored in a bounded number of stretches, so that a run of millions of
+//! steps is drawn as fast as a short one.
 
 use super::plot::Point;
 
-/// More stretches than a terminal has columns of dots.
+/// Maximum number of stretches: more than a terminal has columns of dots.
 const MOST: usize = 2048;
 
-/// Points that lie next to each other.
+/// Consecutive points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stretch {
     first: f64,
@@ -33,13 +34,13 @@ impl Stretch {
     }
 }
 
-/// Values by place; the places rise.
+/// Values by position, in ascending order of position.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
     stretches: Vec<Stretch>,
-    /// Points of a full stretch.
+    /// Number of points in a full stretch.
     stride: u64,
-    /// The first place whose value was not finite.
+    /// The position of the first value that was not finite.
     broken: Option<f64>,
 }
 
@@ -50,7 +51,7 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// Adds a point; of values that are not finite the first place is kept.
+    /// Adds a point. Of non-finite values, only the first position is stored.
     pub(super) fn push(&mut self, place: f64, value: f64) {
         if !value.is_finite() {
             self.broken = self.broken.or(Some(place));
@@ -68,15 +69,16 @@ impl Curve {
         }
     }
 
-    /// Everything that was measured: the least and the largest of every stretch.
+    /// Returns the smallest and largest value of every stretch.
     pub(super) fn raw(&self) -> Vec<Point> {
         let ends = |stretch: &Stretch| [(stretch.middle(), stretch.low), (stretch.middle(), stretch.high)];
-        // Until there are many, each is a point.
+        // As long as each stretch is one point, the two are equal.
         let ends = self.stretches.iter().flat_map(ends);
         if self.stride == 1 { ends.step_by(2).collect() } else { ends.collect() }
     }
 
-    /// Each stretch's mean over the twentieth of the curve around it: a few columns of dots.
+    /// Returns each stretch's moving average over a twentieth of the curve, which is a few columns
+    /// of dots.
     pub(super) fn smooth(&self) -> Vec<Point> {
         let half = self.stretches.len() / 40;
         let mut sums = vec![(0.0, 0)];
@@ -91,18 +93,18 @@ impl Curve {
         self.stretches.iter().enumerate().map(mean).collect()
     }
 
-    /// Whether the points are too few to be smoothed.
+    /// Returns whether there are too few points for smoothing.
     pub(super) fn is_short(&self) -> bool {
         self.stretches.len() < 40
     }
 
-    /// The first and the last place, and the least and the largest value; none without a point.
+    /// Returns the range of positions and the range of values, or `None` if there are no points.
     pub(super) fn extent(&self) -> Option<[(f64, f64); 2]> {
         let all = self.stretches.iter().copied().reduce(|all, next| all.with(&next))?;
         Some([(all.first, all.last), (all.low, all.high)])
     }
 
-    /// The last value; of a full stretch its mean.
+    /// Returns the last value, or the mean of the last stretch.
     pub(super) fn last(&self) -> Option<f64> {
         self.stretches.last().map(|stretch| stretch.sum / stretch.points as f64)
     }

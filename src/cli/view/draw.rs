@@ -1,4 +1,4 @@
-//! A state as cells of a terminal of any size. Pure.
+//! Renders a state into cells of a terminal of any size. Pure function of the state.
 
 use super::state::State;
 use super::style::Palette;
@@ -10,9 +10,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-/// Draws everything that there is room for.
+/// Draws everything that fits.
 pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
-    // A rim of one column, where that is no loss.
+    // A margin of one column, unless the terminal is narrow.
     let rim = u16::from(area.width >= 30);
     let area = Rect { x: area.x + rim, width: area.width - 2 * rim, ..area };
     let roomy = area.height >= 18;
@@ -46,7 +46,7 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
     draw_footer(state, layers::hidden(state, area.height) > 0, palette, footer, buffer);
 }
 
-/// The text, or as much of its beginning as fits, with an ellipsis.
+/// Returns the text, truncated to the width with an ellipsis if needed.
 pub(super) fn shorten(text: &str, width: u16) -> String {
     let width = usize::from(width);
     if Span::raw(text).width() <= width {
@@ -59,7 +59,7 @@ pub(super) fn shorten(text: &str, width: u16) -> String {
     short + "…"
 }
 
-/// A line whose style is that of its text alone.
+/// Returns a line in which only the text is styled, not the rest of the row.
 pub(super) fn styled(text: String, style: Style) -> Line<'static> {
     Line::from(Span::styled(text, style))
 }
@@ -91,7 +91,7 @@ fn draw_gauge(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer)
     .render(area, buffer);
 }
 
-/// What is known in numbers, the most important first.
+/// Returns the numbers to show, the most important first.
 fn facts(state: &State, palette: &Palette) -> Vec<Vec<Span<'static>>> {
     let named = |name: &str, value: String| vec![Span::styled(format!("{name} "), palette.faint), Span::raw(value)];
     let valued = |value: String, unit: &str| vec![Span::raw(value), Span::styled(format!(" {unit}"), palette.faint)];
@@ -109,17 +109,17 @@ fn facts(state: &State, palette: &Palette) -> Vec<Vec<Span<'static>>> {
             .filter(|speed| speed.is_finite())
             .map(|speed| valued(grouped(speed.round() as u64), "images/s")),
     );
-    facts.extend(state.step_seconds().map(|seconds| valued(time(seconds), "a step")));
+    facts.extend(state.step_seconds().map(|seconds| valued(time(seconds), "per step")));
     facts.extend(state.learning_rate.map(|rate| named("learning rate", plot::short(f64::from(rate)))));
     facts
 }
 
-/// Whole seconds as people say them.
+/// Formats whole seconds.
 fn clock(seconds: f64) -> String {
     duration(seconds.floor()).replace(".0 s", " s")
 }
 
-/// A time of a few digits.
+/// Formats a duration with few digits.
 fn time(seconds: f64) -> String {
     let (number, unit) = match seconds {
         _ if seconds < 1e-3 => (seconds * 1e6, "µs"),
@@ -129,7 +129,8 @@ fn time(seconds: f64) -> String {
     if number < 10.0 { format!("{number:.1} {unit}") } else { format!("{number:.0} {unit}") }
 }
 
-/// Puts parts side by side, so far apart, into at most `most` lines; what does not fit is left out.
+/// Arranges parts side by side, `between` columns apart, in at most `most` lines; parts that do not
+/// fit are omitted.
 pub(super) fn flow(parts: Vec<Vec<Span<'static>>>, between: usize, width: u16, most: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = vec![Line::default()];
     for part in parts {
@@ -153,10 +154,7 @@ fn draw_footer(state: &State, scrolls: bool, palette: &Palette, area: Rect, buff
         vec![Span::styled(keys.to_string(), palette.strong), Span::styled(format!(" {what}"), palette.faint)]
     };
     let mut keys = if state.stopping {
-        vec![
-            key("q, Ctrl-C", "leave at once"),
-            vec![Span::styled("stopping after the step under way", palette.warning)],
-        ]
+        vec![key("q, Ctrl-C", "quit now"), vec![Span::styled("stopping after the current step", palette.warning)]]
     } else {
         vec![key("q, Ctrl-C", "stop and save")]
     };

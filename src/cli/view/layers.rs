@@ -1,4 +1,5 @@
-//! The table of layers of few bits: what their codes, gradients and signs did in the last epoch that tells.
+//! The table of low-bit layers: their codes, gradients and sign changes in the last epoch with such
+//! data.
 
 use super::draw::shorten;
 use super::state::State;
@@ -10,23 +11,23 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-/// Between two columns.
+/// Gap between two columns.
 const GAP: u16 = 3;
-/// The longest name that is shown in full.
+/// Maximum width of a name.
 const NAME: u16 = 18;
 
-/// How the table shares out the rows of a terminal.
+/// How the table uses the rows of a terminal.
 struct Rows {
-    /// Rows of bars in a quantiser's row of the table.
+    /// Rows of bars for each quantiser.
     tall: u16,
-    /// Of the table with its head; 0 where there is no table.
+    /// Height of the table with its heading; 0 if there is no table.
     height: u16,
-    /// Layers that are seen at once.
+    /// Number of layers visible at once.
     seen: usize,
 }
 
 impl Rows {
-    /// On a terminal with `height` rows: the charts keep most of them.
+    /// Computes the layout for a terminal with `height` rows, of which the charts keep most.
     fn new(state: &State, height: u16) -> Self {
         let (layers, most) = (state.layers.len(), usize::from(height) * 2 / 5);
         if layers == 0 || height < 14 {
@@ -41,25 +42,25 @@ impl Rows {
     }
 }
 
-/// Rows of the table, with its head, on a terminal with `height` of them.
+/// Returns the number of rows of the table, with its heading, on a terminal with `height` rows.
 pub(super) fn height(state: &State, height: u16) -> u16 {
     Rows::new(state, height).height
 }
 
-/// How many layers are out of sight there.
+/// Returns the number of layers that are scrolled out of view.
 pub(super) fn hidden(state: &State, height: u16) -> usize {
     let rows = Rows::new(state, height);
     if rows.height == 0 { 0 } else { state.layers.len() - rows.seen }
 }
 
-/// A column: its head, its width, and what it says of a layer.
+/// A column: its heading, its width, and its cell for a layer.
 struct Column {
     head: &'static str,
     width: u16,
     cell: fn(&LayerRow) -> Option<String>,
 }
 
-/// All that are written in words, the most important first.
+/// All text columns, the most important first.
 const COLUMNS: [Column; 5] = [
     Column { head: "off ideal", width: 9, cell: |layer| off_ideal(layer).map(percent) },
     Column {
@@ -85,20 +86,21 @@ fn scale(alpha: f32) -> String {
     if alpha == 0.0 || (1e-3..1e3).contains(&alpha.abs()) { format!("{alpha:.4}") } else { format!("{alpha:.1e}") }
 }
 
-/// How far the shares of codes are from the ideal: the total variation distance, half the sum of the differences.
+/// Returns the total variation distance between the shares of codes and the ideal ones: half the
+/// sum of the absolute differences.
 fn off_ideal(layer: &LayerRow) -> Option<f32> {
     let same = !layer.codes.is_empty() && layer.codes.len() == layer.ideal.len();
     same.then(|| layer.codes.iter().zip(&layer.ideal).map(|(share, ideal)| (share - ideal).abs()).sum::<f32>() / 2.0)
 }
 
-/// How wide the bars are drawn.
+/// How the bars are arranged.
 #[derive(Clone, Copy, PartialEq)]
 enum Bars {
-    /// Share and ideal of each code beside each other, and a blank.
+    /// Share and ideal share of each code side by side, followed by a blank.
     Apart,
     /// Without the blank.
     Close,
-    /// Shares alone.
+    /// Only the shares.
     Shares,
 }
 
@@ -115,7 +117,8 @@ impl Bars {
 
 const BARS_HEAD: &str = "codes | ideal";
 
-/// Draws the table of a terminal with `screen` rows into as many as [`height`] gave.
+/// Draws the table into an area with the number of rows that [`height`] returned, on a terminal
+/// with `screen` rows.
 pub(super) fn draw(state: &State, palette: &Palette, screen: u16, area: Rect, buffer: &mut Buffer) {
     let tall = Rows::new(state, screen).tall;
     if area.height < 2 || area.width < 12 {
@@ -128,7 +131,7 @@ pub(super) fn draw(state: &State, palette: &Palette, screen: u16, area: Rect, bu
     let told = |column: &&Column| state.layers.iter().any(|(_, layer)| (column.cell)(layer).is_some());
     let mut columns: Vec<&Column> = COLUMNS.iter().filter(told).collect();
     let width = |bars: Bars| bars.width(codes).max(BARS_HEAD.len() as u16);
-    // The last columns make room for bars, but only when these cannot be closer.
+    // The last columns are dropped in favour of bars, but only if the bars cannot be closer.
     let fit = |words: usize| {
         let words: u16 = columns[..words].iter().map(|column| GAP + column.width).sum();
         let fits = |bars: &Bars| width(*bars).saturating_add(GAP + words) <= room;
@@ -177,7 +180,8 @@ pub(super) fn draw(state: &State, palette: &Palette, screen: u16, area: Rect, bu
     }
 }
 
-/// A bar for each code, and beside it that of the ideal; the largest of them fills the height but for an eighth of a cell, which parts it from the row above.
+/// Draws a bar for each code, and beside it the ideal one. The longest bar fills the height except
+/// for an eighth of a cell, which separates it from the row above.
 fn draw_bars(layer: &LayerRow, bars: Bars, palette: &Palette, area: Rect, buffer: &mut Buffer) {
     let positive = |share: &f32| if share.is_finite() { share.max(0.0) } else { 0.0 };
     let ideal = if bars == Bars::Shares { &[][..] } else { &layer.ideal };

@@ -1,6 +1,8 @@
-//! The view of a run on a terminal: curves, times, and what layers of few bits do.
+//! The view of a run on a terminal: curves, times, and statistics of low-bit layers.
 //!
-//! A thread of its own draws and listens to keys, so that a step of minutes leaves neither deaf; training only notes what happened. When the view closes, the terminal is as it was, with the lines below that `--plain` prints.
+//! A separate thread draws and handles keys, so that the view stays responsive during a long step;
+//! training only updates the shared state. When the view closes, the terminal is restored, and the
+//! lines that `--plain` prints follow.
 
 mod charts;
 mod curve;
@@ -29,23 +31,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 use style::Palette;
 
-/// Between two frames.
+/// Interval between two frames.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Between two looks at the keys.
+/// Interval between two polls for keys.
 const GLANCE: Duration = Duration::from_millis(40);
 
-/// A view that is open.
+/// An open view.
 pub(super) struct View {
     shared: Arc<Shared>,
-    /// Gets nothing, and ends with the thread.
+    /// Receives nothing; it is disconnected when the thread ends.
     thread: mpsc::Receiver<()>,
 }
 
-/// What training and the view have in common.
+/// State shared between training and the view.
 struct Shared {
     state: Mutex<State>,
-    /// Whether there is something new to draw.
+    /// Whether the state has changed since it was drawn.
     news: AtomicBool,
     over: AtomicBool,
     opened: Instant,
@@ -58,7 +60,9 @@ impl Shared {
 }
 
 impl View {
-    /// Opens a view of a run that stands at `position`, with its rows so far. None where there is no terminal, or one that can do nothing but lines.
+    /// Opens a view of a run at `position` with the rows written so far.
+    ///
+    /// Returns `None` if there is no terminal, or if it supports only plain lines.
     pub(super) fn open(about: About, position: Position, rows: &[Row]) -> Option<Self> {
         let terminals = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         if !terminals || !terminal::is_capable() || !screen::is_foreground() {
@@ -79,7 +83,7 @@ impl View {
         Some(Self { shared, thread })
     }
 
-    /// Shows what happened up to `position`.
+    /// Shows the events up to `position`.
     pub(super) fn show(&self, events: &[Event], position: Position, images_per_s: Option<f64>) {
         self.shared.state().update(events, position, images_per_s, self.shared.opened.elapsed().as_secs_f64());
         self.shared.news.store(true, Ordering::Release);
@@ -87,10 +91,11 @@ impl View {
 }
 
 impl Drop for View {
-    /// However a run ends, the terminal is given back.
+    /// The terminal is restored however a run ends.
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
-        // It must not take a key that is meant for the shell; but one whose terminal is gone may never come back.
+        // The thread must not take a key that is meant for the shell. But the thread may be blocked
+        // forever if the terminal is gone.
         let _ = self.thread.recv_timeout(5 * FRAME);
         leave();
     }
@@ -108,7 +113,7 @@ impl Watch {
         let (mut drawn, mut last) = (None::<Instant>, None);
         while !self.shared.over.load(Ordering::Acquire) && screen::is_up() {
             if drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
-                // What changes without training's doing.
+                // What changes independently of training.
                 let now = (self.shared.opened.elapsed().as_secs(), interrupt::asked(), terminal::last_note());
                 if self.shared.news.swap(false, Ordering::AcqRel) || last.as_ref() != Some(&now) {
                     self.draw(now.1, now.2.clone());
@@ -130,7 +135,8 @@ impl Watch {
     fn draw(&mut self, stopping: bool, note: Option<String>) {
         let (shared, palette) = (&self.shared, &self.palette);
         self.screen.draw(|frame| {
-            // Training waits for this lock, but never for a slow terminal: it is written to later.
+            // Training may wait for this lock, but never for a slow terminal, which is written to
+            // later.
             let mut state = shared.state();
             (state.elapsed, state.stopping, state.note) = (shared.opened.elapsed().as_secs_f64(), stopping, note);
             draw::draw(&state, palette, frame.area(), frame.buffer_mut());
@@ -156,7 +162,8 @@ impl Watch {
         state.scroll = state.scroll.saturating_add_signed(by).min(layers::hidden(&state, self.screen.height()));
     }
 
-    /// Stops the program until the shell goes on with it. In the background lines are printed as they come; in front again, so is the view.
+    /// Stops the program until the shell resumes it. In the background, lines are printed as they
+    /// come; in the foreground, the view returns.
     fn suspend(&mut self) {
         if !cfg!(unix) {
             return;
@@ -169,7 +176,7 @@ impl Watch {
             }
             thread::sleep(FRAME);
         }
-        // What cannot be taken over again stays as it is: lines.
+        // If the terminal cannot be taken over again, plain lines are printed.
         let _ = self.screen.again();
     }
 }

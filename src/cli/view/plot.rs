@@ -1,25 +1,25 @@
-//! Lines in braille, two by four dots a cell, with axes around them.
+//! Line plots in braille characters, two by four dots per cell, with axes.
 
 use super::style::Palette;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Place and value.
+/// Position and value.
 pub(super) type Point = (f64, f64);
 
-/// How a line is drawn; lines differ so without colours too.
+/// How a line is drawn, so that lines differ even without colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stroke {
     Solid,
     Dashed,
     Dotted,
-    /// The points alone.
+    /// Only the points.
     Cloud,
 }
 
 impl Stroke {
-    /// Whether the line's dot `at`, counted along it, is drawn.
+    /// Returns whether dot number `at` along the line is drawn.
     fn inks(self, at: usize) -> bool {
         match self {
             Self::Solid => true,
@@ -29,7 +29,7 @@ impl Stroke {
         }
     }
 
-    /// A piece of it, for a legend.
+    /// Returns a sample of the line, for a legend.
     pub(super) fn sample(self) -> &'static str {
         match self {
             Self::Solid => "⠤⠤",
@@ -46,19 +46,19 @@ pub(super) struct Line {
     pub(super) stroke: Stroke,
 }
 
-/// Lines over the same axes; later ones lie on top.
+/// Lines over common axes; later ones are drawn on top.
 pub(super) struct Plot {
     pub(super) lines: Vec<Line>,
     pub(super) x: (f64, f64),
     pub(super) x_name: &'static str,
     pub(super) y: (f64, f64),
-    /// Whether the values' axis is logarithmic; it is above 0 then.
+    /// Whether the y axis is logarithmic, which requires a range above 0.
     pub(super) logarithmic: bool,
     pub(super) y_text: fn(f64) -> String,
 }
 
 impl Plot {
-    /// Draws all of it inside `area`, axes too where there is room for them.
+    /// Draws the plot inside `area`, with axes if there is room for them.
     pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, palette: &Palette) {
         let below = if area.height >= 5 { 2 } else { 0 };
         let mut inner = Rect { height: area.height - below, ..area };
@@ -125,12 +125,12 @@ impl Plot {
         })
     }
 
-    /// From 0 at the left to 1.
+    /// Maps x to 0 at the left edge, 1 at the right.
     fn along(&self, x: f64) -> f64 {
         share(x, self.x)
     }
 
-    /// From 0 at the top to 1.
+    /// Maps y to 0 at the top edge, 1 at the bottom.
     fn up(&self, y: f64) -> f64 {
         let log = |v: f64| if self.logarithmic { v.log10() } else { v };
         1.0 - share(log(y), (log(self.y.0), log(self.y.1)))
@@ -155,7 +155,7 @@ impl Plot {
                 |point: &&Point| point.0.is_finite() && point.1.is_finite() && (!self.logarithmic || point.1 > 0.0);
             let places: Vec<_> = line.points.iter().filter(visible).map(place).collect();
             if let [(x, y)] = places[..] {
-                // A single dot would not be seen.
+                // A single dot would not be visible.
                 let other = |at: i64, count: usize| if at + 1 < count as i64 { at + 1 } else { at - 1 };
                 let (right, below) = (other(x, columns), other(y, rows));
                 [(x, y), (right, y), (x, below), (right, below)].into_iter().for_each(&mut set);
@@ -181,10 +181,11 @@ impl Plot {
     }
 }
 
-/// Bits of a braille cell, by column and row.
+/// Bits of the dots in a braille cell, by column and row.
 const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
-/// All dots of a line but its first (Bresenham, 1965); of a line without length that one.
+/// Draws all dots of a line except the first (Bresenham, 1965), or the only dot of a line of length
+/// 0.
 fn between(from: (i64, i64), to: (i64, i64), mut set: impl FnMut((i64, i64))) {
     let (dx, dy) = ((to.0 - from.0).abs(), (to.1 - from.1).abs());
     let steps = dx.max(dy).max(1);
@@ -194,13 +195,16 @@ fn between(from: (i64, i64), to: (i64, i64), mut set: impl FnMut((i64, i64))) {
     }
 }
 
-/// Where `v` lies in the range: from 0 to 1, at the middle of one without length.
+/// Returns the position of `v` in the range, from 0 to 1; 0.5 for an empty range.
 fn share(v: f64, (low, high): (f64, f64)) -> f64 {
     let share = (v - low) / (high - low);
     if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
 }
 
-/// At most `most` multiples of 1, 2 or 5 times a power of ten, at least `least` apart, inside a range; never none for a range that holds a multiple of it.
+/// Returns at most `most` multiples of 1, 2 or 5 times a power of ten inside a range, at least
+/// `least` apart.
+///
+/// Returns at least one for a range that contains such a multiple.
 pub(super) fn nice(low: f64, high: f64, most: usize, least: f64) -> Vec<f64> {
     if !(low.is_finite() && high.is_finite()) || high <= low {
         return vec![low];
@@ -212,7 +216,7 @@ pub(super) fn nice(low: f64, high: f64, most: usize, least: f64) -> Vec<f64> {
     ticks(step).map(|multiple| multiple as f64 * step).collect()
 }
 
-/// A counted thing, shortened from ten thousand on.
+/// Formats a count, abbreviated from ten thousand.
 pub(super) fn whole(value: f64) -> String {
     let short = |value: f64, unit: &str| format!("{}{unit}", short(value));
     match value {
@@ -223,7 +227,7 @@ pub(super) fn whole(value: f64) -> String {
     }
 }
 
-/// A number with at most four digits behind the point, or with an exponent.
+/// Formats a number with at most four decimals, or with an exponent.
 pub(super) fn short(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
         return format!("{value:.1e}");
@@ -251,7 +255,7 @@ mod tests {
     #[test]
     fn a_line_is_where_it_belongs() {
         let rising = [(0.0, 0.0), (3.0, 15.0)];
-        // Four cells below each other: 16 rows of dots, of which 4 columns take four each.
+        // Four cells stacked vertically: 16 rows of dots, of which each of the 4 columns takes four.
         assert_eq!(drawn(&line(&rising, Stroke::Solid), 2, 4), " ⡸\n ⡇\n⢸\n⠎\n");
     }
 

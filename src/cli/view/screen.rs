@@ -1,6 +1,8 @@
-//! The terminal while a view is on it: raw mode and the alternate screen, entered once and left however the program ends.
+//! The terminal while a view is open: raw mode and the alternate screen, entered once and left
+//! however the program ends.
 //!
-//! **Invariant:** between [`enter`] and [`leave`], `say` and `complain` keep their lines; [`leave`] prints them, so that they are what the user finds.
+//! **Invariant:** between [`enter`] and [`leave`], `say` and `complain` hold back their lines;
+//! [`leave`] prints them on the restored terminal.
 
 use crate::cli::terminal;
 use ratatui::backend::CrosstermBackend;
@@ -18,13 +20,14 @@ use std::sync::{Mutex, MutexGuard, Once, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-/// Whether the view is on the terminal.
+/// Whether the view occupies the terminal.
 static UP: AtomicBool = AtomicBool::new(false);
 
-/// Held while the terminal is written to.
+/// Locked while the terminal is written to.
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// Standard output while the view is on the terminal; what comes later is lost, a last word about the cursor for example.
+/// Standard output while the view occupies the terminal. Later output is discarded, such as a final
+/// command for the cursor.
 struct Gate;
 
 impl Write for Gate {
@@ -37,37 +40,40 @@ impl Write for Gate {
     }
 }
 
-/// What draws; a frame is written as a whole.
+/// The drawing surface; each frame is written as a whole.
 pub(super) struct Screen(Terminal<CrosstermBackend<BufWriter<Gate>>>);
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes over the terminal.
     ///
     /// # Errors
-    /// When it is none, or cannot be one; nothing is changed then.
+    ///
+    /// Returns an error, and changes nothing, if standard output is not a terminal or does not
+    /// support raw mode.
     pub(super) fn new() -> io::Result<Self> {
         let screen = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, Gate)))?;
         enter()?;
         Ok(Self(screen))
     }
 
-    /// Takes it over again after [`leave`].
+    /// Takes over the terminal again after [`leave`].
     pub(super) fn again(&mut self) -> io::Result<()> {
         enter()?;
         self.refresh();
         Ok(())
     }
 
-    /// Draws everything anew, whatever somebody else has written over it.
+    /// Redraws everything, in case other output has overwritten it.
     pub(super) fn refresh(&mut self) {
         let _writing = writing();
         if let Ok(size) = self.0.size() {
-            // Not `clear`, which asks the terminal where its cursor is, and waits for the answer.
+            // Not `clear`, which queries the terminal for the cursor position and waits for the
+            // answer.
             let _ = self.0.resize(Rect::from((Position::ORIGIN, size)));
         }
     }
 
-    /// Draws what has changed; nothing where the terminal was left, or does not take it any more.
+    /// Draws what has changed; does nothing if the terminal was left or no longer accepts output.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) {
         let _writing = writing();
         let _ = queue!(self.0.backend_mut(), BeginSynchronizedUpdate);
@@ -75,13 +81,13 @@ impl Screen {
         let _ = execute!(self.0.backend_mut(), EndSynchronizedUpdate);
     }
 
-    /// Rows of the terminal.
+    /// Returns the number of rows of the terminal.
     pub(super) fn height(&self) -> u16 {
         self.0.size().map_or(0, |size| size.height)
     }
 }
 
-/// Whether the view is on the terminal.
+/// Returns whether the view occupies the terminal.
 pub(super) fn is_up() -> bool {
     UP.load(Ordering::SeqCst)
 }
@@ -106,9 +112,10 @@ fn enter() -> io::Result<()> {
     entered.inspect_err(|_| leave())
 }
 
-/// Gives the terminal back as it was, if the view is on it, and prints what was kept.
+/// Restores the terminal if the view occupies it, and prints the lines that were held back.
 pub(in crate::cli) fn leave() {
-    // A thread that dies while it draws holds the lock itself, and one whose terminal is stuck for long: the terminal is given back all the same.
+    // The lock is held by this thread if it panics while drawing, or by another thread for long if
+    // the terminal is stuck: the terminal is restored anyway.
     let _writing = writing();
     if UP.swap(false, Ordering::SeqCst) {
         let _ = execute!(stdout(), EndSynchronizedUpdate, Show, LeaveAlternateScreen);
@@ -117,7 +124,7 @@ pub(in crate::cli) fn leave() {
     }
 }
 
-/// The right to write; none after a while of waiting.
+/// Locks the terminal for writing; returns `None` after waiting for a while.
 fn writing() -> Option<MutexGuard<'static, ()>> {
     for _ in 0..50 {
         match WRITING.try_lock() {
@@ -129,10 +136,11 @@ fn writing() -> Option<MutexGuard<'static, ()>> {
     None
 }
 
-/// Whether this program may take over the terminal: it may not while it runs in the background.
+/// Returns whether this program may take over the terminal, which it may not while it runs in the
+/// background.
 #[cfg(unix)]
 pub(super) fn is_foreground() -> bool {
-    // What is not known will do.
+    // If this cannot be determined, the program is assumed to be in the foreground.
     rustix::termios::tcgetpgrp(io::stdin()).map_or(true, |group| group == rustix::process::getpgrp())
 }
 
@@ -141,11 +149,11 @@ pub(super) fn is_foreground() -> bool {
     true
 }
 
-/// Stops the program and what was started together with it, as the terminal does on Ctrl-Z.
+/// Stops the program's process group, as the terminal does on Ctrl-Z.
 #[cfg(unix)]
 pub(super) fn suspend() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
-    // Until another thread has got the signal.
+    // Waits until another thread has received the signal.
     thread::sleep(Duration::from_millis(100));
 }
 

@@ -1,22 +1,22 @@
-//! What there is to show of a run, from its rows alone. Pure: no terminal, no clock.
+//! The state of a view, derived only from a run's rows. Pure: no terminal, no clock.
 
 use super::curve::Curve;
 use halfwave::train::metrics::{EpochRow, LayerRow, Row, StepRow};
 use halfwave::train::{Event, Position};
 
-/// What does not change while a run goes on.
+/// Properties that do not change during a run.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct About {
     pub(in crate::cli) folder: String,
     pub(in crate::cli) device: String,
-    /// Of the whole run.
+    /// Number of steps of the whole run.
     pub(in crate::cli) steps: u64,
-    /// Of the whole run, the last one perhaps in part.
+    /// Number of epochs of the whole run, including a partial last one.
     pub(in crate::cli) epochs: u64,
     pub(in crate::cli) epoch_steps: u64,
-    /// Images in a step.
+    /// Images per step.
     pub(in crate::cli) batch: usize,
-    /// Names of the layers, inputs before users.
+    /// Names of the layers, in topological order.
     pub(in crate::cli) layers: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::cli) struct About {
 pub(super) struct Accuracy {
     pub(super) curve: Curve,
     pub(super) last: Option<f64>,
-    /// The largest, and the first epoch that had it.
+    /// The best accuracy, and the first epoch that reached it.
     pub(super) best: Option<(f64, u64)>,
 }
 
@@ -42,54 +42,54 @@ impl Accuracy {
     }
 }
 
-/// Everything that is shown.
+/// Everything that is displayed.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) about: About,
     pub(super) position: Position,
-    /// Loss by step: of training, and where they are measured of the validation and the test images.
+    /// Loss by step: of training and, where measured, of the validation and test sets.
     pub(super) loss: Curve,
     pub(super) validation_loss: Curve,
     pub(super) test_loss: Curve,
-    /// The last losses, smoothed.
+    /// The smoothed training loss.
     pub(super) recent_loss: Option<f64>,
     pub(super) learning_rate: Option<f32>,
     pub(super) train: Accuracy,
     pub(super) validation: Accuracy,
     pub(super) test: Accuracy,
-    /// Share of test images with the class among the five with the largest logits, from 0 to 100.
+    /// Top-5 accuracy on the test set, from 0 to 100.
     pub(super) top5: Option<f64>,
-    /// What layers of few bits did in the last epoch that tells, inputs before users.
+    /// Statistics of the low-bit layers in the last epoch that has them, in topological order.
     pub(super) layers: Vec<(String, LayerRow)>,
     pub(super) layers_epoch: u64,
     pub(super) images_per_s: Option<f64>,
-    /// Wall time of the last epoch with its evaluation.
+    /// Wall time of the last epoch, including its evaluation.
     epoch_seconds: Option<f64>,
     /// Seconds since the view was opened.
     pub(super) elapsed: f64,
-    /// How long the run was expected to go on, and when that was.
+    /// Estimated remaining time of the run, and when it was estimated.
     expected: Option<(f64, f64)>,
-    /// The first layer of the table, where not all fit.
+    /// Index of the first visible layer if not all fit.
     pub(super) scroll: usize,
     /// The last note or line of the log.
     pub(super) note: Option<String>,
-    /// Whether somebody asked for an end.
+    /// Whether a stop was requested.
     pub(super) stopping: bool,
 }
 
 impl State {
-    /// Of a run that stands at `position`, with the rows that it has so far.
+    /// Creates the state of a run at `position`, with the rows written so far.
     pub(super) fn new(about: About, position: Position, rows: &[Row]) -> Self {
         let printable = |text: &String| text.replace(char::is_control, "?");
         let (folder, device) = (printable(&about.folder), printable(&about.device));
         let mut state = Self { about: About { folder, device, ..about }, position, ..Self::default() };
         rows.iter().for_each(|row| state.row(row));
-        // That was another time and perhaps another device.
+        // These rows were measured earlier, possibly on another device.
         state.epoch_seconds = None;
         state
     }
 
-    /// What happened up to `position`, at `elapsed` seconds.
+    /// Applies the events up to `position`, at `elapsed` seconds.
     pub(super) fn update(&mut self, events: &[Event], position: Position, images_per_s: Option<f64>, elapsed: f64) {
         for event in events {
             if let Event::Row(row) = event {
@@ -100,7 +100,7 @@ impl State {
         let steps = self.about.steps.saturating_sub(position.step) as f64;
         let by_epochs = self.epoch_seconds.map(|seconds| steps * seconds / self.about.epoch_steps.max(1) as f64);
         let by_steps = self.step_seconds().map(|seconds| steps * seconds);
-        // Whole epochs hold evaluations too.
+        // Whole epochs include evaluations.
         self.expected = by_epochs.or(by_steps).map(|left| (left, elapsed));
     }
 
@@ -124,7 +124,7 @@ impl State {
         self.validation.push(row.epoch, row.validation_accuracy);
         self.test.push(row.epoch, row.test_accuracy);
         self.top5 = row.test_top5.map(|share| 100.0 * f64::from(share)).or(self.top5);
-        // Rows of old runs do not say at which step.
+        // Rows of old runs do not contain the step.
         let place = if row.step > 0 { row.step } else { row.epoch * self.about.epoch_steps } as f64;
         for (curve, loss) in [(&mut self.validation_loss, row.validation_loss), (&mut self.test_loss, row.test_loss)] {
             loss.into_iter().for_each(|loss| curve.push(place, f64::from(loss)));
@@ -139,28 +139,29 @@ impl State {
         self.epoch_seconds = Some(row.seconds).filter(|seconds| *seconds > 0.0 && seconds.is_finite());
     }
 
-    /// The epoch that is under way, counted from 1.
+    /// Returns the current epoch, counted from 1.
     pub(super) fn epoch_under_way(&self) -> u64 {
         (self.position.epoch + 1).min(self.about.epochs.max(1))
     }
 
-    /// The share of the run that is done.
+    /// Returns the share of the run that is done.
     pub(super) fn done(&self) -> f64 {
         (self.position.step as f64 / self.about.steps.max(1) as f64).min(1.0)
     }
 
-    /// None until it is known.
+    /// Returns the seconds per step, or `None` until it is known.
     pub(super) fn step_seconds(&self) -> Option<f64> {
         let speed = self.images_per_s.filter(|speed| *speed > 0.0 && speed.is_finite())?;
         Some(self.about.batch as f64 / speed)
     }
 
-    /// Seconds to the end of the run; none until they can be told.
+    /// Returns the estimated seconds to the end of the run, or `None` until it is known.
     pub(super) fn left(&self) -> Option<f64> {
         self.expected.map(|(left, when)| (left - (self.elapsed - when)).max(0.0))
     }
 
-    /// Of the epoch under way, from 0 to 100; between two epochs that of the last one.
+    /// Returns the training accuracy of the current epoch, from 0 to 100; between two epochs, that
+    /// of the last one.
     pub(super) fn train_accuracy(&self) -> Option<f64> {
         let Position { seen, correct, .. } = self.position;
         if seen > 0 { Some(100.0 * correct as f64 / seen as f64) } else { self.train.last }

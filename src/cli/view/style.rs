@@ -1,25 +1,29 @@
-//! Colours that are read on light and on dark terminals, and told apart by people who see colours otherwise (Okabe and Ito, 2008).
+//! Colours that are legible on light and dark terminals, and distinguishable with colour vision
+//! deficiency (Okabe and Ito, 2008).
 //!
-//! They are fixed entries of the 256-colour table, because a theme may give the 16 named ones any contrast; each has a contrast of at least 3 to black and to white. All else is the terminal's own colour.
+//! They are fixed entries of the 256-colour table, because a theme may give the 16 named colours
+//! any contrast; each has a contrast of at least 3 to black and to white. Everything else uses the
+//! terminal's default colour.
 
 use ratatui::style::{Color, Modifier, Style};
 use std::ffi::OsStr;
 
-/// The styles of everything that is drawn.
+/// The styles of all elements.
 pub(super) struct Palette {
-    /// What is read first.
+    /// Emphasised text.
     pub(super) strong: Style,
-    /// Names, axes, and what is only there to compare with.
+    /// Labels, axes and reference values.
     pub(super) faint: Style,
     pub(super) train: Style,
     pub(super) validation: Style,
     pub(super) test: Style,
-    /// What wants attention.
+    /// Warnings.
     pub(super) warning: Style,
 }
 
 impl Palette {
-    /// With colours or without: bold, dim and the shapes of lines must do then.
+    /// Creates the palette with or without colours; without them, bold, dim and the shapes of lines
+    /// distinguish elements.
     pub(super) fn new(colours: bool) -> Self {
         let of = |index: u8| if colours { Style::new().fg(Color::Indexed(index)) } else { Style::new() };
         Self {
@@ -32,7 +36,10 @@ impl Palette {
         }
     }
 
-    /// As the user wishes (<https://no-color.org>, <https://bixense.com/clicolors>). CLICOLOR_FORCE is for output that goes to no terminal, where there is no view.
+    /// Creates the palette that the environment asks for (<https://no-color.org>,
+    /// <https://bixense.com/clicolors>).
+    ///
+    /// CLICOLOR_FORCE is for output that is not a terminal, where there is no view.
     pub(super) fn wished() -> Self {
         let is =
             |name: &str, unwanted: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| unwanted(&value));
@@ -44,7 +51,7 @@ impl Palette {
 mod tests {
     use super::*;
 
-    /// WCAG's contrast of an entry of the 256-colour table to black and to white.
+    /// Returns the WCAG contrasts of an entry of the 256-colour table to black and to white.
     fn contrasts(index: u8) -> [f64; 2] {
         let cube = |level: u8| if level == 0 { 0.0 } else { f64::from(55 + 40 * level) };
         let rgb = match index {

@@ -1,4 +1,4 @@
-//! Frames of every size and of odd runs, read as text.
+//! Frames of every size and of unusual runs, rendered as text.
 
 use super::draw::draw;
 use super::state::{About, State};
@@ -10,14 +10,14 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use std::collections::BTreeMap;
 
-/// The rows of a buffer, without blanks at their ends.
+/// Returns the rows of a buffer, without trailing blanks.
 pub(super) fn text(buffer: &Buffer) -> String {
     let cells = buffer.content.chunks(buffer.area.width.max(1).into());
     let rows = cells.map(|cells| cells.iter().map(|cell| cell.symbol()).collect::<String>());
     rows.map(|row| row.trim_end().to_string() + "\n").collect()
 }
 
-/// A frame of a terminal of that size.
+/// Renders a frame on a terminal of the given size.
 fn frame(state: &State, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let palette = Palette::new(true);
@@ -69,7 +69,7 @@ fn epoch(epoch: u64) -> EpochRow {
     }
 }
 
-/// A run that has done so many steps.
+/// Returns the state of a run after `steps` steps.
 fn run(about: About, steps: u64) -> State {
     let step = |step: u64| {
         let loss = 2.4 * (-(step as f32) / 60.0).exp() + 0.02 * (step % 7) as f32 + 0.01;
@@ -99,7 +99,7 @@ fn a_large_terminal_shows_everything() {
         "11 s left",
         "10 s so far",
         "1,437 images/s",
-        "45 ms a step",
+        "45 ms per step",
         "learning rate 0.05",
         "loss",
         "train 0.",
@@ -128,7 +128,7 @@ fn a_large_terminal_shows_everything() {
 #[test]
 fn bars_stand_for_shares_and_their_ideals() {
     let shown = frame(&run(about(), 23), 120, 24);
-    // 48, 30, 14 and 8 % beside 50, 29, 15 and 6 %, the largest of which takes seven eighths.
+    // 48, 30, 14 and 8 % beside 50, 29, 15 and 6 %; the largest is seven eighths high.
     assert!(shown.contains("q1      ▇▇ ▄▄ ▂▂ ▁▁ "), "{shown}");
     let shown = frame(&run(about(), 23), 120, 40);
     assert!(shown.contains("         ▆▇ ▁▁\n q1      ██ ██ ▄▅ ▂▂ "), "taller ones have two rows\n{shown}");
@@ -179,7 +179,7 @@ fn no_size_is_too_small_for_any_run() {
     }
 }
 
-/// A run whose losses, accuracies and shares are all out of order.
+/// A run whose losses, accuracies and shares are not finite or out of range.
 fn not_finite() -> State {
     let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 1e38];
     let mut rows: Vec<_> = odd
@@ -216,8 +216,8 @@ fn odd_losses_are_said() {
     let row = Row::Step(StepRow { step: 1, epoch: 1, loss: f32::NAN, lr: 0.05, fault: None });
     state.update(&[Event::Row(row)], Position { step: 1, ..Position::default() }, None, 1.0);
     let shown = frame(&state, 80, 24);
-    assert!(shown.contains("train not finite") && shown.contains("not finite from step 1 on"), "{shown}");
-    assert!(shown.contains("the first epoch is under way") && shown.contains("- left"), "{shown}");
+    assert!(shown.contains("train not finite") && shown.contains("not finite from step 1"), "{shown}");
+    assert!(shown.contains("waiting for the first epoch") && shown.contains("- left"), "{shown}");
 }
 
 #[test]
@@ -239,6 +239,6 @@ fn a_request_to_end_and_the_last_note_are_shown() {
     for (width, height) in [(120, 40), (80, 24)] {
         let shown = frame(&state, width, height);
         assert!(shown.contains("warning: something is odd"), "{shown}");
-        assert!(shown.contains("q, Ctrl-C leave at once") && shown.contains("stopping after the step"), "{shown}");
+        assert!(shown.contains("q, Ctrl-C quit now") && shown.contains("stopping after the current step"), "{shown}");
     }
 }

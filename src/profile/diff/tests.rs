@@ -1,4 +1,5 @@
-//! Differences of made-up profiles: noise as machines make it, with and without a kernel that got slower.
+//! Differences of synthetic profiles: realistic noise, with and without a kernel that became
+//! slower.
 
 use super::*;
 use crate::backend::Device;
@@ -8,17 +9,20 @@ use crate::random::Random;
 const STEPS: usize = 20;
 const RUNS: u64 = 200;
 
-/// A machine: how much longer everything takes, and how often something else runs at the same time, doubling what it meets.
+/// A machine: how much longer everything takes, and how often other load doubles the duration of a
+/// launch.
 #[derive(Clone, Copy)]
 struct Machine {
     factor: f64,
     busy: f64,
 }
 
-/// A profile of 60 launches between 5 µs and 5 ms; those of `slowed` take `factor` times as long.
+/// Creates a profile of 60 launches between 5 µs and 5 ms; those of `slowed` take `factor` times as
+/// long.
 fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
     let mut random = Random::new(seed, "machine");
-    // Each launch of a run has a fate of its own that no spread within the run shows: caches, placement in memory.
+    // Each launch of a run has a fixed factor that the spread within the run does not show: caches,
+    // placement in memory.
     let launches: Vec<_> = (0..60)
         .map(|i| {
             let kernel = format!("kernel{i}");
@@ -95,7 +99,7 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
 
 const QUIET: Machine = Machine { factor: 1.0, busy: 0.02 };
 const NOISY: Machine = Machine { factor: 1.3, busy: 0.3 };
-/// Something else runs half of the time: medians lie anywhere between disturbed and undisturbed.
+/// Other load half of the time: medians lie anywhere between disturbed and undisturbed.
 const BUSY: Machine = Machine { factor: 1.0, busy: 0.5 };
 
 fn alarms(diff: &Diff) -> Vec<&str> {
@@ -115,7 +119,7 @@ fn equal_runs_give_no_alarm() {
 
 #[test]
 fn a_kernel_that_does_its_work_twice_is_named() {
-    // One of the smallest that matter, one in the middle, the largest.
+    // One of the smallest that count, one in the middle, the largest.
     for slowed in ["kernel25", "kernel45", "kernel59"] {
         for (a, b) in [(QUIET, QUIET), (QUIET, NOISY), (NOISY, NOISY), (BUSY, BUSY)] {
             for run in 0..RUNS {

@@ -1,19 +1,19 @@
-//! Plots of blocks: shares of codes stacked epoch by epoch, and the confusion matrix.
+//! Block plots: stacked shares of codes by epoch, and the confusion matrix.
 
 use super::{Area, FAINT, Failure, INK, Matrix, PALETTE, Stack, cut, text};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Of classes, up to which their matrix has names and numbers.
+/// Maximum number of classes for which the matrix has names and numbers.
 const NUMBERED: usize = 16;
 
-/// From one colour to another.
+/// Interpolates between two colours.
 fn between(from: RGBColor, to: RGBColor, share: f64) -> RGBColor {
     let mix = |from: u8, to: u8| (f64::from(from) + share * (f64::from(to) - f64::from(from))).round() as u8;
     RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
-/// The lowest code is grey, the highest darkest.
+/// Returns the shade of a code: the lowest is grey, the highest the darkest.
 fn shade(code: usize, levels: usize) -> RGBColor {
     match code {
         0 => RGBColor(222, 222, 222),
@@ -21,7 +21,8 @@ fn shade(code: usize, levels: usize) -> RGBColor {
     }
 }
 
-/// A column an epoch, from the lowest code up; the ideal one stands apart, and its limits go through all as dashed lines.
+/// Draws one column per epoch, starting with the lowest code. The ideal shares form a separate
+/// column, and their boundaries are drawn as dashed lines across all columns.
 pub(super) fn stack<DB: DrawingBackend>(area: &Area<DB>, stack: &Stack, unit: u32) -> Result<(), Failure<DB>> {
     let count = stack.shares.len() as f64;
     let wide = (0.06 * count).max(0.6);
@@ -56,7 +57,8 @@ pub(super) fn stack<DB: DrawingBackend>(area: &Area<DB>, stack: &Stack, unit: u3
         let style = PALETTE[1].stroke_width(2 * unit);
         context.draw_series(DashedLineSeries::new([(0.0, limit), (end, limit)], 8 * unit, 6 * unit, style))?;
     }
-    // Epochs and codes by hand: marks of a mesh do not stand in the middle of columns.
+    // Labels of epochs and codes are drawn separately, because the ticks of a mesh are not centred
+    // on columns.
     let (right, bottom) = context.backend_coord(&(end, 0.0));
     let below = text(19, unit).pos(Pos::new(HPos::Center, VPos::Top));
     let apart = stack.epochs.len().div_ceil(12);
@@ -79,7 +81,8 @@ pub(super) fn stack<DB: DrawingBackend>(area: &Area<DB>, stack: &Stack, unit: u3
     Ok(())
 }
 
-/// Rows are what images show, columns what was answered; shades are shares of a row.
+/// Draws a confusion matrix: rows are true classes, columns predicted classes, shades are shares of
+/// a row.
 pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit: u32) -> Result<(), Failure<DB>> {
     let (width, height) = area.dim_in_pixel();
     let classes = matrix.counts.len().max(1);
@@ -89,7 +92,11 @@ pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit:
     let side = ((width as i32 - left - pixels(30)).min(height as i32 - top - pixels(30)) / classes as i32).max(1);
     let centre = Pos::new(HPos::Center, VPos::Center);
     let (right, middle) = (Pos::new(HPos::Right, VPos::Center), left + side * classes as i32 / 2);
-    area.draw(&Text::new("answer", (middle, pixels(8)), text(21, unit).pos(Pos::new(HPos::Center, VPos::Top))))?;
+    area.draw(&Text::new(
+        "predicted class",
+        (middle, pixels(8)),
+        text(21, unit).pos(Pos::new(HPos::Center, VPos::Top)),
+    ))?;
     for (truth, row) in matrix.counts.iter().enumerate() {
         let images = row.iter().sum::<usize>().max(1);
         let name = matrix.classes.get(truth).map_or(String::new(), |name| cut(name, 12));
@@ -100,7 +107,7 @@ pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit:
             area.draw(&Text::new(name, (left - pixels(10), top + at(truth)), text(17, unit).pos(right)))?;
         }
         for (answer, &count) in row.iter().enumerate() {
-            // A square root shows single mistakes beside full rows.
+            // The square root makes single errors visible beside full rows.
             let share = (count as f64 / images as f64).sqrt();
             let full = if truth == answer { PALETTE[0] } else { PALETTE[1] };
             let (x, y) = (left + side * answer as i32, top + side * truth as i32);
