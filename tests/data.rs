@@ -187,7 +187,7 @@ fn class_folders_may_be_split_already() {
 fn a_folder_that_is_no_data_set_says_what_to_do() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
-    assert!(message(&dir.join("none"), 2).contains("there is no such folder"));
+    assert!(message(&dir.join("none"), 2).contains("no such folder"));
     assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
     ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
     assert!(
@@ -196,7 +196,7 @@ fn a_folder_that_is_no_data_set_says_what_to_do() {
         "{}",
         message(dir, 3)
     );
-    assert!(message(dir, 2).contains("put 5 or more into one"), "{}", message(dir, 2));
+    assert!(message(dir, 2).contains("put 5 or more pictures into a class"), "{}", message(dir, 2));
     fs::create_dir(dir.join("c")).unwrap();
     fs::write(dir.join("c/0.png"), "words").unwrap();
     assert!(message(dir, 3).contains("c holds no picture that can be read"), "{}", message(dir, 3));

@@ -206,17 +206,17 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         8,
         &[
             "unknown key \"units\"",
-            "known are name, kind, from, filters, kernel, stride, padding, dilation, groups, bias",
+            "expected one of name, kind, from, filters, kernel, stride, padding, dilation, groups, bias",
         ],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
-    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, linear, batch_norm, hwgq, sign"]),
+    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
     ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
     (
         "kind = \"max_pool\"",
         "kind = \"max_pool\"\nunits = 3",
         20,
-        &["\"pool1\" (max_pool)", "\"units\"", "known are name, kind, from, kernel, stride, padding"],
+        &["\"pool1\" (max_pool)", "\"units\"", "expected one of name, kind, from, kernel, stride, padding"],
     ),
     ("name = \"q1\"\n", "", 12, &["layer 2 (hwgq): name is missing"]),
     // Wrong types.
@@ -240,10 +240,10 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("bits = 2", "levels = \"loyd\"", 15, &["levels = \"loyd\"", "did you mean \"lloyd\"?"]),
     ("bits = 2", "levels = [1, 0.5]", 15, &["levels = [1, 0.5]", "rising list"]),
     ("bits = 2", "levels = [0.5, \"a\"]", 15, &["rising list of 1 to 15 numbers"]),
-    ("bits = 2", "bits = 2\nlevels = [0.5, 1]", 15, &["bits = 2", "no meaning beside"]),
+    ("bits = 2", "bits = 2\nlevels = [0.5, 1]", 15, &["bits = 2", "no meaning with"]),
     ("bits = 2", "step = 0", 15, &["step = 0", "above 0"]),
-    ("bits = 2", "zero_bin = \"full\"", 15, &["known are zero, half"]),
-    ("bits = 2", "surrogate = \"clip\"", 15, &["known are identity, vanilla, clipped, log_tailed"]),
+    ("bits = 2", "zero_bin = \"full\"", 15, &["expected one of zero, half"]),
+    ("bits = 2", "surrogate = \"clip\"", 15, &["expected one of identity, vanilla, clipped, log_tailed"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\neps = 0", 25, &["eps = 0", "above 0"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\nmomentum = 1.5", 25, &["momentum = 1.5", "from 0 to 1"]),
     ("batch = 64", "batch = 0", 35, &["[train]: batch = 0"]),
@@ -260,7 +260,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("lr = 0.05", "", 38, &["[train.optimizer] (sgd): lr is missing"]),
     ("lr = 0.05", "lr = 0.05\nmomentum = 1.0", 41, &["momentum = 1.0", "below 1"]),
     ("lr = 0.05", "lr = 0.05\nweight_decay = -1", 41, &["weight_decay = -1"]),
-    ("kind = \"sgd\"", "kind = \"lamb\"", 39, &["kind = \"lamb\"", "known are sgd, adam, adamw, bop"]),
+    ("kind = \"sgd\"", "kind = \"lamb\"", 39, &["kind = \"lamb\"", "expected one of sgd, adam, adamw, bop"]),
     // Data that does not fit.
     ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
     ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
@@ -281,7 +281,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("name = \"q1\"", "name = \"q/1\"", 12, &["letters"]),
     ("kind = \"max_pool\"\nkernel = 2", "kind = \"add\"", 17, &["\"pool1\" (add)", "from = [\"a\", \"b\"]"]),
     ("kind = \"batch_norm\"", "kind = \"add\"\nfrom = [\"q1\", \"pool1\"]", 22, &["16×8×8 and 16×4×4"]),
-    ("padding = 1", "alpha = \"layer\"", 10, &["alpha = \"layer\"", "no meaning beside"]),
+    ("padding = 1", "alpha = \"layer\"", 10, &["alpha = \"layer\"", "no meaning with"]),
     ("padding = 1", "weights = \"binary\"\nbias = true", 5, &["no bias"]),
 ];
 

@@ -441,7 +441,7 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert!(few.contains("there are 40 of them, but the run was trained on 41") && few.contains("--init"), "{few}");
     assert!(facts(&|f| f.labels = "0".repeat(16)).contains("as many, but with other labels"));
     assert!(facts(&|f| f.classes.swap(3, 4)).contains("class 3 is \"3\", but \"4\" in the network"));
-    assert!(facts(&|f| drop(f.classes.pop())).contains("9 names of classes for 10 classes"));
+    assert!(facts(&|f| drop(f.classes.pop())).contains("9 class names for 10 classes"));
     for (name, bad) in [("fc.weight", f32::NAN), ("bn1.running_var", f32::INFINITY), ("velocity/fc.bias", f32::NAN)] {
         let message = message(&|c| c.tensors.get_mut(name).unwrap().values[2] = bad);
         assert!(message.contains(&format!("the tensor {name} holds {bad} (value 2 of ")), "{message}");

@@ -173,7 +173,7 @@ mod tests {
             (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to learn from; give more images"),
             (0.0, Some(1), "data.limit: 1 images are left to learn from, but there are 2 classes; give more images"),
             (0.97, None, "data.validation: the class \"b\" has no image left to learn from; hold out less"),
-            (0.004, None, "data.validation: of 100 images that is none; hold out a larger share"),
+            (0.004, None, "data.validation: of 100 images this holds out none; hold out a larger share"),
         ] {
             let message = part(validation, limit).unwrap_err();
             assert!(message.contains(wanted), "{message}\nshould say {wanted}");

@@ -109,7 +109,10 @@ fn one_bad_picture_ends_no_run() {
 
     for (keys, wanted) in [
         ("undecodable = \"refuse\"", &["images: 2 files cannot be used:", cut, panics][..]),
-        ("undecodable = \"refuse\"\nstream_above = 0", &["put a whole picture in its place", "undecodable = \"skip\""]),
+        (
+            "undecodable = \"refuse\"\nstream_above = 0",
+            &["replace it with an intact picture", "undecodable = \"skip\""],
+        ),
     ] {
         let done = train(keys, &["my.toml", "--epochs", "1", "--out", "refused"]);
         assert_eq!(done.code, Some(1), "{}", done.err);

@@ -117,14 +117,14 @@ fn a_changed_data_set_is_told() {
 
     fs::create_dir(dir.join("pictures/c")).unwrap();
     picture(&dir.join("pictures/c/0.png"), 128);
-    let extra = ["the network has no class \"c\" (it has \"a\", \"b\"); remove that from the data set"];
+    let extra = ["the network has no class \"c\" (it has \"a\", \"b\"); remove it from the data set"];
     fails(dir, &resume, &extra);
     fails(dir, &["eval", "run", CPU[0], CPU[1]], &extra);
     fs::remove_dir_all(dir.join("pictures/c")).unwrap();
 
     // Some of the classes are enough to evaluate on, and their labels are their own.
     fs::rename(dir.join("pictures/a"), dir.join("kept")).unwrap();
-    fails(dir, &resume, &["the network's class \"a\" is missing from the data set; put it back"]);
+    fails(dir, &resume, &["the network's class \"a\" is missing from the data set; restore it"]);
     let done = eval();
     assert!(
         done.out.contains("(2 of 2)") && done.err.contains("note: there are no test images of a\n"),
@@ -257,7 +257,7 @@ fn weights_that_do_not_fit_and_other_files_are_refused() {
     refused("pointer.safetensors", &["a Git LFS pointer", "git lfs pull"]);
     fs::write(dir.join("my.toml"), builtin("digits").unwrap()).unwrap();
     refused("my.toml", &["not a safetensors file", "name a checkpoint"]);
-    refused(".", &["no checkpoint.safetensors in this folder; name the file itself, such as ./backbone.safetensors"]);
+    refused(".", &["no checkpoint.safetensors in this folder; name the file, such as ./backbone.safetensors"]);
 
     // A checkpoint of a run that has diverged does not come in by any door.
     fs::create_dir(dir.join("run")).unwrap();

@@ -254,5 +254,5 @@ fn what_a_folder_holds_instead_is_said() {
     let wanted = "There is k49-train-imgs.npz (a zip archive), train.parquet (a Parquet table)";
     assert!(message.contains(": missing: train-images-idx3-ubyte, ") && message.contains(wanted), "{message}");
     let message = load(&other.path().join("k49-train-imgs.npz")).unwrap_err();
-    assert!(message.contains("this is a zip archive and no folder; unpack it"), "{message}");
+    assert!(message.contains("this is a zip archive, not a folder; unpack it"), "{message}");
 }

@@ -159,7 +159,11 @@ fn what_is_there_instead_of_classes_is_said() {
     let wanted = "no picture that can be read, but cats.zip (a zip archive), train.parquet (a Parquet table); put";
     assert!(message(dir, 2).contains(wanted), "{}", message(dir, 2));
     pictures(dir, &["cat.1.png", "cat.2.png", "dog.1.png"]);
-    assert!(message(dir, 2).contains("no class folders, but 3 pictures in no folder; put"), "{}", message(dir, 2));
+    assert!(
+        message(dir, 2).contains("no class folders, but 3 pictures outside any folder; put"),
+        "{}",
+        message(dir, 2)
+    );
     assert!(message(dir, 2).ends_with("If this folder is one class, name the folder above it"), "{}", message(dir, 2));
     pictures(dir, &["images/1.png"]);
     let wanted = "1 class (images), but model.classes = 2. Is this the class? Then write classes = 1";
@@ -167,6 +171,6 @@ fn what_is_there_instead_of_classes_is_said() {
     // A folder for each class, one of them empty.
     pictures(dir, &["labels/1.png"]);
     fs::create_dir(dir.join("other")).unwrap();
-    assert!(message(dir, 3).contains("other holds no picture that can be read; put some in"), "{}", message(dir, 3));
-    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive and no folder; unpack it"), "zip");
+    assert!(message(dir, 3).contains("other holds no picture that can be read; put some there"), "{}", message(dir, 3));
+    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive, not a folder; unpack it"), "zip");
 }

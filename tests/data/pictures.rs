@@ -28,7 +28,10 @@ fn a_share_of_each_class_is_for_testing() {
     }
     let none = folder(dir, [1, 2, 2], 2, Pictures { test_share: 0.05, ..Pictures::default() });
     let message = Dataset::load(&none).unwrap_err().to_string();
-    assert!(message.contains("a share of 0.05") && message.contains("put 20 or more into one"), "{message}");
+    assert!(
+        message.contains("a share of 0.05") && message.contains("put 20 or more pictures into a class"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn a_recipe_gets_the_part_that_it_asks_for() {
         assert!(message.contains("not the images that the recipe's [data] keeps"), "{message}");
     }
     let whole = Dataset::load(&Set::Digits.into()).unwrap();
-    assert!(whole.check(&recipe).unwrap_err().to_string().contains("take those by Dataset::divided"));
+    assert!(whole.check(&recipe).unwrap_err().to_string().contains("select them with Dataset::divided"));
     assert_eq!(whole.divided(&recipe.data).unwrap(), data);
 }
 
@@ -237,7 +240,7 @@ fn what_is_no_picture_is_left_out_or_refused() {
         // Where damaged ones are refused, it is said before a run begins, or when it is found out.
         let refused = load(Undecodable::Refuse, 0).and_then(|files| files.train.read(&all));
         let message = refused.unwrap_err().to_string();
-        let later = ["put a whole picture in its place", &dir.join(&name).display().to_string()];
+        let later = ["replace it with an intact picture", &dir.join(&name).display().to_string()];
         assert!(
             message.contains(&format!("cannot be used: {name} (")) || later.iter().all(|part| message.contains(part)),
             "{message}"

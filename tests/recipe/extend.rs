@@ -110,7 +110,7 @@ fn every_mistake_has_its_own_file_and_line() {
         ("extends = \"digits\"\n[model]\nlayers = [3]".into(), "test.toml", 3, "[[model.layers]]"),
         (change("bitz = 3"), "test.toml", 4, "layer \"q1\" (hwgq): unknown key \"bitz\"; did you mean \"bits\"?"),
         (change("bits = 9"), "test.toml", 4, "layer \"q1\" (hwgq): bits = 9: give a whole number from 1 to 4"),
-        (change("levels = [1, 2]\nbits = 2"), "test.toml", 5, "no meaning beside"),
+        (change("levels = [1, 2]\nbits = 2"), "test.toml", 5, "no meaning with"),
         (change("kind = \"conv\""), "test.toml", 2, "layer \"q1\" (conv): filters is missing"),
         (change("kind = \"hwqg\""), "test.toml", 4, "did you mean \"hwgq\"?"),
         (change("name = \"q2\""), "test.toml", 4, "keeps its name"),

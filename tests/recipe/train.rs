@@ -151,7 +151,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         SGD,
         "[train.loss]\nkind = \"squared_error\"\nlabel_smoothing = 0.1",
         43,
-        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "known are kind"],
+        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "expected one of kind"],
     ),
     (
         SGD,
@@ -169,7 +169,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &[
             "[train.optimizer] (adam)",
             "unknown key \"momentum\"",
-            "known are kind, lr, weight_decay, clip_norm, groups, beta1",
+            "expected one of kind, lr, weight_decay, clip_norm, groups, beta1",
         ],
     ),
     ("kind = \"sgd\"\nlr = 1\nbeta1 = 0.9\n", "", 41, &["unknown key \"beta1\""]),

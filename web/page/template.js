@@ -42,7 +42,7 @@ momentum = 0.9
 weight_decay = 5e-4
 
 [train.schedule]
-kind = "linear"           # lr falls to 0 over the run
+kind = "linear"           # lr decreases to 0 over the run
 `;
 }
 
