@@ -257,7 +257,7 @@ fn bad_checkpoints_are_refused() {
         ("short.safetensors", "this safetensors file is incomplete: it ends after"),
         ("shorter.safetensors", "not a safetensors file"),
         ("empty.safetensors", "an empty file, not a safetensors file"),
-        ("words.safetensors", "a text, not a safetensors file"),
+        ("words.safetensors", "a text file, not a safetensors file"),
         ("foreign.safetensors", "not a halfwave checkpoint"),
         ("missing.safetensors", "No such file"),
         (".", "no checkpoint.safetensors in this folder; name the file, such as ./empty.safetensors"),

@@ -439,7 +439,7 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert_eq!(good.trained_on.as_ref().unwrap().classes.join(""), "0123456789");
     let few = facts(&|f| f.images += 1);
     assert!(few.contains("there are 40 of them, but the run was trained on 41") && few.contains("--init"), "{few}");
-    assert!(facts(&|f| f.labels = "0".repeat(16)).contains("as many, but with other labels"));
+    assert!(facts(&|f| f.labels = "0".repeat(16)).contains("the same number, but with other labels"));
     assert!(facts(&|f| f.classes.swap(3, 4)).contains("class 3 is \"3\", but \"4\" in the network"));
     assert!(facts(&|f| drop(f.classes.pop())).contains("9 class names for 10 classes"));
     for (name, bad) in [("fc.weight", f32::NAN), ("bn1.running_var", f32::INFINITY), ("velocity/fc.bias", f32::NAN)] {

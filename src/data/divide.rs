@@ -51,7 +51,7 @@ impl Dataset {
                 None => ("validation", "hold out less"),
             };
             let class = &self.class_names[class];
-            return Err(wrong(key, format!("the class \"{class}\" has no image left to learn from; {advice}")));
+            return Err(wrong(key, format!("the class \"{class}\" has no image left to train on; {advice}")));
         }
         let order = self.stratified(&self.test, "test");
         let test_len = data.test_limit.map_or(order.len(), |limit| limit.min(order.len()));
@@ -170,9 +170,9 @@ mod tests {
         };
         assert_eq!(part(0.5, None).unwrap().train.len(), 50);
         for (validation, limit, wanted) in [
-            (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to learn from; give more images"),
-            (0.0, Some(1), "data.limit: 1 images are left to learn from, but there are 2 classes; give more images"),
-            (0.97, None, "data.validation: the class \"b\" has no image left to learn from; hold out less"),
+            (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to train on; give more images"),
+            (0.0, Some(1), "data.limit: 1 images are left to train on, but there are 2 classes; give more images"),
+            (0.97, None, "data.validation: the class \"b\" has no image left to train on; hold out less"),
             (0.004, None, "data.validation: of 100 images this holds out none; hold out a larger share"),
         ] {
             let message = part(validation, limit).unwrap_err();

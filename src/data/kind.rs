@@ -53,7 +53,7 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"SIMPLE  =", "a FITS image", CONVERT),
     (128, b"DICM", "a DICOM image", CONVERT),
     (0, b"\x1a\x45\xdf\xa3", "a video", "extract its frames as PNG or JPEG first"),
-    (0, b"RIFF", "a sound or video", "extract its frames as PNG or JPEG first"),
+    (0, b"RIFF", "an audio or video file", "extract its frames as PNG or JPEG first"),
     (0, b"\0\x05\x16\x07", "metadata that macOS wrote beside a file", "remove it"),
     (0, b"\x7fELF", "a program", "remove it"),
     (0, b"MZ", "a program", "remove it"),
@@ -97,7 +97,7 @@ impl Kind {
             () if begins("<?xml") => kind("an XML document", "remove it"),
             // The pictures of netpbm start with text, and so does XBM.
             () if begins("P") && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => None,
-            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text", "remove it"),
+            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text file", "remove it"),
             () => None,
         }
     }
@@ -149,8 +149,8 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer and not the file that it stands for"),
             (b"%PDF-1.7", "a PDF document"),
             (b"\x80\x04\x95\x1a", "a Python pickle"),
-            (b"words and \xc3\xa9 and a character that is cut off \xc3", "a text"),
-            (b"RIFF\0\0\0\0AVI LIST", "a sound or video"),
+            (b"words and \xc3\xa9 and a character that is cut off \xc3", "a text file"),
+            (b"RIFF\0\0\0\0AVI LIST", "an audio or video file"),
         ] {
             assert_eq!(what(start), Some(wanted), "{}", String::from_utf8_lossy(start));
         }

@@ -346,7 +346,7 @@ fn digits() -> Result<(Split, Split)> {
     const LABELS: &[u8] = include_bytes!("../../assets/digits/digits-labels-idx1-ubyte.gz");
     let all =
         idx::split(("digits, images", IMAGES), ("digits, labels", LABELS), Set::Digits.image(), Set::Digits.classes())?;
-    let train_len = Set::Digits.train_len().expect("it is known");
+    let train_len = Set::Digits.train_len().expect("the number of digits is known");
     if all.len() <= train_len {
         return Err(Error::Data(format!("digits: {} images, but {train_len} are used for training", all.len())));
     }

@@ -45,7 +45,7 @@ impl Prefetch {
         let batch_bytes = image_len * batches.iter().map(Vec::len).max().unwrap_or(0);
         let count = batches.len();
         let read = move |at: usize, stop: &AtomicBool| {
-            let (split, index) = (dataset.part(part).expect("it was there"), &batches[at]);
+            let (split, index) = (dataset.part(part).expect("the part exists"), &batches[at]);
             Ok(Batch { pixels: split.read_until(index, stop)?, labels: split.labels_at(index) })
         };
         Ahead::new(count, most_ahead(batch_bytes), read).map(Self)

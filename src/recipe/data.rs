@@ -124,7 +124,7 @@ impl Data {
         let (key, advice) = if self.validation > 0.0 { ("validation", "less") } else { ("limit", "more images") };
         let reduced = self.validation > 0.0 || self.limit.is_some();
         (reduced && train < classes).then(|| {
-            (key, format!("{train} images are left to learn from, but there are {classes} classes; give {advice}"))
+            (key, format!("{train} images are left to train on, but there are {classes} classes; give {advice}"))
         })
     }
 }
@@ -154,7 +154,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Data> {
         Set::Folder { pictures, .. } => *pictures = pictures::read(table, image)?,
         _ => {
             if let Some(key) = table.stranger(&others) {
-                return Err(table.bad(key, "it is about pictures, which only a folder has; remove it"));
+                return Err(table.bad(key, "it applies to pictures, which only a folder has; remove it"));
             }
         }
     }

@@ -152,7 +152,10 @@ impl Texts {
         let pattern =
             keys.get("match").ok_or_else(|| wrong(&span, "match is missing; add match = \"a layer's name\""))?;
         let patterns = patterns(pattern.get_ref()).ok_or_else(|| {
-            wrong(&pattern.span(), "match: give a name in quotes, several, or a table such as { kind = \"relu\" }")
+            wrong(
+                &pattern.span(),
+                "match: give a name in quotes, a list of names, or a table such as { kind = \"relu\" }",
+            )
         })?;
         let matched = |layer: &DeTable<'_>| {
             patterns

@@ -125,7 +125,7 @@ fn format_or_float(table: &Table<'_>, name: &str) -> Result<Option<Option<[usize
 }
 
 fn levels(table: &Table<'_>, name: &str) -> Result<Option<Levels>> {
-    let wanted = "give \"uniform\", \"lloyd\", or a rising list of 1 to 15 numbers above 0";
+    let wanted = "give \"uniform\", \"lloyd\", or an increasing list of 1 to 15 numbers above 0";
     if let Some(list) = table.some_numbers(name) {
         let list = list.ok_or_else(|| table.bad(name, wanted))?;
         let rising = list.windows(2).all(|pair| pair[0] < pair[1]);

@@ -124,7 +124,7 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn string(&self, key: &str) -> Result<Option<&'a str>> {
-        self.get(key, "give a text in quotes", |value| value.as_str())
+        self.get(key, "give a string in quotes", |value| value.as_str())
     }
 
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
@@ -133,7 +133,7 @@ impl<'a> Table<'a> {
 
     /// One text, or several.
     pub(super) fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
-        self.get(key, "give a text in quotes, or a list of such", |value| match value {
+        self.get(key, "give a string in quotes, or a list of strings", |value| match value {
             DeValue::Array(items) if !items.is_empty() => items.iter().map(|item| item.get_ref().as_str()).collect(),
             value => value.as_str().map(|text| vec![text]),
         })
@@ -158,7 +158,7 @@ impl<'a> Table<'a> {
 
     /// At least one integer, each larger than the one before it, the first at least 1.
     pub(super) fn rising(&self, key: &str) -> Result<Option<Vec<u64>>> {
-        self.get(key, "give a list of rising whole numbers of at least 1, such as [80, 120]", |value| {
+        self.get(key, "give a list of increasing whole numbers of at least 1, such as [80, 120]", |value| {
             let items: Option<Vec<u64>> = value.as_array()?.iter().map(|item| integer(item.get_ref())).collect();
             items.filter(|items| items.first() >= Some(&1) && items.is_sorted_by(|a, b| a < b))
         })

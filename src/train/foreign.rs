@@ -102,7 +102,7 @@ fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
         return Some((what, EXPORT));
     }
     if holds("\"weight_map\"") {
-        return Some(("the index of a model in several files", Way::Say("join them into one safetensors file")));
+        return Some(("the index of a model in several files", Way::Say("merge them into one safetensors file")));
     }
     let kind = Kind::of(start)?;
     Some((kind.what, if kind.wraps() { Way::Say(kind.advice) } else { SWAPPED }))
@@ -190,7 +190,7 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
             (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>404</title>", "an HTML page", "fetch"),
             (b"<html>", "an HTML page", "fetch"),
-            (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "join"),
+            (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "merge"),
             (b"[model]\ninput = [1, 8, 8]", "a text", "checkpoint"),
             ("wörds, no tensors".as_bytes(), "a text", "checkpoint"),
             (b"\x89PNG\r\n\x1a\n\0", "a picture (PNG)", "checkpoint"),

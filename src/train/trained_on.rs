@@ -58,9 +58,9 @@ impl TrainedOn {
             () if self.images != others.images => {
                 format!("there are {} of them, but the run was trained on {}", others.images, self.images)
             }
-            () if self.labels != others.labels => "as many, but with other labels".to_string(),
+            () if self.labels != others.labels => "the same number, but with other labels".to_string(),
             () if self.pixels.as_ref().zip(others.pixels.as_ref()).is_some_and(|(own, other)| own != other) => {
-                "as many with the same labels, but other pictures".to_string()
+                "the same number with the same labels, but other pictures".to_string()
             }
             () => return Ok(()),
         };

@@ -244,7 +244,7 @@ impl Trainer {
     }
 
     async fn evaluate_part(&mut self, part: Part) -> Result<Evaluation> {
-        let split = self.dataset.part(part).expect("the part is there");
+        let split = self.dataset.part(part).expect("the part exists");
         evaluate(&mut self.session, split, &self.normalise, self.recipe.model.classes).await
     }
 
@@ -321,7 +321,7 @@ impl Trainer {
             _ => "start a new run with a lower train.optimizer.lr",
         };
         Error::Model(format!(
-            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the rate of this step was {lr})"
+            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the learning rate of this step was {lr})"
         ))
     }
 

@@ -28,7 +28,7 @@ fn a_folder_of_pictures_is_trained_on() {
     let with = |args: &[&str]| finish(command(dir, &[args, &data].concat()));
     let done = with(&["train", "my.toml", "--steps", "12", "--out", "run"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text)\n");
+    assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text file)\n");
     let done = with(&["eval", "run"]);
     assert!(done.out.contains("of 4)") && done.out.contains("\nlight "), "{}{}", done.out, done.err);
     // Pictures of a size that no training picture had.

@@ -165,5 +165,5 @@ fn what_is_no_run_is_refused() {
     fails(dir, &report(&["run"]), &["run/metrics.jsonl:1: neither"]);
     fs::write(dir.join("run/metrics.jsonl"), "").unwrap();
     fs::write(dir.join("run/checkpoint.safetensors"), "words").unwrap();
-    fails(dir, &report(&["run"]), &["run/checkpoint.safetensors: this is a text, not a safetensors file"]);
+    fails(dir, &report(&["run"]), &["run/checkpoint.safetensors: this is a text file, not a safetensors file"]);
 }

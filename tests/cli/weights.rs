@@ -112,7 +112,7 @@ fn a_changed_data_set_is_told() {
     // As many images with other labels.
     let [from, to] = ["a/", "b/from-a-"].map(|start| move |at: i32| format!("pictures/{start}{at}.png"));
     (0..5).for_each(|at| fs::rename(dir.join(from(at)), dir.join(to(at))).unwrap());
-    fails(dir, &resume, &["as many, but with other labels"]);
+    fails(dir, &resume, &["the same number, but with other labels"]);
     (0..5).for_each(|at| fs::rename(dir.join(to(at)), dir.join(from(at))).unwrap());
 
     fs::create_dir(dir.join("pictures/c")).unwrap();

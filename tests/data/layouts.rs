@@ -146,7 +146,7 @@ fn wrappers_and_strays_are_seen_through() {
         pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
     }
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted = "2 files cannot be used: README.md (a text), stray.png (not in a folder named after its class);";
+    let wanted = "2 files cannot be used: README.md (a text file), stray.png (not in a folder named after its class);";
     assert!(message.contains(wanted), "{message}");
 }
 

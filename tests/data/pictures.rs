@@ -257,8 +257,8 @@ fn refused_files_are_counted_and_some_named() {
     fs::write(dir.join("LICENCE"), "words").unwrap();
     let data = folder(dir, [1, 2, 2], 1, Pictures { undecodable: Undecodable::Refuse, ..Pictures::default() });
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted = "8 files cannot be used: LICENCE (a text), a/x0.png (a text), a/x1.png (a text), a/x2.png (a text), \
-                  a/x3.png (a text), …;";
+    let wanted = "8 files cannot be used: LICENCE (a text file), a/x0.png (a text file), a/x1.png (a text file), a/x2.png (a text file), \
+                  a/x3.png (a text file), …;";
     assert!(message.contains(wanted) && message.contains("undecodable = \"skip\""), "{message}");
 }
 

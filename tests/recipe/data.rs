@@ -109,7 +109,7 @@ fn what_a_set_does_not_hold_is_refused() {
             &["classes = 100", "labels = \"coarse\" has 20 classes; write that"],
         ),
         ("set = \"cifar100\"\nlabels = \"corse\"", colour, 20, 33, &["labels = \"corse\"", "did you mean \"coarse\"?"]),
-        ("set = \"cifar100\"\nlabels = 20", colour, 20, 33, &["labels = 20", "text in quotes"]),
+        ("set = \"cifar100\"\nlabels = 20", colour, 20, 33, &["labels = 20", "string in quotes"]),
         ("set = \"cifar100\"\ndir = \"\"", colour, 100, 33, &["name the folder"]),
         ("set = \"cifar10\"\nlabels = \"fine\"", colour, 10, 33, &["labels = \"fine\"", "only cifar100", "remove it"]),
         ("set = \"idx\"\nlabels = \"fine\"", [1, 8, 8], 10, 33, &["only cifar100", "remove it"]),

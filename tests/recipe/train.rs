@@ -161,7 +161,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ),
     // Optimisers.
     ("lr = 0.05\n", "", 38, &["[train.optimizer]: kind is missing", "one of sgd, adam, adamw, bop"]),
-    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "text in quotes"]),
+    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "string in quotes"]),
     (
         "kind = \"adam\"\nlr = 1\nmomentum = 0.9\n",
         "",
@@ -208,8 +208,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 0", 43, &["every = 0"]),
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 3\nunit = \"epoch\"", 44, &["did you mean \"epochs\""]),
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 3\nfactor = 0", 44, &["factor = 0", "above 0"]),
-    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [8, 8]", 43, &["milestones = [8, 8]", "rising"]),
-    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = []", 43, &["rising"]),
+    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [8, 8]", 43, &["milestones = [8, 8]", "increasing"]),
+    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = []", 43, &["increasing"]),
     (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [0, 8]", 43, &["at least 1"]),
     (SGD, "[train.schedule]\nkind = \"polynomial\"", 41, &["power is missing"]),
     (SGD, "[train.schedule]\nkind = \"cosine\"\nend = -1", 43, &["end = -1", "last learning rate"]),

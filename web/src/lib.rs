@@ -26,7 +26,7 @@ type Result<T, E = HalfwaveError> = std::result::Result<T, E>;
 
 /// Converts a value to JavaScript.
 fn to_js(value: &impl Serialize) -> JsValue {
-    serde_wasm_bindgen::to_value(value).expect("plain values can be told")
+    serde_wasm_bindgen::to_value(value).expect("plain values can be serialised")
 }
 
 #[wasm_bindgen(start)]

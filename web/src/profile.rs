@@ -192,5 +192,5 @@ pub async fn ceilings() -> Result<JsValue> {
 
 /// Converts a value as JSON does: maps to objects, missing values to null.
 fn json(value: &impl Serialize) -> JsValue {
-    value.serialize(&Serializer::json_compatible()).expect("plain values can be told")
+    value.serialize(&Serializer::json_compatible()).expect("plain values can be serialised")
 }
