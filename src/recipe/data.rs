@@ -39,7 +39,7 @@ pub struct Data {
     /// Whether every epoch shuffles the images with a different order drawn from the seed, instead
     /// of using the files' order. True by default.
     pub shuffle: bool,
-    /// Share of the training images, below 1, held out for validation. 0 by default, and 0 if a
+    /// Share of the training images, below 1, held out for validation. 0 by default; must be 0 if a
     /// folder has separate validation images.
     pub validation: f64,
     /// Maximum number of training images, including those that `validation` holds out; all by

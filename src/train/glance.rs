@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Number of steps that takes about one update interval, found by doubling and halving.
+/// Number of steps that take about one update interval, found by doubling and halving.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance {
     wait: Duration,
