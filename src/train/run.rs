@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 
 /// Name of the checkpoint in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
-/// File with the checkpoint of the epoch with the best test accuracy so far; of equal ones the
-/// first.
+/// File with the checkpoint of the epoch with the best accuracy so far, on the validation images if
+/// there are any, else on the test images; of equal ones the first.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";

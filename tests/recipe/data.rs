@@ -1,8 +1,8 @@
-//! `[data]`: sets that are read from a folder, and what each asks of the model.
+//! `[data]`: sets that are read from a folder, and their requirements on the model.
 use super::{RIGHT, wrong};
 use halfwave::recipe::{Augment, Data, Fit, Labels, Padding, Pictures, Recipe, Set, Undecodable};
 
-/// [`RIGHT`] on another set: its `[data]`, and what the model takes and tells apart.
+/// [`RIGHT`] with another set: its `[data]`, and the model's input and number of classes.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
     RIGHT
         .replace("set = \"digits\"", data)
@@ -11,7 +11,7 @@ fn text(data: &str, input: [usize; 3], classes: usize) -> String {
         .replace("units = 10", &format!("units = {classes}"))
 }
 
-/// Reads a recipe, and the one that is written of it; the two must be equal.
+/// Reads a recipe, writes it and reads it again; the two must be equal.
 fn read(data: &str, input: [usize; 3], classes: usize) -> (Data, String) {
     let recipe = Recipe::parse(&text(data, input, classes), "given.toml").unwrap();
     let resolved = recipe.to_toml();
@@ -38,13 +38,13 @@ fn a_folder_says_how_pictures_become_images() {
     assert_eq!((&pictures, source), (&Pictures::default(), [3, 8, 12]));
     let spelt = "test_share = 0.2\nfit = \"stretch\"\nresize = 8\nundecodable = \"skip\"\nstream_above = 1024\n";
     assert!(resolved.contains(spelt), "{resolved}");
-    // The shorter side of the input is what it is anyway.
+    // The shorter side of the input is the default.
     assert_eq!(keys("resize = 8", [3, 8, 12]).0, Pictures::default());
     let all = "test_share = 0.25\nfit = \"crop\"\nresize = 11\nundecodable = \"refuse\"\nstream_above = 0";
     let (pictures, source, _) = keys(all, [3, 8, 12]);
     let (fit, undecodable) = (Fit::Crop, Undecodable::Refuse);
     assert_eq!(pictures, Pictures { test_share: 0.25, fit, resize: Some(11), undecodable, stream_above: 0 });
-    // 16.5 columns are 17.
+    // 16.5 columns are rounded to 17.
     assert_eq!(source, [3, 11, 17]);
     assert_eq!(keys("resize = 256", [1, 224, 224]).1, [1, 256, 256]);
 }
@@ -197,7 +197,7 @@ fn wrong_ways_to_normalise_and_change_are_refused() {
         refused(&format!("mean = [0, {number}, 0]"), &["mean", "a list of 3"]);
         refused(&format!("std = [1, 1, {number}]"), &["std", "a list of 3"]);
     }
-    // Each number is finite, and what they make of a pixel is not, or says nothing.
+    // Each number is finite, but the resulting pixel values are not, or are all equal.
     refused("scale = [1e38, 0]", &["scale", "pixels of channel 0 become 0e0 to inf, too large"]);
     refused("scale = [1, 3e38]", &["scale", "too large for a network"]);
     refused("std = [1, 1e-45, 1]", &["std", "pixels of channel 1 become 0e0 to inf, too large"]);

@@ -7,13 +7,13 @@ use halfwave::recipe::{
 
 const SGD: &str = "kind = \"sgd\"\nlr = 0.05\n";
 
-/// [`RIGHT`] with other lines in its optimiser, and more behind it.
+/// [`RIGHT`] with other lines in its optimiser, and more after it.
 fn with(optimizer: &str, more: &str) -> String {
     assert_eq!(RIGHT.matches(SGD).count(), 1);
     RIGHT.replace(SGD, optimizer) + more
 }
 
-/// What a right text says, and that it says the same when every default is spelt out.
+/// The recipe of a valid text, which must be the same after all defaults are spelt out.
 fn parsed(text: &str) -> Recipe {
     let recipe = Recipe::parse(text, "test.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
     let resolved = recipe.to_toml();
@@ -91,7 +91,7 @@ fn optimizers_are_read() {
     let moments = Moments { beta2: 0.99, ..Moments::default() };
     assert_eq!(bop, Bop { moments, gamma: 1e-3, threshold: 0.0 }.into());
 
-    // What has no learning rate cannot have a factor of it, and no decay.
+    // Parameters without a learning rate cannot have a factor for it, nor weight decay.
     let grouped = |keys: &str| {
         let group = format!("[[train.optimizer.groups]]\nmatch = \"*.weight\"\n{keys}\n");
         Recipe::parse(&binary(&format!("kind = \"bop\"\nlr = 1e-3\n{group}")), "r.toml")
@@ -129,7 +129,7 @@ fn schedules_are_read() {
     assert_eq!(schedule("kind = \"exponential\"\nfactor = 0.95"), Schedule::new(exponential));
 }
 
-/// The rate follows the run: 20 epochs of 23 steps.
+/// The learning rate depends on the length of the run: 20 epochs of 23 steps.
 #[test]
 fn a_schedule_knows_the_length_of_the_run() {
     let rates = |text: &str, steps: [u64; 3]| {
@@ -142,7 +142,8 @@ fn a_schedule_knows_the_length_of_the_run() {
     assert_eq!(parsed(RIGHT).train.lr(459, 1437), 0.05);
 }
 
-/// What stands in the optimiser, what behind it, the error's line (38 is the optimiser's heading) and parts of its message.
+/// Text of the optimiser, text after it, the error's line (38 is the optimiser's heading) and parts
+/// of its message.
 const WRONG: &[(&str, &str, usize, &[&str])] = &[
     // Losses.
     (SGD, "[train.loss]\nkind = \"hinge\"", 42, &["[train.loss]: kind = \"hinge\"", "squared_hinge"]),
@@ -198,7 +199,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         44,
         &["match = \"fc.bias\"", "earlier groups"],
     ),
-    // Statistics are no parameters.
+    // Statistics are not parameters.
     (SGD, "[[train.optimizer.groups]]\nmatch = \"*running*\"", 42, &["no parameter"]),
     // Schedules.
     (SGD, "[train.schedule]\nkind = \"cosinus\"", 42, &["did you mean \"cosine\""]),
