@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and their names in commands.
+//! Atomic writing of files, and quoting of their names in commands.
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
@@ -7,20 +7,25 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes a file under a name of its own in the same folder, flushes it to the disk and renames it, so that `path` is never half a file, and no process that writes the same file
-/// at the same time is in the way.
+/// Writes a file under a unique temporary name in the same folder, flushes it to the disk and
+/// renames it, so that `path` is never partially written, and processes that write the same file at
+/// the same time do not interfere.
 ///
 /// # Errors
-/// When the file cannot be written; an older file of that name is kept then.
+///
+/// Returns an error if the file cannot be written; an older file of that name is kept then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let (part, file) = temporary(path).map_err(Error::io(path))?;
     finish(path, &part, file, bytes)
 }
 
-/// The same where no other process writes, in a run's folder ([`crate::train::claim`]): the temporary name is `path` + `.part`, so that what a killed process has left is overwritten, not kept beside.
+/// Like [`replace`], for a run's folder where no other process writes ([`crate::train::claim`]):
+/// the temporary name is `path` + `.part`, so that the remains of a killed process are overwritten
+/// rather than left beside.
 ///
 /// # Errors
-/// As [`replace`].
+///
+/// Returns an error as [`replace`] does.
 pub fn replace_claimed(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -29,38 +34,41 @@ pub fn replace_claimed(path: &Path, bytes: &[u8]) -> Result<()> {
     finish(path, &part, file, bytes)
 }
 
-/// A new file in the folder of `path`, under a name that nobody else has.
+/// A new file in the folder of `path`, under a unique name.
 fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let process = std::process::id();
     loop {
-        // Short whatever `path` is called: a name has 255 bytes at most.
+        // The name is short regardless of `path`: names have at most 255 bytes.
         let part = path.with_file_name(format!(".halfwave-{process}-{}.part", NEXT.fetch_add(1, Ordering::Relaxed)));
         match OpenOptions::new().write(true).create_new(true).open(&part) {
-            // Left by a killed process that had the same number.
+            // Left by a killed process that had the same process ID.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (part, file)),
         }
     }
 }
 
-/// Fills a temporary file and gives it its name.
+/// Writes a temporary file and renames it.
 fn finish(path: &Path, part: &Path, mut file: File, bytes: &[u8]) -> Result<()> {
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);
     written.and_then(|()| fs::rename(part, path)).map_err(|error| {
-        // What is left of a failed attempt is of no use; that it cannot be removed either changes nothing.
+        // The remains of a failed attempt are useless; failing to remove them changes nothing.
         let _ = fs::remove_file(part);
         Error::io(path)(error)
     })
 }
 
-/// Tries whether [`replace`] can write a file, before somebody works long for its content. Nothing is left behind.
+/// Checks whether [`replace`] can write a file, before its contents are computed. Nothing is left
+/// behind.
 ///
 /// # Errors
-/// When the folder does not exist or refuses, or the name is that of something else than a file.
+///
+/// Returns an error if the folder does not exist or cannot be written, or the name is not that of a
+/// regular file.
 pub fn check(path: &Path) -> Result<()> {
-    // The finished file takes this name, whatever bears it now: better no folder and no device.
+    // The finished file replaces whatever has this name, so folders and devices are refused.
     if path.exists() && !path.is_file() {
         return Err(Error::Usage(format!("{} is not a regular file; give the name of one", path.display())));
     }
@@ -71,20 +79,22 @@ pub fn check(path: &Path) -> Result<()> {
     written.and(removed).map_err(Error::io(path))
 }
 
-/// The same of a file that is not to take the place of another.
+/// Like [`check`], for a file that must not replace another.
 ///
 /// # Errors
-/// As [`check`]; when there is a file of that name.
+///
+/// Returns an error as [`check`] does, or if there is a file of that name.
 pub fn check_new(path: &Path) -> Result<()> {
     check(path)?;
     if path.exists() {
-        let message = "there is a file of that name already; choose another name, or remove it";
+        let message = "a file of that name already exists; choose another name, or remove it";
         return Err(Error::Usage(format!("{}: {message}", path.display())));
     }
     Ok(())
 }
 
-/// A word for a command that a person copies into a shell: the same text, in quotes where the shell would read it otherwise.
+/// A word for a command to be copied into a shell: the same text, in quotes where the shell would
+/// interpret it.
 ///
 /// ```
 /// # use halfwave::files::quoted;
@@ -94,13 +104,13 @@ pub fn check_new(path: &Path) -> Result<()> {
 /// ```
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
-    // What begins with a dash would be an option.
+    // A word that starts with a dash would be an option.
     let start = if word.as_encoded_bytes().starts_with(b"-") { "./" } else { "" };
     match word.to_str() {
         Some(text) if !text.is_empty() && text.chars().all(is_plain) => format!("{start}{text}"),
         Some(text) if cfg!(windows) => format!("\"{start}{text}\""),
         Some(text) if !text.contains(char::is_control) => format!("'{start}{}'", text.replace('\'', r"'\''")),
-        // Control characters, and what is not Unicode, as escapes of bash, zsh and ksh.
+        // Control characters, and bytes that are not Unicode, as escapes of bash, zsh and ksh.
         _ => {
             let escaped = word.as_encoded_bytes().iter().map(|&byte| match byte {
                 b'\'' | b'\\' => format!("\\{}", char::from(byte)),
@@ -112,7 +122,7 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
     }
 }
 
-/// Whether every shell takes this character as it is.
+/// Whether every shell takes this character literally.
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "_-./:=@%+,".contains(c) || cfg!(windows) && c == '\\'
 }
@@ -123,7 +133,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
 
-    /// Every reader sees one of the contents, whole, and nothing is left beside them; what else lies there stays.
+    /// Every reader sees one of the contents, complete, and no temporary files are left; other
+    /// files stay.
     #[test]
     fn many_replace_a_file_at_once() {
         let base = tempfile::tempdir().unwrap();
@@ -149,7 +160,7 @@ mod tests {
         assert_eq!(fs::read_to_string(base.path().join("file.json.part")).unwrap(), "the user's own");
     }
 
-    /// What a shell makes of a word is the word.
+    /// A shell parses a quoted word as the original word.
     #[test]
     fn a_shell_reads_quoted_words_as_they_are() {
         let words: [&[u8]; 20] = [

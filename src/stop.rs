@@ -1,29 +1,32 @@
-//! A request to stop, heard between any two pieces of work of a backend.
+//! A request to stop, checked between the work items of a backend.
 
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A request to stop: clones share it. Whoever leads the work asks, from any thread; a backend that was given a clone ([`Backend::stop_by`](crate::backend::Backend::stop_by)) refuses new work
-/// with [`Error::Stopped`] from then on, but still gives what it holds, so that everything that is finished can be saved.
+/// A request to stop, shared by all clones. It can be made from any thread; a backend that was
+/// given a clone ([`Backend::stop_by`](crate::backend::Backend::stop_by)) then refuses new work
+/// with [`Error::Stopped`], but can still be read, so that everything that is finished can be
+/// saved.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks; there is no way back.
+    /// Requests the stop; it cannot be withdrawn.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether somebody has asked.
+    /// Whether a stop was requested.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Fails once somebody has asked.
+    /// Fails once a stop was requested.
     ///
     /// # Errors
-    /// [`Error::Stopped`].
+    ///
+    /// Returns [`Error::Stopped`] in that case.
     pub fn check(&self) -> Result<()> {
         if self.asked() { Err(Error::Stopped) } else { Ok(()) }
     }

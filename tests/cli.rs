@@ -257,24 +257,24 @@ fn bad_checkpoints_are_refused() {
     write("foreign.safetensors", include_bytes!("../assets/reference/digits-hwgq.safetensors"));
     let (digit, _) = picture(dir, 0);
     let cases = [
-        ("short.safetensors", "no complete safetensors file: it ends after"),
-        ("shorter.safetensors", "no safetensors file"),
+        ("short.safetensors", "this safetensors file is incomplete: it ends after"),
+        ("shorter.safetensors", "not a safetensors file"),
         ("empty.safetensors", "an empty file, not a safetensors file"),
-        ("words.safetensors", "a text, not a safetensors file"),
-        ("foreign.safetensors", "no checkpoint of halfwave"),
+        ("words.safetensors", "a text file, not a safetensors file"),
+        ("foreign.safetensors", "not a halfwave checkpoint"),
         ("missing.safetensors", "No such file"),
-        (".", "there is no checkpoint.safetensors in this folder; name the file itself, such as ./empty.safetensors"),
+        (".", "no checkpoint.safetensors in this folder; name the file, such as ./empty.safetensors"),
     ];
     for (name, part) in cases {
         fails(dir, &["eval", name, "--adapter", "cpu"], &[name, part]);
         fails(dir, &["predict", name, &digit, "--adapter", "cpu"], &[name, part]);
     }
     let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
-    fails(dir, &train("--resume", "."), &["there is no checkpoint.safetensors"]);
+    fails(dir, &train("--resume", "."), &["no checkpoint.safetensors in this folder"]);
     fails(dir, &train("--resume", "nowhere"), &["nowhere: no such folder"]);
     fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
-    fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this is no complete"]);
-    // A file of another model: it has these tensors, but conv2 and others are wider in it.
+    fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this safetensors file is incomplete"]);
+    // A file of another model: it has these tensors, but conv2 and others are wider there.
     fails(
         dir,
         &train("--init", "foreign.safetensors"),
@@ -282,7 +282,7 @@ fn bad_checkpoints_are_refused() {
     );
     fs::create_dir(dir.join("run")).unwrap();
     write("run/checkpoint.safetensors", &good[..good.len() - 1]);
-    fails(dir, &train("--resume", "run"), &["run/checkpoint.safetensors: this is no complete"]);
+    fails(dir, &train("--resume", "run"), &["run/checkpoint.safetensors: this safetensors file is incomplete"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Data as a run sees it: the embedded digits through a recipe's scale, in a recipe's order; a user's own pictures.
+//! Data sets in a run: the embedded digits with a recipe's scale and order, and a user's pictures.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "data/idx.rs"]
@@ -20,7 +20,7 @@ use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
 
-/// Leaves bytes of so many channels as they are.
+/// Leaves bytes of the given number of channels unchanged.
 fn as_they_are(channels: usize) -> Normalise {
     Normalise { table: (0..256 * channels).map(|at| (at / channels) as f32).collect(), mean: None }
 }
@@ -67,7 +67,7 @@ fn cifar100_of_another_length_is_refused() {
     };
     assert!(message().contains(": missing: train.bin, test.bin; all 2 files"), "{}", message());
     let train = fs::File::create(base.path().join("train.bin")).unwrap();
-    // Long files of zeros take no room.
+    // Long files of zeros take no disk space.
     for len in [0, 3074, 153_699_999, 153_700_001, 1 << 40] {
         train.set_len(len).unwrap();
         let wanted = format!("train.bin: {len} bytes instead of 153700000; fetch or unpack it again");
@@ -86,12 +86,12 @@ fn classes_of_cifar100_have_their_names() {
         let names = class_names(&set).unwrap();
         assert_eq!((names.len(), set.classes()), (len, len));
         assert_eq!((names[0].as_str(), names[len - 1].as_str()), (first, last));
-        // The set's own lists go by the alphabet.
+        // The set's lists are in alphabetical order.
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     }
 }
 
-/// The real files, where `CIFAR10_DIR` says that they are.
+/// The real files, in the folder given by `CIFAR10_DIR`.
 #[test]
 fn cifar10_is_whole() {
     let Some(dir) = std::env::var_os("CIFAR10_DIR").filter(|dir| !dir.is_empty()) else {
@@ -109,7 +109,7 @@ fn cifar10_is_whole() {
     }
 }
 
-/// A grey picture of 4 × 2 pixels, all alike.
+/// A uniformly grey picture of 4 × 2 pixels.
 fn picture(path: &Path, grey: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     GrayImage::from_pixel(4, 2, Luma([grey])).save(path).unwrap();
@@ -123,7 +123,7 @@ fn message(dir: &Path, classes: usize) -> String {
     Dataset::load(&folder(dir, classes).into()).unwrap_err().to_string()
 }
 
-/// The grey of each image; all pixels of an image must be alike.
+/// The grey value of each image; all pixels of an image must be equal.
 fn greys(split: &Split) -> Vec<u8> {
     let pixels = split.in_memory().unwrap();
     assert_eq!(pixels.len(), 4 * split.len());
@@ -139,7 +139,7 @@ fn class_folders_are_a_data_set() {
         picture(&dir.join(format!("dog/{at}.png")), 100 + at);
     }
     (0..5).for_each(|at| picture(&dir.join(format!("cat/{at}.bmp")), at));
-    // Neither a word nor half a picture is one; what is hidden is not looked at.
+    // Neither a text nor a truncated picture is read; hidden files are ignored.
     fs::write(dir.join("cat/2a.txt"), "words").unwrap();
     let whole = fs::read(dir.join("dog/3.png")).unwrap();
     fs::write(dir.join("dog/1a.png"), &whole[..whole.len() - 20]).unwrap();
@@ -152,7 +152,8 @@ fn class_folders_are_a_data_set() {
         ("folder", 2, &["cat".into(), "dog".into()][..])
     );
     assert_eq!([data.channels, data.height, data.width], [1, 2, 2]);
-    // Every fifth by name, the half one counted: found out later, it changes no other picture's place.
+    // Every fifth picture by name, including the truncated one: its damage is found later and does
+    // not move other pictures.
     assert_eq!(greys(&data.train), [0, 1, 2, 3, 100, 101, 102, 104, 105]);
     assert_eq!(data.train.labels, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
     assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![4, 103], &[0, 1][..]));
@@ -171,11 +172,11 @@ fn class_folders_may_be_split_already() {
     assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![9], &[1][..]));
     picture(&dir.join("test/c/1.png"), 0);
     assert!(message(dir, 2).contains("test/c, but no train/c"), "{}", message(dir, 2));
-    // Folders for the test pictures that hold none are not what somebody meant.
+    // Folders for test pictures that contain none are probably a mistake.
     fs::remove_dir_all(dir.join("test")).unwrap();
     fs::create_dir_all(dir.join("test/a")).unwrap();
     assert!(message(dir, 2).contains("test/ holds no picture that can be read; put some"), "{}", message(dir, 2));
-    // Without any, a share is for testing.
+    // Without any, a share is used for testing.
     fs::remove_dir_all(dir.join("test")).unwrap();
     assert!(message(dir, 2).contains("a share of 0.2 of each class"), "{}", message(dir, 2));
     (3..6).for_each(|at| picture(&dir.join(format!("train/b/{at}.png")), at));
@@ -187,7 +188,7 @@ fn class_folders_may_be_split_already() {
 fn a_folder_that_is_no_data_set_says_what_to_do() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
-    assert!(message(&dir.join("none"), 2).contains("there is no such folder"));
+    assert!(message(&dir.join("none"), 2).contains("no such folder"));
     assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
     ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
     assert!(
@@ -196,7 +197,7 @@ fn a_folder_that_is_no_data_set_says_what_to_do() {
         "{}",
         message(dir, 3)
     );
-    assert!(message(dir, 2).contains("put 5 or more into one"), "{}", message(dir, 2));
+    assert!(message(dir, 2).contains("put 5 or more pictures into a class"), "{}", message(dir, 2));
     fs::create_dir(dir.join("c")).unwrap();
     fs::write(dir.join("c/0.png"), "words").unwrap();
     assert!(message(dir, 3).contains("c holds no picture that can be read"), "{}", message(dir, 3));

@@ -1,4 +1,5 @@
-//! Recipes: right ones parse, and every wrong one is one error with its line and what to do.
+//! Recipes: valid ones parse, and every invalid one gives a single error with its line and what to
+//! do.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "recipe/data.rs"]
@@ -14,7 +15,7 @@ use halfwave::Error;
 use halfwave::model::{Conv, LayerKind, Surrogate, Weights};
 use halfwave::recipe::{BUILTIN, Length, Loss, Optimizer, Pictures, Recipe, Schedule, Set, builtin};
 
-/// A right recipe; the tests break one line of it at a time.
+/// A valid recipe; the tests change one line of it at a time.
 const RIGHT: &str = r#"[model]
 input = [1, 8, 8]
 classes = 10
@@ -57,7 +58,7 @@ kind = "sgd"
 lr = 0.05
 "#;
 
-/// Line and message of the error that `text` gives.
+/// Line and message of the error for `text`.
 fn wrong(text: &str) -> (usize, String) {
     match Recipe::parse(text, "test.toml") {
         Err(Error::Recipe { file, line, message }) => {
@@ -151,7 +152,7 @@ fn the_resolved_recipe_is_the_same_recipe() {
         evaluate_every = 5
         optimizer = { kind = "sgd", lr = 3e-5, momentum = 0.95, weight_decay = 1 }
     "#;
-    // Its batch norm sees more than one pixel, so a batch of one is fine.
+    // Its batch norm sees more than one pixel, so a batch of one is allowed.
     for text in [everything].into_iter().chain(BUILTIN.map(|(_, text)| text)) {
         let recipe = Recipe::parse(text, "given.toml").unwrap();
         let resolved = recipe.to_toml();
@@ -162,7 +163,7 @@ fn the_resolved_recipe_is_the_same_recipe() {
     let recipe = Recipe::parse(everything, "given.toml").unwrap();
     assert_eq!(recipe.data.set, Set::Cifar10 { dir: "C:\\images \"ten\"".into() });
     assert!(matches!(&recipe.model.layers[1].kind, LayerKind::Hwgq(v) if v.surrogate == Surrogate::LogTailed));
-    // A folder has what the model asks for; how many images, nobody knows yet.
+    // A folder has the model's input size and classes; its number of images is not known yet.
     let folder = RIGHT.replace("set = \"digits\"", "set = \"folder\"\ndir = \"my/pictures\"");
     let recipe = Recipe::parse(&folder, "folder.toml").unwrap();
     assert_eq!(
@@ -189,7 +190,7 @@ fn the_resolved_recipe_is_the_same_recipe() {
     }
 }
 
-/// What stands in [`RIGHT`], what to put in its place, the error's line and parts of its message.
+/// Text in [`RIGHT`], its replacement, the error's line and parts of its message.
 const WRONG: &[(&str, &str, usize, &[&str])] = &[
     // Not TOML, or not a recipe.
     ("classes = 10", "classes = = 10", 3, &["not valid TOML"]),
@@ -198,7 +199,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("[data]\nset = \"digits\"\n", "", 1, &["[data] is missing"]),
     ("[data]\nset = \"digits\"", "[data]", 31, &["[data]: set is missing"]),
     ("[train.optimizer]\nkind = \"sgd\"\nlr = 0.05\n", "", 34, &["[train.optimizer] is missing"]),
-    // Keys and kinds that are unknown or elsewhere at home.
+    // Keys and kinds that are unknown or belong elsewhere.
     ("filters = 16", "filtres = 16", 8, &["layer \"conv1\"", "unknown key \"filtres\"", "did you mean \"filters\"?"]),
     (
         "filters = 16",
@@ -206,17 +207,17 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         8,
         &[
             "unknown key \"units\"",
-            "known are name, kind, from, filters, kernel, stride, padding, dilation, groups, bias",
+            "expected one of name, kind, from, filters, kernel, stride, padding, dilation, groups, bias",
         ],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
-    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["known are conv, linear, batch_norm, hwgq, sign"]),
+    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
     ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
     (
         "kind = \"max_pool\"",
         "kind = \"max_pool\"\nunits = 3",
         20,
-        &["\"pool1\" (max_pool)", "\"units\"", "known are name, kind, from, kernel, stride, padding"],
+        &["\"pool1\" (max_pool)", "\"units\"", "expected one of name, kind, from, kernel, stride, padding"],
     ),
     ("name = \"q1\"\n", "", 12, &["layer 2 (hwgq): name is missing"]),
     // Wrong types.
@@ -229,7 +230,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("filters = 16", "filters = 16.0", 8, &["filters = 16.0"]),
     ("kernel = 3", "kernel = [3, 3, 3]", 9, &["kernel = [3, 3, 3]", "[vertical, horizontal]"]),
     ("input = [1, 8, 8]", "input = [1, 8]", 2, &["a list of 3"]),
-    ("name = \"fc\"", "name = 7", 27, &["name = 7", "text in quotes"]),
+    ("name = \"fc\"", "name = 7", 27, &["name = 7", "string in quotes"]),
     ("kernel = 2", "kernel = 2\nfrom = []", 21, &["from = []"]),
     ("set = \"digits\"", "set = \"digits\"\nshuffle = 1", 33, &["shuffle = 1", "true or false"]),
     // Out of range.
@@ -238,12 +239,12 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("filters = 16", "filters = 99999999999999999999", 8, &["filters = 9999"]),
     ("bits = 2", "bits = 5", 15, &["\"q1\" (hwgq)", "bits = 5", "from 1 to 4"]),
     ("bits = 2", "levels = \"loyd\"", 15, &["levels = \"loyd\"", "did you mean \"lloyd\"?"]),
-    ("bits = 2", "levels = [1, 0.5]", 15, &["levels = [1, 0.5]", "rising list"]),
-    ("bits = 2", "levels = [0.5, \"a\"]", 15, &["rising list of 1 to 15 numbers"]),
-    ("bits = 2", "bits = 2\nlevels = [0.5, 1]", 15, &["bits = 2", "no meaning beside"]),
+    ("bits = 2", "levels = [1, 0.5]", 15, &["levels = [1, 0.5]", "increasing list"]),
+    ("bits = 2", "levels = [0.5, \"a\"]", 15, &["increasing list of 1 to 15 numbers"]),
+    ("bits = 2", "bits = 2\nlevels = [0.5, 1]", 15, &["bits = 2", "no meaning with"]),
     ("bits = 2", "step = 0", 15, &["step = 0", "above 0"]),
-    ("bits = 2", "zero_bin = \"full\"", 15, &["known are zero, half"]),
-    ("bits = 2", "surrogate = \"clip\"", 15, &["known are identity, vanilla, clipped, log_tailed"]),
+    ("bits = 2", "zero_bin = \"full\"", 15, &["expected one of zero, half"]),
+    ("bits = 2", "surrogate = \"clip\"", 15, &["expected one of identity, vanilla, clipped, log_tailed"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\neps = 0", 25, &["eps = 0", "above 0"]),
     ("kind = \"batch_norm\"", "kind = \"batch_norm\"\nmomentum = 1.5", 25, &["momentum = 1.5", "from 0 to 1"]),
     ("batch = 64", "batch = 0", 35, &["[train]: batch = 0"]),
@@ -260,8 +261,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("lr = 0.05", "", 38, &["[train.optimizer] (sgd): lr is missing"]),
     ("lr = 0.05", "lr = 0.05\nmomentum = 1.0", 41, &["momentum = 1.0", "below 1"]),
     ("lr = 0.05", "lr = 0.05\nweight_decay = -1", 41, &["weight_decay = -1"]),
-    ("kind = \"sgd\"", "kind = \"lamb\"", 39, &["kind = \"lamb\"", "known are sgd, adam, adamw, bop"]),
-    // Data that does not fit.
+    ("kind = \"sgd\"", "kind = \"lamb\"", 39, &["kind = \"lamb\"", "expected one of sgd, adam, adamw, bop"]),
+    // Data that does not match the model.
     ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
     ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
     ("set = \"digits\"", "set = \"digits\"\ndir = \"x\"", 33, &["embedded"]),
@@ -281,7 +282,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("name = \"q1\"", "name = \"q/1\"", 12, &["letters"]),
     ("kind = \"max_pool\"\nkernel = 2", "kind = \"add\"", 17, &["\"pool1\" (add)", "from = [\"a\", \"b\"]"]),
     ("kind = \"batch_norm\"", "kind = \"add\"\nfrom = [\"q1\", \"pool1\"]", 22, &["16×8×8 and 16×4×4"]),
-    ("padding = 1", "alpha = \"layer\"", 10, &["alpha = \"layer\"", "no meaning beside"]),
+    ("padding = 1", "alpha = \"layer\"", 10, &["alpha = \"layer\"", "no meaning with"]),
     ("padding = 1", "weights = \"binary\"\nbias = true", 5, &["no bias"]),
 ];
 
@@ -291,7 +292,7 @@ fn every_mistake_is_one_clear_error() {
         assert_eq!(RIGHT.matches(right).count(), 1, "{right} must stand in the recipe once");
         let mut text = RIGHT.replace(right, mistake);
         if parts.contains(&"\"bn0\"") {
-            // Behind the last layer, batch-norm has one value per image and channel.
+            // After the last layer, batch-norm has one value per image and channel.
             text = text.replace("name = \"fc\"\nkind = \"linear\"", "name = \"g\"\nkind = \"linear\"");
             text = text.replace("[data]", "[[model.layers]]\nname = \"bn0\"\nkind = \"batch_norm\"\n[data]");
         }

@@ -1,4 +1,5 @@
-//! A run's folder: what it holds, that one seed gives one result, and that a run goes on as if it had never been interrupted.
+//! A run's folder: its contents, one seed gives one result, and a resumed run equals one that was
+//! never interrupted.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -27,7 +28,7 @@ use pollster::block_on;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Images to train on: two full batches and a short one.
+/// Number of training images: two full batches and a short one.
 const TRAIN_LEN: usize = 40;
 const EPOCH_STEPS: u64 = 3;
 const EPOCHS: u64 = 3;
@@ -36,7 +37,7 @@ fn recipe() -> Recipe {
     let mut recipe = Recipe::digits();
     recipe.train.length = Length::Epochs(EPOCHS);
     recipe.train.batch = 16;
-    // Runs are cut short and prolonged here, which a falling rate would show.
+    // Runs are shortened and made longer here, which a decreasing learning rate would reveal.
     recipe.train.schedule = Schedule::default();
     recipe
 }
@@ -74,7 +75,8 @@ fn finish(mut run: Run) {
     while !block_on(run.advance(u64::MAX)).unwrap().is_empty() {}
 }
 
-/// A whole run's folder in `base`; a run that is killed within its second epoch and resumed gives the same rows and bytes.
+/// A whole run's folder in `base`; a run that is killed within its second epoch and resumed gives
+/// the same rows and bytes.
 fn whole_as_resumed(base: &Path, recipe: &Recipe) -> PathBuf {
     let [whole, killed] = ["whole", "killed"].map(|name| base.join(name));
     finish(create(&whole, recipe.clone()));
@@ -168,7 +170,7 @@ fn a_folder_holds_the_whole_run() {
     }
 }
 
-/// The best epoch's checkpoint stays, and the last few that the recipe asks for.
+/// The best epoch's checkpoint is kept, and the last few that the recipe asks for.
 #[test]
 fn the_best_and_the_last_checkpoints_are_kept() {
     let base = tempfile::tempdir().unwrap();
@@ -222,7 +224,7 @@ fn one_seed_gives_one_result_on_each_driver() {
             let dir = base.path().join(name);
             let trainer = trainer_on(recipe(), Box::new(backend));
             let mut run = block_on(Run::create(Claim::new(&dir).unwrap(), trainer, &device)).unwrap();
-            // How often somebody looks changes nothing.
+            // The number of steps per call has no effect.
             while !block_on(run.advance(limit)).unwrap().is_empty() {}
             results.push((rows(&dir), checkpoint(&dir)));
         }
@@ -249,7 +251,7 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
         assert_eq!(
             rows(&dir).len() as u64,
             killed_after / EPOCH_STEPS * (EPOCH_STEPS + 1),
-            "rows behind the checkpoint"
+            "rows after the checkpoint"
         );
         finish(run);
         assert_eq!(rows(&dir), rows(&whole), "killed after {killed_after}");
@@ -268,7 +270,7 @@ fn a_finished_run_can_be_made_longer() {
         ..recipe()
     };
     finish(create(&whole, steps(8)));
-    // Ends within the second epoch, whose row is that of a part.
+    // Ends within the second epoch, whose row is that of a partial epoch.
     finish(create(&dir, steps(5)));
     assert_eq!(rows(&dir).len(), 5 + 2);
     finish(resume(&dir, |recipe| recipe.train.length = Length::Steps(8)));
@@ -323,7 +325,8 @@ fn a_place_that_cannot_be_written_is_named_and_left_alone() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "words");
 }
 
-/// A disk that is full when a checkpoint is written: the part file leads to a device that is.
+/// Simulates a full disk when a checkpoint is written: the part file links to a device that is
+/// always full.
 #[cfg(target_os = "linux")]
 fn fill_disk(dir: &Path) {
     std::os::unix::fs::symlink("/dev/full", dir.join("checkpoint.safetensors.part")).unwrap();
@@ -377,7 +380,7 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     assert!(fs::read_to_string(dir.join("metrics.jsonl")).unwrap().contains("\"loss\":null"));
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
 
-    // Nor by a pause, which is the first to hear of it.
+    // Nor by a pause, which is the first call to report it.
     let dir = base.path().join("paused");
     let mut wild = recipe();
     wild.train.optimizer = Optimizer::sgd(1e38, 0.9, 0.0);
@@ -390,13 +393,14 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
 }
 
-/// The layer in which numbers cease to be finite is found by doing the steps since the last checkpoint once more.
+/// The layer in which values cease to be finite is found by repeating the steps since the last
+/// checkpoint.
 #[test]
 fn the_first_layer_that_is_not_finite_is_named() {
     let base = tempfile::tempdir().unwrap();
     let mut trainer = trainer(recipe());
     let mut start = block_on(trainer.session().tensors()).unwrap();
-    // Behind this batch-norm numbers are large but finite; the product of the last layer is not.
+    // After this batch-norm values are large but finite; the product of the last layer is not.
     start.get_mut("bn3.weight").unwrap().values.fill(1e37);
     start.get_mut("fc.weight").unwrap().values.fill(10.0);
     trainer.initialise(&start).unwrap();
@@ -439,14 +443,14 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert_eq!(good.trained_on.as_ref().unwrap().classes.join(""), "0123456789");
     let few = facts(&|f| f.images += 1);
     assert!(few.contains("there are 40 of them, but the run was trained on 41") && few.contains("--init"), "{few}");
-    assert!(facts(&|f| f.labels = "0".repeat(16)).contains("as many, but with other labels"));
+    assert!(facts(&|f| f.labels = "0".repeat(16)).contains("the same number, but with other labels"));
     assert!(facts(&|f| f.classes.swap(3, 4)).contains("class 3 is \"3\", but \"4\" in the network"));
-    assert!(facts(&|f| drop(f.classes.pop())).contains("9 names of classes for 10 classes"));
+    assert!(facts(&|f| drop(f.classes.pop())).contains("9 class names for 10 classes"));
     for (name, bad) in [("fc.weight", f32::NAN), ("bn1.running_var", f32::INFINITY), ("velocity/fc.bias", f32::NAN)] {
         let message = message(&|c| c.tensors.get_mut(name).unwrap().values[2] = bad);
         assert!(message.contains(&format!("the tensor {name} holds {bad} (value 2 of ")), "{message}");
     }
-    // Earlier versions did not write what a network was trained on.
+    // Earlier versions did not record what a network was trained on.
     let old = halfwave::train::Checkpoint { trained_on: None, ..good.clone() };
     fs::write(&path, old.to_bytes()).unwrap();
     Saved::read(&dir).unwrap().restore(&mut trainer(recipe())).unwrap();

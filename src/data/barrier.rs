@@ -1,7 +1,7 @@
-//! A barrier against panics in code that reads files of other people.
+//! A barrier against panics in code that decodes untrusted files.
 //!
-//! Decoders of pictures are large, and some of them panic on files that nobody thought of. Such a panic is a fault of that one file: it is
-//! caught here and becomes an error like any other.
+//! Picture decoders are large, and some of them panic on malformed files. Such a panic concerns
+//! only that file: it is caught here and becomes an ordinary error.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -11,13 +11,14 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread will be caught and told as an error, so that a panic hook has nothing to do.
+/// Whether a panic of this thread will be caught and reported as an error, so that a panic hook
+/// should ignore it.
 pub fn panic_is_expected() -> bool {
     GUARDED.get()
 }
 
-/// What `work` gives, or nothing if it panics; nothing is printed then. Whatever `work` has begun to change must be of no use
-/// afterwards.
+/// Runs `work` and returns its result, or `None` if it panics; nothing is printed then. State that
+/// `work` modified must not be used after a panic.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -42,9 +43,9 @@ mod tests {
     fn a_panic_is_nothing_and_leaves_no_trace() {
         assert_eq!(guarded(|| 7), Some(7));
         assert!(guarded(panic_is_expected).unwrap());
-        assert_eq!(guarded(|| -> u8 { panic!("a decoder's own") }), None);
+        assert_eq!(guarded(|| -> u8 { panic!("a decoder's panic") }), None);
         assert!(!panic_is_expected());
-        // A panic outside is one as ever.
+        // A panic outside is handled as usual.
         assert!(catch_unwind(|| panic!("outside")).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! The binary versions of CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009): records of one label, or of a coarse and a fine one,
-//! and 32 × 32 pixels, all red ones first, then green, then blue. Files are read in [`load`], bytes in [`Files`], which works
-//! in the browser too.
+//! The binary versions of CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009): records of one label, or of
+//! a coarse and a fine one, and 32 × 32 pixels, all red values first, then green, then blue. Files
+//! are read in [`load`], bytes in [`Files`], which also works in the browser.
 use super::Split;
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Kind, is_system};
@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 const PIXELS: usize = 32 * 32;
 const IMAGE_BYTES: usize = 3 * PIXELS;
 
-/// How a set lies in its files.
+/// Layout of a set in its files.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
-    /// The set's word in recipes.
+    /// Name of the set in recipes.
     set: &'static str,
-    /// What people call it.
+    /// Display name of the set.
     title: &'static str,
-    /// Names and records of the files to train on, then of the one to test on.
+    /// Names and record counts of the training files, followed by those of the test file.
     files: &'static [(&'static str, usize)],
-    /// How many classes each of the labels has that a record begins with.
+    /// Number of classes of each label at the start of a record.
     classes: &'static [u8],
-    /// Which of these labels to learn.
+    /// Index of the label to learn.
     label: usize,
 }
 
@@ -41,7 +41,7 @@ pub(super) const CIFAR10: Layout = Layout {
     label: 0,
 };
 
-/// With its coarse labels.
+/// CIFAR-100 with its coarse labels.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) const CIFAR100_COARSE: Layout = Layout {
     set: "cifar100",
@@ -51,11 +51,12 @@ pub(super) const CIFAR100_COARSE: Layout = Layout {
     label: 0,
 };
 
-/// With its fine ones.
+/// CIFAR-100 with its fine labels.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) const CIFAR100_FINE: Layout = Layout { label: 1, ..CIFAR100_COARSE };
 
-/// The two splits, file by file: every file has its place, in whatever order they come.
+/// The two splits, read file by file: every file has a fixed position, so files may come in any
+/// order.
 struct Files {
     layout: Layout,
     read: Vec<bool>,
@@ -78,13 +79,13 @@ impl Layout {
     }
 }
 
-/// Records in these files.
+/// Number of records in these files.
 fn records(files: &[(&str, usize)]) -> usize {
     files.iter().map(|(_, records)| records).sum()
 }
 
 impl Files {
-    /// None yet.
+    /// Starts with no file read.
     fn new(layout: Layout) -> Self {
         let (train, test) = layout.files.split_at(layout.files.len() - 1);
         let split = |files| {
@@ -94,12 +95,12 @@ impl Files {
         Self { layout, read: vec![false; layout.files.len()], train: split(train), test: split(test) }
     }
 
-    /// Reads the file at `place` among the layout's.
+    /// Reads the file at index `place` of the layout's files.
     fn add(&mut self, place: usize, bytes: &[u8]) -> Result<(), String> {
         let layout = self.layout;
         layout.check_len(place, bytes.len() as u64)?;
         if std::mem::replace(&mut self.read[place], true) {
-            return Err("it is there twice; give each file once".into());
+            return Err("it is given twice; give each file once".into());
         }
         let tests = place == layout.files.len() - 1;
         let ((images, labels), first) =
@@ -141,8 +142,8 @@ impl Files {
     }
 }
 
-/// The training and the test split from files by their names, in any order. What leads to the name is ignored, as are other
-/// files.
+/// The training and the test split from files identified by name, in any order. Folders before the
+/// name are ignored, as are other files.
 pub(super) fn read<N: AsRef<str>, B: AsRef<[u8]>>(
     files: impl IntoIterator<Item = (N, B)>,
     layout: Layout,
@@ -158,7 +159,7 @@ pub(super) fn read<N: AsRef<str>, B: AsRef<[u8]>>(
     all.finish().map_err(|message| Error::Data(format!("{}: {message}", layout.set)))
 }
 
-/// The same from the folder `dir`.
+/// Reads the splits from the folder `dir`.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
     let Layout { set, title, .. } = layout;
@@ -166,24 +167,25 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
     if !dir.is_dir() {
         let advice = format!("unpack the binary version of {title} and name its folder in [data] dir");
         return Err(Error::Data(match Kind::of_file(dir) {
-            Some(Kind { what, .. }) => format!("{set}: {} is {what} and no folder; {advice}", dir.display()),
+            Some(Kind { what, .. }) => format!("{set}: {} is {what}, not a folder; {advice}", dir.display()),
             None => format!("{set}: there is no folder {}; {advice}", dir.display()),
         }));
     }
     let holds = |dir: &Path| layout.files.iter().any(|(name, _)| dir.join(name).is_file());
-    // The archive has one folder, which holds the files.
+    // The archive contains a single folder, which holds the files.
     let inner = if holds(dir) { None } else { only_folder(dir).filter(|inner| holds(inner)) };
     let dir = inner.as_deref().unwrap_or(dir);
     let mut all = Files::new(layout);
     for (place, (name, _)) in layout.files.iter().enumerate() {
         let path = dir.join(name);
         if !path.exists() {
-            continue; // All that are missing are named together.
+            continue; // All missing files are reported together.
         }
         let unreadable = |error| wrong(&path, format!("cannot be read: {error}"));
-        // Asked for first, so that a huge file is not read.
+        // Checked first, so that a huge file is not read.
         let len = std::fs::metadata(&path).map_err(unreadable)?.len();
-        // Labels and pixels may look like anything: what is as long as it should be is not asked.
+        // Labels and pixels may look like anything: files of the right length are not examined for
+        // their kind.
         let added = layout.check_len(place, len).map_err(|message| match Kind::of_file(&path).filter(|_| len > 0) {
             Some(Kind { what, .. }) => format!("this is {what}, {message}"),
             None => message,
@@ -196,12 +198,12 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
     }
     all.finish().map_err(|message| {
         let python = ["data_batch_1", "train"].iter().any(|name| dir.join(name).is_file());
-        let hint = if python { "; what lies there is the Python version" } else { "" };
+        let hint = if python { "; the files there are of the Python version" } else { "" };
         wrong(dir, format!("{message}{hint}"))
     })
 }
 
-/// The folder in `dir`, if there is one alone.
+/// The folder in `dir`, if it is the only one.
 #[cfg(not(target_arch = "wasm32"))]
 fn only_folder(dir: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
@@ -215,7 +217,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// CIFAR-10 with two records a file.
+    /// CIFAR-10 with two records per file.
     const TEN: Layout = Layout {
         files: &[
             ("data_batch_1.bin", 2),
@@ -270,7 +272,7 @@ mod tests {
             assert_eq!((&train.labels[..], &test.labels[..]), (&train_labels[..], &test_labels[..]));
             assert!(train.in_memory().unwrap().chunks_exact(3).all(|pixel| pixel == [0, 1, 2]));
         }
-        // Either label is looked at, whichever is learnt: a wrong one means other files.
+        // Both labels are checked, whichever is learnt: an invalid one indicates other files.
         for (labels, part) in
             [([20, 0], "label 20 of record 1 is not below 20"), ([0, 100], "label 100 of record 1 is not below 100")]
         {
@@ -316,17 +318,17 @@ mod tests {
         }
         fs::create_dir(outer.path().join("__MACOSX")).unwrap();
         assert_eq!(load(outer.path(), TEN).unwrap(), load(dir.path(), TEN).unwrap());
-        // The Python version is told apart; so is an archive in place of a folder.
+        // The Python version is recognised; so is an archive in place of a folder.
         let python = tempfile::tempdir().unwrap();
         fs::write(python.path().join("data_batch_1"), b"\x80\x02}q\x01").unwrap();
         let message = load(python.path(), TEN).unwrap_err().to_string();
         assert!(
-            message.contains("missing: data_batch_1.bin,") && message.contains("is the Python version"),
+            message.contains("missing: data_batch_1.bin,") && message.contains("are of the Python version"),
             "{message}"
         );
         fs::write(outer.path().join("cifar.tar.gz"), b"\x1f\x8b\x08").unwrap();
         let message = load(&outer.path().join("cifar.tar.gz"), TEN).unwrap_err().to_string();
-        assert!(message.contains("cifar.tar.gz is a gzip archive and no folder; unpack"), "{message}");
+        assert!(message.contains("cifar.tar.gz is a gzip archive, not a folder; unpack"), "{message}");
     }
 
     #[test]
@@ -346,7 +348,7 @@ mod tests {
         let message = given(&files[2..]).unwrap_err();
         assert!(message.starts_with("cifar10: missing: data_batch_5.bin, test_batch.bin;"), "{message}");
         files.push(files[0].clone());
-        assert!(given(&files).unwrap_err().contains("test_batch.bin: it is there twice"));
+        assert!(given(&files).unwrap_err().contains("test_batch.bin: it is given twice"));
         files[0].1.pop();
         assert!(given(&files).unwrap_err().contains("test_batch.bin: 6145 bytes instead of 6146"));
     }

@@ -1,29 +1,32 @@
 //! Class labels by name.
 //!
-//! **Invariant:** a network's outputs belong to names, not to positions in a folder: a class folder that is renamed, added or removed cannot
-//! shift the labels of the others.
+//! **Invariant:** a network's outputs are tied to class names, not to positions in a folder:
+//! renaming, adding or removing a class folder cannot shift the labels of the others.
 use super::{Dataset, Split};
 use crate::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 
-/// Names that a message lists.
+/// Number of names that a message lists.
 const LISTED: usize = 4;
 
-/// Which classes a data set must have, and how they are numbered.
+/// The classes that a data set must have, and their numbering.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Classes<'a> {
-    /// As many as the model has, in the data set's own order: for a new run.
+    /// The model's number of classes, in the data set's order: for a new run.
     Counted,
     /// Exactly these, in this order: to resume the run of a network with these classes.
     All(&'a [String]),
-    /// None but these, in this order: to evaluate a network with these classes.
+    /// A subset of these, in this order: to evaluate a network with these classes.
     Among(&'a [String]),
 }
 
 impl Classes<'_> {
     /// The names of all labels in order, for a data set that has the classes `found`.
     ///
-    /// Errors: with the names that are missing or unknown, and what to do; for [`Self::Counted`] when there are not `count`.
+    /// # Errors
+    ///
+    /// Returns an error if names are missing or unknown, with what to do; for [`Self::Counted`] if
+    /// there are not `count` of them.
     pub(super) fn names(self, found: &[String], count: usize) -> Result<Vec<String>, String> {
         let (known, all) = match self {
             Self::Counted => return super::same_classes(found, count).map(|()| found.to_vec()),
@@ -41,15 +44,15 @@ impl Classes<'_> {
         const ANEW: &str = "or train a new network on these classes";
         Err(match (&unknown[..], &missing[..]) {
             (unknown, []) => format!(
-                "the network has no class {} (it has {}); remove that from the data set, {ANEW}",
+                "the network has no class {} (it has {}); remove it from the data set, {ANEW}",
                 listed(unknown),
                 listed(known)
             ),
             ([], missing) => {
-                format!("the network's class {} is missing from the data set; put it back, {ANEW}", listed(missing))
+                format!("the network's class {} is missing from the data set; restore it, {ANEW}", listed(missing))
             }
             (unknown, missing) => format!(
-                "the network has no class {}, and its class {} is missing from the data set; if a class was renamed, give it its old name again, {ANEW}",
+                "the network has no class {}, and its class {} is missing from the data set; if a class was renamed, restore its old name, {ANEW}",
                 listed(unknown),
                 listed(missing)
             ),
@@ -57,7 +60,7 @@ impl Classes<'_> {
     }
 }
 
-/// The first of some names in quotes.
+/// The first few names in quotes.
 fn listed(names: &[String]) -> String {
     let first: Vec<_> = names.iter().take(LISTED).map(|name| format!("{name:?}")).collect();
     let rest = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
@@ -65,12 +68,15 @@ fn listed(names: &[String]) -> String {
 }
 
 impl Dataset {
-    /// The same images with labels as `classes` numbers them; of [`Classes::Among`], a class may have no images then.
+    /// The same images with labels numbered as in `classes`; with [`Classes::Among`], a class may
+    /// have no images.
     ///
-    /// A data set whose images stand class by class keeps that order, so that it is the one that it would be had its classes
-    /// been in this order from the start.
+    /// If the images are ordered by class, they are reordered, so that the result is the same as if
+    /// the classes had been in this order from the start.
     ///
-    /// Errors: classes that are missing or unknown.
+    /// # Errors
+    ///
+    /// Returns an error if classes are missing or unknown.
     pub fn matching(self, classes: Classes<'_>) -> Result<Self> {
         let names = classes.names(&self.class_names, self.classes);
         let names = names.map_err(|message| Error::Data(format!("{}: {message}", self.name)))?;
@@ -104,7 +110,7 @@ mod tests {
         text.split_whitespace().map(String::from).collect()
     }
 
-    /// Images of one pixel, 10 · label + place.
+    /// Images of one pixel, 10 · label + index.
     fn set(classes: &str, labels: &[u16]) -> Dataset {
         let pixels = labels.iter().enumerate().map(|(at, label)| 10 * *label as u8 + at as u8).collect();
         let split = Split::new([1, 1, 1], pixels, labels.to_vec());
@@ -116,13 +122,13 @@ mod tests {
         let known = names("b c a");
         let found = set("a b c", &[0, 0, 1, 2]).matching(Classes::All(&known)).unwrap();
         assert_eq!((found.class_names, found.classes), (known.clone(), 3));
-        // Class by class before, class by class after.
+        // Ordered by class before and after.
         assert_eq!(found.train.labels, [0, 1, 2, 2]);
         assert_eq!(found.train.in_memory().unwrap(), [12, 23, 0, 1]);
         assert_eq!(found.test, found.train);
         let mixed = set("a b c", &[2, 0, 1, 0]).matching(Classes::All(&known)).unwrap();
         assert_eq!(mixed.train.labels, [1, 2, 0, 2]);
-        assert_eq!(mixed.train.in_memory().unwrap(), [20, 1, 12, 3], "an order of one's own stays");
+        assert_eq!(mixed.train.in_memory().unwrap(), [20, 1, 12, 3], "any other order is kept");
         let same = set("b c a", &[1, 0, 2]);
         assert_eq!(same.clone().matching(Classes::All(&known)).unwrap(), same);
         let part = set("a c", &[0, 1]).matching(Classes::Among(&known)).unwrap();

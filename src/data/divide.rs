@@ -1,21 +1,26 @@
-//! The part of a data set that a recipe uses: its limits, and what it holds out for validation.
+//! The part of a data set that a recipe uses: its limits, and the images held out for validation.
 //!
-//! **Invariant:** which image lies where follows from the set's name, its labels in their order, and the recipe's `[data]`: neither
-//! from the seed nor from the machine. Every class keeps its share, and the images of a part their order.
+//! **Invariant:** the assignment of images depends on the set's name, its labels in order, and the
+//! recipe's `[data]`, neither on the seed nor on the machine. Every class keeps its share, and the
+//! images of a part keep their order.
 use super::{Dataset, Split};
 use crate::recipe::Data;
 use crate::{Error, Result, random};
 
-/// The seed of these draws: runs of different seeds are to learn from the same images.
+/// Seed of these draws, fixed so that runs with different seeds use the same images.
 const SEED: u64 = 0;
 
 impl Dataset {
-    /// The images that a recipe's `[data]` asks for of these, which must be a whole set; a validation split of its own stays whole. There is
-    /// one order of the training images, drawn at random, in which every class comes as often as its share: the first `limit` of them are used,
-    /// and of those the first `validation` held out. So a larger limit keeps the images of a smaller one. Test images have
-    /// such an order too.
+    /// Selects the images that a recipe's `[data]` asks for from a complete set; an existing
+    /// validation split is kept complete. The training images are put in one random order in which
+    /// classes are interleaved in proportion to their shares: the first `limit` of them are used,
+    /// and of those the first `validation` are held out. So a larger limit keeps the images of a
+    /// smaller one. Test images are ordered in the same way.
     ///
-    /// Errors: a validation split without an image; a class that has no image left to learn from.
+    /// # Errors
+    ///
+    /// Returns an error if a validation split would be empty, or a class would have no training
+    /// images left.
     pub fn divided(&self, data: &Data) -> Result<Self> {
         let wrong = |key: &str, message: String| Error::Data(format!("{}: data.{key}: {message}", self.name));
         let (shape, wanted) = (self.shape(), data.set.source());
@@ -23,7 +28,7 @@ impl Dataset {
             return Err(Error::Data(format!("{}: images of {shape:?}, but the recipe asks for {wanted:?}", self.name)));
         }
         if self.validation.is_some() && data.validation > 0.0 {
-            return Err(wrong("validation", "there are validation images already; write 0".into()));
+            return Err(wrong("validation", "the data set already has validation images; write 0".into()));
         }
         if let Some((key, message)) = data.share_fault(self.train.len()) {
             return Err(wrong(key, message));
@@ -46,7 +51,7 @@ impl Dataset {
                 None => ("validation", "hold out less"),
             };
             let class = &self.class_names[class];
-            return Err(wrong(key, format!("the class \"{class}\" has no image left to learn from; {advice}")));
+            return Err(wrong(key, format!("the class \"{class}\" has no image left to train on; {advice}")));
         }
         let order = self.stratified(&self.test, "test");
         let test_len = data.test_limit.map_or(order.len(), |limit| limit.min(order.len()));
@@ -54,8 +59,8 @@ impl Dataset {
         Ok(Self { name: self.name.clone(), class_names: self.class_names.clone(), train, validation, test, ..*self })
     }
 
-    /// The places of a split, at random within a class; the classes by turns, so that the first places of any number hold each as
-    /// often as its share, as whole as can be (Sainte-Laguë's rule).
+    /// Indices of a split, shuffled within each class and interleaved so that every prefix holds
+    /// each class in proportion to its share, as closely as possible (Sainte-Laguë's method).
     fn stratified(&self, split: &Split, part: &str) -> Vec<u32> {
         let mut by_class = vec![Vec::new(); self.classes];
         for (place, &label) in (0..).zip(&split.labels) {
@@ -67,7 +72,8 @@ impl Dataset {
             let (class_len, places) = (places.len() as u64, drawn.into_iter().map(|at| places[at as usize]));
             order.extend((0..).zip(places).map(|(rank, place)| (2 * rank + 1, class_len, place)));
         }
-        // The middle of its rank within its class, (2·rank + 1) / (2·images), is an image's time. The sort is stable: equal times go by class.
+        // An image is sorted by the midpoint of its rank within its class, (2·rank + 1) /
+        // (2·images). The sort is stable: equal values are ordered by class.
         order.sort_by(|a: &(u64, u64, u32), b| (a.0 * b.1).cmp(&(b.0 * a.1)));
         order.into_iter().map(|(_, _, place)| place).collect()
     }
@@ -117,7 +123,8 @@ mod tests {
             let used = limit.unwrap_or(1437).min(1437);
             let held_out_len = (used as f64 * 0.1).round() as usize;
             assert_eq!((part.train.len(), held_out.len(), part.test.len()), (used - held_out_len, held_out_len, 100));
-            // Going through the whole set, each image is the next of one part at most, and nothing of a part is left.
+            // Going through the whole set, each image is the next of at most one part, and no image
+            // of a part is left over.
             let [mut train, mut validation] =
                 [images(&part.train), images(&held_out)].map(|part| part.into_iter().peekable());
             for image in &all {
@@ -142,9 +149,9 @@ mod tests {
         let [few, many] = [200, 700].map(|limit| images(&digits(0.0, Some(limit), None).train));
         assert!(few.iter().all(|image| many.contains(image)));
         assert_ne!(few[..], many[..200]);
-        // They are drawn: not the first of the set.
+        // The images are drawn at random: not the first of the set.
         assert_ne!(few, images(&digits(0.0, None, None).train)[..200]);
-        // Frozen: another draw would change the data of every such run.
+        // Frozen: a different draw would change the data of every such run.
         assert_eq!(digits(0.0, Some(12), None).train.labels, FROZEN);
     }
 
@@ -163,10 +170,10 @@ mod tests {
         };
         assert_eq!(part(0.5, None).unwrap().train.len(), 50);
         for (validation, limit, wanted) in [
-            (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to learn from; give more images"),
-            (0.0, Some(1), "data.limit: 1 images are left to learn from, but there are 2 classes; give more images"),
-            (0.97, None, "data.validation: the class \"b\" has no image left to learn from; hold out less"),
-            (0.004, None, "data.validation: of 100 images that is none; hold out a larger share"),
+            (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to train on; give more images"),
+            (0.0, Some(1), "data.limit: 1 images are left to train on, but there are 2 classes; give more images"),
+            (0.97, None, "data.validation: the class \"b\" has no image left to train on; hold out less"),
+            (0.004, None, "data.validation: of 100 images this holds out none; hold out a larger share"),
         ] {
             let message = part(validation, limit).unwrap_err();
             assert!(message.contains(wanted), "{message}\nshould say {wanted}");

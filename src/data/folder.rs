@@ -1,11 +1,14 @@
-//! A folder of pictures as a data set; which folders are splits and classes, [`layout`](super::layout) says.
+//! A folder of pictures as a data set; [`layout`](super::layout) determines which folders are
+//! splits and classes.
 //!
-//! **Invariant:** classes and pictures go by name, so that a folder is the same data set wherever it lies. What is no picture is
-//! left out before anything is divided or counted, and named with the reason.
+//! **Invariant:** classes and pictures are identified by name, so that a folder is the same data
+//! set wherever it is stored. Files that are not pictures are left out before anything is divided
+//! or counted, and listed with the reason.
 //!
-//! Every split is a listing of files at first, divided as the recipe asks; then those that are small enough are decoded into
-//! memory. So a picture that is found to be damaged is missing from its split, and changes no other. Where pictures stay files,
-//! it is found when a batch needs it: see [`Split::read`].
+//! Every split starts as a listing of files, divided as the recipe asks; then splits that are small
+//! enough are decoded into memory. So a picture found to be damaged is missing from its split and
+//! changes no other. Where pictures stay files, damage is found when a batch needs the picture: see
+//! [`Split::read`].
 use super::layout::{self, Layout, NO_CLASS, Place, arrange};
 use super::listing::Reading;
 use super::tree::Tree;
@@ -16,23 +19,24 @@ use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Files that are left out which a message names.
+/// Number of left-out files that a message names.
 const NAMED: usize = 5;
 
-/// Something that is left out: its path from the folder on, and why.
+/// A path relative to the folder that is left out, and the reason.
 struct LeftOut(String, String);
 
-/// What a folder holds, before any picture is decoded.
+/// Contents of a folder, before any picture is decoded.
 struct Found {
     pictures: Vec<String>,
     layout: Layout,
     left_out: Vec<LeftOut>,
-    /// Folders where classes are expected, without pictures; and splits without any.
+    /// Folders without pictures where classes are expected, and splits without any.
     empty: Vec<String>,
 }
 
-/// Reads the folder `dir` as `data`, of which `count` (the model's classes) and `pictures` are parts, asks for it, with these classes; and
-/// how it was understood, in one line.
+/// Reads the folder `dir` with these classes, as `data` asks for it; `count` (the model's classes)
+/// and `pictures` are parts of `data`. Also returns a one-line description of how the folder was
+/// understood.
 pub(super) fn load(
     dir: &Path,
     count: usize,
@@ -46,7 +50,7 @@ pub(super) fn load(
         && data.validation > 0.0
     {
         let message = format!(
-            "{folder} holds the validation images, but data.validation = {} would take training images for that; write validation = 0, or remove {folder}",
+            "{folder} holds the validation images, but data.validation = {} would hold out training images as well; write validation = 0, or remove {folder}",
             data.validation
         );
         return Err(wrong(dir, &message));
@@ -69,7 +73,7 @@ pub(super) fn load(
         match pictures.undecodable {
             Undecodable::Skip => log::warn!("{}: {count} {files} skipped: {first}{rest}", dir.display()),
             Undecodable::Refuse => {
-                let advice = "remove or mend what is named, or write undecodable = \"skip\"";
+                let advice = "remove or repair them, or write undecodable = \"skip\"";
                 return Err(wrong(dir, &format!("{count} {files} cannot be used: {first}{rest}; {advice}")));
             }
         }
@@ -82,27 +86,27 @@ pub(super) fn load(
     Ok((dataset, described))
 }
 
-/// The names of the class folders, in order; they must be as many as `count`.
+/// The names of the class folders, ordered; there must be `count` of them.
 pub(super) fn class_names(dir: &Path, count: usize) -> Result<Vec<String>> {
     Ok(Found::read(dir, count, Classes::Counted)?.layout.classes)
 }
 
 impl Found {
-    /// Looks for pictures of these classes, of a model with `count`.
+    /// Finds pictures of these classes, for a model with `count` classes.
     fn read(dir: &Path, count: usize, classes: Classes<'_>) -> Result<Self> {
         if !dir.is_dir() {
             let advice = "name the folder with the pictures in [data] dir";
             return Err(wrong(
                 dir,
                 &match Kind::of_file(dir) {
-                    Some(Kind { what, .. }) => format!("this is {what} and no folder; unpack it, and {advice}"),
-                    None => format!("there is no such folder; {advice}"),
+                    Some(Kind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
+                    None => format!("no such folder; {advice}"),
                 },
             ));
         }
         let mut tree = Tree::read(dir)?;
         let leaves = std::mem::take(&mut tree.leaves);
-        // A special file is not opened: a pipe would never end.
+        // Special files are not opened: reading from a pipe would never end.
         let check = |leaf: &super::tree::Leaf| match leaf.fault {
             Some(fault) => Err(fault.to_string()),
             None => picture::check(&dir.join(&leaf.path)).map_err(|fault| fault.brief),
@@ -129,12 +133,13 @@ impl Found {
             let folders = tree.folders_in(parent).into_iter().map(|name| format!("{parent}{name}"));
             folders.filter(|folder| !holds(folder)).collect()
         };
-        // Where a share would be tested on, though there is a folder for that.
+        // A folder meant for a split that holds no pictures, although a share would then be used
+        // for testing.
         let untested = without(&layout.root)
             .into_iter()
             .find(|path| layout::split_of(path.rsplit('/').next().unwrap_or_default()).is_some());
         if let (1, Some(folder)) = (layout.splits.len(), untested) {
-            let advice = "put some into a folder for each class, or remove it, and a share of the others is tested on";
+            let advice = "put pictures there in a folder for each class, or remove it to test on a share of the others";
             return Err(wrong(dir, &format!("{folder}/ holds no picture that can be read; {advice}")));
         }
         let empty = without(&layout.train);
@@ -143,7 +148,7 @@ impl Found {
         Ok(found)
     }
 
-    /// Whether the classes are those that are needed. Folders without pictures are left out if they are.
+    /// Checks that the classes are those required. Folders without pictures are then left out.
     fn check_classes(&mut self, dir: &Path, count: usize, classes: Classes<'_>) -> Result<()> {
         let names = &self.layout.classes;
         if names.is_empty() {
@@ -151,7 +156,10 @@ impl Found {
         }
         if names.len() != count && names.len() + self.empty.len() == count && classes == Classes::Counted {
             let [first, ..] = &self.empty[..] else { unreachable!("there are as many as are missing") };
-            return Err(wrong(dir, &format!("{first} holds no picture that can be read; put some in, or remove it")));
+            return Err(wrong(
+                dir,
+                &format!("{first} holds no picture that can be read; put some there, or remove it"),
+            ));
         }
         let within = dir.join(&self.layout.train);
         classes.names(names, count).map_err(|message| wrong(&within, &message))?;
@@ -160,9 +168,9 @@ impl Found {
         Ok(())
     }
 
-    /// What to do about a folder without class folders, by what it holds.
+    /// The error message for a folder without class folders, depending on its contents.
     fn nothing(&self) -> String {
-        let advice = "put the pictures of each class into a folder that is called like it: \
+        let advice = "put the pictures of each class into a folder named after it: \
                       <class>/, or train/<class>/ and test/<class>/";
         let loose = self.left_out.iter().filter(|LeftOut(_, why)| why == NO_CLASS).count();
         let others: Vec<_> = self.left_out.iter().filter(|LeftOut(_, why)| why != NO_CLASS).take(3).collect();
@@ -176,9 +184,9 @@ impl Found {
                 let others = others.collect::<Vec<_>>().join(", ");
                 format!("there are no class folders, and no picture that can be read, but {others}; {advice}")
             }
-            (1, ..) => format!("there are no class folders, but a picture in no folder; {advice}"),
+            (1, ..) => format!("there are no class folders, but a picture outside any folder; {advice}"),
             (loose, ..) => format!(
-                "there are no class folders, but {loose} pictures in no folder; {advice}. If this folder is one class, name the folder above it"
+                "there are no class folders, but {loose} pictures outside any folder; {advice}. If this folder is one class, name the folder above it"
             ),
         }
     }
@@ -196,9 +204,10 @@ impl Found {
                 .zip(&self.pictures)
                 .filter_map(|(place, path)| Some((*place.as_ref().ok()?, path.as_str()))),
         );
-        // By class, and within one by name: the sort is stable.
+        // By class, and within a class by name: the sort is stable.
         placed.sort_by_key(|(place, _)| place.class);
-        // So many of the first `len` of a class are for testing; a little more than nothing, lest 0.3 · 10 be less than 3.
+        // Number of test images among the first `len` of a class; with a small tolerance, because
+        // 0.3 · 10 may be less than 3.
         let tests = |len: usize| (len as f64 * pictures.test_share + 1e-9).floor();
         let mut counts = vec![0; layout.classes.len()];
         for (place, path) in placed {
@@ -226,19 +235,20 @@ impl Found {
     fn no_tests(&self, share: f64) -> String {
         let each = (1.0 / share).ceil();
         format!(
-            "there are no pictures to test on; a share of {share} of each class is for that: put {each} or more into one, or make train/<class>/ and test/<class>/"
+            "there are no pictures to test on; a share of {share} of each class is used for testing: put {each} or more pictures into a class, or create train/<class>/ and test/<class>/"
         )
     }
 }
 
 impl Layout {
-    /// The folder of the classes or splits, as it was typed: joined with nothing, a path gets a slash.
+    /// The folder of the classes or splits as the user typed it, without the trailing slash added
+    /// by joining.
     fn shown(&self, dir: &Path) -> String {
         let shown = dir.join(&self.root).display().to_string();
         shown.trim_end_matches('/').to_string()
     }
 
-    /// What to say of a folder to test on in which classes are missing.
+    /// The warning about a test folder in which classes are missing.
     fn poor_test(&self, dir: &Path) -> Option<String> {
         let folder = self.splits.get(&Part::Test)?;
         let tested = self.places.iter().flatten().filter(|place| place.part == Some(Part::Test));
@@ -250,13 +260,13 @@ impl Layout {
         let pictures = if tested.len() == 1 { "1 picture".into() } else { format!("{} pictures", tested.len()) };
         (count > 0).then(|| {
             format!(
-                "{}: the test images are the {pictures} in {folder}, with none of {first}{rest}; put some of every class there, or remove {folder}",
+                "{}: the test images are the {pictures} in {folder}, with none of {first}{rest}; put pictures of every class there, or remove {folder}",
                 self.shown(dir)
             )
         })
     }
 
-    /// How a folder was understood, in one line.
+    /// One-line description of how a folder was understood.
     fn described(&self, dir: &Path, dataset: &Dataset, pictures: &Pictures, data: &Data) -> String {
         let Dataset { class_names, train, validation, test, .. } = dataset;
         let named = class_names[..class_names.len().min(CLASSES_NAMED)].join(", ");
@@ -284,7 +294,8 @@ impl Layout {
     }
 }
 
-/// Decodes a split into memory if it is small enough. What cannot be decoded falls away, and comes into `left_out`.
+/// Decodes a split into memory if it is small enough. Images that cannot be decoded are removed and
+/// added to `left_out`.
 fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
     let Pixels::Files(listing) = &split.pixels else { return };
     let (image_len, most) = (split.image_len(), pictures.stream_above.saturating_mul(1 << 20));

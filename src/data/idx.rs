@@ -1,20 +1,22 @@
-//! IDX files, the format of MNIST (Y. LeCun, C. Cortes, C. Burges): two zero bytes, the element type (8: bytes), the number of
-//! dimensions, the dimensions as big-endian u32, the elements. Gzipped or not, whatever they are called.
+//! IDX files, the format of MNIST (Y. LeCun, C. Cortes, C. Burges): two zero bytes, the element
+//! type (8: bytes), the number of dimensions, the dimensions as big-endian u32, the elements.
+//! Gzipped or not, under any name.
 //!
-//! **Invariant:** nothing is allocated because a file claims it. Elements are read when both files of a split agree with each
-//! other and with the model, and no further than their dimensions go.
+//! **Invariant:** no memory is allocated on the basis of a file's claimed size. Elements are read
+//! only if both files of a split agree with each other and with the model, and no further than
+//! their dimensions state.
 use super::Split;
 use super::kind::{self, Kind};
 use crate::{Error, Result};
 use std::io::{BufRead, ErrorKind, Read};
 
-/// The most bytes of elements that a file may have.
+/// Maximum bytes of elements in a file.
 const MOST_BYTES: usize = 1 << 30;
 
-/// What to do with a file that is not as it was made.
+/// Advice for a damaged file.
 const ANEW: &str = "fetch or unpack it again";
 
-/// A file whose dimensions are known, and whose elements are still to come.
+/// A file whose dimensions are known, and whose elements have not been read.
 struct Idx<'a> {
     name: &'a str,
     dims: Vec<usize>,
@@ -24,14 +26,17 @@ struct Idx<'a> {
 /// Dimensions that a file of images may have: count, height, width; and channels.
 const IMAGE_RANKS: &[u8] = &[3, 4];
 
-/// A file of labels has a count alone.
+/// A file of labels has only a count.
 const LABEL_RANKS: &[u8] = &[1];
 
-/// Images of the shape `image` (channels, height, width) with their labels below `classes`, each with the name that errors give
-/// it.
+/// Reads images of the shape `image` (channels, height, width) and their labels below `classes`;
+/// each file comes with its name for error messages.
 ///
-/// Errors: what is no IDX file of bytes, or ends too early or too late; gzip that is damaged; images of another shape; other
-/// numbers of images and labels, or none; more than [`MOST_BYTES`]; a label out of range.
+/// # Errors
+///
+/// Returns an error if a file is not an IDX file of bytes, is too short or too long, or is damaged
+/// gzip; if images have another shape; if the numbers of images and labels differ or are 0; if
+/// there are more than [`MOST_BYTES`]; or if a label is out of range.
 pub(super) fn split<'a>(
     (images, image_bytes): (&'a str, impl BufRead + 'a),
     (labels, label_bytes): (&'a str, impl BufRead + 'a),
@@ -44,7 +49,7 @@ pub(super) fn split<'a>(
     Ok(split)
 }
 
-/// The same, whatever the labels are.
+/// Like [`split`], without checking the labels.
 pub(super) fn unchecked<'a>(
     (images, image_bytes): (&'a str, impl BufRead + 'a),
     (labels, label_bytes): (&'a str, impl BufRead + 'a),
@@ -66,16 +71,17 @@ pub(super) fn unchecked<'a>(
         return Err(wrong(labels.name, &message));
     }
     if count == 0 {
-        return Err(wrong(images.name, "there are no images in it; put some in"));
+        return Err(wrong(images.name, "there are no images in it; use a file with images"));
     }
     let (labels, images) = (labels.elements()?, images.elements()?);
     Ok(Split::new(image, images, labels.into_iter().map(u16::from).collect()))
 }
 
-/// Whether the labels of `split`, from the file `name`, are below `classes`; the whole set has those from `lowest` to `highest`.
+/// Checks that the labels of `split`, from the file `name`, are below `classes`; the labels of the
+/// whole set range from `lowest` to `highest`.
 pub(super) fn check_labels(name: &str, split: &Split, classes: usize, [lowest, highest]: [usize; 2]) -> Result<()> {
     let Some(at) = split.labels.iter().position(|&label| usize::from(label) >= classes) else { return Ok(()) };
-    // Labels from 1 are taken as classes if they are as many.
+    // Labels from 1 are counted as classes if their number matches.
     let wanted = if lowest > 0 { highest } else { highest + 1 };
     let message = format!(
         "label {} of image {at} is not below {classes}, the model's classes; the labels are {lowest} to {highest}, which would be classes = {wanted}: is it the right file?",
@@ -85,7 +91,8 @@ pub(super) fn check_labels(name: &str, split: &Split, classes: usize, [lowest, h
 }
 
 impl<'a> Idx<'a> {
-    /// Reads what comes before the elements; there must be as many dimensions as `ranks` has, and `wanted` says it.
+    /// Reads the header before the elements; the number of dimensions must be one of `ranks`, which
+    /// `wanted` describes.
     fn open(name: &'a str, mut bytes: impl BufRead + 'a, wanted: &str, ranks: &[u8]) -> Result<Self> {
         let start = bytes.fill_buf().map_err(|error| unreadable(name, error))?;
         if start.is_empty() {
@@ -106,14 +113,15 @@ impl<'a> Idx<'a> {
                 &match kind {
                     Some(Kind { what, .. }) => format!("not an IDX file but {what}; {ANEW}"),
                     None => format!(
-                        "not an IDX file: it must begin with two zero bytes, a type and a number of dimensions; {ANEW}"
+                        "not an IDX file: it must start with two zero bytes, a type and a number of dimensions; {ANEW}"
                     ),
                 },
             ));
         };
         if element != 8 {
-            let message =
-                format!("elements of IDX type {element:#04x}; only bytes, 0x08, can be read: write it anew with them");
+            let message = format!(
+                "elements of IDX type {element:#04x}; only bytes, 0x08, can be read: convert the elements to bytes"
+            );
             return Err(wrong(name, &message));
         }
         if !ranks.contains(&rank) {
@@ -123,7 +131,7 @@ impl<'a> Idx<'a> {
         Ok(Self { name, dims, rest })
     }
 
-    /// Reads the elements, all that there must be.
+    /// Reads exactly the elements that the dimensions state.
     fn elements(self) -> Result<Vec<u8>> {
         let Self { name, dims, rest } = self;
         let len = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
@@ -131,7 +139,7 @@ impl<'a> Idx<'a> {
             return Err(wrong(name, &format!("its dimensions {dims:?} ask for more than 1 GiB; use fewer images")));
         };
         let mut elements = Vec::new();
-        // One byte more tells whether the file goes on, and has gzip check its sum.
+        // Reading one more byte detects excess data, and makes gzip verify its checksum.
         let read = rest.take(len as u64 + 1).read_to_end(&mut elements);
         read.map_err(|error| unreadable(name, error))?;
         let found = match elements.len() {
@@ -188,7 +196,7 @@ mod tests {
         let wanted = |shape| Split::new(shape, vec![1, 2, 3, 4], vec![0, 2]);
         assert_eq!(read(&images, &labels, [1, 1, 2]).unwrap(), wanted([1, 1, 2]));
         assert_eq!(read(&gzip(&images), &gzip(&labels), [1, 1, 2]).unwrap(), wanted([1, 1, 2]));
-        // Gzip of several members, as some programs write.
+        // Gzip with several members, as some programs write it.
         assert_eq!(
             read(&[gzip(&images[..7]), gzip(&images[7..])].concat(), &labels, [1, 1, 2]).unwrap(),
             wanted([1, 1, 2])

@@ -1,8 +1,10 @@
-//! Which files of a folder are the four of an IDX data set.
+//! Identifies the four files of an IDX data set in a folder.
 //!
-//! Names of data sets in this format differ: `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz`,
-//! `emnist-letters-test-labels-idx1-ubyte`, `QMNIST-Train-Images-IDX3-UBYTE`. They are words with other characters between them. One word says whether there are images or labels, one which
-//! split; what comes before that names the set. A folder holds one set, or it is an error that lists them.
+//! File names of data sets in this format vary: `train-images-idx3-ubyte`,
+//! `train-images.idx3-ubyte.gz`, `emnist-letters-test-labels-idx1-ubyte`,
+//! `QMNIST-Train-Images-IDX3-UBYTE`. They are split into words at other characters. One word says
+//! whether the file holds images or labels, one which split; the words before them name the set. A
+//! folder must hold exactly one set; otherwise the error lists them.
 use super::layout::is_system;
 use super::{Kind, Split, idx};
 use crate::{Error, Result};
@@ -11,10 +13,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// How many folders below the named one are looked into, if that one holds no such file: archives have one or two.
+/// Number of folder levels searched below the given one if that holds no such file: archives have
+/// one or two.
 const DEPTH: usize = 2;
 
-/// Files that a message lists.
+/// Number of files that a message lists.
 const LISTED: usize = 8;
 
 /// One of the four files.
@@ -29,7 +32,7 @@ enum Role {
 const ROLES: [Role; 4] = [Role::TrainImages, Role::TrainLabels, Role::TestImages, Role::TestLabels];
 
 impl Role {
-    /// MNIST's name for it.
+    /// Name of the file in MNIST.
     fn name(self) -> &'static str {
         match self {
             Self::TrainImages => "train-images-idx3-ubyte",
@@ -40,7 +43,7 @@ impl Role {
     }
 }
 
-/// The set and the role that a file's name tells, if it is a name of an IDX file.
+/// The set and the role given by a file's name, if it is a name of an IDX file.
 fn recognised(name: &str) -> Option<(String, Role)> {
     let lower = name.to_lowercase();
     let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
@@ -49,7 +52,8 @@ fn recognised(name: &str) -> Option<(String, Role)> {
     let labels = words.iter().position(|word| matches!(*word, "labels" | "label"));
     let train = words.iter().position(|word| matches!(*word, "train" | "training"));
     let test = words.iter().position(|word| matches!(*word, "test" | "testing" | "t10k"));
-    // Either the format is named, or nothing behind what it holds: so no text and no other table is taken for one.
+    // Either the format is named, or nothing follows the words for content and split: so no text or
+    // other table is mistaken for one.
     let last = words.len().checked_sub(1)?;
     let format = words.iter().any(|word| word.starts_with("idx") || *word == "ubyte");
     if !format && images.max(labels).max(train).max(test) != Some(last) {
@@ -69,7 +73,7 @@ fn recognised(name: &str) -> Option<(String, Role)> {
 /// Files of one set.
 type Files = BTreeMap<Role, PathBuf>;
 
-/// The sets in a folder, by name, or in the folders inside it if there is none; and every other file.
+/// The sets in a folder, by name, or in its subfolders if there are none; and all other files.
 fn sets_of(dir: &Path, depth: usize) -> Result<(BTreeMap<String, Files>, Vec<String>)> {
     let (mut sets, mut others, mut folders) = (BTreeMap::<String, Files>::new(), Vec::new(), Vec::new());
     let mut entries = Vec::new();
@@ -77,11 +81,11 @@ fn sets_of(dir: &Path, depth: usize) -> Result<(BTreeMap<String, Files>, Vec<Str
         let entry = entry.map_err(Error::io(dir))?;
         entries.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
     }
-    // What is not gzipped comes first, so that it is taken where there are both.
+    // Files that are not gzipped come first, so that they are preferred.
     entries.sort_by_key(|(name, _)| (name.to_lowercase().ends_with(".gz"), name.clone()));
     for (name, path) in entries.into_iter().filter(|(name, _)| !is_system(name)) {
         match recognised(&name) {
-            // Some archives hold folders of these names.
+            // Some archives contain folders with these names.
             _ if path.is_dir() => folders.push(path),
             Some((set, role)) if path.is_file() => {
                 sets.entry(set).or_default().entry(role).or_insert(path);
@@ -101,20 +105,25 @@ fn sets_of(dir: &Path, depth: usize) -> Result<(BTreeMap<String, Files>, Vec<Str
     Ok((sets, others))
 }
 
-/// Both splits, what the classes are called, and what was read and how if that is not as MNIST has it.
+/// Both splits, the class names, and a description of what was read if it differs from MNIST's
+/// form.
 pub(super) type Loaded = ((Split, Split), Vec<String>, Option<String>);
 
-/// The data set in the folder `dir`: images of the shape `image` (channels, height, width), of so many classes. Labels count from 0; where
-/// they count from 1, as in EMNIST's letters, the class of label 1 is the first.
+/// Reads the data set in the folder `dir`: images of the shape `image` (channels, height, width),
+/// of `classes` classes. Labels count from 0; where they count from 1, as in EMNIST's letters, the
+/// class of label 1 is the first.
 ///
-/// Errors name the file, and say what to do: a folder or files that are missing, several sets; whatever [`idx::split`] refuses.
+/// # Errors
+///
+/// Returns an error, which names the file and says what to do, if the folder or files are missing,
+/// there are several sets, or [`idx::split`] would fail.
 pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Loaded> {
     let wrong = |message: &str| Error::Data(format!("{}: {message}", named(dir)));
     if !dir.is_dir() {
         let advice = "name the folder with the four IDX files in [data] dir";
         return Err(wrong(&match Kind::of_file(dir) {
-            Some(Kind { what, .. }) => format!("this is {what} and no folder; unpack it, and {advice}"),
-            None => format!("there is no such folder; {advice}"),
+            Some(Kind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
+            None => format!("no such folder; {advice}"),
         }));
     }
     let (found, others) = sets_of(dir, DEPTH)?;
@@ -128,7 +137,7 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
                 whole.iter().map(|name| if name.is_empty() { "train-…, t10k-…" } else { name.as_str() }).collect();
             let names = names.join("; ");
             return Err(wrong(&format!(
-                "there are {} data sets in it ({names}); put the four files of one into a folder of their own, and name that",
+                "there are {} data sets in it ({names}); put the four files of one into a separate folder, and name that",
                 whole.len()
             )));
         }
@@ -162,9 +171,9 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
     Ok(((train, test), names, (!usual).then_some(described)))
 }
 
-/// What is missing, and what there is instead.
+/// The error message for missing files, with the files that are there.
 fn missing(dir: &Path, found: &BTreeMap<String, Files>, others: &[String]) -> String {
-    let all = "all four files are needed, each as it is or with .gz";
+    let all = "all four files are needed, each plain or with .gz";
     if let [(set, files)] = found.iter().collect::<Vec<_>>()[..] {
         let name = |role: &Role| match set.as_str() {
             "" => role.name().to_string(),
@@ -178,7 +187,7 @@ fn missing(dir: &Path, found: &BTreeMap<String, Files>, others: &[String]) -> St
     if !found.is_empty() {
         let names: Vec<_> = found.keys().map(|name| format!("\"{name}\"")).collect();
         return format!(
-            "no data set in it is whole ({}); {all}: images and labels, to train and to test on",
+            "no data set in it is complete ({}); {all}: images and labels, to train and to test on",
             names.join(", ")
         );
     }
@@ -192,11 +201,11 @@ fn missing(dir: &Path, found: &BTreeMap<String, Files>, others: &[String]) -> St
     });
     let (listed, rest) = (listed.collect::<Vec<_>>().join(", "), if others.len() > LISTED { ", …" } else { "" });
     format!(
-        "missing: {names}; {all}. A name may have others before it, such as emnist-letters-, and test in place of t10k. There is {listed}{rest}"
+        "missing: {names}; {all}. A name may have a prefix such as emnist-letters-, and test in place of t10k. There is {listed}{rest}"
     )
 }
 
-/// What errors call a file or folder.
+/// Name of a file or folder in errors.
 fn named(path: &Path) -> String {
     format!("idx, {}", path.display())
 }

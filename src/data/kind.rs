@@ -1,22 +1,23 @@
-//! What a file is, by its first bytes: so that a message can say what was given in place of what is needed.
+//! Recognises files by their first bytes, so that a message can say what was given instead of what
+//! is needed.
 
-/// A kind of file that is often given where another one is needed.
+/// A kind of file that is often given by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// With its article: "a zip archive".
+    /// Description with its article: "a zip archive".
     pub what: &'static str,
-    /// What to do with it to get pictures.
+    /// How to get pictures out of it.
     pub advice: &'static str,
 }
 
-/// How many bytes of a file [`Kind::of`] looks at.
+/// Number of bytes of a file that [`Kind::of`] examines.
 pub(super) const START: usize = 512;
 
-/// What to do with what holds or stands for the file that is needed.
+/// Advice for files that contain or stand for the one needed.
 const UNPACK: &str = "unpack it first";
 const FETCH: &str = "fetch the file itself again";
 const PULL: &str = "run git lfs pull";
-/// With a file that is another one.
+/// Advice for files in other formats.
 const EXPORT: &str = "export its images as PNG or JPEG files, or as IDX files, first";
 const CONVERT: &str = "convert it to PNG or JPEG first";
 
@@ -52,20 +53,21 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"SIMPLE  =", "a FITS image", CONVERT),
     (128, b"DICM", "a DICOM image", CONVERT),
     (0, b"\x1a\x45\xdf\xa3", "a video", "extract its frames as PNG or JPEG first"),
-    (0, b"RIFF", "a sound or video", "extract its frames as PNG or JPEG first"),
+    (0, b"RIFF", "an audio or video file", "extract its frames as PNG or JPEG first"),
     (0, b"\0\x05\x16\x07", "metadata that macOS wrote beside a file", "remove it"),
     (0, b"\x7fELF", "a program", "remove it"),
     (0, b"MZ", "a program", "remove it"),
 ];
 
 impl Kind {
-    /// By the first 512 bytes of a file, or by all of a shorter one; nothing where it is a picture that can be read, or nothing known.
+    /// Recognises a file by its first 512 bytes, or all of a shorter one; `None` for a readable
+    /// picture or an unknown kind.
     pub fn of(start: &[u8]) -> Option<Self> {
         let kind = |what, advice| Some(Self { what, advice });
         if start.is_empty() {
             return kind("an empty file", FETCH);
         }
-        // Boxes of ISO's base media format: the brand tells pictures from videos.
+        // Boxes of ISO's base media format: the brand distinguishes pictures from videos.
         if start.get(4..8) == Some(b"ftyp") {
             return match start.get(8..12) {
                 Some(b"avif" | b"avis") => kind("an AVIF picture", CONVERT),
@@ -93,19 +95,21 @@ impl Kind {
             () if begins("<!doctype html") || begins("<html") => kind("an HTML page", FETCH),
             () if begins("<svg") || begins("<?xml") && lower.contains("<svg") => kind("an SVG drawing", CONVERT),
             () if begins("<?xml") => kind("an XML document", "remove it"),
-            // The pictures of netpbm begin with text, and so does XBM.
+            // The pictures of netpbm start with text, and so does XBM.
             () if begins("P") && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => None,
-            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text", "remove it"),
+            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text file", "remove it"),
             () => None,
         }
     }
 
-    /// Whether it holds or stands for another file, so that the advice is about that one, whatever was needed.
+    /// Whether it contains or stands for another file, so that the advice applies whatever was
+    /// needed.
     pub fn wraps(self) -> bool {
         [UNPACK, FETCH, PULL].contains(&self.advice)
     }
 
-    /// The kind of the file `path`; nothing where it cannot be read, or is no regular file: a pipe would never end.
+    /// The kind of the file `path`; `None` if it cannot be read or is not a regular file: reading
+    /// from a pipe would never end.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn of_file(path: &std::path::Path) -> Option<Self> {
         use std::io::Read;
@@ -145,12 +149,12 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer and not the file that it stands for"),
             (b"%PDF-1.7", "a PDF document"),
             (b"\x80\x04\x95\x1a", "a Python pickle"),
-            (b"words and \xc3\xa9 and a character that is cut off \xc3", "a text"),
-            (b"RIFF\0\0\0\0AVI LIST", "a sound or video"),
+            (b"words and \xc3\xa9 and a character that is cut off \xc3", "a text file"),
+            (b"RIFF\0\0\0\0AVI LIST", "an audio or video file"),
         ] {
             assert_eq!(what(start), Some(wanted), "{}", String::from_utf8_lossy(start));
         }
-        // Pictures and what nobody knows are none of them.
+        // Pictures and unknown files are none of these kinds.
         for start in
             [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8 ", b"P6 4 4 255\n", b"\x01\x02\x03"]
         {

@@ -1,14 +1,18 @@
-//! Which folders of a tree of pictures are splits, and which are classes.
+//! Determines which folders of a tree of pictures are splits, and which are classes.
 //!
-//! Only the paths of the pictures are looked at, so the same rules hold for a folder on disk and for files that were chosen in a
-//! browser:
+//! Only the paths of the pictures are examined, so the same rules hold for a folder on disk and for
+//! files chosen in a browser:
 //!
-//! 1. What operating systems and tools leave behind ([`is_system`]) is ignored.
-//! 2. A folder whose only content is one folder, which in turn holds several folders and no picture of its own, is a wrapper: the inner one counts.
-//! 3. Folders called as in [`SPLITS`], in upper or lower case and beside [`FILLERS`], are splits if one of them is for training, holds class folders, and stands alone or
-//!    beside another split. All others are classes.
-//! 4. A class is a folder, with everything in the folders inside it; where every class is divided into such splits, they are splits. A picture in none is left out.
-//! 5. Without a test split, the validation split is tested on; without either, a share of every class is.
+//! 1. Files and folders created by operating systems and tools ([`is_system`]) are ignored.
+//! 2. A folder that contains only one folder, which in turn contains several folders and no
+//!    pictures directly, is a wrapper: the inner one counts.
+//! 3. Folders named as in [`SPLITS`], in any case and combined with [`FILLERS`], are splits if one
+//!    of them is for training, contains class folders, and is the only folder or beside another
+//!    split. All others are classes.
+//! 4. A class is a folder with everything in its subfolders; where every class is divided into such
+//!    splits, they are splits. A picture in none is left out.
+//! 5. Without a test split, the validation split is used for testing; without either, a share of
+//!    every class.
 use super::Part;
 use std::collections::BTreeMap;
 
@@ -25,10 +29,11 @@ const SPLITS: [(&str, Part); 9] = [
     ("eval", Part::Test),
 ];
 
-/// Words that a split's name may also hold: `training_set`, `seg_train`, `test-images`.
+/// Words that a split's name may also contain: `training_set`, `seg_train`, `test-images`.
 const FILLERS: [&str; 10] = ["set", "data", "dataset", "images", "image", "imgs", "pictures", "seg", "split", "folder"];
 
-/// Files and folders, in lower case, that operating systems and tools make by themselves. So are all whose names begin with a dot.
+/// Files and folders, in lower case, that operating systems and tools create. All names that start
+/// with a dot count too.
 const SYSTEM: [&str; 17] = [
     "__macosx",
     "__pycache__",
@@ -49,46 +54,48 @@ const SYSTEM: [&str; 17] = [
     "icon\r",
 ];
 
-/// Whether a file or folder of this name was made by the system and not by a person.
+/// Whether a file or folder of this name was created by the system rather than a person.
 pub fn is_system(name: &str) -> bool {
     name.starts_with('.') || SYSTEM.contains(&name.to_lowercase().as_str())
 }
 
-/// Why a picture is left out.
+/// The reason for leaving out a picture without a class.
 pub const NO_CLASS: &str = "not in a folder named after its class";
 
-/// Where a picture belongs.
+/// Class and split of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which of [`Layout::classes`].
+    /// Index in [`Layout::classes`].
     pub class: usize,
-    /// In which split; nothing where a share of every class is tested on.
+    /// The split; `None` where a share of every class is used for testing.
     pub part: Option<Part>,
 }
 
-/// What a tree of pictures is.
+/// Structure of a tree of pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The folder that holds the classes or splits, from the top of the tree: empty, or with a slash at its end.
+    /// The folder that holds the classes or splits, relative to the top of the tree: empty, or with
+    /// a trailing slash.
     pub root: String,
-    /// The folder of the classes that are trained on, in the same way.
+    /// The folder of the training classes, in the same form.
     pub train: String,
-    /// The folders of the splits, by the part that they are used as; none where there are classes alone.
+    /// The folders of the splits, by the part that they are used as; empty if there are only
+    /// classes.
     pub splits: BTreeMap<Part, String>,
-    /// Names of the classes, in order.
+    /// Names of the classes, ordered.
     pub classes: Vec<String>,
-    /// For each path what it is, or why it is left out.
+    /// For each path its class and split, or why it is left out.
     pub places: Vec<Result<Place, String>>,
 }
 
-/// What a folder holds.
+/// Contents of a folder.
 struct Folder<'a> {
     folders: Vec<&'a str>,
-    /// Whether it holds pictures itself.
+    /// Whether it directly contains pictures.
     pictures: bool,
 }
 
-/// The paths of pictures, with slashes, in order.
+/// The paths of pictures, with slashes, ordered.
 struct Tree<'a>(&'a [&'a str]);
 
 impl<'a> Tree<'a> {
@@ -108,7 +115,7 @@ impl<'a> Tree<'a> {
                 None => folder.pictures = true,
             }
         }
-        // Paths are in order, and yet `a/` may stand on both sides of `a-b/`.
+        // Although paths are ordered, `a/` may occur on both sides of `a-b/`.
         folder.folders.sort_unstable();
         folder.folders.dedup();
         folder
@@ -160,7 +167,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// A validation split alone is what there is to test on.
+/// Without a test split, the validation split is used for testing.
 fn tested(mut splits: BTreeMap<Part, &str>) -> BTreeMap<Part, &str> {
     if !splits.contains_key(&Part::Test)
         && let Some(name) = splits.remove(&Part::Validation)
@@ -170,7 +177,7 @@ fn tested(mut splits: BTreeMap<Part, &str>) -> BTreeMap<Part, &str> {
     splits
 }
 
-/// Which split a folder of this name is.
+/// The split that a folder of this name represents.
 pub(super) fn split_of(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
     let mut words = name.split(['_', '-', ' ', '.']).filter(|word| !FILLERS.contains(word));
@@ -179,9 +186,13 @@ pub(super) fn split_of(name: &str) -> Option<Part> {
     known(word).or_else(|| FILLERS.iter().find_map(|filler| known(word.strip_suffix(filler)?)))
 }
 
-/// What the pictures with these paths are: with slashes, and in order. Paths that hold what [`is_system`] must be left away.
+/// Determines the structure of pictures from their paths: with slashes, ordered, and without those
+/// that [`is_system`] excludes.
 ///
-/// Errors: splits without one for training, or two of one kind; a class that is not trained on.
+/// # Errors
+///
+/// Returns an error if there are splits without one for training, two splits of one kind, or a
+/// class that is not in the training split.
 pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
     debug_assert!(paths.is_sorted());
     let tree = Tree(paths);
@@ -190,11 +201,11 @@ pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
     if !tree.has_splits(&root) {
         let names = folders.iter().map(|name| name.to_string());
         if folders.len() > 1 && folders.iter().all(|name| split_of(name).is_some_and(|part| part != Part::Train)) {
-            return Err(format!("there are {} and no train/; put the pictures to train on there", listed(&folders)));
+            return Err(format!("there are {} but no train/; put the training pictures there", listed(&folders)));
         }
         if folders.len() > 1 && folders.iter().all(|name| split_of(name).is_some()) {
             return Err(format!(
-                "{} hold pictures, but no class folders; put the pictures of each class into a folder of its own in them",
+                "{} hold pictures, but no class folders; put the pictures of each class into a separate folder in each",
                 listed(&folders)
             ));
         }
@@ -212,11 +223,11 @@ pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
     for (name, part) in folders.iter().filter_map(|name| Some((*name, split_of(name)?))) {
         let prefix = format!("{root}{name}/");
         if part != Part::Train && tree.folder(&prefix).folders.is_empty() {
-            continue; // Pictures without a class, as competitions give them.
+            continue; // Pictures without a class, as in competitions.
         }
         if let Some(other) = splits.insert(part, name) {
             let what = part.name();
-            return Err(format!("both {other}/ and {name}/ hold {what} images; leave one, or put them together"));
+            return Err(format!("both {other}/ and {name}/ hold {what} images; keep one, or merge them"));
         }
     }
     let splits = tested(splits);
@@ -252,7 +263,7 @@ pub fn arrange(paths: &[&str]) -> Result<Layout, String> {
 }
 
 impl Layout {
-    /// What the picture `path` in the folder `prefix` of classes is.
+    /// Class and split of the picture `path` in the folder `prefix` of classes.
     fn place(&self, path: &str, prefix: &str, part: Option<Part>) -> Result<Place, String> {
         let class = path.strip_prefix(prefix).and_then(|rest| rest.split_once('/')).map(|(class, _)| class);
         let class = class.and_then(|class| self.classes.binary_search_by(|known| known.as_str().cmp(class)).ok());
@@ -260,7 +271,7 @@ impl Layout {
     }
 }
 
-/// "a/, b/ and c/", of names of folders.
+/// "a/, b/ and c/", from names of folders.
 pub(super) fn listed(names: &[&str]) -> String {
     match names {
         [] => String::new(),
@@ -304,10 +315,10 @@ mod tests {
     fn classes_alone_with_whatever_is_inside() {
         assert_eq!(told(&["a/1", "b/2"]), "a b | a/1:0 b/2:1");
         assert_eq!(told(&["a/x/y/1", "a/2", "b/2", "1"]), "a b | 1:- a/2:0 a/x/y/1:0 b/2:1");
-        // In order of names, whatever sorts between a folder and its content.
+        // Ordered by name, whatever sorts between a folder and its contents.
         assert_eq!(told(&["a/1", "a-b/2", "a/3", "a.c/4"]), "a a-b a.c | a-b/2:1 a.c/4:2 a/1:0 a/3:0");
         assert_eq!(told(&["only/1"]), "only | only/1:0");
-        // One class in folders that hold pictures themselves.
+        // A single class in folders that directly contain pictures.
         assert_eq!(told(&["only/1", "only/deep/2"]), "only | only/1:0 only/deep/2:0");
         assert_eq!(told(&["only/deep/2"]), "only | only/deep/2:0");
         assert_eq!(told(&["1", "2"]), " | 1:- 2:-");
@@ -346,12 +357,12 @@ mod tests {
             "a b | a/train/1:training:0 a/val/2:test:0 b/train/3:training:1"
         );
         assert_eq!(told(&["a/train/1", "a/test/2", "b/3"]), "a b | a/test/2:0 a/train/1:0 b/3:1");
-        // A validation split alone is tested on.
+        // Without a test split, the validation split is used for testing.
         assert_eq!(told(&["train/a/1", "val/a/2"]), "a | train/a/1:training:0 val/a/2:test:0");
-        // Without another one, a share is for testing.
+        // Without any other split, a share is used for testing.
         assert_eq!(told(&["train/a/1", "train/b/2"]), "a b | train/a/1:0 train/b/2:1");
         assert_eq!(told(&["train/a/1"]), "a | train/a/1:0");
-        // Pictures of no class, as competitions have them, and folders beside the splits.
+        // Pictures without a class, as in competitions, and folders beside the splits.
         assert_eq!(told(&["train/a/1", "test/2"]), "a | test/2:- train/a/1:0");
         assert_eq!(
             told(&["train/a/1", "test/a/2", "extra/a/3", "4", "train/5"]),
@@ -371,7 +382,7 @@ mod tests {
         assert_eq!(told(&["w/v/a/1", "w/v/b/2", "stray"]), "a b | stray:- w/v/a/1:0 w/v/b/2:1");
         assert_eq!(told(&["w/train/a/1", "w/test/a/2"]), "a | w/test/a/2:test:0 w/train/a/1:training:0");
         assert_eq!(told(&["w/train/a/1"]), "a | w/train/a/1:0");
-        // A split may hold a wrapper of its own.
+        // A split may contain a wrapper.
         assert_eq!(
             told(&["train/train/a/1", "train/train/b/2", "test/test/a/3", "test/test/b/4"]),
             "a b | test/test/a/3:test:0 test/test/b/4:test:1 train/train/a/1:training:0 train/train/b/2:training:1"
@@ -383,7 +394,7 @@ mod tests {
     #[test]
     fn what_is_unclear_is_refused() {
         for (paths, wanted) in [
-            (&["test/a/1", "val/a/2"][..], "there are test/ and val/ and no train/"),
+            (&["test/a/1", "val/a/2"][..], "there are test/ and val/ but no train/"),
             (&["train/a/1", "test/b/2"], "there is test/b, but no train/b; every class is trained on"),
             (&["train/cat/1", "test/Cat/2"], "there is train/cat, so call it test/cat"),
             (&["test/1", "train/2"], "test/ and train/ hold pictures, but no class folders"),

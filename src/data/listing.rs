@@ -1,7 +1,7 @@
-//! Picture files that are decoded when they are asked for.
+//! Picture files that are decoded on request.
 //!
-//! **Invariant:** an image is the same bytes however many threads decode and whatever else is read. A file takes its name and
-//! a few bytes of memory, however large its picture is.
+//! **Invariant:** an image has the same bytes regardless of the number of threads and of what else
+//! is read. Apart from its name, a file takes a few bytes of memory, however large its picture is.
 use super::picture::{self, Fault};
 use crate::recipe::{Fit, Undecodable};
 use crate::{Error, Result};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Damaged files that are named, each in a line. Of more of them, the count is told whenever it has doubled.
+/// Number of damaged files that are reported individually. After that, the count is reported
+/// whenever it has doubled.
 const NAMED: usize = 5;
 
 /// How files become images.
@@ -20,27 +21,27 @@ pub(super) struct Reading {
     /// Channels, height, width.
     pub(super) shape: [usize; 3],
     pub(super) fit: Fit,
-    /// What is done with a file that turns out to be damaged.
+    /// What to do with damaged files.
     pub(super) undecodable: Undecodable,
 }
 
-/// Picture files in one folder, or in folders inside it, as images of one shape.
+/// Picture files in one folder, or in its subfolders, as images of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
     dir: PathBuf,
-    /// All names, from `dir` on, one behind the other.
+    /// All names relative to `dir`, concatenated.
     names: String,
-    /// Where each ends.
+    /// The end of each name.
     ends: Vec<usize>,
     reading: Reading,
     damaged: Damaged,
 }
 
-/// The names of files that were found to be damaged and are passed over, of all listings that were selected from one.
+/// The names of damaged files that are skipped, shared by all listings selected from one.
 #[derive(Clone, Debug, Default)]
 struct Damaged(Arc<Mutex<BTreeSet<String>>>);
 
-/// What was found out while reading makes no other data set.
+/// Damage found while reading does not make the data set a different one.
 impl PartialEq for Damaged {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -52,7 +53,7 @@ impl Damaged {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
-    /// How many there are with this one, if it is new.
+    /// Adds a name; the number of names if it is new.
     fn add(&self, name: &str) -> Option<usize> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.insert(name.into()).then_some(names.len())
@@ -60,7 +61,7 @@ impl Damaged {
 }
 
 impl Listing {
-    /// No files yet, of the folder `dir`.
+    /// An empty listing of the folder `dir`.
     pub(super) fn new(dir: &Path, reading: Reading) -> Self {
         Self { dir: dir.into(), names: String::new(), ends: Vec::new(), reading, damaged: Damaged::default() }
     }
@@ -75,12 +76,12 @@ impl Listing {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The name of a file, from the folder on.
+    /// The name of a file, relative to the folder.
     pub fn name(&self, at: usize) -> &str {
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.names[begin..self.ends[at]]
@@ -92,8 +93,8 @@ impl Listing {
         part
     }
 
-    /// The images at `index`, and which of them (as places in `index`, in order) are blank because their files cannot be decoded. Once
-    /// `stop` is set, nothing more is decoded.
+    /// The images at `index`, and the positions in `index`, ordered, of those left blank because
+    /// their files cannot be decoded. Once `stop` is set, decoding ends.
     pub(super) fn decode(&self, index: &[u32], stop: &AtomicBool) -> (Vec<u8>, Vec<(usize, Fault)>) {
         let Reading { shape, fit, .. } = self.reading;
         let image_len: usize = shape.iter().product();
@@ -119,16 +120,19 @@ impl Listing {
         (images, faults)
     }
 
-    /// Goes on without the file at `at`, if it is damaged and the recipe has such files skipped: it is named, once.
+    /// Skips the damaged file at `at` if the recipe says so, and reports it once.
     ///
-    /// Errors: a file that is not to be skipped, or could not be read at all. That may be otherwise the next time, and a run that
-    /// went on without it would not be the same as one that was not disturbed.
+    /// # Errors
+    ///
+    /// Returns an error if the file must not be skipped, or could not be read at all: a later
+    /// attempt may succeed, and a run that continued without the file would differ from an
+    /// undisturbed one.
     pub(super) fn pass_over(&self, at: usize, fault: Fault) -> Result<()> {
         let name = self.name(at);
         if fault.unread || self.reading.undecodable == Undecodable::Refuse {
             let advice = match fault.unread {
                 true => "make it readable again, and resume the run",
-                false => "put a whole picture in its place and resume the run, or write undecodable = \"skip\"",
+                false => "replace it with an intact picture and resume the run, or write undecodable = \"skip\"",
             };
             return Err(Error::Data(format!("{}; {advice}", fault.of(&self.dir.join(name)))));
         }

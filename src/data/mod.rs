@@ -1,8 +1,8 @@
-//! Images and labels, and the order in which a run sees them.
+//! Images and labels, and the order in which a run uses them.
 //!
-//! **Invariant:** a [`Dataset`] that was loaded holds exactly one label below `classes` for each image, and images of
-//! height·width·channels bytes, channels last. Pixels stay bytes until a batch needs them, and pictures of a folder that is too
-//! large for memory stay files.
+//! **Invariant:** a loaded [`Dataset`] holds exactly one label below `classes` for each image, and
+//! images of height·width·channels bytes, channels last. Pixels stay bytes until a batch needs
+//! them, and pictures of a folder that is too large for memory stay files.
 #[cfg(not(target_arch = "wasm32"))]
 mod barrier;
 mod cifar;
@@ -45,29 +45,29 @@ use crate::recipe::Labels;
 use crate::recipe::{Data, MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
 
-/// Names of classes that a message lists.
+/// Number of class names that a message lists.
 const CLASSES_NAMED: usize = 10;
 
-/// A data set with its splits, which have images of one shape.
+/// A data set with its splits, all with images of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// As a recipe calls it.
+    /// Name in recipes.
     pub name: String,
-    /// Labels are below this.
+    /// Number of classes; labels are below it.
     pub classes: usize,
-    /// What each class is called.
+    /// Name of each class.
     pub class_names: Vec<String>,
     /// Channels of an image.
     pub channels: usize,
-    /// Rows of an image. A network may see fewer: [`Split::input`].
+    /// Rows of an image. A network's input may have fewer: [`Split::input`].
     pub height: usize,
-    /// Columns of an image. A network may see fewer.
+    /// Columns of an image. A network's input may have fewer.
     pub width: usize,
-    /// What a run learns from.
+    /// The training split.
     pub train: Split,
-    /// What its settings are chosen by, if something is held out for that.
+    /// The validation split, if images are held out to choose settings by.
     pub validation: Option<Split>,
-    /// What it is measured on.
+    /// The test split.
     pub test: Split,
 }
 
@@ -83,7 +83,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// What people call it.
+    /// Display name of the split.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "training",
@@ -94,28 +94,37 @@ impl Part {
 }
 
 impl Dataset {
-    /// Reads what a recipe's `[data]` asks for; of a [`Set`] alone, all of it: `Dataset::load(&set.into())`. A folder's splits of more than
-    /// [`stream_above`](crate::recipe::Pictures::stream_above) MiB stay files.
+    /// Reads what a recipe's `[data]` asks for; for all of a [`Set`]: `Dataset::load(&set.into())`.
+    /// Splits of a folder with more than [`stream_above`](crate::recipe::Pictures::stream_above)
+    /// MiB stay files.
     ///
-    /// Errors: files that are missing, damaged, of the wrong length, or hold a label out of range; IDX files of images of another
-    /// shape than the model's input, or of another number of images than labels; class folders that are missing,
-    /// empty or not as many as the model's classes; pictures that cannot be read, where they are refused; parts without images
-    /// ([`Self::divided`]); in the browser, any set that is not embedded.
+    /// # Errors
+    ///
+    /// Returns an error if files are missing, damaged, of the wrong length, or hold a label out of
+    /// range; if IDX files have images of another shape than the model's input, or different
+    /// numbers of images and labels; if class folders are missing, empty or not as many as the
+    /// model's classes; if pictures cannot be read and the recipe refuses such files; if parts have
+    /// no images ([`Self::divided`]); in the browser, for any set that is not embedded.
     pub fn load(data: &Data) -> Result<Self> {
         Self::load_as(data, Classes::Counted)
     }
 
-    /// The same, with these classes.
+    /// Like [`Self::load`], with these classes.
     ///
-    /// Errors: as [`Self::load`]; classes that are missing or unknown.
+    /// # Errors
+    ///
+    /// Returns an error as [`Self::load`] does, or if classes are missing or unknown.
     pub fn load_as(data: &Data, classes: Classes<'_>) -> Result<Self> {
         Self::load_described(data, classes).map(|(dataset, _)| dataset)
     }
 
-    /// The same, with a line that says how files were understood where that is not obvious: which folders of pictures are which split and
-    /// class, which IDX files were read.
+    /// Like [`Self::load_as`], with a one-line description of how files were understood where that
+    /// is not obvious: which folders of pictures are which split and class, or which IDX files were
+    /// read.
     ///
-    /// Errors: as [`Self::load_as`].
+    /// # Errors
+    ///
+    /// Returns an error as [`Self::load_as`] does.
     pub fn load_described(data: &Data, classes: Classes<'_>) -> Result<(Self, Option<String>)> {
         let set = &data.set;
         #[cfg(not(target_arch = "wasm32"))]
@@ -141,7 +150,7 @@ impl Dataset {
                 Self { class_names: names, ..Self::known(set, splits) }
             }
             #[cfg(not(target_arch = "wasm32"))]
-            // It is divided before it is decoded.
+            // Folders are divided before they are decoded.
             Set::Folder { dir, classes: count, pictures, .. } => {
                 let (dataset, described) = folder::load(dir, *count, pictures, data, classes)?;
                 return Ok((dataset, Some(described)));
@@ -149,7 +158,7 @@ impl Dataset {
             #[cfg(target_arch = "wasm32")]
             _ => {
                 return Err(Error::Data(format!(
-                    "{}: folders cannot be read here; choose its files, and give them to the run",
+                    "{}: folders cannot be read here; choose the files of the set, and pass them to the run",
                     set.name()
                 )));
             }
@@ -159,32 +168,38 @@ impl Dataset {
         Ok((dataset, described))
     }
 
-    /// CIFAR-10 from the bytes of its binary version: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, by name,
-    /// in any order. Folders before a name are ignored, and so are other files. Each is asked for when the one before it
-    /// has been read: an iterator that reads them one by one keeps one in memory.
+    /// CIFAR-10 from the bytes of its binary version: `data_batch_1.bin` to `data_batch_5.bin` and
+    /// `test_batch.bin`, identified by name, in any order. Folders before a name are ignored, and
+    /// so are other files. Each file is requested after the previous one has been read: an iterator
+    /// that reads them lazily keeps only one in memory.
     ///
-    /// Errors: a file that is missing, there twice, of the wrong length, or holds a label that is not below 10.
+    /// # Errors
+    ///
+    /// Returns an error if a file is missing, given twice, of the wrong length, or holds a label
+    /// that is not below 10.
     pub fn cifar10<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (N, B)>) -> Result<Self> {
         let splits = cifar::read(files, cifar::CIFAR10)?;
         Ok(Self::known(&Set::Cifar10 { dir: Default::default() }, splits))
     }
 
-    /// A data set of the user's own, as recipes on `folder` train on it: images of `[channels, height, width]`, pixels from
-    /// 0 to 255, labels that are places in `classes`.
+    /// A user-defined data set, for recipes on `folder`: images of `[channels, height, width]`,
+    /// pixels from 0 to 255, labels that are indices in `classes`.
     ///
-    /// Errors: no class or more than 65 536; splits that are no images of that shape or have other labels; a class that has
-    /// no image to train on; no image to test on.
+    /// # Errors
+    ///
+    /// Returns an error if there is no class or more than 65 536; if splits have images of another
+    /// shape or other labels; if a class has no training image; or if there is no test image.
     pub fn images(classes: Vec<String>, shape: [usize; 3], train: Split, test: Split) -> Result<Self> {
         Self::of_folder(classes, shape, train, test).checked()
     }
 
-    /// The same, unchecked.
+    /// Like [`Self::images`], unchecked.
     fn of_folder(class_names: Vec<String>, [channels, height, width]: [usize; 3], train: Split, test: Split) -> Self {
         let (name, classes, validation) = ("folder".into(), class_names.len(), None);
         Self { name, classes, class_names, channels, height, width, train, validation, test }
     }
 
-    /// Itself, if it is as [`Self::images`] says.
+    /// Returns the data set if it meets the conditions of [`Self::images`].
     fn checked(self) -> Result<Self> {
         let whole = self.consistent()?;
         let mut counts = vec![0; whole.classes];
@@ -198,7 +213,7 @@ impl Dataset {
         }
     }
 
-    /// Itself, if it is so but for classes without training images.
+    /// Like [`Self::checked`], but classes may lack training images.
     fn consistent(self) -> Result<Self> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
         if !(1..=MOST_CLASSES).contains(&self.classes) {
@@ -214,7 +229,7 @@ impl Dataset {
             {
                 let (bytes, len) = (pixels.len(), split.len());
                 return wrong(format!(
-                    "{bytes} bytes of {what} images are not {len} images (one a label) of {shape:?}"
+                    "{bytes} bytes of {what} images are not {len} images (one per label) of {shape:?}"
                 ));
             }
             if split.shape != shape {
@@ -253,11 +268,15 @@ impl Dataset {
         }
     }
 
-    /// Whether `recipe` can be trained on these images. It can if they were loaded for it, but for the number of images, which a
-    /// recipe on a folder or on IDX files does not know.
+    /// Checks that `recipe` can be trained on these images. Images loaded for the recipe pass,
+    /// except for the number of images, which a recipe on a folder or on IDX files does not
+    /// determine.
     ///
-    /// Errors: another set, shape or number of classes than the recipe's; another part of the set than its `[data]` asks
-    /// for; batches that the images cannot fill as they must.
+    /// # Errors
+    ///
+    /// Returns an error if the set, shape or number of classes differs from the recipe's; if these
+    /// are not the images that its `[data]` selects; or if the images cannot fill batches as
+    /// required.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
         let (model, data) = (&recipe.model, &recipe.data);
@@ -276,7 +295,7 @@ impl Dataset {
         same_classes(&self.class_names, model.classes).or_else(wrong)?;
         let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
         let held_out_len = self.validation.as_ref().map_or(0, Split::len);
-        // A folder may have a validation split of its own, which is no part of the training images.
+        // A folder may have a separate validation split, which is not part of the training images.
         let drawn_len = if data.validation > 0.0 { held_out_len } else { 0 };
         if self.train.input != model.input
             || (drawn_len == 0) != (data.validation == 0.0)
@@ -285,16 +304,19 @@ impl Dataset {
             || self.test.len() > most(data.test_limit)
         {
             return wrong(
-                "these are not the images that the recipe's [data] keeps; take those by Dataset::divided".to_string(),
+                "these are not the images that the recipe's [data] selects; select them with Dataset::divided"
+                    .to_string(),
             );
         }
         recipe.batch_fault(self.train.len())?.map_or(Ok(()), |fault| wrong(format!("train.batch: {fault}")))
     }
 }
 
-/// What the classes of `set` are called, without reading its images.
+/// The class names of `set`, without reading its images.
 ///
-/// Errors: a folder that is missing, or has another number of classes than the model.
+/// # Errors
+///
+/// Returns an error if a folder is missing, or its number of classes differs from the model's.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn class_names(set: &Set) -> Result<Vec<String>> {
     match set {
@@ -303,8 +325,8 @@ pub fn class_names(set: &Set) -> Result<Vec<String>> {
     }
 }
 
-/// What to do if a model has not as many classes as there are. Whether they are the right ones is asked first: a folder one level too high
-/// or too low has some, too.
+/// The error when a model's number of classes differs. It first asks whether these are the right
+/// classes, because a folder one level too high or too low also contains folders.
 fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
     if names.len() == wanted {
         return Ok(());
@@ -318,23 +340,23 @@ fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
     ))
 }
 
-/// The embedded digits, in file order: the first 1437 to train on, the last 360 to test on.
+/// The embedded digits, in file order: the first 1437 for training, the last 360 for testing.
 fn digits() -> Result<(Split, Split)> {
     const IMAGES: &[u8] = include_bytes!("../../assets/digits/digits-images-idx3-ubyte.gz");
     const LABELS: &[u8] = include_bytes!("../../assets/digits/digits-labels-idx1-ubyte.gz");
     let all =
         idx::split(("digits, images", IMAGES), ("digits, labels", LABELS), Set::Digits.image(), Set::Digits.classes())?;
-    let train_len = Set::Digits.train_len().expect("it is known");
+    let train_len = Set::Digits.train_len().expect("the number of digits is known");
     if all.len() <= train_len {
-        return Err(Error::Data(format!("digits: {} images, but {train_len} are for training alone", all.len())));
+        return Err(Error::Data(format!("digits: {} images, but {train_len} are used for training", all.len())));
     }
     let part = |places: std::ops::Range<usize>| all.select(&places.map(|at| at as u32).collect::<Vec<_>>());
     Ok((part(0..train_len), part(train_len..all.len())))
 }
 
-/// The batches of one epoch over `len` records: places in the split, `batch` at a time. In order, or if `shuffle` in an
-/// order that follows from `seed` and `epoch`. The last batch is shorter if it must be, or left out if `drop_last`.
-/// `batch` must not be 0.
+/// The batches of one epoch over `len` records: indices in the split, `batch` at a time, in order
+/// or, with `shuffle`, in an order determined by `seed` and `epoch`. The last batch may be shorter,
+/// or is omitted with `drop_last`. `batch` must not be 0.
 pub fn epoch_batches(len: usize, batch: usize, seed: u64, epoch: u64, shuffle: bool, drop_last: bool) -> Vec<Vec<u32>> {
     let order = if shuffle { random::permutation(seed, epoch, len) } else { (0..len as u32).collect() };
     let full = order.chunks(batch).filter(|chunk| !drop_last || chunk.len() == batch);

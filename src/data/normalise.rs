@@ -1,6 +1,8 @@
-//! How bytes become the network's input: a table of 256 numbers for each channel, less a per-pixel mean.
+//! Normalisation of bytes for the network: a table of 256 values per channel, minus a per-pixel
+//! mean.
 //!
-//! x = (p·a + b − mean_c) / std_c − mean\[y, x, c\], each operation rounded; the kernel `gather` and the host read the same table, so that both give the same bits.
+//! x = (p·a + b − mean_c) / std_c − mean\[y, x, c\], each operation rounded; the kernel `gather`
+//! and the host read the same table, so that both give the same bits.
 
 use super::{Pixels, Split};
 use crate::recipe::{Data, Recipe};
@@ -8,14 +10,14 @@ use crate::recipe::{Data, Recipe};
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalise {
-    /// `[256, c]`: what a byte becomes in a channel.
+    /// `[256, c]`: the value of each byte in each channel.
     pub table: Vec<f32>,
-    /// `[h, w, c]`: what is taken off then, of images in the size that they are stored in.
+    /// `[h, w, c]`: the mean to subtract, for images in their stored size.
     pub mean: Option<Vec<f32>>,
 }
 
 impl Normalise {
-    /// What a recipe asks for, but for the per-pixel mean.
+    /// The normalisation that a recipe asks for, except the per-pixel mean.
     pub fn new(recipe: &Recipe) -> Self {
         let (data, channels): (&Data, _) = (&recipe.data, recipe.model.input[0]);
         let table = (0..=u8::MAX).flat_map(|byte| (0..channels).map(move |channel| data.value(byte, channel)));
@@ -27,7 +29,8 @@ impl Normalise {
         self.table.len() / 256
     }
 
-    /// The mean of all images, for each pixel and channel: of bytes N, H, W, C, `image_len` an image.
+    /// The mean over all images for each pixel and channel; bytes N, H, W, C, `image_len` per
+    /// image.
     pub fn mean_of(&self, pixels: &[u8], image_len: usize) -> Vec<f32> {
         let channels = self.channels();
         let mut sums = vec![0.0f64; image_len];
@@ -40,14 +43,15 @@ impl Normalise {
         sums.into_iter().map(|sum| (sum / images) as f32).collect()
     }
 
-    /// The same for images of which the centre alone is left, `input` (channels, height, width) of `shape`.
+    /// The normalisation for images cropped to their centre, from `shape` to `input` (channels,
+    /// height, width).
     pub fn centred(mut self, shape: [usize; 3], input: [usize; 3]) -> Self {
         let whole = |mean| Split { pixels: Pixels::default(), labels: vec![0], shape, input }.cropped(mean);
         self.mean = self.mean.map(whole);
         self
     }
 
-    /// Bytes N, H, W, C as the network's input, in the same order.
+    /// Normalises bytes N, H, W, C, in the same order.
     pub fn images(&self, pixels: &[u8]) -> Vec<f32> {
         let channels = self.channels();
         let value = |(at, &byte): (usize, &u8)| {

@@ -1,11 +1,15 @@
-//! A picture file as a network's input.
+//! Converts picture files to network input.
 //!
-//! What a network sees must be what it was trained on. Pictures of a `folder` are turned as their camera says and scaled, as
-//! the recipe's `fit` and `resize` say, in training and in predictions; other networks take pictures of their input's size alone. Colours become grey, and grey
-//! becomes colour, as the network has one channel or three; transparency is ignored. A picture's 0..=255 becomes
-//! 0..=`max_pixel`, rounded: for digits 0..=16, so that, as in that set, ink is bright and paper black.
+//! Prediction must prepare pictures as training does. Pictures of a `folder` are rotated by their
+//! EXIF orientation and scaled according to the recipe's `fit` and `resize`, in training and in
+//! predictions; other networks only take pictures of their input's size. Colour is converted to
+//! grey and vice versa, as the network has one channel or three; transparency is ignored. A
+//! picture's 0..=255 becomes 0..=`max_pixel`, rounded: for digits 0..=16, where, as in that set,
+//! ink is bright and paper black.
 //!
-//! **Invariant:** whatever a file holds, reading it gives a picture or an error: a decoder that panics is caught. Nothing is allocated because a file claims it: what would take more than 512 MiB, decoded or not, is no picture here.
+//! **Invariant:** whatever a file contains, reading it gives a picture or an error: a panic in a
+//! decoder is caught. No memory is allocated on the basis of a file's claimed size: a file or
+//! picture of more than 512 MiB, decoded or not, is refused.
 use super::Split;
 use super::barrier::guarded;
 use super::kind::{self, Kind};
@@ -18,17 +22,17 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-/// The most bytes of a file that are read, as many as a decoded picture may take.
+/// Maximum bytes read from a file, equal to the limit for a decoded picture.
 const MOST_BYTES: u64 = 512 << 20;
 
-/// Why a file gives no picture.
+/// Why a file does not give a picture.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// In a few words, for a list of files: "a zip archive".
+    /// Short form, for a list of files: "a zip archive".
     pub(super) brief: String,
-    /// In full, with what to do.
+    /// Full form, with what to do.
     full: String,
-    /// Whether the file could not be read, which may be otherwise the next time.
+    /// Whether the file could not be read, in which case a later attempt may succeed.
     pub(super) unread: bool,
 }
 
@@ -41,9 +45,10 @@ impl Fault {
         Self { unread: true, ..Self::new(format!("cannot be read: {error}"), io_words(&error)) }
     }
 
-    /// What a file that begins with `start` is in place of a picture, or what its decoder says of it.
+    /// The error for a file that starts with `start`: its kind if it is not a picture, else the
+    /// decoder's error.
     fn no_picture(start: &[u8], error: &ImageError) -> Self {
-        // Some decoders end what they say with a new line.
+        // Some decoders end their messages with a newline.
         let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let full = format!("not a picture that can be read ({said}); PNG and JPEG can");
         let format = image::guess_format(start).ok().filter(ImageFormat::reading_enabled);
@@ -63,16 +68,16 @@ impl Fault {
         }
     }
 
-    /// Of a file that was found to be damaged before.
+    /// The error for a file that was found to be damaged before.
     pub(super) fn known() -> Self {
         Self::new("damaged", "not a picture that can be read")
     }
 
-    /// A decoder that has panicked.
+    /// The error for a decoder that has panicked.
     fn panicked() -> Self {
         Self::new(
             "its decoder failed",
-            "not a picture that can be read (its decoder failed); open it in a program for pictures and save it as PNG",
+            "not a picture that can be read (its decoder failed); open it in an image editor and save it as PNG",
         )
     }
 
@@ -82,11 +87,14 @@ impl Fault {
     }
 }
 
-/// Reads the picture `path` for a network whose input has the shape `input` (channels, height, width): bytes H, W, C from 0
-/// to `max_pixel` (16 for digits, else 255; [`crate::recipe::Set::max_pixel`]), to be scaled as the training images were.
+/// Reads the picture `path` for a network whose input has the shape `input` (channels, height,
+/// width): bytes H, W, C from 0 to `max_pixel` (16 for digits, else 255;
+/// [`crate::recipe::Set::max_pixel`]), to be normalised as the training images were.
 ///
-/// Errors: a file that cannot be read or is no picture, another size than the network's, a network with neither one channel
-/// nor three.
+/// # Errors
+///
+/// Returns an error if the file cannot be read or is not a picture, if its size differs from the
+/// network's input, or if the network has neither one channel nor three.
 pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) -> Result<Vec<u8>> {
     let path = path.as_ref();
     let [channels, height, width] = input;
@@ -109,10 +117,14 @@ pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) 
     Ok(bytes.into_iter().map(rounded).collect())
 }
 
-/// Reads the picture `path`, of any size, as networks on `set`, which is a folder, see it: scaled as its images are, then the
-/// centre of that, bytes H, W, C from 0 to 255. Of another set its whole is scaled.
+/// Reads the picture `path`, of any size, for networks on `set`. For a folder it is scaled as the
+/// folder's images are, then cropped to the centre; bytes H, W, C from 0 to 255. For any other set
+/// the whole picture is scaled.
 ///
-/// Errors: a file that cannot be read or is no picture, a network with neither one channel nor three.
+/// # Errors
+///
+/// Returns an error if the file cannot be read or is not a picture, or if the network has neither
+/// one channel nor three.
 pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> {
     let fit = match set {
         Set::Folder { pictures, .. } => pictures.fit,
@@ -136,7 +148,7 @@ pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>
                 largest([picture.width(), picture.height()], [width as u64, height as u64]);
             picture = picture.crop_imm(left, top, columns, rows);
         }
-        // A recipe's images have sides of at most 2²⁰.
+        // The sides of a recipe's images are at most 2²⁰.
         let (width, height) = (width as u32, height as u32);
         Ok(match channels {
             1 => imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw(),
@@ -146,7 +158,8 @@ pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>
     decoded(path, |_, _| Ok(()), scale)
 }
 
-/// The largest part of a picture of this width and height that has the proportions of `wanted`, rounded, in its centre: left, top, width, height.
+/// The largest centred part of a picture of this width and height with the proportions of `wanted`,
+/// rounded: left, top, width, height.
 fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
     let part = |side: u32, own: u64, other: u64| ((u64::from(side) * own + other / 2) / other.max(1)) as u32;
     let columns = part(height, wanted[0], wanted[1]).clamp(1, width.max(1));
@@ -154,8 +167,9 @@ fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
     [(width - columns) / 2, (height - rows) / 2, columns, rows]
 }
 
-/// Whether a file may be a picture, without decoding it: its first bytes are those of a format that can be read, and its size
-/// is one that memory holds. Of JPEG, whose size may stand anywhere, the first bytes alone are looked at.
+/// Checks whether a file may be a picture, without decoding it: its first bytes must be those of a
+/// readable format, and its size must fit into memory. For JPEG, whose size may be anywhere in the
+/// file, only the first bytes are checked.
 pub(super) fn check(path: &Path) -> Result<(), Fault> {
     let mut file = File::open(path).map(BufReader::new).map_err(Fault::unread)?;
     let mut start = Vec::with_capacity(kind::START);
@@ -171,7 +185,8 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
     checked.unwrap_or_else(|| Err(Fault::panicked()))
 }
 
-/// What `convert` makes of the picture `path`, turned as its camera says, if its width and height (before that) are accepted.
+/// Decodes the picture `path` if `accept` approves its width and height, applies its EXIF
+/// orientation, and converts it.
 fn decoded<T>(
     path: &Path,
     accept: impl FnOnce(u32, u32) -> Result<(), Fault>,
@@ -183,7 +198,7 @@ fn decoded<T>(
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Fault::new(
             "more than 512 MiB",
-            "more than 512 MiB, which no picture takes here; scale it down first",
+            "more than 512 MiB, the maximum for a picture; scale it down first",
         ));
     }
     let no_picture = |error: ImageError| Fault::no_picture(&bytes[..bytes.len().min(kind::START)], &error);
@@ -210,12 +225,12 @@ fn decoder<'a, R: BufRead + Seek + 'a>(reader: ImageReader<R>) -> ImageResult<im
     Ok(decoder)
 }
 
-/// Whether a JPEG has its end. What decodes them is content without, and paints the rest grey.
+/// Whether a JPEG is complete. The decoder accepts truncated files and fills the rest with grey.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut at = 0;
     loop {
-        // Markers are 0xff and a byte that says which. These have nothing behind them, or are none: a byte 0xff among pixels is
-        // followed by 0.
+        // Markers are 0xff and a byte with their type. The types excluded here have no payload or
+        // are not markers: a byte 0xff among pixels is followed by 0.
         let marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 1 | 0xd0..=0xd8 | 0xff);
         let rest = bytes.get(at..).unwrap_or_default();
         let Some([_, which, len @ ..]) = rest.windows(2).position(marker).map(|skip| &rest[skip..]) else {
@@ -232,7 +247,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
 fn no_channels(channels: usize) -> Fault {
     Fault::new(
         "another number of channels",
-        format!("the network takes {channels} channels; only 1 (grey) and 3 (colour) are pictures"),
+        format!("the network takes {channels} channels; pictures have 1 (grey) or 3 (colour)"),
     )
 }
 

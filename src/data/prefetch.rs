@@ -1,7 +1,8 @@
-//! The batches of an epoch, read ahead of their use.
+//! The batches of an epoch, prefetched.
 //!
-//! **Invariant:** batches come in their order and are what [`Split::read`](super::Split::read) gives. So many bytes are read ahead and no more, and
-//! nothing is left of the thread that reads them when the reader is dropped.
+//! **Invariant:** batches come in order and are those that [`Split::read`](super::Split::read)
+//! gives. The amount prefetched is limited, and the prefetching thread ends when the reader is
+//! dropped.
 use super::{Dataset, Part};
 use crate::{Error, Result};
 use std::panic::resume_unwind;
@@ -10,50 +11,55 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// The most batches that are read ahead.
+/// Maximum number of batches to prefetch.
 const MOST_BATCHES: usize = 4;
 
-/// The most bytes of pixels that are read ahead, unless one batch alone takes more.
+/// Maximum bytes of pixels to prefetch, unless a single batch takes more.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Images of a batch with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// As [`Split::read`](super::Split::read) gives them: N, H, W, C.
+    /// As returned by [`Split::read`](super::Split::read): N, H, W, C.
     pub pixels: Vec<u8>,
-    /// One an image.
+    /// One label per image.
     pub labels: Vec<u32>,
 }
 
-/// Reads batches ahead on a thread of its own, which decodes on all cores: at most four batches and 256 MiB of pixels, but
-/// always one. What waits is freed, and decoding ends with the pictures that are being decoded, when this is dropped.
+/// Prefetches batches on a separate thread, which decodes on all cores: at most four batches and
+/// 256 MiB of pixels, but always one. Dropping it frees pending batches and stops decoding after
+/// the pictures in progress.
 pub struct Prefetch(Ahead<Result<Batch>>);
 
 impl Prefetch {
-    /// Begins to read `batches` of a part of `dataset`: places in that split, in their order. To go on within an epoch, give the
-    /// batches that are left of it.
+    /// Starts to read `batches` of a part of `dataset`: indices in that split, in order. To resume
+    /// within an epoch, give its remaining batches.
     ///
-    /// Errors: a part that the data set does not have; a system that lends no thread.
+    /// # Errors
+    ///
+    /// Returns an error if the data set does not have the part, or the system cannot start a
+    /// thread.
     pub fn new(dataset: Arc<Dataset>, part: Part, batches: Vec<Vec<u32>>) -> Result<Self> {
         let missing = || Error::Data(format!("{}: there are no {} images", dataset.name, part.name()));
         let image_len = dataset.part(part).ok_or_else(missing)?.image_len();
         let batch_bytes = image_len * batches.iter().map(Vec::len).max().unwrap_or(0);
         let count = batches.len();
         let read = move |at: usize, stop: &AtomicBool| {
-            let (split, index) = (dataset.part(part).expect("it was there"), &batches[at]);
+            let (split, index) = (dataset.part(part).expect("the part exists"), &batches[at]);
             Ok(Batch { pixels: split.read_until(index, stop)?, labels: split.labels_at(index) })
         };
         Ahead::new(count, most_ahead(batch_bytes), read).map(Self)
     }
 }
 
-/// How many batches of so many bytes are read ahead.
+/// Number of batches of `batch_bytes` bytes to prefetch.
 fn most_ahead(batch_bytes: usize) -> usize {
     (MOST_BYTES / batch_bytes.max(1)).clamp(1, MOST_BATCHES)
 }
 
 impl Iterator for Prefetch {
-    /// A batch, or the first file of it that cannot be decoded; the batches behind it come all the same.
+    /// A batch, or the error of the first file in it that cannot be decoded; the batches after it
+    /// still follow.
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -61,9 +67,9 @@ impl Iterator for Prefetch {
     }
 }
 
-/// Things that a thread makes ahead of their use.
+/// Items produced ahead of their use by a thread.
 struct Ahead<T> {
-    /// Things that are still to come.
+    /// Number of items not yet returned.
     left: usize,
     made: Option<Receiver<T>>,
     thread: Option<JoinHandle<()>>,
@@ -71,21 +77,22 @@ struct Ahead<T> {
 }
 
 impl<T: Send + 'static> Ahead<T> {
-    /// Makes things 0 to `count`, at most `most` of them ahead, which is at least 1. `make` may end early once its second argument is set.
+    /// Produces items 0 to `count`, at most `most` of them ahead, which is at least 1. `make` may
+    /// return early once its second argument is set.
     fn new(count: usize, most: usize, mut make: impl FnMut(usize, &AtomicBool) -> T + Send + 'static) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        // One is being made, or waits for room; the others lie in the channel.
+        // One item is being produced or waits for room; the others are in the channel.
         let ((sender, made), stopped) = (sync_channel(most - 1), Arc::clone(&stop));
         let work = move || {
             for at in 0..count {
                 let thing = make(at, &stopped);
-                // Nobody receives any more once it was dropped.
+                // The receiver is gone once this was dropped.
                 if stopped.load(Ordering::Relaxed) || sender.send(thing).is_err() {
                     return;
                 }
             }
         };
-        let unlent = |error| Error::Data(format!("there is no thread to read images ahead: {error}"));
+        let unlent = |error| Error::Data(format!("cannot start a thread to prefetch images: {error}"));
         let thread = Builder::new().name("prefetch".into()).spawn(work).map_err(unlent)?;
         Ok(Self { left: count, made: Some(made), thread: Some(thread), stop })
     }
@@ -98,7 +105,8 @@ impl<T> Iterator for Ahead<T> {
         self.left = self.left.checked_sub(1)?;
         match self.made.as_ref().and_then(|made| made.recv().ok()) {
             Some(thing) => Some(thing),
-            // It ended before its time: only by a panic, which is the caller's as if it had read itself.
+            // It ended early: only by a panic, which is passed on to the caller as if it had read
+            // the images itself.
             None => match self.thread.take().map(JoinHandle::join) {
                 Some(Err(panic)) => resume_unwind(panic),
                 _ => None,
@@ -110,9 +118,9 @@ impl<T> Iterator for Ahead<T> {
 impl<T> Drop for Ahead<T> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // A thread that waits for room is woken by this.
+        // Wakes a thread that waits for room.
         self.made = None;
-        // One that panicked has said so.
+        // A panic has already been reported.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -123,7 +131,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::time::{Duration, Instant};
 
-    /// Counts itself while it lives.
+    /// Counts live instances.
     struct Counted(Arc<AtomicUsize>, usize);
 
     impl Drop for Counted {
@@ -150,7 +158,7 @@ mod tests {
             };
             let mut ahead = Ahead::new(40, most, make).unwrap();
             for at in 0..40 {
-                // A slow reader: as many as may be are ready, and no more are begun.
+                // A slow reader: the maximum number of items is ready, and no more are started.
                 let (began, wanted) = (Instant::now(), (at + most).min(40));
                 while begun.load(Ordering::SeqCst) < wanted && began.elapsed() < Duration::from_secs(20) {
                     std::thread::yield_now();
@@ -169,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_dropped_leaves_nothing() {
-        // Before anything is taken, in the middle, and while the thread waits within a thing.
+        // Before anything is taken, in the middle, and while the thread waits within an item.
         for taken in [0, 1, 7] {
             let alive = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&alive);
@@ -186,7 +194,7 @@ mod tests {
             let (stop, began) = (Arc::clone(&ahead.stop), Instant::now());
             drop(ahead);
             assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-            // Things, closure and thread are gone: this is the last who knows of them.
+            // Items, closure and thread are gone: this is the last reference to them.
             assert_eq!((alive.load(Ordering::SeqCst), Arc::strong_count(&alive), Arc::strong_count(&stop)), (0, 1, 1));
         }
     }

@@ -11,26 +11,26 @@ use std::sync::atomic::AtomicBool;
 
 /// Images with their labels.
 ///
-/// An image may be larger than what a network sees of it, so that training can cut out a part by chance; its centre is what is
-/// seen otherwise.
+/// An image may be larger than the network's input, so that training can crop it at random;
+/// otherwise its centre is used.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Split {
-    /// Where the pixels come from.
+    /// Source of the pixels.
     pub pixels: Pixels,
-    /// One label an image.
+    /// One label per image.
     pub labels: Vec<u16>,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
-    /// Channels, height and width of what a network sees of it, at most [`Self::shape`].
+    /// Channels, height and width of the part used as the network's input, at most [`Self::shape`].
     pub input: [usize; 3],
 }
 
-/// Where the pixels of a split come from.
+/// Source of the pixels of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
-    /// They are in memory: N, H, W, C.
+    /// In memory: N, H, W, C.
     Memory(Vec<u8>),
-    /// They are decoded from files whenever they are asked for.
+    /// Decoded from files on every request.
     #[cfg(not(target_arch = "wasm32"))]
     Files(Listing),
 }
@@ -42,7 +42,8 @@ impl Default for Pixels {
 }
 
 impl Split {
-    /// Images of the `shape` (channels, height, width) in memory, pixels N, H, W, C; a network sees the whole of each.
+    /// Images of the `shape` (channels, height, width) in memory, pixels N, H, W, C; the whole
+    /// image is the network's input.
     pub fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u16>) -> Self {
         Self { pixels: Pixels::Memory(pixels), labels, shape, input: shape }
     }
@@ -52,7 +53,7 @@ impl Split {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -76,14 +77,16 @@ impl Split {
         }
     }
 
-    /// The pixels of the images at `index`, N, H, W, C. `index` must lie in the split.
+    /// The pixels of the images at `index`, N, H, W, C. `index` must be within the split.
     ///
-    /// A file that turns out to be damaged is skipped, if the recipe has such files skipped: in its place stands the next image of its class
-    /// that can be decoded, in the split's order, behind the last one the first. So batches keep their size, and what a run learns from follows from the
-    /// files alone, wherever it was interrupted.
+    /// A damaged file is skipped if the recipe says so: it is replaced by the next image of its
+    /// class that can be decoded, in the split's order and cyclically. So batches keep their size,
+    /// and the images used for training depend only on the files, not on interruptions.
     ///
-    /// Errors: a damaged file that is not to be skipped, one that cannot be read any more, a class without any that can be decoded. There
-    /// are none in memory.
+    /// # Errors
+    ///
+    /// Returns an error if a damaged file must not be skipped, if a file can no longer be read, or
+    /// if no image of a class can be decoded. In memory, none of this occurs.
     pub fn read(&self, index: &[u32]) -> Result<Vec<u8>> {
         match &self.pixels {
             Pixels::Memory(pixels) => Ok(gathered(pixels, self.image_len(), index)),
@@ -92,7 +95,7 @@ impl Split {
         }
     }
 
-    /// The same; once `stop` is set, images that are not decoded yet stay blank.
+    /// Like [`Self::read`]; once `stop` is set, images that are not decoded yet stay blank.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn read_until(&self, index: &[u32], stop: &AtomicBool) -> Result<Vec<u8>> {
         let Pixels::Files(listing) = &self.pixels else { return self.read(index) };
@@ -105,7 +108,7 @@ impl Split {
         Ok(images)
     }
 
-    /// The image that stands in the place of a damaged one.
+    /// The image that replaces a damaged one.
     #[cfg(not(target_arch = "wasm32"))]
     fn stand_in(&self, listing: &Listing, damaged: u32, stop: &AtomicBool) -> Result<Vec<u8>> {
         let label = self.labels[damaged as usize];
@@ -118,12 +121,15 @@ impl Split {
             }
         }
         let name = listing.name(damaged as usize);
-        Err(Error::Data(format!("{name}: no picture of this class can be decoded; put whole ones there")))
+        Err(Error::Data(format!("{name}: no picture of this class can be decoded; provide intact ones")))
     }
 
-    /// What [`Self::centres`] gives, and the labels, without the images whose files turn out to be damaged: nothing stands in for them.
+    /// Like [`Self::centres`], with the labels, but without images whose files are damaged: they
+    /// are not replaced.
     ///
-    /// Errors: as [`Self::read`].
+    /// # Errors
+    ///
+    /// Returns an error as [`Self::read`] does.
     pub fn whole_centres(&self, index: &[u32]) -> Result<(Vec<u8>, Vec<u32>)> {
         #[cfg(not(target_arch = "wasm32"))]
         if let Pixels::Files(listing) = &self.pixels {
@@ -146,7 +152,7 @@ impl Split {
         index.iter().map(|&at| u32::from(self.labels[at as usize])).collect()
     }
 
-    /// The images at `places` alone, in that order.
+    /// The images at `places` only, in that order.
     pub fn select(&self, places: &[u32]) -> Self {
         let pixels = match &self.pixels {
             Pixels::Memory(pixels) => Pixels::Memory(gathered(pixels, self.image_len(), places)),
@@ -157,15 +163,18 @@ impl Split {
         Self { pixels, labels, shape: self.shape, input: self.input }
     }
 
-    /// Row and column of an image where what a network sees of its centre begins.
+    /// Row and column at which the centre crop for the network starts.
     pub fn centre(&self) -> [usize; 2] {
         let ([_, height, width], [_, rows, columns]) = (self.shape, self.input);
         [(height - rows) / 2, (width - columns) / 2]
     }
 
-    /// What a network sees of the images at `index`: their centres, N, H, W, C. `index` must lie in the split.
+    /// The network's input part of the images at `index`: their centres, N, H, W, C. `index` must
+    /// be within the split.
     ///
-    /// Errors: as [`Self::read`].
+    /// # Errors
+    ///
+    /// Returns an error as [`Self::read`] does.
     pub fn centres(&self, index: &[u32]) -> Result<Vec<u8>> {
         Ok(self.cropped(self.read(index)?))
     }
@@ -184,9 +193,12 @@ impl Split {
         seen
     }
 
-    /// The same as the network's input, N, H, W, C without any padding; and the labels.
+    /// Like [`Self::centres`], normalised as the network's input, N, H, W, C without any padding;
+    /// and the labels.
     ///
-    /// Errors: as [`Self::read`].
+    /// # Errors
+    ///
+    /// Returns an error as [`Self::read`] does.
     pub fn normalised(&self, index: &[u32], normalise: &Normalise) -> Result<(Vec<f32>, Vec<u32>)> {
         Ok((self.cropped(normalise.images(&self.read(index)?)), self.labels_at(index)))
     }
@@ -222,7 +234,7 @@ mod tests {
         let mut split = Split::new([2, 4, 5], pixels.collect(), vec![0, 1]);
         split.input = [2, 1, 2];
         assert_eq!(split.centre(), [1, 1]);
-        // As they are, less a mean image of the pixel's row.
+        // Unscaled, minus a mean image of the pixel's row.
         let table = (0..512).map(|i| (i / 2) as f32).collect();
         let mean = (0..40).map(|i| (i / 10) as f32).collect();
         let mut normalise = Normalise { table, mean: None };

@@ -1,39 +1,43 @@
-//! Everything below a folder, but for what systems and tools leave there.
+//! Everything below a folder, except what systems and tools leave there.
 //!
-//! **Invariant:** the walk ends, whatever links there are: one to a folder that was passed on the way is not followed, nor are more than
-//! [`MOST_LINKS`] inside each other. No file is opened.
+//! **Invariant:** the walk terminates, whatever links there are: a link to a folder passed on the
+//! way is not followed, nor are more than [`MOST_LINKS`] nested links. No file is opened.
 use super::layout::is_system;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Links to folders that are followed inside each other: a data set, a split and a class may each be one.
+/// Maximum number of nested folder links that are followed: a data set, a split and a class may
+/// each be one.
 const MOST_LINKS: usize = 3;
 
-/// Something that is no folder.
+/// An entry that is not a folder.
 pub(super) struct Leaf {
-    /// From the folder on, with slashes.
+    /// Path relative to the folder, with slashes.
     pub(super) path: String,
-    /// Why it cannot be a picture, without looking into it.
+    /// Why it cannot be a picture, without examining its contents.
     pub(super) fault: Option<&'static str>,
 }
 
-/// What is below a folder.
+/// The entries below a folder.
 #[derive(Default)]
 pub(super) struct Tree {
-    /// In the order of the paths.
+    /// Ordered by path.
     pub(super) leaves: Vec<Leaf>,
-    /// Every folder, from the top on, in no order.
+    /// Every folder, relative to the top, in no particular order.
     pub(super) folders: Vec<String>,
 }
 
 impl Tree {
     /// Walks through `dir`.
     ///
-    /// Errors: a folder that cannot be read; the name of a folder that is not UTF-8.
+    /// # Errors
+    ///
+    /// Returns an error if a folder cannot be read, or its name is not UTF-8.
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let mut tree = Self::default();
         let top = std::fs::canonicalize(dir).map_err(Error::io(dir))?;
-        // What is still to be read: the path from `dir` on, the links that led there, and where the innermost of them leads.
+        // Folders still to be read: the path relative to `dir`, and the targets of the links that
+        // led there.
         let mut waiting: Vec<(String, Vec<PathBuf>)> = vec![(String::new(), Vec::new())];
         while let Some((prefix, links)) = waiting.pop() {
             let here = dir.join(&prefix);
@@ -84,7 +88,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Names of the folders in the one called `parent`, which is empty or ends with a slash, in order.
+    /// Names of the folders in `parent`, which is empty or ends with a slash, ordered.
     pub(super) fn folders_in(&self, parent: &str) -> Vec<&str> {
         let names = self.folders.iter().filter_map(|path| path.strip_prefix(parent));
         let mut names: Vec<&str> = names.filter(|name| !name.contains('/')).collect();

@@ -1,4 +1,4 @@
-//! `[data]`: what a network learns from.
+//! `[data]`: the data a network is trained on.
 
 use super::images::{self, Normalisation};
 use super::pictures::{self, Pictures};
@@ -8,46 +8,49 @@ use super::{Augment, Labels, MOST_CLASSES, Set};
 use crate::Result;
 use crate::model::Model;
 
-/// What a folder of CIFAR-10 is called when its archive is unpacked.
+/// Name of CIFAR-10's folder in its archive.
 const CIFAR10_DIR: &str = "cifar-10-batches-bin";
 
-/// The same of CIFAR-100.
+/// Name of CIFAR-100's folder in its archive.
 const CIFAR100_DIR: &str = "cifar-100-binary";
 
-/// The folder of IDX files of a recipe that names none.
+/// Default folder of IDX files.
 const IDX_DIR: &str = "mnist";
 
-/// The folder of pictures of a recipe that names none.
+/// Default folder of pictures.
 const FOLDER_DIR: &str = "images";
 
-/// `[data]`: which images, and how pixels become the network's input.
+/// `[data]`: the data set, and how pixels are normalised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Data {
-    /// Which data set.
+    /// The data set.
     pub set: Set,
     /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
     pub scale: [f32; 2],
-    /// Then taken off, a number a channel; nothing by default.
+    /// Mean to subtract after scaling, one value per channel; none by default.
     pub mean: Vec<f32>,
-    /// What each channel is divided by then; nothing by default.
+    /// Standard deviation to divide by afterwards, one value per channel; none by default.
     pub std: Vec<f32>,
-    /// Whether the mean training image, a number a pixel and channel, is taken off at last. False by default.
+    /// Whether the mean training image, one value per pixel and channel, is subtracted last. False
+    /// by default.
     pub mean_image: bool,
-    /// How training images change from step to step. Not at all by default.
+    /// Augmentation of training images. None by default.
     pub augment: Augment,
-    /// Whether every epoch has an order of its own, drawn from the seed, instead of the files' order. True by default.
+    /// Whether every epoch shuffles the images with a different order drawn from the seed, instead
+    /// of using the files' order. True by default.
     pub shuffle: bool,
-    /// Share of the training images, below 1, that are not learnt from but held out to choose by. 0 by default, and where a folder has
-    /// validation images of its own.
+    /// Share of the training images, below 1, held out for validation. 0 by default; must be 0 if a
+    /// folder has separate validation images.
     pub validation: f64,
-    /// At most so many of the training images are used, those that `validation` holds out among them; all by default.
+    /// Maximum number of training images, including those that `validation` holds out; all by
+    /// default.
     pub limit: Option<usize>,
-    /// At most so many of the test images are used; all by default.
+    /// Maximum number of test images; all by default.
     pub test_limit: Option<usize>,
 }
 
 impl From<Set> for Data {
-    /// The whole set, with every default.
+    /// The whole set, with all defaults.
     fn from(set: Set) -> Self {
         let scale = set.default_scale();
         let (mean, std, augment) = (Vec::new(), Vec::new(), Augment::default());
@@ -57,21 +60,23 @@ impl From<Set> for Data {
 }
 
 impl Data {
-    /// What a byte of a channel becomes, but for the mean image: (byte · a + b − mean) / std, each operation rounded.
+    /// The normalised value of a byte of a channel, except the mean image: (byte · a + b − mean) /
+    /// std, each operation rounded.
     pub(crate) fn value(&self, byte: u8, channel: usize) -> f32 {
         let of = |values: &[f32], default| values.get(channel).copied().unwrap_or(default);
         (f32::from(byte) * self.scale[0] + self.scale[1] - of(&self.mean, 0.0)) / of(&self.std, 1.0)
     }
 
-    /// The key that gives a network no use of its images, and why: numbers that are not finite, or the same for every pixel. A
-    /// larger byte never becomes a smaller number than one before it (or never a larger one), so the first and the last tell of all.
+    /// The key whose values make the images unusable, and why: values that are not finite, or the
+    /// same for every pixel. The mapping of bytes is monotonic, so checking the first and the last
+    /// byte suffices.
     fn value_fault(&self) -> Option<(&'static str, String)> {
         let key = match (&self.std[..], &self.mean[..]) {
             ([], []) => "scale",
             ([], _) => "mean",
             _ => "std",
         };
-        // Two values may be taken off each other where there is a mean image.
+        // With a mean image, two values may be subtracted from each other.
         let fits = |value: f32| value.abs() <= f32::MAX / 2.0;
         let fault = |channel| {
             let [black, white] = [0, 255].map(|byte| self.value(byte, channel));
@@ -87,40 +92,44 @@ impl Data {
         Some((key, format!("with (p * a + b - mean) / std, {fault}; bring them near -1 to 1")))
     }
 
-    /// Images that an epoch learns from, where that is known before anything is read.
+    /// Number of training images per epoch, if known before anything is read.
     pub fn train_len(&self) -> Option<usize> {
         self.set.train_len().map(|len| self.shares(len)[0])
     }
 
-    /// Of `len` training images: how many are learnt from, and how many are held out.
+    /// Number of `len` training images that are used for training, and number held out.
     pub(crate) fn shares(&self, len: usize) -> [usize; 2] {
         let used = self.limit.map_or(len, |limit| limit.min(len));
         let held_out = (used as f64 * self.validation).round() as usize;
         [used - held_out.min(used), held_out.min(used)]
     }
 
-    /// Whether all images are used, and the network sees the whole of each.
+    /// Whether all images are used, and the whole of each is the network's input.
     pub fn keeps_all(&self) -> bool {
         let Self { set, validation, limit, test_limit, .. } = self;
         *validation == 0.0 && limit.is_none() && test_limit.is_none() && set.source() == set.image()
     }
 
-    /// Why `len` training images cannot be divided so, if they cannot: the key to change, and what is wrong.
+    /// Why `len` training images cannot be divided in this way, if they cannot: the key to change,
+    /// and what is wrong.
     pub(crate) fn share_fault(&self, len: usize) -> Option<(&'static str, String)> {
         let ([train, held_out], classes) = (self.shares(len), self.set.classes());
         if self.validation > 0.0 && held_out == 0 {
             let used = train + held_out;
-            return Some(("validation", format!("of {used} images that is none; hold out a larger share, or 0")));
+            return Some((
+                "validation",
+                format!("of {used} images this holds out none; hold out a larger share, or 0"),
+            ));
         }
         let (key, advice) = if self.validation > 0.0 { ("validation", "less") } else { ("limit", "more images") };
         let reduced = self.validation > 0.0 || self.limit.is_some();
         (reduced && train < classes).then(|| {
-            (key, format!("{train} images are left to learn from, but there are {classes} classes; give {advice}"))
+            (key, format!("{train} images are left to train on, but there are {classes} classes; give {advice}"))
         })
     }
 }
 
-/// The keys.
+/// The keys of `[data]`.
 pub(super) fn keys() -> Vec<&'static str> {
     let common = ["set", "dir", "labels", "scale", "shuffle", "validation", "limit", "test_limit"];
     [&common[..], &images::KEYS, &pictures::KEYS].concat()
@@ -145,7 +154,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Data> {
         Set::Folder { pictures, .. } => *pictures = pictures::read(table, image)?,
         _ => {
             if let Some(key) = table.stranger(&others) {
-                return Err(table.bad(key, "it is about pictures, which only a folder has; remove it"));
+                return Err(table.bad(key, "it applies to pictures, which only a folder has; remove it"));
             }
         }
     }
@@ -176,7 +185,7 @@ pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Data> {
     }
 }
 
-/// Whether the images of the set are what the model takes, and as many as they must be.
+/// Checks that the images of the set match the model's input, and that there are enough of them.
 pub(super) fn check(data_table: &Table<'_>, model_table: &Table<'_>, model: &Model, data: &Data) -> Result<()> {
     let (table, set) = (model_table, &data.set);
     if model.input != set.image() {
@@ -197,13 +206,13 @@ pub(super) fn check(data_table: &Table<'_>, model_table: &Table<'_>, model: &Mod
     };
     match set {
         Set::Folder { .. } if !matches!(model.input[0], 1 | 3) => {
-            Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); begin it with one of these"))
+            Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); use one of these"))
         }
         Set::Folder { .. } => at_most(MOST_CLASSES, "a folder"),
         Set::Idx { .. } => at_most(256, "idx, whose labels are single bytes,"),
         _ => Ok(()),
     }?;
-    // Where the number of images is not known, as many as the limit is the best case.
+    // If the number of images is not known, the limit is the best case.
     match set.train_len().or(data.limit).and_then(|len| data.share_fault(len)) {
         Some((key, fault)) => Err(data_table.bad(key, &fault)),
         None => Ok(()),

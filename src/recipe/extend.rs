@@ -1,15 +1,19 @@
-//! `extends = "vgg-small"`: a recipe that is another one but for what it says.
+//! `extends = "vgg-small"`: recipes based on another one.
 //!
-//! - Tables are merged key by key; every other value, lists too, replaces that of the same key. A table that gets another `kind`
-//!   (or `set`) begins anew, since the other's keys would mean something else.
-//! - `[[model.change]]` changes layers, one table after the other: every layer that `match` fits (a name, in which `*` stands for
-//!   anything, several of these, or a table of keys with texts that the layer has to have, such as `{ weights = "binary" }`)
-//!   gets the table's other keys. With another `kind` it keeps its name and its `from` alone. `remove = true` takes it out: who took
-//!   its output takes its input.
-//! - A key that loses its meaning by a change (`bits` beside a list of levels) is dropped with it.
+//! - Tables are merged key by key; every other value, including lists, replaces that of the same
+//!   key. A table with a different `kind` (or `set`) replaces the other completely, since the
+//!   other's keys would mean something else.
+//! - `[[model.change]]` changes layers, one table after the other: every layer that `match` fits (a
+//!   name, in which `*` stands for anything, several of these, or a table of keys with the texts
+//!   that the layer must have, such as `{ weights = "binary" }`) gets the table's other keys. With
+//!   a different `kind` it keeps only its name and its `from`. `remove = true` removes it: layers
+//!   that used its output use its input.
+//! - A key made meaningless by a change (`bits` beside a list of levels) is dropped.
 //!
-//! All of that happens to TOML, before anything is read: the parser sees one document and knows nothing of it. The texts lie behind one another, and each is parsed with
-//! everything before it blanked out, so that a place in the document is a place in all of them, and every mistake keeps its file and line.
+//! All of this is done on TOML, before anything is read: the parser sees a single document. The
+//! texts are concatenated, and each is parsed with everything before it blanked out, so that an
+//! offset in the document is valid in all of them, and every error reports the correct file and
+//! line.
 //!
 //! **Invariant:** the document has neither `extends` nor `model.change`.
 
@@ -23,13 +27,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-/// A layer as it is written, with its place.
+/// A layer as written, with its position.
 type Written<'a> = (Range<usize>, DeTable<'a>);
 
-/// Of two keys one alone may be given: the last one counts.
+/// Pairs of keys of which only one may be given: the last one counts.
 const RIVALS: [[&str; 2]; 2] = [["epochs", "steps"], ["warmup_epochs", "warmup_steps"]];
 
-/// Keys that say what the others of their table mean.
+/// Keys that determine the meaning of the others in their table.
 const KINDS: [&str; 2] = ["kind", "set"];
 
 /// A recipe, the one that it extends, and so on.
@@ -40,7 +44,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// Follows `extends` by what `find` gives for a name.
+    /// Resolves `extends` with `find`, which returns the text for a name.
     pub(super) fn read(text: &str, file: &str, find: impl Fn(&str) -> Option<&'static str>) -> Result<Self> {
         let mut texts = Self { text: text.into(), files: vec![(file.into(), 0)], blanked: vec![text.into()] };
         while let Some((line, name)) = texts.extended()? {
@@ -71,7 +75,7 @@ impl Texts {
         Source { text: &self.text, files: &self.files }
     }
 
-    /// What the last text extends, with its line.
+    /// The name that the last text extends, with its line.
     fn extended(&self) -> Result<Option<(usize, String)>> {
         let text = self.blanked.last().expect("the recipe itself is there");
         let document = self.parse(text)?;
@@ -101,7 +105,7 @@ impl Texts {
                 (None, None) => own,
                 (None, Some(changes)) => {
                     let advice =
-                        "[[model.change]]: there is nothing to change; begin with extends = \"a recipe's name\"";
+                        "[[model.change]]: there is nothing to change; start with extends = \"a recipe's name\"";
                     return Err(self.error(&changes.span(), advice.into()));
                 }
                 (Some(base), changes) => {
@@ -123,7 +127,7 @@ impl Texts {
         source.error(source.line(span.start), message)
     }
 
-    /// Does what `[[model.change]]` says to the layers.
+    /// Applies `[[model.change]]` to the layers.
     fn change<'a>(&self, document: &mut DeTable<'a>, changes: &Spanned<DeValue<'a>>) -> Result<()> {
         let wrong = || self.error(&changes.span(), "change: write each as a table: [[model.change]]".into());
         let model = document.get_mut("model").map(Spanned::get_mut);
@@ -131,7 +135,7 @@ impl Texts {
         let layers = model.get_mut("layers").map(Spanned::get_mut);
         let Some(DeValue::Array(layers)) = layers else { return Ok(()) };
         if !layers.iter().all(|layer| layer.get_ref().is_table()) {
-            return Ok(()); // Said when the layers are read.
+            return Ok(()); // Reported when the layers are read.
         }
         let old = std::mem::replace(layers, std::iter::empty().collect());
         let mut written: Vec<Written<'_>> = old.into_iter().filter_map(table).collect();
@@ -148,7 +152,10 @@ impl Texts {
         let pattern =
             keys.get("match").ok_or_else(|| wrong(&span, "match is missing; add match = \"a layer's name\""))?;
         let patterns = patterns(pattern.get_ref()).ok_or_else(|| {
-            wrong(&pattern.span(), "match: give a name in quotes, several, or a table such as { kind = \"relu\" }")
+            wrong(
+                &pattern.span(),
+                "match: give a name in quotes, a list of names, or a table such as { kind = \"relu\" }",
+            )
         })?;
         let matched = |layer: &DeTable<'_>| {
             patterns
@@ -158,7 +165,7 @@ impl Texts {
         let places: Vec<usize> = (0..layers.len()).filter(|&at| matched(&layers[at].1)).collect();
         if places.is_empty() {
             let names: Vec<_> = layers.iter().filter_map(|(_, layer)| text(layer, "name")).collect();
-            let why = format!("match: no layer is like that; there are {}", names.join(", "));
+            let why = format!("match: no layer matches; there are {}", names.join(", "));
             return Err(wrong(&pattern.span(), &why));
         }
         if let Some(name) = keys.get("name") {
@@ -172,7 +179,7 @@ impl Texts {
                 return Err(wrong(&remove.span(), "remove: write true, or remove it"));
             }
             Some(_) if !keys.is_empty() => {
-                return Err(wrong(&span, "a layer that is removed has no keys; remove these"));
+                return Err(wrong(&span, "a removed layer has no other keys; remove them"));
             }
             Some(_) => {
                 for at in places.into_iter().rev() {
@@ -202,7 +209,7 @@ fn text<'t>(table: &'t DeTable<'_>, key: &str) -> Option<&'t str> {
     table.get(key)?.get_ref().as_str()
 }
 
-/// Puts the keys of `own` over those of `base`.
+/// Overlays the keys of `own` on those of `base`.
 fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
     for [a, b] in RIVALS {
         for (given, other) in [(a, b), (b, a)] {
@@ -223,12 +230,12 @@ fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
     }
 }
 
-/// Whether `own` is of another kind than `base`.
+/// Whether `own` has a different kind than `base`.
 fn begins_anew(base: &DeTable<'_>, own: &DeTable<'_>) -> bool {
     KINDS.iter().any(|key| own.contains_key(*key) && text(own, key) != text(base, key))
 }
 
-/// The layer with these keys in place of its own.
+/// Replaces the layer's keys by these.
 fn rewrite<'a>((place, layer): &mut Written<'a>, span: &Range<usize>, keys: &DeTable<'a>) {
     if begins_anew(layer, keys) {
         *layer = ["name", "from"].into_iter().filter_map(|key| layer.remove_entry(key)).collect();
@@ -237,7 +244,8 @@ fn rewrite<'a>((place, layer): &mut Written<'a>, span: &Range<usize>, keys: &DeT
     overlay(layer, keys);
 }
 
-/// The ways in which a layer may match: of each, all keys with the patterns of their texts.
+/// The patterns of a `match`, of which a layer must fit one: each is a set of keys with patterns
+/// for their texts.
 fn patterns(value: &DeValue<'_>) -> Option<Vec<Vec<(String, String)>>> {
     match value {
         DeValue::String(name) => Some(vec![vec![("name".into(), name.to_string())]]),
@@ -255,7 +263,7 @@ fn patterns(value: &DeValue<'_>) -> Option<Vec<Vec<(String, String)>>> {
     }
 }
 
-/// Takes out a layer; the others take what it took.
+/// Removes a layer; the others use its input instead.
 fn remove(layers: &mut Vec<Written<'_>>, at: usize) -> std::result::Result<(), String> {
     let (span, layer) = layers.remove(at);
     let name = text(&layer, "name").unwrap_or_default().to_string();
@@ -319,7 +327,7 @@ mod tests {
             (keys("x"), keys("y")),
             (vec!["kind".into(), "one".into()], ["epochs", "kept", "list"].map(String::from).into())
         );
-        // A place in the document is one in all texts, and knows its file.
+        // An offset in the document is valid in all texts, and gives the right file.
         let kept = document.get_ref()["y"].get_ref()["kept"].span();
         assert_eq!(texts.source().text.get(kept.clone()), Some("'é'"));
         assert!(matches!(texts.error(&kept, String::new()), Error::Recipe { file, line: 7, .. } if file == "b"));

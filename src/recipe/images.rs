@@ -1,4 +1,4 @@
-//! Keys of `[data]` that say how bytes become the network's input, and `[data.augment]`.
+//! Keys of `[data]` for the normalisation of bytes, and `[data.augment]`.
 
 use super::table::Table;
 use super::write::Toml;
@@ -14,22 +14,22 @@ const AUGMENT: [&str; 4] = ["pad", "padding", "mirror", "cutout"];
 const PADDINGS: [(&str, Padding); 3] =
     [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("reflect", Padding::Reflect)];
 
-/// Mean and deviation of each channel, and whether the mean image is taken off.
+/// Mean and standard deviation of each channel, and whether the mean image is subtracted.
 pub(super) struct Normalisation {
     pub(super) mean: Vec<f32>,
     pub(super) std: Vec<f32>,
     pub(super) mean_image: bool,
 }
 
-/// Reads how pixels are normalised, of images of so many channels.
+/// Reads the normalisation of pixels, for images with `channels` channels.
 pub(super) fn normalisation(table: &Table<'_>, channels: usize) -> Result<Normalisation> {
     let each = |key, fits, what: &str| {
         let wanted = format!("give a list of {channels}, {what} for each channel");
         Ok::<_, crate::Error>(table.each(key, channels, fits, &wanted)?.unwrap_or_default())
     };
     Ok(Normalisation {
-        mean: each("mean", |_| true, "what is taken off a scaled pixel")?,
-        std: each("std", |v| v > 0.0, "a number above 0 that it is divided by then")?,
+        mean: each("mean", |_| true, "the mean subtracted from a scaled pixel")?,
+        std: each("std", |v| v > 0.0, "a number above 0 to divide by afterwards")?,
         mean_image: table.flag("mean_image")?.unwrap_or(false),
     })
 }
@@ -50,7 +50,7 @@ pub(super) fn augment(data: &Table<'_>, [h, w]: [usize; 2]) -> Result<Augment> {
     Ok(augment)
 }
 
-/// Writes how pixels are normalised.
+/// Writes the normalisation of pixels.
 pub(super) fn write_normalisation(toml: &mut Toml, data: &Data) {
     for (key, numbers) in [("mean", &data.mean), ("std", &data.std)] {
         if !numbers.is_empty() {

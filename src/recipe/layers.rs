@@ -1,4 +1,4 @@
-//! `[[model.layers]]`: which layer it is, and its keys: see [`crate::model::keys`].
+//! `[[model.layers]]`: reads a layer and its keys; see [`crate::model::keys`].
 use super::table::{Source, Table};
 use crate::model::keys::{self, Key, Keys, Purpose, Slot, Visitor};
 use crate::model::{KINDS, Layer, Levels};
@@ -9,10 +9,11 @@ use toml::de::DeTable;
 /// Keys of every layer.
 const COMMON: [&str; 3] = ["name", "kind", "from"];
 
-/// The most levels of a list: a code has 4 bits, and 0 is a level too.
+/// Maximum length of a list of levels: a code has 4 bits, and 0 is a level too.
 const MOST_LEVELS: usize = 15;
 
-/// One layer, and the line its `from` stands on. `previous` is the name of the layer before it, `index` its place.
+/// Reads one layer; also returns the line of its `from`. `previous` is the name of the layer before
+/// it, `index` its position.
 pub(super) fn layer(
     source: Source<'_>,
     (span, entries): (Range<usize>, &DeTable<'_>),
@@ -27,7 +28,7 @@ pub(super) fn layer(
             what += &format!(" ({})", kind.name);
             known.extend(keys::names(kind.start.clone().keys()));
         }
-        // The kind itself is wrong; that will be said unless a key is wrong in every kind of layer.
+        // The kind itself is wrong; that is reported unless a key is wrong in every kind of layer.
         None => {
             known.extend(KINDS.iter().flat_map(|kind| keys::names(kind.start.clone().keys())));
             known.sort_unstable();
@@ -46,24 +47,23 @@ pub(super) fn layer(
     Ok((Layer { name, from, line: table.line, kind }, table.line_of("from")))
 }
 
-/// Takes the values that a table gives; `common` are keys that are read elsewhere, `what` is what else a key may have no meaning beside.
+/// Reads the values that a table gives; `common` are keys that are read elsewhere, `what` names the
+/// table in the error for a key that has no meaning.
 pub(super) fn read(table: &Table<'_>, keys: &mut dyn Keys, common: &[&'static str], what: &str) -> Result<()> {
     let mut reader = Reader { table, meant: common.to_vec(), error: None };
     keys.keys(&mut reader);
     let Reader { meant, error, .. } = reader;
     match (error, table.stranger(&meant)) {
         (Some(error), _) => Err(error),
-        (None, Some(key)) => {
-            Err(table.bad(key, &format!("it has no meaning beside the {what}'s other keys; remove it")))
-        }
+        (None, Some(key)) => Err(table.bad(key, &format!("it has no meaning with the {what}'s other keys; remove it"))),
         (None, None) => Ok(()),
     }
 }
 
-/// Sets values from a table; the first error stays.
+/// Sets values from a table; the first error is kept.
 struct Reader<'t, 'a> {
     table: &'t Table<'a>,
-    /// The keys that mean something beside the others' values.
+    /// The keys that have a meaning given the others' values.
     meant: Vec<&'static str>,
     error: Option<Error>,
 }
@@ -125,7 +125,7 @@ fn format_or_float(table: &Table<'_>, name: &str) -> Result<Option<Option<[usize
 }
 
 fn levels(table: &Table<'_>, name: &str) -> Result<Option<Levels>> {
-    let wanted = "give \"uniform\", \"lloyd\", or a rising list of 1 to 15 numbers above 0";
+    let wanted = "give \"uniform\", \"lloyd\", or an increasing list of 1 to 15 numbers above 0";
     if let Some(list) = table.some_numbers(name) {
         let list = list.ok_or_else(|| table.bad(name, wanted))?;
         let rising = list.windows(2).all(|pair| pair[0] < pair[1]);

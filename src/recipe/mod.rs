@@ -1,8 +1,10 @@
-//! A recipe: one TOML file that is a whole run, namely model, data and training settings.
+//! A recipe: one TOML file that describes a whole run with model, data and training settings.
 //!
-//! **Invariant:** a [`Recipe`] that [`Recipe::parse`] returns can be trained: its shapes fit, its data set fits its model, and
-//! every number lies in its range. What depends on the
-//! number of images of a `folder` or of IDX files is checked when they are there: [`crate::data::Dataset::check`]. What [`Recipe::to_toml`] writes has every default spelt out and parses to an equal recipe.
+//! **Invariant:** a [`Recipe`] returned by [`Recipe::parse`] can be trained: its shapes fit, its
+//! data set fits its model, and every number is within its range. What depends on the number of
+//! images of a `folder` or of IDX files is checked once they are loaded:
+//! [`crate::data::Dataset::check`]. The output of [`Recipe::to_toml`] has all defaults spelt out
+//! and parses to an equal recipe.
 //!
 //! ```
 //! use halfwave::recipe::Recipe;
@@ -35,7 +37,7 @@ pub use train::{Length, Memory, Train};
 use crate::Result;
 use crate::model::{LayerKind, Model};
 
-/// The recipe of a command that is given none.
+/// The default recipe of commands.
 const DIGITS: &str = include_str!("../../assets/recipes/digits.toml");
 
 macro_rules! embedded {
@@ -78,21 +80,24 @@ pub fn builtin(name: &str) -> Option<&'static str> {
     BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// A whole run.
+/// A complete run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// The network.
     pub model: Model,
-    /// What it learns from.
+    /// The data it is trained on.
     pub data: Data,
-    /// How it learns.
+    /// How it is trained.
     pub train: Train,
 }
 
 impl Recipe {
-    /// Reads a recipe from the text of a TOML file; `file` is the name that errors give.
+    /// Reads a recipe from the text of a TOML file; `file` is the name used in errors.
     ///
-    /// Errors: [`crate::Error::Recipe`] with file, line, layer or key, and what to do, for the first mistake found.
+    /// # Errors
+    ///
+    /// Returns [`crate::Error::Recipe`] with file, line, layer or key, and what to do, for the
+    /// first mistake found.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
         parse::recipe(text, file)
     }
@@ -102,7 +107,8 @@ impl Recipe {
         Self::parse(DIGITS, "digits").expect("the embedded recipe is tested")
     }
 
-    /// Why epochs of `train_len` images cannot be trained on, if they cannot: no batch is left of them, or one has no variance.
+    /// Why epochs of `train_len` images cannot be trained on, if they cannot: there is no batch, or
+    /// one has no variance.
     pub(crate) fn batch_fault(&self, train_len: usize) -> Result<Option<String>> {
         let (Train { batch, drop_last, .. }, micro_batch) = (&self.train, self.train.micro_batch());
         let (batch, drop_last) = (*batch, *drop_last);
@@ -124,7 +130,8 @@ impl Recipe {
         }))
     }
 
-    /// The recipe as TOML, every default explicit. [`Recipe::parse`] gives an equal recipe back.
+    /// The recipe as TOML with all defaults spelt out. [`Recipe::parse`] gives an equal recipe
+    /// back.
     pub fn to_toml(&self) -> String {
         write::recipe(self)
     }

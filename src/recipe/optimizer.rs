@@ -1,4 +1,4 @@
-//! `[train.optimizer]` and its groups: how gradients change the weights.
+//! `[train.optimizer]` and its groups: the optimiser's settings.
 
 use super::layers;
 use super::table::Table;
@@ -39,7 +39,8 @@ fn decay(table: &Table<'_>) -> Result<Option<f32>> {
     table.number("weight_decay", |v| v >= 0.0, "give a finite number of at least 0, such as 5e-4")
 }
 
-/// The groups; `left` are the names of all trained parameters, `flipped` those of binary weights that have no learning rate.
+/// The groups; `left` are the names of all trained parameters, `flipped` those of binary weights
+/// that have no learning rate.
 fn groups(optimizer: &Table<'_>, mut left: Vec<String>, flipped: &[String]) -> Result<Vec<Group>> {
     let (all, mut groups) = (left.join(", "), Vec::new());
     for table in optimizer.list("groups", "[[train.optimizer.groups]]", &["match", "lr_scale", "weight_decay"])? {
@@ -49,14 +50,15 @@ fn groups(optimizer: &Table<'_>, mut left: Vec<String>, flipped: &[String]) -> R
         let idle = left.iter().find(|name| group.holds(name) && flipped.contains(name));
         let keys = [("lr_scale", group.lr_scale != 1.0), ("weight_decay", group.weight_decay.is_some())];
         if let (Some(name), Some((key, _))) = (idle, keys.iter().find(|(_, given)| *given)) {
-            let message =
-                format!("bop flips {name} without a learning rate or a decay; let match leave it out, or remove this");
+            let message = format!(
+                "bop flips {name} without a learning rate or weight decay; exclude it from match, or remove this"
+            );
             return Err(table.bad(key, &message));
         }
         let before = left.len();
         left.retain(|name| !group.holds(name));
         if left.len() == before {
-            let message = format!("no parameter is called so, or earlier groups have them all; there are {all}");
+            let message = format!("no parameter has such a name, or earlier groups match them all; there are {all}");
             return Err(table.bad("match", &message));
         }
         groups.push(group);

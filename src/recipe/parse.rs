@@ -1,4 +1,4 @@
-//! From TOML text to a checked [`Recipe`].
+//! Parses TOML text into a checked [`Recipe`].
 use super::table::{Source, Table};
 use super::{Recipe, builtin, data, extend, layers, train};
 use crate::Result;
@@ -23,7 +23,7 @@ pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
     let train = train::read(&train_table, &model)?;
     data::check(&data_table, &model_table, &model, &data)?;
     let recipe = Recipe { model, data, train };
-    // Every epoch has a batch, and every batch has a variance.
+    // Every epoch needs a batch, and every batch a variance.
     match recipe.data.train_len().map(|train_len| recipe.batch_fault(train_len)).transpose()?.flatten() {
         Some(fault) => Err(train_table.bad("batch", &fault)),
         None => Ok(recipe),

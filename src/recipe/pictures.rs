@@ -1,43 +1,45 @@
-//! The keys of `[data]` that a `folder` alone has: how its pictures become images.
+//! Keys of `[data]` that only a `folder` has: how its pictures become images.
 
 use super::table::Table;
 use super::write::Toml;
 use crate::Result;
 
-/// How the pictures of a folder are chosen, and become images.
+/// How the pictures of a folder are selected and converted to images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pictures {
-    /// Share of every class that is for testing, above 0 and below 1, where the folder has neither `test/` nor `val/`. 0.2 by default: every
-    /// fifth picture, by name.
+    /// Share of every class used for testing, above 0 and below 1, if the folder has neither
+    /// `test/` nor `val/`. 0.2 by default: every fifth picture, by name.
     pub test_share: f64,
-    /// How a picture of other proportions becomes an image. [`Fit::Stretch`] by default.
+    /// How a picture of other proportions is fitted to an image. [`Fit::Stretch`] by default.
     pub fit: Fit,
-    /// Length in pixels of the images' shorter side, where it is more than that of the model's input; see [`super::Set::source`].
+    /// Length in pixels of the images' shorter side, if larger than that of the model's input; see
+    /// [`super::Set::source`].
     pub resize: Option<usize>,
-    /// What is done with files that are no pictures. [`Undecodable::Skip`] by default.
+    /// How to handle files that are not pictures. [`Undecodable::Skip`] by default.
     pub undecodable: Undecodable,
-    /// A split whose images take more MiB than this is not kept in memory: its pictures are decoded when a batch needs them.
-    /// 1024 by default; 0 keeps none.
+    /// A split whose images take more MiB than this is not kept in memory: its pictures are decoded
+    /// when a batch needs them. 1024 by default; 0 keeps none.
     pub stream_above: u64,
 }
 
-/// How a picture of other proportions than an image's becomes one.
+/// How a picture of other proportions is fitted to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// The whole of it is scaled, in each direction by itself.
+    /// The whole picture is scaled, independently in each direction.
     Stretch,
-    /// The largest part of the image's proportions in its centre is scaled.
+    /// The largest centred part with the image's proportions is scaled.
     Crop,
 }
 
-/// What is done with files of a folder that are no pictures that can be read, or lie in no class.
+/// How to handle files of a folder that are not readable pictures, or are in no class.
 ///
-/// Of pictures that stay files, the first bytes alone are looked at beforehand. One that turns out to be damaged is skipped, too: in a batch
-/// the next picture of its class stands in for it ([`crate::data::Split::read`]), and what is measured leaves it out. One that cannot be
-/// read at all any more is an error, whatever this says: the run goes on when it is there again.
+/// Of pictures that stay files, only the first bytes are examined beforehand. A picture found to be
+/// damaged later is skipped, too: in a batch it is replaced by the next picture of its class
+/// ([`crate::data::Split::read`]), and evaluations omit it. One that can no longer be read at all
+/// is an error, whatever this setting: the run can be resumed once it is there again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecodable {
-    /// They are left out, and a warning names them.
+    /// They are left out, with a warning.
     Skip,
     /// They are an error.
     Refuse,
@@ -51,7 +53,7 @@ impl Default for Pictures {
 }
 
 impl Fit {
-    /// The word that a recipe uses for it.
+    /// The name used in recipes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stretch => "stretch",
@@ -61,7 +63,7 @@ impl Fit {
 }
 
 impl Undecodable {
-    /// The word that a recipe uses for it.
+    /// The name used in recipes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Skip => "skip",
@@ -71,12 +73,12 @@ impl Undecodable {
 }
 
 impl Pictures {
-    /// Channels, height and width of the images that pictures become for a model's `input`.
+    /// Channels, height and width of the images created from pictures for a model's `input`.
     pub(super) fn source(&self, input: [usize; 3]) -> [usize; 3] {
         let [channels, height, width] = input;
         let shorter = height.min(width) as u64;
         let Some(wanted) = self.resize.filter(|_| shorter > 0) else { return input };
-        // Rounded; what no memory holds is refused where pictures are read.
+        // Rounded; sizes beyond memory are refused where pictures are read.
         let scaled = |side: usize| (side as u64).saturating_mul(wanted as u64).saturating_add(shorter / 2) / shorter;
         let [height, width] = [height, width].map(|side| usize::try_from(scaled(side)).unwrap_or(usize::MAX));
         [channels, height, width]
@@ -86,10 +88,10 @@ impl Pictures {
 /// The keys.
 pub(super) const KEYS: [&str; 5] = ["test_share", "fit", "resize", "undecodable", "stream_above"];
 
-/// The longest side of images that are larger than a model's input.
+/// Maximum side length of images that are larger than a model's input.
 const LONGEST: usize = 1 << 14;
 
-/// Reads them, for a model whose input is `input`.
+/// Reads the keys, for a model whose input is `input`.
 pub(super) fn read(table: &Table<'_>, input: [usize; 3]) -> Result<Pictures> {
     let usual = Pictures::default();
     let shorter = input[1].min(input[2]);
@@ -99,7 +101,7 @@ pub(super) fn read(table: &Table<'_>, input: [usize; 3]) -> Result<Pictures> {
     let resize = table.integer("resize", 1..=LONGEST as u64)?.map(|wanted| wanted as usize);
     if resize.is_some_and(|wanted| wanted < shorter) {
         let wanted =
-            format!("the shorter side of model.input is {shorter}, and is cut out of this; give at least that");
+            format!("the shorter side of model.input is {shorter}, and is cropped from this; give at least that");
         return Err(table.bad("resize", &wanted));
     }
     let [_, height, width] = Pictures { resize, ..usual.clone() }.source(input);
@@ -117,7 +119,7 @@ pub(super) fn read(table: &Table<'_>, input: [usize; 3]) -> Result<Pictures> {
     })
 }
 
-/// Writes them.
+/// Writes the keys.
 pub(super) fn write(toml: &mut Toml, pictures: &Pictures, input: [usize; 3]) {
     toml.line("test_share", format!("{:?}", pictures.test_share));
     toml.word("fit", pictures.fit.name());

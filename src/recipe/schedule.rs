@@ -1,9 +1,11 @@
-//! `[train.schedule]`: how the learning rate changes over a run.
+//! `[train.schedule]`: the learning-rate schedule of a run.
 //!
-//! With lr the optimiser's rate, s the step counted from 0, T the run's steps, W those of the warm-up, u = s div (steps an epoch) the epoch counted from 0 (or s itself where
-//! `unit = "steps"`), and x = (s − W)/(T − W), 0 before W: the share of the run behind the warm-up that is done,
+//! With lr the optimiser's learning rate, s the step counted from 0, T the steps of the run, W
+//! those of the warm-up, u = s div (steps per epoch) the epoch counted from 0 (or s itself with
+//! `unit = "steps"`), and x = (s − W)/(T − W), 0 before W, the completed share of the run after the
+//! warm-up:
 //!
-//! | kind | keys | rate of step s | in PyTorch |
+//! | kind | keys | learning rate of step s | in PyTorch |
 //! |---|---|---|---|
 //! | `constant` | | lr | `ConstantLR(factor=1)` |
 //! | `linear` | | lr·(1 − x) | `LinearLR(1, 0)` |
@@ -13,77 +15,80 @@
 //! | `multi_step` | `milestones`, `factor`, `unit` | lr·factor^(milestones ≤ u) | `MultiStepLR`, `gamma` |
 //! | `exponential` | `factor`, `unit` | lr·factor^u | `ExponentialLR`, `gamma` |
 //!
-//! and in the warm-up this times (s + 1)/W: a straight line from 0 that reaches lr in the warm-up's last step. `step`, `multi_step` and `exponential` count from the run's beginning, as PyTorch's do, in epochs
-//! unless `unit` says otherwise; `linear`, `polynomial` and `cosine` move in every step, and end with the run. A run that is prolonged moves more slowly from there on.
+//! During the warm-up the rate is multiplied by (s + 1)/W: a linear ramp from 0 that reaches lr in
+//! the warm-up's last step. `step`, `multi_step` and `exponential` count from the start of the run,
+//! as in PyTorch, in epochs unless `unit` says otherwise; `linear`, `polynomial` and `cosine`
+//! change in every step and end with the run. If a run is made longer, they change more slowly from
+//! there on.
 
 use super::Length;
 use super::table::Table;
 use super::write::Toml;
 use crate::Result;
 
-/// How the learning rate changes over a run. Constant, without a warm-up, by default.
+/// The learning-rate schedule of a run. Constant, without a warm-up, by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
-    /// What it does.
+    /// Shape of the schedule.
     pub curve: Curve,
-    /// How long it rises from 0 at first, if at all.
+    /// Length of the linear warm-up from 0, if any.
     pub warmup: Option<Length>,
 }
 
-/// What the learning rate does; formulas in [`schedule`](self).
+/// Shape of the learning rate over time; formulas in [`schedule`](self).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Curve {
-    /// It stays.
+    /// Constant.
     #[default]
     Constant,
-    /// It falls to 0 in a straight line.
+    /// Decreases linearly to 0.
     Linear,
-    /// It falls to `end` along a power of the rest of the run.
+    /// Decreases to `end` along a power of the remaining share of the run.
     Polynomial {
-        /// Above 0; 1 is a straight line.
+        /// Exponent, above 0; 1 is linear.
         power: f32,
-        /// The last learning rate, at least 0; 0 by default.
+        /// Final learning rate, at least 0; 0 by default.
         end: f32,
     },
-    /// It falls to `end` along half a cosine.
+    /// Decreases to `end` along half a cosine.
     Cosine {
-        /// The last learning rate, at least 0; 0 by default.
+        /// Final learning rate, at least 0; 0 by default.
         end: f32,
     },
-    /// It is multiplied by `factor` every so often.
+    /// Multiplied by `factor` at regular intervals.
     Step {
-        /// How often, in units; at least 1.
+        /// Interval in units; at least 1.
         every: u64,
         /// Above 0; 0.1 by default.
         factor: f32,
-        /// What `every` counts.
+        /// Unit of `every`.
         unit: Unit,
     },
-    /// It is multiplied by `factor` at certain times.
+    /// Multiplied by `factor` at each milestone.
     MultiStep {
-        /// When, in units from the run's beginning; rising, at least 1.
+        /// Times in units from the start of the run; increasing, at least 1.
         milestones: Vec<u64>,
         /// Above 0; 0.1 by default.
         factor: f32,
-        /// What `milestones` count.
+        /// Unit of `milestones`.
         unit: Unit,
     },
-    /// It is multiplied by `factor` after every unit.
+    /// Multiplied by `factor` after every unit.
     Exponential {
         /// Above 0.
         factor: f32,
-        /// After every what.
+        /// The unit.
         unit: Unit,
     },
 }
 
-/// What a schedule counts.
+/// Unit of time of a schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// Times through the training images.
+    /// Passes through the training images.
     #[default]
     Epochs,
-    /// Batches.
+    /// Optimiser steps.
     Steps,
 }
 
@@ -96,7 +101,7 @@ impl Unit {
 }
 
 impl Curve {
-    /// The word that a recipe uses for it.
+    /// The name used in recipes.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Constant => "constant",
@@ -116,7 +121,8 @@ impl Schedule {
         Self { curve, warmup: None }
     }
 
-    /// The learning rate of `step`, counted from 0, in a run of `total` steps, `epoch_steps` an epoch; `lr` is the optimiser's.
+    /// The learning rate of `step`, counted from 0, in a run of `total` steps with `epoch_steps`
+    /// steps per epoch; `lr` is the optimiser's.
     pub fn lr(&self, lr: f32, step: u64, epoch_steps: u64, total: u64) -> f32 {
         let lr = f64::from(lr);
         let warmup = self.warmup.map_or(0, |length| length.steps(epoch_steps));
@@ -151,7 +157,7 @@ fn toward(end: f32, lr: f64, share: f64) -> f64 {
 /// Keys of every kind.
 const COMMON: [&str; 2] = ["warmup_epochs", "warmup_steps"];
 
-/// Every kind with its own keys.
+/// Every kind with its keys.
 const KINDS: [(&str, &[&str]); 7] = [
     ("constant", &[]),
     ("linear", &[]),
@@ -245,12 +251,12 @@ pub(super) fn write(toml: &mut Toml, schedule: &Schedule) {
 mod tests {
     use super::*;
 
-    /// Rates of a run of 8 epochs of 5 steps, lr = 2, at these steps.
+    /// Learning rates at these steps in a run of 8 epochs of 5 steps, lr = 2.
     fn rates(schedule: &Schedule, steps: &[u64]) -> Vec<f32> {
         steps.iter().map(|&step| schedule.lr(2.0, step, 5, 40)).collect()
     }
 
-    /// Rates of every step, computed by hand from PyTorch's formulas.
+    /// Learning rates of every step, computed by hand from PyTorch's formulas.
     #[test]
     fn curves_have_these_values() {
         let run = |curve, steps: &[u64]| rates(&Schedule::new(curve), steps);
@@ -286,7 +292,7 @@ mod tests {
         assert_eq!(rates(&linear, &[0, 4, 9, 10, 25, 40]), [0.2, 1.0, 2.0, 2.0, 1.0, 0.0]);
         let cosine = with(Curve::Cosine { end: 0.0 }, Length::Epochs(2));
         assert_eq!(rates(&cosine, &[4, 9, 10, 25]), [1.0, 2.0, 2.0, 1.0]);
-        // Milestones count from the run's beginning, also from within the warm-up.
+        // Milestones count from the start of the run, even during the warm-up.
         let multi = Curve::MultiStep { milestones: vec![2, 5], factor: 0.5, unit: Unit::Steps };
         assert_eq!(rates(&with(multi, four), &[0, 1, 2, 3, 4, 5]), [0.5, 1.0, 0.75, 1.0, 1.0, 0.5]);
         // As long as the run, or longer.

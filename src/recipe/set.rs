@@ -1,63 +1,66 @@
-//! The data sets that halfwave knows, and what is known of each before anything is read.
+//! The supported data sets, and what is known about each before anything is read.
 use super::Pictures;
 use std::path::PathBuf;
 
-/// The most classes that a data set may have: a label is two bytes.
+/// Maximum number of classes of a data set: a label is two bytes.
 pub const MOST_CLASSES: usize = 65_536;
 
-/// A data set that halfwave knows.
+/// A supported data set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Set {
-    /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 to train on, 360 to test on.
+    /// Handwritten digits, 8 × 8 pixels of 0..=16, embedded: 1437 for training, 360 for testing.
     Digits,
-    /// CIFAR-10, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    /// CIFAR-10, 32 × 32 pixels in colour: 50 000 for training, 10 000 for testing.
     Cifar10 {
-        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, from the working directory.
+        /// The folder with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, relative
+        /// to the working directory.
         dir: PathBuf,
     },
-    /// CIFAR-100, 32 × 32 pixels in colour: 50 000 to train on, 10 000 to test on.
+    /// CIFAR-100, 32 × 32 pixels in colour: 50 000 for training, 10 000 for testing.
     Cifar100 {
-        /// The folder with `train.bin` and `test.bin`, from the working directory.
+        /// The folder with `train.bin` and `test.bin`, relative to the working directory.
         dir: PathBuf,
-        /// What is learnt of an image.
+        /// The labels to learn.
         labels: Labels,
     },
-    /// Images in IDX files, as MNIST is, in the size that the model asks for.
+    /// Images in IDX files, as used by MNIST, in the model's input size.
     Idx {
-        /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-        /// `t10k-labels-idx1-ubyte`, gzipped or not, or with those of another set, such as `emnist-letters-test-images-idx3-ubyte`; from
-        /// the working directory.
+        /// The folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+        /// `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, gzipped or not, or with those of
+        /// another set, such as `emnist-letters-test-images-idx3-ubyte`; relative to the working
+        /// directory.
         dir: PathBuf,
-        /// The model's input (channels, height, width), which the images must have.
+        /// The model's input (channels, height, width), which the images must match.
         image: [usize; 3],
-        /// The model's classes, at most 256, for a label is one byte: labels are below that.
+        /// The model's classes, at most 256 because a label is one byte: labels are below it.
         classes: usize,
     },
-    /// Pictures in class folders, in the size and the number of classes that the model asks for.
+    /// Pictures in class folders, with the model's input size and number of classes.
     Folder {
-        /// The folder with `train/<class>/*`, `val/<class>/*` and `test/<class>/*`, or with `<class>/*` alone; from the working directory. See
-        /// [`crate::data::Layout`].
+        /// The folder with `train/<class>/*`, `val/<class>/*` and `test/<class>/*`, or only with
+        /// `<class>/*`; relative to the working directory. See [`crate::data::Layout`].
         dir: PathBuf,
-        /// The model's input (channels, height, width), 1 or 3 channels: what a network sees of a picture.
+        /// The model's input (channels, height, width) with 1 or 3 channels, which pictures are
+        /// converted to.
         image: [usize; 3],
         /// The model's classes, at most 65 536: there must be as many class folders.
         classes: usize,
-        /// How they become images.
+        /// How pictures become images.
         pictures: Pictures,
     },
 }
 
-/// Which of its two labels a CIFAR-100 image is learnt by.
+/// Which of the two labels of a CIFAR-100 image to learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// 100 classes. The default.
     Fine,
-    /// 20 classes, of five fine ones each.
+    /// 20 classes, each containing five fine ones.
     Coarse,
 }
 
 impl Labels {
-    /// The word that a recipe uses for them.
+    /// The name used in recipes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fine => "fine",
@@ -65,7 +68,7 @@ impl Labels {
         }
     }
 
-    /// What the classes are called in the set's own lists, in order.
+    /// The class names of the set's own lists, in order.
     fn classes(self) -> &'static str {
         match self {
             Self::Fine => {
@@ -89,7 +92,7 @@ impl Labels {
 }
 
 impl Set {
-    /// The word that a recipe uses for it.
+    /// The name used in recipes.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Digits => "digits",
@@ -100,7 +103,7 @@ impl Set {
         }
     }
 
-    /// Channels, height and width of the part of an image that a network sees: the model's input.
+    /// Channels, height and width of the network's input: the used part of an image.
     pub fn image(&self) -> [usize; 3] {
         match self {
             Self::Digits => [1, 8, 8],
@@ -109,8 +112,9 @@ impl Set {
         }
     }
 
-    /// Channels, height and width of an image as it is kept. Those of [`Self::image`], but for a folder whose recipe says
-    /// `resize`: its images have the proportions of the model's input, and their shorter side is that long.
+    /// Channels, height and width of a stored image. Those of [`Self::image`], except for a folder
+    /// whose recipe sets `resize`: its images have the proportions of the model's input, and that
+    /// length on their shorter side.
     pub fn source(&self) -> [usize; 3] {
         match self {
             Self::Folder { image, pictures, .. } => pictures.source(*image),
@@ -128,7 +132,7 @@ impl Set {
         }
     }
 
-    /// What its classes are called, where that is known before anything is read.
+    /// The class names, if known before anything is read.
     pub fn class_names(&self) -> Option<Vec<String>> {
         const CIFAR10: [&str; 10] =
             ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -140,7 +144,7 @@ impl Set {
         }
     }
 
-    /// Images in the training split, where that is known before anything is read.
+    /// Number of images in the training split, if known before anything is read.
     pub fn train_len(&self) -> Option<usize> {
         match self {
             Self::Digits => Some(1437),
@@ -149,7 +153,7 @@ impl Set {
         }
     }
 
-    /// The folder that it is read from, if it is not embedded.
+    /// The folder that the set is read from, if it is not embedded.
     pub fn dir_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::Digits => None,
@@ -159,7 +163,7 @@ impl Set {
         }
     }
 
-    /// The value of a full pixel: 16 in digits, 255 elsewhere.
+    /// The maximum pixel value: 16 for digits, 255 otherwise.
     pub fn max_pixel(&self) -> u8 {
         match self {
             Self::Digits => 16,
@@ -167,7 +171,7 @@ impl Set {
         }
     }
 
-    /// The `scale` of a recipe that gives none: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 elsewhere.
+    /// The default `scale`: 0..=16 to −0.5..=0.5 for digits, 0..=255 to 0..=1 otherwise.
     pub fn default_scale(&self) -> [f32; 2] {
         match self {
             Self::Digits => [1.0 / 16.0, -0.5],

@@ -1,6 +1,6 @@
-//! Reads one TOML table key by key, so that every mistake is an error with the line it stands on.
+//! Reads one TOML table key by key, and reports every mistake with its line.
 //!
-//! **Invariant:** a key that the table may not have is reported before anything that is missing, since the one is often the
+//! **Invariant:** an unknown key is reported before a missing one, since the one is often the
 //! other, misspelt.
 use crate::model::{FORMAT_WANTED, format_fits};
 use crate::{Error, Result};
@@ -8,22 +8,23 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The texts that a recipe is made of, one behind the other: what turns a place in them into an error. Offsets and lines count through all of them.
+/// The concatenated texts of a recipe, used to convert an offset in them to an error. Offsets and
+/// lines count through all of them.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
-    /// Every file with the lines before it; the recipe's own comes first.
+    /// Every file with the number of lines before it; the recipe's own file comes first.
     pub(super) files: &'a [(String, usize)],
 }
 
 impl Source<'_> {
-    /// The line, from 1, that the byte at `offset` lies on.
+    /// The line, from 1, of the byte at `offset`.
     pub(super) fn line(&self, offset: usize) -> usize {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
-    /// The line in the recipe's own file; none if it lies in one that the recipe extends.
+    /// The line in the recipe's own file; `None` if it is in a recipe that this one extends.
     pub(super) fn own(&self, line: usize) -> Option<usize> {
         self.files.get(1).is_none_or(|(_, before)| line <= *before).then_some(line)
     }
@@ -35,7 +36,7 @@ impl Source<'_> {
     }
 }
 
-/// A table of the recipe: its name in messages, where it begins, and the keys it may have.
+/// A table of the recipe: its name in messages, its first line, and its known keys.
 pub(super) struct Table<'a> {
     source: Source<'a>,
     what: String,
@@ -45,7 +46,9 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Errors: the first key that is not among `known`, with the nearest one that is.
+    /// # Errors
+    ///
+    /// Returns an error for the first key that is not among `known`, with the nearest known one.
     pub(super) fn new(
         source: Source<'a>,
         what: String,
@@ -70,7 +73,8 @@ impl<'a> Table<'a> {
         self.source.error(line, format!("{}: {message}", self.what))
     }
 
-    /// A key that is here and not among `meant`, the first in the file. One of a recipe that this one extends is none: it lost its meaning by what was changed.
+    /// The first key in the file that is given and not among `meant`. Keys of an extended recipe
+    /// are ignored: they lost their meaning by a change.
     pub(super) fn stranger(&self, meant: &[&'static str]) -> Option<&'static str> {
         let own = |offset| self.source.own(self.source.line(offset)).is_some();
         let strangers =
@@ -79,7 +83,7 @@ impl<'a> Table<'a> {
         self.known.iter().find(|known| **known == first.get_ref().as_ref()).copied()
     }
 
-    /// The line of a key, or of the table if it has none such.
+    /// The line of a key, or of the table if the key is not given.
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.find(key).map_or(self.line, |value| self.source.line(value.span().start))
     }
@@ -89,7 +93,7 @@ impl<'a> Table<'a> {
         self.entries.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
-    /// The value as it is written, cut to one short line.
+    /// The value as written, cut to one short line.
     fn written(&self, value: &Spanned<DeValue<'_>>) -> String {
         let text = self.source.text.get(value.span()).unwrap_or_default();
         let short: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
@@ -120,7 +124,7 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn string(&self, key: &str) -> Result<Option<&'a str>> {
-        self.get(key, "give a text in quotes", |value| value.as_str())
+        self.get(key, "give a string in quotes", |value| value.as_str())
     }
 
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
@@ -129,7 +133,7 @@ impl<'a> Table<'a> {
 
     /// One text, or several.
     pub(super) fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
-        self.get(key, "give a text in quotes, or a list of such", |value| match value {
+        self.get(key, "give a string in quotes, or a list of strings", |value| match value {
             DeValue::Array(items) if !items.is_empty() => items.iter().map(|item| item.get_ref().as_str()).collect(),
             value => value.as_str().map(|text| vec![text]),
         })
@@ -154,7 +158,7 @@ impl<'a> Table<'a> {
 
     /// At least one integer, each larger than the one before it, the first at least 1.
     pub(super) fn rising(&self, key: &str) -> Result<Option<Vec<u64>>> {
-        self.get(key, "give a list of rising whole numbers of at least 1, such as [80, 120]", |value| {
+        self.get(key, "give a list of increasing whole numbers of at least 1, such as [80, 120]", |value| {
             let items: Option<Vec<u64>> = value.as_array()?.iter().map(|item| integer(item.get_ref())).collect();
             items.filter(|items| items.first() >= Some(&1) && items.is_sorted_by(|a, b| a < b))
         })
@@ -169,12 +173,12 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// A number that `fits`; `wanted` says which do.
+    /// A number for which `fits` is true; `wanted` describes the condition.
     pub(super) fn number(&self, key: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<Option<f32>> {
         self.get(key, wanted, |value| number(value).filter(|&v| f32::is_finite(v) && fits(v)))
     }
 
-    /// The same, in double precision.
+    /// Like [`Self::number`], in double precision.
     pub(super) fn real(&self, key: &str, fits: impl Fn(f64) -> bool, wanted: &str) -> Result<Option<f64>> {
         self.get(key, wanted, |value| number(value).filter(|&v| f64::is_finite(v) && fits(v)))
     }
@@ -198,19 +202,19 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// A format of fixed point.
+    /// A fixed-point format.
     pub(super) fn format(&self, key: &str) -> Result<Option<[usize; 2]>> {
         let bits = |value| list(value, |item| in_range(item, &(0..=u64::from(u8::MAX))));
         self.get(key, FORMAT_WANTED, |value| bits(value).filter(|&format| format_fits(format)))
     }
 
-    /// Any number of numbers, if the key holds a list; nothing inside where its items are none.
+    /// Any number of numbers, if the key holds a list; `Some(None)` if an item is not a number.
     pub(super) fn some_numbers(&self, key: &str) -> Option<Option<Vec<f32>>> {
         let items = self.find(key)?.get_ref().as_array()?;
         Some(items.iter().map(|item| number(item.get_ref()).filter(|v: &f32| v.is_finite())).collect())
     }
 
-    /// One of a few words; each stands for a value.
+    /// One of several words; each stands for a value.
     pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>> {
         let Some(found) = self.string(key)? else { return Ok(None) };
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -220,7 +224,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A table in this one, if it is there.
+    /// A table in this one, if given.
     pub(super) fn table(&self, key: &'static str, what: &str, known: &[&'static str]) -> Result<Option<Table<'a>>> {
         let Some(value) = self.find(key) else { return Ok(None) };
         let entries =
@@ -228,7 +232,8 @@ impl<'a> Table<'a> {
         Table::new(self.source, what.into(), value.span(), entries, known.to_vec()).map(Some)
     }
 
-    /// A table in this one whose keys depend on its `kind`, and that kind: keys of every kind, then each kind with its own.
+    /// A table in this one whose keys depend on its `kind`, and that kind. `common` are keys of
+    /// every kind, `kinds` the kinds with their keys.
     pub(super) fn kinds(
         &self,
         key: &'static str,
@@ -237,14 +242,14 @@ impl<'a> Table<'a> {
         kinds: &[(&'static str, &[&'static str])],
     ) -> Result<Option<(Table<'a>, &'static str)>> {
         let Some(entries) = self.find(key).and_then(|value| value.get_ref().as_table()) else {
-            // Not there, or not a table, which is an error.
+            // Not given, or not a table, which is an error.
             return Ok(self.table(key, what, &[])?.map(|table| (table, "")));
         };
         let given =
             entries.iter().find(|(key, _)| key.get_ref() == "kind").and_then(|(_, value)| value.get_ref().as_str());
         let (what, own) = match kinds.iter().find(|(kind, _)| given == Some(*kind)) {
             Some((kind, own)) => (format!("{what} ({kind})"), own.to_vec()),
-            // The kind itself is wrong; that will be said unless a key is wrong in every kind.
+            // The kind itself is wrong; that is reported unless a key is wrong in every kind.
             None => (what.to_string(), kinds.iter().flat_map(|(_, own)| own.iter().copied()).collect()),
         };
         let known = [&["kind"], common, &own].concat();
@@ -255,13 +260,13 @@ impl<'a> Table<'a> {
         Ok(Some((table, kind)))
     }
 
-    /// Tables in a list, which may be missing; `what` is how one begins.
+    /// Tables in a list, which may be missing; `what` is the heading of each.
     pub(super) fn list(&self, key: &'static str, what: &str, known: &[&'static str]) -> Result<Vec<Table<'a>>> {
         let tables = self.tables_of(key, what)?.into_iter();
         tables.map(|(span, entries)| Table::new(self.source, what.into(), span, entries, known.to_vec())).collect()
     }
 
-    /// A list of tables, each with its place in the file.
+    /// A list of tables, each with its position in the file.
     pub(super) fn tables(&self, key: &str) -> Result<Vec<(Range<usize>, &'a DeTable<'a>)>> {
         self.tables_of(key, &format!("[[model.{key}]]"))
     }
@@ -307,21 +312,21 @@ fn integers(range: &RangeInclusive<u64>) -> String {
     }
 }
 
-/// Which of `known` was meant, or all of them.
+/// The word of `known` that was probably meant, or all of them.
 pub(super) fn suggest(found: &str, known: &[&str]) -> String {
     match nearest(found, known) {
         Some(word) => format!("did you mean \"{word}\"?"),
-        None => format!("known are {}", known.join(", ")),
+        None => format!("expected one of {}", known.join(", ")),
     }
 }
 
-/// The word of `known` that was probably meant, if one is near.
+/// The word of `known` that was probably meant, if one is similar.
 pub fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     let (changes, word) = known.iter().map(|word| (distance(found, word), *word)).min()?;
     (changes <= 1 + found.len().min(word.len()) / 4).then_some(word)
 }
 
-/// How many characters to insert, delete or replace to get from `a` to `b`.
+/// Edit distance: number of characters to insert, delete or replace to get from `a` to `b`.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -352,6 +357,6 @@ mod tests {
     #[test]
     fn only_near_words_are_suggested() {
         assert_eq!(suggest("filtres", &["kernel", "filters"]), "did you mean \"filters\"?");
-        assert_eq!(suggest("dilation", &["kernel", "filters"]), "known are kernel, filters");
+        assert_eq!(suggest("dilation", &["kernel", "filters"]), "expected one of kernel, filters");
     }
 }

@@ -1,4 +1,4 @@
-//! `[train]` and `[train.loss]`: how a network learns.
+//! `[train]` and `[train.loss]`: training settings.
 
 use super::schedule::Schedule;
 use super::table::Table;
@@ -8,47 +8,54 @@ use crate::model::Model;
 use crate::pass::{Loss, Optimizer, Precision};
 use crate::{Error, Result};
 
-/// `[train]`: how the network learns.
+/// `[train]`: training settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
-    /// Images in a step.
+    /// Images per step.
     pub batch: usize,
-    /// How long.
+    /// Length of the run.
     pub length: Length,
-    /// Start values, the order of the data and all other randomness follow from it. 0 by default.
+    /// Seed of the initial weights, the order of the data and all other random numbers. 0 by
+    /// default.
     pub seed: u64,
-    /// Whether an epoch's last batch is left out when it is not full. False by default.
+    /// Whether an epoch's last batch is omitted if it is not full. False by default.
     pub drop_last: bool,
-    /// Accuracy is measured after every so many epochs, and at the end. 1 by default.
+    /// Interval in epochs at which accuracy is evaluated; it is also evaluated at the end. 1 by
+    /// default.
     pub evaluate_every: u64,
-    /// The run ends when accuracy has not got better for so many epochs; 0, the default, for never.
+    /// Number of epochs without an improvement in accuracy after which the run stops; 0, the
+    /// default, for never.
     pub patience: u64,
-    /// How many checkpoints of the last epochs a run's folder keeps, besides the last one and the best. 0 by default.
+    /// Number of checkpoints of the last epochs kept in a run's folder, besides the last one and
+    /// the best. 0 by default.
     pub keep: u64,
-    /// Micro-batches of a step, whose gradients are added up before its one update. Divides `batch`; 1 by default.
+    /// Micro-batches per step, whose gradients are summed before the update. Must divide `batch`; 1
+    /// by default.
     pub accumulate: usize,
-    /// What a step's memory is used for.
+    /// What a step's memory is optimised for.
     pub memory: Memory,
-    /// How floats are stored between the operations of a step. `"f32"` by default; `"mixed"` stores gradients of activations, and activations that are floats, in half precision.
+    /// How floats are stored between the operations of a step. `"f32"` by default; `"mixed"` stores
+    /// gradients of activations, and float activations, in half precision.
     pub precision: Precision,
-    /// What is minimised. Softmax cross-entropy by default.
+    /// Loss function to minimise. Softmax cross-entropy by default.
     pub loss: Loss,
-    /// How gradients change the weights.
+    /// The optimiser.
     pub optimizer: Optimizer,
-    /// How the learning rate changes over the run. Constant by default.
+    /// The learning-rate schedule. Constant by default.
     pub schedule: Schedule,
 }
 
 impl Train {
-    /// Images of a micro-batch.
+    /// Images per micro-batch.
     pub fn micro_batch(&self) -> usize {
         self.batch / self.accumulate
     }
 
-    /// Takes another number of images in a step, and of micro-batches that they are divided into.
+    /// Sets the number of images per step and of micro-batches.
     ///
     /// # Errors
-    /// When they cannot be.
+    ///
+    /// Returns an error if `accumulate` does not divide `batch`.
     pub fn set_batch(&mut self, batch: usize, accumulate: usize) -> Result<()> {
         if !batch.is_multiple_of(accumulate) {
             return Err(Error::Usage(format!(
@@ -60,54 +67,55 @@ impl Train {
         Ok(())
     }
 
-    /// Steps in an epoch of `train_len` images.
+    /// Steps per epoch of `train_len` images.
     pub fn epoch_steps(&self, train_len: usize) -> u64 {
         let steps = if self.drop_last { train_len / self.batch } else { train_len.div_ceil(self.batch) };
         steps as u64
     }
 
-    /// The learning rate of step `step`, counted from 0, of the run over `train_len` images an epoch.
+    /// The learning rate of step `step`, counted from 0, in the run over `train_len` images per
+    /// epoch.
     pub fn lr(&self, step: u64, train_len: usize) -> f32 {
         self.schedule.lr(self.optimizer.lr, step, self.epoch_steps(train_len), self.total_steps(train_len))
     }
 
-    /// Steps in the whole run over `train_len` images an epoch.
+    /// Steps in the whole run over `train_len` images per epoch.
     pub fn total_steps(&self, train_len: usize) -> u64 {
         self.length.steps(self.epoch_steps(train_len))
     }
 }
 
-/// What a step's memory is used for. In single precision, the numbers are the same to the bit.
+/// What a step's memory is optimised for. In single precision, the results are bit-identical.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Memory {
-    /// For speed: what the backward pass reads is kept.
+    /// Speed: values that the backward pass reads are kept.
     #[default]
     Normal,
-    /// As little as can be: [`pass::low_memory`](crate::pass::low_memory).
+    /// Minimum memory: [`pass::low_memory`](crate::pass::low_memory).
     Low,
 }
 
 impl Memory {
-    /// The words that a recipe uses.
+    /// The names used in recipes.
     pub const WORDS: [(&'static str, Self); 2] = [("normal", Self::Normal), ("low", Self::Low)];
 
-    /// The word that a recipe uses for it.
+    /// The name used in recipes.
     pub fn name(self) -> &'static str {
         Self::WORDS[self as usize].0
     }
 }
 
-/// A time: of a run, where it is at least 1, or of its warm-up.
+/// A duration: of a run, where it is at least 1, or of its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// So many times through the training images.
+    /// Passes through the training images.
     Epochs(u64),
-    /// So many batches.
+    /// Optimiser steps.
     Steps(u64),
 }
 
 impl Length {
-    /// In steps, with so many of them an epoch.
+    /// In steps, with `epoch_steps` steps per epoch.
     pub fn steps(self, epoch_steps: u64) -> u64 {
         match self {
             Self::Epochs(epochs) => epochs.saturating_mul(epoch_steps),
@@ -134,7 +142,7 @@ pub(super) const KEYS: [&str; 14] = [
     "schedule",
 ];
 
-/// Every loss with its own keys.
+/// Every loss with its keys.
 const LOSSES: [(&str, &[&str]); 4] = [
     ("softmax_cross_entropy", &["label_smoothing"]),
     ("sigmoid_cross_entropy", &[]),
@@ -142,7 +150,7 @@ const LOSSES: [(&str, &[&str]); 4] = [
     ("squared_hinge", &[]),
 ];
 
-/// The largest divisor of a batch that is at most so large.
+/// The largest divisor of `batch` that is at most `most`.
 fn divisor(batch: usize, most: usize) -> usize {
     (1..=most.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1)
 }

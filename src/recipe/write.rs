@@ -1,4 +1,4 @@
-//! From a [`Recipe`] to TOML with every default explicit.
+//! Writes a [`Recipe`] as TOML with all defaults explicit.
 use super::{Recipe, data, train};
 use crate::model::{Layer, keys};
 use std::fmt::{Display, Write};
@@ -21,7 +21,7 @@ impl Toml {
         self.line(key, quoted(value));
     }
 
-    /// The shortest text that gives the same f32 back, and a float to any TOML reader.
+    /// The shortest text that parses to the same f32, and that any TOML reader takes as a float.
     pub(super) fn float(&mut self, key: &str, value: f32) {
         self.line(key, format!("{value:?}"));
     }

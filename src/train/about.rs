@@ -1,4 +1,5 @@
-//! `run.json`: what a run is on, and with which kernels, so that it goes on to the same bits.
+//! `run.json`: the device, kernels and settings of a run, so that a resumed run reproduces the same
+//! bits.
 
 use super::Trainer;
 use crate::backend::{Device, gpu};
@@ -13,61 +14,62 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Its name in a run's folder.
+/// Name of the file in a run's folder.
 pub(super) const ABOUT: &str = "run.json";
 
-/// `run.json`.
+/// Contents of `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct About {
-    /// Version.
+    /// Version of halfwave.
     pub halfwave: String,
-    /// Version.
+    /// Version of wgpu.
     pub wgpu: String,
-    /// What computes, since the run began or went on last.
+    /// Device that computes, since the run was started or last resumed.
     #[serde(flatten)]
     pub device: Device,
-    /// The kind of device that kernels were chosen for.
+    /// Device class for which kernels were chosen.
     #[serde(alias = "launch_shape")] // up to version 0.1
     pub device_class: DeviceClass,
-    /// The kernels of a step's heavy operations, by their sites; and all others that were asked for on this device, for the short batch at the end of an epoch and for evaluations.
+    /// Kernels of a step's heavy operations, keyed by site, and all others that were chosen on this
+    /// device: for the short batch at the end of an epoch and for evaluations.
     #[serde(default)]
     pub kernels: BTreeMap<String, Choice>,
-    /// Those that the run had on other devices, for when it comes back to one of them.
+    /// Kernels chosen on other devices, reused when the run returns to one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     elsewhere: Vec<Elsewhere>,
-    /// Of everything that is drawn.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Images of a step.
+    /// Images per step.
     pub batch: usize,
     /// `train.precision`: how floats are stored between the operations of a step.
     #[serde(default = "precision")] // up to version 0.1
     pub precision: String,
-    /// `train.memory`: what the memory of a step is used for.
+    /// `train.memory`: what a step's memory is optimised for.
     #[serde(default = "memory")]
     pub memory: String,
-    /// Micro-batches of a step.
+    /// Micro-batches per step.
     #[serde(default = "accumulate")]
     pub accumulate: usize,
-    /// Numbers that are trained.
+    /// Number of trainable values.
     pub parameters: usize,
-    /// Of the plan of a step.
+    /// Hash of a step's plan.
     pub plan_hash: String,
-    /// Memory of a step on the device.
+    /// Device memory of a step, in bytes.
     pub peak_bytes: u64,
-    /// UTC, RFC 3339.
+    /// Start time, UTC, RFC 3339.
     pub started: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) resumed: Vec<Resumed>,
 }
 
-/// The kernels of a run on a device that it is not on now.
+/// Kernels of a run on a device that it is not using now.
 #[derive(Debug, Serialize, Deserialize)]
 struct Elsewhere {
     device: Device,
     kernels: BTreeMap<String, Choice>,
 }
 
-// What every run did before it could be chosen.
+// Defaults for files written before these settings existed.
 fn precision() -> String {
     Precision::default().name().to_string()
 }
@@ -80,7 +82,7 @@ fn accumulate() -> usize {
     1
 }
 
-/// That a run went on.
+/// Record of a resumption.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Resumed {
     pub(super) at: String,
@@ -113,10 +115,11 @@ impl About {
         }
     }
 
-    /// What a run's folder says; nothing where the file is missing.
+    /// Reads `run.json` from a run's folder; `None` if the file is missing.
     ///
     /// # Errors
-    /// When it cannot be read, or is damaged.
+    ///
+    /// Returns an error if the file cannot be read or is damaged.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(ABOUT);
         let json = match fs::read(&path) {
@@ -129,14 +132,14 @@ impl About {
         serde_json::from_slice(&json).map(Some).map_err(damaged)
     }
 
-    /// The kernels that the run had on a device, if it was there.
+    /// The kernels that the run used on a device, if it has run there.
     pub fn kernels_on(&self, device: &Device) -> Option<&BTreeMap<String, Choice>> {
         let elsewhere = self.elsewhere.iter().map(|elsewhere| (&elsewhere.device, &elsewhere.kernels));
         let all = [(&self.device, &self.kernels)].into_iter().chain(elsewhere);
         all.into_iter().find_map(|(known, kernels)| (known == device).then_some(kernels))
     }
 
-    /// Takes on the history of a run that goes on.
+    /// Takes over the history of the run that is resumed.
     pub(super) fn follow(&mut self, before: Self) {
         let Self { device, kernels, elsewhere, started, resumed, .. } = before;
         let last = Elsewhere { device, kernels };
@@ -144,7 +147,7 @@ impl About {
         (self.started, self.resumed) = (started, resumed);
     }
 
-    /// The warnings to print when a run is resumed that `before` describes.
+    /// Warnings to print when the run described by `before` is resumed.
     pub(super) fn changes(&self, before: &Self) -> Vec<String> {
         let bits = "its numbers may differ in their last bits from here on";
         let mut said = Vec::new();
@@ -155,32 +158,32 @@ impl About {
                 driver => format!(" (driver {driver})"),
             };
             let kernels = match known {
-                Some(_) => "its kernels are those that it had here before",
-                None => "kernels are chosen anew for this device; those of the other are kept for when it comes back",
+                Some(_) => "the kernels used here before are used again",
+                None => {
+                    "kernels are chosen anew for this device; the kernels of the other device are kept in case the run returns to it"
+                }
             };
-            said.push(format!("the run was on {}{driver} before: {bits}; {kernels}", before.device));
+            said.push(format!("the run was previously on {}{driver}: {bits}; {kernels}", before.device));
         }
         let others: Vec<_> = known.into_iter().flatten().filter(|(site, had)| self.replaces(site, had)).collect();
         if let [(site, Choice { kernel, .. }), ..] = others[..] {
             let count = others.len();
             said.push(format!(
-                "{count} of the run's kernels cannot be used here any more, and others take their place, so {bits}: the first is {kernel} of {site}"
+                "{count} of the run's kernels can no longer be used here and are replaced, so {bits}: the first is {kernel} of {site}"
             ));
         } else if before.device == self.device && before.plan_hash != self.plan_hash && !self.spends_otherwise(before) {
-            said.push(format!(
-                "a step's kernels differ from those that the run had (halfwave {}): {bits}",
-                before.halfwave
-            ));
+            said.push(format!("a step's kernels differ from those used before (halfwave {}): {bits}", before.halfwave));
         }
         said
     }
 
-    /// Whether the memory of a step is used for something else than before, with the same numbers.
+    /// Whether only the memory setting differs, which leaves the computed values the same.
     fn spends_otherwise(&self, before: &Self) -> bool {
         self.memory != before.memory && self.precision == precision()
     }
 
-    /// Whether another kernel runs than the one that the run had; where no number of parts was noted, any may be.
+    /// Whether a different kernel runs than before. If the number of parts was not recorded, any
+    /// number matches.
     fn replaces(&self, site: &str, had: &Choice) -> bool {
         let Some(now) = self.kernels.get(site) else { return false };
         now.kernel != had.kernel || had.parts.is_some() && now.parts != had.parts
@@ -192,7 +195,7 @@ impl About {
     }
 }
 
-/// Now, as RFC 3339 says it, in UTC, to the second.
+/// The current time in UTC, RFC 3339, to the second.
 pub(super) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -245,7 +248,7 @@ mod tests {
         assert_eq!(read.elsewhere[0].kernels, third.elsewhere[0].kernels);
     }
 
-    /// A file of version 0.1 says nothing of what could not be chosen then.
+    /// A file of version 0.1 lacks the settings that did not exist then.
     #[test]
     fn earlier_files_are_read() {
         let mut json = serde_json::to_value(about("a", "tile")).unwrap();
@@ -266,22 +269,22 @@ mod tests {
         assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
         let other = said(&about("b", "tile"), &about("a", "tile"));
         assert!(
-            other.contains("the run was on a · Vulkan · GPU (driver 1.0) before") && other.contains("chosen anew"),
+            other.contains("the run was previously on a · Vulkan · GPU (driver 1.0):") && other.contains("chosen anew"),
             "{other}"
         );
         let mut from_cpu = about("a", "tile");
         from_cpu.device = Device::cpu();
         let other = said(&about("b", "tile"), &from_cpu);
-        assert!(other.starts_with("the run was on the CPU backend before:"), "{other}");
+        assert!(other.starts_with("the run was previously on the CPU backend:"), "{other}");
         let gone = said(&about("a", "tile"), &about("a", "unknown"));
-        assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("was on"), "{gone}");
-        // As earlier versions noted one part, and every estimate.
+        assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("previously on"), "{gone}");
+        // Earlier versions recorded a single part, and every estimate.
         let mut before = about("a", "tile");
         before.kernels.insert("conv a -> b".to_string(), choice("tile", None));
         assert_eq!(said(&about("a", "tile"), &before), "");
         before.plan_hash = "other".to_string();
         assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
-        // In mixed precision the same numbers are not promised, in single precision they are.
+        // Identical values are guaranteed in single precision but not in mixed precision.
         before.memory = "normal".to_string();
         assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
         let single = |mut about: About| {
@@ -291,6 +294,6 @@ mod tests {
         assert_eq!(said(&single(about("a", "tile")), &single(before)), "");
         let mut back = about("b", "tile");
         back.follow(about("a", "tile"));
-        assert!(said(&about("a", "tile"), &back).contains("those that it had here before"));
+        assert!(said(&about("a", "tile"), &back).contains("the kernels used here before"));
     }
 }

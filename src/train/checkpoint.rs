@@ -1,8 +1,10 @@
-//! A checkpoint: tensors under PyTorch's names and layouts in one safetensors file, with the recipe and the position in the run.
+//! Checkpoints: tensors under PyTorch's names and layouts in one safetensors file, with the recipe
+//! and the position in the run.
 //!
-//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>`, `moment1/<name>`, … are the optimiser's state. The header's one metadata key `halfwave` is JSON: recipe (with the
-//! normalisation of the input spelt out), position, and what the network was trained on (the names of its classes).
-//! The same state gives the same bytes.
+//! `conv1.weight` (O, I, H, W), `fc.weight` (O, I), `bn1.running_mean`, …; `velocity/<name>`,
+//! `moment1/<name>`, … are the optimiser's state. The header's only metadata key, `halfwave`, is
+//! JSON: the recipe (with the input normalisation spelt out), the position, and what the network
+//! was trained on (its class names). The same state gives the same bytes.
 
 use super::session;
 use super::trained_on::TrainedOn;
@@ -15,38 +17,40 @@ use std::path::Path;
 
 pub use super::stored::{HostTensor, from_bytes, to_bytes};
 
-/// The name of the mean image that is taken off, `[h, w, c]`.
+/// Name of the mean image that is subtracted, `[h, w, c]`.
 pub const MEAN_IMAGE: &str = "input.mean";
 
-/// Where in a run a checkpoint was taken.
+/// Position in a run at which a checkpoint was taken.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Position {
-    /// Steps done.
+    /// Steps completed.
     pub step: u64,
-    /// Epochs done.
+    /// Epochs completed.
     pub epoch: u64,
-    /// Steps done in the epoch that is under way.
+    /// Steps completed in the current epoch.
     pub batch: u64,
-    /// Images seen in it.
+    /// Images seen in the current epoch.
     pub seen: u64,
-    /// Of those, classified correctly before the update.
+    /// Images of the current epoch classified correctly before the update.
     pub correct: u64,
-    /// The epoch with the best accuracy so far, counted from 1; 0 before any was measured.
+    /// Epoch with the best accuracy so far, counted from 1; 0 before the first measurement.
     #[serde(default)]
     pub best_epoch: u64,
-    /// That accuracy.
+    /// Best accuracy so far.
     #[serde(default)]
     pub best_accuracy: f32,
-    /// Whether the run has ended before its time, because it did not get better.
+    /// Whether the run was stopped early because it did not improve.
     #[serde(default)]
     pub stopped: bool,
-    /// Whether the steps of an epoch, or of the run, are done, but the evaluation behind them is not.
+    /// Whether the steps of an epoch, or of the run, are completed, but not the evaluation after
+    /// them.
     #[serde(default)]
     pub unevaluated: bool,
 }
 
 impl Position {
-    /// Whether a run of `total_steps` is over here: all steps and the evaluation after them are done, or it has ended early.
+    /// Whether a run of `total_steps` ends here: all steps and the evaluation after them are
+    /// completed, or it was stopped early.
     pub fn over(&self, total_steps: u64) -> bool {
         self.stopped || self.step >= total_steps && !self.unevaluated
     }
@@ -57,17 +61,17 @@ struct Header {
     version: String,
     recipe: String,
     position: Position,
-    /// Earlier versions did not write it.
+    /// Absent in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trained_on: Option<TrainedOn>,
 }
 
-/// What a checkpoint holds.
+/// Contents of a checkpoint.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Checkpoint {
     /// The resolved recipe.
     pub recipe: String,
-    /// Where in the run.
+    /// Position in the run.
     pub position: Position,
     /// What the network was trained on; unknown in checkpoints of earlier versions.
     pub trained_on: Option<TrainedOn>,
@@ -76,7 +80,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The bytes of the file.
+    /// Serialises the checkpoint into the bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = Header {
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -87,30 +91,33 @@ impl Checkpoint {
         to_bytes(&self.tensors, Some(serde_json::to_string(&header).expect("a header is JSON")))
     }
 
-    /// Reads a checkpoint; `path` is for messages.
+    /// Reads a checkpoint; `path` is used in messages.
     ///
     /// # Errors
-    /// When the bytes are truncated or were not written by halfwave.
+    ///
+    /// Returns an error if the bytes are truncated or were not written by halfwave.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, header) = from_bytes(bytes, path)?;
         let bad = |message: &str| Error::Checkpoint { path: path.to_path_buf(), message: message.to_string() };
         let header =
-            header.ok_or_else(|| bad("this safetensors file is no checkpoint of halfwave: it holds no recipe"))?;
+            header.ok_or_else(|| bad("this safetensors file is not a halfwave checkpoint: it contains no recipe"))?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
         let Header { recipe, position, trained_on, .. } = header;
         Ok(Self { recipe, position, trained_on, tensors })
     }
 
-    /// What the network's classes are called, in the order of its outputs. Of a checkpoint of an earlier version they are known where its
-    /// recipe's data set has names of its own.
+    /// The network's class names, in the order of its outputs. For a checkpoint of an earlier
+    /// version they are known if its recipe's data set defines names.
     pub fn class_names(&self, recipe: &Recipe) -> Option<Vec<String>> {
         self.trained_on.as_ref().map(|facts| facts.classes.clone()).or_else(|| recipe.data.set.class_names())
     }
 
-    /// How its recipe's images become the network's input.
+    /// How the images of its recipe are normalised for the network.
     ///
     /// # Errors
-    /// When the recipe takes off a mean image and there is none, or one of another size than the set's images.
+    ///
+    /// Returns an error if the recipe subtracts a mean image, and it is missing or its size differs
+    /// from that of the data set's images.
     pub fn normalise(&self, recipe: &Recipe) -> Result<Normalise> {
         let mut normalise = Normalise::new(recipe);
         if recipe.data.mean_image {
@@ -127,14 +134,16 @@ impl Checkpoint {
         Ok(normalise)
     }
 
-    /// That it holds every tensor of a recipe's model and of its optimiser.
+    /// Checks that the checkpoint holds every tensor of a recipe's model and of its optimiser.
     ///
     /// # Errors
-    /// With the tensor that is missing, has another shape, or holds values that are not finite.
+    ///
+    /// Returns an error if a tensor is missing, has another shape, or holds values that are not
+    /// finite; the message names it.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let (classes, facts) = (recipe.model.classes, self.trained_on.as_ref());
         if let Some(names) = facts.map(|facts| facts.classes.len()).filter(|&names| names != classes) {
-            return Err(Error::Model(format!("its header is damaged: {names} names of classes for {classes} classes")));
+            return Err(Error::Model(format!("its header is damaged: {names} class names for {classes} classes")));
         }
         let get = |name: &str| self.tensors.get(name).cloned();
         for parameter in recipe.model.parameters()? {

@@ -1,6 +1,8 @@
-//! Who writes in a folder: one process at a time, by an advisory lock of the operating system's on a file in it. The lock ends with the process, however that ends; so a lock file that was left behind means nothing.
+//! Exclusive write access to a folder: one process at a time, by an advisory lock of the operating
+//! system on a file in it. The lock ends with the process, however it ends, so a lock file that was
+//! left behind has no effect.
 //!
-//! Readers take no lock: every file in a run's folder is whole at any moment ([`super::run`]).
+//! Readers take no lock: every file in a run's folder is complete at all times ([`super::run`]).
 
 use super::run;
 use crate::error::{Error, Result};
@@ -8,38 +10,42 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The lock file's name in a folder. It says who holds the lock, and is removed at the end.
+/// Name of the lock file in a folder. It records who holds the lock, and is removed at the end.
 pub const LOCK: &str = "run.lock";
 
-/// How often a folder is made anew that another process removes before the lock is taken.
+/// Number of attempts to create a folder that other processes remove before the lock is taken.
 const ATTEMPTS: usize = 100;
 
-/// The right to write in a folder, until it is dropped.
+/// Exclusive write access to a folder, until dropped.
 #[derive(Debug)]
 pub struct Claim {
     dir: PathBuf,
     lock: File,
-    /// Folders that it has made, the innermost first: they are removed in the end if nothing is in them.
+    /// Folders created by this claim, innermost first; at the end they are removed if empty.
     made: Vec<PathBuf>,
 }
 
 impl Claim {
-    /// Of a folder for a new run.
+    /// Claims a folder for a new run.
     ///
     /// # Errors
-    /// When it holds a run already, another process writes in it, or it cannot be written.
+    ///
+    /// Returns an error if the folder already holds a run, another process writes in it, or it
+    /// cannot be written.
     pub fn new(dir: &Path) -> Result<Self> {
         run::check_new(dir)?;
         let claim = Self::folder(dir)?;
-        // Another process may have begun and ended a run in between.
+        // Another process may have started and finished a run in between.
         run::check_empty(dir)?;
         Ok(claim)
     }
 
-    /// Of a folder for a new run: the first of `<base>/<name>-1`, `-2`, … that does not exist. Of several processes that ask at the same time, each gets its own.
+    /// Claims a folder for a new run: the first of `<base>/<name>-1`, `-2`, … that does not exist.
+    /// Processes that ask at the same time each get a different one.
     ///
     /// # Errors
-    /// When it cannot be written.
+    ///
+    /// Returns an error if the folder cannot be written.
     pub fn numbered(base: &Path, name: &str) -> Result<Self> {
         let (mut made, mut number, mut attempts) = (missing(base), 1u32, 0);
         loop {
@@ -49,27 +55,29 @@ impl Claim {
                     made.insert(0, dir.clone());
                     return Self::take(&dir, made);
                 }
-                // Whatever bears the name, a link to nowhere too.
+                // Anything of that name, including a dangling link.
                 Err(_) if dir.symlink_metadata().is_ok() => number += 1,
-                // Another process that made the base has removed it.
+                // Another process that created the base has removed it.
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(Error::io(&dir)(error)),
             }
         }
     }
 
-    /// Of any folder, which is made if it does not exist.
+    /// Claims any folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// When another process writes in it, or it cannot be written.
+    ///
+    /// Returns an error if another process writes in the folder, or it cannot be written.
     pub fn folder(dir: &Path) -> Result<Self> {
         Self::take(dir, missing(dir))
     }
 
-    /// Of a folder that exists.
+    /// Claims an existing folder.
     ///
     /// # Errors
-    /// When another process writes in it, or it cannot be written.
+    ///
+    /// Returns an error if another process writes in the folder, or it cannot be written.
     pub fn existing(dir: &Path) -> Result<Self> {
         Self::take(dir, Vec::new())
     }
@@ -89,7 +97,7 @@ impl Claim {
         }
     }
 
-    /// The locked file of a folder; with `make`, in a folder that is made if it is not there.
+    /// The locked file of a folder; with `make`, a missing folder is created.
     fn lock(dir: &Path, make: bool) -> Result<File> {
         let path = dir.join(LOCK);
         for _ in 0..ATTEMPTS {
@@ -103,22 +111,24 @@ impl Claim {
             if !locked(lock.try_lock(), dir) {
                 return Err(in_use(dir, &mut lock));
             }
-            // Its owner may have removed the file since it was opened: then the lock is on no file that others see.
+            // The owner may have removed the file since it was opened: then the lock is on a file
+            // that others cannot see.
             if bears(&lock, &path) {
-                // For people alone, so that it may fail.
+                // The text is only informative, so writing it may fail.
                 let text = format!("{} {}\n", std::process::id(), run::now());
                 let _ = lock.set_len(0).and_then(|()| lock.write_all(text.as_bytes()));
                 return Ok(lock);
             }
         }
-        Err(Error::Usage(format!("{}: other processes take the folder all the time; try again", dir.display())))
+        Err(Error::Usage(format!("{}: other processes keep taking the folder; try again", dir.display())))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         let path = self.dir.join(LOCK);
-        // The folder may have been moved, and another one be in its place. Windows cannot tell, and leaves the file.
+        // The folder may have been moved and replaced by another. Windows cannot detect this, so
+        // the file is left there.
         if cfg!(unix) && bears(&self.lock, &path) {
             let _ = fs::remove_file(&path);
         }
@@ -126,18 +136,18 @@ impl Drop for Claim {
     }
 }
 
-/// Removes those folders that are empty.
+/// Removes those of the folders that are empty.
 fn remove(folders: &[PathBuf]) {
     folders.iter().for_each(|dir| drop(fs::remove_dir(dir)));
 }
 
-/// The folders that must be made for `dir`, the innermost first.
+/// The folders that must be created for `dir`, innermost first.
 fn missing(dir: &Path) -> Vec<PathBuf> {
     let absent = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     dir.ancestors().take_while(absent).map(Path::to_path_buf).collect()
 }
 
-/// Whether this process may write; also where there are no locks, which is said then.
+/// Whether this process may write. Where files cannot be locked it may, with a warning.
 fn locked(outcome: Result<(), TryLockError>, dir: &Path) -> bool {
     match outcome {
         Ok(()) => true,
@@ -150,7 +160,7 @@ fn locked(outcome: Result<(), TryLockError>, dir: &Path) -> bool {
     }
 }
 
-/// Whether a file is the one of that name.
+/// Whether `path` still names this file.
 #[cfg(unix)]
 fn bears(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -159,13 +169,13 @@ fn bears(file: &File, path: &Path) -> bool {
     file.metadata().is_ok_and(|file| fs::metadata(path).is_ok_and(|named| same(file, named)))
 }
 
-/// Where lock files are never removed.
+/// Lock files are never removed here.
 #[cfg(not(unix))]
 fn bears(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Who holds the lock, where that can be read, and what to do.
+/// The error when the folder is in use: who holds the lock, if that can be read, and what to do.
 fn in_use(dir: &Path, lock: &mut File) -> Error {
     let mut text = String::new();
     let read = lock.read_to_string(&mut text);
@@ -197,7 +207,7 @@ mod tests {
         drop(claim);
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0, "nothing is left");
         fs::create_dir_all(&dir).unwrap();
-        // What a killed process leaves means nothing.
+        // A lock file left by a killed process has no effect.
         fs::write(dir.join(LOCK), "1 2026-01-01T00:00:00Z\n").unwrap();
         drop(Claim::existing(&dir).unwrap());
         assert!(dir.is_dir() && fs::read_dir(&dir).unwrap().next().is_none());
@@ -242,7 +252,7 @@ mod tests {
         assert_eq!(found, wanted.collect());
     }
 
-    /// Owners that come and go while others wait for their turn: never two at a time.
+    /// Owners come and go while others wait for their turn: never two at a time.
     #[test]
     fn never_two_owners_while_lock_files_come_and_go() {
         let base = tempfile::tempdir().unwrap();

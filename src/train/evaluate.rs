@@ -1,4 +1,4 @@
-//! Evaluation: what a network makes of a whole split, with running statistics.
+//! Evaluation of a network on a whole split, with running statistics.
 
 use super::session::Session;
 use crate::data::{Normalise, Split};
@@ -6,21 +6,21 @@ use crate::error::{Error, Result};
 
 pub use crate::ops::judge::winner;
 
-/// How many classes an answer may name to be among the best.
+/// Number of best classes considered for top-5 accuracy.
 const TOP: usize = 5;
 
 /// Loss and accuracy over a whole split, with running statistics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
-    /// Mean over the images, whose losses, floats from the device, are added up in their order in float64.
+    /// Mean over the images; the f32 losses from the device are summed in order in f64.
     pub loss: f64,
     /// Images classified correctly.
     pub correct: usize,
-    /// Images whose class is among the five with the largest logits; of equal logits the first count as larger.
+    /// Images whose class is among the five largest logits; of equal logits the first ranks higher.
     pub top5: usize,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// `[class][predicted]`: how often.
+    /// `[class][predicted]`: number of images.
     pub confusion: Vec<Vec<usize>>,
 }
 
@@ -30,13 +30,13 @@ impl Evaluation {
         self.correct as f32 / self.images.max(1) as f32
     }
 
-    /// Share of images whose class is among the best five; nothing of five classes or fewer.
+    /// Share of images whose class is among the top five; `None` for five classes or fewer.
     pub fn top5_accuracy(&self) -> Option<f32> {
         (self.confusion.len() > TOP).then(|| self.top5 as f32 / self.images.max(1) as f32)
     }
 }
 
-/// Probabilities of the classes from one image's logits.
+/// Class probabilities from the logits of one image.
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f32> = logits.iter().map(|&v| libm::expf(v - largest)).collect();
@@ -44,10 +44,12 @@ pub fn softmax(logits: &[f32]) -> Vec<f32> {
     powers.iter().map(|p| p / sum as f32).collect()
 }
 
-/// Evaluates a session on a split, batch by batch: on all of its images, but for pictures that turn out to be damaged and are skipped.
+/// Evaluates a session on a split, batch by batch: on all images except damaged pictures, which are
+/// skipped.
 ///
 /// # Errors
-/// When the device is lost, a picture cannot be read, or somebody asks to stop.
+///
+/// Returns an error if the device is lost, a picture cannot be read, or a stop is requested.
 pub async fn evaluate(
     session: &mut Session,
     split: &Split,
@@ -63,7 +65,7 @@ pub async fn evaluate(
     }
     let verdicts = judging.finish().await?;
     if labels.is_empty() && !split.is_empty() {
-        return Err(Error::Data("none of the pictures to evaluate on can be decoded; put whole ones there".into()));
+        return Err(Error::Data("none of the pictures to evaluate on can be decoded; provide intact ones".into()));
     }
     let mut confusion = vec![vec![0; classes]; classes];
     for (&label, verdict) in labels.iter().zip(&verdicts) {

@@ -1,4 +1,4 @@
-//! A run's folder, to look at: what [`super::run`] has written there, while the run goes on or afterwards.
+//! Reads a run's folder written by [`super::run`], during the run or afterwards.
 
 use super::metrics::Row;
 use super::run::{ABOUT, About, METRICS, kept};
@@ -7,14 +7,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What a run's folder tells besides its checkpoint, [`super::run::Saved`].
+/// Contents of a run's folder except its checkpoint, [`super::run::Saved`].
 #[derive(Debug)]
 pub struct Folder {
     /// The folder.
     pub dir: PathBuf,
-    /// What the run is on, and of what size.
+    /// Device, settings and size of the run.
     pub about: About,
-    /// All whole rows; one that is being written is left out.
+    /// All complete rows; one that is being written is omitted.
     pub rows: Vec<Row>,
 }
 
@@ -22,18 +22,16 @@ impl Folder {
     /// Reads a run's folder.
     ///
     /// # Errors
-    /// When it is missing or no run's, or what it holds is damaged.
+    ///
+    /// Returns an error if the folder is missing or holds no run, or its contents are damaged.
     pub fn read(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            return Err(Error::Usage(format!(
-                "{}: there is no such folder; name one that halfwave train has written",
-                dir.display()
-            )));
+            return Err(Error::Usage(format!("{}: no such folder; name one written by halfwave train", dir.display())));
         }
         let read = |name: &str| {
             fs::read_to_string(dir.join(name)).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::Usage(format!(
-                    "{} holds no run: there is no {name}; name a folder that halfwave train has written",
+                    "{} holds no run: there is no {name}; name a folder written by halfwave train",
                     dir.display()
                 )),
                 _ => Error::io(dir.join(name))(error),
@@ -46,10 +44,10 @@ impl Folder {
         Ok(Self { dir: dir.to_path_buf(), about, rows })
     }
 
-    /// The folder's own name.
+    /// Name of the folder.
     pub fn name(&self) -> String {
         let named = |dir: &Path| dir.file_name().map(|name| name.to_string_lossy().into_owned());
-        // A path as `.` or `..` has a name once it is resolved.
+        // A path such as `.` or `..` has a name once it is resolved.
         let resolved = || fs::canonicalize(&self.dir).ok().and_then(|dir| named(&dir));
         named(&self.dir).or_else(resolved).unwrap_or_else(|| "run".into())
     }

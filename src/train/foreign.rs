@@ -1,30 +1,31 @@
-//! What a file is that was given in place of a safetensors file, by its contents: so that a message can say it, and how to get the weights
-//! out of it.
+//! Recognises files given in place of a safetensors file by their contents, so that a message can
+//! say what the file is and how to extract its weights.
 
 use crate::data::Kind;
 use safetensors::SafeTensorError;
 use std::path::Path;
 
-/// How many bytes of a file [`recognise`] looks at.
+/// Number of bytes of a file that [`recognise`] examines.
 pub(super) const START: usize = 512;
-/// A safetensors header is at most so long.
+/// Maximum length of a safetensors header.
 const MOST_HEADER: u64 = 100_000_000;
 
-/// How to get at the weights.
+/// How to extract the weights.
 #[derive(Clone, Copy)]
 enum Way {
     /// `torch.load`.
     Torch,
     /// `numpy.load`.
     Numpy,
-    /// Words for it.
+    /// Advice as text.
     Say(&'static str),
 }
 
 const EXPORT: Way = Way::Say("export its weights as safetensors, under PyTorch's names and layouts");
 const SWAPPED: Way = Way::Say("name a checkpoint or a run's folder here");
 
-/// Kinds by the bytes at a place: those from which weights come, and pictures; [`Kind`] knows others.
+/// File kinds by the bytes at an offset: formats that hold weights, and pictures; [`Kind`] knows
+/// others.
 const STARTS: &[(usize, &[u8], &str, Way)] = &[
     (
         0,
@@ -45,7 +46,8 @@ const STARTS: &[(usize, &[u8], &str, Way)] = &[
     (0, b"\xff\xd8\xff", "a picture (JPEG)", SWAPPED),
 ];
 
-/// What a file with these first [`START`] bytes is, if it is known and no safetensors file: a message with what to do. `path` is for that.
+/// Recognises a file by its first [`START`] bytes, if it is a known kind other than safetensors:
+/// returns a message with what to do. `path` is used in it.
 pub(super) fn recognise(start: &[u8], path: &Path) -> Option<String> {
     if header_len(start).is_some() && start.get(8) == Some(&b'{') {
         return None;
@@ -57,7 +59,7 @@ pub(super) fn recognise(start: &[u8], path: &Path) -> Option<String> {
             "import torch",
             "torch",
             |file| format!("torch.load('{file}', map_location='cpu', weights_only=True)"),
-            " (where that is a training checkpoint, add ['state_dict'] or what it calls its weights)",
+            " (for a training checkpoint, add ['state_dict'] or the name of its weights)",
         ),
         Way::Numpy => python(path, "import numpy", "numpy", |file| format!("dict(numpy.load('{file}'))"), ""),
         Way::Say(text) => text.to_string(),
@@ -65,10 +67,10 @@ pub(super) fn recognise(start: &[u8], path: &Path) -> Option<String> {
     Some(format!("this is {what}, not a safetensors file; {way}"))
 }
 
-/// A command that writes what `load` reads from a file as safetensors.
+/// A command that converts to safetensors what `load` reads from a file.
 fn python(path: &Path, import: &str, flavour: &str, load: impl Fn(&str) -> String, more: &str) -> String {
     let name = path.display().to_string();
-    // Quoting is left to those with names that need it.
+    // Names that need quoting are replaced.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
     let name = if name.chars().all(plain) { name } else { "weights".to_string() };
     let target = Path::new(&name).with_extension("safetensors");
@@ -100,19 +102,19 @@ fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
         return Some((what, EXPORT));
     }
     if holds("\"weight_map\"") {
-        return Some(("the index of a model in several files", Way::Say("join them into one safetensors file")));
+        return Some(("the index of a model in several files", Way::Say("merge them into one safetensors file")));
     }
     let kind = Kind::of(start)?;
     Some((kind.what, if kind.wraps() { Way::Say(kind.advice) } else { SWAPPED }))
 }
 
-/// The length of a safetensors header, if these bytes can be the start of such a file.
+/// Length of a safetensors header, if these bytes can be the start of such a file.
 fn header_len(bytes: &[u8]) -> Option<u64> {
     let len = u64::from_le_bytes(*bytes.first_chunk()?);
     (2..=MOST_HEADER).contains(&len).then_some(len)
 }
 
-/// Why these bytes are no safetensors file, which the reader told as `error`, and what to do.
+/// Explains why these bytes are not a safetensors file, given the reader's `error`, and what to do.
 pub(super) fn explain(bytes: &[u8], path: &Path, error: &SafeTensorError) -> String {
     if let Some(message) = recognise(&bytes[..bytes.len().min(START)], path) {
         return message;
@@ -128,7 +130,7 @@ pub(super) fn explain(bytes: &[u8], path: &Path, error: &SafeTensorError) -> Str
     match described {
         Some(wanted) if found < wanted => {
             format!(
-                "this is no complete safetensors file: it ends after {found} of at least {wanted} bytes; download or copy it again"
+                "this safetensors file is incomplete: it ends after {found} of at least {wanted} bytes; download or copy it again"
             )
         }
         Some(wanted) if found > wanted && matches!(error, SafeTensorError::MetadataIncompleteBuffer) => {
@@ -138,7 +140,7 @@ pub(super) fn explain(bytes: &[u8], path: &Path, error: &SafeTensorError) -> Str
             )
         }
         Some(_) => format!("this safetensors file is damaged ({error}); download or copy it again"),
-        None => format!("this is no safetensors file ({error}); name a checkpoint or a run's folder"),
+        None => format!("this is not a safetensors file ({error}); name a checkpoint or a run's folder"),
     }
 }
 
@@ -188,7 +190,7 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
             (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>404</title>", "an HTML page", "fetch"),
             (b"<html>", "an HTML page", "fetch"),
-            (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "join"),
+            (b"{\"metadata\": {}, \"weight_map\": {}}", "the index of a model in several files", "merge"),
             (b"[model]\ninput = [1, 8, 8]", "a text", "checkpoint"),
             ("wörds, no tensors".as_bytes(), "a text", "checkpoint"),
             (b"\x89PNG\r\n\x1a\n\0", "a picture (PNG)", "checkpoint"),
@@ -210,11 +212,11 @@ mod tests {
         assert!(safetensors::SafeTensors::deserialize(&whole).is_ok());
         assert_eq!(recognise(&whole, Path::new("w")), None);
         let total = whole.len();
-        let cut = format!("no complete safetensors file: it ends after {} of at least {total} bytes", total - 1);
+        let cut = format!("this safetensors file is incomplete: it ends after {} of at least {total} bytes", total - 1);
         assert!(message(&whole[..total - 1]).contains(&cut), "{}", message(&whole[..total - 1]));
         for len in [8, 9, 20, total - 9] {
             assert!(
-                message(&whole[..len]).contains("no complete safetensors file"),
+                message(&whole[..len]).contains("this safetensors file is incomplete"),
                 "{len}: {}",
                 message(&whole[..len])
             );
@@ -223,9 +225,9 @@ mod tests {
         let other = String::from_utf8_lossy(json).replace("[2]", "[3]").into_bytes();
         let damaged = [&(other.len() as u64).to_le_bytes()[..], &other, &[0; 8]].concat();
         assert!(message(&damaged).contains("damaged (invalid shape"), "{}", message(&damaged));
-        // The length as big-endian number.
+        // The length as a big-endian number.
         let swapped = [&(json.len() as u64).to_be_bytes()[..], json, &[0; 8]].concat();
-        assert!(message(&swapped).contains("no safetensors file (header too large)"), "{}", message(&swapped));
-        assert!(message(&[0xfe; 40]).contains("no safetensors file"));
+        assert!(message(&swapped).contains("not a safetensors file (header too large)"), "{}", message(&swapped));
+        assert!(message(&[0xfe; 40]).contains("not a safetensors file"));
     }
 }

@@ -1,8 +1,8 @@
-//! How many steps to ask for at a time: the fewer read-backs the better, but somebody is watching.
+//! Number of steps to request at a time: few read-backs, but frequent enough updates for a viewer.
 
 use std::time::Duration;
 
-/// The number of steps that takes about as long as a watcher waits for news; found by doubling and halving.
+/// Number of steps that take about one update interval, found by doubling and halving.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance {
     wait: Duration,
@@ -10,17 +10,17 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// For a watcher who waits so long; one step at first.
+    /// Starts with one step for the given update interval.
     pub fn new(wait: Duration) -> Self {
         Self { wait, steps: 1 }
     }
 
-    /// Steps to ask for.
+    /// Steps to request.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Notes how long that many took.
+    /// Records how long those steps took.
     pub fn took(&mut self, time: Duration) {
         self.steps = if time < self.wait { self.steps * 2 } else { self.steps / 2 }.clamp(1, 1 << 20);
     }

@@ -1,4 +1,5 @@
-//! What a network computes inside: codes, packed signs and integer sums of an inference, exactly as they lie on the device.
+//! Exact values inside a network: codes, packed signs and integer sums of an inference, as stored
+//! on the device.
 //!
 //! **Invariant:** everything here is exact and the same on every device, up to codes on the edge between two levels.
 
@@ -12,7 +13,7 @@ use crate::plan::Port;
 use crate::tensor::{Encoding, Tensor, TensorType, View};
 use std::collections::HashSet;
 
-/// What the integers of an [`Activation`] are.
+/// Meaning of the integers of an [`Activation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exact {
     /// Codes of a quantiser, 0 to 2^bits − 1: `[n, h, w, c]`.
@@ -26,20 +27,20 @@ pub enum Exact {
 /// An exact intermediate tensor.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Activation {
-    /// The layer that makes it.
+    /// Layer that computes it.
     pub layer: String,
-    /// The operation that makes it.
+    /// Operation that computes it.
     pub stem: String,
-    /// What its integers are.
+    /// Meaning of its integers.
     pub exact: Exact,
     /// Shape and encoding.
     pub ty: TensorType,
-    /// Its memory.
+    /// Contents in memory.
     pub words: Vec<u32>,
 }
 
 impl Activation {
-    /// Codes or sums in row order without padding; the packed words of signs.
+    /// Codes or sums in row order without padding; for signs, the packed words.
     pub fn values(&self) -> Vec<i32> {
         match self.exact {
             Exact::Signs => self.words.iter().map(|&word| word as i32).collect(),
@@ -47,7 +48,7 @@ impl Activation {
         }
     }
 
-    /// How often each code occurs, as shares of all; nothing for sums and signs.
+    /// Share of each code; `None` for sums and signs.
     pub fn shares(&self) -> Option<Vec<f64>> {
         let Encoding::Planes(bits) = self.ty.encoding else { return None };
         let mut counts = vec![0u64; 1 << bits];
@@ -56,13 +57,14 @@ impl Activation {
         Some(counts.into_iter().map(|count| count as f64 / total).collect())
     }
 
-    /// A number that differs where the bits do (FNV-1a over the words, little-endian).
+    /// Hash of the bits (FNV-1a over the words, little-endian).
     pub fn hash(&self) -> u64 {
         bits::fnv_1a(bits::FNV_START, bytemuck::cast_slice(&self.words))
     }
 }
 
-/// Makes every exact value of a graph an output; of values in parts, slices and what a concatenation joins, the whole alone.
+/// Makes every exact value of a graph an output. Of values computed in parts (slices and the inputs
+/// of a concatenation) only the whole is exposed.
 pub fn expose(graph: &mut Graph) {
     let joined = graph.iter().filter(|(_, node)| matches!(node.op, Op::Concat(_)));
     let joined: HashSet<Value> = joined.flat_map(|(_, node)| node.inputs.iter().copied()).collect();
@@ -78,7 +80,7 @@ pub fn expose(graph: &mut Graph) {
     named.into_iter().for_each(|(name, value)| graph.output(name, value));
 }
 
-/// What outputs are called that [`expose`] made.
+/// Prefix of the names of outputs that [`expose`] adds.
 const PREFIX: &str = "exact/";
 
 fn exact(stem: &str, ty: &TensorType) -> Option<Exact> {
@@ -90,10 +92,11 @@ fn exact(stem: &str, ty: &TensorType) -> Option<Exact> {
     }
 }
 
-/// Everything that [`expose`] made an output of a plan, after a run.
+/// Reads all outputs of a plan that [`expose`] added, after a run.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub async fn read(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<Activation>> {
     let mut all = Vec::new();
     for Port { name, place } in backend.plan(id).outputs.clone() {
@@ -105,7 +108,7 @@ pub async fn read(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<Activatio
     Ok(all)
 }
 
-/// Makes what quantisers read outputs of a graph, but for what is kept anyway.
+/// Makes the inputs of quantisers outputs of a graph, except those that are kept anyway.
 pub(super) fn expose_quantisers(graph: &mut Graph) {
     let quantisers = graph.iter().filter(|(_, node)| matches!(node.op, Op::Quantise(_)));
     let named = quantisers.flat_map(|(value, node)| {
@@ -117,15 +120,17 @@ pub(super) fn expose_quantisers(graph: &mut Graph) {
     named.into_iter().for_each(|(name, input)| graph.output(name, input));
 }
 
-/// What an input of a quantiser is called as an output.
+/// Name of a quantiser's input as an output.
 fn read_name(quantiser: Value, input: usize) -> String {
     format!("read/{}/{input}", quantiser.0)
 }
 
-/// Surveys every quantiser of a plan that [`expose_quantisers`] prepared, after a run; with the names of their layers.
+/// Surveys every quantiser of a plan prepared by [`expose_quantisers`], after a run; returned with
+/// their layers' names.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub(super) async fn survey(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<(String, Survey)>> {
     let mut all = Vec::new();
     for node in backend.plan(id).nodes.clone() {

@@ -1,4 +1,5 @@
-//! What people look at in low-bit networks, at the end of an epoch: codes against the Gaussian ideal, the share of gradients that surrogates let through, weights that changed their sign, scales, saturations.
+//! Statistics of low-bit networks at the end of an epoch: codes compared with the Gaussian ideal,
+//! share of gradients that surrogates pass, weights whose sign changed, scales, saturations.
 
 use super::checkpoint::HostTensor;
 use super::metrics::{LayerRow, Spread};
@@ -7,15 +8,15 @@ use crate::error::Result;
 use crate::model::{Alpha, Model, Weights};
 use std::collections::BTreeMap;
 
-/// The most images whose codes are counted.
+/// Maximum number of images whose codes are counted.
 pub(super) const SAMPLE: usize = 64;
 
-/// Before the names of signs in a checkpoint.
+/// Prefix of the names of signs in a checkpoint.
 const PREFIX: &str = "signs/";
-/// Signs in each number there: floats hold these integers exactly.
+/// Signs per number in a checkpoint: floats hold these integers exactly.
 const SIGNS: usize = 24;
 
-/// The signs of all binary weights, packed; by the names of the weights.
+/// Packed signs of all binary weights, keyed by the names of the weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Signs(BTreeMap<String, Vec<u32>>);
 
@@ -26,7 +27,7 @@ impl Signs {
         Self(weights.iter().map(|(name, tensor)| (name.clone(), pack(tensor))).collect())
     }
 
-    /// As tensors of a checkpoint.
+    /// Converts them to tensors of a checkpoint.
     pub(super) fn tensors(&self) -> impl Iterator<Item = (String, HostTensor)> + '_ {
         self.0.iter().map(|(name, words)| {
             let values: Vec<_> = words.iter().map(|&word| word as f32).collect();
@@ -34,7 +35,7 @@ impl Signs {
         })
     }
 
-    /// From a checkpoint that was taken within an epoch; none of one from an epoch's end.
+    /// Reads them from a checkpoint taken within an epoch; `None` for one from an epoch's end.
     pub(super) fn find(tensors: &BTreeMap<String, HostTensor>) -> Option<Self> {
         let found = tensors.iter().filter_map(|(name, tensor)| {
             let words = tensor.values.iter().map(|&v| v as u32).collect();
@@ -44,13 +45,13 @@ impl Signs {
     }
 }
 
-/// The layers whose weights the device uses the signs of.
+/// The layers for which the device uses the signs of the weights.
 fn binary(model: &Model) -> impl Iterator<Item = (&str, Weights)> {
     let layers = model.layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.kind.packed_weights()?)));
     layers.filter(|(_, weights)| weights.binary())
 }
 
-/// The latent weights of those layers, as they are.
+/// The current latent weights of those layers.
 async fn weights(session: &mut Session, model: &Model) -> Result<BTreeMap<String, HostTensor>> {
     if binary(model).next().is_none() {
         return Ok(BTreeMap::new());
@@ -58,15 +59,16 @@ async fn weights(session: &mut Session, model: &Model) -> Result<BTreeMap<String
     session.latent_weights().await
 }
 
-/// The signs as they are.
+/// The current signs.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub(super) async fn signs(session: &mut Session, model: &Model) -> Result<Signs> {
     Ok(Signs::new(&weights(session, model).await?))
 }
 
-/// α of each filter, as a layer has it: mean |w| over the filter, or over the layer.
+/// α of each filter as the layer defines it: mean |w| over the filter, or over the layer.
 fn spread(tensor: &HostTensor, alpha: Alpha) -> Option<Spread> {
     let filter_len = match alpha {
         Alpha::Filter => tensor.shape[1..].iter().product(),
@@ -80,10 +82,12 @@ fn spread(tensor: &HostTensor, alpha: Alpha) -> Option<Spread> {
     Some(Spread { min: fold(f64::min), mean, max: fold(f64::max) })
 }
 
-/// What the layers did, on some normalised images and since the weights had these signs; and the signs that they have now.
+/// Statistics of the layers on some normalised images, with sign changes since `before`, and the
+/// current signs.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub(super) async fn layers(
     session: &mut Session,
     model: &Model,

@@ -1,11 +1,12 @@
-//! A line of `metrics.jsonl`: what one step or one epoch gave.
+//! Rows of `metrics.jsonl`: results of one step or one epoch.
 //!
-//! JSON has no NaN: a value that is not finite is written as `null` and read as NaN. A value that was not measured is left out.
+//! JSON has no NaN: a value that is not finite is written as `null` and read as NaN. A value that
+//! was not measured is omitted.
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// One line.
+/// One row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Row {
@@ -15,12 +16,12 @@ pub enum Row {
     Epoch(EpochRow),
 }
 
-/// What a step gave.
+/// Results of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepRow {
-    /// Steps done so far: 1 after the first.
+    /// Steps completed so far: 1 after the first.
     pub step: u64,
-    /// The epoch it belongs to.
+    /// Epoch of the step.
     pub epoch: u64,
     /// Mean loss of the batch, before the update.
     #[serde(deserialize_with = "null_is_nan")]
@@ -28,102 +29,106 @@ pub struct StepRow {
     /// Learning rate of the update.
     #[serde(deserialize_with = "null_is_nan")]
     pub lr: f32,
-    /// Where numbers that are not finite appeared first in this step, if they did: a layer or a parameter.
+    /// Layer or parameter in which non-finite values first appeared in this step, if they did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 
 impl StepRow {
-    /// Whether the step's numbers are worthless: its loss is not finite, or a value within it was not.
+    /// Whether the step's results are unusable: its loss or a value within it is not finite.
     pub fn diverged(&self) -> bool {
         self.fault.is_some() || !self.loss.is_finite()
     }
 }
 
-/// What an epoch gave. Accuracies are shares, from 0 to 1; what was not measured is left out.
+/// Results of an epoch. Accuracies are shares, from 0 to 1; values that were not measured are
+/// omitted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
-    /// The epoch, counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: u64,
-    /// Steps done at its end.
+    /// Steps completed at its end.
     #[serde(default)]
     pub step: u64,
-    /// On the training images, each before the update that it took part in.
+    /// Accuracy on the training images, each before the update that it took part in.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f32>,
-    /// On the images that were held out of the training ones.
+    /// Accuracy on the validation images, which are held out of the training set.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f32>,
-    /// Mean loss over them.
+    /// Mean loss on the validation images.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f32>,
-    /// On the test images.
+    /// Accuracy on the test images.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f32>,
-    /// Mean loss over them.
+    /// Mean loss on the test images.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f32>,
-    /// Share of them whose class is among the five with the largest logits; only of more than five classes.
+    /// Share of test images whose class is among the five largest logits; only for more than five
+    /// classes.
     #[serde(default, deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub test_top5: Option<f32>,
-    /// Training images per second of wall time; NaN where none was measured, because the run went on behind the last step of the epoch.
+    /// Training images per second of wall time; NaN if not measured because the run was resumed
+    /// after the last step of the epoch.
     #[serde(deserialize_with = "null_is_nan_f64")]
     pub images_per_s: f64,
-    /// Wall time of the epoch with its evaluation, in seconds.
+    /// Wall time of the epoch including its evaluation, in seconds.
     #[serde(default, deserialize_with = "null_is_nan_f64")]
     pub seconds: f64,
-    /// What layers of few bits did, by name.
+    /// Statistics of low-bit layers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, LayerRow>,
 }
 
-/// What a layer of few bits did, at the end of an epoch. A layer has what applies to it.
+/// Statistics of a low-bit layer at the end of an epoch. A layer has those that apply to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LayerRow {
-    /// Of a quantiser: the share of each code, the lowest first.
+    /// Of a quantiser: the share of each code, lowest first.
     #[serde(deserialize_with = "nulls_are_nan", skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<f32>,
-    /// The shares that its thresholds would give inputs of the standard normal distribution.
+    /// The shares that its thresholds would give for inputs from the standard normal distribution.
     #[serde(deserialize_with = "nulls_are_nan", skip_serializing_if = "Vec::is_empty")]
     pub ideal: Vec<f32>,
-    /// The share of inputs at which the surrogate lets a gradient through.
+    /// Share of inputs at which the surrogate passes a gradient.
     #[serde(deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub passed: Option<f32>,
-    /// Of binary weights: the share whose sign is another than at the end of the epoch before.
+    /// Of binary weights: the share whose sign differs from that at the end of the previous epoch.
     #[serde(deserialize_with = "some_nan", skip_serializing_if = "Option::is_none")]
     pub flipped: Option<f32>,
     /// Of binary weights: the scales α of the filters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Spread>,
-    /// Of fixed point: numbers that saturated since the run began.
+    /// Of fixed point: values that saturated since the run was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saturated: Option<u64>,
 }
 
-/// How far numbers lie apart.
+/// Range and mean of a set of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     #[serde(deserialize_with = "null_is_nan")]
     pub min: f32,
-    /// Their mean.
+    /// The mean.
     #[serde(deserialize_with = "null_is_nan")]
     pub mean: f32,
-    /// The largest.
+    /// The maximum.
     #[serde(deserialize_with = "null_is_nan")]
     pub max: f32,
 }
 
 impl EpochRow {
-    /// The accuracy that a run is judged by: on the images that were held out, else on the test images.
+    /// The accuracy that decides which epoch is the best: on the validation images if there are
+    /// any, else on the test images.
     pub fn watched(&self) -> Option<f32> {
         self.validation_accuracy.or(self.test_accuracy)
     }
 }
 
 impl Row {
-    /// The epoch that it is of, counted from 1.
+    /// Epoch of the row, counted from 1.
     pub fn epoch(&self) -> u64 {
         match self {
             Self::Step(row) => row.epoch,
@@ -131,10 +136,12 @@ impl Row {
         }
     }
 
-    /// Reads all lines of a `metrics.jsonl`; `file` is the name that errors give. Empty lines are passed over, and so are
-    /// keys that are not known.
+    /// Reads all rows of a `metrics.jsonl`; `file` is the name used in errors. Empty lines and
+    /// unknown keys are ignored.
     ///
-    /// Errors: the first line that is neither a step nor an epoch.
+    /// # Errors
+    ///
+    /// Returns an error at the first line that is neither a step nor an epoch.
     pub fn parse_all(text: &str, file: &str) -> Result<Vec<Self>> {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let parse = |(at, line): (usize, &str)| {
@@ -144,7 +151,7 @@ impl Row {
         lines.map(parse).collect()
     }
 
-    /// The row as one line of JSON, without its end.
+    /// The row as one line of JSON, without the line end.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers are always JSON")
     }
@@ -198,7 +205,7 @@ mod tests {
         assert!(matches!(&read[..], [Row::Step(row)] if row.loss.is_nan() && row.step == 7));
     }
 
-    /// Every number of a row, not finite, is read back by the program that wrote it.
+    /// Every number of a row that is not finite is read back by the program that wrote it.
     #[test]
     fn rows_of_a_broken_network_come_back() {
         for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -228,8 +235,8 @@ mod tests {
             let text: String = [Row::Step(step), Row::Epoch(epoch)].iter().map(|row| row.to_json() + "\n").collect();
             let read = Row::parse_all(&text, "metrics.jsonl").unwrap();
             let again: String = read.iter().map(|row| row.to_json() + "\n").collect();
-            assert_eq!(again, text, "what is read is what was written, nothing left out");
-            // One null in each place of a number that was set, and no other.
+            assert_eq!(again, text, "everything written is read back");
+            // One null for each number that was set, and no other.
             assert_eq!(text.matches("null").count(), 2 + 8 + 2 + 2 + 3, "{text}");
             let Row::Epoch(epoch) = &read[1] else { panic!() };
             assert!(epoch.test_loss.unwrap().is_nan() && epoch.layers["conv2"].alpha.unwrap().max.is_nan());

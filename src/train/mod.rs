@@ -1,6 +1,8 @@
-//! Training: a session holds a model on a backend, a trainer leads it through a recipe, a checkpoint keeps both.
+//! Training: a session runs a model on a backend, a trainer takes it through a recipe, a checkpoint
+//! stores both.
 //!
-//! Nothing here knows a terminal or a window; viewers look at the events. Files are written by [`run`] alone, natively.
+//! Nothing here depends on a terminal or a window; viewers receive events. Only [`run`] writes
+//! files, natively.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod about;

@@ -1,4 +1,5 @@
-//! Parameters between two worlds: PyTorch's names and layouts on the host, channels-last tensors on the device.
+//! Conversion of parameters between PyTorch's names and layouts on the host and channels-last
+//! tensors on the device.
 //!
 //! | host | device |
 //! |---|---|
@@ -7,7 +8,7 @@
 //! | `bn.weight`, `bn.bias` `[c]` | `bn.weight`, `bn.bias` `[c]` |
 //! | `bn.running_mean`, `bn.running_var` `[c]` | `bn.running` `[2, c]` |
 //! | `conv.bias` `[k]` | `conv.bias` `[k]` |
-//! | `layer.saturated` `[3]`, digits of base 2^24, least first: floats hold them exactly | `layer.saturated` `[2]`, two words |
+//! | `layer.saturated` `[3]`, digits of base 2^24, least significant first: floats hold them exactly | `layer.saturated` `[2]`, two words |
 
 use super::HostTensor;
 use crate::error::{Error, Result};
@@ -19,13 +20,14 @@ use crate::tensor::Tensor;
 /// Bits of a count in each number on the host.
 const DIGIT_BITS: usize = 24;
 
-/// The count that two words hold.
+/// The count held in two words.
 pub(super) fn count_of(words: &[u32]) -> u64 {
     u64::from(words[0]) | u64::from(words[1]) << 32
 }
 
 impl Parameter {
-    /// Start values: He's normal distribution for weights, √(2 / fan-in), from the seed and the name; constants for the rest.
+    /// Initial values: He's normal distribution for weights, √(2 / fan-in), from the seed and the
+    /// name; constants for the rest.
     pub fn start(&self, seed: u64) -> Tensor {
         match &self.layout {
             Layout::Filters { channels, window: [r, s], .. } => {
@@ -43,7 +45,7 @@ impl Parameter {
         }
     }
 
-    /// The nearest numbers of its format, where it is kept in fixed point.
+    /// Rounds a fixed-point parameter to the nearest values of its format.
     pub fn settled(&self, mut tensor: Tensor) -> Tensor {
         if let Some((format, _)) = self.fixed {
             let quantiser = Quantiser { format: Format::new(format), rounding: Rounding::Nearest };
@@ -52,7 +54,7 @@ impl Parameter {
         tensor
     }
 
-    /// The signs of its values, ±1, with that of 0 positive; padding stays 0.
+    /// The signs of its values, ±1, with 0 counted as positive; padding stays 0.
     pub fn signs(&self, tensor: Tensor) -> Tensor {
         let parts = self.to_host(tensor.words).into_iter().map(|(_, part)| part);
         let sign = |value: f32| if value >= 0.0 { 1.0 } else { -1.0 };
@@ -60,7 +62,7 @@ impl Parameter {
         self.to_device(&parts.map(signs).collect::<Vec<_>>())
     }
 
-    /// From the parts on the host, whose shapes were checked.
+    /// Device tensor from host parts whose shapes were checked.
     fn to_device(&self, parts: &[HostTensor]) -> Tensor {
         match &self.layout {
             Layout::Filters { filters, channels, window: [r, s], .. } => {
@@ -88,7 +90,7 @@ impl Parameter {
         }
     }
 
-    /// The parts on the host of what lies on the device.
+    /// Host parts of a tensor in the device's layout.
     pub fn to_host(&self, words: Vec<u32>) -> Vec<(String, HostTensor)> {
         if self.counts() {
             let count = count_of(&words);
@@ -119,10 +121,13 @@ impl Parameter {
         }
     }
 
-    /// The device's tensor from a collection of host tensors under `prefix`; `None` where it holds none of the parts.
+    /// Device tensor from a collection of host tensors under `prefix`; `None` if the collection
+    /// holds none of the parts.
     ///
     /// # Errors
-    /// When some parts are missing, have other shapes or hold values that are not finite; the message names the tensor.
+    ///
+    /// Returns an error if some parts are missing, have other shapes or hold values that are not
+    /// finite; the message names the tensor.
     pub fn find(&self, prefix: &str, get: impl Fn(&str) -> Option<HostTensor>) -> Result<Option<Tensor>> {
         let parts: Vec<_> = self.host();
         let found: Vec<_> = parts.iter().map(|(name, _)| get(&format!("{prefix}{name}"))).collect();
@@ -144,7 +149,7 @@ impl Parameter {
             if let Some(at) = tensor.values.iter().position(|&value| value < 0.0 && name.ends_with(".running_var")) {
                 let value = tensor.values[at];
                 return Err(Error::Model(format!(
-                    "the tensor {prefix}{name} holds {value} (value {at}), but a variance is not negative"
+                    "the tensor {prefix}{name} holds {value} (value {at}), but a variance cannot be negative"
                 )));
             }
             values.push(tensor);

@@ -1,17 +1,20 @@
-//! A run's folder: what a run leaves on the disk, and how it goes on from there.
+//! A run's folder: the files that a run writes, and how it is resumed from them.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `recipe.toml` | the recipe, every default spelt out, options of the command applied |
-//! | `run.json` | device, versions, seed, hash of the plan, dates |
-//! | `metrics.jsonl` | a row a step and a row an epoch, [`super::metrics`] |
+//! | `recipe.toml` | the recipe with all defaults spelt out and command-line options applied |
+//! | `run.json` | device, versions, seed, plan hash, dates |
+//! | `metrics.jsonl` | a row per step and per epoch, [`super::metrics`] |
 //! | `events.out.tfevents.0.halfwave` | the same rows, for TensorBoard |
 //! | `curve.svg`, `curve.png` | loss and accuracy |
-//! | `checkpoint.safetensors` | the run at its start, then after every epoch and at the end |
-//! | `run.lock` | who writes there now, [`super::claim`] |
+//! | `checkpoint.safetensors` | the state at the start, after every epoch and at the end |
+//! | `run.lock` | the process that writes there now, [`super::claim`] |
 //!
-//! **Invariant:** every file appears whole or not at all, but for `metrics.jsonl` and TensorBoard's file, which grow by whole rows; a row that a full disk or a kill has torn is dropped when the run goes on.
-//! **Invariant:** rows behind the checkpoint are dropped too, so that a run that goes on has the rows and the bytes of one that was never interrupted.
+//! **Invariant:** every file appears complete or not at all, except `metrics.jsonl` and
+//! TensorBoard's file, which grow by complete rows; a row truncated by a full disk or a kill is
+//! dropped when the run is resumed.
+//! **Invariant:** rows after the checkpoint are dropped too, so that a resumed run has the rows and
+//! the bytes of one that was never interrupted.
 
 pub use super::about::About;
 use super::about::Resumed;
@@ -31,19 +34,20 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The checkpoint's name in a run's folder.
+/// Name of the checkpoint in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
-/// The file that holds the checkpoint of the epoch with the best test accuracy so far; of equal ones the first.
+/// File with the checkpoint of the epoch with the best accuracy so far, on the validation images if
+/// there are any, else on the test images; of equal ones the first.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
 const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
 
-/// Between two drawings of the curve, while a run goes on.
+/// Minimum time between two drawings of the curve during a run.
 const REDRAW: Duration = Duration::from_secs(5);
 
-/// A checkpoint from a file, with the recipe it holds; its tensors fit that recipe's model.
+/// A checkpoint from a file with its recipe; its tensors fit that recipe's model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
     /// The file.
@@ -55,10 +59,12 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Reads a checkpoint, or the one in a run's folder.
+    /// Reads a checkpoint from a file or from a run's folder.
     ///
     /// # Errors
-    /// When there is none; when it is truncated, foreign, or its tensors or its position do not fit its own recipe.
+    ///
+    /// Returns an error if there is no checkpoint, it is truncated or of another format, or its
+    /// tensors or its position do not fit its own recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let (path, bytes) = weights::read(path)?;
         let checkpoint = Checkpoint::from_bytes(&bytes, &path)?;
@@ -68,15 +74,18 @@ impl Saved {
         Ok(Self { path, recipe, checkpoint })
     }
 
-    /// What the network's classes are called, in the order of its outputs, where that is known: [`Checkpoint::class_names`].
+    /// The network's class names, in the order of its outputs, if known:
+    /// [`Checkpoint::class_names`].
     pub fn class_names(&self) -> Option<Vec<String>> {
         self.checkpoint.class_names(&self.recipe)
     }
 
-    /// Takes on the length that the folder's `recipe.toml` asks for: it may be edited to make a run longer, but not in any other way.
+    /// Reads a run's folder with the length set in its `recipe.toml`: that may be edited to make a
+    /// run longer, but not in any other way.
     ///
     /// # Errors
-    /// When the two recipes are of different runs.
+    ///
+    /// Returns an error if the two recipes belong to different runs.
     pub fn read_folder(dir: &Path) -> Result<Self> {
         let mut saved = Self::read(dir)?;
         let path = dir.join(RECIPE);
@@ -89,7 +98,7 @@ impl Saved {
         saved.recipe.train.length = edited.train.length;
         if saved.recipe != edited {
             return Err(Error::Usage(format!(
-                "{}: not the recipe that the checkpoint was trained with; undo the change (only epochs or steps may differ), or begin a new run: halfwave train {} --init {}",
+                "{}: not the recipe that the checkpoint was trained with; undo the change (only epochs or steps may differ), or start a new run: halfwave train {} --init {}",
                 path.display(),
                 quoted(&path),
                 quoted(&saved.path)
@@ -98,17 +107,18 @@ impl Saved {
         Ok(saved)
     }
 
-    /// Brings a trainer of this recipe to where the checkpoint was taken.
+    /// Restores a trainer of this recipe to the checkpoint's state.
     ///
     /// # Errors
-    /// When the trainer's model is another one.
+    ///
+    /// Returns an error if the trainer's model is a different one.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let bad = |error: Error| Error::Checkpoint { path: self.path.clone(), message: error.to_string() };
         trainer.restore(&self.checkpoint).map_err(bad)
     }
 }
 
-/// A run that writes its folder, which no other process does in the meantime.
+/// A run that writes its folder, to which no other process writes in the meantime.
 pub struct Run {
     dir: PathBuf,
     trainer: Trainer,
@@ -118,33 +128,34 @@ pub struct Run {
     rows: Vec<Row>,
     title: String,
     drawn: Instant,
-    /// None until it stands.
+    /// `None` until the run is fully created.
     _claim: Option<Claim>,
 }
 
-/// Refuses a folder that holds a run already, or a place where there can be no folder.
+/// Checks that a new run can be written to `dir`: it holds no run and is not a file.
 ///
 /// # Errors
-/// With what to do instead.
+///
+/// Returns an error if this is not so; the message says what to do instead.
 pub fn check_new(dir: &Path) -> Result<()> {
     if dir.join(LOCK).exists() {
-        // That somebody writes there matters more than what is there.
+        // A folder that is being written to is reported first.
         drop(Claim::existing(dir)?);
     }
     check_empty(dir)
 }
 
-/// The same, whoever writes there.
+/// The same check, without regard to the lock.
 pub(super) fn check_empty(dir: &Path) -> Result<()> {
     if FILES.iter().any(|name| dir.join(name).exists()) {
         if !dir.join(CHECKPOINT).exists() {
             return Err(Error::Usage(format!(
-                "{} holds what is left of a run that ended before its first checkpoint; delete it or choose another folder (--out)",
+                "{} holds the remains of a run that ended before its first checkpoint; delete it or choose another folder (--out)",
                 dir.display()
             )));
         }
         return Err(Error::Usage(format!(
-            "{} holds a run already; go on with it (--resume {}) or choose another folder (--out)",
+            "{} already holds a run; resume it (--resume {}) or choose another folder (--out)",
             dir.display(),
             quoted(dir)
         )));
@@ -156,13 +167,15 @@ pub(super) fn check_empty(dir: &Path) -> Result<()> {
 }
 
 impl Run {
-    /// Begins a run in a folder that was claimed for a new one, and writes all its files once: a disk that refuses says so here. Nothing is left behind then.
+    /// Starts a run in a folder claimed for a new one, and writes all its files once, so that disk
+    /// errors show at once. Nothing is left behind after an error.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    ///
+    /// Returns an error if the folder cannot be written.
     pub async fn create(claim: Claim, trainer: Trainer, device: &Device) -> Result<Self> {
         let dir = claim.dir().to_path_buf();
-        // Where nothing can be locked, the one of two runs that makes this file has the folder.
+        // Where files cannot be locked, the run that creates this file first owns the folder.
         let path = dir.join(METRICS);
         let metrics = OpenOptions::new().append(true).create_new(true).open(&path).map_err(Error::io(&path))?;
         match Self::begin(&dir, trainer, metrics, device).await {
@@ -184,10 +197,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Goes on with the run in a folder that was claimed ([`Claim::existing`]) before its checkpoint was read; the trainer stands where its checkpoint was taken ([`Saved::restore`]). Rows behind it are dropped.
+    /// Resumes the run in a folder that was claimed ([`Claim::existing`]) before its checkpoint was
+    /// read; the trainer has been restored from that checkpoint ([`Saved::restore`]). Rows after it
+    /// are dropped.
     ///
     /// # Errors
-    /// When the folder's files cannot be read or written.
+    ///
+    /// Returns an error if the folder's files cannot be read or written.
     pub async fn resume(claim: Claim, mut trainer: Trainer, device: &Device) -> Result<Self> {
         let dir = claim.dir();
         let mut about = About::new(&mut trainer, device);
@@ -198,7 +214,7 @@ impl Run {
             }
             Ok(None) => {}
             Err(error) => log::warn!(
-                "{error}; when the run began, and its kernels, are not known, so its numbers may differ in their last bits from here on"
+                "{error}; the run's start time and kernels are unknown, so its numbers may differ in their last bits from here on"
             ),
         }
         let position = trainer.position();
@@ -241,23 +257,28 @@ impl Run {
         Ok(Self { dir, trainer, metrics, metrics_bytes, events, rows, title, drawn, _claim: None })
     }
 
-    /// Goes on by at most `limit` steps, as [`Trainer::advance`] does, and writes what happened. No events: the run is over.
+    /// Advances by at most `limit` steps, as [`Trainer::advance`] does, and writes the results. No
+    /// events: the run is finished.
     ///
     /// # Errors
-    /// When the device is lost, the training diverges or the disk refuses; the last checkpoint is there then. [`Error::Stopped`] when somebody asked to stop: [`Run::pause`] saves all that is finished.
+    ///
+    /// Returns an error if the device is lost, the training diverges or the disk cannot be written;
+    /// the last checkpoint is kept then. Returns [`Error::Stopped`] when a stop is requested:
+    /// [`Run::pause`] then saves all that is finished.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let events = match self.trainer.advance(limit).await {
             Ok(events) => events,
             Err(Error::Stopped) => return Err(Error::Stopped),
             Err(error) => {
-                // How the loss went is of interest now; the error more so.
+                // The curve is useful now, but the error takes precedence.
                 let _ = self.draw();
                 return Err(self.diagnosed(error).await);
             }
         };
         self.note(&events)?;
         if events.contains(&Event::EpochEnd) {
-            // A run that dies between these files goes on from the checkpoint before, and writes them again.
+            // A run that is killed between these files resumes from the previous checkpoint and
+            // writes them again.
             let checkpoint = self.checkpoint().await?;
             self.keep(&checkpoint)?;
             self.save(&checkpoint)?;
@@ -268,7 +289,7 @@ impl Run {
         Ok(events)
     }
 
-    /// The error with the layer in which a run that diverged did so, if that is found.
+    /// The error of a run that diverged, with the layer in which it did so if that is found.
     async fn diagnosed(&mut self, error: Error) -> Error {
         if self.trainer.diverged().is_none() {
             return error;
@@ -286,7 +307,7 @@ impl Run {
         }));
         let text: String = self.rows[before..].iter().map(|row| row.to_json() + "\n").collect();
         if let Err(error) = self.metrics.write_all(text.as_bytes()) {
-            // Cut off what was written of them: no torn row.
+            // Cut off a partially written row.
             let _ = self.metrics.set_len(self.metrics_bytes);
             return Err(Error::io(self.dir.join(METRICS))(error));
         }
@@ -294,20 +315,21 @@ impl Run {
         self.events.append(&self.rows[before..])
     }
 
-    /// The bytes of a checkpoint of what is now.
+    /// The bytes of a checkpoint of the current state.
     async fn checkpoint(&mut self) -> Result<Vec<u8>> {
         Ok(self.trainer.checkpoint().await?.to_bytes())
     }
 
     fn save(&self, checkpoint: &[u8]) -> Result<()> {
-        // The rows must not be older than the checkpoint, whatever happens to the machine.
+        // The rows must not be older than the checkpoint, even after a system crash.
         self.metrics.sync_data().map_err(Error::io(self.dir.join(METRICS)))?;
         files::replace_claimed(&self.dir.join(CHECKPOINT), checkpoint)?;
         log::info!("{}: saved step {}", self.dir.display(), self.trainer.position().step);
         Ok(())
     }
 
-    /// Keeps the checkpoint of an epoch that is the best so far, or among the last that the recipe wants kept.
+    /// Keeps an epoch's checkpoint if it is the best so far, or among the last that the recipe
+    /// keeps.
     fn keep(&mut self, checkpoint: &[u8]) -> Result<()> {
         let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
         if self.rows.last().map(Row::epoch) == self.best().map(|(best, _)| best) {
@@ -323,21 +345,23 @@ impl Run {
         Ok(())
     }
 
-    /// The epoch with the best accuracy so far, and that; of equal ones the first.
+    /// Epoch with the best accuracy so far, and that accuracy; of equal ones the first.
     pub fn best(&mut self) -> Option<(u64, f32)> {
         let position = self.trainer.position();
         (position.best_epoch > 0).then_some((position.best_epoch, position.best_accuracy))
     }
 
-    /// Saves everything as it stands now, within an epoch too: [`Run::resume`] goes on from here.
+    /// Saves the current state, also within an epoch: [`Run::resume`] continues from here.
     ///
     /// # Errors
-    /// When the device is lost, the training has diverged, or the disk refuses.
+    ///
+    /// Returns an error if the device is lost, the training has diverged, or the disk cannot be
+    /// written.
     pub async fn pause(&mut self) -> Result<()> {
         let events = self.trainer.settle().await?;
         self.note(&events)?;
         if self.trainer.diverged().is_some() {
-            // The last checkpoint is of a network that is not broken: it stays.
+            // The last checkpoint is of a network that has not diverged: it is kept.
             self.advance(1).await?;
         }
         let checkpoint = self.checkpoint().await?;
@@ -355,20 +379,21 @@ impl Run {
         &self.dir
     }
 
-    /// The trainer, for what a viewer shows besides the rows.
+    /// The trainer, for viewers that show more than the rows.
     pub fn trainer(&mut self) -> &mut Trainer {
         &mut self.trainer
     }
 
-    /// All rows so far, also those from before the run went on.
+    /// All rows so far, including those from before the run was resumed.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 }
 
-/// The lines of a `metrics.jsonl` up to the first that is not wanted or is torn, and what they hold.
+/// The lines of a `metrics.jsonl` up to the first that is not wanted or is truncated, and their
+/// rows.
 pub(super) fn kept(text: &str, path: &Path, wanted: impl Fn(&Row) -> bool) -> Result<(String, Vec<Row>)> {
-    // A torn row has no line end.
+    // A truncated row has no line end.
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut rows = Row::parse_all(whole, &path.display().to_string())?;
     let count = rows.iter().position(|row| !wanted(row)).unwrap_or(rows.len());

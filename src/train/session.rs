@@ -1,6 +1,9 @@
-//! A session: one model on one backend, with named state. It steps, infers, and gives and takes tensors.
+//! A session: one model on one backend, with named state. It runs training steps and inference, and
+//! reads and writes tensors.
 //!
-//! **Invariant:** no step waits for the device: loss and accuracy collect in a ring there, which is copied for the host when it is full or when somebody asks, while further steps are under way.
+//! **Invariant:** no step waits for the device: loss and accuracy are collected in a ring on the
+//! device, which is copied to the host when it is full or on request, while further steps are
+//! running.
 
 mod fault;
 mod feed;
@@ -32,27 +35,28 @@ use std::ops::Range;
 /// Loss and accuracy of one step's batch, before its update.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Measured {
-    /// The step, counted from 0.
+    /// Step, counted from 0.
     pub step: u64,
-    /// Mean over the batch.
+    /// Mean loss over the batch.
     pub loss: f32,
-    /// Share of the batch that was classified correctly.
+    /// Share of the batch classified correctly.
     pub accuracy: f32,
-    /// 0, or which node first met a number that is not finite: a [fault word](crate::kernel::FAULT).
+    /// 0, or the first node that encountered a value that is not finite: a [fault
+    /// word](crate::kernel::FAULT).
     pub fault: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Purpose {
     Train,
-    /// A micro-batch of a step on so many images.
+    /// A micro-batch of a step on `of` images.
     Micro {
         of: usize,
     },
-    /// What follows the micro-batches of a step.
+    /// The update after the micro-batches of a step.
     Update,
     Infer,
-    /// Whether a per-pixel mean is taken off images.
+    /// An evaluation; `mean`: whether a per-pixel mean is subtracted from the images.
     Judge {
         mean: bool,
     },
@@ -61,12 +65,12 @@ enum Purpose {
     Expose,
 }
 
-/// What the optimiser keeps of a parameter.
+/// The optimiser's state tensors for a parameter.
 pub(super) fn states(optimizer: &Optimizer, parameter: &Parameter) -> &'static [&'static str] {
     if parameter.trained() { optimizer.states(parameter.binary()) } else { &[] }
 }
 
-/// Words on their way to the host.
+/// Words being copied to the host.
 type Arriving = LocalFuture<'static, Result<Vec<u32>>>;
 
 /// A model on a backend.
@@ -77,46 +81,51 @@ pub struct Session {
     optimizer: Optimizer,
     precision: Precision,
     batch: usize,
-    /// Of a batch.
+    /// Micro-batches per batch.
     micro_batches: usize,
     memory: Memory,
     feed: Feed,
     dump: bool,
-    /// Of the last step's images, where they are kept and the step has micro-batches.
+    /// Logits of the last step's images, if they are kept and the step has micro-batches.
     logits: Vec<f32>,
-    /// Of everything that is drawn.
+    /// Seed of all random numbers.
     seed: u64,
     parameters: Vec<Parameter>,
     plans: HashMap<(Purpose, usize), PlanId>,
     step: u64,
-    /// Steps whose measures were asked for.
+    /// Steps whose measurements were requested.
     asked: u64,
-    /// Copies of the ring on their way, each with its steps.
+    /// Pending copies of the ring, each with its steps.
     coming: VecDeque<(Range<u64>, Arriving)>,
     measured: Vec<Measured>,
 }
 
-/// How a recipe's images come into a step when each batch brings its own.
+/// How a recipe's images are fed into a step when each batch carries its own.
 pub fn batch_feed(recipe: &Recipe) -> Feed {
     let (data, [_, h, w]) = (&recipe.data, recipe.data.set.source());
     Feed::Bytes(Bytes { source: [h, w], store: Store::Batch, augment: data.augment, mean: data.mean_image })
 }
 
 impl Session {
-    /// Compiles a recipe's model for a backend and gives it start values from the seed. Its steps take normalised floats: [`Session::train_step`].
+    /// Compiles a recipe's model for a backend and sets initial values from the seed. Its steps
+    /// take normalised floats: [`Session::train_step`].
     ///
-    /// With `dump`, training steps also keep logits and gradients for [`Session::gradients`], at the price of memory.
+    /// With `dump`, training steps also keep logits and gradients for [`Session::gradients`], at
+    /// the cost of memory.
     ///
     /// # Errors
-    /// When the model does not fit the device.
+    ///
+    /// Returns an error if the model does not fit the device.
     pub async fn new(recipe: &Recipe, backend: Box<dyn Backend>, dump: bool) -> Result<Self> {
         Self::fed(recipe, backend, Feed::Floats, dump).await
     }
 
-    /// The same, of which steps take images as `feed` says: [`Session::train_on`] or [`Session::train_bytes`], after [`Session::set_normalise`] and [`Session::set_store`].
+    /// Like [`Session::new`], but steps take images as `feed` says: [`Session::train_on`] or
+    /// [`Session::train_bytes`], after [`Session::set_normalise`] and [`Session::set_store`].
     ///
     /// # Errors
-    /// When the model does not fit the device.
+    ///
+    /// Returns an error if the model does not fit the device.
     pub async fn fed(recipe: &Recipe, backend: Box<dyn Backend>, feed: Feed, dump: bool) -> Result<Self> {
         let mut session = Self {
             backend,
@@ -143,10 +152,12 @@ impl Session {
         Ok(session)
     }
 
-    /// Does a step on noise and forgets it: the first one pays for whatever a driver has put off. Begins anew, with start values from the seed.
+    /// Runs one step on noise and discards it, so that work deferred by the driver to the first
+    /// step is done. Then restarts with initial values from the seed.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
         let labels = vec![0; self.batch];
         self.step_on(&self.noise(), &labels, 0.0).await?;
@@ -155,7 +166,8 @@ impl Session {
         Ok(())
     }
 
-    /// Start values from a seed, from which later steps draw too, and no step done.
+    /// Resets the session to step 0, with initial values from a seed that later steps also use for
+    /// random numbers.
     pub fn restart(&mut self, seed: u64) {
         self.seed = seed;
         for parameter in self.parameters.clone() {
@@ -179,16 +191,20 @@ impl Session {
         names.chain(self.plan().port(SCALES).map(|port| port.name.clone())).collect()
     }
 
-    /// What a parameter may be in place of these values: signs where it flips, numbers of its format in fixed point.
+    /// Converts values to those the parameter can hold: signs if the optimiser flips it, values of
+    /// its format in fixed point.
     fn admitted(&self, parameter: &Parameter, tensor: Tensor) -> Tensor {
         if self.optimizer.flips(parameter.binary()) { parameter.signs(tensor) } else { parameter.settled(tensor) }
     }
 
-    /// How many numbers of each layer saturated since the run began: of a `fixed` layer its activations, of a layer with fixed weights those, each time they
-    /// were updated; with mixed precision the layer's activations and gradients that are stored in half precision, too. Waits for steps under way.
+    /// Number of saturated values of each layer since the run was started: for a `fixed` layer its
+    /// activations; for a layer with fixed weights the weights, counted at each update; with mixed
+    /// precision also the layer's activations and gradients stored in half precision. Waits for
+    /// running steps.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn saturations(&mut self) -> Result<BTreeMap<String, u64>> {
         let mut all = BTreeMap::new();
         for parameter in self.parameters.clone().iter().filter(|parameter| parameter.counts()) {
@@ -199,7 +215,7 @@ impl Session {
         Ok(all)
     }
 
-    /// The backend's name for people.
+    /// Display name of the backend.
     pub fn device(&self) -> &str {
         self.backend.name()
     }
@@ -209,51 +225,51 @@ impl Session {
         self.backend.plan(self.training())
     }
 
-    /// Bytes on the device of a full batch's training step: of all its plans.
+    /// Device memory of a full batch's training step with all its plans, in bytes.
     pub fn peak_bytes(&self) -> u64 {
         Plan::peak_of(self.known_ids(self.batch).into_iter().map(|id| self.backend.plan(id)))
     }
 
-    /// The kernels of a full batch's training step, by their sites, and all others that the backend was asked to take.
+    /// The kernels of a full batch's training step, by site, and all others set on the backend.
     pub fn choices(&self) -> BTreeMap<String, Choice> {
         let mut choices = self.backend.caps().choices.clone();
         choices.extend(self.plan().choices());
         choices
     }
 
-    /// Trained values, in elements.
+    /// Number of trained values.
     pub fn parameter_len(&self) -> usize {
         trained_len(&self.parameters) as usize
     }
 
-    /// How long submissions took, where the backend knows.
+    /// Duration of submissions, if the backend measures it.
     pub fn timing(&self) -> Option<Timing> {
         self.backend.timing()
     }
 
-    /// The measured submissions since the last call, each with the plan that it is of.
+    /// The measured submissions since the last call, each with its plan.
     pub fn trace(&mut self) -> Vec<(Submission, &Plan)> {
         let submissions = self.backend.trace();
         submissions.into_iter().map(|submission| (submission.clone(), self.backend.plan(submission.plan))).collect()
     }
 
-    /// Images of a full batch.
+    /// Images per full batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Steps done.
+    /// Steps completed.
     pub fn steps(&self) -> u64 {
         self.step
     }
 
-    /// The input tensor of a batch, `[n, h, w, c]` from values in that order.
+    /// The input tensor of a batch, `[n, h, w, c]`, from values in that order.
     fn images(&self, values: &[f32], batch: usize) -> Tensor {
         let [c, h, w] = self.model.input;
         Tensor::from_f32(&[batch, h, w, c], values)
     }
 
-    /// Forgets what was measured; the next step is `step`.
+    /// Discards measurements; the next step is `step`.
     fn go_to(&mut self, step: u64) {
         (self.step, self.asked) = (step, step);
         self.clear_fault();
@@ -261,7 +277,8 @@ impl Session {
         self.measured.clear();
     }
 
-    /// Asks for loss and accuracy of the steps since the last time: a copy that runs beside further steps.
+    /// Requests loss and accuracy of the steps since the last request: a copy that runs
+    /// concurrently with further steps.
     pub fn ask(&mut self) {
         if self.asked < self.step {
             let copy = self.get("history");
@@ -270,10 +287,12 @@ impl Session {
         }
     }
 
-    /// Loss and accuracy of steps that were asked for and not given before, in order; waits until at most `left` questions are open.
+    /// Loss and accuracy of requested steps, in order, each returned once; waits until at most
+    /// `left` requests are pending.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn arrived(&mut self, left: usize) -> Result<Vec<Measured>> {
         while self.coming.len() > left {
             let Some((steps, copy)) = self.coming.pop_front() else { break };
@@ -287,26 +306,29 @@ impl Session {
         Ok(std::mem::take(&mut self.measured))
     }
 
-    /// Loss and accuracy of all steps since the last call; waits for those under way.
+    /// Loss and accuracy of all steps since the last call; waits for running steps.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn measured(&mut self) -> Result<Vec<Measured>> {
         self.ask();
         self.arrived(0).await
     }
 
-    /// Logits of images (n, h, w, c, scaled) with running statistics: classes values an image, all of them finite.
+    /// Logits of images (n, h, w, c, scaled) with running statistics: one value per class and
+    /// image, all finite.
     ///
     /// # Errors
-    /// When the device is lost, or a number within the network is not finite.
+    ///
+    /// Returns an error if the device is lost, or a value within the network is not finite.
     pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let image_len: usize = self.model.input.iter().product();
         let full = self.at_once();
         let id = self.plan_for(Purpose::Infer, full).await?;
         let mut out: Vec<f32> = Vec::new();
         for chunk in images.chunks(full * image_len) {
-            // Images do not see each other here: a short batch is filled up with blanks.
+            // Images are independent here: a short batch is padded with blank images.
             let mut padded = chunk.to_vec();
             padded.resize(full * image_len, 0.0);
             let words = self.images(&padded, full).words;
@@ -324,7 +346,7 @@ impl Session {
         Ok(out)
     }
 
-    /// Starts an inference on images (n, h, w, c, scaled), for one of the purposes that look inside.
+    /// Starts an inference on images (n, h, w, c, scaled), for one of the inspection purposes.
     async fn infer(&mut self, purpose: Purpose, images: &[f32]) -> Result<PlanId> {
         let batch = images.len() / self.model.input.iter().product::<usize>();
         let id = self.plan_for(purpose, batch).await?;
@@ -334,23 +356,27 @@ impl Session {
         Ok(id)
     }
 
-    /// Every exact intermediate tensor of an inference on images (n, h, w, c, scaled), in the order of the layers.
+    /// Every exact intermediate tensor of an inference on images (n, h, w, c, scaled), in layer
+    /// order.
     ///
-    /// Each number of images has a plan of its own, which stays: ask for few different ones.
+    /// Each number of images gets its own plan, which is kept: use few different numbers.
     ///
     /// # Errors
-    /// When the device is lost, or the images do not fit into it.
+    ///
+    /// Returns an error if the device is lost, or the images do not fit into its memory.
     pub async fn inspect(&mut self, images: &[f32]) -> Result<Vec<Activation>> {
         let id = self.infer(Purpose::Inspect, images).await?;
         inspect::read(&mut *self.backend, id).await
     }
 
-    /// Codes and surrogates of every quantiser in an inference on images (n, h, w, c, scaled), with the names of their layers, in order.
+    /// Codes and surrogates of every quantiser in an inference on images (n, h, w, c, scaled), with
+    /// the names of their layers, in order.
     ///
-    /// Each number of images has a plan of its own, which stays: ask for few different ones.
+    /// Each number of images gets its own plan, which is kept: use few different numbers.
     ///
     /// # Errors
-    /// When the device is lost, or the images do not fit into it.
+    ///
+    /// Returns an error if the device is lost, or the images do not fit into its memory.
     pub async fn quantisers(&mut self, images: &[f32]) -> Result<Vec<(String, Survey)>> {
         if !self.model.layers.iter().any(|layer| layer.kind.makes_codes()) {
             return Ok(Vec::new());
@@ -359,10 +385,12 @@ impl Session {
         inspect::survey(&mut *self.backend, id).await
     }
 
-    /// The latent weights of all layers with binary weights, whose signs the device works with, by their PyTorch names.
+    /// The latent weights of all layers for which the device computes with the signs of the
+    /// weights, by their PyTorch names.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn latent_weights(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         let mut all = BTreeMap::new();
         for layer in self.model.clone().layers.iter().filter(|layer| layer.kind.packed_weights().is_some()) {
@@ -375,21 +403,23 @@ impl Session {
         Ok(all)
     }
 
-    /// How the logits of an image are measured.
+    /// The loss function.
     pub fn loss(&self) -> &Loss {
         &self.loss
     }
 
-    /// The PyTorch names of all parameters that are trained.
+    /// The PyTorch names of all trained parameters.
     pub fn trained(&self) -> Vec<String> {
         let trained = self.parameters.iter().filter(|parameter| parameter.trained());
         trained.flat_map(Parameter::host).map(|(name, _)| name).collect()
     }
 
-    /// Parameters, running statistics and the optimiser's state (`velocity/…`, `moment1/…`) by their PyTorch names.
+    /// Parameters, running statistics and the optimiser's state (`velocity/…`, `moment1/…`) by
+    /// their PyTorch names.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn tensors(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         let mut all = BTreeMap::new();
         for parameter in self.parameters.clone() {
@@ -404,11 +434,15 @@ impl Session {
         Ok(all)
     }
 
-    /// Takes parameters named `prefix` + PyTorch name, and the optimiser's state, from a collection; other tensors are ignored. Weights that flip take signs, those in fixed point the nearest numbers of their format.
-    /// Running statistics and state that are missing keep their values; `step` is where the session goes on.
+    /// Sets parameters named `prefix` + PyTorch name, and the optimiser's state, from a collection;
+    /// other tensors are ignored. Weights that the optimiser flips become signs, fixed-point
+    /// weights the nearest values of their format. Missing running statistics and state keep their
+    /// values; the session continues at `step`.
     ///
     /// # Errors
-    /// When a parameter is missing, has another shape or holds values that are not finite; nothing is changed then.
+    ///
+    /// Returns an error if a parameter is missing, has another shape or holds values that are not
+    /// finite; nothing is changed then.
     pub fn set_tensors(&mut self, tensors: &BTreeMap<String, HostTensor>, prefix: &str, step: u64) -> Result<()> {
         let get = |name: &str| tensors.get(name).cloned();
         let mut found = Vec::new();

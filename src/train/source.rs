@@ -1,4 +1,5 @@
-//! Training images that do not lie on the device: each batch is read when it is needed, natively ahead of that.
+//! Training images that are not on the device: each batch is read when needed; natively it is read
+//! ahead.
 
 use crate::data::Dataset;
 #[cfg(not(target_arch = "wasm32"))]
@@ -6,10 +7,10 @@ use crate::data::{Part, Prefetch};
 use crate::error::Result;
 use std::sync::Arc;
 
-/// Reads the batches of a run in their order.
+/// Reads the batches of a run in order.
 pub(super) struct Source {
     dataset: Arc<Dataset>,
-    /// What is read ahead, and the step whose batch comes next of it.
+    /// The prefetched batches, and the step of the next one.
     #[cfg(not(target_arch = "wasm32"))]
     ahead: Option<(u64, Prefetch)>,
 }
@@ -23,10 +24,12 @@ impl Source {
         }
     }
 
-    /// The bytes of batch `at` of an epoch's `batches`, for the step of that number. Steps in their order are fastest.
+    /// The bytes of batch `at` of an epoch's `batches`, for the step of that number. Steps in order
+    /// are fastest.
     ///
     /// # Errors
-    /// When a picture cannot be read.
+    ///
+    /// Returns an error if a picture cannot be read.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn batch(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Vec<u8>> {
         let (_, mut ahead) = match self.ahead.take().filter(|(next, _)| *next == step) {
@@ -34,15 +37,17 @@ impl Source {
             None => (step, Prefetch::new(self.dataset.clone(), Part::Train, batches[at..].to_vec())?),
         };
         let batch = ahead.next().expect("a batch for each step")?;
-        // Nothing is left to be read behind the last one; the next epoch has an order of its own.
+        // Nothing is left to read after the last batch; the next epoch has a different order.
         self.ahead = (at + 1 < batches.len()).then_some((step + 1, ahead));
         Ok(batch.pixels)
     }
 
-    /// The same, when it is asked for: there are no threads.
+    /// Like the native version, but read on request: there are no threads.
     ///
     /// # Errors
-    /// None: everything is in memory.
+    ///
+    /// Returns an error if a picture cannot be read; this does not occur, because everything is in
+    /// memory.
     #[cfg(target_arch = "wasm32")]
     pub(super) fn batch(&mut self, _step: u64, batches: &[Vec<u32>], at: usize) -> Result<Vec<u8>> {
         self.dataset.train.read(&batches[at])

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files, of halfwave's own and of other tools.
+//! Tensors in safetensors files written by halfwave and by other tools.
 
 use super::foreign;
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The metadata key of halfwave's own header.
+/// The metadata key of halfwave's header.
 const KEY: &str = "halfwave";
 
 /// A float tensor on the host, in row order.
@@ -20,15 +20,16 @@ pub struct HostTensor {
 }
 
 impl HostTensor {
-    /// That all values are finite numbers; `name` is for the message.
+    /// Checks that all values are finite; `name` is used in the message.
     ///
     /// # Errors
-    /// With the first value that is not.
+    ///
+    /// Returns an error if a value is not finite; the message gives the first one.
     pub fn check_finite(&self, name: &str) -> Result<()> {
         match self.values.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
             Some(at) => Err(Error::Model(format!(
-                "the tensor {name} holds {} (value {at} of {}), but weights must be finite 32-bit floats; take a file from before the training diverged",
+                "the tensor {name} holds {} (value {at} of {}), but weights must be finite 32-bit floats; use a file from before the training diverged",
                 self.values[at],
                 self.values.len()
             ))),
@@ -36,34 +37,38 @@ impl HostTensor {
     }
 }
 
-/// An opened safetensors file. Tensors are decoded when they are asked for, so that those that nobody needs may have any type.
+/// An opened safetensors file. Tensors are decoded on request, so that unused ones may have any
+/// type.
 pub struct Stored<'a> {
     path: &'a Path,
     file: SafeTensors<'a>,
 }
 
 impl<'a> Stored<'a> {
-    /// Opens the bytes of a file; `path` is for messages.
+    /// Opens the bytes of a file; `path` is used in messages.
     ///
     /// # Errors
-    /// When they are truncated or of another kind of file: with that kind and what to do.
+    ///
+    /// Returns an error if they are truncated or of another kind of file; the message says which
+    /// kind and what to do.
     pub fn open(bytes: &'a [u8], path: &'a Path) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| Error::Checkpoint { path: path.into(), message: foreign::explain(bytes, path, &error) })?;
         Ok(Self { path, file })
     }
 
-    /// The names of all tensors, in order.
+    /// The names of all tensors, ordered.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.file.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         names
     }
 
-    /// The tensor of that name, as 32-bit floats; none where there is no such tensor.
+    /// The tensor of that name, as 32-bit floats; `None` if there is no such tensor.
     ///
     /// # Errors
-    /// When its type is not F32, F16, BF16 or F64.
+    ///
+    /// Returns an error if its type is not F32, F16, BF16 or F64.
     pub fn tensor(&self, name: &str) -> Result<Option<HostTensor>> {
         let Ok(view) = self.file.tensor(name) else { return Ok(None) };
         let values = floats(&view).ok_or_else(|| Error::Checkpoint {
@@ -77,7 +82,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The values of a tensor of floats; F64 is rounded to nearest, beyond the range of f32 to infinity.
+/// The values of a float tensor; F64 is rounded to nearest, beyond the range of f32 to infinity.
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         bytes.as_chunks().0.iter().map(|&bytes| value(bytes)).collect()
@@ -92,7 +97,7 @@ fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     })
 }
 
-/// Tensors as the bytes of a safetensors file.
+/// Serialises tensors into the bytes of a safetensors file.
 pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, header: Option<String>) -> Vec<u8> {
     let views: Vec<_> = tensors
         .iter()
@@ -105,10 +110,12 @@ pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, header: Option<String>) 
     safetensors::serialize(views, metadata).expect("float tensors can be written")
 }
 
-/// Reads all float tensors of a safetensors file, and halfwave's header if there is one; tensors of other types are left out.
+/// Reads all float tensors of a safetensors file, and halfwave's header if there is one; tensors of
+/// other types are omitted.
 ///
 /// # Errors
-/// When it is truncated or not a safetensors file.
+///
+/// Returns an error if it is truncated or not a safetensors file.
 pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, HostTensor>, Option<String>)> {
     let stored = Stored::open(bytes, path)?;
     let tensors = stored.file.iter().filter_map(|(name, view)| {

@@ -1,15 +1,18 @@
-//! A run's rows once more as an event file, which TensorBoard reads while the run goes on: `tensorboard --logdir runs`.
+//! A copy of a run's rows as an event file, which TensorBoard can read during the run:
+//! `tensorboard --logdir runs`.
 //!
-//! | tag | of |
+//! | tag | per |
 //! |---|---|
-//! | `loss/train`, `learning_rate` | a step |
-//! | `loss/validation`, `loss/test`, `accuracy/train`, `accuracy/validation`, `accuracy/test`, `accuracy/test_top5`, `images_per_s`, `seconds` | an epoch |
-//! | `layers/<layer>/passed`, `flipped`, `alpha/min`, `alpha/mean`, `alpha/max`, `saturated`, and the histogram `codes` | an epoch's layer |
+//! | `loss/train`, `learning_rate` | step |
+//! | `loss/validation`, `loss/test`, `accuracy/train`, `accuracy/validation`, `accuracy/test`, `accuracy/test_top5`, `images_per_s`, `seconds` | epoch |
+//! | `layers/<layer>/passed`, `flipped`, `alpha/min`, `alpha/mean`, `alpha/max`, `saturated`, and the histogram `codes` | epoch and layer |
 //!
-//! The axis is steps, for epochs too. What a row does not have is left out.
+//! The axis is steps, for epochs too. Values that a row does not have are omitted.
 //!
-//! **Invariant:** the file is one record with the format's version, then one record a row of `metrics.jsonl`. It grows by whole records; when a run goes on, records that are torn, or of rows that were dropped,
-//! are cut off, and those of rows that have none are written. Records that stay keep their wall times.
+//! **Invariant:** the file is one record with the format's version, then one record per row of
+//! `metrics.jsonl`. It grows by complete records; when a run is resumed, records that are truncated
+//! or belong to dropped rows are cut off, and missing records of rows are written. The other
+//! records keep their wall times.
 
 mod record;
 
@@ -20,26 +23,28 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The file's name in a run's folder; TensorBoard knows it by `tfevents`.
+/// Name of the file in a run's folder; TensorBoard recognises it by `tfevents`.
 pub(super) const EVENTS: &str = "events.out.tfevents.0.halfwave";
-/// The version of the format that has summaries by tag.
+/// The format version that supports summaries by tag.
 const VERSION: &str = "brain.Event:2";
 
 /// An event file that grows with a run.
 pub(super) struct Events {
     path: PathBuf,
     file: File,
-    /// How long it is.
+    /// Length of the file.
     bytes: u64,
-    /// Of the last row.
+    /// Step of the last row.
     step: u64,
 }
 
 impl Events {
-    /// Opens the file in the folder `dir`, and makes it that of `rows`: none for a run that begins.
+    /// Opens the file in the folder `dir` and synchronises it with `rows`, which is empty for a new
+    /// run.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    ///
+    /// Returns an error if it cannot be read or written.
     pub(super) fn open(dir: &Path, rows: &[Row]) -> Result<Self> {
         let path = dir.join(EVENTS);
         let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
@@ -61,10 +66,11 @@ impl Events {
         Ok(events)
     }
 
-    /// Writes the records of more rows.
+    /// Writes the records of further rows.
     ///
     /// # Errors
-    /// When the disk refuses; nothing is written then.
+    ///
+    /// Returns an error if the file cannot be written; no part of a record is left then.
     pub(super) fn append(&mut self, rows: &[Row]) -> Result<()> {
         let (now, steps) = (now(), steps(self.step, rows));
         let records: Vec<u8> = rows
@@ -79,7 +85,7 @@ impl Events {
 
     fn write(&mut self, records: &[u8]) -> Result<()> {
         if let Err(error) = self.file.write_all(records) {
-            // Cut off what was written of them: no torn record.
+            // Cut off a partially written record.
             let _ = self.file.set_len(self.bytes);
             return Err(Error::io(&self.path)(error));
         }
@@ -93,7 +99,7 @@ fn now() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
-/// The step of each row, after `before`: older files do not say that of an epoch.
+/// The step of each row, after `before`: older files do not have one for epochs.
 fn steps(before: u64, rows: &[Row]) -> Vec<u64> {
     let step = |last: &mut u64, row: &Row| {
         *last = (*last).max(match row {
@@ -105,7 +111,7 @@ fn steps(before: u64, rows: &[Row]) -> Vec<u64> {
     rows.iter().scan(before, step).collect()
 }
 
-/// What a row says, by tag.
+/// The values of a row, by tag.
 fn values(row: &Row) -> Vec<(String, Value)> {
     match row {
         Row::Step(row) => {
@@ -187,7 +193,7 @@ mod tests {
         assert_eq!(found[1].1, Value::Scalar(0.5));
         assert_eq!(found.last().map(|(_, value)| value), Some(&Value::Shares(vec![0.5, 0.25, 0.25])));
         let old = EpochRow { epoch: 1, images_per_s: f64::NAN, ..Default::default() };
-        assert_eq!(values(&Row::Epoch(old)).len(), 1, "what was not measured is left out");
+        assert_eq!(values(&Row::Epoch(old)).len(), 1, "values not measured are omitted");
     }
 
     #[test]

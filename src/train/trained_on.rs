@@ -1,26 +1,30 @@
-//! What a network was trained on: the part of a checkpoint that tells its classes, and by which a resumed run knows its images again.
+//! Description of the training data in a checkpoint: the classes, and hashes by which a resumed run
+//! recognises its images.
 
 use crate::bits::{FNV_START, fnv_1a};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Facts of the training images. Data set, shape and normalisation stand in the checkpoint's recipe.
+/// Facts about the training images. Data set, shape and normalisation are in the checkpoint's
+/// recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainedOn {
-    /// What the classes are called, in the order of the network's outputs.
+    /// The class names, in the order of the network's outputs.
     pub classes: Vec<String>,
-    /// The number of training images.
+    /// Number of training images.
     pub images: u64,
-    /// FNV-1a over their labels in order, in hexadecimal.
+    /// FNV-1a over the labels in order, in hexadecimal.
     pub labels: String,
-    /// FNV-1a over 65 536 of their bytes, in hexadecimal: byte ⌊i·n / 65 536⌋ of all n for i from 0 on; all of them where there are fewer. None of pictures that stay files, nor in checkpoints of
-    /// earlier versions.
+    /// FNV-1a over 65 536 bytes of the images, in hexadecimal: byte ⌊i·n / 65 536⌋ of all n for i
+    /// from 0; all bytes if there are fewer. `None` for pictures that stay files, and in
+    /// checkpoints of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<String>,
 }
 
-/// Bytes by which images are known again, spread over all of them: at least one in each of as many images.
+/// Number of bytes hashed to recognise images, spread over all of them: at least one per image for
+/// up to this many images.
 const SAMPLED: usize = 1 << 16;
 
 impl TrainedOn {
@@ -33,15 +37,16 @@ impl TrainedOn {
         Self { classes, images: labels.len() as u64, labels: format!("{hash:016x}"), pixels }
     }
 
-    /// Whether these may be the images of `others`, by all that both know.
+    /// Whether these may be the same images as `others`, by all facts known to both.
     pub fn agrees(&self, others: &Self) -> bool {
         self.check(others).is_ok()
     }
 
-    /// That a run on these images can go on with `others`.
+    /// Checks that a run on these images can be resumed with `others`.
     ///
     /// # Errors
-    /// With what differs.
+    ///
+    /// Returns an error if they differ; the message says how.
     pub fn check(&self, others: &Self) -> Result<()> {
         let differs = match () {
             () if self.classes != others.classes => {
@@ -53,19 +58,19 @@ impl TrainedOn {
             () if self.images != others.images => {
                 format!("there are {} of them, but the run was trained on {}", others.images, self.images)
             }
-            () if self.labels != others.labels => "as many, but with other labels".to_string(),
+            () if self.labels != others.labels => "the same number, but with other labels".to_string(),
             () if self.pixels.as_ref().zip(others.pixels.as_ref()).is_some_and(|(own, other)| own != other) => {
-                "as many with the same labels, but other pictures".to_string()
+                "the same number with the same labels, but other pictures".to_string()
             }
             () => return Ok(()),
         };
         Err(Error::Data(format!(
-            "these are not the run's training images: {differs}; restore the run's data set, or begin a new run from its weights (--init)"
+            "these are not the run's training images: {differs}; restore the run's data set, or start a new run from its weights (--init)"
         )))
     }
 }
 
-/// The hash of bytes spread evenly over all.
+/// Hash of bytes sampled evenly.
 fn sampled(bytes: &[u8]) -> u64 {
     let count = bytes.len().min(SAMPLED);
     let place = |i: usize| (i as u64 * bytes.len() as u64 / count as u64) as usize;
@@ -113,7 +118,7 @@ mod tests {
     fn every_image_is_sampled() {
         let mut pixels = vec![7; 3 * SAMPLED + 5];
         let hash = sampled(&pixels);
-        // Every third byte at least is looked at.
+        // At least every third byte is sampled.
         for at in [0, 2 * SAMPLED, 3 * SAMPLED] {
             let changed = (at..(at + 4).min(pixels.len())).any(|at| {
                 let before = std::mem::replace(&mut pixels[at], 8);

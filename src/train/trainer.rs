@@ -1,8 +1,10 @@
-//! The trainer: leads a session through a recipe, epoch by epoch, and tells what happens as events.
+//! The trainer: runs a session through a recipe, epoch by epoch, and reports progress as events.
 //!
-//! The order of the images follows from (seed, epoch) alone, so that a run goes on exactly from any step.
+//! The order of the images depends only on (seed, epoch), so that a run can be resumed exactly from
+//! any step.
 //!
-//! **Invariant:** a training set that fits lies on the device, as bytes; a step is told which images it is of, and nothing else of them.
+//! **Invariant:** a training set that fits is kept on the device, as bytes; a step only receives
+//! the indices of its images.
 
 use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
@@ -21,36 +23,37 @@ use crate::recipe::Recipe;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Training images of more bytes come to the device batch by batch.
+/// Training sets of more bytes are sent to the device batch by batch.
 const RESIDENT_BYTES: usize = 1 << 30;
 
-/// What happened since the last call.
+/// An event since the last call.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     /// A row of metrics.
     Row(Row),
-    /// An epoch ended: a good moment for a checkpoint.
+    /// The end of an epoch: a good time for a checkpoint.
     EpochEnd,
 }
 
-/// Leads a session through a recipe.
+/// Runs a session through a recipe.
 pub struct Trainer {
     recipe: Recipe,
     dataset: Arc<Dataset>,
     normalise: Normalise,
-    /// Where training images come from that do not lie on the device.
+    /// Source of training images that are not kept on the device.
     source: Option<Source>,
     session: Session,
     position: Position,
-    /// Sizes of the batches whose metrics have not come back.
+    /// Sizes of the batches whose metrics have not arrived.
     pending: VecDeque<u64>,
-    /// Events that came while nobody asked.
+    /// Events not yet returned.
     waiting: Vec<Event>,
-    /// The signs of binary weights at the end of the epoch before; none until they are asked for.
+    /// The signs of binary weights at the end of the previous epoch; `None` until first needed.
     signs: Option<Signs>,
     order: Option<(u64, Vec<Vec<u32>>)>,
     clock: Clock,
-    /// The first step in which a number was not finite, and where that was, if a check on the device found it.
+    /// The first step in which a value was not finite, and where, if a check on the device found
+    /// it.
     diverged: Option<(u64, Option<Fault>)>,
     evaluated: Option<Evaluation>,
     trained_on: TrainedOn,
@@ -64,10 +67,11 @@ struct Clock {
 }
 
 impl Trainer {
-    /// A run from its beginning, on a device; with `dump`, as [`Session::new`] has it.
+    /// Creates a run from its beginning, on a device; `dump` is as in [`Session::new`].
     ///
     /// # Errors
-    /// When the model or the images do not fit the device.
+    ///
+    /// Returns an error if the model or the images do not fit the device.
     pub async fn new(
         recipe: Recipe,
         dataset: impl Into<Arc<Dataset>>,
@@ -111,10 +115,12 @@ impl Trainer {
         })
     }
 
-    /// Goes to where a checkpoint was taken.
+    /// Restores the run to the position of a checkpoint.
     ///
     /// # Errors
-    /// When its tensors do not fit the model, or it was trained on other images or classes; nothing is changed then.
+    ///
+    /// Returns an error if the checkpoint's tensors do not fit the model, or it was trained on
+    /// other images or classes; nothing is changed then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.trained_on.as_ref().map_or(Ok(()), |facts| facts.check(&self.trained_on))?;
         let epoch_steps = self.epoch_steps();
@@ -122,7 +128,7 @@ impl Trainer {
         let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
         if batch > epoch_steps || expected != Some(step) {
             return Err(Error::Model(format!(
-                "step {step} is not batch {batch} of epoch {epoch} with {epoch_steps} steps an epoch: the run had other data"
+                "step {step} is not batch {batch} of epoch {epoch} with {epoch_steps} steps per epoch: the run used different data"
             )));
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
@@ -131,14 +137,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Goes back to the beginning: start values from the recipe's seed, no step done.
+    /// Restarts the run: initial values from the recipe's seed, step 0.
     pub fn restart(&mut self) {
         self.session.restart(self.recipe.train.seed);
         self.clock = Clock::default();
         self.go_to(Position::default());
     }
 
-    /// Forgets what belongs to another place.
+    /// Sets the position and discards what belongs to the previous one.
     fn go_to(&mut self, position: Position) {
         self.position = position;
         (self.signs, self.order, self.diverged, self.evaluated) = (None, None, None, None);
@@ -146,10 +152,13 @@ impl Trainer {
         self.waiting.clear();
     }
 
-    /// Takes start values from a collection, by the names that [`super::Start`] has them under; other tensors, the optimiser's among them, are ignored.
+    /// Loads initial weights from a collection, by the names that [`super::Start`] gives them;
+    /// other tensors, including the optimiser's, are ignored.
     ///
     /// # Errors
-    /// When a parameter is missing, has another shape or is not finite; nothing is changed then.
+    ///
+    /// Returns an error if a parameter is missing, has another shape or is not finite; nothing is
+    /// changed then.
     pub fn initialise(&mut self, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
         let names: Vec<_> = tensors.keys().map(String::as_str).collect();
         let prefix = start::prefix(&names, &self.recipe.model.parameters()?)?;
@@ -158,10 +167,12 @@ impl Trainer {
         self.session.set_tensors(&tensors, prefix, 0)
     }
 
-    /// The run as it stands, after all steps that were started; what they gave comes with the next events.
+    /// A checkpoint after all steps that were started; their metrics come with the next events.
     ///
     /// # Errors
-    /// When the device is lost, or training has diverged: a checkpoint is of a healthy network.
+    ///
+    /// Returns an error if the device is lost, or the training has diverged: a checkpoint only ever
+    /// holds finite values.
     pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
         self.waiting = self.settle().await?;
         self.check_healthy()?;
@@ -177,7 +188,7 @@ impl Trainer {
         Ok(Checkpoint { recipe, position: self.position, trained_on, tensors })
     }
 
-    /// What it trains on, as a checkpoint tells it.
+    /// The training data, as recorded in checkpoints.
     pub fn trained_on(&self) -> &TrainedOn {
         &self.trained_on
     }
@@ -187,7 +198,7 @@ impl Trainer {
         &mut self.session
     }
 
-    /// How bytes become the network's input.
+    /// How bytes are normalised for the network.
     pub fn normalise(&self) -> &Normalise {
         &self.normalise
     }
@@ -197,7 +208,7 @@ impl Trainer {
         &self.recipe
     }
 
-    /// Where the run stands.
+    /// The current position of the run.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -207,12 +218,13 @@ impl Trainer {
         self.recipe.train.total_steps(self.dataset.train.len())
     }
 
-    /// Whether all steps are done and evaluated, or the run has ended because it did not get better.
+    /// Whether all steps are completed and evaluated, or the run was stopped early because it did
+    /// not improve.
     pub fn over(&self) -> bool {
         self.position.over(self.total_steps())
     }
 
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub fn epoch_steps(&self) -> u64 {
         self.recipe.train.epoch_steps(self.dataset.train.len())
     }
@@ -225,26 +237,32 @@ impl Trainer {
     /// Evaluates on the test images.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn evaluate(&mut self) -> Result<Evaluation> {
         self.evaluate_part(Part::Test).await
     }
 
     async fn evaluate_part(&mut self, part: Part) -> Result<Evaluation> {
-        let split = self.dataset.part(part).expect("the part is there");
+        let split = self.dataset.part(part).expect("the part exists");
         evaluate(&mut self.session, split, &self.normalise, self.recipe.model.classes).await
     }
 
-    /// Goes on by at most `limit` steps, not beyond the ring, the end of an epoch or of the run; no events mean that the run is over.
+    /// Advances by at most `limit` steps, but not beyond the ring, the end of an epoch or of the
+    /// run; no events mean that the run is finished.
     ///
-    /// The device is kept busy: measures of the last steps may come with the events of the next call, but at the end of an epoch. [`Trainer::settle`] waits for them.
+    /// The device is kept busy: measurements of the last steps may come with the events of the next
+    /// call, except at the end of an epoch. [`Trainer::settle`] waits for them.
     ///
     /// # Errors
-    /// When the device is lost, a picture cannot be read, or a number of a step before was not finite; [`Error::Stopped`] when somebody asked the backend to stop and there is no step to tell of. The run stands
-    /// behind its last step then: what was measured comes with the next events, and an evaluation that was begun is done anew when the run goes on.
+    ///
+    /// Returns an error if the device is lost, a picture cannot be read, or a value of an earlier
+    /// step was not finite; [`Error::Stopped`] if the backend was asked to stop and there is no
+    /// step to report. The run's position is then after its last step: its measurements come with
+    /// the next events, and an interrupted evaluation is repeated when the run continues.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
-        // Said one call later, so that the rows up to here are not lost.
+        // Reported one call later, so that the rows up to here are not lost.
         self.check_healthy()?;
         if self.over() {
             return Ok(Vec::new());
@@ -267,7 +285,7 @@ impl Trainer {
                 done => done?,
             }
             self.pending.push_back(batches[batch as usize].len() as u64);
-            // The first half's measures come back while the second half is under way.
+            // The first half's measurements are copied while the second half runs.
             if batch + 1 == (first + last) / 2 {
                 self.session.ask();
             }
@@ -294,20 +312,20 @@ impl Trainer {
 
     fn divergence(&self, step: u64, fault: Option<&Fault>) -> Error {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
-        let first = fault.map_or(String::new(), |fault| format!("; it began {fault}"));
+        let first = fault.map_or(String::new(), |fault| format!("; it started {fault}"));
         let lr = if lr < 1e5 { lr.to_string() } else { format!("{lr:e}") };
         let advice = match step {
             1 => {
-                "check the start values and how images are normalised, or start a new run with a lower train.optimizer.lr"
+                "check the initial weights and how images are normalised, or start a new run with a lower train.optimizer.lr"
             }
             _ => "start a new run with a lower train.optimizer.lr",
         };
         Error::Model(format!(
-            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the rate of this step was {lr})"
+            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the learning rate of this step was {lr})"
         ))
     }
 
-    /// Fails once a number in a step was not finite.
+    /// Fails once a value in a step was not finite.
     fn check_healthy(&self) -> Result<()> {
         match &self.diverged {
             Some((step, fault)) => Err(self.divergence(*step, fault.as_ref())),
@@ -315,16 +333,18 @@ impl Trainer {
         }
     }
 
-    /// The first step in which a number was not finite, if there is one: training has diverged.
+    /// The first step in which a value was not finite, if there is one: training has diverged.
     pub fn diverged(&self) -> Option<u64> {
         self.diverged.as_ref().map(|(step, _)| *step)
     }
 
-    /// The error of a run that has diverged, with the place where numbers ceased to be finite first: goes back to a checkpoint of the same epoch, does the steps from there once more, and looks at all values of the one
-    /// that failed. The run stands there then and must not go on.
+    /// The error of a diverged run, with the place where values first ceased to be finite: restores
+    /// a checkpoint of the same epoch, repeats the steps from there, and inspects all values of the
+    /// step that failed. The run must not be continued afterwards.
     ///
     /// # Errors
-    /// When the device is lost, or the checkpoint is another run's.
+    ///
+    /// Returns an error if the device is lost, or the checkpoint belongs to another run.
     pub async fn diagnose(&mut self, checkpoint: &Checkpoint) -> Result<Option<Error>> {
         let Some((step, checked)) = self.diverged.clone() else { return Ok(None) };
         self.restore(checkpoint)?;
@@ -336,15 +356,17 @@ impl Trainer {
         let places = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
         let batch = pixels.map_or(Batch::Places(places.into()), |pixels| Batch::Bytes(pixels.into()));
-        // Of a step whose forward pass is healthy, what the device itself has found, in its gradients or updates.
+        // If the forward pass is finite: the place that the check on the device found in the
+        // gradients or updates.
         let fault = self.session.first_fault(places.len(), &batch).await?.or(checked);
         Ok(Some(self.divergence(step, fault.as_ref())))
     }
 
-    /// Waits for the measures of all steps that were started.
+    /// Waits for the measurements of all steps that were started.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn settle(&mut self) -> Result<Vec<Event>> {
         let started = web_time::Instant::now();
         let events = self.arrived(0).await;
@@ -352,7 +374,7 @@ impl Trainer {
         events
     }
 
-    /// The step of that number, on batch `at` of an epoch.
+    /// Runs the step of that number, on batch `at` of an epoch.
     async fn step(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<()> {
         let labels = self.dataset.train.labels_at(&batches[at]);
         let lr = self.recipe.train.lr(step, self.dataset.train.len());
@@ -362,19 +384,19 @@ impl Trainer {
         }
     }
 
-    /// The bytes of batch `at` of an epoch, where they do not lie on the device.
+    /// The bytes of batch `at` of an epoch, if they are not kept on the device.
     fn pixels(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Option<Vec<u8>>> {
         self.source.as_mut().map(|source| source.batch(step, batches, at)).transpose()
     }
 
-    /// Measures that have come back, up to the last `left` questions.
+    /// Events of measurements that have arrived, up to the last `left` requests.
     async fn arrived(&mut self, left: usize) -> Result<Vec<Event>> {
         let arrived = self.session.arrived(left).await?;
         let mut events = std::mem::take(&mut self.waiting);
         for measured in arrived {
             let images = self.pending.pop_front().expect("a batch for each measure");
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
-            // Nothing of an epoch comes after its end.
+            // No measurement of an epoch arrives after its end.
             let epoch = self.position.epoch + 1;
             let fault = self.session.step_fault(images as usize, measured.fault);
             let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(Fault::to_string) };
@@ -399,7 +421,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Notes the best epoch, of equal ones the first, and ends the run when the recipe's patience is over.
+    /// Records the best epoch, of equal ones the first, and stops the run when the recipe's
+    /// patience is exhausted.
     fn watch(&mut self, row: &EpochRow) {
         let Some(accuracy) = row.watched() else { return };
         let (position, patience) = (&mut self.position, self.recipe.train.patience);
@@ -419,7 +442,7 @@ impl Trainer {
         }
     }
 
-    /// Closes an epoch, or the run within one.
+    /// Ends an epoch, or the run within one.
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
@@ -435,7 +458,7 @@ impl Trainer {
         }
         self.position.unevaluated = false;
         self.watch(&row);
-        // Where images are held out to choose by, the others say at the end alone what was reached.
+        // With a validation set for selection, the test set is evaluated only at the end.
         if held_out && self.over() {
             self.test(&mut row).await?;
         }
@@ -445,7 +468,7 @@ impl Trainer {
         let before = self.signs.as_ref();
         let (layers, signs) = low_bit::layers(&mut self.session, &self.recipe.model, &images, before).await?;
         row.layers = layers;
-        // A run that went on behind the epoch's last step has measured nothing.
+        // A run resumed after the epoch's last step has measured nothing.
         let trained = self.clock.images > 0;
         row.images_per_s = if trained { self.clock.images as f64 / self.clock.seconds.max(1e-9) } else { f64::NAN };
         row.seconds = self.clock.seconds + started.elapsed().as_secs_f64();
@@ -459,7 +482,7 @@ impl Trainer {
     }
 }
 
-/// How the images of a data set come into a step on a device: from its memory, where they fit.
+/// How the images of a data set are fed to a device: from its memory, if they fit.
 fn feed(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> Feed {
     let mut feed = session::batch_feed(recipe);
     let Feed::Bytes(bytes) = &mut feed else { unreachable!("a recipe's images are bytes") };

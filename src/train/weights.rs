@@ -1,4 +1,4 @@
-//! Files of weights, as people name them: a safetensors file, or a folder that holds one as its checkpoint.
+//! Files of weights as given by users: a safetensors file, or a folder with a checkpoint.
 
 use super::foreign::{self, START};
 use super::run::CHECKPOINT;
@@ -7,10 +7,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Reads a file of weights, or the checkpoint of a run's folder; with the file's path.
+/// Reads a file of weights, or the checkpoint in a run's folder; returned with the file's path.
 ///
 /// # Errors
-/// When it cannot be read. A file that is recognised as one of another kind is not read to its end: the message says which it is.
+///
+/// Returns an error if it cannot be read. A file recognised as another kind is not read to its end:
+/// the message says which kind it is.
 pub fn read(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if path.is_dir() { checkpoint(path)? } else { path.to_path_buf() };
     let mut bytes = Vec::new();
@@ -34,8 +36,8 @@ fn checkpoint(dir: &Path) -> Result<PathBuf> {
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors")).collect();
     others.sort();
     let advice = match others.first() {
-        Some(other) => format!("name the file itself, such as {}", other.display()),
+        Some(other) => format!("name the file, such as {}", other.display()),
         None => "name a run's folder, or a file".to_string(),
     };
-    Err(Error::Usage(format!("{}: there is no {CHECKPOINT} in this folder; {advice}", dir.display())))
+    Err(Error::Usage(format!("{}: no {CHECKPOINT} in this folder; {advice}", dir.display())))
 }

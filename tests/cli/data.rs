@@ -28,7 +28,7 @@ fn a_folder_of_pictures_is_trained_on() {
     let with = |args: &[&str]| finish(command(dir, &[args, &data].concat()));
     let done = with(&["train", "my.toml", "--steps", "12", "--out", "run"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text)\n");
+    assert_eq!(done.err, "warning: pictures: 1 file skipped: dark/words.txt (a text file)\n");
     let done = with(&["eval", "run"]);
     assert!(done.out.contains("of 4)") && done.out.contains("\nlight "), "{}{}", done.out, done.err);
     // Images of a size that does not occur among the training images.
@@ -109,7 +109,10 @@ fn one_bad_picture_ends_no_run() {
 
     for (keys, wanted) in [
         ("undecodable = \"refuse\"", &["images: 2 files cannot be used:", cut, panics][..]),
-        ("undecodable = \"refuse\"\nstream_above = 0", &["put a whole picture in its place", "undecodable = \"skip\""]),
+        (
+            "undecodable = \"refuse\"\nstream_above = 0",
+            &["replace it with an intact picture", "undecodable = \"skip\""],
+        ),
     ] {
         let done = train(keys, &["my.toml", "--epochs", "1", "--out", "refused"]);
         assert_eq!(done.code, Some(1), "{}", done.err);

@@ -95,7 +95,7 @@ fn test_images_without_some_of_the_classes_are_worth_a_warning() {
     let train =
         |out: &str| finish(command(dir, &["train", "my.toml", "--adapter", "cpu", "--steps", "1", "--out", out]));
     let done = train("poor");
-    let warning = "warning: pictures: the test images are the 1 picture in val/, with none of light; put some of every class there, or remove val/\n";
+    let warning = "warning: pictures: the test images are the 1 picture in val/, with none of light; put pictures of every class there, or remove val/\n";
     assert_eq!((done.code, done.err.as_str()), (Some(0), warning));
     picture(&dir.join("pictures/val/light/0.png"), 205);
     let done = train("better");

@@ -151,8 +151,8 @@ fn what_is_no_run_is_refused() {
     fs::create_dir(dir.join("empty")).unwrap();
     fs::write(dir.join("file"), "words").unwrap();
     let report = |more: &[&'static str]| [&["report", "--adapter", "cpu"], more].concat();
-    fails(dir, &report(&["run", "missing"]), &["missing: there is no such folder", "halfwave train"]);
-    fails(dir, &report(&["file"]), &["file: there is no such folder"]);
+    fails(dir, &report(&["run", "missing"]), &["missing: no such folder", "halfwave train"]);
+    fails(dir, &report(&["file"]), &["file: no such folder"]);
     fails(dir, &report(&["run", "empty"]), &["empty holds no run", "run.json", "halfwave train"]);
     fails(dir, &report(&["run", "--out", "nowhere/page.html"]), &["nowhere/page.html: No such file"]);
     fails(dir, &report(&["run", "--plots", "file"]), &["file is not a folder", "--plots"]);
@@ -165,5 +165,5 @@ fn what_is_no_run_is_refused() {
     fails(dir, &report(&["run"]), &["run/metrics.jsonl:1: neither"]);
     fs::write(dir.join("run/metrics.jsonl"), "").unwrap();
     fs::write(dir.join("run/checkpoint.safetensors"), "words").unwrap();
-    fails(dir, &report(&["run"]), &["run/checkpoint.safetensors: this is a text, not a safetensors file"]);
+    fails(dir, &report(&["run"]), &["run/checkpoint.safetensors: this is a text file, not a safetensors file"]);
 }

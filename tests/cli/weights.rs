@@ -113,19 +113,19 @@ fn a_changed_data_set_is_told() {
     // The same number of images with other labels.
     let [from, to] = ["a/", "b/from-a-"].map(|start| move |at: i32| format!("pictures/{start}{at}.png"));
     (0..5).for_each(|at| fs::rename(dir.join(from(at)), dir.join(to(at))).unwrap());
-    fails(dir, &resume, &["as many, but with other labels"]);
+    fails(dir, &resume, &["the same number, but with other labels"]);
     (0..5).for_each(|at| fs::rename(dir.join(to(at)), dir.join(from(at))).unwrap());
 
     fs::create_dir(dir.join("pictures/c")).unwrap();
     picture(&dir.join("pictures/c/0.png"), 128);
-    let extra = ["the network has no class \"c\" (it has \"a\", \"b\"); remove that from the data set"];
+    let extra = ["the network has no class \"c\" (it has \"a\", \"b\"); remove it from the data set"];
     fails(dir, &resume, &extra);
     fails(dir, &["eval", "run", CPU[0], CPU[1]], &extra);
     fs::remove_dir_all(dir.join("pictures/c")).unwrap();
 
     // Some of the classes are enough for an evaluation, and they keep their labels.
     fs::rename(dir.join("pictures/a"), dir.join("kept")).unwrap();
-    fails(dir, &resume, &["the network's class \"a\" is missing from the data set; put it back"]);
+    fails(dir, &resume, &["the network's class \"a\" is missing from the data set; restore it"]);
     let done = eval();
     assert!(
         done.out.contains("(2 of 2)") && done.err.contains("note: there are no test images of a\n"),
@@ -259,7 +259,7 @@ fn weights_that_do_not_fit_and_other_files_are_refused() {
     refused("pointer.safetensors", &["a Git LFS pointer", "git lfs pull"]);
     fs::write(dir.join("my.toml"), builtin("digits").unwrap()).unwrap();
     refused("my.toml", &["not a safetensors file", "name a checkpoint"]);
-    refused(".", &["no checkpoint.safetensors in this folder; name the file itself, such as ./backbone.safetensors"]);
+    refused(".", &["no checkpoint.safetensors in this folder; name the file, such as ./backbone.safetensors"]);
 
     // A checkpoint of a diverged run is rejected by every command.
     fs::create_dir(dir.join("run")).unwrap();

@@ -1,4 +1,5 @@
-//! IDX files in a folder: right ones in every spelling are read, and every wrong one is named with what to do about it.
+//! IDX files in a folder: valid ones are read under all names, and every error names the file and
+//! what to do.
 use flate2::{Compression, write::GzEncoder};
 use halfwave::data::{Classes, Dataset, Split, class_names};
 use halfwave::recipe::{Recipe, Set};
@@ -70,12 +71,12 @@ fn files_are_found_in_every_spelling() {
             fs::create_dir(&path).unwrap();
             fs::write(dir.path().join(&spelt), gzip(&bytes)).unwrap();
             assert_eq!(load(dir.path()).unwrap(), plain, "{spelt}");
-            // Some programs unpack a file and leave its name.
+            // Some programs unpack a file and keep its name.
             fs::write(dir.path().join(&spelt), &bytes).unwrap();
             assert_eq!(load(dir.path()).unwrap(), plain, "{spelt}");
         }
     }
-    // Where there are two, the one that is not gzipped is read.
+    // If there are both, the one that is not gzipped is read.
     let dir = folder();
     fs::write(dir.path().join(IMAGES.to_owned() + ".gz"), "words").unwrap();
     assert_eq!(load(dir.path()).unwrap(), plain);
@@ -142,7 +143,7 @@ fn every_fault_names_its_file_and_says_what_to_do() {
         }
         assert!(!message.contains('\n'), "{message}");
     }
-    // Two files that claim the same absurd number are read as far as one of them goes, or not at all.
+    // Two files that claim the same excessive number are read at most to the end of one of them.
     for (count, part) in [(u32::MAX, "ask for more than 1 GiB"), (1 << 29, "4 bytes of elements"), (0, "no images")] {
         let dir = folder();
         fs::write(dir.path().join(IMAGES), idx(&[count, 2, 3], &[0; 24])).unwrap();
@@ -182,7 +183,7 @@ fn a_recipe_asks_for_enough_images() {
     assert!(data.check(&recipe).unwrap_err().to_string().contains("no batch is left of the 4"));
 }
 
-/// The files of [`folder`] by other names, and with labels that are `more`.
+/// The files of [`folder`] under other names, and with labels that are `more`.
 fn renamed(name: impl Fn(&str) -> String, more: u8) -> TempDir {
     let (from, to) = (folder(), tempfile::tempdir().unwrap());
     for entry in fs::read_dir(from.path()).unwrap().map(|entry| entry.unwrap()) {
@@ -211,7 +212,7 @@ fn files_of_other_sets_are_found_by_their_names() {
     ];
     for name in names {
         let dir = renamed(name, 0);
-        // What such archives hold besides.
+        // Other contents of such archives.
         fs::write(dir.path().join("emnist-letters-mapping.txt"), "0 48").unwrap();
         fs::write(dir.path().join("._train-images-idx3-ubyte"), "macOS").unwrap();
         assert_eq!(load(dir.path()).unwrap(), plain, "{}", name(IMAGES));
@@ -226,7 +227,7 @@ fn labels_may_count_from_one() {
     assert_eq!((&data.train, &data.test), (&plain.train, &plain.test));
     assert_eq!(data.class_names, ["1", "2", "3"]);
     assert!(described.unwrap().contains("labels count from 1 to 3, the first class is 1"));
-    // The whole range must be there: labels of which none is 0 by chance are not moved.
+    // The whole range must occur: labels that happen not to include 0 are not shifted.
     let four = Set::Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 4 };
     let data = Dataset::load(&four.into()).unwrap();
     assert_eq!((&data.train.labels[..], &data.test.labels[..]), (&[1, 2, 3, 1][..], &[3, 2][..]));
@@ -254,5 +255,5 @@ fn what_a_folder_holds_instead_is_said() {
     let wanted = "There is k49-train-imgs.npz (a zip archive), train.parquet (a Parquet table)";
     assert!(message.contains(": missing: train-images-idx3-ubyte, ") && message.contains(wanted), "{message}");
     let message = load(&other.path().join("k49-train-imgs.npz")).unwrap_err();
-    assert!(message.contains("this is a zip archive and no folder; unpack it"), "{message}");
+    assert!(message.contains("this is a zip archive, not a folder; unpack it"), "{message}");
 }

@@ -1,16 +1,17 @@
-//! Folders of pictures as people and their systems leave them: what is read of them, and what is said.
+//! Folders of pictures as left by people and their systems: the pictures read from them, and the
+//! messages.
 use super::{folder, greys, message, picture};
 use halfwave::data::{Classes, Dataset};
 use halfwave::recipe::{Data, Recipe};
 use std::fs;
 use std::path::Path;
 
-/// Pictures by their paths, each of another grey, from 1 on.
+/// Pictures by their paths, each with a different grey value, from 1.
 fn pictures(dir: &Path, paths: &[&str]) {
     (1..).zip(paths).for_each(|(grey, path)| picture(&dir.join(path), grey));
 }
 
-/// Greys of the training, validation and test images, and the description.
+/// Grey values of the training, validation and test images, and the description.
 fn found(dir: &Path, classes: usize, data: impl Fn(Data) -> Data) -> ([Vec<u8>; 3], String) {
     let (data, described) = Dataset::load_described(&data(folder(dir, classes).into()), Classes::Counted).unwrap();
     let validation = data.validation.as_ref().map_or(Vec::new(), greys);
@@ -67,7 +68,7 @@ fn a_validation_split_is_what_it_is_called() {
     assert_eq!(greys, [vec![1, 2], vec![3, 4], vec![5]]);
     let wanted = "train/ 2 images to train on, Val/ 2 held out for validation, testing/ 1 to test on";
     assert!(described.ends_with(wanted), "{described}");
-    // It is no part of what `limit` counts, and cannot be drawn a second time.
+    // It is not counted by `limit`, and cannot be drawn a second time.
     let (greys, _) = found(dir, 2, |data| Data { limit: Some(2), test_limit: Some(1), ..data });
     assert_eq!(greys, [vec![1, 2], vec![3, 4], vec![5]]);
     let drawn = Data { validation: 0.5, ..folder(dir, 2).into() };
@@ -88,7 +89,7 @@ fn a_recipe_is_trained_with_a_validation_split_of_its_own() {
     let data = Dataset::load(&recipe.data).unwrap();
     assert_eq!([data.train.len(), data.validation.as_ref().unwrap().len(), data.test.len()], [10; 3]);
     data.check(&recipe).unwrap();
-    // Of other sets, only what was drawn is held out.
+    // Other sets only hold out images that were drawn.
     let other = Dataset { validation: data.validation.clone(), ..Dataset::load(&Recipe::digits().data).unwrap() };
     assert!(other.check(&Recipe::digits()).unwrap_err().to_string().contains("Dataset::divided"));
 }
@@ -101,7 +102,8 @@ fn folders_inside_a_class_belong_to_it() {
     let deep = (0..300).fold(dir.join("a/deep"), |path, _| path.join("deeper"));
     picture(&deep.join("a.png"), 9);
     fs::create_dir_all(dir.join("a/nothing.png")).unwrap();
-    // By path: a/1, a/2020/…, a/deep/…; b/1, b/4, b/5, b/c/2, b/c/d/…, of which the fifth is for testing.
+    // By path: a/1, a/2020/…, a/deep/…; b/1, b/4, b/5, b/c/2, b/c/d/…, of which the fifth is used
+    // for testing.
     let (greys, _) = found(dir, 2, |data| data);
     assert_eq!(greys, [vec![1, 2, 9, 3, 6, 7, 4], vec![], vec![5]]);
 }
@@ -122,9 +124,9 @@ fn links_are_followed_but_not_in_circles() {
     symlink(&dir, base.path().join("pool/back")).unwrap();
     symlink("away", dir.join("b/nowhere")).unwrap();
     let (greys, _) = found(&dir, 2, |data| data);
-    // The pool leads back to the set, which is above it by then.
+    // The pool links back to the set, which is above it by then.
     assert_eq!(greys[0].iter().filter(|grey| [1, 2].contains(grey)).count(), 2, "{greys:?}");
-    // A forest of links among folders ends as well.
+    // A forest of links among folders also terminates.
     for (from, to) in (0..6).flat_map(|from| (0..6).map(move |to| (from, to))).filter(|(from, to)| from != to) {
         picture(&dir.join(format!("b/{from}/1.png")), 100);
         symlink(dir.join(format!("b/{to}")), dir.join(format!("b/{from}/to{to}"))).unwrap_or_default();
@@ -146,7 +148,7 @@ fn wrappers_and_strays_are_seen_through() {
         pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
     }
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted = "2 files cannot be used: README.md (a text), stray.png (not in a folder named after its class);";
+    let wanted = "2 files cannot be used: README.md (a text file), stray.png (not in a folder named after its class);";
     assert!(message.contains(wanted), "{message}");
 }
 
@@ -159,7 +161,11 @@ fn what_is_there_instead_of_classes_is_said() {
     let wanted = "no picture that can be read, but cats.zip (a zip archive), train.parquet (a Parquet table); put";
     assert!(message(dir, 2).contains(wanted), "{}", message(dir, 2));
     pictures(dir, &["cat.1.png", "cat.2.png", "dog.1.png"]);
-    assert!(message(dir, 2).contains("no class folders, but 3 pictures in no folder; put"), "{}", message(dir, 2));
+    assert!(
+        message(dir, 2).contains("no class folders, but 3 pictures outside any folder; put"),
+        "{}",
+        message(dir, 2)
+    );
     assert!(message(dir, 2).ends_with("If this folder is one class, name the folder above it"), "{}", message(dir, 2));
     pictures(dir, &["images/1.png"]);
     let wanted = "1 class (images), but model.classes = 2. Is this the class? Then write classes = 1";
@@ -167,6 +173,6 @@ fn what_is_there_instead_of_classes_is_said() {
     // A folder for each class, one of them empty.
     pictures(dir, &["labels/1.png"]);
     fs::create_dir(dir.join("other")).unwrap();
-    assert!(message(dir, 3).contains("other holds no picture that can be read; put some in"), "{}", message(dir, 3));
-    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive and no folder; unpack it"), "zip");
+    assert!(message(dir, 3).contains("other holds no picture that can be read; put some there"), "{}", message(dir, 3));
+    assert!(message(&dir.join("cats.zip"), 2).contains("this is a zip archive, not a folder; unpack it"), "zip");
 }

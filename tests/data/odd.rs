@@ -1,4 +1,4 @@
-//! Files of every odd kind among pictures: read, or left out and named; never a panic, never much memory.
+//! Unusual files among pictures: read, or left out and reported; never a panic, never much memory.
 use super::{picture, tiff::planar};
 use halfwave::data::{Dataset, any_image_to_input, image_to_input};
 use halfwave::recipe::{Data, Fit, Pictures, Set, Undecodable};
@@ -23,7 +23,7 @@ fn a_decoder_that_panics_is_a_file_that_is_skipped() {
         let data = Dataset::load(&set(dir, [1, 2, 2], Undecodable::Skip, stream_above).into()).unwrap();
         let all: Vec<u32> = (0..data.train.len() as u32).collect();
         let (pixels, _) = data.train.whole_centres(&all).unwrap();
-        // The fifth file by name is for testing, the TIFF counted.
+        // The fifth file by name is used for testing, counting the TIFF.
         assert_eq!(pixels.iter().step_by(4).copied().collect::<Vec<_>>(), [10, 11, 12, 14]);
         assert!(data.train.read(&all).is_ok());
         let refused = Dataset::load(&set(dir, [1, 2, 2], Undecodable::Refuse, stream_above).into())
@@ -39,7 +39,7 @@ fn a_decoder_that_panics_is_a_file_that_is_skipped() {
     }
 }
 
-/// Bytes of a picture by the image library.
+/// Bytes of a picture encoded by the image library.
 fn encoded<P, C>(image: &ImageBuffer<P, C>, format: ImageFormat) -> Vec<u8>
 where
     P: image::PixelWithColorType,
@@ -85,7 +85,7 @@ fn no_change_of_a_byte_is_more_than_a_fault_of_that_file() {
     assert!(read > 50 && refused > 200, "{read} read, {refused} refused");
 }
 
-/// The same JPEG, with a tag that says how the camera was held.
+/// The same JPEG, with a tag for the camera's orientation.
 fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let tiff = [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0], &[0; 4]].concat();
     let exif = [b"Exif\0\0", &tiff[..]].concat();
@@ -112,7 +112,7 @@ fn odd_pictures_are_read_as_they_look() {
             encoder.encode_frame(Frame::from_parts(frame, 0, 0, Delay::from_numer_denom_ms(100, 1))).unwrap();
         }
     }
-    // Lines of one bit a pixel, padded to four bytes; the palette is black and white.
+    // Lines of one bit per pixel, padded to four bytes; the palette is black and white.
     let bitmap = {
         let lines: Vec<u8> = (0..8).flat_map(|_| [0x0f, 0, 0, 0]).collect();
         let head = [
@@ -148,11 +148,11 @@ fn odd_pictures_are_read_as_they_look() {
         ("a.tiff", encoded(&grey, ImageFormat::Tiff)),
         ("lossless.webp", encoded(&colour, ImageFormat::WebP)),
         ("photo.jpg", encoded(&colour, ImageFormat::Jpeg)),
-        // What a name says does not matter.
+        // The file's extension does not matter.
         ("photo.png", encoded(&colour, ImageFormat::Jpeg)),
         ("no-ending", encoded(&grey, ImageFormat::Png)),
         ("UPPER.PNG", encoded(&grey, ImageFormat::Png)),
-        // Dark above as stored, and turned by a quarter: dark on the left.
+        // Stored with a dark top, and rotated by a quarter turn: dark on the left.
         ("turned.jpg", turned(&encoded(&tall, ImageFormat::Jpeg), 8)),
     ];
     for (name, bytes) in files {
@@ -193,7 +193,7 @@ fn files_of_other_kinds_are_named() {
         assert!(message.contains(what) && message.contains("not a picture"), "{message}");
         fs::remove_file(path).unwrap();
     }
-    // Names of any length that the system takes.
+    // Names of all lengths that the system supports.
     let long = format!("a/{}.png", "é".repeat(120));
     picture(&dir.join(&long), 15);
     let data: Data = set(dir, [1, 2, 2], Undecodable::Refuse, 1024).into();

@@ -1,4 +1,5 @@
-//! What `[data]` says of a folder: which pictures are for testing, how they become images, and what becomes of files that are none.
+//! Settings of `[data]` for a folder: which pictures are used for testing, how they become images,
+//! and how other files are handled.
 use super::{greys, picture};
 use halfwave::data::{Dataset, Pixels, any_image_to_input};
 use halfwave::recipe::{Data, Fit, Pictures, Recipe, Set, Undecodable};
@@ -28,7 +29,10 @@ fn a_share_of_each_class_is_for_testing() {
     }
     let none = folder(dir, [1, 2, 2], 2, Pictures { test_share: 0.05, ..Pictures::default() });
     let message = Dataset::load(&none).unwrap_err().to_string();
-    assert!(message.contains("a share of 0.05") && message.contains("put 20 or more into one"), "{message}");
+    assert!(
+        message.contains("a share of 0.05") && message.contains("put 20 or more pictures into a class"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -48,7 +52,7 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     };
     let (cut, set) = load(Fit::Crop, None);
     assert_eq!((cut.shape(), cut.train.input), ([1, 4, 4], [1, 4, 4]));
-    // By name: the high one first. Its middle rows, then the middle columns of the wide one.
+    // By name: the tall one first. Its middle rows, then the middle columns of the wide one.
     assert_eq!(cut.train.read(&[0]).unwrap(), [20, 30, 40, 50].map(|grey| [grey; 4]).concat());
     assert_eq!(cut.train.read(&[1]).unwrap(), [[20, 30, 40, 50]; 4].concat());
     assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), cut.test.read(&[0]).unwrap());
@@ -57,7 +61,7 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     assert!(row[0] < 15 && row[3] > 55 && row.is_sorted(), "{row:?}");
     assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), whole.test.read(&[0]).unwrap());
 
-    // Larger than what the network sees: the centre of the same picture in twice the size.
+    // Larger than the network's input: the centre of the same picture at twice the size.
     let (large, set) = load(Fit::Crop, Some(8));
     assert_eq!((large.shape(), large.train.input, large.train.image_len()), ([1, 8, 8], [1, 4, 4], 64));
     let all = large.train.read(&[1]).unwrap();
@@ -91,7 +95,7 @@ fn images_larger_than_the_input_are_for_recipes_that_resize() {
     assert!(message.contains("images of [1, 12, 12], but model.input = [1, 8, 8]"), "{message}");
     let message = plain.check(&larger).unwrap_err().to_string();
     assert!(message.contains("images of [1, 8, 8], but data.resize asks for [1, 12, 12]"), "{message}");
-    // Whoever has such images in memory says so by the same recipe.
+    // Data sets with such images in memory use the same recipe.
     let given = Dataset::images(large.class_names.clone(), [1, 12, 12], large.train.clone(), large.test.clone());
     assert_eq!(given.unwrap().divided(&larger.data).unwrap(), large);
 }
@@ -109,11 +113,11 @@ fn a_recipe_gets_the_part_that_it_asks_for() {
         assert!(message.contains("not the images that the recipe's [data] keeps"), "{message}");
     }
     let whole = Dataset::load(&Set::Digits.into()).unwrap();
-    assert!(whole.check(&recipe).unwrap_err().to_string().contains("take those by Dataset::divided"));
+    assert!(whole.check(&recipe).unwrap_err().to_string().contains("select them with Dataset::divided"));
     assert_eq!(whole.divided(&recipe.data).unwrap(), data);
 }
 
-/// A PNG that claims a size which it has not, with a right checksum.
+/// A PNG that claims a size it does not have, with a valid checksum.
 fn huge_png(width: u32, height: u32) -> Vec<u8> {
     let mut png = encoded(ImageFormat::Png);
     png[16..20].copy_from_slice(&width.to_be_bytes());
@@ -146,7 +150,7 @@ fn cut(bytes: Vec<u8>, last: usize) -> Vec<u8> {
     bytes[..bytes.len() - last].to_vec()
 }
 
-/// Puts one file that is no picture into a class, and says what messages call it.
+/// Writes a file that is not a picture into a class, and returns its description in messages.
 type Spoil = fn(&Path) -> &'static str;
 
 fn write(dir: &Path, name: &'static str, bytes: impl AsRef<[u8]>) -> &'static str {
@@ -191,11 +195,11 @@ const SPOILS: &[Spoil] = &[
     },
     #[cfg(unix)]
     |dir| {
-        // Who opens it waits for ever.
+        // Opening it would block forever.
         assert!(std::process::Command::new("mkfifo").arg(dir.join("pipe.png")).status().unwrap().success());
         "pipe.png"
     },
-    // Other systems refuse such names themselves.
+    // Other systems do not allow such names.
     #[cfg(target_os = "linux")]
     |dir| {
         let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9.png");
@@ -221,7 +225,8 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let message = load(Undecodable::Refuse, 1024).unwrap_err().to_string();
         let wanted = format!("1 file cannot be used: {name} (");
         assert!(message.contains(&wanted), "{message}\nshould say {wanted}");
-        // As files, what looks like a picture is found out when a batch needs it: the next one of its class stands in.
+        // Where pictures stay files, damage is found when a batch needs one: the next picture of
+        // its class replaces it.
         let files = load(Undecodable::Skip, 0).unwrap();
         let Pixels::Files(listing) = &files.train.pixels else { panic!("they stay files") };
         let all: Vec<u32> = (0..files.train.len() as u32).collect();
@@ -231,13 +236,14 @@ fn what_is_no_picture_is_left_out_or_refused() {
         }
         let wanted: Vec<u8> = wanted.into_iter().flat_map(|grey| [grey; 4]).collect();
         assert_eq!(files.train.read(&all).unwrap(), wanted, "{name}");
-        // What is measured has none in its place.
+        // Evaluations do not replace it.
         let (pixels, labels) = files.train.whole_centres(&all).unwrap();
         assert_eq!((Some(&pixels[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
-        // Where damaged ones are refused, it is said before a run begins, or when it is found out.
+        // If damaged files are refused, the error occurs before a run starts, or when the damage is
+        // found.
         let refused = load(Undecodable::Refuse, 0).and_then(|files| files.train.read(&all));
         let message = refused.unwrap_err().to_string();
-        let later = ["put a whole picture in its place", &dir.join(&name).display().to_string()];
+        let later = ["replace it with an intact picture", &dir.join(&name).display().to_string()];
         assert!(
             message.contains(&format!("cannot be used: {name} (")) || later.iter().all(|part| message.contains(part)),
             "{message}"
@@ -254,8 +260,8 @@ fn refused_files_are_counted_and_some_named() {
     fs::write(dir.join("LICENCE"), "words").unwrap();
     let data = folder(dir, [1, 2, 2], 1, Pictures { undecodable: Undecodable::Refuse, ..Pictures::default() });
     let message = Dataset::load(&data).unwrap_err().to_string();
-    let wanted = "8 files cannot be used: LICENCE (a text), a/x0.png (a text), a/x1.png (a text), a/x2.png (a text), \
-                  a/x3.png (a text), …;";
+    let wanted = "8 files cannot be used: LICENCE (a text file), a/x0.png (a text file), a/x1.png (a text file), a/x2.png (a text file), \
+                  a/x3.png (a text file), …;";
     assert!(message.contains(wanted) && message.contains("undecodable = \"skip\""), "{message}");
 }
 
@@ -271,7 +277,7 @@ fn a_class_that_is_the_folder_itself_has_no_pictures() {
     assert_eq!(greys(&load(1).unwrap().train), [10, 11, 12, 13]);
 }
 
-/// As root, every file can be read; there is nothing to test then.
+/// Root can read every file; there is nothing to test then.
 #[cfg(unix)]
 #[test]
 fn a_file_that_may_not_be_read_is_left_out() {

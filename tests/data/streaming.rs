@@ -1,4 +1,5 @@
-//! Pictures that stay files: the same images as in memory, read ahead in order, in little memory whatever their number.
+//! Pictures that stay files: the same images as in memory, prefetched in order, in little memory
+//! whatever their number.
 use halfwave::data::{Batch, Dataset, Part, Pixels, Prefetch, epoch_batches};
 use halfwave::recipe::{Data, Pictures, Set};
 use image::{Rgb, RgbImage};
@@ -11,7 +12,7 @@ fn folder(dir: &Path, image: [usize; 3], classes: usize, stream_above: u64) -> D
     Set::Folder { dir: dir.into(), image, classes, pictures }.into()
 }
 
-/// Three classes of pictures of many sizes and kinds, no two alike.
+/// Three classes of pictures of many sizes and kinds, all different.
 fn write_pictures(dir: &Path) {
     for class in 0..3 {
         fs::create_dir_all(dir.join(format!("{class}"))).unwrap();
@@ -38,7 +39,7 @@ fn files_are_the_images_that_memory_holds() {
         let (files, memory) = (files.part(part).unwrap(), memory.part(part).unwrap());
         assert!(matches!(files.pixels, Pixels::Files(_)) && matches!(memory.pixels, Pixels::Memory(_)));
         assert_eq!((&files.labels, files.shape, files.input), (&memory.labels, memory.shape, memory.input));
-        // Against the order, and some twice.
+        // In another order, and some twice.
         let index: Vec<u32> = (0..files.len() as u32).rev().chain([1, 0, 1]).collect();
         let wanted = memory.read(&index).unwrap();
         for threads in [1, 2, 7] {
@@ -82,13 +83,13 @@ fn a_damaged_file_is_skipped_and_a_missing_one_is_an_error() {
     assert_eq!((listing.len(), listing.name(5), listing.name(15)), (48, "0/06.bmp", "0/18.bmp"));
     let image = |at: u32| data.train.read(&[at]).unwrap();
     let (whole, first, sixth) = (image(8), image(0), image(6));
-    // The one before the last of its class, and the last: behind them, the first one comes.
+    // The one before the last of its class, and the last: after them, the first one follows.
     for at in [5, 14, 15] {
         fs::write(base.path().join(listing.name(at)), "words").unwrap();
     }
     assert_eq!(image(5), sixth);
     assert_eq!((image(14), image(15)), (first.clone(), first.clone()));
-    // The same in a batch, in another order, read ahead, and by another process that goes on later.
+    // The same in a batch, in another order, prefetched, and in another process that resumes later.
     let batches: Vec<Vec<u32>> = vec![vec![8, 5], vec![15, 14, 8], vec![5]];
     let wanted = [[&whole[..], &sixth].concat(), [&first[..], &first, &whole].concat(), sixth.clone()];
     for data in [Arc::clone(&data), Arc::new(Dataset { ..(*data).clone() })] {
@@ -97,14 +98,14 @@ fn a_damaged_file_is_skipped_and_a_missing_one_is_an_error() {
         assert_eq!(read.iter().map(|batch| batch.pixels.clone()).collect::<Vec<_>>(), wanted);
         assert_eq!(read[0].labels, [0, 0]);
     }
-    // A disk that is away for a while must not change what a run learns from.
+    // A disk that is temporarily unavailable must not change the images used for training.
     fs::remove_file(base.path().join(listing.name(7))).unwrap();
     let found: Vec<_> = Prefetch::new(Arc::clone(&data), Part::Train, vec![vec![8, 7], vec![8]]).unwrap().collect();
     let error = found[0].as_ref().unwrap_err().to_string();
     let name = base.path().join(listing.name(7)).display().to_string();
     assert!(error.contains(&name) && error.contains("readable again, and resume the run"), "{error}");
     assert_eq!(found[1].as_ref().unwrap().pixels, whole);
-    // A class without any picture has none to learn from.
+    // A class without any picture has no images to train on.
     for at in (0..listing.len()).filter(|&at| listing.name(at).starts_with("1/")) {
         fs::write(base.path().join(listing.name(at)), "words").unwrap();
     }
@@ -112,7 +113,7 @@ fn a_damaged_file_is_skipped_and_a_missing_one_is_an_error() {
     assert!(error.contains("1/") && error.contains("no picture of this class can be decoded"), "{error}");
 }
 
-/// What a figure of `/proc/self/status` says, in MiB.
+/// A value of `/proc/self/status`, in MiB.
 #[cfg(target_os = "linux")]
 fn memory_mib(figure: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -120,11 +121,12 @@ fn memory_mib(figure: &str) -> f64 {
     line.trim_start_matches(':').trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap() / 1024.0
 }
 
-/// A process of its own, whose memory nobody else uses: the folder that it reads.
+/// The folder read by the separate process whose memory is measured.
 #[cfg(target_os = "linux")]
 const CHILD: &str = "HALFWAVE_TEST_STREAM";
 
-/// 100 000 pictures that would take 300 MiB as images are listed, put into an epoch's order and read, with at most 60 MiB more memory.
+/// 100 000 pictures that would take 300 MiB as images are listed, shuffled for an epoch and read,
+/// with at most 60 MiB of additional memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_hundred_thousand_pictures_take_little_memory() {
@@ -170,7 +172,7 @@ fn read_in_little_memory(dir: &Path) {
     let mut ahead = Prefetch::new(Arc::clone(&data), Part::Train, batches.clone()).unwrap();
     for (batch, index) in ahead.by_ref().take(200).zip(&batches) {
         let batch = batch.unwrap();
-        // A picture has one colour, whose red is its class.
+        // A picture has one colour, whose red value is its class.
         for ((image, &label), &at) in batch.pixels.chunks_exact(3072).zip(&batch.labels).zip(index) {
             assert_eq!(label, u32::from(data.train.labels[at as usize]));
             assert!(image.chunks_exact(3).all(|pixel| u32::from(pixel[0]) == label && pixel[2] == 7));

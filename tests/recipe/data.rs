@@ -1,8 +1,8 @@
-//! `[data]`: sets that are read from a folder, and what each asks of the model.
+//! `[data]`: sets that are read from a folder, and their requirements on the model.
 use super::{RIGHT, wrong};
 use halfwave::recipe::{Augment, Data, Fit, Labels, Padding, Pictures, Recipe, Set, Undecodable};
 
-/// [`RIGHT`] on another set: its `[data]`, and what the model takes and tells apart.
+/// [`RIGHT`] with another set: its `[data]`, and the model's input and number of classes.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
     RIGHT
         .replace("set = \"digits\"", data)
@@ -11,7 +11,7 @@ fn text(data: &str, input: [usize; 3], classes: usize) -> String {
         .replace("units = 10", &format!("units = {classes}"))
 }
 
-/// Reads a recipe, and the one that is written of it; the two must be equal.
+/// Reads a recipe, writes it and reads it again; the two must be equal.
 fn read(data: &str, input: [usize; 3], classes: usize) -> (Data, String) {
     let recipe = Recipe::parse(&text(data, input, classes), "given.toml").unwrap();
     let resolved = recipe.to_toml();
@@ -38,13 +38,13 @@ fn a_folder_says_how_pictures_become_images() {
     assert_eq!((&pictures, source), (&Pictures::default(), [3, 8, 12]));
     let spelt = "test_share = 0.2\nfit = \"stretch\"\nresize = 8\nundecodable = \"skip\"\nstream_above = 1024\n";
     assert!(resolved.contains(spelt), "{resolved}");
-    // The shorter side of the input is what it is anyway.
+    // The shorter side of the input is the default.
     assert_eq!(keys("resize = 8", [3, 8, 12]).0, Pictures::default());
     let all = "test_share = 0.25\nfit = \"crop\"\nresize = 11\nundecodable = \"refuse\"\nstream_above = 0";
     let (pictures, source, _) = keys(all, [3, 8, 12]);
     let (fit, undecodable) = (Fit::Crop, Undecodable::Refuse);
     assert_eq!(pictures, Pictures { test_share: 0.25, fit, resize: Some(11), undecodable, stream_above: 0 });
-    // 16.5 columns are 17.
+    // 16.5 columns are rounded to 17.
     assert_eq!(source, [3, 11, 17]);
     assert_eq!(keys("resize = 256", [1, 224, 224]).1, [1, 256, 256]);
 }
@@ -109,7 +109,7 @@ fn what_a_set_does_not_hold_is_refused() {
             &["classes = 100", "labels = \"coarse\" has 20 classes; write that"],
         ),
         ("set = \"cifar100\"\nlabels = \"corse\"", colour, 20, 33, &["labels = \"corse\"", "did you mean \"coarse\"?"]),
-        ("set = \"cifar100\"\nlabels = 20", colour, 20, 33, &["labels = 20", "text in quotes"]),
+        ("set = \"cifar100\"\nlabels = 20", colour, 20, 33, &["labels = 20", "string in quotes"]),
         ("set = \"cifar100\"\ndir = \"\"", colour, 100, 33, &["name the folder"]),
         ("set = \"cifar10\"\nlabels = \"fine\"", colour, 10, 33, &["labels = \"fine\"", "only cifar100", "remove it"]),
         ("set = \"idx\"\nlabels = \"fine\"", [1, 8, 8], 10, 33, &["only cifar100", "remove it"]),
@@ -118,7 +118,13 @@ fn what_a_set_does_not_hold_is_refused() {
         ("set = \"digits\"\nvalidation = 1", [1, 8, 8], 10, 33, &["validation = 1", "from 0 to below 1"]),
         ("set = \"digits\"\nvalidation = -0.1", [1, 8, 8], 10, 33, &["validation = -0.1", "such as 0.1"]),
         ("set = \"digits\"\nvalidation = true", [1, 8, 8], 10, 33, &["validation = true", "give a share"]),
-        ("set = \"digits\"\nvalidation = 1e-4", [1, 8, 8], 10, 33, &["of 1437 images that is none", "a larger share"]),
+        (
+            "set = \"digits\"\nvalidation = 1e-4",
+            [1, 8, 8],
+            10,
+            33,
+            &["of 1437 images this holds out none", "a larger share"],
+        ),
         ("set = \"digits\"\nvalidation = 0.999", [1, 8, 8], 10, 33, &["1 images are left", "10 classes; give less"]),
         ("set = \"digits\"\nlimit = 0", [1, 8, 8], 10, 33, &["limit = 0", "from 1"]),
         ("set = \"digits\"\nlimit = 9", [1, 8, 8], 10, 33, &["9 images are left", "10 classes; give more images"]),
@@ -127,7 +133,7 @@ fn what_a_set_does_not_hold_is_refused() {
         ("set = \"digits\"\nlimits = 9", [1, 8, 8], 10, 33, &["unknown key \"limits\"", "did you mean \"limit\"?"]),
         ("set = \"digits\"\nfit = \"crop\"", [1, 8, 8], 10, 33, &["fit = \"crop\"", "only a folder", "remove it"]),
         ("set = \"idx\"\nstream_above = 1", [1, 8, 8], 10, 33, &["stream_above = 1", "only a folder"]),
-        ("set = \"folder\"\nfit = \"cut\"", [1, 8, 8], 10, 33, &["fit = \"cut\"", "known are stretch, crop"]),
+        ("set = \"folder\"\nfit = \"cut\"", [1, 8, 8], 10, 33, &["fit = \"cut\"", "expected one of stretch, crop"]),
         ("set = \"folder\"\ntest_share = 0", [1, 8, 8], 10, 33, &["test_share = 0", "above 0 and below 1"]),
         ("set = \"folder\"\ntest_share = 1", [1, 8, 8], 10, 33, &["test_share = 1", "such as 0.2"]),
         ("set = \"folder\"\nresize = 7", [1, 8, 8], 10, 33, &["resize = 7", "model.input is 8", "at least that"]),
@@ -139,7 +145,13 @@ fn what_a_set_does_not_hold_is_refused() {
             33,
             &["images of 9000 × 18000 pixels", "longer than 16384"],
         ),
-        ("set = \"folder\"\nundecodable = \"drop\"", [1, 8, 8], 10, 33, &["undecodable", "known are skip, refuse"]),
+        (
+            "set = \"folder\"\nundecodable = \"drop\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["undecodable", "expected one of skip, refuse"],
+        ),
         ("set = \"folder\"\nstream_above = -1", [1, 8, 8], 10, 33, &["stream_above = -1", "whole number from 0"]),
         ("set = \"cifar1000\"", colour, 100, 32, &["did you mean \"cifar100\"?"]),
         (
@@ -185,7 +197,7 @@ fn wrong_ways_to_normalise_and_change_are_refused() {
         refused(&format!("mean = [0, {number}, 0]"), &["mean", "a list of 3"]);
         refused(&format!("std = [1, 1, {number}]"), &["std", "a list of 3"]);
     }
-    // Each number is finite, and what they make of a pixel is not, or says nothing.
+    // Each number is finite, but the resulting pixel values are not, or are all equal.
     refused("scale = [1e38, 0]", &["scale", "pixels of channel 0 become 0e0 to inf, too large"]);
     refused("scale = [1, 3e38]", &["scale", "too large for a network"]);
     refused("std = [1, 1e-45, 1]", &["std", "pixels of channel 1 become 0e0 to inf, too large"]);

@@ -1,4 +1,4 @@
-//! Recipes that extend others: what is replaced, and that every mistake keeps its file and its line.
+//! Recipes that extend others: the replacement of keys, and the file and line of every error.
 use super::{Error, Recipe, builtin};
 use halfwave::model::{Alpha, Layer, LayerKind, Levels, SignSurrogate, Weights};
 use halfwave::recipe::{Length, Optimizer, Pictures, Set};
@@ -33,7 +33,7 @@ fn what_is_not_said_stays() {
     (changed.train, changed.data.shuffle) = (base.train.clone(), base.data.shuffle);
     assert_eq!(changed, base);
 
-    // Another kind of optimiser, or another set, begins anew.
+    // A different kind of optimiser or a different set replaces the table completely.
     let anew =
         right("extends = \"vgg-small\"\n[train.optimizer]\nkind = \"adam\"\nlr = 1e-3\n[data]\nset = \"folder\"\n");
     assert_eq!((anew.train.optimizer.name(), anew.train.optimizer.weight_decay), ("adam", 0.0));
@@ -69,7 +69,8 @@ fn layers_change_by_name_and_by_key() {
         }
     }
     assert_eq!(seen, [2, 2]);
-    // The base says bits = 2, which means nothing beside a list; in the recipe itself it would be an error.
+    // The base sets bits = 2, which has no meaning with a list; in the recipe itself it would be an
+    // error.
     let list = right("extends = \"digits\"\n[[model.change]]\nmatch = [\"q1\", \"q2\"]\nlevels = [0.5, 1]\n");
     let levels =
         |name| matches!(&layer(&list, name).kind, LayerKind::Hwgq(v) if v.levels == Levels::List(vec![0.5, 1.0]));
@@ -86,7 +87,7 @@ fn a_removed_layer_leaves_its_input_to_its_readers() {
     let first = right("extends = \"digits\"\n[[model.change]]\nmatch = [\"conv1\", \"bn1\"]\nremove = true\n");
     assert_eq!(first.model.layers[0].from, ["input"]);
 
-    // Sources that are named are named anew, in lists too.
+    // References to a removed layer are replaced, also in lists.
     let base = Recipe::parse(builtin("resnet20").unwrap(), "resnet20").unwrap();
     let sum = base.model.layers.iter().find(|layer| layer.from.len() > 1).unwrap();
     let [gone, other] = [&sum.from[0], &sum.from[1]];
@@ -110,7 +111,7 @@ fn every_mistake_has_its_own_file_and_line() {
         ("extends = \"digits\"\n[model]\nlayers = [3]".into(), "test.toml", 3, "[[model.layers]]"),
         (change("bitz = 3"), "test.toml", 4, "layer \"q1\" (hwgq): unknown key \"bitz\"; did you mean \"bits\"?"),
         (change("bits = 9"), "test.toml", 4, "layer \"q1\" (hwgq): bits = 9: give a whole number from 1 to 4"),
-        (change("levels = [1, 2]\nbits = 2"), "test.toml", 5, "no meaning beside"),
+        (change("levels = [1, 2]\nbits = 2"), "test.toml", 5, "no meaning with"),
         (change("kind = \"conv\""), "test.toml", 2, "layer \"q1\" (conv): filters is missing"),
         (change("kind = \"hwqg\""), "test.toml", 4, "did you mean \"hwgq\"?"),
         (change("name = \"q2\""), "test.toml", 4, "keeps its name"),
@@ -127,7 +128,7 @@ fn every_mistake_has_its_own_file_and_line() {
             4,
             "nothing to change",
         ),
-        // What no longer fits stands in the other file.
+        // The layer that no longer fits is in the other file.
         ("extends = \"digits\"\n[model]\nclasses = 11".into(), "digits", 0, "but there are 11 classes"),
     ];
     for (text, wanted_file, wanted_line, part) in cases {

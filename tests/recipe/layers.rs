@@ -4,19 +4,19 @@ use super::{RIGHT, wrong};
 use halfwave::model::{Conv, Dropout, Fixed, LayerKind, Rounding, WeightMode, Weights};
 use halfwave::recipe::Recipe;
 
-/// [`RIGHT`] with other layers behind "conv1", which is 16×8×8.
+/// [`RIGHT`] with other layers after "conv1", which is 16×8×8.
 fn with(layers: &str) -> String {
     let (before, rest) = RIGHT.split_once("[[model.layers]]\nname = \"q1\"").unwrap();
     let (_, after) = rest.split_once("[[model.layers]]\nname = \"fc\"").unwrap();
     format!("{before}{layers}\n[[model.layers]]\nname = \"fc\"{after}")
 }
 
-/// A layer called "x".
+/// A layer named "x".
 fn x(keys: &str) -> String {
     with(&format!("[[model.layers]]\nname = \"x\"\n{keys}"))
 }
 
-/// The layer "x" of a right recipe that says the same when every default is spelt out.
+/// The layer "x" of a valid recipe, which must be the same after all defaults are spelt out.
 fn parsed(text: &str) -> LayerKind {
     let recipe = Recipe::parse(text, "test.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
     let resolved = recipe.to_toml();

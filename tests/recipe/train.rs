@@ -7,13 +7,13 @@ use halfwave::recipe::{
 
 const SGD: &str = "kind = \"sgd\"\nlr = 0.05\n";
 
-/// [`RIGHT`] with other lines in its optimiser, and more behind it.
+/// [`RIGHT`] with other lines in its optimiser, and more after it.
 fn with(optimizer: &str, more: &str) -> String {
     assert_eq!(RIGHT.matches(SGD).count(), 1);
     RIGHT.replace(SGD, optimizer) + more
 }
 
-/// What a right text says, and that it says the same when every default is spelt out.
+/// The recipe of a valid text, which must be the same after all defaults are spelt out.
 fn parsed(text: &str) -> Recipe {
     let recipe = Recipe::parse(text, "test.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
     let resolved = recipe.to_toml();
@@ -91,7 +91,7 @@ fn optimizers_are_read() {
     let moments = Moments { beta2: 0.99, ..Moments::default() };
     assert_eq!(bop, Bop { moments, gamma: 1e-3, threshold: 0.0 }.into());
 
-    // What has no learning rate cannot have a factor of it, and no decay.
+    // Parameters without a learning rate cannot have a factor for it, nor weight decay.
     let grouped = |keys: &str| {
         let group = format!("[[train.optimizer.groups]]\nmatch = \"*.weight\"\n{keys}\n");
         Recipe::parse(&binary(&format!("kind = \"bop\"\nlr = 1e-3\n{group}")), "r.toml")
@@ -129,7 +129,7 @@ fn schedules_are_read() {
     assert_eq!(schedule("kind = \"exponential\"\nfactor = 0.95"), Schedule::new(exponential));
 }
 
-/// The rate follows the run: 20 epochs of 23 steps.
+/// The learning rate depends on the length of the run: 20 epochs of 23 steps.
 #[test]
 fn a_schedule_knows_the_length_of_the_run() {
     let rates = |text: &str, steps: [u64; 3]| {
@@ -142,7 +142,8 @@ fn a_schedule_knows_the_length_of_the_run() {
     assert_eq!(parsed(RIGHT).train.lr(459, 1437), 0.05);
 }
 
-/// What stands in the optimiser, what behind it, the error's line (38 is the optimiser's heading) and parts of its message.
+/// Text of the optimiser, text after it, the error's line (38 is the optimiser's heading) and parts
+/// of its message.
 const WRONG: &[(&str, &str, usize, &[&str])] = &[
     // Losses.
     (SGD, "[train.loss]\nkind = \"hinge\"", 42, &["[train.loss]: kind = \"hinge\"", "squared_hinge"]),
@@ -151,7 +152,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         SGD,
         "[train.loss]\nkind = \"squared_error\"\nlabel_smoothing = 0.1",
         43,
-        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "known are kind"],
+        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "expected one of kind"],
     ),
     (
         SGD,
@@ -161,7 +162,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ),
     // Optimisers.
     ("lr = 0.05\n", "", 38, &["[train.optimizer]: kind is missing", "one of sgd, adam, adamw, bop"]),
-    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "text in quotes"]),
+    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "string in quotes"]),
     (
         "kind = \"adam\"\nlr = 1\nmomentum = 0.9\n",
         "",
@@ -169,7 +170,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &[
             "[train.optimizer] (adam)",
             "unknown key \"momentum\"",
-            "known are kind, lr, weight_decay, clip_norm, groups, beta1",
+            "expected one of kind, lr, weight_decay, clip_norm, groups, beta1",
         ],
     ),
     ("kind = \"sgd\"\nlr = 1\nbeta1 = 0.9\n", "", 41, &["unknown key \"beta1\""]),
@@ -198,7 +199,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         44,
         &["match = \"fc.bias\"", "earlier groups"],
     ),
-    // Statistics are no parameters.
+    // Statistics are not parameters.
     (SGD, "[[train.optimizer.groups]]\nmatch = \"*running*\"", 42, &["no parameter"]),
     // Schedules.
     (SGD, "[train.schedule]\nkind = \"cosinus\"", 42, &["did you mean \"cosine\""]),
@@ -208,8 +209,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 0", 43, &["every = 0"]),
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 3\nunit = \"epoch\"", 44, &["did you mean \"epochs\""]),
     (SGD, "[train.schedule]\nkind = \"step\"\nevery = 3\nfactor = 0", 44, &["factor = 0", "above 0"]),
-    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [8, 8]", 43, &["milestones = [8, 8]", "rising"]),
-    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = []", 43, &["rising"]),
+    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [8, 8]", 43, &["milestones = [8, 8]", "increasing"]),
+    (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = []", 43, &["increasing"]),
     (SGD, "[train.schedule]\nkind = \"multi_step\"\nmilestones = [0, 8]", 43, &["at least 1"]),
     (SGD, "[train.schedule]\nkind = \"polynomial\"", 41, &["power is missing"]),
     (SGD, "[train.schedule]\nkind = \"cosine\"\nend = -1", 43, &["end = -1", "last learning rate"]),

@@ -1,4 +1,5 @@
-//! What is drawn while training: a function of seed, step and place, whatever happened to the run in between; nothing in inference.
+//! Random numbers of training: a function of seed, step and index, whatever interruptions there
+//! are; none in inference.
 
 use super::{dataset, recipe, rows, trainer, whole_as_resumed};
 use halfwave::backend::cpu::CpuBackend;
@@ -9,7 +10,7 @@ use halfwave::train::metrics::Row;
 use halfwave::train::{Event, Session};
 use pollster::block_on;
 
-/// The digits with half of what the last layer reads dropped.
+/// The digits with dropout of half of the last layer's input.
 fn dropping(rate: f32) -> Recipe {
     let mut recipe = recipe();
     let last = recipe.model.layers.len() - 1;
@@ -29,7 +30,7 @@ fn first_loss(recipe: Recipe) -> f32 {
 fn a_resumed_run_drops_the_same_values() {
     let base = tempfile::tempdir().unwrap();
     let whole = whole_as_resumed(base.path(), &dropping(0.5));
-    // Equal weights and images: what differs is what was dropped.
+    // Equal weights and images: only the dropped values differ.
     let [dropped, kept] = [0.5, 0.0].map(|rate| first_loss(dropping(rate)));
     assert!(matches!(&rows(&whole)[0], Row::Step(row) if row.loss == dropped));
     assert_ne!(dropped, kept);
@@ -46,7 +47,7 @@ fn each_step_and_seed_draws_anew_and_measuring_changes_nothing() {
     let mut measured = session(&recipe);
     let mut plain = session(&recipe);
     block_on(measured.warm_up(recipe.train.seed)).unwrap();
-    // A learning rate of 0: only what is dropped differs from step to step.
+    // A learning rate of 0: only the dropped values differ from step to step.
     let mut losses = [Vec::new(), Vec::new()];
     for _ in 0..4 {
         block_on(measured.measure(1, |_| {})).unwrap();

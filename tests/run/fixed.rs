@@ -1,4 +1,5 @@
-//! Fixed point: parameters lie on their grids from the start on, what saturates is counted over the whole run, through interruptions too.
+//! Fixed point: parameters are on their grids from the start, and saturated values are counted over
+//! the whole run, including interruptions.
 
 use super::{dataset, recipe, rows, trainer, whole_as_resumed};
 use halfwave::data::Normalise;
@@ -7,7 +8,8 @@ use halfwave::recipe::Recipe;
 use halfwave::train::metrics::Row;
 use pollster::block_on;
 
-/// The digits with what the last layer reads, and that layer itself, in fixed point; formats so narrow that both saturate.
+/// The digits with the last layer and its input in fixed point; the formats are so narrow that both
+/// saturate.
 fn fixed() -> Recipe {
     let mut recipe = recipe();
     let last = recipe.model.layers.len() - 1;
@@ -55,7 +57,7 @@ fn parameters_lie_on_their_grid() {
     assert_ne!(after["fc.weight"], start["fc.weight"]);
     assert!(!on_grid(&after["velocity/fc.weight"].values), "the optimiser computes wide");
 
-    // Others' weights become the nearest numbers of the format.
+    // Loaded weights are rounded to the nearest values of the format.
     let mut others = start.clone();
     others.get_mut("fc.weight").unwrap().values.iter_mut().for_each(|v| *v += 0.004);
     others.get_mut("fc.bias").unwrap().values.fill(7.0);

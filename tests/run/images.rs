@@ -1,4 +1,5 @@
-//! Where a run's images come from and what happens to them: on the device or read ahead, shifted and mirrored, held out; and what an epoch tells of low-bit layers.
+//! Sources of a run's images and their processing: on the device or prefetched, shifted and
+//! mirrored, held out; and statistics of low-bit layers per epoch.
 
 use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, rows, trainer, whole_as_resumed};
 use halfwave::backend::cpu::CpuBackend;
@@ -32,7 +33,7 @@ fn a_resumed_run_draws_the_same_shifts() {
     finish(create(&plain, recipe()));
     assert!(checkpoint(&plain) != checkpoint(&whole), "images were changed");
 
-    // The mean image is that of the training images, and goes with the checkpoint.
+    // The mean image is that of the training images, and is stored in the checkpoint.
     let saved = Saved::read(&whole).unwrap();
     let (data, normalise) = (dataset(40), Normalise::new(&recipe()));
     let mean = &saved.checkpoint.tensors[MEAN_IMAGE];
@@ -45,7 +46,7 @@ fn a_resumed_run_draws_the_same_shifts() {
     assert_eq!(saved.checkpoint.normalise(&saved.recipe).unwrap().mean.as_ref(), Some(&mean.values));
 }
 
-/// The digits as pictures in class folders, which are a training set of 30 and a test set of 10.
+/// The digits as pictures in class folders: a training set of 30 and a test set of 10.
 fn pictures(dir: &Path) {
     let data = Dataset::load(&Recipe::digits().data).unwrap();
     let pixels = data.train.in_memory().unwrap();
@@ -95,7 +96,7 @@ fn a_streamed_run_is_that_of_images_on_the_device() {
     };
     let resident = run("resident", 1024, false);
     assert!(resident.0.len() > 10);
-    assert!(run("streamed", 0, false) == resident, "images that are read ahead give another run");
+    assert!(run("streamed", 0, false) == resident, "prefetched images give a different run");
     assert!(run("interrupted", 0, true) == resident, "a run that was interrupted within an epoch differs");
 }
 
@@ -114,7 +115,7 @@ fn an_epoch_tells_what_low_bit_layers_did() {
             }
             assert!((quantiser.ideal[0] - 0.5).abs() < 1e-6);
             let passed = quantiser.passed.unwrap();
-            // Clipped: between 0 and the top level lie the codes 1 and 2, and a part of 3.
+            // Clipped: the codes 1 and 2, and a part of 3, are between 0 and the top level.
             let low = quantiser.codes[1] + quantiser.codes[2];
             assert!((low..=low + quantiser.codes[3]).contains(&passed) && passed > 0.1, "{quantiser:?}");
         }
@@ -128,7 +129,7 @@ fn an_epoch_tells_what_low_bit_layers_did() {
     }
     assert!(epochs.iter().any(|row| row.layers["conv2"].flipped.unwrap() > 0.0), "no sign changed");
 
-    // The last flips by hand, from checkpoints.
+    // The last flips computed from checkpoints.
     let mut trainer = trainer(recipe());
     let weights = |trainer: &mut Trainer| block_on(trainer.session().latent_weights()).unwrap();
     let start = weights(&mut trainer);
@@ -170,7 +171,7 @@ fn a_run_is_chosen_by_what_is_held_out_and_ends_when_it_gets_no_better() {
     let tested: Vec<_> = epochs.iter().map(|row| row.test_accuracy.is_some()).collect();
     assert!(tested[tested.len() - 1] && tested.iter().filter(|tested| **tested).count() == 1, "{tested:?}");
 
-    // It is over, and stays so.
+    // The run is finished, and stays so.
     let saved = Saved::read_folder(&dir).unwrap();
     assert!(saved.checkpoint.position.stopped);
     let mut trainer = make(saved.recipe.clone());

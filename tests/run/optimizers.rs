@@ -1,4 +1,5 @@
-//! Every optimiser and loss in a whole run: it learns, it goes on to the same bits, its checkpoint holds its state and nothing else.
+//! Every optimiser and loss in a whole run: the loss decreases, a resumed run gives the same bits,
+//! and the checkpoint holds exactly the optimiser's state.
 
 use super::{EPOCH_STEPS, checkpoint, create, finish, recipe, resume, rows, trainer};
 use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Schedule, Sgd};
@@ -83,7 +84,7 @@ fn a_checkpoint_holds_what_its_optimizer_keeps() {
                 assert_eq!(signs, name == "bop" && binary(parameter), "{name}: {parameter}");
             }
         }
-        // A checkpoint without one of them is none.
+        // A checkpoint without one of them is invalid.
         let mut lacking = saved.checkpoint.clone();
         let lost = kept.into_iter().next_back().unwrap();
         lacking.tensors.remove(&lost);
@@ -92,12 +93,12 @@ fn a_checkpoint_holds_what_its_optimizer_keeps() {
     }
     let [sgd, nesterov, adam, adamw, bop] = state_bytes[..] else { panic!("five optimisers") };
     assert!(sgd == nesterov && adam == adamw, "{state_bytes:?}");
-    // Of conv2 and conv3, 9·16·32 + 9·32·64 floats: Adam keeps two more, Bop one.
+    // For conv2 and conv3, 9·16·32 + 9·32·64 floats: Adam keeps two states, Bop one.
     assert_eq!(adam - bop, 4 * 9 * (16 * 32 + 32 * 64));
     assert!(sgd < bop && bop < adam, "{state_bytes:?}");
 }
 
-/// Weights that flip start as signs, wherever they come from.
+/// Weights that the optimiser flips start as signs, wherever they come from.
 #[test]
 fn start_values_become_signs_for_bop() {
     let [_, _, _, (_, bop)] = recipes();
@@ -114,7 +115,8 @@ fn start_values_become_signs_for_bop() {
     }
 }
 
-/// Bop flips the weights that a recipe calls binary; all others follow Adam, also those of one bit.
+/// Bop flips the weights that a recipe calls binary; all others use Adam, including those of one
+/// bit.
 #[test]
 fn bop_stands_beside_every_kind_of_weights() {
     let base = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A request to stop at any moment of a run: no work is begun after it, and the run goes on to the rows and bytes of one that was never interrupted.
+//! A request to stop at any moment of a run: no work is started after it, and the resumed run has
+//! the rows and bytes of one that was never interrupted.
 
 use super::{checkpoint, create, dataset, finish, recipe, resume, rows};
 use halfwave::backend::{Backend, Clock, Device, Grain, LocalFuture, PlanId, TimedRun, cpu::CpuBackend};
@@ -15,13 +16,13 @@ use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
 
-/// The CPU backend, and somebody who asks to stop just before plans are loaded or run for the `at`-th time.
+/// The CPU backend with a stop requested just before plans are loaded or run for the `at`-th time.
 struct Asking {
     inner: CpuBackend,
     stop: Stop,
     at: usize,
     calls: Rc<Cell<usize>>,
-    /// Whether a step has begun that is done as a whole.
+    /// Whether a step that must run as a whole has started.
     deaf: bool,
 }
 
@@ -32,7 +33,7 @@ impl Asking {
         Self { inner, stop, at, calls: Rc::clone(calls), deaf: false }
     }
 
-    /// Counts a call, before it is passed on.
+    /// Counts a call before it is forwarded.
     fn called(&self) {
         self.calls.set(self.calls.get() + 1);
         if self.calls.get() == self.at {
@@ -95,7 +96,8 @@ impl Backend for Asking {
     }
 }
 
-/// Stops a run of a recipe at each moment in turn, the last ones never coming; gives how often that was before its end.
+/// Stops a run of a recipe at each moment in turn, until the moment is after its end; returns the
+/// number of moments before its end.
 fn stop_everywhere(recipe: &Recipe) -> usize {
     let base = tempfile::tempdir().unwrap();
     let whole = base.path().join("whole");
@@ -135,7 +137,8 @@ fn stop_everywhere(recipe: &Recipe) -> usize {
             }
             Err(error) => panic!("stopped at {at}: {error}"),
         }
-        // Once more at most, when nothing of the steps before was to be told of any more; behind what a step of micro-batches still had to do.
+        // At most one more call, when no results of earlier steps were left to report; after the
+        // remaining work of a step of micro-batches.
         let rest = if recipe.train.accumulate > 1 { recipe.train.accumulate } else { 0 };
         assert!(calls.get() <= at + 1 + rest, "stopped at {at}, {} calls", calls.get());
         assert_eq!(rows(&dir), rows(&whole), "stopped at {at}");
@@ -147,13 +150,15 @@ fn stop_everywhere(recipe: &Recipe) -> usize {
 
 #[test]
 fn a_run_stops_at_any_moment_and_goes_on_to_the_same_bits() {
-    // A whole epoch, and a run that ends within the next one: 4 steps, twice 3 batches of test images and the statistics of low-bit layers, and once each of their plans, of which steps have two.
+    // A whole epoch, and a run that ends within the next one: 4 steps, twice 3 batches of test
+    // images and the statistics of low-bit layers, and each of their plans once, of which steps
+    // have two.
     let mut steps = recipe();
     steps.train.length = Length::Steps(4);
     assert_eq!(stop_everywhere(&steps), 4 + 2 * (3 + 1) + 4);
 }
 
-/// A step is done as a whole: a stop between its micro-batches is heard behind its update.
+/// A step runs as a whole: a stop between its micro-batches takes effect after its update.
 #[test]
 fn a_run_of_micro_batches_stops_between_steps() {
     let mut steps = recipe();
@@ -165,7 +170,8 @@ fn a_run_of_micro_batches_stops_between_steps() {
 
 #[test]
 fn a_stop_between_two_evaluations_chooses_the_same_best_epoch() {
-    // 30 images to learn from, 10 to choose by: test images are seen at the end alone, after the run has lost its patience or not.
+    // 30 images for training, 10 for validation: test images are only used at the end, after the
+    // recipe's patience is exhausted or not.
     let mut recipe = recipe();
     recipe.data.validation = 0.25;
     (recipe.train.length, recipe.train.patience) = (Length::Epochs(2), 1);
@@ -179,7 +185,8 @@ fn a_run_that_stopped_before_its_evaluation_may_be_made_longer() {
     finish(create(&whole, recipe()));
     let mut short = recipe();
     short.train.length = Length::Steps(4);
-    // The fourth step is done after two plans, three steps, the evaluation with its plan and the statistics with theirs.
+    // The fourth step is done after two plans, three steps, the evaluation with its plan and the
+    // statistics with theirs.
     let backend = Asking::new(2 + 3 + 4 + 2 + 1 + 1, &Rc::default());
     let trainer = super::trainer_on(short, Box::new(backend));
     let mut run = block_on(Run::create(Claim::new(&longer).unwrap(), trainer, &Device::cpu())).unwrap();

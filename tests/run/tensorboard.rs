@@ -1,4 +1,5 @@
-//! The event file of a run, read by a reader of its own: TFRecord's framing and protobuf's wire format as their documents have them.
+//! The event file of a run, read by an independent reader: TFRecord framing and protobuf wire
+//! format as documented.
 
 use super::{EPOCH_STEPS, create, finish, recipe, resume, rows};
 use halfwave::train::metrics::Row;
@@ -81,7 +82,7 @@ fn named(value: &[u8]) -> (String, Vec<f32>) {
     (String::from_utf8(tag).unwrap(), values)
 }
 
-/// The buckets of a histogram, which end half-way between the numbers that they count.
+/// The buckets of a histogram, whose limits are half-way between the numbers that they count.
 fn buckets(histogram: &[u8]) -> Vec<f32> {
     let fields = fields(histogram);
     let doubles = |field: u64| {
@@ -108,7 +109,7 @@ fn events(dir: &Path) -> Vec<Event> {
     found
 }
 
-/// Events without the time at which they were written, nor the speed.
+/// Events without the time at which they were written, and without speed.
 fn timeless(events: Vec<Event>) -> Vec<Event> {
     let timed = ["images_per_s", "seconds"];
     let without = |mut event: Event| {
@@ -159,7 +160,8 @@ fn the_event_file_of_a_run_that_goes_on_is_whole() {
     let whole = base.path().join("whole");
     finish(create(&whole, recipe()));
     let whole = timeless(events(&whole));
-    // What is left of the file when the run goes on: some of it, too much, something torn or foreign, nothing.
+    // The state of the file when the run is resumed: part of it, too much, truncated or foreign
+    // data, nothing.
     type Change = fn(&mut Vec<u8>);
     let cases: [(&str, Change); 6] = [
         ("as it was", |_| {}),
@@ -182,7 +184,7 @@ fn the_event_file_of_a_run_that_goes_on_is_whole() {
         fs::write(dir.join(NAME), file).unwrap();
         let run = resume(&dir, |_| {});
         let resumed = events(&dir);
-        assert_eq!(resumed.len() as u64, 1 + EPOCH_STEPS + 1, "{name}: records behind the checkpoint");
+        assert_eq!(resumed.len() as u64, 1 + EPOCH_STEPS + 1, "{name}: records after the checkpoint");
         if ["as it was", "torn", "zeros at its end"].contains(&name) {
             assert_eq!(resumed, before[..resumed.len()], "{name}: the times at which they were written stay");
         }
@@ -195,7 +197,7 @@ fn the_event_file_of_a_run_that_goes_on_is_whole() {
     assert_eq!(timeless(events(&dir)), whole, "a run from before there were such files");
 }
 
-/// A place where no file can be.
+/// A path where no file can be created.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_event_file_that_cannot_be_written_is_named() {

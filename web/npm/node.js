@@ -1,4 +1,4 @@
-// The package in Node.js: init() reads the module from the file beside it, which fetch cannot.
+// The package in Node.js: init() reads the module from the file beside it, which fetch cannot do.
 import { readFile } from "node:fs/promises";
 import init from "./halfwave.js";
 

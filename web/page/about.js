@@ -1,21 +1,21 @@
 /**
- * What is said of the network and the device that are open: in the heading, beside the pad, and where a picture is empty.
+ * What is written about the open network and device: in the heading, beside the pad, and in empty pictures.
  */
 import { $, counted, percent, write } from "./dom.js";
 
-/** Bits of each layer of codes of a resolved recipe, which writes a layer's name before them. @param {string} resolved */
+/** Bits of each layer of codes in a resolved recipe, where a layer's name comes before its bits. @param {string} resolved */
 export function bitsOf(resolved) {
   const found = resolved.matchAll(/^name = "(.*)"$[^[]*?^bits = (\d)/gm);
   return new Map([...found].map(([, name, bits]) => [name, Number(bits)]));
 }
 
-/** Kinds of layers that make codes. */
+/** Kinds of layers that output codes. */
 const CODES = new Set(["hwgq", "sign", "dorefa", "pact", "lsq"]);
 
-/** Whether a drawing of a digit is an input of this network. @param {any} summary */
+/** Whether a drawing of a digit is a valid input of this network. @param {any} summary */
 export const takesDrawings = ({ input: [channels, rows, columns] }) => channels === 1 && rows === 8 && columns === 8;
 
-/** Where it computes, after "on". @param {any} adapter */
+/** Where the network runs, to follow "on". @param {any} adapter */
 export function place({ backend, software, name }) {
   if (backend === "cpu") return "your computer’s CPU";
   return software ? `a GPU that the CPU emulates (${name})` : "your own GPU";
@@ -32,13 +32,13 @@ function precision({ multiply_adds: all, binary_multiply_adds: binary, layers, r
 
 /** @param {any} opened */
 function task({ summary: { set }, classes }) {
-  if (set === "digits") return "It learns to read handwritten digits";
+  if (set === "digits") return "It learns to recognise handwritten digits";
   return set === "cifar10" ? "It learns to classify CIFAR-10’s images" : `It learns to tell ${counted(classes.length, "class", "classes")} of your own images apart`;
 }
 
 /**
- * Writes what depends on the recipe and the device.
- * @param {any} opened what Engine.open gave @param {{planes: any, weights: any, codes: any}} empty what stands where a picture is not yet
+ * Writes the texts that depend on the recipe and the device.
+ * @param {any} opened result of Engine.open @param {{planes: any, weights: any, codes: any}} empty placeholders of pictures that are not there yet
  */
 export function about(opened, empty) {
   const { summary, adapter } = opened;

@@ -1,11 +1,11 @@
 /**
- * What the network sees of an image, and what it answers: the picture with its numbers, the class, and the classes' probabilities.
+ * The network's input and prediction for an image: the picture with its numbers, the class, and the probabilities of the classes.
  */
 import { bytes, colours, Surface } from "./canvas.js";
 import { $, make, percent, write } from "./dom.js";
 import { redraw } from "./frame.js";
 
-/** Classes listed; of more, the likeliest. */
+/** Maximum number of classes listed; if there are more, the most probable. */
 const LISTED = 12;
 
 /** @typedef {{class: number, probabilities: number[], pixels: Uint8Array, full: number, input: number[], label?: number}} Answer */
@@ -23,7 +23,7 @@ export class Answers {
     this.draw = () => this.paint();
   }
 
-  /** @param {string[]} classes @param {string} hint what to do for an answer */
+  /** @param {string[]} classes @param {string} hint how to get a prediction */
   start(classes, hint) {
     [this.classes, this.hint] = [classes, hint];
     const item = () => {
@@ -35,7 +35,7 @@ export class Answers {
     this.show(null);
   }
 
-  /** @param {Answer | null} answer @param {string} [source] says where the image is from */
+  /** @param {Answer | null} answer @param {string} [source] origin of the image */
   show(answer, source = "") {
     this.answer = answer;
     this.source = source;

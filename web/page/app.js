@@ -1,5 +1,5 @@
 /**
- * The page: it wires the engine's events to the pictures, and the people's wishes to the engine.
+ * The page: connects the engine's events to the pictures, and user input to the engine.
  */
 import { about, bitsOf } from "./about.js";
 import { Confusion } from "./confusion.js";
@@ -31,7 +31,7 @@ const device = new Device();
 const profile = new Profile(engine, run);
 const software = new Software(run);
 
-/** Pictures of a run that has not begun. @param {any} opened */
+/** Resets the pictures for a run that has not started. @param {any} opened */
 function blank(opened) {
   const layers = opened.summary.layers.filter((/** @type {any} */ { kind }) => kind === "hwgq");
   const bits = bitsOf(opened.summary.resolved);
@@ -41,14 +41,14 @@ function blank(opened) {
   curve.start(opened.position);
 }
 
-/** Which saved run of the browser is this tab's, for when it is loaded again. @param {number} [slot] to keep */
+/** The slot of this tab's saved run in the browser, kept for reloads. @param {number} [slot] to keep */
 function ownSlot(slot) {
   try {
     if (slot !== undefined) sessionStorage.setItem("halfwave-slot", String(slot));
     const known = sessionStorage.getItem("halfwave-slot");
     return known === null ? undefined : Number(known);
   } catch {
-    return undefined; // where nothing may be kept, nothing is
+    return undefined; // storage is not allowed
   }
 }
 
@@ -73,7 +73,7 @@ run.addEventListener("state", () => {
   curve.describe();
 });
 
-/** The confusion matrix of a run that goes on from a saved state. */
+/** Computes the confusion matrix of a run that was resumed. */
 async function measure() {
   const evaluation = await attempt(() => engine.evaluate());
   if (!evaluation) return;
@@ -111,14 +111,14 @@ for (const [from, name] of /** @type {[EventTarget, string][]} */ ([[own, "check
   from.addEventListener(name, (/** @type {any} */ { detail }) => upload(detail));
 }
 
-/** Goes on from a checkpoint file, with the recipe that it holds. @param {File} file */
+/** Resumes from a checkpoint file, with the recipe in it. @param {File} file */
 async function upload(file) {
   const bytes = await attempt(async () => new Uint8Array(await file.arrayBuffer()));
-  if (!bytes || !(await run.open({ checkpoint: bytes }))) return checkpoint.say(`${file.name} was not loaded; the run is as it was.`);
+  if (!bytes || !(await run.open({ checkpoint: bytes }))) return checkpoint.say(`${file.name} was not loaded; the run is unchanged.`);
   checkpoint.say(`Loaded ${file.name}, step ${whole(run.position.step)}.`);
 }
 
-/** Offers the saved run: the answer opens it, or a new one. @param {any} saved */
+/** Offers to resume the saved run; depending on the answer, it or a new run is opened. @param {any} saved */
 function offer(saved) {
   const banner = $("resume-banner");
   const answer = (/** @type {() => Promise<unknown>} */ act) => async () => {
@@ -152,7 +152,7 @@ function sentence({ step, epoch, total_steps: total, epoch_steps: each, when, re
   return `A run${name && name !== "recipe" ? ` of “${name}”` : ""} from ${date} stopped at ${at} (${percent(total ? step / total : 0, 0)}).`;
 }
 
-/** Opens what there is to open. @param {any} begun what Engine.start gave */
+/** Opens the saved run or a new one. @param {any} begun result of Engine.start */
 async function begin({ saved }) {
   if (saved) offer(saved);
   else await run.open(recipe.request);
@@ -164,8 +164,8 @@ async function start() {
   write($("version"), begun.version);
   recipe.start([...begun.recipes].sort((a, b) => Number(b.name === "digits") - Number(a.name === "digits")));
   ownSlot(begun.slot);
-  if (begun.others && begun.slot !== undefined) checkpoint.say("Another tab of this page has a run of its own; this tab’s run is saved beside it.");
-  if (begun.others && begun.slot === undefined) checkpoint.say("Other tabs of this page use all places for saved runs: this tab’s run is not kept. Download its checkpoint to keep it.");
+  if (begun.others && begun.slot !== undefined) checkpoint.say("Another tab of this page has a separate run; this tab’s run is saved as well.");
+  if (begun.others && begun.slot === undefined) checkpoint.say("Other tabs of this page use all slots for saved runs: this tab’s run is not saved. Download its checkpoint to keep it.");
   run.adapter = software.found(begun.software);
   if (begun.webgpu || run.adapter === "cpu") return begin(begun);
   run.turn({ state: "missing" });

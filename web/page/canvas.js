@@ -1,5 +1,5 @@
 /**
- * A canvas whose backing store has the screen's own pixels, and the page's colours for drawing on it.
+ * A canvas whose backing store matches the screen's pixels, and the page's colours for drawing on it.
  */
 import { redraw } from "./frame.js";
 
@@ -35,7 +35,7 @@ export function onTheme(draw) {
   watchers.add(draw);
 }
 
-/** A canvas that fills the box that the style sheet gives it. */
+/** A canvas that fills the box given by the style sheet. */
 export class Surface {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -71,7 +71,7 @@ export class Surface {
 }
 
 /**
- * A canvas with one pixel per cell, shown with cells of a whole number of screen pixels, as large as its parent is wide.
+ * A canvas with one pixel per cell. Cells are shown as a whole number of screen pixels, to fill the width of the parent.
  * The style sheet scales without smoothing.
  */
 export class Cells {
@@ -79,8 +79,8 @@ export class Cells {
    * @param {HTMLElement} parent
    * @param {number} across cells
    * @param {number} down cells
-   * @param {number} largest size of a cell at most, CSS pixels
-   * @param {() => void} paint fills `image`; called when the theme changes, too
+   * @param {number} largest maximum size of a cell, CSS pixels
+   * @param {() => void} paint fills `image`; also called when the theme changes
    */
   constructor(parent, across, down, largest, paint) {
     this.canvas = document.createElement("canvas");
@@ -110,7 +110,7 @@ export class Cells {
     redraw(this.draw);
   }
 
-  /** Forgets the canvas. */
+  /** Removes the canvas. */
   remove() {
     watchers.delete(this.draw);
     this.canvas.remove();

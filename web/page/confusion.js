@@ -1,10 +1,10 @@
 /**
- * The confusion matrix as a table: numbers, shading, and a sentence for the field that is pointed at or has the focus.
+ * The confusion matrix as a table: numbers, shading, and a sentence for the cell under the pointer or with the focus.
  */
 import { make, percent, whole, write } from "./dom.js";
 import { redraw } from "./frame.js";
 
-/** More classes than this are shaded, without numbers. */
+/** With more classes than this, cells are shaded without numbers. */
 const NUMBERED = 16;
 
 export class Confusion {
@@ -32,7 +32,7 @@ export class Confusion {
     this.host.replaceChildren(...(this.empty ? [this.empty] : []));
   }
 
-  /** @param {number[][]} counts row: the truth, column: the answer */
+  /** @param {number[][]} counts rows: true class, columns: predicted class */
   show(counts) {
     this.counts = counts;
     redraw(this.draw);
@@ -48,7 +48,7 @@ export class Confusion {
         if (field.dataset.count === String(count)) return;
         field.dataset.count = String(count);
         if (this.counts.length <= NUMBERED) write(field, count ? String(count) : "·");
-        // a square root shows single mistakes beside full rows
+        // the square root makes single errors visible beside full rows
         field.style.setProperty("--share", `${Math.round(100 * Math.sqrt(count / images))}%`);
         field.className = !count ? "none" : truth === answer ? (count / images > 0.45 ? "right dark" : "right") : "wrong";
       });
@@ -70,7 +70,7 @@ export class Confusion {
     this.host.replaceChildren(table);
   }
 
-  /** Which field that is. @param {EventTarget | null} target @returns {[number, number] | null} */
+  /** The row and column of a cell. @param {EventTarget | null} target @returns {[number, number] | null} */
   find(target) {
     for (const [truth, fields] of this.fields.entries()) {
       const answer = fields.indexOf(/** @type {HTMLElement} */ (target));
@@ -88,7 +88,7 @@ export class Confusion {
     const all = this.counts[truth].reduce((sum, one) => sum + one, 0);
     const [is, says] = [this.classes[truth] ?? truth, this.classes[answer] ?? answer];
     const share = all ? ` (${percent(count / all)})` : "";
-    write(this.readout, truth === answer ? `“${is}”: ${whole(count)} of ${whole(all)} read rightly${share}.` : `“${is}” taken for “${says}”: ${whole(count)} of ${whole(all)}${share}.`);
+    write(this.readout, truth === answer ? `“${is}”: ${whole(count)} of ${whole(all)} classified correctly${share}.` : `“${is}” classified as “${says}”: ${whole(count)} of ${whole(all)}${share}.`);
   }
 
   /** @param {KeyboardEvent} event */

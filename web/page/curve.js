@@ -1,28 +1,28 @@
 /**
- * The learning curve: loss of each step on a logarithmic axis, accuracy of each epoch; side by side, on a phone one above the other.
+ * The learning curve: loss of each step on a logarithmic axis, accuracy of each epoch; side by side, or stacked on a phone.
  *
- * **Invariant** The horizontal axes span the whole run from its first step on, so the curve grows and nothing is rescaled sideways.
+ * **Invariant** The horizontal axes span the whole run from its first step on, so the curve grows and is never rescaled horizontally.
  */
 import { colours, Surface } from "./canvas.js";
 import { percent, short, tenTo, whole, write } from "./dom.js";
 import { History, powers } from "./history.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-/** A canvas narrower than this has one panel above the other, CSS pixels. */
+/** Width below which the panels are stacked, CSS pixels. */
 const NARROW = 620;
-/** Least distance between two labels of a vertical axis, CSS pixels. */
+/** Minimum distance between two labels of a vertical axis, CSS pixels. */
 const LABELS = 24;
 
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
 
 export class Curve {
-  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout says the values under the pointer */
+  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout shows the values under the pointer */
   constructor(canvas, readout) {
     this.canvas = canvas;
     this.readout = readout;
     this.hint = readout.textContent ?? "";
     this.history = new History();
-    /** Step that the values are read at; 0: none. */
+    /** Step whose values are shown; 0: none. */
     this.cursor = 0;
     /** @type {Box[]} */
     this.boxes = [];
@@ -33,7 +33,7 @@ export class Curve {
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
 
-  /** Starts a run of that length. @param {{total_steps: number, epoch_steps: number}} position */
+  /** Starts a run of the given length. @param {{total_steps: number, epoch_steps: number}} position */
   start(position) {
     this.history = new History(position.total_steps, position.epoch_steps);
     this.read(0);
@@ -47,7 +47,7 @@ export class Curve {
     this.surface.ask();
   }
 
-  /** What a screen reader says of the picture; not at every step. */
+  /** Updates the description for screen readers; not at every step. */
   describe() {
     const { loss, epochs } = this.history;
     const last = epochs[epochs.length - 1];
@@ -187,7 +187,7 @@ function lineAt(context, x0, y0, x1, y1) {
 }
 
 /**
- * A line through values of the steps 1, 2, …; where several fall on one pixel, through their least and greatest.
+ * A line through the values of steps 1, 2, …; where several share a pixel, through their minimum and maximum.
  * @param {CanvasRenderingContext2D} context @param {number[]} values
  * @param {(step: number) => number} x @param {(value: number) => number} y
  * @param {string} colour @param {number} wide @param {number} pixels
@@ -210,7 +210,7 @@ function line(context, values, x, y, colour, wide, pixels) {
   context.stroke();
 }
 
-/** The line and dot where values are read. @param {CanvasRenderingContext2D} context @param {Box} box @param {number} x @param {number} y @param {string} colour */
+/** The line and dot at the cursor. @param {CanvasRenderingContext2D} context @param {Box} box @param {number} x @param {number} y @param {string} colour */
 function reader(context, box, x, y, colour) {
   context.strokeStyle = colours().muted;
   context.lineWidth = 1;

@@ -1,6 +1,6 @@
 /**
- * Files of the user's as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
- * the browser decodes. Where there are no images for testing, every fifth of a class that can be read, in the order of names, is.
+ * The user's files as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
+ * the browser decodes. Without test images, every fifth readable picture of a class, in the order of names, is used for testing.
  */
 import { Dataset, arrange, isSystem } from "./pkg/halfwave.js";
 import { grey, rgba } from "./pixels.js";
@@ -17,7 +17,7 @@ function wrong(message) {
   return Object.assign(new Error(message), { kind: "data" });
 }
 
-/** What was picked, sorted. */
+/** The chosen files, by kind. */
 export class Files {
   /** @type {Summary} */ summary;
   /** @type {Dataset | undefined} */ cifar10;
@@ -52,19 +52,19 @@ export class Files {
     const skipped = [];
     /** @type {Picked[]} */
     const pictures = [];
-    // The folder that was chosen or dropped is not part of the tree.
+    // The chosen or dropped folder is not part of the tree.
     const top = `${(list[0]?.path ?? "").split("/")[0]}/`;
     const root = list.every(({ path }) => path.startsWith(top)) ? top.length : 0;
     for (const each of list) {
       if (isSystem(each.path.slice(root))) continue;
       if (PICTURE.test(each.path)) pictures.push(each);
-      else skipped.push({ path: each.path, why: "not a picture that browsers read" });
+      else skipped.push({ path: each.path, why: "not a picture that browsers can read" });
     }
     pictures.sort((a, b) => (a.path < b.path ? -1 : 1));
     const { classes, places } = arrange(pictures.map(({ path }) => path.slice(root)));
     const folders = new Set(pictures.map(({ path }) => path.split("/").slice(0, -1).at(-1)));
     const [only] = folders.size === 1 ? folders : classes;
-    if (classes.length < 2 && only) throw wrong(`All pictures are of one class, in the folder “${only}”. Choose the folder above it, which holds one folder of pictures for each class, two at least.`);
+    if (classes.length < 2 && only) throw wrong(`All pictures are of one class, in the folder “${only}”. Choose the folder above it, which holds one folder of pictures for each class, at least two.`);
     if (classes.length === 0) {
       throw wrong("No pictures in class folders and no CIFAR-10 files were found. Choose a folder that holds one folder of pictures for each class, or data_batch_1.bin to data_batch_5.bin with test_batch.bin.");
     }
@@ -73,7 +73,7 @@ export class Files {
     pictures.forEach(({ path, file }, at) => {
       const { class: label, part, why } = places[at];
       if (label === undefined) skipped.push({ path, why: why ?? "" });
-      else if (part === "validation") skipped.push({ path, why: "for validation, beside images for testing" });
+      else if (part === "validation") skipped.push({ path, why: "for validation, which is not used if there are test images" });
       else folder.pictures.push({ path, file, label, test: part && part === "test" });
     });
     const counts = classes.map(() => 0);
@@ -93,7 +93,7 @@ export class Files {
  */
 export async function dataset(summary, files) {
   if (summary.set === "digits") return { data: Dataset.digits(), skipped: [] };
-  if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which the native program alone reads; write set = "cifar10" or "folder" in its [data].`);
+  if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which only the native program can read; write set = "cifar10" or "folder" in its [data].`);
   if (files?.summary.kind !== summary.set) {
     const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
     throw wrong(`This recipe trains on ${what} (at “Your own images”), then use the recipe again.`);
@@ -121,7 +121,7 @@ export async function dataset(summary, files) {
 }
 
 /**
- * A picture as the network sees it: resized to its input, grey or in colour, from 0 to `full`.
+ * A picture as the network's input: resized, grey or in colour, from 0 to `full`.
  * @param {Blob} file
  * @param {number[]} input channels, height, width
  * @param {number} full

@@ -1,5 +1,5 @@
 /**
- * The device's panel: the adapter and its limits, the kind of device that kernels are chosen for, the plan's memory against f32, and how long submissions take.
+ * The device panel: the adapter and its limits, the device class that kernels are chosen for, the plan's memory compared with f32, and the duration of submissions.
  */
 import { $, make, size, whole, write } from "./dom.js";
 
@@ -9,8 +9,8 @@ const CLASSES = /** @type {Record<string, string>} */ ({
 });
 const TIMERS = /** @type {Record<string, string>} */ ({
   timestamps: "timestamps on the device",
-  completion: "when the browser says they are done",
-  none: "nothing: this device has no clock",
+  completion: "when the browser reports completion",
+  none: "not measured: this device has no clock",
 });
 
 export class Device {
@@ -20,15 +20,15 @@ export class Device {
     this.live = {};
   }
 
-  /** @param {{adapter: any, plan: any}} opened what Engine.open gave */
+  /** @param {{adapter: any, plan: any}} opened result of Engine.open */
   start({ adapter, plan }) {
     const cpu = adapter.backend === "cpu";
     this.live = { longest: make("span", {}, "–"), submissions: make("span", {}, "–"), timer: make("span", {}, "–") };
-    // the CPU has no limits of its own
+    // the CPU has no limits to show
     const about = list([
       ["Adapter", adapter.name || "not named by the browser"],
       ["Backend", cpu ? "WebAssembly, no GPU" : adapter.backend],
-      ["Kind", adapter.kind === "software" ? "software: the CPU plays the GPU" : adapter.kind],
+      ["Kind", adapter.kind === "software" ? "software: the CPU emulates the GPU" : adapter.kind],
       ["Kernels", cpu ? "Rust, as WebAssembly" : (CLASSES[adapter.device_class] ?? adapter.device_class)],
       ["Features", adapter.features?.length ? adapter.features.join(", ") : "none needed"],
       ...(cpu ? [] : limits(adapter)),
@@ -41,15 +41,15 @@ export class Device {
       ["Measured by", this.live.timer],
     ]);
     const memory = make("div", { className: "memory" });
-    memory.append(...bars("Saved for the backward pass", plan.saved_bytes, plan.saved_f32_bytes), ...bars("Largest at any time", plan.peak_bytes, plan.peak_f32_bytes));
+    memory.append(...bars("Saved for the backward pass", plan.saved_bytes, plan.saved_f32_bytes), ...bars("Peak", plan.peak_bytes, plan.peak_f32_bytes));
     const printed = plan.printed ? [make("details", {}, make("summary", {}, "The plan, kernel by kernel"), make("pre", { tabIndex: 0 }, plan.printed))] : [];
     this.host.replaceChildren(
       make("div", { className: "card" }, make("h3", {}, "Device"), about),
-      make("div", { className: "card" }, make("h3", {}, "Memory of a step"), memory, make("p", { className: "hint" }, `Weights and optimizer state: ${size(plan.state_bytes)}.`), make("h3", {}, "Work"), work, ...printed),
+      make("div", { className: "card" }, make("h3", {}, "Memory of a step"), memory, make("p", { className: "hint" }, `Weights and optimiser state: ${size(plan.state_bytes)}.`), make("h3", {}, "Work"), work, ...printed),
     );
   }
 
-  /** Shows how long submissions took. @param {any} timing as Session.timing gives it; none on the CPU */
+  /** Shows the duration of submissions. @param {any} timing from Session.timing; none on the CPU */
   update(timing) {
     if (!timing || !this.live.longest) return;
     const over = timing.over_budget ? `, ${whole(timing.over_budget)} of them over ${whole(timing.budget_ms)} ms` : "";
@@ -64,7 +64,7 @@ function limits(adapter) {
   return [
     ["Largest binding", known(adapter.max_binding_bytes, size)],
     ["Largest buffer", known(adapter.max_buffer_bytes, size)],
-    ["Storage buffers", known(adapter.storage_buffers, (value) => `${value} a kernel`)],
+    ["Storage buffers", known(adapter.storage_buffers, (value) => `${value} per kernel`)],
     ["Workgroup", `${known(adapter.workgroup_threads, (value) => `${value} threads`)}, ${known(adapter.workgroup_bytes, size)}`],
   ];
 }
@@ -77,7 +77,7 @@ function list(rows) {
 /** @param {number | undefined} value @param {(value: number) => string} say */
 const known = (value, say) => (value ? say(value) : "–");
 
-/** Two bars: the packed plan's memory and what f32 takes. @param {string} title @param {number} packed @param {number} float */
+/** Two bars: memory of the packed plan and of f32. @param {string} title @param {number} packed @param {number} float */
 function bars(title, packed, float) {
   const most = Math.max(packed, float, 1);
   const bar = (/** @type {string} */ name, /** @type {number} */ bytes, /** @type {string} */ className) => {

@@ -1,9 +1,9 @@
 /**
- * The page's elements, and numbers as people read them.
+ * Access to the page's elements, and formatting of numbers.
  */
 
 /**
- * The element with that id; index.html has it.
+ * The element with that id in index.html.
  * @param {string} id
  * @returns {any}
  */
@@ -16,7 +16,7 @@ export function $(id) {
 /**
  * A new element.
  * @param {string} tag
- * @param {Record<string, any>} [properties] set on the object, so no markup is ever parsed
+ * @param {Record<string, any>} [properties] set on the object, so that markup is never parsed
  * @param {...(Node | string)} children
  * @returns {any}
  */
@@ -30,7 +30,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Writes text only where it differs, so nothing is laid out again for nothing. @param {Element} element @param {string} text */
+/** Writes text only if it differs, to avoid needless layout. @param {Element} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -52,7 +52,7 @@ function scientific(value) {
   return `${digits}\u202f×\u202f${tenTo(Number(power))}`;
 }
 
-/** Two to four significant digits, of any finite value from 0 on; other values in words. @param {number} value */
+/** Two to four significant digits for any finite value of at least 0; other values in words. @param {number} value */
 export function short(value) {
   if (!Number.isFinite(value)) return "not a number";
   if (value >= 1e5 || (value > 0 && value < 1e-4)) return scientific(value);

@@ -1,8 +1,8 @@
 /**
- * Drawing, test images and picture files: what is shown to the network, and when.
+ * Drawing, test images and picture files: the input shown to the network, and when it is classified.
  *
- * **Invariant** One question is under way at a time; of those that came meanwhile, the last one is asked next. After each epoch the
- * last one is asked again, so the answer follows the training.
+ * **Invariant** One classification runs at a time; of requests that arrive meanwhile, the last one runs next. After each epoch the
+ * last one is repeated, so the prediction follows the training.
  */
 import { Answers } from "./answer.js";
 import { $, write } from "./dom.js";
@@ -38,7 +38,7 @@ export class Draw {
     });
   }
 
-  /** @param {any} opened what Engine.open gave @param {number} [own] test images of the files that were chosen */
+  /** @param {any} opened result of Engine.open @param {number} [own] test images of the chosen files */
   start(opened, own = 1) {
     const [channels, rows, columns] = opened.summary.input;
     this.drawable = channels === 1 && rows === 8 && columns === 8;
@@ -79,13 +79,13 @@ export class Draw {
     const bitmap = this.drawable ? await scan(file).catch(() => null) : null;
     if (bitmap?.includes(1)) return this.pad.set(bitmap);
     if (bitmap) return fault({ kind: "data", message: `The picture ${file.name} is blank: nothing in it differs from the paper. Choose a picture of a digit.` });
-    // the engine reads it; if nobody can, it says why
+    // the engine reads it, or reports why it cannot
     this.subject = { ask: { file }, source: `${file.name}: ` };
     this.pad.clear();
     this.ask();
   }
 
-  /** Asks about the subject, now or when the question under way is answered. */
+  /** Classifies the subject, now or after the running classification. */
   async ask() {
     this.again = true;
     if (this.busy) return;

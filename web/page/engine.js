@@ -1,5 +1,5 @@
 /**
- * The page's side of the engine: calls go to a Worker, events come back. Nothing here computes.
+ * The page's interface to the engine: calls go to a Worker, events come back. Nothing is computed here.
  *
  * Events (`CustomEvent.detail`): "progress", "state", "profiled", "saved", "fault"; see `worker.js`, which sends them.
  */
@@ -24,7 +24,7 @@ export class Engine extends EventTarget {
       if (data.error) call?.reject(Object.assign(new Error(data.error.message), data.error));
       else call?.resolve(data.value);
     };
-    // The worker's script, or the module it imports, could not be loaded, or something in it went badly wrong.
+    // The worker's script, or the module it imports, could not be loaded, or it failed unexpectedly.
     this.#worker.onerror = (event) => {
       event.preventDefault();
       const message = `The engine could not be ${this.#next ? "kept running" : "started"}: ${event.message || "its files are missing"}. Reload the page.`;
@@ -48,7 +48,7 @@ export class Engine extends EventTarget {
     });
   }
 
-  /** What is there: WebGPU or why not, the built-in recipes, a run in the browser's storage. @param {number} [slot] the place there that this tab had before */
+  /** Reports what is available: WebGPU or why not, the built-in recipes, a run in the browser's storage. @param {number} [slot] the storage slot that this tab had before */
   start(slot) {
     return this.#call("start", slot);
   }
@@ -58,13 +58,13 @@ export class Engine extends EventTarget {
     return this.#call("check", recipe);
   }
 
-  /** Takes files to train on: CIFAR-10's or class folders of pictures. @param {{path: string, file: File}[]} list */
+  /** Loads files to train on: CIFAR-10's or class folders of pictures. @param {{path: string, file: File}[]} list */
   files(list) {
     return this.#call("files", list);
   }
 
   /**
-   * Opens a recipe, a checkpoint or the saved run, or the open run on another adapter. When that fails, what was open before stays open.
+   * Opens a recipe, a checkpoint or the saved run, or the open run on another adapter. If that fails, the previous run stays open.
    * @param {{recipe?: string, name?: string, checkpoint?: Uint8Array, saved?: boolean, adapter?: "gpu" | "cpu"}} what
    */
   open(what) {
@@ -79,12 +79,12 @@ export class Engine extends EventTarget {
     return this.#call("pause");
   }
 
-  /** Back to the first step. */
+  /** Restarts the run. */
   reset() {
     return this.#call("reset");
   }
 
-  /** Measures a training step, launch by launch, between two steps of the run, which it leaves as it is. "profiled" events tell how far it is. */
+  /** Measures a training step, launch by launch, between two steps of the run, without changing it. "profiled" events report the progress. */
   profile() {
     return this.#call("profile");
   }
@@ -103,7 +103,7 @@ export class Engine extends EventTarget {
     return this.#call("checkpoint");
   }
 
-  /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} this tab's place there now, with another saved run if there is one that no tab has */
+  /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} this tab's new slot, with another saved run if there is one that no tab uses */
   forget() {
     return this.#call("forget");
   }

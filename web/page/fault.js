@@ -1,5 +1,5 @@
 /**
- * Faults as sentences: each is a card that stays until it is closed; the same one twice is counted.
+ * Faults as sentences: each is a card that stays until it is closed; repetitions are counted.
  */
 import { $, make, write } from "./dom.js";
 
@@ -7,7 +7,7 @@ const MOST = 3;
 
 /** @typedef {{kind?: string, message: string, line?: number, recoverable?: boolean}} Fault */
 
-/** Headings of the page that a sentence may name between “ and ”: there they become links. */
+/** Headings of the page that become links when a sentence quotes them in “ and ”. */
 const HEADINGS = /** @type {Record<string, string>} */ ({ "Your own images": "#own-images", Recipe: "#own", Checkpoint: "#own" });
 
 const TITLES = /** @type {Record<string, string>} */ ({
@@ -20,10 +20,10 @@ const TITLES = /** @type {Record<string, string>} */ ({
   storage: "The browser’s storage",
 });
 
-/** With a capital and an end. @param {string} text */
+/** Capitalised and with a full stop. @param {string} text */
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
-/** A sentence with links to the headings that it names. @param {string} text @returns {(Node | string)[]} */
+/** A sentence with links to the headings that it quotes. @param {string} text @returns {(Node | string)[]} */
 export const linked = (text) => text.split(/“([^”]*)”/).map((part, at) => (at % 2 === 0 ? part : HEADINGS[part] ? make("a", { href: HEADINGS[part] }, part) : `“${part}”`));
 
 /** Shows a fault. @param {Fault} fault */
@@ -45,12 +45,12 @@ export function fault({ kind = "", message, line }) {
   close.addEventListener("click", () => card.remove());
   host.append(card);
   while (host.children.length > MOST) host.firstElementChild.remove();
-  // On a small screen the cards have a place in the page.
+  // On a small screen the cards are part of the page.
   card.scrollIntoView({ block: "nearest" });
 }
 
 /**
- * Does it; an error becomes a fault, and `undefined` comes back.
+ * Runs `work`; an error is shown as a fault, and `undefined` is returned.
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T | undefined>}

@@ -1,14 +1,14 @@
 /**
- * Drawing is asked for, and done once in the next frame, however often it was asked for.
+ * Drawing jobs: requested any number of times, executed once in the next frame.
  *
- * **Invariant** A frame's jobs stop after 8 ms; what is left waits for the next frame. So no task grows long with what changed.
+ * **Invariant** Jobs of a frame stop after 8 ms; the rest waits for the next frame. So no task grows with the number of changes.
  */
 const BUDGET_MS = 8;
 /** @type {Set<() => void>} */
 const jobs = new Set();
 let asked = false;
 
-/** Runs `job` in a frame; the same function asked twice runs once. @param {() => void} job */
+/** Runs `job` in the next frame; a function requested twice runs once. @param {() => void} job */
 export function redraw(job) {
   jobs.add(job);
   if (!asked) requestAnimationFrame(run);

@@ -1,8 +1,8 @@
 /**
- * Histograms of the quantisers' codes, beside what they were made for.
+ * Histograms of the quantisers' codes, with the ideal distribution.
  *
- * HWGQ takes 0 for x ≤ 0 and else the nearest of the levels Δ, 2Δ, …; its Δ is the best one for x that are normally distributed,
- * which batch normalisation in front of it makes them. The ideal share of a code is that distribution's mass in its bin.
+ * HWGQ maps x ≤ 0 to 0 and other x to the nearest of the levels Δ, 2Δ, …; its Δ is optimal for normally distributed x,
+ * which the batch normalisation before it provides. The ideal share of a code is that distribution's mass in its bin.
  */
 import { make, percent, write } from "./dom.js";
 import { redraw } from "./frame.js";
@@ -26,7 +26,7 @@ export class Histograms {
     this.draw = () => this.paint();
   }
 
-  /** Makes room for the layers, before there are any codes. @param {{layer: string, bits: number}[]} layers */
+  /** Creates the layers' histograms, before there are any codes. @param {{layer: string, bits: number}[]} layers */
   start(layers) {
     this.layers.clear();
     if (layers !== this.codes) this.codes = [];
@@ -73,7 +73,7 @@ export class Histograms {
   }
 }
 
-/** The value that a code stands for. @param {number} bits @param {number} code */
+/** The value that a code represents. @param {number} bits @param {number} code */
 function level(bits, code) {
   return code ? `= ${(code * STEPS[bits - 1]).toFixed(2)}` : "= 0";
 }
@@ -82,7 +82,7 @@ function level(bits, code) {
 function ideal(bits) {
   const count = 2 ** bits;
   const step = STEPS[bits - 1] ?? STEPS[1];
-  // code i begins at t_i: t_1 = 0, t_i = (i − ½)·Δ
+  // code i starts at t_i: t_1 = 0, t_i = (i − ½)·Δ
   const below = (/** @type {number} */ code) => (code === 0 ? 0 : code === 1 ? 0.5 : code >= count ? 1 : normal((code - 0.5) * step));
   return Array.from({ length: count }, (_, code) => below(code + 1) - below(code));
 }

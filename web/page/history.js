@@ -1,11 +1,11 @@
 /**
- * What a run has measured so far: the loss of each step, the accuracies of each epoch, and the axes that hold them.
+ * Measurements of a run so far: the loss of each step, the accuracies of each epoch, and the ranges of the axes.
  */
 
-/** Steps before and after that the smoothed loss is the mean of. */
+/** Number of steps before and after over which the loss is averaged for smoothing. */
 const AROUND = 6;
 
-/** Whole powers of ten in a range, evenly spaced and not more than that many. @param {number} low @param {number} high @param {number} most @returns {number[]} */
+/** Whole powers of ten in a range, evenly spaced, at most `most` of them. @param {number} low @param {number} high @param {number} most @returns {number[]} */
 export function powers(low, high, most) {
   const pace = Math.max(1, Math.ceil((high - low) / most));
   const from = Math.ceil(low / pace) * pace;
@@ -19,15 +19,15 @@ export class History {
   constructor(totalSteps = 460, epochSteps = 23) {
     this.totalSteps = totalSteps;
     this.epochSteps = Math.max(1, epochSteps);
-    /** @type {number[]} Of the steps 1, 2, …; NaN where it is not known. */
+    /** @type {number[]} Loss of steps 1, 2, …; NaN if unknown. */
     this.loss = [];
     /** @type {number[]} */
     this.smooth = [];
     /** @type {Accuracies[]} */
     this.epochs = [];
-    /** Powers of ten that the loss's axis ends at. */
+    /** Powers of ten at the ends of the loss axis. */
     this.decades = [-2, Math.log10(3)];
-    /** Where the accuracy's axis begins. */
+    /** Start of the accuracy axis. */
     this.floor = 0.5;
   }
 
@@ -46,7 +46,7 @@ export class History {
 
   /** @param {{step: number, loss: number | null}} row */
   step({ step, loss }) {
-    // a run that went back to a saved state measures the steps again
+    // a run that was reset to a saved state measures its steps again
     if (step <= this.loss.length) this.cut(step - 1);
     while (this.loss.length < step - 1) this.push(NaN);
     this.push(loss ?? NaN);
@@ -55,9 +55,9 @@ export class History {
   /** @param {number} loss */
   push(loss) {
     this.loss.push(loss);
-    // the mean of the last steps changes when there is one more
+    // the smoothed loss of the last steps changes with each further step
     for (let at = Math.max(0, this.loss.length - 1 - AROUND); at < this.loss.length; at++) this.smooth[at] = this.mean(at);
-    const power = Math.log10(Math.max(this.smooth[Math.max(0, this.loss.length - 1 - AROUND)], 1e-6)); // NaN where nothing is known
+    const power = Math.log10(Math.max(this.smooth[Math.max(0, this.loss.length - 1 - AROUND)], 1e-6)); // NaN if nothing is known
     if (Number.isFinite(power)) this.decades = [Math.min(this.decades[0], Math.floor(power + 0.1)), Math.max(this.decades[1], power + 0.1)];
   }
 
@@ -78,7 +78,7 @@ export class History {
     for (const share of [train, test]) if (share != null) this.floor = Math.min(this.floor, Math.floor(share * 5) / 5);
   }
 
-  /** Forgets all after that step. @param {number} step */
+  /** Removes everything after that step. @param {number} step */
   cut(step) {
     const kept = this.loss.slice(0, step);
     [this.loss, this.smooth] = [[], []];

@@ -1,26 +1,26 @@
 /**
- * A drawing becomes an image like those of the data set: 8×8 counts of 0 to 16.
+ * Converts a drawing to an image like those of the data set: 8×8 counts of 0 to 16.
  *
- * The digits were made from forms that NIST's software had cut out and normalised, and the network knows nothing else. So a
- * drawing takes the same way: scaled to a box 20 wide and 32 high, its stroke grown or thinned to a usual share of ink, sheared
- * until top and bottom begin at the same column, centred; then each block of 4×4 pixels is counted.
+ * The digits were taken from forms that NIST's software had cut out and normalised, and the network was trained on these only. So a
+ * drawing is processed in the same way: scaled to a box 20 wide and 32 high, its stroke thickened or thinned to a usual share of ink, sheared
+ * until top and bottom start at the same column, centred; then the ink in each block of 4×4 pixels is counted.
  *
- * **Invariant** An empty drawing gives an empty image; any other touches the first and the last row.
+ * **Invariant** An empty drawing gives an empty image; any other drawing touches the first and the last row.
  */
 
 /** Width and height of the bitmap, pixels. */
 export const SIDE = 32;
 const BOX_WIDTH = 20;
-/** How much more a narrow drawing is stretched in width than in height: a plain stroke stays a stroke. */
+/** Maximum ratio of horizontal to vertical stretching of a narrow drawing, so that a plain stroke stays a stroke. */
 const MOST_STRETCH = 1.3;
-/** Black pixels that the data set's images have on average: 30 % of all. */
+/** Average number of black pixels in the data set's images: 30% of all. */
 const INK = 310;
-/** How far strokes are thinned or grown at most, pixels on each side. */
+/** Maximum thinning and thickening of strokes, pixels on each side. */
 const THINNED = -2;
 const GROWN = 2.5;
 
 /**
- * @param {Uint8Array} bitmap 32×32, 1 where ink is
+ * @param {Uint8Array} bitmap 32×32, 1 for ink
  * @returns {Uint8Array} 8×8 counts, 0..16
  */
 export function normalise(bitmap) {
@@ -29,7 +29,7 @@ export function normalise(bitmap) {
 }
 
 /**
- * The smallest box around the ink; the ends are exclusive.
+ * The smallest box around the ink; ends are exclusive.
  * @param {Uint8Array} bitmap
  * @returns {{left: number, right: number, top: number, bottom: number} | null}
  */
@@ -44,7 +44,7 @@ function bounds(bitmap) {
 }
 
 /**
- * The box stretched to the full height and up to 20 pixels of width, in the middle.
+ * The box stretched to the full height and up to 20 pixels of width, centred.
  * @param {Uint8Array} bitmap
  * @param {{left: number, right: number, top: number, bottom: number}} box
  */
@@ -60,7 +60,7 @@ function scale(bitmap, { left, right, top, bottom }) {
   return out;
 }
 
-/** Ink at a point, between the four pixels around it. @param {Uint8Array} bitmap @param {number} x @param {number} y */
+/** Ink at a point, interpolated between the four pixels around it. @param {Uint8Array} bitmap @param {number} x @param {number} y */
 function sample(bitmap, x, y) {
   const [column, row] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
   const [right, down] = [x - 0.5 - column, y - 0.5 - row];
@@ -71,7 +71,7 @@ function sample(bitmap, x, y) {
 }
 
 /**
- * Strokes grown or thinned until about 30 % of the pixels are ink.
+ * Thickens or thins strokes until about 30% of the pixels are ink.
  * @param {Uint8Array} bitmap
  */
 function reweigh(bitmap) {
@@ -84,7 +84,7 @@ function reweigh(bitmap) {
     const out = new Uint8Array(signed.length);
     let ink = 0;
     signed.forEach((far, at) => (ink += out[at] = Number(far <= grow)));
-    // a change has to be worth it: strokes as they were drawn win ties
+    // larger changes are penalised, so that ties keep strokes as drawn
     const miss = Math.abs(ink - INK) + 3 * Math.abs(grow);
     if (ink && miss < error) [best, error] = [out, miss];
   }
@@ -92,7 +92,7 @@ function reweigh(bitmap) {
 }
 
 /**
- * Distance of each pixel to the nearest one of that value: two passes that look at the neighbours already known.
+ * Distance of each pixel to the nearest one of that value: two passes over the neighbours already computed.
  * @param {Uint8Array} bitmap
  * @param {number} value
  */
@@ -111,7 +111,7 @@ function distances(bitmap, value) {
 }
 
 /**
- * Rows shifted in proportion until the first and the last begin at the same column, and the whole centred.
+ * Shifts rows in proportion until the first and the last start at the same column, and centres the result.
  * @param {Uint8Array} bitmap
  */
 function shear(bitmap) {
@@ -137,7 +137,7 @@ function shear(bitmap) {
   return out;
 }
 
-/** Ink of each block of 4×4. @param {Uint8Array} bitmap */
+/** Amount of ink in each block of 4×4. @param {Uint8Array} bitmap */
 function count(bitmap) {
   const counts = new Uint8Array(64);
   bitmap.forEach((ink, at) => (counts[Math.floor(at / SIDE / 4) * 8 + Math.floor((at % SIDE) / 4)] += ink));

@@ -1,5 +1,5 @@
 /**
- * Files of one's own: data sets, checkpoints and pictures, chosen or dropped on the page.
+ * The user's files: data sets, checkpoints and pictures, chosen or dropped on the page.
  *
  * Paths keep their folders, which name the images' classes.
  */
@@ -7,7 +7,7 @@ import { $, counted, make, write } from "./dom.js";
 import { attempt } from "./fault.js";
 import { recipeFor } from "./template.js";
 
-/** Names shown of files that were passed over. */
+/** Number of skipped files that are named. */
 const NAMED = 3;
 
 /** @typedef {{path: string, file: File}} Entry */
@@ -29,7 +29,7 @@ export class Own extends EventTarget {
     this.listen();
   }
 
-  /** Sorts what was given: a checkpoint, a picture to classify, or a data set. @param {Entry[]} entries */
+  /** Handles the given files: a checkpoint, a picture to classify, or a data set. @param {Entry[]} entries */
   async take(entries) {
     if (!entries.length) return;
     const [{ file }] = entries;
@@ -40,18 +40,18 @@ export class Own extends EventTarget {
     out.className = "verdict";
     write(out, `Reading ${counted(entries.length, "file")} …`);
     const data = await attempt(() => this.engine.files(entries));
-    if (!data) return write(out, this.data ? "Nothing was loaded; the files of before stay." : "Nothing was loaded.");
+    if (!data) return write(out, this.data ? "Nothing was loaded; the previous files are kept." : "Nothing was loaded.");
     this.data = data;
     out.className = "verdict good";
     const { classes, train_len, test_len, skipped = [] } = data;
     const names = classes.length <= 10 ? ` (${classes.join(", ")})` : "";
     const parts = [`${counted(train_len, "image")} to train on and ${test_len} to test on, ${counted(classes.length, "class", "classes")}${names}.`];
-    if (skipped.length) parts.push(`Passed over ${counted(skipped.length, "file")}: ${skipped.slice(0, NAMED).map((/** @type {any} */ { path, why }) => `${path} – ${why}`).join("; ")}${skipped.length > NAMED ? "; …" : "."}`);
+    if (skipped.length) parts.push(`Skipped ${counted(skipped.length, "file")}: ${skipped.slice(0, NAMED).map((/** @type {any} */ { path, why }) => `${path} – ${why}`).join("; ")}${skipped.length > NAMED ? "; …" : "."}`);
     write(out, parts.join(" "));
     $("data-recipe").hidden = false;
   }
 
-  /** Takes what is dropped anywhere. */
+  /** Handles files dropped anywhere on the page. */
   listen() {
     const veil = $("drop");
     let depth = 0;
@@ -81,7 +81,7 @@ async function walk(entry, above) {
   if (entry.isFile) return [{ path, file: await new Promise((done, failed) => entry.file(done, failed)) }];
   const reader = entry.createReader();
   const inside = [];
-  // a reader gives at most a hundred entries a time
+  // a reader gives at most a hundred entries at a time
   for (;;) {
     const some = await new Promise((done, failed) => reader.readEntries(done, failed));
     if (!some.length) break;

@@ -1,7 +1,7 @@
 /**
- * A bitmap of 32×32 to draw on: mouse, finger, pen or keyboard.
+ * A 32×32 bitmap to draw on: mouse, finger, pen or keyboard.
  *
- * Fires "change" whenever the bitmap changed, at most once a frame.
+ * Fires "change" when the bitmap has changed, at most once per frame.
  */
 import { colours, Surface } from "./canvas.js";
 import { redraw } from "./frame.js";
@@ -9,7 +9,7 @@ import { SIDE } from "./normalise.js";
 
 /** Radius of the brush, pixels of the bitmap. */
 const BRUSH = 1.6;
-/** Steps of the arrow keys. */
+/** Directions of the arrow keys. */
 const WAYS = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] });
 
 export class Pad extends EventTarget {
@@ -18,11 +18,11 @@ export class Pad extends EventTarget {
     super();
     this.canvas = canvas;
     this.bitmap = new Uint8Array(SIDE * SIDE);
-    /** Where the keyboard's brush is, or null while it is not used. @type {[number, number] | null} */
+    /** Position of the keyboard's brush, or null while it is not used. @type {[number, number] | null} */
     this.cursor = null;
-    /** Keys that paint or erase while they are down. */
+    /** The pressed key that paints or erases. */
     this.brush = "";
-    /** Why nothing can be drawn; "": it can. */
+    /** Why drawing is disabled; "" if it is enabled. */
     this.blocked = "";
     /** @type {[number, number] | null} */
     this.last = null;
@@ -47,7 +47,7 @@ export class Pad extends EventTarget {
     return !this.bitmap.includes(1);
   }
 
-  /** Takes no drawing, and says why; "" takes it again. @param {string} why */
+  /** Disables drawing with a reason; "" enables it again. @param {string} why */
   block(why) {
     this.blocked = why;
     this.canvas.setAttribute("aria-disabled", String(!!why));
@@ -61,7 +61,7 @@ export class Pad extends EventTarget {
     this.touched();
   }
 
-  /** An empty bitmap. */
+  /** Clears the bitmap. */
   clear() {
     this.bitmap.fill(0);
     this.touched();
@@ -119,7 +119,7 @@ export class Pad extends EventTarget {
     this.surface.ask();
   }
 
-  /** Ink, or none, on all pixels near the line. @param {[number, number]} from @param {[number, number]} to @param {number} ink */
+  /** Sets or clears ink on all pixels near the line. @param {[number, number]} from @param {[number, number]} to @param {number} ink */
   stroke(from, to, ink) {
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
     const length = dx * dx + dy * dy;

@@ -1,14 +1,14 @@
 /**
- * Pictures as pixels, in the page and in its worker.
+ * Conversion of pictures to pixels, in the page and in its worker.
  */
 
 /** Brightness of a colour (Rec. 709). @param {number} r @param {number} g @param {number} b */
 export const grey = (r, g, b) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
 
 /**
- * The whole of a picture, scaled; white behind what is transparent. The bitmap is used up.
+ * The whole picture, scaled; white behind transparent parts. The bitmap is consumed.
  * @param {ImageBitmap} bitmap @param {number} width @param {number} height
- * @returns {Uint8ClampedArray} red, green, blue, 255 of each pixel
+ * @returns {Uint8ClampedArray} red, green, blue, 255 for each pixel
  */
 export function rgba(bitmap, width, height) {
   const canvas = new OffscreenCanvas(width, height);

@@ -1,11 +1,11 @@
 /**
- * What each layer says of one image, as it lies in memory: bit planes of the codes, a picture per channel and plane; sums beside them.
+ * The values of each layer for one image, as stored in memory: bit planes of the codes, a picture per channel and plane, and sums.
  */
 import { Cells, word } from "./canvas.js";
 import { make, whole } from "./dom.js";
 import { redraw } from "./frame.js";
 
-/** Channels shown of a layer: as many as stay readable. */
+/** Number of channels shown per layer, limited for readability. */
 const CHANNELS = matchMedia("(max-width: 620px)").matches ? 8 : 16;
 
 /**
@@ -33,7 +33,7 @@ export class Planes {
 
   /** @param {Activation[]} activations of one image */
   show(activations) {
-    // the signs of the weights have their own pictures
+    // the signs of the weights are shown separately
     this.activations = activations.filter(({ what }) => what !== "signs");
     redraw(this.draw);
   }
@@ -52,7 +52,7 @@ export class Planes {
   }
 }
 
-/** What the rows of a figure are: a name, and the colour of a value. @typedef {{name: string, colour: (value: number) => number}} Row */
+/** A row of a figure: a name, and the colour of a value. @typedef {{name: string, colour: (value: number) => number}} Row */
 
 class Figure {
   /** @param {HTMLElement} host @param {Activation} activation @param {string} key */
@@ -118,7 +118,7 @@ class Figure {
   }
 }
 
-/** The picture's layout: a batch of one, height, width, channels; or a batch of one and channels. @param {number[]} shape @returns {Tiles} */
+/** The picture's layout, from a shape of 1, height, width, channels, or of 1 and channels. @param {number[]} shape @returns {Tiles} */
 function tiles(shape) {
   const all = shape[shape.length - 1];
   const [height, width] = shape.length === 4 ? shape.slice(1, 3) : [1, 1];

@@ -1,7 +1,7 @@
 /**
- * What the views of a profile share: SVG elements, numbers with units, the phases of a step, the box that says what is pointed at.
+ * Shared parts of the profile views: SVG elements, numbers with units, the phases of a step, the tooltip.
  *
- * The files `profile*.js` and `dom.js` are also joined into one page by `halfwave profile --html`: every import is one line, and what is exported a named
+ * The files `profile*.js` and `dom.js` are also joined into one page by `halfwave profile --html`: every import must be one line, and every export a named
  * function, constant or class.
  */
 import { make, percent, whole } from "./dom.js";
@@ -24,11 +24,11 @@ export function mark(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** The phases of a step in their order, what people call them, and their marks. @type {Record<string, {name: string, shape: string}>} */
+/** The phases of a step in order, with display names and marks. @type {Record<string, {name: string, shape: string}>} */
 export const PHASES = {
   forward: { name: "forward", shape: "circle" },
   pack: { name: "pack: codes and signs", shape: "fall" },
-  statistics: { name: "statistics of batches", shape: "diamond" },
+  statistics: { name: "batch statistics", shape: "diamond" },
   dx: { name: "dx: gradients of activations", shape: "rise" },
   dw: { name: "dw: gradients of weights", shape: "square" },
   update: { name: "update", shape: "cross" },
@@ -54,7 +54,7 @@ export function phaseMark(phase, x, y, area) {
   return mark("polygon", { points: points.join(" "), class: `phase-${phase}` });
 }
 
-/** A list of phases with their marks. @param {Map<string, string>} phases what to say of each */
+/** A list of phases with their marks. @param {Map<string, string>} phases text for each */
 export function legend(phases) {
   const entries = Object.keys(PHASES).filter((phase) => phases.has(phase)).map((phase) => {
     const swatch = mark("svg", { viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" }, phaseMark(phase, 0, 0, 90));
@@ -63,7 +63,7 @@ export function legend(phases) {
   return make("ul", { className: "phases" }, ...entries);
 }
 
-/** What launches take together, by phase, in words. @param {Launch[]} launches @returns {Map<string, string>} */
+/** Total time of launches by phase, as text. @param {Launch[]} launches @returns {Map<string, string>} */
 export function byPhase(launches) {
   const sums = /** @type {Map<string, number>} */ (new Map());
   for (const { phase, median_ns: ns } of launches) sums.set(phase, (sums.get(phase) ?? 0) + (ns ?? 0));
@@ -74,7 +74,7 @@ export function byPhase(launches) {
 /** Three digits. @param {number} value */
 export const digits = (value) => (value >= 100 ? whole(value) : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value > 0 ? value.toPrecision(2) : "0");
 
-/** The unit in which a duration is told. @param {number} ns @returns {[number, string]} */
+/** The unit for displaying a duration. @param {number} ns @returns {[number, string]} */
 const unitOf = (ns) => /** @type {[number, string][]} */ ([[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]).find(([unit]) => ns >= unit) ?? [1, "ns"];
 
 /** A duration with its unit. @param {number} ns */
@@ -92,7 +92,7 @@ export function persecond(rate, unit) {
   return `${digits(rate / scale)}\u00a0${prefix}${unit}/s`;
 }
 
-/** Why a ceiling should not be relied upon, as `Ceiling::doubt` has it. @param {{value: number, spread: number, doubling: number}} ceiling */
+/** Why a measured peak is unreliable, as in `Ceiling::doubt`. @param {{value: number, spread: number, doubling: number}} ceiling */
 export function doubt({ value, spread, doubling }) {
   if (!(value > 0)) return "nothing was measured";
   const doubts = [
@@ -102,10 +102,10 @@ export function doubt({ value, spread, doubling }) {
   return doubts.filter(Boolean).join(", ");
 }
 
-/** A ceiling in words, with what is to be doubted about it. @param {any} ceiling @param {string} unit */
+/** A measured peak as text, marked if it is unreliable. @param {any} ceiling @param {string} unit */
 export const ceilingOf = (ceiling, unit) => `${persecond(ceiling.value, unit)}${doubt(ceiling) ? " (doubtful)" : ""}`;
 
-/** What a launch does in a second, of bytes or operations; nothing where its time is not known. @param {Launch} launch @param {number} amount */
+/** Bytes or operations per second of a launch; undefined if its time is not known. @param {Launch} launch @param {number} amount */
 export const rate = ({ median_ns: ns }, amount) => (ns ? (amount / ns) * 1e9 : undefined);
 
 export const BOUNDS = /** @type {Record<string, string>} */ ({
@@ -117,10 +117,10 @@ export const BOUNDS = /** @type {Record<string, string>} */ ({
   launch_overhead: "launch overhead",
 });
 
-/** A launch's layer, for those of none what they are about. @param {Launch} launch */
+/** A launch's layer, or a text for launches without one. @param {Launch} launch */
 export const layerOf = ({ layer }) => layer || "the whole step";
 
-/** What there is to say about a launch, in lines. @param {Launch} launch @param {number} total sum of all launches' times */
+/** Description of a launch, in lines. @param {Launch} launch @param {number} total sum of all launches' times */
 export function about(launch, total) {
   const { kernel, phase, median_ns: ns, p10_ns, p90_ns, bytes, float_ops, bit_ops, dot_ops, bound, fraction_of_bound: fraction } = launch;
   const said = (/** @type {number} */ amount, /** @type {string} */ unit) => (amount && ns ? [persecond((amount / ns) * 1e9, unit)] : []);
@@ -129,14 +129,14 @@ export function about(launch, total) {
     PHASES[phase]?.name ?? phase,
     ns ? `${duration(ns)} (${durations(p10_ns, p90_ns)}), ${((100 * ns) / total).toFixed(1)}\u00a0% of all launches` : "too short for this clock",
     [...said(bytes, "B"), ...said(float_ops, "FLOP"), ...said(bit_ops, "bitop"), ...said(dot_ops, "op")].join(" · "),
-    ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}\u00a0% of what the device can do`}`] : []),
+    ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}\u00a0% of the measured peak`}`] : []),
   ].filter(Boolean);
 }
 
 /**
- * A figure that is drawn anew whenever its width changes.
- * @param {string} label what a screen reader says
- * @param {(svg: any, width: number) => number} draw fills the picture, gives its height
+ * A figure that is redrawn whenever its width changes.
+ * @param {string} label description for screen readers
+ * @param {(svg: any, width: number) => number} draw fills the picture, returns its height
  */
 export function picture(label, draw) {
   const svg = mark("svg", { role: "group", "aria-label": label });
@@ -149,7 +149,7 @@ export function picture(label, draw) {
     const height = Math.ceil(draw(svg, width));
     for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) svg.setAttribute(name, String(value));
   };
-  // In a frame of its own: what is observed must not change while it is.
+  // In a separate frame: an observed element must not change during the observation.
   new ResizeObserver(([entry]) => {
     width = Math.floor(entry.contentRect.width);
     requestAnimationFrame(redraw);
@@ -157,13 +157,13 @@ export function picture(label, draw) {
   return host;
 }
 
-/** The box that says what is pointed at, or what has the keyboard's focus. */
+/** The tooltip for the element under the pointer or with the keyboard focus. */
 export class Tip {
-  /** @param {HTMLElement} host everything pointed at lies in it; the arrow keys go through what it holds */
+  /** @param {HTMLElement} host contains all elements with tooltips; the arrow keys move between them */
   constructor(host) {
     this.host = host;
     this.box = make("div", { className: "tip", hidden: true });
-    this.box.setAttribute("aria-hidden", "true"); // what is pointed at says the same itself
+    this.box.setAttribute("aria-hidden", "true"); // elements have the same text as their label
     host.append(this.box);
     host.addEventListener("pointerover", ({ target }) => this.point(/** @type {any} */ (target)));
     host.addEventListener("pointerleave", () => this.hide());
@@ -174,7 +174,7 @@ export class Tip {
     this.lines = new WeakMap();
   }
 
-  /** Gives an element its lines; the first of each picture takes part in the order of the Tab key. @param {any} element @param {string[]} lines */
+  /** Sets the lines of an element's tooltip; the first element of each picture is reachable with the Tab key. @param {any} element @param {string[]} lines */
   on(element, lines) {
     this.lines.set(element, lines);
     element.setAttribute("role", "img");

@@ -1,5 +1,5 @@
 /**
- * Where the time goes, layer by layer in the network's order, each bar divided by phase.
+ * Time by layer in the network's order, each bar divided by phase.
  */
 import { make, percent } from "./dom.js";
 import { PHASES, Tip, byPhase, duration, layerOf, legend, mark, picture } from "./profile-draw.js";

@@ -1,11 +1,11 @@
 /**
- * Memory over a step. Nothing is allocated in it: slots stay, tenants change. Slots are lanes, tenants the boxes in them.
+ * Memory over a step. Nothing is allocated during it: slots persist, tensors in them change. Slots are lanes, tensors the boxes in them.
  */
 import { counted, make, size } from "./dom.js";
 import { Tip, layerOf, mark, picture } from "./profile-draw.js";
 
 const LISTED = 10;
-/** Height of the sum above the lanes, of all lanes together, of the thinnest. */
+/** Heights of the sum above the lanes, of all lanes together, and of the thinnest lane. */
 const SUM = 84;
 const LANES = 420;
 const THIN = 4;
@@ -21,9 +21,9 @@ export function memory(profile) {
   const account = profile.memory;
   const host = make("figure", {});
   const tip = new Tip(host);
-  const lanes = picture("Memory over the step: every slot with its tenants", (svg, width) => draw(svg, width, profile, tip));
+  const lanes = picture("Memory over the step: every slot with its tensors", (svg, width) => draw(svg, width, profile, tip));
   const text =
-    "Above, what is alive at each step; below, every slot as a lane, with its tenants from the step that makes them to the last that reads them, in the colour of the phase that makes them. A lane’s height grows with the root of its bytes.";
+    "Above, the bytes in use at each step; below, every slot as a lane, with its tensors from the step that writes them to the last that reads them, in the colour of the phase that writes them. A lane’s height grows with the square root of its bytes.";
   host.append(lanes, make("figcaption", { className: "quiet" }, text));
   return [facts(account), host, make("div", { className: "columns" }, alive(profile), saved(account))];
 }
@@ -33,15 +33,15 @@ function facts({ state_bytes, port_bytes, transient_bytes, peak_bytes, peak_f32_
   const rows = [
     ["All slots", `${size(peak_bytes)}; with every saved activation in f32 ${size(peak_f32_bytes)}, ${(peak_f32_bytes / Math.max(peak_bytes, 1)).toFixed(2)} times as much`],
     ["State", `${size(state_bytes)}: weights, optimiser, running statistics`],
-    ["Shared", `${size(transient_bytes)}: what lives within a step`],
+    ["Shared", `${size(transient_bytes)}: values that exist only within a step`],
     ["In and out", size(port_bytes)],
-    ["Alive at the peak", `${size(alive_bytes)}; the rest is idle in slots longer than their tenants, or free`],
-    ["The backend’s allocator", allocator_bytes == null ? "does not tell" : `${size(allocator_bytes)}, all plans and staging buffers included`],
+    ["Alive at the peak", `${size(alive_bytes)}; the rest is unused space in slots larger than their tensors, or free`],
+    ["The backend’s allocator", allocator_bytes == null ? "not reported" : `${size(allocator_bytes)}, including all plans and staging buffers`],
   ];
   return make("dl", { className: "pairs" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 
-/** Who is alive when most is. @param {any} profile */
+/** The tensors in use at the peak. @param {any} profile */
 function alive({ memory: { slots, peak_step: step } }) {
   const all = slots.flatMap((/** @type {any} */ { tenants }) => tenants).filter((/** @type {any} */ { from, to }) => from <= step && step < to);
   all.sort((/** @type {any} */ a, /** @type {any} */ b) => b.bytes - a.bytes);
@@ -52,15 +52,15 @@ function alive({ memory: { slots, peak_step: step } }) {
   return make("div", {}, make("h4", {}, `Alive at the peak, step ${step}`), make("div", { className: "scroll" }, make("table", {}, make("tbody", {}, ...rows))));
 }
 
-/** What the backward pass keeps, against f32. @param {any} account */
+/** Memory kept for the backward pass, compared with f32. @param {any} account */
 function saved({ saved: list }) {
   const sum = (/** @type {string} */ field) => list.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one[field], 0);
   const [bytes, float] = [sum("bytes"), sum("f32_bytes")];
   const most = Math.max(...list.map((/** @type {any} */ { f32_bytes }) => f32_bytes), 1);
   const host = make("div", {}, make("h4", {}, "Kept for the backward pass"));
   const ratio = bytes ? `, ${(float / bytes).toFixed(1)} times less than the ${size(float)} of f32` : "";
-  host.append(make("p", { className: "quiet" }, `${counted(list.length, "tensor")}, ${size(bytes)}${ratio}. Each as it is kept, above the same in f32.`));
-  host.append(picture("Bytes kept for the backward pass, by layer, against f32", (svg, width) => bars(svg, width, list, most)));
+  host.append(make("p", { className: "quiet" }, `${counted(list.length, "tensor")}, ${size(bytes)}${ratio}. Each as stored, above the same in f32.`));
+  host.append(picture("Bytes kept for the backward pass, by layer, compared with f32", (svg, width) => bars(svg, width, list, most)));
   return host;
 }
 
@@ -149,7 +149,7 @@ function said(tenant, slot) {
   return [nameOf(tenant), `${tenant.type}, ${size(tenant.bytes)}${room}`, `steps ${tenant.from} to ${tenant.to - 1}, ${layerOf(tenant)}`];
 }
 
-/** Writes a tenant's name where there is room. @param {any} svg @param {any} tenant @param {(step: number) => number} x @param {number} y @param {number} height */
+/** Writes a tensor's name if there is room. @param {any} svg @param {any} tenant @param {(step: number) => number} x @param {number} y @param {number} height */
 function label(svg, tenant, x, y, height) {
   const name = nameOf(tenant);
   if (height < 13 || x(tenant.to) - x(tenant.from) < 6.4 * name.length + 8) return;

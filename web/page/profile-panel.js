@@ -1,5 +1,5 @@
 /**
- * The profile's panel: a button that has a step measured, and the view of what came of it, which is loaded then.
+ * The profile panel: a button that measures a step, and the view of the result, which is loaded on demand.
  */
 import { $, make, write } from "./dom.js";
 import { attempt } from "./fault.js";
@@ -29,7 +29,7 @@ export class Profile {
     this.button.addEventListener("click", () => this.measure());
     $("profile-download").addEventListener("click", () => this.download());
     run.addEventListener("state", () => this.allow());
-    engine.addEventListener("profiled", (/** @type {any} */ { detail: { done, steps } }) => this.say(done ? `Measured ${done} of ${steps} steps …` : "Finding out what this device can do, and how well its clock works …"));
+    engine.addEventListener("profiled", (/** @type {any} */ { detail: { done, steps } }) => this.say(done ? `Measured ${done} of ${steps} steps …` : "Measuring the peaks of this device and the quality of its clock …"));
   }
 
   allow() {
@@ -43,7 +43,7 @@ export class Profile {
 
   async measure() {
     this.button.disabled = true;
-    this.say("Waiting for the step that is under way …");
+    this.say("Waiting for the current step …");
     await attempt(async () => {
       const [profile, { render }] = await Promise.all([this.engine.profile(), view()]);
       if (!profile) return;
@@ -51,11 +51,11 @@ export class Profile {
       render($("profile-view"), profile);
       $("profile-download").hidden = false;
     });
-    this.say(this.shown ? "The run is as it was before." : "");
+    this.say(this.shown ? "The run is unchanged." : "");
     this.allow();
   }
 
-  /** The profile as `halfwave profile --json` writes it. */
+  /** The profile as written by `halfwave profile --json`. */
   download() {
     const url = URL.createObjectURL(new Blob([`${JSON.stringify(this.shown, null, 2)}\n`], { type: "application/json" }));
     make("a", { href: url, download: `${this.shown.recipe}-profile.json` }).click();

@@ -1,6 +1,6 @@
 /**
- * The roofline: each launch by how much it computes for each byte it moves, and how fast, under what the device can do at most. One panel for float
- * operations, one for bits: their ceilings differ.
+ * The roofline: each launch by its operations per byte moved, and its speed, compared with the measured peaks of the device. One panel for float
+ * operations, one for bit operations, because their peaks differ.
  */
 import { counted, make, size } from "./dom.js";
 import { Tip, about, byPhase, ceilingOf, digits, doubt, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
@@ -25,17 +25,17 @@ const PANELS = [
 
 const HEIGHT = 380;
 const EDGE = { left: 62, right: 18, top: 16, bottom: 44 };
-/** Areas of marks in square pixels: of a launch that is the whole step, and of one that is next to nothing. */
+/** Areas of marks in square pixels: of a launch that takes the whole step, and of a negligible one. */
 const AREA = { most: 5200, least: 34 };
 
-/** Whole powers of ten around values, at least two of them apart. @param {number[]} values @returns {[number, number]} */
+/** Whole powers of ten around values, at least two decades apart. @param {number[]} values @returns {[number, number]} */
 function decades(values) {
   const logs = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log10);
   const low = Math.floor(Math.min(...logs));
   return [low, Math.max(Math.ceil(Math.max(...logs) + 0.15), low + 2)];
 }
 
-/** A power of ten as people write it. @param {number} power */
+/** A power of ten as text. @param {number} power */
 const ten = (power) => (power >= 0 && power < 4 ? String(10 ** power) : power < 0 && power > -4 ? (10 ** power).toFixed(-power) : mark("tspan", {}, "10", mark("tspan", { dy: -5, "font-size": 9 }, String(power))));
 
 /** A power of ten with a unit's prefix. @param {number} power */
@@ -48,9 +48,9 @@ export function roofline({ launches, launches_ns: total, ceilings }) {
   for (const panel of PANELS) {
     const points = launches.filter((/** @type {any} */ launch) => panel.amount(launch) && launch.bytes && launch.median_ns);
     if (points.length === 0) continue;
-    // The small ones lie on top.
+    // The small ones are drawn on top.
     points.sort((/** @type {any} */ a, /** @type {any} */ b) => b.median_ns - a.median_ns);
-    const label = `${panel.name}: ${counted(points.length, "launch", "launches")}, operations for each byte against operations a second`;
+    const label = `${panel.name}: ${counted(points.length, "launch", "launches")}, operations per byte against operations per second`;
     section.append(make("figure", {}, make("h4", {}, panel.name), picture(label, (svg, width) => draw(svg, width, panel, points, ceilings, total, tip)), roofs(panel, ceilings)));
   }
   const timed = launches.filter((/** @type {any} */ { median_ns }) => median_ns);
@@ -58,15 +58,15 @@ export function roofline({ launches, launches_ns: total, ceilings }) {
   const blind = launches.length - timed.length;
   const said = [
     ceilings
-      ? "The slope is the memory’s ceiling, for working sets beyond caches; thin slopes are for smaller ones, which caches hold. Flat roofs are arithmetic’s. Roofs to be doubted are dotted. A mark’s area is its share of all launches’ time."
-      : "No ceilings: what this device can do at most was not measured, so there is no roof to hold the launches against. A mark’s area is its share of all launches’ time.",
-    idle ? `${counted(idle, "launch computes", "launches compute")} nothing that is counted and only ${idle === 1 ? "stands" : "stand"} in the table below.` : "",
+      ? "The slope is the measured memory bandwidth for working sets larger than the caches; thin slopes are for smaller ones that fit into caches. Flat roofs are peaks of arithmetic. Unreliable roofs are dotted. A mark’s area is its share of all launches’ time."
+      : "No measured peaks: the limits of this device were not measured, so there is no roof to compare the launches with. A mark’s area is its share of all launches’ time.",
+    idle ? `${counted(idle, "launch computes", "launches compute")} nothing that is counted and ${idle === 1 ? "is" : "are"} only listed in the table below.` : "",
     blind ? `${counted(blind, "launch was", "launches were")} too short for this clock, and ${blind === 1 ? "is" : "are"} not drawn.` : "",
   ];
   return [legend(byPhase(launches)), section, make("p", { className: "quiet" }, said.filter(Boolean).join(" "))];
 }
 
-/** The panel's ceilings in words. @param {Panel} panel @param {any} ceilings */
+/** The panel's measured peaks as text. @param {Panel} panel @param {any} ceilings */
 function roofs(panel, ceilings) {
   if (!ceilings) return "";
   const flat = panel.roofs(ceilings).filter(([, ceiling]) => ceiling).map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
@@ -101,10 +101,10 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     svg.append(mark("line", { class: "grid", x1: EDGE.left, x2: end, y1: y(10 ** power), y2: y(10 ** power) }));
     svg.append(mark("text", { x: EDGE.left - 6, y: y(10 ** power) + 4, "text-anchor": "end" }, prefixed(power)));
   }
-  svg.append(mark("text", { x: EDGE.left + box.width / 2, y: floor + 36, "text-anchor": "middle" }, `${panel.unit} for each byte moved`));
-  svg.append(mark("text", { x: 12, y: EDGE.top + box.height / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${EDGE.top + box.height / 2})` }, `${panel.unit} a second`));
+  svg.append(mark("text", { x: EDGE.left + box.width / 2, y: floor + 36, "text-anchor": "middle" }, `${panel.unit} per byte moved`));
+  svg.append(mark("text", { x: 12, y: EDGE.top + box.height / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${EDGE.top + box.height / 2})` }, `${panel.unit} per second`));
 
-  /** Over the marks, with a halo. @type {any[]} */
+  /** Drawn over the marks, with a halo. @type {any[]} */
   const names = [];
   slopes.forEach((/** @type {any} */ slope, /** @type {number} */ at) => {
     const { value, working_set_bytes: bytes } = slope;
@@ -121,7 +121,7 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
   });
   flat.forEach(([name, ceiling, unit], at) => {
     const { value } = ceiling;
-    // Below the roof where the label above it would meet another roof's.
+    // Below the roof if the label above it would collide with another roof's.
     const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
     const from = memory ? Math.max(10 ** left, Math.min(value / steepest, 10 ** right)) : 10 ** left;
     svg.append(mark("line", { class: `roof${doubt(ceiling) ? " doubtful" : ""}`, x1: x(from), x2: end, y1: y(value), y2: y(value) }));
@@ -133,7 +133,7 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     const point = phaseMark(launch.phase, x(intensities[at]), y(speeds[at]), area);
     point.classList.add("point");
     const [title, phase, ...rest] = about(launch, total);
-    svg.append(tip.on(point, [title, phase, `${digits(intensities[at])} ${panel.unit} for each byte`, ...rest]));
+    svg.append(tip.on(point, [title, phase, `${digits(intensities[at])} ${panel.unit} per byte`, ...rest]));
   });
   svg.append(...names);
   tip.reach(svg);

@@ -1,4 +1,4 @@
-/**
+/** The launches as a table, sorted by the column whose head is clicked.
  * The launches as a table, sorted by whichever column's head is clicked.
  */
 import { make, percent } from "./dom.js";
@@ -8,20 +8,20 @@ import { BOUNDS, digits, duration, durations, layerOf, rate } from "./profile-dr
 
 const giga = (/** @type {any} */ launch, /** @type {number} */ amount) => (amount ? rate(launch, amount / 1e9) : undefined);
 
-/** A column of numbers says how; one of words is its own text. @type {Column[]} */
+/** A column of numbers has a formatter; a column of words is shown as is. @type {Column[]} */
 const COLUMNS = [
   { name: "#", value: ({ step }) => step, said: String, title: "Step of the plan: the order of execution" },
   { name: "Kernel", value: ({ kernel }) => kernel },
   { name: "Layer", value: layerOf },
   { name: "Phase", value: ({ phase }) => phase },
-  { name: "Time", value: ({ median_ns: ns }) => ns ?? undefined, said: duration, title: "Median of the measured steps, with instruments" },
+  { name: "Time", value: ({ median_ns: ns }) => ns ?? undefined, said: duration, title: "Median of the measured steps, with instrumentation" },
   { name: "p10 – p90", value: ({ p90_ns: ns }) => ns ?? undefined, said: (_, { p10_ns, p90_ns }) => durations(p10_ns, p90_ns) },
   { name: "Share", value: ({ median_ns: ns }, total) => (ns ? ns / total : undefined), said: (value) => percent(value), title: "Of the sum of all launches" },
   { name: "GB/s", value: (launch) => giga(launch, launch.bytes), said: digits },
   { name: "GFLOP/s", value: (launch) => giga(launch, launch.float_ops), said: digits },
   { name: "Gbitop/s", value: (launch) => giga(launch, launch.bit_ops || launch.dot_ops), said: digits },
   { name: "Bound by", value: ({ bound }) => (bound ? (BOUNDS[bound] ?? bound) : "") },
-  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "The time that the bound alone would take, of the time it took; above 100 % where caches help" },
+  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "Time at the bound alone, divided by the measured time; above 100 % if caches help" },
   { name: "Groups × threads", value: ({ groups: [x, y], threads }) => x * y * threads, said: (_, { groups: [x, y], threads }) => `${y > 1 ? `${x} × ${y}` : x} × ${threads}` },
   { name: "Shapes", value: ({ reads, writes }) => `${reads.join(", ")} → ${writes}` },
 ];
@@ -36,7 +36,7 @@ export function table({ launches, launches_ns: total }) {
   const heads = COLUMNS.map(({ name, said, title = "" }) => make("th", { scope: "col", className: said ? "number" : "" }, make("button", { type: "button", title }, name)));
   heads.forEach((head, at) => head.firstElementChild.addEventListener("click", () => {
     const known = head.getAttribute("aria-sort");
-    // Numbers begin with the largest, words and the order of execution with the first.
+    // Numbers start with the largest, words and the order of execution with the first.
     const rising = known ? known === "descending" : at === 0 || !COLUMNS[at].said;
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", rising ? "ascending" : "descending");
@@ -48,7 +48,7 @@ export function table({ launches, launches_ns: total }) {
   return make("div", { className: "scroll tall", tabIndex: 0, role: "region", "aria-label": "Launches" }, whole);
 }
 
-/** What is not known comes last. @param {any} a @param {any} b @param {boolean} rising */
+/** Unknown values come last. @param {any} a @param {any} b @param {boolean} rising */
 function compare(a, b, rising) {
   if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined);
   const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;

@@ -1,7 +1,7 @@
 /**
- * A profile for people: where the time and the memory of a training step go. In the page, and in what `halfwave profile --html` writes.
+ * The profile view: time and memory of a training step. Used in the page and in the output of `halfwave profile --html`.
  *
- * **Invariant** Times with and without instruments are never mixed without a word: the step's time is without, everything about single launches with.
+ * **Invariant** Times with and without instrumentation are always labelled: the step's time is without, everything about single launches with.
  */
 import { counted, make } from "./dom.js";
 import { ceilingOf, doubt, duration } from "./profile-draw.js";
@@ -10,14 +10,14 @@ import { memory } from "./profile-memory.js";
 import { roofline } from "./profile-roofline.js";
 import { table } from "./profile-table.js";
 
-/** Shows a profile. @param {HTMLElement} container what was in it goes @param {any} profile as `halfwave profile --json` writes it */
+/** Shows a profile. @param {HTMLElement} container its contents are replaced @param {any} profile as written by `halfwave profile --json` */
 export function render(container, profile) {
   container.classList.add("profile");
   container.replaceChildren(
     ...header(profile),
-    part("Roofline", "Instrumented: each launch by itself.", ...roofline(profile)),
-    part("Time by layer", "Instrumented: the launches’ medians added up, in the network’s order.", layers(profile)),
-    part("Memory over the step", "From the plan, which fixes it before anything runs.", ...memory(profile)),
+    part("Roofline", "Instrumented: each launch separately.", ...roofline(profile)),
+    part("Time by layer", "Instrumented: sums of the launches’ medians, in the network’s order.", layers(profile)),
+    part("Memory over the step", "From the plan, which determines it before anything runs.", ...memory(profile)),
     part("Launches", `Instrumented: ${counted(profile.launches.length, "launch", "launches")}. Click a column’s head to sort.`, table(profile)),
   );
 }
@@ -31,21 +31,21 @@ function header(profile) {
   const where = [device.adapter, device.backend.replace("BrowserWebGpu", "WebGPU in a browser"), device.kind].filter((word, at, all) => word && all.indexOf(word) === at);
   const rows = [
     ["Device", where.join(" · ")],
-    ["Driver", device.driver || "not told"],
+    ["Driver", device.driver || "not reported"],
     ["Clock", device.backend === "cpu" ? own(timer) : clock(timer)],
-    ["Ceilings", ceilings ? limits(ceilings) : "not measured"],
-    ["Measured", `${counted(steps, "step")}: every number is their median. halfwave ${halfwave}, plan ${plan}`],
+    ["Measured peaks", ceilings ? limits(ceilings) : "not measured"],
+    ["Measured", `${counted(steps, "step")}: all times are medians. halfwave ${halfwave}, plan ${plan}`],
   ];
   const submitted = device.backend !== "cpu" && (timer.quality === "zero" || timer.quality === "absent");
   const repeated = launches.filter((/** @type {any} */ { repeats }) => repeats > 1).length;
   const times = [
-    group("Without instruments", [
-      ["A step", step_ns, step_ns === wall_ns ? "by the host’s clock, which is all there is" : "by the device’s clock"],
+    group("Without instrumentation", [
+      ["A step", step_ns, step_ns === wall_ns ? "by the host’s clock, the only one available" : "by the device’s clock"],
       ["A step in flight", wall_ns, "by the host’s clock, several in flight, as training does it"],
     ]),
-    group("With instruments", [
-      ["All launches", launches_ns, `the sum of ${launches.length} medians: ${times_of(launches_ns, step_ns)} the step without${submitted ? "; each includes a submission" : ""}`],
-      ["A step", instrumented_ns, `${times_of(instrumented_ns, wall_ns)} the step in flight: what the instruments cost${repeated ? `, with ${counted(repeated, "launch", "launches")} repeated` : ""}`],
+    group("With instrumentation", [
+      ["All launches", launches_ns, `the sum of ${launches.length} medians: ${times_of(launches_ns, step_ns)} the uninstrumented step${submitted ? "; each includes a submission" : ""}`],
+      ["A step", instrumented_ns, `${times_of(instrumented_ns, wall_ns)} the step in flight: the cost of instrumentation${repeated ? `, with ${counted(repeated, "launch", "launches")} repeated` : ""}`],
     ]),
   ];
   return [
@@ -63,19 +63,19 @@ const group = (title, tiles) =>
   make("div", { className: "group" }, make("h4", {}, title), make("div", { className: "tiles" }, ...tiles.map(([name, ns, text]) =>
     make("div", {}, make("span", { className: "quiet" }, name), make("b", {}, duration(ns)), make("span", { className: "quiet" }, text)))));
 
-/** The clock of the CPU, which has no device. @param {{quantum_ns: number}} timer */
-const own = ({ quantum_ns: quantum }) => `the CPU’s own${quantum > 1000 ? `, in steps of ${duration(quantum)}; what is shorter was repeated` : ""}`;
+/** The clock of the CPU backend. @param {{quantum_ns: number}} timer */
+const own = ({ quantum_ns: quantum }) => `the CPU’s${quantum > 1000 ? `, with a resolution of ${duration(quantum)}; shorter launches were repeated` : ""}`;
 
-/** What the device's clock is good for, in words. @param {{quality: string, quantum_ns: number}} timer */
+/** Description of the quality of the device's clock. @param {{quality: string, quantum_ns: number}} timer */
 function clock({ quality, quantum_ns: quantum }) {
-  const host = `launches are timed by the host’s clock, one submission each, which includes what a submission costs: ${duration(quantum)}`;
+  const host = `launches are timed by the host’s clock, one submission each, which includes the cost of a submission: ${duration(quantum)}`;
   switch (quality) {
     case "exact":
-      return `exact: the device’s own, in steps of ${duration(Math.max(quantum, 1))}`;
+      return `exact: the device’s clock, with a resolution of ${duration(Math.max(quantum, 1))}`;
     case "quantised":
-      return `quantised: this clock moves in steps of ${duration(quantum)}; short launches were repeated until they span enough of these`;
+      return `quantised: this clock has a resolution of ${duration(quantum)}; short launches were repeated until they span enough of its steps`;
     case "zero":
-      return `useless: the device’s timestamps do not move; ${host}`;
+      return `unusable: the device’s timestamps do not advance; ${host}`;
     default:
       return `absent: the device has no timestamps; ${host}`;
   }
@@ -93,5 +93,5 @@ function limits({ copy, float, half, bit, dot, workgroup, launch }) {
   ]).filter(([, ceiling]) => ceiling);
   const said = all.map(([name, ceiling, unit]) => `${name} ${ceilingOf(ceiling, unit)}`);
   const doubts = [...all, ["launch", launch]].filter(([, ceiling]) => doubt(ceiling)).map(([name, ceiling]) => `${name}: ${doubt(ceiling)}`);
-  return `${said.join(", ")}; a dispatch that does nothing ${duration(launch.value)}.${doubts.length ? ` To be doubted, as on a busy machine: ${doubts.join("; ")}.` : ""}`;
+  return `${said.join(", ")}; an empty dispatch ${duration(launch.value)}.${doubts.length ? ` Unreliable, as on a busy machine: ${doubts.join("; ")}.` : ""}`;
 }

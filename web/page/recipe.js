@@ -1,5 +1,5 @@
 /**
- * The recipe's editor: a textarea with line numbers, checked while one types, its error shown at the line and in words.
+ * The recipe editor: a textarea with line numbers, checked during typing, with errors shown at the line and as text.
  */
 import { $, counted, make, percent, whole, write } from "./dom.js";
 import { attempt } from "./fault.js";
@@ -20,13 +20,13 @@ export class Recipe extends EventTarget {
     this.choice = $("recipe-choice");
     /** @type {Map<string, string>} */
     this.texts = new Map();
-    /** Line of the error; 0: none. */
+    /** Line of the error; 0 if there is none. */
     this.line = 0;
-    /** Lines that are numbered. */
+    /** Number of lines with line numbers. */
     this.count = 0;
     this.timer = 0;
     this.opening = false;
-    /** Text that the run was opened with. */
+    /** The text with which the run was opened. */
     this.used = "";
     this.area.addEventListener("input", () => this.typed());
     this.area.addEventListener("scroll", () => this.scrolled());
@@ -38,7 +38,7 @@ export class Recipe extends EventTarget {
     return this.area.value;
   }
 
-  /** What Engine.open takes to start it. */
+  /** The request for Engine.open to start this recipe. */
   get request() {
     return { recipe: this.text, name: this.choice.value || OWN };
   }
@@ -55,7 +55,7 @@ export class Recipe extends EventTarget {
     if (recipes.length) this.write(recipes[0].text);
   }
 
-  /** Fills the choice, and shows which of them the text is. */
+  /** Fills the selection, and selects the entry that matches the text. */
   offer() {
     const names = [...this.texts.keys()];
     if (this.choice.children.length !== names.length) this.choice.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
@@ -73,7 +73,7 @@ export class Recipe extends EventTarget {
     this.check();
   }
 
-  /** Shows beside the button that a recipe is being opened, and what came of it. @param {Promise<boolean>} opening */
+  /** Shows beside the button that a recipe is being opened, and the result. @param {Promise<boolean>} opening */
   async during(opening) {
     const [button, state] = [$("recipe-use"), $("recipe-state")];
     this.opening = true;
@@ -84,11 +84,11 @@ export class Recipe extends EventTarget {
     this.opening = false;
     button.ariaBusy = "false";
     if (opened) state.replaceChildren("It is open: ", make("a", { href: "#main" }, "train it above"), ".");
-    else state.replaceChildren("It was not opened; the message says why.");
+    else state.replaceChildren("It was not opened; see the message for the reason.");
     this.check();
   }
 
-  /** Says that the run is of this text now. @param {string} text */
+  /** Records that the run was opened with this text. @param {string} text */
   opened(text) {
     this.used = text;
     if (this.text !== text) this.write(text);
@@ -139,5 +139,5 @@ export class Recipe extends EventTarget {
 /** @param {any} summary */
 function said({ input, classes, layers, weights, batch, epochs, steps, multiply_adds, binary_multiply_adds }) {
   const long = epochs ? counted(epochs, "epoch") : steps ? counted(steps, "step") : "";
-  return [`${input.join(" × ")} to ${counted(classes, "class", "classes")}`, counted(layers.length, "layer"), `${whole(weights)} weights`, `${percent(multiply_adds ? binary_multiply_adds / multiply_adds : 0, 0)} of the multiply-adds on bits`, `batch ${whole(batch)}`, long].filter(Boolean).join(" · ");
+  return [`${input.join(" × ")} to ${counted(classes, "class", "classes")}`, counted(layers.length, "layer"), `${whole(weights)} weights`, `${percent(multiply_adds ? binary_multiply_adds / multiply_adds : 0, 0)} of the multiply-adds with 1-bit weights`, `batch ${whole(batch)}`, long].filter(Boolean).join(" · ");
 }

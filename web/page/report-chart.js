@@ -1,20 +1,20 @@
 /**
- * Lines over steps or epochs: runs laid over each other, with what they are at the place that is pointed at.
+ * Lines over steps or epochs: several runs in one chart, with their values at the pointer.
  *
- * Colours are classes `c0` to `c7`; what belongs to a run has `data-run`, so that it can be hidden. The files `report*.js` are joined into one page, as `profile-draw.js` says.
+ * Colours are classes `c0` to `c7`; elements of a run have `data-run`, so that they can be hidden. The files `report*.js` are joined into one page, see `profile-draw.js`.
  */
 import { make, whole } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
 
-/** Pixels that a legend takes. */
+/** Height of a legend in pixels. */
 const LEGEND = 26;
-/** Colours of the palette. */
+/** Number of colours in the palette. */
 export const COLOURS = 8;
 
 /** @param {number} place */
 export const colour = (place) => `c${place % COLOURS}`;
 
-/** A number with four digits at most. @param {number} value */
+/** A number with at most four digits. @param {number} value */
 export function number(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -26,7 +26,7 @@ export function number(value) {
 /** A value of a chart with its unit. @param {any} chart @param {number} value @param {boolean} [exact] */
 const told = ({ unit }, value, exact) => (unit === "percent" ? `${exact ? value.toFixed(value >= 10 ? 1 : 2) : number(+value.toFixed(3))}\u00a0%` : number(value));
 
-/** Round numbers from low to high, about so many. @param {number} low @param {number} high @param {number} count @param {number} [least] between two of them */
+/** About `count` round numbers from low to high. @param {number} low @param {number} high @param {number} count @param {number} [least] minimum distance */
 function ticks(low, high, count, least = 0) {
   const rough = (high - low) / Math.max(count, 1);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -36,7 +36,7 @@ function ticks(low, high, count, least = 0) {
   return found;
 }
 
-/** Of a logarithmic axis. @param {number} low @param {number} high @param {number} count */
+/** Round numbers of a logarithmic axis. @param {number} low @param {number} high @param {number} count */
 function powers(low, high, count) {
   const decades = Math.log10(high / low);
   const by = decades > count ? [1] : decades > count / 3 ? [1, 3] : [1, 2, 5];
@@ -45,9 +45,9 @@ function powers(low, high, count) {
   return found.filter((value) => value >= low && value <= high);
 }
 
-/** The box that says what is pointed at. */
+/** The tooltip at the pointer. */
 export class Hover {
-  /** @param {HTMLElement} host it lies in it */
+  /** @param {HTMLElement} host contains the tooltip */
   constructor(host) {
     this.host = host;
     this.box = make("div", { className: "tip", hidden: true });
@@ -63,7 +63,7 @@ export class Hover {
     const right = x - host.left + 16;
     const left = right + own.width <= host.width ? right : x - host.left - own.width - 16;
     this.box.style.left = `${Math.max(0, Math.min(left, host.width - own.width))}px`;
-    // Below a small figure, which it would hide.
+    // Below a small figure, which it would otherwise hide.
     this.box.style.top = `${this.host.classList.contains("small") ? host.height + 4 : Math.max(0, y - host.top - own.height / 2)}px`;
   }
 
@@ -83,14 +83,14 @@ export function figure(chart, runs, small = false) {
     return host;
   }
   const hover = new Hover(host);
-  // Without a legend there is more room, so that neighbours are as high.
+  // Without a legend the plot is taller, so that neighbouring figures have the same height.
   const height = small ? 150 : dashes.length ? 270 : 270 + LEGEND;
   host.append(picture(`${chart.title}: ${by}`, (svg, width) => draw(svg, width, height, chart, hover)));
   for (const { run, text } of chart.broken ?? []) host.append(make("p", { className: "hint broken", "data-run": run }, text));
   return host;
 }
 
-/** What dashes mean, or colours where there is one run. @param {any} chart @param {string[]} runs */
+/** The meaning of dashes, or of colours if there is only one run. @param {any} chart @param {string[]} runs */
 function legend({ lines }, runs) {
   const parts = new Map(lines.filter((/** @type {any} */ { part }) => part).map((/** @type {any} */ line) => [line.part, line]));
   if (parts.size < 2) return [];
@@ -129,10 +129,10 @@ function draw(svg, width, height, chart, hover) {
   return height;
 }
 
-/** Lets one point at a place, with the mouse or the arrow keys. @param {any} svg @param {any} chart @param {Hover} hover @param {any} frame */
+/** Shows values at the mouse pointer, or at a position chosen with the arrow keys. @param {any} svg @param {any} chart @param {Hover} hover @param {any} frame */
 function point(svg, chart, hover, { left, right, top, bottom, px, py, x_name }) {
   const cursor = mark("g", { class: "cursor" });
-  const field = mark("rect", { class: "field", x: left, y: top, width: Math.max(right - left, 1), height: bottom - top, tabindex: 0, role: "img", "aria-label": `Values of ${chart.title}: arrow keys go through them` });
+  const field = mark("rect", { class: "field", x: left, y: top, width: Math.max(right - left, 1), height: bottom - top, tabindex: 0, role: "img", "aria-label": `Values of ${chart.title}: use the arrow keys to read them` });
   svg.append(cursor, field);
   const places = [...new Set(chart.lines.flatMap((/** @type {any} */ { points }) => points.map((/** @type {number[]} */ [x]) => x)))].sort((a, b) => a - b);
   let at = places.length - 1;
@@ -167,7 +167,7 @@ function point(svg, chart, hover, { left, right, top, bottom, px, py, x_name }) 
   });
 }
 
-/** The point of a line nearest to a place; points are in order. @param {number[][]} points @param {number} x */
+/** The point of a line nearest to x; points are ordered. @param {number[][]} points @param {number} x */
 function nearest(points, x) {
   let [from, to] = [0, points.length - 1];
   while (to - from > 1) {

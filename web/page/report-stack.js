@@ -1,5 +1,5 @@
 /**
- * The codes of a quantiser, epoch by epoch: shares stacked from the lowest code up, beside what they are for inputs that are normally distributed.
+ * The codes of a quantiser, epoch by epoch: shares stacked from the lowest code up, beside the ideal shares for normally distributed inputs.
  */
 import { make, percent } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
@@ -18,7 +18,7 @@ export function stack(codes, runs) {
   return host;
 }
 
-/** How strong a code's colour is. @param {number} code @param {number} levels */
+/** Intensity of a code's colour. @param {number} code @param {number} levels */
 export const strength = (code, levels) => (code ? `${Math.round(30 + (70 * (code - 1)) / Math.max(levels - 2, 1))}%` : "0%");
 
 /** @param {any} svg @param {number} width @param {any} codes @param {Hover} hover */

@@ -1,5 +1,5 @@
 /**
- * What a report says in tables: the runs, what their recipes differ in, their devices, and their answers on the test images.
+ * Tables of a report: the runs, the differences between their recipes, their devices, and their predictions on the test images.
  */
 import { Confusion } from "./confusion.js";
 import { make, percent, size, whole } from "./dom.js";
@@ -10,7 +10,7 @@ const NONE = "–";
 /** @param {any} share */
 const share = (share) => (share == null ? NONE : percent(share));
 
-/** A time as people say it. @param {number | null} seconds */
+/** A time as text. @param {number | null} seconds */
 function time(seconds) {
   if (seconds == null) return NONE;
   const all = Math.round(seconds);
@@ -21,7 +21,7 @@ function time(seconds) {
 /** A run's name with its colour. @param {any[]} runs @param {number} at */
 export const named = (runs, at) => make("span", { className: "run" }, make("i", { className: `swatch ${colour(at)}` }), runs[at].name);
 
-/** A table of rows under heads; columns whose head begins with # hold numbers. @param {string[]} heads @param {(Node | string)[][]} rows @param {string} caption */
+/** A table of rows under heads; columns whose head starts with # hold numbers. @param {string[]} heads @param {(Node | string)[][]} rows @param {string} caption */
 function table(heads, rows, caption) {
   const kind = (/** @type {number} */ at) => (heads[at].startsWith("#") ? "number" : "");
   const head = make("tr", {}, ...heads.map((head, at) => make("th", { scope: "col", className: kind(at) }, head.replace("#", ""))));
@@ -45,14 +45,14 @@ export function overview(runs) {
 export function devices(runs) {
   const device = (/** @type {any} */ { adapter, backend, kind }) => (backend === "cpu" ? "the CPU backend" : [adapter, backend, kind].join(" · "));
   const rows = runs.map((run, at) => [named(runs, at), device(run), run.driver || NONE, run.device_class, whole(run.batch), size(run.peak_bytes), run.images_per_s == null ? NONE : whole(run.images_per_s), run.halfwave, run.started.replace("T", " ").replace("Z", " UTC")]);
-  return table(["Run", "Device", "Driver", "Launches", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
+  return table(["Run", "Device", "Driver", "Device class", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
 }
 
 /** @param {any[]} runs @param {any[]} differences */
 export function recipes(runs, differences) {
-  const value = (/** @type {string | null} */ text) => (text == null ? make("span", { className: "hint" }, "not there") : make("code", {}, text));
+  const value = (/** @type {string | null} */ text) => (text == null ? make("span", { className: "hint" }, "not set") : make("code", {}, text));
   const rows = differences.map(({ key, values }) => [make("code", {}, key), ...values.map(value)]);
-  const made = table(["Key", ...runs.map(({ name }) => name)], rows, "What the recipes differ in");
+  const made = table(["Key", ...runs.map(({ name }) => name)], rows, "Differences between the recipes");
   made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, at - 1)));
   made.classList.add("tall");
   return made;
@@ -62,7 +62,7 @@ export function recipes(runs, differences) {
 export function confusion(runs, { run, classes, counts, loss }) {
   const images = counts.flat().reduce((/** @type {number} */ sum, /** @type {number} */ count) => sum + count, 0);
   const right = counts.reduce((/** @type {number} */ sum, /** @type {number[]} */ row, /** @type {number} */ at) => sum + row[at], 0);
-  const readout = make("p", { className: "hint readout" }, "Rows: what an image shows; columns: what was answered. Point at a field.");
+  const readout = make("p", { className: "hint readout" }, "Rows: true class; columns: predicted class. Point at a cell.");
   const host = make("div", { className: "confusion" });
   const matrix = new Confusion(host, readout);
   matrix.start(classes);

@@ -1,19 +1,19 @@
 /**
- * The page that `halfwave report` writes: runs side by side.
+ * The page written by `halfwave report`: runs side by side.
  */
 import { counted, make } from "./dom.js";
 import { colour, figure } from "./report-chart.js";
 import { stack, strength } from "./report-stack.js";
 import { byClass, confusion, devices, named, overview, recipes } from "./report-tables.js";
 
-/** Shows a report. @param {HTMLElement} container what was in it goes @param {any} report as `src/report/runs.rs` writes it */
+/** Shows a report. @param {HTMLElement} container its contents are replaced @param {any} report as written by `src/report/runs.rs` */
 export function render(container, report) {
   const { runs, differences } = report;
   const names = runs.map((/** @type {any} */ { name }) => name);
   container.classList.add("report");
   const parts = [
     part("Runs", "", make("div", { className: "card flush" }, overview(runs))),
-    part("Learning", "Point at a curve for its values.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names)))),
+    part("Learning", "Point at a curve to read its values.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names)))),
     ...(runs.length > 1 ? [part("Recipes", differences.length ? `${counted(differences.length, "key differs", "keys differ")}; all others are the same.` : "The resolved recipes are the same.", ...(differences.length ? [make("div", { className: "card flush" }, recipes(runs, differences))] : []))] : []),
     ...tested(report),
     ...codes(report, names),
@@ -34,7 +34,7 @@ function part(title, text, ...content) {
   return make("section", { className: "part", id }, make("h2", {}, title), ...(text ? [make("p", { className: "hint" }, text)] : []), ...content);
 }
 
-/** What stays in sight: the runs, which can be hidden, and where things are. @param {HTMLElement} container @param {any[]} runs @param {HTMLElement[]} parts */
+/** The bar that stays visible: the runs, which can be hidden, and links to the sections. @param {HTMLElement} container @param {any[]} runs @param {HTMLElement[]} parts */
 function bar(container, runs, parts) {
   const sheet = document.head.appendChild(document.createElement("style")).sheet;
   const chips = runs.map((_, run) => {
@@ -54,7 +54,7 @@ function tested({ runs, confusion: matrices }) {
   const notes = missing.map(([why, run]) => make("p", { className: "note", "data-run": run }, named(runs, run), ` is not measured here: ${why}`));
   if (!matrices.length && !notes.length) return [];
   const content = matrices.length ? [make("div", { className: "grid" }, ...matrices.map((/** @type {any} */ matrix) => confusion(runs, matrix)), byClass(runs, matrices))] : [];
-  return [part("Test images", "Of the last checkpoint, as halfwave eval measures it.", ...notes, ...content)];
+  return [part("Test images", "Results of the last checkpoint, as measured by halfwave eval.", ...notes, ...content)];
 }
 
 /** @param {any} report @param {string[]} names */
@@ -66,7 +66,7 @@ function codes({ codes }, names) {
     shade.style.setProperty("--strength", strength(code, most));
     return make("li", {}, shade, code === 0 ? "code 0" : String(code));
   });
-  const text = "How many of a quantiser’s inputs get each code, epoch by epoch. Dashed lines: the shares that its thresholds give inputs of the standard normal distribution, for which they were made.";
+  const text = "Share of a quantiser’s inputs with each code, epoch by epoch. Dashed lines: the shares for inputs from the standard normal distribution, for which the thresholds are designed.";
   return [part("Codes", text, make("ul", { className: "legend shades" }, ...shades), make("div", { className: "grid small" }, ...codes.map((/** @type {any} */ one) => stack(one, names))))];
 }
 
@@ -85,11 +85,11 @@ function pictures({ runs, filters, maps }) {
     return make("figure", { className: "card", "data-run": run }, make("figcaption", {}, named(runs, run), make("b", {}, layer), make("span", { className: "hint" }, text)), make("div", { className: "scroll" }, shown));
   };
   const made = [];
-  if (filters.length) made.push(part("Filters", "Weights of the first convolution. Each filter’s largest weight is full; zero is half grey.", make("div", { className: "grid" }, ...filters.map(sheet))));
-  // Runs beside each other, layer by layer.
+  if (filters.length) made.push(part("Filters", "Weights of the first convolution. Each filter is scaled to its largest weight; zero is medium grey.", make("div", { className: "grid" }, ...filters.map(sheet))));
+  // Runs side by side, layer by layer.
   const order = [...new Set(maps.map((/** @type {any} */ { layer }) => layer))];
   const sorted = order.flatMap((layer) => maps.filter((/** @type {any} */ map) => map.layer === layer));
-  const text = "The codes that quantisers make of some test images: an image first, then its channels, black for the lowest code and white for the highest.";
+  const text = "The quantisers’ codes for some test images: an image first, then its channels, black for the lowest code and white for the highest.";
   if (maps.length) made.push(part("Feature maps", text, make("div", { className: "grid" }, ...sorted.map(sheet))));
   return made;
 }

@@ -1,15 +1,15 @@
 /**
- * The run: its one big button, its numbers, and the engine's states in words.
+ * The run: its main button, its numbers, and the engine's states as text.
  */
 import { takesDrawings } from "./about.js";
 import { $, percent, short, whole, write } from "./dom.js";
 import { attempt } from "./fault.js";
 import { redraw } from "./frame.js";
 
-/** What the button says, per state. */
+/** Label of the button, by state. */
 const LABELS = /** @type {Record<string, string>} */ ({ training: "Pause", paused: "Resume", profiling: "Profiling …", finished: "Train again", diverged: "Try again", lost: "Try again" });
 
-/** Steps in a row, and how many times the first loss plus one each must exceed, before a rise counts as divergence rather than noise. */
+/** The loss counts as diverging, rather than noisy, if it exceeds GROWN times the first loss plus one for IN_A_ROW steps in a row. */
 const GROWN = 10;
 const IN_A_ROW = 5;
 
@@ -22,11 +22,11 @@ export class Run extends EventTarget {
     this.engine = engine;
     this.state = "opening";
     this.message = "";
-    /** What computes; undefined: what the engine takes. @type {"cpu" | "gpu" | undefined} */
+    /** The adapter; undefined for the engine's default. @type {"cpu" | "gpu" | undefined} */
     this.adapter = undefined;
-    /** What the button does instead while a saved run waits for an answer. @type {(() => void) | null} */
+    /** The action of the button while a saved run is offered. @type {(() => void) | null} */
     this.instead = null;
-    /** The button was pressed before the engine was ready. */
+    /** Whether the button was pressed before the engine was ready. */
     this.eager = false;
     /** Whether the last state was set here, not by the engine. */
     this.own = true;
@@ -36,7 +36,7 @@ export class Run extends EventTarget {
     this.position = null;
     /** @type {{loss?: number, test?: number, rate?: number}} */
     this.latest = {};
-    /** The loss of the first step, and how many of the last ones were far above it. */
+    /** The loss of the first step, and for how many of the last steps it was far exceeded. */
     this.growth = { first: NaN, steps: 0 };
     this.draw = () => this.paint();
     this.button = $("train");
@@ -44,7 +44,7 @@ export class Run extends EventTarget {
     $("reset").addEventListener("click", () => this.reset());
     engine.addEventListener("state", (/** @type {any} */ { detail }) => {
       this.own = false;
-      // the engine calls "missing" what has no session; why, the fault says
+      // the engine reports "missing" if it has no session; the fault gives the reason
       this.turn(detail.state === "missing" ? CLOSED : detail);
     });
     engine.addEventListener("progress", (/** @type {any} */ { detail }) => this.progress(detail));
@@ -53,13 +53,13 @@ export class Run extends EventTarget {
     document.addEventListener("visibilitychange", () => this.hidden(document.hidden));
   }
 
-  /** Says what went on while nobody could look. @param {boolean} hidden */
+  /** Reports progress made while the tab was hidden. @param {boolean} hidden */
   hidden(hidden) {
     const step = this.position?.step ?? 0;
     if (hidden) this.left = step;
     if (hidden || this.state !== "training") return;
     const done = step - this.left;
-    const message = done > 0 ? `Training went on while this tab was hidden, by ${whole(done)} ${done === 1 ? "step" : "steps"}.` : "The browser held training while this tab was hidden; it goes on now.";
+    const message = done > 0 ? `Training continued for ${whole(done)} ${done === 1 ? "step" : "steps"} while this tab was hidden.` : "The browser suspended training while this tab was hidden; it continues now.";
     this.message = message;
     redraw(this.draw);
     setTimeout(() => {
@@ -75,7 +75,7 @@ export class Run extends EventTarget {
     this.own = true;
     const opened = await attempt(() => this.engine.open({ ...request, adapter: this.adapter }));
     if (!opened) {
-      // the engine said what is open now, unless it changed nothing
+      // the engine has reported what is open now, unless it changed nothing
       if (this.own) this.turn(before.state === "opening" ? CLOSED : before);
       return false;
     }
@@ -124,7 +124,7 @@ export class Run extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  /** Takes an accuracy that no row has. @param {number} accuracy */
+  /** Sets a test accuracy that is not in any row. @param {number} accuracy */
   measured(accuracy) {
     this.latest.test ??= accuracy;
     redraw(this.draw);
@@ -136,7 +136,7 @@ export class Run extends EventTarget {
     this.rows(rows);
   }
 
-  /** Takes the rows of a run that went back to a saved state. @param {any} detail */
+  /** Sets the rows of a run that was reset to a saved state. @param {any} detail */
   rewound({ position, rows }) {
     [this.position, this.latest, this.growth] = [position, { rate: this.latest.rate }, { first: NaN, steps: 0 }];
     this.rows(rows);
@@ -161,7 +161,7 @@ export class Run extends EventTarget {
     if (rows.length) this.dispatchEvent(new CustomEvent("rows", { detail: rows }));
   }
 
-  /** @param {number} loss of a step; not a number where the engine has none */
+  /** @param {number} loss of a step; NaN if the engine has none */
   loss(loss) {
     const { growth } = this;
     this.latest.loss = loss;
@@ -169,19 +169,19 @@ export class Run extends EventTarget {
     growth.steps = loss <= GROWN * (growth.first + 1) ? 0 : growth.steps + 1;
   }
 
-  /** Whether the loss grows instead of falling. */
+  /** Whether the loss increases instead of decreasing. */
   get diverges() {
     return this.growth.steps >= IN_A_ROW;
   }
 
-  /** A sentence for the state. */
+  /** A sentence that describes the state. */
   said() {
     const where = this.opened ? ` on ${this.opened.adapter.name || "your GPU"}` : "";
     if (this.message) return this.message;
-    if (this.diverges && this.state !== "opening") return "Training diverges: the loss grows instead of falling. Use the recipe again with a lower lr.";
+    if (this.diverges && this.state !== "opening") return "Training diverges: the loss increases instead of decreasing. Use the recipe again with a lower lr.";
     switch (this.state) {
       case "opening":
-        return this.eager ? "Preparing the kernels; training begins at once …" : "Preparing the kernels …";
+        return this.eager ? "Preparing the kernels; training starts right after …" : "Preparing the kernels …";
       case "ready":
         return `Ready${where}.`;
       case "waiting":
@@ -191,11 +191,11 @@ export class Run extends EventTarget {
       case "paused":
         return "Paused. Nothing is lost.";
       case "profiling":
-        return "Measuring a step, kernel by kernel. The run waits, and stays as it is.";
+        return "Measuring a step, kernel by kernel. The run is paused and not changed.";
       case "finished":
         return `${this.ended()}${this.latest.test === undefined ? "" : ` ${percent(this.latest.test)} of the test images are classified correctly.`} ${takesDrawings(this.opened.summary) ? "Draw a digit" : "Show it an image"} below.`;
       case "lost":
-        return "The GPU was lost. Close what else uses it, and try again.";
+        return "The GPU was lost. Close other programs that use it, and try again.";
       case "missing":
         return "No GPU is accessible; see below.";
       default:
@@ -203,10 +203,10 @@ export class Run extends EventTarget {
     }
   }
 
-  /** How the run has ended. */
+  /** How the run ended. */
   ended() {
     const { step, epoch, total_steps: total } = this.position;
-    return step < total ? `Stopped after epoch ${whole(epoch)}: it got no better for as long as the recipe’s patience.` : "Done.";
+    return step < total ? `Stopped after epoch ${whole(epoch)}: no improvement for as many epochs as the recipe’s patience.` : "Done.";
   }
 
   paint() {
@@ -236,7 +236,7 @@ export class Run extends EventTarget {
   }
 }
 
-/** Characters that a number's box has room for at the full size. */
+/** Number of characters that fit into a number's box at full size. */
 const ROOM = 7;
 
 /** @param {string} id @param {number | undefined} value @param {(value: number) => string} say */

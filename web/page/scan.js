@@ -1,17 +1,17 @@
 /**
- * A photo or scan of a digit becomes a drawing: ink is what differs from the paper, and paper what most of the border is.
+ * Converts a photo or scan of a digit to a drawing: ink differs from the paper, and the paper is the median of the border.
  */
 import { SIDE } from "./normalise.js";
 import { grey, rgba } from "./pixels.js";
 
-/** Side of the square that the picture is read in, pixels. */
+/** Side of the square to which the picture is scaled, pixels. */
 const FINE = 160;
-/** Share of the way from paper to the darkest ink from which a pixel is ink. */
+/** Fraction of the distance between paper and darkest ink above which a pixel counts as ink. */
 const THRESHOLD = 0.5;
 
 /**
  * @param {Blob} file
- * @returns {Promise<Uint8Array>} bitmap of 32×32, 1 where ink is
+ * @returns {Promise<Uint8Array>} bitmap of 32×32, 1 for ink
  */
 export async function scan(file) {
   const square = await read(file);
@@ -24,7 +24,7 @@ export async function scan(file) {
   return shrink(ink);
 }
 
-/** The picture in the middle of a square, as grey values. @param {Blob} file @returns {Promise<Float32Array>} */
+/** The picture centred in a square, as grey values. @param {Blob} file @returns {Promise<Float32Array>} */
 async function read(file) {
   const bitmap = await createImageBitmap(file);
   const unit = FINE / Math.max(bitmap.width, bitmap.height);
@@ -44,7 +44,7 @@ function median(values) {
   return values.sort((a, b) => a - b)[values.length >> 1] ?? 255;
 }
 
-/** The ink's surroundings, fitted into the bitmap with a margin. @param {number[]} ink */
+/** The bounding box of the ink, fitted into the bitmap with a margin. @param {number[]} ink */
 function shrink(ink) {
   const places = [...ink.keys()].filter((at) => ink[at]);
   const bitmap = new Uint8Array(SIDE * SIDE);

@@ -1,31 +1,31 @@
 /**
- * Runs in the browser's own storage (OPFS), for the worker.
+ * Saved runs in the browser's storage (OPFS), for the worker.
  *
- * There are a few slots, one for each tab that keeps a run; a tab holds a Web Lock on its slot, which ends with the tab.
- * In a slot two files take turns, so that one of them is whole whatever moment the page dies at. Each is: the length of a
- * JSON header as u32, the header, a checkpoint. A file whose size is not what its header says is torn, and is passed over.
+ * There are a few slots, one for each tab that saves a run; a tab holds a Web Lock on its slot, which ends with the tab.
+ * In a slot two files are written alternately, so that one of them is always complete. Each consists of the length of a
+ * JSON header as u32, the header, and a checkpoint. A file whose size does not match its header is incomplete, and is ignored.
  */
 
 /** @typedef {{serial: number, when: string, name: string, recipe: string, step: number, epoch: number, total_steps: number, epoch_steps?: number, rows: any[], checkpoint_bytes: number}} Header */
 /** @typedef {{header: Header, file: File, start: number}} Found */
 /** @typedef {{header: Header, checkpoint: Uint8Array}} Saved */
 
-/** Tabs that keep a run at the same time. */
+/** Maximum number of tabs that can save a run. */
 const SLOTS = 4;
 const LENGTH_BYTES = 4;
-/** How long a page that is loaded again waits for its own slot, which the page before it may still hold. */
+/** How long a reloaded page waits for its slot, which the previous page may still hold. */
 const PATIENCE_MS = 3000;
 
-/** The slot that this tab holds. @type {number | undefined} */
+/** The slot held by this tab. @type {number | undefined} */
 let slot;
-/** Gives the slot up. @type {(() => void) | undefined} */
+/** Releases the slot. @type {(() => void) | undefined} */
 let release;
 let serial = 0;
 
 /** @param {number} slot */
 const names = (slot) => [`run-${2 * slot}.bin`, `run-${2 * slot + 1}.bin`];
 
-/** Takes the lock on a slot and keeps it. @param {number} at @param {LockOptions} options @returns {Promise<boolean>} */
+/** Acquires and holds the lock on a slot. @param {number} at @param {LockOptions} options @returns {Promise<boolean>} */
 function take(at, options) {
   return new Promise((done) => {
     const held = navigator.locks.request(`halfwave run ${at}`, options, (lock) => {
@@ -39,9 +39,9 @@ function take(at, options) {
 }
 
 /**
- * Takes a slot for this tab: the one it had before it was loaded again, else the free one whose run was saved last, else an empty one.
+ * Acquires a slot for this tab: the one it had before a reload, else the free one whose run was saved last, else an empty one.
  * @param {number} [before]
- * @returns {Promise<{slot: number | undefined, others: number}>} no slot where all are taken, or where the browser has no locks; how many other tabs have one
+ * @returns {Promise<{slot: number | undefined, others: number}>} undefined if all slots are taken, or if the browser has no locks; and the number of other tabs that have a slot
  */
 export async function claim(before) {
   if (!navigator.locks) return { slot, others: 0 };
@@ -67,18 +67,18 @@ async function find(folder, name) {
     const header = JSON.parse(await file.slice(LENGTH_BYTES, start).text());
     return file.size === start + header.checkpoint_bytes ? { header, file, start } : undefined;
   } catch {
-    return undefined; // not there, or torn
+    return undefined; // missing or incomplete
   }
 }
 
-/** The newest whole run of a slot. @param {number} at @returns {Promise<Found | undefined>} */
+/** The newest complete run of a slot. @param {number} at @returns {Promise<Found | undefined>} */
 async function newest(at) {
   try {
     const folder = await navigator.storage.getDirectory();
     const all = await Promise.all(names(at).map((name) => find(folder, name)));
     return all.reduce((a, b) => (!a || (b && b.header.serial > a.header.serial) ? b : a), undefined);
   } catch {
-    return undefined; // a private window, for one, has no storage
+    return undefined; // there is no storage, as in a private window
   }
 }
 
@@ -89,7 +89,7 @@ export async function load() {
 }
 
 /**
- * Keeps a run. Fails with a sentence for people.
+ * Saves a run. Fails with a message for the user.
  * @param {Omit<Header, "serial" | "when" | "checkpoint_bytes">} run
  * @param {Uint8Array} checkpoint
  * @returns {Promise<string>} when it was saved, ISO 8601
@@ -124,11 +124,11 @@ export async function save(run, checkpoint) {
 function reason(error) {
   switch (error?.name) {
     case "QuotaExceededError":
-      return "The browser's storage is full: this run is not kept. Download its checkpoint to keep it.";
+      return "The browser's storage is full: this run is not saved. Download its checkpoint to keep it.";
     case "NoModificationAllowedError":
-      return `${SLOTS} other tabs of this page keep their runs in the browser's storage, as many as it holds: this one is not kept. Download its checkpoint to keep it.`;
+      return `${SLOTS} other tabs of this page save their runs in the browser's storage, the maximum number: this one is not saved. Download its checkpoint to keep it.`;
     default:
-      return "This browser lets the page store nothing (a private window?): this run is not kept. Download its checkpoint to keep it.";
+      return "This browser does not let the page store anything (a private window?): this run is not saved. Download its checkpoint to keep it.";
   }
 }
 
@@ -139,6 +139,6 @@ export async function forget() {
     const folder = await navigator.storage.getDirectory();
     for (const name of names(slot)) await folder.removeEntry(name).catch(() => undefined);
   } catch {
-    // Nothing can be stored, so nothing is.
+    // Nothing can be stored, so there is nothing to delete.
   }
 }

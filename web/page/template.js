@@ -1,5 +1,5 @@
 /**
- * A recipe for images of one's own: a small network with binary weights and 2-bit activations, to start from.
+ * A recipe for the user's images: a small network with binary weights and 2-bit activations, as a starting point.
  */
 
 /** @param {{kind: string, classes: string[], train_len: number, input?: number[]}} data @returns {string} */
@@ -21,7 +21,7 @@ export function recipeFor({ kind, classes, train_len, input = [3, 32, 32] }) {
     layer("pool4", "global_avg_pool", ""),
     layer("fc", "linear", `units = ${classes.length}\n`),
   ];
-  return `# ${classes.length} classes of your own images, with 1-bit weights and 2-bit activations inside.
+  return `# ${classes.length} classes of your own images, with 1-bit weights and 2-bit activations in the inner layers.
 [model]
 input = [${input.join(", ")}]         # channels, height, width
 classes = ${classes.length}
@@ -42,7 +42,7 @@ momentum = 0.9
 weight_decay = 5e-4
 
 [train.schedule]
-kind = "linear"           # lr falls to 0 over the run
+kind = "linear"           # lr decreases to 0 over the run
 `;
 }
 

@@ -1,14 +1,14 @@
 /**
- * Binary weights as bit pictures: a dot per weight, and the signs that flipped lit up and fading.
+ * Binary weights as bit pictures: a dot per weight; signs that flipped are highlighted and fade.
  *
- * Columns are filters, rows input channels, each crossing the filter's r × s kernel. Of large layers the first filters and channels are shown.
+ * Columns are filters, rows input channels; each cell is the filter's r × s kernel. Of large layers only the first filters and channels are shown.
  */
 import { Cells, word } from "./canvas.js";
 import { make, percent, whole, write } from "./dom.js";
 
-/** Filters and channels shown of a layer: as many as stay readable. */
+/** Number of filters and channels shown per layer, limited for readability. */
 const [FILTERS, CHANNELS] = matchMedia("(max-width: 620px)").matches ? [32, 16] : [64, 32];
-/** How much of its light a flipped sign keeps per update, of 255. */
+/** Factor by which the highlight of a flipped sign fades per update. */
 const FADE = 0.72;
 
 /** @typedef {{layer: string, shape: number[], signs: Uint8Array, flips?: number}} Layer */
@@ -22,7 +22,7 @@ export class Weights {
     this.pictures = new Map();
   }
 
-  /** Forgets all pictures. */
+  /** Removes all pictures. */
   clear() {
     for (const picture of this.pictures.values()) picture.cells.remove();
     this.pictures.clear();
@@ -82,7 +82,7 @@ class Picture {
     this.cells.ask();
   }
 
-  /** Calls with the index of each shown weight among all and among the shown. @param {(at: number, cell: number) => void} visit */
+  /** Calls `visit` with the index of each shown weight among all and among the shown ones. @param {(at: number, cell: number) => void} visit */
   each(visit) {
     const kernel = this.rows * this.columns;
     let cell = 0;

@@ -1,13 +1,13 @@
 /**
- * The engine in its Worker: one session, its training loop, its storage, its recovery when the device is lost.
+ * The engine in its Worker: one session, its training loop, its storage, and its recovery from a lost device.
  *
  * Answers the calls of `engine.js`, and sends it events:
- * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten a second
+ * - "progress" `{rows, position, images_per_s, codes?, weights?, evaluation?}`: at most ten per second
  * - "state" `{state, message?}`: opening, ready, training, paused, profiling, finished, diverged, lost, missing
- * - "profiled" `{done, steps}`: so many of the steps that a profile takes are measured; none while the device's ceilings are
- * - "rewound" `{position, rows}`: the run stands at an earlier step again
- * - "saved" `{step, when}`: the run is in the browser's storage
- * - "fault" `{kind, message, line?, recoverable}`: a sentence for people; if recoverable, the engine has helped itself
+ * - "profiled" `{done, steps}`: number of measured steps of a profile; none while the device's peaks are measured
+ * - "rewound" `{position, rows}`: the run was reset to an earlier step
+ * - "saved" `{step, when}`: the run was saved in the browser's storage
+ * - "fault" `{kind, message, line?, recoverable}`: a message for the user; if recoverable, the engine has recovered
  */
 import init, { Session, ceilings, readRecipe, recipeOf, recipes, version } from "./pkg/halfwave.js";
 import { Files, dataset, picture } from "./data.js";
@@ -17,18 +17,18 @@ import * as storage from "./storage.js";
 /** @typedef {import("./pkg/halfwave.js").Event} Row */
 /** @typedef {import("./pkg/halfwave.js").HalfwaveError} HalfwaveError */
 
-/** Between two looks inside the network, and how many times as long as one look takes. */
+/** Minimum time between two inspections of the network, absolute and as a multiple of the duration of one. */
 const LOOK_MS = 700;
 const LOOK_SHARE = 12;
-/** Between two reports. */
+/** Time between two reports. */
 const REPORT_MS = 100;
-/** Between two saves at the ends of epochs. */
+/** Minimum time between two saves at the ends of epochs. */
 const SAVE_MS = 3000;
-/** Test images whose codes are counted. */
+/** Number of test images whose codes are counted. */
 const COUNTED = 64;
-/** Steps that each number of a profile is the median of. */
+/** Number of steps over which a profile takes medians. */
 const PROFILED = 10;
-/** How often in a row a lost device is opened again. */
+/** Maximum number of consecutive attempts to reopen a lost device. */
 const ATTEMPTS = 3;
 
 /** @typedef {{session: Session, data: import("./pkg/halfwave.js").Dataset, name: string, adapter: "gpu" | "cpu", summary: import("./pkg/halfwave.js").RecipeSummary, recipe: string}} Open */
@@ -38,9 +38,9 @@ let open;
 let files;
 /** @type {Row[]} */
 let rows = [];
-/** The last checkpoint that was taken. @type {Uint8Array | undefined} */
+/** The last checkpoint taken. @type {Uint8Array | undefined} */
 let kept;
-/** The rows go beyond the session: it went back to a checkpoint, and they are left to be looked at until it goes on. */
+/** Whether the rows go beyond the session's position: it was reset to a checkpoint, and they stay visible until training continues. */
 let ahead = false;
 /** @type {Promise<void> | undefined} */
 let loop;
@@ -59,14 +59,14 @@ const fault = (error, recoverable = false) => send("fault", { ...plain(error), r
 /** @param {string} kind @param {string} message */
 const problem = (kind, message) => Object.assign(new Error(message), { kind });
 
-/** Does something once the call that asked for it has been answered; it may fail. @param {() => Promise<void>} work */
+/** Runs `work` once the current call has been answered; it may fail. @param {() => Promise<void>} work */
 const later = (work) => {
   const done = breathe().then(() => (open ? work() : undefined)).catch(() => undefined);
   reading.add(done);
   done.finally(() => reading.delete(done));
 };
 
-/** Lets messages in; a timer would wait, more so in a hidden tab. */
+/** Yields to incoming messages; a timer would wait longer, especially in a hidden tab. */
 const breathe = () =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -82,7 +82,7 @@ function current() {
   return open;
 }
 
-/** What a recipe needs before a device is opened: itself without a mistake, and its data. @param {string} recipe */
+/** Checks a recipe and loads its data, before a device is opened. @param {string} recipe */
 async function prepare(recipe) {
   const summary = readRecipe(recipe);
   const { data, skipped } = await dataset(summary, files);
@@ -102,7 +102,7 @@ async function make({ recipe, summary, data }, name, adapter) {
   return { session: await Session.open(recipe, data, { adapter }), data, name, adapter, summary, recipe };
 }
 
-/** Rows that a run has at a position: not those of steps it has yet to repeat. @param {Row[]} all */
+/** Rows of a run up to a position, without those of steps still to be repeated. @param {Row[]} all */
 function upTo(all, { step, epoch, over }) {
   return all.filter((row) => (row.kind === "step" ? row.step <= step : row.epoch <= epoch + (over ? 1 : 0)));
 }
@@ -120,7 +120,7 @@ async function describe() {
   };
 }
 
-/** Opens something else, or with an adapter alone the same run on that one; when that fails, what was open comes back. */
+/** Opens another run, or, if only an adapter is given, the same run on it; if that fails, the previous run is reopened. */
 async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapter ?? "gpu" }) {
   /** @type {Row[]} */
   let before = [];
@@ -130,13 +130,13 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
     [checkpoint, before] = [ahead ? kept : await current().session.checkpoint(), rows];
   } else if (saved) {
     const run = await storage.load();
-    if (!run) throw problem("usage", "There is no run in this browser's storage any more. Start a new one.");
+    if (!run) throw problem("usage", "There is no longer a run in this browser's storage. Start a new one.");
     ({ recipe, name, rows: before } = run.header);
     checkpoint = run.checkpoint;
   } else if (checkpoint) {
     recipe = recipeOf(checkpoint);
   }
-  const prepared = await prepare(recipe); // what is wrong is found out before anything is closed
+  const prepared = await prepare(recipe); // errors are found before anything is closed
   if (checkpoint) prepared.data = prepared.data.matching(checkpoint); // classes by name, in the network's order
   await halt();
   const old = open;
@@ -163,7 +163,7 @@ async function replace({ recipe, name, checkpoint, saved, adapter = open?.adapte
   return describe();
 }
 
-/** Sends what the network looks like inside, when nothing trains. */
+/** Sends the network's codes and weights while it is not training. */
 async function show() {
   const { session } = current();
   send("progress", { rows: [], position: session.position, images_per_s: 0, timing: session.timing, ...(await new Inside().look()) });
@@ -178,12 +178,12 @@ async function save() {
     const when = await storage.save({ name, recipe: summary.resolved, step, epoch, total_steps, epoch_steps, rows }, kept);
     send("saved", { step, when });
   } catch (error) {
-    storable = false; // said once
+    storable = false; // reported once
     fault(Object.assign(/** @type {Error} */ (error), { kind: "storage" }), true);
   }
 }
 
-/** Codes and signs, for pictures of what goes on inside. */
+/** Codes and signs, for pictures of the network's inside. */
 class Inside {
   /** @type {Map<string, Uint8Array>} */
   #before = new Map();
@@ -204,7 +204,7 @@ class Inside {
 
 async function train() {
   const inside = new Inside();
-  let next_look = performance.now() + LOOK_MS; // the first step is to be seen first
+  let next_look = performance.now() + LOOK_MS; // the first step is shown first
   let reported = 0;
   let saved = performance.now();
   let fresh = [];
@@ -251,7 +251,7 @@ async function train() {
   }
 }
 
-/** Trains until told to stop, and opens a lost device again. */
+/** Trains until stopped, and reopens a lost device. */
 async function run() {
   tell("training");
   while (training) {
@@ -280,7 +280,7 @@ async function recover(error) {
   open = undefined;
   await release(lost.session);
   try {
-    await new Promise((resolve) => setTimeout(resolve, 300 * attempts)); // a driver may have to come back first
+    await new Promise((resolve) => setTimeout(resolve, 300 * attempts)); // a driver may have to restart first
     await reopen(lost);
   } catch (failure) {
     closed = lost;
@@ -291,13 +291,13 @@ async function recover(error) {
   }
   const from = current().session.position.step;
   const where = from ? `step ${from}, the last save` : "the beginning";
-  fault(problem("device", `The GPU was lost at step ${at}. It is open again, and training goes on from ${where}.`), true);
+  fault(problem("device", `The GPU was lost at step ${at}. It was reopened, and training continues from ${where}.`), true);
   tell(training ? "training" : "paused");
 }
 
 /**
- * A run that has diverged stops at its last checkpoint, or at the beginning: that network can be used and downloaded. What is
- * saved stays.
+ * A diverged run is reset to its last checkpoint, or to the beginning: that network can be used and downloaded. The saved
+ * run is kept.
  * @param {HalfwaveError} error
  */
 async function goBack(error) {
@@ -311,13 +311,13 @@ async function goBack(error) {
   const where = first?.kind === "step" ? `: found NaN or infinity ${first.fault}, at step ${first.step}` : "";
   fault(error);
   send("progress", { rows: [], position: session.position, images_per_s: 0 });
-  tell("diverged", `Training diverged${where}. The network is ${step ? `as it was saved at step ${step}` : "at its start again"}; a lower lr in the recipe helps.`);
+  tell("diverged", `Training diverged${where}. The network was reset ${step ? `to the one saved at step ${step}` : "to its initial weights"}; a lower lr in the recipe helps.`);
 }
 
-/** What a device was lost from and could not be opened again. @type {Open | undefined} */
+/** The run whose device was lost and could not be reopened. @type {Open | undefined} */
 let closed;
 
-/** The same again, from the last checkpoint. @param {Open} lost */
+/** Reopens a run from the last checkpoint. @param {Open} lost */
 async function reopen(lost) {
   const made = await make(lost, lost.name, lost.adapter);
   if (kept) await made.session.restore(kept);
@@ -326,19 +326,19 @@ async function reopen(lost) {
   send("rewound", { position: made.session.position, rows });
 }
 
-/** Calls under way that use the session but change nothing. @type {Set<Promise<void>>} */
+/** Running calls that use the session without changing it. @type {Set<Promise<void>>} */
 const reading = new Set();
 
-/** Gives a session's memory back, when nobody reads from it any more. @param {Session | undefined} session */
+/** Frees a session's memory once no call reads from it any more. @param {Session | undefined} session */
 async function release(session) {
   await Promise.all(reading);
   session?.free();
 }
 
-/** What the GPU can do at most, measured once; a device on which that fails has no ceilings. @type {Promise<import("./pkg/halfwave.js").Ceilings | void> | undefined} */
+/** The GPU's peaks, measured once; undefined on a device where the measurement fails. @type {Promise<import("./pkg/halfwave.js").Ceilings | void> | undefined} */
 let limits;
 
-/** Measures a step of what is open. @param {Open} open */
+/** Profiles a step of the open run. @param {Open} open */
 async function measure({ session, name, adapter }) {
   const progress = (/** @type {number} */ done) => send("profiled", { done, steps: PROFILED });
   tell("profiling");
@@ -349,7 +349,7 @@ async function measure({ session, name, adapter }) {
   return profile;
 }
 
-/** Stops after the step that is under way. */
+/** Stops after the current step. */
 async function halt() {
   training = false;
   await loop;
@@ -360,9 +360,9 @@ async function halt() {
 const calls = {
   async start(before) {
     await init().catch((/** @type {unknown} */ error) => {
-      // The module's vectors are all that a browser may lack.
+      // The module's SIMD instructions are the only feature that a browser may lack.
       if (!(error instanceof WebAssembly.CompileError)) throw error;
-      throw new Error("The engine cannot be compiled: this browser is too old (Chrome and Edge 91, Firefox 89, Safari 16.4 and newer have what it needs), or the file came damaged.", { cause: error });
+      throw new Error("The engine cannot be compiled: this browser is too old (it needs Chrome or Edge 91, Firefox 89, Safari 16.4 or newer), or the file is damaged.", { cause: error });
     });
     const { reason, name, software } = await gpu();
     const { slot, others } = await storage.claim(before);
@@ -384,7 +384,7 @@ const calls = {
 
   async open(what) {
     const opened = await replace(what);
-    // A network that has learned is worth a look at once; not waited for.
+    // A trained network is shown at once, without waiting for it.
     if (opened.position.step > 0) later(show);
     return opened;
   },
@@ -395,7 +395,7 @@ const calls = {
       tell("opening");
       await reopen(closed);
     }
-    if (current().session.position.over) throw problem("usage", "This run is over. Reset it to train again.");
+    if (current().session.position.over) throw problem("usage", "This run is finished. Reset it to train again.");
     if (ahead) {
       ahead = false;
       rows = upTo(rows, current().session.position);
@@ -433,7 +433,7 @@ const calls = {
       return await measure(current());
     } catch (error) {
       if (/** @type {HalfwaveError} */ (error).kind !== "device") throw error;
-      await recover(/** @type {HalfwaveError} */ (error)); // which tells of it
+      await recover(/** @type {HalfwaveError} */ (error)); // which reports it
     } finally {
       if (open) {
         const { over, step } = open.session.position;
@@ -465,7 +465,7 @@ const calls = {
   },
 };
 
-/** The saved run of this tab's slot, in short. */
+/** Summary of the saved run in this tab's slot. */
 async function saved() {
   const run = await storage.load();
   if (!run) return undefined;
@@ -473,7 +473,7 @@ async function saved() {
   return { step, epoch, total_steps, epoch_steps, when, recipe_name: name, rows };
 }
 
-/** Calls that change what is open wait for each other; the others may come in between. */
+/** Calls that change the open run wait for each other; others may run in between. */
 const CHANGES = new Set(["open", "train", "pause", "reset", "profile"]);
 let turn = Promise.resolve();
 

@@ -1,4 +1,4 @@
-// The two browsers under test, on software drivers: Chromium (Dawn, SwiftShader) and Firefox (wgpu, lavapipe).
+// The two browsers under test, with software drivers: Chromium (Dawn, SwiftShader) and Firefox (wgpu, lavapipe).
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ const PROGRAMS = {
   chromium: [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'],
   firefox: [process.env.FIREFOX, 'firefox-esr', 'firefox'],
 };
-// Longer than anything a test waits for in one call: software drivers compile shaders for seconds.
+// Longer than anything a test waits for in one call: software drivers take seconds to compile shaders.
 const CALL_MS = 1_200_000;
 
 function find(kind) {
@@ -23,7 +23,7 @@ function find(kind) {
         accessSync(file, constants.X_OK);
         return file;
       } catch {
-        // not here: look on
+        // not here: continue the search
       }
     }
   }
@@ -37,7 +37,7 @@ export function icds() {
 
 function options(kind, home, port) {
   const common = { headless: true, protocolTimeout: CALL_MS, timeout: 120_000, defaultViewport: { width: 1280, height: 900 } };
-  // A home of its own: no profile, cache or setting of the machine's user plays a part.
+  // A separate home, so that no profile, cache or setting of the machine's user has an effect.
   const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home };
   if (kind === 'chromium') {
     const args = ['--enable-unsafe-webgpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -66,8 +66,8 @@ function options(kind, home, port) {
   };
 }
 
-// Runs `use(browser)` with one browser whose traffic to anywhere but this machine goes to the proxy `port`.
-// A browser that is not installed is an error with REQUIRE_BROWSERS=1; otherwise the test `t` is marked as skipped, loudly.
+// Runs `use(browser)` with one browser whose traffic to other machines goes to the proxy `port`.
+// A browser that is not installed is an error with REQUIRE_BROWSERS=1; otherwise the test `t` is skipped with a message.
 export async function withBrowser(kind, t, port, use) {
   const executablePath = find(kind);
   if (!executablePath) {

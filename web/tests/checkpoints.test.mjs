@@ -1,4 +1,4 @@
-// A checkpoint made in the browser is the native program's, and the other way round.
+// A checkpoint made in the browser can be used by the native program, and vice versa.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

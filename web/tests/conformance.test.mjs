@@ -1,6 +1,6 @@
-// Samples of every operation, as the browser's WebGPU computes them, against their twins in Rust: shows at the same time that all
-// shaders compile under Tint (Chromium) and under Firefox's naga. Nearly all of the time goes into compiling, up to seven seconds
-// a kernel on software drivers, and Firefox compiles on one thread: so not all samples are computed everywhere. Native tests do.
+// Samples of every operation, computed by the browser's WebGPU, are compared with the reference implementations (twins) in Rust. This also shows that all
+// shaders compile under Tint (Chromium) and under Firefox's naga. Most of the time is spent on compiling, up to seven seconds
+// per kernel on software drivers, and Firefox compiles on one thread: so not all samples are computed everywhere. Native tests compute all.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { KINDS } from './browsers.mjs';
@@ -8,7 +8,7 @@ import { withEngine } from './engine.mjs';
 
 const OPERATIONS = 30;
 
-// Samples of each kernel at most, by the class of devices that the kernels are for.
+// Maximum number of samples per kernel, by the device class of the kernels.
 const SAMPLES = { chromium: { software: undefined, gpu: 2 }, firefox: { software: 4, gpu: 1 } };
 
 // Both browsers at once: nothing is timed here, and Firefox leaves a core idle.

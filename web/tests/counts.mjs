@@ -1,4 +1,4 @@
-// A reporter for tools/test.sh: one line a file, "web/NAME passed failed skipped". A test with steps of its own counts through them.
+// A reporter for tools/test.sh: one line per file, "web/NAME passed failed skipped". A test with steps is counted by its steps.
 import path from 'node:path';
 
 export default async function* counts(events) {
@@ -11,7 +11,7 @@ export default async function* counts(events) {
     inner[nesting + 1] = undefined;
     inner[nesting] ??= { passed: 0, failed: 0 };
     inner[nesting][type === 'test:pass' ? 'passed' : 'failed'] += 1;
-    // A test that fails although its steps passed counts; one that only sums up its steps does not.
+    // A test that fails although its steps passed is counted; one that only summarises its steps is not.
     if (steps.failed > 0 || (type === 'test:pass' && steps.passed > 0)) continue;
     const name = `web/${path.basename(file ?? 'tests', '.test.mjs')}`;
     const count = files.get(name) ?? { passed: 0, failed: 0, skipped: 0 };

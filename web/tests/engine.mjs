@@ -1,10 +1,10 @@
-// The package in a Worker of a browser, as the tests use it: `await call((halfwave, argument) => ..., argument)`.
+// The package in a Worker of a browser, for tests: `await call((halfwave, argument) => ..., argument)`.
 import path from 'node:path';
 import { ROOT, withBrowser } from './browsers.mjs';
 import { decode, encode } from './fixtures/codec.js';
 import { serve } from './server.mjs';
 
-// What a test function threw in the Worker.
+// An error thrown by a test function in the Worker.
 export class Thrown extends Error {
   constructor(thrown) {
     super(thrown.message);
@@ -12,7 +12,7 @@ export class Thrown extends Error {
   }
 }
 
-// Opens a page whose Worker has the package, runs `use({call, page, log, server})`. `log` holds the console's lines and uncaught errors.
+// Opens a page whose Worker loads the package, and runs `use({call, page, log, server})`. `log` holds the console's lines and uncaught errors.
 export async function withEngine(kind, t, use) {
   const server = await serve([
     { at: '/some/path/pkg/', folder: path.join(ROOT, 'web/pkg') },

@@ -1,4 +1,4 @@
-// What goes wrong ends in an error that a person understands, and the session, or a new one, can go on.
+// Every failure gives an understandable error, and the session, or a new one, can continue.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { withEngine } from './engine.mjs';
 
 const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8');
 
-// That `promise` rejects with the package's own error: its kind, words in its message, no trace of Rust in it.
+// Asserts that `promise` rejects with the package's error: its kind, words in its message, no trace of Rust in it.
 async function rejects(promise, kind, words, line) {
   const error = await promise.then(() => assert.fail('no error'), (error) => error);
   assert.equal(error.name, 'HalfwaveError', error.message);
@@ -47,7 +47,7 @@ for (const kind of KINDS) {
     });
     await t.test('a truncated checkpoint', async () => {
       await rejects(call(() => self.session.restore(self.checkpoint.slice(0, -100))), 'checkpoint', /complete|truncated/);
-      await rejects(call(() => self.session.restore(self.checkpoint.slice(0, 5))), 'checkpoint', /no safetensors file/);
+      await rejects(call(() => self.session.restore(self.checkpoint.slice(0, 5))), 'checkpoint', /not a safetensors file/);
       assert.equal(await goesOn(), 1);
     });
     await t.test('a checkpoint of another recipe', async () => {
@@ -71,7 +71,7 @@ for (const kind of KINDS) {
       await rejects(call(async ({ Dataset, Session }, text) => { await Session.open(text, Dataset.digits()); }, large), 'device', /memory|bytes|limit|buffer|GiB|MiB|GB|MB/);
     });
     await t.test('memory that runs out', async () => {
-      // A browser tells of it in this event; to really use all memory would take the machine with it.
+      // A browser reports this in an event; really exhausting all memory could crash the machine.
       await rejects(call(async ({ Dataset, Session }, recipe) => {
         const { createBuffer } = GPUDevice.prototype;
         GPUDevice.prototype.createBuffer = function (descriptor) {
@@ -85,11 +85,11 @@ for (const kind of KINDS) {
     await t.test('a device that is destroyed', async () => {
       await call(() => {
         self.device.destroy();
-        return self.device.lost.then(() => undefined); // the news takes a moment in Firefox
+        return self.device.lost.then(() => undefined); // the event takes a moment in Firefox
       });
       await rejects(call(() => self.session.advance(1)), 'device', /lost/);
       await rejects(call(() => self.session.evaluate()), 'device', /lost/);
-      // A new session goes on from the last checkpoint.
+      // A new session continues from the last checkpoint.
       const step = await call(async ({ Dataset, Session }, recipe) => {
         self.session = await Session.open(recipe, Dataset.digits());
         await self.session.restore(self.checkpoint);

@@ -67,7 +67,7 @@ for (const kind of KINDS) {
       assert.ok(activations.every(({ words }) => words.some((word) => word !== 0)), 'no tensor is all zero');
       const file = path.join(folder, `${kind}.safetensors`);
       writeFileSync(file, checkpoint);
-      // The same weights, and weights that were trained natively.
+      // The same weights, and weights trained natively.
       assert.deepEqual(got, inspect(file, IMAGES));
       assert.deepEqual(got, inspect(path.join(folder, 'native/checkpoint.safetensors'), IMAGES));
       console.log(`${kind}: ${got.length} exact tensors of ${IMAGES} images have the native hashes: ${got.map(({ layer, op, hash }) => `${layer} ${op} ${hash}`).join(', ')}`);

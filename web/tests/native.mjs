@@ -1,10 +1,10 @@
-// The native program, for what the browser and it must agree on.
+// The native program, for comparison with the browser.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './browsers.mjs';
 
-// Where cargo puts what it builds; HALFWAVE_NATIVE names another folder.
+// Cargo's output folder; HALFWAVE_NATIVE names another one.
 const target = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
 const FOLDERS = [process.env.HALFWAVE_NATIVE, path.join(target, 'debug'), path.join(target, 'release')].filter(Boolean);
 
@@ -14,16 +14,16 @@ function run(program, args, variables = {}) {
   return execFileSync(file, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off', ...variables }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-// What the native program prints for these arguments. A failing one throws.
+// Output of the native program for these arguments. Throws if it fails.
 export const halfwave = (...args) => run('halfwave', args);
 
-// The same with more variables in its environment, a driver's for example.
+// The same with additional environment variables, for example to select a driver.
 halfwave.with = (variables) => (...args) => run('halfwave', args, variables);
 
-// What examples/inspect.rs computes from a checkpoint: [{layer, op, shape, hash}].
+// Output of examples/inspect.rs for a checkpoint: [{layer, op, shape, hash}].
 export const inspect = (file, images) => run('examples/inspect', [file, String(images)]).trim().split('\n').map((line) => JSON.parse(line));
 
-// `halfwave eval FILE` on the CPU as numbers: {step, loss (4 digits), correct, images, confusion}.
+// Results of `halfwave eval FILE` on the CPU as numbers: {step, loss (4 digits), correct, images, confusion}.
 export function evaluate(file) {
   const text = halfwave('eval', file, '--adapter', 'cpu');
   const number = (pattern) => Number(pattern.exec(text)[1]);

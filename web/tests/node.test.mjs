@@ -1,4 +1,4 @@
-// The package in Node.js: on Dawn (npm's webgpu) it gives the native program's bits on the same driver; without WebGPU, an error that says what to do.
+// The package in Node.js: on Dawn (npm's webgpu) its results are bit-identical to the native program's on the same driver; without WebGPU there is an error that says what to do.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,13 +11,13 @@ import { halfwave } from './native.mjs';
 
 const STEPS = 69;
 const OPERATIONS = 30;
-// Longer than software drivers need on a busy machine to compile all kernels.
+// Longer than software drivers need to compile all kernels on a busy machine.
 const TIMEOUT_MS = 900_000;
 const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace('epochs = 20', `steps = ${STEPS}`);
 const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-node-'));
 test.after(() => rmSync(scratch, { recursive: true, force: true }));
 
-// The variables with which a process loads that driver alone.
+// The environment variables with which a process loads only that driver.
 const driver = (file) => ({ VK_DRIVER_FILES: file, VK_ICD_FILENAMES: file, XDG_RUNTIME_DIR: scratch });
 
 async function node(args, variables = {}, cwd = scratch) {
@@ -63,9 +63,9 @@ test('folders are arranged by the native rules, in whatever order their paths co
     { class: 1, part: 'train' }, { class: 0, part: 'train' }, { class: 0, part: 'validation' },
     { why: 'not in a folder named after its class' }, { class: 1, part: 'test' }, { class: 0, part: 'train' },
   ]);
-  assert.deepEqual(shared, [{ class: 1 }, { class: 0 }], 'without splits a share is tested on');
+  assert.deepEqual(shared, [{ class: 1 }, { class: 0 }], 'without splits a share is used for testing');
   assert.deepEqual([refused.name, refused.kind], ['HalfwaveError', 'data']);
-  assert.match(refused.message, /test\/ and val\/ and no train\//);
+  assert.match(refused.message, /test\/ and val\/ but no train\//);
   assert.deepEqual(system, [true, true, true, true, false, false]);
 });
 
@@ -74,12 +74,12 @@ test('a checkpoint’s classes are matched by name, and other classes are refuse
   const { names, before, after, step, dogs, labels, refused } = await task({}, 'matching', toml);
   assert.deepEqual([names, before, after], [['dog', 'cat'], ['cat', 'dog'], ['dog', 'cat']]);
   assert.deepEqual([dogs, labels], [[0, 1], [0, 0, 1, 1]], 'dogs come first, with the label 0');
-  assert.equal(step, 1, 'the session goes on from the checkpoint');
+  assert.equal(step, 1, 'the session continues from the checkpoint');
   assert.deepEqual([refused.name, refused.kind], ['HalfwaveError', 'data']);
   assert.match(refused.message, /bird|dog/);
 });
 
-// Buffers that a launch reads and writes in parts, halves with their scales, steps of several launches of a plan: Dawn's rules are stricter than wgpu's.
+// Buffers that a launch reads and writes in parts, half-precision values with scales, and steps with several launches of a plan: Dawn's rules are stricter than wgpu's.
 const small = recipe.replace(/^\[train\]$/m, '[train]\nmemory = "low"\nprecision = "mixed"\naccumulate = 2');
 const trained = [...Object.entries(icds()).map(([name, file]) => [name, file, recipe]), ['lavapipe, in little memory', icds().lavapipe, small]];
 for (const [name, file, recipe] of trained) {

@@ -1,4 +1,4 @@
-// The npm package: its files, its types, and the example in its README, run as it is printed there.
+// The npm package: its files, its types, and the example in its README, run as printed.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, mkdirSync } from 'node:fs';
@@ -30,7 +30,7 @@ test('on a machine with Rust alone, build.sh prints every command that is missin
     const text = readFileSync(path.join(ROOT, name), 'utf8');
     writeFileSync(path.join(scratch, name), from ? text.replace(from, to) : text, { mode: 0o755 });
   }
-  // A rustc of which no target for wasm32 is installed.
+  // A rustc without the wasm32 target.
   writeFileSync(path.join(scratch, 'bin/rustc'), '#!/bin/sh\necho /none\n', { mode: 0o755 });
   const programs = (names) => names.forEach((name) => symlinkSync(execFileSync('which', [name], { encoding: 'utf8' }).trim(), path.join(scratch, 'bin', name)));
   const build = () => spawnSync(execFileSync('which', ['bash'], { encoding: 'utf8' }).trim(), [path.join(scratch, 'web/build.sh')], { encoding: 'utf8', env: { PATH: path.join(scratch, 'bin') } });
@@ -53,7 +53,7 @@ test('its types fit its example', () => {
     const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,dom', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', ''];
     const tsc = (file) => execFileSync(path.join(ROOT, 'web/node_modules/.bin/tsc'), [...options, path.join(scratch, file)], { encoding: 'utf8', cwd: scratch });
     tsc('example.ts');
-    // The check checks: a misspelt method must not pass.
+    // The check works: a misspelt method must not pass.
     writeFileSync(path.join(scratch, 'wrong.ts'), example.replace('session.evaluate()', 'session.evaluated()'));
     assert.throws(() => tsc('wrong.ts'), ({ stdout }) => stdout.includes('evaluated'));
   } finally {
@@ -64,12 +64,12 @@ test('its types fit its example', () => {
 test('the page’s own types and the package’s agree', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
   try {
-    // What the main thread loads, what its Worker loads, and what the native program embeds.
+    // Files loaded by the main thread and by its Worker, and those embedded in the native program.
     for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
       const compilerOptions = {
         noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
         module: 'es2022', moduleResolution: 'bundler', types: [],
-        // The page finds the package beside itself only where it is deployed.
+        // The page only finds the package beside it where it is deployed.
         rootDirs: [path.join(ROOT, 'web/page'), path.join(ROOT, 'web')],
       };
       writeFileSync(path.join(scratch, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [path.join(ROOT, 'web/page', file)] }));
@@ -91,7 +91,7 @@ test('Vite builds the README’s Worker and page with its defaults, and they tra
   writeFileSync(path.join(scratch, 'worker.js'), worker);
   writeFileSync(path.join(scratch, 'main.js'), page);
   writeFileSync(path.join(scratch, 'index.html'), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>');
-  // Only the address that it is served under.
+  // Only sets the address under which it is served.
   execFileSync(path.join(ROOT, 'web/node_modules/.bin/vite'), ['build', '--base', '/app/', '--logLevel', 'error'], { cwd: scratch, encoding: 'utf8' });
   const server = await serve([{ at: '/app/', folder: path.join(scratch, 'dist') }]);
   t.after(() => server.close());
@@ -144,7 +144,7 @@ for (const kind of KINDS) {
       assert.ok(kernels.length > 0 && first + kernels.length <= dispatches, `${first} and ${kernels.length} of ${dispatches}`);
       assert.ok(ms > 0, `${ms} ms`);
     }
-    assert.deepEqual(again, [], 'what was told is not told again');
+    assert.deepEqual(again, [], 'submissions are reported only once');
     console.log(`${kind}: ${training.length} submissions of training steps, the longest ${Math.max(...training.map(({ ms }) => ms)).toFixed(1)} ms`);
   }));
 }

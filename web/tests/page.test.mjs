@@ -1,5 +1,5 @@
-// A person's visit to the page, by clicks alone: train, watch, draw digits, make mistakes, lose the GPU, go away, come back.
-// With the page's budgets: time to the first step, longest task of the main thread, size (web/dist.mjs has checked that one).
+// A user's visit to the page, by clicks only: train, watch, draw digits, make mistakes, lose the GPU, leave, come back.
+// With the page's budgets: time to the first step, longest task of the main thread, size (checked by web/dist.mjs).
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,10 +16,10 @@ const ENOUGH = 0.93;
 const FIRST_STEP_MS = 2000;
 const LONGEST_TASK_MS = 50;
 
-// Budgets are printed, not asserted: a test that a busy machine can fail shows nothing.
+// Budgets are printed, not asserted: a test that can fail on a busy machine shows nothing.
 const verdict = (what, ms, budget, how) => console.log(`${what} ${ms.toFixed(1)} ms ${how} (budget ${budget} ms: ${ms <= budget ? 'kept' : 'EXCEEDED'})`);
 
-// In the Worker, before its own code: lets a test take the GPU away.
+// Runs in the Worker before its code: lets a test take the GPU away.
 const LOSABLE = `
 const { requestDevice } = GPUAdapter.prototype;
 let device;
@@ -50,14 +50,14 @@ for (const kind of KINDS) {
         await visit.until((enough) => Number(document.querySelector('#test-accuracy').dataset.value) >= enough, ENOUGH);
         const [accuracy, step, rate] = await Promise.all(['test-accuracy', 'step', 'images-per-second'].map((id) => visit.number(id)));
         console.log(`${kind}: ${(100 * accuracy).toFixed(1)} % at step ${step}, after ${((performance.now() - start) / 1000).toFixed(1)} s, ${Math.round(rate)} images/s`);
-        // The pictures of the inside follow within a second.
+        // The pictures of the network's inside follow within a second.
         for (const id of ['codes', 'weights', 'confusion']) await page.waitForFunction((id) => document.querySelector(`#${id}`).matches(':not(:empty):not(:has(.empty))'), { timeout: 20_000 }, id);
       });
 
       if (kind === 'chromium') {
         await t.test('the main thread was never busy for long', async () => {
           const { tasks, cpu_ms, wall_ms } = await visit.longestTask();
-          // How many there are depends on the machine: a fast one trains in fewer, larger messages.
+          // Their number depends on the machine: a fast one trains with fewer, larger messages.
           assert.ok(tasks > 100, `only ${tasks} tasks`);
           verdict(`${kind}: the longest of ${tasks} tasks while training took the main thread`, cpu_ms, LONGEST_TASK_MS, `of its own; ${wall_ms.toFixed(1)} ms by the clock, beside a GPU in software`);
         });
@@ -124,7 +124,7 @@ for (const kind of KINDS) {
         const cut = path.join(scratch, 'cut.safetensors');
         writeFileSync(cut, checkpoint.subarray(0, checkpoint.length / 2));
         await visit.give('checkpoint-upload', cut);
-        assert.match(await visit.fault(), /complete safetensors/);
+        assert.match(await visit.fault(), /safetensors file is incomplete/);
         await visit.state('paused');
         assert.equal(await visit.number('step'), step);
         await visit.give('checkpoint-upload', file);

@@ -1,5 +1,5 @@
-// A step, launch by launch, in both browsers: with the clock that each has, and in Chromium with clocks that browsers and drivers spoil. And the page that the
-// native program writes of a profile.
+// A step, launch by launch, in both browsers: with the clock of each, and in Chromium with clocks degraded as by other browsers and drivers. And the page that the
+// native program writes for a profile.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,16 +12,16 @@ import { halfwave } from './native.mjs';
 
 const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8');
 const STEPS = 3;
-// Steps of the clock that a measurement has to span; noise may make a later one somewhat shorter than the one that settled it.
+// Number of clock steps that a measurement must span; because of noise a later one may be somewhat shorter than the one that determined it.
 const QUANTA = 20;
 const SHORTER = 0.5;
 
-// What must be true of every profile, whatever the clock.
+// Properties of every profile, whatever the clock.
 function assertTruthful({ timer: { quality, quantum_ns: quantum }, launches, launches_ns: sum, step_ns, wall_ns, instrumented_ns, ...profile }) {
   assert.deepEqual([profile.format, profile.version, profile.recipe, profile.batch, profile.steps], ['halfwave-profile', 1, 'digits', 64, STEPS]);
   assert.ok(launches.length > 30, `${launches.length} launches`);
   for (const { kernel, median_ns: median, p10_ns: p10, p90_ns: p90, repeats, bytes } of launches) {
-    // Nothing moves ten terabytes a second: that is a clock that did not move.
+    // No device moves ten terabytes per second: that would be a clock that does not advance.
     if (median !== null) assert.ok(bytes / median < 10_000, `${kernel}: ${bytes} bytes in ${median} ns`);
     assert.ok(median === null || (median > 0 && p10 > 0 && p10 <= median && median <= p90), `${kernel}: ${p10}, ${median}, ${p90}`);
     if (quality === 'quantised' && median !== null) assert.ok(median * repeats >= SHORTER * QUANTA * quantum, `${kernel}: ${repeats} times ${median} ns are too few steps of ${quantum} ns`);
@@ -89,7 +89,7 @@ for (const kind of KINDS) {
   }));
 }
 
-// Timestamps as other browsers and drivers give them: the buffers that they are read from are changed on their way. Chrome takes the lower 16 bits away.
+// Timestamps as given by other browsers and drivers: the buffers that they are read from are modified. Chrome clears the lower 16 bits.
 const CLOCKS = { quantised: '(ns) => ns & ~0xffffn', zero: '() => 0n' };
 
 function spoil(clock) {
@@ -129,7 +129,7 @@ test('clocks that are no good, in chromium', (t) => withEngine('chromium', t, as
     return profile;
   }, { recipe, STEPS });
 
-  // The Worker stays, so each clock comes on top of the one before.
+  // The Worker is kept, so each clock is applied on top of the previous one.
   for (const [quality, clock] of Object.entries(CLOCKS)) {
     await t.test(`one that is ${quality}`, async () => {
       await call(new Function('_', 'clock', `(${spoil})(clock)`), clock);
@@ -155,7 +155,7 @@ test('the page that the native program writes', async (t) => {
   const [json, html] = ['profile.json', 'profile.html'].map((name) => path.join(scratch, name));
   halfwave('profile', 'digits', '--adapter', 'cpu', '--steps', '2', '--json', json, '--html', html);
   const { launches } = JSON.parse(readFileSync(json, 'utf8'));
-  // Nothing answers at this port: what the page wanted from elsewhere would fail.
+  // Nothing answers at this port: requests of the page to other machines would fail.
   await withBrowser('chromium', t, 9, async (browser) => {
     const page = await browser.newPage();
     const [log, requests] = [[], []];

@@ -1,4 +1,4 @@
-// The page that `halfwave report` writes, in Chromium: drawn from its own file alone, with values at what is pointed at, and runs that can be hidden.
+// The page written by `halfwave report`, in Chromium: drawn only from its own file, with tooltips, and runs that can be hidden.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ test('the page of a report', async (t) => {
   const [first, second, html] = ['first', 'second', 'report.html'].map((name) => path.join(scratch, name));
   for (const [out, seed] of [[first, '1'], [second, '2']]) halfwave('train', 'digits', '--adapter', 'cpu', '--epochs', '2', '--seed', seed, '--out', out);
   halfwave('report', first, second, '--adapter', 'cpu', '--out', html);
-  // Nothing answers at this port: what the page wanted from elsewhere would fail.
+  // Nothing answers at this port: requests of the page to other machines would fail.
   await withBrowser('chromium', t, 9, async (browser) => {
     const page = await browser.newPage();
     const [log, requests] = [[], []];

@@ -1,4 +1,4 @@
-// The float tensors of a safetensors file: {name: Float32Array}.
+// Reads the float tensors of a safetensors file: {name: Float32Array}.
 export function floats(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = 8 + Number(view.getBigUint64(0, true));

@@ -1,4 +1,4 @@
-// A static web server for the tests: folders mounted under paths, strict content types, every request on record.
+// A static web server for the tests: folders mounted under paths, strict content types, all requests recorded.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -20,15 +20,15 @@ const TYPES = {
   '.webmanifest': 'application/manifest+json',
 };
 
-// What a page may load under test: its own files only. A browser reports whatever else the page or its Workers ask for to POLICY_REPORTS.
+// What a page may load under test: only its own files. Browsers report other requests of the page or its Workers to POLICY_REPORTS.
 const POLICY_REPORTS = '/policy-reports';
 export const OWN_FILES_ONLY = {
   'content-security-policy': `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:; report-uri ${POLICY_REPORTS}`,
 };
 
-// Serves `mounts`, a list of {at: '/path/', folder, headers?, before?}; the first whose path fits is taken; `before` holds text to send
-// before a file's own, by the file's name. `violations` collects the reports
-// on OWN_FILES_ONLY. Browsers under test have this server as their proxy: what they want from elsewhere for themselves is refused.
+// Serves `mounts`, a list of {at: '/path/', folder, headers?, before?}; the first whose path matches is used; `before` holds text to send
+// before a file's contents, by the file's name. `violations` collects the reports
+// on OWN_FILES_ONLY. Browsers under test use this server as their proxy: their own requests to other machines are refused.
 export async function serve(mounts) {
   const requests = [];
   const violations = [];

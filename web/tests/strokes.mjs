@@ -1,4 +1,4 @@
-// Digits as a person draws them on the pad: strokes of [column, row] in its 32 x 32 pixels.
+// Digits drawn by hand on the pad: strokes of [column, row] in its 32 x 32 pixels.
 const arc = (x, y, rx, ry, from, to) => Array.from({ length: 25 }, (_, i) => {
   const angle = from + ((to - from) * i) / 24;
   return [x + rx * Math.sin(angle), y - ry * Math.cos(angle)];

@@ -1,4 +1,4 @@
-// The time line that `halfwave profile --trace` writes, as a reader sees it that others wrote: speedscope, driven in headless Chromium.
+// The time line written by `halfwave profile --trace`, as read by a third-party viewer: speedscope, driven in headless Chromium.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ test('speedscope reads the time line', async (t) => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-trace-'));
   t.after(() => rmSync(scratch, { recursive: true, force: true }));
   const [json, trace] = ['profile.json', 'profile.trace.json'].map((name) => path.join(scratch, name));
-  // One round: what the table calls a median is then what the time line shows.
+  // One round: the median in the table is then the value in the time line.
   process.env.HALFWAVE_CACHE_DIR = scratch;
   halfwave('profile', 'digits', '--adapter', 'llvmpipe', '--steps', '1', '--json', json, '--trace', trace);
   const { launches } = JSON.parse(readFileSync(json, 'utf8'));
@@ -47,12 +47,12 @@ test('speedscope reads the time line', async (t) => {
       assert.ok(rows.length > 10, rows.join('\n'));
       assert.match(first, new RegExp(`\t${slowest.kernel} \\{`));
       assert.ok(first.includes(`"layer":"${slowest.layer}"`) && first.includes(`"median_ns":${slowest.median_ns},`), first);
-      // It shows two digits behind the point.
+      // It shows two decimals.
       const ms = Number(/^([\d.]+)ms /.exec(first)[1]);
       assert.ok(Math.abs(ms - slowest.median_ns / 1e6) < 0.01, `${ms} ms, not ${slowest.median_ns} ns`);
     });
 
     const complaints = log.filter((line) => /ts=|Tried to|still open|uncaught|rror/.test(line));
-    assert.deepEqual(complaints, [], 'nothing in it is out of order');
+    assert.deepEqual(complaints, [], 'no event is out of order');
   });
 });

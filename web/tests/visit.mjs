@@ -1,4 +1,4 @@
-// What a person does on the page and sees there.
+// Actions of a user on the page, and what the page shows.
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './browsers.mjs';
@@ -9,7 +9,7 @@ const IMAGES = path.join(ROOT, 'docs/images');
 // No isMobile or hasTouch: changing those reloads the page.
 const SIZES = { desktop: { width: 1280, height: 900, until: '#own' }, phone: { width: 390, height: 844, deviceScaleFactor: 2, until: '#inside' } };
 
-// Runs in the page before its own scripts: keeps the time from the click to the first step, and what is offered for download.
+// Runs in the page before its scripts: records the time from the click to the first step, and files offered for download.
 function watch() {
   const watched = window.watched = { blobs: [] };
   const { createObjectURL } = URL;
@@ -51,7 +51,7 @@ export class Visit {
     return this.until((state) => document.querySelector('#train').dataset.state === state, state);
   }
 
-  // A number as the page shows it, in full.
+  // A displayed number, in full precision.
   number(id) {
     return this.page.$eval(`#${id}`, (element) => Number(element.dataset.value));
   }
@@ -62,13 +62,13 @@ export class Visit {
     return this.page.evaluate(() => window.watched.first);
   }
 
-  // Begins to record the tasks of Chromium's threads.
+  // Starts recording the tasks of Chromium's threads.
   async record() {
     await this.page.tracing.start({ categories: ['toplevel', 'blink.user_timing'] });
     await this.page.evaluate(() => performance.mark('the main thread'));
   }
 
-  // The longest task of the main thread since then: {cpu_ms, wall_ms}. They differ by what other threads took of the processor meanwhile.
+  // The longest task of the main thread since then: {cpu_ms, wall_ms}. They differ by the processor time that other threads took.
   async longestTask() {
     const { traceEvents } = JSON.parse(new TextDecoder().decode(await this.page.tracing.stop()));
     const { pid, tid } = traceEvents.find(({ name }) => name === 'the main thread');
@@ -77,7 +77,7 @@ export class Visit {
     return { tasks: tasks.length, cpu_ms: longest('tdur'), wall_ms: longest('dur') };
   }
 
-  // Waits for so many steps more than there are now, counted from wherever the run goes back to.
+  // Waits for `count` further steps, counted from the step to which the run may be reset.
   async stepsOn(count) {
     const before = await this.number('step');
     await this.until((before) => Number(document.querySelector('#step').dataset.value) !== before, before);
@@ -85,7 +85,7 @@ export class Visit {
     await this.until((to) => Number(document.querySelector('#step').dataset.value) >= to, from + count);
   }
 
-  // Moves the focus there with the Tab key, from the top of the page.
+  // Moves the focus to an element with the Tab key, from the top of the page.
   async tabTo(id) {
     await this.page.focus('.skip');
     for (let presses = 0; presses < 100; presses += 1) {
@@ -111,7 +111,7 @@ export class Visit {
     }
   }
 
-  // The bytes of what is offered for download, once.
+  // The bytes of the file offered for download, once.
   async download() {
     await this.until(() => window.watched.blobs.length > 0, undefined, 60_000);
     const base64 = await this.page.evaluate(() => new Promise((read) => {
@@ -137,7 +137,7 @@ export class Visit {
     await this.until(() => document.querySelector('#recipe-use').textContent === 'Use this recipe' && !document.querySelector('#recipe-use').disabled, undefined, 20_000);
   }
 
-  // Uses what is in the editor, and waits until it is open.
+  // Uses the recipe in the editor, and waits until it is open.
   async use() {
     await this.page.click('#recipe-use');
     await this.until(() => document.querySelector('#recipe-state a'), undefined, 120_000);
@@ -151,7 +151,7 @@ export class Visit {
     return this.page.$eval(`#${id}`, (element) => element.hidden);
   }
 
-  // Waits for a message about a fault, gives its sentence and closes it.
+  // Waits for a fault message, returns its text and closes it.
   async fault() {
     await this.page.waitForSelector('#fault .fault', { timeout: 120_000 });
     const said = await this.page.$eval('#fault .fault p', (sentence) => sentence.textContent);
@@ -159,7 +159,7 @@ export class Visit {
     return said;
   }
 
-  // With UPDATE_SCREENSHOTS=1, pictures of the upper part of the page in Chromium: desktop and phone, light and dark.
+  // With UPDATE_SCREENSHOTS=1, takes screenshots of the upper part of the page in Chromium: desktop and phone, light and dark.
   async pictures(kind) {
     if (kind !== 'chromium' || process.env.UPDATE_SCREENSHOTS !== '1') return;
     const { page } = this;

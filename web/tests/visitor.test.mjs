@@ -1,5 +1,5 @@
-// What else a visitor comes upon: a machine without a GPU, saved runs in several tabs, a learning rate that is too high, files of
-// every kind, a small phone. The page computes in WebAssembly here, but where a test says otherwise.
+// Further situations of a visitor: a machine without a GPU, saved runs in several tabs, a learning rate that is too high, files of
+// every kind, a small phone. The page computes in WebAssembly here, unless a test says otherwise.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const edited = (from, to) => {
 const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-visitor-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-// A checkpoint of ten images as `choose` draws them, five of blue dogs and then five of red cats, for which “dog” is the first class.
+// A checkpoint for ten images as drawn by `choose`, five of blue dogs and then five of red cats, with “dog” as the first class.
 async function dogsFirst(recipe) {
   await init();
   const { input } = readRecipe(recipe);
@@ -33,10 +33,10 @@ async function dogsFirst(recipe) {
   return session.checkpoint();
 }
 
-// The side of the pictures: that of the recipe which the page writes for them, so that nothing is scaled.
+// The side of the pictures: the same as in the recipe that the page writes for them, so that nothing is scaled.
 const SIDE = 32;
 
-// In the page: a square of a colour on black, as a file in a folder that was chosen.
+// In the page: a square of a colour on black, as a file in a chosen folder.
 function choose(pictures) {
   const side = 32;
   const draw = async ({ path, colour = 'black' }) => {
@@ -55,7 +55,7 @@ function choose(pictures) {
   });
 }
 
-// Before the page's own scripts: keeps what is written on canvases, and where.
+// Before the page's scripts: records the text written on canvases, and its position.
 function labels() {
   const written = window.written = [];
   const { fillText } = CanvasRenderingContext2D.prototype;
@@ -65,11 +65,11 @@ function labels() {
   };
 }
 
-// Storage that refuses, as code before the Worker's own, and what the page says of it.
+// Failures of the storage, as code before the Worker's code, and the page's messages.
 const REFUSALS = {
-  private: ["StorageManager.prototype.getDirectory = async () => { throw new DOMException('', 'SecurityError'); };", /store nothing.*not kept/],
-  full: ["FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException('', 'QuotaExceededError'); };", /storage is full.*not kept/],
-  lockless: ["Object.defineProperty(WorkerNavigator.prototype, 'locks', { value: undefined });", /store nothing.*not kept/],
+  private: ["StorageManager.prototype.getDirectory = async () => { throw new DOMException('', 'SecurityError'); };", /not let the page store anything.*not saved/],
+  full: ["FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException('', 'QuotaExceededError'); };", /storage is full.*not saved/],
+  lockless: ["Object.defineProperty(WorkerNavigator.prototype, 'locks', { value: undefined });", /not let the page store anything.*not saved/],
 };
 
 for (const kind of KINDS) {
@@ -93,7 +93,7 @@ for (const kind of KINDS) {
         const next = (before) => document.querySelector('#train').dataset.state === 'ready' || (!document.querySelector('#resume-banner').hidden && document.querySelector('#resume-banner').dataset.when !== before);
         await visit.until(next, before, 60_000);
       };
-      // A run that has not begun, whatever a test before has left.
+      // A run that has not started, whatever earlier tests have left.
       const fresh = async (visit) => {
         await settled(visit);
         while (!await visit.hidden('resume-banner')) {
@@ -115,14 +115,14 @@ for (const kind of KINDS) {
         const visit = await come('');
         await visit.state('ready');
         assert.ok(!await visit.hidden('software'));
-        assert.match(await visit.text('software-text'), /no GPU.*in software.*WebAssembly/);
+        assert.match(await visit.text('software-text'), /no GPU.*software adapter.*WebAssembly/);
         assert.match(await visit.text('status'), /CPU, in WebAssembly/);
         assert.match(await visit.text('lead'), /on your computer’s CPU/);
         const step = await trainTo(visit, 3);
         await visit.page.click('#software-switch');
         await visit.until(() => document.querySelector('#software-switch').textContent === 'Use WebAssembly', undefined, 120_000);
         await visit.state('paused');
-        assert.equal(await visit.number('step'), step, 'the run goes on where it was');
+        assert.equal(await visit.number('step'), step, 'the run continues where it was');
         assert.match(await visit.text('lead'), /a GPU that the CPU emulates/);
         assert.match(await visit.text('device'), /WebGPU/);
         assert.ok(await trainTo(visit, step + 2) >= step + 2);
@@ -140,7 +140,7 @@ for (const kind of KINDS) {
         await visit.state('waiting');
         assert.ok(!await visit.hidden('resume-banner'));
         assert.equal(await visit.number('step'), step);
-        // Losses of the last steps before a pause come with the next ones.
+        // Losses of the last steps before a pause are sent with the next ones.
         const [, drawn] = /after (\d+) steps/.exec(await visit.page.$eval('#curve', (curve) => curve.getAttribute('aria-label')));
         assert.ok(drawn > step - 20 && drawn <= step, `${drawn} of ${step} steps are drawn`);
         assert.equal(await resumes(visit.page), 1);
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
         assert.ok(await visit.hidden('resume-banner'));
         assert.equal(await visit.text('train'), 'Train');
         await trainTo(visit, 2);
-        assert.match(await visit.page.$eval('#recipe', (area) => area.value), /^lr = 0\.04$/m, 'the choice stays');
+        assert.match(await visit.page.$eval('#recipe', (area) => area.value), /^lr = 0\.04$/m, 'the chosen recipe is kept');
         await visit.page.click('#reset');
         await visit.state('ready');
         await visit.page.reload();
@@ -164,11 +164,11 @@ for (const kind of KINDS) {
         for (const step of [4, 9, 14, 19, 24]) {
           const visit = await come();
           await settled(visit);
-          assert.ok(await visit.hidden('resume-banner'), 'nothing of another tab’s is offered');
+          assert.ok(await visit.hidden('resume-banner'), 'no run of another tab is offered');
           tabs.push({ visit, step: await trainTo(visit, step), says: await visit.text('checkpoint-text') });
         }
         const fifth = tabs.pop();
-        assert.match(await fifth.visit.fault(), /4 other tabs.*not kept/s);
+        assert.match(await fifth.visit.fault(), /4 other tabs.*not saved/s);
         await fifth.visit.page.close();
         for (const { visit, step } of tabs) {
           await visit.page.bringToFront();
@@ -176,13 +176,13 @@ for (const kind of KINDS) {
           await visit.state('waiting');
           assert.equal(await visit.number('step'), step, 'each tab is offered its own run');
         }
-        // A tab that is closed leaves its run to the next one that is opened; the second oldest of four, so not just the first place.
+        // A closed tab leaves its run to the next one that is opened; the second oldest of four, so not just the first slot.
         await tabs[1].visit.page.close();
         const next = await come();
         await next.state('waiting');
         assert.equal(await next.number('step'), tabs[1].step);
         await next.page.close();
-        // All closed: the newest is offered, then, when that is discarded, the one before it.
+        // All closed: the newest is offered first, then, after it is discarded, the previous one.
         for (const { visit } of tabs) if (!visit.page.isClosed()) await visit.page.close();
         const last = await come();
         const offered = [];
@@ -192,7 +192,7 @@ for (const kind of KINDS) {
           await discard(last);
         }
         assert.deepEqual(offered, tabs.map(({ step }) => step).reverse());
-        // Wherever it is kept now, its own run is what it is offered.
+        // Whichever slot it uses now, it is offered its own run.
         const step = await trainTo(last, 3);
         await last.page.reload();
         await last.state('waiting');
@@ -225,7 +225,7 @@ for (const kind of KINDS) {
           const step = await trainTo(visit, 3);
           assert.match(await visit.fault(), says);
           assert.ok(await trainTo(visit, step + 3) > step);
-          assert.equal(await visit.page.$('#fault .fault'), null, 'not told again');
+          assert.equal(await visit.page.$('#fault .fault'), null, 'not reported again');
           await visit.page.close();
         });
       }
@@ -251,7 +251,7 @@ for (const kind of KINDS) {
         await page.goBack();
         await visit.until(() => ['waiting', 'paused'].includes(document.querySelector('#train').dataset.state), undefined, 60_000);
         assert.equal(await visit.number('step'), step);
-        // A recipe that cannot be is refused where it stands, and nothing is lost.
+        // An invalid recipe is refused at the faulty line, and nothing is lost.
         await page.$eval('#recipe', (area, text) => {
           area.value = text;
           area.dispatchEvent(new Event('input', { bubbles: true }));
@@ -287,7 +287,7 @@ for (const kind of KINDS) {
         }
         // The engine has stopped by itself: its network is finite again, and can be downloaded.
         await visit.state('diverged');
-        assert.match(await visit.text('status'), /^Training diverged: found NaN or infinity in (layer|the parameter) .*, at step \d+\. The network is/);
+        assert.match(await visit.text('status'), /^Training diverged: found NaN or infinity in (layer|the parameter) .*, at step \d+\. The network was reset/);
         assert.match(await visit.fault(), /diverged.*lr/s);
         await visit.page.$eval('#checkpoint-download', (button) => button.click()); // cards above it may just have grown
         assert.ok((await visit.download()).length > 1000);
@@ -318,7 +318,7 @@ for (const kind of KINDS) {
         await page.evaluate(choose, [...classes, { path: 'pets/stray.png' }, { path: 'pets/notes.txt' }, { path: 'pets/@eaDir/cat/0.png' }, { path: 'pets/.cache/x.png' }]);
         await say('8 images to train on and 2 to test on, 2 classes (cat, dog)');
         await say('pets/stray.png – not in a folder named after its class');
-        assert.match(await visit.text('data-summary'), /Passed over 2 files/);
+        assert.match(await visit.text('data-summary'), /Skipped 2 files/);
         await page.evaluate(choose, classes.filter(({ path }) => path.includes('cat')));
         assert.match(await visit.fault(), /one class, in the folder “cat”/);
         await page.evaluate(choose, ['train', 'val'].flatMap((split) => classes.map(({ path, ...rest }) => ({ path: path.replace('pets/', `pets/${split}/`), ...rest }))));
@@ -326,13 +326,13 @@ for (const kind of KINDS) {
         await page.click('#data-recipe');
         await visit.until(() => !document.querySelector('#recipe-use').disabled && document.querySelector('#recipe').value.includes('classes = 2'));
         await page.click('#recipe-use');
-        // Progress is beside the button at once.
+        // Progress is shown beside the button at once.
         assert.deepEqual(await page.evaluate(() => [document.querySelector('#recipe-use').textContent, document.querySelector('#recipe-use').disabled, document.querySelector('#recipe-state').textContent !== '']), ['Opening …', true, true]);
         await visit.until(() => document.querySelector('#recipe-state a')?.getAttribute('href') === '#main', undefined, 120_000);
         for (const id of ['lead', 'draw', 'status']) assert.doesNotMatch(await visit.text(id).then((text) => text.replace('Draw a digit', id === 'draw' ? '' : '$&')), /digit|GPU/i, id);
         assert.match(await visit.text('lead'), /2 classes of your own images/);
         assert.equal(await visit.text('draw-title'), 'Show it an image');
-        // A network whose classes are in another order: the images' labels follow it by name.
+        // A network whose classes are in another order: the images' labels are matched by name.
         const named = () => page.$$eval('#probabilities .name', (names) => names.map(({ textContent }) => textContent));
         assert.deepEqual(await named(), ['cat', 'dog']);
         const file = path.join(scratch, `${kind}.safetensors`);
@@ -342,12 +342,12 @@ for (const kind of KINDS) {
         assert.match(await visit.text('checkpoint-text'), /^Loaded .* step 1\.$/);
         await visit.until(() => document.querySelector('#probabilities .name').textContent === 'dog', undefined, 20_000);
         assert.deepEqual(await named(), ['dog', 'cat']);
-        // Folders without what the network knows are refused by name, and the run stays.
+        // Folders without the network's classes are refused by name, and the run is kept.
         await page.evaluate(choose, classes.map(({ path, ...rest }) => ({ path: path.replace('dog', 'bird'), ...rest })));
         await say('(bird, cat)');
         await visit.give('checkpoint-upload', file);
         assert.match(await visit.fault(), /bird|dog/);
-        assert.match(await visit.text('checkpoint-text'), /not loaded; the run is as it was/);
+        assert.match(await visit.text('checkpoint-text'), /not loaded; the run is unchanged/);
         await page.evaluate(choose, ['train', 'test'].map((split, at) => ({ path: `pets/${split}/${'ab'[at]}/0.png` })));
         assert.match(await visit.fault(), /there is test\/b, but no train\/b/i);
         await page.close();

@@ -1,4 +1,4 @@
-//! Where numbers are not finite.
+//! Localisation of values that are not finite.
 
 use super::{Batch, Purpose, Session};
 use crate::backend::PlanId;
@@ -11,9 +11,9 @@ use std::fmt;
 /// The first values of a step that are not all finite.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// A parameter or what the optimiser keeps of it, by its name.
+    /// A parameter or its optimiser state, by name.
     Parameter(String),
-    /// What an operation of a layer reads or gives.
+    /// An input or the output of an operation of a layer.
     Layer {
         /// The layer.
         layer: String,
@@ -31,10 +31,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Where numbers are not finite that nothing in the network has met.
+/// Location given when non-finite values appear only in the logits.
 pub(super) const IN_LOGITS: &str = "in the logits";
 
-/// The error of an inference whose numbers are worthless.
+/// The error of an inference whose results are not finite.
 pub(super) fn not_finite(place: &str) -> Error {
     Error::Model(format!(
         "the network computes NaN or infinity, {place}: its weights or its input are too large; train it again with a lower train.optimizer.lr, or check how images are normalised"
@@ -42,7 +42,8 @@ pub(super) fn not_finite(place: &str) -> Error {
 }
 
 impl Session {
-    /// What a fault word of a plan says: the first of its nodes that met a number which is not finite.
+    /// Decodes a fault word of a plan: the first of its nodes that encountered a value that is not
+    /// finite.
     fn fault(&self, id: PlanId, word: u32) -> Option<Fault> {
         let plan = self.backend.plan(id);
         let node = plan.faulty(word)?;
@@ -53,12 +54,13 @@ impl Session {
         })
     }
 
-    /// Where the first number of a training step on so many images was not finite, from the word that its measures hold ([`super::Measured::fault`]).
+    /// Where the first value of a training step on `images` images was not finite, from its
+    /// measured word ([`super::Measured::fault`]).
     pub(in crate::train) fn step_fault(&self, images: usize, word: u32) -> Option<Fault> {
         self.known_ids(images).into_iter().find_map(|id| self.fault(id, word))
     }
 
-    /// Fails if a number in a run of this plan was not finite; the word is 0 again then.
+    /// Fails if a value in a run of this plan was not finite; the word is then reset to 0.
     pub(super) async fn check_finite(&mut self, id: PlanId) -> Result<()> {
         if self.backend.plan(id).port(FAULT).is_none() {
             return Ok(());
@@ -67,27 +69,28 @@ impl Session {
         self.check_word(id, word)
     }
 
-    /// The same for a fault word of it that has been read.
+    /// Like [`Self::check_finite`], for a fault word that has been read.
     pub(super) fn check_word(&mut self, id: PlanId, word: u32) -> Result<()> {
         let Some(fault) = self.fault(id, word) else { return Ok(()) };
         self.clear_fault();
         match fault {
-            // The loss reads logits, and nothing else that is not an integer.
+            // The loss reads the logits, and otherwise only integers.
             Fault::Layer { stem, .. } if stem == self.loss.op().stem() => Err(not_finite(IN_LOGITS)),
             fault => Err(not_finite(&format!("first {fault}"))),
         }
     }
 
-    /// Forgets faults.
+    /// Resets the fault word.
     pub(super) fn clear_fault(&mut self) {
         self.put(FAULT, &[0; LANES]);
     }
 
-    /// The first values that are not all finite in the forward pass of a training step on `n` images, in the order of the layers; parameters before all others. Running statistics
-    /// move on.
+    /// The first values that are not all finite in the forward pass of a training step on `n`
+    /// images, in layer order; parameters come first. Running statistics are updated.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub(in crate::train) async fn first_fault(&mut self, n: usize, batch: &Batch<'_>) -> Result<Option<Fault>> {
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         for parameter in self.parameters.clone().into_iter().filter(|parameter| !parameter.counts()) {

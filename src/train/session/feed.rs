@@ -1,4 +1,4 @@
-//! How a session gets its images: as floats, or as bytes that the device makes a batch of.
+//! How images reach a session: as floats, or as bytes from which the device builds a batch.
 
 use super::Session;
 use crate::backend::PlanId;
@@ -18,7 +18,7 @@ pub(in crate::train) enum Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Some of its images, of which there are `n`.
+    /// A range of its `n` images.
     pub(super) fn part(&self, n: usize, images: Range<usize>) -> Batch<'_> {
         fn of<T: Clone>(all: &[T], n: usize, images: Range<usize>) -> Cow<'_, [T]> {
             let each = all.len() / n;
@@ -40,10 +40,12 @@ pub(super) fn words(bytes: &[u8], words: usize) -> Vec<u32> {
 }
 
 impl Session {
-    /// How bytes become the network's input; the session was made to be fed with bytes.
+    /// Sets how bytes are normalised for the network.
     ///
     /// # Panics
-    /// When it was not, or the per-pixel mean is not what it was made for.
+    ///
+    /// Panics if the session is not fed with bytes, or the per-pixel mean does not match the one it
+    /// was created for.
     pub fn set_normalise(&mut self, normalise: &Normalise) {
         let id = self.training();
         let channels = self.model.input[0];
@@ -55,10 +57,11 @@ impl Session {
         }
     }
 
-    /// Puts all images of the run on the device: bytes N, H, W, C. They stay there.
+    /// Writes all images of the run to the device, as bytes N, H, W, C. They stay there.
     ///
     /// # Panics
-    /// When the session was not made for so many of this size.
+    ///
+    /// Panics if the session was not created for this number of images of this size.
     pub fn set_store(&mut self, pixels: &[u8]) {
         let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
         let Store::Resident { images, part_images } = bytes.store else { panic!("each batch brings its images") };
@@ -70,7 +73,7 @@ impl Session {
         }
     }
 
-    /// A part of the store: its port, and what is written there.
+    /// A part of the store: its port, and the words to write there.
     fn part(&self, id: PlanId, part: usize, pixels: &[u8]) -> (String, Vec<u32>) {
         let name = store_name(part);
         let port_words = self.backend.plan(id).port(&name).expect("a plan has its store").place.ty.words();
@@ -83,7 +86,7 @@ impl Session {
         bytes.source[0] * bytes.source[1] * self.model.input[0]
     }
 
-    /// What the ports of a plan hold for a step on these `n` images.
+    /// The contents of a plan's ports for a step on these `n` images.
     pub(super) fn ports(&self, id: PlanId, n: usize, batch: &Batch<'_>) -> Vec<(String, Vec<u32>)> {
         let index = |places: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], places).words);
         match batch {
@@ -111,24 +114,31 @@ impl Session {
         }
     }
 
-    /// One training step on normalised images (n, h, w, c) with labels, of a session that is fed with floats.
+    /// Runs one training step on normalised images (n, h, w, c) with labels, in a session fed with
+    /// floats.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     ///
     /// # Panics
-    /// When the number of values does not fit the number of labels, or a label is not below the number of classes.
+    ///
+    /// Panics if the number of values does not match the number of labels, or a label is not below
+    /// the number of classes.
     pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
         self.step_on(&Batch::Floats(images.into()), labels, lr).await
     }
 
-    /// One training step on the images at these places of the store, with labels.
+    /// Runs one training step on the images at these indices of the store, with labels.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     ///
     /// # Panics
-    /// When there are not as many places as labels, one lies outside the store, or a label is not below the number of classes.
+    ///
+    /// Panics if there are not as many indices as labels, one lies outside the store, or a label is
+    /// not below the number of classes.
     pub async fn train_on(&mut self, places: &[u32], labels: &[u32], lr: f32) -> Result<()> {
         let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
         let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
@@ -136,13 +146,17 @@ impl Session {
         self.step_on(&Batch::Places(places.into()), labels, lr).await
     }
 
-    /// One training step on images of bytes (n, h, w, c) with labels, of a session whose batches bring their images.
+    /// Runs one training step on images as bytes (n, h, w, c) with labels, in a session whose
+    /// batches carry their images.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     ///
     /// # Panics
-    /// When the number of bytes does not fit the number of labels, or a label is not below the number of classes.
+    ///
+    /// Panics if the number of bytes does not match the number of labels, or a label is not below
+    /// the number of classes.
     pub async fn train_bytes(&mut self, pixels: &[u8], labels: &[u32], lr: f32) -> Result<()> {
         self.step_on(&Batch::Bytes(pixels.into()), labels, lr).await
     }

@@ -1,4 +1,4 @@
-//! The scales of what a training step stores in half precision: [`crate::halves`].
+//! The scales of the values that a training step stores in half precision: [`crate::halves`].
 
 use super::Session;
 use crate::error::Result;
@@ -8,9 +8,10 @@ use crate::plan::Plan;
 use crate::train::checkpoint::HostTensor;
 use std::collections::BTreeMap;
 
-/// The rows of the table before the first step, where a plan has one.
+/// The rows of the table before the first step, if the plan has one.
 fn rows(plan: &Plan, batch: usize) -> Option<Vec<[f32; ROW]>> {
-    // A gradient that another one overwrites in this plan is not stored in half precision; it may be in that of another batch.
+    // A gradient that another one overwrites in this plan is not stored in half precision; with
+    // another batch size it may be.
     let mut rows = vec![start(true, batch); plan.port(SCALES)?.place.ty.rows()];
     for (row, Writers { phase, .. }) in writers(plan) {
         rows[row] = start(phase == Phase::Backward, batch);
@@ -18,15 +19,16 @@ fn rows(plan: &Plan, batch: usize) -> Option<Vec<[f32; ROW]>> {
     Some(rows)
 }
 
-/// Who writes the values of a row: one node, or one that computes again what another one has computed before.
+/// The writer of a row's values: one node, or several of which the others recompute the first one's
+/// result.
 struct Writers<'p> {
     layer: &'p str,
-    /// Of the first.
+    /// Phase of the first writer.
     phase: Phase,
     count: u64,
 }
 
-/// By row of the table.
+/// Writers by row of the table.
 fn writers(plan: &Plan) -> BTreeMap<usize, Writers<'_>> {
     let mut writers: BTreeMap<usize, Writers<'_>> = BTreeMap::new();
     for node in &plan.nodes {
@@ -39,20 +41,21 @@ fn writers(plan: &Plan) -> BTreeMap<usize, Writers<'_>> {
 }
 
 impl Session {
-    /// Scales as they are before the first step.
+    /// Resets scales to those before the first step.
     pub(super) fn start_scales(&mut self) {
         let rows = rows(self.plan(), self.batch);
         self.set_scales(rows);
     }
 
-    /// Takes the rows of the table, where there is one.
+    /// Sets the rows of the table, if there is one.
     pub(super) fn set_scales(&mut self, rows: Option<Vec<[f32; ROW]>>) {
         let Some(rows) = rows else { return };
         self.put(SCALES, bytemuck::cast_slice(rows.as_flattened()));
         self.put(SEEN, &vec![0; rows.len() * ROW]);
     }
 
-    /// The rows that a checkpoint's table gives: those of a first step where it has none, as that of a run in single precision, or one for other values.
+    /// The rows of a checkpoint's table; initial rows if it has none, as for a run in single
+    /// precision, or if its table does not match.
     pub(super) fn found_scales(&self, table: Option<&HostTensor>) -> Option<Vec<[f32; ROW]>> {
         let fresh = rows(self.plan(), self.batch)?;
         let power = |v: f32| v.is_normal() && v > 0.0 && v.to_bits() << 9 == 0;
@@ -63,7 +66,7 @@ impl Session {
         Some(table.filter(right).map_or(fresh.clone(), |table| table.values.as_chunks().0.to_vec()))
     }
 
-    /// The table, where there is one.
+    /// The table, if there is one.
     pub(super) async fn scales(&mut self) -> Result<Option<HostTensor>> {
         let id = self.training();
         let Some(port) = self.backend.plan(id).port(SCALES) else { return Ok(None) };
@@ -72,7 +75,7 @@ impl Session {
         Ok(Some(HostTensor { shape, values }))
     }
 
-    /// Adds, to counts by layer, the numbers that saturated.
+    /// Adds the number of saturated values to the counts by layer.
     pub(super) async fn count_halves(&mut self, counts: &mut BTreeMap<String, u64>) -> Result<()> {
         let Some(table) = self.scales().await? else { return Ok(()) };
         for (row, Writers { layer, count, .. }) in writers(self.plan()) {

@@ -1,4 +1,5 @@
-//! An evaluation's batches: images go to the device as bytes, and what the network makes of each comes back at the end, in one piece.
+//! Batches of an evaluation: images go to the device as bytes, and the results of all images are
+//! read back at the end, in one piece.
 
 use super::fault::not_finite;
 use super::{Arriving, Purpose, Session, feed};
@@ -11,35 +12,38 @@ use crate::pass::{EVALUATION, JUDGED, store_name};
 use crate::tensor::Tensor;
 use std::collections::VecDeque;
 
-/// Batches under way besides the one that was begun last. No more: images wait in memory until the device takes them, and whoever asks to stop waits for them.
+/// Number of batches in flight besides the latest. Kept small, because images stay in memory until
+/// the device takes them, and a stop waits for them.
 const AHEAD: usize = 3;
 
-/// What a network makes of an image.
+/// The network's result for an image.
 pub(in crate::train) struct Verdict {
-    /// Its loss.
+    /// Loss of the image.
     pub loss: f32,
     /// The class of the largest logit, the first if several.
     pub class: usize,
-    /// How many classes have larger logits than the label's, those of equal logits before it included.
+    /// Number of classes ranked above the label: those with larger logits, and those with equal
+    /// logits that come before it.
     pub rank: usize,
 }
 
-/// Batches that are judged one after the other, with running statistics.
+/// Batches evaluated one after the other, with running statistics.
 pub(in crate::train) struct Judging<'s> {
     session: &'s mut Session,
     id: PlanId,
-    /// Images of each batch whose rows lie on the device.
+    /// Number of images of each batch whose rows are on the device.
     sizes: Vec<usize>,
-    /// The fault word behind each batch under way. When it has come, its batch is done.
+    /// The fault word of each batch in flight. A batch is finished when its word has arrived.
     under_way: VecDeque<Arriving>,
     verdicts: Vec<Verdict>,
 }
 
 impl Session {
-    /// Begins to judge images, which `normalise` makes the network's input of.
+    /// Starts an evaluation of images, normalised by `normalise`.
     ///
     /// # Errors
-    /// When the device is lost, or the model does not fit it; when somebody asks to stop.
+    ///
+    /// Returns an error if the device is lost, the model does not fit it, or a stop is requested.
     pub(in crate::train) async fn judge(&mut self, normalise: &Normalise) -> Result<Judging<'_>> {
         let [c, h, w] = self.model.input;
         let id = self.plan_for(Purpose::Judge { mean: normalise.mean.is_some() }, self.at_once()).await?;
@@ -55,18 +59,23 @@ impl Session {
 }
 
 impl Judging<'_> {
-    /// Images of a full batch.
+    /// Images per full batch.
     pub(in crate::train) fn full(&self) -> usize {
         self.session.at_once()
     }
 
-    /// Begins with a batch: bytes n, h, w, c as the network sees them, up to a full batch, and their labels.
+    /// Starts a batch: bytes n, h, w, c in the network's input size, at most a full batch, and
+    /// their labels.
     ///
     /// # Errors
-    /// When the device is lost, a number within the network is not finite in a batch before, or somebody has asked to stop.
+    ///
+    /// Returns an error if the device is lost, a value within the network was not finite in an
+    /// earlier batch, or a stop is requested.
     ///
     /// # Panics
-    /// When the number of bytes does not fit the number of labels, or a label is not below the number of classes.
+    ///
+    /// Panics if the number of bytes does not match the number of labels, or a label is not below
+    /// the number of classes.
     pub(in crate::train) async fn batch(&mut self, pixels: &[u8], labels: &[u32]) -> Result<()> {
         let (n, full, model) = (labels.len(), self.session.at_once(), &self.session.model);
         assert!(labels.iter().all(|&label| (label as usize) < model.classes), "labels below the number of classes");
@@ -77,7 +86,8 @@ impl Judging<'_> {
         if self.sizes.len() == JUDGED {
             self.collect().await?;
         }
-        // Images do not see each other here: a short batch is filled up with its last one, which nobody counts.
+        // Images are independent here: a short batch is padded with copies of its last image, which
+        // are not counted.
         let index: Vec<_> = (0..full).map(|at| at.min(n - 1) as u32).collect();
         let labels: Vec<_> = index.iter().map(|&at| labels[at as usize]).collect();
         let store = format!("{EVALUATION}{}", store_name(0));
@@ -93,16 +103,17 @@ impl Judging<'_> {
         self.wait(AHEAD).await
     }
 
-    /// What the network makes of all images, in order; waits for those under way.
+    /// The results of all images, in order; waits for batches in flight.
     ///
     /// # Errors
-    /// When the device is lost, or a number within the network is not finite.
+    ///
+    /// Returns an error if the device is lost, or a value within the network is not finite.
     pub(in crate::train) async fn finish(mut self) -> Result<Vec<Verdict>> {
         self.collect().await?;
         Ok(self.verdicts)
     }
 
-    /// Waits until at most so many batches are under way.
+    /// Waits until at most `left` batches are in flight.
     async fn wait(&mut self, left: usize) -> Result<()> {
         while self.under_way.len() > left {
             let Some(word) = self.under_way.pop_front() else { break };
@@ -112,7 +123,7 @@ impl Judging<'_> {
         Ok(())
     }
 
-    /// Takes the rows that lie on the device.
+    /// Collects the rows on the device.
     async fn collect(&mut self) -> Result<()> {
         if self.sizes.is_empty() {
             return Ok(());
@@ -122,9 +133,9 @@ impl Judging<'_> {
         let batches = words.chunks(self.session.at_once() * COLUMNS).zip(std::mem::take(&mut self.sizes));
         let rows = batches.flat_map(|(rows, images)| rows.as_chunks::<COLUMNS>().0.iter().take(images));
         let rows: Vec<_> = rows.map(|row| row.map(f32::from_bits)).collect();
-        // A fault that was met stays.
+        // A fault word stays set once a fault has occurred.
         self.check(rows.last().map_or(0, |row| row[3] as u32))?;
-        // Logits may be finite, and too large for the loss.
+        // The logits may be finite and still too large for the loss.
         if rows.iter().any(|[loss, ..]| !loss.is_finite()) {
             return Err(not_finite("in the loss"));
         }
@@ -134,7 +145,7 @@ impl Judging<'_> {
         Ok(())
     }
 
-    /// Fails if a number was not finite; the fault word is 0 again then.
+    /// Fails if a value was not finite; the fault word is then reset to 0.
     fn check(&mut self, word: u32) -> Result<()> {
         self.session.check_word(self.id, word)
     }

@@ -1,4 +1,5 @@
-//! What a session tells of a step besides its loss: how long launches take, what a debugger captures, gradients.
+//! Measurements of a step besides its loss: duration of dispatches, captures for a debugger,
+//! gradients.
 
 use super::Session;
 use crate::error::Result;
@@ -11,14 +12,17 @@ use crate::train::HostTensor;
 use std::collections::BTreeMap;
 
 impl Session {
-    /// Measures a training step of a full batch, or of its first micro-batch without the update, in `rounds` rounds: see [`profile::measure()`]. The images are noise. Nothing of the session changes: state is
-    /// taken out before and put back afterwards. `progress` hears how many rounds are done.
+    /// Measures a training step of a full batch, or of its first micro-batch without the update, in
+    /// `rounds` rounds: see [`profile::measure()`]. The images are noise. The session is unchanged:
+    /// state is saved before and restored afterwards. `progress` is called with the number of
+    /// completed rounds.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn measure(&mut self, rounds: usize, progress: impl FnMut(usize)) -> Result<Measurement> {
         let waiting = self.measured().await?;
-        // As it lies there: the state of a run that has diverged comes back too.
+        // Raw words: the state of a diverged run is restored too.
         let mut kept = Vec::new();
         for name in self.state() {
             let words = self.get(&name).await?;
@@ -30,7 +34,8 @@ impl Session {
         let inputs = [
             ("labels", Tensor::from_u32(&[n], &labels)),
             ("step", Tensor::from_u32(&[1], &[(self.step % RING as u64) as u32])),
-            // Optimiser state and statistics move on, weights do not (but those that flip): nothing can diverge.
+            // The optimiser's state and statistics change, weights do not (except those that the
+            // optimiser flips): nothing can diverge.
             ("rates", Tensor::from_f32(&[4], &self.optimizer.rates(0.0, self.step + 1))),
             ("micro", Tensor::from_f32(&[4], &[0.0; 4])),
         ];
@@ -49,18 +54,22 @@ impl Session {
         measured
     }
 
-    /// Runs the training step once, on what the last one left as its inputs, inside a capture of the graphics debugger that is attached, if any. State moves on.
+    /// Runs the training step once, on the inputs of the last one, inside a capture of the attached
+    /// graphics debugger, if any. The state changes.
     ///
     /// # Errors
-    /// When the device is lost, or the backend has no captures.
+    ///
+    /// Returns an error if the device is lost, or the backend does not support captures.
     pub async fn capture(&mut self) -> Result<()> {
         self.backend.capture(self.training()).await
     }
 
-    /// "logits" and `grad/<name>` of the last training step of a full batch; the session was made with `dump`.
+    /// "logits" and `grad/<name>` of the last training step of a full batch; the session must have
+    /// been created with `dump`.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         assert!(self.dump, "a session made with `dump` keeps gradients");
         let mut all = BTreeMap::new();

@@ -1,6 +1,8 @@
-//! A session's plans, and how it takes a training step: with one plan, or with one for each micro-batch and one for the update.
+//! A session's plans, and how it runs a training step: with one plan, or with one per micro-batch
+//! and one for the update.
 //!
-//! **Invariant:** a step is done as a whole. Once its first micro-batch runs, no request to stop is heard before its update: statistics of batch-norms have moved on by then.
+//! **Invariant:** a step runs as a whole. Once its first micro-batch runs, requests to stop are
+//! ignored until its update, because running statistics of batch-norms have been updated by then.
 
 use super::{Batch, Purpose, Session};
 use crate::backend::{LocalFuture, PlanId};
@@ -15,18 +17,22 @@ use crate::tensor::Tensor;
 use crate::train::inspect;
 use std::ops::Range;
 
-/// The plan of a training step of a recipe on `batch` images that come with it, without a device; of one that accumulates gradients, the plan of its first micro-batch.
+/// The plan of a recipe's training step on `batch` images that each batch carries, without a
+/// device; if gradients are accumulated, the plan of its first micro-batch.
 ///
 /// # Errors
-/// When the model does not fit or exceeds the limits.
+///
+/// Returns an error if the model does not fit or exceeds the limits.
 pub fn training_plan(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Plan> {
     Ok(step_plans(recipe, batch, caps)?.swap_remove(0))
 }
 
-/// The plans of a training step of a recipe on `batch` images that come with it, without a device: of the whole step, or of its first micro-batch and of the update.
+/// The plans of a recipe's training step on `batch` images that each batch carries, without a
+/// device: of the whole step, or of its first micro-batch and of the update.
 ///
 /// # Errors
-/// When the model does not fit or exceeds the limits.
+///
+/// Returns an error if the model does not fit or exceeds the limits.
 pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan>> {
     let (feed, train) = (super::batch_feed(recipe), &recipe.train);
     let (loss, optimizer) = (&train.loss, &train.optimizer);
@@ -43,14 +49,16 @@ pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan
     graphs.into_iter().map(|graph| lower(&scheduled(graph)?, caps)).collect()
 }
 
-/// The nodes of a training step on so many images, in the order in which a device computes them, and how it stores them.
+/// The nodes of a training step on `images` images in execution order, with the formats in which
+/// they are stored.
 fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precision), caps: &Caps) -> Result<Graph> {
     match memory {
         Memory::Normal => arrange(&precision.store(graph, images, Ok)?, caps),
         Memory::Low => {
-            // A launch that is put off keeps what it reads: so none is.
+            // A deferred dispatch would keep its inputs alive, so none is deferred.
             let low = precision.store(graph.clone(), images, |graph| pass::low_memory(&graph))?;
-            // The rewrites look at values alone. Where scratch decides, the step as it is may take less.
+            // The rewrites only consider values. If scratch memory dominates, the original step may
+            // need less.
             let mut plain = arrange(&precision.store(graph, images, Ok)?, caps)?;
             plain.compact = true;
             let peak = |graph: &Graph| lower(graph, caps).map(|plan| plan.memory.peak);
@@ -70,7 +78,7 @@ impl Session {
         self.plans[&self.step_plan(self.batch, self.at_once())]
     }
 
-    /// Which plan computes `images` at once of a step on `of`.
+    /// The plan that computes `images` images at once in a step on `of` images.
     fn step_plan(&self, of: usize, images: usize) -> (Purpose, usize) {
         if self.micro_batches == 1 { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
     }
@@ -89,7 +97,7 @@ impl Session {
         all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
     }
 
-    /// The plans of the parts of a step on `of` images, and that of its update where it is one of its own.
+    /// The plans of the parts of a step on `of` images, and that of its update if it is separate.
     pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<PlanId>, Option<PlanId>)> {
         let mut ids = Vec::new();
         for images in self.parts(of) {
@@ -106,12 +114,12 @@ impl Session {
         update.filter(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
     }
 
-    /// Writes state that steps share.
+    /// Writes state shared by all steps.
     pub(super) fn put(&mut self, name: &str, words: &[u32]) {
         self.backend.write(self.owner(name), name, words);
     }
 
-    /// Reads state that steps share.
+    /// Reads state shared by all steps.
     pub(super) fn get(&mut self, name: &str) -> LocalFuture<'static, Result<Vec<u32>>> {
         self.backend.read(self.owner(name), name)
     }
@@ -126,7 +134,7 @@ impl Session {
         let mut graph = match purpose {
             Purpose::Train => step(pass::training(model, batch, feed, loss, optimizer, self.dump)?)?,
             Purpose::Micro { of } => step(accumulating([batch, of])?.micro_batch)?,
-            // The same after any micro-batches.
+            // The update is the same for all micro-batch sizes.
             Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Judge { mean } => pass::evaluation(model, batch, mean, loss)?,
@@ -231,7 +239,9 @@ impl Session {
         Ok(Tensor { ty, words }.to_f32())
     }
 
-    /// What the next step draws random numbers with, where a plan does: the seed and the step of the whole run, so that a resumed one draws the same; of a micro-batch, the images of the step `before` it, too.
+    /// The random numbers' key for the next step, if the plan uses any: the seed and the step of
+    /// the whole run, so that a resumed run draws the same numbers; for a micro-batch also the
+    /// number of the step's images before it.
     pub(super) fn random(&self, plan: PlanId, before: usize) -> Option<Tensor> {
         let wanted = self.backend.plan(plan).port("random")?.place.ty.len();
         let halves = |number: u64| [number as u32, (number >> 32) as u32];

@@ -1,4 +1,5 @@
-//! Records of an event file, as bytes: the framing of TFRecord around the few fields of TensorBoard's messages that a run needs.
+//! Records of an event file, as bytes: TFRecord framing around the few fields of TensorBoard's
+//! messages that a run needs.
 //!
 //! | message (`tensorboard/compat/proto`) | fields written here |
 //! |---|---|
@@ -7,24 +8,25 @@
 //! | `Summary.Value` | 1 `tag` string, 2 `simple_value` float, 5 `histo` |
 //! | `HistogramProto` | 1 `min`, 2 `max`, 3 `num`, 4 `sum`, 5 `sum_squares` doubles, 6 `bucket_limit`, 7 `bucket` packed doubles |
 //!
-//! A record is its length (u64), a checksum of these eight bytes, the message, and a checksum of that, all little-endian. The checksum is CRC-32C, turned
-//! right by 15 bits and added to a constant (TensorFlow's `tensorflow/core/lib/io/record_writer.h`).
+//! A record is its length (u64), a checksum of these eight bytes, the message, and a checksum of
+//! the message, all little-endian. The checksum is CRC-32C, rotated right by 15 bits and added to a
+//! constant (TensorFlow's `tensorflow/core/lib/io/record_writer.h`).
 
 /// Bytes before a message.
 const HEAD: usize = 12;
-/// Bytes after it.
+/// Bytes after a message.
 const TAIL: usize = 4;
 
 /// A value of a summary.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
-    /// A point of a line.
+    /// A point of a curve.
     Scalar(f32),
     /// The shares of codes 0, 1, …: a histogram with a bucket of width 1 around each.
     Shares(Vec<f32>),
 }
 
-/// What a record is about.
+/// Contents of a record.
 pub(super) enum What<'a> {
     /// The first record of a file: the format's version.
     Version(&'a str),
@@ -32,7 +34,7 @@ pub(super) enum What<'a> {
     Summary(&'a [(String, Value)]),
 }
 
-/// A whole record; `wall_time` is in seconds since 1970.
+/// A complete record; `wall_time` is in seconds since 1970.
 pub(super) fn record(wall_time: f64, step: u64, what: &What<'_>) -> Vec<u8> {
     let mut event = Vec::new();
     double(&mut event, 1, wall_time);
@@ -71,14 +73,15 @@ fn histogram(shares: &[f32]) -> Vec<u8> {
     for (field, value) in (1..).zip([-0.5, top, moment(0), moment(1), moment(2)]) {
         double(&mut message, field, value);
     }
-    // A bucket reaches from the limit before it, the first from `min`, to its own.
+    // A bucket ranges from the previous limit, the first one from `min`, to its own.
     let limits = (0..shares.len()).map(|code| code as f64 + 0.5).flat_map(f64::to_le_bytes);
     bytes(&mut message, 6, &limits.collect::<Vec<_>>());
     bytes(&mut message, 7, &shares.iter().flat_map(|&share| f64::from(share).to_le_bytes()).collect::<Vec<_>>());
     message
 }
 
-/// The lengths of the whole records at the beginning of `file`, each with the step that it is of; nothing of what follows a torn one.
+/// The lengths of the complete records at the beginning of `file`, each with its step; everything
+/// after a truncated record is ignored.
 pub(super) fn whole(file: &[u8]) -> Vec<(usize, u64)> {
     let (mut found, mut rest) = (Vec::new(), file);
     while let Some((length, event)) = first(rest) {
@@ -89,7 +92,7 @@ pub(super) fn whole(file: &[u8]) -> Vec<(usize, u64)> {
     found
 }
 
-/// The first record's length and message, if it is whole and its checksums are right.
+/// The first record's length and message, if it is complete and its checksums are correct.
 fn first(file: &[u8]) -> Option<(usize, &[u8])> {
     let (head, rest) = file.split_at_checked(HEAD)?;
     let length = usize::try_from(u64::from_le_bytes(head[..8].try_into().ok()?)).ok()?;
@@ -99,7 +102,7 @@ fn first(file: &[u8]) -> Option<(usize, &[u8])> {
     right.then_some((HEAD + length + TAIL, event))
 }
 
-/// The step of an event; 0 where it says none.
+/// The step of an event; 0 if it has none.
 fn step(mut event: &[u8]) -> Option<u64> {
     let mut step = 0;
     while !event.is_empty() {
@@ -152,12 +155,13 @@ fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
     out.extend(value);
 }
 
-/// CRC-32C as TFRecord writes it, so that the checksum of data that holds checksums is no special one.
+/// CRC-32C masked as in TFRecord, so that checksums of data that contains checksums are not
+/// degenerate.
 fn masked(data: &[u8]) -> u32 {
     crc_32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), reflected, as RFC 3720 has it.
+/// CRC-32C (Castagnoli), reflected, as in RFC 3720.
 fn crc_32c(data: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let (mut table, mut byte) = ([0; 256], 0);

@@ -1,4 +1,4 @@
-//! Data sets as JavaScript holds them.
+//! Data sets for JavaScript.
 
 use crate::error::HalfwaveError;
 use crate::{Result, to_js};
@@ -12,9 +12,9 @@ use wasm_bindgen::prelude::*;
 /// A file's name and contents.
 #[derive(Tsify, Deserialize)]
 pub struct NamedBytes {
-    /// Its name, without folders.
+    /// Name of the file, without folders.
     pub name: String,
-    /// What it holds.
+    /// Contents of the file.
     #[serde(with = "serde_bytes")]
     #[tsify(type = "Uint8Array")]
     pub bytes: Vec<u8>,
@@ -23,17 +23,17 @@ pub struct NamedBytes {
 /// Images and labels, in memory.
 #[derive(Tsify, Deserialize)]
 pub struct Images {
-    /// Rows, columns, channels of each image in turn; a byte a value.
+    /// Rows, columns, channels of each image in turn; one byte per value.
     #[serde(with = "serde_bytes")]
     #[tsify(type = "Uint8Array")]
     pub pixels: Vec<u8>,
-    /// A class for each image.
+    /// The class of each image.
     #[serde(with = "serde_bytes")]
     #[tsify(type = "Uint8Array")]
     pub labels: Vec<u8>,
 }
 
-/// Images to learn from and to be tested on. It may be given to any number of sessions.
+/// Training and test images. It may be passed to any number of sessions.
 #[wasm_bindgen]
 pub struct Dataset {
     pub(crate) inner: Arc<data::Dataset>,
@@ -41,7 +41,8 @@ pub struct Dataset {
 
 #[wasm_bindgen]
 impl Dataset {
-    /// Handwritten digits, 8 × 8 pixels of 0 to 16, which the module carries: 1437 to learn from, 360 to be tested on.
+    /// Handwritten digits, 8 × 8 pixels of 0 to 16, embedded in the module: 1437 for training, 360
+    /// for testing.
     pub fn digits() -> Result<Self> {
         Ok(Self { inner: Arc::new(data::Dataset::load(&Set::Digits.into())?) })
     }
@@ -53,7 +54,8 @@ impl Dataset {
         Ok(Self { inner: Arc::new(data::Dataset::cifar10(files)?) })
     }
 
-    /// Images of your own, for recipes with `set = "folder"`: `input` is channels (1 or 3), height, width; pixels are 0 to 255.
+    /// User-defined images, for recipes with `set = "folder"`: `input` is channels (1 or 3),
+    /// height, width; pixels are 0 to 255.
     pub fn images(
         classes: Vec<String>,
         #[wasm_bindgen(unchecked_param_type = "[number, number, number]")] input: Vec<usize>,
@@ -68,8 +70,9 @@ impl Dataset {
         Ok(Self { inner: Arc::new(data::Dataset::images(classes, input, split(train), split(test))?) })
     }
 
-    /// The same images with their classes in the order of a checkpoint's network, matched by name: what a session on that checkpoint is
-    /// opened with. Throws when a class of either is missing from the other.
+    /// The same images with their classes in the order of a checkpoint's network, matched by name:
+    /// required for a session on that checkpoint. Throws if a class of either is missing from the
+    /// other.
     pub fn matching(&self, checkpoint: &[u8]) -> Result<Self> {
         let names = crate::session::classes_of(checkpoint)?;
         let inner = match names.filter(|names| *names != self.inner.class_names) {
@@ -85,7 +88,7 @@ impl Dataset {
         self.inner.name.clone()
     }
 
-    /// What the classes are called.
+    /// The class names.
     #[wasm_bindgen(getter)]
     pub fn classes(&self) -> Vec<String> {
         self.inner.class_names.clone()
@@ -97,19 +100,19 @@ impl Dataset {
         to_js(&self.shape())
     }
 
-    /// Images to learn from.
+    /// Number of training images.
     #[wasm_bindgen(getter, js_name = trainLength)]
     pub fn train_len(&self) -> usize {
         self.inner.train.len()
     }
 
-    /// Images to be tested on.
+    /// Number of test images.
     #[wasm_bindgen(getter, js_name = testLength)]
     pub fn test_len(&self) -> usize {
         self.inner.test.len()
     }
 
-    /// Pixels of images from `first` on, one after another: rows, columns, channels.
+    /// Pixels of `count` images starting at `first`, concatenated: rows, columns, channels.
     pub fn pixels(
         &self,
         #[wasm_bindgen(unchecked_param_type = "\"train\" | \"test\"")] split: &str,
@@ -149,7 +152,7 @@ impl Dataset {
     }
 }
 
-/// An argument as Rust has it.
+/// Converts an argument from JavaScript.
 pub(crate) fn from_js<T: serde::de::DeserializeOwned>(value: JsValue, name: &str) -> Result<T> {
     serde_wasm_bindgen::from_value(value).map_err(|error| HalfwaveError::usage(format!("{name}: {error}")))
 }

@@ -1,16 +1,16 @@
-//! Errors as JavaScript throws them.
+//! Errors for JavaScript.
 
 use halfwave::train::Trainer;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** What every function of halfwave throws. */
+/** Thrown by every function of halfwave. */
 export interface HalfwaveError extends Error {
     name: "HalfwaveError";
     /**
-     * What it is about. After a "device" error the session is over, its last checkpoint is not. After a "diverged" error,
-     * numbers of the run are not finite: restore a checkpoint, or reset the session.
+     * Category of the error. After a "device" error the session cannot be used any more, but its last checkpoint can.
+     * After a "diverged" error, values of the run are not finite: restore a checkpoint, or reset the session.
      */
     kind: "recipe" | "data" | "checkpoint" | "device" | "model" | "diverged" | "usage";
     /** The line of the recipe, counted from 1. */
@@ -18,7 +18,7 @@ export interface HalfwaveError extends Error {
 }
 "#;
 
-/// An error on its way to JavaScript.
+/// An error to be thrown in JavaScript.
 #[derive(Debug)]
 pub struct HalfwaveError {
     error: halfwave::Error,
@@ -32,12 +32,12 @@ impl<E: Into<halfwave::Error>> From<E> for HalfwaveError {
 }
 
 impl HalfwaveError {
-    /// An argument that cannot be.
+    /// An error for an invalid argument.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         halfwave::Error::Usage(message.into()).into()
     }
 
-    /// What a run throws while it trains.
+    /// An error thrown during training.
     pub(crate) fn of(trainer: &Trainer, error: halfwave::Error) -> Self {
         let diverged = matches!(error, halfwave::Error::Model(_)) && trainer.diverged().is_some();
         Self { error, diverged }
@@ -56,7 +56,7 @@ impl From<HalfwaveError> for JsValue {
             Error::Model(_) => ("model", None),
             Error::Usage(_) | Error::Stopped => ("usage", None),
         };
-        // The line is a field of its own.
+        // The line is a separate field.
         let message = match error {
             Error::Recipe { message, .. } => message,
             error => error.to_string(),

@@ -1,4 +1,5 @@
-//! Folders of pictures as JavaScript sees them: which of them are classes and which are splits, by the native program's rules.
+//! Determines classes and splits of a folder of pictures for JavaScript, by the native program's
+//! rules.
 
 use crate::{Result, to_js};
 use halfwave::data::{self, Part};
@@ -6,24 +7,25 @@ use serde::Serialize;
 use tsify::Tsify;
 use wasm_bindgen::prelude::*;
 
-/// What a folder of pictures is, from their paths.
+/// Structure of a folder of pictures, from their paths.
 #[derive(Tsify, Serialize)]
 pub struct Layout {
-    /// Names of the classes, in order.
+    /// Names of the classes, ordered.
     pub classes: Vec<String>,
-    /// What each picture is, in the order in which the paths were given.
+    /// Class and split of each picture, in the order in which the paths were given.
     pub places: Vec<Place>,
 }
 
-/// Where a picture belongs, or why it is left out.
+/// Class and split of a picture, or why it is left out.
 #[derive(Tsify, Serialize, Clone, Default)]
 pub struct Place {
-    /// Which of the classes; none for a picture that is left out.
+    /// Index of the class; undefined for a picture that is left out.
     pub class: Option<usize>,
-    /// Its split; none where the folder has no splits, and a share of every class is to be tested on.
+    /// The split; undefined if the folder has no splits, and a share of every class is to be used
+    /// for testing.
     #[tsify(type = "\"train\" | \"validation\" | \"test\" | undefined")]
     pub part: Option<&'static str>,
-    /// Why it is left out.
+    /// Reason for leaving it out.
     pub why: Option<String>,
 }
 
@@ -43,8 +45,9 @@ impl From<Result<data::Place, String>> for Place {
     }
 }
 
-/// Finds the classes and splits of a folder from the paths of its pictures, with slashes and in any order: `<class>/…`, or
-/// `train/<class>/…` beside `val/` and `test/`. Leave out what `isSystem` is true for. Throws when the folder is ambiguous.
+/// Determines the classes and splits of a folder from the paths of its pictures, with slashes and
+/// in any order: `<class>/…`, or `train/<class>/…` beside `val/` and `test/`. Leave out paths for
+/// which `isSystem` is true. Throws if the structure is ambiguous.
 #[wasm_bindgen(unchecked_return_type = "Layout")]
 pub fn arrange(paths: Vec<String>) -> Result<JsValue> {
     let mut order: Vec<usize> = (0..paths.len()).collect();
@@ -58,7 +61,8 @@ pub fn arrange(paths: Vec<String>) -> Result<JsValue> {
     Ok(to_js(&Layout { classes: found.classes, places }))
 }
 
-/// Whether an operating system or a tool made the file with this path, or a folder that it is in: `.DS_Store`, `__MACOSX/…`.
+/// Whether an operating system or a tool created the file with this path, or a folder in the path:
+/// `.DS_Store`, `__MACOSX/…`.
 #[wasm_bindgen(js_name = isSystem)]
 pub fn is_system(path: &str) -> bool {
     path.split('/').any(data::is_system)

@@ -1,9 +1,11 @@
 //! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the browser and in Node.js.
 //!
-//! Everything that waits for a device is a promise; nothing blocks. Made for a Worker, though nothing here needs one.
-//! Objects are plain values with the names that `metrics.jsonl` and safetensors use.
+//! Everything that waits for a device is a promise; nothing blocks. Intended for a Worker, though
+//! nothing here requires one. Objects are plain values with the names used in `metrics.jsonl` and
+//! safetensors.
 //!
-//! **Invariant:** calls on one session never overlap: each begins when the one before it has ended.
+//! **Invariant:** calls on one session never overlap: each starts when the previous one has
+//! finished.
 pub mod data;
 pub mod error;
 pub mod layout;
@@ -22,9 +24,9 @@ use wasm_bindgen::prelude::*;
 
 type Result<T, E = HalfwaveError> = std::result::Result<T, E>;
 
-/// A value as JavaScript has it.
+/// Converts a value to JavaScript.
 fn to_js(value: &impl Serialize) -> JsValue {
-    serde_wasm_bindgen::to_value(value).expect("plain values can be told")
+    serde_wasm_bindgen::to_value(value).expect("plain values can be serialised")
 }
 
 #[wasm_bindgen(start)]
@@ -45,14 +47,16 @@ pub fn recipes() -> JsValue {
     to_js(&Vec::from(builtin))
 }
 
-/// Reads a recipe and says what it is. Throws a HalfwaveError of kind "recipe", with the line, for the first mistake.
+/// Reads a recipe and summarises it. Throws a HalfwaveError of kind "recipe", with the line, for
+/// the first mistake.
 #[wasm_bindgen(js_name = readRecipe, unchecked_return_type = "RecipeSummary")]
 pub fn read_recipe(text: &str) -> Result<JsValue> {
     Ok(to_js(&RecipeSummary::of(&Recipe::parse(text, "recipe")?)?))
 }
 
-/// Runs every kernel on the GPU against its twin; one outcome for each operation. `deviceClass` is "gpu" or "software"; the
-/// one that suits the adapter if it is not given. `samples` is the most that are computed of each kernel; all if it is not given.
+/// Compares every kernel on the GPU with its reference implementation; returns one outcome per
+/// operation. `deviceClass` is "gpu" or "software", by default the one that suits the adapter.
+/// `samples` is the maximum number computed for each kernel, by default all.
 #[wasm_bindgen(unchecked_return_type = "Outcome[]")]
 pub async fn selftest(
     #[wasm_bindgen(unchecked_optional_param_type = "DeviceClass", js_name = "deviceClass")] class: Option<String>,

@@ -1,4 +1,4 @@
-//! Profiles as JavaScript has them: the JSON that `halfwave profile --json` writes, parsed.
+//! Profiles for JavaScript: the JSON written by `halfwave profile --json`, parsed.
 
 use crate::data::from_js;
 use crate::session::Session;
@@ -11,33 +11,33 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** A limit of a device, as measured on it. */
+/** A measured peak of a device. */
 export interface Ceiling {
-    /** Bytes or operations a second; for the launch overhead nanoseconds. */
+    /** Bytes or operations per second; nanoseconds for the launch overhead. */
     value: number;
     /** (p90 - p10) / median of its repetitions. */
     spread: number;
-    /** Time of twice the work over time of the work: 2 where the measurement is sound. */
+    /** Ratio of the times for twice the work and for the work: 2 if the measurement is sound. */
     doubling: number;
 }
 
-/** What a device can do at most. */
+/** Measured peaks of a device. */
 export interface Ceilings {
     /** Streaming copies, the smallest working set first. */
     copy: (Ceiling & { working_set_bytes: number })[];
     /** Float operations. */
     float: Ceiling;
-    /** Half-float operations, where the device offers them. */
+    /** Half-float operations, if the device supports them. */
     half: Ceiling | null;
     /** Bit operations. */
     bit: Ceiling;
-    /** 8-bit operations of packed dot products, where the device compiles them. */
+    /** 8-bit operations of packed dot products, if the device supports them. */
     dot: Ceiling | null;
-    /** Half-float operations of cooperative matrices, where kernels can use them; natively alone. */
+    /** Half-float operations of cooperative matrices, if kernels can use them; only natively. */
     matrix: Ceiling | null;
-    /** Workgroup memory read. */
+    /** Reads of workgroup memory. */
     workgroup: Ceiling;
-    /** A dispatch that does nothing, in nanoseconds. */
+    /** An empty dispatch, in nanoseconds. */
     launch: Ceiling;
 }
 
@@ -46,7 +46,7 @@ export interface Launch {
     step: number;
     stem: string;
     kernel: string;
-    /** Empty for what belongs to none. */
+    /** Empty if the launch belongs to no layer. */
     layer: string;
     phase: "forward" | "dx" | "dw" | "statistics" | "update" | "pack" | "data";
     variant: string;
@@ -55,9 +55,9 @@ export interface Launch {
     writes: string;
     groups: [number, number];
     threads: number;
-    /** Times it was done on end for one measurement. */
+    /** Number of consecutive executions per measurement. */
     repeats: number;
-    /** Nothing where the clock is too coarse to see it: never zero. */
+    /** Null if the clock is too coarse to measure it: never zero. */
     median_ns: number | null;
     min_ns: number | null;
     p10_ns: number | null;
@@ -67,14 +67,14 @@ export interface Launch {
     float_ops: number;
     bit_ops: number;
     dot_ops: number;
-    /** Operations of cooperative matrices: those above, as many times as a number's halves make products. */
+    /** Operations of cooperative matrices: those above, times the number of products of half-precision parts. */
     matrix_ops: number;
     bound: "memory" | "arithmetic" | "bit_arithmetic" | "packed_dot" | "matrix_arithmetic" | "launch_overhead" | null;
-    /** The time that this bound alone would take, of the time it took. */
+    /** Time at this bound alone, divided by the measured time. */
     fraction_of_bound: number | null;
 }
 
-/** A tensor's stay in a slot, from a step up to the one before which it is dead. */
+/** Lifetime of a tensor in a slot: from step `from` up to, but not including, step `to`. */
 export interface Tenant {
     layer: string;
     stem: string;
@@ -84,7 +84,7 @@ export interface Tenant {
     to: number;
 }
 
-/** The account of a step's memory. */
+/** Memory use of a step. */
 export interface ProfileMemory {
     state_bytes: number;
     port_bytes: number;
@@ -93,13 +93,13 @@ export interface ProfileMemory {
     peak_f32_bytes: number;
     peak_step: number;
     alive_bytes: number;
-    /** What the backend's own allocator reports; browsers do not. */
+    /** As reported by the backend's allocator; browsers do not report it. */
     allocator_bytes: number | null;
     saved: { layer: string; stem: string; type: string; bytes: number; f32_bytes: number }[];
     slots: { bytes: number; tenancy: "state" | "port" | "transient"; tenants: Tenant[] }[];
 }
 
-/** Where the time and the memory of a training step go. Durations are nanoseconds. */
+/** Time and memory of a training step. Durations are in nanoseconds. */
 export interface Profile {
     format: "halfwave-profile";
     version: number;
@@ -108,11 +108,11 @@ export interface Profile {
     batch: number;
     plan: string;
     device: { adapter: string; backend: string; driver: string; kind: string };
-    /** Whether the device's timestamps can be believed, as observed, and the smallest step of the clock that was used. */
+    /** Observed reliability of the device's timestamps, and the resolution of the clock that was used. */
     timer: { quality: "exact" | "quantised" | "zero" | "absent"; quantum_ns: number };
     ceilings: Ceilings | null;
     steps: number;
-    /** An ordinary step, by the device's clock if that is any good. */
+    /** An ordinary step, by the device's clock if that is usable. */
     step_ns: number;
     /** An ordinary step by the host's clock, several in flight. */
     wall_ns: number;
@@ -125,17 +125,17 @@ export interface Profile {
 }
 "#;
 
-/// How a step is profiled.
+/// Options for profiling.
 #[derive(Tsify, Deserialize)]
 #[serde(default)]
 pub struct ProfileOptions {
-    /// Steps that each number is the median of; 10 if it is not given.
+    /// Number of steps over which medians are taken; 10 by default.
     #[tsify(optional)]
     pub steps: usize,
-    /// What the profile calls the recipe.
+    /// Name of the recipe in the profile.
     #[tsify(optional)]
     pub recipe: String,
-    /// What the device can do: then each launch is held against it.
+    /// Measured peaks of the device, with which each launch is compared.
     #[tsify(optional, type = "Ceilings")]
     pub ceilings: Option<Ceilings>,
 }
@@ -146,13 +146,13 @@ impl Default for ProfileOptions {
     }
 }
 
-/// More would only keep the caller waiting.
+/// Limits the waiting time.
 const MOST_STEPS: usize = 10_000;
 
 #[wasm_bindgen]
 impl Session {
-    /// Measures a training step, launch by launch; the run stays exactly as it is. `progress` hears how many of the steps
-    /// are measured.
+    /// Measures a training step, launch by launch, without changing the run. `progress` is called
+    /// with the number of measured steps.
     #[wasm_bindgen(unchecked_return_type = "Profile")]
     pub async fn profile(
         &self,
@@ -166,7 +166,7 @@ impl Session {
         }
         let tell = |steps: usize| {
             if let Some(progress) = &progress {
-                // What it throws is its own affair.
+                // Exceptions of the callback are ignored.
                 let _ = progress.call1(&JsValue::NULL, &steps.into());
             }
         };
@@ -182,14 +182,15 @@ impl Session {
     }
 }
 
-/// Measures what the GPU can do at most, on a device of its own, in some seconds: for `ProfileOptions.ceilings`.
+/// Measures the peaks of the GPU on a separate device, in some seconds: for
+/// `ProfileOptions.ceilings`.
 #[wasm_bindgen(unchecked_return_type = "Ceilings")]
 pub async fn ceilings() -> Result<JsValue> {
     let mut backend = open(None).await?;
     Ok(json(&Ceilings::measure(&mut backend).await?))
 }
 
-/// A value as JSON has it: objects for maps, nulls for what is not there.
+/// Converts a value as JSON does: maps to objects, missing values to null.
 fn json(value: &impl Serialize) -> JsValue {
-    value.serialize(&Serializer::json_compatible()).expect("plain values can be told")
+    value.serialize(&Serializer::json_compatible()).expect("plain values can be serialised")
 }

@@ -1,4 +1,4 @@
-//! A session as JavaScript holds it: one recipe on one device.
+//! Sessions for JavaScript: one recipe on one device.
 
 use crate::data::{Dataset, from_js};
 use crate::error::HalfwaveError;
@@ -21,22 +21,24 @@ use tsify::Tsify;
 use wasm_bindgen::prelude::*;
 use web_time::Instant;
 
-/// How a session is opened.
+/// Options for opening a session.
 #[derive(Tsify, Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub struct OpenOptions {
-    /// "gpu", the default, or "cpu": the same plan in WebAssembly, slower, where there is no WebGPU.
+    /// "gpu", the default, or "cpu": the same plan in WebAssembly, which is slower but needs no
+    /// WebGPU.
     #[tsify(optional, type = "\"gpu\" | \"cpu\"")]
     pub adapter: Option<String>,
-    /// The kind of device that kernels are chosen for; the adapter's own if it is not given.
+    /// The device class that kernels are chosen for; the adapter's by default.
     #[tsify(optional)]
     pub device_class: Option<values::DeviceClass>,
 }
 
-/// What [`Session::advance`] works for before it reports, when it is free to choose.
+/// Reporting interval of [`Session::advance`] when it chooses the number of steps.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// A recipe on a device, step by step, with its weights, its optimiser and its place in the data.
+/// A recipe on a device, trained step by step, with its weights, its optimiser and its position in
+/// the data.
 #[wasm_bindgen]
 pub struct Session {
     trainer: Mutex<Trainer>,
@@ -56,8 +58,8 @@ fn position(trainer: &Trainer) -> Position {
 
 #[wasm_bindgen]
 impl Session {
-    /// Opens a device and compiles a recipe for it, with start values from the recipe's seed. Everything that a driver
-    /// puts off until the first step is done here.
+    /// Opens a device and compiles a recipe for it, with initial weights from the recipe's seed.
+    /// Work that a driver defers to the first step is done here.
     pub async fn open(
         recipe: String,
         data: &Dataset,
@@ -90,31 +92,32 @@ impl Session {
         Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, glance })
     }
 
-    /// What computes.
+    /// The device in use.
     #[wasm_bindgen(getter, unchecked_return_type = "Adapter")]
     pub fn adapter(&self) -> JsValue {
         to_js(&self.adapter)
     }
 
-    /// What the recipe says.
+    /// Summary of the recipe.
     #[wasm_bindgen(getter, unchecked_return_type = "RecipeSummary")]
     pub fn recipe(&self) -> Result<JsValue> {
         Ok(to_js(&RecipeSummary::of(&self.recipe)?))
     }
 
-    /// The training step, compiled.
+    /// The compiled training step.
     #[wasm_bindgen(getter, unchecked_return_type = "Plan")]
     pub fn plan(&self) -> JsValue {
         to_js(&self.plan)
     }
 
-    /// Where the run stands.
+    /// The current position of the run.
     #[wasm_bindgen(getter, unchecked_return_type = "Position")]
     pub fn position(&self) -> JsValue {
         to_js(&self.position.get())
     }
 
-    /// How long submissions to the GPU took; undefined on the CPU and before the first call of `advance`.
+    /// Duration of submissions to the GPU; undefined on the CPU and before the first call of
+    /// `advance`.
     #[wasm_bindgen(getter, unchecked_return_type = "Timing | undefined")]
     pub fn timing(&self) -> JsValue {
         self.timing.get().map_or(JsValue::UNDEFINED, |timing| to_js(&values::Timing::from(timing)))
@@ -126,9 +129,10 @@ impl Session {
         self.evaluation.borrow().as_ref().map_or(JsValue::UNDEFINED, to_js)
     }
 
-    /// Trains on: by at most `steps`, else by as many as take about a tenth of a second, never beyond the end of an
-    /// epoch or of the run. Gives what happened; nothing when the run is over. Without `steps` the device is kept busy, and
-    /// losses of the last steps come with the next call.
+    /// Continues training: by at most `steps`, or by default as many as take about a tenth of a
+    /// second, and never beyond the end of an epoch or of the run. Returns the events; none when
+    /// the run is finished. Without `steps` the device is kept busy, and losses of the last steps
+    /// come with the next call.
     #[wasm_bindgen(unchecked_return_type = "Event[]")]
     pub async fn advance(&self, steps: Option<u32>) -> Result<JsValue> {
         let mut trainer = self.lock().await;
@@ -152,13 +156,14 @@ impl Session {
         Ok(to_js(&rows.collect::<Vec<_>>()))
     }
 
-    /// Loss, accuracy and confusion on the test images.
+    /// Loss, accuracy and confusion matrix on the test images.
     #[wasm_bindgen(unchecked_return_type = "Evaluation")]
     pub async fn evaluate(&self) -> Result<JsValue> {
         Ok(to_js(&Evaluation::from(self.lock().await.evaluate().await?)))
     }
 
-    /// Classifies images: rows, columns, channels of each in turn, in the data set's unit of brightness.
+    /// Classifies images: rows, columns, channels of each in turn, with the data set's range of
+    /// pixel values.
     #[wasm_bindgen(unchecked_return_type = "Prediction[]")]
     pub async fn predict(&self, pixels: &[u8]) -> Result<JsValue> {
         let mut trainer = self.lock().await;
@@ -170,7 +175,7 @@ impl Session {
         Ok(to_js(&predictions.collect::<Vec<_>>()))
     }
 
-    /// The measured submissions to the GPU since the last call, the last 1024 at most.
+    /// The measured submissions to the GPU since the last call, at most the last 1024.
     #[wasm_bindgen(unchecked_return_type = "Submission[]")]
     pub async fn trace(&self) -> JsValue {
         let mut trainer = self.lock().await;
@@ -178,8 +183,8 @@ impl Session {
         to_js(&trace.iter().map(|(submission, plan)| Submission::new(submission, plan)).collect::<Vec<_>>())
     }
 
-    /// Every exact tensor inside the network while it classifies these images: codes, sums, packed signs. Each number of
-    /// images takes memory of its own: ask for few different ones.
+    /// Every exact tensor inside the network for these images: codes, sums, packed signs. Each
+    /// number of images takes additional memory: use few different numbers.
     #[wasm_bindgen(unchecked_return_type = "Activation[]")]
     pub async fn inspect(&self, pixels: &[u8]) -> Result<JsValue> {
         let mut trainer = self.lock().await;
@@ -200,21 +205,22 @@ impl Session {
         Ok(to_js(&signs.collect::<Vec<_>>()))
     }
 
-    /// The run as the bytes of a safetensors file, which the native program reads too.
+    /// The run as the bytes of a safetensors file, which the native program can read too.
     pub async fn checkpoint(&self) -> Result<Vec<u8>> {
         let mut trainer = self.lock().await;
         let checkpoint = trainer.checkpoint().await;
         Ok(checkpoint.map_err(|error| HalfwaveError::of(&trainer, error))?.to_bytes())
     }
 
-    /// Goes to where a checkpoint of this recipe was taken; one of another recipe, or of a run on other images or classes, is refused, and
-    /// nothing is changed then. Classes in another order: `Dataset.matching`.
+    /// Restores a checkpoint of this recipe. One of another recipe, or of a run on other images or
+    /// classes, is refused, and nothing is changed then. For classes in another order use
+    /// `Dataset.matching`.
     pub async fn restore(&self, bytes: &[u8]) -> Result<()> {
         let path = Path::new("the checkpoint");
         let checkpoint = Checkpoint::from_bytes(bytes, path)?;
         let wrong = |message: String| Error::Checkpoint { path: path.to_path_buf(), message };
         let mut own = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| wrong(error.to_string()))?;
-        // It may have been prolonged, or its data have moved, as natively.
+        // The run may have been made longer, or its data moved, as natively.
         own.train.length = self.recipe.train.length;
         own.data.set.clone_from(&self.recipe.data.set);
         if own != self.recipe {
@@ -227,13 +233,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes start values from a safetensors file of any tool, under PyTorch's names, as `halfwave train --init` does.
+    /// Loads initial weights from a safetensors file of any tool, under PyTorch's names, as
+    /// `halfwave train --init` does.
     pub async fn initialise(&self, bytes: &[u8]) -> Result<()> {
-        let start = Start::read(bytes, Path::new("the start values"), &self.recipe.model)?;
+        let start = Start::read(bytes, Path::new("the initial weights"), &self.recipe.model)?;
         Ok(self.lock().await.initialise(&start.tensors)?)
     }
 
-    /// Goes back to the beginning of the run.
+    /// Restarts the run from its beginning.
     pub async fn reset(&self) -> Result<()> {
         let mut trainer = self.lock().await;
         trainer.restart();
@@ -247,12 +254,12 @@ impl Session {
         self.trainer.lock().await
     }
 
-    /// Whole images as the network's input.
+    /// Normalises whole images for the network.
     fn images(&self, trainer: &Trainer, pixels: &[u8]) -> Done<Vec<f32>> {
         let [c, h, w] = self.recipe.model.input;
         if pixels.is_empty() || !pixels.len().is_multiple_of(c * h * w) {
             return Err(Error::Data(format!(
-                "{} bytes are no whole number of images of {h} × {w} pixels with {c} channels",
+                "{} bytes are not a whole number of images of {h} × {w} pixels with {c} channels",
                 pixels.len()
             )));
         }
@@ -261,8 +268,9 @@ impl Session {
     }
 }
 
-/// What the classes of a checkpoint's network are called, in the order of its outputs; undefined where the checkpoint is of an earlier
-/// version and its data set has no names of its own. Throws when the bytes are truncated or no checkpoint.
+/// The class names of a checkpoint's network, in the order of its outputs; undefined if the
+/// checkpoint is of an earlier version and its data set defines no names. Throws if the bytes are
+/// truncated or not a checkpoint.
 #[wasm_bindgen(js_name = classesOf)]
 pub fn classes_of(checkpoint: &[u8]) -> Result<Option<Vec<String>>> {
     let checkpoint = Checkpoint::from_bytes(checkpoint, Path::new("the checkpoint"))?;
@@ -270,7 +278,8 @@ pub fn classes_of(checkpoint: &[u8]) -> Result<Option<Vec<String>>> {
     Ok(checkpoint.class_names(&recipe))
 }
 
-/// The recipe that a checkpoint holds, to open a session with. Throws when the bytes are truncated or no checkpoint.
+/// The recipe in a checkpoint, to open a session with. Throws if the bytes are truncated or not a
+/// checkpoint.
 #[wasm_bindgen(js_name = recipeOf)]
 pub fn recipe_of(checkpoint: &[u8]) -> Result<String> {
     Ok(Checkpoint::from_bytes(checkpoint, Path::new("the checkpoint"))?.recipe)

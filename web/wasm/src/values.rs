@@ -1,4 +1,4 @@
-//! The plain values that JavaScript sees.
+//! Plain values for JavaScript.
 
 use crate::Result;
 use crate::error::HalfwaveError;
@@ -15,57 +15,58 @@ use tsify::Tsify;
 /// A built-in recipe.
 #[derive(Tsify, Serialize)]
 pub struct BuiltinRecipe {
-    /// What it is called.
+    /// Name of the recipe.
     pub name: String,
-    /// TOML.
+    /// TOML text.
     pub text: String,
 }
 
-/// What a recipe says.
+/// Summary of a recipe.
 #[derive(Tsify, Serialize)]
 pub struct RecipeSummary {
     /// Channels, height, width of an image.
     pub input: [usize; 3],
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
-    /// The data set: "digits", "cifar10" or "folder"; or "cifar100" or "idx", which the native program alone reads.
+    /// The data set: "digits", "cifar10" or "folder"; or "cifar100" or "idx", which only the native
+    /// program can read.
     pub set: String,
-    /// Images in a step.
+    /// Images per step.
     pub batch: usize,
-    /// Times through the data; none where `steps` counts.
+    /// Epochs; undefined if the length is given in `steps`.
     pub epochs: Option<u64>,
-    /// Steps; none where `epochs` counts.
+    /// Steps; undefined if the length is given in `epochs`.
     pub steps: Option<u64>,
-    /// What is to become less: the recipe's word.
+    /// Loss function to minimise, by its name in recipes.
     pub loss: String,
-    /// How weights change: the recipe's word.
+    /// Optimiser, by its name in recipes.
     pub optimizer: String,
-    /// The learning rate that its schedule begins with.
+    /// Initial learning rate of the schedule.
     pub lr: f32,
-    /// Where all randomness comes from.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// The layers in order.
     pub layers: Vec<Layer>,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub weights: u64,
-    /// Multiply-adds of an image.
+    /// Multiply-adds per image.
     pub multiply_adds: u64,
-    /// Those of them with 1-bit weights.
+    /// Multiply-adds per image with 1-bit weights.
     pub binary_multiply_adds: u64,
-    /// The recipe with every default spelt out: what a checkpoint holds.
+    /// The recipe with all defaults spelt out, as stored in checkpoints.
     pub resolved: String,
 }
 
 /// A layer of a recipe.
 #[derive(Tsify, Serialize)]
 pub struct Layer {
-    /// Its name.
+    /// Name of the layer.
     pub name: String,
-    /// What it computes.
+    /// Kind of the layer.
     pub kind: String,
     /// Whether its weights are packed bits.
     pub binary: bool,
-    /// The line it begins on.
+    /// Line in the recipe at which it starts.
     pub line: usize,
 }
 
@@ -105,7 +106,7 @@ impl RecipeSummary {
     }
 }
 
-/// The kind of device that kernels are chosen for. Integer results are the same.
+/// The device class that kernels are chosen for. Integer results do not depend on it.
 #[derive(Tsify, Serialize, Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceClass {
@@ -143,10 +144,10 @@ impl From<caps::DeviceClass> for DeviceClass {
     }
 }
 
-/// What computes.
+/// The device that computes.
 #[derive(Tsify, Serialize)]
 pub struct Adapter {
-    /// As far as the browser tells.
+    /// Name, as reported by the browser.
     pub name: String,
     /// "WebGPU", or "cpu".
     pub backend: String,
@@ -154,19 +155,19 @@ pub struct Adapter {
     pub kind: String,
     /// Whether it computes on the CPU.
     pub software: bool,
-    /// Features it offers that kernels could use.
+    /// Supported features that kernels could use.
     pub features: Vec<String>,
-    /// Largest storage binding.
+    /// Largest storage binding, in bytes.
     pub max_binding_bytes: u64,
-    /// Largest buffer.
+    /// Largest buffer, in bytes.
     pub max_buffer_bytes: u64,
-    /// Storage buffers a kernel can bind.
+    /// Maximum number of storage buffers per kernel.
     pub storage_buffers: u32,
-    /// Workgroup memory.
+    /// Workgroup memory, in bytes.
     pub workgroup_bytes: u32,
-    /// Invocations of a workgroup.
+    /// Maximum number of invocations per workgroup.
     pub workgroup_threads: u32,
-    /// What kind of device kernels are chosen for.
+    /// The device class that kernels are chosen for.
     pub device_class: DeviceClass,
 }
 
@@ -205,26 +206,26 @@ impl Adapter {
     }
 }
 
-/// A training step, compiled, and its memory against the same step in 32-bit floats.
+/// A compiled training step, and its memory compared with the same step in 32-bit floats.
 #[derive(Tsify, Serialize)]
 pub struct Plan {
-    /// As `halfwave plan` prints it.
+    /// As printed by `halfwave plan`.
     pub printed: String,
-    /// Differs where plans do.
+    /// Hash of the plan.
     pub hash: String,
-    /// Different kernels.
+    /// Number of different kernels.
     pub kernels: usize,
-    /// Dispatches.
+    /// Number of dispatches.
     pub dispatches: usize,
-    /// All buffers.
+    /// Bytes of all buffers.
     pub peak_bytes: u64,
-    /// All buffers of the same step with every saved activation in f32.
+    /// Bytes of all buffers of the same step with every saved activation in f32.
     pub peak_f32_bytes: u64,
-    /// Kept for the backward pass.
+    /// Bytes kept for the backward pass.
     pub saved_bytes: u64,
-    /// Kept for the backward pass, were it f32.
+    /// Bytes kept for the backward pass if they were f32.
     pub saved_f32_bytes: u64,
-    /// Weights and optimiser.
+    /// Bytes of weights and optimiser state.
     pub state_bytes: u64,
 }
 
@@ -245,20 +246,20 @@ impl From<&plan::Plan> for Plan {
     }
 }
 
-/// Where a run stands.
+/// Position of a run.
 #[derive(Tsify, Serialize, Clone, Copy)]
 pub struct Position {
-    /// Steps done.
+    /// Steps completed.
     pub step: u64,
-    /// Epochs done.
+    /// Epochs completed.
     pub epoch: u64,
-    /// Steps done in the epoch that is under way.
+    /// Steps completed in the current epoch.
     pub batch: u64,
     /// Steps of the whole run.
     pub total_steps: u64,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub epoch_steps: u64,
-    /// Whether the run is over: all steps are done, or `patience` has ended it.
+    /// Whether the run is finished: all steps are completed, or `patience` has stopped it.
     pub over: bool,
 }
 
@@ -270,30 +271,30 @@ impl Position {
     }
 }
 
-/// What a step or an epoch gave: a row of `metrics.jsonl`, with its kind.
+/// Results of a step or an epoch: a row of `metrics.jsonl`, with its kind.
 #[derive(Tsify, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// After a step.
     Step {
-        /// Steps done so far.
+        /// Steps completed so far.
         step: u64,
-        /// The epoch it belongs to, counted from 1.
+        /// Epoch of the step, counted from 1.
         epoch: u64,
         /// Mean loss of the batch, before the update.
         loss: f32,
         /// Learning rate of the update.
         lr: f32,
-        /// Where numbers that are not finite appeared first in this step, if they did: a layer or a parameter.
+        /// Layer or parameter in which non-finite values first appeared in this step, if they did.
         fault: Option<String>,
     },
-    /// After an epoch. Accuracies are shares.
+    /// After an epoch. Accuracies are shares, from 0 to 1.
     Epoch {
-        /// The epoch, counted from 1.
+        /// Epoch, counted from 1.
         epoch: u64,
-        /// On the training images.
+        /// Accuracy on the training images.
         train_accuracy: Option<f32>,
-        /// On the test images.
+        /// Accuracy on the test images.
         test_accuracy: Option<f32>,
         /// Training images per second.
         images_per_s: f64,
@@ -321,9 +322,9 @@ pub struct Evaluation {
     pub loss: f64,
     /// Share classified correctly.
     pub accuracy: f32,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// `[class][predicted]`: how often.
+    /// `[class][predicted]`: number of images.
     pub confusion: Vec<Vec<usize>>,
 }
 
@@ -335,21 +336,21 @@ impl From<evaluate::Evaluation> for Evaluation {
     }
 }
 
-/// What a network says of an image.
+/// A network's prediction for an image.
 #[derive(Tsify, Serialize)]
 pub struct Prediction {
     /// The class with the largest probability.
     pub class: usize,
-    /// One for each class.
+    /// Probability of each class.
     pub probabilities: Vec<f32>,
 }
 
 /// An exact tensor inside a network.
 #[derive(Tsify, Serialize)]
 pub struct Activation {
-    /// The layer that makes it.
+    /// Layer that computes it.
     pub layer: String,
-    /// The operation that makes it.
+    /// Operation that computes it.
     pub op: String,
     /// Codes of a quantiser, sums of a binary convolution, or packed signs of its weights.
     #[tsify(type = "\"codes\" | \"sums\" | \"signs\"")]
@@ -358,17 +359,17 @@ pub struct Activation {
     pub shape: Vec<usize>,
     /// Bits of a code; 0 for others.
     pub bits: u8,
-    /// Codes or sums in row order; for signs the words themselves.
+    /// Codes or sums in row order; for signs the packed words.
     #[serde(with = "serde_wasm_bindgen::preserve")]
     #[tsify(type = "Int32Array")]
     pub values: js_sys::Int32Array,
-    /// As it lies in the device's memory.
+    /// Contents of the device's memory.
     #[serde(with = "serde_wasm_bindgen::preserve")]
     #[tsify(type = "Uint32Array")]
     pub words: js_sys::Uint32Array,
-    /// Differs where the bits do: FNV-1a of the words' bytes.
+    /// Hash of the bits: FNV-1a over the words' bytes.
     pub hash: String,
-    /// For codes: how often each occurs, as a share.
+    /// For codes: the share of each.
     pub shares: Option<Vec<f64>>,
 }
 
@@ -406,19 +407,20 @@ pub struct Signs {
     pub signs: Vec<u8>,
 }
 
-/// How long submissions to the GPU took.
+/// Duration of submissions to the GPU.
 #[derive(Tsify, Serialize)]
 pub struct Timing {
-    /// How that is known: by the device's timestamps, by when they were done, or not.
+    /// How it is measured: by the device's timestamps, by the time of completion, or not at all.
     #[tsify(type = "\"timestamps\" | \"completion\" | \"none\"")]
     pub timer: backend::Timer,
-    /// Submissions so far; small steps share one.
+    /// Number of submissions so far; small steps share one.
     pub submissions: u64,
-    /// The longest of the last 64 that were measured, in milliseconds: of a step that shares a submission, its part of it.
+    /// The longest of the last 64 measured submissions, in milliseconds; for a step that shares a
+    /// submission, its part of it.
     pub longest_ms: f64,
-    /// Measured ones, of all, that took longer than the budget.
+    /// Number of measured submissions that took longer than the budget.
     pub over_budget: u64,
-    /// What one should take at most, in milliseconds.
+    /// Time budget of a submission, in milliseconds.
     pub budget_ms: f64,
 }
 
@@ -443,7 +445,7 @@ pub struct Submission {
     pub first: usize,
     /// The kernels that ran.
     pub kernels: Vec<String>,
-    /// How long the GPU took, in milliseconds.
+    /// Time on the GPU, in milliseconds.
     pub ms: f64,
 }
 
@@ -459,18 +461,18 @@ impl Submission {
     }
 }
 
-/// How one operation fared in the self-test.
+/// Result of one operation in the self-test.
 #[derive(Tsify, Serialize)]
 pub struct Outcome {
-    /// The operation, and the kernel where there are several.
+    /// The operation, and the kernel if there are several.
     pub stem: String,
-    /// Samples that were run.
+    /// Number of samples run.
     pub samples: usize,
-    /// Largest difference from the twin, relative to the twin's largest value.
+    /// Largest difference from the reference implementation (twin), relative to its largest value.
     pub worst: f32,
-    /// The bound on it; 0 means exact.
+    /// Bound on the difference; 0 means exact.
     pub bound: f32,
-    /// What went wrong, if anything.
+    /// Description of the failure, if any.
     pub failure: Option<String>,
 }
 

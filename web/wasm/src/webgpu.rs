@@ -1,6 +1,7 @@
-//! The WebGPU that JavaScript offers: a browser's, or one that Node.js gets from a package.
+//! Access to WebGPU in JavaScript: a browser's, or one that Node.js gets from a package.
 //!
-//! **Invariant:** wgpu is asked only where `navigator.gpu` can be asked; elsewhere it panics, and a panic never settles a promise.
+//! **Invariant:** wgpu is called only where `navigator.gpu` exists; elsewhere it panics, and a
+//! panic never settles a promise.
 
 use crate::Result;
 use halfwave::Error;
@@ -30,7 +31,7 @@ pub(crate) async fn find() -> Result<Found> {
 fn absent(node: bool) -> String {
     if node {
         return format!(
-            "Node.js has no WebGPU of its own: `npm install webgpu`, and before opening a session \
+            "Node.js has no built-in WebGPU: `npm install webgpu`, and before opening a session \
              `import {{ create, globals }} from \"webgpu\"; Object.assign(globalThis, globals); \
              globalThis.navigator = {{ gpu: create([]) }};`; {ON_CPU}"
         );
@@ -43,7 +44,7 @@ fn absent(node: bool) -> String {
 fn no_adapter(node: bool) -> String {
     if node {
         return format!(
-            "WebGPU found no adapter: install a driver for Vulkan, in software Mesa's lavapipe from version 25 on; {ON_CPU}"
+            "WebGPU found no adapter: install a Vulkan driver, for software rendering Mesa's lavapipe, version 25 or later; {ON_CPU}"
         );
     }
     format!(
@@ -51,14 +52,15 @@ fn no_adapter(node: bool) -> String {
     )
 }
 
-/// Whether a chain of properties ends in a value.
+/// Whether a chain of properties leads to a value.
 fn has(from: &Object, path: &[&str]) -> bool {
     let end = path.iter().try_fold(JsValue::from(from), |value, name| Reflect::get(&value, &(*name).into()));
     end.is_ok_and(|value| !value.is_undefined() && !value.is_null())
 }
 
-/// wgpu looks for `navigator.gpu` only where there is a `Window` or a `WorkerGlobalScope`. Node.js has neither; other
-/// libraries tell a browser by them, so that the name is there only while wgpu looks.
+/// wgpu looks for `navigator.gpu` only where there is a `Window` or a `WorkerGlobalScope`. Node.js
+/// has neither; because other libraries detect browsers by them, the name is only set while wgpu
+/// looks.
 struct WorkerScope(bool);
 
 impl WorkerScope {
@@ -74,7 +76,7 @@ impl WorkerScope {
 impl Drop for WorkerScope {
     fn drop(&mut self) {
         if self.0 {
-            // What was set just now can be deleted.
+            // A property set just now can be deleted.
             let _ = Reflect::delete_property(&js_sys::global(), &Self::NAME.into());
         }
     }
