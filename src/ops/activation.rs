@@ -1,6 +1,7 @@
-//! `activation`: y = f(x), or f(z) with z the batch-norm of x, for one of the curves below. `activation_backward`: dx = dy · f′, from y alone.
+//! `activation`: y = f(x), or f(z) with z the batch-norm of x, for one of the functions below.
+//! `activation_backward`: dx = dy · f′, computed from y only.
 //!
-//! | curve | f(x) | f′ by y |
+//! | function | f(x) | f′ in terms of y |
 //! |---|---|---|
 //! | clipped ReLU (Cai et al., 2017) | min(max(x, 0), top) | 1 on (0, top), else 0 |
 //! | log-tailed ReLU (the same) | max(x, 0) up to top, then top + ln(x − top + 1) | 0 at 0; 1 up to top; then e^(top − y) = 1/(x − top + 1) |
@@ -9,11 +10,14 @@
 //! | sigmoid | 1/(1 + e^−x) | y·(1 − y) |
 //! | leaky ReLU (Maas et al., 2013) | x for x > 0, else slope·x | 1 for y > 0, else slope |
 //!
-//! Every curve is monotonic, so that y tells where x lay: the backward pass keeps nothing but y, which the next layer keeps anyway. Where a derivative jumps, the curve's
-//! flat side has the point itself (PyTorch's rule, but for the clipped ReLU's 0).
+//! Every function is monotonic, so y determines the side on which x lay: the backward pass keeps
+//! only y, which the next layer keeps anyway. At a discontinuity of the derivative, the value is
+//! that of the flat side (PyTorch's convention, except at 0 of the clipped ReLU).
 //!
-//! Exponentials are of numbers ≤ 0 alone: none overflows. WGSL grants e^x an error of 3 + 2|x| units in the last place, at most 4e-7 for such x, ln one of 2^-21 or 3 units, a quotient
-//! 2.5 units: below 2e-6 of the largest value together, twice of which is the tolerance. Software drivers are within 2e-7.
+//! Exponentials are taken only of numbers ≤ 0, so none overflows. WGSL permits an error of 3 + 2|x|
+//! ULP for e^x, at most 4e-7 for such x, 2^-21 or 3 ULP for ln, and 2.5 ULP for a quotient:
+//! together below 2e-6 of the largest value, and the tolerance is twice that. Software drivers are
+//! within 2e-7.
 
 use super::{Backward, Fold, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
@@ -22,25 +26,26 @@ use crate::kernel::{Launch, Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
 
-/// The top that a clipped or log-tailed ReLU has by default: the largest level of the 2-bit half-wave Gaussian quantiser, 3 · 0.538, which these two curves stand in for.
+/// Default top of a clipped or log-tailed ReLU: the largest level of the 2-bit half-wave Gaussian
+/// quantiser, 3 · 0.538, for which these two functions are surrogates.
 pub const TOP: f32 = 1.614;
-/// The slope that a leaky ReLU has by default.
+/// Default slope of a leaky ReLU.
 pub const LEAK: f32 = 0.01;
 
-/// See above.
+/// Derived in the module documentation.
 const TOLERANCE: f32 = 4e-6;
 
-/// A function of one number.
+/// A scalar activation function.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Curve {
     /// min(max(x, 0), top).
     ClippedRelu {
-        /// Above 0.
+        /// Upper bound, above 0.
         top: f32,
     },
     /// max(x, 0) up to top, then top + ln(x − top + 1).
     LogTailedRelu {
-        /// Above 0.
+        /// End of the linear part, above 0.
         top: f32,
     },
     /// The hyperbolic tangent.
@@ -51,26 +56,28 @@ pub enum Curve {
     Sigmoid,
     /// x for x > 0, else slope·x.
     LeakyRelu {
-        /// At least 0: a curve that falls has no derivative by y.
+        /// Slope for x ≤ 0, at least 0: the derivative of a decreasing function cannot be recovered
+        /// from y.
         slope: f32,
     },
 }
 
-/// Curve: inputs x, or x and a batch-norm's coefficients that are applied first.
+/// Activation: inputs x, or x and the coefficients of a preceding batch-norm.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Activation {
-    /// f.
+    /// The function f.
     pub curve: Curve,
 }
 
-/// Its gradient: inputs dy, y. With coefficients folded in, the gradient of the normalised value.
+/// Gradient of [`Activation`]: inputs dy, y. With folded coefficients, the gradient of the
+/// normalised value.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ActivationBackward {
-    /// f.
+    /// The function f.
     pub curve: Curve,
 }
 
-/// Names of the curves, in labels and as constants of the shaders.
+/// Names of the functions, in labels and as shader constants.
 const NAMES: [(&str, &str); 6] = [
     ("clipped_relu", "CLIPPED_RELU"),
     ("log_tailed_relu", "LOG_TAILED_RELU"),
@@ -81,7 +88,8 @@ const NAMES: [(&str, &str); 6] = [
 ];
 
 impl Curve {
-    /// Its place among the names, its one number (0 where it has none), float operations of f and of f′.
+    /// Index into [`NAMES`], the parameter (0 if there is none), and the float operations of f and
+    /// of f′.
     fn facts(self) -> (usize, f32, [usize; 2]) {
         match self {
             Self::ClippedRelu { top } => (0, top, [2, 2]),
@@ -93,7 +101,7 @@ impl Curve {
         }
     }
 
-    /// Its word, as recipes write it.
+    /// Name of the function in recipes.
     pub fn name(self) -> &'static str {
         NAMES[self.facts().0].0
     }
@@ -124,7 +132,7 @@ impl Curve {
         }
     }
 
-    /// f′ where f is y.
+    /// f′ at the x for which f(x) = y.
     pub fn slope(self, y: f32) -> f32 {
         match self {
             Self::ClippedRelu { top } => f32::from(y > 0.0 && y < top),
@@ -149,10 +157,10 @@ impl Curve {
             Self::LeakyRelu { slope } => slope >= 0.0 && slope.is_finite(),
             _ => true,
         };
-        if fits { Ok(()) } else { Err(format!("{self:?}: a top lies above 0, a slope is at least 0; both are finite")) }
+        if fits { Ok(()) } else { Err(format!("{self:?}: `top` must be above 0 and `slope` at least 0; both must be finite")) }
     }
 
-    /// Tells the shader which curve it is.
+    /// Adds the constants that select this function in the shader.
     fn constants(self, mut launch: Launch) -> Launch {
         for (index, (_, constant)) in NAMES.into_iter().enumerate() {
             launch = launch.constant(constant, usize::from(index == self.facts().0));
@@ -214,7 +222,7 @@ impl Operation for Activation {
         let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
         batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
-                // A sigmoid of padding would not be padding.
+                // The sigmoid of padding is not 0, so padding is written explicitly.
                 *out = if c < channels { self.curve.at(x[c]) } else { 0.0 };
             }
         });
@@ -232,7 +240,7 @@ const fn curves() -> [Curve; 6] {
     ]
 }
 
-/// Values on and beside the kinks, and so large ones that e^x overflows or vanishes.
+/// Values at the kinks and next to them, and values so large that e^x overflows or underflows.
 fn edges() -> Tensor {
     let mut values = vec![0.0, -0.0, f32::MIN_POSITIVE, -1e-6, 1e-6, 0.01, -0.01, 20.0, -20.0, 100.0, -100.0, 1e4];
     for at in [TOP, 1.0, -1.0] {
