@@ -1,7 +1,7 @@
 // y = f(x), or f of the normalised x.
 
 //: if SIGMOID
-var<private> is_channel: vec4<bool>; // the sigmoid of padding is no padding
+var<private> is_channel: vec4<bool>; // the sigmoid of padding is not 0
 //: end
 
 fn prepare(quad: u32) {

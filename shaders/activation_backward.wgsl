@@ -1,4 +1,4 @@
-// dx = dy * f' where f is y.
+// dx = dy * f' at the x for which f(x) = y.
 
 fn slope(y: vec4<f32>) -> vec4<f32> {
     let zero = vec4<f32>();
