@@ -1,4 +1,5 @@
-//! `moment`, `adam`: Adam (Kingma and Ba, 2015, arXiv 1412.6980) and AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) by PyTorch's rules.
+//! `moment`, `adam`: Adam (Kingma and Ba, 2015, arXiv 1412.6980) and AdamW (Loshchilov and Hutter,
+//! 2019, arXiv 1711.05101) by PyTorch's rules.
 //!
 //! g = dw + decay·w (Adam; AdamW has no decay here); m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²;
 //! w ← w·(1 − lr·decay) (AdamW only) − lr·(m/(1 − β1^t)) / (√v/√(1 − β2^t) + ε).

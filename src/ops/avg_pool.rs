@@ -1,7 +1,8 @@
 //! `avg_pool`: the mean over each window, with padding counted as zero. `avg_pool_backward`: every
 //! input of a window receives dy / taps.
 //!
-//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 taps inside the input, then pairs.
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 taps inside
+//! the input, then pairs.
 
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, max_pool, sample::Noise, sum};

@@ -43,7 +43,8 @@ pub struct BatchNormCoef {
     pub running: bool,
 }
 
-/// Update of running statistics: inputs running `[2, c]` (in place), statistics of the batch `[2, c]`, α if `scaled`.
+/// Update of running statistics: inputs running `[2, c]` (in place), statistics of the batch
+/// `[2, c]`, α if `scaled`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormRunning {
     /// Weight of the new batch.

@@ -9,7 +9,8 @@
 //! | squared error | ½(z − y)² | z − y | |
 //! | squared hinge | max(0, 1 − t·z)²/k | −2t·max(0, 1 − t·z)/k | BNN (Courbariaux et al., 2016, arXiv 1602.02830) |
 //!
-//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss; `class_loss_backward` is its gradient.
+//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is
+//! the mean loss; `class_loss_backward` is its gradient.
 //!
 //! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 

@@ -1,6 +1,7 @@
 //! `mean`: `out[c]` = mean over rows of `x[row, c]`; used for the loss and the accuracy of a batch.
 //!
-//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
+//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
 
 use super::{Activity, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;

@@ -1,6 +1,7 @@
 //! `scale`: y = s·x with a scalar s `[1]`; `total`: the sum of all elements, `[1]`.
 //!
-//! **Order of the sum** ([`super::sum`]): each channel as in [`super::mean`], then the channels in chunks of [`CHUNK`](super::sum::CHUNK) = 128.
+//! **Order of the sum** ([`super::sum`]): each channel as in [`super::mean`], then the channels in
+//! chunks of [`CHUNK`](super::sum::CHUNK) = 128.
 
 use super::mean::{self, ColumnParams};
 use super::{Backward, Operation, Sample, add, sample::Noise, sum};
