@@ -157,7 +157,11 @@ impl Curve {
             Self::LeakyRelu { slope } => slope >= 0.0 && slope.is_finite(),
             _ => true,
         };
-        if fits { Ok(()) } else { Err(format!("{self:?}: `top` must be above 0 and `slope` at least 0; both must be finite")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("{self:?}: `top` must be above 0 and `slope` at least 0; both must be finite"))
+        }
     }
 
     /// Adds the constants that select this function in the shader.

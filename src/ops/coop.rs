@@ -160,7 +160,8 @@ impl Ranged {
             .groups(LARGEST)
             .float_ops(LANES * self.quads);
         let name = if self.a { "largest_a" } else { "largest_b" };
-        let product = program.launches.iter().position(|launch| launch.kernel.f16).expect("a product in half precision");
+        let product =
+            program.launches.iter().position(|launch| launch.kernel.f16).expect("a product in half precision");
         program.launches[product] = program.launches[product].clone().read(name, F32, place);
         program.launches.insert(0, largest);
         program
@@ -317,7 +318,8 @@ impl Halves {
 
     /// A product's program, with the searches for the largest magnitudes before it.
     pub(super) fn program(&self, stem: &str, mut program: Program) -> Program {
-        let product = program.launches.iter_mut().find(|launch| launch.kernel.f16).expect("a product in half precision");
+        let product =
+            program.launches.iter_mut().find(|launch| launch.kernel.f16).expect("a product in half precision");
         if product.kernel.coop {
             product.matrix_ops = self.operands.products() * product.float_ops;
         }

@@ -148,10 +148,15 @@ impl Operation for Gather {
         super::arity(inputs, self.first_part() + parts.len())?;
         let ([h, w, c], Augment { pad, padding, .. }) = (self.source, self.augment);
         if self.size[0] > h || self.size[1] > w {
-            return Err(format!("images of {h} × {w} pixels are smaller than the output of {} × {}", self.size[0], self.size[1]));
+            return Err(format!(
+                "images of {h} × {w} pixels are smaller than the output of {} × {}",
+                self.size[0], self.size[1]
+            ));
         }
         if padding == Padding::Reflect && pad >= h.min(w) {
-            return Err(format!("images of {h} × {w} pixels are too small to reflect a border of {pad}: make it narrower"));
+            return Err(format!(
+                "images of {h} × {w} pixels are too small to reflect a border of {pad}: make it narrower"
+            ));
         }
         if inputs[0].shape.len() != 1 || inputs[0].encoding != U32 {
             return Err(format!("the index must be u32[n], not {}", inputs[0]));
