@@ -54,8 +54,9 @@ pub(super) fn rows_per_chunk(rows: usize, quads: usize) -> usize {
 }
 
 /// Whether a batch-norm's sums over this many rows take a single launch, in which each lane of a
-/// workgroup sums its own chunks, of at most 128 rows each. For more rows, the single launch has
-/// far fewer invocations and takes about as long as two launches. Software drivers have no lanes.
+/// workgroup sums its own chunks, of at most 128 rows each. Rows are then read by far fewer
+/// invocations, which costs about as much time as a second launch would. Software drivers have no
+/// lanes.
 pub(super) fn direct(rows: usize, caps: &Caps) -> bool {
     caps.class.traits().barriers && rows <= LANES * CHUNK
 }
