@@ -1,5 +1,6 @@
-// For each bin between thresholds, of four filters: how many weights lie in it, and their sum. MOMENTS: of all weights, the sum and the sum of squares.
-// An item is one of the two numbers of a bin of four filters.
+// For each bin between thresholds, of four filters: the number of weights in it, and their sum.
+// MOMENTS: the sum and the sum of squares of all weights. An item is one of the two numbers of a
+// bin of four filters.
 
 fn item_count() -> u32 { return p.items; }
 

@@ -1,4 +1,5 @@
-// The coefficients of the bases, from number and sum of the weights in each bin; half the step from each level to the next.
+// The coefficients of the bases from the number and the sum of the weights in each bin: half the
+// step from each level to the next.
 
 @main {
     if (group_index(group, groups) * THREADS + thread > 0u) { return; }
@@ -9,7 +10,7 @@
         level[bin] = total(2u * bin + 1u);
     }
     let last = p.bins - 1u;
-    // Outside of all thresholds, the two levels differ in sign alone.
+    // The levels of the two outer bins differ only in sign.
     let top = (level[last] - level[0]) / max(number[0] + number[last], 1.0);
     var before = 0u; // the last bin whose level is known
     level[0] = -top;

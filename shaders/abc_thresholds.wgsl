@@ -1,4 +1,4 @@
-// thresholds[i] = mean + u deviation, u from -1 to 1 in equal steps; 0 where there is one.
+// thresholds[i] = mean + u * std, u equally spaced from -1 to 1; 0 for a single base.
 
 @main {
     if (group_index(group, groups) * THREADS + thread > 0u) { return; }

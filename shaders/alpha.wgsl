@@ -1,4 +1,5 @@
-// alpha[k] = mean of |w| over a filter, or of dy sign(w), or the sum of dy tanh(w); an item is four filters.
+// alpha[k] = mean of |w| over a filter, or of dy sign(w), or the sum of dy tanh(w); an item is four
+// filters.
 
 fn item_count() -> u32 { return p.quads; }
 

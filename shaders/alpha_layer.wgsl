@@ -1,4 +1,4 @@
-// alpha = the mean over the filters' alphas, for every filter.
+// alpha = the mean of the alphas of all filters, for every filter.
 fn summand(i: u32) -> vec4<f32> { return of_filter_at(i); }
 
 fn at(i: u32) {

@@ -1,4 +1,5 @@
-// The sum over taps of the rows they see, times 1 / taps: forward with gathered, backward with scattered windows.
+// The sum of the source rows over the taps, times 1 / taps: forward with gathered windows, backward
+// with scattered ones.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

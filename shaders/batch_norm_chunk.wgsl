@@ -1,4 +1,5 @@
-// Statistics of the rows of a chunk, of one quad of channels. Eight rows are read at the same time, and added one after the other.
+// Statistics of the rows of a chunk for one quad of channels. Eight rows are loaded together and
+// added sequentially.
 
 //: if EXACT
 struct Chunk { sum: vec4<i32>, low: vec4<u32>, high: vec4<u32> }
@@ -27,7 +28,7 @@ fn chunk_of(quad: u32, first: u32) -> Chunk {
     }
     return Chunk(sum, low, high);
     //: else
-    // Floats: the mean, then the squared deviations from it, and what rounding left of the mean.
+    // Floats: the mean, then the squared deviations from it, and the rounding error of the mean.
     let zero = vec4<f32>();
     var total = zero;
     for (var row = first; row < last; row += 8u) {

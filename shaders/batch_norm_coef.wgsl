@@ -1,4 +1,5 @@
-// Rows of coef: mean, slope, shift (the map), unit (x to normalised), gain (gradient of the normalised to that of y).
+// Rows of coef: mean, slope, shift (the map), unit (x to normalised), gain (gradient of the
+// normalised value to that of y).
 
 fn coefficients(quad: u32, mean: vec4<f32>, variance: vec4<f32>) {
     let channel = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);

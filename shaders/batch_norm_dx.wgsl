@@ -1,4 +1,4 @@
-// dx = gain (dz - mean(dz) - normalised * mean(dz * normalised)), PLUS another gradient
+// dx = gain (dz - mean(dz) - normalised * mean(dz * normalised)); PLUS: added to another gradient.
 
 var<private> gain: vec4<f32>;
 var<private> mean_dz: vec4<f32>;

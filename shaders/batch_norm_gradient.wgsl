@@ -1,4 +1,6 @@
-// What the gradients of a batch-norm share: for one quad of channels, x in normalised form and the gradient of what the map gave, which THROUGH comes through an activation behind it.
+// Common part of the gradients of a batch-norm: the normalised x and the gradient of the map's
+// output, for one quad of channels. THROUGH: the gradient passes through an activation after the
+// map.
 
 var<private> mean: vec4<f32>;
 var<private> unit: vec4<f32>;

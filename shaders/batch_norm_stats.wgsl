@@ -1,4 +1,5 @@
-// The statistics of a quad of channels, and what follows from them: COEF the coefficients, TRACK the running statistics.
+// Stores the statistics of a quad of channels and derived values: COEF the coefficients, TRACK the
+// running statistics.
 
 fn found(quad: u32, mean: vec4<f32>, variance: vec4<f32>) {
     stats_put(quad, mean);

@@ -1,5 +1,5 @@
-// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the difference in 64 bits. An item is a quad. DIRECT: of chunks
-// that it makes itself.
+// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the
+// difference in 64 bits. An item is a quad. DIRECT: the chunks are computed in this launch.
 
 // The sum, and the sum of squares in 64 bits.
 struct Lane { sum: vec4<i32>, low: vec4<u32>, high: vec4<u32> }
@@ -36,7 +36,7 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
     }
     //: else
     for (var chunk = lane; chunk < chunks; chunk += 256u) {
-        // Four chunks are read at the same time.
+        // Four chunks are loaded together.
         //: for i in 4
         let from$i = min(chunk + 64u * $iu, chunks - 1u) * 3u * p.quads + quad;
         let part$i = Lane(bitcast<vec4<i32>>(part_at(from$i)), part_at(from$i + p.quads), part_at(from$i + 2u * p.quads));

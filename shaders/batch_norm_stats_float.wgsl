@@ -1,9 +1,9 @@
-// Mean and variance of floats: chunks' means and squared deviations are merged pairwise (Chan, Golub, LeVeque). An item is a quad. DIRECT: of chunks
-// that it makes itself.
+// Mean and variance of floats: means and squared deviations of chunks are merged pairwise (Chan,
+// Golub, LeVeque). An item is a quad. DIRECT: the chunks are computed in this launch.
 
 struct Lane { count: f32, mean: vec4<f32>, deviation: vec4<f32> }
 
-// Of a lane, what waits for its neighbour: see sum.wgsl.
+// Chunks of a lane that wait for a partner: see sum.wgsl.
 var<private> pairs: array<Lane, 32>;
 
 fn item_count() -> u32 { return p.quads; }
@@ -16,7 +16,7 @@ fn combined(a: Lane, b: Lane) -> Lane {
     return Lane(all, a.mean + delta * share, a.deviation + (b.deviation + delta * delta * (a.count * share)));
 }
 
-// Puts a chunk's moments behind so many others.
+// Appends the moments of a chunk after `done` others.
 fn push(done: u32, chunk: Lane) {
     var moments = chunk;
     var level = 0u;
@@ -38,7 +38,7 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
     }
     //: else
     for (var chunk = lane; chunk < chunks; chunk += 256u) {
-        // Four chunks are read at the same time.
+        // Four chunks are loaded together.
         //: for i in 4
         let chunk$i = min(chunk + 64u * $iu, chunks - 1u);
         let mean$i = part_at(chunk$i * 2u * p.quads + quad);

@@ -1,4 +1,4 @@
-// Statistics of PER_CHUNK rows of one quad of channels; an invocation makes one chunk.
+// Statistics of PER_CHUNK rows of one quad of channels; one invocation per chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

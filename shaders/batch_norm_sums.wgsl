@@ -1,5 +1,6 @@
-// Adds up the chunks of batch_norm_sums_partial; an item is a quad of one of the two rows. DIRECT: it makes the chunks itself. ROW_0, ROW_1: each row
-// stands by itself, too.
+// Adds up the chunks of batch_norm_sums_partial; an item is a quad of one of the two rows. DIRECT:
+// the chunks are computed in this launch. ROW_0, ROW_1: the row is also written as a separate
+// tensor.
 
 fn item_count() -> u32 { return 2u * p.quads; }
 

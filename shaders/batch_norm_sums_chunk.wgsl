@@ -1,4 +1,4 @@
-// Sums over the rows of a chunk of dz * normalised and of dz, for one quad.
+// Sums of dz * normalised and of dz over the rows of a chunk, for one quad.
 
 struct Chunk { dgamma: vec4<f32>, dbeta: vec4<f32> }
 
@@ -8,7 +8,7 @@ fn chunk_of(quad: u32, first: u32) -> Chunk {
     let zero = vec4<f32>();
     var dgamma = zero;
     var dbeta = zero;
-    // Four rows are read at the same time, and added one after the other.
+    // Four rows are loaded together and added sequentially.
     for (var row = first; row < last; row += 4u) {
         //: for i in 4
         let i$i = min(row + $iu, last - 1u) * p.quads + quad;

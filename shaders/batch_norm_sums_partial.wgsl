@@ -1,4 +1,4 @@
-// Sums over PER_CHUNK rows of dz * normalised and of dz, for one quad; an invocation makes one chunk.
+// Sums of dz * normalised and of dz over PER_CHUNK rows, for one quad; one invocation per chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

@@ -1,7 +1,8 @@
-// A max-pool's gradient on the way of a batch-norm's: dz stands where the largest value of its window stood, by the tap that the pool kept of it (two bits a channel). UNPOOLED: behind the
-// batch-norm, so that dz is read through it; else before, so that dx is written through it.
+// The gradient of a max-pool next to a batch-norm: dy goes to the largest value of its window, at
+// the tap that the pool recorded (two bits per channel). UNPOOLED: the pool follows the batch-norm,
+// and dz is read through it; otherwise it precedes the batch-norm, and dx is written through it.
 
-// The tap under which the largest value stood, for a quad of channels.
+// The tap of the largest value, for a quad of channels.
 fn tap_of(row: u32, quad: u32) -> vec4<u32> {
     let words = (p.quads + 7u) / 8u;
     let at = row * 2u * words + quad / 8u;

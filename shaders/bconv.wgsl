@@ -1,13 +1,14 @@
-// What the kernels of the packed convolution share.
+// Common part of the kernels of the packed convolution.
 
-// Filters beyond the last exist as padding lanes only: they stay zero.
+// Filters beyond the last one exist only as padding lanes: they stay zero.
 fn keep_filters(v: vec4<i32>, column: u32) -> vec4<i32> {
     let filter_index = vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     return select(vec4<i32>(), v, filter_index < vec4<u32>(FILTERS));
 }
 
-// The sum of the values of a term's planes under the window, from counted bits. `both`: of codes, those set in code and sign; of signs, those that differ.
-// `all`: of codes, those set in the code; of signs, all that lie inside the input.
+// The sum of the values of a term's planes over the window, from bit counts. `both`: for codes, the
+// bits set in code and sign; for signs, the bits that differ. `all`: for codes, the bits set in the
+// code; for signs, all bits inside the input.
 fn signed_sum(both: vec4<u32>, all: u32) -> vec4<i32> {
     let top = vec4<i32>(i32(all * ((1u << W_PLANES) - 1u)));
     //: if SIGNED
@@ -28,7 +29,8 @@ fn at_least(first: u32, level: u32) -> u32 {
     return reached;
 }
 
-// A chain of choices: a driver that follows every path through branches chokes on as many of them, one behind the other, as there are filters.
+// A chain of selects: with nested branches, drivers that follow every path take very long on as
+// many consecutive ones as there are filters.
 fn level_step(i: u32) -> f32 {
     var step = 0.0;
     //: for i in LEVELS
@@ -39,7 +41,7 @@ fn level_step(i: u32) -> f32 {
 //: end
 
 //: if COMBINED
-// What the integers of a term count, for a quad of filters.
+// The coefficient of the integers of a term, for a quad of filters.
 fn coefficient(term: u32, column: u32) -> vec4<f32> {
     let alpha = alpha_at((term % BASES) * p.out_quads + column);
     //: if LEVELS
@@ -49,7 +51,7 @@ fn coefficient(term: u32, column: u32) -> vec4<f32> {
     //: end
 }
 
-// What all terms share.
+// The factor common to all terms.
 fn shared_scale() -> f32 {
     //: if SCALED
     return bitcast<f32>(STEP_BITS) * factor_at(0u).x;

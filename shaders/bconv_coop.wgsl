@@ -1,7 +1,10 @@
-// The sums of codes with signs on cooperative matrices: exact integers. A step is a tap of a word, 32 channels; the taps of a word follow each other, so that its codes are still in the cache.
+// The sums of codes and signs on cooperative matrices: exact integers. A step is a tap of a word,
+// 32 channels; the taps of a word are consecutive, so that its codes are still in the cache.
 //
-// A code stands in the mantissa of a subnormal half, as code · 4^v · 2^-24 (v = 0 to 4, then 0 to 2, by quads of the word); the sign that it meets is ±4^-v. So no arithmetic makes halves of
-// 32 codes, and sums come out times 2^-24. Both operands have the channels of a word in the order 0, 16, 1, 17, ….
+// A code is stored in the mantissa of a subnormal half float, as code · 4^v · 2^-24 (v = 0 to 4,
+// then 0 to 2, by quads of the word); the sign that it is multiplied by is ±4^-v. The 32 codes
+// therefore become half floats without arithmetic, and the sums are scaled by 2^-24. Both operands
+// have the channels of a word in the order 0, 16, 1, 17, ….
 
 const FROM_SUBNORMAL = 16777216.0;
 

@@ -1,4 +1,4 @@
-// The operand of a weight gradient that is gathered: activations, made from their codes in registers.
+// The gathered operand of a weight gradient: activations, decoded in registers.
 
 fn x_raw(row: u32, quad: u32) -> vec4<u32> { return code_words(row, quad, p.words); }
 fn x_of(raw: vec4<u32>, quad: u32) -> vec4<f32> { return values_of(codes_of(raw, quad), quad); }

@@ -1,5 +1,7 @@
-// The weight gradient of a packed convolution on cooperative matrices: a is codes, b is dy (dy_coop.wgsl); both lie by rows of dy. Rows of the result are channels of taps; those of a
-// word lie in the order 0, 16, 1, 17, …, and their codes stand in subnormal halves (bconv_coop.wgsl), so that each comes out times a power of two of its own.
+// The weight gradient of a packed convolution on cooperative matrices: a is codes, b is dy
+// (dy_coop.wgsl); both are stored by rows of dy. Rows of the result are channels of taps; those of
+// a word have the order 0, 16, 1, 17, …. Their codes are stored in subnormal half floats
+// (bconv_coop.wgsl), so each result is scaled by a power of two that depends on its channel.
 
 fn result_rows() -> u32 { return u32(p.kernel_h * p.kernel_w) * p.words * 32u; }
 
@@ -51,7 +53,7 @@ fn give(part: u32, row: u32, quad: u32, v: vec4<f32>) {
     let tap = block / p.words;
     let place = row % 32u;
     let channel = (block - tap * p.words) * 32u + place / 2u + 16u * (place % 2u);
-    let shift = place / 4u % 5u; // codes of this quad are times 4^shift · 2^-24
+    let shift = place / 4u % 5u; // codes of this quad are scaled by 4^shift · 2^-24
     let lanes = 4u * p.in_quads;
     if (select(result_rows(), row, channel < lanes) < select(0u, result_rows(), quad < p.out_quads)) {
         let of_tap = part * u32(p.kernel_h * p.kernel_w) + tap;

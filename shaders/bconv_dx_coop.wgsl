@@ -1,5 +1,6 @@
-// The input gradient of a packed convolution on cooperative matrices: a is dy times α, in two halves, b the signs. A step is a tap of 16 filters; the taps of these filters follow each other.
-// The channels of a word lie in the order 0, 16, 1, 17, ….
+// The input gradient of a packed convolution on cooperative matrices: a is dy times α, split into
+// two half floats, b is the signs. A step is a tap of 16 filters; the taps of these filters are
+// consecutive. The channels of a word have the order 0, 16, 1, 17, ….
 
 fn result_rows() -> u32 { return row_count(); }
 fn result_columns() -> u32 { return 4u * p.in_quads; }

@@ -1,5 +1,6 @@
-// s = sum over taps, words and planes of 2^(p + j) (2 popcount(w_j & a_p) - popcount(a_p)); one invocation makes ROWS rows of 4 CQ filters.
-// Signs are compared instead of masked. COMBINED: such sums for each term, times its coefficient, added up.
+// s = sum over taps, words and planes of 2^(p + j) (2 popcount(w_j & a_p) - popcount(a_p)); one
+// invocation computes ROWS rows of 4 CQ filters. Signs are compared instead of masked. COMBINED:
+// the sum of such sums for each term, times its coefficient.
 //
 // Lanes of a subgroup differ in rows and share filters. No workgroup memory: see gemm_registers.
 

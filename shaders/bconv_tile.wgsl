@@ -1,7 +1,9 @@
-// The same sums as in bconv_registers; a workgroup makes a tile of THREADS rows x 4 COLUMN_QUADS filters.
+// The same sums as in bconv_registers; a workgroup computes a tile of THREADS rows x 4 COLUMN_QUADS
+// filters.
 //
-// Each step stages 4 words of every plane of the rows and of the signs of the filters in workgroup memory; an invocation keeps
-// ROWS rows x 4 CQ filters in registers, DOWN and ACROSS apart, so that neighbours read neighbouring words.
+// Each step stages 4 words of every plane of the rows and of the signs of the filters in workgroup
+// memory; an invocation keeps ROWS rows x 4 CQ filters in registers, DOWN and ACROSS apart, so that
+// neighbours read neighbouring words.
 
 const ACROSS = COLUMN_QUADS / CQ; // invocations along the filters of a tile
 const DOWN = THREADS / ACROSS;
@@ -17,7 +19,7 @@ var<workgroup> tile_mask: array<u32, THREADS>; // [row]: all ones inside the inp
     let row_tiles = (rows + THREADS - 1u) / THREADS;
     let tile = group_index(group, groups);
     let column_tile = tile / row_tiles;
-    if (column_tile * COLUMN_QUADS >= p.out_quads) { return; } // uniform: a folded grid has groups to spare
+    if (column_tile * COLUMN_QUADS >= p.out_quads) { return; } // uniform: a folded grid has surplus workgroups
     let first_row = (tile - column_tile * row_tiles) * THREADS;
     let first_column = column_tile * COLUMN_QUADS;
 
@@ -70,7 +72,7 @@ var<workgroup> tile_mask: array<u32, THREADS>; // [row]: all ones inside the inp
                 //: else
                 {
                 //: end
-                    let sign_word = min(first_word + w_word, WORDS - 1u); // beyond the end the planes are zero, or the loop ends
+                    let sign_word = min(first_word + w_word, WORDS - 1u); // beyond the end, the planes are zero or the loop ends
                     //: for j in W_PLANES
                     tile_w[$ju * 4u * COLUMN_QUADS + thread] =
                         signs_at(((tap * WORDS + sign_word) * SIGN_PLANES + first_plane + $ju) * p.out_quads + w_column);

@@ -1,4 +1,5 @@
-// Channels of x moved to another place in y, a word of a plane of y at a time: see channels_numbers. A row is one plane of one row.
+// Copies channels of x to other positions in y, one word of a plane of y at a time: see
+// channels_numbers. A row is one plane of one row.
 
 // Ones in the lowest n bits.
 fn lowest(n: i32) -> u32 { return select((1u << u32(n & 31)) - 1u, 0xffffffffu, n >= 32); }

@@ -1,5 +1,6 @@
-// Channels of x moved to another place in y, a quad of y at a time: channels low..high of y are those of x from where `base` and `shift` say, the rest is zero.
-// KEPT: channels below `low` stay as they are.
+// Copies channels of x to other positions in y, one quad of y at a time: channels low..high of y
+// are those of x from the position given by `base` and `shift`, the rest is zero. KEPT: channels
+// below `low` are kept.
 
 //: if EXACT
 alias Quad = vec4<i32>;
@@ -23,7 +24,8 @@ fn there(i: u32) -> Quad { return y_at(i); }
     if (row >= p.rows) { return; }
     let unit = p.first_unit + item - row * p.units;
     let at = row * p.out_units + unit;
-    // The quad of x that holds the first lane, and the one after it; beyond the ends any will do, for its lanes are not chosen.
+    // The quad of x with the first lane, and the next one; beyond the ends any quad will do,
+    // because its lanes are not selected.
     let source = i32(unit) - p.base;
     let last = i32(p.in_units) - 1;
     let row_start = row * p.in_units;

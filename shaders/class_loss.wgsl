@@ -1,4 +1,5 @@
-// One invocation makes one row: the loss, a class after the other, or the gradient, a quad of classes after the other.
+// One invocation per row: the loss, one class at a time, or the gradient, one quad of classes at a
+// time.
 
 @main {
     let row = group_index(group, groups) * THREADS + thread;

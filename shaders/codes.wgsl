@@ -1,4 +1,5 @@
-// The words of the planes `x` that hold the codes of one quad of channels, from a row with so many words a plane.
+// The words of the planes `x` that hold the codes of one quad of channels, for rows with `words`
+// words per plane.
 fn code_words(row: u32, quad: u32, words: u32) -> vec4<u32> {
     let first = row * (BITS * words) + quad / 8u;
     var planes = vec4<u32>();

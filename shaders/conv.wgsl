@@ -1,4 +1,4 @@
-// y = x * w: rows of y gather rows of x; b[tap, l, n] is w[r, s, c, k] as it lies.
+// y = x * w: rows of y gather rows of x; b[tap, l, n] is w[r, s, c, k] in its stored layout.
 
 fn column_quads() -> u32 { return p.out_quads; }
 fn length_quads() -> u32 { return p.in_quads; }
@@ -15,7 +15,7 @@ fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
         w_at(first), w_at(first + p.out_quads), w_at(first + 2u * p.out_quads), w_at(first + 3u * p.out_quads));
 }
 
-// The same in two halves: loads, and what they loaded.
+// The same in two phases: issue the loads, then use the loaded values.
 var<private> block: mat4x4<f32>;
 fn b_fetch(tap: u32, l: u32, column: u32) { block = b_block(tap, l, column); }
 fn b_fetched(column: u32) -> mat4x4<f32> { return block; }

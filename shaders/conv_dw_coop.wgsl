@@ -1,4 +1,6 @@
-// The weight gradient of a float convolution on cooperative matrices: a is the input in two halves, b is dy (dy_coop.wgsl); both lie by rows of dy. Rows of the result are channels of taps.
+// The weight gradient of a float convolution on cooperative matrices: a is the input, split into
+// two half floats, b is dy (dy_coop.wgsl); both are stored by rows of dy. Rows of the result are
+// channels of taps.
 
 fn result_rows() -> u32 { return u32(p.kernel_h * p.kernel_w) * 4u * p.in_quads; }
 

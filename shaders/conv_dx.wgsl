@@ -15,7 +15,7 @@ fn b_block(tap: u32, l: u32, column: u32) -> mat4x4<f32> {
         w_at(first), w_at(first + p.out_quads), w_at(first + 2u * p.out_quads), w_at(first + 3u * p.out_quads)));
 }
 
-// The same in two halves: loads, and what they loaded.
+// The same in two phases: issue the loads, then use the loaded values.
 var<private> block: mat4x4<f32>;
 fn b_fetch(tap: u32, l: u32, column: u32) { block = b_block(tap, l, column); }
 fn b_fetched(column: u32) -> mat4x4<f32> { return block; }

@@ -1,4 +1,5 @@
-// Plain WGSL in place of the matrices of coop_tile.wgsl, for tests of sizes that no software driver has: each lane makes a share of the sums.
+// Plain WGSL instead of the matrices of coop_tile.wgsl, to test sizes that no software driver
+// supports: each lane computes a share of the sums.
 
 const PER_LANE = SIZE * SIZE / SUBGROUP;
 var<private> sums: array<f32, FM * FN * PER_LANE>;
@@ -18,7 +19,7 @@ fn half_of_b(part: u32, column: u32, depth: u32) -> f32 {
     //: end
 }
 
-// What a subgroup's matrices would make of a step.
+// Computes what the matrices of a subgroup would compute in a step.
 fn multiply(lane: u32, first_row: u32, first_column: u32) {
     for (var i = 0u; i < FM * FN * PER_LANE; i++) {
         let matrix = i / PER_LANE;

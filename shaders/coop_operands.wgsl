@@ -1,9 +1,10 @@
-// The operands of a tile on cooperative matrices (coop_tile.wgsl) in workgroup memory: how they lie there, and how numbers and codes become halves.
+// The operands of a tile on cooperative matrices (coop_tile.wgsl): their layout in workgroup
+// memory, and the conversion of numbers and codes to half floats.
 
 const ROWS = DOWN * FM * SIZE;
 const COLUMNS = ACROSS * FN * SIZE;
 //: if A_BY_ROW
-const A_STRIDE = DEPTH / 4u + 2u; // in quads of halves
+const A_STRIDE = DEPTH / 4u + 2u; // in quads of half floats
 const A_LINES = ROWS;
 //: else
 const A_STRIDE = ROWS / 4u + 2u;
@@ -18,7 +19,7 @@ const B_LINES = DEPTH;
 //: end
 const A_QUADS = A_LINES * A_STRIDE;
 const B_QUADS = B_LINES * B_STRIDE;
-const A_ITEMS = ROWS * DEPTH / A_ITEM; // what is staged at once: words of codes or signs, quads of floats
+const A_ITEMS = ROWS * DEPTH / A_ITEM; // units of staging: words of codes or signs, quads of floats
 const B_ITEMS = COLUMNS * DEPTH / B_ITEM;
 
 var<workgroup> tile_a: array<vec4<f16>, A_QUADS * (1u + A_CUT)>;
@@ -39,7 +40,8 @@ fn a_put(to: u32, v: vec4<f32>) {
 }
 //: else
 
-// A word of codes, from its two planes: quads of channels 0, 16, 1, 17, …, of which those of quad v lie 4^v higher in subnormal halves (bconv_coop.wgsl).
+// A word of codes, from its two planes: quads of channels 0, 16, 1, 17, …, where those of quad v
+// are scaled by 4^v in subnormal half floats (bconv_coop.wgsl).
 fn a_put(to: u32, low: u32, high: u32) {
     let even = (low & 0x55555555u) | ((high << 1u) & 0xaaaaaaaau); // codes of channels 0, 2, …
     let odd = ((low >> 1u) & 0x55555555u) | (high & 0xaaaaaaaau);
@@ -65,7 +67,7 @@ fn b_put(to: u32, v: vec4<f32>) {
 }
 //: end
 
-// Where the fragment of a row or column and of a depth begins.
+// Start of the fragment of a row or column at a depth.
 fn place_a(row: u32, depth: u32) -> u32 {
     //: if A_BY_ROW
     return row * A_STRIDE + depth / 4u;

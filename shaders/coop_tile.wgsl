@@ -1,21 +1,31 @@
-// out[row, column] = sum over steps and depth of a[row, depth] * b[depth, column], on cooperative matrices of SIZE x SIZE; a workgroup makes a tile of ROWS x COLUMNS.
+// out[row, column] = sum over steps and depth of a[row, depth] * b[depth, column], on cooperative
+// matrices of SIZE x SIZE; a workgroup computes a tile of ROWS x COLUMNS.
 //
-// Its subgroups stand in DOWN rows and ACROSS columns, each with FM x FN fragments of sums, which stay in registers. A step stages DEPTH of both operands as half floats in workgroup
-// memory, and what the next step needs is fetched while this one multiplies. Operands lie by rows (A_BY_ROW, B_BY_COLUMN: the depth runs along memory) or by depth; lines are 8 halves longer than what
-// they hold, so that the loads of a fragment meet every bank once.
+// Its subgroups form a grid of DOWN rows and ACROSS columns, each with FM x FN fragments of sums,
+// which stay in registers. A step stages DEPTH of both operands as half floats in workgroup memory,
+// and the operands of the next step are fetched while this one multiplies. Operands are stored by
+// rows (A_BY_ROW, B_BY_COLUMN: the depth is contiguous in memory) or by depth; lines are padded by
+// 8 half floats, so that the loads of a fragment use every bank once.
 //
-// A_FLOATS, B_FLOATS: the operand holds floats. With A_CUT, B_CUT each is scaled by a power of two, so that the largest lies between 2^14 and 2^15, and becomes the sum of two halves, which lie behind each
-// other and are both multiplied: a number down to 2^-17 of the largest errs by 2^-22, or 2^-21 where the driver truncates, and one below by 2^-38 of the largest.
-// Floats that a plan stores in half precision (A_STORED, B_STORED) are one half with the scale that they have there; times a factor (A_RANGED, the largest is that of the factor), rounded to one.
+// A_FLOATS, B_FLOATS: the operand holds floats. With A_CUT, B_CUT each number is scaled by a power
+// of two that brings the largest one between 2^14 and 2^15, and is split into the sum of two half
+// floats, which are stored consecutively and both multiplied: the relative error of a number down
+// to 2^-17 of the largest is 2^-22, or 2^-21 if the driver truncates; a smaller number has an error
+// of 2^-38 of the largest. Floats that a plan stores in half precision (A_STORED, B_STORED) are a
+// single half float with the scale under which they are stored; multiplied by a factor (A_RANGED:
+// the range searched is that of the factor), they are rounded to one.
 //
-// Fragments are opaque: their sums go through workgroup memory, a fragment a subgroup at a time, to `give`. SHUFFLED: 32 columns lie in the order 0, 16, 1, 17, ….
+// Fragments are opaque: their sums pass through workgroup memory to `give`, one fragment per
+// subgroup at a time. SHUFFLED: 32 columns have the order 0, 16, 1, 17, ….
 //
-// The op's texts declare `result_rows()`, `result_columns()`, `step_count()`, `part_steps()` (steps of a part), `begin(thread, first_row, first_column)`, `fetch(thread, step)`,
-// `stage(thread)` and `give(part, row, quad, v)`. They stage floats and codes by `a_put` and `b_put`.
+// The op's texts declare `result_rows()`, `result_columns()`, `step_count()`, `part_steps()` (steps
+// of a part), `begin(thread, first_row, first_column)`, `fetch(thread, step)`, `stage(thread)` and
+// `give(part, row, quad, v)`. They stage floats and codes with `a_put` and `b_put`.
 //
-// naga takes no function of the workgroup's place for uniform, so this one stands here by itself.
+// naga does not treat the result of a function of the workgroup index as uniform, so the index is
+// computed inline here.
 //
-// EMULATED: plain WGSL in place of the matrices (coop_emulated.wgsl).
+// EMULATED: plain WGSL instead of the matrices (coop_emulated.wgsl).
 
 @main {
     let row_tiles = (result_rows() + ROWS - 1u) / ROWS;
@@ -24,7 +34,7 @@
     let part = index / tiles;
     let steps = step_count();
     let first_step = part * part_steps();
-    if (first_step >= steps) { return; } // a folded grid has groups to spare
+    if (first_step >= steps) { return; } // a folded grid has surplus workgroups
     let last_step = min(first_step + part_steps(), steps) - 1u;
     let tile = index - part * tiles;
     let column_tile = tile / row_tiles;
@@ -45,7 +55,7 @@
     //: end
 
     //: if RANGED
-    // The largest numbers of both operands, as far as they are searched for, lie side by side.
+    // The largest magnitudes of both operands, if searched for, are reduced side by side.
     //: if A_RANGED
     var of_a = vec4<f32>();
     for (var i = thread; i < LARGEST; i += THREADS) { of_a = max(of_a, largest_a_at(i)); }
@@ -65,7 +75,7 @@
         workgroupBarrier();
     }
     //: end
-    // The powers of two of both operands, as far as they hold floats.
+    // The powers of two of both operands, if they hold floats.
     //: if A_FLOATS
     //: if A_RANGED
     a_scale = scale_of(tile_out[0]);
@@ -74,7 +84,7 @@
     //: end
     //: if A_STORED
     //: if A_RANGED
-    a_scale *= 0.000030517578125; // a factor of at most 1
+    a_scale *= 0.000030517578125; // 2^-15: the scaled factor is at most 1
     //: end
     a_scale *= STORED_A;
     //: end
@@ -162,7 +172,7 @@
         let row_at = base + row * SIZE;
         let column = my_column + $nu * SIZE;
         //: if SHUFFLED
-        // Quads of the lower 16 channels of a word, then those of the upper.
+        // Quads of the lower 16 channels of a word, then those of the upper 16.
         let high = quad / (SIZE / 8u);
         let within = quad % (SIZE / 8u);
         let at = row_at + 8u * within + high;

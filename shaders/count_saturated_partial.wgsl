@@ -1,4 +1,5 @@
-// How many of PER_CHUNK rows of one quad of channels lie outside the range, lane by lane; an invocation makes one chunk.
+// Number of values outside the range in PER_CHUNK rows of one quad of channels, lane by lane; one
+// invocation per chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

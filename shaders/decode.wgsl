@@ -1,4 +1,4 @@
-// y = what a code stands for, or y = alpha[k] * step * s.
+// y = the value of a code, or y = alpha[k] * step * s.
 
 //: if SUMS
 var<private> scale: vec4<f32>;

@@ -1,4 +1,4 @@
-// dx = m (2 code / steps - 1), code = v rounded by chance, v = (dy / 2m + 1/2) steps.
+// dx = m (2 code / steps - 1), code = v rounded stochastically, v = (dy / 2m + 1/2) steps.
 
 fn at(i: u32) {
     let m = largest_at(i / p.sample_quads).x;

@@ -1,4 +1,5 @@
-// dw = (1 - t^2) / T (dy - [|w| is the largest] sign(w) sum(dy t) / T), t = tanh w, T = tanh of the largest.
+// dw = (1 - t^2) / T (dy - [|w| is the largest] sign(w) sum(dy t) / T), t = tanh w, T = tanh of the
+// largest magnitude.
 
 var<private> top_weight: f32;
 var<private> top: f32;

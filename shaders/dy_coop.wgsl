@@ -1,4 +1,5 @@
-// The gradient as the operand b of a weight gradient on cooperative matrices: in two halves, by rows of dy, DEPTH a step; the result has a column for each filter.
+// The gradient as operand b of a weight gradient on cooperative matrices: split into two half
+// floats, by rows of dy, DEPTH rows per step; the result has one column per filter.
 
 fn result_columns() -> u32 { return 4u * p.out_quads; }
 fn step_count() -> u32 { return (row_count() + DEPTH - 1u) / DEPTH; }
@@ -17,7 +18,7 @@ fn begin_dy(thread: u32, first_column: u32) {
 
 fn fetch_dy(thread: u32, step: u32) {
     //: for i in B_LOADS
-    let row$i = min(step * DEPTH + (thread + $iu * THREADS) / (COLUMNS / 4u), row_count() - 1u); // behind the last a is zero
+    let row$i = min(step * DEPTH + (thread + $iu * THREADS) / (COLUMNS / 4u), row_count() - 1u); // beyond the last row, a is zero
     dy$i = dy_at(row$i * p.out_quads + column$i);
     //: end
 }

@@ -1,4 +1,4 @@
-// One invocation handles one quad: `fn at(i)` of the op's body.
+// One invocation per quad: calls `fn at(i)` of the op's body.
 
 @main {
     let i = group_index(group, groups) * THREADS + thread;

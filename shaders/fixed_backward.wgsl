@@ -1,4 +1,4 @@
-// dx = dy, rounded where asked for, where x lies in its format's range.
+// dx = dy, optionally rounded, where x lies in the range of its format; 0 elsewhere.
 
 fn prepare(quad: u32) {
     x_prepare(quad);

@@ -1,4 +1,5 @@
-// The multiple of eps between low and high that stands for x: the nearest, ties to even, or the one below or above by chance.
+// Rounds x to a multiple of eps between low and high: to the nearest, ties to even, or
+// stochastically to the one below or above.
 fn rounded(x: vec4<f32>, i: u32) -> vec4<f32> {
     let t = clamp(x, vec4<f32>(p.low), vec4<f32>(p.high)) * p.scale;
     //: if STOCHASTIC

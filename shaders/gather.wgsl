@@ -1,4 +1,5 @@
-// One quad of channels at one place of an image of the batch, taken from one part of the store: image `index[n]`, as it was drawn.
+// One quad of channels at one position of an image of the batch, from one part of the store: image
+// `index[n]` with its augmentation.
 
 // The normalised value of byte `at` of the store, in lane l of quad q.
 fn value(at: u32, q: u32, l: u32) -> f32 {
@@ -7,7 +8,7 @@ fn value(at: u32, q: u32, l: u32) -> f32 {
     return table[pixel * p.row + q][l];
 }
 
-// A place along an axis of that length, reflected at its ends, which are not repeated.
+// A position along an axis of this length, reflected at its ends, which are not repeated.
 fn reflected(at: i32, length: i32) -> i32 {
     return length - 1 - abs(length - 1 - abs(at));
 }
@@ -20,7 +21,7 @@ fn at(i: u32) {
     let y_out = line - n * p.h;
     let x_out = row - line * p.w;
     let image = index[n >> 2u][n & 3u] - p.first;
-    if (image >= p.images) { return; } // it lies in another part: that launch writes it
+    if (image >= p.images) { return; } // it is in another part, whose launch writes it
     var sy = i32(y_out);
     var sx = i32(x_out);
     //: if DRAWS
@@ -34,7 +35,7 @@ fn at(i: u32) {
     //: if CUTOUT
     let cut = random_quad(n | 0x80000000u, p.stream);
     let half = p.cutout / 2u;
-    // Before the square, the difference wraps around.
+    // Above or left of the square, the unsigned difference wraps around.
     if (y_out + half - multiply_high(cut.x, p.h) < p.cutout && x_out + half - multiply_high(cut.y, p.w) < p.cutout) {
         y_put(i, vec4<f32>());
         return;

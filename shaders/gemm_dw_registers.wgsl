@@ -1,7 +1,8 @@
-// dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; one invocation makes 4 CQ channels x 4 KQ filters of one
-// tap over one part of the segments. A line, a row of pixels, is cut into segments of SEGMENT pixels. Parts lie behind each other in `part`.
+// dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; one invocation
+// computes 4 CQ channels x 4 KQ filters of one tap over one part of the segments. A line, a row of
+// pixels, is split into segments of SEGMENT pixels. Parts are consecutive in `part`.
 //
-// A chunk is as many segments as have up to CHUNK pixels.
+// A chunk is as many segments as fit in CHUNK pixels.
 
 @main {
     let c_blocks = (p.in_quads + CQ - 1u) / CQ;
@@ -32,7 +33,7 @@
     //: end
     //: end
 
-    // The outputs whose source column lies inside the input.
+    // The outputs whose source column is inside the input.
     let offset = s * p.dilation_w - p.pad_w;
     let x_first = (max(-offset, 0) + p.stride_w - 1) / p.stride_w;
     let x_last = min((max(p.in_w - offset, 0) + p.stride_w - 1) / p.stride_w, p.out_w);

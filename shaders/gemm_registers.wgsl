@@ -1,7 +1,9 @@
-// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; one invocation makes ROWS rows of 4 CQ columns.
+// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; one invocation
+// computes ROWS rows of 4 CQ columns.
 //
-// Lanes of a subgroup differ in rows and share columns, so that all of them load the same b. No workgroup memory: made for
-// software drivers, where loads are gathers and barriers cost more than they save. The parts of the sum lie behind each other in the output.
+// Lanes of a subgroup differ in rows and share columns, so all of them load the same b. No
+// workgroup memory: intended for software drivers, on which loads are gathers and barriers cost
+// more than they save. The parts of the sum are consecutive in the output.
 
 @main {
     let rows = row_count();
@@ -20,7 +22,8 @@
     var total$m_$q = vec4<f32>();
     //: end
     //: end
-    // The chunks of this part; each is up to CHUNK_QUADS quads of l, from `start` on, of tap (r, s).
+    // The chunks of this part; each is up to CHUNK_QUADS quads of l, starting at `start`, of tap
+    // (r, s).
     let length = length_quads();
     let of_tap = (length + CHUNK_QUADS - 1u) / CHUNK_QUADS;
     let first_chunk = part * p.of_part;

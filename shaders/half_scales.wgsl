@@ -1,4 +1,4 @@
-// A row of both tables: see src/halves.rs.
+// Updates one row of both tables: see src/halves.rs.
 fn exponent(bits: u32) -> i32 { return i32(bits >> 23u) - 127; }
 fn power(exponent: i32) -> f32 { return bitcast<f32>(u32(exponent + 127) << 23u); }
 

@@ -1,4 +1,4 @@
-// The mean of the places' sums under the window; an item is a row of the output.
+// The mean over the window of the positions' sums; an item is a row of the output.
 
 @main {
     let row = group_index(group, groups) * THREADS + thread;

@@ -1,4 +1,4 @@
-// The sum of |x| over the channels of one place.
+// The sum of |x| over the channels of one position.
 
 fn summand(i: u32) -> vec4<f32> { return abs(x_at(i)); }
 

@@ -1,4 +1,5 @@
-// One invocation makes the row of one image: its loss, the first largest logit, how many stand before the label's, the fault word.
+// One invocation per image writes its row: the loss, the first largest logit, the rank of the
+// label, the fault word.
 
 @main {
     let image = group_index(group, groups) * THREADS + thread;

@@ -1,11 +1,16 @@
-// The tree of every reduction: an item is reduced in 64 lanes, lane l from the terms l, l + 64, …, then halves of the lanes onto halves. SHARED: the invocations of a
-// workgroup are the lanes of one item. Else an invocation goes through all lanes of its own item, without barriers, which software drivers compile slowly.
+// The tree of every reduction: an item is reduced in 64 lanes, lane l from the terms l, l + 64, …;
+// then the upper half of the lanes is repeatedly added to the lower half. SHARED: the invocations
+// of a workgroup are the lanes of one item. Otherwise each invocation processes all lanes of its
+// item, without barriers, which software drivers compile slowly.
 //
-// The op's body declares `alias Lane`, `fn item_count()`, `fn of_lane(item, lane) -> Lane`, `fn combined(a: Lane, b: Lane) -> Lane` and `fn finish(item, all: Lane)`, and the
-// uniform holds `half`, 32: see src/ops/sum.rs. BESIDE: workgroups from `p.reducing` on do something else, `fn beside(i)`.
+// The op's body declares `alias Lane`, `fn item_count()`, `fn of_lane(item, lane) -> Lane`,
+// `fn combined(a: Lane, b: Lane) -> Lane` and `fn finish(item, all: Lane)`, and the uniform holds
+// `half`, 32: see src/ops/sum.rs. BESIDE: workgroups from `p.reducing` on do other work,
+// `fn beside(i)`.
 //
-// The tree's loop over lanes runs as often in every invocation, and a condition inside it chooses: a loop whose end depends on the invocation makes FXC (DX12)
-// refuse the barrier behind it.
+// The tree's loop has the same trip count in every invocation, and a condition inside it selects
+// the active ones: if the end of a loop depends on the invocation, FXC (DX12) rejects the barrier
+// after it.
 
 //: if SHARED
 var<workgroup> lanes: array<Lane, 64>;

@@ -1,4 +1,5 @@
-// The largest |x|, or |x · factor| with a factor for each lane of a row, of all that a workgroup meets, lane by lane. Of LARGEST workgroups each reduces its share.
+// The largest |x|, or |x · factor| with a factor for each lane of a row, lane by lane, over the
+// share of this workgroup, one of LARGEST.
 
 var<workgroup> lanes: array<vec4<f32>, THREADS>;
 

@@ -1,4 +1,4 @@
-// The largest |x| of PER_CHUNK quads of one sample, lane by lane; an invocation makes one chunk.
+// The largest |x| of PER_CHUNK quads of one sample, lane by lane; one invocation per chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

@@ -1,4 +1,5 @@
-// The largest value under each window, four channels at a time; padding never wins. RECTIFIED: of what a batch-norm and a rectifier make of x.
+// The largest value in each window, four channels at a time; padding is never selected. RECTIFIED:
+// of x after a batch-norm and a rectifier.
 
 //: if RECTIFIED
 fn value_at(i: u32) -> vec4<f32> { return max(x_at(i), vec4<f32>()); }

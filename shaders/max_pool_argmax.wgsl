@@ -1,5 +1,6 @@
-// The tap of the first largest value under each window, two bits a channel, 32 channels at a time; with VALUES, the largest values too. Windows have no padding. RECTIFIED: of what a batch-norm
-// and a rectifier make of x.
+// The tap of the first largest value in each window, two bits per channel, 32 channels at a time;
+// with VALUES, also the largest values. Windows have no padding. RECTIFIED: of x after a batch-norm
+// and a rectifier.
 
 fn nibble(bits: vec4<u32>) -> u32 { return bits.x | (bits.y << 1u) | (bits.z << 2u) | (bits.w << 3u); }
 

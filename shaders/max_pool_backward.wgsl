@@ -1,4 +1,5 @@
-// Each input gathers dy from the windows whose first largest value (in row order) it is. No atomics, and exact for overlapping windows.
+// Each input gathers dy from the windows of which it is the first largest value (in row-major
+// order). No atomics, and exact for overlapping windows.
 
 //: if BITS
 fn value(row: u32, quad: u32) -> vec4<f32> { return code_quad(row, quad, (p.in_quads + 7u) / 8u); }
@@ -6,7 +7,7 @@ fn value(row: u32, quad: u32) -> vec4<f32> { return code_quad(row, quad, (p.in_q
 fn value(row: u32, quad: u32) -> vec4<f32> { return x_at(row * p.in_quads + quad); }
 //: end
 
-// Where the value `mine` at tap (mr, ms) of window (oy, ox) is the first largest.
+// Whether the value `mine` at tap (mr, ms) of window (oy, ox) is the first largest, per channel.
 fn wins(image: i32, oy: i32, ox: i32, mr: i32, ms: i32, mine: vec4<f32>, quad: u32) -> vec4<bool> {
     var first = vec4<bool>(true);
     for (var r = 0; r < p.kernel_h; r++) {

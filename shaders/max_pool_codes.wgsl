@@ -1,4 +1,5 @@
-// The largest code under each window, 32 channels at a time: codes are compared bit by bit, from the highest plane down. ARGMAX: the tap under which it stands first, two bits a channel.
+// The largest code in each window, 32 channels at a time: codes are compared bit by bit. ARGMAX:
+// the tap of its first occurrence, two bits per channel.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;
@@ -18,7 +19,8 @@
         for (var s = 0; s < p.kernel_w; s++) {
             let from_row = source(at, r, s);
             if (from_row >= 0) {
-                // Rising through the planes, a higher plane overrules what the lower ones said.
+                // In ascending order of planes: a higher plane overrides the result of the lower
+                // ones.
                 var greater = 0u;
                 //: for b in BITS
                 let a$b = x[(u32(from_row) * BITS + $bu) * words + word];
@@ -28,7 +30,7 @@
                 best$b = (a$b & greater) | (best$b & ~greater);
                 //: end
                 //: if ARGMAX
-                // Windows have no padding: where nothing is greater than 0, the first tap stays.
+                // Windows have no padding: if nothing is greater than 0, the first tap remains.
                 let tap = u32(r * p.kernel_w + s);
                 low = select(low & ~greater, low | greater, (tap & 1u) == 1u);
                 high = select(high & ~greater, high | greater, (tap & 2u) == 2u);

@@ -1,4 +1,5 @@
-// A cell is as large as the steps of the window, whose taps are its upper left part: dy goes to the one under which the largest value stood.
+// A cell has the size of the window's stride, and the taps are its upper left part: dy goes to the
+// tap of the largest value.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;
@@ -10,7 +11,7 @@
     let oy = i32(line - image * CELLS_H);
     let ox = i32(cell - line * CELLS_W);
     var dy = vec4<f32>();
-    // Beyond all taps.
+    // An index that matches no tap.
     var tap = vec4<f32>(4.0);
     if (oy < p.out_h && ox < p.out_w) {
         let row = u32((i32(image) * p.out_h + oy) * p.out_w + ox);

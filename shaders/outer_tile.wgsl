@@ -1,6 +1,8 @@
-// dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; a workgroup makes a tile of 4 X_QUADS channels x 4 DY_QUADS filters over one part
-// of the rows, STEP rows at a time through workgroup memory. PREFETCH: what the next step needs is fetched while this one computes, which takes registers. FOLDED: a tile's channels run
-// over all taps, which suits few channels; else they are of one tap. Parts lie behind each other in `part`.
+// dw[tap, c, k] = sum over output rows of x[source(row, tap), c] * dy[row, k]; a workgroup computes
+// a tile of 4 X_QUADS channels x 4 DY_QUADS filters over one part of the rows, STEP rows at a time
+// through workgroup memory. PREFETCH: the operands of the next step are fetched while this one
+// computes, which takes registers. FOLDED: a tile's channels run over all taps, which suits few
+// channels; otherwise they belong to one tap. Parts are consecutive in `part`.
 
 const DOWN = X_QUADS / XQ; // invocations along the channels of a tile
 const ACROSS = DY_QUADS / KQ;
@@ -9,7 +11,8 @@ const OF_ROW = THREADS / STEP; // invocations that stage a row
 var<workgroup> tile_x: array<vec4<f32>, STEP * X_QUADS>; // [row][channel quad]
 var<workgroup> tile_dy: array<vec4<f32>, STEP * DY_QUADS>; // [row][filter quad]
 
-// What an invocation stages in the next step: quads of x as they lie, whether they are inside the input, and quads of dy.
+// What an invocation stages in the next step: quads of x as raw words, whether they are inside the
+// input, and quads of dy.
 //: for i in X_LOADS
 var<private> c$i: u32; // quad of channels of the tap
 var<private> x$i: vec4<u32>;
@@ -65,7 +68,7 @@ fn fetch(row: u32, last_row: u32, r: i32, s: i32, first_k: u32, load_quad: u32) 
     let tap = tile % taps;
     let part_index = tile / taps;
     //: end
-    if (part_index >= p.parts) { return; } // uniform: a folded grid has groups to spare
+    if (part_index >= p.parts) { return; } // uniform: a folded grid has surplus workgroups
     let r = i32(tap) / p.kernel_w;
     let s = i32(tap) - r * p.kernel_w;
 

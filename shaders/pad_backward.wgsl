@@ -1,4 +1,4 @@
-// One quad of the gradient inside the rim.
+// One quad of the gradient inside the padding.
 fn at(i: u32) {
     let row = i / p.row;
     let line = row / p.w;

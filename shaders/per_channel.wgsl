@@ -1,5 +1,6 @@
-// One invocation handles one quad of channels in ROWS consecutive rows, so that per-channel operands are loaded once.
-// The op's body declares `fn prepare(quad)` and `fn at(i, quad)`, i the number of the quad in the tensor.
+// One invocation per quad of channels in ROWS consecutive rows, so that per-channel operands are
+// loaded once. The op's body declares `fn prepare(quad)` and `fn at(i, quad)`, where i is the index
+// of the quad in the tensor.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

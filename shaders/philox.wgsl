@@ -1,7 +1,9 @@
-// Philox4x32-10: the random words of one quad of a tensor. `random` holds [seed low, seed high, step low, step high]; the counter is the quad, the stream
-// and the step. Lane l of the quad gets word l. Of a micro-batch there is one more number: how many images of the step come before it, so that an image draws the same in any.
+// Philox4x32-10: the random words of one quad of a tensor. `random` holds [seed low, seed high,
+// step low, step high]; the counter is the quad, the stream and the step. Lane l of the quad gets
+// word l. For a micro-batch there is a fifth number: the number of images of the step before it, so
+// that an image draws the same numbers in any micro-batch.
 
-// The upper half of a 64-bit product, by halves of 16 bits: no sum here exceeds 32 bits.
+// The upper half of a 64-bit product, computed from 16-bit halves: no sum exceeds 32 bits.
 fn multiply_high(a: u32, b: u32) -> u32 {
     let a0 = a & 0xffffu;
     let a1 = a >> 16u;
@@ -31,5 +33,5 @@ fn random_quad(i: u32, stream: u32) -> vec4<u32> {
     return block;
 }
 
-// Uniform numbers in [0, 1) with 24 random bits, exactly.
+// Uniform numbers in [0, 1) with exactly 24 random bits.
 fn fraction(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(words >> vec4<u32>(8u)) * (1.0 / 16777216.0); }

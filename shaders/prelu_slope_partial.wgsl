@@ -1,4 +1,4 @@
-// The sum over PER_CHUNK rows of dy * min(x, 0), for one quad; an invocation makes one chunk.
+// The sum of dy * min(x, 0) over PER_CHUNK rows, for one quad; one invocation per chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

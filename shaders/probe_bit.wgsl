@@ -1,7 +1,7 @@
-// And + popcount + add in registers: CHAINS sums of four lanes that do not wait for each other, and STEPS steps of each a round. Each sum is an
-// operand of its next step, so that no step can be left out.
+// AND + popcount + add in registers: CHAINS independent sums of four lanes, and STEPS steps of each
+// per round. Each sum is an operand of its next step, so that no step can be optimised away.
 //
-// work: rounds, groups that store, what the result hardly ever is.
+// work: rounds, workgroups that store, a value that the result almost never has.
 
 @main {
     let work = work_at(0u);

@@ -1,8 +1,11 @@
-// A streaming copy: in each of STEPS steps a round, the whole grid moves a run of neighbouring vec4s, one each, then goes on behind it; at the buffer's end it begins
-// again. Groups change places from step to step, so that in a small buffer none finds its own vec4s in a cache next to it. Where the buffer is shorter than
-// the grid, several invocations write a vec4, all the same value.
+// A streaming copy: in each of STEPS steps per round, the whole grid copies a run of neighbouring
+// vec4s, one per invocation, then continues after it, wrapping around at the end of the buffer.
+// Workgroups are permuted from step to step, so that in a small buffer none finds its own vec4s in
+// a nearby cache. If the buffer is shorter than the grid, several invocations write the same value
+// to a vec4.
 //
-// work: rounds, last index of the buffer (a power of two less one), where to begin. The grid is one row of groups, a power of two of them.
+// work: rounds, last index of the buffer (a power of two minus one), start offset. The grid is one
+// row of workgroups, a power of two of them.
 
 @main {
     let work = work_at(0u);

@@ -1,11 +1,13 @@
-// Packed dot products + add in registers: CHAINS sums that do not wait for each other, and STEPS steps of each a round. Each sum is an operand of its
-// next step, so that no step can be left out.
+// Packed dot product + add in registers: CHAINS independent sums, and STEPS steps of each per
+// round. Each sum is an operand of its next step, so that no step can be optimised away.
 //
-// work: rounds, groups that store, what the result hardly ever is, -; four signed bytes.
+// work: rounds, workgroups that store, a value that the result almost never has, -; four signed
+// bytes.
 
 @main {
     let work = work_at(0u);
-    // A variable: naga declares its bytes once for each use in MSL, which a constant's one name would not survive.
+    // A variable, not a constant: naga's MSL output declares its bytes once per use, and a
+    // constant's name would be declared twice.
     var w = work_at(1u).x;
     let x = bitcast<i32>(x_at(thread).x);
     //: for c in CHAINS

@@ -1,6 +1,8 @@
-// Multiply-adds in registers, in f32 or f16: CHAINS sums of four lanes that do not wait for each other, and STEPS multiply-adds of each a round.
+// Multiply-adds in registers, in f32 or f16: CHAINS independent sums of four lanes, and STEPS
+// multiply-adds of each per round.
 //
-// work: rounds, groups that store, what the result never is (then nobody else stores, but no compiler knows), -; factor, summand.
+// work: rounds, workgroups that store, a value that the result never has (so the others do not
+// store, which the compiler cannot infer), -; factor, summand.
 
 //: if HALF
 alias real = f16;

@@ -1,4 +1,4 @@
-// Next to nothing: what remains is the launch.
+// Almost no work, so that the time measured is that of the launch.
 //
 // work: 0.
 

@@ -1,7 +1,9 @@
-// Products of cooperative matrices of half floats, added up in f32: FM x FN matrices of sums a subgroup, and STEPS products for each of them a round. Operands stay where a driver keeps
+// Products of cooperative matrices of half floats, accumulated in f32: FM x FN matrices of sums per
+// subgroup, and STEPS products for each of them per round. Operands stay where the driver keeps
 // matrices: FM of a and FN of b, so that no two sums are equal.
 //
-// work: rounds, groups that store, what the result never is (then nobody else stores, but no compiler knows), -. x: the matrices of a, then those of b, by rows.
+// work: rounds, workgroups that store, a value that the result never has (so the others do not
+// store, which the compiler cannot infer), -. x: the matrices of a, then those of b, by rows.
 
 const QUADS = SIZE * SIZE / 4u; // of a matrix
 

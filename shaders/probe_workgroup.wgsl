@@ -1,6 +1,7 @@
-// Reads of workgroup memory: neighbours read neighbouring vec4s, STEPS × 4 of them a round, and the place moves on.
+// Reads of workgroup memory: neighbours read neighbouring vec4s, STEPS × 4 of them per round, at an
+// advancing offset.
 //
-// work: rounds, groups that store, what the result never is.
+// work: rounds, workgroups that store, a value that the result never has.
 
 var<workgroup> tile: array<vec4<f32>, TILE>;
 

@@ -1,5 +1,8 @@
-// The matrix product of a float convolution on cooperative matrices, both operands in two halves; the third product, of the lower halves, is below what is kept. A step is a tap of DEPTH
-// channels of what is gathered; the taps of these channels follow each other. The op's text says what is gathered (`a_quad`) and what its weights are by their columns and lengths.
+// The matrix product of a float convolution on cooperative matrices, both operands split into two
+// half floats; the product of the two lower halves is below the precision that is kept and omitted.
+// A step is a tap of DEPTH channels of the gathered operand; the taps of these channels are
+// consecutive. The op's text defines the gathered operand (`a_quad`) and the columns and lengths of
+// its weights.
 
 fn result_rows() -> u32 { return row_count(); }
 fn result_columns() -> u32 { return 4u * column_quads(); }
@@ -47,7 +50,7 @@ fn fetch(thread: u32, step: u32) {
     let of_line$i = min(first + thread % (DEPTH / 4u), length - 1u);
     b$i = w_at((tap * result_columns() + line$i) * length + of_line$i);
     //: else
-    let of_line$i = min(4u * first + (thread + $iu * THREADS) / (COLUMNS / 4u), 4u * length - 1u); // behind the last a is zero
+    let of_line$i = min(4u * first + (thread + $iu * THREADS) / (COLUMNS / 4u), 4u * length - 1u); // beyond the last row, a is zero
     b$i = w_at((tap * 4u * length + of_line$i) * column_quads() + line$i);
     //: end
     //: end

@@ -1,8 +1,12 @@
-// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; a workgroup makes a tile of 4 ROW_QUADS rows and 4 COLUMN_QUADS columns.
+// out[row, n] = sum over taps and l of a[source(row, tap), l] * b[tap, l, n]; a workgroup computes
+// a tile of 4 ROW_QUADS rows and 4 COLUMN_QUADS columns.
 //
-// Each step stages 4 quads of l in workgroup memory: blocks of 4 x 4 values, transposed so that both operands lie as [l][quad]. What the next step needs is fetched while this one
-// computes. An invocation keeps 4 RQ rows x 4 CQ columns in registers, its quads DOWN and ACROSS apart, so that neighbours read neighbouring words. FOLDED: l runs over all taps, which
-// suits few channels. PHASED: a tile's rows are of one phase of a stride, and only the taps that it sees are visited. The parts of the sum lie behind each other in the output.
+// Each step stages 4 quads of l in workgroup memory: blocks of 4 x 4 values, transposed so that
+// both operands are stored as [l][quad]. The operands of the next step are fetched while this one
+// computes. An invocation keeps 4 RQ rows x 4 CQ columns in registers, its quads DOWN and ACROSS
+// apart, so that neighbours read neighbouring words. FOLDED: l runs over all taps, which suits few
+// channels. PHASED: a tile's rows belong to one phase of a stride, and only the taps of that phase
+// are visited. The parts of the sum are consecutive in the output.
 
 const DOWN = ROW_QUADS / RQ; // invocations along the rows of a tile
 const ACROSS = COLUMN_QUADS / CQ;
@@ -10,17 +14,17 @@ const ACROSS = COLUMN_QUADS / CQ;
 var<workgroup> tile_a: array<vec4<f32>, 16 * ROW_QUADS>; // [l][row quad, permuted so that the stores of neighbours meet different banks: ROW_QUADS is a power of two]
 var<workgroup> tile_b: array<vec4<f32>, 16 * COLUMN_QUADS>; // [l][column quad]
 
-// Where the next step stands: its tap, and its first quad of l under that tap, or under all.
+// Position of the next step: its tap, and its first quad of l at that tap, or over all taps.
 var<private> tap: u32;
 var<private> first_l: u32;
 var<private> new_tap: bool = true;
 
 //: if PHASED
 var<private> phase: u32;
-var<private> taps: vec4<i32>; // the first, and how many
+var<private> taps: vec4<i32>; // the first tap and the number of taps, down and across
 //: end
 
-// What it needs of a: a quad of l of four rows, and where these rows begin, or -1.
+// Operand a of the next step: a quad of l of four rows, and the starts of these rows, or -1.
 //: for i in A_LOADS
 //: for m in 4
 var<private> from$i_$m: i32;
@@ -54,7 +58,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     find_rows(thread, first_row, rows, a_tap);
     let inside = l <= last;
     let b_tap = min(b_l, last) / length;
-    b_fetch(b_tap, min(b_l, last) - b_tap * length, column); // beyond the end a is zero
+    b_fetch(b_tap, min(b_l, last) - b_tap * length, column); // beyond the end, a is zero
     first_l += 4u;
     //: else
     let a_l = min(l, length - 1u);
@@ -67,7 +71,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     if (new_tap) { find_rows(thread, first_row, rows, of_tap); }
     new_tap = false;
     let inside = l < length;
-    b_fetch(of_tap, min(b_l, length - 1u), column); // beyond the end a is zero
+    b_fetch(of_tap, min(b_l, length - 1u), column); // beyond the end, a is zero
     first_l += 4u;
     if (first_l >= length) {
         first_l = 0u;
@@ -96,7 +100,7 @@ fn fetch(thread: u32, first_row: u32, rows: u32, column: u32) {
     let tiles = row_tiles * ((columns + COLUMN_QUADS - 1u) / COLUMN_QUADS);
     let index = group_index(group, groups);
     let part = index / tiles;
-    if (part >= p.parts) { return; } // uniform: a folded grid has groups to spare
+    if (part >= p.parts) { return; } // uniform: a folded grid has surplus workgroups
     let tile = index - part * tiles;
     let column_tile = tile / row_tiles;
     let row_tile = tile - column_tile * row_tiles;

@@ -1,4 +1,4 @@
-// Quantises and packs: one invocation makes one word of every plane for ROWS rows.
+// Quantises and packs: one invocation computes one word of every plane for ROWS rows.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;
@@ -28,7 +28,7 @@
         //: end
     }
     //: if AT_LEAST
-    // What is no channel is 0 too, which may reach a threshold.
+    // Padding channels are 0 too, which may reach a threshold.
     let channels = select(0xffffffffu, TAIL, word == words - 1u);
     //: else
     let channels = 0xffffffffu;

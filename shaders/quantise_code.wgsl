@@ -1,4 +1,4 @@
-// How many thresholds lie below x; with AT_LEAST, how many x reaches.
+// Number of thresholds below x; with AT_LEAST, the number of thresholds that x reaches.
 fn code_of(x: vec4<f32>) -> vec4<u32> {
     //: if SCALED
     let scale = scale_at(0u).x;

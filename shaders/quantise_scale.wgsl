@@ -1,4 +1,5 @@
-// Terms of the gradient of the scale: of PACT, dy above it; of LSQ, dy (code - x / s) inside and dy n above, times a factor.
+// Terms of the gradient of the scale: for PACT, dy above it; for LSQ, dy (code - x / s) inside and
+// dy n above, times a factor.
 
 fn prepare(quad: u32) {
     x_prepare(quad);

@@ -9,7 +9,7 @@ fn pack(item: u32) {
     let last = min(first + 32u, p.channels) - 1u;
     let from_row = tap * p.tap_rows;
     var bits = vec4<u32>();
-    // Eight at a time, so that they are read at the same time; the last one may come more than once.
+    // Eight channels are loaded together; the last one may be loaded more than once.
     for (var c = first; c <= last; c += 8u) {
         //: for i in 8
         let c$i = min(c + $iu, last);

@@ -1,4 +1,5 @@
-// One invocation makes one row: the largest logit, then the sum of exponentials, then the loss (or the gradient).
+// One invocation per row: the largest logit, then the sum of exponentials, then the loss (or the
+// gradient).
 
 @main {
     let row = group_index(group, groups) * THREADS + thread;

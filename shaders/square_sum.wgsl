@@ -1,8 +1,9 @@
-// Adds up the chunks of square_sum_partial and the four lanes of a quad; the one item is the tensor.
+// Adds up the chunks of square_sum_partial and the four lanes of a quad; the only item is the
+// tensor.
 
 fn item_count() -> u32 { return 1u; }
 
-// Each chunk has a sum for every lane.
+// Each chunk has one sum per lane.
 fn row_count() -> u32 {
     let rows = (p.quads + 63u) / 64u;
     return (rows + PER_CHUNK - 1u) / PER_CHUNK * 64u;

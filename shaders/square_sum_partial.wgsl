@@ -1,4 +1,4 @@
-// Squares summed over PER_CHUNK rows of 64 quads; an invocation makes one lane of one chunk.
+// Sums of squares over PER_CHUNK rows of 64 quads; one invocation per lane of a chunk.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

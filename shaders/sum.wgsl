@@ -1,5 +1,7 @@
-// The running sum of an invocation: sum_start, sum_term for each term, sum_result. CHUNKED: chunks of SUM_CHUNK terms, whose sums are added in pairs: neighbours, then neighbouring
-// pairs, and so on. `pairs` holds what waits for its neighbour, one for each bit of the number of chunks. See src/ops/sum.rs.
+// The running sum of an invocation: sum_start, sum_term for each term, sum_result. CHUNKED: chunks
+// of SUM_CHUNK terms, whose sums are added in pairs: neighbours, then neighbouring pairs, and so
+// on. `pairs` holds the values without a partner, one for each bit of the number of chunks. See
+// src/ops/sum.rs.
 
 var<private> running: vec4<f32>;
 //: if CHUNKED

@@ -1,4 +1,5 @@
-// A reduction that adds floats: `fn term(item, row)` of the op's body, for the rows below `fn row_count()`.
+// A reduction that sums floats: `fn term(item, row)` of the op's body, for the rows below
+// `fn row_count()`.
 
 alias Lane = vec4<f32>;
 
@@ -8,7 +9,7 @@ fn of_lane(item: u32, lane: u32) -> Lane {
     sum_start();
     let rows = row_count();
     var row = lane;
-    // Terms are added one after the other; what they are made of may be read at the same time.
+    // Terms are added sequentially; their operands can be loaded together.
     for (; row + 192u < rows; row += 256u) {
         //: for t in 4
         let term$t = term(item, row + 64u * $tu);

@@ -1,4 +1,4 @@
-// The sum of the channels' sums, in one invocation.
+// The sum over all channels of their sums, in one invocation.
 
 fn summand(i: u32) -> vec4<f32> { return columns_at(i); }
 

@@ -1,4 +1,4 @@
-// w = what the sign planes of a weight stand for; rows of channels that do not exist stay zero.
+// w = the weight that the sign planes represent; rows of nonexistent channels stay zero.
 
 fn prepare(quad: u32) { }
 

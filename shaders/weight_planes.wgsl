@@ -1,5 +1,6 @@
-// Packs 32 input channels of four filters into four words of every plane: the bits of a code, which is how many thresholds w reaches, or, of a THERMOMETER, whether w reaches
-// the plane's own.
+// Packs 32 input channels of four filters into four words of every plane: the bits of the code,
+// which is the number of thresholds that w reaches, or, with THERMOMETER, whether w reaches the
+// threshold of the plane.
 
 @main {
     let item = group_index(group, groups) * THREADS + thread;

@@ -1,5 +1,5 @@
-// Rows of the input whose places are the same modulo the stride see the same taps: a phase. Rows are counted within their phase; where the stride does not divide the input, some do not
-// exist.
+// Rows of the input whose positions are equal modulo the stride have the same taps: a phase. Rows
+// are counted within their phase; if the stride does not divide the input, some do not exist.
 
 fn phase_row_count() -> u32 {
     return p.images * u32((p.in_h + p.stride_h - 1) / p.stride_h * ((p.in_w + p.stride_w - 1) / p.stride_w));
@@ -16,20 +16,20 @@ fn phase_place(row: u32, phase: u32) -> vec3<i32> {
     return vec3<i32>(i32(image), y, x);
 }
 
-// As `locate`; rows that do not exist are located, too: nobody keeps what they get.
+// As `locate`. Nonexistent rows are located too; their results are discarded.
 fn phase_locate(row: u32, phase: u32) -> vec3<i32> {
     let place = phase_place(row, phase);
     return vec3<i32>(place.x * p.out_h * p.out_w, place.y + p.pad_h, place.z + p.pad_w);
 }
 
-// The row among all, or -1 where it does not exist.
+// The index of the row in the tensor, or -1 if it does not exist.
 fn phase_target(row: u32, phase: u32) -> i32 {
     let place = phase_place(row, phase);
     let of_line = select(-1, (place.x * p.in_h + place.y) * p.in_w + place.z, place.z < p.in_w);
     return select(-1, of_line, place.y < p.in_h);
 }
 
-// The first tap that a phase sees, and how many, down and across.
+// The first tap of a phase and the number of its taps, down and across.
 fn phase_taps(phase: u32) -> vec4<i32> {
     let r = (i32(phase) / p.stride_w + p.pad_h) % p.stride_h;
     let s = (i32(phase) % p.stride_w + p.pad_w) % p.stride_w;

@@ -1,4 +1,4 @@
-// Rows of a window's input; their sources lie in its output.
+// Rows are those of a window's input; their sources are in its output.
 
 fn row_count() -> u32 { return p.images * u32(p.in_h * p.in_w); }
 
@@ -12,8 +12,8 @@ fn locate(row: u32) -> vec3<i32> {
     return vec3<i32>(i32(image) * p.out_h * p.out_w, i32(y) + p.pad_h, i32(x) + p.pad_w);
 }
 
-// The output row that sees the input position under a tap, or -1 where there is none. Without `&&`, which is a branch: a tile looks up many rows. Negative places are large as unsigned
-// numbers.
+// The output row whose tap is at the input position, or -1 if there is none. Without `&&`, which is
+// a branch: a tile looks up many rows. Negative positions are large as unsigned numbers.
 fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
     let down = at.y - r * p.dilation_h;
     let right = at.z - s * p.dilation_w;
@@ -24,7 +24,7 @@ fn source(at: vec3<i32>, r: i32, s: i32) -> i32 {
     //: else
     let y = down / p.stride_h;
     let x = right / p.stride_w;
-    let between = (y * p.stride_h - down) | (x * p.stride_w - right); // not 0 where the stride passes over it
+    let between = (y * p.stride_h - down) | (x * p.stride_w - right); // not 0 if the stride skips it
     let row = select(-1, at.x + y * p.out_w + x, between == 0);
     //: end
     let of_line = select(-1, row, u32(x) < u32(p.out_w));

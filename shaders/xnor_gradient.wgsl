@@ -1,4 +1,4 @@
-// dw = sign(w) mean(dy sign(w)) + alpha dy [|w| <= 1]; rows of channels that do not exist stay zero.
+// dw = sign(w) mean(dy sign(w)) + alpha dy [|w| <= 1]; rows of nonexistent channels stay zero.
 
 var<private> shared_part: vec4<f32>;
 var<private> scale: vec4<f32>;

@@ -1,15 +1,23 @@
-//! `abc_thresholds`, `abc_alpha`, `abc_weight`: a weight as a sum of binary bases (ABC-Net; Lin, Zhao, Pan, 2017, arXiv 1711.11294): W̃ = Σ_j α_j·B_j, B_j = sign(W − mean + u_j·deviation), u_j in equal steps
-//! from −1 to 1 (0 where there is one base), mean and deviation over the layer, α by least squares: min |W − Σ α_j·B_j|².
+//! `abc_thresholds`, `abc_alpha`, `abc_weight`: a weight as a sum of binary bases (ABC-Net; Lin,
+//! Zhao, Pan, 2017, arXiv 1711.11294): W̃ = Σ_j α_j·B_j, B_j = sign(W − mean + u_j·std), u_j
+//! equally spaced from −1 to 1 (0 for a single base), mean and standard deviation over the layer, α
+//! by least squares: min |W − Σ α_j·B_j|².
 //!
-//! The bases compare W with rising thresholds t_j, so that W̃ is a step function of W with the levels v_0 … v_J between them, v_b − v_{b−1} = 2α_{b−1}, v_0 = −v_J. Its least squares need no
-//! system of equations: an inner level is the mean of the weights there, and v_J = (Σ of those above − Σ of those below all thresholds)/(their number). A level without
-//! weights lies evenly between its neighbours.
+//! The bases compare W with ascending thresholds t_j, so W̃ is a step function of W with the levels
+//! v_0 … v_J between them, v_b − v_{b−1} = 2α_{b−1}, v_0 = −v_J. The least-squares solution needs
+//! no system of equations: an inner level is the mean of the weights in its bin, and v_J = (Σ of
+//! the weights above all thresholds − Σ of those below all thresholds)/(their number). Levels of
+//! empty bins are interpolated evenly between their neighbours.
 //!
-//! Straight through every sign: dW = Σ_j α_j·dW̃. No gradient flows through thresholds and α.
+//! Straight-through estimator for every sign: dW = Σ_j α_j·dW̃. No gradient flows through
+//! thresholds and α.
 //!
-//! w `[r, s, 4⌈c/4⌉, k]` → thresholds `[J]`; α `[J, k]`, equal for all filters; planes `[r, s, ⌈c/32⌉·J, k]` (`U32`), exact for given thresholds.
+//! w `[r, s, 4⌈c/4⌉, k]` → thresholds `[J]`; α `[J, k]`, equal for all filters; planes
+//! `[r, s, ⌈c/32⌉·J, k]` (`U32`), exact for given thresholds.
 //!
-//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in chunks.
+//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in
+//! chunks.
 
 use super::dorefa_weight::{planes, planes_twin};
 use super::scale::{Scale, Total};
@@ -19,10 +27,10 @@ use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, LANES, Tensor, TensorType, View, ViewMut};
 
-/// Thresholds `[bases]`, rising: input w.
+/// Thresholds `[bases]` in ascending order: input w.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AbcThresholds {
-    /// J, 1 to 8.
+    /// Number of bases J, 1 to 8.
     pub bases: usize,
     /// Input channels without padding.
     pub channels: usize,
@@ -31,16 +39,16 @@ pub struct AbcThresholds {
 /// Coefficients `[bases, k]`: inputs w, thresholds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AbcAlpha {
-    /// J, 1 to 8.
+    /// Number of bases J, 1 to 8.
     pub bases: usize,
     /// Input channels without padding.
     pub channels: usize,
 }
 
-/// Planes: inputs w, thresholds, and for the gradient alone α.
+/// Planes: inputs w, thresholds, and α, which only the gradient uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AbcWeight {
-    /// J, 1 to 8.
+    /// Number of bases J, 1 to 8.
     pub bases: usize,
     /// Input channels without padding.
     pub channels: usize,
@@ -74,12 +82,13 @@ fn check(bases: usize, inputs: &[&TensorType], count: usize) -> Result<(), Strin
     Ok(())
 }
 
-/// u_j = j·step − start of the thresholds.
+/// Step and start of the thresholds: u_j = j·step − start.
 fn spread(bases: usize) -> (f32, f32) {
     if bases == 1 { (0.0, 0.0) } else { (2.0 / (bases - 1) as f32, 1.0) }
 }
 
-/// Launches that reduce each bin of each filter to two numbers, `[bins, 2, k]`; without thresholds all weights are one bin.
+/// The launch that reduces each bin of each filter to two numbers, `[bins, 2, k]`, and the number of
+/// words that it writes; without thresholds, all weights are in one bin.
 fn columns(label: &str, w: &TensorType, channels: usize, thresholds: Option<usize>, caps: &Caps) -> (Launch, usize) {
     let (bins, quads) = (thresholds.map_or(1, |count| count + 1), w.quads());
     let items = 2 * bins * quads;
@@ -98,7 +107,8 @@ fn columns(label: &str, w: &TensorType, channels: usize, thresholds: Option<usiz
     (launch.write("columns", F32, Scratch(0)).params(&params).float_ops(ops), 2 * bins * w.lanes())
 }
 
-/// Both numbers of each bin, added up in the kernels' order. `terms` says in which bin a weight lies, if in any, and what it adds.
+/// The two sums of each bin, added up in the kernels' order. `terms` returns the bin of a weight,
+/// if any, and its two summands.
 fn totals(w: View<'_>, bins: usize, terms: impl Fn(usize, usize, f32) -> Option<(usize, [f32; 2])>) -> Vec<[f32; 2]> {
     let (values, kl) = (w.numbers(), w.ty.lanes());
     let columns = sum::columns(w.ty.rows(), 2 * bins * kl, |row, sums| {
@@ -112,7 +122,7 @@ fn totals(w: View<'_>, bins: usize, terms: impl Fn(usize, usize, f32) -> Option<
     (0..bins).map(|bin| [total(bin, 0), total(bin, 1)]).collect()
 }
 
-/// How many thresholds a weight reaches.
+/// Number of thresholds that a weight reaches.
 fn reached(w: f32, thresholds: &[f32]) -> usize {
     thresholds.iter().filter(|&&t| w >= t).count()
 }
@@ -192,7 +202,8 @@ impl Operation for AbcAlpha {
         Some(Activity::Pack)
     }
 
-    /// Number and sum of the weights in each bin of each filter; the coefficients; those for every filter.
+    /// Launches: number and sum of the weights in each bin of each filter; the coefficients; their
+    /// copy to every filter.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (w, bins) = (inputs[0], self.bases + 1);
         let (of_bins, scratch) = columns("abc_alpha_bins", w, self.channels, Some(self.bases), caps);
@@ -246,7 +257,7 @@ impl Operation for AbcAlpha {
     }
 }
 
-/// Latent weights with thresholds; those of the last leave bins empty.
+/// Latent weights with thresholds; the thresholds of the last case leave bins empty.
 fn cases(seed: u64) -> Vec<(usize, usize, Vec<Tensor>)> {
     let cases = sign::latent(&mut Noise::new(seed)).into_iter().zip([1, 2, 3, 5]);
     let cases = cases.map(|((channels, w), bases)| {
@@ -279,7 +290,7 @@ impl Operation for AbcWeight {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (alpha, dy) = (cx.input(2), cx.dy());
-        // Σ α: the coefficients are those of any filter.
+        // Σ α: all filters have the same coefficients, so one suffices.
         let of_one = cx.add(Slice { first: 0, count: 1 }, &[alpha])?;
         let total = cx.add(Total, &[of_one])?;
         let dw = cx.add(Scale, &[dy, total])?;

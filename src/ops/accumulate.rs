@@ -1,6 +1,8 @@
-//! `accumulate`: what the micro-batches of a step have added up to. The first one overwrites what the step before has left, so that a step which was cut off leaves nothing behind.
+//! `accumulate`: gradient sums over the micro-batches of a step. The first micro-batch overwrites
+//! the sum of the previous step, so an interrupted step leaves nothing behind.
 //!
-//! **Order of the sum**: the micro-batches in turn, on top of the order of each one's own sum ([`super::sum`]).
+//! **Order of the sum**: the micro-batches in sequence; the order within each one is that of its
+//! own sum ([`super::sum`]).
 
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -8,7 +10,8 @@ use crate::kernel::{Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
 
-/// Sum: inputs sum (in place), g, a quad `[4]` whose lane 0 is the number of the micro-batch, from 0: a float, as all that a merged launch reads.
+/// Sum: inputs sum (in place), g, and a quad `[4]` whose lane 0 is the index of the micro-batch,
+/// from 0; a float like all inputs of a merged launch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Accumulate;
 
@@ -21,7 +24,7 @@ impl Operation for Accumulate {
         super::arity(inputs, 3)?;
         super::float("the sum", inputs[0])?;
         super::same("the summand", inputs[1], inputs[0])?;
-        super::same("the number of the micro-batch", inputs[2], &TensorType::f32(&[4]))?;
+        super::same("the index of the micro-batch", inputs[2], &TensorType::f32(&[4]))?;
         Ok(inputs[0].clone())
     }
 

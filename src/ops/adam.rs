@@ -1,9 +1,11 @@
-//! `moment`, `adam`: Adam (Kingma and Ba, 2015, arXiv 1412.6980) and AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) by PyTorch's rules.
+//! `moment`, `adam`: Adam (Kingma and Ba, 2015, arXiv 1412.6980) and AdamW (Loshchilov and Hutter,
+//! 2019, arXiv 1711.05101) by PyTorch's rules.
 //!
 //! g = dw + decay·w (Adam; AdamW has no decay here); m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²;
 //! w ← w·(1 − lr·decay) (AdamW only) − lr·(m/(1 − β1^t)) / (√v/√(1 − β2^t) + ε).
 //!
-//! Rates `[4]`: lr, 1 − β1^t, 1 − β2^t of the step t, counted from 1, and 0: the host computes them in f64. lr is scaled by the parameter's group.
+//! Rates `[4]`: lr, 1 − β1^t, 1 − β2^t for step t, counted from 1, and 0; the host computes them in
+//! f64. lr is scaled by the factor of the parameter's group.
 
 use super::sgd::{SHAPES, alike, check_rates};
 use super::{Operation, Sample, add, sample::Noise};
@@ -11,14 +13,14 @@ use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
 
-/// New mean of the gradient, or of its square: inputs m (in place), w, dw.
+/// New moving average of the gradient, or of its square: inputs m (in place), w, dw.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moment {
     /// Whether the gradient is squared.
     pub second: bool,
-    /// β: how much of the old mean stays.
+    /// β: decay factor of the old average.
     pub keep: f32,
-    /// 1 − β, rounded from more digits than β has.
+    /// 1 − β, computed in higher precision than β is stored in.
     pub take: f32,
     /// Weight decay of this tensor.
     pub decay: f32,
@@ -27,11 +29,11 @@ pub struct Moment {
 /// New weight: inputs w (in place), m, v, rates `[4]`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Adam {
-    /// ε, above 0, or padding would be 0/0.
+    /// ε, above 0; otherwise padding would be 0/0.
     pub eps: f32,
     /// Factor of the learning rate.
     pub lr_scale: f32,
-    /// Decoupled weight decay of this tensor: AdamW's; 0 for Adam.
+    /// Decoupled weight decay of this tensor, as in AdamW; 0 for Adam.
     pub decay: f32,
 }
 
@@ -121,7 +123,7 @@ impl Operation for Adam {
             .must_be_finite()
             .params(&AdamParams { quads: quads as u32, eps: self.eps, lr_scale: self.lr_scale, decay: self.decay })
             .each_quad(quads)
-            // A root, two quotients, a sum; decay, step.
+            // A square root, two quotients, a sum; decay, step.
             .float_ops(8 * output.len())
             .into()
     }

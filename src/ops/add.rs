@@ -1,4 +1,4 @@
-//! `add`: y = a + b, float tensors of one shape. Both gradients are dy.
+//! `add`: y = a + b for float tensors of the same shape. Both gradients are dy.
 
 use super::{Backward, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
@@ -15,7 +15,7 @@ crate::params! {
     pub(super) struct ElementwiseParams { quads: u32 }
 }
 
-/// Body that calls `at(i)` for each quad.
+/// Shader body that calls `at(i)` for each quad.
 pub(super) const ELEMENTWISE: &str = include_str!("../../shaders/elementwise.wgsl");
 
 /// A launch of `at(i)` for each quad of `output`.
@@ -28,7 +28,7 @@ crate::params! {
     pub(super) struct PerChannelParams { rows: u32, quads: u32, step: f32 }
 }
 
-/// Body that calls `prepare(quad)` once and `at(i, quad)` for several rows.
+/// Shader body that calls `prepare(quad)` once and `at(i, quad)` for several rows.
 const PER_CHANNEL: &str = include_str!("../../shaders/per_channel.wgsl");
 const ROWS: usize = 8;
 

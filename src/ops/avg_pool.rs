@@ -1,6 +1,8 @@
-//! `avg_pool`: the mean over each window, padding counted as zero. `avg_pool_backward`: every input under a window gets dy / taps.
+//! `avg_pool`: the mean over each window, with padding counted as zero. `avg_pool_backward`: every
+//! input of a window receives dy / taps.
 //!
-//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 taps inside the input, then pairs.
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 taps inside
+//! the input, then pairs.
 
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv_backward, max_pool, sample::Noise, sum};
@@ -17,7 +19,7 @@ pub struct AvgPool {
     pub window: Window,
 }
 
-/// Its gradient: input dy.
+/// Gradient of [`AvgPool`]: input dy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AvgPoolBackward {
     /// The window.
@@ -28,7 +30,7 @@ pub struct AvgPoolBackward {
 
 const AVG_POOL: &str = include_str!("../../shaders/avg_pool.wgsl");
 
-/// The mean over the taps of a window of what each sees, if anything, in the kernel's order.
+/// Mean over the taps of a window, missing ones counted as 0, summed in the kernel's order.
 fn mean<'a>(window: Window, from: impl Fn([usize; 2]) -> Option<&'a [f32]>, out: &mut [f32]) {
     let taps = (0..window.taps()).filter_map(|tap| from([tap / window.kernel[1], tap % window.kernel[1]]));
     sum::of_rows(taps, out);
@@ -127,7 +129,7 @@ impl AvgPoolBackward {
         cases
             .map(|(window, shape)| {
                 let input = TensorType::f32(&shape);
-                let y = max_pool::infer(&window, &input).expect("a case that fits");
+                let y = max_pool::infer(&window, &input).expect("a valid case");
                 Sample::new(AvgPoolBackward { window, input }, vec![noise.floats(&y.shape)])
             })
             .collect()

@@ -1,8 +1,12 @@
-//! `batch_norm`: z = γ·(y − mean)/√(var + eps) + β (Ioffe, Szegedy, 2015), in three steps that other kernels can share.
+//! `batch_norm`: z = γ·(y − mean)/√(var + eps) + β (Ioffe, Szegedy, 2015), in three steps that
+//! other kernels can share.
 //!
-//! `batch_norm_coef` folds statistics, the scale α·Δ of a binary convolution, γ and β into five rows `[5, c]`: mean, slope, shift with z = (x − mean)·slope + shift
-//! for the *stored* number x (float, or sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps)) for the gradient. `batch_norm` applies
-//! the map; quantisers and rectifiers apply it themselves when fused. `batch_norm_running` updates running statistics of y by PyTorch's rules (unbiased variance).
+//! `batch_norm_coef` combines statistics, the scale α·Δ of a binary convolution, γ and β into five
+//! rows `[5, c]`: mean, slope and shift with z = (x − mean)·slope + shift for the *stored* number x
+//! (a float, or a sum s with y = α·Δ·s); unit (x − mean to normalised y) and gain (γ/√(var + eps))
+//! for the gradient. `batch_norm` applies the map; quantisers and rectifiers apply it themselves
+//! when it is folded into them. `batch_norm_running` updates the running statistics of y by
+//! PyTorch's rules (unbiased variance).
 
 mod prologue;
 
@@ -29,30 +33,31 @@ pub(super) use prologue::{Map, Prologue, tile_rows};
 pub struct BatchNormCoef {
     /// Added to the variance.
     pub eps: f32,
-    /// The quantiser's step Δ behind a binary convolution.
+    /// Step Δ of the quantiser in front of a binary convolution.
     pub step: f32,
-    /// Whether the numbers stand for α·Δ times themselves.
+    /// Whether stored numbers represent α·Δ times themselves.
     pub scaled: bool,
-    /// Whether γ and β exist.
+    /// Whether there are γ and β.
     pub affine: bool,
-    /// Whether the statistics are running ones, which are of y and not of the stored numbers.
+    /// Whether the statistics are running ones, which are those of y, not of the stored numbers.
     pub running: bool,
 }
 
-/// Update of running statistics: inputs running `[2, c]` (in place), statistics of the batch `[2, c]`, α if `scaled`.
+/// Update of running statistics: inputs running `[2, c]` (in place), statistics of the batch
+/// `[2, c]`, α if `scaled`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormRunning {
-    /// Share of the new batch.
+    /// Weight of the new batch.
     pub momentum: f32,
-    /// Rows of the batch.
+    /// Number of rows of the batch.
     pub rows: usize,
-    /// The quantiser's step Δ behind a binary convolution.
+    /// Step Δ of the quantiser in front of a binary convolution.
     pub step: f32,
-    /// Whether the numbers stand for α·Δ times themselves.
+    /// Whether stored numbers represent α·Δ times themselves.
     pub scaled: bool,
 }
 
-/// The map itself: inputs x, coefficients.
+/// Applies the map: inputs x, coefficients.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct BatchNorm;
 
@@ -70,12 +75,14 @@ crate::params! {
     }
 }
 
-/// WGSL that tracks the running statistics.
+/// WGSL that updates the running statistics.
 const RUNNING: &str = include_str!("../../shaders/batch_norm_running.wgsl");
-/// Float operations of the coefficients of a channel: the scale and its square, ε, the root, its inverse, γ.
+/// Float operations per channel of the coefficients: the scale and its square, ε, the square root,
+/// its inverse, γ.
 const COEF_OPS: usize = 6;
 
-/// Statistics, coefficients and, where there are any, running statistics: the latter two follow in the launch that finds the former.
+/// Statistics, coefficients and, if present, running statistics: the latter two are computed in the
+/// launch that finishes the statistics.
 pub(super) fn together(
     stats: &BatchNormStats,
     coef: &BatchNormCoef,
@@ -106,16 +113,17 @@ pub(super) fn together(
             unbiased: running.map_or(0.0, BatchNormRunning::unbiased),
         })
     });
-    let merge = program.launches.last_mut().expect("the launch that finds the statistics");
+    let merge = program.launches.last_mut().expect("the launch that finishes the statistics");
     merge.kernel.label += "_coef";
     merge.float_ops += (COEF_OPS + if running.is_some() { 8 } else { 0 }) * x.channels();
     program
 }
 
-/// Float operations that the map takes for each element.
+/// Float operations of the map per element.
 pub(super) const NORMALISE_OPS: usize = 3;
 
-/// Binds `x` of an operation that a batch-norm can be folded into, as it stands among the inputs, to a launch whose own float operations are stated.
+/// Binds the input x of an operation, and the coefficients if a batch-norm is folded in. The
+/// launch's own float operations must have been set before.
 pub(super) fn read(mut launch: Launch, op: &dyn Operation, inputs: &[&TensorType]) -> Launch {
     let fold = op.folds().expect("an operation that a batch-norm can be folded into");
     let (x, coef) = (inputs[fold.at], fold.coef(inputs.len()));
@@ -126,7 +134,7 @@ pub(super) fn read(mut launch: Launch, op: &dyn Operation, inputs: &[&TensorType
     launch.read_mapped("x", x.encoding, Input(fold.at), coef.map(Input))
 }
 
-/// Checks `x` or `x, coef` of an op that can apply a batch-norm first.
+/// Checks the inputs `x` or `x, coef` of an operation that can apply a batch-norm first.
 pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
     match inputs {
         [x] => super::float("the input", x),
@@ -136,17 +144,17 @@ pub(super) fn infer_prologue(inputs: &[&TensorType]) -> Result<(), String> {
             }
             super::same("the coefficients", coef, &TensorType::f32(&[5, x.channels()]))
         }
-        _ => Err(format!("x, or x and coefficients expected, not {} inputs", inputs.len())),
+        _ => Err(format!("expected x, or x and coefficients, got {} inputs", inputs.len())),
     }
 }
 
-/// Inputs `x, coef` for samples of ops with this prologue.
+/// Inputs `x, coef` for samples of operations with this prologue.
 pub(super) fn prologue_cases(noise: &mut Noise) -> Vec<Vec<Tensor>> {
     let cases = [([2, 3, 5, 41], F32), ([3, 4, 3, 70], I16), ([1, 2, 3, 5], I32)].into_iter();
     cases.map(|(shape, encoding)| prologue_case(noise, &shape, encoding)).collect()
 }
 
-/// Numbers of a shape, and coefficients by their statistics.
+/// Random numbers of this shape, and coefficients from their statistics.
 pub(super) fn prologue_case(noise: &mut Noise, shape: &[usize], encoding: crate::tensor::Encoding) -> Vec<Tensor> {
     let x = if encoding == F32 { noise.floats(shape) } else { noise.ints(shape, encoding, 500) };
     let largest = if encoding == F32 { 0 } else { 500 };
@@ -176,7 +184,7 @@ impl Operation for BatchNormCoef {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
-        // batch_norm gives (dγ, dβ) as the gradient of the coefficients.
+        // The gradient that batch_norm provides for the coefficients is (dγ, dβ).
         let dy = cx.dy();
         for index in 0..2 * usize::from(self.affine) {
             if cx.wants(self.affine_at() + index) {
@@ -194,7 +202,7 @@ impl Operation for BatchNormCoef {
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let mut launch = Launch::new("batch_norm_coef", &[add::ELEMENTWISE])
             .constant("ALONE", 1)
-            // 1/√∞ is 0: the coefficients alone would not show it.
+            // 1/√∞ is 0, so an infinite variance would not show in the coefficients.
             .read("stats", F32, Input(0))
             .must_be_finite();
         if self.scaled {
@@ -234,7 +242,8 @@ impl Operation for BatchNormCoef {
 }
 
 impl BatchNormCoef {
-    /// Adds `coefficients(quad, mean, variance)` to a launch that reads α where there is one, and whose uniform holds `quads`, `eps` and `step`.
+    /// Adds `coefficients(quad, mean, variance)` to a launch that reads α if the input is scaled,
+    /// and whose uniform holds `quads`, `eps` and `step`.
     fn of(&self, mut launch: Launch, channels: usize, input: impl Fn(usize) -> Operand, coef: Operand) -> Launch {
         launch.kernel.body.push(include_str!("../../shaders/batch_norm_coef.wgsl").into());
         if self.affine {
@@ -250,7 +259,7 @@ impl BatchNormCoef {
             .must_be_finite()
     }
 
-    /// Where γ stands among the inputs; β follows it.
+    /// Index of γ among the inputs; β follows it.
     fn affine_at(&self) -> usize {
         1 + usize::from(self.scaled)
     }
@@ -323,7 +332,7 @@ impl Operation for BatchNormRunning {
 }
 
 impl BatchNormRunning {
-    /// P/(P − 1), from the biased variance of a batch to the unbiased one that PyTorch keeps.
+    /// P/(P − 1): converts the biased variance of a batch to the unbiased one of PyTorch.
     fn unbiased(&self) -> f32 {
         self.rows as f32 / (self.rows as f32 - 1.0).max(1.0)
     }
@@ -343,7 +352,7 @@ impl BatchNormRunning {
     }
 }
 
-/// Statistics with what follows from them: of floats and sums, with and without running statistics.
+/// Statistics fused with coefficients: of floats and of sums, with and without running statistics.
 pub(super) fn joint_cases() -> Vec<Case> {
     let mut noise = Noise::new(25);
     let mut cases = Vec::new();
@@ -353,7 +362,7 @@ pub(super) fn joint_cases() -> Vec<Case> {
         {
             let (x, channels) = (&sample.inputs[0], sample.inputs[0].ty.channels());
             let mut inputs = vec![x.clone(), noise.positive(&[2, channels])];
-            // Behind x and the running statistics: α, γ and β; behind them the statistics.
+            // After x and the running statistics come α, γ and β, then the statistics.
             let alpha = scaled.then(|| inputs.push(noise.positive(&[channels]))).map(|()| 2);
             let affine_at = inputs.len();
             if affine {

@@ -1,11 +1,18 @@
-//! `batch_norm_sums`, `batch_norm_dx`: the gradient of [`super::batch_norm`], complete: through the statistics too.
+//! `batch_norm_sums`, `batch_norm_dx`: the full gradient of [`super::batch_norm`], including the
+//! path through the statistics.
 //!
-//! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz − dβ/P − n·dγ/P), the gradient of the real y that x stands for.
+//! With n = (x − mean)·unit: dγ = Σ dz·n, dβ = Σ dz (rows of the sums `[2, c]`), dy = gain·(dz −
+//! dβ/P − n·dγ/P), the gradient of the real y that x represents.
 //!
-//! Where an activation stands behind the map, they may read *its* gradient dy, for dz = dy·Q̃′(z): what the activation's own gradient would be is then never written, and read twice. The same with a max-pool: behind the
-//! map (and the activation), they may read its gradient through the argmax that it kept; in front of the batch-norm, dy may be written through it. So what stands among zeros costs no launch of its own. Nor does the sum with a gradient that comes by another path.
+//! If an activation follows the map, both operations can read the gradient dy of the activation's
+//! output, with dz = dy·Q̃′(z), so that the activation's own gradient is never written and read
+//! again. The same holds for a max-pool: if it follows the map (and the activation), both can read
+//! its gradient through the argmax that it recorded; if it precedes the batch-norm, dx can be
+//! written through its argmax. Scattering a gradient into a tensor of zeros therefore costs no
+//! launch. Neither does adding a gradient that arrives by another path.
 //!
-//! **Order of the sums** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
+//! **Order of the sums** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows;
+//! their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
 mod host;
 
@@ -36,34 +43,39 @@ use crate::tensor::{
 };
 use host::{ChunkSums, Gradient, TileDx};
 
-/// (dγ, dβ): inputs x, coefficients, dz, or dy and its scale if there is one; the argmax, if dz or dy is that of a pool's output.
+/// (dγ, dβ): inputs x, coefficients, dz, or dy and its scale if there is one; then the argmax, if
+/// dz or dy is the gradient of a pool's output.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormSums {
-    /// The gradient of an activation behind the map.
+    /// The gradient of an activation after the map.
     pub through: Option<QuantiseBackward>,
-    /// The gradient of a max-pool behind both.
+    /// The gradient of a max-pool after the map and the activation.
     pub unpool: Option<MaxUnpool>,
 }
 
-/// Gradient of the input: inputs x, coefficients, dz, sums, or dy in place of dz; then, if there is one each, the gradient by another path, the scale of dy, the argmax of the pool.
+/// Gradient of the input: inputs x, coefficients, dz (or dy in its place), sums; then, if present,
+/// the gradient by another path, the scale of dy, the argmax of the pool.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormDx {
-    /// The gradient of an activation behind the map.
+    /// The gradient of an activation after the map.
     pub through: Option<QuantiseBackward>,
     /// The gradient of a max-pool.
     pub unpool: Option<Unpool>,
     /// Whether a gradient by another path is added.
     pub plus: bool,
-    /// Whether it is written over dz, or over dy in place of it, which has the same type then: no pool stands between.
+    /// Whether the result overwrites dz, or dy in its place, which then has the same type: there is
+    /// no pool in between.
     pub in_place: bool,
 }
 
-/// Where a max-pool's gradient stands on the way of a batch-norm's.
+/// Position of a max-pool relative to the batch-norm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Unpool {
-    /// The pool reads what the batch-norm gives, perhaps through an activation: dz is read through it.
+    /// The pool reads the output of the batch-norm, possibly through an activation: dz is read
+    /// through it.
     Read(MaxUnpool),
-    /// The batch-norm reads what the pool gives: dx is written through it. The pool's windows [leave nothing over](MaxUnpool::leaves_nothing).
+    /// The batch-norm reads the output of the pool: dx is written through it. The pool's windows
+    /// [cover the whole input](MaxUnpool::leaves_nothing).
     Written(MaxUnpool),
 }
 
@@ -76,12 +88,12 @@ impl Unpool {
 }
 
 impl BatchNormDx {
-    /// Inputs in front of the scale.
+    /// Number of inputs before the scale.
     fn behind(&self) -> usize {
         4 + usize::from(self.plus)
     }
 
-    /// The pool behind the map.
+    /// The pool after the map.
     fn reads_through(&self) -> Option<MaxUnpool> {
         self.unpool.and_then(|unpool| if let Unpool::Read(pool) = unpool { Some(pool) } else { None })
     }
@@ -95,7 +107,7 @@ crate::params! {
     struct HalfParams { half: u32 }
 }
 
-/// The uniform over x.
+/// The uniform for a tensor x.
 fn params(x: &TensorType, through: Option<QuantiseBackward>) -> SumsParams {
     SumsParams { rows: x.rows() as u32, quads: x.quads() as u32, top: through.map_or(0.0, |op| op.top) }
 }
@@ -121,7 +133,8 @@ fn infer(
     Ok(TensorType::f32(&[2, inputs[0].channels()]))
 }
 
-/// Adds what the launches share: x, coefficients and the gradient, through an activation or not, whose scale is the input `scale`, and through a pool or not.
+/// Adds what both launches need: x, coefficients and the gradient, optionally through an
+/// activation, whose scale is the input `scale`, and through a pool.
 fn gradient(
     launch: Launch,
     inputs: &[&TensorType],
@@ -151,7 +164,7 @@ fn gradient(
     }
 }
 
-/// What a kernel's label tells of an activation and of a pool.
+/// Kernel label with suffixes for a fused activation and pool.
 fn labelled(stem: &str, through: Option<QuantiseBackward>, unpool: Option<Unpool>) -> String {
     let through = if through.is_some() { "_through" } else { "" };
     let unpool = match unpool {
@@ -162,7 +175,7 @@ fn labelled(stem: &str, through: Option<QuantiseBackward>, unpool: Option<Unpool
     format!("{stem}{through}{unpool}")
 }
 
-/// Float operations of dz, for each element.
+/// Float operations of dz per element.
 fn gradient_ops(through: Option<QuantiseBackward>) -> usize {
     through.map_or(0, |op| 1 + op.surrogate.ops() + batch_norm::NORMALISE_OPS)
 }
@@ -184,7 +197,7 @@ impl Operation for BatchNormSums {
         self.program_with(inputs, &[], caps)
     }
 
-    /// In the kernels' order.
+    /// Sums in the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let gradient = Gradient::new(inputs, self.through, self.unpool, 3);
         let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
@@ -203,7 +216,8 @@ impl Operation for BatchNormSums {
 }
 
 impl BatchNormSums {
-    /// The program; rows of the sums that have a tensor of their own, too, each with the node that it is.
+    /// The program, which also writes the given rows of the sums that are separate tensors, each to
+    /// its node's output.
     pub(super) fn program_with(&self, inputs: &[&TensorType], rows: &[(usize, Operand)], caps: &Caps) -> Program {
         let x = inputs[0];
         let per_chunk = rows_per_chunk(x.rows(), x.quads());
@@ -248,7 +262,7 @@ impl BatchNormSums {
         Program { scratch_words: vec![chunks * 2 * x.lanes()], launches: vec![partial, sum] }
     }
 
-    /// Sums and their rows.
+    /// Sums fused with their rows.
     pub(super) fn joint_cases() -> Vec<Case> {
         let rows: [&[usize]; 3] = [&[0, 1], &[1], &[1, 0]];
         let cases = Self::samples().into_iter().zip(rows.into_iter().cycle());
@@ -265,7 +279,7 @@ impl BatchNormSums {
         let mut noise = Noise::new(24);
         let mut samples = Vec::new();
         let mut cases = batch_norm::prologue_cases(&mut noise);
-        // More rows than one launch adds up: see [`sum::direct`].
+        // More rows than a single launch sums: see [`sum::direct`].
         let mut long = cases[2].clone();
         long[0] = noise.ints(&[1, 96, 96, 5], I32, 500);
         cases.push(long);
@@ -285,7 +299,7 @@ impl BatchNormSums {
 }
 
 impl BatchNormSums {
-    /// Samples with a pool behind the map, and with an activation between both or not.
+    /// Samples with a pool after the map, with and without an activation in between.
     fn unpooled(noise: &mut Noise) -> Vec<Sample> {
         let scaled = QuantiseBackward { surrogate: Surrogate::Clipped, top: 1.25, scaled: true };
         let throughs = [None, Some(QuantiseBackward::RECTIFIER), Some(scaled)].into_iter().cycle();
@@ -312,14 +326,14 @@ impl Operation for BatchNormDx {
         super::same("the sums", inputs[3], &sums)?;
         let dx = inputs[0].with(F32);
         if self.in_place && self.unpool.is_some() {
-            return Err("a gradient is written over another one through a pool".into());
+            return Err("a gradient cannot be updated in place through a pool".into());
         }
         if self.plus {
             super::same("the other gradient", inputs[4], &dx)?;
         }
         match self.unpool {
             Some(Unpool::Written(pool)) if !pool.leaves_nothing() => {
-                Err(format!("{} leaves something over of {:?}", pool.window, pool.size))
+                Err(format!("{} does not cover an input of {:?} completely", pool.window, pool.size))
             }
             Some(Unpool::Written(pool)) => pool.infer(&[&dx, inputs[inputs.len() - 1]]),
             _ => Ok(dx),
@@ -392,7 +406,7 @@ impl BatchNormDx {
         samples.into_iter().chain(over).collect()
     }
 
-    /// Samples with a pool in front of the batch-norm.
+    /// Samples with a pool before the batch-norm.
     fn unpooling() -> impl Iterator<Item = Sample> {
         let mut noise = Noise::new(25);
         let cases = max_pool::argmax_cases().into_iter();

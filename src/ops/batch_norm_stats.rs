@@ -1,8 +1,11 @@
-//! `batch_norm_stats`: mean and biased variance of each channel over all rows, `[2, c]`, in the units of the input's numbers.
+//! `batch_norm_stats`: mean and biased variance of each channel over all rows, `[2, c]`, in units
+//! of the stored numbers.
 //!
-//! Of the sums of a binary convolution they come from exact integers: Σs in 32 bits, Σs² in 64, var = (P·Σs² − (Σs)²)/P², the difference in 64 bits; rounding begins
-//! with the conversion to float. Of floats, chunks of up to [`sum::CHUNK`] rows, each with its mean and the squared deviations from it, are merged in pairs by Chan's formula: first
-//! those of a lane, then the lanes. Both in a fixed order, without atomics.
+//! For sums of a binary convolution they are computed from exact integers: Σs in 32 bits, Σs² in
+//! 64, var = (P·Σs² − (Σs)²)/P², with the difference in 64 bits; rounding begins with the
+//! conversion to float. For floats, chunks of up to [`sum::CHUNK`] rows, each with its mean and sum
+//! of squared deviations from it, are merged in pairs by Chan's formula: first those of a lane,
+//! then the lanes. Both have a fixed order, without atomics.
 
 use super::batch_norm::tile_rows;
 use super::sum::{self, Pairs, rows_per_chunk};
@@ -20,7 +23,7 @@ use crate::tensor::{
 /// Statistics: input x `[…, c]`, output `[2, c]`: mean, variance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct BatchNormStats {
-    /// Of integers, the largest magnitude that can occur; of floats, 0.
+    /// Largest possible magnitude of integers; 0 for floats.
     pub largest: usize,
 }
 
@@ -34,7 +37,8 @@ impl ChunkParams {
     }
 }
 
-/// Whether sums up to `largest` over `rows` rows have exact statistics: Σs in 32 bits, s² in 32, P·Σs² in 64.
+/// Whether sums up to `largest` over `rows` rows have exact statistics: Σs in 32 bits, s² in 32,
+/// P·Σs² in 64.
 pub fn exact_fits(largest: usize, rows: usize) -> bool {
     largest <= 0xffff && largest * rows < 1 << 31
 }
@@ -86,7 +90,8 @@ impl Operation for BatchNormStats {
 }
 
 impl BatchNormStats {
-    /// The launches that make the statistics; `rest` adds to the one that finds them, right behind their binding.
+    /// The launches that compute the statistics; `rest` extends the launch that finishes them,
+    /// right after their binding.
     pub(super) fn program_with(&self, x: &TensorType, caps: &Caps, rest: impl FnOnce(Launch) -> Launch) -> Program {
         let exact = x.is_exact();
         let per_chunk = rows_per_chunk(x.rows(), x.quads());
@@ -101,7 +106,7 @@ impl BatchNormStats {
             launch.kernel.body.push(include_str!("../../shaders/batch_norm_chunk.wgsl").into());
             launch.constant("EXACT", usize::from(exact)).read("x", x.encoding, Input(0))
         };
-        // Sums of integers need no floats.
+        // Sums of integers need no float operations.
         let chunk_ops = if exact { 0 } else { 5 * x.len() };
         let label = if direct { format!("batch_norm_stats_{kind}_direct") } else { format!("batch_norm_stats_{kind}") };
         let mut merge = sum::lanes(label, merge, x.quads(), caps);
@@ -127,7 +132,7 @@ impl BatchNormStats {
     }
 }
 
-/// Rows whose integers one task adds up.
+/// Number of rows whose integers one task sums.
 const BAND: usize = 256;
 
 fn exact(x: View<'_>, means: &mut [f32], variances: &mut [f32]) {
@@ -151,7 +156,7 @@ fn exact(x: View<'_>, means: &mut [f32], variances: &mut [f32]) {
     }
 }
 
-/// Sums of a band of rows and of their squares.
+/// Sums over a band of rows: of the values and of their squares.
 struct BandSums<'a, T> {
     x: &'a [T],
     sums: &'a mut [(i64, u64)],
@@ -173,7 +178,7 @@ impl<T: Copy + Into<i64>> simd::Job for BandSums<'_, T> {
     }
 }
 
-/// In the kernels' order, so that software drivers agree to the bit.
+/// Merges in the kernels' order, so that software drivers agree bit for bit.
 fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     let rows = x.len() / lanes;
     let per_chunk = rows_per_chunk(rows, lanes / LANES);
@@ -188,11 +193,12 @@ fn merged(x: &[f32], lanes: usize, means: &mut [f32], variances: &mut [f32]) {
     variances.iter_mut().zip(&partial[lanes..]).for_each(|(variance, deviation)| *variance = deviation / rows as f32);
 }
 
-/// Mean and squared deviations from it of the channels of some chunks, corrected by what rounding left of the mean.
+/// Mean and squared deviations of the channels of some chunks, corrected for the rounding error of
+/// the mean.
 struct ChunkMoments<'a> {
-    /// From the first chunk on.
+    /// Values from the first chunk on.
     x: &'a [f32],
-    /// Rows of a chunk.
+    /// Number of rows of a chunk.
     per_chunk: usize,
     lanes: usize,
     sums: &'a mut [f32],
@@ -223,10 +229,11 @@ impl simd::Job for ChunkMoments<'_> {
     }
 }
 
-/// How the moments of chunks are merged, step by step: those of each of the lanes of [`sum`] in pairs, then the lanes; at last those of the first chunk are those of all.
+/// Order in which the moments of chunks are merged: those of each lane of [`sum`] in pairs, then
+/// the lanes; finally the first chunk holds the moments of all.
 fn steps(rows: usize, per_chunk: usize) -> Vec<Step> {
     let (mut steps, chunks) = (Vec::new(), rows.div_ceil(per_chunk));
-    // A set is (count, the first of its chunks).
+    // A set is (number of rows, index of its first chunk).
     let mut merge = |into: (f32, usize), from: (f32, usize)| {
         if from.0 == 0.0 {
             return into;
@@ -248,7 +255,8 @@ fn steps(rows: usize, per_chunk: usize) -> Vec<Step> {
     steps
 }
 
-/// A step of Chan's formula: the moments of one set, counted into those of another, which stands before it.
+/// A step of Chan's formula: merges the moments of one set into those of another, which precedes
+/// it.
 struct Step {
     into: usize,
     from: usize,
@@ -258,7 +266,7 @@ struct Step {
     both: f32,
 }
 
-/// Takes these steps, all channels at once.
+/// Performs these steps for all channels at once.
 struct Merge<'a> {
     steps: Vec<Step>,
     /// `[chunk][mean, squared deviations]`.

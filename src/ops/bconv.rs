@@ -1,12 +1,18 @@
-//! `bconv`: the packed convolution: codes with sign planes, by counting bits.
+//! `bconv`: packed convolution of codes with sign planes, computed by counting bits.
 //!
-//! `s[n, y, x, k] = Σ_taps Σ_words Σ_{p, j} 2^(p + j) · (2·popcount(w_j & a_p) − popcount(a_p))`, the sum of w·code over the window; zero padding is exact, for code 0 has no
-//! bits. Of signs, `s = Σ (2^J − 1)·valid channels − 2·Σ_j 2^j·popcount(w_j ^ a)`, counted inside the input alone: zero padding is exact again. s stands for y = α_k · Δ · s.
+//! `s[n, y, x, k] = Σ_taps Σ_words Σ_{p, j} 2^(p + j) · (2·popcount(w_j & a_p) − popcount(a_p))`,
+//! the sum of w·code over the window; zero padding is exact because code 0 has no bits set. For
+//! signs, `s = Σ (2^J − 1)·valid channels − 2·Σ_j 2^j·popcount(w_j ^ a)`, counted only inside the
+//! input: zero padding is again exact. s represents y = α_k · Δ · s.
 //!
-//! Inputs: codes `Planes(b)` `[n, h, w, c]`, signs `U32` `[r, s, ⌈c/32⌉·J, k]` (the planes of a word behind each other), α `[k]` (for the gradient alone), then the scale `[1]` of the codes if it is learned.
-//! Output: `I16` where the largest |s| fits, else `I32`: exact on every device, whatever kernel runs.
+//! Inputs: codes `Planes(b)` `[n, h, w, c]`, signs `U32` `[r, s, ⌈c/32⌉·J, k]` (the planes of a
+//! word are consecutive), α `[k]` (used only by the gradient), then the scale `[1]` of the codes if
+//! it is learned. Output: `I16` if the largest |s| fits, otherwise `I32`: exact on every device,
+//! with every kernel variant.
 //!
-//! Where levels or bases are free ([`Code::Levels`], [`SignPlanes::Bases`]; α is `[J, k]` then), the output is y itself in floats: each term's exact integer times its coefficient, added up in the order of the terms.
+//! With free levels or bases ([`Code::Levels`], [`SignPlanes::Bases`]; α is then `[J, k]`), the
+//! output is y itself in floats: the exact integer of each term times its coefficient, added up in
+//! the order of the terms.
 
 mod kernels;
 
@@ -25,29 +31,29 @@ use crate::tensor::{
 use crate::variant::{self, Offer, Split};
 use kernels::Packed;
 
-/// Packed convolution: inputs codes, signs, α, and the codes' scale if it is learned.
+/// Packed convolution: inputs codes, signs, α, and the scale of the codes if it is learned.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bconv {
     /// The window.
     pub window: Window,
-    /// What the codes stand for.
+    /// Values that the codes represent.
     pub code: Code,
-    /// What the signs stand for.
+    /// Values that the signs represent.
     pub planes: SignPlanes,
 }
 
 impl Bconv {
-    /// Of uniform codes with the step Δ and binary weights.
+    /// Convolution of uniform codes with step Δ and binary weights.
     pub fn uniform(window: Window, step: f32) -> Self {
         Self { window, code: Code::Uniform(step), planes: SignPlanes::ONE }
     }
 
-    /// Whether the output is floats: coefficients that no integer holds.
+    /// Whether the output is floats, because coefficients are not integers.
     fn combined(&self) -> bool {
         matches!(self.code, Code::Levels(_)) || matches!(self.planes, SignPlanes::Bases(_))
     }
 
-    /// The largest |s| of `bits`-bit codes of `channels` channels.
+    /// The largest |s| for `bits`-bit codes of `channels` channels.
     pub fn largest_sum(&self, bits: u8, channels: usize) -> usize {
         self.code.largest(bits) * self.planes.largest() * channels * self.window.taps()
     }
@@ -59,7 +65,7 @@ const BCONV: &str = include_str!("../../shaders/bconv.wgsl");
 pub(super) fn bits_of(what: &str, ty: &TensorType) -> Result<u8, String> {
     match ty.encoding {
         Planes(bits) => Ok(bits),
-        _ => Err(format!("{what} must be codes, not {ty}; packed weights need a quantiser before them")),
+        _ => Err(format!("{what} must be codes, not {ty}: put a quantiser before a layer with packed weights")),
     }
 }
 
@@ -84,7 +90,7 @@ pub(super) fn infer(
 }
 
 impl Bconv {
-    /// What the kernels see of it.
+    /// Parameters of the kernels.
     fn packed(&self, x: &TensorType, output: &TensorType) -> Packed {
         let (bits, levels) = (x.row_words() / x.plane_words(), self.code.level_steps().len());
         Packed {
@@ -115,7 +121,7 @@ impl Operation for Bconv {
         let y = infer(&self.window, self.planes, inputs[0], inputs[1], inputs[2])?;
         let largest = self.largest_sum(bits, inputs[0].channels());
         if largest >= 1 << 24 {
-            return Err(format!("sums up to {largest} exceed 2^24, beyond which floats do not hold them exactly"));
+            return Err(format!("sums up to {largest} exceed 2^24, the largest integer up to which f32 is exact"));
         }
         Ok(match (self.combined(), largest <= i16::MAX as usize) {
             (true, _) => y,
@@ -181,7 +187,7 @@ impl Operation for Bconv {
         let (ty, lanes, bases) = (output.ty.clone(), output.ty.lanes(), self.planes.bases());
         let ([_, h, w, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let taps = Taps::inputs(&self.window, [h, w], [oh, ow]);
-        // The exact integers of a term: of a level and a base.
+        // The exact integers of a term: a pair of a level and a base.
         let counts = |term: usize| {
             let of_base = self.planes.planes_of_base();
             let first = term % bases * of_base;
@@ -194,7 +200,7 @@ impl Operation for Bconv {
                 parallel::bands(bytemuck::cast_slice_mut::<_, i16>(output.words), lanes, BAND, |first, out| {
                     let mut sums = vec![0; out.len()];
                     counts.rows(first, &mut sums);
-                    // They fit: the type was chosen so.
+                    // No overflow: I16 was chosen because all sums fit.
                     out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as i16);
                 });
             }
@@ -226,7 +232,7 @@ impl Operation for Bconv {
     }
 }
 
-/// Codes, signs (with zero tails) and α for each case of a convolution, over 1 to 4 bits.
+/// Codes, signs (with zero tails) and α for each case of a convolution, with 1 to 4 bits.
 pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [Tensor; 3])> {
     let cases = conv::cases().into_iter().enumerate();
     cases
@@ -240,7 +246,8 @@ pub(super) fn operands(noise: &mut Noise) -> Vec<(Window, [Tensor; 3])> {
         .collect()
 }
 
-/// Every kind of codes and every kind of weights, paired so that each kind of kernel occurs, over the cases of a convolution.
+/// Every kind of codes and every kind of weights, paired so that every kind of kernel occurs, over
+/// the cases of a convolution.
 pub(super) fn family(noise: &mut Noise) -> Vec<(Bconv, Vec<Tensor>)> {
     let levels = |bits: u8| Code::Levels((1..1 << bits).map(|i| 0.3 * (i as f32) + 0.02 * (i * i) as f32).collect());
     let pairs = [

@@ -1,7 +1,8 @@
-//! `bconv_dx`, `bconv_dw`: the gradients of [`super::bconv`], from the packed operands.
+//! `bconv_dx`, `bconv_dw`: the gradients of [`super::bconv`], computed from the packed operands.
 //!
-//! With y = W̃ ∗ x, x what the codes stand for: dx is the transposed convolution of dy with W̃, whose values are made in registers from the packed signs and α;
-//! dw = Σ dy · x, codes unpacked in registers. dx is the gradient of the real activation, dw that of W̃.
+//! With y = W̃ ∗ x, where x is what the codes represent: dx is the transposed convolution of dy
+//! with W̃, whose values are reconstructed in registers from the packed signs and α; dw = Σ dy · x,
+//! with codes unpacked in registers. dx is the gradient of the real activation, dw that of W̃.
 //!
 //! **Order of the sums:** that of [`super::conv_backward`].
 
@@ -25,18 +26,18 @@ use crate::variant::Offer;
 pub struct BconvDx {
     /// The convolution's window.
     pub window: Window,
-    /// What the signs stand for.
+    /// Values that the signs represent.
     pub planes: SignPlanes,
     /// The type of dx.
     pub input: TensorType,
 }
 
-/// Gradient of the weight: inputs dy, codes, and the codes' scale if it is learned.
+/// Gradient of the weight: inputs dy, codes, and the scale of the codes if it is learned.
 #[derive(Clone, PartialEq, Debug)]
 pub struct BconvDw {
     /// The convolution's window.
     pub window: Window,
-    /// What the codes stand for.
+    /// Values that the codes represent.
     pub code: Code,
 }
 
@@ -109,7 +110,7 @@ impl BconvDw {
 }
 
 crate::params! {
-    /// How the bits of a row lie.
+    /// Layout of the bit planes of a row.
     struct PlaneParams { words: u32, channels: u32 }
 }
 
@@ -183,7 +184,7 @@ impl BconvDx {
         let cases: Vec<_> = binary.chain(bconv::family(&mut noise)).collect();
         let cases = cases.into_iter().map(|(Bconv { window, planes, .. }, operands)| {
             let [codes, signs, alpha] = [0, 1, 2].map(|i| operands[i].clone());
-            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
+            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a valid case");
             let op = BconvDx { window, planes, input: codes.ty.with(F32) };
             Sample::new(op, vec![noise.floats(&y.shape), signs, alpha])
         });
@@ -248,7 +249,7 @@ impl BconvDw {
         let cases = cases.into_iter().map(|(Bconv { window, code, planes }, mut operands)| {
             let scale = operands.split_off(3);
             let (codes, [signs, alpha]) = (operands[0].clone(), [&operands[1], &operands[2]]);
-            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a case that fits");
+            let y = bconv::infer(&window, planes, &codes.ty, &signs.ty, &alpha.ty).expect("a valid case");
             Sample::new(BconvDw { window, code }, [vec![noise.floats(&y.shape), codes], scale].concat())
         });
         cases.collect()

@@ -1,6 +1,7 @@
 //! `bias`: `y[…, k] = x[…, k] + b[k]`. `channel_sum`: its gradient, `db[k] = Σ dy[…, k]`.
 //!
-//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
+//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
 
 use super::{Activity, Backward, Operation, Sample, add, mean, sample::Noise};
 use crate::caps::Caps;

@@ -1,5 +1,5 @@
-//! `bop`: the binary optimiser (Helwegen et al., 2019, arXiv 1906.02107, algorithm 1): a binary weight has no latent one; it flips where the gradient
-//! has long been pushing against it.
+//! `bop`: the binary optimiser (Helwegen et al., 2019, arXiv 1906.02107, algorithm 1): a binary
+//! weight without a latent weight, which flips when the gradient has consistently opposed it.
 //!
 //! m ← (1 − γ)·m + γ·g is [`super::adam::Moment`]; then w ← −w where |m| > τ and m has w's sign. w is ±1.
 
@@ -42,7 +42,7 @@ impl Operation for Bop {
             .write("w", F32, Output)
             .params(&BopParams { quads: quads as u32, threshold: self.threshold })
             .each_quad(quads)
-            // The magnitude against the threshold, two signs.
+            // Comparison of the magnitude with the threshold, two signs.
             .float_ops(3 * output.len())
             .into()
     }
@@ -55,7 +55,7 @@ impl Operation for Bop {
         }
     }
 
-    /// A weight flips or does not.
+    /// A weight either flips or does not.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         0.0
     }

@@ -1,7 +1,8 @@
-//! Moving a run of channels from one tensor to another: what `slice` and `concat` share.
+//! Copying a range of channels from one tensor to another, for `slice` and `concat`.
 //!
-//! A kernel writes whole *units* of the output: quads of 4 numbers, or words of 32 bits. A unit's channels lie in one unit of the source, or in two neighbouring ones where
-//! source and target are shifted against each other; an unshifted run is copied unit by unit.
+//! A kernel writes whole *units* of the output: quads of 4 numbers, or words of 32 bits. The
+//! channels of a unit come from one unit of the source, or from two neighbouring ones if source and
+//! target are not aligned; an aligned range is copied unit by unit.
 
 use crate::kernel::{Launch, Operand};
 use crate::tensor::{
@@ -17,12 +18,13 @@ pub(super) struct Run {
     pub(super) count: usize,
 }
 
-/// What happens to the other channels of the output.
+/// Treatment of the other channels of the output.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rest {
     /// They become zero.
     Zero,
-    /// Those below the run stay. Of those above, the ones that share its last unit become zero.
+    /// Those below the range are kept. Of those above, the ones that share its last unit become
+    /// zero.
     Kept,
 }
 
@@ -35,7 +37,7 @@ crate::params! {
 const NUMBERS: &str = include_str!("../../shaders/channels_numbers.wgsl");
 const BITS: &str = include_str!("../../shaders/channels_bits.wgsl");
 
-/// Channels of a unit, units of a row of channels, and rows of them in the whole tensor.
+/// Channels per unit, units per row of channels, and number of such rows in the tensor.
 fn units(ty: &TensorType) -> (usize, usize, usize) {
     match ty.encoding {
         Planes(bits) => (WORD_BITS, ty.plane_words(), ty.rows() * bits as usize),
@@ -43,7 +45,7 @@ fn units(ty: &TensorType) -> (usize, usize, usize) {
     }
 }
 
-/// The launch that moves a run from `x`, bound to `operand`, to the output `y`.
+/// The launch that copies a range from `x`, bound to `operand`, to the output `y`.
 pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorType, run: Run, rest: Rest) -> Launch {
     let ((unit, in_units, rows), (_, out_units, _)) = (units(x), units(y));
     let end = run.to + run.count;
@@ -51,7 +53,8 @@ pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorTyp
         Rest::Zero => (0, out_units),
         Rest::Kept => (run.to / unit, end.div_ceil(unit)),
     };
-    // Channel c of y is channel c − offset of x: unit u begins `shift` channels into unit u − base of x.
+    // Channel c of y is channel c − offset of x: unit u begins `shift` channels into unit u − base
+    // of x.
     let offset = run.to as i64 - run.from as i64;
     let base = -(-offset).div_euclid(unit as i64);
     let params = ChannelsParams {
@@ -85,7 +88,7 @@ pub(super) fn launch(stem: &str, x: &TensorType, operand: Operand, y: &TensorTyp
         .moves((read_units + items) * words_of_unit)
 }
 
-/// The same by plain loops; channels outside the run stay.
+/// Reference implementation with plain loops; channels outside the range are kept.
 pub(super) fn copy(x: View<'_>, y: &mut ViewMut<'_>, run: Run) {
     let (in_lanes, out_lanes) = (x.ty.lanes(), y.ty.lanes());
     match x.ty.encoding {

@@ -1,11 +1,12 @@
-//! `clamp`: w ← min(max(w, −1), 1), in place: latent weights that are kept where their signs can still change (BinaryNet; Courbariaux et al., 2016, arXiv 1602.02830).
+//! `clamp`: w ← min(max(w, −1), 1), in place: keeps latent weights where their signs can still
+//! change (BinaryNet; Courbariaux et al., 2016, arXiv 1602.02830).
 
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
 use crate::kernel::{Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
-/// Clipped latent weight: input w (in place).
+/// Clamped latent weight: input w (in place).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Clamp;
 

@@ -1,14 +1,16 @@
-//! `class_loss`: for each row of logits z the sum over classes of a term of its own, and whether the largest logit (the first, if several) is the label's.
+//! `class_loss`: for each row of logits z, the sum of a per-class term, and whether the largest
+//! logit (the first one in case of ties) is that of the label.
 //!
 //! With y = 1 at the label, else 0, t = 2y − 1, and k classes:
 //!
-//! | term | of a class | its derivative in z | source |
+//! | term | per class | derivative with respect to z | source |
 //! |---|---|---|---|
-//! | sigmoid cross-entropy | max(z, 0) − z·y + ln(1 + e^−abs(z)) | σ(z) − y | −y·ln σ(z) − (1 − y)·ln(1 − σ(z)), so that nothing overflows |
+//! | sigmoid cross-entropy | max(z, 0) − z·y + ln(1 + e^−abs(z)) | σ(z) − y | −y·ln σ(z) − (1 − y)·ln(1 − σ(z)), rewritten so that nothing overflows |
 //! | squared error | ½(z − y)² | z − y | |
 //! | squared hinge | max(0, 1 − t·z)²/k | −2t·max(0, 1 − t·z)/k | BNN (Courbariaux et al., 2016, arXiv 1602.02830) |
 //!
-//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss; `class_loss_backward` is its gradient.
+//! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is
+//! the mean loss; `class_loss_backward` is its gradient.
 //!
 //! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
@@ -22,10 +24,10 @@ use crate::tensor::{
     TensorType, View, ViewMut,
 };
 
-/// What a class adds to the loss.
+/// Contribution of a class to the loss.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Term {
-    /// −ln of the probability σ(z), or 1 − σ(z), that is right.
+    /// −ln of the probability of the correct answer, σ(z) or 1 − σ(z).
     SigmoidCrossEntropy,
     /// ½(z − y)².
     SquaredError,
@@ -36,16 +38,17 @@ pub enum Term {
 /// Loss of each row: inputs logits, labels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClassLoss {
-    /// What is summed.
+    /// Term that is summed over the classes.
     pub term: Term,
 }
 
 /// Gradient of the mean loss: inputs logits, labels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClassLossBackward {
-    /// What is summed.
+    /// Term that is summed over the classes.
     pub term: Term,
-    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    /// Number of images of the step if these rows are only a micro-batch of it; `None` if they are
+    /// the whole step.
     pub of: Option<usize>,
 }
 
@@ -54,7 +57,7 @@ crate::params! {
 }
 
 impl Term {
-    /// All.
+    /// All terms.
     pub const ALL: [Self; 3] = [Self::SigmoidCrossEntropy, Self::SquaredError, Self::SquaredHinge];
 
     fn name(self) -> &'static str {
@@ -65,7 +68,8 @@ impl Term {
         }
     }
 
-    /// WGSL: `term(z, y)` of a class and `slope(z, y)` of a quad of them, for a hinge not yet divided by k.
+    /// WGSL: `term(z, y)` of a class and `slope(z, y)` of a quad of classes, for the hinge without
+    /// the division by k.
     fn text(self) -> &'static str {
         match self {
             Self::SigmoidCrossEntropy => include_str!("../../shaders/class_loss_sigmoid.wgsl"),
@@ -74,7 +78,7 @@ impl Term {
         }
     }
 
-    /// Float operations of a class, forward; backward takes no more.
+    /// Float operations per class in the forward pass; the backward pass takes no more.
     fn ops(self) -> usize {
         match self {
             Self::SigmoidCrossEntropy => 7,
@@ -83,7 +87,7 @@ impl Term {
         }
     }
 
-    /// What the sum over `classes` is multiplied by.
+    /// Factor of the sum over `classes`.
     fn weight(self, classes: usize) -> f32 {
         if self == Self::SquaredHinge { 1.0 / classes as f32 } else { 1.0 }
     }
@@ -122,7 +126,7 @@ fn launch(label: &str, term: Term, inputs: &[&TensorType], backward: bool, of: O
         .constant("CLASSES", classes)
         .constant("BACKWARD", usize::from(backward))
         .read("x", F32, Input(0));
-    // What the loss has seen, its gradient need not check again.
+    // The loss has already checked these inputs, so its gradient need not.
     let launch = if backward { launch } else { launch.must_be_finite() };
     launch
         .read("labels", U32, Input(1))
@@ -164,7 +168,8 @@ impl Operation for ClassLoss {
     }
 }
 
-/// Rows and classes, each term; logits on both sides of the hinge's kinks and far enough from 0 to saturate a sigmoid.
+/// Rows and classes for each term; logits on both sides of the hinge's kinks and far enough from 0
+/// to saturate a sigmoid.
 fn cases(seed: u64) -> Vec<(Term, Vec<crate::tensor::Tensor>)> {
     let mut noise = Noise::new(seed);
     let mut cases = Vec::new();

@@ -1,11 +1,14 @@
-//! `square_sum`, `clip_scale`: gradients clipped by their global norm, as PyTorch's `clip_grad_norm_`.
+//! `square_sum`, `clip_scale`: gradient clipping by global norm, as in PyTorch's `clip_grad_norm_`.
 //!
-//! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale ([`super::scale`]).
+//! total = Σ over all gradients of Σ dw²; scale = min(1, max_norm/(√total + 1e-6)); dw ← dw·scale
+//! ([`super::scale`]).
 //!
-//! A square sum adds to the total of the gradients before it, so that one order holds and no launch binds more than two of them. Within a gradient, its memory is rows of 64
-//! quads.
+//! Each sum of squares is added to the total of the preceding gradients, so the order is fixed and
+//! no launch binds more than two of them. Within a gradient, memory is treated as rows of 64 quads.
 //!
-//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 of those rows; their sums in chunks of 128, then pairs, then the tree of lanes. Gradients follow each other in runs of 64, which are added in pairs.
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 of
+//! those rows; their sums in chunks of 128, then pairs, then the tree of lanes. Gradients are added
+//! sequentially in runs of 64, and the runs in pairs.
 
 use super::sum::{self, rows_per_chunk};
 use super::{Operation, Sample, add, sample::Noise};
@@ -13,21 +16,21 @@ use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, Tensor, TensorType, View, ViewMut};
 
-/// Sum of squares of all elements, `[1]`: inputs x, or x and the total so far `[1]`.
+/// Sum of squares of all elements, `[1]`: inputs x, or x and the running total `[1]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SquareSum;
 
-/// Factor of all gradients, `[1]`: input total `[1]`.
+/// Scale factor of all gradients, `[1]`: input total `[1]`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ClipScale {
-    /// The norm that gradients may have together, above 0.
+    /// Maximum global norm of the gradients, above 0.
     pub max_norm: f32,
 }
 
-/// Quads of a row.
+/// Number of quads of a row.
 const LANE_QUADS: usize = 64;
 
-/// What PyTorch adds to the norm.
+/// Constant that PyTorch adds to the norm.
 const MARGIN: f32 = 1e-6;
 
 crate::params! {
@@ -38,7 +41,7 @@ crate::params! {
     struct ScaleParams { quads: u32, max_norm: f32 }
 }
 
-/// Rows of 64 quads, rows of a chunk, chunks.
+/// Number of rows of 64 quads, rows per chunk, number of chunks.
 fn cut(x: &TensorType) -> (usize, usize, usize) {
     let rows = (x.words() / 4).div_ceil(LANE_QUADS);
     let per_chunk = rows_per_chunk(rows, sum::LANES);
@@ -55,7 +58,7 @@ impl Operation for SquareSum {
         super::float("the input", inputs[0])?;
         let total = TensorType::f32(&[1]);
         if let Some(before) = inputs.get(1) {
-            super::same("the total so far", before, &total)?;
+            super::same("the running total", before, &total)?;
         }
         Ok(total)
     }
@@ -72,7 +75,7 @@ impl Operation for SquareSum {
             .threads(chunks * LANE_QUADS)
             .float_ops(2 * x.len());
         let label = if joined { "square_sum_joined" } else { "square_sum" };
-        // A lane adds up a quad of each chunk.
+        // Each lane adds up one quad of each chunk.
         let terms = chunks * sum::LANES;
         let mut sum = sum::reduction(label, include_str!("../../shaders/square_sum.wgsl"), (1, terms), caps)
             .constant("PER_CHUNK", per_chunk)
@@ -85,7 +88,7 @@ impl Operation for SquareSum {
         Program { scratch_words: vec![chunks * LANE_QUADS * 4], launches: vec![partial, sum] }
     }
 
-    /// In the kernels' order.
+    /// Sums in the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let x = inputs[0].numbers();
         let (rows, per_chunk, chunks) = cut(inputs[0].ty);
@@ -109,7 +112,7 @@ impl Operation for SquareSum {
 impl SquareSum {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(58);
-        // Several chunks in the first, less than a row in the last.
+        // The first shape has several chunks, the last less than a row.
         let shapes: [&[usize]; 4] = [&[3, 3, 64, 150], &[3, 3, 8, 41], &[2, 5], &[10]];
         let mut samples: Vec<_> =
             shapes.into_iter().map(|shape| Sample::new(SquareSum, vec![noise.floats(shape)])).collect();
@@ -150,7 +153,7 @@ impl Operation for ClipScale {
 
 impl ClipScale {
     pub(super) fn samples() -> Vec<Sample> {
-        // Clipped, not clipped, no gradient at all.
+        // Clipped, not clipped, zero gradient.
         let totals = [9.0, 0.25, 0.0].into_iter();
         totals.map(|total| Sample::new(ClipScale { max_norm: 1.5 }, vec![Tensor::from_f32(&[1], &[total])])).collect()
     }

@@ -1,7 +1,11 @@
-//! What the codes of a quantiser and the sign planes of a weight stand for: coefficients of bit planes.
+//! Values represented by the codes of a quantiser and by the sign planes of a weight: coefficients
+//! of bit planes.
 //!
-//! Every quantised tensor is c_0 + Σ c_p·plane p. A packed convolution counts bits of pairs of planes: integers, exact on every device. Where all coefficients are a power of two times one number, the
-//! integers add up to one integer sum, and that is what the convolution gives. Where they are not (free levels, free bases), it adds up coefficient times integer, in floats, in a fixed order.
+//! Every quantised tensor is c_0 + Σ c_p·plane p. A packed convolution counts bits of pairs of
+//! planes: the counts are integers, exact on every device. If all coefficients are a common factor
+//! times powers of two, the counts combine into one integer sum, which is the result of the
+//! convolution. Otherwise (free levels, free bases) it adds up coefficient times integer in floats,
+//! in a fixed order.
 
 use super::gemm::{Planes, Quads};
 use crate::bits;
@@ -11,21 +15,22 @@ use crate::simd::{self, Simd};
 use crate::tensor::{View, WORD_BITS};
 use std::borrow::Cow;
 
-/// What codes stand for.
+/// Values that the codes represent.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Code {
-    /// Δ·code: plane p counts Δ·2^p.
+    /// Δ·code: plane p contributes Δ·2^p.
     Uniform(f32),
     /// +1 for code 1, −1 for code 0, in one plane.
     Sign,
-    /// These positive levels, rising; code 0 is 0. The planes that count are [code ≥ i], with q_i − q_{i−1}; they are made from the code's bits in registers.
+    /// These positive levels in ascending order; code 0 is 0. The planes are [code ≥ i] with
+    /// coefficients q_i − q_{i−1}; they are derived in registers from the bits of the code.
     Levels(Vec<f32>),
 }
 
-/// WGSL that makes floats of a quad of codes; needs `codes.wgsl`.
+/// WGSL that converts a quad of codes to floats; needs `codes.wgsl`.
 pub(super) const VALUES: &str = include_str!("../../shaders/code_values.wgsl");
 
-/// Names of the constants that hold levels and the steps between them.
+/// Names of the constants that hold the levels and the differences between them.
 const LEVEL: [&str; 15] = [
     "LEVEL_0", "LEVEL_1", "LEVEL_2", "LEVEL_3", "LEVEL_4", "LEVEL_5", "LEVEL_6", "LEVEL_7", "LEVEL_8", "LEVEL_9",
     "LEVEL_10", "LEVEL_11", "LEVEL_12", "LEVEL_13", "LEVEL_14",
@@ -49,12 +54,12 @@ const LEVEL_STEP: [&str; 15] = [
 ];
 
 impl Code {
-    /// The factor that all values share: Δ of uniform ones, else 1.
+    /// The factor common to all values: Δ of uniform codes, otherwise 1.
     pub fn step(&self) -> f32 {
         if let Self::Uniform(step) = self { *step } else { 1.0 }
     }
 
-    /// The value of a code without that factor.
+    /// The value of a code without the common factor.
     pub fn unit_value(&self, code: u32) -> f32 {
         match self {
             Self::Uniform(_) => code as f32,
@@ -64,21 +69,23 @@ impl Code {
         }
     }
 
-    /// Differences between neighbouring levels; nothing where there are none.
+    /// Differences between neighbouring levels; empty if the codes have no free levels.
     pub fn level_steps(&self) -> Vec<f32> {
         let Self::Levels(levels) = self else { return Vec::new() };
         levels.iter().enumerate().map(|(i, &level)| if i == 0 { level } else { level - levels[i - 1] }).collect()
     }
 
-    /// The largest magnitude of a value without the factor, of `bits`-bit codes; meant for integers.
+    /// The largest magnitude of a value without the common factor, for `bits`-bit codes; only
+    /// meaningful for integers.
     pub fn largest(&self, bits: u8) -> usize {
         if *self == Self::Sign { 1 } else { (1 << bits) - 1 }
     }
 
-    /// Whether `bits` bits hold these codes.
+    /// Checks that codes of `bits` bits can represent these values.
     ///
     /// # Errors
-    /// Says what would fit.
+    ///
+    /// Returns an error if they cannot; the message states the mismatch.
     pub(super) fn check(&self, bits: u8) -> Result<(), String> {
         match self {
             Self::Sign if bits != 1 => Err(format!("signs have one bit, not {bits}")),
@@ -89,7 +96,8 @@ impl Code {
         }
     }
 
-    /// Writes `scale` times the values of codes without the factor, `rows × lanes`; behind the last channel, 0.
+    /// Writes `scale` times the values of the codes without the common factor, `rows × lanes`;
+    /// channel padding is 0.
     pub(super) fn put_values(&self, x: View<'_>, scale: f32, out: &mut [f32]) {
         let lanes = x.ty.lanes();
         parallel::bands(out, lanes, (4096 / lanes).max(1), |first, out| {
@@ -97,18 +105,19 @@ impl Code {
         });
     }
 
-    /// All values without the factor, by quads of channels. Codes of one or two bits stay codes.
+    /// All values without the common factor, by quads of channels. Codes of one or two bits remain
+    /// codes.
     pub(super) fn quads(&self, x: View<'_>) -> Quads<'static> {
         let (lanes, plane_words, row_words) = (x.ty.lanes(), x.ty.plane_words(), x.ty.row_words());
         let (rows, channels) = (x.ty.rows(), x.ty.channels());
-        // Behind the last channel all is 0, which need not be what code 0 stands for.
+        // Channel padding must be 0, which is not always the value of code 0.
         let whole = channels == lanes || self.unit_value(0) == 0.0;
         if row_words > 2 * plane_words || !whole {
             let mut values = vec![0.0; rows * lanes];
             self.put_values(x, 1.0, &mut values);
             return Quads::of_floats(values.into(), lanes);
         }
-        // Four bits of each plane: the codes of a quad.
+        // Four bits of each plane form the codes of a quad.
         let mut codes = vec![0; rows * lanes / 4];
         parallel::bands(&mut codes, 1, rows, |first, codes| {
             let (word, shift) = (first / rows * 4 / WORD_BITS, first / rows * 4 % WORD_BITS);
@@ -121,7 +130,7 @@ impl Code {
         Quads::Codes(codes, Box::new(std::array::from_fn(|at| std::array::from_fn(|c| value(at, c)))))
     }
 
-    /// What a packed convolution counts of codes: of free levels, where they reach the one of this number.
+    /// Bit planes that a packed convolution counts; for free levels, the plane [code ≥ `level`].
     pub(super) fn planes<'a>(&self, x: View<'a>, level: usize) -> Planes<'a> {
         let (plane_words, row_words, channels) = (x.ty.plane_words(), x.ty.row_words(), x.ty.channels());
         let derived = |planes: usize, derive: &(dyn Fn(&[u32], &mut [u32]) + Sync)| {
@@ -154,7 +163,7 @@ impl Code {
         Planes { words, plane_words, factors }
     }
 
-    /// Adds the constants that a kernel needs to know the codes of `channels` channels.
+    /// Adds the constants that a kernel needs to decode codes of `channels` channels.
     pub(super) fn constants(&self, mut launch: Launch, bits: usize, channels: usize) -> Launch {
         let levels = if let Self::Levels(levels) = self { &levels[..] } else { &[] };
         launch = launch
@@ -171,12 +180,12 @@ impl Code {
     }
 }
 
-/// The values of some rows of codes.
+/// Converts the codes of some rows to values.
 struct Values<'a> {
     code: &'a Code,
     x: View<'a>,
     scale: f32,
-    /// The first row.
+    /// Index of the first row.
     first: usize,
     out: &'a mut [f32],
 }
@@ -209,12 +218,12 @@ impl simd::Job for Values<'_> {
     }
 }
 
-/// What the sign planes of a weight stand for, apart from a scale for each filter.
+/// Values that the sign planes of a weight represent, apart from a scale per filter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SignPlanes {
     /// Σ 2^j·(±1)_j: the odd integers from −(2^n − 1) to 2^n − 1; n = 1 is a binary weight.
     Binary(usize),
-    /// Σ β_j·(±1)_j, with a coefficient for each plane and filter.
+    /// Σ β_j·(±1)_j, with a coefficient per plane and filter.
     Bases(usize),
 }
 
@@ -222,29 +231,30 @@ impl SignPlanes {
     /// A binary weight.
     pub const ONE: Self = Self::Binary(1);
 
-    /// How many planes there are.
+    /// Number of planes.
     pub fn count(self) -> usize {
         match self {
             Self::Binary(count) | Self::Bases(count) => count,
         }
     }
 
-    /// Coefficients that are not powers of two: rows of α.
+    /// Number of coefficients that are not powers of two: rows of α.
     pub fn bases(self) -> usize {
         if let Self::Bases(count) = self { count } else { 1 }
     }
 
-    /// Planes that share such a coefficient.
+    /// Number of planes that share such a coefficient.
     pub fn planes_of_base(self) -> usize {
         self.count() / self.bases()
     }
 
-    /// The largest magnitude of the integers that share a coefficient.
+    /// Largest magnitude of the integers that share a coefficient.
     pub fn largest(self) -> usize {
         (1 << self.planes_of_base()) - 1
     }
 
-    /// The weight whose signs these are, positive where the plane's bit is 1, with the coefficients of one filter.
+    /// The weight with these signs, positive where the plane's bit is 1, and the coefficients of
+    /// one filter.
     pub(super) fn value(self, plane_bits: impl Fn(usize) -> bool, alpha: impl Fn(usize) -> f32) -> f32 {
         let sign = |plane| if plane_bits(plane) { 1.0f32 } else { -1.0 };
         match self {

@@ -1,4 +1,5 @@
-//! `concat`: two or more tensors one behind the other along the channels, as they lie: floats, sums or codes of one encoding. Its gradients are slices of dy.
+//! `concat`: concatenates two or more tensors along the channels in their stored encoding: floats,
+//! sums or codes, all of the same encoding. Its gradients are slices of dy.
 
 use super::channels::{self, Rest, Run};
 use super::{Backward, Operation, Sample, sample::Noise, slice::Slice};
@@ -10,11 +11,11 @@ use crate::tensor::{
     TensorType, View, ViewMut,
 };
 
-/// Concatenation: inputs whose shapes differ in channels alone.
+/// Concatenation: inputs whose shapes differ only in the number of channels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Concat;
 
-/// Where the channels of each input go.
+/// Target channels of each input.
 fn runs<'a>(inputs: impl Iterator<Item = &'a TensorType>) -> impl Iterator<Item = Run> {
     inputs.scan(0, |next, x| {
         let to = *next;
@@ -31,7 +32,7 @@ impl Operation for Concat {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [first, others @ ..] = inputs else { return Err("nothing to concatenate".to_string()) };
         if others.is_empty() {
-            return Err("two inputs or more expected, not 1".to_string());
+            return Err("expected at least two inputs, got 1".to_string());
         }
         let (mut ty, axis) = ((*first).clone(), first.shape.len() - 1);
         for other in others {
@@ -55,7 +56,8 @@ impl Operation for Concat {
         Ok(())
     }
 
-    /// A launch for each input: any number of them, whatever a device can bind at once. Each goes on in the unit that the one before may have begun.
+    /// One launch per input, so the number of inputs is not limited by the number of bindings. Each
+    /// launch continues in the unit that the previous one may have begun.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let launches = runs(inputs.iter().copied()).zip(inputs).enumerate();
         let launch = |(i, (run, x)): (usize, (Run, &&TensorType))| {
@@ -75,7 +77,7 @@ impl Operation for Concat {
 impl Concat {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(93);
-        // Runs that fill units, end inside one, begin and end in the same one.
+        // Ranges that fill units, end inside one, begin and end in the same one.
         let cases = [vec![8, 12], vec![3, 5, 10], vec![1, 1, 1, 1, 2], vec![64, 32, 33], vec![31, 2, 70], vec![41; 9]];
         let mut samples = Vec::new();
         for (i, channels) in cases.into_iter().enumerate() {

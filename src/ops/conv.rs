@@ -1,9 +1,11 @@
 //! `conv`: `y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · w[r, s, c, k]`, zero padding.
 //!
-//! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the case where the window is the whole input. Kernels are implicit matrix
-//! products: no patch matrix is ever written.
+//! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the
+//! case in which the window covers the whole input. Kernels are implicit matrix products: no patch
+//! matrix is written.
 //!
-//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 channels of one tap; up to 128 chunks one after the other; above them pairs.
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128
+//! channels of one tap; up to 128 chunks added sequentially; then pairs.
 
 use super::coop::{self, Halves, Ranged};
 use super::gemm::{self, Panels, Taps};
@@ -43,7 +45,9 @@ impl Conv {
     }
 }
 
-/// How a product of floats, of inputs with these names and so many quads, runs on cooperative matrices: with the operation's texts, and its weights along the depth of the product or not.
+/// Configuration of a float product on cooperative matrices: the operation's shader texts, the
+/// names and numbers of quads of its inputs, and whether its weights are contiguous along the depth
+/// of the product.
 pub(super) fn halves(
     mut texts: Vec<&'static str>,
     weights_along_depth: bool,
@@ -58,12 +62,12 @@ pub(super) fn halves(
     Halves { texts, operands, ranged: ranged.into(), stored: [None; 2], two_bits: false }
 }
 
-/// Channels, filters and output shape of a convolution, or which shapes do not fit.
+/// Output type of a convolution, or an error that says which shapes do not match.
 pub(super) fn infer(window: &Window, x: &TensorType, w: &TensorType, rows: usize) -> Result<TensorType, String> {
     let [n, h, width, c] = super::nhwc("the input", x)?;
     let [r, s, c_rows, k] = super::nhwc("the weight", w)?;
     if [r, s] != window.kernel || c_rows != rows {
-        return Err(format!("weight {w} does not fit a {:?} window over {c} channels", window.kernel));
+        return Err(format!("weight {w} does not match a {:?} window over {c} channels", window.kernel));
     }
     let [oh, ow] = window.output([h, width])?;
     Ok(TensorType::f32(&[n, oh, ow, k]))
@@ -121,7 +125,8 @@ impl Operation for Conv {
     }
 }
 
-/// Windows, inputs `[n, h, w, c]` and filter numbers with odd sizes, for every kind of convolution.
+/// Windows, input shapes `[n, h, w, c]` and numbers of filters with odd sizes, for every kind of
+/// convolution.
 pub(super) fn cases() -> Vec<(Window, [usize; 4], usize)> {
     let tall = Window::new([3, 2], [2, 1], [1, 0]);
     vec![

@@ -3,7 +3,9 @@
 //! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad − s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist;
 //! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
 //!
-//! **Order of the sums** ([`super::sum`]): of dx as in [`super::conv`], over filters; of dw chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks one after the other, above them pairs.
+//! **Order of the sums** ([`super::sum`]): for dx as in [`super::conv`], over filters; for dw
+//! chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks added sequentially,
+//! then pairs.
 
 use super::coop::{self, FLOAT_DEPTH, Halves, Operands, Ranged};
 use super::gemm::{self, Panels, Quads, Taps};
@@ -72,7 +74,7 @@ impl ConvDw {
     }
 }
 
-/// dw: `scale` times the sum over rows of x, with its type, and dy.
+/// Computes dw: `scale` times the sum of products over the rows of x, of this type, and of dy.
 pub(super) fn weight_gradient_twin(
     window: &Window,
     (x, quads): (&TensorType, &Quads<'_>),
@@ -85,7 +87,7 @@ pub(super) fn weight_gradient_twin(
     gemm::outer_product(&taps, (quads, x.lanes()), (values, dy.lanes()), scale, dw);
 }
 
-/// dx: `weights(tap)` writes the block `[k][c]` of a tap.
+/// Computes dx: `weights(tap)` writes the block `[k][c]` of a tap.
 pub(super) fn input_gradient_twin(
     window: &Window,
     dy: (&TensorType, &[f32]),
@@ -144,7 +146,7 @@ impl ConvDx {
         let cases = conv::cases().into_iter();
         cases
             .map(|(window, input, filters)| {
-                let [oh, ow] = window.output([input[1], input[2]]).expect("a case that fits");
+                let [oh, ow] = window.output([input[1], input[2]]).expect("a valid case");
                 let w = noise.weights(window.kernel, input[3], filters);
                 let dy = noise.floats(&[input[0], oh, ow, filters]);
                 Sample::new(ConvDx { window, input: TensorType::f32(&input) }, vec![dy, w])
@@ -194,7 +196,7 @@ impl ConvDw {
         let cases = conv::cases().into_iter();
         cases
             .map(|(window, input, filters)| {
-                let [oh, ow] = window.output([input[1], input[2]]).expect("a case that fits");
+                let [oh, ow] = window.output([input[1], input[2]]).expect("a valid case");
                 let weight = noise.weights(window.kernel, input[3], filters).ty;
                 let dy = noise.floats(&[input[0], oh, ow, filters]);
                 Sample::new(ConvDw { window, weight }, vec![dy, noise.floats(&input)])

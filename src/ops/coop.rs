@@ -1,9 +1,14 @@
-//! Products on cooperative matrices: the tile that all of them share (`shaders/coop_tile.wgsl`).
+//! Matrix products on cooperative matrices: the tile that all of them share
+//! (`shaders/coop_tile.wgsl`).
 //!
-//! A subgroup multiplies small matrices of half floats and adds them up in f32 ([`crate::caps::Coop`]). How large they are, how many invocations make them and how the operands lie are
-//! parameters of one text; an operation says in a text of its own how a step's operands get into workgroup memory and where sums go.
+//! A subgroup multiplies small matrices of half floats and accumulates in f32
+//! ([`crate::caps::Coop`]). The size of the matrices, the number of invocations and the layout of
+//! the operands are parameters of one shader text; each operation adds a text that loads the
+//! operands of a step into workgroup memory and stores the sums.
 //!
-//! Four subgroups make 4 × 4 matrices of sums each, or 4 × 2 where both operands are floats. Workgroup memory stays below 24 KiB: above it an NVIDIA H200 runs one workgroup at a time where it would run two, a third slower.
+//! Each of four subgroups computes 4 × 4 matrices of sums, or 4 × 2 if both operands are floats.
+//! Workgroup memory stays below 24 KiB: above it an NVIDIA H200 runs one workgroup at a time
+//! instead of two, which is a third slower.
 
 use super::sum;
 use crate::caps::{Caps, Coop};
@@ -14,28 +19,31 @@ use crate::variant::{self, Needs};
 /// Rows and columns of a workgroup, in subgroups.
 const SUBGROUPS: [usize; 2] = [2, 2];
 
-/// Half floats that fill up a line in workgroup memory, so that neighbouring lines begin in different banks.
+/// Half floats that pad a line in workgroup memory, so that neighbouring lines begin in different
+/// banks.
 const LINE_PADDING: usize = 8;
 
-/// How an operand lies in workgroup memory, and what becomes of its numbers.
+/// Layout of an operand in workgroup memory, and the conversion of its numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operand {
-    /// Whether the depth runs along memory; else the rows of a do, or the columns of b.
+    /// Whether the depth is contiguous in memory; otherwise the rows of a, or the columns of b,
+    /// are.
     pub along_depth: bool,
     /// Numbers that are staged together: 32 of a word of codes or signs, 4 of a quad of floats.
     pub item: usize,
-    /// What numbers are, and become.
+    /// Kind of the numbers.
     pub numbers: Numbers,
 }
 
-/// What the numbers of an operand are.
+/// Kind of the numbers of an operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Numbers {
-    /// Codes or signs, exact in one half.
+    /// Codes or signs, exact in a single half float.
     Exact,
-    /// Floats: each is scaled and becomes the sum of two halves.
+    /// Floats: each is scaled and split into a sum of two half floats.
     Floats,
-    /// Floats that lie in half precision: each is one half. What is multiplied by a factor is rounded to one.
+    /// Floats stored in half precision: each is a single half float. A product with a factor is
+    /// rounded to one.
     Stored,
 }
 
@@ -44,7 +52,7 @@ impl Numbers {
         self != Self::Exact
     }
 
-    /// Halves that a number becomes.
+    /// Half floats per number.
     fn halves(self) -> usize {
         if self == Self::Floats { 2 } else { 1 }
     }
@@ -57,69 +65,71 @@ pub(super) struct Operands {
     pub depth: usize,
     /// Rows and columns of a subgroup, in matrices.
     pub of_subgroup: [usize; 2],
-    /// Of the rows of the result.
+    /// Operand of the rows of the result.
     pub a: Operand,
-    /// Of its columns.
+    /// Operand of the columns of the result.
     pub b: Operand,
-    /// Whether 32 columns lie in the order 0, 16, 1, 17, ….
+    /// Whether each group of 32 columns is stored in the order 0, 16, 1, 17, ….
     pub shuffled: bool,
 }
 
 impl Operands {
-    /// Products of halves for each product of numbers: that of both lower halves is left out.
+    /// Products of half floats per product of numbers: the product of both lower halves is omitted.
     pub(super) fn products(&self) -> usize {
         self.a.numbers.halves() + self.b.numbers.halves() - 1
     }
 }
 
-/// Floats of both operands: activations or gradients by rows, weights as they lie. Two halves of each fit into 24 KiB with a narrower tile.
+/// Both operands are floats: activations or gradients by rows, weights in their stored layout. Two
+/// half floats of each fit into 24 KiB with a narrower tile.
 pub(super) fn of_floats(weights_along_depth: bool) -> Operands {
     let b = Operand { along_depth: weights_along_depth, ..BY_ROW };
     Operands { depth: FLOAT_DEPTH, of_subgroup: [4, 2], a: BY_ROW, b, shuffled: false }
 }
 
-/// Floats whose depth runs along memory.
+/// Floats whose depth is contiguous in memory.
 pub(super) const BY_ROW: Operand = Operand { along_depth: true, item: LANES, numbers: Numbers::Floats };
 
-/// Depth of a step where an operand is two halves: with more, they would take more than 24 KiB.
+/// Depth of a step if an operand is split into two half floats: a larger one would exceed 24 KiB.
 pub(super) const FLOAT_DEPTH: usize = 16;
 
-/// Depth of a step where each operand is one half.
+/// Depth of a step if each operand is a single half float.
 pub(super) const HALF_DEPTH: usize = 32;
 
-/// WGSL: the gradient as the operand b of a weight gradient.
+/// WGSL: the gradient as operand b of a weight gradient.
 pub(super) const DY: &str = include_str!("../../shaders/dy_coop.wgsl");
 
-/// An input of an operation that is scaled before it becomes halves, by the largest of its numbers.
+/// An input that is scaled by its largest magnitude before it is converted to half floats.
 pub(super) struct Ranged {
-    /// Whether it is a; else b.
+    /// Whether it is operand a; otherwise b.
     pub a: bool,
-    /// Which input.
+    /// Index of the input.
     pub input: usize,
-    /// How a kernel calls it.
+    /// Its name in the kernel.
     pub name: &'static str,
-    /// Its quads.
+    /// Number of its quads.
     pub quads: usize,
-    /// The input by which each of its rows is multiplied, and the quads of that.
+    /// The input by which each of its rows is multiplied, and the number of quads of that input.
     pub factor: Option<(usize, usize)>,
 }
 
-/// What an operation has to say for its product to run on cooperative matrices.
+/// Description of a product that can run on cooperative matrices.
 pub(super) struct Halves {
-    /// WGSL: how a step's operands get into workgroup memory, and where sums go.
+    /// WGSL: loads the operands of a step into workgroup memory and stores the sums.
     pub texts: Vec<&'static str>,
-    /// How they lie there.
+    /// Layout of the operands in workgroup memory.
     pub operands: Operands,
-    /// What is scaled.
+    /// Inputs that are scaled.
     pub ranged: Vec<Ranged>,
-    /// The names of the inputs that are a and b, where they lie in half precision: their scale there is known without a search.
+    /// Names of the inputs a and b if they are stored in half precision: their scale is then known
+    /// without a search.
     pub stored: [Option<&'static str>; 2],
     /// Whether codes have a second plane.
     pub two_bits: bool,
 }
 
 crate::params! {
-    /// Steps of a part of the sum.
+    /// Number of steps of a part of the sum.
     struct Part { of_part: u32 }
 }
 
@@ -127,11 +137,11 @@ crate::params! {
     struct LargestParams { quads: u32, factor_quads: u32 }
 }
 
-/// Workgroups that look for the largest number: each leaves a quad.
+/// Number of workgroups that search for the largest magnitude; each writes a quad.
 const LARGEST: usize = 128;
 
 impl Ranged {
-    /// A program that begins with the search for the largest number, which its product reads.
+    /// Prepends the search for the largest magnitude, which the product reads, to a program.
     fn before(&self, stem: &str, mut program: Program) -> Program {
         let place = Scratch(program.scratch_words.len());
         program.scratch_words.push(LANES * LARGEST);
@@ -150,49 +160,51 @@ impl Ranged {
             .groups(LARGEST)
             .float_ops(LANES * self.quads);
         let name = if self.a { "largest_a" } else { "largest_b" };
-        let product = program.launches.iter().position(|launch| launch.kernel.f16).expect("a product in halves");
+        let product =
+            program.launches.iter().position(|launch| launch.kernel.f16).expect("a product in half precision");
         program.launches[product] = program.launches[product].clone().read(name, F32, place);
         program.launches.insert(0, largest);
         program
     }
 }
 
-/// A tile on matrices of one size.
+/// A tile for one matrix size.
 pub(super) struct Tile {
-    /// What kernels on it are called.
+    /// Name of the kernels that use it.
     pub name: &'static str,
     size: usize,
     matrix: &'static str,
 }
 
 impl Tile {
-    /// On matrices of 16 × 16: NVIDIA, AMD.
+    /// Matrices of 16 × 16: NVIDIA, AMD.
     pub(super) const TILE_16: Self = Self { name: "coop16", size: 16, matrix: "coop_mat16x16" };
-    /// On matrices of 8 × 8: Apple, lavapipe.
+    /// Matrices of 8 × 8: Apple, lavapipe.
     pub(super) const TILE_8: Self = Self { name: "coop8", size: 8, matrix: "coop_mat8x8" };
 
-    /// Rows and columns of the tile of a workgroup.
+    /// Rows and columns of a workgroup's tile.
     pub(super) fn sides(&self, operands: &Operands) -> [usize; 2] {
         [0, 1].map(|axis| SUBGROUPS[axis] * operands.of_subgroup[axis] * self.size)
     }
 
-    /// Tiles of a result.
+    /// Number of tiles of a result.
     pub(super) fn tiles(&self, operands: &Operands, [rows, columns]: [usize; 2]) -> usize {
         let [of_rows, of_columns] = self.sides(operands);
         rows.div_ceil(of_rows) * columns.div_ceil(of_columns)
     }
 
-    /// Invocations of a workgroup.
+    /// Number of invocations of a workgroup.
     pub(super) fn threads(&self, caps: &Caps) -> usize {
         SUBGROUPS[0] * SUBGROUPS[1] * coop(caps).subgroup
     }
 
-    /// Sums of an invocation.
+    /// Number of sums per invocation.
     pub(super) fn sums(&self, operands: &Operands, caps: &Caps) -> usize {
         operands.of_subgroup[0] * operands.of_subgroup[1] * self.size * self.size / coop(caps).subgroup
     }
 
-    /// What a device must have. Invocations depend on its subgroups; four of 64, the largest there are, make 256.
+    /// Device requirements of the tile. The number of invocations depends on the subgroup size;
+    /// four subgroups of 64, the largest size there is, make 256.
     pub(super) fn needs(&self, operands: &Operands) -> Needs {
         let lines = |operand: Operand, side: usize| {
             let halves = match operand.along_depth {
@@ -207,7 +219,9 @@ impl Tile {
         Needs { workgroup_bytes: 2 * halves + 4 * sums, threads: 0, coop: self.size }
     }
 
-    /// How many parts a sum of `steps` steps is split into, and the steps of each: `wanted` parts, or as many as fill the device; limited by the memory for partial sums and by the error bound.
+    /// Number of parts into which a sum of `steps` steps is split, and the number of steps of each.
+    /// The count is `wanted`, or enough to occupy the device; it is limited by the memory for
+    /// partial sums and by the error bound.
     pub(super) fn parts(
         &self,
         operands: &Operands,
@@ -224,7 +238,7 @@ impl Tile {
         (steps.div_ceil(of_part), of_part)
     }
 
-    /// The launch of an operation, with its texts before the tile's; without its operands.
+    /// The launch of an operation, with its texts before that of the tile; without the operands.
     pub(super) fn launch(&self, stem: &str, halves: &Halves, caps: &Caps) -> Launch {
         let Coop { subgroup, emulated, .. } = coop(caps);
         let threads = self.threads(caps);
@@ -278,7 +292,8 @@ impl Tile {
 }
 
 impl Halves {
-    /// The same where a plan stores these inputs in half precision, a bit each.
+    /// The same operands when a plan stores some of these inputs in half precision, one bit per
+    /// input.
     pub(super) fn stored(mut self, inputs: u32) -> Self {
         let mut searched = Vec::new();
         for ranged in std::mem::take(&mut self.ranged) {
@@ -289,7 +304,7 @@ impl Halves {
             let operand = if ranged.a { &mut self.operands.a } else { &mut self.operands.b };
             operand.numbers = Numbers::Stored;
             self.stored[usize::from(!ranged.a)] = Some(ranged.name);
-            // Of what they are multiplied by, the largest is still to be found.
+            // The largest magnitude of the factor must still be searched for.
             if let Some((input, quads)) = ranged.factor {
                 searched.push(Ranged { input, quads, factor: None, ..ranged });
             }
@@ -301,9 +316,10 @@ impl Halves {
         self
     }
 
-    /// A product's program, with the searches for the largest numbers before it.
+    /// A product's program, with the searches for the largest magnitudes before it.
     pub(super) fn program(&self, stem: &str, mut program: Program) -> Program {
-        let product = program.launches.iter_mut().find(|launch| launch.kernel.f16).expect("a product in halves");
+        let product =
+            program.launches.iter_mut().find(|launch| launch.kernel.f16).expect("a product in half precision");
         if product.kernel.coop {
             product.matrix_ops = self.operands.products() * product.float_ops;
         }
@@ -316,7 +332,7 @@ impl Halves {
     }
 }
 
-/// What a device that a tile was chosen for has.
+/// Cooperative-matrix properties of a device for which a tile was chosen.
 fn coop(caps: &Caps) -> Coop {
     caps.coop.expect("a device with cooperative matrices")
 }

@@ -1,7 +1,9 @@
-//! `count_saturated`: counts the numbers that lie outside a fixed-point format's range, over the whole run.
+//! `count_saturated`: counts the numbers outside the range of a fixed-point format, over the whole
+//! run.
 //!
-//! Inputs: counter `[2]` (`U32`, in place: low and high word of a 64-bit count), x, or x and a batch-norm's coefficients that are applied first. Integers add up in any order: the
-//! same count on every device.
+//! Inputs: counter `[2]` (`U32`, in place: low and high word of a 64-bit count), x, or x and the
+//! coefficients of a preceding batch-norm. Integers can be added in any order: the count is the
+//! same on every device.
 
 use super::fixed::Format;
 use super::sum::{self, rows_per_chunk};
@@ -13,7 +15,7 @@ use crate::tensor::{Encoding::U32, Tensor, TensorType, View, ViewMut};
 /// Count of saturated numbers: inputs counter, x, or counter, x, coefficients.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CountSaturated {
-    /// Whose range.
+    /// Format whose range is checked.
     pub format: Format,
 }
 
@@ -49,7 +51,7 @@ impl Operation for CountSaturated {
         Some(Activity::Data)
     }
 
-    /// A count for each chunk of rows of a quad of channels, then the sum of all.
+    /// Launches: a count for each chunk of rows of a quad of channels, then the sum of all.
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[1];
         let per_chunk = rows_per_chunk(x.rows(), x.quads());

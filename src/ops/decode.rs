@@ -1,6 +1,8 @@
-//! `decode`: the float tensor that an encoded one stands for: Δ·code, ±1 or a level of a code, times a learned scale if there is one; α_k·Δ·s of the sums of a packed convolution.
+//! `decode`: the float tensor that an encoded one represents: Δ·code, ±1 or a level for codes,
+//! times a learned scale if there is one; α_k·Δ·s for sums of a packed convolution.
 //!
-//! Needed only where a float layer reads codes or sums. The gradient is dy itself: by convention the gradient of an encoded tensor is that of what it stands for.
+//! Needed only if a float layer reads codes or sums. The gradient is dy itself: by convention, the
+//! gradient of an encoded tensor is that of the tensor that it represents.
 
 use super::code::{self, Code};
 use super::{Backward, Operation, Sample, add, sample::Noise};
@@ -16,12 +18,12 @@ use crate::tensor::{
 /// Decodes: inputs codes, then a scale `[1]` if it is learned; or sums and α.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Decode {
-    /// What codes stand for; of sums, their step.
+    /// Values that the codes represent; for sums, their step.
     pub code: Code,
 }
 
 impl Decode {
-    /// Of uniform codes with the step Δ, or of sums of such.
+    /// Decodes uniform codes with step Δ, or sums of such codes.
     pub fn uniform(step: f32) -> Self {
         Self { code: Code::Uniform(step) }
     }
@@ -50,7 +52,7 @@ impl Operation for Decode {
                 super::arity(inputs, 2)?;
                 super::same("alpha", inputs[1], &TensorType::f32(&[inputs[0].channels()]))?;
             }
-            _ => return Err(format!("codes or sums expected, not {inputs:?}")),
+            _ => return Err(format!("expected codes or sums, got {inputs:?}")),
         }
         Ok(inputs[0].with(F32))
     }

@@ -1,11 +1,15 @@
-//! `dorefa_gradient`: gradients of k bits (DoReFa-Net; Zhou et al., 2016, arXiv 1606.06160): forward the identity, which `simplify` removes; backward
+//! `dorefa_gradient`: k-bit gradients (DoReFa-Net; Zhou et al., 2016, arXiv 1606.06160): the
+//! forward pass is the identity, which `simplify` removes; the backward pass is
 //!
-//! f(dr) = 2m·(quantize_k(dr/(2m) + ½ + N) − ½), m = max |dr| of the sample, N uniform in half a step to both sides.
+//! f(dr) = 2m·(quantize_k(dr/(2m) + ½ + N) − ½), m = max |dr| of the sample, N uniform within half
+//! a step on both sides.
 //!
-//! Rounding with such a noise is stochastic rounding. With v = (2^k − 1)·(dr/(2m) + ½) and u uniform in [0, 1): dx = m·(2·(⌊v⌋ + [u < v − ⌊v⌋])/(2^k − 1) − 1). dr = ±m stays as it is; a
-//! sample without a gradient keeps none.
+//! Rounding with this noise is stochastic rounding. With v = (2^k − 1)·(dr/(2m) + ½) and u uniform
+//! in [0, 1): dx = m·(2·(⌊v⌋ + [u < v − ⌊v⌋])/(2^k − 1) − 1). dr = ±m is unchanged; a sample whose
+//! gradient is zero keeps a zero gradient.
 //!
-//! v depends on a division, of which WGSL grants 2.5 units in the last place: where u lies that near to v − ⌊v⌋, devices may differ by a step. The samples below stay clear of that.
+//! v depends on a division, for which WGSL permits an error of 2.5 ULP: if u is that close to v −
+//! ⌊v⌋, devices may differ by one step. The samples below avoid such values.
 
 use super::dropout::{PHILOX, check_random, drawing};
 use super::{Backward, Operation, Sample, add, max_abs::MaxAbs, sample::Noise};
@@ -19,21 +23,22 @@ use crate::tensor::{
     LANES, Tensor, TensorType, View, ViewMut,
 };
 
-/// Identity whose gradient has k bits: inputs x (floats, or sums, which stand for floats), random `[4]`.
+/// Identity whose gradient has k bits: inputs x (floats, or sums that represent floats), random
+/// `[4]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DorefaGradient {
-    /// k, 1 to 8.
+    /// Number of bits k, 1 to 8.
     pub bits: u8,
-    /// The stream of random numbers: the low half of [`random::stream`] of "`<layer>`/gradient".
+    /// Stream of random numbers: the low half of [`random::stream`] of "`<layer>`/gradient".
     pub stream: u32,
 }
 
-/// Its gradient: inputs dy, m `[n, 1]`, random `[4]`.
+/// Gradient of [`DorefaGradient`]: inputs dy, m `[n, 1]`, random `[4]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DorefaGradientBackward {
-    /// k, 1 to 8.
+    /// Number of bits k, 1 to 8.
     pub bits: u8,
-    /// The stream of random numbers.
+    /// Stream of random numbers.
     pub stream: u32,
 }
 
@@ -59,7 +64,7 @@ impl Operation for DorefaGradient {
         check_random(inputs[1])?;
         check_bits(self.bits)?;
         if !matches!(inputs[0].encoding, F32 | I16 | I32) {
-            return Err(format!("floats or sums expected, not {}", inputs[0]));
+            return Err(format!("expected floats or sums, got {}", inputs[0]));
         }
         Ok(inputs[0].clone())
     }
@@ -87,7 +92,7 @@ impl Operation for DorefaGradient {
         output.words.copy_from_slice(inputs[0].words);
     }
 
-    /// A copy.
+    /// The output is a copy.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         0.0
     }
@@ -109,7 +114,7 @@ impl DorefaGradientBackward {
         ((1u32 << self.bits) - 1) as f32
     }
 
-    /// v of a gradient of a sample whose largest is m.
+    /// v of a gradient in a sample with maximum magnitude m.
     fn place(&self, dy: f32, m: f32) -> f32 {
         ((dy / (2.0 * m.max(1e-30)) + 0.5) * self.steps()).clamp(0.0, self.steps())
     }
@@ -160,7 +165,7 @@ impl Operation for DorefaGradientBackward {
             let drawn = random::first_quad(words, sample_quads) + quad as u32;
             let u = random::quad(words, drawn, self.stream).map(random::fraction);
             for (lane, out) in out.iter_mut().enumerate() {
-                // Padding would not stay zero: it lies between two steps.
+                // Padding is written explicitly: 0 lies between two steps and would not stay zero.
                 let held = m > 0.0 && quad % row_quads * LANES + lane < channels;
                 let v = self.place(dy[quad * LANES + lane], m);
                 let code = v.floor() + f32::from(u[lane] < v - v.floor());
@@ -186,7 +191,8 @@ impl DorefaGradientBackward {
             .collect()
     }
 
-    /// Gradients of ±2 at most, each sample's first −2, and none so near a step or its random number that a device's rounding could decide.
+    /// Gradients of magnitude at most 2, the first of each sample −2, and none so close to a step
+    /// or to its random number that rounding on a device could change the result.
     fn clear(&self, mut dy: Tensor, words: &[u32]) -> Tensor {
         let (channels, quads, rows) = (dy.ty.channels(), dy.ty.quads(), dy.ty.rows());
         let mut values = dy.to_f32();

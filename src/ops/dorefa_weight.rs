@@ -1,13 +1,20 @@
-//! `dorefa_thresholds`, `dorefa_weight`: the sign planes of a weight of k bits (DoReFa-Net; Zhou et al., 2016, arXiv 1606.06160). `dorefa_weight_backward`: the gradient of the latent weight.
+//! `dorefa_thresholds`, `dorefa_weight`: sign planes of a k-bit weight (DoReFa-Net; Zhou et al.,
+//! 2016, arXiv 1606.06160). `dorefa_weight_backward`: the gradient of the latent weight.
 //!
-//! W̃ = 2·round(n·(tanh w/(2T) + ½))/n − 1, n = 2^k − 1, T = max |tanh w| over the layer. The code round(…) is the number of thresholds t_i = atanh(T·((2i − 1)/n − 1)), i = 1 … n, that w reaches; its bits are the
-//! planes: W̃ = (2·code − n)/n = Σ 2^j·(±1)_j/n. Codes are exact for given thresholds.
+//! W̃ = 2·round(n·(tanh w/(2T) + ½))/n − 1, n = 2^k − 1, T = max |tanh w| over the layer. The code
+//! round(…) is the number of thresholds t_i = atanh(T·((2i − 1)/n − 1)), i = 1 … n, that w reaches;
+//! its bits are the planes: W̃ = (2·code − n)/n = Σ 2^j·(±1)_j/n. Codes are exact for given
+//! thresholds.
 //!
-//! The rounding alone is passed straight through: with t = tanh w, dw = (1 − t²)/T·(dW̃ − [|w| is the largest]·sign(w)·Σ dW̃·t/T), for T depends on the largest weight, as in the authors' code.
+//! The straight-through estimator applies only to the rounding: with t = tanh w, dw = (1 −
+//! t²)/T·(dW̃ − [|w| is the largest]·sign(w)·Σ dW̃·t/T), because T depends on the largest weight,
+//! as in the authors' code.
 //!
-//! w `[r, s, 4⌈c/4⌉, k]`; the largest |w| of each r, `[r, 1]`, comes from `max_abs`.
+//! w `[r, s, 4⌈c/4⌉, k]`; the largest |w| for each r, `[r, 1]`, comes from `max_abs`.
 //!
-//! **Order of the sum** of the gradient ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in chunks.
+//! **Order of the sum** of the gradient ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in
+//! chunks.
 
 use super::{Activity, Backward, Op, Operation, Sample, add, max_abs::MaxAbs, sample::Noise, sign, sum};
 use crate::caps::Caps;
@@ -21,14 +28,15 @@ use crate::tensor::{
 /// Thresholds `[2^bits − 1]`: input the largest |w| `[r, 1]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DorefaThresholds {
-    /// 2 to 4.
+    /// Number of bits, 2 to 4.
     pub bits: usize,
 }
 
-/// Sign planes `[r, s, ⌈c/32⌉·bits, k]`: inputs w, thresholds, and for the gradient alone the largest |w|.
+/// Sign planes `[r, s, ⌈c/32⌉·bits, k]`: inputs w, thresholds, and the largest |w|, which only the
+/// gradient uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DorefaWeight {
-    /// 2 to 4.
+    /// Number of bits, 2 to 4.
     pub bits: usize,
     /// Input channels without padding.
     pub channels: usize,
@@ -137,7 +145,8 @@ impl Operation for DorefaWeight {
     }
 }
 
-/// The launch that packs the planes of a weight: the bits of how many thresholds it reaches, or of a thermometer the thresholds themselves.
+/// The launch that packs the planes of a weight: the bits of the number of thresholds reached, or,
+/// as a thermometer code, one comparison per threshold.
 pub(super) fn planes(
     label: &str,
     inputs: &[&TensorType],
@@ -168,7 +177,7 @@ pub(super) fn planes(
         .float_ops(count * r * s * channels * filters)
 }
 
-/// The same by plain loops: bit j of what `code` makes of a weight and the thresholds is its bit in plane j.
+/// Reference implementation of [`planes`]: plane j receives bit j of `code(weight, thresholds)`.
 pub(super) fn planes_twin(
     inputs: &[View<'_>],
     output: &mut ViewMut<'_>,
@@ -191,7 +200,7 @@ pub(super) fn planes_twin(
     }
 }
 
-/// Latent weights with the largest of each row of taps.
+/// Latent weights with the largest magnitude of each row of taps.
 fn latent(noise: &mut Noise) -> Vec<(usize, [crate::tensor::Tensor; 2])> {
     let cases = sign::latent(noise).into_iter();
     cases.map(|(channels, w)| (channels, [w.clone(), Op::from(MaxAbs).evaluate(&[&w])])).collect()
@@ -224,7 +233,8 @@ impl Operation for DorefaWeightBackward {
         Some(Activity::Dw)
     }
 
-    /// Σ dW̃·tanh w over each filter, over all filters, then each weight.
+    /// Launches: Σ dW̃·tanh w over each filter, then over all filters, then the gradient of each
+    /// weight.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let (rows, quads) = (output.rows(), output.quads());
         let params = ColumnParams { rows: rows as u32, quads: quads as u32, count: 1.0, half: sum::HALF };
@@ -265,7 +275,8 @@ impl Operation for DorefaWeightBackward {
         }
     }
 
-    /// 1 − tanh² loses what tanh is off by, some 1e-6 where WGSL computes it from exponentials.
+    /// 1 − tanh² amplifies the error of tanh, about 1e-6 where WGSL implementations compute it from
+    /// exponentials.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         1e-4
     }

@@ -1,6 +1,8 @@
-//! `dropout`: y = x / (1 − rate) where the number drawn for an element is at least `rate`, else 0 (Srivastava et al., 2014, scaled while training).
+//! `dropout`: y = x / (1 − rate) if the random number of an element is at least `rate`, else 0
+//! (Srivastava et al., 2014, scaled during training).
 //!
-//! No mask is kept: the numbers follow from seed, step, stream and place, so the gradient is the same operation on dy, which draws them again.
+//! No mask is stored: the random numbers are a function of seed, step, stream and position, so the
+//! gradient is the same operation on dy, which draws them again.
 
 use super::{Backward, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -20,9 +22,9 @@ use crate::tensor::{
 /// Dropout: inputs x, random `[4]` = seed low, seed high, step low, step high.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Dropout {
-    /// The share of elements that become zero, in [0, 1).
+    /// Dropout probability, in [0, 1).
     pub rate: f32,
-    /// The stream of random numbers that is drawn from: the low half of [`random::stream`] of the layer's name.
+    /// Stream of random numbers: the low half of [`random::stream`] of the layer's name.
     pub stream: u32,
 }
 
@@ -30,13 +32,14 @@ crate::params! {
     struct DropoutParams { quads: u32, stream: u32, rate: f32, scale: f32 }
 }
 
-/// WGSL of the device's random numbers; it reads the operand `random`.
+/// WGSL of the random number generator; it reads the operand `random`.
 pub(super) const PHILOX: &str = include_str!("../../shaders/philox.wgsl");
 const DROPOUT: &str = include_str!("../../shaders/dropout.wgsl");
-/// Operations on an element besides integers: to float, compare, scale.
+/// Operations per element besides those on integers: conversion to float, comparison, scaling.
 const OPS: usize = 4;
 
-/// `Err` unless the tensor is what random numbers are drawn with: seed low, seed high, step low, step high; of a micro-batch, then the images of the step before it.
+/// Returns an error unless the tensor is the input of the random number generator: seed low, seed
+/// high, step low, step high; for a micro-batch, also the number of images before it in the step.
 pub(super) fn check_random(ty: &TensorType) -> Result<(), String> {
     if *ty == TensorType::new(&[5], U32) {
         return Ok(());
@@ -44,7 +47,8 @@ pub(super) fn check_random(ty: &TensorType) -> Result<(), String> {
     super::same("random", ty, &TensorType::new(&[4], U32))
 }
 
-/// Lets a launch draw with this operand; an image has so many quads.
+/// Lets a launch draw random numbers with this operand; `image_quads` is the number of quads per
+/// image.
 pub(super) fn drawing(launch: Launch, random: &TensorType, operand: Operand, image_quads: usize) -> Launch {
     launch
         .constant("MICRO_BATCH", usize::from(random.channels() > 4))
@@ -52,7 +56,7 @@ pub(super) fn drawing(launch: Launch, random: &TensorType, operand: Operand, ima
         .read("random", U32, operand)
 }
 
-/// Quads of an image of a batch.
+/// Number of quads of an image of a batch.
 pub(super) fn image_quads(ty: &TensorType) -> usize {
     ty.words() / LANES / ty.shape[0]
 }
@@ -73,7 +77,7 @@ impl Operation for Dropout {
         super::float("the input", inputs[0])?;
         check_random(inputs[1])?;
         if !(0.0..1.0).contains(&self.rate) {
-            return Err(format!("a share of {} cannot be dropped; choose one from 0 to below 1", self.rate));
+            return Err(format!("dropout rate {} is out of range: choose one from 0 to below 1", self.rate));
         }
         Ok(inputs[0].clone())
     }
@@ -115,7 +119,7 @@ impl Dropout {
         let mut noise = Noise::new(90);
         let shapes = [(vec![2, 3, 5, 41], 0.5), (vec![3, 10], 0.1), (vec![7], 0.3), (vec![9, 8, 8, 64], 0.0625)];
         let samples = shapes.into_iter().map(|(shape, rate)| {
-            // All 32 bits of seed, step and stream take part.
+            // Uses all 32 bits of seed, step and stream.
             let mut words: Vec<_> = (0..4).map(|_| noise.bits()).collect();
             words.extend((shape.len() > 1 && rate > 0.3).then_some(6));
             let op = Dropout { rate, stream: noise.bits() };

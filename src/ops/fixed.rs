@@ -1,10 +1,14 @@
-//! `fixed`: numbers in fixed point ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, ICML 2015): multiples of ε = 2^−FL from −2^(IL−1) to 2^(IL−1) − ε, saturating.
+//! `fixed`: fixed-point numbers ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, ICML 2015):
+//! multiples of ε = 2^−FL from −2^(IL−1) to 2^(IL−1) − ε, saturating.
 //!
-//! With t = x/ε, rounded to nearest (ties to even), or stochastically: ⌊t⌋ + [u < t − ⌊t⌋], u uniform in [0, 1), so that the mean is t. x/ε, its floor and the rest are exact in
-//! f32, and so is the result on every device.
+//! With t = x/ε, rounding is to nearest (ties to even) or stochastic: ⌊t⌋ + [u < t − ⌊t⌋], u
+//! uniform in [0, 1), so that the expected value is t. x/ε, its floor and the remainder are exact
+//! in f32; the result is therefore the same on every device.
 //!
-//! `fixed_backward`: dx = dy where x lies in the range, 0 where it saturated: the derivative of the clip. The gradient may be rounded first, to a format of its own. It reads x, not y:
-//! y at an end of the range does not tell whether x lay there too. A batch-norm that was folded in is applied again.
+//! `fixed_backward`: dx = dy where x lies in the range, 0 where it saturated: the derivative of the
+//! clamp. The gradient may first be rounded to a separate format. The backward pass reads x, not y:
+//! if y is at an end of the range, it does not show whether x saturated. A batch-norm that was
+//! folded in is applied again.
 
 use super::dropout::{PHILOX, check_random, drawing, image_quads};
 use super::{Backward, Fold, Operation, Sample, add, batch_norm, sample::Noise};
@@ -15,22 +19,22 @@ use crate::model::format_fits;
 use crate::random;
 use crate::tensor::{Encoding::F32, LANES, Tensor, TensorType, View, ViewMut};
 
-/// ⟨IL, FL⟩. At most 24 bits together, as many as f32 holds exactly.
+/// Fixed-point format ⟨IL, FL⟩. At most 24 bits in total, which f32 represents exactly.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Format {
-    /// IL, at least 1: bits before the point, with the sign.
+    /// IL, at least 1: integer bits, including the sign.
     pub integer_bits: u8,
-    /// FL: bits behind the point.
+    /// FL: fractional bits.
     pub fraction_bits: u8,
 }
 
 impl Format {
-    /// Of \[IL, FL\], at most 24 bits together.
+    /// The format \[IL, FL\], at most 24 bits in total.
     pub fn new([integer_bits, fraction_bits]: [usize; 2]) -> Self {
         Self { integer_bits: integer_bits as u8, fraction_bits: fraction_bits as u8 }
     }
 
-    /// ε, the distance of neighbours.
+    /// ε, the spacing between neighbouring numbers.
     pub fn eps(self) -> f32 {
         1.0 / self.scale()
     }
@@ -40,13 +44,13 @@ impl Format {
         (1u32 << self.fraction_bits) as f32
     }
 
-    /// The smallest and the largest number.
+    /// The smallest and the largest representable number.
     pub fn range(self) -> [f32; 2] {
         let bound = (1u32 << (self.integer_bits - 1)) as f32;
         [-bound, bound - self.eps()]
     }
 
-    /// Whether a number lies in the range: it does not saturate.
+    /// Whether a number lies within the range, so that it does not saturate.
     pub fn holds(self, x: f32) -> bool {
         let [low, high] = self.range();
         x >= low && x <= high
@@ -58,29 +62,29 @@ impl Format {
             return Ok(());
         }
         Err(format!(
-            "fixed point <{integer_bits}, {fraction_bits}>: give 1 or more integer bits, and at most 24 in all"
+            "fixed point <{integer_bits}, {fraction_bits}>: use at least 1 integer bit and at most 24 bits in total"
         ))
     }
 }
 
-/// Where a number between two multiples of ε goes.
+/// Rounding mode for numbers between two multiples of ε.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Rounding {
     /// To the nearest, ties to even.
     Nearest,
-    /// Up as likely as it is near.
+    /// Up with a probability proportional to the distance from the lower multiple.
     Stochastic {
-        /// The stream of random numbers: the low half of [`random::stream`] of "`<layer>/<purpose>`".
+        /// Stream of random numbers: the low half of [`random::stream`] of "`<layer>/<purpose>`".
         stream: u32,
     },
 }
 
-/// How numbers are rounded.
+/// Fixed-point format and rounding mode.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Quantiser {
-    /// To what.
+    /// Target format.
     pub format: Format,
-    /// Which way.
+    /// Rounding mode.
     pub rounding: Rounding,
 }
 
@@ -96,7 +100,7 @@ impl Quantiser {
         }
     }
 
-    /// The number that stands for x, with the uniform number u where one is drawn.
+    /// Rounds x; u is the uniform random number of stochastic rounding.
     pub fn round(self, x: f32, u: f32) -> f32 {
         let [low, high] = self.format.range();
         let t = x.clamp(low, high) * self.format.scale();
@@ -107,7 +111,7 @@ impl Quantiser {
         whole * self.format.eps()
     }
 
-    /// The uniform numbers of a quad, of images with so many quads each.
+    /// The uniform random numbers of a quad; `image_quads` is the number of quads per image.
     fn drawn(self, words: Option<&[u32]>, quad: usize, image_quads: usize) -> [f32; LANES] {
         let words = words.filter(|_| self.draws());
         words.map_or([0.0; LANES], |words| {
@@ -117,21 +121,23 @@ impl Quantiser {
     }
 }
 
-/// Rounding: inputs random `[4]` (where it, or its gradient, draws numbers), x, or x and a batch-norm's coefficients that are applied first.
+/// Rounding: inputs random `[4]` (if the value or its gradient is rounded stochastically), x, or x
+/// and the coefficients of a preceding batch-norm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fixed {
-    /// Of the value.
+    /// How the value is rounded.
     pub value: Quantiser,
-    /// Of the gradient; `None` leaves it as it is.
+    /// How the gradient is rounded; `None` leaves it unchanged.
     pub gradient: Option<Quantiser>,
-    /// Whether x is state that is rounded where it lies; it has no coefficients then.
+    /// Whether x is state that is rounded in place; it then has no coefficients.
     pub in_place: bool,
 }
 
-/// Its gradient: inputs dy, random `[4]` (where it draws numbers), x, or x and coefficients; then it is the gradient of the normalised value.
+/// Gradient of [`Fixed`]: inputs dy, random `[4]` (if it is rounded stochastically), x, or x and
+/// coefficients; with coefficients, the result is the gradient of the normalised value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FixedBackward {
-    /// The format of the value.
+    /// Format of the value.
     pub format: Format,
     /// How the gradient is rounded, if at all.
     pub gradient: Option<Quantiser>,
@@ -149,16 +155,16 @@ crate::params! {
 
 /// WGSL of `rounded(x, i)`.
 const ROUND: &str = include_str!("../../shaders/fixed_round.wgsl");
-/// Operations on an element: to the range and back, rounding.
+/// Operations per element: conversion to units of ε and back, clamping, rounding.
 const OPS: usize = 6;
 
 impl Fixed {
-    /// Whether it, or its gradient, draws random numbers.
+    /// Whether the operation or its gradient draws random numbers.
     pub(crate) fn draws(&self) -> bool {
         self.value.draws() || self.gradient.is_some_and(Quantiser::draws)
     }
 
-    /// Where x stands among the inputs.
+    /// Index of x among the inputs.
     pub(crate) fn reader(&self) -> usize {
         usize::from(self.draws())
     }
@@ -169,13 +175,13 @@ impl FixedBackward {
         self.gradient.is_some_and(Quantiser::draws)
     }
 
-    /// Where x stands among the inputs.
+    /// Index of x among the inputs.
     pub(crate) fn reader(&self) -> usize {
         1 + usize::from(self.draws())
     }
 }
 
-/// Checks random numbers and prologue of the inputs from `random` on.
+/// Checks the random numbers and the prologue, from the input at `random` on.
 fn check(inputs: &[&TensorType], random: usize, draws: bool) -> Result<(), String> {
     let rest = inputs.get(random..).unwrap_or_default();
     if draws {
@@ -196,7 +202,7 @@ impl Operation for Fixed {
             gradient.format.check()?;
         }
         if self.in_place && inputs.len() > self.reader() + 1 {
-            return Err("state is rounded as it is: no batch-norm before it".to_string());
+            return Err("state is rounded in place: it cannot have a batch-norm before it".to_string());
         }
         Ok(inputs[self.reader()].with(F32))
     }
@@ -262,7 +268,7 @@ impl Operation for Fixed {
         });
     }
 
-    /// Every step of it is exact.
+    /// Every arithmetic step is exact.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         0.0
     }
@@ -275,7 +281,7 @@ const STOCHASTIC: Quantiser = Quantiser {
     rounding: Rounding::Stochastic { stream: 0x9e37_79b9 },
 };
 
-/// Ties, ends of the range and far beyond them, and what lies beside.
+/// Ties, the ends of the range, values far beyond them, and the neighbours of all of these.
 fn edges(format: Format) -> Tensor {
     let ([low, high], eps) = (format.range(), format.eps());
     let mut values = vec![0.0, -0.0, 1e30, -1e30, f32::MIN_POSITIVE];
@@ -285,14 +291,14 @@ fn edges(format: Format) -> Tensor {
     Tensor::from_f32(&[1, 1, 1, values.len()], &values)
 }
 
-/// Inputs x, or x and coefficients, that saturate sometimes.
+/// Inputs x, or x and coefficients, some of which saturate.
 fn cases(noise: &mut Noise, format: Format) -> Vec<Vec<Tensor>> {
     let mut cases = vec![vec![noise.floats(&[2, 3, 5, 41])], vec![edges(format)]];
     cases.extend(batch_norm::prologue_cases(noise));
     cases
 }
 
-/// For a whole batch, or for a micro-batch.
+/// Random words for a whole batch, or for a micro-batch.
 fn words(noise: &mut Noise, before: Option<u32>) -> Tensor {
     let words: Vec<_> = (0..4).map(|_| noise.bits()).chain(before).collect();
     Tensor::from_u32(&[words.len()], &words)
@@ -313,7 +319,7 @@ impl Fixed {
             let inputs = random.into_iter().chain([weight]).collect();
             samples.push(Sample::new(Fixed { in_place: true, ..op }, inputs));
         }
-        // Only the gradient draws numbers.
+        // Only the gradient is rounded stochastically.
         let op = Fixed { value: NEAREST, gradient: Some(STOCHASTIC), in_place: false };
         samples.push(Sample::new(op, vec![words(&mut noise, Some(3)), noise.floats(&[3, 7])]));
         samples
@@ -392,7 +398,7 @@ impl Operation for FixedBackward {
         });
     }
 
-    /// Every step of it is exact.
+    /// Every arithmetic step is exact.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         0.0
     }

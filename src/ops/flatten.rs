@@ -1,5 +1,5 @@
-//! `flatten`: x `[n, h, w, c]` becomes y `[n, 1, 1, c·h·w]` in C, H, W order, which is PyTorch's: y\[(c·h + r)·w + s\] = x\[r, s, c\].
-//! `flatten_backward` puts dy back.
+//! `flatten`: x `[n, h, w, c]` becomes y `[n, 1, 1, c·h·w]` in C, H, W order, as in PyTorch:
+//! y\[(c·h + r)·w + s\] = x\[r, s, c\]. `flatten_backward` restores the layout of dy.
 
 use super::{Backward, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -8,11 +8,11 @@ use crate::kernel::{Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
-/// All elements of an image in a row: input x.
+/// Flattens each image to one row: input x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flatten;
 
-/// Its gradient: input dy.
+/// Gradient of [`Flatten`]: input dy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FlattenBackward {
     /// The type of x, and of dx.
@@ -25,7 +25,8 @@ crate::params! {
 }
 
 impl FlattenParams {
-    /// From the type before and after; an invocation makes one quad of `output`, which is either.
+    /// Parameters from the types before and after; each invocation writes one quad of `output`,
+    /// which is one of the two.
     fn new(image: &TensorType, flat: &TensorType, output: &TensorType) -> Self {
         let [_, h, w, _] = image.nhwc();
         Self {
@@ -76,7 +77,7 @@ impl Operation for Flatten {
     }
 }
 
-/// Channels in a quad and beyond, one pixel and many.
+/// Channels within a quad and beyond, one pixel and many.
 fn shapes() -> [[usize; 4]; 4] {
     [[2, 3, 5, 41], [3, 4, 4, 6], [5, 1, 1, 10], [2, 7, 1, 1]]
 }
@@ -125,7 +126,7 @@ impl FlattenBackward {
         let mut noise = Noise::new(95);
         let cases = shapes().into_iter().map(|shape| {
             let input = TensorType::f32(&shape);
-            let y = Flatten.infer(&[&input]).expect("four axes");
+            let y = Flatten.infer(&[&input]).expect("a tensor with four axes");
             Sample::new(FlattenBackward { input }, vec![noise.floats(&y.shape)])
         });
         cases.collect()

@@ -1,11 +1,19 @@
-//! `gather`: a batch of images from a store of bytes: taken by index, augmented, normalised.
+//! `gather`: fetches a batch of images from a byte store by index, augments and normalises them.
 //!
-//! An image of the store is h·w·c bytes, row by row, channels last. An output pixel is `table[byte, channel]`, less the per-pixel `mean` where there is one: every normalisation is a table of 256 numbers a channel, so that the
-//! result is the same to the bit on every device. Augmentation, in this order: a border of `pad` pixels around the image, a crop of the output's size at a random place, a mirror image half of the time, a square of zeros at a random
-//! place (cut-out: DeVries and Taylor, 2017, arXiv 1708.04552; its centre anywhere in the image, clipped at the rim; zero after normalisation). Drawn for each place of the batch by counter: word 0 of quad n gives the crop's row, word 1 its column, the top bit of word 2
-//! whether it is mirrored; words 0 and 1 of quad n + 2^31 the square's centre. A word r chooses among k as ⌊r·k / 2^32⌋.
+//! An image of the store is h·w·c bytes, row by row, channels last. An output pixel is
+//! `table[byte, channel]`, less the per-pixel `mean` if there is one: every normalisation is a
+//! table of 256 numbers per channel, so the result is bit-identical on every device. Augmentation,
+//! in this order: a border of `pad` pixels around the image; a crop of the output's size at a
+//! random position; a horizontal flip with probability ½; a square of zeros at a random position
+//! (cutout: DeVries and Taylor, 2017, arXiv 1708.04552; its centre is anywhere in the image, the
+//! square is clipped at the edge, and it is zero after normalisation). Random numbers are drawn by
+//! counter for each position in the batch: word 0 of quad n gives the crop's row, word 1 its
+//! column, the top bit of word 2 the flip; words 0 and 1 of quad n + 2^31 give the centre of the
+//! square. A word r chooses one of k as ⌊r·k / 2^32⌋.
 //!
-//! The store is cut into parts of whole images, each no longer than what a device binds at once; a launch for each part writes the images that lie in it. Bytes before normalisation are exact, floats too.
+//! The store is split into parts of whole images, none larger than the largest binding of the
+//! device; one launch per part writes the images that it contains. Bytes before normalisation are
+//! exact, and so are the floats.
 
 use super::dropout::{PHILOX, check_random, drawing};
 use super::{Activity, Operation, Sample, add, sample::Noise};
@@ -18,47 +26,50 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut,
 };
 
-/// What a pixel of the border is.
+/// Value of a border pixel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Padding {
-    /// A byte of 0; with a per-pixel mean, which is not known there, that mean: 0 after normalisation.
+    /// Byte 0; with a per-pixel mean, which is undefined there, that mean: 0 after normalisation.
     #[default]
     Zero,
     /// The nearest pixel of the image.
     Replicate,
-    /// The image mirrored at its outermost pixels, which are not repeated; the border is narrower than the image.
+    /// The image mirrored at its outermost pixels, which are not repeated; the border must be
+    /// narrower than the image.
     Reflect,
 }
 
-/// How images change from epoch to epoch. Nothing by default.
+/// Data augmentation. None by default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Augment {
-    /// Width of the border that the crop may reach into, in pixels on each side.
+    /// Width of the border into which the crop may extend, in pixels on each side.
     pub pad: usize,
-    /// What the border consists of.
+    /// Value of the border pixels.
     pub padding: Padding,
-    /// Whether half of the images are mirrored, left to right.
+    /// Whether images are flipped horizontally with probability ½.
     pub mirror: bool,
     /// Side of the square that is cut out, in pixels; 0 for none.
     pub cutout: usize,
 }
 
-/// A batch from a store: inputs index `[n]`, table `[256, c]`, then random `[4]` if anything is drawn, then the mean `[h, w, c]` of the store's images if there is one, then the parts of the store.
+/// Fetches a batch from a store: inputs index `[n]`, table `[256, c]`, then random `[4]` if random
+/// numbers are drawn, then the mean `[h, w, c]` of the store's images if it is subtracted, then the
+/// parts of the store.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gather {
     /// Rows, columns and channels of an image in the store.
     pub source: [usize; 3],
-    /// Rows and columns of an output image; no larger than the source.
+    /// Rows and columns of an output image; at most those of the source.
     pub size: [usize; 2],
-    /// Images in the store.
+    /// Number of images in the store.
     pub images: usize,
-    /// Images in each part but the last.
+    /// Number of images in each part except the last.
     pub part_images: usize,
-    /// What is done to them.
+    /// Augmentation of the images.
     pub augment: Augment,
-    /// Whether a per-pixel mean is taken off.
+    /// Whether a per-pixel mean is subtracted.
     pub mean: bool,
-    /// The stream of random numbers: the low half of [`random::stream`] of a name.
+    /// Stream of random numbers: the low half of [`random::stream`] of a name.
     pub stream: u32,
 }
 
@@ -69,31 +80,32 @@ crate::params! {
     }
 }
 
-/// Set in the number of the quad that says where a square is cut out.
+/// Bit set in the index of the quad that gives the centre of the cut-out square.
 const SQUARE: u32 = 1 << 31;
 
-/// Which of `count` a random word chooses.
+/// Maps a random word to one of `count` choices.
 fn choice(word: u32, count: usize) -> usize {
     ((u64::from(word) * count as u64) >> 32) as usize
 }
 
 impl Gather {
-    /// Bytes of an image in the store.
+    /// Number of bytes of an image in the store.
     pub fn image_bytes(&self) -> usize {
         self.source.iter().product()
     }
 
-    /// Whether random numbers are drawn: the crop has several places, or there is more to draw.
+    /// Whether random numbers are drawn: there is more than one crop position, or images are
+    /// flipped or cut out.
     pub fn draws(&self) -> bool {
         self.augment.mirror || self.augment.cutout > 0 || self.shifts() != [1, 1]
     }
 
-    /// Places of the crop, down and across.
+    /// Number of crop positions, down and across.
     fn shifts(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.source[axis] + 2 * self.augment.pad + 1 - self.size[axis])
     }
 
-    /// The first image and the number of images of each part.
+    /// First image and number of images of each part.
     pub fn parts(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (images, part_images) = (self.images, self.part_images.max(1));
         (0..images.div_ceil(part_images)).map(move |part| {
@@ -102,17 +114,17 @@ impl Gather {
         })
     }
 
-    /// The type of a part of `images` images: its bytes in little-endian words.
+    /// Type of a part of `images` images: its bytes in little-endian words.
     pub fn part_type(&self, images: usize) -> TensorType {
         TensorType::new(&[(images * self.image_bytes()).div_ceil(4)], U32)
     }
 
-    /// Where the parts begin among the inputs.
+    /// Index of the first part among the inputs.
     fn first_part(&self) -> usize {
         2 + usize::from(self.draws()) + usize::from(self.mean)
     }
 
-    /// The byte that an output pixel comes from, as row and column in the image; none where it lies in a border of zeros.
+    /// Row and column of the source pixel of an output pixel, or `None` in a zero border.
     fn origin(&self, [down, right]: [isize; 2]) -> Option<[usize; 2]> {
         let along = |at: isize, length: usize| {
             let last = length as isize - 1;
@@ -136,10 +148,15 @@ impl Operation for Gather {
         super::arity(inputs, self.first_part() + parts.len())?;
         let ([h, w, c], Augment { pad, padding, .. }) = (self.source, self.augment);
         if self.size[0] > h || self.size[1] > w {
-            return Err(format!("images of {h} × {w} pixels hold no {} × {}", self.size[0], self.size[1]));
+            return Err(format!(
+                "images of {h} × {w} pixels are smaller than the output of {} × {}",
+                self.size[0], self.size[1]
+            ));
         }
         if padding == Padding::Reflect && pad >= h.min(w) {
-            return Err(format!("images of {h} × {w} pixels have no {pad} to reflect in a border; make it narrower"));
+            return Err(format!(
+                "images of {h} × {w} pixels are too small to reflect a border of {pad}: make it narrower"
+            ));
         }
         if inputs[0].shape.len() != 1 || inputs[0].encoding != U32 {
             return Err(format!("the index must be u32[n], not {}", inputs[0]));
@@ -206,7 +223,8 @@ impl Operation for Gather {
                 launch = launch.read("mean", F32, Input(self.first_part() - 1));
             }
             let launch = launch.read("store", U32, Input(self.first_part() + part)).write("y", F32, Output);
-            // Of the store only the batch's images; of several parts, that share which lies in this one when all are equally likely.
+            // Only the batch's images are read from the store; with several parts, the expected
+            // share of this part if all images are equally likely.
             let share = (output.words() + n * self.image_bytes() / 4) * images / self.images;
             let means = if self.mean { self.source.iter().product() } else { 0 };
             launch.moves(share + means + 256 * output.lanes()).float_ops(if self.mean { output.len() } else { 0 })
@@ -261,7 +279,7 @@ impl Gather {
         let mut noise = Noise::new(110);
         let plain = Augment::default();
         let all = |pad, padding| Augment { pad, padding, mirror: true, cutout: 3 };
-        // Source, size, images in all and in a part, batch, augmentation, mean.
+        // Source, size, images in total and per part, batch, augmentation, mean.
         let cases = [
             ([8, 8, 1], [8, 8], 5, 5, 7, plain, false),
             ([5, 7, 3], [5, 7], 9, 4, 6, plain, true),
@@ -277,7 +295,7 @@ impl Gather {
                 let op = Gather { source, size, images, part_images, augment, mean, stream: noise.bits() };
                 let mut inputs = vec![noise.words(&[batch], images as u32), noise.floats(&[256, source[2]])];
                 if op.draws() {
-                    // Every other one of a micro-batch.
+                    // Every other case is a micro-batch.
                     let words = noise.words(&[4], u32::MAX).words;
                     let micro = (images % 2 == 1).then_some(1000);
                     let words: Vec<_> = words.into_iter().chain(micro).collect();

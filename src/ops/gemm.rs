@@ -1,9 +1,13 @@
-//! The matrix products of the twins of convolutions, in blocks that stay in registers.
+//! Matrix products for the reference implementations (`twin`) of convolutions, in register blocks.
 //!
-//! **Invariant:** every element is the sum of a plain loop in a stated order, which blocks do not change, to the bit. A chunk is up to [`CHUNK`] channels of one tap ([`product`]), or up to
-//! [`CHUNK`] rows ([`outer_product`]), added up from 0; chunks are added one after the other into parts, and parts in pairs: see [`super::sum`].
+//! **Invariant:** every element is the sum of a plain loop in a defined order, which blocking does
+//! not change, bit for bit. A chunk is up to [`CHUNK`] channels of one tap ([`product`]) or up to
+//! [`CHUNK`] rows ([`outer_product`]), added up from 0; chunks are added sequentially into parts,
+//! and parts in pairs: see [`super::sum`].
 //!
-//! A block is some rows of up to four panels of 16 columns: as many rows as there are registers for. Its vectors are written out (`pulp`), because compilers make vectors of a loop over arrays in one function, and scalars of the same loop in another.
+//! A block is several rows of up to four panels of 16 columns: as many rows as there are registers
+//! for. Vectors are explicit (`pulp`), because compilers vectorise a loop over arrays in one
+//! function and not the same loop in another.
 
 mod counts;
 mod outer;
@@ -23,20 +27,20 @@ use super::sum::{self, CHUNK, Pairs};
 use crate::simd::Simd;
 use std::ops::Range;
 
-/// Rows of a block at least, and channels of a quad.
+/// Minimum number of rows of a block, and number of channels of a quad.
 const TALL: usize = 4;
 /// Columns of a panel: one vector of AVX-512, two of AVX2, four of NEON or WebAssembly.
 const PANEL: usize = 16;
-/// Panels of a block at most: as many as AVX-512 has registers for.
+/// Maximum number of panels of a block: as many as AVX-512 has registers for.
 const PANELS: usize = 4;
 
-/// Panels that these vectors take in one go, of those that are left.
+/// Number of the remaining panels that these vectors process at once.
 #[inline(always)]
 fn panels_at_once<S: Simd>(left: usize) -> usize {
     if S::F32_LANES == PANEL { left.min(PANELS) } else { 1 }
 }
 
-/// Runs `$body` with `$vectors`, a constant: how many vectors of `$simd` make a row of a panel.
+/// Runs `$body` with the constant `$vectors`: the number of vectors of `$simd` in a row of a panel.
 macro_rules! with_vectors {
     ($simd:ty, $vectors:ident => $body:expr) => {
         match PANEL / <$simd>::F32_LANES {
@@ -60,7 +64,7 @@ macro_rules! with_vectors {
     };
 }
 
-/// Runs `$body` with `$panels`, a constant of the value of `$count`.
+/// Runs `$body` with the constant `$panels`, equal to `$count`.
 macro_rules! with_panels {
     ($count:expr, $panels:ident => $body:expr) => {
         match $count {
@@ -88,7 +92,8 @@ use {with_panels, with_vectors};
 /// A block of sums: rows, panels, the vectors of a panel.
 type Block<S, const M: usize, const P: usize, const V: usize> = [[[<S as Simd>::f32s; V]; P]; M];
 
-/// `Σ_i a(i)[row] · b(i, panel)`, from 0, one i after the other; `of_row` takes a row's out of `a(i)`.
+/// `Σ_i a(i)[row] · b(i, panel)`, added sequentially from 0; `of_row` extracts the value of a row
+/// from `a(i)`.
 #[inline(always)]
 fn block<S: Simd, const M: usize, const P: usize, const V: usize, A>(
     simd: S,
@@ -131,7 +136,7 @@ fn add<S: Simd, const M: usize, const P: usize, const V: usize>(
     }
 }
 
-/// Adds a block to up to four rows of `lanes` columns, from `column` on, as far as there are columns.
+/// Adds a block to up to four rows of `lanes` columns, from `column` on, up to the last column.
 #[inline(always)]
 fn add_block<S: Simd, const M: usize, const P: usize, const V: usize>(
     simd: S,
@@ -161,7 +166,8 @@ fn vectors<S: Simd, const V: usize>(panel: &[[f32; PANEL]]) -> &[[S::f32s; V]] {
     S::as_simd_f32s(panel.as_flattened()).0.as_chunks().0
 }
 
-/// The parts of a sum of chunks, one after the other, each made in the same memory; at last it holds the sum of all.
+/// Iterates over the parts of a sum of chunks. Each part is computed in the same memory, which
+/// finally holds the total.
 struct Parts {
     chunks: usize,
     of_part: usize,
@@ -174,7 +180,8 @@ impl Parts {
         Self { chunks, of_part: sum::parts(chunks).1, next: 0, done: Pairs::new() }
     }
 
-    /// Takes the part that lies in `out`; the chunks of the next one, whose sum is to be left there.
+    /// Takes the finished part from `out`; returns the chunks of the next part, whose sum must then
+    /// be written there.
     fn next(&mut self, out: &mut [f32]) -> Option<Range<usize>> {
         let last = self.next >= self.chunks;
         if self.next > 0 && self.chunks > self.of_part {

@@ -1,8 +1,13 @@
-//! `half_scales`: the scales of values in half precision for the next step, from what this step stored ([`crate::halves`]); and `half_seen`, which makes room for what the next one will.
+//! `half_scales`: the scales of values in half precision for the next step, from the values stored
+//! in this step ([`crate::halves`]); and `half_seen`, which resets the observations for the next
+//! step.
 //!
-//! A row of what was seen then holds zeros, but for its third number: how many saturated in the step.
+//! After the reset, a row of observations holds zeros, except in its third number: the count of
+//! values that saturated in the step.
 //!
-//! For each row: with m the largest |S·x| of the step, S' = 2^(11 − ⌊log₂ m⌋)·S, its exponent in [−100, 100]; S where m = 0. Exact. Both are one launch, behind everything that reads or writes such values.
+//! For each row: with m the largest |S·x| of the step, S' = 2^(11 − ⌊log₂ m⌋)·S, with its exponent
+//! clamped to [−100, 100]; S if m = 0. Exact. Both operations share one launch, after everything
+//! that reads or writes such values.
 
 use super::{Activity, Operation, Sample, add};
 use crate::caps::Caps;
@@ -13,11 +18,11 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut,
 };
 
-/// The next scales: inputs scales `[rows, 4]` (in place), seen `[rows, 4]` (`U32`).
+/// The next scales: inputs scales `[rows, 4]` (in place), observations `[rows, 4]` (`U32`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct HalfScales;
 
-/// Room for what the next step sees: input seen `[rows, 4]` (`U32`, in place).
+/// Reset of the observations: input observations `[rows, 4]` (`U32`, in place).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct HalfSeen;
 
@@ -25,7 +30,7 @@ fn rows(what: &str, ty: &TensorType, like: &TensorType) -> Result<(), String> {
     super::same(what, ty, &TensorType::new(&[ty.rows(), halves::ROW], like.encoding))
 }
 
-/// The launch of either, or of both.
+/// The launch of either operation, or of both.
 fn launch(label: &str, rows: usize, scales: Option<Operand>, seen: [Operand; 2]) -> Launch {
     let [seen, cleared] = seen;
     let launch = Launch::new(label, &[add::ELEMENTWISE, include_str!("../../shaders/half_scales.wgsl")])
@@ -40,7 +45,7 @@ fn launch(label: &str, rows: usize, scales: Option<Operand>, seen: [Operand; 2])
 }
 
 impl HalfScales {
-    /// Both operations, of which [`HalfSeen`] is the second.
+    /// Both operations; [`HalfSeen`] is the second.
     pub(super) fn with_seen(rows: usize) -> Program {
         launch("half_scales", rows, Some(Output), [Input(1), OutputOf(1)]).into()
     }
@@ -54,7 +59,7 @@ impl Operation for HalfScales {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 2)?;
         rows("the scales", inputs[0], &TensorType::f32(&[1]))?;
-        super::same("what was seen", inputs[1], &inputs[0].with(U32))?;
+        super::same("the observations", inputs[1], &inputs[0].with(U32))?;
         Ok(inputs[0].clone())
     }
 
@@ -91,7 +96,7 @@ impl Operation for HalfSeen {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         super::arity(inputs, 1)?;
-        rows("what was seen", inputs[0], &TensorType::new(&[1], U32))?;
+        rows("the observations", inputs[0], &TensorType::new(&[1], U32))?;
         Ok(inputs[0].clone())
     }
 
@@ -136,7 +141,7 @@ impl HalfScales {
         vec![Sample::new(Self, tables().into())]
     }
 
-    /// Both together.
+    /// Both operations fused.
     pub(super) fn joint_cases() -> Vec<super::joint::Case> {
         let nodes = vec![(Self.into(), vec![0, 1]), (HalfSeen.into(), vec![1])];
         vec![super::joint::Case { name: "half_scales+half_seen", nodes, inputs: tables().into() }]

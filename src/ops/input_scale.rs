@@ -1,8 +1,12 @@
-//! `input_scale`: XNOR-Net's K (Rastegari et al., 2016, arXiv 1603.05279): the mean of |x| over channels, then over the window, padding counted as 0. `scale_rows`: every channel times K.
+//! `input_scale`: the factor K of XNOR-Net (Rastegari et al., 2016, arXiv 1603.05279): the mean of
+//! |x| over channels, then over the window, with padding counted as 0. `scale_rows`: multiplies
+//! every channel by K.
 //!
-//! x `[n, h, w, c]` → K `[n, oh, ow, 1]`; no gradient flows through it. `scale_rows`: y `[n, oh, ow, k]`, K → y·K; its gradient is dy·K.
+//! x `[n, h, w, c]` → K `[n, oh, ow, 1]`; no gradient flows through it. `scale_rows`: y
+//! `[n, oh, ow, k]`, K → y·K; its gradient is dy·K.
 //!
-//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 channels of a lane, then of places, and pairs above them.
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 channels of
+//! a lane, then of positions, then pairs.
 
 use super::window::{Window, WindowParams};
 use super::{Backward, Operation, Sample, conv, sample::Noise, sum};
@@ -19,7 +23,7 @@ pub struct InputScale {
     pub window: Window,
 }
 
-/// Rows times one number each: inputs y, K.
+/// Multiplies each row by one number: inputs y, K.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ScaleRows;
 
@@ -46,7 +50,8 @@ impl Operation for InputScale {
         Ok(()) // none by definition: K is a constant of the step
     }
 
-    /// First the sum of |x| over channels, a number for each place; then over the window.
+    /// Launches: the sum of |x| over channels, one number per position; then the mean over the
+    /// window.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let x = inputs[0];
         let text = include_str!("../../shaders/input_scale_channels.wgsl");

@@ -1,7 +1,11 @@
-//! Nodes that are computed together, by fewer launches than each by itself: what reads the same tensor reads it once, and what follows from a few numbers costs no launch.
+//! Fusion of neighbouring nodes into shared launches: nodes that read the same tensor read it once,
+//! and small results that follow from a reduction need no launch.
 //!
-//! A graph holds single operations, each with its own meaning and twin; only launches are shared. The nodes of a *unit* stand one behind the other (`pass::together` sees to that), and all
-//! of their outputs live at once. An operation that can be computed with others says so in its file, and is listed in [`extends`] and [`program`].
+//! A graph holds single operations, each with its own semantics and reference implementation
+//! (`twin`); only launches are shared. The nodes of a *unit* are adjacent in the graph
+//! (`pass::together` orders them so), and all of their outputs are live at the same time. An
+//! operation that can share a launch declares so in its file and is listed in [`extends`] and
+//! [`program`].
 
 use super::half_scales::HalfScales;
 use super::{Graph, Leaf, Op, Sample, batch_norm, batch_norm_backward, max_pool, sign};
@@ -13,7 +17,7 @@ use crate::variant::Offer;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Whether a node with this operation and these inputs can be computed together with the unit of nodes before it.
+/// Whether a node with this operation and these inputs can join the unit of the nodes before it.
 pub fn extends(graph: &Graph, unit: &[Value], op: &Op, inputs: &[Value]) -> bool {
     let first = graph.node(unit[0]);
     match (&first.op, op) {
@@ -40,7 +44,7 @@ pub fn extends(graph: &Graph, unit: &[Value], op: &Op, inputs: &[Value]) -> bool
     }
 }
 
-/// The nodes of a graph in units, in order.
+/// Splits the nodes of a graph into units, in order.
 pub fn units(graph: &Graph) -> Vec<Range<usize>> {
     let mut units: Vec<Range<usize>> = Vec::new();
     for (value, node) in graph.iter() {
@@ -56,7 +60,8 @@ pub fn units(graph: &Graph) -> Vec<Range<usize>> {
     units
 }
 
-/// The device as a node sees it: what was chosen for its site, and which of its inputs lie in half precision.
+/// Device capabilities for a node: the kernel variant chosen for it, and which of its inputs are
+/// stored in half precision.
 pub(crate) fn seen_by<'c>(graph: &Graph, node: &Node<Op>, caps: &'c Caps) -> Cow<'c, Caps> {
     let types: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
     let mut caps = node.op.caps(&types, &node.ty, caps);
@@ -77,14 +82,14 @@ pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
         (op, 1) => op.program(&types(first), &first.ty, &seen_by(graph, first, caps)),
         (Op::MaxPool(op), _) => max_pool::with_argmax(op, &types(first), &first.ty).into(),
         (Op::Alpha(op), _) => {
-            let Op::Sign(sign) = &nodes[1].op else { unreachable!("what extends alpha") };
+            let Op::Sign(sign) = &nodes[1].op else { unreachable!("only sign extends alpha") };
             op.with_sign(sign, [types(first)[0], &first.ty, &nodes[1].ty], caps)
         }
         (Op::BatchNormStats(stats), _) => {
-            let Op::BatchNormCoef(coef) = &nodes[1].op else { unreachable!("what follows from statistics") };
+            let Op::BatchNormCoef(coef) = &nodes[1].op else { unreachable!("coefficients follow statistics") };
             let running = nodes.get(2).map(|node| match &node.op {
                 Op::BatchNormRunning(running) => running,
-                op => unreachable!("{} does not follow from statistics", op.stem()),
+                op => unreachable!("{} does not extend statistics", op.stem()),
             });
             batch_norm::together(stats, coef, running, types(first)[0], caps)
         }
@@ -96,18 +101,19 @@ pub fn program(graph: &Graph, unit: Range<usize>, caps: &Caps) -> Program {
             });
             sums.program_with(&types(first), &rows.collect::<Vec<_>>(), caps)
         }
-        (op, _) => unreachable!("{} is computed alone", op.stem()),
+        (op, _) => unreachable!("{} does not share a launch", op.stem()),
     }
 }
 
-/// A small case of what one program computes: an operation by itself, or several together.
+/// A small test case of one program: a single operation, or several that share launches.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What it is a case of: the operation's stem, or how the operations are called together.
+    /// Name of the case: the operation's stem, or a name for the fused operations.
     pub name: &'static str,
-    /// Operations, each with the places of its inputs among the case's inputs and, behind them, the outputs so far.
+    /// Operations, each with the indices of its inputs among the case's inputs followed by the
+    /// outputs so far.
     pub nodes: Vec<(Op, Vec<usize>)>,
-    /// Inputs of all of them.
+    /// Inputs of all operations.
     pub inputs: Vec<Tensor>,
 }
 
@@ -119,10 +125,12 @@ impl From<Sample> for Case {
 }
 
 impl Case {
-    /// The case as a graph with the inputs "in0", "in1", …, and its nodes, which are one unit.
+    /// Builds the case as a graph with the inputs "in0", "in1", …; returns it with its nodes, which
+    /// form one unit.
     ///
     /// # Panics
-    /// When the shapes do not fit, or when the nodes are not computed together.
+    ///
+    /// Panics if the shapes do not match or the nodes do not form one unit.
     pub fn graph(&self) -> (Graph, Range<usize>) {
         let mut graph = Graph::new();
         graph.at(self.name, Phase::Forward);
@@ -137,13 +145,15 @@ impl Case {
         }
         graph.verify();
         let unit = self.inputs.len()..values.len();
-        assert_eq!(units(&graph).last(), Some(&unit), "{} is not computed together", self.name);
+        assert_eq!(units(&graph).last(), Some(&unit), "{} does not form one unit", self.name);
         (graph, unit)
     }
 
-    /// The capabilities under which each of its kernels computes it, those of the preferred one first; the only ones where there is no choice.
+    /// The capabilities that select each kernel variant of the case, the default variant first; the
+    /// given capabilities if there is no choice.
     ///
-    /// Of the class of software drivers, the preferred kernel alone: such a driver runs all of them as a device of the class of GPUs.
+    /// For software drivers, only the default variant is returned: such a driver runs all variants
+    /// when it is treated as a GPU.
     pub fn variants(&self, caps: &Caps) -> Vec<(Option<&'static str>, Caps)> {
         let mut kernels = self.kernels(caps);
         if caps.class == DeviceClass::Software {
@@ -155,16 +165,17 @@ impl Case {
         }
     }
 
-    /// The capabilities under which it is computed by each kernel that a device can run, where there is a choice.
+    /// The capabilities that select each kernel variant that the device supports, with the
+    /// variants' names; empty if there is no choice.
     pub fn kernels(&self, caps: &Caps) -> Vec<(&'static str, Caps)> {
         let [(op, inputs)] = self.nodes.as_slice() else { return Vec::new() };
         let types: Vec<_> = inputs.iter().map(|&at| &self.inputs[at].ty).collect();
-        let output = op.infer(&types).expect("a case fits");
+        let output = op.infer(&types).expect("a valid case");
         let offers = op.candidates(&types, &output, caps).into_iter();
         offers.map(|Offer { kernel, .. }| (kernel, caps.clone().choosing(op.stem(), kernel))).collect()
     }
 
-    /// The outputs of all nodes by their twins.
+    /// The outputs of all nodes, computed by the reference implementations (`twin`).
     pub fn expected(&self) -> Vec<Tensor> {
         let mut values = self.inputs.clone();
         for (op, inputs) in &self.nodes {
@@ -174,7 +185,7 @@ impl Case {
     }
 }
 
-/// Small cases of every operation, and of all that are computed together; with odd sizes.
+/// Small test cases of every operation and of every fused unit, with odd sizes.
 pub fn cases() -> Vec<Case> {
     let alone = super::samples().into_iter().map(Case::from);
     alone

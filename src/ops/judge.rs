@@ -1,8 +1,12 @@
-//! `judge`: keeps what a network makes of each image of a batch in rows on the device, so that an evaluation reads back once.
+//! `judge`: records the result for each image of a batch in rows on the device, so that an
+//! evaluation needs a single read-back.
 //!
-//! Inputs: rows `[capacity, 4]` (in place), logits `[n, 1, 1, k]`, labels `[n]` (`U32`), losses `[n, 2]` as an objective gives them, batch number `[1]` (`U32`), fault word `[1]` (`U32`, below 2^24, so that a float
-//! holds it: see [`FAULT`](crate::kernel::FAULT)). Row (batch·n + i) mod capacity takes, of image i: the loss; the class of the largest logit, the first if several; the rank of the label, which is how many classes have
-//! larger logits, those of equal logits before it included; the fault word. All are exact.
+//! Inputs: rows `[capacity, 4]` (in place), logits `[n, 1, 1, k]`, labels `[n]` (`U32`), losses
+//! `[n, 2]` as an objective outputs them, batch index `[1]` (`U32`), fault word `[1]` (`U32`, below
+//! 2^24, so that a float represents it exactly: see [`FAULT`](crate::kernel::FAULT)). Row
+//! (batch·n + i) mod capacity receives, for image i: the loss; the class of the largest logit, the
+//! first one in case of ties; the rank of the label, which is the number of classes with larger
+//! logits, including those with equal logits before it; the fault word. All are exact.
 
 use super::{Activity, Operation, Sample, sample::Noise};
 use crate::caps::Caps;
@@ -12,7 +16,7 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut,
 };
 
-/// What becomes of each image: inputs rows, logits, labels, losses, batch number, fault word.
+/// Per-image results: inputs rows, logits, labels, losses, batch index, fault word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Judge;
 
@@ -20,15 +24,15 @@ crate::params! {
     struct JudgeParams { rows: u32, quads: u32 }
 }
 
-/// Numbers of a row: loss, predicted class, rank of the label, fault word.
+/// Numbers in a row: loss, predicted class, rank of the label, fault word.
 pub const COLUMNS: usize = 4;
 
-/// The first largest of the logits.
+/// Index of the first largest logit.
 pub fn winner(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, |best, c| if logits[c] > logits[best] { c } else { best })
 }
 
-/// How many classes have larger logits than `label`, those of equal logits before it included.
+/// Number of classes with larger logits than `label`, including those with equal logits before it.
 fn rank(logits: &[f32], label: usize) -> usize {
     let larger = |(c, &v): (usize, &f32)| v > logits[label] || v == logits[label] && c < label;
     logits.iter().enumerate().filter(|&class| larger(class)).count()
@@ -61,7 +65,7 @@ impl Operation for Judge {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let (rows, quads) = (inputs[1].rows(), inputs[1].quads());
-        // Of the rows, those of the batch.
+        // Only the batch's rows are written.
         let words = inputs[1].words() + inputs[2].words() + inputs[3].words() + rows * COLUMNS + 2;
         Launch::new("judge", &[include_str!("../../shaders/judge.wgsl")])
             .constant("CLASSES", inputs[1].channels())
@@ -75,7 +79,7 @@ impl Operation for Judge {
             .params(&JudgeParams { rows: rows as u32, quads: quads as u32 })
             .threads(rows)
             .moves(words)
-            // For each class: twice larger, once equal.
+            // Per class: two comparisons for larger, one for equal.
             .float_ops(3 * inputs[1].len())
             .into()
     }
@@ -102,7 +106,8 @@ impl Operation for Judge {
 impl Judge {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(70);
-        // Images, classes, batches, batch number, fault word, kinds of logits: where there are few, many are equal.
+        // Images, classes, batches, batch index, fault word, number of distinct logits: if small,
+        // many are equal.
         let cases = [
             (29, 10, 4, 0, 0, 5),
             (29, 10, 4, 3, 123, u32::MAX),

@@ -1,30 +1,30 @@
-//! `leaf`: a value that comes from outside the step: a batch, a scalar, a piece of state.
+//! `leaf`: a value from outside the step: a batch, a scalar or persistent state.
 
 use super::{Operation, Sample};
 use crate::caps::Caps;
 use crate::kernel::Program;
 use crate::tensor::{TensorType, View, ViewMut};
 
-/// Where a leaf's value comes from.
+/// Origin of a leaf's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Written before each run.
     Input,
-    /// Kept from run to run, shared by all plans of a session.
+    /// Kept between runs and shared by all plans of a session.
     State {
         /// Whether it has a gradient.
         trained: bool,
     },
 }
 
-/// A named value from outside.
+/// A named external value.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Leaf {
-    /// Unique among leaves.
+    /// Name, unique among leaves.
     pub name: String,
     /// Its type.
     pub ty: TensorType,
-    /// Where it comes from.
+    /// Origin of the value.
     pub role: Role,
 }
 

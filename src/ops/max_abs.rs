@@ -1,4 +1,5 @@
-//! `max_abs`: the largest |x| of each sample: x `[n, …]` → `[n, 1]`. The largest of several is the same in any order.
+//! `max_abs`: the largest |x| of each sample: x `[n, …]` → `[n, 1]`. The maximum does not depend on
+//! the order.
 
 use super::sum::{self, rows_per_chunk};
 use super::{Activity, Operation, Sample, sample::Noise};
@@ -15,7 +16,7 @@ crate::params! {
     struct MaxParams { samples: u32, quads: u32, chunks: u32, half: u32 }
 }
 
-/// Quads that one invocation goes through, and invocations, of a sample of so many quads.
+/// Number of quads per invocation and number of invocations, for a sample of `quads` quads.
 fn cut(quads: usize) -> (usize, usize) {
     let per_chunk = rows_per_chunk(quads, 256);
     (per_chunk, quads.div_ceil(per_chunk))
@@ -31,7 +32,7 @@ impl Operation for MaxAbs {
         super::float("the input", inputs[0])?;
         match inputs[0].shape[..] {
             [samples, _, ..] => Ok(TensorType::f32(&[samples, 1])),
-            _ => Err(format!("samples along the first axis expected, not {}", inputs[0])),
+            _ => Err(format!("expected samples along the first axis, got {}", inputs[0])),
         }
     }
 
@@ -39,7 +40,7 @@ impl Operation for MaxAbs {
         Some(Activity::Statistics)
     }
 
-    /// The largest of each chunk of quads, then of each sample's chunks.
+    /// Launches: the largest of each chunk of quads, then of each sample's chunks.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let samples = output.rows();
         let quads = inputs[0].words() / LANES / samples;

@@ -1,11 +1,17 @@
-//! `max_pool`: the largest value under each window; padding never wins. `max_pool_backward`: dy goes to the *first* largest value in row order.
+//! `max_pool`: the largest value in each window; padding is never selected. `max_pool_backward`: dy
+//! goes to the *first* largest value in row-major order.
 //!
-//! `max_pool_argmax` keeps where that is, two bits a value, for windows of up to four taps that do not overlap; [`super::max_unpool`] is the gradient then, and nobody keeps x. It is computed with the pool.
+//! `max_pool_argmax` records its position with two bits per value, for non-overlapping windows of
+//! up to four taps; the gradient is then [`super::max_unpool`], and x need not be kept. It is
+//! computed together with the pool.
 //!
-//! x is float, the exact sums of a binary convolution or codes; all are pooled as they lie. Pooling sums is pooling the α·Δ·s they stand for (α ≥ 0), but keeps
-//! ties, which are common between integers and which rounding would break.
+//! x is float, the exact sums of a binary convolution, or codes; all are pooled in their stored
+//! form. Pooling the sums is equivalent to pooling the α·Δ·s that they represent (α ≥ 0), but
+//! preserves ties, which are common between integers and which rounding would break.
 //!
-//! Where a batch-norm's coefficients are a second input, it pools max(z, 0), z the batch-norm of x: the rectified floats are then never written. So for windows that do not overlap, which read each number once.
+//! If the coefficients of a batch-norm are a second input, max(z, 0) is pooled, with z the
+//! batch-norm of x, so the rectified floats are never written. This is done for non-overlapping
+//! windows, which read each number once.
 
 use super::batch_norm::{NORMALISE_OPS, Prologue, prologue_case};
 use super::gemm::Taps;
@@ -24,27 +30,28 @@ use crate::tensor::{
 };
 use crate::{parallel, simd};
 
-/// Max-pool: inputs x, or x and the coefficients of a batch-norm in front of a rectifier.
+/// Max-pool: inputs x, or x and the coefficients of a batch-norm that is followed by a rectifier.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPool {
-    /// The window; its padding is smaller than its kernel, and it is not dilated.
+    /// The window; its padding is smaller than its kernel, and its dilation is 1.
     pub window: Window,
 }
 
-/// The tap of each window, in row order, under which the largest value stands first, `Planes(2)`: inputs as the pool's.
+/// Index of the tap, in row-major order, with the first largest value of each window, `Planes(2)`:
+/// inputs as for the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPoolArgmax {
-    /// The window: one that [`has_argmax`].
+    /// The window; it must satisfy [`has_argmax`].
     pub window: Window,
 }
 
-/// Whether two bits can number the taps, and windows neither overlap nor are padded.
+/// Whether two bits can number the taps and the windows neither overlap nor are padded.
 pub fn has_argmax(window: &Window) -> bool {
     let apart = (0..2).all(|axis| window.kernel[axis] <= window.stride[axis]);
     window.taps() <= 4 && apart && window.padding == [0, 0]
 }
 
-/// The gradient of a max-pool for any window: inputs dy, x.
+/// The gradient of a max-pool with any window: inputs dy, x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxPoolBackward {
     /// The window.
@@ -53,7 +60,7 @@ pub struct MaxPoolBackward {
 
 pub(super) const GATHER: &str = include_str!("../../shaders/window_gather.wgsl");
 
-/// The output's shape in the input's encoding.
+/// Type of the output: the pooled shape in the input's encoding.
 pub(super) fn infer(window: &Window, x: &TensorType) -> Result<TensorType, String> {
     let [n, h, w, c] = super::nhwc("the input", x)?;
     if window.padding[0] >= window.kernel[0] || window.padding[1] >= window.kernel[1] {
@@ -75,13 +82,16 @@ impl Operation for MaxPool {
         if let [x, _] = inputs {
             super::batch_norm::infer_prologue(inputs)?;
             if !has_argmax(&self.window) {
-                return Err(format!("{} overlaps", self.window));
+                return Err(format!(
+                    "{}: a folded batch-norm needs windows of up to 4 taps that neither overlap nor are padded",
+                    self.window
+                ));
             }
             return infer(&self.window, &x.with(F32));
         }
         super::arity(inputs, 1)?;
         if inputs[0].encoding == U32 {
-            return Err(format!("{} is no activation", inputs[0]));
+            return Err(format!("{} is not an activation", inputs[0]));
         }
         infer(&self.window, inputs[0])
     }
@@ -129,7 +139,7 @@ crate::params! {
     struct MapParams { quads: u32 }
 }
 
-/// The launch that pools x: to y, to the argmax, or to both, each with its operand.
+/// The launch that pools x into y, the argmax, or both; each is given by its operand.
 fn launch(
     label: &str,
     window: &Window,
@@ -138,7 +148,7 @@ fn launch(
     argmax: Option<Operand>,
 ) -> Launch {
     let (x, rectified) = (inputs[0], inputs.len() > 1);
-    let pooled = infer(window, x).expect("a window that fits");
+    let pooled = infer(window, x).expect("a valid window");
     let (bits, kind, text) = match x.encoding {
         Planes(bits) => (bits, "_codes", include_str!("../../shaders/max_pool_codes.wgsl")),
         _ if argmax.is_some() => (0, "", include_str!("../../shaders/max_pool_argmax.wgsl")),
@@ -173,12 +183,12 @@ fn launch(
     launch.threads(pooled.rows() * items).float_ops(comparisons + map_ops)
 }
 
-/// The launch that computes a pool and its argmax.
+/// The launch that computes a pool together with its argmax.
 pub(super) fn with_argmax(pool: &MaxPool, inputs: &[&TensorType], y: &TensorType) -> Launch {
     launch("max_pool_argmax", &pool.window, inputs, Some(y), Some(OutputOf(1)))
 }
 
-/// What a twin pools.
+/// Input of the pool in the reference implementation (`twin`).
 struct Pooled<'a> {
     x: Prologue<'a>,
     ty: &'a TensorType,
@@ -199,7 +209,8 @@ impl<'a> Pooled<'a> {
     }
 }
 
-/// Calls `write(row, values, places)` for each row of `row_len` elements of `out`, with the largest values under the window of that output row, and the input rows where they first stand.
+/// Calls `write(row, values, places)` for each row of `row_len` elements of `out`, with the largest
+/// values in the window of that output row and the input rows where they occur first.
 fn pool<T: Send>(
     window: &Window,
     x: &Pooled<'_>,
@@ -217,7 +228,7 @@ fn pool<T: Send>(
 struct Pool<'a, T, W> {
     x: &'a Pooled<'a>,
     taps: &'a Taps,
-    /// Taps.
+    /// Number of taps.
     count: usize,
     first: usize,
     band: &'a mut [T],
@@ -236,7 +247,8 @@ impl<T, W: Fn(&mut [T], &[f32], &[u32])> simd::Job for Pool<'_, T, W> {
             let sources = (0..self.count).filter_map(|tap| self.taps.source(place, tap));
             for (nth, from) in sources.map(|from| from as u32).enumerate() {
                 if nth == 0 {
-                    // Where it stays if nothing is larger than −∞: of a run that diverged.
+                    // Position reported if nothing is larger than −∞, which happens in a diverged
+                    // run.
                     at.fill(from);
                 }
                 self.x.put_row(simd, from as usize, &mut values);
@@ -251,7 +263,7 @@ impl<T, W: Fn(&mut [T], &[f32], &[u32])> simd::Job for Pool<'_, T, W> {
     }
 }
 
-/// Windows and inputs for pools, overlapping and with borders.
+/// Windows and input shapes for pools, with overlap and padding.
 pub(super) fn cases() -> Vec<(Window, [usize; 4])> {
     vec![
         (Window::square(2, 2, 0), [2, 6, 8, 41]),
@@ -262,12 +274,12 @@ pub(super) fn cases() -> Vec<(Window, [usize; 4])> {
     ]
 }
 
-/// Windows, each with an input in every encoding.
+/// Windows, each with one input of every encoding.
 fn inputs(seed: u64, cases: Vec<(Window, [usize; 4])>) -> impl Iterator<Item = (Window, Tensor)> {
     let mut noise = Noise::new(seed);
     cases.into_iter().enumerate().flat_map(move |(i, (window, shape))| {
         let codes = Planes((i % 4 + 1) as u8);
-        // Few different integers: ties are the rule.
+        // Few distinct integers, so that ties are frequent.
         [
             noise.floats(&shape),
             noise.ints(&shape, I16, 3),
@@ -278,7 +290,8 @@ fn inputs(seed: u64, cases: Vec<(Window, [usize; 4])>) -> impl Iterator<Item = (
     })
 }
 
-/// Windows that do not overlap, each with an input in every encoding that a batch-norm reads, and coefficients.
+/// Non-overlapping windows, each with an input in one of the encodings that a batch-norm reads, and
+/// coefficients.
 fn rectified(seed: u64) -> impl Iterator<Item = (Window, Vec<Tensor>)> {
     let mut noise = Noise::new(seed);
     let cases = argmax_cases().into_iter().zip([F32, I16, I32].into_iter().cycle());
@@ -319,7 +332,7 @@ impl Operation for MaxPoolBackward {
             .write("dx", F32, Output)
             .params(&WindowParams::new(&self.window, x, dy))
             .threads(output.rows() * output.quads())
-            // Winners are found again, and each gets its gradient.
+            // The maxima are found again, and each receives its gradient.
             .float_ops(if x.encoding == F32 { self.window.taps() + 1 } else { 1 } * dy.len())
             .into()
     }
@@ -331,7 +344,7 @@ impl Operation for MaxPoolBackward {
         pool(window, &Pooled::new(&inputs[1..]), y, (&mut winners, lanes), |row, _, at| row.copy_from_slice(at));
         let ([_, h, w, _], [_, oh, ow, _]) = (output.ty.nhwc(), y.nhwc());
         let taps = Taps::inputs(window, [h, w], [oh, ow]);
-        // Windows stay within their image.
+        // Windows do not cross images, so images are independent.
         let (x_rows, y_rows) = (h * w, oh * ow);
         parallel::rows(output.floats(), x_rows * lanes, |image, dx| {
             dx.fill(0.0);
@@ -341,7 +354,7 @@ impl Operation for MaxPoolBackward {
                 for source in (0..window.taps()).filter_map(|tap| taps.source(place, tap)) {
                     let dx = &mut dx[(source - image * x_rows) * lanes..][..lanes];
                     for c in 0..lanes {
-                        // A sum that began at 0 is never −0: what is not won leaves it as it is.
+                        // A sum that began at 0 is never −0, so adding 0 leaves it unchanged.
                         dx[c] += if winners[c] == source as u32 { dy[c] } else { 0.0 };
                     }
                 }
@@ -353,7 +366,7 @@ impl Operation for MaxPoolBackward {
 impl MaxPoolBackward {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(41);
-        // Before passes put a batch-norm and a rectifier into a pool.
+        // Before optimisation passes fold a batch-norm and a rectifier into a pool.
         let samples = MaxPool::samples().into_iter().filter(|sample| sample.inputs.len() == 1);
         samples
             .map(|mut sample| {
@@ -374,7 +387,10 @@ impl Operation for MaxPoolArgmax {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let pooled = MaxPool { window: self.window }.infer(inputs)?;
         if !has_argmax(&self.window) {
-            return Err(format!("two bits do not tell where the largest value under {} is", self.window));
+            return Err(format!(
+                "two bits cannot hold the argmax of {}: use windows of up to 4 taps that neither overlap nor are padded",
+                self.window
+            ));
         }
         Ok(pooled.with(Planes(2)))
     }
@@ -400,7 +416,8 @@ impl Operation for MaxPoolArgmax {
     }
 }
 
-/// Windows whose argmax is kept, apart and next to each other, and inputs that they do not cover.
+/// Windows whose argmax is recorded, with and without gaps between them, and inputs that they do
+/// not fully cover.
 pub(super) fn argmax_cases() -> Vec<(Window, [usize; 4])> {
     vec![
         (Window::square(2, 2, 0), [2, 6, 8, 41]),
@@ -417,7 +434,7 @@ impl MaxPoolArgmax {
     }
 }
 
-/// Pools with their argmax.
+/// Pools fused with their argmax.
 pub(super) fn joint_cases() -> Vec<Case> {
     let samples = MaxPoolArgmax::samples().into_iter();
     let cases = samples.map(|sample| {
@@ -443,7 +460,7 @@ mod tests {
             let x = Tensor::from_f32(&[2, 2, 4, 4], &[nothing; 64]);
             let dx = Op::from(MaxPoolBackward { window }).evaluate(&[&dy, &x]).to_f32();
             for (row, lanes) in dx.chunks_exact(4).enumerate() {
-                // To the first row of each window.
+                // The gradient goes to the first row of each window.
                 let (image, y, x) = (row / 8, row / 4 % 2, row % 4);
                 let first = y == 0 && x % 2 == 0;
                 let expected = |lane: usize| if first { (image * 8 + x / 2 * 4 + lane + 1) as f32 } else { 0.0 };

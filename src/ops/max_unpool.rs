@@ -1,4 +1,5 @@
-//! `max_unpool`: the gradient of a [max-pool](super::max_pool) whose argmax was kept: dy stands where the largest value of its window stood, 0 everywhere else.
+//! `max_unpool`: the gradient of a [max-pool](super::max_pool) whose argmax was recorded: dy at the
+//! position of the largest value of its window, 0 everywhere else.
 //!
 //! Windows do not overlap, so every number of the output is a copy: exact, in one pass that reads dy once.
 
@@ -16,7 +17,7 @@ use crate::tensor::{
 /// Gradient of a pool's input: inputs dy, argmax.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MaxUnpool {
-    /// The pool's window: one that [`max_pool::has_argmax`].
+    /// The pool's window; it must satisfy [`max_pool::has_argmax`].
     pub window: Window,
     /// Height and width of the pool's input.
     pub size: [usize; 2],
@@ -39,7 +40,7 @@ impl Operation for MaxUnpool {
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let dy = inputs[0];
-        // A cell is a window with what lies between it and the next ones.
+        // A cell is a window together with the gap before the next window.
         let [cells_h, cells_w] = [0, 1].map(|axis| self.size[axis].div_ceil(self.window.stride[axis]));
         let cells = dy.nhwc()[0] * cells_h * cells_w;
         Launch::new("max_unpool", &[include_str!("../../shaders/max_unpool.wgsl"), decode::CODES])
@@ -76,16 +77,17 @@ impl Operation for MaxUnpool {
 }
 
 impl MaxUnpool {
-    /// Whether nothing lies behind the last windows and the steps from one to the next.
+    /// Whether windows and the gaps between them cover the whole input.
     pub fn leaves_nothing(&self) -> bool {
         let output = self.window.output(self.size);
         output.is_ok_and(|output| (0..2).all(|axis| output[axis] * self.window.stride[axis] >= self.size[axis]))
     }
 
-    /// Adds to a launch of a batch-norm's gradient what it reads or writes through this one (`shaders/batch_norm_unpool.wgsl`); its body calls `dz_of` or `put`.
+    /// Adds the text and constants with which a launch of a batch-norm's gradient reads or writes
+    /// through this operation (`shaders/batch_norm_unpool.wgsl`); the body calls `dz_of` or `put`.
     pub(super) fn constants(&self, mut launch: Launch) -> Launch {
         launch.kernel.body.push(include_str!("../../shaders/batch_norm_unpool.wgsl").into());
-        let output = self.window.output(self.size).expect("a window that fits");
+        let output = self.window.output(self.size).expect("a valid window");
         let names = [
             (["IN_H", "IN_W"], self.size),
             (["OUT_H", "OUT_W"], output),

@@ -1,6 +1,7 @@
-//! `mean`: `out[c]` = mean over rows of `x[row, c]`; the loss and the accuracy of a batch.
+//! `mean`: `out[c]` = mean over rows of `x[row, c]`; used for the loss and the accuracy of a batch.
 //!
-//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
+//! **Order of the sum** ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes.
 
 use super::{Activity, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;
@@ -10,7 +11,7 @@ use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 /// Mean over rows: input x `[…, c]`, output `[c]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Mean {
-    /// The share of a mean over so many rows, others among them, that these have.
+    /// Total number of rows of the mean if these rows are only part of it; `None` if they are all.
     pub of: Option<usize>,
 }
 
@@ -30,7 +31,8 @@ impl ColumnParams {
     }
 }
 
-/// The launch that adds up the rows of each channel of `operand`, which is of the type `x`, times `scale`, into `[c]`.
+/// The launch that sums the rows of each channel of `operand`, of type `x`, times `scale`, into
+/// `[c]`.
 pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f32, caps: &Caps) -> Launch {
     sum::reduction(label, include_str!("../../shaders/channel_sum.wgsl"), (x.quads(), x.rows()), caps)
         .read("x", F32, operand)
@@ -39,7 +41,7 @@ pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f
         .params(&ColumnParams::new(x, scale))
 }
 
-/// The same in the kernel's order.
+/// Reference implementation of [`column_sum`], in the kernel's order.
 pub(super) fn column_sum_twin(x: View<'_>, scale: f32, out: &mut [f32]) {
     let (values, lanes) = (x.numbers(), x.ty.lanes());
     let sums = sum::columns(x.ty.rows(), lanes, |row, sums| {

@@ -1,10 +1,13 @@
-//! The operations: one file each, and the one list of them.
+//! The operations: one file per operation, and the list of all of them.
 //!
-//! A file reads top to bottom: formula, shapes, source · uniform · attribute struct · `infer` · `backward` · `program` (kernels and groups) · `twin` (plain
-//! loops on the CPU) · `samples`. Everything else (tests, benches, names in a trace) is derived from the list at the end of this file.
+//! Each file has the same order: formula, shapes, source · uniform · attribute struct · `infer` ·
+//! `backward` · `program` (kernels and workgroups) · `twin` (the reference implementation: plain
+//! loops on the CPU) · `samples`. Everything else (tests, benchmarks, names in traces) is derived
+//! from the list at the end of this file.
 //!
-//! **Convention of gradients.** An encoded tensor *stands for* a real one: codes c for Δ·c, sums s of a binary convolution for α·Δ·s, signs for α·sign(W).
-//! The gradient of a node is the gradient of the real tensor it stands for, always `F32` and of the same shape.
+//! **Gradient convention.** An encoded tensor *represents* a real one: codes c represent Δ·c, sums
+//! s of a binary convolution represent α·Δ·s, signs represent α·sign(W). The gradient of a node is
+//! the gradient of the real tensor that it represents, always `F32` and of the same shape.
 
 use crate::caps::Caps;
 use crate::error::Result;
@@ -78,67 +81,70 @@ pub mod window;
 pub use leaf::{Leaf, Role};
 pub use sample::Sample;
 
-/// The graph over the operations of this module.
+/// A graph over the operations of this module.
 pub type Graph = graph::Graph<Op>;
 
-/// What a launch does within a step: the groups that a profile adds up.
+/// Role of a launch within a training step; profiles are grouped by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
-    /// From images to loss.
+    /// Forward pass, from images to loss.
     Forward,
     /// Gradients of activations.
     Dx,
     /// Gradients of weights.
     Dw,
-    /// Statistics of batch-norms, forward and backward, and what follows from them for each channel.
+    /// Statistics of batch-norms, forward and backward, and per-channel values derived from them.
     Statistics,
-    /// From gradients to new weights.
+    /// Weight updates from gradients.
     Update,
-    /// Making codes and packed signs.
+    /// Quantisation to codes and packed signs.
     Pack,
-    /// Getting the batch, and keeping what is read later: loss and accuracy.
+    /// Fetching the batch, and recording results that are read later: loss and accuracy.
     Data,
 }
 
-/// The input in front of which a batch-norm can be folded: its coefficients are then the next input.
+/// Input into which a preceding batch-norm can be folded; the batch-norm's coefficients then become
+/// the next input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fold {
-    /// The input's place.
+    /// Index of the input.
     pub at: usize,
-    /// Inputs behind it while nothing is folded.
+    /// Number of inputs after it while nothing is folded.
     pub behind: usize,
 }
 
 impl Fold {
-    /// Where the coefficients are among so many inputs, if something is folded.
+    /// Index of the coefficients among `inputs` inputs, or `None` if nothing is folded.
     pub fn coef(self, inputs: usize) -> Option<usize> {
         (inputs > self.at + 1 + self.behind).then_some(self.at + 1)
     }
 }
 
-/// One operation: what it means, how a device does it, how the CPU does it.
+/// One operation: its type rules, its gradient, its kernels and its reference implementation on the
+/// CPU.
 pub trait Operation {
-    /// Name of the file, of the shaders, in traces and tests.
+    /// Name of the operation: that of its file and shaders, used in traces and tests.
     fn stem(&self) -> &'static str;
 
-    /// The output's type, or which shapes do not fit and what would.
+    /// Type of the output, or a message that says which shapes are wrong and what is expected.
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
 
-    /// The input whose memory the output takes over.
+    /// Index of the input whose memory the output reuses.
     fn in_place(&self) -> Option<usize> {
         None
     }
 
-    /// The input in front of which a batch-norm can be folded.
+    /// The input into which a batch-norm can be folded.
     fn folds(&self) -> Option<Fold> {
         None
     }
 
-    /// Appends the nodes of the gradient; nothing where no gradient flows.
+    /// Appends the nodes that compute the gradient; appends nothing if no gradient flows.
     ///
     /// # Errors
-    /// When the appended nodes do not fit, or when the operation has no derivative.
+    ///
+    /// Returns an error if the appended nodes are invalid or the operation has no derivative.
     fn backward(&self, _cx: &mut Backward<'_>) -> Result<()> {
         Err(crate::Error::Model(format!("{} has no derivative", self.stem())))
     }
@@ -146,26 +152,29 @@ pub trait Operation {
     /// The launches that compute the output on a device.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program;
 
-    /// The kernels that a device can run for it, the one that a plan takes first; none where there is no choice. [`Caps::choices`] asks for one.
+    /// Kernel variants that the device supports, the default one first; empty if there is only one
+    /// kernel. [`Caps::choices`] selects a variant.
     fn candidates(&self, _inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Vec<Offer> {
         Vec::new()
     }
 
-    /// The output by plain loops. An input that is updated in place is passed as it was before.
+    /// Computes the output with plain loops on the CPU. An input that is updated in place is passed
+    /// with its old contents.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
 
-    /// What it does within a step, where the phase that it belongs to does not say it.
+    /// Role within a step, if it differs from the one implied by the node's phase.
     fn activity(&self) -> Option<Activity> {
         None
     }
 
-    /// Bound on |device − twin| relative to the largest magnitude of the twin's output; 0 where exact.
+    /// Bound on |device − twin| relative to the largest magnitude of the reference output (`twin`);
+    /// 0 if exact.
     fn tolerance(&self, output: &TensorType) -> f32 {
         if output.encoding == Encoding::F32 { 2e-5 } else { 0.0 }
     }
 }
 
-/// What an operation sees while it is differentiated.
+/// Context of an operation's differentiation.
 pub struct Backward<'g> {
     pub(crate) graph: &'g mut Graph,
     pub(crate) node: Value,
@@ -175,37 +184,37 @@ pub struct Backward<'g> {
 }
 
 impl Backward<'_> {
-    /// The node's nth input.
+    /// Returns the node's input at `index`.
     pub fn input(&self, index: usize) -> Value {
         self.graph.node(self.node).inputs[index]
     }
 
-    /// All of the node's inputs.
+    /// Returns all inputs of the node.
     pub fn inputs(&self) -> &[Value] {
         &self.graph.node(self.node).inputs
     }
 
-    /// The type of the node's nth input.
+    /// Returns the type of the node's input at `index`.
     pub fn input_type(&self, index: usize) -> TensorType {
         self.graph.ty(self.input(index)).clone()
     }
 
-    /// The type of a value.
+    /// Returns the type of a value.
     pub fn type_of(&self, value: Value) -> &TensorType {
         self.graph.ty(value)
     }
 
-    /// The node's output.
+    /// Returns the node's output.
     pub fn output(&self) -> Value {
         self.node
     }
 
-    /// The gradient of the node's output.
+    /// Returns the gradient of the node's output.
     pub fn dy(&self) -> Value {
         self.dy
     }
 
-    /// Whether anybody needs the gradient of the nth input.
+    /// Whether the gradient of the input at `index` is needed.
     pub fn wants(&self, index: usize) -> bool {
         self.wanted[self.input(index).0]
     }
@@ -213,23 +222,27 @@ impl Backward<'_> {
     /// Appends a node of the backward pass.
     ///
     /// # Errors
-    /// When the shapes do not fit.
+    ///
+    /// Returns an error if the input types are invalid for the operation.
     pub fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         self.graph.add(op, inputs)
     }
 
-    /// Appends a node that belongs to the forward pass, though only the backward pass reads it.
+    /// Appends a node that belongs to the forward pass although only the backward pass reads it.
     ///
     /// # Errors
-    /// When the shapes do not fit.
+    ///
+    /// Returns an error if the input types are invalid for the operation.
     pub fn add_forward(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         self.graph.in_phase(Phase::Forward, |graph| graph.add(op, inputs))
     }
 
-    /// Gives the gradient of the nth input; several readers' gradients add up.
+    /// Adds a contribution to the gradient of the input at `index`; contributions of several
+    /// readers are summed.
     ///
     /// # Errors
-    /// When the shapes do not fit.
+    ///
+    /// Returns an error if the shapes do not match.
     pub fn give(&mut self, index: usize, gradient: Value) -> Result<()> {
         let input = self.input(index);
         let sum = match self.gradients[input.0] {
@@ -243,7 +256,7 @@ impl Backward<'_> {
 
 macro_rules! ops {
     ($($module:ident::$name:ident),* $(,)?) => {
-        /// Every operation, closed.
+        /// The closed set of all operations.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
             $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name)),*
@@ -264,7 +277,8 @@ macro_rules! ops {
             }
         }
 
-        /// Small cases of every operation, with odd sizes; none may be without.
+        /// Small test cases of every operation, with odd sizes; every operation must have at least
+        /// one.
         pub fn samples() -> Vec<Sample> {
             let mut all = Vec::new();
             $({
@@ -319,21 +333,22 @@ impl Typed for Op {
 }
 
 impl Op {
-    /// The operation with its shapes, in words: the key of what was chosen for it in [`Caps::choices`].
+    /// The operation and its shapes as text: the key of its entry in [`Caps::choices`].
     pub fn site(&self, inputs: &[&TensorType], output: &TensorType) -> String {
         let inputs: Vec<_> = inputs.iter().map(ToString::to_string).collect();
         format!("{} {} -> {output}", self.stem(), inputs.join(", "))
     }
 
-    /// The device as the operation sees it with these shapes.
+    /// The device capabilities with the kernel variant that was chosen for these shapes.
     pub fn caps<'c>(&self, inputs: &[&TensorType], output: &TensorType, caps: &'c Caps) -> Cow<'c, Caps> {
         if caps.choices.is_empty() { Cow::Borrowed(caps) } else { caps.at(self.stem(), &self.site(inputs, output)) }
     }
 
-    /// Runs the twin on host tensors.
+    /// Runs the reference implementation on host tensors.
     ///
     /// # Panics
-    /// When the inputs' types do not fit.
+    ///
+    /// Panics if the types of the inputs are invalid.
     pub fn evaluate(&self, inputs: &[&Tensor]) -> Tensor {
         let types: Vec<_> = inputs.iter().map(|t| &t.ty).collect();
         let ty = self.infer(&types).unwrap_or_else(|message| panic!("{}: {message}", self.stem()));
@@ -344,10 +359,12 @@ impl Op {
     }
 }
 
-/// A graph of one operation: inputs "in0", "in1", …, output "out", and the value that it makes.
+/// Builds a graph of one operation with inputs "in0", "in1", … and output "out"; returns it with
+/// the output's value.
 ///
 /// # Errors
-/// When the types do not fit.
+///
+/// Returns an error if the input types are invalid for the operation.
 pub fn alone(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
     let mut graph = Graph::new();
     graph.at(op.stem(), graph::Phase::Forward);
@@ -360,22 +377,22 @@ pub fn alone(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
     Ok((graph, out))
 }
 
-/// `Err` with what was expected unless the number of inputs is right.
+/// Returns an error that states the expected count unless the number of inputs is right.
 pub(crate) fn arity(inputs: &[&TensorType], count: usize) -> Result<(), String> {
-    if inputs.len() == count { Ok(()) } else { Err(format!("{count} inputs expected, not {}", inputs.len())) }
+    if inputs.len() == count { Ok(()) } else { Err(format!("expected {count} inputs, got {}", inputs.len())) }
 }
 
-/// `Err` naming both types unless they are equal.
+/// Returns an error that names both types unless they are equal.
 pub(crate) fn same(what: &str, got: &TensorType, expected: &TensorType) -> Result<(), String> {
-    if got == expected { Ok(()) } else { Err(format!("{what} is {got}, but {expected} fits")) }
+    if got == expected { Ok(()) } else { Err(format!("{what} is {got}, expected {expected}")) }
 }
 
-/// `Err` unless the tensor holds floats.
+/// Returns an error unless the tensor is `F32`.
 pub(crate) fn float(what: &str, ty: &TensorType) -> Result<(), String> {
     if ty.encoding == Encoding::F32 { Ok(()) } else { Err(format!("{what} must be f32, not {ty}")) }
 }
 
-/// The axes of an activation, or an `Err` that names its type.
+/// Axes of an activation, or an error that names its type.
 pub(crate) fn nhwc(what: &str, ty: &TensorType) -> Result<[usize; 4], String> {
     ty.shape.as_slice().try_into().map_err(|_| format!("{what} must be [n, h, w, c], not {ty}"))
 }

@@ -1,4 +1,5 @@
-//! `pad`: +1 around signs, where a convolution is to see ones instead of nothing. `pad_backward`: the gradient without the rim.
+//! `pad`: pads signs with +1, for convolutions whose padding is +1 instead of zero. `pad_backward`:
+//! the gradient without the padding.
 //!
 //! Codes of one plane `[n, h, w, c]` → `[n, h + 2·rim, w + 2·rim, c]`.
 
@@ -11,14 +12,14 @@ use crate::tensor::{
     TensorType, View, ViewMut, WORD_BITS,
 };
 
-/// Codes 1 around codes of one plane: input codes.
+/// Pads codes of one plane with code 1: input codes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pad {
     /// Rows above and below, columns left and right.
     pub rim: [usize; 2],
 }
 
-/// What lies inside the rim: input dy.
+/// The interior of a padded tensor: input dy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PadBackward {
     /// Rows above and below, columns left and right.
@@ -30,7 +31,7 @@ crate::params! {
 }
 
 impl PadParams {
-    /// For a launch over `items`, `row` of them a row.
+    /// Parameters of a launch over `items` items, `row` of them per row.
     fn new(inner: &TensorType, padded: &TensorType, rim: [usize; 2], items: usize, row: usize) -> Self {
         let ([_, h, w, _], [_, padded_h, padded_w, _]) = (inner.nhwc(), padded.nhwc());
         let [quads, row, h, w, padded_h, padded_w, rim_h, rim_w] =
@@ -48,7 +49,7 @@ impl Operation for Pad {
         super::arity(inputs, 1)?;
         let [n, h, w, c] = super::nhwc("the input", inputs[0])?;
         if inputs[0].encoding != Planes(1) {
-            return Err(format!("signs are padded, not {}", inputs[0]));
+            return Err(format!("only signs can be padded with +1, not {}", inputs[0]));
         }
         Ok(TensorType::new(&[n, h + 2 * self.rim[0], w + 2 * self.rim[1], c], Planes(1)))
     }
@@ -91,7 +92,7 @@ impl Operation for Pad {
     }
 }
 
-/// Rims, and the inner tensors' shapes.
+/// Padding widths, and shapes of the interior.
 const CASES: [([usize; 2], [usize; 4]); 3] = [([1, 1], [2, 3, 5, 41]), ([0, 2], [1, 4, 3, 64]), ([2, 1], [3, 2, 2, 7])];
 
 impl Pad {
@@ -112,7 +113,7 @@ impl Operation for PadBackward {
         let [n, h, w, c] = super::nhwc("the gradient", inputs[0])?;
         match (h.checked_sub(2 * self.rim[0]), w.checked_sub(2 * self.rim[1])) {
             (Some(h), Some(w)) if h > 0 && w > 0 => Ok(TensorType::f32(&[n, h, w, c])),
-            _ => Err(format!("{} has no {:?} rim", inputs[0], self.rim)),
+            _ => Err(format!("{} is too small for padding of {:?}", inputs[0], self.rim)),
         }
     }
 

@@ -1,9 +1,12 @@
-//! `prelu`: y = x for x > 0, else a_c·x, with a learned slope a for each channel (He et al., 2015); x may be the batch-norm of what is stored.
+//! `prelu`: y = x for x > 0, else a_c·x, with a learned slope a per channel (He et al., 2015); x
+//! can be the batch-norm of the stored input.
 //!
-//! `prelu_backward`: dx = dy for x > 0, else a_c·dy. `prelu_slope`: da_c = Σ dy·min(x, 0). A learned slope may become negative, and then y does not tell where x lay: the
-//! backward pass reads x, and applies a batch-norm that was folded in again instead of keeping its output.
+//! `prelu_backward`: dx = dy for x > 0, else a_c·dy. `prelu_slope`: da_c = Σ dy·min(x, 0). A
+//! learned slope may become negative, so y does not determine the sign of x: the backward pass
+//! reads x, and reapplies a folded batch-norm instead of keeping its output.
 //!
-//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows; their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
+//! **Order of the sum** ([`super::sum`]): chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows;
+//! their sums in 64 lanes, in chunks of 128, then pairs, then the tree of lanes.
 
 use super::sum::{self, rows_per_chunk};
 use super::{Activity, Backward, Fold, Operation, Sample, add, batch_norm, mean, sample::Noise};
@@ -12,14 +15,16 @@ use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
-/// The slope that a channel starts with, PyTorch's.
+/// Initial slope of a channel, as in PyTorch.
 pub const START: f32 = 0.25;
 
-/// Rectifier with learned slopes: inputs a `[c]`, x, or a, x and a batch-norm's coefficients that are applied first.
+/// Rectifier with learned slopes: inputs a `[c]`, x, or a, x and the coefficients of a preceding
+/// batch-norm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Prelu;
 
-/// Gradient of the input: inputs dy, a, x, or dy, a, x and coefficients; then it is the gradient of the normalised value.
+/// Gradient of the input: inputs dy, a, x, or dy, a, x and coefficients; with coefficients, the
+/// gradient of the normalised value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PreluBackward;
 
@@ -123,7 +128,7 @@ impl Operation for PreluBackward {
     }
 }
 
-/// Samples of [`Prelu`] with a gradient in front.
+/// Samples of [`Prelu`] with a gradient prepended.
 fn with_gradient(seed: u64) -> Vec<Vec<crate::tensor::Tensor>> {
     let mut noise = Noise::new(seed);
     let samples = Prelu::samples().into_iter();
@@ -155,7 +160,7 @@ impl Operation for PreluSlope {
         Some(Activity::Dw)
     }
 
-    /// A sum for each chunk of rows, then the sum of these.
+    /// Launches: a sum for each chunk of rows, then the sum of these.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[1];
         let per_chunk = rows_per_chunk(x.rows(), x.quads());
@@ -172,7 +177,7 @@ impl Operation for PreluSlope {
         Program { scratch_words: vec![parts.words()], launches: vec![partial, sum] }
     }
 
-    /// In the kernels' order.
+    /// Sums in the kernels' order.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]).numbers());
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());

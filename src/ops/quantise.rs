@@ -1,7 +1,11 @@
-//! `quantise`: a code is the number of thresholds that lie below x; quantised and packed in one kernel.
+//! `quantise`: the code of x is the number of thresholds below x; quantises and packs in one
+//! kernel.
 //!
-//! One op for every quantiser of activations: half-wave Gaussian levels (Cai et al., 2017, arXiv 1702.00953: t_1 = 0, t_i = (q_{i−1} + q_i)/2, bins closed on the right), sign (one threshold, x ≥ 0 is +1), DoReFa
-//! (t_i = (i − ½)/(2^k − 1)), and with a learned scale s, by which thresholds are multiplied, PACT and LSQ. What codes stand for is no matter of this op: see [`super::code`]. Codes are exact for a given x.
+//! One operation for every activation quantiser: half-wave Gaussian levels (Cai et al., 2017, arXiv
+//! 1702.00953: t_1 = 0, t_i = (q_{i−1} + q_i)/2, bins closed on the right), sign (one threshold, x
+//! ≥ 0 is +1), DoReFa (t_i = (i − ½)/(2^k − 1)), and, with a learned scale s that multiplies the
+//! thresholds, PACT and LSQ. What the codes represent is not part of this operation: see
+//! [`super::code`]. Codes are exact for a given x.
 
 mod survey;
 
@@ -19,36 +23,40 @@ use crate::tensor::{
 
 pub use survey::Survey;
 
-/// The most bits of a code.
+/// Maximum number of bits of a code.
 const MOST_BITS: usize = 4;
-/// The most thresholds.
+/// Maximum number of thresholds.
 pub const MOST_THRESHOLDS: usize = (1 << MOST_BITS) - 1;
 
-/// Quantiser: inputs x, then a batch-norm's coefficients that are applied first, if any, then the scale `[1]`, if it is learned. Output: codes.
+/// Quantiser: inputs x, then the coefficients of a preceding batch-norm, if any, then the scale
+/// `[1]`, if it is learned. Output: codes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Quantise {
-    /// Rising, 1 to 15.
+    /// Thresholds in ascending order, 1 to 15.
     pub thresholds: Vec<f32>,
-    /// Whether a threshold itself lies above it: `[x ≥ t]` instead of `[x > t]`.
+    /// Whether a value equal to a threshold counts as above it: `[x ≥ t]` instead of `[x > t]`.
     pub at_least: bool,
-    /// Whose derivative stands in for the quantiser's.
+    /// Function whose derivative replaces that of the quantiser.
     pub surrogate: Surrogate,
     /// The top level, in units of the scale.
     pub top: f32,
-    /// The learned scale, if there is one.
+    /// How the scale is learned, if it is.
     pub scale: Option<Scale>,
 }
 
-/// How a learned scale learns. `top` is the number of the top code, n; the levels are i·s for LSQ, i·s/n for PACT.
+/// Gradient rule of a learned scale. n is the largest code; the levels are i·s for LSQ, i·s/n for
+/// PACT.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scale {
-    /// PACT (Choi et al., 2018, arXiv 1805.06085): s is the clip; ds = Σ dy over x > s.
+    /// PACT (Choi et al., 2018, arXiv 1805.06085): s is the clipping threshold; ds = Σ dy over x >
+    /// s.
     Pact,
-    /// LSQ (Esser et al., 2020, arXiv 1902.08153): s is the step; ds = Σ dy·(code − x/s inside, n above)/√(N·n), N the elements of x.
+    /// LSQ (Esser et al., 2020, arXiv 1902.08153): s is the step size; ds = Σ dy·(code − x/s
+    /// inside, n above)/√(N·n), N the number of elements of x.
     Lsq,
 }
 
-/// The function whose derivative a quantiser has; q is its top level.
+/// Surrogate whose derivative is used as the quantiser's; q is the top level.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Surrogate {
     /// x.
@@ -89,7 +97,7 @@ impl Surrogate {
         }
     }
 
-    /// Q̃′(x), of half-wave ones 0 at 0 and 1 at q.
+    /// Q̃′(x); for half-wave quantisers 0 at 0 and 1 at q.
     pub(super) fn slope(self, top: f32, x: f32) -> f32 {
         match self {
             Self::Identity => 1.0,
@@ -102,7 +110,7 @@ impl Surrogate {
         }
     }
 
-    /// The same of a vector of values.
+    /// Q̃′ of a vector of values.
     #[inline(always)]
     pub(super) fn slopes<S: Simd>(self, simd: S, top: f32, x: S::f32s) -> S::f32s {
         let splat = |value: f32| simd.splat_f32s(value);
@@ -124,7 +132,7 @@ impl Surrogate {
         }
     }
 
-    /// Float operations of the slope.
+    /// Number of float operations of the slope.
     pub(super) fn ops(self) -> usize {
         match self {
             Self::Identity => 0,
@@ -136,7 +144,7 @@ impl Surrogate {
     }
 }
 
-/// Checks `x`, `x, coef`, `x, scale` or `x, coef, scale`.
+/// Checks the inputs `x`, `x, coef`, `x, scale` or `x, coef, scale`.
 pub(super) fn infer(inputs: &[&TensorType], scaled: bool) -> Result<(), String> {
     let (rest, scale) = inputs.split_at(inputs.len().saturating_sub(usize::from(scaled)));
     batch_norm::infer_prologue(rest)?;
@@ -147,7 +155,8 @@ pub(super) fn infer(inputs: &[&TensorType], scaled: bool) -> Result<(), String> 
 }
 
 impl Quantise {
-    /// The half-wave quantiser of these positive levels; thresholds lie between them, the first at 0, or half-way as well (`half`).
+    /// The half-wave quantiser of these positive levels. Thresholds lie midway between neighbouring
+    /// levels; the first is at 0, or at half the first level if `half` is set.
     pub fn half_wave(levels: &[f32], half: bool, surrogate: Surrogate) -> Self {
         let middle = |i: usize| match i {
             0 if half => levels[0] / 2.0,
@@ -158,29 +167,30 @@ impl Quantise {
         Self { thresholds, at_least: false, surrogate, top: levels[levels.len() - 1], scale: None }
     }
 
-    /// x ≥ 0 is +1.
+    /// The sign quantiser: x ≥ 0 is +1.
     pub fn sign(surrogate: Surrogate) -> Self {
         Self { thresholds: vec![0.0], at_least: true, surrogate, top: 1.0, scale: None }
     }
 
-    /// The nearest of 0, 1/n, 2/n, …, 1 times `top`, n = 2^bits − 1; in the middle, the lower one.
+    /// Rounds to the nearest of 0, 1/n, 2/n, …, 1 times `top`, n = 2^bits − 1; ties go to the lower
+    /// level.
     pub fn nearest(bits: u8, top: f32, scale: Option<Scale>) -> Self {
         let n = ((1u32 << bits) - 1) as f32;
         let thresholds = (0..(1 << bits) - 1).map(|i| (i as f32 + 0.5) * top / n).collect();
         Self { thresholds, at_least: false, surrogate: Surrogate::Clipped, top, scale }
     }
 
-    /// Bits of a code.
+    /// Number of bits of a code.
     pub fn bits(&self) -> u8 {
         (self.thresholds.len() + 1).next_power_of_two().trailing_zeros() as u8
     }
 
-    /// The code of a value, under a scale.
+    /// The code of a value at a given scale.
     pub fn code(&self, x: f32, scale: f32) -> u32 {
         self.thresholds.iter().filter(|&t| self.reaches(x, t * scale)).count() as u32
     }
 
-    /// Whether a value is above a threshold, or on it where that counts.
+    /// Whether a value is above a threshold, or equal to it if `at_least` is set.
     fn reaches(&self, x: f32, threshold: f32) -> bool {
         if self.at_least { x >= threshold } else { x > threshold }
     }
@@ -195,7 +205,7 @@ crate::params! {
     }
 }
 
-/// The uniform over `ty`, with thresholds.
+/// The uniform for a tensor of type `ty`, with thresholds.
 pub(super) fn params(ty: &TensorType, thresholds: &[f32], top: f32, factor: f32) -> QuantiseParams {
     let t = |i: usize| thresholds.get(i).copied().unwrap_or(f32::MAX);
     QuantiseParams {
@@ -272,7 +282,7 @@ impl Operation for Quantise {
             .constant("BITS", self.bits() as usize)
             .constant("THRESHOLDS", self.thresholds.len());
         let launch = batch_norm::read(launch, self, inputs).must_be_finite();
-        // The channels in the last word of a row.
+        // Mask of the channels in the last word of a row.
         let tail = u32::MAX >> ((WORD_BITS - output.channels() % WORD_BITS) % WORD_BITS);
         let launch = if self.at_least { launch.constant("TAIL", tail as usize) } else { launch };
         let launch = match self.scale {
@@ -296,7 +306,7 @@ impl Operation for Quantise {
     }
 }
 
-/// Codes of a band of rows, from `first` on.
+/// Computes the codes of a band of rows that begins at row `first`.
 struct Codes<'a> {
     x: &'a batch_norm::Prologue<'a>,
     thresholds: &'a [f32],
@@ -318,7 +328,8 @@ impl simd::Job for Codes<'_> {
                 let tail = u32::MAX >> WORD_BITS.saturating_sub(channels - word * WORD_BITS);
                 let mut planes = [0; MOST_BITS];
                 for &t in thresholds {
-                    // Added to 32 numbers at once, whose bits stand one above the other.
+                    // Bit-sliced addition to 32 counters at once; plane i holds bit i of each
+                    // counter.
                     let mut carry = reached(simd, values, t, at_least) & tail;
                     for plane in &mut planes {
                         (*plane, carry) = (*plane ^ carry, *plane & carry);
@@ -330,7 +341,8 @@ impl simd::Job for Codes<'_> {
     }
 }
 
-/// A word with bit i where value i is above a threshold, or on it where that counts.
+/// A word whose bit i is set if value i is above the threshold, or equal to it if `at_least` is
+/// set.
 #[inline(always)]
 fn reached<S: Simd>(simd: S, values: &[f32], threshold: f32, at_least: bool) -> u32 {
     let (threshold, mut word) = (simd.splat_f32s(threshold), 0);
@@ -345,21 +357,21 @@ fn reached<S: Simd>(simd: S, values: &[f32], threshold: f32, at_least: bool) -> 
     word
 }
 
-/// The inputs without the scale, and the scale, or 1.
+/// Splits off the scale: returns the other inputs and the scale, or 1.
 pub(super) fn split<'i, 'a>(inputs: &'i [View<'a>], scaled: bool) -> (&'i [View<'a>], f32) {
     if scaled {
-        let (scale, rest) = inputs.split_last().expect("a scale");
+        let (scale, rest) = inputs.split_last().expect("an input for the scale");
         (rest, scale.numbers()[0])
     } else {
         (inputs, 1.0)
     }
 }
 
-/// Values on and beside these points, where an off-by-one would show.
+/// Values at these points and directly next to them, where off-by-one errors would show.
 fn edges(points: &[f32]) -> Tensor {
     let mut values = vec![0.0, -0.0, f32::MIN_POSITIVE, -1.0, 100.0];
     for &at in points {
-        // Nearer to 0 than the smallest normal numbers a device may see 0.
+        // A device may flush subnormal numbers to 0.
         let beside = match at {
             0.0 => [f32::MIN_POSITIVE, -f32::MIN_POSITIVE],
             _ => [1u32, u32::MAX].map(|step| f32::from_bits(at.to_bits().wrapping_add(step))),
@@ -369,7 +381,7 @@ fn edges(points: &[f32]) -> Tensor {
     Tensor::from_f32(&[1, 1, 1, values.len()], &values)
 }
 
-/// Every kind of quantiser.
+/// One quantiser of every kind.
 pub(super) fn kinds() -> Vec<Quantise> {
     let uniform = |bits: u32, step: f32| (1..1 << bits).map(|i| i as f32 * step).collect::<Vec<_>>();
     let clipped = Surrogate::Clipped;
@@ -388,7 +400,8 @@ pub(super) fn kinds() -> Vec<Quantise> {
     ]
 }
 
-/// x, or x and coefficients, then the scale; once on the quantiser's edges.
+/// Inputs for test cases: x, or x and coefficients, then the scale; one case has values at the
+/// edges of the quantiser's bins.
 pub(super) fn operands(op: &Quantise, noise: &mut Noise) -> Vec<Vec<Tensor>> {
     let points: Vec<_> = op.thresholds.iter().copied().chain([op.top, 1.0]).collect();
     let mut cases = vec![vec![noise.floats(&[2, 3, 5, 41])], vec![edges(&points)]];

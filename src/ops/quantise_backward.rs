@@ -1,5 +1,7 @@
-//! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the terms of the gradient of its learned scale s, one for each element, for a sum to follow:
-//! of PACT, dy above s; of LSQ, dy·(code − x/s) inside, dy·n above, over √(N·n). See [`super::quantise`].
+//! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the
+//! terms of the gradient of the learned scale s, one per element, to be summed afterwards: for
+//! PACT, dy above s; for LSQ, dy·(code − x/s) inside and dy·n above, divided by √(N·n). See
+//! [`super::quantise`].
 
 use super::quantise::{CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, operands, params, split};
 use super::{Fold, Operation, Sample, add, batch_norm, sample::Noise};
@@ -10,10 +12,11 @@ use crate::simd::{self, Simd};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 use std::ops::Range;
 
-/// Gradient of x: inputs dy, x, coefficients, scale as the quantiser has them; with coefficients, the gradient of the normalised value.
+/// Gradient of x: inputs dy, then x, coefficients and scale as for the quantiser; with
+/// coefficients, the gradient of the normalised value.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct QuantiseBackward {
-    /// Whose derivative stands in for the quantiser's.
+    /// Function whose derivative replaces that of the quantiser.
     pub surrogate: Surrogate,
     /// The top level, in units of the scale.
     pub top: f32,
@@ -21,18 +24,21 @@ pub struct QuantiseBackward {
     pub scaled: bool,
 }
 
-/// Terms of the gradient of the scale, one for each element: inputs dy, x, coefficients if there are any, scale.
+/// Terms of the gradient of the scale, one per element: inputs dy, x, coefficients if there are
+/// any, scale.
 #[derive(Clone, PartialEq, Debug)]
 pub struct QuantiseScale {
-    /// The quantiser's, rising.
+    /// Thresholds of the quantiser, in ascending order.
     pub thresholds: Vec<f32>,
-    /// How the scale learns.
+    /// Gradient rule of the scale.
     pub scale: Scale,
-    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    /// Number of images of the step if these rows are only a micro-batch of it; `None` if they are
+    /// the whole step.
     pub of: Option<usize>,
 }
 
-/// A launch over `dy` that sees x, coefficients and scale as the quantiser does, with so many float operations an element.
+/// A launch over `dy` that reads x, coefficients and scale as the quantiser does, with `ops` float
+/// operations per element.
 fn backward_launch(
     op: &dyn Operation,
     part: &'static str,
@@ -81,7 +87,7 @@ impl Operation for QuantiseBackward {
     }
 }
 
-/// dx of a tile of rows.
+/// Computes dx of a tile of rows.
 struct Slopes<'a> {
     x: &'a batch_norm::Prologue<'a>,
     surrogate: Surrogate,
@@ -105,10 +111,11 @@ impl simd::Job for Slopes<'_> {
 }
 
 impl QuantiseBackward {
-    /// The gradient of a rectifier, whose slope is the vanilla surrogate's.
+    /// The gradient of a rectifier, whose slope is that of the vanilla surrogate.
     pub const RECTIFIER: Self = Self { surrogate: Surrogate::Vanilla, top: 1.0, scaled: false };
 
-    /// Adds `slope(z)` to a launch whose uniform holds `top`, and which reads `scale` where there is one.
+    /// Adds `slope(z)` to a launch whose uniform holds `top` and which reads `scale` if there is
+    /// one.
     pub(super) fn slope(&self, mut launch: Launch) -> Launch {
         launch.kernel.body.push(include_str!("../../shaders/quantise_slope.wgsl").into());
         let launch = launch.constant("SCALED", usize::from(self.scaled));
@@ -132,7 +139,8 @@ impl QuantiseBackward {
 }
 
 impl QuantiseScale {
-    /// The factor of LSQ's gradient, 1/√(N·n), N elements of all images of the step; 1 of PACT.
+    /// The factor of LSQ's gradient, 1/√(N·n), with N the number of elements of all images of the
+    /// step; 1 for PACT.
     fn factor(&self, terms: &TensorType) -> f32 {
         let len = self.of.map_or(terms.len(), |images| terms.len() / terms.shape[0] * images);
         match self.scale {
@@ -190,7 +198,8 @@ impl Operation for QuantiseScale {
         });
     }
 
-    /// x/s − code loses what it rounds away: a division on a device may be off by 2.5 units in the last place of x/s, up to 15.
+    /// x/s − code suffers cancellation: a division on a device may be off by 2.5 ULP of x/s, which
+    /// is up to 15.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         5e-5
     }

@@ -1,7 +1,10 @@
-//! `record`: writes one row of measurements into a ring on the device, so that a step never waits for a read-back.
+//! `record`: writes one row of measurements to a ring buffer on the device, so that a step never
+//! waits for a read-back.
 //!
-//! Inputs: ring `[capacity, c + 1]` (in place), value `[c]`, step number `[1]` (`U32`), fault word `[1]` (`U32`, below 2^24, so that a float holds it: see [`FAULT`](crate::kernel::FAULT));
-//! row step mod capacity takes the value, and the fault word behind it.
+//! Inputs: ring `[capacity, c + 1]` (in place), value `[c]`, step number `[1]` (`U32`), fault word
+//! `[1]` (`U32`, below 2^24, so that a float represents it exactly: see
+//! [`FAULT`](crate::kernel::FAULT)); row step mod capacity receives the value, followed by the
+//! fault word.
 
 use super::{Activity, Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -11,7 +14,7 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut,
 };
 
-/// Ring of measurements: inputs ring, value, step, fault word.
+/// Ring buffer of measurements: inputs ring, value, step, fault word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Record;
 

@@ -7,11 +7,12 @@ use crate::kernel::{Operand::*, Program};
 use crate::parallel;
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
-/// Rectifier: inputs x, or x and a batch-norm's coefficients that are applied first.
+/// Rectifier: inputs x, or x and the coefficients of a preceding batch-norm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Relu;
 
-/// Its gradient: inputs dy, y. With coefficients folded in, the gradient of the normalised value.
+/// Gradient of [`Relu`]: inputs dy, y. With folded coefficients, the gradient of the normalised
+/// value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReluBackward;
 

@@ -1,4 +1,5 @@
-//! `row`: y = x\[index\], one row of several that were computed together: the gradient of γ or of β among the sums of a batch-norm.
+//! `row`: y = x\[index\], one of several rows that were computed together: the gradient of γ or of
+//! β from the sums of a batch-norm.
 
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -8,7 +9,7 @@ use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 /// A row `[c]`: input x `[rows, c]` of floats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Row {
-    /// Which.
+    /// Index of the row.
     pub index: usize,
 }
 

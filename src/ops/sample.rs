@@ -1,39 +1,40 @@
-//! Small cases for tests: an op with inputs that are never all zero.
+//! Small test cases: an operation with inputs that are never all zero.
 
 use super::Op;
 use crate::tensor::{Encoding, Tensor, TensorType};
 
-/// One op with inputs.
+/// An operation with inputs.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// The op.
+    /// The operation.
     pub op: Op,
     /// Its inputs.
     pub inputs: Vec<Tensor>,
 }
 
 impl Sample {
-    /// An op with inputs.
+    /// Creates a sample of an operation with these inputs.
     pub fn new(op: impl Into<Op>, inputs: Vec<Tensor>) -> Self {
         Self { op: op.into(), inputs }
     }
 
-    /// The twin's output.
+    /// Output of the reference implementation (`twin`).
     pub fn expected(&self) -> Tensor {
         self.op.evaluate(&self.inputs.iter().collect::<Vec<_>>())
     }
 }
 
-/// Values without pattern, the same on every machine: floats in (−2, 2), integers in a range, codes over all levels.
+/// Pseudo-random values, the same on every machine: floats in (−2, 2), integers in a range, codes
+/// over all levels.
 pub struct Noise(u64);
 
 impl Noise {
-    /// A sequence of its own for each seed.
+    /// Creates a generator; each seed gives a different sequence.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// 32 bits (a linear congruential generator's upper half, scrambled).
+    /// Returns 32 random bits (the upper half of a linear congruential generator, scrambled).
     pub fn bits(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let high = (self.0 >> 32) as u32;
@@ -57,7 +58,7 @@ impl Noise {
         Tensor::from_f32(shape, &values)
     }
 
-    /// Integers in −bound..=bound; of planes, codes over all levels.
+    /// Integers in −bound..=bound; for planes, codes over all levels.
     pub fn ints(&mut self, shape: &[usize], encoding: Encoding, bound: i32) -> Tensor {
         let ty = TensorType::new(shape, encoding);
         let values: Vec<_> = (0..ty.len())

@@ -1,6 +1,7 @@
-//! `scale`: y = s·x with one number s `[1]`; `total`: the sum of all elements, `[1]`.
+//! `scale`: y = s·x with a scalar s `[1]`; `total`: the sum of all elements, `[1]`.
 //!
-//! **Order of the sum** ([`super::sum`]): each channel as in [`super::mean`], then the channels in chunks of [`CHUNK`](super::sum::CHUNK) = 128.
+//! **Order of the sum** ([`super::sum`]): each channel as in [`super::mean`], then the channels in
+//! chunks of [`CHUNK`](super::sum::CHUNK) = 128.
 
 use super::mean::{self, ColumnParams};
 use super::{Backward, Operation, Sample, add, sample::Noise, sum};
@@ -9,7 +10,7 @@ use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 
-/// Multiplication by one number: inputs x, s `[1]`. s gets no gradient.
+/// Multiplication by a scalar: inputs x, s `[1]`. s receives no gradient.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scale;
 
@@ -77,7 +78,7 @@ impl Operation for Total {
         Ok(TensorType::f32(&[1]))
     }
 
-    /// First the sum of each channel, in 64 lanes; then of the channels, in their order.
+    /// Launches: the sum of each channel in 64 lanes; then the sum of the channels, in order.
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, caps: &Caps) -> Program {
         let x = inputs[0];
         let text = include_str!("../../shaders/channel_sum.wgsl");

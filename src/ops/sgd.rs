@@ -1,6 +1,8 @@
-//! `sgd_velocity`, `sgd`, `sgd_nesterov`: stochastic gradient descent with momentum by PyTorch's rules (`torch.optim.SGD` without dampening).
+//! `sgd_velocity`, `sgd`, `sgd_nesterov`: stochastic gradient descent with momentum by PyTorch's
+//! rules (`torch.optim.SGD` without dampening).
 //!
-//! g = dw + decay·w; v ← μ·v + g; then w ← w − lr·v, or with Nesterov's momentum w ← w − lr·(g + μ·v), v the new one. lr is lane 0 of the rates, times the scale of the parameter's group.
+//! g = dw + decay·w; v ← μ·v + g; then w ← w − lr·v, or with Nesterov momentum w ← w − lr·(g +
+//! μ·v), v the new velocity. lr is lane 0 of the rates, times the scale of the parameter's group.
 
 use super::{Operation, Sample, add, sample::Noise};
 use crate::caps::Caps;
@@ -11,7 +13,7 @@ use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
 /// New velocity: inputs v (in place), w, dw.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SgdVelocity {
-    /// μ.
+    /// Momentum μ.
     pub momentum: f32,
     /// Weight decay of this tensor.
     pub decay: f32,
@@ -27,7 +29,7 @@ pub struct Sgd {
 /// New weight: inputs w (in place), v, dw, rates `[4]`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SgdNesterov {
-    /// μ.
+    /// Momentum μ.
     pub momentum: f32,
     /// Weight decay of this tensor.
     pub decay: f32,
@@ -49,12 +51,12 @@ crate::params! {
     }
 }
 
-/// The input of every step that holds learning rate and bias corrections.
+/// Checks the per-step input that holds the learning rate and the bias corrections.
 pub(super) fn check_rates(ty: &TensorType) -> Result<(), String> {
     super::same("the rates", ty, &TensorType::f32(&[4]))
 }
 
-/// That the inputs are float tensors of the same shape; their shape.
+/// Checks that the inputs are float tensors of the same shape; returns their type.
 pub(super) fn alike(names: &[&str], inputs: &[&TensorType]) -> Result<TensorType, String> {
     super::float(names[0], inputs[0])?;
     for (name, ty) in names.iter().zip(inputs).skip(1) {

@@ -1,11 +1,17 @@
-//! `sign`, `alpha`: a binary weight from its latent float, W̃ = α · sign(W), sign(0) = +1.
+//! `sign`, `alpha`: a binary weight from its latent float weight, W̃ = α · sign(W), sign(0) = +1.
 //!
-//! w `[r, s, 4⌈c/4⌉, k]` → signs `[r, s, ⌈c/32⌉, k]` (`U32`, bit 1 for +1) and α `[k]`: mean |W| over a filter (XNOR-Net, HWGQ), over the layer (DoReFa-Net), or a constant. No gradient flows through α.
+//! w `[r, s, 4⌈c/4⌉, k]` → signs `[r, s, ⌈c/32⌉, k]` (`U32`, bit 1 for +1) and α `[k]`: mean |W|
+//! over a filter (XNOR-Net, HWGQ), mean |W| over the layer (DoReFa-Net), or a constant. No gradient
+//! flows through α.
 //!
-//! The latent W gets the gradient g of W̃ unchanged (HWGQ, BinaryNet), or XNOR-Net's (Rastegari et al., 2016, arXiv 1603.05279, equation of section 3.1 corrected: α depends on every weight of the filter):
-//! dW_i = sign(W_i)/n·Σ_j g_j·sign(W_j) + α·g_i·[|W_i| ≤ 1], n the weights of a filter: `xnor_gradient`.
+//! The latent W receives the gradient g of W̃ unchanged (HWGQ, BinaryNet), or XNOR-Net's gradient
+//! (Rastegari et al., 2016, arXiv 1603.05279, equation of section 3.1 corrected: α depends on every
+//! weight of the filter): dW_i = sign(W_i)/n·Σ_j g_j·sign(W_j) + α·g_i·[|W_i| ≤ 1], n the number of
+//! weights of a filter: `xnor_gradient`.
 //!
-//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; over a layer, the filters likewise in chunks.
+//! **Order of the sums** ([`super::sum`]): 64 lanes of rows in chunks of
+//! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; over a layer, the
+//! filters are then summed in chunks in the same way.
 
 use super::{Activity, Backward, Op, Operation, Sample, add, joint::Case, sample::Noise, sum};
 use crate::caps::Caps;
@@ -16,32 +22,32 @@ use crate::tensor::{
     TensorType, View, ViewMut, WORD_BITS,
 };
 
-/// Packed signs: input w, and α of this scope where the gradient is XNOR-Net's.
+/// Packed signs: input w, and α of this scope if XNOR-Net's gradient is used.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Sign {
     /// Input channels without padding.
     pub channels: usize,
-    /// What α is, for XNOR-Net's gradient.
+    /// Scope of α for XNOR-Net's gradient; `None` passes the gradient through unchanged.
     pub scope: Option<Scope>,
 }
 
-/// Scale of each filter: input w.
+/// Scale per filter: input w.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Alpha {
     /// Input channels without padding.
     pub channels: usize,
-    /// What it is.
+    /// Scope of the mean.
     pub scope: Scope,
 }
 
-/// What a scale is.
+/// How a scale α is computed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Scope {
     /// mean |w| over a filter.
     Filter,
     /// mean |w| over the layer.
     Layer,
-    /// This number.
+    /// This constant.
     Constant(f32),
 }
 
@@ -50,7 +56,7 @@ pub enum Scope {
 pub struct XnorGradient {
     /// Input channels without padding.
     pub channels: usize,
-    /// What α is: n counts the weights that it is a mean of; a constant has no part in the gradient.
+    /// Scope of α: n is the number of weights in the mean; a constant has no part in the gradient.
     pub scope: Scope,
 }
 
@@ -86,7 +92,7 @@ impl Sign {
         }
     }
 
-    /// Invocations that pack four words each.
+    /// Number of invocations, which pack four words each.
     fn items(signs: &TensorType) -> usize {
         signs.rows() * signs.quads()
     }
@@ -96,12 +102,12 @@ impl Sign {
         r * s * self.channels * filters
     }
 
-    /// Signs whose gradient is passed on unchanged.
+    /// Signs whose gradient is passed through unchanged.
     pub fn identity(channels: usize) -> Self {
         Self { channels, scope: None }
     }
 
-    /// The type of `planes` sign planes of a weight.
+    /// Type of `planes` sign planes of a weight.
     pub(super) fn ty(w: &TensorType, channels: usize, planes: usize) -> Result<TensorType, String> {
         super::float("the latent weight", w)?;
         let [r, s, _, k] = super::nhwc("the weight", w)?;
@@ -162,7 +168,7 @@ impl Operation for Sign {
     }
 }
 
-/// Latent weights with odd sizes, and their input channels.
+/// Latent weights with odd sizes, and their numbers of input channels.
 pub(super) fn latent(noise: &mut Noise) -> Vec<(usize, crate::tensor::Tensor)> {
     let cases = [([3, 3], 41, 10), ([1, 1], 64, 33), ([2, 5], 3, 4), ([4, 4], 32, 68)].into_iter();
     cases.map(|(window, c, k)| (c, noise.weights(window, c, k))).collect()
@@ -213,7 +219,7 @@ impl Operation for Alpha {
         self.of_filters("alpha", inputs[0], output, caps, |launch| launch.params(&params))
     }
 
-    /// Adds in the kernel's order: over rows; over a layer, then the filters by lanes.
+    /// Sums in the kernels' order: over rows, and for a layer then over the filters by lanes.
     fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
         let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
@@ -234,7 +240,7 @@ impl Operation for Alpha {
     }
 }
 
-/// A launch that writes the same α for every filter, with the text of [`CONSTANT`].
+/// A launch that writes the same α for every filter; its body is [`CONSTANT`].
 fn constant(launch: Launch, value: f32, alpha: &TensorType) -> Launch {
     launch
         .constant("VALUE_BITS", value.to_bits() as usize)
@@ -243,7 +249,7 @@ fn constant(launch: Launch, value: f32, alpha: &TensorType) -> Launch {
 }
 
 impl Alpha {
-    /// The program that makes α of the weights; `rest` adds to the launch that reads them.
+    /// The program that computes α from the weights; `rest` extends the launch that reads them.
     fn of_filters(
         &self,
         label: &str,
@@ -262,7 +268,7 @@ impl Alpha {
         if self.scope == Scope::Filter {
             return filter.write("alpha", F32, Output).into();
         }
-        // The mean over filters of equal length is the mean over the layer.
+        // All filters have the same length, so the mean over filters is the mean over the layer.
         let text = include_str!("../../shaders/alpha_layer.wgsl");
         let layer = sum::running(Launch::new("alpha_layer", &[add::ELEMENTWISE, text, sum::QUADS_SUM]), quads)
             .constant("FILTERS", filters)
@@ -274,7 +280,8 @@ impl Alpha {
         Program { scratch_words: vec![alpha.words()], launches: vec![filter.write("alpha", F32, Scratch(0)), layer] }
     }
 
-    /// α and the signs of the same weights, the latter packed beside the sums of the former.
+    /// Computes α and the signs of the same weights; the signs are packed in the launch that sums
+    /// the magnitudes.
     pub(super) fn with_sign(&self, sign: &Sign, types: [&TensorType; 3], caps: &Caps) -> Program {
         let [w, alpha, signs] = types;
         let SignParams { taps, tap_rows, words, quads, channels, filters } = sign.params(w, signs);
@@ -306,7 +313,7 @@ impl Alpha {
                 .constant("CONSTANT", 0)
                 .write("signs", U32, OutputOf(1))
                 .params(&params)
-                // The magnitude and the comparison of every weight.
+                // The magnitude and the comparison of each weight.
                 .float_ops(2 * comparisons)
         })
     }
@@ -316,7 +323,7 @@ impl Alpha {
         for sample in Self::samples() {
             let Op::Alpha(Alpha { channels, scope }) = sample.op else { unreachable!("samples of alpha") };
             let alone = (Op::from(Sign::identity(channels)), vec![0]);
-            // XNOR-Net's signs have α, the first node's output, as an input for their gradient.
+            // XNOR-Net's signs take α, the first node's output, as an input for their gradient.
             let with_alpha = (Op::from(Sign { channels, scope: Some(scope) }), vec![0, 1]);
             cases.extend([alone, with_alpha].map(|sign| Case {
                 name: "alpha with sign",
@@ -328,7 +335,7 @@ impl Alpha {
     }
 }
 
-/// The mean over filters, whose padding is zero, lane by lane.
+/// The mean over the filters, lane by lane; padding is zero.
 fn mean_of(filters: &[f32], count: usize) -> f32 {
     sum::of_quads(filters) / count as f32
 }

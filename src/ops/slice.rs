@@ -1,4 +1,6 @@
-//! `slice`: y = x\[…, first .. first + count\], a run of channels as they lie: floats, sums, codes, or the filters of a weight and of its signs. `slice_backward`: dy among zeros.
+//! `slice`: y = x\[…, first .. first + count\], a range of channels in their stored encoding:
+//! floats, sums, codes, or the filters of a weight and of its signs. `slice_backward`: dy padded
+//! with zeros.
 
 use super::channels::{self, Rest, Run};
 use super::{Backward, Operation, Sample, sample::Noise};
@@ -10,21 +12,21 @@ use crate::tensor::{
     TensorType, View, ViewMut,
 };
 
-/// Some channels: input x.
+/// A range of channels: input x.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slice {
     /// The first channel.
     pub first: usize,
-    /// How many there are.
+    /// Number of channels.
     pub count: usize,
 }
 
-/// Its gradient: input dy.
+/// Gradient of [`Slice`]: input dy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SliceBackward {
     /// The first channel.
     pub first: usize,
-    /// The type of x in floats, and of dx.
+    /// The type of x as floats, and of dx.
     pub input: TensorType,
 }
 
@@ -43,7 +45,7 @@ impl Operation for Slice {
         super::arity(inputs, 1)?;
         let (Slice { first, count }, channels) = (*self, inputs[0].channels());
         if count == 0 || first + count > channels {
-            return Err(format!("{count} channels from {first} on cannot be taken from {channels}"));
+            return Err(format!("cannot take {count} channels from channel {first} on: the input has {channels}"));
         }
         let mut ty = inputs[0].clone();
         ty.shape[inputs[0].shape.len() - 1] = count;
@@ -52,7 +54,7 @@ impl Operation for Slice {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        // Of signs, dy is that of the weight that they stand for: it has more rows than they do.
+        // For signs, dy has the type of the weight that they represent, which has more rows.
         let mut input = cx.type_of(dy).clone();
         let axis = input.shape.len() - 1;
         input.shape[axis] = cx.input_type(0).channels();
@@ -70,7 +72,8 @@ impl Operation for Slice {
     }
 }
 
-/// Runs of channels: on units and off them, inside one, over several, to the end. For the last, all.
+/// Ranges of channels: aligned and unaligned to units, within one unit, over several, up to the
+/// end; the last one covers all channels.
 fn runs() -> [(usize, usize, usize); 8] {
     // channels, first, count
     [(41, 8, 20), (41, 3, 7), (41, 38, 3), (10, 1, 2), (130, 64, 64), (130, 33, 70), (130, 31, 99), (70, 0, 70)]

@@ -1,7 +1,9 @@
-//! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − Σ y_c·x_c, and whether the largest logit (the first, if several) is the label's.
+//! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − Σ y_c·x_c, and whether
+//! the largest logit (the first one in case of ties) is that of the label.
 //!
-//! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as PyTorch defines it. logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a
-//! step is the mean loss; `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
+//! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as defined by PyTorch. logits
+//! `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the
+//! mean loss; `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
 //!
 //! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
@@ -17,16 +19,17 @@ use crate::tensor::{
 /// Loss of each row: inputs logits, labels.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SoftmaxCrossEntropy {
-    /// ε, from 0 to 1.
+    /// Label smoothing ε, from 0 to 1.
     pub smoothing: f32,
 }
 
 /// Gradient of the mean loss: inputs logits, labels.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SoftmaxCrossEntropyBackward {
-    /// ε, from 0 to 1.
+    /// Label smoothing ε, from 0 to 1.
     pub smoothing: f32,
-    /// Images of the step that these rows are a micro-batch of; `None` where they are all.
+    /// Number of images of the step if these rows are only a micro-batch of it; `None` if they are
+    /// the whole step.
     pub of: Option<usize>,
 }
 
@@ -34,7 +37,7 @@ crate::params! {
     struct SoftmaxParams { rows: u32, quads: u32, scale: f32, hit: f32, miss: f32 }
 }
 
-/// That the inputs are logits and their labels; the rows.
+/// Checks that the inputs are logits and their labels; returns the number of rows.
 pub(super) fn check(inputs: &[&TensorType]) -> Result<usize, String> {
     super::arity(inputs, 2)?;
     super::float("the logits", inputs[0])?;
@@ -43,12 +46,14 @@ pub(super) fn check(inputs: &[&TensorType]) -> Result<usize, String> {
     Ok(rows)
 }
 
-/// The weights that smoothing gives to the label's class on top of all, and to every class.
+/// Target weights with smoothing: the additional weight of the label's class, and the weight of
+/// every class.
 fn shares(smoothing: f32, classes: usize) -> (f32, f32) {
     (1.0 - smoothing, smoothing / classes as f32)
 }
 
-/// What the gradient of a row's loss is multiplied by, of the mean over the rows or over all images of a step.
+/// Factor of the gradient of a row's loss: 1 over the number of rows of the mean, which are these
+/// rows or all images of a step.
 pub(super) fn share(of: Option<usize>, rows: usize) -> f32 {
     1.0 / of.unwrap_or(rows) as f32
 }
@@ -62,7 +67,7 @@ fn launch(label: &str, smoothing: f32, inputs: &[&TensorType], backward: bool, o
         .constant("CLASSES", inputs[0].channels())
         .constant("BACKWARD", usize::from(backward))
         .read("x", F32, Input(0));
-    // What the loss has seen, its gradient need not check again.
+    // The loss has already checked these inputs, so its gradient need not.
     let launch = if backward { launch } else { launch.must_be_finite() };
     launch.read("labels", U32, Input(1)).params(&params).threads(rows)
 }
@@ -83,7 +88,7 @@ impl Operation for SoftmaxCrossEntropy {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        // For each class: the largest, the difference, its exponential, two sums.
+        // Per class: the maximum, the difference, its exponential, two sums.
         launch("softmax_cross_entropy", self.smoothing, inputs, false, None)
             .write("loss", F32, Output)
             .float_ops(5 * inputs[0].len())
@@ -134,7 +139,8 @@ impl Operation for SoftmaxCrossEntropyBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {
-        // The same, then the difference and its exponential again, the share, its target, the scale.
+        // The same, then the difference and its exponential again, the normalisation, the target,
+        // the scale.
         launch("softmax_cross_entropy_backward", self.smoothing, inputs, true, self.of)
             .write("dx", F32, Output)
             .float_ops(9 * inputs[0].len())

@@ -1,17 +1,20 @@
-//! How operations add up many floats: on the CPU, in kernels, in a fixed order.
+//! Summation of many floats in a fixed order, on the CPU and in kernels.
 //!
-//! **Invariant:** a sum of n floats obeys `|error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ|`, for no term goes through more than [`DEPTH`] additions one after the other; above them stands a tree. A plain
-//! running sum errs by up to n: at 10⁶ terms its last digits are gone. `tests/sums.rs` lists every operation that reduces and holds each to the bound with millions of terms.
+//! **Invariant:** a sum of n floats obeys `|error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ|`, because no term
+//! passes through more than [`DEPTH`] sequential additions; above them is a tree. The error of a
+//! plain running sum grows with n: at 10⁶ terms its last digits are lost. `tests/sums.rs` lists
+//! every operation that reduces and checks each against the bound with millions of terms.
 //!
-//! **Order.** A *chunk* is [`CHUNK`] terms or fewer, added one after the other from 0. Chunks are added in pairs: neighbours, then neighbouring pairs, and so on (`Pairs`; `shaders/sum.wgsl`).
+//! **Order.** A *chunk* is [`CHUNK`] terms or fewer, added sequentially from 0. Chunks are added in
+//! pairs: neighbours, then neighbouring pairs, and so on (`Pairs`; `shaders/sum.wgsl`).
 //!
 //! | sum | order |
 //! |---|---|
-//! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes, lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes (`columns`) |
-//! | over rows in two launches, or in one where they are few (`direct`): `batch_norm_*`; in two: `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
+//! | over rows of a channel: `mean`, `channel_sum`, `total`, `alpha`, `xnor_gradient`, `dorefa_weight_backward`, `abc_*` | 64 lanes; lane l takes the rows l, l + 64, … in chunks; then the halves of the lanes (`columns`) |
+//! | over rows in two launches, or in one if there are few rows (`direct`): `batch_norm_*`; in two: `prelu_slope`, `square_sum` | chunks of neighbouring rows (`rows_per_chunk`); their sums as above |
 //! | over taps, classes or channels in one invocation: `avg_pool*`, `input_scale`, losses | chunks (`of`) |
-//! | matrix products and weight gradients in the tiles of GPUs | parts of up to [`TILE_CHUNK`] terms, one after the other: `c` of their bound; parts in pairs |
-//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) elsewhere | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added one after the other into a part; parts in pairs (`parts`) |
+//! | matrix products and weight gradients in GPU tiles | parts of up to [`TILE_CHUNK`] terms, added sequentially: `c` of their bound; parts in pairs |
+//! | matrix products (`conv`, `conv_dx`, `bconv_dx`) elsewhere | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added sequentially into a part; parts in pairs (`parts`) |
 //! | weight gradients (`conv_dw`, `bconv_dw`) elsewhere | a chunk is up to [`CHUNK`] rows; then the same |
 //!
 //! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any order.
@@ -21,49 +24,58 @@ use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType};
 
-/// Terms that are added one after the other.
+/// Number of terms that are added sequentially.
 pub const CHUNK: usize = 128;
 
-/// Additions that a term goes through at most, those of the tree aside: within its chunk, and of chunks within a part.
+/// Maximum number of sequential additions that a term passes through, not counting the tree: within
+/// its chunk, and of chunks within a part.
 pub const DEPTH: usize = 2 * CHUNK;
 
-/// Terms that the tiles of matrix products add one after the other: a part of the sum. Sums of shorter chunks would need twice the registers, which costs a third of the speed on an NVIDIA
-/// H200 (`docs/measurements`); their bound is (TILE_CHUNK + log₂ n)·2⁻²⁴·Σ|xᵢ|.
+/// Number of terms that the tiles of matrix products add sequentially: a part of the sum. Shorter
+/// chunks would need twice the registers, which costs a third of the speed on an NVIDIA H200
+/// (`docs/measurements`); the error bound of these sums is (TILE_CHUNK + log₂ n)·2⁻²⁴·Σ|xᵢ|.
 pub const TILE_CHUNK: usize = 8192;
 
-/// Most memory of the parts of a sum, in bytes.
+/// Maximum memory for the parts of a sum, in bytes.
 pub(super) const PARTS_BYTES: usize = 20 << 20;
 
-/// Invocations that share an item of a reduction.
+/// Number of invocations that share an item of a reduction.
 pub(super) const LANES: usize = 64;
 
-/// Where a tree over a workgroup's 64 values begins. A uniform, so that drivers do not unroll the tree: with it unrolled, software drivers compile for seconds.
+/// Start of the tree over a workgroup's 64 values. It is a uniform so that drivers do not unroll
+/// the tree: with an unrolled tree, software drivers compile for seconds.
 pub(super) const HALF: u32 = LANES as u32 / 2;
 
-/// Rows of so many quads each of whose quads an invocation reduces: a chunk at most, fewer where that gives 65 536 invocations work, as many as fill a large device. Whole eights, which are
-/// read at the same time.
+/// Number of rows of `quads` quads that one invocation reduces: at most a chunk, fewer if that
+/// gives work to 65 536 invocations, enough to occupy a large device. A multiple of eight, because
+/// eight rows are read at the same time.
 pub(super) fn rows_per_chunk(rows: usize, quads: usize) -> usize {
     (rows * quads).div_ceil(1 << 16).next_multiple_of(8).clamp(16, CHUNK)
 }
 
-/// Whether a batch-norm's sums over so many rows take one launch: the lanes of a workgroup add up chunks of their own, 128 rows each at most. Rows are then read by far fewer invocations, which
-/// takes about as long as a second launch would. Software drivers have no lanes.
+/// Whether a batch-norm's sums over this many rows take a single launch, in which each lane of a
+/// workgroup sums its own chunks, of at most 128 rows each. Rows are then read by far fewer
+/// invocations, which costs about as much time as a second launch would. Software drivers have no
+/// lanes.
 pub(super) fn direct(rows: usize, caps: &Caps) -> bool {
     caps.class.traits().barriers && rows <= LANES * CHUNK
 }
 
-/// Into how many parts a sum of so many chunks falls, and the chunks of a part: [`CHUNK`] at most.
+/// Number of parts into which a sum of this many chunks is split, and the number of chunks of a
+/// part: at most [`CHUNK`].
 pub(super) fn parts(chunks: usize) -> (usize, usize) {
     let parts = chunks.div_ceil(CHUNK).max(1);
     (parts, chunks.div_ceil(parts))
 }
 
-/// The cost of writing and adding up parts of so many words, in multiply-adds: a device moves a word in the time of about 20 of these.
+/// Cost of writing and adding up parts of `words` words, in multiply-adds: a device moves a word in
+/// the time of about 20 of these.
 pub(super) fn cost(parts: usize, words: usize) -> f64 {
     if parts == 1 { 0.0 } else { (20 * (2 * parts + 1) * words) as f64 }
 }
 
-/// Adds up values as they come: neighbours, then neighbouring pairs, and so on. What waits for its neighbour stays on a stack, one for each bit of the count.
+/// Pairwise summation of a stream of values: neighbours, then neighbouring pairs, and so on. Values
+/// without a partner stay on a stack, one for each set bit of the count.
 pub(super) struct Pairs<T> {
     waiting: Vec<T>,
     count: usize,
@@ -84,7 +96,7 @@ impl<T> Pairs<T> {
         self.count += 1;
     }
 
-    /// What all add up to; nothing where there were none.
+    /// Returns the total, or `None` if there were no values.
     pub(super) fn finish(mut self, mut add: impl FnMut(T, T) -> T) -> Option<T> {
         let mut value = self.waiting.pop()?;
         while let Some(before) = self.waiting.pop() {
@@ -94,13 +106,14 @@ impl<T> Pairs<T> {
     }
 }
 
-/// Adds element by element.
+/// Adds elementwise.
 pub(super) fn add_all(mut into: Vec<f32>, from: Vec<f32>) -> Vec<f32> {
     into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
     into
 }
 
-/// The sum of the terms in chunks: what an invocation makes of `sum_term` (`shaders/sum.wgsl`).
+/// Sum of the terms in chunks: the order in which an invocation adds `sum_term`
+/// (`shaders/sum.wgsl`).
 pub(super) fn of(terms: impl IntoIterator<Item = f32>) -> f32 {
     let mut terms = terms.into_iter().peekable();
     let mut pairs = Pairs::new();
@@ -110,7 +123,7 @@ pub(super) fn of(terms: impl IntoIterator<Item = f32>) -> f32 {
     pairs.finish(|a, b| a + b).unwrap_or(0.0)
 }
 
-/// The same of rows, lane by lane.
+/// Chunked sum of rows, lane by lane.
 pub(super) fn of_rows<'a>(rows: impl IntoIterator<Item = &'a [f32]>, out: &mut [f32]) {
     let (mut pairs, mut terms) = (Pairs::new(), 0);
     out.fill(0.0);
@@ -129,7 +142,8 @@ pub(super) fn of_rows<'a>(rows: impl IntoIterator<Item = &'a [f32]>, out: &mut [
     }
 }
 
-/// The same of many sums at once: `add(term, sums)` adds the terms of that number to all.
+/// Chunked sums of many items at once: `add(term, sums)` adds the terms with that index to all
+/// sums.
 pub(super) fn of_many(terms: usize, sums: usize, mut add: impl FnMut(usize, &mut [f32])) -> Vec<f32> {
     let mut pairs = Pairs::new();
     for chunk in (0..terms.max(1)).step_by(CHUNK) {
@@ -151,7 +165,7 @@ pub(super) fn columns(rows: usize, sums: usize, mut add: impl FnMut(usize, &mut 
     (0..sums).map(|i| tree(&mut std::array::from_fn(|at| lane(at, i)), |a, b| a + b)).collect()
 }
 
-/// Reduces 64 values as a workgroup does: halves onto halves.
+/// Reduces 64 values in the order of a workgroup: the upper half onto the lower half.
 pub(super) fn tree<T: Copy>(values: &mut [T; LANES], mut combine: impl FnMut(T, T) -> T) -> T {
     let mut half = LANES / 2;
     while half > 0 {
@@ -163,18 +177,19 @@ pub(super) fn tree<T: Copy>(values: &mut [T; LANES], mut combine: impl FnMut(T, 
     values[0]
 }
 
-/// The sum of all, those of each lane of a quad first.
+/// Sum of all values, with a separate sum for each lane of a quad first.
 pub(super) fn of_quads(values: &[f32]) -> f32 {
     let [x, y, z, w] = [0, 1, 2, 3].map(|lane| of(values.iter().skip(lane).step_by(4).copied()));
     (x + y) + (z + w)
 }
 
-/// A launch whose invocations add up to `terms` terms each: with `sum_start`, `sum_term`, `sum_result`.
+/// A launch whose invocations add up to `terms` terms each; its text defines `sum_start`,
+/// `sum_term`, `sum_result`.
 pub(super) fn running(launch: Launch, terms: usize) -> Launch {
     running_chunks(launch, CHUNK, usize::from(terms > CHUNK))
 }
 
-/// The same without chunks: terms that are sums themselves are added in pairs.
+/// The same without chunks, for terms that are themselves sums: they are added in pairs.
 pub(super) fn paired(launch: Launch) -> Launch {
     running_chunks(launch, 1, 1)
 }
@@ -184,14 +199,16 @@ fn running_chunks(mut launch: Launch, chunk: usize, chunked: usize) -> Launch {
     launch.constant("SUM_CHUNK", chunk).constant("CHUNKED", chunked)
 }
 
-/// WGSL: `quads_sum(first, count)`, the sum of an op's `summand(i)` and of its lanes; for a launch with [`running`] sums.
+/// WGSL: `quads_sum(first, count)`, the sum of an operation's `summand(i)` and of its lanes; for a
+/// launch with [`running`] sums.
 pub(super) const QUADS_SUM: &str = include_str!("../../shaders/quads_sum.wgsl");
 
 crate::params! {
     struct PartsParams { quads: u32 }
 }
 
-/// The program of a launch that writes parts of the output to `name`, concatenated: it, and the sum of the parts where there are several.
+/// The program of a launch that writes parts of the output, concatenated, to `name`: the launch,
+/// followed by the sum of the parts if there are several.
 pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: usize, output: &TensorType) -> Program {
     if parts == 1 {
         return launch.write(name, F32, Output).into();
@@ -210,7 +227,8 @@ pub(super) fn of_parts(stem: &str, launch: Launch, name: &'static str, parts: us
     Program { scratch_words: vec![parts * words], launches: vec![launch.write(name, F32, Scratch(0)), sum] }
 }
 
-/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without a barrier where the class of devices has none that are fast. The text says how: see `shaders/lanes.wgsl`.
+/// A launch that reduces each of `items` in 64 lanes: those of a workgroup, or without barriers if
+/// the device class has no fast ones. The text defines the reduction: see `shaders/lanes.wgsl`.
 pub(super) fn lanes(label: impl Into<String>, text: &'static str, items: usize, caps: &Caps) -> Launch {
     let shared = caps.class.traits().barriers;
     Launch::new(label, &[include_str!("../../shaders/lanes.wgsl"), text])
@@ -219,7 +237,9 @@ pub(super) fn lanes(label: impl Into<String>, text: &'static str, items: usize, 
         .groups(item_groups(items, caps))
 }
 
-/// The same launch with work beside the reduction: `fn beside(i)` of this text, for each of so many other items. Its uniform says `reducing`, the workgroups without them.
+/// Adds work to the launch of a reduction: `fn beside(i)` of this text runs for each of `items`
+/// other items. The launch's uniform must hold `reducing`, the number of workgroups of the
+/// reduction.
 pub(super) fn beside(mut launch: Launch, text: &'static str, items: usize) -> Launch {
     launch.kernel.body.push(text.into());
     let chosen = launch.kernel.constants.iter_mut().find(|(name, _)| *name == "BESIDE");
@@ -228,12 +248,13 @@ pub(super) fn beside(mut launch: Launch, text: &'static str, items: usize) -> La
     launch.groups(groups)
 }
 
-/// Workgroups of [`lanes`] for so many items.
+/// Number of workgroups of [`lanes`] for `items` items.
 pub(super) fn item_groups(items: usize, caps: &Caps) -> usize {
     if caps.class.traits().barriers { items } else { items.div_ceil(LANES) }
 }
 
-/// The same where each item is a sum of `terms` terms, which the text tells: see `shaders/sum_lanes.wgsl`.
+/// A reduction in which each item is a sum of `terms` terms, which the text defines: see
+/// `shaders/sum_lanes.wgsl`.
 pub(super) fn reduction(
     label: impl Into<String>,
     text: &'static str,
@@ -249,7 +270,7 @@ pub(super) fn reduction(
 mod tests {
     use super::*;
 
-    /// The tree by its definition: neighbours, again and again.
+    /// The tree by definition: repeatedly adds neighbours.
     fn by_definition(mut values: Vec<f32>) -> f32 {
         while values.len() > 1 {
             values = values.chunks(2).map(|pair| pair.iter().copied().reduce(|a, b| a + b).unwrap()).collect();

@@ -1,6 +1,9 @@
-//! `unpack`: the float weight that sign planes stand for, for a convolution over floats, where no bits can be counted.
+//! `unpack`: the float weight that sign planes represent, for a convolution over floats, where bits
+//! cannot be counted.
 //!
-//! signs `[r, s, ⌈c/32⌉·J, k]` and α (`[k]`, or `[J, k]` of bases) → W̃ `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. The gradient of W̃ is that of what the signs stand for.
+//! signs `[r, s, ⌈c/32⌉·J, k]` and α (`[k]`, or `[J, k]` for bases) → W̃ `[r, s, 4⌈c/4⌉, k]` with
+//! zero rows in its padding. The gradient of W̃ is the gradient of the weight that the signs
+//! represent.
 
 use super::code::SignPlanes;
 use super::{Activity, Backward, Operation, Sample, add, bconv, sample::Noise};
@@ -17,7 +20,7 @@ use crate::tensor::{
 pub struct Unpack {
     /// Input channels without padding.
     pub channels: usize,
-    /// What the signs stand for.
+    /// Values that the signs represent.
     pub planes: SignPlanes,
 }
 
@@ -30,7 +33,7 @@ impl Operation for Unpack {
         super::arity(inputs, 2)?;
         let [r, s, words, k] = super::nhwc("the signs", inputs[0])?;
         if inputs[0].encoding != U32 || words != self.channels.div_ceil(WORD_BITS) * self.planes.count() {
-            return Err(format!("{} are no sign planes of {} channels", inputs[0], self.channels));
+            return Err(format!("{} does not match sign planes of {} channels", inputs[0], self.channels));
         }
         let alpha = match self.planes {
             SignPlanes::Binary(_) => vec![k],

@@ -1,48 +1,50 @@
-//! The sliding window that convolutions and pools share.
+//! The sliding window of convolutions and pools.
 
 use crate::tensor::TensorType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Height and width of a window, its steps and the border around the input.
+/// Kernel size, stride, padding and dilation of a sliding window.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Window {
-    /// r, s.
+    /// Height r and width s of the kernel.
     pub kernel: [usize; 2],
-    /// Steps down and right.
+    /// Stride, down and right.
     pub stride: [usize; 2],
-    /// Rows above and below, columns left and right.
+    /// Padding: rows above and below, columns left and right.
     pub padding: [usize; 2],
-    /// Distance between neighbouring positions inside a window, down and right; 1 where they touch.
+    /// Dilation, down and right: the distance between neighbouring taps.
     pub dilation: [usize; 2],
 }
 
 impl Window {
-    /// A window whose positions touch.
+    /// A window with dilation 1.
     pub fn new(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Self {
         Self { kernel, stride, padding, dilation: [1, 1] }
     }
 
-    /// A square window whose positions touch.
+    /// A square window with dilation 1.
     pub fn square(kernel: usize, stride: usize, padding: usize) -> Self {
         Self::new([kernel; 2], [stride; 2], [padding; 2])
     }
 
-    /// The same window with this distance between its positions.
+    /// Returns the window with this dilation.
     #[must_use]
     pub fn dilated(self, dilation: [usize; 2]) -> Self {
         Self { dilation, ..self }
     }
 
-    /// Positions inside a window.
+    /// Number of taps.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Height and width of the output: ⌊(length + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
+    /// Height and width of the output:
+    /// ⌊(length + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
     ///
     /// # Errors
-    /// When the window is larger than the padded input, or empty.
+    ///
+    /// Returns an error if the window is larger than the padded input, or empty.
     pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
         let mut out = [0; 2];
         for axis in 0..2 {
@@ -56,7 +58,8 @@ impl Window {
         Ok(out)
     }
 
-    /// The same product with a window of one position, where the window is the whole input, as in linear layers: its positions are channels then, and memory is as it was.
+    /// The equivalent product with a window of one tap if the window covers the whole input, as in
+    /// linear layers: taps become channels, and memory is unchanged.
     pub(super) fn merged(&self, input: &TensorType) -> (Self, TensorType) {
         let [n, h, w, _] = input.nhwc();
         let whole = self.kernel == [h, w] && self.padding == [0, 0] && self.dilation == [1, 1];
@@ -66,7 +69,7 @@ impl Window {
         }
     }
 
-    /// The input position under tap (r, s) of output (y, x), or `None` in the padding.
+    /// Input position at tap (r, s) of output (y, x), or `None` in the padding.
     pub fn source(&self, input: [usize; 2], out: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         let mut at = [0; 2];
         for axis in 0..2 {
@@ -80,7 +83,7 @@ impl Window {
         Some(at)
     }
 
-    /// The output position that sees input (y, x) under tap (r, s), or `None` where there is none.
+    /// Output position whose tap (r, s) is input (y, x), or `None` if there is none.
     pub fn target(&self, output: [usize; 2], at: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         let mut out = [0; 2];
         for axis in 0..2 {
@@ -106,7 +109,8 @@ impl fmt::Display for Window {
 }
 
 crate::params! {
-    /// Shapes for a kernel that slides a window. `in_*` is the window's input, `out_*` its output, whichever way data flows.
+    /// Shapes for a kernel that slides a window. `in_*` is the input of the window and `out_*` its
+    /// output, in both directions of data flow.
     pub(super) struct WindowParams {
         images: u32, in_h: i32, in_w: i32, in_quads: u32, out_h: i32, out_w: i32, out_quads: u32,
         kernel_h: i32, kernel_w: i32, stride_h: i32, stride_w: i32, pad_h: i32, pad_w: i32,
@@ -115,7 +119,7 @@ crate::params! {
 }
 
 impl WindowParams {
-    /// From a window with the types on both its sides.
+    /// Parameters of a window with the types on both of its sides.
     pub(super) fn new(window: &Window, input: &TensorType, output: &TensorType) -> Self {
         let ([images, in_h, in_w, _], [_, out_h, out_w, _]) = (input.nhwc(), output.nhwc());
         let pair = |axes: [usize; 2]| axes.map(|axis| axis as i32);

@@ -1,4 +1,5 @@
-//! The map of a batch-norm on the host, tile by tile of rows, for twins that apply it to what they read.
+//! The map of a batch-norm on the host, by tiles of rows, for reference implementations (`twin`)
+//! that apply it to their input.
 
 use crate::parallel;
 use crate::simd::{self, Simd};
@@ -6,7 +7,7 @@ use crate::tensor::View;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// `x` or `batch_norm(x, coef)` in a twin.
+/// `x` or `batch_norm(x, coef)` in a reference implementation.
 pub(in super::super) struct Prologue<'a> {
     x: View<'a>,
     coef: Option<Cow<'a, [f32]>>,
@@ -17,7 +18,7 @@ impl<'a> Prologue<'a> {
         Self { x: inputs[0], coef: inputs.get(1).map(|coef| coef.numbers()) }
     }
 
-    /// All lanes of some rows: those of x, or `buffer`, which is made as long.
+    /// All lanes of some rows: either a slice of x, or `buffer`, which is resized to fit.
     #[inline(always)]
     pub(in super::super) fn tile<'b, S: Simd>(
         &'b self,
@@ -77,12 +78,12 @@ impl<'a> Prologue<'a> {
     }
 }
 
-/// Rows whose lanes stay in the first cache, beside those of two more tensors.
+/// Number of rows whose lanes fit the L1 cache together with those of two more tensors.
 pub(in super::super) fn tile_rows(lanes: usize) -> usize {
     (2048 / lanes).max(1)
 }
 
-/// The map of as many channels as a vector has lanes.
+/// The map of one vector of channels.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Map<S: Simd> {
     pub(in super::super) mean: S::f32s,
@@ -91,7 +92,7 @@ pub(in super::super) struct Map<S: Simd> {
 }
 
 impl<S: Simd> Map<S> {
-    /// From channel `c` on.
+    /// Loads the map of the channels from `c` on.
     #[inline(always)]
     pub(in super::super) fn new(simd: S, coef: &[f32], lanes: usize, c: usize) -> Self {
         let [mean, gain, shift] = [0, 1, 2].map(|row| simd::load(simd, &coef[row * lanes..][c..lanes]));

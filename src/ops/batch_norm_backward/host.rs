@@ -1,4 +1,4 @@
-//! The gradients of a batch-norm on the host, tile by tile of rows.
+//! The gradients of a batch-norm on the host, by tiles of rows.
 
 use crate::ops::Operation;
 use crate::ops::batch_norm::{Map, tile_rows};
@@ -9,19 +9,20 @@ use crate::simd::{self, Simd};
 use crate::tensor::{Encoding::F32, View, ViewMut};
 use std::borrow::Cow;
 
-/// What the twins read, tile by tile.
+/// Operands of the reference implementations (`twin`), read by tiles.
 pub(super) struct Gradient<'a> {
     pub(super) x: View<'a>,
     pub(super) coef: Cow<'a, [f32]>,
-    /// dz, or dy in front of an activation.
+    /// dz, or the gradient of a following activation's output.
     pub(super) dz: Cow<'a, [f32]>,
-    /// The activation's surrogate, with the top in the units of z.
+    /// Surrogate of the activation, with its top in units of z.
     pub(super) through: Option<(Surrogate, f32)>,
     pub(super) lanes: usize,
 }
 
 impl<'a> Gradient<'a> {
-    /// The scale is the input `scale`; the pool's argmax is the last.
+    /// `scale` is the index of the scale among the inputs; the argmax of the pool is the last
+    /// input.
     pub(super) fn new(
         inputs: &[View<'a>],
         through: Option<QuantiseBackward>,
@@ -44,7 +45,7 @@ impl<'a> Gradient<'a> {
         Self { x: inputs[0], coef, dz, through, lanes }
     }
 
-    /// What of it is the same in all rows, from channel `c` on.
+    /// Values that are constant over rows, for the channels from `c` on.
     #[inline(always)]
     fn channels<S: Simd>(&self, simd: S, c: usize) -> Channels<S> {
         let unit = simd::load(simd, &self.coef[3 * self.lanes..][c..self.lanes]);
@@ -70,12 +71,12 @@ impl<S: Simd> Channels<S> {
     }
 }
 
-/// (dγ, dβ) of some chunks of rows.
+/// Computes (dγ, dβ) of some chunks of rows.
 pub(super) struct ChunkSums<'a> {
     pub(super) gradient: &'a Gradient<'a>,
-    /// The first chunk.
+    /// Index of the first chunk.
     pub(super) first: usize,
-    /// Rows of a chunk.
+    /// Number of rows of a chunk.
     pub(super) per_chunk: usize,
     pub(super) sums: &'a mut [f32],
 }
@@ -108,12 +109,12 @@ impl simd::Job for ChunkSums<'_> {
     }
 }
 
-/// dx of a tile of rows.
+/// Computes dx of a tile of rows.
 pub(super) struct TileDx<'a> {
     pub(super) gradient: &'a Gradient<'a>,
-    /// The sums, for each row of x.
+    /// The sums divided by the number of rows.
     pub(super) means: &'a [f32],
-    /// The first row.
+    /// Index of the first row.
     pub(super) first: usize,
     pub(super) out: &'a mut [f32],
 }

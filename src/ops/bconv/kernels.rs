@@ -1,4 +1,4 @@
-//! The kernels of the packed convolution. All give the same integers.
+//! Kernel variants of the packed convolution. All produce the same integers.
 
 use super::{BCONV, GATHER};
 use crate::caps::Caps;
@@ -7,31 +7,33 @@ use crate::ops::coop;
 use crate::tensor::WORD_BITS;
 use crate::variant::{Candidate, Exactness, Needs, Split, Work};
 
-/// A packed product, as its kernels see it.
+/// Parameters of a packed product.
 pub(super) struct Packed {
-    /// Rows of the result.
+    /// Number of rows of the result.
     pub rows: usize,
-    /// Lanes of a row of the result.
+    /// Number of lanes of a row of the result.
     pub filters: usize,
-    /// Positions of the window.
+    /// Number of taps of the window.
     pub taps: usize,
-    /// Words of a plane of the codes of a row.
+    /// Number of words of a code plane of a row.
     pub words: usize,
-    /// Planes of codes and of signs that are staged at once.
+    /// Planes of codes and of signs that are staged together.
     pub planes: [usize; 2],
-    /// Products of a plane of codes and a plane of signs, in all.
+    /// Total number of products of a code plane and a sign plane.
     pub pairs: usize,
-    /// Whether codes are uniform numbers and signs one plane: integers that are added up once.
+    /// Whether codes are uniform and signs have one plane, so that integers are summed only once.
     pub plain: bool,
 }
 
-/// Every kernel, the plainest last. A new one is a line here, and a file if it is of another kind.
+/// All kernel variants, the simplest last. A new variant is a line here, and a file if it is of
+/// another kind.
 pub(super) const CANDIDATES: &[&dyn Candidate<Packed>] = &[&COOP_16, &COOP_8, &TILE_64, &NARROW, &Registers];
 
-/// Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
+/// Each invocation loads its own operands: for software drivers, on which a barrier costs more than
+/// shared loads save.
 struct Registers;
 
-/// Rows of an invocation of [`Registers`].
+/// Number of rows per invocation of [`Registers`].
 const ROWS: usize = 4;
 
 impl Candidate<Packed> for Registers {
@@ -62,37 +64,38 @@ impl Candidate<Packed> for Registers {
     }
 }
 
-/// Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
+/// Operands are staged in workgroup memory and shared by the invocations of a tile: for GPUs.
 struct Tile {
     name: &'static str,
-    /// Rows of a workgroup, and its invocations.
+    /// Rows of a workgroup, which is also its number of invocations.
     rows: usize,
     /// Quads of filters of a workgroup.
     quads: usize,
     /// Rows and quads of filters of an invocation.
     of_one: [usize; 2],
-    /// Speed relative to the best, where the tile is full.
+    /// Speed relative to the fastest variant when the tile is full.
     speed: f64,
 }
 
-/// 64 rows × 64 filters, 8 × 8 an invocation.
+/// 64 rows × 64 filters, 8 × 8 per invocation.
 const TILE_64: Tile = Tile { name: "tile64", rows: 64, quads: 16, of_one: [8, 2], speed: 1.0 };
-/// 64 rows × 16 filters, 4 × 4 an invocation: for few filters.
+/// 64 rows × 16 filters, 4 × 4 per invocation: for few filters.
 const NARROW: Tile = Tile { name: "narrow", quads: 4, of_one: [4, 1], speed: 0.85, ..TILE_64 };
 
-/// On cooperative matrices. Not measured with matrices of 8 × 8: its speed is set so low that only `tune` takes it.
+/// On cooperative matrices. Not measured with matrices of 8 × 8: its speed is set so low that only
+/// `tune` selects it.
 const COOP_16: Coop = Coop { tile: coop::Tile::TILE_16, speed: 1.5 };
 const COOP_8: Coop = Coop { tile: coop::Tile::TILE_8, speed: 0.3 };
 
-/// Codes and signs as half floats, on cooperative matrices: exact, for sums stay below 2^24.
+/// Codes and signs as half floats on cooperative matrices: exact, because sums stay below 2^24.
 struct Coop {
     tile: coop::Tile,
-    /// Speed relative to the best, of one-bit multiply-adds, where the tile is full.
+    /// Speed relative to the fastest variant, in one-bit multiply-adds, when the tile is full.
     speed: f64,
 }
 
 impl Coop {
-    /// Multiply-adds, those of padding included.
+    /// Number of multiply-adds, including those of padding.
     fn executed(&self, packed: &Packed) -> usize {
         let [rows, filters] = self.tile.sides(&OPERANDS);
         packed.rows.next_multiple_of(rows)
@@ -140,13 +143,14 @@ impl Candidate<Packed> for Coop {
     }
 }
 
-/// Words of channels, one a step.
+/// One word of channels per step.
 const OPERANDS: coop::Operands =
     coop::Operands { depth: WORD_BITS, of_subgroup: [4, 4], a: WORDS, b: WORDS, shuffled: false };
 const WORDS: coop::Operand = coop::Operand { along_depth: true, item: WORD_BITS, numbers: coop::Numbers::Exact };
 
 impl Packed {
-    /// One-bit multiply-adds of so many rows and filters, those of channels that only fill words included.
+    /// Number of one-bit multiply-adds of this many rows and filters, including those of channels
+    /// that pad words.
     fn executed(&self, rows: usize, filters: usize) -> usize {
         rows * filters * self.taps * self.words * WORD_BITS * self.pairs
     }

@@ -1,4 +1,4 @@
-//! Products of bits: a packed convolution, by and + popcount. Integers, exact in any order.
+//! Products of bits: a packed convolution by AND and popcount. Integers, exact in any order.
 
 use super::{PANEL, TALL, Taps, panels_at_once};
 use super::{with_panels, with_vectors};
@@ -8,17 +8,18 @@ use crate::tensor::TensorType;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Rows of numbers `Σ_p factor_p · bit_p`: planes of `plane_words` words, one after the other in each row.
+/// Rows of numbers `Σ_p factor_p · bit_p`: the planes of a row are consecutive, each of
+/// `plane_words` words.
 pub(in super::super) struct Planes<'a> {
     /// The rows.
     pub(in super::super) words: Cow<'a, [u32]>,
-    /// Words of a plane of a row.
+    /// Number of words of a plane of a row.
     pub(in super::super) plane_words: usize,
-    /// What a bit of each plane counts.
+    /// Value of a bit of each plane.
     pub(in super::super) factors: Vec<i32>,
 }
 
-/// Rows that one task counts: as many as its sums stay in the second cache.
+/// Number of rows that one task counts: their sums fit the L2 cache.
 pub(in super::super) const BAND: usize = 64;
 
 /// `s[row][k] = Σ_taps Σ_c w[tap][c][k] · planes[source(row, tap)][c]` for w = Σ_j 2^j·(±1)_j.
@@ -30,12 +31,13 @@ pub(in super::super) struct Counts<'a> {
     sign_planes: usize,
     lanes: usize,
     filters: usize,
-    /// Of each row of `planes`, the sum of its numbers.
+    /// For each row of `planes`, the sum of its numbers.
     totals: Vec<i32>,
 }
 
 impl<'a> Counts<'a> {
-    /// Of `all` planes of signs, `[tap][word][all][lane]`, of which `used` count; bit 1 stands for +1. The sums have the shape of `y`.
+    /// Uses `used` of the `all` planes of signs, `[tap][word][all][lane]`; bit 1 represents +1. The
+    /// sums have the shape of `y`.
     pub(in super::super) fn new(
         taps: &'a Taps,
         planes: Planes<'a>,
@@ -64,13 +66,13 @@ impl<'a> Counts<'a> {
         Self { taps, planes, signs: panels, sign_planes: used.len(), lanes, filters, totals }
     }
 
-    /// The sums of the rows from `first` on.
+    /// Computes the sums of the rows from `first` on.
     pub(in super::super) fn rows(&self, first: usize, sums: &mut [i32]) {
         simd::run_counting(Job { counts: self, first, sums });
     }
 }
 
-/// The sums of the numbers of some rows.
+/// Sums of the numbers of some rows.
 struct Totals<'a> {
     rows: &'a [u32],
     plane_words: usize,
@@ -119,12 +121,12 @@ impl simd::Job for Job<'_> {
     }
 }
 
-/// What up to four rows see, tap by tap.
+/// Gathered operands of up to four rows, tap by tap.
 #[derive(Default)]
 struct Gathered {
-    /// `[plane][step]`: a word of each row.
+    /// `[plane][step]`: one word per row.
     words: Vec<Vec<[u32; TALL]>>,
-    /// `[step]`: which word of a filter it meets.
+    /// `[step]`: index of the word of a filter that it is combined with.
     at: Vec<u32>,
     totals: [i32; TALL],
 }
@@ -201,7 +203,8 @@ impl Counts<'_> {
                 for m in 0..TALL {
                     for p in 0..P {
                         for v in 0..V {
-                            // Written out, in two's complement: of a loop over lanes, compilers make stores of single lanes.
+                            // Written out in two's complement: compilers turn a loop over lanes
+                            // into stores of single lanes.
                             let (times, _) = simd.widening_mul_u32s(counts[m][p][v], factor);
                             sums[m][p][v] = simd.add_u32s(sums[m][p][v], times);
                         }
@@ -213,7 +216,8 @@ impl Counts<'_> {
     }
 }
 
-/// Writes sums with signs of ±1: twice what is +1, less all that is seen. Columns behind the last are left out.
+/// Writes sums with signs of ±1: twice the count at +1, less the total. Columns beyond the last are
+/// omitted.
 #[inline(always)]
 fn put<S: Simd, const P: usize, const V: usize>(
     block: &[[[S::u32s; V]; P]; TALL],

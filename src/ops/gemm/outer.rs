@@ -1,4 +1,4 @@
-//! Products that add up over rows: the gradient of a convolution's weight.
+//! Products that sum over rows: the gradient of a convolution's weight.
 
 use super::{CHUNK, PANEL, PANELS, Parts, TALL, Taps, add_block, block, panels::panel_row, panels_at_once, vectors};
 use super::{with_panels, with_vectors};
@@ -7,21 +7,22 @@ use crate::{parallel, simd};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The rows that the gradient is gathered from, by quads of channels: `[quad][row]`, or rows as they are.
+/// The gathered operand x by quads of channels, `[quad][row]`, or in its original rows.
 pub(in super::super) enum Quads<'a> {
-    /// Numbers.
+    /// Floats.
     Floats(Vec<[f32; TALL]>),
-    /// Numbers in rows that are so short that rows under a tap stay in the first cache side by side.
+    /// Original rows, short enough that the rows of a tap share the L1 cache.
     Rows(&'a [f32]),
-    /// Places in a table of all quads that there can be.
+    /// Indices into a table of all possible quads.
     Codes(Vec<u8>, Box<[[f32; TALL]; 256]>),
 }
 
-/// Channels of rows that are read as they are, at most: longer ones lie in few places of the first cache.
+/// Maximum number of channels of rows that are read in their original layout: longer rows map to
+/// few sets of the L1 cache.
 const SHORT: usize = 64;
 
 impl<'a> Quads<'a> {
-    /// Of floats in rows of `channels` lanes.
+    /// Floats in rows of `channels` lanes.
     pub(in super::super) fn of_floats(x: Cow<'a, [f32]>, channels: usize) -> Self {
         let x = match x {
             Cow::Borrowed(x) if channels <= SHORT => return Self::Rows(x),
@@ -48,12 +49,14 @@ pub(in super::super) fn outer_product(
     out: &mut [f32],
 ) {
     let (quads, panels) = (channels / TALL, lanes.div_ceil(PANEL));
-    // A group of panels that stay in the first cache, with all taps and quads of channels: its blocks, each in memory of its own.
+    // A group of panels that fits the L1 cache, with all taps and quads of channels: its blocks,
+    // each in separate memory.
     let groups = panels.div_ceil(PANELS);
     let of_group = panels.div_ceil(groups);
     let block_len = TALL * of_group * PANEL;
     let mut blocks = vec![0.0; groups * taps.count * quads * block_len];
-    // Each task goes through all rows and packs dy for itself: as few tasks as keep the cores busy.
+    // Each task passes over all rows and packs dy itself, so there are no more tasks than keep the
+    // cores busy.
     let band = (groups * taps.count * quads).div_ceil(parallel::threads()).max(1);
     parallel::bands(&mut blocks, block_len, band, |first, out| {
         let work = OuterProduct { taps, quads, dy, lanes, of_group, first };
@@ -78,32 +81,32 @@ pub(in super::super) fn outer_product(
     });
 }
 
-/// What a band of blocks is made of.
+/// Work of a task: a band of blocks.
 struct OuterProduct<'a> {
     taps: &'a Taps,
-    /// Quads of channels of x.
+    /// Number of quads of channels of x.
     quads: usize,
     dy: &'a [f32],
     lanes: usize,
-    /// Panels of a group.
+    /// Number of panels of a group.
     of_group: usize,
-    /// The first block, counted through quads, taps and groups.
+    /// Index of the first block, counted over quads, taps and groups.
     first: usize,
 }
 
-/// How x is read.
+/// Access to the rows of x.
 trait Rows {
-    /// What holds some channels of a row.
+    /// Some channels of a row.
     type Channels;
 
-    /// M channels of a row, from a quad on.
+    /// Returns M channels of a row, starting at a quad.
     fn channels<const M: usize>(&self, row: usize, quad: usize) -> Self::Channels;
 
-    /// The one with this number.
+    /// Returns the channel at index `m`.
     fn one<const M: usize>(channels: &Self::Channels, m: usize) -> f32;
 }
 
-/// `quad(quad · rows + row)`.
+/// Rows by quad: `quad(quad · rows + row)`.
 struct ByQuad<Q> {
     quad: Q,
     rows: usize,
@@ -127,7 +130,7 @@ impl<'x, Q: Fn(usize) -> &'x [f32; TALL]> Rows for ByQuad<Q> {
     }
 }
 
-/// Rows of so many channels.
+/// Rows of `channels` channels in their original layout.
 struct ByRow<'x> {
     values: &'x [f32],
     channels: usize,
@@ -147,7 +150,7 @@ impl<'x> Rows for ByRow<'x> {
     }
 }
 
-/// That band.
+/// Computes the band.
 struct Sums<'a, X> {
     work: OuterProduct<'a>,
     x: X,
@@ -169,12 +172,13 @@ impl<X: Rows> simd::Job for Sums<'_, X> {
     }
 }
 
-/// What blocks read of a chunk of rows.
+/// Packed operands of a chunk of rows.
 #[derive(Default)]
 struct Packed {
     /// dy of a group, `[panel][row]`.
     dy: Vec<[f32; PANEL]>,
-    /// For each row that has a source under the tap: the source, and which of the chunk it is.
+    /// For each row that has a source at the tap: the source, and the index of the row in the
+    /// chunk.
     pairs: Vec<(u32, u32)>,
 }
 
@@ -197,7 +201,7 @@ impl OuterProduct<'_> {
                 packed.pairs.clear();
                 taps.pairs(rows.clone(), tap, &mut packed.pairs);
             }
-            // The quads of a tap lie one behind the other: as many of them as there are registers for.
+            // The quads of a tap are adjacent: take as many of them as there are registers for.
             let most = (quads - quad).min(out.len() / block_len - at);
             let some = match panels_at_once::<S>(of_group) {
                 1 if V == 1 && most >= 4 => 4,
@@ -226,7 +230,7 @@ impl OuterProduct<'_> {
     }
 }
 
-/// Adds to M channels of P panels, from `panel` on, what the rows of a chunk make of them.
+/// Adds the products of a chunk of rows to M channels of P panels, starting at `panel`.
 #[inline(always)]
 fn add_quads<S: Simd, X: Rows, const M: usize, const P: usize, const V: usize>(
     simd: S,

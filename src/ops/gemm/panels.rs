@@ -1,10 +1,11 @@
-//! A matrix as blocks read it.
+//! A matrix in the layout that blocks read.
 
 use super::PANEL;
 use crate::parallel;
 use std::ops::Range;
 
-/// The second factor of [`super::product`], matrices `[inner][lane]` for each tap: `[tap][panel][inner][column]`, zero behind the last lane.
+/// The second factor of [`super::product`], a matrix `[inner][lane]` for each tap, stored as
+/// `[tap][panel][inner][column]` with zeros beyond the last lane.
 pub(in super::super) struct Panels {
     pub(super) inner: usize,
     pub(super) lanes: usize,
@@ -12,7 +13,7 @@ pub(in super::super) struct Panels {
 }
 
 impl Panels {
-    /// `fill(tap, block)` writes the matrix `[inner][lane]` of a tap.
+    /// Packs the matrices; `fill(tap, block)` writes the matrix `[inner][lane]` of a tap.
     pub(in super::super) fn new(
         taps: usize,
         inner: usize,
@@ -32,14 +33,14 @@ impl Panels {
         Self { inner, lanes, values }
     }
 
-    /// Rows of a panel of the matrix of a tap.
+    /// Rows of a panel of a tap's matrix.
     #[inline(always)]
     pub(super) fn rows(&self, tap: usize, panel: usize, rows: Range<usize>) -> &[[f32; PANEL]] {
         &self.values[(tap * self.lanes.div_ceil(PANEL) + panel) * self.inner..][rows]
     }
 }
 
-/// The first columns of a row, and zeros where there are fewer than a panel has.
+/// The first columns of a row, padded with zeros to the width of a panel.
 #[inline(always)]
 pub(super) fn panel_row(row: &[f32]) -> [f32; PANEL] {
     match row.first_chunk() {

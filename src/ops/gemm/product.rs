@@ -1,36 +1,38 @@
-//! Products whose rows are gathered: a convolution, or its transpose.
+//! Products with gathered rows: a convolution, or its transpose.
 
 use super::{CHUNK, PANEL, Panels, Parts, TALL, Taps, add, block, panels_at_once, vectors, with_vectors};
 use crate::simd::Simd;
 use crate::{parallel, simd};
 use std::ops::Range;
 
-/// Floats of panels that stay in the first cache beside the rows that meet them.
+/// Number of floats of the panels that fit the L1 cache together with the rows multiplied by them.
 const CACHED: usize = 6144;
 
 /// `out[row][lane] = Σ_tap Σ_i from[source(row, tap)][i] · panels[tap][i][lane]`.
 pub(in super::super) fn product(taps: &Taps, from: &[f32], panels: &Panels, out: &mut [f32]) {
-    // Tall enough that the panels, which each band goes through, are read from memory seldom.
+    // Bands are tall because each one passes over all panels, which are read from memory.
     let band = (4096 / panels.lanes).max(64).next_multiple_of(8);
     parallel::bands(out, panels.lanes, band, |first, out| simd::run(Product { taps, from, panels, first, out }));
 }
 
-/// A product, for a band of rows.
+/// A product over a band of rows.
 struct Product<'a> {
     taps: &'a Taps,
     from: &'a [f32],
     panels: &'a Panels,
-    /// The first row.
+    /// Index of the first row.
     first: usize,
     out: &'a mut [f32],
 }
 
-/// Where the rows of a band find their terms.
+/// Locations of the terms of a band of rows.
 struct Sources {
     zeros: Vec<f32>,
-    /// `[tap][row]`, rows in the order of [`Taps::row`]: where the source of a row begins in `from`; behind its end in the border.
+    /// `[tap][row]`, rows in the order of [`Taps::row`]: start of the source of a row in `from`;
+    /// beyond its end in the border.
     offsets: Vec<usize>,
-    /// How far apart the sources of rows are that follow each other in that order, where no border or end of a line lies between them.
+    /// Distance between the sources of consecutive rows in that order, if no border or end of a
+    /// line is between them.
     step: usize,
 }
 
@@ -49,7 +51,7 @@ impl simd::Job for Product<'_> {
 }
 
 impl Product<'_> {
-    /// The sum of a part's chunks.
+    /// Sums the chunks of a part.
     #[inline(always)]
     fn sum<S: Simd, const V: usize>(&mut self, simd: S, sources: &Sources, part: Range<usize>) {
         let (mut panel, count) = (0, self.panels.lanes.div_ceil(PANEL));
@@ -61,7 +63,8 @@ impl Product<'_> {
             for first in part.clone().step_by(of_group) {
                 let work = (first..(first + of_group).min(part.end), first == part.start, panel);
                 let terms = if sources.step == self.panels.inner { sources.step } else { 1 };
-                // As many rows as there are registers for; few terms, whose number is a constant then.
+                // As many rows as there are registers for; a small number of terms is passed as a
+                // constant.
                 match (some, terms) {
                     (1, 16) if V == 1 => self.add_panels::<S, 8, 1, V, 16>(simd, sources, work),
                     (1, 32) if V == 1 => self.add_panels::<S, 8, 1, V, 32>(simd, sources, work),
@@ -78,7 +81,8 @@ impl Product<'_> {
         }
     }
 
-    /// Adds some chunks to P panels of all rows, M rows at a time; to zeros where they are the part's first. A source has I terms if that is not 1.
+    /// Adds chunks to P panels of all rows, M rows at a time; the first chunks of a part are added
+    /// to zeros. I is the number of terms of a source, or 1 if it is not a constant.
     #[inline(always)]
     fn add_panels<S: Simd, const M: usize, const P: usize, const V: usize, const I: usize>(
         &mut self,
@@ -116,10 +120,11 @@ impl Product<'_> {
                     add(simd, &mut sums, &block::<S, M, P, V, _>(simd, I, a, |i, panel| columns[panel][i]));
                     continue;
                 }
-                // A sum that began at 0 is never −0: adding ±0, zeros times finite weights, leaves it as it is.
+                // A sum that began at 0 is never −0: adding ±0, a product of zeros and finite
+                // weights, leaves it unchanged.
                 let mut sources = [zeros; M];
                 if let Some(first) = beside {
-                    // Looked up at once.
+                    // All M rows are located with one lookup.
                     let block = &from[first + channel..];
                     for (m, source) in sources.iter_mut().enumerate() {
                         *source = &block[m * step..][..zeros.len()];
@@ -148,7 +153,7 @@ impl Product<'_> {
     }
 }
 
-/// Where the first of M sources begins that follow each other at this distance; none where they do not.
+/// Start of the first of M sources that are this far apart, or `None` if they are not.
 #[inline(always)]
 fn neighbours<const M: usize>(offsets: &[usize], step: usize) -> Option<usize> {
     let offsets: &[usize; M] = offsets.first_chunk()?;
@@ -160,7 +165,8 @@ fn neighbours<const M: usize>(offsets: &[usize], step: usize) -> Option<usize> {
     (differ == 0 && M > 1).then_some(first)
 }
 
-/// A row of a block, from the first of these columns on; zeros stay where there are none.
+/// Loads a row of a block, starting at the first of these columns; the block keeps zeros where
+/// there are none.
 #[inline(always)]
 fn load<S: Simd, const P: usize, const V: usize>(block: &mut [[S::f32s; V]; P], columns: &[f32]) {
     for (block, columns) in block.iter_mut().zip(columns.chunks(PANEL)) {
@@ -171,7 +177,7 @@ fn load<S: Simd, const P: usize, const V: usize>(block: &mut [[S::f32s; V]; P], 
     }
 }
 
-/// Writes a row of a block, as far as there are columns.
+/// Stores a row of a block, up to the number of columns.
 #[inline(always)]
 fn store<S: Simd, const P: usize, const V: usize>(block: &[[S::f32s; V]; P], columns: &mut [f32]) {
     for (block, columns) in block.iter().zip(columns.chunks_mut(PANEL)) {

@@ -1,35 +1,36 @@
-//! Which rows meet under a window.
+//! Correspondence between the rows of both sides of a window.
 
 use crate::ops::window::Window;
 use std::ops::Range;
 
-/// What stands for a row in the border.
+/// Marks a row in the border.
 const BORDER: u32 = u32::MAX;
 
-/// Which row of the one side belongs to a row of the other under each tap; the same for each image.
+/// For each tap, the row on one side that corresponds to a row on the other; the same for every
+/// image.
 pub(in super::super) struct Taps {
     pub(super) count: usize,
     /// `[tap][row]` within an image.
     sources: Vec<u32>,
     rows: usize,
     source_rows: usize,
-    /// How many rows the sources of neighbours are apart, where no border lies between them.
+    /// Distance between the source rows of neighbours, if no border is between them.
     step: usize,
-    /// How many rows those are apart that see neighbours under the same taps.
+    /// Distance between rows whose sources are neighbours at the same taps.
     spread: usize,
 }
 
-/// Rows that stand one behind the other in [`Taps::row`]'s order and see neighbours.
+/// Number of rows that are consecutive in the order of [`Taps::row`] and have neighbouring sources.
 const BLOCK: usize = 8;
 
 impl Taps {
-    /// Input rows under the outputs of a window.
+    /// Input rows for the outputs of a window.
     pub(in super::super) fn inputs(window: &Window, input: [usize; 2], output: [usize; 2]) -> Self {
         let distances = [window.stride[1], 1];
         Self::new(window, output, input, distances, |at, tap| window.source(input, at, tap))
     }
 
-    /// Output rows that see the inputs of a window.
+    /// Output rows for the inputs of a window.
     pub(in super::super) fn outputs(window: &Window, input: [usize; 2], output: [usize; 2]) -> Self {
         let distances = [1, window.stride[1]];
         Self::new(window, input, output, distances, |at, tap| window.target(output, at, tap))
@@ -53,12 +54,14 @@ impl Taps {
         Self { count, sources, rows: h * w, source_rows: source_h * source_w, step, spread }
     }
 
-    /// How far apart the sources of rows are that follow each other in the order of [`Self::row`], where no border or end of a line lies between them.
+    /// Distance between the sources of consecutive rows in the order of [`Self::row`], if no border
+    /// or end of a line is between them.
     pub(super) fn step(&self) -> usize {
         self.step
     }
 
-    /// The row that is computed at position `number` of a band of `rows` rows. Rows that see the same taps are computed one after the other.
+    /// Row that is computed at position `number` of a band of `rows` rows. Rows with the same taps
+    /// are computed consecutively.
     #[inline(always)]
     pub(super) fn row(&self, number: usize, rows: usize) -> usize {
         if self.spread == 1 {
@@ -72,20 +75,21 @@ impl Taps {
         first + within / BLOCK + within % BLOCK * self.spread
     }
 
-    /// Where a row stands, counted through all images.
+    /// Position of a row, counted over all images.
     #[inline(always)]
     pub(in super::super) fn place(&self, row: usize) -> Place {
         Place { row: row % self.rows, image_at: row / self.rows * self.source_rows }
     }
 
-    /// The row under a tap of the row that stands there, counted through all images; none in the border.
+    /// Source row at a tap, counted over all images, or `None` in the border.
     #[inline(always)]
     pub(in super::super) fn source(&self, place: Place, tap: usize) -> Option<usize> {
         let source = self.sources[tap * self.rows + place.row];
         (source != BORDER).then(|| place.image_at + source as usize)
     }
 
-    /// For each tap, where the sources of these rows, in the order of [`Self::row`], begin among rows of `len` elements; behind all of them in the border.
+    /// For each tap, the start of the sources of these rows, in the order of [`Self::row`], in
+    /// memory with rows of `len` elements; beyond its end in the border.
     #[inline(always)]
     pub(super) fn offsets(&self, rows: Range<usize>, len: usize) -> Vec<usize> {
         let mut offsets = Vec::with_capacity(self.count * rows.len());
@@ -101,7 +105,7 @@ impl Taps {
             let sources = &self.sources[tap * self.rows..][..self.rows];
             let mut at = rows.start;
             while at < rows.end {
-                // As far as the rows lie in one image.
+                // Up to the end of the image.
                 let Place { row, image_at } = self.place(at);
                 let count = (self.rows - row).min(rows.end - at);
                 let offset = |&source: &u32| match source {
@@ -115,13 +119,14 @@ impl Taps {
         offsets
     }
 
-    /// For each of these rows that has a source under the tap: the source, and the row's number among them.
+    /// For each of these rows that has a source at the tap: the source, and the index of the row
+    /// among them.
     #[inline(always)]
     pub(super) fn pairs(&self, rows: Range<usize>, tap: usize, pairs: &mut Vec<(u32, u32)>) {
         let sources = &self.sources[tap * self.rows..][..self.rows];
         let mut at = 0;
         while at < rows.len() {
-            // As far as the rows lie in one image.
+            // Up to the end of the image.
             let place = self.place(rows.start + at);
             let count = (sources.len() - place.row).min(rows.len() - at);
             for (&source, row) in sources[place.row..][..count].iter().zip(at as u32..) {
@@ -134,7 +139,7 @@ impl Taps {
     }
 }
 
-/// Where the sources of a row are.
+/// Position of a row from which its sources are found.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Place {
     row: usize,

@@ -1,4 +1,4 @@
-//! Products against their plain loops, to the bit.
+//! Blocked products compared bit for bit with plain loops.
 
 use super::*;
 use crate::ops::bconv::{self, Bconv};
@@ -9,7 +9,8 @@ use crate::simd::limit;
 use crate::tensor::{Encoding, WORD_BITS};
 
 fn values(noise: &mut Noise, len: usize) -> Vec<f32> {
-    // Signed zeros and values of very different size: another order, or a fused multiply-add, would show.
+    // Signed zeros and values of very different magnitude, so that another order or a fused
+    // multiply-add would show.
     let value = |(i, v): (usize, f32)| match i % 7 {
         0 => 0.0,
         1 => -0.0,
@@ -23,7 +24,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// All cases of a convolution, the lanes of both sides, rows that fill no block, and sums of several parts.
+/// All cases of a convolution, with lanes on both sides, rows that do not fill a block, and sums of
+/// several parts.
 fn cases() -> impl Iterator<Item = (Window, [usize; 4], [usize; 2], usize)> {
     let long = [
         (Window::square(2, 1, 1), [1, 3, 2, 300], 20),
@@ -37,7 +39,7 @@ fn cases() -> impl Iterator<Item = (Window, [usize; 4], [usize; 2], usize)> {
     })
 }
 
-/// The sum of all chunks: parts one chunk after the other, then neighbouring parts.
+/// Sum of all chunks: sequentially within a part, then neighbouring parts in pairs.
 fn of_chunks(chunks: Vec<Vec<f32>>) -> Vec<f32> {
     let (_, of_part) = sum::parts(chunks.len());
     let plain = |chunks: &[Vec<f32>]| chunks.iter().cloned().fold(vec![0.0; chunks[0].len()], sum::add_all);
@@ -146,7 +148,7 @@ fn quads_hold_what_codes_stand_for() {
         code.put_values(x, 1.0, &mut rows);
         let quads = match code.quads(x) {
             Quads::Floats(quads) => quads,
-            Quads::Rows(_) => unreachable!("codes that became floats are owned"),
+            Quads::Rows(_) => unreachable!("decoded codes are owned"),
             Quads::Codes(codes, table) => codes.into_iter().map(|code| table[usize::from(code)]).collect(),
         };
         for (at, quad) in quads.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! On cooperative matrices: codes are exact in halves, floats are sums of two.
+//! Kernel variants on cooperative matrices: codes are exact in half precision, floats are split
+//! into two half floats.
 
 use super::Outer;
 use crate::caps::Caps;
@@ -7,24 +8,28 @@ use crate::ops::sum;
 use crate::tensor::{Encoding, WORD_BITS};
 use crate::variant::{Candidate, Exactness, Needs, Split, Work};
 
-/// A tile of cooperative matrices, and what it is good for.
+/// A tile of cooperative matrices and its cost parameter.
 pub(super) struct Coop {
     tile: Tile,
-    /// Speed relative to the best of floats, where the tile is full and each number is one half.
+    /// Speed relative to the fastest float variant when the tile is full and each number is a
+    /// single half float.
     speed: f64,
 }
 
-/// Not measured in the engine. Its products alone ran at 257 T on an NVIDIA H200 with one half a number, where the tiles of floats run at 31 T.
+/// Not measured in the engine. Its products in isolation ran at 257 TFLOP/s on an NVIDIA H200 with
+/// one half float per number, where the float tiles run at 31 TFLOP/s.
 pub(super) const COOP_16: Coop = Coop { tile: Tile::TILE_16, speed: 8.0 };
-/// Not measured: its speed is set so low that no estimate takes it, nor `tune`, which never puts halves in the place of floats; `bench` times it.
+/// Not measured: its speed is set so low that no estimate selects it, nor does `tune`, which never
+/// replaces floats by half floats; `bench` times it.
 pub(super) const COOP_8: Coop = Coop { tile: Tile::TILE_8, speed: 0.2 };
 
-/// What the operation says of it.
+/// Configuration of the operation for half precision.
 fn halves(outer: &Outer) -> &Halves {
-    outer.halves.as_ref().expect("only weight gradients that say how they run in halves fit")
+    outer.halves.as_ref().expect("a weight gradient that can run in half precision")
 }
 
-/// Rows and columns of the result as the tile sees it: channels of taps, of codes in whole words, and filters.
+/// Rows and columns of the result for the tile: channels of all taps, with codes in whole words,
+/// and filters.
 fn sides(outer: &Outer) -> [usize; 2] {
     let channels = match outer.x.encoding {
         Encoding::Planes(_) => outer.x.plane_words() * WORD_BITS,
@@ -43,7 +48,8 @@ impl Coop {
         self.tile.parts(operands, sides(outer), outer.dy.rows().div_ceil(operands.depth), caps, wanted)
     }
 
-    /// Multiply-adds, those of padding included; both halves of a number are one.
+    /// Number of multiply-adds, including those of padding; both half floats of a number count as
+    /// one.
     fn executed(&self, outer: &Outer, (parts, of_part): (usize, usize)) -> usize {
         let operands = &halves(outer).operands;
         let ([rows, columns], [of_rows, of_columns]) = (sides(outer), self.tile.sides(operands));

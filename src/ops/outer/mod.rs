@@ -1,6 +1,9 @@
-//! The weight gradients of convolutions, `dw[tap, c, k] = Σ_row x[source(row, tap), c] · dy[row, k]`: the problem, and its kernels.
+//! The weight gradients of convolutions,
+//! `dw[tap, c, k] = Σ_row x[source(row, tap), c] · dy[row, k]`: the problem and its kernel
+//! variants.
 //!
-//! The sum runs over all rows of dy, and the result is small: kernels cut the rows into parts until the device is full, and the parts are added up afterwards in a fixed order.
+//! The sum runs over all rows of dy, and the result is small: kernels split the rows into parts
+//! until the device is fully occupied, and the parts are then added in a fixed order.
 
 mod coop;
 mod registers;
@@ -13,25 +16,25 @@ use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType};
 use crate::variant::{self, Candidate, Offer, Split};
 
-/// A weight gradient, as its kernels see it.
+/// Parameters of a weight gradient.
 pub(super) struct Outer {
-    /// The operation.
+    /// Stem of the operation.
     pub stem: &'static str,
-    /// WGSL: how x is read, and what the result is multiplied by.
+    /// WGSL that reads x and defines the scale of the result.
     pub operand: Vec<&'static str>,
-    /// Positions of the window.
+    /// Number of taps of the window.
     pub taps: usize,
-    /// Channels of all positions, without padding.
+    /// Number of channels of all taps, without padding.
     pub channels: usize,
-    /// The activations.
+    /// Type of the activations.
     pub x: TensorType,
-    /// The gradient.
+    /// Type of the gradient.
     pub dy: TensorType,
-    /// How it runs on cooperative matrices, where it can.
+    /// Configuration for cooperative matrices, if the gradient can run on them.
     pub halves: Option<Halves>,
 }
 
-/// Every kernel, the plainest last. A new one is a file and a line here.
+/// All kernel variants, the simplest last. A new variant is a file and a line here.
 const CANDIDATES: &[&dyn Candidate<Outer>] = &[
     &coop::COOP_16,
     &coop::COOP_8,
@@ -45,29 +48,30 @@ const CANDIDATES: &[&dyn Candidate<Outer>] = &[
 ];
 
 crate::params! {
-    /// Of the rows. No constant: problems of different sizes share a kernel.
+    /// Number of parts of the rows. A uniform value rather than a constant, so that problems of
+    /// different sizes share a kernel.
     struct Parts { parts: u32 }
 }
 
 impl Outer {
-    /// Products of a row.
+    /// Number of products per row.
     fn of_row(&self) -> usize {
         self.taps * self.x.lanes() * self.dy.lanes()
     }
 
-    /// The same with what a plan stores in half precision.
+    /// The same gradient with the inputs that a plan stores in half precision.
     fn stored(mut self, caps: &Caps) -> Self {
         self.halves = self.halves.map(|halves| halves.stored(caps.half_inputs));
         self
     }
 
-    /// Kernels that a device can run, the preferred one first.
+    /// Kernel variants that the device supports, the default one first.
     pub(super) fn candidates(self, caps: &Caps) -> Vec<Offer> {
         let outer = self.stored(caps);
         variant::offers(outer.stem, CANDIDATES, &outer, caps)
     }
 
-    /// The program on a device: `bind` binds x and what it needs.
+    /// The program on a device: `bind` binds x and the other inputs.
     pub(super) fn program(self, dw: &TensorType, caps: &Caps, bind: impl Fn(Launch) -> Launch) -> Program {
         let outer = self.stored(caps);
         let Split { launch, parts } = variant::launch(outer.stem, CANDIDATES, &outer, caps);

@@ -1,4 +1,5 @@
-//! Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
+//! Each invocation loads its own operands: for software drivers, on which a barrier costs more than
+//! shared loads save.
 
 use super::Outer;
 use crate::caps::Caps;
@@ -6,7 +7,7 @@ use crate::kernel::Launch;
 use crate::ops::sum;
 use crate::variant::{Candidate, Split, Work};
 
-/// Pixels of a line that are added without looking up.
+/// Number of pixels of a line that are added without a lookup.
 const SEGMENT: usize = sum::CHUNK / 2;
 
 pub(super) struct Registers;
@@ -39,19 +40,21 @@ impl Candidate<Outer> for Registers {
     }
 }
 
-/// Quads of channels and filters of an invocation: 16 products for each pair of loads, narrower where the tensor is.
+/// Quads of channels and filters per invocation: 16 products per pair of loads, fewer if the tensor
+/// is narrower.
 fn blocks(outer: &Outer) -> [usize; 2] {
     [outer.x.quads().min(2), outer.dy.quads().min(2)]
 }
 
-/// Invocations of a part, and parts: as many as are wanted, or else as the device runs at once; as memory affords, and as the bound on the error asks for.
+/// Number of invocations per part and number of parts: `wanted` parts, or as many as the device
+/// runs concurrently; limited by memory, and at least as many as the error bound requires.
 fn split(outer: &Outer, caps: &Caps, wanted: Option<usize>) -> (usize, usize) {
     let [c_block, k_block] = blocks(outer);
     let items = outer.taps * outer.x.quads().div_ceil(c_block) * outer.dy.quads().div_ceil(k_block);
     let [images, out_h, _, _] = outer.dy.nhwc();
-    // A chunk has more than CHUNK - SEGMENT rows, a part CHUNK chunks at most.
+    // A chunk has more than CHUNK - SEGMENT rows, a part at most CHUNK chunks.
     let needed = outer.dy.rows().div_ceil(sum::CHUNK * (sum::CHUNK - SEGMENT));
-    // Partial sums cost memory: at most a mebibyte, or four copies of a large dw.
+    // Memory of partial sums: at most one mebibyte, or four copies of a large dw.
     let affordable = ((1 << 20) / (4 * outer.of_row())).max(4);
     let fill = wanted.unwrap_or_else(|| caps.class.traits().width.div_ceil(items));
     let parts = fill.min((images * out_h).div_ceil(4)).min(affordable).max(needed).max(1);

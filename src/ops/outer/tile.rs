@@ -1,4 +1,4 @@
-//! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
+//! Operands are staged in workgroup memory and shared by the invocations of a tile: for GPUs.
 
 use super::Outer;
 use crate::caps::Caps;
@@ -6,43 +6,46 @@ use crate::kernel::Launch;
 use crate::ops::sum;
 use crate::variant::{self, Candidate, Needs, Split, Work};
 
-/// Rows that are staged together.
+/// Number of rows that are staged together.
 const STEP: usize = 16;
 
-/// Invocations that a large device needs at least, whatever they keep: it runs at half its speed below them.
+/// Minimum number of invocations for a large device, regardless of their register use: with fewer
+/// it runs at half its speed.
 const LEAST: usize = 32_000;
 
-/// The shape of a tile, and what it is good for.
+/// Tile size and cost parameters.
 pub(super) struct Tile {
     name: &'static str,
     /// Quads of channels and of filters of a workgroup.
     quads: [usize; 2],
     /// Quads of channels and of filters of an invocation.
     of_one: [usize; 2],
-    /// Whether the next step's operands are fetched while this one computes: it hides the latency of memory, and takes registers.
+    /// Whether the operands of the next step are fetched during the current one: hides memory
+    /// latency, but takes registers.
     prefetch: bool,
-    /// Whether the channels of a tile are those of all taps: none is wasted on few channels, but each looks up its tap.
+    /// Whether the channels of a tile are those of all taps: no channel is wasted if there are few,
+    /// but the tap of each is looked up.
     folded: bool,
-    /// Speed relative to the best, where the tile is full.
+    /// Speed relative to the fastest variant when the tile is full.
     speed: f64,
 }
 
-/// 128 channels × 128 filters, 16 × 8 an invocation: many products for each word that is staged.
+/// 128 channels × 128 filters, 16 × 8 per invocation: many products per staged word.
 pub(super) const LARGE: Tile =
     Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], prefetch: false, folded: false, speed: 1.0 };
-/// 64 channels × 64 filters, 8 × 8 an invocation.
+/// 64 channels × 64 filters, 8 × 8 per invocation.
 pub(super) const MEDIUM: Tile =
     Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], prefetch: true, speed: 0.6, ..LARGE };
-/// The same for few channels.
+/// [`MEDIUM`] for few channels.
 pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.58, ..MEDIUM };
-/// 128 channels × 16 filters, 8 × 4 an invocation: for few filters, and few channels.
+/// 128 channels × 16 filters, 8 × 4 per invocation: for few filters, and few channels.
 pub(super) const FOLDED_NARROW: Tile =
     Tile { name: "folded_narrow", quads: [32, 4], of_one: [2, 1], speed: 0.45, ..FOLDED };
 
-/// 64 channels × 16 filters, 4 × 4 an invocation: for few filters of very few channels.
+/// 64 channels × 16 filters, 4 × 4 per invocation: for few filters of very few channels.
 pub(super) const FOLDED_16: Tile =
     Tile { name: "folded16", quads: [16, 4], of_one: [1, 1], speed: 0.4, ..FOLDED_NARROW };
-/// 128 channels × 8 filters, 4 × 4 an invocation: for very few filters.
+/// 128 channels × 8 filters, 4 × 4 per invocation: for very few filters.
 pub(super) const FOLDED_8: Tile =
     Tile { name: "folded8", quads: [32, 2], of_one: [1, 1], speed: 0.35, ..FOLDED_NARROW };
 
@@ -60,7 +63,8 @@ impl Tile {
         channels * outer.dy.quads().div_ceil(self.quads[1])
     }
 
-    /// Parts of the rows: as many as are wanted, or else as the device runs at once; as memory affords, and as the bound on the error asks for.
+    /// Number of parts of the rows: `wanted` parts, or as many as the device runs concurrently;
+    /// limited by memory, and at least as many as the error bound requires.
     fn parts(&self, outer: &Outer, caps: &Caps, wanted: Option<usize>) -> usize {
         let rows = outer.dy.rows();
         let invocations = self.tiles(outer) * self.threads();
@@ -71,12 +75,12 @@ impl Tile {
         fill.min(rows.div_ceil(STEP)).min(affordable).max(needed).max(1)
     }
 
-    /// Sums of an invocation.
+    /// Number of sums per invocation.
     fn sums(&self) -> usize {
         16 * self.of_one[0] * self.of_one[1]
     }
 
-    /// Multiply-adds, those of padding included.
+    /// Number of multiply-adds, including those of padding.
     fn executed(&self, outer: &Outer, parts: usize) -> usize {
         let rows = parts * outer.dy.rows().div_ceil(parts).next_multiple_of(STEP);
         self.tiles(outer) * 16 * self.quads[0] * self.quads[1] * rows

@@ -1,4 +1,4 @@
-//! On cooperative matrices, floats as sums of two halves.
+//! Kernel variants on cooperative matrices, with floats split into two half floats.
 
 use super::Product;
 use crate::caps::Caps;
@@ -6,21 +6,24 @@ use crate::ops::coop::{Halves, Tile};
 use crate::ops::sum;
 use crate::variant::{Candidate, Exactness, Needs, Split, Work};
 
-/// A tile of cooperative matrices, and what it is good for.
+/// A tile of cooperative matrices and its cost parameter.
 pub(super) struct Coop {
     tile: Tile,
-    /// Speed relative to the best of floats, where the tile is full and each number is one half.
+    /// Speed relative to the fastest float variant when the tile is full and each number is a
+    /// single half float.
     speed: f64,
 }
 
-/// Not measured in the engine. Its products alone ran at 258 T on an NVIDIA H200 with one half a number, where the tiles of floats run at 31 T.
+/// Not measured in the engine. Its products in isolation ran at 258 TFLOP/s on an NVIDIA H200 with
+/// one half float per number, where the float tiles run at 31 TFLOP/s.
 pub(super) const COOP_16: Coop = Coop { tile: Tile::TILE_16, speed: 8.0 };
-/// Not measured: its speed is set so low that no estimate takes it, nor `tune`, which never puts halves in the place of floats; `bench` times it.
+/// Not measured: its speed is set so low that no estimate selects it, nor does `tune`, which never
+/// replaces floats by half floats; `bench` times it.
 pub(super) const COOP_8: Coop = Coop { tile: Tile::TILE_8, speed: 0.2 };
 
-/// What the operation says of it.
+/// Configuration of the operation for half precision.
 fn halves(product: &Product) -> &Halves {
-    product.halves.as_ref().expect("only products that say how they run in halves fit")
+    product.halves.as_ref().expect("a product that can run in half precision")
 }
 
 impl Coop {
@@ -34,7 +37,8 @@ impl Coop {
         self.tile.parts(operands, [product.rows, product.columns], steps, caps, wanted)
     }
 
-    /// Multiply-adds, those of padding included; both halves of a number are one.
+    /// Number of multiply-adds, including those of padding; both half floats of a number count as
+    /// one.
     fn executed(&self, product: &Product) -> usize {
         let operands = &halves(product).operands;
         let [rows, columns] = self.tile.sides(operands);

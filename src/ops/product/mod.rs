@@ -1,6 +1,9 @@
-//! The implicit matrix products of convolutions, `out[row, n] = Σ_taps Σ_l a[source(row, tap), l] · b[tap, l, n]`: the problem, and its kernels.
+//! The implicit matrix products of convolutions,
+//! `out[row, n] = Σ_taps Σ_l a[source(row, tap), l] · b[tap, l, n]`: the problem and its kernel
+//! variants.
 //!
-//! What a, b and `source` are, a few lines of WGSL of the operation say; the kernels do not differ in them.
+//! a, b and `source` are defined by a few lines of WGSL of the operation; the kernels are otherwise
+//! the same.
 
 mod coop;
 mod registers;
@@ -14,37 +17,39 @@ use crate::kernel::{Launch, Program};
 use crate::tensor::TensorType;
 use crate::variant::{self, Candidate, Offer, Split};
 
-/// A product, as its kernels see it.
+/// Parameters of a product.
 pub(super) struct Product {
-    /// The operation.
+    /// Stem of the operation.
     pub stem: &'static str,
-    /// WGSL: which rows belong together, and what the operands are.
+    /// WGSL that maps output rows to source rows and loads the operands.
     pub texts: [&'static str; 2],
-    /// Rows of the result.
+    /// Number of rows of the result.
     pub rows: usize,
-    /// Lanes of a row of the result.
+    /// Number of lanes of a row of the result.
     pub columns: usize,
-    /// Positions of the window.
+    /// Number of taps of the window.
     pub taps: usize,
-    /// Lanes that are added up under each tap.
+    /// Number of lanes that are summed at each tap.
     pub length: usize,
-    /// Rows whose taps differ, where a stride makes them differ.
+    /// Phases of the rows if their taps differ because of a stride.
     pub phases: Phases,
-    /// How it runs on cooperative matrices, where it can.
+    /// Configuration for cooperative matrices, if the product can run on them.
     pub halves: Option<Halves>,
 }
 
-/// The rows of a strided convolution's input, by the taps that they see: rows whose places are the same modulo the stride see the same ones.
+/// Grouping of the input rows of a strided convolution by their taps: rows whose positions are
+/// equal modulo the stride have the same taps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Phases {
-    /// Rows of each phase, those included that only fill up where the stride does not divide the input; 0 where there is one phase.
+    /// Number of rows of each phase, including padding if the stride does not divide the input; 0
+    /// if there is a single phase.
     pub rows: usize,
-    /// Taps that each phase sees.
+    /// Number of taps of each phase.
     pub taps: Vec<usize>,
 }
 
 impl Phases {
-    /// Of the input of a window; one where the stride is 1, or where taps do not touch.
+    /// Phases of the input of a window; a single one if the stride is 1 or the dilation is not.
     pub(super) fn of(window: &Window, input: &TensorType) -> Self {
         let ([n, h, w, _], [down, right]) = (input.nhwc(), window.stride);
         if window.stride == [1, 1] || window.dilation != [1, 1] {
@@ -59,7 +64,7 @@ impl Phases {
     }
 }
 
-/// Every kernel, the plainest last. A new one is a file and a line here.
+/// All kernel variants, the simplest last. A new variant is a file and a line here.
 const CANDIDATES: &[&dyn Candidate<Product>] = &[
     &coop::COOP_16,
     &coop::COOP_8,
@@ -74,24 +79,25 @@ const CANDIDATES: &[&dyn Candidate<Product>] = &[
 ];
 
 impl Product {
-    /// Multiply-adds of the whole product.
+    /// Number of multiply-adds of the whole product.
     fn work(&self) -> usize {
         self.rows * self.columns * self.taps * self.length
     }
 
-    /// The same with what a plan stores in half precision.
+    /// The same product with the inputs that a plan stores in half precision.
     fn stored(mut self, caps: &Caps) -> Self {
         self.halves = self.halves.map(|halves| halves.stored(caps.half_inputs));
         self
     }
 
-    /// Kernels that a device can run, the preferred one first.
+    /// Kernel variants that the device supports, the default one first.
     pub(super) fn candidates(self, caps: &Caps) -> Vec<Offer> {
         let product = self.stored(caps);
         variant::offers(product.stem, CANDIDATES, &product, caps)
     }
 
-    /// The program on a device, which writes `output` under `name`: `bind` binds what is read, and adds to the uniform.
+    /// The program on a device, which writes `output` under `name`: `bind` binds the inputs and
+    /// extends the uniform.
     pub(super) fn program(
         self,
         (name, output): (&'static str, &TensorType),

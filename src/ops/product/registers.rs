@@ -1,4 +1,5 @@
-//! Each invocation loads its own operands: for software drivers, where a barrier costs more than a load saves.
+//! Each invocation loads its own operands: for software drivers, on which a barrier costs more than
+//! shared loads save.
 
 use super::Product;
 use crate::caps::Caps;
@@ -6,11 +7,12 @@ use crate::kernel::Launch;
 use crate::ops::sum;
 use crate::variant::{Candidate, Split, Work};
 
-/// Rows of an invocation.
+/// Number of rows per invocation.
 const ROWS: usize = 4;
 
 crate::params! {
-    /// Parts of the sum, and chunks of a part. No constants: problems of different sizes share a kernel.
+    /// Number of parts of the sum, and chunks per part. Uniform values rather than constants, so
+    /// that problems of different sizes share a kernel.
     struct Chunks { parts: u32, of_part: u32 }
 }
 
@@ -24,7 +26,8 @@ impl Candidate<Product> for Registers {
     fn launch(&self, product: &Product, _caps: &Caps, _parts: Option<usize>) -> Split {
         let (quads, rows) = (product.columns / 4, product.rows);
         let (parts, of_part) = sum::parts(product.taps * product.length.div_ceil(sum::CHUNK));
-        // Two quads of columns where they come in pairs: rows are loaded for both, and neighbours share what makes their weights.
+        // Two quads of columns if their number is even: rows are loaded once for both, and
+        // neighbours share the decoding of weights.
         let block = if quads.is_multiple_of(2) { 2 } else { 1 };
         let [rows_of, operands] = product.texts;
         let launch = Launch::new(

@@ -1,4 +1,4 @@
-//! Operands are staged through workgroup memory and shared by the invocations of a tile: for GPUs.
+//! Operands are staged in workgroup memory and shared by the invocations of a tile: for GPUs.
 
 use super::{Phases, Product};
 use crate::caps::Caps;
@@ -6,40 +6,43 @@ use crate::kernel::Launch;
 use crate::ops::sum;
 use crate::variant::{self, Candidate, Needs, Split, Work};
 
-/// Quads of l that are staged together.
+/// Number of quads of l that are staged together.
 const STEP_QUADS: usize = 4;
 
 crate::params! {
-    /// Of the sum, how many steps it takes and its parts have. No constants: problems of different sizes share a kernel.
+    /// Number of steps of the sum, number of its parts, and steps per part. Uniform values rather
+    /// than constants, so that problems of different sizes share a kernel.
     struct Steps { steps: u32, parts: u32, of_part: u32 }
 }
 
-/// The shape of a tile, and what it is good for.
+/// Tile size and cost parameters.
 pub(super) struct Tile {
     name: &'static str,
     /// Quads of rows and of columns of a workgroup.
     quads: [usize; 2],
     /// Quads of rows and of columns of an invocation.
     of_one: [usize; 2],
-    /// Whether l runs over all taps: no step is wasted on few channels, but each looks up its taps.
+    /// Whether l runs over all taps: no step is wasted if there are few channels, but taps are
+    /// looked up in each step.
     folded: bool,
-    /// Speed relative to the best, where the tile is full.
+    /// Speed relative to the fastest variant when the tile is full.
     speed: f64,
 }
 
-/// 128 rows × 128 columns, 16 × 8 an invocation: many products for each word that is staged.
+/// 128 rows × 128 columns, 16 × 8 per invocation: many products per staged word.
 pub(super) const LARGE: Tile = Tile { name: "tile128", quads: [32, 32], of_one: [4, 2], folded: false, speed: 1.0 };
-/// 64 rows × 64 columns, 8 × 8 an invocation.
+/// 64 rows × 64 columns, 8 × 8 per invocation.
 pub(super) const MEDIUM: Tile = Tile { name: "tile64", quads: [16, 16], of_one: [2, 2], speed: 0.9, ..LARGE };
-/// 128 rows × 64 columns, 16 × 8 an invocation: for results of 64 columns. Not measured on a GPU: its speed is set so low that only `tune` takes it.
+/// 128 rows × 64 columns, 16 × 8 per invocation: for results of 64 columns. Not measured on a GPU:
+/// its speed is set so low that only `tune` selects it.
 pub(super) const TALL: Tile = Tile { name: "tile128x64", quads: [32, 16], speed: 0.5, ..LARGE };
-/// The same as [`MEDIUM`] for few channels.
+/// [`MEDIUM`] for few channels.
 pub(super) const FOLDED: Tile = Tile { name: "folded64", folded: true, speed: 0.75, ..MEDIUM };
-/// 64 rows × 16 columns, 4 × 4 an invocation: for few columns.
+/// 64 rows × 16 columns, 4 × 4 per invocation: for few columns.
 pub(super) const NARROW: Tile = Tile { name: "narrow", quads: [16, 4], of_one: [1, 1], speed: 0.6, ..LARGE };
-/// The same for few channels.
+/// [`NARROW`] for few channels.
 pub(super) const FOLDED_NARROW: Tile = Tile { name: "folded_narrow", folded: true, speed: 0.5, ..NARROW };
-/// 16 rows × 16 columns, 4 × 4 an invocation: for small batches.
+/// 16 rows × 16 columns, 4 × 4 per invocation: for small batches.
 pub(super) const SMALL: Tile = Tile { name: "tile16", quads: [4, 4], speed: 0.5, ..NARROW };
 
 impl Tile {
@@ -54,7 +57,7 @@ impl Tile {
         row_tiles * product.columns.div_ceil(4 * self.quads[1])
     }
 
-    /// Steps of the whole sum; of the longest where phases differ.
+    /// Number of steps of the whole sum; if phases differ, of the longest one.
     fn steps(&self, product: &Product) -> usize {
         let step = 4 * STEP_QUADS;
         match self.folded {
@@ -63,7 +66,7 @@ impl Tile {
         }
     }
 
-    /// Multiply-adds, those of padding included.
+    /// Number of multiply-adds, including those of padding.
     fn executed(&self, product: &Product) -> usize {
         let (step, taps) = (4 * STEP_QUADS, &product.phases.taps);
         let steps = match taps.is_empty() {
@@ -73,12 +76,13 @@ impl Tile {
         steps * 16 * self.quads[0] * self.quads[1] * step
     }
 
-    /// Sums of an invocation.
+    /// Number of sums per invocation.
     fn sums(&self) -> usize {
         16 * self.of_one[0] * self.of_one[1]
     }
 
-    /// Parts of the sum, and steps of a part: as many parts as are wanted, or else as the device runs at once, and as the bound on the error asks for.
+    /// Number of parts of the sum, and steps per part: `wanted` parts, or as many as the device
+    /// runs concurrently, and at least as many as the error bound requires.
     fn parts(&self, product: &Product, caps: &Caps, wanted: Option<usize>) -> (usize, usize) {
         let steps = self.steps(product);
         let at_once = || variant::capacity(self.sums(), caps) / (self.tiles(product) * self.threads());

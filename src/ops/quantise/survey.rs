@@ -1,26 +1,27 @@
-//! What people look at of a quantiser: how often each code occurs, and where a gradient gets through.
+//! Diagnostic statistics of a quantiser: the frequency of each code, and the share of inputs that
+//! pass a gradient.
 
 use super::{Quantise, batch_norm, split};
 use crate::tensor::View;
 
-/// Shares of a quantiser's inputs.
+/// Distribution of a quantiser's inputs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Survey {
-    /// That get each code, the lowest first.
+    /// Share of inputs per code, in ascending order of codes.
     pub codes: Vec<f32>,
-    /// That would get it if they were of the standard normal distribution.
+    /// Shares expected for standard normal inputs.
     pub ideal: Vec<f32>,
-    /// At which the surrogate's slope is not 0.
+    /// Share of inputs at which the surrogate's slope is not 0.
     pub passed: f32,
 }
 
-/// Φ, the share of a standard normal distribution below x.
+/// Φ, the cumulative distribution function of the standard normal distribution.
 fn below(x: f32) -> f64 {
     0.5 * libm::erfc(-f64::from(x) / std::f64::consts::SQRT_2)
 }
 
 impl Quantise {
-    /// Surveys inputs as the operation has them.
+    /// Computes the statistics for inputs in the operation's format.
     pub fn survey(&self, inputs: &[View<'_>]) -> Survey {
         let (inputs, scale) = split(inputs, self.scale.is_some());
         let (ty, x) = (inputs[0].ty, batch_norm::Prologue::new(inputs).numbers());
@@ -52,7 +53,7 @@ mod tests {
         let op = Quantise::half_wave(&[0.538, 1.076, 1.614], false, Surrogate::Clipped);
         let survey = op.survey(&[x.view()]);
         assert!((survey.ideal[0] - 0.5).abs() < 1e-6 && (survey.ideal.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        // Φ(0.807) − ½, and Φ(1.614) − ½ is let through.
+        // Φ(0.807) − ½; the gradient passes on Φ(1.614) − ½.
         assert!((survey.ideal[1] - 0.290_17).abs() < 1e-4, "{survey:?}");
         assert!((survey.passed - 0.446_74).abs() < 0.005, "{survey:?}");
         let pairs = survey.codes.iter().zip(&survey.ideal);
