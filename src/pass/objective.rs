@@ -51,7 +51,7 @@ impl Loss {
         }
     }
 
-    /// Returns the operation that computes it; its first input are the logits.
+    /// Returns the operation that computes it, which is the first to read the logits.
     pub(crate) fn op(&self) -> Op {
         match *self {
             Self::SoftmaxCrossEntropy { label_smoothing } => SoftmaxCrossEntropy { smoothing: label_smoothing }.into(),
