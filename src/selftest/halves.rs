@@ -136,7 +136,9 @@ impl Halves {
             let largest = numbers.iter().fold(0.0f32, |largest, v| largest.max(v.abs())) * scale;
             let most = f32::from_bits(most);
             if (most - largest).abs() > tolerance.max(f32::EPSILON) * largest || saturated != 0 {
-                return Err(format!("recorded {most} as the largest number, not {largest}, and {saturated} saturated numbers"));
+                return Err(format!(
+                    "recorded {most} as the largest number, not {largest}, and {saturated} saturated numbers"
+                ));
             }
         }
         Ok(())
