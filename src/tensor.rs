@@ -304,7 +304,7 @@ impl<'a> ViewMut<'a> {
 pub struct Tensor {
     /// Shape and encoding.
     pub ty: TensorType,
-    /// Its memory, in the layout described [above](self).
+    /// Its memory, in the layout described in [this module](crate::tensor).
     pub words: Vec<u32>,
 }
 

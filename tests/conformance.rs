@@ -1,4 +1,5 @@
-//! Every sample of every operation, on every driver that is there, with the kernels for both classes of devices, against the twins.
+//! Compares every sample of every operation with the reference implementation (`twin`), on every
+//! available driver, with the kernels for both device classes.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;

@@ -37,7 +37,7 @@ pub(crate) fn workgroup_bytes(launch: &Launch) -> usize {
 /// Panics if a launch cannot run side by side with others, or if there are more than
 /// [`MOST_BUFFERS`](super::MOST_BUFFERS) buffers. Both are bugs in the caller.
 pub fn beside(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
-    assert!(pieces.iter().all(|piece| goes_beside(piece.launch)), "a launch that stands alone");
+    assert!(pieces.iter().all(|piece| goes_beside(piece.launch)), "a launch that cannot run side by side with others");
     let mut labels: Vec<_> = pieces.iter().map(|piece| piece.launch.kernel.label.as_str()).collect();
     labels.dedup();
     let (bindings, held) = shared_bindings(pieces.iter());

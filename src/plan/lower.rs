@@ -263,7 +263,7 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
         for bytes in std::iter::once(stored.bytes()).chain(scratch) {
             let bytes = bytes as u64;
             if bytes > limit {
-                // Tensors other than inputs do not depend on the batch size.
+                // Leaves other than inputs do not depend on the batch size.
                 let advice = match &node.op {
                     Op::Leaf(leaf) if leaf.role != Role::Input => "use a narrower layer".to_string(),
                     _ if stored.encoding == Encoding::F32 => {

@@ -90,7 +90,7 @@ pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Tenant
         tenant.values.iter().for_each(|value| tenant_of[value.0] = Some(index));
     }
     for value in saved(graph) {
-        let tenant = tenant_of[value.0].expect("every value lies somewhere");
+        let tenant = tenant_of[value.0].expect("every value has a slot");
         tenants[tenant].words = graph.ty(value).with(Encoding::F32).words();
     }
     assign(&tenants, ranges).slots.iter().map(|slot| slot.words as u64 * 4).sum()

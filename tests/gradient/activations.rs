@@ -11,11 +11,11 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op, bias::Bias, prelu::Prelu, relu::Relu};
 use halfwave::pass;
 
-/// Tops and slopes that are no default, so that a constant in a kernel shows.
+/// Values of `top` and `slope` other than the defaults, to reveal constants in a kernel.
 const TOP: f32 = 1.25;
 const LEAK: f32 = 0.2;
 
-/// A curve, what it means, and where it has kinks.
+/// A curve, its definition, and its kinks.
 type Meant = (Curve, fn(f64) -> f64, Vec<f32>);
 
 fn curves() -> [Meant; 6] {
@@ -38,7 +38,7 @@ pub(crate) fn activations() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Slopes of both signs; more rows than one chunk holds.
+/// Slopes of both signs; more rows than one chunk.
 pub(crate) fn prelu() -> Case {
     let (mut noise, mut net) = (Noise::new(90), Net::new());
     let (a, x) = doubled(&mut net, clear_of(&[0.0], &[3, 4, 5, 6]));

@@ -210,8 +210,8 @@ impl From<Option<DeviceClass>> for Request {
 }
 
 /// Returns the largest usable cooperative matrices of half floats with f32 accumulation: square
-/// ones, for subgroups of a known size, with at least two elements per invocation
-/// (`shaders/coop_tile.wgsl` keeps elements per invocation).
+/// ones, for subgroups of a known size, with at least two elements per invocation, as
+/// `shaders/coop_tile.wgsl` requires.
 fn coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     let (features, info) = (adapter.features(), adapter.get_info());
     let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
@@ -228,8 +228,8 @@ fn coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     Some(Coop { size, subgroup, emulated: false })
 }
 
-/// Opens an adapter with WebGPU's default limits, except for the largest supported buffers, and as
-/// many of them as a kernel can use.
+/// Opens an adapter with WebGPU's default limits, except that the sizes of buffers and workgroup
+/// memory are the adapter's, and the number of storage buffers is the most that a kernel can use.
 pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let Found { report, adapter } = found;
     let defaults = wgpu::Limits::default();
