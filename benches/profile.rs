@@ -1,12 +1,16 @@
-//! Checks of the profiler that need a clock: does it add up, and does it tell a slower kernel from noise?
+//! Checks of the profiler that need a clock: launches add up to the step, and a slower kernel is
+//! distinguished from noise.
 //!
-//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--rounds N] [--quiet] [--keep FOLDER]`
+//! `cargo bench --bench profile -- [--adapter NAME|INDEX] [--batch N] [--times N] [--rounds N]
+//! [--quiet] [--keep FOLDER]`
 //!
-//! 1. vgg-small: the launches' medians add up to the step without instruments, within 10 %.
-//! 2. digits, 20 times: a profile, another one of the same plan, and one of a plan in which one launch does its work twice. The difference of the first two
-//!    must be silent, that of the outer two must name that launch and nothing else. Meanwhile other threads work in bursts, unless `--quiet`.
+//! 1. vgg-small: the launches' medians add up to the uninstrumented step, within 10%.
+//! 2. digits, 20 times: a profile, another one of the same plan, and one of a plan in which one
+//!    launch does its work twice. The difference between the first two must be silent; that between
+//!    the first and the last must name that launch and nothing else. Meanwhile other threads work
+//!    in bursts, unless `--quiet` is given.
 //!
-//! The exit code is 1 if one of these fails.
+//! The exit code is 1 if a check fails.
 
 mod common;
 
@@ -26,9 +30,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Steps of a profile: enough to span several bursts of the neighbours, so that its shortest tenth saw none.
+/// Steps of a profile: enough to span several bursts of background load, so that its fastest tenth
+/// is unaffected.
 const ROUNDS: usize = 60;
-/// Launches of the digits that are made to work twice, by turns.
+/// Launches of the digits recipe that do their work twice, in turn.
 const SLOWED: [(&str, &str); 4] = [("conv2", "bconv"), ("conv3", "bconv_dx"), ("conv3", "bconv_dw"), ("conv1", "conv")];
 
 struct Options {
@@ -37,7 +42,7 @@ struct Options {
     times: usize,
     rounds: usize,
     quiet: bool,
-    /// Where the profiles are written, to look at what went wrong.
+    /// Folder for the profiles, to analyse failures.
     keep: Option<PathBuf>,
 }
 
@@ -53,13 +58,15 @@ fn options() -> Options {
             "--quiet" => options.quiet = true,
             "--keep" => options.keep = args.next().map(PathBuf::from),
             "--adapter" => options.adapter = args.next(),
-            other => eprintln!("what is {other}? --adapter, --batch, --times, --rounds, --quiet and --keep are known"),
+            other => {
+                eprintln!("unknown argument {other}; expected --adapter, --batch, --times, --rounds, --quiet or --keep")
+            }
         }
     }
     options
 }
 
-/// A recipe's training plan on a device of its own, ready to run.
+/// A recipe's training plan on its own device, ready to run.
 struct Ready {
     recipe: Recipe,
     batch: usize,
@@ -87,8 +94,9 @@ impl Ready {
     }
 }
 
-/// Lets one launch do its work twice: twice as many workgroups, of which the second half does what the first does. (A loop around the kernel's body would be
-/// optimised away: its second round computes the same.)
+/// Makes one launch do its work twice: twice as many workgroups, of which the second half repeats
+/// the work of the first. (A loop around the kernel's body would be optimised away, because its
+/// second iteration computes the same.)
 fn slow_down(plan: &mut Plan, layer: &str, stem: &str) {
     let node = plan.nodes.iter().find(|node| node.layer == layer && node.op.stem() == stem).expect("that node");
     let step = &mut plan.steps[node.steps.start];
@@ -102,7 +110,7 @@ fn slow_down(plan: &mut Plan, layer: &str, stem: &str) {
     plan.kernels.push(kernel);
 }
 
-/// Work in bursts of random lengths, on as many threads as there are cores but one, until it is dropped.
+/// Work in bursts of random lengths, on all cores except one, until it is dropped.
 struct Neighbours(Arc<AtomicBool>);
 
 impl Neighbours {
@@ -133,7 +141,7 @@ impl Drop for Neighbours {
     }
 }
 
-/// Launches that a difference raises an alarm for.
+/// Returns the launches reported by a difference.
 fn alarms(diff: &Diff) -> Vec<String> {
     let changed = diff.changes.iter().filter(|change| change.verdict != Verdict::Same);
     changed

@@ -1,9 +1,11 @@
-//! Times a training step with the kernels for each class of devices.
+//! Times a training step with the kernels for each device class.
 //!
 //! `cargo bench --bench step -- [RECIPE] [--batch N] [--adapter NAME|INDEX|cpu] [--host]`
 //!
-//! The step is timed whole, several in flight as in training; shapes alternate, medians are printed. Where its time goes is what `halfwave profile` shows.
-//! With `--host`, what a step of a session costs the thread that trains is measured instead: the time that it computes, not that in which it waits for the device.
+//! Whole steps are timed, several in flight as in training; kernel sets alternate, and medians are
+//! printed. `halfwave profile` shows where the time goes. With `--host`, the cost of a session's
+//! step for the training thread is measured instead: its computing time, without the time in which
+//! it waits for the device.
 
 mod common;
 
@@ -41,7 +43,7 @@ fn options() -> Result<Options> {
     Ok(Options { batch: batch.unwrap_or(recipe.train.batch), recipe, adapter, host })
 }
 
-/// Loads the training plan with start values and a random batch.
+/// Loads the training plan with initial values and a random batch.
 fn load(backend: &mut dyn Backend, options: &Options) -> Result<halfwave::backend::PlanId> {
     let (recipe, batch) = (&options.recipe, options.batch);
     let plan = session::training_plan(recipe, batch, &backend.caps().clone())?;
@@ -53,7 +55,7 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
-/// How long the calling thread has computed, where the system tells, else the time of day.
+/// Returns the computing time of the calling thread if the system reports it, else the time of day.
 fn thread_seconds() -> f64 {
     #[cfg(unix)]
     {
@@ -66,7 +68,8 @@ fn thread_seconds() -> f64 {
     }
 }
 
-/// Times steps of a session on the thread that starts them, as a trainer does: images on the device, losses asked for every 16 steps.
+/// Times steps of a session on the thread that starts them, as a trainer does: images on the
+/// device, losses requested every 16 steps.
 fn host(options: &Options) -> Result<()> {
     const STEPS: u64 = 16;
     let (mut recipe, batch) = (options.recipe.clone(), options.batch);
@@ -130,12 +133,13 @@ fn main() -> Result<()> {
         let id = load(&mut backend, &options)?;
         let mut done = 0;
         for node in backend.plan(id).nodes.clone() {
-            // Several nodes may have one dispatch.
+            // Several nodes may share a dispatch.
             if node.steps.start < done {
                 continue;
             }
             done = node.steps.end;
-            // Drivers compile at the first dispatch: RUST_LOG=info shows where a cold start spends its time.
+            // Drivers compile at the first dispatch: RUST_LOG=info shows where a cold start spends
+            // its time.
             let started = Instant::now();
             backend.run_steps(id, node.steps.clone())?;
             backend.wait();

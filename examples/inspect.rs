@@ -1,5 +1,5 @@
-//! What a network computes inside, exactly: codes, packed signs and integer sums of the first training images, each with
-//! its hash, as JSON. Every device gives the same bits.
+//! Exact internal values of a network: codes, packed signs and integer sums of the first training
+//! images, each with its hash, as JSON. Every device gives the same bits.
 //!
 //! `cargo run --release --example inspect -- CHECKPOINT [IMAGES]`
 

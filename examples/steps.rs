@@ -1,4 +1,4 @@
-//! Training as a library: a session takes batches, nothing touches a file.
+//! Training as a library: a session trains on batches, without access to files.
 //!
 //! `cargo run --release --example steps`
 
@@ -19,7 +19,7 @@ fn main() -> halfwave::Result<()> {
                 let (images, labels) = data.train.normalised(&batch, &normalise)?;
                 session.train_step(&images, &labels, 0.05).await?;
             }
-            // Losses wait on the device until somebody asks.
+            // Losses stay on the device until they are requested.
             let measured = session.measured().await?;
             let loss = measured.iter().map(|m| m.loss).sum::<f32>() / measured.len() as f32;
             let test = evaluate(&mut session, &data.test, &normalise, data.classes).await?;

@@ -1,24 +1,25 @@
-//! Bits on the host: reading and writing the code of one channel in a row of planes; a hash of bytes.
+//! Bit operations on the host: reading and writing the code of one channel in a row of bit planes,
+//! and a hash of bytes.
 //!
-//! A row of `Planes(b)` is b runs of `plane_words` words; the law is stated in [`crate::tensor`].
+//! A row of `Planes(b)` is b runs of `plane_words` words; [`crate::tensor`] defines the layout.
 
 use crate::tensor::WORD_BITS;
 
-/// The hash of no bytes.
+/// The hash of an empty sequence.
 pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo): goes on from `hash` with more bytes.
+/// FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo): extends `hash` by more bytes.
 pub fn fnv_1a(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// The code of channel `c` in one row of planes; 0 in the tail.
+/// Returns the code of channel `c` in one row of planes; 0 in the tail.
 pub fn code(row: &[u32], plane_words: usize, c: usize) -> u32 {
     let (word, bit) = (c / WORD_BITS, c % WORD_BITS);
     row.chunks_exact(plane_words).enumerate().map(|(p, plane)| (plane[word] >> bit & 1) << p).sum()
 }
 
-/// Writes a code into one row of planes whose bits at `c` are still zero.
+/// Writes a code into one row of planes, whose bits at `c` must be zero.
 pub fn set_code(row: &mut [u32], plane_words: usize, bits: u8, c: usize, code: u32) {
     debug_assert!(code >> bits == 0, "code {code} has more than {bits} bits");
     let (word, bit) = (c / WORD_BITS, c % WORD_BITS);
@@ -27,7 +28,7 @@ pub fn set_code(row: &mut [u32], plane_words: usize, bits: u8, c: usize, code: u
     }
 }
 
-/// Spreads the codes of the channels of one row over a float buffer.
+/// Expands the codes of one row into a float buffer.
 #[inline(always)]
 pub fn spread_codes(row: &[u32], plane_words: usize, out: &mut [f32]) {
     out.fill(0.0);

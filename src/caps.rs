@@ -1,4 +1,4 @@
-//! What a plan has to know of a device: its class, its limits, and which kernels were found best on it.
+//! Device capabilities: device class, limits, and the kernels found best on the device.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -6,37 +6,42 @@ use std::collections::BTreeMap;
 
 /// A class of devices on which the same kernels are fast. Integer results do not depend on it.
 ///
-/// What follows from it for kernels is one row of [`Traits`]: another class is a word here and a row there.
+/// Its consequences for kernels are one row of [`Traits`], so that a new class needs one variant
+/// here and one row there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceClass {
     /// Many invocations run at once, and workgroup memory is fast.
-    #[serde(alias = "tiled")] // up to version 0.1 in run.json
+    #[serde(alias = "tiled")] // in the run.json of versions up to 0.1
     Gpu,
     /// A driver that computes on the CPU: a barrier costs more than a shared load saves.
     #[serde(alias = "registers")]
     Software,
 }
 
-/// What kernels, and the estimates of their cost, have to know of a class of devices.
+/// Performance characteristics of a device class, used by kernels and by cost estimates.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Traits {
-    /// Whether invocations of a workgroup should share a reduction, which takes barriers.
+    /// Whether invocations of a workgroup should share a reduction, which needs barriers.
     pub barriers: bool,
     /// Speed of kernels that stage their operands through workgroup memory, relative to the best.
     pub staged: f64,
-    /// Speed of those whose invocations load their own operands.
+    /// Speed of kernels whose invocations load their own operands, relative to the best.
     pub unstaged: f64,
-    /// Share of the time of one round of invocations that is idle at the beginning and the end of a launch.
+    /// Share of the time of one round of invocations that is idle at the beginning and the end of a
+    /// launch.
     pub idle: f64,
-    /// How much executed multiply-adds that nobody needs count beyond their time, as a power of their ratio: where a launch is too small for a device they take no time, but energy.
+    /// Penalty for executed multiply-adds that are not needed, beyond their time, as an exponent of
+    /// their ratio. In a launch that is too small to fill a device they take no time, but energy.
     pub waste: f64,
-    /// Invocations with 128 sums each, or otherwise with as many registers, that a large device of the class runs at once. No API tells it.
+    /// Number of invocations with 128 accumulators (or a similar number of registers) that a large
+    /// device of the class runs at once. No API reports it.
     pub width: usize,
 }
 
 impl DeviceClass {
-    /// Its row of the table. GPU: measured on an NVIDIA H200 (`docs/measurements`). Software: measured on lavapipe and SwiftShader.
+    /// Returns the characteristics of the class. GPU: measured on an NVIDIA H200
+    /// (`docs/measurements`). Software: measured on lavapipe and SwiftShader.
     pub fn traits(self) -> Traits {
         match self {
             Self::Gpu => {
@@ -47,24 +52,26 @@ impl DeviceClass {
     }
 }
 
-/// A kernel that is wanted for an operation.
+/// A kernel requested for an operation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// Its name in the operation's list.
+    /// Its name in the operation's list of candidates.
     pub kernel: String,
-    /// Parts that its sum is cut into, as far as the kernel can; its own estimate where none are given.
+    /// Number of partial sums, as far as the kernel supports it; by default the kernel's own
+    /// estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<usize>,
 }
 
-/// Cooperative matrices: products of small matrices that a subgroup makes together, of half floats, added up in f32.
+/// Cooperative matrices: products of small half-float matrices that a subgroup computes together,
+/// accumulated in f32.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Coop {
     /// Rows, columns and depth of a matrix: 16 or 8.
     pub size: usize,
-    /// Invocations of a subgroup.
+    /// Invocations in a subgroup.
     pub subgroup: usize,
-    /// Whether plain WGSL stands in for them: a test of sizes that no software driver has.
+    /// Whether they are emulated in plain WGSL, to test sizes that no software driver supports.
     #[serde(default)]
     pub emulated: bool,
 }
@@ -72,7 +79,7 @@ pub struct Coop {
 /// Limits and preferences of a device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Caps {
-    /// What it is like.
+    /// The device class.
     pub class: DeviceClass,
     /// Largest storage binding.
     pub max_binding_bytes: u64,
@@ -80,33 +87,37 @@ pub struct Caps {
     pub max_buffer_bytes: u64,
     /// Most workgroups in one dimension of a dispatch.
     pub max_groups: usize,
-    /// Most storage buffers of a launch that was merged of several; 0 leaves all launches as they are.
+    /// Most storage buffers of a merged launch; 0 disables merging.
     pub max_buffers: usize,
-    /// Distance between two uniforms in one buffer.
+    /// Alignment of uniforms in a shared buffer.
     pub uniform_align_bytes: usize,
     /// Whether kernels may compute in half floats.
     pub f16: bool,
-    /// Cooperative matrices, where kernels can use them.
+    /// Cooperative matrices, if kernels can use them.
     #[serde(default)]
     pub coop: Option<Coop>,
     /// Workgroup memory in bytes.
     pub workgroup_bytes: usize,
-    /// Most invocations of a workgroup.
+    /// Most invocations per workgroup.
     pub workgroup_threads: usize,
-    /// Kernels that are wanted instead of those of the lowest estimated cost: by the operation's stem, or for certain shapes by its [site](crate::ops::Op::site). See [`crate::variant`].
+    /// Kernels requested instead of those with the lowest estimated cost: by the operation's stem,
+    /// or for certain shapes by its [site](crate::ops::Op::site). See [`crate::variant`].
     pub choices: BTreeMap<String, Choice>,
     /// Whether all kernels run with wgpu's checks.
     #[serde(default)]
     pub checks: bool,
-    /// Of the operation that a kernel is chosen for: which of its inputs a plan stores in half precision, a bit each ([`crate::halves`]).
+    /// The inputs of the operation under consideration that a plan stores in half precision, one
+    /// bit each ([`crate::halves`]).
     #[serde(skip)]
     pub half_inputs: u32,
-    /// Kernels that were compared with their reference on this device, as [`verdict_key`](crate::variant::verdict_key) names them, and whether they agreed: see [`crate::first_use`]. Those that did not are never chosen.
+    /// Kernels that were compared with the reference implementation on this device, by
+    /// [`verdict_key`](crate::variant::verdict_key), and whether they agreed: see
+    /// [`crate::first_use`]. Those that did not agree are never chosen.
     pub verdicts: BTreeMap<String, bool>,
 }
 
 impl Caps {
-    /// WebGPU's default limits: what every device has.
+    /// WebGPU's default limits, which every device supports.
     pub fn baseline(class: DeviceClass) -> Self {
         Self {
             class,
@@ -126,14 +137,15 @@ impl Caps {
         }
     }
 
-    /// The same device with another kernel for an operation.
+    /// Returns the same capabilities with another kernel requested for an operation.
     #[must_use]
     pub fn choosing(mut self, stem: &str, kernel: &str) -> Self {
         self.choices.insert(stem.to_string(), Choice { kernel: kernel.to_string(), parts: None });
         self
     }
 
-    /// The same device as one operation sees it: what was chosen for its site is chosen for it.
+    /// Returns the capabilities for one operation: a kernel requested for its site takes precedence
+    /// over one requested for its stem.
     pub fn at(&self, stem: &str, site: &str) -> Cow<'_, Self> {
         let Some(choice) = self.choices.get(site) else { return Cow::Borrowed(self) };
         let mut caps = self.clone();
@@ -141,12 +153,12 @@ impl Caps {
         Cow::Owned(caps)
     }
 
-    /// No limits on sizes: for a plan that is looked at, not run.
+    /// No limits on sizes, for a plan that is only inspected.
     pub fn unlimited(class: DeviceClass) -> Self {
         Self { max_binding_bytes: u64::MAX, max_buffer_bytes: u64::MAX, ..Self::baseline(class) }
     }
 
-    /// The CPU backend: no limits but memory.
+    /// The CPU backend, limited only by memory.
     pub fn cpu() -> Self {
         Self::unlimited(DeviceClass::Software)
     }

@@ -1,10 +1,16 @@
-//! The first use of kernels that rest on what a driver may do wrong: a small product is compared with the reference before such a kernel computes anything of a plan.
+//! First-use check of kernels whose results depend on driver behaviour: before such a kernel is
+//! used in a plan, a small product is compared with the reference implementation.
 //!
-//! Those are the kernels that run without wgpu's checks (`Launch::trusted` in `src/kernel`), and with or without them those that compute in half floats and on cooperative matrices, for what becomes
-//! of subnormal halves and in which width sums are kept is the driver's to decide. Whatever comes out is kept in [`Caps::verdicts`](crate::caps::Caps::verdicts), which
-//! outlives the process where somebody keeps it (the command does, by adapter and driver), so that the check costs time once. A kernel on operands in half precision ([`crate::halves`])
-//! is another program than on floats, and is compared as such where the plan stores them so. A kernel that is wrong is never taken again, on whatever operands:
-//! the next of its operation's list takes its place. In a browser nothing runs without checks nor on matrices, and nothing is compared; its self-test tells as much.
+//! These are the kernels that run without wgpu's checks (`Launch::trusted` in `src/kernel`) and,
+//! with or without checks, those that compute in half floats and on cooperative matrices, because
+//! the driver decides how subnormal halves are handled and in which precision sums are accumulated.
+//! The verdict is kept in [`Caps::verdicts`](crate::caps::Caps::verdicts). The command-line program
+//! stores it on disk, by adapter and driver, so that each check runs only once. A kernel with
+//! operands in half precision ([`crate::halves`]) is a different program from the same kernel with
+//! floats, and is compared separately where the plan stores its operands so. A kernel found wrong
+//! is never used again, with operands of either format; the next one in its operation's list
+//! replaces it. In a browser no kernel runs without checks or on cooperative matrices, so nothing
+//! is compared; the self-test there reports as much.
 
 use crate::backend::Backend;
 use crate::error::Result;
@@ -13,10 +19,13 @@ use crate::plan::{self, Plan};
 use crate::selftest;
 use crate::variant::verdict_key;
 
-/// Compiles a graph for a backend, of kernels that have not been found wrong on its device: those that rest on the driver and were not compared yet are compared now.
+/// Lowers a graph to a plan that uses no kernel found wrong on the backend's device. Kernels that
+/// depend on driver behaviour and have not been compared yet are compared first.
 ///
 /// # Errors
-/// When the graph exceeds the device's limits, the device is lost, or somebody asks to stop.
+///
+/// Returns an error if the graph exceeds the device's limits, the device is lost, or a stop is
+/// requested.
 pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
     loop {
         let plan = plan::lower(graph, backend.caps())?;
@@ -25,7 +34,7 @@ pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
         if let Some(failure) = &failure {
             let on_halves = if half { " on halves" } else { "" };
             log::warn!(
-                "{}: the kernel {kernel} of {stem} is wrong here{on_halves}, and another one takes its place: {failure}",
+                "{}: the kernel {kernel} of {stem} gives wrong results on this device{on_halves} and is replaced by another one: {failure}",
                 backend.name()
             );
         }
@@ -34,15 +43,15 @@ pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
     }
 }
 
-/// A kernel of a plan that was not compared yet.
+/// A kernel of a plan that has not been compared yet.
 struct Unjudged {
     stem: &'static str,
     kernel: &'static str,
-    /// Whether the plan stores operands of it in half precision.
+    /// Whether the plan stores any of its operands in half precision.
     half: bool,
 }
 
-/// A kernel of the plan that has to be compared first.
+/// Returns a kernel of the plan that must be compared first, if there is one.
 fn unjudged(plan: &Plan, backend: &dyn Backend) -> Option<Unjudged> {
     if !backend.runs_kernels() {
         return None;

@@ -1,15 +1,17 @@
-//! The graph: typed values in an append-only list.
+//! The computation graph: typed values in an append-only list of nodes.
 //!
-//! **Invariant:** a node's inputs have smaller ids, so id order is a schedule and nothing ever sorts.
-//! **Invariant:** every node's type is what its operation infers from its inputs' types.
+//! **Invariant:** a node's inputs have smaller ids, so id order is a valid schedule and no sorting
+//! is needed.
+//! **Invariant:** every node's type is the one that its operation infers from the types of its inputs.
 //!
-//! A node has one output; its id is the value's id. The graph does not know which operations exist: it is generic over them.
+//! A node has one output, whose id is the node's id. The graph is generic over the set of
+//! operations.
 
 use crate::error::{Error, Result};
 use crate::tensor::{Encoding, TensorType};
 use std::fmt;
 
-/// A value: the output of the node with this number.
+/// A value: the output of the node with this index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Value(pub usize);
 
@@ -19,51 +21,54 @@ impl fmt::Display for Value {
     }
 }
 
-/// Which part of a step a node belongs to.
+/// The part of a training step that a node belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Phase {
-    /// From images to loss.
+    /// From the images to the loss.
     Forward,
-    /// From loss to gradients.
+    /// From the loss to the gradients.
     Backward,
-    /// From gradients to new state.
+    /// From the gradients to the new state.
     Update,
 }
 
-/// What the graph asks of an operation.
+/// The interface that a graph requires of its operations.
 pub trait Typed {
-    /// The output's type, or which shapes do not fit and what would.
+    /// Infers the output's type. The error says which shapes do not fit, and which would.
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
-    /// The input whose memory the output takes over, for updates of state.
+    /// The input that the output overwrites, for in-place updates of state.
     fn in_place(&self) -> Option<usize>;
 }
 
-/// One operation on earlier values.
+/// An operation applied to earlier values.
 #[derive(Clone, Debug)]
 pub struct Node<O> {
-    /// What is done.
+    /// The operation.
     pub op: O,
-    /// To which values.
+    /// Its inputs.
     pub inputs: Vec<Value>,
     /// The output's type, as operations see it.
     pub ty: TensorType,
-    /// Where the output, of floats, is stored in half precision: the row of the table of scales that it is multiplied by ([`crate::halves`]). Who reads it sees floats.
+    /// Set where a float output is stored in half precision: the row of the table of scales with
+    /// the factor that it is multiplied by ([`crate::halves`]). Readers of the value see floats.
     pub scale: Option<usize>,
-    /// The layer it stems from.
+    /// The layer that it belongs to.
     pub layer: String,
-    /// The part of a step it belongs to.
+    /// The part of a step that it belongs to.
     pub phase: Phase,
 }
 
-/// A schedule of nodes and the values that outlive it.
+/// Nodes in schedule order, and the values that are read after a run.
 #[derive(Clone, Debug)]
 pub struct Graph<O> {
     nodes: Vec<Node<O>>,
-    /// Values to be read after a run, by name.
+    /// Values that are read after a run, by name.
     pub outputs: Vec<(String, Value)>,
-    /// Whether values are to take as little memory as they can, at the price of buffers that wait for each other.
+    /// Whether memory is minimised, even where sharing buffers adds dependencies between
+    /// dispatches.
     pub compact: bool,
-    /// Nodes of the graph that is computed behind this one in the same step: its faults rank behind all of this one's.
+    /// Number of nodes of the graph that follows this one in the same step. Numerical faults of
+    /// that graph rank after those of this one.
     pub behind: usize,
     layer: String,
     phase: Phase,
@@ -76,7 +81,7 @@ impl<O: Typed> Default for Graph<O> {
 }
 
 impl<O: Typed> Graph<O> {
-    /// An empty graph.
+    /// Creates an empty graph.
     pub fn new() -> Self {
         Self {
             nodes: Vec::new(),
@@ -88,18 +93,18 @@ impl<O: Typed> Graph<O> {
         }
     }
 
-    /// An empty graph that is to become what this one is for.
+    /// Creates an empty graph with the same settings, to be filled by a pass.
     pub fn successor(&self) -> Self {
         Self { compact: self.compact, behind: self.behind, ..Self::new() }
     }
 
-    /// Nodes appended from here on belong to this layer and phase.
+    /// Assigns the nodes appended from here on to this layer and phase.
     pub fn at(&mut self, layer: &str, phase: Phase) {
         self.layer = layer.to_string();
         self.phase = phase;
     }
 
-    /// Does something in another phase, and goes on in this one.
+    /// Runs `action` in another phase, then restores the current one.
     pub fn in_phase<T>(&mut self, phase: Phase, action: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.phase, phase);
         let done = action(self);
@@ -110,7 +115,8 @@ impl<O: Typed> Graph<O> {
     /// Appends a node.
     ///
     /// # Errors
-    /// When the shapes do not fit; the message names the layer and the shapes.
+    ///
+    /// Returns an error if the shapes do not fit; the message names the layer and the shapes.
     pub fn add(&mut self, op: impl Into<O>, inputs: &[Value]) -> Result<Value> {
         let op = op.into();
         assert!(inputs.iter().all(|v| v.0 < self.nodes.len()), "inputs come before their node");
@@ -121,49 +127,49 @@ impl<O: Typed> Graph<O> {
         Ok(Value(self.nodes.len() - 1))
     }
 
-    /// Stores a value of floats in half precision, multiplied by the scale in this row.
+    /// Stores a float value in half precision, multiplied by the scale in this row.
     pub fn store_half(&mut self, value: Value, scale: usize) {
         assert_eq!(self.ty(value).encoding, Encoding::F32, "{value} is stored in half precision");
         self.nodes[value.0].scale = Some(scale);
     }
 
-    /// Stores a value as another one is stored.
+    /// Sets or clears the row of a value's scale.
     pub fn set_scale(&mut self, value: Value, scale: Option<usize>) {
         self.nodes[value.0].scale = scale;
     }
 
-    /// How a value lies in memory.
+    /// Returns a value's type in memory.
     pub fn stored(&self, value: Value) -> TensorType {
         let node = self.node(value);
         if node.scale.is_some() { node.ty.with(Encoding::F16) } else { node.ty.clone() }
     }
 
-    /// Names a value that is to be read after a run.
+    /// Declares an output: a named value that is read after a run.
     pub fn output(&mut self, name: impl Into<String>, value: Value) {
         self.outputs.push((name.into(), value));
     }
 
-    /// The nodes in schedule order.
+    /// Returns the nodes in schedule order.
     pub fn nodes(&self) -> &[Node<O>] {
         &self.nodes
     }
 
-    /// The node that makes a value.
+    /// Returns the node that computes a value.
     pub fn node(&self, value: Value) -> &Node<O> {
         &self.nodes[value.0]
     }
 
-    /// A value's type.
+    /// Returns a value's type.
     pub fn ty(&self, value: Value) -> &TensorType {
         &self.nodes[value.0].ty
     }
 
-    /// All values with their nodes, in schedule order.
+    /// Iterates over all values and their nodes, in schedule order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Value, &Node<O>)> {
         self.nodes.iter().enumerate().map(|(id, node)| (Value(id), node))
     }
 
-    /// For each value, the last node that reads it; `None` where nobody does.
+    /// Returns, for each value, the last node that reads it; `None` if no node does.
     pub fn last_readers(&self) -> Vec<Option<Value>> {
         let mut last = vec![None; self.nodes.len()];
         for (value, node) in self.iter() {
@@ -174,10 +180,11 @@ impl<O: Typed> Graph<O> {
         last
     }
 
-    /// Checks the invariants; run after every pass.
+    /// Checks the invariants; called after every pass.
     ///
     /// # Panics
-    /// When a pass broke one: that is a bug, not a user's mistake.
+    ///
+    /// Panics if a pass violated one. That is a bug, never a user's mistake.
     pub fn verify(&self) {
         let last = self.last_readers();
         for (value, node) in self.iter() {
@@ -199,10 +206,12 @@ impl<O: Typed> Graph<O> {
         }
     }
 
-    /// The same graph in another order, which holds every value once and behind its inputs.
+    /// Returns the same graph in another order, in which every value occurs once and after its
+    /// inputs.
     ///
     /// # Errors
-    /// None in a verified graph.
+    ///
+    /// Never returns an error for a verified graph.
     pub fn reordered(&self, order: &[Value]) -> Result<Self>
     where
         O: Clone,
@@ -225,11 +234,13 @@ impl<O: Typed> Graph<O> {
         Ok(new)
     }
 
-    /// Rebuilds the graph node by node: `rewrite` gets each node with its inputs already renamed and either appends something to the new graph
-    /// and returns it, or drops the node by returning `None` (then nobody may read it).
+    /// Rebuilds the graph node by node. `rewrite` gets each node with its inputs already renamed.
+    /// It returns the value that replaces the node, usually after appending it to the new graph, or
+    /// `None` to drop the node, which is allowed only if no remaining node reads it.
     ///
     /// # Errors
-    /// Whatever `rewrite` returns.
+    ///
+    /// Returns the errors of `rewrite`.
     pub fn rebuild(
         &self,
         mut rewrite: impl FnMut(&mut Self, Value, &Node<O>, &[Value]) -> Result<Option<Value>>,
@@ -239,7 +250,7 @@ impl<O: Typed> Graph<O> {
         for (value, node) in self.iter() {
             let inputs: Option<Vec<_>> = node.inputs.iter().map(|input| renamed[input.0]).collect();
             new.at(&node.layer, node.phase);
-            // A node all of whose inputs were dropped is dropped too: nobody can need it.
+            // A node whose inputs were all dropped is dropped too.
             let made = match inputs {
                 Some(inputs) => rewrite(&mut new, value, node, &inputs)?,
                 None => None,

@@ -1,31 +1,37 @@
-//! Values of floats in half precision, as `precision = "mixed"` stores them: gradients of activations, and float activations.
+//! Float values stored in half precision with `precision = "mixed"`: gradients of activations, and
+//! float activations.
 //!
-//! A value x lies in memory as the IEEE half nearest to S·x; the scale S is a power of two, one for each value. Where |S·x| exceeds 65 504, the largest half, that is stored, and the number is
-//! counted as saturated. So the relative error is 2⁻¹¹ at most (2⁻¹⁰ on drivers that round towards zero) for |S·x| ≥ 2⁻¹⁴, and below the absolute error is 2⁻²⁴/S.
+//! A value x is stored as the IEEE half nearest to S·x, where the scale S is a power of two for
+//! each value. Where |S·x| exceeds 65 504, the largest half, it is clamped to that, and the number
+//! is counted as saturated. The relative error is therefore at most 2⁻¹¹ (2⁻¹⁰ on drivers that
+//! round towards zero) for |S·x| ≥ 2⁻¹⁴; below that the absolute error is at most 2⁻²⁴/S.
 //!
-//! **The scales are made on the device**, by the operation [`half_scales`](mod@crate::ops::half_scales) at the end of each step, from the largest |S·x| of that step, so that it would have been in [2¹¹, 2¹²): a value may grow 16 times
-//! from one step to the next before it saturates, and what is 2²⁵ times smaller than its largest is still a normal half. The first step of a run takes [`start`].
+//! **Scales are computed on the device** by the operation
+//! [`half_scales`](mod@crate::ops::half_scales) at the end of each step. The new scale would have
+//! placed the largest |S·x| of that step in [2¹¹, 2¹²): a value may grow by a factor of 16 from one
+//! step to the next before it saturates, and numbers 2²⁵ times smaller than the largest are still
+//! normal halves. The first step of a run uses [`start`].
 //!
-//! Two tables with a row for each value hold them, both part of the session's state:
+//! Two tables with one row per value hold them; both are part of the session's state:
 //!
 //! | table | row | when |
 //! |---|---|---|
-//! | [`SCALES`], f32 `[rows, 4]` | S, 1/S, numbers that saturated since the run began, largest \|x\| of the last step | read during a step, written at its end; in checkpoints |
-//! | [`SEEN`], u32 `[rows, 4]` | bits of the largest \|S·x\| so far, numbers that saturated so far, numbers that saturated in the last step | written during a step (atomically: nothing depends on the order); the first two are zero at its end |
+//! | [`SCALES`], f32 `[rows, 4]` | S, 1/S, numbers saturated since the run began, largest \|x\| of the last step | read during a step, written at its end; in checkpoints |
+//! | [`SEEN`], u32 `[rows, 4]` | bits of the largest \|S·x\| so far, numbers saturated so far, numbers saturated in the last step | written during a step (atomically: the result does not depend on the order); the first two are zero at its end |
 
 use crate::parallel;
 use half::f16;
 
 /// Name of the state that holds the scales.
 pub const SCALES: &str = "half/scales";
-/// Name of the state that collects what the next scales are made of.
+/// Name of the state that collects the statistics for the next scales.
 pub const SEEN: &str = "half/seen";
 /// The largest finite half.
 pub const LARGEST: f32 = 65_504.0;
-/// Words of a row of either table.
+/// Words in a row of either table.
 pub const ROW: usize = 4;
 
-/// The exponent that the largest |S·x| of a step would have had with the scale that is made of it.
+/// Exponent of the largest |S·x| of a step, expressed in the new scale.
 pub const EXPONENT: i32 = 11;
 /// Bounds of a scale's exponent: S and 1/S are normal floats.
 pub const EXPONENTS: std::ops::RangeInclusive<i32> = -100..=100;
@@ -33,13 +39,15 @@ pub const EXPONENTS: std::ops::RangeInclusive<i32> = -100..=100;
 /// Floats that one thread converts at a time.
 const BLOCK: usize = 16_384;
 
-/// The row of [`SCALES`] of a value before the first step: S = 1 for an activation; for a gradient 256 · the power of two not below the batch, since the loss is a mean over the batch.
+/// Returns a value's row of [`SCALES`] before the first step: S = 1 for an activation; for a
+/// gradient 256 times the power of two not below the batch size, because the loss is a mean over
+/// the batch.
 pub fn start(gradient: bool, batch: usize) -> [f32; ROW] {
     let scale = if gradient { 256.0 * batch.next_power_of_two() as f32 } else { 1.0 };
     [scale, 1.0 / scale, 0.0, 0.0]
 }
 
-/// What was stored of a value: its row in [`SEEN`].
+/// Statistics of a stored value: its row of [`SEEN`].
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Seen {
     /// Bits of the largest |S·x|.
@@ -48,10 +56,11 @@ pub struct Seen {
     pub saturated: u32,
 }
 
-/// Stores floats, multiplied by `scale`, two in a word.
+/// Stores floats, multiplied by `scale`, two in each word.
 ///
 /// # Panics
-/// When there are not twice as many floats as words.
+///
+/// Panics unless there are twice as many floats as words.
 pub fn store(values: &[f32], scale: f32, words: &mut [u32]) -> Seen {
     assert_eq!(values.len(), 2 * words.len(), "two halves in a word");
     let seen = std::sync::Mutex::new(Seen::default());
@@ -72,7 +81,7 @@ pub fn store(values: &[f32], scale: f32, words: &mut [u32]) -> Seen {
     seen.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The floats that words stand for; `inverse` is 1/S.
+/// Returns the floats stored in words; `inverse` is 1/S.
 pub fn load(words: &[u32], inverse: f32) -> Vec<f32> {
     let mut values = vec![0.0; 2 * words.len()];
     let chunk = values.len().clamp(1, BLOCK);
@@ -85,7 +94,7 @@ pub fn load(words: &[u32], inverse: f32) -> Vec<f32> {
     values
 }
 
-/// The row of [`SCALES`] that follows a step.
+/// Returns the row of [`SCALES`] after a step.
 pub fn next(row: [f32; ROW], seen: Seen) -> [f32; ROW] {
     let exponent = |bits: u32| (bits >> 23) as i32 - 127;
     let power = |exponent: i32| f32::from_bits(((exponent + 127) as u32) << 23);

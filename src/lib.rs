@@ -1,6 +1,7 @@
 //! halfwave: a portable WebGPU training engine for low-bit neural networks.
 //!
-//! Data goes one way: recipe → model → graph → plan → backend → session. See `ARCHITECTURE.md` for the map.
+//! Data flows in one direction: recipe → model → graph → plan → backend → session.
+//! `ARCHITECTURE.md` gives an overview.
 pub mod backend;
 pub mod bits;
 pub mod caps;

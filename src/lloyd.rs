@@ -1,7 +1,10 @@
-//! The levels of least squared error for a half-wave Gaussian: Lloyd's algorithm (S. Lloyd, 1982) on the density of N(0, 1) above 0, by its integrals, without samples.
+//! Quantiser levels with the least squared error for a half-wave Gaussian: Lloyd's algorithm (S.
+//! Lloyd, 1982) on the density of N(0, 1) above 0, using its integrals rather than samples.
 //!
-//! A half-wave quantiser gives 0 for x ≤ t_1 and q_i for t_i < x ≤ t_{i+1}, with t_i = (q_{i−1} + q_i)/2 from i = 2 on. t_1 is 0 as published (Cai et al., 2017, arXiv 1702.00953), or q_1/2 (`half`), where the
-//! error is less. All numbers are of f64's precision; units are the Gaussian's standard deviation.
+//! A half-wave quantiser returns 0 for x ≤ t_1 and q_i for t_i < x ≤ t_{i+1}, with t_i = (q_{i−1} +
+//! q_i)/2 for i ≥ 2. t_1 is 0 as published (Cai et al., 2017, arXiv 1702.00953), or q_1/2 (`half`),
+//! which has a smaller error. All numbers have f64 precision; the unit is the standard deviation of
+//! the Gaussian.
 
 use libm::{erfc, exp, sqrt};
 
@@ -18,20 +21,20 @@ fn moment(a: f64, b: f64) -> f64 {
     density(a) - density(b)
 }
 
-/// Lower ends of the bins of these levels.
+/// Returns the lower bounds of the bins of these levels.
 fn thresholds(levels: &[f64], half: bool) -> Vec<f64> {
     let before = |i: usize| if i == 0 { 0.0 } else { levels[i - 1] };
     (0..levels.len()).map(|i| if i == 0 && !half { 0.0 } else { (before(i) + levels[i]) / 2.0 }).collect()
 }
 
-/// For each bin, its probability and its first moment.
+/// Returns the probability and the first moment of each bin.
 fn bins(levels: &[f64], half: bool) -> Vec<(f64, f64)> {
     let mut ends = thresholds(levels, half);
     ends.push(f64::INFINITY);
     ends.windows(2).map(|bin| (mass(bin[0], bin[1]), moment(bin[0], bin[1]))).collect()
 }
 
-/// Repeats `step` until it moves nothing.
+/// Repeats `step` until the levels no longer change.
 fn settle(mut levels: Vec<f64>, step: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     for _ in 0..ROUNDS {
         let next = step(&levels);
@@ -48,12 +51,12 @@ fn multiples(step: f64, count: usize) -> Vec<f64> {
     (1..=count).map(|i| i as f64 * step).collect()
 }
 
-/// The `count` positive levels of least squared error.
+/// Returns the `count` positive levels of least squared error.
 pub fn levels(count: usize, half: bool) -> Vec<f64> {
     settle(multiples(3.0 / count as f64, count), |levels| bins(levels, half).into_iter().map(|(p, m)| m / p).collect())
 }
 
-/// Δ of the `count` levels Δ, 2Δ, … of least squared error.
+/// Returns the Δ for which the `count` levels Δ, 2Δ, … have the least squared error.
 pub fn uniform_step(count: usize, half: bool) -> f64 {
     // For fixed bins the best Δ is Σ i·moment / Σ i²·mass.
     let settled = settle(multiples(3.0 / count as f64, count), |levels| {
@@ -67,7 +70,7 @@ pub fn uniform_step(count: usize, half: bool) -> f64 {
     settled[0]
 }
 
-/// Mean squared error of these levels against max(x, 0), over all of N(0, 1).
+/// Returns the mean squared error of these levels relative to max(x, 0), over all of N(0, 1).
 pub fn error(levels: &[f64], half: bool) -> f64 {
     // ∫ x² over x > 0 is 1/2; each bin adds q²·mass − 2q·moment.
     0.5 + bins(levels, half).iter().zip(levels).map(|((p, m), q)| q * q * p - 2.0 * q * m).sum::<f64>()
@@ -81,7 +84,7 @@ mod tests {
         assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
     }
 
-    /// Computed by another program, in float64.
+    /// Expected values computed by another program, in float64.
     #[test]
     fn uniform_steps_are_the_best() {
         for (bits, step, mse) in [

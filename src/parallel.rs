@@ -1,10 +1,12 @@
-//! Loops over rows on all cores, natively; one after the other in the browser, which lends no threads.
+//! Parallel loops over rows: on all cores natively, sequential in the browser, where there are no
+//! threads.
 //!
-//! **Invariant:** a row is computed by one thread, in one order: results do not depend on the number of cores.
+//! **Invariant:** each row is computed by one thread in a fixed order, so results do not depend on
+//! the number of cores.
 
 use crate::simd;
 
-/// Threads that share the work.
+/// Number of threads that share the work.
 pub fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();
@@ -12,7 +14,8 @@ pub fn threads() -> usize {
     1
 }
 
-/// Runs what calls the loops of this module on one of their threads, which then need not be woken, nor the caller, for each.
+/// Runs `body`, which calls the loops of this module, on one of the pool's threads. This avoids
+/// waking the pool and the caller for each loop.
 pub fn within(body: impl FnOnce() + Send) {
     #[cfg(not(target_arch = "wasm32"))]
     rayon::scope(|_| body());
@@ -20,7 +23,8 @@ pub fn within(body: impl FnOnce() + Send) {
     body();
 }
 
-/// Calls `body(index, row)` for each row of `row_len` elements, with the processor's vectors where it is small enough to be inlined.
+/// Calls `body(index, row)` for each row of `row_len` elements. A body small enough to be inlined
+/// is vectorised.
 pub fn rows<T: Send>(out: &mut [T], row_len: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
     if row_len == 0 {
         return;
@@ -57,7 +61,7 @@ pub fn all<T: Sync>(values: &[T], len: usize, test: impl Fn(&[T]) -> bool + Sync
     values.chunks(len).all(test)
 }
 
-/// `out[i] = of([input[i] for each input])`: a function small enough to be inlined.
+/// Computes `out[i] = of([input[i] for each input])`, for a function small enough to be inlined.
 pub fn each<const N: usize>(out: &mut [f32], inputs: [&[f32]; N], of: impl Fn([f32; N]) -> f32 + Sync + Send) {
     bands(out, 1, 8192, |first, band| {
         let inputs = inputs.map(|input| &input[first..][..band.len()]);
@@ -82,7 +86,8 @@ impl<F: Fn([f32; N]) -> f32, const N: usize> simd::Job for Each<'_, F, N> {
     }
 }
 
-/// Calls `body(first, rows)` for bands of up to `band` rows of `row_len` elements, with the index of the first.
+/// Calls `body(first, rows)` for bands of up to `band` rows of `row_len` elements, with the index
+/// of the first row.
 pub fn bands<T: Send>(out: &mut [T], row_len: usize, band: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
     let len = row_len * band;
     if len == 0 {

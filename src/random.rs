@@ -1,17 +1,19 @@
-//! Counter-based randomness: Philox4x32-10, a function of (seed, stream, counter) without any hidden state.
+//! Counter-based random numbers: Philox4x32-10, a function of (seed, stream, counter) without
+//! hidden state.
 //!
-//! Every use of randomness (one tensor's start values, one epoch's order) has a stream of its own, named by text. So what a
-//! layer starts from depends on the seed and its name alone, and a resumed run draws what the uninterrupted one would have.
+//! Every use of random numbers (the initial values of one tensor, the order of one epoch) has its
+//! own stream, identified by name. A layer's initial values therefore depend only on the seed and
+//! its name, and a resumed run draws the same numbers as an uninterrupted one.
 //!
-//! **Invariant:** the same bits on every platform: integers, exactly rounded f64 arithmetic and `libm` only, never the
-//! system's mathematics library.
+//! **Invariant:** the same bits on every platform: only integers, correctly rounded f64 arithmetic
+//! and `libm` are used, never the system's mathematics library.
 //!
-//! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; tested against the
-//! known answers published with it (Random123).
+//! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011;
+//! tested against the known answers published with it (Random123).
 
 use crate::bits::{FNV_START, fnv_1a};
 
-/// The ten rounds of Philox4x32: a block of four random words from a counter and a key.
+/// Ten rounds of Philox4x32: computes a block of four random words from a counter and a key.
 pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
     let [mut k0, mut k1] = key;
@@ -25,29 +27,33 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [c0, c1, c2, c3]
 }
 
-/// The number of the stream called `name`: its 64-bit FNV-1a hash.
+/// Returns the number of the stream called `name`: its 64-bit FNV-1a hash.
 pub fn stream(name: &str) -> u64 {
     fnv_1a(FNV_START, name.as_bytes())
 }
 
-/// The four words of one quad of a tensor, as kernels draw them (`shaders/philox.wgsl`): lane l gets word l.
+/// Returns the four random words of one quad of a tensor, as kernels compute them
+/// (`shaders/philox.wgsl`): lane l gets word l.
 ///
-/// `random` is the input [seed low, seed high, step low, step high] of a step; `stream` the low half of [`stream`]'s number.
+/// `random` is the step's input [seed low, seed high, step low, step high]; `stream` is the low
+/// half of [`stream`]'s number.
 pub fn quad(random: &[u32], index: u32, stream: u32) -> [u32; 4] {
     philox4x32([index, stream, random[2], random[3]], [random[0], random[1]])
 }
 
-/// The first quad of a micro-batch among those of its step, of images with so many quads each: behind seed and step, `random` holds how many images come before it. 0 of a whole batch.
+/// Returns the index of a micro-batch's first quad within its step, for images of `image_quads`
+/// quads each. After seed and step, `random` holds the number of images before the micro-batch. 0
+/// for a whole batch.
 pub fn first_quad(random: &[u32], image_quads: usize) -> u32 {
     random.get(4).map_or(0, |images| images.wrapping_mul(image_quads as u32))
 }
 
-/// A word as a number in [0, 1) with 24 random bits, exactly.
+/// Converts a word to a number in [0, 1) with 24 random bits, exactly.
 pub fn fraction(word: u32) -> f32 {
     (word >> 8) as f32 / (1 << 24) as f32
 }
 
-/// Walks through one stream, a word at a time.
+/// Sequential reader of one stream, a word at a time.
 #[derive(Clone, Debug)]
 pub struct Random {
     seed: u64,
@@ -58,12 +64,12 @@ pub struct Random {
 }
 
 impl Random {
-    /// The beginning of the stream called `name` under `seed`.
+    /// Starts at the beginning of the stream called `name` under `seed`.
     pub fn new(seed: u64, name: &str) -> Self {
         Self { seed, stream: stream(name), counter: 0, block: [0; 4], used_words: 4 }
     }
 
-    /// The next 32 random bits.
+    /// Returns the next 32 random bits.
     pub fn word(&mut self) -> u32 {
         if self.used_words == 4 {
             let [c, s, k] = [self.counter, self.stream, self.seed].map(|v| [v as u32, (v >> 32) as u32]);
@@ -75,9 +81,10 @@ impl Random {
         self.block[self.used_words - 1]
     }
 
-    /// A number in `0..bound`, each equally likely (Lemire's multiplication with rejection).
+    /// Returns a uniformly distributed number in `0..bound` (Lemire's multiplication with
+    /// rejection).
     pub fn below(&mut self, bound: u32) -> u32 {
-        assert!(bound > 0, "no number lies below 0");
+        assert!(bound > 0, "the bound must be above 0");
         let reject_below = bound.wrapping_neg() % bound;
         loop {
             let product = u64::from(self.word()) * u64::from(bound);
@@ -87,19 +94,19 @@ impl Random {
         }
     }
 
-    /// An f64 in [0, 1) with 53 random bits.
+    /// Returns an f64 in [0, 1) with 53 random bits.
     pub fn unit(&mut self) -> f64 {
         let [low, high] = [self.word(), self.word()].map(u64::from);
         ((high << 32 | low) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
-/// The order in which epoch `epoch` visits `len` records: a permutation of `0..len`.
+/// Returns the order in which epoch `epoch` visits `len` records: a permutation of `0..len`.
 pub fn permutation(seed: u64, epoch: u64, len: usize) -> Vec<u32> {
     shuffled(seed, &format!("epoch/{epoch}"), len)
 }
 
-/// A permutation of `0..len` (Fisher and Yates); `name` names the stream.
+/// Returns a permutation of `0..len` (Fisher and Yates); `name` names the stream.
 pub fn shuffled(seed: u64, name: &str, len: usize) -> Vec<u32> {
     let len = u32::try_from(len).expect("a data set has fewer than 2^32 records");
     let mut random = Random::new(seed, name);
@@ -110,13 +117,14 @@ pub fn shuffled(seed: u64, name: &str, len: usize) -> Vec<u32> {
     order
 }
 
-/// `len` values uniform in [0, 1), with 24 random bits each; `name` names the stream.
+/// Returns `len` values uniform in [0, 1), with 24 random bits each; `name` names the stream.
 pub fn uniform(seed: u64, name: &str, len: usize) -> Vec<f32> {
     let mut random = Random::new(seed, name);
     (0..len).map(|_| fraction(random.word())).collect()
 }
 
-/// `len` values of the standard normal distribution (Box and Muller, computed in f64); `name` names the stream.
+/// Returns `len` values of the standard normal distribution (Box and Muller, computed in f64);
+/// `name` names the stream.
 pub fn normal(seed: u64, name: &str, len: usize) -> Vec<f32> {
     let mut random = Random::new(seed, name);
     let mut values = Vec::with_capacity(len + 1);
@@ -207,14 +215,15 @@ mod tests {
 
     #[test]
     fn normal_is_the_same_on_every_platform() {
-        // Frozen, and computed by another program: a change here would change every run's start values.
+        // Fixed values, computed by another program: a change here would change every run's initial
+        // values.
         let bits: Vec<u32> = normal(0, "conv1.weight", 4).iter().map(|x| x.to_bits()).collect();
         assert_eq!(bits, [0x3fcf_d5c3, 0xbea6_4930, 0xbf6f_9869, 0x401e_f3e4]);
         assert_ne!(normal(0, "conv2.weight", 4), normal(0, "conv1.weight", 4));
         assert_eq!(normal(0, "conv1.weight", 3), normal(0, "conv1.weight", 4)[..3]);
     }
 
-    /// What kernels draw for `quads` quads of a tensor.
+    /// Returns the random numbers that kernels draw for `quads` quads of a tensor.
     fn drawn(step: u32, stream: u32, quads: u32) -> Vec<f64> {
         let words = (0..quads).flat_map(|i| quad(&[7, 1, step, 0], i, stream));
         words.map(|word| f64::from(fraction(word))).collect()
@@ -236,7 +245,7 @@ mod tests {
             drawn(step, stream, 16 << 10).into_iter().for_each(|u| bins[(u * 16.0) as usize] += 1);
             let expected = 4096.0;
             let chi_squared: f64 = bins.iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum();
-            // 15 degrees of freedom: beyond these in 2 cases of 10 000.
+            // 15 degrees of freedom: outside these bounds in 2 of 10 000 cases.
             assert!((1.6..42.0).contains(&chi_squared), "step {step}: {chi_squared}, {bins:?}");
         }
     }

@@ -1,8 +1,11 @@
-//! Conformance: every case of every operation, and of those that are computed together, on a device against its twins.
+//! Conformance test: runs every case of every operation, and of operations that are computed
+//! together, on a device and compares the results with the reference implementation (`twin`).
 //!
-//! Integers and bits must agree exactly, floats within the operation's bound. Outputs are filled with a pattern first and guard words lie behind them, so
-//! that an element that is not written, or a word too many, shows. An operation that checks its operands must find nothing there, and a NaN or an infinity when it is put in: drivers differ in
-//! what they make of comparisons with NaN.
+//! Integers and bits must agree exactly, floats within the operation's bound. Outputs are filled
+//! with a pattern first and followed by guard words, which reveals unwritten elements and
+//! out-of-bounds writes. An operation that checks its operands must report nothing for finite
+//! inputs, and must detect a NaN or an infinity put into them: drivers differ in how they compare
+//! NaN.
 
 mod halves;
 
@@ -21,51 +24,59 @@ use halves::Halves;
 const GUARD_WORDS: usize = 64;
 const PATTERN: u32 = 0xa5a5_a5a5;
 
-/// Cases that a kernel computes in which a plan would take another one. The first nine of a convolution have all kinds of windows; later ones vary what all of its kernels read in the same way: kinds of codes.
+/// Number of cases for a kernel where a plan would choose another kernel. The first nine of a
+/// convolution cover all kinds of windows; later ones vary the kinds of codes, which all of its
+/// kernels read in the same way.
 const ENOUGH: usize = 9;
 
-/// Cases that are computed with floats of images in half precision as well: by the kernel that a plan takes first, and by the others.
+/// Number of cases that are also computed with floats of images in half precision: for the kernel
+/// that a plan would choose first, and for the others.
 const HALVED: [usize; 2] = [2, 1];
 
-/// How one operation fared.
+/// The result for one operation.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The operation's stem, or what operations are called together.
+    /// The operation's stem, or the common name of operations that are computed together.
     pub stem: &'static str,
-    /// The kernel, where the operation has several.
+    /// The kernel, if the operation has several.
     pub kernel: Option<&'static str>,
-    /// Whether floats of images lay in half precision ([`crate::halves`]).
+    /// Whether floats of images were stored in half precision ([`crate::halves`]).
     pub half: bool,
-    /// Samples that were run.
+    /// Number of samples that were run.
     pub samples: usize,
-    /// Largest |device − twin| relative to the twin's largest magnitude.
+    /// Largest |device − reference|, relative to the largest magnitude in the reference.
     pub worst: f32,
-    /// The bound on it; 0 means exact.
+    /// Bound on that error; 0 means exact.
     pub bound: f32,
-    /// What went wrong, if anything, in words.
+    /// Description of the failure, if there was one.
     pub failure: Option<String>,
 }
 
 impl Outcome {
-    /// The operation, the kernel where there are several, and how floats were stored.
+    /// Returns the name of the operation, the kernel if there are several, and the storage format
+    /// of floats.
     pub fn name(&self) -> String {
         let how = [self.kernel, self.half.then_some("f16")].into_iter().flatten().collect::<Vec<_>>().join(", ");
         if how.is_empty() { self.stem.to_string() } else { format!("{} ({how})", self.stem) }
     }
 }
 
-/// Runs all cases that are wanted, by their names, with every kernel that the device can run, those that a plan would take in all of them; one outcome for each operation and kernel, in the order of the list, then those of operations that are computed together.
+/// Runs all cases whose names are wanted, with every kernel that the device supports; the kernels
+/// that a plan would choose run in all of their cases. Returns one outcome per operation and
+/// kernel, in the order of the list, followed by those of operations that are computed together.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
     run_telling(backend, wanted, |_| ()).await
 }
 
-/// The same; each outcome is told as soon as it is known.
+/// Like [`run`], but reports each outcome as soon as it is known.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub async fn run_telling(
     backend: &mut dyn Backend,
     wanted: impl Fn(&str) -> bool,
@@ -74,10 +85,13 @@ pub async fn run_telling(
     run_kernels(backend, wanted, |_| true, usize::MAX, heard).await
 }
 
-/// The same with those kernels alone that are wanted, by their names, of operations that have several; and with at most so many samples of each kernel, which is quick: most of the time goes into compiling kernels for shapes.
+/// Like [`run_telling`], but runs only the wanted kernels of operations that have several, and
+/// limits the number of samples of each kernel. The limit saves time, most of which goes into
+/// compiling kernels for shapes.
 ///
 /// # Errors
-/// When the device is lost.
+///
+/// Returns an error if the device is lost.
 pub async fn run_kernels(
     backend: &mut dyn Backend,
     wanted: impl Fn(&str) -> bool,
@@ -88,7 +102,7 @@ pub async fn run_kernels(
     let (mut outcomes, mut told): (Vec<Outcome>, usize) = (Vec::new(), 0);
     let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
     for (number, case) in cases.enumerate() {
-        // The cases of an operation stand together: those of the one before are done.
+        // The cases of an operation are adjacent: those of the previous one are finished.
         if outcomes.last().is_some_and(|last| last.stem != case.name) {
             outcomes[told..].iter().for_each(&mut heard);
             told = outcomes.len();
@@ -133,10 +147,13 @@ pub async fn run_kernels(
     Ok(outcomes)
 }
 
-/// Compares one kernel of an operation with the reference, on the largest of its cases that the kernel can compute: what is wrong with it, if anything. `half` stores floats of images in half precision, for which the kernel is another program.
+/// Compares one kernel of an operation with the reference implementation, on the largest of its
+/// cases that the kernel supports. Returns a description of the difference, if there is one. `half`
+/// stores floats of images in half precision, for which the kernel is a different program.
 ///
 /// # Errors
-/// When the device is lost, or somebody asks to stop.
+///
+/// Returns an error if the device is lost, or a stop is requested.
 pub async fn of_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str, half: bool) -> Result<Option<String>> {
     let with = |case: Case| {
         let (case, halves) = if half { Halves::of(&case)? } else { (case, Halves::default()) };
@@ -153,7 +170,7 @@ pub async fn of_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str, half
     Ok(compare_all(&stored, outputs).err().or_else(noted))
 }
 
-/// A case, what its outputs should be, and what of it lies in half precision.
+/// A case with its expected outputs and the values that are stored in half precision.
 struct Stored {
     case: Case,
     expected: Vec<Tensor>,
@@ -161,13 +178,14 @@ struct Stored {
 }
 
 impl Stored {
-    /// The values that are outputs.
+    /// Returns the range of values that are outputs.
     fn outputs(&self) -> std::ops::Range<usize> {
         let inputs = self.case.inputs.len();
         inputs..inputs + self.case.nodes.len()
     }
 
-    /// Compares what the device noted of outputs in half precision with what it should have written.
+    /// Compares the statistics that the device recorded for outputs in half precision with the
+    /// expected ones.
     fn compare_seen(&self, seen: &[u32]) -> Result<(), String> {
         self.halves.compare_seen(self.outputs(), &self.expected, seen, self.bound())
     }
@@ -178,15 +196,15 @@ impl Stored {
     }
 }
 
-/// What a device made of a case.
+/// A device's results for a case.
 struct Computed {
     /// The outputs, guard words included.
     outputs: Vec<Vec<u32>>,
-    /// What it noted of outputs in half precision, where there are some.
+    /// The statistics recorded for outputs in half precision, if there are any.
     seen: Option<Vec<u32>>,
     /// The inputs of the case that are checked.
     checked: Vec<usize>,
-    /// Whether a check has failed, named the operation, or named another one.
+    /// Whether a check failed, and whether it named this operation or another one.
     fault: Fault,
 }
 
@@ -220,7 +238,7 @@ async fn compute(backend: &mut dyn Backend, caps: &Caps, stored: &Stored) -> Res
         let floats = |&input: &usize| input < unit.start && case.inputs[input].ty.encoding == Encoding::F32;
         let operands = plan.nodes[node].checked.iter().filter_map(|operand| match *operand {
             Operand::Input(index) => Some(inputs[index].0),
-            // What is updated; else what comes out follows from the first float.
+            // The updated input; otherwise the output is derived from the first float input.
             _ => updated[at].or_else(|| inputs.iter().map(|input| input.0).find(floats)),
         });
         checked.extend(operands.filter(floats));
@@ -257,10 +275,10 @@ async fn compute(backend: &mut dyn Backend, caps: &Caps, stored: &Stored) -> Res
     Ok(Computed { outputs, seen, checked, fault })
 }
 
-/// Numbers that an operation must find where it checks an operand: one in each case, in turn.
+/// Non-finite numbers that an operation must find where it checks an operand, one per case in turn.
 const NOT_FINITE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 
-/// Puts a number that is not finite where inputs are checked, and looks whether the device finds it.
+/// Puts a non-finite number into each checked input and verifies that the device finds it.
 async fn check_faults(
     backend: &mut dyn Backend,
     caps: &Caps,
@@ -271,7 +289,8 @@ async fn check_faults(
     for &index in checked {
         let words = &mut stored.case.inputs[index].words;
         let healthy = words.clone();
-        // What is written in half precision is checked even by an operation that reads but a part of its input.
+        // Outputs in half precision are checked even by an operation that reads only part of its
+        // input.
         let spoilt = if stored.halves.is_empty() { 1 } else { words.len() };
         words[..spoilt].fill(value.to_bits());
         let fault = compute(backend, caps, stored).await?.fault;
@@ -299,7 +318,7 @@ async fn check(backend: &mut dyn Backend, caps: &Caps, stored: &mut Stored, valu
         return failure(&what);
     }
     if fault != Fault::None {
-        return failure(&format!("numbers that are finite are taken for others: {fault:?}"));
+        return failure(&format!("finite numbers are reported as non-finite: {fault:?}"));
     }
     match check_faults(backend, caps, stored, &checked, value).await? {
         Ok(()) => Ok(Ok(worst)),
@@ -307,7 +326,8 @@ async fn check(backend: &mut dyn Backend, caps: &Caps, stored: &mut Stored, valu
     }
 }
 
-/// The largest relative error of a case's outputs, which have guard words behind them, or what is wrong.
+/// Returns the largest relative error of a case's outputs, which are followed by guard words, or a
+/// description of the difference.
 fn compare_all(stored: &Stored, outputs: Vec<Vec<u32>>) -> Result<f32, String> {
     let mut worst = 0.0f32;
     let Stored { case, expected, halves } = stored;
@@ -316,7 +336,7 @@ fn compare_all(stored: &Stored, outputs: Vec<Vec<u32>>) -> Result<f32, String> {
     {
         let guards = words.split_off(expected.ty.words());
         if guards.iter().any(|&word| word != PATTERN) {
-            return Err(format!("{} writes behind its output", op.stem()));
+            return Err(format!("{} writes past the end of its output", op.stem()));
         }
         let got = Tensor { ty: expected.ty.clone(), words };
         let error = compare(expected, &got, op.tolerance(&expected.ty) + halves.bound(value..value + 1));
@@ -325,10 +345,10 @@ fn compare_all(stored: &Stored, outputs: Vec<Vec<u32>>) -> Result<f32, String> {
     Ok(worst)
 }
 
-/// The relative error, or what is wrong.
+/// Returns the relative error, or a description of the difference.
 fn compare(expected: &Tensor, got: &Tensor, bound: f32) -> Result<f32, String> {
     if expected.words.iter().all(|&word| word == 0) {
-        return Err("the expected output is all zero: the sample shows nothing".to_string());
+        return Err("the expected output is all zero, so the sample tests nothing".to_string());
     }
     if expected.ty.is_exact() {
         return match (0..expected.words.len()).find(|&i| expected.words[i] != got.words[i]) {

@@ -1,24 +1,27 @@
-//! Loops compiled for the vectors of several processors, of which the one at hand takes its own.
+//! Loops compiled for several vector instruction sets; the best one that the processor supports is
+//! selected at run time.
 //!
-//! **Invariant:** vectors change no result: multiplications and additions stay apart, each rounded on its own, in the order in which they are written.
+//! **Invariant:** the instruction set does not change results: multiplications and additions stay
+//! separate, each rounded individually, in the order in which they are written.
 
 pub use pulp::Simd;
 
-/// A loop to be compiled for several instruction sets.
+/// A loop compiled for several instruction sets.
 pub trait Job {
-    /// Runs it on the vectors of `simd`, written out or left to the compiler. To be marked `#[inline(always)]`, as all that it calls in its inner loops: what is not inlined is compiled for the oldest
-    /// processor.
+    /// Runs the loop with the vectors of `simd`, either explicitly or by the compiler's
+    /// vectorisation. Mark it `#[inline(always)]`, and everything called in its inner loops too:
+    /// code that is not inlined is compiled for the baseline processor.
     fn run<S: Simd>(self, simd: S);
 }
 
-/// Runs a job with AVX-512, AVX2, NEON or WebAssembly's vectors, where they are.
+/// Runs a job with AVX-512, AVX2, NEON or WebAssembly SIMD where available.
 pub fn run(job: impl Job) {
     #[cfg(all(test, target_arch = "x86_64"))]
     let Some(job) = limit::run(job) else { return };
     pulp::Arch::new().dispatch(Dispatched(job));
 }
 
-/// The same for a job that counts bits ([`count_ones`]): with AVX-512's instruction for that, where it is.
+/// Runs a job that counts bits ([`count_ones`]), with AVX-512's population count where available.
 pub fn run_counting(job: impl Job) {
     #[cfg(all(test, target_arch = "x86_64"))]
     if limit::is_set() {
@@ -33,7 +36,7 @@ pub fn run_counting(job: impl Job) {
 
 #[cfg(target_arch = "x86_64")]
 pulp::simd_type!({
-    /// [`pulp::x86::V4`] and the count of bits in each lane.
+    /// [`pulp::x86::V4`] with the population count of each lane.
     struct Counting {
         popcnt: f!("popcnt"),
         avx2: f!("avx2"),
@@ -63,16 +66,16 @@ impl<J: Job> pulp::NullaryFnOnce for Counted<J> {
     }
 }
 
-/// The bits of each lane that are 1.
+/// Counts the 1 bits of each lane.
 #[inline(always)]
 pub fn count_ones<S: Simd>(mut lanes: S::u32s) -> S::u32s {
-    // Compilers know the instruction, if there is one, or the fewest that do the same.
+    // Compilers emit the instruction if there is one, and otherwise the shortest equivalent.
     let each: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
     each.iter_mut().for_each(|lane| *lane = lane.count_ones());
     lanes
 }
 
-/// The first of some numbers; zeros where there are fewer than a vector has.
+/// Loads one vector from the start of a slice; missing lanes are zero.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     match S::as_simd_f32s(from).0.first() {
@@ -81,7 +84,7 @@ pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
-/// Writes a vector, as far as there is room.
+/// Stores a vector, truncated to the length of the slice.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
     match S::as_mut_simd_f32s(to).0.first_mut() {
@@ -90,7 +93,7 @@ pub fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
     }
 }
 
-/// A word with bit `first + i` where lane i of a mask is true.
+/// Returns a word in which bit `first + i` is lane i of a mask.
 #[inline(always)]
 pub fn mask_bits<S: Simd>(simd: S, mask: S::m32s, first: usize) -> u32 {
     // With AVX-512 a mask is a word of bits; elsewhere each lane is all ones or all zeros.
@@ -103,14 +106,14 @@ pub fn mask_bits<S: Simd>(simd: S, mask: S::m32s, first: usize) -> u32 {
     bytemuck::cast_slice(std::slice::from_ref(&bits)).iter().fold(0, |word, lane: &u32| word | lane)
 }
 
-/// The lanes from bit `first` of a word on: true where it is 1.
+/// Returns a mask of the bits of a word from bit `first` on: true where the bit is 1.
 #[inline(always)]
 pub fn bit_mask<S: Simd>(simd: S, word: u32, first: usize) -> S::m32s {
     let bits = S::as_simd_u32s(&BITS[first..]).0[0];
     simd.equal_u32s(simd.and_u32s(simd.splat_u32s(word), bits), bits)
 }
 
-/// Bit i alone.
+/// Words with only bit i set.
 const BITS: [u32; 32] = {
     let mut bits = [1; 32];
     let mut i = 0;
@@ -132,7 +135,7 @@ impl<J: Job> pulp::WithSimd for Dispatched<J> {
     }
 }
 
-/// Fewer instructions than the processor has.
+/// Limits the instruction set for tests.
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) mod limit {
     use super::{Dispatched, Job, Simd};
@@ -140,14 +143,14 @@ pub(crate) mod limit {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    /// 0: none; 1: no count of bits; 2: AVX2; 3: no vectors but what every processor has.
+    /// 0: no limit; 1: no population count; 2: AVX2; 3: baseline vectors only.
     static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
     pub(super) fn is_set() -> bool {
         LIMIT.load(SeqCst) > 0
     }
 
-    /// Runs a job under a limit; gives it back where there is none.
+    /// Runs a job under the current limit; returns the job if no limit is set.
     pub(super) fn run<J: Job>(job: J) -> Option<J> {
         match (LIMIT.load(SeqCst), V3::try_new()) {
             (0 | 1, _) => return Some(job),
@@ -168,7 +171,7 @@ pub(crate) mod limit {
     }
 }
 
-/// Runs a test once: there is one set of instructions.
+/// Runs a test once, because there is only one instruction set.
 #[cfg(all(test, not(target_arch = "x86_64")))]
 pub(crate) mod limit {
     pub(crate) fn each(test: impl Fn()) {
@@ -181,7 +184,8 @@ mod tests {
     use super::*;
     use pulp::x86::{V3, V4};
 
-    /// A polynomial of each value in Horner's form: a fused multiply-add would round differently.
+    /// Evaluates a polynomial at each value with Horner's method. A fused multiply-add would round
+    /// differently.
     struct Horner<'a>(&'a mut [f32]);
 
     impl Job for Horner<'_> {
@@ -222,7 +226,7 @@ mod tests {
         }
         assert!(
             fused.into_iter().zip(&plain).any(|(fused, plain)| fused.to_bits() != *plain),
-            "the values tell nothing"
+            "the values do not distinguish fused multiply-adds"
         );
     }
 }

@@ -1,64 +1,67 @@
-//! Tensor types, and the one law of how a tensor lies in memory.
+//! Tensor types and their memory layout.
 //!
-//! **Law.** The last axis is the *channel* axis; everything before it is a *row*. Rows follow each other without gaps, and
-//! inside a row the channels are padded: to 4 lanes for numbers, to 32 for bits, so that a kernel always moves whole
-//! `vec4`s or whole words.
+//! **Layout.** The last axis is the *channel* axis; the axes before it form the *rows*. Rows are
+//! contiguous. Within a row the channels are padded, to 4 lanes for numbers and to 32 for bits, so
+//! that kernels always load and store whole `vec4`s or whole words.
 //!
-//! | encoding | a row holds | words a row |
+//! | encoding | contents of a row | words per row |
 //! |---|---|---|
-//! | `F32`, `I32`, `U32` | one number a word | 4·⌈C/4⌉ |
-//! | `I16`, `F16` | two numbers a word, low half first | 2·⌈C/4⌉ |
+//! | `F32`, `I32`, `U32` | one number per word | 4·⌈C/4⌉ |
+//! | `I16`, `F16` | two numbers per word, the first in the low half | 2·⌈C/4⌉ |
 //! | `Planes(b)` | plane 0, plane 1, …: bit c mod 32 of word c / 32 is channel c | b·⌈C/32⌉ |
 //!
-//! **Invariant:** padding lanes and tail bits are zero in every tensor that a kernel or twin wrote.
+//! **Invariant:** padding lanes and tail bits are zero in every tensor written by a kernel or a
+//! reference implementation (`twin`).
 //!
-//! Activations are `[n, h, w, c]`, float weights `[r, s, c, k]` (c already a multiple of 4), the signs of binary weights `[r, s, ⌈c/32⌉, k]` as
-//! `U32`: each word holds 32 input channels of one filter, bit 1 for +1.
+//! Activations have shape `[n, h, w, c]`, float weights `[r, s, c, k]` (c a multiple of 4). The
+//! signs of binary weights have shape `[r, s, ⌈c/32⌉, k]` and encoding `U32`: each word holds 32
+//! input channels of one filter, with bit 1 for +1.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-/// Numbers that share a 16-byte load.
+/// Numbers in a 16-byte load.
 pub const LANES: usize = 4;
-/// Channels that share a word of bits.
+/// Channels in a word of bits.
 pub const WORD_BITS: usize = 32;
 
-/// How one element is written down.
+/// Element encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Encoding {
     /// IEEE single precision.
     F32,
-    /// IEEE half precision: how a float value is *stored* that carries a scale ([`crate::graph::Node::scale`]). Operations and reference implementations never see it.
+    /// IEEE half precision: the *storage* format of a float value with a scale
+    /// ([`crate::graph::Node::scale`]). Operations and reference implementations always see floats.
     F16,
-    /// Exact integers that fit 16 bits: the sums of a binary convolution.
+    /// 16-bit integers, exact: the sums of a binary convolution.
     I16,
-    /// Exact integers that do not.
+    /// 32-bit integers, exact, for sums that do not fit 16 bits.
     I32,
-    /// Words: labels, counters, signs of binary weights.
+    /// Unsigned 32-bit words: labels, counters, signs of binary weights.
     U32,
     /// Bit planes of a code: code = Σ 2^p · plane p.
     Planes(u8),
 }
 
-/// Shape and encoding: all that a kernel needs to know of an operand.
+/// Shape and encoding of a tensor.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TensorType {
     /// Logical axis lengths, channels last, without padding.
     pub shape: Vec<usize>,
-    /// How the elements are written down.
+    /// Element encoding.
     pub encoding: Encoding,
 }
 
 impl TensorType {
-    /// A type from a shape and an encoding. The shape must not be empty.
+    /// Creates a type from a shape, which must not be empty, and an encoding.
     pub fn new(shape: &[usize], encoding: Encoding) -> Self {
         assert!(!shape.is_empty(), "a tensor has at least the channel axis");
         Self { shape: shape.to_vec(), encoding }
     }
 
-    /// A float tensor.
+    /// Creates a float type.
     pub fn f32(shape: &[usize]) -> Self {
         Self::new(shape, Encoding::F32)
     }
@@ -68,17 +71,17 @@ impl TensorType {
         self.shape[self.shape.len() - 1]
     }
 
-    /// Product of all axes but the last.
+    /// Product of all axes except the last.
     pub fn rows(&self) -> usize {
         self.shape[..self.shape.len() - 1].iter().product()
     }
 
-    /// Channels padded to whole `vec4`s.
+    /// Channels, padded to whole `vec4`s.
     pub fn lanes(&self) -> usize {
         self.channels().next_multiple_of(LANES)
     }
 
-    /// `vec4`s in a row.
+    /// Number of `vec4`s in a row.
     pub fn quads(&self) -> usize {
         self.lanes() / LANES
     }
@@ -88,7 +91,7 @@ impl TensorType {
         self.channels().div_ceil(WORD_BITS)
     }
 
-    /// u32 words in a row.
+    /// Number of u32 words in a row.
     pub fn row_words(&self) -> usize {
         match self.encoding {
             Encoding::F32 | Encoding::I32 | Encoding::U32 => self.lanes(),
@@ -97,17 +100,17 @@ impl TensorType {
         }
     }
 
-    /// u32 words in memory, padding included.
+    /// Size in u32 words, padding included.
     pub fn words(&self) -> usize {
         self.rows() * self.row_words()
     }
 
-    /// Bytes in memory, padding included.
+    /// Size in bytes, padding included.
     pub fn bytes(&self) -> usize {
         self.words() * 4
     }
 
-    /// Elements without padding.
+    /// Number of elements without padding.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -117,17 +120,18 @@ impl TensorType {
         self.len() == 0
     }
 
-    /// `[n, h, w, c]` of an activation, or an assert: the builder made sure of four axes.
+    /// Returns `[n, h, w, c]` of an activation; panics unless there are four axes, which the graph
+    /// builder ensures.
     pub fn nhwc(&self) -> [usize; 4] {
         self.shape.as_slice().try_into().unwrap_or_else(|_| panic!("{self} is not an [n, h, w, c] tensor"))
     }
 
-    /// The same shape in another encoding.
+    /// Returns the same shape with another encoding.
     pub fn with(&self, encoding: Encoding) -> Self {
         Self { shape: self.shape.clone(), encoding }
     }
 
-    /// Whether the elements are integers that a twin may compare exactly.
+    /// Whether the elements are integers, which are compared exactly with the reference.
     pub fn is_exact(&self) -> bool {
         !matches!(self.encoding, Encoding::F32 | Encoding::F16)
     }
@@ -154,12 +158,12 @@ impl fmt::Debug for TensorType {
     }
 }
 
-/// A tensor's memory, to be read.
+/// Read-only view of a tensor's memory.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// What the words mean.
+    /// Shape and encoding of the words.
     pub ty: &'a TensorType,
-    /// Exactly `ty.words()` of them.
+    /// The memory, exactly `ty.words()` words.
     pub words: &'a [u32],
 }
 
@@ -170,7 +174,8 @@ impl<'a> View<'a> {
         Self { ty, words }
     }
 
-    /// The elements as floats, `rows × lanes`, padding included. Integers below 2^24 are exact.
+    /// Returns the elements as floats, `rows × lanes`, padding included. Integers below 2^24 are
+    /// exact.
     pub fn numbers(&self) -> Cow<'a, [f32]> {
         if self.ty.encoding == Encoding::F32 {
             return Cow::Borrowed(bytemuck::cast_slice(self.words));
@@ -180,13 +185,13 @@ impl<'a> View<'a> {
         Cow::Owned(numbers)
     }
 
-    /// Writes the elements of one row as floats into `lanes` of them.
+    /// Writes the elements of one row to `out` as floats.
     #[inline(always)]
     pub fn put_row(&self, row: usize, out: &mut [f32]) {
         self.put_rows(row..row + 1, out);
     }
 
-    /// The same of several rows.
+    /// Writes the elements of several rows to `out` as floats.
     #[inline(always)]
     pub fn put_rows(&self, rows: Range<usize>, out: &mut [f32]) {
         let (row_words, lanes) = (self.ty.row_words(), out.len() / rows.len().max(1));
@@ -203,11 +208,12 @@ impl<'a> View<'a> {
                 out.iter_mut().zip(ints).for_each(|(out, &v)| *out = f32::from(v));
             }
             Encoding::I32 | Encoding::U32 => out.iter_mut().zip(words).for_each(|(out, &v)| *out = v as i32 as f32),
-            Encoding::F16 => panic!("{} means numbers only with its scale", self.ty),
+            Encoding::F16 => panic!("{} has no values without its scale", self.ty),
         }
     }
 
-    /// The elements of some rows as floats: their memory, or `buffer`, which is made as long.
+    /// Returns the elements of some rows as floats: a slice of the memory itself, or `buffer`,
+    /// which is resized and filled.
     #[inline(always)]
     pub fn rows<'b>(&self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32]
     where
@@ -222,7 +228,8 @@ impl<'a> View<'a> {
         buffer
     }
 
-    /// The elements of an integer tensor, `rows × lanes`, padding included; of planes, the codes.
+    /// Returns the elements of an integer tensor, `rows × lanes`, padding included; the codes, for
+    /// planes.
     pub fn ints(&self) -> Vec<i32> {
         match self.ty.encoding {
             Encoding::F32 | Encoding::F16 => panic!("{} holds no integers", self.ty),
@@ -239,11 +246,11 @@ impl<'a> View<'a> {
     }
 }
 
-/// A tensor's memory, to be written.
+/// Mutable view of a tensor's memory.
 pub struct ViewMut<'a> {
-    /// What the words mean.
+    /// Shape and encoding of the words.
     pub ty: &'a TensorType,
-    /// Exactly `ty.words()` of them.
+    /// The memory, exactly `ty.words()` words.
     pub words: &'a mut [u32],
 }
 
@@ -254,16 +261,17 @@ impl<'a> ViewMut<'a> {
         Self { ty, words }
     }
 
-    /// The floats, `rows × lanes`, padding included.
+    /// Returns the floats, `rows × lanes`, padding included.
     pub fn floats(&mut self) -> &mut [f32] {
         assert_eq!(self.ty.encoding, Encoding::F32, "{} holds no floats", self.ty);
         bytemuck::cast_slice_mut(self.words)
     }
 
-    /// Writes integers, `rows × lanes`, padding included; of codes those of the channels.
+    /// Writes integers, `rows × lanes`, padding included; of codes, those of the channels only.
     ///
     /// # Panics
-    /// When one does not fit the encoding: the plan was checked for that.
+    ///
+    /// Panics if a value does not fit the encoding, which the plan has ruled out.
     pub fn put_ints(&mut self, values: &[i32]) {
         match self.ty.encoding {
             Encoding::I16 => {
@@ -286,38 +294,38 @@ impl<'a> ViewMut<'a> {
                     }
                 });
             }
-            Encoding::F32 | Encoding::F16 => panic!("floats are no integers"),
+            Encoding::F32 | Encoding::F16 => panic!("floats are not integers"),
         }
     }
 }
 
-/// A tensor on the host.
+/// Tensor in host memory.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tensor {
     /// Shape and encoding.
     pub ty: TensorType,
-    /// Its memory, laid out by the law.
+    /// Its memory, in the layout described in [this module](crate::tensor).
     pub words: Vec<u32>,
 }
 
 impl Tensor {
-    /// All zero.
+    /// Creates a tensor of zeros.
     pub fn zeros(ty: TensorType) -> Self {
         let words = vec![0; ty.words()];
         Self { ty, words }
     }
 
-    /// Floats in logical order (channels last, no padding).
+    /// Creates a float tensor from values in logical order (channels last, no padding).
     pub fn from_f32(shape: &[usize], values: &[f32]) -> Self {
         Self::pack(TensorType::f32(shape), values, f32::to_bits)
     }
 
-    /// Words in logical order (channels last, no padding).
+    /// Creates a `U32` tensor from words in logical order (channels last, no padding).
     pub fn from_u32(shape: &[usize], values: &[u32]) -> Self {
         Self::pack(TensorType::new(shape, Encoding::U32), values, |v| v)
     }
 
-    /// Integers in logical order, as `I16`, `I32` or `Planes`.
+    /// Creates an `I16`, `I32` or `Planes` tensor from integers in logical order.
     pub fn from_ints(ty: TensorType, values: &[i32]) -> Self {
         assert_eq!(ty.len(), values.len(), "values of {ty}");
         let mut tensor = Self::zeros(ty);
@@ -342,22 +350,23 @@ impl Tensor {
         tensor
     }
 
-    /// Its memory, to be read.
+    /// Returns a read-only view.
     pub fn view(&self) -> View<'_> {
         View::new(&self.ty, &self.words)
     }
 
-    /// Its memory, to be written.
+    /// Returns a mutable view.
     pub fn view_mut(&mut self) -> ViewMut<'_> {
         ViewMut::new(&self.ty, &mut self.words)
     }
 
-    /// The elements as floats in logical order, without padding.
+    /// Returns the elements as floats in logical order, without padding.
     pub fn to_f32(&self) -> Vec<f32> {
         self.logical(&self.view().numbers())
     }
 
-    /// The elements of an integer tensor in logical order, without padding; of planes, the codes.
+    /// Returns the elements of an integer tensor in logical order, without padding; the codes, for
+    /// planes.
     pub fn to_ints(&self) -> Vec<i32> {
         self.logical(&self.view().ints())
     }

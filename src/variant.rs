@@ -1,97 +1,108 @@
-//! Kernel variants: which of several kernels computes a heavy operation.
+//! Kernel variants: selection among several kernels for an expensive operation.
 //!
-//! An operation whose time matters lists its *candidates*: kernels that compute the same thing in different ways. A candidate states what it needs of a device, which problems it
-//! fits, how exact it is, what it is estimated to cost, and its launch. [`launch`] takes the cheapest, deterministically: the same problem on the same capabilities gives the same kernel.
-//! [`Caps::choices`] overrides the estimate: what `halfwave tune` measured, what a run began with, what a test asks for.
+//! An operation whose running time matters lists its *candidates*: kernels that compute the same
+//! result in different ways. A candidate states its requirements on the device, the problems that
+//! it supports, its exactness, its estimated cost, and its launch. [`launch`] selects the cheapest
+//! one deterministically: the same problem and the same capabilities give the same kernel.
+//! [`Caps::choices`] overrides the estimate, with measurements of `halfwave tune`, the choices that
+//! a run started with, or those of a test.
 //!
-//! A new variant is one file and one line in its operation's list; conformance, self-test, `plan`, profiles, `bench` and `tune` take it from there.
+//! A new variant takes one file and one line in its operation's list. Conformance tests, self-test,
+//! `plan`, profiles, `bench` and `tune` then include it.
 
 use crate::caps::Caps;
 use crate::kernel::{Kernel, Launch};
 use serde::{Deserialize, Serialize};
 
-/// What a candidate needs of a device beyond WebGPU's default limits.
+/// Requirements of a candidate beyond WebGPU's default limits.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Needs {
     /// Bytes of workgroup memory.
     pub workgroup_bytes: usize,
-    /// Invocations of a workgroup.
+    /// Invocations per workgroup.
     pub threads: usize,
-    /// Cooperative matrices of this size; 0 for none.
+    /// Size of cooperative matrices; 0 for none.
     pub coop: usize,
 }
 
 impl Needs {
-    /// Whether a device has all of it.
+    /// Whether a device meets all requirements.
     pub fn met(&self, caps: &Caps) -> bool {
         let coop = self.coop == 0 || caps.coop.is_some_and(|coop| coop.size == self.coop);
         coop && self.workgroup_bytes <= caps.workgroup_bytes && self.threads <= caps.workgroup_threads
     }
 }
 
-/// How exact a kernel's result is, the more exact first. Measurements choose no kernel of a class behind the one that the estimate takes, so that speed never costs accuracy.
+/// Exactness of a kernel's result, in decreasing order. Measurements never choose a kernel of a
+/// less exact class than the one that the estimate chooses, so that tuning does not reduce
+/// accuracy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exactness {
-    /// The same bits from every kernel on every device: integers.
+    /// Integers: the same bits from every kernel on every device.
     Exact,
-    /// Sums of f32 within the bound of [`crate::ops::sum`]; the last bits depend on the order.
+    /// f32 sums within the bound of [`crate::ops::sum`]; the last bits depend on the order.
     F32,
-    /// The same of numbers that are cut into two halves: they err by at most 2^-22 of themselves where the driver rounds to nearest, 2^-21 where it truncates, as long as they are not smaller than
-    /// 2^-17 times the largest of their tensor; those below by at most 2^-38 of it.
+    /// f32 sums of numbers that are split into two halves. A number errs by at most 2^-22 of its
+    /// magnitude where the driver rounds to nearest, and 2^-21 where it truncates, if it is at
+    /// least 2^-17 times the largest of its tensor; smaller numbers err by at most 2^-38 of the
+    /// largest.
     Halves,
 }
 
-/// A launch that leaves its result in parts, to be added up where there are several.
+/// A launch that may write its result as several partial sums, which a further launch adds up.
 #[derive(Clone, Debug)]
 pub struct Split {
     /// The launch, before its operands are bound.
     pub launch: Launch,
-    /// How many parts it writes.
+    /// Number of partial sums that it writes.
     pub parts: usize,
 }
 
-/// A kernel that solves a kind of problem.
+/// A kernel for one kind of problem.
 pub trait Candidate<P>: Sync {
-    /// What it is called in labels, plans and profiles; unique within a list.
+    /// Its name in labels, plans and profiles; unique within a list.
     fn name(&self) -> &'static str;
 
-    /// How exact it is.
+    /// Exactness of its result.
     fn exactness(&self) -> Exactness {
         Exactness::F32
     }
 
-    /// What the device must have.
+    /// Its requirements on the device.
     fn needs(&self, _problem: &P) -> Needs {
         Needs::default()
     }
 
-    /// Whether it can solve this problem.
+    /// Whether it supports this problem.
     fn fits(&self, _problem: &P) -> bool {
         true
     }
 
-    /// Its launch. One that cuts its sum cuts it into so many `parts` as far as memory and the bound on the error allow, or into as many as it estimates to be fast; the others ignore them.
+    /// Its launch. A kernel that splits its sum writes `parts` partial sums, as far as memory and
+    /// the error bound allow, or by default as many as it estimates to be fast. Other kernels
+    /// ignore `parts`.
     fn launch(&self, problem: &P, caps: &Caps, parts: Option<usize>) -> Split;
 
-    /// Its estimated time on a device that is full, in multiply-adds of the best kernel: [`Work::cost`], and what it takes to add up parts.
+    /// Its estimated time on a fully occupied device, in multiply-adds of the best kernel:
+    /// [`Work::cost`] plus the cost of adding up the partial sums.
     fn cost(&self, problem: &P, caps: &Caps) -> f64;
 }
 
-/// What a launch does, as far as its time depends on it.
+/// The properties of a launch that determine its estimated time.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// Multiply-adds, padding included.
+    /// Multiply-adds executed, padding included.
     pub executed: usize,
-    /// Those that are needed.
+    /// Multiply-adds needed.
     pub needed: usize,
     /// Whether operands are staged through workgroup memory.
     pub staged: bool,
-    /// Speed relative to the best kernel that stages, or does not stage, as this one.
+    /// Speed relative to the best kernel of the same kind (staged or unstaged).
     pub speed: f64,
     /// Invocations of the launch.
     pub invocations: usize,
-    /// Sums that an invocation keeps.
+    /// Accumulators per invocation.
     pub sums: usize,
 }
 
@@ -106,44 +117,52 @@ impl Work {
     }
 }
 
-/// Invocations that a device runs at once, of kernels that keep so many sums: registers are what limits them.
+/// Number of invocations with this many accumulators that a device runs at once; registers are the
+/// limit.
 pub fn capacity(sums: usize, caps: &Caps) -> usize {
     caps.class.traits().width * 256 / (sums + 128)
 }
 
-/// What a device can run for a problem.
+/// A kernel that a device can run for a problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offer {
     /// The candidate's name.
     pub kernel: &'static str,
-    /// How exact it is.
+    /// Exactness of its result.
     pub exactness: Exactness,
-    /// Parts that it cuts the sum into.
+    /// Number of partial sums that it writes.
     pub parts: usize,
-    /// Whether it rests on what a driver may do wrong, and is compared with its reference before it is first used on a device: see [`crate::first_use`].
+    /// Whether its result depends on driver behaviour, so that it is compared with the reference
+    /// implementation before its first use on a device: see [`crate::first_use`].
     pub unproven: bool,
 }
 
-/// How a kernel of an operation is called in [`Caps::verdicts`]. On operands in half precision ([`crate::halves`]) it is another program, with a verdict of its own, and with wgpu's checks as well.
+/// Returns the key of a kernel in [`Caps::verdicts`]. With operands in half precision
+/// ([`crate::halves`]) and with wgpu's checks a kernel is a different program, which has its own
+/// verdict.
 pub fn verdict_key(stem: &str, kernel: &str, half: bool, checks: bool) -> String {
     let [half, checks] = [(half, " on halves"), (checks, " with checks")].map(|(is, said)| if is { said } else { "" });
     format!("{stem}/{kernel}{half}{checks}")
 }
 
-/// Whether a kernel was found wrong on the device, on whatever operands, with wgpu's checks or without.
+/// Whether a kernel was found wrong on the device in any form (operands in floats or halves, with
+/// or without wgpu's checks).
 fn found_wrong(stem: &str, kernel: &str, caps: &Caps) -> bool {
     let programs = [(false, false), (false, true), (true, false), (true, true)];
     programs.iter().any(|&(half, checks)| caps.verdicts.get(&verdict_key(stem, kernel, half, checks)) == Some(&false))
 }
 
-/// Whether a kernel rests on what a driver may do wrong: it runs without wgpu's checks, or it computes in half floats, of which WGSL promises neither that subnormal ones are kept nor,
-/// on cooperative matrices, how they are added up.
+/// Whether a kernel's result depends on driver behaviour: it runs without wgpu's checks, or it
+/// computes in half floats, for which WGSL guarantees neither that subnormals are kept nor, in
+/// cooperative matrices, how products are accumulated.
 fn rests_on_driver(kernel: &Kernel, checks: bool) -> bool {
     kernel.f16 || (kernel.trusted && !checks)
 }
 
-/// The candidates of a list that a device can run, the one that [`Caps::choices`] asks for first, then by their estimated cost. Those that were found wrong on the device
-/// are left out: only such as can rest on its driver, so that the plain ones of each list remain whatever the verdicts say.
+/// Returns the candidates of a list that a device can run: first the one requested by
+/// [`Caps::choices`], then the others by estimated cost. Kernels found wrong on the device are
+/// omitted. Only kernels that depend on driver behaviour can be, so that the plain ones of each
+/// list always remain.
 fn ranked<'c, P>(
     stem: &str,
     candidates: &[&'c dyn Candidate<P>],
@@ -158,7 +177,7 @@ fn ranked<'c, P>(
         candidate.needs(problem).met(caps) && candidate.fits(problem) && !wrong(candidate)
     };
     let mut able: Vec<_> = candidates.iter().copied().filter(able).map(|candidate| (candidate, None)).collect();
-    // Stable: of equal ones the first in the list.
+    // A stable sort: among equal costs the first in the list wins.
     able.sort_by(|(a, _), (b, _)| a.cost(problem, caps).total_cmp(&b.cost(problem, caps)));
     if let Some(choice) = caps.choices.get(stem)
         && let Some(at) = able.iter().position(|(candidate, _)| candidate.name() == choice.kernel)
@@ -169,7 +188,8 @@ fn ranked<'c, P>(
     able
 }
 
-/// What a device can run for a problem of the operation `stem`, what a plan takes first.
+/// Returns the kernels that a device can run for a problem of the operation `stem`; a plan uses the
+/// first.
 pub fn offers<P>(stem: &str, candidates: &[&dyn Candidate<P>], problem: &P, caps: &Caps) -> Vec<Offer> {
     let offer = |(candidate, parts): (&dyn Candidate<P>, Option<usize>)| {
         let split = candidate.launch(problem, caps, parts);
@@ -183,10 +203,13 @@ pub fn offers<P>(stem: &str, candidates: &[&dyn Candidate<P>], problem: &P, caps
     ranked(stem, candidates, problem, caps).into_iter().map(offer).collect()
 }
 
-/// The launch that computes `stem` on a device: of the candidate that [`Caps::choices`] asks for, if the device can run it, else of the one of the lowest cost.
+/// Returns the launch that computes `stem` on a device: that of the candidate requested by
+/// [`Caps::choices`] if the device can run it, else that of the candidate with the lowest estimated
+/// cost.
 ///
 /// # Panics
-/// When a device can run none: each list has one that needs nothing.
+///
+/// Panics if the device can run no candidate. Each list has one without requirements.
 pub fn launch<P>(stem: &str, candidates: &[&dyn Candidate<P>], problem: &P, caps: &Caps) -> Split {
     let ranked = ranked(stem, candidates, problem, caps);
     let (candidate, parts) = ranked.first().expect("a candidate that every device can run");
@@ -249,7 +272,7 @@ mod tests {
     fn the_cheapest_that_the_device_can_run_is_taken() {
         let small = Caps::baseline(DeviceClass::Gpu);
         let large = Caps { workgroup_bytes: 65_536, ..small.clone() };
-        // Of equal cost the first in the list; costs depend on the problem.
+        // Among equal costs the first in the list wins; costs depend on the problem.
         assert_eq!(names(3, &small), ["a", "c", "plain"]);
         assert_eq!(names(3, &large), ["b", "a", "c", "plain"]);
         assert_eq!(names(1000, &large), ["plain", "b", "a", "c"]);
@@ -266,7 +289,7 @@ mod tests {
         assert_eq!(first(caps.clone().choosing("op", "b")), "a", "more workgroup memory than there is");
         assert_eq!(first(caps.clone().choosing("op", "unknown")), "a");
         assert_eq!(first(caps.clone().choosing("other", "plain")), "a");
-        // The others keep their order, and only what is chosen takes on its parts.
+        // The others keep their order, and only the chosen one gets the number of parts.
         let choice = Choice { kernel: "c".to_string(), parts: Some(7) };
         let caps = Caps { choices: [("op".to_string(), choice)].into(), ..caps };
         let offers = offers("op", ALL, &3, &caps);
@@ -281,12 +304,12 @@ mod tests {
         let verdicts = |right| [(verdict_key("op", "a", false, false), right)].into();
         assert_eq!(names(3, &Caps { verdicts: verdicts(true), ..caps.clone() })[0], "a");
         assert_eq!(names(3, &Caps { verdicts: verdicts(false), ..caps.clone() }), ["c", "plain"]);
-        // What is wrong with checks is wrong without, and the other way round.
+        // A kernel found wrong with checks is wrong without them, and vice versa.
         for checks in [false, true] {
             let verdicts = [(verdict_key("op", "a", true, !checks), false)].into();
             assert_eq!(names(3, &Caps { checks, verdicts, ..caps.clone() }), ["c", "plain"]);
         }
-        // A kernel that does not rest on the driver stays, whatever a damaged file says.
+        // A kernel that does not depend on the driver stays, whatever a damaged file says.
         let all = ["a", "b", "c", "plain"].map(|name| (verdict_key("op", name, false, false), false)).into();
         assert_eq!(names(3, &Caps { verdicts: all, ..caps }), ["plain"]);
     }
@@ -312,7 +335,7 @@ mod tests {
         assert_eq!([of(width / 4), of(width)], [2000.0, 1250.0]);
         assert_eq!(work(300, 1).cost(&software), 1000.0);
         assert_eq!(Work { speed: 0.5, ..work(1000, width) }.cost(&gpu), 2500.0);
-        // What is fast on one class is slow on the other.
+        // A kernel that is fast on one class is slow on the other.
         let unstaged = Work { staged: false, ..work(1000, width) };
         assert!(unstaged.cost(&gpu) > work(1000, width).cost(&gpu));
         assert!(unstaged.cost(&software) < work(1000, width).cost(&software));

@@ -1,5 +1,6 @@
-//! Ceilings: probes execute what they count, on every driver that is there; what is measured makes sense; `halfwave devices --ceilings` shows and keeps it.
-//! Nothing here depends on how fast a device is.
+//! Measured peaks: probes execute the operations that they count, on every available driver;
+//! measurements are plausible; `halfwave devices --ceilings` shows and stores them. Nothing here
+//! depends on the speed of a device.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -13,7 +14,7 @@ use halfwave::profile::{Ceiling, Ceilings};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Loads a probe and runs it once on operands of our own; all groups store. Gives what `y` holds then.
+/// Loads a probe and runs it once on given operands; all groups store. Returns the contents of `y`.
 async fn result(backend: &mut GpuBackend, probe: Probe, groups: u32, work: [u32; WORK_WORDS], x: &[u32]) -> Vec<u32> {
     let id: PlanId = backend.load(probe.plan(&backend.caps().clone(), groups)).await.unwrap();
     if probe != Probe::Launch {
@@ -24,7 +25,8 @@ async fn result(backend: &mut GpuBackend, probe: Probe, groups: u32, work: [u32;
     backend.read(id, &probe.port("y")).await.unwrap()
 }
 
-/// The operations that the twins did, to hold against what the probe counts.
+/// The operations performed by the reference implementations, for comparison with the probe's
+/// count.
 #[derive(Default)]
 struct Counted(u64);
 
@@ -34,12 +36,12 @@ impl Counted {
     }
 }
 
-/// Small whole numbers: exact in half floats too, fused or not.
+/// Small integers: exact in half floats too, fused or not.
 fn small(i: usize) -> f32 {
     (i % 5) as f32 + 1.0
 }
 
-/// s ← s·a + b from x, x + 1 and x + 2, eight times a round; two operations each.
+/// s ← s·a + b from x, x + 1 and x + 2, eight times per round; two operations each.
 fn fma_twin(x: f32, a: f32, b: f32, rounds: u32, counted: &mut Counted) -> f32 {
     let chains = [0.0, 1.0, 2.0].map(|start| {
         (0..8 * rounds).fold(x + start, |sum, _| {
@@ -50,7 +52,7 @@ fn fma_twin(x: f32, a: f32, b: f32, rounds: u32, counted: &mut Counted) -> f32 {
     chains.into_iter().sum()
 }
 
-/// s ← s + popcount(s & w) from w and w ^ 1, eight times a round; 64 bit operations each.
+/// s ← s + popcount(s & w) from w and w ^ 1, eight times per round; 64 bit operations each.
 fn bit_twin(w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     let chains = [w, w ^ 1].map(|start| {
         (0..8 * rounds).fold(start, |sum, _| {
@@ -61,7 +63,8 @@ fn bit_twin(w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     chains.into_iter().fold(0, u32::wrapping_add)
 }
 
-/// s ← s + the dot product of s and w as four signed bytes, from x, x + 1, …, x + 11, eight times a round; eight operations each.
+/// s ← s + the dot product of s and w as four signed bytes, from x, x + 1, …, x + 11, eight times
+/// per round; eight operations each.
 fn dot_twin(x: u32, w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     let dot = |a: u32, b: u32| -> i32 {
         let bytes = |word: u32| word.to_le_bytes().map(|byte| i32::from(byte as i8));
@@ -76,7 +79,8 @@ fn dot_twin(x: u32, w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     chains.fold(0, u32::wrapping_add)
 }
 
-/// The sum of what invocation `thread` reads in one lane: eight vec4s a round, 32 apart, and one further on every round.
+/// The sum of the values that invocation `thread` reads in one lane: eight vec4s per round, 32
+/// apart, shifted by one in every round.
 fn workgroup_twin(x: &[f32], thread: usize, lane: usize, rounds: u32, counted: &mut Counted) -> f32 {
     let reads = (0..rounds as usize).flat_map(|round| (0..8).map(move |read| (thread + round) % THREADS + 32 * read));
     reads
@@ -98,7 +102,7 @@ fn executed() {
                 println!("{name}: {probe:?} is not offered");
                 continue;
             }
-            // One counts the multiply-adds; the other notices a wrong factor.
+            // The first counts the multiply-adds; the second reveals a wrong factor.
             for (a, b) in [(1.0, 1.0), (-1.0, 7.0)] {
                 let x: Vec<f32> = (0..4 * THREADS).map(small).collect();
                 let mut work = probe.work(rounds, 0);
@@ -144,7 +148,8 @@ fn executed() {
     });
 }
 
-/// What is counted as copied is copied, no vec4 twice, wherever it begins; and a short buffer is copied whole.
+/// All bytes counted as copied are copied, no vec4 twice, whatever the start; and a short buffer is
+/// copied whole.
 fn copied() {
     let Some(found) = common::adapter() else { return };
     pollster::block_on(async {
@@ -174,7 +179,7 @@ fn measured() {
         let mut backend = GpuBackend::open(found, None).await.unwrap();
         assert_eq!(backend.caps().f16, f16);
         let ceilings = Ceilings::measure(&mut backend).await.unwrap();
-        // The device is as good as before.
+        // The device still works.
         let y = result(&mut backend, Probe::Launch, 1, [1; WORK_WORDS], &[]).await;
         assert_eq!(y.len(), Probe::Launch.words("y"));
         ceilings
@@ -194,7 +199,7 @@ fn measured() {
     assert_eq!(serde_json::from_str::<Ceilings>(&text).unwrap(), ceilings);
 }
 
-/// A kernel that a driver does not take fails its plan alone.
+/// A kernel that a driver rejects fails only its plan.
 fn refused() {
     let Some(found) = common::adapter() else { return };
     pollster::block_on(async {
@@ -214,7 +219,7 @@ fn probes_do_what_they_count() {
     common::on_each_driver("probes_do_what_they_count", executed);
 }
 
-/// The same of products of matrices: each of the sums that it stores is what the counted products make.
+/// The same for products of matrices: each stored sum is the result of the counted products.
 #[test]
 fn matrices_make_the_products_they_count() {
     common::on_coop_driver("matrices_make_the_products_they_count", || {
@@ -234,14 +239,14 @@ fn matrices_make_the_products_they_count() {
             expected[row * size + column] += 8.0 * rounds as f32 * product;
             counted.add(2 * 8 * u64::from(rounds) * size as u64);
         }
-        assert!((0..size).any(|k| expected[k] != expected[k * size]), "rows and columns can be told apart");
+        assert!((0..size).any(|k| expected[k] != expected[k * size]), "rows and columns can be distinguished");
         pollster::block_on(async {
             let mut backend = GpuBackend::open(found, None).await.unwrap();
             assert!(probe.offered(backend.caps()) && !probe.offered(&Caps::baseline(DeviceClass::Gpu)));
             let mut work = probe.work(rounds, 0);
             work[1] = 1;
             let y = result(&mut backend, probe, 1, work, bytemuck::cast_slice(&numbers)).await;
-            // Each subgroup makes all of it.
+            // Each subgroup computes all of it.
             assert_eq!(y.len() % expected.len(), 0);
             for of_subgroup in bytemuck::cast_slice::<u32, f32>(&y).chunks(expected.len()) {
                 assert_eq!(of_subgroup, expected);
@@ -278,7 +283,7 @@ fn the_cpu_backend_has_no_ceilings() {
     assert!(!Probe::Half.offered(&Caps::baseline(DeviceClass::Gpu)) && Probe::Float.offered(&Caps::cpu()));
 }
 
-/// The command, with a cache folder of its own; on the first driver that the tests know.
+/// The command, with a separate cache folder, on the first driver known to the tests.
 fn command(cache: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
     command.arg("devices").args(args).env_remove("RUST_LOG").env("HALFWAVE_CACHE_DIR", cache);
@@ -336,7 +341,7 @@ fn ceilings_are_shown_and_kept() {
     let mended: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert!(mended["ceilings"]["float"]["value"].as_f64().unwrap() > 0.0);
 
-    // A file where the folder should be: nothing can be kept, but everything is measured and shown.
+    // A file instead of the folder: nothing can be stored, but everything is measured and shown.
     let unwritable = command(&file, &["--ceilings", "--adapter", "0", "--fresh"]);
     let said = notes(&unwritable);
     assert!(said.contains("note: the ceilings are not saved") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");

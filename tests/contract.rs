@@ -1,7 +1,9 @@
-//! Contract of every kernel, without a device: it is valid baseline WebGPU, it declares what its launch binds, it stays inside the default limits,
-//! and it translates to what Vulkan, Metal, DX12 and browsers read.
+//! Contract of every kernel, checked without a device: it is valid baseline WebGPU, it declares the
+//! bindings of its launch, it stays within the default limits, and it translates to the languages
+//! of Vulkan, Metal, DX12 and browsers.
 //!
-//! Kernels come from every sample of every operation and from the plans of all built-in recipes, for both classes of devices (`common/kernels.rs`).
+//! Kernels come from every sample of every operation and from the plans of all built-in recipes,
+//! for both device classes (`common/kernels.rs`).
 #![allow(clippy::unwrap_used)]
 
 #[path = "common/kernels.rs"]
@@ -29,19 +31,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 const MAX_STORAGE_BUFFERS: usize = 8;
 const MAX_UNIFORMS: usize = 12;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
-/// Of kernels on cooperative matrices, which say what they need: above it an NVIDIA H200 is a third slower.
+/// Limit for kernels on cooperative matrices, which state their requirements: above it an NVIDIA
+/// H200 is a third slower.
 const MAX_COOP_BYTES: u32 = 24 << 10;
 const MAX_INVOCATIONS: u32 = 256;
 const MAX_UNIFORM_BYTES: usize = 64 << 10;
 
-/// Recipes whose kernels have real shapes.
+/// Recipes whose kernels have realistic shapes.
 const RECIPES: [(&str, &str); 3] = [
     ("digits", include_str!("../assets/recipes/digits.toml")),
     ("digits-float", include_str!("../assets/recipes/digits-float.toml")),
     ("vgg-small", include_str!("../assets/recipes/vgg-small.toml")),
 ];
 
-/// Programs of every case for both classes, with the nodes that they compute.
+/// Visits the programs of every case for both classes, with the nodes that they compute.
 fn programs(mut visit: impl FnMut(&Graph, &[Node<Op>], &Program)) {
     for case in ops::joint::cases() {
         let (graph, unit) = case.graph();
@@ -53,7 +56,8 @@ fn programs(mut visit: impl FnMut(&Graph, &[Node<Op>], &Program)) {
     }
 }
 
-/// SwiftShader makes a coroutine of a kernel with a barrier: reductions took it 100 to 500 ms to compile, the rest 20 to 60.
+/// SwiftShader turns a kernel with a barrier into a coroutine: reductions took 100 to 500 ms to
+/// compile, the others 20 to 60.
 #[test]
 fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
     let mut seen = [0, 0];
@@ -76,11 +80,12 @@ fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
 
 fn compile(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    // No capability at all: nothing that a browser might lack. But half floats and cooperative matrices for what says that it needs them.
+    // No capabilities that a browser might lack, except half floats and cooperative matrices for
+    // kernels that declare them.
     let enabled = |name: &str| wgsl.contains(&format!("enable {name};"));
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SHADER_FLOAT16, enabled("f16"));
-    // WGSL has these everywhere; of what naga translates to, OpenGL alone may lack them.
+    // WGSL always has these; among naga's targets, only OpenGL may lack them.
     capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, wgsl.contains("pack2x16float"));
     capabilities.set(Capabilities::COOPERATIVE_MATRIX, enabled("wgpu_cooperative_matrix"));
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
@@ -88,7 +93,8 @@ fn compile(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
-/// Bytes and scalar of one array element, stated here a second time on purpose.
+/// Bytes and scalar type of one array element, deliberately defined independently of the code under
+/// test.
 fn element(encoding: Encoding) -> (u32, Scalar) {
     match encoding {
         Encoding::F32 => (16, Scalar::F32),
@@ -106,7 +112,7 @@ fn scalar_of(inner: &TypeInner) -> Option<Scalar> {
     }
 }
 
-/// Bindings, uniform and entry point of the module against the Rust side.
+/// Compares bindings, uniform and entry point of the module with the Rust side.
 fn check_reflection(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
     let label = &kernel.label;
     let [entry] = module.entry_points.as_slice() else { panic!("{label} has not one entry point") };
@@ -176,12 +182,14 @@ fn check_limits(kernel: &Kernel, module: &Module) {
     );
 }
 
-/// Vulkan, Metal, DX12, OpenGL ES and a browser must be able to read it, and what naga writes of it too.
+/// Vulkan, Metal, DX12, OpenGL ES and browsers must be able to read it, and naga's output must
+/// parse again.
 fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
     let label = &kernel.label;
     let shader = Shader::of(kernel).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(shader.spirv().unwrap_or_else(|error| panic!("{error}"))[0], 0x0723_0203, "{label} to SPIR-V");
-    // OpenGL ES has no half floats, DX12 and it no cooperative matrices, Metal those of 8 × 8.
+    // OpenGL ES has no half floats, DX12 and OpenGL ES no cooperative matrices, Metal those of 8 ×
+    // 8.
     let has = |target: &Target| match target {
         Target::Glsl => !kernel.f16,
         Target::Hlsl => !kernel.coop,
@@ -199,7 +207,8 @@ fn check_translations(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
         };
         assert!(text.contains(entry), "{label} to {}: no entry point", target.name());
         if target == Target::Hlsl {
-            // naga writes helpers of its own. FXC takes none twice, and there is no FXC on most machines.
+            // naga adds helper functions. FXC rejects duplicate definitions, and most machines have
+            // no FXC.
             let mut defined = HashSet::new();
             for line in text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic())) {
                 let is_function = line.contains('(') && !line.ends_with(';');
@@ -270,7 +279,7 @@ fn check_launch(graph: &Graph, nodes: &[Node<Op>], launch: &Launch, scratch_word
             Operand::Scales | Operand::Seen => panic!("{what}: an operation knows nothing of how values are stored"),
         }
     }
-    // WebGPU refuses one buffer bound twice where one of them is written.
+    // WebGPU does not allow a buffer to be bound twice if one of the bindings is written.
     let distinct: HashSet<_> = launch.operands.iter().collect();
     assert_eq!(distinct.len(), launch.operands.len(), "{label} binds an operand twice");
     let distinct: HashSet<_> = values.iter().collect();
@@ -301,7 +310,7 @@ fn every_program_writes_all_outputs_and_all_of_its_scratch() {
 
 #[test]
 fn every_operation_has_a_sample_and_a_launch() {
-    // The list as it is written in src/ops/mod.rs, so that an operation cannot hide.
+    // The list as written in src/ops/mod.rs, so that no operation is omitted.
     let source = include_str!("../src/ops/mod.rs");
     let list = source.split("ops! {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
     let named: Vec<_> = list.split(',').filter_map(|entry| entry.trim().split_once("::")).collect();
@@ -320,7 +329,7 @@ fn every_operation_has_a_sample_and_a_launch() {
     }
 }
 
-/// The whole of a kernel's WGSL around a body, to try the checks on.
+/// Returns the complete WGSL of a kernel around a body, to test the checks.
 fn module(body: &'static str) -> Module {
     let launch = Launch::new("probe", &["var<workgroup> shared_words: array<u32, 64>;", body])
         .read("x", Encoding::U32, Operand::Input(0))
@@ -361,11 +370,11 @@ fn barriers_in_non_uniform_control_flow_are_found() {
     }
 }
 
-/// What browsers are made of, where it is installed.
+/// Validation with a browser's compiler, if it is installed.
 #[test]
 fn tint_accepts_every_kernel() {
     if std::process::Command::new("tint").arg("--help").output().is_err() {
-        eprintln!("SKIPPED: tint is not installed; naga and the checks above stand alone");
+        eprintln!("SKIPPED: tint is not installed; only naga and the checks above were used");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

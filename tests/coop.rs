@@ -1,4 +1,5 @@
-//! Kernels on cooperative matrices: on Mesa's lavapipe, which has some of 8 × 8, and in plain WGSL in place of those of 16 × 16, which no software driver has.
+//! Kernels on cooperative matrices: on Mesa's lavapipe, which has matrices of 8 × 8, and with plain
+//! WGSL in place of matrices of 16 × 16, which no software driver supports.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -16,7 +17,8 @@ use std::collections::BTreeSet;
 /// The operations that have such kernels.
 const STEMS: [&str; 6] = ["bconv", "bconv_dx", "bconv_dw", "conv", "conv_dx", "conv_dw"];
 
-/// That the kernels of this name, of all operations that have one, agree with their references.
+/// Asserts that the kernels of this name, of all operations that have one, agree with their
+/// reference implementations.
 fn conforms(found: &Found, request: Request, kernel: &str) {
     let outcomes = pollster::block_on(async {
         let mut backend = GpuBackend::open(found.clone(), request).await.unwrap();
@@ -29,7 +31,7 @@ fn conforms(found: &Found, request: Request, kernel: &str) {
     let stems: BTreeSet<_> = outcomes.iter().map(|outcome| outcome.stem).collect();
     assert_eq!(stems, STEMS.into(), "operations with {kernel}");
     let halves: BTreeSet<_> = outcomes.iter().filter(|outcome| outcome.half).map(|outcome| outcome.stem).collect();
-    // All but the one that reads codes and writes sums.
+    // All except the one that reads codes and writes sums.
     assert_eq!(halves, STEMS.into_iter().filter(|stem| *stem != "bconv").collect(), "in half precision");
     for outcome in &outcomes {
         let name = outcome.name();
@@ -47,7 +49,8 @@ fn matrices_conform() {
     });
 }
 
-/// With the sizes of NVIDIA's, AMD's and Apple's matrices and subgroups. What the kernels index is what a GPU will index.
+/// The sizes of matrices and subgroups of NVIDIA, AMD and Apple. The indices are those used on a
+/// GPU.
 #[test]
 fn emulated_matrices_conform() {
     common::on_coop_driver("emulated_matrices_conform", || {
@@ -60,7 +63,9 @@ fn emulated_matrices_conform() {
     });
 }
 
-/// What [`Exactness::Halves`](halfwave::variant::Exactness) promises of numbers down to 2^-17 of the largest of their tensor, and of those below, whatever the largest is. lavapipe truncates.
+/// The guarantees of [`Exactness::Halves`](halfwave::variant::Exactness) for numbers down to 2^-17
+/// of the largest of their tensor, and for smaller ones, whatever the largest is. lavapipe
+/// truncates.
 #[test]
 fn halves_keep_what_they_promise() {
     common::on_coop_driver("halves_keep_what_they_promise", || {
@@ -68,7 +73,8 @@ fn halves_keep_what_they_promise() {
         let mut backend = pollster::block_on(GpuBackend::open(found.clone(), common::on_matrices(&found))).unwrap();
         for largest in [1.0f32, 3e-20, 2.7e33] {
             let mut noise = Noise::new(29);
-            // A number in each row, over 40 powers of two, times a weight of 1: rows of the result are the numbers as they were multiplied.
+            // One number per row, over 40 powers of two, times a weight of 1: rows of the result
+            // are the numbers as they were multiplied.
             let numbers: Vec<f32> =
                 (0..4096).map(|i| largest * (0.5 + 0.5 * noise.float().abs()) * 0.5f32.powi(i % 40)).collect();
             let numbers = [&[largest][..], &numbers[1..]].concat();

@@ -1,4 +1,5 @@
-//! An evaluation on a device: what it counts is what the host makes of the logits, and it is read back once.
+//! Evaluation on a device: its counts equal those computed by the host from the logits, and it is
+//! read back once.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -18,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What an evaluation is, from logits, on the host, in float64.
+/// The evaluation computed from logits on the host, in float64.
 fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes: usize) -> Evaluation {
     let all: Vec<u32> = (0..split.len() as u32).collect();
     let (images, labels) = split.normalised(&all, normalise).unwrap();
@@ -28,7 +29,7 @@ fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes
     for (logits, &label) in logits.chunks_exact(classes).zip(&labels) {
         let label = label as usize;
         let mut best: Vec<_> = (0..classes).collect();
-        // Stable: of equal logits the first stay first.
+        // A stable sort: among equal logits the first stay first.
         best.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         assert_eq!(winner(logits), best[0]);
         evaluation.correct += usize::from(best[0] == label);
@@ -44,7 +45,7 @@ fn check(what: &str, got: &Evaluation, expected: &Evaluation) {
     assert_eq!(*got, Evaluation { loss: got.loss, ..expected.clone() }, "{what}");
 }
 
-/// Images of noise, larger than what a network sees, and any labels.
+/// Noise images, larger than a network's input, with arbitrary labels.
 fn noise(images: usize, [shape, input]: [[usize; 3]; 2], classes: u32) -> Split {
     let mut random = Random::new(5, "images");
     let pixels = (0..images * shape.iter().product::<usize>()).map(|_| random.word() as u8).collect();
@@ -56,7 +57,7 @@ fn counts_as_the_host_does(backend: impl Fn() -> Box<dyn Backend>) {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
     let normalise = Normalise::new(&recipe);
-    // The last batch is a short one.
+    // The last batch is shorter.
     assert!(!data.test.len().is_multiple_of(recipe.train.batch));
     let losses = [
         Loss::default(),
@@ -80,7 +81,8 @@ fn counts_as_the_host_does(backend: impl Fn() -> Box<dyn Backend>) {
     }
 }
 
-/// A linear network over 3 × 5 × 4 numbers, with more classes than images: on the centres of larger images, with and without a per-pixel mean.
+/// A linear network on 3 × 5 × 4 numbers, with more classes than images: on the centres of larger
+/// images, with and without a per-pixel mean.
 fn many_classes(backend: impl Fn() -> Box<dyn Backend>) {
     const CLASSES: usize = 301;
     let layer = "[[model.layers]]\nname = \"fc\"\nkind = \"linear\"\nunits = 301\n";
@@ -126,10 +128,10 @@ fn an_evaluation_counts_what_logits_say() {
     });
 }
 
-/// How often each port is written, run and read, and the words of it.
+/// Number of writes, runs and reads of each port, and their words.
 type Log = Rc<RefCell<BTreeMap<String, (usize, usize)>>>;
 
-/// The CPU backend, and a log of what is asked of it.
+/// The CPU backend with a log of the calls.
 struct Logged(CpuBackend, Log);
 
 impl Logged {
@@ -194,20 +196,21 @@ fn an_evaluation_writes_bytes_and_reads_back_once() {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
     let normalise = Normalise::new(&recipe);
-    // 6 batches, the last one short; more batches of one than the device keeps rows of.
+    // 6 batches, the last one shorter; then more batches of one image than the device keeps rows
+    // for.
     for (batch, batches, pieces) in [(64, 6, 1), (1, 360, 2)] {
         assert_eq!([data.test.len().div_ceil(batch), usize::div_ceil(batches, JUDGED)], [batches, pieces]);
         recipe.train.batch = batch;
         let log = Log::default();
         let backend = Logged(CpuBackend::new(), Rc::clone(&log));
         let mut session = block_on(Session::new(&recipe, Box::new(backend), false)).unwrap();
-        // Only the first loads a plan.
+        // Only the first evaluation loads a plan.
         for loads in [1, 0] {
             log.borrow_mut().clear();
             let got = block_on(evaluate(&mut session, &data.test, &normalise, 10)).unwrap();
             let of = |what: &str| log.borrow().get(what).copied().unwrap_or_default();
             assert_eq!((of("load").0, of("run").0), (loads, batches));
-            // 64 bytes an image, 4 words and the fault word of each batch.
+            // 64 bytes per image; 4 words and the fault word per batch.
             assert_eq!(of("write evaluation/store/0"), (batches, batches * batch * 16));
             assert_eq!(of("read judged"), (pieces, pieces * JUDGED * batch * 4));
             assert_eq!(of(&format!("read {FAULT}")), (batches, batches * 4));

@@ -1,4 +1,6 @@
-//! `halfwave experiment` as a user types it: its runs, table and plot are there, a second call keeps what is over, an interrupted one goes on to the same bits, and every mistake is said before any work.
+//! `halfwave experiment` as a user runs it: it creates its runs, table and plot; a second call
+//! keeps completed runs; an interrupted one resumes with the same bits; and every mistake is
+//! reported before any work.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "common/program.rs"]
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// All files below a folder, with when they were written.
+/// Returns all files below a folder, with their modification times.
 fn files(dir: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let mut all = BTreeMap::new();
     for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
@@ -26,7 +28,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, SystemTime> {
     all
 }
 
-/// A command that must fail with one line of advice and nothing beside it, and touch no file.
+/// Runs a command that must fail with one line of advice and no other output, and change no file.
 fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let before = files(dir);
     let err = program::fails(dir, args, parts);
@@ -34,7 +36,7 @@ fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     assert!(files(dir) == before, "{args:?} has written something");
 }
 
-/// Accuracies of a table.csv, by arm.
+/// Returns the accuracies of a table.csv, by arm.
 fn accuracies(csv: &str) -> Vec<(String, f64)> {
     let cells = csv.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
     cells.map(|cells| (cells[0].to_string(), cells[5].parse().unwrap())).collect()
@@ -53,9 +55,9 @@ fn an_experiment_ends_in_a_table_and_a_plot_and_is_kept() {
     let csv = read("table.csv");
     let found = accuracies(&csv);
     assert_eq!(found.iter().map(|(arm, _)| arm.as_str()).collect::<Vec<_>>(), ["float", "bw", "bw-sign", "bw-hwgq"]);
-    // Guessing gets 10 %.
+    // Chance is 10%.
     assert!(found.iter().all(|(_, accuracy)| (40.0..=100.0).contains(accuracy)), "{found:?}");
-    // The number is that of the runs' own last rows.
+    // The number is that of the runs' last rows.
     let last = |seed: u64| {
         let rows = fs::read_to_string(dir.join(format!("bw-sign-seed{seed}/metrics.jsonl"))).unwrap();
         let row: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
@@ -81,13 +83,13 @@ fn an_experiment_ends_in_a_table_and_a_plot_and_is_kept() {
     assert!(again.contains("8 of them are already finished") && !again.contains("[8/8]"), "{again}");
     assert!(checkpoint(&before) == checkpoint(&files(&dir)) && checkpoint(&before).len() == 8);
     assert_eq!(read("table.csv"), csv);
-    // What cannot be trained is a result, too.
+    // A run that cannot be trained is also a result.
     let rows = dir.join("bw-seed1/metrics.jsonl");
     let broken = fs::read_to_string(&rows).unwrap() + "{\"step\":70,\"epoch\":4,\"loss\":null,\"lr\":0.05}\n";
     fs::write(&rows, broken).unwrap();
     let diverged = run(base.path(), &ask);
     assert!(diverged.lines().any(|line| line.starts_with("bw  ") && line.contains("2, 1 diverged")), "{diverged}");
-    // Fewer seeds are a part of it; another recipe in its place is a mistake.
+    // A subset of the seeds is allowed; another recipe in the same folder is a mistake.
     assert!(run(base.path(), &[&ask[..], &["--seeds", "1"]].concat()).contains("4 × 1 runs"));
     let mine = ["train", "digits", "--adapter", "cpu", "--steps", "1", "--plain", "--out", "mine/bw-hwgq-seed0"];
     run(base.path(), &mine);
@@ -103,14 +105,14 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
     let base = tempfile::tempdir().unwrap();
     let ask = |out: &'static str| ["experiment", "learning-curve", "--adapter", "cpu", "--plain", "--out", out];
     let child = command(base.path(), &ask("cut")).spawn().unwrap();
-    // Some rows of the second run.
+    // After some rows of the second run.
     let rows = base.path().join("cut/hwgq-seed1/metrics.jsonl");
     let begun = std::time::Instant::now();
     while fs::metadata(&rows).map_or(0, |file| file.len()) < 200 {
         assert!(begun.elapsed().as_secs() < 120, "the second run does not begin");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    // Meanwhile it has the folder for itself.
+    // The folder is locked meanwhile.
     let second = program::finish(command(base.path(), &ask("cut")));
     assert!(second.code == Some(1) && second.err.starts_with("error: cut is in use: process"), "{}", second.err);
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());

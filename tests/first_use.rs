@@ -1,6 +1,8 @@
-//! Kernels that rest on the driver are compared with their reference before they are used, once; one that is wrong is replaced by the next, and training goes on with right numbers.
+//! Kernels whose results depend on driver behaviour are compared with the reference implementation
+//! before their first use, once. A wrong kernel is replaced by the next one, and training continues
+//! with correct numbers.
 //!
-//! A driver that computes wrongly is played by a backend that alters what certain kernels wrote.
+//! A backend that alters the output of certain kernels simulates a faulty driver.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -21,12 +23,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// The CPU backend in place of a GPU, whose kernels with these labels give wrong results.
+/// The CPU backend in place of a GPU, with wrong results from kernels with these labels.
 struct Broken {
     cpu: CpuBackend,
     caps: Caps,
     wrong: Vec<String>,
-    /// Whether they are right where nothing lies in half precision.
+    /// Whether only kernels with operands in half precision are wrong.
     on_halves: bool,
     /// Labels of the kernels of every plan that was run.
     ran: Rc<RefCell<Vec<Vec<String>>>>,
@@ -92,7 +94,7 @@ impl Backend for Broken {
         Box::pin(async move {
             let mut words = right.await?;
             if wrong {
-                // Another number, or two halves with other signs.
+                // A different number, or two halves with the opposite signs.
                 words[0] ^= 1 << 20;
                 words.iter_mut().filter(|_| on_halves).for_each(|word| *word ^= 0x8000_8000);
             }
@@ -120,7 +122,8 @@ fn labels(plan: &Plan) -> Vec<&str> {
     plan.kernels.iter().map(|kernel| kernel.label.as_str()).collect()
 }
 
-/// The kernels that the plan rests on the driver with, and whether operands of them lie in half precision.
+/// Returns the plan's kernels that depend on driver behaviour, and whether any of their operands
+/// are in half precision.
 fn unproven(plan: &Plan) -> Vec<(&'static str, &'static str, bool)> {
     let offers = plan.nodes.iter().filter_map(|node| Some((node, node.offer.as_ref()?)));
     let unproven = offers.filter(|(_, offer)| offer.unproven);
@@ -142,7 +145,7 @@ fn right_kernels_are_compared_once_and_stay() {
     let verdicts: Vec<_> = backend.caps.verdicts.clone().into_iter().collect();
     assert_eq!(verdicts, keys.into_iter().map(|key| (key, true)).collect::<Vec<_>>());
     assert_eq!(backend.ran.borrow().len(), unproven.len(), "a small plan each");
-    // What is known is not compared again.
+    // Known verdicts are not compared again.
     pollster::block_on(first_use::lower(&graph, &mut backend)).unwrap();
     assert_eq!(backend.ran.borrow().len(), unproven.len());
 }
@@ -175,14 +178,15 @@ fn with_matrices(checks: bool) -> Caps {
     Caps { f16: true, coop, workgroup_bytes: 32 << 10, checks, ..Caps::unlimited(DeviceClass::Gpu) }
 }
 
-/// wgpu's checks say nothing of subnormal halves nor of the width of sums: what is computed on matrices is compared with them, too, and nothing else is.
+/// wgpu's checks cover neither subnormal halves nor the precision of sums: with them, kernels on
+/// matrices are compared, and no others.
 #[test]
 fn matrices_are_compared_with_checks_too() {
     let graph = graph();
     for wrong in [false, true] {
         let wrong_kernels: &[&str] = if wrong { &["bconv_coop16"] } else { &[] };
         let mut backend = Broken::new(wrong_kernels);
-        // Without checks a verdict is of another program, and says nothing of this one.
+        // A verdict without checks is for a different program, and does not apply.
         let known = verdict_key("bconv", "coop16", false, false);
         backend.caps = Caps { verdicts: [(known.clone(), true)].into(), ..with_matrices(true) };
         let first = lower(&graph, backend.caps()).unwrap();
@@ -195,14 +199,14 @@ fn matrices_are_compared_with_checks_too() {
         assert_eq!(verdicts.remove(&verdict_key("bconv", "coop16", false, true)), Some(!wrong));
         assert!(verdicts.keys().all(|key| key.ends_with("/coop16 with checks")), "{verdicts:?}");
         if wrong {
-            // The next of the list needs no comparison, for it runs with checks.
+            // The next of the list needs no comparison, because it runs with checks.
             assert!(labels(&plan).iter().any(|label| label.starts_with("bconv_")), "{:?}", labels(&plan));
             assert!(unproven(&plan).iter().all(|(stem, ..)| *stem != "bconv"), "{:?}", unproven(&plan));
         }
     }
 }
 
-/// A training step whose floats of images lie in half precision.
+/// A training step whose floats of images are in half precision.
 fn mixed(name: &str) -> Graph {
     let recipe = Recipe::parse(halfwave::recipe::builtin(name).unwrap(), name).unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
@@ -210,7 +214,8 @@ fn mixed(name: &str) -> Graph {
     Precision::Mixed.store(graph, 8, Ok).unwrap()
 }
 
-/// On operands in half precision a kernel is another program, which is compared by itself: what is known of floats says nothing of it.
+/// With operands in half precision a kernel is a different program, which is compared separately: a
+/// verdict for floats does not apply.
 #[test]
 fn operands_in_half_precision_are_compared_as_such() {
     for name in ["digits", "vgg-small", "resnet20"] {
@@ -228,7 +233,8 @@ fn operands_in_half_precision_are_compared_as_such() {
     }
 }
 
-/// A kernel that is wrong on halves alone is found, though it was right on floats, and is not taken for these either.
+/// A kernel that is wrong only with halves is detected, although it was right with floats, and is
+/// not used for floats either.
 #[test]
 fn a_kernel_that_is_wrong_on_halves_is_replaced() {
     let graph = mixed("vgg-small");
@@ -246,7 +252,8 @@ fn a_kernel_that_is_wrong_on_halves_is_replaced() {
     }
 }
 
-/// The same on a driver that has matrices: they agree, with checks and without, and each program has a verdict of its own.
+/// On a driver with matrices: results agree, with and without checks, and each program has its own
+/// verdict.
 #[test]
 fn a_driver_with_matrices_keeps_them() {
     common::on_coop_driver("a_driver_with_matrices_keeps_them", || {
@@ -266,7 +273,8 @@ fn a_driver_with_matrices_keeps_them() {
     });
 }
 
-/// The CPU backend has plans whose kernels rest on the driver, too, but it runs none of them.
+/// The CPU backend's plans may contain kernels that depend on driver behaviour, but it runs none of
+/// them.
 #[test]
 fn the_reference_is_not_compared_with_itself() {
     let recipe = Recipe::parse(include_str!("../assets/recipes/resnet50.toml"), "resnet50").unwrap();
@@ -274,12 +282,12 @@ fn the_reference_is_not_compared_with_itself() {
     let graph = halfwave::pass::training(&recipe.model, 2, &Feed::Floats, loss, optimizer, false).unwrap();
     let mut backend = CpuBackend::new();
     let expected = lower(&graph, backend.caps()).unwrap();
-    assert!(!unproven(&expected).is_empty(), "the check shows nothing");
+    assert!(!unproven(&expected).is_empty(), "the check covers nothing");
     assert_eq!(pollster::block_on(first_use::lower(&graph, &mut backend)).unwrap(), expected);
     assert!(backend.caps().verdicts.is_empty());
 }
 
-/// A kernel without a case could not be compared: each has one.
+/// Every kernel has a case; without one it could not be compared.
 #[test]
 fn every_kernel_that_rests_on_the_driver_has_a_case() {
     let caps = Caps::baseline(DeviceClass::Gpu);
@@ -297,7 +305,7 @@ fn every_kernel_that_rests_on_the_driver_has_a_case() {
     }
 }
 
-/// On a real driver, with the kernels for GPUs: what is compared agrees, and each of the drivers keeps its kernels.
+/// On a real driver, with the kernels for GPUs: comparisons agree, and no driver loses a kernel.
 #[test]
 fn drivers_keep_their_kernels() {
     common::on_each_driver("drivers_keep_their_kernels", || {

@@ -1,10 +1,12 @@
-//! The shape of the house: who may use whom, where wgpu may stand, where `unsafe` may, which shaders there are, how long a file may be.
+//! Structure of the source: dependencies between layers of modules, places of wgpu and `unsafe`,
+//! shaders, and file lengths.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Every module of `src/`, by floor, lowest first. A module uses its own floor and lower ones.
+/// Every module of `src/`, by layer ("floor"), lowest first. A module uses modules of its own layer
+/// and of lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error", "stop"],
     &["model", "graph", "ops", "pass", "shader"],
@@ -14,7 +16,7 @@ const FLOORS: [&[&str]; 6] = [
     &["main", "cli", "web"],
 ];
 
-/// What the crate's root names besides modules, with the module where it lives.
+/// Names at the crate's root other than modules, with the module that defines them.
 const AT_THE_ROOT: [(&str, &str); 3] = [("Error", "error"), ("Result", "error"), ("params", "kernel")];
 
 const RUST_LINES: usize = 500;
@@ -24,7 +26,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Files below `folder` with this extension, by path from the repository's root, with their text.
+/// Returns the files below `folder` with this extension, by path from the repository's root, with
+/// their text.
 fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
@@ -47,19 +50,19 @@ fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The module of `src/` that a file belongs to.
+/// Returns the module of `src/` that a file belongs to.
 fn module_of(file: &str) -> &str {
     let inside = file.strip_prefix("src/").unwrap();
     inside.split('/').next().unwrap().trim_end_matches(".rs")
 }
 
-/// The text without comment lines.
+/// Returns the text without comments.
 fn code(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.map(|line| format!("{}\n", line.split(" // ").next().unwrap())).collect()
 }
 
-/// The first names behind every `crate::`, through braces.
+/// Returns the first names after every `crate::`, also inside braces.
 fn uses(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
@@ -92,7 +95,7 @@ fn leading_name(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// Uses of higher floors by a file, in words.
+/// Describes uses of higher layers in a file.
 fn upward(file: &str, text: &str) -> Vec<String> {
     let module = module_of(file);
     if module == "lib" {
@@ -118,7 +121,7 @@ fn no_module_uses_a_higher_floor() {
     let sources = files("src", "rs");
     assert!(sources.len() > 40, "only {} sources", sources.len());
     let mut wrong: Vec<String> = sources.iter().flat_map(|(file, text)| upward(file, text)).collect();
-    // Ways around the check.
+    // Ways to bypass the check.
     for (file, text) in &sources {
         let top = file.ends_with("/mod.rs") || file.matches('/').count() == 1;
         let beyond = if top && file.matches('/').count() <= 2 { "\nuse super::" } else { "super::super::" };
@@ -169,7 +172,8 @@ fn wgpu_has_its_place_and_unsafe_code_too() {
         let audited = match file.as_str() {
             // Two calls that start and stop a graphics debugger's capture.
             "src/backend/gpu/capture.rs" => 2,
-            // A call that makes a shader module without checks at run time, and one that allows experimental features.
+            // A call that creates a shader module without runtime checks, and one that enables
+            // experimental features.
             "src/backend/gpu/trusted.rs" => 2,
             // An environment variable, set before there are threads.
             "src/cli/runtime_dir.rs" => 1,

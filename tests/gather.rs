@@ -1,4 +1,5 @@
-//! Batches that the device gathers, augments and normalises, against an implementation that works on whole pictures, step by step, as one would do it by hand.
+//! Compares batches that the device gathers, augments and normalises with a step-by-step
+//! implementation on whole images.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -16,7 +17,7 @@ use pollster::block_on;
 const STREAM: u32 = 0x5eed;
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 
-/// A picture as rows of pixels; `None` is a pixel that was cut out.
+/// An image as rows of pixels; `None` is a pixel that was cut out.
 type Picture = Vec<Vec<Option<Vec<u8>>>>;
 
 fn picture(bytes: &[u8], [h, w, c]: [usize; 3]) -> Picture {
@@ -24,7 +25,7 @@ fn picture(bytes: &[u8], [h, w, c]: [usize; 3]) -> Picture {
     bytes.chunks(w * c).map(|row| row.chunks(c).map(|pixel| Some(pixel.to_vec())).collect()).collect()
 }
 
-/// A border of `pad` pixels around it, made on the rows first and then on the columns.
+/// Adds a border of `pad` pixels, first along rows, then along columns.
 fn bordered(mut picture: Picture, pad: usize, padding: Padding) -> Picture {
     fn extended<T: Clone>(items: &[T], pad: usize, padding: Padding, zero: &T) -> Vec<T> {
         let last = items.len() - 1;
@@ -46,7 +47,7 @@ fn bordered(mut picture: Picture, pad: usize, padding: Padding) -> Picture {
     extended(&picture, pad, padding, &zeros)
 }
 
-/// The image at place `n` of the batch of step `step`.
+/// Returns the image at index `n` of the batch of step `step`.
 fn augmented(bytes: &[u8], gather: &Gather, n: u32, step: u64) -> Picture {
     let Augment { pad, padding, mirror, cutout } = gather.augment;
     let [h, w] = gather.size;
@@ -73,7 +74,7 @@ fn augmented(bytes: &[u8], gather: &Gather, n: u32, step: u64) -> Picture {
     cropped
 }
 
-/// A plan of that operation alone, under WebGPU's default limits.
+/// Loads a plan with only that operation, within WebGPU's default limits.
 fn load(backend: &mut dyn Backend, gather: &Gather, batch: usize) -> PlanId {
     let mut graph = Graph::new();
     graph.at("input", Phase::Forward);
@@ -95,7 +96,7 @@ fn load(backend: &mut dyn Backend, gather: &Gather, batch: usize) -> PlanId {
     block_on(backend.load(lower(&graph, &caps).unwrap())).unwrap()
 }
 
-/// Writes all images, and a table that leaves bytes as they are.
+/// Writes all images, and a table that does not change bytes.
 fn fill(backend: &mut dyn Backend, id: PlanId, gather: &Gather, pixels: &[u8]) {
     let channels = gather.source[2];
     let table: Vec<f32> = (0..256 * channels).map(|i| (i / channels) as f32).collect();
@@ -117,7 +118,7 @@ fn read(backend: &mut dyn Backend, id: PlanId) -> Vec<f32> {
     Tensor { ty, words: block_on(backend.read(id, "y")).unwrap() }.to_f32()
 }
 
-/// 10 000 images, 500 a step, under all kinds of augmentation in turn.
+/// 10 000 images, 500 per step, with all kinds of augmentation in turn.
 fn ten_thousand_images(backend: &mut dyn Backend) {
     const IMAGES: usize = 1500;
     const BATCH: usize = 500;
@@ -161,14 +162,14 @@ fn ten_thousand_images(backend: &mut dyn Backend) {
     assert!(mirrored > 9_000 && cut > 5_000, "images were changed: {mirrored}, {cut}");
 }
 
-/// The training images of CIFAR-10 are more bytes than WebGPU binds by default.
+/// The training images of CIFAR-10 exceed WebGPU's default binding size.
 fn more_than_a_binding_holds(backend: &mut dyn Backend) {
     const IMAGES: usize = 50_000;
     let part_images = (128 << 20) / 3072;
     let (source, size, augment) = ([32, 32, 3], [32, 32], Augment::default());
     let gather = Gather { source, size, images: IMAGES, part_images, augment, mean: false, stream: STREAM };
     assert!(IMAGES * 3072 > 128 << 20 && gather.parts().count() == 2);
-    // Cheap to make, and no two images are alike.
+    // Cheap to compute, and no two images are equal.
     let byte = |at: usize| (at.wrapping_mul(2_654_435_761) >> 13) as u8;
     let pixels: Vec<u8> = (0..IMAGES * 3072).map(byte).collect();
     let index: Vec<_> = [0, 1, part_images - 1, part_images, 49_999, 31_415, 47_111].map(|at| at as u32).into();

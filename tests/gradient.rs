@@ -1,7 +1,10 @@
-//! Gradients, without a device: every operation's backward pass against central differences of what the operation means.
+//! Gradients, without a device: every operation's backward pass compared with central differences
+//! of the operation's definition.
 //!
-//! Operations stand in the middle of a graph: their input is `a + a`, which has two readers' worth of gradient, a bias follows, and the upstream gradient is
-//! random. Encoded tensors (codes, sums) have the gradient of the real tensor they stand for: see the convention in `src/ops/mod.rs`.
+//! Operations are placed within a graph: their input is `a + a`, whose gradient has contributions
+//! of two readers, a bias follows, and the upstream gradient is random. Encoded tensors (codes,
+//! sums) have the gradient of the real tensor that they represent: see the convention in
+//! `src/ops/mod.rs`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "gradient/abc.rs"]
@@ -44,7 +47,7 @@ use std::collections::BTreeSet;
 
 const EPS: f32 = 1e-5;
 
-/// Operations that stand behind the gradients and have no derivative.
+/// Operations after the gradients, which have no derivative.
 const WITHOUT_DERIVATIVE: [&str; 18] = [
     "accumulate",
     "adam",
@@ -66,7 +69,7 @@ const WITHOUT_DERIVATIVE: [&str; 18] = [
     "square_sum",
 ];
 
-/// Operations whose gradients are no derivative: `gradient/dorefa.rs` has their formula.
+/// Operations whose gradients are not derivatives: `gradient/dorefa.rs` has their formula.
 const BY_FORMULA: [&str; 3] = ["dorefa_gradient", "dorefa_gradient_backward", "max_abs"];
 
 fn twice(a: &[f64]) -> Vec<f64> {
@@ -95,7 +98,8 @@ fn one_input(
     Case::new(name, net, root, &[a, b], move |v| reference::bias(&f(&twice(&v[0])), &v[1]))
 }
 
-/// Floats that stay clear of the kinks at `kinks` (of 2a) by more than the difference step.
+/// Returns floats that keep a distance of more than the difference step from the kinks at `kinks`
+/// (of 2a).
 fn clear_of(kinks: &[f32], shape: &[usize]) -> Tensor {
     let values = Noise::new(71).floats(shape).to_f32();
     let clear = |v: f32| kinks.iter().all(|kink| (2.0 * v - kink).abs() > 0.01);
@@ -108,7 +112,8 @@ fn tall() -> Window {
     Window::new([3, 2], [2, 1], [1, 0])
 }
 
-/// Windows, inputs and filters: odd sizes, strides, padding, gaps, non-square; the last is a linear layer.
+/// Windows, inputs and filters: odd sizes, strides, padding, gaps, non-square; the last is a linear
+/// layer.
 fn products() -> Vec<(Window, [usize; 4], usize)> {
     vec![
         (Window::square(3, 1, 1), [2, 5, 7, 3], 5),
@@ -137,13 +142,14 @@ fn convs() -> impl Iterator<Item = Case> {
     })
 }
 
-/// The half-wave quantiser of uniform levels.
+/// The half-wave quantiser with uniform levels.
 fn half_wave(bits: u8, surrogate: Surrogate) -> Quantise {
     let step = uniform_step(bits as usize, ZeroBin::Zero);
     Quantise::half_wave(&(1..1 << bits).map(|i| i as f32 * step).collect::<Vec<_>>(), false, surrogate)
 }
 
-/// A binary convolution behind a quantiser whose surrogate is the identity, so that the gradient of a is that of the real activation Δ·code.
+/// A binary convolution after a quantiser with the identity as surrogate, so that the gradient of a
+/// is that of the real activation Δ·code.
 fn binary(bits: u8, window: Window, input: [usize; 4], filters: usize) -> (Net, [Value; 5], Vec<f64>, Vec<f64>) {
     let mut noise = Noise::new(u64::from(bits) + 73);
     let mut net = Net::new();
@@ -214,7 +220,7 @@ fn decodes() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Two different summands, and one of them read again behind the sum.
+/// Two different summands, one of which is read again after the sum.
 fn add() -> Case {
     let mut noise = Noise::new(76);
     let mut net = Net::new();
@@ -300,7 +306,7 @@ fn pools() -> Vec<(Window, [usize; 4])> {
     ]
 }
 
-/// Values all apart by more than the difference step, in no order.
+/// Values that differ by more than the difference step, in no order.
 fn distinct(shape: &[usize]) -> Tensor {
     let len = shape.iter().product::<usize>();
     let order = halfwave::random::permutation(5, 0, len);
@@ -363,7 +369,7 @@ fn every_operation_has_a_gradient_case_or_no_derivative() {
     assert_eq!(covered, all, "left: has a case; right: exists");
 }
 
-/// Among equals the first in row order gets the gradient, in every encoding; and it gets all of it.
+/// Among equal values the first in row order gets the whole gradient, in every encoding.
 #[test]
 fn ties_of_a_max_pool_go_to_the_first() {
     for encoding in [Encoding::F32, Encoding::I16, Encoding::I32, Encoding::Planes(1), Encoding::Planes(2)] {
@@ -391,7 +397,7 @@ fn ties_of_a_max_pool_go_to_the_first() {
             assert_eq!(evaluated[gradients[0].1.0].to_f32(), dx, "{encoding:?} {window:?}");
             let pooled: Vec<_> = evaluated[root.0].to_f32().into_iter().map(f64::from).collect();
             assert_eq!(pooled, best, "{encoding:?} {window:?}");
-            // The case shows something only where windows do hold their largest value twice.
+            // The case is meaningful only if windows contain their largest value twice.
             let mut last = vec![usize::MAX; best.len()];
             reference::slide(&window, input, |out, _, row| {
                 for c in 0..input[3] {
@@ -405,22 +411,24 @@ fn ties_of_a_max_pool_go_to_the_first() {
     }
 }
 
-/// A net of sums that are pooled in front of a batch-norm.
+/// A network whose sums are pooled before a batch-norm.
 const DIGITS: &str = include_str!("../assets/reference/digits-hwgq.toml");
 
-/// A net that folds: batch-norms before quantisers and rectifiers, on floats and on sums, with pools and a residual.
+/// A network with folding: batch-norms before quantisers and rectifiers, on floats and on sums,
+/// with pools and a residual.
 const FOLDS: &str = include_str!("golden/residual.toml");
 
-/// Groups of signs, codes and floats, dilated ones among them, concatenated; and what is drawn.
+/// Groups of signs, codes and floats, including dilated ones, concatenated; and random numbers.
 const GROUPS: &str = include_str!("reference/recipes/groups.toml");
 
-/// Folding a batch-norm into its readers, a pool's gradient into a batch-norm's, and joining the gradients of slices, changes no bit of logits, gradients or updates.
+/// Folding a batch-norm into its readers, folding a pool's gradient into a batch-norm's, and
+/// joining the gradients of slices change no bit of logits, gradients or updates.
 #[test]
 fn fused_graphs_give_the_same_values() {
-    // With a pool behind a rectifier, too.
+    // With a pool after a rectifier, too.
     let pool = "[[model.layers]]\nname = \"pool3\"\nkind = \"max_pool\"\nkernel = 2\n\n";
     let pooled = DIGITS.replace("[[model.layers]]\nname = \"fc\"", &format!("{pool}[[model.layers]]\nname = \"fc\""));
-    // With a shortcut around a batch-norm, in place of the pool.
+    // With a shortcut around a batch-norm, instead of the pool.
     let sum = "name = \"sum2\"\nkind = \"add\"\nfrom = [\"conv2\", \"conv1\"]";
     let shortcut = DIGITS.replace("name = \"pool2\"\nkind = \"max_pool\"\nkernel = 2", sum);
     let shortcut = shortcut.replace("filters = 40", "filters = 16");

@@ -1,4 +1,5 @@
-//! Runs that somebody or something ends: by Ctrl-C once or twice, or by killing the process at any moment. Each goes on to the bits of an unbroken run.
+//! Interrupted runs: by Ctrl-C once or twice, or by killing the process at any moment. Each resumes
+//! to the bits of an uninterrupted run.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -18,7 +19,7 @@ fn train(dir: &Path, args: &[&str]) -> Child {
     train_by(dir, DEFAULT, args)
 }
 
-/// What starts the program with no signal ignored, whatever this test was started by.
+/// A command that starts the program with no signal ignored, however this test was started.
 const DEFAULT: &[&str] = if cfg!(target_os = "linux") { &["env", "--default-signal=INT,TERM,HUP"] } else { &["env"] };
 
 /// The same, started by another program.
@@ -29,30 +30,30 @@ fn train_by(dir: &Path, starter: &[&str], args: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Sends signals to a process, as `kill` names them, the same one as often as it is named.
+/// Sends signals to a process, named as for `kill`, repeatedly if a name is repeated.
 fn send(child: &Child, signal: &str, times: usize) {
     let ids = vec![child.id().to_string(); times];
     assert!(Command::new("kill").arg(format!("-{signal}")).args(ids).status().unwrap().success());
 }
 
-/// A recipe of one long epoch, so that it is interrupted within.
+/// Writes a recipe with one long epoch, so that the run is interrupted within it.
 fn long(dir: &Path) {
     fs::write(dir.join("long.toml"), "extends = \"digits\"\n[train]\nbatch = 4\nepochs = 1\n").unwrap();
 }
 
-/// Waits for the end, which must be a good one.
+/// Waits for the end, which must be successful.
 fn finished(child: Child) -> String {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     assert!(status.success(), "{status}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }
 
-/// Presses Ctrl-C, which arrives as two signals, as where a process and its group get one each.
+/// Presses Ctrl-C, which arrives as two signals, as if a process and its group get one each.
 fn press_ctrl_c(child: &Child) {
     send(child, "INT", 2);
 }
 
-/// Waits until a file is there and as long as wanted.
+/// Waits until a file exists and has the wanted length.
 fn wait_for(path: &Path, bytes: u64) {
     let begun = Instant::now();
     while fs::metadata(path).map_or(0, |file| file.len()) < bytes {
@@ -120,11 +121,12 @@ fn twenty_kills_at_any_moment_change_nothing() {
     let begun = Instant::now();
     let epochs = EPOCHS.to_string();
     finished(train(base.path(), &["--epochs", &epochs, "--out", "whole"]));
-    // An epoch and what a start takes, twice: some die before they have done anything, some in the second epoch.
+    // Twice the time of an epoch including the start-up: some processes are killed before they have
+    // done anything, some in the second epoch.
     let longest = begun.elapsed() / EPOCHS * 2;
     let (mut random, mut kills, mut steps) = (Random::new(7, "kills"), 0, Vec::new());
     while kills < 20 {
-        // Without a checkpoint nothing was begun.
+        // Without a checkpoint there is nothing to resume.
         let mut child = if killed.join(CHECKPOINT).exists() {
             train(base.path(), &["--resume", "killed"])
         } else {
@@ -133,7 +135,8 @@ fn twenty_kills_at_any_moment_change_nothing() {
         };
         sleep(longest.mul_f64(random.unit()));
         if child.try_wait().unwrap().is_some() {
-            // The machine has become faster, and the run is over already: it must be as good, and the rest is done to another one.
+            // The machine has become faster, and the run has already ended: it must be correct, and
+            // the remaining kills are applied to another run.
             finished(child);
             same_files(&whole, &killed);
             fs::remove_dir_all(&killed).unwrap();
@@ -180,7 +183,7 @@ fn what_is_ignored_at_the_start_stays_ignored() {
         assert!(finished(child).contains("test accuracy"), "{signal}");
         same_files(&base.path().join("HUP"), &base.path().join(signal));
     }
-    // The others are heard as ever.
+    // The other signals still have their effect.
     let child = train_by(base.path(), &["nohup"], &["long.toml", "--epochs", "50", "--out", "nohup"]);
     wait_for(&base.path().join("nohup/metrics.jsonl"), 300);
     send(&child, "HUP", 1);
@@ -197,7 +200,7 @@ fn a_run_has_one_process() {
     long(base.path());
     let first = train(base.path(), &["long.toml", "--out", "run"]);
     wait_for(&base.path().join("run/metrics.jsonl"), 300);
-    // Whoever is stopped, by Ctrl-Z for example, is the owner still.
+    // A stopped process (by Ctrl-Z for example) still owns the folder.
     send(&first, "STOP", 1);
     for args in [&["--resume", "run"][..], &["--resume", "./run/"], &["long.toml", "--out", "run"]] {
         let Output { status, stderr, .. } = train(base.path(), args).wait_with_output().unwrap();
@@ -206,9 +209,9 @@ fn a_run_has_one_process() {
         let process = format!(" is in use: process {} has been writing there since 2", first.id());
         assert!(err.starts_with("error: ") && err.contains(&process), "{err}");
     }
-    // Readers are welcome.
+    // Readers are allowed.
     assert!(Folder::read(&base.path().join("run")).unwrap().rows.len() > 2);
-    // Whoever was killed is not.
+    // A killed process is not the owner.
     send(&first, "KILL", 1);
     assert_eq!(first.wait_with_output().unwrap().status.signal(), Some(9));
     finished(train(base.path(), &["--resume", "run"]));
@@ -230,7 +233,7 @@ fn of_runs_that_begin_at_the_same_moment_each_has_a_folder() {
     let mut folders: Vec<_> = all.into_iter().map(|child| into(finished(child))).collect();
     folders.sort();
     assert_eq!(folders, ["digits-1", "digits-2", "digits-3", "digits-4"]);
-    // The same one is given once.
+    // The same folder is given only once.
     let all: Vec<_> = (0..4).map(|_| train(base.path(), &["--steps", "2", "--out", "new/one"])).collect();
     let outputs: Vec<_> = all.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
     assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1);
@@ -260,7 +263,7 @@ fn a_request_to_end_during_the_start_leaves_a_run_or_nothing() {
     }
 }
 
-/// What was measured before is printed and written.
+/// Earlier measurements are printed and written.
 #[test]
 fn a_benchmark_that_is_stopped_keeps_what_it_has() {
     let base = tempfile::tempdir().unwrap();

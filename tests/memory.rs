@@ -1,4 +1,5 @@
-//! Steps that take less memory: `memory = "low"`, which changes no bit, and `accumulate`, which changes the order of sums.
+//! Steps with reduced memory: `memory = "low"`, which changes no bit, and `accumulate`, which
+//! changes the order of sums.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "memory/accumulate.rs"]

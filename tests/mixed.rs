@@ -1,4 +1,5 @@
-//! Training with `precision = "mixed"`: what is stored in half precision, with which scales, and what it costs in exactness.
+//! Training with `precision = "mixed"`: the values stored in half precision, their scales, and the
+//! loss of accuracy.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -42,7 +43,7 @@ fn batch(number: u32, factor: f32) -> (Vec<f32>, Vec<u32>) {
     (images, labels)
 }
 
-/// A step on such a batch; its loss.
+/// Performs a step on such a batch, and returns its loss.
 fn step(session: &mut Session, number: u32, factor: f32, lr: f32) -> f32 {
     let (images, labels) = batch(number, factor);
     block_on(session.train_step(&images, &labels, lr)).unwrap();
@@ -66,14 +67,15 @@ fn distance(a: &HostTensor, b: &HostTensor) -> f64 {
     square(&mut { differences }) / square(&mut b.values.iter().map(|b| f64::from(*b)))
 }
 
-/// Of each value in half precision: its row, its layer, and whether it is a gradient.
+/// Returns, for each value in half precision, its row, its layer, and whether it is a gradient.
 fn rows(plan: &Plan) -> Vec<(usize, String, bool)> {
     let row =
         |node: &halfwave::plan::PlanNode| Some((node.output.scale?, node.layer.clone(), node.phase == Phase::Backward));
     plan.nodes.iter().filter_map(row).collect()
 }
 
-/// Without quantisers, rectifiers and max-pools: a number that is rounded may come out as another code there, or its gradient may go another way.
+/// Without quantisers, rectifiers and max-pools, where a rounded number may become another code, or
+/// its gradient may take another path.
 const SMOOTH: &str = r#"
 [model]
 input = [1, 8, 8]
@@ -98,7 +100,8 @@ kind = "sgd"
 lr = 0.05
 "#;
 
-/// A step's gradients differ from those in single precision by what rounding to 11 bits explains, and do differ.
+/// A step's gradients differ from those in single precision, by no more than rounding to 11 bits
+/// explains.
 #[test]
 fn gradients_are_those_of_single_precision_but_for_rounding() {
     let [mut full, mut mixed] = [Precision::Full, Precision::Mixed].map(|precision| {
@@ -106,7 +109,7 @@ fn gradients_are_those_of_single_precision_but_for_rounding() {
         recipe.train.precision = precision;
         block_on(Session::new(&recipe, Box::new(CpuBackend::new()), true)).unwrap()
     });
-    // The scales of the first step are a guess; from the second on they fit.
+    // The scales of the first step are estimates; from the second on they fit.
     for session in [&mut full, &mut mixed] {
         step(session, 0, 1.0, 0.0);
         step(session, 0, 1.0, 0.0);
@@ -119,11 +122,13 @@ fn gradients_are_those_of_single_precision_but_for_rounding() {
         worst = if distance > worst.0 { (distance, name) } else { worst };
     }
     println!("the gradients of {} differ most: by {:.1e} of their norm", worst.1, worst.0);
-    // A chain of eight gradients that are rounded to nearest, 2⁻¹² of each number on average.
+    // A chain of eight gradients that are rounded to nearest, with an average error of 2⁻¹² of each
+    // number.
     assert!(worst.0 > 1e-5 && worst.0 < 8.0 * 2f64.powi(-11), "{worst:?}");
 }
 
-/// Training in mixed precision repeats to the bit, differs from single precision, and reaches a similar loss.
+/// Training in mixed precision is reproducible bit for bit, differs from single precision, and
+/// reaches a similar loss.
 #[test]
 fn a_training_learns_as_in_single_precision() {
     let losses = |precision| {
@@ -141,7 +146,7 @@ fn a_training_learns_as_in_single_precision() {
     assert!(full < 0.35 && (mixed - full).abs() < 0.05, "{full}, {mixed}");
 }
 
-/// The scale of a step comes from the step before, and from no other.
+/// The scale of a step depends only on the previous step.
 #[test]
 fn a_scale_follows_the_step_before_it() {
     let mut session = on_cpu(Precision::Mixed);
@@ -150,7 +155,8 @@ fn a_scale_follows_the_step_before_it() {
     for (row, _, gradient) in &rows {
         assert_eq!(first[*row], start(*gradient, 64));
     }
-    // Without a learning rate, the same images give the same numbers. Those of conv1 are linear in the images.
+    // Without a learning rate, the same images give the same numbers. Those of conv1 are linear in
+    // the images.
     let conv1 = rows.iter().find(|(_, layer, gradient)| layer == "conv1" && !gradient).unwrap().0;
     let fits = |[scale, inverse, saturated, most]: [f32; ROW]| {
         assert_eq!((scale * inverse, saturated), (1.0, 0.0));
@@ -163,13 +169,14 @@ fn a_scale_follows_the_step_before_it() {
         table[conv1]
     };
     let [scale, _, _, most] = of_step(1.0);
-    // Four times as large fits the old scale, too; and the gradient behind, which is as many times smaller.
+    // Values that are four times as large fit the old scale, too, and so does the gradient, which
+    // is smaller by that factor.
     assert_eq!(of_step(4.0), [scale / 4.0, 4.0 / scale, 0.0, 4.0 * most]);
     assert_eq!(of_step(0.5), [2.0 * scale, 0.5 / scale, 0.0, 0.5 * most]);
     assert_eq!(of_step(1.0)[0], scale);
 }
 
-/// Numbers beyond the largest half are counted, never infinite, and the next step has room for them.
+/// Numbers beyond the largest half are counted, never become infinite, and fit in the next step.
 #[test]
 fn numbers_that_saturate_are_counted() {
     let mut session = on_cpu(Precision::Mixed);
@@ -183,13 +190,13 @@ fn numbers_that_saturate_are_counted() {
     let after = scales(&mut session);
     let [scale, _, saturated, most] = after[conv1];
     assert!(saturated > 0.0 && counts["conv1"] >= saturated as u64, "{counts:?}");
-    // The largest is known as it was before it saturated.
+    // The recorded maximum is that before saturation.
     assert!(most * before[conv1][0] > LARGEST && scale * most < LARGEST);
     step(&mut session, 0, 64.0, 0.0);
     assert_eq!(scales(&mut session)[conv1][2], saturated, "the second time there is room");
 }
 
-/// A run that goes on from its tensors does what it would have done.
+/// A run resumed from its tensors gives the same results as an uninterrupted one.
 #[test]
 fn scales_travel_with_a_checkpoint() {
     let mut session = on_cpu(Precision::Mixed);
@@ -202,14 +209,14 @@ fn scales_travel_with_a_checkpoint() {
     let mut without = on_cpu(Precision::Mixed);
     let fresh: BTreeMap<_, _> = checkpoint.clone().into_iter().filter(|(name, _)| name != SCALES).collect();
     without.set_tensors(&fresh, "", 3).unwrap();
-    assert_eq!(scales(&mut without)[0], start(false, 64), "a checkpoint of single precision begins anew");
+    assert_eq!(scales(&mut without)[0], start(false, 64), "single-precision checkpoints get initial scales");
     let ends = [session, resumed, without].map(|mut session| {
         step(&mut session, 3, 1.0, 0.05);
         tensors(&mut session)
     });
     assert_eq!(ends[0], ends[1]);
     assert_ne!(ends[0], ends[2]);
-    // Scales that are no powers of two, or of another network, are not taken.
+    // Scales that are not powers of two, or that belong to another network, are rejected.
     for spoil in [
         |t: &mut HostTensor| t.values[0] = 3.0,
         |t: &mut HostTensor| t.values[1] = 0.0,
@@ -223,7 +230,8 @@ fn scales_travel_with_a_checkpoint() {
     }
 }
 
-/// With `memory = "low"` and in micro-batches: it learns, and a run goes on to the same bits; what overwrites another value, and what is overwritten, stays in single precision.
+/// With `memory = "low"` and in micro-batches: training works, and a resumed run gives the same
+/// bits; overwriting and overwritten values stay in single precision.
 #[test]
 fn it_goes_with_low_memory_and_micro_batches() {
     let open = || {
@@ -244,7 +252,8 @@ fn it_goes_with_low_memory_and_micro_batches() {
     assert_eq!(ends[0], ends[1]);
 }
 
-/// Plans of one run share a table, whatever each of them computes again or overwrites; and what is computed again has the scale of what was computed first.
+/// Plans of one run share a table, whatever they recompute or overwrite; a recomputed value has the
+/// scale of the original.
 #[test]
 fn low_memory_changes_no_row_of_the_table() {
     for (name, batches) in [("digits", [1, 16, 64]), ("vgg-small", [1, 16, 128])] {
@@ -263,7 +272,7 @@ fn low_memory_changes_no_row_of_the_table() {
     }
 }
 
-/// The same steps on each driver: they round halves in their own ways.
+/// The same steps on each driver, which round halves differently.
 #[test]
 fn a_training_is_alike_on_each_driver() {
     common::on_each_driver("a_training_is_alike_on_each_driver", || {
@@ -281,13 +290,14 @@ fn a_training_is_alike_on_each_driver() {
             assert!(distance < 8.0 * 2f64.powi(-10), "{name} differs by {distance:e}");
         }
         for ([scale, _, saturated, _], [expected, ..]) in scales(&mut gpu).into_iter().zip(scales(&mut cpu)) {
-            // One may be below a power of two where the other is above it.
+            // One may be below a power of two and the other above it.
             assert!((0.5..=2.0).contains(&(scale / expected)) && saturated == 0.0, "{scale}, {expected}");
         }
     });
 }
 
-/// What lies in half precision: gradients of activations and float activations, nothing of the network and no vector.
+/// Values in half precision: gradients of activations and float activations, no parameters and no
+/// vectors.
 #[test]
 fn values_of_images_are_stored_in_half_precision() {
     for name in ["digits", "vgg-small", "resnet20"] {
@@ -305,7 +315,7 @@ fn values_of_images_are_stored_in_half_precision() {
             seen += usize::from(node.output.scale.is_some());
         }
         assert!(seen >= 8, "{name}: {seen} values");
-        // One launch makes the next scales, behind everything that reads or writes them.
+        // One launch computes the next scales, after all launches that read or write them.
         let touches = |name: &str| {
             let touches = |step: &halfwave::plan::Step| {
                 let bindings = plan.kernels[step.kernel].bindings.iter().zip(&step.bindings);

@@ -1,4 +1,5 @@
-//! Numbers that are not finite: no operation hides one unless it checks for it, and no run passes with one.
+//! Non-finite numbers: no operation hides one unless it checks for it, and no run completes with
+//! one.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -20,7 +21,8 @@ use pollster::block_on;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Inputs whose NaNs and infinities an operation may hide without a check, and why that is safe: operation, inputs, reason.
+/// Inputs whose NaNs and infinities an operation may hide without a check, and why that is safe:
+/// operation, inputs, reason.
 const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("accumulate", &[2], "the number of the micro-batch, which the host writes"),
     ("abc_weight", &[0, 1], PARAMETER),
@@ -30,7 +32,7 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("dorefa_thresholds", &[0], PARAMETER),
     ("dorefa_weight", &[0, 1], PARAMETER),
     ("dorefa_weight_backward", &[1, 2], PARAMETER),
-    ("fixed", &[0, 1, 2], "in place of a parameter whose update was checked before; else behind a checked batch-norm"),
+    ("fixed", &[0, 1, 2], "overwrites a parameter whose update was checked; otherwise after a checked batch-norm"),
     ("sign", &[0], PARAMETER),
     ("xnor_gradient", &[1], PARAMETER),
     ("activation", &[1], COEFFICIENTS),
@@ -55,24 +57,24 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("softmax_cross_entropy_backward", &[0], FORWARD),
     ("relu_backward", &[1], FORWARD),
 ];
-const PARAMETER: &str = "a parameter: what updates it checks it, and files with such numbers are refused";
-const COEFFICIENTS: &str = "coefficients of a batch-norm, which are checked where they are made, or a parameter";
-const FORWARD: &str = "what the forward pass has checked or handed on to a check";
+const PARAMETER: &str = "a parameter: its updates are checked, and files with non-finite numbers are rejected";
+const COEFFICIENTS: &str = "coefficients of a batch-norm, which are checked where they are computed, or a parameter";
+const FORWARD: &str = "values that the forward pass has checked or passed on to a check";
 
-/// Places in a tensor: the first number, one in the middle, the last.
+/// Positions in a tensor: the first number, one in the middle, the last.
 fn places(tensor: &Tensor) -> [usize; 3] {
     let (lanes, channels, rows) = (tensor.ty.lanes(), tensor.ty.channels(), tensor.ty.rows());
     [0, rows / 2 * lanes + channels / 2, (rows - 1) * lanes + channels - 1]
 }
 
-/// The output with another number at a place of an input.
+/// Returns the output with another number at a position of an input.
 fn with(sample: &Sample, index: usize, place: usize, value: f32) -> Tensor {
     let mut inputs = sample.inputs.clone();
     inputs[index].words[place] = value.to_bits();
     sample.op.evaluate(&inputs.iter().collect::<Vec<_>>())
 }
 
-/// Whether the output depends on the number there, and shows nothing of one that is not finite.
+/// Whether the output depends on the number at that position, but does not show a non-finite one.
 fn hides(sample: &Sample, before: &Tensor, index: usize, place: usize) -> bool {
     let all_finite = |out: Tensor| out.ty.encoding != Encoding::F32 || out.to_f32().iter().all(|v| v.is_finite());
     let hidden = |value: &f32| all_finite(with(sample, index, place, *value));
@@ -120,7 +122,8 @@ fn all_finite(path: &Path) -> bool {
     saved.checkpoint.tensors.values().flat_map(|tensor| &tensor.values).all(|v| v.is_finite())
 }
 
-/// Learning rates at which the weights of the digits' network are not finite after some steps, while codes and a mean loss over them still are.
+/// Learning rates at which the weights of the digits network become non-finite after some steps,
+/// while codes and a mean loss over them are still finite.
 fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
     for lr in [1000.5, 1e9, 1e38] {
         let base = tempfile::tempdir().unwrap();
@@ -142,7 +145,7 @@ fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
         assert!(all_finite(&base.path().join(CHECKPOINT)), "lr {lr}");
         let best = base.path().join(BEST);
         assert!(!best.exists() || all_finite(&best), "lr {lr}");
-        // The row names the step, and no epoch was closed after it.
+        // The row names the step, and no epoch was completed after it.
         let text = std::fs::read_to_string(base.path().join("metrics.jsonl")).unwrap();
         let rows = Row::parse_all(&text, "metrics.jsonl").unwrap();
         let broken = rows.iter().position(|row| matches!(row, Row::Step(row) if row.diverged())).unwrap();
@@ -167,7 +170,8 @@ fn a_run_on_a_device_ends_where_numbers_are_not_finite() {
     });
 }
 
-/// An inference whose numbers overflow: in a layer, behind which a quantiser makes codes of whatever comes, and in the logits alone. An evaluation says the same.
+/// An inference whose numbers overflow: in a layer followed by a quantiser, which makes codes of
+/// any number, and in the logits only. An evaluation gives the same error.
 fn overflows(backend: Box<dyn Backend>) {
     let recipe = Recipe::digits();
     let mut session = block_on(Session::new(&recipe, backend, false)).unwrap();
@@ -175,7 +179,7 @@ fn overflows(backend: Box<dyn Backend>) {
     let images = vec![0.5; 2 * 64];
     assert!(block_on(session.logits(&images)).unwrap().iter().all(|v| v.is_finite()));
     let (data, normalise) = (Dataset::load(&recipe.data).unwrap(), Normalise::new(&recipe));
-    // More batches than may be under way.
+    // More batches than may be in flight.
     assert!(data.test.len() > 5 * recipe.train.batch);
     for (weight, place) in [("conv1.weight", "first in layer \"q1\""), ("fc.weight", ", in the logits:")] {
         let mut large = healthy.clone();
@@ -185,16 +189,16 @@ fn overflows(backend: Box<dyn Backend>) {
         assert!(message.contains("NaN or infinity") && message.contains(place), "{message}");
         let evaluated = block_on(evaluate(&mut session, &data.test, &normalise, data.classes));
         assert_eq!(evaluated.unwrap_err().to_string(), message);
-        // Found while others were under way, or in the only batch.
+        // Found while others were in flight, or in the only batch.
         let few = data.test.select(&[0, 1, 2]);
         let evaluated = block_on(evaluate(&mut session, &few, &normalise, data.classes));
         assert_eq!(evaluated.unwrap_err().to_string(), message);
-        // The next inference is judged by itself.
+        // The next inference is independent.
         session.set_tensors(&healthy, "", 0).unwrap();
         block_on(session.logits(&images)).unwrap();
         block_on(evaluate(&mut session, &data.test, &normalise, data.classes)).unwrap();
     }
-    // Logits that are finite, with a loss that is not.
+    // Finite logits with a loss that is not finite.
     let mut apart = healthy;
     let bias = &mut apart.get_mut("fc.bias").unwrap().values;
     bias.iter_mut().enumerate().for_each(|(class, bias)| *bias = if class % 2 == 0 { 3e38 } else { -3e38 });

@@ -1,6 +1,7 @@
-//! Plans, without a device: golden prints, slots that no two living values share, runs that agree with an evaluation without any plan.
+//! Plans, without a device: golden prints, slots that are never shared by two live values, runs
+//! that agree with an evaluation without a plan.
 //!
-//! Golden files lie in `tests/golden/`; `UPDATE_GOLDEN=1 cargo test --test plan` writes them anew.
+//! Golden files are in `tests/golden/`; `UPDATE_GOLDEN=1 cargo test --test plan` rewrites them.
 #![allow(clippy::unwrap_used)]
 
 #[path = "plan/dispatches.rs"]
@@ -44,7 +45,8 @@ fn digits() -> Model {
     model(include_str!("../assets/recipes/digits.toml"))
 }
 
-/// PyTorch's twin of the digits network, whose binary convolutions see sums behind a pool and not behind one.
+/// The digits network of the PyTorch reference, whose binary convolutions read sums after a pool
+/// and directly.
 fn digits_hwgq() -> Model {
     model(include_str!("../assets/reference/digits-hwgq.toml"))
 }
@@ -97,7 +99,8 @@ fn hashes_tell_plans_apart() {
     assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
 }
 
-/// A value's life in numbers of ranges, both ends included: the inputs and outputs of what is computed together live at the same time.
+/// A value's lifetime as range indices, both ends included: the inputs and outputs of nodes that
+/// are computed together live at the same time.
 #[derive(Clone, Copy)]
 struct Life {
     slot: usize,
@@ -107,7 +110,7 @@ struct Life {
     value: Option<Value>,
 }
 
-/// Every value's and every scratch buffer's life, from the graph alone.
+/// Returns the lifetimes of all values and scratch buffers, derived only from the graph.
 fn lives(graph: &Graph, units: &[Range<usize>], lasting: &[(Value, Value)], assignment: &Assignment) -> Vec<Life> {
     let unit_of = |node: usize| units.iter().position(|unit| unit.contains(&node)).unwrap();
     let mut all = Vec::new();
@@ -136,7 +139,7 @@ fn lives(graph: &Graph, units: &[Range<usize>], lasting: &[(Value, Value)], assi
 fn check_slots(graph: &Graph, caps: &Caps) -> usize {
     let plan = lower(graph, caps).unwrap();
     let Together { ranges, lasting, assignment } = together(graph, caps);
-    // A graph without a leaf for faults has a slot for them behind all others.
+    // A graph without a leaf for faults has a slot for them after all others.
     let (assigned, own) = plan.slots.split_at(assignment.slots.len());
     assert_eq!(assignment.slots, assigned);
     let fault = plan.port(FAULT).map(|port| port.place.slot);
@@ -147,7 +150,8 @@ fn check_slots(graph: &Graph, caps: &Caps) -> usize {
             if a.slot != b.slot || a.from > b.to || b.from > a.to {
                 continue;
             }
-            // Only an update may lie where the value lies that it overwrites, or that this one overwrote.
+            // Only an update may share the slot of the value that it overwrites, or that this one
+            // overwrote.
             let overwritten = |value: &Value| graph.node(*value).op.in_place().map(|i| graph.node(*value).inputs[i]);
             let updates = |new: &Life, old: &Life| {
                 std::iter::successors(new.value, overwritten).skip(1).any(|value| Some(value) == old.value)
@@ -160,7 +164,7 @@ fn check_slots(graph: &Graph, caps: &Caps) -> usize {
     lives.len() - plan.slots.len()
 }
 
-/// Places, bindings, uniforms and dead slots of a plan against graph and assignment.
+/// Compares places, bindings, uniforms and free slots of a plan with graph and assignment.
 fn check_lowered(graph: &Graph, plan: &Plan, assignment: &Assignment, caps: &Caps) {
     let mut last_reader: Vec<usize> = (0..graph.nodes().len()).collect();
     for (value, node) in graph.iter() {
@@ -232,7 +236,7 @@ fn living_values_never_share_a_slot() {
         }
     }
     println!("{nodes} nodes of random graphs; {shared} values lie where others lay before");
-    assert!(shared > nodes / 4, "slots are hardly shared: the check shows nothing");
+    assert!(shared > nodes / 4, "few slots are shared: the check covers nothing");
 }
 
 #[test]
@@ -247,7 +251,8 @@ fn random_graphs_hold_every_operation() {
     assert_eq!(seen, all);
 }
 
-/// Runs the plan of a graph, in the order that takes fewer launches, `steps` times and compares every output and all state with the evaluation without a plan, bit for bit.
+/// Runs the plan of a graph, in the order with fewer launches, `steps` times and compares every
+/// output and all state with the evaluation without a plan, bit for bit.
 fn check_run(graph: &Graph, seed: u64, steps: usize) {
     let mut leaves = evaluate::start(graph, &mut Noise::new(seed));
     let mut backend = CpuBackend::new();
@@ -266,7 +271,7 @@ fn check_run(graph: &Graph, seed: u64, steps: usize) {
         }
         for (value, node) in graph.iter() {
             if let Some(index) = node.op.in_place() {
-                // State may be updated twice: what comes later is what stays.
+                // State may be updated twice: the last update is kept.
                 let mut state = graph.node(node.inputs[index]);
                 while let Some(index) = state.op.in_place() {
                     state = graph.node(state.inputs[index]);
@@ -316,7 +321,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
     let baseline = Caps::baseline(DeviceClass::Gpu);
     let mut graph = Graph::new();
     graph.at("input", Phase::Forward);
-    // 3 channels lie in 4 lanes.
+    // 3 channels are stored in 4 lanes.
     let images = graph.add(Leaf::input("images", TensorType::f32(&[2, 10, 10, 3])), &[]).unwrap();
     let caps = Caps { max_binding_bytes: 3199, ..baseline.clone() };
     let message = refusal(&graph, &caps);
@@ -340,7 +345,8 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
         "{message}"
     );
 
-    // A whole model at a batch that no baseline device binds: the message says which layer, and what would help.
+    // A whole model at a batch size that no baseline device can bind: the message names the layer,
+    // and what would help.
     let vgg = model(include_str!("../assets/recipes/vgg-small.toml"));
     let message = refusal(&training(&vgg, 4096, false).unwrap(), &baseline);
     assert!(message.contains("134217728 bytes at once; use a smaller batch"), "{message}");
@@ -350,7 +356,7 @@ fn a_tensor_above_the_limits_is_an_error_that_names_it() {
     assert!(message.contains("workgroups") && message.contains("alpha of layer \"conv2\""), "{message}");
 }
 
-/// Layers between images and classes, as a recipe has them, on 8 × 8 images.
+/// Layers between images and classes, in a recipe's format, on 8 × 8 images.
 fn digits_with(layers: &str) -> Model {
     let text = format!("model = {{ input = [1, 8, 8], classes = 10, layers = [\n{layers}\n] }}\n");
     let rest = "data = { set = \"digits\" }\n[train]\nbatch = 8\nsteps = 1\noptimizer = { kind = \"sgd\", lr = 0.1 }\n";
@@ -389,9 +395,9 @@ fn groups_of_a_packed_convolution_stay_exact() {
     assert_eq!(of(&graph, "grouped", "bconv"), [Encoding::I16; 3]);
     assert_eq!(of(&graph, "pool", "max_pool"), [Encoding::I16]);
     assert_eq!(of(&graph, "grouped", "decode"), []);
-    // The gradients of the parts lie side by side; none is added among zeros.
+    // The gradients of the parts are concatenated, without additions of zeros.
     assert_eq!(of(&graph, "grouped", "slice_backward"), []);
-    // What is looked into is the whole, once.
+    // Only the whole gradient is exposed, once.
     halfwave::train::inspect::expose(&mut graph);
     let exposed: Vec<_> = graph.outputs.iter().map(|(name, _)| name.as_str()).collect();
     let expected = ["grouped/sign", "q/quantise", "grouped/concat", "pool/max_pool", "pool/max_pool_argmax"];
@@ -408,7 +414,7 @@ fn binary_convolutions_save_codes_and_small_integers() {
         assert_eq!(node.inputs[0].ty.encoding, Encoding::Planes(2), "{}", node.layer);
         assert_eq!(node.output.ty.encoding, Encoding::I16, "{}", node.layer);
     }
-    // 2 bytes in place of 4; sums in front of a pool are kept as what the pool makes of them, and where it took that from.
+    // 2 bytes instead of 4; for sums before a pool, the pooled values and their positions are kept.
     let saved: Vec<_> = plan.memory.saved.iter().map(|saved| (saved.layer.as_str(), saved.stem, saved)).collect();
     let sums = saved.iter().filter(|(_, _, saved)| saved.ty.encoding == Encoding::I16);
     let named: Vec<_> = sums.clone().map(|(layer, stem, _)| (*layer, *stem)).collect();
@@ -422,7 +428,7 @@ fn binary_convolutions_save_codes_and_small_integers() {
         assert_eq!(saved.ty.encoding, Encoding::Planes(2));
         assert!(saved.f32_bytes() >= 8 * saved.bytes(), "{}: {} of {}", saved.layer, saved.bytes(), saved.f32_bytes());
     }
-    // Nothing that a batch-norm made is kept: its readers fold it.
+    // No output of a batch-norm is kept: its readers fold it.
     assert!(plan.memory.saved.iter().all(|saved| saved.stem != "batch_norm"), "{:?}", plan.memory.saved);
     assert!(plan.memory.peak < plan.memory.peak_f32);
     let (kept, float): (u64, u64) =

@@ -1,8 +1,10 @@
-//! Whole training runs against an independent implementation: PyTorch's, in float64, of every recipe in `tests/reference/recipes` (and of the network in `assets/reference` that
-//! was there first). `tests/reference/torch_reference.py` made them.
+//! Whole training runs compared with an independent implementation: PyTorch in float64, for every
+//! recipe in `tests/reference/recipes` (and for the older network in `assets/reference`).
+//! `tests/reference/torch_reference.py` generated the results.
 //!
-//! **Tolerance.** PyTorch's own run in float32 is within 2e-5 of its run in float64 in every tensor of every case (`torch_reference.py --float32`), after all steps: no value
-//! lies so near a threshold that rounding decides. So a float32 engine has no reason to be further than 1e-4 away.
+//! **Tolerance.** PyTorch's own run in float32 is within 2e-5 of its run in float64 in every tensor
+//! of every case (`torch_reference.py --float32`), after all steps: no value is so near a threshold
+//! that rounding decides. A float32 engine should therefore not differ by more than 1e-4.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -18,18 +20,18 @@ use halfwave::train::{Event, Trainer, metrics::Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Relative norm of a difference; where zeros are expected there must be zeros.
+/// Bound of the relative norm of a difference; where zeros are expected there must be zeros.
 const BOUND: f64 = 1e-4;
 const RESULTS: &str = "assets/reference";
 
-/// A recipe and what PyTorch made of it.
+/// A recipe with PyTorch's results.
 struct Case {
     name: String,
     recipe: Recipe,
     expected: BTreeMap<String, HostTensor>,
 }
 
-/// The files of a folder that end so, by the rest of their names.
+/// Returns the files of a folder with this suffix, by the rest of their names.
 fn files(folder: &str, extension: &str) -> BTreeMap<String, PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let wanted = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
@@ -49,7 +51,8 @@ impl Case {
         Self { name: name.to_string(), recipe, expected }
     }
 
-    /// How far the run on a backend is from PyTorch's: for each tensor the relative norm of the difference.
+    /// Runs the case on a backend, and returns the relative norm of the difference from PyTorch for
+    /// each tensor.
     async fn run(&self, backend: Box<dyn Backend>) -> BTreeMap<String, f64> {
         let dataset = Dataset::load(&self.recipe.data).unwrap();
         let mut trainer = Trainer::new(self.recipe.clone(), dataset, backend, true).await.unwrap();
@@ -95,7 +98,7 @@ fn relative_norm(got: &[f32], expected: &[f32]) -> f64 {
     }
 }
 
-/// Runs the cases that are wanted and says which tensors are too far away.
+/// Runs the wanted cases, and lists the tensors whose difference is too large.
 fn reproduce(wanted: impl Fn(&str) -> bool, mut backend: impl FnMut() -> Box<dyn Backend>) {
     let mut failures = Vec::new();
     for (name, path) in recipes().into_iter().filter(|(name, _)| wanted(name)) {
@@ -120,7 +123,7 @@ fn every_result_has_a_recipe_and_ten_steps_at_least() {
     }
 }
 
-/// The words that keys of layers have: all that there are for [`Purpose::List`], else those in use.
+/// The words that keys of layers can have: all of them for [`Purpose::List`], else those in use.
 struct Words {
     purpose: Purpose,
     kind: &'static str,
@@ -135,13 +138,14 @@ impl Visitor for Words {
     fn visit(&mut self, key: Key, slot: Slot<'_>) {
         let Slot::Word(at, words) = slot else { return };
         let shown = if self.purpose == Purpose::List { words } else { &words[*at..=*at] };
-        // A linear layer uses its weights as a convolution does.
+        // A linear layer uses its weights like a convolution.
         let kind = if self.kind == "linear" { "conv" } else { self.kind };
         self.found.extend(shown.iter().map(|word| format!("{kind}, {} = {word}", key.name)));
     }
 }
 
-/// Every kind of layer with every word that a key of it may be, every loss, optimiser and schedule occurs in a run of PyTorch's.
+/// Every kind of layer with every word of its keys, and every loss, optimiser and schedule occur in
+/// a PyTorch run.
 #[test]
 fn everything_is_compared_with_pytorch() {
     let mut there = Words { purpose: Purpose::List, kind: "", found: BTreeSet::new() };
@@ -183,7 +187,8 @@ fn each_driver_reproduces_pytorch() {
     });
 }
 
-/// With all products on cooperative matrices, floats cut into two halves: a network whose convolutions are packed, and one with float ones and linear layers of every kind.
+/// With all products on cooperative matrices and floats split into two halves: a network with
+/// packed convolutions, and one with float convolutions and linear layers of every kind.
 #[test]
 fn matrices_reproduce_pytorch() {
     common::on_coop_driver("matrices_reproduce_pytorch", || {

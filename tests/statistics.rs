@@ -1,4 +1,5 @@
-//! What quantisers make of a million numbers of the standard normal distribution, against integrals of its density.
+//! Quantisers on a million numbers of the standard normal distribution, compared with integrals of
+//! its density.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::model::{ZeroBin, uniform_step};
@@ -25,7 +26,8 @@ fn share(values: &[f32], of: impl Fn(f32) -> bool) -> f64 {
     values.iter().filter(|&&v| of(v)).count() as f64 / values.len() as f64
 }
 
-/// Two bits, Δ = 0.538: the published quantiser's codes, and what its surrogates let through.
+/// Two bits, Δ = 0.538: the published quantiser's codes, and the share of gradients that its
+/// surrogates pass.
 #[test]
 fn the_half_wave_quantiser_has_the_shares_of_its_density() {
     let step = uniform_step(2, ZeroBin::Zero);
@@ -47,7 +49,7 @@ fn the_half_wave_quantiser_has_the_shares_of_its_density() {
     assert!(slopes(Surrogate::Identity).iter().all(|&v| v == 1.0));
 }
 
-/// Half of all signs are positive; hard tanh lets through what lies within one deviation.
+/// Half of all signs are positive; hard tanh passes gradients within one standard deviation.
 #[test]
 fn signs_have_the_shares_of_their_density() {
     let x = gaussian();

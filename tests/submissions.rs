@@ -1,4 +1,5 @@
-//! Small runs share submissions: each with its own inputs, to the bit as when every run is waited for, and far fewer submissions than steps.
+//! Small runs share submissions: each with its own inputs, bit-identical to runs that are waited
+//! for, and with far fewer submissions than steps.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -26,7 +27,8 @@ fn open() -> Option<GpuBackend> {
     Some(block_on(GpuBackend::open(common::adapter()?, None)).unwrap())
 }
 
-/// The most submissions that `runs` of a plan make between two moments at which somebody waits: one run in the first, twice as many in each further one, as many as fit three quarters of the budget.
+/// Returns the most submissions of `runs` runs of a plan between two waits: one run in the first
+/// submission, twice as many in each further one, limited by three quarters of the budget.
 fn most_submissions(plan: &Plan, runs: u64, timing: Timing) -> u64 {
     let guess = |cost: &Cost| 20_000 + cost.bytes + cost.float_ops + cost.bit_ops / 10;
     let guessed: u64 = plan.steps.iter().map(|step| guess(&step.cost)).sum();
@@ -35,12 +37,13 @@ fn most_submissions(plan: &Plan, runs: u64, timing: Timing) -> u64 {
     u64::from(runs.ilog2()) + runs.div_ceil(fits)
 }
 
-/// Steps with other weights, places, labels, rates and rows of the ring each; gives their plan, the ring and weights, and the number of submissions.
+/// Performs steps that differ in weights, image indices, labels, rates and ring rows; returns their
+/// plan, the ring and weights, and the number of submissions.
 fn steps(backend: &mut GpuBackend, wait: bool) -> (PlanId, [Vec<u32>; 2], u64) {
     let recipe = tiny();
     let plan = training_plan(&recipe, recipe.train.batch, &backend.caps().clone()).unwrap();
     let id = block_on(backend.load(plan)).unwrap();
-    // What the optimiser kept of an earlier call too.
+    // Including the optimiser's state from an earlier call.
     for Port { name, place } in backend.plan(id).state.clone() {
         backend.write(id, &name, &vec![0; place.ty.words()]);
     }
@@ -89,7 +92,7 @@ fn runs_that_share_a_submission_take_their_own_inputs() {
         let (id, same, fewer) = steps(&mut backend, false);
         assert_eq!(results, same, "{name}: measuring changes results");
         println!("{name}: {STEPS} steps in {fewer} submissions");
-        // One because the staging buffer is full, and two reads.
+        // One because the staging buffer is full, and two for reads.
         let most = most_submissions(backend.plan(id), STEPS.into(), backend.timing().unwrap()) + 3;
         assert!(fewer <= most, "{name}: {STEPS} steps in {fewer} submissions, at most {most}");
     });
@@ -114,7 +117,7 @@ fn a_session_makes_few_submissions() {
         }
         let made = submissions(&session) - before;
         println!("{}: {} steps in {made} submissions", session.device(), rounds * RING);
-        // One more for each question.
+        // One more for each request.
         let each = most_submissions(session.plan(), RING as u64, session.timing().unwrap()) + 1;
         assert!(made <= rounds as u64 * each, "{}: {made} submissions, {each} a round allowed", session.device());
     });

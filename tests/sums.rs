@@ -1,7 +1,10 @@
-//! Long sums keep their digits: every operation that adds up many floats obeys |error| ≤ (DEPTH + log₂ n)·2⁻²⁴·Σ|xᵢ| against float64 with more than two million terms, on the CPU and
-//! on each driver with the kernels for both classes of devices; and so do the gradients of a step on large pictures.
+//! Accuracy of long sums: every operation that adds up many floats satisfies |error| ≤ (DEPTH +
+//! log₂ n)·2⁻²⁴·Σ|xᵢ| relative to float64 with more than two million terms, on the CPU and on each
+//! driver with the kernels for both device classes; and so do the gradients of a step on large
+//! images.
 //!
-//! The terms cancel: a run of large positive numbers, then one of other negative numbers, whose sum is small. A plain running sum in between is so large that every further term is rounded in the
+//! The terms cancel: a run of large positive numbers, then one of other negative numbers, whose sum
+//! is small. A plain running sum is so large in between that every further term is rounded in the
 //! same direction, and fails by far.
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -22,7 +25,7 @@ use halfwave::plan::lower;
 use halfwave::tensor::Tensor;
 use std::collections::BTreeSet;
 
-/// What adds up floats, any number of them: each has a case.
+/// Operations that add up any number of floats: each has a case.
 const REDUCING: [&str; 23] = [
     "conv",
     "conv_dx",
@@ -49,14 +52,15 @@ const REDUCING: [&str; 23] = [
     "square_sum",
 ];
 
-/// What adds up or counts integers, or takes the largest: exact in any order.
+/// Operations that add up or count integers, or take the maximum: exact in any order.
 const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "judge"];
 
-/// What adds up few floats: the terms of a binary convolution with free coefficients (120 at most; all else are integers), the windows that see an input of a max-pool (whose cost grows
-/// with the square of their number).
+/// Operations that add up few floats: the terms of a binary convolution with free coefficients (120
+/// at most; everything else is integers), the windows that contain an input of a max-pool (whose
+/// cost grows with the square of their number).
 const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
-/// What makes each element from a fixed number of others.
+/// Operations that compute each element from a fixed number of others.
 const ELEMENTWISE: [&str; 52] = [
     "accumulate",
     "gather",
@@ -112,7 +116,8 @@ const ELEMENTWISE: [&str; 52] = [
     "half_seen",
 ];
 
-/// The output of an operation on a backend, by the kernel that these capabilities choose.
+/// Returns the output of an operation on a backend, with the kernel selected for these
+/// capabilities.
 fn compute(backend: &mut dyn Backend, caps: &Caps, op: &Op, tensors: &[Tensor]) -> Tensor {
     let mut graph = Graph::new();
     graph.at(op.stem(), Phase::Forward);
@@ -130,12 +135,12 @@ fn compute(backend: &mut dyn Backend, caps: &Caps, op: &Op, tensors: &[Tensor]) 
     Tensor { ty, words: pollster::block_on(backend.read(id, "out")).unwrap() }
 }
 
-/// The bound on the error of a sum that adds up so many terms one after the other.
+/// Returns the error bound of a sum with `depth` sequential additions.
 fn bound(sum: &cases::Sum, depth: usize) -> f64 {
     (depth as f64 + (sum.terms as f64).log2()) * 0.5f64.powi(24) * sum.magnitude
 }
 
-/// The largest error of a case in units of its bound, of which none may exceed 1.
+/// Returns the largest error of a case in units of its bound, which must not exceed 1.
 fn worst(case: &Case, got: &Tensor, depth: usize) -> f64 {
     let got = got.to_f32();
     let worst = case.sums.iter().map(|sum| {
@@ -191,9 +196,10 @@ fn on_the_device(class: DeviceClass) {
     let what = format!("{} {class:?}", found.report.name);
     let backend = pollster::block_on(GpuBackend::open(found, Some(class))).unwrap();
     let (caps, backend) = (backend.caps().clone(), std::cell::RefCell::new(backend));
-    // Two million taps of one channel each take minutes in tiles on a software driver; the case over channels goes through the same loops.
+    // Two million taps of one channel each take minutes in tiles on a software driver; the case
+    // over channels uses the same loops.
     let left_out: &[&str] = if class == DeviceClass::Gpu { &["conv over places"] } else { &[] };
-    // The tiles of matrix products add up more terms one after the other, and state it.
+    // The tiles of matrix products add up more terms sequentially, and state it.
     let products = ["conv", "conv_dx", "conv_dw", "bconv_dx", "bconv_dw"];
     let in_tiles = |case: &Case| class == DeviceClass::Gpu && products.contains(&case.op.stem());
     let depth = |case: &Case| if in_tiles(case) { sum::TILE_CHUNK } else { sum::DEPTH };

@@ -1,4 +1,5 @@
-//! A whole training step: its integers are the same bits on every device. (`tests/reference.rs` compares whole runs with PyTorch's.)
+//! A whole training step: its integers are bit-identical on every device. (`tests/reference.rs`
+//! compares whole runs with PyTorch's.)
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
@@ -24,7 +25,7 @@ fn reference() -> BTreeMap<String, HostTensor> {
     checkpoint::from_bytes(&std::fs::read(path).unwrap(), path).unwrap().0
 }
 
-/// On cooperative matrices, wherever a kernel can.
+/// A backend that uses cooperative matrices wherever a kernel supports them.
 fn on_matrices() -> Box<dyn Backend> {
     let found = common::adapter().unwrap();
     let request = common::on_matrices(&found);
@@ -68,7 +69,8 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     hashes
 }
 
-/// What all adapters and the CPU must agree on; computed by the twins.
+/// The hashes on which all adapters and the CPU must agree, computed by the reference
+/// implementations.
 fn expected_integers() -> BTreeMap<String, u64> {
     pollster::block_on(integers(&mut CpuBackend::new()))
 }

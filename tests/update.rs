@@ -1,4 +1,5 @@
-//! The update of many parameters in few launches: the same bits as one launch for each node, and faults that name the right layer.
+//! The update of many parameters in few launches: bit-identical to one launch per node, with faults
+//! that name the right layer.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -20,7 +21,8 @@ use halfwave::tensor::{Encoding, LANES, Tensor, TensorType};
 use pollster::block_on;
 use std::collections::{BTreeMap, HashMap};
 
-/// Weights that flip, that are clipped and that are neither, of which the first is larger than a workgroup; biases; γ and β.
+/// Weights that flip, that are clipped and that are neither, of which the first is larger than a
+/// workgroup; biases; γ and β.
 const LEAVES: [(&str, &[usize]); 9] = [
     ("a.weight", &[3, 3, 8, 41]),
     ("b.weight", &[1, 2, 4, 5]),
@@ -58,7 +60,7 @@ fn optimizers() -> Vec<Optimizer> {
     all
 }
 
-/// The update alone. Gradients are leaves, those of γ and β the rows of one.
+/// The update only. Gradients are leaves; those of γ and β are the rows of one.
 fn graph(optimizer: &Optimizer) -> Graph {
     let mut graph = Graph::new();
     let mut pairs: Vec<(Value, Value)> = Vec::new();
@@ -83,7 +85,7 @@ fn graph(optimizer: &Optimizer) -> Graph {
     pass::simplify(&graph).unwrap()
 }
 
-/// The dispatches of the update, and its nodes; without those of the gradients' norm.
+/// The number of dispatches and of nodes of the update, without those of the gradients' norm.
 fn counts(plan: &Plan) -> [usize; 2] {
     const OTHERS: [&str; 2] = ["square_sum", "clip_scale"];
     let nodes = || plan.nodes.iter().filter(|node| node.phase == Phase::Update && !node.steps.is_empty());
@@ -93,7 +95,7 @@ fn counts(plan: &Plan) -> [usize; 2] {
     [steps.len(), nodes().count()]
 }
 
-/// All state after some steps; `spoilt` is a gradient that holds a NaN. Also the fault word.
+/// All state after some steps, and the fault word; `spoilt` is a gradient that contains a NaN.
 async fn run(
     backend: &mut dyn Backend,
     plan: Plan,
@@ -187,7 +189,8 @@ async fn step(backend: &mut dyn Backend, plan: Plan, leaves: &HashMap<String, Te
     all
 }
 
-/// Reductions, packing and updates stand side by side then, in every combination that a step has.
+/// Reductions, packing and updates run side by side then, in every combination that occurs in a
+/// step.
 #[test]
 fn a_step_in_few_launches_is_one_in_many() {
     common::on_each_driver("a_step_in_few_launches_is_one_in_many", || {
@@ -198,7 +201,7 @@ fn a_step_in_few_launches_is_one_in_many() {
         let (optimizer, loss) = (&optimizers()[0], &recipe.train.loss);
         let graph = pass::training(&recipe.model, 7, &Feed::Floats, loss, optimizer, true).unwrap();
         let leaves = evaluate::start(&graph, &mut Noise::new(3));
-        // The kernels for GPUs within WebGPU's limits, the others with all that a driver has.
+        // The kernels for GPUs within WebGPU's limits, the others with all that a driver supports.
         for (class, most) in [(DeviceClass::Gpu, 8), (DeviceClass::Software, MOST_BUFFERS)] {
             let [(single, expected), (merged, got)] = [0, most].map(|max_buffers| {
                 let mut backend = open().unwrap();
@@ -234,7 +237,9 @@ fn launches_are_as_few_as_buffers_allow() {
         println!("{:?}: {counts:?}", optimizer.rule);
         assert!(counts.windows(2).all(|pair| pair[1][0] <= pair[0][0]) && counts[5] == counts[4]);
     }
-    // The fault word is bound once, the rates are a uniform; weight, velocity and gradient for each parameter, of γ and β one tensor for both gradients: 27 storage buffers in all.
+    // The fault word is bound once, and the rates are a uniform. Each parameter has weight,
+    // velocity and gradient; γ and β have one tensor for both gradients: 27 storage buffers in
+    // total.
     // Adam has two moments.
     let (sgd, adam) = (&optimizers()[0], &optimizers()[2]);
     assert_eq!([8, 16, 24].map(|buffers| launches(sgd, buffers)), [[5, 21], [2, 21], [2, 21]]);

@@ -1,4 +1,5 @@
-//! `halfwave web` as a browser meets it: types, compression, caching, and that nothing outside the folder is sent.
+//! `halfwave web` from a browser's point of view: types, compression, caching, and that nothing
+//! outside the folder is served.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use std::fs;
@@ -13,7 +14,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// A command that must fail with one line that holds `parts`.
+/// Runs a command that must fail with one line that contains `parts`.
 fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let output = command(args).current_dir(dir).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
@@ -38,7 +39,7 @@ impl Server {
         Self { child, port, said }
     }
 
-    /// Sends a request exactly as it is written: head, with names in small letters, and body of the answer.
+    /// Sends a request verbatim, and returns the answer's head, with names in lower case, and body.
     fn ask(&self, method: &str, target: &str, more: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         write!(stream, "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n").unwrap();
@@ -67,7 +68,7 @@ impl Drop for Server {
     }
 }
 
-/// A page in `site`, with something beside it that is nobody's business.
+/// A page in `site`, with a private file beside it.
 fn site() -> tempfile::TempDir {
     let base = tempfile::tempdir().unwrap();
     fs::create_dir_all(base.path().join("site/pkg")).unwrap();
@@ -188,7 +189,7 @@ fn ports_and_folders_are_checked() {
     // Whoever asks for no port gets one, beside others who did the same.
     let servers = [0; 2].map(|_| Server::start(dir, &["--dir", "site"]));
     assert!(servers[0].port >= 8080 && servers[0].port < servers[1].port, "{} {}", servers[0].port, servers[1].port);
-    // A page here comes first.
+    // A page in this folder takes precedence.
     fs::create_dir(dir.join("web")).unwrap();
     fs::rename(dir.join("site"), dir.join("web/dist")).unwrap();
     let server = Server::start(dir, &["--port", "0"]);

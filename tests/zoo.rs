@@ -1,4 +1,5 @@
-//! The embedded recipes: as large as published, planned for every class of devices, and each of them learns.
+//! The built-in recipes: they have the published sizes, can be planned for every device class, and
+//! each of them learns.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::backend::cpu::CpuBackend;
@@ -18,13 +19,14 @@ fn trained_len(model: &Model) -> u64 {
     model::trained_len(&model.parameters().unwrap())
 }
 
-/// Outputs of all convolutions: as many biases, or half as many normalisation parameters, does a network have that gives each one.
+/// Outputs of all convolutions: the number of biases, or half the number of normalisation
+/// parameters, of a network with one or a pair per output.
 fn filters_len(model: &Model) -> u64 {
     let filters = |kind: &LayerKind| if let LayerKind::Conv(conv) = kind { conv.filters as u64 } else { 0 };
     model.layers.iter().map(|layer| filters(&layer.kind)).sum()
 }
 
-/// Biases that linear layers have none of, because their weights are binary.
+/// Number of biases that linear layers lack because their weights are binary.
 fn missing_biases(model: &Model) -> u64 {
     let missing = |kind: &LayerKind| {
         if let LayerKind::Linear(v) = kind
@@ -46,22 +48,25 @@ fn networks_have_the_published_size() {
         let model = recipe(name).model;
         assert_eq!((model.weights_len(), model.multiply_adds()), (Ok(4_656_522), Ok(607_600_640)), "{name}");
     }
-    // Weights, biases of the last layer, and two parameters of a batch-norm behind every convolution, as in torchvision. Here batch-norms before a quantiser have none.
-    // Multiply-adds are the paper's 1.8 and 3.8 · 10⁹.
+    // Weights, biases of the last layer, and two parameters of a batch-norm after every
+    // convolution, as in torchvision. Here batch-norms before a quantiser have none. Multiply-adds
+    // are the paper's 1.8 and 3.8 · 10⁹.
     let model = recipe("resnet18").model;
     assert_eq!(model.weights_len().unwrap() + 2 * filters_len(&model), 11_689_512);
     assert_eq!(model.multiply_adds(), Ok(1_814_073_344));
     let model = recipe("resnet50").model;
     assert_eq!(model.weights_len().unwrap() + 2 * filters_len(&model), 25_557_032);
     assert!((3.8e9..3.9e9).contains(&(model.multiply_adds().unwrap() as f64)), "{:?}", model.multiply_adds());
-    // Weights, and biases everywhere, as published; here a batch-norm shifts where there is none.
+    // Weights, and biases everywhere, as published; here a batch-norm provides the shift where
+    // there is no bias.
     let original = |model: &Model| model.weights_len().unwrap() + filters_len(model) + missing_biases(model);
     let model = recipe("alexnet").model;
     assert_eq!((original(&model), model.multiply_adds()), (60_965_224, Ok(724_406_816)));
     let model = recipe("googlenet").model;
     assert_eq!(original(&model), 6_998_552);
     assert!((1.5e9..1.6e9).contains(&(model.multiply_adds().unwrap() as f64)), "{:?}", model.multiply_adds());
-    // The paper's 0.27 million, batch-norms included, without convolutions in shortcuts; here there are two, 16 → 32 and 32 → 64.
+    // The paper's 0.27 million, batch-norms included, without convolutions in shortcuts; here there
+    // are two, 16 → 32 and 32 → 64.
     let model = recipe("resnet20").model;
     assert_eq!(trained_len(&model), 269_722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64));
 }
@@ -108,7 +113,8 @@ fn no_launch_that_matters_wastes_more_than_two_thirds_of_its_products() {
             let counted = || plan.steps.iter().enumerate().filter(|(_, step)| step.cost.executed > 0);
             let all: u64 = counted().map(|(_, step)| step.cost.needed()).sum();
             for (index, step) in counted().filter(|(_, step)| step.cost.needed() * 100 > all) {
-                // Pictures of one channel lie in quads: three lanes of four are padding, whatever a kernel does.
+                // Images of one channel are stored in quads: three lanes of four are padding,
+                // whatever a kernel does.
                 let node = plan.nodes.iter().find(|node| node.steps.contains(&index)).unwrap();
                 let one = node.inputs.iter().map(|place| &place.ty).any(|ty| ty.shape.len() == 4 && ty.channels() == 1);
                 let share = step.cost.needed() as f64 * if one { 4.0 } else { 1.0 } / step.cost.executed as f64;
@@ -132,7 +138,7 @@ fn weight_gradients_fill_a_large_device() {
             let threads = u64::from(plan.kernels[step.kernel].threads);
             let invocations = u64::from(step.groups[0]) * u64::from(step.groups[1]) * threads;
             let label = format!("{name}: {} of {}", node.op.stem(), node.layer);
-            // A part has the 16 rows of a step at least.
+            // A part has at least the 16 rows of a step.
             let parts = step.bindings.iter().map(|&(_, words)| words).max().unwrap() / node.output.ty.words();
             let least = node.inputs[0].ty.rows().div_ceil(parts) <= 16;
             assert!(invocations >= 32_000 || least, "{label} has {invocations} invocations");
@@ -145,8 +151,8 @@ fn weight_gradients_fill_a_large_device() {
     }
 }
 
-/// Height and width on which a network can be tried in moments: the last stages see one to four pixels. The weights of
-/// convolutions are all there; linear layers behind them become smaller.
+/// Returns a height and width at which a network can be tested quickly: the last stages have one to
+/// four pixels. The weights of convolutions are complete; linear layers after them become smaller.
 fn small(name: &str) -> Option<usize> {
     match name {
         "lenet" | "mlp-sigmoid" | "mlp-sigmoid-cross-entropy" | "digits" | "digits-float" => None,

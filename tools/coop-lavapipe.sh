@@ -1,11 +1,13 @@
 #!/bin/bash
-# Unpacks a Vulkan driver that has cooperative matrices without a GPU, Mesa's lavapipe of Debian's unstable suite, below target/coop-lavapipe and prints its ICD file, as
-# HALFWAVE_TEST_COOP wants it. Nothing is installed; about 100 MB are fetched once.
+# Unpacks a Vulkan driver that supports cooperative matrices without a GPU, Mesa's lavapipe of
+# Debian's unstable suite, below target/coop-lavapipe, and prints its ICD file for
+# HALFWAVE_TEST_COOP. Nothing is installed; about 100 MB are downloaded once.
 #
 #   tools/coop-lavapipe.sh                  print the ICD file
 #   tools/coop-lavapipe.sh PROGRAM ARGS...  run a program on the driver
 #
-# Its matrices are 8 × 8, of subgroups of 8. Mesa 25 and older have none. Programs run on it with its own C library: tests/common does so, too.
+# Its matrices are 8 × 8, for subgroups of 8. Mesa 25 and older have none. Programs on it run with
+# its C library; tests/common does the same.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$here/target/coop-lavapipe

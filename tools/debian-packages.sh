@@ -1,5 +1,6 @@
 #!/bin/bash
-# Unpacks packages of a Debian suite, and all that they depend on, without installing anything. For other scripts, which source it.
+# Unpacks packages of a Debian suite and all their dependencies, without installing anything.
+# Sourced by other scripts.
 
 unpack_debian() { # unpack_debian SUITE FOLDER PACKAGE...: into FOLDER/root; the packages themselves stay in FOLDER/apt/cache/archives until the caller removes FOLDER/apt
   local suite=$1 folder=$2 mirror package options

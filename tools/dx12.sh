@@ -1,27 +1,30 @@
 #!/bin/bash
-# Tests halfwave on DX12, without Windows and without a GPU: a Windows build over wgpu's DX12 backend, in Wine 10 (its vkd3d makes Vulkan of DX12), on
-# Mesa's lavapipe. FXC compiles the HLSL, for shader model 5.1. Ends with "N passed, N failed".
+# Tests halfwave on DX12, without Windows and without a GPU: a Windows build with wgpu's DX12
+# backend, in Wine 10 (whose vkd3d translates DX12 to Vulkan), on Mesa's lavapipe. FXC compiles the
+# HLSL, for shader model 5.1. Ends with "N passed, N failed".
 #
 #   tools/dx12.sh [SUITE...]   default: conformance, training, reference
 #
-#   REQUIRE_DX12=1   what is missing for it is an error; otherwise everything is left out then, and the script says so
+#   REQUIRE_DX12=1   missing requirements are an error; otherwise all tests are skipped then, with a message
 #
-# It needs root on Debian 12 or later (mount, chroot; nothing outside target/dx12 is changed but packages that are installed) and installs what is
-# missing (tools/install-test-deps.sh --dx12). Wine and lavapipe are unpacked from Debian 13 into target/dx12, Debian 12's Wine computes wrong results.
-# FXC is Microsoft's d3dcompiler_47.dll: it comes from the PyPI package cefpython3, which redistributes it, and is never committed.
+# Needs root on Debian 12 or later (mount, chroot; outside target/dx12 only installed packages
+# change) and installs missing requirements (tools/install-test-deps.sh --dx12). Wine and lavapipe
+# are unpacked from Debian 13 into target/dx12, because Debian 12's Wine computes wrong results. FXC
+# is Microsoft's d3dcompiler_47.dll: it comes from the PyPI package cefpython3, which redistributes
+# it, and is never committed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/debian-packages.sh
 source tools/debian-packages.sh
 
 work=$PWD/target/dx12
-export WINDOWS_TARGET_DIR=$PWD/target/windows # below the repository, which is all that Wine sees
+export WINDOWS_TARGET_DIR=$PWD/target/windows # below the repository, the only folder visible to Wine
 root=$work/root
 compiler=$work/d3dcompiler_47.dll
 compiler_sha256=8bdcccc5dd81330d5b5eb22e3dd87f1260d6f9a1b87cd26c1fe469cdd070a5f7 # 10.0.17134, x86-64
 
 say() { echo "dx12: $*"; }
-missing() { # missing WHY: the end of the script
+missing() { # missing WHY: ends the script
   if [[ ${REQUIRE_DX12:-} == 1 ]]; then say "error: $*"; exit 1; fi
   say "SKIPPED: $*: NOTHING IS TESTED ON DX12"
   exit 0
@@ -29,7 +32,8 @@ missing() { # missing WHY: the end of the script
 began=$SECONDS
 took() { say "$*: $((SECONDS - began)) s"; began=$SECONDS; }
 
-# Debian 13's Wine, lavapipe and X server, unpacked but not installed; each package's own scripts are left out but for Wine's, which makes a DLL of its own.
+# Debian 13's Wine, lavapipe and X server, unpacked but not installed. The packages' scripts are not
+# run, except Wine's, which creates a DLL.
 unpack_wine() {
   unpack_debian trixie "$work" bash dash coreutils wine wine64 mesa-vulkan-drivers xvfb || missing "Debian 13's packages cannot be read"
   dpkg -e "$work"/apt/cache/archives/libwine_*.deb "$work/apt/libwine"
@@ -54,7 +58,8 @@ fetch_compiler() {
   rm -rf "$work/wheel"
 }
 
-# Runs a script in the unpacked Debian, with the repository in /halfwave. All that it starts ends with it.
+# Runs a script in the unpacked Debian, with the repository in /halfwave. All processes that it
+# starts end with it.
 inside() { # inside SCRIPT ARGUMENT...
   unshare --mount --pid --fork --kill-child bash -ec '
     mount --rbind /dev "$1/dev"; mount --rbind /sys "$1/sys"; mount -t proc proc "$1/proc"; mount --bind "$PWD" "$1/halfwave"
@@ -64,7 +69,7 @@ inside() { # inside SCRIPT ARGUMENT...
     bash -c "$@"
 }
 
-# Wine wants a display, and its DXGI a renderer that needs no OpenGL.
+# Wine needs a display, and its DXGI a renderer that does not use OpenGL.
 desktop='
   wine() { timeout 1200 /usr/lib/wine/wine64 "$@" </dev/null; }
   rm -f /tmp/.X7-lock /tmp/.X11-unix/X7
@@ -88,7 +93,7 @@ took "packages"
 echo "$compiler_sha256  $compiler" | sha256sum --check --quiet || { say "error: $compiler is another one than expected"; exit 1; }
 took "Wine, lavapipe and FXC"
 
-# What runs on a device. The names of these tests hold one of the words.
+# The tests that run on a device: their names contain one of these words.
 suites=("$@")
 [[ $# != 0 ]] || suites=(conformance training reference)
 words=(each_driver conform)
@@ -99,7 +104,8 @@ mapfile -t programs < <(sed -n 's/^ *Executable .* (\(.*\.exe\))$/\1/p' "$work/b
 halfwave=target/windows/x86_64-pc-windows-gnu/debug/halfwave.exe
 took "Windows build"
 
-# FXC does not optimise in debug builds, as a debugger wants it; the digits are trained as a release build does it.
+# FXC does not optimise in debug builds, for the sake of debuggers; the digits are trained as in a
+# release build.
 status=0
 rm -rf "$work/digits"
 inside "$desktop"'
@@ -128,7 +134,7 @@ check() { # check NAME COMMAND...
   if "$@"; then echo "$name 1 0" >>"$work/suites"; else echo "$name 0 1" >>"$work/suites"; fi
 }
 
-# Hashes of codes, planes and sums of a step, as the suite training prints them.
+# Hashes of codes, planes and sums of a step, as printed by the suite training.
 integers() { sed -nE 's/^.*: (.* [0-9a-f]{16})$/\1/p' "$1" | sort; }
 same_integers() {
   local drivers; drivers=$(tools/find-icds.sh)
@@ -138,7 +144,7 @@ same_integers() {
   [[ -s $work/integers-dx12 ]] || { echo "no integers in the log"; return 1; }
   diff "$work/integers-vulkan" "$work/integers-dx12"
 }
-# Single epochs near the end have 94 to 97 %; how exact a step is, the suite reference asks.
+# Single epochs near the end have 94 to 97%; the suite reference checks the accuracy of a step.
 digits() {
   local accuracy; accuracy=$(sed -nE 's/^test accuracy ([0-9.]+) %.*/\1/p' "$log")
   echo "digits on DX12: test accuracy ${accuracy:-unknown} %"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Prints the software Vulkan drivers of this machine as HALFWAVE_TEST_ICDS wants them: name=/path/to/icd.json,...
-# Fails when there is no lavapipe, the one every test machine must have.
+# Prints the software Vulkan drivers of this machine in the format of HALFWAVE_TEST_ICDS:
+# name=/path/to/icd.json,... Fails if there is no lavapipe, which every test machine must have.
 set -euo pipefail
 
 first() { # the first of these files that exists
@@ -10,7 +10,7 @@ first() { # the first of these files that exists
 }
 
 machine=$(uname -m)
-# Mesa names the file with the machine or without, by version.
+# The name of Mesa's file includes the machine or not, depending on the version.
 lavapipe=$(first {/usr/share,/usr/local/share,/etc}/vulkan/icd.d/{lvp_icd.json,"lvp_icd.$machine.json"})
 swiftshader=$(first /usr/lib/chromium/vk_swiftshader_icd.json /usr/lib/chromium-browser/vk_swiftshader_icd.json \
   /usr/lib64/chromium-browser/vk_swiftshader_icd.json /snap/chromium/current/usr/lib/chromium-browser/vk_swiftshader_icd.json \

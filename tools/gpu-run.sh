@@ -1,11 +1,13 @@
 #!/bin/bash
-# What is worth recording on a machine with a real GPU, in two calls of less than five minutes each; the most valuable comes first.
+# Measurements on a machine with a real GPU, in two calls of less than five minutes each; the most
+# valuable come first.
 #
 #   tools/gpu-run.sh FOLDER first    selftest, benchmarks, profiles with and without cooperative matrices, coopconv, PyTorch without its compiler
 #   tools/gpu-run.sh FOLDER second   the digits twice, PyTorch with its compiler, tuned kernels, Burn, Dawn in Node.js, CIFAR-10
 #
-# Every step has a limit in seconds and a log of its own; one that fails does not stop the next. All limits are shortened to what is left of TOTAL,
-# and a step for which nothing is left is left out, and named. What is not there is named, too. The calls do not need each other.
+# Every step has a limit in seconds and a separate log; a step that fails does not stop the next.
+# All limits are shortened to what is left of TOTAL; a step without remaining time is skipped and
+# named, as are missing programs. The calls do not depend on each other.
 #
 #   TOTAL          seconds of a call, at most (default: 290)
 #   HALFWAVE       the program (default: target/release/halfwave)
@@ -17,12 +19,14 @@
 #   TORCH_DEVICE   where PyTorch computes (default: cuda)
 #   BURN           the program burnbench, which times them in Burn
 #   BURN_BACKEND   its backend (default: vulkan)
-#   CIFAR10_DIR    CIFAR-10's binary version: vgg-small's full recipe is trained on it, as far as it gets; a call with the same FOLDER goes on
-#   CIFAR_SECONDS  for so many seconds, which are kept for it (default: 120)
+#   CIFAR10_DIR    CIFAR-10's binary version: vgg-small's full recipe is trained on it, as far as time allows; a call with the same FOLDER resumes it
+#   CIFAR_SECONDS  seconds reserved for that (default: 120)
 #   CIFAR_EPOCHS   epochs of its schedule, instead of the recipe's 200
 #
-# Dawn needs web/pkg and web/node_modules (web/build.sh). FOLDER gets system-CALL.txt (machine, driver, date), CALL-NN-STEP.log a step (its command first, its
-# exit code and seconds last), JSON, pages, runs, a cache of its own, and summary-CALL.txt. The exit code is the number of steps that failed.
+# Dawn needs web/pkg and web/node_modules (web/build.sh). FOLDER gets system-CALL.txt (machine,
+# driver, date), one CALL-NN-STEP.log per step (beginning with its command, ending with its exit
+# code and seconds), JSON, pages, runs, a separate cache, and summary-CALL.txt. The exit code is the
+# number of steps that failed.
 set -uo pipefail
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
@@ -43,9 +47,9 @@ export HALFWAVE_CACHE_DIR=$out/cache
 summary=$out/summary-$call.txt
 failed=0
 number=0
-kept=0 # seconds that steps to come need
+kept=0 # seconds reserved for later steps
 
-note() { # note COMMAND...: its output, if the command is there
+note() { # note COMMAND...: prints its output, if the command exists
   command -v "$1" >/dev/null || { echo "\$ $*: not there"; return 0; }
   echo "\$ $*"
   timeout 10 "$@" 2>&1 || true
@@ -69,8 +73,8 @@ note() { # note COMMAND...: its output, if the command is there
 say() { printf '%s\n' "$*" | tee -a "$summary"; }
 left() { echo $((total - kept - (SECONDS - began))); }
 
-# A command is ended by SIGINT, as by a user, and five seconds later with all that it has started: a run keeps what it has learned. Behind nohup or &
-# programs would ignore the signal.
+# A command is ended by SIGINT, as by a user, and five seconds later with all processes that it has
+# started: a run keeps its progress. Behind nohup or & programs would ignore the signal.
 hearing=(env --default-signal=INT)
 "${hearing[@]}" true 2>/dev/null || hearing=()
 limited() { # limited SECONDS COMMAND...
@@ -79,12 +83,12 @@ limited() { # limited SECONDS COMMAND...
   timeout --signal=INT --kill-after=5 "$seconds" "${hearing[@]}" "$@"
 }
 
-step() { # step NAME SECONDS COMMAND...: whether it came to its end
+step() { # step NAME SECONDS COMMAND...: succeeds if the command ended by itself
   local name limit start=$SECONDS code=0 result
   number=$((number + 1))
   name=$(printf '%s-%02d-%s' "$call" "$number" "$1")
   log=$out/$name.log
-  # It takes up to seven seconds more where it does not hear the signal.
+  # It takes up to seven seconds more if it does not react to the signal.
   limit=$(($(left) - 7 < $2 ? $(left) - 7 : $2))
   shift 2
   printf '$ %s\n' "$*" >"$log"
@@ -103,15 +107,15 @@ step() { # step NAME SECONDS COMMAND...: whether it came to its end
   say "$(printf '%-30s %5d s  %s' "$name" $((SECONDS - start)) "$result")"
   [[ $code == 0 ]] && return 0
   tail -5 "$log" | sed 's/^/    /'
-  # A training that was ended in time has done what it could.
+  # A training that was ended in time counts as successful.
   [[ $code == 124 && $name == *cifar10* ]] && return 0
   failed=$((failed + 1))
   return 1
 }
-found() { # found PATTERN: those lines of the last log that say the result
+found() { # found PATTERN: prints the matching lines of the last log
   grep -E "$1" "$log" | tail -8 | cut -c1-240 | sed 's/^/    /' | tee -a "$summary"
 }
-best_convolutions() { # of coopconv's last log: the fastest of each shape and product, of those that are right
+best_convolutions() { # from coopconv's last log: the fastest correct kernel of each shape and product
   awk -F ' *[|] *' '
     $1 == "conv" && $4 ~ / ms$/ && $6 ~ /EXACT|ok/ { split($3, word, " "); key = $2 " " word[1]; if (!(key in best) || $4 + 0 < best[key]) { best[key] = $4 + 0; line[key] = $2 " | " $3 " | " $4 " | " $5 } }
     END { for (key in line) print "    " line[key] }' "$log" | sort | cut -c1-240 | tee -a "$summary"
@@ -141,7 +145,7 @@ peers_are_there() {
 }
 
 first() {
-  # The ceilings are the device's best rates; while they are measured its clock rises.
+  # The measured peaks are the device's best rates; while they are measured its clock rises.
   step ceilings 30 "$halfwave" devices --ceilings --fresh "${adapter[@]}"
   found 'GFLOP/s|Gbitop/s|µs'
   step selftest 60 "$halfwave" selftest "${adapter[@]}"
@@ -205,7 +209,7 @@ second() {
   if [[ -z ${CIFAR10_DIR:-} ]]; then say "CIFAR-10: left out: CIFAR10_DIR names no folder"; return; fi
   [[ ! -e $out/cifar10/run.json ]] || resume=(--resume "$out/cifar10")
   [[ -z ${CIFAR_EPOCHS:-} ]] || length=(--epochs "$CIFAR_EPOCHS")
-  # What is left but for the evaluation behind it.
+  # The remaining time, except for the evaluation after it.
   kept=13
   if [[ ${#resume[@]} != 0 ]]; then
     step cifar10-on "$total" "$halfwave" train "${resume[@]}" "${length[@]}" --plain --data-dir "$CIFAR10_DIR" "${adapter[@]}"

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Installs what halfwave's tests need on Debian or Ubuntu: a C linker, the Vulkan loader, lavapipe (from the release's
-# backports where they have a newer one: its shaders run several times faster), the browsers chromium (SwiftShader comes with
-# it) and firefox-esr, a compiler for wasm32, Node.js, clang (it type-checks the kernels' MSL). Safe to run again: it changes nothing, and asks no server,
-# when everything is there.
+# Installs the requirements of halfwave's tests on Debian or Ubuntu: a C linker, the Vulkan loader,
+# lavapipe (from the release's backports if they have a newer one: its shaders run several times
+# faster), the browsers chromium (which includes SwiftShader) and firefox-esr, a compiler for
+# wasm32, Node.js, clang (which type-checks the kernels' MSL). Safe to run again: if everything is
+# installed, it changes nothing and contacts no server.
 #
 #   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
 #   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
@@ -35,12 +36,14 @@ updated=
 update() {
   [[ -z $updated ]] || return 0
   say "apt-get update"
-  # One unreachable source of several is no reason to stop: the installation that follows tells whether it mattered.
+  # One unreachable source among several is no reason to stop: the installation that follows shows
+  # whether it mattered.
   root apt-get update >"$log" 2>&1 || { say "apt-get update had errors:"; grep -E '^(E|W):' "$log" >&2 || tail -5 "$log" >&2; }
   updated=1
 }
 
-# No `apt-cache ... | grep -q`: grep leaves early, apt-cache dies of the closed pipe, and pipefail takes that for a no.
+# Not `apt-cache ... | grep -q`: grep exits early, apt-cache fails on the closed pipe, and pipefail
+# reports that as no match.
 available() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [0-9] ]]; }
 
 install() { # install [-t SUITE] PACKAGE...
@@ -57,8 +60,8 @@ want() { # want PACKAGE...: installs those that are missing
   install "${missing[@]}"
 }
 
-# Adds the release's backports as a copy of the machine's own source with another suite, so that mirrors and keys stay as
-# they are. Fails when there is no such source to copy.
+# Adds the release's backports as a copy of the machine's source with another suite, so that mirrors
+# and keys stay unchanged. Fails if there is no such source to copy.
 add_backports() {
   local suite=$codename-backports file copy=
   for file in /etc/apt/sources.list.d/*.sources; do
@@ -78,7 +81,7 @@ add_backports() {
   say "added $suite in $target (delete that file to undo)"
   if ! root apt-get update >"$log" 2>&1; then
     grep -E '^(E|W):' "$log" >&2 || true
-    # Only take back what is itself the trouble.
+    # Only undo it if this source is the cause.
     if grep -qE "^(E|W):.*$suite" "$log"; then
       root rm -f "$target"
       say "$suite cannot be read: took it away again"
@@ -92,7 +95,7 @@ in_backports() { [[ $(apt-cache madison mesa-vulkan-drivers 2>/dev/null) == *" $
 
 lavapipe() {
   local installed; installed=$(version_of mesa-vulkan-drivers)
-  # From 24 on it is fast enough; no need to look for more.
+  # From 24 on it is fast enough; no newer one is needed.
   if [[ -n $installed && ${installed%%.*} -ge 24 ]]; then return 0; fi
   if [[ -n $installed && -n ${HALFWAVE_KEEP_MESA:-} ]]; then say "keeping mesa-vulkan-drivers $installed (HALFWAVE_KEEP_MESA)"; return 0; fi
   update

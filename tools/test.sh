@@ -1,12 +1,13 @@
 #!/bin/bash
-# The test command: installs what the tests need, runs every Rust test on each software driver, builds the browser part and tests
-# it in Chromium and Firefox. Options go to cargo test, and leave the browser part out, for example: tools/test.sh --test gradient
+# The test command: installs the requirements of the tests, runs every Rust test on each software
+# driver, builds the browser part and tests it in Chromium and Firefox. Options are passed to cargo
+# test and omit the browser part, for example: tools/test.sh --test gradient
 #
 #   HALFWAVE_TEST_ICDS   drivers to test on, name=/path/to/icd.json,...; nothing is installed then
 #                        (default: those that tools/find-icds.sh finds)
 #   HALFWAVE_TEST_COOP   a driver with cooperative matrices, as an ICD file below target/coop-lavapipe (default: tools/coop-lavapipe.sh fetches one)
-#   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that want it (default: they are left out, and say so)
-#   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is left out then, and says so
+#   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that need it (default: they are skipped with a message)
+#   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is skipped then, with a message
 #   REQUIRE_BROWSERS=0   a missing browser is no error (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ command -v cargo >/dev/null || { echo "test: no cargo in PATH: install Rust with
 
 export HALFWAVE_TEST_ICDS=${HALFWAVE_TEST_ICDS:-$(tools/find-icds.sh)}
 export HALFWAVE_TEST_COOP=${HALFWAVE_TEST_COOP:-$(tools/coop-lavapipe.sh)}
-export REQUIRE_GPU=1 # a test that finds no adapter fails instead of passing for want of work
+export REQUIRE_GPU=1 # a test that finds no adapter fails instead of passing without having run
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$scratch} # Mesa complains without one
@@ -25,7 +26,7 @@ if [[ -n ${CIFAR10_DIR:-} ]]; then echo "test: CIFAR-10 in $CIFAR10_DIR"; else e
 
 log=$scratch/log
 status=0
-# The build tool has no tests. The pipe is for the log alone: cargo's own exit code counts.
+# The build tool has no tests. The pipe only writes the log: cargo's exit code counts.
 cargo test --workspace --exclude halfwave-bindgen --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
 
 web=tested
@@ -37,14 +38,15 @@ else
   if [[ $code == 3 && -z ${REQUIRE_WASM:-} ]]; then web="SKIPPED (no compiler for wasm32)"
   elif [[ $code != 0 ]]; then web="NOT BUILT" status=1
   else
-    # One file after the other: they measure times, and two browsers on software drivers would starve each other.
+    # One file after the other, because they measure times, and two browsers on software drivers
+    # would slow each other down.
     REQUIRE_BROWSERS=${REQUIRE_BROWSERS:-1} node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
       --test-reporter=./web/tests/counts.mjs --test-reporter-destination="$scratch/web" web/tests/*.test.mjs || status=1
   fi
 fi
 
-# A suite ends with "test result: ok. 12 passed; 0 failed; 1 ignored; ...". Only the last such line of a suite counts: the report
-# of a failed test may quote that of a test program it started.
+# A suite ends with "test result: ok. 12 passed; 0 failed; 1 ignored; ...". Only the last such line
+# of a suite counts: the report of a failed test may quote that of a test program it started.
 awk '
   function close_suite() { if (counts) { print name, counts } counts = "" }
   /^ +Running |^ +Doc-tests / { close_suite(); name = $1 == "Doc-tests" ? "doc-tests" : $2 == "unittests" ? $3 : $2 }

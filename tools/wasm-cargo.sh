@@ -1,23 +1,25 @@
 #!/bin/bash
-# cargo for wasm32-unknown-unknown. Two toolchains will do: rustup's, where that target is installed, or Debian's rustc-web
-# with cargo-web, rust-web-src and lld-19, which builds the standard library from source. Nothing is downloaded for it.
+# cargo for wasm32-unknown-unknown. Either of two toolchains is used: rustup's, if that target is
+# installed, or Debian's rustc-web with cargo-web, rust-web-src and lld-19, which builds the
+# standard library from source. Nothing is downloaded.
 #
 #   wasm-cargo.sh CARGO-COMMAND OPTION...   for example: wasm-cargo.sh build -p halfwave-web --profile web
 #   wasm-cargo.sh --find                    print which toolchain would be used: rustc or debian
-#   wasm-cargo.sh --folder                  print where the artefacts go
+#   wasm-cargo.sh --folder                  print the folder of the artefacts
 #
 #   WASM_TARGET_DIR   that folder (default: wasm in cargo's own target folder)
 #
-# The exit code is 3 when neither toolchain is there.
+# The exit code is 3 if neither toolchain is installed.
 set -euo pipefail
 
 target=wasm32-unknown-unknown
-# A folder of its own: no waiting for the lock of another build, no mixing of two compilers' artefacts.
+# A separate folder: no waiting for the lock of another build, no mixing of two compilers'
+# artefacts.
 out=${WASM_TARGET_DIR:-${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/wasm}
 
 find_toolchain() {
   local libdir
-  # An explicit override of the compiler must not answer for rustup's.
+  # An explicit override of the compiler must not be taken for rustup's.
   if libdir=$(env -u RUSTC rustc --print target-libdir --target $target 2>/dev/null) && compgen -G "$libdir/libstd-*.rlib" >/dev/null; then
     echo rustc
   elif [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -x /usr/bin/wasm-ld-19 && -d $(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library ]]; then
@@ -36,7 +38,8 @@ toolchain=$(find_toolchain) || {
 [[ $1 != --find ]] || { echo "$toolchain"; exit; }
 
 export CARGO_TARGET_DIR=$out
-# Vectors of 128 bits, which every browser with WebGPU has: without a GPU a step takes less than half as long.
+# 128-bit vectors, which every browser with WebGPU supports: without a GPU a step takes less than
+# half as long.
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="${CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS:-} -Ctarget-feature=+simd128"
 if [[ $toolchain == rustc ]]; then
   unset RUSTC

@@ -11,7 +11,8 @@
 set -euo pipefail
 
 target=x86_64-pc-windows-gnu
-# A folder of its own: no waiting for the lock of another build, no mixing of two compilers' artefacts.
+# A separate folder: no waiting for the lock of another build, no mixing of two compilers'
+# artefacts.
 out=${WINDOWS_TARGET_DIR:-${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/windows}
 
 [[ $# != 0 ]] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
@@ -22,10 +23,11 @@ library=$(/usr/bin/rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/libra
 }
 [[ $1 != --find ]] || exit 0
 
-# RUSTC by its full path: another rustc may come first in PATH, and only this one matches the sources of the standard library.
+# RUSTC by its full path: another rustc may come first in PATH, and only this one matches the
+# sources of the standard library.
 unset RUSTUP_TOOLCHAIN
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$out
-# The objects at the beginning and end of each program, which -Zbuild-std does not make.
+# The objects at the beginning and end of each program, which -Zbuild-std does not create.
 mkdir -p "$out/runtime"
 for part in rsbegin rsend; do
   object=$out/runtime/$part.o

@@ -1,4 +1,4 @@
-//! What benchmarks of a training step have in common.
+//! Common parts of the benchmarks of a training step.
 
 use halfwave::Result;
 use halfwave::backend::{Backend, PlanId};
@@ -7,7 +7,8 @@ use halfwave::plan::Plan;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
 
-/// Loads a training plan of a recipe, made for `batch` images that come with it, with start values and a batch of noise.
+/// Loads a training plan of a recipe, for `batch` images that are uploaded with each step, with
+/// initial values and a batch of noise.
 pub(crate) fn load(backend: &mut dyn Backend, plan: Plan, recipe: &Recipe, batch: usize, lr: f32) -> Result<PlanId> {
     let id = pollster::block_on(backend.load(plan))?;
     for parameter in recipe.model.parameters()? {

@@ -1,6 +1,8 @@
-//! The CPU backend: the same plan, in the same slots, by the twins.
+//! The CPU backend: executes the same plan, in the same slots, with the reference implementations
+//! (`twin`) of operations.
 //!
-//! **Invariant:** in debug builds a freed slot is filled with NaNs, so that a value read after its death shows.
+//! **Invariant:** in debug builds a freed slot is filled with NaNs, to expose reads of a value
+//! after its lifetime.
 
 use super::{Backend, Clock, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
 use crate::caps::Caps;
@@ -15,10 +17,10 @@ use crate::{parallel, simd};
 use std::collections::HashMap;
 use web_time::Instant;
 
-/// NaN as a float, a large number as anything else.
+/// NaN as a float, a large number in other encodings.
 const POISON: u32 = 0x7fc0_dead;
 
-/// Whether all floats are finite, read bit by bit as kernels do.
+/// Whether all floats are finite, tested on bits as in kernels.
 fn all_finite(words: &[u32]) -> bool {
     parallel::all(words, 16384, |words| {
         let mut finite = false;
@@ -36,7 +38,7 @@ impl simd::Job for Finite<'_> {
     #[inline(always)]
     fn run<S: simd::Simd>(self, _: S) {
         const EXPONENT: u32 = 0x7f80_0000;
-        // Without a way out, so that it is a loop over vectors.
+        // Without an early exit, so that the loop is vectorised.
         *self.finite = self.words.iter().fold(0, |most, word| (word & EXPONENT).max(most)) < EXPONENT;
     }
 }
@@ -45,11 +47,11 @@ impl simd::Job for Finite<'_> {
 pub struct CpuBackend {
     caps: Caps,
     plans: Vec<Plan>,
-    /// By plan and buffer; those of state are empty here.
+    /// By plan and buffer; state buffers are empty here.
     memory: Vec<Vec<Vec<u32>>>,
     state: HashMap<String, Vec<u32>>,
     stop: Stop,
-    /// Whether no request to stop is heard.
+    /// Whether stop requests are ignored.
     deaf: bool,
 }
 
@@ -60,19 +62,19 @@ impl Default for CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend without plans.
+    /// Creates a backend without plans.
     pub fn new() -> Self {
         let (plans, memory, state) = (Vec::new(), Vec::new(), HashMap::new());
         Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default(), deaf: false }
     }
 
-    /// State that lives in `slot` of `plan`.
+    /// Returns the name of the state in a slot of `plan`.
     fn name_of(plan: &Plan, slot: usize) -> &str {
         let port = plan.state.iter().find(|port| port.place.slot == slot);
         &port.expect("a state slot has a port").name
     }
 
-    /// Executes a plan, each node as often as `repeats` says; `timed` hears when each began and ended.
+    /// Executes a plan, each node `repeats` times; `timed` receives the start and end of each.
     fn execute(
         &mut self,
         id: PlanId,
@@ -89,7 +91,7 @@ impl CpuBackend {
         mut timed: impl FnMut(&PlanNode, Instant, Instant),
     ) {
         let (plan, memory) = (&self.plans[id.0], &mut self.memory[id.0]);
-        // Borrow the state into its slots for the length of the step.
+        // Move the state into its slots for the duration of the step.
         for port in &plan.state {
             memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
         }
@@ -99,7 +101,7 @@ impl CpuBackend {
             let mut whole = std::mem::take(&mut memory[buffer]);
             let (ahead, out) = whole.split_at_mut(begin);
             let (out, behind) = out.split_at_mut(node.output.stored().words());
-            // An in-place update reads what it overwrites.
+            // An in-place update reads the buffer that it overwrites.
             let before = node.inputs.iter().any(|place| place.slot == node.output.slot);
             let before = before.then(|| out.to_vec());
             let begun = Instant::now();
@@ -121,7 +123,8 @@ impl CpuBackend {
                     &memory[..place.stored().words()]
                 })
                 .collect();
-            // Reference implementations see floats: what is stored in half precision is converted before and after.
+            // Reference implementations operate on floats: values in half precision are converted
+            // before and after.
             let loaded: Vec<Option<Vec<f32>>> = node
                 .inputs
                 .iter()
@@ -236,7 +239,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    /// The clock is the host's, and read between nodes, whatever is asked for.
+    /// The clock is always the host's, and is read between nodes.
     fn run_timed<'a>(
         &'a mut self,
         id: PlanId,
@@ -255,7 +258,8 @@ impl Backend for CpuBackend {
             |node| repeats[node.steps.start],
             |node, begun, done| {
                 let steps = node.steps.clone();
-                // Nodes that a device would compute together are timed together, and with them what else these launches compute.
+                // Nodes that a device would compute together are timed together, including all
+                // nodes that share their launches.
                 if let (Some(stamp), Some(host)) = (run.stamps.last_mut(), run.host.last_mut())
                     && stamp.steps.end > steps.start
                 {

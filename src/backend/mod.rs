@@ -1,6 +1,7 @@
-//! Backends: load a plan, write, run, read.
+//! Backends: load a plan, write its inputs, run it, read its outputs.
 //!
-//! State is shared by name between all plans of a backend; inputs, outputs and transient buffers belong to the plan that ran last.
+//! State is shared by name between all plans of a backend. The contents of inputs, outputs and
+//! transient buffers belong to the plan that ran last.
 
 pub mod cpu;
 pub mod gpu;
@@ -17,65 +18,68 @@ use std::ops::Range;
 use std::pin::Pin;
 use web_time::Instant;
 
-/// A future that stays on its thread: browsers have no other.
+/// A future that is not `Send`, because browsers have only one thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A plan that a backend has loaded.
+/// Handle of a loaded plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PlanId(pub(crate) usize);
 
-/// How durations on a device are known.
+/// How durations on a device are measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timer {
-    /// By the device's timestamps.
+    /// Device timestamps.
     Timestamps,
-    /// By the host's clock, from when a submission could begin to when it was done: never too short.
+    /// The host's clock, from the earliest possible start of a submission to its completion: never
+    /// too short.
     Completion,
-    /// Not at all.
+    /// Durations are not measured.
     None,
 }
 
-/// How many submissions there were, and how long took what they hold.
+/// Number and durations of submissions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Timing {
-    /// How that is known.
+    /// How durations are measured.
     pub timer: Timer,
-    /// Submissions so far, those that only read something back included. Small runs share one.
+    /// Submissions so far, including those that only read a buffer back. Small runs share a
+    /// submission.
     pub submissions: u64,
-    /// The longest of the last 64 that were measured: of a run that shares a submission, its part of it.
+    /// The longest of the last 64 measured durations; for a run that shares a submission, its part
+    /// of it.
     pub longest_ns: u64,
-    /// Measured ones, of all, that took longer than the budget.
+    /// Number of measurements, among all so far, that exceeded the budget.
     pub over_budget: u64,
-    /// What a submission should take at most.
+    /// Time limit for a submission.
     pub budget_ns: u64,
 }
 
-/// What a submission holds of one run, measured.
+/// The measured part of a submission that belongs to one run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Submission {
-    /// Of which plan.
+    /// The plan that was run.
     pub plan: PlanId,
-    /// Which of its steps.
+    /// The range of its steps.
     pub steps: Range<usize>,
-    /// How long the device took.
+    /// Duration on the device.
     pub ns: u64,
 }
 
-/// What computes.
+/// Description of the device that computes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// The adapter's name, or "cpu".
     pub adapter: String,
     /// "Vulkan", "Metal", "Dx12", or "cpu" for the CPU backend.
     pub backend: String,
-    /// Name and version of the driver, as far as it tells.
+    /// Name and version of the driver, if reported.
     pub driver: String,
     /// "discrete GPU", "software", …
     pub kind: String,
 }
 
-/// In a few words.
+/// A short description.
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { adapter, backend, kind, .. } = self;
@@ -84,7 +88,7 @@ impl fmt::Display for Device {
 }
 
 impl Device {
-    /// The CPU backend.
+    /// Returns the description of the CPU backend.
     pub fn cpu() -> Self {
         let [adapter, backend, kind] = ["cpu"; 3].map(str::to_string);
         Self { adapter, backend, driver: String::new(), kind }
@@ -98,122 +102,138 @@ impl From<&AdapterReport> for Device {
     }
 }
 
-/// Whose clock times a launch.
+/// The clock that times launches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Clock {
-    /// The device's timestamps, at both ends of each launch.
+    /// Device timestamps at both ends of each launch.
     Device,
-    /// The host's: each launch is submitted alone and waited for.
+    /// The host's clock: each launch is submitted separately and waited for.
     Host,
 }
 
-/// What is timed as one.
+/// The unit of timing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Grain {
-    /// Every launch, in a pass of its own.
+    /// Each launch, in its own compute pass.
     Launch,
-    /// What an ordinary run submits together, in the pass that it has there.
+    /// Each submission of an ordinary run, in its usual compute pass.
     Submission,
 }
 
-/// When launches ran, in ticks of the clock.
+/// Start and end of launches, in ticks of the clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stamp {
     /// The plan's steps: one, or all of a submission, or on the CPU backend all of a node.
     pub steps: Range<usize>,
-    /// When they began.
+    /// Start of the first.
     pub begin: u64,
-    /// When they had ended.
+    /// End of the last.
     pub end: u64,
 }
 
-/// What the host did for one submission of a timed run.
+/// The host's times for one submission of a timed run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostTimes {
-    /// The plan's steps that it holds.
+    /// The plan's steps in the submission.
     pub steps: Range<usize>,
-    /// When encoding began.
+    /// Start of encoding.
     pub begun: Instant,
-    /// When the commands were encoded, and submitting began.
+    /// End of encoding, and start of submitting.
     pub encoded: Instant,
-    /// When the queue had taken them.
+    /// When the queue had accepted the commands.
     pub submitted: Instant,
-    /// When the host knew that they were done.
+    /// When the host was notified of completion.
     pub done: Instant,
 }
 
-/// A run whose launches were timed.
+/// Timings of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TimedRun {
-    /// By whose clock; that of the host where the device has none.
+    /// The clock used; the host's if the device has none.
     pub clock: Clock,
-    /// What a tick is.
+    /// Length of a tick.
     pub tick_ns: f64,
     /// In order of execution.
     pub stamps: Vec<Stamp>,
-    /// In order too.
+    /// In order of submission.
     pub host: Vec<HostTimes>,
 }
 
-/// What executes plans.
+/// Executes plans.
 pub trait Backend {
-    /// Its name for people: the adapter, or "cpu".
+    /// Returns its display name: the adapter, or "cpu".
     fn name(&self) -> &str;
 
-    /// Limits and preferences that plans must be made for.
+    /// Returns the limits and preferences that plans must be compiled for.
     fn caps(&self) -> &Caps;
 
-    /// Whether kernels that rest on the driver must be checked against their reference implementations before first use. A backend that says so must keep what [`Backend::judge`] tells it; the CPU backend runs the
-    /// reference implementations themselves, and a browser has none that rest on the driver.
+    /// Whether kernels that depend on driver behaviour must be compared with their reference
+    /// implementations before first use. If so, the backend must store verdicts from
+    /// [`Backend::judge`]. The CPU backend runs the reference implementations themselves, and no
+    /// kernel depends on the driver in a browser.
     fn runs_kernels(&self) -> bool {
         false
     }
 
-    /// Keeps in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with its reference on this device.
+    /// Stores in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with the
+    /// reference implementation on this device.
     fn judge(&mut self, _kernel: &str, _right: bool) {}
 
-    /// From now on, no plan is loaded or run once `stop` is asked for: [`Error::Stopped`]. What was started is finished, and can be read.
+    /// Registers a stop signal. Once `stop` is requested, no plan is loaded or run:
+    /// [`Error::Stopped`]. Work already started is finished and can be read.
     fn stop_by(&mut self, _stop: Stop) {}
 
-    /// While nothing is heard, plans run although somebody asks to stop: those that belong to what has begun.
+    /// Sets whether stop requests are obeyed. If not, plans still run after a request, to complete
+    /// work that has begun.
     fn hear_stop(&mut self, _heard: bool) {}
 
-    /// Makes buffers and kernels of a plan. State that exists already is kept, new state is zero.
+    /// Creates buffers and pipelines of a plan. Existing state is kept; new state is zero.
     ///
     /// # Errors
-    /// When memory runs out, a kernel does not compile, or somebody asks to stop.
+    ///
+    /// Returns an error if memory runs out, a kernel does not compile, or a stop is requested.
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>>;
 
-    /// The plan as it was loaded.
+    /// Returns a loaded plan.
     fn plan(&self, id: PlanId) -> &Plan;
 
-    /// Writes an input or a piece of state.
+    /// Writes an input or a state tensor.
     ///
     /// # Panics
-    /// When the plan has no such port or the length is not its type's.
+    ///
+    /// Panics if the plan has no such port, or if the length does not match its type.
     fn write(&mut self, id: PlanId, port: &str, words: &[u32]);
 
-    /// Starts a step; it may return before the step has ended. Small ones may wait for each other, but no longer than until something is read or waited for, or until they fill a submission.
+    /// Starts a step, and may return before it has ended. Small steps may be held back until they
+    /// fill a submission, or until a read or a wait.
     ///
     /// # Errors
-    /// When the device is lost; when somebody has asked to stop, and nothing is done then.
+    ///
+    /// Returns an error if the device is lost, or if a stop has been requested, in which case
+    /// nothing is done.
     fn run(&mut self, id: PlanId) -> Result<()>;
 
-    /// Reads an output or a piece of state as it is after everything that was started before; what is started later need not wait until it has come.
+    /// Reads an output or a state tensor as of all work started before; work started later does not
+    /// have to wait for the result.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>>;
 
-    /// Runs a plan once, every step as many times in a row as `repeats` says, and tells when they were executed. Waits for the device.
+    /// Runs a plan once, with every step executed `repeats` times in a row, and returns the times
+    /// of execution. Waits for the device.
     ///
-    /// Repeating a step is harmless for what it writes elsewhere, but what it updates in place moves on each time.
+    /// Repeating a step does not change the values that it writes elsewhere, but in-place updates
+    /// are applied each time.
     ///
     /// # Errors
-    /// When the device is lost, or somebody has asked to stop.
+    ///
+    /// Returns an error if the device is lost, or a stop has been requested.
     ///
     /// # Panics
-    /// When `repeats` does not have an entry for each step.
+    ///
+    /// Panics if `repeats` does not have an entry for each step.
     fn run_timed<'a>(
         &'a mut self,
         id: PlanId,
@@ -222,32 +242,35 @@ pub trait Backend {
         grain: Grain,
     ) -> LocalFuture<'a, Result<TimedRun>>;
 
-    /// Waits until everything that was started is done.
+    /// Waits until all work that was started is done.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     fn finish(&mut self) -> LocalFuture<'_, Result<()>>;
 
-    /// Bytes of device memory in use, as the backend's own allocator reports them.
+    /// Returns the device memory in use, in bytes, as reported by the backend's allocator.
     fn allocated_bytes(&self) -> Option<u64> {
         None
     }
 
-    /// Runs a plan inside a capture of the graphics debugger that the program runs under (RenderDoc, Xcode), if there is one.
+    /// Runs a plan inside a capture of the attached graphics debugger (RenderDoc, Xcode), if there
+    /// is one.
     ///
     /// # Errors
-    /// When the device is lost, or when this backend has none.
+    ///
+    /// Returns an error if the device is lost, or if this backend does not support captures.
     fn capture(&mut self, _id: PlanId) -> LocalFuture<'_, Result<()>> {
         let message = "captures need an adapter, and a native program; choose one with --adapter";
         Box::pin(async move { Err(Error::Device(message.to_string())) })
     }
 
-    /// How long submissions took; nothing where there are none.
+    /// Returns the durations of submissions; `None` for a backend without submissions.
     fn timing(&self) -> Option<Timing> {
         None
     }
 
-    /// The measured submissions since the last call, the last 1024 at most.
+    /// Returns the submissions measured since the last call, at most the last 1024.
     fn trace(&mut self) -> Vec<Submission> {
         Vec::new()
     }

@@ -3,6 +3,7 @@
 
 use super::terminal::percent;
 use halfwave::model::{LayerKind, Model};
+use halfwave::ops::curve::Reads;
 use halfwave::recipe::Recipe;
 use halfwave::train::metrics::{EpochRow, LayerRow};
 
@@ -142,7 +143,9 @@ fn cause(model: &Model, index: usize, code: usize) -> String {
 /// Returns whether a layer's outputs are never negative, whatever its inputs.
 fn gives_no_negative(kind: &LayerKind) -> bool {
     match kind {
-        LayerKind::Relu(_) | LayerKind::ClippedRelu(_) | LayerKind::LogTailedRelu(_) | LayerKind::Sigmoid(_) => true,
+        LayerKind::Relu(_) => true,
+        // A function whose derivative follows from its output rises from its lowest value.
+        LayerKind::Activation(curve) => curve.row().reads == Reads::Output && curve.at(f32::MIN) >= 0.0,
         LayerKind::Sign(_) => false,
         other => other.makes_codes(),
     }

@@ -1,10 +1,10 @@
-//! The WGSL through which a body reads and writes what is bound, generated from the description of a binding.
+//! Generated WGSL accessors, through which a kernel body reads and writes its bindings.
 
 use super::halves::{HALVED, SCALES};
 use super::{Binding, COEF, Map};
 use crate::tensor::Encoding;
 
-/// The type of an element of a binding's array.
+/// Returns the element type of a binding's array.
 pub(super) fn element(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::F32 => "vec4<f32>",
@@ -15,7 +15,7 @@ pub(super) fn element(encoding: Encoding) -> &'static str {
     }
 }
 
-/// An exponent of ones: infinity or NaN.
+/// Tests for an exponent of all ones: infinity or NaN.
 const CHECK: &str = "fn checked(v: vec4<f32>, rank: u32) -> vec4<f32> {
     let exponents = bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u);
     if (any(exponents == vec4<u32>(0x7f800000u))) { atomicMax(&fault[0], rank); }
@@ -23,7 +23,7 @@ const CHECK: &str = "fn checked(v: vec4<f32>, rank: u32) -> vec4<f32> {
 }
 ";
 
-/// The functions through which a body reads and writes a binding.
+/// Returns the accessor functions of a binding.
 pub(super) fn accessors(binding: &Binding) -> String {
     let x = binding.name;
     if binding.is_fault() {
@@ -32,7 +32,7 @@ pub(super) fn accessors(binding: &Binding) -> String {
     if binding.is_seen() {
         return HALVED.to_string();
     }
-    // What is read before a map.
+    // The function that reads the stored number, before a map is applied.
     let read = if binding.map.is_some() { format!("{x}_stored") } else { format!("{x}_at") };
     let mut text = match binding.encoding {
         Encoding::F32 if binding.finite => {

@@ -1,6 +1,8 @@
-//! `beside`: launches that do not depend on each other as one launch, whose workgroups lie side by side.
+//! `beside`: combines independent launches into one, whose workgroups run side by side.
 //!
-//! The text holds all of theirs, with the launch's number behind every name; the entry point chooses by the workgroup's place, which is uniform, so that barriers may stand in each.
+//! The combined text contains all of theirs, with the launch's number appended to every name. The
+//! entry point selects a launch by workgroup index, which is uniform, so that each launch may
+//! contain barriers.
 
 use super::accessors::accessors;
 use super::merge::{BUFFERS, shared_bindings};
@@ -8,30 +10,34 @@ use super::names::{declared, renamed, without_aliases, without_comments};
 use super::{Held, Launch, Piece, expand};
 use std::fmt::Write as _;
 
-/// Invocations of a workgroup of launches that can stand beside others.
+/// Workgroup size of launches that can run side by side.
 const THREADS: u32 = 64;
 
-/// Workgroup memory that is kept for the lanes of a reduction (`shaders/lanes.wgsl`), at most three quads each.
+/// Workgroup memory reserved for the lanes of a reduction (`shaders/lanes.wgsl`), at most three
+/// quads each.
 const LANES_BYTES: usize = 64 * 48;
 
-/// Whether a launch can stand beside others at all: the heavy products, which have registers and workgroup memory to themselves, cannot.
+/// Whether a launch can run side by side with others at all. The heavy products cannot, because
+/// they need all registers and workgroup memory.
 pub fn goes_beside(launch: &Launch) -> bool {
     let kernel = &launch.kernel;
     kernel.threads == THREADS && launch.executed == 0 && !kernel.trusted && !kernel.f16
 }
 
-/// Workgroup memory that a launch takes at most.
+/// Returns an upper bound of a launch's workgroup memory.
 pub(crate) fn workgroup_bytes(launch: &Launch) -> usize {
     let reduces = launch.kernel.constants.iter().any(|&(name, value)| name == "SHARED" && value != 0);
     if reduces { LANES_BYTES } else { 0 }
 }
 
-/// Launches as one; what its bindings are, in order.
+/// Combines launches into one, and returns it with the contents of its bindings, in order.
 ///
 /// # Panics
-/// When one of them does not go beside others, or there are more than [`MOST_BUFFERS`](super::MOST_BUFFERS): a mistake of the caller's.
+///
+/// Panics if a launch cannot run side by side with others, or if there are more than
+/// [`MOST_BUFFERS`](super::MOST_BUFFERS) buffers. Both are bugs in the caller.
 pub fn beside(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
-    assert!(pieces.iter().all(|piece| goes_beside(piece.launch)), "a launch that stands alone");
+    assert!(pieces.iter().all(|piece| goes_beside(piece.launch)), "a launch that cannot run side by side with others");
     let mut labels: Vec<_> = pieces.iter().map(|piece| piece.launch.kernel.label.as_str()).collect();
     labels.dedup();
     let (bindings, held) = shared_bindings(pieces.iter());
@@ -74,7 +80,8 @@ pub fn beside(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
     )
 }
 
-/// What a launch declares, and what its entry point does, under names of its own. Barriers stand in entry points alone, so that stays where it is.
+/// Returns a launch's declarations and the body of its entry point, with unique names. Barriers
+/// occur only in entry points, so that they stay in uniform control flow.
 fn text(piece: &Piece<'_>, number: usize, buffers: &[Held]) -> (String, String) {
     let kernel = &piece.launch.kernel;
     let mut text = format!("const THREADS: u32 = {}u;\n", kernel.threads);

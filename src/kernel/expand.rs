@@ -1,4 +1,5 @@
-//! Two directives that WGSL lacks, written as comments in a shader: unrolled loops and conditional parts.
+//! Two directives that WGSL lacks, written as comments in a shader: unrolled loops and conditional
+//! parts.
 //!
 //! ```text
 //! //: for m in ROWS            the lines up to `end`, ROWS (a constant or a number) times, with $m replaced by 0, 1, …
@@ -7,14 +8,17 @@
 //! //: end
 //! ```
 //!
-//! Registers are named in this way (`acc$m`), not indexed: an array that a driver fails to unroll lands in memory. Directives nest.
+//! Registers are named in this way (`acc$m`) instead of being indexed, because an array that a
+//! driver does not unroll is placed in memory. Directives can be nested.
 
 use std::str::Lines;
 
-/// Expands the directives of a shader under its compile-time constants.
+/// Expands the directives of a shader with its compile-time constants.
 ///
 /// # Panics
-/// On an unknown constant or an unbalanced directive: a mistake in a shader, caught by the contract test.
+///
+/// Panics on an unknown constant or an unbalanced directive: a bug in a shader, caught by the
+/// contract test.
 pub(super) fn expand(text: &str, constants: &[(&'static str, u32)]) -> String {
     let mut out = String::with_capacity(text.len());
     let closed = block(&mut text.lines(), constants, true, &mut out);

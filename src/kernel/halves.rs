@@ -1,15 +1,17 @@
-//! Operands that lie in half precision ([`crate::halves`]): what a launch binds for them besides.
+//! Operands stored in half precision ([`crate::halves`]), and the additional bindings of their
+//! launches.
 
 use super::{Binding, FAULT, Launch, Operand};
 use crate::tensor::Encoding;
 
-/// Name of the table of scales of values in half precision, in a kernel that reads or writes such values.
+/// Name of the table of scales in a kernel that reads or writes values in half precision.
 pub(super) const SCALES: &str = "scales";
 
-/// Name of the table that their writers raise.
+/// Name of the table of statistics that writers of such values update.
 pub(super) const SEEN: &str = "seen";
 
-/// Stores a quad in half precision. Most invocations find a larger number before them, so that few change the table.
+/// Stores a quad in half precision. Most invocations find a larger maximum already recorded, so
+/// that few write to the table.
 pub(super) const HALVED: &str = "fn halved(v: vec4<f32>, scale: f32, row: u32) -> vec2<u32> {
     let scaled = v * scale;
     let bits = bitcast<vec4<u32>>(scaled) & vec4<u32>(0x7fffffffu);
@@ -25,10 +27,12 @@ pub(super) const HALVED: &str = "fn halved(v: vec4<f32>, scale: f32, row: u32) -
 ";
 
 impl Launch {
-    /// Stores operands in half precision, for which `row` has a row of the table of scales; the table has `rows`. What is written must be finite, and is checked.
+    /// Stores operands in half precision: those for which `row` returns a row of the table of
+    /// scales, which has `rows` rows. Numbers that are written must be finite, and are checked.
     ///
     /// # Panics
-    /// When such an operand holds no floats or is a uniform.
+    ///
+    /// Panics if such an operand is not a float or is a uniform.
     #[must_use]
     pub fn store_half(mut self, rows: usize, row: impl Fn(Operand) -> Option<usize>) -> Self {
         let mut writes = None;
@@ -49,10 +53,10 @@ impl Launch {
         let Some(writes) = writes else { return self };
         let floats = |binding: &Binding| binding.encoding == Encoding::F32 && binding.uniform.is_none();
         if !self.kernel.bindings.iter().any(floats) {
-            // The words that it states are of these operands.
+            // The stated words are those of these operands.
             self.moved_words = self.moved_words.map(|words| words / 2);
         }
-        // Quads of such launches are not held in registers between others.
+        // Quads of such launches are not kept in registers for other launches.
         self.each_quad = None;
         self = self.read(SCALES, Encoding::F32, Operand::Scales);
         if let Some(scales) = self.kernel.bindings.last_mut() {

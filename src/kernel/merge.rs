@@ -1,6 +1,8 @@
-//! `merge`: launches that go through the same quads ([`Launch::each_quad`]) as one launch, with one body made of theirs.
+//! `merge`: merges launches that process the same quads ([`Launch::each_quad`]) into one, with a
+//! common body.
 //!
-//! They follow each other within an invocation. Names get the launch's number behind them. What only they read stays in a register.
+//! They run one after the other within an invocation. The launch's number is appended to names.
+//! Values that only they read stay in registers.
 
 use super::halves::SEEN;
 use super::names::{declared, renamed, without_comments};
@@ -8,10 +10,11 @@ use super::{Binding, FAULT, Launch, expand};
 use crate::tensor::Encoding;
 use std::fmt::Write as _;
 
-/// Storage buffers that a merged launch binds at most, where a device has so many. wgpu counts at most 28 buffers of all kinds by default.
+/// Most storage buffers of a merged launch, if the device supports that many. wgpu allows at most
+/// 28 buffers of all kinds by default.
 pub const MOST_BUFFERS: usize = 24;
 
-/// Buffers that it binds as uniforms at most.
+/// Most buffers that it binds as uniforms.
 const MOST_UNIFORMS: usize = 2;
 
 /// Names of the buffers of a merged kernel.
@@ -20,21 +23,22 @@ pub(super) const BUFFERS: [&str; MOST_BUFFERS + MOST_UNIFORMS] = [
     "s18", "s19", "s20", "s21", "s22", "s23", "s24", "s25",
 ];
 
-/// Where an operand lies.
+/// The location of an operand.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Held {
-    /// In the buffer of this number.
+    /// The buffer with this index.
     Buffer(usize),
-    /// In a register, which carries this number.
+    /// The register with this index.
     Register(usize),
-    /// It is the fault word.
+    /// The fault word.
     Fault,
-    /// It is the table that writers of values in half precision raise.
+    /// The table that writers of values in half precision update.
     Seen,
 }
 
 impl Held {
-    /// The name that a binding keeps in launches that become one, where it has a name of its own; its words are raised by all of them, in whatever order.
+    /// Returns the name that a binding keeps in merged launches, if it has a fixed one; its words
+    /// are raised atomically by all launches, in any order.
     pub(super) fn raised(self) -> Option<&'static str> {
         match self {
             Self::Fault => Some(FAULT),
@@ -44,18 +48,18 @@ impl Held {
     }
 }
 
-/// A launch to merge.
+/// A launch to be merged.
 #[derive(Clone, Debug)]
 pub struct Piece<'a> {
     /// The launch.
     pub launch: &'a Launch,
-    /// Where each of its operands lies.
+    /// The location of each of its operands.
     pub held: Vec<Held>,
     /// The rank of its node in the fault word.
     pub rank: u32,
 }
 
-/// What the launches bind, each once, what they raise last.
+/// Returns the distinct bindings of the launches; atomically raised ones come last.
 fn bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<Held> {
     let mut all = Vec::new();
     for held in pieces.flat_map(|piece| &piece.held) {
@@ -67,13 +71,13 @@ fn bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<Held> {
     all
 }
 
-/// The bindings that launches have of a buffer.
+/// Returns the bindings that refer to a buffer.
 fn of_buffer<'a>(pieces: impl Iterator<Item = &'a Piece<'a>>, wanted: Held) -> impl Iterator<Item = &'a Binding> {
     let operands = pieces.flat_map(|piece| piece.launch.kernel.bindings.iter().zip(&piece.held));
     operands.filter(move |(_, held)| **held == wanted).map(|(binding, _)| binding)
 }
 
-/// Whether launches become one that binds so many storage buffers at most.
+/// Whether launches can be merged into one with at most `buffers` storage buffers.
 pub fn fits<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Clone, buffers: usize) -> bool {
     let held = bindings(pieces.clone());
     let uniform = |&&held: &&Held| of_buffer(pieces.clone(), held).all(|binding| binding.uniform.is_some());
@@ -81,14 +85,16 @@ pub fn fits<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Clone, buffers: us
     held.len() - uniforms <= buffers.min(MOST_BUFFERS) && uniforms <= MOST_UNIFORMS
 }
 
-/// The bindings of launches that become one, each buffer once and what they raise last; and what they are.
+/// Returns the bindings of merged launches (each buffer once, atomically raised ones last), and
+/// their locations.
 pub(super) fn shared_bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Clone) -> (Vec<Binding>, Vec<Held>) {
     let held = bindings(pieces.clone());
     assert!(held.len() <= BUFFERS.len(), "{} buffers in one launch", held.len());
     let bound = held.iter().zip(BUFFERS).map(|(&wanted, name)| {
         let of_it: Vec<_> = of_buffer(pieces.clone(), wanted).collect();
         let encoding = match of_it[0].encoding {
-            // The buffer has no scale of its own, so it gets no accessors: words are words.
+            // The shared buffer has no scale, so it gets no float accessors: words are copied as
+            // they are.
             Encoding::F16 => Encoding::I16,
             encoding => encoding,
         };
@@ -100,10 +106,13 @@ pub(super) fn shared_bindings<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + 
     (bound.collect(), held)
 }
 
-/// Merges launches for the same quads into one; what its bindings are, in order.
+/// Merges launches for the same quads into one, and returns it with the contents of its bindings,
+/// in order.
 ///
 /// # Panics
-/// When a launch does not go through quads of floats, or there are more than [`MOST_BUFFERS`]: a mistake of the caller's.
+///
+/// Panics if a launch does not process quads of floats, or if there are more than [`MOST_BUFFERS`]
+/// buffers. Both are bugs in the caller.
 pub fn merge(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
     let (bindings, held) = shared_bindings(pieces.iter());
     let label = pieces.iter().map(|piece| piece.launch.kernel.label.as_str()).collect::<Vec<_>>().join("+");
@@ -138,7 +147,7 @@ impl Text {
         self.params.push(word);
     }
 
-    /// Accessors and body of the launch `number`, under names of its own.
+    /// Appends accessors and body of the launch `number`, with unique names.
     fn piece(&mut self, piece: &Piece<'_>, number: usize, buffers: &[Held]) {
         let kernel = &piece.launch.kernel;
         let mut accessors = String::new();

@@ -1,28 +1,31 @@
-//! A kernel launch as data: WGSL body, operands, uniform, groups. Bindings are stated once, here.
+//! A kernel launch as data: WGSL body, operands, uniform, workgroups. Bindings are stated only once, here.
 //!
-//! An op describes a launch with the builder below. The WGSL header (bindings, uniform struct, constants, accessors) is *generated* from that description,
-//! so that binding order, encodings and uniform fields cannot disagree between Rust and WGSL. A body sees, for an operand `x`,
+//! An op describes a launch with the builder below. The WGSL header (bindings, uniform struct, constants, accessors) is
+//! *generated* from it, so that Rust and WGSL agree on binding order, encodings and uniform fields. An operand `x` has:
 //!
-//! | encoding | declared | accessors, `i` counts quads of 4 lanes |
+//! | encoding | declared as | accessors; `i` counts quads of 4 lanes |
 //! |---|---|---|
 //! | `F32` | `array<vec4<f32>>` | `x_at(i) -> vec4<f32>`, `x_put(i, vec4<f32>)` |
-//! | `F16` | `array<vec2<u32>>` | the same as `F32` |
+//! | `F16` | `array<vec2<u32>>` | as for `F32` |
 //! | `I32` | `array<vec4<i32>>` | `x_at(i) -> vec4<f32>`, `x_int(i) -> vec4<i32>`, `x_put_int(i, vec4<i32>)` |
-//! | `I16` | `array<vec2<u32>>` | the same as `I32` |
+//! | `I16` | `array<vec2<u32>>` | as for `I32` |
 //! | `U32` | `array<vec4<u32>>` | `x_at(i) -> vec4<u32>`, `x_put(i, vec4<u32>)` |
 //! | `Planes` | `array<u32>` | none: words are indexed directly |
 //!
-//! An operand bound by [`Launch::read_mapped`] may have a batch-norm in front of it: the accessor applies it, and the body is the same with and without.
+//! The accessor of an operand bound by [`Launch::read_mapped`] can apply a batch-norm without changes to the body.
 //!
-//! A float operand marked by [`Launch::must_be_finite`] is checked by these accessors: a NaN or an infinity raises the rank of the launch in the word `fault` of the
-//! plan, so that it is known afterwards where the first NaN or infinity appeared. The check reads bits, because compilers may assume that `x == x`.
+//! The accessors of a float operand marked by [`Launch::must_be_finite`] check it: a NaN or an infinity raises the
+//! plan's word `fault` to the rank of the launch, which identifies the first occurrence. The check reads bits, because
+//! compilers may assume that `x == x`.
 //!
-//! No op states `F16`: a plan puts it in place of `F32` where a value is stored in half precision ([`Launch::store_half`]); the accessors multiply by the scale or its inverse.
+//! No op uses `F16`: a plan replaces `F32` by it for values stored in half precision ([`Launch::store_half`]); their
+//! accessors multiply by the scale or its inverse.
 //!
-//! A body also sees `p`, the uniform; `group_index(id, count)`, the linear number of a workgroup in the folded 2-D grid; `THREADS`, the workgroup's length.
-//! The entry point is written `@main { … }` and knows `group`, `groups` (the workgroup's place in the grid and the grid) and `thread` (the place in the workgroup). `//:` directives are explained in `kernel/expand.rs`.
+//! A body also has the uniform `p`; `group_index(id, count)`, the linear index of a workgroup in the folded 2-D grid;
+//! and `THREADS`, the workgroup size. The entry point is written `@main { … }`; in it, `group` and `groups` are the place
+//! in the grid and its size, and `thread` is the index in the workgroup. `//:` directives: see `kernel/expand.rs`.
 //!
-//! **Invariant:** bodies guard every index themselves: a check that clamps would hide a mistake, not mend it.
+//! **Invariant:** bodies guard every index themselves: clamping checks would hide a mistake instead of fixing it.
 
 mod accessors;
 mod beside;
@@ -44,7 +47,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// What a binding is bound to, seen from the op.
+/// The buffer that a binding refers to, from the op's point of view.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operand {
     /// The node's nth input.
@@ -53,7 +56,7 @@ pub enum Operand {
     Output,
     /// The op's nth scratch buffer, alive for this node only.
     Scratch(usize),
-    /// The nth input (second number) of a node that is computed together with this one; 1 is the node behind it.
+    /// The nth input (second number) of a node that is computed together with this one; 1 is the next node.
     InputOf(usize, usize),
     /// The output of such a node.
     OutputOf(usize),
@@ -61,15 +64,15 @@ pub enum Operand {
     Fault,
     /// The table of scales, [`halves::SCALES`](crate::halves::SCALES).
     Scales,
-    /// The table that the next scales are made of, [`halves::SEEN`](crate::halves::SEEN).
+    /// The table of statistics for the next scales, [`halves::SEEN`](crate::halves::SEEN).
     Seen,
 }
 
-/// Name of the state `[1]`, a `U32`: the rank of the first node since it was last set to 0 that met a number which is not finite, 0 if none did. The earlier a node
-/// stands in its plan, the higher its rank: [`crate::plan::Plan::faulty`].
+/// Name of a `U32` state `[1]`: 0, or the rank of the first node that met a non-finite number since it was set to 0.
+/// Earlier nodes of a plan have higher ranks: [`crate::plan::Plan::faulty`].
 pub const FAULT: &str = "fault";
 
-/// The uniform field in which a kernel finds the rank of its node.
+/// The uniform field that holds the rank of a kernel's node.
 const RANK: (&str, &str) = ("fault_rank", "u32");
 
 /// One storage binding.
@@ -77,34 +80,34 @@ const RANK: (&str, &str) = ("fault_rank", "u32");
 pub struct Binding {
     /// Its name in WGSL.
     pub name: &'static str,
-    /// How its elements are written down.
+    /// Element encoding.
     pub encoding: Encoding,
     /// Whether the kernel writes it.
     pub write: bool,
-    /// Whether it is only read, but lies in a buffer that the dispatch writes elsewhere: it is declared as something that is written, then.
+    /// Whether it is declared read-write, although only read, because the dispatch writes elsewhere in its buffer.
     pub shared: bool,
     /// Whether its accessors check that floats are finite.
     pub finite: bool,
-    /// Where it is bound as a uniform, of floats that the kernel reads: how many quads ([`Launch::read_quad`]).
+    /// Number of quads of floats, if it is bound as a uniform ([`Launch::read_quad`]).
     pub uniform: Option<u32>,
-    /// What its accessor does to each number that is read; `None` where no map can stand there.
+    /// The map that its accessor applies to each number; `None` if it does not support one.
     pub map: Option<Map>,
 }
 
-/// What stands between memory and the numbers that a kernel reads, for each channel.
+/// A map from memory to the numbers that a kernel reads, for each channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Map {
-    /// Nothing.
+    /// No change.
     Identity,
     /// A batch-norm: (x − mean)·slope + shift, from the first three rows of its coefficients.
     BatchNorm,
 }
 
-/// Name of a batch-norm's coefficients in a kernel that applies it to what it reads.
+/// Name of a batch-norm's coefficients in a kernel that applies it to its input.
 const COEF: &str = "coef";
 
 impl Binding {
-    /// Whether it is bound to be read alone.
+    /// Whether it is bound read-only.
     pub fn is_read_only(&self) -> bool {
         !self.write && !self.shared
     }
@@ -114,42 +117,42 @@ impl Binding {
         self.name == FAULT && self.write
     }
 
-    /// Whether it is the table that writers of values in half precision raise.
+    /// Whether it is the table that writers of values in half precision update.
     pub fn is_seen(&self) -> bool {
         self.name == SEEN && self.write
     }
 
-    /// Whether launches raise its words atomically, in whatever order.
+    /// Whether launches raise its words atomically, in any order.
     pub fn is_raised(&self) -> bool {
         self.is_fault() || self.is_seen()
     }
 }
 
-/// Everything that decides a kernel's WGSL text.
+/// Everything that determines a kernel's WGSL text.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kernel {
-    /// The op's stem, `_` and what makes this kernel differ from its siblings.
+    /// The op's stem, `_` and a suffix that distinguishes this kernel from others of the op.
     pub label: String,
     /// Storage bindings in order; the uniform follows them.
     pub bindings: Vec<Binding>,
-    /// Names and WGSL types of the uniform's fields, as the op states them.
+    /// Names and WGSL types of the uniform's fields, as stated by the op.
     pub fields: Vec<(Cow<'static, str>, &'static str)>,
     /// Compile-time constants, all `u32`.
     pub constants: Vec<(&'static str, u32)>,
-    /// WGSL texts that together are the body, with `fn main` taking no attribute of its own.
+    /// WGSL texts that form the body.
     pub body: Vec<Cow<'static, str>>,
-    /// Invocations of a workgroup.
+    /// Workgroup size.
     pub threads: u32,
-    /// Whether it computes in half floats, which a device has to offer: see [`Caps::f16`](crate::caps::Caps::f16).
+    /// Whether it computes in half floats, which the device must support: see [`Caps::f16`](crate::caps::Caps::f16).
     pub f16: bool,
-    /// Whether it multiplies cooperative matrices: see [`Caps::coop`](crate::caps::Caps::coop). It computes in half floats, too.
+    /// Whether it uses cooperative matrices, and so half floats: see [`Caps::coop`](crate::caps::Caps::coop).
     pub coop: bool,
-    /// Whether it needs none of wgpu's checks at run time: audited kernels of this crate alone.
+    /// Whether it runs without wgpu's runtime checks: only audited kernels of this crate.
     pub trusted: bool,
 }
 
 impl Kernel {
-    /// Storage buffers that it binds.
+    /// Returns the number of storage buffers that it binds.
     pub fn storage_buffers(&self) -> usize {
         self.bindings.iter().filter(|binding| binding.uniform.is_none()).count()
     }
@@ -164,13 +167,13 @@ impl Kernel {
         self.bindings.iter().any(|binding| binding.finite)
     }
 
-    /// All fields of the uniform: the op's, then the rank of the node where accessors check numbers.
+    /// Returns all fields of the uniform: the op's, then the rank of the node if accessors check numbers.
     pub fn uniform(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let fields = self.fields.iter().map(|(name, ty)| (&**name, *ty));
         fields.chain(self.ranked().then_some(RANK))
     }
 
-    /// The complete WGSL module.
+    /// Returns the complete WGSL module.
     pub fn wgsl(&self) -> String {
         let mut text = String::from(if self.f16 { "enable f16;\n" } else { "" });
         text += if self.coop { "enable wgpu_cooperative_matrix;\n" } else { "" };
@@ -206,67 +209,68 @@ impl Kernel {
     }
 }
 
-/// What `@main` stands for.
+/// Replacement of `@main`.
 const ENTRY: &str = "fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 )";
 
-/// Work of a launch. Bytes are counted once for each binding, whatever a cache may save, but where the launch states them; operations are those that the formula needs,
-/// on real elements alone (not on padding).
+/// Work of a launch. Bytes are counted once per binding, regardless of caches, unless the launch states them;
+/// operations are those that the formula needs, on real elements only (not on padding).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Cost {
-    /// Bytes read and written; those of an operand that is updated in place twice.
+    /// Bytes read and written; an operand updated in place counts twice.
     pub bytes: u64,
-    /// Float operations: additions, multiplications, comparisons, functions; a multiply-add counts two.
+    /// Float operations: additions, multiplications, comparisons, functions; a multiply-add counts as two.
     pub float_ops: u64,
-    /// One-bit multiply-adds (and + popcount), two each.
+    /// One-bit multiply-adds (and + popcount), two operations each.
     pub bit_ops: u64,
-    /// 8-bit multiply-adds of packed dot products, two each.
+    /// 8-bit multiply-adds of packed dot products, two operations each.
     pub dot_ops: u64,
-    /// Multiply-adds of half floats on cooperative matrices, two each: as many for each of the others as a number's halves make products. They are those above, not others.
+    /// Multiply-adds of half floats on cooperative matrices, two operations each. They compute multiply-adds counted
+    /// above (one per product of a number's halves) and are not additional work.
     #[serde(default)]
     pub matrix_ops: u64,
-    /// Multiply-adds of floats or bits that are executed, those of padding included; 0 where they are not counted.
+    /// Multiply-adds of floats or bits executed, including those of padding; 0 if not counted.
     #[serde(default)]
     pub executed: u64,
 }
 
 impl Cost {
-    /// Multiply-adds that are needed, of floats or of bits: of a launch that does both, the more.
+    /// Returns the needed multiply-adds, of floats or of bits; the larger number for a launch that does both.
     pub fn needed(&self) -> u64 {
         self.float_ops.max(self.bit_ops) / 2
     }
 }
 
-/// One dispatch of a kernel, with operands still seen from the op.
+/// A dispatch of a kernel, with operands from the op's point of view.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The kernel.
     pub kernel: Kernel,
-    /// What each of its bindings is bound to, in order.
+    /// Operand of each of its bindings, in order.
     pub operands: Vec<Operand>,
     /// The uniform's words.
     pub params: Vec<u32>,
     /// Workgroups, before folding into a 2-D grid.
     pub groups: usize,
-    /// Float operations, as [`Cost::float_ops`] counts them.
+    /// Float operations: see [`Cost::float_ops`].
     pub float_ops: usize,
-    /// Bit operations, as [`Cost::bit_ops`] counts them.
+    /// Bit operations: see [`Cost::bit_ops`].
     pub bit_ops: usize,
-    /// Operations of cooperative matrices, as [`Cost::matrix_ops`] counts them.
+    /// Operations on cooperative matrices: see [`Cost::matrix_ops`].
     pub matrix_ops: usize,
-    /// Words read and written, where that is less than all that is bound.
+    /// Words read and written, if fewer than are bound.
     pub moved_words: Option<usize>,
-    /// How many quads it goes through, each for itself: see [`Launch::each_quad`].
+    /// Number of quads that it processes independently: see [`Launch::each_quad`].
     pub each_quad: Option<usize>,
-    /// Multiply-adds that invocations execute, those of padding included; 0 where nobody counts them.
+    /// Multiply-adds executed, including those of padding; 0 if not counted.
     pub executed: usize,
 }
 
 impl Launch {
-    /// A launch of the kernel `label` with these WGSL texts.
+    /// Creates a launch of the kernel `label` with these WGSL texts.
     pub fn new(label: impl Into<String>, body: &[&'static str]) -> Self {
         let kernel = Kernel {
             label: label.into(),
@@ -299,7 +303,7 @@ impl Launch {
         self.bind(name, encoding, operand, false)
     }
 
-    /// Binds one quad of floats to read, as a uniform: it is none of the storage buffers, of which a device has few. For what lies in a port of its own, as the rates of a step do.
+    /// Binds one quad of floats to read as a uniform, to save a storage buffer. For separate ports such as rates.
     #[must_use]
     pub fn read_quad(mut self, name: &'static str, operand: Operand) -> Self {
         self = self.read(name, Encoding::F32, operand);
@@ -309,8 +313,8 @@ impl Launch {
         self
     }
 
-    /// Binds an operand to read, through a batch-norm where these are its coefficients: `x_at(i)` is then the normalised number. Before it reads a quad of channels the body says
-    /// `x_prepare(quad)`, and the uniform holds `quads`.
+    /// Binds an operand to read, through a batch-norm if coefficients are given: `x_at(i)` is then the normalised number.
+    /// The body calls `x_prepare(quad)` before it reads a quad of channels, and the uniform has a field `quads`.
     #[must_use]
     pub fn read_mapped(self, name: &'static str, encoding: Encoding, operand: Operand, coef: Option<Operand>) -> Self {
         let launch = match coef {
@@ -337,9 +341,9 @@ impl Launch {
         self
     }
 
-    /// Checks that all numbers of the operand bound last are finite when they are read, or written where the kernel writes it. Integers always are.
+    /// Checks that all numbers of the last bound operand are finite, on write if the kernel writes it, else on read.
     ///
-    /// A kernel whose result can hide a NaN (behind a maximum, a comparison, a quantiser) checks its input; one that updates a parameter checks what it writes.
+    /// A kernel that can hide a NaN (by a maximum, comparison or quantiser) checks its input; updates check their output.
     #[must_use]
     pub fn must_be_finite(mut self) -> Self {
         let Some(binding) = self.kernel.bindings.last_mut().filter(|binding| binding.encoding == Encoding::F32) else {
@@ -372,15 +376,15 @@ impl Launch {
         self
     }
 
-    /// As many workgroups of 64 as give each item an invocation.
+    /// Sets as many workgroups of 64 as give each item an invocation.
     #[must_use]
     pub fn threads(self, items: usize) -> Self {
         let threads = self.kernel.threads as usize;
         self.groups(items.div_ceil(threads))
     }
 
-    /// An invocation for each quad, by the function `at(i)` of the body behind its first part. It writes the quad i of floats and reads, of all that is written, that quad
-    /// alone: so several such launches can become one ([`merge()`]).
+    /// Sets one invocation per quad, for the function `at(i)` after the first part of the body. It writes only quad i
+    /// of floats and reads no other quad of written operands, so that such launches can be merged ([`merge()`]).
     #[must_use]
     pub fn each_quad(self, quads: usize) -> Self {
         Self { each_quad: Some(quads), ..self.threads(quads) }
@@ -407,14 +411,14 @@ impl Launch {
         self
     }
 
-    /// States the words read and written, for a launch that touches only a part of what it binds.
+    /// States the words read and written, for a launch that touches only part of its operands.
     #[must_use]
     pub fn moves(mut self, words: usize) -> Self {
         self.moved_words = Some(words);
         self
     }
 
-    /// States the multiply-adds that its invocations execute, those of padding included.
+    /// States the multiply-adds executed, including those of padding.
     #[must_use]
     pub fn executes(mut self, count: usize) -> Self {
         self.executed = count;
@@ -428,24 +432,25 @@ impl Launch {
         self
     }
 
-    /// Lets the kernel multiply cooperative matrices.
+    /// Lets the kernel use cooperative matrices.
     #[must_use]
     pub fn coop(mut self) -> Self {
         self.kernel.coop = true;
         self.f16()
     }
 
-    /// Lets the kernel run without wgpu's checks of indices, loops and divisions, where the device can.
+    /// Lets the kernel run without wgpu's checks of indices, loops and divisions, if the device supports it.
     ///
-    /// What has to hold, whatever the operands hold: indices into workgroup memory lie within it, and those into storage within what is bound, since they are made of the uniform, of
-    /// constants and of the invocation's place alone, and clamped where a tile reaches beyond the problem; loops run to a bound that does not change; no divisor is zero.
+    /// Required, whatever the operands hold: indices are within workgroup memory and the bound storage, because they
+    /// depend only on the uniform, constants and the invocation's place, and are clamped where a tile exceeds the
+    /// problem; loop bounds are constant; no divisor is zero.
     #[must_use]
     pub(crate) fn trusted(mut self) -> Self {
         self.kernel.trusted = true;
         self
     }
 
-    /// Sets the workgroup's length; call before [`Launch::threads`].
+    /// Sets the workgroup size; call before [`Launch::threads`].
     #[must_use]
     pub fn workgroup(mut self, threads: usize) -> Self {
         self.kernel.threads = threads as u32;
@@ -453,7 +458,7 @@ impl Launch {
     }
 }
 
-/// What an op asks of a device: its launches in order and the scratch they share.
+/// The launches of an op, in order, and their scratch buffers.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     /// Words of each scratch buffer.
@@ -468,8 +473,7 @@ impl From<Launch> for Program {
     }
 }
 
-/// How many workgroups to make of `groups` in x and y: a near-square grid where one row would be too long.
-/// Groups beyond the asked ones exist then; bodies guard against them.
+/// Folds workgroups into x and y: a near-square grid, with some in excess, if one row would be too long.
 pub fn fold(groups: usize, max_groups: usize) -> [u32; 2] {
     if groups <= max_groups {
         return [groups.max(1) as u32, 1];

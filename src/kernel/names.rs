@@ -1,15 +1,17 @@
-//! The names that a WGSL text declares at module scope, and the same text with others in their place: so several texts fit into one module.
+//! Names declared by a WGSL text at module scope, and renaming, so that several texts can be
+//! combined into one module.
 
 use std::collections::{HashMap, HashSet};
 
-/// A text without its comments: words in them are no names.
+/// Returns a text without its comments, whose words are not names.
 pub(super) fn without_comments(text: &str) -> String {
     let lines = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code.trim_end()));
     lines.filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// A text without comments in which the types themselves stand in place of their aliases. For naga a vector under an alias is another type, so that a module with both would hold its
-/// zero value twice in HLSL, under one name.
+/// Returns a text without comments in which aliases are replaced by their types. naga treats a
+/// vector under an alias as a different type, so that a module with both would declare its zero
+/// value twice in HLSL, under the same name.
 pub(super) fn without_aliases(text: &str) -> String {
     let (aliases, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("alias "));
     let types: HashMap<_, _> =
@@ -18,7 +20,7 @@ pub(super) fn without_aliases(text: &str) -> String {
     renamed(&rest, |name| types.get(name).map(ToString::to_string), |_| None)
 }
 
-/// What a text is made of: names, and all that stands between them.
+/// Iterator over the names of a text and the text between them.
 struct Words<'a> {
     rest: &'a str,
 }
@@ -28,7 +30,8 @@ fn is_of_name(c: char) -> bool {
 }
 
 impl<'a> Iterator for Words<'a> {
-    /// What stands before a name, and the name; it is empty at the end. Numbers with their suffixes are no names.
+    /// The text before a name, and the name, which is empty at the end. Numbers with suffixes are
+    /// not names.
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -48,7 +51,7 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// How many braces are open behind a piece of text.
+/// Returns the nesting depth of braces after a piece of text.
 fn depth(before: usize, text: &str) -> usize {
     text.bytes().fold(before, |depth, byte| match byte {
         b'{' => depth + 1,
@@ -57,13 +60,14 @@ fn depth(before: usize, text: &str) -> usize {
     })
 }
 
-/// The functions, variables, constants and types that a text without comments declares at module scope.
+/// Returns the functions, variables, constants and types that a text without comments declares at
+/// module scope.
 pub(super) fn declared(text: &str) -> HashSet<&str> {
     let (mut found, mut open) = (HashSet::new(), 0);
     let mut declares = false;
     for (before, name) in (Words { rest: text }) {
         open = depth(open, before);
-        // The address space of a variable stands before its name: `var<private> name`.
+        // The address space of a variable precedes its name: `var<private> name`.
         let of_space = before.ends_with('<') && declares;
         if declares && !of_space {
             found.insert(name);
@@ -74,7 +78,8 @@ pub(super) fn declared(text: &str) -> HashSet<&str> {
     found
 }
 
-/// A text without comments in which `rename` and, behind `p.`, `field` say what names become; `None` leaves one as it is. Members of structs keep theirs.
+/// Renames a text without comments: `rename` maps names, and `field` maps names after `p.`; `None`
+/// keeps a name. Members of structs are not renamed.
 pub(super) fn renamed(
     text: &str,
     rename: impl Fn(&str) -> Option<String>,

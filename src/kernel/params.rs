@@ -1,16 +1,16 @@
-//! Uniforms: structs that Rust and WGSL know alike.
+//! Uniforms: structs shared by Rust and WGSL.
 
-/// The accumulation of one uniform's fields. Made by the [`params!`](crate::params) macro.
+/// The fields of a uniform. Implemented by the [`params!`](crate::params) macro.
 pub trait Params {
     /// Names and WGSL types, in order.
     const FIELDS: &'static [(&'static str, &'static str)];
-    /// The values, bit for bit, in order.
+    /// Returns the values as bits, in order.
     fn words(&self) -> Vec<u32>;
 }
 
 /// A scalar that a uniform can hold.
 pub trait Scalar {
-    /// Its bits.
+    /// Returns its bits.
     fn word(self) -> u32;
 }
 
@@ -32,7 +32,7 @@ impl Scalar for f32 {
     }
 }
 
-/// Declares a uniform: a struct of `u32`, `i32` and `f32` fields, known to Rust and WGSL alike.
+/// Declares a uniform: a struct of `u32`, `i32` and `f32` fields, shared by Rust and WGSL.
 #[macro_export]
 macro_rules! params {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {

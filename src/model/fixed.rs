@@ -1,8 +1,9 @@
-//! Fixed point ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, 2015): IL bits before the point, with the sign, and FL behind it, as `[IL, FL]`.
+//! Fixed-point format ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, 2015): IL integer bits,
+//! including the sign, and FL fractional bits, written as `[IL, FL]`.
 
 use super::keys::{Keys, Slot, Visitor, key, word, words};
 
-/// As many bits as f32 holds exactly.
+/// Largest number of bits, which f32 represents exactly.
 const MOST_BITS: usize = 24;
 
 /// Whether a tensor can have this format.
@@ -10,35 +11,35 @@ pub fn format_fits([integer, fraction]: [usize; 2]) -> bool {
     integer >= 1 && integer.saturating_add(fraction) <= MOST_BITS
 }
 
-/// What to write where a format does not fit.
+/// Advice for a format that is not supported.
 pub const FORMAT_WANTED: &str =
-    "give [IL, FL], 1 or more bits before the point, and at most 24 in all, such as [2, 14]";
+    "give [IL, FL] with at least 1 integer bit and at most 24 bits in total, such as [2, 14]";
 
-/// `Err` unless a tensor can have this format.
+/// Returns an error with advice unless a tensor can have this format.
 pub(super) fn check_format(format: [usize; 2]) -> Result<(), String> {
     let [integer, fraction] = format;
     if format_fits(format) { Ok(()) } else { Err(format!("format [{integer}, {fraction}]: {FORMAT_WANTED}")) }
 }
 
-/// Where a number between two that a format holds goes.
+/// Rounding of a number that lies between two representable ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     /// To the nearest, ties to even.
     Nearest,
-    /// Up as likely as it is near, so that the mean is the number itself.
+    /// Up or down with probabilities such that the expected value is the number itself.
     Stochastic,
 }
 
 words!(Rounding { Nearest = "nearest", Stochastic = "stochastic" });
 
-/// Activations in fixed point; the gradient of what saturates is 0.
+/// Activations in fixed point; the gradient of saturated values is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fixed {
     /// `[IL, FL]`.
     pub format: [usize; 2],
     /// To nearest by default, and always in inference.
     pub rounding: Rounding,
-    /// Of the gradient; none by default, and it stays as it is.
+    /// Format of the gradient; by default the gradient is not rounded.
     pub gradient_format: Option<[usize; 2]>,
 }
 
@@ -50,9 +51,13 @@ impl Default for Fixed {
 
 impl Keys for Fixed {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let format = key("format", "[IL, FL]: bits before the point, with the sign, and behind it");
+        let format = key("format", "[IL, FL]: integer bits, including the sign, and fractional bits");
         visitor.visit(format, Slot::Format(&mut self.format));
-        word(visitor, key("rounding", "of values and gradients; in inference always to nearest"), &mut self.rounding);
+        word(
+            visitor,
+            key("rounding", "rounding of values and gradients; always to nearest in inference"),
+            &mut self.rounding,
+        );
         let gradient = key("gradient_format", "[IL, FL] of the gradient, or \"float\"");
         visitor.visit(gradient, Slot::FormatOrFloat(&mut self.gradient_format));
     }

@@ -1,111 +1,112 @@
-//! The keys of a layer, or of an optimiser's rule: one function for each kind names every key with its meaning, its value and what that may be. Reading recipes, writing them and listing
-//! what there is all come from it.
+//! The keys of a layer or of an optimiser rule. One function for each kind names every key with its
+//! meaning, its value and the allowed values; recipes are read, written and documented from it.
 
 use std::ops::RangeInclusive;
 
-/// A key as it is written in a recipe.
+/// A key of a recipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key {
     /// Its name.
     pub name: &'static str,
-    /// What it means, in a line.
+    /// Its meaning, in one line.
     pub meaning: &'static str,
-    /// What to write, where it may not be left out.
+    /// An example value, for a key without a default.
     pub example: Option<&'static str>,
 }
 
-/// A key with a default.
+/// Creates a key with a default.
 pub const fn key(name: &'static str, meaning: &'static str) -> Key {
     Key { name, meaning, example: None }
 }
 
 impl Key {
-    /// The key without a default; `example` shows what to write.
+    /// Returns the key without a default; `example` shows what to write.
     #[must_use]
     pub const fn required(self, example: &'static str) -> Self {
         Self { example: Some(example), ..self }
     }
 }
 
-/// A key's value, with what it may be.
+/// A key's value, with the allowed values.
 #[derive(Debug)]
 pub enum Slot<'a> {
-    /// A whole number in a range.
+    /// An integer in a range.
     Integer(&'a mut usize, RangeInclusive<usize>),
-    /// One whole number for both directions, or (vertical, horizontal).
+    /// One integer for both directions, or (vertical, horizontal).
     Pair(&'a mut [usize; 2], RangeInclusive<usize>),
-    /// A finite number of a kind.
+    /// A finite number of the given kind.
     Number(&'a mut f32, Numbers),
-    /// The same in double precision.
+    /// A finite number in double precision.
     Real(&'a mut f64, Numbers<f64>),
-    /// Yes or no.
+    /// A Boolean.
     Flag(&'a mut bool),
-    /// One of these words, by its place.
+    /// One of these words, as an index.
     Word(&'a mut usize, &'static [&'static str]),
     /// One of these words, or a list of numbers.
     Levels(&'a mut super::Levels),
     /// \[IL, FL\] of fixed point.
     Format(&'a mut [usize; 2]),
-    /// The same, or "float".
+    /// \[IL, FL\] of fixed point, or "float".
     FormatOrFloat(&'a mut Option<[usize; 2]>),
 }
 
-/// Kinds of numbers.
+/// A kind of numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers<T = f32> {
-    /// Whether one is of the kind.
+    /// Whether a number is of this kind.
     pub fits: fn(T) -> bool,
-    /// What to write.
+    /// Advice for a number that is not.
     pub wanted: &'static str,
 }
 
-/// Why keys are visited.
+/// The reason for visiting keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// Values are set; they hold the defaults.
+    /// To set values; they hold the defaults.
     Read,
-    /// Values are read.
+    /// To read values.
     Write,
-    /// All keys are wanted, whether they mean something beside the others' values or not.
+    /// To list all keys, including those that have no effect with the current values of the others.
     List,
 }
 
-/// Is shown a layer's keys, one after the other.
+/// Receives a layer's keys in order.
 pub trait Visitor {
-    /// Why.
+    /// The reason for the visit.
     fn purpose(&self) -> Purpose;
-    /// The next key.
+    /// Receives the next key.
     fn visit(&mut self, key: Key, slot: Slot<'_>);
 }
 
-/// What has keys.
+/// A type with keys.
 pub trait Keys {
-    /// Shows all keys in the order in which they are written. A key that means nothing beside the values of earlier ones is shown for [`Purpose::List`] alone.
+    /// Visits all keys in the order in which they are written. A key that has no effect with the
+    /// values of earlier ones is visited only for [`Purpose::List`].
     fn keys(&mut self, visitor: &mut dyn Visitor);
 }
 
-/// Values that are words.
+/// Values written as words.
 pub trait Word: Copy + PartialEq + 'static {
-    /// Every value.
+    /// All values.
     const VALUES: &'static [Self];
     /// Their words.
     const WORDS: &'static [&'static str];
 
-    /// The value's word.
+    /// Returns the value's word.
     fn word(self) -> &'static str {
         let at = Self::VALUES.iter().position(|value| *value == self);
         Self::WORDS[at.unwrap_or(0)]
     }
 }
 
-/// Shows a key whose value is a word.
+/// Visits a key whose value is a word.
 pub fn word<T: Word>(visitor: &mut dyn Visitor, key: Key, value: &mut T) {
     let mut at = T::VALUES.iter().position(|known| known == value).unwrap_or(0);
     visitor.visit(key, Slot::Word(&mut at, T::WORDS));
     *value = T::VALUES[at];
 }
 
-/// Gives an enum its words.
+/// Assigns words to the values of an enum.
 macro_rules! words {
     ($name:ident { $($value:ident = $word:literal),* $(,)? }) => {
         impl $crate::model::keys::Word for $name {
@@ -123,23 +124,23 @@ pub struct Entry {
     pub key: Key,
     /// The value as it is written.
     pub value: String,
-    /// All that it may be, where that is one of a few words.
+    /// All allowed values, if the value is one of a few words.
     pub words: &'static [&'static str],
 }
 
-/// The names of all keys of something.
+/// Returns the names of all keys.
 pub fn names(of: &mut dyn Keys) -> Vec<&'static str> {
     list(of).into_iter().map(|entry| entry.key.name).collect()
 }
 
-/// All keys of something that holds its defaults.
+/// Returns all keys of an object that holds its defaults.
 pub fn list(of: &mut dyn Keys) -> Vec<Entry> {
     let mut written = Written { purpose: Purpose::List, keys: Vec::new() };
     of.keys(&mut written);
     written.keys
 }
 
-/// The keys that mean something.
+/// Returns the keys that have an effect.
 pub fn write(of: &mut dyn Keys) -> Vec<Entry> {
     let mut written = Written { purpose: Purpose::Write, keys: Vec::new() };
     of.keys(&mut written);
@@ -161,7 +162,8 @@ impl Visitor for Written {
         let value = match slot {
             Slot::Integer(value, _) => value.to_string(),
             Slot::Pair([a, b], _) | Slot::Format([a, b]) | Slot::FormatOrFloat(Some([a, b])) => format!("[{a}, {b}]"),
-            // The shortest text that gives the same f32 back, and a float to any TOML reader.
+            // The shortest text that parses to the same f32, and that TOML readers take for a
+            // float.
             Slot::Number(value, _) => format!("{value:?}"),
             Slot::Real(value, _) => format!("{value:?}"),
             Slot::Flag(value) => value.to_string(),

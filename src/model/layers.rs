@@ -1,15 +1,16 @@
-//! Layers without weights and codes: normalisation, dropout, rectifiers, pools, joins.
+//! Layers without weights or codes: normalisation, dropout, rectifiers, pooling, joins.
 
 use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
 use crate::ops::curve::{self, Curve};
 
-/// Batch normalisation with PyTorch's rules: biased variance in the batch, unbiased in the running average.
+/// Batch normalisation as in PyTorch: biased variance of the batch, unbiased variance in the
+/// running average.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Whether a learned scale and shift follow; yes by default.
     pub affine: bool,
-    /// The share of each new batch in the running statistics; 0.1 by default.
+    /// The weight of each new batch in the running statistics; 0.1 by default.
     pub momentum: f32,
     /// Added to the variance; 1e-5 by default.
     pub eps: f32,
@@ -25,26 +26,26 @@ impl Keys for BatchNorm {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(key("affine", "a learned scale and shift follow"), Slot::Flag(&mut self.affine));
         let share = Numbers { fits: |v| (0.0..=1.0).contains(&v), wanted: "give a number from 0 to 1" };
-        let momentum = key("momentum", "share of each new batch in the running statistics");
+        let momentum = key("momentum", "weight of each new batch in the running statistics");
         visitor.visit(momentum, Slot::Number(&mut self.momentum, share));
         let small = Numbers { fits: |v| v > 0.0, wanted: "give a small number above 0, such as 1e-5" };
         visitor.visit(key("eps", "added to the variance"), Slot::Number(&mut self.eps, small));
     }
 }
 
-/// Windows of a pooling layer. Pairs are (vertical, horizontal).
+/// Pooling windows. Pairs are (vertical, horizontal).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Height and width of a window.
     pub kernel: [usize; 2],
     /// Distance between neighbouring windows; the kernel by default.
     pub stride: [usize; 2],
-    /// Rim around the input, smaller than the kernel; none by default.
+    /// Padding around the input, smaller than the kernel; none by default.
     pub padding: [usize; 2],
 }
 
 impl Pool {
-    /// Windows of `kernel` × `kernel` that neither overlap nor leave gaps.
+    /// Non-overlapping windows of `kernel` × `kernel` without gaps.
     pub fn square(kernel: usize) -> Self {
         Self { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
     }
@@ -67,7 +68,7 @@ impl Keys for Pool {
     }
 }
 
-/// An activation function has its number, if it has one.
+/// The key of an activation function is its number, if it has one.
 impl Keys for Curve {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         if let Some(curve::Number { name, meaning, fits, wanted, .. }) = self.row().number {
@@ -76,10 +77,10 @@ impl Keys for Curve {
     }
 }
 
-/// Dropout, scaled while training; in inference its input.
+/// Dropout; the remaining values are scaled in training, and inference is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
-    /// The share of values that become zero, in [0, 1); 0.5 by default.
+    /// The fraction of values set to zero, in [0, 1); 0.5 by default.
     pub rate: f32,
 }
 
@@ -92,11 +93,11 @@ impl Default for Dropout {
 impl Keys for Dropout {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let share = Numbers { fits: |v| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1" };
-        visitor.visit(key("rate", "share of values that become zero"), Slot::Number(&mut self.rate, share));
+        visitor.visit(key("rate", "fraction of values set to zero"), Slot::Number(&mut self.rate, share));
     }
 }
 
-/// Kinds of layers without keys.
+/// Defines layers without keys.
 macro_rules! plain {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         $($(#[$doc])* #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -111,13 +112,13 @@ macro_rules! plain {
 plain! {
     /// max(x, 0).
     Relu,
-    /// x for x > 0, else a learned slope of the channel times x.
+    /// x for x > 0, else x times a learned slope of the channel.
     Prelu,
     /// The mean of each channel.
     GlobalAvgPool,
     /// The sum of inputs of one shape.
     Add,
-    /// Inputs of one height and width, their channels behind each other.
+    /// The channels of inputs of the same height and width, concatenated.
     Concat,
     /// All values as channels of one pixel, in C, H, W order.
     Flatten,

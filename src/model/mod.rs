@@ -1,7 +1,8 @@
-//! A network as data: a list of layers, each naming where its input comes from. Nothing here computes.
+//! A network as data: a list of layers, each naming its inputs. Nothing is computed here.
 //!
-//! **Invariant:** `Layer::from` is always filled in, with names of earlier layers or [`INPUT`]; [`Model::shapes`] checks that
-//! and everything else that can be wrong with a model. Shapes are (channels, height, width) of one image.
+//! **Invariant:** `Layer::from` is never empty and names earlier layers or [`INPUT`];
+//! [`Model::shapes`] checks this and all other rules for models. Shapes are (channels, height,
+//! width) of one image.
 //!
 //! ```
 //! use halfwave::model::{Conv, Layer, LayerKind, Linear, Model, INPUT};
@@ -40,37 +41,38 @@ pub use weights::{Alpha, WeightGradient, WeightMode, Weights};
 use crate::ops::curve::{CURVES, Curve, Row};
 use std::sync::LazyLock;
 
-/// The name by which a layer takes the model's input; no layer may be called so.
+/// The name of the model's input in `Layer::from`; no layer may have this name.
 pub const INPUT: &str = "input";
 
-/// A network that sorts images into classes.
+/// A network that classifies images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Channels, height and width of an image.
     pub input: [usize; 3],
-    /// How many classes there are: the last layer's number of values.
+    /// Number of classes, which is the number of values of the last layer.
     pub classes: usize,
-    /// The layers, inputs before users; the last one's output are the logits.
+    /// The layers, inputs before users; the outputs of the last one are the logits.
     pub layers: Vec<Layer>,
 }
 
-/// One layer. Its tensors are named after it, as PyTorch does: `conv1.weight`, `bn1.running_mean`, …
+/// A layer. Its tensors are named after it, as in PyTorch: `conv1.weight`, `bn1.running_mean`, …
 ///
-/// Two layers are equal when they do the same, whatever line of a recipe they stand on.
+/// Two layers are equal if they compute the same; their lines in a recipe are ignored.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Unique; letters, digits, `_`, `-` and `.`.
     pub name: String,
-    /// Whose outputs this layer takes: names of earlier layers, or [`INPUT`]. Never empty.
+    /// The names of its inputs: earlier layers, or [`INPUT`]. Never empty.
     pub from: Vec<String>,
-    /// The line of the recipe that this layer begins on, counted from 1; 0 where there is none, or the layer stands in the recipe that this one extends.
+    /// The line of the recipe on which the layer begins, counted from 1; 0 if there is none, or if
+    /// the layer is defined in the recipe that this one extends.
     pub line: usize,
     /// What it computes.
     pub kind: LayerKind,
 }
 
 impl Layer {
-    /// A layer that takes one other's output.
+    /// Creates a layer with a single input.
     pub fn new(name: &str, from: &str, kind: LayerKind) -> Self {
         Self { name: name.into(), from: vec![from.into()], line: 0, kind }
     }
@@ -83,22 +85,22 @@ impl PartialEq for Layer {
     }
 }
 
-/// A kind of layer, as it is listed.
+/// Description of a kind of layer, for listings.
 #[derive(Clone, Debug)]
 pub struct Kind {
-    /// The word that a recipe uses for it.
+    /// Its name in a recipe.
     pub name: &'static str,
-    /// What it computes.
+    /// Its formula.
     pub formula: &'static str,
-    /// Where that is from.
+    /// The source of the formula.
     pub source: &'static str,
-    /// A layer of this kind with every default.
+    /// A layer of this kind with all defaults.
     pub start: LayerKind,
 }
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident($settings:ident) = $word:literal: $formula:literal, $source:literal;)*) => {
-        /// What a layer computes.
+        /// The computation of a layer.
         #[derive(Clone, Debug, PartialEq)]
         pub enum LayerKind {
             $($(#[$doc])* #[doc = concat!("`", $word, "`: `", $formula, "`")] $name($settings),)*
@@ -106,7 +108,7 @@ macro_rules! kinds {
             Activation(Curve),
         }
 
-        /// Every kind of layer, in the order in which they are listed.
+        /// All kinds of layers, in the order in which they are listed.
         pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             let curve = |row: &'static Row| {
                 let Row { name, formula, source, .. } = *row;
@@ -120,7 +122,7 @@ macro_rules! kinds {
         });
 
         impl LayerKind {
-            /// The word that a recipe uses for it.
+            /// Returns its name in a recipe.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => $word,)*
@@ -128,7 +130,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Its keys.
+            /// Returns its keys.
             pub fn keys(&mut self) -> &mut dyn keys::Keys {
                 match self {
                     $(Self::$name(settings) => settings,)*
@@ -141,27 +143,27 @@ macro_rules! kinds {
 
 kinds! {
     Conv(Conv) = "conv": "y[n, i, j, k] = Σ x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c]·w[k, c, r, s], c over the channels of k's group", "weights: binary, Rastegari et al., 2016, arXiv 1603.05279; dorefa, Zhou et al., 2016, arXiv 1606.06160; abc, Lin, Zhao, Pan, 2017, arXiv 1711.11294; fixed, Gupta et al., 2015, arXiv 1502.02551";
-    Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "weights: as those of conv";
+    Linear(Linear) = "linear": "y[n, k] = Σ x[n, i]·w[k, i] + b[k], over the input flattened in C, H, W order", "weights: as for conv";
     BatchNorm(BatchNorm) = "batch_norm": "y = γ·(x − mean)/√(variance + eps) + β, each channel over batch, height and width", "Ioffe, Szegedy, 2015, arXiv 1502.03167";
     Hwgq(Hwgq) = "hwgq": "0 for x ≤ 0, else the level q_i with t_i < x ≤ t_{i+1}; t_1 = 0, t_i = (q_{i−1} + q_i)/2", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
     Sign(Sign) = "sign": "+1 for x ≥ 0, else −1", "Courbariaux et al., 2016, arXiv 1602.02830; Liu et al., 2018, arXiv 1808.00278 (polynomial)";
-    Dorefa(Dorefa) = "dorefa": "round(n·min(max(x, 0), 1))/n, n = 2^bits − 1; in the middle between two levels, the lower", "Zhou et al., 2016, arXiv 1606.06160";
+    Dorefa(Dorefa) = "dorefa": "round(n·min(max(x, 0), 1))/n, n = 2^bits − 1; halfway between two levels, the lower", "Zhou et al., 2016, arXiv 1606.06160";
     Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
-    Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two beside x", "Gupta et al., 2015, arXiv 1502.02551";
+    Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two neighbours of x", "Gupta et al., 2015, arXiv 1502.02551";
     Relu(Relu) = "relu": "max(x, 0)", "";
-    Prelu(Prelu) = "prelu": "x for x > 0, else a_c·x, a slope learned for each channel, 0.25 at first", "He, Zhang, Ren, Sun, 2015, arXiv 1502.01852";
-    MaxPool(Pool) = "max_pool": "the largest value of each window; among equal ones the first in row order", "";
+    Prelu(Prelu) = "prelu": "x for x > 0, else a_c·x with a learned slope per channel, initially 0.25", "He, Zhang, Ren, Sun, 2015, arXiv 1502.01852";
+    MaxPool(Pool) = "max_pool": "the largest value of each window; among equal values the first in row order", "";
     AvgPool(Pool) = "avg_pool": "the mean of each window; padding counts as zeros", "";
     GlobalAvgPool(GlobalAvgPool) = "global_avg_pool": "the mean of each channel: height and width become 1", "";
     Add(Add) = "add": "the sum of two or more inputs of the same shape", "";
-    Concat(Concat) = "concat": "the channels of two or more inputs of one height and width, behind each other", "";
+    Concat(Concat) = "concat": "the channels of two or more inputs of the same height and width, concatenated", "";
     Flatten(Flatten) = "flatten": "all values as channels of one pixel, in C, H, W order: y[n, (c·h + i)·w + j] = x[n, c, i, j]", "";
     Dropout(Dropout) = "dropout": "x/(1 − rate) where the number drawn from [0, 1) is at least rate, else 0; in inference x", "Srivastava et al., 2014, JMLR 15(56)";
 }
 
 impl LayerKind {
-    /// How it uses its weights; nothing where it has none.
+    /// Returns how it uses its weights; `None` for a layer without weights.
     pub fn weights(&self) -> Option<Weights> {
         match self {
             Self::Conv(conv) => Some(conv.weights),
@@ -170,24 +172,24 @@ impl LayerKind {
         }
     }
 
-    /// Whether its output is codes.
+    /// Whether its output consists of codes.
     pub fn makes_codes(&self) -> bool {
         matches!(self, Self::Hwgq(_) | Self::Sign(_) | Self::Dorefa(_) | Self::Pact(_) | Self::Lsq(_))
     }
 
-    /// How it uses its weights where they are packed into bits.
+    /// Returns how it uses its weights if they are packed into bits.
     pub fn packed_weights(&self) -> Option<Weights> {
         self.weights().filter(Weights::packed)
     }
 }
 
-/// What is wrong with a model, and where.
+/// An error in a model, with its location.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ModelError {
-    /// The layer's place in [`Model::layers`]; none if it is the model as a whole.
+    /// Index of the layer in [`Model::layers`]; `None` for an error in the model as a whole.
     pub layer: Option<usize>,
-    /// Layer, shapes, and what to do.
+    /// The layer, the shapes, and what to do.
     pub message: String,
 }
 

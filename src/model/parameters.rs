@@ -1,4 +1,5 @@
-//! What layers keep from step to step: one table, from which follow the leaves of graphs, start values, what an optimiser does, and the tensors of checkpoints.
+//! The tensors that layers keep from step to step. Graph leaves, initial values, optimiser updates
+//! and the tensors of checkpoints are derived from this table.
 
 use super::{LayerKind, Model, ModelError, Rounding, WeightMode};
 use crate::ops::prelu;
@@ -9,54 +10,56 @@ use crate::tensor::{Encoding, LANES, TensorType};
 pub struct Parameter {
     /// The layer that it belongs to.
     pub layer: String,
-    /// Its name on the device: the layer's, a point, and what it is.
+    /// Its name on the device: the layer's name, a full stop, and the tensor's name.
     pub name: String,
-    /// What a step does with it.
+    /// How a step changes it.
     pub role: Role,
-    /// ⟨IL, FL⟩ and how it is rounded to that, where it is kept in fixed point.
+    /// ⟨IL, FL⟩ and the rounding mode, if it is kept in fixed point.
     pub fixed: Option<([usize; 2], Rounding)>,
-    /// Its parts on the host, with start values, and how they lie on the device.
+    /// Its parts on the host with initial values, and their layout on the device.
     pub layout: Layout,
 }
 
-/// What a step does with a parameter.
+/// How a step changes a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A weight of a convolution or linear layer, which is trained, and decays unless a group says otherwise.
+    /// The weight of a convolution or linear layer: trained, and subject to weight decay unless a
+    /// group overrides it.
     Weight {
         /// Whether an optimiser may flip it: [`Weights::binary`](super::Weights::binary).
         binary: bool,
-        /// Whether it is kept in [−1, 1].
+        /// Whether it is clipped to [−1, 1].
         clipped: bool,
     },
-    /// Another parameter that is trained: a bias, γ and β of a batch-norm, a learned scale.
+    /// Another trained parameter: a bias, γ and β of a batch-norm, a learned scale.
     Trained,
-    /// It has no gradient: running statistics, counts.
+    /// A tensor without a gradient: running statistics, counts.
     Kept,
 }
 
-/// How a parameter lies in memory.
+/// The memory layout of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layout {
-    /// A weight of filters over a window of channels, one part of the parameter's name; flat on the host for a linear layer.
+    /// The weight of filters over a window of channels; two-dimensional on the host for a linear
+    /// layer.
     Filters {
-        /// How many filters.
+        /// Number of filters.
         filters: usize,
-        /// Channels that each sees.
+        /// Input channels per filter.
         channels: usize,
         /// Height and width of the window.
         window: [usize; 2],
         /// Whether the host's tensor has two axes.
         flat: bool,
     },
-    /// Rows of equal length, each a part with its start value.
+    /// Rows of equal length, each a part with its own initial value.
     Rows {
-        /// Numbers of a row.
+        /// Numbers per row.
         length: usize,
-        /// Their names and start values.
+        /// Names and initial values of the parts.
         parts: Vec<(String, f32)>,
     },
-    /// A count of 64 bits, which begins at 0.
+    /// A 64-bit count, initially 0.
     Count,
 }
 
@@ -68,13 +71,13 @@ impl Parameter {
         Self { layer: layer.to_string(), name: format!("{layer}.{what}"), role, fixed: None, layout }
     }
 
-    /// One row, a part of the same name.
+    /// Creates a parameter with a single row, whose part has the same name.
     fn row(layer: &str, what: &str, length: usize, start: f32) -> Self {
         let parts = vec![(format!("{layer}.{what}"), start)];
         Self::new(layer, what, Role::Trained, Layout::Rows { length, parts })
     }
 
-    /// How many numbers of a layer saturated.
+    /// Creates the count of saturated numbers of a layer.
     fn count(layer: &str) -> Self {
         Self::new(layer, "saturated", Role::Kept, Layout::Count)
     }
@@ -89,12 +92,12 @@ impl Parameter {
         matches!(self.role, Role::Weight { binary: true, .. })
     }
 
-    /// Whether it counts what saturates.
+    /// Whether it counts saturated numbers.
     pub fn counts(&self) -> bool {
         self.layout == Layout::Count
     }
 
-    /// Its type on the device.
+    /// Returns its type on the device.
     pub fn ty(&self) -> TensorType {
         match &self.layout {
             Layout::Filters { filters, channels, window: [r, s], .. } => {
@@ -106,7 +109,7 @@ impl Parameter {
         }
     }
 
-    /// Names and shapes of its parts on the host.
+    /// Returns names and shapes of its parts on the host.
     pub fn host(&self) -> Vec<(String, Vec<usize>)> {
         match &self.layout {
             Layout::Filters { filters, channels, window: [r, s], flat } => {
@@ -120,10 +123,11 @@ impl Parameter {
 }
 
 impl Model {
-    /// What all layers keep, in their order.
+    /// Returns the parameters of all layers, in the order of the layers.
     ///
     /// # Errors
-    /// When the model is wrong.
+    ///
+    /// Returns an error if the model is invalid.
     pub fn parameters(&self) -> Result<Vec<Parameter>, ModelError> {
         let shapes = self.shapes()?;
         let mut all = Vec::new();
@@ -135,13 +139,15 @@ impl Model {
     }
 }
 
-/// How many numbers are trained: weights and biases, scales and shifts of batch-norms, learned scales of quantisers.
+/// Returns the number of trained values: weights and biases, scales and shifts of batch-norms,
+/// learned scales of quantisers.
 pub fn trained_len(parameters: &[Parameter]) -> u64 {
     let parts = parameters.iter().filter(|parameter| parameter.trained()).flat_map(Parameter::host);
     parts.map(|(_, shape)| shape.iter().map(|&side| side as u64).product::<u64>()).sum()
 }
 
-/// What a layer of this name keeps, whose input has these channels, height and width.
+/// Returns the parameters of a layer with this name, whose input has these channels, height and
+/// width.
 fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> Vec<Parameter> {
     let (filters, channels, window, flat, bias, weights) = match kind {
         LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias, conv.weights),
@@ -163,7 +169,7 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
     let fixed = (weights.mode == WeightMode::Fixed).then_some((weights.format, weights.rounding));
     let role = Role::Weight { binary: weights.binary(), clipped: weights.packed() && weights.clip };
     let weight = Parameter::new(name, "weight", role, Layout::Filters { filters, channels, window, flat });
-    // A bias begins at 0, which every format holds.
+    // A bias begins at 0, which every format represents.
     let bias = bias.then(|| Parameter { fixed, ..Parameter::row(name, "bias", filters, 0.0) });
     let count = fixed.map(|_| Parameter::count(name));
     bias.into_iter().chain([Parameter { fixed, ..weight }]).chain(count).collect()

@@ -3,7 +3,7 @@
 use super::Weights;
 use super::keys::{Key, Keys, Purpose, Slot, Visitor, key};
 
-/// Counts and window sides; far above anything sensible, far below overflow.
+/// Range of counts and window sides; far above anything sensible, far below overflow.
 pub(super) const SOME: std::ops::RangeInclusive<usize> = 1..=1_048_576;
 
 /// A convolution. Pairs are (vertical, horizontal).
@@ -17,15 +17,17 @@ pub struct Conv {
     pub stride: [usize; 2],
     /// Zeros around the input, on each side; none by default.
     pub padding: [usize; 2],
-    /// Distance between neighbouring values under a filter; 1 by default.
+    /// Distance between neighbouring elements of a filter; 1 by default.
     pub dilation: [usize; 2],
-    /// Into how many groups channels and filters are divided, each filter seeing the channels of its own; 1 by default.
+    /// Number of groups into which channels and filters are divided; each filter reads the channels
+    /// of its own group. 1 by default.
     pub groups: usize,
-    /// Whether one value a filter is added; not by default, and never with packed weights.
+    /// Whether one value per filter is added; not by default, and never with packed weights.
     pub bias: bool,
-    /// Float by default.
+    /// How weights are used; float by default.
     pub weights: Weights,
-    /// Whether XNOR-Net's K, the local mean of |input|, scales the output of signs under packed weights; not by default.
+    /// Whether the output of packed weights over signs is scaled by XNOR-Net's K, the local mean of
+    /// |input|; not by default.
     pub input_scale: bool,
 }
 
@@ -48,7 +50,7 @@ impl Default for Conv {
 /// The keys of windows, for convolutions and pools.
 pub(super) const KERNEL: Key = key("kernel", "height and width of a window");
 pub(super) const STRIDE: Key = key("stride", "distance between neighbouring windows");
-pub(super) const PADDING: Key = key("padding", "rim around the input, on each side");
+pub(super) const PADDING: Key = key("padding", "padding around the input, on each side");
 pub(super) const NONE_OR_SOME: std::ops::RangeInclusive<usize> = 0..=*SOME.end();
 
 impl Keys for Conv {
@@ -57,16 +59,16 @@ impl Keys for Conv {
         visitor.visit(KERNEL.required("3"), Slot::Pair(&mut self.kernel, SOME));
         visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
         visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
-        let dilation = key("dilation", "distance between neighbouring values under a filter");
+        let dilation = key("dilation", "distance between neighbouring elements of a filter");
         visitor.visit(dilation, Slot::Pair(&mut self.dilation, SOME));
-        let groups = key("groups", "parts of channels and filters; a filter sees the channels of its own part");
+        let groups = key("groups", "groups of channels and filters; a filter reads the channels of its own group");
         visitor.visit(groups, Slot::Integer(&mut self.groups, SOME));
-        visitor.visit(key("bias", "add one learned value a filter"), Slot::Flag(&mut self.bias));
+        visitor.visit(key("bias", "add one learned value per filter"), Slot::Flag(&mut self.bias));
         self.weights.keys(visitor);
         if visitor.purpose() == Purpose::List || self.weights.packed() {
             let input_scale = key(
                 "input_scale",
-                "multiply by K, the mean of |x| under the window, x what a `sign` layer before it reads",
+                "multiply by K, the mean of |x| under the window, where x is the input of the preceding `sign` layer",
             );
             visitor.visit(input_scale, Slot::Flag(&mut self.input_scale));
         }
@@ -76,11 +78,12 @@ impl Keys for Conv {
 /// A fully connected layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
-    /// Outputs.
+    /// Number of outputs.
     pub units: usize,
-    /// Whether one value a unit is added; yes by default with float weights, never with packed ones.
+    /// Whether one value per unit is added; yes by default with float weights, never with packed
+    /// ones.
     pub bias: bool,
-    /// Float by default.
+    /// How weights are used; float by default.
     pub weights: Weights,
 }
 
@@ -97,6 +100,6 @@ impl Keys for Linear {
         if visitor.purpose() == Purpose::Read {
             self.bias = !self.weights.packed();
         }
-        visitor.visit(key("bias", "add one learned value a unit"), Slot::Flag(&mut self.bias));
+        visitor.visit(key("bias", "add one learned value per unit"), Slot::Flag(&mut self.bias));
     }
 }

@@ -1,21 +1,22 @@
-//! Layers that quantise: floats become codes of a few bits.
+//! Layers that quantise floats to codes of a few bits.
 
 use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key, word, words};
 use crate::lloyd;
 use std::fmt;
 
-/// The half-wave Gaussian quantiser (Cai, He, Sun, Vasconcelos, 2017): 0 for x ≤ 0, else one of 2^bits − 1 positive levels.
+/// The half-wave Gaussian quantiser (Cai, He, Sun, Vasconcelos, 2017): 0 for x ≤ 0, else one of
+/// 2^bits − 1 positive levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hwgq {
-    /// 1 to 4; 2 by default.
+    /// Bits of a code, 1 to 4; 2 by default.
     pub bits: usize,
     /// The positive levels; uniform by default.
     pub levels: Levels,
-    /// Up to where x becomes 0; up to 0 by default.
+    /// Upper bound of the inputs that become 0; 0 by default.
     pub zero_bin: ZeroBin,
-    /// Δ of uniform levels; what suits the half-wave Gaussian best by default: [`uniform_step`].
+    /// Δ of uniform levels; by default the best step for the half-wave Gaussian: [`uniform_step`].
     pub step: f32,
-    /// Whose derivative stands in for the quantiser's; clipped by default.
+    /// The surrogate, whose derivative replaces the quantiser's; clipped by default.
     pub surrogate: Surrogate,
 }
 
@@ -48,23 +49,24 @@ impl Keys for Hwgq {
                 Slot::Integer(&mut self.bits, 1..=4),
             );
         }
-        let zero_bin = key("zero_bin", "up to where x becomes 0: up to 0 as published, or up to half the first level");
+        let zero_bin =
+            key("zero_bin", "upper bound of the inputs that become 0: 0 as published, or half the first level");
         word(visitor, zero_bin, &mut self.zero_bin);
         if visitor.purpose() == Purpose::Read {
             self.step = uniform_step(self.bits, self.zero_bin);
         }
         if all || self.levels == Levels::Uniform {
             let step = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0, such as 0.538" };
-            let meaning = "Δ of uniform levels; by default what suits the half-wave Gaussian and the bits best";
+            let meaning = "Δ of uniform levels; by default the best for the half-wave Gaussian and the bits";
             visitor.visit(key("step", meaning), Slot::Number(&mut self.step, step));
         }
-        let surrogate = key("surrogate", "whose derivative stands in for the quantiser's; q is the highest level");
+        let surrogate = key("surrogate", "function whose derivative replaces the quantiser's; q is the highest level");
         word(visitor, surrogate, &mut self.surrogate);
     }
 }
 
 impl Hwgq {
-    /// The positive levels, rising.
+    /// Returns the positive levels, ascending.
     pub fn positive_levels(&self) -> Vec<f32> {
         match &self.levels {
             Levels::Uniform => (1..1 << self.bits).map(|i| i as f32 * self.step).collect(),
@@ -76,7 +78,8 @@ impl Hwgq {
     }
 }
 
-/// Δ of uniform levels where a recipe gives none: Lloyd-optimal for the half-wave Gaussian; with the authors' rounding at 2 and 3 bits.
+/// Returns the default Δ of uniform levels: Lloyd-optimal for the half-wave Gaussian, with the
+/// authors' rounding at 2 and 3 bits.
 pub fn uniform_step(bits: usize, zero_bin: ZeroBin) -> f32 {
     match (zero_bin, bits) {
         (ZeroBin::Zero, 2) => 0.538,
@@ -90,9 +93,9 @@ pub fn uniform_step(bits: usize, zero_bin: ZeroBin) -> f32 {
 pub enum Levels {
     /// Δ, 2Δ, 3Δ, …
     Uniform,
-    /// Those of least squared error for the half-wave Gaussian, by Lloyd's algorithm.
+    /// The levels of least squared error for the half-wave Gaussian, by Lloyd's algorithm.
     Lloyd,
-    /// These, rising, at most 15.
+    /// These levels, ascending, at most 15.
     List(Vec<f32>),
 }
 
@@ -106,18 +109,19 @@ impl fmt::Display for Levels {
     }
 }
 
-/// Up to where a half-wave quantiser gives 0.
+/// The upper bound of the inputs that a half-wave quantiser maps to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZeroBin {
-    /// Up to 0, as published.
+    /// 0, as published.
     Zero,
-    /// Up to half of the first level, where the squared error is least.
+    /// Half of the first level, which minimises the squared error.
     Half,
 }
 
 words!(ZeroBin { Zero = "zero", Half = "half" });
 
-/// The function whose derivative a half-wave quantiser has in the backward pass; q_m is its top level.
+/// The surrogate of a half-wave quantiser: the function whose derivative replaces the quantiser's
+/// in the backward pass; q_m is the highest level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Surrogate {
     /// x: 1 everywhere.
@@ -127,22 +131,22 @@ pub enum Surrogate {
     /// min(max(x, 0), q_m): 1 on (0, q_m].
     #[default]
     Clipped,
-    /// As clipped, but 1/(x − q_m + 1) above q_m.
+    /// Like clipped, but 1/(x − q_m + 1) above q_m.
     LogTailed,
 }
 
 words!(Surrogate { Identity = "identity", Vanilla = "vanilla", Clipped = "clipped", LogTailed = "log_tailed" });
 
-/// sign(x), sign(0) = +1, in one bit.
+/// sign(x) in one bit, with sign(0) = +1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sign {
-    /// Whose derivative stands in for that of the sign.
+    /// The surrogate, whose derivative replaces that of the sign.
     pub surrogate: SignSurrogate,
-    /// What a convolution behind it sees around the input.
+    /// The padding value of a convolution that reads the signs.
     pub padding: SignPadding,
 }
 
-/// The function whose derivative a sign has in the backward pass.
+/// The surrogate of a sign: the function whose derivative replaces the sign's in the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignSurrogate {
     /// min(max(x, −1), 1): 1 on [−1, 1] (BinaryNet).
@@ -153,10 +157,10 @@ pub enum SignSurrogate {
 
 words!(SignSurrogate { HardTanh = "hard_tanh", Polynomial = "polynomial" });
 
-/// What a convolution sees around signs.
+/// The padding value of a convolution that reads signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignPadding {
-    /// 0: places outside do not count.
+    /// 0: positions outside the input do not contribute.
     Zero,
     /// +1.
     One,
@@ -173,10 +177,10 @@ impl Default for Sign {
 impl Keys for Sign {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let surrogate =
-            key("surrogate", "whose derivative stands in for that of the sign: BinaryNet's or Bi-Real Net's");
+            key("surrogate", "function whose derivative replaces that of the sign: BinaryNet's or Bi-Real Net's");
         word(visitor, surrogate, &mut self.surrogate);
         let padding =
-            key("padding", "what a convolution behind it sees around the input: 0 (places outside do not count) or +1");
+            key("padding", "padding value of a following convolution: 0 (positions outside do not contribute) or +1");
         word(visitor, padding, &mut self.padding);
     }
 }
@@ -186,7 +190,7 @@ const BITS: Key = key("bits", "bits of a code, for 2^bits levels with 0");
 /// DoReFa-Net's activations: the nearest of 0, 1/n, …, 1, n = 2^bits − 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dorefa {
-    /// 1 to 4; 2 by default.
+    /// Bits of a code, 1 to 4; 2 by default.
     pub bits: usize,
 }
 
@@ -207,9 +211,9 @@ const START: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above
 /// PACT: the nearest of 0, s/n, …, s with a learned clip s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pact {
-    /// 1 to 4; 2 by default.
+    /// Bits of a code, 1 to 4; 2 by default.
     pub bits: usize,
-    /// What s starts from; 10 by default.
+    /// Initial value of s; 10 by default.
     pub clip: f32,
 }
 
@@ -222,16 +226,16 @@ impl Default for Pact {
 impl Keys for Pact {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
-        visitor.visit(key("clip", "the clip to start from"), Slot::Number(&mut self.clip, START));
+        visitor.visit(key("clip", "initial value of the clip"), Slot::Number(&mut self.clip, START));
     }
 }
 
 /// LSQ: the nearest of 0, s, 2s, …, n·s with a learned step s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lsq {
-    /// 1 to 4; 2 by default.
+    /// Bits of a code, 1 to 4; 2 by default.
     pub bits: usize,
-    /// What s starts from; that of `hwgq` by default.
+    /// Initial value of s; by default the step of `hwgq`.
     pub step: f32,
 }
 
@@ -247,7 +251,7 @@ impl Keys for Lsq {
         if visitor.purpose() == Purpose::Read {
             self.step = uniform_step(self.bits, ZeroBin::Zero);
         }
-        let step = key("step", "the step to start from; by default that of `hwgq`");
+        let step = key("step", "initial step; by default that of `hwgq`");
         visitor.visit(step, Slot::Number(&mut self.step, START));
     }
 }

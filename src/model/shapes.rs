@@ -1,18 +1,18 @@
-//! What shape each layer's output has, and everything that can be wrong with a model. The one place that knows the rules.
+//! Output shapes of layers, and the validation of models. All rules are defined here.
 use super::fixed::check_format;
 use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool, Weights};
 
 /// Channels, height, width.
 type Shape = [usize; 3];
 
-/// The most elements that one image's tensor or one layer's weights may have: indices in kernels are 32-bit.
+/// Most elements in one image's tensor or one layer's weights: indices in kernels are 32-bit.
 const MOST_ELEMENTS: usize = 1 << 31;
 
 fn text([c, h, w]: Shape) -> String {
     format!("{c}×{h}×{w}")
 }
 
-/// Multiply-adds of one layer for one image.
+/// Returns the multiply-adds of one layer for one image.
 fn products(kind: &LayerKind, [c, h, w]: [u64; 3], [k, p, q]: [u64; 3]) -> u64 {
     match kind {
         LayerKind::Conv(v) => c / v.groups as u64 * taps(v) * k * p * q,
@@ -21,7 +21,7 @@ fn products(kind: &LayerKind, [c, h, w]: [u64; 3], [k, p, q]: [u64; 3]) -> u64 {
     }
 }
 
-/// Positions under a filter.
+/// Number of positions under a filter.
 fn taps(conv: &Conv) -> u64 {
     conv.kernel[0] as u64 * conv.kernel[1] as u64
 }
@@ -31,9 +31,12 @@ fn elements(factors: &[usize]) -> Option<usize> {
 }
 
 impl Model {
-    /// Where each input of layer `index` comes from: the place of an earlier layer, or none for the model's input.
+    /// Returns the origin of each input of layer `index`: the index of an earlier layer, or `None`
+    /// for the model's input.
     ///
-    /// Errors: a name that no earlier layer has.
+    /// # Errors
+    ///
+    /// Returns an error if an input names no earlier layer.
     pub fn sources(&self, index: usize) -> Result<Vec<Option<usize>>, ModelError> {
         let layer = &self.layers[index];
         let find = |name: &String| {
@@ -52,9 +55,12 @@ impl Model {
         layer.from.iter().map(find).collect::<Result<_, _>>().map_err(|message| self.wrong(index, message))
     }
 
-    /// What layer `index` reads: its sources, but of a flatten layer before a linear one that layer's source, for a linear layer flattens by itself, in the same order.
+    /// Returns what layer `index` reads: its sources, except that a linear layer reads the source
+    /// of a flatten layer before it, because a linear layer flattens by itself, in the same order.
     ///
-    /// Errors: a name that no earlier layer has.
+    /// # Errors
+    ///
+    /// Returns an error if an input names no earlier layer.
     pub fn reads(&self, index: usize) -> Result<Vec<Option<usize>>, ModelError> {
         let mut sources = self.sources(index)?;
         if let LayerKind::Linear(_) = self.layers[index].kind {
@@ -67,9 +73,11 @@ impl Model {
         Ok(sources)
     }
 
-    /// The output shape (channels, height, width) of every layer, in their order.
+    /// Returns the output shape (channels, height, width) of every layer, in order.
     ///
-    /// Errors: anything that makes this list of layers no model; see [`ModelError`].
+    /// # Errors
+    ///
+    /// Returns an error if the list of layers is not a valid model; see [`ModelError`].
     pub fn shapes(&self) -> Result<Vec<Shape>, ModelError> {
         let whole = |message: String| Err(ModelError { layer: None, message });
         if self.input.contains(&0) || elements(&self.input).is_none() {
@@ -119,9 +127,12 @@ impl Model {
         Ok(shapes)
     }
 
-    /// Weights and biases of all convolutions and linear layers (without batch-norm), in elements.
+    /// Returns the number of weights and biases of all convolutions and linear layers (without
+    /// batch-norm).
     ///
-    /// Errors: as [`Model::shapes`].
+    /// # Errors
+    ///
+    /// Returns the errors of [`Model::shapes`].
     pub fn weights_len(&self) -> Result<u64, ModelError> {
         self.sum(|index, [c, h, w], [k, ..]| match &self.layers[index].kind {
             LayerKind::Conv(v) => k * (c / v.groups as u64 * taps(v) + u64::from(v.bias)),
@@ -130,16 +141,22 @@ impl Model {
         })
     }
 
-    /// Multiply-adds of all convolutions and linear layers in one forward pass of one image.
+    /// Returns the multiply-adds of all convolutions and linear layers in one forward pass of one
+    /// image.
     ///
-    /// Errors: as [`Model::shapes`].
+    /// # Errors
+    ///
+    /// Returns the errors of [`Model::shapes`].
     pub fn multiply_adds(&self) -> Result<u64, ModelError> {
         self.sum(|index, input, output| products(&self.layers[index].kind, input, output))
     }
 
-    /// Those of them that are counted in bits: in layers with packed weights over codes.
+    /// Returns the multiply-adds that are computed on bits: those of layers with packed weights
+    /// over codes.
     ///
-    /// Errors: as [`Model::shapes`].
+    /// # Errors
+    ///
+    /// Returns the errors of [`Model::shapes`].
     pub fn binary_multiply_adds(&self) -> Result<u64, ModelError> {
         let counted = |index: usize| self.layers[index].kind.packed_weights().is_some() && !self.unpacks(index);
         self.sum(
@@ -147,7 +164,8 @@ impl Model {
         )
     }
 
-    /// Adds up `count(index, input shape, output shape)`, in u64: a usize has 32 bits in the browser.
+    /// Adds up `count(index, input shape, output shape)`, in u64: a usize has 32 bits in the
+    /// browser.
     fn sum(&self, count: impl Fn(usize, [u64; 3], [u64; 3]) -> u64) -> Result<u64, ModelError> {
         let shapes = self.shapes()?;
         let mut total = 0;
@@ -198,7 +216,7 @@ impl Model {
             LayerKind::Linear(v) => linear(v, input)?,
             LayerKind::Flatten(_) => [input.iter().product(), 1, 1],
             LayerKind::Dropout(Dropout { rate }) if !(0.0..1.0).contains(rate) => {
-                return Err(format!("rate = {rate}: give the share of values to drop, from 0 to below 1"));
+                return Err(format!("rate = {rate}: give the fraction of values to drop, from 0 to below 1"));
             }
             LayerKind::BatchNorm(v) => {
                 if !(v.momentum.is_finite() && (0.0..=1.0).contains(&v.momentum)) {
@@ -233,7 +251,9 @@ impl Model {
             .ok_or_else(|| format!("its output {} is too large; use fewer filters", text(output)))
     }
 
-    /// Whether layer `index` has packed weights over floats: they are unpacked then, and nothing is counted in bits. An input is codes where it comes from a quantiser, possibly through max-pools.
+    /// Whether layer `index` has packed weights but reads floats: its weights are then unpacked,
+    /// and nothing is computed on bits. An input consists of codes if it comes from a quantiser,
+    /// possibly through max-pools.
     pub fn unpacks(&self, index: usize) -> bool {
         let mut at = index;
         loop {
@@ -260,7 +280,7 @@ fn add(inputs: &[Shape]) -> Result<Shape, String> {
     match inputs {
         [] | [_] => Err("add takes two or more inputs; write from = [\"a\", \"b\"]".into()),
         [first, rest @ ..] if rest.iter().all(|shape| shape == first) => Ok(*first),
-        _ => Err(format!("its inputs must have one shape, but are {}; make them agree", shapes.join(" and "))),
+        _ => Err(format!("its inputs must have the same shape, but are {}; make them agree", shapes.join(" and "))),
     }
 }
 
@@ -272,13 +292,15 @@ fn concat(inputs: &[Shape]) -> Result<Shape, String> {
     if inputs.iter().any(|input| input[1..] != [h, w]) {
         return Err(format!("its inputs must agree in height and width, but are {}", shapes.join(" and ")));
     }
-    // Each has fewer than 2^31 elements: the sum cannot overflow where a list of names fits into memory, but on 32 bits.
+    // Each has fewer than 2^31 elements: the sum can overflow only on 32-bit platforms, unless the
+    // list of names exceeds memory.
     let channels = inputs.iter().try_fold(0usize, |sum, input| sum.checked_add(input[0]));
     let channels = channels.filter(|&c| elements(&[c, h, w]).is_some());
     Ok([channels.ok_or_else(|| format!("its output of {} together is too large", shapes.join(" and ")))?, h, w])
 }
 
-/// Output height and width of windows over `input`; `reach` is the kernel with what dilation adds.
+/// Returns the output height and width of windows over `input`; `reach` is the kernel size
+/// including dilation.
 fn windows(
     input: Shape,
     reach: [usize; 2],
@@ -308,7 +330,7 @@ fn windows(
     Ok(output)
 }
 
-/// Height and width that a convolution's kernel reaches over.
+/// Returns the height and width that a convolution's kernel covers.
 fn reach(v: &Conv) -> Result<[usize; 2], String> {
     let mut reach = v.kernel;
     for (k, d) in reach.iter_mut().zip(v.dilation).filter(|(k, _)| **k > 0) {
@@ -326,7 +348,7 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
     }
     check_weights(&v.weights)?;
     if v.weights.packed() && v.bias {
-        return Err("a binary convolution has no bias; remove `bias`, a batch_norm behind it shifts instead".into());
+        return Err("a binary convolution has no bias; remove `bias`; a following batch_norm provides the shift".into());
     }
     for (count, what) in [(input[0], "channels of its input"), (v.filters, "filters")] {
         if v.groups == 0 || !count.is_multiple_of(v.groups) {
@@ -347,7 +369,9 @@ fn pool(v: &Pool, input: Shape) -> Result<Shape, String> {
     let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel, or pool less often before it")?;
     if (0..2).any(|axis| v.padding[axis] >= v.kernel[axis]) {
         let [[ph, pw], [kh, kw]] = [v.padding, v.kernel];
-        return Err(format!("padding {ph}×{pw} must be smaller than the kernel {kh}×{kw}, or windows hold nothing"));
+        return Err(format!(
+            "padding {ph}×{pw} must be smaller than the kernel {kh}×{kw}, or some windows would be empty"
+        ));
     }
     Ok([input[0], h, w])
 }

@@ -1,7 +1,7 @@
-//! What the shapes are, and that every kind of mistake is found and named.
+//! Shapes of models, and detection of every kind of mistake.
 use super::*;
 
-/// Layers in a row, each taking the one before.
+/// Creates a model of layers in a row, each reading the previous one.
 fn chain(input: [usize; 3], classes: usize, kinds: Vec<(&str, LayerKind)>) -> Model {
     let mut from = INPUT;
     let mut layers = Vec::new();
@@ -75,7 +75,7 @@ fn grouped_and_dilated_windows_count_as_in_pytorch() {
     let model = |v: Conv| chain([6, 9, 8], 1, vec![("a", LayerKind::Conv(v)), ("fc", fc(1))]);
     let dilated = Conv { filters: 4, kernel: [3, 2], dilation: [3, 4], padding: [1, 0], ..Conv::default() };
     assert_eq!(model(dilated.clone()).shapes().unwrap()[0], [4, 5, 4]);
-    // Dilation changes no count but that of windows.
+    // Dilation changes only the number of windows.
     assert_eq!(model(dilated.clone()).weights_len(), Ok(4 * 6 * 6 + (4 * 5 * 4 + 1)));
     let strided = Conv { stride: [2, 3], ..dilated };
     assert_eq!(model(strided).shapes().unwrap()[0], [4, 3, 2]);

@@ -1,45 +1,47 @@
-//! What becomes of the weights of a layer.
+//! How the weights of a layer are used.
 
 use super::fixed::Rounding;
 use super::keys::{Keys, Purpose, Slot, Visitor, key, word, words};
 
-/// How a layer uses its weights. The floats stay as latent weights, which the optimiser changes.
+/// How a layer uses its weights. The optimiser updates the floats, which are kept as latent
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// As what they are used.
+    /// The form in which weights are used.
     pub mode: WeightMode,
-    /// The scale of binary ones.
+    /// The scale of binary weights.
     pub alpha: Alpha,
-    /// What latent weights get of the gradient of binary ones.
+    /// The gradient of the latent weights, given that of binary weights.
     pub gradient: WeightGradient,
-    /// Whether latent weights are kept in [−1, 1].
+    /// Whether latent weights are clipped to [−1, 1].
     pub clip: bool,
-    /// Bits of `dorefa` ones.
+    /// Bits of `dorefa` weights.
     pub bits: usize,
-    /// Bases of `abc` ones.
+    /// Number of bases of `abc` weights.
     pub bases: usize,
-    /// Bits of the gradient of the layer's output, where weights are packed: 1 to 8, or 32 for floats.
+    /// Bits of the gradient of the layer's output, where weights are packed: 1 to 8, or 32 for
+    /// floats.
     pub gradient_bits: usize,
-    /// ⟨IL, FL⟩ of `fixed` ones.
+    /// ⟨IL, FL⟩ of `fixed` weights.
     pub format: [usize; 2],
-    /// How `fixed` ones are rounded after each update, and their gradients.
+    /// Rounding of `fixed` weights after each update, and of their gradients.
     pub rounding: Rounding,
-    /// ⟨IL, FL⟩ of the gradients of `fixed` ones, if they are rounded.
+    /// ⟨IL, FL⟩ of the gradients of `fixed` weights, if they are rounded.
     pub gradient_format: Option<[usize; 2]>,
 }
 
-/// As what weights are used.
+/// The form in which weights are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightMode {
-    /// As they are.
+    /// Unchanged.
     Float,
     /// α·sign(w).
     Binary,
     /// 2·round((2^k − 1)·(tanh w / (2 max |tanh w|) + ½))/(2^k − 1) − 1 (DoReFa-Net).
     Dorefa,
-    /// Σ α_j·sign(w − mean + u_j·deviation), u_j from −1 to 1 (ABC-Net).
+    /// Σ α_j·sign(w − mean + u_j·std), u_j from −1 to 1 (ABC-Net).
     Abc,
-    /// As they are, kept in fixed point ⟨IL, FL⟩, bias too (Gupta et al.).
+    /// Unchanged, but kept in fixed point ⟨IL, FL⟩, bias included (Gupta et al.).
     Fixed,
 }
 
@@ -58,7 +60,7 @@ pub enum Alpha {
 
 words!(Alpha { Filter = "filter", Layer = "layer", None = "none" });
 
-/// What the latent weight gets of the gradient g of α·sign(w).
+/// The gradient of a latent weight, where g is the gradient of α·sign(w).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightGradient {
     /// g (HWGQ, BinaryNet).
@@ -70,7 +72,7 @@ pub enum WeightGradient {
 words!(WeightGradient { Identity = "identity", Xnor = "xnor" });
 
 impl Weights {
-    /// As they are.
+    /// Float weights, used unchanged.
     pub const FLOAT: Self = Self {
         mode: WeightMode::Float,
         alpha: Alpha::Filter,
@@ -83,11 +85,11 @@ impl Weights {
         rounding: Rounding::Nearest,
         gradient_format: None,
     };
-    /// α·sign(w), α = mean |w| over each filter, the gradient passed on unchanged.
+    /// α·sign(w), α = mean |w| over each filter, with the gradient passed on unchanged.
     pub const BINARY: Self = Self { mode: WeightMode::Binary, ..Self::FLOAT };
 
-    /// Whether their signs alone are trained where an optimiser flips weights (Bop): `weights = "binary"`. DoReFa-Net's 1-bit weights are computed from latent
-    /// ones, as those of more bits are.
+    /// Whether an optimiser that flips weights (Bop) trains only their signs: `weights = "binary"`.
+    /// DoReFa-Net's 1-bit weights are computed from latent ones, like those with more bits.
     pub fn binary(&self) -> bool {
         self.mode == WeightMode::Binary
     }
@@ -97,7 +99,7 @@ impl Weights {
         self.planes() > 0
     }
 
-    /// Sign planes of a packed weight.
+    /// Number of sign planes of a packed weight.
     pub fn planes(&self) -> usize {
         match self.mode {
             WeightMode::Float | WeightMode::Fixed => 0,
@@ -119,7 +121,7 @@ impl Keys for Weights {
         let all = visitor.purpose() == Purpose::List;
         let mode = key(
             "weights",
-            "as what they are used: as they are, α·sign(w), weight_bits bits (DoReFa-Net), Σ α_j·(±1) over bases (ABC-Net), or kept in fixed point",
+            "form in which weights are used: unchanged, α·sign(w), weight_bits bits (DoReFa-Net), Σ α_j·(±1) over bases (ABC-Net), or kept in fixed point",
         );
         word(visitor, mode, &mut self.mode);
         if all || self.mode == WeightMode::Binary {
@@ -128,8 +130,7 @@ impl Keys for Weights {
                 key("alpha", "the scale of binary weights: mean |w| over a filter or the layer, or 1"),
                 &mut self.alpha,
             );
-            let gradient =
-                key("weight_gradient", "what latent weights get: the gradient of α·sign(w) itself, or XNOR-Net's");
+            let gradient = key("weight_gradient", "gradient of the latent weights: that of α·sign(w), or XNOR-Net's");
             word(visitor, gradient, &mut self.gradient);
         }
         if all || self.packed() {
@@ -142,17 +143,17 @@ impl Keys for Weights {
             );
         }
         if all || self.mode == WeightMode::Abc {
-            let bases = key("bases", "sign planes of an `abc` weight; α_j fit the weights best in least squares");
+            let bases = key("bases", "sign planes of an `abc` weight; α_j by least squares");
             visitor.visit(bases, Slot::Integer(&mut self.bases, 1..=5));
         }
         if all || self.packed() {
-            let meaning = "bits of the gradient of the output, 1 to 8, rounded stochastically (DoReFa-Net); 32 leaves it as it is";
+            let meaning = "bits of the gradient of the output, 1 to 8, rounded stochastically (DoReFa-Net); 32 leaves it unchanged";
             visitor.visit(key("gradient_bits", meaning), Slot::Integer(&mut self.gradient_bits, 1..=32));
         }
         if all || self.mode == WeightMode::Fixed {
-            let format = key("weight_format", "[IL, FL]: bits before the point, with the sign, and behind it");
+            let format = key("weight_format", "[IL, FL]: integer bits, including the sign, and fractional bits");
             visitor.visit(format, Slot::Format(&mut self.format));
-            let rounding = key("weight_rounding", "of weights after each update, and of their gradients");
+            let rounding = key("weight_rounding", "rounding of weights after each update, and of their gradients");
             word(visitor, rounding, &mut self.rounding);
             let gradient = key("gradient_format", "[IL, FL] of the weights' gradients, or \"float\"");
             visitor.visit(gradient, Slot::FormatOrFloat(&mut self.gradient_format));

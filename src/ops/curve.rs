@@ -160,7 +160,7 @@ pub static CURVES: &[Row] = &[
         source: "Maas, Hannun, Ng, 2013",
         number: Some(Number {
             name: "slope",
-            meaning: "of negative numbers",
+            meaning: "slope for negative inputs",
             default: 0.01,
             // A falling function has no derivative by y.
             fits: |v| v >= 0.0,
@@ -177,7 +177,7 @@ pub static CURVES: &[Row] = &[
 const fn top() -> Number {
     Number {
         name: "top",
-        meaning: "where it bends; by default the top level of the 2-bit `hwgq`",
+        meaning: "where the slope changes; by default the highest level of the 2-bit `hwgq`",
         default: TOP,
         fits: |v| v > 0.0,
         wanted: "give a number above 0, such as 1.614",

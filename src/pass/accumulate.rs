@@ -1,7 +1,12 @@
-//! `accumulating`: a training step of several micro-batches, as two graphs: one that adds the gradients of a micro-batch to what the step has by then, and the update that follows once.
+//! `accumulating`: gradient accumulation. A training step over several micro-batches consists of
+//! two graphs: one adds the gradients of a micro-batch to the sums of the step, the other performs
+//! the update once at the end.
 //!
-//! Of a network without batch-norms the step is that of the whole batch, but for the order in which gradients and losses are added up: each image's loss counts by its share of the step, a learned step's gradient is scaled
-//! by all of its elements, and random numbers are drawn by an image's place in the step. The statistics of batch-norms are those of a micro-batch.
+//! For a network without batch-norms the step equals that of the whole batch, except for the order
+//! in which gradients and losses are added up: each image's loss has its weight in the whole step,
+//! the gradient of a learned step size is scaled by the number of elements in the whole step, and
+//! random numbers are drawn by an image's position in the step. Statistics of batch-norms are those
+//! of a micro-batch.
 
 use super::objective::{keep, state};
 use super::{Feed, Loss, Mode, Optimizer, build, differentiate, finish, fixed_point, objective, update};
@@ -12,23 +17,27 @@ use crate::ops::accumulate::Accumulate;
 use crate::ops::{self, Graph, Leaf, Op, mean::Mean};
 use crate::tensor::{Encoding, TensorType};
 
-/// What the names of sums over micro-batches begin with.
+/// Name prefix of sums over micro-batches.
 pub const ACCUMULATED: &str = "accumulated/";
 
-/// The graphs of a step in micro-batches.
+/// The graphs of a step with micro-batches.
 #[derive(Clone, Debug)]
 pub struct Accumulating {
-    /// Of a micro-batch. Leaves besides those of [`training`](super::training()) on its images: input "micro" `[4]`, whose lane 0 is its number in the step, and state "accumulated/…" for each gradient and for the loss; of random
-    /// numbers, one more than for a whole batch: the images of the step before it. Outputs: with `dump`, "logits".
+    /// The graph of a micro-batch. Leaves in addition to those of [`training`](super::training())
+    /// on its images: input "micro" `[4]`, whose lane 0 is the micro-batch's index in the step, and
+    /// state "accumulated/…" for each gradient and for the loss. The input "random" has a fifth
+    /// number: how many images of the step come before it. Outputs: with `dump`, "logits".
     pub micro_batch: Graph,
-    /// Of what follows all of them: inputs "rates", "step", "random" where the update draws numbers; the same state.
+    /// The graph of the update after all micro-batches: inputs "rates", "step", and "random" if the
+    /// update draws random numbers; the same state.
     pub update: Graph,
 }
 
-/// The graphs of a step on `of` images, for a micro-batch of `images` of them.
+/// Builds the graphs of a step on `of` images, in micro-batches of `images` each.
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn accumulating(
     model: &Model,
     [images, of]: [usize; 2],
@@ -48,7 +57,7 @@ pub fn accumulating(
     let micro = graph.add(Leaf::input("micro", TensorType::f32(&[4])), &[])?;
     let mean = graph.add(Mean { of: Some(of) }, &[loss])?;
     accumulate(&mut graph, "loss", mean, micro)?;
-    // By name, with the layer.
+    // Name, layer and type.
     let mut leaves: Vec<(String, String, TensorType)> = Vec::new();
     for &(leaf, gradient) in &gradients {
         let node = graph.node(leaf);
@@ -72,10 +81,11 @@ fn accumulate(graph: &mut Graph, name: &str, value: Value, micro: Value) -> Resu
     graph.add(Accumulate, &[sum, value, micro])
 }
 
-/// Lets the nodes of a micro-batch compute what they would in a step of `of` images.
+/// Rescales the nodes of a micro-batch so that they compute their share of a step of `of` images.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn share(graph: &Graph, of: usize) -> Result<Graph> {
     let of = Some(of);
     graph.rebuild(|new, _, node, inputs| {
@@ -94,7 +104,7 @@ pub fn share(graph: &Graph, of: usize) -> Result<Graph> {
     })
 }
 
-/// The update from the sums, and the step's measures.
+/// Builds the update from the accumulated sums, and the record of the step's metrics.
 fn update_of(model: &Model, leaves: &[(String, String, TensorType)], optimizer: &Optimizer) -> Result<Graph> {
     let parameters = model.parameters()?;
     let mut graph = Graph::new();

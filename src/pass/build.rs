@@ -1,7 +1,7 @@
-//! `build`: a model becomes a forward graph.
+//! `build`: converts a model to a forward graph.
 //!
-//! **Invariant:** codes and sums travel encoded as far as they can; they are decoded only for a layer that computes in floats. A max-pool behind a binary convolution
-//! pools the exact sums.
+//! **Invariant:** codes and sums stay encoded as long as possible; they are decoded only for layers
+//! that compute in floats. A max-pool after a binary convolution pools the exact sums.
 
 mod products;
 
@@ -35,30 +35,30 @@ use crate::random;
 use crate::tensor::Encoding;
 use products::Product;
 
-/// What the graph is for.
+/// The purpose of a graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mode {
-    /// Statistics of the batch; running statistics are updated.
+    /// Training: batch-norms use the statistics of the batch and update the running statistics.
     Train,
-    /// Running statistics; logits.
+    /// Inference: batch-norms use the running statistics.
     Infer,
 }
 
-/// A layer's output: a value and what it stands for.
+/// A layer's output: a value and its interpretation.
 #[derive(Clone)]
 struct Signal {
     value: Value,
-    /// What the value's codes stand for; of sums, their step.
+    /// The numbers that the codes represent; for sums, their step.
     code: Code,
     /// The learned scale of codes.
     scale: Option<Value>,
-    /// Of signs, what they are the signs of.
+    /// For signs, the value whose signs they are.
     signs_of: Option<Value>,
-    /// Whether a convolution sees +1 around signs.
+    /// Whether a convolution pads signs with +1.
     ones_around: bool,
-    /// The scale of each filter where the value is sums of a packed convolution.
+    /// The scale of each filter, if the value is the sums of a packed convolution.
     alpha: Option<Value>,
-    /// The largest magnitude of sums; else 0.
+    /// The largest possible magnitude of sums; otherwise 0.
     largest: usize,
 }
 
@@ -78,10 +78,12 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: what [`Feed`] says; where something is drawn, input "random" `[4]` = seed low, seed high, step low, step high; the model's [parameters](Model::parameters).
+/// Leaves: those of [`Feed`]; if random numbers are drawn, input "random" `[4]` = seed low, seed
+/// high, step low, step high; the model's [parameters](Model::parameters).
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Graph, Value)> {
     let parameters = model.parameters().map_err(|error| Error::Model(error.to_string()))?;
     let mut builder = Builder { graph: Graph::new(), mode, parameters };
@@ -97,7 +99,7 @@ pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Gr
     Ok((builder.graph, logits))
 }
 
-/// Codes 0 to n that stand for 0 to 1.
+/// Returns codes 0 to n that represent numbers from 0 to 1.
 fn unit_code(bits: usize) -> Code {
     Code::Uniform(1.0 / ((1 << bits) - 1) as f32)
 }
@@ -118,7 +120,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// The leaf of a layer's parameter.
+    /// Returns the leaf of a layer's parameter.
     fn parameter(&mut self, layer: &str, what: &str) -> Result<Value> {
         parameter_leaf(&mut self.graph, &self.parameters, &format!("{layer}.{what}"))
     }
@@ -127,7 +129,7 @@ impl Builder {
         self.graph.add(op, inputs)
     }
 
-    /// The float tensor that a signal stands for.
+    /// Returns the float tensor that a signal represents.
     fn float(&mut self, signal: &Signal) -> Result<Value> {
         if self.graph.ty(signal.value).encoding == Encoding::F32 {
             return Ok(signal.value);
@@ -237,11 +239,12 @@ impl Builder {
                 Signal::float(self.add(Concat, &parts)?)
             }
             LayerKind::Flatten(_) => {
-                // A linear layer reads past it; where nobody else does, the node is dropped.
+                // A linear layer reads the flatten layer's input instead; without other readers the
+                // node is dropped.
                 let x = self.float(x)?;
                 Signal::float(self.add(Flatten, &[x])?)
             }
-            // Decoded here too, so that its readers compute alike in both modes.
+            // Decoded here too, so that its readers compute in the same way in both modes.
             LayerKind::Dropout(_) if self.mode == Mode::Infer => Signal::float(self.float(x)?),
             LayerKind::Dropout(settings) => {
                 let (x, random) = (self.float(x)?, self.random()?);
@@ -255,7 +258,7 @@ impl Builder {
         random_leaf(&mut self.graph)
     }
 
-    /// A layer in fixed point, which counts what saturates.
+    /// Appends a layer in fixed point, which counts saturated values.
     fn fixed(&mut self, name: &str, x: &Signal, settings: &Fixed) -> Result<Value> {
         let x = self.float(x)?;
         if self.mode == Mode::Infer {
@@ -270,7 +273,7 @@ impl Builder {
         rounded(&mut self.graph, fixed::Fixed { value, gradient, in_place: false }, x)
     }
 
-    /// Codes of the floats that a signal stands for.
+    /// Quantises the floats that a signal represents.
     fn quantised(&mut self, x: &Signal, op: Quantise, code: Code, scale: Option<Value>) -> Result<Signal> {
         let x = self.float(x)?;
         let inputs: Vec<_> = [x].into_iter().chain(scale).collect();
@@ -287,7 +290,8 @@ impl Builder {
 
     fn batch_norm(&mut self, name: &str, x: &Signal, settings: &BatchNorm) -> Result<Value> {
         let rows = self.graph.ty(x.value).rows();
-        // Statistics of sums are exact while they fit 64 bits; beyond that, and for codes, floats.
+        // Statistics of sums are exact while they fit 64 bits; otherwise, and for codes, they are
+        // computed in floats.
         let exact = x.alpha.is_some() && batch_norm_stats::exact_fits(x.largest, rows);
         let x = if exact { x.clone() } else { Signal::float(self.float(x)?) };
         let running = self.parameter(name, "running")?;
@@ -298,7 +302,7 @@ impl Builder {
             Mode::Infer => running,
             Mode::Train if rows < 2 => {
                 return Err(Error::Model(format!(
-                    "layer \"{name}\": batch-norm needs more than one value a channel to train; use a larger batch, or drop_last = true"
+                    "layer \"{name}\": batch-norm needs more than one value per channel to train; use a larger batch, or drop_last = true"
                 )));
             }
             Mode::Train => self.add(batch_norm_stats::BatchNormStats { largest: x.largest }, &[x.value])?,
@@ -320,13 +324,13 @@ impl Builder {
         self.add(batch_norm::BatchNorm, &[x.value, coef])
     }
 
-    /// The last signal as `[n, 1, 1, classes]` floats.
+    /// Returns the last signal as `[n, 1, 1, classes]` floats.
     fn logits(&mut self, last: Signal, classes: usize) -> Result<Value> {
         let value = self.float(&last)?;
         let [_, h, w, c] = self.graph.ty(value).nhwc();
         if [h, w, c] != [1, 1, classes] {
             return Err(Error::Model(format!(
-                "the last layer makes {c}×{h}×{w} values an image; {classes} classes need {classes}×1×1: end with a linear layer"
+                "the last layer has {c}×{h}×{w} values per image; {classes} classes need {classes}×1×1: end with a linear layer"
             )));
         }
         Ok(value)

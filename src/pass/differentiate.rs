@@ -1,19 +1,22 @@
 //! `differentiate`: appends the backward pass, in reverse order of the nodes.
 //!
-//! **Invariant:** a node is differentiated once, after all its readers: their gradients have added up by then.
+//! **Invariant:** a node is differentiated once, after all its readers, when the sum of their
+//! gradients is complete.
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::{Backward, Graph, Op, Role};
 
-/// Appends the gradients of `root` with respect to every trained leaf, and returns them in the order of the leaves.
+/// Appends the gradients of `root` with respect to every trained leaf, and returns them in the
+/// order of the leaves.
 ///
-/// `seed` is the gradient of the root; `None` for a root that is an objective itself.
+/// `seed` is the gradient of the root; `None` if the root is itself the objective.
 ///
 /// # Errors
-/// When an operation on the way has no derivative.
+///
+/// Returns an error if an operation between the root and a trained leaf has no derivative.
 pub fn differentiate(graph: &mut Graph, root: Value, seed: Option<Value>) -> Result<Vec<(Value, Value)>> {
-    // A value is wanted when a trained leaf is among what it is computed from.
+    // A value's gradient is needed if the value depends on a trained leaf.
     let mut wanted = Vec::with_capacity(graph.nodes().len());
     for (_, node) in graph.iter() {
         let trained = matches!(&node.op, Op::Leaf(leaf) if leaf.role == Role::State { trained: true });

@@ -1,4 +1,4 @@
-//! `feed`: how images come into a step.
+//! `feed`: how a step gets its images.
 
 use super::build::Mode;
 use super::fixed_point::random_leaf;
@@ -10,48 +10,51 @@ use crate::ops::{Graph, Leaf, Role};
 use crate::random;
 use crate::tensor::{Encoding, TensorType};
 
-/// How images come into a step.
+/// How a step gets its images.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Feed {
     /// As normalised floats: input "images" `[n, h, w, c]`.
     Floats,
-    /// As bytes, which the device gathers, augments and normalises: input "index" `[n]`, state "input.table" `[256, c]` and, with a per-pixel mean, "input.mean" `[h, w, c]`.
+    /// As bytes, which the device gathers, augments and normalises: input "index" `[n]`, state
+    /// "input.table" `[256, c]` and, with a per-pixel mean, "input.mean" `[h, w, c]`.
     Bytes(Bytes),
 }
 
 /// Images as bytes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bytes {
-    /// Rows and columns of an image, no less than those of the model's input.
+    /// Height and width of a stored image, at least those of the model's input.
     pub source: [usize; 2],
-    /// Where they lie.
+    /// Where the images are stored.
     pub store: Store,
-    /// How they change from step to step.
+    /// Augmentation.
     pub augment: Augment,
-    /// Whether a per-pixel mean is taken off.
+    /// Whether a per-pixel mean is subtracted.
     pub mean: bool,
 }
 
-/// Where a step's images lie.
+/// Where a step's images are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Store {
-    /// All images of a run lie on the device, as state "store/0", "store/1", … of so many images each, but for the last.
+    /// All images of a run reside on the device, as state "store/0", "store/1", … of `part_images`
+    /// images each, except the last.
     Resident {
-        /// In all.
+        /// Number of images in total.
         images: usize,
-        /// In a part.
+        /// Number of images in one part.
         part_images: usize,
     },
-    /// Each batch comes alone: input "store/0".
+    /// Each batch is uploaded separately: input "store/0".
     Batch,
 }
 
-/// What parts of a store are called.
+/// Returns the name of a part of the store.
 pub fn store_name(part: usize) -> String {
     format!("store/{part}")
 }
 
-/// What the names of bytes and their normalisation begin with while they are evaluated: other images than a run's, in another size perhaps.
+/// Name prefix of bytes and their normalisation during evaluation, whose images differ from the
+/// run's and may have another size.
 pub const EVALUATION: &str = "evaluation/";
 
 /// Appends the images of a batch `[n, h, w, c]`.

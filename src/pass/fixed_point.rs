@@ -1,7 +1,9 @@
-//! Parameters in fixed point (Gupta et al., 2015), and what drawing and counting need in a graph.
+//! Parameters in fixed point (Gupta et al., 2015), and the nodes for their random numbers and
+//! saturation counts.
 //!
-//! A parameter is kept on its grid. The optimiser computes wide; its result is rounded once, in place. Since the parameter lay on the grid, that is the same as rounding the
-//! update w(new) − w to the same ε: stochastically with the same mean, and saturating.
+//! A parameter is kept on its grid. The optimiser computes in f32, and its result is rounded once,
+//! in place. Because the parameter was on the grid, this equals rounding the update w(new) − w to
+//! the same ε: stochastic rounding has the same mean, and both saturate.
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -13,7 +15,8 @@ use crate::random;
 use crate::tensor::{Encoding, TensorType};
 
 impl Quantiser {
-    /// Of a format \[IL, FL\] that was checked; random numbers come from the stream of this name.
+    /// Creates a quantiser of a validated format \[IL, FL\]; random numbers come from the stream of
+    /// this name.
     pub(super) fn new(format: [usize; 2], rounding: Rounding, stream: &str) -> Self {
         let rounding = match rounding {
             Rounding::Nearest => fixed::Rounding::Nearest,
@@ -22,19 +25,19 @@ impl Quantiser {
         Self { format: Format::new(format), rounding }
     }
 
-    /// To the nearest.
+    /// Creates a quantiser that rounds to nearest.
     pub(super) fn nearest(format: [usize; 2]) -> Self {
         Self { format: Format::new(format), rounding: fixed::Rounding::Nearest }
     }
 }
 
-/// The leaf of this name.
+/// Returns the leaf of this name.
 fn leaf(graph: &Graph, name: &str) -> Option<Value> {
     let named = |op: &Op| matches!(op, Op::Leaf(leaf) if leaf.name == name);
     graph.iter().find(|(_, node)| named(&node.op)).map(|(value, _)| value)
 }
 
-/// The leaf of a parameter of this name, which the table holds.
+/// Returns the leaf of the parameter of this name, which must be in the table.
 pub(super) fn parameter_leaf(graph: &mut Graph, parameters: &[Parameter], name: &str) -> Result<Value> {
     if let Some(value) = leaf(graph, name) {
         return Ok(value);
@@ -44,7 +47,7 @@ pub(super) fn parameter_leaf(graph: &mut Graph, parameters: &[Parameter], name: 
     graph.add(Leaf { name: name.to_string(), ty: parameter.ty(), role }, &[])
 }
 
-/// What random numbers are drawn with: one leaf for the whole graph.
+/// Returns the input for random numbers, one leaf for the whole graph.
 pub(super) fn random_leaf(graph: &mut Graph) -> Result<Value> {
     match leaf(graph, "random") {
         Some(random) => Ok(random),
@@ -59,7 +62,7 @@ pub(super) fn rounded(graph: &mut Graph, op: Fixed, x: Value) -> Result<Value> {
     graph.add(op, &inputs)
 }
 
-/// Appends the count of what saturates, in a layer's parameter of two words.
+/// Appends the count of saturated values, kept in a layer's parameter of two words.
 pub(super) fn count_saturated(
     graph: &mut Graph,
     parameters: &[Parameter],
@@ -73,7 +76,7 @@ pub(super) fn count_saturated(
     Ok(())
 }
 
-/// What has become of state by now.
+/// Returns the latest in-place update of a state value.
 pub(super) fn updated(graph: &Graph, state: Value) -> Value {
     let mut at = state;
     for (value, node) in graph.iter() {
@@ -84,10 +87,11 @@ pub(super) fn updated(graph: &Graph, state: Value) -> Value {
     at
 }
 
-/// Appends what keeps the parameters in fixed point on their grids, after their update.
+/// Appends the rounding of fixed-point parameters to their grids after their update.
 ///
 /// # Errors
-/// None after [`update`](super::update()).
+///
+/// Never returns an error after [`update`](super::update()).
 pub(super) fn settle(graph: &mut Graph, parameters: &[Parameter]) -> Result<()> {
     for Parameter { layer, name, fixed, .. } in parameters {
         let Some((format, rounding)) = *fixed else { continue };

@@ -1,15 +1,23 @@
-//! `fuse`: named rewrites that keep values out of memory. Each replaces one node; what becomes dead is dropped by `simplify`.
+//! `fuse`: named rewrites that avoid writing intermediate values to memory. Each replaces one node;
+//! nodes that become dead are dropped by `simplify`.
 //!
-//! **fold-batch-norm.** A quantiser, an activation or a gradient of one that reads `batch_norm(x, coef)` reads x and coef itself. The normalised floats are then
-//! never written: the forward pass reads 2 bytes and writes b bits a value, the backward pass recomputes the surrogate's slope from the saved sums.
+//! **fold-batch-norm.** A quantiser, an activation or the gradient of one that reads `batch_norm(x,
+//! coef)` reads x and coef instead. The normalised floats are then never written: the forward pass
+//! reads 2 bytes and writes b bits per value, and the backward pass recomputes the slope of the
+//! surrogate from the saved sums.
 //!
-//! **fold-rectifier.** A max-pool whose windows do not overlap reads a batch-norm's x and coef in place of relu(batch_norm(x, coef)).
+//! **fold-rectifier.** A max-pool with non-overlapping windows reads a batch-norm's x and coef
+//! instead of relu(batch_norm(x, coef)).
 //!
-//! **fold-activation.** The two gradients of a batch-norm that read the gradient of a quantiser or rectifier right behind it read dy instead, and multiply it by the slope themselves.
+//! **fold-activation.** The two gradients of a batch-norm that read the gradient of the quantiser
+//! or rectifier directly after it read dy instead, and multiply it by the slope themselves.
 //!
-//! **fold-unpool.** The same two read the gradient of a max-pool right behind through its argmax. A batch-norm's gradient whose one reader is that of a max-pool is written through the argmax.
+//! **fold-unpool.** The same two gradients read the gradient of a max-pool directly after the
+//! batch-norm through its argmax. A batch-norm's gradient whose only reader is the gradient of a
+//! max-pool is written through the argmax.
 //!
-//! **fold-add.** A batch-norm's gradient whose one reader adds it to one that was known before does that itself.
+//! **fold-add.** A batch-norm's gradient whose only reader adds it to a gradient computed earlier
+//! performs that addition itself.
 
 use super::join::join;
 use crate::error::Result;
@@ -22,7 +30,8 @@ use crate::ops::{Graph, Op};
 /// Applies the rewrites.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn fuse(graph: &Graph) -> Result<Graph> {
     let graph = join(graph)?;
     let readers = |value: Value| -> Vec<&Op> {
@@ -49,7 +58,8 @@ fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
     }
 }
 
-/// Pools what a batch-norm and a rectifier make of x, where pools alone read the rectifier. Its gradient reads it, too, until it is folded.
+/// Pools relu(batch_norm(x)) directly from x, if only pools read the rectifier. The rectifier's
+/// gradient, too, reads it until it is folded.
 fn fold_rectifier<'g>(graph: &Graph, op: &Op, inputs: Vec<Value>, readers: impl Fn() -> Vec<&'g Op>) -> Vec<Value> {
     let (Op::MaxPool(MaxPool { window }) | Op::MaxPoolArgmax(MaxPoolArgmax { window })) = op else { return inputs };
     let y = graph.node(inputs[0]);
@@ -86,7 +96,7 @@ fn fold_activation(graph: &Graph, op: &Op, inputs: Vec<Value>) -> (Op, Vec<Value
     (folds(Some(through)), folded.collect())
 }
 
-/// Reads dz through the pool behind the batch-norm.
+/// Reads dz through the pool after the batch-norm.
 fn fold_unpool(graph: &Graph, op: Op, mut inputs: Vec<Value>) -> (Op, Vec<Value>) {
     let (Op::BatchNormSums(BatchNormSums { unpool: None, .. }) | Op::BatchNormDx(BatchNormDx { unpool: None, .. })) =
         op
@@ -105,7 +115,7 @@ fn fold_unpool(graph: &Graph, op: Op, mut inputs: Vec<Value>) -> (Op, Vec<Value>
     (op, inputs)
 }
 
-/// Writes a batch-norm's gradient, which nobody else reads, through the pool in front of it.
+/// Writes a batch-norm's gradient, which has no other reader, through the pool before it.
 fn write_unpooled<'g>(
     graph: &Graph,
     op: Op,
@@ -123,7 +133,9 @@ fn write_unpooled<'g>(
     }
 }
 
-/// Adds to a batch-norm's gradient, which nobody else reads, the one by another path. So only where that one is known first, lest what the batch-norm's reads lives longer.
+/// Adds the gradient of another path to a batch-norm's gradient, which has no other reader. Done
+/// only if the other gradient is computed first; otherwise the batch-norm's inputs would live
+/// longer.
 fn add_gradient<'g>(
     graph: &Graph,
     op: Op,

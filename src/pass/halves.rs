@@ -1,7 +1,12 @@
-//! `halves`: which values of a training step are stored in half precision, with `precision = "mixed"` ([`crate::halves`]).
+//! `halves`: selects the values of a training step that are stored in half precision, with
+//! `precision = "mixed"` ([`crate::halves`]).
 //!
-//! Those are floats of each image over places and channels: gradients of activations, and activations that are no codes or sums. In full precision stay the images themselves, whatever is a vector for each image (the end of
-//! a network, from which the loss is made), what is read back after the step, what another value overwrites (with `memory = "low"`), and everything that belongs to the network or to a whole batch: parameters, their gradients, statistics.
+//! These are per-image floats with spatial and channel axes: gradients of activations, and
+//! activations that are not codes or sums. The following stay in single precision: the images
+//! themselves, values that are a vector per image (the end of a network, from which the loss is
+//! computed), values read back after the step, values overwritten by another value (with `memory =
+//! "low"`), and everything that belongs to the network or to a whole batch (parameters, their
+//! gradients, statistics).
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -11,31 +16,35 @@ use crate::ops::{Activity, Graph, Leaf, Op, Role};
 use crate::tensor::{Encoding, TensorType};
 use std::collections::HashSet;
 
-/// How precisely a training step stores floats of images: `train.precision`.
+/// The precision in which a training step stores floats of images: `train.precision`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Precision {
-    /// In single precision.
+    /// Single precision.
     #[default]
     Full,
-    /// Gradients of activations, and activations that are floats, in half precision with a scale each; sums, parameters and statistics in single precision.
+    /// Half precision with one scale per value for gradients of activations and float activations;
+    /// single precision for sums, parameters and statistics.
     Mixed,
 }
 
 impl Precision {
-    /// The words that a recipe uses.
+    /// The words used in recipes.
     pub const WORDS: [(&'static str, Self); 2] = [("f32", Self::Full), ("mixed", Self::Mixed)];
 
-    /// The word that a recipe uses for it.
+    /// Returns the word used in recipes.
     pub fn name(self) -> &'static str {
         Self::WORDS[self as usize].0
     }
 
-    /// The graph of a training step on `batch` images, stored so and then rewritten by `rewrite`.
+    /// Marks the values of the graph of a training step on `batch` images, then applies `rewrite`.
     ///
-    /// The rows of the table of scales are given before: so they do not depend on what is rewritten, which may differ between the plans of a run, and what is computed twice has one scale.
+    /// The rows of the table of scales are assigned before `rewrite`. They therefore do not depend
+    /// on the rewrites, which may differ between the plans of a run, and a value that is computed
+    /// twice has one scale.
     ///
     /// # Errors
-    /// Those of `rewrite`.
+    ///
+    /// Returns the errors of `rewrite`.
     pub fn store(self, mut graph: Graph, batch: usize, rewrite: impl FnOnce(Graph) -> Result<Graph>) -> Result<Graph> {
         if self == Self::Full {
             return rewrite(graph);
@@ -46,10 +55,12 @@ impl Precision {
     }
 }
 
-/// Appends what makes the next step's scales. Leaves: state [`SCALES`] and [`SEEN`] `[values, 4]`, where there are such values. Comes behind all other passes.
+/// Appends the computation of the next step's scales. Leaves: state [`SCALES`] and [`SEEN`]
+/// `[values, 4]`, if there are such values. Must come after all other passes.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 fn with_tables(mut graph: Graph, values: usize) -> Result<Graph> {
     if values == 0 {
         return Ok(graph);
@@ -67,10 +78,12 @@ fn with_tables(mut graph: Graph, values: usize) -> Result<Graph> {
 }
 
 fn values(graph: &Graph, batch: usize) -> Vec<Value> {
-    // What an operation overwrites stays as it is: the two would have two scales.
+    // Values overwritten in place stay in single precision: the old and the new value would have
+    // two scales.
     let updates = graph.nodes().iter().filter_map(|node| Some(node.inputs[node.op.in_place()?]));
     let updated: HashSet<Value> = updates.collect();
-    // By value: whether it holds something for each image, so that its first axis is the batch and not by chance as long.
+    // By value: whether its first axis is the batch axis, rather than one that happens to have the
+    // same length.
     let mut each_image = vec![false; graph.nodes().len()];
     let mut chosen = Vec::new();
     for (value, node) in graph.iter() {

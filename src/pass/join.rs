@@ -1,7 +1,9 @@
-//! `join`: gradients of slices that together make the whole are put side by side, in place of being added up among zeros.
+//! `join`: gradients of slices that together cover a whole tensor are concatenated, instead of
+//! being padded with zeros and added up.
 //!
-//! What reads x through the slices x₁ … x_g has the gradient Σ slice_backward(dx_i), g tensors as large as x and g − 1 sums. Where the slices are disjoint and leave nothing out, that is
-//! concat(dx₁, …, dx_g), to the last bit: every other summand of a channel is zero.
+//! If x is read through the slices x₁ … x_g, its gradient is Σ slice_backward(dx_i): g tensors as
+//! large as x and g − 1 sums. If the slices are disjoint and cover x, this equals concat(dx₁, …,
+//! dx_g) bit for bit, because every other summand of a channel is zero.
 
 use crate::error::Result;
 use crate::graph::Value;
@@ -10,7 +12,8 @@ use crate::ops::{Graph, Op, add::Add, concat::Concat};
 /// Applies the rewrite.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub(super) fn join(graph: &Graph) -> Result<Graph> {
     graph.rebuild(|new, _, node, inputs| {
         let parts = if let Op::Add(_) = node.op { whole(new, inputs, node.ty.channels()) } else { None };
@@ -26,7 +29,8 @@ pub(super) fn join(graph: &Graph) -> Result<Graph> {
     })
 }
 
-/// The gradients of slices among all summands, in the order of their channels, and the one other summand if there is any; `None` unless they make the whole.
+/// Returns the gradients of slices among the summands, in the order of their channels, and the only
+/// other summand if there is one; `None` unless the slices cover all channels.
 fn whole(graph: &Graph, summands: &[Value], channels: usize) -> Option<(Vec<Value>, Option<Value>)> {
     let (mut open, mut slices, mut others) = (summands.to_vec(), Vec::new(), Vec::new());
     while let Some(value) = open.pop() {
@@ -45,7 +49,7 @@ fn whole(graph: &Graph, summands: &[Value], channels: usize) -> Option<(Vec<Valu
         }
         next += graph.ty(value).channels();
     }
-    // Two other summands would be added in another order.
+    // With two other summands the order of additions would change.
     let fits = next == channels && slices.len() > 1 && others.len() <= 1;
     fits.then(|| (slices.into_iter().map(|(_, value)| value).collect(), others.pop()))
 }

@@ -1,7 +1,11 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
-//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the backward pass) → [`update`] (adds the optimiser) → [`record`] (keeps measures) → [`simplify`] (common values, dead
-//! nodes) → [`fuse`] (batch-norms into their readers, gradients of pools, and sums, into those of batch-norms, gradients of slices side by side) → [`together`] (what is computed together, one behind the other) → [`Precision::store`] (what is stored in half precision, where asked for).
+//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the
+//! backward pass) → [`update`] (adds the optimiser) → [`record`] (records metrics) → [`simplify`]
+//! (common subexpressions, dead nodes) → [`fuse`] (folds batch-norms into their readers, gradients
+//! of pools and sums into those of batch-norms, and concatenates gradients of slices) →
+//! [`together`] (makes nodes that are computed together adjacent) → [`Precision::store`] (selects
+//! values for half precision, if requested).
 
 mod accumulate;
 mod build;
@@ -38,10 +42,12 @@ use crate::ops::gather::Augment;
 use crate::ops::{Graph, Op};
 use crate::tensor::Encoding;
 
-/// The graph of one training step on `batch` images. Outputs: `dump`, where asked for, adds "logits" and "grad/…" of every parameter.
+/// Builds the graph of one training step on `batch` images. With `dump`, "logits" and "grad/…" of
+/// every parameter are added to the outputs.
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn training(
     model: &Model,
     batch: usize,
@@ -73,10 +79,12 @@ pub fn training(
     finish(graph)
 }
 
-/// The forward pass of a training step, in which every float value is an output: "value/0", "value/1", …
+/// Builds the forward pass of a training step with every float value as an output: "value/0",
+/// "value/1", …
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
     let (mut graph, _) = build(model, batch, feed, Mode::Train)?;
     let floats = graph.iter().filter(|(_, node)| {
@@ -90,10 +98,12 @@ pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
     Ok(graph)
 }
 
-/// The graph that computes "logits" of `batch` images with running statistics; input "images" `[n, h, w, c]`, normalised.
+/// Builds the graph that computes "logits" of `batch` images with running statistics; input
+/// "images" `[n, h, w, c]`, normalised.
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
     let (mut graph, logits) = build(model, batch, &Feed::Floats, Mode::Infer)?;
     graph.output("logits", logits);
@@ -101,11 +111,13 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
     finish(graph)
 }
 
-/// The graph that judges `batch` images of bytes with running statistics, as the network sees them, unchanged: see [`judge`]. Leaves: what a batch of bytes needs, less a per-pixel `mean` where there is one, under names that begin
-/// with [`EVALUATION`]; those of [`objective`] and [`judge`].
+/// Builds the graph that evaluates `batch` images of bytes with running statistics and without
+/// augmentation: see [`judge`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
+/// is set, under names that begin with [`EVALUATION`]; those of [`objective`] and [`judge`].
 ///
 /// # Errors
-/// When a layer does not fit; the message names it.
+///
+/// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn evaluation(model: &Model, batch: usize, mean: bool, loss: &Loss) -> Result<Graph> {
     let [_, h, w] = model.input;
     let bytes = Bytes { source: [h, w], store: Store::Batch, augment: Augment::default(), mean };

@@ -1,4 +1,4 @@
-//! `objective`: appends the loss behind the logits, and the record of what each step's batch had.
+//! `objective`: appends the loss after the logits, and the record of each step's metrics.
 
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -8,15 +8,16 @@ use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::{Graph, Leaf, Op, Role, judge, judge::Judge, mean::Mean, record::Record};
 use crate::tensor::{Encoding, TensorType};
 
-/// Steps whose loss and accuracy the device keeps before they must be read.
+/// Number of steps whose loss and accuracy the device keeps before they must be read.
 pub const RING: usize = 32;
 
-/// Batches of an evaluation whose images' rows the device keeps before they must be read.
+/// Number of batches of an evaluation whose per-image results the device keeps before they must be
+/// read.
 pub const JUDGED: usize = 256;
 
-/// What a network's logits z are measured by. Training lessens the mean over a batch.
+/// Loss function of a network's logits z. Training minimises its mean over a batch.
 ///
-/// y is 1 at the label's class, else 0; k is the number of classes.
+/// y is 1 for the class of the label, else 0; k is the number of classes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Loss {
     /// −Σ y_c·ln softmax(z)_c, with y smoothed to (1 − ε)·y + ε/k: PyTorch's `CrossEntropyLoss`.
@@ -24,11 +25,12 @@ pub enum Loss {
         /// ε, from 0 to 1; 0 by default.
         label_smoothing: f32,
     },
-    /// −Σ (y_c·ln σ(z_c) + (1 − y_c)·ln(1 − σ(z_c))): PyTorch's `BCEWithLogitsLoss`, but summed over classes.
+    /// −Σ (y_c·ln σ(z_c) + (1 − y_c)·ln(1 − σ(z_c))): PyTorch's `BCEWithLogitsLoss`, but summed
+    /// over classes.
     SigmoidCrossEntropy,
     /// ½·Σ (z_c − y_c)².
     SquaredError,
-    /// The mean over classes of max(0, 1 − t_c·z_c)², t = 2y − 1: that of BNN.
+    /// The mean over classes of max(0, 1 − t_c·z_c)², t = 2y − 1, as in BNN.
     SquaredHinge,
 }
 
@@ -39,7 +41,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// The word that a recipe uses for it.
+    /// Returns its name in a recipe.
     pub fn name(&self) -> &'static str {
         match self {
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
@@ -49,7 +51,7 @@ impl Loss {
         }
     }
 
-    /// The operation that computes it, and looks at logits first.
+    /// Returns the operation that computes it, which is the first to read the logits.
     pub(crate) fn op(&self) -> Op {
         match *self {
             Self::SoftmaxCrossEntropy { label_smoothing } => SoftmaxCrossEntropy { smoothing: label_smoothing }.into(),
@@ -59,10 +61,11 @@ impl Loss {
         }
     }
 
-    /// The loss of one image, on the host.
+    /// Returns the loss of one image, computed on the host.
     ///
     /// # Panics
-    /// When the label is not below the number of logits.
+    ///
+    /// Panics if the label is not below the number of logits.
     pub fn of(&self, logits: &[f32], label: usize) -> f64 {
         let z = || logits.iter().map(|&z| f64::from(z));
         let y = |c: usize| f64::from(u8::from(c == label));
@@ -87,10 +90,12 @@ impl Loss {
     }
 }
 
-/// Appends the loss of each image, `[n, 2]` with its correctness, and returns it. Leaf: input "labels" `[n]`.
+/// Appends the loss and the correctness of each image, `[n, 2]`, and returns them. Leaf: input
+/// "labels" `[n]`.
 ///
 /// # Errors
-/// When the logits are not `[n, 1, 1, classes]`.
+///
+/// Returns an error if the logits are not `[n, 1, 1, classes]`.
 pub fn objective(graph: &mut Graph, logits: Value, loss: &Loss) -> Result<Value> {
     graph.at("loss", Phase::Forward);
     let batch = graph.ty(logits).rows();
@@ -98,19 +103,21 @@ pub fn objective(graph: &mut Graph, logits: Value, loss: &Loss) -> Result<Value>
     graph.add(loss.op(), &[logits, labels])
 }
 
-/// Appends what keeps a step's mean loss and correctness, and whether a number was not finite, in a ring. Comes last, to see faults of the updates too.
+/// Appends the record of a step's mean loss and correctness, and of non-finite numbers, in a ring
+/// buffer. Must come last, so that it includes faults of the updates.
 ///
 /// Leaves: input "step" `[1]`; state "history" `[RING, 3]` and [`FAULT`] `[1]`.
 ///
 /// # Errors
-/// When the loss is not what [`objective`] returns.
+///
+/// Returns an error if the loss is not the value returned by [`objective`].
 pub fn record(graph: &mut Graph, loss: Value) -> Result<()> {
     graph.at("loss", Phase::Forward);
     let mean = graph.add(Mean { of: None }, &[loss])?;
     keep(graph, mean)
 }
 
-/// Appends what keeps a step's mean loss and correctness `[2]`, with the leaves of [`record`].
+/// Appends the record of a step's mean loss and correctness `[2]`, with the leaves of [`record`].
 pub(super) fn keep(graph: &mut Graph, mean: Value) -> Result<()> {
     let step = graph.add(Leaf::input("step", word()), &[])?;
     let fault = graph.add(state(FAULT, word()), &[])?;
@@ -127,12 +134,14 @@ pub(super) fn state(name: &str, ty: TensorType) -> Leaf {
     Leaf { name: name.to_string(), ty, role: Role::State { trained: false } }
 }
 
-/// Appends what keeps the loss, the predicted class and the label's rank of each image, and whether a number was not finite ([`mod@judge`]). Comes last.
+/// Appends the record of each image's loss, predicted class and rank of the label, and of
+/// non-finite numbers ([`mod@judge`]). Must come last.
 ///
 /// Leaves: input "batch" `[1]`; state "judged" `[JUDGED · n, 4]` and [`FAULT`] `[1]`.
 ///
 /// # Errors
-/// When `losses` is not what [`objective`] returned for these logits.
+///
+/// Returns an error if `losses` is not the value that [`objective`] returned for these logits.
 pub fn judge(graph: &mut Graph, logits: Value, losses: Value) -> Result<()> {
     graph.at("loss", Phase::Forward);
     let (n, labels) = (graph.ty(logits).rows(), graph.node(losses).inputs[1]);
@@ -148,7 +157,8 @@ mod tests {
     use super::*;
     use crate::tensor::Tensor;
 
-    /// What the host says of an image is what the device's twin records of it.
+    /// The host's loss of an image equals the one that the reference implementation (`twin`)
+    /// records.
     #[test]
     fn the_host_and_the_device_measure_the_same() {
         let losses = [
@@ -173,7 +183,8 @@ mod tests {
                 seen.push(host);
             }
         }
-        // By hand, of the label 3: ½(0.25² + 1.5² + 3² + 19² + 0.75²) and (1.25² + 0 + 4² + 0 + 0.25²)/5.
+        // Computed by hand for label 3: ½(0.25² + 1.5² + 3² + 19² + 0.75²) and (1.25² + 0 + 4² + 0
+        // + 0.25²)/5.
         assert_eq!(seen[3 * 5 + 3], 186.4375);
         assert!((seen[4 * 5 + 3] - 3.525).abs() < 1e-12);
     }

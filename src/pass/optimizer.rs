@@ -1,7 +1,10 @@
-//! What an optimiser is told: its rule, its numbers, its groups of parameters. [`super::update`] makes nodes of it.
+//! Optimisers: the update rule, its hyperparameters, and groups of parameters. [`super::update`]
+//! converts them to nodes.
 //!
-//! A rule is a file and a line in the list: its keys, its states, and the nodes that it appends for one parameter. Those that go through quads become few launches.
-//! State is named `<what>/<parameter>`: `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…` (Bop).
+//! A rule is one file and one line in the list: its keys, its states, and the nodes that it appends
+//! for one parameter. Nodes that process quads are merged into few launches. State is named
+//! `<what>/<parameter>`: `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…`
+//! (Bop).
 
 mod adam;
 mod bop;
@@ -16,17 +19,19 @@ use crate::graph::Value;
 use crate::model::keys::Keys;
 use crate::ops::{Graph, Op};
 
-/// One rule.
+/// An update rule.
 pub trait Kind: Keys {
-    /// What is kept of a parameter, `binary` as [`Weights::binary`](crate::model::Weights::binary) says: the first parts of the states' names, at most two.
+    /// Returns the states kept for a parameter, as prefixes of their names, at most two; `binary`
+    /// as in [`Weights::binary`](crate::model::Weights::binary).
     fn states(&self, binary: bool) -> &'static [&'static str];
 
-    /// What a step's rates hold behind the learning rate; `step` is counted from 1.
+    /// Returns the corrections that follow the learning rate in a step's rates; `step` is counted
+    /// from 1.
     fn corrections(&self, _step: u64) -> [f32; 2] {
         [1.0, 1.0]
     }
 
-    /// The weight decay where a recipe gives none.
+    /// Returns the default weight decay.
     fn decay(&self) -> f32 {
         0.0
     }
@@ -36,18 +41,20 @@ pub trait Kind: Keys {
         false
     }
 
-    /// That its numbers go together; else which key does not, and why.
+    /// Checks that the hyperparameters are consistent.
     ///
     /// # Errors
-    /// When they do not.
+    ///
+    /// Returns the key at fault and the reason if they are not.
     fn check(&self) -> Result<(), (&'static str, &'static str)> {
         Ok(())
     }
 
-    /// Appends the nodes that update one parameter in place; the last one's value.
+    /// Appends the nodes that update one parameter in place, and returns the last one's value.
     ///
     /// # Errors
-    /// When shapes do not fit.
+    ///
+    /// Returns an error if shapes do not fit.
     fn append(&self, to: &mut Target<'_>) -> Result<Value>;
 }
 
@@ -61,7 +68,7 @@ pub struct Target<'a> {
     pub gradient: Value,
     /// Learning rate and corrections, `[4]`: [`Optimizer::rates`].
     pub rates: Value,
-    /// As [`Kind::states`] names them.
+    /// The states named by [`Kind::states`].
     pub states: [Value; 2],
     /// Factor of the learning rate.
     pub lr_scale: f32,
@@ -75,7 +82,8 @@ impl Target<'_> {
     /// Appends a node.
     ///
     /// # Errors
-    /// When shapes do not fit.
+    ///
+    /// Returns an error if shapes do not fit.
     pub fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         self.graph.add(op, inputs)
     }
@@ -83,7 +91,7 @@ impl Target<'_> {
 
 macro_rules! rules {
     ($($name:ident = $word:literal),* $(,)?) => {
-        /// By which formulas weights change: g is the gradient, t the step, counted from 1.
+        /// The update formula: g is the gradient, t the step, counted from 1.
         #[derive(Clone, Copy, PartialEq, Debug)]
         pub enum Rule {
             $(#[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")] $name($name)),*
@@ -105,19 +113,19 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// Every rule with its defaults.
+            /// Returns every rule with its defaults.
             pub fn all() -> Vec<Self> {
                 vec![$(Self::$name($name::default())),*]
             }
 
-            /// The word that a recipe uses for it.
+            /// Returns its name in a recipe.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => $word),*
                 }
             }
 
-            /// Its keys in a recipe.
+            /// Returns its keys in a recipe.
             pub fn keys(&mut self) -> &mut dyn Keys {
                 match self {
                     $(Self::$name(rule) => rule),*
@@ -129,40 +137,44 @@ macro_rules! rules {
 
 rules! { Sgd = "sgd", Adam = "adam", AdamW = "adamw", Bop = "bop" }
 
-/// How gradients change the weights.
+/// An optimiser with its hyperparameters.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Optimizer {
-    /// The learning rate that a schedule begins with, above 0.
+    /// The initial learning rate of a schedule, above 0.
     pub lr: f32,
-    /// By which formulas.
+    /// The update rule.
     pub rule: Rule,
-    /// At least 0. On weights of conv and linear layers only, not on biases or batch-norm, unless a group says otherwise.
+    /// At least 0. Applies only to weights of conv and linear layers, not to biases or batch-norm,
+    /// unless a group overrides it.
     pub weight_decay: f32,
-    /// The norm that all gradients may have together, above 0; they are scaled down to it. As PyTorch's `clip_grad_norm_`.
+    /// Largest norm of all gradients together, above 0; gradients are scaled down to it, as in
+    /// PyTorch's `clip_grad_norm_`.
     pub clip_norm: Option<f32>,
-    /// Parameters that are treated differently; the first group that a parameter belongs to counts.
+    /// Parameter groups with their own settings; the first group that contains a parameter applies.
     pub groups: Vec<Group>,
 }
 
-/// Parameters that are treated differently.
+/// A group of parameters with its own settings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Group {
-    /// Which: a parameter's name as PyTorch writes it (`conv1.weight`, `bn1.bias`); `*` stands for any characters.
+    /// Pattern of parameter names as in PyTorch (`conv1.weight`, `bn1.bias`); `*` matches any
+    /// characters.
     pub pattern: String,
-    /// Factor of the learning rate, at least 0. Bop's binary weights have none.
+    /// Factor of the learning rate, at least 0. Has no effect on Bop's binary weights.
     pub lr_scale: f32,
-    /// In place of the optimiser's, also where that would not act; `None` leaves it as it is.
+    /// Replaces the optimiser's weight decay, including for parameters that it does not apply to;
+    /// `None` keeps the optimiser's.
     pub weight_decay: Option<f32>,
 }
 
 impl Group {
-    /// Whether a parameter of this name belongs to it.
+    /// Whether a parameter of this name belongs to the group.
     pub fn holds(&self, parameter: &str) -> bool {
         matches(&self.pattern, parameter)
     }
 }
 
-/// Whether `name` is like `pattern`, in which `*` stands for any text.
+/// Whether `name` matches `pattern`, in which `*` stands for any text.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(tail) = name.strip_prefix(head) else { return false };
@@ -170,46 +182,49 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 }
 
 impl Optimizer {
-    /// An optimiser without weight decay, clipping and groups.
+    /// Creates an optimiser without weight decay, clipping or groups.
     pub fn new(lr: f32, rule: impl Into<Rule>) -> Self {
         let rule = rule.into();
         Self { lr, rule, weight_decay: 0.0, clip_norm: None, groups: Vec::new() }
     }
 
-    /// SGD with momentum and weight decay.
+    /// Creates SGD with momentum and weight decay.
     pub fn sgd(lr: f32, momentum: f32, weight_decay: f32) -> Self {
         Self { weight_decay, ..Self::new(lr, Sgd { momentum, nesterov: false }) }
     }
 
-    /// The word that a recipe uses for its rule.
+    /// Returns the name of its rule in a recipe.
     pub fn name(&self) -> &'static str {
         self.rule.name()
     }
 
-    /// What is kept of a parameter: [`Kind::states`].
+    /// Returns the states kept for a parameter: [`Kind::states`].
     pub fn states(&self, binary: bool) -> &'static [&'static str] {
         self.rule.states(binary)
     }
 
-    /// Whether a weight, `binary` as [`Weights::binary`](crate::model::Weights::binary) says, is ±1 and flips.
+    /// Whether a weight is ±1 and flips; `binary` as in
+    /// [`Weights::binary`](crate::model::Weights::binary).
     pub fn flips(&self, binary: bool) -> bool {
         binary && self.rule.flips()
     }
 
-    /// Whether a tensor of this name is the state of an optimiser.
+    /// Whether a tensor of this name is optimiser state.
     pub fn owns(name: &str) -> bool {
         let states =
             |what: &str| Rule::all().iter().any(|rule| [false, true].iter().any(|&b| rule.states(b).contains(&what)));
         name.split_once('/').is_some_and(|(what, _)| states(what))
     }
 
-    /// The step's input "rates": lr, the rule's two corrections (1 − beta1^t and 1 − beta2^t, or 1), 0; `step` is t, counted from 1.
+    /// Returns the step's input "rates": lr, the rule's two corrections (1 − beta1^t and 1 −
+    /// beta2^t, or 1), 0; `step` is t, counted from 1.
     pub fn rates(&self, lr: f32, step: u64) -> [f32; 4] {
         let [first, second] = self.rule.corrections(step);
         [lr, first, second, 0.0]
     }
 
-    /// Scale of the learning rate and weight decay of a parameter; `weight` where it is one of a conv or linear layer.
+    /// Returns the learning-rate factor and weight decay of a parameter; `weight` is set for those
+    /// of conv and linear layers.
     pub(super) fn settings(&self, parameter: &str, weight: bool) -> (f32, f32) {
         let group = self.groups.iter().find(|group| group.holds(parameter));
         let decay = if weight { self.weight_decay } else { 0.0 };

@@ -1,13 +1,21 @@
-//! `low_memory`: a step that takes less memory, at the price of time; in single precision with the same numbers to the bit.
+//! `low_memory`: rewrites a step to use less memory at the cost of time. In single precision the
+//! results are bit-identical.
 //!
-//! **overwrite.** A batch-norm's gradient is written over the gradient that it reads, where nobody reads that one later.
+//! **overwrite.** A batch-norm's gradient overwrites the gradient that it reads, if there is no
+//! later reader.
 //!
-//! **weights-first.** The gradient of a layer's weights, and the update that reads it, come before the gradient of its input: the partial sums of the one are gone before the other exists.
+//! **weights-first.** The gradient of a layer's weights, and the update that reads it, are computed
+//! before the gradient of its input, so that the partial sums of the former are freed before the
+//! latter is allocated.
 //!
-//! **recompute.** Sums of packed convolutions, and what a first layer makes of the images, are computed again where the backward pass begins to read them, in place of being kept since the forward pass: from codes and
-//! packed signs, which are kept anyway and are much smaller, and from the images' bytes. Only where the peak becomes lower by that. The same operation on the same operands gives the same bits.
+//! **recompute.** Sums of packed convolutions, and values computed by a first layer from the
+//! images, are recomputed at their first use in the backward pass instead of being kept since the
+//! forward pass. They are recomputed from codes and packed signs, which are kept anyway and are
+//! much smaller, and from the images' bytes. This is done only where it lowers the peak. The same
+//! operation on the same operands gives the same bits.
 //!
-//! The last of the passes: [`simplify`](super::simplify()) would make one value of the two again.
+//! This must be the last pass: [`simplify`](super::simplify()) would merge the two computations
+//! again.
 
 use super::together;
 use crate::error::Result;
@@ -16,10 +24,11 @@ use crate::ops::batch_norm_backward::BatchNormDx;
 use crate::ops::{Graph, Op, joint};
 use std::ops::Range;
 
-/// Applies the rewrites, and asks for slots that take less memory in all.
+/// Applies the rewrites, and marks the graph for compact memory.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn low_memory(graph: &Graph) -> Result<Graph> {
     let graph = together(&weights_first(graph)?)?;
     let graph = overwrite(&graph)?;
@@ -30,7 +39,7 @@ pub fn low_memory(graph: &Graph) -> Result<Graph> {
     Ok(graph)
 }
 
-/// Puts the gradients of weights where all that they read exists.
+/// Moves the gradients of weights to the earliest point at which their inputs exist.
 fn weights_first(graph: &Graph) -> Result<Graph> {
     let is_weights = |value: Value| matches!(graph.node(value).op, Op::ConvDw(_) | Op::BconvDw(_));
     let mut order: Vec<Value> = Vec::with_capacity(graph.nodes().len());
@@ -49,7 +58,7 @@ fn weights_first(graph: &Graph) -> Result<Graph> {
     graph.reordered(&order)
 }
 
-/// Writes gradients of batch-norms over the gradients that they read.
+/// Lets gradients of batch-norms overwrite the gradients that they read.
 fn overwrite(graph: &Graph) -> Result<Graph> {
     let last = graph.last_readers();
     let is_free = |value: Value, reader: Value| {
@@ -70,14 +79,15 @@ fn overwrite(graph: &Graph) -> Result<Graph> {
         let made = new.add(op, inputs)?;
         new.set_scale(made, node.scale);
         if let Some(over) = over {
-            // The two would have two scales.
+            // The old and the new value would have two scales.
             [made, over].into_iter().for_each(|value| new.set_scale(value, None));
         }
         Ok(Some(made))
     })
 }
 
-/// Whether computing a forward value again costs little against what it takes: sums of a packed convolution, and what images go through up to the first float convolution and behind it.
+/// Whether recomputing a forward value is cheap relative to its memory: sums of a packed
+/// convolution, and the values from the images up to the first float convolution and its output.
 fn may_recompute(graph: &Graph, value: Value) -> bool {
     let node = graph.node(value);
     let from = |at: usize| &graph.node(node.inputs[at]).op;
@@ -85,7 +95,7 @@ fn may_recompute(graph: &Graph, value: Value) -> bool {
         && match &node.op {
             Op::Bconv(_) | Op::Gather(_) => true,
             Op::Conv(_) => matches!(from(0), Op::Gather(_) | Op::Leaf(_)),
-            // What a layer adds to its sums, or makes floats of.
+            // The bias added to a layer's sums, or the decoding of sums to floats.
             Op::Bias(_) | Op::Decode(_) => may_recompute(graph, node.inputs[0]),
             _ => false,
         }
@@ -95,7 +105,7 @@ fn recompute(graph: &Graph) -> Result<Graph> {
     let lives = Lives::new(graph);
     let count = graph.nodes().len();
     let candidates = (0..count).map(Value).filter(|&value| may_recompute(graph, value) && lives.is_kept(value));
-    // With all that a value is computed from, and alone.
+    // Each candidate by itself, and with one to all of the recomputable values that it depends on.
     let sets = candidates.flat_map(|value| {
         let chain = |input: &Value| may_recompute(graph, *input).then_some(*input);
         let first = |value: &Value| graph.node(*value).inputs.first().and_then(chain);
@@ -116,7 +126,7 @@ fn recompute(graph: &Graph) -> Result<Graph> {
             _ => break,
         }
     }
-    // What another choice has made needless.
+    // Drop recomputations that later choices have made unnecessary.
     for value in 0..count {
         if std::mem::replace(&mut chosen[value], false) && lives.peak(&chosen).is_none_or(|without| without > peak) {
             chosen[value] = true;
@@ -125,15 +135,15 @@ fn recompute(graph: &Graph) -> Result<Graph> {
     lives.rebuild(&chosen)
 }
 
-/// When values live.
+/// Lifetimes of values.
 struct Lives<'g> {
     graph: &'g Graph,
     units: Vec<Range<usize>>,
     /// By value: the unit that computes it.
     unit_of: Vec<usize>,
-    /// By value: the first that lies where it lies.
+    /// By value: the first value that occupies the same memory.
     root: Vec<usize>,
-    /// By value: who reads it.
+    /// By value: its readers.
     readers: Vec<Vec<Value>>,
     /// By value: the unit that overwrites it.
     overwritten: Vec<Option<usize>>,
@@ -156,17 +166,18 @@ impl<'g> Lives<'g> {
         Self { graph, units, unit_of, root, readers, overwritten }
     }
 
-    /// Whether a value is kept for another phase than that of the forward pass.
+    /// Whether a value of the forward pass is kept for another phase.
     fn is_kept(&self, value: Value) -> bool {
         self.later(value).next().is_some() && self.graph.outputs.iter().all(|(_, output)| *output != value)
     }
 
-    /// Who reads it in other phases.
+    /// Returns the readers in other phases.
     fn later(&self, value: Value) -> impl Iterator<Item = Value> {
         self.readers[value.0].iter().copied().filter(|reader| self.graph.node(*reader).phase != Phase::Forward)
     }
 
-    /// By value: the unit before which it is computed again; `None` when something that it is computed from is overwritten by then.
+    /// Returns, by value, the unit before which it is recomputed; `None` if one of its inputs has
+    /// been overwritten by then.
     fn places(&self, again: &[bool]) -> Option<Vec<Option<usize>>> {
         let mut places: Vec<Option<usize>> = vec![None; again.len()];
         for value in (0..again.len()).rev().filter(|&value| again[value]) {
@@ -182,10 +193,11 @@ impl<'g> Lives<'g> {
         Some(places)
     }
 
-    /// The largest number of words that live at the same time when these values are computed again, and how often there are so many.
+    /// Returns the largest number of words that are live at the same time when these values are
+    /// recomputed, and the number of moments at which that is reached.
     fn peak(&self, again: &[bool]) -> Option<(i64, usize)> {
         let places = self.places(again)?;
-        // A unit is at an odd moment, what is computed again before it at the one before.
+        // Units are at odd moments; recomputation before a unit is at the preceding even moment.
         let moment = |value: Value| 2 * self.unit_of[value.0] + 1;
         let mut change = vec![0; 2 * self.units.len() + 3];
         let mut lives = |from: usize, to: usize, words: i64| {
@@ -235,7 +247,8 @@ impl<'g> Lives<'g> {
         Some((peak, times))
     }
 
-    /// The graph in which these values are computed again, each right before the first of later phases that reads it.
+    /// Rebuilds the graph with these values recomputed, each right before its first reader of a
+    /// later phase.
     fn rebuild(&self, again: &[bool]) -> Result<Graph> {
         let graph = self.graph;
         let places = self.places(again).expect("a choice that was looked at");

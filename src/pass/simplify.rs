@@ -1,27 +1,29 @@
-//! `simplify`: equal operations on equal inputs are computed once; identities and values that nobody needs are dropped.
+//! `simplify`: equal operations on equal inputs are computed once; identities and unused values are
+//! dropped.
 
 use crate::error::Result;
 use crate::graph::{Typed, Value};
 use crate::ops::{Graph, Op};
 
-/// Shares common values and drops dead ones; effects (in-place updates) and outputs stay.
+/// Merges common subexpressions and drops dead values; effects (in-place updates) and outputs stay.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn simplify(graph: &Graph) -> Result<Graph> {
     let shared = share(graph)?;
     drop_dead(&shared)
 }
 
 fn share(graph: &Graph) -> Result<Graph> {
-    // Quadratic in the nodes of a graph, of which there are hundreds.
+    // Quadratic in the number of nodes, of which there are hundreds.
     let mut known: Vec<(Op, Vec<Value>, Value)> = Vec::new();
     graph.rebuild(|new, _, node, inputs| {
-        // Its gradient was what it stands for.
+        // Only its gradient differs from the identity, and the backward pass has been built.
         if let Op::DorefaGradient(_) = node.op {
             return Ok(Some(inputs[0]));
         }
-        // A row is had anew wherever it is read: there it may cost nothing.
+        // A row is recomputed wherever it is read: merged into the reader, it may cost nothing.
         let pure = node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_) | Op::Row(_));
         if pure && let Some((.., value)) = known.iter().find(|(op, from, _)| *op == node.op && from == inputs) {
             return Ok(Some(*value));

@@ -1,10 +1,14 @@
-//! `together`: nodes that can be computed together are put one behind the other.
+//! `together`: makes nodes that can be computed together adjacent.
 //!
-//! A node moves forward to the earliest node that it can be computed with, as soon as all its inputs exist; leaves move before whoever reads them first.
+//! A node moves forward to the earliest node that it can be computed with, as soon as all its
+//! inputs exist; leaves move to directly before their first reader.
 //!
-//! A parameter is updated as soon as its gradient is known and nobody reads it any more: gradients then live for a moment only.
+//! A parameter is updated as soon as its gradient exists and its old value has no remaining reader,
+//! which keeps the lifetimes of gradients short.
 //!
-//! What packs parameters comes first of all: its launches read and write nothing that another one has touched, so that none of them waits (`Plan::waits`), and may be put off (`plan::arrange`). Nothing else changes its order.
+//! Packing of parameters comes first: these launches access nothing that another launch has
+//! touched, so that none of them waits (`Plan::waits`), and they may be postponed
+//! (`plan::arrange`). The order is otherwise unchanged.
 
 use crate::error::Result;
 use crate::graph::{Node, Phase, Value};
@@ -13,7 +17,8 @@ use crate::ops::{Activity, Graph, Op, Role, joint};
 /// Applies the new order.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn together(graph: &Graph) -> Result<Graph> {
     let mut order: Vec<Value> = Vec::with_capacity(graph.nodes().len());
     let mut placed = vec![false; graph.nodes().len()];
@@ -45,7 +50,7 @@ pub fn together(graph: &Graph) -> Result<Graph> {
     graph.reordered(&order)
 }
 
-/// Places all updates that need nothing more.
+/// Places all updates whose inputs are complete.
 fn update(graph: &Graph, order: &mut Vec<Value>, placed: &mut [bool]) {
     for (value, node) in graph.iter().filter(|(_, node)| node.phase == Phase::Update && !is_leaf(node)) {
         let ready = !placed[value.0]
@@ -62,7 +67,7 @@ fn update(graph: &Graph, order: &mut Vec<Value>, placed: &mut [bool]) {
     }
 }
 
-/// The nodes that pack parameters, and nothing else.
+/// Returns the nodes that only pack parameters.
 fn packing(graph: &Graph) -> Vec<Value> {
     let is_parameter =
         |node: &Node<Op>| matches!(&node.op, Op::Leaf(leaf) if leaf.role == Role::State { trained: true });
@@ -80,7 +85,7 @@ fn is_leaf(node: &Node<Op>) -> bool {
     matches!(node.op, Op::Leaf(_))
 }
 
-/// Whether everything that reads what a node overwrites stands before it.
+/// Whether all readers of the value that a node overwrites are placed before it.
 fn may_overwrite(graph: &Graph, value: Value, is_placed: impl Fn(Value) -> bool) -> bool {
     let node = graph.node(value);
     node.op.in_place().is_none_or(|index| {

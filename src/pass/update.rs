@@ -1,4 +1,5 @@
-//! `update`: appends the optimiser: for each parameter its state and an update in place; before them, where asked for, the gradients' common scale.
+//! `update`: appends the optimiser: for each parameter its state and an in-place update, preceded
+//! by the gradients' common scale if clipping is requested.
 
 use super::optimizer::{Optimizer, Target};
 use crate::error::Result;
@@ -11,11 +12,14 @@ use crate::ops::scale::Scale;
 use crate::ops::{self, Graph, Leaf, Op};
 use crate::tensor::TensorType;
 
-/// Appends the update of every leaf in `gradients`. State is added, named as [`Optimizer`] says, and the input "rates" `[4]`: [`Optimizer::rates`]. `role` is told names of
-/// leaves. The nodes of one leaf follow each other, so that a plan can make one launch of them and of those of other leaves.
+/// Appends the update of every leaf in `gradients`. State is added with the names given in
+/// [`Optimizer`], and so is the input "rates" `[4]`: [`Optimizer::rates`]. `role` is called with
+/// the names of leaves. The nodes of one leaf are adjacent, so that a plan can merge them, with
+/// those of other leaves, into one launch.
 ///
 /// # Errors
-/// When a gradient does not have its leaf's type.
+///
+/// Returns an error if a gradient does not have its leaf's type.
 pub fn update(
     graph: &mut Graph,
     gradients: &[(Value, Value)],
@@ -58,7 +62,7 @@ pub fn update(
     Ok(())
 }
 
-/// A gradient anew where it is read, if it is a row: the launch that reads it can read it where it lies.
+/// Duplicates a gradient that is a row, so that the launch that reads it can read the row in place.
 pub(super) fn anew(graph: &mut Graph, gradient: Value) -> Result<Value> {
     match graph.node(gradient).op.clone() {
         Op::Row(row) => graph.add(row, &graph.node(gradient).inputs.clone()),
@@ -66,10 +70,12 @@ pub(super) fn anew(graph: &mut Graph, gradient: Value) -> Result<Value> {
     }
 }
 
-/// Gradients whose square sums are added one after the other; the totals of so many are added in pairs: see [`crate::ops::sum`].
+/// Number of gradients whose square sums are added sequentially; the totals of such chunks are
+/// added pairwise: see [`crate::ops::sum`].
 const IN_TURN: usize = 64;
 
-/// Appends the global norm, and the factor that it asks for of every gradient, if there are any.
+/// Appends the global norm of the gradients and the factor that clips them; `None` without
+/// gradients.
 fn norm_scale(graph: &mut Graph, gradients: &[(Value, Value)], max_norm: f32) -> Result<Option<Value>> {
     let mut totals = Vec::new();
     for gradients in gradients.chunks(IN_TURN) {

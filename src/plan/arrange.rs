@@ -1,7 +1,9 @@
-//! `arrange`: an order of a graph in which more launches stand side by side.
+//! `arrange`: reorders a graph so that more launches can run side by side in one dispatch.
 //!
-//! A small launch that nothing waits for (signs are packed long before they are read, an update is read in the next step) is put off until one comes along that has to be made anyway, if it
-//! can stand beside that one. What is computed does not change, and nothing moves ahead: so no value lives longer than its launch is put off.
+//! Some small launches have no reader nearby: signs are packed long before they are read, and an
+//! update is read in the next step. Such a launch is postponed until a launch that is needed
+//! anyway, if the two can run side by side. The results do not change, and nothing moves forward,
+//! so no value lives longer than its launch is postponed.
 
 use super::cells::{Bound, Cells};
 use super::dispatches::{self, Launches, fits};
@@ -13,11 +15,11 @@ use crate::ops::{Graph, Op, joint};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-/// Nodes that keep together: a unit, or what is merged quad by quad.
+/// Nodes that stay together: a unit, or nodes that are merged quad by quad.
 struct Block {
     nodes: Vec<Value>,
     launches: Vec<Bound>,
-    /// Blocks that were put off, until right before this one or right behind it.
+    /// Blocks that were postponed to directly before or directly after this one.
     before: Vec<usize>,
     behind: Vec<usize>,
 }
@@ -25,10 +27,12 @@ struct Block {
 /// Applies the new order.
 ///
 /// # Errors
-/// None in a verified graph.
+///
+/// Never returns an error for a verified graph.
 pub fn arrange(graph: &Graph, caps: &Caps) -> Result<Graph> {
-    // What was in the way of a launch may have been put off, so that another round puts off more: of all launches, or of those that still stand alone, which leaves the others where they are. What is
-    // put off to one launch may stand in the way of another: a round can be in vain.
+    // A launch's obstacle may have been postponed itself, so that another round can postpone more:
+    // of all launches, or only of those that still run alone, which leaves the others in place. A
+    // postponed launch may also become an obstacle: a round can fail to improve the order.
     let (mut best, mut fewest) = (graph.clone(), dispatches::count(graph, caps));
     loop {
         let mut better = None;
@@ -46,7 +50,7 @@ pub fn arrange(graph: &Graph, caps: &Caps) -> Result<Graph> {
     }
 }
 
-/// Puts off each launch once, or each that stands alone.
+/// Postpones each launch once, or only those that run alone.
 fn round(graph: &Graph, alone: bool, caps: &Caps) -> Result<Graph> {
     let units = joint::units(graph);
     let programs = programs(graph, &units, caps);
@@ -63,7 +67,7 @@ fn round(graph: &Graph, alone: bool, caps: &Caps) -> Result<Graph> {
             continue;
         }
         let Some(place) = search.place(&moved, at) else { continue };
-        // What was put off to it comes along.
+        // The launches postponed to it move along.
         let members: Vec<_> = search.members(at).collect();
         moved[at] = true;
         let list = match place {
@@ -71,7 +75,7 @@ fn round(graph: &Graph, alone: bool, caps: &Caps) -> Result<Graph> {
             Place::Behind(host) => &mut blocks[host].behind,
         };
         list.extend(members);
-        // As they were: one may have an input of another that its launch does not bind.
+        // In graph order: one may have an input of another that its launch does not bind.
         list.sort_unstable();
     }
     let search = Search { cells: &cells, blocks: &blocks, caps };
@@ -79,7 +83,7 @@ fn round(graph: &Graph, alone: bool, caps: &Caps) -> Result<Graph> {
     graph.reordered(&with_leaves(graph, order.map(|at| &blocks[at].nodes[..])))
 }
 
-/// Nodes with their launches, in order; leaves aside.
+/// Returns nodes with their launches, in order, without leaves.
 fn blocks(graph: &Graph, launches: Vec<Bound>) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for bound in launches {
@@ -99,13 +103,13 @@ fn blocks(graph: &Graph, launches: Vec<Bound>) -> Vec<Block> {
     blocks
 }
 
-/// Where a block is put off to.
+/// Where a block is postponed to.
 enum Place {
     Before(usize),
     Behind(usize),
 }
 
-/// What is looked at to find a place.
+/// The data needed to find a place.
 struct Search<'a> {
     cells: &'a Cells<'a>,
     blocks: &'a [Block],
@@ -113,7 +117,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// A block with all that was put off to it, in order.
+    /// Returns a block with all blocks postponed to it, in order.
     fn members(&self, at: usize) -> impl Iterator<Item = usize> {
         let Block { before, behind, .. } = &self.blocks[at];
         before.iter().chain([&at]).chain(behind).copied().collect::<Vec<_>>().into_iter()
@@ -123,14 +127,14 @@ impl Search<'_> {
         blocks.into_iter().flat_map(|block| &self.blocks[block].launches)
     }
 
-    /// Whether two blocks, with what was put off to them, may change places.
+    /// Whether two blocks, with the blocks postponed to them, may change places.
     fn free(&self, a: usize, b: usize) -> bool {
         let mut mine = self.launches(self.members(a));
         mine.all(|mine| self.launches(self.members(b)).all(|other| self.cells.independent(mine, other)))
             && self.apart(a, b)
     }
 
-    /// The same by the graph: a node may have an input that its launches do not bind.
+    /// The same check on the graph: a node may have an input that its launches do not bind.
     fn apart(&self, a: usize, b: usize) -> bool {
         let touched = |at: usize| {
             let nodes = self.members(at).flat_map(|member| &self.blocks[member].nodes);
@@ -144,7 +148,7 @@ impl Search<'_> {
         writes.is_disjoint(&read) && writes.is_disjoint(&written) && reads.is_disjoint(&written)
     }
 
-    /// Whether all launches of a block can stand beside some.
+    /// Whether all launches of a block can run side by side with those of `set`.
     fn beside<'b>(&'b self, at: usize, mut set: Vec<&'b Bound>) -> bool {
         self.launches(self.members(at)).all(|mine| {
             let fits = fits(self.cells, &set, mine, self.caps);
@@ -153,7 +157,8 @@ impl Search<'_> {
         })
     }
 
-    /// The blocks in the order in which they choose a place: first those that can be put off least; of two with the same end the one that touches more memory, so that it waits less.
+    /// Returns the blocks in the order in which they choose a place: first those that can be
+    /// postponed least; among equals, the one that touches more memory, so that it waits less.
     fn order(&self) -> Vec<usize> {
         let end = |at: usize| (at + 1..self.blocks.len()).find(|&other| !self.free(at, other));
         let size = |at: usize| self.blocks[at].launches.iter().flat_map(|bound| &bound.words).sum::<usize>();
@@ -162,7 +167,8 @@ impl Search<'_> {
         all
     }
 
-    /// The best place for a block, if there is any: the first beside a launch that others wait for, else the first at all.
+    /// Returns the best place for a block, if there is one: the first next to a launch that others
+    /// wait for, else the first of all.
     fn place(&self, moved: &[bool], at: usize) -> Option<Place> {
         if self.blocks[at].launches.len() > 1 {
             return None;
@@ -198,7 +204,7 @@ impl Search<'_> {
     }
 }
 
-/// An order of blocks with the leaves in it, each before the block that reads it first.
+/// Inserts the leaves into an order of blocks, each before its first reader.
 fn with_leaves<'a>(graph: &Graph, order: impl Iterator<Item = &'a [Value]>) -> Vec<Value> {
     let mut placed = vec![false; graph.nodes().len()];
     let mut all = Vec::with_capacity(placed.len());

@@ -1,36 +1,38 @@
-//! `cells`: what launches touch, before it has a place: values and scratch, each with all that is updated in it.
+//! `cells`: the memory touched by launches, before slots are assigned. A cell is a value with all
+//! its in-place updates, or a scratch buffer.
 
 use crate::graph::Value;
 use crate::halves::{SCALES, SEEN};
 use crate::kernel::{FAULT, Held, Launch, Operand, Program};
 use crate::ops::{Graph, Op};
 
-/// A graph, the programs of its units (each with the first of its nodes), and the cells of both.
+/// A graph, the programs of its units (each stored with the unit's first node), and the cells of
+/// both.
 pub(super) struct Cells<'a> {
     pub(super) graph: &'a Graph,
     pub(super) programs: &'a [Program],
-    /// By value: the first value that lies where it lies.
+    /// By value: the first value that occupies the same memory.
     roots: Vec<usize>,
-    /// By node: the first of the cells of its scratch.
+    /// By node: its first scratch cell.
     scratch: Vec<usize>,
-    /// By cell: its value, or the node of its scratch.
+    /// By cell: its value, or the node that owns the scratch buffer.
     owners: Vec<Value>,
-    /// The fault word, and the tables for values in half precision, where they are leaves.
+    /// The fault word, and the tables for values in half precision, if they are leaves.
     fault: Option<Value>,
     scales: Option<Value>,
     seen: Option<Value>,
 }
 
-/// A launch with what it touches.
+/// A launch with the cells that it touches.
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
-    /// The nodes that it computes; the first names it in the fault word.
+    /// The nodes that it computes; the first one identifies it in the fault word.
     pub(super) nodes: Vec<Value>,
-    /// The launch; it says what it moves.
+    /// The launch, with the number of words that it moves.
     pub(super) launch: Launch,
     /// The cell of each of its bindings.
     pub(super) held: Vec<Held>,
-    /// Words of each.
+    /// Words of each binding.
     pub(super) words: Vec<usize>,
 }
 
@@ -51,28 +53,28 @@ impl<'a> Cells<'a> {
         Self { graph, programs, roots, scratch, owners, fault, scales, seen }
     }
 
-    /// The cell of a value.
+    /// Returns the cell of a value.
     pub(super) fn of(&self, value: Value) -> usize {
         self.roots[value.0]
     }
 
-    /// The cell of a node's scratch.
+    /// Returns the cell of a node's scratch buffer.
     pub(super) fn of_scratch(&self, node: Value, index: usize) -> usize {
         self.scratch[node.0] + index
     }
 
-    /// What a cell is: a value, or scratch of a node and which.
+    /// Returns the contents of a cell: a value, or a node and the index of its scratch buffer.
     pub(super) fn what(&self, cell: usize) -> (Value, Option<usize>) {
         let owner = self.owners[cell];
         (owner, (cell >= self.graph.nodes().len()).then(|| cell - self.scratch[owner.0]))
     }
 
-    /// The value that an operand of a node's launch is.
+    /// Returns the value of an operand of a node's launch.
     pub(super) fn value(&self, node: Value, operand: Operand) -> Option<Value> {
         if operand == Operand::Scales { self.scales } else { value_of(self.graph, node, operand) }
     }
 
-    /// The cell of an operand, and its words.
+    /// Returns the cell of an operand, and its words.
     pub(super) fn held(&self, node: Value, operand: Operand) -> (Held, usize) {
         match operand {
             Operand::Scratch(index) => {
@@ -87,27 +89,28 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Whether a launch updates an operand, which it then reads and writes.
+    /// Whether a launch updates an operand in place, so that it is both read and written.
     pub(super) fn updates(&self, node: Value, operand: Operand) -> bool {
         let output = matches!(operand, Operand::Output | Operand::OutputOf(_));
         let node = self.value(node, operand).filter(|_| output).map(|value| self.graph.node(value));
         node.is_some_and(|node| node.op.in_place().is_some())
     }
 
-    /// A launch of a unit, whose first node this is.
+    /// Binds a launch of the unit that begins with the first of these nodes.
     pub(super) fn bound(&self, nodes: Vec<Value>, launch: &Launch) -> Bound {
         let node = nodes[0];
         let (held, words): (Vec<_>, Vec<_>) = launch.operands.iter().map(|&operand| self.held(node, operand)).unzip();
-        // What is raised has no words here: it is hardly touched.
+        // Words raised atomically count as 0, because they are rarely touched.
         let moves = launch.operands.iter().zip(&words);
         let moves = moves.map(|(&operand, words)| words * if self.updates(node, operand) { 2 } else { 1 }).sum();
         let moves = launch.moved_words.unwrap_or(moves);
         Bound { nodes, launch: launch.clone().moves(moves), held, words }
     }
 
-    /// Whether what two launches touch lets them run at the same time, or change places.
+    /// Whether two launches are independent, so that they may run at the same time or change
+    /// places.
     pub(super) fn independent(&self, a: &Bound, b: &Bound) -> bool {
-        // The buffer of what is raised, where others use it as an ordinary value.
+        // The buffer of an atomically raised word, if other launches use it as an ordinary value.
         let buffer = |raised: Held| match raised {
             Held::Fault => self.fault.map(|leaf| Held::Buffer(self.of(leaf))),
             Held::Seen => self.seen.map(|leaf| Held::Buffer(self.of(leaf))),
@@ -120,7 +123,7 @@ impl<'a> Cells<'a> {
         let theirs = touched(b);
         touched(a).iter().all(|&(mine, writes)| {
             theirs.iter().all(|&(other, also)| match (mine, other) {
-                // Raised by both: in any order.
+                // Both raise it, in any order.
                 (Held::Fault, Held::Fault) | (Held::Seen, Held::Seen) => true,
                 (raised @ (Held::Fault | Held::Seen), other) | (other, raised @ (Held::Fault | Held::Seen)) => {
                     buffer(raised) != Some(other)
@@ -131,12 +134,12 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The leaf of this name.
+/// Returns the leaf of this name.
 pub(super) fn leaf(graph: &Graph, name: &str) -> Option<Value> {
     graph.iter().find(|(_, node)| matches!(&node.op, Op::Leaf(leaf) if leaf.name == name)).map(|(value, _)| value)
 }
 
-/// The value that an operand of a node's launch is, where it is one of the node's or of its unit's.
+/// Returns the value of an operand of a node's launch, if it belongs to the node or its unit.
 pub(super) fn value_of(graph: &Graph, node: Value, operand: Operand) -> Option<Value> {
     match operand {
         Operand::Input(index) => Some(graph.node(node).inputs[index]),

@@ -1,7 +1,8 @@
-//! `dispatches`: the launches of a graph in order, and which of them one dispatch does.
+//! `dispatches`: the launches of a graph in order, and their grouping into dispatches.
 //!
-//! The update of a parameter becomes one launch quad by quad ([`merge`]); then launches that follow each other and do not depend on each other stand side by side ([`crate::kernel::beside`]), as far as
-//! storage buffers and workgroup memory go.
+//! The update of a parameter is merged into one launch, quad by quad ([`merge`]). Then consecutive
+//! independent launches run side by side in one dispatch ([`crate::kernel::beside`]), as far as
+//! storage buffers and workgroup memory allow.
 
 use super::cells::{Bound, Cells};
 use super::lower::programs;
@@ -14,21 +15,21 @@ use crate::ops::{Graph, joint};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What is launched for a graph.
+/// The launches of a graph.
 pub(super) struct Launches {
-    /// All launches in order, those of updates merged.
+    /// All launches in order, with merged updates.
     pub(super) all: Vec<Bound>,
     /// The values that stay in registers.
     pub(super) registers: Vec<Value>,
-    /// The nodes whose last launch is put off, and until which node.
+    /// Nodes whose last launch is postponed, and the node up to which it is.
     pub(super) put_off: Vec<(Value, Value)>,
 }
 
-/// The launches of units.
+/// Returns the launches of units.
 pub(super) fn launches(cells: &Cells<'_>, units: &[Range<usize>], caps: &Caps) -> Launches {
     let rank = |value: Value| rank(cells.graph, value);
     let chains = merge::chains(cells, caps.max_buffers);
-    // By node: the chain that its last launch is in.
+    // By node: the chain that contains its last launch.
     let chain_of: HashMap<Value, &Chain> =
         chains.iter().flat_map(|chain| chain.iter().map(move |&node| (node, chain))).collect();
     let mut made = Launches { all: Vec::new(), registers: Vec::new(), put_off: Vec::new() };
@@ -53,7 +54,7 @@ fn pieces<'a>(set: impl IntoIterator<Item = &'a Bound>, rank: impl Fn(Value) -> 
     set.into_iter().map(piece).collect()
 }
 
-/// Whether a launch can stand beside those of a set.
+/// Whether a launch can run side by side with those of a set.
 pub(super) fn fits(cells: &Cells<'_>, set: &[&Bound], another: &Bound, caps: &Caps) -> bool {
     let all = || set.iter().copied().chain([another]);
     all().all(|bound| goes_beside(&bound.launch))
@@ -63,7 +64,7 @@ pub(super) fn fits(cells: &Cells<'_>, set: &[&Bound], another: &Bound, caps: &Ca
         && set.iter().all(|bound| cells.independent(bound, another) && alike(bound, another))
 }
 
-/// Whether launches read what they have in common in the same encoding.
+/// Whether launches read their common operands in the same encoding.
 fn alike(a: &Bound, b: &Bound) -> bool {
     let encodings = |bound: &Bound| -> Vec<_> {
         bound.held.iter().copied().zip(bound.launch.kernel.bindings.iter().map(|binding| binding.encoding)).collect()
@@ -72,7 +73,7 @@ fn alike(a: &Bound, b: &Bound) -> bool {
     encodings(a).iter().all(|(held, mine)| theirs.iter().all(|(other, encoding)| held != other || mine == encoding))
 }
 
-/// The launches of each dispatch.
+/// Groups launches into dispatches.
 pub(super) fn sets(cells: &Cells<'_>, launches: Vec<Bound>, caps: &Caps) -> Vec<Vec<Bound>> {
     let mut sets: Vec<Vec<Bound>> = Vec::new();
     for bound in launches {
@@ -84,7 +85,7 @@ pub(super) fn sets(cells: &Cells<'_>, launches: Vec<Bound>, caps: &Caps) -> Vec<
     sets
 }
 
-/// How many dispatches a graph takes.
+/// Returns the number of dispatches of a graph.
 pub(super) fn count(graph: &Graph, caps: &Caps) -> usize {
     let units = joint::units(graph);
     let programs = programs(graph, &units, caps);
@@ -93,7 +94,7 @@ pub(super) fn count(graph: &Graph, caps: &Caps) -> usize {
     sets(&cells, launches, caps).len()
 }
 
-/// The launches of a set as one.
+/// Combines the launches of a set into one.
 pub(super) fn one(set: &[Bound], rank: impl Fn(Value) -> u32) -> Bound {
     if let [bound] = set {
         return bound.clone();
@@ -107,7 +108,8 @@ pub(super) fn one(set: &[Bound], rank: impl Fn(Value) -> u32) -> Bound {
     Bound { nodes: set.iter().flat_map(|bound| bound.nodes.iter().copied()).collect(), launch, held, words }
 }
 
-/// The nodes of a graph in ranges that are computed at the same time, in order: units, and those of which a dispatch does a launch each.
+/// Returns the nodes of a graph in ranges that are computed at the same time, in order: units, or
+/// several units whose launches share a dispatch.
 pub(super) fn ranges(units: &[Range<usize>], sets: &[Vec<Bound>]) -> Vec<Range<usize>> {
     let mut all: Vec<Range<usize>> = units.to_vec();
     let of_set = |set: &Vec<Bound>| {

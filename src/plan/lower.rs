@@ -1,4 +1,4 @@
-//! `lower`: a graph becomes a plan, under the limits of a device.
+//! `lower`: compiles a graph to a plan within the limits of a device.
 
 use super::cells::{Cells, leaf, value_of};
 use super::dispatches::Launches;
@@ -20,7 +20,9 @@ use std::ops::Range;
 /// Compiles a verified graph.
 ///
 /// # Errors
-/// When a tensor exceeds the device's limits; the message names it, its bytes and the limit.
+///
+/// Returns an error if a tensor exceeds the device's limits; the message names the tensor, its
+/// bytes and the limit.
 pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let units = joint::units(graph);
     let programs = programs(graph, &units, caps);
@@ -136,14 +138,14 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     })
 }
 
-/// The kernel that computes a node, where there is a choice.
+/// Returns the kernel that computes a node, if there are several candidates.
 fn offer(graph: &Graph, value: Value, caps: &Caps) -> Option<Offer> {
     let node = graph.node(value);
     let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
     node.op.candidates(&inputs, &node.ty, &joint::seen_by(graph, node, caps)).into_iter().next()
 }
 
-/// By node: the launches of a unit stand with its first.
+/// Returns programs by node: the launches of a unit are stored with its first node.
 pub(super) fn programs(graph: &Graph, units: &[Range<usize>], caps: &Caps) -> Vec<Program> {
     let mut programs = vec![Program::default(); graph.nodes().len()];
     let rows = leaf(graph, SCALES).map_or(0, |scales| graph.ty(scales).rows());
@@ -157,17 +159,17 @@ pub(super) fn programs(graph: &Graph, units: &[Range<usize>], caps: &Caps) -> Ve
     programs
 }
 
-/// What a plan in whole buffers is made of.
+/// Schedule and slots of a plan whose slots are whole buffers.
 pub struct Together {
     /// The nodes of the graph in ranges that are computed at the same time.
     pub ranges: Vec<Range<usize>>,
-    /// The nodes whose scratch is needed until another one is computed.
+    /// Nodes whose scratch is needed until another node is computed.
     pub lasting: Vec<(Value, Value)>,
     /// The slots of values and scratch.
     pub assignment: Assignment,
 }
 
-/// Which nodes of a graph are computed at the same time, and where their values lie.
+/// Determines which nodes of a graph are computed at the same time, and the slots of their values.
 pub fn together(graph: &Graph, caps: &Caps) -> Together {
     let units = joint::units(graph);
     let programs = programs(graph, &units, caps);
@@ -179,7 +181,7 @@ pub fn together(graph: &Graph, caps: &Caps) -> Together {
     Together { ranges, lasting, assignment }
 }
 
-/// The operands of a node that the launches of its unit check.
+/// Returns the operands of a node that the launches of its unit check.
 fn checked(programs: &[Program], units: &[Range<usize>], value: Value) -> Vec<Operand> {
     let unit = &units[units.partition_point(|unit| unit.end <= value.0)];
     let own = |operand: Operand| match (operand, value.0 - unit.start) {
@@ -196,7 +198,8 @@ fn checked(programs: &[Program], units: &[Range<usize>], value: Value) -> Vec<Op
     checked
 }
 
-/// Where the fault word lies: in the leaf of that name, else in a slot of its own if a launch needs one.
+/// Returns the place of the fault word: the leaf of that name, or else a separate slot if a launch
+/// needs one.
 fn fault_place(graph: &Graph, programs: &[Program], assignment: &mut Assignment) -> Option<Place> {
     let ty = TensorType::new(&[1], Encoding::U32);
     if let Some(value) = leaf(graph, FAULT) {
@@ -218,7 +221,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    /// Appends a launch; which step it is.
+    /// Appends a launch, and returns the index of its step.
     fn step(&mut self, launch: &Launch, bindings: Vec<(usize, usize)>, rank: u32) -> usize {
         let kernel = *self.known.entry(launch.kernel.clone()).or_insert_with(|| {
             self.kernels.push(launch.kernel.clone());
@@ -231,7 +234,7 @@ impl Lowering<'_> {
             self.uniforms.resize(self.uniforms.len().next_multiple_of(align_words), 0);
             let offset = self.uniforms.len() * 4;
             self.uniforms.extend(&params);
-            // A whole uniform binding must lie inside the buffer: pad to 16 bytes.
+            // A uniform binding must lie entirely inside the buffer: pad to 16 bytes.
             self.uniforms.resize(self.uniforms.len().next_multiple_of(4), 0);
             offset as u32
         });
@@ -260,7 +263,7 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
         for bytes in std::iter::once(stored.bytes()).chain(scratch) {
             let bytes = bytes as u64;
             if bytes > limit {
-                // What is no input has the same size for any batch.
+                // Leaves other than inputs do not depend on the batch size.
                 let advice = match &node.op {
                     Op::Leaf(leaf) if leaf.role != Role::Input => "use a narrower layer".to_string(),
                     _ if stored.encoding == Encoding::F32 => {

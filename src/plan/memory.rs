@@ -1,4 +1,4 @@
-//! What a plan's memory is used for, and what the same step would take in floats.
+//! Memory use of a plan, compared with the same step in floats.
 
 use super::slots::assign;
 use super::tenants::Tenant;
@@ -9,30 +9,30 @@ use crate::tensor::{Encoding, TensorType};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Something that the forward pass keeps for the backward pass.
+/// A value that the forward pass saves for the backward pass.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Saved {
-    /// The layer that made it.
+    /// The layer that computed it.
     pub layer: String,
-    /// The operation that made it.
+    /// The operation that computed it.
     pub stem: &'static str,
-    /// How it is kept.
+    /// Its type.
     pub ty: TensorType,
 }
 
 impl Saved {
-    /// Bytes as it is kept.
+    /// Bytes in the saved encoding.
     pub fn bytes(&self) -> u64 {
         self.ty.bytes() as u64
     }
 
-    /// Bytes of the f32 tensor that it stands for.
+    /// Bytes of the f32 tensor that it represents.
     pub fn f32_bytes(&self) -> u64 {
         self.ty.with(Encoding::F32).bytes() as u64
     }
 }
 
-/// The account of a plan's memory, in bytes.
+/// Memory use of a plan, in bytes.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Memory {
     /// Parameters, optimiser state, running statistics.
@@ -41,16 +41,18 @@ pub struct Memory {
     pub ports: u64,
     /// Buffers that values share within a step.
     pub transient: u64,
-    /// All of them: the peak, for nothing is allocated during a step.
+    /// Total, which is the peak because nothing is allocated during a step.
     pub peak: u64,
-    /// The peak of the same step with every saved activation in f32.
+    /// Peak of the same step with every saved activation in f32.
     pub peak_f32: u64,
-    /// What is kept for the backward pass.
+    /// Values saved for the backward pass.
     pub saved: Vec<Saved>,
 }
 
 impl Plan {
-    /// Bytes that the plans of one step take when all are loaded on a device. They share state buffers of the same name, and transient buffers, since they never run at the same time.
+    /// Returns the bytes used by the plans of one step when all are loaded on a device. They share
+    /// state buffers of the same name, and transient buffers, because they never run at the same
+    /// time.
     pub fn peak_of<'a>(plans: impl IntoIterator<Item = &'a Self>) -> u64 {
         let (mut state, mut ports, mut transient) = (HashMap::new(), 0, 0);
         for plan in plans {
@@ -71,7 +73,7 @@ fn is_activation(graph: &Graph, value: Value) -> bool {
         && node.ty.encoding != Encoding::U32
 }
 
-/// Values that the forward pass keeps for the backward pass.
+/// Returns the values that the forward pass saves for the backward pass.
 pub(super) fn saved(graph: &Graph) -> Vec<Value> {
     let mut kept = vec![false; graph.nodes().len()];
     for node in graph.nodes().iter().filter(|node| node.phase == Phase::Backward) {
@@ -80,7 +82,7 @@ pub(super) fn saved(graph: &Graph) -> Vec<Value> {
     (0..kept.len()).map(Value).filter(|&value| kept[value.0] && is_activation(graph, value)).collect()
 }
 
-/// Peak bytes with every saved activation in f32, in whole buffers.
+/// Returns the peak in bytes with every saved activation in f32, in whole buffers.
 pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Tenant]) -> u64 {
     let mut tenants = tenants.to_vec();
     let mut tenant_of: Vec<Option<usize>> = vec![None; graph.nodes().len()];
@@ -88,7 +90,7 @@ pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Tenant
         tenant.values.iter().for_each(|value| tenant_of[value.0] = Some(index));
     }
     for value in saved(graph) {
-        let tenant = tenant_of[value.0].expect("every value lies somewhere");
+        let tenant = tenant_of[value.0].expect("every value has a slot");
         tenants[tenant].words = graph.ty(value).with(Encoding::F32).words();
     }
     assign(&tenants, ranges).slots.iter().map(|slot| slot.words as u64 * 4).sum()

@@ -1,9 +1,12 @@
-//! `chains`: which nodes one launch computes quad by quad: the update of a parameter, of several nodes.
+//! `chains`: selects nodes that one launch computes quad by quad, such as the nodes of a parameter
+//! update.
 //!
-//! Nodes whose launches go through the same quads ([`Launch::each_quad`]) and that follow each other, leaves aside, are a chain. Where a node's last launch does so (it adds up the parts of
-//! a gradient), that launch is *put off*: it joins the first node that reads the value.
+//! Consecutive nodes (not counting leaves) whose launches process the same quads
+//! ([`Launch::each_quad`]) form a chain. If only a node's last launch does (it adds up the partial
+//! sums of a gradient), that launch is *postponed*: it joins the first node that reads the value.
 //!
-//! **Invariant:** of what a chain writes, each invocation touches its own quad alone; so it does not matter how invocations follow each other.
+//! **Invariant:** in the buffers written by a chain, each invocation touches only its own quad, so
+//! the order of invocations does not matter.
 
 use super::cells::{Bound, Cells};
 use crate::graph::{Node, Value};
@@ -12,14 +15,15 @@ use crate::ops::Op;
 use crate::tensor::Encoding;
 use std::collections::HashMap;
 
-/// Nodes that go through the same quads one after the other.
+/// Nodes that process the same quads one after the other.
 pub(super) type Chain = Vec<Value>;
 
-/// The chains of a graph that have more than one node, in order; none binds more than so many buffers.
+/// Returns the chains of a graph that have more than one node, in order; none binds more than
+/// `buffers` buffers.
 pub(super) fn chains(cells: &Cells<'_>, buffers: usize) -> Vec<Chain> {
     let merging = Merging { cells };
     let mut chains: Vec<Chain> = Vec::new();
-    // Whether the last one can go on.
+    // Whether the last chain can be extended.
     let mut open = false;
     for (value, node) in cells.graph.iter().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
         if merging.quads(value).is_none() || cells.programs[value.0].launches.len() > 1 {
@@ -39,13 +43,13 @@ pub(super) fn chains(cells: &Cells<'_>, buffers: usize) -> Vec<Chain> {
     chains
 }
 
-/// A chain as one launch. `rank` is that of a node in the fault word.
+/// Merges a chain into one launch. `rank` is that of a node in the fault word.
 pub(super) fn bound(cells: &Cells<'_>, chain: &Chain, rank: impl Fn(Value) -> u32) -> Bound {
     let merging = Merging { cells };
     let pieces = merging.pieces(chain, rank);
     let (launch, held) = merge(&pieces);
     let mut longest: HashMap<Held, usize> = HashMap::from([(Held::Fault, 0), (Held::Seen, 0)]);
-    // Each buffer once, however many of its launches use it; twice where it is updated.
+    // Each buffer counts once, even if several of its launches use it; twice if it is updated.
     let mut moved: HashMap<Held, usize> = HashMap::new();
     for (&node, piece) in chain.iter().zip(&pieces) {
         for (&operand, &held) in piece.launch.operands.iter().zip(&piece.held).filter(|(_, h)| **h != Held::Fault) {
@@ -64,18 +68,18 @@ pub(super) fn bound(cells: &Cells<'_>, chain: &Chain, rank: impl Fn(Value) -> u3
     Bound { nodes: here(cells, chain).collect(), launch: launch.moves(moved), held, words }
 }
 
-/// The nodes of a chain but for the one whose last launch alone was put off.
+/// Returns the nodes of a chain except a node of which only the last launch was postponed.
 pub(super) fn here<'a>(cells: &'a Cells<'_>, chain: &'a Chain) -> impl Iterator<Item = Value> + 'a {
     chain.iter().copied().filter(|node| cells.programs[node.0].launches.len() == 1)
 }
 
-/// The node whose last launch was put off, with the last node of its chain.
+/// Returns the node whose last launch was postponed, with the last node of its chain.
 pub(super) fn put_off(cells: &Cells<'_>, chain: &Chain) -> Option<(Value, Value)> {
     let first = chain.first().filter(|node| cells.programs[node.0].launches.len() > 1)?;
     Some((*first, *chain.last()?))
 }
 
-/// The values that only nodes of a chain read.
+/// Returns the values that only nodes of a chain read.
 pub(super) fn registers(cells: &Cells<'_>, chain: &Chain) -> Vec<Value> {
     let graph = cells.graph;
     let inside = |value: &Value| {
@@ -93,17 +97,18 @@ struct Merging<'a> {
 }
 
 impl<'a> Merging<'a> {
-    /// The last launch of a node.
+    /// Returns the last launch of a node.
     fn launch(&self, value: Value) -> Option<&'a Launch> {
         self.cells.programs[value.0].launches.last()
     }
 
-    /// How many quads it goes through, if it does.
+    /// Returns the number of quads that it processes, if it processes quads.
     fn quads(&self, value: Value) -> Option<usize> {
         self.launch(value)?.each_quad
     }
 
-    /// Whether a node goes through the quads of a chain, because it reads what the chain makes, or quad by quad what the chain reads.
+    /// Whether a node processes the quads of a chain, because it reads the chain's output, or reads
+    /// quad by quad what the chain reads.
     fn joins(&self, chain: &[Value], value: Value, node: &Node<Op>) -> bool {
         let graph = self.cells.graph;
         let quads = self.quads(value);
@@ -114,7 +119,8 @@ impl<'a> Merging<'a> {
         self.quads(chain[0]) == quads && node.inputs.iter().any(related)
     }
 
-    /// The value that a node reads quad by quad, before all others, and whose last launch goes through these quads.
+    /// Returns the value that a node reads quad by quad, before all others, and whose last launch
+    /// processes these quads.
     fn put_off(&self, value: Value, node: &Node<Op>) -> Option<Value> {
         let graph = self.cells.graph;
         let fits = |input: &Value| {
@@ -125,7 +131,7 @@ impl<'a> Merging<'a> {
         node.inputs.iter().copied().find(fits)
     }
 
-    /// The launches of a chain, each with where its operands lie.
+    /// Returns the launches of a chain, each with the location of its operands.
     fn pieces(&self, chain: &Chain, rank: impl Fn(Value) -> u32) -> Vec<Piece<'a>> {
         let registers = registers(self.cells, chain);
         let piece = |value: &Value| {
@@ -142,13 +148,13 @@ impl<'a> Merging<'a> {
         register.map_or_else(|| self.cells.held(node, operand).0, Held::Register)
     }
 
-    /// Whether a chain can be one launch with so many buffers.
+    /// Whether a chain can be one launch with at most `buffers` buffers.
     fn fits(&self, chain: &Chain, buffers: usize) -> bool {
         let pieces = self.pieces(chain, |_| 0);
         if !fits(pieces.iter(), buffers) {
             return false;
         }
-        // By buffer: whether somebody writes it, and whether all touch but their own quad.
+        // By buffer: whether any launch writes it, and whether all touch only their own quad.
         let mut touched: HashMap<Held, (bool, bool)> = HashMap::new();
         for (&node, piece) in chain.iter().zip(&pieces) {
             let bindings = piece.launch.kernel.bindings.iter().zip(&piece.launch.operands);

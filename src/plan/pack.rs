@@ -1,10 +1,14 @@
-//! `pack`: the values of a graph that is to be compact, side by side in a few buffers.
+//! `pack`: places the values of a compact graph side by side in a few buffers.
 //!
-//! A slot that is a whole buffer is as long as its longest tenant, however short the others are. Here each value has a slot of its own, and slots share buffers, in which two that live at the same time lie apart.
-//! The longest values choose first, each the place that makes the buffers longer by least; of several orders the best is taken.
+//! A slot that is a whole buffer is as long as its longest value, however short the others are.
+//! Here each value has its own slot, and slots share buffers, in which values that live at the same
+//! time do not overlap. The longest values are placed first, each where it extends the buffers
+//! least; the best of several orders is used.
 //!
-//! WebGPU refuses a buffer that a dispatch binds both to read and to read and write; two parts of one that are both bound to read and write it allows, where they do not overlap. So values that a dispatch binds lie in
-//! different buffers if it writes one of them, as far as that costs no memory, and else the kernel declares what it reads as something that it may write, too (`Binding::shared`).
+//! WebGPU does not allow a dispatch to bind one buffer both read-only and read-write. It allows two
+//! non-overlapping parts of a buffer that are both bound read-write. Values bound by one dispatch
+//! that writes any of them are therefore placed in different buffers where that costs no memory;
+//! otherwise the kernel declares its read operand as read-write (`Binding::shared`).
 
 use super::cells::{Bound, Cells};
 use super::tenants::Tenant;
@@ -14,17 +18,18 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// Where the transient slots of a plan lie.
+/// Location of the transient slots of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packing {
     /// The lengths of the buffers, in u32 words.
     pub buffers: Vec<usize>,
-    /// By slot: its buffer and the word where it begins there; `None` where it is a buffer of its own.
+    /// By slot: its buffer and its offset in words; `None` if the slot is a whole buffer.
     pub at: Vec<Option<(usize, usize)>>,
 }
 
 impl Packing {
-    /// A launch with these slots and words bound, which reads and writes parts of the same buffers.
+    /// Returns a launch with these slots and words bound, adapted to reading and writing parts of
+    /// the same buffers.
     pub(super) fn shared(&self, launch: &Launch, bindings: &[(usize, usize)]) -> Launch {
         let mut launch = launch.clone();
         let buffer = |&(slot, _): &(usize, usize)| self.at.get(slot).copied().flatten().map(|(buffer, _)| buffer);
@@ -38,10 +43,10 @@ impl Packing {
     }
 }
 
-/// Offsets of bindings are multiples of so many words on every device.
+/// Alignment of binding offsets, in words, on every device.
 const ALIGN_WORDS: usize = 64;
 
-/// Gives each transient value a slot of its own, in buffers of at most so many words.
+/// Gives each transient value its own slot, in buffers of a limited number of words.
 pub(super) fn pack(
     cells: &Cells<'_>,
     ranges: &[Range<usize>],
@@ -49,7 +54,7 @@ pub(super) fn pack(
     tenants: &[Tenant],
     most_words: usize,
 ) -> (Assignment, Packing) {
-    // Leaves and outputs keep slots of their own, in order.
+    // Leaves and outputs keep separate slots, in order.
     let (packed, own): (Vec<usize>, Vec<usize>) =
         (0..tenants.len()).partition(|&tenant| tenants[tenant].tenancy == Tenancy::Transient);
     let apart = apart(cells, sets, tenants);
@@ -70,7 +75,8 @@ pub(super) fn pack(
     (Assignment::new(tenants, ranges, &slot_of, slots), Packing { buffers, at })
 }
 
-/// By tenant: others that a dispatch binds together with it, one of the two to be written; they had better not lie in the same buffer.
+/// Returns, by tenant, other tenants that a dispatch binds together with it while writing one of
+/// the two; these should preferably lie in different buffers.
 fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Tenant]) -> Vec<HashSet<usize>> {
     let mut apart = vec![HashSet::new(); tenants.len()];
     let mut of_cell: HashMap<usize, usize> = HashMap::new();
@@ -95,7 +101,7 @@ fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Tenant]) -> Vec<Hash
     apart
 }
 
-/// The lengths of buffers, and by tenant where it lies, if it is packed.
+/// Returns the lengths of buffers and, by tenant, its place if it is packed.
 fn place(
     tenants: &[Tenant],
     packed: &[usize],
@@ -106,7 +112,7 @@ fn place(
     let mut turns = packed.to_vec();
     turns.sort_by_key(|&tenant| order(&tenants[tenant]));
     let mut buffers: Vec<usize> = Vec::new();
-    // By buffer: who lies there, and where that begins.
+    // By buffer: its tenants and their offsets.
     let mut inside: Vec<Vec<(usize, usize)>> = Vec::new();
     let mut places: Vec<(usize, usize)> = vec![(0, 0); tenants.len()];
     for index in turns {

@@ -1,10 +1,10 @@
-//! A plan as text: the launches, the slots, the account of memory. Golden files hold it.
+//! Text form of a plan: launches, slots, memory use. Also used by golden files.
 
 use super::{Plan, Tenancy};
 use crate::ops::Op;
 use std::fmt;
 
-/// Bytes in the largest unit that leaves a number of at least 1.
+/// Formats bytes in the largest unit that gives a number of at least 1.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         0..=9_999 => format!("{bytes} B"),
@@ -23,14 +23,14 @@ impl fmt::Display for Plan {
         let mut printed = 0;
         for node in self.nodes.iter().filter(|node| !matches!(node.op, Op::Leaf(_))) {
             let reads: Vec<_> = node.inputs.iter().map(|place| place.slot.to_string()).collect();
-            // Of what others are computed with, one line says enough.
+            // Of launches shared with other nodes, one line suffices.
             let from = if node.steps.start < printed { node.steps.end.saturating_sub(1) } else { node.steps.start };
             for index in from..node.steps.end {
                 let step = &self.steps[index];
                 let [x, y] = step.groups;
                 let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
                 let (kernel, output) = (&self.kernels[step.kernel].label, node.output.stored().to_string());
-                // Of nodes in one dispatch, the first names it.
+                // Among nodes that share a dispatch, the first names it.
                 let new = index >= printed;
                 let (number, kernel) =
                     if new { (index.to_string(), &**kernel) } else { (String::new(), node.op.stem()) };

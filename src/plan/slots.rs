@@ -1,30 +1,35 @@
-//! `assign`: tenants to slots, the longest first.
+//! `assign`: assigns tenants (values and scratch buffers) to slots, the longest first.
 //!
-//! A tenant takes a slot in which nothing lies while it is needed: of several the one that stands empty for the shortest time before or after, so that long gaps are left for others. Where there is none, it gets a slot of its
-//! own; none is longer than that, for longer ones have chosen before. What is no transient has a slot to itself.
+//! A tenant takes a slot that is unused during its lifetime; of several, the one with the shortest
+//! gap before or after, which leaves long gaps for others. Without such a slot it gets a new one.
+//! No slot is too short, because longer tenants were assigned before. Tenants that are not
+//! transient have separate slots.
 //!
-//! A launch that is ready to run would wait for what lay in its slot before. So the shortest of what such launches make takes slots in which nothing lay, as long as these may take one part in [`READY_PART`] of all memory.
+//! A launch that is ready to run would wait for the previous contents of its output's slot. The
+//! shortest outputs of such launches therefore take slots that were unused before, within a budget
+//! of one part in [`READY_PART`] of all memory.
 
 use super::tenants::Tenant;
 use super::{Slot, Tenancy};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// Which slot each value has.
+/// Assignment of values to slots.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// By value.
+    /// Slot by value.
     pub slot_of: Vec<usize>,
     /// By value: the slots of its scratch buffers.
     pub scratch_of: Vec<Vec<usize>>,
-    /// By value: slots that are free once it is computed.
+    /// By value: slots that are free after it is computed.
     pub frees: Vec<Vec<usize>>,
     /// All slots.
     pub slots: Vec<Slot>,
 }
 
 impl Assignment {
-    /// From the number of each tenant's slot, for values that are computed in these ranges.
+    /// Creates an assignment from the slot of each tenant, for values that are computed in these
+    /// ranges.
     pub(super) fn new(tenants: &[Tenant], ranges: &[Range<usize>], slot_of: &[usize], slots: Vec<Slot>) -> Self {
         let count = ranges.last().map_or(0, |range| range.end);
         let (mut of_values, mut scratch_of) = (vec![0; count], vec![Vec::new(); count]);
@@ -42,7 +47,8 @@ impl Assignment {
     }
 }
 
-/// See above. A larger part makes more launches of a few plans wait less, and the peaks of others larger than they were when slots were assigned in the order of time.
+/// The budget for unused slots, described above. With a larger budget more launches of a few plans
+/// wait less, but the peaks of other plans exceed those of an assignment in the order of time.
 const READY_PART: usize = 120;
 
 /// Assigns slots to tenants.
@@ -57,7 +63,7 @@ pub(super) fn assign(tenants: &[Tenant], ranges: &[Range<usize>]) -> Assignment 
         }
     }
     let mut all = by_size(tenants, &first);
-    // Numbered by who comes first.
+    // Numbered in the order of their first tenants.
     all.sort_by_key(|slot| slot.iter().min().copied());
     let mut slot_of = vec![0; tenants.len()];
     for (number, slot) in all.iter().enumerate() {
@@ -67,14 +73,15 @@ pub(super) fn assign(tenants: &[Tenant], ranges: &[Range<usize>]) -> Assignment 
     Assignment::new(tenants, ranges, &slot_of, all.iter().map(slot).collect())
 }
 
-/// The tenants of each slot, of which the first is the longest. Before some, nothing lies in their slots.
+/// Returns the tenants of each slot, the longest first. For those in `first`, the slot must be
+/// unused before.
 fn by_size(tenants: &[Tenant], first: &[bool]) -> Vec<Vec<usize>> {
     let mut turns: Vec<usize> = (0..tenants.len()).collect();
     turns.sort_by_key(|&tenant| Reverse(tenants[tenant].words));
     let mut slots: Vec<Vec<usize>> = Vec::new();
     for turn in turns {
         let tenant = &tenants[turn];
-        // The ranges between this and another one; `None` where they cannot share a slot.
+        // The number of ranges between this and another tenant; `None` if they cannot share a slot.
         let gap = |&other: &usize| {
             let [before, after] = if tenants[other].from < tenant.from { [other, turn] } else { [turn, other] };
             let shares = [before, after].iter().all(|&both| tenants[both].tenancy == Tenancy::Transient)

@@ -1,4 +1,5 @@
-//! `tenants`: what needs memory during a step, from when to when: values, with all that is updated in place of them, and scratch.
+//! `tenants`: the memory needed during a step and its lifetimes: values with all their in-place
+//! updates, and scratch buffers.
 
 use super::Tenancy;
 use super::cells::{Bound, Cells};
@@ -8,21 +9,23 @@ use crate::ops::{Op, Role};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// Something that lies in a slot.
+/// A value or scratch buffer that occupies a slot.
 #[derive(Clone, Debug)]
 pub(super) struct Tenant {
     /// Its length.
     pub(super) words: usize,
-    /// Who owns its slot. One that is not transient has the slot to itself.
+    /// Owner and lifetime of its slot. A tenant that is not transient has a separate slot.
     pub(super) tenancy: Tenancy,
-    /// The first and the last of the ranges in which it is needed; behind all ranges when it is read after the step.
+    /// The first and the last of the ranges in which it is needed; the end is after all ranges if
+    /// it is read after the step.
     pub(super) from: usize,
     pub(super) to: usize,
-    /// The values, which overwrite each other; none of scratch.
+    /// The values, which overwrite each other; empty for scratch.
     pub(super) values: Vec<Value>,
-    /// The node that needs it for itself, and as which of its buffers.
+    /// The node that it is a scratch buffer of, and the index of the buffer.
     pub(super) scratch: Option<(Value, usize)>,
-    /// Whether the launch that makes it depends on nothing that runs right before: it would wait only for what lay in its slot.
+    /// Whether the launch that computes it depends on nothing that runs directly before, so that it
+    /// would wait only for the previous contents of its slot.
     pub(super) ready: bool,
 }
 
@@ -33,7 +36,8 @@ impl Tenant {
     }
 }
 
-/// All tenants, in the order of the values. What is computed in a range is needed at the same time; `lasting` names nodes whose scratch is needed until another one is computed.
+/// Returns all tenants, in the order of the values. Everything computed in a range is needed at the
+/// same time; `lasting` lists nodes whose scratch is needed until another node is computed.
 pub(super) fn tenants(
     cells: &Cells<'_>,
     ranges: &[Range<usize>],
@@ -80,7 +84,8 @@ pub(super) fn tenants(
     all
 }
 
-/// The cells that are written by dispatches which wait for none, as [`super::Plan::waits`] counts, if no two cells share memory.
+/// Returns the cells written by dispatches that do not wait, as counted by [`super::Plan::waits`],
+/// assuming that no two cells share memory.
 fn ready(sets: &[Vec<Bound>]) -> HashSet<usize> {
     let mut written: HashMap<Held, bool> = HashMap::new();
     let mut ready = HashSet::new();

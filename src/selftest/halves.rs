@@ -1,4 +1,5 @@
-//! Cases whose floats of images lie in half precision, as with `precision = "mixed"`: [`crate::halves`].
+//! Test cases in which floats of images are stored in half precision, as with `precision =
+//! "mixed"`: [`crate::halves`].
 
 use crate::error::Result;
 use crate::graph::{Phase, Typed, Value};
@@ -8,36 +9,37 @@ use crate::ops::{Graph, Leaf, Role};
 use crate::tensor::{Encoding, Tensor, TensorType};
 use std::ops::Range;
 
-/// Rows of the table of scales, the same in all cases, for a backend keeps state by name.
+/// Rows of the table of scales, the same in all cases, because a backend keeps state by name.
 const ROWS: usize = 16;
 
-/// The scale with which a tensor's largest number gets the exponent that it has in a run.
+/// Returns the scale that gives a tensor's largest number the exponent that it has in a run.
 fn scale_of(tensor: &Tensor) -> f32 {
     let largest = tensor.view().numbers().iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
     if largest == 0.0 { 1.0 } else { 2f32.powi(EXPONENT - libm::ilogbf(largest)) }
 }
 
-/// The words of a tensor of floats in half precision.
+/// Returns a float tensor's words in half precision.
 fn words(tensor: &Tensor, scale: f32) -> Vec<u32> {
     let mut words = vec![0; tensor.words.len() / 2];
     halves::store(bytemuck::cast_slice(&tensor.words), scale, &mut words);
     words
 }
 
-/// Whether a run may store a value like this in half precision, as far as a case tells.
+/// Whether a run may store such a value in half precision, as far as the case determines it.
 fn may_be(ty: &TensorType, images: usize) -> bool {
     ty.encoding == Encoding::F32 && ty.shape.len() == 4 && ty.shape[0] == images
 }
 
-/// What of a case lies in half precision.
+/// The values of a case that are stored in half precision.
 #[derive(Default)]
 pub(super) struct Halves {
-    /// By row of the table: which value, and its scale.
+    /// Value and scale by row of the table.
     rows: Vec<(Value, f32)>,
 }
 
 impl Halves {
-    /// The case with inputs that halves hold exactly, and what of it lies in half precision; `None` where nothing does.
+    /// Returns the case, with inputs rounded to values that halves represent exactly, and its
+    /// values in half precision; `None` if there are none.
     pub(super) fn of(case: &Case) -> Option<(Case, Self)> {
         let images = case.inputs.iter().find(|input| input.ty.shape.len() == 4)?.ty.shape[0];
         let mut case = case.clone();
@@ -58,17 +60,17 @@ impl Halves {
         (!rows.is_empty()).then_some((case, Self { rows }))
     }
 
-    /// Whether nothing lies in half precision.
+    /// Whether no value is stored in half precision.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The words of an input as it lies in memory.
+    /// Returns the words of an input as stored in memory.
     pub(super) fn input(&self, index: usize, tensor: &Tensor) -> Vec<u32> {
         self.scale(Value(index)).map_or_else(|| tensor.words.clone(), |scale| words(tensor, scale))
     }
 
-    /// The words of an output, with what lies behind it, as floats.
+    /// Returns the words of an output as floats, followed by the words behind it.
     pub(super) fn output(&self, value: Value, ty: &TensorType, mut stored: Vec<u32>) -> Vec<u32> {
         let Some(scale) = self.scale(value) else { return stored };
         let behind = stored.split_off(ty.with(Encoding::F16).words());
@@ -81,7 +83,9 @@ impl Halves {
         self.rows.iter().find(|(other, _)| *other == value).map(|(_, scale)| *scale)
     }
 
-    /// What rounding to halves adds to the bound on the error of the outputs, relative to the largest number: twice what rounding to nearest does, for drivers may round towards zero.
+    /// Returns the contribution of rounding to halves to the error bound of the outputs, relative
+    /// to the largest number. It is twice that of rounding to nearest, because drivers may round
+    /// towards zero.
     pub(super) fn bound(&self, outputs: Range<usize>) -> f32 {
         if self.rows.iter().any(|(value, _)| outputs.contains(&value.0)) { 2f32.powi(-10) } else { 0.0 }
     }
@@ -89,7 +93,8 @@ impl Halves {
     /// Marks the values in the graph, and adds both tables.
     ///
     /// # Errors
-    /// None.
+    ///
+    /// Never returns an error.
     pub(super) fn mark(&self, graph: &mut Graph) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -103,7 +108,8 @@ impl Halves {
         Ok(())
     }
 
-    /// Both tables, by name, before a run; none where nothing lies in half precision.
+    /// Returns the initial contents of both tables by name; empty if no value is stored in half
+    /// precision.
     pub(super) fn tables(&self) -> Vec<(&'static str, Vec<u32>)> {
         if self.rows.is_empty() {
             return Vec::new();
@@ -115,7 +121,8 @@ impl Halves {
         vec![(SCALES, bytemuck::cast_vec(scales)), (SEEN, vec![0; ROWS * ROW])]
     }
 
-    /// Compares what the device noted of its outputs with what it wrote: that the largest is known, and nothing saturated.
+    /// Compares the statistics that the device recorded for its outputs with the expected outputs:
+    /// the largest number must match, and nothing may be saturated.
     pub(super) fn compare_seen(
         &self,
         outputs: Range<usize>,
@@ -129,7 +136,9 @@ impl Halves {
             let largest = numbers.iter().fold(0.0f32, |largest, v| largest.max(v.abs())) * scale;
             let most = f32::from_bits(most);
             if (most - largest).abs() > tolerance.max(f32::EPSILON) * largest || saturated != 0 {
-                return Err(format!("noted {most} as the largest number, not {largest}, and {saturated} as saturated"));
+                return Err(format!(
+                    "recorded {most} as the largest number, not {largest}, and {saturated} saturated numbers"
+                ));
             }
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! Every kernel that halfwave runs: those of all samples, of the plans of all recipes (built-in ones and the reference tests') for training, inference and evaluation for both classes of devices, and the probes.
+//! All kernels that halfwave runs: those of all samples; of the plans of all recipes (built-in ones
+//! and the reference tests') for training, inference and evaluation for both device classes; and
+//! the probes.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use halfwave::caps::{Caps, Coop, DeviceClass};
@@ -13,7 +15,7 @@ use std::collections::HashSet;
 
 pub const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Gpu];
 
-/// A GPU with cooperative matrices, as there are: NVIDIA's, AMD's, Apple's, lavapipe's.
+/// GPUs with cooperative matrices like those of NVIDIA, AMD, Apple and lavapipe.
 pub fn coop_caps() -> [Caps; 4] {
     let sizes = [(16, 32), (16, 64), (8, 32), (8, 8)];
     sizes.map(|(size, subgroup)| Caps {
@@ -24,7 +26,7 @@ pub fn coop_caps() -> [Caps; 4] {
     })
 }
 
-/// Every kernel once.
+/// Returns every kernel once.
 pub fn all() -> Vec<Kernel> {
     let (mut known, mut all) = (HashSet::new(), Vec::new());
     let mut note = |kernel: &Kernel| {
@@ -56,7 +58,8 @@ pub fn all() -> Vec<Kernel> {
             }
         }
     }
-    // Values in half precision: on the kernels of floats, and on matrices, which multiply them as they lie.
+    // Values in half precision: with float kernels, and with matrices, which multiply them without
+    // conversion.
     for name in ["digits", "vgg-small", "resnet20"] {
         let mut recipe = Recipe::parse(halfwave::recipe::builtin(name).unwrap(), name).unwrap();
         recipe.train.precision = pass::Precision::Mixed;

@@ -1,7 +1,8 @@
-//! Running a test once for each Vulkan driver.
+//! Runs a test once for each Vulkan driver.
 //!
-//! A process has one Vulkan loader configuration, so a test runs itself again for each driver that `HALFWAVE_TEST_ICDS` names
-//! (`name=/path/to/icd.json,…`). Without the variable it runs on whatever adapter there is; with none it says so loudly, and fails if `REQUIRE_GPU=1`.
+//! A process has one Vulkan loader configuration, so a test runs itself again for each driver in
+//! `HALFWAVE_TEST_ICDS` (`name=/path/to/icd.json,…`). Without the variable it runs on the available
+//! adapter; without an adapter it says so, and fails if `REQUIRE_GPU=1`.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use halfwave::backend::gpu::{self, Found, Request};
@@ -10,7 +11,7 @@ use std::process::Command;
 
 const CHILD: &str = "HALFWAVE_TEST_DRIVER";
 
-/// The drivers to test on: name and ICD file.
+/// Returns the drivers to test on: name and ICD file.
 pub fn drivers() -> Vec<(String, String)> {
     let list = std::env::var("HALFWAVE_TEST_ICDS").unwrap_or_default();
     let entries = list.split(',').filter(|entry| !entry.is_empty());
@@ -20,7 +21,7 @@ pub fn drivers() -> Vec<(String, String)> {
         .collect()
 }
 
-/// This test binary again, with one test, on one driver.
+/// This test binary again, running one test on one driver.
 pub fn on_driver(test: &str, icd: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
@@ -31,7 +32,7 @@ pub fn on_driver(test: &str, icd: &str) -> Command {
     command
 }
 
-/// Runs `body` in a process of its own on each driver, or here when no driver is named.
+/// Runs `body` in a separate process on each driver, or in this process if no driver is given.
 pub fn on_each_driver(test: &str, body: impl Fn()) {
     let drivers = drivers();
     if drivers.is_empty() || std::env::var_os(CHILD).is_some() {
@@ -46,7 +47,8 @@ pub fn on_each_driver(test: &str, body: impl Fn()) {
     }
 }
 
-/// Runs `body` in a process of its own on the driver with cooperative matrices whose ICD file `HALFWAVE_TEST_COOP` names (tools/coop-lavapipe.sh).
+/// Runs `body` in a separate process on the driver with cooperative matrices whose ICD file
+/// `HALFWAVE_TEST_COOP` gives (tools/coop-lavapipe.sh).
 pub fn on_coop_driver(test: &str, body: impl Fn()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
@@ -70,7 +72,7 @@ pub fn on_coop_driver(test: &str, body: impl Fn()) {
     assert!(text.contains("1 passed"), "{test} did not run on cooperative matrices:\n{text}");
 }
 
-/// That all heavy operations run on cooperative matrices, where they can.
+/// Requests cooperative matrices for all expensive operations that support them.
 pub fn on_matrices(found: &Found) -> Request {
     let size = if found.report.software { 8 } else { 16 };
     let choice = Choice { kernel: format!("coop{size}"), parts: None };
@@ -78,7 +80,8 @@ pub fn on_matrices(found: &Found) -> Request {
     Request { choices: stems.map(|stem| (stem.to_string(), choice.clone())).into(), ..Request::default() }
 }
 
-/// The first adapter; none is a failure where a GPU is required, and so is another backend than `HALFWAVE_TEST_BACKEND`.
+/// Returns the first adapter. Having none is a failure if a GPU is required, and so is another
+/// backend than `HALFWAVE_TEST_BACKEND`.
 pub fn adapter() -> Option<Found> {
     let found = pollster::block_on(gpu::find()).into_iter().next();
     if let (Some(found), Ok(wanted)) = (&found, std::env::var("HALFWAVE_TEST_BACKEND")) {

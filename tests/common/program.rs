@@ -1,4 +1,5 @@
-//! `halfwave` as a user types it: commands that must succeed, and those that must fail with one line of advice.
+//! Runs `halfwave` as a user would: commands that must succeed, and commands that must fail with
+//! one line of advice.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -6,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What a command did.
+/// The result of a command.
 pub struct Done {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-/// `halfwave` in a folder, with nobody to type.
+/// `halfwave` in a folder, without standard input.
 pub fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
     command.args(args).current_dir(dir).env_remove("RUST_LOG").env_remove("CIFAR10_DIR");
@@ -33,14 +34,14 @@ pub fn ended(child: Child) -> Done {
     Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A command that must succeed without a word on stderr.
+/// Runs a command that must succeed without output on stderr.
 pub fn run(dir: &Path, args: &[&str]) -> String {
     let done = finish(command(dir, args));
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{args:?}\n{}", done.out);
     done.out
 }
 
-/// Everything below a folder, with its bytes.
+/// Returns all files below a folder, with their bytes.
 pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
@@ -54,7 +55,8 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
-/// A command that must fail with exit code 1, one line `error: …` that holds all `parts`, and nothing written. Returns all of stderr.
+/// Runs a command that must fail with exit code 1, one line `error: …` that contains all `parts`,
+/// and nothing written. Returns all of stderr.
 pub fn fails(dir: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(dir);
     let done = finish(command(dir, args));

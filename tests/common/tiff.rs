@@ -1,7 +1,7 @@
-//! A file that real programs write, and that a decoder panicked on.
+//! A file as written by real programs, on which a decoder panicked.
 #![allow(unreachable_pub)]
 
-/// A TIFF in tiles whose colours lie in planes of their own, on which a decoder has panicked.
+/// A tiled TIFF with separate colour planes, on which a decoder has panicked.
 pub fn planar() -> Vec<u8> {
     let (width, height, tile) = (100u32, 40u32, 64u32);
     let tiles = width.div_ceil(tile) * height.div_ceil(tile) * 3;

@@ -1,7 +1,8 @@
-//! Metal without a Mac: clang type-checks every kernel's MSL against a stub of Metal's standard library (`metal/metal_stdlib`).
+//! Metal without a Mac: clang type-checks every kernel's MSL against a stub of Metal's standard
+//! library (`metal/metal_stdlib`).
 //!
-//! This finds names that are undeclared or declared twice, missing overloads and wrong types. It cannot prove that Metal's own compiler accepts the text:
-//! the stub knows no address spaces.
+//! This finds undeclared names, duplicate declarations, missing overloads and wrong types. It
+//! cannot prove that Metal's own compiler accepts the text: the stub has no address spaces.
 
 use super::{compile, kernels};
 use halfwave::shader::{Shader, Target};
@@ -10,21 +11,22 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Kernels of one call of clang.
+/// Kernels per call of clang.
 const BATCH: usize = 400;
 
-/// A clang that knows half floats on x86: 15 or later.
+/// Finds a clang that supports half floats on x86: 15 or later.
 fn clang() -> Option<String> {
     let versions = (15..=22).rev().map(|version| format!("clang++-{version}"));
     std::iter::once("clang++".to_string()).chain(versions).find(|name| check(name, &probe("half x = 1.0h;")).is_ok())
 }
 
-/// A text that stands for a kernel's.
+/// Returns a text in the form of a kernel's.
 fn probe(text: &str) -> String {
     source(&[("probe".to_string(), text.to_string())])
 }
 
-/// Kernels as one C++ source, each in a namespace of its own. In clang's messages a kernel's label stands in place of a file.
+/// Returns kernels as one C++ source, each in its own namespace. In clang's messages a kernel's
+/// label replaces the file name.
 fn source(kernels: &[(String, String)]) -> String {
     let mut text = "#include <metal_stdlib>\n".to_string();
     for (index, (label, msl)) in kernels.iter().enumerate() {
@@ -37,7 +39,7 @@ fn source(kernels: &[(String, String)]) -> String {
     text
 }
 
-/// What clang has to say against a source.
+/// Returns clang's errors for a source.
 fn check(clang: &str, source: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kernels.cpp");
@@ -51,14 +53,16 @@ fn check(clang: &str, source: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// WGSL in a new version of the language, in which packed dot products are written another way.
+/// Translates WGSL to a newer version of the language, in which packed dot products are written
+/// differently.
 fn new_msl(wgsl: &str) -> String {
     let (module, info) = compile(wgsl).unwrap();
     let options = msl::Options { lang_version: (3, 1), zero_initialize_workgroup_memory: false, ..Default::default() };
     msl::write_string(&module, &info, &options, &Default::default()).unwrap().0
 }
 
-/// Every kernel in the oldest version that wgpu writes, and in a new one; but those on cooperative matrices, whose types the stub lacks.
+/// Returns every kernel in the oldest version that wgpu writes, and in a newer one, except kernels
+/// on cooperative matrices, whose types the stub lacks.
 fn texts() -> Vec<(String, String)> {
     let texts = kernels::all().into_iter().filter(|kernel| !kernel.coop).flat_map(|kernel| {
         let old = Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap();
@@ -86,7 +90,7 @@ fn metal_type_checks_every_kernel() {
     println!("{clang} has checked {} texts", texts.len());
 }
 
-/// The check is strict where Metal is, and each kernel is on its own.
+/// The check is as strict as Metal, and kernels are checked independently.
 #[test]
 fn metal_refuses_what_does_not_fit() {
     let Some(clang) = clang() else { return eprintln!("SKIPPED: no clang 15 or later") };
@@ -109,7 +113,8 @@ fn metal_refuses_what_does_not_fit() {
         let error = check(&clang, &body(bad)).expect_err(bad);
         assert!(error.contains(reason) && error.contains("probe:1"), "{bad}: {error}");
     }
-    // naga declares the bytes of a packed dot product's operands under their names: one that is used twice is declared twice.
+    // naga declares the bytes of a packed dot product's operands under their names, so that an
+    // operand used twice is declared twice.
     let wgsl = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn main() { let v = y[0]; y[1] = dot4U8Packed(v, v); }";
     let error = check(&clang, &probe(&new_msl(wgsl))).unwrap_err();

@@ -1,14 +1,19 @@
-//! Barriers in non-uniform control flow, which browsers refuse and naga's validator lets pass.
+//! Detects barriers in non-uniform control flow, which browsers reject and naga's validator
+//! accepts.
 //!
-//! A value is *tainted* when invocations of a workgroup may disagree on it: it depends on the invocation's number, on memory that a kernel writes, or on a
-//! variable that was stored under a tainted condition. A barrier below a tainted condition, or after one that leaves the function or the loop, is reported.
+//! A value is *tainted* if invocations of a workgroup may disagree on it: it depends on the
+//! invocation's index, on memory that a kernel writes, or on a variable that was stored under a
+//! tainted condition. A barrier below a tainted condition, or after one that leaves the function or
+//! the loop, is reported.
 //!
-//! FXC, which compiles for DX12, is stricter: in a loop with a barrier it takes no loop that invocations leave in different rounds. That is reported, too.
+//! FXC, which compiles for DX12, is stricter: in a loop with a barrier it accepts no inner loop
+//! that invocations leave in different iterations. That is reported, too.
 
 use naga::{AddressSpace, Binding, Block, BuiltIn, Expression as E, Function, Handle, Module, Statement as S};
 use std::collections::HashSet;
 
-/// The number of barriers in the entry point, or why one of them is not in uniform control flow.
+/// Returns the number of barriers in the entry point, or why one of them is not in uniform control
+/// flow.
 pub(crate) fn barriers(module: &Module) -> Result<usize, String> {
     let hidden = module.functions.iter().find(|(_, function)| has_barrier(&function.body));
     if let Some((_, function)) = hidden {
@@ -43,10 +48,11 @@ fn has_barrier(block: &Block) -> bool {
     })
 }
 
-/// Where control flow stands: whether invocations have parted, by a condition around or an exit before.
+/// State of the control flow: whether invocations have diverged, by an enclosing condition or an
+/// earlier exit.
 #[derive(Clone, Copy, Default)]
 struct Exits {
-    /// Parted until the end of the enclosing conditions.
+    /// Diverged until the end of the enclosing conditions.
     parted: bool,
     /// Some have left the innermost loop or its iteration.
     left_loop: bool,
@@ -68,7 +74,7 @@ struct Flow<'a> {
     /// Tainted results of calls.
     called: HashSet<Handle<E>>,
     found: usize,
-    /// Loops around that hold a barrier.
+    /// Number of enclosing loops that contain a barrier.
     rounds: usize,
 }
 
@@ -77,7 +83,7 @@ impl Flow<'_> {
         let taint = |expression: &Handle<E>| self.tainted(*expression);
         match &self.function.expressions[expression] {
             E::Literal(_) | E::Constant(_) | E::Override(_) | E::ZeroValue(_) | E::ArrayLength(_) => false,
-            E::GlobalVariable(_) | E::LocalVariable(_) => false, // where it lies is known; Load asks what lies there
+            E::GlobalVariable(_) | E::LocalVariable(_) => false, // the address is uniform; Load handles the contents
             E::FunctionArgument(index) => !matches!(
                 self.function.arguments[*index as usize].binding,
                 Some(Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups | BuiltIn::WorkGroupSize))
@@ -142,7 +148,8 @@ impl Flow<'_> {
                 S::Switch { .. } if !has_barrier(block) => {}
                 S::Switch { .. } => return Err("a switch beside a barrier: use if".to_string()),
                 S::Loop { body, continuing, break_if } => {
-                    // Twice: who left an iteration early stays away from the next one, too.
+                    // Twice: an invocation that left an iteration early is also absent from the
+                    // next one.
                     let mut inside = Exits { left_loop: false, ..exits };
                     let found_before = self.found;
                     let holds_barrier = has_barrier(body) || has_barrier(continuing);

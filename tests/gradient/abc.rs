@@ -1,4 +1,5 @@
-//! ABC-Net's weights: gradient case, and their coefficients against least squares by normal equations.
+//! ABC-Net's weights: gradient case, and their coefficients compared with least squares by normal
+//! equations.
 
 use crate::harness::{Case, Net};
 use crate::{doubled, reference, twice};
@@ -11,7 +12,8 @@ use halfwave::ops::unpack::Unpack;
 use halfwave::ops::window::Window;
 use halfwave::tensor::Tensor;
 
-/// A float convolution with a weight of three bases: the latent weight gets the gradient times the sum of the coefficients.
+/// A float convolution whose weight has three bases: the latent weight gets the gradient times the
+/// sum of the coefficients.
 pub(crate) fn abc() -> Case {
     let (window, input, filters, bases) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5, 3);
     let (mut noise, mut net, channels) = (Noise::new(121), Net::new(), input[3]);
@@ -40,7 +42,7 @@ pub(crate) fn abc() -> Case {
     })
 }
 
-/// Solves a·x = b by elimination with pivots.
+/// Solves a·x = b by Gaussian elimination with pivoting.
 fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {

@@ -45,7 +45,7 @@ pub(crate) fn activations() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Slopes of both signs; more rows than one chunk holds.
+/// Slopes of both signs; more rows than one chunk.
 pub(crate) fn prelu() -> Case {
     let (mut noise, mut net) = (Noise::new(90), Net::new());
     let (a, x) = doubled(&mut net, clear_of(&[0.0], &[3, 4, 5, 6]));

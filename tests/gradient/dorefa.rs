@@ -1,4 +1,5 @@
-//! DoReFa's gradients: no derivative of anything, so they have no finite differences; here against their formula in f64, and their mean.
+//! DoReFa-Net's gradients, which are not derivatives and so cannot be compared with finite
+//! differences: they are compared with their formula in f64, and their mean is checked.
 
 use crate::harness::Net;
 use halfwave::ops::dorefa_gradient::DorefaGradient;
@@ -8,7 +9,7 @@ use halfwave::{pass, random};
 
 const OP: DorefaGradient = DorefaGradient { bits: 3, stream: 0x2468_ace0 };
 
-/// The gradient of x through the op under the upstream gradient dy in this step.
+/// The gradient of x through the op with the upstream gradient dy in this step.
 fn gradient(dy: &Tensor, step: u32) -> Vec<f32> {
     let mut net = Net::new();
     let x = net.trained("x", Noise::new(97).floats(&dy.ty.shape));
@@ -21,7 +22,7 @@ fn gradient(dy: &Tensor, step: u32) -> Vec<f32> {
     values[gradients[0].1.0].to_f32()
 }
 
-/// Samples of different size, one of them without gradient.
+/// Samples of different magnitude, one of them with zero gradient.
 fn upstream() -> Tensor {
     let mut values = Noise::new(98).floats(&[3, 2, 4, 6]).to_f32();
     for (i, value) in values.iter_mut().enumerate() {

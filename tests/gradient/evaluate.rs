@@ -1,4 +1,4 @@
-//! The meaning of a graph, without any plan: node by node, each value in memory of its own.
+//! Evaluation of a graph without a plan: node by node, each value in separate memory.
 
 use halfwave::graph::Node;
 use halfwave::ops::sample::Noise;
@@ -7,7 +7,8 @@ use halfwave::pass::EVALUATION;
 use halfwave::tensor::{Encoding, Tensor};
 use std::collections::HashMap;
 
-/// All values of a graph by the twins; asserts that nobody writes into padding.
+/// Computes all values of a graph with the reference implementations (`twin`); asserts that none
+/// writes to padding.
 pub(crate) fn evaluate(graph: &Graph, leaves: &HashMap<String, Tensor>) -> Vec<Tensor> {
     let mut values: Vec<Tensor> = Vec::new();
     for node in graph.nodes() {
@@ -33,9 +34,10 @@ pub(crate) fn leaf_name(node: &Node<Op>) -> Option<&str> {
     }
 }
 
-/// Random values for all leaves: labels below 10, positive running variances, zero in the padding rows of weights.
+/// Random values for all leaves: labels below 10, positive running variances, zero in the padding
+/// rows of weights.
 pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor> {
-    // Of weights, by name; the optimiser's state of one has the same padding.
+    // Channels of weights, by name; the optimiser's state of a weight has the same padding.
     let mut channels = HashMap::new();
     for node in graph.nodes() {
         let (weight, count) = match &node.op {
@@ -43,7 +45,8 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
             Op::Sign(sign) => (node.inputs[0], sign.channels),
             _ => continue,
         };
-        // A group's filters are a slice of the weight; what is unpacked has its leaf behind its signs.
+        // A group's filters are a slice of the weight; an unpacked weight has its leaf behind its
+        // signs.
         let node = graph.node(weight);
         let node = if let Op::Slice(_) = node.op { graph.node(node.inputs[0]) } else { node };
         channels.extend(leaf_name(node).map(|name| (name, count)));
@@ -55,7 +58,7 @@ pub(crate) fn start(graph: &Graph, noise: &mut Noise) -> HashMap<String, Tensor>
         let tensor = match (plain, channels.get(name.rsplit('/').next().unwrap())) {
             (_, Some(channels)) => noise.weights([ty.shape[0], ty.shape[1]], *channels, ty.shape[3]),
             ("labels", _) => noise.words(&ty.shape, 10),
-            ("index", _) => noise.words(&ty.shape, 5), // what the smallest store in tests holds
+            ("index", _) => noise.words(&ty.shape, 5), // size of the smallest store in tests
             _ if plain == "random" || plain.starts_with("store/") || name.ends_with(".saturated") => {
                 noise.words(&ty.shape, u32::MAX)
             }

@@ -1,4 +1,5 @@
-//! Fixed point: gradient case, rounding against its formula in f64, the mean of stochastic rounding, the gradient's own format, the counter of saturations.
+//! Fixed point: gradient case, rounding compared with its formula in f64, the mean of stochastic
+//! rounding, the gradient's own format, the counter of saturated values.
 
 use crate::harness::Case;
 use crate::{clear_of, one_input};
@@ -16,7 +17,7 @@ fn rounding(rounding: Rounding) -> Quantiser {
     Quantiser { format: FORMAT, rounding }
 }
 
-/// The rounded value stands for the clip alone.
+/// The reference for the rounded value is the clip only.
 pub(crate) fn fixed() -> Case {
     let op = Fixed { value: rounding(Rounding::Nearest), gradient: None, in_place: false };
     let a = clear_of(&[-1.0, 0.875], &[2, 3, 5, 9]);
@@ -37,7 +38,8 @@ fn rounding_to_nearest_takes_ties_to_even_and_saturates() {
     assert_eq!((FORMAT.eps(), FORMAT.range()), (0.125, [-1.0, 0.875]));
 }
 
-/// The mean over many steps is x, and the deviations from it are those of coins that fall up with the probability (x − floor)/eps.
+/// The mean over many steps is x, and the deviations from it match Bernoulli trials that round up
+/// with probability (x − floor)/eps.
 #[test]
 fn stochastic_rounding_has_the_mean_x() {
     let (steps, len) = (2000u32, 192);

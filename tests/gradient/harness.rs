@@ -1,8 +1,11 @@
-//! A gradient case: a small graph with values for its leaves, differentiated by the pass and evaluated by the twins, against central differences of
-//! an independent f64 reference.
+//! A gradient case: a small graph with values for its leaves, differentiated by the pass and
+//! evaluated by the reference implementations (`twin`), compared with central differences of an
+//! independent f64 reference.
 //!
-//! **Tolerance.** Norm of the difference relative to the norm of the reference. The twins add up to some hundred f32 products, rounded independently: some 1e-7 (measured: below 2e-7).
-//! The reference errs by less than 1e-8 (step 1e-4, f64). So 1e-6 holds everywhere; a wrong sign, factor or index errs by 1e-2 at least.
+//! **Tolerance.** Norm of the difference relative to the norm of the reference. The `twin`s add up
+//! at most some hundred f32 products, rounded independently: some 1e-7 (measured: below 2e-7). The
+//! error of the reference is below 1e-8 (step 1e-4, f64). 1e-6 therefore always suffices; a wrong
+//! sign, factor or index gives an error of at least 1e-2.
 
 use crate::evaluate::evaluate;
 use halfwave::graph::{Phase, Value};
@@ -12,7 +15,7 @@ use halfwave::pass;
 use halfwave::tensor::Tensor;
 use std::collections::{BTreeSet, HashMap};
 
-/// See above.
+/// See the module's documentation.
 pub(crate) const TOLERANCE: f64 = 1e-6;
 const STEP: f64 = 1e-4;
 
@@ -35,12 +38,12 @@ impl Net {
         self.graph.add(leaf, &[]).unwrap()
     }
 
-    /// A leaf that has a gradient, of any encoding.
+    /// Adds a leaf that has a gradient, in any encoding.
     pub(crate) fn trained(&mut self, name: &str, tensor: Tensor) -> Value {
         self.leaf(name, tensor, Role::State { trained: true })
     }
 
-    /// A leaf that has none.
+    /// Adds a leaf without a gradient.
     pub(crate) fn constant(&mut self, name: &str, tensor: Tensor) -> Value {
         self.leaf(name, tensor, Role::Input)
     }
@@ -49,28 +52,28 @@ impl Net {
         self.graph.add(op, inputs).unwrap()
     }
 
-    /// All values, node by node, by the twins.
+    /// Computes all values, node by node, with the reference implementations.
     pub(crate) fn values(&self) -> Vec<Tensor> {
         evaluate(&self.graph, &self.leaves)
     }
 }
 
-/// What the real inputs of a case make: by leaf the f64 values in, the f64 outputs out.
+/// The function of a case on real numbers: f64 values of the leaves in, f64 outputs out.
 type Reference = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64>>;
 
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) net: Net,
     pub(crate) root: Value,
-    /// Whether the upstream gradient is random; else the root is an objective itself.
+    /// Whether the upstream gradient is random; otherwise the root is itself an objective.
     pub(crate) seeded: bool,
-    /// Trained leaves with the real numbers they stand for.
+    /// Trained leaves with the real numbers that they represent.
     pub(crate) inputs: Vec<(Value, Vec<f64>)>,
     pub(crate) reference: Reference,
 }
 
 impl Case {
-    /// A case with a random upstream gradient; float leaves stand for themselves.
+    /// A case with a random upstream gradient; float leaves represent themselves.
     pub(crate) fn new(
         name: impl Into<String>,
         net: Net,
@@ -86,14 +89,15 @@ impl Case {
         Self { name: name.into(), net, root, seeded: true, inputs, reference: Box::new(reference) }
     }
 
-    /// Says what the nth leaf stands for.
+    /// Sets the real numbers that the nth leaf represents.
     pub(crate) fn real(mut self, index: usize, values: Vec<f64>) -> Self {
         assert_eq!(values.len(), self.inputs[index].1.len(), "{}", self.name);
         self.inputs[index].1 = values;
         self
     }
 
-    /// Differentiates; the gradients of the leaves, the upstream gradient and the stems that took part.
+    /// Differentiates, and returns the gradients of the leaves, the upstream gradient and the stems
+    /// involved.
     pub(crate) fn differentiate(&mut self) -> (Vec<(Value, Value)>, Vec<f64>, BTreeSet<&'static str>) {
         let shape = self.net.graph.ty(self.root).shape.clone();
         let seed = Noise::new(self.name.len() as u64 + 99).floats(&shape);
@@ -120,7 +124,7 @@ impl Case {
         nodes.map(|(_, node)| node.op.stem()).collect()
     }
 
-    /// The largest relative error of the gradients, or which leaf's is wrong.
+    /// Returns the largest relative error of the gradients, or the leaf whose gradient is wrong.
     pub(crate) fn check(mut self) -> Result<f64, String> {
         let (gradients, upstream, _) = self.differentiate();
         let values = self.net.values();
@@ -146,7 +150,7 @@ impl Case {
                 norm += expected.powi(2);
             }
             if norm < 1e-6 {
-                return Err(format!("{}: the gradient of input {index} is zero and shows nothing", self.name));
+                return Err(format!("{}: the gradient of input {index} is zero, so that nothing is tested", self.name));
             }
             let error = (difference / norm).sqrt();
             if error.is_nan() || error > TOLERANCE {

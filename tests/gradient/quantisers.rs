@@ -1,4 +1,5 @@
-//! Gradient cases of quantisers, of weights in bits, and of the packed convolution over all of them.
+//! Gradient cases of quantisers, of bit-packed weights, and of the packed convolution with all of
+//! them.
 
 use crate::harness::{Case, Net};
 use crate::{clear_of, doubled, products, reference, twice};
@@ -24,7 +25,7 @@ fn reals(tensor: &Tensor) -> Vec<f64> {
     tensor.to_f32().into_iter().map(f64::from).collect()
 }
 
-/// Signs with both surrogates, behind a + a.
+/// Signs with both surrogates, after a + a.
 fn signs() -> impl Iterator<Item = Case> {
     [Surrogate::HardTanh, Surrogate::Polynomial].into_iter().map(|kind| {
         let mut net = Net::new();
@@ -40,7 +41,8 @@ fn signs() -> impl Iterator<Item = Case> {
     })
 }
 
-/// PACT, whose clip is what min(max(x, 0), s) makes of s; LSQ, whose step has the gradient of s·(x/s + r) with the rounding r held.
+/// PACT, where the gradient of the clip s is that of min(max(x, 0), s); LSQ, where the step has the
+/// gradient of s·(x/s + r) with constant rounding r.
 fn learned_scales() -> impl Iterator<Item = Case> {
     [Scale::Pact, Scale::Lsq].into_iter().map(|kind| {
         let (bits, s) = (2u8, if kind == Scale::Pact { 1.5f32 } else { 0.5 });
@@ -83,7 +85,7 @@ fn scaled() -> Case {
     Case::new("scale", net, root, &[a], |v| v[0].iter().map(|a| f64::from(0.7f32) * 2.0 * a).collect())
 }
 
-/// Signs with ones around them.
+/// Signs padded with ones.
 fn padded() -> Case {
     let (mut noise, mut net, rim) = (Noise::new(93), Net::new(), [1, 2]);
     let codes = net.trained("codes", noise.ints(&SHAPE, Encoding::Planes(1), 0));
@@ -105,7 +107,8 @@ fn padded() -> Case {
     case.real(0, real)
 }
 
-/// A float convolution with binary weights: their signs are unpacked. With XNOR-Net's gradient too.
+/// A float convolution with binary weights, whose signs are unpacked; also with XNOR-Net's
+/// gradient.
 fn unpacked() -> impl Iterator<Item = Case> {
     let (window, input, filters) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5);
     [false, true].into_iter().map(move |xnor| {
@@ -127,7 +130,8 @@ fn unpacked() -> impl Iterator<Item = Case> {
         let name = if xnor { "unpack, XNOR-Net's gradient" } else { "unpack" };
         let case = Case::new(name, net, root, &[a, w], move |v| {
             let weight: Vec<f64> = if xnor {
-                // α of the weights as they are times the sign as it was, and α as it was times what the hard tanh adds.
+                // α of the current weights times the original sign, plus the original α times the
+                // change of the hard tanh.
                 let now = reference::binary_weight(window.taps(), input[3], filters, &v[1]);
                 let clip = |w: f64| w.clamp(-1.0, 1.0);
                 let each = now.iter().enumerate();
@@ -148,7 +152,8 @@ fn unpacked() -> impl Iterator<Item = Case> {
     })
 }
 
-/// The packed convolution over every kind of codes and of sign planes: the gradient reaches what they stand for.
+/// The packed convolution with every kind of codes and sign planes: the gradient reaches the
+/// numbers that they represent.
 fn family() -> impl Iterator<Item = Case> {
     let levels = |levels: &[f32]| Code::Levels(levels.to_vec());
     let codes = [
@@ -189,7 +194,7 @@ fn family() -> impl Iterator<Item = Case> {
         let b = net.trained("b", noise.floats(&[filters]));
         let root = net.add(Bias, &[y, b]);
         let real = values.iter().map(|&v| f64::from(code.unit_value(v as u32)) * f64::from(code.step())).collect();
-        // The weight that the planes stand for, in rows of padded channels.
+        // The weight that the planes represent, in rows of padded channels.
         let lanes = input[3].next_multiple_of(4);
         let mut weight = vec![0.0; window.taps() * lanes * filters];
         for tap in 0..window.taps() {
@@ -216,7 +221,7 @@ fn family() -> impl Iterator<Item = Case> {
     })
 }
 
-/// The weights' gradient over every kind of codes: signs as a leaf that is trained.
+/// The weights' gradient with every kind of codes: signs as a trained leaf.
 fn family_weights() -> impl Iterator<Item = Case> {
     let codes = [(Code::Sign, 1), (Code::Levels(vec![0.32, 1.0, 1.9]), 2), (Code::Uniform(0.5), 2)];
     codes.into_iter().zip(products()).map(|((code, bits), (window, input, filters))| {
@@ -250,7 +255,8 @@ fn family_weights() -> impl Iterator<Item = Case> {
     })
 }
 
-/// DoReFa's weights of 2 bits under floats: the rounding as it was, the rest by its derivative, the largest weight's part included.
+/// DoReFa-Net's 2-bit weights with float activations: constant rounding, derivatives elsewhere,
+/// including the contribution of the largest weight.
 fn dorefa_weight() -> Case {
     let (window, input, filters) = (Window::square(3, 1, 1), [2, 5, 4, 6], 5);
     let (mut noise, mut net, bits) = (Noise::new(97), Net::new(), 2);
@@ -268,7 +274,7 @@ fn dorefa_weight() -> Case {
         w.iter().map(|w| w.tanh() / top).collect()
     };
     let (quantised, before) = (reals(&values[weight.0]), unit(&reals(&net.leaves["w"])));
-    // Padding rows are zero on both sides of the rounding.
+    // Padding rows are zero before and after rounding.
     let lanes = input[3].next_multiple_of(4);
     let exists = move |i: usize| i / filters % lanes < input[3];
     for (i, (quantised, before)) in quantised.iter().zip(&before).enumerate().filter(|(i, _)| exists(*i)) {
@@ -282,7 +288,7 @@ fn dorefa_weight() -> Case {
     })
 }
 
-/// Rows times K, which is held.
+/// Rows times K, which is constant.
 fn input_scale() -> Case {
     let (window, input) = (Window::new([3, 2], [2, 1], [1, 0]), [2, 5, 4, 6]);
     let (mut noise, mut net) = (Noise::new(98), Net::new());

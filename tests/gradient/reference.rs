@@ -1,5 +1,6 @@
-//! What the operations mean, in f64 and by plain loops over logical elements (channels last, no padding). Nothing here calls the code under test but
-//! `Window`'s fields and Philox, which is tested against known answers.
+//! Definitions of the operations, in f64 and with plain loops over logical elements (channels last,
+//! no padding). Nothing here calls the code under test except `Window`'s fields and Philox, which
+//! is tested with known answers.
 
 use halfwave::ops::quantise::Surrogate;
 use halfwave::ops::window::Window;
@@ -16,7 +17,8 @@ pub(crate) fn output(window: &Window, input: Nhwc) -> [usize; 2] {
     })
 }
 
-/// Calls `visit(output row, tap, input row)` for every position under every window that is not padding, outputs in order, taps in row order.
+/// Calls `visit(output row, tap, input row)` for every position under every window that is not
+/// padding, outputs in order, taps in row order.
 pub(crate) fn slide(window: &Window, input: Nhwc, mut visit: impl FnMut(usize, usize, usize)) {
     let [n, h, w, _] = input;
     let [oh, ow] = output(window, input);
@@ -39,7 +41,7 @@ pub(crate) fn output_rows(window: &Window, input: Nhwc) -> usize {
     input[0] * output(window, input).iter().product::<usize>()
 }
 
-/// Convolution with weights `[r, s, 4⌈c/4⌉, k]`, of which rows from c on mean nothing.
+/// Convolution with weights `[r, s, 4⌈c/4⌉, k]`, in which rows from c on are ignored.
 pub(crate) fn conv(window: &Window, input: Nhwc, filters: usize, x: &[f64], w: &[f64]) -> Vec<f64> {
     let c = input[3];
     let mut y = vec![0.0; output_rows(window, input) * filters];
@@ -54,7 +56,7 @@ pub(crate) fn conv(window: &Window, input: Nhwc, filters: usize, x: &[f64], w: &
     y
 }
 
-/// The largest value under each window, and the element where it first stands.
+/// The largest value under each window, and the element where it first occurs.
 pub(crate) fn max_pool(window: &Window, input: Nhwc, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let c = input[3];
     let mut best = vec![f64::NEG_INFINITY; output_rows(window, input) * c];
@@ -101,7 +103,7 @@ pub(crate) fn bias(x: &[f64], b: &[f64]) -> Vec<f64> {
     x.iter().enumerate().map(|(i, v)| v + b[i % b.len()]).collect()
 }
 
-/// The mean over images of what `of(z, label)` says of an image's logits.
+/// The mean over images of `of(z, label)`, a function of an image's logits.
 pub(crate) fn mean_loss(classes: usize, logits: &[f64], labels: &[u32], of: impl Fn(&[f64], usize) -> f64) -> f64 {
     let rows = logits.chunks_exact(classes).zip(labels);
     rows.map(|(z, &label)| of(z, label as usize)).sum::<f64>() / labels.len() as f64
@@ -131,7 +133,8 @@ pub(crate) fn squared_hinge(z: &[f64], label: usize) -> f64 {
     terms.sum::<f64>() / z.len() as f64
 }
 
-/// The function whose derivative a quantiser takes (Cai et al., 2017, section 3.3), q_m its largest level.
+/// The surrogate, whose derivative replaces a quantiser's (Cai et al., 2017, section 3.3); q_m is
+/// the highest level.
 pub(crate) fn surrogate(kind: Surrogate, q_m: f64, x: f64) -> f64 {
     let tau = q_m - 1.0;
     match kind {
@@ -157,7 +160,8 @@ pub(crate) fn binary_weight(taps: usize, channels: usize, filters: usize, w: &[f
     w.iter().enumerate().map(|(i, v)| if *v >= 0.0 { alpha[i % filters] } else { -alpha[i % filters] }).collect()
 }
 
-/// Elements whose random number is at least `rate`, grown by what the others lose; `random` is seed and step.
+/// Elements whose random number is at least `rate`, scaled by 1/(1 − rate); `random` is seed and
+/// step.
 pub(crate) fn dropout(rate: f64, stream: u32, random: [u32; 4], c: usize, x: &[f64]) -> Vec<f64> {
     let [seed_low, seed_high, step_low, step_high] = random;
     let number = |element: usize| {
@@ -174,7 +178,7 @@ pub(crate) fn slice(c: usize, first: usize, count: usize, x: &[f64]) -> Vec<f64>
     x.iter().enumerate().filter(|(i, _)| (first..first + count).contains(&(i % c))).map(|(_, x)| *x).collect()
 }
 
-/// Rows of so many channels each, joined row by row.
+/// Rows of several inputs, with the given numbers of channels, concatenated row by row.
 pub(crate) fn concat(inputs: &[(usize, &Vec<f64>)]) -> Vec<f64> {
     let (c, first) = inputs[0];
     (0..first.len() / c).flat_map(|row| inputs.iter().flat_map(move |(c, x)| x[row * c..][..*c].to_vec())).collect()

@@ -1,4 +1,4 @@
-//! Gradient cases of operations that choose, move and drop elements.
+//! Gradient cases of operations that select, move and drop elements.
 
 use crate::evaluate::evaluate;
 use crate::harness::{Case, Net};
@@ -26,7 +26,7 @@ fn dropout() -> Case {
     })
 }
 
-/// Runs of channels on quads and off them.
+/// Ranges of channels aligned to quads and not.
 fn slices() -> impl Iterator<Item = Case> {
     [(4, 4), (3, 5), (1, 2), (0, 9)].into_iter().map(|(first, count)| {
         let name = format!("slice of {count} from {first}");
@@ -35,7 +35,7 @@ fn slices() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Codes that are sliced, then decoded; the gradient is that of the floats they stand for.
+/// Codes that are sliced, then decoded; the gradient is that of the floats that they represent.
 fn slice_of_codes() -> Case {
     let (first, count) = (5, 34);
     let mut noise = Noise::new(112);
@@ -50,7 +50,7 @@ fn slice_of_codes() -> Case {
     Case::new("slice of codes", net, root, &[codes, b], reference).real(0, real)
 }
 
-/// a, b, a again: one input twice, and runs that begin inside a quad.
+/// a, b, a again: one input twice, and ranges that begin inside a quad.
 fn concat() -> Case {
     let mut noise = Noise::new(113);
     let mut net = Net::new();
@@ -63,7 +63,7 @@ fn concat() -> Case {
     })
 }
 
-/// Sums with the scales of their own filters, one behind the other.
+/// Sums with the scales of their own filters, concatenated.
 fn concat_of_sums() -> Case {
     let mut noise = Noise::new(114);
     let mut net = Net::new();
@@ -89,7 +89,8 @@ fn concat_of_sums() -> Case {
     case.real(0, first).real(1, second)
 }
 
-/// What a convolution in two groups is made of: each sees half of the channels and makes half of the filters.
+/// The parts of a convolution in two groups: each reads half of the channels and computes half of
+/// the filters.
 fn groups() -> Case {
     let (window, input, filters) = (Window::square(3, 1, 1), [2, 4, 5, 6], 10);
     let mut noise = Noise::new(115);
@@ -124,7 +125,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Slices of x, all of its channels or not, and perhaps another reader of x: which gradients are put side by side, and that no bit changes.
+/// Slices of x, covering all of its channels or not, possibly with another reader of x: which
+/// gradients are concatenated, and that no bit changes.
 #[test]
 fn gradients_of_slices_that_make_the_whole_are_joined() {
     for (slices, others, joined) in [

@@ -1,4 +1,5 @@
-//! What training adds behind a network: losses, and optimisers over several steps against their formulas in f64.
+//! Training-specific parts of a graph: losses, and optimisers over several steps compared with
+//! their formulas in f64.
 
 use crate::evaluate::leaf_name;
 use crate::harness::{Case, Net};
@@ -60,7 +61,8 @@ fn shape(leaf: &str) -> &'static [usize] {
     if matches!(leaf, "b.weight" | "conv.weight") { &[1, 2, 4, 5] } else { &[10] }
 }
 
-/// All state after four steps with the same gradients, by the twins; and the leaves before them.
+/// Returns all state after four steps with the same gradients, computed by the reference
+/// implementations, and the leaves before them.
 fn train(optimizer: &Optimizer) -> [BTreeMap<String, Vec<f64>>; 2] {
     let (mut noise, mut net) = (Noise::new(82), Net::new());
     let mut pairs = Vec::new();
@@ -101,7 +103,7 @@ fn train(optimizer: &Optimizer) -> [BTreeMap<String, Vec<f64>>; 2] {
     [before, real(&net)]
 }
 
-/// What a formula sees of an element.
+/// The arguments of a formula for one element.
 struct At<'a> {
     /// The step, counted from 1.
     t: i32,
@@ -114,7 +116,8 @@ struct At<'a> {
     binary: bool,
 }
 
-/// Steps an optimiser by `formula`, with the scale of lr and the weight decay that `settings` says of a parameter, and compares all state.
+/// Runs several steps of an optimiser and of `formula`, with the scale of lr and the weight decay
+/// that `settings` returns for a parameter, and compares all state.
 fn follows(optimizer: &Optimizer, settings: impl Fn(&str) -> (f64, f64), formula: impl Fn(At<'_>)) {
     let [mut expected, got] = train(optimizer);
     let gradients: Vec<f64> = LEAVES.iter().flat_map(|leaf| expected[&format!("grad/{leaf}")].clone()).collect();
@@ -151,7 +154,7 @@ fn follows(optimizer: &Optimizer, settings: impl Fn(&str) -> (f64, f64), formula
     }
 }
 
-/// Decay acts on weights of convolutions only.
+/// Weight decay applies to weights of convolutions only.
 fn on_weights(decay: f64) -> impl Fn(&str) -> (f64, f64) {
     move |name| (1.0, if matches!(name, "b.weight" | "conv.weight") { decay } else { 0.0 })
 }
@@ -184,7 +187,7 @@ fn adam(moments: Moments, decoupled: bool) -> impl Fn(At<'_>) {
     }
 }
 
-/// With a large ε, so that it counts.
+/// With a large ε, so that it matters.
 const MOMENTS: Moments = Moments { beta1: 0.875, beta2: 0.99, eps: 0.015625 };
 
 #[test]
@@ -250,7 +253,7 @@ fn groups_scale_the_rate_and_set_the_decay() {
     follows(&with(AdamW(MOMENTS).into()), settings, adam(MOMENTS, true));
 }
 
-/// The norm is that of all gradients together, of about 8.
+/// The norm is that of all gradients together, about 8.
 #[test]
 fn gradients_are_clipped_by_their_global_norm() {
     for norm in [1.5, 100.0] {

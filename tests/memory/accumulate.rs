@@ -1,4 +1,5 @@
-//! `accumulate`: a step in micro-batches is that of the whole batch, but for the order of sums.
+//! `accumulate`: a step in micro-batches equals that of the whole batch, except for the order of
+//! sums.
 
 use super::{Outcome, bits, cpu, gpu, outcome};
 use crate::common;
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 const HEAD: &str = "[data]\nset = \"digits\"\nshuffle = false\n";
 const IMAGES: usize = 24;
 
-/// A network without batch-norm, in which all that is drawn is drawn: crops, dropped values, rounding, gradients of few bits; and a learned step, whose gradient is scaled by the number of all elements.
+/// A network without batch-norm that uses all kinds of random numbers: crops, dropout, rounding,
+/// low-bit gradients; and a learned step, whose gradient is scaled by the number of all elements.
 fn drawing(train: &str) -> Recipe {
     let text = format!(
         r#"
@@ -52,7 +54,7 @@ weight_decay = 0.0005
     Recipe::parse(&text, "drawing.toml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// One linear layer, of whose gradient every term is known.
+/// One linear layer, for which every term of the gradient is known.
 fn linear(batch: usize, train: &str, optimizer: &str) -> Recipe {
     let text = format!(
         "[model]\ninput = [1, 8, 8]\nclasses = 10\nlayers = [{{ name = \"fc\", kind = \"linear\", units = 10 }}]\n{HEAD}\n[train]\nbatch = {batch}\nsteps = 4\nseed = 3\n{train}\n[train.optimizer]\nkind = \"sgd\"\nlr = 0.05\n{optimizer}"
@@ -66,7 +68,7 @@ fn images(n: usize) -> (Vec<f32>, Vec<u32>) {
     data.train.normalised(&(0..n as u32).collect::<Vec<_>>(), &Normalise::new(&recipe)).unwrap()
 }
 
-/// What a step on some images has computed, and the loss and accuracy that it tells.
+/// The results of a step on some images, with its loss and accuracy.
 struct Step {
     gradients: BTreeMap<String, HostTensor>,
     tensors: BTreeMap<String, HostTensor>,
@@ -91,8 +93,10 @@ fn step(recipe: &Recipe, n: usize) -> Step {
 /// 2^−24: half of the distance between 1 and the next f32.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
 
-/// **Tolerance.** A sum of n floats, in whatever order this program adds them, is off by at most (256 + log₂ n)·2⁻²⁴·Σ|t| (ARCHITECTURE); of N micro-batches' sums, which are added in turn, by N·2⁻²⁴·Σ|t| more.
-/// Every term t = dy·x of this gradient is known: dy from the logits, which are the same bits, x is the image.
+/// **Tolerance.** A sum of n floats, in any order used by this program, has an error of at most
+/// (256 + log₂ n)·2⁻²⁴·Σ|t| (ARCHITECTURE); the sequential sum over N micro-batches adds
+/// N·2⁻²⁴·Σ|t|. Every term t = dy·x of this gradient is known: dy follows from the logits, which
+/// have the same bits, and x is the image.
 #[test]
 fn a_gradient_differs_by_the_order_of_its_sum_alone() {
     // The last batch of an epoch may be shorter, and so may its last micro-batch.
@@ -122,9 +126,10 @@ fn a_gradient_differs_by_the_order_of_its_sum_alone() {
                     different += usize::from(a != b);
                 }
             }
-            // Else it would say nothing of the order; micro-batches of one image add up in the order of the whole batch.
+            // Otherwise the test would not cover the order; micro-batches of one image add up in
+            // the order of the whole batch.
             assert_eq!(different > 0, accumulate < IMAGES, "{accumulate}");
-            // The update is lr times that, and one rounding.
+            // The update is lr times that, with one rounding.
             for (name, tensor) in &whole.tensors {
                 let apart = tensor.values.iter().zip(&parts.tensors[name].values).map(|(a, b)| (a - b).abs());
                 assert!(apart.fold(0.0, f32::max) < 1e-6, "{name}");
@@ -139,7 +144,9 @@ fn norm(values: impl Iterator<Item = f32>) -> f64 {
     values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Logits are the same bits, so that every image has drawn the same numbers in front of them; by norm, gradients differ by no more than 1e-5, where other numbers behind them would show at once.
+/// Logits have the same bits, so every image used the same random numbers in the forward pass.
+/// Gradients differ by no more than 1e-5 in norm; different random numbers in the backward pass
+/// would exceed that by far.
 #[test]
 fn images_draw_what_they_draw_in_the_whole_batch() {
     let whole = step(&drawing(""), IMAGES);
@@ -155,7 +162,7 @@ fn images_draw_what_they_draw_in_the_whole_batch() {
     }
 }
 
-/// Crops, too, of images that come as bytes, over epochs with a shorter last batch.
+/// Includes crops of images that are uploaded as bytes, over epochs with a shorter last batch.
 #[test]
 fn runs_stay_together() {
     let [whole, parts] = ["", "accumulate = 4"].map(|train| outcome(&drawing(train), 3, cpu()));
@@ -166,7 +173,7 @@ fn runs_stay_together() {
     assert_ne!(whole.tensors, parts.tensors);
 }
 
-/// The norm is that of the accumulated gradient: of the linear layer it is known, and clipped to.
+/// The norm is that of the accumulated gradient: it is known for the linear layer, and clipped.
 #[test]
 fn gradients_are_clipped_when_they_have_been_added_up() {
     for train in ["", "accumulate = 6"] {
@@ -182,7 +189,8 @@ fn gradients_are_clipped_when_they_have_been_added_up() {
     }
 }
 
-/// Batch-norms see a micro-batch: their running statistics move on once for each, as in a step on that one alone.
+/// Batch-norms use the statistics of a micro-batch: their running statistics are updated once for
+/// each, as in a step on that micro-batch only.
 #[test]
 fn statistics_are_those_of_micro_batches() {
     let mut recipe = Recipe::digits();
@@ -212,7 +220,7 @@ fn accumulating() -> Recipe {
     recipe
 }
 
-/// A step that was cut off leaves nothing: what is added up is begun anew.
+/// An interrupted step leaves no trace: the accumulation starts again.
 #[test]
 fn a_run_is_repeated_to_the_bit() {
     for recipe in [accumulating(), drawing("accumulate = 4"), super::low::low(&accumulating())] {
@@ -240,7 +248,8 @@ fn each_driver_accumulates() {
     });
 }
 
-/// A number that is not finite in one micro-batch is told of, with the layer that met it first; the update behind it does not hide it.
+/// A non-finite number in one micro-batch is reported, with the layer in which it appeared first;
+/// the following update does not hide it.
 #[test]
 fn a_fault_in_any_micro_batch_is_found() {
     let recipe = accumulating();

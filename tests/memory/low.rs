@@ -20,7 +20,8 @@ fn plan(recipe: &Recipe, batch: usize) -> Plan {
     training_plan(recipe, batch, &Caps::unlimited(DeviceClass::Gpu)).unwrap()
 }
 
-/// Values of the forward pass that the backward pass computes again, by layer and operation.
+/// Returns the values of the forward pass that the backward pass recomputes, by layer and
+/// operation.
 fn again(plan: &Plan) -> Vec<String> {
     let of = |phase: Phase| plan.nodes.iter().filter(move |node| node.phase == phase);
     let forward: Vec<_> = of(Phase::Forward).map(|node| (&node.layer, node.op.stem())).collect();
@@ -32,7 +33,7 @@ fn overwritten(plan: &Plan) -> usize {
     plan.nodes.iter().filter(|node| matches!(node.op, Op::BatchNormDx(_)) && node.op.in_place().is_some()).count()
 }
 
-/// Counted, not measured: what the buffers of a plan hold.
+/// Counted, not measured: the bytes in the buffers of a plan.
 #[test]
 fn vgg_small_takes_less_than_half() {
     let recipe = built_in("vgg-small");
@@ -42,16 +43,18 @@ fn vgg_small_takes_less_than_half() {
     assert_eq!(overwritten(&low), 3);
     let mib = |plan: &Plan| [plan.memory.transient, plan.memory.peak].map(|bytes| bytes >> 20);
     assert_eq!([mib(&normal), mib(&low)], [[269, 305], [132, 168]]);
-    // What PyTorch takes for this step in f32 is 603 MB.
+    // PyTorch needs 603 MB for this step in f32.
     assert_eq!(normal.memory.peak, 320_167_120);
     assert!(normal.memory.peak * 100 <= 603_000_000 * 55, "{} bytes", normal.memory.peak);
     assert!(low.memory.peak * 10 <= 603_000_000 * 3, "{} bytes", low.memory.peak);
-    // Of which two float tensors of the first layers take most: the gradient in front of a convolution and behind it, or a batch-norm's input and gradient.
+    // Most of it is for two float tensors of the first layers: the gradients before and after a
+    // convolution, or a batch-norm's input and gradient.
     assert_eq!((128 * 32 * 32 * 128 * 4 * 2) >> 20, 128);
     assert_eq!([normal.memory.state, normal.memory.ports], [low.memory.state, low.memory.ports]);
 }
 
-/// Sums of packed convolutions, too, where they stand at the peak; and no plan takes more than without.
+/// Sums of packed convolutions are recomputed, too, if they are part of the peak; and no plan needs
+/// more memory than without.
 #[test]
 fn sums_are_computed_again_where_they_stand_at_the_peak() {
     let built_in = BUILTIN.map(|(name, _)| (name.to_string(), built_in(name)));
@@ -85,7 +88,7 @@ fn every_bit_is_the_same_on_the_cpu() {
         differs(&name, &recipe, cpu);
     }
     differs("digits", &Recipe::digits(), cpu);
-    // So that it is no empty promise.
+    // To ensure that the test covers something.
     assert!(computed_again > 20, "{computed_again} values were computed again");
 }
 

@@ -1,4 +1,5 @@
-//! Slots that share buffers: what lives at the same time lies apart, and no dispatch reads a buffer as such that it writes.
+//! Slots that share buffers: values that live at the same time do not overlap, and no dispatch
+//! binds a buffer read-only that it writes.
 
 use super::low::low;
 use super::{built_in, small};
@@ -9,13 +10,13 @@ use halfwave::train::session::step_plans;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Where a transient slot lies.
+/// Returns the location of a transient slot.
 fn range(plan: &Plan, slot: usize) -> (usize, Range<usize>) {
     let (buffer, begin) = plan.buffer(slot);
     (buffer, begin..begin + plan.slots[slot].words)
 }
 
-/// Walks through a plan; gives how many transient slots lived at most.
+/// Walks through a plan, and returns the largest number of transient slots alive at the same time.
 fn check(name: &str, plan: &Plan) -> usize {
     let transient = |slot: &usize| plan.slots[*slot].tenancy == Tenancy::Transient;
     let lengths = plan.buffers();
@@ -56,7 +57,7 @@ fn check(name: &str, plan: &Plan) -> usize {
 fn what_lives_at_the_same_time_lies_apart() {
     let built_in = BUILTIN.map(|(name, _)| (name.to_string(), built_in(name)));
     for (name, recipe) in small().into_iter().chain(built_in) {
-        // With large limits, and where a tensor hardly fits a buffer.
+        // With large limits, and with limits that a tensor hardly fits.
         for class in [DeviceClass::Gpu, DeviceClass::Software] {
             let plans = step_plans(&low(&recipe), recipe.train.batch, &Caps::unlimited(class)).unwrap();
             let plan = &plans[0];

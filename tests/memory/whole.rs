@@ -1,4 +1,4 @@
-//! Slots that are whole buffers: together they take hardly more than they must.
+//! Slots that are whole buffers: their total is close to the minimum.
 
 use super::built_in;
 use halfwave::caps::{Caps, DeviceClass};
@@ -15,7 +15,7 @@ struct Life {
     to: usize,
 }
 
-/// What lies in transient slots.
+/// Returns the lifetimes of the contents of transient slots.
 fn lives(plan: &Plan) -> Vec<Life> {
     let mut all: Vec<Life> = Vec::new();
     let mut here: BTreeMap<usize, usize> = BTreeMap::new();
@@ -35,10 +35,11 @@ fn lives(plan: &Plan) -> Vec<Life> {
     all
 }
 
-/// Bytes that no assignment of whole buffers goes below: of n that are alive at the same time, the n-th longest buffer is at least as long as the n-th longest of them.
+/// Returns a lower bound of the bytes of any assignment to whole buffers: among values alive at the
+/// same time, the n-th longest buffer is at least as long as the n-th longest value.
 fn at_least(lives: &[Life]) -> u64 {
     let mut buffers: Vec<usize> = Vec::new();
-    // The longest life first, so that what is alive at a moment comes in order.
+    // The longest first, so that values alive at the same moment are in order.
     let mut order: Vec<&Life> = lives.iter().collect();
     order.sort_by_key(|life| std::cmp::Reverse(life.words));
     for moment in lives.iter().map(|life| life.from) {
@@ -53,7 +54,7 @@ fn at_least(lives: &[Life]) -> u64 {
     buffers.into_iter().map(|words| words as u64 * 4).sum()
 }
 
-/// Counted. The bound may be out of reach: it knows nothing of who shares a buffer with whom.
+/// Counted. The bound may be unreachable: it ignores which values share a buffer.
 #[test]
 fn buffers_are_hardly_longer_than_they_must_be() {
     for (name, _) in BUILTIN {

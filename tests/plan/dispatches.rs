@@ -1,4 +1,4 @@
-//! Nodes of one dispatch: what they may share.
+//! Nodes that share a dispatch: what they may have in common.
 
 use super::random_graph::random_graph;
 use super::{RANDOM_GRAPHS, digits, digits_hwgq, residual, training};
@@ -7,7 +7,8 @@ use halfwave::graph::Value;
 use halfwave::ops::{Graph, joint};
 use halfwave::plan::{Plan, PlanNode, arrange, lower};
 
-/// Nodes that one dispatch computes run at the same time, but for those that read each other's values, or are one unit: what others write they may not touch.
+/// Nodes computed by one dispatch run at the same time, unless they read each other's values or are
+/// one unit; they may not touch what others write.
 fn check_shared(graph: &Graph, plan: &Plan) -> usize {
     let mut shared = 0;
     let units = joint::units(graph);
@@ -40,7 +41,7 @@ fn check_shared(graph: &Graph, plan: &Plan) -> usize {
     for node in plan.nodes.iter().filter(|node| node.in_register) {
         let readers = plan.nodes.iter().filter(|other| graph.node(other.value).inputs.contains(&node.value));
         let readers: Vec<_> = readers.map(|reader| reader.steps.clone()).collect();
-        // Its own dispatches are theirs, or come before: the last one was put off.
+        // Its own dispatches are shared with them, or come before: the last one was postponed.
         for steps in &readers {
             let own = node.steps == *steps || node.steps.end <= steps.start;
             assert!(*steps == readers[0] && steps.len() == 1 && own, "{node:?} is read by another dispatch");
@@ -67,7 +68,7 @@ fn nodes_of_one_dispatch_do_not_meet() {
     };
     let random: usize = (0..RANDOM_GRAPHS).map(|number| shared(&random_graph(number))).sum();
     println!("{random} nodes of random graphs have their dispatch in common with one before");
-    assert!(random > RANDOM_GRAPHS as usize, "hardly anything is merged: the check shows nothing");
+    assert!(random > RANDOM_GRAPHS as usize, "few launches are merged: the check covers nothing");
     for model in [digits(), digits_hwgq(), residual()] {
         assert!(shared(&training(&model, 8, true).unwrap()) > 0);
     }

@@ -1,10 +1,10 @@
-//! How many launches a step takes, and how many of them wait for an earlier one.
+//! The number of launches of a step, and how many of them wait for an earlier one.
 
 use super::{Caps, DeviceClass};
 use halfwave::recipe::{Recipe, builtin};
 use halfwave::train::session::training_plan;
 
-/// Recipe, launches of a training step with its own batch, and those that wait.
+/// Recipe, launches of a training step with its batch size, and how many of them wait.
 const STEPS: [(&str, usize, usize); 4] =
     [("digits", 36, 34), ("vgg-small", 58, 56), ("resnet20", 254, 250), ("resnet18", 184, 182)];
 
@@ -18,7 +18,7 @@ fn steps_take_as_many_launches_as_known() {
     assert_eq!(counted, STEPS);
 }
 
-/// With more storage buffers there are fewer; with none, all launches stand alone.
+/// More storage buffers reduce the number; with none, no launches are merged.
 #[test]
 fn more_buffers_take_fewer_launches() {
     let recipe = Recipe::parse(builtin("resnet20").unwrap(), "resnet20").unwrap();

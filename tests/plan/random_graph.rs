@@ -1,4 +1,5 @@
-//! Random graphs over nearly all operations: branches, values read many times, values read by nobody, updates in place.
+//! Random graphs with nearly all operations: branches, values with many readers, values without
+//! readers, updates in place.
 
 use halfwave::graph::{Phase, Value};
 use halfwave::kernel::FAULT;
@@ -45,7 +46,7 @@ use halfwave::ops::{
 use halfwave::pass::{self, Adam, AdamW, Bop, Moments, Optimizer, Rule, Sgd};
 use halfwave::tensor::{Encoding, TensorType};
 
-/// An activation: codes have a step, sums a step, α and a largest magnitude.
+/// An activation: codes have a step; sums have a step, α and a largest magnitude.
 #[derive(Clone, Copy)]
 struct Activation {
     value: Value,
@@ -61,7 +62,8 @@ struct Maker {
     random: Option<Value>,
 }
 
-/// The graph of this number; every second one is differentiated and updated, every fourth one simplified, fused and put together too.
+/// The graph of this number; every second one is differentiated and updated, every fourth one also
+/// simplified, fused and reordered by `together`.
 pub(crate) fn random_graph(number: u64) -> Graph {
     let mut maker = Maker { graph: Graph::new(), noise: Noise::new(number + 1000), all: Vec::new(), random: None };
     maker.graph.at("random", Phase::Forward);
@@ -113,7 +115,7 @@ impl Maker {
         self.add(Leaf { name, ty: TensorType::f32(shape), role: Role::State { trained } }, &[])
     }
 
-    /// Images of that shape from a store of bytes in two parts, with everything that can be done to them.
+    /// Images of that shape from a store of bytes in two parts, with all kinds of augmentation.
     fn gathered(&mut self, [n, h, w, c]: [usize; 4]) -> Value {
         let augment = Augment { pad: 2, padding: Padding::Reflect, mirror: true, cutout: 2 };
         let source = [h + 1, w + 2, c];
@@ -151,7 +153,7 @@ impl Maker {
         }
     }
 
-    /// A window, with gaps where they fit.
+    /// A window, with dilation where it fits.
     fn convolution_window(&mut self, x: Value) -> Window {
         let [_, h, w, _] = self.graph.ty(x).nhwc();
         let window = self.window(x);
@@ -159,9 +161,9 @@ impl Maker {
         if dilated.output([h, w]).is_ok() { dilated } else { window }
     }
 
-    /// Appends one layer of a random kind behind a random activation.
+    /// Appends one layer of a random kind after a random activation.
     fn grow(&mut self) {
-        // Mostly behind a recent one: graphs become deep.
+        // Mostly after a recent one, so that graphs become deep.
         let back = self.all.len().min(if self.below(3) == 0 { usize::MAX } else { 3 });
         let at = self.all.len() - 1 - self.below(back);
         let x = self.all[at];
@@ -251,7 +253,8 @@ impl Maker {
         }
     }
 
-    /// x behind another activation over the same pixels: encoded where both stand for floats in the same way.
+    /// Concatenates x and another activation with the same pixels; encoded if both represent floats
+    /// in the same way.
     fn concat(&mut self, x: Activation) {
         let pixels = |other: &Activation| self.graph.ty(other.value).shape[..3] == self.graph.ty(x.value).shape[..3];
         let others: Vec<_> = self.all.iter().copied().filter(pixels).collect();
@@ -268,7 +271,7 @@ impl Maker {
         self.all.push(Activation { value, step: x.step, alpha, largest: x.largest.max(other.largest) });
     }
 
-    /// LSQ's codes, decoded by their learned step.
+    /// LSQ's codes, decoded with their learned step.
     fn learned_step(&mut self, x: Activation) {
         let (x, scale) = (self.float(x), self.state("scale", &[1], true));
         let codes = self.add(Quantise::nearest(2, 3.0, Some(quantise::Scale::Lsq)), &[x, scale]);
@@ -286,7 +289,7 @@ impl Maker {
         *self.random.insert(random)
     }
 
-    /// An activation, and one with learned slopes.
+    /// An activation function, and one with learned slopes.
     fn curves(&mut self, x: Activation) {
         let x = self.float(x);
         let curve = Curve::from(&CURVES[self.below(CURVES.len())]);
@@ -311,7 +314,7 @@ impl Maker {
         self.keep(y);
     }
 
-    /// A convolution of floats with weights of several planes.
+    /// A float convolution with weights of several planes.
     fn many_planes(&mut self, x: Activation) {
         let x = self.float(x);
         let (window, channels, filters) = (self.window(x), self.graph.ty(x).channels(), 1 + self.below(6));
@@ -335,7 +338,8 @@ impl Maker {
         self.keep(y);
     }
 
-    /// Signs with ones around them under packed signs, and floats under the same signs unpacked, with XNOR-Net's gradient.
+    /// Signs padded with ones with packed signs as weights, and floats with the same signs
+    /// unpacked, with XNOR-Net's gradient.
     fn binary_signs(&mut self, x: Activation) {
         let x = self.float(x);
         let [_, h, w, channels] = self.graph.ty(x).nhwc();
@@ -374,7 +378,8 @@ impl Maker {
         self.add(batch_norm::BatchNorm, &[value, coef])
     }
 
-    /// Differentiates the last float activation, records its mean, updates what has a gradient; some gradients are outputs.
+    /// Differentiates the last float activation, records its mean, updates all leaves with a
+    /// gradient; some gradients are outputs.
     fn train(&mut self) {
         let last = self.all[self.all.len() - 1];
         let root = self.float(last);
@@ -389,7 +394,7 @@ impl Maker {
         let micro = self.add(Leaf::input("micro", TensorType::f32(&[4])), &[]);
         let sum = self.state("accumulated", &[shape[3]], false);
         self.add(Accumulate, &[sum, mean, micro]);
-        // Tables that nothing uses: what uses them is no operation.
+        // Tables without a use in the graph: plans use them, not operations.
         let scales = self.state("scales", &[3, 4], false);
         let seen = Leaf {
             name: "noted.saturated".to_string(),
@@ -401,7 +406,7 @@ impl Maker {
         self.add(HalfSeen, &[seen]);
         let gradients = pass::differentiate(&mut self.graph, root, Some(seed)).unwrap();
         for (i, (_, gradient)) in gradients.iter().enumerate().filter(|(i, _)| i % 3 == 0) {
-            // The seed itself may be a gradient; a leaf is no output.
+            // The seed itself may be a gradient; a leaf cannot be an output.
             if !matches!(self.graph.node(*gradient).op, Op::Leaf(_)) {
                 self.graph.output(format!("grad{i}"), *gradient);
             }

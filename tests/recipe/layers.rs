@@ -88,8 +88,8 @@ fn mistakes_name_line_layer_and_numbers() {
     let fixed = |keys: &str| x(&format!("kind = \"fixed\"\n{keys}"));
     let table: [(String, usize, &[&str]); 20] = [
         (fixed("format = 8"), 15, &["\"x\" (fixed)", "format = 8", "give [IL, FL]"]),
-        (fixed("format = [0, 8]"), 15, &["format = [0, 8]", "1 or more bits before the point"]),
-        (fixed("format = [16, 9]"), 15, &["at most 24 in all"]),
+        (fixed("format = [0, 8]"), 15, &["format = [0, 8]", "at least 1 integer bit"]),
+        (fixed("format = [16, 9]"), 15, &["at most 24 bits in total"]),
         (fixed("gradient_format = \"half\""), 15, &["gradient_format", "float"]),
         (fixed("rounding = \"up\""), 15, &["rounding", "nearest"]),
         (conv("weights = \"abc\"\nbases = 6"), 18, &["bases = 6", "from 1 to 5"]),

@@ -1,4 +1,5 @@
-//! Cases with more than two million terms for every operation that reduces, with what float64 makes of the same numbers.
+//! Cases with more than two million terms for every operation that reduces, with the float64
+//! results for the same numbers.
 
 use halfwave::ops::Op;
 use halfwave::ops::abc_weight::{AbcAlpha, AbcThresholds};
@@ -26,16 +27,16 @@ use halfwave::tensor::{Encoding, Tensor, TensorType};
 /// Rows of an activation, and their number: odd sizes, more than 2 · 10⁶.
 const ROWS: [usize; 3] = [7, 501, 599];
 const N: usize = 7 * 501 * 599;
-/// The sides of a window of more than 2 · 10⁶ places, whose weight fits in a binding of 128 MiB.
+/// Side of a window with more than 2 · 10⁶ positions, whose weight fits in a binding of 128 MiB.
 const SIDE: usize = 1415;
 
 /// One element of the output.
 pub(crate) struct Sum {
     pub(crate) at: usize,
     pub(crate) terms: usize,
-    /// What it is.
+    /// Its value.
     pub(crate) value: f64,
-    /// Σ|xᵢ| as the element sees it: of a mean, the mean of |xᵢ|.
+    /// Σ|xᵢ| as the element sums it; for a mean, the mean of |xᵢ|.
     pub(crate) magnitude: f64,
 }
 
@@ -53,13 +54,13 @@ fn cancelling(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|i| value(i) + 0.01 * noise.float()).collect()
 }
 
-/// Positive numbers of about this size, all rounded the same way by a running sum.
+/// Positive numbers of about this magnitude, all rounded in the same direction by a running sum.
 fn positive(n: usize, about: f32, seed: u64) -> Vec<f32> {
     let mut noise = Noise::new(seed);
     (0..n).map(|_| about * (1.0 + 0.001 * noise.float())).collect()
 }
 
-/// Columns side by side: rows of as many channels.
+/// Columns side by side: rows with one channel per column.
 fn rows_of(columns: &[Vec<f32>]) -> Vec<f32> {
     (0..columns[0].len()).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
 }
@@ -93,7 +94,7 @@ fn case(name: &str, op: impl Into<Op>, inputs: Vec<Tensor>, sums: Vec<Sum>) -> C
 
 const POINT: Window = Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
 
-/// The terms that most cases are made of.
+/// The terms used in most cases.
 pub(crate) fn terms() -> [(&'static str, Vec<f32>); 4] {
     let squares = positive(N, 2.9, 33).into_iter().map(|v| v * v);
     [
@@ -117,7 +118,7 @@ fn products_of_matrices() -> Vec<Case> {
     let padded = N.next_multiple_of(4);
     let (x, ones) = (cancelling(N, 1), [positive(N, 1.0, 2), positive(N, 0.7, 3), positive(N, 1.3, 4)]);
     let wide = Tensor::from_f32(&[1, 1, 1, N], &x);
-    // w [1, 1, c, k]: rows of the padding are zero.
+    // w [1, 1, c, k]: padding rows are zero.
     let mut w = rows_of(&ones);
     w.resize(padded * 3, 0.0);
     let forward = case(
@@ -126,7 +127,7 @@ fn products_of_matrices() -> Vec<Case> {
         vec![wide.clone(), Tensor::from_f32(&[1, 1, padded, 3], &w)],
         (0..3).map(|k| sum(k, 1.0, products(&x, &ones[k]))).collect(),
     );
-    // The same over places: one channel, a window as large as the picture.
+    // The same over positions: one channel, a window as large as the image.
     let places = SIDE * SIDE;
     let (picture, filter) = (cancelling(places, 5), positive(places, 1.0, 6));
     let mut over_places = vec![0.0; places * 4];
@@ -175,7 +176,7 @@ fn products_of_matrices() -> Vec<Case> {
     vec![forward, linear, dx, binary_dx, dw, binary_dw]
 }
 
-/// Latent weights `[1, 1, c, k]` of so many channels and filters, side by side.
+/// Latent weights `[1, 1, c, k]` with these numbers of channels and filters, side by side.
 fn latent(channels: usize, filters: usize, values: &[f32]) -> Tensor {
     let mut values = values.to_vec();
     values.resize(channels.next_multiple_of(4) * filters, 0.0);
@@ -202,7 +203,8 @@ fn weights() -> Vec<Case> {
             vec![sum(1, 1.0 / all, magnitudes(&flat).into_iter())],
         ),
     ];
-    // XNOR-Net's gradient: the shared part, where no gradient passes through the weight itself (|w| above 1).
+    // XNOR-Net's gradient: the shared part, where no gradient passes through the weight itself (|w|
+    // above 1).
     let dy = [cancelling(N, 23), cancelling(N, 24), cancelling(N, 25)];
     let dy_values = rows_of(&dy);
     let dy_tall = latent(N, 3, &dy_values);
@@ -216,7 +218,7 @@ fn weights() -> Vec<Case> {
         "xnor_gradient of a filter",
         gradient(Scope::Filter, N),
         vec![dy_tall.clone(), above(&tall), Tensor::from_f32(&[3], &[1.0; 3])],
-        // sign(w)·Σ dy·sign(w)/n: the sign of a filter is everywhere the same.
+        // sign(w)·Σ dy·sign(w)/n: all signs of a filter are equal.
         (0..3).map(|k| sum(300 + k, 1.0 / n, f(&dy[k]))).collect(),
     ));
     cases.push(case(
@@ -225,7 +227,7 @@ fn weights() -> Vec<Case> {
         vec![dy_tall.clone(), above(&tall), Tensor::from_f32(&[3], &[1.0; 3])],
         vec![sum(300, 1.0 / all, (0..3 * N).map(|i| f64::from(dy_values[i]) * sign(i % 3)))],
     ));
-    // DoReFa-Net's: the gradient of the largest weight holds the sum over all.
+    // DoReFa-Net's: the gradient of the largest weight contains the sum over all.
     let mut latent_values = rows_of(&columns);
     latent_values[7] = 0.5;
     let (top, t) = (f64::from(0.5f32).tanh(), |w: f32| f64::from(w).tanh());
@@ -238,7 +240,8 @@ fn weights() -> Vec<Case> {
         vec![dy_tall, latent(N, 3, &latent_values), Tensor::from_f32(&[1, 1], &[0.5])],
         vec![of_all],
     ));
-    // ABC-Net's: mean, mean ± deviation, and half the difference of the weights above and below a threshold.
+    // ABC-Net's: mean, mean ± std, and half the difference of the weights above and below a
+    // threshold.
     let mean = sum(0, 1.0 / all, f(&flat));
     let squares = sum(0, 1.0 / all, f(&flat).map(|w| w * w));
     let deviation = (squares.value - mean.value * mean.value).sqrt();
@@ -279,7 +282,8 @@ fn over_rows() -> Vec<Case> {
         whole(x.clone(), &columns),
         whole(Tensor::from_f32(&[1, N], &columns[0]), &columns[..1]),
     ];
-    // Statistics: numbers that cancel, numbers on one side, and one in a hundred that dwarfs the others.
+    // Statistics: numbers that cancel, numbers of one sign, and one in a hundred that dwarfs the
+    // others.
     let outlier = |(i, v): (usize, &f32)| if i % 128 == 0 { 1e6 } else { *v };
     let columns = [columns[0].clone(), positive(N, 2.9, 33), columns[1].iter().enumerate().map(outlier).collect()];
     let statistics = |c: usize| {
@@ -288,7 +292,8 @@ fn over_rows() -> Vec<Case> {
         let variance = sum(at, 1.0 / n, f(&columns[c]).map(|x| (x - centre) * (x - centre)));
         [mean, variance]
     };
-    // The variance of numbers on one side loses what their mean is rounded by: no sum's fault.
+    // The variance of numbers of one sign loses the rounding error of their mean, which is not an
+    // error of the sum.
     let sums = (0..3).flat_map(statistics).filter(|sum| sum.at != 4).collect();
     cases.push(case("batch_norm_stats", BatchNormStats { largest: 0 }, vec![rows(&columns)], sums));
     let (dz, x) = ([cancelling(N, 34), positive(N, 0.1, 35), cancelling(N, 36)], &columns[1]);
@@ -339,7 +344,7 @@ fn over_places() -> Vec<Case> {
 }
 
 fn losses() -> Vec<Case> {
-    // Classes whose logits are 1, and a few that are 1.3: every power but theirs is the same.
+    // Classes whose logits are 1, and a few that are 1.3: all other powers are equal.
     let (largest, label) = (1.3f32, 5usize);
     let logits: Vec<_> = (0..N).map(|c| if c % 1000 == 0 { largest } else { 1.0 }).collect();
     let labels = Tensor::from_u32(&[1], &[label as u32]);
@@ -353,7 +358,7 @@ fn losses() -> Vec<Case> {
         at: 0,
         terms: N,
         value: total.ln() - f64::from(1.0 - smoothing) * (1.0 - top) - miss * below,
-        // d ln Σ = dΣ/Σ, and Σ has one sign.
+        // d ln Σ = dΣ/Σ, and all terms of Σ have the same sign.
         magnitude: 1.0 + miss * below.abs(),
     };
     let share = Sum { at: 1, terms: N, value: (1.0 - top).exp() / total, magnitude: (1.0 - top).exp() / total };

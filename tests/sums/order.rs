@@ -1,4 +1,6 @@
-//! Parts of a weight gradient are added in the stated order, in pairs (`src/ops/sum.rs`), by every kernel that cuts its sum: the bits of an order that is written down here a second time.
+//! Partial sums of a weight gradient are added in the stated order, pairwise (`src/ops/sum.rs`), by
+//! every kernel that splits its sum. The bits are compared with those of an independent
+//! implementation of that order.
 
 use super::{common, compute};
 use halfwave::backend::Backend;
@@ -13,9 +15,10 @@ use halfwave::ops::window::Window;
 use halfwave::tensor::{Encoding, Tensor, TensorType};
 use std::collections::BTreeSet;
 
-/// Parts: neither even nor one less than a power of two, so that some wait for their neighbour and one has none.
+/// Number of partial sums: neither even nor one less than a power of two, so that some wait for
+/// their neighbour and one has none.
 const PARTS: usize = 11;
-/// Filters, each with a sum of its own.
+/// Filters, each with a separate sum.
 const FILTERS: usize = 32;
 
 /// Neighbours, then neighbouring pairs, and so on.
@@ -26,7 +29,8 @@ fn in_pairs(mut values: Vec<f32>) -> f32 {
     values[0]
 }
 
-/// What each part adds to each filter's sum: numbers of different sizes, of 22 bits, which are two halves exactly, so that matrices make them as they are.
+/// The contribution of each part to each filter's sum: numbers of different magnitudes with 22
+/// bits, which are exactly two halves, so that matrices compute them exactly.
 fn terms() -> Vec<[f32; FILTERS]> {
     let mut noise = Noise::new(17);
     let mut term = || {
@@ -37,7 +41,7 @@ fn terms() -> Vec<[f32; FILTERS]> {
     (0..PARTS).map(|_| std::array::from_fn(|_| term())).collect()
 }
 
-/// How many sums another order would change.
+/// Returns how many sums another order would change.
 fn changed_by(order: impl Fn(Vec<f32>) -> f32) -> usize {
     let terms = terms();
     let column = |k: usize| terms.iter().map(|part| part[k]).collect::<Vec<_>>();
@@ -55,7 +59,7 @@ fn another_order_gives_other_bits() {
     for changed in [changed_by(backwards), changed_by(one_after_the_other), changed_by(by_halves)] {
         assert!(changed > FILTERS / 4, "only {changed} sums change");
     }
-    // Nor may two parts change places, but within a pair, whose sum is the same.
+    // Two parts may not be swapped either, except within a pair, whose sum is the same.
     for (a, b) in (0..PARTS).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|(a, b)| a / 2 != b / 2) {
         let swapped = |mut values: Vec<f32>| {
             values.swap(a, b);
@@ -65,10 +69,11 @@ fn another_order_gives_other_bits() {
     }
 }
 
-/// Rows of a part: the least that all kernels can have.
+/// Rows per part: the minimum of all kernels.
 const ROWS: usize = 16;
 
-/// The weight gradients that cut their sums, of one channel that is not zero, with their operands. One row of each part is not zero, so what a kernel does within a part changes nothing.
+/// The weight gradients that split their sums, with one non-zero channel, and their operands. One
+/// row of each part is non-zero, so the order within a part does not matter.
 fn operations() -> [(Op, [Tensor; 2]); 2] {
     let mut x = vec![0.0; PARTS * ROWS * 4];
     let mut dy = vec![0.0; PARTS * ROWS * FILTERS];
@@ -86,7 +91,8 @@ fn operations() -> [(Op, [Tensor; 2]); 2] {
     [(float.into(), [dy.clone(), Tensor::from_f32(&[PARTS, 4, 4, 4], &x)]), (packed.into(), [dy, codes])]
 }
 
-/// Every kernel of both that a device can run, or those on matrices alone; gives the names of those that were tested.
+/// Runs every kernel of both that a device supports, or only those on matrices; returns the names
+/// of the tested kernels.
 fn on_the_device(request: Request, matrices_alone: bool) -> BTreeSet<String> {
     let Some(found) = common::adapter() else { return BTreeSet::new() };
     let name = found.report.name.clone();
@@ -103,7 +109,7 @@ fn on_the_device(request: Request, matrices_alone: bool) -> BTreeSet<String> {
             let mut caps = backend.caps().clone();
             caps.choices.insert(op.stem().to_string(), Choice { kernel: kernel.to_string(), parts: Some(PARTS) });
             let parts = op.candidates(&types, &output, &caps)[0].parts;
-            assert_eq!(parts, PARTS, "{kernel} does not cut the sum as it was asked to");
+            assert_eq!(parts, PARTS, "{kernel} does not split the sum as requested");
             let dw = compute(&mut backend, &caps, &op, &inputs).to_f32();
             for (k, got) in dw[..FILTERS].iter().enumerate() {
                 let expected = in_pairs(terms().iter().map(|part| part[k]).collect());
@@ -121,7 +127,7 @@ fn on_the_device(request: Request, matrices_alone: bool) -> BTreeSet<String> {
     tested
 }
 
-/// The same of both gradients.
+/// The same for both gradients.
 fn of_class(class: DeviceClass) {
     if common::adapter().is_some() {
         let tested = on_the_device(Some(class).into(), false);
@@ -150,7 +156,7 @@ fn parts_are_added_in_pairs_on_matrices() {
     });
 }
 
-/// With the sizes of NVIDIA's, AMD's and Apple's matrices and subgroups.
+/// The sizes of matrices and subgroups of NVIDIA, AMD and Apple.
 #[test]
 fn parts_are_added_in_pairs_on_emulated_matrices() {
     common::on_coop_driver("order::parts_are_added_in_pairs_on_emulated_matrices", || {

@@ -1,7 +1,9 @@
-//! A training step on 8 pictures of 512 × 512 against float64.
+//! A training step on 8 images of 512 × 512 compared with float64.
 //!
-//! What a rounding decides is taken from the step under test: the codes of its quantiser. Everything else is computed anew in float64, by plain loops. The gradients then obey the bound of
-//! long sums, once for each long sum that a gradient has behind it: statistics, sums of the batch-norm's gradient, the product itself, and those of the layer above.
+//! Decisions that depend on rounding, the codes of the quantiser, are taken from the step under
+//! test. Everything else is recomputed in float64, with plain loops. The gradients then satisfy the
+//! bound of long sums, once for each long sum that precedes a gradient: statistics, sums of the
+//! batch-norm's gradient, the product itself, and those of the layer above.
 
 use crate::common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
@@ -18,9 +20,10 @@ const IMAGES: usize = 8;
 const SIDE: usize = 512;
 const FILTERS: usize = 4;
 const CLASSES: usize = 2;
-/// Long sums behind one another.
+/// Consecutive long sums.
 const STAGES: f64 = 5.0;
-/// Besides, of a gradient's norm, which cancels to a small part of Σ|terms|: measured are 6e-5 at most; with plain running sums, 1e-1.
+/// In addition, the relative error in a gradient's norm, which cancels to a small part of Σ|terms|:
+/// at most 6e-5 was measured; with plain running sums, 1e-1.
 const RELATIVE: f64 = 1e-3;
 
 const MODEL: &str = r#"
@@ -48,7 +51,7 @@ optimizer = { kind = "sgd", lr = 0.01 }
 /// The step of the quantiser's two bits.
 const STEP: f64 = 0.538f32 as f64;
 
-/// Bytes that resemble their neighbours, as numbers from 0 to 1: far from centred.
+/// Bytes correlated with their neighbours, as numbers from 0 to 1: far from centred.
 fn pictures() -> Vec<f32> {
     let mut noise = Noise::new(50);
     let pixels: Vec<_> = (0..IMAGES * SIDE * SIDE * 3).map(|_| noise.bits() >> 24).collect();
@@ -60,7 +63,7 @@ fn labels() -> Vec<u32> {
     (0..IMAGES as u32).map(|image| image % CLASSES as u32).collect()
 }
 
-/// What a step says: parameters and gradients by name, and the codes.
+/// The results of a step: parameters and gradients by name, and the codes.
 struct Step {
     parameters: BTreeMap<String, Vec<f64>>,
     gradients: BTreeMap<String, Vec<f64>>,
@@ -98,7 +101,8 @@ async fn step(backend: &mut dyn Backend) -> Step {
     step
 }
 
-/// A 3 × 3 window with a border of one: calls `visit(output row, tap, input row)` for all pairs inside.
+/// A 3 × 3 window with a border of one: calls `visit(output row, tap, input row)` for all pairs
+/// inside.
 fn slide(side: usize, stride: usize, mut visit: impl FnMut(usize, usize, usize)) {
     let out = side / stride;
     for row in 0..IMAGES * out * out {
@@ -112,7 +116,7 @@ fn slide(side: usize, stride: usize, mut visit: impl FnMut(usize, usize, usize))
     }
 }
 
-/// Weights `[tap][4][FILTERS]`; x has `channels` of them.
+/// Convolution with weights `[tap][4][FILTERS]`, of which x has `channels` channels.
 fn conv(side: usize, stride: usize, channels: usize, x: &[f64], w: &[f64]) -> Vec<f64> {
     let out = side / stride;
     let mut y = vec![0.0; IMAGES * out * out * FILTERS];
@@ -164,7 +168,7 @@ impl BatchNorm {
         self.normalised.iter().enumerate().map(z).collect()
     }
 
-    /// dy and the gradients of γ and β.
+    /// Returns dy and the gradients of γ and β.
     fn backward(&self, gamma: &[f64], dz: &[f64]) -> (Vec<f64>, [Gradient; 2]) {
         let rows = (dz.len() / FILTERS) as f64;
         let mut gradients: [Gradient; 2] = std::array::from_fn(|_| (vec![0.0; FILTERS], vec![0.0; FILTERS]));
@@ -183,7 +187,7 @@ impl BatchNorm {
     }
 }
 
-/// The gradients that float64 gives.
+/// Returns the gradients computed in float64.
 fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     let of = |name: &str| &step.parameters[name];
     let x: Vec<_> = pictures().into_iter().map(f64::from).collect();
@@ -283,7 +287,7 @@ fn a_step_on_large_pictures_is_accurate_on_each_driver() {
             eprintln!("LEFT OUT: a step on 8 pictures of 512 × 512 takes more than ten minutes on SwiftShader");
             return;
         }
-        // The shape of software drivers: tiles take minutes on them.
+        // With the kernels for software drivers, on which tiles take minutes.
         check(&mut pollster::block_on(GpuBackend::open(found, Some(DeviceClass::Software))).unwrap());
     });
 }

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// What is known of an adapter before it is opened.
+/// Properties of an adapter that are available before it is opened.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct AdapterReport {
     /// The device's name.
     pub name: String,
     /// "Vulkan", "Metal", "Dx12" or "BrowserWebGpu".
     pub backend: String,
-    /// The driver's name and version, as far as it tells.
+    /// The driver's name and version, if reported.
     pub driver: String,
     /// "discrete GPU", "integrated GPU", "virtual GPU", "software" or "other".
     pub kind: &'static str,
@@ -29,30 +29,31 @@ pub struct AdapterReport {
     pub max_binding_bytes: u64,
     /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
-    /// Storage buffers a kernel can bind.
+    /// Storage buffers that a kernel can bind.
     pub storage_buffers: u32,
     /// Workgroup memory in bytes.
     pub workgroup_bytes: u32,
-    /// Invocations of a workgroup.
+    /// Largest workgroup size in invocations.
     pub workgroup_threads: u32,
 }
 
 /// An adapter that can be opened.
 #[derive(Clone)]
 pub struct Found {
-    /// What is known of it.
+    /// Its properties.
     pub report: AdapterReport,
     pub(super) adapter: wgpu::Adapter,
 }
 
 impl Found {
-    /// The cooperative matrices that kernels use on it, unless `HALFWAVE_COOP=0` forbids it.
+    /// Returns the cooperative matrices that kernels use on it, unless `HALFWAVE_COOP=0` disables
+    /// them.
     pub fn coop(&self) -> Option<Coop> {
         coop(&self.adapter)
     }
 }
 
-/// Features worth reporting.
+/// Reported features.
 const FEATURES: [(&str, wgpu::Features); 5] = [
     ("shader-f16", wgpu::Features::SHADER_F16),
     ("subgroups", wgpu::Features::SUBGROUP),
@@ -85,24 +86,27 @@ pub(super) fn report(adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
-/// The adapters that can run compute shaders, GPUs before software, as wgpu's environment variables ask for them. In a browser, the one that it offers.
+/// Finds the adapters that can run compute shaders, GPUs before software, according to wgpu's
+/// environment variables. In a browser, finds the one that it offers.
 ///
-/// A variable that cannot be followed is logged; [`Environment::read`] gives the error.
+/// Invalid variables are logged; [`Environment::read`] returns them as errors.
 pub async fn find() -> Vec<Found> {
     let environment = Environment::read().inspect_err(|error| log::error!("{error}"));
     environment.unwrap_or_default().find().await
 }
 
-/// The version of wgpu that the crate is built with, as `Cargo.toml` asks for it.
+/// Returns the version of wgpu that the crate is built with, as given in `Cargo.toml`.
 pub fn wgpu_version() -> String {
     let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().expect("cargo has read it");
     manifest["dependencies"]["wgpu"]["version"].as_str().expect("wgpu has a version").to_string()
 }
 
-/// The adapter that `wanted` names: a number from the list, or a part of its name; without a wish the first.
+/// Returns the adapter that `wanted` names, a number from the list or a part of its name; the first
+/// adapter by default.
 ///
 /// # Errors
-/// When there is none; the message lists those that exist.
+///
+/// Returns an error if there is none; the message lists those that exist.
 pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
     let reports: Vec<_> = found.iter().map(|found| &found.report).collect();
     let wanted = wanted.unwrap_or("0");
@@ -112,37 +116,39 @@ pub fn choose(mut found: Vec<Found>, wanted: Option<&str>) -> Result<Found> {
     }
 }
 
-/// The place of the adapter that `wanted` names: a number from the list, or a part of its name.
+/// Returns the index of the adapter that `wanted` names, a number from the list or a part of its
+/// name.
 pub fn position(reports: &[&AdapterReport], wanted: &str) -> Option<usize> {
     match wanted.parse::<usize>() {
-        // Longer numbers are parts of names: 4090. Short ones may be, too, but nobody who writes 1 means LLVM 15.
+        // Longer numbers are parts of names, such as 4090. Short ones may be as well, but 1 is
+        // unlikely to mean LLVM 15.
         Ok(index) if index < 100 => (index < reports.len()).then_some(index),
         _ => called(reports, wanted),
     }
 }
 
-/// The place of the first adapter with `part` in its name.
+/// Returns the index of the first adapter whose name contains `part`.
 pub fn called(reports: &[&AdapterReport], part: &str) -> Option<usize> {
     reports.iter().position(|report| report.name.to_lowercase().contains(&part.to_lowercase()))
 }
 
-/// That none of these is what was asked for, with a list of them.
+/// Returns an error for an adapter that does not exist, with a list of those that do.
 pub fn no_such(reports: &[&AdapterReport], what: &str) -> Error {
     let names: Vec<_> = reports.iter().enumerate().map(|(i, report)| format!("{i}: {}", report.name)).collect();
     let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
     Error::Device(format!("{what}; there are: {list}, and cpu. `halfwave devices` shows more"))
 }
 
-/// The first fault of a device: a validation error, exhausted memory, loss.
+/// The first fault of a device: a validation error, out of memory, or device loss.
 #[derive(Clone, Default)]
 pub(super) struct Fault(Arc<Mutex<Option<(Cause, String)>>>);
 
-/// What a fault tells about its cause; the later tells more.
+/// Severity of a fault's message; a later variant is more informative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
-    /// A command was refused. A browser's dying device does that before it says that it is lost.
+    /// A command was rejected. A browser's device may do this before it reports its loss.
     Symptom,
-    /// Exhausted memory, or loss.
+    /// Out of memory, or device loss.
     Known,
 }
 
@@ -156,7 +162,7 @@ impl Fault {
         }
     }
 
-    /// `Err` once something has gone wrong.
+    /// Returns an error once a fault has occurred.
     pub(super) fn check(&self) -> Result<()> {
         let message = self.0.lock().ok().and_then(|slot| slot.clone());
         message.map_or(Ok(()), |(_, message)| Err(Error::Device(message)))
@@ -172,25 +178,28 @@ pub(super) struct Opened {
     pub(super) report: AdapterReport,
 }
 
-/// Hears whether a kernel, named as in [`Caps::verdicts`], agreed with its reference.
+/// Callback for the verdict on a kernel, named as in [`Caps::verdicts`]: whether it agreed with the
+/// reference implementation.
 pub type OnVerdict = Box<dyn Fn(&str, bool)>;
 
-/// How an adapter is opened.
+/// Options for opening an adapter.
 #[derive(Default)]
 pub struct Request {
-    /// The class of devices that kernels are chosen for; the adapter's own if it is not given.
+    /// The device class that kernels are chosen for; the adapter's own by default.
     pub class: Option<DeviceClass>,
-    /// Kernels that are wanted: [`Caps::choices`].
+    /// Requested kernels: [`Caps::choices`].
     pub choices: BTreeMap<String, Choice>,
-    /// Whether all kernels run with wgpu's checks, as `HALFWAVE_CHECKS=1` asks, too.
+    /// Whether all kernels run with wgpu's checks, which `HALFWAVE_CHECKS=1` also enables.
     pub checks: bool,
-    /// What is known of kernels on this adapter: [`Caps::verdicts`].
+    /// Known verdicts on kernels on this adapter: [`Caps::verdicts`].
     pub verdicts: BTreeMap<String, bool>,
-    /// Hears of every verdict to come.
+    /// Called for every new verdict.
     pub on_verdict: Option<OnVerdict>,
-    /// Cooperative matrices to emulate, instead of the adapter's own; it must have half floats.
+    /// Cooperative matrices to emulate, instead of the adapter's own; the adapter must support half
+    /// floats.
     pub emulate: Option<Coop>,
-    /// An empty folder for a record of all calls to the device, which wgpu's `player` can play again; not in browsers.
+    /// An empty folder in which all calls to the device are recorded, for replay with wgpu's
+    /// `player`; not in browsers.
     pub api_trace: Option<PathBuf>,
 }
 
@@ -200,8 +209,9 @@ impl From<Option<DeviceClass>> for Request {
     }
 }
 
-/// The largest cooperative matrices of half floats with sums in f32 that kernels can use: square ones, of subgroups whose size is known, with two numbers of a matrix at least for each invocation
-/// (`shaders/coop_tile.wgsl` keeps so many of each there).
+/// Returns the largest usable cooperative matrices of half floats with f32 accumulation: square
+/// ones, for subgroups of a known size, with at least two elements per invocation, as
+/// `shaders/coop_tile.wgsl` requires.
 fn coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     let (features, info) = (adapter.features(), adapter.get_info());
     let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
@@ -218,7 +228,8 @@ fn coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     Some(Coop { size, subgroup, emulated: false })
 }
 
-/// Opens an adapter with WebGPU's default limits, but buffers as large as it allows, and as many as a kernel can use.
+/// Opens an adapter with WebGPU's default limits, except that the sizes of buffers and workgroup
+/// memory are the adapter's, and the number of storage buffers is the most that a kernel can use.
 pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let Found { report, adapter } = found;
     let defaults = wgpu::Limits::default();
@@ -255,9 +266,9 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     }));
     let on_loss = fault.clone();
     device.set_device_lost_callback(move |reason, message| {
-        // Its own end is no loss: nobody holds the backend then, and nobody asks.
+        // Not reached for an ordinary shutdown: the backend has been dropped by then.
         let message = if message.is_empty() { format!("{reason:?}") } else { message };
-        on_loss.set(Cause::Known, format!("the device was lost ({message}); go on from the last checkpoint"));
+        on_loss.set(Cause::Known, format!("the device was lost ({message}); resume from the last checkpoint"));
     });
     let granted = device.limits();
     let own_class = if report.software { DeviceClass::Software } else { DeviceClass::Gpu };

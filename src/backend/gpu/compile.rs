@@ -1,20 +1,21 @@
-//! Pipelines of kernels: natively compiled on all cores, in the browser handed to it one after the other.
+//! Compilation of kernels to pipelines: natively on all cores, in the browser sequentially.
 
 use super::trusted;
 use crate::kernel::Kernel;
 use crate::stop::Stop;
 use std::collections::HashMap;
 
-/// A kernel as the device runs it.
+/// A compiled kernel.
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// Compiles kernels; only some of them once the run is asked to stop.
+/// Compiles kernels; may return only some of them once a stop is requested.
 ///
 /// # Errors
-/// The first that the driver refuses: it fails its plan, not the device.
+///
+/// Returns the first error of the driver, which affects only the plan, not the device.
 pub(super) async fn all(
     device: &wgpu::Device,
     kernels: Vec<&Kernel>,
@@ -27,7 +28,7 @@ pub(super) async fn all(
         log::debug!("compiled {} in {:.0} ms", kernel.label, started.elapsed().as_secs_f64() * 1e3);
         (kernel.clone(), pipeline)
     };
-    // Error scopes are a thread's own, and their outcome is there at once.
+    // Error scopes are per thread, and their results are available immediately.
     #[cfg(not(target_arch = "wasm32"))]
     {
         use rayon::prelude::*;
@@ -46,7 +47,7 @@ pub(super) async fn all(
     }
 }
 
-/// What a driver says of the calls between.
+/// Error scopes around driver calls.
 struct Scopes([wgpu::ErrorScopeGuard; 2]);
 
 impl Scopes {
@@ -56,7 +57,7 @@ impl Scopes {
 
     async fn pop(self) -> Result<(), wgpu::Error> {
         let [validation, internal] = self.0;
-        // Both are popped, the inner one first, before one is waited for.
+        // Both are popped, the inner one first, before either is awaited.
         for outcome in [internal.pop(), validation.pop()] {
             if let Some(error) = outcome.await {
                 return Err(error);

@@ -1,14 +1,15 @@
-//! wgpu's own environment variables: `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` and `WGPU_POWER_PREF`. What cannot be followed is an error, not passed over.
+//! wgpu's environment variables `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` and `WGPU_POWER_PREF`. Settings
+//! that cannot be honoured are errors; they are not ignored.
 
 use super::adapter::{Found, report};
 use crate::error::{Error, Result};
 
 const BACKEND: &str = "WGPU_BACKEND";
-/// The variable that names an adapter.
+/// The variable that selects an adapter by name.
 pub const ADAPTER_NAME: &str = "WGPU_ADAPTER_NAME";
 const POWER: &str = "WGPU_POWER_PREF";
 
-/// The backends that can be named, with the other words for them that wgpu knows.
+/// The selectable backends, with their aliases in wgpu.
 const BACKENDS: [(&[&str], wgpu::Backends); 6] = [
     (&["vulkan", "vk"], wgpu::Backends::VULKAN),
     (&["metal", "mtl"], wgpu::Backends::METAL),
@@ -18,14 +19,14 @@ const BACKENDS: [(&[&str], wgpu::Backends); 6] = [
     (&["noop"], wgpu::Backends::NOOP),
 ];
 
-/// Which adapters are looked for, and in which order.
+/// Which adapters are searched, and their order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Environment {
     backends: wgpu::Backends,
     low_power: bool,
-    /// A part of the adapter's name, where one is asked for.
+    /// Part of the adapter's name, if one is requested.
     pub adapter: Option<String>,
-    /// `WGPU_BACKEND=…`, where it is set.
+    /// `WGPU_BACKEND=…`, if it is set.
     pub backend_setting: Option<String>,
 }
 
@@ -38,15 +39,17 @@ impl Default for Environment {
 }
 
 impl Environment {
-    /// What the process's variables ask for.
+    /// Reads the process's environment variables.
     ///
     /// # Errors
-    /// When one of them holds a word that is not known, or a backend that this build does not have.
+    ///
+    /// Returns an error if a variable has an unknown value, or names a backend that this build does
+    /// not have.
     pub fn read() -> Result<Self> {
         Self::of(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// What the variables ask for; one that is empty counts as not set.
+    /// Interprets the variables; an empty one counts as unset.
     fn of(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name| get(name).map(|value| value.trim().to_string()).filter(|value| !value.is_empty());
         let mut environment = Self { adapter: get(ADAPTER_NAME), ..Self::default() };
@@ -64,7 +67,8 @@ impl Environment {
         Ok(environment)
     }
 
-    /// The adapters that can run compute shaders, GPUs before software. In a browser, the one that it offers.
+    /// Finds the adapters that can run compute shaders, GPUs before software. In a browser, finds
+    /// the one that it offers.
     pub async fn find(&self) -> Vec<Found> {
         let from_env = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends: self.backends, ..from_env });
@@ -89,7 +93,7 @@ impl Environment {
     }
 }
 
-/// The backends in a list with commas, as far as this build has them.
+/// Parses a comma-separated list of backends, and keeps those that this build has.
 fn backends(value: &str, built: wgpu::Backends) -> Result<wgpu::Backends> {
     let mut asked = wgpu::Backends::empty();
     let words = value.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -108,7 +112,7 @@ fn backends(value: &str, built: wgpu::Backends) -> Result<wgpu::Backends> {
     }
 }
 
-/// What `WGPU_BACKEND` may be.
+/// Returns the supported values of `WGPU_BACKEND`.
 fn offer(built: wgpu::Backends) -> String {
     let names = BACKENDS.iter().filter(|(_, backend)| built.contains(*backend)).map(|(names, _)| names[0]);
     let (here, system) = (names.collect::<Vec<_>>().join(" or "), std::env::consts::OS);
@@ -138,7 +142,7 @@ mod tests {
         ] {
             assert_eq!(backends(value, all).unwrap(), expected, "{value}");
         }
-        // What a list has besides, for other machines, does no harm.
+        // Further entries, for other machines, are ignored.
         assert_eq!(backends("metal,dx12,vulkan,gl", vulkan).unwrap(), vulkan);
     }
 

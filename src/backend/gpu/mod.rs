@@ -1,7 +1,8 @@
-//! The GPU backend: plans through wgpu. The only module that knows wgpu.
+//! The GPU backend: executes plans through wgpu. The only module that uses wgpu.
 //!
 //! **Invariant:** nothing here blocks in a browser; natively only `read` and `load` wait.
-//! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are made when a plan is loaded.
+//! **Invariant:** a step allocates nothing: buffers, pipelines and bind groups are created when a
+//! plan is loaded.
 
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
@@ -33,22 +34,23 @@ struct Loaded {
     buffers: Vec<wgpu::Buffer>,
     pipelines: Vec<wgpu::ComputePipeline>,
     bind_groups: Vec<wgpu::BindGroup>,
-    /// By step, for the platform's own tools: layer and kernel.
+    /// Layer and kernel of each step, for the platform's debugging tools.
     labels: Vec<String>,
 }
 
-/// Whether a browser's WebGPU computes.
+/// Whether the backend is a browser's WebGPU.
 const BROWSER: bool = cfg!(target_arch = "wasm32");
 
-/// Whether somebody can see what passes and launches are called: with `WGPU_DEBUG=1`, which wgpu's debug builds take for granted, or a log that tells much. In a browser a group costs more than a
-/// dispatch, and hardly any tool there shows it: passes have labels, launches have none.
+/// Whether names of passes and launches are visible anywhere: with `WGPU_DEBUG=1` (the default in
+/// wgpu's debug builds) or a detailed log. In a browser a debug group costs more than a dispatch,
+/// and hardly any tool shows it: passes have labels, launches have none.
 fn names_are_seen() -> bool {
     let debug = wgpu::InstanceFlags::from_env_or_default().contains(wgpu::InstanceFlags::DEBUG);
     !BROWSER && (debug || log::log_enabled!(log::Level::Debug))
 }
 
 impl Loaded {
-    /// Records a step, where `named` in a debug group that says what it is.
+    /// Records a step, with `named` in a debug group that carries its label.
     fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, step: usize, repeats: u32, named: bool) {
         let launch = &self.plan.steps[step];
         if named {
@@ -65,7 +67,7 @@ impl Loaded {
     }
 }
 
-/// What each step of a plan is called: layers and kernel.
+/// Returns the label of each step of a plan: layers and kernel.
 fn labels(plan: &Plan) -> Vec<String> {
     let labels = plan.steps.iter().enumerate().map(|(index, step)| {
         let (layers, kernel) = (plan.layers(index), &plan.kernels[step.kernel].label);
@@ -90,16 +92,17 @@ pub struct GpuBackend {
     /// Transient buffers, longest first: plans never run at the same time and share them.
     pool: Vec<wgpu::Buffer>,
     stop: Stop,
-    /// Whether no request to stop is heard.
+    /// Whether stop requests are ignored.
     deaf: bool,
     on_verdict: Option<OnVerdict>,
 }
 
 impl GpuBackend {
-    /// Opens an adapter; a class of devices may stand for a whole request.
+    /// Opens an adapter; a device class can be given instead of a full request.
     ///
     /// # Errors
-    /// When the driver refuses.
+    ///
+    /// Returns an error if the driver cannot open the adapter.
     pub async fn open(found: Found, request: impl Into<Request>) -> Result<Self> {
         let mut request = request.into();
         let on_verdict = request.on_verdict.take();
@@ -125,12 +128,12 @@ impl GpuBackend {
         })
     }
 
-    /// What is known of the adapter.
+    /// Returns the adapter's properties.
     pub fn report(&self) -> &AdapterReport {
         &self.report
     }
 
-    /// Waits until the device has done all that was asked of it; in a browser, returns at once.
+    /// Waits until the device has completed all submitted work; in a browser, returns at once.
     pub fn wait(&mut self) {
         self.recorder.submit();
         let done = self.recorder.done();
@@ -141,20 +144,21 @@ impl GpuBackend {
         }
     }
 
-    /// Begins to map a buffer; the future waits until it can be read, for the submission that fills it and none after that.
+    /// Starts mapping a buffer. The future waits for the submission that fills the buffer, and for
+    /// none after that.
     fn map(&self, staging: &wgpu::Buffer, filled: wgpu::SubmissionIndex) -> impl Future<Output = Result<()>> + use<> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         let done = self.recorder.done();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             done();
-            // The receiver is gone only when nobody waits any more.
+            // Fails only if the receiver was dropped, when nobody waits any more.
             let _ = sender.send(result);
         });
         let (device, fault) = (self.device.clone(), self.fault.clone());
         #[cfg(target_arch = "wasm32")]
         let queue = self.queue.clone();
         async move {
-            // Firefox looks after its mappings when something is submitted, otherwise ten times a second.
+            // Firefox processes mappings when work is submitted, and otherwise ten times a second.
             #[cfg(target_arch = "wasm32")]
             queue.submit([device.create_command_encoder(&Default::default()).finish()]);
             if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index: Some(filled), timeout: None }) {
@@ -167,15 +171,18 @@ impl GpuBackend {
         }
     }
 
-    /// Paces by guesses at what runs take, and measures nothing: submissions then follow from the calls alone, so that tests can count them. To be called while nothing is under way; what was measured of plans that have run stays.
+    /// Paces by estimated run times and measures nothing. Submissions then depend only on the
+    /// calls, so that tests can count them. Must be called while no work is in flight; estimates
+    /// from earlier measurements are kept.
     pub fn pace_by_guesses(&mut self) {
         self.recorder.pacer.measure_nothing();
     }
 
-    /// Starts a part of a plan's steps in a submission of their own: what benchmarks time.
+    /// Starts part of a plan's steps in a separate submission, for benchmarks.
     ///
     /// # Errors
-    /// When the device is lost.
+    ///
+    /// Returns an error if the device is lost.
     pub fn run_steps(&mut self, id: PlanId, steps: Range<usize>) -> Result<()> {
         self.fault.check()?;
         self.recorder.submit();
@@ -199,12 +206,14 @@ impl GpuBackend {
         })
     }
 
-    /// Buffers of a plan: state by name, transient ones from the pool, ports new.
+    /// Returns the buffers of a plan: state by name, transient ones from the pool, new ones for
+    /// ports.
     fn buffers(&mut self, plan: &Plan) -> Vec<wgpu::Buffer> {
         let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let lengths = plan.buffers();
         let mut buffers: Vec<Option<wgpu::Buffer>> = vec![None; lengths.len()];
-        // What a kernel binds as a uniform: a step's rates, the scales of values in half precision.
+        // Buffers that a kernel binds as a uniform: a step's rates, the scales of values in half
+        // precision.
         let mut uniform = vec![false; plan.slots.len()];
         for step in &plan.steps {
             let bindings = plan.kernels[step.kernel].bindings.iter().zip(&step.bindings);
@@ -221,7 +230,7 @@ impl GpuBackend {
             buffers[place.slot] = Some(made);
         }
         let is_transient = |buffer: usize| plan.slots.get(buffer).is_none_or(|slot| slot.tenancy == Tenancy::Transient);
-        // Of slots that share a buffer, that one alone is made.
+        // For slots that share a buffer, only the shared buffer is created.
         let is_made = |buffer: &usize| is_transient(*buffer) && lengths[*buffer] > 0;
         let mut transient: Vec<_> = (0..lengths.len()).filter(is_made).collect();
         transient.sort_by_key(|&slot| std::cmp::Reverse(lengths[slot]));
@@ -401,7 +410,7 @@ impl Backend for GpuBackend {
             let done = self.recorder.done();
             self.queue.on_submitted_work_done(move || {
                 done();
-                // The receiver is gone only when nobody waits any more.
+                // Fails only if the receiver was dropped, when nobody waits any more.
                 let _ = sender.send(());
             });
             self.wait();

@@ -1,10 +1,13 @@
-//! Pacing: how many dispatches go into one submission, so that none holds a GPU much longer than a frame of a display.
+//! Pacing: limits the number of dispatches per submission, so that no submission occupies a GPU
+//! much longer than a display frame.
 //!
-//! Browsers share the GPU with the page and kill a device whose submission takes long. Durations are measured by timestamps
-//! at both ends of a submission's pass; in a browser without them, or with one that returns zeros, by the clock from when it could
-//! begin to when it was done, which is never too short.
+//! Browsers share the GPU with the page and terminate a device whose submission takes too long.
+//! Durations are measured with timestamps at both ends of a submission's pass. In a browser without
+//! timestamps, or with timestamps that are zero, they are measured with the clock, from the
+//! earliest possible start to completion, which is never too short.
 //!
-//! **Invariant:** pacing changes when commands are submitted, never which, nor their order.
+//! **Invariant:** pacing changes when commands are submitted, but neither the commands nor their
+//! order.
 
 use crate::backend::{PlanId, Submission, Timer, Timing};
 use crate::kernel::Cost;
@@ -14,29 +17,30 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use web_time::Instant;
 
-/// What a submission should take at most.
+/// Time limit for a submission.
 const BUDGET_NS: f64 = 16e6;
-/// What it is made to take, since no estimate is exact.
+/// Target duration of a submission, with a margin for errors of the estimates.
 pub(super) const AIM_NS: f64 = 0.75 * BUDGET_NS;
-/// Measurements that can be under way.
+/// Most measurements in flight.
 const PROBES: usize = 8;
-/// Runs of a plan that are measured from the second on, then one in so many.
+/// Number of runs of a plan that are all measured, from the second on; afterwards one run in this
+/// many.
 const MEASURED_RUNS: u64 = 16;
-/// Measurements that [`Timing::longest_ns`] looks back on.
+/// Number of measurements covered by [`Timing::longest_ns`].
 const RECENT: usize = 64;
-/// Measured submissions that are kept until somebody asks.
+/// Number of measured submissions kept until they are retrieved.
 const TRACED: usize = 1024;
 
-/// Two timestamps on their way to the host.
+/// Two timestamps in transfer to the host.
 struct Probe {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     staging: wgpu::Buffer,
 }
 
-/// What is known so far.
+/// Estimates and measurements so far.
 struct Known {
-    /// For each plan its steps' estimated durations.
+    /// Estimated durations of the steps of each plan.
     plans: Vec<Vec<f64>>,
     runs: Vec<u64>,
     free: Vec<usize>,
@@ -61,7 +65,8 @@ impl Known {
         }
     }
 
-    /// Where the submission that begins with step `from` should end, if step i is done `repeats(i)` times.
+    /// Returns the end of the submission that begins with step `from`, if step i is executed
+    /// `repeats(i)` times.
     fn cut(&self, plan: usize, from: usize, repeats: impl Fn(usize) -> u32) -> usize {
         let mut sum = 0.0;
         let fits = self.plans[plan].iter().enumerate().skip(from).take_while(|&(step, &ns)| {
@@ -71,7 +76,7 @@ impl Known {
         from + fits.count().max(1)
     }
 
-    /// A submission took `ns`: its steps' estimates share the difference in proportion.
+    /// Records that a submission took `ns`: the estimates of its steps are scaled in proportion.
     fn observe(&mut self, plan: usize, steps: Range<usize>, ns: f64) {
         let estimates = &mut self.plans[plan][steps.clone()];
         let factor = ns / estimates.iter().sum::<f64>().max(1.0);
@@ -95,7 +100,7 @@ pub(super) struct Ticket {
     steps: Range<usize>,
 }
 
-/// Cuts runs of plans into submissions.
+/// Divides runs of plans into submissions.
 pub(super) struct Pacer {
     probes: Vec<Arc<Probe>>,
     period_ns: f64,
@@ -127,7 +132,8 @@ impl Pacer {
         f(&mut self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Natively there is no clock: it would show when somebody polled, not when the device was done.
+    /// Natively the clock is not used: it would show when the host polled, not when the device was
+    /// done.
     fn timer(&self) -> Timer {
         match (self.probes.is_empty(), cfg!(target_arch = "wasm32")) {
             (false, _) => Timer::Timestamps,
@@ -136,12 +142,12 @@ impl Pacer {
         }
     }
 
-    /// From now on nothing is measured.
+    /// Disables measurements from now on.
     pub(super) fn measure_nothing(&mut self) {
         self.probes.clear();
     }
 
-    /// A plan was loaded: guesses at its steps, as if the device were slow.
+    /// Registers a loaded plan, with initial estimates for its steps that assume a slow device.
     pub(super) fn loaded(&self, plan: &Plan) {
         let guess = |cost: &Cost| 20e3 + cost.bytes as f64 + cost.float_ops as f64 + cost.bit_ops as f64 / 10.0;
         let estimates = plan.steps.iter().map(|step| guess(&step.cost)).collect();
@@ -151,7 +157,8 @@ impl Pacer {
         });
     }
 
-    /// A run of a plan begins: whether it should be measured. The first is not: drivers compile during it.
+    /// Registers a run of a plan, and returns whether it should be measured. The first run is not,
+    /// because drivers compile during it.
     pub(super) fn begin(&self, plan: usize) -> bool {
         self.with(|known| {
             known.runs[plan] += 1;
@@ -159,32 +166,32 @@ impl Pacer {
         })
     }
 
-    /// What a run should take.
+    /// Returns the estimated duration of a run.
     pub(super) fn run_ns(&self, plan: usize) -> f64 {
         self.with(|known| known.plans[plan].iter().sum())
     }
 
-    /// Where the submission that begins with step `from` should end.
+    /// Returns the end of the submission that begins with step `from`.
     pub(super) fn cut(&self, plan: usize, from: usize) -> usize {
         self.with(|known| known.cut(plan, from, |_| 1))
     }
 
-    /// The same for a run whose steps are repeated.
+    /// Like [`Self::cut`], for a run whose steps are repeated.
     pub(super) fn cut_repeated(&self, plan: usize, from: usize, repeats: &[u32]) -> usize {
         self.with(|known| known.cut(plan, from, |step| repeats[step]))
     }
 
-    /// Whether the device has timestamps, true ones or not.
+    /// Whether the device supports timestamps, whether or not they are valid.
     pub(super) fn stamps(&self) -> bool {
         !self.probes.is_empty()
     }
 
-    /// What a tick of the device's clock is.
+    /// Returns the length of a tick of the device's clock.
     pub(super) fn tick_ns(&self) -> f64 {
         self.period_ns
     }
 
-    /// A measurement of a submission, if one can be made.
+    /// Starts a measurement of a submission, if one is available.
     pub(super) fn ticket(&self, plan: usize, steps: Range<usize>) -> Option<Ticket> {
         if self.timer() == Timer::None {
             return None;
@@ -197,7 +204,7 @@ impl Pacer {
         self.probes.get(ticket.probe)
     }
 
-    /// What the pass has to write.
+    /// Returns the timestamps that the pass must write.
     pub(super) fn writes(&self, ticket: Option<&Ticket>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let query_set = &self.probe(ticket?)?.queries;
         Some(wgpu::ComputePassTimestampWrites {
@@ -207,7 +214,7 @@ impl Pacer {
         })
     }
 
-    /// What has to follow the pass.
+    /// Records the commands that must follow the pass.
     pub(super) fn resolve(&self, ticket: Option<&Ticket>, encoder: &mut wgpu::CommandEncoder) {
         if let Some(probe) = ticket.and_then(|ticket| self.probe(ticket)) {
             encoder.resolve_query_set(&probe.queries, 0..2, &probe.resolved, 0);
@@ -215,7 +222,7 @@ impl Pacer {
         }
     }
 
-    /// A submission is under way: waits for its measurements without blocking anything.
+    /// Collects the measurements of a submission in flight, without blocking.
     pub(super) fn submitted(&self, tickets: Vec<Ticket>, queue: &wgpu::Queue) {
         self.with(|known| known.submissions += 1);
         tickets.into_iter().for_each(|ticket| self.await_measurement(ticket, queue));
@@ -232,7 +239,7 @@ impl Pacer {
             let ticks = stamps.map_or(0, |[begin, end]| end.saturating_sub(begin));
             let clock_ns = (now - begun).as_nanos() as f64;
             let stamped_ns = ticks as f64 * period_ns;
-            // Some drivers return zeros, and a browser may round a short pass down to nothing.
+            // Some drivers return zeros, and a browser may round a short pass down to zero.
             if stamped_ns > 0.0 {
                 known.observe(ticket.plan, ticket.steps, stamped_ns);
             } else if cfg!(target_arch = "wasm32") {
@@ -256,7 +263,7 @@ impl Pacer {
         }
     }
 
-    /// What was measured.
+    /// Returns the measurements.
     pub(super) fn timing(&self) -> Timing {
         self.with(|known| Timing {
             timer: self.timer(),
@@ -267,7 +274,7 @@ impl Pacer {
         })
     }
 
-    /// The measured submissions since the last call.
+    /// Returns the submissions measured since the last call.
     pub(super) fn trace(&self) -> Vec<Submission> {
         self.with(|known| known.trace.drain(..).collect())
     }
@@ -281,7 +288,7 @@ mod tests {
         Known { plans: vec![estimates], runs: vec![0], ..Known::new() }
     }
 
-    /// Submissions of a run on a device that takes `true_ns` for its steps.
+    /// Returns the submissions of a run on a device that takes `true_ns` for its steps.
     fn run(known: &mut Known, true_ns: &[f64]) -> Vec<Range<usize>> {
         let (mut all, mut from) = (Vec::new(), 0);
         while from < true_ns.len() {
@@ -295,7 +302,7 @@ mod tests {
 
     #[test]
     fn submissions_come_to_fit_the_budget() {
-        // A slow device with two steps that nothing can make shorter; every estimate is far off.
+        // A slow device with two steps that cannot be divided; every estimate is far off.
         let true_ns: Vec<f64> = (0..60).map(|i| if i % 30 == 7 { 40e6 } else { 1e6 + 1e5 * i as f64 }).collect();
         let mut known = known(vec![50.0; 60]);
         assert_eq!(run(&mut known, &true_ns).len(), 1, "an optimist's first run is one submission");

@@ -1,19 +1,24 @@
-//! The recorder: what is asked of the device, in order, collects in one submission until that is full or somebody waits for it.
+//! The recorder: collects commands in order into one submission until it is full or its results are
+//! waited for.
 //!
-//! A submission costs the host 40 to 50 µs on an NVIDIA H200, a tenth of a small step. So small runs share one, as many as the pacer's budget holds. A write to the queue happens before all of the next
-//! submission; an input of a run that shares one is therefore staged, and copied to its place between the runs.
+//! A submission costs the host 40 to 50 µs on an NVIDIA H200, a tenth of a small step. Small runs
+//! therefore share one, as many as the pacer's budget allows. Queue writes take effect before the
+//! whole next submission, so an input of a run that shares one is staged, and copied to its place
+//! between the runs.
 //!
-//! **Invariant:** writes, runs and reads take effect in the order of the calls; sharing changes when, never what.
+//! **Invariant:** writes, runs and reads take effect in the order of the calls; sharing a
+//! submission changes only their timing.
 
 use super::BROWSER;
 use super::pace::{AIM_NS, Pacer, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of small writes that a submission holds. A longer one goes to the queue, after what is open.
+/// Bytes of small writes staged per submission. A longer write goes to the queue, after the open
+/// submission.
 const STAGED: usize = 1 << 20;
 
-/// What will be the next submission.
+/// The open submission.
 struct Open {
     encoder: wgpu::CommandEncoder,
     tickets: Vec<Ticket>,
@@ -28,7 +33,7 @@ struct Share {
 }
 
 impl Share {
-    /// Whether a run of `ns` should wait for the next submission.
+    /// Whether a run of `ns` should be placed in the next submission.
     fn refuses(self, ns: f64) -> bool {
         self.runs > 0 && self.ns + ns > AIM_NS
     }
@@ -47,10 +52,10 @@ pub(super) struct Recorder {
     open: Option<Open>,
     staging: wgpu::Buffer,
     staged: Vec<u8>,
-    /// How many runs may share the submission: one where the device has nothing to do, then twice as many each time.
+    /// Most runs per submission: one while the device is idle, then doubled each time.
     width: u32,
     submitted: u64,
-    /// The last submission that is known to be done.
+    /// The last submission known to be done.
     done: Arc<AtomicU64>,
 }
 
@@ -75,7 +80,7 @@ impl Recorder {
         }
     }
 
-    /// What is open, or an empty submission.
+    /// Takes the open submission, or an empty one.
     fn take(&mut self) -> Open {
         self.open.take().unwrap_or_else(|| {
             let encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("steps") });
@@ -83,7 +88,7 @@ impl Recorder {
         })
     }
 
-    /// Writes the beginning of a buffer.
+    /// Writes to the beginning of a buffer.
     pub(super) fn write(&mut self, buffer: &wgpu::Buffer, bytes: &[u8]) {
         if self.staged.len() + bytes.len() > STAGED {
             self.submit();
@@ -99,14 +104,15 @@ impl Recorder {
         self.open = Some(open);
     }
 
-    /// Copies the beginning of a buffer, and submits that with all before it.
+    /// Copies the beginning of a buffer, and submits the copy with all commands before it.
     pub(super) fn copy(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer, bytes: u64) -> wgpu::SubmissionIndex {
         let mut open = self.take();
         open.encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
         self.send(open)
     }
 
-    /// A run of about `ns` begins: in a submission of its own where it does not fit into the open one, or is `measured` in a browser, where the clock that counts may be that of the submission.
+    /// Begins a run of about `ns`. It gets its own submission if it does not fit into the open one,
+    /// or if it is `measured` in a browser, where the clock may measure whole submissions.
     pub(super) fn begin(&mut self, ns: f64, measured: bool) {
         if self.open.as_ref().is_some_and(|open| open.share.refuses(ns)) || measured && BROWSER {
             self.submit();
@@ -128,7 +134,7 @@ impl Recorder {
         self.open = Some(open);
     }
 
-    /// A run of about `ns` is recorded: submits it, unless another one may join.
+    /// Ends a run of about `ns`, and submits it unless another one may join.
     pub(super) fn end(&mut self, ns: f64, measured: bool) {
         if self.submitted == self.done.load(Ordering::Relaxed) {
             self.width = 1;
@@ -143,7 +149,7 @@ impl Recorder {
         }
     }
 
-    /// Submits what is open, if anything is.
+    /// Submits the open submission, if there is one.
     pub(super) fn submit(&mut self) {
         if let Some(open) = self.open.take() {
             self.send(open);
@@ -161,7 +167,7 @@ impl Recorder {
         index
     }
 
-    /// What to call once all that was submitted so far is known to be done.
+    /// Returns a callback to call once all work submitted so far is known to be done.
     pub(super) fn done(&self) -> impl FnOnce() + Send + use<> {
         let (done, submission) = (self.done.clone(), self.submitted);
         move || {

@@ -1,6 +1,8 @@
-//! Timed runs: every launch, or every submission, in compute passes with timestamps at both ends, or by the host's clock.
+//! Timed runs: every launch, or every submission, with timestamps at both ends of its compute pass,
+//! or with the host's clock.
 //!
-//! **Invariant:** what is computed is what an ordinary run computes, in the same order; only passes and submissions are smaller.
+//! **Invariant:** a timed run computes the same as an ordinary run, in the same order; only passes
+//! and submissions are smaller.
 
 use super::{BROWSER, GpuBackend};
 use crate::backend::{Backend, Clock, Grain, HostTimes, PlanId, Stamp, TimedRun};
@@ -8,10 +10,10 @@ use crate::error::{Error, Result};
 use std::ops::Range;
 use web_time::Instant;
 
-/// Launches of a submission: WebGPU's query sets hold 4096 timestamps.
+/// Most launches in a submission: WebGPU's query sets hold 4096 timestamps.
 const LAUNCHES: usize = 2048;
 
-/// Timestamps of one submission's launches, on their way to the host.
+/// Timestamps of one submission's launches, in transfer to the host.
 struct Stamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
@@ -40,7 +42,8 @@ impl Stamps {
 }
 
 impl Stamps {
-    /// What was stamped, once the staging buffer is mapped. An end before its beginning counts as no time.
+    /// Returns the stamps, once the staging buffer is mapped. An end before its beginning counts as
+    /// no time.
     fn collect(&self, passes: Vec<Range<usize>>) -> Result<Vec<Stamp>> {
         let view = self.staging.get_mapped_range(..);
         let view = view.map_err(|error| Error::Device(format!("reading timestamps failed: {error}")))?;

@@ -1,4 +1,4 @@
-//! Convolutions and linear layers: float or packed, and what becomes of their weights.
+//! Convolutions and linear layers, float or packed, and the preparation of their weights.
 
 use super::{Builder, Mode, Signal, rounded};
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub(super) struct Product {
 }
 
 impl Builder {
-    /// The equal parts of a tensor's channels.
+    /// Splits a tensor's channels into equal groups.
     fn parts(&mut self, value: Value, groups: usize) -> Result<Vec<Value>> {
         let count = self.graph.ty(value).channels() / groups;
         match groups {
@@ -44,12 +44,12 @@ impl Builder {
         }
     }
 
-    /// Such parts as one tensor.
+    /// Concatenates such groups.
     fn whole(&mut self, parts: &[Value]) -> Result<Value> {
         if let [whole] = *parts { Ok(whole) } else { self.add(Concat, parts) }
     }
 
-    /// A convolution of floats, each group of channels with its filters.
+    /// Appends a float convolution; each group of channels is convolved with its own filters.
     fn convolution(&mut self, x: Value, weight: Value, window: Window, groups: usize) -> Result<Value> {
         let operands = self.parts(x, groups)?.into_iter().zip(self.parts(weight, groups)?);
         let parts: Vec<_> =
@@ -57,7 +57,7 @@ impl Builder {
         self.whole(&parts)
     }
 
-    /// A convolution or linear layer, float or packed.
+    /// Appends a convolution or linear layer, float or packed.
     pub(super) fn product(&mut self, name: &str, x: &Signal, product: &Product) -> Result<Signal> {
         let &Product { window, groups, weights, bias } = product;
         let input = self.graph.ty(x.value).clone();
@@ -72,14 +72,14 @@ impl Builder {
         if matches!(input.encoding, Encoding::Planes(_)) {
             return self.packed(x, (signs, alpha, planes), window, groups);
         }
-        // There are no bits to count in floats.
+        // Floats have no bits to count.
         let x = self.float(x)?;
         let weight = self.add(Unpack { channels, planes }, &[signs, alpha])?;
         let y = self.convolution(x, weight, window, groups)?;
         self.biased(name, y, bias.then_some(weights))
     }
 
-    /// A latent weight's sign planes, their scales and what they stand for.
+    /// Returns a latent weight's sign planes, their scales and their interpretation.
     fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
         let scope = match weights.alpha {
             _ if weights.mode == WeightMode::Dorefa => sign::Scope::Layer,
@@ -111,7 +111,7 @@ impl Builder {
         Ok((signs, alpha, SignPlanes::ONE))
     }
 
-    /// With a bias, kept as the weights are, where there is one.
+    /// Adds the bias, in the format of the weights, if there is one.
     fn biased(&mut self, name: &str, y: Value, bias: Option<Weights>) -> Result<Signal> {
         let Some(weights) = bias else { return Ok(Signal::float(y)) };
         let bias = self.parameter(name, "bias")?;
@@ -119,7 +119,7 @@ impl Builder {
         Ok(Signal::float(self.add(Bias, &[y, bias])?))
     }
 
-    /// The signal with DoReFa's gradient of so many bits.
+    /// Returns the signal with DoReFa-Net's gradient of `bits` bits.
     pub(super) fn rounded_gradient(&mut self, name: &str, y: Signal, bits: usize) -> Result<Signal> {
         if bits == 32 || self.mode == Mode::Infer {
             return Ok(y);
@@ -130,7 +130,8 @@ impl Builder {
         Ok(Signal { value, ..y })
     }
 
-    /// A parameter that is kept in fixed point, as a value whose gradient is rounded, where that is asked for. It lies on its grid: nothing else changes.
+    /// Returns a fixed-point parameter as a value whose gradient is rounded, if requested. The
+    /// parameter is on its grid, so the value itself does not change.
     fn fixed_gradient(&mut self, parameter: Value, weights: Weights) -> Result<Value> {
         let Some(gradient) = weights.gradient_format.filter(|_| weights.mode == WeightMode::Fixed) else {
             return Ok(parameter);
@@ -141,7 +142,8 @@ impl Builder {
         rounded(&mut self.graph, fixed::Fixed { value, gradient: Some(gradient), in_place: false }, parameter)
     }
 
-    /// A packed convolution of codes with signs, their scales and what they stand for. Sums of all groups have one encoding.
+    /// Appends a packed convolution of codes with signs, whose scales and interpretation are given.
+    /// The sums of all groups have the same encoding.
     fn packed(
         &mut self,
         x: &Signal,

@@ -9,7 +9,7 @@ use crate::ops::adam::{self, Moment};
 /// m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), with m̂ = m/(1 − beta1^t), v̂ = v/(1 − beta2^t).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moments {
-    /// In [0, 1). In double precision, for 1 − beta is what counts.
+    /// In [0, 1). In double precision, because 1 − beta is what matters.
     pub beta1: f64,
     /// In [0, 1).
     pub beta2: f64,
@@ -25,13 +25,13 @@ pub struct Adam(pub Moments);
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct AdamW(pub Moments);
 
-/// The smallest ε: what is smaller may be 0 to a GPU.
+/// The smallest ε: GPUs may flush smaller numbers to 0.
 const LEAST_EPS: f32 = 1e-30;
 
-/// What PyTorch's AdamW begins with.
+/// Default weight decay of PyTorch's AdamW.
 const ADAMW_DECAY: f32 = 0.01;
 
-/// A mean of gradients, or of their squares, of which the share `beta` stays.
+/// An exponential moving average of gradients, or of their squares, with decay rate `beta`.
 pub(super) fn moment(second: bool, beta: f64, decay: f32) -> Moment {
     Moment { second, keep: beta as f32, take: (1.0 - beta) as f32, decay }
 }
@@ -48,9 +48,9 @@ impl Keys for Moments {
             Numbers { fits: |v: f64| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1, such as 0.9" };
         let small =
             Numbers { fits: |v: f32| v >= LEAST_EPS, wanted: "give a small number of at least 1e-30, such as 1e-8" };
-        visitor.visit(key("beta1", "share of the gradients' mean that stays"), Slot::Real(&mut self.beta1, share));
-        visitor.visit(key("beta2", "share of the squares' mean that stays"), Slot::Real(&mut self.beta2, share));
-        visitor.visit(key("eps", "what is added to the root of the squares' mean"), Slot::Number(&mut self.eps, small));
+        visitor.visit(key("beta1", "decay rate of the mean gradient"), Slot::Real(&mut self.beta1, share));
+        visitor.visit(key("beta2", "decay rate of the mean squared gradient"), Slot::Real(&mut self.beta2, share));
+        visitor.visit(key("eps", "added to the root of the mean squared gradient"), Slot::Number(&mut self.eps, small));
     }
 }
 
@@ -61,7 +61,8 @@ impl Moments {
         [self.beta1, self.beta2].map(|beta| (1.0 - libm::pow(beta, step as f64)) as f32)
     }
 
-    /// With a decay that is part of the gradient, and one that is not.
+    /// Appends the update with coupled weight decay (part of the gradient) and decoupled weight
+    /// decay.
     pub(super) fn append(&self, to: &mut Target<'_>, coupled: f32, decoupled: f32) -> Result<Value> {
         let Target { weight, gradient, rates, lr_scale, states, .. } = *to;
         let first = to.add(moment(false, self.beta1, coupled), &[states[0], weight, gradient])?;

@@ -1,4 +1,4 @@
-//! Bop, the optimiser of binary weights.
+//! Bop, an optimiser for binary weights.
 
 use super::adam::moment;
 use super::{Kind, Moments, Target};
@@ -7,20 +7,21 @@ use crate::graph::Value;
 use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::bop;
 
-/// Bop (Helwegen et al., 2019) for binary weights, which are ±1 and have no latent ones: m ← (1 − gamma)·m + gamma·g, and w flips where |m| > threshold and m
-/// has w's sign. Every other parameter follows `Adam`.
+/// Bop (Helwegen et al., 2019) for binary weights, which are ±1 without latent weights: m ← (1 −
+/// gamma)·m + gamma·g, and w flips where |m| > threshold and m has the sign of w. All other
+/// parameters follow `Adam`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bop {
-    /// Of the other parameters.
+    /// Hyperparameters for the other parameters.
     pub moments: Moments,
-    /// How fast old gradients are forgotten, in (0, 1].
+    /// Adaptivity rate: the weight of each new gradient in m, in (0, 1].
     pub gamma: f64,
     /// τ, at least 0.
     pub threshold: f32,
 }
 
 impl Default for Bop {
-    /// The paper's own numbers (section 5.1).
+    /// The paper's values (section 5.1).
     fn default() -> Self {
         Self { moments: Moments::default(), gamma: 1e-4, threshold: 1e-8 }
     }
@@ -31,8 +32,8 @@ impl Keys for Bop {
         let share =
             Numbers { fits: |v: f64| v > 0.0 && v <= 1.0, wanted: "give a number above 0, up to 1, such as 1e-4" };
         let least = Numbers { fits: |v: f32| v >= 0.0, wanted: "give a finite number of at least 0, such as 1e-8" };
-        visitor.visit(key("gamma", "how fast old gradients are forgotten"), Slot::Real(&mut self.gamma, share));
-        let threshold = key("threshold", "above which mean gradient a weight flips");
+        visitor.visit(key("gamma", "weight of each new gradient in the mean"), Slot::Real(&mut self.gamma, share));
+        let threshold = key("threshold", "magnitude of the mean gradient above which a weight flips");
         visitor.visit(threshold, Slot::Number(&mut self.threshold, least));
         self.moments.keys(visitor);
     }

@@ -11,7 +11,7 @@ use crate::ops::sgd::{self, SgdNesterov, SgdVelocity};
 pub struct Sgd {
     /// In [0, 1).
     pub momentum: f32,
-    /// Whether the gradient looks one step ahead.
+    /// Whether Nesterov momentum is used.
     pub nesterov: bool,
 }
 
@@ -19,8 +19,9 @@ impl Keys for Sgd {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let share =
             Numbers { fits: |v: f32| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1, such as 0.9" };
-        visitor.visit(key("momentum", "share of the velocity that stays"), Slot::Number(&mut self.momentum, share));
-        visitor.visit(key("nesterov", "whether the gradient looks one step ahead"), Slot::Flag(&mut self.nesterov));
+        visitor
+            .visit(key("momentum", "fraction of the velocity that is kept"), Slot::Number(&mut self.momentum, share));
+        visitor.visit(key("nesterov", "whether Nesterov momentum is used"), Slot::Flag(&mut self.nesterov));
     }
 }
 
