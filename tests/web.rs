@@ -186,7 +186,7 @@ fn ports_and_folders_are_checked() {
     fails(dir, &["--dir", "site", "--port", &port], &[&format!("port {port} is taken"), "--port 0"]);
     fails(dir, &["--dir", "nowhere"], &["nowhere contains no index.html", "web/build.sh"]);
     fails(dir, &["--dir", "site/pkg"], &["site/pkg contains no index.html"]);
-    // Whoever asks for no port gets one, beside others who did the same.
+    // Without a given port each server gets its own.
     let servers = [0; 2].map(|_| Server::start(dir, &["--dir", "site"]));
     assert!(servers[0].port >= 8080 && servers[0].port < servers[1].port, "{} {}", servers[0].port, servers[1].port);
     // A page in this folder takes precedence.
