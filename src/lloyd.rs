@@ -35,7 +35,7 @@ fn bins(levels: &[f64], half: bool) -> Vec<(f64, f64)> {
 }
 
 /// Repeats `step` until the levels no longer change.
-fn settle(mut levels: Vec<f64>, step: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+fn iterate(mut levels: Vec<f64>, step: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     for _ in 0..ROUNDS {
         let next = step(&levels);
         let moved = levels.iter().zip(&next).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -53,13 +53,13 @@ fn multiples(step: f64, count: usize) -> Vec<f64> {
 
 /// Returns the `count` positive levels of least squared error.
 pub fn levels(count: usize, half: bool) -> Vec<f64> {
-    settle(multiples(3.0 / count as f64, count), |levels| bins(levels, half).into_iter().map(|(p, m)| m / p).collect())
+    iterate(multiples(3.0 / count as f64, count), |levels| bins(levels, half).into_iter().map(|(p, m)| m / p).collect())
 }
 
 /// Returns the Δ for which the `count` levels Δ, 2Δ, … have the least squared error.
 pub fn uniform_step(count: usize, half: bool) -> f64 {
     // For fixed bins the best Δ is Σ i·moment / Σ i²·mass.
-    let settled = settle(multiples(3.0 / count as f64, count), |levels| {
+    let settled = iterate(multiples(3.0 / count as f64, count), |levels| {
         let (mut above, mut below) = (0.0, 0.0);
         for (i, (p, m)) in bins(levels, half).into_iter().enumerate() {
             let i = (i + 1) as f64;

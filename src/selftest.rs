@@ -1,5 +1,5 @@
 //! Conformance test: runs every case of every operation, and of operations that are computed
-//! together, on a device and compares the results with the reference implementation (`twin`).
+//! together, on a device and compares the results with the reference implementation (`reference`).
 //!
 //! Integers and bits must agree exactly, floats within the operation's bound. Outputs are filled
 //! with a pattern first and followed by guard words, which reveals unwritten elements and

@@ -11,7 +11,7 @@
 //! | `Planes(b)` | plane 0, plane 1, …: bit c mod 32 of word c / 32 is channel c | b·⌈C/32⌉ |
 //!
 //! **Invariant:** padding lanes and tail bits are zero in every tensor written by a kernel or a
-//! reference implementation (`twin`).
+//! reference implementation (`reference`).
 //!
 //! Activations have shape `[n, h, w, c]`, float weights `[r, s, c, k]` (c a multiple of 4). The
 //! signs of binary weights have shape `[r, s, ⌈c/32⌉, k]` and encoding `U32`: each word holds 32

@@ -42,7 +42,7 @@ fn small(i: usize) -> f32 {
 }
 
 /// s ← s·a + b from x, x + 1 and x + 2, eight times per round; two operations each.
-fn fma_twin(x: f32, a: f32, b: f32, rounds: u32, counted: &mut Counted) -> f32 {
+fn fma_reference(x: f32, a: f32, b: f32, rounds: u32, counted: &mut Counted) -> f32 {
     let chains = [0.0, 1.0, 2.0].map(|start| {
         (0..8 * rounds).fold(x + start, |sum, _| {
             counted.add(2);
@@ -53,7 +53,7 @@ fn fma_twin(x: f32, a: f32, b: f32, rounds: u32, counted: &mut Counted) -> f32 {
 }
 
 /// s ← s + popcount(s & w) from w and w ^ 1, eight times per round; 64 bit operations each.
-fn bit_twin(w: u32, rounds: u32, counted: &mut Counted) -> u32 {
+fn bit_reference(w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     let chains = [w, w ^ 1].map(|start| {
         (0..8 * rounds).fold(start, |sum, _| {
             counted.add(64);
@@ -65,7 +65,7 @@ fn bit_twin(w: u32, rounds: u32, counted: &mut Counted) -> u32 {
 
 /// s ← s + the dot product of s and w as four signed bytes, from x, x + 1, …, x + 11, eight times
 /// per round; eight operations each.
-fn dot_twin(x: u32, w: u32, rounds: u32, counted: &mut Counted) -> u32 {
+fn dot_reference(x: u32, w: u32, rounds: u32, counted: &mut Counted) -> u32 {
     let dot = |a: u32, b: u32| -> i32 {
         let bytes = |word: u32| word.to_le_bytes().map(|byte| i32::from(byte as i8));
         bytes(a).into_iter().zip(bytes(b)).map(|(a, b)| a * b).sum()
@@ -81,7 +81,7 @@ fn dot_twin(x: u32, w: u32, rounds: u32, counted: &mut Counted) -> u32 {
 
 /// The sum of the values that invocation `thread` reads in one lane: eight vec4s per round, 32
 /// apart, shifted by one in every round.
-fn workgroup_twin(x: &[f32], thread: usize, lane: usize, rounds: u32, counted: &mut Counted) -> f32 {
+fn workgroup_reference(x: &[f32], thread: usize, lane: usize, rounds: u32, counted: &mut Counted) -> f32 {
     let reads = (0..rounds as usize).flat_map(|round| (0..8).map(move |read| (thread + round) % THREADS + 32 * read));
     reads
         .map(|at| {
@@ -109,7 +109,7 @@ fn executed() {
                 (work[1], work[4], work[5]) = (1, f32::to_bits(a), f32::to_bits(b));
                 let y = result(&mut backend, probe, 1, work, bytemuck::cast_slice(&x)).await;
                 let mut counted = Counted::default();
-                let expected: Vec<_> = x.iter().map(|&x| fma_twin(x, a, b, rounds, &mut counted)).collect();
+                let expected: Vec<_> = x.iter().map(|&x| fma_reference(x, a, b, rounds, &mut counted)).collect();
                 assert_eq!(bytemuck::cast_slice::<u32, f32>(&y), expected, "{name}: {probe:?} with {a}, {b}");
                 assert_eq!(counted.0, probe.amount(1, rounds), "{probe:?}");
             }
@@ -120,7 +120,7 @@ fn executed() {
         work[1] = 1;
         let y = result(&mut backend, Probe::Bit, 1, work, &words).await;
         let mut counted = Counted::default();
-        let expected: Vec<_> = words.iter().map(|&w| bit_twin(w, rounds, &mut counted)).collect();
+        let expected: Vec<_> = words.iter().map(|&w| bit_reference(w, rounds, &mut counted)).collect();
         assert_eq!(y, expected, "{name}: popcount");
         assert_eq!(counted.0, Probe::Bit.amount(1, rounds));
 
@@ -129,7 +129,7 @@ fn executed() {
         let y = result(&mut backend, Probe::Dot, 1, work, &words).await;
         let mut counted = Counted::default();
         let expected: Vec<_> =
-            words.chunks(4).flat_map(|x| [dot_twin(x[0], work[4], rounds, &mut counted); 4]).collect();
+            words.chunks(4).flat_map(|x| [dot_reference(x[0], work[4], rounds, &mut counted); 4]).collect();
         assert_eq!(y, expected, "{name}: packed dot");
         assert_eq!(counted.0, Probe::Dot.amount(1, rounds));
 
@@ -139,7 +139,7 @@ fn executed() {
         let y = result(&mut backend, Probe::Workgroup, 1, work, bytemuck::cast_slice(&x)).await;
         let mut counted = Counted::default();
         let expected: Vec<_> =
-            (0..4 * THREADS).map(|i| workgroup_twin(&x, i / 4, i % 4, rounds, &mut counted)).collect();
+            (0..4 * THREADS).map(|i| workgroup_reference(&x, i / 4, i % 4, rounds, &mut counted)).collect();
         assert_eq!(bytemuck::cast_slice::<u32, f32>(&y), expected, "{name}: workgroup memory");
         assert_eq!(counted.0, Probe::Workgroup.amount(1, rounds));
 

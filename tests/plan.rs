@@ -23,7 +23,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
 use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
-use halfwave::plan::{Assignment, Plan, Tenancy, Together, arrange, lower, together};
+use halfwave::plan::{Assignment, Lifetime, Plan, Together, arrange, lower, together};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
 use random_graph::random_graph;
@@ -184,7 +184,7 @@ fn check_lowered(graph: &Graph, plan: &Plan, assignment: &Assignment, caps: &Cap
                 assignment.slot_of[other.0] == *slot && *other <= value && last_reader[other.0] > value.0
             });
             assert!(alive.is_none(), "{value} frees slot {slot} of {:?}", alive.map(|(v, _)| v));
-            assert_eq!(plan.slots[*slot].tenancy, Tenancy::Transient, "{value} frees slot {slot}");
+            assert_eq!(plan.slots[*slot].lifetime, Lifetime::Transient, "{value} frees slot {slot}");
         }
     }
     for step in &plan.steps {
@@ -210,9 +210,9 @@ fn check_lowered(graph: &Graph, plan: &Plan, assignment: &Assignment, caps: &Cap
         assert!(step.groups.iter().all(|&groups| groups > 0 && groups as usize <= caps.max_groups));
     }
     let bytes =
-        |tenancy| plan.slots.iter().filter(move |slot| slot.tenancy == tenancy).map(|slot| 4 * slot.words as u64);
+        |lifetime| plan.slots.iter().filter(move |slot| slot.lifetime == lifetime).map(|slot| 4 * slot.words as u64);
     let [state, ports, transient] =
-        [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(|tenancy| bytes(tenancy).sum::<u64>());
+        [Lifetime::State, Lifetime::Port, Lifetime::Transient].map(|lifetime| bytes(lifetime).sum::<u64>());
     let memory = &plan.memory;
     assert_eq!([memory.state, memory.ports, memory.transient], [state, ports, transient]);
     assert_eq!(memory.peak, state + ports + transient);

@@ -1,5 +1,5 @@
 //! The CPU backend: executes the same plan, in the same slots, with the reference implementations
-//! (`twin`) of operations.
+//! (`reference`) of operations.
 //!
 //! **Invariant:** in debug builds a freed slot is filled with NaNs, to expose reads of a value
 //! after its lifetime.
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::halves::{self, SCALES, SEEN};
 use crate::kernel::{FAULT, Operand};
 use crate::ops::Op;
-use crate::plan::{Plan, PlanNode, Tenancy};
+use crate::plan::{Lifetime, Plan, PlanNode};
 use crate::stop::Stop;
 use crate::tensor::{View, ViewMut};
 use crate::{parallel, simd};
@@ -146,7 +146,7 @@ impl CpuBackend {
             let mut floats = node.output.scale.map(|_| vec![0u32; ty.words()]);
             let written: &mut [u32] = floats.as_deref_mut().unwrap_or(&mut *out);
             for _ in 0..repeats(node) {
-                node.op.twin(&inputs, &mut ViewMut::new(ty, &mut *written));
+                node.op.reference(&inputs, &mut ViewMut::new(ty, &mut *written));
             }
             let finite = node.checked.iter().all(|operand| match *operand {
                 Operand::Input(index) => all_finite(inputs[index].words),
@@ -177,7 +177,7 @@ impl CpuBackend {
             }
         }
         for slot in 0..plan.slots.len() {
-            if plan.slots[slot].tenancy == Tenancy::State {
+            if plan.slots[slot].lifetime == Lifetime::State {
                 self.state.insert(Self::name_of(plan, slot).to_string(), std::mem::take(&mut memory[slot]));
             }
         }
@@ -205,7 +205,7 @@ impl Backend for CpuBackend {
         if let Err(stopped) = self.stop.check() {
             return Box::pin(async move { Err(stopped) });
         }
-        let is_state = |buffer: usize| plan.slots.get(buffer).is_some_and(|slot| slot.tenancy == Tenancy::State);
+        let is_state = |buffer: usize| plan.slots.get(buffer).is_some_and(|slot| slot.lifetime == Lifetime::State);
         let buffers = plan.buffers().into_iter().enumerate();
         self.memory.push(buffers.map(|(at, words)| vec![POISON; if is_state(at) { 0 } else { words }]).collect());
         for port in &plan.state {

@@ -5,7 +5,7 @@ use super::terminal::{bytes, grouped};
 use halfwave::Result;
 use halfwave::caps::DeviceClass;
 use halfwave::graph::Phase;
-use halfwave::shader::{Access, Counts, Kind, Mix, Shader, Space, Traffic};
+use halfwave::shader::{Access, Counts, InstructionMix, Kind, Shader, Space, Traffic};
 
 /// Explanation of the columns, printed after the last view.
 const LEGEND: &str = "\
@@ -69,7 +69,7 @@ pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
 }
 
 /// Summarises the innermost loop in one line.
-fn summary(mix: &Mix) -> String {
+fn summary(mix: &InstructionMix) -> String {
     let counts = mix.innermost();
     let depth = mix.by_depth().len() - 1;
     let kinds = [
@@ -168,7 +168,7 @@ fn launched(shader: &Shader, used: &Use) -> String {
 
 /// Returns the table of counts by loop depth; the first and last depth are also given per output
 /// element.
-fn counts(mix: &Mix, outputs: Option<f64>) -> String {
+fn counts(mix: &InstructionMix, outputs: Option<f64>) -> String {
     let depths = mix.by_depth();
     let mut head = vec![String::new()];
     head.extend((0..depths.len()).map(column));

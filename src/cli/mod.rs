@@ -136,7 +136,7 @@ struct DataArgs {
 
 /// Parses the arguments and executes the command.
 pub(crate) fn main() -> ExitCode {
-    runtime_dir::settle();
+    runtime_dir::ensure();
     let Cli { command, train } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => return told(&message),

@@ -10,7 +10,7 @@
 /// Must be called first in `main`.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 #[allow(unsafe_code)]
-pub(super) fn settle() {
+pub(super) fn ensure() {
     use std::os::unix::ffi::OsStrExt;
     let set = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| dir.as_bytes().starts_with(b"/"));
     if !set {
@@ -22,4 +22,4 @@ pub(super) fn settle() {
 }
 
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-pub(super) fn settle() {}
+pub(super) fn ensure() {}

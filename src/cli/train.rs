@@ -14,7 +14,7 @@ use halfwave::recipe::{Length, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, Saved};
-use halfwave::train::{Event, Glance, Start, weights};
+use halfwave::train::{Event, Start, StepPacer, weights};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,7 +87,7 @@ nohup, stay ignored. On a terminal, a view shows the progress; its table compare
 quantiser with those of a Gaussian input. When it closes, the lines of --plain are printed.";
 
 /// Maximum time the device works before the view is updated.
-const GLANCE: Duration = Duration::from_millis(150);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 impl From<TrainOptions> for TrainArgs {
     /// Uses the embedded digits recipe.
@@ -252,10 +252,10 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
     let (position, steps) = (trainer.position(), (trainer.total_steps(), trainer.epoch_steps()));
     let recipe = trainer.recipe().clone();
     let mut progress = Progress::new(&recipe, steps, position, run.rows(), view);
-    let mut glance = Glance::new(GLANCE);
+    let mut pacer = StepPacer::new(UPDATE_INTERVAL);
     loop {
         let asked = Instant::now();
-        let events = match run.advance(glance.steps()).await {
+        let events = match run.advance(pacer.steps()).await {
             Err(Error::Stopped) => {
                 run.pause().await?;
                 return Ok(progress.finish());
@@ -280,7 +280,7 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
                 complain("note", &lines.join("\n"));
             }
         }
-        glance.took(asked.elapsed());
+        pacer.took(asked.elapsed());
     }
     if let Some(dump) = dump {
         let rows = run.rows().to_vec();

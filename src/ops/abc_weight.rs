@@ -19,7 +19,7 @@
 //! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; then the filters in
 //! chunks.
 
-use super::dorefa_weight::{planes, planes_twin};
+use super::dorefa_weight::{planes, planes_reference};
 use super::scale::{Scale, Total};
 use super::{Activity, Backward, Op, Operation, Sample, add, sample::Noise, sign, slice::Slice, sum};
 use crate::caps::Caps;
@@ -162,7 +162,7 @@ impl Operation for AbcThresholds {
         Program { scratch_words: vec![scratch], launches: vec![moments, thresholds] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let [r, s, _, filters] = inputs[0].ty.nhwc();
         let count = (r * s * self.channels * filters) as f32;
         let [sum, squares] = totals(inputs[0], 1, |_, _, w| Some((0, [w, w * w])))[0];
@@ -228,7 +228,7 @@ impl Operation for AbcAlpha {
         Program { scratch_words: vec![scratch, LANES * self.bases], launches: vec![of_bins, levels, alpha] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (ty, last) = (inputs[0].ty, self.bases);
         let (rows, filters) = (ty.nhwc()[2], ty.channels());
         let thresholds = &inputs[1].numbers()[..self.bases];
@@ -305,8 +305,8 @@ impl Operation for AbcWeight {
         planes("abc_weight", inputs, output, self.channels, self.bases, true).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        planes_twin(inputs, output, self.channels, self.bases, |w, thresholds| (1 << reached(w, thresholds)) - 1);
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        planes_reference(inputs, output, self.channels, self.bases, |w, thresholds| (1 << reached(w, thresholds)) - 1);
     }
 }
 

@@ -42,7 +42,7 @@ impl Operation for Accumulate {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (sum, g) = (inputs[0].numbers(), inputs[1].numbers());
         let first = inputs[2].numbers()[0] == 0.0;
         parallel::each(output.floats(), [&sum, &g], |[sum, g]| if first { g } else { sum + g });

@@ -82,7 +82,7 @@ impl Operation for Activation {
         TOLERANCE
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
         batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
@@ -154,7 +154,7 @@ impl Operation for ActivationBackward {
         TOLERANCE
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, of, out| {
             for (c, out) in out.iter_mut().enumerate() {

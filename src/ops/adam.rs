@@ -76,7 +76,7 @@ impl Operation for Moment {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (m, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         for (i, out) in output.floats().iter_mut().enumerate() {
             let g = dw[i] + w[i] * self.decay;
@@ -128,7 +128,7 @@ impl Operation for Adam {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, m, v, rates) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers(), inputs[3].numbers());
         let root = rates[2].sqrt();
         for (i, out) in output.floats().iter_mut().enumerate() {

@@ -55,7 +55,7 @@ impl Operation for Add {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
         for index in 0..2 {
-            if cx.wants(index) {
+            if cx.needs_gradient(index) {
                 cx.give(index, dy)?;
             }
         }
@@ -71,7 +71,7 @@ impl Operation for Add {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (a, b) = (inputs[0].numbers(), inputs[1].numbers());
         parallel::each(output.floats(), [&a, &b], |[a, b]| a + b);
     }

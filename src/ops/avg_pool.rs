@@ -64,7 +64,7 @@ impl Operation for AvgPool {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let ([_, h, w, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let (x, lanes, window) = (inputs[0].numbers(), output.ty.lanes(), self.window);
         parallel::rows(output.floats(), lanes, |row, out| {
@@ -108,7 +108,7 @@ impl Operation for AvgPoolBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let ([_, h, w, _], [_, oh, ow, _]) = (output.ty.nhwc(), inputs[0].ty.nhwc());
         let (dy, lanes, window) = (inputs[0].numbers(), output.ty.lanes(), self.window);
         parallel::rows(output.floats(), lanes, |row, out| {

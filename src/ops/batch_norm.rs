@@ -187,7 +187,7 @@ impl Operation for BatchNormCoef {
         // The gradient that batch_norm provides for the coefficients is (dγ, dβ).
         let dy = cx.dy();
         for index in 0..2 * usize::from(self.affine) {
-            if cx.wants(self.affine_at() + index) {
+            if cx.needs_gradient(self.affine_at() + index) {
                 let gradient = cx.add(Row { index }, &[dy])?;
                 cx.give(self.affine_at() + index, gradient)?;
             }
@@ -216,7 +216,7 @@ impl Operation for BatchNormCoef {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (channels, lanes) = (output.ty.channels(), output.ty.lanes());
         let stats = inputs[0].numbers();
         let alpha = self.scaled.then(|| inputs[1].numbers());
@@ -318,7 +318,7 @@ impl Operation for BatchNormRunning {
         launch.write("running", F32, Output).params(&params).threads(quads).float_ops(4 * output.len()).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let lanes = output.ty.lanes();
         let (old, stats) = (inputs[0].numbers(), inputs[1].numbers());
         let alpha = self.scaled.then(|| inputs[2].numbers());
@@ -398,10 +398,10 @@ impl Operation for BatchNorm {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (x, coef, dz) = (cx.input(0), cx.input(1), cx.dy());
         let sums = cx.add(batch_norm_backward::BatchNormSums { through: None, unpool: None }, &[x, coef, dz])?;
-        if cx.wants(1) {
+        if cx.needs_gradient(1) {
             cx.give(1, sums)?;
         }
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             let dx = cx.add(
                 batch_norm_backward::BatchNormDx { through: None, unpool: None, plus: false, in_place: false },
                 &[x, coef, dz, sums],
@@ -419,7 +419,7 @@ impl Operation for BatchNorm {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         Prologue::new(inputs).put_numbers(output.floats());
     }
 }

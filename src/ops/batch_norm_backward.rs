@@ -198,7 +198,7 @@ impl Operation for BatchNormSums {
     }
 
     /// Sums in the kernels' order.
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let gradient = Gradient::new(inputs, self.through, self.unpool, 3);
         let (lanes, rows) = (inputs[0].ty.lanes(), inputs[0].ty.rows());
         let per_chunk = rows_per_chunk(rows, lanes / LANES);
@@ -359,7 +359,7 @@ impl Operation for BatchNormDx {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let gradient = Gradient::new(inputs, self.through, self.reads_through(), self.behind());
         let other = self.plus.then(|| inputs[4].numbers());
         let rows = inputs[0].ty.rows() as f32;
@@ -376,7 +376,7 @@ impl Operation for BatchNormDx {
             let ty = inputs[0].ty.with(F32);
             let mut dx = vec![0; ty.words()];
             put(bytemuck::cast_slice_mut(&mut dx));
-            pool.twin(&[View::new(&ty, &dx), inputs[inputs.len() - 1]], output);
+            pool.reference(&[View::new(&ty, &dx), inputs[inputs.len() - 1]], output);
         } else {
             put(output.floats());
         }

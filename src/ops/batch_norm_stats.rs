@@ -77,7 +77,7 @@ impl Operation for BatchNormStats {
         })
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, lanes) = (inputs[0], inputs[0].ty.lanes());
         let out = output.floats();
         let (means, variances) = out.split_at_mut(lanes);

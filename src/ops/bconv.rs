@@ -135,11 +135,11 @@ impl Operation for Bconv {
         let scale = cx.inputs().get(3).copied();
         let input = cx.input_type(0).with(Encoding::F32);
         let Self { window, code, planes } = self.clone();
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             let dx = cx.add(bconv_backward::BconvDx { window, planes, input: input.clone() }, &[dy, signs, alpha])?;
             cx.give(0, dx)?;
         }
-        if cx.wants(1) {
+        if cx.needs_gradient(1) {
             let inputs: Vec<_> = [dy, codes].into_iter().chain(scale).collect();
             let dw = cx.add(bconv_backward::BconvDw { window, code }, &inputs)?;
             cx.give(1, dw)?;
@@ -183,7 +183,7 @@ impl Operation for Bconv {
         variant::offers("bconv", kernels::CANDIDATES, &self.packed(inputs[0], output), caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (ty, lanes, bases) = (output.ty.clone(), output.ty.lanes(), self.planes.bases());
         let ([_, h, w, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let taps = Taps::inputs(&self.window, [h, w], [oh, ow]);

@@ -152,27 +152,33 @@ impl Operation for BconvDx {
         self.product(inputs[0], output).candidates(caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (signs, alpha) = (inputs[1].words, inputs[2].numbers());
         let (channels, cl, kl) = (output.ty.channels(), output.ty.lanes(), inputs[0].ty.lanes());
         let (words, planes) = (output.ty.plane_words(), self.planes.count());
-        conv_backward::input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
-            for (k, row) in block.chunks_exact_mut(cl).enumerate() {
-                for (at, weights) in row[..channels].chunks_mut(WORD_BITS).enumerate() {
-                    let word = |j| signs[((tap * words + at) * planes + j) * kl + k];
-                    if self.planes == SignPlanes::ONE {
-                        let (word, alpha) = (word(0), alpha[k]);
-                        let signed =
-                            |(c, weight): (usize, &mut f32)| *weight = if word >> c & 1 == 1 { alpha } else { -alpha };
-                        weights.iter_mut().enumerate().for_each(signed);
-                    } else {
-                        for (c, weight) in weights.iter_mut().enumerate() {
-                            *weight = self.planes.value(|j| word(j) >> c & 1 == 1, |j| alpha[j * kl + k]);
+        conv_backward::input_gradient_reference(
+            &self.window,
+            (inputs[0].ty, &inputs[0].numbers()),
+            output,
+            |tap, block| {
+                for (k, row) in block.chunks_exact_mut(cl).enumerate() {
+                    for (at, weights) in row[..channels].chunks_mut(WORD_BITS).enumerate() {
+                        let word = |j| signs[((tap * words + at) * planes + j) * kl + k];
+                        if self.planes == SignPlanes::ONE {
+                            let (word, alpha) = (word(0), alpha[k]);
+                            let signed = |(c, weight): (usize, &mut f32)| {
+                                *weight = if word >> c & 1 == 1 { alpha } else { -alpha }
+                            };
+                            weights.iter_mut().enumerate().for_each(signed);
+                        } else {
+                            for (c, weight) in weights.iter_mut().enumerate() {
+                                *weight = self.planes.value(|j| word(j) >> c & 1 == 1, |j| alpha[j * kl + k]);
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -233,10 +239,10 @@ impl Operation for BconvDw {
         self.outer(inputs).candidates(caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = ((inputs[0].ty, &*inputs[0].numbers()), inputs[1]);
         let scale = inputs.get(2).map_or(1.0, |scale| scale.numbers()[0]) * self.code.step();
-        conv_backward::weight_gradient_twin(&self.window, (x.ty, &self.code.quads(x)), dy, scale, output.floats());
+        conv_backward::weight_gradient_reference(&self.window, (x.ty, &self.code.quads(x)), dy, scale, output.floats());
     }
 }
 

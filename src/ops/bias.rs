@@ -36,10 +36,10 @@ impl Operation for Bias {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             cx.give(0, dy)?;
         }
-        if cx.wants(1) {
+        if cx.needs_gradient(1) {
             let db = cx.add(ChannelSum, &[dy])?;
             cx.give(1, db)?;
         }
@@ -58,7 +58,7 @@ impl Operation for Bias {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, b, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
         parallel::rows(output.floats(), lanes, |row, out| {
             for (c, out) in out.iter_mut().enumerate() {
@@ -100,8 +100,8 @@ impl Operation for ChannelSum {
         mean::column_sum("channel_sum", inputs[0], Input(0), 1.0, caps).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        mean::column_sum_twin(inputs[0], 1.0, output.floats());
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        mean::column_sum_reference(inputs[0], 1.0, output.floats());
     }
 }
 

@@ -47,7 +47,7 @@ impl Operation for Bop {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, m) = (inputs[0].numbers(), inputs[1].numbers());
         for (i, out) in output.floats().iter_mut().enumerate() {
             let flips = m[i].abs() > self.threshold && (m[i] > 0.0) == (w[i] > 0.0);

@@ -33,7 +33,7 @@ impl Operation for Clamp {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
         output.floats().iter_mut().zip(w.iter()).for_each(|(out, w)| *out = w.clamp(-1.0, 1.0));
     }

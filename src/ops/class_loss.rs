@@ -154,7 +154,7 @@ impl Operation for ClassLoss {
         launch("class_loss", self.term, inputs, false, None).write("loss", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes) = (inputs[0].ty.channels(), inputs[0].ty.lanes());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
         let out = output.floats();
@@ -203,7 +203,7 @@ impl Operation for ClassLossBackward {
         launch("class_loss_backward", self.term, inputs, true, self.of).write("dx", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes, rows) = (inputs[0].ty.channels(), inputs[0].ty.lanes(), inputs[0].ty.rows());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
         let scale = self.term.weight(classes) * share(self.of, rows);

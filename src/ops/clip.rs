@@ -89,7 +89,7 @@ impl Operation for SquareSum {
     }
 
     /// Sums in the kernels' order.
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let x = inputs[0].numbers();
         let (rows, per_chunk, chunks) = cut(inputs[0].ty);
         let row_len = 4 * LANE_QUADS;
@@ -143,7 +143,7 @@ impl Operation for ClipScale {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let norm = inputs[0].numbers()[0].sqrt();
         let out = output.floats();
         out.fill(0.0);

@@ -48,7 +48,7 @@ impl Operation for Concat {
         let dy = cx.dy();
         let types: Vec<_> = (0..cx.inputs().len()).map(|index| cx.input_type(index)).collect();
         for (index, run) in runs(types.iter()).enumerate() {
-            if cx.wants(index) {
+            if cx.needs_gradient(index) {
                 let dx = cx.add(Slice { first: run.to, count: run.count }, &[dy])?;
                 cx.give(index, dx)?;
             }
@@ -66,7 +66,7 @@ impl Operation for Concat {
         Program { scratch_words: Vec::new(), launches: launches.map(launch).collect() }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         output.words.fill(0);
         for (run, x) in runs(inputs.iter().map(|x| x.ty)).zip(inputs) {
             channels::copy(*x, output, run);

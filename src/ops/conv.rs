@@ -88,11 +88,11 @@ impl Operation for Conv {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (x, w, dy) = (cx.input(0), cx.input(1), cx.dy());
         let (input, weight) = (cx.input_type(0), cx.input_type(1));
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             let dx = cx.add(conv_backward::ConvDx { window: self.window, input }, &[dy, w])?;
             cx.give(0, dx)?;
         }
-        if cx.wants(1) {
+        if cx.needs_gradient(1) {
             let dw = cx.add(conv_backward::ConvDw { window: self.window, weight }, &[dy, x])?;
             cx.give(1, dw)?;
         }
@@ -114,7 +114,7 @@ impl Operation for Conv {
         self.product([inputs[0], inputs[1]], output).candidates(caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, w) = (inputs[0].numbers(), inputs[1].numbers());
         let ([_, h, width, _], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let (cl, kl) = (inputs[0].ty.lanes(), output.ty.lanes());

@@ -75,7 +75,7 @@ impl ConvDw {
 }
 
 /// Computes dw: `scale` times the sum of products over the rows of x, of this type, and of dy.
-pub(super) fn weight_gradient_twin(
+pub(super) fn weight_gradient_reference(
     window: &Window,
     (x, quads): (&TensorType, &Quads<'_>),
     (dy, values): (&TensorType, &[f32]),
@@ -88,7 +88,7 @@ pub(super) fn weight_gradient_twin(
 }
 
 /// Computes dx: `weights(tap)` writes the block `[k][c]` of a tap.
-pub(super) fn input_gradient_twin(
+pub(super) fn input_gradient_reference(
     window: &Window,
     dy: (&TensorType, &[f32]),
     dx: &mut ViewMut<'_>,
@@ -127,10 +127,10 @@ impl Operation for ConvDx {
         self.product([inputs[0], inputs[1]], output).candidates(caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[1].numbers();
         let (cl, kl) = (output.ty.lanes(), inputs[0].ty.lanes());
-        input_gradient_twin(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
+        input_gradient_reference(&self.window, (inputs[0].ty, &inputs[0].numbers()), output, |tap, block| {
             for (k, row) in block.chunks_exact_mut(cl).enumerate() {
                 for (c, weight) in row.iter_mut().enumerate() {
                     *weight = w[(tap * cl + c) * kl + k];
@@ -183,10 +183,10 @@ impl Operation for ConvDw {
         self.outer(inputs).candidates(caps)
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let quads = Quads::of_floats(inputs[1].numbers(), inputs[1].ty.lanes());
         let dy = (inputs[0].ty, &*inputs[0].numbers());
-        weight_gradient_twin(&self.window, (inputs[1].ty, &quads), dy, 1.0, output.floats());
+        weight_gradient_reference(&self.window, (inputs[1].ty, &quads), dy, 1.0, output.floats());
     }
 }
 

@@ -71,7 +71,7 @@ impl Operation for CountSaturated {
         Program { scratch_words: vec![4 * parts], launches: vec![partial, sum] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, ty) = (batch_norm::Prologue::new(&inputs[1..]).numbers(), inputs[1].ty);
         let values = x.chunks_exact(ty.lanes()).flat_map(|row| &row[..ty.channels()]);
         let saturated = values.filter(|x| !self.format.holds(**x)).count() as u64;

@@ -82,7 +82,7 @@ impl Operation for Decode {
         launch.write("y", F32, Output).float_ops(output.len()).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, step, lanes) = (inputs[0], self.code.step(), output.ty.lanes());
         if let Planes(_) = x.ty.encoding {
             let step = inputs.get(1).map_or(step, |scale| step * scale.numbers()[0]);

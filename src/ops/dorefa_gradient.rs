@@ -88,7 +88,7 @@ impl Operation for DorefaGradient {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         output.words.copy_from_slice(inputs[0].words);
     }
 
@@ -156,7 +156,7 @@ impl Operation for DorefaGradientBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, largest, words) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].words);
         let (row_quads, channels) = (output.ty.quads(), output.ty.channels());
         let sample_quads = dy.len() / LANES / inputs[1].ty.rows();

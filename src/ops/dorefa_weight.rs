@@ -90,7 +90,7 @@ impl Operation for DorefaThresholds {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let top = libm::tanhf(largest(inputs[0]));
         let count = output.ty.channels();
         let out = output.floats();
@@ -138,8 +138,8 @@ impl Operation for DorefaWeight {
         planes("dorefa_weight", inputs, output, self.channels, self.bits, false).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        planes_twin(inputs, output, self.channels, self.bits, |w, thresholds| {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        planes_reference(inputs, output, self.channels, self.bits, |w, thresholds| {
             thresholds.iter().filter(|&&t| w >= t).count() as u32
         });
     }
@@ -178,7 +178,7 @@ pub(super) fn planes(
 }
 
 /// Reference implementation of [`planes`]: plane j receives bit j of `code(weight, thresholds)`.
-pub(super) fn planes_twin(
+pub(super) fn planes_reference(
     inputs: &[View<'_>],
     output: &mut ViewMut<'_>,
     channels: usize,
@@ -259,7 +259,7 @@ impl Operation for DorefaWeightBackward {
         Program { scratch_words: vec![output.lanes()], launches: vec![columns, gradient] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, w) = (inputs[0].numbers(), inputs[1].numbers());
         let (largest, kl) = (largest(inputs[2]), inputs[0].ty.lanes());
         let top = libm::tanhf(largest);

@@ -102,7 +102,7 @@ impl Operation for Dropout {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, words, scale) = (inputs[0].numbers(), inputs[1].words, self.scale());
         let first = random::first_quad(words, image_quads(output.ty));
         parallel::rows(output.floats(), LANES, |quad, out| {

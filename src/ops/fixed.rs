@@ -256,7 +256,7 @@ impl Operation for Fixed {
         launch.write("y", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (lanes, words, image) = (output.ty.lanes(), self.draws().then(|| inputs[0].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
@@ -382,7 +382,7 @@ impl Operation for FixedBackward {
         batch_norm::read(launch, self, inputs).write("dx", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         let (words, image) = (self.draws().then(|| inputs[1].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {

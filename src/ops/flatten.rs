@@ -65,7 +65,7 @@ impl Operation for Flatten {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, [_, h, w, c], lanes) = (inputs[0].numbers(), inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let (pixels, out_lanes) = (h * w, output.ty.lanes());
         parallel::rows(output.floats(), out_lanes, |image, out| {
@@ -108,7 +108,7 @@ impl Operation for FlattenBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, [_, h, w, c], lanes) = (inputs[0].numbers(), output.ty.nhwc(), output.ty.lanes());
         let (pixels, in_lanes) = (h * w, inputs[0].ty.lanes());
         parallel::rows(output.floats(), lanes, |row, out| {

@@ -232,7 +232,7 @@ impl Operation for Gather {
         Program { scratch_words: Vec::new(), launches: launches.collect() }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let ([_, h, w, c], lanes) = (output.ty.nhwc(), output.ty.lanes());
         let ([_, source_w, _], Augment { pad, cutout, .. }) = (self.source, self.augment);
         let (index, table) = (inputs[0].words, inputs[1].numbers());

@@ -75,7 +75,7 @@ impl Operation for HalfScales {
         launch("half_scales_alone", output.rows(), Some(Output), [Input(1); 2]).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let scales: &[f32] = bytemuck::cast_slice(inputs[0].words);
         let seen = inputs[1].words.as_chunks::<4>().0;
         let rows = output.floats().as_chunks_mut::<4>().0.iter_mut();
@@ -112,7 +112,7 @@ impl Operation for HalfSeen {
         launch("half_seen", output.rows(), None, [Output; 2]).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let rows = inputs[0].words.as_chunks::<4>().0;
         let made = output.words.as_chunks_mut::<4>().0.iter_mut().zip(rows);
         made.for_each(|(row, &[_, saturated, ..])| *row = [0, 0, saturated, 0]);

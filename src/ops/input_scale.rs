@@ -73,7 +73,7 @@ impl Operation for InputScale {
         Program { scratch_words: vec![x.rows() * LANES], launches: vec![channels, places] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, lanes) = (inputs[0].numbers(), inputs[0].ty.lanes());
         let ([_, h, w, c], [_, oh, ow, _]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let window = self.window;
@@ -116,7 +116,7 @@ impl Operation for ScaleRows {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (k, dy) = (cx.input(1), cx.dy());
-        if !cx.wants(0) {
+        if !cx.needs_gradient(0) {
             return Ok(());
         }
         let dx = cx.add(ScaleRows, &[dy, k])?;
@@ -136,7 +136,7 @@ impl Operation for ScaleRows {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, k, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
         parallel::rows(output.floats(), lanes, |row, out| {
             out.iter_mut().zip(&x[row * lanes..]).for_each(|(out, x)| *out = x * k[row * LANES]);

@@ -2,7 +2,7 @@
 //! and small results that follow from a reduction need no launch.
 //!
 //! A graph holds single operations, each with its own semantics and reference implementation
-//! (`twin`); only launches are shared. The nodes of a *unit* are adjacent in the graph
+//! (`reference`); only launches are shared. The nodes of a *unit* are adjacent in the graph
 //! (`pass::together` orders them so), and all of their outputs are live at the same time. An
 //! operation that can share a launch declares so in its file and is listed in [`extends`] and
 //! [`program`].
@@ -175,7 +175,7 @@ impl Case {
         offers.map(|Offer { kernel, .. }| (kernel, caps.clone().choosing(op.stem(), kernel))).collect()
     }
 
-    /// The outputs of all nodes, computed by the reference implementations (`twin`).
+    /// The outputs of all nodes, computed by the reference implementations (`reference`).
     pub fn expected(&self) -> Vec<Tensor> {
         let mut values = self.inputs.clone();
         for (op, inputs) in &self.nodes {

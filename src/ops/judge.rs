@@ -84,7 +84,7 @@ impl Operation for Judge {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes, capacity) = (inputs[1].ty.channels(), inputs[1].ty.lanes(), output.ty.rows());
         let (x, labels, losses) = (inputs[1].numbers(), inputs[2].words, inputs[3].words);
         let (batch, fault) = (inputs[4].words[0] as usize, inputs[5].words[0]);

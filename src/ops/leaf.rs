@@ -57,5 +57,5 @@ impl Operation for Leaf {
         Program::default()
     }
 
-    fn twin(&self, _inputs: &[View<'_>], _output: &mut ViewMut<'_>) {}
+    fn reference(&self, _inputs: &[View<'_>], _output: &mut ViewMut<'_>) {}
 }

@@ -61,7 +61,7 @@ impl Operation for MaxAbs {
         Program { scratch_words: vec![LANES * samples * chunks], launches: vec![partial, largest] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let x = inputs[0].numbers();
         let sample_len = x.len() / output.ty.rows();
         parallel::rows(output.floats(), LANES, |sample, out| {

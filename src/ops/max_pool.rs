@@ -112,7 +112,7 @@ impl Operation for MaxPool {
         launch("max_pool", &self.window, inputs, Some(output), None).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, y, row_words) = (&Pooled::new(inputs), output.ty, output.ty.row_words());
         match y.encoding {
             F32 => pool(&self.window, x, y, (output.floats(), y.lanes()), |row, best, _| row.copy_from_slice(best)),
@@ -188,7 +188,7 @@ pub(super) fn with_argmax(pool: &MaxPool, inputs: &[&TensorType], y: &TensorType
     launch("max_pool_argmax", &pool.window, inputs, Some(y), Some(OutputOf(1)))
 }
 
-/// Input of the pool in the reference implementation (`twin`).
+/// Input of the pool in the reference implementation (`reference`).
 struct Pooled<'a> {
     x: Prologue<'a>,
     ty: &'a TensorType,
@@ -337,7 +337,7 @@ impl Operation for MaxPoolBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         let (y, window) = (inputs[0].ty, &self.window);
         let mut winners = vec![0; y.rows() * lanes];
@@ -399,7 +399,7 @@ impl Operation for MaxPoolArgmax {
         launch("max_pool_argmax", &self.window, inputs, None, Some(Output)).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (ty, [_, h, w, _]) = (output.ty, inputs[0].ty.nhwc());
         let (lanes, channels, plane_words) = (ty.lanes(), ty.channels(), ty.plane_words());
         let mut winners = vec![0; ty.rows() * lanes];

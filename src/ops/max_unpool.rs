@@ -57,7 +57,7 @@ impl Operation for MaxUnpool {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, argmax, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
         let ([_, oh, ow, _], [h, w], window) = (inputs[0].ty.nhwc(), self.size, self.window);
         parallel::rows(output.floats(), h * w * lanes, |image, dx| {

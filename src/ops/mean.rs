@@ -42,7 +42,7 @@ pub(super) fn column_sum(label: &str, x: &TensorType, operand: Operand, scale: f
 }
 
 /// Reference implementation of [`column_sum`], in the kernel's order.
-pub(super) fn column_sum_twin(x: View<'_>, scale: f32, out: &mut [f32]) {
+pub(super) fn column_sum_reference(x: View<'_>, scale: f32, out: &mut [f32]) {
     let (values, lanes) = (x.numbers(), x.ty.lanes());
     let sums = sum::columns(x.ty.rows(), lanes, |row, sums| {
         sums.iter_mut().zip(&values[row * lanes..]).for_each(|(sum, value)| *sum += value);
@@ -69,8 +69,8 @@ impl Operation for Mean {
         column_sum("mean", inputs[0], Input(0), self.scale(inputs[0]), caps).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        column_sum_twin(inputs[0], self.scale(inputs[0].ty), output.floats());
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+        column_sum_reference(inputs[0], self.scale(inputs[0].ty), output.floats());
     }
 }
 

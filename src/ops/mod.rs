@@ -1,7 +1,7 @@
 //! The operations: one file per operation, and the list of all of them.
 //!
 //! Each file has the same order: formula, shapes, source · uniform · attribute struct · `infer` ·
-//! `backward` · `program` (kernels and workgroups) · `twin` (the reference implementation: plain
+//! `backward` · `program` (kernels and workgroups) · `reference` (the reference implementation: plain
 //! loops on the CPU) · `samples`. Everything else (tests, benchmarks, names in traces) is derived
 //! from the list at the end of this file.
 //!
@@ -160,14 +160,14 @@ pub trait Operation {
 
     /// Computes the output with plain loops on the CPU. An input that is updated in place is passed
     /// with its old contents.
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>);
 
     /// Role within a step, if it differs from the one implied by the node's phase.
     fn activity(&self) -> Option<Activity> {
         None
     }
 
-    /// Bound on |device − twin| relative to the largest magnitude of the reference output (`twin`);
+    /// Bound on |device − twin| relative to the largest magnitude of the reference output (`reference`);
     /// 0 if exact.
     fn tolerance(&self, output: &TensorType) -> f32 {
         if output.encoding == Encoding::F32 { 2e-5 } else { 0.0 }
@@ -215,7 +215,7 @@ impl Backward<'_> {
     }
 
     /// Whether the gradient of the input at `index` is needed.
-    pub fn wants(&self, index: usize) -> bool {
+    pub fn needs_gradient(&self, index: usize) -> bool {
         self.wanted[self.input(index).0]
     }
 
@@ -354,7 +354,7 @@ impl Op {
         let ty = self.infer(&types).unwrap_or_else(|message| panic!("{}: {message}", self.stem()));
         let views: Vec<_> = inputs.iter().map(|t| t.view()).collect();
         let mut out = Tensor::zeros(ty);
-        self.twin(&views, &mut out.view_mut());
+        self.reference(&views, &mut out.view_mut());
         out
     }
 }

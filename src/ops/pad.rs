@@ -75,7 +75,7 @@ impl Operation for Pad {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let ([_, h, w, _], [_, ph, pw, c]) = (inputs[0].ty.nhwc(), output.ty.nhwc());
         let words = output.ty.plane_words();
         for (row, out) in output.words.chunks_exact_mut(words).enumerate() {
@@ -127,7 +127,7 @@ impl Operation for PadBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let ([_, h, w, _], [_, ph, pw, _]) = (output.ty.nhwc(), inputs[0].ty.nhwc());
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         for (row, out) in output.floats().chunks_exact_mut(lanes).enumerate() {

@@ -53,11 +53,11 @@ impl Operation for Prelu {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, slopes, x) = (cx.dy(), cx.input(0), cx.input(1));
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             let da = cx.add(PreluSlope, &[dy, x])?;
             cx.give(0, da)?;
         }
-        if cx.wants(1) {
+        if cx.needs_gradient(1) {
             let dx = cx.add(PreluBackward, &[dy, slopes, x])?;
             cx.give(1, dx)?;
         }
@@ -70,7 +70,7 @@ impl Operation for Prelu {
         batch_norm::read(launch, self, inputs).write("y", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (a, lanes) = (inputs[0].numbers(), output.ty.lanes());
         batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |_, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
@@ -117,7 +117,7 @@ impl Operation for PreluBackward {
         batch_norm::read(launch, self, inputs).write("dx", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, a, lanes) = (inputs[0].numbers(), inputs[1].numbers(), output.ty.lanes());
         batch_norm::Prologue::new(&inputs[2..]).rows(output.floats(), lanes, |row, x, out| {
             for (c, out) in out.iter_mut().enumerate() {
@@ -178,7 +178,7 @@ impl Operation for PreluSlope {
     }
 
     /// Sums in the kernels' order.
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, x) = (inputs[0].numbers(), batch_norm::Prologue::new(&inputs[1..]).numbers());
         let (lanes, rows) = (inputs[1].ty.lanes(), inputs[1].ty.rows());
         let per_chunk = rows_per_chunk(rows, inputs[1].ty.quads());

@@ -7,7 +7,7 @@
 //! thresholds, PACT and LSQ. What the codes represent is not part of this operation: see
 //! [`super::code`]. Codes are exact for a given x.
 
-mod survey;
+mod code_statistics;
 
 use super::quantise_backward::{QuantiseBackward, QuantiseScale};
 use super::{Activity, Backward, Fold, Operation, Sample, batch_norm, sample::Noise, scale};
@@ -21,7 +21,7 @@ use crate::tensor::{
     Tensor, TensorType, View, ViewMut, WORD_BITS,
 };
 
-pub use survey::Survey;
+pub use code_statistics::CodeStatistics;
 
 /// Maximum number of bits of a code.
 const MOST_BITS: usize = 4;
@@ -254,13 +254,13 @@ impl Operation for Quantise {
         let dy = cx.dy();
         let operands = [&[dy], cx.inputs()].concat();
         let last = operands.len() - 2;
-        if cx.wants(0) {
+        if cx.needs_gradient(0) {
             let op = QuantiseBackward { surrogate: self.surrogate, top: self.top, scaled: self.scale.is_some() };
             let dx = cx.add(op, &operands)?;
             cx.give(0, dx)?;
         }
         if let Some(scale) = self.scale
-            && cx.wants(last)
+            && cx.needs_gradient(last)
         {
             let terms = cx.add(QuantiseScale { thresholds: self.thresholds.clone(), scale, of: None }, &operands)?;
             let sum = cx.add(scale::Total, &[terms])?;
@@ -296,7 +296,7 @@ impl Operation for Quantise {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scale.is_some());
         let (x, ty) = (&batch_norm::Prologue::new(inputs), output.ty);
         let thresholds: &Vec<_> = &self.thresholds.iter().map(|t| t * scale).collect();

@@ -76,7 +76,7 @@ impl Operation for QuantiseBackward {
         self.slope(backward_launch(self, part, inputs, self.scaled, work)).write("dx", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, scale) = split(inputs, self.scaled);
         let (dy, lanes, top) = (inputs[0].numbers(), output.ty.lanes(), self.top * scale);
         let x = &batch_norm::Prologue::new(&inputs[1..]);
@@ -179,7 +179,7 @@ impl Operation for QuantiseScale {
         kernel.write("terms", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, s) = split(inputs, true);
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty), output.ty.channels());

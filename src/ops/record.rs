@@ -54,7 +54,7 @@ impl Operation for Record {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (rows, lanes) = (output.ty.rows(), output.ty.lanes());
         output.words.copy_from_slice(inputs[0].words);
         let row = inputs[2].words[0] as usize % rows;

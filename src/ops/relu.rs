@@ -41,7 +41,7 @@ impl Operation for Relu {
         batch_norm::read(launch.float_ops(output.len()), self, inputs).must_be_finite().write("y", F32, Output).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let lanes = output.ty.lanes();
         batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
             for (out, x) in out.iter_mut().zip(x) {
@@ -82,7 +82,7 @@ impl Operation for ReluBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, y) = (inputs[0].numbers(), inputs[1].numbers());
         parallel::each(output.floats(), [&dy, &y], |[dy, y]| if y > 0.0 { dy } else { 0.0 });
     }

@@ -42,7 +42,7 @@ impl Operation for Row {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let lanes = output.ty.lanes();
         output.floats().copy_from_slice(&inputs[0].numbers()[self.index * lanes..][..lanes]);
     }

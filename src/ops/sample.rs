@@ -18,7 +18,7 @@ impl Sample {
         Self { op: op.into(), inputs }
     }
 
-    /// Output of the reference implementation (`twin`).
+    /// Output of the reference implementation (`reference`).
     pub fn expected(&self) -> Tensor {
         self.op.evaluate(&self.inputs.iter().collect::<Vec<_>>())
     }

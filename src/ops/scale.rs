@@ -36,7 +36,7 @@ impl Operation for Scale {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (s, dy) = (cx.input(1), cx.dy());
-        if !cx.wants(0) {
+        if !cx.needs_gradient(0) {
             return Ok(());
         }
         let dx = cx.add(Scale, &[dy, s])?;
@@ -53,7 +53,7 @@ impl Operation for Scale {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (x, s) = (inputs[0].numbers(), inputs[1].numbers()[0]);
         output.floats().iter_mut().zip(x.iter()).for_each(|(y, x)| *y = x * s);
     }
@@ -97,9 +97,9 @@ impl Operation for Total {
         Program { scratch_words: vec![x.lanes()], launches: vec![columns, total] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let mut columns = vec![0.0; inputs[0].ty.lanes()];
-        mean::column_sum_twin(inputs[0], 1.0, &mut columns);
+        mean::column_sum_reference(inputs[0], 1.0, &mut columns);
         let out = output.floats();
         out.fill(0.0);
         out[0] = sum::of_quads(&columns);

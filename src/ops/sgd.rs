@@ -91,7 +91,7 @@ impl Operation for SgdVelocity {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (v, w, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         parallel::each(output.floats(), [&v, &w, &dw], |[v, w, dw]| v * self.momentum + dw + w * self.decay);
     }
@@ -139,7 +139,7 @@ impl Operation for Sgd {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, lr) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers()[0]);
         parallel::each(output.floats(), [&w, &v], |[w, v]| w - v * (lr * self.lr_scale));
     }
@@ -190,7 +190,7 @@ impl Operation for SgdNesterov {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (w, v, dw) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         let lr = inputs[3].numbers()[0];
         parallel::each(output.floats(), [&w, &v, &dw], |[w, v, dw]| {

@@ -152,7 +152,7 @@ impl Operation for Sign {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
         let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let words = output.ty.nhwc()[2];
@@ -220,7 +220,7 @@ impl Operation for Alpha {
     }
 
     /// Sums in the kernels' order: over rows, and for a layer then over the filters by lanes.
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let w = inputs[0].numbers();
         let ([r, s, rows, filters], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let count = (r * s * self.channels) as f32;
@@ -412,7 +412,7 @@ impl Operation for XnorGradient {
         Program { scratch_words: vec![output.lanes()], launches: vec![mean, gradient] }
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, w, alpha) = (inputs[0].numbers(), inputs[1].numbers(), inputs[2].numbers());
         let ([r, s, rows, _], kl) = (inputs[0].ty.nhwc(), inputs[0].ty.lanes());
         let count = (r * s * self.channels) as f32;

@@ -66,7 +66,7 @@ impl Operation for Slice {
         channels::launch("slice", inputs[0], Input(0), output, self.run(), Rest::Zero).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         output.words.fill(0);
         channels::copy(inputs[0], output, self.run());
     }
@@ -116,7 +116,7 @@ impl Operation for SliceBackward {
         channels::launch("slice_backward", inputs[0], Input(0), output, run, Rest::Zero).into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         output.words.fill(0);
         channels::copy(inputs[0], output, Run { from: 0, to: self.first, count: inputs[0].ty.channels() });
     }

@@ -95,7 +95,7 @@ impl Operation for SoftmaxCrossEntropy {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes) = (inputs[0].ty.channels(), inputs[0].ty.lanes());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
         let out = output.floats();
@@ -147,7 +147,7 @@ impl Operation for SoftmaxCrossEntropyBackward {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (classes, lanes, rows) = (inputs[0].ty.channels(), inputs[0].ty.lanes(), inputs[0].ty.rows());
         let (x, labels) = (inputs[0].numbers(), inputs[1].words);
         let (hit, miss) = shares(self.smoothing, classes);

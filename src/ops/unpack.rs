@@ -66,7 +66,7 @@ impl Operation for Unpack {
             .into()
     }
 
-    fn twin(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
+    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (signs, alpha) = (inputs[0].words, inputs[1].numbers());
         let ([r, s, rows, filters], kl) = (output.ty.nhwc(), output.ty.lanes());
         let (words, count) = (self.channels.div_ceil(WORD_BITS), self.planes.count());

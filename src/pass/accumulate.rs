@@ -117,7 +117,7 @@ fn update_of(model: &Model, leaves: &[(String, String, TensorType)], optimizer: 
     let role =
         |name: &str| parameters.iter().find(|known| known.name == name).map_or(Role::Trained, |known| known.role);
     update::update(&mut graph, &gradients, optimizer, role)?;
-    fixed_point::settle(&mut graph, &parameters)?;
+    fixed_point::round_parameters(&mut graph, &parameters)?;
     graph.at("loss", Phase::Forward);
     let mean = graph.add(state(&format!("{ACCUMULATED}loss"), TensorType::f32(&[2])), &[])?;
     keep(&mut graph, mean)?;

@@ -92,7 +92,7 @@ pub(super) fn updated(graph: &Graph, state: Value) -> Value {
 /// # Errors
 ///
 /// Never returns an error after [`update`](super::update()).
-pub(super) fn settle(graph: &mut Graph, parameters: &[Parameter]) -> Result<()> {
+pub(super) fn round_parameters(graph: &mut Graph, parameters: &[Parameter]) -> Result<()> {
     for Parameter { layer, name, fixed, .. } in parameters {
         let Some((format, rounding)) = *fixed else { continue };
         graph.at(layer, Phase::Update);

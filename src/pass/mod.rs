@@ -73,7 +73,7 @@ pub fn training(
     let role =
         |name: &str| parameters.iter().find(|known| known.name == name).map_or(Role::Trained, |known| known.role);
     update(&mut graph, &gradients, optimizer, role)?;
-    fixed_point::settle(&mut graph, &parameters)?;
+    fixed_point::round_parameters(&mut graph, &parameters)?;
     record(&mut graph, loss)?;
     graph.verify();
     finish(graph)

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::tensor::Tensor;
 
-    /// The host's loss of an image equals the one that the reference implementation (`twin`)
+    /// The host's loss of an image equals the one that the reference implementation (`reference`)
     /// records.
     #[test]
     fn the_host_and_the_device_measure_the_same() {
@@ -173,11 +173,11 @@ mod tests {
             for label in 0..5 {
                 let logits = [0.25, -1.5, 3.0, 20.0, -0.75];
                 let inputs = [Tensor::from_f32(&[1, 1, 1, 5], &logits), Tensor::from_u32(&[1], &[label])];
-                let [twin, correct] = loss.op().evaluate(&[&inputs[0], &inputs[1]]).to_f32()[..] else { panic!() };
+                let [reference, correct] = loss.op().evaluate(&[&inputs[0], &inputs[1]]).to_f32()[..] else { panic!() };
                 let host = loss.of(&logits, label as usize);
                 assert!(
-                    (host - f64::from(twin)).abs() <= 1e-6 * host.abs().max(1.0),
-                    "{loss:?} {label}: {host} {twin}"
+                    (host - f64::from(reference)).abs() <= 1e-6 * host.abs().max(1.0),
+                    "{loss:?} {label}: {host} {reference}"
                 );
                 assert_eq!(correct, f32::from(label == 3));
                 seen.push(host);

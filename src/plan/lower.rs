@@ -3,8 +3,8 @@
 use super::cells::{Cells, leaf, value_of};
 use super::dispatches::Launches;
 use super::{
-    Assignment, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, Tenancy, dispatches, memory, pack, rank, slots,
-    tenants,
+    Assignment, Lifetime, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, dispatches, memory, pack, rank,
+    slots, tenants,
 };
 use crate::caps::Caps;
 use crate::error::{Error, Result, smaller_tensors};
@@ -98,11 +98,11 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         });
         leaves.map(|(name, value)| port(&name, value)).collect::<Vec<_>>()
     };
-    let bytes = |tenancy: Tenancy| match &packing {
-        Some(packing) if tenancy == Tenancy::Transient => packing.buffers.iter().map(|&words| words as u64 * 4).sum(),
-        _ => assignment.slots.iter().filter(|slot| slot.tenancy == tenancy).map(|slot| slot.words as u64 * 4).sum(),
+    let bytes = |lifetime: Lifetime| match &packing {
+        Some(packing) if lifetime == Lifetime::Transient => packing.buffers.iter().map(|&words| words as u64 * 4).sum(),
+        _ => assignment.slots.iter().filter(|slot| slot.lifetime == lifetime).map(|slot| slot.words as u64 * 4).sum(),
     };
-    let [state, ports, transient]: [u64; 3] = [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(bytes);
+    let [state, ports, transient]: [u64; 3] = [Lifetime::State, Lifetime::Port, Lifetime::Transient].map(bytes);
     let memory = Memory {
         state,
         ports,
@@ -208,7 +208,7 @@ fn fault_place(graph: &Graph, programs: &[Program], assignment: &mut Assignment)
     if !programs.iter().flat_map(|program| &program.launches).any(|launch| launch.kernel.checks()) {
         return None;
     }
-    assignment.slots.push(Slot { words: ty.words(), tenancy: Tenancy::State });
+    assignment.slots.push(Slot { words: ty.words(), lifetime: Lifetime::State });
     Some(Place { slot: assignment.slots.len() - 1, ty, scale: None })
 }
 

@@ -1,7 +1,7 @@
 //! Memory use of a plan, compared with the same step in floats.
 
 use super::slots::assign;
-use super::tenants::Tenant;
+use super::tenants::Allocation;
 use super::{Plan, Port};
 use crate::graph::{Phase, Value};
 use crate::ops::{Graph, Op};
@@ -83,7 +83,7 @@ pub(super) fn saved(graph: &Graph) -> Vec<Value> {
 }
 
 /// Returns the peak in bytes with every saved activation in f32, in whole buffers.
-pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Tenant]) -> u64 {
+pub(super) fn peak_f32(graph: &Graph, ranges: &[Range<usize>], tenants: &[Allocation]) -> u64 {
     let mut tenants = tenants.to_vec();
     let mut tenant_of: Vec<Option<usize>> = vec![None; graph.nodes().len()];
     for (index, tenant) in tenants.iter().enumerate() {

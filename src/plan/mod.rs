@@ -60,7 +60,7 @@ pub struct Port {
 
 /// Owner and lifetime of a slot's buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tenancy {
+pub enum Lifetime {
     /// Owned by the plan; its values live within a step.
     Transient,
     /// An input or output, owned by the step's caller.
@@ -76,7 +76,7 @@ pub struct Slot {
     /// Its length in u32 words: that of its longest value.
     pub words: usize,
     /// Its owner and lifetime.
-    pub tenancy: Tenancy,
+    pub lifetime: Lifetime,
 }
 
 /// One dispatch.
@@ -99,7 +99,7 @@ pub struct Step {
 pub struct PlanNode {
     /// The value that it computes, as numbered in the graph.
     pub value: Value,
-    /// The operation, for its reference implementation (`twin`) and its cost.
+    /// The operation, for its reference implementation (`reference`) and its cost.
     pub op: Op,
     /// The layer that it belongs to.
     pub layer: String,

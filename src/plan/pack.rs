@@ -11,8 +11,8 @@
 //! otherwise the kernel declares its read operand as read-write (`Binding::shared`).
 
 use super::cells::{Bound, Cells};
-use super::tenants::Tenant;
-use super::{Assignment, Slot, Tenancy};
+use super::tenants::Allocation;
+use super::{Assignment, Lifetime, Slot};
 use crate::kernel::{Held, Launch};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -51,14 +51,14 @@ pub(super) fn pack(
     cells: &Cells<'_>,
     ranges: &[Range<usize>],
     sets: &[Vec<Bound>],
-    tenants: &[Tenant],
+    tenants: &[Allocation],
     most_words: usize,
 ) -> (Assignment, Packing) {
     // Leaves and outputs keep separate slots, in order.
     let (packed, own): (Vec<usize>, Vec<usize>) =
-        (0..tenants.len()).partition(|&tenant| tenants[tenant].tenancy == Tenancy::Transient);
+        (0..tenants.len()).partition(|&tenant| tenants[tenant].lifetime == Lifetime::Transient);
     let apart = apart(cells, sets, tenants);
-    let orders: [fn(&Tenant) -> Reverse<usize>; 2] =
+    let orders: [fn(&Allocation) -> Reverse<usize>; 2] =
         [|tenant| Reverse(tenant.words), |tenant| Reverse(tenant.words * (1 + tenant.to - tenant.from))];
     let placed = orders.map(|order| place(tenants, &packed, &apart, order, most_words));
     let total = |(buffers, _): &(Vec<usize>, Vec<(usize, usize)>)| buffers.iter().sum::<usize>();
@@ -67,17 +67,17 @@ pub(super) fn pack(
     let mut slot_of = vec![0; tenants.len()];
     let (mut slots, mut at) = (Vec::new(), Vec::new());
     for &tenant in own.iter().chain(&packed) {
-        let Tenant { words, tenancy, .. } = tenants[tenant];
+        let Allocation { words, lifetime, .. } = tenants[tenant];
         slot_of[tenant] = slots.len();
-        slots.push(Slot { words, tenancy });
-        at.push((tenancy == Tenancy::Transient).then_some(places[tenant]));
+        slots.push(Slot { words, lifetime });
+        at.push((lifetime == Lifetime::Transient).then_some(places[tenant]));
     }
     (Assignment::new(tenants, ranges, &slot_of, slots), Packing { buffers, at })
 }
 
 /// Returns, by tenant, other tenants that a dispatch binds together with it while writing one of
 /// the two; these should preferably lie in different buffers.
-fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Tenant]) -> Vec<HashSet<usize>> {
+fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Allocation]) -> Vec<HashSet<usize>> {
     let mut apart = vec![HashSet::new(); tenants.len()];
     let mut of_cell: HashMap<usize, usize> = HashMap::new();
     for (index, tenant) in tenants.iter().enumerate() {
@@ -103,10 +103,10 @@ fn apart(cells: &Cells<'_>, sets: &[Vec<Bound>], tenants: &[Tenant]) -> Vec<Hash
 
 /// Returns the lengths of buffers and, by tenant, its place if it is packed.
 fn place(
-    tenants: &[Tenant],
+    tenants: &[Allocation],
     packed: &[usize],
     apart: &[HashSet<usize>],
-    order: fn(&Tenant) -> Reverse<usize>,
+    order: fn(&Allocation) -> Reverse<usize>,
     most_words: usize,
 ) -> (Vec<usize>, Vec<(usize, usize)>) {
     let mut turns = packed.to_vec();

@@ -1,6 +1,6 @@
 //! Text form of a plan: launches, slots, memory use. Also used by golden files.
 
-use super::{Plan, Tenancy};
+use super::{Lifetime, Plan};
 use crate::ops::Op;
 use std::fmt;
 
@@ -46,20 +46,20 @@ impl fmt::Display for Plan {
         let moved = self.steps.iter().map(|step| step.cost.bytes).sum();
         let [launches, waits] = [self.steps.len(), self.waits()];
         writeln!(f, "\n{launches} launches, of which {waits} wait for earlier ones; they move {}\n", bytes(moved))?;
-        let count = |tenancy| match &self.packing {
-            Some(packing) if tenancy == Tenancy::Transient => packing.buffers.len(),
-            _ => self.slots.iter().filter(|slot| slot.tenancy == tenancy).count(),
+        let count = |lifetime| match &self.packing {
+            Some(packing) if lifetime == Lifetime::Transient => packing.buffers.len(),
+            _ => self.slots.iter().filter(|slot| slot.lifetime == lifetime).count(),
         };
         let memory = &self.memory;
         writeln!(f, "memory                    buffers        bytes")?;
-        for (name, tenancy, total) in [
-            ("state", Tenancy::State, memory.state),
-            ("inputs and outputs", Tenancy::Port, memory.ports),
-            ("transient", Tenancy::Transient, memory.transient),
+        for (name, lifetime, total) in [
+            ("state", Lifetime::State, memory.state),
+            ("inputs and outputs", Lifetime::Port, memory.ports),
+            ("transient", Lifetime::Transient, memory.transient),
         ] {
-            writeln!(f, "{name:<25} {:>7} {:>12}", count(tenancy), bytes(total))?;
+            writeln!(f, "{name:<25} {:>7} {:>12}", count(lifetime), bytes(total))?;
         }
-        let buffers = [Tenancy::State, Tenancy::Port, Tenancy::Transient].map(count).into_iter().sum::<usize>();
+        let buffers = [Lifetime::State, Lifetime::Port, Lifetime::Transient].map(count).into_iter().sum::<usize>();
         writeln!(f, "{:<25} {buffers:>7} {:>12}", "peak", bytes(memory.peak))?;
         if memory.saved.is_empty() {
             return Ok(());

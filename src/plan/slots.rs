@@ -9,8 +9,8 @@
 //! shortest outputs of such launches therefore take slots that were unused before, within a budget
 //! of one part in [`READY_PART`] of all memory.
 
-use super::tenants::Tenant;
-use super::{Slot, Tenancy};
+use super::tenants::Allocation;
+use super::{Lifetime, Slot};
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ pub struct Assignment {
 impl Assignment {
     /// Creates an assignment from the slot of each tenant, for values that are computed in these
     /// ranges.
-    pub(super) fn new(tenants: &[Tenant], ranges: &[Range<usize>], slot_of: &[usize], slots: Vec<Slot>) -> Self {
+    pub(super) fn new(tenants: &[Allocation], ranges: &[Range<usize>], slot_of: &[usize], slots: Vec<Slot>) -> Self {
         let count = ranges.last().map_or(0, |range| range.end);
         let (mut of_values, mut scratch_of) = (vec![0; count], vec![Vec::new(); count]);
         let mut frees: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -52,7 +52,7 @@ impl Assignment {
 const READY_PART: usize = 120;
 
 /// Assigns slots to tenants.
-pub(super) fn assign(tenants: &[Tenant], ranges: &[Range<usize>]) -> Assignment {
+pub(super) fn assign(tenants: &[Allocation], ranges: &[Range<usize>]) -> Assignment {
     let mut first = vec![false; tenants.len()];
     let mut left = by_size(tenants, &first).iter().map(|slot| tenants[slot[0]].words).sum::<usize>() / READY_PART;
     let mut ready: Vec<usize> = (0..tenants.len()).filter(|&tenant| tenants[tenant].ready).collect();
@@ -69,13 +69,13 @@ pub(super) fn assign(tenants: &[Tenant], ranges: &[Range<usize>]) -> Assignment 
     for (number, slot) in all.iter().enumerate() {
         slot.iter().for_each(|&tenant| slot_of[tenant] = number);
     }
-    let slot = |slot: &Vec<usize>| Slot { words: tenants[slot[0]].words, tenancy: tenants[slot[0]].tenancy };
+    let slot = |slot: &Vec<usize>| Slot { words: tenants[slot[0]].words, lifetime: tenants[slot[0]].lifetime };
     Assignment::new(tenants, ranges, &slot_of, all.iter().map(slot).collect())
 }
 
 /// Returns the tenants of each slot, the longest first. For those in `first`, the slot must be
 /// unused before.
-fn by_size(tenants: &[Tenant], first: &[bool]) -> Vec<Vec<usize>> {
+fn by_size(tenants: &[Allocation], first: &[bool]) -> Vec<Vec<usize>> {
     let mut turns: Vec<usize> = (0..tenants.len()).collect();
     turns.sort_by_key(|&tenant| Reverse(tenants[tenant].words));
     let mut slots: Vec<Vec<usize>> = Vec::new();
@@ -84,7 +84,7 @@ fn by_size(tenants: &[Tenant], first: &[bool]) -> Vec<Vec<usize>> {
         // The number of ranges between this and another tenant; `None` if they cannot share a slot.
         let gap = |&other: &usize| {
             let [before, after] = if tenants[other].from < tenant.from { [other, turn] } else { [turn, other] };
-            let shares = [before, after].iter().all(|&both| tenants[both].tenancy == Tenancy::Transient)
+            let shares = [before, after].iter().all(|&both| tenants[both].lifetime == Lifetime::Transient)
                 && !tenants[before].meets(&tenants[after])
                 && !first[after];
             shares.then(|| tenants[after].from - tenants[before].to)

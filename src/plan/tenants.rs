@@ -1,7 +1,7 @@
 //! `tenants`: the memory needed during a step and its lifetimes: values with all their in-place
 //! updates, and scratch buffers.
 
-use super::Tenancy;
+use super::Lifetime;
 use super::cells::{Bound, Cells};
 use crate::graph::{Typed, Value};
 use crate::kernel::Held;
@@ -11,11 +11,11 @@ use std::ops::Range;
 
 /// A value or scratch buffer that occupies a slot.
 #[derive(Clone, Debug)]
-pub(super) struct Tenant {
+pub(super) struct Allocation {
     /// Its length.
     pub(super) words: usize,
     /// Owner and lifetime of its slot. A tenant that is not transient has a separate slot.
-    pub(super) tenancy: Tenancy,
+    pub(super) lifetime: Lifetime,
     /// The first and the last of the ranges in which it is needed; the end is after all ranges if
     /// it is read after the step.
     pub(super) from: usize,
@@ -29,7 +29,7 @@ pub(super) struct Tenant {
     pub(super) ready: bool,
 }
 
-impl Tenant {
+impl Allocation {
     /// Whether both are needed at the same time.
     pub(super) fn meets(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
@@ -43,37 +43,37 @@ pub(super) fn tenants(
     ranges: &[Range<usize>],
     sets: &[Vec<Bound>],
     lasting: &[(Value, Value)],
-) -> Vec<Tenant> {
+) -> Vec<Allocation> {
     let graph = cells.graph;
     let range_of = |value: Value| ranges.partition_point(|range| range.end <= value.0);
     let last = graph.last_readers();
     let outputs: HashSet<Value> = graph.outputs.iter().map(|(_, value)| *value).collect();
     let ready = ready(sets);
-    let mut all: Vec<Tenant> = Vec::new();
+    let mut all: Vec<Allocation> = Vec::new();
     let mut tenant_of: Vec<usize> = Vec::with_capacity(graph.nodes().len());
     for (value, node) in graph.iter() {
         let from = range_of(value);
         let tenant = node.op.in_place().map(|index| tenant_of[node.inputs[index].0]).unwrap_or_else(|| {
-            let tenancy = match &node.op {
-                Op::Leaf(leaf) if leaf.role == Role::Input => Tenancy::Port,
-                Op::Leaf(_) => Tenancy::State,
-                _ if outputs.contains(&value) => Tenancy::Port,
-                _ => Tenancy::Transient,
+            let lifetime = match &node.op {
+                Op::Leaf(leaf) if leaf.role == Role::Input => Lifetime::Port,
+                Op::Leaf(_) => Lifetime::State,
+                _ if outputs.contains(&value) => Lifetime::Port,
+                _ => Lifetime::Transient,
             };
             let (words, ready) = (graph.stored(value).words(), ready.contains(&cells.of(value)));
-            all.push(Tenant { words, tenancy, from, to: from, values: Vec::new(), scratch: None, ready });
+            all.push(Allocation { words, lifetime, from, to: from, values: Vec::new(), scratch: None, ready });
             all.len() - 1
         });
-        let stays = all[tenant].tenancy != Tenancy::Transient || outputs.contains(&value);
+        let stays = all[tenant].lifetime != Lifetime::Transient || outputs.contains(&value);
         let to = if stays { ranges.len() } else { range_of(last[value.0].unwrap_or(value)) };
         all[tenant].to = all[tenant].to.max(to);
         all[tenant].values.push(value);
         tenant_of.push(tenant);
         let until = lasting.iter().find(|(of, _)| *of == value).map_or(value, |(_, until)| *until);
         let scratch = cells.programs[value.0].scratch_words.iter().enumerate();
-        all.extend(scratch.map(|(index, &words)| Tenant {
+        all.extend(scratch.map(|(index, &words)| Allocation {
             words,
-            tenancy: Tenancy::Transient,
+            lifetime: Lifetime::Transient,
             from,
             to: range_of(until),
             values: Vec::new(),

@@ -27,7 +27,7 @@ const MOST_REPEATS: u32 = 1 << 14;
 /// Maximum number of runs in the search for sufficient repeats.
 const SEARCHES: usize = 8;
 /// Minimum total duration of the ordinary steps of a round.
-const GLANCE: Duration = Duration::from_millis(50);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum number of ordinary steps in a round.
 const MOST_STEPS: u32 = 32;
 /// Number of timed runs kept for the trace.
@@ -125,7 +125,7 @@ pub async fn measure(
         backend.finish().await?;
         let took = began.elapsed();
         wall.push(took.as_nanos() as f64 / f64::from(in_flight));
-        if took < GLANCE {
+        if took < UPDATE_INTERVAL {
             in_flight = (in_flight * 2).min(MOST_STEPS);
         }
         let whole = backend.run_timed(id, &once, clock, Grain::Submission).await?;

@@ -5,12 +5,12 @@
 //! change.
 
 use crate::ops::Op;
-use crate::plan::{Plan, Tenancy};
+use crate::plan::{Lifetime, Plan};
 use serde::{Deserialize, Serialize};
 
 /// The lifetime of a tensor in a buffer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tenant {
+pub struct Allocation {
     /// The layer that it belongs to; empty if there is none.
     pub layer: String,
     /// The operation that computes it, or the name of an input or a state tensor.
@@ -32,9 +32,9 @@ pub struct Slot {
     /// Its bytes.
     pub bytes: u64,
     /// "state", "port" (inputs and outputs) or "transient".
-    pub tenancy: String,
+    pub lifetime: String,
     /// Its tensors, in order of their lifetimes.
-    pub tenants: Vec<Tenant>,
+    pub tenants: Vec<Allocation>,
 }
 
 /// A tensor that the forward pass saves for the backward pass.
@@ -112,7 +112,7 @@ impl Memory {
     }
 
     /// Returns the tensors that are live in a step, in descending order of size.
-    pub fn alive(&self, step: usize) -> Vec<&Tenant> {
+    pub fn alive(&self, step: usize) -> Vec<&Allocation> {
         let tenants = self.slots.iter().flat_map(|slot| &slot.tenants);
         let mut alive: Vec<_> = tenants.filter(|tenant| (tenant.from..tenant.to).contains(&step)).collect();
         alive.sort_by_key(|tenant| std::cmp::Reverse(tenant.bytes));
@@ -122,15 +122,19 @@ impl Memory {
 
 /// Derives the buffers and the lifetimes of their tensors from the schedule.
 fn slots(plan: &Plan) -> Vec<Slot> {
-    let name = |tenancy| match tenancy {
-        Tenancy::Transient => "transient",
-        Tenancy::Port => "port",
-        Tenancy::State => "state",
+    let name = |lifetime| match lifetime {
+        Lifetime::Transient => "transient",
+        Lifetime::Port => "port",
+        Lifetime::State => "state",
     };
     let mut slots: Vec<_> = plan
         .slots
         .iter()
-        .map(|slot| Slot { bytes: slot.words as u64 * 4, tenancy: name(slot.tenancy).to_string(), tenants: Vec::new() })
+        .map(|slot| Slot {
+            bytes: slot.words as u64 * 4,
+            lifetime: name(slot.lifetime).to_string(),
+            tenants: Vec::new(),
+        })
         .collect();
     let mut open = vec![false; slots.len()];
     // Buffers of values that are kept in registers instead.
@@ -142,7 +146,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
             Op::Leaf(leaf) => leaf.name.clone(),
             op => op.stem().to_string(),
         };
-        let tenant = |from, bytes, stem: String, ty: String| Tenant {
+        let tenant = |from, bytes, stem: String, ty: String| Allocation {
             layer: node.layer.clone(),
             stem,
             ty,
@@ -179,7 +183,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
                 let owner = owners.max_by_key(|owner| owner.steps.len()).unwrap_or(node);
                 let stem = format!("{} scratch", owner.op.stem());
                 let scratch = tenant(from, words as u64 * 4, stem, format!("{words} words"));
-                slots[freed].tenants.push(Tenant { layer: owner.layer.clone(), ..scratch });
+                slots[freed].tenants.push(Allocation { layer: owner.layer.clone(), ..scratch });
             }
             open[freed] = false;
             if let Some(last) = slots[freed].tenants.last_mut() {

@@ -181,9 +181,9 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Marks the launch as computed by the operation's reference implementation (`twin`) instead of
+    /// Marks the launch as computed by the operation's reference implementation (`reference`) instead of
     /// a kernel: one loop over the output.
-    fn by_twin(&mut self) {
+    fn by_reference(&mut self) {
         self.kernel.clone_from(&self.stem);
         self.variant = "twin".to_string();
         (self.groups, self.threads) = ([1, 1], 1);
@@ -200,7 +200,7 @@ impl Profile {
     pub fn new(recipe: &str, batch: usize, plan: &Plan, device: Device, measurement: &Measurement) -> Self {
         let mut launches = measurement.launches(plan);
         if device.backend == "cpu" {
-            launches.iter_mut().for_each(Launch::by_twin);
+            launches.iter_mut().for_each(Launch::by_reference);
         }
         Self {
             format: FORMAT.to_string(),

@@ -10,7 +10,7 @@
 
 use crate::caps::{Caps, Coop};
 use crate::kernel::{Cost, Kernel, Launch, Operand};
-use crate::plan::{Memory, Place, Plan, Port, Slot, Step, Tenancy};
+use crate::plan::{Lifetime, Memory, Place, Plan, Port, Slot, Step};
 use crate::tensor::{Encoding, TensorType};
 
 /// Workgroup size, except for matrices: the number of invocations that every device supports.
@@ -215,7 +215,7 @@ impl Probe {
         let lengths = state.iter().map(|port| port.place.ty.words());
         Plan {
             class: caps.class,
-            slots: lengths.clone().map(|words| Slot { words, tenancy: Tenancy::State }).collect(),
+            slots: lengths.clone().map(|words| Slot { words, lifetime: Lifetime::State }).collect(),
             packing: None,
             steps: vec![Step {
                 kernel: 0,

@@ -177,11 +177,11 @@ impl Counts {
 
 /// The instructions that an invocation executes, by loop depth.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mix {
+pub struct InstructionMix {
     by_depth: Vec<Counts>,
 }
 
-impl Mix {
+impl InstructionMix {
     pub(super) fn of(module: &Module, info: &ModuleInfo) -> Self {
         let mut called = Vec::new();
         for (handle, function) in module.functions.iter() {
@@ -204,7 +204,7 @@ impl Mix {
     }
 
     /// Returns the counts at the greatest depth, for one iteration of each loop; the same as
-    /// [`Mix::outside`] if there is no loop of unknown length.
+    /// [`InstructionMix::outside`] if there is no loop of unknown length.
     pub fn innermost(&self) -> &Counts {
         self.by_depth.last().unwrap_or_else(|| self.outside())
     }
@@ -239,13 +239,19 @@ struct Walk<'a> {
     module: &'a Module,
     info: &'a FunctionInfo,
     function: &'a Function,
-    called: &'a [Mix],
-    mix: Mix,
+    called: &'a [InstructionMix],
+    mix: InstructionMix,
 }
 
 impl<'a> Walk<'a> {
-    fn over(module: &'a Module, info: &'a FunctionInfo, function: &'a Function, called: &'a [Mix]) -> Mix {
-        let mut walk = Self { module, info, function, called, mix: Mix { by_depth: vec![Counts::default()] } };
+    fn over(
+        module: &'a Module,
+        info: &'a FunctionInfo,
+        function: &'a Function,
+        called: &'a [InstructionMix],
+    ) -> InstructionMix {
+        let mut walk =
+            Self { module, info, function, called, mix: InstructionMix { by_depth: vec![Counts::default()] } };
         walk.block(&function.body, Place { depth: 0, times: 1, looped: false });
         walk.mix
     }

@@ -3,7 +3,7 @@
 //!
 //! [`Shader::of`] parses the WGSL of a [`Kernel`] with naga, the parser of every native backend of
 //! wgpu, and reports the kernel's bindings, its workgroup memory and the instructions that an
-//! invocation executes ([`Mix`]). [`Shader::emit`] translates it for each platform.
+//! invocation executes ([`InstructionMix`]). [`Shader::emit`] translates it for each platform.
 //!
 //! The source has no override constants: the constants of a kernel variant are written into it as
 //! `const` when it is generated, so everything reported here applies to the kernel as it runs. Only
@@ -16,7 +16,7 @@ mod count;
 mod emit;
 mod trips;
 
-pub use count::{Counts, Kind, Mix, Space, Traffic};
+pub use count::{Counts, InstructionMix, Kind, Space, Traffic};
 pub use emit::Target;
 
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub struct Shader {
     /// Buffers in the order of their binding numbers, including the uniform.
     pub bindings: Vec<Bound>,
     /// The instructions that an invocation executes.
-    pub mix: Mix,
+    pub mix: InstructionMix,
     text: String,
     f16: bool,
     coop: bool,
@@ -106,7 +106,7 @@ impl Shader {
             uniform_bytes: sum(AddressSpace::Uniform),
             registers: None,
             bindings: bindings(&module),
-            mix: Mix::of(&module, &info),
+            mix: InstructionMix::of(&module, &info),
             text,
             f16: kernel.f16,
             coop: kernel.coop,

@@ -7,7 +7,7 @@ use crate::backend::{Backend, PlanId};
 use crate::bits;
 use crate::error::Result;
 use crate::graph::Value;
-use crate::ops::quantise::Survey;
+use crate::ops::quantise::CodeStatistics;
 use crate::ops::{Graph, Op};
 use crate::plan::Port;
 use crate::tensor::{Encoding, Tensor, TensorType, View};
@@ -131,7 +131,7 @@ fn read_name(quantiser: Value, input: usize) -> String {
 /// # Errors
 ///
 /// Returns an error if the device is lost.
-pub(super) async fn survey(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<(String, Survey)>> {
+pub(super) async fn code_statistics(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<(String, CodeStatistics)>> {
     let mut all = Vec::new();
     for node in backend.plan(id).nodes.clone() {
         let Op::Quantise(op) = &node.op else { continue };
@@ -142,7 +142,7 @@ pub(super) async fn survey(backend: &mut dyn Backend, id: PlanId) -> Result<Vec<
             let name = kept.map_or_else(|| read_name(node.value, index), |port| port.name.clone());
             inputs.push(Tensor { ty: place.ty.clone(), words: backend.read(id, &name).await? });
         }
-        all.push((node.layer.clone(), op.survey(&inputs.iter().map(Tensor::view).collect::<Vec<_>>())));
+        all.push((node.layer.clone(), op.code_statistics(&inputs.iter().map(Tensor::view).collect::<Vec<_>>())));
     }
     Ok(all)
 }

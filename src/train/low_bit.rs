@@ -95,9 +95,10 @@ pub(super) async fn layers(
     before: Option<&Signs>,
 ) -> Result<(BTreeMap<String, LayerRow>, Signs)> {
     let mut rows = BTreeMap::<String, LayerRow>::new();
-    for (layer, survey) in session.quantisers(images).await? {
+    for (layer, code_statistics) in session.quantisers(images).await? {
         let row = rows.entry(layer).or_default();
-        (row.codes, row.ideal, row.passed) = (survey.codes, survey.ideal, Some(survey.passed));
+        (row.codes, row.ideal, row.passed) =
+            (code_statistics.codes, code_statistics.ideal, Some(code_statistics.passed));
     }
     let latent = weights(session, model).await?;
     let now = Signs::new(&latent);

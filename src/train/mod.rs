@@ -13,10 +13,10 @@ pub mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 mod foreign;
-mod glance;
 pub mod inspect;
 mod low_bit;
 pub mod metrics;
+mod pacer;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
@@ -32,7 +32,7 @@ pub mod trainer;
 pub mod weights;
 
 pub use checkpoint::{Checkpoint, HostTensor, Position};
-pub use glance::Glance;
+pub use pacer::StepPacer;
 pub use session::Session;
 pub use start::Start;
 pub use stored::Stored;

@@ -358,7 +358,7 @@ impl Run {
     /// Returns an error if the device is lost, the training has diverged, or the disk cannot be
     /// written.
     pub async fn pause(&mut self) -> Result<()> {
-        let events = self.trainer.settle().await?;
+        let events = self.trainer.flush().await?;
         self.note(&events)?;
         if self.trainer.diverged().is_some() {
             // The last checkpoint is of a network that has not diverged: it is kept.

@@ -24,7 +24,7 @@ use crate::caps::Choice;
 use crate::error::{Error, Result};
 use crate::halves::SCALES;
 use crate::model::{Model, Parameter, trained_len};
-use crate::ops::quantise::Survey;
+use crate::ops::quantise::CodeStatistics;
 use crate::pass::{Bytes, Feed, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;
 use crate::recipe::{Memory, Recipe};
@@ -61,7 +61,7 @@ enum Purpose {
         mean: bool,
     },
     Inspect,
-    Survey,
+    CodeStatistics,
     Expose,
 }
 
@@ -377,12 +377,12 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device is lost, or the images do not fit into its memory.
-    pub async fn quantisers(&mut self, images: &[f32]) -> Result<Vec<(String, Survey)>> {
+    pub async fn quantisers(&mut self, images: &[f32]) -> Result<Vec<(String, CodeStatistics)>> {
         if !self.model.layers.iter().any(|layer| layer.kind.makes_codes()) {
             return Ok(Vec::new());
         }
-        let id = self.infer(Purpose::Survey, images).await?;
-        inspect::survey(&mut *self.backend, id).await
+        let id = self.infer(Purpose::CodeStatistics, images).await?;
+        inspect::code_statistics(&mut *self.backend, id).await
     }
 
     /// The latent weights of all layers for which the device computes with the signs of the

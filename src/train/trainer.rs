@@ -174,7 +174,7 @@ impl Trainer {
     /// Returns an error if the device is lost, or the training has diverged: a checkpoint only ever
     /// holds finite values.
     pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
-        self.waiting = self.settle().await?;
+        self.waiting = self.flush().await?;
         self.check_healthy()?;
         let mut tensors = self.session.tensors().await?;
         if let Some(mean) = &self.normalise.mean {
@@ -252,7 +252,7 @@ impl Trainer {
     /// run; no events mean that the run is finished.
     ///
     /// The device is kept busy: measurements of the last steps may come with the events of the next
-    /// call, except at the end of an epoch. [`Trainer::settle`] waits for them.
+    /// call, except at the end of an epoch. [`Trainer::flush`] waits for them.
     ///
     /// # Errors
     ///
@@ -351,7 +351,7 @@ impl Trainer {
         while self.position.step + 1 < step {
             self.advance(step - 1 - self.position.step).await?;
         }
-        self.settle().await?;
+        self.flush().await?;
         let batches = self.batches(self.position.epoch);
         let places = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
@@ -367,7 +367,7 @@ impl Trainer {
     /// # Errors
     ///
     /// Returns an error if the device is lost.
-    pub async fn settle(&mut self) -> Result<Vec<Event>> {
+    pub async fn flush(&mut self) -> Result<Vec<Event>> {
         let started = web_time::Instant::now();
         let events = self.arrived(0).await;
         self.clock.seconds += started.elapsed().as_secs_f64();

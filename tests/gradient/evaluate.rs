@@ -7,7 +7,7 @@ use halfwave::pass::EVALUATION;
 use halfwave::tensor::{Encoding, Tensor};
 use std::collections::HashMap;
 
-/// Computes all values of a graph with the reference implementations (`twin`); asserts that none
+/// Computes all values of a graph with the reference implementations (`reference`); asserts that none
 /// writes to padding.
 pub(crate) fn evaluate(graph: &Graph, leaves: &HashMap<String, Tensor>) -> Vec<Tensor> {
     let mut values: Vec<Tensor> = Vec::new();

@@ -4,7 +4,7 @@
 use super::low::low;
 use super::{built_in, small};
 use halfwave::caps::{Caps, DeviceClass};
-use halfwave::plan::{Plan, Tenancy};
+use halfwave::plan::{Lifetime, Plan};
 use halfwave::recipe::BUILTIN;
 use halfwave::train::session::step_plans;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ fn range(plan: &Plan, slot: usize) -> (usize, Range<usize>) {
 
 /// Walks through a plan, and returns the largest number of transient slots alive at the same time.
 fn check(name: &str, plan: &Plan) -> usize {
-    let transient = |slot: &usize| plan.slots[*slot].tenancy == Tenancy::Transient;
+    let transient = |slot: &usize| plan.slots[*slot].lifetime == Lifetime::Transient;
     let lengths = plan.buffers();
     let mut alive: BTreeSet<usize> = BTreeSet::new();
     let mut most = 0;

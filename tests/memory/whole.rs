@@ -3,7 +3,7 @@
 use super::built_in;
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::pass::Precision;
-use halfwave::plan::{Plan, Tenancy};
+use halfwave::plan::{Lifetime, Plan};
 use halfwave::recipe::BUILTIN;
 use halfwave::train::session::step_plans;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ fn lives(plan: &Plan) -> Vec<Life> {
     for (at, node) in plan.nodes.iter().enumerate() {
         let bound = plan.steps[node.steps.clone()].iter().flat_map(|step| step.bindings.iter().copied());
         for (slot, words) in bound.chain([(node.output.slot, node.output.stored().words())]) {
-            if plan.slots[slot].tenancy == Tenancy::Transient {
+            if plan.slots[slot].lifetime == Lifetime::Transient {
                 let life = *here.entry(slot).or_insert_with(|| {
                     all.push(Life { words: 0, from: at, to: plan.nodes.len() });
                     all.len() - 1

@@ -178,8 +178,8 @@ impl Maker {
             0 => {
                 let a = self.float(x);
                 let mut others = self.all.iter().map(|other| other.value);
-                let twin = others.rfind(|&other| self.graph.ty(other) == self.graph.ty(a)).unwrap_or(a);
-                let sum = self.add(Add, &[a, twin]);
+                let reference = others.rfind(|&other| self.graph.ty(other) == self.graph.ty(a)).unwrap_or(a);
+                let sum = self.add(Add, &[a, reference]);
                 self.keep(sum);
             }
             1 => {

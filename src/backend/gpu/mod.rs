@@ -21,7 +21,7 @@ use super::{Backend, Clock, Grain, LocalFuture, PlanId, Submission, TimedRun, Ti
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::plan::{Plan, Port, Tenancy};
+use crate::plan::{Lifetime, Plan, Port};
 use crate::stop::Stop;
 use compile::Pipeline;
 use pace::Ticket;
@@ -229,7 +229,8 @@ impl GpuBackend {
             self.state.insert(name.clone(), made.clone());
             buffers[place.slot] = Some(made);
         }
-        let is_transient = |buffer: usize| plan.slots.get(buffer).is_none_or(|slot| slot.tenancy == Tenancy::Transient);
+        let is_transient =
+            |buffer: usize| plan.slots.get(buffer).is_none_or(|slot| slot.lifetime == Lifetime::Transient);
         // For slots that share a buffer, only the shared buffer is created.
         let is_made = |buffer: &usize| is_transient(*buffer) && lengths[*buffer] > 0;
         let mut transient: Vec<_> = (0..lengths.len()).filter(is_made).collect();

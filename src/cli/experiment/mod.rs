@@ -12,7 +12,7 @@ use halfwave::files::{self, quoted};
 use halfwave::recipe::{Data, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::run::Run;
-use halfwave::train::{Glance, Trainer};
+use halfwave::train::{StepPacer, Trainer};
 use halfwave::{Error, Result, report};
 use progress::Progress;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ after the current step; the same command continues an experiment that was interr
 of halfwave train.";
 
 /// Maximum time the device works before the progress line is updated.
-const GLANCE: Duration = Duration::from_millis(150);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
     match &args.name {
@@ -249,11 +249,11 @@ async fn lead(
         }
         State::New | State::Over(_) => Run::create(claim, trainer, &device).await?,
     };
-    let mut glance = Glance::new(GLANCE);
+    let mut pacer = StepPacer::new(UPDATE_INTERVAL);
     loop {
         let asked = Instant::now();
         let before = run.trainer().position().step;
-        match run.advance(glance.steps()).await {
+        match run.advance(pacer.steps()).await {
             Ok(events) if events.is_empty() => break,
             Ok(_) => {}
             Err(Error::Stopped) => {
@@ -269,7 +269,7 @@ async fn lead(
             Err(error) => return Err(error),
         }
         progress.steps(&mut run, before);
-        glance.took(asked.elapsed());
+        pacer.took(asked.elapsed());
     }
     Ok(Outcome::new(run.rows(), &device.adapter))
 }

@@ -35,7 +35,7 @@ use style::Palette;
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Interval between two polls for keys.
-const GLANCE: Duration = Duration::from_millis(40);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(40);
 
 /// An open view.
 pub(super) struct View {
@@ -120,7 +120,7 @@ impl Watch {
                     (drawn, last) = (Some(Instant::now()), Some(now));
                 }
             }
-            match event::poll(GLANCE) {
+            match event::poll(UPDATE_INTERVAL) {
                 Ok(true) => match event::read() {
                     Ok(Input::Key(key)) if key.kind != KeyEventKind::Release => self.press(key),
                     Ok(Input::Resize(..)) => self.shared.news.store(true, Ordering::Release),

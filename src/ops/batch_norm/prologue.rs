@@ -1,4 +1,4 @@
-//! The map of a batch-norm on the host, by tiles of rows, for reference implementations (`twin`)
+//! The map of a batch-norm on the host, by tiles of rows, for reference implementations (`reference`)
 //! that apply it to their input.
 
 use crate::parallel;

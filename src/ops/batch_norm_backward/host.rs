@@ -9,7 +9,7 @@ use crate::simd::{self, Simd};
 use crate::tensor::{Encoding::F32, View, ViewMut};
 use std::borrow::Cow;
 
-/// Operands of the reference implementations (`twin`), read by tiles.
+/// Operands of the reference implementations (`reference`), read by tiles.
 pub(super) struct Gradient<'a> {
     pub(super) x: View<'a>,
     pub(super) coef: Cow<'a, [f32]>,
@@ -38,7 +38,7 @@ impl<'a> Gradient<'a> {
                 let ty = inputs[0].ty.with(F32);
                 let mut dz = vec![0.0f32; ty.words()];
                 let operands = [inputs[2], inputs[inputs.len() - 1]];
-                pool.twin(&operands, &mut ViewMut::new(&ty, bytemuck::cast_slice_mut(&mut dz)));
+                pool.reference(&operands, &mut ViewMut::new(&ty, bytemuck::cast_slice_mut(&mut dz)));
                 Cow::Owned(dz)
             },
         );

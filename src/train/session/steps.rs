@@ -140,7 +140,7 @@ impl Session {
             Purpose::Judge { mean } => pass::evaluation(model, batch, mean, loss)?,
             Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, feed)?,
             Purpose::Expose => pass::share(&pass::exposed(model, batch, feed)?, batch)?,
-            Purpose::Survey => {
+            Purpose::CodeStatistics => {
                 let mut graph = pass::inference(model, batch)?;
                 inspect::expose_quantisers(&mut graph);
                 graph

@@ -10,7 +10,7 @@ use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::recipe::Recipe;
 use halfwave::train::evaluate::{softmax, winner};
-use halfwave::train::{self, Checkpoint, Glance, Start, Trainer};
+use halfwave::train::{self, Checkpoint, Start, StepPacer, Trainer};
 use halfwave::{Error, Result as Done};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -35,7 +35,7 @@ pub struct OpenOptions {
 }
 
 /// Reporting interval of [`Session::advance`] when it chooses the number of steps.
-const GLANCE: Duration = Duration::from_millis(100);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A recipe on a device, trained step by step, with its weights, its optimiser and its position in
 /// the data.
@@ -49,7 +49,7 @@ pub struct Session {
     position: Cell<Position>,
     timing: Cell<Option<halfwave::backend::Timing>>,
     evaluation: RefCell<Option<Evaluation>>,
-    glance: Cell<Glance>,
+    pacer: Cell<StepPacer>,
 }
 
 fn position(trainer: &Trainer) -> Position {
@@ -88,8 +88,9 @@ impl Session {
         trainer.session().warm_up(recipe.train.seed).await?;
         let plan = Plan::from(trainer.session().plan());
         let position = Cell::new(position(&trainer));
-        let (timing, evaluation, glance) = (Cell::new(None), RefCell::new(None), Cell::new(Glance::new(GLANCE)));
-        Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, glance })
+        let (timing, evaluation, pacer) =
+            (Cell::new(None), RefCell::new(None), Cell::new(StepPacer::new(UPDATE_INTERVAL)));
+        Ok(Self { trainer: Mutex::new(trainer), recipe, device, adapter, plan, position, timing, evaluation, pacer })
     }
 
     /// The device in use.
@@ -136,18 +137,18 @@ impl Session {
     #[wasm_bindgen(unchecked_return_type = "Event[]")]
     pub async fn advance(&self, steps: Option<u32>) -> Result<JsValue> {
         let mut trainer = self.lock().await;
-        let (mut glance, asked) = (self.glance.get(), Instant::now());
-        let advanced = trainer.advance(steps.map_or(glance.steps(), u64::from)).await;
+        let (mut pacer, asked) = (self.pacer.get(), Instant::now());
+        let advanced = trainer.advance(steps.map_or(pacer.steps(), u64::from)).await;
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
         *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
         let mut events = advanced.map_err(|error| HalfwaveError::of(&trainer, error))?;
         if steps.is_some() {
-            events.extend(trainer.settle().await?);
+            events.extend(trainer.flush().await?);
             self.position.set(position(&trainer));
         } else {
-            glance.took(asked.elapsed());
-            self.glance.set(glance);
+            pacer.took(asked.elapsed());
+            self.pacer.set(pacer);
         }
         let rows = events.into_iter().filter_map(|event| match event {
             train::Event::Row(row) => Some(Event::from(row)),

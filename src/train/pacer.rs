@@ -4,12 +4,12 @@ use std::time::Duration;
 
 /// Number of steps that take about one update interval, found by doubling and halving.
 #[derive(Clone, Copy, Debug)]
-pub struct Glance {
+pub struct StepPacer {
     wait: Duration,
     steps: u64,
 }
 
-impl Glance {
+impl StepPacer {
     /// Starts with one step for the given update interval.
     pub fn new(wait: Duration) -> Self {
         Self { wait, steps: 1 }
@@ -33,14 +33,14 @@ mod tests {
     #[test]
     fn steps_grow_while_they_are_quick_and_shrink_when_they_are_not() {
         let [quick, slow] = [1, 200].map(Duration::from_millis);
-        let mut glance = Glance::new(Duration::from_millis(150));
-        assert_eq!(glance.steps(), 1);
+        let mut pacer = StepPacer::new(Duration::from_millis(150));
+        assert_eq!(pacer.steps(), 1);
         let steps = [quick, quick, quick, slow, slow, slow, slow].map(|time| {
-            glance.took(time);
-            glance.steps()
+            pacer.took(time);
+            pacer.steps()
         });
         assert_eq!(steps, [2, 4, 8, 4, 2, 1, 1]);
-        (0..100).for_each(|_| glance.took(quick));
-        assert_eq!(glance.steps(), 1 << 20);
+        (0..100).for_each(|_| pacer.took(quick));
+        assert_eq!(pacer.steps(), 1 << 20);
     }
 }

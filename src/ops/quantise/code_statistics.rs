@@ -6,7 +6,7 @@ use crate::tensor::View;
 
 /// Distribution of a quantiser's inputs.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Survey {
+pub struct CodeStatistics {
     /// Share of inputs per code, in ascending order of codes.
     pub codes: Vec<f32>,
     /// Shares expected for standard normal inputs.
@@ -22,7 +22,7 @@ fn below(x: f32) -> f64 {
 
 impl Quantise {
     /// Computes the statistics for inputs in the operation's format.
-    pub fn survey(&self, inputs: &[View<'_>]) -> Survey {
+    pub fn code_statistics(&self, inputs: &[View<'_>]) -> CodeStatistics {
         let (inputs, scale) = split(inputs, self.scale.is_some());
         let (ty, x) = (inputs[0].ty, batch_norm::Prologue::new(inputs).numbers());
         let mut counts = vec![0u64; self.thresholds.len() + 1];
@@ -36,7 +36,7 @@ impl Quantise {
         let share = |count: u64| (count as f64 / ty.len().max(1) as f64) as f32;
         let edges = self.thresholds.iter().map(|t| below(t * scale)).chain([1.0]);
         let ideal = edges.scan(0.0, |from, to| Some((to - std::mem::replace(from, to)) as f32));
-        Survey { ideal: ideal.collect(), codes: counts.into_iter().map(share).collect(), passed: share(passed) }
+        CodeStatistics { ideal: ideal.collect(), codes: counts.into_iter().map(share).collect(), passed: share(passed) }
     }
 }
 
@@ -51,13 +51,16 @@ mod tests {
     fn normal_inputs_have_ideal_shares() {
         let x = Tensor::from_f32(&[1, 100, 100, 10], &random::normal(1, "x", 100_000));
         let op = Quantise::half_wave(&[0.538, 1.076, 1.614], false, Surrogate::Clipped);
-        let survey = op.survey(&[x.view()]);
-        assert!((survey.ideal[0] - 0.5).abs() < 1e-6 && (survey.ideal.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let code_statistics = op.code_statistics(&[x.view()]);
+        assert!(
+            (code_statistics.ideal[0] - 0.5).abs() < 1e-6
+                && (code_statistics.ideal.iter().sum::<f32>() - 1.0).abs() < 1e-6
+        );
         // Φ(0.807) − ½; the gradient passes on Φ(1.614) − ½.
-        assert!((survey.ideal[1] - 0.290_17).abs() < 1e-4, "{survey:?}");
-        assert!((survey.passed - 0.446_74).abs() < 0.005, "{survey:?}");
-        let pairs = survey.codes.iter().zip(&survey.ideal);
-        assert!(pairs.into_iter().all(|(share, ideal)| (share - ideal).abs() < 0.005), "{survey:?}");
+        assert!((code_statistics.ideal[1] - 0.290_17).abs() < 1e-4, "{code_statistics:?}");
+        assert!((code_statistics.passed - 0.446_74).abs() < 0.005, "{code_statistics:?}");
+        let pairs = code_statistics.codes.iter().zip(&code_statistics.ideal);
+        assert!(pairs.into_iter().all(|(share, ideal)| (share - ideal).abs() < 0.005), "{code_statistics:?}");
     }
 
     #[test]
@@ -65,11 +68,11 @@ mod tests {
         let x = Tensor::from_f32(&[1, 1, 1, 5], &[-1.0, 0.0, 0.5, 2.0, 3.0]);
         let learned = Quantise::nearest(1, 1.0, Some(Scale::Pact));
         let scale = Tensor::from_f32(&[1], &[2.0]);
-        let survey = learned.survey(&[x.view(), scale.view()]);
+        let code_statistics = learned.code_statistics(&[x.view(), scale.view()]);
         // The threshold is 1, the top 2.
-        assert_eq!((&survey.codes[..], survey.passed), (&[0.6, 0.4][..], 0.4));
-        assert!((survey.ideal[1] - 0.158_66).abs() < 1e-4);
-        let sign = Quantise::sign(Surrogate::HardTanh).survey(&[x.view()]);
+        assert_eq!((&code_statistics.codes[..], code_statistics.passed), (&[0.6, 0.4][..], 0.4));
+        assert!((code_statistics.ideal[1] - 0.158_66).abs() < 1e-4);
+        let sign = Quantise::sign(Surrogate::HardTanh).code_statistics(&[x.view()]);
         assert_eq!((&sign.codes[..], sign.passed), (&[0.2, 0.8][..], 0.6));
     }
 }
