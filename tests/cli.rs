@@ -359,7 +359,7 @@ fn kernels_that_are_not_there_are_explained() {
     assert!(run(dir, &["plan", "--adapter", "cpu"]).contains("for the CPU backend"));
     fails(dir, &["profile", "--adapter", "cpu", "--device-class", "gpu"], &["one implementation per operation"]);
     fails(dir, &["shader", "bconv_tile64"], &["bconv_tile64 is a kernel", "uses it on GPUs: --recipe "]);
-    // The command in docs/profiling.md.
+    // The command in docs/guide/profiling.md.
     let msl = finish(command(dir, &["shader", "bconv_tile64", "--recipe", "vgg-small", "--emit", "msl"]));
     assert!(msl.code == Some(0) && msl.out.contains("kernel void"), "{}", msl.err);
     // All recipes are read before the first one is measured.

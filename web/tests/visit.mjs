@@ -5,7 +5,7 @@ import { ROOT } from './browsers.mjs';
 
 // Longer than training takes on software drivers that share two cores.
 const PATIENCE_MS = 400_000;
-const IMAGES = path.join(ROOT, 'docs/images');
+const IMAGES = path.join(ROOT, 'docs/guide/images');
 // No isMobile or hasTouch: changing those reloads the page.
 const SIZES = { desktop: { width: 1280, height: 900, until: '#own' }, phone: { width: 390, height: 844, deviceScaleFactor: 2, until: '#inside' } };
 

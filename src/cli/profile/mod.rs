@@ -70,7 +70,7 @@ Examples:
   halfwave profile --json after.json
   halfwave profile --diff before.json after.json
 
-The images are noise, so no data set is needed. docs/profiling.md explains how to read the results.";
+The images are noise, so no data set is needed. docs/guide/profiling.md explains how to read the results.";
 
 pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
