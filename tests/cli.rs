@@ -346,7 +346,7 @@ fn the_readme_tells_what_a_plan_saves() {
     assert!(plan.contains("for GPUs with WebGPU's default limits"), "{plan}");
     let all: Vec<_> = plan.lines().last().unwrap().split_whitespace().collect();
     let ["total", kept, "MiB", float, "MiB", _] = all[..] else { panic!("{all:?}") };
-    let told = format!("`halfwave plan vgg-small` shows it: {kept} MiB saved for backward where f32 takes {float} MiB");
+    let told = format!("{kept} MiB; {float} MiB in f32 | `halfwave plan vgg-small` |");
     assert!(readme.contains(&told), "{told}");
 }
 
@@ -428,7 +428,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
         (run_dir(), |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value]);
     fails(dir, &train("--out", "file/run"), &["file/run: Not a directory"]);
     fails(dir, &train("--out", "file"), &["file is not a folder"]);
-    fails(dir, &train("--out", &run_dir), &["holds a run already", "--resume"]);
+    fails(dir, &train("--out", &run_dir), &["already holds a run", "--resume"]);
     fails(dir, &train("--dump", "file/dump"), &["file/dump: Not a directory"]);
     fails(dir, &train("--dump", "."), &["not a regular file"]);
 }

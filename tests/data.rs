@@ -175,7 +175,11 @@ fn class_folders_may_be_split_already() {
     // Folders for test pictures that contain none are probably a mistake.
     fs::remove_dir_all(dir.join("test")).unwrap();
     fs::create_dir_all(dir.join("test/a")).unwrap();
-    assert!(message(dir, 2).contains("test/ holds no picture that can be read; put some"), "{}", message(dir, 2));
+    assert!(
+        message(dir, 2).contains("test/ holds no picture that can be read; put pictures there"),
+        "{}",
+        message(dir, 2)
+    );
     // Without any, a share is used for testing.
     fs::remove_dir_all(dir.join("test")).unwrap();
     assert!(message(dir, 2).contains("a share of 0.2 of each class"), "{}", message(dir, 2));

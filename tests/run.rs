@@ -308,7 +308,7 @@ fn a_folder_is_used_once() {
     drop(create(&dir, recipe()));
     let before = (names(&dir), checkpoint(&dir));
     let message = Claim::new(&dir).unwrap_err().to_string();
-    assert!(message.contains("holds a run already") && message.contains("--resume"), "{message}");
+    assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
     assert_eq!((names(&dir), checkpoint(&dir)), before);
 }
 

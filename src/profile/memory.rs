@@ -32,6 +32,7 @@ pub struct Slot {
     /// Its bytes.
     pub bytes: u64,
     /// "state", "port" (inputs and outputs) or "transient".
+    #[serde(rename = "tenancy")] // its name in version 1 of the format
     pub lifetime: String,
     /// Its tensors, in order of their lifetimes.
     pub tenants: Vec<Allocation>,

@@ -110,7 +110,7 @@ fn a_recipe_gets_the_part_that_it_asks_for() {
     data.check(&recipe).unwrap();
     for recipe in [Recipe::digits(), Recipe::parse(&text, "no validation").unwrap()] {
         let message = data.check(&recipe).unwrap_err().to_string();
-        assert!(message.contains("not the images that the recipe's [data] keeps"), "{message}");
+        assert!(message.contains("not the images that the recipe's [data] selects"), "{message}");
     }
     let whole = Dataset::load(&Set::Digits.into()).unwrap();
     assert!(whole.check(&recipe).unwrap_err().to_string().contains("select them with Dataset::divided"));

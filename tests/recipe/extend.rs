@@ -116,7 +116,7 @@ fn every_mistake_has_its_own_file_and_line() {
         (change("kind = \"hwqg\""), "test.toml", 4, "did you mean \"hwgq\"?"),
         (change("name = \"q2\""), "test.toml", 4, "keeps its name"),
         (change("remove = 1"), "test.toml", 4, "write true"),
-        (change("remove = true\nbits = 1"), "test.toml", 2, "has no keys"),
+        (change("remove = true\nbits = 1"), "test.toml", 2, "has no other keys"),
         (change("").replace("q1", "z*"), "test.toml", 3, "there are conv1, bn1, q1"),
         (change("").replace("\"q1\"", "7"), "test.toml", 3, "match: give a name"),
         (change("").replace("match", "bits"), "test.toml", 2, "match is missing"),

@@ -1,4 +1,4 @@
-// Samples of every operation, computed by the browser's WebGPU, are compared with the reference implementations (twins) in Rust. This also shows that all
+// Samples of every operation, computed by the browser's WebGPU, are compared with the reference implementations in Rust. This also shows that all
 // shaders compile under Tint (Chromium) and under Firefox's naga. Most of the time is spent on compiling, up to seven seconds
 // per kernel on software drivers, and Firefox compiles on one thread: so not all samples are computed everywhere. Native tests compute all.
 import assert from 'node:assert/strict';

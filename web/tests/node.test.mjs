@@ -98,7 +98,7 @@ for (const [name, file, recipe] of trained) {
   });
 }
 
-test('every kernel agrees with its twin on Dawn', async () => {
+test('every kernel agrees with its reference implementation on Dawn', async () => {
   const { lavapipe, swiftshader = lavapipe } = icds(); // the one that compiles faster
   const outcomes = await task(driver(swiftshader), 'selftest');
   assert.ok(outcomes.length >= OPERATIONS, `only ${outcomes.length} operations`);

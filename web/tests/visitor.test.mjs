@@ -55,10 +55,14 @@ function choose(pictures) {
   });
 }
 
-// Before the page's scripts: records the text written on canvases, and its position.
+// Before the page's scripts: records the text written on the curve since it was cleared last, and its position.
 function labels() {
   const written = window.written = [];
-  const { fillText } = CanvasRenderingContext2D.prototype;
+  const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    if (this.canvas.id === 'curve') written.length = 0;
+    return clearRect.call(this, ...box);
+  };
   CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
     if (this.canvas.id === 'curve' && this.textAlign === 'right') written.push({ text, x, y, width: this.measureText(text).width });
     return fillText.call(this, text, x, y, ...rest);
