@@ -10,7 +10,8 @@ mod common;
 use halfwave::backend::gpu::GpuBackend;
 use halfwave::caps::DeviceClass;
 
-/// The products, most of whose time is compiling: a test of their own, so that two cores share the work.
+/// The products, most of whose time is compiling: a test of their own, so that two cores share the
+/// work.
 fn is_product(stem: &str) -> bool {
     stem.starts_with("conv") || stem.starts_with("bconv")
 }

@@ -1,5 +1,5 @@
-//! The documents: links lead somewhere, the guide lists its pages, its commands and recipes exist, and its generated page
-//! is up to date.
+//! The documents: links lead somewhere, the guide lists its pages, its commands and recipes exist,
+//! and its generated page is up to date.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::recipe::Recipe;

@@ -42,7 +42,8 @@ fn costs(plan: &Plan, layer: &str, stem: &str) -> Vec<Cost> {
 
 #[test]
 fn counted_work_is_what_a_hand_counts() {
-    // vgg-small, conv2: 128 channels of 2-bit codes in, 128 filters of 3 × 3, 32 × 32 positions; 5 images.
+    // vgg-small, conv2: 128 channels of 2-bit codes in, 128 filters of 3 × 3, 32 × 32 positions; 5
+    // images.
     let vgg = plan("vgg-small", 5);
     let positions = 5 * 32 * 32;
     let products = (positions * 128 * 128 * 9) as u64;

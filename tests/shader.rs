@@ -82,13 +82,15 @@ fn the_sign_kernel_is_counted_by_hand() {
     use Kind::*;
     let shader = sample("sign");
     let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
-    // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 3 · from_row 1 · filter_index 1 + 4 lanes;
-    // compared: the guard, 4 lanes of filter_index, 4 of the select; p is read 9 times; c is stored, bits loaded.
+    // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 3 · from_row 1 ·
+    // filter_index 1 + 4 lanes; compared: the guard, 4 lanes of filter_index, 4 of the select; p is
+    // read 9 times; c is stored, bits loaded.
     let operations = vec![(Integer, 20), (Compare, 9), (Branch, 1), (Loop, 1)];
     let traffic = vec![(Space::Storage, [0, 0, 1, 16]), (Space::Uniform, [9, 36, 0, 0]), (Space::Local, [1, 16, 1, 4])];
     assert_eq!(told(outside), (operations, traffic));
-    // Eight times: the channel 2 · index of w 3 · 1 << (c - first) 2 · or 4 lanes; 4 lanes of >=, 4 of select. c += 8 and the test once.
-    // c is loaded by the test, by each channel and by c += 8, bits by each or; both are stored.
+    // Eight times: the channel 2 · index of w 3 · 1 << (c - first) 2 · or 4 lanes; 4 lanes of >=, 4
+    // of select. c += 8 and the test once. c is loaded by the test, by each channel and by c += 8,
+    // bits by each or; both are stored.
     let operations = vec![(Integer, 89), (Compare, 65), (Branch, 1)];
     let traffic =
         vec![(Space::Storage, [8, 128, 0, 0]), (Space::Uniform, [8, 32, 0, 0]), (Space::Local, [18, 168, 9, 132])];
@@ -122,8 +124,8 @@ fn every_kind_of_instruction_is_found() {
     let shader = Shader::of(&launch.kernel).unwrap();
     assert_eq!((shader.threads, shader.workgroup_bytes), (32, 512));
     let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
-    // Three rounds of: twice (4 fma, 4 float), + 4 float, i++; the loop's test; sum and i loaded twice each and stored.
-    // Around them the store and the load of sum, r = 0 at its declaration.
+    // Three rounds of: twice (4 fma, 4 float), + 4 float, i++; the loop's test; sum and i loaded
+    // twice each and stored. Around them the store and the load of sum, r = 0 at its declaration.
     let (operations, traffic) = told(outside);
     let expected =
         [(Float, 24), (Fma, 12), (Integer, 3), (Popcount, 1), (Compare, 3), (Barrier, 1), (Branch, 3), (Loop, 2)];
@@ -134,7 +136,8 @@ fn every_kind_of_instruction_is_found() {
         (Space::Local, [3 * 4 + 1, 3 * (16 + 3 * 4) + 16, 3 * 2, 3 * (16 + 4)]),
     ];
     assert_eq!(traffic, expected);
-    // 63u - thread, r++, two rounds of s++; the tests of r and s (twice), == of 4 lanes, all of 4 lanes.
+    // 63u - thread, r++, two rounds of s++; the tests of r and s (twice), == of 4 lanes, all of 4
+    // lanes.
     let (operations, traffic) = told(inside);
     let expected = [
         (Float, 2 + 1 + 1),

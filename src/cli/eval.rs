@@ -139,7 +139,8 @@ mod tests {
     use super::*;
 
     fn evaluation(classes: usize) -> Evaluation {
-        // In class n, n of 50 images are predicted as the next class; the first class has no images.
+        // In class n, n of 50 images are predicted as the next class; the first class has no
+        // images.
         let row = |class: usize| {
             let mut row = vec![0; classes];
             if class > 0 {

@@ -87,8 +87,8 @@ fn spread(bases: usize) -> (f32, f32) {
     if bases == 1 { (0.0, 0.0) } else { (2.0 / (bases - 1) as f32, 1.0) }
 }
 
-/// The launch that reduces each bin of each filter to two numbers, `[bins, 2, k]`, and the number of
-/// words that it writes; without thresholds, all weights are in one bin.
+/// The launch that reduces each bin of each filter to two numbers, `[bins, 2, k]`, and the number
+/// of words that it writes; without thresholds, all weights are in one bin.
 fn columns(label: &str, w: &TensorType, channels: usize, thresholds: Option<usize>, caps: &Caps) -> (Launch, usize) {
     let (bins, quads) = (thresholds.map_or(1, |count| count + 1), w.quads());
     let items = 2 * bins * quads;

@@ -16,8 +16,8 @@ pub struct Activation {
     pub curve: Curve,
 }
 
-/// Its gradient: inputs dy and y, or dy, x and coefficients if there are any. With a batch-norm folded
-/// in, the gradient of the normalised value.
+/// Its gradient: inputs dy and y, or dy, x and coefficients if there are any. With a batch-norm
+/// folded in, the gradient of the normalised value.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ActivationBackward {
     /// f.

@@ -32,7 +32,8 @@ crate::params! {
 const PER_CHANNEL: &str = include_str!("../../shaders/per_channel.wgsl");
 const ROWS: usize = 8;
 
-/// A launch of `at(i, quad)` for each quad of `ty`, with per-channel operands loaded once for 8 rows.
+/// A launch of `at(i, quad)` for each quad of `ty`, with per-channel operands loaded once for 8
+/// rows.
 pub(super) fn per_channel(label: impl Into<String>, parts: &[&'static str], ty: &TensorType, step: f32) -> Launch {
     let mut body = vec![PER_CHANNEL];
     body.extend(parts);

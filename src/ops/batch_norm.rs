@@ -28,7 +28,8 @@ use crate::tensor::{
 
 pub(super) use prologue::{Map, Prologue, tile_rows};
 
-/// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then γ and β `[c]` if `affine`.
+/// Coefficients: inputs statistics `[2, c]`, then α `[c]` if `scaled`, then γ and β `[c]` if
+/// `affine`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BatchNormCoef {
     /// Added to the variance.

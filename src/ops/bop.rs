@@ -1,7 +1,8 @@
 //! `bop`: the binary optimiser (Helwegen et al., 2019, arXiv 1906.02107, algorithm 1): a binary
 //! weight without a latent weight, which flips when the gradient has consistently opposed it.
 //!
-//! m ← (1 − γ)·m + γ·g is [`super::adam::Moment`]; then w ← −w where |m| > τ and m has w's sign. w is ±1.
+//! m ← (1 − γ)·m + γ·g is [`super::adam::Moment`]; then w ← −w where |m| > τ and m has w's sign. w
+//! is ±1.
 
 use super::sgd::{SHAPES, alike};
 use super::{Operation, Sample, add, sample::Noise};

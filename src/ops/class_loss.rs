@@ -12,7 +12,8 @@
 //! logits `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is
 //! the mean loss; `class_loss_backward` is its gradient.
 //!
-//! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
+//! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes,
+//! then pairs.
 
 use super::softmax_cross_entropy::{check, share};
 use super::{Backward, Operation, Sample, sample::Noise, sum};

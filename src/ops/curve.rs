@@ -3,20 +3,20 @@
 //! documentation follow from it.
 //!
 //! The derivative of a monotonic function is computed from its output y, which the next layer keeps
-//! anyway; a function that is not monotonic computes it from its input x ([`Reads::Input`]). Where a
-//! derivative jumps, the point itself belongs to the flat side, as in PyTorch (except the clipped
+//! anyway; a function that is not monotonic computes it from its input x ([`Reads::Input`]). Where
+//! a derivative jumps, the point itself belongs to the flat side, as in PyTorch (except the clipped
 //! ReLU's 0).
 //!
 //! Exponentials are of numbers ≤ 0 only: none overflows. WGSL grants e^x an error of 3 + 2|x| units
-//! in the last place, at most 4e-7 for such x, ln an error of 2^-21 or 3 units, a quotient 2.5 units:
-//! together below 2e-6 of the largest value. [`TOLERANCE`] is twice that. Software drivers are within
-//! 2e-7.
+//! in the last place, at most 4e-7 for such x, ln an error of 2^-21 or 3 units, a quotient 2.5
+//! units: together below 2e-6 of the largest value. [`TOLERANCE`] is twice that. Software drivers
+//! are within 2e-7.
 
 use crate::kernel::Launch;
 use std::fmt;
 
-/// The default top of a clipped or log-tailed ReLU: the largest level of the 2-bit half-wave Gaussian
-/// quantiser, 3 · 0.538, for which these two functions are surrogates.
+/// The default top of a clipped or log-tailed ReLU: the largest level of the 2-bit half-wave
+/// Gaussian quantiser, 3 · 0.538, for which these two functions are surrogates.
 pub const TOP: f32 = 1.614;
 
 /// Error of a kernel relative to the largest value; derived above.

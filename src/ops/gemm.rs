@@ -1,4 +1,5 @@
-//! Matrix products for the reference implementations (`reference`) of convolutions, in register blocks.
+//! Matrix products for the reference implementations (`reference`) of convolutions, in register
+//! blocks.
 //!
 //! **Invariant:** every element is the sum of a plain loop in a defined order, which blocking does
 //! not change, bit for bit. A chunk is up to [`CHUNK`] channels of one tap ([`product`]) or up to

@@ -1,7 +1,8 @@
 //! `max_unpool`: the gradient of a [max-pool](super::max_pool) whose argmax was recorded: dy at the
 //! position of the largest value of its window, 0 everywhere else.
 //!
-//! Windows do not overlap, so every number of the output is a copy: exact, in one pass that reads dy once.
+//! Windows do not overlap, so every number of the output is a copy: exact, in one pass that reads
+//! dy once.
 
 use super::max_pool::{self, MaxPoolArgmax};
 use super::window::{Window, WindowParams};

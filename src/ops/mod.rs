@@ -1,9 +1,9 @@
 //! The operations: one file per operation, and the list of all of them.
 //!
 //! Each file has the same order: formula, shapes, source · uniform · attribute struct · `infer` ·
-//! `backward` · `program` (kernels and workgroups) · `reference` (the reference implementation: plain
-//! loops on the CPU) · `samples`. Everything else (tests, benchmarks, names in traces) is derived
-//! from the list at the end of this file.
+//! `backward` · `program` (kernels and workgroups) · `reference` (the reference implementation:
+//! plain loops on the CPU) · `samples`. Everything else (tests, benchmarks, names in traces) is
+//! derived from the list at the end of this file.
 //!
 //! **Gradient convention.** An encoded tensor *represents* a real one: codes c represent Δ·c, sums
 //! s of a binary convolution represent α·Δ·s, signs represent α·sign(W). The gradient of a node is
@@ -167,8 +167,8 @@ pub trait Operation {
         None
     }
 
-    /// Bound on |device − twin| relative to the largest magnitude of the reference output (`reference`);
-    /// 0 if exact.
+    /// Bound on |device − twin| relative to the largest magnitude of the reference output
+    /// (`reference`); 0 if exact.
     fn tolerance(&self, output: &TensorType) -> f32 {
         if output.encoding == Encoding::F32 { 2e-5 } else { 0.0 }
     }

@@ -69,7 +69,8 @@ pub enum Surrogate {
     LogTailed,
     /// min(max(x, −1), 1): 1 on [−1, 1] (BinaryNet).
     HardTanh,
-    /// 2x + x² on [−1, 0), 2x − x² on [0, 1), ±1 beyond (Bi-Real Net; Liu et al., 2018, arXiv 1808.00278).
+    /// 2x + x² on [−1, 0), 2x − x² on [0, 1), ±1 beyond (Bi-Real Net; Liu et al., 2018, arXiv
+    /// 1808.00278).
     Polynomial,
 }
 

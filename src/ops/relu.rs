@@ -1,4 +1,5 @@
-//! `relu`: y = max(x, 0), or max(z, 0) with z the batch-norm of x. `relu_backward`: dx = dy where y > 0, else 0.
+//! `relu`: y = max(x, 0), or max(z, 0) with z the batch-norm of x. `relu_backward`: dx = dy where y
+//! > 0, else 0.
 
 use super::{Backward, Fold, Op, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;

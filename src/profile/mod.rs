@@ -181,8 +181,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Marks the launch as computed by the operation's reference implementation (`reference`) instead of
-    /// a kernel: one loop over the output.
+    /// Marks the launch as computed by the operation's reference implementation (`reference`)
+    /// instead of a kernel: one loop over the output.
     fn by_reference(&mut self) {
         self.kernel.clone_from(&self.stem);
         self.variant = "twin".to_string();

@@ -1,7 +1,8 @@
 //! Exact values inside a network: codes, packed signs and integer sums of an inference, as stored
 //! on the device.
 //!
-//! **Invariant:** everything here is exact and the same on every device, up to codes on the edge between two levels.
+//! **Invariant:** everything here is exact and the same on every device, up to codes on the edge
+//! between two levels.
 
 use crate::backend::{Backend, PlanId};
 use crate::bits;

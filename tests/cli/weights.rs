@@ -58,8 +58,7 @@ fn class_names_and_normalisation_travel_with_the_network() {
     let (a, z) = (dir.join("pictures/a"), dir.join("pictures/z"));
     fs::rename(&a, &z).unwrap();
     assert_eq!(of(&["predict", "run", "light.png"]), predicted);
-    let renamed =
-        ["folder, pictures: the network has no class \"z\", and its class \"a\" is missing", "its old name"];
+    let renamed = ["folder, pictures: the network has no class \"z\", and its class \"a\" is missing", "its old name"];
     fails(dir, &["eval", "run", CPU[0], CPU[1]], &renamed);
     fails(dir, &["train", "--resume", "run", "--steps", "20", CPU[0], CPU[1]], &renamed);
     fs::rename(&z, &a).unwrap();

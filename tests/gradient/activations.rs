@@ -12,8 +12,8 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op, bias::Bias, prelu::Prelu, relu::Relu};
 use halfwave::pass;
 
-/// The functions in float64, by name: their number, for which no default is taken so that a constant in a kernel
-/// shows, f, and where it has kinks.
+/// The functions in float64, by name: their number, for which no default is taken so that a
+/// constant in a kernel shows, f, and where it has kinks.
 type Meant = (f32, fn(f64) -> f64, &'static [f32]);
 
 fn meant(name: &str) -> Meant {

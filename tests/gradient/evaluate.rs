@@ -7,8 +7,8 @@ use halfwave::pass::EVALUATION;
 use halfwave::tensor::{Encoding, Tensor};
 use std::collections::HashMap;
 
-/// Computes all values of a graph with the reference implementations (`reference`); asserts that none
-/// writes to padding.
+/// Computes all values of a graph with the reference implementations (`reference`); asserts that
+/// none writes to padding.
 pub(crate) fn evaluate(graph: &Graph, leaves: &HashMap<String, Tensor>) -> Vec<Tensor> {
     let mut values: Vec<Tensor> = Vec::new();
     for node in graph.nodes() {

@@ -1,11 +1,11 @@
 //! A gradient case: a small graph with values for its leaves, differentiated by the pass and
-//! evaluated by the reference implementations (`reference`), compared with central differences of an
-//! independent f64 reference.
+//! evaluated by the reference implementations (`reference`), compared with central differences of
+//! an independent f64 reference.
 //!
-//! **Tolerance.** Norm of the difference relative to the norm of the reference. The `reference`s add up
-//! at most some hundred f32 products, rounded independently: some 1e-7 (measured: below 2e-7). The
-//! error of the reference is below 1e-8 (step 1e-4, f64). 1e-6 therefore always suffices; a wrong
-//! sign, factor or index gives an error of at least 1e-2.
+//! **Tolerance.** Norm of the difference relative to the norm of the reference. The `reference`s
+//! add up at most some hundred f32 products, rounded independently: some 1e-7 (measured: below
+//! 2e-7). The error of the reference is below 1e-8 (step 1e-4, f64). 1e-6 therefore always
+//! suffices; a wrong sign, factor or index gives an error of at least 1e-2.
 
 use crate::evaluate::evaluate;
 use halfwave::graph::{Phase, Value};

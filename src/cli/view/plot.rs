@@ -255,7 +255,8 @@ mod tests {
     #[test]
     fn a_line_is_where_it_belongs() {
         let rising = [(0.0, 0.0), (3.0, 15.0)];
-        // Four cells stacked vertically: 16 rows of dots, of which each of the 4 columns takes four.
+        // Four cells stacked vertically: 16 rows of dots, of which each of the 4 columns takes
+        // four.
         assert_eq!(drawn(&line(&rising, Stroke::Solid), 2, 4), " ⡸\n ⡇\n⢸\n⠎\n");
     }
 

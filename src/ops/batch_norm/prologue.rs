@@ -1,5 +1,5 @@
-//! The map of a batch-norm on the host, by tiles of rows, for reference implementations (`reference`)
-//! that apply it to their input.
+//! The map of a batch-norm on the host, by tiles of rows, for reference implementations
+//! (`reference`) that apply it to their input.
 
 use crate::parallel;
 use crate::simd::{self, Simd};
@@ -65,7 +65,8 @@ impl<'a> Prologue<'a> {
         });
     }
 
-    /// Calls `body(row, values, out)` for each row of `row_len` elements of `out`, with all lanes of that row.
+    /// Calls `body(row, values, out)` for each row of `row_len` elements of `out`, with all lanes
+    /// of that row.
     pub(in super::super) fn rows<T: Send>(
         &self,
         out: &mut [T],

@@ -40,7 +40,8 @@ impl<'a> Quads<'a> {
     }
 }
 
-/// `out[tap][c][k] = scale · Σ_row x[source(row, tap)][c] · dy[row][k]`; x has `channels` lanes, a row of dy `lanes`.
+/// `out[tap][c][k] = scale · Σ_row x[source(row, tap)][c] · dy[row][k]`; x has `channels` lanes, a
+/// row of dy `lanes`.
 pub(in super::super) fn outer_product(
     taps: &Taps,
     (x, channels): (&Quads<'_>, usize),

@@ -6,7 +6,8 @@ use crate::graph::Value;
 use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::adam::{self, Moment};
 
-/// m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), with m̂ = m/(1 − beta1^t), v̂ = v/(1 − beta2^t).
+/// m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), with m̂ =
+/// m/(1 − beta1^t), v̂ = v/(1 − beta2^t).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moments {
     /// In [0, 1). In double precision, because 1 − beta is what matters.

@@ -6,7 +6,8 @@ use crate::graph::Value;
 use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::sgd::{self, SgdNesterov, SgdVelocity};
 
-/// PyTorch's `SGD`: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − lr·v, or with `nesterov` w ← w − lr·(g + momentum·v).
+/// PyTorch's `SGD`: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − lr·v, or with `nesterov` w
+/// ← w − lr·(g + momentum·v).
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Sgd {
     /// In [0, 1).

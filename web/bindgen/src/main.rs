@@ -1,4 +1,5 @@
-//! Makes the JavaScript and TypeScript side of a wasm module: `halfwave-bindgen MODULE.wasm FOLDER`.
+//! Makes the JavaScript and TypeScript side of a wasm module: `halfwave-bindgen MODULE.wasm
+//! FOLDER`.
 
 use std::process::ExitCode;
 use wasm_bindgen_cli_support::Bindgen;

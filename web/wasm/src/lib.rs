@@ -1,4 +1,5 @@
-//! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the browser and in Node.js.
+//! halfwave for JavaScript and TypeScript: the engine's sessions, data sets and checkpoints, in the
+//! browser and in Node.js.
 //!
 //! Everything that waits for a device is a promise; nothing blocks. Intended for a Worker, though
 //! nothing here requires one. Objects are plain values with the names used in `metrics.jsonl` and
