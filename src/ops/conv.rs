@@ -1,5 +1,4 @@
-//! `conv`: `y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r·dilation − pad, x·stride + s·dilation −
-//! pad, c] · w[r, s, c, k]`, zero padding.
+//! `conv`: `y[n, y, x, k] = Σ_{r, s, c} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · w[r, s, c, k]`, zero padding.
 //!
 //! x `[n, h, w, c]`, w `[r, s, 4⌈c/4⌉, k]` with zero rows in its padding. A linear layer is the
 //! case in which the window covers the whole input. Kernels are implicit matrix products: no patch

@@ -1,8 +1,7 @@
 //! `conv_dx`, `conv_dw`: the gradients of [`super::conv`].
 //!
-//! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad −
-//! s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist; `dw[r, s, c, k] = Σ_{n, y, x}
-//! x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
+//! `dx[n, y, x, c] = Σ_{r, s, k} dy[n, (y + pad − r·dilation)/stride, (x + pad − s·dilation)/stride, k] · w[r, s, c, k]` over positions that exist;
+//! `dw[r, s, c, k] = Σ_{n, y, x} x[n, y·stride + r·dilation − pad, x·stride + s·dilation − pad, c] · dy[n, y, x, k]`.
 //!
 //! **Order of the sums** ([`super::sum`]): for dx as in [`super::conv`], over filters; for dw
 //! chunks of up to [`CHUNK`](super::sum::CHUNK) = 128 rows, up to 128 chunks added sequentially,

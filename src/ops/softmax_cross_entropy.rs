@@ -1,12 +1,11 @@
 //! `softmax_cross_entropy`: for each row of logits, loss = ln Σ exp(x_c) − Σ y_c·x_c, and whether
 //! the largest logit (the first one in case of ties) is that of the label.
 //!
-//! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as defined by PyTorch. logits `[n, 1, 1,
-//! k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the mean loss;
-//! `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
+//! y = (1 − ε)·one-hot + ε/k, with the label smoothing ε as defined by PyTorch. logits
+//! `[n, 1, 1, k]`, labels `[n]` (`U32`) → `[n, 2]`: loss, 1 or 0. The objective of a step is the
+//! mean loss; `softmax_cross_entropy_backward` is its gradient, (softmax − y)/n.
 //!
-//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes,
-//! then pairs.
+//! **Order of the sums** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes, then pairs.
 
 use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;

@@ -1,5 +1,5 @@
-//! A copy of a run's rows as an event file, which TensorBoard can read during the run: `tensorboard
-//! --logdir runs`.
+//! A copy of a run's rows as an event file, which TensorBoard can read during the run:
+//! `tensorboard --logdir runs`.
 //!
 //! | tag | per |
 //! |---|---|
