@@ -375,7 +375,7 @@ fn a_run_that_diverges_says_so_and_keeps_what_it_had() {
     };
     assert!(message.contains("diverged") && message.contains("train.optimizer.lr"), "{message}");
     // The weights of the second step are large, and their squares are not finite.
-    assert!(message.contains("at step 2: ") && message.contains("it began in layer \"bn1\""), "{message}");
+    assert!(message.contains("at step 2: ") && message.contains("it started in layer \"bn1\""), "{message}");
     assert!(matches!(rows(&dir).last(), Some(Row::Step(row)) if !row.loss.is_finite()));
     assert!(fs::read_to_string(dir.join("metrics.jsonl")).unwrap().contains("\"loss\":null"));
     assert!(checkpoint(&dir) == before, "no checkpoint of a network that is broken");
@@ -438,7 +438,7 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert!(message(&|c| c.recipe = "[model]".into()).contains("its recipe:1"));
     assert!(message(&|c| c.recipe = recipe().to_toml().replace("filters = 64", "filters = 65")).contains("conv3"));
     assert!(message(&|c| c.position.batch = 7).contains("batch 7"));
-    assert!(message(&|c| c.position.epoch = u64::MAX).contains("other data"));
+    assert!(message(&|c| c.position.epoch = u64::MAX).contains("different data"));
     let facts = |change: &dyn Fn(&mut halfwave::train::TrainedOn)| message(&|c| change(c.trained_on.as_mut().unwrap()));
     assert_eq!(good.trained_on.as_ref().unwrap().classes.join(""), "0123456789");
     let few = facts(&|f| f.images += 1);
