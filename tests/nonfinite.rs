@@ -141,7 +141,7 @@ fn diverges(backend: impl Fn() -> Box<dyn Backend>) {
             }
         };
         println!("lr {lr}: {message}");
-        assert!(message.contains("training has diverged") && message.contains("it began in"), "{message}");
+        assert!(message.contains("training has diverged") && message.contains("it started in"), "{message}");
         assert!(all_finite(&base.path().join(CHECKPOINT)), "lr {lr}");
         let best = base.path().join(BEST);
         assert!(!best.exists() || all_finite(&best), "lr {lr}");
