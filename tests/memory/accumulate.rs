@@ -260,7 +260,9 @@ fn a_fault_in_any_micro_batch_is_found() {
     let measured = block_on(session.measured()).unwrap()[0];
     assert!(measured.fault > 0);
     // In the forward pass of the second step, and in the update of the first one.
-    for (lr, weight_decay, place) in [(1e30, 0.0, "it started in layer \""), (3e38, 1e3, "it began in the parameter ")] {
+    for (lr, weight_decay, place) in
+        [(1e30, 0.0, "it started in layer \""), (3e38, 1e3, "it started in the parameter ")]
+    {
         let mut data = Dataset::load(&recipe.data).unwrap();
         data.train = data.train.select(&(0..40).collect::<Vec<_>>());
         let mut steep = recipe.clone();
