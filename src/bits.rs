@@ -3,7 +3,8 @@
 //!
 //! A row of `Planes(b)` is b runs of `plane_words` words; [`crate::tensor`] defines the layout.
 
-use crate::tensor::WORD_BITS;
+/// Channels in a word of bits.
+pub const WORD_BITS: usize = 32;
 
 /// The hash of an empty sequence.
 pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;

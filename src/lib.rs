@@ -16,11 +16,14 @@ pub mod graph;
 pub mod halves;
 pub mod kernel;
 pub mod lloyd;
+pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod parallel;
 pub mod pass;
 pub mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod plots;
 pub mod profile;
 pub mod random;
 pub mod recipe;

@@ -24,8 +24,7 @@ use std::ops::Range;
 
 /// Numbers in a 16-byte load.
 pub const LANES: usize = 4;
-/// Channels in a word of bits.
-pub const WORD_BITS: usize = 32;
+pub use crate::bits::WORD_BITS;
 
 /// Element encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

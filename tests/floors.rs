@@ -2,7 +2,7 @@
 //! shaders, and file lengths.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every module of `src/`, by layer ("floor"), lowest first. A module uses modules of its own layer
@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 6] = [
     &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "first_use", "profile"],
-    &["recipe", "data", "train", "report", "files", "experiment"],
+    &["recipe", "data", "metrics", "plots", "train", "report", "files", "experiment"],
     &["main", "cli", "web"],
 ];
 
@@ -130,6 +130,40 @@ fn no_module_uses_a_higher_floor() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The modules that can be reached from each module by uses.
+fn reached(uses: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut reached = uses.clone();
+    for _ in 0..uses.len() {
+        for module in uses.keys() {
+            let further =
+                reached[module].iter().filter_map(|next| uses.get(next)).flatten().cloned().collect::<Vec<_>>();
+            reached.get_mut(module).unwrap().extend(further);
+        }
+    }
+    reached
+}
+
+/// Modules that use each other cannot be understood, or taken out, one by one.
+#[test]
+fn no_modules_use_each_other() {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in files("src", "rs") {
+        let module = module_of(&file);
+        // Tests may look at how a module is used.
+        let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        if module == "lib" || file.ends_with("/tests.rs") {
+            continue;
+        }
+        let names = uses(&code(own)).into_iter().filter(|name| floor(name).is_some() && name != module);
+        used.entry(module.to_string()).or_default().extend(names);
+    }
+    let circular: Vec<_> = reached(&used).into_iter().filter(|(module, all)| all.contains(module)).collect();
+    assert!(circular.is_empty(), "modules that use themselves through others: {circular:?}");
+    let pair = |a: &str, b: &str| (a.to_string(), BTreeSet::from([b.to_string()]));
+    let all = reached(&BTreeMap::from([pair("a", "b"), pair("b", "c"), pair("c", "a"), pair("d", "a")]));
+    assert!(all["a"].contains("a") && !all["d"].contains("d"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Results of a run, and statistics over several runs.
 
-use crate::train::metrics::{EpochRow, Row};
+use crate::metrics::{EpochRow, Row};
 
 /// Results of a finished run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,7 +66,7 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::metrics::StepRow;
+    use crate::metrics::StepRow;
 
     #[test]
     fn mean_and_deviation_are_those_of_known_numbers() {

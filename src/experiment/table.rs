@@ -1,7 +1,7 @@
 //! The results of an experiment as text: for a terminal, as Markdown and as CSV.
 
 use super::{Experiment, Outcome, Preset, deviation, mean};
-use crate::report::Means;
+use crate::plots::Means;
 use std::collections::BTreeSet;
 
 /// Results of an experiment, complete or partial.

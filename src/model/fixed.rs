@@ -3,13 +3,7 @@
 
 use super::keys::{Keys, Slot, Visitor, key, word, words};
 
-/// Largest number of bits, which f32 represents exactly.
-const MOST_BITS: usize = 24;
-
-/// Whether a tensor can have this format.
-pub fn format_fits([integer, fraction]: [usize; 2]) -> bool {
-    integer >= 1 && integer.saturating_add(fraction) <= MOST_BITS
-}
+pub use crate::ops::fixed::format_fits;
 
 /// Advice for a format that is not supported.
 pub const FORMAT_WANTED: &str =

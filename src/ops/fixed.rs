@@ -15,7 +15,6 @@ use super::{Backward, Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
-use crate::model::format_fits;
 use crate::random;
 use crate::tensor::{Encoding::F32, LANES, Tensor, TensorType, View, ViewMut};
 
@@ -65,6 +64,14 @@ impl Format {
             "fixed point <{integer_bits}, {fraction_bits}>: use at least 1 integer bit and at most 24 bits in total"
         ))
     }
+}
+
+/// Largest number of bits, which f32 represents exactly.
+const MOST_BITS: usize = 24;
+
+/// Whether a tensor can have the format `[IL, FL]`.
+pub fn format_fits([integer, fraction]: [usize; 2]) -> bool {
+    integer >= 1 && integer.saturating_add(fraction) <= MOST_BITS
 }
 
 /// Rounding mode for numbers between two multiples of ε.

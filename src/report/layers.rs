@@ -1,10 +1,10 @@
 //! Charts of the statistics of low-bit layers, one per layer: codes and their ideal shares,
 //! gradients passed by surrogates, sign changes, scales.
 
-use super::chart::{Chart, Line, Stack, Unit, alike, file_name};
-use super::curves::Named;
-use super::series::{by_epoch, epochs};
-use crate::train::metrics::LayerRow;
+use crate::metrics::LayerRow;
+use crate::plots::chart::{Chart, Line, Stack, Unit, alike, file_name};
+use crate::plots::curves::Named;
+use crate::plots::series::{by_epoch, epochs};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ pub(super) fn codes(runs: &[Named<'_>]) -> Vec<Stack> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::metrics::{EpochRow, Row, Spread};
+    use crate::metrics::{EpochRow, Row, Spread};
 
     fn epoch(epoch: u64, layers: &[(&str, LayerRow)]) -> Row {
         let layers = layers.iter().map(|(name, row)| (name.to_string(), row.clone())).collect();

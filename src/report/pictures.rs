@@ -1,6 +1,6 @@
 //! Weights and codes as images: sheets of tiles, with each pixel enlarged to a visible square.
 
-use super::series::extent;
+use crate::plots::series::extent;
 use crate::train::checkpoint::HostTensor;
 use crate::train::inspect::Activation;
 use image::imageops::{self, FilterType};

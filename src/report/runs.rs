@@ -1,18 +1,18 @@
 //! The report: a comparison of runs as a page and as plots.
 
-use super::chart::{Chart, Matrix, Stack, file_name};
-use super::curves::{self, Named};
 use super::layers::{self, Group};
 use super::page::Page;
 use super::pictures::{self, Sheet};
-use super::plot::Plot;
 use super::recipes::{Difference, differences};
-use super::series::{broken_from, by_epoch, epochs};
-use super::write;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::LayerKind;
+use crate::plots::chart::{Chart, Matrix, Stack, file_name};
+use crate::plots::curves::{self, Named};
+use crate::plots::plot::Plot;
+use crate::plots::series::{broken_from, by_epoch, epochs};
+use crate::plots::write;
 use crate::recipe::Length;
 use crate::train::Session;
 use crate::train::checkpoint::HostTensor;

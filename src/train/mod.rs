@@ -15,7 +15,6 @@ pub mod folder;
 mod foreign;
 pub mod inspect;
 mod low_bit;
-pub mod metrics;
 mod pacer;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
@@ -31,6 +30,7 @@ pub mod trainer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod weights;
 
+pub use crate::metrics;
 pub use checkpoint::{Checkpoint, HostTensor, Position};
 pub use pacer::StepPacer;
 pub use session::Session;

@@ -27,8 +27,8 @@ use super::{Event, Trainer, weights};
 use crate::backend::Device;
 use crate::error::{Error, Result};
 use crate::files::{self, quoted};
+use crate::plots;
 use crate::recipe::Recipe;
-use crate::report;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -371,7 +371,7 @@ impl Run {
 
     fn draw(&mut self) -> Result<()> {
         self.drawn = Instant::now();
-        report::curve(&self.rows, &self.title, &self.dir)
+        plots::curve(&self.rows, &self.title, &self.dir)
     }
 
     /// The folder.

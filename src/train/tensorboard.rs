@@ -159,7 +159,7 @@ fn layer(name: &str, row: &LayerRow) -> Vec<(String, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::metrics::{Spread, StepRow};
+    use crate::metrics::{Spread, StepRow};
     use std::collections::BTreeMap;
 
     #[test]

@@ -13,7 +13,7 @@ use halfwave::recipe::{Data, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::run::Run;
 use halfwave::train::{StepPacer, Trainer};
-use halfwave::{Error, Result, report};
+use halfwave::{Error, Result, plots};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -295,5 +295,5 @@ fn write(table: &Table<'_>, experiment: &Experiment, out: &Path) -> Result<()> {
     files::replace(&out.join("table.csv"), table.csv().as_bytes())?;
     files::replace(&out.join("by-epoch.csv"), table.curves_csv().as_bytes())?;
     let names = experiment.arms.iter().map(|arm| arm.name.to_string());
-    report::accuracies(experiment.name, &names.zip(table.curves()).collect::<Vec<_>>(), out)
+    plots::accuracies(experiment.name, &names.zip(table.curves()).collect::<Vec<_>>(), out)
 }

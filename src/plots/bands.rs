@@ -9,7 +9,7 @@ pub type Means = Vec<(u64, f64, Option<f64>)>;
 const SOLID: usize = 4;
 
 /// Creates a chart of accuracy in per cent by epoch, with a band of one standard deviation.
-pub(super) fn accuracy(title: &str, curves: &[(String, Means)]) -> Chart {
+pub(crate) fn accuracy(title: &str, curves: &[(String, Means)]) -> Chart {
     let lines = curves.iter().enumerate().map(|(at, (name, means))| {
         let band = means.iter().filter_map(|&(epoch, mean, deviation)| {
             let deviation = deviation?;

@@ -3,16 +3,16 @@
 
 use super::chart::{Broken, Chart, Line, Unit};
 use super::series::{Point, broken_from, by_epoch, by_step, thinned};
-use crate::train::metrics::{EpochRow, Row};
+use crate::metrics::{EpochRow, Row};
 
 /// A run's name and rows.
-pub(super) type Named<'a> = (&'a str, &'a [Row]);
+pub(crate) type Named<'a> = (&'a str, &'a [Row]);
 
 /// A function that extracts a value from an epoch.
 type Measure = fn(&EpochRow) -> Option<f32>;
 
 /// Loss by step, raw and smoothed.
-pub(super) fn loss(runs: &[Named<'_>]) -> Chart {
+pub(crate) fn loss(runs: &[Named<'_>]) -> Chart {
     let lines =
         runs.iter().enumerate().map(|(at, (name, rows))| Line::smooth(*name, at, &by_step(rows, |row| row.loss)));
     let broken = runs.iter().enumerate().filter_map(|(run, (name, rows))| {
@@ -25,7 +25,7 @@ pub(super) fn loss(runs: &[Named<'_>]) -> Chart {
 }
 
 /// Accuracy by epoch on every measured set.
-pub(super) fn accuracy(runs: &[Named<'_>]) -> Chart {
+pub(crate) fn accuracy(runs: &[Named<'_>]) -> Chart {
     let splits: [(&str, Measure); 3] = [
         ("test", |row| row.test_accuracy),
         ("validation", |row| row.validation_accuracy),
@@ -37,7 +37,7 @@ pub(super) fn accuracy(runs: &[Named<'_>]) -> Chart {
 
 /// Returns all charts of training that contain data; those of loss and accuracy are always
 /// included.
-pub(super) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
+pub(crate) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
     let held_out: [(&str, Measure); 2] = [("test", |row| row.test_loss), ("validation", |row| row.validation_loss)];
     let top5: [(&str, Measure); 1] = [("test", |row| row.test_top5)];
     let rates = runs.iter().enumerate().map(|(at, (name, rows))| Line::through(*name, at, rate(rows)));
@@ -52,7 +52,7 @@ pub(super) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
 }
 
 /// Images per second by epoch.
-pub(super) fn speed(runs: &[Named<'_>]) -> Chart {
+pub(crate) fn speed(runs: &[Named<'_>]) -> Chart {
     let points = |rows: &[Row]| by_epoch(rows, |row| Some(row.images_per_s));
     let lines = runs.iter().enumerate().map(|(at, (name, rows))| Line::through(*name, at, points(rows)));
     let chart = Chart::new("images-per-second", "Training images per second", "epoch", Unit::Number, lines.collect());
@@ -110,7 +110,7 @@ fn rate(rows: &[Row]) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::metrics::StepRow;
+    use crate::metrics::StepRow;
 
     fn step(step: u64, loss: f32, lr: f32) -> Row {
         Row::Step(StepRow { step, epoch: 1, loss, lr, fault: None })

@@ -38,7 +38,7 @@ type Failure<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>;
 
 /// A plot to draw.
 #[derive(Clone, Copy)]
-pub(super) enum Plot<'a> {
+pub(crate) enum Plot<'a> {
     /// Two charts, one above the other, with a title.
     Curve(&'a str, &'a Chart, &'a Chart),
     Chart(&'a Chart),
@@ -48,7 +48,7 @@ pub(super) enum Plot<'a> {
 
 impl Plot<'_> {
     /// Returns the name of its files.
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         match self {
             Self::Curve(..) => "curve",
             Self::Chart(chart) => &chart.id,
@@ -77,7 +77,7 @@ impl Plot<'_> {
 }
 
 /// Returns the plot as SVG text.
-pub(super) fn svg(plot: Plot<'_>) -> Result<Vec<u8>, String> {
+pub(crate) fn svg(plot: Plot<'_>) -> Result<Vec<u8>, String> {
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, plot.size()).into_drawing_area();
     draw(&area, plot, 1)?;
@@ -86,7 +86,7 @@ pub(super) fn svg(plot: Plot<'_>) -> Result<Vec<u8>, String> {
 }
 
 /// Returns the plot as a PNG file.
-pub(super) fn png(plot: Plot<'_>) -> Result<Vec<u8>, String> {
+pub(crate) fn png(plot: Plot<'_>) -> Result<Vec<u8>, String> {
     let (width, height) = plot.size();
     let (wide, high) = (width * FINER, height * FINER);
     let mut pixels = vec![255; (wide * high * 3) as usize];

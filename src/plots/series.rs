@@ -1,15 +1,15 @@
 //! Rows as points of a plot: finite, smoothed, and limited to about the number of pixels.
 
-use crate::train::metrics::{EpochRow, Row, StepRow};
+use crate::metrics::{EpochRow, Row, StepRow};
 
 /// A point: position and value.
-pub(super) type Point = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
 /// Maximum number of points; longer lines are thinned.
 const MOST_POINTS: usize = 1600;
 
 /// Returns a value by step, where it is finite.
-pub(super) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Point> {
+pub(crate) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Point> {
     let steps = rows.iter().filter_map(|row| match row {
         Row::Step(row) => Some((row.step as f64, f64::from(value(row)))),
         Row::Epoch(_) => None,
@@ -18,18 +18,18 @@ pub(super) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Poin
 }
 
 /// Returns a value by epoch, where it was measured and is finite.
-pub(super) fn by_epoch(rows: &[Row], value: impl Fn(&EpochRow) -> Option<f64>) -> Vec<Point> {
+pub(crate) fn by_epoch(rows: &[Row], value: impl Fn(&EpochRow) -> Option<f64>) -> Vec<Point> {
     let epochs = epochs(rows).filter_map(|row| Some((row.epoch as f64, value(row)?)));
     epochs.filter(|point| point.1.is_finite()).collect()
 }
 
 /// Returns the rows of epochs.
-pub(super) fn epochs(rows: &[Row]) -> impl DoubleEndedIterator<Item = &EpochRow> {
+pub(crate) fn epochs(rows: &[Row]) -> impl DoubleEndedIterator<Item = &EpochRow> {
     rows.iter().filter_map(|row| if let Row::Epoch(row) = row { Some(row) } else { None })
 }
 
 /// Returns the first step whose loss was not finite.
-pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
+pub(crate) fn broken_from(rows: &[Row]) -> Option<u64> {
     rows.iter().find_map(|row| match row {
         Row::Step(row) if row.diverged() => Some(row.step),
         _ => None,
@@ -37,7 +37,7 @@ pub(super) fn broken_from(rows: &[Row]) -> Option<u64> {
 }
 
 /// Returns the moving average over a fortieth of the run.
-pub(super) fn smoothed(points: &[Point]) -> Vec<Point> {
+pub(crate) fn smoothed(points: &[Point]) -> Vec<Point> {
     let half = points.len() / 80;
     let mut sums = vec![0.0];
     points.iter().for_each(|point| sums.push(sums[sums.len() - 1] + point.1));
@@ -49,7 +49,7 @@ pub(super) fn smoothed(points: &[Point]) -> Vec<Point> {
 }
 
 /// Thins a line: keeps the lowest and the highest point of every stretch.
-pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
+pub(crate) fn thinned(points: &[Point]) -> Vec<Point> {
     if points.len() <= MOST_POINTS {
         return points.to_vec();
     }
@@ -63,7 +63,7 @@ pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
 }
 
 /// Returns the lowest and highest value, or `None` if there are none.
-pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |found: Option<(f64, f64)>, v| match found {
         None => Some((v, v)),
         Some((low, high)) => Some((low.min(v), high.max(v))),

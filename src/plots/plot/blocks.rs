@@ -127,7 +127,7 @@ pub(super) fn matrix<DB: DrawingBackend>(area: &Area<DB>, matrix: &Matrix, unit:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::plot::{Plot, png, svg};
+    use crate::plots::plot::{Plot, png, svg};
 
     #[test]
     fn blocks_of_every_size_are_drawn() {

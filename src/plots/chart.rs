@@ -6,7 +6,7 @@ use serde::Serialize;
 /// The unit in which values are displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// Plain numbers.
     Number,
     /// Per cent.
@@ -15,58 +15,58 @@ pub(super) enum Unit {
 
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Name in the legend.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The kind of data, if there are several lines per run.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) part: &'static str,
+    pub(crate) part: &'static str,
     /// Index of the run.
-    pub(super) run: usize,
+    pub(crate) run: usize,
     /// Index in the palette.
-    pub(super) colour: usize,
+    pub(crate) colour: usize,
     /// 0 is solid, 1 dashed, 2 dotted.
-    pub(super) dash: usize,
-    pub(super) points: Vec<Point>,
+    pub(crate) dash: usize,
+    pub(crate) points: Vec<Point>,
     /// The data before smoothing, drawn faintly.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) raw: Vec<Point>,
+    pub(crate) raw: Vec<Point>,
     /// Position, lower and upper value of a band around the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) band: Vec<(f64, f64, f64)>,
+    pub(crate) band: Vec<(f64, f64, f64)>,
 }
 
 /// The point at which the loss of a run stopped being finite.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Broken {
+pub(crate) struct Broken {
     /// Index of the run.
-    pub(super) run: usize,
+    pub(crate) run: usize,
     /// The first such step.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// Description of the event.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// Lines over steps or epochs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Chart {
+pub(crate) struct Chart {
     /// Used as the name of its files.
-    pub(super) id: String,
-    pub(super) title: String,
-    pub(super) x_name: &'static str,
-    pub(super) y_name: String,
-    pub(super) unit: Unit,
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) x_name: &'static str,
+    pub(crate) y_name: String,
+    pub(crate) unit: Unit,
     /// Whether y is logarithmic.
-    pub(super) log: bool,
-    pub(super) x: [f64; 2],
-    pub(super) y: [f64; 2],
-    pub(super) lines: Vec<Line>,
+    pub(crate) log: bool,
+    pub(crate) x: [f64; 2],
+    pub(crate) y: [f64; 2],
+    pub(crate) lines: Vec<Line>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) broken: Vec<Broken>,
+    pub(crate) broken: Vec<Broken>,
     /// Text to display if there are no lines.
-    pub(super) notice: String,
+    pub(crate) notice: String,
     /// Whether values rise, so that there is room for the legend below.
-    pub(super) rising: bool,
+    pub(crate) rising: bool,
 }
 
 /// Number of raw points from which a line is smoothed; fewer are legible without smoothing.
@@ -74,13 +74,13 @@ const SMOOTHED_FROM: usize = 80;
 
 impl Line {
     /// Creates a line through all points.
-    pub(super) fn through(name: impl Into<String>, run: usize, points: Vec<Point>) -> Self {
+    pub(crate) fn through(name: impl Into<String>, run: usize, points: Vec<Point>) -> Self {
         Self { name: name.into(), run, colour: run, points, ..Self::default() }
     }
 
     /// Creates a line through noisy points: smoothed if there are many, with the raw points behind
     /// it.
-    pub(super) fn smooth(name: impl Into<String>, run: usize, points: &[Point]) -> Self {
+    pub(crate) fn smooth(name: impl Into<String>, run: usize, points: &[Point]) -> Self {
         let line = Self::through(name, run, thinned(points));
         if points.len() < SMOOTHED_FROM {
             return line;
@@ -99,7 +99,7 @@ impl Line {
 
 impl Chart {
     /// Creates a chart with ranges that fit its lines; lines without points are dropped.
-    pub(super) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
+    pub(crate) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
         let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
         for line in &mut lines {
             line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
@@ -133,7 +133,7 @@ impl Chart {
 
     /// Uses a logarithmic axis if values span more than a factor of twenty, which would look flat
     /// on a linear axis.
-    pub(super) fn logarithmic(mut self) -> Self {
+    pub(crate) fn logarithmic(mut self) -> Self {
         if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)).filter(|(low, _)| *low > 0.0)
             && high / low > 20.0
         {
@@ -144,7 +144,7 @@ impl Chart {
 
     /// Sets the range for accuracies: from the highest multiple of ten below the values to 100%, or
     /// beyond if needed.
-    pub(super) fn rising_to_all(mut self) -> Self {
+    pub(crate) fn rising_to_all(mut self) -> Self {
         if let Some((low, high)) = extent(self.lines.iter().flat_map(Line::values)) {
             let bottom = (10.0 * ((low - 1.0) / 10.0).floor()).max(low.min(0.0));
             self.y = [bottom, high.max(100.0) + 0.04 * (100.0 - bottom)];
@@ -154,7 +154,7 @@ impl Chart {
     }
 
     /// Extends the range to the points at which runs stopped being finite.
-    pub(super) fn broken_at(mut self, broken: Vec<Broken>) -> Self {
+    pub(crate) fn broken_at(mut self, broken: Vec<Broken>) -> Self {
         if self.lines.is_empty() {
             self.notice = broken.first().map_or(self.notice, |broken| broken.text.clone());
         } else {
@@ -177,7 +177,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Gives charts of the same quantity a common range of values, so that they can be compared.
-pub(super) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
+pub(crate) fn alike(mut charts: Vec<Chart>) -> Vec<Chart> {
     if let Some((low, high)) = extent(charts.iter().flat_map(|chart| chart.y)) {
         charts.iter_mut().for_each(|chart| chart.y = [low, high]);
     }
@@ -192,35 +192,35 @@ fn room(first: f64, last: f64) -> [f64; 2] {
 
 /// Shares of codes by epoch, with the ideal shares for normally distributed inputs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Stack {
+pub(crate) struct Stack {
     /// Used as the name of its files.
-    pub(super) id: String,
-    pub(super) title: String,
+    pub(crate) id: String,
+    pub(crate) title: String,
     /// Index of the run.
-    pub(super) run: usize,
-    pub(super) epochs: Vec<u64>,
+    pub(crate) run: usize,
+    pub(crate) epochs: Vec<u64>,
     /// Indexed by epoch and code.
-    pub(super) shares: Vec<Vec<f32>>,
+    pub(crate) shares: Vec<Vec<f32>>,
     /// Indexed by code; empty if unknown.
-    pub(super) ideal: Vec<f32>,
+    pub(crate) ideal: Vec<f32>,
 }
 
 /// A confusion matrix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Matrix {
+pub(crate) struct Matrix {
     /// Used as the name of its files.
-    pub(super) id: String,
-    pub(super) title: String,
+    pub(crate) id: String,
+    pub(crate) title: String,
     /// Index of the run.
-    pub(super) run: usize,
-    pub(super) classes: Vec<String>,
+    pub(crate) run: usize,
+    pub(crate) classes: Vec<String>,
     /// `[class][predicted]`: number of images.
-    pub(super) counts: Vec<Vec<usize>>,
-    pub(super) loss: f64,
+    pub(crate) counts: Vec<Vec<usize>>,
+    pub(crate) loss: f64,
 }
 
 /// Replaces all characters that are not portable in a file name.
-pub(super) fn file_name(text: &str) -> String {
+pub(crate) fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
