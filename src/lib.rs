@@ -7,7 +7,7 @@ pub mod bits;
 pub mod caps;
 pub mod data;
 pub mod error;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "report", not(target_arch = "wasm32")))]
 pub mod experiment;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
@@ -22,15 +22,15 @@ pub mod ops;
 pub mod parallel;
 pub mod pass;
 pub mod plan;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "report", not(target_arch = "wasm32")))]
 pub mod plots;
 pub mod profile;
 pub mod random;
 pub mod recipe;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "report", not(target_arch = "wasm32")))]
 pub mod report;
 pub mod selftest;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "shader", not(target_arch = "wasm32")))]
 pub mod shader;
 pub mod simd;
 pub mod stop;

@@ -3,7 +3,7 @@
 //! **Invariant:** a loaded [`Dataset`] holds exactly one label below `classes` for each image, and
 //! images of height·width·channels bytes, channels last. Pixels stay bytes until a batch needs
 //! them, and pictures of a folder that is too large for memory stay files.
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 mod barrier;
 mod cifar;
 mod classes;
@@ -18,7 +18,10 @@ mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
 mod normalise;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(not(feature = "image"), not(target_arch = "wasm32")))]
+#[path = "no_pictures.rs"]
+mod picture;
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod prefetch;
@@ -26,7 +29,7 @@ mod split;
 #[cfg(not(target_arch = "wasm32"))]
 mod tree;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 pub use barrier::panic_is_expected;
 pub use classes::Classes;
 pub use kind::Kind;
@@ -34,7 +37,7 @@ pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
 pub use normalise::Normalise;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 pub use picture::{any_image_to_input, image_to_input};
 #[cfg(not(target_arch = "wasm32"))]
 pub use prefetch::{Batch, Prefetch};

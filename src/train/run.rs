@@ -27,7 +27,6 @@ use super::{Event, Trainer, weights};
 use crate::backend::Device;
 use crate::error::{Error, Result};
 use crate::files::{self, quoted};
-use crate::plots;
 use crate::recipe::Recipe;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -126,6 +125,8 @@ pub struct Run {
     metrics_bytes: u64,
     events: Events,
     rows: Vec<Row>,
+    /// Title of its curve.
+    #[cfg_attr(not(feature = "report"), expect(dead_code))]
     title: String,
     drawn: Instant,
     /// `None` until the run is fully created.
@@ -371,7 +372,9 @@ impl Run {
 
     fn draw(&mut self) -> Result<()> {
         self.drawn = Instant::now();
-        plots::curve(&self.rows, &self.title, &self.dir)
+        #[cfg(feature = "report")]
+        crate::plots::curve(&self.rows, &self.title, &self.dir)?;
+        Ok(())
     }
 
     /// The folder.

@@ -199,7 +199,7 @@ pub struct Request {
     /// floats.
     pub emulate: Option<Coop>,
     /// An empty folder in which all calls to the device are recorded, for replay with wgpu's
-    /// `player`; not in browsers.
+    /// `player`; only with the feature `trace`, and not in browsers.
     pub api_trace: Option<PathBuf>,
 }
 
@@ -235,6 +235,9 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let defaults = wgpu::Limits::default();
     let limits = adapter.limits();
     let coop = coop(&adapter);
+    if request.api_trace.is_some() && !cfg!(all(feature = "trace", not(target_arch = "wasm32"))) {
+        return Err(Error::Usage("this build records no calls; enable the feature `trace` of halfwave".to_string()));
+    }
     let mut features = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
     features.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, coop.is_some());
     let descriptor = wgpu::DeviceDescriptor {
@@ -248,7 +251,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
             max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage.min(MOST_BUFFERS as u32),
             ..defaults.or_worse_values_from(&limits)
         },
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "trace", not(target_arch = "wasm32")))]
         trace: request.api_trace.map_or(wgpu::Trace::Off, wgpu::Trace::Directory),
         ..Default::default()
     };
