@@ -39,7 +39,7 @@ pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Ve
     if let Some(what) = not_finite(row, loss) {
         // Any other symptom would follow from this one.
         lines.push(format!(
-            "- {what} is not a finite number: try a tenth of the learning rate, train.optimizer.lr = {lr}"
+            "- {what} is not a finite number: try a tenth of the learning rate, train.optimizer.lr = {lr:?}"
         ));
         return Some(lines);
     }
@@ -47,7 +47,7 @@ pub(super) fn at_chance(row: &EpochRow, loss: f32, recipe: &Recipe) -> Option<Ve
         row.layers.get(&layer.name).into_iter().flat_map(move |seen| of_layer(model, index, seen))
     }));
     lines.extend(end(model));
-    lines.push(format!("- the learning rate, train.optimizer.lr = {lr}: try a tenth of it, and ten times as much"));
+    lines.push(format!("- the learning rate, train.optimizer.lr = {lr:?}: try a tenth of it, and ten times as much"));
     lines.push("- the labels: do the classes' folders or label files belong to these images?".to_string());
     lines.push(
         "- data.scale, mean and std: inputs should have a mean near 0 and a standard deviation near 1".to_string(),

@@ -166,6 +166,11 @@ pub(super) fn init_log() {
     env_logger::Builder::from_env(env).format(format).target(target).init();
 }
 
+/// Formats a number of steps: "1 step", "1,234 steps".
+pub(super) fn steps(number: u64) -> String {
+    format!("{} step{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// Formats 1234567 as "1,234,567".
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

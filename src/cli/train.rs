@@ -5,7 +5,7 @@ use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
 use super::step::{self, StepArgs};
-use super::terminal::{complain, duration, grouped, percent, say};
+use super::terminal::{self, complain, duration, grouped, percent, say};
 use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, device, load, plan};
 use halfwave::backend::Device;
@@ -216,7 +216,7 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
         return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
-    say(&format!("\ntest accuracy {accuracy} after {} steps, in {time}", grouped(steps)));
+    say(&format!("\ntest accuracy {accuracy} after {}, in {time}", terminal::steps(steps)));
     let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
     if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
         say(&format!("best accuracy after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));

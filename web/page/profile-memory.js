@@ -11,7 +11,7 @@ const LANES = 420;
 const THIN = 4;
 const EDGE = { left: 78, right: 8, top: 18, bottom: 34 };
 
-const TENANCIES = /** @type {[string, string][]} */ ([["transient", "shared"], ["port", "in, out"], ["state", "state"]]);
+const TENANCIES = /** @type {[string, string][]} */ ([["transient", "transient"], ["port", "inputs, outputs"], ["state", "state"]]);
 
 /** @param {{layer: string, stem: string}} tenant */
 const nameOf = ({ layer, stem }) => (layer && !stem.startsWith(layer) ? `${layer} · ${stem}` : stem);
@@ -21,9 +21,9 @@ export function memory(profile) {
   const account = profile.memory;
   const host = make("figure", {});
   const tip = new Tip(host);
-  const lanes = picture("Memory over the step: every slot with its tensors", (svg, width) => draw(svg, width, profile, tip));
+  const lanes = picture("Memory over the step: every buffer with its tensors", (svg, width) => draw(svg, width, profile, tip));
   const text =
-    "Above, the bytes in use at each step; below, every slot as a lane, with its tensors from the step that writes them to the last that reads them, in the colour of the phase that writes them. A lane’s height grows with the square root of its bytes.";
+    "Above, the bytes in use at each step; below, every buffer as a lane, with its tensors from the step that writes them to the last that reads them, in the colour of the phase that writes them. A lane’s height grows with the square root of its bytes.";
   host.append(lanes, make("figcaption", { className: "quiet" }, text));
   return [facts(account), host, make("div", { className: "columns" }, alive(profile), saved(account))];
 }
@@ -31,11 +31,11 @@ export function memory(profile) {
 /** @param {any} account */
 function facts({ state_bytes, port_bytes, transient_bytes, peak_bytes, peak_f32_bytes, alive_bytes, allocator_bytes }) {
   const rows = [
-    ["All slots", `${size(peak_bytes)}; with every saved activation in f32 ${size(peak_f32_bytes)}, ${(peak_f32_bytes / Math.max(peak_bytes, 1)).toFixed(2)} times as much`],
+    ["All buffers", `${size(peak_bytes)}; with every saved activation in f32 ${size(peak_f32_bytes)}, ${(peak_f32_bytes / Math.max(peak_bytes, 1)).toFixed(2)} times as much`],
     ["State", `${size(state_bytes)}: weights, optimiser, running statistics`],
-    ["Shared", `${size(transient_bytes)}: values that exist only within a step`],
-    ["In and out", size(port_bytes)],
-    ["Alive at the peak", `${size(alive_bytes)}; the rest is unused space in slots larger than their tensors, or free`],
+    ["Transient", `${size(transient_bytes)}: values that exist only within a step`],
+    ["Inputs and outputs", size(port_bytes)],
+    ["Alive at the peak", `${size(alive_bytes)}; the rest is unused space in buffers larger than their tensors, or free`],
     ["The backend’s allocator", allocator_bytes == null ? "not reported" : `${size(allocator_bytes)}, including all plans and staging buffers`],
   ];
   return make("dl", { className: "pairs" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
@@ -100,7 +100,7 @@ function draw(svg, width, { launches, memory: account }, tip) {
   svg.append(mark("line", { class: "bound", x1: x(0), x2: x(end), y1: y(all), y2: y(all) }));
   svg.append(mark("text", { x: EDGE.left - 8, y: y(all) + 4, "text-anchor": "end" }, size(all)));
   svg.append(mark("text", { x: EDGE.left - 8, y: y(0) + 2, "text-anchor": "end" }, "0"));
-  svg.append(mark("text", { x: x(end), y: y(all) - 5, "text-anchor": "end" }, "all slots"));
+  svg.append(mark("text", { x: x(end), y: y(all) - 5, "text-anchor": "end" }, "all buffers"));
 
   // the lanes, by tenancy, the largest first
   const largest = Math.max(...slots.map((/** @type {any} */ { bytes }) => bytes), 1);
