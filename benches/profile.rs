@@ -154,7 +154,7 @@ fn adds_up(options: &Options) -> Result<bool> {
     let profile = ready.profile(9)?;
     let ratio = profile.launches_ns as f64 / profile.step_ns as f64;
     println!(
-        "vgg-small, batch {}, {}: launches {:.1} ms, step without instruments {:.1} ms: {ratio:.3}",
+        "vgg-small, batch {}, {}: launches {:.1} ms, step without instrumentation {:.1} ms: {ratio:.3}",
         options.batch,
         profile.device.adapter,
         profile.launches_ns as f64 / 1e6,
