@@ -9,7 +9,7 @@
 //!
 //! Exponentials are of numbers ≤ 0 only: none overflows. WGSL grants e^x an error of 3 + 2|x| units
 //! in the last place, at most 4e-7 for such x, ln an error of 2^-21 or 3 units, a quotient 2.5
-//! units: together below 2e-6 of the largest value. [`TOLERANCE`] is twice that. Software drivers
+//! units: together below 2e-6 of the largest value. The tolerance is twice that. Software drivers
 //! are within 2e-7.
 
 use crate::kernel::Launch;
