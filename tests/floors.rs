@@ -95,6 +95,11 @@ fn leading_name(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
+/// The module of something that is named behind `crate::`.
+fn home(name: &str) -> &str {
+    AT_THE_ROOT.iter().find(|(known, _)| *known == name).map_or(name, |(_, module)| module)
+}
+
 /// Describes uses of higher layers in a file.
 fn upward(file: &str, text: &str) -> Vec<String> {
     let module = module_of(file);
@@ -105,8 +110,7 @@ fn upward(file: &str, text: &str) -> Vec<String> {
     let names = uses(&code(text)).into_iter();
     names
         .filter_map(|name| {
-            let at_root = AT_THE_ROOT.iter().find(|(known, _)| *known == name);
-            let target = at_root.map_or(name.as_str(), |(_, module)| module);
+            let target = home(&name);
             match floor(target) {
                 None => Some(format!("{file} uses crate::{name}: give it a floor")),
                 Some(floor) if floor > own => Some(format!("{file} (floor {own}) uses {target} (floor {floor})")),
@@ -156,8 +160,9 @@ fn no_modules_use_each_other() {
         if module == "lib" || file.ends_with("/tests.rs") {
             continue;
         }
-        let names = uses(&code(own)).into_iter().filter(|name| floor(name).is_some() && name != module);
-        used.entry(module.to_string()).or_default().extend(names);
+        let names = uses(&code(own)).into_iter().map(|name| home(&name).to_string());
+        let others = names.filter(|name| floor(name).is_some() && name != module);
+        used.entry(module.to_string()).or_default().extend(others);
     }
     let circular: Vec<_> = reached(&used).into_iter().filter(|(module, all)| all.contains(module)).collect();
     assert!(circular.is_empty(), "modules that use themselves through others: {circular:?}");

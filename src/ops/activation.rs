@@ -85,9 +85,10 @@ impl Operation for Activation {
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (lanes, channels) = (output.ty.lanes(), output.ty.channels());
         batch_norm::Prologue::new(inputs).rows(output.floats(), lanes, |_, x, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                *out = if c < channels { self.curve.at(x[c]) } else { 0.0 };
-            }
+            let (out, padding) = out.split_at_mut(channels);
+            out.copy_from_slice(&x[..channels]);
+            self.curve.values(out);
+            padding.fill(0.0);
         });
     }
 }
@@ -157,10 +158,10 @@ impl Operation for ActivationBackward {
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
         batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, of, out| {
-            for (c, out) in out.iter_mut().enumerate() {
-                // The gradient of padding is 0, whatever its slope.
-                *out = dy[row * lanes + c] * self.curve.slope(of[c]);
-            }
+            out.copy_from_slice(&of[..lanes]);
+            self.curve.slopes(out);
+            // The gradient of padding is 0, whatever its slope.
+            out.iter_mut().zip(&dy[row * lanes..]).for_each(|(out, dy)| *out *= dy);
         });
     }
 }

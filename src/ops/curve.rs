@@ -61,10 +61,11 @@ pub struct Row {
     pub reads: Reads,
     /// Float operations of f and of f′.
     pub float_ops: [usize; 2],
-    /// f of x and the number (0 where there is none).
-    pub value: fn(f32, f32) -> f32,
-    /// f′ of y or x, and the number.
-    pub slope: fn(f32, f32) -> f32,
+    /// Replaces each x by f(x); the second argument is the number, 0 where there is none. Whole
+    /// slices, so that a call through the table is made once a row of a tensor.
+    pub value: fn(&mut [f32], f32),
+    /// Replaces each y, or x, by f′.
+    pub slope: fn(&mut [f32], f32),
     /// The same two as WGSL: statements that return a `vec4<f32>`, in which `x` (or `y`, where the
     /// derivative reads the output), `number`, `zero` and `one` are vectors.
     pub wgsl: [&'static str; 2],
@@ -79,8 +80,8 @@ pub static CURVES: &[Row] = &[
         number: Some(top()),
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |x, top| x.clamp(0.0, top),
-        slope: |y, top| f32::from(y > 0.0 && y < top),
+        value: |values, top| map(values, |x| x.clamp(0.0, top)),
+        slope: |values, top| map(values, |y| f32::from(y > 0.0 && y < top)),
         wgsl: ["return min(max(x, zero), number);", "return select(zero, one, (y > zero) & (y < number));"],
     },
     Row {
@@ -90,8 +91,8 @@ pub static CURVES: &[Row] = &[
         number: Some(top()),
         reads: Reads::Output,
         float_ops: [6, 5],
-        value: |x, top| if x > top { top + libm::logf(x - top + 1.0) } else { x.max(0.0) },
-        slope: |y, top| if y > top { libm::expf(top - y) } else { f32::from(y > 0.0) },
+        value: |values, top| map(values, |x| if x > top { top + libm::logf(x - top + 1.0) } else { x.max(0.0) }),
+        slope: |values, top| map(values, |y| if y > top { libm::expf(top - y) } else { f32::from(y > 0.0) }),
         wgsl: [
             "return select(max(x, zero), number + log(max(x - number, zero) + one), x > number);",
             "return select(zero, exp(min(number - y, zero)), y > zero);",
@@ -104,12 +105,14 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [7, 3],
-        value: |x, _| {
-            let e = libm::expf(-2.0 * x.abs());
-            let y = (1.0 - e) / (1.0 + e);
-            if x < 0.0 { -y } else { y }
+        value: |values, _| {
+            map(values, |x| {
+                let e = libm::expf(-2.0 * x.abs());
+                let y = (1.0 - e) / (1.0 + e);
+                if x < 0.0 { -y } else { y }
+            })
         },
-        slope: |y, _| 1.0 - y * y,
+        slope: |values, _| map(values, |y| 1.0 - y * y),
         wgsl: [
             "let e = exp(-2.0 * abs(x)); let t = (one - e) / (one + e); return select(t, -t, x < zero);",
             "return one - y * y;",
@@ -122,8 +125,8 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |x, _| x.clamp(-1.0, 1.0),
-        slope: |y, _| f32::from(y.abs() < 1.0),
+        value: |values, _| map(values, |x| x.clamp(-1.0, 1.0)),
+        slope: |values, _| map(values, |y| f32::from(y.abs() < 1.0)),
         wgsl: ["return min(max(x, -one), one);", "return select(zero, one, abs(y) < one);"],
     },
     Row {
@@ -133,8 +136,8 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [5, 3],
-        value: |x, _| sigmoid(x),
-        slope: |y, _| y * (1.0 - y),
+        value: |values, _| map(values, sigmoid),
+        slope: |values, _| map(values, |y| y * (1.0 - y)),
         wgsl: ["let e = exp(-abs(x)); return select(one, e, x < zero) / (one + e);", "return y * (one - y);"],
     },
     Row {
@@ -144,10 +147,12 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Input,
         float_ops: [6, 9],
-        value: |x, _| x * sigmoid(x),
-        slope: |x, _| {
-            let s = sigmoid(x);
-            s * (1.0 + x * (1.0 - s))
+        value: |values, _| map(values, |x| x * sigmoid(x)),
+        slope: |values, _| {
+            map(values, |x| {
+                let s = sigmoid(x);
+                s * (1.0 + x * (1.0 - s))
+            })
         },
         wgsl: [
             "let e = exp(-abs(x)); return x * (select(one, e, x < zero) / (one + e));",
@@ -168,8 +173,8 @@ pub static CURVES: &[Row] = &[
         }),
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |x, slope| if x > 0.0 { x } else { slope * x },
-        slope: |y, slope| if y > 0.0 { 1.0 } else { slope },
+        value: |values, slope| map(values, |x| if x > 0.0 { x } else { slope * x }),
+        slope: |values, slope| map(values, |y| if y > 0.0 { 1.0 } else { slope }),
         wgsl: ["return select(number * x, x, x > zero);", "return select(number, one, y > zero);"],
     },
 ];
@@ -182,6 +187,11 @@ const fn top() -> Number {
         fits: |v| v > 0.0,
         wanted: "give a number above 0, such as 1.614",
     }
+}
+
+#[inline(always)]
+fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    values.iter_mut().for_each(|value| *value = f(*value));
 }
 
 fn sigmoid(x: f32) -> f32 {
@@ -216,12 +226,19 @@ impl Curve {
 
     /// f(x).
     pub fn at(self, x: f32) -> f32 {
-        (self.row.value)(x, self.number)
+        let mut value = [x];
+        self.values(&mut value);
+        value[0]
     }
 
-    /// f′, from y or x as the row says.
-    pub fn slope(self, of: f32) -> f32 {
-        (self.row.slope)(of, self.number)
+    /// Replaces each x by f(x).
+    pub(super) fn values(self, x: &mut [f32]) {
+        (self.row.value)(x, self.number);
+    }
+
+    /// Replaces each y, or x as the row says, by f′.
+    pub(super) fn slopes(self, of: &mut [f32]) {
+        (self.row.slope)(of, self.number);
     }
 
     pub(super) fn check(self) -> Result<(), String> {
