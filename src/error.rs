@@ -18,8 +18,9 @@ pub(crate) fn smaller_tensors(times: u64) -> String {
     )
 }
 
-/// An error, described so that a user can act on it.
+/// An error, described so that a user can act on it. Programs match variants, or [`Error::kind`].
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// An invalid recipe: the position, the layer or key, and what to do.
     #[error("{file}:{line}: {message}")]
@@ -42,12 +43,18 @@ pub enum Error {
         /// The tensor, its shape and the expected shape.
         message: String,
     },
-    /// No such adapter, a lost device, or a limit that a plan exceeds.
+    /// No such adapter, or a lost device: open it again and continue from the last checkpoint.
     #[error("{0}")]
     Device(String),
+    /// The device has too little memory, or binds less at once than a tensor needs.
+    #[error("{0}")]
+    Memory(String),
     /// A model that the compiler cannot turn into a plan.
     #[error("{0}")]
     Model(String),
+    /// A value is NaN or infinite: training has diverged, or a network does not fit its input.
+    #[error("{0}")]
+    Diverged(String),
     /// Reading or writing a file failed.
     #[error("{path}: {}", io_words(.source))]
     Io {
@@ -77,6 +84,22 @@ pub(crate) fn io_words(error: &std::io::Error) -> String {
 }
 
 impl Error {
+    /// Returns the name of the variant in lower case: the `kind` of errors in JavaScript.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Recipe { .. } => "recipe",
+            Self::Data(_) => "data",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::Device(_) => "device",
+            Self::Memory(_) => "memory",
+            Self::Model(_) => "model",
+            Self::Diverged(_) => "diverged",
+            Self::Io { .. } => "io",
+            Self::Usage(_) => "usage",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// Adds the path to an I/O error: `.map_err(Error::io(&path))`.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -97,11 +97,33 @@ pub async fn run_kernels(
     wanted: impl Fn(&str) -> bool,
     wanted_kernel: impl Fn(&str) -> bool,
     most: usize,
+    heard: impl FnMut(&Outcome),
+) -> Result<Vec<Outcome>> {
+    let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
+    run_cases(backend, cases, wanted_kernel, most, heard).await
+}
+
+/// Runs these cases with every kernel that the device supports.
+///
+/// # Errors
+///
+/// Returns an error if the device is lost.
+pub(crate) async fn run_given(
+    backend: &mut dyn Backend,
+    cases: impl IntoIterator<Item = Case>,
+) -> Result<Vec<Outcome>> {
+    run_cases(backend, cases, |_| true, usize::MAX, |_| ()).await
+}
+
+async fn run_cases(
+    backend: &mut dyn Backend,
+    cases: impl IntoIterator<Item = Case>,
+    wanted_kernel: impl Fn(&str) -> bool,
+    most: usize,
     mut heard: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
     let (mut outcomes, mut told): (Vec<Outcome>, usize) = (Vec::new(), 0);
-    let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
-    for (number, case) in cases.enumerate() {
+    for (number, case) in cases.into_iter().enumerate() {
         // The cases of an operation are adjacent: those of the previous one are finished.
         if outcomes.last().is_some_and(|last| last.stem != case.name) {
             outcomes[told..].iter().for_each(&mut heard);

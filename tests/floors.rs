@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 /// and of lower ones.
 const FLOORS: [&[&str]; 6] = [
     &["tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error", "stop"],
-    &["model", "graph", "ops", "pass", "shader"],
+    &["model", "graph", "ops", "pass", "shader", "custom"],
     &["plan"],
-    &["backend", "selftest", "first_use", "profile"],
-    &["recipe", "data", "metrics", "plots", "train", "report", "files", "experiment"],
+    &["backend", "selftest", "first_use", "profile", "testing"],
+    &["recipe", "data", "metrics", "plots", "train", "report", "files", "experiment", "network", "prelude"],
     &["main", "cli", "web"],
 ];
 

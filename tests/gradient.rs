@@ -17,8 +17,6 @@ mod dorefa;
 mod evaluate;
 #[path = "gradient/fixed.rs"]
 mod fixed;
-#[path = "gradient/harness.rs"]
-mod harness;
 #[path = "gradient/quantisers.rs"]
 mod quantisers;
 #[path = "gradient/reference.rs"]
@@ -28,7 +26,7 @@ mod structure;
 #[path = "gradient/training.rs"]
 mod training;
 
-use evaluate::{evaluate, leaf_name};
+use evaluate::leaf_name;
 use halfwave::graph::Value;
 use halfwave::model::{ZeroBin, uniform_step};
 use halfwave::ops::batch_norm::{BatchNorm, BatchNormCoef};
@@ -42,7 +40,8 @@ use halfwave::ops::{
 };
 use halfwave::pass;
 use halfwave::tensor::{Encoding, Tensor};
-use harness::{Case, Net};
+use halfwave::testing::evaluate;
+use halfwave::testing::{GradientCase as Case, Net};
 use std::collections::BTreeSet;
 
 const EPS: f32 = 1e-5;

@@ -13,7 +13,7 @@ mod launches;
 #[path = "plan/random_graph.rs"]
 mod random_graph;
 
-use evaluate::{evaluate, leaf_name};
+use evaluate::leaf_name;
 use halfwave::backend::{Backend, cpu::CpuBackend};
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::{Phase, Value};
@@ -26,6 +26,7 @@ use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Lifetime, Plan, Together, arrange, lower, together};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
+use halfwave::testing::evaluate;
 use random_graph::random_graph;
 use std::ops::Range;
 use std::path::Path;

@@ -11,7 +11,7 @@ mod common;
 
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
-use halfwave::model::KINDS;
+use halfwave::model::builtin_kinds;
 use halfwave::model::keys::{Key, Purpose, Slot, Visitor};
 use halfwave::pass;
 use halfwave::recipe::Recipe;
@@ -149,7 +149,7 @@ impl Visitor for Words {
 #[test]
 fn everything_is_compared_with_pytorch() {
     let mut there = Words { purpose: Purpose::List, kind: "", found: BTreeSet::new() };
-    for kind in KINDS.iter() {
+    for kind in builtin_kinds().iter() {
         there.kind = kind.name;
         there.found.insert(kind.name.to_string());
         kind.start.clone().keys().keys(&mut there);

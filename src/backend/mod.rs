@@ -10,7 +10,8 @@ use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::stop::Stop;
-use gpu::AdapterReport;
+use cpu::CpuBackend;
+use gpu::{AdapterReport, GpuBackend};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -157,6 +158,38 @@ pub struct TimedRun {
     pub stamps: Vec<Stamp>,
     /// In order of submission.
     pub host: Vec<HostTimes>,
+}
+
+/// Opens a device: the adapter of this number or with this part of a name, "cpu" for the CPU
+/// backend; by default the first GPU, or the CPU backend if there is none.
+///
+/// # Errors
+///
+/// Returns an error if there is no such adapter, or its driver cannot open it.
+pub async fn open(wanted: Option<&str>) -> Result<Box<dyn Backend>> {
+    if wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("cpu")) {
+        return Ok(CpuBackend::new().into());
+    }
+    let mut found = gpu::find().await;
+    if wanted.is_none() {
+        found.retain(|found| !found.report.software);
+        if found.is_empty() {
+            return Ok(CpuBackend::new().into());
+        }
+    }
+    Ok(GpuBackend::open(gpu::choose(found, wanted)?, None).await?.into())
+}
+
+impl From<CpuBackend> for Box<dyn Backend> {
+    fn from(backend: CpuBackend) -> Self {
+        Box::new(backend)
+    }
+}
+
+impl From<GpuBackend> for Box<dyn Backend> {
+    fn from(backend: GpuBackend) -> Self {
+        Box::new(backend)
+    }
 }
 
 /// Executes plans.

@@ -3,7 +3,7 @@
 
 use super::terminal::print;
 use halfwave::model::keys::{self, Entry};
-use halfwave::model::{KINDS, Kind};
+use halfwave::model::{Kind, builtin_kinds};
 use halfwave::recipe::nearest;
 use halfwave::{Error, Result};
 
@@ -32,19 +32,19 @@ by default it is the preceding layer.
 
 pub(super) fn layers(args: &LayersArgs) -> Result<()> {
     if args.markdown {
-        return print(&(PAGE.to_string() + &KINDS.iter().map(section).collect::<String>()));
+        return print(&(PAGE.to_string() + &builtin_kinds().iter().map(section).collect::<String>()));
     }
     let Some(wanted) = &args.kind else {
-        let all: Vec<_> = KINDS.iter().map(described).collect();
+        let all: Vec<_> = builtin_kinds().iter().map(described).collect();
         return print(&format!(
             "Every layer has a name, a kind, and `from`: the names of its input layers, by default the preceding one.\n\n{}",
             all.join("\n")
         ));
     };
-    if let Some(kind) = KINDS.iter().find(|kind| kind.name == wanted) {
+    if let Some(kind) = builtin_kinds().iter().find(|kind| kind.name == wanted) {
         return print(&described(kind));
     }
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let names: Vec<_> = builtin_kinds().iter().map(|kind| kind.name).collect();
     let advice = match nearest(wanted, &names) {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => format!("there are {}", names.join(", ")),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_described() {
-        for kind in KINDS.iter() {
+        for kind in builtin_kinds().iter() {
             let text = described(kind);
             for Entry { key, value, words } in keys::list(kind.start.clone().keys()) {
                 assert!(text.contains(key.name) && !key.meaning.is_empty(), "{text}");
@@ -108,6 +108,6 @@ mod tests {
             }
             assert!(!kind.formula.is_empty(), "{}", kind.name);
         }
-        assert!(described(&KINDS[0]).contains("required, such as 64"));
+        assert!(described(&builtin_kinds()[0]).contains("required, such as 64"));
     }
 }

@@ -17,6 +17,7 @@
 //! assert_eq!(model.shapes()?, [[16, 8, 8], [10, 1, 1]]);
 //! # Ok::<(), halfwave::model::ModelError>(())
 //! ```
+mod custom;
 mod fixed;
 pub mod keys;
 mod layers;
@@ -28,6 +29,7 @@ mod shapes;
 mod tests;
 mod weights;
 
+pub use custom::{Custom, CustomKind, Number, Size};
 pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
 
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
@@ -106,10 +108,11 @@ macro_rules! kinds {
             $($(#[$doc])* #[doc = concat!("`", $word, "`: `", $formula, "`")] $name($settings),)*
             /// An element-wise activation function of [`CURVES`].
             Activation(Curve),
+            /// A kind that is registered by [`CustomKind::register`].
+            Custom(Custom),
         }
 
-        /// All kinds of layers, in the order in which they are listed.
-        pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+        static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             let curve = |row: &'static Row| {
                 let Row { name, formula, source, .. } = *row;
                 Kind { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
@@ -127,6 +130,7 @@ macro_rules! kinds {
                 match self {
                     $(Self::$name(_) => $word,)*
                     Self::Activation(curve) => curve.row().name,
+                    Self::Custom(custom) => custom.name(),
                 }
             }
 
@@ -135,10 +139,21 @@ macro_rules! kinds {
                 match self {
                     $(Self::$name(settings) => settings,)*
                     Self::Activation(curve) => curve,
+                    Self::Custom(custom) => custom,
                 }
             }
         }
     };
+}
+
+/// Returns the kinds of layers of this crate, in the order in which they are listed.
+pub fn builtin_kinds() -> &'static [Kind] {
+    &KINDS
+}
+
+/// Returns all kinds of layers: those of this crate, then the registered ones.
+pub fn kinds() -> Vec<Kind> {
+    builtin_kinds().iter().cloned().chain(custom::registered()).collect()
 }
 
 kinds! {
@@ -162,7 +177,35 @@ kinds! {
     Dropout(Dropout) = "dropout": "x/(1 − rate) where the number drawn from [0, 1) is at least rate, else 0; in inference x", "Srivastava et al., 2014, JMLR 15(56)";
 }
 
+macro_rules! settings {
+    ($($name:ident),* $(,)?) => {
+        $(impl From<$name> for LayerKind {
+            fn from(settings: $name) -> Self {
+                Self::$name(settings)
+            }
+        })*
+    };
+}
+
+settings! {
+    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Flatten,
+    Dropout,
+}
+
 impl LayerKind {
+    /// Returns the kind of this name in recipes with its defaults, such as `"tanh"`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such kind; the message lists all kinds.
+    pub fn named(name: &str) -> crate::Result<Self> {
+        let kinds = kinds();
+        kinds.iter().find(|kind| kind.name == name).map(|kind| kind.start.clone()).ok_or_else(|| {
+            let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+            crate::Error::Usage(format!("there is no kind of layer \"{name}\"; expected one of {}", names.join(", ")))
+        })
+    }
+
     /// Returns how it uses its weights; `None` for a layer without weights.
     pub fn weights(&self) -> Option<Weights> {
         match self {
@@ -174,7 +217,11 @@ impl LayerKind {
 
     /// Whether its output consists of codes.
     pub fn makes_codes(&self) -> bool {
-        matches!(self, Self::Hwgq(_) | Self::Sign(_) | Self::Dorefa(_) | Self::Pact(_) | Self::Lsq(_))
+        match self {
+            Self::Hwgq(_) | Self::Sign(_) | Self::Dorefa(_) | Self::Pact(_) | Self::Lsq(_) => true,
+            Self::Custom(custom) => custom.code().is_some(),
+            _ => false,
+        }
     }
 
     /// Returns how it uses its weights if they are packed into bits.

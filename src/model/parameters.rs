@@ -164,6 +164,10 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
             return [running].into_iter().chain(affine.into_iter().filter(|_| settings.affine)).collect();
         }
         LayerKind::Fixed(_) => return vec![Parameter::count(name)],
+        LayerKind::Custom(custom) => {
+            let row = |(what, length, start): (&str, usize, f32)| Parameter::row(name, what, length, start);
+            return custom.learned(channels).map(row).collect();
+        }
         _ => return Vec::new(),
     };
     let fixed = (weights.mode == WeightMode::Fixed).then_some((weights.format, weights.rounding));

@@ -201,6 +201,10 @@ impl Model {
         match kind {
             LayerKind::Add(_) => return add(inputs),
             LayerKind::Concat(_) => return concat(inputs),
+            LayerKind::Custom(custom) => {
+                let output = custom.output(inputs)?;
+                return elements(&output).map(|_| output).ok_or_else(|| too_large(output));
+            }
             _ => {}
         }
         let &[input] = inputs else {
@@ -244,11 +248,9 @@ impl Model {
             | LayerKind::Activation(_)
             | LayerKind::Prelu(_)
             | LayerKind::Dropout(_) => input,
-            LayerKind::Add(_) | LayerKind::Concat(_) => unreachable!("handled above"),
+            LayerKind::Add(_) | LayerKind::Concat(_) | LayerKind::Custom(_) => unreachable!("handled above"),
         };
-        elements(&output)
-            .map(|_| output)
-            .ok_or_else(|| format!("its output {} is too large; use fewer filters", text(output)))
+        elements(&output).map(|_| output).ok_or_else(|| too_large(output))
     }
 
     /// Whether layer `index` has packed weights but reads floats: its weights are then unpacked,
@@ -264,6 +266,10 @@ impl Model {
             }
         }
     }
+}
+
+fn too_large(output: Shape) -> String {
+    format!("its output {} is too large; use fewer filters", text(output))
 }
 
 fn check_weights(weights: &Weights) -> Result<(), String> {

@@ -294,7 +294,7 @@ impl Operation for AbcWeight {
         let of_one = cx.add(Slice { first: 0, count: 1 }, &[alpha])?;
         let total = cx.add(Total, &[of_one])?;
         let dw = cx.add(Scale, &[dy, total])?;
-        cx.give(0, dw)
+        cx.accumulate(0, dw)
     }
 
     fn activity(&self) -> Option<Activity> {

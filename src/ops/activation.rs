@@ -59,7 +59,7 @@ impl Operation for Activation {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 0, behind: 0 })
+        Some(Fold { input: 0, trailing: 0 })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
@@ -69,7 +69,7 @@ impl Operation for Activation {
         };
         let dy = cx.dy();
         let dx = cx.add(ActivationBackward { curve: self.curve }, &[vec![dy], of].concat())?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
@@ -140,7 +140,7 @@ impl Operation for ActivationBackward {
     }
 
     fn folds(&self) -> Option<Fold> {
-        (self.curve.row().reads == Reads::Input).then_some(Fold { at: 1, behind: 0 })
+        (self.curve.row().reads == Reads::Input).then_some(Fold { input: 1, trailing: 0 })
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

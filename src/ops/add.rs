@@ -18,8 +18,9 @@ crate::params! {
 /// Shader body that calls `at(i)` for each quad.
 pub(super) const ELEMENTWISE: &str = include_str!("../../shaders/elementwise.wgsl");
 
-/// A launch of `at(i)` for each quad of `output`.
-pub(super) fn elementwise(stem: &str, body: &'static str, output: &TensorType) -> Launch {
+/// Creates a launch of the function `at(i)` in `body` for each quad of `output`. The uniform `p` has
+/// the field `quads`; [`Launch::add_params`] adds others.
+pub fn elementwise(stem: &str, body: &'static str, output: &TensorType) -> Launch {
     let quads = output.words() / 4;
     Launch::new(stem, &[ELEMENTWISE, body]).params(&ElementwiseParams { quads: quads as u32 }).threads(quads)
 }
@@ -57,7 +58,7 @@ impl Operation for Add {
         let dy = cx.dy();
         for index in 0..2 {
             if cx.needs_gradient(index) {
-                cx.give(index, dy)?;
+                cx.accumulate(index, dy)?;
             }
         }
         Ok(())

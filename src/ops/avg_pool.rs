@@ -51,7 +51,7 @@ impl Operation for AvgPool {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, input) = (cx.dy(), cx.input_type(0));
         let dx = cx.add(AvgPoolBackward { window: self.window, input }, &[dy])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

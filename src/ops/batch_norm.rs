@@ -127,12 +127,12 @@ pub(super) const NORMALISE_OPS: usize = 3;
 /// launch's own float operations must have been set before.
 pub(super) fn read(mut launch: Launch, op: &dyn Operation, inputs: &[&TensorType]) -> Launch {
     let fold = op.folds().expect("an operation that a batch-norm can be folded into");
-    let (x, coef) = (inputs[fold.at], fold.coef(inputs.len()));
+    let (x, coef) = (inputs[fold.input], fold.coef(inputs.len()));
     if coef.is_some() {
         launch.kernel.label += "_normalised";
         launch.float_ops += NORMALISE_OPS * x.len();
     }
-    launch.read_mapped("x", x.encoding, Input(fold.at), coef.map(Input))
+    launch.read_mapped("x", x.encoding, Input(fold.input), coef.map(Input))
 }
 
 /// Checks the inputs `x` or `x, coef` of an operation that can apply a batch-norm first.
@@ -190,7 +190,7 @@ impl Operation for BatchNormCoef {
         for index in 0..2 * usize::from(self.affine) {
             if cx.needs_gradient(self.affine_at() + index) {
                 let gradient = cx.add(Row { index }, &[dy])?;
-                cx.give(self.affine_at() + index, gradient)?;
+                cx.accumulate(self.affine_at() + index, gradient)?;
             }
         }
         Ok(())
@@ -400,14 +400,14 @@ impl Operation for BatchNorm {
         let (x, coef, dz) = (cx.input(0), cx.input(1), cx.dy());
         let sums = cx.add(batch_norm_backward::BatchNormSums { through: None, unpool: None }, &[x, coef, dz])?;
         if cx.needs_gradient(1) {
-            cx.give(1, sums)?;
+            cx.accumulate(1, sums)?;
         }
         if cx.needs_gradient(0) {
             let dx = cx.add(
                 batch_norm_backward::BatchNormDx { through: None, unpool: None, plus: false, in_place: false },
                 &[x, coef, dz, sums],
             )?;
-            cx.give(0, dx)?;
+            cx.accumulate(0, dx)?;
         }
         Ok(())
     }

@@ -137,12 +137,12 @@ impl Operation for Bconv {
         let Self { window, code, planes } = self.clone();
         if cx.needs_gradient(0) {
             let dx = cx.add(bconv_backward::BconvDx { window, planes, input: input.clone() }, &[dy, signs, alpha])?;
-            cx.give(0, dx)?;
+            cx.accumulate(0, dx)?;
         }
         if cx.needs_gradient(1) {
             let inputs: Vec<_> = [dy, codes].into_iter().chain(scale).collect();
             let dw = cx.add(bconv_backward::BconvDw { window, code }, &inputs)?;
-            cx.give(1, dw)?;
+            cx.accumulate(1, dw)?;
         }
         Ok(())
     }

@@ -37,11 +37,11 @@ impl Operation for Bias {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
         if cx.needs_gradient(0) {
-            cx.give(0, dy)?;
+            cx.accumulate(0, dy)?;
         }
         if cx.needs_gradient(1) {
             let db = cx.add(ChannelSum, &[dy])?;
-            cx.give(1, db)?;
+            cx.accumulate(1, db)?;
         }
         Ok(())
     }

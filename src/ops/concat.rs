@@ -50,7 +50,7 @@ impl Operation for Concat {
         for (index, run) in runs(types.iter()).enumerate() {
             if cx.needs_gradient(index) {
                 let dx = cx.add(Slice { first: run.to, count: run.count }, &[dy])?;
-                cx.give(index, dx)?;
+                cx.accumulate(index, dx)?;
             }
         }
         Ok(())

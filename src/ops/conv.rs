@@ -90,11 +90,11 @@ impl Operation for Conv {
         let (input, weight) = (cx.input_type(0), cx.input_type(1));
         if cx.needs_gradient(0) {
             let dx = cx.add(conv_backward::ConvDx { window: self.window, input }, &[dy, w])?;
-            cx.give(0, dx)?;
+            cx.accumulate(0, dx)?;
         }
         if cx.needs_gradient(1) {
             let dw = cx.add(conv_backward::ConvDw { window: self.window, weight }, &[dy, x])?;
-            cx.give(1, dw)?;
+            cx.accumulate(1, dw)?;
         }
         Ok(())
     }

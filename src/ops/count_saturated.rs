@@ -44,7 +44,7 @@ impl Operation for CountSaturated {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 1, behind: 0 })
+        Some(Fold { input: 1, trailing: 0 })
     }
 
     fn activity(&self) -> Option<Activity> {

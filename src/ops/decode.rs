@@ -59,7 +59,7 @@ impl Operation for Decode {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        cx.give(0, dy)
+        cx.accumulate(0, dy)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -74,7 +74,7 @@ impl Operation for DorefaGradient {
         let largest = cx.add(MaxAbs, &[dy])?;
         let op = DorefaGradientBackward { bits: self.bits, stream: self.stream };
         let dx = cx.add(op, &[dy, largest, random])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

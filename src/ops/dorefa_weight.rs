@@ -127,7 +127,7 @@ impl Operation for DorefaWeight {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (w, largest, dy) = (cx.input(0), cx.input(2), cx.dy());
         let dw = cx.add(DorefaWeightBackward, &[dy, w, largest])?;
-        cx.give(0, dw)
+        cx.accumulate(0, dw)
     }
 
     fn activity(&self) -> Option<Activity> {

@@ -85,7 +85,7 @@ impl Operation for Dropout {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, random) = (cx.dy(), cx.input(1));
         let dx = cx.add(*self, &[dy, random])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -219,7 +219,7 @@ impl Operation for Fixed {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: self.reader(), behind: 0 })
+        Some(Fold { input: self.reader(), trailing: 0 })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
@@ -231,7 +231,7 @@ impl Operation for Fixed {
         inputs.extend(op.draws().then(|| cx.input(0)));
         inputs.push(cx.input(self.reader()));
         let dx = cx.add(op, &inputs)?;
-        cx.give(self.reader(), dx)
+        cx.accumulate(self.reader(), dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
@@ -349,7 +349,7 @@ impl Operation for FixedBackward {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: self.reader(), behind: 0 })
+        Some(Fold { input: self.reader(), trailing: 0 })
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

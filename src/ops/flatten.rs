@@ -54,7 +54,7 @@ impl Operation for Flatten {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, input) = (cx.dy(), cx.input_type(0));
         let dx = cx.add(FlattenBackward { input }, &[dy])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -120,7 +120,7 @@ impl Operation for ScaleRows {
             return Ok(());
         }
         let dx = cx.add(ScaleRows, &[dy, k])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -105,7 +105,7 @@ impl Operation for MaxPool {
         } else {
             cx.add(MaxPoolBackward { window }, &[dy, x])?
         };
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -42,6 +42,7 @@ pub mod conv_backward;
 mod coop;
 pub mod count_saturated;
 pub mod curve;
+pub mod custom;
 pub mod decode;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;
@@ -78,6 +79,8 @@ pub mod sum;
 pub mod unpack;
 pub mod window;
 
+pub use add::elementwise;
+pub use custom::{Custom, CustomOperation};
 pub use leaf::{Leaf, Role};
 pub use sample::Sample;
 
@@ -109,15 +112,15 @@ pub enum Activity {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fold {
     /// Index of the input.
-    pub at: usize,
+    pub input: usize,
     /// Number of inputs after it while nothing is folded.
-    pub behind: usize,
+    pub trailing: usize,
 }
 
 impl Fold {
     /// Index of the coefficients among `inputs` inputs, or `None` if nothing is folded.
     pub fn coef(self, inputs: usize) -> Option<usize> {
-        (inputs > self.at + 1 + self.behind).then_some(self.at + 1)
+        (inputs > self.input + 1 + self.trailing).then_some(self.input + 1)
     }
 }
 
@@ -167,7 +170,7 @@ pub trait Operation {
         None
     }
 
-    /// Bound on |device − twin| relative to the largest magnitude of the reference output
+    /// Bound on |device − reference| relative to the largest magnitude of the reference output
     /// (`reference`); 0 if exact.
     fn tolerance(&self, output: &TensorType) -> f32 {
         if output.encoding == Encoding::F32 { 2e-5 } else { 0.0 }
@@ -243,7 +246,7 @@ impl Backward<'_> {
     /// # Errors
     ///
     /// Returns an error if the shapes do not match.
-    pub fn give(&mut self, index: usize, gradient: Value) -> Result<()> {
+    pub fn accumulate(&mut self, index: usize, gradient: Value) -> Result<()> {
         let input = self.input(index);
         let sum = match self.gradients[input.0] {
             None => gradient,
@@ -256,10 +259,12 @@ impl Backward<'_> {
 
 macro_rules! ops {
     ($($module:ident::$name:ident),* $(,)?) => {
-        /// The closed set of all operations.
+        /// An operation.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name)),*
+            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
+            /// An operation from outside of this crate.
+            Custom(custom::Custom),
         }
 
         $(impl From<$module::$name> for Op {
@@ -272,12 +277,13 @@ macro_rules! ops {
             type Target = dyn Operation;
             fn deref(&self) -> &Self::Target {
                 match self {
-                    $(Self::$name(op) => op),*
+                    $(Self::$name(op) => op,)*
+                    Self::Custom(op) => op,
                 }
             }
         }
 
-        /// Small test cases of every operation, with odd sizes; every operation must have at least
+        /// Small test cases of every operation of this crate, with odd sizes; each must have at least
         /// one.
         pub fn samples() -> Vec<Sample> {
             let mut all = Vec::new();
@@ -365,7 +371,7 @@ impl Op {
 /// # Errors
 ///
 /// Returns an error if the input types are invalid for the operation.
-pub fn alone(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
+pub fn single_op_graph(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
     let mut graph = Graph::new();
     graph.at(op.stem(), graph::Phase::Forward);
     let leaf = |(i, ty): (usize, &TensorType)| Leaf::input(&format!("in{i}"), ty.clone());
@@ -378,21 +384,21 @@ pub fn alone(op: &Op, inputs: &[TensorType]) -> Result<(Graph, Value)> {
 }
 
 /// Returns an error that states the expected count unless the number of inputs is right.
-pub(crate) fn arity(inputs: &[&TensorType], count: usize) -> Result<(), String> {
+pub fn arity(inputs: &[&TensorType], count: usize) -> Result<(), String> {
     if inputs.len() == count { Ok(()) } else { Err(format!("expected {count} inputs, got {}", inputs.len())) }
 }
 
 /// Returns an error that names both types unless they are equal.
-pub(crate) fn same(what: &str, got: &TensorType, expected: &TensorType) -> Result<(), String> {
+pub fn same(what: &str, got: &TensorType, expected: &TensorType) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got}, expected {expected}")) }
 }
 
 /// Returns an error unless the tensor is `F32`.
-pub(crate) fn float(what: &str, ty: &TensorType) -> Result<(), String> {
+pub fn float(what: &str, ty: &TensorType) -> Result<(), String> {
     if ty.encoding == Encoding::F32 { Ok(()) } else { Err(format!("{what} must be f32, not {ty}")) }
 }
 
 /// Axes of an activation, or an error that names its type.
-pub(crate) fn nhwc(what: &str, ty: &TensorType) -> Result<[usize; 4], String> {
+pub fn nhwc(what: &str, ty: &TensorType) -> Result<[usize; 4], String> {
     ty.shape.as_slice().try_into().map_err(|_| format!("{what} must be [n, h, w, c], not {ty}"))
 }

@@ -57,7 +57,7 @@ impl Operation for Pad {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
         let dx = cx.add(PadBackward { rim: self.rim }, &[dy])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn activity(&self) -> Option<Activity> {

@@ -48,18 +48,18 @@ impl Operation for Prelu {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 1, behind: 0 })
+        Some(Fold { input: 1, trailing: 0 })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, slopes, x) = (cx.dy(), cx.input(0), cx.input(1));
         if cx.needs_gradient(0) {
             let da = cx.add(PreluSlope, &[dy, x])?;
-            cx.give(0, da)?;
+            cx.accumulate(0, da)?;
         }
         if cx.needs_gradient(1) {
             let dx = cx.add(PreluBackward, &[dy, slopes, x])?;
-            cx.give(1, dx)?;
+            cx.accumulate(1, dx)?;
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Operation for PreluBackward {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 2, behind: 0 })
+        Some(Fold { input: 2, trailing: 0 })
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
@@ -153,7 +153,7 @@ impl Operation for PreluSlope {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 1, behind: 0 })
+        Some(Fold { input: 1, trailing: 0 })
     }
 
     fn activity(&self) -> Option<Activity> {

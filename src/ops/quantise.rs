@@ -248,7 +248,7 @@ impl Operation for Quantise {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 0, behind: usize::from(self.scale.is_some()) })
+        Some(Fold { input: 0, trailing: usize::from(self.scale.is_some()) })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
@@ -258,14 +258,14 @@ impl Operation for Quantise {
         if cx.needs_gradient(0) {
             let op = QuantiseBackward { surrogate: self.surrogate, top: self.top, scaled: self.scale.is_some() };
             let dx = cx.add(op, &operands)?;
-            cx.give(0, dx)?;
+            cx.accumulate(0, dx)?;
         }
         if let Some(scale) = self.scale
             && cx.needs_gradient(last)
         {
             let terms = cx.add(QuantiseScale { thresholds: self.thresholds.clone(), scale, of: None }, &operands)?;
             let sum = cx.add(scale::Total, &[terms])?;
-            cx.give(last, sum)?;
+            cx.accumulate(last, sum)?;
         }
         Ok(())
     }

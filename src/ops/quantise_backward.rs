@@ -66,7 +66,7 @@ impl Operation for QuantiseBackward {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 1, behind: usize::from(self.scaled) })
+        Some(Fold { input: 1, trailing: usize::from(self.scaled) })
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
@@ -162,7 +162,7 @@ impl Operation for QuantiseScale {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 1, behind: 1 })
+        Some(Fold { input: 1, trailing: 1 })
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

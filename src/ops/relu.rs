@@ -28,13 +28,13 @@ impl Operation for Relu {
     }
 
     fn folds(&self) -> Option<Fold> {
-        Some(Fold { at: 0, behind: 0 })
+        Some(Fold { input: 0, trailing: 0 })
     }
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (dy, y) = (cx.dy(), cx.output());
         let dx = cx.add(ReluBackward, &[dy, y])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

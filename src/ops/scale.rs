@@ -40,7 +40,7 @@ impl Operation for Scale {
             return Ok(());
         }
         let dx = cx.add(Scale, &[dy, s])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -130,10 +130,10 @@ impl Operation for Sign {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        let Some(scope) = self.scope else { return cx.give(0, dy) };
+        let Some(scope) = self.scope else { return cx.accumulate(0, dy) };
         let (w, alpha) = (cx.input(0), cx.input(1));
         let dw = cx.add(XnorGradient { channels: self.channels, scope }, &[dy, w, alpha])?;
-        cx.give(0, dw)
+        cx.accumulate(0, dw)
     }
 
     fn activity(&self) -> Option<Activity> {

@@ -59,7 +59,7 @@ impl Operation for Slice {
         let axis = input.shape.len() - 1;
         input.shape[axis] = cx.input_type(0).channels();
         let dx = cx.add(SliceBackward { first: self.first, input }, &[dy])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {

@@ -84,7 +84,7 @@ impl Operation for SoftmaxCrossEntropy {
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let (logits, labels) = (cx.input(0), cx.input(1));
         let dx = cx.add(SoftmaxCrossEntropyBackward { smoothing: self.smoothing, of: None }, &[logits, labels])?;
-        cx.give(0, dx)
+        cx.accumulate(0, dx)
     }
 
     fn program(&self, inputs: &[&TensorType], _output: &TensorType, _caps: &Caps) -> Program {

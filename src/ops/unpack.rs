@@ -45,7 +45,7 @@ impl Operation for Unpack {
 
     fn backward(&self, cx: &mut Backward<'_>) -> Result<()> {
         let dy = cx.dy();
-        cx.give(0, dy)
+        cx.accumulate(0, dy)
     }
 
     fn activity(&self) -> Option<Activity> {

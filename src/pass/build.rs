@@ -211,6 +211,14 @@ impl Builder {
                 let slope = self.parameter(name, "weight")?;
                 Signal::float(self.add(Prelu, &[slope, x])?)
             }
+            LayerKind::Custom(custom) => {
+                let mut operands = inputs.iter().map(|input| self.float(input)).collect::<Result<Vec<_>>>()?;
+                for parameter in custom.parameters() {
+                    operands.push(self.parameter(name, parameter)?);
+                }
+                let signal = Signal::float(self.add(custom.operation(), &operands)?);
+                custom.code().map_or(signal.clone(), |code| Signal { code, ..signal })
+            }
             LayerKind::MaxPool(pool) => {
                 let window = Window::new(pool.kernel, pool.stride, pool.padding);
                 Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x.clone() }

@@ -51,9 +51,9 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 
 fn fold_batch_norm(graph: &Graph, op: &Op, inputs: &[Value]) -> Vec<Value> {
     let Some(fold) = op.folds().filter(|fold| fold.coef(inputs.len()).is_none()) else { return inputs.to_vec() };
-    let source = graph.node(inputs[fold.at]);
+    let source = graph.node(inputs[fold.input]);
     match source.op {
-        Op::BatchNorm(_) => [&inputs[..fold.at], &source.inputs, &inputs[fold.at + 1..]].concat(),
+        Op::BatchNorm(_) => [&inputs[..fold.input], &source.inputs, &inputs[fold.input + 1..]].concat(),
         _ => inputs.to_vec(),
     }
 }

@@ -271,7 +271,7 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
                     }
                     _ => smaller_tensors(bytes.div_ceil(limit)) + ", or a narrower layer",
                 };
-                return Err(Error::Device(format!(
+                return Err(Error::Memory(format!(
                     "{what} ({stored}) takes {bytes} bytes, but this device binds at most {limit} bytes at once; {advice}"
                 )));
             }
@@ -279,7 +279,7 @@ fn check_limits(graph: &Graph, programs: &[Program], caps: &Caps) -> Result<()> 
         for launch in &programs[value.0].launches {
             let [x, y] = fold(launch.groups, caps.max_groups);
             if x.max(y) as usize > caps.max_groups {
-                return Err(Error::Device(format!(
+                return Err(Error::Memory(format!(
                     "{what} ({}) needs {} workgroups, but this device dispatches at most {} × {}; {}",
                     node.ty,
                     launch.groups,

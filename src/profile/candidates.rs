@@ -189,7 +189,7 @@ async fn of_operation(
     rounds: usize,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Timed>> {
-    let (graph, value) = ops::alone(op, &found.inputs)?;
+    let (graph, value) = ops::single_op_graph(op, &found.inputs)?;
     let (mut loaded, mut known) = (Vec::<Loaded>::new(), BTreeSet::new());
     for choice in choices {
         let mut caps = backend.caps().clone();

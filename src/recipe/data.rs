@@ -60,6 +60,12 @@ impl From<Set> for Data {
 }
 
 impl Data {
+    /// The data of a network that is trained on arrays instead of files, as far as a recipe states
+    /// it.
+    pub(crate) fn arrays(model: &Model) -> Self {
+        Set::Idx { dir: IDX_DIR.into(), image: model.input, classes: model.classes }.into()
+    }
+
     /// The normalised value of a byte of a channel, except the mean image: (byte · a + b − mean) /
     /// std, each operation rounded.
     pub(crate) fn value(&self, byte: u8, channel: usize) -> f32 {

@@ -1,7 +1,7 @@
 //! `[[model.layers]]`: reads a layer and its keys; see [`crate::model::keys`].
 use super::table::{Source, Table};
 use crate::model::keys::{self, Key, Keys, Purpose, Slot, Visitor};
-use crate::model::{KINDS, Layer, Levels};
+use crate::model::{Layer, Levels, kinds};
 use crate::{Error, Result};
 use std::ops::Range;
 use toml::de::DeTable;
@@ -22,15 +22,15 @@ pub(super) fn layer(
 ) -> Result<(Layer, usize)> {
     let text = |wanted: &str| entries.iter().find(|(key, _)| key.get_ref() == wanted)?.1.get_ref().as_str();
     let mut what = text("name").map_or_else(|| format!("layer {}", index + 1), |name| format!("layer \"{name}\""));
-    let mut known = COMMON.to_vec();
-    match KINDS.iter().find(|kind| text("kind") == Some(kind.name)) {
+    let (mut known, kinds) = (COMMON.to_vec(), kinds());
+    match kinds.iter().find(|kind| text("kind") == Some(kind.name)) {
         Some(kind) => {
             what += &format!(" ({})", kind.name);
             known.extend(keys::names(kind.start.clone().keys()));
         }
         // The kind itself is wrong; that is reported unless a key is wrong in every kind of layer.
         None => {
-            known.extend(KINDS.iter().flat_map(|kind| keys::names(kind.start.clone().keys())));
+            known.extend(kinds.iter().flat_map(|kind| keys::names(kind.start.clone().keys())));
             known.sort_unstable();
             known.dedup();
         }
@@ -38,8 +38,8 @@ pub(super) fn layer(
     let table = Table::new(source, what, span, entries, known)?;
 
     let name = table.required("name", table.string("name")?, "\"a unique name\"")?.to_owned();
-    let words: Vec<_> = KINDS.iter().map(|kind| (kind.name, kind)).collect();
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
     let kind = table.required("kind", table.word("kind", &words)?, &format!("one of {}", names.join(", ")))?;
     let from = table.strings("from")?.unwrap_or_else(|| vec![previous]).into_iter().map(String::from).collect();
     let mut kind = kind.start.clone();

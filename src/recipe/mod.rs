@@ -91,6 +91,13 @@ pub struct Recipe {
     pub train: Train,
 }
 
+/// [`Recipe::digits`].
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::digits()
+    }
+}
+
 impl Recipe {
     /// Reads a recipe from the text of a TOML file; `file` is the name used in errors.
     ///
@@ -105,6 +112,15 @@ impl Recipe {
     /// The embedded digits recipe: a small HWGQ network on the embedded digits.
     pub fn digits() -> Self {
         Self::parse(DIGITS, "digits").expect("the embedded recipe is tested")
+    }
+
+    /// Returns the recipe if it is valid.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first mistake that [`Recipe::parse`] would find in its text.
+    pub fn checked(self) -> Result<Self> {
+        Self::parse(&self.to_toml(), "the recipe as TOML").map(|_| self)
     }
 
     /// Why epochs of `train_len` images cannot be trained on, if they cannot: there is no batch, or

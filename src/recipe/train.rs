@@ -5,7 +5,7 @@ use super::table::Table;
 use super::write::Toml;
 use super::{optimizer, schedule};
 use crate::model::Model;
-use crate::pass::{Loss, Optimizer, Precision};
+use crate::pass::{Adam, Loss, Optimizer, Precision};
 use crate::{Error, Result};
 
 /// `[train]`: training settings.
@@ -43,6 +43,27 @@ pub struct Train {
     pub optimizer: Optimizer,
     /// The learning-rate schedule. Constant by default.
     pub schedule: Schedule,
+}
+
+/// 20 epochs in batches of 64 with Adam at a constant learning rate of 0.001.
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            batch: 64,
+            length: Length::Epochs(20),
+            seed: 0,
+            drop_last: false,
+            evaluate_every: 1,
+            patience: 0,
+            keep: 0,
+            accumulate: 1,
+            memory: Memory::default(),
+            precision: Precision::default(),
+            loss: Loss::default(),
+            optimizer: Optimizer::new(1e-3, Adam::default()),
+            schedule: Schedule::default(),
+        }
+    }
 }
 
 impl Train {

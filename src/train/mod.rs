@@ -15,6 +15,7 @@ pub mod folder;
 mod foreign;
 pub mod inspect;
 mod low_bit;
+mod observer;
 mod pacer;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,6 +33,7 @@ pub mod weights;
 
 pub use crate::metrics;
 pub use checkpoint::{Checkpoint, HostTensor, Position};
+pub use observer::Observer;
 pub use pacer::StepPacer;
 pub use session::Session;
 pub use start::Start;

@@ -320,7 +320,7 @@ impl Trainer {
             }
             _ => "start a new run with a lower train.optimizer.lr",
         };
-        Error::Model(format!(
+        Error::Diverged(format!(
             "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the learning rate of this step was {lr})"
         ))
     }

@@ -1,7 +1,6 @@
 //! ABC-Net's weights: gradient case, and their coefficients compared with least squares by normal
 //! equations.
 
-use crate::harness::{Case, Net};
 use crate::{doubled, reference, twice};
 use halfwave::ops::Op;
 use halfwave::ops::abc_weight::{AbcAlpha, AbcThresholds, AbcWeight};
@@ -11,6 +10,7 @@ use halfwave::ops::sample::Noise;
 use halfwave::ops::unpack::Unpack;
 use halfwave::ops::window::Window;
 use halfwave::tensor::Tensor;
+use halfwave::testing::{GradientCase as Case, Net};
 
 /// A float convolution whose weight has three bases: the latent weight gets the gradient times the
 /// sum of the coefficients.

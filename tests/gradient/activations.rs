@@ -1,7 +1,5 @@
 //! Gradient cases of the activations, and that folding a batch-norm into them changes no bit.
 
-use crate::evaluate::evaluate;
-use crate::harness::{Case, Net};
 use crate::{EPS, clear_of, doubled, one_input, reference, twice};
 use halfwave::graph::Value;
 use halfwave::ops::activation::Activation;
@@ -11,6 +9,8 @@ use halfwave::ops::curve::{CURVES, Curve};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op, bias::Bias, prelu::Prelu, relu::Relu};
 use halfwave::pass;
+use halfwave::testing::evaluate;
+use halfwave::testing::{GradientCase as Case, Net};
 
 /// The functions in float64, by name: their number, for which no default is taken so that a
 /// constant in a kernel shows, f, and where it has kinks.

@@ -1,10 +1,10 @@
 //! DoReFa-Net's gradients, which are not derivatives and so cannot be compared with finite
 //! differences: they are compared with their formula in f64, and their mean is checked.
 
-use crate::harness::Net;
 use halfwave::ops::dorefa_gradient::DorefaGradient;
 use halfwave::ops::sample::Noise;
 use halfwave::tensor::Tensor;
+use halfwave::testing::Net;
 use halfwave::{pass, random};
 
 const OP: DorefaGradient = DorefaGradient { bits: 3, stream: 0x2468_ace0 };

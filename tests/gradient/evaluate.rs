@@ -1,30 +1,11 @@
-//! Evaluation of a graph without a plan: node by node, each value in separate memory.
+//! Values for the leaves of graphs.
 
 use halfwave::graph::Node;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{Graph, Op};
 use halfwave::pass::EVALUATION;
-use halfwave::tensor::{Encoding, Tensor};
+use halfwave::tensor::Tensor;
 use std::collections::HashMap;
-
-/// Computes all values of a graph with the reference implementations (`reference`); asserts that
-/// none writes to padding.
-pub(crate) fn evaluate(graph: &Graph, leaves: &HashMap<String, Tensor>) -> Vec<Tensor> {
-    let mut values: Vec<Tensor> = Vec::new();
-    for node in graph.nodes() {
-        let value = match &node.op {
-            Op::Leaf(leaf) => leaves[&leaf.name].clone(),
-            op => op.evaluate(&node.inputs.iter().map(|input| &values[input.0]).collect::<Vec<_>>()),
-        };
-        if value.ty.encoding == Encoding::F32 {
-            let padded = value.view().numbers().iter().filter(|v| **v != 0.0).count();
-            let logical = value.to_f32().iter().filter(|v| **v != 0.0).count();
-            assert_eq!(padded, logical, "{} wrote into its padding", node.op.stem());
-        }
-        values.push(value);
-    }
-    values
-}
 
 /// The name of a leaf.
 pub(crate) fn leaf_name(node: &Node<Op>) -> Option<&str> {

@@ -1,7 +1,6 @@
 //! Fixed point: gradient case, rounding compared with its formula in f64, the mean of stochastic
 //! rounding, the gradient's own format, the counter of saturated values.
 
-use crate::harness::Case;
 use crate::{clear_of, one_input};
 use halfwave::ops::Op;
 use halfwave::ops::count_saturated::CountSaturated;
@@ -9,6 +8,7 @@ use halfwave::ops::fixed::{Fixed, FixedBackward, Format, Quantiser, Rounding};
 use halfwave::ops::sample::Noise;
 use halfwave::random;
 use halfwave::tensor::Tensor;
+use halfwave::testing::GradientCase as Case;
 
 const FORMAT: Format = Format { integer_bits: 1, fraction_bits: 3 };
 const STREAM: u32 = 0x1234_5678;

@@ -1,7 +1,6 @@
 //! Gradient cases of quantisers, of bit-packed weights, and of the packed convolution with all of
 //! them.
 
-use crate::harness::{Case, Net};
 use crate::{clear_of, doubled, products, reference, twice};
 use halfwave::ops::bconv::Bconv;
 use halfwave::ops::bias::Bias;
@@ -18,6 +17,7 @@ use halfwave::ops::sign::{Alpha, Scope, Sign};
 use halfwave::ops::unpack::Unpack;
 use halfwave::ops::{scale, window::Window};
 use halfwave::tensor::{Encoding, Tensor, WORD_BITS};
+use halfwave::testing::{GradientCase as Case, Net};
 
 const SHAPE: [usize; 4] = [2, 3, 5, 9];
 

@@ -1,7 +1,5 @@
 //! Gradient cases of operations that select, move and drop elements.
 
-use crate::evaluate::evaluate;
-use crate::harness::{Case, Net};
 use crate::{doubled, one_input, reference, twice};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
@@ -10,6 +8,8 @@ use halfwave::ops::{
 };
 use halfwave::pass;
 use halfwave::tensor::{Encoding, Tensor};
+use halfwave::testing::evaluate;
+use halfwave::testing::{GradientCase as Case, Net};
 
 /// op(a + a, random) + b.
 fn dropout() -> Case {

@@ -2,7 +2,6 @@
 //! their formulas in f64.
 
 use crate::evaluate::leaf_name;
-use crate::harness::{Case, Net};
 use crate::{doubled, reference};
 use halfwave::graph::Value;
 use halfwave::model::Role;
@@ -12,6 +11,7 @@ use halfwave::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use halfwave::ops::{Op, sign::Sign};
 use halfwave::pass::{self, Adam, AdamW, Bop, Group, Moments, Optimizer, Rule, Sgd};
 use halfwave::tensor::Tensor;
+use halfwave::testing::{GradientCase as Case, Net};
 use std::collections::BTreeMap;
 
 /// The mean loss, which is an objective: its upstream gradient is 1.

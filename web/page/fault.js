@@ -15,6 +15,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
   data: "The data",
   checkpoint: "The checkpoint",
   device: "The device",
+  memory: "The device’s memory",
   model: "The model",
   diverged: "Training diverged",
   storage: "The browser’s storage",

@@ -266,11 +266,10 @@ async function run() {
 /** @param {HalfwaveError} error */
 async function recover(error) {
   if (error.kind === "diverged") return goBack(error);
-  const exhausted = /out of memory/.test(error.message);
-  if (error.kind !== "device" || exhausted || !open || attempts === ATTEMPTS) {
+  if (error.kind !== "device" || !open || attempts === ATTEMPTS) {
     training = false;
     fault(error);
-    tell(error.kind === "device" ? "lost" : "paused");
+    tell(["device", "memory"].includes(error.kind) ? "lost" : "paused");
     return;
   }
   attempts += 1;

@@ -68,7 +68,7 @@ for (const kind of KINDS) {
     });
     await t.test('a model too large for the adapter', async () => {
       const large = recipe.replace('filters = 32', 'filters = 8000').replace('filters = 64', 'filters = 8000');
-      await rejects(call(async ({ Dataset, Session }, text) => { await Session.open(text, Dataset.digits()); }, large), 'device', /memory|bytes|limit|buffer|GiB|MiB|GB|MB/);
+      await rejects(call(async ({ Dataset, Session }, text) => { await Session.open(text, Dataset.digits()); }, large), 'memory', /memory|bytes|limit|buffer|GiB|MiB|GB|MB/);
     });
     await t.test('memory that runs out', async () => {
       // A browser reports this in an event; really exhausting all memory could crash the machine.
@@ -79,7 +79,7 @@ for (const kind of KINDS) {
           return createBuffer.call(this, descriptor);
         };
         await Session.open(recipe, Dataset.digits()).finally(() => (GPUDevice.prototype.createBuffer = createBuffer));
-      }, recipe), 'device', /out of memory.*smaller batch/);
+      }, recipe), 'memory', /out of memory.*smaller batch/);
       assert.equal(await goesOn(), 1);
     });
     await t.test('a device that is destroyed', async () => {

@@ -148,8 +148,10 @@ pub(super) struct Fault(Arc<Mutex<Option<(Cause, String)>>>);
 enum Cause {
     /// A command was rejected. A browser's device may do this before it reports its loss.
     Symptom,
-    /// Out of memory, or device loss.
-    Known,
+    /// Device loss.
+    Loss,
+    /// Out of memory.
+    Memory,
 }
 
 impl Fault {
@@ -165,7 +167,10 @@ impl Fault {
     /// Returns an error once a fault has occurred.
     pub(super) fn check(&self) -> Result<()> {
         let message = self.0.lock().ok().and_then(|slot| slot.clone());
-        message.map_or(Ok(()), |(_, message)| Err(Error::Device(message)))
+        message.map_or(Ok(()), |(cause, message)| match cause {
+            Cause::Memory => Err(Error::Memory(message)),
+            Cause::Symptom | Cause::Loss => Err(Error::Device(message)),
+        })
     }
 }
 
@@ -263,7 +268,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     let on_error = fault.clone();
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
         wgpu::Error::OutOfMemory { .. } => {
-            on_error.set(Cause::Known, format!("the device is out of memory; {LESS_MEMORY}"));
+            on_error.set(Cause::Memory, format!("the device is out of memory; {LESS_MEMORY}"));
         }
         error => on_error.set(Cause::Symptom, format!("the device refused a command: {error}")),
     }));
@@ -271,7 +276,7 @@ pub(super) async fn open(found: Found, request: Request) -> Result<Opened> {
     device.set_device_lost_callback(move |reason, message| {
         // Not reached for an ordinary shutdown: the backend has been dropped by then.
         let message = if message.is_empty() { format!("{reason:?}") } else { message };
-        on_loss.set(Cause::Known, format!("the device was lost ({message}); resume from the last checkpoint"));
+        on_loss.set(Cause::Loss, format!("the device was lost ({message}); resume from the last checkpoint"));
     });
     let granted = device.limits();
     let own_class = if report.software { DeviceClass::Software } else { DeviceClass::Gpu };

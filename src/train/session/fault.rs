@@ -36,7 +36,7 @@ pub(super) const IN_LOGITS: &str = "in the logits";
 
 /// The error of an inference whose results are not finite.
 pub(super) fn not_finite(place: &str) -> Error {
-    Error::Model(format!(
+    Error::Diverged(format!(
         "the network computes NaN or infinity, {place}: its weights or its input are too large; train it again with a lower train.optimizer.lr, or check how images are normalised"
     ))
 }

@@ -1,6 +1,5 @@
 //! Errors for JavaScript.
 
-use halfwave::train::Trainer;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -9,10 +8,11 @@ const TYPES: &str = r#"
 export interface HalfwaveError extends Error {
     name: "HalfwaveError";
     /**
-     * Category of the error. After a "device" error the session cannot be used any more, but its last checkpoint can.
+     * Category of the error. After a "device" error, or a "memory" error while training, the session cannot be used any
+     * more, but its last checkpoint can.
      * After a "diverged" error, values of the run are not finite: restore a checkpoint, or reset the session.
      */
-    kind: "recipe" | "data" | "checkpoint" | "device" | "model" | "diverged" | "usage";
+    kind: "recipe" | "data" | "checkpoint" | "device" | "memory" | "model" | "diverged" | "io" | "usage" | "stopped";
     /** The line of the recipe, counted from 1. */
     line?: number;
 }
@@ -20,14 +20,11 @@ export interface HalfwaveError extends Error {
 
 /// An error to be thrown in JavaScript.
 #[derive(Debug)]
-pub struct HalfwaveError {
-    error: halfwave::Error,
-    diverged: bool,
-}
+pub struct HalfwaveError(halfwave::Error);
 
 impl<E: Into<halfwave::Error>> From<E> for HalfwaveError {
     fn from(error: E) -> Self {
-        Self { error: error.into(), diverged: false }
+        Self(error.into())
     }
 }
 
@@ -36,30 +33,15 @@ impl HalfwaveError {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         halfwave::Error::Usage(message.into()).into()
     }
-
-    /// An error thrown during training.
-    pub(crate) fn of(trainer: &Trainer, error: halfwave::Error) -> Self {
-        let diverged = matches!(error, halfwave::Error::Model(_)) && trainer.diverged().is_some();
-        Self { error, diverged }
-    }
 }
 
 impl From<HalfwaveError> for JsValue {
-    fn from(HalfwaveError { error, diverged }: HalfwaveError) -> Self {
-        use halfwave::Error;
-        let (kind, line) = match &error {
-            Error::Recipe { line, .. } => ("recipe", Some(*line)),
-            Error::Data(_) | Error::Io { .. } => ("data", None),
-            Error::Checkpoint { .. } => ("checkpoint", None),
-            Error::Device(_) => ("device", None),
-            Error::Model(_) if diverged => ("diverged", None),
-            Error::Model(_) => ("model", None),
-            Error::Usage(_) | Error::Stopped => ("usage", None),
-        };
+    fn from(HalfwaveError(error): HalfwaveError) -> Self {
+        let kind = error.kind();
         // The line is a separate field.
-        let message = match error {
-            Error::Recipe { message, .. } => message,
-            error => error.to_string(),
+        let (message, line) = match error {
+            halfwave::Error::Recipe { message, line, .. } => (message, Some(line)),
+            error => (error.to_string(), None),
         };
         let thrown = js_sys::Error::new(&message);
         thrown.set_name("HalfwaveError");

@@ -142,7 +142,7 @@ impl Session {
         self.timing.set(trainer.session().timing());
         self.position.set(position(&trainer));
         *self.evaluation.borrow_mut() = trainer.evaluated().cloned().map(Evaluation::from);
-        let mut events = advanced.map_err(|error| HalfwaveError::of(&trainer, error))?;
+        let mut events = advanced?;
         if steps.is_some() {
             events.extend(trainer.flush().await?);
             self.position.set(position(&trainer));
@@ -210,7 +210,7 @@ impl Session {
     pub async fn checkpoint(&self) -> Result<Vec<u8>> {
         let mut trainer = self.lock().await;
         let checkpoint = trainer.checkpoint().await;
-        Ok(checkpoint.map_err(|error| HalfwaveError::of(&trainer, error))?.to_bytes())
+        Ok(checkpoint?.to_bytes())
     }
 
     /// Restores a checkpoint of this recipe. One of another recipe, or of a run on other images or

@@ -1,0 +1,218 @@
+//! Kinds of layers that are defined outside of this crate. A registered kind is used like any
+//! other: in recipes by its name, in code by [`LayerKind::custom`].
+
+use super::keys::{Keys, Numbers, Slot, Visitor, key};
+use super::{Kind, LayerKind, builtin_kinds};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::ops::code::Code;
+use crate::tensor::TensorType;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+pub use crate::ops::curve::Number;
+
+/// Number of values of a learned parameter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// One for the layer.
+    Scalar,
+    /// One for each channel of the layer's first input.
+    Channels,
+}
+
+/// A learned parameter of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Learned {
+    pub(super) name: &'static str,
+    pub(super) size: Size,
+    pub(super) start: f32,
+}
+
+/// The function that creates a layer's operation from its settings.
+type Create = Box<dyn Fn(&[f32]) -> Op + Send + Sync>;
+
+/// A kind of layer that is defined outside of this crate: a name for recipes, settings, learned
+/// parameters and an operation.
+pub struct CustomKind {
+    name: &'static str,
+    formula: &'static str,
+    source: &'static str,
+    inputs: usize,
+    numbers: Vec<Number>,
+    learned: Vec<Learned>,
+    codes: Option<fn(&[f32]) -> Code>,
+    operation: Create,
+}
+
+impl fmt::Debug for CustomKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CustomKind({})", self.name)
+    }
+}
+
+impl CustomKind {
+    /// A kind with one input, called `name` in recipes. `operation` creates the operation of a
+    /// layer from its settings, in the order in which they are declared. The operation's inputs
+    /// are the layer's inputs as floats, `[n, h, w, c]`, then its learned parameters, `[1]` or
+    /// `[c]`; its output is `[n, h, w, c]` with the same n.
+    pub fn new(name: &'static str, operation: impl Fn(&[f32]) -> Op + Send + Sync + 'static) -> Self {
+        let operation = Box::new(operation);
+        let (numbers, learned) = (Vec::new(), Vec::new());
+        Self { name, formula: "", source: "", inputs: 1, numbers, learned, codes: None, operation }
+    }
+
+    /// Describes it, for listings.
+    #[must_use]
+    pub fn described(self, formula: &'static str, source: &'static str) -> Self {
+        Self { formula, source, ..self }
+    }
+
+    /// Sets the number of inputs.
+    #[must_use]
+    pub fn inputs(self, inputs: usize) -> Self {
+        Self { inputs, ..self }
+    }
+
+    /// Adds a setting: a key of the layer in recipes.
+    #[must_use]
+    pub fn number(mut self, number: Number) -> Self {
+        self.numbers.push(number);
+        self
+    }
+
+    /// Adds a learned parameter with its initial value. In checkpoints it is called
+    /// `<layer>.<name>`.
+    #[must_use]
+    pub fn learned(mut self, name: &'static str, size: Size, start: f32) -> Self {
+        self.learned.push(Learned { name, size, start });
+        self
+    }
+
+    /// Declares a quantiser: the operation's output consists of codes, which represent the numbers
+    /// of `code` for the layer's settings. Packed convolutions then compute on its bits.
+    #[must_use]
+    pub fn codes(self, code: fn(&[f32]) -> Code) -> Self {
+        Self { codes: Some(code), ..self }
+    }
+
+    /// Registers the kind for the rest of the program.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is a kind with this name.
+    pub fn register(self) -> Result<()> {
+        let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+        let taken =
+            |name| builtin_kinds().iter().any(|kind| kind.name == name) || all.iter().any(|kind| kind.name == name);
+        if taken(self.name) {
+            return Err(Error::Usage(format!("there is already a kind of layer \"{}\"; use another name", self.name)));
+        }
+        // Layers refer to their kind as long as the program runs.
+        all.push(Box::leak(Box::new(self)));
+        Ok(())
+    }
+}
+
+static REGISTERED: RwLock<Vec<&'static CustomKind>> = RwLock::new(Vec::new());
+
+/// Returns the registered kinds.
+pub(super) fn registered() -> Vec<Kind> {
+    let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    all.iter()
+        .map(|kind| Kind { name: kind.name, formula: kind.formula, source: kind.source, start: start(kind) })
+        .collect()
+}
+
+fn start(kind: &'static CustomKind) -> LayerKind {
+    LayerKind::Custom(Custom { kind, settings: kind.numbers.iter().map(|number| number.default).collect() })
+}
+
+/// The settings of a layer of a registered kind.
+#[derive(Clone, Debug)]
+pub struct Custom {
+    kind: &'static CustomKind,
+    settings: Vec<f32>,
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind.name == other.kind.name && self.settings == other.settings
+    }
+}
+
+impl Keys for Custom {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        for (Number { name, meaning, fits, wanted, .. }, value) in self.kind.numbers.iter().zip(&mut self.settings) {
+            visitor.visit(key(name, meaning), Slot::Number(value, Numbers { fits: *fits, wanted }));
+        }
+    }
+}
+
+impl Custom {
+    /// Returns the name of its kind.
+    pub fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    /// Returns its operation.
+    pub fn operation(&self) -> Op {
+        (self.kind.operation)(&self.settings)
+    }
+
+    /// Returns what its codes represent, if it is a quantiser.
+    pub fn code(&self) -> Option<Code> {
+        self.kind.codes.map(|code| code(&self.settings))
+    }
+
+    /// Returns its learned parameters: name, number of values for an input of `channels`, initial
+    /// value.
+    pub(super) fn learned(&self, channels: usize) -> impl Iterator<Item = (&'static str, usize, f32)> {
+        let len = move |size| if size == Size::Channels { channels } else { 1 };
+        self.kind.learned.iter().map(move |learned| (learned.name, len(learned.size), learned.start))
+    }
+
+    /// Returns the names of its learned parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.kind.learned.iter().map(|learned| learned.name)
+    }
+
+    /// Returns the output's channels, height and width.
+    pub(super) fn output(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3], String> {
+        let (name, wanted, found) = (self.kind.name, self.kind.inputs, inputs.len());
+        if wanted != found {
+            let plural = if wanted == 1 { "" } else { "s" };
+            return Err(format!("a {name} layer takes {wanted} input{plural}, not {found}; name as many in `from`"));
+        }
+        let mut types: Vec<_> = inputs.iter().map(|&[c, h, w]| TensorType::f32(&[1, h, w, c])).collect();
+        types.extend(self.learned(inputs[0][0]).map(|(_, len, _)| TensorType::f32(&[len])));
+        let output = self.operation().infer(&types.iter().collect::<Vec<_>>())?;
+        match output.shape[..] {
+            [1, h, w, c] => Ok([c, h, w]),
+            _ => Err(format!("its operation makes {output} of one image; it must make [1, h, w, c]")),
+        }
+    }
+}
+
+impl LayerKind {
+    /// A layer of a registered kind with its settings, in the order in which the kind declares
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no kind with this name is registered, or the number of settings differs
+    /// from the kind's.
+    pub fn custom(name: &str, settings: &[f32]) -> Result<Self> {
+        let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(kind) = all.iter().copied().find(|kind| kind.name == name) else {
+            return Err(Error::Usage(format!(
+                "no kind of layer \"{name}\" is registered; call CustomKind::register first"
+            )));
+        };
+        let (wanted, found) = (kind.numbers.len(), settings.len());
+        if wanted != found {
+            return Err(Error::Usage(format!("a {name} layer has {wanted} settings, not {found}")));
+        }
+        Ok(Self::Custom(Custom { kind, settings: settings.to_vec() }))
+    }
+}

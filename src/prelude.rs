@@ -1,0 +1,18 @@
+//! What most programs that use the library need: `use halfwave::prelude::*;`.
+//!
+//! All calls that wait for a device are asynchronous. Natively, `.block_on()` on the call waits for
+//! it.
+
+pub use crate::backend::cpu::CpuBackend;
+pub use crate::backend::gpu::{self, GpuBackend};
+pub use crate::data::Dataset;
+pub use crate::model::{
+    Add, Alpha, BatchNorm, Concat, Conv, Dorefa, Dropout, Fixed, Flatten, GlobalAvgPool, Hwgq, LayerKind, Linear, Lsq,
+    Model, Pact, Pool, Prelu, Relu, Sign, Weights,
+};
+pub use crate::network::Network;
+pub use crate::pass::{Adam, AdamW, Bop, Loss, Optimizer, Sgd};
+pub use crate::recipe::{Data, Length, Recipe, Schedule, Set, Train};
+pub use crate::train::{Checkpoint, Observer, Trainer};
+#[cfg(not(target_arch = "wasm32"))]
+pub use pollster::FutureExt as _;
