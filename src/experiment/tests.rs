@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::caps::{Caps, DeviceClass};
-use crate::model::{Alpha, LayerKind, Levels, Model, Surrogate, WeightGradient, WeightMode, Weights};
+use crate::model::{Alpha, Form, LayerKind, Levels, Model, Surrogate, WeightGradient, Weights};
 use crate::pass::Loss;
 use crate::recipe::{Length, Padding, Set};
 use crate::train::session::training_plan;
@@ -44,7 +44,7 @@ fn binary(weights: &Weights) -> bool {
 }
 
 fn float(weights: &Weights) -> bool {
-    weights.mode == WeightMode::Float
+    *weights == Weights::Float
 }
 
 fn hwgq(bits: usize, uniform: bool, surrogate: Surrogate) -> impl Fn(&LayerKind) -> bool {
@@ -94,23 +94,28 @@ fn as_named(experiment: &str, arm: &str, recipe: &Recipe) -> bool {
         ("methods", "bnn") => {
             recipe.train.loss == Loss::SquaredHinge
                 && holds(model, sign, |weights| {
-                    weights.mode == WeightMode::Binary && weights.alpha == Alpha::None && weights.clip
+                    let none = Form::Binary { alpha: Alpha::None, gradient: WeightGradient::Identity };
+                    weights.packed().is_some_and(|packed| packed.form == none && packed.clip)
                 })
         }
         ("methods", "xnor") => {
             let scaled = |layer: &crate::model::Layer| match &layer.kind {
-                K::Conv(conv) => !conv.weights.packed() || conv.input_scale,
+                K::Conv(conv) => conv.weights.packed().is_none() || conv.input_scale,
                 _ => true,
             };
             model.layers.iter().all(scaled)
                 && holds(model, sign, |weights| {
-                    weights.mode == WeightMode::Binary && weights.gradient == WeightGradient::Xnor
+                    let xnor = Form::Binary { alpha: Alpha::Filter, gradient: WeightGradient::Xnor };
+                    weights.packed().is_some_and(|packed| packed.form == xnor)
                 })
         }
         ("methods", "dorefa") => holds(
             model,
             |kind| matches!(kind, K::Dorefa(v) if v.bits == 2),
-            |weights| weights.mode == WeightMode::Binary && weights.alpha == Alpha::Layer,
+            |weights| {
+                let layer = Form::Binary { alpha: Alpha::Layer, gradient: WeightGradient::Identity };
+                weights.packed().is_some_and(|packed| packed.form == layer)
+            },
         ),
         _ => false,
     }

@@ -3,7 +3,7 @@
 
 use super::keys::{Keys, Slot, Visitor, key, word, words};
 
-pub use crate::ops::fixed::format_fits;
+pub use crate::ops::fixed::{Rounding, format_fits};
 
 /// Advice for a format that is not supported.
 pub const FORMAT_WANTED: &str =
@@ -13,15 +13,6 @@ pub const FORMAT_WANTED: &str =
 pub(super) fn check_format(format: [usize; 2]) -> Result<(), String> {
     let [integer, fraction] = format;
     if format_fits(format) { Ok(()) } else { Err(format!("format [{integer}, {fraction}]: {FORMAT_WANTED}")) }
-}
-
-/// Rounding of a number that lies between two representable ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rounding {
-    /// To the nearest, ties to even.
-    Nearest,
-    /// Up or down with probabilities such that the expected value is the number itself.
-    Stochastic,
 }
 
 words!(Rounding { Nearest = "nearest", Stochastic = "stochastic" });

@@ -101,9 +101,32 @@ pub trait Word: Copy + PartialEq + 'static {
 
 /// Visits a key whose value is a word.
 pub fn word<T: Word>(visitor: &mut dyn Visitor, key: Key, value: &mut T) {
-    let mut at = T::VALUES.iter().position(|known| known == value).unwrap_or(0);
-    visitor.visit(key, Slot::Word(&mut at, T::WORDS));
-    *value = T::VALUES[at];
+    visit_word(visitor, key, value, T::VALUES, T::WORDS);
+}
+
+fn visit_word<T: Copy + PartialEq>(
+    visitor: &mut dyn Visitor,
+    key: Key,
+    value: &mut T,
+    values: &[T],
+    words: &'static [&'static str],
+) {
+    let mut at = values.iter().position(|known| known == value).unwrap_or(0);
+    visitor.visit(key, Slot::Word(&mut at, words));
+    *value = values[at];
+}
+
+/// The values of a type that a key admits, with their words.
+pub(super) struct Words<T: 'static, const N: usize> {
+    pub(super) values: [T; N],
+    pub(super) words: &'static [&'static str; N],
+}
+
+impl<T: Copy + PartialEq, const N: usize> Words<T, N> {
+    /// Visits a key with one of these values.
+    pub(super) fn visit(&self, visitor: &mut dyn Visitor, key: Key, value: &mut T) {
+        visit_word(visitor, key, value, &self.values, self.words);
+    }
 }
 
 /// Assigns words to the values of an enum.

@@ -3,6 +3,7 @@
 use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
 use crate::ops::curve::{self, Curve};
+use crate::ops::window::Window;
 
 /// Batch normalisation as in PyTorch: biased variance of the batch, unbiased variance in the
 /// running average.
@@ -48,6 +49,11 @@ impl Pool {
     /// Non-overlapping windows of `kernel` × `kernel` without gaps.
     pub fn square(kernel: usize) -> Self {
         Self { kernel: [kernel; 2], stride: [kernel; 2], padding: [0; 2] }
+    }
+
+    /// Returns its window.
+    pub fn window(&self) -> Window {
+        Window::new(self.kernel, self.stride, self.padding)
     }
 }
 

@@ -35,10 +35,8 @@ pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
-pub use quantisers::{
-    Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, SignSurrogate, Surrogate, ZeroBin, uniform_step,
-};
-pub use weights::{Alpha, WeightGradient, WeightMode, Weights};
+pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, ZeroBin, uniform_step};
+pub use weights::{Alpha, FixedWeights, Form, Packed, WeightGradient, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};
 use std::sync::LazyLock;
@@ -224,9 +222,9 @@ impl LayerKind {
         }
     }
 
-    /// Returns how it uses its weights if they are packed into bits.
-    pub fn packed_weights(&self) -> Option<Weights> {
-        self.weights().filter(Weights::packed)
+    /// Returns how its weights are packed into bits, if they are.
+    pub fn packed_weights(&self) -> Option<Packed> {
+        self.weights()?.packed()
     }
 }
 

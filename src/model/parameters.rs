@@ -1,7 +1,7 @@
 //! The tensors that layers keep from step to step. Graph leaves, initial values, optimiser updates
 //! and the tensors of checkpoints are derived from this table.
 
-use super::{LayerKind, Model, ModelError, Rounding, WeightMode};
+use super::{LayerKind, Model, ModelError, Rounding};
 use crate::ops::prelu;
 use crate::tensor::{Encoding, LANES, TensorType};
 
@@ -170,8 +170,9 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
         }
         _ => return Vec::new(),
     };
-    let fixed = (weights.mode == WeightMode::Fixed).then_some((weights.format, weights.rounding));
-    let role = Role::Weight { binary: weights.binary(), clipped: weights.packed() && weights.clip };
+    let fixed = weights.fixed().map(|fixed| (fixed.format, fixed.rounding));
+    let clipped = weights.packed().is_some_and(|packed| packed.clip);
+    let role = Role::Weight { binary: weights.binary(), clipped };
     let weight = Parameter::new(name, "weight", role, Layout::Filters { filters, channels, window, flat });
     // A bias begins at 0, which every format represents.
     let bias = bias.then(|| Parameter { fixed, ..Parameter::row(name, "bias", filters, 0.0) });

@@ -2,6 +2,7 @@
 
 use super::Weights;
 use super::keys::{Key, Keys, Purpose, Slot, Visitor, key};
+use crate::ops::window::Window;
 
 /// Range of counts and window sides; far above anything sensible, far below overflow.
 pub(super) const SOME: std::ops::RangeInclusive<usize> = 1..=1_048_576;
@@ -53,6 +54,13 @@ pub(super) const STRIDE: Key = key("stride", "distance between neighbouring wind
 pub(super) const PADDING: Key = key("padding", "padding around the input, on each side");
 pub(super) const NONE_OR_SOME: std::ops::RangeInclusive<usize> = 0..=*SOME.end();
 
+impl Conv {
+    /// Returns the window of its filters.
+    pub fn window(&self) -> Window {
+        Window::new(self.kernel, self.stride, self.padding).dilated(self.dilation)
+    }
+}
+
 impl Keys for Conv {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(key("filters", "output channels").required("64"), Slot::Integer(&mut self.filters, SOME));
@@ -65,7 +73,7 @@ impl Keys for Conv {
         visitor.visit(groups, Slot::Integer(&mut self.groups, SOME));
         visitor.visit(key("bias", "add one learned value per filter"), Slot::Flag(&mut self.bias));
         self.weights.keys(visitor);
-        if visitor.purpose() == Purpose::List || self.weights.packed() {
+        if visitor.purpose() == Purpose::List || self.weights.packed().is_some() {
             let input_scale = key(
                 "input_scale",
                 "multiply by K, the mean of |x| under the window, where x is the input of the preceding `sign` layer",
@@ -98,7 +106,7 @@ impl Keys for Linear {
         visitor.visit(key("units", "outputs").required("10"), Slot::Integer(&mut self.units, SOME));
         self.weights.keys(visitor);
         if visitor.purpose() == Purpose::Read {
-            self.bias = !self.weights.packed();
+            self.bias = self.weights.packed().is_none();
         }
         visitor.visit(key("bias", "add one learned value per unit"), Slot::Flag(&mut self.bias));
     }

@@ -1,8 +1,10 @@
 //! Layers that quantise floats to codes of a few bits.
 
-use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key, word, words};
+use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, Words, key, word, words};
 use crate::lloyd;
 use std::fmt;
+
+pub use crate::ops::quantise::Surrogate;
 
 /// The half-wave Gaussian quantiser (Cai, He, Sun, Vasconcelos, 2017): 0 for x ≤ 0, else one of
 /// 2^bits − 1 positive levels.
@@ -61,7 +63,7 @@ impl Keys for Hwgq {
             visitor.visit(key("step", meaning), Slot::Number(&mut self.step, step));
         }
         let surrogate = key("surrogate", "function whose derivative replaces the quantiser's; q is the highest level");
-        word(visitor, surrogate, &mut self.surrogate);
+        HALF_WAVE.visit(visitor, surrogate, &mut self.surrogate);
     }
 }
 
@@ -120,42 +122,33 @@ pub enum ZeroBin {
 
 words!(ZeroBin { Zero = "zero", Half = "half" });
 
-/// The surrogate of a half-wave quantiser: the function whose derivative replaces the quantiser's
-/// in the backward pass; q_m is the highest level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Surrogate {
-    /// x: 1 everywhere.
-    Identity,
-    /// max(x, 0): 1 for x > 0.
-    Vanilla,
-    /// min(max(x, 0), q_m): 1 on (0, q_m].
-    #[default]
-    Clipped,
-    /// Like clipped, but 1/(x − q_m + 1) above q_m.
-    LogTailed,
-}
+/// The surrogates of half-wave quantisers, and their names in recipes.
+const HALF_WAVE: Words<Surrogate, 4> = Words {
+    values: [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed],
+    words: &["identity", "vanilla", "clipped", "log_tailed"],
+};
 
-words!(Surrogate { Identity = "identity", Vanilla = "vanilla", Clipped = "clipped", LogTailed = "log_tailed" });
+/// The surrogates of signs, and their names in recipes.
+const OF_SIGNS: Words<Surrogate, 2> =
+    Words { values: [Surrogate::HardTanh, Surrogate::Polynomial], words: &["hard_tanh", "polynomial"] };
+
+/// Checks that a surrogate belongs to its quantiser.
+pub(super) fn check_surrogate(of: Surrogate, signs: bool) -> Result<(), String> {
+    let (fits, words) = match signs {
+        true => (OF_SIGNS.values.contains(&of), &OF_SIGNS.words[..]),
+        false => (HALF_WAVE.values.contains(&of), &HALF_WAVE.words[..]),
+    };
+    if fits { Ok(()) } else { Err(format!("surrogate {of:?}: expected one of {}", words.join(", "))) }
+}
 
 /// sign(x) in one bit, with sign(0) = +1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sign {
     /// The surrogate, whose derivative replaces that of the sign.
-    pub surrogate: SignSurrogate,
+    pub surrogate: Surrogate,
     /// The padding value of a convolution that reads the signs.
     pub padding: SignPadding,
 }
-
-/// The surrogate of a sign: the function whose derivative replaces the sign's in the backward pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignSurrogate {
-    /// min(max(x, −1), 1): 1 on [−1, 1] (BinaryNet).
-    HardTanh,
-    /// 2 + 2x on [−1, 0), 2 − 2x on [0, 1) (Bi-Real Net).
-    Polynomial,
-}
-
-words!(SignSurrogate { HardTanh = "hard_tanh", Polynomial = "polynomial" });
 
 /// The padding value of a convolution that reads signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +163,7 @@ words!(SignPadding { Zero = "zero", One = "one" });
 
 impl Default for Sign {
     fn default() -> Self {
-        Self { surrogate: SignSurrogate::HardTanh, padding: SignPadding::Zero }
+        Self { surrogate: Surrogate::HardTanh, padding: SignPadding::Zero }
     }
 }
 
@@ -178,7 +171,7 @@ impl Keys for Sign {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let surrogate =
             key("surrogate", "function whose derivative replaces that of the sign: BinaryNet's or Bi-Real Net's");
-        word(visitor, surrogate, &mut self.surrogate);
+        OF_SIGNS.visit(visitor, surrogate, &mut self.surrogate);
         let padding =
             key("padding", "padding value of a following convolution: 0 (positions outside do not contribute) or +1");
         word(visitor, padding, &mut self.padding);

@@ -1,6 +1,8 @@
 //! Output shapes of layers, and the validation of models. All rules are defined here.
 use super::fixed::check_format;
-use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Pool, Weights};
+use super::quantisers::check_surrogate;
+use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Packed, Pool, Weights};
+use crate::ops::window::{Misfit, Window};
 
 /// Channels, height, width.
 type Shape = [usize; 3];
@@ -239,9 +241,9 @@ impl Model {
                 v.gradient_format.map_or(Ok(()), check_format)?;
                 input
             }
-            LayerKind::Hwgq(_)
-            | LayerKind::Sign(_)
-            | LayerKind::Dorefa(_)
+            LayerKind::Hwgq(v) => check_surrogate(v.surrogate, false).map(|()| input)?,
+            LayerKind::Sign(v) => check_surrogate(v.surrogate, true).map(|()| input)?,
+            LayerKind::Dorefa(_)
             | LayerKind::Pact(_)
             | LayerKind::Lsq(_)
             | LayerKind::Relu(_)
@@ -273,11 +275,16 @@ fn too_large(output: Shape) -> String {
 }
 
 fn check_weights(weights: &Weights) -> Result<(), String> {
-    check_format(weights.format)?;
-    weights.gradient_format.map_or(Ok(()), check_format)?;
-    match weights.gradient_bits {
-        1..=8 | 32 => Ok(()),
-        bits => Err(format!("gradient_bits = {bits}: gradients have 1 to 8 bits, or 32 to stay floats")),
+    match weights {
+        Weights::Float => Ok(()),
+        Weights::Packed(Packed { gradient_bits: 1..=8 | 32, .. }) => Ok(()),
+        Weights::Packed(Packed { gradient_bits, .. }) => {
+            Err(format!("gradient_bits = {gradient_bits}: gradients have 1 to 8 bits, or 32 to stay floats"))
+        }
+        Weights::Fixed(fixed) => {
+            check_format(fixed.format)?;
+            fixed.gradient_format.map_or(Ok(()), check_format)
+        }
     }
 }
 
@@ -305,47 +312,16 @@ fn concat(inputs: &[Shape]) -> Result<Shape, String> {
     Ok([channels.ok_or_else(|| format!("its output of {} together is too large", shapes.join(" and ")))?, h, w])
 }
 
-/// Returns the output height and width of windows over `input`; `reach` is the kernel size
-/// including dilation.
-fn windows(
-    input: Shape,
-    reach: [usize; 2],
-    stride: [usize; 2],
-    padding: [usize; 2],
-    advice: &str,
-) -> Result<[usize; 2], String> {
-    let mut output = [0; 2];
-    for axis in 0..2 {
-        let (k, s) = (reach[axis], stride[axis]);
-        if k == 0 || s == 0 {
-            return Err("kernel and stride must be at least 1".into());
+/// Returns the output height and width of a window over `input`.
+fn windows(input: Shape, window: Window, advice: &str) -> Result<[usize; 2], String> {
+    let [_, h, w] = input;
+    window.output([h, w]).map_err(|error| match error {
+        Misfit::Larger => {
+            let ([kh, kw], [ph, pw]) = (window.reach().unwrap_or(window.kernel), window.padding);
+            format!("the {kh}×{kw} kernel is larger than its input {} with padding {ph}×{pw}; {advice}", text(input))
         }
-        let padded = padding[axis].checked_mul(2).and_then(|p| p.checked_add(input[axis + 1]));
-        let padded = padded.ok_or("the padding is too large")?;
-        if k > padded {
-            let [kh, kw] = reach;
-            return Err(format!(
-                "the {kh}×{kw} kernel is larger than its input {} with padding {}×{}; {advice}",
-                text(input),
-                padding[0],
-                padding[1]
-            ));
-        }
-        output[axis] = (padded - k) / s + 1;
-    }
-    Ok(output)
-}
-
-/// Returns the height and width that a convolution's kernel covers.
-fn reach(v: &Conv) -> Result<[usize; 2], String> {
-    let mut reach = v.kernel;
-    for (k, d) in reach.iter_mut().zip(v.dilation).filter(|(k, _)| **k > 0) {
-        if d == 0 {
-            return Err("dilation must be at least 1".into());
-        }
-        *k = (*k - 1).checked_mul(d).and_then(|gaps| gaps.checked_add(1)).ok_or("the dilation is too large")?;
-    }
-    Ok(reach)
+        other => other.to_string(),
+    })
 }
 
 fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
@@ -353,8 +329,11 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
         return Err("filters = 0: give at least 1".into());
     }
     check_weights(&v.weights)?;
-    if v.weights.packed() && v.bias {
-        return Err("a binary convolution has no bias; remove `bias`; a following batch_norm provides the shift".into());
+    if v.weights.packed().is_some() && v.bias {
+        return Err(
+            "a convolution with packed weights has no bias; remove `bias`; a following batch_norm provides the shift"
+                .into(),
+        );
     }
     for (count, what) in [(input[0], "channels of its input"), (v.filters, "filters")] {
         if v.groups == 0 || !count.is_multiple_of(v.groups) {
@@ -365,14 +344,14 @@ fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
         [1, 1] => "use a smaller kernel or more padding",
         _ => "use a smaller kernel, less dilation or more padding",
     };
-    let [h, w] = windows(input, reach(v)?, v.stride, v.padding, advice)?;
+    let [h, w] = windows(input, v.window(), advice)?;
     elements(&[v.filters, input[0] / v.groups, v.kernel[0], v.kernel[1]])
         .ok_or("too many weights; use fewer filters or a smaller kernel")?;
     Ok([v.filters, h, w])
 }
 
 fn pool(v: &Pool, input: Shape) -> Result<Shape, String> {
-    let [h, w] = windows(input, v.kernel, v.stride, v.padding, "use a smaller kernel, or pool less often before it")?;
+    let [h, w] = windows(input, v.window(), "use a smaller kernel, or pool less often before it")?;
     if (0..2).any(|axis| v.padding[axis] >= v.kernel[axis]) {
         let [[ph, pw], [kh, kw]] = [v.padding, v.kernel];
         return Err(format!(
@@ -387,8 +366,8 @@ fn linear(v: &Linear, input: Shape) -> Result<Shape, String> {
         return Err("units = 0: give at least 1".into());
     }
     check_weights(&v.weights)?;
-    if v.weights.packed() && v.bias {
-        return Err("a binary linear layer has no bias; remove `bias`".into());
+    if v.weights.packed().is_some() && v.bias {
+        return Err("a linear layer with packed weights has no bias; remove `bias`".into());
     }
     elements(&[v.units, input[0], input[1], input[2]]).ok_or("too many weights; use fewer units or a smaller input")?;
     Ok([v.units, 1, 1])

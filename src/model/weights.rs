@@ -5,47 +5,66 @@ use super::keys::{Keys, Purpose, Slot, Visitor, key, word, words};
 
 /// How a layer uses its weights. The optimiser updates the floats, which are kept as latent
 /// weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weights {
+    /// Unchanged.
+    #[default]
+    Float,
+    /// As sums of scaled signs, which are packed into bits.
+    Packed(Packed),
+    /// Unchanged, but kept in fixed point, bias included (Gupta et al.).
+    Fixed(FixedWeights),
+}
+
+/// Weights that are packed into bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weights {
-    /// The form in which weights are used.
-    pub mode: WeightMode,
-    /// The scale of binary weights.
-    pub alpha: Alpha,
-    /// The gradient of the latent weights, given that of binary weights.
-    pub gradient: WeightGradient,
-    /// Whether latent weights are clipped to [−1, 1].
+pub struct Packed {
+    /// Their values.
+    pub form: Form,
+    /// Whether latent weights are clipped to [−1, 1]; not by default.
     pub clip: bool,
-    /// Bits of `dorefa` weights.
-    pub bits: usize,
-    /// Number of bases of `abc` weights.
-    pub bases: usize,
-    /// Bits of the gradient of the layer's output, where weights are packed: 1 to 8, or 32 for
-    /// floats.
+    /// Bits of the gradient of the layer's output: 1 to 8, or 32, the default, for floats.
     pub gradient_bits: usize,
-    /// ⟨IL, FL⟩ of `fixed` weights.
+}
+
+/// The values of packed weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// α·sign(w).
+    Binary {
+        /// The scale; by default that of each filter.
+        alpha: Alpha,
+        /// The gradient of the latent weights; by default that of the binary ones.
+        gradient: WeightGradient,
+    },
+    /// 2·round((2^k − 1)·(tanh w / (2 max |tanh w|) + ½))/(2^k − 1) − 1 (DoReFa-Net).
+    Dorefa {
+        /// k, 1 to 4; 2 by default. With one bit, sign(w)·mean |w| over the layer.
+        bits: usize,
+    },
+    /// Σ α_j·sign(w − mean + u_j·std), u_j from −1 to 1, α_j by least squares (ABC-Net).
+    Abc {
+        /// Number of signs, 1 to 5; 3 by default.
+        bases: usize,
+    },
+}
+
+/// Weights in fixed point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedWeights {
+    /// ⟨IL, FL⟩; ⟨2, 14⟩ by default.
     pub format: [usize; 2],
-    /// Rounding of `fixed` weights after each update, and of their gradients.
+    /// Rounding after each update, and of gradients; to nearest by default.
     pub rounding: Rounding,
-    /// ⟨IL, FL⟩ of the gradients of `fixed` weights, if they are rounded.
+    /// ⟨IL, FL⟩ of the gradients, if they are rounded.
     pub gradient_format: Option<[usize; 2]>,
 }
 
-/// The form in which weights are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightMode {
-    /// Unchanged.
-    Float,
-    /// α·sign(w).
-    Binary,
-    /// 2·round((2^k − 1)·(tanh w / (2 max |tanh w|) + ½))/(2^k − 1) − 1 (DoReFa-Net).
-    Dorefa,
-    /// Σ α_j·sign(w − mean + u_j·std), u_j from −1 to 1 (ABC-Net).
-    Abc,
-    /// Unchanged, but kept in fixed point ⟨IL, FL⟩, bias included (Gupta et al.).
-    Fixed,
+impl Default for FixedWeights {
+    fn default() -> Self {
+        Self { format: [2, 14], rounding: Rounding::Nearest, gradient_format: None }
+    }
 }
-
-words!(WeightMode { Float = "float", Binary = "binary", Dorefa = "dorefa", Abc = "abc", Fixed = "fixed" });
 
 /// The scale α of binary weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,92 +90,157 @@ pub enum WeightGradient {
 
 words!(WeightGradient { Identity = "identity", Xnor = "xnor" });
 
-impl Weights {
-    /// Float weights, used unchanged.
-    pub const FLOAT: Self = Self {
-        mode: WeightMode::Float,
-        alpha: Alpha::Filter,
-        gradient: WeightGradient::Identity,
-        clip: false,
-        bits: 2,
-        bases: 3,
-        gradient_bits: 32,
-        format: [2, 14],
-        rounding: Rounding::Nearest,
-        gradient_format: None,
-    };
-    /// α·sign(w), α = mean |w| over each filter, with the gradient passed on unchanged.
-    pub const BINARY: Self = Self { mode: WeightMode::Binary, ..Self::FLOAT };
-
-    /// Whether an optimiser that flips weights (Bop) trains only their signs: `weights = "binary"`.
-    /// DoReFa-Net's 1-bit weights are computed from latent ones, like those with more bits.
-    pub fn binary(&self) -> bool {
-        self.mode == WeightMode::Binary
-    }
-
-    /// Whether they can be packed into bits.
-    pub fn packed(&self) -> bool {
-        self.planes() > 0
-    }
-
-    /// Number of sign planes of a packed weight.
+impl Form {
+    /// Number of sign planes.
     pub fn planes(&self) -> usize {
-        match self.mode {
-            WeightMode::Float | WeightMode::Fixed => 0,
-            WeightMode::Binary => 1,
-            WeightMode::Dorefa => self.bits,
-            WeightMode::Abc => self.bases,
+        match *self {
+            Self::Binary { .. } => 1,
+            Self::Dorefa { bits } => bits,
+            Self::Abc { bases } => bases,
         }
     }
 }
 
-impl Default for Weights {
-    fn default() -> Self {
-        Self::FLOAT
+impl Weights {
+    /// Float weights, used unchanged.
+    pub const FLOAT: Self = Self::Float;
+    /// α·sign(w), α = mean |w| over each filter, with the gradient passed on unchanged.
+    pub const BINARY: Self = Self::of(Form::Binary { alpha: Alpha::Filter, gradient: WeightGradient::Identity });
+
+    /// Packed weights of this form, with defaults.
+    pub const fn of(form: Form) -> Self {
+        Self::Packed(Packed { form, clip: false, gradient_bits: 32 })
+    }
+
+    /// Whether an optimiser that flips weights (Bop) trains only their signs: `weights = "binary"`.
+    /// DoReFa-Net's 1-bit weights are computed from latent ones, like those with more bits.
+    pub fn binary(&self) -> bool {
+        matches!(self, Self::Packed(Packed { form: Form::Binary { .. }, .. }))
+    }
+
+    /// Returns how they are packed into bits, if they are.
+    pub fn packed(&self) -> Option<Packed> {
+        if let Self::Packed(packed) = self { Some(*packed) } else { None }
+    }
+
+    /// Returns how they are kept in fixed point, if they are.
+    pub fn fixed(&self) -> Option<FixedWeights> {
+        if let Self::Fixed(fixed) = self { Some(*fixed) } else { None }
+    }
+}
+
+/// The values of `weights` in recipes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Float,
+    Binary,
+    Dorefa,
+    Abc,
+    Fixed,
+}
+
+words!(Mode { Float = "float", Binary = "binary", Dorefa = "dorefa", Abc = "abc", Fixed = "fixed" });
+
+/// All keys side by side, as a recipe has them.
+struct Settings {
+    mode: Mode,
+    alpha: Alpha,
+    gradient: WeightGradient,
+    clip: bool,
+    bits: usize,
+    bases: usize,
+    gradient_bits: usize,
+    fixed: FixedWeights,
+}
+
+impl From<Weights> for Settings {
+    fn from(weights: Weights) -> Self {
+        let mut settings = Self {
+            mode: Mode::Float,
+            alpha: Alpha::Filter,
+            gradient: WeightGradient::Identity,
+            clip: false,
+            bits: 2,
+            bases: 3,
+            gradient_bits: 32,
+            fixed: FixedWeights::default(),
+        };
+        match weights {
+            Weights::Float => {}
+            Weights::Fixed(fixed) => (settings.mode, settings.fixed) = (Mode::Fixed, fixed),
+            Weights::Packed(Packed { form, clip, gradient_bits }) => {
+                (settings.clip, settings.gradient_bits) = (clip, gradient_bits);
+                match form {
+                    Form::Binary { alpha, gradient } => {
+                        (settings.mode, settings.alpha, settings.gradient) = (Mode::Binary, alpha, gradient);
+                    }
+                    Form::Dorefa { bits } => (settings.mode, settings.bits) = (Mode::Dorefa, bits),
+                    Form::Abc { bases } => (settings.mode, settings.bases) = (Mode::Abc, bases),
+                }
+            }
+        }
+        settings
+    }
+}
+
+impl From<Settings> for Weights {
+    fn from(settings: Settings) -> Self {
+        let Settings { mode, alpha, gradient, clip, bits, bases, gradient_bits, fixed } = settings;
+        let packed = |form| Self::Packed(Packed { form, clip, gradient_bits });
+        match mode {
+            Mode::Float => Self::Float,
+            Mode::Binary => packed(Form::Binary { alpha, gradient }),
+            Mode::Dorefa => packed(Form::Dorefa { bits }),
+            Mode::Abc => packed(Form::Abc { bases }),
+            Mode::Fixed => Self::Fixed(fixed),
+        }
     }
 }
 
 impl Keys for Weights {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let all = visitor.purpose() == Purpose::List;
+        let mut settings = Settings::from(*self);
         let mode = key(
             "weights",
             "form in which weights are used: unchanged, α·sign(w), weight_bits bits (DoReFa-Net), Σ α_j·(±1) over bases (ABC-Net), or kept in fixed point",
         );
-        word(visitor, mode, &mut self.mode);
-        if all || self.mode == WeightMode::Binary {
+        word(visitor, mode, &mut settings.mode);
+        let packed = !matches!(settings.mode, Mode::Float | Mode::Fixed);
+        if all || settings.mode == Mode::Binary {
             word(
                 visitor,
                 key("alpha", "the scale of binary weights: mean |w| over a filter or the layer, or 1"),
-                &mut self.alpha,
+                &mut settings.alpha,
             );
             let gradient = key("weight_gradient", "gradient of the latent weights: that of α·sign(w), or XNOR-Net's");
-            word(visitor, gradient, &mut self.gradient);
+            word(visitor, gradient, &mut settings.gradient);
         }
-        if all || self.packed() {
-            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut self.clip));
+        if all || packed {
+            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut settings.clip));
         }
-        if all || self.mode == WeightMode::Dorefa {
+        if all || settings.mode == Mode::Dorefa {
             visitor.visit(
                 key("weight_bits", "bits of a `dorefa` weight; 1 is sign(w)·mean |w| over the layer"),
-                Slot::Integer(&mut self.bits, 1..=4),
+                Slot::Integer(&mut settings.bits, 1..=4),
             );
         }
-        if all || self.mode == WeightMode::Abc {
+        if all || settings.mode == Mode::Abc {
             let bases = key("bases", "sign planes of an `abc` weight; α_j by least squares");
-            visitor.visit(bases, Slot::Integer(&mut self.bases, 1..=5));
+            visitor.visit(bases, Slot::Integer(&mut settings.bases, 1..=5));
         }
-        if all || self.packed() {
+        if all || packed {
             let meaning = "bits of the gradient of the output, 1 to 8, rounded stochastically (DoReFa-Net); 32 leaves it unchanged";
-            visitor.visit(key("gradient_bits", meaning), Slot::Integer(&mut self.gradient_bits, 1..=32));
+            visitor.visit(key("gradient_bits", meaning), Slot::Integer(&mut settings.gradient_bits, 1..=32));
         }
-        if all || self.mode == WeightMode::Fixed {
+        if all || settings.mode == Mode::Fixed {
             let format = key("weight_format", "[IL, FL]: integer bits, including the sign, and fractional bits");
-            visitor.visit(format, Slot::Format(&mut self.format));
+            visitor.visit(format, Slot::Format(&mut settings.fixed.format));
             let rounding = key("weight_rounding", "rounding of weights after each update, and of their gradients");
-            word(visitor, rounding, &mut self.rounding);
+            word(visitor, rounding, &mut settings.fixed.rounding);
             let gradient = key("gradient_format", "[IL, FL] of the weights' gradients, or \"float\"");
-            visitor.visit(gradient, Slot::FormatOrFloat(&mut self.gradient_format));
+            visitor.visit(gradient, Slot::FormatOrFloat(&mut settings.fixed.gradient_format));
         }
+        *self = settings.into();
     }
 }

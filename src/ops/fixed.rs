@@ -74,16 +74,14 @@ pub fn format_fits([integer, fraction]: [usize; 2]) -> bool {
     integer >= 1 && integer.saturating_add(fraction) <= MOST_BITS
 }
 
-/// Rounding mode for numbers between two multiples of ε.
+/// Rounding of a number between two representable ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Rounding {
     /// To the nearest, ties to even.
     Nearest,
-    /// Up with a probability proportional to the distance from the lower multiple.
-    Stochastic {
-        /// Stream of random numbers: the low half of [`random::stream`] of "`<layer>/<purpose>`".
-        stream: u32,
-    },
+    /// Up with a probability proportional to the distance from the lower one: the expected value is
+    /// the number itself.
+    Stochastic,
 }
 
 /// Fixed-point format and rounding mode.
@@ -93,18 +91,14 @@ pub struct Quantiser {
     pub format: Format,
     /// Rounding mode.
     pub rounding: Rounding,
+    /// Stream of random numbers for stochastic rounding: the low half of [`random::stream`] of
+    /// "`<layer>/<purpose>`"; else 0.
+    pub stream: u32,
 }
 
 impl Quantiser {
     fn draws(self) -> bool {
         self.rounding != Rounding::Nearest
-    }
-
-    fn stream(self) -> u32 {
-        match self.rounding {
-            Rounding::Nearest => 0,
-            Rounding::Stochastic { stream } => stream,
-        }
     }
 
     /// Rounds x; u is the uniform random number of stochastic rounding.
@@ -113,7 +107,7 @@ impl Quantiser {
         let t = x.clamp(low, high) * self.format.scale();
         let whole = match self.rounding {
             Rounding::Nearest => t.round_ties_even(),
-            Rounding::Stochastic { .. } => t.floor() + f32::from(u < t - t.floor()),
+            Rounding::Stochastic => t.floor() + f32::from(u < t - t.floor()),
         };
         whole * self.format.eps()
     }
@@ -123,7 +117,7 @@ impl Quantiser {
         let words = words.filter(|_| self.draws());
         words.map_or([0.0; LANES], |words| {
             let quad = random::first_quad(words, image_quads) + quad as u32;
-            random::quad(words, quad, self.stream()).map(random::fraction)
+            random::quad(words, quad, self.stream).map(random::fraction)
         })
     }
 }
@@ -247,7 +241,7 @@ impl Operation for Fixed {
         let format = self.value.format;
         let [low, high] = format.range();
         let (rows, quads) = (output.rows() as u32, output.quads() as u32);
-        let stream = self.value.stream();
+        let stream = self.value.stream;
         let params = FixedParams { rows, quads, stream, low, high, scale: format.scale(), eps: format.eps() };
         let mut launch = add::per_channel(label, &parts, output, 1.0)
             .params(&params)
@@ -282,10 +276,11 @@ impl Operation for Fixed {
 }
 
 const NEAREST: Quantiser =
-    Quantiser { format: Format { integer_bits: 2, fraction_bits: 5 }, rounding: Rounding::Nearest };
+    Quantiser { format: Format { integer_bits: 2, fraction_bits: 5 }, rounding: Rounding::Nearest, stream: 0 };
 const STOCHASTIC: Quantiser = Quantiser {
     format: Format { integer_bits: 1, fraction_bits: 4 },
-    rounding: Rounding::Stochastic { stream: 0x9e37_79b9 },
+    rounding: Rounding::Stochastic,
+    stream: 0x9e37_79b9,
 };
 
 /// Ties, the ends of the range, values far beyond them, and the neighbours of all of these.
@@ -367,7 +362,7 @@ impl Operation for FixedBackward {
         let params = BackwardParams {
             rows: output.rows() as u32,
             quads: output.quads() as u32,
-            stream: self.gradient.map_or(0, Quantiser::stream),
+            stream: self.gradient.map_or(0, |gradient| gradient.stream),
             low,
             high,
             scale: format.scale(),

@@ -17,6 +17,32 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
+/// Why a window does not fit its input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Misfit {
+    /// The kernel or the stride is 0.
+    #[error("kernel and stride must be at least 1")]
+    Empty,
+    /// The dilation is 0.
+    #[error("dilation must be at least 1")]
+    NoDilation,
+    /// The window's reach overflows.
+    #[error("the dilation is too large")]
+    Dilation,
+    /// The padded input overflows.
+    #[error("the padding is too large")]
+    Padding,
+    /// The window is larger than the padded input.
+    #[error("the window is larger than its padded input")]
+    Larger,
+}
+
+impl From<Misfit> for String {
+    fn from(error: Misfit) -> Self {
+        error.to_string()
+    }
+}
+
 impl Window {
     /// A window with dilation 1.
     pub fn new(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Self {
@@ -39,21 +65,35 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// Height and width under the window, gaps included.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the kernel or the dilation is 0, or too large.
+    pub fn reach(&self) -> Result<[usize; 2], Misfit> {
+        let mut reach = self.kernel;
+        for (k, d) in reach.iter_mut().zip(self.dilation) {
+            let gaps = k.checked_sub(1).ok_or(Misfit::Empty)?;
+            if d == 0 {
+                return Err(Misfit::NoDilation);
+            }
+            *k = gaps.checked_mul(d).and_then(|gaps| gaps.checked_add(1)).ok_or(Misfit::Dilation)?;
+        }
+        Ok(reach)
+    }
+
     /// Height and width of the output:
     /// ⌊(length + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
     ///
     /// # Errors
     ///
     /// Returns an error if the window is larger than the padded input, or empty.
-    pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
-        let mut out = [0; 2];
+    pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2], Misfit> {
+        let (mut out, reach) = ([0; 2], self.reach()?);
         for axis in 0..2 {
-            let padded = input[axis] + 2 * self.padding[axis];
-            let empty = self.kernel[axis] == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0;
-            if empty || self.dilation[axis] * (self.kernel[axis] - 1) >= padded {
-                return Err(format!("{self} does not fit a {}×{} input", input[0], input[1]));
-            }
-            out[axis] = (padded - self.dilation[axis] * (self.kernel[axis] - 1) - 1) / self.stride[axis] + 1;
+            let padded = self.padding[axis].checked_mul(2).and_then(|padding| padding.checked_add(input[axis]));
+            let free = padded.ok_or(Misfit::Padding)?.checked_sub(reach[axis]).ok_or(Misfit::Larger)?;
+            out[axis] = free.checked_div(self.stride[axis]).ok_or(Misfit::Empty)? + 1;
         }
         Ok(out)
     }

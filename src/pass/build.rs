@@ -9,9 +9,7 @@ use super::feed::{self, Feed};
 use super::fixed_point::{count_saturated, parameter_leaf, random_leaf, rounded};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
-use crate::model::{
-    BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, Parameter, SignPadding, SignSurrogate, Surrogate, ZeroBin,
-};
+use crate::model::{BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, Parameter, SignPadding, ZeroBin};
 use crate::ops::{
     Graph, Op,
     activation::Activation,
@@ -104,15 +102,6 @@ fn unit_code(bits: usize) -> Code {
     Code::Uniform(1.0 / ((1 << bits) - 1) as f32)
 }
 
-fn surrogate(of: Surrogate) -> quantise::Surrogate {
-    match of {
-        Surrogate::Identity => quantise::Surrogate::Identity,
-        Surrogate::Vanilla => quantise::Surrogate::Vanilla,
-        Surrogate::Clipped => quantise::Surrogate::Clipped,
-        Surrogate::LogTailed => quantise::Surrogate::LogTailed,
-    }
-}
-
 struct Builder {
     graph: Graph,
     mode: Mode,
@@ -142,7 +131,7 @@ impl Builder {
         let x = &inputs[0];
         Ok(match kind {
             LayerKind::Conv(conv) => {
-                let window = Window::new(conv.kernel, conv.stride, conv.padding).dilated(conv.dilation);
+                let window = conv.window();
                 let Conv { groups, weights, bias, .. } = *conv;
                 let y = self.product(name, x, &Product { window, groups, weights, bias })?;
                 let y = match x.signs_of {
@@ -153,7 +142,7 @@ impl Builder {
                     }
                     _ => y,
                 };
-                self.rounded_gradient(name, y, weights.gradient_bits)?
+                self.rounded_gradient(name, y, weights.packed())?
             }
             LayerKind::Linear(linear) => {
                 // A window as large as the input: the weight [k, c·h·w] is [k, c, h, w] in memory.
@@ -161,7 +150,7 @@ impl Builder {
                 let window = Window::new([h, w], [1, 1], [0, 0]);
                 let Linear { weights, bias, .. } = *linear;
                 let y = self.product(name, x, &Product { window, groups: 1, weights, bias })?;
-                self.rounded_gradient(name, y, weights.gradient_bits)?
+                self.rounded_gradient(name, y, weights.packed())?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
             LayerKind::Hwgq(settings) => {
@@ -171,15 +160,11 @@ impl Builder {
                     _ => Code::Levels(levels.clone()),
                 };
                 let half = settings.zero_bin == ZeroBin::Half;
-                self.quantised(x, Quantise::half_wave(&levels, half, surrogate(settings.surrogate)), code, None)?
+                self.quantised(x, Quantise::half_wave(&levels, half, settings.surrogate), code, None)?
             }
             LayerKind::Sign(settings) => {
-                let slope = match settings.surrogate {
-                    SignSurrogate::HardTanh => quantise::Surrogate::HardTanh,
-                    SignSurrogate::Polynomial => quantise::Surrogate::Polynomial,
-                };
                 let x = Signal::float(self.float(x)?);
-                let signal = self.quantised(&x, Quantise::sign(slope), Code::Sign, None)?;
+                let signal = self.quantised(&x, Quantise::sign(settings.surrogate), Code::Sign, None)?;
                 Signal { ones_around: settings.padding == SignPadding::One, signs_of: Some(x.value), ..signal }
             }
             LayerKind::Dorefa(settings) => {
@@ -220,11 +205,11 @@ impl Builder {
                 custom.code().map_or(signal.clone(), |code| Signal { code, ..signal })
             }
             LayerKind::MaxPool(pool) => {
-                let window = Window::new(pool.kernel, pool.stride, pool.padding);
+                let window = pool.window();
                 Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x.clone() }
             }
             LayerKind::AvgPool(pool) => {
-                let window = Window::new(pool.kernel, pool.stride, pool.padding);
+                let window = pool.window();
                 let x = self.float(x)?;
                 Signal::float(self.add(AvgPool { window }, &[x])?)
             }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::model::{Parameter, Rounding};
 use crate::ops::count_saturated::CountSaturated;
-use crate::ops::fixed::{self, Fixed, Format, Quantiser};
+use crate::ops::fixed::{Fixed, Format, Quantiser};
 use crate::ops::{Graph, Leaf, Op, Role};
 use crate::random;
 use crate::tensor::{Encoding, TensorType};
@@ -18,16 +18,13 @@ impl Quantiser {
     /// Creates a quantiser of a validated format \[IL, FL\]; random numbers come from the stream of
     /// this name.
     pub(super) fn new(format: [usize; 2], rounding: Rounding, stream: &str) -> Self {
-        let rounding = match rounding {
-            Rounding::Nearest => fixed::Rounding::Nearest,
-            Rounding::Stochastic => fixed::Rounding::Stochastic { stream: random::stream(stream) as u32 },
-        };
-        Self { format: Format::new(format), rounding }
+        let stream = if rounding == Rounding::Nearest { 0 } else { random::stream(stream) as u32 };
+        Self { format: Format::new(format), rounding, stream }
     }
 
     /// Creates a quantiser that rounds to nearest.
     pub(super) fn nearest(format: [usize; 2]) -> Self {
-        Self { format: Format::new(format), rounding: fixed::Rounding::Nearest }
+        Self { format: Format::new(format), rounding: Rounding::Nearest, stream: 0 }
     }
 }
 

@@ -5,7 +5,7 @@ use super::checkpoint::HostTensor;
 use super::metrics::{LayerRow, Spread};
 use super::session::Session;
 use crate::error::Result;
-use crate::model::{Alpha, Model, Weights};
+use crate::model::{Alpha, Form, Model};
 use std::collections::BTreeMap;
 
 /// Maximum number of images whose codes are counted.
@@ -46,9 +46,11 @@ impl Signs {
 }
 
 /// The layers for which the device uses the signs of the weights.
-fn binary(model: &Model) -> impl Iterator<Item = (&str, Weights)> {
-    let layers = model.layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.kind.packed_weights()?)));
-    layers.filter(|(_, weights)| weights.binary())
+fn binary(model: &Model) -> impl Iterator<Item = (&str, Alpha)> {
+    model.layers.iter().filter_map(|layer| match layer.kind.packed_weights()?.form {
+        Form::Binary { alpha, .. } => Some((layer.name.as_str(), alpha)),
+        Form::Dorefa { .. } | Form::Abc { .. } => None,
+    })
 }
 
 /// The current latent weights of those layers.
@@ -102,10 +104,10 @@ pub(super) async fn layers(
     }
     let latent = weights(session, model).await?;
     let now = Signs::new(&latent);
-    for (layer, weights) in binary(model) {
+    for (layer, alpha) in binary(model) {
         let name = format!("{layer}.weight");
         let row = rows.entry(layer.to_string()).or_default();
-        row.alpha = spread(&latent[&name], weights.alpha);
+        row.alpha = spread(&latent[&name], alpha);
         if let Some(before) = before.and_then(|signs| signs.0.get(&name)) {
             let differ = before.iter().zip(&now.0[&name]).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>();
             row.flipped = Some(differ as f32 / latent[&name].values.len() as f32);

@@ -48,7 +48,7 @@ impl Parameter {
     /// Rounds a fixed-point parameter to the nearest values of its format.
     pub fn settled(&self, mut tensor: Tensor) -> Tensor {
         if let Some((format, _)) = self.fixed {
-            let quantiser = Quantiser { format: Format::new(format), rounding: Rounding::Nearest };
+            let quantiser = Quantiser { format: Format::new(format), rounding: Rounding::Nearest, stream: 0 };
             tensor.words.iter_mut().for_each(|word| *word = quantiser.round(f32::from_bits(*word), 0.0).to_bits());
         }
         tensor

@@ -14,7 +14,7 @@ const FORMAT: Format = Format { integer_bits: 1, fraction_bits: 3 };
 const STREAM: u32 = 0x1234_5678;
 
 fn rounding(rounding: Rounding) -> Quantiser {
-    Quantiser { format: FORMAT, rounding }
+    Quantiser { format: FORMAT, rounding, stream: STREAM }
 }
 
 /// The reference for the rounded value is the clip only.
@@ -45,8 +45,7 @@ fn stochastic_rounding_has_the_mean_x() {
     let (steps, len) = (2000u32, 192);
     let x: Vec<_> = Noise::new(95).floats(&[len]).to_f32().into_iter().map(|v| v * 0.4).collect();
     let x = Tensor::from_f32(&[16, 12], &x);
-    let op =
-        Op::from(Fixed { value: rounding(Rounding::Stochastic { stream: STREAM }), gradient: None, in_place: false });
+    let op = Op::from(Fixed { value: rounding(Rounding::Stochastic), gradient: None, in_place: false });
     let mut ups = vec![0u32; len];
     for step in 0..steps {
         let y = op.evaluate(&[&words(step), &x]).to_f32();
@@ -68,7 +67,7 @@ fn stochastic_rounding_has_the_mean_x() {
 #[test]
 fn the_gradient_is_rounded_to_its_own_format_by_its_own_numbers() {
     let fine = Format { integer_bits: 1, fraction_bits: 6 };
-    let gradient = Quantiser { format: fine, rounding: Rounding::Stochastic { stream: STREAM } };
+    let gradient = Quantiser { format: fine, rounding: Rounding::Stochastic, stream: STREAM };
     let mut noise = Noise::new(96);
     let (dy, x) = (noise.floats(&[6, 8]), noise.floats(&[6, 8]));
     let op = FixedBackward { format: FORMAT, gradient: Some(gradient) };

@@ -303,8 +303,7 @@ impl Maker {
     fn fixed_point(&mut self, x: Activation) {
         let (random, x, stream) = (self.random(), self.float(x), self.noise.bits());
         let format = Format { integer_bits: 1, fraction_bits: 5 };
-        let rounding = Rounding::Stochastic { stream };
-        let value = fixed::Quantiser { format, rounding };
+        let value = fixed::Quantiser { format, rounding: Rounding::Stochastic, stream };
         let name = format!("layer{}.saturated", self.graph.nodes().len());
         let ty = TensorType::new(&[2], Encoding::U32);
         let counter = self.add(Leaf { name, ty, role: Role::State { trained: false } }, &[]);

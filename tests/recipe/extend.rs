@@ -1,6 +1,6 @@
 //! Recipes that extend others: the replacement of keys, and the file and line of every error.
 use super::{Error, Recipe, builtin};
-use halfwave::model::{Alpha, Layer, LayerKind, Levels, SignSurrogate, Weights};
+use halfwave::model::{Alpha, Form, Layer, LayerKind, Levels, Surrogate, WeightGradient, Weights};
 use halfwave::recipe::{Length, Optimizer, Pictures, Set};
 
 fn digits() -> Recipe {
@@ -57,11 +57,14 @@ fn layers_change_by_name_and_by_key() {
         assert_eq!((&now.name, &now.from), (&before.name, &before.from));
         match (&now.kind, &before.kind) {
             (LayerKind::Sign(sign), LayerKind::Hwgq(_)) => {
-                assert_eq!((sign.surrogate, now.line), (SignSurrogate::Polynomial, 2));
+                assert_eq!((sign.surrogate, now.line), (Surrogate::Polynomial, 2));
                 seen[0] += 1;
             }
             (LayerKind::Conv(now), LayerKind::Conv(before)) if before.weights == Weights::BINARY => {
-                assert_eq!(now.weights, Weights { alpha: Alpha::Layer, ..before.weights });
+                assert_eq!(
+                    now.weights,
+                    Weights::of(Form::Binary { alpha: Alpha::Layer, gradient: WeightGradient::Identity })
+                );
                 assert_eq!((now.filters, now.kernel), (before.filters, before.kernel));
                 seen[1] += 1;
             }

@@ -1,7 +1,7 @@
 //! `[[model.layers]]`: joins, flatten, dropout, dilated and grouped convolutions.
 
 use super::{RIGHT, wrong};
-use halfwave::model::{Conv, Dropout, Fixed, LayerKind, Rounding, WeightMode, Weights};
+use halfwave::model::{Conv, Dropout, Fixed, FixedWeights, Form, LayerKind, Packed, Rounding, Weights};
 use halfwave::recipe::Recipe;
 
 /// [`RIGHT`] with other layers after "conv1", which is 16×8×8.
@@ -65,20 +65,14 @@ fn weights_are_read() {
         |keys: &str| parsed(&x(&format!("kind = \"conv\"\nfilters = 32\nkernel = 3\n{keys}"))).weights().unwrap();
     assert_eq!(
         weights("weights = \"abc\"\nbases = 2\ngradient_bits = 6"),
-        Weights { mode: WeightMode::Abc, bases: 2, gradient_bits: 6, ..Weights::FLOAT }
+        Weights::Packed(Packed { form: Form::Abc { bases: 2 }, clip: false, gradient_bits: 6 })
     );
     let format = [1, 7];
     assert_eq!(
         weights(
             "weights = \"fixed\"\nweight_format = [1, 7]\nweight_rounding = \"stochastic\"\ngradient_format = [3, 9]"
         ),
-        Weights {
-            mode: WeightMode::Fixed,
-            format,
-            rounding: Rounding::Stochastic,
-            gradient_format: Some([3, 9]),
-            ..Weights::FLOAT
-        }
+        Weights::Fixed(FixedWeights { format, rounding: Rounding::Stochastic, gradient_format: Some([3, 9]) })
     );
 }
 

@@ -3,7 +3,7 @@
 
 use super::{dataset, recipe, rows, trainer, whole_as_resumed};
 use halfwave::data::Normalise;
-use halfwave::model::{Fixed, Layer, LayerKind, Linear, Rounding, WeightMode, Weights};
+use halfwave::model::{Fixed, FixedWeights, Layer, LayerKind, Linear, Rounding, Weights};
 use halfwave::recipe::Recipe;
 use halfwave::train::metrics::Row;
 use pollster::block_on;
@@ -14,7 +14,7 @@ fn fixed() -> Recipe {
     let mut recipe = recipe();
     let last = recipe.model.layers.len() - 1;
     let rounding = Rounding::Stochastic;
-    let weights = Weights { mode: WeightMode::Fixed, format: [1, 6], rounding, ..Weights::FLOAT };
+    let weights = Weights::Fixed(FixedWeights { format: [1, 6], rounding, gradient_format: None });
     recipe.model.layers[last].kind = LayerKind::Linear(Linear { units: 10, weights, ..Linear::default() });
     let from = std::mem::replace(&mut recipe.model.layers[last].from, vec!["f".into()]).remove(0);
     let kind = LayerKind::Fixed(Fixed { format: [1, 4], rounding, gradient_format: Some([1, 12]) });

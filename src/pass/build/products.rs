@@ -3,7 +3,7 @@
 use super::{Builder, Mode, Signal, rounded};
 use crate::error::Result;
 use crate::graph::Value;
-use crate::model::{Alpha, WeightGradient, WeightMode, Weights};
+use crate::model::{Alpha, Form, Packed, WeightGradient, Weights};
 use crate::ops::{
     Leaf, Op,
     abc_weight::{AbcAlpha, AbcThresholds, AbcWeight},
@@ -63,12 +63,12 @@ impl Builder {
         let input = self.graph.ty(x.value).clone();
         let channels = input.channels() / groups;
         let weight = self.parameter(name, "weight")?;
-        if !weights.packed() {
+        let Some(packed) = weights.packed() else {
             let (x, weight) = (self.float(x)?, self.fixed_gradient(weight, weights)?);
             let y = self.convolution(x, weight, window, groups)?;
             return self.biased(name, y, bias.then_some(weights));
-        }
-        let (signs, alpha, planes) = self.sign_planes(weight, weights, channels)?;
+        };
+        let (signs, alpha, planes) = self.sign_planes(weight, packed.form, channels)?;
         if matches!(input.encoding, Encoding::Planes(_)) {
             return self.packed(x, (signs, alpha, planes), window, groups);
         }
@@ -80,22 +80,24 @@ impl Builder {
     }
 
     /// Returns a latent weight's sign planes, their scales and their interpretation.
-    fn sign_planes(&mut self, weight: Value, weights: Weights, channels: usize) -> Result<(Value, Value, SignPlanes)> {
-        let scope = match weights.alpha {
-            _ if weights.mode == WeightMode::Dorefa => sign::Scope::Layer,
+    fn sign_planes(&mut self, weight: Value, form: Form, channels: usize) -> Result<(Value, Value, SignPlanes)> {
+        let (scope, gradient) = match form {
+            Form::Binary { alpha, gradient } => (alpha, gradient),
+            // With one bit, DoReFa-Net's weights are sign(w)·mean |w| over the layer.
+            Form::Dorefa { .. } | Form::Abc { .. } => (Alpha::Layer, WeightGradient::Identity),
+        };
+        let scope = match scope {
             Alpha::Filter => sign::Scope::Filter,
             Alpha::Layer => sign::Scope::Layer,
             Alpha::None => sign::Scope::Constant(1.0),
         };
-        if weights.mode == WeightMode::Abc {
-            let bases = weights.bases;
+        if let Form::Abc { bases } = form {
             let thresholds = self.add(AbcThresholds { bases, channels }, &[weight])?;
             let alpha = self.add(AbcAlpha { bases, channels }, &[weight, thresholds])?;
             let signs = self.add(AbcWeight { bases, channels }, &[weight, thresholds, alpha])?;
             return Ok((signs, alpha, SignPlanes::Bases(bases)));
         }
-        if weights.planes() > 1 {
-            let bits = weights.bits;
+        if let Form::Dorefa { bits: bits @ 2.. } = form {
             let largest = self.add(MaxAbs, &[weight])?;
             let thresholds = self.add(DorefaThresholds { bits }, &[largest])?;
             let signs = self.add(DorefaWeight { bits, channels }, &[weight, thresholds, largest])?;
@@ -104,7 +106,7 @@ impl Builder {
             return Ok((signs, alpha, SignPlanes::Binary(bits)));
         }
         let alpha = self.add(sign::Alpha { channels, scope }, &[weight])?;
-        let signs = match weights.gradient {
+        let signs = match gradient {
             WeightGradient::Identity => self.add(sign::Sign::identity(channels), &[weight])?,
             WeightGradient::Xnor => self.add(sign::Sign { channels, scope: Some(scope) }, &[weight, alpha])?,
         };
@@ -119,8 +121,9 @@ impl Builder {
         Ok(Signal::float(self.add(Bias, &[y, bias])?))
     }
 
-    /// Returns the signal with DoReFa-Net's gradient of `bits` bits.
-    pub(super) fn rounded_gradient(&mut self, name: &str, y: Signal, bits: usize) -> Result<Signal> {
+    /// Returns the signal with DoReFa-Net's gradient, if the layer's weights ask for it.
+    pub(super) fn rounded_gradient(&mut self, name: &str, y: Signal, weights: Option<Packed>) -> Result<Signal> {
+        let bits = weights.map_or(32, |packed| packed.gradient_bits);
         if bits == 32 || self.mode == Mode::Infer {
             return Ok(y);
         }
@@ -133,12 +136,11 @@ impl Builder {
     /// Returns a fixed-point parameter as a value whose gradient is rounded, if requested. The
     /// parameter is on its grid, so the value itself does not change.
     fn fixed_gradient(&mut self, parameter: Value, weights: Weights) -> Result<Value> {
-        let Some(gradient) = weights.gradient_format.filter(|_| weights.mode == WeightMode::Fixed) else {
-            return Ok(parameter);
-        };
+        let Some(fixed_weights) = weights.fixed() else { return Ok(parameter) };
+        let Some(gradient) = fixed_weights.gradient_format else { return Ok(parameter) };
         let Op::Leaf(Leaf { name, .. }) = &self.graph.node(parameter).op else { unreachable!("a parameter") };
-        let gradient = fixed::Quantiser::new(gradient, weights.rounding, &format!("{name}/gradient"));
-        let value = fixed::Quantiser::nearest(weights.format);
+        let gradient = fixed::Quantiser::new(gradient, fixed_weights.rounding, &format!("{name}/gradient"));
+        let value = fixed::Quantiser::nearest(fixed_weights.format);
         rounded(&mut self.graph, fixed::Fixed { value, gradient: Some(gradient), in_place: false }, parameter)
     }
 
