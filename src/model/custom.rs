@@ -1,6 +1,7 @@
 //! Kinds of layers that are defined outside of this crate. A registered kind is used like any
 //! other: in recipes by its name, in code by [`LayerKind::custom`].
 
+use super::definition::{Codes, Definition, Learned, Shape};
 use super::keys::{Keys, Numbers, Slot, Visitor, key};
 use super::{Kind, LayerKind, builtin_kinds};
 use crate::error::{Error, Result};
@@ -21,14 +22,6 @@ pub enum Size {
     Channels,
 }
 
-/// A learned parameter of a layer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Learned {
-    pub(super) name: &'static str,
-    pub(super) size: Size,
-    pub(super) start: f32,
-}
-
 /// The function that creates a layer's operation from its settings.
 type Create = Box<dyn Fn(&[f32]) -> Op + Send + Sync>;
 
@@ -40,7 +33,7 @@ pub struct CustomKind {
     source: &'static str,
     inputs: usize,
     numbers: Vec<Number>,
-    learned: Vec<Learned>,
+    learned: Vec<(&'static str, Size, f32)>,
     codes: Option<fn(&[f32]) -> Code>,
     operation: Create,
 }
@@ -85,7 +78,7 @@ impl CustomKind {
     /// `<layer>.<name>`.
     #[must_use]
     pub fn learned(mut self, name: &'static str, size: Size, start: f32) -> Self {
-        self.learned.push(Learned { name, size, start });
+        self.learned.push((name, size, start));
         self
     }
 
@@ -154,43 +147,40 @@ impl Custom {
     pub fn name(&self) -> &'static str {
         self.kind.name
     }
+}
 
-    /// Returns its operation.
-    pub fn operation(&self) -> Op {
-        (self.kind.operation)(&self.settings)
+impl Definition for Custom {
+    fn joins(&self) -> bool {
+        true
     }
 
-    /// Returns what its codes represent, if it is a quantiser.
-    pub fn code(&self) -> Option<Code> {
-        self.kind.codes.map(|code| code(&self.settings))
-    }
-
-    /// Returns its learned parameters: name, number of values for an input of `channels`, initial
-    /// value.
-    pub(super) fn learned(&self, channels: usize) -> impl Iterator<Item = (&'static str, usize, f32)> {
-        let len = move |size| if size == Size::Channels { channels } else { 1 };
-        self.kind.learned.iter().map(move |learned| (learned.name, len(learned.size), learned.start))
-    }
-
-    /// Returns the names of its learned parameters.
-    pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
-        self.kind.learned.iter().map(|learned| learned.name)
-    }
-
-    /// Returns the output's channels, height and width.
-    pub(super) fn output(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3], String> {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (name, wanted, found) = (self.kind.name, self.kind.inputs, inputs.len());
         if wanted != found {
             let plural = if wanted == 1 { "" } else { "s" };
             return Err(format!("a {name} layer takes {wanted} input{plural}, not {found}; name as many in `from`"));
         }
         let mut types: Vec<_> = inputs.iter().map(|&[c, h, w]| TensorType::f32(&[1, h, w, c])).collect();
-        types.extend(self.learned(inputs[0][0]).map(|(_, len, _)| TensorType::f32(&[len])));
-        let output = self.operation().infer(&types.iter().collect::<Vec<_>>())?;
+        types.extend(self.learned(inputs[0][0]).iter().map(|learned| TensorType::f32(&[learned.len])));
+        let operation = (self.kind.operation)(&self.settings);
+        let output = operation.infer(&types.iter().collect::<Vec<_>>())?;
         match output.shape[..] {
             [1, h, w, c] => Ok([c, h, w]),
             _ => Err(format!("its operation makes {output} of one image; it must make [1, h, w, c]")),
         }
+    }
+
+    fn learned(&self, channels: usize) -> Vec<Learned> {
+        let len = |size| if size == Size::Channels { channels } else { 1 };
+        self.kind.learned.iter().map(|&(name, size, start)| Learned { name, len: len(size), start }).collect()
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some((self.kind.operation)(&self.settings))
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        self.kind.codes.map(|code| code(&self.settings).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fixed-point format ⟨IL, FL⟩ (Gupta, Agrawal, Gopalakrishnan, Narayanan, 2015): IL integer bits,
 //! including the sign, and FL fractional bits, written as `[IL, FL]`.
 
+use super::definition::{Definition, Shape};
 use super::keys::{Keys, Slot, Visitor, key, word, words};
 
 pub use crate::ops::fixed::{Rounding, format_fits};
@@ -31,6 +32,14 @@ pub struct Fixed {
 impl Default for Fixed {
     fn default() -> Self {
         Self { format: [2, 14], rounding: Rounding::Nearest, gradient_format: None }
+    }
+}
+
+impl Definition for Fixed {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        check_format(self.format)?;
+        self.gradient_format.map_or(Ok(()), check_format)?;
+        Ok(inputs[0])
     }
 }
 

@@ -127,6 +127,17 @@ impl<T: Copy + PartialEq, const N: usize> Words<T, N> {
     pub(super) fn visit(&self, visitor: &mut dyn Visitor, key: Key, value: &mut T) {
         visit_word(visitor, key, value, &self.values, self.words);
     }
+
+    /// Checks that a value is one of them.
+    pub(super) fn check(&self, value: T) -> Result<(), String>
+    where
+        T: std::fmt::Debug,
+    {
+        if self.values.contains(&value) {
+            return Ok(());
+        }
+        Err(format!("{value:?} does not apply here; expected one of {}", self.words.join(", ")))
+    }
 }
 
 /// Assigns words to the values of an enum.

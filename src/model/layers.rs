@@ -1,9 +1,14 @@
 //! Layers without weights or codes: normalisation, dropout, rectifiers, pooling, joins.
 
+use super::definition::{Definition, Learned, Shape};
 use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
+use super::shapes::{elements, text, windows};
+use crate::ops::activation::Activation;
+use crate::ops::avg_pool::AvgPool;
 use crate::ops::curve::{self, Curve};
 use crate::ops::window::Window;
+use crate::ops::{Op, concat, flatten, prelu, relu};
 
 /// Batch normalisation as in PyTorch: biased variance of the batch, unbiased variance in the
 /// running average.
@@ -20,6 +25,18 @@ pub struct BatchNorm {
 impl Default for BatchNorm {
     fn default() -> Self {
         Self { affine: true, momentum: 0.1, eps: 1e-5 }
+    }
+}
+
+impl Definition for BatchNorm {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(self.momentum.is_finite() && (0.0..=1.0).contains(&self.momentum)) {
+            return Err(format!("momentum = {}: give a number from 0 to 1", self.momentum));
+        }
+        if !(self.eps.is_finite() && self.eps > 0.0) {
+            return Err(format!("eps = {}: give a small positive number, such as 1e-5", self.eps));
+        }
+        Ok(inputs[0])
     }
 }
 
@@ -63,6 +80,24 @@ impl Default for Pool {
     }
 }
 
+impl Definition for Pool {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let input = inputs[0];
+        let [h, w] = windows(input, self.window(), "use a smaller kernel, or pool less often before it")?;
+        if (0..2).any(|axis| self.padding[axis] >= self.kernel[axis]) {
+            let [[ph, pw], [kh, kw]] = [self.padding, self.kernel];
+            return Err(format!(
+                "padding {ph}×{pw} must be smaller than the kernel {kh}×{kw}, or some windows would be empty"
+            ));
+        }
+        Ok([input[0], h, w])
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(AvgPool { window: self.window() }.into())
+    }
+}
+
 impl Keys for Pool {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(KERNEL.required("2"), Slot::Pair(&mut self.kernel, SOME));
@@ -83,6 +118,12 @@ impl Keys for Curve {
     }
 }
 
+impl Definition for Curve {
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(Activation { curve: *self }.into())
+    }
+}
+
 /// Dropout; the remaining values are scaled in training, and inference is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
@@ -93,6 +134,15 @@ pub struct Dropout {
 impl Default for Dropout {
     fn default() -> Self {
         Self { rate: 0.5 }
+    }
+}
+
+impl Definition for Dropout {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match self.rate {
+            rate if (0.0..1.0).contains(&rate) => Ok(inputs[0]),
+            rate => Err(format!("rate = {rate}: give the fraction of values to drop, from 0 to below 1")),
+        }
     }
 }
 
@@ -128,4 +178,77 @@ plain! {
     Concat,
     /// All values as channels of one pixel, in C, H, W order.
     Flatten,
+}
+
+impl Definition for Relu {
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(relu::Relu.into())
+    }
+}
+
+impl Definition for Prelu {
+    fn learned(&self, channels: usize) -> Vec<Learned> {
+        vec![Learned { name: "weight", len: channels, start: prelu::START }]
+    }
+}
+
+impl Definition for GlobalAvgPool {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok([inputs[0][0], 1, 1])
+    }
+
+    fn operation(&self, inputs: &[Shape]) -> Option<Op> {
+        let [_, h, w] = inputs[0];
+        Some(AvgPool { window: Window::new([h, w], [h, w], [0, 0]) }.into())
+    }
+}
+
+impl Definition for Add {
+    fn joins(&self) -> bool {
+        true
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
+        match inputs {
+            [] | [_] => Err("add takes two or more inputs; write from = [\"a\", \"b\"]".into()),
+            [first, rest @ ..] if rest.iter().all(|shape| shape == first) => Ok(*first),
+            _ => Err(format!("its inputs must have the same shape, but are {}; make them agree", shapes.join(" and "))),
+        }
+    }
+}
+
+impl Definition for Concat {
+    fn joins(&self) -> bool {
+        true
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
+        let [[_, h, w], _, ..] = *inputs else {
+            return Err("concat takes two or more inputs; write from = [\"a\", \"b\"]".into());
+        };
+        if inputs.iter().any(|input| input[1..] != [h, w]) {
+            return Err(format!("its inputs must agree in height and width, but are {}", shapes.join(" and ")));
+        }
+        // Each has fewer than 2^31 elements: the sum can overflow only on 32-bit platforms, unless the
+        // list of names exceeds memory.
+        let channels = inputs.iter().try_fold(0usize, |sum, input| sum.checked_add(input[0]));
+        let channels = channels.filter(|&c| elements(&[c, h, w]).is_some());
+        Ok([channels.ok_or_else(|| format!("its output of {} together is too large", shapes.join(" and ")))?, h, w])
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(concat::Concat.into())
+    }
+}
+
+impl Definition for Flatten {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok([inputs[0].iter().product(), 1, 1])
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(flatten::Flatten.into())
+    }
 }

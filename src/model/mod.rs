@@ -18,6 +18,7 @@
 //! # Ok::<(), halfwave::model::ModelError>(())
 //! ```
 mod custom;
+mod definition;
 mod fixed;
 pub mod keys;
 mod layers;
@@ -30,6 +31,7 @@ mod tests;
 mod weights;
 
 pub use custom::{Custom, CustomKind, Number, Size};
+pub use definition::{Codes, Definition, Learned, Shape};
 pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
 
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
@@ -132,6 +134,15 @@ macro_rules! kinds {
                 }
             }
 
+            /// Returns its definition.
+            pub fn definition(&self) -> &dyn Definition {
+                match self {
+                    $(Self::$name(settings) => settings,)*
+                    Self::Activation(curve) => curve,
+                    Self::Custom(custom) => custom,
+                }
+            }
+
             /// Returns its keys.
             pub fn keys(&mut self) -> &mut dyn keys::Keys {
                 match self {
@@ -215,11 +226,7 @@ impl LayerKind {
 
     /// Whether its output consists of codes.
     pub fn makes_codes(&self) -> bool {
-        match self {
-            Self::Hwgq(_) | Self::Sign(_) | Self::Dorefa(_) | Self::Pact(_) | Self::Lsq(_) => true,
-            Self::Custom(custom) => custom.code().is_some(),
-            _ => false,
-        }
+        self.definition().codes().is_some()
     }
 
     /// Returns how its weights are packed into bits, if they are.

@@ -1,8 +1,7 @@
 //! The tensors that layers keep from step to step. Graph leaves, initial values, optimiser updates
 //! and the tensors of checkpoints are derived from this table.
 
-use super::{LayerKind, Model, ModelError, Rounding};
-use crate::ops::prelu;
+use super::{LayerKind, Learned, Model, ModelError, Rounding};
 use crate::tensor::{Encoding, LANES, TensorType};
 
 /// A tensor that a layer keeps.
@@ -152,9 +151,6 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
     let (filters, channels, window, flat, bias, weights) = match kind {
         LayerKind::Conv(conv) => (conv.filters, channels / conv.groups, conv.kernel, false, conv.bias, conv.weights),
         LayerKind::Linear(linear) => (linear.units, channels, [height, width], true, linear.bias, linear.weights),
-        LayerKind::Pact(settings) => return vec![Parameter::row(name, "clip", 1, settings.clip)],
-        LayerKind::Lsq(settings) => return vec![Parameter::row(name, "step", 1, settings.step)],
-        LayerKind::Prelu(_) => return vec![Parameter::row(name, "weight", channels, prelu::START)],
         LayerKind::BatchNorm(settings) => {
             let parts = [("running_mean", 0.0), ("running_var", 1.0)];
             let parts = parts.map(|(part, start)| (format!("{name}.{part}"), start)).to_vec();
@@ -164,11 +160,10 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
             return [running].into_iter().chain(affine.into_iter().filter(|_| settings.affine)).collect();
         }
         LayerKind::Fixed(_) => return vec![Parameter::count(name)],
-        LayerKind::Custom(custom) => {
-            let row = |(what, length, start): (&str, usize, f32)| Parameter::row(name, what, length, start);
-            return custom.learned(channels).map(row).collect();
+        kind => {
+            let learned = kind.definition().learned(channels).into_iter();
+            return learned.map(|Learned { name: what, len, start }| Parameter::row(name, what, len, start)).collect();
         }
-        _ => return Vec::new(),
     };
     let fixed = weights.fixed().map(|fixed| (fixed.format, fixed.rounding));
     let clipped = weights.packed().is_some_and(|packed| packed.clip);

@@ -1,7 +1,9 @@
 //! Layers with weights: convolutions and linear layers.
 
 use super::Weights;
+use super::definition::{Definition, Shape};
 use super::keys::{Key, Keys, Purpose, Slot, Visitor, key};
+use super::shapes::{elements, windows};
 use crate::ops::window::Window;
 
 /// Range of counts and window sides; far above anything sensible, far below overflow.
@@ -61,6 +63,35 @@ impl Conv {
     }
 }
 
+impl Definition for Conv {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let input = inputs[0];
+        if self.filters == 0 {
+            return Err("filters = 0: give at least 1".into());
+        }
+        self.weights.check()?;
+        if self.weights.packed().is_some() && self.bias {
+            return Err(
+                "a convolution with packed weights has no bias; remove `bias`; a following batch_norm provides the shift"
+                    .into(),
+            );
+        }
+        for (count, what) in [(input[0], "channels of its input"), (self.filters, "filters")] {
+            if self.groups == 0 || !count.is_multiple_of(self.groups) {
+                return Err(format!("groups = {} does not divide the {count} {what}; choose a divisor", self.groups));
+            }
+        }
+        let advice = match self.dilation {
+            [1, 1] => "use a smaller kernel or more padding",
+            _ => "use a smaller kernel, less dilation or more padding",
+        };
+        let [h, w] = windows(input, self.window(), advice)?;
+        elements(&[self.filters, input[0] / self.groups, self.kernel[0], self.kernel[1]])
+            .ok_or("too many weights; use fewer filters or a smaller kernel")?;
+        Ok([self.filters, h, w])
+    }
+}
+
 impl Keys for Conv {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(key("filters", "output channels").required("64"), Slot::Integer(&mut self.filters, SOME));
@@ -98,6 +129,22 @@ pub struct Linear {
 impl Default for Linear {
     fn default() -> Self {
         Self { units: 1, bias: true, weights: Weights::FLOAT }
+    }
+}
+
+impl Definition for Linear {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let input = inputs[0];
+        if self.units == 0 {
+            return Err("units = 0: give at least 1".into());
+        }
+        self.weights.check()?;
+        if self.weights.packed().is_some() && self.bias {
+            return Err("a linear layer with packed weights has no bias; remove `bias`".into());
+        }
+        elements(&[self.units, input[0], input[1], input[2]])
+            .ok_or("too many weights; use fewer units or a smaller input")?;
+        Ok([self.units, 1, 1])
     }
 }
 

@@ -1,7 +1,11 @@
 //! Layers that quantise floats to codes of a few bits.
 
+use super::definition::{Codes, Definition, Learned, Shape};
 use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, Words, key, word, words};
 use crate::lloyd;
+use crate::ops::Op;
+use crate::ops::code::Code;
+use crate::ops::quantise::{Quantise, Scale};
 use std::fmt;
 
 pub use crate::ops::quantise::Surrogate;
@@ -80,6 +84,27 @@ impl Hwgq {
     }
 }
 
+impl Definition for Hwgq {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(1..=4).contains(&self.bits) {
+            return Err(format!("bits = {}: a hwgq layer has 1, 2, 3 or 4 bits", self.bits));
+        }
+        HALF_WAVE.check(self.surrogate).map(|()| inputs[0])
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        let half = self.zero_bin == ZeroBin::Half;
+        Some(Quantise::half_wave(&self.positive_levels(), half, self.surrogate).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(match self.levels {
+            Levels::Uniform => Code::Uniform(self.step).into(),
+            _ => Code::Levels(self.positive_levels()).into(),
+        })
+    }
+}
+
 /// Returns the default Δ of uniform levels: Lloyd-optimal for the half-wave Gaussian, with the
 /// authors' rounding at 2 and 3 bits.
 pub fn uniform_step(bits: usize, zero_bin: ZeroBin) -> f32 {
@@ -132,15 +157,6 @@ const HALF_WAVE: Words<Surrogate, 4> = Words {
 const OF_SIGNS: Words<Surrogate, 2> =
     Words { values: [Surrogate::HardTanh, Surrogate::Polynomial], words: &["hard_tanh", "polynomial"] };
 
-/// Checks that a surrogate belongs to its quantiser.
-pub(super) fn check_surrogate(of: Surrogate, signs: bool) -> Result<(), String> {
-    let (fits, words) = match signs {
-        true => (OF_SIGNS.values.contains(&of), &OF_SIGNS.words[..]),
-        false => (HALF_WAVE.values.contains(&of), &HALF_WAVE.words[..]),
-    };
-    if fits { Ok(()) } else { Err(format!("surrogate {of:?}: expected one of {}", words.join(", "))) }
-}
-
 /// sign(x) in one bit, with sign(0) = +1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sign {
@@ -178,6 +194,17 @@ impl Keys for Sign {
     }
 }
 
+/// Which nodes it needs besides its operation is in `src/pass/build.rs`.
+impl Definition for Sign {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        OF_SIGNS.check(self.surrogate).map(|()| inputs[0])
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(Code::Sign.into())
+    }
+}
+
 const BITS: Key = key("bits", "bits of a code, for 2^bits levels with 0");
 
 /// DoReFa-Net's activations: the nearest of 0, 1/n, …, 1, n = 2^bits − 1.
@@ -190,6 +217,21 @@ pub struct Dorefa {
 impl Default for Dorefa {
     fn default() -> Self {
         Self { bits: 2 }
+    }
+}
+
+/// Codes 0 to n that represent numbers from 0 to 1.
+fn unit_code(bits: usize) -> Code {
+    Code::Uniform(1.0 / ((1 << bits) - 1) as f32)
+}
+
+impl Definition for Dorefa {
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(Quantise::nearest(self.bits as u8, 1.0, None).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(unit_code(self.bits).into())
     }
 }
 
@@ -216,6 +258,20 @@ impl Default for Pact {
     }
 }
 
+impl Definition for Pact {
+    fn learned(&self, _channels: usize) -> Vec<Learned> {
+        vec![Learned { name: "clip", len: 1, start: self.clip }]
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(Quantise::nearest(self.bits as u8, 1.0, Some(Scale::Pact)).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(Codes { code: unit_code(self.bits), scaled: true })
+    }
+}
+
 impl Keys for Pact {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
@@ -235,6 +291,21 @@ pub struct Lsq {
 impl Default for Lsq {
     fn default() -> Self {
         Self { bits: 2, step: uniform_step(2, ZeroBin::Zero) }
+    }
+}
+
+impl Definition for Lsq {
+    fn learned(&self, _channels: usize) -> Vec<Learned> {
+        vec![Learned { name: "step", len: 1, start: self.step }]
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        let top = ((1 << self.bits) - 1) as f32;
+        Some(Quantise::nearest(self.bits as u8, top, Some(Scale::Lsq)).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(Codes { code: Code::Uniform(1.0), scaled: true })
     }
 }
 

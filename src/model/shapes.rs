@@ -1,16 +1,12 @@
-//! Output shapes of layers, and the validation of models. All rules are defined here.
-use super::fixed::check_format;
-use super::quantisers::check_surrogate;
-use super::{Conv, Dropout, INPUT, Layer, LayerKind, Linear, Model, ModelError, Packed, Pool, Weights};
+//! Validation of models: names, sources, and shapes, which each kind of layer defines itself
+//! ([`super::Definition`]).
+use super::{Conv, INPUT, Layer, LayerKind, Model, ModelError, Shape};
 use crate::ops::window::{Misfit, Window};
-
-/// Channels, height, width.
-type Shape = [usize; 3];
 
 /// Most elements in one image's tensor or one layer's weights: indices in kernels are 32-bit.
 const MOST_ELEMENTS: usize = 1 << 31;
 
-fn text([c, h, w]: Shape) -> String {
+pub(super) fn text([c, h, w]: Shape) -> String {
     format!("{c}×{h}×{w}")
 }
 
@@ -28,7 +24,7 @@ fn taps(conv: &Conv) -> u64 {
     conv.kernel[0] as u64 * conv.kernel[1] as u64
 }
 
-fn elements(factors: &[usize]) -> Option<usize> {
+pub(super) fn elements(factors: &[usize]) -> Option<usize> {
     factors.iter().try_fold(1usize, |product, &f| product.checked_mul(f)).filter(|&product| product < MOST_ELEMENTS)
 }
 
@@ -200,59 +196,16 @@ impl Model {
 
     fn output(&self, index: usize, inputs: &[Shape]) -> Result<Shape, String> {
         let kind = &self.layers[index].kind;
-        match kind {
-            LayerKind::Add(_) => return add(inputs),
-            LayerKind::Concat(_) => return concat(inputs),
-            LayerKind::Custom(custom) => {
-                let output = custom.output(inputs)?;
-                return elements(&output).map(|_| output).ok_or_else(|| too_large(output));
-            }
-            _ => {}
-        }
-        let &[input] = inputs else {
+        let definition = kind.definition();
+        if !definition.joins() && inputs.len() != 1 {
             let [n, kind] = [&inputs.len().to_string(), kind.name()];
             return Err(format!(
                 "a {kind} layer takes exactly one input, not {n}; join them with an add or concat layer first"
             ));
-        };
-        let output = match kind {
-            LayerKind::Conv(v) => conv(v, input)?,
-            LayerKind::MaxPool(v) | LayerKind::AvgPool(v) => pool(v, input)?,
-            LayerKind::GlobalAvgPool(_) => [input[0], 1, 1],
-            LayerKind::Linear(v) => linear(v, input)?,
-            LayerKind::Flatten(_) => [input.iter().product(), 1, 1],
-            LayerKind::Dropout(Dropout { rate }) if !(0.0..1.0).contains(rate) => {
-                return Err(format!("rate = {rate}: give the fraction of values to drop, from 0 to below 1"));
-            }
-            LayerKind::BatchNorm(v) => {
-                if !(v.momentum.is_finite() && (0.0..=1.0).contains(&v.momentum)) {
-                    return Err(format!("momentum = {}: give a number from 0 to 1", v.momentum));
-                }
-                if !(v.eps.is_finite() && v.eps > 0.0) {
-                    return Err(format!("eps = {}: give a small positive number, such as 1e-5", v.eps));
-                }
-                input
-            }
-            LayerKind::Hwgq(v) if !(1..=4).contains(&v.bits) => {
-                return Err(format!("bits = {}: a hwgq layer has 1, 2, 3 or 4 bits", v.bits));
-            }
-            LayerKind::Fixed(v) => {
-                check_format(v.format)?;
-                v.gradient_format.map_or(Ok(()), check_format)?;
-                input
-            }
-            LayerKind::Hwgq(v) => check_surrogate(v.surrogate, false).map(|()| input)?,
-            LayerKind::Sign(v) => check_surrogate(v.surrogate, true).map(|()| input)?,
-            LayerKind::Dorefa(_)
-            | LayerKind::Pact(_)
-            | LayerKind::Lsq(_)
-            | LayerKind::Relu(_)
-            | LayerKind::Activation(_)
-            | LayerKind::Prelu(_)
-            | LayerKind::Dropout(_) => input,
-            LayerKind::Add(_) | LayerKind::Concat(_) | LayerKind::Custom(_) => unreachable!("handled above"),
-        };
-        elements(&output).map(|_| output).ok_or_else(|| too_large(output))
+        }
+        let output = definition.output(inputs)?;
+        let too_large = || format!("its output {} is too large; use fewer filters", text(output));
+        elements(&output).map(|_| output).ok_or_else(too_large)
     }
 
     /// Whether layer `index` has packed weights but reads floats: its weights are then unpacked,
@@ -270,50 +223,8 @@ impl Model {
     }
 }
 
-fn too_large(output: Shape) -> String {
-    format!("its output {} is too large; use fewer filters", text(output))
-}
-
-fn check_weights(weights: &Weights) -> Result<(), String> {
-    match weights {
-        Weights::Float => Ok(()),
-        Weights::Packed(Packed { gradient_bits: 1..=8 | 32, .. }) => Ok(()),
-        Weights::Packed(Packed { gradient_bits, .. }) => {
-            Err(format!("gradient_bits = {gradient_bits}: gradients have 1 to 8 bits, or 32 to stay floats"))
-        }
-        Weights::Fixed(fixed) => {
-            check_format(fixed.format)?;
-            fixed.gradient_format.map_or(Ok(()), check_format)
-        }
-    }
-}
-
-fn add(inputs: &[Shape]) -> Result<Shape, String> {
-    let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
-    match inputs {
-        [] | [_] => Err("add takes two or more inputs; write from = [\"a\", \"b\"]".into()),
-        [first, rest @ ..] if rest.iter().all(|shape| shape == first) => Ok(*first),
-        _ => Err(format!("its inputs must have the same shape, but are {}; make them agree", shapes.join(" and "))),
-    }
-}
-
-fn concat(inputs: &[Shape]) -> Result<Shape, String> {
-    let shapes: Vec<String> = inputs.iter().copied().map(text).collect();
-    let [[_, h, w], _, ..] = *inputs else {
-        return Err("concat takes two or more inputs; write from = [\"a\", \"b\"]".into());
-    };
-    if inputs.iter().any(|input| input[1..] != [h, w]) {
-        return Err(format!("its inputs must agree in height and width, but are {}", shapes.join(" and ")));
-    }
-    // Each has fewer than 2^31 elements: the sum can overflow only on 32-bit platforms, unless the
-    // list of names exceeds memory.
-    let channels = inputs.iter().try_fold(0usize, |sum, input| sum.checked_add(input[0]));
-    let channels = channels.filter(|&c| elements(&[c, h, w]).is_some());
-    Ok([channels.ok_or_else(|| format!("its output of {} together is too large", shapes.join(" and ")))?, h, w])
-}
-
 /// Returns the output height and width of a window over `input`.
-fn windows(input: Shape, window: Window, advice: &str) -> Result<[usize; 2], String> {
+pub(super) fn windows(input: Shape, window: Window, advice: &str) -> Result<[usize; 2], String> {
     let [_, h, w] = input;
     window.output([h, w]).map_err(|error| match error {
         Misfit::Larger => {
@@ -322,53 +233,4 @@ fn windows(input: Shape, window: Window, advice: &str) -> Result<[usize; 2], Str
         }
         other => other.to_string(),
     })
-}
-
-fn conv(v: &Conv, input: Shape) -> Result<Shape, String> {
-    if v.filters == 0 {
-        return Err("filters = 0: give at least 1".into());
-    }
-    check_weights(&v.weights)?;
-    if v.weights.packed().is_some() && v.bias {
-        return Err(
-            "a convolution with packed weights has no bias; remove `bias`; a following batch_norm provides the shift"
-                .into(),
-        );
-    }
-    for (count, what) in [(input[0], "channels of its input"), (v.filters, "filters")] {
-        if v.groups == 0 || !count.is_multiple_of(v.groups) {
-            return Err(format!("groups = {} does not divide the {count} {what}; choose a divisor", v.groups));
-        }
-    }
-    let advice = match v.dilation {
-        [1, 1] => "use a smaller kernel or more padding",
-        _ => "use a smaller kernel, less dilation or more padding",
-    };
-    let [h, w] = windows(input, v.window(), advice)?;
-    elements(&[v.filters, input[0] / v.groups, v.kernel[0], v.kernel[1]])
-        .ok_or("too many weights; use fewer filters or a smaller kernel")?;
-    Ok([v.filters, h, w])
-}
-
-fn pool(v: &Pool, input: Shape) -> Result<Shape, String> {
-    let [h, w] = windows(input, v.window(), "use a smaller kernel, or pool less often before it")?;
-    if (0..2).any(|axis| v.padding[axis] >= v.kernel[axis]) {
-        let [[ph, pw], [kh, kw]] = [v.padding, v.kernel];
-        return Err(format!(
-            "padding {ph}×{pw} must be smaller than the kernel {kh}×{kw}, or some windows would be empty"
-        ));
-    }
-    Ok([input[0], h, w])
-}
-
-fn linear(v: &Linear, input: Shape) -> Result<Shape, String> {
-    if v.units == 0 {
-        return Err("units = 0: give at least 1".into());
-    }
-    check_weights(&v.weights)?;
-    if v.weights.packed().is_some() && v.bias {
-        return Err("a linear layer with packed weights has no bias; remove `bias`".into());
-    }
-    elements(&[v.units, input[0], input[1], input[2]]).ok_or("too many weights; use fewer units or a smaller input")?;
-    Ok([v.units, 1, 1])
 }

@@ -1,6 +1,6 @@
 //! How the weights of a layer are used.
 
-use super::fixed::Rounding;
+use super::fixed::{Rounding, check_format};
 use super::keys::{Keys, Purpose, Slot, Visitor, key, word, words};
 
 /// How a layer uses its weights. The optimiser updates the floats, which are kept as latent
@@ -126,6 +126,23 @@ impl Weights {
     /// Returns how they are kept in fixed point, if they are.
     pub fn fixed(&self) -> Option<FixedWeights> {
         if let Self::Fixed(fixed) = self { Some(*fixed) } else { None }
+    }
+}
+
+impl Weights {
+    /// Checks values that a recipe's keys would reject.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Float => Ok(()),
+            Self::Packed(Packed { gradient_bits: 1..=8 | 32, .. }) => Ok(()),
+            Self::Packed(Packed { gradient_bits, .. }) => {
+                Err(format!("gradient_bits = {gradient_bits}: gradients have 1 to 8 bits, or 32 to stay floats"))
+            }
+            Self::Fixed(fixed) => {
+                check_format(fixed.format)?;
+                fixed.gradient_format.map_or(Ok(()), check_format)
+            }
+        }
     }
 }
 

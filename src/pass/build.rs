@@ -9,24 +9,19 @@ use super::feed::{self, Feed};
 use super::fixed_point::{count_saturated, parameter_leaf, random_leaf, rounded};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
-use crate::model::{BatchNorm, Conv, Fixed, LayerKind, Levels, Linear, Model, Parameter, SignPadding, ZeroBin};
+use crate::model::{BatchNorm, Codes, Conv, Definition, Fixed, LayerKind, Linear, Model, Parameter, SignPadding};
 use crate::ops::{
     Graph, Op,
-    activation::Activation,
     add::Add,
-    avg_pool::AvgPool,
     batch_norm, batch_norm_stats,
     code::Code,
-    concat::Concat,
     decode::Decode,
     dropout::Dropout,
     fixed,
-    flatten::Flatten,
     input_scale::{InputScale, ScaleRows},
     max_pool::MaxPool,
     prelu::Prelu,
-    quantise::{self, Quantise},
-    relu::Relu,
+    quantise::Quantise,
     window::Window,
 };
 use crate::random;
@@ -97,11 +92,6 @@ pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Gr
     Ok((builder.graph, logits))
 }
 
-/// Returns codes 0 to n that represent numbers from 0 to 1.
-fn unit_code(bits: usize) -> Code {
-    Code::Uniform(1.0 / ((1 << bits) - 1) as f32)
-}
-
 struct Builder {
     graph: Graph,
     mode: Mode,
@@ -153,71 +143,21 @@ impl Builder {
                 self.rounded_gradient(name, y, weights.packed())?
             }
             LayerKind::BatchNorm(settings) => Signal::float(self.batch_norm(name, x, settings)?),
-            LayerKind::Hwgq(settings) => {
-                let levels = settings.positive_levels();
-                let code = match settings.levels {
-                    Levels::Uniform => Code::Uniform(settings.step),
-                    _ => Code::Levels(levels.clone()),
-                };
-                let half = settings.zero_bin == ZeroBin::Half;
-                self.quantised(x, Quantise::half_wave(&levels, half, settings.surrogate), code, None)?
-            }
             LayerKind::Sign(settings) => {
                 let x = Signal::float(self.float(x)?);
-                let signal = self.quantised(&x, Quantise::sign(settings.surrogate), Code::Sign, None)?;
-                Signal { ones_around: settings.padding == SignPadding::One, signs_of: Some(x.value), ..signal }
-            }
-            LayerKind::Dorefa(settings) => {
-                let op = Quantise::nearest(settings.bits as u8, 1.0, None);
-                self.quantised(x, op, unit_code(settings.bits), None)?
-            }
-            LayerKind::Pact(settings) => {
-                let scale = self.parameter(name, "clip")?;
-                let op = Quantise::nearest(settings.bits as u8, 1.0, Some(quantise::Scale::Pact));
-                self.quantised(x, op, unit_code(settings.bits), Some(scale))?
-            }
-            LayerKind::Lsq(settings) => {
-                let scale = self.parameter(name, "step")?;
-                let top = ((1 << settings.bits) - 1) as f32;
-                let op = Quantise::nearest(settings.bits as u8, top, Some(quantise::Scale::Lsq));
-                self.quantised(x, op, Code::Uniform(1.0), Some(scale))?
+                let value = self.add(Quantise::sign(settings.surrogate), &[x.value])?;
+                let ones_around = settings.padding == SignPadding::One;
+                Signal { code: Code::Sign, ones_around, signs_of: Some(x.value), ..Signal::float(value) }
             }
             LayerKind::Fixed(settings) => Signal::float(self.fixed(name, x, settings)?),
-            LayerKind::Relu(_) => {
-                let x = self.float(x)?;
-                Signal::float(self.add(Relu, &[x])?)
-            }
-            LayerKind::Activation(curve) => {
-                let x = self.float(x)?;
-                Signal::float(self.add(Activation { curve: *curve }, &[x])?)
-            }
             LayerKind::Prelu(_) => {
                 let x = self.float(x)?;
                 let slope = self.parameter(name, "weight")?;
                 Signal::float(self.add(Prelu, &[slope, x])?)
             }
-            LayerKind::Custom(custom) => {
-                let mut operands = inputs.iter().map(|input| self.float(input)).collect::<Result<Vec<_>>>()?;
-                for parameter in custom.parameters() {
-                    operands.push(self.parameter(name, parameter)?);
-                }
-                let signal = Signal::float(self.add(custom.operation(), &operands)?);
-                custom.code().map_or(signal.clone(), |code| Signal { code, ..signal })
-            }
             LayerKind::MaxPool(pool) => {
                 let window = pool.window();
                 Signal { value: self.add(MaxPool { window }, &[x.value])?, ..x.clone() }
-            }
-            LayerKind::AvgPool(pool) => {
-                let window = pool.window();
-                let x = self.float(x)?;
-                Signal::float(self.add(AvgPool { window }, &[x])?)
-            }
-            LayerKind::GlobalAvgPool(_) => {
-                let [_, h, w, _] = self.graph.ty(x.value).nhwc();
-                let x = self.float(x)?;
-                let window = Window::new([h, w], [h, w], [0, 0]);
-                Signal::float(self.add(AvgPool { window }, &[x])?)
             }
             LayerKind::Add(_) => {
                 let mut sum = self.float(x)?;
@@ -227,22 +167,34 @@ impl Builder {
                 }
                 Signal::float(sum)
             }
-            LayerKind::Concat(_) => {
-                let parts: Vec<_> = inputs.iter().map(|part| self.float(part)).collect::<Result<_>>()?;
-                Signal::float(self.add(Concat, &parts)?)
-            }
-            LayerKind::Flatten(_) => {
-                // A linear layer reads the flatten layer's input instead; without other readers the
-                // node is dropped.
-                let x = self.float(x)?;
-                Signal::float(self.add(Flatten, &[x])?)
-            }
             // Decoded here too, so that its readers compute in the same way in both modes.
             LayerKind::Dropout(_) if self.mode == Mode::Infer => Signal::float(self.float(x)?),
             LayerKind::Dropout(settings) => {
                 let (x, random) = (self.float(x)?, self.random()?);
                 let stream = random::stream(&format!("{name}/dropout")) as u32;
                 Signal::float(self.add(Dropout { rate: settings.rate, stream }, &[x, random])?)
+            }
+            kind => self.single(name, kind.definition(), inputs)?,
+        })
+    }
+
+    /// Appends a layer that is a single operation.
+    fn single(&mut self, name: &str, definition: &dyn Definition, inputs: &[Signal]) -> Result<Signal> {
+        let mut operands = inputs.iter().map(|input| self.float(input)).collect::<Result<Vec<_>>>()?;
+        let shape = |value: &Value| {
+            let [_, h, w, c] = self.graph.ty(*value).nhwc();
+            [c, h, w]
+        };
+        let shapes: Vec<_> = operands.iter().map(shape).collect();
+        for learned in definition.learned(shapes[0][0]) {
+            operands.push(self.parameter(name, learned.name)?);
+        }
+        let op = definition.operation(&shapes).expect("a kind of layer without nodes of its own is one operation");
+        let signal = Signal::float(self.add(op, &operands)?);
+        Ok(match definition.codes() {
+            None => signal,
+            Some(Codes { code, scaled }) => {
+                Signal { code, scale: operands.last().copied().filter(|_| scaled), ..signal }
             }
         })
     }
@@ -264,21 +216,6 @@ impl Builder {
         let gradient = settings.gradient_format.map(|format| quantiser(format, "gradient"));
         count_saturated(&mut self.graph, &self.parameters, name, x, value.format)?;
         rounded(&mut self.graph, fixed::Fixed { value, gradient, in_place: false }, x)
-    }
-
-    /// Quantises the floats that a signal represents.
-    fn quantised(&mut self, x: &Signal, op: Quantise, code: Code, scale: Option<Value>) -> Result<Signal> {
-        let x = self.float(x)?;
-        let inputs: Vec<_> = [x].into_iter().chain(scale).collect();
-        Ok(Signal {
-            value: self.add(op, &inputs)?,
-            code,
-            scale,
-            signs_of: None,
-            ones_around: false,
-            alpha: None,
-            largest: 0,
-        })
     }
 
     fn batch_norm(&mut self, name: &str, x: &Signal, settings: &BatchNorm) -> Result<Value> {
