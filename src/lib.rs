@@ -29,6 +29,7 @@ pub mod random;
 pub mod recipe;
 #[cfg(all(feature = "report", not(target_arch = "wasm32")))]
 pub mod report;
+pub mod schema;
 pub mod selftest;
 #[cfg(all(feature = "shader", not(target_arch = "wasm32")))]
 pub mod shader;

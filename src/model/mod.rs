@@ -18,7 +18,7 @@
 //! # Ok::<(), halfwave::model::ModelError>(())
 //! ```
 mod fixed;
-pub mod keys;
+mod keys;
 mod layers;
 mod parameters;
 mod products;
@@ -28,7 +28,7 @@ mod shapes;
 mod tests;
 mod weights;
 
-pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
+pub use fixed::{FORMAT_ADVICE, Fixed, Rounding, format_fits};
 
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
@@ -39,6 +39,7 @@ pub use quantisers::{
 pub use weights::{Alpha, WeightGradient, WeightMode, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};
+use crate::schema::Keys;
 use std::sync::LazyLock;
 
 /// The name of the model's input in `Layer::from`; no layer may have this name.
@@ -131,7 +132,7 @@ macro_rules! kinds {
             }
 
             /// Returns its keys.
-            pub fn keys(&mut self) -> &mut dyn keys::Keys {
+            pub fn keys(&mut self) -> &mut dyn Keys {
                 match self {
                     $(Self::$name(settings) => settings,)*
                     Self::Activation(curve) => curve,

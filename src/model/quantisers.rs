@@ -1,8 +1,7 @@
 //! Layers that quantise floats to codes of a few bits.
 
-use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, key, word, words};
 use crate::lloyd;
-use std::fmt;
+use crate::schema::{Key, Keys, List, Numbers, Purpose, Setting, Visitor, above, key, word, words};
 
 /// The half-wave Gaussian quantiser (Cai, He, Sun, Vasconcelos, 2017): 0 for x ≤ 0, else one of
 /// 2^bits − 1 positive levels.
@@ -39,14 +38,14 @@ impl Keys for Hwgq {
             "levels",
             "the positive levels: Δ, 2Δ, … (\"uniform\"), the best for a half-wave Gaussian (\"lloyd\"), or a rising list",
         );
-        visitor.visit(levels, Slot::Levels(&mut self.levels));
+        self.levels.visit(visitor, levels);
         if let Levels::List(list) = &self.levels {
             self.bits = (list.len() + 1).next_power_of_two().trailing_zeros() as usize;
         }
         if all || !matches!(self.levels, Levels::List(_)) {
             visitor.visit(
                 key("bits", "bits of a code, for 2^bits − 1 positive levels"),
-                Slot::Integer(&mut self.bits, 1..=4),
+                Setting::Integer(&mut self.bits, 1..=4),
             );
         }
         let zero_bin =
@@ -56,9 +55,9 @@ impl Keys for Hwgq {
             self.step = uniform_step(self.bits, self.zero_bin);
         }
         if all || self.levels == Levels::Uniform {
-            let step = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0, such as 0.538" };
+            let step = Numbers::new(above(0.0), "give a number above 0, such as 0.538");
             let meaning = "Δ of uniform levels; by default the best for the half-wave Gaussian and the bits";
-            visitor.visit(key("step", meaning), Slot::Number(&mut self.step, step));
+            visitor.visit(key("step", meaning), Setting::Number(&mut self.step, step));
         }
         let surrogate = key("surrogate", "function whose derivative replaces the quantiser's; q is the highest level");
         word(visitor, surrogate, &mut self.surrogate);
@@ -99,13 +98,23 @@ pub enum Levels {
     List(Vec<f32>),
 }
 
-impl fmt::Display for Levels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uniform => f.write_str("\"uniform\""),
-            Self::Lloyd => f.write_str("\"lloyd\""),
-            Self::List(list) => write!(f, "{list:?}"),
-        }
+/// Most levels in a list: a code has 4 bits, and 0 is a level too.
+const MOST_LEVELS: usize = 15;
+
+impl Levels {
+    fn visit(&mut self, visitor: &mut dyn Visitor, key: Key) {
+        const WORDS: [Levels; 2] = [Levels::Uniform, Levels::Lloyd];
+        let mut word = WORDS.iter().position(|word| word == self);
+        let mut list = if let Self::List(list) = self { std::mem::take(list) } else { Vec::new() };
+        let allowed = List {
+            lengths: 1..=MOST_LEVELS,
+            each: above(0.0),
+            rising: true,
+            advice: "give \"uniform\", \"lloyd\", or an increasing list of 1 to 15 numbers above 0".into(),
+        };
+        let list_of = Box::new(Setting::Numbers(&mut list, allowed));
+        visitor.visit(key, Setting::WordOr(&mut word, &["uniform", "lloyd"], list_of));
+        *self = word.map_or(Self::List(list), |at| WORDS[at].clone());
     }
 }
 
@@ -202,11 +211,13 @@ impl Default for Dorefa {
 
 impl Keys for Dorefa {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
     }
 }
 
-const START: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0" };
+fn start() -> Numbers {
+    Numbers::new(above(0.0), "give a number above 0")
+}
 
 /// PACT: the nearest of 0, s/n, …, s with a learned clip s.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,8 +236,8 @@ impl Default for Pact {
 
 impl Keys for Pact {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
-        visitor.visit(key("clip", "initial value of the clip"), Slot::Number(&mut self.clip, START));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
+        visitor.visit(key("clip", "initial value of the clip"), Setting::Number(&mut self.clip, start()));
     }
 }
 
@@ -247,11 +258,11 @@ impl Default for Lsq {
 
 impl Keys for Lsq {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
         if visitor.purpose() == Purpose::Read {
             self.step = uniform_step(self.bits, ZeroBin::Zero);
         }
         let step = key("step", "initial step; by default that of `hwgq`");
-        visitor.visit(step, Slot::Number(&mut self.step, START));
+        visitor.visit(step, Setting::Number(&mut self.step, start()));
     }
 }

@@ -1,7 +1,7 @@
 //! How the weights of a layer are used.
 
-use super::fixed::Rounding;
-use super::keys::{Keys, Purpose, Slot, Visitor, key, word, words};
+use super::fixed::{Rounding, format_or_float, format_setting};
+use crate::schema::{Keys, Purpose, Setting, Visitor, key, word, words};
 
 /// How a layer uses its weights. The optimiser updates the floats, which are kept as latent
 /// weights.
@@ -134,29 +134,29 @@ impl Keys for Weights {
             word(visitor, gradient, &mut self.gradient);
         }
         if all || self.packed() {
-            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut self.clip));
+            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Setting::Flag(&mut self.clip));
         }
         if all || self.mode == WeightMode::Dorefa {
             visitor.visit(
                 key("weight_bits", "bits of a `dorefa` weight; 1 is sign(w)·mean |w| over the layer"),
-                Slot::Integer(&mut self.bits, 1..=4),
+                Setting::Integer(&mut self.bits, 1..=4),
             );
         }
         if all || self.mode == WeightMode::Abc {
             let bases = key("bases", "sign planes of an `abc` weight; α_j by least squares");
-            visitor.visit(bases, Slot::Integer(&mut self.bases, 1..=5));
+            visitor.visit(bases, Setting::Integer(&mut self.bases, 1..=5));
         }
         if all || self.packed() {
             let meaning = "bits of the gradient of the output, 1 to 8, rounded stochastically (DoReFa-Net); 32 leaves it unchanged";
-            visitor.visit(key("gradient_bits", meaning), Slot::Integer(&mut self.gradient_bits, 1..=32));
+            visitor.visit(key("gradient_bits", meaning), Setting::Integer(&mut self.gradient_bits, 1..=32));
         }
         if all || self.mode == WeightMode::Fixed {
             let format = key("weight_format", "[IL, FL]: integer bits, including the sign, and fractional bits");
-            visitor.visit(format, Slot::Format(&mut self.format));
+            visitor.visit(format, format_setting(&mut self.format));
             let rounding = key("weight_rounding", "rounding of weights after each update, and of their gradients");
             word(visitor, rounding, &mut self.rounding);
             let gradient = key("gradient_format", "[IL, FL] of the weights' gradients, or \"float\"");
-            visitor.visit(gradient, Slot::FormatOrFloat(&mut self.gradient_format));
+            format_or_float(visitor, gradient, &mut self.gradient_format);
         }
     }
 }
