@@ -6,6 +6,8 @@
 mod data;
 #[path = "recipe/extend.rs"]
 mod extend;
+#[path = "recipe/json.rs"]
+mod json;
 #[path = "recipe/layers.rs"]
 mod layers;
 #[path = "recipe/train.rs"]
