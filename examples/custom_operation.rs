@@ -11,6 +11,7 @@ use halfwave::custom::{
 };
 use halfwave::prelude::*;
 use halfwave::testing;
+use std::ops::Bound;
 
 #[derive(Clone, PartialEq, Debug)]
 struct SquaredRelu {
@@ -113,8 +114,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "factor",
         meaning: "factor of the square",
         default: 1.0,
-        fits: |v| v > 0.0,
-        wanted: "give a number above 0",
+        interval: (Bound::Excluded(0.0), Bound::Unbounded),
+        advice: "give a number above 0",
     };
     CustomKind::new("squared_relu", |settings| Op::custom(SquaredRelu { factor: settings[0] }))
         .described("factor·max(x, 0)²", "So et al., 2021, arXiv 2109.08668")

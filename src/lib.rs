@@ -61,6 +61,8 @@ pub mod recipe;
 #[doc(hidden)]
 pub mod report;
 #[doc(hidden)]
+pub mod schema;
+#[doc(hidden)]
 pub mod selftest;
 #[cfg(all(feature = "shader", not(target_arch = "wasm32")))]
 #[doc(hidden)]

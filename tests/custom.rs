@@ -13,6 +13,7 @@ use halfwave::custom::{
 };
 use halfwave::prelude::*;
 use halfwave::testing;
+use std::ops::Bound;
 use std::sync::Once;
 
 /// y = x · gain of the channel + shift; `wrong` plants a fault in the kernel or in the gradient.
@@ -244,8 +245,8 @@ fn register() {
             name: "shift",
             meaning: "added to every value",
             default: 0.0,
-            fits: |v| v.abs() < 10.0,
-            wanted: "give a number between -10 and 10",
+            interval: (Bound::Excluded(-10.0), Bound::Excluded(10.0)),
+            advice: "give a number between -10 and 10",
         };
         CustomKind::new("gain", |settings| Op::custom(Gain { shift: settings[0], wrong: None }))
             .described("gain_c·x + shift, gain learned", "")

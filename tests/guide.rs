@@ -1,5 +1,5 @@
 //! The documents: links lead somewhere, the guide lists its pages, its commands and recipes exist,
-//! and its generated page is up to date.
+//! and its generated pages are up to date.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use halfwave::recipe::Recipe;
@@ -94,13 +94,24 @@ fn the_guide_is_complete_in_itself() {
 }
 
 #[test]
-fn the_layers_page_is_up_to_date() {
-    let path = root().join("docs/guide/layers.md");
-    let page = halfwave(&["layers", "--markdown"]);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &page).unwrap();
+fn generated_pages_are_up_to_date() {
+    for (name, call) in [("layers.md", ["layers", "--markdown"]), ("keys.md", ["recipe", "--markdown"])] {
+        let (path, page) = (root().join("docs/guide").join(name), halfwave(&call));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &page).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            page,
+            "UPDATE_GOLDEN=1 cargo test --test guide writes {name} anew"
+        );
     }
-    assert_eq!(fs::read_to_string(path).unwrap(), page, "UPDATE_GOLDEN=1 cargo test --test guide writes it anew");
+}
+
+#[test]
+fn the_program_prints_the_schema_of_recipes() {
+    let printed: serde_json::Value = serde_json::from_str(&halfwave(&["recipe", "--schema"])).unwrap();
+    assert_eq!(printed, halfwave::recipe::json_schema());
 }
 
 /// Recipes in the guide and in README can be read; commands name what the program has.

@@ -6,6 +6,8 @@
 mod data;
 #[path = "recipe/extend.rs"]
 mod extend;
+#[path = "recipe/json.rs"]
+mod json;
 #[path = "recipe/layers.rs"]
 mod layers;
 #[path = "recipe/train.rs"]
@@ -265,7 +267,12 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     // Data that does not match the model.
     ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
     ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
-    ("set = \"digits\"", "set = \"digits\"\ndir = \"x\"", 33, &["embedded"]),
+    (
+        "set = \"digits\"",
+        "set = \"digits\"\ndir = \"x\"",
+        33,
+        &["\"dir\", which only cifar10, cifar100, idx and folder have"],
+    ),
     ("set = \"digits\"", "set = \"folder\"\ndir = \"\"", 33, &["name the folder"]),
     ("input = [1, 8, 8]", "input = [2, 8, 8]", 2, &["channels, height, width [1, 8, 8]"]),
     ("set = \"digits\"", "set = \"digits\"\nscale = [0, 1]", 33, &["must not be 0"]),

@@ -12,9 +12,9 @@ mod common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::Dataset;
 use halfwave::model::builtin_kinds;
-use halfwave::model::keys::{Key, Purpose, Slot, Visitor};
 use halfwave::pass;
-use halfwave::recipe::Recipe;
+use halfwave::recipe::{Curve, Loss, Recipe, Rule, Sgd};
+use halfwave::schema::{Key, Kinds, Purpose, Setting, Visitor};
 use halfwave::train::checkpoint::{self, HostTensor};
 use halfwave::train::{Event, Trainer, metrics::Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,8 +135,8 @@ impl Visitor for Words {
         self.purpose
     }
 
-    fn visit(&mut self, key: Key, slot: Slot<'_>) {
-        let Slot::Word(at, words) = slot else { return };
+    fn visit(&mut self, key: Key, setting: Setting<'_>) {
+        let Setting::Word(at, words) = setting else { return };
         let shown = if self.purpose == Purpose::List { words } else { &words[*at..=*at] };
         // A linear layer uses its weights like a convolution.
         let kind = if self.kind == "linear" { "conv" } else { self.kind };
@@ -166,9 +166,8 @@ fn everything_is_compared_with_pytorch() {
         training.extend([train.loss.name(), train.schedule.curve.name(), train.optimizer.name()]);
     }
     assert_eq!(compared.found, there.found, "left: compared; right: there is");
-    let losses = ["softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "squared_hinge"];
-    let curves = ["constant", "linear", "polynomial", "cosine", "step", "multi_step", "exponential"];
-    let all = losses.into_iter().chain(curves).chain(["sgd", "adam", "adamw", "bop"]);
+    let kinds: [&dyn Kinds; 3] = [&Loss::default(), &Curve::default(), &Rule::from(Sgd::default())];
+    let all = kinds.iter().flat_map(|kinds| kinds.all()).map(|(name, _)| name);
     assert_eq!(training, all.collect::<BTreeSet<_>>(), "left: compared; right: there is");
 }
 

@@ -2,9 +2,9 @@
 //! recipes.
 
 use super::terminal::print;
-use halfwave::model::keys::{self, Entry};
 use halfwave::model::{Kind, builtin_kinds};
 use halfwave::recipe::nearest;
+use halfwave::schema::{Entry, Form, describe, markdown};
 use halfwave::{Error, Result};
 
 /// List the kinds of layers with their formulas, sources, and keys with defaults.
@@ -59,38 +59,31 @@ fn described(kind: &Kind) -> String {
     if !kind.source.is_empty() {
         text += &format!("    {}\n", kind.source);
     }
-    for Entry { key, value: default, words } in keys::list(kind.start.clone().keys()) {
-        let value = match key.example {
-            Some(example) => format!("required, such as {example}"),
-            None => default,
+    for Entry { key, value, form } in keys(kind) {
+        let value = match (key.example, key.default) {
+            (Some(example), _) => format!("required, such as {example}"),
+            (None, words) => words.map(String::from).or(value).unwrap_or_default(),
         };
         text += &format!("      {:<16} {value:<22} {}\n", key.name, key.meaning);
-        if !words.is_empty() {
+        if let Form::Words(words) = form {
             text += &format!("{:46}\"{}\"\n", "", words.join("\", \""));
         }
     }
     text
 }
 
+/// Returns the keys that this kind of layer has besides those of every layer.
+fn keys(kind: &Kind) -> Vec<Entry> {
+    describe(kind.start.clone().keys()).variants.remove(0).entries
+}
+
 /// Returns a kind as a section of Markdown: formula, source, and a table of its keys.
 fn section(kind: &Kind) -> String {
-    // Bars would end a cell.
-    let cell = |text: &str| text.replace('|', "\\|");
     let mut text = format!("\n## {}\n\n    {}\n", kind.name, kind.formula);
     if !kind.source.is_empty() {
         text += &format!("\nSource: {}\n", kind.source);
     }
-    let keys = keys::list(kind.start.clone().keys());
-    if !keys.is_empty() {
-        text += "\n| key | default | meaning |\n|---|---|---|\n";
-    }
-    for Entry { key, value, words } in keys {
-        let default = key.example.map_or(format!("`{value}`"), |example| format!("required, such as `{example}`"));
-        let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
-        let words = if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
-        text += &format!("| `{}` | {default} | {}{words} |\n", key.name, cell(key.meaning));
-    }
-    text
+    text + &markdown(&keys(kind).iter().collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -101,10 +94,12 @@ mod tests {
     fn every_kind_is_described() {
         for kind in builtin_kinds().iter() {
             let text = described(kind);
-            for Entry { key, value, words } in keys::list(kind.start.clone().keys()) {
+            for Entry { key, value, form } in keys(kind) {
                 assert!(text.contains(key.name) && !key.meaning.is_empty(), "{text}");
-                assert!(key.example.is_some() || text.contains(&value), "{text}");
-                assert!(words.iter().all(|word| text.contains(&format!("\"{word}\""))), "{text}");
+                assert!(key.example.or(key.default).is_some() || text.contains(&value.unwrap()), "{text}");
+                if let Form::Words(words) = form {
+                    assert!(words.iter().all(|word| text.contains(&format!("\"{word}\""))), "{text}");
+                }
             }
             assert!(!kind.formula.is_empty(), "{}", kind.name);
         }

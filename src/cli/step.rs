@@ -3,25 +3,27 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use halfwave::Result;
 use halfwave::pass::Precision;
-use halfwave::recipe::{Memory, Recipe, Train};
+use halfwave::recipe::{BATCHES, Memory, Recipe, Train};
+use halfwave::schema::Word;
+use std::ops::RangeInclusive;
 
 /// Options that override how the recipe computes a step.
 #[derive(Clone, clap::Args)]
 pub(super) struct StepArgs {
     /// Batch size, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(sizes()))]
     batch: Option<u32>,
     /// Gradient accumulation: number of micro-batches per step, instead of the recipe's; must
     /// divide the batch size
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(sizes()))]
     accumulate: Option<u32>,
     /// Storage of activations and their gradients, instead of the recipe's: "f32", or "mixed" for
     /// half precision
-    #[arg(long, value_parser = word(&Precision::WORDS))]
+    #[arg(long, value_parser = word::<Precision>())]
     precision: Option<Precision>,
     /// Memory use, instead of the recipe's: "normal" for speed, or "low" for the smallest memory
     /// footprint
-    #[arg(long, value_parser = word(&Memory::WORDS))]
+    #[arg(long, value_parser = word::<Memory>())]
     memory: Option<Memory>,
 }
 
@@ -41,9 +43,15 @@ impl StepArgs {
 }
 
 /// Returns a parser for one of the words that a recipe uses.
-fn word<T: Copy + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
-    let typed = PossibleValuesParser::new(words.iter().map(|(word, _)| *word));
-    typed.map(|typed| words.iter().find(|(word, _)| *word == typed).expect("one of them").1)
+fn word<T: Word + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    let words = || T::WORDS.iter().zip(T::VALUES);
+    PossibleValuesParser::new(T::WORDS)
+        .map(move |typed| *words().find(|(word, _)| **word == typed).expect("one of them").1)
+}
+
+/// Returns the values that the recipe's `batch` and `accumulate` can have.
+fn sizes() -> RangeInclusive<i64> {
+    *BATCHES.start() as i64..=*BATCHES.end() as i64
 }
 
 /// Describes the size of a step and everything that is not the default.

@@ -2,11 +2,11 @@
 //! other: in recipes by its name, in code by [`LayerKind::custom`].
 
 use super::definition::{Codes, Definition, Learned, Shape};
-use super::keys::{Keys, Numbers, Slot, Visitor, key};
 use super::{Kind, LayerKind, builtin_kinds};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::ops::code::Code;
+use crate::schema::{Keys, Numbers, Setting, Visitor, key};
 use crate::tensor::TensorType;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -136,8 +136,9 @@ impl PartialEq for Custom {
 
 impl Keys for Custom {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        for (Number { name, meaning, fits, wanted, .. }, value) in self.kind.numbers.iter().zip(&mut self.settings) {
-            visitor.visit(key(name, meaning), Slot::Number(value, Numbers { fits: *fits, wanted }));
+        for (&Number { name, meaning, interval, advice, .. }, value) in self.kind.numbers.iter().zip(&mut self.settings)
+        {
+            visitor.visit(key(name, meaning), Setting::Number(value, Numbers { interval, advice }));
         }
     }
 }

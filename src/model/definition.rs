@@ -1,9 +1,9 @@
 //! What the compiler needs to know about a kind of layer, besides its keys. A kind that is a single
 //! operation is defined by this alone; the nodes of others are in `src/pass/build.rs`.
 
-use super::keys::Keys;
 use crate::ops::Op;
 use crate::ops::code::Code;
+use crate::schema::Keys;
 
 /// Channels, height, width.
 pub type Shape = [usize; 3];

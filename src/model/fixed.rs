@@ -2,18 +2,32 @@
 //! including the sign, and FL fractional bits, written as `[IL, FL]`.
 
 use super::definition::{Definition, Shape};
-use super::keys::{Keys, Slot, Visitor, key, word, words};
+use crate::ops::fixed::MOST_BITS;
+use crate::schema::{Integers, Key, Keys, Setting, Visitor, key, word, words};
 
 pub use crate::ops::fixed::{Rounding, format_fits};
 
 /// Advice for a format that is not supported.
-pub const FORMAT_WANTED: &str =
+pub const FORMAT_ADVICE: &str =
     "give [IL, FL] with at least 1 integer bit and at most 24 bits in total, such as [2, 14]";
+
+/// The setting of a format.
+pub(super) fn format_setting(format: &mut [usize; 2]) -> Setting<'_> {
+    let fit = |format: &[usize]| matches!(*format, [integer, fraction] if format_fits([integer, fraction]));
+    Setting::Integers(format, Integers { each: 0..=MOST_BITS, fit, advice: FORMAT_ADVICE.into() })
+}
+
+/// Visits a key whose value is a format, or "float" for none.
+pub(super) fn format_or_float(visitor: &mut dyn Visitor, key: Key, format: &mut Option<[usize; 2]>) {
+    let (mut word, mut inner) = (format.is_none().then_some(0), format.unwrap_or_default());
+    visitor.visit(key, Setting::WordOr(&mut word, &["float"], Box::new(format_setting(&mut inner))));
+    *format = word.is_none().then_some(inner);
+}
 
 /// Returns an error with advice unless a tensor can have this format.
 pub(super) fn check_format(format: [usize; 2]) -> Result<(), String> {
     let [integer, fraction] = format;
-    if format_fits(format) { Ok(()) } else { Err(format!("format [{integer}, {fraction}]: {FORMAT_WANTED}")) }
+    if format_fits(format) { Ok(()) } else { Err(format!("format [{integer}, {fraction}]: {FORMAT_ADVICE}")) }
 }
 
 words!(Rounding { Nearest = "nearest", Stochastic = "stochastic" });
@@ -46,13 +60,13 @@ impl Definition for Fixed {
 impl Keys for Fixed {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let format = key("format", "[IL, FL]: integer bits, including the sign, and fractional bits");
-        visitor.visit(format, Slot::Format(&mut self.format));
+        visitor.visit(format, format_setting(&mut self.format));
         word(
             visitor,
             key("rounding", "rounding of values and gradients; always to nearest in inference"),
             &mut self.rounding,
         );
         let gradient = key("gradient_format", "[IL, FL] of the gradient, or \"float\"");
-        visitor.visit(gradient, Slot::FormatOrFloat(&mut self.gradient_format));
+        format_or_float(visitor, gradient, &mut self.gradient_format);
     }
 }

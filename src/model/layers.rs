@@ -1,7 +1,6 @@
 //! Layers without weights or codes: normalisation, dropout, rectifiers, pooling, joins.
 
 use super::definition::{Definition, Learned, Shape};
-use super::keys::{Keys, Numbers, Purpose, Slot, Visitor, key};
 use super::products::{KERNEL, NONE_OR_SOME, PADDING, SOME, STRIDE};
 use super::shapes::{elements, text, windows};
 use crate::ops::activation::Activation;
@@ -9,6 +8,7 @@ use crate::ops::avg_pool::AvgPool;
 use crate::ops::curve::{self, Curve};
 use crate::ops::window::Window;
 use crate::ops::{Op, concat, flatten, prelu, relu};
+use crate::schema::{Keys, Numbers, Purpose, Setting, Visitor, above, key};
 
 /// Batch normalisation as in PyTorch: biased variance of the batch, unbiased variance in the
 /// running average.
@@ -42,12 +42,12 @@ impl Definition for BatchNorm {
 
 impl Keys for BatchNorm {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(key("affine", "a learned scale and shift follow"), Slot::Flag(&mut self.affine));
-        let share = Numbers { fits: |v| (0.0..=1.0).contains(&v), wanted: "give a number from 0 to 1" };
+        visitor.visit(key("affine", "a learned scale and shift follow"), Setting::Flag(&mut self.affine));
+        let share = Numbers::new(0.0..=1.0, "give a number from 0 to 1");
         let momentum = key("momentum", "weight of each new batch in the running statistics");
-        visitor.visit(momentum, Slot::Number(&mut self.momentum, share));
-        let small = Numbers { fits: |v| v > 0.0, wanted: "give a small number above 0, such as 1e-5" };
-        visitor.visit(key("eps", "added to the variance"), Slot::Number(&mut self.eps, small));
+        visitor.visit(momentum, Setting::Number(&mut self.momentum, share));
+        let small = Numbers::new(above(0.0), "give a small number above 0, such as 1e-5");
+        visitor.visit(key("eps", "added to the variance"), Setting::Number(&mut self.eps, small));
     }
 }
 
@@ -100,20 +100,20 @@ impl Definition for Pool {
 
 impl Keys for Pool {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(KERNEL.required("2"), Slot::Pair(&mut self.kernel, SOME));
+        visitor.visit(KERNEL.required("2"), Setting::Pair(&mut self.kernel, SOME));
         if visitor.purpose() == Purpose::Read {
             self.stride = self.kernel;
         }
-        visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
-        visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
+        visitor.visit(STRIDE.by_default("the kernel"), Setting::Pair(&mut self.stride, SOME));
+        visitor.visit(PADDING, Setting::Pair(&mut self.padding, NONE_OR_SOME));
     }
 }
 
 /// The key of an activation function is its number, if it has one.
 impl Keys for Curve {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        if let Some(curve::Number { name, meaning, fits, wanted, .. }) = self.row().number {
-            visitor.visit(key(name, meaning), Slot::Number(&mut self.number, Numbers { fits, wanted }));
+        if let Some(curve::Number { name, meaning, interval, advice, .. }) = self.row().number {
+            visitor.visit(key(name, meaning), Setting::Number(&mut self.number, Numbers { interval, advice }));
         }
     }
 }
@@ -148,8 +148,8 @@ impl Definition for Dropout {
 
 impl Keys for Dropout {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let share = Numbers { fits: |v| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1" };
-        visitor.visit(key("rate", "fraction of values set to zero"), Slot::Number(&mut self.rate, share));
+        let share = Numbers::new(0.0..1.0, "give a number from 0 to below 1");
+        visitor.visit(key("rate", "fraction of values set to zero"), Setting::Number(&mut self.rate, share));
     }
 }
 

@@ -20,7 +20,7 @@
 mod custom;
 mod definition;
 mod fixed;
-pub mod keys;
+mod keys;
 mod layers;
 mod parameters;
 mod products;
@@ -32,7 +32,7 @@ mod weights;
 
 pub use custom::{Custom, CustomKind, Number, Size};
 pub use definition::{Codes, Definition, Learned, Shape};
-pub use fixed::{FORMAT_WANTED, Fixed, Rounding, format_fits};
+pub use fixed::{FORMAT_ADVICE, Fixed, Rounding, format_fits};
 
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
@@ -41,6 +41,7 @@ pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surroga
 pub use weights::{Alpha, FixedWeights, Form, Packed, WeightGradient, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};
+use crate::schema::Keys;
 use std::sync::LazyLock;
 
 /// The name of the model's input in `Layer::from`; no layer may have this name.
@@ -144,7 +145,7 @@ macro_rules! kinds {
             }
 
             /// Returns its keys.
-            pub fn keys(&mut self) -> &mut dyn keys::Keys {
+            pub fn keys(&mut self) -> &mut dyn Keys {
                 match self {
                     $(Self::$name(settings) => settings,)*
                     Self::Activation(curve) => curve,

@@ -2,9 +2,9 @@
 
 use super::Weights;
 use super::definition::{Definition, Shape};
-use super::keys::{Key, Keys, Purpose, Slot, Visitor, key};
 use super::shapes::{elements, windows};
 use crate::ops::window::Window;
+use crate::schema::{Key, Keys, Purpose, Setting, Visitor, key};
 
 /// Range of counts and window sides; far above anything sensible, far below overflow.
 pub(super) const SOME: std::ops::RangeInclusive<usize> = 1..=1_048_576;
@@ -94,22 +94,22 @@ impl Definition for Conv {
 
 impl Keys for Conv {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(key("filters", "output channels").required("64"), Slot::Integer(&mut self.filters, SOME));
-        visitor.visit(KERNEL.required("3"), Slot::Pair(&mut self.kernel, SOME));
-        visitor.visit(STRIDE, Slot::Pair(&mut self.stride, SOME));
-        visitor.visit(PADDING, Slot::Pair(&mut self.padding, NONE_OR_SOME));
+        visitor.visit(key("filters", "output channels").required("64"), Setting::Integer(&mut self.filters, SOME));
+        visitor.visit(KERNEL.required("3"), Setting::Pair(&mut self.kernel, SOME));
+        visitor.visit(STRIDE, Setting::Pair(&mut self.stride, SOME));
+        visitor.visit(PADDING, Setting::Pair(&mut self.padding, NONE_OR_SOME));
         let dilation = key("dilation", "distance between neighbouring elements of a filter");
-        visitor.visit(dilation, Slot::Pair(&mut self.dilation, SOME));
+        visitor.visit(dilation, Setting::Pair(&mut self.dilation, SOME));
         let groups = key("groups", "groups of channels and filters; a filter reads the channels of its own group");
-        visitor.visit(groups, Slot::Integer(&mut self.groups, SOME));
-        visitor.visit(key("bias", "add one learned value per filter"), Slot::Flag(&mut self.bias));
+        visitor.visit(groups, Setting::Integer(&mut self.groups, SOME));
+        visitor.visit(key("bias", "add one learned value per filter"), Setting::Flag(&mut self.bias));
         self.weights.keys(visitor);
         if visitor.purpose() == Purpose::List || self.weights.packed().is_some() {
             let input_scale = key(
                 "input_scale",
                 "multiply by K, the mean of |x| under the window, where x is the input of the preceding `sign` layer",
             );
-            visitor.visit(input_scale, Slot::Flag(&mut self.input_scale));
+            visitor.visit(input_scale, Setting::Flag(&mut self.input_scale));
         }
     }
 }
@@ -150,11 +150,11 @@ impl Definition for Linear {
 
 impl Keys for Linear {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(key("units", "outputs").required("10"), Slot::Integer(&mut self.units, SOME));
+        visitor.visit(key("units", "outputs").required("10"), Setting::Integer(&mut self.units, SOME));
         self.weights.keys(visitor);
         if visitor.purpose() == Purpose::Read {
             self.bias = self.weights.packed().is_none();
         }
-        visitor.visit(key("bias", "add one learned value per unit"), Slot::Flag(&mut self.bias));
+        visitor.visit(key("bias", "add one learned value per unit"), Setting::Flag(&mut self.bias));
     }
 }

@@ -1,12 +1,11 @@
 //! Layers that quantise floats to codes of a few bits.
 
 use super::definition::{Codes, Definition, Learned, Shape};
-use super::keys::{Key, Keys, Numbers, Purpose, Slot, Visitor, Words, key, word, words};
 use crate::lloyd;
 use crate::ops::Op;
 use crate::ops::code::Code;
 use crate::ops::quantise::{Quantise, Scale};
-use std::fmt;
+use crate::schema::{Key, Keys, List, Numbers, Purpose, Setting, Visitor, Words, above, key, word, words};
 
 pub use crate::ops::quantise::Surrogate;
 
@@ -45,14 +44,14 @@ impl Keys for Hwgq {
             "levels",
             "the positive levels: Δ, 2Δ, … (\"uniform\"), the best for a half-wave Gaussian (\"lloyd\"), or a rising list",
         );
-        visitor.visit(levels, Slot::Levels(&mut self.levels));
+        self.levels.visit(visitor, levels);
         if let Levels::List(list) = &self.levels {
             self.bits = (list.len() + 1).next_power_of_two().trailing_zeros() as usize;
         }
         if all || !matches!(self.levels, Levels::List(_)) {
             visitor.visit(
                 key("bits", "bits of a code, for 2^bits − 1 positive levels"),
-                Slot::Integer(&mut self.bits, 1..=4),
+                Setting::Integer(&mut self.bits, 1..=4),
             );
         }
         let zero_bin =
@@ -62,9 +61,9 @@ impl Keys for Hwgq {
             self.step = uniform_step(self.bits, self.zero_bin);
         }
         if all || self.levels == Levels::Uniform {
-            let step = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0, such as 0.538" };
+            let step = Numbers::new(above(0.0), "give a number above 0, such as 0.538");
             let meaning = "Δ of uniform levels; by default the best for the half-wave Gaussian and the bits";
-            visitor.visit(key("step", meaning), Slot::Number(&mut self.step, step));
+            visitor.visit(key("step", meaning), Setting::Number(&mut self.step, step));
         }
         let surrogate = key("surrogate", "function whose derivative replaces the quantiser's; q is the highest level");
         HALF_WAVE.visit(visitor, surrogate, &mut self.surrogate);
@@ -126,13 +125,23 @@ pub enum Levels {
     List(Vec<f32>),
 }
 
-impl fmt::Display for Levels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uniform => f.write_str("\"uniform\""),
-            Self::Lloyd => f.write_str("\"lloyd\""),
-            Self::List(list) => write!(f, "{list:?}"),
-        }
+/// Most levels in a list: a code has 4 bits, and 0 is a level too.
+const MOST_LEVELS: usize = 15;
+
+impl Levels {
+    fn visit(&mut self, visitor: &mut dyn Visitor, key: Key) {
+        const WORDS: [Levels; 2] = [Levels::Uniform, Levels::Lloyd];
+        let mut word = WORDS.iter().position(|word| word == self);
+        let mut list = if let Self::List(list) = self { std::mem::take(list) } else { Vec::new() };
+        let allowed = List {
+            lengths: 1..=MOST_LEVELS,
+            each: above(0.0),
+            rising: true,
+            advice: "give \"uniform\", \"lloyd\", or an increasing list of 1 to 15 numbers above 0".into(),
+        };
+        let list_of = Box::new(Setting::Numbers(&mut list, allowed));
+        visitor.visit(key, Setting::WordOr(&mut word, &["uniform", "lloyd"], list_of));
+        *self = word.map_or(Self::List(list), |at| WORDS[at].clone());
     }
 }
 
@@ -148,14 +157,14 @@ pub enum ZeroBin {
 words!(ZeroBin { Zero = "zero", Half = "half" });
 
 /// The surrogates of half-wave quantisers, and their names in recipes.
-const HALF_WAVE: Words<Surrogate, 4> = Words {
-    values: [Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed],
+const HALF_WAVE: Words<Surrogate> = Words {
+    values: &[Surrogate::Identity, Surrogate::Vanilla, Surrogate::Clipped, Surrogate::LogTailed],
     words: &["identity", "vanilla", "clipped", "log_tailed"],
 };
 
 /// The surrogates of signs, and their names in recipes.
-const OF_SIGNS: Words<Surrogate, 2> =
-    Words { values: [Surrogate::HardTanh, Surrogate::Polynomial], words: &["hard_tanh", "polynomial"] };
+const OF_SIGNS: Words<Surrogate> =
+    Words { values: &[Surrogate::HardTanh, Surrogate::Polynomial], words: &["hard_tanh", "polynomial"] };
 
 /// sign(x) in one bit, with sign(0) = +1.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,11 +246,13 @@ impl Definition for Dorefa {
 
 impl Keys for Dorefa {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
     }
 }
 
-const START: Numbers = Numbers { fits: |v| v > 0.0, wanted: "give a number above 0" };
+fn start() -> Numbers {
+    Numbers::new(above(0.0), "give a number above 0")
+}
 
 /// PACT: the nearest of 0, s/n, …, s with a learned clip s.
 #[derive(Clone, Debug, PartialEq)]
@@ -274,8 +285,8 @@ impl Definition for Pact {
 
 impl Keys for Pact {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
-        visitor.visit(key("clip", "initial value of the clip"), Slot::Number(&mut self.clip, START));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
+        visitor.visit(key("clip", "initial value of the clip"), Setting::Number(&mut self.clip, start()));
     }
 }
 
@@ -311,11 +322,11 @@ impl Definition for Lsq {
 
 impl Keys for Lsq {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        visitor.visit(BITS, Slot::Integer(&mut self.bits, 1..=4));
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
         if visitor.purpose() == Purpose::Read {
             self.step = uniform_step(self.bits, ZeroBin::Zero);
         }
         let step = key("step", "initial step; by default that of `hwgq`");
-        visitor.visit(step, Slot::Number(&mut self.step, START));
+        visitor.visit(step, Setting::Number(&mut self.step, start()));
     }
 }

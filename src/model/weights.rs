@@ -1,7 +1,7 @@
 //! How the weights of a layer are used.
 
-use super::fixed::{Rounding, check_format};
-use super::keys::{Keys, Purpose, Slot, Visitor, key, word, words};
+use super::fixed::{Rounding, check_format, format_or_float, format_setting};
+use crate::schema::{Keys, Purpose, Setting, Visitor, Word, key, word, words};
 
 /// How a layer uses its weights. The optimiser updates the floats, which are kept as latent
 /// weights.
@@ -156,7 +156,10 @@ enum Mode {
     Fixed,
 }
 
-words!(Mode { Float = "float", Binary = "binary", Dorefa = "dorefa", Abc = "abc", Fixed = "fixed" });
+impl Word for Mode {
+    const VALUES: &'static [Self] = &[Self::Float, Self::Binary, Self::Dorefa, Self::Abc, Self::Fixed];
+    const WORDS: &'static [&'static str] = &["float", "binary", "dorefa", "abc", "fixed"];
+}
 
 /// All keys side by side, as a recipe has them.
 struct Settings {
@@ -234,29 +237,29 @@ impl Keys for Weights {
             word(visitor, gradient, &mut settings.gradient);
         }
         if all || packed {
-            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Slot::Flag(&mut settings.clip));
+            visitor.visit(key("clip_weights", "keep latent weights in [−1, 1]"), Setting::Flag(&mut settings.clip));
         }
         if all || settings.mode == Mode::Dorefa {
             visitor.visit(
                 key("weight_bits", "bits of a `dorefa` weight; 1 is sign(w)·mean |w| over the layer"),
-                Slot::Integer(&mut settings.bits, 1..=4),
+                Setting::Integer(&mut settings.bits, 1..=4),
             );
         }
         if all || settings.mode == Mode::Abc {
             let bases = key("bases", "sign planes of an `abc` weight; α_j by least squares");
-            visitor.visit(bases, Slot::Integer(&mut settings.bases, 1..=5));
+            visitor.visit(bases, Setting::Integer(&mut settings.bases, 1..=5));
         }
         if all || packed {
             let meaning = "bits of the gradient of the output, 1 to 8, rounded stochastically (DoReFa-Net); 32 leaves it unchanged";
-            visitor.visit(key("gradient_bits", meaning), Slot::Integer(&mut settings.gradient_bits, 1..=32));
+            visitor.visit(key("gradient_bits", meaning), Setting::Integer(&mut settings.gradient_bits, 1..=32));
         }
         if all || settings.mode == Mode::Fixed {
             let format = key("weight_format", "[IL, FL]: integer bits, including the sign, and fractional bits");
-            visitor.visit(format, Slot::Format(&mut settings.fixed.format));
+            visitor.visit(format, format_setting(&mut settings.fixed.format));
             let rounding = key("weight_rounding", "rounding of weights after each update, and of their gradients");
             word(visitor, rounding, &mut settings.fixed.rounding);
             let gradient = key("gradient_format", "[IL, FL] of the weights' gradients, or \"float\"");
-            visitor.visit(gradient, Slot::FormatOrFloat(&mut settings.fixed.gradient_format));
+            format_or_float(visitor, gradient, &mut settings.fixed.gradient_format);
         }
         *self = settings.into();
     }

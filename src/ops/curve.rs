@@ -14,6 +14,7 @@
 
 use crate::kernel::Launch;
 use std::fmt;
+use std::ops::{Bound, RangeBounds};
 
 /// The default top of a clipped or log-tailed ReLU: the largest level of the 2-bit half-wave
 /// Gaussian quantiser, 3 · 0.538, for which these two functions are surrogates.
@@ -40,10 +41,10 @@ pub struct Number {
     pub meaning: &'static str,
     /// Its default.
     pub default: f32,
-    /// Whether a finite value is valid.
-    pub fits: fn(f32) -> bool,
-    /// What to write where one is not.
-    pub wanted: &'static str,
+    /// The interval of valid values.
+    pub interval: (Bound<f32>, Bound<f32>),
+    /// Advice for a value outside of it.
+    pub advice: &'static str,
 }
 
 /// One activation function f.
@@ -168,8 +169,8 @@ pub static CURVES: &[Row] = &[
             meaning: "slope for negative inputs",
             default: 0.01,
             // A falling function has no derivative by y.
-            fits: |v| v >= 0.0,
-            wanted: "give a number of at least 0, such as 0.01",
+            interval: (Bound::Included(0.0), Bound::Unbounded),
+            advice: "give a number of at least 0, such as 0.01",
         }),
         reads: Reads::Output,
         float_ops: [2, 2],
@@ -184,8 +185,8 @@ const fn top() -> Number {
         name: "top",
         meaning: "where the slope changes; by default the highest level of the 2-bit `hwgq`",
         default: TOP,
-        fits: |v| v > 0.0,
-        wanted: "give a number above 0, such as 1.614",
+        interval: (Bound::Excluded(0.0), Bound::Unbounded),
+        advice: "give a number above 0, such as 1.614",
     }
 }
 
@@ -243,8 +244,10 @@ impl Curve {
 
     pub(super) fn check(self) -> Result<(), String> {
         match self.row.number {
-            Some(Number { name, fits, wanted, .. }) if !(self.number.is_finite() && fits(self.number)) => {
-                Err(format!("{name} = {}: {wanted}", self.number))
+            Some(Number { name, interval, advice, .. })
+                if !(self.number.is_finite() && interval.contains(&self.number)) =>
+            {
+                Err(format!("{name} = {}: {advice}", self.number))
             }
             _ => Ok(()),
         }

@@ -67,7 +67,7 @@ impl Format {
 }
 
 /// Largest number of bits, which f32 represents exactly.
-const MOST_BITS: usize = 24;
+pub const MOST_BITS: usize = 24;
 
 /// Whether a tensor can have the format `[IL, FL]`.
 pub fn format_fits([integer, fraction]: [usize; 2]) -> bool {

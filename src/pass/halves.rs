@@ -13,6 +13,7 @@ use crate::graph::{Phase, Value};
 use crate::halves::{ROW, SCALES, SEEN};
 use crate::ops::half_scales::{HalfScales, HalfSeen};
 use crate::ops::{Activity, Graph, Leaf, Op, Role};
+use crate::schema::words;
 use crate::tensor::{Encoding, TensorType};
 use std::collections::HashSet;
 
@@ -27,15 +28,9 @@ pub enum Precision {
     Mixed,
 }
 
+words!(Precision { Full = "f32", Mixed = "mixed" });
+
 impl Precision {
-    /// The words used in recipes.
-    pub const WORDS: [(&'static str, Self); 2] = [("f32", Self::Full), ("mixed", Self::Mixed)];
-
-    /// Returns the word used in recipes.
-    pub fn name(self) -> &'static str {
-        Self::WORDS[self as usize].0
-    }
-
     /// Marks the values of the graph of a training step on `batch` images, then applies `rewrite`.
     ///
     /// The rows of the table of scales are assigned before `rewrite`. They therefore do not depend

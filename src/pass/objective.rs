@@ -6,6 +6,7 @@ use crate::kernel::FAULT;
 use crate::ops::class_loss::{ClassLoss, Term};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::{Graph, Leaf, Op, Role, judge, judge::Judge, mean::Mean, record::Record};
+use crate::schema::{Keys, Kinds, Numbers, Setting, Visitor, key};
 use crate::tensor::{Encoding, TensorType};
 
 /// Number of steps whose loss and accuracy the device keeps before they must be read.
@@ -40,15 +41,50 @@ impl Default for Loss {
     }
 }
 
+/// Every loss with its defaults, its name and its formula for logits z; y is 1 for the class of the
+/// label, else 0.
+const LOSSES: [(Loss, &str, &str); 4] = [
+    (
+        Loss::SoftmaxCrossEntropy { label_smoothing: 0.0 },
+        "softmax_cross_entropy",
+        "−Σ y_c·ln softmax(z)_c; y is smoothed to (1 − ε)·y + ε/classes, ε = label_smoothing",
+    ),
+    (Loss::SigmoidCrossEntropy, "sigmoid_cross_entropy", "−Σ (y_c·ln σ(z_c) + (1 − y_c)·ln(1 − σ(z_c)))"),
+    (Loss::SquaredError, "squared_error", "½·Σ (z_c − y_c)²"),
+    (Loss::SquaredHinge, "squared_hinge", "mean over classes of max(0, 1 − t_c·z_c)², t = 2y − 1"),
+];
+
+impl Kinds for Loss {
+    fn all(&self) -> Vec<(&'static str, &'static str)> {
+        LOSSES.map(|(_, name, formula)| (name, formula)).into()
+    }
+
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn choose(&mut self, at: usize) {
+        *self = LOSSES[at].0;
+    }
+}
+
+impl Keys for Loss {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let kind = key("kind", "the loss, whose mean over a batch is minimised; y is 1 for the label's class, else 0");
+        visitor.visit(kind, Setting::Kind(self));
+        if let Self::SoftmaxCrossEntropy { label_smoothing } = self {
+            let share = Numbers::new(0.0..=1.0, "give a number from 0 to 1, such as 0.1");
+            let smoothing = key("label_smoothing", "share of the label that is spread over all classes");
+            visitor.visit(smoothing, Setting::Number(label_smoothing, share));
+        }
+    }
+}
+
 impl Loss {
     /// Returns its name in a recipe.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
-            Self::SigmoidCrossEntropy => "sigmoid_cross_entropy",
-            Self::SquaredError => "squared_error",
-            Self::SquaredHinge => "squared_hinge",
-        }
+        let same = |(loss, ..): &&(Self, _, _)| std::mem::discriminant(loss) == std::mem::discriminant(self);
+        LOSSES.iter().find(same).map_or("", |(_, name, _)| name)
     }
 
     /// Returns the operation that computes it, which is the first to read the logits.

@@ -16,8 +16,8 @@ pub use sgd::Sgd;
 
 use crate::error::Result;
 use crate::graph::Value;
-use crate::model::keys::Keys;
 use crate::ops::{Graph, Op};
+use crate::schema::{Keys, Kinds, Numbers, Purpose, Setting, Tables, Visitor, above, key, optional};
 
 /// An update rule.
 pub trait Kind: Keys {
@@ -90,7 +90,7 @@ impl Target<'_> {
 }
 
 macro_rules! rules {
-    ($($name:ident = $word:literal),* $(,)?) => {
+    ($($name:ident = $word:literal: $formula:literal;)*) => {
         /// The update formula: g is the gradient, t the step, counted from 1.
         #[derive(Clone, Copy, PartialEq, Debug)]
         pub enum Rule {
@@ -118,6 +118,9 @@ macro_rules! rules {
                 vec![$(Self::$name($name::default())),*]
             }
 
+            /// Returns the name of each rule in a recipe, and its formula.
+            const NAMES: &[(&'static str, &'static str)] = &[$(($word, $formula)),*];
+
             /// Returns its name in a recipe.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -135,7 +138,26 @@ macro_rules! rules {
     };
 }
 
-rules! { Sgd = "sgd", Adam = "adam", AdamW = "adamw", Bop = "bop" }
+rules! {
+    Sgd = "sgd": "v ← momentum·v + g + weight_decay·w; w ← w − lr·v, or with `nesterov` w − lr·(g + weight_decay·w + momentum·v)";
+    Adam = "adam": "g ← g + weight_decay·w; m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), m̂ = m/(1 − beta1^t), v̂ = v/(1 − beta2^t)";
+    AdamW = "adamw": "w ← w·(1 − lr·weight_decay), then as `adam` without weight decay";
+    Bop = "bop": "binary weights: m ← (1 − gamma)·m + gamma·g; w ← −w where |m| > threshold and m has the sign of w; others as `adam` (Helwegen et al., 2019, arXiv 1906.02107)";
+}
+
+impl Kinds for Rule {
+    fn all(&self) -> Vec<(&'static str, &'static str)> {
+        Self::NAMES.to_vec()
+    }
+
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn choose(&mut self, at: usize) {
+        *self = Self::all()[at];
+    }
+}
 
 /// An optimiser with its hyperparameters.
 #[derive(Clone, PartialEq, Debug)]
@@ -171,6 +193,57 @@ impl Group {
     /// Whether a parameter of this name belongs to the group.
     pub fn holds(&self, parameter: &str) -> bool {
         matches(&self.pattern, parameter)
+    }
+}
+
+impl Keys for Optimizer {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("kind", "the update rule; g is the gradient, t the step"), Setting::Kind(&mut self.rule));
+        let rate = Numbers::new(above(0.0), "give a finite number above 0, such as 0.05");
+        let lr = key("lr", "the learning rate, which a schedule starts from").required("0.05");
+        visitor.visit(lr, Setting::Number(&mut self.lr, rate));
+        self.rule.keys().keys(visitor);
+        if visitor.purpose() != Purpose::Write {
+            self.weight_decay = self.rule.decay();
+        }
+        let decay = key("weight_decay", "weight decay of conv and linear weights, not of biases or batch_norm");
+        visitor.visit(decay, decay_of(&mut self.weight_decay));
+        let norm = Numbers::new(above(0.0), "give a finite number above 0, or remove it");
+        let clip_norm = key("clip_norm", "largest norm of all gradients together; they are scaled down to it");
+        optional(visitor, clip_norm, &mut self.clip_norm, 1.0, |value| Setting::Number(value, norm));
+        let groups = key("groups", "groups of parameters with their own settings; the first that matches applies");
+        visitor.visit(groups, Setting::Tables(&mut self.groups));
+    }
+}
+
+fn decay_of(decay: &mut f32) -> Setting<'_> {
+    Setting::Number(decay, Numbers::new(0.0.., "give a finite number of at least 0, such as 5e-4"))
+}
+
+impl Keys for Group {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let pattern = key("match", "pattern of parameter names, such as conv1.weight; `*` stands for any text");
+        visitor.visit(pattern.required("\"*.bias\""), Setting::Text(&mut self.pattern));
+        let scale = Numbers::new(0.0.., "give a finite number of at least 0, such as 0.1");
+        let lr_scale = key("lr_scale", "factor of the learning rate");
+        visitor.visit(lr_scale, Setting::Number(&mut self.lr_scale, scale));
+        let decay = key("weight_decay", "weight decay of these parameters").by_default("the optimiser's");
+        optional(visitor, decay, &mut self.weight_decay, 0.0, decay_of);
+    }
+}
+
+impl Tables for Vec<Group> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn item(&mut self, at: usize) -> &mut dyn Keys {
+        &mut self[at]
+    }
+
+    fn add(&mut self, _line: usize) -> &mut dyn Keys {
+        self.push(Group { pattern: String::new(), lr_scale: 1.0, weight_decay: None });
+        self.last_mut().expect("one was added")
     }
 }
 

@@ -1,24 +1,10 @@
 //! `[data]`: the data a network is trained on.
 
-use super::images::{self, Normalisation};
-use super::pictures::{self, Pictures};
-use super::table::Table;
-use super::write::Toml;
-use super::{Augment, Labels, MOST_CLASSES, Set};
-use crate::Result;
+use super::set::Sets;
+use super::{Augment, MOST_CLASSES, Padding, Set};
 use crate::model::Model;
-
-/// Name of CIFAR-10's folder in its archive.
-const CIFAR10_DIR: &str = "cifar-10-batches-bin";
-
-/// Name of CIFAR-100's folder in its archive.
-const CIFAR100_DIR: &str = "cifar-100-binary";
-
-/// Default folder of IDX files.
-const IDX_DIR: &str = "mnist";
-
-/// Default folder of pictures.
-const FOLDER_DIR: &str = "images";
+use crate::schema::{Key, Keys, List, Numbers, Purpose, Setting, Visitor, above, key, optional, word, words};
+use std::ops::Bound;
 
 /// `[data]`: the data set, and how pixels are normalised.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +49,7 @@ impl Data {
     /// The data of a network that is trained on arrays instead of files, as far as a recipe states
     /// it.
     pub(crate) fn arrays(model: &Model) -> Self {
-        Set::Idx { dir: IDX_DIR.into(), image: model.input, classes: model.classes }.into()
+        Set::Idx { dir: ".".into(), image: model.input, classes: model.classes }.into()
     }
 
     /// The normalised value of a byte of a channel, except the mean image: (byte · a + b − mean) /
@@ -135,116 +121,143 @@ impl Data {
     }
 }
 
-/// The keys of `[data]`.
-pub(super) fn keys() -> Vec<&'static str> {
-    let common = ["set", "dir", "labels", "scale", "shuffle", "validation", "limit", "test_limit"];
-    [&common[..], &images::KEYS, &pictures::KEYS].concat()
+/// `[data]`, for a model.
+pub(super) struct DataOf<'a> {
+    pub(super) data: &'a mut Data,
+    pub(super) model: &'a Model,
 }
 
-/// Reads `[data]`.
-pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Data> {
-    let (image, classes) = (model.input, model.classes);
-    let cifar10 = Set::Cifar10 { dir: CIFAR10_DIR.into() };
-    let labels = table.word("labels", &[Labels::Fine, Labels::Coarse].map(|labels| (labels.name(), labels)))?;
-    let cifar100 = Set::Cifar100 { dir: CIFAR100_DIR.into(), labels: labels.unwrap_or(Labels::Fine) };
-    let idx = Set::Idx { dir: IDX_DIR.into(), image, classes };
-    let folder = Set::Folder { dir: FOLDER_DIR.into(), image, classes, pictures: Pictures::default() };
-    let sets = [&Set::Digits, &cifar10, &cifar100, &idx, &folder].map(|set| (set.name(), set));
-    let set = table.word("set", &sets)?;
-    let mut set = table.required("set", set, &format!("one of {}", sets.map(|(name, _)| name).join(", ")))?.clone();
-    if labels.is_some() && set.name() != cifar100.name() {
-        return Err(table.bad("labels", "only cifar100 has two kinds of them; remove it"));
-    }
-    let others: Vec<_> = keys().into_iter().filter(|key| !pictures::KEYS.contains(key)).collect();
-    match &mut set {
-        Set::Folder { pictures, .. } => *pictures = pictures::read(table, image)?,
-        _ => {
-            if let Some(key) = table.stranger(&others) {
-                return Err(table.bad(key, "it applies to pictures, which only a folder has; remove it"));
-            }
+impl Keys for DataOf<'_> {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let data = &mut *self.data;
+        let mut sets = Sets { set: &mut data.set, input: self.model.input, classes: self.model.classes };
+        visitor.visit(key("set", "the data set"), Setting::Kind(&mut sets));
+        if visitor.purpose() != Purpose::Write {
+            *data = Data::from(data.set.clone());
         }
-    }
-    if let Some(given) = table.string("dir")? {
-        match set.dir_mut() {
-            Some(dir) if !given.is_empty() => *dir = given.into(),
-            Some(_) => return Err(table.bad("dir", "name the folder that holds the images")),
-            None => return Err(table.bad("dir", "the digits are embedded; remove it")),
+        data.set.keys(visitor);
+        let (mut scale, advice) = (data.scale.to_vec(), "give two numbers [a, b]; a pixel p becomes p * a + b");
+        let two = List { lengths: 2..=2, each: ANY, rising: false, advice: advice.into() };
+        visitor.visit(key("scale", "[a, b]: a pixel p becomes p·a + b"), Setting::Numbers(&mut scale, two));
+        if let [a, b] = scale[..] {
+            data.scale = [a, b];
         }
-    }
-    let wanted = "give two numbers [a, b]; a pixel p becomes p * a + b";
-    let scale = table.numbers("scale", wanted)?.unwrap_or(set.default_scale());
-    if scale[0] == 0.0 {
-        return Err(table.bad("scale", "the first number must not be 0, or all images look the same"));
-    }
-    let share = |v: f64| (0.0..1.0).contains(&v);
-    let validation = table.real("validation", share, "give a share from 0 to below 1, such as 0.1")?.unwrap_or(0.0);
-    let [limit, test_limit] = ["limit", "test_limit"].map(|key| table.integer(key, 1..=u64::from(u32::MAX)));
-    let (limit, test_limit) = (limit?.map(|limit| limit as usize), test_limit?.map(|limit| limit as usize));
-    let [channels, height, width] = set.source();
-    let Normalisation { mean, std, mean_image } = images::normalisation(table, channels)?;
-    let augment = images::augment(table, [height, width])?;
-    let shuffle = table.flag("shuffle")?.unwrap_or(true);
-    let data = Data { set, scale, mean, std, mean_image, augment, shuffle, validation, limit, test_limit };
-    match data.value_fault() {
-        Some((key, fault)) => Err(table.bad(key, &fault)),
-        None => Ok(data),
-    }
-}
-
-/// Checks that the images of the set match the model's input, and that there are enough of them.
-pub(super) fn check(data_table: &Table<'_>, model_table: &Table<'_>, model: &Model, data: &Data) -> Result<()> {
-    let (table, set) = (model_table, &data.set);
-    if model.input != set.image() {
-        let wanted = format!("the images of {} have channels, height, width {:?}; write that", set.name(), set.image());
-        return Err(table.bad("input", &wanted));
-    }
-    if model.classes != set.classes() {
-        let labels = match set {
-            Set::Cifar100 { labels, .. } => format!(" with labels = \"{}\"", labels.name()),
-            _ => String::new(),
+        let [channels, height, width] = data.set.source();
+        let all = visitor.purpose() == Purpose::List;
+        let each = |what: &str, each| {
+            let advice = format!("give a list of {channels}, {what} for each channel").into();
+            let lengths = if all { 1..=usize::MAX } else { channels..=channels };
+            List { lengths, each, rising: false, advice }
         };
-        let wanted = format!("{}{labels} has {} classes; write that", set.name(), set.classes());
-        return Err(table.bad("classes", &wanted));
-    }
-    let at_most = |most: usize, what: &str| match model.classes > most {
-        true => Err(table.bad("classes", &format!("{what} has at most {most} classes"))),
-        false => Ok(()),
-    };
-    match set {
-        Set::Folder { .. } if !matches!(model.input[0], 1 | 3) => {
-            Err(table.bad("input", "pictures have 1 channel (grey) or 3 (colour); use one of these"))
+        let mean = key("mean", "mean of each channel, subtracted after scaling").by_default("none");
+        let allowed = each("the mean subtracted from a scaled pixel", ANY);
+        per_channel(visitor, mean, &mut data.mean, allowed);
+        let std = key("std", "standard deviation of each channel, divided by afterwards").by_default("none");
+        let allowed = each("a number above 0 to divide by afterwards", above(0.0));
+        per_channel(visitor, std, &mut data.std, allowed);
+        let mean_image = key("mean_image", "subtract the mean training image, one value per pixel and channel, last");
+        visitor.visit(mean_image, Setting::Flag(&mut data.mean_image));
+        let shuffle = key("shuffle", "use the images of each epoch in another order, drawn from the seed");
+        visitor.visit(shuffle, Setting::Flag(&mut data.shuffle));
+        let share = Numbers::new(0.0..1.0, "give a share from 0 to below 1, such as 0.1");
+        let validation = key("validation", "share of the training images that is held out for validation");
+        visitor.visit(validation, Setting::Real(&mut data.validation, share));
+        let limit = key("limit", "largest number of training images").by_default("all");
+        let test_limit = key("test_limit", "largest number of test images").by_default("all");
+        for (key, limit) in [(limit, &mut data.limit), (test_limit, &mut data.test_limit)] {
+            optional(visitor, key, limit, 1, |limit| Setting::Integer(limit, 1..=u32::MAX as usize));
         }
-        Set::Folder { .. } => at_most(MOST_CLASSES, "a folder"),
-        Set::Idx { .. } => at_most(256, "idx, whose labels are single bytes,"),
-        _ => Ok(()),
-    }?;
-    // If the number of images is not known, the limit is the best case.
-    match set.train_len().or(data.limit).and_then(|len| data.share_fault(len)) {
-        Some((key, fault)) => Err(data_table.bad(key, &fault)),
-        None => Ok(()),
+        let augment = key("augment", "random changes of training images");
+        let side = if all { MOST_PIXELS } else { height.min(width) };
+        visitor.visit(augment, Setting::Table(&mut AugmentOf { augment: &mut data.augment, side }));
     }
 }
 
-/// Writes `[data]`.
-pub(super) fn write(toml: &mut Toml, data: &Data) {
-    toml.heading("[data]");
-    toml.word("set", data.set.name());
-    if let Some(dir) = data.set.clone().dir_mut() {
-        toml.word("dir", &dir.to_string_lossy());
+const ANY: (Bound<f32>, Bound<f32>) = (Bound::Unbounded, Bound::Unbounded);
+
+/// Visits a list of numbers that may be missing.
+fn per_channel(visitor: &mut dyn Visitor, key: Key, values: &mut Vec<f32>, allowed: List) {
+    let mut given = !values.is_empty();
+    visitor.visit(key, Setting::Optional(&mut given, Box::new(Setting::Numbers(values, allowed))));
+}
+
+/// Largest side of an image.
+const MOST_PIXELS: usize = 1 << 20;
+
+/// `[data.augment]`, for images whose shorter side is `side`.
+struct AugmentOf<'a> {
+    augment: &'a mut Augment,
+    side: usize,
+}
+
+impl Keys for AugmentOf<'_> {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let (augment, side) = (&mut *self.augment, self.side);
+        let pad = key("pad", "pixels around the image into which a random crop may extend; at most its side");
+        visitor.visit(pad, Setting::Integer(&mut augment.pad, 0..=side));
+        word(visitor, key("padding", "value of these pixels"), &mut augment.padding);
+        visitor.visit(key("mirror", "flip horizontally with probability ½"), Setting::Flag(&mut augment.mirror));
+        let cutout = key("cutout", "side of a random square of zeros; 0 for none, at most twice the image's side");
+        visitor.visit(cutout, Setting::Integer(&mut augment.cutout, 0..=2 * side));
     }
-    match &data.set {
-        Set::Cifar100 { labels, .. } => toml.word("labels", labels.name()),
-        Set::Folder { pictures, image, .. } => pictures::write(toml, pictures, *image),
-        _ => {}
-    }
-    toml.line("scale", format!("[{:?}, {:?}]", data.scale[0], data.scale[1]));
-    images::write_normalisation(toml, data);
-    toml.line("shuffle", data.shuffle);
-    toml.line("validation", format!("{:?}", data.validation));
-    for (key, limit) in [("limit", data.limit), ("test_limit", data.test_limit)] {
-        if let Some(limit) = limit {
-            toml.line(key, limit);
+}
+
+words!(Padding { Zero = "zero", Replicate = "replicate", Reflect = "reflect" });
+
+impl Data {
+    /// Why a network cannot be trained on these images, if it cannot: the table and the key at
+    /// fault, and what to do.
+    pub(super) fn fault(&self) -> Option<(&'static str, &'static str, String)> {
+        let in_data = |(key, why)| ("data", key, why);
+        if let Set::Folder { image, pictures, .. } = &self.set
+            && let Some(fault) = pictures.fault(*image)
+        {
+            return Some(in_data(fault));
         }
+        if self.scale[0] == 0.0 {
+            let why = "the first number must not be 0, or all images look the same".to_string();
+            return Some(("data", "scale", why));
+        }
+        let [_, height, width] = self.set.source();
+        let (pad, side) = (self.augment.pad, height.min(width));
+        if self.augment.padding == Padding::Reflect && pad >= side {
+            let why = format!("images of {height} × {width} pixels can reflect at most {} of them", side - 1);
+            return Some(("data.augment", "pad", why));
+        }
+        self.value_fault().map(in_data)
     }
-    images::write_augment(toml, &data.augment);
+
+    /// Why the images do not match the model's input, or are too few for its classes, if so: the
+    /// table and the key at fault, and what to do.
+    pub(super) fn model_fault(&self, model: &Model) -> Option<(&'static str, &'static str, String)> {
+        let (set, in_model) = (&self.set, |key, why| Some(("model", key, why)));
+        if model.input != set.image() {
+            let shape = set.image();
+            return in_model(
+                "input",
+                format!("the images of {} have channels, height, width {shape:?}; write that", set.name()),
+            );
+        }
+        if model.classes != set.classes() {
+            let labels = match set {
+                Set::Cifar100 { labels, .. } => format!(" with labels = \"{}\"", labels.name()),
+                _ => String::new(),
+            };
+            return in_model("classes", format!("{}{labels} has {} classes; write that", set.name(), set.classes()));
+        }
+        let (most, what) = match set {
+            Set::Folder { .. } if !matches!(model.input[0], 1 | 3) => {
+                return in_model("input", "pictures have 1 channel (grey) or 3 (colour); use one of these".to_string());
+            }
+            Set::Folder { .. } => (MOST_CLASSES, "a folder"),
+            Set::Idx { .. } => (256, "idx, whose labels are single bytes,"),
+            _ => (usize::MAX, ""),
+        };
+        if model.classes > most {
+            return in_model("classes", format!("{what} has at most {most} classes"));
+        }
+        // If the number of images is not known, the limit is the best case.
+        let (key, why) = self.share_fault(set.train_len().or(self.limit)?)?;
+        Some(("data", key, why))
+    }
 }

@@ -17,7 +17,7 @@
 //!
 //! **Invariant:** the document has neither `extends` nor `model.change`.
 
-use super::table::{Source, suggest};
+use super::table::{RecipeText, suggest};
 use super::{BUILTIN, Result};
 use crate::error::Error;
 use crate::model::INPUT;
@@ -71,8 +71,8 @@ impl Texts {
         self.text += base;
     }
 
-    pub(super) fn source(&self) -> Source<'_> {
-        Source { text: &self.text, files: &self.files }
+    pub(super) fn source(&self) -> RecipeText<'_> {
+        RecipeText { text: &self.text, files: &self.files }
     }
 
     /// The name that the last text extends, with its line.
@@ -220,7 +220,7 @@ fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
     }
     for (key, value) in own {
         let merged = match (base.remove(key.get_ref().as_ref()).map(Spanned::into_inner), value.get_ref()) {
-            (Some(DeValue::Table(mut base)), DeValue::Table(own)) if !begins_anew(&base, own) => {
+            (Some(DeValue::Table(mut base)), DeValue::Table(own)) if !changes_kind(&base, own) => {
                 overlay(&mut base, own);
                 Spanned::new(value.span(), DeValue::Table(base))
             }
@@ -231,13 +231,13 @@ fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
 }
 
 /// Whether `own` has a different kind than `base`.
-fn begins_anew(base: &DeTable<'_>, own: &DeTable<'_>) -> bool {
+fn changes_kind(base: &DeTable<'_>, own: &DeTable<'_>) -> bool {
     KINDS.iter().any(|key| own.contains_key(*key) && text(own, key) != text(base, key))
 }
 
 /// Replaces the layer's keys by these.
 fn rewrite<'a>((place, layer): &mut Written<'a>, span: &Range<usize>, keys: &DeTable<'a>) {
-    if begins_anew(layer, keys) {
+    if changes_kind(layer, keys) {
         *layer = ["name", "from"].into_iter().filter_map(|key| layer.remove_entry(key)).collect();
         *place = span.clone();
     }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_merge_and_another_kind_begins_anew() {
+    fn tables_merge_and_another_kind_replaces() {
         let own = "extends = \"a\"\ny.epochs = 4\ny.list = [3]\n";
         let texts = Texts::read(own, "own.toml", find).unwrap();
         let document = texts.merged().unwrap();

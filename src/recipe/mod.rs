@@ -14,28 +14,29 @@
 //! ```
 mod data;
 mod extend;
-mod images;
-mod layers;
-mod optimizer;
+mod json;
 mod parse;
 mod pictures;
+mod read;
 pub mod schedule;
 mod set;
 mod table;
 mod train;
-mod write;
 
 pub use crate::ops::gather::{Augment, Padding};
 pub use crate::pass::{Adam, AdamW, Bop, Group, Loss, Moments, Optimizer, Rule, Sgd};
 pub use data::Data;
+pub use json::json_schema;
 pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
 pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
-pub use train::{Length, Memory, Train};
+pub use train::{BATCHES, Length, Memory, Train};
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
+use crate::schema::{self, Keys, Setting, Visitor, key};
+use data::DataOf;
 
 /// The default recipe of commands.
 const DIGITS: &str = include_str!("../../assets/recipes/digits.toml");
@@ -78,6 +79,11 @@ pub const BUILTIN: [(&str, &str); 25] = embedded![
 /// The text of the embedded recipe called `name`, if there is one.
 pub fn builtin(name: &str) -> Option<&'static str> {
     BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// Describes all sections of a recipe with their keys.
+pub fn schema() -> schema::Section {
+    schema::describe(&mut Recipe::start())
 }
 
 /// A complete run.
@@ -123,6 +129,12 @@ impl Recipe {
         Self::parse(&self.to_toml(), "the recipe as TOML").map(|_| self)
     }
 
+    /// The recipe that the keys of a text are read into; what has no default is to be replaced.
+    fn start() -> Self {
+        let model = Model { input: [1; 3], classes: 1, layers: Vec::new() };
+        Self { model, data: Set::Digits.into(), train: Train::start() }
+    }
+
     /// Why epochs of `train_len` images cannot be trained on, if they cannot: there is no batch, or
     /// one has no variance.
     pub(crate) fn batch_fault(&self, train_len: usize) -> Result<Option<String>> {
@@ -149,6 +161,16 @@ impl Recipe {
     /// The recipe as TOML with all defaults spelt out. [`Recipe::parse`] gives an equal recipe
     /// back.
     pub fn to_toml(&self) -> String {
-        write::recipe(self)
+        schema::toml(&mut self.clone())
+    }
+}
+
+impl Keys for Recipe {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        const SECTIONS: &str = "a recipe has [model], [data] and [train]";
+        let Self { model, data, train } = self;
+        visitor.visit(key("model", "the network").required(SECTIONS), Setting::Table(model));
+        visitor.visit(key("data", "the images").required(SECTIONS), Setting::Table(&mut DataOf { data, model }));
+        visitor.visit(key("train", "training").required(SECTIONS), Setting::Table(train));
     }
 }

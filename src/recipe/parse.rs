@@ -1,55 +1,108 @@
 //! Parses TOML text into a checked [`Recipe`].
-use super::table::{Source, Table};
-use super::{Recipe, builtin, data, extend, layers, train};
-use crate::Result;
-use crate::model::{INPUT, Model, ModelError};
+use super::read::{Given, Place, read};
+use super::table::RecipeText;
+use super::{Recipe, builtin, extend};
+use crate::model::{Model, ModelError, Parameter};
+use crate::pass::Optimizer;
+use crate::{Error, Result};
 
 /// See [`Recipe::parse`].
 pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
     let texts = extend::Texts::read(text, file, builtin)?;
-    let (source, document) = (texts.source(), texts.merged()?);
-    let sections = vec!["model", "data", "train"];
-    let root = Table::new(source, "recipe".into(), document.span(), document.get_ref(), sections)?;
-    let section = |key, what: &str, known: &[&'static str]| {
-        let missing = || root.error(1, &format!("{what} is missing; a recipe has [model], [data] and [train]"));
-        root.table(key, what, known)?.ok_or_else(missing)
-    };
-    let model_table = section("model", "[model]", &["input", "classes", "layers"])?;
-    let data_table = section("data", "[data]", &data::keys())?;
-    let train_table = section("train", "[train]", &train::KEYS)?;
+    let (text, document) = (texts.source(), texts.merged()?);
+    let place = Place { span: document.span(), what: "recipe".into(), path: String::new() };
+    let (mut given, mut recipe) = (Given::new(), Recipe::start());
+    read(&mut given, text, place, document.get_ref(), &mut recipe)?;
+    recipe.check().map_err(|fault| fault.located(text, &given))?;
+    for layer in &mut recipe.model.layers {
+        layer.line = text.own(layer.line).unwrap_or(0);
+    }
+    Ok(recipe)
+}
 
-    let model = model(source, &model_table)?;
-    let data = data::read(&data_table, &model)?;
-    let train = train::read(&train_table, &model)?;
-    data::check(&data_table, &model_table, &model, &data)?;
-    let recipe = Recipe { model, data, train };
-    // Every epoch needs a batch, and every batch a variance.
-    match recipe.data.train_len().map(|train_len| recipe.batch_fault(train_len)).transpose()?.flatten() {
-        Some(fault) => Err(train_table.bad("batch", &fault)),
-        None => Ok(recipe),
+/// What is wrong with a recipe whose values are all within their ranges.
+enum Fault {
+    /// The value of a key, in a table with this name.
+    Value(String, &'static str, String),
+    /// The line of a layer, or of one of its keys.
+    Layer(Option<usize>, &'static str, String),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<ModelError> for Fault {
+    fn from(error: ModelError) -> Self {
+        Self::Layer(error.layer, "", error.message)
     }
 }
 
-fn model(source: Source<'_>, table: &Table<'_>) -> Result<Model> {
-    let input = table.integers("input", 1..=1 << 20, "[3, 32, 32] (channels, height, width)")?;
-    let input = table.required("input", input, "[channels, height, width]")?;
-    let classes = table.required("classes", table.integer("classes", 1..=1 << 20)?, "10")? as usize;
-    let mut model = Model { input, classes, layers: Vec::new() };
-    let mut from_lines = Vec::new();
-    for (index, entry) in table.tables("layers")?.into_iter().enumerate() {
-        let previous = model.layers.last().map_or(INPUT, |layer| &layer.name);
-        let (layer, from_line) = layers::layer(source, entry, index, previous)?;
-        model.layers.push(layer);
-        from_lines.push(from_line);
+impl Fault {
+    fn value((table, key, why): (&str, &'static str, String)) -> Self {
+        Self::Value(table.into(), key, why)
     }
-    for (index, line) in from_lines.into_iter().enumerate() {
-        model.sources(index).map_err(|error| source.error(line, error.message))?;
+
+    fn located(self, text: RecipeText<'_>, given: &Given<'_>) -> Error {
+        match self {
+            Self::Value(table, key, why) => given[&table].value_error(key, &why),
+            Self::Layer(layer, key, why) => {
+                let path = layer.map_or("model".to_string(), |layer| format!("model.layers.{layer}"));
+                text.error(given[&path].line_of(key), why)
+            }
+            Self::Other(error) => error,
+        }
     }
-    let at = |error: ModelError| {
-        let line = error.layer.map_or(table.line, |index| model.layers[index].line);
-        source.error(line, error.message)
+}
+
+impl Recipe {
+    /// Checks what the schema cannot express: that values fit each other.
+    fn check(&self) -> Result<(), Fault> {
+        let Self { model, data, train } = self;
+        for index in 0..model.layers.len() {
+            model.sources(index).map_err(|error| Fault::Layer(error.layer, "from", error.message))?;
+        }
+        model.shapes()?;
+        let refuse = |fault| Err(Fault::value(fault));
+        data.fault().map_or(Ok(()), refuse)?;
+        train.fault().map_or(Ok(()), |(key, why)| refuse(("train", key, why)))?;
+        check_optimizer(&train.optimizer, model)?;
+        train.schedule.fault(train.length).map_or(Ok(()), |(key, why)| refuse(("train.schedule", key, why)))?;
+        data.model_fault(model).map_or(Ok(()), refuse)?;
+        // Every epoch needs a batch, and every batch a variance.
+        let fault = data.train_len().map(|train_len| self.batch_fault(train_len)).transpose().map_err(Fault::Other)?;
+        fault.flatten().map_or(Ok(()), |why| refuse(("train", "batch", why)))
+    }
+}
+
+fn check_optimizer(optimizer: &Optimizer, model: &Model) -> Result<(), Fault> {
+    const TABLE: &str = "train.optimizer";
+    let refuse = |key, why: &str| Err(Fault::Value(TABLE.into(), key, why.into()));
+    optimizer.rule.check().or_else(|(key, why)| refuse(key, why))?;
+    let parameters = model.parameters()?;
+    if optimizer.rule.flips() && !parameters.iter().any(Parameter::binary) {
+        return refuse("kind", "it flips binary weights, and the model has none; use \"adam\"");
+    }
+    let names = |of: &dyn Fn(&Parameter) -> bool| -> Vec<String> {
+        let chosen = parameters.iter().filter(|parameter| of(parameter));
+        chosen.flat_map(|parameter| parameter.host()).map(|(name, _)| name).collect()
     };
-    model.shapes().map_err(at)?;
-    model.layers.iter_mut().for_each(|layer| layer.line = source.own(layer.line).unwrap_or(0));
-    Ok(model)
+    let mut left = names(&Parameter::trained);
+    // Binary weights that flip have no learning rate.
+    let flipped = names(&|parameter| optimizer.flips(parameter.binary()));
+    let all = left.join(", ");
+    for (at, group) in optimizer.groups.iter().enumerate() {
+        let refuse = |key, why| Err(Fault::Value(format!("{TABLE}.groups.{at}"), key, why));
+        let idle = left.iter().find(|name| group.holds(name) && flipped.contains(name));
+        let keys = [("lr_scale", group.lr_scale != 1.0), ("weight_decay", group.weight_decay.is_some())];
+        if let (Some(name), Some((key, _))) = (idle, keys.iter().find(|(_, given)| *given)) {
+            let why = "without a learning rate or weight decay; exclude it from match, or remove this";
+            return refuse(key, format!("{} flips {name} {why}", optimizer.name()));
+        }
+        let before = left.len();
+        left.retain(|name| !group.holds(name));
+        if left.len() == before {
+            let why = format!("no parameter has such a name, or earlier groups match them all; there are {all}");
+            return refuse("match", why);
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,7 @@
 //! Keys of `[data]` that only a `folder` has: how its pictures become images.
 
-use super::table::Table;
-use super::write::Toml;
-use crate::Result;
+use crate::schema::{Numbers, Setting, Visitor, key, word, words};
+use std::ops::Bound;
 
 /// How the pictures of a folder are selected and converted to images.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,25 +51,8 @@ impl Default for Pictures {
     }
 }
 
-impl Fit {
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stretch => "stretch",
-            Self::Crop => "crop",
-        }
-    }
-}
-
-impl Undecodable {
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Refuse => "refuse",
-        }
-    }
-}
+words!(Fit { Stretch = "stretch", Crop = "crop" });
+words!(Undecodable { Skip = "skip", Refuse = "refuse" });
 
 impl Pictures {
     /// Channels, height and width of the images created from pictures for a model's `input`.
@@ -85,45 +67,39 @@ impl Pictures {
     }
 }
 
-/// The keys.
-pub(super) const KEYS: [&str; 5] = ["test_share", "fit", "resize", "undecodable", "stream_above"];
-
 /// Maximum side length of images that are larger than a model's input.
 const LONGEST: usize = 1 << 14;
 
-/// Reads the keys, for a model whose input is `input`.
-pub(super) fn read(table: &Table<'_>, input: [usize; 3]) -> Result<Pictures> {
-    let usual = Pictures::default();
-    let shorter = input[1].min(input[2]);
-    let share = |v: f64| v > 0.0 && v < 1.0;
-    let test_share = table.real("test_share", share, "give a number above 0 and below 1, such as 0.2")?;
-    let fit = table.word("fit", &[Fit::Stretch, Fit::Crop].map(|fit| (fit.name(), fit)))?;
-    let resize = table.integer("resize", 1..=LONGEST as u64)?.map(|wanted| wanted as usize);
-    if resize.is_some_and(|wanted| wanted < shorter) {
-        let wanted =
-            format!("the shorter side of model.input is {shorter}, and is cropped from this; give at least that");
-        return Err(table.bad("resize", &wanted));
+impl Pictures {
+    /// Visits the keys, for a model whose input is `input`.
+    pub(super) fn keys(&mut self, visitor: &mut dyn Visitor, input: [usize; 3]) {
+        let share = (Bound::Excluded(0.0), Bound::Excluded(1.0));
+        let share = Numbers::new(share, "give a number above 0 and below 1, such as 0.2");
+        let test_share = key("test_share", "share of every class used for testing, without `test/` and `val/`");
+        visitor.visit(test_share, Setting::Real(&mut self.test_share, share));
+        word(visitor, key("fit", "how a picture of other proportions is fitted to the images"), &mut self.fit);
+        let shorter = input[1].min(input[2]);
+        let mut side = self.resize.unwrap_or(shorter);
+        let resize = key("resize", "shorter side of the images, of which the model's input is cropped");
+        visitor.visit(resize.by_default("that of the input"), Setting::Integer(&mut side, 1..=LONGEST));
+        self.resize = Some(side).filter(|&side| side != shorter);
+        let undecodable = key("undecodable", "what to do with files that are not pictures: omit them, or fail");
+        word(visitor, undecodable, &mut self.undecodable);
+        let stream = key("stream_above", "MiB of a split above which its pictures are decoded when a batch needs them");
+        visitor.visit(stream, Setting::Count(&mut self.stream_above, 0..=1 << 30));
     }
-    let [_, height, width] = Pictures { resize, ..usual.clone() }.source(input);
-    if resize.is_some() && height.max(width) > LONGEST {
-        let wanted = format!("that makes images of {height} × {width} pixels; no side may be longer than {LONGEST}");
-        return Err(table.bad("resize", &wanted));
-    }
-    let words = [Undecodable::Skip, Undecodable::Refuse].map(|what| (what.name(), what));
-    Ok(Pictures {
-        test_share: test_share.unwrap_or(usual.test_share),
-        fit: fit.unwrap_or(usual.fit),
-        resize: resize.filter(|&wanted| wanted != shorter),
-        undecodable: table.word("undecodable", &words)?.unwrap_or(usual.undecodable),
-        stream_above: table.integer("stream_above", 0..=1 << 30)?.unwrap_or(usual.stream_above),
-    })
-}
 
-/// Writes the keys.
-pub(super) fn write(toml: &mut Toml, pictures: &Pictures, input: [usize; 3]) {
-    toml.line("test_share", format!("{:?}", pictures.test_share));
-    toml.word("fit", pictures.fit.name());
-    toml.line("resize", pictures.resize.unwrap_or(input[1].min(input[2])));
-    toml.word("undecodable", pictures.undecodable.name());
-    toml.line("stream_above", pictures.stream_above);
+    /// Why images of the length `resize` cannot be cropped to a model's `input`, if they cannot.
+    pub(super) fn fault(&self, input: [usize; 3]) -> Option<(&'static str, String)> {
+        let (wanted, shorter) = (self.resize?, input[1].min(input[2]));
+        let [_, height, width] = self.source(input);
+        let why = if wanted < shorter {
+            format!("the shorter side of model.input is {shorter}, and is cropped from this; give at least that")
+        } else if height.max(width) > LONGEST {
+            format!("that makes images of {height} × {width} pixels; no side may be longer than {LONGEST}")
+        } else {
+            return None;
+        };
+        Some(("resize", why))
+    }
 }

@@ -22,9 +22,7 @@
 //! there on.
 
 use super::Length;
-use super::table::Table;
-use super::write::Toml;
-use crate::Result;
+use crate::schema::{Keys, Kinds, Numbers, Purpose, Setting, Visitor, above, key, word, words};
 
 /// The learning-rate schedule of a run. Constant, without a warm-up, by default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,26 +90,98 @@ pub enum Unit {
     Steps,
 }
 
-impl Unit {
-    const WORDS: [(&str, Self); 2] = [("epochs", Self::Epochs), ("steps", Self::Steps)];
+words!(Unit { Epochs = "epochs", Steps = "steps" });
 
-    fn name(self) -> &'static str {
-        Self::WORDS[self as usize].0
+/// Every shape with its defaults, its name and its formula.
+const CURVES: [(Curve, &str, &str); 7] = [
+    (Curve::Constant, "constant", "lr"),
+    (Curve::Linear, "linear", "lr·(1 − x)"),
+    (Curve::Polynomial { power: 2.0, end: 0.0 }, "polynomial", "end + (lr − end)·(1 − x)^power"),
+    (Curve::Cosine { end: 0.0 }, "cosine", "end + (lr − end)·(1 + cos πx)/2"),
+    (Curve::Step { every: 30, factor: FACTOR, unit: Unit::Epochs }, "step", "lr·factor^(u div every)"),
+    (
+        Curve::MultiStep { milestones: Vec::new(), factor: FACTOR, unit: Unit::Epochs },
+        "multi_step",
+        "lr·factor^(number of milestones up to u)",
+    ),
+    (Curve::Exponential { factor: 0.95, unit: Unit::Epochs }, "exponential", "lr·factor^u"),
+];
+
+/// Default factor of steps.
+const FACTOR: f32 = 0.1;
+
+impl Kinds for Curve {
+    fn all(&self) -> Vec<(&'static str, &'static str)> {
+        CURVES.map(|(_, name, formula)| (name, formula)).into()
+    }
+
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn choose(&mut self, at: usize) {
+        *self = CURVES[at].0.clone();
+    }
+}
+
+impl Keys for Curve {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let last = Numbers::new(0.0.., "give the last learning rate, a finite number of at least 0");
+        let positive = Numbers::new(above(0.0), "give a finite number above 0");
+        let end = key("end", "last learning rate");
+        let factor = key("factor", "factor of the learning rate");
+        match self {
+            Self::Constant | Self::Linear => {}
+            Self::Polynomial { power, end: last_lr } => {
+                let exponent = key("power", "exponent of the remaining share of the run; 1 is linear");
+                visitor.visit(exponent.required("2.0"), Setting::Number(power, positive));
+                visitor.visit(end, Setting::Number(last_lr, last));
+            }
+            Self::Cosine { end: last_lr } => visitor.visit(end, Setting::Number(last_lr, last)),
+            Self::Step { every, factor: of_step, unit } => {
+                let interval = key("every", "interval in units").required("30");
+                visitor.visit(interval, Setting::Count(every, 1..=u64::MAX));
+                visitor.visit(factor, Setting::Number(of_step, positive));
+                word(visitor, key("unit", "unit of `every`"), unit);
+            }
+            Self::MultiStep { milestones, factor: of_step, unit } => {
+                let times = key("milestones", "times in units from the start of the run").required("[80, 120]");
+                visitor.visit(times, Setting::Rising(milestones));
+                visitor.visit(factor, Setting::Number(of_step, positive));
+                word(visitor, key("unit", "unit of `milestones`"), unit);
+            }
+            Self::Exponential { factor: of_unit, unit } => {
+                visitor.visit(factor.required("0.95"), Setting::Number(of_unit, positive));
+                word(visitor, key("unit", "interval after which the factor applies"), unit);
+            }
+        }
+    }
+}
+
+impl Keys for Schedule {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let kind = key(
+            "kind",
+            "the learning rate; x is the completed share of the run after the warm-up, u the epoch or, by `unit`, the step",
+        );
+        visitor.visit(kind, Setting::Kind(&mut self.curve));
+        self.curve.keys(visitor);
+        let epochs = key("warmup_epochs", "length of the linear warm-up from 0 to lr, in epochs");
+        let steps = key("warmup_steps", "length of the warm-up in steps").or(epochs.name, None);
+        let mut warmup = match visitor.purpose() {
+            Purpose::Write => self.warmup.or(Some(Length::Steps(0))),
+            _ => self.warmup,
+        };
+        Length::keys(visitor, [epochs, steps], &mut warmup, 0);
+        self.warmup = warmup.filter(|length| !matches!(length, Length::Epochs(0) | Length::Steps(0)));
     }
 }
 
 impl Curve {
     /// The name used in recipes.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Linear => "linear",
-            Self::Polynomial { .. } => "polynomial",
-            Self::Cosine { .. } => "cosine",
-            Self::Step { .. } => "step",
-            Self::MultiStep { .. } => "multi_step",
-            Self::Exponential { .. } => "exponential",
-        }
+        let same = |(curve, ..): &&(Self, _, _)| std::mem::discriminant(curve) == std::mem::discriminant(self);
+        CURVES.iter().find(same).map_or("", |(_, name, _)| name)
     }
 }
 
@@ -154,96 +224,16 @@ fn toward(end: f32, lr: f64, share: f64) -> f64 {
     f64::from(end) + (lr - f64::from(end)) * share
 }
 
-/// Keys of every kind.
-const COMMON: [&str; 2] = ["warmup_epochs", "warmup_steps"];
-
-/// Every kind with its keys.
-const KINDS: [(&str, &[&str]); 7] = [
-    ("constant", &[]),
-    ("linear", &[]),
-    ("polynomial", &["power", "end"]),
-    ("cosine", &["end"]),
-    ("step", &["every", "factor", "unit"]),
-    ("multi_step", &["milestones", "factor", "unit"]),
-    ("exponential", &["factor", "unit"]),
-];
-
-/// Reads `[train.schedule]`, if there is one.
-pub(super) fn read(train: &Table<'_>, length: Length) -> Result<Schedule> {
-    let Some((table, kind)) = train.kinds("schedule", "[train.schedule]", &COMMON, &KINDS)? else {
-        return Ok(Schedule::default());
-    };
-    let above = |key| table.number(key, |v| v > 0.0, "give a finite number above 0");
-    let end = || {
-        let end = table.number("end", |v| v >= 0.0, "give the last learning rate, a finite number of at least 0");
-        Ok::<_, crate::Error>(end?.unwrap_or(0.0))
-    };
-    let unit = || Ok::<_, crate::Error>(table.word("unit", &Unit::WORDS)?.unwrap_or_default());
-    let curve = match kind {
-        "constant" => Curve::Constant,
-        "linear" => Curve::Linear,
-        "polynomial" => Curve::Polynomial { power: table.required("power", above("power")?, "2.0")?, end: end()? },
-        "cosine" => Curve::Cosine { end: end()? },
-        "step" => {
-            let every = table.required("every", table.integer("every", 1..=u64::MAX)?, "30")?;
-            Curve::Step { every, factor: above("factor")?.unwrap_or(0.1), unit: unit()? }
-        }
-        "multi_step" => {
-            let milestones = table.required("milestones", table.rising("milestones")?, "[80, 120]")?;
-            Curve::MultiStep { milestones, factor: above("factor")?.unwrap_or(0.1), unit: unit()? }
-        }
-        "exponential" => {
-            Curve::Exponential { factor: table.required("factor", above("factor")?, "0.95")?, unit: unit()? }
-        }
-        _ => unreachable!("every kind of the list is read"),
-    };
-    let warmup = match COMMON.map(|key| table.integer(key, 0..=u64::MAX)) {
-        [Ok(Some(_)), Ok(Some(_))] => {
-            return Err(table.bad("warmup_steps", "give warmup_epochs or warmup_steps, not both"));
-        }
-        [epochs, steps] => epochs?.map(Length::Epochs).or(steps?.map(Length::Steps)),
-    };
-    let (key, longer) = match (warmup, length) {
-        (Some(Length::Epochs(warmup)), Length::Epochs(epochs)) => ("warmup_epochs", warmup > epochs),
-        (Some(Length::Steps(warmup)), Length::Steps(steps)) => ("warmup_steps", warmup > steps),
-        _ => ("", false),
-    };
-    if longer {
-        return Err(table.bad(key, "the warm-up is longer than the run; shorten it"));
-    }
-    Ok(Schedule { curve, warmup: warmup.filter(|length| !matches!(length, Length::Epochs(0) | Length::Steps(0))) })
-}
-
-/// Writes `[train.schedule]`.
-pub(super) fn write(toml: &mut Toml, schedule: &Schedule) {
-    toml.heading("[train.schedule]");
-    toml.word("kind", schedule.curve.name());
-    match &schedule.curve {
-        Curve::Constant | Curve::Linear => {}
-        Curve::Polynomial { power, end } => {
-            toml.float("power", *power);
-            toml.float("end", *end);
-        }
-        Curve::Cosine { end } => toml.float("end", *end),
-        Curve::Step { every, factor, unit } => {
-            toml.line("every", every);
-            toml.float("factor", *factor);
-            toml.word("unit", unit.name());
-        }
-        Curve::MultiStep { milestones, factor, unit } => {
-            toml.line("milestones", format!("{milestones:?}"));
-            toml.float("factor", *factor);
-            toml.word("unit", unit.name());
-        }
-        Curve::Exponential { factor, unit } => {
-            toml.float("factor", *factor);
-            toml.word("unit", unit.name());
-        }
-    }
-    match schedule.warmup {
-        Some(Length::Epochs(epochs)) => toml.line("warmup_epochs", epochs),
-        Some(Length::Steps(steps)) => toml.line("warmup_steps", steps),
-        None => toml.line("warmup_steps", 0),
+impl Schedule {
+    /// Why a run of this length cannot have the schedule, if it cannot: the key at fault, and what
+    /// to do.
+    pub(super) fn fault(&self, run: Length) -> Option<(&'static str, String)> {
+        let (key, longer) = match (self.warmup?, run) {
+            (Length::Epochs(warmup), Length::Epochs(epochs)) => ("warmup_epochs", warmup > epochs),
+            (Length::Steps(warmup), Length::Steps(steps)) => ("warmup_steps", warmup > steps),
+            _ => return None,
+        };
+        longer.then(|| (key, "the warm-up is longer than the run; shorten it".to_string()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The supported data sets, and what is known about each before anything is read.
 use super::Pictures;
+use crate::schema::{Keys, Kinds, Setting, Visitor, key, word, words};
 use std::path::PathBuf;
 
 /// Maximum number of classes of a data set: a label is two bytes.
@@ -59,15 +60,9 @@ pub enum Labels {
     Coarse,
 }
 
-impl Labels {
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fine => "fine",
-            Self::Coarse => "coarse",
-        }
-    }
+words!(Labels { Fine = "fine", Coarse = "coarse" });
 
+impl Labels {
     /// The class names of the set's own lists, in order.
     fn classes(self) -> &'static str {
         match self {
@@ -176,6 +171,55 @@ impl Set {
         match self {
             Self::Digits => [1.0 / 16.0, -0.5],
             _ => [1.0 / 255.0, 0.0],
+        }
+    }
+}
+
+/// The choice of a set, for a model with this input and number of classes.
+pub(super) struct Sets<'a> {
+    pub(super) set: &'a mut Set,
+    pub(super) input: [usize; 3],
+    pub(super) classes: usize,
+}
+
+impl Kinds for Sets<'_> {
+    fn all(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("digits", "embedded handwritten digits of 8 × 8 pixels, 1437 for training and 360 for testing"),
+            ("cifar10", "CIFAR-10 (binary version): 32 × 32 pixels in colour, 10 classes"),
+            ("cifar100", "CIFAR-100 (binary version): 32 × 32 pixels in colour, 100 classes, or 20 coarse ones"),
+            ("idx", "MNIST, Fashion-MNIST, EMNIST and others in IDX files, gzipped or not"),
+            ("folder", "pictures in class folders"),
+        ]
+    }
+
+    fn name(&self) -> &'static str {
+        self.set.name()
+    }
+
+    fn choose(&mut self, at: usize) {
+        let (image, classes) = (self.input, self.classes);
+        *self.set = match at {
+            0 => Set::Digits,
+            1 => Set::Cifar10 { dir: "cifar-10-batches-bin".into() },
+            2 => Set::Cifar100 { dir: "cifar-100-binary".into(), labels: Labels::Fine },
+            3 => Set::Idx { dir: "mnist".into(), image, classes },
+            _ => Set::Folder { dir: "images".into(), image, classes, pictures: Pictures::default() },
+        };
+    }
+}
+
+/// The keys that only this set has.
+impl Keys for Set {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        if let Some(dir) = self.dir_mut() {
+            let folder = key("dir", "the set's folder, relative to the working directory");
+            visitor.visit(folder, Setting::Path(dir, "name the folder that holds the images"));
+        }
+        match self {
+            Self::Cifar100 { labels, .. } => word(visitor, key("labels", "the labels to learn"), labels),
+            Self::Folder { image, pictures, .. } => pictures.keys(visitor, *image),
+            _ => {}
         }
     }
 }

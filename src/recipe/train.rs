@@ -1,12 +1,10 @@
 //! `[train]` and `[train.loss]`: training settings.
 
 use super::schedule::Schedule;
-use super::table::Table;
-use super::write::Toml;
-use super::{optimizer, schedule};
-use crate::model::Model;
-use crate::pass::{Adam, Loss, Optimizer, Precision};
+use crate::pass::{Adam, Loss, Optimizer, Precision, Sgd};
+use crate::schema::{Key, Keys, Purpose, Setting, Visitor, key, optional, word, words};
 use crate::{Error, Result};
+use std::ops::RangeInclusive;
 
 /// `[train]`: training settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +43,9 @@ pub struct Train {
     pub schedule: Schedule,
 }
 
+/// Allowed values of `batch` and `accumulate`.
+pub const BATCHES: RangeInclusive<usize> = 1..=65_536;
+
 /// 20 epochs in batches of 64 with Adam at a constant learning rate of 0.001.
 impl Default for Train {
     fn default() -> Self {
@@ -67,6 +68,36 @@ impl Default for Train {
 }
 
 impl Train {
+    /// The defaults; what has none is to be replaced.
+    pub(super) fn start() -> Self {
+        Self {
+            batch: 1,
+            length: Length::Epochs(1),
+            seed: 0,
+            drop_last: false,
+            evaluate_every: 1,
+            patience: 0,
+            keep: 0,
+            accumulate: 1,
+            memory: Memory::default(),
+            precision: Precision::default(),
+            loss: Loss::default(),
+            optimizer: Optimizer::new(1.0, Sgd::default()),
+            schedule: Schedule::default(),
+        }
+    }
+
+    /// Why a step cannot be divided into micro-batches, if it cannot: the key at fault, and what to
+    /// do.
+    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+        let Self { batch, accumulate, .. } = *self;
+        let why = || {
+            let fits = divisor(batch, accumulate);
+            ("accumulate", format!("it must divide batch = {batch}, such as accumulate = {fits}"))
+        };
+        (!batch.is_multiple_of(accumulate)).then(why)
+    }
+
     /// Images per micro-batch.
     pub fn micro_batch(&self) -> usize {
         self.batch / self.accumulate
@@ -116,15 +147,7 @@ pub enum Memory {
     Low,
 }
 
-impl Memory {
-    /// The names used in recipes.
-    pub const WORDS: [(&'static str, Self); 2] = [("normal", Self::Normal), ("low", Self::Low)];
-
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        Self::WORDS[self as usize].0
-    }
-}
+words!(Memory { Normal = "normal", Low = "low" });
 
 /// A duration: of a run, where it is at least 1, or of its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,105 +168,50 @@ impl Length {
     }
 }
 
-/// Keys of `[train]`.
-pub(super) const KEYS: [&str; 14] = [
-    "batch",
-    "epochs",
-    "steps",
-    "seed",
-    "drop_last",
-    "evaluate_every",
-    "patience",
-    "keep",
-    "accumulate",
-    "memory",
-    "precision",
-    "loss",
-    "optimizer",
-    "schedule",
-];
-
-/// Every loss with its keys.
-const LOSSES: [(&str, &[&str]); 4] = [
-    ("softmax_cross_entropy", &["label_smoothing"]),
-    ("sigmoid_cross_entropy", &[]),
-    ("squared_error", &[]),
-    ("squared_hinge", &[]),
-];
-
 /// The largest divisor of `batch` that is at most `most`.
 fn divisor(batch: usize, most: usize) -> usize {
     (1..=most.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1)
 }
 
-/// Reads `[train]`.
-pub(super) fn read(table: &Table<'_>, model: &Model) -> Result<Train> {
-    let batch = table.required("batch", table.integer("batch", 1..=65_536)?, "64")? as usize;
-    let accumulate = table.integer("accumulate", 1..=65_536)?.unwrap_or(1) as usize;
-    if !batch.is_multiple_of(accumulate) {
-        let fits = divisor(batch, accumulate);
-        return Err(table.bad("accumulate", &format!("it must divide batch = {batch}, such as accumulate = {fits}")));
+impl Keys for Train {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("batch", "images per step").required("64"), Setting::Integer(&mut self.batch, BATCHES));
+        let epochs =
+            key("epochs", "length of the run in passes through the training images; this or `steps` is required");
+        let steps = key("steps", "length of the run in optimiser steps");
+        let mut length = (visitor.purpose() == Purpose::Write).then_some(self.length);
+        Length::keys(visitor, [epochs, steps.or(epochs.name, Some("20"))], &mut length, 1);
+        self.length = length.unwrap_or(self.length);
+        let seed = key("seed", "seed of the initial weights, the order of the data and all other random numbers");
+        visitor.visit(seed, Setting::Count(&mut self.seed, 0..=u64::MAX));
+        let drop_last = key("drop_last", "omit an epoch's last batch if it is not full");
+        visitor.visit(drop_last, Setting::Flag(&mut self.drop_last));
+        let evaluate = key("evaluate_every", "interval in epochs at which accuracy is evaluated, as it is at the end");
+        visitor.visit(evaluate, Setting::Count(&mut self.evaluate_every, 1..=u64::MAX));
+        let patience = key("patience", "epochs without a better accuracy after which the run stops; 0 for never");
+        visitor.visit(patience, Setting::Count(&mut self.patience, 0..=u64::MAX));
+        let keep = key("keep", "checkpoints of the last epochs to keep, besides the last one and the best");
+        visitor.visit(keep, Setting::Count(&mut self.keep, 0..=u64::MAX));
+        let accumulate = key("accumulate", "micro-batches per step; must divide `batch`");
+        visitor.visit(accumulate, Setting::Integer(&mut self.accumulate, BATCHES));
+        word(visitor, key("memory", "what memory use is optimised for: speed, or the least memory"), &mut self.memory);
+        let precision = key("precision", "storage of activations and their gradients: single, or half precision");
+        word(visitor, precision, &mut self.precision);
+        visitor.visit(key("loss", "the loss"), Setting::Table(&mut self.loss));
+        let optimizer = key("optimizer", "the optimiser").required("add it with kind and lr");
+        visitor.visit(optimizer, Setting::Table(&mut self.optimizer));
+        visitor.visit(key("schedule", "the learning-rate schedule"), Setting::Table(&mut self.schedule));
     }
-    let length = match (table.integer("epochs", 1..=u64::MAX)?, table.integer("steps", 1..=u64::MAX)?) {
-        (Some(epochs), None) => Length::Epochs(epochs),
-        (None, Some(steps)) => Length::Steps(steps),
-        (None, None) => return Err(table.error(table.line, "give either epochs or steps, such as epochs = 20")),
-        (Some(_), Some(_)) => return Err(table.bad("steps", "give either epochs or steps, not both")),
-    };
-    Ok(Train {
-        batch,
-        length,
-        seed: table.integer("seed", 0..=u64::MAX)?.unwrap_or(0),
-        drop_last: table.flag("drop_last")?.unwrap_or(false),
-        evaluate_every: table.integer("evaluate_every", 1..=u64::MAX)?.unwrap_or(1),
-        patience: table.integer("patience", 0..=u64::MAX)?.unwrap_or(0),
-        keep: table.integer("keep", 0..=u64::MAX)?.unwrap_or(0),
-        accumulate,
-        memory: table.word("memory", &Memory::WORDS)?.unwrap_or_default(),
-        precision: table.word("precision", &Precision::WORDS)?.unwrap_or_default(),
-        loss: read_loss(table)?,
-        optimizer: optimizer::read(table, model)?,
-        schedule: schedule::read(table, length)?,
-    })
 }
 
-fn read_loss(train: &Table<'_>) -> Result<Loss> {
-    let Some((table, kind)) = train.kinds("loss", "[train.loss]", &[], &LOSSES)? else { return Ok(Loss::default()) };
-    Ok(match kind {
-        "softmax_cross_entropy" => {
-            let share = |v: f32| (0.0..=1.0).contains(&v);
-            let smoothing = table.number("label_smoothing", share, "give a number from 0 to 1, such as 0.1")?;
-            Loss::SoftmaxCrossEntropy { label_smoothing: smoothing.unwrap_or(0.0) }
+impl Length {
+    /// Visits two keys of which only one may be given.
+    pub(super) fn keys(visitor: &mut dyn Visitor, keys: [Key; 2], length: &mut Option<Self>, least: u64) {
+        let mut epochs = if let Some(Self::Epochs(epochs)) = *length { Some(epochs) } else { None };
+        let mut steps = if let Some(Self::Steps(steps)) = *length { Some(steps) } else { None };
+        for (key, value) in keys.into_iter().zip([&mut epochs, &mut steps]) {
+            optional(visitor, key, value, least, |value| Setting::Count(value, least..=u64::MAX));
         }
-        "sigmoid_cross_entropy" => Loss::SigmoidCrossEntropy,
-        "squared_error" => Loss::SquaredError,
-        "squared_hinge" => Loss::SquaredHinge,
-        _ => unreachable!("every loss of the list is read"),
-    })
-}
-
-/// Writes `[train]` and its tables.
-pub(super) fn write(toml: &mut Toml, train: &Train) {
-    toml.heading("[train]");
-    toml.line("batch", train.batch);
-    match train.length {
-        Length::Epochs(epochs) => toml.line("epochs", epochs),
-        Length::Steps(steps) => toml.line("steps", steps),
+        *length = epochs.map(Self::Epochs).or(steps.map(Self::Steps));
     }
-    toml.line("seed", train.seed);
-    toml.line("drop_last", train.drop_last);
-    toml.line("evaluate_every", train.evaluate_every);
-    toml.line("patience", train.patience);
-    toml.line("keep", train.keep);
-    toml.line("accumulate", train.accumulate);
-    toml.word("memory", train.memory.name());
-    toml.word("precision", train.precision.name());
-
-    toml.heading("[train.loss]");
-    toml.word("kind", train.loss.name());
-    if let Loss::SoftmaxCrossEntropy { label_smoothing } = train.loss {
-        toml.float("label_smoothing", label_smoothing);
-    }
-    optimizer::write(toml, &train.optimizer);
-    schedule::write(toml, &train.schedule);
 }

@@ -170,7 +170,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &[
             "[train.optimizer] (adam)",
             "unknown key \"momentum\"",
-            "expected one of kind, lr, weight_decay, clip_norm, groups, beta1",
+            "which only sgd has; expected one of kind, lr, beta1, beta2, eps, weight_decay, clip_norm, groups",
         ],
     ),
     ("kind = \"sgd\"\nlr = 1\nbeta1 = 0.9\n", "", 41, &["unknown key \"beta1\""]),

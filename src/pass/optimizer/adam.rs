@@ -3,8 +3,8 @@
 use super::{Kind, Target};
 use crate::error::Result;
 use crate::graph::Value;
-use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::adam::{self, Moment};
+use crate::schema::{Keys, Numbers, Setting, Visitor, key};
 
 /// m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), with m̂ =
 /// m/(1 − beta1^t), v̂ = v/(1 − beta2^t).
@@ -45,13 +45,12 @@ impl Default for Moments {
 
 impl Keys for Moments {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let share =
-            Numbers { fits: |v: f64| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1, such as 0.9" };
-        let small =
-            Numbers { fits: |v: f32| v >= LEAST_EPS, wanted: "give a small number of at least 1e-30, such as 1e-8" };
-        visitor.visit(key("beta1", "decay rate of the mean gradient"), Slot::Real(&mut self.beta1, share));
-        visitor.visit(key("beta2", "decay rate of the mean squared gradient"), Slot::Real(&mut self.beta2, share));
-        visitor.visit(key("eps", "added to the root of the mean squared gradient"), Slot::Number(&mut self.eps, small));
+        let share = Numbers::new(0.0..1.0, "give a number from 0 to below 1, such as 0.9");
+        let small = Numbers::new(LEAST_EPS.., "give a small number of at least 1e-30, such as 1e-8");
+        visitor.visit(key("beta1", "decay rate of the mean gradient"), Setting::Real(&mut self.beta1, share));
+        visitor.visit(key("beta2", "decay rate of the mean squared gradient"), Setting::Real(&mut self.beta2, share));
+        visitor
+            .visit(key("eps", "added to the root of the mean squared gradient"), Setting::Number(&mut self.eps, small));
     }
 }
 

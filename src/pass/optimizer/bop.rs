@@ -4,8 +4,9 @@ use super::adam::moment;
 use super::{Kind, Moments, Target};
 use crate::error::Result;
 use crate::graph::Value;
-use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::bop;
+use crate::schema::{Keys, Numbers, Setting, Visitor, key};
+use std::ops::Bound;
 
 /// Bop (Helwegen et al., 2019) for binary weights, which are ±1 without latent weights: m ← (1 −
 /// gamma)·m + gamma·g, and w flips where |m| > threshold and m has the sign of w. All other
@@ -29,12 +30,12 @@ impl Default for Bop {
 
 impl Keys for Bop {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let share =
-            Numbers { fits: |v: f64| v > 0.0 && v <= 1.0, wanted: "give a number above 0, up to 1, such as 1e-4" };
-        let least = Numbers { fits: |v: f32| v >= 0.0, wanted: "give a finite number of at least 0, such as 1e-8" };
-        visitor.visit(key("gamma", "weight of each new gradient in the mean"), Slot::Real(&mut self.gamma, share));
+        let share = (Bound::Excluded(0.0), Bound::Included(1.0));
+        let share = Numbers::new(share, "give a number above 0, up to 1, such as 1e-4");
+        let least = Numbers::new(0.0.., "give a finite number of at least 0, such as 1e-8");
+        visitor.visit(key("gamma", "weight of each new gradient in the mean"), Setting::Real(&mut self.gamma, share));
         let threshold = key("threshold", "magnitude of the mean gradient above which a weight flips");
-        visitor.visit(threshold, Slot::Number(&mut self.threshold, least));
+        visitor.visit(threshold, Setting::Number(&mut self.threshold, least));
         self.moments.keys(visitor);
     }
 }

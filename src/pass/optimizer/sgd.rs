@@ -3,8 +3,8 @@
 use super::{Kind, Target};
 use crate::error::Result;
 use crate::graph::Value;
-use crate::model::keys::{Keys, Numbers, Slot, Visitor, key};
 use crate::ops::sgd::{self, SgdNesterov, SgdVelocity};
+use crate::schema::{Keys, Numbers, Setting, Visitor, key};
 
 /// PyTorch's `SGD`: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − lr·v, or with `nesterov` w
 /// ← w − lr·(g + momentum·v).
@@ -18,11 +18,10 @@ pub struct Sgd {
 
 impl Keys for Sgd {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let share =
-            Numbers { fits: |v: f32| (0.0..1.0).contains(&v), wanted: "give a number from 0 to below 1, such as 0.9" };
-        visitor
-            .visit(key("momentum", "fraction of the velocity that is kept"), Slot::Number(&mut self.momentum, share));
-        visitor.visit(key("nesterov", "whether Nesterov momentum is used"), Slot::Flag(&mut self.nesterov));
+        let share = Numbers::new(0.0..1.0, "give a number from 0 to below 1, such as 0.9");
+        let momentum = key("momentum", "fraction of the velocity that is kept");
+        visitor.visit(momentum, Setting::Number(&mut self.momentum, share));
+        visitor.visit(key("nesterov", "whether Nesterov momentum is used"), Setting::Flag(&mut self.nesterov));
     }
 }
 
