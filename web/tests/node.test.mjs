@@ -1,12 +1,13 @@
 // The package in Node.js: on Dawn (npm's webgpu) its results are bit-identical to the native program's on the same driver; without WebGPU there is an error that says what to do.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
 import { ROOT, icds } from './browsers.mjs';
+import { installed } from './installed.mjs';
 import { halfwave } from './native.mjs';
 
 const STEPS = 69;
@@ -105,12 +106,10 @@ test('every kernel agrees with its reference implementation on Dawn', async () =
   assert.deepEqual(outcomes.filter(({ failure, worst, bound }) => failure || !(worst <= bound)), []);
 });
 
-test('the README’s example for Node.js runs as printed', async () => {
+test('in an empty project with the packed file installed, the README’s example for Node.js runs as printed', async () => {
   const [example] = /## In Node\.js.*?```js\n(.*?)```/s.exec(readFileSync(path.join(ROOT, 'web/pkg/README.md'), 'utf8')).slice(1);
   const folder = path.join(scratch, 'project');
-  mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
-  symlinkSync(path.join(ROOT, 'web/pkg'), path.join(folder, 'node_modules/halfwave'));
-  symlinkSync(path.join(ROOT, 'web/node_modules/webgpu'), path.join(folder, 'node_modules/webgpu'));
+  installed(folder, ['webgpu']);
   writeFileSync(path.join(folder, 'train.mjs'), example);
   const lines = (await node(['train.mjs'], driver(icds().lavapipe), folder)).trim().split('\n');
   assert.equal(lines.length, 20);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { withEngine } from './engine.mjs';
+import { installed } from './installed.mjs';
 import { serve } from './server.mjs';
 
 const folder = path.join(ROOT, 'web/pkg');
@@ -82,12 +83,11 @@ test('the page’s own types and the package’s agree', () => {
   }
 });
 
-test('Vite builds the README’s Worker and page with its defaults, and they train', async (t) => {
+test('in an empty project with the packed file installed, Vite builds the README’s Worker and page with its defaults, and they train', async (t) => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-vite-'));
   t.after(() => rmSync(scratch, { recursive: true, force: true }));
   const [, worker, page] = /```js\n(.*?)```.*?```js\n(.*?)```/s.exec(readFileSync(path.join(folder, 'README.md'), 'utf8'));
-  mkdirSync(path.join(scratch, 'node_modules'));
-  symlinkSync(folder, path.join(scratch, 'node_modules/halfwave'));
+  installed(scratch);
   writeFileSync(path.join(scratch, 'worker.js'), worker);
   writeFileSync(path.join(scratch, 'main.js'), page);
   writeFileSync(path.join(scratch, 'index.html'), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>');

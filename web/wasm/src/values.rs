@@ -468,7 +468,7 @@ pub struct Outcome {
     pub stem: String,
     /// Number of samples run.
     pub samples: usize,
-    /// Largest difference from the reference implementation (twin), relative to its largest value.
+    /// Largest difference from the reference implementation, relative to its largest value.
     pub worst: f32,
     /// Bound on the difference; 0 means exact.
     pub bound: f32,
