@@ -192,24 +192,29 @@ impl From<GpuBackend> for Box<dyn Backend> {
     }
 }
 
-/// Executes plans.
+/// An opened device: [`open`] returns one, and a [`Network`](crate::network::Network) or a
+/// [`Trainer`](crate::train::Trainer) runs on it. Methods that are not shown here execute plans, and
+/// are internal.
 pub trait Backend {
     /// Returns its display name: the adapter, or "cpu".
     fn name(&self) -> &str;
 
     /// Returns the limits and preferences that plans must be compiled for.
+    #[doc(hidden)]
     fn caps(&self) -> &Caps;
 
     /// Whether kernels that depend on driver behaviour must be compared with their reference
     /// implementations before first use. If so, the backend must store verdicts from
     /// [`Backend::judge`]. The CPU backend runs the reference implementations themselves, and no
     /// kernel depends on the driver in a browser.
+    #[doc(hidden)]
     fn runs_kernels(&self) -> bool {
         false
     }
 
     /// Stores in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with the
     /// reference implementation on this device.
+    #[doc(hidden)]
     fn judge(&mut self, _kernel: &str, _right: bool) {}
 
     /// Registers a stop signal. Once `stop` is requested, no plan is loaded or run:
@@ -218,6 +223,7 @@ pub trait Backend {
 
     /// Sets whether stop requests are obeyed. If not, plans still run after a request, to complete
     /// work that has begun.
+    #[doc(hidden)]
     fn hear_stop(&mut self, _heard: bool) {}
 
     /// Creates buffers and pipelines of a plan. Existing state is kept; new state is zero.
@@ -225,9 +231,11 @@ pub trait Backend {
     /// # Errors
     ///
     /// Returns an error if memory runs out, a kernel does not compile, or a stop is requested.
+    #[doc(hidden)]
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>>;
 
     /// Returns a loaded plan.
+    #[doc(hidden)]
     fn plan(&self, id: PlanId) -> &Plan;
 
     /// Writes an input or a state tensor.
@@ -235,6 +243,7 @@ pub trait Backend {
     /// # Panics
     ///
     /// Panics if the plan has no such port, or if the length does not match its type.
+    #[doc(hidden)]
     fn write(&mut self, id: PlanId, port: &str, words: &[u32]);
 
     /// Starts a step, and may return before it has ended. Small steps may be held back until they
@@ -244,6 +253,7 @@ pub trait Backend {
     ///
     /// Returns an error if the device is lost, or if a stop has been requested, in which case
     /// nothing is done.
+    #[doc(hidden)]
     fn run(&mut self, id: PlanId) -> Result<()>;
 
     /// Reads an output or a state tensor as of all work started before; work started later does not
@@ -252,6 +262,7 @@ pub trait Backend {
     /// # Errors
     ///
     /// Returns an error if the device is lost.
+    #[doc(hidden)]
     fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, Result<Vec<u32>>>;
 
     /// Runs a plan once, with every step executed `repeats` times in a row, and returns the times
@@ -267,6 +278,7 @@ pub trait Backend {
     /// # Panics
     ///
     /// Panics if `repeats` does not have an entry for each step.
+    #[doc(hidden)]
     fn run_timed<'a>(
         &'a mut self,
         id: PlanId,
@@ -293,6 +305,7 @@ pub trait Backend {
     /// # Errors
     ///
     /// Returns an error if the device is lost, or if this backend does not support captures.
+    #[doc(hidden)]
     fn capture(&mut self, _id: PlanId) -> LocalFuture<'_, Result<()>> {
         let message = "captures need an adapter, and a native program; choose one with --adapter";
         Box::pin(async move { Err(Error::Device(message.to_string())) })
@@ -304,6 +317,7 @@ pub trait Backend {
     }
 
     /// Returns the submissions measured since the last call, at most the last 1024.
+    #[doc(hidden)]
     fn trace(&mut self) -> Vec<Submission> {
         Vec::new()
     }

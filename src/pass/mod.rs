@@ -1,10 +1,10 @@
 //! Passes: from a model to a graph, and from graph to graph. The graph is verified after each.
 //!
-//! [`build`] (model → forward graph) → [`objective`] (adds the loss) → [`differentiate`] (adds the
-//! backward pass) → [`update`] (adds the optimiser) → [`record`] (records metrics) → [`simplify`]
-//! (common subexpressions, dead nodes) → [`fuse`] (folds batch-norms into their readers, gradients
+//! [`build()`] (model → forward graph) → [`objective()`] (adds the loss) → [`differentiate()`] (adds the
+//! backward pass) → [`update()`] (adds the optimiser) → [`record()`] (records metrics) → [`simplify()`]
+//! (common subexpressions, dead nodes) → [`fuse()`] (folds batch-norms into their readers, gradients
 //! of pools and sums into those of batch-norms, and concatenates gradients of slices) →
-//! [`together`] (makes nodes that are computed together adjacent) → [`Precision::store`] (selects
+//! [`together()`] (makes nodes that are computed together adjacent) → [`Precision::store`] (selects
 //! values for half precision, if requested).
 
 mod accumulate;
@@ -113,7 +113,7 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
 
 /// Builds the graph that evaluates `batch` images of bytes with running statistics and without
 /// augmentation: see [`judge`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
-/// is set, under names that begin with [`EVALUATION`]; those of [`objective`] and [`judge`].
+/// is set, under names that begin with [`EVALUATION`]; those of [`objective()`] and [`judge()`].
 ///
 /// # Errors
 ///

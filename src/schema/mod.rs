@@ -1,6 +1,6 @@
 //! The schema of recipes. One function for each section, kind of layer, loss, optimiser rule or
 //! schedule names its keys with their meanings, values and ranges ([`Keys`]); recipes are read,
-//! written, documented ([`describe`]) and validated by editors ([`json`]) from it.
+//! written, documented ([`describe()`]) and validated by editors ([`json`]) from it.
 
 mod describe;
 pub mod json;
