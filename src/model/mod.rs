@@ -37,7 +37,7 @@ pub use fixed::{FORMAT_ADVICE, Fixed, Rounding, format_fits};
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
-pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, ZeroBin, uniform_step};
+pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, Uniform, ZeroBin, uniform_step};
 pub use weights::{Alpha, FixedWeights, Form, Packed, WeightGradient, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};
@@ -173,6 +173,7 @@ kinds! {
     Hwgq(Hwgq) = "hwgq": "0 for x ≤ 0, else the level q_i with t_i < x ≤ t_{i+1}; t_1 = 0, t_i = (q_{i−1} + q_i)/2", "Cai, He, Sun, Vasconcelos, 2017, arXiv 1702.00953";
     Sign(Sign) = "sign": "+1 for x ≥ 0, else −1", "Courbariaux et al., 2016, arXiv 1602.02830; Liu et al., 2018, arXiv 1808.00278 (polynomial)";
     Dorefa(Dorefa) = "dorefa": "round(n·min(max(x, 0), 1))/n, n = 2^bits − 1; halfway between two levels, the lower", "Zhou et al., 2016, arXiv 1606.06160";
+    Uniform(Uniform) = "uniform": "c/n·round(n·min(max(x, 0), c)/c), n = 2^bits − 1; halfway between two levels, the lower", "Jacob et al., 2018, arXiv 1712.05877 (ReLU6)";
     Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
     Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two neighbours of x", "Gupta et al., 2015, arXiv 1502.02551";
@@ -198,7 +199,7 @@ macro_rules! settings {
 }
 
 settings! {
-    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Flatten,
+    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Uniform, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Flatten,
     Dropout,
 }
 

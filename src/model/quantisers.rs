@@ -254,6 +254,38 @@ fn start() -> Numbers {
     Numbers::new(above(0.0), "give a number above 0")
 }
 
+/// Uniform quantisation with a fixed clip c: the nearest of 0, c/n, …, c, n = 2^bits − 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Uniform {
+    /// Bits of a code, 1 to 4; 2 by default.
+    pub bits: usize,
+    /// c; 6 by default (ReLU6).
+    pub clip: f32,
+}
+
+impl Default for Uniform {
+    fn default() -> Self {
+        Self { bits: 2, clip: 6.0 }
+    }
+}
+
+impl Definition for Uniform {
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(Quantise::nearest(self.bits as u8, self.clip, None).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(Code::Uniform(self.clip / ((1 << self.bits) - 1) as f32).into())
+    }
+}
+
+impl Keys for Uniform {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 1..=4));
+        visitor.visit(key("clip", "the largest level"), Setting::Number(&mut self.clip, start()));
+    }
+}
+
 /// PACT: the nearest of 0, s/n, …, s with a learned clip s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pact {

@@ -124,7 +124,8 @@ def batch_norm(net, layer, inputs):
     return Signal(F.batch_norm(x.value, mean, variance, gamma, beta, net.training, momentum, eps))
 
 
-for name, function in (("hwgq", quantisers.hwgq), ("sign", quantisers.sign), ("dorefa", quantisers.dorefa)):
+for name in ("hwgq", "sign", "dorefa", "uniform"):
+    function = getattr(quantisers, name)
     KINDS[name] = lambda net, layer, inputs, function=function: function(inputs[0].value, layer)
 
 

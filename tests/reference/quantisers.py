@@ -136,6 +136,17 @@ def dorefa(x, layer):
     return coded(y, 1 / steps)
 
 
+# ---- uniform, with a fixed clip: Jacob et al., 2018
+
+
+def uniform(x, layer):
+    """round(clip(x, 0, c) (2^k - 1) / c) c / (2^k - 1); the derivative is the clip's, 1 on [0, c]."""
+    steps, clip = 2 ** layer.get("bits", 2) - 1, layer.get("clip", 6.0)
+    inside = mask((x >= 0) & (x <= clip))
+    y = stand_in(x, (x.clamp(0, clip) * steps / clip).round() * clip / steps, lambda dy: dy * inside)
+    return coded(y, clip / steps)
+
+
 # ---- PACT: Choi et al., 2018
 
 
