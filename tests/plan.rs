@@ -312,7 +312,7 @@ fn planned_training_equals_unplanned_training() {
 
 fn refusal(graph: &Graph, caps: &Caps) -> String {
     match lower(graph, caps) {
-        Err(halfwave::Error::Device(message)) => message,
+        Err(halfwave::Error::Memory(message)) => message,
         other => panic!("not refused as a limit of the device: {:?}", other.map(|plan| plan.to_string())),
     }
 }
