@@ -7,7 +7,7 @@ use crate::ops::activation::Activation;
 use crate::ops::avg_pool::AvgPool;
 use crate::ops::curve::{self, Curve};
 use crate::ops::window::Window;
-use crate::ops::{Op, concat, flatten, prelu, relu};
+use crate::ops::{Op, concat, flatten, prelu, relu, slice};
 use crate::schema::{Keys, Numbers, Purpose, Setting, Visitor, above, key};
 
 /// Batch normalisation as in PyTorch: biased variance of the batch, unbiased variance in the
@@ -250,5 +250,41 @@ impl Definition for Flatten {
 
     fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
         Some(flatten::Flatten.into())
+    }
+}
+
+/// A range of channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slice {
+    /// The first channel, counted from 0; 0 by default.
+    pub first: usize,
+    /// Number of channels.
+    pub count: usize,
+}
+
+impl Default for Slice {
+    fn default() -> Self {
+        Self { first: 0, count: 1 }
+    }
+}
+
+impl Keys for Slice {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(key("first", "first channel, counted from 0"), Setting::Integer(&mut self.first, NONE_OR_SOME));
+        visitor.visit(key("count", "number of channels").required("16"), Setting::Integer(&mut self.count, SOME));
+    }
+}
+
+impl Definition for Slice {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let ([channels, h, w], Self { first, count }) = (inputs[0], self);
+        match first.checked_add(*count) {
+            Some(end) if end <= channels && *count > 0 => Ok([*count, h, w]),
+            _ => Err(format!("channels {first} and the {count} from there on: its input has {channels} channels")),
+        }
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(slice::Slice { first: self.first, count: self.count }.into())
     }
 }

@@ -34,7 +34,7 @@ pub use custom::{Custom, CustomKind, Number, Size};
 pub use definition::{Codes, Definition, Learned, Shape};
 pub use fixed::{FORMAT_ADVICE, Fixed, Rounding, format_fits};
 
-pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu};
+pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu, Slice};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
 pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, Uniform, ZeroBin, uniform_step};
@@ -184,6 +184,7 @@ kinds! {
     GlobalAvgPool(GlobalAvgPool) = "global_avg_pool": "the mean of each channel: height and width become 1", "";
     Add(Add) = "add": "the sum of two or more inputs of the same shape", "";
     Concat(Concat) = "concat": "the channels of two or more inputs of the same height and width, concatenated", "";
+    Slice(Slice) = "slice": "the channels from `first` on, `count` of them", "";
     Flatten(Flatten) = "flatten": "all values as channels of one pixel, in C, H, W order: y[n, (c·h + i)·w + j] = x[n, c, i, j]", "";
     Dropout(Dropout) = "dropout": "x/(1 − rate) where the number drawn from [0, 1) is at least rate, else 0; in inference x", "Srivastava et al., 2014, JMLR 15(56)";
 }
@@ -199,7 +200,7 @@ macro_rules! settings {
 }
 
 settings! {
-    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Uniform, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Flatten,
+    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Uniform, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Slice, Flatten,
     Dropout,
 }
 

@@ -227,6 +227,13 @@ def global_avg_pool(net, layer, inputs):
     return Signal(inputs[0].value.mean((2, 3), keepdim=True))
 
 
+@kind("slice")
+def slice_channels(net, layer, inputs):
+    """Channels first .. first + count."""
+    first = layer.get("first", 0)
+    return Signal(inputs[0].value[:, first : first + layer["count"]])
+
+
 @kind("flatten")
 def flatten(net, layer, inputs):
     """All values as channels of one pixel, in C, H, W order."""
