@@ -5,6 +5,8 @@
 mod idx;
 #[path = "data/layouts.rs"]
 mod layouts;
+#[path = "common/messages.rs"]
+mod messages;
 #[path = "data/odd.rs"]
 mod odd;
 #[path = "data/pictures.rs"]
@@ -120,7 +122,9 @@ fn folder(dir: &Path, classes: usize) -> Set {
 }
 
 fn message(dir: &Path, classes: usize) -> String {
-    Dataset::load(&folder(dir, classes).into()).unwrap_err().to_string()
+    let message = Dataset::load(&folder(dir, classes).into()).unwrap_err().to_string();
+    messages::collect(&message);
+    message
 }
 
 /// The grey value of each image; all pixels of an image must be equal.

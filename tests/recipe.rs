@@ -10,6 +10,8 @@ mod extend;
 mod json;
 #[path = "recipe/layers.rs"]
 mod layers;
+#[path = "common/messages.rs"]
+mod messages;
 #[path = "recipe/train.rs"]
 mod train;
 
@@ -65,6 +67,7 @@ fn wrong(text: &str) -> (usize, String) {
     match Recipe::parse(text, "test.toml") {
         Err(Error::Recipe { file, line, message }) => {
             assert_eq!(file, "test.toml");
+            messages::collect(&message);
             (line, message)
         }
         other => panic!("expected a recipe error, not {other:?}, from\n{text}"),

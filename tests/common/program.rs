@@ -2,6 +2,9 @@
 //! one line of advice.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+#[path = "messages.rs"]
+mod messages;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +34,9 @@ pub fn finish(mut command: Command) -> Done {
 pub fn ended(child: Child) -> Done {
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    let done = Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+    messages::collect(&done.err);
+    done
 }
 
 /// Runs a command that must succeed without output on stderr.
