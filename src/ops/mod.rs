@@ -68,6 +68,7 @@ pub mod quantise_backward;
 pub mod record;
 pub mod relu;
 pub mod row;
+pub mod rule;
 pub mod sample;
 pub mod scale;
 pub mod sgd;
@@ -76,10 +77,12 @@ pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
 pub mod unpack;
+pub mod update;
 pub mod window;
 
 pub use leaf::{Leaf, Role};
 pub use sample::Sample;
+use update::Update;
 
 /// A graph over the operations of this module.
 pub type Graph = graph::Graph<Op>;
@@ -316,11 +319,13 @@ ops! {
     class_loss::ClassLoss, class_loss::ClassLossBackward,
     mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
     accumulate::Accumulate,
-    sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
-    adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
+    sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
+    adam::Moment, adam::AdamStep, bop::BopFlip, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
 }
+
+rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop }
 
 impl Typed for Op {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
