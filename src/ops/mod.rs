@@ -55,6 +55,7 @@ pub mod input_scale;
 pub mod joint;
 pub mod judge;
 pub mod leaf;
+pub mod lion;
 pub mod max_abs;
 pub mod max_pool;
 pub mod max_unpool;
@@ -320,12 +321,12 @@ ops! {
     mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
     accumulate::Accumulate,
     sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
-    adam::Moment, adam::AdamStep, bop::BopFlip, clamp::Clamp,
+    adam::Moment, adam::AdamStep, bop::BopFlip, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
 }
 
-rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop }
+rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }
 
 impl Typed for Op {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {

@@ -55,6 +55,14 @@ class Optimiser:
 
     adamw = adam
 
+    def lion(self, name, w, g, lr, decay):
+        """Lion (Chen et al., 2023, arXiv 2302.06675, algorithm 2): w shrinks by lr decay, and moves by lr against the sign of b1 m + (1 - b1) g; then m = b2 m + (1 - b2) g."""
+        b1, b2 = self.settings.get("beta1", 0.9), self.settings.get("beta2", 0.99)
+        m = self.moment("momentum", name)
+        direction = torch.sign(b1 * m + (1 - b1) * g)
+        w.mul_(1 - lr * decay).sub_(lr * direction)
+        m.mul_(b2).add_((1 - b2) * g)
+
     def bop(self, name, w, g, lr, decay):
         """Bop (Helwegen et al., 2019) for binary weights: m = (1 - gamma) m + gamma g; w flips where |m| > threshold and m has w's sign. Adam for the rest."""
         if name not in self.network.binary:
