@@ -4,70 +4,118 @@
 //! m ← (1 − γ)·m + γ·g is [`super::adam::Moment`]; then w ← −w where |m| > τ and m has w's sign. w
 //! is ±1.
 
-use super::sgd::{SHAPES, alike};
-use super::{Operation, Sample, add, sample::Noise};
-use crate::caps::Caps;
-use crate::kernel::{Launch, Operand::*, Program};
-use crate::tensor::{Encoding::F32, TensorType, View, ViewMut};
+use super::adam::{Moments, moment};
+use super::rule::{Kind, Target};
+use super::update::{Port, Update, port};
+use crate::error::Result;
+use crate::graph::Value;
+use crate::schema::{Keys, Numbers, Setting, Visitor, key};
+use std::ops::Bound;
+
+/// Bop (Helwegen et al., 2019) for binary weights, which are ±1 without latent weights: m ← (1 −
+/// gamma)·m + gamma·g, and w flips where |m| > threshold and m has the sign of w. All other
+/// parameters follow `Adam`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bop {
+    /// Hyperparameters for the other parameters.
+    pub moments: Moments,
+    /// Adaptivity rate: the weight of each new gradient in m, in (0, 1].
+    pub gamma: f64,
+    /// τ, at least 0.
+    pub threshold: f32,
+}
+
+impl Default for Bop {
+    /// The paper's values (section 5.1).
+    fn default() -> Self {
+        Self { moments: Moments::default(), gamma: 1e-4, threshold: 1e-8 }
+    }
+}
+
+impl Keys for Bop {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        let share = (Bound::Excluded(0.0), Bound::Included(1.0));
+        let share = Numbers::new(share, "give a number above 0, up to 1, such as 1e-4");
+        let least = Numbers::new(0.0.., "give a finite number of at least 0, such as 1e-8");
+        visitor.visit(key("gamma", "weight of each new gradient in the mean"), Setting::Real(&mut self.gamma, share));
+        let threshold = key("threshold", "magnitude of the mean gradient above which a weight flips");
+        visitor.visit(threshold, Setting::Number(&mut self.threshold, least));
+        self.moments.keys(visitor);
+    }
+}
+
+impl Kind for Bop {
+    fn name(&self) -> &'static str {
+        "bop"
+    }
+
+    fn formula(&self) -> &'static str {
+        "binary weights: m ← (1 − gamma)·m + gamma·g; w ← −w where |m| > threshold and m has the sign of w; others as `adam` (Helwegen et al., 2019, arXiv 1906.02107)"
+    }
+
+    fn states(&self, binary: bool) -> &'static [&'static str] {
+        if binary { &["momentum"] } else { Moments::STATES }
+    }
+
+    fn corrections(&self, step: u64) -> [f32; 2] {
+        self.moments.corrections(step)
+    }
+
+    fn flips(&self) -> bool {
+        true
+    }
+
+    fn append(&self, to: &mut Target<'_>) -> Result<Value> {
+        let Target { weight, gradient, states, decay, binary, .. } = *to;
+        if !binary {
+            return self.moments.append(to, decay, 0.0);
+        }
+        let momentum = to.add(moment(false, 1.0 - self.gamma, 0.0), &[states[0], weight, gradient])?;
+        to.add(BopFlip { threshold: self.threshold }, &[weight, momentum])
+    }
+
+    fn examples() -> Vec<Self> {
+        vec![Self { gamma: 0.25, threshold: 0.125, ..Self::default() }]
+    }
+}
 
 /// New weight: inputs w (in place), m.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Bop {
+pub struct BopFlip {
     /// τ, at least 0.
     pub threshold: f32,
 }
 
 crate::params! {
-    struct BopParams { quads: u32, threshold: f32 }
+    #[doc(hidden)]
+    pub struct BopParams { quads: u32, threshold: f32 }
 }
 
-impl Operation for Bop {
-    fn stem(&self) -> &'static str {
-        "bop"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        super::arity(inputs, 2)?;
-        alike(&["the weight", "the momentum"], inputs)
-    }
-
-    fn in_place(&self) -> Option<usize> {
-        Some(0)
-    }
-
-    fn program(&self, _inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let quads = output.words() / 4;
-        Launch::new("bop", &[add::ELEMENTWISE, include_str!("../../shaders/bop.wgsl")])
-            .read("momentum", F32, Input(1))
-            .must_be_finite()
-            .write("w", F32, Output)
-            .params(&BopParams { quads: quads as u32, threshold: self.threshold })
-            .each_quad(quads)
-            // Comparison of the magnitude with the threshold, two signs.
-            .float_ops(3 * output.len())
-            .into()
-    }
-
-    fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (w, m) = (inputs[0].numbers(), inputs[1].numbers());
-        for (i, out) in output.floats().iter_mut().enumerate() {
-            let flips = m[i].abs() > self.threshold && (m[i] > 0.0) == (w[i] > 0.0);
-            *out = if flips { -w[i] } else { w[i] };
-        }
-    }
-
+impl Update for BopFlip {
+    type Params = BopParams;
+    const STEM: &'static str = "bop";
+    const TENSORS: &'static [Port] = &[port("w", "the weight"), port("momentum", "the momentum").finite()];
+    const RATES: bool = false;
+    const WGSL: &'static str = include_str!("../../shaders/bop.wgsl");
     /// A weight either flips or does not.
-    fn tolerance(&self, _output: &TensorType) -> f32 {
-        0.0
-    }
-}
+    const TOLERANCE: f32 = 0.0;
 
-impl Bop {
-    pub(super) fn samples() -> Vec<Sample> {
-        let mut noise = Noise::new(57);
-        let samples = SHAPES
-            .into_iter()
-            .map(|shape| Sample::new(Bop { threshold: 0.5 }, vec![noise.floats(shape), noise.floats(shape)]));
-        samples.collect()
+    fn params(&self, quads: u32) -> BopParams {
+        BopParams { quads, threshold: self.threshold }
+    }
+
+    #[inline(always)]
+    fn element(&self, [w, m, _]: [f32; 3], _rates: [f32; 4]) -> f32 {
+        let flips = m.abs() > self.threshold && (m > 0.0) == (w > 0.0);
+        if flips { -w } else { w }
+    }
+
+    /// Comparison of the magnitude with the threshold, two signs.
+    fn float_ops(&self) -> usize {
+        3
+    }
+
+    fn examples() -> Vec<Self> {
+        vec![Self { threshold: 0.5 }]
     }
 }

@@ -56,6 +56,7 @@ pub mod input_scale;
 pub mod joint;
 pub mod judge;
 pub mod leaf;
+pub mod lion;
 pub mod max_abs;
 pub mod max_pool;
 pub mod max_unpool;
@@ -69,6 +70,7 @@ pub mod quantise_backward;
 pub mod record;
 pub mod relu;
 pub mod row;
+pub mod rule;
 pub mod sample;
 pub mod scale;
 pub mod sgd;
@@ -77,12 +79,14 @@ pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
 pub mod unpack;
+pub mod update;
 pub mod window;
 
 pub use add::elementwise;
 pub use custom::{Custom, CustomOperation};
 pub use leaf::{Leaf, Role};
 pub use sample::Sample;
+use update::Update;
 
 /// A graph over the operations of this module.
 pub type Graph = graph::Graph<Op>;
@@ -322,11 +326,13 @@ ops! {
     class_loss::ClassLoss, class_loss::ClassLossBackward,
     mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
     accumulate::Accumulate,
-    sgd::SgdVelocity, sgd::Sgd, sgd::SgdNesterov,
-    adam::Moment, adam::Adam, bop::Bop, clamp::Clamp,
+    sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
+    adam::Moment, adam::AdamStep, bop::BopFlip, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
 }
+
+rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }
 
 impl Typed for Op {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {

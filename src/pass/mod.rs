@@ -30,11 +30,15 @@ pub use fuse::fuse;
 pub use halves::Precision;
 pub use objective::{JUDGED, Loss, RING, judge, objective, record};
 pub(crate) use optimizer::matches as matches_glob;
-pub use optimizer::{Adam, AdamW, Bop, Group, Kind, Moments, Optimizer, Rule, Sgd, Target};
+pub use optimizer::{Group, Optimizer};
 pub use recompute::low_memory;
 pub use simplify::simplify;
 pub use together::together;
 pub use update::update;
+
+pub use crate::ops::adam::Moments;
+pub use crate::ops::rule::{Kind, Target};
+pub use crate::ops::{Rule, rules::*};
 
 use crate::error::Result;
 use crate::model::{Model, Role};

@@ -1,163 +1,9 @@
 //! Optimisers: the update rule, its hyperparameters, and groups of parameters. [`super::update`]
 //! converts them to nodes.
-//!
-//! A rule is one file and one line in the list: its keys, its states, and the nodes that it appends
-//! for one parameter. Nodes that process quads are merged into few launches. State is named
-//! `<what>/<parameter>`: `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…`
-//! (Bop).
 
-mod adam;
-mod bop;
-mod sgd;
-
-pub use adam::{Adam, AdamW, Moments};
-pub use bop::Bop;
-pub use sgd::Sgd;
-
-use crate::error::Result;
-use crate::graph::Value;
-use crate::ops::{Graph, Op};
-use crate::schema::{Keys, Kinds, Numbers, Purpose, Setting, Tables, Visitor, above, key, optional};
-
-/// An update rule.
-pub trait Kind: Keys {
-    /// Returns the states kept for a parameter, as prefixes of their names, at most two; `binary`
-    /// as in [`Weights::binary`](crate::model::Weights::binary).
-    fn states(&self, binary: bool) -> &'static [&'static str];
-
-    /// Returns the corrections that follow the learning rate in a step's rates; `step` is counted
-    /// from 1.
-    fn corrections(&self, _step: u64) -> [f32; 2] {
-        [1.0, 1.0]
-    }
-
-    /// Returns the default weight decay.
-    fn decay(&self) -> f32 {
-        0.0
-    }
-
-    /// Whether binary weights are ±1 and flip.
-    fn flips(&self) -> bool {
-        false
-    }
-
-    /// Checks that the hyperparameters are consistent.
-    ///
-    /// # Errors
-    ///
-    /// Returns the key at fault and the reason if they are not.
-    fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        Ok(())
-    }
-
-    /// Appends the nodes that update one parameter in place, and returns the last one's value.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if shapes do not fit.
-    fn append(&self, to: &mut Target<'_>) -> Result<Value>;
-}
-
-/// A parameter for which a rule appends nodes.
-#[derive(Debug)]
-pub struct Target<'a> {
-    pub(super) graph: &'a mut Graph,
-    /// The parameter.
-    pub weight: Value,
-    /// Its gradient.
-    pub gradient: Value,
-    /// Learning rate and corrections, `[4]`: [`Optimizer::rates`].
-    pub rates: Value,
-    /// The states named by [`Kind::states`].
-    pub states: [Value; 2],
-    /// Factor of the learning rate.
-    pub lr_scale: f32,
-    /// Weight decay.
-    pub decay: f32,
-    /// Whether it may flip.
-    pub binary: bool,
-}
-
-impl Target<'_> {
-    /// Appends a node.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if shapes do not fit.
-    pub fn add(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
-        self.graph.add(op, inputs)
-    }
-}
-
-macro_rules! rules {
-    ($($name:ident = $word:literal: $formula:literal;)*) => {
-        /// The update formula: g is the gradient, t the step, counted from 1.
-        #[derive(Clone, Copy, PartialEq, Debug)]
-        pub enum Rule {
-            $(#[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")] $name($name)),*
-        }
-
-        $(impl From<$name> for Rule {
-            fn from(rule: $name) -> Self {
-                Self::$name(rule)
-            }
-        })*
-
-        impl std::ops::Deref for Rule {
-            type Target = dyn Kind;
-            fn deref(&self) -> &Self::Target {
-                match self {
-                    $(Self::$name(rule) => rule),*
-                }
-            }
-        }
-
-        impl Rule {
-            /// Returns every rule with its defaults.
-            pub fn all() -> Vec<Self> {
-                vec![$(Self::$name($name::default())),*]
-            }
-
-            /// Returns the name of each rule in a recipe, and its formula.
-            const NAMES: &[(&'static str, &'static str)] = &[$(($word, $formula)),*];
-
-            /// Returns its name in a recipe.
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$name(_) => $word),*
-                }
-            }
-
-            /// Returns its keys in a recipe.
-            pub fn keys(&mut self) -> &mut dyn Keys {
-                match self {
-                    $(Self::$name(rule) => rule),*
-                }
-            }
-        }
-    };
-}
-
-rules! {
-    Sgd = "sgd": "v ← momentum·v + g + weight_decay·w; w ← w − lr·v, or with `nesterov` w − lr·(g + weight_decay·w + momentum·v)";
-    Adam = "adam": "g ← g + weight_decay·w; m ← beta1·m + (1 − beta1)·g; v ← beta2·v + (1 − beta2)·g²; w ← w − lr·m̂/(√v̂ + eps), m̂ = m/(1 − beta1^t), v̂ = v/(1 − beta2^t)";
-    AdamW = "adamw": "w ← w·(1 − lr·weight_decay), then as `adam` without weight decay";
-    Bop = "bop": "binary weights: m ← (1 − gamma)·m + gamma·g; w ← −w where |m| > threshold and m has the sign of w; others as `adam` (Helwegen et al., 2019, arXiv 1906.02107)";
-}
-
-impl Kinds for Rule {
-    fn all(&self) -> Vec<(&'static str, &'static str)> {
-        Self::NAMES.to_vec()
-    }
-
-    fn name(&self) -> &'static str {
-        self.name()
-    }
-
-    fn choose(&mut self, at: usize) {
-        *self = Self::all()[at];
-    }
-}
+use crate::ops::Rule;
+use crate::ops::rules::Sgd;
+use crate::schema::{Keys, Numbers, Purpose, Setting, Tables, Visitor, above, key, optional};
 
 /// An optimiser with its hyperparameters.
 #[derive(Clone, PartialEq, Debug)]
@@ -271,7 +117,7 @@ impl Optimizer {
         self.rule.name()
     }
 
-    /// Returns the states kept for a parameter: [`Kind::states`].
+    /// Returns the states kept for a parameter: [`Kind::states`](crate::ops::rule::Kind::states).
     pub fn states(&self, binary: bool) -> &'static [&'static str] {
         self.rule.states(binary)
     }
@@ -308,6 +154,7 @@ impl Optimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::rules::Adam;
 
     #[test]
     fn patterns_match_whole_names() {

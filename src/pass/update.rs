@@ -1,7 +1,7 @@
 //! `update`: appends the optimiser: for each parameter its state and an in-place update, preceded
 //! by the gradients' common scale if clipping is requested.
 
-use super::optimizer::{Optimizer, Target};
+use super::{Optimizer, Target};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::model::Role;

@@ -24,7 +24,8 @@ mod table;
 mod train;
 
 pub use crate::ops::gather::{Augment, Padding};
-pub use crate::pass::{Adam, AdamW, Bop, Group, Loss, Moments, Optimizer, Rule, Sgd};
+pub use crate::ops::{Rule, adam::Moments, rules::*};
+pub use crate::pass::{Group, Loss, Optimizer};
 pub use data::Data;
 pub use json::json_schema;
 pub use pictures::{Fit, Pictures, Undecodable};

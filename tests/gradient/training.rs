@@ -9,7 +9,7 @@ use halfwave::ops::class_loss::{ClassLoss, Term};
 use halfwave::ops::sample::Noise;
 use halfwave::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use halfwave::ops::{Op, sign::Sign};
-use halfwave::pass::{self, Adam, AdamW, Bop, Group, Moments, Optimizer, Rule, Sgd};
+use halfwave::pass::{self, Adam, AdamW, Bop, Group, Lion, Moments, Optimizer, Rule, Sgd};
 use halfwave::tensor::Tensor;
 use halfwave::testing::{GradientCase as Case, Net};
 use std::collections::BTreeMap;
@@ -231,6 +231,17 @@ fn bop_flips_binary_weights_and_leaves_the_rest_to_adam() {
     let flipped = before.iter().zip(&after).filter(|(a, b)| **a == -**b).count();
     assert!(after.iter().all(|w| w.abs() == 1.0));
     assert!(flipped > 3 && flipped < before.len() - 3, "{flipped} of {} flipped", before.len());
+}
+
+#[test]
+fn lion_follows_its_formula() {
+    let (beta1, beta2) = (0.875, 0.75);
+    let optimizer = Optimizer { weight_decay: DECAY, ..Optimizer::new(0.1, Lion { beta1, beta2 }) };
+    follows(&optimizer, on_weights(f64::from(DECAY)), |mut at| {
+        let [m] = &mut at.states[..] else { panic!("one state") };
+        *at.w -= at.lr * ((beta1 * **m + (1.0 - beta1) * at.g).signum() + at.decay * *at.w);
+        **m = beta2 * **m + (1.0 - beta2) * at.g;
+    });
 }
 
 #[test]

@@ -43,7 +43,7 @@ use halfwave::ops::{
     slice::Slice,
     unpack::Unpack,
 };
-use halfwave::pass::{self, Adam, AdamW, Bop, Moments, Optimizer, Rule, Sgd};
+use halfwave::pass::{self, Optimizer, Rule};
 use halfwave::tensor::{Encoding, TensorType};
 
 /// An activation: codes have a step; sums have a step, α and a largest magnitude.
@@ -425,14 +425,8 @@ impl Maker {
     }
 
     fn optimizer(&mut self) -> Optimizer {
-        let moments = Moments::default();
-        let rule: Rule = match self.below(5) {
-            0 => Sgd { momentum: 0.9, nesterov: false }.into(),
-            1 => Sgd { momentum: 0.9, nesterov: true }.into(),
-            2 => Adam(moments).into(),
-            3 => AdamW(moments).into(),
-            _ => Bop { moments, gamma: 0.1, threshold: 0.2 }.into(),
-        };
+        let rules = Rule::examples();
+        let rule = rules[self.below(rules.len())];
         let clip_norm = (self.below(2) == 1).then_some(2.0);
         Optimizer { weight_decay: 1e-3, clip_norm, ..Optimizer::new(0.05, rule) }
     }

@@ -22,8 +22,7 @@ class Optimiser:
 
     def step(self, gradients, lr):
         self.steps += 1
-        rules = {"sgd": self.sgd, "adam": self.adam, "adamw": self.adam, "bop": self.bop}
-        rule = rules[self.settings["kind"]]
+        rule = getattr(self, self.settings["kind"])
         with torch.no_grad():
             for name, w in self.network.parameters.items():
                 group = next((g for g in self.settings.get("groups", []) if fnmatchcase(name, g["match"])), {})
@@ -53,6 +52,16 @@ class Optimiser:
         v.mul_(b2).add_((1 - b2) * g**2)
         c1, c2 = 1 - b1**self.steps, 1 - b2**self.steps
         w -= lr * (m / c1) / (torch.sqrt(v / c2) + self.settings.get("eps", 1e-8))
+
+    adamw = adam
+
+    def lion(self, name, w, g, lr, decay):
+        """Lion (Chen et al., 2023, arXiv 2302.06675, algorithm 2): w shrinks by lr decay, and moves by lr against the sign of b1 m + (1 - b1) g; then m = b2 m + (1 - b2) g."""
+        b1, b2 = self.settings.get("beta1", 0.9), self.settings.get("beta2", 0.99)
+        m = self.moment("momentum", name)
+        direction = torch.sign(b1 * m + (1 - b1) * g)
+        w.mul_(1 - lr * decay).sub_(lr * direction)
+        m.mul_(b2).add_((1 - b2) * g)
 
     def bop(self, name, w, g, lr, decay):
         """Bop (Helwegen et al., 2019) for binary weights: m = (1 - gamma) m + gamma g; w flips where |m| > threshold and m has w's sign. Adam for the rest."""

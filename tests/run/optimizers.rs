@@ -2,13 +2,13 @@
 //! and the checkpoint holds exactly the optimiser's state.
 
 use super::{EPOCH_STEPS, checkpoint, create, finish, recipe, resume, rows, trainer};
-use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Schedule, Sgd};
+use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Rule, Schedule, Sgd};
 use halfwave::train::metrics::Row;
 use halfwave::train::run::Saved;
 use pollster::block_on;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-fn recipes() -> [(&'static str, Recipe); 4] {
+fn recipes() -> Vec<(&'static str, Recipe)> {
     let moments = Moments::default();
     let group = |pattern: &str, lr_scale, weight_decay| Group { pattern: pattern.into(), lr_scale, weight_decay };
     let groups = vec![group("bn3.bias", 0.5, Some(0.01)), group("conv1.*", 2.0, None)];
@@ -16,18 +16,22 @@ fn recipes() -> [(&'static str, Recipe); 4] {
     let adamw = Optimizer { weight_decay: 0.01, clip_norm: Some(0.5), groups, ..Optimizer::new(2e-3, AdamW(moments)) };
     let bop = Bop { moments, gamma: 1e-2, threshold: 1e-6 };
     let smoothed = Loss::SoftmaxCrossEntropy { label_smoothing: 0.1 };
-    let all = [
+    let mut all = vec![
         ("nesterov", Loss::SquaredHinge, nesterov),
         ("adam", Loss::SigmoidCrossEntropy, Optimizer::new(2e-3, Adam(moments))),
         ("adamw", smoothed, adamw),
         ("bop", Loss::SquaredError, Optimizer::new(2e-3, bop)),
     ];
-    all.map(|(name, loss, optimizer)| {
+    let listed: Vec<_> = all.iter().map(|(_, _, optimizer)| optimizer.name()).collect();
+    let others = Rule::all().into_iter().filter(|rule| !listed.contains(&rule.name()));
+    all.extend(others.map(|rule| (rule.name(), Loss::default(), Optimizer::new(2e-3, rule))));
+    let recipes = all.into_iter().map(|(name, loss, optimizer)| {
         let mut recipe = recipe();
         (recipe.train.loss, recipe.train.optimizer) = (loss, optimizer);
         recipe.train.schedule = Schedule { curve: Curve::Cosine { end: 1e-4 }, warmup: Some(Length::Steps(2)) };
         (name, recipe)
-    })
+    });
+    recipes.collect()
 }
 
 #[test]
@@ -57,12 +61,12 @@ fn every_optimizer_learns_and_goes_on_to_the_same_bits() {
 #[test]
 fn a_checkpoint_holds_what_its_optimizer_keeps() {
     let base = tempfile::tempdir().unwrap();
-    let mut state_bytes = Vec::new();
+    let mut bytes = BTreeMap::new();
     let plain = ("sgd", recipe());
     for (name, recipe) in [plain].into_iter().chain(recipes()) {
         let dir = base.path().join(name);
         let mut run = create(&dir, recipe.clone());
-        state_bytes.push(run.trainer().session().plan().memory.state);
+        bytes.insert(name, run.trainer().session().plan().memory.state);
         drop(run);
         let saved = Saved::read(&dir).unwrap();
         let tensors = &saved.checkpoint.tensors;
@@ -70,11 +74,7 @@ fn a_checkpoint_holds_what_its_optimizer_keeps() {
         let trained = trainer(recipe.clone()).session().trained();
         let binary = |name: &str| ["conv2.weight", "conv3.weight"].contains(&name);
         let expected = trained.iter().flat_map(|parameter| {
-            let states: &[&str] = match name {
-                "sgd" | "nesterov" => &["velocity"],
-                "bop" if binary(parameter) => &["momentum"],
-                _ => &["moment1", "moment2"],
-            };
+            let states = recipe.train.optimizer.states(binary(parameter));
             states.iter().map(move |state| format!("{state}/{parameter}"))
         });
         assert_eq!(kept, expected.collect(), "{name}");
@@ -91,17 +91,17 @@ fn a_checkpoint_holds_what_its_optimizer_keeps() {
         let message = lacking.check(&recipe).unwrap_err().to_string();
         assert!(message.contains(&lost), "{message}");
     }
-    let [sgd, nesterov, adam, adamw, bop] = state_bytes[..] else { panic!("five optimisers") };
-    assert!(sgd == nesterov && adam == adamw, "{state_bytes:?}");
+    let [sgd, nesterov, adam, adamw, bop] = ["sgd", "nesterov", "adam", "adamw", "bop"].map(|name| bytes[name]);
+    assert!(sgd == nesterov && adam == adamw, "{bytes:?}");
     // For conv2 and conv3, 9·16·32 + 9·32·64 floats: Adam keeps two states, Bop one.
     assert_eq!(adam - bop, 4 * 9 * (16 * 32 + 32 * 64));
-    assert!(sgd < bop && bop < adam, "{state_bytes:?}");
+    assert!(sgd < bop && bop < adam, "{bytes:?}");
 }
 
 /// Weights that the optimiser flips start as signs, wherever they come from.
 #[test]
 fn start_values_become_signs_for_bop() {
-    let [_, _, _, (_, bop)] = recipes();
+    let (_, bop) = recipes().into_iter().find(|(name, _)| *name == "bop").unwrap();
     let mut plain = trainer(recipe());
     let tensors = block_on(plain.session().tensors()).unwrap();
     let mut flipping = trainer(bop);
