@@ -1,7 +1,7 @@
 //! The report: a comparison of runs as a page and as plots.
 
 use super::layers::{self, Group};
-use super::page::Page;
+use super::page::page;
 use super::pictures::{self, Sheet};
 use super::recipes::{Difference, differences};
 use crate::data::Dataset;
@@ -22,25 +22,6 @@ use crate::train::inspect::Activation;
 use crate::train::run::Saved;
 use serde::Serialize;
 use std::path::Path;
-
-const STYLES: [&str; 4] = [
-    include_str!("../../web/page/theme.css"),
-    include_str!("../../web/page/style.css"),
-    include_str!("../../web/page/inside.css"),
-    include_str!("../../web/page/report.css"),
-];
-
-/// The page's modules by name, each after those that it imports; the last one renders.
-const MODULES: [(&str, &str); 8] = [
-    ("dom.js", include_str!("../../web/page/dom.js")),
-    ("frame.js", include_str!("../../web/page/frame.js")),
-    ("confusion.js", include_str!("../../web/page/confusion.js")),
-    ("profile-draw.js", include_str!("../../web/page/profile-draw.js")),
-    ("report-chart.js", include_str!("../../web/page/report-chart.js")),
-    ("report-stack.js", include_str!("../../web/page/report-stack.js")),
-    ("report-tables.js", include_str!("../../web/page/report-tables.js")),
-    ("report.js", include_str!("../../web/page/report.js")),
-];
 
 /// Number of test images whose codes are shown, each of a different class.
 const SHOWN_IMAGES: usize = 6;
@@ -258,7 +239,7 @@ impl Report {
         let names: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
         let title = format!("{} · halfwave report", names.join(", "));
         let json = serde_json::to_string(self).expect("names and numbers are JSON");
-        Page { title: &title, styles: &STYLES, modules: &MODULES, json: &json }.html()
+        page(include_str!("../../web/bundles/report.html"), &title, &json)
     }
 
     /// Writes every plot as SVG and PNG, and every image as PNG, into the folder `dir`, which is
@@ -297,15 +278,4 @@ fn names(shown: &[Shown]) -> Vec<String> {
         names.push(if taken > 0 { format!("{name} ({})", taken + 1) } else { name });
     }
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::page::check_modules;
-
-    #[test]
-    fn modules_stand_after_what_they_import() {
-        check_modules(&MODULES);
-    }
 }
