@@ -22,7 +22,7 @@ pub(super) struct TuneArgs {
     /// Discard all cached data about kernels on this device without measuring anything: the
     /// measured choices, and whether kernels were right or wrong on first use (they are checked
     /// again)
-    #[arg(long, conflicts_with_all = ["recipes", "rounds", "batch"])]
+    #[arg(long, conflicts_with_all = ["recipes", "rounds", "StepArgs"])]
     forget: bool,
 }
 
@@ -34,7 +34,7 @@ Examples:
   halfwave tune resnet20 --batch 128
   halfwave tune --forget                      return to the default choices
 
-The results apply to the same operations with the same shapes, in any recipe, with this adapter,
+The results apply to the same operations with the same shapes, in any recipe, with this adapter, \
 driver and version of halfwave. A resumed run keeps the kernels that it started with.
 The CPU backend has one implementation per operation, so there is nothing to tune.";
 

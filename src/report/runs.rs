@@ -7,7 +7,7 @@ use super::recipes::{Difference, differences};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::LayerKind;
+use crate::model::{INPUT, Layer, LayerKind, Model};
 use crate::plots::chart::{Chart, Matrix, Stack, file_name};
 use crate::plots::curves::{self, Named};
 use crate::plots::plot::Plot;
@@ -78,12 +78,18 @@ impl Shown {
         Self { folder, saved, tested }
     }
 
-    /// Returns the name and weights of the first convolution.
+    /// Returns the name and weights of the convolution over the images.
     fn first_filters(&self) -> Option<(&str, &HostTensor)> {
-        let mut layers = self.saved.recipe.model.layers.iter();
-        let layer = layers.find(|layer| matches!(layer.kind, LayerKind::Conv(_)))?;
+        let layer = image_convolution(&self.saved.recipe.model)?;
         Some((&layer.name, self.saved.checkpoint.tensors.get(&format!("{}.weight", layer.name))?))
     }
+}
+
+/// Returns the convolution that reads the images, or else the first one, which reads them through
+/// other layers.
+fn image_convolution(model: &Model) -> Option<&Layer> {
+    let mut all = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Conv(_)));
+    all.clone().find(|layer| layer.from.iter().any(|from| from == INPUT)).or_else(|| all.next())
 }
 
 /// A run's row in the table.
@@ -278,4 +284,23 @@ fn names(shown: &[Shown]) -> Vec<String> {
         names.push(if taken > 0 { format!("{name} ({})", taken + 1) } else { name });
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conv, Relu};
+
+    #[test]
+    fn filters_are_those_of_the_convolution_over_the_images() {
+        let conv = |name, from| Layer::new(name, from, LayerKind::Conv(Conv::default()));
+        let relu = || Layer::new("relu", INPUT, LayerKind::Relu(Relu::default()));
+        let found = |layers: Vec<Layer>| {
+            let model = Model { input: [1, 8, 8], classes: 10, layers };
+            image_convolution(&model).map(|layer| layer.name.clone())
+        };
+        assert_eq!(found(vec![relu(), conv("second", "relu"), conv("first", INPUT)]).as_deref(), Some("first"));
+        assert_eq!(found(vec![relu(), conv("only", "relu")]).as_deref(), Some("only"));
+        assert_eq!(found(vec![relu()]), None);
+    }
 }

@@ -8,14 +8,14 @@ use halfwave::profile::candidates::{Heavy, Timed};
 use halfwave::variant::Exactness;
 
 const HEAD: [&str; 9] =
-    ["  kernel", "parts", "ms", "rate", "share of peak", "lane utilization", "exactness", "invocations", "scratch"];
+    ["  kernel", "parts", "ms", "rate", "share of peak", "lane utilisation", "exactness", "invocations", "scratch"];
 /// Whether each column is right-aligned (numbers).
 const RIGHT: [bool; 9] = [false, true, true, true, true, true, false, true, true];
 
 const LEGEND: &str = "\
 * marks the kernel in use. parts: number of parts that its sum is split into; rate: operations required by
 the formula, two per multiply-add; share of peak: relative to the measured peak of this device, or of its
-cooperative matrices, where a value split into two halves takes two or three products; lane utilization:
+cooperative matrices, where a value split into two halves takes two or three products; lane utilisation:
 required multiply-adds divided by executed ones; scratch: memory for partial sums
 ";
 

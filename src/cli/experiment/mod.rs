@@ -4,7 +4,7 @@
 mod progress;
 
 use super::terminal::{complain, duration, print, say};
-use super::{AdapterArgs, DataArgs, device, interrupt, load};
+use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, interrupt, load};
 use halfwave::backend::Device;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
@@ -18,7 +18,7 @@ use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Compare networks that differ in one respect: the experiments of the HWGQ paper, each resulting
 /// in a table and a plot.
@@ -57,13 +57,10 @@ Examples:
   halfwave experiment methods --preset small --data cifar-10-batches-bin
   halfwave experiment low-bit --preset paper --seeds 1
 
-The folder contains one run folder for each network and seed, as written by halfwave train, and table.md,
-table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run
-after the current step; the same command continues an experiment that was interrupted. Exit codes are those
+The folder contains one run folder for each network and seed, as written by halfwave train, and table.md, \
+table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run \
+after the current step; the same command continues an experiment that was interrupted. Exit codes are those \
 of halfwave train.";
-
-/// Maximum time the device works before the progress line is updated.
-const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
     match &args.name {
