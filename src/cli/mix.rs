@@ -134,8 +134,6 @@ fn view(candidate: &Candidate) -> Result<String> {
         some => format!("{} of workgroup memory", bytes(some.into())),
     };
     fact("workgroup", &format!("{} invocations, {memory}", shader.threads));
-    let registers = shader.registers.map(|count| format!("{count} per invocation"));
-    fact("registers", registers.as_deref().unwrap_or("not reported by any wgpu backend"));
     let name_len = shader.bindings.iter().map(|bound| bound.name.len()).max().unwrap_or(0);
     for bound in &shader.bindings {
         let (how, what) = match bound.access {

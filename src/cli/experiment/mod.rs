@@ -26,11 +26,8 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExperimentArgs {
     /// Which experiment: activations, low-bit, surrogates, bit-width, methods or learning-curve;
-    /// without a name, all are listed
+    /// without a name, all are listed, and the presets
     name: Option<String>,
-    /// List the experiments and the presets
-    #[arg(long)]
-    list: bool,
     /// Size of the experiment: smoke (the embedded digits), small (part of CIFAR-10, without a GPU)
     /// or paper (as published)
     #[arg(long, value_name = "smoke|small|paper", default_value = "smoke")]
@@ -64,8 +61,8 @@ of halfwave train.";
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
     match &args.name {
-        Some(name) if !args.list => conduct(args, experiment::find(name)?, experiment::preset(&args.preset)?),
-        _ => list().map(|()| ExitCode::SUCCESS),
+        Some(name) => conduct(args, experiment::find(name)?, experiment::preset(&args.preset)?),
+        None => list().map(|()| ExitCode::SUCCESS),
     }
 }
 
