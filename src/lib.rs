@@ -35,6 +35,7 @@ pub mod shader;
 pub mod simd;
 pub mod stop;
 pub mod tensor;
+pub mod text;
 pub mod train;
 pub mod variant;
 

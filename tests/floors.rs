@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 /// Every module of `src/`, by layer ("floor"), lowest first. A module uses modules of its own layer
 /// and of lower ones.
 const FLOORS: [&[&str]; 6] = [
-    &["tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error", "stop"],
+    &[
+        "tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error",
+        "stop", "text",
+    ],
     &["model", "graph", "ops", "pass", "shader"],
     &["plan"],
     &["backend", "selftest", "first_use", "profile"],

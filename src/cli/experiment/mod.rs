@@ -3,7 +3,7 @@
 
 mod progress;
 
-use super::terminal::{complain, duration, print, say};
+use super::terminal::{complain, duration, print, say, width};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, interrupt, load};
 use halfwave::backend::Device;
 use halfwave::data::Dataset;
@@ -157,7 +157,7 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         // The table may have been deleted since.
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
-    say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text()));
+    say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text(width())));
     say(&match over {
         0 => format!("{all} runs in {}", time(begun)),
         over if over == all => format!("all {all} runs were already finished"),
