@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn filters_are_those_of_the_convolution_over_the_images() {
         let conv = |name, from| Layer::new(name, from, LayerKind::Conv(Conv::default()));
-        let relu = || Layer::new("relu", INPUT, LayerKind::Relu(Relu::default()));
+        let relu = || Layer::new("relu", INPUT, LayerKind::Relu(Relu));
         let found = |layers: Vec<Layer>| {
             let model = Model { input: [1, 8, 8], classes: 10, layers };
             image_convolution(&model).map(|layer| layer.name.clone())
