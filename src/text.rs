@@ -1,8 +1,5 @@
 //! Tables as plain text.
 
-/// Narrowest width to which a column of words is reduced.
-const NARROWEST: usize = 12;
-
 /// Formats lines of cells, separated by tabs, as columns that are as wide as their widest cells.
 /// `align` has a letter for each column: `r` for numbers, aligned to the right, `l` for words.
 ///
@@ -15,13 +12,14 @@ const NARROWEST: usize = 12;
 /// ```
 pub fn columns(align: &str, cells: &str, width: Option<usize>) -> String {
     let rows: Vec<Vec<&str>> = cells.lines().map(|row| row.split('\t').collect()).collect();
-    let longest = |at: usize| rows.iter().filter_map(|row| Some(row.get(at)?.chars().count())).max();
-    let mut widths: Vec<_> = (0..align.len()).map(|at| longest(at).unwrap_or(0)).collect();
+    let longest =
+        |at: usize, of: fn(&str) -> usize| rows.iter().filter_map(|row| row.get(at).map(|cell| of(cell))).max();
+    let mut widths: Vec<_> = (0..align.len()).map(|at| longest(at, length).unwrap_or(0)).collect();
+    let least = |(at, align)| if align == 'r' { widths[at] } else { longest(at, longest_word).unwrap_or(0) };
+    let least: Vec<_> = align.chars().enumerate().map(least).collect();
     while width.is_some_and(|most| widths.iter().map(|width| width + 2).sum::<usize>() > most + 2) {
-        let words = widths.iter_mut().zip(align.chars());
-        let Some((widest, _)) = words.filter(|(width, align)| *align == 'l' && **width > NARROWEST).max() else {
-            break;
-        };
+        let broken = widths.iter_mut().zip(&least).filter(|(width, least)| **width > **least);
+        let Some((widest, _)) = broken.max() else { break };
         *widest -= 1;
     }
     let mut text = String::new();
@@ -39,13 +37,25 @@ pub fn columns(align: &str, cells: &str, width: Option<usize>) -> String {
     text
 }
 
-/// Breaks a cell into lines of at most `width` characters, where it can be broken: between words,
-/// and behind the separators of names.
+fn length(text: &str) -> usize {
+    text.trim_end().chars().count()
+}
+
+/// Splits a cell where it can be broken: between words, and behind the separators of names.
+fn words(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split_inclusive([' ', ',', '+', '_'])
+}
+
+fn longest_word(cell: &str) -> usize {
+    words(cell).map(length).max().unwrap_or(0)
+}
+
+/// Breaks a cell into lines of at most `width` characters.
 fn broken(cell: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in cell.split_inclusive([' ', ',', '+', '_']) {
+    for word in words(cell) {
         let last = lines.len() - 1;
-        if lines[last].is_empty() || lines[last].chars().count() + word.trim_end().chars().count() <= width {
+        if lines[last].is_empty() || lines[last].chars().count() + length(word) <= width {
             lines[last] += word;
         } else {
             lines.push(word.to_string());
@@ -60,7 +70,7 @@ fn a_table_is_made_narrower_in_its_columns_of_words() {
     assert_eq!(columns("llr", cells, None).lines().map(|line| line.chars().count()).max(), Some(5 + 29 + 5 + 4));
     let broken = "layer  kernel                n\nbn1    batch_norm_       1,024\n       stats_float,\n       record\n";
     assert_eq!(columns("llr", cells, Some(30)), broken);
-    // Numbers are never broken, and neither are columns that are narrow anyway.
-    assert_eq!(columns("llr", cells, Some(1)), columns("llr", cells, Some(26)));
-    assert_eq!(columns("lr", "a b\t1 2\n", Some(1)), "a b  1 2\n");
+    // Neither words nor numbers are broken.
+    assert_eq!(columns("llr", cells, Some(1)), columns("llr", cells, Some(5 + 6 + 5 + 4)));
+    assert_eq!(columns("lr", "ab\t1 2\n", Some(1)), "ab  1 2\n");
 }
