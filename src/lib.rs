@@ -73,6 +73,8 @@ pub mod stop;
 #[doc(hidden)]
 pub mod tensor;
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 pub mod train;
 #[doc(hidden)]
 pub mod variant;

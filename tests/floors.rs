@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 6] = [
     &[
         "tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error",
-        "stop", "schema",
+        "stop", "schema", "text",
     ],
     &["model", "graph", "ops", "pass", "shader", "custom"],
     &["plan"],

@@ -2,7 +2,8 @@
 # Builds the browser part in one command: wasm -> web/pkg (the npm package) -> web/dist (the page with the package, what is deployed).
 # Needs Rust, its target wasm32-unknown-unknown (rustup target add wasm32-unknown-unknown; see tools/wasm-cargo.sh) and Node.js 20 with npm. Quick when nothing changed.
 #
-#   web/build.sh [--pkg]    --pkg: the package only, not the page
+#   web/build.sh [--pkg | --bundles]    --pkg: the package only, not the page
+#                                       --bundles: only web/bundles, which the native program embeds and the repository holds
 #
 #   CARGO_TARGET_DIR, WASM_TARGET_DIR   where cargo's artefacts go, see tools/wasm-cargo.sh
 #
@@ -13,9 +14,10 @@ cd "$(dirname "$0")/.."
 say() { echo "build: $*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-only_package=
+only_package= only_bundles=
 case ${1:-} in
   --pkg) only_package=1 ;;
+  --bundles) only_bundles=1 ;;
   ?*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2 ;;
 esac
 # Everything that is missing at once, each with the command that brings it.
@@ -24,7 +26,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   missing+=("Node.js 20 or later with npm" "    Debian, Ubuntu: sudo apt install nodejs npm;   macOS: brew install node;   others: https://nodejs.org")
 fi
 code=0
-tools/wasm-cargo.sh --find >/dev/null 2>&1 || { code=3; missing+=("a Rust compiler for WebAssembly" "    rustup target add wasm32-unknown-unknown"); }
+[[ -n $only_bundles ]] || tools/wasm-cargo.sh --find >/dev/null 2>&1 || { code=3; missing+=("a Rust compiler for WebAssembly" "    rustup target add wasm32-unknown-unknown"); }
 if [[ ${#missing[@]} != 0 ]]; then
   say "error: this machine lacks what builds the browser part:"
   printf 'build:   %s\n' "${missing[@]}" >&2
@@ -33,19 +35,24 @@ if [[ ${#missing[@]} != 0 ]]; then
   exit 1
 fi
 
-# wasm-opt: the npm package's; without npm's registry, one in PATH that is new enough for what the compiler emits.
-optimiser() {
-  local modules=web/node_modules
+modules=web/node_modules
+install() {
   if [[ ! -x $modules/.bin/wasm-opt || web/package-lock.json -nt $modules/.package-lock.json ]]; then
     say "npm ci"
     (cd web && npm ci --no-progress >&2) && touch $modules/.package-lock.json || say "npm ci failed (see above)"
   fi
+}
+
+# wasm-opt: the npm package's; without npm's registry, one in PATH that is new enough for what the compiler emits.
+optimiser() {
   if [[ -x $modules/.bin/wasm-opt ]]; then echo $modules/.bin/wasm-opt; return; fi
   local version
   version=$(wasm-opt --version 2>/dev/null | grep -o '[0-9]\+' | head -1) || true
   if [[ ${version:-0} -ge 116 ]]; then echo wasm-opt; fi
 }
 
+install
+if [[ -n $only_bundles ]]; then exec node web/bundle.mjs; fi
 tools/wasm-cargo.sh build -p halfwave-web --profile web
 module=$(tools/wasm-cargo.sh --folder)/wasm32-unknown-unknown/web/halfwave_web.wasm
 cargo build --release -p halfwave-bindgen

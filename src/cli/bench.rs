@@ -39,7 +39,7 @@ Examples:
   halfwave bench                              the digits and VGG-small, on the GPU, or else the CPU backend
   halfwave bench resnet20 --batch 128 --json bench.json
 
-The images are noise, so no data set is needed. The CPU backend has one implementation per operation,
+The images are noise, so no data set is needed. The CPU backend has one implementation per operation, \
 so only steps are measured there. Ctrl-C ends the benchmark and prints what was measured so far.";
 
 /// Version of the JSON format. It increases when the meaning of a field changes or a field is

@@ -2,7 +2,7 @@
 
 use super::device;
 use super::kept::{self, Content, Kept};
-use super::terminal::{bytes, complain};
+use super::terminal::{self, bytes, complain};
 use halfwave::Result;
 use halfwave::backend::Device;
 use halfwave::backend::gpu::GpuBackend;
@@ -76,20 +76,19 @@ pub(super) fn table(ceilings: &Ceilings) -> String {
         row("f16 matrices, f32 sums", *matrix, 1e9, "GFLOP/s"),
         row("launch overhead", Some(*launch), 1e3, "µs"),
     ]);
-    let mut text = format!("{:<26} {:>17}  {:>6}  {:>8}\n", "what", "ceiling", "spread", "doubling");
+    let mut cells = "what\tceiling\t\tspread\tdoubling\n".to_string();
     for (what, ceiling, unit, name) in rows {
-        match ceiling {
+        cells += &match ceiling {
             Some(ceiling) => {
                 let Ceiling { value, spread, doubling } = ceiling;
                 let verdict = ceiling.doubt().map_or("plausible".to_string(), |doubt| format!("doubtful: {doubt}"));
-                let value = format!("{} {name:<8}", significant(value / unit));
-                let spread = format!("{:.0} %", spread * 100.0);
-                text += &format!("{what:<26} {value:>17}  {spread:>6}  {doubling:>8.2}  {verdict}\n");
+                let (value, spread) = (significant(value / unit), spread * 100.0);
+                format!("{what}\t{value}\t{name}\t{spread:.0} %\t{doubling:.2}\t{verdict}\n")
             }
-            None => text += &format!("{what:<26} {:>17}\n", "not offered"),
-        }
+            None => format!("{what}\t-\tnot offered\n"),
+        };
     }
-    text
+    terminal::table("lrlrrl", &cells)
 }
 
 /// Formats a value with at least three significant digits.
@@ -122,7 +121,7 @@ mod tests {
         let line = |what: &str| text.lines().find(|line| line.starts_with(what)).unwrap().to_string();
         assert!(line("f32").ends_with("doubtful: repetitions scatter by 50 %"), "{text}");
         assert!(line("f16").ends_with("not offered"), "{text}");
-        assert!(line("copy").contains("1 MiB") && line("copy").contains("1.50 GB/s"), "{text}");
-        assert!(line("launch").contains("12.3 µs") && line("launch").ends_with("plausible"), "{text}");
+        assert!(line("copy").contains("1 MiB") && line("copy").contains("1.50  GB/s"), "{text}");
+        assert!(line("launch").contains("12.3  µs") && line("launch").ends_with("plausible"), "{text}");
     }
 }

@@ -152,12 +152,16 @@ pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
     choice.open(request)
 }
 
+/// Returns the error of a command about adapters for which the CPU backend was chosen.
+fn no_cpu(refusal: &str) -> Error {
+    Error::Usage(format!("{refusal}; choose an adapter with --adapter: `halfwave devices` lists them"))
+}
+
 /// Selects an adapter for commands that are about adapters: a software one if there is no GPU,
 /// never the CPU backend. `refusal` starts the error message if the CPU backend was requested.
 pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
-    let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
     if wanted.is_some_and(is_cpu) {
-        return Err(cpu());
+        return Err(no_cpu(refusal));
     }
     let mut search = Search::new()?;
     let index = match decide(&search.reports(), wanted, search.environment.adapter.as_deref())? {
@@ -172,7 +176,7 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
             complain_once("note", &format_args!("{}: using the software adapter {}", search.no_gpu(), report.name));
             0
         }
-        (None, _) => return Err(cpu()),
+        (None, _) => return Err(no_cpu(refusal)),
     };
     Ok(search.found.swap_remove(index))
 }
@@ -189,9 +193,8 @@ pub(super) struct Measurable {
 /// Returns `None`, after reporting the reason, if later commands would use the CPU backend because
 /// there is no GPU.
 pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<Measurable>> {
-    let cpu = || Error::Usage(format!("{refusal}; choose an adapter"));
     if wanted.is_some_and(is_cpu) {
-        return Err(cpu());
+        return Err(no_cpu(refusal));
     }
     let mut search = Search::new()?;
     let named = search.environment.adapter.as_deref();
@@ -210,7 +213,7 @@ pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<M
             say(&format!("{}, and {refusal}; {advice}", search.no_gpu()));
             Ok(None)
         }
-        (None, _) => Err(cpu()),
+        (None, _) => Err(no_cpu(refusal)),
     }
 }
 

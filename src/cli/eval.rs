@@ -1,7 +1,7 @@
 //! `halfwave eval`: evaluates a trained network on the test set.
 
 use super::load::{self, Network};
-use super::terminal::{aligned, complain, grouped, percent, print};
+use super::terminal::{self, complain, grouped, percent, print};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::Dataset;
@@ -111,18 +111,18 @@ fn highlights(evaluation: &Evaluation, names: &[String]) -> String {
         .filter(|(class, predicted, count)| class != predicted && *count > 0)
         .collect();
     pairs.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
-    let mut worst = vec![["class", "accuracy", "of"].map(String::from)];
-    worst.extend(classes.iter().take(LISTED).map(|&(class, correct, images)| {
-        [names[class].clone(), percent(correct as f32 / images as f32), grouped(images as u64)]
-    }));
-    let mut text = format!("lowest accuracy, of {} classes:\n{}", names.len(), aligned(&worst, [false, true, true]));
+    let mut worst = "class\taccuracy\tof\n".to_string();
+    for &(class, correct, images) in classes.iter().take(LISTED) {
+        let accuracy = percent(correct as f32 / images as f32);
+        worst += &format!("{}\t{accuracy}\t{}\n", names[class], grouped(images as u64));
+    }
+    let mut text = format!("lowest accuracy, of {} classes:\n{}", names.len(), terminal::table("lrr", &worst));
     if !pairs.is_empty() {
-        let mut confused = vec![["true class", "predicted class", "images"].map(String::from)];
-        let pair = |&(class, predicted, count): &(usize, usize, usize)| {
-            [names[class].clone(), names[predicted].clone(), grouped(count as u64)]
-        };
-        confused.extend(pairs.iter().take(LISTED).map(pair));
-        text += &format!("\nconfused most often:\n{}", aligned(&confused, [false, false, true]));
+        let mut confused = "true class\tpredicted class\timages\n".to_string();
+        for &(class, predicted, count) in pairs.iter().take(LISTED) {
+            confused += &format!("{}\t{}\t{}\n", names[class], names[predicted], grouped(count as u64));
+        }
+        text += &format!("\nconfused most often:\n{}", terminal::table("llr", &confused));
     }
     text
 }

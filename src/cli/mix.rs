@@ -1,7 +1,7 @@
 //! Instruction mixes as text: the list of kernels, and the details of one kernel.
 
 use super::shader::{Candidate, Use};
-use super::terminal::{bytes, grouped};
+use super::terminal::{bytes, grouped, table};
 use halfwave::Result;
 use halfwave::caps::DeviceClass;
 use halfwave::graph::Phase;
@@ -50,22 +50,21 @@ fn classes(candidate: &Candidate) -> &'static str {
 
 /// Returns a table with one row per kernel.
 pub(super) fn list(candidates: &[Candidate]) -> Result<String> {
-    let head = ["kernel", "for", "threads", "workgroup", "innermost, one iteration", "constants", "layers"];
-    let mut rows = vec![head.map(String::from).to_vec()];
+    let mut rows = "kernel\tfor\tthreads\tworkgroup\tinnermost, one iteration\tconstants\tlayers\n".to_string();
     for candidate in candidates {
         let shader = Shader::of(&candidate.kernel)?;
         let memory = if shader.workgroup_bytes > 0 { bytes(shader.workgroup_bytes.into()) } else { "-".to_string() };
-        rows.push(vec![
-            shader.label.clone(),
-            classes(candidate).to_string(),
-            shader.threads.to_string(),
-            memory,
+        rows += &format!(
+            "{}\t{}\t{}\t{memory}\t{}\t{}\t{}\n",
+            shader.label,
+            classes(candidate),
+            shader.threads,
             summary(&shader.mix),
             constants(candidate),
             layers(&candidate.uses).join(", "),
-        ]);
+        );
     }
-    Ok(format!("{}\n`halfwave shader KERNEL` shows one in detail.\n", table(&rows, head.len())))
+    Ok(format!("{}\n`halfwave shader KERNEL` shows one in detail.\n", table("lllllll", &rows)))
 }
 
 /// Summarises the innermost loop in one line.
@@ -134,8 +133,6 @@ fn view(candidate: &Candidate) -> Result<String> {
         some => format!("{} of workgroup memory", bytes(some.into())),
     };
     fact("workgroup", &format!("{} invocations, {memory}", shader.threads));
-    let registers = shader.registers.map(|count| format!("{count} per invocation"));
-    fact("registers", registers.as_deref().unwrap_or("not reported by any wgpu backend"));
     let name_len = shader.bindings.iter().map(|bound| bound.name.len()).max().unwrap_or(0);
     for bound in &shader.bindings {
         let (how, what) = match bound.access {
@@ -178,7 +175,7 @@ fn counts(mix: &InstructionMix, outputs: Option<f64>) -> String {
         Some(_) => &[0, depths.len() - 1],
     };
     head.extend(by_output.iter().map(|depth| format!("{} / output", column(*depth))));
-    let mut rows = vec![head];
+    let mut rows = head.join("\t") + "\n";
     let mut row = |name: String, count: &dyn Fn(&Counts) -> u64, cell: &dyn Fn(&Counts) -> String| {
         if depths.iter().all(|counts| count(counts) == 0) {
             return;
@@ -186,7 +183,7 @@ fn counts(mix: &InstructionMix, outputs: Option<f64>) -> String {
         let mut row = vec![format!("  {name}")];
         row.extend(depths.iter().map(cell));
         row.extend(by_output.iter().map(|depth| number(count(&depths[*depth]) as f64 / outputs.unwrap_or(1.0))));
-        rows.push(row);
+        rows += &(row.join("\t") + "\n");
     };
     for kind in Kind::ALL {
         row(kind.name().to_string(), &|counts| counts.of(kind), &|counts| plain(counts.of(kind)));
@@ -196,7 +193,7 @@ fn counts(mix: &InstructionMix, outputs: Option<f64>) -> String {
         row(format!("load {}", space.name()), &|counts| loads(counts).count, &|counts| traffic(loads(counts)));
         row(format!("store {}", space.name()), &|counts| stores(counts).count, &|counts| traffic(stores(counts)));
     }
-    table(&rows, 1)
+    table(&format!("l{}", "r".repeat(depths.len() + by_output.len())), &rows)
 }
 
 fn plain(count: u64) -> String {
@@ -222,23 +219,6 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Formats rows as aligned columns; the first `left` columns are left-aligned, the others
-/// right-aligned.
-fn table(rows: &[Vec<String>], left: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,11 +227,5 @@ mod tests {
     fn numbers_keep_three_digits() {
         let numbers = [0.0, 4.0, 0.0625, 1.5, 12.34, 123.4, 1234.0].map(number);
         assert_eq!(numbers, ["-", "4", "0.062", "1.50", "12.3", "123", "1,234"]);
-    }
-
-    #[test]
-    fn columns_are_as_wide_as_their_cells() {
-        let rows = [["a", "b"], ["long", "12"]].map(|row| row.map(String::from).to_vec());
-        assert_eq!(table(&rows, 1), "a      b\nlong  12\n");
     }
 }

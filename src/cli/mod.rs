@@ -40,6 +40,7 @@ use halfwave::{Error, Result};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Trains low-bit neural networks on any GPU, or without one.
 #[derive(Parser)]
@@ -64,8 +65,8 @@ Examples:
   halfwave report runs/digits-1 runs/mine     compare runs in an HTML report
   halfwave devices                            list the available devices
 
-Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none.
-WGPU_ADAPTER_NAME=NAME selects another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend,
+Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none. \
+WGPU_ADAPTER_NAME=NAME selects another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend, \
 WGPU_POWER_PREF=low prefers an integrated GPU; --adapter takes precedence over them.
 RUST_LOG=info enables log messages.";
 
@@ -87,6 +88,9 @@ enum Command {
     Layers(layers::LayersArgs),
     Web(web::WebArgs),
 }
+
+/// Maximum time the device works before the progress of a run is updated.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Selection of the device.
 #[derive(Args, Default)]

@@ -4,7 +4,7 @@
 use super::device::{self, Opened};
 use super::load;
 use super::step::{self, StepArgs};
-use super::terminal::{bytes, grouped, print};
+use super::terminal::{bytes, grouped, print, width};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
@@ -91,22 +91,14 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     print(&format!("{about}\n{head}\n\n{tables}"))
 }
 
-/// Formats the plan, with "tuned" appended to launches whose kernels were chosen by measurement.
+/// Formats the plan, with "tuned" behind launches whose kernels were chosen by measurement.
 fn marked(plan: &Plan, caps: &Caps) -> String {
-    let tuned = |node: &&PlanNode| {
+    plan.print(width(), |node| {
         let inputs: Vec<_> = node.inputs.iter().map(|place| &place.ty).collect();
         let choice = caps.choices.get(&node.op.site(&inputs, &node.output.ty));
-        choice.zip(node.offer.as_ref()).is_some_and(|(choice, offer)| choice.kernel == offer.kernel)
-    };
-    let steps: Vec<_> = plan.nodes.iter().filter(tuned).map(|node| node.steps.start.to_string()).collect();
-    let text = plan.to_string();
-    // Other tables follow after an empty line.
-    let launches = text.find("\n\n").unwrap_or(text.len());
-    let mark = |line: &str| {
-        let number = line.split(' ').next().unwrap_or_default();
-        if steps.iter().any(|step| step == number) { format!("{line}  tuned\n") } else { format!("{line}\n") }
-    };
-    text[..launches].lines().map(mark).collect::<String>() + text[launches..].strip_prefix('\n').unwrap_or_default()
+        let tuned = choice.zip(node.offer.as_ref()).is_some_and(|(choice, offer)| choice.kernel == offer.kernel);
+        if tuned { "tuned" } else { "" }
+    })
 }
 
 /// Returns a line about the storage binding size that the plan needs, if it exceeds WebGPU's

@@ -16,7 +16,7 @@ const SHOWN: usize = 3;
 /// Classify images with a trained network.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Images must have the size that the network was trained on (8 × 8 pixels for the digits, white on black),\nunless it was trained on a folder of images: then they may have any size. Nothing is predicted unless every image can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
+    after_help = "Images must have the size that the network was trained on (8 × 8 pixels for the digits, white on black), unless it was trained on a folder of images: then they may have any size. Nothing is predicted unless every image can be read.\n\nExample:\n  halfwave predict runs/digits-1 seven.png nine.png"
 )]
 pub(super) struct PredictArgs {
     /// Checkpoint file, or a run's folder

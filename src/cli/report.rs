@@ -34,7 +34,7 @@ Examples:
   halfwave report runs/* --out compared.html  several runs in the same plots
   halfwave report runs/* --plots plots        also writes the plots as files
 
-The page is a self-contained HTML file. Each checkpoint is evaluated on its test images, as by halfwave
+The page is a self-contained HTML file. Each checkpoint is evaluated on its test images, as by halfwave \
 eval; if they are not available, the page says so and shows the rest.";
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {

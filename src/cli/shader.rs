@@ -12,7 +12,7 @@ use halfwave::recipe::{self, Recipe};
 use halfwave::shader::{Shader, Target};
 use halfwave::tensor::TensorType;
 use halfwave::train::session;
-use halfwave::{Error, Result, ops};
+use halfwave::{Error, Result, files, ops};
 use std::path::{Path, PathBuf};
 
 /// Show the instruction mix of a kernel, or its translation for a platform.
@@ -40,10 +40,10 @@ pub(super) struct ShaderArgs {
     #[arg(long, value_enum)]
     device_class: Option<Class>,
     /// Print the translation for a platform instead of the instruction mix: WGSL for browsers,
-    /// SPIR-V for Vulkan, MSL for Metal, HLSL for DX12, GLSL for OpenGL ES
+    /// SPIR-V for Vulkan, MSL for Metal, HLSL for DX12
     #[arg(long, value_enum, value_name = "TARGET")]
     emit: Option<Emit>,
-    /// Write the translation to a file (SPIR-V in binary form) instead of printing it
+    /// Write the translation to a file instead of printing it; needed for SPIR-V, which is binary
     #[arg(long, value_name = "FILE", requires = "emit")]
     out: Option<PathBuf>,
 }
@@ -55,7 +55,6 @@ enum Emit {
     Spirv,
     Msl,
     Hlsl,
-    Glsl,
 }
 
 impl From<Emit> for Target {
@@ -65,7 +64,6 @@ impl From<Emit> for Target {
             Emit::Spirv => Self::Spirv,
             Emit::Msl => Self::Msl,
             Emit::Hlsl => Self::Hlsl,
-            Emit::Glsl => Self::Glsl,
         }
     }
 }
@@ -115,15 +113,18 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass
         };
         chosen.retain(named);
         if chosen.is_empty() {
-            let mut samples = of_samples(classes);
-            let stems = unknown(stem, &samples);
-            samples.retain(named);
-            match &args.layer {
-                _ if samples.is_empty() => return Err(Error::Usage(elsewhere(stem, name).unwrap_or(stems))),
-                Some(_) => {
-                    return Err(Error::Usage(format!("{name} has no {stem}: omit --layer to see its samples")));
+            chosen = of_samples(classes, 1);
+            chosen.retain(named);
+            if chosen.is_empty() {
+                chosen = of_samples(classes, usize::MAX);
+                let unknown = unknown(stem, &chosen);
+                chosen.retain(named);
+                if chosen.is_empty() {
+                    return Err(Error::Usage(unknown));
                 }
-                None => chosen = samples,
+            }
+            if args.layer.is_some() {
+                return Err(Error::Usage(format!("{name} has no {stem}: omit --layer to see its samples")));
             }
         }
     }
@@ -140,36 +141,6 @@ fn choose(args: &ShaderArgs, recipe: &Recipe, name: &str, classes: &[DeviceClass
         }
     }
     Ok(chosen)
-}
-
-/// Returns the message for a kernel that exists but is not part of this plan, or `None` if there is
-/// no such kernel.
-fn elsewhere(label: &str, name: &str) -> Option<String> {
-    let all = [DeviceClass::Gpu, DeviceClass::Software];
-    let caps = all.map(Caps::unlimited);
-    let is_kernel = ops::joint::cases().iter().any(|case| {
-        let kernels = caps.iter().flat_map(|caps| case.kernels(caps));
-        kernels.into_iter().any(|(kernel, _)| label == format!("{}_{kernel}", case.name))
-    });
-    if !is_kernel {
-        return None;
-    }
-    let has = |recipe: &Recipe, class| {
-        let plan = session::training_plan(recipe, recipe.train.batch, &Caps::unlimited(class));
-        plan.is_ok_and(|plan| plan.kernels.iter().any(|kernel| kernel.label == label))
-    };
-    let found = recipe::BUILTIN.iter().find_map(|(known, text)| {
-        let recipe = Recipe::parse(text, known).ok()?;
-        all.into_iter().find(|class| has(&recipe, *class)).map(|class| (known, class))
-    });
-    let advice = match found {
-        Some((known, DeviceClass::Gpu)) => format!("{known} uses it on GPUs: --recipe {known}"),
-        Some((known, DeviceClass::Software)) => format!("{known} uses it on software drivers: --recipe {known}"),
-        None => {
-            "no built-in recipe uses it by default; `halfwave bench` measures it wherever it is applicable".to_string()
-        }
-    };
-    Some(format!("{label} is a kernel, but a step of {name} does not use it; {advice}"))
 }
 
 /// Returns the message for an unknown name.
@@ -224,17 +195,20 @@ fn of_plan(recipe: &Recipe, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
     Ok(all)
 }
 
-/// Returns the kernels of all operations, as launched by their test cases.
-fn of_samples(classes: &[DeviceClass]) -> Vec<Candidate> {
+/// Returns the kernels of all operations, as launched by their test cases: the first `most`
+/// variants of each, which a plan would choose in this order.
+fn of_samples(classes: &[DeviceClass], most: usize) -> Vec<Candidate> {
     let mut all = Vec::new();
     for case in ops::joint::cases() {
         let (graph, unit) = case.graph();
         let first = &graph.nodes()[unit.start];
         for &class in classes {
-            let caps = Caps::baseline(class);
-            for launch in &ops::joint::program(&graph, unit.clone(), &caps).launches {
-                let used = Use { layer: None, output: first.ty.clone(), groups: fold(launch.groups, caps.max_groups) };
-                note(&mut all, &launch.kernel, first.op.stem(), class, used);
+            for (_, caps) in case.variants(&Caps::baseline(class)).into_iter().take(most) {
+                for launch in &ops::joint::program(&graph, unit.clone(), &caps).launches {
+                    let groups = fold(launch.groups, caps.max_groups);
+                    let used = Use { layer: None, output: first.ty.clone(), groups };
+                    note(&mut all, &launch.kernel, first.op.stem(), class, used);
+                }
             }
         }
     }
@@ -244,17 +218,15 @@ fn of_samples(classes: &[DeviceClass]) -> Vec<Candidate> {
 /// Prints or writes the first of the chosen kernels, and notes the others.
 fn translate(chosen: &[Candidate], target: Target, out: Option<&Path>) -> Result<()> {
     let Some((first, others)) = chosen.split_first() else { return Ok(()) };
-    let shader = Shader::of(&first.kernel)?;
+    let bytes = Shader::of(&first.kernel)?.emit(target)?;
     if let Some(path) = out {
-        let bytes = match target {
-            Target::Spirv => shader.spirv()?.iter().flat_map(|word| word.to_le_bytes()).collect(),
-            _ => shader.emit(target)?.into_bytes(),
-        };
-        std::fs::write(path, &bytes).map_err(Error::io(path))?;
+        files::replace(path, &bytes)?;
         let written = grouped(bytes.len() as u64);
         print(&format!("{}: {} as {}, {written} bytes\n", path.display(), mix::title(first), target.name()))?;
+    } else if target == Target::Spirv {
+        return Err(Error::Usage("SPIR-V is binary: add --out FILE to write it to a file".to_string()));
     } else {
-        print(&shader.emit(target)?)?;
+        print(&String::from_utf8_lossy(&bytes))?;
     }
     if !others.is_empty() {
         const NAMED: usize = 5;

@@ -1,9 +1,10 @@
 //! Output to the terminal. Unlike `println!`, nothing here panics when an output stream is closed.
 
+use halfwave::text::columns;
 use halfwave::{Error, Result};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An output stream.
@@ -192,21 +193,15 @@ pub(super) fn bytes(bytes: u64) -> String {
     if number.fract() == 0.0 { format!("{number} {}", UNITS[unit]) } else { format!("{number:.1} {}", UNITS[unit]) }
 }
 
-/// Formats rows as columns as wide as their widest cell; columns marked in `right` are
-/// right-aligned.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]], right: [bool; N]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).zip(right).map(|((cell, width), right)| match right {
-            true => format!("{cell:>width$}"),
-            false => format!("{cell:<width$}"),
-        });
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
-    }
-    text
+/// Returns the width of the terminal, or `None` if the standard output is something else.
+pub(super) fn width() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(ratatui::crossterm::terminal::size)?;
+    size.ok().map(|(columns, _)| usize::from(columns)).filter(|&columns| columns > 0)
+}
+
+/// Formats lines of cells as [columns] that fit the terminal.
+pub(super) fn table(align: &str, cells: &str) -> String {
+    columns(align, cells, width())
 }
 
 /// Formats a share as a percentage.

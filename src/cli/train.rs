@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::step::{self, StepArgs};
 use super::terminal::{self, complain, duration, grouped, percent, say};
 use super::view::{About, View};
-use super::{AdapterArgs, DataArgs, device, load, plan};
+use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{Length, Recipe};
@@ -18,7 +18,7 @@ use halfwave::train::{Event, Start, StepPacer, weights};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Train a recipe and write the run's folder.
 #[derive(clap::Args)]
@@ -78,16 +78,13 @@ Examples:
   halfwave train --adapter cpu --epochs 2     without a GPU, for two epochs
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
-The folder contains recipe.toml, run.json, metrics.jsonl (also as a TensorBoard event file), curve.png,
-curve.svg, checkpoint.safetensors and, for the epoch with the best accuracy, best.safetensors.
-Ctrl-C stops a run after the current step, a second Ctrl-C immediately; --resume continues it with
-bit-identical results in either case. The exit code of a run stopped by a signal is 128 plus the signal
-number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Signals ignored at startup, as under
-nohup, stay ignored. On a terminal, a view shows the progress; its table compares the codes of each
+The folder contains recipe.toml, run.json, metrics.jsonl (also as a TensorBoard event file), curve.png, \
+curve.svg, checkpoint.safetensors and, for the epoch with the best accuracy, best.safetensors. \
+Ctrl-C stops a run after the current step, a second Ctrl-C immediately; --resume continues it with \
+bit-identical results in either case. The exit code of a run stopped by a signal is 128 plus the signal \
+number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Signals ignored at startup, as under \
+nohup, stay ignored. On a terminal, a view shows the progress; its table compares the codes of each \
 quantiser with those of a Gaussian input. When it closes, the lines of --plain are printed.";
-
-/// Maximum time the device works before the view is updated.
-const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 impl From<TrainOptions> for TrainArgs {
     /// Uses the embedded digits recipe.

@@ -2,7 +2,7 @@
 
 use super::device::{self, Measurable};
 use super::kernels::{self, Kernels};
-use super::terminal::{aligned, print, say};
+use super::terminal::{self, print, say};
 use super::{MeasureArgs, interrupt};
 use halfwave::Result;
 use halfwave::backend::gpu::{Found, GpuBackend};
@@ -22,7 +22,7 @@ pub(super) struct TuneArgs {
     /// Discard all cached data about kernels on this device without measuring anything: the
     /// measured choices, and whether kernels were right or wrong on first use (they are checked
     /// again)
-    #[arg(long, conflicts_with_all = ["recipes", "rounds", "batch"])]
+    #[arg(long, conflicts_with_all = ["recipes", "rounds", "StepArgs"])]
     forget: bool,
 }
 
@@ -34,7 +34,7 @@ Examples:
   halfwave tune resnet20 --batch 128
   halfwave tune --forget                      return to the default choices
 
-The results apply to the same operations with the same shapes, in any recipe, with this adapter,
+The results apply to the same operations with the same shapes, in any recipe, with this adapter, \
 driver and version of halfwave. A resumed run keeps the kernels that it started with.
 The CPU backend has one implementation per operation, so there is nothing to tune.";
 
@@ -117,20 +117,21 @@ fn forget(device: &Device) -> Result<String> {
 /// the gain.
 fn table(tuned: &[Tuned]) -> String {
     let name = |timed: &Timed| described(&timed.kernel, timed.parts);
-    let mut rows = vec![["operation", "layers", "estimate", "ms", "fastest", "ms", "gain"].map(String::from)];
+    let mut rows = "operation\tlayers\testimate\tms\tfastest\tms\tgain\n".to_string();
     let ms = |timed: &Timed| format!("{:.4}", timed.median_ns as f64 / 1e6);
     for found in tuned {
         let (first, best) = (&found.heavy.kernels[0], &found.heavy.kernels[found.best]);
         let gain = if found.best == 0 { "-".to_string() } else { format!("{:.2}×", found.gain()) };
         let layers = found.heavy.layers.join(", ");
         let fastest = if found.best == 0 { "the same".to_string() } else { name(best) };
-        rows.push([found.heavy.stem.clone(), layers, name(first), ms(first), fastest, ms(best), gain]);
+        let (stem, estimate, [first, best]) = (&found.heavy.stem, name(first), [first, best].map(ms));
+        rows += &format!("{stem}\t{layers}\t{estimate}\t{first}\t{fastest}\t{best}\t{gain}\n");
     }
     let before: u64 = tuned.iter().map(|found| of_layers(found, 0)).sum();
     let after: u64 = tuned.iter().map(|found| of_layers(found, found.best)).sum();
     format!(
         "{}\ntotal: {:.3} ms by estimate, {:.3} ms with the fastest kernels\n\n",
-        aligned(&rows, [false, false, false, true, false, true, true]),
+        terminal::table("lllrlrr", &rows),
         before as f64 / 1e6,
         after as f64 / 1e6
     )

@@ -2,6 +2,7 @@
 
 use super::{Experiment, Outcome, Preset, deviation, mean};
 use crate::plots::Means;
+use crate::text::columns;
 use std::collections::BTreeSet;
 
 /// Results of an experiment, complete or partial.
@@ -98,24 +99,11 @@ impl<'a> Table<'a> {
         [accuracy].into_iter().chain([best].into_iter().chain(published).chain(notes).map(str::to_string)).collect()
     }
 
-    /// Formats the table for a terminal.
-    pub fn text(&self) -> String {
-        let rows: Vec<_> =
-            self.experiment.arms.iter().enumerate().map(|(at, arm)| (arm.name, self.cells(at))).collect();
-        let row = |name: &str, cells: &[String]| [&[name.to_string()], cells].concat();
-        let head = row(HEAD[0], &HEAD[1..].iter().map(|text| text.to_string()).collect::<Vec<_>>());
-        let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(|(name, cells)| row(name, cells))).collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let mut text = String::new();
-        for line in &lines {
-            let padded = line.iter().enumerate().map(|(column, cell)| match column {
-                0 | 7 => format!("{cell:<0$}", width(column)),
-                _ => format!("{cell:>0$}", width(column)),
-            });
-            text += padded.collect::<Vec<_>>().join("  ").trim_end();
-            text.push('\n');
-        }
-        text
+    /// Formats the table for a terminal, whose width may be known.
+    pub fn text(&self, width: Option<usize>) -> String {
+        let arms = self.experiment.arms.iter().enumerate();
+        let rows = arms.map(|(at, arm)| format!("\n{}\t{}", arm.name, self.cells(at).join("\t")));
+        columns("lrrrrrrl", &rows.fold(HEAD.join("\t"), |rows, row| rows + &row), width)
     }
 
     /// Returns the adapters that were used, without duplicates.

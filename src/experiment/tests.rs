@@ -243,7 +243,7 @@ bw       2, 1 diverged             90.00    90.00       250         90.12       
 bw-sign         1 of 2             80.00    81.50       250             –           –
 bw-hwgq         0 of 2                 –        –         –     92.0–92.5           –  the authors' code, examples/cifar10/readme.md
 ";
-    assert_eq!(table.text(), expected);
+    assert_eq!(table.text(None), expected);
     let csv = table.csv();
     let lines: Vec<_> = csv.lines().collect();
     assert_eq!(lines[0].matches(',').count(), 12);
@@ -267,7 +267,7 @@ bw-hwgq         0 of 2                 –        –         –     92.0–92.
 fn no_difference_is_taken_from_another_setting() {
     let outcomes = outcomes();
     let table = Table::new(find("low-bit").unwrap(), preset("smoke").unwrap(), &outcomes);
-    assert!(table.text().contains("93.8           –  LQ-Nets"), "{}", table.text());
+    assert!(table.text(None).contains("93.8           –  LQ-Nets"), "{}", table.text(None));
     assert!(table.markdown().contains("no difference is given"));
     assert!(table.csv().lines().nth(1).unwrap().contains("93.8000,93.8000,,\"LQ-Nets"), "{}", table.csv());
 }

@@ -54,7 +54,7 @@ mod tests {
     /// Returns a launch with the given numbers of operations on floats, bits and matrices.
     fn launch([float_ops, bit_ops, matrix_ops]: [u64; 3]) -> Launch {
         let launch = json!({
-            "step": 0, "stem": "conv", "kernel": "conv_coop16", "layer": "", "phase": "forward", "variant": "coop16", "tier": "baseline",
+            "step": 0, "stem": "conv", "kernel": "conv_coop16", "layer": "", "phase": "forward",
             "reads": [], "writes": "", "groups": [1, 1], "threads": 128, "repeats": 1, "median_ns": 1, "p10_ns": 1, "p90_ns": 1, "min_ns": 1, "p25_ns": 1,
             "bytes": 1000, "float_ops": float_ops, "bit_ops": bit_ops, "dot_ops": 0, "matrix_ops": matrix_ops, "bound": null, "fraction_of_bound": null,
         });

@@ -255,7 +255,6 @@ impl Measurement {
         let node = node_of(plan, steps.start);
         let step = &plan.steps[steps.start];
         let kernel = &plan.kernels[step.kernel];
-        let stem = node.op.stem();
         let costs = || plan.steps[steps.clone()].iter().map(|step| step.cost);
         let median = quantile(&mut ns.clone(), 0.5);
         let seen = match self.timer.quality {
@@ -265,12 +264,10 @@ impl Measurement {
         let at = |share| seen.then(|| quantile(&mut ns.clone(), share).round().max(1.0) as u64);
         Launch {
             step: steps.start,
-            stem: stem.to_string(),
+            stem: node.op.stem().to_string(),
             kernel: kernel.label.clone(),
             layer: plan.layers(steps.start),
             phase: node.activity(),
-            variant: kernel.label.strip_prefix(stem).unwrap_or(&kernel.label).trim_start_matches('_').to_string(),
-            tier: "baseline".to_string(),
             reads: node.inputs.iter().map(|place| place.stored().to_string()).collect(),
             writes: node.output.stored().to_string(),
             groups: step.groups,

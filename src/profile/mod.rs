@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: &str = "halfwave-profile";
 /// Version of the format. It increases when the meaning of a field changes or a field is removed,
 /// not when one is added.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A profile, as written by `halfwave profile --json`. All durations are integer nanoseconds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -136,11 +136,6 @@ pub struct Launch {
     pub layer: String,
     /// Its role within a step.
     pub phase: Activity,
-    /// The part of the kernel's label after the stem: "tiled", "registers", "sum_parts", …; empty
-    /// for the only variant.
-    pub variant: String,
-    /// Features that the kernel needs beyond WebGPU's baseline; "baseline" means none.
-    pub tier: String,
     /// Types of the operation's inputs.
     pub reads: Vec<String>,
     /// Type of its output.
@@ -185,7 +180,6 @@ impl Launch {
     /// instead of a kernel: one loop over the output.
     fn by_reference(&mut self) {
         self.kernel.clone_from(&self.stem);
-        self.variant = "twin".to_string();
         (self.groups, self.threads) = ([1, 1], 1);
     }
 
@@ -249,7 +243,7 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a profile, or is one of another version.
+    /// Returns an error if the text is not a profile, or is one of a later version.
     pub fn from_json(text: &str, name: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
@@ -259,10 +253,11 @@ impl Profile {
         let wrong = |message: String| Error::Usage(format!("{name}: {message}"));
         let head: Option<Head> = serde_json::from_str(text).ok();
         match head {
-            Some(head) if head.format == FORMAT && head.version == VERSION => {}
+            // Version 1 has further fields that nothing reads.
+            Some(head) if head.format == FORMAT && head.version <= VERSION => {}
             Some(head) if head.format == FORMAT => {
                 return Err(wrong(format!(
-                    "it is a profile of version {}, this program reads {VERSION}; create it again with this version",
+                    "it is a profile of version {}, this program reads versions up to {VERSION}; create it again with this version",
                     head.version
                 )));
             }

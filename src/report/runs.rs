@@ -1,13 +1,13 @@
 //! The report: a comparison of runs as a page and as plots.
 
 use super::layers::{self, Group};
-use super::page::Page;
+use super::page::page;
 use super::pictures::{self, Sheet};
 use super::recipes::{Difference, differences};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::LayerKind;
+use crate::model::{INPUT, Layer, LayerKind, Model};
 use crate::plots::chart::{Chart, Matrix, Stack, file_name};
 use crate::plots::curves::{self, Named};
 use crate::plots::plot::Plot;
@@ -22,25 +22,6 @@ use crate::train::inspect::Activation;
 use crate::train::run::Saved;
 use serde::Serialize;
 use std::path::Path;
-
-const STYLES: [&str; 4] = [
-    include_str!("../../web/page/theme.css"),
-    include_str!("../../web/page/style.css"),
-    include_str!("../../web/page/inside.css"),
-    include_str!("../../web/page/report.css"),
-];
-
-/// The page's modules by name, each after those that it imports; the last one renders.
-const MODULES: [(&str, &str); 8] = [
-    ("dom.js", include_str!("../../web/page/dom.js")),
-    ("frame.js", include_str!("../../web/page/frame.js")),
-    ("confusion.js", include_str!("../../web/page/confusion.js")),
-    ("profile-draw.js", include_str!("../../web/page/profile-draw.js")),
-    ("report-chart.js", include_str!("../../web/page/report-chart.js")),
-    ("report-stack.js", include_str!("../../web/page/report-stack.js")),
-    ("report-tables.js", include_str!("../../web/page/report-tables.js")),
-    ("report.js", include_str!("../../web/page/report.js")),
-];
 
 /// Number of test images whose codes are shown, each of a different class.
 const SHOWN_IMAGES: usize = 6;
@@ -97,12 +78,18 @@ impl Shown {
         Self { folder, saved, tested }
     }
 
-    /// Returns the name and weights of the first convolution.
+    /// Returns the name and weights of the convolution over the images.
     fn first_filters(&self) -> Option<(&str, &HostTensor)> {
-        let mut layers = self.saved.recipe.model.layers.iter();
-        let layer = layers.find(|layer| matches!(layer.kind, LayerKind::Conv(_)))?;
+        let layer = image_convolution(&self.saved.recipe.model)?;
         Some((&layer.name, self.saved.checkpoint.tensors.get(&format!("{}.weight", layer.name))?))
     }
+}
+
+/// Returns the convolution that reads the images, or else the first one, which reads them through
+/// other layers.
+fn image_convolution(model: &Model) -> Option<&Layer> {
+    let mut all = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Conv(_)));
+    all.clone().find(|layer| layer.from.iter().any(|from| from == INPUT)).or_else(|| all.next())
 }
 
 /// A run's row in the table.
@@ -258,7 +245,7 @@ impl Report {
         let names: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
         let title = format!("{} · halfwave report", names.join(", "));
         let json = serde_json::to_string(self).expect("names and numbers are JSON");
-        Page { title: &title, styles: &STYLES, modules: &MODULES, json: &json }.html()
+        page(include_str!("../../web/bundles/report.html"), &title, &json)
     }
 
     /// Writes every plot as SVG and PNG, and every image as PNG, into the folder `dir`, which is
@@ -302,10 +289,18 @@ fn names(shown: &[Shown]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::page::check_modules;
+    use crate::model::{Conv, Relu};
 
     #[test]
-    fn modules_stand_after_what_they_import() {
-        check_modules(&MODULES);
+    fn filters_are_those_of_the_convolution_over_the_images() {
+        let conv = |name, from| Layer::new(name, from, LayerKind::Conv(Conv::default()));
+        let relu = || Layer::new("relu", INPUT, LayerKind::Relu(Relu));
+        let found = |layers: Vec<Layer>| {
+            let model = Model { input: [1, 8, 8], classes: 10, layers };
+            image_convolution(&model).map(|layer| layer.name.clone())
+        };
+        assert_eq!(found(vec![relu(), conv("second", "relu"), conv("first", INPUT)]).as_deref(), Some("first"));
+        assert_eq!(found(vec![relu(), conv("only", "relu")]).as_deref(), Some("only"));
+        assert_eq!(found(vec![relu()]), None);
     }
 }

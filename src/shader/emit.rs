@@ -4,15 +4,14 @@
 //! engine's pipelines: indices are kept within their arrays where the platform does not ensure it,
 //! loops are bounded, division by zero is caught; workgroup memory is not cleared, because every
 //! kernel writes it before reading it. Options that a backend chooses by device have the values for
-//! a basic one: Metal 2.0, shader model 5.1, SPIR-V 1.3 without robust buffers, GLSL ES 3.10.
-//! Binding numbers are used for registers, which DX12 would number itself.
+//! a basic one: Metal 2.0, shader model 5.1, SPIR-V 1.3 without robust buffers. Binding numbers are used for registers, which DX12 would number itself.
 
 use super::{Access, Shader};
 use crate::error::{Error, Result};
-use naga::back::{glsl, hlsl, msl, spv};
+use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::{ResourceBinding, ShaderStage};
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 /// A target of the translation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,13 +24,11 @@ pub enum Target {
     Msl,
     /// DX12.
     Hlsl,
-    /// OpenGL ES.
-    Glsl,
 }
 
 impl Target {
     /// All targets.
-    pub const ALL: [Self; 5] = [Self::Wgsl, Self::Spirv, Self::Msl, Self::Hlsl, Self::Glsl];
+    pub const ALL: [Self; 4] = [Self::Wgsl, Self::Spirv, Self::Msl, Self::Hlsl];
 
     /// Returns the name.
     pub fn name(self) -> &'static str {
@@ -40,34 +37,26 @@ impl Target {
             Self::Spirv => "SPIR-V",
             Self::Msl => "MSL",
             Self::Hlsl => "HLSL",
-            Self::Glsl => "GLSL",
         }
     }
 }
 
 impl Shader {
-    /// Translates the kernel to text for a platform; SPIR-V, which is binary, is listed with one
-    /// instruction per line.
+    /// Translates the kernel for a platform, to the bytes of a file: text, or SPIR-V.
     ///
     /// # Errors
     ///
     /// Returns the translator's error if the target cannot express the kernel.
-    pub fn emit(&self, target: Target) -> Result<String> {
+    pub fn emit(&self, target: Target) -> Result<Vec<u8>> {
         match target {
-            Target::Wgsl => Ok(self.text.clone()),
-            Target::Spirv => Ok(listing(&self.spirv()?)),
-            Target::Msl => self.msl(),
-            Target::Hlsl => self.hlsl(),
-            Target::Glsl => self.glsl(),
+            Target::Wgsl => Ok(self.text.clone().into_bytes()),
+            Target::Spirv => Ok(self.spirv()?.into_iter().flat_map(u32::to_le_bytes).collect()),
+            Target::Msl => self.msl().map(String::into_bytes),
+            Target::Hlsl => self.hlsl().map(String::into_bytes),
         }
     }
 
-    /// Translates the kernel to SPIR-V words, which are little-endian in a file.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Shader::emit`].
-    pub fn spirv(&self) -> Result<Vec<u32>> {
+    fn spirv(&self) -> Result<Vec<u32>> {
         let options = spv::Options {
             lang_version: (1, 3),
             flags: spv::WriterFlags::DEBUG, // names; nothing else differs
@@ -121,28 +110,6 @@ impl Shader {
         Ok(text)
     }
 
-    fn glsl(&self) -> Result<String> {
-        // OpenGL numbers storage buffers and uniforms separately.
-        let (mut next, mut binding_map) = ([0; 2], glsl::BindingMap::default());
-        for (index, bound) in self.bindings.iter().enumerate() {
-            let next = &mut next[usize::from(bound.access == Access::Uniform)];
-            binding_map.insert(resource(index), *next);
-            *next += 1;
-        }
-        let options = glsl::Options { binding_map, zero_initialize_workgroup_memory: false, ..Default::default() };
-        let pipeline = glsl::PipelineOptions {
-            shader_stage: ShaderStage::Compute,
-            entry_point: MAIN.to_string(),
-            multiview: None,
-        };
-        let mut text = String::new();
-        let unchecked = BoundsCheckPolicies::default(); // GLSL itself has no other
-        glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, unchecked)
-            .and_then(|mut writer| writer.write())
-            .map_err(self.refused(Target::Glsl))?;
-        Ok(text)
-    }
-
     fn refused<E: Display>(&self, target: Target) -> impl Fn(E) -> Error {
         move |error| Error::Model(format!("{} cannot be {}: {error}", self.label, target.name()))
     }
@@ -160,39 +127,4 @@ const RESTRICT: BoundsCheckPolicies = BoundsCheckPolicies {
 
 fn resource(index: usize) -> ResourceBinding {
     ResourceBinding { group: 0, binding: index as u32 }
-}
-
-/// Lists SPIR-V as lines with the name of the instruction, its operand words as numbers, and
-/// strings. It does not distinguish results from types, as a disassembler does.
-fn listing(words: &[u32]) -> String {
-    const HEADER_WORDS: usize = 5;
-    let (mut text, mut at) = (String::new(), HEADER_WORDS);
-    if let [magic, version, _, bound, _, ..] = words {
-        let (major, minor) = (version >> 16 & 0xff, version >> 8 & 0xff);
-        let _ = writeln!(text, "; SPIR-V {major}.{minor}, magic {magic:#x}, ids below {bound}, {} words", words.len());
-    }
-    while let Some(first) = words.get(at) {
-        let (opcode, length) = (first & 0xffff, (first >> 16).max(1) as usize);
-        let operands = &words[at + 1..(at + length).min(words.len())];
-        let op = spirv::Op::from_u32(opcode);
-        text += &op.map_or_else(|| format!("Op{opcode}"), |op| format!("Op{op:?}"));
-        // The index of the operand at which a string starts.
-        let string_at = match op {
-            Some(spirv::Op::String | spirv::Op::Name | spirv::Op::ExtInstImport) => 1,
-            Some(spirv::Op::MemberName | spirv::Op::EntryPoint) => 2,
-            Some(spirv::Op::Extension) => 0,
-            _ => operands.len(),
-        };
-        let (numbers, rest) = operands.split_at(string_at.min(operands.len()));
-        numbers.iter().for_each(|number| text += &format!(" {number}"));
-        if !rest.is_empty() {
-            let bytes: Vec<u8> = rest.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-            text += &format!(" {:?}", String::from_utf8_lossy(&bytes[..end]));
-            rest.iter().skip(end / 4 + 1).for_each(|number| text += &format!(" {number}"));
-        }
-        text.push('\n');
-        at += length;
-    }
-    text
 }

@@ -33,11 +33,6 @@ pub struct Shader {
     pub threads: u32,
     /// Bytes of workgroup memory per workgroup.
     pub workgroup_bytes: u32,
-    /// Bytes of the uniform; 0 if there is none.
-    pub uniform_bytes: u32,
-    /// Registers per invocation. wgpu does not report them for any backend, so this is `None`; the
-    /// platform's own tools show them.
-    pub registers: Option<u32>,
     /// Buffers in the order of their binding numbers, including the uniform.
     pub bindings: Vec<Bound>,
     /// The instructions that an invocation executes.
@@ -86,7 +81,7 @@ impl Shader {
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| wrong(error.emit_to_string(&text)))?;
         let needed = [
             (kernel.f16, Capabilities::SHADER_FLOAT16),
-            // Part of WGSL, although OpenGL may lack it.
+            // Part of WGSL, although one of naga's targets may lack it.
             (text.contains("pack2x16float"), Capabilities::SHADER_FLOAT16_IN_FLOAT32),
             (kernel.coop, Capabilities::COOPERATIVE_MATRIX),
         ];
@@ -95,16 +90,11 @@ impl Shader {
         let info = info.map_err(|error| wrong(error.emit_to_string(&text)))?;
         let entry = module.entry_points.first().ok_or_else(|| wrong("it has no @main".to_string()))?;
         let size = |ty| module.types[ty].inner.size(module.to_ctx());
-        let sum = |space| -> u32 {
-            let inside = module.global_variables.iter().filter(|(_, variable)| variable.space == space);
-            inside.map(|(_, variable)| size(variable.ty)).sum()
-        };
+        let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
         Ok(Self {
             label: kernel.label.clone(),
             threads: entry.workgroup_size.iter().product(),
-            workgroup_bytes: sum(AddressSpace::WorkGroup),
-            uniform_bytes: sum(AddressSpace::Uniform),
-            registers: None,
+            workgroup_bytes: shared.map(|(_, variable)| size(variable.ty)).sum(),
             bindings: bindings(&module),
             mix: InstructionMix::of(&module, &info),
             text,

@@ -18,7 +18,7 @@ mod record;
 
 use super::metrics::{EpochRow, LayerRow, Row};
 use crate::error::{Error, Result};
-use record::{Value, What};
+use record::{Event, Histogram, Summary, Value, record};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,8 @@ impl Events {
         file.set_len(bytes).map_err(Error::io(&path))?;
         let mut events = Self { path, file, bytes, step: 0 };
         if kept == 0 {
-            events.write(&record::record(now(), 0, &What::Version(VERSION)))?;
+            let file_version = Some(VERSION.to_string());
+            events.write(&record(&Event { wall_time: now(), step: 0, file_version, summary: None }))?;
         }
         let (known, missing) = rows.split_at(kept.max(1) - 1);
         events.step = steps[..known.len()].last().copied().unwrap_or(0);
@@ -72,13 +73,12 @@ impl Events {
     ///
     /// Returns an error if the file cannot be written; no part of a record is left then.
     pub(super) fn append(&mut self, rows: &[Row]) -> Result<()> {
-        let (now, steps) = (now(), steps(self.step, rows));
-        let records: Vec<u8> = rows
-            .iter()
-            .zip(&steps)
-            .flat_map(|(row, &step)| record::record(now, step, &What::Summary(&values(row))))
-            .collect();
-        self.write(&records)?;
+        let (wall_time, steps) = (now(), steps(self.step, rows));
+        let event = |(row, &step): (&Row, &u64)| {
+            let summary = Some(Summary { values: values(row) });
+            record(&Event { wall_time, step, file_version: None, summary })
+        };
+        self.write(&rows.iter().zip(&steps).flat_map(event).collect::<Vec<u8>>())?;
         self.step = steps.last().copied().unwrap_or(self.step);
         Ok(())
     }
@@ -112,7 +112,7 @@ fn steps(before: u64, rows: &[Row]) -> Vec<u64> {
 }
 
 /// The values of a row, by tag.
-fn values(row: &Row) -> Vec<(String, Value)> {
+fn values(row: &Row) -> Vec<Value> {
     match row {
         Row::Step(row) => {
             [("loss/train", row.loss), ("learning_rate", row.lr)].map(|(tag, value)| scalar(tag.into(), value)).into()
@@ -121,11 +121,11 @@ fn values(row: &Row) -> Vec<(String, Value)> {
     }
 }
 
-fn scalar(tag: String, value: f32) -> (String, Value) {
-    (tag, Value::Scalar(value))
+fn scalar(tag: String, value: f32) -> Value {
+    Value { tag, simple_value: Some(value), histogram: None }
 }
 
-fn epoch(row: &EpochRow) -> Vec<(String, Value)> {
+fn epoch(row: &EpochRow) -> Vec<Value> {
     let measured = [
         ("loss/validation", row.validation_loss),
         ("loss/test", row.test_loss),
@@ -141,7 +141,7 @@ fn epoch(row: &EpochRow) -> Vec<(String, Value)> {
     measured.chain(row.layers.iter().flat_map(|(name, row)| layer(name, row))).collect()
 }
 
-fn layer(name: &str, row: &LayerRow) -> Vec<(String, Value)> {
+fn layer(name: &str, row: &LayerRow) -> Vec<Value> {
     let tag = |what: &str| format!("layers/{name}/{what}");
     let scalars = [
         ("passed", row.passed),
@@ -152,7 +152,8 @@ fn layer(name: &str, row: &LayerRow) -> Vec<(String, Value)> {
         ("saturated", row.saturated.map(|count| count as f32)),
     ];
     let scalars = scalars.into_iter().filter_map(|(what, value)| Some(scalar(tag(what), value?)));
-    let codes = (!row.codes.is_empty()).then(|| (tag("codes"), Value::Shares(row.codes.clone())));
+    let histogram = (!row.codes.is_empty()).then(|| Histogram::of_codes(&row.codes));
+    let codes = histogram.map(|codes| Value { tag: tag("codes"), simple_value: None, histogram: Some(codes) });
     scalars.chain(codes).collect()
 }
 
@@ -186,12 +187,13 @@ mod tests {
             ..Default::default()
         };
         let found = values(&Row::Epoch(row));
-        let tags: Vec<_> = found.iter().map(|(tag, _)| tag.as_str()).collect();
+        let tags: Vec<_> = found.iter().map(|value| value.tag.as_str()).collect();
         let expected = "loss/validation loss/test accuracy/train accuracy/validation accuracy/test accuracy/test_top5 images_per_s seconds \
             layers/q1/passed layers/q1/flipped layers/q1/alpha/min layers/q1/alpha/mean layers/q1/alpha/max layers/q1/saturated layers/q1/codes";
         assert_eq!(tags, expected.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(found[1].1, Value::Scalar(0.5));
-        assert_eq!(found.last().map(|(_, value)| value), Some(&Value::Shares(vec![0.5, 0.25, 0.25])));
+        assert_eq!(found[1].simple_value, Some(0.5));
+        let codes = found.last().and_then(|value| value.histogram.clone());
+        assert_eq!(codes.map(|codes| codes.buckets), Some(vec![0.5, 0.25, 0.25]));
         let old = EpochRow { epoch: 1, images_per_s: f64::NAN, ..Default::default() };
         assert_eq!(values(&Row::Epoch(old)).len(), 1, "values not measured are omitted");
     }

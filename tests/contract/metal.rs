@@ -65,7 +65,7 @@ fn new_msl(wgsl: &str) -> String {
 /// on cooperative matrices, whose types the stub lacks.
 fn texts() -> Vec<(String, String)> {
     let texts = kernels::all().into_iter().filter(|kernel| !kernel.coop).flat_map(|kernel| {
-        let old = Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap();
+        let old = String::from_utf8(Shader::of(&kernel).unwrap().emit(Target::Msl).unwrap()).unwrap();
         [(kernel.label.clone(), old), (format!("{} (MSL 3.1)", kernel.label), new_msl(&kernel.wgsl()))]
     });
     texts.collect()

@@ -1,8 +1,5 @@
 /**
  * Shared parts of the profile views: SVG elements, numbers with units, the phases of a step, the tooltip.
- *
- * The files `profile*.js` and `dom.js` are also joined into one page by `halfwave profile --html`: every import must be one line, and every export a named
- * function, constant or class.
  */
 import { make, percent, whole } from "./dom.js";
 

@@ -1,7 +1,7 @@
 /**
  * Lines over steps or epochs: several runs in one chart, with their values at the pointer.
  *
- * Colours are classes `c0` to `c7`; elements of a run have `data-run`, so that they can be hidden. The files `report*.js` are joined into one page, see `profile-draw.js`.
+ * Colours are classes `c0` to `c7`; elements of a run have `data-run`, so that they can be hidden.
  */
 import { make, whole } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";

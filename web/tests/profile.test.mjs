@@ -18,7 +18,7 @@ const SHORTER = 0.5;
 
 // Properties of every profile, whatever the clock.
 function assertTruthful({ timer: { quality, quantum_ns: quantum }, launches, launches_ns: sum, step_ns, wall_ns, instrumented_ns, ...profile }) {
-  assert.deepEqual([profile.format, profile.version, profile.recipe, profile.batch, profile.steps], ['halfwave-profile', 1, 'digits', 64, STEPS]);
+  assert.deepEqual([profile.format, profile.version, profile.recipe, profile.batch, profile.steps], ['halfwave-profile', 2, 'digits', 64, STEPS]);
   assert.ok(launches.length > 30, `${launches.length} launches`);
   for (const { kernel, median_ns: median, p10_ns: p10, p90_ns: p90, repeats, bytes } of launches) {
     // No device moves ten terabytes per second: that would be a clock that does not advance.

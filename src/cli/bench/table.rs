@@ -2,20 +2,17 @@
 //! operation.
 
 use super::{Bench, OfRecipe};
-use crate::cli::terminal::{aligned, bytes, grouped};
+use crate::cli::terminal::{self, bytes, grouped};
 use crate::cli::tune::ONE_EACH;
 use halfwave::profile::candidates::{Heavy, Timed};
 use halfwave::variant::Exactness;
 
-const HEAD: [&str; 9] =
-    ["  kernel", "parts", "ms", "rate", "share of peak", "lane utilization", "exactness", "invocations", "scratch"];
-/// Whether each column is right-aligned (numbers).
-const RIGHT: [bool; 9] = [false, true, true, true, true, true, false, true, true];
+const HEAD: &str = "  kernel\tparts\tms\trate\tshare of peak\tlane utilisation\texactness\tinvocations\tscratch\n";
 
 const LEGEND: &str = "\
 * marks the kernel in use. parts: number of parts that its sum is split into; rate: operations required by
 the formula, two per multiply-add; share of peak: relative to the measured peak of this device, or of its
-cooperative matrices, where a value split into two halves takes two or three products; lane utilization:
+cooperative matrices, where a value split into two halves takes two or three products; lane utilisation:
 required multiply-adds divided by executed ones; scratch: memory for partial sums
 ";
 
@@ -57,33 +54,35 @@ fn of_recipe(bench: &Bench, recipe: &OfRecipe) -> String {
     for heavy in &recipe.heavy {
         let (layers, reads) = (heavy.layers.join(", "), heavy.reads.join(", "));
         text += &format!("\n  {} of {layers}: {reads} → {}\n", heavy.stem, heavy.writes);
-        let rows = aligned(&of_operation(bench, heavy), RIGHT);
+        let rows = terminal::table("lrrrrrlrr", &of_operation(bench, heavy));
         text.extend(rows.lines().map(|row| format!("  {row}\n")));
     }
     text
 }
 
 /// Returns one row per kernel: the one in use first, the others by duration.
-fn of_operation(bench: &Bench, heavy: &Heavy) -> Vec<[String; 9]> {
+fn of_operation(bench: &Bench, heavy: &Heavy) -> String {
     let bits = heavy.bit_ops > heavy.float_ops;
     let (ops, unit) = if bits { (heavy.bit_ops, "Gbitop/s") } else { (heavy.float_ops, "GFLOP/s") };
     let row = |(at, kernel): (usize, &Timed)| {
         let rate = ops as f64 / kernel.median_ns.max(1) as f64 * 1e9;
-        [
-            format!("{} {}", if at == 0 { '*' } else { ' ' }, kernel.kernel),
-            kernel.parts.to_string(),
-            format!("{:.4}", kernel.median_ns as f64 / 1e6),
-            format!("{} {unit}", significant(rate / 1e9)),
-            share(bench, kernel, ops, bits).map_or("-".to_string(), |share| format!("{:.1} %", 100.0 * share)),
-            format!("{:.0} %", 100.0 * kernel.lane_use),
-            exactness(kernel.exactness).to_string(),
+        let share = share(bench, kernel, ops, bits).map_or("-".to_string(), |share| format!("{:.1} %", 100.0 * share));
+        format!(
+            "{} {}\t{}\t{:.4}\t{} {unit}\t{share}\t{:.0} %\t{}\t{}\t{}\n",
+            if at == 0 { '*' } else { ' ' },
+            kernel.kernel,
+            kernel.parts,
+            kernel.median_ns as f64 / 1e6,
+            significant(rate / 1e9),
+            100.0 * kernel.lane_use,
+            exactness(kernel.exactness),
             grouped(kernel.invocations),
             bytes(kernel.scratch_bytes),
-        ]
+        )
     };
     let mut kernels: Vec<_> = heavy.kernels.iter().enumerate().collect();
     kernels.sort_by_key(|(at, kernel)| (*at > 0, kernel.median_ns));
-    [HEAD.map(String::from)].into_iter().chain(kernels.into_iter().map(row)).collect()
+    kernels.into_iter().map(row).fold(HEAD.to_string(), |rows, row| rows + &row)
 }
 
 /// Returns the rate of a kernel as a share of the measured peak.

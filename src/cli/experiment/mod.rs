@@ -3,8 +3,8 @@
 
 mod progress;
 
-use super::terminal::{complain, duration, print, say};
-use super::{AdapterArgs, DataArgs, device, interrupt, load};
+use super::terminal::{complain, duration, print, say, width};
+use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, interrupt, load};
 use halfwave::backend::Device;
 use halfwave::data::Dataset;
 use halfwave::experiment::{self, EXPERIMENTS, Experiment, Outcome, PRESETS, Preset, State, Table};
@@ -18,7 +18,7 @@ use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Compare networks that differ in one respect: the experiments of the HWGQ paper, each resulting
 /// in a table and a plot.
@@ -26,11 +26,8 @@ use std::time::{Duration, Instant};
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExperimentArgs {
     /// Which experiment: activations, low-bit, surrogates, bit-width, methods or learning-curve;
-    /// without a name, all are listed
+    /// without a name, all are listed, and the presets
     name: Option<String>,
-    /// List the experiments and the presets
-    #[arg(long)]
-    list: bool,
     /// Size of the experiment: smoke (the embedded digits), small (part of CIFAR-10, without a GPU)
     /// or paper (as published)
     #[arg(long, value_name = "smoke|small|paper", default_value = "smoke")]
@@ -57,18 +54,15 @@ Examples:
   halfwave experiment methods --preset small --data cifar-10-batches-bin
   halfwave experiment low-bit --preset paper --seeds 1
 
-The folder contains one run folder for each network and seed, as written by halfwave train, and table.md,
-table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run
-after the current step; the same command continues an experiment that was interrupted. Exit codes are those
+The folder contains one run folder for each network and seed, as written by halfwave train, and table.md, \
+table.csv, by-epoch.csv, accuracy.svg and accuracy.png, which are updated after each run. Ctrl-C stops a run \
+after the current step; the same command continues an experiment that was interrupted. Exit codes are those \
 of halfwave train.";
-
-/// Maximum time the device works before the progress line is updated.
-const UPDATE_INTERVAL: Duration = Duration::from_millis(150);
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
     match &args.name {
-        Some(name) if !args.list => conduct(args, experiment::find(name)?, experiment::preset(&args.preset)?),
-        _ => list().map(|()| ExitCode::SUCCESS),
+        Some(name) => conduct(args, experiment::find(name)?, experiment::preset(&args.preset)?),
+        None => list().map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -163,7 +157,7 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         // The table may have been deleted since.
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
-    say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text()));
+    say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text(width())));
     say(&match over {
         0 => format!("{all} runs in {}", time(begun)),
         over if over == all => format!("all {all} runs were already finished"),

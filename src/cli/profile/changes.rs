@@ -1,6 +1,7 @@
 //! The difference between two profiles as a table.
 
 use super::table::{time, word};
+use crate::cli::terminal;
 use halfwave::profile::diff::{Change, Diff, Verdict};
 
 /// Returns the launches that changed, and a summary of those that differ only by noise.
@@ -42,8 +43,6 @@ pub(super) fn table(diff: &Diff) -> String {
 }
 
 fn list(rows: &[&Change]) -> String {
-    let layer_len = rows.iter().map(|row| row.layer.chars().count()).max().unwrap_or(0);
-    let kernel_len = rows.iter().map(|row| row.kernel.len()).max().unwrap_or(0);
     let cell = |ns: Option<u64>| ns.map_or("-".to_string(), time);
     let line = |row: &&Change| {
         let [a, b] = row.median_ns.map(cell);
@@ -53,11 +52,7 @@ fn list(rows: &[&Change]) -> String {
             }
             _ => String::new(),
         };
-        let (layer, kernel, phase) = (&row.layer, &row.kernel, word(row.phase));
-        format!("  {layer:<layer_len$}  {kernel:<kernel_len$}  {phase:<10} {a:>10} → {b:>10}  {ratio}")
-            .trim_end()
-            .to_string()
-            + "\n"
+        format!("  {}\t{}\t{}\t{a}\t→\t{b}\t{ratio}\n", row.layer, row.kernel, word(row.phase))
     };
-    rows.iter().map(line).collect()
+    terminal::table("lllrlrl", &rows.iter().map(line).collect::<String>())
 }

@@ -51,7 +51,7 @@ pub(super) struct ProfileArgs {
     #[arg(long)]
     fresh: bool,
     /// Compare two profiles, the older one first: tells slower kernels from noise
-    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["recipe", "adapter", "batch", "device_class", "json", "trace", "html"])]
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], exclusive = true)]
     diff: Option<Vec<PathBuf>>,
     /// Also run one step inside a capture of the graphics debugger that started halfwave
     /// (RenderDoc, Xcode)

@@ -1,6 +1,6 @@
 //! A profile as tables for the terminal.
 
-use crate::cli::terminal::bytes;
+use crate::cli::terminal::{self, bytes};
 use halfwave::ops::Activity;
 use halfwave::profile::{Bound, Launch, Profile, Quality};
 use std::collections::BTreeMap;
@@ -130,14 +130,9 @@ fn launches(profile: &Profile, all: bool) -> String {
         more
     });
     let shown = if all { sorted.len() } else { enough.count().min(ROWS) };
-    let layer_len = sorted[..shown].iter().map(|launch| launch.layer.chars().count()).max().unwrap_or(0).max(5);
-    let kernel_len = sorted[..shown].iter().map(|launch| launch.kernel.len()).max().unwrap_or(0).max(6);
-    let mut text = format!(
-        "{:>10} {:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>8}",
-        "time", "share", "layer", "kernel", "phase", "GB/s", "GFLOP/s", "Gbitop/s", "bound by", "of bound"
-    );
+    let mut rows = "time\tshare\tlayer\tkernel\tphase\tGB/s\tGFLOP/s\tGbitop/s\tbound by\tof bound".to_string();
     // All columns together are wider than a terminal.
-    text += if all { "  p10 to p90             groups × threads\n" } else { "\n" };
+    rows += if all { "\tp10 to p90\tgroups × threads\n" } else { "\n" };
     for launch in &sorted[..shown] {
         let [x, y] = launch.groups;
         let groups = if y == 1 { x.to_string() } else { format!("{x}×{y}") };
@@ -146,8 +141,8 @@ fn launches(profile: &Profile, all: bool) -> String {
             (Some(p10), Some(p90)) => format!("{} – {}", time(p10), time(p90)),
             _ => String::new(),
         };
-        text += &format!(
-            "{:>10} {share:>6}  {:<layer_len$}  {:<kernel_len$}  {:<10} {:>7} {:>8} {:>9}  {:<14} {:>8}",
+        rows += &format!(
+            "{}\t{share}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
             launch.median_ns.map_or("too short".into(), time),
             launch.layer,
             launch.kernel,
@@ -158,13 +153,14 @@ fn launches(profile: &Profile, all: bool) -> String {
             launch.bound.map_or("-", bound),
             launch.fraction_of_bound.map_or("-".into(), percent),
         );
-        text += &if all { format!("  {range:<21}  {groups} × {}\n", launch.threads) } else { "\n".to_string() };
+        rows += &if all { format!("\t{range}\t{groups} × {}\n", launch.threads) } else { "\n".to_string() };
     }
+    let mut text = terminal::table(if all { "rrlllrrrlrll" } else { "rrlllrrrlr" }, &rows);
     let hidden = &sorted[shown..];
     if !hidden.is_empty() {
         let rest: u64 = hidden.iter().filter_map(|launch| launch.median_ns).sum();
         let (count, share) = (hidden.len(), percent(rest as f64 / total));
-        text += &format!("{:>10} {share:>6}  in {count} more launches; --all shows them\n", time(rest));
+        text += &format!("{}, {share}, in {count} more launches; --all shows them\n", time(rest));
     }
     text
 }
@@ -194,24 +190,19 @@ fn groups(profile: &Profile) -> String {
         *times.entry((layer, launch.phase)).or_default() += ns;
         *phases.entry(launch.phase).or_default() += ns;
     }
-    let layer_len = layers.iter().map(|layer| layer.chars().count()).max().unwrap_or(0).max(9);
     let total = profile.launches_ns.max(1) as f64;
-    let mut text = format!("{:<layer_len$}", "layer");
-    phases.keys().for_each(|&phase| text += &format!(" {:>10}", word(phase)));
-    text += &format!(" {:>10} {:>6}\n", "total", "share");
-    let cell = |ns: u64| if ns == 0 { "-".to_string() } else { time(ns) };
+    let cell = |&ns: &u64| if ns == 0 { "-".to_string() } else { time(ns) };
+    let share = |&ns: &u64| percent(ns as f64 / total);
+    let row = |name: &str, cells: Vec<String>, end: &str| format!("{name}\t{}\t{end}\n", cells.join("\t"));
+    let mut rows = row("layer", phases.keys().map(|&phase| word(phase).to_string()).collect(), "total\tshare");
     for layer in layers {
-        let row: Vec<u64> = phases.keys().map(|&phase| times.get(&(layer, phase)).copied().unwrap_or(0)).collect();
-        text += &format!("{layer:<layer_len$}");
-        row.iter().for_each(|&ns| text += &format!(" {:>10}", cell(ns)));
-        let sum: u64 = row.iter().sum();
-        text += &format!(" {:>10} {:>6}\n", cell(sum), percent(sum as f64 / total));
+        let ns: Vec<_> = phases.keys().map(|&phase| times.get(&(layer, phase)).copied().unwrap_or(0)).collect();
+        let sum = ns.iter().sum();
+        rows += &row(layer, ns.iter().map(cell).collect(), &format!("{}\t{}", cell(&sum), share(&sum)));
     }
-    text += &format!("{:<layer_len$}", "total");
-    phases.values().for_each(|&ns| text += &format!(" {:>10}", cell(ns)));
-    text += &format!(" {:>10}\n{:<layer_len$}", time(profile.launches_ns), "");
-    phases.values().for_each(|&ns| text += &format!(" {:>10}", percent(ns as f64 / total)));
-    text + "\n"
+    rows += &row("total", phases.values().map(cell).collect(), &time(profile.launches_ns));
+    rows += &row("share", phases.values().map(share).collect(), "");
+    terminal::table(&format!("l{}", "r".repeat(phases.len() + 2)), &rows)
 }
 
 /// Returns the memory use of a step.
@@ -219,28 +210,19 @@ fn memory(profile: &Profile) -> String {
     let memory = &profile.memory;
     let (kept, float): (u64, u64) =
         memory.saved.iter().fold((0, 0), |(a, b), saved| (a + saved.bytes, b + saved.f32_bytes));
-    let mut text = format!(
-        "memory                      {:>10}  in {} buffers: state {}, inputs and outputs {}, transient {}\n",
+    let [state, ports, transient] = [memory.state_bytes, memory.port_bytes, memory.transient_bytes].map(bytes);
+    let mut rows = format!(
+        "memory\t{}\tin {} buffers: state {state}, inputs and outputs {ports}, transient {transient}\n",
         bytes(memory.peak_bytes),
-        memory.slots.len(),
-        bytes(memory.state_bytes),
-        bytes(memory.port_bytes),
-        bytes(memory.transient_bytes),
+        memory.slots.len()
     );
-    text += &format!("peak if kept in f32         {:>10}\n", bytes(memory.peak_f32_bytes));
-    if let Some(allocated) = memory.allocator_bytes {
-        text += &format!(
-            "the allocator reports       {:>10}  with staging buffers and other plans of this device\n",
-            bytes(allocated)
-        );
+    rows += &format!("peak if kept in f32\t{}\n", bytes(memory.peak_f32_bytes));
+    if let Some(allocated) = memory.allocator_bytes.map(bytes) {
+        rows += &format!("the allocator reports\t{allocated}\twith staging buffers and other plans of this device\n");
     }
     if kept > 0 {
-        let ratio = float as f64 / kept as f64;
-        text += &format!(
-            "kept for the backward pass  {:>10}  {} in f32: {ratio:.1} times as much\n",
-            bytes(kept),
-            bytes(float)
-        );
+        let (ratio, [kept, float]) = (float as f64 / kept as f64, [kept, float].map(bytes));
+        rows += &format!("kept for the backward pass\t{kept}\t{float} in f32: {ratio:.1} times as much\n");
     }
     let alive = memory.alive(memory.peak_step);
     let named = alive.iter().take(4).map(|tenant| {
@@ -248,12 +230,7 @@ fn memory(profile: &Profile) -> String {
         format!("{layer}{} {}", tenant.stem, bytes(tenant.bytes))
     });
     let named: Vec<_> = named.collect();
-    text += &format!(
-        "alive at the peak           {:>10}  in step {}: {} and {} more\n",
-        bytes(memory.alive_bytes),
-        memory.peak_step,
-        named.join(", "),
-        alive.len().saturating_sub(4)
-    );
-    text
+    let (step, alive_bytes, more) = (memory.peak_step, bytes(memory.alive_bytes), alive.len().saturating_sub(4));
+    rows += &format!("alive at the peak\t{alive_bytes}\tin step {step}: {} and {more} more\n", named.join(", "));
+    terminal::table("lrl", &rows)
 }

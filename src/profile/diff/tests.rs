@@ -42,8 +42,6 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
                 kernel,
                 layer: "conv1".into(),
                 phase: Activity::Forward,
-                variant: String::new(),
-                tier: "baseline".into(),
                 reads: Vec::new(),
                 writes: String::new(),
                 groups: [1, 1],

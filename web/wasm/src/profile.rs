@@ -49,8 +49,6 @@ export interface Launch {
     /** Empty if the launch belongs to no layer. */
     layer: string;
     phase: "forward" | "dx" | "dw" | "statistics" | "update" | "pack" | "data";
-    variant: string;
-    tier: string;
     reads: string[];
     writes: string;
     groups: [number, number];
