@@ -13,7 +13,7 @@ fn main() -> halfwave::Result<()> {
         let recipe = Recipe::digits();
         let data = Dataset::load(&recipe.data)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
-        let normalise = Normalise::new(&recipe);
+        let normalise = Normalise::new(&recipe.data);
         for epoch in 0..3 {
             for batch in epoch_batches(data.train.len(), recipe.train.batch, 0, epoch, true, false) {
                 let (images, labels) = data.train.normalised(&batch, &normalise)?;

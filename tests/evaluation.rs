@@ -56,7 +56,7 @@ fn noise(images: usize, [shape, input]: [[usize; 3]; 2], classes: u32) -> Split 
 fn counts_as_the_host_does(backend: impl Fn() -> Box<dyn Backend>) {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
-    let normalise = Normalise::new(&recipe);
+    let normalise = Normalise::new(&recipe.data);
     // The last batch is shorter.
     assert!(!data.test.len().is_multiple_of(recipe.train.batch));
     let losses = [
@@ -94,7 +94,7 @@ fn many_classes(backend: impl Fn() -> Box<dyn Backend>) {
     let shapes = [[3, 9, 7], [3, 5, 4]];
     let split = noise(77, shapes, CLASSES as u32);
     let mut session = block_on(Session::new(&recipe, backend(), false)).unwrap();
-    let mut normalise = Normalise::new(&recipe);
+    let mut normalise = Normalise::new(&recipe.data);
     let mean = normalise.mean_of(split.in_memory().unwrap(), split.image_len());
     let mut losses = Vec::new();
     for mean in [None, Some(mean)] {
@@ -195,7 +195,7 @@ impl Backend for Logged {
 fn an_evaluation_writes_bytes_and_reads_back_once() {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
-    let normalise = Normalise::new(&recipe);
+    let normalise = Normalise::new(&recipe.data);
     // 6 batches, the last one shorter; then more batches of one image than the device keeps rows
     // for.
     for (batch, batches, pieces) in [(64, 6, 1), (1, 360, 2)] {

@@ -3,7 +3,7 @@
 //! **Invariant:** an image has the same bytes regardless of the number of threads and of what else
 //! is read. Apart from its name, a file takes a few bytes of memory, however large its picture is.
 use super::picture::{self, Fault};
-use crate::recipe::{Fit, Undecodable};
+use super::{Fit, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeSet;

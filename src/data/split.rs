@@ -213,12 +213,12 @@ fn gathered(pixels: &[u8], image_len: usize, index: &[u32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Recipe;
+    use crate::data::Digits;
 
     #[test]
     fn batches_are_scaled() {
         let split = Split::new([1, 1, 2], vec![0, 16, 8, 4, 1, 2], vec![7, 8, 9]);
-        let normalise = Normalise::new(&Recipe::digits());
+        let normalise = Normalise::new(&Digits.into());
         let (values, labels) = split.normalised(&[2, 0], &normalise).unwrap();
         assert_eq!(values, [-0.4375, -0.375, -0.5, 0.5]);
         assert_eq!(labels, [9, 7]);

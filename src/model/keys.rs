@@ -1,7 +1,8 @@
-//! The keys of a layer or of an optimiser rule. One function for each kind names every key with its
+//! The keys of a layer, of an optimiser rule or of a data set. One function for each kind names every key with its
 //! meaning, its value and the allowed values; recipes are read, written and documented from it.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 /// A key of a recipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub enum Slot<'a> {
     Real(&'a mut f64, Numbers<f64>),
     /// A Boolean.
     Flag(&'a mut bool),
+    /// The path of a file or folder, which must not be empty, and advice if it is.
+    Path(&'a mut PathBuf, &'static str),
     /// One of these words, as an index.
     Word(&'a mut usize, &'static [&'static str]),
     /// One of these words, or a list of numbers.
@@ -115,7 +118,7 @@ macro_rules! words {
         }
     };
 }
-pub(super) use words;
+pub(crate) use words;
 
 /// A key with its value.
 #[derive(Clone, PartialEq, Debug)]
@@ -167,6 +170,7 @@ impl Visitor for Written {
             Slot::Number(value, _) => format!("{value:?}"),
             Slot::Real(value, _) => format!("{value:?}"),
             Slot::Flag(value) => value.to_string(),
+            Slot::Path(path, _) => toml::Value::String(path.to_string_lossy().into()).to_string(),
             Slot::Word(at, words) => format!("\"{}\"", words[*at]),
             Slot::Levels(levels) => levels.to_string(),
             Slot::FormatOrFloat(None) => "\"float\"".to_string(),

@@ -4,6 +4,7 @@ use crate::model::keys::{self, Key, Keys, Purpose, Slot, Visitor};
 use crate::model::{KINDS, Layer, Levels};
 use crate::{Error, Result};
 use std::ops::Range;
+use std::path::PathBuf;
 use toml::de::DeTable;
 
 /// Keys of every layer.
@@ -93,6 +94,10 @@ impl Reader<'_, '_> {
             Slot::Number(value, numbers) => put(value, table.number(name, numbers.fits, numbers.wanted)?),
             Slot::Real(value, numbers) => put(value, table.real(name, numbers.fits, numbers.wanted)?),
             Slot::Flag(value) => put(value, table.flag(name)?),
+            Slot::Path(path, wanted) => match table.string(name)? {
+                Some("") => return Err(table.bad(name, wanted)),
+                given => put(path, given.map(PathBuf::from)),
+            },
             Slot::Word(value, words) => {
                 let words: Vec<_> = words.iter().enumerate().map(|(at, word)| (*word, at)).collect();
                 put(value, table.word(name, &words)?)

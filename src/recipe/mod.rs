@@ -14,23 +14,21 @@
 //! ```
 mod data;
 mod extend;
+mod fits;
 mod images;
 mod layers;
 mod optimizer;
 mod parse;
-mod pictures;
 pub mod schedule;
-mod set;
 mod table;
 mod train;
 mod write;
 
+pub use crate::data::formats::*;
+pub use crate::data::{Data, MOST_CLASSES};
 pub use crate::ops::gather::{Augment, Padding};
 pub use crate::pass::{Adam, AdamW, Bop, Group, Loss, Moments, Optimizer, Rule, Sgd};
-pub use data::Data;
-pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
-pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
 pub use train::{Length, Memory, Train};
 

@@ -1,7 +1,7 @@
 //! User-provided images in various formats, on the command line.
 use super::{command, fails, finish, run};
 use halfwave::data::{Dataset, Split};
-use halfwave::recipe::{Set, builtin};
+use halfwave::recipe::{Digits, builtin};
 use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
@@ -156,7 +156,7 @@ fn idx_files_are_trained_on() {
     fs::create_dir(dir.join("mine")).unwrap();
     fails(dir, &train, &["idx, mine: missing: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"]);
 
-    let digits = Dataset::load(&Set::Digits.into()).unwrap();
+    let digits = Dataset::load(&Digits.into()).unwrap();
     write_idx(&dir.join("mine"), "train", &digits.train);
     write_idx(&dir.join("mine"), "t10k", &digits.test);
     run(dir, &train);

@@ -1,15 +1,15 @@
 //! Unusual files among pictures: read, or left out and reported; never a panic, never much memory.
 use super::{picture, tiff::planar};
 use halfwave::data::{Dataset, any_image_to_input, image_to_input};
-use halfwave::recipe::{Data, Fit, Pictures, Set, Undecodable};
+use halfwave::recipe::{Data, Fit, Folder, Pictures, Set, Undecodable};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use std::fs;
 use std::path::Path;
 
-fn set(dir: &Path, image: [usize; 3], undecodable: Undecodable, stream_above: u64) -> Set {
+fn set(dir: &Path, image: [usize; 3], undecodable: Undecodable, stream_above: usize) -> Set {
     let pictures = Pictures { undecodable, stream_above, fit: Fit::Stretch, ..Pictures::default() };
-    Set::Folder { dir: dir.into(), image, classes: 1, pictures }
+    Folder { dir: dir.into(), image, classes: 1, pictures }.into()
 }
 
 #[test]

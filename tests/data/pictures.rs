@@ -2,13 +2,13 @@
 //! and how other files are handled.
 use super::{greys, picture};
 use halfwave::data::{Dataset, Pixels, any_image_to_input};
-use halfwave::recipe::{Data, Fit, Pictures, Recipe, Set, Undecodable};
+use halfwave::recipe::{Data, Digits, Fit, Folder, Pictures, Recipe, Undecodable};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use std::fs;
 use std::path::Path;
 
 fn folder(dir: &Path, image: [usize; 3], classes: usize, pictures: Pictures) -> Data {
-    Set::Folder { dir: dir.into(), image, classes, pictures }.into()
+    Folder { dir: dir.into(), image, classes, pictures }.into()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn images_larger_than_the_input_are_for_recipes_that_resize() {
             picture(&base.path().join(format!("{class}/{at}.png")), at);
         }
         let mut data = recipe.data.clone();
-        *data.set.dir_mut().unwrap() = base.path().into();
+        *data.set.location().unwrap().path = base.path().into();
         Dataset::load(&data).unwrap()
     };
     let (plain, large) = (load(&recipe), load(&larger));
@@ -112,7 +112,7 @@ fn a_recipe_gets_the_part_that_it_asks_for() {
         let message = data.check(&recipe).unwrap_err().to_string();
         assert!(message.contains("not the images that the recipe's [data] selects"), "{message}");
     }
-    let whole = Dataset::load(&Set::Digits.into()).unwrap();
+    let whole = Dataset::load(&Digits.into()).unwrap();
     assert!(whole.check(&recipe).unwrap_err().to_string().contains("select them with Dataset::divided"));
     assert_eq!(whole.divided(&recipe.data).unwrap(), data);
 }

@@ -1,6 +1,8 @@
 //! `[data]`: sets that are read from a folder, and their requirements on the model.
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Augment, Data, Fit, Labels, Padding, Pictures, Recipe, Set, Undecodable};
+use halfwave::recipe::{
+    Augment, Cifar100, Data, Digits, Fit, Folder, Idx, Labels, Padding, Pictures, Recipe, Set, Undecodable,
+};
 
 /// [`RIGHT`] with another set: its `[data]`, and the model's input and number of classes.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
@@ -30,7 +32,7 @@ fn a_folder_says_how_pictures_become_images() {
     let keys = |data: &str, input| {
         let (data, resolved) = read(&format!("set = \"folder\"\n{data}"), input, 10);
         let source = data.set.source();
-        let Set::Folder { pictures, image, .. } = data.set else { panic!("it is a folder") };
+        let Set::Folder(Folder { pictures, image, .. }) = data.set else { panic!("it is a folder") };
         assert_eq!(image, input);
         (pictures, source, resolved)
     };
@@ -52,7 +54,7 @@ fn a_folder_says_how_pictures_become_images() {
 #[test]
 fn a_part_of_a_set_may_be_asked_for() {
     let (whole, resolved) = read("set = \"digits\"", [1, 8, 8], 10);
-    assert_eq!((whole.clone(), whole.keeps_all()), (Set::Digits.into(), true));
+    assert_eq!((whole.clone(), whole.keeps_all()), (Digits.into(), true));
     assert!(resolved.contains("validation = 0.0\n") && !resolved.contains("limit"), "{resolved}");
     let (part, _) = read("set = \"digits\"\nvalidation = 0.1\nlimit = 1000\ntest_limit = 100", [1, 8, 8], 10);
     assert_eq!((part.validation, part.limit, part.test_limit), (0.1, Some(1000), Some(100)));
@@ -81,16 +83,16 @@ fn a_batch_is_one_of_the_images_that_are_left() {
 #[test]
 fn cifar100_has_fine_and_coarse_labels() {
     let colour = [3, 32, 32];
-    let fine = Set::Cifar100 { dir: "cifar-100-binary".into(), labels: Labels::Fine };
+    let fine = Set::from(Cifar100 { dir: "cifar-100-binary".into(), labels: Labels::Fine });
     assert_eq!(set("set = \"cifar100\"", colour, 100), fine);
     assert_eq!(set("set = \"cifar100\"\nlabels = \"fine\"", colour, 100), fine);
-    let coarse = Set::Cifar100 { dir: "else/where".into(), labels: Labels::Coarse };
+    let coarse = Set::from(Cifar100 { dir: "else/where".into(), labels: Labels::Coarse });
     assert_eq!(set("set = \"cifar100\"\ndir = \"else/where\"\nlabels = \"coarse\"", colour, 20), coarse);
 }
 
 #[test]
 fn idx_has_what_the_model_asks_for() {
-    let wanted = |dir: &str, image, classes| Set::Idx { dir: dir.into(), image, classes };
+    let wanted = |dir: &str, image, classes| Set::from(Idx { dir: dir.into(), image, classes });
     assert_eq!(set("set = \"idx\"", [1, 28, 28], 10), wanted("mnist", [1, 28, 28], 10));
     assert_eq!(set("set = \"idx\"\ndir = \"a/b\"", [2, 8, 9], 256), wanted("a/b", [2, 8, 9], 256));
 }

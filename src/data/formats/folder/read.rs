@@ -1,4 +1,4 @@
-//! A folder of pictures as a data set; [`layout`](super::layout) determines which folders are
+//! A folder of pictures as a data set; [`layout`] determines which folders are
 //! splits and classes.
 //!
 //! **Invariant:** classes and pictures are identified by name, so that a folder is the same data
@@ -9,11 +9,11 @@
 //! enough are decoded into memory. So a picture found to be damaged is missing from its split and
 //! changes no other. Where pictures stay files, damage is found when a batch needs the picture: see
 //! [`Split::read`].
-use super::layout::{self, Layout, NO_CLASS, Place, arrange};
-use super::listing::Reading;
-use super::tree::Tree;
-use super::{CLASSES_NAMED, Classes, Dataset, Kind, Listing, Part, Pixels, Split, picture};
-use crate::recipe::{Data, Pictures, Undecodable};
+use super::{Folder, Format, Pictures, Undecodable};
+use crate::data::layout::{self, Layout, NO_CLASS, Place, arrange};
+use crate::data::listing::Reading;
+use crate::data::tree::{Leaf, Tree};
+use crate::data::{CLASSES_NAMED, Classes, Data, Dataset, FileKind, Listing, Part, Pixels, Split, picture};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -34,17 +34,11 @@ struct Found {
     empty: Vec<String>,
 }
 
-/// Reads the folder `dir` with these classes, as `data` asks for it; `count` (the model's classes)
-/// and `pictures` are parts of `data`. Also returns a one-line description of how the folder was
-/// understood.
-pub(super) fn load(
-    dir: &Path,
-    count: usize,
-    pictures: &Pictures,
-    data: &Data,
-    classes: Classes<'_>,
-) -> Result<(Dataset, String)> {
-    let mut found = Found::read(dir, count, classes)?;
+/// Reads the folder with these classes, as `data` asks for it. Also returns a one-line description
+/// of how it was understood.
+pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result<(Dataset, String)> {
+    let Folder { dir, pictures, .. } = folder;
+    let mut found = Found::read(dir, folder.classes, classes)?;
     let mut left_out = std::mem::take(&mut found.left_out);
     if let Some(folder) = found.layout.splits.get(&Part::Validation)
         && data.validation > 0.0
@@ -55,7 +49,7 @@ pub(super) fn load(
         );
         return Err(wrong(dir, &message));
     }
-    let dataset = found.listed(dir, pictures, data).and_then(|listed| listed.matching(classes)).and_then(|listed| {
+    let dataset = found.listed(folder).and_then(|listed| listed.matching(classes)).and_then(|listed| {
         let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
         let Dataset { train, validation, test, .. } = &mut dataset;
         [Some(train), validation.as_mut(), Some(test)]
@@ -98,8 +92,8 @@ impl Found {
             let advice = "name the folder with the pictures in [data] dir";
             return Err(wrong(
                 dir,
-                &match Kind::of_file(dir) {
-                    Some(Kind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
+                &match FileKind::of_file(dir) {
+                    Some(FileKind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
                     None => format!("no such folder; {advice}"),
                 },
             ));
@@ -107,7 +101,7 @@ impl Found {
         let mut tree = Tree::read(dir)?;
         let leaves = std::mem::take(&mut tree.leaves);
         // Special files are not opened: reading from a pipe would never end.
-        let check = |leaf: &super::tree::Leaf| match leaf.fault {
+        let check = |leaf: &Leaf| match leaf.fault {
             Some(fault) => Err(fault.to_string()),
             None => picture::check(&dir.join(&leaf.path)).map_err(|fault| fault.brief),
         };
@@ -192,9 +186,9 @@ impl Found {
     }
 
     /// All pictures, as files.
-    fn listed(&self, dir: &Path, pictures: &Pictures, data: &Data) -> Result<Dataset> {
-        let (layout, set) = (&self.layout, &data.set);
-        let reading = Reading { shape: set.source(), fit: pictures.fit, undecodable: pictures.undecodable };
+    fn listed(&self, folder: &Folder) -> Result<Dataset> {
+        let (Folder { dir, pictures, .. }, layout) = (folder, &self.layout);
+        let reading = Reading { shape: folder.source(), fit: pictures.fit, undecodable: pictures.undecodable };
         let mut parts = [(); 3].map(|()| (Listing::new(dir, reading), Vec::new()));
         let mut placed: Vec<(Place, &str)> = Vec::with_capacity(self.pictures.len());
         placed.extend(
@@ -221,13 +215,13 @@ impl Found {
         let [train, validation, test] = parts.map(|(listing, labels)| Split {
             pixels: Pixels::Files(listing),
             labels,
-            shape: set.source(),
-            input: set.image(),
+            shape: folder.source(),
+            input: folder.image,
         });
         if test.is_empty() {
             return Err(wrong(dir, &self.no_tests(pictures.test_share)));
         }
-        let mut dataset = Dataset::of_folder(layout.classes.clone(), set.source(), train, test);
+        let mut dataset = Dataset::of_folder(layout.classes.clone(), folder.source(), train, test);
         dataset.validation = (!validation.is_empty()).then_some(validation);
         dataset.checked()
     }
@@ -298,7 +292,7 @@ impl Layout {
 /// added to `left_out`.
 fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
     let Pixels::Files(listing) = &split.pixels else { return };
-    let (image_len, most) = (split.image_len(), pictures.stream_above.saturating_mul(1 << 20));
+    let (image_len, most) = (split.image_len(), (pictures.stream_above as u64).saturating_mul(1 << 20));
     if (image_len as u64).saturating_mul(split.len() as u64) > most {
         return;
     }
