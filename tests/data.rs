@@ -5,6 +5,8 @@
 mod idx;
 #[path = "data/layouts.rs"]
 mod layouts;
+#[path = "data/npz.rs"]
+mod npz;
 #[path = "data/odd.rs"]
 mod odd;
 #[path = "data/pictures.rs"]

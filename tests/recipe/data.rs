@@ -1,7 +1,7 @@
 //! `[data]`: sets that are read from a folder, and their requirements on the model.
 use super::{RIGHT, wrong};
 use halfwave::recipe::{
-    Augment, Cifar100, Data, Digits, Fit, Folder, Idx, Labels, Padding, Pictures, Recipe, Set, Undecodable,
+    Augment, Cifar100, Data, Digits, Fit, Folder, Idx, Labels, Npz, Padding, Pictures, Recipe, Set, Undecodable,
 };
 
 /// [`RIGHT`] with another set: its `[data]`, and the model's input and number of classes.
@@ -98,6 +98,16 @@ fn idx_has_what_the_model_asks_for() {
 }
 
 #[test]
+fn npz_names_a_file() {
+    let wanted = |file: &str| Set::from(Npz { file: file.into(), image: [3, 28, 28], classes: 9 });
+    assert_eq!(set("set = \"npz\"", [3, 28, 28], 9), wanted("mnist.npz"));
+    let (data, resolved) = read("set = \"npz\"\nfile = \"a/pathmnist.npz\"", [3, 28, 28], 9);
+    assert_eq!(data.set, wanted("a/pathmnist.npz"));
+    let written = "[data]\nset = \"npz\"\nfile = \"a/pathmnist.npz\"\nscale = [0.003921569, 0.0]\nmean_image = false\n";
+    assert!(resolved.contains(written), "{resolved}");
+}
+
+#[test]
 fn what_a_set_does_not_hold_is_refused() {
     let colour = [3, 32, 32];
     for (data, input, classes, line, parts) in [
@@ -117,6 +127,17 @@ fn what_a_set_does_not_hold_is_refused() {
         ("set = \"idx\"\nlabels = \"fine\"", [1, 8, 8], 10, 33, &["only cifar100", "remove it"]),
         ("set = \"idx\"\ndir = \"\"", [1, 8, 8], 10, 33, &["name the folder"]),
         ("set = \"idx\"", [1, 8, 8], 257, 3, &["classes = 257", "single bytes", "at most 256 classes"]),
+        ("set = \"npz\"\nfile = \"\"", [1, 8, 8], 10, 33, &["name the .npz file"]),
+        (
+            "set = \"npz\"\ndir = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["dir = \"a\"", "npz is read from a file; write file instead"],
+        ),
+        ("set = \"idx\"\nfile = \"a\"", [1, 8, 8], 10, 33, &["idx is read from a folder; write dir instead"]),
+        ("set = \"digits\"\ndir = \"a\"", [1, 8, 8], 10, 33, &["dir = \"a\"", "the digits are embedded; remove it"]),
+        ("set = \"npz\"", [1, 8, 8], 70_000, 3, &["classes = 70000", "npz has at most 65536 classes"]),
         ("set = \"digits\"\nvalidation = 1", [1, 8, 8], 10, 33, &["validation = 1", "from 0 to below 1"]),
         ("set = \"digits\"\nvalidation = -0.1", [1, 8, 8], 10, 33, &["validation = -0.1", "such as 0.1"]),
         ("set = \"digits\"\nvalidation = true", [1, 8, 8], 10, 33, &["validation = true", "give a share"]),
@@ -161,7 +182,7 @@ fn what_a_set_does_not_hold_is_refused() {
             colour,
             100,
             31,
-            &["set is missing; add set = one of digits, cifar10, cifar100, idx, folder"],
+            &["set is missing; add set = one of digits, cifar10, cifar100, idx, folder, npz"],
         ),
     ] {
         let (at, message) = wrong(&text(data, input, classes));

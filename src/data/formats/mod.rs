@@ -7,6 +7,7 @@ mod cifar;
 mod digits;
 mod folder;
 mod idx;
+mod npz;
 
 pub use cifar::Labels;
 pub use folder::{Fit, Pictures, Undecodable};
@@ -254,4 +255,4 @@ macro_rules! formats {
 }
 
 // In the order in which messages list them.
-formats![digits::Digits, cifar::Cifar10, cifar::Cifar100, idx::Idx, folder::Folder];
+formats![digits::Digits, cifar::Cifar10, cifar::Cifar100, idx::Idx, folder::Folder, npz::Npz];
