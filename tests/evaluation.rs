@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The evaluation computed from logits on the host, in float64.
+/// The evaluation computed from logits on the host, with the losses of the reference implementation.
 fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes: usize) -> Evaluation {
     let all: Vec<u32> = (0..split.len() as u32).collect();
     let (images, labels) = split.normalised(&all, normalise).unwrap();
@@ -35,7 +35,7 @@ fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes
         evaluation.correct += usize::from(best[0] == label);
         evaluation.top5 += usize::from(best.iter().take(5).any(|&class| class == label));
         evaluation.confusion[label][best[0]] += 1;
-        evaluation.loss += session.loss().of(logits, label) / labels.len() as f64;
+        evaluation.loss += f64::from(session.loss().of(logits, label)) / labels.len() as f64;
     }
     evaluation
 }
