@@ -3,8 +3,6 @@
 //! **Invariant:** a loaded [`Dataset`] holds exactly one label below `classes` for each image, and
 //! images of height·width·channels bytes, channels last. Pixels stay bytes until a batch needs
 //! them, and pictures of a folder that is too large for memory stay files.
-#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
-mod barrier;
 mod classes;
 mod divide;
 mod file_kind;
@@ -14,6 +12,8 @@ mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
 mod normalise;
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
+mod panics;
 #[cfg(all(not(feature = "image"), not(target_arch = "wasm32")))]
 #[path = "no_pictures.rs"]
 mod picture;
@@ -26,8 +26,6 @@ mod split;
 #[cfg(not(target_arch = "wasm32"))]
 mod tree;
 
-#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
-pub use barrier::panic_is_expected;
 pub use classes::Classes;
 pub use file_kind::FileKind;
 pub use formats::*;
@@ -35,6 +33,8 @@ pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
 pub use normalise::Normalise;
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
+pub use panics::panic_is_expected;
 #[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 pub use picture::{any_image_to_input, image_to_input};
 #[cfg(not(target_arch = "wasm32"))]

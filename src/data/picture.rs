@@ -10,8 +10,8 @@
 //! **Invariant:** whatever a file contains, reading it gives a picture or an error: a panic in a
 //! decoder is caught. No memory is allocated on the basis of a file's claimed size: a file or
 //! picture of more than 512 MiB, decoded or not, is refused.
-use super::barrier::guarded;
 use super::file_kind::{self, FileKind};
+use super::panics::catch_panic;
 use super::{Fit, Set, Split};
 use crate::error::io_words;
 use crate::{Error, Result};
@@ -129,7 +129,7 @@ pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> 
     let path = path.as_ref();
     let pixels = fitted(path, set.source(), fit).map_err(|fault| fault.of(path))?;
     let image = Split::new(set.source(), pixels, vec![0]);
-    Split { input: set.image(), ..image }.centres(&[0])
+    Split { input: set.image(), ..image }.centre_crops(&[0])
 }
 
 /// The picture `path` as an image of the `shape` (channels, height, width): bytes H, W, C.
@@ -171,7 +171,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
     let mut start = Vec::with_capacity(file_kind::START);
     file.by_ref().take(file_kind::START as u64).read_to_end(&mut start).map_err(Fault::unread)?;
     file.rewind().map_err(Fault::unread)?;
-    let checked = guarded(|| {
+    let checked = catch_panic(|| {
         let reader = ImageReader::new(file).with_guessed_format().map_err(Fault::unread)?;
         match reader.format() {
             Some(ImageFormat::Jpeg) => Ok(()),
@@ -212,7 +212,7 @@ fn decoded<T>(
         picture.apply_orientation(orientation);
         convert(picture)
     };
-    guarded(decode).unwrap_or_else(|| Err(Fault::panicked()))
+    catch_panic(decode).unwrap_or_else(|| Err(Fault::panicked()))
 }
 
 fn decoder<'a, R: BufRead + Seek + 'a>(reader: ImageReader<R>) -> ImageResult<impl ImageDecoder + 'a> {

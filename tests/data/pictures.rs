@@ -70,7 +70,7 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     for (row, column) in (0..4).flat_map(|row| (0..4).map(move |column| (row, column))) {
         assert_eq!(seen[row * 4 + column], f32::from(all[(row + 2) * 8 + column + 2]));
     }
-    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), large.test.centres(&[0]).unwrap());
+    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), large.test.centre_crops(&[0]).unwrap());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let wanted: Vec<u8> = wanted.into_iter().flat_map(|grey| [grey; 4]).collect();
         assert_eq!(files.train.read(&all).unwrap(), wanted, "{name}");
         // Evaluations do not replace it.
-        let (pixels, labels) = files.train.whole_centres(&all).unwrap();
+        let (pixels, labels) = files.train.intact_centre_crops(&all).unwrap();
         assert_eq!((Some(&pixels[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
         // If damaged files are refused, the error occurs before a run starts, or when the damage is
         // found.

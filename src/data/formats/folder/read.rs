@@ -23,13 +23,13 @@ use std::sync::atomic::AtomicBool;
 const NAMED: usize = 5;
 
 /// A path relative to the folder that is left out, and the reason.
-struct LeftOut(String, String);
+struct Skipped(String, String);
 
 /// Contents of a folder, before any picture is decoded.
 struct Found {
     pictures: Vec<String>,
     layout: Layout,
-    left_out: Vec<LeftOut>,
+    skipped: Vec<Skipped>,
     /// Folders without pictures where classes are expected, and splits without any.
     empty: Vec<String>,
 }
@@ -39,7 +39,7 @@ struct Found {
 pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result<(Dataset, String)> {
     let Folder { dir, pictures, .. } = folder;
     let mut found = Found::read(dir, folder.classes, classes)?;
-    let mut left_out = std::mem::take(&mut found.left_out);
+    let mut skipped = std::mem::take(&mut found.skipped);
     if let Some(folder) = found.layout.splits.get(&Part::Validation)
         && data.validation > 0.0
     {
@@ -55,14 +55,14 @@ pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result
         [Some(train), validation.as_mut(), Some(test)]
             .into_iter()
             .flatten()
-            .for_each(|split| keep(split, pictures, &mut left_out));
+            .for_each(|split| keep(split, pictures, &mut skipped));
         if let Classes::Among(_) = classes { dataset.consistent() } else { dataset.checked() }
     });
-    if !left_out.is_empty() {
-        left_out.sort_by(|a, b| a.0.cmp(&b.0));
+    if !skipped.is_empty() {
+        skipped.sort_by(|a, b| a.0.cmp(&b.0));
         let first: Vec<String> =
-            left_out.iter().take(NAMED).map(|LeftOut(path, why)| format!("{path} ({why})")).collect();
-        let (count, rest) = (left_out.len(), if left_out.len() > NAMED { ", …" } else { "" });
+            skipped.iter().take(NAMED).map(|Skipped(path, why)| format!("{path} ({why})")).collect();
+        let (count, rest) = (skipped.len(), if skipped.len() > NAMED { ", …" } else { "" });
         let (files, first) = (if count == 1 { "file" } else { "files" }, first.join(", "));
         match pictures.undecodable {
             Undecodable::Skip => log::warn!("{}: {count} {files} skipped: {first}{rest}", dir.display()),
@@ -106,18 +106,18 @@ impl Found {
             None => picture::check(&dir.join(&leaf.path)).map_err(|fault| fault.brief),
         };
         let checked: Vec<Result<(), String>> = leaves.par_iter().map(check).collect();
-        let (mut pictures, mut left_out) = (Vec::new(), Vec::new());
+        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
         for (leaf, checked) in leaves.into_iter().zip(checked) {
             match checked {
                 Ok(()) => pictures.push(leaf.path),
-                Err(why) => left_out.push(LeftOut(leaf.path, why)),
+                Err(why) => skipped.push(Skipped(leaf.path, why)),
             }
         }
         let paths: Vec<&str> = pictures.iter().map(String::as_str).collect();
         let layout = arrange(&paths).map_err(|message| wrong(dir, &message))?;
         let classless =
             paths.iter().zip(&layout.places).filter_map(|(path, place)| Some((path, place.as_ref().err()?)));
-        left_out.extend(classless.map(|(path, why)| LeftOut(path.to_string(), why.clone())));
+        skipped.extend(classless.map(|(path, why)| Skipped(path.to_string(), why.clone())));
         let holds = |folder: &str| {
             let folder = format!("{folder}/");
             let at = paths.partition_point(|path| *path < folder.as_str());
@@ -137,7 +137,7 @@ impl Found {
             return Err(wrong(dir, &format!("{folder}/ holds no picture that can be read; {advice}")));
         }
         let empty = without(&layout.train);
-        let mut found = Self { pictures, layout, left_out, empty };
+        let mut found = Self { pictures, layout, skipped, empty };
         found.check_classes(dir, count, classes)?;
         Ok(found)
     }
@@ -157,8 +157,8 @@ impl Found {
         }
         let within = dir.join(&self.layout.train);
         classes.names(names, count).map_err(|message| wrong(&within, &message))?;
-        let without = self.empty.iter().map(|path| LeftOut(format!("{path}/"), "a folder without pictures".into()));
-        self.left_out.extend(without);
+        let without = self.empty.iter().map(|path| Skipped(format!("{path}/"), "a folder without pictures".into()));
+        self.skipped.extend(without);
         Ok(())
     }
 
@@ -166,15 +166,15 @@ impl Found {
     fn nothing(&self) -> String {
         let advice = "put the pictures of each class into a folder named after it: \
                       <class>/, or train/<class>/ and test/<class>/";
-        let loose = self.left_out.iter().filter(|LeftOut(_, why)| why == NO_CLASS).count();
-        let others: Vec<_> = self.left_out.iter().filter(|LeftOut(_, why)| why != NO_CLASS).take(3).collect();
+        let loose = self.skipped.iter().filter(|Skipped(_, why)| why == NO_CLASS).count();
+        let others: Vec<_> = self.skipped.iter().filter(|Skipped(_, why)| why != NO_CLASS).take(3).collect();
         match (loose, &self.empty[..], &others[..]) {
             (0, [first, ..], []) => {
                 format!("there are no class folders with pictures: {first} holds no picture that can be read; {advice}")
             }
             (0, _, []) => format!("there are no class folders; {advice}"),
             (0, ..) => {
-                let others = others.iter().map(|LeftOut(path, why)| format!("{path} ({why})"));
+                let others = others.iter().map(|Skipped(path, why)| format!("{path} ({why})"));
                 let others = others.collect::<Vec<_>>().join(", ");
                 format!("there are no class folders, and no picture that can be read, but {others}; {advice}")
             }
@@ -289,8 +289,8 @@ impl Layout {
 }
 
 /// Decodes a split into memory if it is small enough. Images that cannot be decoded are removed and
-/// added to `left_out`.
-fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
+/// added to `skipped`.
+fn keep(split: &mut Split, pictures: &Pictures, skipped: &mut Vec<Skipped>) {
     let Pixels::Files(listing) = &split.pixels else { return };
     let (image_len, most) = (split.image_len(), (pictures.stream_above as u64).saturating_mul(1 << 20));
     if (image_len as u64).saturating_mul(split.len() as u64) > most {
@@ -300,7 +300,7 @@ fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
     let (mut pixels, faults) = listing.decode(&all, &AtomicBool::new(false));
     let mut damaged = vec![false; split.len()];
     for (at, fault) in faults {
-        left_out.push(LeftOut(listing.name(at).into(), fault.brief));
+        skipped.push(Skipped(listing.name(at).into(), fault.brief));
         damaged[at] = true;
     }
     let mut kept = 0;
