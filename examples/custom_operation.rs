@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(BatchNorm::default())
         .layer(LayerKind::custom("squared_relu", &[0.5])?)
         .layer(Linear { units: 10, ..Linear::default() })
-        .data(Set::Digits)
+        .data(Digits)
         .recipe()?;
     recipe.train.length = Length::Epochs(3);
     println!("\n{}", recipe.to_toml());

@@ -8,7 +8,7 @@ fn main() -> halfwave::Result<()> {
     // A first-party data set, as plain arrays: floats [n, h, w, c] and labels.
     let recipe = Recipe::digits();
     let digits = Dataset::load(&recipe.data)?;
-    let normalise = halfwave::data::Normalise::new(&recipe);
+    let normalise = halfwave::data::Normalise::new(&recipe.data);
     let everything: Vec<u32> = (0..digits.test.len() as u32).collect();
     let (test_images, test_labels) = digits.test.normalised(&everything, &normalise)?;
 

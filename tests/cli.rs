@@ -23,7 +23,7 @@ mod tune;
 mod weights;
 
 use halfwave::data::Dataset;
-use halfwave::recipe::{Recipe, Set};
+use halfwave::recipe::{Digits, Recipe};
 use halfwave::train::checkpoint::{self, HostTensor};
 use image::{GrayImage, Luma, RgbImage};
 use program::{command, contents, fails, finish, run};
@@ -52,7 +52,7 @@ fn run_dir() -> String {
 
 /// Writes a test image of the digits as an image file with exactly its pixels; returns its label.
 fn picture(dir: &Path, at: usize) -> (String, u16) {
-    let test = Dataset::load(&Set::Digits.into()).unwrap().test;
+    let test = Dataset::load(&Digits.into()).unwrap().test;
     let image = test.read(&[at as u32]).unwrap();
     let pixel = |x: u32, y: u32| image[(y * 8 + x) as usize];
     let path = dir.join(format!("digit-{at}.png"));

@@ -275,7 +275,7 @@ fn recipe() -> Recipe {
         .layer(Relu)
         .layer(Linear { units: 10, ..Linear::default() })
         .optimizer(Optimizer::new(0.01, Adam::default()))
-        .data(Set::Digits);
+        .data(Digits);
     builder.batch(32).recipe().unwrap()
 }
 

@@ -7,6 +7,8 @@ mod idx;
 mod layouts;
 #[path = "common/messages.rs"]
 mod messages;
+#[path = "data/npz.rs"]
+mod npz;
 #[path = "data/odd.rs"]
 mod odd;
 #[path = "data/pictures.rs"]
@@ -17,7 +19,7 @@ mod streaming;
 mod tiff;
 
 use halfwave::data::{Dataset, Normalise, Split, class_names, epoch_batches};
-use halfwave::recipe::{Labels, Pictures, Recipe, Set};
+use halfwave::recipe::{Cifar10, Cifar100, Digits, Folder, Idx, Labels, Pictures, Recipe, Set};
 use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
@@ -36,7 +38,7 @@ fn a_run_sees_every_digit_once_an_epoch() {
     let mut seen = vec![0; digits.train.len()];
     let mut steps = 0;
     for batch in epoch_batches(seen.len(), train.batch, train.seed, 0, recipe.data.shuffle, train.drop_last) {
-        let (values, labels) = digits.train.normalised(&batch, &Normalise::new(&recipe)).unwrap();
+        let (values, labels) = digits.train.normalised(&batch, &Normalise::new(&recipe.data)).unwrap();
         assert_eq!((values.len(), labels.len()), (batch.len() * 64, batch.len()));
         assert!(values.iter().all(|v| (-0.5..=0.5).contains(v)));
         assert!(labels.iter().all(|&label| (label as usize) < digits.classes));
@@ -51,9 +53,9 @@ fn a_run_sees_every_digit_once_an_epoch() {
 fn missing_files_say_which_key_names_them() {
     let dir = Path::new("no/such/folder");
     for set in [
-        Set::Cifar10 { dir: dir.into() },
-        Set::Cifar100 { dir: dir.into(), labels: Labels::Fine },
-        Set::Idx { dir: dir.into(), image: [1, 28, 28], classes: 10 },
+        Set::from(Cifar10 { dir: dir.into() }),
+        Cifar100 { dir: dir.into(), labels: Labels::Fine }.into(),
+        Idx { dir: dir.into(), image: [1, 28, 28], classes: 10 }.into(),
     ] {
         let message = Dataset::load(&set.into()).unwrap_err().to_string();
         assert!(message.contains("no/such/folder") && message.contains("[data] dir"), "{message}");
@@ -64,7 +66,7 @@ fn missing_files_say_which_key_names_them() {
 fn cifar100_of_another_length_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let message = || {
-        let set = Set::Cifar100 { dir: base.path().into(), labels: Labels::Coarse };
+        let set = Cifar100 { dir: base.path().into(), labels: Labels::Coarse };
         Dataset::load(&set.into()).unwrap_err().to_string()
     };
     assert!(message().contains(": missing: train.bin, test.bin; all 2 files"), "{}", message());
@@ -84,7 +86,7 @@ fn classes_of_cifar100_have_their_names() {
     for (labels, len, first, last) in
         [(Labels::Fine, 100, "apple", "worm"), (Labels::Coarse, 20, "aquatic_mammals", "vehicles_2")]
     {
-        let set = Set::Cifar100 { dir: "anywhere".into(), labels };
+        let set = Set::from(Cifar100 { dir: "anywhere".into(), labels });
         let names = class_names(&set).unwrap();
         assert_eq!((names.len(), set.classes()), (len, len));
         assert_eq!((names[0].as_str(), names[len - 1].as_str()), (first, last));
@@ -100,7 +102,7 @@ fn cifar10_is_whole() {
         eprintln!("SKIPPED: CIFAR10_DIR is not set; name the folder with CIFAR-10's binary version");
         return;
     };
-    let data = Dataset::load(&Set::Cifar10 { dir: dir.into() }.into()).unwrap();
+    let data = Dataset::load(&Cifar10 { dir: dir.into() }.into()).unwrap();
     assert_eq!((data.channels, data.height, data.width, data.classes), (3, 32, 32, 10));
     for (split, each) in [(&data.train, 5000), (&data.test, 1000)] {
         let pixels = split.in_memory().unwrap();
@@ -118,7 +120,7 @@ fn picture(path: &Path, grey: u8) {
 }
 
 fn folder(dir: &Path, classes: usize) -> Set {
-    Set::Folder { dir: dir.into(), image: [1, 2, 2], classes, pictures: Pictures::default() }
+    Folder { dir: dir.into(), image: [1, 2, 2], classes, pictures: Pictures::default() }.into()
 }
 
 fn message(dir: &Path, classes: usize) -> String {
@@ -255,5 +257,5 @@ fn a_recipe_is_trained_on_its_own_data_alone() {
     let mut whole = recipe.clone();
     whole.train.drop_last = true;
     assert!(message(&images(10, [1, 8, 8], 20), &whole).contains("no batch is left of the 20"));
-    Dataset::load(&Set::Digits.into()).unwrap().check(&Recipe::digits()).unwrap();
+    Dataset::load(&Digits.into()).unwrap().check(&Recipe::digits()).unwrap();
 }

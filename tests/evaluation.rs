@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The evaluation computed from logits on the host, in float64.
+/// The evaluation computed from logits on the host, with the losses of the reference implementation.
 fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes: usize) -> Evaluation {
     let all: Vec<u32> = (0..split.len() as u32).collect();
     let (images, labels) = split.normalised(&all, normalise).unwrap();
@@ -35,7 +35,7 @@ fn expected(session: &mut Session, split: &Split, normalise: &Normalise, classes
         evaluation.correct += usize::from(best[0] == label);
         evaluation.top5 += usize::from(best.iter().take(5).any(|&class| class == label));
         evaluation.confusion[label][best[0]] += 1;
-        evaluation.loss += session.loss().of(logits, label) / labels.len() as f64;
+        evaluation.loss += f64::from(session.loss().of(logits, label)) / labels.len() as f64;
     }
     evaluation
 }
@@ -56,7 +56,7 @@ fn noise(images: usize, [shape, input]: [[usize; 3]; 2], classes: u32) -> Split 
 fn counts_as_the_host_does(backend: impl Fn() -> Box<dyn Backend>) {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
-    let normalise = Normalise::new(&recipe);
+    let normalise = Normalise::new(&recipe.data);
     // The last batch is shorter.
     assert!(!data.test.len().is_multiple_of(recipe.train.batch));
     let losses = [
@@ -94,7 +94,7 @@ fn many_classes(backend: impl Fn() -> Box<dyn Backend>) {
     let shapes = [[3, 9, 7], [3, 5, 4]];
     let split = noise(77, shapes, CLASSES as u32);
     let mut session = block_on(Session::new(&recipe, backend(), false)).unwrap();
-    let mut normalise = Normalise::new(&recipe);
+    let mut normalise = Normalise::new(&recipe.data);
     let mean = normalise.mean_of(split.in_memory().unwrap(), split.image_len());
     let mut losses = Vec::new();
     for mean in [None, Some(mean)] {
@@ -195,7 +195,7 @@ impl Backend for Logged {
 fn an_evaluation_writes_bytes_and_reads_back_once() {
     let mut recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
-    let normalise = Normalise::new(&recipe);
+    let normalise = Normalise::new(&recipe.data);
     // 6 batches, the last one shorter; then more batches of one image than the device keeps rows
     // for.
     for (batch, batches, pieces) in [(64, 6, 1), (1, 360, 2)] {

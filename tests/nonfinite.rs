@@ -178,7 +178,7 @@ fn overflows(backend: Box<dyn Backend>) {
     let healthy = block_on(session.tensors()).unwrap();
     let images = vec![0.5; 2 * 64];
     assert!(block_on(session.logits(&images)).unwrap().iter().all(|v| v.is_finite()));
-    let (data, normalise) = (Dataset::load(&recipe.data).unwrap(), Normalise::new(&recipe));
+    let (data, normalise) = (Dataset::load(&recipe.data).unwrap(), Normalise::new(&recipe.data));
     // More batches than may be in flight.
     assert!(data.test.len() > 5 * recipe.train.batch);
     for (weight, place) in [("conv1.weight", "first in layer \"q1\""), ("fc.weight", ", in the logits:")] {

@@ -17,7 +17,7 @@ mod train;
 
 use halfwave::Error;
 use halfwave::model::{Conv, LayerKind, Surrogate, Weights};
-use halfwave::recipe::{BUILTIN, Length, Loss, Optimizer, Pictures, Recipe, Schedule, Set, builtin};
+use halfwave::recipe::{BUILTIN, Cifar10, Folder, Length, Loss, Optimizer, Pictures, Recipe, Schedule, builtin};
 
 /// A valid recipe; the tests change one line of it at a time.
 const RIGHT: &str = r#"[model]
@@ -166,14 +166,14 @@ fn the_resolved_recipe_is_the_same_recipe() {
         assert_eq!(again.to_toml(), resolved);
     }
     let recipe = Recipe::parse(everything, "given.toml").unwrap();
-    assert_eq!(recipe.data.set, Set::Cifar10 { dir: "C:\\images \"ten\"".into() });
+    assert_eq!(recipe.data.set, Cifar10 { dir: "C:\\images \"ten\"".into() }.into());
     assert!(matches!(&recipe.model.layers[1].kind, LayerKind::Hwgq(v) if v.surrogate == Surrogate::LogTailed));
     // A folder has the model's input size and classes; its number of images is not known yet.
     let folder = RIGHT.replace("set = \"digits\"", "set = \"folder\"\ndir = \"my/pictures\"");
     let recipe = Recipe::parse(&folder, "folder.toml").unwrap();
     assert_eq!(
         recipe.data.set,
-        Set::Folder { dir: "my/pictures".into(), image: [1, 8, 8], classes: 10, pictures: Pictures::default() }
+        Folder { dir: "my/pictures".into(), image: [1, 8, 8], classes: 10, pictures: Pictures::default() }.into()
     );
     assert_eq!(recipe.data.scale, [1.0 / 255.0, 0.0]);
     assert_eq!(Recipe::parse(&recipe.to_toml(), "resolved.toml").unwrap(), recipe);

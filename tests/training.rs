@@ -54,7 +54,8 @@ async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
         backend.write(id, &parameter.name, &found.unwrap_or_else(|| parameter.start(0)).words);
     }
     let dataset = Dataset::load(&recipe.data).unwrap();
-    let (images, labels) = dataset.train.normalised(&(0..64).collect::<Vec<_>>(), &Normalise::new(&recipe)).unwrap();
+    let (images, labels) =
+        dataset.train.normalised(&(0..64).collect::<Vec<_>>(), &Normalise::new(&recipe.data)).unwrap();
     backend.write(id, "images", &Tensor::from_f32(&[64, 8, 8, 1], &images).words);
     backend.write(id, "labels", &Tensor::from_u32(&[64], &labels).words);
     backend.write(id, "step", &[0; 4]);

@@ -4,12 +4,12 @@ use super::device::{self, Opened};
 use super::terminal::{complain, say};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::Device;
-use halfwave::data::{self, Classes, Dataset, Kind};
+use halfwave::data::{self, Classes, Dataset, FileKind};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
 use halfwave::train::{Session, Trainer};
 use halfwave::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Returns the built-in recipe of that name, or the recipe in that file, and a name for its runs.
 pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
@@ -32,9 +32,6 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
     Ok((Recipe::parse(&text, wanted)?, name))
 }
 
-/// Where a recipe specifies its images.
-const IN_RECIPE: &str = "dir = \"DIR\" in the recipe's [data]";
-
 /// Loads the images that a recipe's `[data]` section specifies.
 pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
     dataset_as(data, args, Classes::Counted)
@@ -53,18 +50,18 @@ pub(super) fn dataset_of(saved: &Saved, args: &DataArgs, all: bool) -> Result<Da
 fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Dataset> {
     let mut set = located(&data.set, args)?;
     let name = set.name();
-    if let Some(dir) = set.dir_mut().filter(|dir| !dir.is_dir()) {
-        let (what, elsewhere) = match name {
-            "cifar10" => ("unpack the binary version of CIFAR-10 and specify its folder", "CIFAR10_DIR=DIR"),
-            "cifar100" => ("unpack the binary version of CIFAR-100 and specify its folder", IN_RECIPE),
-            "idx" => ("specify the folder with the four IDX files", IN_RECIPE),
-            _ => ("specify the folder with the images", IN_RECIPE),
+    if let Some(location) = set.location().filter(|location| !location.exists()) {
+        let (what, path) = (location.what(), location.path.display());
+        let value = if what == "folder" { "DIR" } else { "FILE" };
+        let elsewhere = match location.variable {
+            Some(variable) => format!("{variable}={value}"),
+            None => format!("{} = \"{value}\" in the recipe's [data]", location.key.name),
         };
-        let advice = format!("{what}: --data-dir DIR, or {elsewhere}");
-        if let Some(kind) = Kind::of_file(dir) {
-            return Err(Error::Data(format!("{name}: {} is {}, not a folder; {advice}", dir.display(), kind.what)));
-        }
-        return Err(Error::Data(format!("{name}: there is no folder {}; {advice}", dir.display())));
+        let advice = format!("{}: --data-dir {value}, or {elsewhere}", location.advice);
+        return Err(Error::Data(match FileKind::of_file(location.path) {
+            Some(kind) => format!("{name}: {path} is {}, not a {what}; {advice}", kind.what),
+            None => format!("{name}: there is no {what} {path}; {advice}"),
+        }));
     }
     let (dataset, described) = Dataset::load_described(&Data { set, ..data.clone() }, classes)?;
     if let Some(described) = described {
@@ -93,26 +90,28 @@ pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>>
     }
 }
 
-/// Returns the set with its folder: `--data-dir` if given, else the recipe's folder; for CIFAR-10,
-/// `CIFAR10_DIR` if the recipe's folder does not exist.
+/// Returns the set with its location: `--data-dir` if given, else the recipe's; if that does not
+/// exist, the environment variable's.
 fn located(set: &Set, args: &DataArgs) -> Result<Set> {
-    let mut set = set.clone();
-    let cifar10 = matches!(set, Set::Cifar10 { .. });
-    match (set.dir_mut(), &args.data_dir) {
+    let mut located = set.clone();
+    match (located.location(), &args.data_dir) {
         (None, Some(_)) => {
-            return Err(Error::Usage(
-                "the digits are embedded; --data-dir applies only to recipes that read images from a folder"
-                    .to_string(),
-            ));
+            return Err(Error::Usage(format!(
+                "the {} are embedded; --data-dir applies only to recipes that read images from a folder",
+                set.name()
+            )));
         }
         (None, None) => {}
-        (Some(dir), Some(given)) => *dir = given.clone(),
-        (Some(dir), None) => {
-            let known = std::env::var_os("CIFAR10_DIR").filter(|known| cifar10 && !known.is_empty() && !dir.is_dir());
-            *dir = known.map_or(dir.clone(), PathBuf::from);
+        (Some(location), Some(given)) => *location.path = given.clone(),
+        (Some(location), None) if location.exists() => {}
+        (Some(location), None) => {
+            let known = location.variable.and_then(std::env::var_os).filter(|known| !known.is_empty());
+            if let Some(known) = known {
+                *location.path = known.into();
+            }
         }
     }
-    Ok(set)
+    Ok(located)
 }
 
 /// Adds the file name to an error that names only a tensor.

@@ -132,7 +132,7 @@ impl MeasureArgs {
 /// Source of the images.
 #[derive(Args, Default)]
 struct DataArgs {
-    /// Folder with the recipe's images, instead of the one in the recipe; for CIFAR-10 (binary
+    /// Folder or file with the recipe's images, instead of that in the recipe; for CIFAR-10 (binary
     /// version), CIFAR10_DIR can be set instead
     #[arg(long, visible_alias = "data", value_name = "DIR")]
     data_dir: Option<PathBuf>,

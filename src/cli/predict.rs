@@ -5,7 +5,6 @@ use super::terminal::{percent, print};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::{any_image_to_input, image_to_input};
-use halfwave::recipe::Set;
 use halfwave::train::evaluate::softmax;
 use halfwave::train::run::Saved;
 use std::path::PathBuf;
@@ -39,9 +38,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
     let names = load::class_names(&saved, &args.data)?;
     let mut values = Vec::new();
     for path in &args.images {
-        let pixels = match set {
-            Set::Folder { .. } => any_image_to_input(path, &set)?,
-            _ => image_to_input(path, model.input, set.max_pixel())?,
+        let pixels = match set.fit() {
+            Some(_) => any_image_to_input(path, &set)?,
+            None => image_to_input(path, model.input, set.max_pixel())?,
         };
         values.extend(normalise.images(&pixels));
     }

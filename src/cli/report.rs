@@ -46,8 +46,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     if let Some(dir) = args.plots.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));
     }
-    // The data folder applies only to sets that are read from a folder.
-    let embedded = |saved: &Saved| saved.recipe.data.set.clone().dir_mut().is_none();
+    // The data folder applies only to sets that are read from files.
+    let embedded = |saved: &Saved| saved.recipe.data.set.clone().location().is_none();
     let all_embedded = runs.iter().all(|(_, saved)| embedded(saved));
     let mut adapter = AdapterArgs { adapter: args.adapter.adapter.clone() };
     let mut shown = Vec::new();

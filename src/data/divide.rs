@@ -3,8 +3,7 @@
 //! **Invariant:** the assignment of images depends on the set's name, its labels in order, and the
 //! recipe's `[data]`, neither on the seed nor on the machine. Every class keeps its share, and the
 //! images of a part keep their order.
-use super::{Dataset, Split};
-use crate::recipe::Data;
+use super::{Data, Dataset, Split};
 use crate::{Error, Result, random};
 
 /// Seed of these draws, fixed so that runs with different seeds use the same images.
@@ -82,7 +81,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Set;
+    use crate::data::{Digits, Folder};
 
     #[test]
     fn classes_come_by_turns() {
@@ -109,7 +108,7 @@ mod tests {
     }
 
     fn digits(validation: f64, limit: Option<usize>, test_limit: Option<usize>) -> Dataset {
-        Dataset::load(&Data { validation, limit, test_limit, ..Set::Digits.into() }).unwrap()
+        Dataset::load(&Data { validation, limit, test_limit, ..Digits.into() }).unwrap()
     }
 
     #[test]
@@ -163,7 +162,7 @@ mod tests {
             |labels: &[u16]| Split::new([1, 1, 1], (0..labels.len()).map(|at| at as u8).collect(), labels.into());
         let labels: Vec<u16> = [vec![0; 97], vec![1; 3]].concat();
         let data = Dataset::images(vec!["a".into(), "b".into()], [1, 1, 1], split(&labels), split(&[0])).unwrap();
-        let set = Set::Folder { dir: "".into(), image: [1, 1, 1], classes: 2, pictures: Default::default() };
+        let set = Folder { dir: "".into(), image: [1, 1, 1], classes: 2, pictures: Default::default() };
         let part = |validation, limit| {
             let wanted = Data { validation, limit, ..set.clone().into() };
             data.divided(&wanted).map_err(|error| error.to_string())

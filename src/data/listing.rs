@@ -3,7 +3,7 @@
 //! **Invariant:** an image has the same bytes regardless of the number of threads and of what else
 //! is read. Apart from its name, a file takes a few bytes of memory, however large its picture is.
 use super::picture::{self, Fault};
-use crate::recipe::{Fit, Undecodable};
+use super::{Fit, Undecodable};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ impl Listing {
     /// Returns an error if the file must not be skipped, or could not be read at all: a later
     /// attempt may succeed, and a run that continued without the file would differ from an
     /// undisturbed one.
-    pub(super) fn pass_over(&self, at: usize, fault: Fault) -> Result<()> {
+    pub(super) fn skip(&self, at: usize, fault: Fault) -> Result<()> {
         let name = self.name(at);
         if fault.unread || self.reading.undecodable == Undecodable::Refuse {
             let advice = match fault.unread {
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(faults(false).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(faults(true).is_empty());
         let (at, fault) = listing.decode(&[1, 0], &AtomicBool::new(false)).1.remove(0);
-        let message = listing.pass_over([1, 0][at], fault).unwrap_err().to_string();
+        let message = listing.skip([1, 0][at], fault).unwrap_err().to_string();
         assert!(message.contains("b.png") && message.contains("resume the run"), "{message}");
     }
 }

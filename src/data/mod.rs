@@ -3,21 +3,17 @@
 //! **Invariant:** a loaded [`Dataset`] holds exactly one label below `classes` for each image, and
 //! images of height·width·channels bytes, channels last. Pixels stay bytes until a batch needs
 //! them, and pictures of a folder that is too large for memory stay files.
-#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
-mod barrier;
-mod cifar;
 mod classes;
 mod divide;
-#[cfg(not(target_arch = "wasm32"))]
-mod folder;
-mod idx;
-#[cfg(not(target_arch = "wasm32"))]
-mod idx_files;
-mod kind;
+mod file_kind;
+pub(crate) mod formats;
+mod idx_file;
 mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
 mod normalise;
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
+mod panics;
 #[cfg(all(not(feature = "image"), not(target_arch = "wasm32")))]
 #[path = "no_pictures.rs"]
 mod picture;
@@ -25,28 +21,31 @@ mod picture;
 mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod prefetch;
+mod settings;
 mod split;
 #[cfg(not(target_arch = "wasm32"))]
 mod tree;
 
-#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
-pub use barrier::panic_is_expected;
 pub use classes::Classes;
-pub use kind::Kind;
+pub use file_kind::FileKind;
+pub use formats::*;
 pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
 pub use normalise::Normalise;
 #[cfg(all(feature = "image", not(target_arch = "wasm32")))]
+pub use panics::panic_is_expected;
+#[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 pub use picture::{any_image_to_input, image_to_input};
 #[cfg(not(target_arch = "wasm32"))]
 pub use prefetch::{Batch, Prefetch};
+pub use settings::Data;
 pub use split::{Pixels, Split};
 
-#[cfg(not(target_arch = "wasm32"))]
-use crate::recipe::Labels;
-use crate::recipe::{Data, MOST_CLASSES, Recipe, Set};
 use crate::{Error, Result, random};
+
+/// Maximum number of classes of a data set: a label is two bytes.
+pub const MOST_CLASSES: usize = 65_536;
 
 /// Number of class names that a message lists.
 const CLASSES_NAMED: usize = 10;
@@ -98,7 +97,7 @@ impl Part {
 
 impl Dataset {
     /// Reads what a recipe's `[data]` asks for; for all of a [`Set`]: `Dataset::load(&set.into())`.
-    /// Splits of a folder with more than [`stream_above`](crate::recipe::Pictures::stream_above)
+    /// Splits of a folder with more than [`stream_above`](Pictures::stream_above)
     /// MiB stay files.
     ///
     /// # Errors
@@ -129,60 +128,21 @@ impl Dataset {
     ///
     /// Returns an error as [`Self::load_as`] does.
     pub fn load_described(data: &Data, classes: Classes<'_>) -> Result<(Self, Option<String>)> {
-        let set = &data.set;
-        #[cfg(not(target_arch = "wasm32"))]
-        let mut described = None;
-        #[cfg(target_arch = "wasm32")]
-        let described = None;
-        let whole = match set {
-            Set::Digits => Self::known(set, digits()?),
-            #[cfg(not(target_arch = "wasm32"))]
-            Set::Cifar10 { dir } => Self::known(set, cifar::load(dir, cifar::CIFAR10)?),
-            #[cfg(not(target_arch = "wasm32"))]
-            Set::Cifar100 { dir, labels } => {
-                let layout = match labels {
-                    Labels::Fine => cifar::CIFAR100_FINE,
-                    Labels::Coarse => cifar::CIFAR100_COARSE,
-                };
-                Self::known(set, cifar::load(dir, layout)?)
-            }
-            #[cfg(not(target_arch = "wasm32"))]
-            Set::Idx { dir, image, classes } => {
-                let (splits, names, read) = idx_files::load(dir, *image, *classes)?;
-                described = read;
-                Self { class_names: names, ..Self::known(set, splits) }
-            }
-            #[cfg(not(target_arch = "wasm32"))]
-            // Folders are divided before they are decoded.
-            Set::Folder { dir, classes: count, pictures, .. } => {
-                let (dataset, described) = folder::load(dir, *count, pictures, data, classes)?;
-                return Ok((dataset, Some(described)));
-            }
-            #[cfg(target_arch = "wasm32")]
-            _ => {
-                return Err(Error::Data(format!(
-                    "{}: folders cannot be read here; choose the files of the set, and pass them to the run",
-                    set.name()
-                )));
-            }
-        };
-        let whole = whole.matching(classes)?;
-        let dataset = if data.keeps_all() { whole } else { whole.divided(data)? };
-        Ok((dataset, described))
+        data.set.load(data, classes)
     }
 
-    /// CIFAR-10 from the bytes of its binary version: `data_batch_1.bin` to `data_batch_5.bin` and
-    /// `test_batch.bin`, identified by name, in any order. Folders before a name are ignored, and
-    /// so are other files. Each file is requested after the previous one has been read: an iterator
-    /// that reads them lazily keeps only one in memory.
+    /// Like [`Self::load`], from the names and contents of the set's files, as a browser has them:
+    /// in any order, and beside other files. Each file is requested after the previous one has been
+    /// read: an iterator that reads them lazily keeps only one in memory.
     ///
     /// # Errors
     ///
-    /// Returns an error if a file is missing, given twice, of the wrong length, or holds a label
-    /// that is not below 10.
-    pub fn cifar10<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (N, B)>) -> Result<Self> {
-        let splits = cifar::read(files, cifar::CIFAR10)?;
-        Ok(Self::known(&Set::Cifar10 { dir: Default::default() }, splits))
+    /// Returns an error as [`Self::load`] does; if a file is given twice; or if the set cannot be
+    /// read in this way.
+    pub fn from_files<N: Into<String>>(data: &Data, files: impl IntoIterator<Item = (N, Vec<u8>)>) -> Result<Self> {
+        let mut files = files.into_iter().map(|(name, bytes)| (name.into(), bytes));
+        let (dataset, _) = formats::select(data.set.read_files(&mut files)?, data, Classes::Counted)?;
+        Ok(dataset)
     }
 
     /// A user-defined data set, for recipes on `folder`: images of `[channels, height, width]`,
@@ -250,13 +210,6 @@ impl Dataset {
         Ok(self)
     }
 
-    /// A set whose shape and classes are known.
-    fn known(set: &Set, (train, test): (Split, Split)) -> Self {
-        let class_names = set.class_names().expect("sets of known classes have names for them");
-        let images = Self::of_folder(class_names, set.image(), train, test);
-        Self { name: set.name().into(), ..images }
-    }
-
     /// Channels, height and width of an image.
     pub fn shape(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
@@ -270,49 +223,6 @@ impl Dataset {
             Part::Test => Some(&self.test),
         }
     }
-
-    /// Checks that `recipe` can be trained on these images. Images loaded for the recipe pass,
-    /// except for the number of images, which a recipe on a folder or on IDX files does not
-    /// determine.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the set, shape or number of classes differs from the recipe's; if these
-    /// are not the images that its `[data]` selects; or if the images cannot fill batches as
-    /// required.
-    pub fn check(&self, recipe: &Recipe) -> Result<()> {
-        let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
-        let (model, data) = (&recipe.model, &recipe.data);
-        let (set, shape, wanted) = (data.set.name(), self.shape(), data.set.source());
-        if set != self.name {
-            return wrong(format!("the recipe asks for {set}; write set = \"{}\" in its [data]", self.name));
-        }
-        if shape != wanted {
-            return wrong(match wanted == model.input {
-                true => format!("images of {shape:?}, but model.input = {wanted:?} (channels, height, width)"),
-                false => {
-                    format!("images of {shape:?}, but data.resize asks for {wanted:?} (channels, height, width)")
-                }
-            });
-        }
-        same_classes(&self.class_names, model.classes).or_else(wrong)?;
-        let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
-        let held_out_len = self.validation.as_ref().map_or(0, Split::len);
-        // A folder may have a separate validation split, which is not part of the training images.
-        let drawn_len = if data.validation > 0.0 { held_out_len } else { 0 };
-        if self.train.input != model.input
-            || (drawn_len == 0) != (data.validation == 0.0)
-            || (held_out_len > drawn_len && !matches!(data.set, Set::Folder { .. }))
-            || self.train.len() + drawn_len > most(data.limit)
-            || self.test.len() > most(data.test_limit)
-        {
-            return wrong(
-                "these are not the images that the recipe's [data] selects; select them with Dataset::divided"
-                    .to_string(),
-            );
-        }
-        recipe.batch_fault(self.train.len())?.map_or(Ok(()), |fault| wrong(format!("train.batch: {fault}")))
-    }
 }
 
 /// The class names of `set`, without reading its images.
@@ -320,17 +230,13 @@ impl Dataset {
 /// # Errors
 ///
 /// Returns an error if a folder is missing, or its number of classes differs from the model's.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn class_names(set: &Set) -> Result<Vec<String>> {
-    match set {
-        Set::Folder { dir, classes, .. } => folder::class_names(dir, *classes),
-        _ => Ok(set.class_names().expect("sets of known classes have names for them")),
-    }
+    set.read_class_names()
 }
 
 /// The error when a model's number of classes differs. It first asks whether these are the right
 /// classes, because a folder one level too high or too low also contains folders.
-fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
+pub(crate) fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
     if names.len() == wanted {
         return Ok(());
     }
@@ -341,20 +247,6 @@ fn same_classes(names: &[String], wanted: usize) -> Result<(), String> {
         "{found} {what} ({first}{rest}), but model.classes = {wanted}. {these}? Then write classes = {found} and give the last layer as many \
          units; otherwise name the folder that holds one folder for each class"
     ))
-}
-
-/// The embedded digits, in file order: the first 1437 for training, the last 360 for testing.
-fn digits() -> Result<(Split, Split)> {
-    const IMAGES: &[u8] = include_bytes!("../../assets/digits/digits-images-idx3-ubyte.gz");
-    const LABELS: &[u8] = include_bytes!("../../assets/digits/digits-labels-idx1-ubyte.gz");
-    let all =
-        idx::split(("digits, images", IMAGES), ("digits, labels", LABELS), Set::Digits.image(), Set::Digits.classes())?;
-    let train_len = Set::Digits.train_len().expect("the number of digits is known");
-    if all.len() <= train_len {
-        return Err(Error::Data(format!("digits: {} images, but {train_len} are used for training", all.len())));
-    }
-    let part = |places: std::ops::Range<usize>| all.select(&places.map(|at| at as u32).collect::<Vec<_>>());
-    Ok((part(0..train_len), part(train_len..all.len())))
 }
 
 /// The batches of one epoch over `len` records: indices in the split, `batch` at a time, in order
@@ -369,22 +261,6 @@ pub fn epoch_batches(len: usize, batch: usize, seed: u64, epoch: u64, shuffle: b
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digits_are_all_there() {
-        let digits = Dataset::load(&Set::Digits.into()).unwrap();
-        assert_eq!((digits.train.len(), digits.test.len()), (1437, 360));
-        assert_eq!(Some(digits.train.len()), Set::Digits.train_len());
-        assert_eq!((digits.train.image_len(), digits.test.image_len()), (64, 64));
-        assert_eq!(digits.train.labels[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let pixels = [&digits.train, &digits.test].map(|split| split.in_memory().unwrap());
-        assert_eq!(pixels[0][..8], [0, 0, 5, 13, 9, 1, 0, 0]);
-        let top = pixels.concat().into_iter().max();
-        assert_eq!(top, Some(Set::Digits.max_pixel()));
-        let mut counts = [0; 10];
-        digits.test.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-        assert!(counts.iter().all(|&n| n > 30), "{counts:?}");
-    }
 
     #[test]
     fn an_epoch_visits_everything_once() {

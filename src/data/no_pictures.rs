@@ -1,7 +1,7 @@
 //! Takes the place of `picture` in builds without the feature `image`, which decode no picture
 //! files.
 
-use crate::recipe::Fit;
+use super::Fit;
 use crate::{Error, Result};
 use std::path::Path;
 

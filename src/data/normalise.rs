@@ -4,8 +4,7 @@
 //! x = (p·a + b − mean_c) / std_c − mean\[y, x, c\], each operation rounded; the kernel `gather`
 //! and the host read the same table, so that both give the same bits.
 
-use super::{Pixels, Split};
-use crate::recipe::{Data, Recipe};
+use super::{Data, Pixels, Split};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +16,9 @@ pub struct Normalise {
 }
 
 impl Normalise {
-    /// The normalisation that a recipe asks for, except the per-pixel mean.
-    pub fn new(recipe: &Recipe) -> Self {
-        let (data, channels): (&Data, _) = (&recipe.data, recipe.model.input[0]);
+    /// The normalisation that a recipe's `[data]` asks for, except the per-pixel mean.
+    pub fn new(data: &Data) -> Self {
+        let [channels, ..] = data.set.image();
         let table = (0..=u8::MAX).flat_map(|byte| (0..channels).map(move |channel| data.value(byte, channel)));
         Self { table: table.collect(), mean: None }
     }

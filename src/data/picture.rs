@@ -10,11 +10,10 @@
 //! **Invariant:** whatever a file contains, reading it gives a picture or an error: a panic in a
 //! decoder is caught. No memory is allocated on the basis of a file's claimed size: a file or
 //! picture of more than 512 MiB, decoded or not, is refused.
-use super::Split;
-use super::barrier::guarded;
-use super::kind::{self, Kind};
+use super::file_kind::{self, FileKind};
+use super::panics::catch_panic;
+use super::{Fit, Set, Split};
 use crate::error::io_words;
-use crate::recipe::{Fit, Set};
 use crate::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits};
@@ -45,13 +44,13 @@ impl Fault {
         Self { unread: true, ..Self::new(format!("cannot be read: {error}"), io_words(&error)) }
     }
 
-    /// The error for a file that starts with `start`: its kind if it is not a picture, else the
+    /// The error for a file that starts with `bytes`: its kind if it is not a picture, else the
     /// decoder's error.
-    fn no_picture(start: &[u8], error: &ImageError) -> Self {
+    fn no_picture(bytes: &[u8], error: &ImageError) -> Self {
         // Some decoders end their messages with a newline.
         let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let full = format!("not a picture that can be read ({said}); PNG and JPEG can");
-        let format = image::guess_format(start).ok().filter(ImageFormat::reading_enabled);
+        let format = image::guess_format(bytes).ok().filter(ImageFormat::reading_enabled);
         let name = format.map(|format| format.extensions_str()[0].to_uppercase());
         match (name, error) {
             (_, ImageError::Limits(_)) => {
@@ -61,8 +60,8 @@ impl Fault {
                 Self::new(format!("a {name} file of a kind that cannot be read"), full)
             }
             (Some(name), _) => Self::new(format!("a damaged {name} file"), full),
-            (None, _) => match Kind::of(start) {
-                Some(Kind { what, advice }) => Self::new(what, format!("not a picture but {what}; {advice}")),
+            (None, _) => match FileKind::of(bytes) {
+                Some(FileKind { what, advice }) => Self::new(what, format!("not a picture but {what}; {advice}")),
                 None => Self::new("not a picture that can be read", full),
             },
         }
@@ -89,7 +88,7 @@ impl Fault {
 
 /// Reads the picture `path` for a network whose input has the shape `input` (channels, height,
 /// width): bytes H, W, C from 0 to `max_pixel` (16 for digits, else 255;
-/// [`crate::recipe::Set::max_pixel`]), to be normalised as the training images were.
+/// [`super::Format::max_pixel`]), to be normalised as the training images were.
 ///
 /// # Errors
 ///
@@ -126,14 +125,11 @@ pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) 
 /// Returns an error if the file cannot be read or is not a picture, or if the network has neither
 /// one channel nor three.
 pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> {
-    let fit = match set {
-        Set::Folder { pictures, .. } => pictures.fit,
-        _ => Fit::Stretch,
-    };
+    let fit = set.fit().unwrap_or(Fit::Stretch);
     let path = path.as_ref();
     let pixels = fitted(path, set.source(), fit).map_err(|fault| fault.of(path))?;
     let image = Split::new(set.source(), pixels, vec![0]);
-    Split { input: set.image(), ..image }.centres(&[0])
+    Split { input: set.image(), ..image }.centre_crops(&[0])
 }
 
 /// The picture `path` as an image of the `shape` (channels, height, width): bytes H, W, C.
@@ -172,10 +168,10 @@ fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
 /// file, only the first bytes are checked.
 pub(super) fn check(path: &Path) -> Result<(), Fault> {
     let mut file = File::open(path).map(BufReader::new).map_err(Fault::unread)?;
-    let mut start = Vec::with_capacity(kind::START);
-    file.by_ref().take(kind::START as u64).read_to_end(&mut start).map_err(Fault::unread)?;
+    let mut start = Vec::with_capacity(file_kind::START);
+    file.by_ref().take(file_kind::START as u64).read_to_end(&mut start).map_err(Fault::unread)?;
     file.rewind().map_err(Fault::unread)?;
-    let checked = guarded(|| {
+    let checked = catch_panic(|| {
         let reader = ImageReader::new(file).with_guessed_format().map_err(Fault::unread)?;
         match reader.format() {
             Some(ImageFormat::Jpeg) => Ok(()),
@@ -201,7 +197,7 @@ fn decoded<T>(
             "more than 512 MiB, the maximum for a picture; scale it down first",
         ));
     }
-    let no_picture = |error: ImageError| Fault::no_picture(&bytes[..bytes.len().min(kind::START)], &error);
+    let no_picture = |error: ImageError| Fault::no_picture(&bytes, &error);
     let decode = || {
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Fault::unread)?;
         let jpeg = reader.format() == Some(ImageFormat::Jpeg);
@@ -216,7 +212,7 @@ fn decoded<T>(
         picture.apply_orientation(orientation);
         convert(picture)
     };
-    guarded(decode).unwrap_or_else(|| Err(Fault::panicked()))
+    catch_panic(decode).unwrap_or_else(|| Err(Fault::panicked()))
 }
 
 fn decoder<'a, R: BufRead + Seek + 'a>(reader: ImageReader<R>) -> ImageResult<impl ImageDecoder + 'a> {
@@ -254,6 +250,7 @@ fn no_channels(channels: usize) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Folder;
     use image::{GrayImage, Luma, Rgb, RgbImage};
 
     fn message(path: &Path, input: [usize; 3]) -> String {
@@ -278,7 +275,7 @@ mod tests {
 
     fn scaled_to(path: &Path, image: [usize; 3]) -> Result<Vec<u8>> {
         let (dir, classes, pictures) = (Default::default(), 2, Default::default());
-        any_image_to_input(path, &Set::Folder { dir, image, classes, pictures })
+        any_image_to_input(path, &Folder { dir, image, classes, pictures }.into())
     }
 
     #[test]

@@ -101,8 +101,8 @@ impl Split {
         let Pixels::Files(listing) = &self.pixels else { return self.read(index) };
         let (mut images, faults) = listing.decode(index, stop);
         for (at, fault) in faults {
-            listing.pass_over(index[at] as usize, fault)?;
-            let image = self.stand_in(listing, index[at], stop)?;
+            listing.skip(index[at] as usize, fault)?;
+            let image = self.replacement(listing, index[at], stop)?;
             images[at * self.image_len()..][..self.image_len()].copy_from_slice(&image);
         }
         Ok(images)
@@ -110,14 +110,14 @@ impl Split {
 
     /// The image that replaces a damaged one.
     #[cfg(not(target_arch = "wasm32"))]
-    fn stand_in(&self, listing: &Listing, damaged: u32, stop: &AtomicBool) -> Result<Vec<u8>> {
+    fn replacement(&self, listing: &Listing, damaged: u32, stop: &AtomicBool) -> Result<Vec<u8>> {
         let label = self.labels[damaged as usize];
         let others = (damaged + 1..self.len() as u32).chain(0..damaged);
         for other in others.filter(|&other| self.labels[other as usize] == label) {
             let (image, fault) = listing.decode(&[other], stop);
             match fault.into_iter().next() {
                 None => return Ok(image),
-                Some((_, fault)) => listing.pass_over(other as usize, fault)?,
+                Some((_, fault)) => listing.skip(other as usize, fault)?,
             }
         }
         let name = listing.name(damaged as usize);
@@ -130,13 +130,13 @@ impl Split {
     /// # Errors
     ///
     /// Returns an error as [`Self::read`] does.
-    pub fn whole_centres(&self, index: &[u32]) -> Result<(Vec<u8>, Vec<u32>)> {
+    pub fn intact_centre_crops(&self, index: &[u32]) -> Result<(Vec<u8>, Vec<u32>)> {
         #[cfg(not(target_arch = "wasm32"))]
         if let Pixels::Files(listing) = &self.pixels {
             let (images, faults) = listing.decode(index, &AtomicBool::new(false));
             let mut whole = vec![true; index.len()];
             for (at, fault) in faults {
-                listing.pass_over(index[at] as usize, fault)?;
+                listing.skip(index[at] as usize, fault)?;
                 whole[at] = false;
             }
             let kept: Vec<u32> = (0..index.len() as u32).filter(|&at| whole[at as usize]).collect();
@@ -144,7 +144,7 @@ impl Split {
             let index: Vec<u32> = kept.iter().map(|&at| index[at as usize]).collect();
             return Ok((self.cropped(images), self.labels_at(&index)));
         }
-        Ok((self.centres(index)?, self.labels_at(index)))
+        Ok((self.centre_crops(index)?, self.labels_at(index)))
     }
 
     /// The labels of the images at `index`, as a session takes them.
@@ -175,7 +175,7 @@ impl Split {
     /// # Errors
     ///
     /// Returns an error as [`Self::read`] does.
-    pub fn centres(&self, index: &[u32]) -> Result<Vec<u8>> {
+    pub fn centre_crops(&self, index: &[u32]) -> Result<Vec<u8>> {
         Ok(self.cropped(self.read(index)?))
     }
 
@@ -213,12 +213,12 @@ fn gathered(pixels: &[u8], image_len: usize, index: &[u32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Recipe;
+    use crate::data::Digits;
 
     #[test]
     fn batches_are_scaled() {
         let split = Split::new([1, 1, 2], vec![0, 16, 8, 4, 1, 2], vec![7, 8, 9]);
-        let normalise = Normalise::new(&Recipe::digits());
+        let normalise = Normalise::new(&Digits.into());
         let (values, labels) = split.normalised(&[2, 0], &normalise).unwrap();
         assert_eq!(values, [-0.4375, -0.375, -0.5, 0.5]);
         assert_eq!(labels, [9, 7]);

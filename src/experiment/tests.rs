@@ -5,7 +5,7 @@ use super::*;
 use crate::caps::{Caps, DeviceClass};
 use crate::model::{Alpha, Form, LayerKind, Levels, Model, Surrogate, WeightGradient, Weights};
 use crate::pass::Loss;
-use crate::recipe::{Length, Padding, Set};
+use crate::recipe::{Digits, Length, Padding, Set};
 use crate::train::session::training_plan;
 use std::collections::BTreeSet;
 
@@ -138,7 +138,7 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
         let augment = &recipe.data.augment;
         match preset.name {
             "smoke" => {
-                assert_eq!((&recipe.data.set, recipe.train.length), (&Set::Digits, Length::Epochs(3)), "{name}");
+                assert_eq!((&recipe.data.set, recipe.train.length), (&Digits.into(), Length::Epochs(3)), "{name}");
             }
             "small" => {
                 assert_eq!(recipe.train.length, Length::Epochs(10), "{name}");
@@ -155,7 +155,7 @@ fn every_arm_has_the_images_and_the_length_of_its_preset() {
             _ => {
                 let epochs = if experiment.name == "learning-curve" { 30 } else { 200 };
                 assert_eq!(recipe.train.length, Length::Epochs(epochs), "{name}");
-                assert!(matches!(recipe.data.set, Set::Cifar10 { .. }) && recipe.data.keeps_all(), "{name}");
+                assert!(matches!(recipe.data.set, Set::Cifar10(_)) && recipe.data.keeps_all(), "{name}");
                 let network = match arm.name {
                     "bnn" => "bnn-convnet",
                     name if name.ends_with("-float") => "vgg11",

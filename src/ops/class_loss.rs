@@ -15,6 +15,7 @@
 //! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes,
 //! then pairs.
 
+use super::judge::winner;
 use super::softmax_cross_entropy::{check, share};
 use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;
@@ -161,10 +162,9 @@ impl Operation for ClassLoss {
         let out = output.floats();
         out.fill(0.0);
         for (row, (out, x)) in out.chunks_exact_mut(4).zip(x.chunks_exact(lanes)).enumerate() {
-            let winner = (0..classes).fold(0, |winner, c| if x[c] > x[winner] { c } else { winner });
             let terms = (0..classes).map(|c| self.term.of(x[c], f32::from(c == labels[row] as usize)));
             out[0] = sum::of(terms) * self.term.weight(classes);
-            out[1] = f32::from(winner == labels[row] as usize);
+            out[1] = f32::from(winner(&x[..classes]) == labels[row] as usize);
         }
     }
 }

@@ -1,125 +1,10 @@
 //! `[data]`: the data a network is trained on.
 
-use super::set::Sets;
-use super::{Augment, MOST_CLASSES, Padding, Set};
+use super::{Augment, Data, Padding, Set};
+use crate::data::Fault;
 use crate::model::Model;
-use crate::schema::{Key, Keys, List, Numbers, Purpose, Setting, Visitor, above, key, optional, word, words};
+use crate::schema::{Key, Keys, Kinds, List, Numbers, Purpose, Setting, Visitor, above, key, optional, word, words};
 use std::ops::Bound;
-
-/// `[data]`: the data set, and how pixels are normalised.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Data {
-    /// The data set.
-    pub set: Set,
-    /// `[a, b]`: a pixel p becomes p·a + b. [`Set::default_scale`] by default.
-    pub scale: [f32; 2],
-    /// Mean to subtract after scaling, one value per channel; none by default.
-    pub mean: Vec<f32>,
-    /// Standard deviation to divide by afterwards, one value per channel; none by default.
-    pub std: Vec<f32>,
-    /// Whether the mean training image, one value per pixel and channel, is subtracted last. False
-    /// by default.
-    pub mean_image: bool,
-    /// Augmentation of training images. None by default.
-    pub augment: Augment,
-    /// Whether every epoch shuffles the images with a different order drawn from the seed, instead
-    /// of using the files' order. True by default.
-    pub shuffle: bool,
-    /// Share of the training images, below 1, held out for validation. 0 by default; must be 0 if a
-    /// folder has separate validation images.
-    pub validation: f64,
-    /// Maximum number of training images, including those that `validation` holds out; all by
-    /// default.
-    pub limit: Option<usize>,
-    /// Maximum number of test images; all by default.
-    pub test_limit: Option<usize>,
-}
-
-impl From<Set> for Data {
-    /// The whole set, with all defaults.
-    fn from(set: Set) -> Self {
-        let scale = set.default_scale();
-        let (mean, std, augment) = (Vec::new(), Vec::new(), Augment::default());
-        let (validation, limit, test_limit) = (0.0, None, None);
-        Self { set, scale, mean, std, mean_image: false, augment, shuffle: true, validation, limit, test_limit }
-    }
-}
-
-impl Data {
-    /// The data of a network that is trained on arrays instead of files, as far as a recipe states
-    /// it.
-    pub(crate) fn arrays(model: &Model) -> Self {
-        Set::Idx { dir: ".".into(), image: model.input, classes: model.classes }.into()
-    }
-
-    /// The normalised value of a byte of a channel, except the mean image: (byte · a + b − mean) /
-    /// std, each operation rounded.
-    pub(crate) fn value(&self, byte: u8, channel: usize) -> f32 {
-        let of = |values: &[f32], default| values.get(channel).copied().unwrap_or(default);
-        (f32::from(byte) * self.scale[0] + self.scale[1] - of(&self.mean, 0.0)) / of(&self.std, 1.0)
-    }
-
-    /// The key whose values make the images unusable, and why: values that are not finite, or the
-    /// same for every pixel. The mapping of bytes is monotonic, so checking the first and the last
-    /// byte suffices.
-    fn value_fault(&self) -> Option<(&'static str, String)> {
-        let key = match (&self.std[..], &self.mean[..]) {
-            ([], []) => "scale",
-            ([], _) => "mean",
-            _ => "std",
-        };
-        // With a mean image, two values may be subtracted from each other.
-        let fits = |value: f32| value.abs() <= f32::MAX / 2.0;
-        let fault = |channel| {
-            let [black, white] = [0, 255].map(|byte| self.value(byte, channel));
-            if !fits(black) || !fits(white) {
-                Some(format!("pixels of channel {channel} become {black:e} to {white:e}, too large for a network"))
-            } else if black == white {
-                Some(format!("every pixel of channel {channel} becomes {black:e}, so all images look the same"))
-            } else {
-                None
-            }
-        };
-        let fault = (0..self.set.image()[0]).find_map(fault)?;
-        Some((key, format!("with (p * a + b - mean) / std, {fault}; bring them near -1 to 1")))
-    }
-
-    /// Number of training images per epoch, if known before anything is read.
-    pub fn train_len(&self) -> Option<usize> {
-        self.set.train_len().map(|len| self.shares(len)[0])
-    }
-
-    /// Number of `len` training images that are used for training, and number held out.
-    pub(crate) fn shares(&self, len: usize) -> [usize; 2] {
-        let used = self.limit.map_or(len, |limit| limit.min(len));
-        let held_out = (used as f64 * self.validation).round() as usize;
-        [used - held_out.min(used), held_out.min(used)]
-    }
-
-    /// Whether all images are used, and the whole of each is the network's input.
-    pub fn keeps_all(&self) -> bool {
-        let Self { set, validation, limit, test_limit, .. } = self;
-        *validation == 0.0 && limit.is_none() && test_limit.is_none() && set.source() == set.image()
-    }
-
-    /// Why `len` training images cannot be divided in this way, if they cannot: the key to change,
-    /// and what is wrong.
-    pub(crate) fn share_fault(&self, len: usize) -> Option<(&'static str, String)> {
-        let ([train, held_out], classes) = (self.shares(len), self.set.classes());
-        if self.validation > 0.0 && held_out == 0 {
-            let used = train + held_out;
-            return Some((
-                "validation",
-                format!("of {used} images this holds out none; hold out a larger share, or 0"),
-            ));
-        }
-        let (key, advice) = if self.validation > 0.0 { ("validation", "less") } else { ("limit", "more images") };
-        let reduced = self.validation > 0.0 || self.limit.is_some();
-        (reduced && train < classes).then(|| {
-            (key, format!("{train} images are left to train on, but there are {classes} classes; give {advice}"))
-        })
-    }
-}
 
 /// `[data]`, for a model.
 pub(super) struct DataOf<'a> {
@@ -130,8 +15,8 @@ pub(super) struct DataOf<'a> {
 impl Keys for DataOf<'_> {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let data = &mut *self.data;
-        let mut sets = Sets { set: &mut data.set, input: self.model.input, classes: self.model.classes };
-        visitor.visit(key("set", "the data set"), Setting::Kind(&mut sets));
+        let mut kinds = SetOf { set: &mut data.set, model: self.model };
+        visitor.visit(key("set", "the data set"), Setting::Kind(&mut kinds));
         if visitor.purpose() != Purpose::Write {
             *data = Data::from(data.set.clone());
         }
@@ -173,6 +58,32 @@ impl Keys for DataOf<'_> {
     }
 }
 
+/// The choice of a set, for a model.
+struct SetOf<'a> {
+    set: &'a mut Set,
+    model: &'a Model,
+}
+
+impl SetOf<'_> {
+    fn sets(&self) -> Vec<Set> {
+        Set::all(self.model.input, self.model.classes)
+    }
+}
+
+impl Kinds for SetOf<'_> {
+    fn all(&self) -> Vec<(&'static str, &'static str)> {
+        self.sets().iter().map(|set| (set.name(), set.meaning())).collect()
+    }
+
+    fn name(&self) -> &'static str {
+        self.set.name()
+    }
+
+    fn choose(&mut self, at: usize) {
+        *self.set = self.sets().swap_remove(at);
+    }
+}
+
 const ANY: (Bound<f32>, Bound<f32>) = (Bound::Unbounded, Bound::Unbounded);
 
 /// Visits a list of numbers that may be missing.
@@ -204,14 +115,17 @@ impl Keys for AugmentOf<'_> {
 
 words!(Padding { Zero = "zero", Replicate = "replicate", Reflect = "reflect" });
 
+/// Whether the key is one of the model's.
+fn of_model((key, _): &Fault) -> bool {
+    ["input", "classes"].contains(key)
+}
+
 impl Data {
     /// Why a network cannot be trained on these images, if it cannot: the table and the key at
     /// fault, and what to do.
     pub(super) fn fault(&self) -> Option<(&'static str, &'static str, String)> {
         let in_data = |(key, why)| ("data", key, why);
-        if let Set::Folder { image, pictures, .. } = &self.set
-            && let Some(fault) = pictures.fault(*image)
-        {
+        if let Some(fault) = self.set.fault().filter(|fault| !of_model(fault)) {
             return Some(in_data(fault));
         }
         if self.scale[0] == 0.0 {
@@ -230,31 +144,18 @@ impl Data {
     /// Why the images do not match the model's input, or are too few for its classes, if so: the
     /// table and the key at fault, and what to do.
     pub(super) fn model_fault(&self, model: &Model) -> Option<(&'static str, &'static str, String)> {
-        let (set, in_model) = (&self.set, |key, why| Some(("model", key, why)));
-        if model.input != set.image() {
-            let shape = set.image();
-            return in_model(
-                "input",
-                format!("the images of {} have channels, height, width {shape:?}; write that", set.name()),
-            );
+        let (set, in_model) = (&self.set, |(key, why)| ("model", key, why));
+        let (shape, classes) = (set.image(), set.classes());
+        if model.input != shape {
+            let why = format!("the images of {} have channels, height, width {shape:?}; write that", set.name());
+            return Some(in_model(("input", why)));
         }
-        if model.classes != set.classes() {
-            let labels = match set {
-                Set::Cifar100 { labels, .. } => format!(" with labels = \"{}\"", labels.name()),
-                _ => String::new(),
-            };
-            return in_model("classes", format!("{}{labels} has {} classes; write that", set.name(), set.classes()));
+        if model.classes != classes {
+            let why = format!("{} has {classes} classes; write that", set.named_with_keys());
+            return Some(in_model(("classes", why)));
         }
-        let (most, what) = match set {
-            Set::Folder { .. } if !matches!(model.input[0], 1 | 3) => {
-                return in_model("input", "pictures have 1 channel (grey) or 3 (colour); use one of these".to_string());
-            }
-            Set::Folder { .. } => (MOST_CLASSES, "a folder"),
-            Set::Idx { .. } => (256, "idx, whose labels are single bytes,"),
-            _ => (usize::MAX, ""),
-        };
-        if model.classes > most {
-            return in_model("classes", format!("{what} has at most {most} classes"));
+        if let Some(fault) = set.fault().filter(of_model) {
+            return Some(in_model(fault));
         }
         // If the number of images is not known, the limit is the best case.
         let (key, why) = self.share_fault(set.train_len().or(self.limit)?)?;

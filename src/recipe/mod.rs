@@ -14,23 +14,21 @@
 //! ```
 mod data;
 mod extend;
+mod fits;
 mod json;
 mod parse;
-mod pictures;
 mod read;
 pub mod schedule;
-mod set;
 mod table;
 mod train;
 
+pub use crate::data::formats::*;
+pub use crate::data::{Data, MOST_CLASSES};
 pub use crate::ops::gather::{Augment, Padding};
 pub use crate::ops::{Rule, adam::Moments, rules::*};
 pub use crate::pass::{Group, Loss, Optimizer};
-pub use data::Data;
 pub use json::json_schema;
-pub use pictures::{Fit, Pictures, Undecodable};
 pub use schedule::{Curve, Schedule, Unit};
-pub use set::{Labels, MOST_CLASSES, Set};
 pub use table::nearest;
 pub use train::{BATCHES, Length, Memory, Train};
 
@@ -133,7 +131,7 @@ impl Recipe {
     /// The recipe that the keys of a text are read into; what has no default is to be replaced.
     fn start() -> Self {
         let model = Model { input: [1; 3], classes: 1, layers: Vec::new() };
-        Self { model, data: Set::Digits.into(), train: Train::start() }
+        Self { model, data: Digits.into(), train: Train::start() }
     }
 
     /// Why epochs of `train_len` images cannot be trained on, if they cannot: there is no batch, or

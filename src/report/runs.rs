@@ -58,7 +58,7 @@ impl Tested {
         let mut maps = Vec::new();
         if !shown.is_empty() {
             let most = recipe.data.set.max_pixel();
-            let pixels = test.centres(&shown)?;
+            let pixels = test.centre_crops(&shown)?;
             let images = pixels.chunks_exact(pixels.len() / shown.len());
             let inputs: Vec<_> = images.map(|pixels| pictures::input(pixels, recipe.model.input, most)).collect();
             let activations: Vec<Activation> = session.inspect(&test.normalised(&shown, &normalise)?.0).await?;

@@ -119,7 +119,7 @@ impl Checkpoint {
     /// Returns an error if the recipe subtracts a mean image, and it is missing or its size differs
     /// from that of the data set's images.
     pub fn normalise(&self, recipe: &Recipe) -> Result<Normalise> {
-        let mut normalise = Normalise::new(recipe);
+        let mut normalise = Normalise::new(&recipe.data);
         if recipe.data.mean_image {
             let mean = self.tensors.get(MEAN_IMAGE);
             let mean = mean.ok_or_else(|| Error::Model(format!("the mean image, {MEAN_IMAGE}, is missing")))?;

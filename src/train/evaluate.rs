@@ -59,7 +59,7 @@ pub async fn evaluate(
     let mut judging = session.judge(&normalise.clone().centred(split.shape, split.input)).await?;
     let (all, mut labels): (Vec<u32>, Vec<u32>) = ((0..split.len() as u32).collect(), Vec::new());
     for chunk in all.chunks(judging.full()) {
-        let (pixels, of_chunk) = split.whole_centres(chunk)?;
+        let (pixels, of_chunk) = split.intact_centre_crops(chunk)?;
         judging.batch(&pixels, &of_chunk).await?;
         labels.extend(of_chunk);
     }

@@ -1,7 +1,7 @@
 //! Recognises files given in place of a safetensors file by their contents, so that a message can
 //! say what the file is and how to extract its weights.
 
-use crate::data::Kind;
+use crate::data::FileKind;
 use safetensors::SafeTensorError;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ enum Way {
 const EXPORT: Way = Way::Say("export its weights as safetensors, under PyTorch's names and layouts");
 const SWAPPED: Way = Way::Say("name a checkpoint or a run's folder here");
 
-/// File kinds by the bytes at an offset: formats that hold weights, and pictures; [`Kind`] knows
+/// File kinds by the bytes at an offset: formats that hold weights, and pictures; [`FileKind`] knows
 /// others.
 const STARTS: &[(usize, &[u8], &str, Way)] = &[
     (
@@ -104,7 +104,7 @@ fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
     if holds("\"weight_map\"") {
         return Some(("the index of a model in several files", Way::Say("merge them into one safetensors file")));
     }
-    let kind = Kind::of(start)?;
+    let kind = FileKind::of(start)?;
     Some((kind.what, if kind.wraps() { Way::Say(kind.advice) } else { SWAPPED }))
 }
 

@@ -79,7 +79,7 @@ impl Trainer {
         dump: bool,
     ) -> Result<Self> {
         let dataset = dataset.into();
-        let mut normalise = Normalise::new(&recipe);
+        let mut normalise = Normalise::new(&recipe.data);
         if recipe.data.mean_image {
             let pixels = dataset.train.in_memory().ok_or_else(|| {
                 Error::Data("mean_image = true needs all training images in memory; raise data.stream_above, or give mean and std".into())

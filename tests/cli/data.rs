@@ -1,10 +1,13 @@
 //! User-provided images in various formats, on the command line.
 use super::{command, fails, finish, run};
 use halfwave::data::{Dataset, Split};
-use halfwave::recipe::{Set, builtin};
+use halfwave::recipe::{Digits, builtin};
 use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
+
+/// Digits that NumPy wrote.
+const NPZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/npz/digits.npz");
 
 #[test]
 fn a_folder_of_pictures_is_trained_on() {
@@ -156,7 +159,7 @@ fn idx_files_are_trained_on() {
     fs::create_dir(dir.join("mine")).unwrap();
     fails(dir, &train, &["idx, mine: missing: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"]);
 
-    let digits = Dataset::load(&Set::Digits.into()).unwrap();
+    let digits = Dataset::load(&Digits.into()).unwrap();
     write_idx(&dir.join("mine"), "train", &digits.train);
     write_idx(&dir.join("mine"), "t10k", &digits.test);
     run(dir, &train);
@@ -168,4 +171,26 @@ fn idx_files_are_trained_on() {
     let whole = fs::read(&images).unwrap();
     fs::write(&images, &whole[..whole.len() - 1]).unwrap();
     fails(dir, &["eval", "run", "--adapter", "cpu"], &["t10k-images-idx3-ubyte: 23039 bytes", "ask for 23040"]);
+}
+
+#[test]
+fn a_numpy_archive_is_trained_on() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let text = builtin("digits").unwrap().replace("set = \"digits\"", "set = \"npz\"\nfile = \"mine.npz\"");
+    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
+    let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
+    let wanted = ["npz: there is no file mine.npz; specify the .npz file: --data-dir FILE, or file = \"FILE\" in"];
+    fails(dir, &train, &wanted);
+    fails(dir, &[&train[..], &["--data-dir", "."]].concat(), &["npz: there is no file .; specify the .npz file"]);
+    fs::copy(NPZ, dir.join("mine.npz")).unwrap();
+    run(dir, &train);
+    assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 40)"));
+    fs::rename(dir.join("mine.npz"), dir.join("other.npz")).unwrap();
+    assert!(run(dir, &["eval", "run", "--adapter", "cpu", "--data-dir", "other.npz"]).contains("of 40)"));
+    GrayImage::from_pixel(8, 8, Luma([9])).save(dir.join("a.png")).unwrap();
+    assert!(run(dir, &["predict", "run", "a.png", "--adapter", "cpu"]).contains('%'));
+    let whole = fs::read(NPZ).unwrap();
+    fs::write(dir.join("mine.npz"), &whole[..whole.len() / 2]).unwrap();
+    fails(dir, &["eval", "run", "--adapter", "cpu"], &["npz, mine.npz: not a complete .npz archive"]);
 }

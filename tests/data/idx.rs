@@ -2,7 +2,7 @@
 //! what to do.
 use flate2::{Compression, write::GzEncoder};
 use halfwave::data::{Classes, Dataset, Split, class_names};
-use halfwave::recipe::{Recipe, Set};
+use halfwave::recipe::{Idx, Recipe, Set};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn folder() -> TempDir {
 }
 
 fn set(dir: &Path) -> Set {
-    Set::Idx { dir: dir.into(), image: [1, 2, 3], classes: 3 }
+    Idx { dir: dir.into(), image: [1, 2, 3], classes: 3 }.into()
 }
 
 fn load(dir: &Path) -> Result<Dataset, String> {
@@ -88,7 +88,7 @@ fn images_may_have_channels() {
     fs::remove_file(dir.path().join("t10k-images-idx3-ubyte")).unwrap();
     fs::write(dir.path().join("t10k-images-idx4-ubyte"), idx(&[2, 1, 2, 3], &[5; 12])).unwrap();
     fs::write(dir.path().join(IMAGES), idx(&[4, 1, 2, 3], &[7; 24])).unwrap();
-    let set = Set::Idx { dir: dir.path().into(), image: [3, 1, 2], classes: 3 };
+    let set = Idx { dir: dir.path().into(), image: [3, 1, 2], classes: 3 };
     let data = Dataset::load(&set.into()).unwrap();
     assert_eq!([data.channels, data.height, data.width], [3, 1, 2]);
     assert_eq!((data.train.image_len(), data.test.image_len()), (6, 6));
@@ -176,7 +176,7 @@ fn a_recipe_asks_for_enough_images() {
     for (name, count) in [(IMAGES, 4), ("t10k-images-idx3-ubyte", 2)] {
         fs::write(dir.path().join(name), idx(&dims(count), &vec![1; 64 * count as usize])).unwrap();
     }
-    *recipe.data.set.dir_mut().unwrap() = dir.path().into();
+    *recipe.data.set.location().unwrap().path = dir.path().into();
     let data = Dataset::load(&recipe.data).unwrap();
     data.check(&recipe).unwrap();
     recipe.train.drop_last = true;
@@ -228,10 +228,10 @@ fn labels_may_count_from_one() {
     assert_eq!(data.class_names, ["1", "2", "3"]);
     assert!(described.unwrap().contains("labels count from 1 to 3, the first class is 1"));
     // The whole range must occur: labels that happen not to include 0 are not shifted.
-    let four = Set::Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 4 };
+    let four = Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 4 };
     let data = Dataset::load(&four.into()).unwrap();
     assert_eq!((&data.train.labels[..], &data.test.labels[..]), (&[1, 2, 3, 1][..], &[3, 2][..]));
-    let two = Set::Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 2 };
+    let two = Idx { dir: dir.path().into(), image: [1, 2, 3], classes: 2 };
     let message = Dataset::load(&two.into()).unwrap_err().to_string();
     assert!(message.contains("the labels are 1 to 3, which would be classes = 3"), "{message}");
 }

@@ -44,8 +44,8 @@ fn what_systems_leave_is_no_class() {
         fs::write(dir.join(file), "words").unwrap();
     }
     let mut data: Data = folder(dir, 2).into();
-    if let halfwave::recipe::Set::Folder { pictures, .. } = &mut data.set {
-        pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
+    if let halfwave::recipe::Set::Folder(set) = &mut data.set {
+        set.pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
     }
     let data = Dataset::load(&data).unwrap();
     assert_eq!([greys(&data.train), greys(&data.test)], [vec![1, 2, 3, 4, 6], vec![5]]);
@@ -85,7 +85,7 @@ fn a_recipe_is_trained_with_a_validation_split_of_its_own() {
     }
     let text = Recipe::digits().to_toml().replace("set = \"digits\"", "set = \"folder\"");
     let mut recipe = Recipe::parse(&text, "own").unwrap();
-    *recipe.data.set.dir_mut().unwrap() = dir.into();
+    *recipe.data.set.location().unwrap().path = dir.into();
     let data = Dataset::load(&recipe.data).unwrap();
     assert_eq!([data.train.len(), data.validation.as_ref().unwrap().len(), data.test.len()], [10; 3]);
     data.check(&recipe).unwrap();
@@ -144,8 +144,8 @@ fn wrappers_and_strays_are_seen_through() {
     assert_eq!(greys, [vec![1, 2, 3, 4, 5], vec![], vec![6]]);
     assert!(described.starts_with(&format!("{}: 2 classes (a, b);", dir.join("w").display())), "{described}");
     let mut data: Data = folder(dir, 2).into();
-    if let halfwave::recipe::Set::Folder { pictures, .. } = &mut data.set {
-        pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
+    if let halfwave::recipe::Set::Folder(set) = &mut data.set {
+        set.pictures.undecodable = halfwave::recipe::Undecodable::Refuse;
     }
     let message = Dataset::load(&data).unwrap_err().to_string();
     let wanted = "2 files cannot be used: README.md (a text file), stray.png (not in a folder named after its class);";

@@ -1,7 +1,7 @@
 //! Unusual files among pictures: read, or left out and reported; never a panic, never much memory.
 use super::{picture, tiff::planar};
 use halfwave::data::{Dataset, any_image_to_input, image_to_input};
-use halfwave::recipe::{Data, Fit, Pictures, Set, Undecodable};
+use halfwave::recipe::{Data, Fit, Folder, Pictures, Set, Undecodable};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 fn set(dir: &Path, image: [usize; 3], undecodable: Undecodable, stream_above: u64) -> Set {
     let pictures = Pictures { undecodable, stream_above, fit: Fit::Stretch, ..Pictures::default() };
-    Set::Folder { dir: dir.into(), image, classes: 1, pictures }
+    Folder { dir: dir.into(), image, classes: 1, pictures }.into()
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_decoder_that_panics_is_a_file_that_is_skipped() {
     for stream_above in [1024, 0] {
         let data = Dataset::load(&set(dir, [1, 2, 2], Undecodable::Skip, stream_above).into()).unwrap();
         let all: Vec<u32> = (0..data.train.len() as u32).collect();
-        let (pixels, _) = data.train.whole_centres(&all).unwrap();
+        let (pixels, _) = data.train.intact_centre_crops(&all).unwrap();
         // The fifth file by name is used for testing, counting the TIFF.
         assert_eq!(pixels.iter().step_by(4).copied().collect::<Vec<_>>(), [10, 11, 12, 14]);
         assert!(data.train.read(&all).is_ok());

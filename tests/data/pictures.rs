@@ -2,13 +2,13 @@
 //! and how other files are handled.
 use super::{greys, picture};
 use halfwave::data::{Dataset, Pixels, any_image_to_input};
-use halfwave::recipe::{Data, Fit, Pictures, Recipe, Set, Undecodable};
+use halfwave::recipe::{Data, Digits, Fit, Folder, Pictures, Recipe, Undecodable};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use std::fs;
 use std::path::Path;
 
 fn folder(dir: &Path, image: [usize; 3], classes: usize, pictures: Pictures) -> Data {
-    Set::Folder { dir: dir.into(), image, classes, pictures }.into()
+    Folder { dir: dir.into(), image, classes, pictures }.into()
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     for (row, column) in (0..4).flat_map(|row| (0..4).map(move |column| (row, column))) {
         assert_eq!(seen[row * 4 + column], f32::from(all[(row + 2) * 8 + column + 2]));
     }
-    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), large.test.centres(&[0]).unwrap());
+    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), large.test.centre_crops(&[0]).unwrap());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn images_larger_than_the_input_are_for_recipes_that_resize() {
             picture(&base.path().join(format!("{class}/{at}.png")), at);
         }
         let mut data = recipe.data.clone();
-        *data.set.dir_mut().unwrap() = base.path().into();
+        *data.set.location().unwrap().path = base.path().into();
         Dataset::load(&data).unwrap()
     };
     let (plain, large) = (load(&recipe), load(&larger));
@@ -112,7 +112,7 @@ fn a_recipe_gets_the_part_that_it_asks_for() {
         let message = data.check(&recipe).unwrap_err().to_string();
         assert!(message.contains("not the images that the recipe's [data] selects"), "{message}");
     }
-    let whole = Dataset::load(&Set::Digits.into()).unwrap();
+    let whole = Dataset::load(&Digits.into()).unwrap();
     assert!(whole.check(&recipe).unwrap_err().to_string().contains("select them with Dataset::divided"));
     assert_eq!(whole.divided(&recipe.data).unwrap(), data);
 }
@@ -237,7 +237,7 @@ fn what_is_no_picture_is_left_out_or_refused() {
         let wanted: Vec<u8> = wanted.into_iter().flat_map(|grey| [grey; 4]).collect();
         assert_eq!(files.train.read(&all).unwrap(), wanted, "{name}");
         // Evaluations do not replace it.
-        let (pixels, labels) = files.train.whole_centres(&all).unwrap();
+        let (pixels, labels) = files.train.intact_centre_crops(&all).unwrap();
         assert_eq!((Some(&pixels[..]), labels), (kept.train.in_memory(), vec![0; 4]), "{name}");
         // If damaged files are refused, the error occurs before a run starts, or when the damage is
         // found.

@@ -1,7 +1,7 @@
 //! Pictures that stay files: the same images as in memory, prefetched in order, in little memory
 //! whatever their number.
 use halfwave::data::{Batch, Dataset, Part, Pixels, Prefetch, epoch_batches};
-use halfwave::recipe::{Data, Pictures, Set};
+use halfwave::recipe::{Data, Folder, Pictures};
 use image::{Rgb, RgbImage};
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 fn folder(dir: &Path, image: [usize; 3], classes: usize, stream_above: u64) -> Data {
     let pictures = Pictures { stream_above, ..Pictures::default() };
-    Set::Folder { dir: dir.into(), image, classes, pictures }.into()
+    Folder { dir: dir.into(), image, classes, pictures }.into()
 }
 
 /// Three classes of pictures of many sizes and kinds, all different.

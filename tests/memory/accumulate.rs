@@ -65,7 +65,7 @@ fn linear(batch: usize, train: &str, optimizer: &str) -> Recipe {
 fn images(n: usize) -> (Vec<f32>, Vec<u32>) {
     let recipe = Recipe::digits();
     let data = Dataset::load(&recipe.data).unwrap();
-    data.train.normalised(&(0..n as u32).collect::<Vec<_>>(), &Normalise::new(&recipe)).unwrap()
+    data.train.normalised(&(0..n as u32).collect::<Vec<_>>(), &Normalise::new(&recipe.data)).unwrap()
 }
 
 /// The results of a step on some images, with its loss and accuracy.

@@ -1,6 +1,10 @@
 //! `[data]`: sets that are read from a folder, and their requirements on the model.
 use super::{RIGHT, wrong};
-use halfwave::recipe::{Augment, Data, Fit, Labels, Padding, Pictures, Recipe, Set, Undecodable};
+use halfwave::model::{Flatten, Linear};
+use halfwave::network::Network;
+use halfwave::recipe::{
+    Augment, Cifar100, Data, Digits, Fit, Folder, Idx, Labels, Npz, Padding, Pictures, Recipe, Set, Undecodable,
+};
 
 /// [`RIGHT`] with another set: its `[data]`, and the model's input and number of classes.
 fn text(data: &str, input: [usize; 3], classes: usize) -> String {
@@ -30,7 +34,7 @@ fn a_folder_says_how_pictures_become_images() {
     let keys = |data: &str, input| {
         let (data, resolved) = read(&format!("set = \"folder\"\n{data}"), input, 10);
         let source = data.set.source();
-        let Set::Folder { pictures, image, .. } = data.set else { panic!("it is a folder") };
+        let Set::Folder(Folder { pictures, image, .. }) = data.set else { panic!("it is a folder") };
         assert_eq!(image, input);
         (pictures, source, resolved)
     };
@@ -52,7 +56,7 @@ fn a_folder_says_how_pictures_become_images() {
 #[test]
 fn a_part_of_a_set_may_be_asked_for() {
     let (whole, resolved) = read("set = \"digits\"", [1, 8, 8], 10);
-    assert_eq!((whole.clone(), whole.keeps_all()), (Set::Digits.into(), true));
+    assert_eq!((whole.clone(), whole.keeps_all()), (Digits.into(), true));
     assert!(resolved.contains("validation = 0.0\n") && !resolved.contains("limit"), "{resolved}");
     let (part, _) = read("set = \"digits\"\nvalidation = 0.1\nlimit = 1000\ntest_limit = 100", [1, 8, 8], 10);
     assert_eq!((part.validation, part.limit, part.test_limit), (0.1, Some(1000), Some(100)));
@@ -81,18 +85,39 @@ fn a_batch_is_one_of_the_images_that_are_left() {
 #[test]
 fn cifar100_has_fine_and_coarse_labels() {
     let colour = [3, 32, 32];
-    let fine = Set::Cifar100 { dir: "cifar-100-binary".into(), labels: Labels::Fine };
+    let fine = Set::from(Cifar100 { dir: "cifar-100-binary".into(), labels: Labels::Fine });
     assert_eq!(set("set = \"cifar100\"", colour, 100), fine);
     assert_eq!(set("set = \"cifar100\"\nlabels = \"fine\"", colour, 100), fine);
-    let coarse = Set::Cifar100 { dir: "else/where".into(), labels: Labels::Coarse };
+    let coarse = Set::from(Cifar100 { dir: "else/where".into(), labels: Labels::Coarse });
     assert_eq!(set("set = \"cifar100\"\ndir = \"else/where\"\nlabels = \"coarse\"", colour, 20), coarse);
 }
 
 #[test]
 fn idx_has_what_the_model_asks_for() {
-    let wanted = |dir: &str, image, classes| Set::Idx { dir: dir.into(), image, classes };
+    let wanted = |dir: &str, image, classes| Set::from(Idx { dir: dir.into(), image, classes });
     assert_eq!(set("set = \"idx\"", [1, 28, 28], 10), wanted("mnist", [1, 28, 28], 10));
     assert_eq!(set("set = \"idx\"\ndir = \"a/b\"", [2, 8, 9], 256), wanted("a/b", [2, 8, 9], 256));
+}
+
+#[test]
+fn npz_names_a_file() {
+    let wanted = |file: &str| Set::from(Npz { file: file.into(), image: [3, 28, 28], classes: 9 });
+    assert_eq!(set("set = \"npz\"", [3, 28, 28], 9), wanted("mnist.npz"));
+    let (data, resolved) = read("set = \"npz\"\nfile = \"a/pathmnist.npz\"", [3, 28, 28], 9);
+    assert_eq!(data.set, wanted("a/pathmnist.npz"));
+    let written = "[data]\nset = \"npz\"\nfile = \"a/pathmnist.npz\"\nscale = [0.003921569, 0.0]\nmean_image = false\n";
+    assert!(resolved.contains(written), "{resolved}");
+}
+
+/// The data that a network built in code names by default has every shape that a network may have.
+#[test]
+fn networks_in_code_need_no_data_set() {
+    for (channels, classes) in [(1, 10), (2, 257), (5, 65_536)] {
+        let units = Linear { units: classes, ..Linear::default() };
+        let recipe = Network::builder([channels, 2, 3], classes).layer(Flatten).layer(units).recipe().unwrap();
+        assert_eq!((recipe.data.set.image(), recipe.data.set.classes()), ([channels, 2, 3], classes));
+        assert_eq!(Recipe::parse(&recipe.to_toml(), "resolved.toml").unwrap(), recipe);
+    }
 }
 
 #[test]
@@ -127,6 +152,29 @@ fn what_a_set_does_not_hold_is_refused() {
         ),
         ("set = \"idx\"\ndir = \"\"", [1, 8, 8], 10, 33, &["name the folder"]),
         ("set = \"idx\"", [1, 8, 8], 257, 3, &["classes = 257", "single bytes", "at most 256 classes"]),
+        ("set = \"npz\"\nfile = \"\"", [1, 8, 8], 10, 33, &["name the .npz file"]),
+        (
+            "set = \"npz\"\ndir = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["\"dir\", which only cifar10, cifar100, idx and folder have", "expected one of set, file, scale"],
+        ),
+        (
+            "set = \"idx\"\nfile = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["\"file\", which only npz has", "expected one of set, dir, scale"],
+        ),
+        (
+            "set = \"digits\"\ndir = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["[data] (digits)", "\"dir\", which only cifar10", "expected one of set, scale"],
+        ),
+        ("set = \"npz\"", [1, 8, 8], 70_000, 3, &["classes = 70000", "npz has at most 65536 classes"]),
         ("set = \"digits\"\nvalidation = 1", [1, 8, 8], 10, 33, &["validation = 1", "from 0 to below 1"]),
         ("set = \"digits\"\nvalidation = -0.1", [1, 8, 8], 10, 33, &["validation = -0.1", "such as 0.1"]),
         ("set = \"digits\"\nvalidation = true", [1, 8, 8], 10, 33, &["validation = true", "give a share"]),
@@ -177,7 +225,7 @@ fn what_a_set_does_not_hold_is_refused() {
             colour,
             100,
             31,
-            &["set is missing; add set = one of digits, cifar10, cifar100, idx, folder"],
+            &["set is missing; add set = one of digits, cifar10, cifar100, idx, folder, npz"],
         ),
     ] {
         let (at, message) = wrong(&text(data, input, classes));

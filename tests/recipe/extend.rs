@@ -1,7 +1,7 @@
 //! Recipes that extend others: the replacement of keys, and the file and line of every error.
 use super::{Error, Recipe, builtin};
 use halfwave::model::{Alpha, Form, Layer, LayerKind, Levels, Surrogate, WeightGradient, Weights};
-use halfwave::recipe::{Length, Optimizer, Pictures, Set};
+use halfwave::recipe::{Folder, Length, Optimizer, Pictures};
 
 fn digits() -> Recipe {
     Recipe::digits()
@@ -39,7 +39,7 @@ fn what_is_not_said_stays() {
     assert_eq!((anew.train.optimizer.name(), anew.train.optimizer.weight_decay), ("adam", 0.0));
     assert_eq!(
         anew.data.set,
-        Set::Folder { dir: "images".into(), image: [3, 32, 32], classes: 10, pictures: Pictures::default() }
+        Folder { dir: "images".into(), image: [3, 32, 32], classes: 10, pictures: Pictures::default() }.into()
     );
     assert_eq!(anew.data.scale, [1.0 / 255.0, 0.0]);
 }

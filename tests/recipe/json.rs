@@ -42,6 +42,7 @@ fn every_recipe_is_valid() {
         let resolved = Recipe::parse(&text, &name).unwrap().to_toml();
         assert_eq!(mistakes(&resolved), [""; 0], "{name}, resolved");
     }
+    assert_eq!(mistakes(&RIGHT.replace("\"digits\"", "\"npz\"\nfile = \"a.npz\"")), [""; 0]);
     let change = "[[model.change]]\nmatch = [\"q*\", { kind = \"conv\", weights = \"binary\" }]\n";
     for more in ["bits = 3\n", "kind = \"sign\"\npadding = \"one\"\n", "remove = true\n"] {
         assert_eq!(mistakes(&format!("extends = \"digits\"\n{change}{more}[train]\nsteps = 3\n")), [""; 0], "{more}");
@@ -54,6 +55,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("filters = 16", "filters = 16\nfiltres = 16", "/model/layers/0"),
     ("bits = 2", "units = 2", "/model/layers/1"),
     ("set = \"digits\"", "set = \"digits\"\nfit = \"crop\"", "/data"),
+    ("set = \"digits\"", "set = \"npz\"\ndir = \"images\"", "/data"),
     ("lr = 0.05", "lr = 0.05\nbeta1 = 0.9", "/train/optimizer"),
     ("[data]", "[date]\n[data]", ""),
     // Wrong types.

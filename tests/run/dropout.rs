@@ -41,7 +41,7 @@ fn a_resumed_run_drops_the_same_values() {
 fn each_step_and_seed_draws_anew_and_measuring_changes_nothing() {
     let data = dataset(16);
     let (images, labels) =
-        data.train.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits())).unwrap();
+        data.train.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits().data)).unwrap();
     let recipe = dropping(0.5);
     let session = |recipe: &Recipe| block_on(Session::new(recipe, Box::new(CpuBackend::new()), false)).unwrap();
     let mut measured = session(&recipe);
@@ -79,7 +79,8 @@ fn inference_drops_nothing() {
     let tensors = block_on(with.session().tensors()).unwrap();
     without.session().set_tensors(&tensors, "", 0).unwrap();
     let data = dataset(16);
-    let (images, _) = data.test.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits())).unwrap();
+    let (images, _) =
+        data.test.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits().data)).unwrap();
     let [a, b] = [&mut with, &mut without].map(|trainer| block_on(trainer.session().logits(&images)).unwrap());
     assert_eq!(a, b);
 }

@@ -83,7 +83,8 @@ fn counts_beyond_a_float_come_back() {
 fn inference_rounds_to_nearest() {
     let mut trainer = trainer(fixed());
     let data = dataset(16);
-    let (images, _) = data.test.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits())).unwrap();
+    let (images, _) =
+        data.test.normalised(&(0..16).collect::<Vec<_>>(), &Normalise::new(&Recipe::digits().data)).unwrap();
     let [a, b] = [0; 2].map(|_| block_on(trainer.session().logits(&images)).unwrap());
     assert_eq!(a, b, "nothing is drawn");
     assert_eq!(block_on(trainer.session().saturations()).unwrap()["f"], 0, "nothing is counted");

@@ -4,7 +4,7 @@
 use super::{EPOCH_STEPS, checkpoint, create, dataset, finish, recipe, resume, rows, trainer, whole_as_resumed};
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::data::{Dataset, Normalise};
-use halfwave::recipe::{Augment, Length, Padding, Recipe, Set};
+use halfwave::recipe::{Augment, Folder, Length, Padding, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::{EpochRow, Row};
 use halfwave::train::run::Saved;
@@ -35,7 +35,7 @@ fn a_resumed_run_draws_the_same_shifts() {
 
     // The mean image is that of the training images, and is stored in the checkpoint.
     let saved = Saved::read(&whole).unwrap();
-    let (data, normalise) = (dataset(40), Normalise::new(&recipe()));
+    let (data, normalise) = (dataset(40), Normalise::new(&recipe().data));
     let mean = &saved.checkpoint.tensors[MEAN_IMAGE];
     assert_eq!(mean.shape, [8, 8, 1]);
     let (values, _) = data.train.normalised(&(0..40).collect::<Vec<_>>(), &normalise).unwrap();
@@ -66,12 +66,13 @@ fn a_streamed_run_is_that_of_images_on_the_device() {
     let run = |name: &str, stream_above: u64, killed: bool| {
         let mut recipe = recipe();
         recipe.data.augment = Augment { pad: 2, padding: Padding::Reflect, mirror: false, cutout: 0 };
-        recipe.data.set = Set::Folder {
+        recipe.data.set = Folder {
             dir: images.clone(),
             image: [1, 8, 8],
             classes: 10,
             pictures: halfwave::recipe::Pictures { stream_above, ..Default::default() },
-        };
+        }
+        .into();
         recipe.train.length = Length::Epochs(2);
         let make = |recipe: &Recipe| {
             let data = Dataset::load(&recipe.data).unwrap();

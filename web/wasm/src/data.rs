@@ -3,7 +3,7 @@
 use crate::error::HalfwaveError;
 use crate::{Result, to_js};
 use halfwave::data::{self, Classes, Split};
-use halfwave::recipe::Set;
+use halfwave::recipe::{Cifar10, Digits, Format, Recipe};
 use serde::Deserialize;
 use std::sync::Arc;
 use tsify::Tsify;
@@ -44,14 +44,22 @@ impl Dataset {
     /// Handwritten digits, 8 × 8 pixels of 0 to 16, embedded in the module: 1437 for training, 360
     /// for testing.
     pub fn digits() -> Result<Self> {
-        Ok(Self { inner: Arc::new(data::Dataset::load(&Set::Digits.into())?) })
+        Ok(Self { inner: Arc::new(data::Dataset::load(&Digits.into())?) })
     }
 
     /// CIFAR-10 from the six files of its binary version, in any order.
     pub fn cifar10(#[wasm_bindgen(unchecked_param_type = "NamedBytes[]")] files: JsValue) -> Result<Self> {
-        let files: Vec<NamedBytes> = from_js(files, "files")?;
-        let files = files.into_iter().map(|file| (file.name, file.bytes));
-        Ok(Self { inner: Arc::new(data::Dataset::cifar10(files)?) })
+        Self::read(&Cifar10::start([0; 3], 0).into(), files)
+    }
+
+    /// The images that a recipe's `[data]` asks for, from the set's files in any order; not for
+    /// "idx" and "folder".
+    #[wasm_bindgen(js_name = fromFiles)]
+    pub fn from_files(
+        recipe: &str,
+        #[wasm_bindgen(unchecked_param_type = "NamedBytes[]")] files: JsValue,
+    ) -> Result<Self> {
+        Self::read(&Recipe::parse(recipe, "recipe")?.data, files)
     }
 
     /// User-defined images, for recipes with `set = "folder"`: `input` is channels (1 or 3),
@@ -82,7 +90,7 @@ impl Dataset {
         Ok(Self { inner })
     }
 
-    /// The set's name in recipes: "digits", "cifar10" or "folder".
+    /// The set's name in recipes.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.inner.name.clone()
@@ -139,6 +147,12 @@ impl Dataset {
 }
 
 impl Dataset {
+    fn read(data: &data::Data, files: JsValue) -> Result<Self> {
+        let files: Vec<NamedBytes> = from_js(files, "files")?;
+        let files = files.into_iter().map(|file| (file.name, file.bytes));
+        Ok(Self { inner: Arc::new(data::Dataset::from_files(data, files)?) })
+    }
+
     fn shape(&self) -> [usize; 3] {
         [self.inner.channels, self.inner.height, self.inner.width]
     }

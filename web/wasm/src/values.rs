@@ -28,8 +28,7 @@ pub struct RecipeSummary {
     pub input: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// The data set: "digits", "cifar10" or "folder"; or "cifar100" or "idx", which only the native
-    /// program can read.
+    /// The data set, by its name in recipes.
     pub set: String,
     /// Images per step.
     pub batch: usize,

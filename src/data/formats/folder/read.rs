@@ -1,4 +1,4 @@
-//! A folder of pictures as a data set; [`layout`](super::layout) determines which folders are
+//! A folder of pictures as a data set; [`layout`] determines which folders are
 //! splits and classes.
 //!
 //! **Invariant:** classes and pictures are identified by name, so that a folder is the same data
@@ -9,11 +9,11 @@
 //! enough are decoded into memory. So a picture found to be damaged is missing from its split and
 //! changes no other. Where pictures stay files, damage is found when a batch needs the picture: see
 //! [`Split::read`].
-use super::layout::{self, Layout, NO_CLASS, Place, arrange};
-use super::listing::Reading;
-use super::tree::Tree;
-use super::{CLASSES_NAMED, Classes, Dataset, Kind, Listing, Part, Pixels, Split, picture};
-use crate::recipe::{Data, Pictures, Undecodable};
+use super::{Folder, Format, Pictures, Undecodable};
+use crate::data::layout::{self, Layout, NO_CLASS, Place, arrange};
+use crate::data::listing::Reading;
+use crate::data::tree::{Leaf, Tree};
+use crate::data::{CLASSES_NAMED, Classes, Data, Dataset, FileKind, Listing, Part, Pixels, Split, picture};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -23,29 +23,23 @@ use std::sync::atomic::AtomicBool;
 const NAMED: usize = 5;
 
 /// A path relative to the folder that is left out, and the reason.
-struct LeftOut(String, String);
+struct Skipped(String, String);
 
 /// Contents of a folder, before any picture is decoded.
 struct Found {
     pictures: Vec<String>,
     layout: Layout,
-    left_out: Vec<LeftOut>,
+    skipped: Vec<Skipped>,
     /// Folders without pictures where classes are expected, and splits without any.
     empty: Vec<String>,
 }
 
-/// Reads the folder `dir` with these classes, as `data` asks for it; `count` (the model's classes)
-/// and `pictures` are parts of `data`. Also returns a one-line description of how the folder was
-/// understood.
-pub(super) fn load(
-    dir: &Path,
-    count: usize,
-    pictures: &Pictures,
-    data: &Data,
-    classes: Classes<'_>,
-) -> Result<(Dataset, String)> {
-    let mut found = Found::read(dir, count, classes)?;
-    let mut left_out = std::mem::take(&mut found.left_out);
+/// Reads the folder with these classes, as `data` asks for it. Also returns a one-line description
+/// of how it was understood.
+pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result<(Dataset, String)> {
+    let Folder { dir, pictures, .. } = folder;
+    let mut found = Found::read(dir, folder.classes, classes)?;
+    let mut skipped = std::mem::take(&mut found.skipped);
     if let Some(folder) = found.layout.splits.get(&Part::Validation)
         && data.validation > 0.0
     {
@@ -55,20 +49,20 @@ pub(super) fn load(
         );
         return Err(wrong(dir, &message));
     }
-    let dataset = found.listed(dir, pictures, data).and_then(|listed| listed.matching(classes)).and_then(|listed| {
+    let dataset = found.listed(folder).and_then(|listed| listed.matching(classes)).and_then(|listed| {
         let mut dataset = if data.keeps_all() { listed } else { listed.divided(data)? };
         let Dataset { train, validation, test, .. } = &mut dataset;
         [Some(train), validation.as_mut(), Some(test)]
             .into_iter()
             .flatten()
-            .for_each(|split| keep(split, pictures, &mut left_out));
+            .for_each(|split| keep(split, pictures, &mut skipped));
         if let Classes::Among(_) = classes { dataset.consistent() } else { dataset.checked() }
     });
-    if !left_out.is_empty() {
-        left_out.sort_by(|a, b| a.0.cmp(&b.0));
+    if !skipped.is_empty() {
+        skipped.sort_by(|a, b| a.0.cmp(&b.0));
         let first: Vec<String> =
-            left_out.iter().take(NAMED).map(|LeftOut(path, why)| format!("{path} ({why})")).collect();
-        let (count, rest) = (left_out.len(), if left_out.len() > NAMED { ", …" } else { "" });
+            skipped.iter().take(NAMED).map(|Skipped(path, why)| format!("{path} ({why})")).collect();
+        let (count, rest) = (skipped.len(), if skipped.len() > NAMED { ", …" } else { "" });
         let (files, first) = (if count == 1 { "file" } else { "files" }, first.join(", "));
         match pictures.undecodable {
             Undecodable::Skip => log::warn!("{}: {count} {files} skipped: {first}{rest}", dir.display()),
@@ -98,8 +92,8 @@ impl Found {
             let advice = "name the folder with the pictures in [data] dir";
             return Err(wrong(
                 dir,
-                &match Kind::of_file(dir) {
-                    Some(Kind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
+                &match FileKind::of_file(dir) {
+                    Some(FileKind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
                     None => format!("no such folder; {advice}"),
                 },
             ));
@@ -107,23 +101,23 @@ impl Found {
         let mut tree = Tree::read(dir)?;
         let leaves = std::mem::take(&mut tree.leaves);
         // Special files are not opened: reading from a pipe would never end.
-        let check = |leaf: &super::tree::Leaf| match leaf.fault {
+        let check = |leaf: &Leaf| match leaf.fault {
             Some(fault) => Err(fault.to_string()),
             None => picture::check(&dir.join(&leaf.path)).map_err(|fault| fault.brief),
         };
         let checked: Vec<Result<(), String>> = leaves.par_iter().map(check).collect();
-        let (mut pictures, mut left_out) = (Vec::new(), Vec::new());
+        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
         for (leaf, checked) in leaves.into_iter().zip(checked) {
             match checked {
                 Ok(()) => pictures.push(leaf.path),
-                Err(why) => left_out.push(LeftOut(leaf.path, why)),
+                Err(why) => skipped.push(Skipped(leaf.path, why)),
             }
         }
         let paths: Vec<&str> = pictures.iter().map(String::as_str).collect();
         let layout = arrange(&paths).map_err(|message| wrong(dir, &message))?;
         let classless =
             paths.iter().zip(&layout.places).filter_map(|(path, place)| Some((path, place.as_ref().err()?)));
-        left_out.extend(classless.map(|(path, why)| LeftOut(path.to_string(), why.clone())));
+        skipped.extend(classless.map(|(path, why)| Skipped(path.to_string(), why.clone())));
         let holds = |folder: &str| {
             let folder = format!("{folder}/");
             let at = paths.partition_point(|path| *path < folder.as_str());
@@ -143,7 +137,7 @@ impl Found {
             return Err(wrong(dir, &format!("{folder}/ holds no picture that can be read; {advice}")));
         }
         let empty = without(&layout.train);
-        let mut found = Self { pictures, layout, left_out, empty };
+        let mut found = Self { pictures, layout, skipped, empty };
         found.check_classes(dir, count, classes)?;
         Ok(found)
     }
@@ -163,8 +157,8 @@ impl Found {
         }
         let within = dir.join(&self.layout.train);
         classes.names(names, count).map_err(|message| wrong(&within, &message))?;
-        let without = self.empty.iter().map(|path| LeftOut(format!("{path}/"), "a folder without pictures".into()));
-        self.left_out.extend(without);
+        let without = self.empty.iter().map(|path| Skipped(format!("{path}/"), "a folder without pictures".into()));
+        self.skipped.extend(without);
         Ok(())
     }
 
@@ -172,15 +166,15 @@ impl Found {
     fn nothing(&self) -> String {
         let advice = "put the pictures of each class into a folder named after it: \
                       <class>/, or train/<class>/ and test/<class>/";
-        let loose = self.left_out.iter().filter(|LeftOut(_, why)| why == NO_CLASS).count();
-        let others: Vec<_> = self.left_out.iter().filter(|LeftOut(_, why)| why != NO_CLASS).take(3).collect();
+        let loose = self.skipped.iter().filter(|Skipped(_, why)| why == NO_CLASS).count();
+        let others: Vec<_> = self.skipped.iter().filter(|Skipped(_, why)| why != NO_CLASS).take(3).collect();
         match (loose, &self.empty[..], &others[..]) {
             (0, [first, ..], []) => {
                 format!("there are no class folders with pictures: {first} holds no picture that can be read; {advice}")
             }
             (0, _, []) => format!("there are no class folders; {advice}"),
             (0, ..) => {
-                let others = others.iter().map(|LeftOut(path, why)| format!("{path} ({why})"));
+                let others = others.iter().map(|Skipped(path, why)| format!("{path} ({why})"));
                 let others = others.collect::<Vec<_>>().join(", ");
                 format!("there are no class folders, and no picture that can be read, but {others}; {advice}")
             }
@@ -192,9 +186,9 @@ impl Found {
     }
 
     /// All pictures, as files.
-    fn listed(&self, dir: &Path, pictures: &Pictures, data: &Data) -> Result<Dataset> {
-        let (layout, set) = (&self.layout, &data.set);
-        let reading = Reading { shape: set.source(), fit: pictures.fit, undecodable: pictures.undecodable };
+    fn listed(&self, folder: &Folder) -> Result<Dataset> {
+        let (Folder { dir, pictures, .. }, layout) = (folder, &self.layout);
+        let reading = Reading { shape: folder.source(), fit: pictures.fit, undecodable: pictures.undecodable };
         let mut parts = [(); 3].map(|()| (Listing::new(dir, reading), Vec::new()));
         let mut placed: Vec<(Place, &str)> = Vec::with_capacity(self.pictures.len());
         placed.extend(
@@ -221,13 +215,13 @@ impl Found {
         let [train, validation, test] = parts.map(|(listing, labels)| Split {
             pixels: Pixels::Files(listing),
             labels,
-            shape: set.source(),
-            input: set.image(),
+            shape: folder.source(),
+            input: folder.image,
         });
         if test.is_empty() {
             return Err(wrong(dir, &self.no_tests(pictures.test_share)));
         }
-        let mut dataset = Dataset::of_folder(layout.classes.clone(), set.source(), train, test);
+        let mut dataset = Dataset::of_folder(layout.classes.clone(), folder.source(), train, test);
         dataset.validation = (!validation.is_empty()).then_some(validation);
         dataset.checked()
     }
@@ -295,8 +289,8 @@ impl Layout {
 }
 
 /// Decodes a split into memory if it is small enough. Images that cannot be decoded are removed and
-/// added to `left_out`.
-fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
+/// added to `skipped`.
+fn keep(split: &mut Split, pictures: &Pictures, skipped: &mut Vec<Skipped>) {
     let Pixels::Files(listing) = &split.pixels else { return };
     let (image_len, most) = (split.image_len(), pictures.stream_above.saturating_mul(1 << 20));
     if (image_len as u64).saturating_mul(split.len() as u64) > most {
@@ -306,7 +300,7 @@ fn keep(split: &mut Split, pictures: &Pictures, left_out: &mut Vec<LeftOut>) {
     let (mut pixels, faults) = listing.decode(&all, &AtomicBool::new(false));
     let mut damaged = vec![false; split.len()];
     for (at, fault) in faults {
-        left_out.push(LeftOut(listing.name(at).into(), fault.brief));
+        skipped.push(Skipped(listing.name(at).into(), fault.brief));
         damaged[at] = true;
     }
     let mut kept = 0;

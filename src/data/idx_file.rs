@@ -5,8 +5,8 @@
 //! **Invariant:** no memory is allocated on the basis of a file's claimed size. Elements are read
 //! only if both files of a split agree with each other and with the model, and no further than
 //! their dimensions state.
+use super::FileKind;
 use super::Split;
-use super::kind::{self, Kind};
 use crate::{Error, Result};
 use std::io::{BufRead, ErrorKind, Read};
 
@@ -99,7 +99,7 @@ impl<'a> Idx<'a> {
             return Err(wrong(name, &format!("it is empty; {ANEW}")));
         }
         let gzipped = start.starts_with(&[0x1f, 0x8b]);
-        let kind = Kind::of(&start[..start.len().min(kind::START)]).filter(|_| !gzipped);
+        let kind = FileKind::of(start).filter(|_| !gzipped);
         let mut rest: Box<dyn Read + 'a> =
             if gzipped { Box::new(flate2::bufread::MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
         let mut word = || -> Result<[u8; 4]> {
@@ -111,7 +111,7 @@ impl<'a> Idx<'a> {
             return Err(wrong(
                 name,
                 &match kind {
-                    Some(Kind { what, .. }) => format!("not an IDX file but {what}; {ANEW}"),
+                    Some(FileKind { what, .. }) => format!("not an IDX file but {what}; {ANEW}"),
                     None => format!(
                         "not an IDX file: it must start with two zero bytes, a type and a number of dimensions; {ANEW}"
                     ),

@@ -3,14 +3,14 @@
 
 /// A kind of file that is often given by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct FileKind {
     /// Description with its article: "a zip archive".
     pub what: &'static str,
     /// How to get pictures out of it.
     pub advice: &'static str,
 }
 
-/// Number of bytes of a file that [`Kind::of`] examines.
+/// Number of bytes of a file that [`FileKind::of`] examines.
 pub(super) const START: usize = 512;
 
 /// Advice for files that contain or stand for the one needed.
@@ -59,10 +59,11 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"MZ", "a program", "remove it"),
 ];
 
-impl Kind {
-    /// Recognises a file by its first 512 bytes, or all of a shorter one; `None` for a readable
+impl FileKind {
+    /// Recognises a file by its first 512 bytes; `None` for a readable
     /// picture or an unknown kind.
-    pub fn of(start: &[u8]) -> Option<Self> {
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let start = &bytes[..bytes.len().min(START)];
         let kind = |what, advice| Some(Self { what, advice });
         if start.is_empty() {
             return kind("an empty file", FETCH);
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn kinds_are_known_by_their_first_bytes() {
-        let what = |start: &[u8]| Kind::of(start).map(|kind| kind.what);
+        let what = |start: &[u8]| FileKind::of(start).map(|kind| kind.what);
         let mut tar = vec![0; 300];
         tar[257..262].copy_from_slice(b"ustar");
         let mut dicom = vec![0; 140];

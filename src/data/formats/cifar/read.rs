@@ -1,9 +1,9 @@
-//! The binary versions of CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009): records of one label, or of
-//! a coarse and a fine one, and 32 × 32 pixels, all red values first, then green, then blue. Files
-//! are read in [`load`], bytes in [`Files`], which also works in the browser.
-use super::Split;
+//! Files of the binary versions: records of one label, or of a coarse and a fine one, and 32 × 32
+//! pixels, all red values first, then green, then blue. Files are read in [`load`], bytes in
+//! [`read`], which also works in the browser.
+use crate::data::Split;
 #[cfg(not(target_arch = "wasm32"))]
-use super::{Kind, is_system};
+use crate::data::{FileKind, is_system};
 use crate::{Error, Result};
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ const IMAGE_BYTES: usize = 3 * PIXELS;
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     /// Name of the set in recipes.
-    set: &'static str,
+    pub(super) set: &'static str,
     /// Display name of the set.
     title: &'static str,
     /// Names and record counts of the training files, followed by those of the test file.
     files: &'static [(&'static str, usize)],
     /// Number of classes of each label at the start of a record.
-    classes: &'static [u8],
+    pub(super) classes: &'static [u8],
     /// Index of the label to learn.
-    label: usize,
+    pub(super) label: usize,
 }
 
 pub(super) const CIFAR10: Layout = Layout {
@@ -42,7 +42,6 @@ pub(super) const CIFAR10: Layout = Layout {
 };
 
 /// CIFAR-100 with its coarse labels.
-#[cfg(not(target_arch = "wasm32"))]
 pub(super) const CIFAR100_COARSE: Layout = Layout {
     set: "cifar100",
     title: "CIFAR-100",
@@ -52,7 +51,6 @@ pub(super) const CIFAR100_COARSE: Layout = Layout {
 };
 
 /// CIFAR-100 with its fine labels.
-#[cfg(not(target_arch = "wasm32"))]
 pub(super) const CIFAR100_FINE: Layout = Layout { label: 1, ..CIFAR100_COARSE };
 
 /// The two splits, read file by file: every file has a fixed position, so files may come in any
@@ -66,6 +64,11 @@ struct Files {
 }
 
 impl Layout {
+    /// Number of training images.
+    pub(super) fn train_len(&self) -> usize {
+        records(&self.files[..self.files.len() - 1])
+    }
+
     fn record_bytes(&self) -> usize {
         self.classes.len() + IMAGE_BYTES
     }
@@ -166,8 +169,8 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
     let wrong = |path: &Path, message: String| Error::Data(format!("{set}, {}: {message}", path.display()));
     if !dir.is_dir() {
         let advice = format!("unpack the binary version of {title} and name its folder in [data] dir");
-        return Err(Error::Data(match Kind::of_file(dir) {
-            Some(Kind { what, .. }) => format!("{set}: {} is {what}, not a folder; {advice}", dir.display()),
+        return Err(Error::Data(match FileKind::of_file(dir) {
+            Some(FileKind { what, .. }) => format!("{set}: {} is {what}, not a folder; {advice}", dir.display()),
             None => format!("{set}: there is no folder {}; {advice}", dir.display()),
         }));
     }
@@ -186,10 +189,11 @@ pub(super) fn load(dir: &Path, layout: Layout) -> Result<(Split, Split)> {
         let len = std::fs::metadata(&path).map_err(unreadable)?.len();
         // Labels and pixels may look like anything: files of the right length are not examined for
         // their kind.
-        let added = layout.check_len(place, len).map_err(|message| match Kind::of_file(&path).filter(|_| len > 0) {
-            Some(Kind { what, .. }) => format!("this is {what}, {message}"),
-            None => message,
-        });
+        let added =
+            layout.check_len(place, len).map_err(|message| match FileKind::of_file(&path).filter(|_| len > 0) {
+                Some(FileKind { what, .. }) => format!("this is {what}, {message}"),
+                None => message,
+            });
         let added = added.and_then(|()| {
             let bytes = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
             all.add(place, &bytes)

@@ -1,4 +1,4 @@
-//! A barrier against panics in code that decodes untrusted files.
+//! Catches panics in code that decodes untrusted files.
 //!
 //! Picture decoders are large, and some of them panic on malformed files. Such a panic concerns
 //! only that file: it is caught here and becomes an ordinary error.
@@ -19,7 +19,7 @@ pub fn panic_is_expected() -> bool {
 
 /// Runs `work` and returns its result, or `None` if it panics; nothing is printed then. State that
 /// `work` modified must not be used after a panic.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = take_hook();
@@ -41,9 +41,9 @@ mod tests {
 
     #[test]
     fn a_panic_is_nothing_and_leaves_no_trace() {
-        assert_eq!(guarded(|| 7), Some(7));
-        assert!(guarded(panic_is_expected).unwrap());
-        assert_eq!(guarded(|| -> u8 { panic!("a decoder's panic") }), None);
+        assert_eq!(catch_panic(|| 7), Some(7));
+        assert!(catch_panic(panic_is_expected).unwrap());
+        assert_eq!(catch_panic(|| -> u8 { panic!("a decoder's panic") }), None);
         assert!(!panic_is_expected());
         // A panic outside is handled as usual.
         assert!(catch_unwind(|| panic!("outside")).is_err());

@@ -5,8 +5,7 @@
 //! `QMNIST-Train-Images-IDX3-UBYTE`. They are split into words at other characters. One word says
 //! whether the file holds images or labels, one which split; the words before them name the set. A
 //! folder must hold exactly one set; otherwise the error lists them.
-use super::layout::is_system;
-use super::{Kind, Split, idx};
+use crate::data::{FileKind, Split, idx_file, is_system};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -116,13 +115,13 @@ pub(super) type Loaded = ((Split, Split), Vec<String>, Option<String>);
 /// # Errors
 ///
 /// Returns an error, which names the file and says what to do, if the folder or files are missing,
-/// there are several sets, or [`idx::split`] would fail.
+/// there are several sets, or [`idx_file::split`] would fail.
 pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Loaded> {
     let wrong = |message: &str| Error::Data(format!("{}: {message}", named(dir)));
     if !dir.is_dir() {
         let advice = "name the folder with the four IDX files in [data] dir";
-        return Err(wrong(&match Kind::of_file(dir) {
-            Some(Kind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
+        return Err(wrong(&match FileKind::of_file(dir) {
+            Some(FileKind { what, .. }) => format!("this is {what}, not a folder; unpack it, and {advice}"),
             None => format!("no such folder; {advice}"),
         }));
     }
@@ -145,7 +144,7 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
     let read = |images: Role, labels: Role| {
         let (images, labels) = (&files[&images], &files[&labels]);
         let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::io(path));
-        idx::unchecked((&named(images), open(images)?), (&named(labels), open(labels)?), image)
+        idx_file::unchecked((&named(images), open(images)?), (&named(labels), open(labels)?), image)
     };
     let (mut train, mut test) =
         (read(Role::TrainImages, Role::TrainLabels)?, read(Role::TestImages, Role::TestLabels)?);
@@ -156,7 +155,7 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
         if counts_from_one {
             split.labels.iter_mut().for_each(|label| *label -= 1);
         }
-        idx::check_labels(&named(&files[&role]), split, classes, [lowest, highest])?;
+        idx_file::check_labels(&named(&files[&role]), split, classes, [lowest, highest])?;
     }
     let names = (0..classes).map(|class| (class + usize::from(counts_from_one)).to_string()).collect();
     let set = if name.is_empty() { String::new() } else { format!(" {name}:") };
@@ -195,8 +194,8 @@ fn missing(dir: &Path, found: &BTreeMap<String, Files>, others: &[String]) -> St
     if others.is_empty() {
         return format!("missing: {names}; {all}");
     }
-    let listed = others.iter().take(LISTED).map(|name| match Kind::of_file(&dir.join(name)) {
-        Some(Kind { what, .. }) => format!("{name} ({what})"),
+    let listed = others.iter().take(LISTED).map(|name| match FileKind::of_file(&dir.join(name)) {
+        Some(FileKind { what, .. }) => format!("{name} ({what})"),
         None => name.clone(),
     });
     let (listed, rest) = (listed.collect::<Vec<_>>().join(", "), if others.len() > LISTED { ", …" } else { "" });

@@ -1,0 +1,49 @@
+//! Whether images fit a recipe.
+use super::Recipe;
+use crate::data::{Dataset, Split};
+use crate::{Error, Result};
+
+impl Dataset {
+    /// Checks that `recipe` can be trained on these images. Images loaded for the recipe pass,
+    /// except for the number of images, which a recipe on a folder or on IDX files does not
+    /// determine.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the set, shape or number of classes differs from the recipe's; if these
+    /// are not the images that its `[data]` selects; or if the images cannot fill batches as
+    /// required.
+    pub fn check(&self, recipe: &Recipe) -> Result<()> {
+        let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
+        let Recipe { model, data, .. } = recipe;
+        let (set, shape, wanted) = (data.set.name(), self.shape(), data.set.source());
+        if set != self.name {
+            return wrong(format!("the recipe asks for {set}; write set = \"{}\" in its [data]", self.name));
+        }
+        if shape != wanted {
+            return wrong(match wanted == model.input {
+                true => format!("images of {shape:?}, but model.input = {wanted:?} (channels, height, width)"),
+                false => {
+                    format!("images of {shape:?}, but data.resize asks for {wanted:?} (channels, height, width)")
+                }
+            });
+        }
+        crate::data::same_classes(&self.class_names, model.classes).or_else(wrong)?;
+        let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
+        let held_out_len = self.validation.as_ref().map_or(0, Split::len);
+        // A folder may have a separate validation split, which is not part of the training images.
+        let drawn_len = if data.validation > 0.0 { held_out_len } else { 0 };
+        if self.train.input != model.input
+            || (drawn_len == 0) != (data.validation == 0.0)
+            || (held_out_len > drawn_len && !data.set.may_have_validation())
+            || self.train.len() + drawn_len > most(data.limit)
+            || self.test.len() > most(data.test_limit)
+        {
+            return wrong(
+                "these are not the images that the recipe's [data] selects; select them with Dataset::divided"
+                    .to_string(),
+            );
+        }
+        recipe.batch_fault(self.train.len())?.map_or(Ok(()), |fault| wrong(format!("train.batch: {fault}")))
+    }
+}
