@@ -24,17 +24,27 @@ use crate::model::INPUT;
 use crate::pass::matches_glob;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// A layer as written, with its position.
 type Written<'a> = (Range<usize>, DeTable<'a>);
 
-/// Pairs of keys of which only one may be given: the last one counts.
-const RIVALS: [[&str; 2]; 2] = [["epochs", "steps"], ["warmup_epochs", "warmup_steps"]];
+/// The tables of recipes that are merged in a special way.
+struct Special {
+    /// Pairs of keys of which only one may be given: the last one counts.
+    rivals: Vec<[&'static str; 2]>,
+    /// Keys that determine the meaning of the others in their table.
+    kinds: Vec<&'static str>,
+}
 
-/// Keys that determine the meaning of the others in their table.
-const KINDS: [&str; 2] = ["kind", "set"];
+static SPECIAL: LazyLock<Special> = LazyLock::new(|| {
+    let recipe = super::schema();
+    let keys = recipe.keys();
+    let rivals = keys.iter().filter_map(|key| Some([key.rival?.name, key.name])).collect();
+    Special { rivals, kinds: recipe.kinds() }
+});
 
 /// A recipe, the one that it extends, and so on.
 pub(super) struct Texts {
@@ -211,7 +221,7 @@ fn text<'t>(table: &'t DeTable<'_>, key: &str) -> Option<&'t str> {
 
 /// Overlays the keys of `own` on those of `base`.
 fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
-    for [a, b] in RIVALS {
+    for &[a, b] in &SPECIAL.rivals {
         for (given, other) in [(a, b), (b, a)] {
             if own.contains_key(given) {
                 base.remove(other);
@@ -232,7 +242,7 @@ fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
 
 /// Whether `own` has a different kind than `base`.
 fn changes_kind(base: &DeTable<'_>, own: &DeTable<'_>) -> bool {
-    KINDS.iter().any(|key| own.contains_key(*key) && text(own, key) != text(base, key))
+    SPECIAL.kinds.iter().any(|key| own.contains_key(*key) && text(own, key) != text(base, key))
 }
 
 /// Replaces the layer's keys by these.

@@ -49,9 +49,8 @@ fn change(recipe: &Section) -> Value {
 
 /// Returns the description of a layer.
 fn layer(recipe: &Section) -> Option<&Section> {
-    let entry =
-        |section: &'_ Section, name| section.variants[0].entries.iter().position(|entry| entry.key.name == name);
-    let Form::Table(model) = &recipe.variants[0].entries[entry(recipe, "model")?].form else { return None };
-    let Form::Tables(layer) = &model.variants[0].entries[entry(model, "layers")?].form else { return None };
-    Some(layer)
+    fn table<'a>(section: &'a Section, name: &str) -> Option<&'a Section> {
+        section.variants[0].entries.iter().find(|entry| entry.key.name == name)?.form.table()
+    }
+    table(table(recipe, "model")?, "layers")
 }

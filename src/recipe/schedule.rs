@@ -3,17 +3,17 @@
 //! With lr the optimiser's learning rate, s the step counted from 0, T the steps of the run, W
 //! those of the warm-up, u = s div (steps per epoch) the epoch counted from 0 (or s itself with
 //! `unit = "steps"`), and x = (s − W)/(T − W), 0 before W, the completed share of the run after the
-//! warm-up:
+//! warm-up, each kind has the formula that its `Kinds` lists, PyTorch's:
 //!
-//! | kind | keys | learning rate of step s | in PyTorch |
-//! |---|---|---|---|
-//! | `constant` | | lr | `ConstantLR(factor=1)` |
-//! | `linear` | | lr·(1 − x) | `LinearLR(1, 0)` |
-//! | `polynomial` | `power`, `end` | end + (lr − end)·(1 − x)^power | `PolynomialLR`, for end = 0 |
-//! | `cosine` | `end` | end + (lr − end)·(1 + cos πx)/2 | `CosineAnnealingLR`, `eta_min` |
-//! | `step` | `every`, `factor`, `unit` | lr·factor^(u div every) | `StepLR`, `step_size`, `gamma` |
-//! | `multi_step` | `milestones`, `factor`, `unit` | lr·factor^(milestones ≤ u) | `MultiStepLR`, `gamma` |
-//! | `exponential` | `factor`, `unit` | lr·factor^u | `ExponentialLR`, `gamma` |
+//! | kind | in PyTorch |
+//! |---|---|
+//! | `constant` | `ConstantLR(factor=1)` |
+//! | `linear` | `LinearLR(1, 0)` |
+//! | `polynomial` | `PolynomialLR`, for end = 0 |
+//! | `cosine` | `CosineAnnealingLR`, `eta_min` |
+//! | `step` | `StepLR`, `step_size`, `gamma` |
+//! | `multi_step` | `MultiStepLR`, `gamma` |
+//! | `exponential` | `ExponentialLR`, `gamma` |
 //!
 //! During the warm-up the rate is multiplied by (s + 1)/W: a linear ramp from 0 that reaches lr in
 //! the warm-up's last step. `step`, `multi_step` and `exponential` count from the start of the run,

@@ -91,6 +91,24 @@ impl Section {
         first.entries.iter().filter(|entry| rest.iter().all(|other| other.entries.contains(entry))).collect()
     }
 
+    /// Returns the keys of the table and of all tables in it, except those that name kinds.
+    pub fn keys(&self) -> Vec<Key> {
+        let entries = self.variants.iter().flat_map(|variant| &variant.entries);
+        entries
+            .flat_map(|entry| [vec![entry.key], entry.form.table().map(Self::keys).unwrap_or_default()].concat())
+            .collect()
+    }
+
+    /// Returns the names of the keys that name kinds, in the table and in all tables in it.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let entries = self.variants.iter().flat_map(|variant| &variant.entries);
+        let inner = entries.filter_map(|entry| entry.form.table()).flat_map(Self::kinds);
+        let mut kinds: Vec<_> = self.kind.iter().map(|key| key.name).chain(inner).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
     /// Returns the names of all keys of any kind.
     pub fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.kind.iter().map(|key| key.name).collect();
@@ -162,7 +180,7 @@ pub fn markdown(entries: &[&Entry]) -> String {
     let cell = |text: &str| text.replace('|', "\\|");
     let mut text = String::new();
     for Entry { key, value, form } in entries {
-        if matches!(form, Form::Table(_) | Form::Tables(_)) {
+        if form.table().is_some() {
             continue;
         }
         let default = match (key.example, key.default, value) {
@@ -179,6 +197,14 @@ pub fn markdown(entries: &[&Entry]) -> String {
 }
 
 impl Form {
+    /// Returns the description of the table, or of each table in a list.
+    pub fn table(&self) -> Option<&Section> {
+        match self {
+            Self::Table(section) | Self::Tables(section) => Some(section),
+            _ => None,
+        }
+    }
+
     /// Describes the allowed values in a few words of Markdown.
     pub fn markdown(&self) -> String {
         let words = |words: &[&str]| words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
