@@ -82,7 +82,7 @@ fn host(options: &Options) -> Result<()> {
     }
     let (places, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
     pollster::block_on(async {
-        let mut session = Session::fed(&recipe, Box::new(backend), feed, false).await?;
+        let mut session = Session::with_feed(&recipe, Box::new(backend), feed, false).await?;
         let submissions = |session: &Session| session.timing().map_or(0, |timing| timing.submissions);
         let mut times = Vec::new();
         let mut before = 0;
@@ -95,8 +95,8 @@ fn host(options: &Options) -> Result<()> {
             for _ in 0..STEPS {
                 session.train_on(&places, &labels, 0.0).await?;
             }
-            session.ask();
-            session.arrived(1).await?;
+            session.request_metrics();
+            session.take_metrics(1).await?;
             times.push((thread_seconds() - started) * 1e6 / STEPS as f64);
         }
         let each = (submissions(&session) - before) as f64 / (20 * STEPS) as f64;

@@ -30,7 +30,7 @@ pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
     loop {
         let plan = plan::lower(graph, backend.caps())?;
         let Some(Unjudged { stem, kernel, half }) = unjudged(&plan, backend) else { return Ok(plan) };
-        let failure = selftest::of_kernel(backend, stem, kernel, half).await?;
+        let failure = selftest::compare_kernel(backend, stem, kernel, half).await?;
         if let Some(failure) = &failure {
             let on_halves = if half { " on halves" } else { "" };
             log::warn!(

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::graph::{Typed, Value};
 use crate::halves::SEEN;
 use crate::kernel::{FAULT, Operand};
-use crate::ops::{self, joint::Case};
+use crate::ops::{self, fusion::Case};
 use crate::plan::lower;
 use crate::tensor::{Encoding, LANES, Tensor, TensorType};
 use halves::Halves;
@@ -69,7 +69,7 @@ impl Outcome {
 ///
 /// Returns an error if the device is lost.
 pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Result<Vec<Outcome>> {
-    run_telling(backend, wanted, |_| ()).await
+    run_with_progress(backend, wanted, |_| ()).await
 }
 
 /// Like [`run`], but reports each outcome as soon as it is known.
@@ -77,7 +77,7 @@ pub async fn run(backend: &mut dyn Backend, wanted: impl Fn(&str) -> bool) -> Re
 /// # Errors
 ///
 /// Returns an error if the device is lost.
-pub async fn run_telling(
+pub async fn run_with_progress(
     backend: &mut dyn Backend,
     wanted: impl Fn(&str) -> bool,
     heard: impl FnMut(&Outcome),
@@ -85,7 +85,7 @@ pub async fn run_telling(
     run_kernels(backend, wanted, |_| true, usize::MAX, heard).await
 }
 
-/// Like [`run_telling`], but runs only the wanted kernels of operations that have several, and
+/// Like [`run_with_progress`], but runs only the wanted kernels of operations that have several, and
 /// limits the number of samples of each kernel. The limit saves time, most of which goes into
 /// compiling kernels for shapes.
 ///
@@ -99,7 +99,7 @@ pub async fn run_kernels(
     most: usize,
     heard: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
-    let cases = ops::joint::cases().into_iter().filter(|case| wanted(case.name));
+    let cases = ops::fusion::cases().into_iter().filter(|case| wanted(case.name));
     run_cases(backend, cases, wanted_kernel, most, heard).await
 }
 
@@ -176,13 +176,13 @@ async fn run_cases(
 /// # Errors
 ///
 /// Returns an error if the device is lost, or a stop is requested.
-pub async fn of_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str, half: bool) -> Result<Option<String>> {
+pub async fn compare_kernel(backend: &mut dyn Backend, stem: &str, kernel: &str, half: bool) -> Result<Option<String>> {
     let with = |case: Case| {
         let (case, halves) = if half { Halves::of(&case)? } else { (case, Halves::default()) };
         let caps = case.kernels(backend.caps()).into_iter().find(|(name, _)| *name == kernel)?.1;
         Some((case.inputs.iter().map(|input| input.words.len()).sum::<usize>(), case, halves, caps))
     };
-    let cases = ops::joint::cases().into_iter().filter(|case| case.name == stem).filter_map(with);
+    let cases = ops::fusion::cases().into_iter().filter(|case| case.name == stem).filter_map(with);
     let Some((_, case, halves, caps)) = cases.max_by_key(|(words, ..)| *words) else {
         return Ok(Some("no sample to compare it on".to_string()));
     };

@@ -155,7 +155,7 @@ fn found_wrong(stem: &str, kernel: &str, caps: &Caps) -> bool {
 /// Whether a kernel's result depends on driver behaviour: it runs without wgpu's checks, or it
 /// computes in half floats, for which WGSL guarantees neither that subnormals are kept nor, in
 /// cooperative matrices, how products are accumulated.
-fn rests_on_driver(kernel: &Kernel, checks: bool) -> bool {
+fn depends_on_driver(kernel: &Kernel, checks: bool) -> bool {
     kernel.f16 || (kernel.trusted && !checks)
 }
 
@@ -171,7 +171,7 @@ fn ranked<'c, P>(
 ) -> Vec<(&'c dyn Candidate<P>, Option<usize>)> {
     let wrong = |candidate: &&dyn Candidate<P>| {
         found_wrong(stem, candidate.name(), caps)
-            && rests_on_driver(&candidate.launch(problem, caps, None).launch.kernel, false)
+            && depends_on_driver(&candidate.launch(problem, caps, None).launch.kernel, false)
     };
     let able = |candidate: &&dyn Candidate<P>| {
         candidate.needs(problem).met(caps) && candidate.fits(problem) && !wrong(candidate)
@@ -197,7 +197,7 @@ pub fn offers<P>(stem: &str, candidates: &[&dyn Candidate<P>], problem: &P, caps
             kernel: candidate.name(),
             exactness: candidate.exactness(),
             parts: split.parts,
-            unproven: rests_on_driver(&split.launch.kernel, caps.checks),
+            unproven: depends_on_driver(&split.launch.kernel, caps.checks),
         }
     };
     ranked(stem, candidates, problem, caps).into_iter().map(offer).collect()

@@ -131,7 +131,7 @@ fn eval_measures_what_training_measured() {
     let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
     let accuracy = last["test_accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.5, "{accuracy}");
-    assert!(out.contains(&format!("test accuracy  {:.1} %", 100.0 * accuracy)), "{accuracy}\n{out}");
+    assert!(out.contains(&format!("test accuracy  {:.1}%", 100.0 * accuracy)), "{accuracy}\n{out}");
     assert!(out.contains("test loss") && out.contains("of 360)") && out.contains("after 23 steps"), "{out}");
     let matrix: Vec<Vec<&str>> = out
         .lines()
@@ -159,8 +159,8 @@ fn predict_names_the_likely_classes() {
     assert_eq!(lines.len(), pictures.len(), "{out}");
     let mut right = 0;
     for (line, (path, label)) in lines.iter().zip(&pictures) {
-        assert!(line[0] == path && line.len() == 10, "{line:?}");
-        let shares = [line[2], line[5], line[8]].map(|share| share.parse::<f32>().unwrap());
+        assert!(line[0] == path && line.len() == 7, "{line:?}");
+        let shares = [line[2], line[4], line[6]].map(|share| share.trim_end_matches('%').parse::<f32>().unwrap());
         assert!(shares.is_sorted_by(|a, b| a >= b) && shares.iter().sum::<f32>() <= 100.2, "{line:?}");
         right += usize::from(line[1] == label.to_string());
     }

@@ -46,11 +46,11 @@ const RECIPES: [(&str, &str); 3] = [
 
 /// Visits the programs of every case for both classes, with the nodes that they compute.
 fn programs(mut visit: impl FnMut(&Graph, &[Node<Op>], &Program)) {
-    for case in ops::joint::cases() {
+    for case in ops::fusion::cases() {
         let (graph, unit) = case.graph();
         let devices = CLASSES.into_iter().map(Caps::baseline).chain(kernels::coop_caps());
         for (_, caps) in devices.flat_map(|caps| case.variants(&caps)) {
-            let program = ops::joint::program(&graph, unit.clone(), &caps);
+            let program = ops::fusion::program(&graph, unit.clone(), &caps);
             visit(&graph, &graph.nodes()[unit.clone()], &program);
         }
     }
@@ -142,7 +142,7 @@ fn check_reflection(kernel: &Kernel, module: &Module, info: &ModuleInfo) {
         assert_eq!(size, expected, "{what}");
         assert!(binding.uniform.is_none() || !binding.write, "{what} is written");
         let scalar = scalar_of(&module.types[base].inner).unwrap_or_else(|| panic!("{what}: no numbers"));
-        let expected = if binding.is_raised() { (4, Scalar::U32) } else { element(binding.encoding) };
+        let expected = if binding.is_atomic() { (4, Scalar::U32) } else { element(binding.encoding) };
         assert_eq!((stride, scalar), expected, "{what}");
         let needed = if binding.write { GlobalUse::WRITE } else { GlobalUse::READ };
         assert!(uses[handle].contains(needed), "{what} is bound for nothing: main does not use it so");

@@ -292,7 +292,7 @@ fn the_reference_is_not_compared_with_itself() {
 fn every_kernel_that_rests_on_the_driver_has_a_case() {
     let caps = Caps::baseline(DeviceClass::Gpu);
     let mut seen = BTreeSet::new();
-    for case in ops::joint::cases() {
+    for case in ops::fusion::cases() {
         seen.extend(case.variants(&caps).into_iter().filter_map(|(kernel, _)| Some((case.name, kernel?))));
     }
     for name in ["digits", "vgg-small", "resnet20", "resnet18"] {

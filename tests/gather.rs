@@ -83,7 +83,7 @@ fn load(backend: &mut dyn Backend, gather: &Gather, batch: usize) -> PlanId {
     let words = |len: usize| TensorType::new(&[len], Encoding::U32);
     let mut inputs =
         vec![leaf("index", words(batch), Role::Input), leaf("table", TensorType::f32(&[256, gather.source[2]]), kept)];
-    if gather.draws() {
+    if gather.uses_random() {
         inputs.push(leaf("random", words(4), Role::Input));
     }
     for (part, (_, images)) in gather.parts().enumerate() {

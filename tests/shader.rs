@@ -16,14 +16,14 @@ const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Gpu];
 /// Returns every kernel of every sample, by operation and device class.
 fn kernels() -> Vec<(&'static str, DeviceClass, Kernel)> {
     let mut all = Vec::new();
-    for case in ops::joint::cases() {
+    for case in ops::fusion::cases() {
         let (graph, unit) = case.graph();
         let stem = graph.nodes()[unit.start].op.stem();
         for class in CLASSES {
             let variants = case.variants(&Caps::baseline(class)).into_iter();
             // The tilings of the heavy operations are those of the other class.
             for (_, caps) in variants {
-                let launches = ops::joint::program(&graph, unit.clone(), &caps).launches;
+                let launches = ops::fusion::program(&graph, unit.clone(), &caps).launches;
                 all.extend(launches.into_iter().map(|launch| (stem, class, launch.kernel)));
             }
         }
@@ -163,11 +163,11 @@ type OnMatrices = [u64; 6];
 fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
     let caps = Caps { coop: Some(coop), f16: true, workgroup_bytes: 32 << 10, ..Caps::baseline(DeviceClass::Gpu) };
     let label = format!("{stem}_coop{}", coop.size);
-    let cases = ops::joint::cases().into_iter().filter(|case| case.name == stem);
+    let cases = ops::fusion::cases().into_iter().filter(|case| case.name == stem);
     let kernels = cases.flat_map(|case| {
         let ((graph, unit), variants) = (case.graph(), case.variants(&caps));
         let launches =
-            variants.into_iter().map(move |(_, caps)| ops::joint::program(&graph, unit.clone(), &caps).launches);
+            variants.into_iter().map(move |(_, caps)| ops::fusion::program(&graph, unit.clone(), &caps).launches);
         launches.flatten().map(|launch| launch.kernel).collect::<Vec<_>>()
     });
     // For codes with two bits, if there are any.

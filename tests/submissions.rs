@@ -104,7 +104,7 @@ fn a_session_makes_few_submissions() {
         let Some(mut backend) = open() else { return };
         backend.pace_by_guesses();
         let recipe = tiny();
-        let mut session = block_on(Session::fed(&recipe, Box::new(backend), batch_feed(&recipe), false)).unwrap();
+        let mut session = block_on(Session::with_feed(&recipe, Box::new(backend), batch_feed(&recipe), false)).unwrap();
         let (pixels, labels) = (vec![7; 64 * recipe.train.batch], vec![3; recipe.train.batch]);
         let submissions = |session: &Session| session.timing().unwrap().submissions;
         let before = submissions(&session);

@@ -147,8 +147,8 @@ same_integers() {
 }
 # Single epochs near the end have 94 to 97%; the suite reference checks the accuracy of a step.
 digits() {
-  local accuracy; accuracy=$(sed -nE 's/^test accuracy ([0-9.]+) %.*/\1/p' "$log")
-  echo "digits on DX12: test accuracy ${accuracy:-unknown} %"
+  local accuracy; accuracy=$(sed -nE 's/^test accuracy ([0-9.]+)%.*/\1/p' "$log")
+  echo "digits on DX12: test accuracy ${accuracy:-unknown}%"
   awk -v accuracy="${accuracy:-0}" 'BEGIN { exit accuracy < 93 }'
 }
 if [[ " ${suites[*]} " == *" training "* ]]; then check integers-as-on-vulkan same_integers; fi

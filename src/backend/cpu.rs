@@ -52,7 +52,7 @@ pub struct CpuBackend {
     state: HashMap<String, Vec<u32>>,
     stop: Stop,
     /// Whether stop requests are ignored.
-    deaf: bool,
+    ignores_stops: bool,
 }
 
 impl Default for CpuBackend {
@@ -65,7 +65,7 @@ impl CpuBackend {
     /// Creates a backend without plans.
     pub fn new() -> Self {
         let (plans, memory, state) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default(), deaf: false }
+        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default(), ignores_stops: false }
     }
 
     /// Returns the name of the state in a slot of `plan`.
@@ -197,8 +197,8 @@ impl Backend for CpuBackend {
         self.stop = stop;
     }
 
-    fn hear_stop(&mut self, heard: bool) {
-        self.deaf = !heard;
+    fn obey_stops(&mut self, heard: bool) {
+        self.ignores_stops = !heard;
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
@@ -232,7 +232,7 @@ impl Backend for CpuBackend {
     }
 
     fn run(&mut self, id: PlanId) -> Result<()> {
-        if !self.deaf {
+        if !self.ignores_stops {
             self.stop.check()?;
         }
         self.execute(id, |_| 1, |_, _, _| ());

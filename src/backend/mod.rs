@@ -224,7 +224,7 @@ pub trait Backend {
     /// Sets whether stop requests are obeyed. If not, plans still run after a request, to complete
     /// work that has begun.
     #[doc(hidden)]
-    fn hear_stop(&mut self, _heard: bool) {}
+    fn obey_stops(&mut self, _heard: bool) {}
 
     /// Creates buffers and pipelines of a plan. Existing state is kept; new state is zero.
     ///

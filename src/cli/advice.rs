@@ -199,8 +199,8 @@ mod tests {
         let well = LayerRow { codes: vec![0.5, 0.3, 0.1, 0.1], passed: Some(0.45), ..Default::default() };
         let mut row = row(&[("q1", well), ("q2", stuck)]);
         let text = at_chance(&row, 2.3, &recipe).unwrap().join("\n");
-        assert!(text.contains("11.0 %") && text.contains("layer \"q2\" outputs code 0"), "{text}");
-        assert!(text.contains("0.5 % of the gradients") && !text.contains("q1") && text.contains("0.05"), "{text}");
+        assert!(text.contains("11.0%") && text.contains("layer \"q2\" outputs code 0"), "{text}");
+        assert!(text.contains("0.5% of the gradients") && !text.contains("q1") && text.contains("0.05"), "{text}");
         let learning = EpochRow { train_accuracy: Some(0.4), ..row.clone() };
         assert_eq!(at_chance(&learning, 2.3, &recipe), None);
         row.step = 7;

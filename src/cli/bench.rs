@@ -5,7 +5,7 @@ mod host;
 mod table;
 
 use super::device::{self, Opened};
-use super::terminal::{print, say};
+use super::terminal::{print, print_status};
 use super::{MeasureArgs, ceilings, interrupt, kernels};
 use halfwave::backend::Device;
 use halfwave::profile::Ceilings;
@@ -63,7 +63,7 @@ struct Bench {
     rounds: u32,
     ceilings: Option<Ceilings>,
     /// Kernels excluded on this device because their results were wrong on first use.
-    shut_out: Vec<String>,
+    excluded: Vec<String>,
     recipes: Vec<OfRecipe>,
 }
 
@@ -117,9 +117,9 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
             Some(ceilings::ceilings(wanted.or(Some(&same)), false)?.content.ceilings)
         }
     };
-    let shut_out = match device.backend.as_str() {
+    let excluded = match device.backend.as_str() {
         "cpu" => Vec::new(),
-        _ => kernels::of(&device).shut_out().into_iter().map(String::from).collect(),
+        _ => kernels::of(&device).excluded().into_iter().map(String::from).collect(),
     };
     let bench = Bench {
         format: "halfwave-bench",
@@ -131,14 +131,14 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
         host: Host::this(),
         rounds: args.measure.rounds,
         ceilings,
-        shut_out,
+        excluded,
         recipes,
     };
     print(&table::table(&bench))?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&bench).expect("a benchmark is plain data") + "\n";
         files::replace(path, text.as_bytes())?;
-        say(&format!("results written to {}", path.display()));
+        print_status(&format!("results written to {}", path.display()));
     }
     ended(failure)
 }
@@ -147,11 +147,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
 fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecipe, Device)> {
     let (wanted, rounds) = (args.measure.adapter.adapter.as_deref(), args.measure.rounds as usize);
     let Opened { backend, device } = device::open(wanted)?;
-    let mut session = pollster::block_on(Session::fed(recipe, backend, batch_feed(recipe), false))?;
+    let mut session = pollster::block_on(Session::with_feed(recipe, backend, batch_feed(recipe), false))?;
     // When a step accumulates gradients, one micro-batch is measured.
     let batch = recipe.train.micro_batch();
     let what = if recipe.train.accumulate > 1 { "micro-batch" } else { "batch" };
-    say(&format!("{name}, {what} of {batch}, on {}", device.adapter));
+    print_status(&format!("{name}, {what} of {batch}, on {}", device.adapter));
     let step = pollster::block_on(session.measure(rounds, |_| {}))?;
     let plan = session.plan();
     let mut of_recipe = OfRecipe {
@@ -171,7 +171,7 @@ fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecip
     if device.backend != "cpu" && !args.steps_only {
         let Opened { mut backend, .. } = device::open(wanted)?;
         let plan = training_plan(recipe, recipe.train.batch, &backend.caps().clone())?;
-        of_recipe.heavy = pollster::block_on(candidates::measure(&mut *backend, &plan, rounds, say))?;
+        of_recipe.heavy = pollster::block_on(candidates::measure(&mut *backend, &plan, rounds, print_status))?;
     }
     Ok((of_recipe, device))
 }

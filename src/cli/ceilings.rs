@@ -2,7 +2,7 @@
 
 use super::device;
 use super::kept::{self, Content, Kept};
-use super::terminal::{self, bytes, complain};
+use super::terminal::{self, bytes, print_message};
 use halfwave::Result;
 use halfwave::backend::Device;
 use halfwave::backend::gpu::GpuBackend;
@@ -49,12 +49,13 @@ pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measure
     match file {
         Some(file) => {
             if let Err(error) = measured.write(&file) {
-                complain("note", &format_args!("{}", kept::not_kept::<Measured>(&error)));
+                print_message("note", &format_args!("{}", kept::not_kept::<Measured>(&error)));
             }
         }
-        None => {
-            complain("note", &"there is no cache folder for the measured peaks; set HALFWAVE_CACHE_DIR to a folder")
-        }
+        None => print_message(
+            "note",
+            &"there is no cache folder for the measured peaks; set HALFWAVE_CACHE_DIR to a folder",
+        ),
     }
     Ok(measured)
 }
@@ -83,7 +84,7 @@ pub(super) fn table(ceilings: &Ceilings) -> String {
                 let Ceiling { value, spread, doubling } = ceiling;
                 let verdict = ceiling.doubt().map_or("plausible".to_string(), |doubt| format!("doubtful: {doubt}"));
                 let (value, spread) = (significant(value / unit), spread * 100.0);
-                format!("{what}\t{value}\t{name}\t{spread:.0} %\t{doubling:.2}\t{verdict}\n")
+                format!("{what}\t{value}\t{name}\t{spread:.0}%\t{doubling:.2}\t{verdict}\n")
             }
             None => format!("{what}\t-\tnot offered\n"),
         };
@@ -119,7 +120,7 @@ mod tests {
     fn a_table_marks_what_is_doubtful() {
         let text = table(&measured());
         let line = |what: &str| text.lines().find(|line| line.starts_with(what)).unwrap().to_string();
-        assert!(line("f32").ends_with("doubtful: repetitions scatter by 50 %"), "{text}");
+        assert!(line("f32").ends_with("doubtful: repetitions scatter by 50%"), "{text}");
         assert!(line("f16").ends_with("not offered"), "{text}");
         assert!(line("copy").contains("1 MiB") && line("copy").contains("1.50  GB/s"), "{text}");
         assert!(line("launch").contains("12.3  µs") && line("launch").ends_with("plausible"), "{text}");

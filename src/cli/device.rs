@@ -4,7 +4,7 @@
 //! backend is used, because it is faster than a software adapter. Any choice that the user did not
 //! make with `--adapter` is reported once.
 
-use super::terminal::{complain_once, say};
+use super::terminal::{print_message_once, print_status};
 use super::{interrupt, kernels};
 use halfwave::backend::gpu::{self, ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
@@ -78,9 +78,9 @@ impl Search {
         match (reason, self.found.first()) {
             (Reason::Variable, _) => {
                 let name = index.map_or("cpu", |index| &self.found[index].report.name);
-                complain_once("note", &format_args!("{ADAPTER_NAME} chooses {name}"));
+                print_message_once("note", &format_args!("{ADAPTER_NAME} chooses {name}"));
             }
-            (Reason::NoGpu, Some(Found { report, .. })) => complain_once(
+            (Reason::NoGpu, Some(Found { report, .. })) => print_message_once(
                 "note",
                 &format_args!(
                     "{}: computing with the CPU backend, which is faster than the software adapter {} (select it with --adapter 0)",
@@ -88,7 +88,7 @@ impl Search {
                     report.name
                 ),
             ),
-            (Reason::NoGpu, None) => complain_once(
+            (Reason::NoGpu, None) => print_message_once(
                 "note",
                 &format_args!(
                     "{}: computing with the CPU backend; `halfwave devices` says what a GPU needs",
@@ -173,7 +173,10 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
             let Some(Found { report, .. }) = search.found.first() else {
                 return Err(Error::Device(NO_ADAPTER.to_string()));
             };
-            complain_once("note", &format_args!("{}: using the software adapter {}", search.no_gpu(), report.name));
+            print_message_once(
+                "note",
+                &format_args!("{}: using the software adapter {}", search.no_gpu(), report.name),
+            );
             0
         }
         (None, _) => return Err(no_cpu(refusal)),
@@ -210,7 +213,7 @@ pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<M
                 Some(Found { report, .. }) => format!("to use the software adapter {}, add --adapter 0", report.name),
                 None => "`halfwave devices` says what a GPU needs".to_string(),
             };
-            say(&format!("{}, and {refusal}; {advice}", search.no_gpu()));
+            print_status(&format!("{}, and {refusal}; {advice}", search.no_gpu()));
             Ok(None)
         }
         (None, _) => Err(no_cpu(refusal)),

@@ -3,7 +3,7 @@
 use super::ceilings::{self, Measured};
 use super::device::{NO_ADAPTER, Search};
 use super::kept::Kept;
-use super::terminal::{bytes, complain, grouped, print};
+use super::terminal::{bytes, grouped, print, print_message};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 
@@ -72,9 +72,9 @@ fn all() -> Result<()> {
     }
     print(&text)?;
     if reports.is_empty() {
-        complain("note", &NO_ADAPTER);
+        print_message("note", &NO_ADAPTER);
     } else if reports.iter().all(|report| report.software) {
-        complain("note", &"none of these is a GPU. If this machine has one, install its vendor's Vulkan driver");
+        print_message("note", &"none of these is a GPU. If this machine has one, install its vendor's Vulkan driver");
     }
     chosen.map(drop)
 }

@@ -1,7 +1,7 @@
 //! `halfwave eval`: evaluates a trained network on the test set.
 
 use super::load::{self, Network};
-use super::terminal::{self, complain, grouped, percent, print};
+use super::terminal::{self, grouped, percent, print, print_message};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::Dataset;
@@ -65,11 +65,11 @@ fn remark(saved: &Saved, data: &Dataset) {
     let names = data.class_names.iter().enumerate();
     let missing: Vec<_> = names.filter(|(class, _)| !known.contains(class)).map(|(_, name)| name.as_str()).collect();
     if !missing.is_empty() {
-        complain("note", &format_args!("there are no test images of {}", listed(&missing)));
+        print_message("note", &format_args!("there are no test images of {}", listed(&missing)));
     }
     if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
         let note = "this data set differs from the one the network was trained on; some of these test images may have been used for training";
-        complain("note", &note);
+        print_message("note", &note);
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(lines.len(), 12 + 1 + 12, "{many}");
         assert_eq!(lines[0], "lowest accuracy, of 40 classes:");
         let cells = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>();
-        assert_eq!((cells(2), cells(15)), (vec!["c39", "22.0", "%", "50"], vec!["c39", "c0", "39"]));
+        assert_eq!((cells(2), cells(15)), (vec!["c39", "22.0%", "50"], vec!["c39", "c0", "39"]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! or SIGTERM ends the program immediately. Before `watch` is called, signals have their default
 //! effect.
 
-use super::terminal::complain;
+use super::terminal::print_message;
 use super::view;
 use halfwave::stop::Stop;
 use halfwave::{Error, Result};
@@ -68,7 +68,7 @@ pub(super) fn ask(request: Request) {
         None => {
             let _ = ASKED.set((Instant::now(), request.code()));
             STOP.ask();
-            complain("note", &"stopping after the current step; repeat to quit immediately");
+            print_message("note", &"stopping after the current step; repeat to quit immediately");
         }
         // Shells send more than one when a terminal closes; no user does.
         Some(_) if request == Request::HangUp => {}

@@ -4,7 +4,7 @@
 //! **Invariant:** the cache is a convenience: any problem with it results in a note, never in an
 //! error.
 
-use super::terminal::complain_once;
+use super::terminal::print_message_once;
 use halfwave::backend::Device;
 use halfwave::bits::{FNV_START, fnv_1a};
 use halfwave::{Error, Result, files};
@@ -51,7 +51,7 @@ impl<T: Content> Kept<T> {
     /// Reads a file; returns `None` unless it is complete and belongs to this device.
     pub(super) fn read(file: &Path, device: &Device) -> Option<Self> {
         let useless = |why: &dyn std::fmt::Display| {
-            complain_once("note", &format_args!("{} is unusable ({why}); {}", file.display(), T::WITHOUT));
+            print_message_once("note", &format_args!("{} is unusable ({why}); {}", file.display(), T::WITHOUT));
         };
         // Reading a pipe could block.
         let text = match regular(file).and_then(|()| fs::read_to_string(file)) {

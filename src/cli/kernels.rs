@@ -1,7 +1,7 @@
 //! Kernel choices and verdicts of an adapter, kept between commands.
 
 use super::kept::{self, Content, Kept};
-use super::terminal::complain_once;
+use super::terminal::print_message_once;
 use halfwave::backend::Device;
 use halfwave::backend::gpu::Request;
 use halfwave::caps::Choice;
@@ -27,7 +27,7 @@ impl Content for Kernels {
 
 impl Kernels {
     /// Returns the kernels that are excluded because their results were wrong, as `stem/name`.
-    pub(super) fn shut_out(&self) -> Vec<&str> {
+    pub(super) fn excluded(&self) -> Vec<&str> {
         self.verdicts.iter().filter(|(_, right)| !**right).map(|(kernel, _)| kernel.as_str()).collect()
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn request(device: &Device) -> Request {
     let keep = move |kernel: &str, right: bool| {
         let changed = change(&device, |kernels| kernels.verdicts.insert(kernel.to_string(), right));
         if let Err(error) = changed {
-            complain_once("note", &format_args!("{}", kept::not_kept::<Kernels>(&error)));
+            print_message_once("note", &format_args!("{}", kept::not_kept::<Kernels>(&error)));
         }
     };
     Request { choices, verdicts, on_verdict: Some(Box::new(keep)), ..Request::default() }

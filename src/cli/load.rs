@@ -1,7 +1,7 @@
 //! Loads recipes, data sets and trained networks named on the command line.
 
 use super::device::{self, Opened};
-use super::terminal::{complain, say};
+use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, FileKind};
@@ -65,7 +65,7 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
     }
     let (dataset, described) = Dataset::load_described(&Data { set, ..data.clone() }, classes)?;
     if let Some(described) = described {
-        say(&described);
+        print_status(&described);
     }
     Ok(dataset)
 }
@@ -79,7 +79,7 @@ pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>>
         None if args.data_dir.is_some() => data::class_names(&set),
         None => {
             let path = saved.path.display();
-            complain(
+            print_message(
                 "note",
                 &format_args!(
                     "{path} does not contain class names, so classes are numbered; --data-dir DIR uses the names of its class folders, in order"

@@ -180,7 +180,7 @@ fn told(message: &clap::Error) -> ExitCode {
 /// Returns the exit code of a command, and prints its error.
 fn code(done: Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        terminal::complain("error", &error);
+        terminal::print_message("error", &error);
         ExitCode::FAILURE
     })
 }

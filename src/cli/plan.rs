@@ -146,13 +146,13 @@ fn unpacked(model: &Model) -> String {
 /// Describes a recipe's model in one line.
 ///
 /// For example `digits: 12 layers, 25,754 weights and biases (25,882 parameters with those of other
-/// layers), 0.6 million multiply-adds per image, 98 % of them with 1-bit weights`.
+/// layers), 0.6 million multiply-adds per image, 98% of them with 1-bit weights`.
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
     let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
     let share = model.binary_multiply_adds()? as f64 / multiply_adds.max(1) as f64;
     let binary =
-        if share > 0.0 { format!(", {:.0} % of them with 1-bit weights", 100.0 * share) } else { String::new() };
+        if share > 0.0 { format!(", {:.0}% of them with 1-bit weights", 100.0 * share) } else { String::new() };
     let parameters = trained_len(&model.parameters()?);
     let others = if parameters > weights {
         format!(" ({} parameters with those of other layers)", grouped(parameters))

@@ -53,7 +53,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
         let mut order: Vec<_> = (0..classes).collect();
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
         let shown = order.into_iter().take(SHOWN);
-        let shown: Vec<_> = shown.map(|class| format!("{} {:>7}", names[class], percent(shares[class]))).collect();
+        let shown: Vec<_> = shown.map(|class| format!("{} {:>6}", names[class], percent(shares[class]))).collect();
         text += &format!("{:<path_len$}  {}\n", path.display().to_string(), shown.join("   "));
     }
     print(&text)

@@ -1,6 +1,6 @@
 //! Progress of a run: a view on a terminal, and one line per epoch in any case.
 
-use super::terminal::{grouped, percent, say};
+use super::terminal::{grouped, percent, print_status};
 use super::view::View;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::metrics::{EpochRow, Row};
@@ -108,7 +108,9 @@ impl Progress {
             let accuracy = percent(position.correct as f32 / position.seen.max(1) as f32);
             let speed = self.images_per_s().map_or("-".to_string(), |speed| grouped(speed.round() as u64));
             let (step, steps, loss) = (position.step, self.steps, self.loss);
-            say(&format!("step {step:>width$}/{steps}   loss {loss:.4}   train {accuracy:>7}   {speed:>7} images/s"));
+            print_status(&format!(
+                "step {step:>width$}/{steps}   loss {loss:.4}   train {accuracy:>6}   {speed:>7} images/s"
+            ));
             self.said = (Instant::now(), step);
         }
     }
@@ -122,21 +124,21 @@ impl Progress {
         let width = self.epochs.to_string().len();
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
         let held_out =
-            row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>7}   ", percent(share)));
+            row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>6}   ", percent(share)));
         // Neither is known if only the evaluation of the epoch remained.
         let (sum, count) = self.losses;
         let loss = if count > 0 { format!("{:.4}", sum / count as f64) } else { "-".to_string() };
         let speed = row.images_per_s;
         let speed = if speed.is_finite() { grouped(speed.round() as u64) } else { "-".to_string() };
         let line = format!(
-            "epoch {:>width$}/{}   loss {loss:>6}   train {:>7}   {held_out}test {:>7}   {speed:>7} images/s",
+            "epoch {:>width$}/{}   loss {loss:>6}   train {:>6}   {held_out}test {:>6}   {speed:>7} images/s",
             row.epoch,
             self.epochs,
             accuracy(row.train_accuracy),
             accuracy(row.test_accuracy)
         );
         self.test_accuracy = row.test_accuracy.or(self.test_accuracy);
-        say(&line);
+        print_status(&line);
     }
 
     /// Closes the view, and returns the last measured test accuracy.

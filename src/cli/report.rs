@@ -1,7 +1,7 @@
 //! `halfwave report`: compares runs on one HTML page.
 
 use super::load::{self, Network};
-use super::terminal::{complain, say};
+use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::report::{Report, Shown, Tested};
 use halfwave::train::folder::Folder;
@@ -57,7 +57,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         let tested =
             match load::dataset_of(&saved, data, false).and_then(|data| data.check(&saved.recipe).map(|()| data)) {
                 Ok(data) => {
-                    say(&format!("evaluating {} on {} test images", folder.name(), data.test.len()));
+                    print_status(&format!("evaluating {} on {} test images", folder.name(), data.test.len()));
                     let mut network = Network::open(saved.clone(), &adapter)?;
                     // The choice of device is reported only once.
                     adapter.adapter.get_or_insert(device::wanted(&network.device));
@@ -65,7 +65,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
                 }
                 Err(Error::Usage(message)) => return Err(Error::Usage(message)),
                 Err(error) => {
-                    complain("note", &format_args!("{} is shown without its test images: {error}", folder.name()));
+                    print_message("note", &format_args!("{} is shown without its test images: {error}", folder.name()));
                     Err(error.to_string())
                 }
             };
@@ -73,9 +73,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     }
     let report = Report::new(&shown);
     files::replace(&out, report.page().as_bytes())?;
-    say(&format!("report written to {}", out.display()));
+    print_status(&format!("report written to {}", out.display()));
     if let Some(dir) = &args.plots {
-        say(&format!("{} plots and images written to {}", report.write_plots(dir)?, dir.display()));
+        print_status(&format!("{} plots and images written to {}", report.write_plots(dir)?, dir.display()));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use super::AdapterArgs;
 use super::device;
 use super::plan::Class;
-use super::terminal::{print, say};
+use super::terminal::{print, print_status};
 use halfwave::backend::gpu::{AdapterReport, GpuBackend};
 use halfwave::caps::DeviceClass;
 use halfwave::ops;
@@ -50,7 +50,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
     let wanted = args.adapter.adapter.as_deref();
     let refusal = "the CPU backend is the reference implementation itself, so there is nothing to compare it with";
     let found = device::adapter(wanted, refusal)?;
-    let known: BTreeSet<_> = ops::joint::cases().iter().map(|case| case.name).collect();
+    let known: BTreeSet<_> = ops::fusion::cases().iter().map(|case| case.name).collect();
     if let Some(unknown) = args.operations.iter().find(|wanted| !known.contains(wanted.as_str())) {
         let known: Vec<_> = known.into_iter().collect();
         return Err(Error::Usage(format!("there is no operation \"{unknown}\"; expected one of {}", known.join(", "))));
@@ -60,11 +60,13 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         let mut backend = pollster::block_on(GpuBackend::open(found.clone(), Some(class)))?;
         let of = if class == DeviceClass::Gpu { "GPUs" } else { "software drivers" };
         let AdapterReport { name, backend: api, kind, driver, .. } = backend.report().clone();
-        say(&format!("{name} · {api} · {kind} · {driver}: kernels for {of}"));
+        print_status(&format!("{name} · {api} · {kind} · {driver}: kernels for {of}"));
         let wanted = |stem: &str| args.operations.is_empty() || args.operations.iter().any(|wanted| wanted == stem);
-        say(&row(["operation", "samples", "worst", "bound", ""]));
-        let outcomes = pollster::block_on(selftest::run_telling(&mut backend, wanted, |outcome| say(&line(outcome))))?;
-        say("");
+        print_status(&row(["operation", "samples", "worst", "bound", ""]));
+        let outcomes = pollster::block_on(selftest::run_with_progress(&mut backend, wanted, |outcome| {
+            print_status(&line(outcome))
+        }))?;
+        print_status("");
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     }
     match failed {

@@ -3,7 +3,7 @@
 
 use super::mix;
 use super::plan::Class;
-use super::terminal::{complain, grouped, print};
+use super::terminal::{grouped, print, print_message};
 use super::{load, plan};
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Phase;
@@ -199,12 +199,12 @@ fn of_plan(recipe: &Recipe, classes: &[DeviceClass]) -> Result<Vec<Candidate>> {
 /// variants of each, which a plan would choose in this order.
 fn of_samples(classes: &[DeviceClass], most: usize) -> Vec<Candidate> {
     let mut all = Vec::new();
-    for case in ops::joint::cases() {
+    for case in ops::fusion::cases() {
         let (graph, unit) = case.graph();
         let first = &graph.nodes()[unit.start];
         for &class in classes {
             for (_, caps) in case.variants(&Caps::baseline(class)).into_iter().take(most) {
-                for launch in &ops::joint::program(&graph, unit.clone(), &caps).launches {
+                for launch in &ops::fusion::program(&graph, unit.clone(), &caps).launches {
                     let groups = fold(launch.groups, caps.max_groups);
                     let used = Use { layer: None, output: first.ty.clone(), groups };
                     note(&mut all, &launch.kernel, first.op.stem(), class, used);
@@ -233,7 +233,7 @@ fn translate(chosen: &[Candidate], target: Target, out: Option<&Path>) -> Result
         let names: Vec<_> = others.iter().take(NAMED).map(mix::title).collect();
         let more = others.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        complain(
+        print_message(
             "note",
             &format_args!(
                 "this is {}; others are {}{more}: choose with a kernel's name, --layer and --device-class",

@@ -117,21 +117,21 @@ pub(super) fn print(text: &str) -> Result<()> {
 }
 
 /// Prints a status line. Errors are ignored, so that training continues without a reader.
-pub(super) fn say(line: &str) {
+pub(super) fn print_status(line: &str) {
     emit(Stream::Out, &format!("{line}\n"));
 }
 
 /// Prints `note: …` or `error: …` to stderr.
-pub(super) fn complain(kind: &str, message: &dyn Display) {
+pub(super) fn print_message(kind: &str, message: &dyn Display) {
     emit(Stream::Err, &format!("{kind}: {message}\n"));
 }
 
 /// Like `complain`, but prints each message only once.
-pub(super) fn complain_once(kind: &str, message: &dyn Display) {
+pub(super) fn print_message_once(kind: &str, message: &dyn Display) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let message = message.to_string();
     if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(message.clone()) {
-        complain(kind, &message);
+        print_message(kind, &message);
     }
 }
 
@@ -206,7 +206,7 @@ pub(super) fn table(align: &str, cells: &str) -> String {
 
 /// Formats a share as a percentage.
 pub(super) fn percent(share: f32) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.1}%", 100.0 * share)
 }
 
 /// Formats a duration.

@@ -5,7 +5,7 @@ use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
 use super::step::{self, StepArgs};
-use super::terminal::{self, complain, duration, grouped, percent, say};
+use super::terminal::{self, duration, grouped, percent, print_message, print_status};
 use super::view::{About, View};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
 use halfwave::backend::Device;
@@ -129,13 +129,13 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     if args.dump.is_some() && recipe.train.batch > data.train.len() {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
     }
-    say(&plan::describe(&recipe, &name)?);
+    print_status(&plan::describe(&recipe, &name)?);
     let opened = device::open(args.adapter.adapter.as_deref())?;
     let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
     if let Some((start, path)) = init {
         trainer.initialise(&start.tensors).map_err(load::in_file(&path))?;
         if !start.unused.is_empty() {
-            complain("note", &format_args!("{}: unused tensors: {}", path.display(), start.unused.join(", ")));
+            print_message("note", &format_args!("{}: unused tensors: {}", path.display(), start.unused.join(", ")));
         }
     }
     let dump = match &args.dump {
@@ -149,7 +149,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     };
     let train = step::describe(&trainer.recipe().train);
     let run = pollster::block_on(Run::create(claim, trainer, &device))?;
-    say(&format!("training on {device}, {train}, into {}", run.dir().display()));
+    print_status(&format!("training on {device}, {train}, into {}", run.dir().display()));
     follow(args, run, &device, dump)
 }
 
@@ -173,7 +173,10 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
         )));
     }
     if position.over(steps) {
-        say(&format!("{} is complete: {step} of {steps} steps are done; --epochs or --steps extend it", dir.display()));
+        print_status(&format!(
+            "{} is complete: {step} of {steps} steps are done; --epochs or --steps extend it",
+            dir.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     let opened = device::reopen(args.adapter.adapter.as_deref(), dir)?;
@@ -182,7 +185,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     interrupt::watch();
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
     let train = step::describe(&saved.recipe.train);
-    say(&format!("resuming {} at step {step} of {steps}, {train}, on {device}", dir.display()));
+    print_status(&format!("resuming {} at step {step} of {steps}, {train}, on {device}", dir.display()));
     follow(args, run, &device, None)
 }
 
@@ -194,33 +197,41 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let dir = run.dir().to_path_buf();
     let test_accuracy = advanced.inspect_err(|_| {
         if !dir.join(run::CHECKPOINT).exists() {
-            return complain("note", &format_args!("{} no longer contains the run", dir.display()));
+            return print_message("note", &format_args!("{} no longer contains the run", dir.display()));
         }
-        complain("note", &format_args!("{} contains the run up to its last checkpoint", dir.display()));
+        print_message("note", &format_args!("{} contains the run up to its last checkpoint", dir.display()));
     })?;
     let (position, total) = (run.trainer().position(), run.trainer().total_steps());
     let (steps, time) = (position.step, duration(begun.elapsed().as_secs_f64()));
     if position.stopped {
         let patience = run.trainer().recipe().train.patience;
         let epochs = if patience == 1 { "epoch".to_string() } else { format!("{patience} epochs") };
-        say(&format!("\nended early: accuracy has not improved for {epochs} (train.patience)"));
+        print_status(&format!("\nended early: accuracy has not improved for {epochs} (train.patience)"));
     }
     if !run.trainer().over() {
         let unevaluated = if position.unevaluated { ", before they were evaluated" } else { "" };
-        say(&format!("\nstopped after {} of {} steps{unevaluated}, in {time}", grouped(steps), grouped(total)));
-        say(&format!("everything up to here is saved in {}; to resume:", dir.display()));
-        say(&format!("  halfwave train --resume {}", quoted(&dir)));
+        print_status(&format!(
+            "\nstopped after {} of {} steps{unevaluated}, in {time}",
+            grouped(steps),
+            grouped(total)
+        ));
+        print_status(&format!("everything up to here is saved in {}; to resume:", dir.display()));
+        print_status(&format!("  halfwave train --resume {}", quoted(&dir)));
         return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
-    say(&format!("\ntest accuracy {accuracy} after {}, in {time}", terminal::steps(steps)));
+    print_status(&format!("\ntest accuracy {accuracy} after {}, in {time}", terminal::steps(steps)));
     let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
     if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
-        say(&format!("best accuracy after epoch {epoch}, {}: {}", percent(best), dir.join(run::BEST).display()));
+        print_status(&format!(
+            "best accuracy after epoch {epoch}, {}: {}",
+            percent(best),
+            dir.join(run::BEST).display()
+        ));
     }
-    say(&format!("checkpoint, metrics and curve.png are in {}; next:", dir.display()));
-    say(&format!("  halfwave eval {}", quoted(&dir)));
-    say(&format!("  halfwave predict {} IMAGE.png", quoted(&dir)));
+    print_status(&format!("checkpoint, metrics and curve.png are in {}; next:", dir.display()));
+    print_status(&format!("  halfwave eval {}", quoted(&dir)));
+    print_status(&format!("  halfwave predict {} IMAGE.png", quoted(&dir)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -274,7 +285,7 @@ async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> R
                 && run.trainer().position().epoch == 1
                 && let Some(lines) = advice::at_chance(row, loss, run.trainer().recipe())
             {
-                complain("note", &lines.join("\n"));
+                print_message("note", &lines.join("\n"));
             }
         }
         pacer.took(asked.elapsed());

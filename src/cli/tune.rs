@@ -2,7 +2,7 @@
 
 use super::device::{self, Measurable};
 use super::kernels::{self, Kernels};
-use super::terminal::{self, print, say};
+use super::terminal::{self, print, print_status};
 use super::{MeasureArgs, interrupt};
 use halfwave::Result;
 use halfwave::backend::gpu::{Found, GpuBackend};
@@ -51,7 +51,7 @@ pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
     let device = Device::from(&found.report);
     let file = kernels::file(&device)?;
     if args.forget {
-        say(&forget(&device)?);
+        print_status(&forget(&device)?);
         return Ok(ExitCode::SUCCESS);
     }
     // Checks that the result can be saved before measuring for minutes.
@@ -63,27 +63,27 @@ pub(super) fn tune(args: &TuneArgs) -> Result<ExitCode> {
             Ok(()) => kept = true,
             Err(error) => {
                 if kept {
-                    say(&format!("the results for the recipes before {name} are saved in {}", file.display()));
+                    print_status(&format!("the results for the recipes before {name} are saved in {}", file.display()));
                 }
                 return interrupt::ended(error);
             }
         }
     }
     let adapter = only_as.map_or(String::new(), |index| format!(", if started with --adapter {index}"));
-    say(&format!("results saved in {}; later runs on this device use them{adapter}", file.display()));
+    print_status(&format!("results saved in {}; later runs on this device use them{adapter}", file.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Measures the kernels of a recipe, then prints and saves the result.
 fn of_recipe(args: &TuneArgs, found: &Found, device: &Device, recipe: &Recipe, name: &str) -> Result<()> {
     let batch = recipe.train.batch;
-    say(&format!("{name}, batch of {batch}, on {}", device.adapter));
+    print_status(&format!("{name}, batch of {batch}, on {}", device.adapter));
     let mut request = kernels::request(device);
     request.choices.clear();
     let mut backend = pollster::block_on(GpuBackend::open(found.clone(), request))?;
     backend.stop_by(interrupt::stop());
     let plan = training_plan(recipe, batch, backend.caps())?;
-    let tuned = pollster::block_on(tune::tune(&mut backend, &plan, args.measure.rounds as usize, say))?;
+    let tuned = pollster::block_on(tune::tune(&mut backend, &plan, args.measure.rounds as usize, print_status))?;
     print(&table(&tuned))?;
     kernels::change(device, |kernels| {
         for found in &tuned {
@@ -96,7 +96,7 @@ fn of_recipe(args: &TuneArgs, found: &Found, device: &Device, recipe: &Recipe, n
 /// Discards the cached data of a device, and returns a description of it.
 fn forget(device: &Device) -> Result<String> {
     let before: Kernels = kernels::change(device, std::mem::take)?;
-    let (choices, verdicts, wrong) = (before.choices.len(), before.verdicts.len(), before.shut_out());
+    let (choices, verdicts, wrong) = (before.choices.len(), before.verdicts.len(), before.excluded());
     let adapter = &device.adapter;
     if choices + verdicts == 0 {
         return Ok(format!("{adapter}: no kernel data was cached; kernels are chosen by estimate"));

@@ -3,7 +3,7 @@
 //! **Invariant:** no file outside the page's folder is served, whatever a request or a link in the
 //! folder refers to.
 
-use super::terminal::say;
+use super::terminal::print_status;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path as Asked, Request, State};
@@ -51,7 +51,10 @@ pub(super) fn web(args: &WebArgs) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let router = Router::new().route("/", get(file)).route("/{*path}", get(file)).with_state(Arc::new(root));
-        say(&format!("http://localhost:{port}/ serves {}, on this machine only; Ctrl-C stops it", dir.display()));
+        print_status(&format!(
+            "http://localhost:{port}/ serves {}, on this machine only; Ctrl-C stops it",
+            dir.display()
+        ));
         axum::serve(listener, router).await.map_err(failed)
     })
 }

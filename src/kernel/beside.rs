@@ -19,7 +19,7 @@ const LANES_BYTES: usize = 64 * 48;
 
 /// Whether a launch can run side by side with others at all. The heavy products cannot, because
 /// they need all registers and workgroup memory.
-pub fn goes_beside(launch: &Launch) -> bool {
+pub fn goes_side_by_side(launch: &Launch) -> bool {
     let kernel = &launch.kernel;
     kernel.threads == THREADS && launch.executed == 0 && !kernel.trusted && !kernel.f16
 }
@@ -37,7 +37,10 @@ pub(crate) fn workgroup_bytes(launch: &Launch) -> usize {
 /// Panics if a launch cannot run side by side with others, or if there are more than
 /// [`MOST_BUFFERS`](super::MOST_BUFFERS) buffers. Both are bugs in the caller.
 pub fn beside(pieces: &[Piece<'_>]) -> (Launch, Vec<Held>) {
-    assert!(pieces.iter().all(|piece| goes_beside(piece.launch)), "a launch that cannot run side by side with others");
+    assert!(
+        pieces.iter().all(|piece| goes_side_by_side(piece.launch)),
+        "a launch that cannot run side by side with others"
+    );
     let mut labels: Vec<_> = pieces.iter().map(|piece| piece.launch.kernel.label.as_str()).collect();
     labels.dedup();
     let (bindings, held) = shared_bindings(pieces.iter());
@@ -88,7 +91,7 @@ fn text(piece: &Piece<'_>, number: usize, buffers: &[Held]) -> (String, String) 
     for (name, value) in &kernel.constants {
         let _ = writeln!(text, "const {name}: u32 = {value}u;");
     }
-    kernel.bindings.iter().filter(|binding| !binding.is_raised()).for_each(|binding| text += &accessors(binding));
+    kernel.bindings.iter().filter(|binding| !binding.is_atomic()).for_each(|binding| text += &accessors(binding));
     for part in &kernel.body {
         text += &expand::expand(part, &kernel.constants);
         text.push('\n');
@@ -105,7 +108,7 @@ fn text(piece: &Piece<'_>, number: usize, buffers: &[Held]) -> (String, String) 
     let names = declared(&declarations);
     let rename = |name: &str| {
         let bound = kernel.bindings.iter().zip(&piece.held).find(|(binding, _)| binding.name == name);
-        if let Some((_, held)) = bound.filter(|(binding, _)| !binding.is_raised()) {
+        if let Some((_, held)) = bound.filter(|(binding, _)| !binding.is_atomic()) {
             let at = buffers.iter().position(|buffer| buffer == held).expect("it was listed");
             return Some(BUFFERS[at].to_string());
         }

@@ -36,7 +36,7 @@ mod names;
 mod params;
 
 pub(crate) use beside::workgroup_bytes;
-pub use beside::{beside, goes_beside};
+pub use beside::{beside, goes_side_by_side};
 pub use merge::{Held, MOST_BUFFERS, Piece, fits, merge};
 pub use params::{Params, Scalar};
 
@@ -123,7 +123,7 @@ impl Binding {
     }
 
     /// Whether launches raise its words atomically, in any order.
-    pub fn is_raised(&self) -> bool {
+    pub fn is_atomic(&self) -> bool {
         self.is_fault() || self.is_seen()
     }
 }
@@ -184,7 +184,7 @@ impl Kernel {
         let _ = writeln!(text, "const THREADS: u32 = {}u;", self.threads);
         for (index, binding) in self.bindings.iter().enumerate() {
             let access = if binding.is_read_only() { "read" } else { "read_write" };
-            let element = if binding.is_raised() { "atomic<u32>" } else { element(binding.encoding) };
+            let element = if binding.is_atomic() { "atomic<u32>" } else { element(binding.encoding) };
             let name = binding.name;
             let (space, ty) = match binding.uniform {
                 Some(quads) => ("uniform".to_string(), format!("array<{element}, {quads}>")),

@@ -33,7 +33,7 @@ pub enum Role {
     /// Another trained parameter: a bias, γ and β of a batch-norm, a learned scale.
     Trained,
     /// A tensor without a gradient: running statistics, counts.
-    Kept,
+    Untrained,
 }
 
 /// The memory layout of a parameter.
@@ -78,12 +78,12 @@ impl Parameter {
 
     /// Creates the count of saturated numbers of a layer.
     fn count(layer: &str) -> Self {
-        Self::new(layer, "saturated", Role::Kept, Layout::Count)
+        Self::new(layer, "saturated", Role::Untrained, Layout::Count)
     }
 
     /// Whether it has a gradient.
     pub fn trained(&self) -> bool {
-        self.role != Role::Kept
+        self.role != Role::Untrained
     }
 
     /// Whether it is a weight that an optimiser may flip.
@@ -154,7 +154,7 @@ fn kept(name: &str, kind: &LayerKind, [channels, height, width]: [usize; 3]) -> 
         LayerKind::BatchNorm(settings) => {
             let parts = [("running_mean", 0.0), ("running_var", 1.0)];
             let parts = parts.map(|(part, start)| (format!("{name}.{part}"), start)).to_vec();
-            let running = Parameter::new(name, "running", Role::Kept, Layout::Rows { length: channels, parts });
+            let running = Parameter::new(name, "running", Role::Untrained, Layout::Rows { length: channels, parts });
             let affine =
                 [("weight", 1.0), ("bias", 0.0)].map(|(what, start)| Parameter::row(name, what, channels, start));
             return [running].into_iter().chain(affine.into_iter().filter(|_| settings.affine)).collect();

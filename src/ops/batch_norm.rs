@@ -12,7 +12,7 @@ mod prologue;
 
 use super::batch_norm_stats::{self, BatchNormStats};
 use super::{
-    Activity, Backward, Op, Operation, Sample, add, batch_norm_backward, joint::Case, row::Row, sample::Noise,
+    Activity, Backward, Op, Operation, Sample, add, batch_norm_backward, fusion::Case, row::Row, sample::Noise,
 };
 use crate::caps::Caps;
 use crate::error::Result;
@@ -354,7 +354,7 @@ impl BatchNormRunning {
 }
 
 /// Statistics fused with coefficients: of floats and of sums, with and without running statistics.
-pub(super) fn joint_cases() -> Vec<Case> {
+pub(super) fn fused_cases() -> Vec<Case> {
     let mut noise = Noise::new(25);
     let mut cases = Vec::new();
     for sample in BatchNormStats::samples() {

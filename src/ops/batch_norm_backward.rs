@@ -23,7 +23,7 @@ use super::quantise_backward::QuantiseBackward;
 use super::sum::{self, rows_per_chunk};
 use super::{
     Activity, Operation, Sample, add, batch_norm,
-    joint::Case,
+    fusion::Case,
     max_pool::{self, MaxPoolArgmax},
     max_unpool::MaxUnpool,
     row,
@@ -263,7 +263,7 @@ impl BatchNormSums {
     }
 
     /// Sums fused with their rows.
-    pub(super) fn joint_cases() -> Vec<Case> {
+    pub(super) fn fused_cases() -> Vec<Case> {
         let rows: [&[usize]; 3] = [&[0, 1], &[1], &[1, 0]];
         let cases = Self::samples().into_iter().zip(rows.into_iter().cycle());
         let cases = cases.map(|(sample, rows)| {

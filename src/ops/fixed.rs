@@ -97,7 +97,7 @@ pub struct Quantiser {
 }
 
 impl Quantiser {
-    fn draws(self) -> bool {
+    fn uses_random(self) -> bool {
         self.rounding != Rounding::Nearest
     }
 
@@ -114,7 +114,7 @@ impl Quantiser {
 
     /// The uniform random numbers of a quad; `image_quads` is the number of quads per image.
     fn drawn(self, words: Option<&[u32]>, quad: usize, image_quads: usize) -> [f32; LANES] {
-        let words = words.filter(|_| self.draws());
+        let words = words.filter(|_| self.uses_random());
         words.map_or([0.0; LANES], |words| {
             let quad = random::first_quad(words, image_quads) + quad as u32;
             random::quad(words, quad, self.stream).map(random::fraction)
@@ -161,24 +161,24 @@ const OPS: usize = 6;
 
 impl Fixed {
     /// Whether the operation or its gradient draws random numbers.
-    pub(crate) fn draws(&self) -> bool {
-        self.value.draws() || self.gradient.is_some_and(Quantiser::draws)
+    pub(crate) fn uses_random(&self) -> bool {
+        self.value.uses_random() || self.gradient.is_some_and(Quantiser::uses_random)
     }
 
     /// Index of x among the inputs.
     pub(crate) fn reader(&self) -> usize {
-        usize::from(self.draws())
+        usize::from(self.uses_random())
     }
 }
 
 impl FixedBackward {
-    fn draws(&self) -> bool {
-        self.gradient.is_some_and(Quantiser::draws)
+    fn uses_random(&self) -> bool {
+        self.gradient.is_some_and(Quantiser::uses_random)
     }
 
     /// Index of x among the inputs.
     pub(crate) fn reader(&self) -> usize {
-        1 + usize::from(self.draws())
+        1 + usize::from(self.uses_random())
     }
 }
 
@@ -197,7 +197,7 @@ impl Operation for Fixed {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        check(inputs, 0, self.draws())?;
+        check(inputs, 0, self.uses_random())?;
         self.value.format.check()?;
         if let Some(gradient) = self.gradient {
             gradient.format.check()?;
@@ -222,14 +222,14 @@ impl Operation for Fixed {
         }
         let op = FixedBackward { format: self.value.format, gradient: self.gradient };
         let mut inputs = vec![cx.dy()];
-        inputs.extend(op.draws().then(|| cx.input(0)));
+        inputs.extend(op.uses_random().then(|| cx.input(0)));
         inputs.push(cx.input(self.reader()));
         let dx = cx.add(op, &inputs)?;
         cx.accumulate(self.reader(), dx)
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let draws = self.value.draws();
+        let draws = self.value.uses_random();
         let mut label = String::from(if draws { "fixed_stochastic" } else { "fixed_nearest" });
         let mut parts = vec![include_str!("../../shaders/fixed.wgsl"), ROUND];
         if draws {
@@ -258,7 +258,8 @@ impl Operation for Fixed {
     }
 
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
-        let (lanes, words, image) = (output.ty.lanes(), self.draws().then(|| inputs[0].words), image_quads(output.ty));
+        let (lanes, words, image) =
+            (output.ty.lanes(), self.uses_random().then(|| inputs[0].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
                 let u = self.value.drawn(words, row * lanes / LANES + quad, image);
@@ -313,10 +314,10 @@ impl Fixed {
         for value in [NEAREST, STOCHASTIC] {
             let op = Fixed { value, gradient: None, in_place: false };
             for inputs in cases(&mut noise, value.format) {
-                let random = value.draws().then(|| words(&mut noise, None));
+                let random = value.uses_random().then(|| words(&mut noise, None));
                 samples.push(Sample::new(op, random.into_iter().chain(inputs).collect()));
             }
-            let random = value.draws().then(|| words(&mut noise, None));
+            let random = value.uses_random().then(|| words(&mut noise, None));
             let weight = noise.weights([3, 2], 6, 10);
             let inputs = random.into_iter().chain([weight]).collect();
             samples.push(Sample::new(Fixed { in_place: true, ..op }, inputs));
@@ -334,7 +335,7 @@ impl Operation for FixedBackward {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        check(inputs, 1, self.draws())?;
+        check(inputs, 1, self.uses_random())?;
         self.format.check()?;
         if let Some(gradient) = self.gradient {
             gradient.format.check()?;
@@ -348,7 +349,7 @@ impl Operation for FixedBackward {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let draws = self.draws();
+        let draws = self.uses_random();
         let (kind, format) = match self.gradient {
             None => ("whole", self.format),
             Some(gradient) => (if draws { "stochastic" } else { "nearest" }, gradient.format),
@@ -386,7 +387,7 @@ impl Operation for FixedBackward {
 
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        let (words, image) = (self.draws().then(|| inputs[1].words), image_quads(output.ty));
+        let (words, image) = (self.uses_random().then(|| inputs[1].words), image_quads(output.ty));
         batch_norm::Prologue::new(&inputs[self.reader()..]).rows(output.floats(), lanes, |row, x, out| {
             for (quad, out) in out.chunks_mut(LANES).enumerate() {
                 let u = self.gradient.map_or([0.0; LANES], |g| g.drawn(words, row * lanes / LANES + quad, image));
@@ -414,7 +415,7 @@ impl FixedBackward {
             let op = FixedBackward { format: STOCHASTIC.format, gradient };
             for inputs in cases(&mut noise, op.format) {
                 let dy = noise.floats(&inputs[0].ty.shape);
-                let random = op.draws().then(|| words(&mut noise, None));
+                let random = op.uses_random().then(|| words(&mut noise, None));
                 samples.push(Sample::new(op, [dy].into_iter().chain(random).chain(inputs).collect()));
             }
         }

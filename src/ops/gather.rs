@@ -96,7 +96,7 @@ impl Gather {
 
     /// Whether random numbers are drawn: there is more than one crop position, or images are
     /// flipped or cut out.
-    pub fn draws(&self) -> bool {
+    pub fn uses_random(&self) -> bool {
         self.augment.mirror || self.augment.cutout > 0 || self.shifts() != [1, 1]
     }
 
@@ -121,7 +121,7 @@ impl Gather {
 
     /// Index of the first part among the inputs.
     fn first_part(&self) -> usize {
-        2 + usize::from(self.draws()) + usize::from(self.mean)
+        2 + usize::from(self.uses_random()) + usize::from(self.mean)
     }
 
     /// Row and column of the source pixel of an output pixel, or `None` in a zero border.
@@ -162,7 +162,7 @@ impl Operation for Gather {
             return Err(format!("the index must be u32[n], not {}", inputs[0]));
         }
         super::same("the table", inputs[1], &TensorType::f32(&[256, c]))?;
-        if self.draws() {
+        if self.uses_random() {
             check_random(inputs[2])?;
         }
         if self.mean {
@@ -182,7 +182,7 @@ impl Operation for Gather {
         let ([source_h, source_w, c], [n, h, w, _]) = (self.source, output.nhwc());
         let [shifts_h, shifts_w] = self.shifts();
         let quads = output.words() / 4;
-        let draws = self.draws();
+        let draws = self.uses_random();
         let mut texts = vec![add::ELEMENTWISE, include_str!("../../shaders/gather.wgsl")];
         texts.extend(draws.then_some(PHILOX));
         let is = |padding| usize::from(self.augment.padding == padding);
@@ -240,8 +240,9 @@ impl Operation for Gather {
         let parts: Vec<&[u8]> =
             inputs[self.first_part()..].iter().map(|part| bytemuck::cast_slice(part.words)).collect();
         let [shifts_h, shifts_w] = self.shifts();
-        let first = if self.draws() { random::first_quad(inputs[2].words, 1) } else { 0 };
-        let block = |quad: u32| if self.draws() { random::quad(inputs[2].words, quad, self.stream) } else { [0; 4] };
+        let first = if self.uses_random() { random::first_quad(inputs[2].words, 1) } else { 0 };
+        let block =
+            |quad: u32| if self.uses_random() { random::quad(inputs[2].words, quad, self.stream) } else { [0; 4] };
         parallel::rows(output.floats(), h * w * lanes, |n, out| {
             let (drawn, cut) = (block(first + n as u32), block(first + (n as u32 | SQUARE)));
             let corner = [choice(drawn[0], shifts_h), choice(drawn[1], shifts_w)].map(|at| at as isize - pad as isize);
@@ -294,7 +295,7 @@ impl Gather {
             |(source, size, images, part_images, batch, augment, mean): ([usize; 3], _, usize, _, usize, _, bool)| {
                 let op = Gather { source, size, images, part_images, augment, mean, stream: noise.bits() };
                 let mut inputs = vec![noise.words(&[batch], images as u32), noise.floats(&[256, source[2]])];
-                if op.draws() {
+                if op.uses_random() {
                     // Every other case is a micro-batch.
                     let words = noise.words(&[4], u32::MAX).words;
                     let micro = (images % 2 == 1).then_some(1000);

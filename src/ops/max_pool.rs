@@ -16,7 +16,7 @@
 use super::batch_norm::{NORMALISE_OPS, Prologue, prologue_case};
 use super::gemm::Taps;
 use super::window::{Window, WindowParams};
-use super::{Backward, Operation, Sample, conv_backward, decode, joint::Case, max_unpool, sample::Noise};
+use super::{Backward, Operation, Sample, conv_backward, decode, fusion::Case, max_unpool, sample::Noise};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{
@@ -435,7 +435,7 @@ impl MaxPoolArgmax {
 }
 
 /// Pools fused with their argmax.
-pub(super) fn joint_cases() -> Vec<Case> {
+pub(super) fn fused_cases() -> Vec<Case> {
     let samples = MaxPoolArgmax::samples().into_iter();
     let cases = samples.map(|sample| {
         let super::Op::MaxPoolArgmax(MaxPoolArgmax { window }) = sample.op else { unreachable!("samples of argmax") };

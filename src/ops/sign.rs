@@ -13,7 +13,7 @@
 //! [`CHUNK`](super::sum::CHUNK) = 128, then pairs, then the tree of lanes; over a layer, the
 //! filters are then summed in chunks in the same way.
 
-use super::{Activity, Backward, Op, Operation, Sample, add, joint::Case, sample::Noise, sum};
+use super::{Activity, Backward, Op, Operation, Sample, add, fusion::Case, sample::Noise, sum};
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::kernel::{Launch, Operand::*, Program};
@@ -318,7 +318,7 @@ impl Alpha {
         })
     }
 
-    pub(super) fn joint_cases() -> Vec<Case> {
+    pub(super) fn fused_cases() -> Vec<Case> {
         let mut cases = Vec::new();
         for sample in Self::samples() {
             let Op::Alpha(Alpha { channels, scope }) = sample.op else { unreachable!("samples of alpha") };

@@ -83,7 +83,7 @@ pub(super) fn images(graph: &mut Graph, model: &Model, batch: usize, feed: &Feed
     let parts = gather.parts().enumerate();
     let parts = parts.map(|(part, (_, images))| leaf(&store_name(part), gather.part_type(images), role));
     let parts = parts.collect::<Result<Vec<_>>>()?;
-    if gather.draws() {
+    if gather.uses_random() {
         inputs.push(random_leaf(graph)?);
     }
     inputs.extend(mean.into_iter().chain(parts));

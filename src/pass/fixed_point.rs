@@ -54,7 +54,7 @@ pub(super) fn random_leaf(graph: &mut Graph) -> Result<Value> {
 
 /// Appends the rounding of x.
 pub(super) fn rounded(graph: &mut Graph, op: Fixed, x: Value) -> Result<Value> {
-    let random = if op.draws() { Some(random_leaf(graph)?) } else { None };
+    let random = if op.uses_random() { Some(random_leaf(graph)?) } else { None };
     let inputs: Vec<_> = random.into_iter().chain([x]).collect();
     graph.add(op, &inputs)
 }

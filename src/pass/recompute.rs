@@ -21,7 +21,7 @@ use super::together;
 use crate::error::Result;
 use crate::graph::{Phase, Typed, Value};
 use crate::ops::batch_norm_backward::BatchNormDx;
-use crate::ops::{Graph, Op, joint};
+use crate::ops::{Graph, Op, fusion};
 use std::ops::Range;
 
 /// Applies the rewrites, and marks the graph for compact memory.
@@ -151,7 +151,7 @@ struct Lives<'g> {
 
 impl<'g> Lives<'g> {
     fn new(graph: &'g Graph) -> Self {
-        let units = joint::units(graph);
+        let units = fusion::units(graph);
         let count = graph.nodes().len();
         let unit_of: Vec<_> = (0..count).map(|node| units.partition_point(|unit| unit.end <= node)).collect();
         let (mut root, mut readers, mut overwritten) = (Vec::new(), vec![Vec::new(); count], vec![None; count]);

@@ -12,7 +12,7 @@
 
 use crate::error::Result;
 use crate::graph::{Node, Phase, Value};
-use crate::ops::{Activity, Graph, Op, Role, joint};
+use crate::ops::{Activity, Graph, Op, Role, fusion};
 
 /// Applies the new order.
 ///
@@ -34,7 +34,7 @@ pub fn together(graph: &Graph) -> Result<Graph> {
                 let is_placed = |value: Value| placed[value.0] || unit.contains(&value);
                 let ready = |&input: &Value| is_placed(input) || is_leaf(graph.node(input));
                 let fits = !is_placed(next) && node.inputs.iter().all(ready) && may_overwrite(graph, next, is_placed);
-                if fits && joint::extends(graph, &unit, &node.op, &node.inputs) {
+                if fits && fusion::extends(graph, &unit, &node.op, &node.inputs) {
                     unit.push(next);
                 }
             }

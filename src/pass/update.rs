@@ -39,7 +39,7 @@ pub fn update(
         let name = name.clone();
         let (binary, weight, clipped) = match role(&name) {
             Role::Weight { binary, clipped } => (binary, true, clipped),
-            Role::Trained | Role::Kept => (false, false, false),
+            Role::Trained | Role::Untrained => (false, false, false),
         };
         graph.at(&layer, Phase::Update);
         let (lr_scale, decay) = optimizer.settings(&name, weight);

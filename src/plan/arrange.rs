@@ -11,7 +11,7 @@ use super::lower::programs;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::graph::Value;
-use crate::ops::{Graph, Op, joint};
+use crate::ops::{Graph, Op, fusion};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
@@ -52,7 +52,7 @@ pub fn arrange(graph: &Graph, caps: &Caps) -> Result<Graph> {
 
 /// Postpones each launch once, or only those that run alone.
 fn round(graph: &Graph, alone: bool, caps: &Caps) -> Result<Graph> {
-    let units = joint::units(graph);
+    let units = fusion::units(graph);
     let programs = programs(graph, &units, caps);
     let cells = Cells::new(graph, &programs);
     let Launches { all, .. } = dispatches::launches(&cells, &units, caps);

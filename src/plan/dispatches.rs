@@ -10,8 +10,8 @@ use super::merge::{self, Chain};
 use super::rank;
 use crate::caps::Caps;
 use crate::graph::Value;
-use crate::kernel::{self, Held, Launch, Piece, beside, goes_beside, workgroup_bytes};
-use crate::ops::{Graph, joint};
+use crate::kernel::{self, Held, Launch, Piece, beside, goes_side_by_side, workgroup_bytes};
+use crate::ops::{Graph, fusion};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(super) struct Launches {
     /// The values that stay in registers.
     pub(super) registers: Vec<Value>,
     /// Nodes whose last launch is postponed, and the node up to which it is.
-    pub(super) put_off: Vec<(Value, Value)>,
+    pub(super) postponed: Vec<(Value, Value)>,
 }
 
 /// Returns the launches of units.
@@ -32,7 +32,7 @@ pub(super) fn launches(cells: &Cells<'_>, units: &[Range<usize>], caps: &Caps) -
     // By node: the chain that contains its last launch.
     let chain_of: HashMap<Value, &Chain> =
         chains.iter().flat_map(|chain| chain.iter().map(move |&node| (node, chain))).collect();
-    let mut made = Launches { all: Vec::new(), registers: Vec::new(), put_off: Vec::new() };
+    let mut made = Launches { all: Vec::new(), registers: Vec::new(), postponed: Vec::new() };
     for unit in units {
         let launches = &cells.programs[unit.start].launches;
         let nodes: Vec<_> = unit.clone().map(Value).collect();
@@ -42,7 +42,7 @@ pub(super) fn launches(cells: &Cells<'_>, units: &[Range<usize>], caps: &Caps) -
         if let Some(chain) = chain.filter(|chain| merge::here(cells, chain).next() == Some(nodes[0])) {
             made.all.push(merge::bound(cells, chain, rank));
             made.registers.extend(merge::registers(cells, chain));
-            made.put_off.extend(merge::put_off(cells, chain));
+            made.postponed.extend(merge::postponed(cells, chain));
         }
     }
     made
@@ -57,7 +57,7 @@ fn pieces<'a>(set: impl IntoIterator<Item = &'a Bound>, rank: impl Fn(Value) -> 
 /// Whether a launch can run side by side with those of a set.
 pub(super) fn fits(cells: &Cells<'_>, set: &[&Bound], another: &Bound, caps: &Caps) -> bool {
     let all = || set.iter().copied().chain([another]);
-    all().all(|bound| goes_beside(&bound.launch))
+    all().all(|bound| goes_side_by_side(&bound.launch))
         && kernel::fits(pieces(all(), |_| 0).iter(), caps.max_buffers)
         && all().map(|bound| workgroup_bytes(&bound.launch)).sum::<usize>() <= caps.workgroup_bytes
         && all().map(|bound| bound.launch.groups.max(1)).sum::<usize>() <= caps.max_groups.pow(2)
@@ -87,7 +87,7 @@ pub(super) fn sets(cells: &Cells<'_>, launches: Vec<Bound>, caps: &Caps) -> Vec<
 
 /// Returns the number of dispatches of a graph.
 pub(super) fn count(graph: &Graph, caps: &Caps) -> usize {
-    let units = joint::units(graph);
+    let units = fusion::units(graph);
     let programs = programs(graph, &units, caps);
     let cells = Cells::new(graph, &programs);
     let launches = launches(&cells, &units, caps).all;

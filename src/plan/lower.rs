@@ -11,7 +11,7 @@ use crate::error::{Error, Result, smaller_tensors};
 use crate::graph::Value;
 use crate::halves::{SCALES, SEEN};
 use crate::kernel::{Cost, FAULT, Held, Kernel, Launch, Operand, Program, fold};
-use crate::ops::{Graph, Op, Role, joint};
+use crate::ops::{Graph, Op, Role, fusion};
 use crate::tensor::{Encoding, TensorType};
 use crate::variant::Offer;
 use std::collections::HashMap;
@@ -24,14 +24,14 @@ use std::ops::Range;
 /// Returns an error if a tensor exceeds the device's limits; the message names the tensor, its
 /// bytes and the limit.
 pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
-    let units = joint::units(graph);
+    let units = fusion::units(graph);
     let programs = programs(graph, &units, caps);
     check_limits(graph, &programs, caps)?;
     let cells = Cells::new(graph, &programs);
-    let Launches { all, registers, put_off } = dispatches::launches(&cells, &units, caps);
+    let Launches { all, registers, postponed } = dispatches::launches(&cells, &units, caps);
     let sets = dispatches::sets(&cells, all, caps);
     let ranges = dispatches::ranges(&units, &sets);
-    let tenants = tenants::tenants(&cells, &ranges, &sets, &put_off);
+    let tenants = tenants::tenants(&cells, &ranges, &sets, &postponed);
     let (mut assignment, packing) = if graph.compact {
         let most_words = (caps.max_buffer_bytes / 4).min(usize::MAX as u64) as usize;
         let (packed, places) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
@@ -142,7 +142,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
 fn offer(graph: &Graph, value: Value, caps: &Caps) -> Option<Offer> {
     let node = graph.node(value);
     let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
-    node.op.candidates(&inputs, &node.ty, &joint::seen_by(graph, node, caps)).into_iter().next()
+    node.op.candidates(&inputs, &node.ty, &fusion::seen_by(graph, node, caps)).into_iter().next()
 }
 
 /// Returns programs by node: the launches of a unit are stored with its first node.
@@ -150,7 +150,7 @@ pub(super) fn programs(graph: &Graph, units: &[Range<usize>], caps: &Caps) -> Ve
     let mut programs = vec![Program::default(); graph.nodes().len()];
     let rows = leaf(graph, SCALES).map_or(0, |scales| graph.ty(scales).rows());
     for unit in units {
-        let mut program = joint::program(graph, unit.clone(), caps);
+        let mut program = fusion::program(graph, unit.clone(), caps);
         let row =
             |operand: Operand| value_of(graph, Value(unit.start), operand).and_then(|value| graph.node(value).scale);
         program.launches = program.launches.into_iter().map(|launch| launch.store_half(rows, row)).collect();
@@ -171,10 +171,10 @@ pub struct Together {
 
 /// Determines which nodes of a graph are computed at the same time, and the slots of their values.
 pub fn together(graph: &Graph, caps: &Caps) -> Together {
-    let units = joint::units(graph);
+    let units = fusion::units(graph);
     let programs = programs(graph, &units, caps);
     let cells = Cells::new(graph, &programs);
-    let Launches { all, put_off: lasting, .. } = dispatches::launches(&cells, &units, caps);
+    let Launches { all, postponed: lasting, .. } = dispatches::launches(&cells, &units, caps);
     let sets = dispatches::sets(&cells, all, caps);
     let ranges = dispatches::ranges(&units, &sets);
     let assignment = slots::assign(&tenants::tenants(&cells, &ranges, &sets, &lasting), &ranges);

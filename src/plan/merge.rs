@@ -35,7 +35,7 @@ pub(super) fn chains(cells: &Cells<'_>, buffers: usize) -> Vec<Chain> {
         if longer.len() > 1 && merging.joins(&longer, value, node) && merging.fits(&longer, buffers) {
             *chains.last_mut().expect("it is longer now") = longer;
         } else {
-            chains.push(merging.put_off(value, node).into_iter().chain([value]).collect());
+            chains.push(merging.postponed(value, node).into_iter().chain([value]).collect());
         }
         open = true;
     }
@@ -74,7 +74,7 @@ pub(super) fn here<'a>(cells: &'a Cells<'_>, chain: &'a Chain) -> impl Iterator<
 }
 
 /// Returns the node whose last launch was postponed, with the last node of its chain.
-pub(super) fn put_off(cells: &Cells<'_>, chain: &Chain) -> Option<(Value, Value)> {
+pub(super) fn postponed(cells: &Cells<'_>, chain: &Chain) -> Option<(Value, Value)> {
     let first = chain.first().filter(|node| cells.programs[node.0].launches.len() > 1)?;
     Some((*first, *chain.last()?))
 }
@@ -121,7 +121,7 @@ impl<'a> Merging<'a> {
 
     /// Returns the value that a node reads quad by quad, before all others, and whose last launch
     /// processes these quads.
-    fn put_off(&self, value: Value, node: &Node<Op>) -> Option<Value> {
+    fn postponed(&self, value: Value, node: &Node<Op>) -> Option<Value> {
         let graph = self.cells.graph;
         let fits = |input: &Value| {
             let first = graph.iter().find(|(_, reader)| reader.inputs.contains(input)).map(|(reader, _)| reader);

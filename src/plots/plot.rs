@@ -158,7 +158,7 @@ where
     builder.margin(14 * unit).margin_right(36 * unit).x_label_area_size(56 * unit).y_label_area_size(96 * unit);
     let mut context = builder.build_cartesian_2d(chart.x[0]..chart.x[1], y)?;
     let y_name = if chart.log { format!("{} (log scale)", chart.y_name) } else { chart.y_name.clone() };
-    let y_text = |v: &f64| if chart.unit == Unit::Percent { format!("{} %", short(*v)) } else { short(*v) };
+    let y_text = |v: &f64| if chart.unit == Unit::Percent { format!("{}%", short(*v)) } else { short(*v) };
     let mut mesh = context.configure_mesh();
     mesh.x_desc(chart.x_name).y_desc(y_name).x_labels(12).y_labels(8);
     mesh.x_label_formatter(&|&v| whole(v)).y_label_formatter(&y_text);
@@ -218,7 +218,7 @@ const DOTTED: usize = 40;
 fn named(line: &Line, unit: Unit) -> String {
     let name = cut(&line.name, 40);
     match (unit, line.points.last()) {
-        (Unit::Percent, Some(last)) => format!("{name}, last {:.1} %", last.1),
+        (Unit::Percent, Some(last)) => format!("{name}, last {:.1}%", last.1),
         _ if !line.raw.is_empty() => format!("{name}, smoothed"),
         _ => name,
     }

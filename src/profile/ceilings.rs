@@ -45,7 +45,7 @@ impl Ceiling {
         }
         // A range does not contain NaN, so NaN is doubtful too.
         let spread =
-            (!(0.0..=MOST_SPREAD).contains(&spread)).then(|| format!("repetitions scatter by {:.0} %", spread * 100.0));
+            (!(0.0..=MOST_SPREAD).contains(&spread)).then(|| format!("repetitions scatter by {:.0}%", spread * 100.0));
         let doubling =
             (!DOUBLING.contains(&doubling)).then(|| format!("twice the work took {doubling:.2} times as long"));
         let doubts: Vec<_> = spread.into_iter().chain(doubling).collect();
@@ -111,12 +111,9 @@ mod tests {
         let sound = Ceiling { value: 1e9, spread: 0.03, doubling: 1.98 };
         assert!(sound.plausible() && sound.error() < 0.2);
         let doubts = [
-            (Ceiling { spread: 0.4, ..sound }, "repetitions scatter by 40 %"),
+            (Ceiling { spread: 0.4, ..sound }, "repetitions scatter by 40%"),
             (Ceiling { doubling: 1.5, ..sound }, "twice the work took 1.50 times as long"),
-            (
-                Ceiling { doubling: 2.5, spread: 0.3, ..sound },
-                "scatter by 30 %, twice the work took 2.50 times as long",
-            ),
+            (Ceiling { doubling: 2.5, spread: 0.3, ..sound }, "scatter by 30%, twice the work took 2.50 times as long"),
             (Ceiling { doubling: f64::NAN, ..sound }, "twice the work took NaN"),
             (Ceiling { value: f64::INFINITY, ..sound }, "nothing was measured"),
             (Ceiling { value: 0.0, ..sound }, "nothing was measured"),

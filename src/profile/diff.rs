@@ -97,14 +97,14 @@ fn keyed(profile: &Profile) -> Keyed<'_> {
 }
 
 /// Returns the indicators of a launch: its shortest time and its 10th percentile.
-fn witnesses(launch: &Launch) -> Option<[f64; 2]> {
+fn indicators(launch: &Launch) -> Option<[f64; 2]> {
     let ns = |ns: Option<u64>| Some(ns?.max(1) as f64);
     Some([ns(launch.min_ns)?, ns(launch.p10_ns)?])
 }
 
 /// Returns the relative standard errors of the indicators of `samples` durations.
 fn errors(launch: &Launch, samples: usize) -> Option<[f64; 2]> {
-    let ([min, p10], p25) = (witnesses(launch)?, launch.p25_ns? as f64);
+    let ([min, p10], p25) = (indicators(launch)?, launch.p25_ns? as f64);
     let samples = samples.max(1) as f64;
     // The shortest of the samples exceeds the least possible time by about the gap between
     // neighbouring samples: a tenth of the samples lies between it and the 10th percentile. The
@@ -130,7 +130,7 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new([a, b]: [&'a Launch; 2], [a_steps, b_steps]: [usize; 2]) -> Option<Self> {
-        let (before, after) = (witnesses(a)?, witnesses(b)?);
+        let (before, after) = (indicators(a)?, indicators(b)?);
         let (of_a, of_b) = (errors(a, a_steps)?, errors(b, b_steps)?);
         let [logs, errors] = [[0, 1].map(|i| (after[i] / before[i]).ln()), [0, 1].map(|i| of_a[i].hypot(of_b[i]))];
         Some(Self { launches: [a, b], logs, errors })
@@ -188,7 +188,7 @@ impl Machine {
         let (sure, other) = if error[0] < error[1] { (0, 1) } else { (1, 0) };
         let least = LEAST_RATIO.ln();
         let noise = (ERRORS * error[sure]).max(least);
-        let [a, b] = pair.launches.map(|launch| witnesses(launch).map_or(0.0, |ns| ns[sure]));
+        let [a, b] = pair.launches.map(|launch| indicators(launch).map_or(0.0, |ns| ns[sure]));
         let matters = (b - a * self.factor[sure].exp()).abs() > LEAST_SHARE * step_ns;
         let beyond = |sign: f64| matters && sign * deviation[sure] > noise && sign * deviation[other] > least;
         let verdict = match (beyond(1.0), beyond(-1.0)) {

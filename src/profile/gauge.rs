@@ -56,8 +56,13 @@ impl Ceilings {
     ///
     /// Returns an error for the CPU backend, which has no kernels, or if the device is lost.
     pub async fn measure(backend: &mut dyn Backend) -> Result<Self> {
-        let mut gauge =
-            Gauge { backend, clock: Clock::Device, steps: Steps::default(), copied: 0, begun: Instant::now() };
+        let mut gauge = PeakMeasurement {
+            backend,
+            clock: Clock::Device,
+            steps: Steps::default(),
+            copied: 0,
+            begun: Instant::now(),
+        };
         gauge.look().await?;
         let launch = gauge.ceiling(Probe::Launch).await?;
         let mut copy: Vec<Copy> = Vec::new();
@@ -106,7 +111,7 @@ fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
 
-struct Gauge<'a> {
+struct PeakMeasurement<'a> {
     backend: &'a mut dyn Backend,
     clock: Clock,
     /// The quantum of the device's clock; for the host's clock, the duration of an empty
@@ -139,7 +144,7 @@ struct Span {
     host_ns: f64,
 }
 
-impl Gauge<'_> {
+impl PeakMeasurement<'_> {
     async fn load(&mut self, probe: Probe, groups: u32) -> Result<Loaded> {
         let plan = probe.plan(self.backend.caps(), groups);
         let id = self.backend.load(plan).await?;

@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::graph::{Phase, Typed, Value};
 use crate::halves::{self, EXPONENT, ROW, SCALES, SEEN};
-use crate::ops::joint::Case;
+use crate::ops::fusion::Case;
 use crate::ops::{Graph, Leaf, Role};
 use crate::tensor::{Encoding, Tensor, TensorType};
 use std::ops::Range;

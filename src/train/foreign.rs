@@ -12,7 +12,7 @@ const MOST_HEADER: u64 = 100_000_000;
 
 /// How to extract the weights.
 #[derive(Clone, Copy)]
-enum Way {
+enum Advice {
     /// `torch.load`.
     Torch,
     /// `numpy.load`.
@@ -21,22 +21,22 @@ enum Way {
     Say(&'static str),
 }
 
-const EXPORT: Way = Way::Say("export its weights as safetensors, under PyTorch's names and layouts");
-const SWAPPED: Way = Way::Say("name a checkpoint or a run's folder here");
+const EXPORT: Advice = Advice::Say("export its weights as safetensors, under PyTorch's names and layouts");
+const SWAPPED: Advice = Advice::Say("name a checkpoint or a run's folder here");
 
 /// File kinds by the bytes at an offset: formats that hold weights, and pictures; [`FileKind`] knows
 /// others.
-const STARTS: &[(usize, &[u8], &str, Way)] = &[
+const STARTS: &[(usize, &[u8], &str, Advice)] = &[
     (
         0,
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
         "a file of torch.save in its old format",
-        Way::Torch,
+        Advice::Torch,
     ),
-    (0, b"\x80\x02", "a Python pickle, as old .pth and .pt files are", Way::Torch),
-    (0, b"\x80\x03", "a Python pickle", Way::Torch),
-    (0, b"\x80\x04", "a Python pickle", Way::Torch),
-    (0, b"\x80\x05", "a Python pickle", Way::Torch),
+    (0, b"\x80\x02", "a Python pickle, as old .pth and .pt files are", Advice::Torch),
+    (0, b"\x80\x03", "a Python pickle", Advice::Torch),
+    (0, b"\x80\x04", "a Python pickle", Advice::Torch),
+    (0, b"\x80\x05", "a Python pickle", Advice::Torch),
     (0, b"\x93NUMPY", "a single NumPy array (.npy)", EXPORT),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes", EXPORT),
     (0, b"GGUF", "a GGUF file", EXPORT),
@@ -54,15 +54,15 @@ pub(super) fn recognise(start: &[u8], path: &Path) -> Option<String> {
     }
     let (what, way) = kind(start)?;
     let way = match way {
-        Way::Torch => python(
+        Advice::Torch => python(
             path,
             "import torch",
             "torch",
             |file| format!("torch.load('{file}', map_location='cpu', weights_only=True)"),
             " (for a training checkpoint, add ['state_dict'] or the name of its weights)",
         ),
-        Way::Numpy => python(path, "import numpy", "numpy", |file| format!("dict(numpy.load('{file}'))"), ""),
-        Way::Say(text) => text.to_string(),
+        Advice::Numpy => python(path, "import numpy", "numpy", |file| format!("dict(numpy.load('{file}'))"), ""),
+        Advice::Say(text) => text.to_string(),
     };
     Some(format!("this is {what}, not a safetensors file; {way}"))
 }
@@ -81,14 +81,14 @@ fn python(path: &Path, import: &str, flavour: &str, load: impl Fn(&str) -> Strin
     )
 }
 
-fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
+fn kind(start: &[u8]) -> Option<(&'static str, Advice)> {
     let holds = |text: &str| start.windows(text.len()).any(|part| part == text.as_bytes());
     if start.starts_with(b"PK\x03\x04") {
         return Some(match () {
-            () if holds(".npy") => ("an archive of NumPy arrays (.npz)", Way::Numpy),
+            () if holds(".npy") => ("an archive of NumPy arrays (.npz)", Advice::Numpy),
             () if holds("metadata.json") || holds("config.json") || holds("weights.h5") => ("a Keras model", EXPORT),
-            () if holds("data.pkl") => ("a PyTorch file (.pth, .pt)", Way::Torch),
-            () => ("a ZIP archive, as PyTorch's .pth and .pt files are", Way::Torch),
+            () if holds("data.pkl") => ("a PyTorch file (.pth, .pt)", Advice::Torch),
+            () => ("a ZIP archive, as PyTorch's .pth and .pt files are", Advice::Torch),
         });
     }
     if let Some(&(.., what, way)) =
@@ -102,10 +102,10 @@ fn kind(start: &[u8]) -> Option<(&'static str, Way)> {
         return Some((what, EXPORT));
     }
     if holds("\"weight_map\"") {
-        return Some(("the index of a model in several files", Way::Say("merge them into one safetensors file")));
+        return Some(("the index of a model in several files", Advice::Say("merge them into one safetensors file")));
     }
     let kind = FileKind::of(start)?;
-    Some((kind.what, if kind.wraps() { Way::Say(kind.advice) } else { SWAPPED }))
+    Some((kind.what, if kind.wraps() { Advice::Say(kind.advice) } else { SWAPPED }))
 }
 
 /// Length of a safetensors header, if these bytes can be the start of such a file.

@@ -117,7 +117,7 @@ impl Session {
     ///
     /// Returns an error if the model does not fit the device.
     pub async fn new(recipe: &Recipe, backend: Box<dyn Backend>, dump: bool) -> Result<Self> {
-        Self::fed(recipe, backend, Feed::Floats, dump).await
+        Self::with_feed(recipe, backend, Feed::Floats, dump).await
     }
 
     /// Like [`Session::new`], but steps take images as `feed` says: [`Session::train_on`] or
@@ -126,7 +126,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the model does not fit the device.
-    pub async fn fed(recipe: &Recipe, backend: Box<dyn Backend>, feed: Feed, dump: bool) -> Result<Self> {
+    pub async fn with_feed(recipe: &Recipe, backend: Box<dyn Backend>, feed: Feed, dump: bool) -> Result<Self> {
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
@@ -279,7 +279,7 @@ impl Session {
 
     /// Requests loss and accuracy of the steps since the last request: a copy that runs
     /// concurrently with further steps.
-    pub fn ask(&mut self) {
+    pub fn request_metrics(&mut self) {
         if self.asked < self.step {
             let copy = self.get("history");
             self.coming.push_back((self.asked..self.step, copy));
@@ -293,7 +293,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device is lost.
-    pub async fn arrived(&mut self, left: usize) -> Result<Vec<Measured>> {
+    pub async fn take_metrics(&mut self, left: usize) -> Result<Vec<Measured>> {
         while self.coming.len() > left {
             let Some((steps, copy)) = self.coming.pop_front() else { break };
             let words = copy.await?;
@@ -312,8 +312,8 @@ impl Session {
     ///
     /// Returns an error if the device is lost.
     pub async fn measured(&mut self) -> Result<Vec<Measured>> {
-        self.ask();
-        self.arrived(0).await
+        self.request_metrics();
+        self.take_metrics(0).await
     }
 
     /// Logits of images (n, h, w, c, scaled) with running statistics: one value per class and

@@ -88,7 +88,7 @@ impl Trainer {
         }
         let feed = feed(&recipe, &dataset, backend.caps());
         let resident = matches!(feed, Feed::Bytes(Bytes { store: Store::Resident { .. }, .. }));
-        let mut session = Session::fed(&recipe, backend, feed, dump).await?;
+        let mut session = Session::with_feed(&recipe, backend, feed, dump).await?;
         session.set_normalise(&normalise);
         if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
             session.set_store(pixels);
@@ -287,15 +287,15 @@ impl Trainer {
             self.pending.push_back(batches[batch as usize].len() as u64);
             // The first half's measurements are copied while the second half runs.
             if batch + 1 == (first + last) / 2 {
-                self.session.ask();
+                self.session.request_metrics();
             }
         }
-        self.session.ask();
+        self.session.request_metrics();
         self.order = Some((epoch, batches));
         (self.position.step, self.position.batch) = (first_step + last - first, last);
         let ends = last == epoch_steps || self.position.step >= total;
         self.position.unevaluated = ends;
-        let mut events = self.arrived(usize::from(last - first > 1 && !ends)).await?;
+        let mut events = self.take_metrics(usize::from(last - first > 1 && !ends)).await?;
         self.clock.seconds += started.elapsed().as_secs_f64();
         if self.diverged.is_none() && ends {
             let before = self.position;
@@ -369,7 +369,7 @@ impl Trainer {
     /// Returns an error if the device is lost.
     pub async fn flush(&mut self) -> Result<Vec<Event>> {
         let started = web_time::Instant::now();
-        let events = self.arrived(0).await;
+        let events = self.take_metrics(0).await;
         self.clock.seconds += started.elapsed().as_secs_f64();
         events
     }
@@ -390,8 +390,8 @@ impl Trainer {
     }
 
     /// Events of measurements that have arrived, up to the last `left` requests.
-    async fn arrived(&mut self, left: usize) -> Result<Vec<Event>> {
-        let arrived = self.session.arrived(left).await?;
+    async fn take_metrics(&mut self, left: usize) -> Result<Vec<Event>> {
+        let arrived = self.session.take_metrics(left).await?;
         let mut events = std::mem::take(&mut self.waiting);
         for measured in arrived {
             let images = self.pending.pop_front().expect("a batch for each measure");

@@ -34,11 +34,11 @@ pub fn all() -> Vec<Kernel> {
             all.push(kernel.clone());
         }
     };
-    for case in ops::joint::cases() {
+    for case in ops::fusion::cases() {
         let (graph, unit) = case.graph();
         let devices = CLASSES.into_iter().map(Caps::baseline).chain(coop_caps());
         for (_, caps) in devices.flat_map(|caps| case.variants(&caps)) {
-            let program = ops::joint::program(&graph, unit.clone(), &caps);
+            let program = ops::fusion::program(&graph, unit.clone(), &caps);
             program.launches.iter().for_each(|launch| note(&launch.kernel));
         }
     }

@@ -67,7 +67,7 @@ fn buffers_are_hardly_longer_than_they_must_be() {
                 let bound = memory.state + memory.ports + at_least(&lives(plan));
                 let more = memory.peak as f64 / bound as f64 - 1.0;
                 println!(
-                    "{name} for {class:?}, {}: {} bytes, {:.1} % above the bound, {} of {} launches wait",
+                    "{name} for {class:?}, {}: {} bytes, {:.1}% above the bound, {} of {} launches wait",
                     precision.name(),
                     memory.peak,
                     100.0 * more,

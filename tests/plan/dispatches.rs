@@ -4,14 +4,14 @@ use super::random_graph::random_graph;
 use super::{RANDOM_GRAPHS, digits, digits_hwgq, residual, training};
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Value;
-use halfwave::ops::{Graph, joint};
+use halfwave::ops::{Graph, fusion};
 use halfwave::plan::{Plan, PlanNode, arrange, lower};
 
 /// Nodes computed by one dispatch run at the same time, unless they read each other's values or are
 /// one unit; they may not touch what others write.
 fn check_shared(graph: &Graph, plan: &Plan) -> usize {
     let mut shared = 0;
-    let units = joint::units(graph);
+    let units = fusion::units(graph);
     let unit = |node: &PlanNode| units.iter().position(|unit| unit.contains(&node.value.0));
     for step in 0..plan.steps.len() {
         let nodes: Vec<_> = plan.nodes.iter().filter(|node| node.steps.contains(&step)).collect();

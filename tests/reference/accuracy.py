@@ -88,7 +88,7 @@ def main():
 
     def line(name, losses, right):
         marks = [losses[0], losses[min(9, total - 1)], np.mean(losses[-tail:])]
-        print(f"{name:<26}" + "".join(f"{mark:>12.4f}" for mark in marks) + f"{100 * right:>12.2f} %", flush=True)
+        print(f"{name:<26}" + "".join(f"{mark:>12.4f}" for mark in marks) + f"{100 * right:>12.2f}%", flush=True)
 
     print(f"{total} steps of {recipe['train']['batch']} images; losses of the first and the tenth step, mean of the last {tail}; test accuracy")
     line("halfwave", ours, reached)
@@ -98,7 +98,7 @@ def main():
         network, losses = trained(recipe, start, images, labels, noise)
         accuracies.append(accuracy(network, *test))
         line(f"PyTorch, start + 1e-6 ({control})" if control else "PyTorch", losses, accuracies[-1])
-    print(f"difference {100 * (reached - accuracies[0]):+.2f} %; PyTorch's own runs lie within {100 * (max(accuracies) - min(accuracies)):.2f} %")
+    print(f"difference {100 * (reached - accuracies[0]):+.2f}%; PyTorch's own runs lie within {100 * (max(accuracies) - min(accuracies)):.2f}%")
 
 
 if __name__ == "__main__":

@@ -23,14 +23,14 @@ struct Asking {
     at: usize,
     calls: Rc<Cell<usize>>,
     /// Whether a step that must run as a whole has started.
-    deaf: bool,
+    ignores_stops: bool,
 }
 
 impl Asking {
     fn new(at: usize, calls: &Rc<Cell<usize>>) -> Self {
         let (mut inner, stop) = (CpuBackend::new(), Stop::default());
         inner.stop_by(stop.clone());
-        Self { inner, stop, at, calls: Rc::clone(calls), deaf: false }
+        Self { inner, stop, at, calls: Rc::clone(calls), ignores_stops: false }
     }
 
     /// Counts a call before it is forwarded.
@@ -51,9 +51,9 @@ impl Backend for Asking {
         self.inner.caps()
     }
 
-    fn hear_stop(&mut self, heard: bool) {
-        self.deaf = !heard;
-        self.inner.hear_stop(heard);
+    fn obey_stops(&mut self, heard: bool) {
+        self.ignores_stops = !heard;
+        self.inner.obey_stops(heard);
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
@@ -73,7 +73,7 @@ impl Backend for Asking {
 
     fn run(&mut self, id: PlanId) -> Result<()> {
         self.called();
-        let heard = !self.deaf && self.stop.asked();
+        let heard = !self.ignores_stops && self.stop.asked();
         self.inner.run(id).inspect(|()| assert!(!heard, "a plan is run after the request"))
     }
 

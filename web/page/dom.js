@@ -39,7 +39,7 @@ export function write(element, text) {
 export const whole = (value) => Math.round(value).toLocaleString("en");
 
 /** @param {number} share 0..1 @param {number} [digits] */
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 
 const SUPERSCRIPT = /** @type {Record<string, string>} */ (Object.fromEntries([..."-0123456789"].map((digit, at) => [digit, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][at]])));
 

@@ -93,7 +93,7 @@ export function persecond(rate, unit) {
 export function doubt({ value, spread, doubling }) {
   if (!(value > 0)) return "nothing was measured";
   const doubts = [
-    spread >= 0 && spread <= 0.25 ? "" : `repetitions scatter by ${(100 * spread).toFixed(0)}\u00a0%`,
+    spread >= 0 && spread <= 0.25 ? "" : `repetitions scatter by ${(100 * spread).toFixed(0)}%`,
     doubling >= 1.8 && doubling <= 2.2 ? "" : `twice the work took ${doubling?.toFixed(2) ?? "no"} times as long`,
   ];
   return doubts.filter(Boolean).join(", ");
@@ -124,9 +124,9 @@ export function about(launch, total) {
   return [
     `${kernel} · ${layerOf(launch)}`,
     PHASES[phase]?.name ?? phase,
-    ns ? `${duration(ns)} (${durations(p10_ns, p90_ns)}), ${((100 * ns) / total).toFixed(1)}\u00a0% of all launches` : "too short for this clock",
+    ns ? `${duration(ns)} (${durations(p10_ns, p90_ns)}), ${((100 * ns) / total).toFixed(1)}% of all launches` : "too short for this clock",
     [...said(bytes, "B"), ...said(float_ops, "FLOP"), ...said(bit_ops, "bitop"), ...said(dot_ops, "op")].join(" · "),
-    ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}\u00a0% of the measured peak`}`] : []),
+    ...(bound ? [`bound by ${BOUNDS[bound] ?? bound}${fraction == null ? "" : `: ${(100 * fraction).toFixed(0)}% of the measured peak`}`] : []),
   ].filter(Boolean);
 }
 

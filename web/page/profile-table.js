@@ -21,7 +21,7 @@ const COLUMNS = [
   { name: "GFLOP/s", value: (launch) => giga(launch, launch.float_ops), said: digits },
   { name: "Gbitop/s", value: (launch) => giga(launch, launch.bit_ops || launch.dot_ops), said: digits },
   { name: "Bound by", value: ({ bound }) => (bound ? (BOUNDS[bound] ?? bound) : "") },
-  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "Time at the bound alone, divided by the measured time; above 100 % if caches help" },
+  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "Time at the bound alone, divided by the measured time; above 100% if caches help" },
   { name: "Groups × threads", value: ({ groups: [x, y], threads }) => x * y * threads, said: (_, { groups: [x, y], threads }) => `${y > 1 ? `${x} × ${y}` : x} × ${threads}` },
   { name: "Shapes", value: ({ reads, writes }) => `${reads.join(", ")} → ${writes}` },
 ];

@@ -56,7 +56,7 @@ function header(profile) {
 }
 
 /** @param {number} a @param {number} b */
-const times_of = (a, b) => (b ? (a < 2 * b ? `${((100 * a) / b).toFixed(0)}\u00a0% of` : `${(a / b).toFixed(1)} times`) : "–");
+const times_of = (a, b) => (b ? (a < 2 * b ? `${((100 * a) / b).toFixed(0)}% of` : `${(a / b).toFixed(1)} times`) : "–");
 
 /** @param {string} title @param {[string, number, string][]} tiles */
 const group = (title, tiles) =>

@@ -24,7 +24,7 @@ export function number(value) {
 }
 
 /** A value of a chart with its unit. @param {any} chart @param {number} value @param {boolean} [exact] */
-const told = ({ unit }, value, exact) => (unit === "percent" ? `${exact ? value.toFixed(value >= 10 ? 1 : 2) : number(+value.toFixed(3))}\u00a0%` : number(value));
+const told = ({ unit }, value, exact) => (unit === "percent" ? `${exact ? value.toFixed(value >= 10 ? 1 : 2) : number(+value.toFixed(3))}%` : number(value));
 
 /** About `count` round numbers from low to high. @param {number} low @param {number} high @param {number} count @param {number} [least] minimum distance */
 function ticks(low, high, count, least = 0) {

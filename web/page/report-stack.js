@@ -27,7 +27,7 @@ function draw(svg, width, { epochs, shares, ideal }, hover) {
   const beside = ideal.length ? 46 : 0;
   const wide = (width - left - beside - 4) / epochs.length;
   const py = (/** @type {number} */ share) => bottom - (bottom - top) * share;
-  for (const share of [0, 0.5, 1]) svg.append(mark("text", { x: left - 6, y: py(share) + 4, "text-anchor": "end" }, `${100 * share}\u00a0%`));
+  for (const share of [0, 0.5, 1]) svg.append(mark("text", { x: left - 6, y: py(share) + 4, "text-anchor": "end" }, `${100 * share}%`));
   const column = (/** @type {number[]} */ parts, /** @type {number} */ x, /** @type {number} */ across, /** @type {string} */ what) => {
     const group = mark("g", { class: "column", tabindex: -1, role: "img", "aria-label": `${what}: ${parts.map((share) => percent(share)).join(", ")}` });
     let low = 0;

@@ -113,6 +113,6 @@ test('in an empty project with the packed file installed, the README’s example
   writeFileSync(path.join(folder, 'train.mjs'), example);
   const lines = (await node(['train.mjs'], driver(icds().lavapipe), folder)).trim().split('\n');
   assert.equal(lines.length, 20);
-  assert.match(lines.at(-1), /^epoch 20: \d+\.\d %$/);
+  assert.match(lines.at(-1), /^epoch 20: \d+\.\d%$/);
   assert.ok(parseFloat(lines.at(-1).split(' ')[2]) > 90, lines.at(-1));
 });

@@ -122,7 +122,7 @@ for (const kind of KINDS) {
     assert.match(recipe, /set = "digits"/, 'it hands a checkpoint over');
     console.log(`${kind}: ${printed.join('; ')}`);
     assert.equal(printed.length, 1 + 6 + 1, 'adapter, six losses, accuracy');
-    assert.match(printed.at(-1), /^\d+\.\d % of the test images/);
+    assert.match(printed.at(-1), /^\d+\.\d% of the test images/);
     assert.ok(parseFloat(printed.at(-1)) > 50, 'it learns');
   }));
 }

@@ -45,11 +45,11 @@ for (const kind of KINDS) {
         verdict(`${kind}: the first step came`, first, FIRST_STEP_MS, 'after the click, on a page that was ready');
       });
 
-      await t.test(`it learns to read ${100 * ENOUGH} % of the test images`, async () => {
+      await t.test(`it learns to read ${100 * ENOUGH}% of the test images`, async () => {
         const start = performance.now();
         await visit.until((enough) => Number(document.querySelector('#test-accuracy').dataset.value) >= enough, ENOUGH);
         const [accuracy, step, rate] = await Promise.all(['test-accuracy', 'step', 'images-per-second'].map((id) => visit.number(id)));
-        console.log(`${kind}: ${(100 * accuracy).toFixed(1)} % at step ${step}, after ${((performance.now() - start) / 1000).toFixed(1)} s, ${Math.round(rate)} images/s`);
+        console.log(`${kind}: ${(100 * accuracy).toFixed(1)}% at step ${step}, after ${((performance.now() - start) / 1000).toFixed(1)} s, ${Math.round(rate)} images/s`);
         // The pictures of the network's inside follow within a second.
         for (const id of ['codes', 'weights', 'confusion']) await page.waitForFunction((id) => document.querySelector(`#${id}`).matches(':not(:empty):not(:has(.empty))'), { timeout: 20_000 }, id);
       });

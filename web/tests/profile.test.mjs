@@ -35,7 +35,7 @@ function assertTruthful({ timer: { quality, quantum_ns: quantum }, launches, lau
 function print(kind, { timer, launches_ns, step_ns, instrumented_ns, launches }) {
   const ms = (ns) => `${(ns / 1e6).toFixed(1)} ms`;
   const unseen = launches.filter(({ median_ns }) => median_ns === null).length;
-  console.log(`${kind}: clock ${timer.quality}, ${timer.quantum_ns.toFixed(0)} ns; step ${ms(step_ns)}, launches ${ms(launches_ns)} (${Math.round((100 * launches_ns) / step_ns)} %), instrumented ${ms(instrumented_ns)}; ${unseen} too short to see; at most ${Math.max(...launches.map(({ repeats }) => repeats))} repeats`);
+  console.log(`${kind}: clock ${timer.quality}, ${timer.quantum_ns.toFixed(0)} ns; step ${ms(step_ns)}, launches ${ms(launches_ns)} (${Math.round((100 * launches_ns) / step_ns)}%), instrumented ${ms(instrumented_ns)}; ${unseen} too short to see; at most ${Math.max(...launches.map(({ repeats }) => repeats))} repeats`);
 }
 
 for (const kind of KINDS) {

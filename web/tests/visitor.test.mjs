@@ -296,7 +296,7 @@ for (const kind of KINDS) {
         await visit.page.$eval('#checkpoint-download', (button) => button.click()); // cards above it may just have grown
         assert.ok((await visit.download()).length > 1000);
         await visit.page.click('#pad-random');
-        await visit.until(() => /\d\s%/.test(document.querySelector('#prediction').textContent), undefined, 20_000);
+        await visit.until(() => /\d%/.test(document.querySelector('#prediction').textContent), undefined, 20_000);
         await visit.page.close();
       });
 

@@ -93,7 +93,7 @@ pub struct GpuBackend {
     pool: Vec<wgpu::Buffer>,
     stop: Stop,
     /// Whether stop requests are ignored.
-    deaf: bool,
+    ignores_stops: bool,
     on_verdict: Option<OnVerdict>,
 }
 
@@ -123,7 +123,7 @@ impl GpuBackend {
             state,
             pool,
             stop,
-            deaf: false,
+            ignores_stops: false,
             on_verdict,
         })
     }
@@ -316,8 +316,8 @@ impl Backend for GpuBackend {
         self.stop = stop;
     }
 
-    fn hear_stop(&mut self, heard: bool) {
-        self.deaf = !heard;
+    fn obey_stops(&mut self, heard: bool) {
+        self.ignores_stops = !heard;
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
@@ -355,7 +355,7 @@ impl Backend for GpuBackend {
 
     fn run(&mut self, id: PlanId) -> Result<()> {
         self.fault.check()?;
-        if !self.deaf {
+        if !self.ignores_stops {
             self.stop.check()?;
         }
         let (steps_len, pacer) = (self.plans[id.0].plan.steps.len(), &self.recorder.pacer);

@@ -25,10 +25,10 @@ pub(super) fn table(bench: &Bench) -> String {
     if bench.device.backend == "cpu" {
         text += &format!("{ONE_EACH}\n");
     }
-    if !bench.shut_out.is_empty() {
+    if !bench.excluded.is_empty() {
         text += &format!(
             "not used on this device, because their results were wrong on first use: {}; `halfwave tune --forget` makes later runs check them again\n",
-            bench.shut_out.join(", ")
+            bench.excluded.join(", ")
         );
     }
     text
@@ -66,9 +66,9 @@ fn of_operation(bench: &Bench, heavy: &Heavy) -> String {
     let (ops, unit) = if bits { (heavy.bit_ops, "Gbitop/s") } else { (heavy.float_ops, "GFLOP/s") };
     let row = |(at, kernel): (usize, &Timed)| {
         let rate = ops as f64 / kernel.median_ns.max(1) as f64 * 1e9;
-        let share = share(bench, kernel, ops, bits).map_or("-".to_string(), |share| format!("{:.1} %", 100.0 * share));
+        let share = share(bench, kernel, ops, bits).map_or("-".to_string(), |share| format!("{:.1}%", 100.0 * share));
         format!(
-            "{} {}\t{}\t{:.4}\t{} {unit}\t{share}\t{:.0} %\t{}\t{}\t{}\n",
+            "{} {}\t{}\t{:.4}\t{} {unit}\t{share}\t{:.0}%\t{}\t{}\t{}\n",
             if at == 0 { '*' } else { ' ' },
             kernel.kernel,
             kernel.parts,
@@ -184,7 +184,7 @@ mod tests {
             host: Host::this(),
             rounds: 1,
             ceilings: None,
-            shut_out: Vec::new(),
+            excluded: Vec::new(),
             recipes: vec![recipe],
         }
     }
@@ -203,7 +203,7 @@ mod tests {
         };
         let adapter = Device { adapter: "a".into(), backend: "Vulkan".into(), driver: "1".into(), kind: "k".into() };
         let mut bench = bench(adapter, vec![heavy]);
-        bench.shut_out.push("conv_dw/tile64".to_string());
+        bench.excluded.push("conv_dw/tile64".to_string());
         let text = table(&bench);
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
         assert!(at("kernel  parts") < at("* used") && at("* used") < at("  fast") && at("  fast") < at("  slow"));

@@ -3,7 +3,7 @@
 
 mod progress;
 
-use super::terminal::{complain, duration, print, say, width};
+use super::terminal::{duration, print, print_message, print_status, width};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, interrupt, load};
 use halfwave::backend::Device;
 use halfwave::data::Dataset;
@@ -61,7 +61,7 @@ of halfwave train.";
 
 pub(super) fn experiment(args: &ExperimentArgs) -> Result<ExitCode> {
     match &args.name {
-        Some(name) => conduct(args, experiment::find(name)?, experiment::preset(&args.preset)?),
+        Some(name) => run_experiment(args, experiment::find(name)?, experiment::preset(&args.preset)?),
         None => list().map(|()| ExitCode::SUCCESS),
     }
 }
@@ -98,7 +98,7 @@ impl Planned {
     }
 }
 
-fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> Result<ExitCode> {
+fn run_experiment(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> Result<ExitCode> {
     let out =
         args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", experiment.name, preset.name)));
     if out.exists() && !out.is_dir() {
@@ -118,9 +118,9 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
     }
     let (all, over) = (runs.len(), runs.iter().filter(|run| run.state.is_none()).count());
     let done = if over > 0 { format!("; {over} of them are already finished") } else { String::new() };
-    say(&format!("{}: {}", experiment.name, experiment.about));
-    say(&format!("preset {}: {}", preset.name, preset.about));
-    say(&format!("{} × {seeds} runs into {}{done}", experiment.arms.len(), out.display()));
+    print_status(&format!("{}: {}", experiment.name, experiment.about));
+    print_status(&format!("preset {}: {}", preset.name, preset.about));
+    print_status(&format!("{} × {seeds} runs into {}{done}", experiment.arms.len(), out.display()));
     interrupt::watch();
     let _claim = claim.map_or_else(|| Claim::folder(&out), Ok)?;
     let (begun, mut known) = (Instant::now(), None);
@@ -131,22 +131,22 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         let name = format!("{}, seed {}", experiment.arms[run.arm].name, run.seed);
         progress.begin(at, &name);
         let asked = args.adapter.adapter.as_deref();
-        let led = match pollster::block_on(lead(run, state, asked, &mut known, &mut progress)) {
+        let led = match pollster::block_on(execute_run(run, state, asked, &mut known, &mut progress)) {
             Err(Error::Stopped) => Ok(None),
             led => led.map(Some),
         };
         let led = led.inspect_err(|_| {
             progress.clear();
-            complain("note", &"completed work is kept: run the same command to continue");
+            print_message("note", &"completed work is kept: run the same command to continue");
         })?;
         let Some(outcome) = led else {
             progress.clear();
-            say(&format!(
+            print_status(&format!(
                 "\nstopped after {}; everything up to here is saved in {}; to continue:",
                 time(begun),
                 out.display()
             ));
-            say(&format!("  {}", again(args, experiment)));
+            print_status(&format!("  {}", again(args, experiment)));
             return Ok(ExitCode::from(interrupt::code()));
         };
         progress.over(&outcome);
@@ -157,15 +157,15 @@ fn conduct(args: &ExperimentArgs, experiment: &Experiment, preset: &Preset) -> R
         // The table may have been deleted since.
         write(&Table::new(experiment, preset, &outcomes), experiment, &out)?;
     }
-    say(&format!("\n{}", Table::new(experiment, preset, &outcomes).text(width())));
-    say(&match over {
+    print_status(&format!("\n{}", Table::new(experiment, preset, &outcomes).text(width())));
+    print_status(&match over {
         0 => format!("{all} runs in {}", time(begun)),
         over if over == all => format!("all {all} runs were already finished"),
         _ => format!("{all} runs, {over} of them finished before, the others in {}", time(begun)),
     });
     let holds = "contains table.md, table.csv, by-epoch.csv and accuracy.png; to compare the runs:";
-    say(&format!("{} {holds}", out.display()));
-    say(&format!("  halfwave report {}/*-seed*", quoted(&out)));
+    print_status(&format!("{} {holds}", out.display()));
+    print_status(&format!("  halfwave report {}/*-seed*", quoted(&out)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -212,7 +212,7 @@ fn same_images(a: &Data, b: &Data) -> bool {
 
 /// Executes a run to its end. If a stop is requested, its state is saved and `Error::Stopped`
 /// returned.
-async fn lead(
+async fn execute_run(
     planned: &Planned,
     state: State,
     asked: Option<&str>,
@@ -232,7 +232,7 @@ async fn lead(
     };
     if known.is_none() {
         progress.clear();
-        say(&format!("on {device}"));
+        print_status(&format!("on {device}"));
         *known = Some(device.clone());
     }
     let mut trainer = Trainer::new(planned.recipe.clone(), planned.images.clone(), backend, false).await?;
@@ -257,7 +257,7 @@ async fn lead(
             // Divergence is a result as well.
             Err(error) if Outcome::new(run.rows(), &device.adapter).diverged.is_some() => {
                 progress.clear();
-                complain("note", &format_args!("{}: {error}", planned.dir.display()));
+                print_message("note", &format_args!("{}: {error}", planned.dir.display()));
                 break;
             }
             Err(error) => return Err(error),

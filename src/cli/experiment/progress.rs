@@ -1,7 +1,7 @@
 //! Progress of an experiment: one line per finished run, and on a terminal a line that is updated
 //! during a run.
 
-use crate::cli::terminal::{duration, grouped, is_capable, say};
+use crate::cli::terminal::{duration, grouped, is_capable, print_status};
 use halfwave::experiment::Outcome;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::Run;
@@ -55,14 +55,14 @@ impl Progress {
         let loss = latest().find_map(|row| if let Row::Step(row) = row { Some(row.loss) } else { None });
         let test = latest().find_map(|row| if let Row::Epoch(row) = row { row.test_accuracy } else { None });
         parts.extend(loss.map(|loss| format!("loss {loss:.3}")));
-        parts.extend(test.map(|test| format!("test {:.1} %", 100.0 * test)));
+        parts.extend(test.map(|test| format!("test {:.1}%", 100.0 * test)));
         let rate = self.done as f64 / self.begun.elapsed().as_secs_f64();
         let seconds = self.left.saturating_sub(self.done) as f64 / rate;
         if self.done > 0 && seconds >= 1.0 {
             parts.push(format!("{} left", duration(seconds.ceil()).replace(".0 s", " s")));
         }
         let text = format!("{}   {}", self.label, parts.join(" · "));
-        if self.live { self.rewrite(&text) } else { say(&text) }
+        if self.live { self.rewrite(&text) } else { print_status(&text) }
     }
 
     /// Reports the result of a finished run.
@@ -70,13 +70,13 @@ impl Progress {
         self.clear();
         let accuracy = match (outcome.diverged, outcome.last()) {
             (Some(step), _) => format!("diverged at step {}", grouped(step)),
-            (None, Some(last)) => format!("test {last:>5.1} %"),
+            (None, Some(last)) => format!("test {last:>5.1}%"),
             (None, None) => "not measured".to_string(),
         };
         let speed =
             outcome.images_per_s.map_or(String::new(), |speed| format!("   {} images/s", grouped(speed as u64)));
         let time = duration(self.run_begun.elapsed().as_secs_f64());
-        say(&format!("{:<38}   {accuracy}{speed}   {time}", self.label));
+        print_status(&format!("{:<38}   {accuracy}{speed}   {time}", self.label));
     }
 
     /// Clears the line before other output.

@@ -6,7 +6,7 @@ mod table;
 use super::device::{self, Choice, Opened};
 use super::plan::{self, Class};
 use super::step::StepArgs;
-use super::terminal::{complain, is_capable, print, say};
+use super::terminal::{is_capable, print, print_message, print_status};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
@@ -87,7 +87,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         return Err(Error::Usage(message.to_string()));
     }
     args.api_trace.as_deref().map_or(Ok(()), |dir| new_folder(dir, &choice))?;
-    say(&plan::describe(&recipe, &name)?);
+    print_status(&plan::describe(&recipe, &name)?);
     let known = choice.request();
     let request = match args.device_class {
         // The cached choices were measured for the adapter's own class.
@@ -96,11 +96,11 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     };
     let request = Request { api_trace: args.api_trace.clone(), ..request };
     let Opened { backend, device } = choice.open(request)?;
-    let mut session = pollster::block_on(Session::fed(&recipe, backend, batch_feed(&recipe), false))?;
+    let mut session = pollster::block_on(Session::with_feed(&recipe, backend, batch_feed(&recipe), false))?;
     let measurement = measure(&mut session, args.steps)?;
     if args.capture {
         pollster::block_on(session.capture())?;
-        say("a step was executed for a capture; if no graphics debugger is attached, the log says so");
+        print_status("a step was executed for a capture; if no graphics debugger is attached, the log says so");
     }
     let mut profile = Profile::new(&name, recipe.train.micro_batch(), session.plan(), device, &measurement);
     drop(session);
@@ -118,7 +118,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     for (path, what, text) in written {
         if let Some(path) = path {
             files::replace(path, text.as_bytes())?;
-            say(&format!("{what} written to {}", path.display()));
+            print_status(&format!("{what} written to {}", path.display()));
         }
     }
     Ok(())
@@ -149,7 +149,7 @@ fn new_folder(dir: &Path, choice: &Choice) -> Result<()> {
     if entries.next().is_some() {
         return Err(Error::Usage(format!("{} is not empty; --api-trace takes a new folder", dir.display())));
     }
-    complain(
+    print_message(
         "note",
         &format_args!("recording all calls to the device into {}: this takes time and disk space", dir.display()),
     );

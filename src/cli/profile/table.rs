@@ -52,7 +52,7 @@ fn bound(bound: Bound) -> &'static str {
 }
 
 fn percent(share: f64) -> String {
-    if share >= 0.1 { format!("{:.0} %", 100.0 * share) } else { format!("{:.1} %", 100.0 * share) }
+    if share >= 0.1 { format!("{:.0}%", 100.0 * share) } else { format!("{:.1}%", 100.0 * share) }
 }
 
 /// Returns the device, the timer, and the times of the whole step.
@@ -81,7 +81,7 @@ fn head(profile: &Profile) -> String {
          a step of {} images        {:>10}  without instrumentation ({:.0} images/s)\n\
          by the host's clock        {:>10}  without instrumentation, several steps in flight\n\
          with every launch timed    {:>10}  by the host's clock: includes the cost of measuring\n\
-         launches add up to         {:>10}  {:.1} % of the step without instrumentation\n",
+         launches add up to         {:>10}  {:.1}% of the step without instrumentation\n",
         device.adapter,
         device.backend,
         device.kind,

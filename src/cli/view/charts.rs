@@ -125,7 +125,7 @@ fn around(a: [(f64, f64); 2], b: [(f64, f64); 2]) -> [(f64, f64); 2] {
 }
 
 fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
-    let percent = |value: f64| format!("{value:.1} %");
+    let percent = |value: f64| format!("{value:.1}%");
     let kinds = [
         (test(palette), &state.test, state.test.last),
         (validation(palette), &state.validation, state.validation.last),
@@ -145,10 +145,10 @@ fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buff
         style: look.style,
         stroke: look.stroke,
     };
-    // From the highest multiple of ten below the lowest value to 100 %.
+    // From the highest multiple of ten below the lowest value to 100%.
     let y = ((10.0 * ((low - 1.0) / 10.0).floor()).max(0.0), 100.0);
     // The most important curve is drawn on top.
     let lines = kinds.into_iter().rev().map(line).collect();
-    let y_text = |v: f64| format!("{} %", plot::short(v));
+    let y_text = |v: f64| format!("{}%", plot::short(v));
     Plot { lines, x, x_name: "epoch", y, logarithmic: false, y_text }.draw(inner, buffer, palette);
 }

@@ -75,7 +75,7 @@ fn draw_header(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer
 }
 
 fn draw_gauge(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer) {
-    let text = format!("{:3.0} %", (100.0 * state.done()).floor());
+    let text = format!("{:3.0}%", (100.0 * state.done()).floor());
     let width = area.width.saturating_sub(text.len() as u16 + 1);
     if width < 4 {
         return styled(text, palette.strong).render(area, buffer);

@@ -66,7 +66,7 @@ const COLUMNS: [Column; 5] = [
     Column {
         head: "signs flipped",
         width: 13,
-        cell: |layer| layer.flipped.map(|share| format!("{:.2} %", 100.0 * share)),
+        cell: |layer| layer.flipped.map(|share| format!("{:.2}%", 100.0 * share)),
     },
     Column { head: "gradient passed", width: 15, cell: |layer| layer.passed.map(percent) },
     Column {

@@ -93,7 +93,7 @@ fn a_large_terminal_shows_everything() {
     for part in [
         "runs/digits-1",
         "llvmpipe (LLVM 15.0.6, 256 bits) · Vulkan · software",
-        " 50 %",
+        " 50%",
         "epoch 11 of 20",
         "step 230 of 460",
         "11 s left",
@@ -104,16 +104,16 @@ fn a_large_terminal_shows_everything() {
         "loss",
         "train 0.",
         "test 0.2000",
-        "⠤⠄ val 97.9 %",
-        "test 97.1 %",
-        "100 %",
+        "⠤⠄ val 97.9%",
+        "test 97.1%",
+        "100%",
         "layer   codes | ideal",
         "off ideal",
-        "3.0 %",
+        "3.0%",
         "signs flipped",
-        "0.42 %",
+        "0.42%",
         "gradient passed",
-        "87.5 %",
+        "87.5%",
         "0.0125  0.0500  0.2500",
         "q, Ctrl-C stop and save",
     ] {
@@ -128,7 +128,7 @@ fn a_large_terminal_shows_everything() {
 #[test]
 fn bars_stand_for_shares_and_their_ideals() {
     let shown = frame(&run(about(), 23), 120, 24);
-    // 48, 30, 14 and 8 % beside 50, 29, 15 and 6 %; the largest is seven eighths high.
+    // 48, 30, 14 and 8% beside 50, 29, 15 and 6%; the largest is seven eighths high.
     assert!(shown.contains("q1      ▇▇ ▄▄ ▂▂ ▁▁ "), "{shown}");
     let shown = frame(&run(about(), 23), 120, 40);
     assert!(shown.contains("         ▆▇ ▁▁\n q1      ██ ██ ▄▅ ▂▂ "), "taller ones have two rows\n{shown}");
@@ -142,10 +142,10 @@ fn smaller_terminals_keep_what_matters_most() {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     let shown = frame(&state, 40, 12);
-    for part in ["runs/digits-1", " 50 %", "epoch 11 of 20", "loss", "stop and save"] {
+    for part in ["runs/digits-1", " 50%", "epoch 11 of 20", "loss", "stop and save"] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
-    assert_eq!(frame(&state, 6, 1), " 50 %\n");
+    assert_eq!(frame(&state, 6, 1), " 50%\n");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn stack<DB: DrawingBackend>(area: &Area<DB>, stack: &Stack, unit: u3
     };
     let mut mesh = context.configure_mesh();
     mesh.x_desc("epoch").y_desc("share of codes").x_labels(0).y_labels(6).x_label_formatter(&label);
-    mesh.y_label_formatter(&|share| format!("{:.0} %", 100.0 * share));
+    mesh.y_label_formatter(&|share| format!("{:.0}%", 100.0 * share));
     mesh.label_style(text(19, unit)).axis_desc_style(text(21, unit)).axis_style(INK.stroke_width(unit));
     mesh.bold_line_style(FAINT.stroke_width(unit)).light_line_style(WHITE).disable_x_mesh().draw()?;
     let columns = (0..).map(|at| (f64::from(at) + 0.06, f64::from(at) + 0.94)).zip(&stack.shares);

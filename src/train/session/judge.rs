@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 const AHEAD: usize = 3;
 
 /// The network's result for an image.
-pub(in crate::train) struct Verdict {
+pub(in crate::train) struct ImageResult {
     /// Loss of the image.
     pub loss: f32,
     /// The class of the largest logit, the first if several.
@@ -28,14 +28,14 @@ pub(in crate::train) struct Verdict {
 }
 
 /// Batches evaluated one after the other, with running statistics.
-pub(in crate::train) struct Judging<'s> {
+pub(in crate::train) struct Evaluator<'s> {
     session: &'s mut Session,
     id: PlanId,
     /// Number of images of each batch whose rows are on the device.
     sizes: Vec<usize>,
     /// The fault word of each batch in flight. A batch is finished when its word has arrived.
     under_way: VecDeque<Arriving>,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<ImageResult>,
 }
 
 impl Session {
@@ -44,7 +44,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device is lost, the model does not fit it, or a stop is requested.
-    pub(in crate::train) async fn judge(&mut self, normalise: &Normalise) -> Result<Judging<'_>> {
+    pub(in crate::train) async fn judge(&mut self, normalise: &Normalise) -> Result<Evaluator<'_>> {
         let [c, h, w] = self.model.input;
         let id = self.plan_for(Purpose::Judge { mean: normalise.mean.is_some() }, self.at_once()).await?;
         let table = Tensor::from_f32(&[256, c], &normalise.table);
@@ -54,11 +54,11 @@ impl Session {
                 self.backend.write(id, &format!("{EVALUATION}{name}"), &tensor.words);
             }
         }
-        Ok(Judging { session: self, id, sizes: Vec::new(), under_way: VecDeque::new(), verdicts: Vec::new() })
+        Ok(Evaluator { session: self, id, sizes: Vec::new(), under_way: VecDeque::new(), verdicts: Vec::new() })
     }
 }
 
-impl Judging<'_> {
+impl Evaluator<'_> {
     /// Images per full batch.
     pub(in crate::train) fn full(&self) -> usize {
         self.session.at_once()
@@ -108,7 +108,7 @@ impl Judging<'_> {
     /// # Errors
     ///
     /// Returns an error if the device is lost, or a value within the network is not finite.
-    pub(in crate::train) async fn finish(mut self) -> Result<Vec<Verdict>> {
+    pub(in crate::train) async fn finish(mut self) -> Result<Vec<ImageResult>> {
         self.collect().await?;
         Ok(self.verdicts)
     }
@@ -140,7 +140,7 @@ impl Judging<'_> {
             return Err(not_finite("in the loss"));
         }
         let verdict =
-            |[loss, class, rank, _]: [f32; COLUMNS]| Verdict { loss, class: class as usize, rank: rank as usize };
+            |[loss, class, rank, _]: [f32; COLUMNS]| ImageResult { loss, class: class as usize, rank: rank as usize };
         self.verdicts.extend(rows.into_iter().map(verdict));
         Ok(())
     }

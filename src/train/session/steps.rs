@@ -170,13 +170,13 @@ impl Session {
             "labels below the number of classes"
         );
         if self.step - self.asked == RING as u64 {
-            self.ask();
+            self.request_metrics();
         }
         let n = labels.len();
         let (ids, update) = self.step_ids(n).await?;
         self.logits.clear();
         let done = self.run_step(&ids, update, batch, labels, lr).await;
-        self.backend.hear_stop(true);
+        self.backend.obey_stops(true);
         done?;
         self.step += 1;
         Ok(())
@@ -205,7 +205,7 @@ impl Session {
             }
             self.backend.run(id)?;
             if update.is_some() {
-                self.backend.hear_stop(false);
+                self.backend.obey_stops(false);
                 if self.dump {
                     let values = self.logits_of(id).await?;
                     self.logits.extend(values);

@@ -189,10 +189,10 @@ impl Case {
 pub fn cases() -> Vec<Case> {
     let alone = super::samples().into_iter().map(Case::from);
     alone
-        .chain(max_pool::joint_cases())
-        .chain(sign::Alpha::joint_cases())
-        .chain(batch_norm::joint_cases())
-        .chain(batch_norm_backward::BatchNormSums::joint_cases())
-        .chain(HalfScales::joint_cases())
+        .chain(max_pool::fused_cases())
+        .chain(sign::Alpha::fused_cases())
+        .chain(batch_norm::fused_cases())
+        .chain(batch_norm_backward::BatchNormSums::fused_cases())
+        .chain(HalfScales::fused_cases())
         .collect()
 }
