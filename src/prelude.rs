@@ -9,10 +9,11 @@ pub use crate::data::Dataset;
 pub use crate::data::formats::sets::*;
 pub use crate::model::{
     Add, Alpha, BatchNorm, Concat, Conv, Dorefa, Dropout, Fixed, Flatten, GlobalAvgPool, Hwgq, LayerKind, Linear, Lsq,
-    Model, Pact, Pool, Prelu, Relu, Sign, Weights,
+    Model, Pact, Pool, Prelu, Relu, Sign, Slice, Uniform, Weights,
 };
 pub use crate::network::Network;
-pub use crate::pass::{Adam, AdamW, Bop, Loss, Optimizer, Sgd};
+pub use crate::ops::rules::{Adam, AdamW, Bop, Lion, Sgd};
+pub use crate::pass::{Loss, Optimizer};
 pub use crate::recipe::{Data, Length, Recipe, Schedule, Set, Train};
 pub use crate::train::{Checkpoint, Observer, Trainer};
 #[cfg(not(target_arch = "wasm32"))]

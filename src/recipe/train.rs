@@ -68,23 +68,10 @@ impl Default for Train {
 }
 
 impl Train {
-    /// The defaults; what has none is to be replaced.
+    /// The values that the keys of a text replace.
     pub(super) fn start() -> Self {
-        Self {
-            batch: 1,
-            length: Length::Epochs(1),
-            seed: 0,
-            drop_last: false,
-            evaluate_every: 1,
-            patience: 0,
-            keep: 0,
-            accumulate: 1,
-            memory: Memory::default(),
-            precision: Precision::default(),
-            loss: Loss::default(),
-            optimizer: Optimizer::new(1.0, Sgd::default()),
-            schedule: Schedule::default(),
-        }
+        let optimizer = Optimizer::new(1.0, Sgd::default());
+        Self { batch: 1, length: Length::Epochs(1), optimizer, ..Self::default() }
     }
 
     /// Why a step cannot be divided into micro-batches, if it cannot: the key at fault, and what to
