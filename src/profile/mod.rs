@@ -39,10 +39,10 @@ pub const VERSION: u32 = 2;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Profile {
-    /// "halfwave-profile": [`FORMAT`].
+    /// Always "halfwave-profile".
     #[cfg_attr(feature = "typescript", tsify(type = "\"halfwave-profile\""))]
     pub format: String,
-    /// Version of the format: [`VERSION`].
+    /// Version of the format.
     pub version: u32,
     /// Version of halfwave.
     pub halfwave: String,
