@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A class of devices on which the same kernels are fast. Integer results do not depend on it.
-///
-/// Its consequences for kernels are one row of [`Traits`], so that a new class needs one variant
-/// here and one row there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceClass {
     /// Many invocations run at once, and workgroup memory is fast.
@@ -19,7 +17,8 @@ pub enum DeviceClass {
     Software,
 }
 
-/// Performance characteristics of a device class, used by kernels and by cost estimates.
+/// Performance characteristics of a device class, used by kernels and by cost estimates: all that
+/// distinguishes classes, so that a new one is a variant of [`DeviceClass`] and a value of this.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Traits {
     /// Whether invocations of a workgroup should share a reduction, which needs barriers.

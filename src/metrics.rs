@@ -18,10 +18,11 @@ pub enum Row {
 
 /// Results of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct StepRow {
     /// Steps completed so far: 1 after the first.
     pub step: u64,
-    /// Epoch of the step.
+    /// Epoch of the step, counted from 1.
     pub epoch: u64,
     /// Mean loss of the batch, before the update.
     #[serde(deserialize_with = "null_is_nan")]
@@ -44,6 +45,7 @@ impl StepRow {
 /// Results of an epoch. Accuracies are shares, from 0 to 1; values that were not measured are
 /// omitted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(hashmap_as_object))]
 pub struct EpochRow {
     /// Epoch, counted from 1.
     pub epoch: u64,
@@ -83,6 +85,7 @@ pub struct EpochRow {
 
 /// Statistics of a low-bit layer at the end of an epoch. A layer has those that apply to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(default)]
 pub struct LayerRow {
     /// Of a quantiser: the share of each code, lowest first.
@@ -107,6 +110,7 @@ pub struct LayerRow {
 
 /// Range and mean of a set of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Spread {
     /// The minimum.
     #[serde(deserialize_with = "null_is_nan")]

@@ -28,6 +28,7 @@ pub struct PlanId(pub(crate) usize);
 
 /// How durations on a device are measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Timer {
     /// Device timestamps.
@@ -69,10 +70,11 @@ pub struct Submission {
 
 /// Description of the device that computes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Device {
     /// The adapter's name, or "cpu".
     pub adapter: String,
-    /// "Vulkan", "Metal", "Dx12", or "cpu" for the CPU backend.
+    /// "Vulkan", "Metal", "Dx12", "BrowserWebGpu", or "cpu" for the CPU backend.
     pub backend: String,
     /// Name and version of the driver, if reported.
     pub driver: String,

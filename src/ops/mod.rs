@@ -93,6 +93,7 @@ pub type Graph = graph::Graph<Op>;
 
 /// Role of a launch within a training step; profiles are grouped by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Forward pass, from images to loss.

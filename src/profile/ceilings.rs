@@ -20,9 +20,10 @@ const DOUBLING: std::ops::RangeInclusive<f64> = 1.8..=2.2;
 
 /// One measured peak.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Ceiling {
-    /// Bytes or operations per second, as [`Launch`](super::Launch) counts them; nanoseconds for
-    /// the launch overhead.
+    /// Bytes or operations per second, counted as those of a launch; nanoseconds for the launch
+    /// overhead.
     pub value: f64,
     /// (p90 − p10) / median of its repetitions.
     pub spread: f64,
@@ -61,6 +62,7 @@ impl Ceiling {
 
 /// Bytes read and written per second for one working set.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Copy {
     /// Bytes that are read and written repeatedly.
     pub working_set_bytes: u64,
@@ -71,6 +73,7 @@ pub struct Copy {
 
 /// The measured peaks of a device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Ceilings {
     /// Streaming copies, in ascending order of working set; the last one is larger than the caches.
     pub copy: Vec<Copy>,
@@ -84,7 +87,6 @@ pub struct Ceilings {
     pub dot: Option<Ceiling>,
     /// Operations of cooperative matrices per second: products of half floats accumulated in f32,
     /// counted as two; if kernels can use them. Absent from older profiles.
-    #[serde(default)]
     pub matrix: Option<Ceiling>,
     /// Bytes of workgroup memory read per second.
     pub workgroup: Ceiling,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The lifetime of a tensor in a buffer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(rename = "Tenant"))]
 pub struct Allocation {
     /// The layer that it belongs to; empty if there is none.
     pub layer: String,
@@ -28,18 +29,22 @@ pub struct Allocation {
 
 /// A buffer and the tensors stored in it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Slot {
     /// Its bytes.
     pub bytes: u64,
     /// "state", "port" (inputs and outputs) or "transient".
     #[serde(rename = "tenancy")] // its name in version 1 of the format
+    #[cfg_attr(feature = "typescript", tsify(type = "\"state\" | \"port\" | \"transient\""))]
     pub lifetime: String,
     /// Its tensors, in order of their lifetimes.
+    #[cfg_attr(feature = "typescript", tsify(type = "Tenant[]"))]
     pub tenants: Vec<Allocation>,
 }
 
 /// A tensor that the forward pass saves for the backward pass.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct Saved {
     /// The layer that computed it.
     pub layer: String,
@@ -56,6 +61,7 @@ pub struct Saved {
 
 /// Memory use, in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(rename = "ProfileMemory", missing_as_null))]
 pub struct Memory {
     /// Parameters, optimiser state, running statistics.
     pub state_bytes: u64,
@@ -73,7 +79,7 @@ pub struct Memory {
     /// contents, or free.
     pub alive_bytes: u64,
     /// Memory reported by the backend's allocator, including all plans and staging buffers of the
-    /// device; `None` if it reports none.
+    /// device, if it reports any; browsers do not.
     pub allocator_bytes: Option<u64>,
     /// What is saved for the backward pass.
     pub saved: Vec<Saved>,

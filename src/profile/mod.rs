@@ -37,10 +37,12 @@ pub const VERSION: u32 = 2;
 
 /// A profile, as written by `halfwave profile --json`. All durations are integer nanoseconds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Profile {
-    /// [`FORMAT`].
+    /// Always "halfwave-profile".
+    #[cfg_attr(feature = "typescript", tsify(type = "\"halfwave-profile\""))]
     pub format: String,
-    /// [`VERSION`].
+    /// Version of the format.
     pub version: u32,
     /// Version of halfwave.
     pub halfwave: String,
@@ -53,8 +55,9 @@ pub struct Profile {
     /// The device.
     pub device: Device,
     /// How launches were timed.
+    #[cfg_attr(feature = "typescript", tsify(type = "ProfileTimer"))]
     pub timer: Timer,
-    /// Measured peaks of the device; `None` if they were not measured.
+    /// Measured peaks of the device, if they were measured.
     pub ceilings: Option<Ceilings>,
     /// Number of steps of which each value is the median.
     pub steps: usize,
@@ -72,11 +75,13 @@ pub struct Profile {
     /// Every dispatch (on the CPU backend every node), in order of execution.
     pub launches: Vec<Launch>,
     /// Memory use.
+    #[cfg_attr(feature = "typescript", tsify(type = "ProfileMemory"))]
     pub memory: memory::Memory,
 }
 
 /// Observed quality of a device's timestamps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
     /// Their resolution is a microsecond or better.
@@ -91,6 +96,7 @@ pub enum Quality {
 
 /// How launches were timed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(rename = "ProfileTimer"))]
 pub struct Timer {
     /// Quality of the device's clock.
     pub quality: Quality,
@@ -107,6 +113,7 @@ impl Timer {
 
 /// The resource that limits a launch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// Memory bandwidth.
@@ -125,6 +132,7 @@ pub enum Bound {
 
 /// One dispatch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Launch {
     /// Its first step in the plan.
     pub step: usize,
@@ -146,7 +154,7 @@ pub struct Launch {
     pub threads: u32,
     /// Number of consecutive repeats in one measurement.
     pub repeats: u32,
-    /// Median duration; `None` if the clock is too coarse to measure it.
+    /// Median duration, if the clock is fine enough to measure it: never zero.
     pub median_ns: Option<u64>,
     /// The 10th percentile of its durations.
     pub p10_ns: Option<u64>,
@@ -164,11 +172,11 @@ pub struct Launch {
     pub bit_ops: u64,
     /// 8-bit operations of packed dot products; a multiply-add counts as two.
     pub dot_ops: u64,
-    /// Operations of cooperative matrices: see
-    /// [`Cost::matrix_ops`](crate::kernel::Cost::matrix_ops).
+    /// Operations of cooperative matrices: those above, once per product of a number's halves;
+    /// absent from older profiles.
     #[serde(default)]
     pub matrix_ops: u64,
-    /// The resource that bounds it on this device; `None` without measured peaks.
+    /// The resource that bounds it on this device, if its peaks were measured.
     pub bound: Option<Bound>,
     /// The time given by that bound divided by the measured time; above 1 if caches exceed the
     /// measured peak.

@@ -22,6 +22,7 @@ pub const MEAN_IMAGE: &str = "input.mean";
 
 /// Position in a run at which a checkpoint was taken.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(rename = "RunPosition"))]
 pub struct Position {
     /// Steps completed.
     pub step: u64,

@@ -17,17 +17,18 @@ mod webgpu;
 
 use error::HalfwaveError;
 use halfwave::backend::gpu::GpuBackend;
-use halfwave::caps;
+use halfwave::caps::DeviceClass;
 use halfwave::recipe::{self, Recipe};
 use serde::Serialize;
-use values::{BuiltinRecipe, DeviceClass, Outcome, RecipeSummary};
+use serde_wasm_bindgen::Serializer;
+use values::{BuiltinRecipe, Outcome, RecipeSummary};
 use wasm_bindgen::prelude::*;
 
 type Result<T, E = HalfwaveError> = std::result::Result<T, E>;
 
-/// Converts a value to JavaScript.
+/// Converts a value to JavaScript: maps to objects, missing values to undefined.
 fn to_js(value: &impl Serialize) -> JsValue {
-    serde_wasm_bindgen::to_value(value).expect("plain values can be serialised")
+    value.serialize(&Serializer::new().serialize_maps_as_objects(true)).expect("plain values can be serialised")
 }
 
 #[wasm_bindgen(start)]
@@ -63,14 +64,23 @@ pub async fn selftest(
     #[wasm_bindgen(unchecked_optional_param_type = "DeviceClass", js_name = "deviceClass")] class: Option<String>,
     #[wasm_bindgen(unchecked_optional_param_type = "number")] samples: Option<u32>,
 ) -> Result<JsValue> {
-    let class = class.as_deref().map(DeviceClass::parse).transpose()?;
-    let mut backend = open(class.map(caps::DeviceClass::from)).await?;
+    let mut backend = open(device_class(class.as_deref())?).await?;
     let most = samples.map_or(usize::MAX, |samples| samples as usize);
     let outcomes = halfwave::selftest::run_kernels(&mut backend, |_| true, |_| true, most, |_| ()).await?;
     Ok(to_js(&outcomes.into_iter().map(Outcome::from).collect::<Vec<_>>()))
 }
 
-async fn open(class: Option<caps::DeviceClass>) -> Result<GpuBackend> {
+/// Parses the argument `deviceClass`.
+fn device_class(text: Option<&str>) -> Result<Option<DeviceClass>> {
+    match text {
+        None => Ok(None),
+        Some("gpu") => Ok(Some(DeviceClass::Gpu)),
+        Some("software") => Ok(Some(DeviceClass::Software)),
+        Some(other) => Err(HalfwaveError::usage(format!("deviceClass is \"gpu\" or \"software\", not \"{other}\""))),
+    }
+}
+
+async fn open(class: Option<DeviceClass>) -> Result<GpuBackend> {
     let found = webgpu::find().await?;
     Ok(GpuBackend::open(found, class).await?)
 }

@@ -9,120 +9,6 @@ use serde_wasm_bindgen::Serializer;
 use tsify::Tsify;
 use wasm_bindgen::prelude::*;
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-/** A measured peak of a device. */
-export interface Ceiling {
-    /** Bytes or operations per second; nanoseconds for the launch overhead. */
-    value: number;
-    /** (p90 - p10) / median of its repetitions. */
-    spread: number;
-    /** Ratio of the times for twice the work and for the work: 2 if the measurement is sound. */
-    doubling: number;
-}
-
-/** Measured peaks of a device. */
-export interface Ceilings {
-    /** Streaming copies, the smallest working set first. */
-    copy: (Ceiling & { working_set_bytes: number })[];
-    /** Float operations. */
-    float: Ceiling;
-    /** Half-float operations, if the device supports them. */
-    half: Ceiling | null;
-    /** Bit operations. */
-    bit: Ceiling;
-    /** 8-bit operations of packed dot products, if the device supports them. */
-    dot: Ceiling | null;
-    /** Half-float operations of cooperative matrices, if kernels can use them; only natively. */
-    matrix: Ceiling | null;
-    /** Reads of workgroup memory. */
-    workgroup: Ceiling;
-    /** An empty dispatch, in nanoseconds. */
-    launch: Ceiling;
-}
-
-/** One dispatch of a training step. */
-export interface Launch {
-    step: number;
-    stem: string;
-    kernel: string;
-    /** Empty if the launch belongs to no layer. */
-    layer: string;
-    phase: "forward" | "dx" | "dw" | "statistics" | "update" | "pack" | "data";
-    reads: string[];
-    writes: string;
-    groups: [number, number];
-    threads: number;
-    /** Number of consecutive executions per measurement. */
-    repeats: number;
-    /** Null if the clock is too coarse to measure it: never zero. */
-    median_ns: number | null;
-    min_ns: number | null;
-    p10_ns: number | null;
-    p25_ns: number | null;
-    p90_ns: number | null;
-    bytes: number;
-    float_ops: number;
-    bit_ops: number;
-    dot_ops: number;
-    /** Operations of cooperative matrices: those above, times the number of products of half-precision parts. */
-    matrix_ops: number;
-    bound: "memory" | "arithmetic" | "bit_arithmetic" | "packed_dot" | "matrix_arithmetic" | "launch_overhead" | null;
-    /** Time at this bound alone, divided by the measured time. */
-    fraction_of_bound: number | null;
-}
-
-/** Lifetime of a tensor in a slot: from step `from` up to, but not including, step `to`. */
-export interface Tenant {
-    layer: string;
-    stem: string;
-    type: string;
-    bytes: number;
-    from: number;
-    to: number;
-}
-
-/** Memory use of a step. */
-export interface ProfileMemory {
-    state_bytes: number;
-    port_bytes: number;
-    transient_bytes: number;
-    peak_bytes: number;
-    peak_f32_bytes: number;
-    peak_step: number;
-    alive_bytes: number;
-    /** As reported by the backend's allocator; browsers do not report it. */
-    allocator_bytes: number | null;
-    saved: { layer: string; stem: string; type: string; bytes: number; f32_bytes: number }[];
-    slots: { bytes: number; tenancy: "state" | "port" | "transient"; tenants: Tenant[] }[];
-}
-
-/** Time and memory of a training step. Durations are in nanoseconds. */
-export interface Profile {
-    format: "halfwave-profile";
-    version: number;
-    halfwave: string;
-    recipe: string;
-    batch: number;
-    plan: string;
-    device: { adapter: string; backend: string; driver: string; kind: string };
-    /** Observed reliability of the device's timestamps, and the resolution of the clock that was used. */
-    timer: { quality: "exact" | "quantised" | "zero" | "absent"; quantum_ns: number };
-    ceilings: Ceilings | null;
-    steps: number;
-    /** An ordinary step, by the device's clock if that is usable. */
-    step_ns: number;
-    /** An ordinary step by the host's clock, several in flight. */
-    wall_ns: number;
-    /** A step with every launch timed, by the host's clock. */
-    instrumented_ns: number;
-    /** Sum of the launches' medians. */
-    launches_ns: number;
-    launches: Launch[];
-    memory: ProfileMemory;
-}
-"#;
-
 /// Options for profiling.
 #[derive(Tsify, Deserialize)]
 #[serde(default)]
@@ -134,7 +20,7 @@ pub struct ProfileOptions {
     #[tsify(optional)]
     pub recipe: String,
     /// Measured peaks of the device, with which each launch is compared.
-    #[tsify(optional, type = "Ceilings")]
+    #[tsify(optional)]
     pub ceilings: Option<Ceilings>,
 }
 

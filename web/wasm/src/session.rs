@@ -5,7 +5,7 @@ use crate::error::HalfwaveError;
 use crate::values::{
     self, Activation, Adapter, Evaluation, Event, Plan, Position, Prediction, RecipeSummary, Signs, Submission,
 };
-use crate::{Result, open, to_js};
+use crate::{Result, device_class, open, to_js};
 use futures_util::lock::{Mutex, MutexGuard};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
 use halfwave::recipe::Recipe;
@@ -30,8 +30,8 @@ pub struct OpenOptions {
     #[tsify(optional, type = "\"gpu\" | \"cpu\"")]
     pub adapter: Option<String>,
     /// The device class that kernels are chosen for; the adapter's by default.
-    #[tsify(optional)]
-    pub device_class: Option<values::DeviceClass>,
+    #[tsify(optional, type = "DeviceClass")]
+    pub device_class: Option<String>,
 }
 
 /// Reporting interval of [`Session::advance`] when it chooses the number of steps.
@@ -72,9 +72,10 @@ impl Session {
         };
         data.check(&recipe)?;
         let options: OpenOptions = options.map(|options| from_js(options, "options")).transpose()?.unwrap_or_default();
+        let class = device_class(options.device_class.as_deref())?;
         let (backend, adapter, device): (Box<dyn Backend>, Adapter, Device) = match options.adapter.as_deref() {
             None | Some("gpu") => {
-                let backend = open(options.device_class.map(Into::into)).await?;
+                let backend = open(class).await?;
                 let adapter = Adapter::gpu(backend.report(), backend.caps().class);
                 let device = Device::from(backend.report());
                 (Box::new(backend), adapter, device)

@@ -1,15 +1,14 @@
 //! Plain values for JavaScript.
 
 use crate::Result;
-use crate::error::HalfwaveError;
 use halfwave::backend::gpu::AdapterReport;
-use halfwave::caps;
+use halfwave::caps::DeviceClass;
 use halfwave::plan;
 use halfwave::recipe::{Length, Recipe as Parsed};
-use halfwave::train::metrics::{Row, StepRow};
-use halfwave::train::{Position as Stand, Trainer, evaluate, inspect};
+use halfwave::train::metrics::{EpochRow, Row, StepRow};
+use halfwave::train::{Position as RunPosition, Trainer, evaluate, inspect};
 use halfwave::{backend, selftest};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tsify::Tsify;
 
 /// A built-in recipe.
@@ -105,44 +104,6 @@ impl RecipeSummary {
     }
 }
 
-/// The device class that kernels are chosen for. Integer results do not depend on it.
-#[derive(Tsify, Serialize, Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceClass {
-    /// A GPU.
-    Gpu,
-    /// A driver that computes on the CPU.
-    Software,
-}
-
-impl DeviceClass {
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        match text {
-            "gpu" => Ok(Self::Gpu),
-            "software" => Ok(Self::Software),
-            other => Err(HalfwaveError::usage(format!("deviceClass is \"gpu\" or \"software\", not \"{other}\""))),
-        }
-    }
-}
-
-impl From<DeviceClass> for caps::DeviceClass {
-    fn from(class: DeviceClass) -> Self {
-        match class {
-            DeviceClass::Gpu => Self::Gpu,
-            DeviceClass::Software => Self::Software,
-        }
-    }
-}
-
-impl From<caps::DeviceClass> for DeviceClass {
-    fn from(class: caps::DeviceClass) -> Self {
-        match class {
-            caps::DeviceClass::Gpu => Self::Gpu,
-            caps::DeviceClass::Software => Self::Software,
-        }
-    }
-}
-
 /// The device that computes.
 #[derive(Tsify, Serialize)]
 pub struct Adapter {
@@ -171,7 +132,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    pub(crate) fn gpu(report: &AdapterReport, class: caps::DeviceClass) -> Self {
+    pub(crate) fn gpu(report: &AdapterReport, class: DeviceClass) -> Self {
         let AdapterReport { name, software, features, max_binding_bytes, max_buffer_bytes, .. } = report.clone();
         Self {
             name,
@@ -184,7 +145,7 @@ impl Adapter {
             storage_buffers: report.storage_buffers,
             workgroup_bytes: report.workgroup_bytes,
             workgroup_threads: report.workgroup_threads,
-            device_class: class.into(),
+            device_class: class,
         }
     }
 
@@ -248,12 +209,9 @@ impl From<&plan::Plan> for Plan {
 /// Position of a run.
 #[derive(Tsify, Serialize, Clone, Copy)]
 pub struct Position {
-    /// Steps completed.
-    pub step: u64,
-    /// Epochs completed.
-    pub epoch: u64,
-    /// Steps completed in the current epoch.
-    pub batch: u64,
+    /// Position in the data.
+    #[serde(flatten)]
+    pub run: RunPosition,
     /// Steps of the whole run.
     pub total_steps: u64,
     /// Steps per epoch.
@@ -264,9 +222,8 @@ pub struct Position {
 
 impl Position {
     pub(crate) fn new(trainer: &Trainer) -> Self {
-        let Stand { step, epoch, batch, .. } = trainer.position();
         let (total_steps, epoch_steps) = (trainer.total_steps(), trainer.epoch_steps());
-        Self { step, epoch, batch, total_steps, epoch_steps, over: trainer.over() }
+        Self { run: trainer.position(), total_steps, epoch_steps, over: trainer.over() }
     }
 }
 
@@ -275,41 +232,16 @@ impl Position {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// After a step.
-    Step {
-        /// Steps completed so far.
-        step: u64,
-        /// Epoch of the step, counted from 1.
-        epoch: u64,
-        /// Mean loss of the batch, before the update.
-        loss: f32,
-        /// Learning rate of the update.
-        lr: f32,
-        /// Layer or parameter in which non-finite values first appeared in this step, if they did.
-        fault: Option<String>,
-    },
-    /// After an epoch. Accuracies are shares, from 0 to 1.
-    Epoch {
-        /// Epoch, counted from 1.
-        epoch: u64,
-        /// Accuracy on the training images.
-        train_accuracy: Option<f32>,
-        /// Accuracy on the test images.
-        test_accuracy: Option<f32>,
-        /// Training images per second.
-        images_per_s: f64,
-    },
+    Step(StepRow),
+    /// After an epoch.
+    Epoch(EpochRow),
 }
 
 impl From<Row> for Event {
     fn from(row: Row) -> Self {
         match row {
-            Row::Step(StepRow { step, epoch, loss, lr, fault }) => Self::Step { step, epoch, loss, lr, fault },
-            Row::Epoch(row) => Self::Epoch {
-                epoch: row.epoch,
-                train_accuracy: row.train_accuracy,
-                test_accuracy: row.test_accuracy,
-                images_per_s: row.images_per_s,
-            },
+            Row::Step(row) => Self::Step(row),
+            Row::Epoch(row) => Self::Epoch(row),
         }
     }
 }
@@ -410,7 +342,6 @@ pub struct Signs {
 #[derive(Tsify, Serialize)]
 pub struct Timing {
     /// How it is measured: by the device's timestamps, by the time of completion, or not at all.
-    #[tsify(type = "\"timestamps\" | \"completion\" | \"none\"")]
     pub timer: backend::Timer,
     /// Number of submissions so far; small steps share one.
     pub submissions: u64,
