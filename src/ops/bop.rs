@@ -71,7 +71,7 @@ impl Kind for Bop {
             return self.moments.append(to, decay, 0.0);
         }
         let momentum = to.add(moment(false, 1.0 - self.gamma, 0.0), &[states[0], weight, gradient])?;
-        to.add(BopFlip { threshold: self.threshold }, &[weight, momentum])
+        to.add(BopStep { threshold: self.threshold }, &[weight, momentum])
     }
 
     fn examples() -> Vec<Self> {
@@ -81,7 +81,7 @@ impl Kind for Bop {
 
 /// New weight: inputs w (in place), m.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct BopFlip {
+pub struct BopStep {
     /// τ, at least 0.
     pub threshold: f32,
 }
@@ -91,7 +91,7 @@ crate::params! {
     pub struct BopParams { quads: u32, threshold: f32 }
 }
 
-impl Update for BopFlip {
+impl Update for BopStep {
     type Params = BopParams;
     const STEM: &'static str = "bop";
     const TENSORS: &'static [Port] = &[port("w", "the weight"), port("momentum", "the momentum").finite()];

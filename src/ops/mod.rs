@@ -328,7 +328,7 @@ ops! {
     mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
     accumulate::Accumulate,
     sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
-    adam::Moment, adam::AdamStep, bop::BopFlip, lion::LionStep, clamp::Clamp,
+    adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
 }
