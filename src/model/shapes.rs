@@ -226,11 +226,20 @@ impl Model {
 /// Returns the output height and width of a window over `input`.
 pub(super) fn windows(input: Shape, window: Window, advice: &str) -> Result<[usize; 2], String> {
     let [_, h, w] = input;
-    window.output([h, w]).map_err(|error| match error {
+    let output = window.output([h, w]).map_err(|error| match error {
         Misfit::Larger => {
             let ([kh, kw], [ph, pw]) = (window.reach().unwrap_or(window.kernel), window.padding);
             format!("the {kh}×{kw} kernel is larger than its input {} with padding {ph}×{pw}; {advice}", text(input))
         }
         other => other.to_string(),
-    })
+    })?;
+    // Such a stride has no effect but the number of cases that a gradient distinguishes.
+    let ([sh, sw], [ph, pw]) = (window.stride, window.padding);
+    if sh > h + 2 * ph || sw > w + 2 * pw {
+        return Err(format!(
+            "the stride {sh}×{sw} is larger than its input {} with padding {ph}×{pw}; use a smaller stride",
+            text(input)
+        ));
+    }
+    Ok(output)
 }

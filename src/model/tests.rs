@@ -41,6 +41,21 @@ fn vgg_small() -> Model {
 }
 
 #[test]
+fn a_stride_beyond_the_input_is_an_error() {
+    let model = |stride| Model {
+        input: [1, 8, 8],
+        classes: 4,
+        layers: vec![
+            Layer::new("conv1", INPUT, LayerKind::Conv(Conv { stride, padding: [1, 1], ..Conv::default() })),
+            Layer::new("fc", "conv1", LayerKind::Linear(Linear { units: 4, ..Linear::default() })),
+        ],
+    };
+    assert_eq!(model([10, 10]).shapes().unwrap()[0], [1, 1, 1]);
+    let error = model([10, 11]).shapes().unwrap_err().to_string();
+    assert!(error.contains("stride 10×11 is larger than its input 1×8×8 with padding 1×1"), "{error}");
+}
+
+#[test]
 fn vgg_small_has_the_published_size() {
     let model = vgg_small();
     assert_eq!(model.weights_len(), Ok(4_656_522));
