@@ -1,4 +1,4 @@
-//! A recipe run from a program, with callbacks that print, plot or stop it.
+//! A recipe run from a program, with callbacks that print and stop it.
 //!
 //! `cargo run --release --example observer`
 

@@ -7,6 +7,7 @@ pub use crate::backend::cpu::CpuBackend;
 pub use crate::backend::gpu::{self, GpuBackend};
 pub use crate::data::Dataset;
 pub use crate::data::formats::sets::*;
+pub use crate::metrics::{EpochRow, Row, StepRow};
 pub use crate::model::{
     Add, Alpha, BatchNorm, Concat, Conv, Dorefa, Dropout, Fixed, Flatten, GlobalAvgPool, Hwgq, LayerKind, Linear, Lsq,
     Model, Pact, Pool, Prelu, Relu, Sign, Slice, Uniform, Weights,

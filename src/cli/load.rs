@@ -27,7 +27,15 @@ pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
         let message = "this is a folder; its recipe is";
         return Err(Error::Usage(format!("{wanted}: {message} {}", inside.display())));
     }
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            let found = FileKind::of_file(path).map_or("not text in UTF-8".to_string(), |kind| kind.what.to_string());
+            Error::Usage(format!(
+                "{wanted}: this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"
+            ))
+        }
+        _ => Error::io(path)(error),
+    })?;
     let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     Ok((Recipe::parse(&text, wanted)?, name))
 }
@@ -60,6 +68,8 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
         let advice = format!("{}: --data-dir {value}, or {elsewhere}", location.advice);
         return Err(Error::Data(match FileKind::of_file(location.path) {
             Some(kind) => format!("{name}: {path} is {}, not a {what}; {advice}", kind.what),
+            None if location.path.is_dir() => format!("{name}: {path} is a folder, not a {what}; {advice}"),
+            None if location.path.exists() => format!("{name}: {path} is not a regular file; {advice}"),
             None => format!("{name}: there is no {what} {path}; {advice}"),
         }));
     }

@@ -76,7 +76,7 @@ fn keys(path: &str, section: &Section) -> String {
     if path == "model.layers" {
         return format!("{text} See [Layers](layers.md) for all kinds and their keys.\n{}", markdown(&common));
     }
-    text += if markdown(&common).is_empty() { "\n" } else { " Keys of every kind:\n" };
+    text += if markdown(&common).is_empty() { "\n" } else { " Keys of all of them:\n" };
     text += &markdown(&common);
     for variant in &section.variants {
         let own: Vec<_> = variant.entries.iter().filter(|entry| !common.contains(entry)).collect();

@@ -9,7 +9,7 @@ impl Keys for Model {
         let advice =
             format!("give a list of 3, each {}, such as [3, 32, 32] (channels, height, width)", whole(&wide(&each)));
         let sizes = Integers { each, fit: |_| true, advice: advice.into() };
-        let input = key("input", "channels, height and width of an image").required("[channels, height, width]");
+        let input = key("input", "channels, height and width of an image").required("[3, 32, 32]");
         visitor.visit(input, Setting::Integers(&mut self.input, sizes));
         let classes = key("classes", "number of classes, which is the number of values of the last layer");
         visitor.visit(classes.required("10"), Setting::Integer(&mut self.classes, SOME));
@@ -39,7 +39,7 @@ impl Tables for Vec<Layer> {
 
 impl Keys for Layer {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
-        let name = key("name", "unique name: letters, digits, `_`, `-` and `.`").required("\"a unique name\"");
+        let name = key("name", "unique name: letters, digits, `_`, `-` and `.`").required("\"conv1\"");
         visitor.visit(name, Setting::Text(&mut self.name));
         visitor.visit(key("kind", "the computation"), Setting::Kind(&mut self.kind));
         let from = key("from", "names of the input layers, or `input`").by_default("the preceding layer");

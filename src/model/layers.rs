@@ -280,7 +280,10 @@ impl Definition for Slice {
         let ([channels, h, w], Self { first, count }) = (inputs[0], self);
         match first.checked_add(*count) {
             Some(end) if end <= channels && *count > 0 => Ok([*count, h, w]),
-            _ => Err(format!("channels {first} and the {count} from there on: its input has {channels} channels")),
+            _ => Err(format!(
+                "first = {first} and count = {count} exceed the {channels} channels of its input; give at most {} for count",
+                channels.saturating_sub(*first)
+            )),
         }
     }
 

@@ -204,7 +204,7 @@ impl Model {
             ));
         }
         let output = definition.output(inputs)?;
-        let too_large = || format!("its output {} is too large; use fewer filters", text(output));
+        let too_large = || format!("its output {} is too large; use fewer filters or less padding", text(output));
         elements(&output).map(|_| output).ok_or_else(too_large)
     }
 

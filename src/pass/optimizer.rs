@@ -55,7 +55,8 @@ impl Keys for Optimizer {
         let decay = key("weight_decay", "weight decay of conv and linear weights, not of biases or batch_norm");
         visitor.visit(decay, decay_of(&mut self.weight_decay));
         let norm = Numbers::new(above(0.0), "give a finite number above 0, or remove it");
-        let clip_norm = key("clip_norm", "largest norm of all gradients together; they are scaled down to it");
+        let clip_norm =
+            key("clip_norm", "largest norm of all gradients together; larger gradients are scaled down to it");
         optional(visitor, clip_norm, &mut self.clip_norm, 1.0, |value| Setting::Number(value, norm));
         let groups = key("groups", "groups of parameters with their own settings; the first that matches applies");
         visitor.visit(groups, Setting::Tables(&mut self.groups));

@@ -37,12 +37,13 @@ impl Keys for DataOf<'_> {
         let mean = key("mean", "mean of each channel, subtracted after scaling").by_default("none");
         let allowed = each("the mean subtracted from a scaled pixel", ANY);
         per_channel(visitor, mean, &mut data.mean, allowed);
-        let std = key("std", "standard deviation of each channel, divided by afterwards").by_default("none");
+        let std = key("std", "standard deviation of each channel, by which it is divided after `mean` is subtracted")
+            .by_default("none");
         let allowed = each("a number above 0 to divide by afterwards", above(0.0));
         per_channel(visitor, std, &mut data.std, allowed);
         let mean_image = key("mean_image", "subtract the mean training image, one value per pixel and channel, last");
         visitor.visit(mean_image, Setting::Flag(&mut data.mean_image));
-        let shuffle = key("shuffle", "use the images of each epoch in another order, drawn from the seed");
+        let shuffle = key("shuffle", "shuffle the training images in each epoch, by the seed");
         visitor.visit(shuffle, Setting::Flag(&mut data.shuffle));
         let share = Numbers::new(0.0..1.0, "give a share from 0 to below 1, such as 0.1");
         let validation = key("validation", "share of the training images that is held out for validation");

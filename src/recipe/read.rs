@@ -35,8 +35,12 @@ pub(super) fn read<'a>(
     }
     if let Some((key, line)) = table.unexpected_key(&names.keys, false) {
         let others = names.kinds_with(object, key);
+        let mut known = names.keys.clone();
+        if place.path.is_empty() {
+            known.push("extends"); // which has been applied by now
+        }
         let message = match &others[..] {
-            [] => format!("unknown key \"{key}\"; {}", suggest(key, &names.keys)),
+            [] => format!("unknown key \"{key}\"; {}", suggest(key, &known)),
             [one] => format!("unknown key \"{key}\", which only {one} has; {}", expected(&names.keys)),
             [several @ .., last] => {
                 let all = several.join(", ");

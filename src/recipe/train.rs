@@ -171,7 +171,7 @@ impl Keys for Train {
         self.length = length.unwrap_or(self.length);
         let seed = key("seed", "seed of the initial weights, the order of the data and all other random numbers");
         visitor.visit(seed, Setting::Count(&mut self.seed, 0..=u64::MAX));
-        let drop_last = key("drop_last", "omit an epoch's last batch if it is not full");
+        let drop_last = key("drop_last", "omit an epoch's last batch if it is incomplete");
         visitor.visit(drop_last, Setting::Flag(&mut self.drop_last));
         let evaluate = key("evaluate_every", "interval in epochs at which accuracy is evaluated, as it is at the end");
         visitor.visit(evaluate, Setting::Count(&mut self.evaluate_every, 1..=u64::MAX));

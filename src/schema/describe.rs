@@ -53,7 +53,7 @@ pub enum Form {
     Flag,
     /// A text.
     Text,
-    /// A text, or a list of texts.
+    /// A string, or a list of strings.
     Texts,
     /// A path, not empty.
     Path,
@@ -223,8 +223,8 @@ impl Form {
                 }
             }
             Self::Flag => "`true` or `false`".into(),
-            Self::Text => "a text".into(),
-            Self::Texts => "a text, or a list of texts".into(),
+            Self::Text => "a string".into(),
+            Self::Texts => "a string, or a list of strings".into(),
             Self::Path => "a path".into(),
             Self::Words(all) => words(all),
             Self::WordOr(all, other) => format!("{}, or {}", words(all), other.markdown()),

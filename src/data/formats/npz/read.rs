@@ -10,6 +10,9 @@ use flate2::read::DeflateDecoder;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ReaderAt, ZipArchive, ZipArchiveEntryWayfinder, ZipLocator};
 use std::io::Read;
 
+/// Most names of arrays in a message.
+const MOST_NAMES: usize = 12;
+
 /// Maximum bytes of elements in an array.
 const MOST_BYTES: usize = 1 << 30;
 
@@ -111,7 +114,9 @@ impl<R: ReaderAt> Archive<R> {
         if count == 0 {
             return Err(images.wrong("there are no images in it; save some"));
         }
-        let (labels, pixels) = (labels.labels(set.classes)?, images.elements()?);
+        // Images first: so many labels are only read if there really are as many images.
+        let pixels = images.elements()?;
+        let labels = labels.labels(set.classes)?;
         let pixels = if order == Order::ChannelsFirst { channels_last(&pixels, set.image) } else { pixels };
         Ok(Some(Split::new(set.image, pixels, labels)))
     }
@@ -126,7 +131,14 @@ impl<R: ReaderAt> Archive<R> {
     fn missing(&self, part: Part, letter: &str, word: &str) -> Error {
         let (split, mut found) = (names(part)[0], self.files.iter().map(|file| &file.name[..]).collect::<Vec<_>>());
         found.sort_unstable();
-        let found = if found.is_empty() { "nothing".into() } else { found.join(", ") };
+        // Names may be of any length, and hold control characters.
+        let shown = |name: &&str| name.chars().take(40).collect::<String>().escape_debug().to_string();
+        let others = found.len().saturating_sub(MOST_NAMES);
+        let mut shown: Vec<_> = found.iter().take(MOST_NAMES).map(shown).collect();
+        if others > 0 {
+            shown.push(format!("{others} more"));
+        }
+        let found = if shown.is_empty() { "nothing".into() } else { shown.join(", ") };
         Error::Data(format!(
             "npz, {}: there is no array {letter}_{split} or {split}_{word} with the {} {word}; the archive holds {found}. \
              Save it with numpy.savez_compressed(FILE, x_train=…, y_train=…, x_test=…, y_test=…)",
@@ -228,19 +240,16 @@ impl Array<'_> {
         let (archive, name, size) = (self.archive, self.name, self.header.size());
         let (big, signed) = (self.header.dtype.starts_with('>'), self.header.dtype[1..].starts_with('i'));
         let bytes = self.elements()?;
-        let labels: Vec<i128> = bytes.chunks_exact(size).map(|bytes| integer(bytes, big, signed)).collect();
-        let allowed = |label: &i128| (0..classes as i128).contains(label);
-        let Some(at) = labels.iter().position(|label| !allowed(label)) else {
-            return Ok(labels.into_iter().map(|label| label as u16).collect());
-        };
-        let [lowest, highest] = [labels.iter().min(), labels.iter().max()].map(|label| label.copied().unwrap_or(0));
+        let labels = || bytes.chunks_exact(size).map(|bytes| integer(bytes, big, signed));
+        let wrong = labels().enumerate().find(|(_, label)| !(0..classes as i128).contains(label));
+        let Some((at, label)) = wrong else { return Ok(labels().map(|label| label as u16).collect()) };
+        let [lowest, highest] = [labels().min(), labels().max()].map(|label| label.unwrap_or(0));
         let advice = match lowest {
             0 => format!("which would be classes = {}", highest + 1),
             _ => "but must count from 0".to_string(),
         };
         let message = format!(
-            "label {} of image {at} is not in 0 to {}, for the model's {classes} classes; the labels are {lowest} to {highest}, {advice}",
-            labels[at],
+            "label {label} of image {at} is not in 0 to {}, for the model's {classes} classes; the labels are {lowest} to {highest}, {advice}",
             classes - 1
         );
         Err(fault(archive, name, &message))
