@@ -28,6 +28,6 @@ export function evaluate(file) {
   const text = halfwave('eval', file, '--adapter', 'cpu');
   const number = (pattern) => Number(pattern.exec(text)[1]);
   const [, correct, images] = /\((\d+) of (\d+)\)/.exec(text).map(Number);
-  const confusion = [...text.matchAll(/^\S+((?: +(?:\d+|·))+) +\S+ %$/gm)].map(([, cells]) => cells.trim().split(/ +/).map((cell) => (cell === '·' ? 0 : Number(cell))));
+  const confusion = [...text.matchAll(/^\S+((?: +(?:\d+|·))+) +\S+%$/gm)].map(([, cells]) => cells.trim().split(/ +/).map((cell) => (cell === '·' ? 0 : Number(cell))));
   return { step: number(/after (\d+) steps/), loss: number(/test loss +(\S+)/), correct, images, confusion };
 }
