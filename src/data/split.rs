@@ -124,7 +124,7 @@ impl Split {
         Err(Error::Data(format!("{name}: no picture of this class can be decoded; provide intact ones")))
     }
 
-    /// Like [`Self::centres`], with the labels, but without images whose files are damaged: they
+    /// Like [`Self::centre_crops`], with the labels, but without images whose files are damaged: they
     /// are not replaced.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Split {
         seen
     }
 
-    /// Like [`Self::centres`], normalised as the network's input, N, H, W, C without any padding;
+    /// Like [`Self::centre_crops`], normalised as the network's input, N, H, W, C without any padding;
     /// and the labels.
     ///
     /// # Errors
