@@ -163,8 +163,7 @@ impl Definition for Custom {
         }
         let mut types: Vec<_> = inputs.iter().map(|&[c, h, w]| TensorType::f32(&[1, h, w, c])).collect();
         types.extend(self.learned(inputs[0][0]).iter().map(|learned| TensorType::f32(&[learned.len])));
-        let operation = (self.kind.operation)(&self.settings);
-        let output = operation.infer(&types.iter().collect::<Vec<_>>())?;
+        let output = (self.kind.operation)(&self.settings).infer(&types.iter().collect::<Vec<_>>())?;
         match output.shape[..] {
             [1, h, w, c] => Ok([c, h, w]),
             _ => Err(format!("its operation makes {output} of one image; it must make [1, h, w, c]")),

@@ -214,7 +214,7 @@ impl LayerKind {
         let kinds = kinds();
         kinds.iter().find(|kind| kind.name == name).map(|kind| kind.start.clone()).ok_or_else(|| {
             let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-            crate::Error::Usage(format!("there is no kind of layer \"{name}\"; expected one of {}", names.join(", ")))
+            crate::Error::Usage(format!("unknown kind of layer \"{name}\"; expected one of {}", names.join(", ")))
         })
     }
 

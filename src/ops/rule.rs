@@ -3,7 +3,7 @@
 //! The lists are at the end of [`super`].
 //!
 //! Nodes that process quads are merged into few launches. State is named `<what>/<parameter>`:
-//! `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…` (Bop).
+//! `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…` (Bop, Lion).
 
 use super::{Graph, Op};
 use crate::error::Result;

@@ -95,15 +95,12 @@ impl<'t> Names<'t> {
         if chosen.is_none() {
             // The kind itself is wrong; that is reported unless a key is wrong in every kind.
             for at in 0..kinds.len() {
-                keys.extend(Names::visit(object, &|_, _| Some(at)).keys);
-            }
-            let mut known = Vec::new();
-            keys.retain(|key| {
-                !known.contains(key) && {
-                    known.push(*key);
-                    true
+                for key in Names::visit(object, &|_, _| Some(at)).keys {
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
                 }
-            });
+            }
         }
         Names { keys, kinds, chosen, choose: &|_, _| None }
     }
