@@ -182,7 +182,11 @@ fn a_numpy_archive_is_trained_on() {
     let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
     let wanted = ["npz: there is no file mine.npz; specify the .npz file: --data-dir FILE, or file = \"FILE\" in"];
     fails(dir, &train, &wanted);
-    fails(dir, &[&train[..], &["--data-dir", "."]].concat(), &["npz: there is no file .; specify the .npz file"]);
+    fails(
+        dir,
+        &[&train[..], &["--data-dir", "."]].concat(),
+        &["npz: . is a folder, not a file; specify the .npz file"],
+    );
     fs::copy(NPZ, dir.join("mine.npz")).unwrap();
     run(dir, &train);
     assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 40)"));

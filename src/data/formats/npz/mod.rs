@@ -66,9 +66,6 @@ impl Format for Npz {
     #[cfg(not(target_arch = "wasm32"))]
     fn read(&self) -> Result<Loaded> {
         let name = self.file.display().to_string();
-        if !self.file.is_file() {
-            return Err(Error::Data(format!("npz: there is no file {name}; name the .npz file in [data] file")));
-        }
         let file = std::fs::File::open(&self.file).map_err(Error::io(&self.file))?;
         let len = file.metadata().map_err(Error::io(&self.file))?.len();
         let kind = FileKind::of_file(&self.file);
