@@ -24,6 +24,7 @@ pub mod error;
 #[cfg(all(feature = "report", not(target_arch = "wasm32")))]
 #[doc(hidden)]
 pub mod experiment;
+pub mod export;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod files;

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["model", "graph", "ops", "pass", "shader", "custom"],
     &["plan"],
     &["backend", "selftest", "first_use", "profile", "testing"],
-    &["recipe", "data", "metrics", "plots", "train", "report", "files", "experiment", "network", "prelude"],
+    &["recipe", "data", "metrics", "plots", "train", "report", "files", "experiment", "network", "prelude", "export"],
     &["main", "cli", "web"],
 ];
 

@@ -1,0 +1,195 @@
+//! Packed files: safetensors, whose metadata holds the network's structure.
+//!
+//! Metadata: `format` = [`FORMAT`], `version` = [`VERSION`], `network` = JSON {input, classes, card,
+//! layers}, `checksum` = CRC-32 (ISO-HDLC) of the network's JSON and the tensors' bytes, in
+//! hexadecimal. Tensors are named `<layer>.<array>`; integers are stored in the smallest of I8, I16
+//! and I32. All data begin at multiples of their element's size, so a file can be memory-mapped.
+//!
+//! Reading allocates at most 16 times the file's size.
+
+use crate::error::{Error, Result};
+use crate::network::{Input, Layer, Network};
+use crate::ops::{Array, Op};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use crc::{CRC_32_ISO_HDLC, Crc};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+/// The value of the metadata `format`.
+pub const FORMAT: &str = "halfwave-packed";
+
+/// The version of the format that this crate reads and writes.
+pub const VERSION: &str = "1";
+
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// The structure of a network without its arrays.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Structure {
+    input: [usize; 3],
+    #[serde(default)]
+    mean: bool,
+    classes: Vec<String>,
+    #[serde(default)]
+    card: BTreeMap<String, String>,
+    layers: Vec<Node>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Node {
+    name: String,
+    from: Vec<usize>,
+    #[serde(flatten)]
+    op: Op,
+}
+
+impl Network {
+    /// Reads a packed file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are truncated, changed, of another kind or version, or the
+    /// network is invalid; the message says what to do.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let broken = |why: &str| {
+            Error::File(format!("not a complete packed network ({why}); write it with halfwave export --format packed"))
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error.to_string()))?;
+        let facts = header.metadata().as_ref().ok_or_else(|| broken("it has no metadata"))?;
+        let fact = |name: &str| facts.get(name).map(String::as_str);
+        if fact("format") != Some(FORMAT) {
+            let why = "a safetensors file of another kind";
+            return Err(broken(if fact("halfwave").is_some() { "a checkpoint of halfwave" } else { why }));
+        }
+        let version = fact("version").unwrap_or("none");
+        if version != VERSION {
+            let message = format!(
+                "packed format {version}; this program reads version {VERSION}: use one of its time, or export again"
+            );
+            return Err(Error::File(message));
+        }
+        let text = fact("network").ok_or_else(|| broken("it has no network"))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error.to_string()))?;
+        if fact("checksum") != Some(&checksum(text, tensors.iter())) {
+            return Err(broken("its checksum differs, so it was damaged or edited"));
+        }
+        let structure: Structure = serde_json::from_str(text).map_err(|error| broken(&error.to_string()))?;
+        let Structure { input, mean, classes, card, layers } = structure;
+        let layers = layers.into_iter().map(|Node { name, from, op }| Layer { name, from, op }).collect();
+        // The mean's length is set when it is read; until then it is not empty.
+        let mean = if mean { Vec::from([0.0]) } else { Vec::new() };
+        let mut network = Self { input: Input { shape: input, table: Vec::new(), mean }, layers, classes, card };
+        network.fill(&mut |name, shape, array| {
+            let tensor = tensors.tensor(name).map_err(|_| format!("the file has no array {name}"))?;
+            if tensor.shape() != shape {
+                return Err(format!("the array {name} is {:?} instead of {shape:?}", tensor.shape()));
+            }
+            read_array(name, &tensor, array)
+        })?;
+        Ok(network)
+    }
+
+    /// Writes a packed file; the same network gives the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network is invalid.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.check()?;
+        let mut copy = self.clone();
+        let mut arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        copy.fill(&mut |name, shape, array| {
+            let (dtype, bytes) = array_bytes(&array);
+            arrays.push((name.to_owned(), dtype, shape.to_vec(), bytes));
+            Ok(())
+        })?;
+        let node = |Layer { name, from, op }: Layer| Node { name, from, op };
+        let structure = Structure {
+            input: self.input.shape,
+            mean: !self.input.mean.is_empty(),
+            classes: copy.classes,
+            card: copy.card,
+            layers: copy.layers.into_iter().map(node).collect(),
+        };
+        let failed = |error: &dyn core::fmt::Display| Error::Network(error.to_string());
+        let text = serde_json::to_string(&structure).map_err(|error| failed(&error))?;
+        let mut views = Vec::with_capacity(arrays.len());
+        for (name, dtype, shape, bytes) in &arrays {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| failed(&error))?;
+            views.push((name.as_str(), view));
+        }
+        let sum = checksum(&text, views.iter().cloned());
+        let facts = [("format", FORMAT), ("version", VERSION), ("network", &text), ("checksum", &sum)];
+        let facts = facts.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let written = safetensors::serialize(views, Some(facts)).map_err(|error| failed(&error))?;
+        sorted_header(&written).ok_or_else(|| failed(&"the header is not JSON"))
+    }
+}
+
+/// Sorts the metadata of a safetensors file, which is written in random order.
+fn sorted_header(file: &[u8]) -> Option<Vec<u8>> {
+    let (len, rest) = file.split_first_chunk::<8>()?;
+    let (header, data) = rest.split_at_checked(u64::from_le_bytes(*len) as usize)?;
+    let header: BTreeMap<&str, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let mut header = serde_json::to_vec(&header).ok()?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Some([&(header.len() as u64).to_le_bytes(), &header[..], data].concat())
+}
+
+/// The checksum of a network's JSON and of all tensors in the order of their names.
+fn checksum<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, TensorView<'a>)>) -> String {
+    let mut tensors: Vec<_> = tensors.collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let mut digest = CRC.digest();
+    digest.update(text.as_bytes());
+    for (name, tensor) in tensors {
+        digest.update(name.as_bytes());
+        digest.update(tensor.data());
+    }
+    format!("{:08x}", digest.finalize())
+}
+
+fn read_array(name: &str, tensor: &TensorView<'_>, array: Array<'_>) -> core::result::Result<(), String> {
+    let bytes = tensor.data();
+    let wrong = || Err(format!("the array {name} is stored as {:?}", tensor.dtype()));
+    match (array, tensor.dtype()) {
+        (Array::Float(values), Dtype::F32) => {
+            *values = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            Array::Float(values).check_finite(name)?;
+        }
+        (Array::Word(values), Dtype::U32) => {
+            *values = bytes.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
+        }
+        (Array::Int(values), Dtype::I8) => *values = bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
+        (Array::Int(values), Dtype::I16) => {
+            *values = bytes.as_chunks().0.iter().map(|&bytes| i32::from(i16::from_le_bytes(bytes))).collect();
+        }
+        (Array::Int(values), Dtype::I32) => {
+            *values = bytes.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect();
+        }
+        _ => return wrong(),
+    }
+    Ok(())
+}
+
+fn array_bytes(array: &Array<'_>) -> (Dtype, Vec<u8>) {
+    match array {
+        Array::Float(values) => (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Array::Word(values) => (Dtype::U32, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Array::Int(values) => {
+            let fits = |low: i32, high: i32| values.iter().all(|value| (low..=high).contains(value));
+            if fits(i8::MIN.into(), i8::MAX.into()) {
+                (Dtype::I8, values.iter().map(|&value| value as i8 as u8).collect())
+            } else if fits(i16::MIN.into(), i16::MAX.into()) {
+                (Dtype::I16, values.iter().flat_map(|&value| (value as i16).to_le_bytes()).collect())
+            } else {
+                (Dtype::I32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+        }
+    }
+}

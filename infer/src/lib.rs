@@ -1,0 +1,44 @@
+//! halfwave-infer: runs packed low-bit networks.
+//!
+//! halfwave trains networks with weights of 1 to 4 bits and activations of 1 to 4 bits;
+//! `halfwave export --format packed` folds such a network to bit operations and integers and writes
+//! it to one file. This crate reads that file ([`Network::read`]) and classifies images
+//! ([`Runner`]). It is `no_std` with `alloc`, contains no unsafe code, and needs no GPU.
+//!
+//! **Exactness.** Codes and sums are integers. The floats of the first and the last layer are added
+//! in the order of halfwave's CPU backend, so that logits have its bits, on every processor.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use halfwave_infer::{Network, Runner};
+//! let runner = Runner::new(Network::read(&std::fs::read("digits.packed.safetensors")?)?)?;
+//! let image = vec![0; runner.network().input.len()]; // bytes: height, width, channels
+//! let class = runner.classify(&image)?;
+//! println!("{}", runner.network().classes[class]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Features: `std` (default) selects instruction sets at run time (AVX2, AVX-512's population
+//! count) and runs batches on several threads. Without it, the code is compiled for the target's
+//! own instruction set, including WebAssembly's SIMD if enabled.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod error;
+mod file;
+mod network;
+pub mod ops;
+mod runner;
+mod simd;
+mod sum;
+mod window;
+
+pub use error::{Error, Result};
+pub use file::{FORMAT, VERSION};
+pub use network::{Input, Kind, Layer, MOST_ELEMENTS, MOST_MEMORY, Network, Type};
+pub use ops::{Array, Coding, Curve, Op};
+pub use runner::{Data, Runner, largest};
+pub use window::Window;

@@ -1,0 +1,228 @@
+//! Packed convolution: and, population count, add.
+//!
+//! Weights are stored by groups of eight filters, a 64-bit word of each at a time. Eight rows of
+//! bits (pixels times planes of codes) are gathered, and each weight is loaded once for all of
+//! them.
+
+use super::{Coding, Op};
+use crate::network::{Kind, Type};
+use crate::runner::Data;
+use crate::simd;
+use crate::window::Window;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Filters of a group: one vector of AVX-512.
+const GROUP: usize = 8;
+/// Rows of bits that are counted together.
+const ROWS: usize = 8;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    window: Window,
+    input: Type,
+    output: Type,
+    coding: Coding,
+    bases: usize,
+    planes: usize,
+    /// `[bases·planes, ⌈k/8⌉, words, 8]`.
+    signs: Vec<[u64; GROUP]>,
+    coefficients: Vec<f32>,
+    scale: f32,
+}
+
+/// 64-bit words of a row of bits: all taps and channels under a window.
+fn row_words(window: &Window, input: &Type) -> usize {
+    (window.taps() * input.words()).div_ceil(2)
+}
+
+pub(super) fn bytes(window: &Window, planes: usize, input: &Type, output: &Type) -> u64 {
+    (planes * output.channels().div_ceil(GROUP) * GROUP * 8) as u64 * row_words(window, input) as u64
+}
+
+impl Packed {
+    pub(super) fn new(op: &Op, input: &Type, output: &Type) -> Self {
+        let Op::PackedConv { window, filters, coding, bases, planes, signs, coefficients, scale } = op else {
+            unreachable!("a packed convolution");
+        };
+        let (words, row) = (row_words(window, input), window.taps() * input.words());
+        let mut grouped = Vec::with_capacity(bases * planes * filters.div_ceil(GROUP) * words);
+        for filters in signs.chunks_exact(filters * row) {
+            for group in filters.chunks(GROUP * row) {
+                for word in 0..words {
+                    grouped.push(core::array::from_fn(|lane| {
+                        let half = |at: usize| match at < row {
+                            true => group.get(lane * row + at).copied().map_or(0, u64::from),
+                            false => 0,
+                        };
+                        half(2 * word) | half(2 * word + 1) << 32
+                    }));
+                }
+            }
+        }
+        Self {
+            window: *window,
+            input: *input,
+            output: *output,
+            coding: *coding,
+            bases: *bases,
+            planes: *planes,
+            signs: grouped,
+            coefficients: coefficients.clone(),
+            scale: scale.first().copied().unwrap_or(1.0),
+        }
+    }
+
+    pub(super) fn run(&self, x: &[u32]) -> Data {
+        let (planes, factors) = self.derived(x);
+        let sums = |rows: &[u32], factors: &[i32], base: usize| {
+            let mut sums = vec![0; self.output.len()];
+            simd::run(Job { packed: self, planes: rows, factors, base, sums: &mut sums });
+            sums
+        };
+        if let (Kind::Sums(_), 1) = (self.output.kind, self.bases) {
+            return Data::Sums(sums(&planes, &factors, 0));
+        }
+        // Each level and base has a coefficient of its own.
+        let plane = self.input.pixels() * self.input.words();
+        let filters = self.output.channels();
+        let mut y = vec![0.0; self.output.len()];
+        let levels = if let Coding::Levels(levels) = self.coding { levels } else { 1 };
+        for term in 0..levels * self.bases {
+            let (rows, factors) = match self.coding {
+                Coding::Levels(_) => (&planes[term / self.bases * plane..][..plane], &[1][..]),
+                _ => (&planes[..], &factors[..]),
+            };
+            let coefficients = &self.coefficients[term * filters..][..filters];
+            let sums = sums(rows, factors, term % self.bases);
+            for (y, sums) in y.chunks_exact_mut(filters).zip(sums.chunks_exact(filters)) {
+                y.iter_mut().zip(sums).zip(coefficients).for_each(|((y, &sum), c)| *y += c * sum as f32);
+            }
+        }
+        y.iter_mut().for_each(|y| *y *= self.scale);
+        Data::Float(y)
+    }
+
+    /// The planes that are counted, and their factors.
+    fn derived(&self, x: &[u32]) -> (Vec<u32>, Vec<i32>) {
+        let (words, plane) = (self.input.words(), self.input.pixels() * self.input.words());
+        match self.coding {
+            Coding::Uniform => (x.to_vec(), (0..x.len() / plane).map(|p| 1 << p).collect()),
+            Coding::Sign => {
+                let tail = u32::MAX >> (words * 32 - self.input.channels());
+                let minus = x.chunks_exact(words).flat_map(|pixel| {
+                    pixel.iter().enumerate().map(|(at, word)| if at + 1 == words { !word & tail } else { !word })
+                });
+                (x.iter().copied().chain(minus.collect::<Vec<_>>()).collect(), Vec::from([1, -1]))
+            }
+            Coding::Levels(levels) => {
+                let bits = x.len() / plane;
+                let reached = |level: usize, at: usize| {
+                    // code ≥ level, bit by bit from the top: above decides, equal goes on.
+                    let (mut above, mut equal) = (0, u32::MAX);
+                    for p in (0..bits).rev() {
+                        let word = x[p * plane + at];
+                        match level >> p & 1 {
+                            1 => equal &= word,
+                            _ => {
+                                above |= equal & word;
+                                equal &= !word;
+                            }
+                        }
+                    }
+                    above | equal
+                };
+                let planes = (1..=levels).flat_map(|level| (0..plane).map(move |at| reached(level, at)));
+                (planes.collect(), vec![1; levels])
+            }
+        }
+    }
+}
+
+struct Job<'a> {
+    packed: &'a Packed,
+    planes: &'a [u32],
+    factors: &'a [i32],
+    base: usize,
+    sums: &'a mut [i32],
+}
+
+impl simd::Job for Job<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { packed, planes, factors, base, sums } = self;
+        let Packed { window, input, output, .. } = packed;
+        let (words, filters, pixels) = (row_words(window, input), output.channels(), output.pixels());
+        let at_once = ROWS / factors.len();
+        let mut rows = vec![[0; ROWS]; words];
+        let groups = filters.div_ceil(GROUP) * words;
+        let signs = &packed.signs[base * packed.planes * groups..][..packed.planes * groups];
+        for first in (0..pixels).step_by(at_once) {
+            let count = at_once.min(pixels - first);
+            packed.gather(planes, factors.len(), first..first + count, &mut rows);
+            let mut ones = [0i32; ROWS];
+            for row in &rows {
+                ones.iter_mut().zip(row).for_each(|(ones, word)| *ones += word.count_ones() as i32);
+            }
+            for (plane, signs) in signs.chunks_exact(groups).enumerate() {
+                for (group, signs) in signs.chunks_exact(words).enumerate() {
+                    let counts = counts(signs, &rows);
+                    let lanes = (filters - group * GROUP).min(GROUP);
+                    for pixel in 0..count {
+                        let out = &mut sums[(first + pixel) * filters + group * GROUP..][..lanes];
+                        for (p, factor) in factors.iter().enumerate() {
+                            let row = pixel * factors.len() + p;
+                            for (out, both) in out.iter_mut().zip(counts[row]) {
+                                *out += (factor << plane) * (2 * both as i32 - ones[row]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// For each row and each filter, the number of bits set in both.
+#[inline(always)]
+fn counts(signs: &[[u64; GROUP]], rows: &[[u64; ROWS]]) -> [[u64; GROUP]; ROWS] {
+    let mut counts = [[0u64; GROUP]; ROWS];
+    for (signs, rows) in signs.iter().zip(rows) {
+        for (counts, row) in counts.iter_mut().zip(rows) {
+            for (count, sign) in counts.iter_mut().zip(signs) {
+                *count += u64::from((sign & row).count_ones());
+            }
+        }
+    }
+    counts
+}
+
+impl Packed {
+    /// Gathers the bits under the windows of some pixels: row `pixel·planes + plane`.
+    #[inline(always)]
+    fn gather(&self, x: &[u32], planes: usize, pixels: core::ops::Range<usize>, rows: &mut [[u64; ROWS]]) {
+        let Self { window, input, output, .. } = self;
+        let ([h, w, _], words) = (input.shape, input.words());
+        let plane = input.pixels() * words;
+        rows.fill([0; ROWS]);
+        for (i, pixel) in pixels.enumerate() {
+            let place = [pixel / output.shape[1], pixel % output.shape[1]];
+            let mut at = 0;
+            for r in 0..window.kernel[0] {
+                for s in 0..window.kernel[1] {
+                    if let Some([y, x_at]) = window.source([h, w], place, [r, s]) {
+                        let from = (y * w + x_at) * words;
+                        for p in 0..planes {
+                            for (word, bits) in x[p * plane + from..][..words].iter().enumerate() {
+                                let to = at + word;
+                                rows[to / 2][i * planes + p] |= u64::from(*bits) << (to % 2 * 32);
+                            }
+                        }
+                    }
+                    at += words;
+                }
+            }
+        }
+    }
+}

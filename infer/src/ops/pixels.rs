@@ -1,0 +1,190 @@
+//! Operations that convert, select or arrange elements: exact.
+
+use crate::network::{Kind, Type};
+use crate::runner::Data;
+use crate::window::Window;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Codes of 32 channels at a time: the bits of a pixel's codes, written to their planes.
+struct Planes<'a> {
+    words: &'a mut [u32],
+    /// Distance between planes.
+    plane: usize,
+}
+
+impl Planes<'_> {
+    /// Sets the code of channel `c` of the pixel whose words begin at `pixel`.
+    #[inline(always)]
+    fn set(&mut self, pixel: usize, c: usize, code: u32) {
+        let mut code = code;
+        let mut at = pixel + c / 32;
+        while code != 0 {
+            self.words[at] |= (code & 1) << (c % 32);
+            code >>= 1;
+            at += self.plane;
+        }
+    }
+}
+
+/// Returns the code of channel `c` of a pixel.
+#[inline(always)]
+fn code(words: &[u32], ty: &Type, bits: u8, pixel: usize, c: usize) -> u32 {
+    let (plane, at) = (ty.pixels() * ty.words(), pixel * ty.words() + c / 32);
+    (0..usize::from(bits)).map(|p| (words[p * plane + at] >> (c % 32) & 1) << p).sum()
+}
+
+/// Number of words of codes of this type.
+pub(super) fn code_words(ty: &Type) -> usize {
+    ty.bytes() / 4
+}
+
+/// Packs the codes of all elements, which `code` returns by pixel and channel.
+fn pack(ty: &Type, mut code: impl FnMut(usize, usize) -> u32) -> Vec<u32> {
+    let mut words = vec![0; code_words(ty)];
+    let plane = ty.pixels() * ty.words();
+    let mut planes = Planes { words: &mut words, plane };
+    for pixel in 0..ty.pixels() {
+        for c in 0..ty.channels() {
+            planes.set(pixel * ty.words(), c, code(pixel, c));
+        }
+    }
+    words
+}
+
+/// Codes of 32 values at a time: bit-sliced addition of comparisons.
+fn count<T: Copy>(
+    values: &[T],
+    output: &Type,
+    reached: impl Fn(T, usize, usize) -> bool,
+    thresholds: usize,
+) -> Vec<u32> {
+    let (channels, words) = (output.channels(), output.words());
+    let plane = output.pixels() * words;
+    let mut out = vec![0; code_words(output)];
+    for (pixel, row) in values.chunks_exact(channels).enumerate() {
+        for (word, values) in row.chunks(32).enumerate() {
+            let mut planes = [0u32; 4];
+            for t in 0..thresholds {
+                let mut carry = 0;
+                for (i, &value) in values.iter().enumerate() {
+                    carry |= u32::from(reached(value, t, word * 32 + i)) << i;
+                }
+                for plane in &mut planes {
+                    (*plane, carry) = (*plane ^ carry, *plane & carry);
+                }
+            }
+            let at = pixel * words + word;
+            out[at..].iter_mut().step_by(plane).zip(planes).for_each(|(out, plane)| *out = plane);
+        }
+    }
+    out
+}
+
+pub(super) fn threshold(thresholds: &[i32], falling: &[i32], x: &[i32], output: &Type) -> Vec<u32> {
+    let c = output.channels();
+    let steps = thresholds.len() / c;
+    if falling.is_empty() {
+        return count(x, output, |x, t, channel| x >= thresholds[t * c + channel], steps);
+    }
+    let reached = |x: i32, t: usize, channel: usize| {
+        let x = if falling[channel] != 0 { -x } else { x };
+        x >= thresholds[t * c + channel]
+    };
+    count(x, output, reached, steps)
+}
+
+pub(super) fn quantise(thresholds: &[f32], at_least: bool, x: &[f32], output: &Type) -> Vec<u32> {
+    match at_least {
+        true => count(x, output, |x, t, _| x >= thresholds[t], thresholds.len()),
+        false => count(x, output, |x, t, _| x > thresholds[t], thresholds.len()),
+    }
+}
+
+pub(super) fn decode(bits: u8, values: &[f32], ty: &Type, x: &[u32]) -> Vec<f32> {
+    let at = |i: usize| values[code(x, ty, bits, i / ty.channels(), i % ty.channels()) as usize];
+    (0..ty.len()).map(at).collect()
+}
+
+pub(super) fn max_pool(window: &Window, ty: &Type, x: &Data, output: &Type) -> Data {
+    fn pool<T: Copy + PartialOrd>(window: &Window, ty: &Type, output: &Type, start: T, x: &[T]) -> Vec<T> {
+        let ([h, w, c], [_, ow, _]) = (ty.shape, output.shape);
+        let mut out = vec![start; output.len()];
+        for (pixel, out) in out.chunks_exact_mut(c).enumerate() {
+            for r in 0..window.kernel[0] {
+                for s in 0..window.kernel[1] {
+                    let Some([y, at]) = window.source([h, w], [pixel / ow, pixel % ow], [r, s]) else { continue };
+                    let row = &x[(y * w + at) * c..][..c];
+                    out.iter_mut()
+                        .zip(row)
+                        .for_each(|(best, &value)| *best = if value > *best { value } else { *best });
+                }
+            }
+        }
+        out
+    }
+    match x {
+        Data::Float(x) => Data::Float(pool(window, ty, output, f32::NEG_INFINITY, x)),
+        Data::Sums(x) => Data::Sums(pool(window, ty, output, i32::MIN, x)),
+        Data::Codes(words) => {
+            let Kind::Codes(bits) = ty.kind else { unreachable!("codes") };
+            let at = |i: usize| code(words, ty, bits, i / ty.channels(), i % ty.channels());
+            let codes: Vec<_> = (0..ty.len()).map(at).collect();
+            let codes = pool(window, ty, output, 0, &codes);
+            Data::Codes(pack(output, |pixel, c| codes[pixel * output.channels() + c]))
+        }
+    }
+}
+
+/// The channels of several inputs from the given channel on, one after the other, until the output
+/// has all.
+pub(super) fn channels(parts: &[(&Type, &Data, usize)], output: &Type) -> Data {
+    fn join<T: Copy>(parts: &[(&Type, &[T], usize)], output: &Type) -> Vec<T> {
+        let mut out = Vec::with_capacity(output.len());
+        for pixel in 0..output.pixels() {
+            for (ty, x, first) in parts {
+                let count = (ty.channels() - first).min(output.channels());
+                out.extend_from_slice(&x[pixel * ty.channels() + first..][..count]);
+            }
+        }
+        out
+    }
+    match parts[0].1 {
+        Data::Float(_) => {
+            let parts: Vec<_> = parts.iter().map(|&(ty, x, first)| (ty, x.floats(), first)).collect();
+            Data::Float(join(&parts, output))
+        }
+        Data::Sums(_) => {
+            let parts: Vec<_> = parts.iter().map(|&(ty, x, first)| (ty, x.sums(), first)).collect();
+            Data::Sums(join(&parts, output))
+        }
+        Data::Codes(_) => {
+            let Kind::Codes(bits) = output.kind else { unreachable!("codes") };
+            let of = |pixel: usize, mut c: usize| {
+                for (ty, x, first) in parts {
+                    let count = ty.channels() - first;
+                    if c < count {
+                        return code(x.codes(), ty, bits, pixel, first + c);
+                    }
+                    c -= count;
+                }
+                0
+            };
+            Data::Codes(pack(output, of))
+        }
+    }
+}
+
+/// Surrounds 1-bit codes by 1 bits.
+pub(super) fn pad([top, left]: [usize; 2], ty: &Type, x: &[u32], output: &Type) -> Vec<u32> {
+    let ([h, w, c], [_, ow, _], words) = (ty.shape, output.shape, ty.words());
+    let mut out = vec![u32::MAX; code_words(output)];
+    for (pixel, out) in out.chunks_exact_mut(words).enumerate() {
+        let inside = (pixel / ow).checked_sub(top).zip((pixel % ow).checked_sub(left));
+        match inside.filter(|&(y, x)| y < h && x < w) {
+            Some((y, at)) => out.copy_from_slice(&x[(y * w + at) * words..][..words]),
+            None => out[words - 1] = u32::MAX >> (words * 32 - c),
+        }
+    }
+    out
+}
