@@ -9,16 +9,16 @@ use halfwave_infer::Network;
 use std::collections::BTreeMap;
 
 /// A recipe with parameters.
-pub struct Sample {
-    pub recipe: Recipe,
-    pub tensors: BTreeMap<String, HostTensor>,
-    pub normalise: Normalise,
+pub(crate) struct Sample {
+    pub(crate) recipe: Recipe,
+    pub(crate) tensors: BTreeMap<String, HostTensor>,
+    pub(crate) normalise: Normalise,
 }
 
 impl Sample {
     /// A built-in recipe with initial weights, and batch-norms of every direction: some channels
     /// fall, some are constant.
-    pub fn noise(name: &str) -> Self {
+    pub(crate) fn noise(name: &str) -> Self {
         let mut recipe = Recipe::parse(builtin(name).unwrap(), name).unwrap();
         recipe.train.batch = 2;
         let mut tensors = BTreeMap::new();
@@ -48,14 +48,14 @@ impl Sample {
     }
 
     /// The folded network.
-    pub fn fold(&self) -> halfwave::Result<Network> {
+    pub(crate) fn fold(&self) -> halfwave::Result<Network> {
         let Self { recipe, tensors, normalise } = self;
         let classes: Vec<_> = (0..recipe.model.classes).map(|class| format!("class {class}")).collect();
         fold(&Trained { model: &recipe.model, tensors, normalise, classes: &classes, card: &BTreeMap::new() })
     }
 
     /// Random images with smooth areas, so that pools have ties.
-    pub fn images(&self, count: usize) -> Vec<u8> {
+    pub(crate) fn images(&self, count: usize) -> Vec<u8> {
         let mut random = Random::new(9, "images");
         let len = count * self.recipe.model.input.iter().product::<usize>();
         (0..len).map(|at| if at / 5 % 4 == 0 { 16 } else { random.word() as u8 }).collect()
