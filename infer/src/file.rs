@@ -48,7 +48,39 @@ struct Node {
     op: Op,
 }
 
+/// Whether these bytes begin as a packed file of any version does.
+pub fn is_packed(bytes: &[u8]) -> bool {
+    SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
+        header.metadata().as_ref().is_some_and(|facts| facts.get("format").is_some_and(|f| f == FORMAT))
+    })
+}
+
+/// An array of a file: its name, its shape, and its number of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// `<layer>.<array>`.
+    pub name: String,
+    /// Axis lengths.
+    pub shape: Vec<usize>,
+    /// Number of bytes in a packed file.
+    pub bytes: usize,
+}
+
 impl Network {
+    /// Lists the arrays of its packed file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the network is invalid.
+    pub fn stored(&self) -> Result<Vec<Stored>> {
+        let mut all = Vec::new();
+        self.clone().fill(&mut |name, shape, array| {
+            all.push(Stored { name: name.to_owned(), shape: shape.to_vec(), bytes: array_bytes(&array).1.len() });
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
     /// Reads a packed file.
     ///
     /// # Errors

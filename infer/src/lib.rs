@@ -37,7 +37,7 @@ mod sum;
 mod window;
 
 pub use error::{Error, Result};
-pub use file::{FORMAT, VERSION};
+pub use file::{FORMAT, Stored, VERSION, is_packed};
 pub use network::{Input, Kind, Layer, MOST_ELEMENTS, MOST_MEMORY, Network, Type};
 pub use ops::{Array, Coding, Curve, Op};
 pub use runner::{Data, Runner, largest};

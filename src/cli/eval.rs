@@ -1,6 +1,6 @@
 //! `halfwave eval`: evaluates a trained network on the test set.
 
-use super::load::{self, Network};
+use super::load::{self, Network, Trained};
 use super::terminal::{self, grouped, percent, print, print_message};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  halfwave eval runs/digits-1")]
 pub(super) struct EvalArgs {
-    /// Checkpoint file, or a run's folder
-    #[arg(value_name = "CHECKPOINT|RUN")]
+    /// Checkpoint or packed file, or a run's folder
+    #[arg(value_name = "FILE|RUN")]
     checkpoint: PathBuf,
     #[command(flatten)]
     adapter: AdapterArgs,
@@ -35,41 +35,63 @@ const NAMED: usize = 16;
 const TOP5_FROM: usize = 10;
 
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
-    let saved = Saved::read(&args.checkpoint)?;
-    let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
-    let data = load::dataset_of(&saved, &args.data, false)?;
-    remark(&saved, &data);
-    let Network { saved, mut session, device } = Network::open(saved, &args.adapter)?;
-    let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
+    match Trained::read(&args.checkpoint)? {
+        Trained::Checkpoint(saved) => {
+            let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
+            let data = load::dataset_of(&saved, &args.data, false)?;
+            remark(&saved, &data);
+            let Network { saved, mut session, device } = Network::open(*saved, &args.adapter)?;
+            let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
+            let step = saved.checkpoint.position.step;
+            let head = format!("{} after {step} steps, on {device}", saved.path.display());
+            print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
+        }
+        Trained::Packed(packed) => {
+            load::on_processor(&args.adapter)?;
+            let data = load::dataset_of_packed(&packed, &args.data)?;
+            without_images(&data);
+            let threads = load::threads();
+            let evaluation = packed.evaluate(&data.test, threads)?;
+            let head = format!("{}, packed, on the processor ({threads} threads)", packed.path.display());
+            print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
+        }
+    }
+}
+
+/// Returns loss, accuracy and confusion matrix as text.
+fn results(evaluation: &Evaluation, names: &[String]) -> String {
     // With few classes, the best five are most of them.
-    let top5 = evaluation.top5_accuracy().filter(|_| classes > TOP5_FROM);
+    let top5 = evaluation.top5_accuracy().filter(|_| names.len() > TOP5_FROM);
     let top5 = top5.map_or(String::new(), |share| {
         format!("top-5 accuracy {}  ({} of {})\n", percent(share), evaluation.top5, evaluation.images)
     });
-    print(&format!(
-        "{} after {} steps, on {device}\n\ntest loss      {:.4}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
-        saved.path.display(),
-        saved.checkpoint.position.step,
+    format!(
+        "test loss      {:.4}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
         evaluation.loss,
         percent(evaluation.accuracy()),
         evaluation.correct,
         evaluation.images,
-        table(&evaluation, &data.class_names)
-    ))
+        table(evaluation, names)
+    )
 }
 
 /// Notes which classes have no test images, and whether the network may have been trained on some
 /// of the test images.
 fn remark(saved: &Saved, data: &Dataset) {
+    without_images(data);
+    if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
+        let note = "this data set differs from the one the network was trained on; some of these test images may have been used for training";
+        print_message("note", &note);
+    }
+}
+
+/// Notes which classes have no test images.
+fn without_images(data: &Dataset) {
     let known: BTreeSet<_> = data.test.labels.iter().map(|&label| usize::from(label)).collect();
     let names = data.class_names.iter().enumerate();
     let missing: Vec<_> = names.filter(|(class, _)| !known.contains(class)).map(|(_, name)| name.as_str()).collect();
     if !missing.is_empty() {
         print_message("note", &format_args!("there are no test images of {}", listed(&missing)));
-    }
-    if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
-        let note = "this data set differs from the one the network was trained on; some of these test images may have been used for training";
-        print_message("note", &note);
     }
 }
 

@@ -5,9 +5,10 @@ use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, FileKind};
+use halfwave::export::Packed;
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::Saved;
-use halfwave::train::{Session, Trainer};
+use halfwave::train::{Session, Trainer, weights};
 use halfwave::{Error, Result};
 use std::path::Path;
 
@@ -53,6 +54,11 @@ pub(super) fn dataset_of(saved: &Saved, args: &DataArgs, all: bool) -> Result<Da
         Some(names) => dataset_as(data, args, if all { Classes::All(names) } else { Classes::Among(names) }),
         None => dataset(data, args),
     }
+}
+
+/// Loads the images of a packed network's recipe, with classes matched by name.
+pub(super) fn dataset_of_packed(packed: &Packed, args: &DataArgs) -> Result<Dataset> {
+    dataset_as(&packed.recipe.data, args, Classes::Among(&packed.runner.network().classes))
 }
 
 fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Dataset> {
@@ -129,6 +135,40 @@ pub(super) fn in_file(path: &Path) -> impl Fn(Error) -> Error {
     move |error| match error {
         Error::Model(message) => Error::Checkpoint { path: path.to_path_buf(), message },
         other => other,
+    }
+}
+
+/// A trained network in a file.
+pub(super) enum Trained {
+    /// A checkpoint.
+    Checkpoint(Box<Saved>),
+    /// A packed network.
+    Packed(Box<Packed>),
+}
+
+impl Trained {
+    /// Reads a checkpoint file, a packed file, or the checkpoint in a run's folder.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let (file, bytes) = weights::read(path)?;
+        if halfwave_infer::is_packed(&bytes) {
+            return Ok(Self::Packed(Box::new(Packed::read(&file, &bytes)?)));
+        }
+        Ok(Self::Checkpoint(Box::new(Saved::read(path)?)))
+    }
+}
+
+/// Number of threads for packed networks.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Refuses an adapter for a packed network.
+pub(super) fn on_processor(args: &AdapterArgs) -> Result<()> {
+    match args.adapter.as_deref() {
+        None | Some("cpu") => Ok(()),
+        Some(_) => Err(Error::Usage(
+            "packed networks run on the processor; omit --adapter, or give the checkpoint instead".into(),
+        )),
     }
 }
 

@@ -11,6 +11,7 @@ mod devices;
 mod dump;
 mod eval;
 mod experiment;
+mod export;
 mod interrupt;
 mod kept;
 mod kernels;
@@ -62,6 +63,7 @@ Examples:
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
   halfwave train --resume runs/digits-1       resume an interrupted run
   halfwave predict runs/digits-1 seven.png    classify an image
+  halfwave export runs/digits-1               write its bits to one file
   halfwave report runs/digits-1 runs/mine     compare runs in an HTML report
   halfwave devices                            list the available devices
 
@@ -75,6 +77,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
     Experiment(experiment::ExperimentArgs),
+    Export(export::ExportArgs),
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Plan(plan::PlanArgs),
@@ -151,6 +154,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
         Command::Experiment(args) => return code(experiment::experiment(&args)),
+        Command::Export(args) => export::export(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
         Command::Plan(args) => plan::plan(&args),

@@ -33,7 +33,7 @@ pub fn winner(logits: &[f32]) -> usize {
 }
 
 /// Number of classes with larger logits than `label`, including those with equal logits before it.
-fn rank(logits: &[f32], label: usize) -> usize {
+pub(crate) fn rank(logits: &[f32], label: usize) -> usize {
     let larger = |(c, &v): (usize, &f32)| v > logits[label] || v == logits[label] && c < label;
     logits.iter().enumerate().filter(|&class| larger(class)).count()
 }

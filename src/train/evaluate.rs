@@ -3,6 +3,8 @@
 use super::session::Session;
 use crate::data::{Normalise, Split};
 use crate::error::{Error, Result};
+use crate::ops::judge::rank;
+use crate::pass::Loss;
 
 pub use crate::ops::judge::winner;
 
@@ -24,7 +26,40 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
 }
 
+/// A network's result for an image.
+pub(crate) struct ImageResult {
+    /// Loss of the image.
+    pub loss: f32,
+    /// The class of the largest logit, the first if several.
+    pub class: usize,
+    /// Number of classes ranked above the label: those with larger logits, and those with equal
+    /// logits that come before it.
+    pub rank: usize,
+}
+
+impl ImageResult {
+    /// The result for an image with these logits.
+    pub(crate) fn new(logits: &[f32], label: usize, loss: &Loss) -> Self {
+        Self { loss: loss.of(logits, label), class: winner(logits), rank: rank(logits, label) }
+    }
+}
+
 impl Evaluation {
+    /// Counts the results of images with these labels.
+    pub(crate) fn of(classes: usize, labels: &[u32], results: &[ImageResult]) -> Self {
+        let mut confusion = vec![vec![0; classes]; classes];
+        for (&label, result) in labels.iter().zip(results) {
+            confusion[label as usize][result.class] += 1;
+        }
+        Self {
+            loss: results.iter().map(|result| f64::from(result.loss)).sum::<f64>() / labels.len().max(1) as f64,
+            correct: (0..classes).map(|class| confusion[class][class]).sum(),
+            top5: results.iter().filter(|result| result.rank < TOP).count(),
+            images: labels.len(),
+            confusion,
+        }
+    }
+
     /// Share of images classified correctly.
     pub fn accuracy(&self) -> f32 {
         self.correct as f32 / self.images.max(1) as f32
@@ -67,15 +102,5 @@ pub async fn evaluate(
     if labels.is_empty() && !split.is_empty() {
         return Err(Error::Data("none of the pictures to evaluate on can be decoded; provide intact ones".into()));
     }
-    let mut confusion = vec![vec![0; classes]; classes];
-    for (&label, verdict) in labels.iter().zip(&verdicts) {
-        confusion[label as usize][verdict.class] += 1;
-    }
-    Ok(Evaluation {
-        loss: verdicts.iter().map(|verdict| f64::from(verdict.loss)).sum::<f64>() / labels.len().max(1) as f64,
-        correct: (0..classes).map(|class| confusion[class][class]).sum(),
-        top5: verdicts.iter().filter(|verdict| verdict.rank < TOP).count(),
-        images: labels.len(),
-        confusion,
-    })
+    Ok(Evaluation::of(classes, &labels, &verdicts))
 }

@@ -10,22 +10,12 @@ use crate::kernel::FAULT;
 use crate::ops::judge::COLUMNS;
 use crate::pass::{EVALUATION, JUDGED, store_name};
 use crate::tensor::Tensor;
+use crate::train::evaluate::ImageResult;
 use std::collections::VecDeque;
 
 /// Number of batches in flight besides the latest. Kept small, because images stay in memory until
 /// the device takes them, and a stop waits for them.
 const AHEAD: usize = 3;
-
-/// The network's result for an image.
-pub(in crate::train) struct ImageResult {
-    /// Loss of the image.
-    pub loss: f32,
-    /// The class of the largest logit, the first if several.
-    pub class: usize,
-    /// Number of classes ranked above the label: those with larger logits, and those with equal
-    /// logits that come before it.
-    pub rank: usize,
-}
 
 /// Batches evaluated one after the other, with running statistics.
 pub(in crate::train) struct Evaluator<'s> {
