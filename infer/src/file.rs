@@ -32,10 +32,10 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 #[serde(deny_unknown_fields)]
 struct Structure {
     input: [usize; 3],
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     mean: bool,
     classes: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     card: BTreeMap<String, String>,
     layers: Vec<Node>,
 }
@@ -161,6 +161,24 @@ impl Network {
         let written = safetensors::serialize(views, Some(facts)).map_err(|error| failed(&error))?;
         sorted_header(&written).ok_or_else(|| failed(&"the header is not JSON"))
     }
+}
+
+/// Returns a packed file with another structure, which `edit` makes of its JSON, and the checksum that
+/// belongs to it: for tests of readers.
+///
+/// # Errors
+///
+/// Returns an error if the bytes are not a packed file.
+#[doc(hidden)]
+pub fn with_structure(file: &[u8], edit: impl FnOnce(&str) -> String) -> Result<Vec<u8>> {
+    let failed = |error: &dyn core::fmt::Display| Error::File(error.to_string());
+    let (_, header) = SafeTensors::read_metadata(file).map_err(|error| failed(&error))?;
+    let mut facts = header.metadata().clone().unwrap_or_default();
+    let text = edit(facts.get("network").map_or("", |text| text));
+    let tensors = SafeTensors::deserialize(file).map_err(|error| failed(&error))?;
+    facts.insert("checksum".to_string(), checksum(&text, tensors.iter()));
+    facts.insert("network".to_string(), text);
+    safetensors::serialize(tensors.iter(), Some(facts)).map_err(|error| failed(&error))
 }
 
 /// Sorts the metadata of a safetensors file, which is written in random order.

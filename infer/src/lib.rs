@@ -37,6 +37,8 @@ mod sum;
 mod window;
 
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use file::with_structure;
 pub use file::{FORMAT, Stored, VERSION, is_packed};
 pub use network::{Input, Kind, Layer, MOST_ELEMENTS, MOST_MEMORY, Network, Type};
 pub use ops::{Array, Coding, Curve, Op};

@@ -74,10 +74,10 @@ pub enum Op {
     /// x·gain + shift, each `[c]`, rounded after each step; sums become floats.
     Affine {
         /// Whether there is a gain.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         scaled: bool,
         /// Whether there is a shift.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         shifted: bool,
         /// The gain.
         #[serde(skip)]
@@ -92,7 +92,7 @@ pub enum Op {
         /// Number of thresholds, 1 to 15.
         count: usize,
         /// Whether some channels are falling.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         mixed: bool,
         /// `[count, c]`, ascending in each channel.
         #[serde(skip)]
@@ -106,7 +106,7 @@ pub enum Op {
         /// Number of thresholds, 1 to 15.
         count: usize,
         /// Whether a value equal to a threshold counts as above it.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         at_least: bool,
         /// `[count]`, ascending.
         #[serde(skip)]
