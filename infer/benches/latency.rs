@@ -24,7 +24,7 @@ fn main() {
         let bytes = std::fs::read(&file).unwrap();
         let runner = Runner::new(Network::read(&bytes).unwrap()).unwrap();
         let batch = 16 * threads;
-        let images: Vec<u8> = (0..batch * runner.network().input.len()).map(|i| (i * 7919 >> 4) as u8).collect();
+        let images: Vec<u8> = (0..batch * runner.network().input.len()).map(|i| ((i * 7919) >> 4) as u8).collect();
         let image = &images[..runner.network().input.len()];
         let (fastest, median) = time(|| drop(runner.logits(image).unwrap()));
         let (_, many) = time(|| drop(runner.batch(&images, threads).unwrap()));

@@ -164,6 +164,18 @@ impl Runner {
         values.push(Some(images));
         for (at, layer) in self.network.layers.iter().enumerate() {
             let output = &self.types[at + 1];
+            let only = layer.from[0];
+            let dies = layer.from.len() == 1 && self.last[only] == at + 1;
+            if let Some(x) = if dies { values[only].take() } else { None } {
+                match layer.op.run_in_place(&self.types[only], x) {
+                    Ok(value) => {
+                        visit(layer, output, &value);
+                        values.push(Some(value));
+                        continue;
+                    }
+                    Err(x) => values[only] = Some(x),
+                }
+            }
             let of = |from: &usize| (&self.types[*from], values[*from].as_ref().expect("kept until its last reader"));
             let inputs: Vec<_> = layer.from.iter().map(of).collect();
             let value = match &self.prepared[at] {

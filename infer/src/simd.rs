@@ -2,44 +2,63 @@
 //! `std`). Results do not depend on it: multiplications and additions stay separate, in the order
 //! in which they are written.
 
-/// A loop. Mark `run` and everything called in inner loops `#[inline(always)]`: code that is not
-/// inlined is compiled for the baseline processor.
+pub(crate) use pulp::Simd;
+
+/// A loop, with explicit vectors of `simd` or by the compiler's vectorisation.
+///
+/// Mark `run` and everything called in inner loops `#[inline(always)]`: code that is not inlined is
+/// compiled for the baseline processor.
 pub(crate) trait Job {
-    fn run(self);
+    fn run<S: Simd>(self, simd: S);
 }
 
-/// Runs a loop.
+/// Runs a loop with AVX-512 and its population count, with AVX2, with NEON, or as the target is
+/// compiled.
 pub(crate) fn run(job: impl Job) {
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[cfg(feature = "std")]
     {
-        if let Some(set) = x86::Counting::try_new() {
-            return set.vectorize(x86::Dispatched(job));
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(counting), Some(simd)) = (x86::Counting::try_new(), pulp::x86::V4::try_new()) {
+            return counting.vectorize(x86::Counted(job, simd));
         }
-        if let Some(set) = x86::Wide::try_new() {
-            return set.vectorize(x86::Dispatched(job));
-        }
+        pulp::Arch::new().dispatch(Dispatched(job));
     }
-    job.run();
+    #[cfg(not(feature = "std"))]
+    job.run(pulp::Scalar);
+}
+
+/// Counts the 1 bits of each lane. Compilers emit the instruction if there is one, and otherwise
+/// the shortest equivalent.
+#[inline(always)]
+pub(crate) fn count_ones<S: Simd>(mut lanes: S::u64s) -> S::u64s {
+    let each: &mut [u64] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut lanes));
+    each.iter_mut().for_each(|lane| *lane = u64::from(lane.count_ones()));
+    lanes
+}
+
+#[cfg(feature = "std")]
+struct Dispatched<J>(J);
+
+#[cfg(feature = "std")]
+impl<J: Job> pulp::WithSimd for Dispatched<J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.run(simd);
+    }
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86 {
     pulp::simd_type!({
-        /// AVX2.
-        pub(super) struct Wide {
-            popcnt: f!("popcnt"),
-            avx2: f!("avx2"),
-            bmi1: f!("bmi1"),
-            bmi2: f!("bmi2"),
-            lzcnt: f!("lzcnt"),
-        }
-
         /// AVX-512 with the population count of each lane.
         pub(super) struct Counting {
             popcnt: f!("popcnt"),
             avx2: f!("avx2"),
             bmi1: f!("bmi1"),
             bmi2: f!("bmi2"),
+            fma: f!("fma"),
             lzcnt: f!("lzcnt"),
             avx512f: f!("avx512f"),
             avx512bw: f!("avx512bw"),
@@ -50,14 +69,14 @@ mod x86 {
         }
     });
 
-    pub(super) struct Dispatched<J>(pub(super) J);
+    pub(super) struct Counted<J>(pub(super) J, pub(super) pulp::x86::V4);
 
-    impl<J: super::Job> pulp::NullaryFnOnce for Dispatched<J> {
+    impl<J: super::Job> pulp::NullaryFnOnce for Counted<J> {
         type Output = ();
 
         #[inline(always)]
         fn call(self) {
-            self.0.run();
+            self.0.run(self.1);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! parts, and parts in pairs ([`crate::sum`]).
 
 use crate::network::Type;
-use crate::simd;
+use crate::simd::{self, Simd};
 use crate::sum::{self, CHUNK, Pairs};
 use crate::window::Window;
 use alloc::vec;
@@ -56,7 +56,7 @@ struct Job<'a> {
 
 impl simd::Job for Job<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self, _: S) {
         let Self { conv: Conv { window, input, output, panels }, x, out } = self;
         let ([h, w, c], [_, ow, filters]) = (input.shape, output.shape);
         let (taps, of_tap) = (window.taps(), c.div_ceil(CHUNK));

@@ -437,6 +437,25 @@ impl Op {
         }
     }
 
+    /// Computes an operation in the memory of its only input; returns the input if it has to be
+    /// copied.
+    pub(crate) fn run_in_place(&self, ty: &Type, x: Data) -> Result<Data, Data> {
+        match (self, x) {
+            (Self::Affine { gain, shift, .. }, Data::Float(x)) => {
+                Ok(Data::Float(pointwise::affine(gain, shift, x, ty.channels())))
+            }
+            (Self::Relu, Data::Float(mut x)) => {
+                x.iter_mut().for_each(|x| *x = x.max(0.0));
+                Ok(Data::Float(x))
+            }
+            (Self::Round { .. } | Self::Activation { .. }, Data::Float(mut x)) => {
+                x.iter_mut().for_each(|x| *x = self.pointwise(*x));
+                Ok(Data::Float(x))
+            }
+            (_, x) => Err(x),
+        }
+    }
+
     /// Computes the output of this type. Convolutions are computed by [`Prepared`].
     pub(crate) fn run(&self, inputs: &[(&Type, &Data)], output: &Type) -> Data {
         let (ty, x) = inputs[0];

@@ -7,7 +7,7 @@
 use super::{Coding, Op};
 use crate::network::{Kind, Type};
 use crate::runner::Data;
-use crate::simd;
+use crate::simd::{self, Simd};
 use crate::window::Window;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -150,7 +150,7 @@ struct Job<'a> {
 
 impl simd::Job for Job<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { packed, planes, factors, base, sums } = self;
         let Packed { window, input, output, .. } = packed;
         let (words, filters, pixels) = (row_words(window, input), output.channels(), output.pixels());
@@ -160,22 +160,23 @@ impl simd::Job for Job<'_> {
         let signs = &packed.signs[base * packed.planes * groups..][..packed.planes * groups];
         for first in (0..pixels).step_by(at_once) {
             let count = at_once.min(pixels - first);
-            packed.gather(planes, factors.len(), first..first + count, &mut rows);
-            let mut ones = [0i32; ROWS];
-            for row in &rows {
-                ones.iter_mut().zip(row).for_each(|(ones, word)| *ones += word.count_ones() as i32);
-            }
+            let ones = packed.gather(planes, factors.len(), first..first + count, &mut rows);
             for (plane, signs) in signs.chunks_exact(groups).enumerate() {
                 for (group, signs) in signs.chunks_exact(words).enumerate() {
-                    let counts = counts(signs, &rows);
+                    let counts = counts(simd, signs, &rows);
                     let lanes = (filters - group * GROUP).min(GROUP);
                     for pixel in 0..count {
-                        let out = &mut sums[(first + pixel) * filters + group * GROUP..][..lanes];
+                        let mut sums_of = [0; GROUP];
                         for (p, factor) in factors.iter().enumerate() {
                             let row = pixel * factors.len() + p;
-                            for (out, both) in out.iter_mut().zip(counts[row]) {
-                                *out += (factor << plane) * (2 * both as i32 - ones[row]);
+                            for (sum, both) in sums_of.iter_mut().zip(counts[row]) {
+                                *sum += (factor << plane) * (2 * both as i32 - ones[row]);
                             }
+                        }
+                        let out = &mut sums[(first + pixel) * filters + group * GROUP..][..lanes];
+                        match <&mut [i32; GROUP]>::try_from(&mut *out) {
+                            Ok(out) => out.iter_mut().zip(sums_of).for_each(|(out, sum)| *out += sum),
+                            Err(_) => out.iter_mut().zip(sums_of).for_each(|(out, sum)| *out += sum),
                         }
                     }
                 }
@@ -186,25 +187,50 @@ impl simd::Job for Job<'_> {
 
 /// For each row and each filter, the number of bits set in both.
 #[inline(always)]
-fn counts(signs: &[[u64; GROUP]], rows: &[[u64; ROWS]]) -> [[u64; GROUP]; ROWS] {
-    let mut counts = [[0u64; GROUP]; ROWS];
+fn counts<S: Simd>(simd: S, signs: &[[u64; GROUP]], rows: &[[u64; ROWS]]) -> [[u64; GROUP]; ROWS] {
+    match GROUP / S::U64_LANES {
+        1 => counts_of::<S, 1>(simd, signs, rows),
+        2 => counts_of::<S, 2>(simd, signs, rows),
+        4 => counts_of::<S, 4>(simd, signs, rows),
+        _ => counts_of::<S, GROUP>(simd, signs, rows),
+    }
+}
+
+/// The same with V vectors for a group. Vectors are explicit, because a compiler left to itself
+/// gathers over words.
+#[inline(always)]
+fn counts_of<S: Simd, const V: usize>(simd: S, signs: &[[u64; GROUP]], rows: &[[u64; ROWS]]) -> [[u64; GROUP]; ROWS] {
+    let mut counts = [[simd.splat_u64s(0); V]; ROWS];
     for (signs, rows) in signs.iter().zip(rows) {
-        for (counts, row) in counts.iter_mut().zip(rows) {
-            for (count, sign) in counts.iter_mut().zip(signs) {
-                *count += u64::from((sign & row).count_ones());
+        for (v, signs) in S::as_simd_u64s(signs).0.iter().enumerate() {
+            for (counts, row) in counts.iter_mut().zip(rows) {
+                let both = simd.and_u64s(*signs, simd.splat_u64s(*row));
+                counts[v] = simd.add_u64s(counts[v], simd::count_ones::<S>(both));
             }
         }
     }
-    counts
+    let mut out = [[0; GROUP]; ROWS];
+    for (out, counts) in out.iter_mut().zip(&counts) {
+        S::as_mut_simd_u64s(out).0.copy_from_slice(counts);
+    }
+    out
 }
 
 impl Packed {
-    /// Gathers the bits under the windows of some pixels: row `pixel·planes + plane`.
+    /// Gathers the bits under the windows of some pixels: row `pixel·planes + plane`. Returns the
+    /// number of 1 bits of each row.
     #[inline(always)]
-    fn gather(&self, x: &[u32], planes: usize, pixels: core::ops::Range<usize>, rows: &mut [[u64; ROWS]]) {
+    fn gather(
+        &self,
+        x: &[u32],
+        planes: usize,
+        pixels: core::ops::Range<usize>,
+        rows: &mut [[u64; ROWS]],
+    ) -> [i32; ROWS] {
         let Self { window, input, output, .. } = self;
         let ([h, w, _], words) = (input.shape, input.words());
         let plane = input.pixels() * words;
+        let mut ones = [0; ROWS];
         rows.fill([0; ROWS]);
         for (i, pixel) in pixels.enumerate() {
             let place = [pixel / output.shape[1], pixel % output.shape[1]];
@@ -214,9 +240,11 @@ impl Packed {
                     if let Some([y, x_at]) = window.source([h, w], place, [r, s]) {
                         let from = (y * w + x_at) * words;
                         for p in 0..planes {
+                            let row = i * planes + p;
                             for (word, bits) in x[p * plane + from..][..words].iter().enumerate() {
                                 let to = at + word;
-                                rows[to / 2][i * planes + p] |= u64::from(*bits) << (to % 2 * 32);
+                                rows[to / 2][row] |= u64::from(*bits) << (to % 2 * 32);
+                                ones[row] += bits.count_ones() as i32;
                             }
                         }
                     }
@@ -224,5 +252,6 @@ impl Packed {
                 }
             }
         }
+        ones
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::network::{Kind, Type};
 use crate::runner::Data;
+use crate::simd::{self, Simd};
 use crate::window::Window;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -52,52 +53,90 @@ fn pack(ty: &Type, mut code: impl FnMut(usize, usize) -> u32) -> Vec<u32> {
     words
 }
 
-/// Codes of 32 values at a time: bit-sliced addition of comparisons.
+/// Packs the codes of rows of values: for each channel, the number of thresholds reached.
+///
+/// 32 values at a time, by bit-sliced addition of comparisons.
+struct Count<'a, T, F> {
+    values: &'a [T],
+    output: &'a Type,
+    thresholds: usize,
+    /// The word of comparisons of up to 32 values, from a channel on, with threshold t.
+    reached: F,
+    out: &'a mut [u32],
+}
+
+impl<T: Copy, F: Fn(&[T], usize, usize) -> u32> simd::Job for Count<'_, T, F> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { values, output, thresholds, reached, out } = self;
+        let (channels, words) = (output.channels(), output.words());
+        let plane = output.pixels() * words;
+        for (pixel, row) in values.chunks_exact(channels).enumerate() {
+            for (word, values) in row.chunks(32).enumerate() {
+                let mut planes = [0u32; 4];
+                for t in 0..thresholds {
+                    let mut carry = reached(values, word * 32, t);
+                    for plane in &mut planes {
+                        (*plane, carry) = (*plane ^ carry, *plane & carry);
+                    }
+                }
+                let at = pixel * words + word;
+                out[at..].iter_mut().step_by(plane).zip(planes).for_each(|(out, plane)| *out = plane);
+            }
+        }
+    }
+}
+
 fn count<T: Copy>(
     values: &[T],
     output: &Type,
-    reached: impl Fn(T, usize, usize) -> bool,
     thresholds: usize,
+    reached: impl Fn(&[T], usize, usize) -> u32,
 ) -> Vec<u32> {
-    let (channels, words) = (output.channels(), output.words());
-    let plane = output.pixels() * words;
     let mut out = vec![0; code_words(output)];
-    for (pixel, row) in values.chunks_exact(channels).enumerate() {
-        for (word, values) in row.chunks(32).enumerate() {
-            let mut planes = [0u32; 4];
-            for t in 0..thresholds {
-                let mut carry = 0;
-                for (i, &value) in values.iter().enumerate() {
-                    carry |= u32::from(reached(value, t, word * 32 + i)) << i;
-                }
-                for plane in &mut planes {
-                    (*plane, carry) = (*plane ^ carry, *plane & carry);
-                }
-            }
-            let at = pixel * words + word;
-            out[at..].iter_mut().step_by(plane).zip(planes).for_each(|(out, plane)| *out = plane);
+    simd::run(Count { values, output, thresholds, reached, out: &mut out });
+    out
+}
+
+/// A word whose bit i is `reached(values[i], others[i])`; whole words have a loop of their own, which
+/// compilers vectorise.
+#[inline(always)]
+fn word<T: Copy, U: Copy>(values: &[T], others: &[U], reached: impl Fn(T, U) -> bool) -> u32 {
+    let mut word = 0;
+    if let (Ok(values), Ok(others)) = (<&[T; 32]>::try_from(values), <&[U; 32]>::try_from(others)) {
+        for i in 0..32 {
+            word |= u32::from(reached(values[i], others[i])) << i;
+        }
+    } else {
+        for (i, (&value, &other)) in values.iter().zip(others).enumerate() {
+            word |= u32::from(reached(value, other)) << i;
         }
     }
-    out
+    word
 }
 
 pub(super) fn threshold(thresholds: &[i32], falling: &[i32], x: &[i32], output: &Type) -> Vec<u32> {
     let c = output.channels();
     let steps = thresholds.len() / c;
-    if falling.is_empty() {
-        return count(x, output, |x, t, channel| x >= thresholds[t * c + channel], steps);
-    }
-    let reached = |x: i32, t: usize, channel: usize| {
-        let x = if falling[channel] != 0 { -x } else { x };
-        x >= thresholds[t * c + channel]
+    // −x ≥ t is x < 1 − t.
+    let limits: Vec<i32> = if falling.is_empty() {
+        thresholds.to_vec()
+    } else {
+        let limit = |(at, &t): (usize, &i32)| if falling[at % c] != 0 { 1i32.saturating_sub(t) } else { t };
+        thresholds.iter().enumerate().map(limit).collect()
     };
-    count(x, output, reached, steps)
+    let masks: Vec<u32> = (0..output.words())
+        .map(|at| falling.chunks(32).nth(at).map_or(0, |some| word(some, some, |falling, _| falling != 0)))
+        .collect();
+    count(x, output, steps, |x, first, t| {
+        word(x, &limits[t * c + first..][..x.len()], |x, limit| x >= limit) ^ masks[first / 32]
+    })
 }
 
 pub(super) fn quantise(thresholds: &[f32], at_least: bool, x: &[f32], output: &Type) -> Vec<u32> {
     match at_least {
-        true => count(x, output, |x, t, _| x >= thresholds[t], thresholds.len()),
-        false => count(x, output, |x, t, _| x > thresholds[t], thresholds.len()),
+        true => count(x, output, thresholds.len(), |x, _, t| word(x, x, |x, _| x >= thresholds[t])),
+        false => count(x, output, thresholds.len(), |x, _, t| word(x, x, |x, _| x > thresholds[t])),
     }
 }
 

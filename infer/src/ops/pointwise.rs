@@ -2,6 +2,7 @@
 
 use super::Op;
 use crate::network::Type;
+use crate::simd::{self, Simd};
 use crate::sum;
 use crate::window::Window;
 use alloc::vec;
@@ -9,11 +10,25 @@ use alloc::vec::Vec;
 
 /// x·gain + shift; an empty array is omitted.
 pub(super) fn affine(gain: &[f32], shift: &[f32], mut x: Vec<f32>, channels: usize) -> Vec<f32> {
-    for row in x.chunks_exact_mut(channels) {
-        row.iter_mut().zip(gain).for_each(|(x, gain)| *x *= gain);
-        row.iter_mut().zip(shift).for_each(|(x, shift)| *x += shift);
-    }
+    simd::run(Affine { gain, shift, x: &mut x, channels });
     x
+}
+
+struct Affine<'a> {
+    gain: &'a [f32],
+    shift: &'a [f32],
+    x: &'a mut [f32],
+    channels: usize,
+}
+
+impl simd::Job for Affine<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for row in self.x.chunks_exact_mut(self.channels) {
+            row.iter_mut().zip(self.gain).for_each(|(x, gain)| *x *= gain);
+            row.iter_mut().zip(self.shift).for_each(|(x, shift)| *x += shift);
+        }
+    }
 }
 
 /// Computes an operation on floats; `other` is the second input, if there is one.
