@@ -19,7 +19,7 @@
         //: for m in ROWS
         {
             let z = x_at(min(first + $mu, p.rows - 1u) * p.quads + quad);
-            let code = code_of(z);
+            let code = code_of(z, quad);
             //: for b in BITS
             let bit$b = ((code >> vec4<u32>($bu)) & vec4<u32>(1u)) << shift;
             plane$m_$b |= bit$b.x | bit$b.y | bit$b.z | bit$b.w;

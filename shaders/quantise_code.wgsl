@@ -1,5 +1,5 @@
 // Number of thresholds below x; with AT_LEAST, the number of thresholds that x reaches.
-fn code_of(x: vec4<f32>) -> vec4<u32> {
+fn code_of(x: vec4<f32>, _quad: u32) -> vec4<u32> {
     //: if SCALED
     let scale = scale_at(0u).x;
     //: else

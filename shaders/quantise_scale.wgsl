@@ -11,7 +11,7 @@ fn at(i: u32, quad: u32) {
     let zero = vec4<f32>();
     //: if LSQ
     let n = vec4<f32>(p.top);
-    let inside = vec4<f32>(code_of(z)) - z / s;
+    let inside = vec4<f32>(code_of(z, quad)) - z / s;
     let slope = select(select(inside, n, z >= n * s), zero, z <= zero);
     //: else
     let slope = select(zero, vec4<f32>(1.0), z > vec4<f32>(s));

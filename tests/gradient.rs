@@ -46,8 +46,9 @@ use std::collections::BTreeSet;
 
 const EPS: f32 = 1e-5;
 
-/// Operations after the gradients, which have no derivative, besides the updates of optimisers.
-const WITHOUT_DERIVATIVE: [&str; 12] = [
+/// Operations after the gradients or of inference only, which have no derivative, besides the updates
+/// of optimisers.
+const WITHOUT_DERIVATIVE: [&str; 13] = [
     "accumulate",
     "batch_norm_running",
     "clamp",
@@ -60,6 +61,7 @@ const WITHOUT_DERIVATIVE: [&str; 12] = [
     "mean",
     "record",
     "square_sum",
+    "threshold",
 ];
 
 /// Operations whose gradients are not derivatives: `gradient/dorefa.rs` has their formula.

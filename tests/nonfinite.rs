@@ -38,6 +38,7 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("activation", &[1], COEFFICIENTS),
     ("quantise", &[1, 2], COEFFICIENTS),
     ("relu", &[1], COEFFICIENTS),
+    ("threshold", &[1], "thresholds of an exported network, which are integers"),
     ("max_pool", &[1], COEFFICIENTS),
     ("max_pool_argmax", &[1], COEFFICIENTS),
     ("activation_backward", &[1], FORWARD),

@@ -247,7 +247,9 @@ fn random_graphs_hold_every_operation() {
         .collect();
     // In the recipes' graphs.
     let losses = ["softmax_cross_entropy", "softmax_cross_entropy_backward", "class_loss", "class_loss_backward"];
-    seen.extend(losses.into_iter().chain(["judge"]));
+    // In graphs of exported networks: `tests/export.rs` runs them.
+    let exported = ["threshold"];
+    seen.extend(losses.into_iter().chain(["judge"]).chain(exported));
     let all = halfwave::ops::samples().into_iter().map(|sample| sample.op.stem()).chain(["leaf"]).collect();
     assert_eq!(seen, all);
 }

@@ -62,7 +62,7 @@ const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// Operations that compute each element from a fixed number of others, besides the updates of
 /// optimisers.
-const ELEMENTWISE: [&str; 46] = [
+const ELEMENTWISE: [&str; 47] = [
     "accumulate",
     "gather",
     "sign",
@@ -79,6 +79,7 @@ const ELEMENTWISE: [&str; 46] = [
     "batch_norm_running",
     "batch_norm",
     "batch_norm_dx",
+    "threshold",
     "quantise",
     "quantise_backward",
     "quantise_scale",

@@ -49,6 +49,16 @@ impl Input {
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Returns the normalised floats of images: bytes N, H, W, C.
+    pub fn values(&self, images: &[u8]) -> Vec<f32> {
+        let (channels, len) = (self.shape[2], self.len());
+        let value = |(at, &byte): (usize, &u8)| {
+            let value = self.table[byte as usize * channels + at % channels];
+            if self.mean.is_empty() { value } else { value - self.mean[at % len] }
+        };
+        images.iter().enumerate().map(value).collect()
+    }
 }
 
 /// One operation.

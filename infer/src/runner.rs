@@ -154,12 +154,7 @@ impl Runner {
             let message = format!("{} bytes; an image of this network has {h}×{w}×{c} bytes", image.len());
             return Err(Error::Image(message));
         }
-        let channels = input.shape[2];
-        let value = |(at, &byte): (usize, &u8)| {
-            let value = input.table[byte as usize * channels + at % channels];
-            if input.mean.is_empty() { value } else { value - input.mean[at] }
-        };
-        let images = Data::Float(image.iter().enumerate().map(value).collect());
+        let images = Data::Float(input.values(image));
         let mut values: Vec<Option<Data>> = Vec::with_capacity(self.types.len());
         values.push(Some(images));
         for (at, layer) in self.network.layers.iter().enumerate() {

@@ -5,13 +5,16 @@
 //! that network, so that all of them give the same answers.
 
 mod constants;
+mod device;
 mod fold;
+mod graph;
 mod lower;
 #[cfg(not(target_arch = "wasm32"))]
 mod packed;
 mod thresholds;
 mod weights;
 
+pub use device::DeviceRunner;
 pub use fold::{Trained, fold};
 pub use halfwave_infer::Network;
 #[cfg(not(target_arch = "wasm32"))]

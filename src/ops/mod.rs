@@ -78,6 +78,7 @@ pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
+pub mod threshold;
 pub mod unpack;
 pub mod update;
 pub mod window;
@@ -313,7 +314,7 @@ ops! {
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
-    quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
+    threshold::Threshold, quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
     prelu::Prelu, prelu::PreluBackward, prelu::PreluSlope,
