@@ -205,3 +205,29 @@ def lsq(x, step, layer):
     to_step = lambda dy: ((dy * slope).sum() * scale).reshape(step.shape)
     y = stand_in_learned(x, step, code * s, lambda dy: dy * mask(inside), to_step)
     return coded(y, s)
+
+
+# ---- APoT: Li, Dong, Wang, 2020
+
+# By bits: the sets of powers of two of which a level is the sum, one term of each; a set also has 0.
+APOT = {2: ([-1, -2, -3], []), 3: ([-1, -2, -4], [-3]), 4: ([-1, -3, -5], [-2, -4, -6])}
+
+
+@learned("clip", lambda layer: 8.0)
+def apot(x, clip, layer):
+    """Q(clip(x / a, 0, 1)) a with learned a, Q to the nearest level, the lower of two. The clipping function is reparametrised: dx = dy where 0 < x / a < 1,
+    da = sum of dy times (Q(v) - v inside, 0 below, 1 above), v = x / a."""
+    first, second = APOT[layer.get("bits", 2)]
+    sums = sorted((2.0**i if i else 0.0) + (2.0**j if j else 0.0) for i in first + [0] for j in second + [0])
+    levels = [value / sums[-1] for value in sums]
+    a = clip.detach()
+    v = x / a
+    rises = [(b - c, (b + c) / 2) for c, b in zip(levels, levels[1:])]
+    q = sum(rise * mask(v > middle) for rise, middle in rises)
+    inside = (v > 0) & (v < 1)
+    slope = torch.where(inside, q - v, torch.where(v >= 1, 1.0, 0.0))
+    to_clip = lambda dy: (dy * slope).sum().reshape(clip.shape)
+    y = stand_in_learned(x, clip, q * a, lambda dy: dy * mask(inside), to_clip)
+    scale = float(a)
+    # Thermometer: plane i says that the value is at least level i.
+    return Signal(y, lambda value: [(rise * scale, mask(value > middle * scale)) for rise, middle in rises])
