@@ -9,6 +9,8 @@ mod dropout;
 mod fixed;
 #[path = "run/images.rs"]
 mod images;
+#[path = "run/observer.rs"]
+mod observer;
 #[path = "run/optimizers.rs"]
 mod optimizers;
 #[path = "run/stop.rs"]
