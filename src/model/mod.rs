@@ -165,7 +165,7 @@ pub fn builtin_kinds() -> &'static [Kind] {
 
 /// Returns all kinds of layers: those of this crate, then the registered ones.
 pub fn kinds() -> Vec<Kind> {
-    builtin_kinds().iter().cloned().chain(custom::registered()).collect()
+    builtin_kinds().iter().cloned().chain(custom::registered().into_iter().map(CustomKind::describe)).collect()
 }
 
 kinds! {
