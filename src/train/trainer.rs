@@ -18,7 +18,7 @@ use crate::backend::Backend;
 use crate::caps::Caps;
 use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
-use crate::pass::{Bytes, Feed, Optimizer, RING, Store};
+use crate::pass::{Bytes, ImageInput, Optimizer, RING, Store};
 use crate::recipe::Recipe;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -86,9 +86,9 @@ impl Trainer {
             })?;
             normalise.mean = Some(normalise.mean_of(pixels, dataset.train.image_len()));
         }
-        let feed = feed(&recipe, &dataset, backend.caps());
-        let resident = matches!(feed, Feed::Bytes(Bytes { store: Store::Resident { .. }, .. }));
-        let mut session = Session::with_feed(&recipe, backend, feed, dump).await?;
+        let image_input = image_input(&recipe, &dataset, backend.caps());
+        let resident = matches!(image_input, ImageInput::Bytes(Bytes { store: Store::Resident { .. }, .. }));
+        let mut session = Session::with_image_input(&recipe, backend, image_input, dump).await?;
         session.set_normalise(&normalise);
         if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
             session.set_store(pixels);
@@ -482,14 +482,14 @@ impl Trainer {
     }
 }
 
-/// How the images of a data set are fed to a device: from its memory, if they fit.
-fn feed(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> Feed {
-    let mut feed = session::batch_feed(recipe);
-    let Feed::Bytes(bytes) = &mut feed else { unreachable!("a recipe's images are bytes") };
+/// How the images of a data set reach a device: they are kept in its memory if they fit.
+fn image_input(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> ImageInput {
+    let mut image_input = session::batch_input(recipe);
+    let ImageInput::Bytes(bytes) = &mut image_input else { unreachable!("a recipe's images are bytes") };
     let train = &dataset.train;
     let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
     if train.in_memory().is_some_and(|pixels| pixels.len() <= RESIDENT_BYTES) && part_images > 0 {
         bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
     }
-    feed
+    image_input
 }

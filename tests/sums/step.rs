@@ -9,7 +9,7 @@ use crate::common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::caps::DeviceClass;
 use halfwave::ops::{sample::Noise, sum};
-use halfwave::pass::{self, Feed};
+use halfwave::pass::{self, ImageInput};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
@@ -73,7 +73,7 @@ struct Step {
 async fn step(backend: &mut dyn Backend) -> Step {
     let recipe = Recipe::parse(MODEL, "step").unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let mut graph = pass::training(&recipe.model, IMAGES, &Feed::Floats, loss, optimizer, true).unwrap();
+    let mut graph = pass::training(&recipe.model, IMAGES, &ImageInput::Floats, loss, optimizer, true).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let gradients: Vec<_> = plan.outputs.iter().filter(|port| port.name.starts_with("grad/")).cloned().collect();

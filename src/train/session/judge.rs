@@ -2,7 +2,7 @@
 //! read back at the end, in one piece.
 
 use super::fault::not_finite;
-use super::{Arriving, Purpose, Session, feed};
+use super::{Arriving, Purpose, Session, images};
 use crate::backend::PlanId;
 use crate::data::Normalise;
 use crate::error::Result;
@@ -83,7 +83,7 @@ impl Evaluator<'_> {
         let store = format!("{EVALUATION}{}", store_name(0));
         let (id, backend) = (self.id, &mut self.session.backend);
         let words = backend.plan(id).port(&store).expect("a plan has its store").place.ty.words();
-        backend.write(id, &store, &feed::words(pixels, words));
+        backend.write(id, &store, &images::words(pixels, words));
         backend.write(id, &format!("{EVALUATION}index"), &Tensor::from_u32(&[full], &index).words);
         backend.write(id, "labels", &Tensor::from_u32(&[full], &labels).words);
         backend.write(id, "batch", &Tensor::from_u32(&[1], &[self.sizes.len() as u32]).words);
