@@ -9,7 +9,7 @@ use super::{interrupt, kernels};
 use halfwave::backend::gpu::{ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
 use halfwave::backend::select::{Reason, is_cpu, select};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
-use halfwave::train::run::About;
+use halfwave::train::run::RunInfo;
 use halfwave::{Error, Result};
 use std::path::Path;
 
@@ -116,7 +116,7 @@ pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
     let choice = choose(wanted)?;
     let mut request = choice.request();
     // A damaged file is reported when the run is resumed.
-    let about = About::read(run).ok().flatten();
+    let about = RunInfo::read(run).ok().flatten();
     if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&choice.device())) {
         request.choices.clone_from(kernels);
     }

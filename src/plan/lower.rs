@@ -3,7 +3,7 @@
 use super::cells::{Cells, leaf, value_of};
 use super::dispatches::Launches;
 use super::{
-    Assignment, Lifetime, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, dispatches, memory, pack, rank,
+    Assignment, Lifetime, Memory, Place, Plan, PlanNode, Port, SavedTensor, Slot, Step, dispatches, memory, pack, rank,
     slots, tenants,
 };
 use crate::caps::Caps;
@@ -113,7 +113,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             .into_iter()
             .map(|value| {
                 let node = graph.node(value);
-                Saved { layer: node.layer.clone(), stem: node.op.stem(), ty: graph.stored(value) }
+                SavedTensor { layer: node.layer.clone(), stem: node.op.stem(), ty: graph.stored(value) }
             })
             .collect(),
     };

@@ -199,8 +199,8 @@ impl From<&plan::Plan> for Plan {
             dispatches: plan.steps.len(),
             peak_bytes: memory.peak,
             peak_f32_bytes: memory.peak_f32,
-            saved_bytes: memory.saved.iter().map(plan::Saved::bytes).sum(),
-            saved_f32_bytes: memory.saved.iter().map(plan::Saved::f32_bytes).sum(),
+            saved_bytes: memory.saved.iter().map(plan::SavedTensor::bytes).sum(),
+            saved_f32_bytes: memory.saved.iter().map(plan::SavedTensor::f32_bytes).sum(),
             state_bytes: memory.state,
         }
     }

@@ -15,11 +15,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Name of the file in a run's folder.
-pub(super) const ABOUT: &str = "run.json";
+pub(super) const RUN_INFO: &str = "run.json";
 
 /// Contents of `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct About {
+pub struct RunInfo {
     /// Version of halfwave.
     pub halfwave: String,
     /// Version of wgpu.
@@ -90,7 +90,7 @@ pub(super) struct Resumed {
     pub(super) adapter: String,
 }
 
-impl About {
+impl RunInfo {
     pub(super) fn new(trainer: &mut Trainer, device: &Device) -> Self {
         let Train { seed, batch, precision, memory, accumulate, .. } = trainer.recipe().train;
         let session = trainer.session();
@@ -121,7 +121,7 @@ impl About {
     ///
     /// Returns an error if the file cannot be read or is damaged.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join(ABOUT);
+        let path = dir.join(RUN_INFO);
         let json = match fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -191,7 +191,7 @@ impl About {
 
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("strings and numbers are JSON");
-        files::replace_claimed(&dir.join(ABOUT), (text + "\n").as_bytes())
+        files::replace_claimed(&dir.join(RUN_INFO), (text + "\n").as_bytes())
     }
 }
 
@@ -213,8 +213,8 @@ mod tests {
         Device { adapter, backend, driver, kind }
     }
 
-    fn about(adapter: &str, kernel: &str) -> About {
-        About {
+    fn about(adapter: &str, kernel: &str) -> RunInfo {
+        RunInfo {
             halfwave: "1".to_string(),
             wgpu: "2".to_string(),
             device: device(adapter),
@@ -244,7 +244,7 @@ mod tests {
             |adapter: &str| third.kernels_on(&device(adapter)).map(|kernels| kernels["conv a -> b"].kernel.clone());
         assert_eq!(["a", "b", "c"].map(kernel), [Some("folded".to_string()), Some("tile".to_string()), None]);
         assert_eq!((third.elsewhere.len(), third.started.as_str()), (1, "then"));
-        let read: About = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
+        let read: RunInfo = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
         assert_eq!(read.elsewhere[0].kernels, third.elsewhere[0].kernels);
     }
 
@@ -253,7 +253,7 @@ mod tests {
     fn earlier_files_are_read() {
         let mut json = serde_json::to_value(about("a", "tile")).unwrap();
         let read = |json: &serde_json::Value| {
-            let about: About = serde_json::from_value(json.clone()).unwrap();
+            let about: RunInfo = serde_json::from_value(json.clone()).unwrap();
             (about.precision, about.memory, about.accumulate)
         };
         assert_eq!(read(&json), ("mixed".to_string(), "low".to_string(), 2));
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_said_and_nothing_else() {
-        let said = |now: &About, before: &About| now.changes(before).join("\n");
+        let said = |now: &RunInfo, before: &RunInfo| now.changes(before).join("\n");
         assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
         let other = said(&about("b", "tile"), &about("a", "tile"));
         assert!(
@@ -287,7 +287,7 @@ mod tests {
         // Identical values are guaranteed in single precision but not in mixed precision.
         before.memory = "normal".to_string();
         assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
-        let single = |mut about: About| {
+        let single = |mut about: RunInfo| {
             about.precision = "f32".to_string();
             about
         };
