@@ -8,7 +8,7 @@ use super::device::{self, Opened};
 use super::terminal::{print, print_status};
 use super::{MeasureArgs, ceilings, interrupt, kernels};
 use halfwave::backend::Device;
-use halfwave::profile::Ceilings;
+use halfwave::profile::DevicePeaks;
 use halfwave::profile::candidates::{self, Heavy};
 use halfwave::recipe::Recipe;
 use halfwave::train::Session;
@@ -61,7 +61,7 @@ struct Bench {
     host: Host,
     /// Number of measurements of which every value is the median.
     rounds: u32,
-    ceilings: Option<Ceilings>,
+    ceilings: Option<DevicePeaks>,
     /// Kernels excluded on this device because their results were wrong on first use.
     excluded: Vec<String>,
     recipes: Vec<OfRecipe>,

@@ -1,4 +1,4 @@
-//! Measured peaks ("ceilings") of a device, as determined by [`Ceilings::measure`] with small
+//! Measured peaks ("ceilings") of a device, as determined by [`DevicePeaks::measure`] with small
 //! kernels.
 //!
 //! **Invariant:** a peak that is not [plausible](Ceiling::plausible) is kept, but marked wherever
@@ -74,7 +74,7 @@ pub struct Copy {
 /// The measured peaks of a device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
-pub struct Ceilings {
+pub struct DevicePeaks {
     /// Streaming copies, in ascending order of working set; the last one is larger than the caches.
     pub copy: Vec<Copy>,
     /// Float operations per second: fused multiply-adds in registers, counted as two.
@@ -105,7 +105,7 @@ mod tests {
         let text = serde_json::json!({
             "copy": [], "float": ceiling, "half": null, "bit": ceiling, "dot": null, "workgroup": ceiling, "launch": ceiling
         });
-        assert_eq!(serde_json::from_value::<Ceilings>(text).unwrap().matrix, None);
+        assert_eq!(serde_json::from_value::<DevicePeaks>(text).unwrap().matrix, None);
     }
 
     #[test]
