@@ -2,7 +2,7 @@
 //! other: in recipes by its name, in code by [`LayerKind::custom`].
 
 use super::definition::{Codes, Definition, Learned, Shape};
-use super::{Kind, LayerKind, builtin_kinds};
+use super::{LayerDescription, LayerKind, builtin_kinds};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::ops::code::Code;
@@ -121,8 +121,8 @@ impl CustomKind {
     }
 
     /// Returns its description.
-    pub(super) fn describe(&'static self) -> Kind {
-        Kind { name: self.name, formula: self.formula, source: self.source, start: self.start() }
+    pub(super) fn describe(&'static self) -> LayerDescription {
+        LayerDescription { name: self.name, formula: self.formula, source: self.source, start: self.start() }
     }
 
     /// Returns a layer of this kind with all defaults.

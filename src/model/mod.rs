@@ -92,7 +92,7 @@ impl PartialEq for Layer {
 
 /// Description of a kind of layer, for listings.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub struct LayerDescription {
     /// Its name in a recipe.
     pub name: &'static str,
     /// Its formula.
@@ -102,6 +102,9 @@ pub struct Kind {
     /// A layer of this kind with all defaults.
     pub start: LayerKind,
 }
+
+#[doc(hidden)] // its former name
+pub use LayerDescription as Kind;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident($settings:ident) = $word:literal: $formula:literal, $source:literal;)*) => {
@@ -115,12 +118,12 @@ macro_rules! kinds {
             Custom(Custom),
         }
 
-        static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+        static KINDS: LazyLock<Vec<LayerDescription>> = LazyLock::new(|| {
             let curve = |row: &'static Row| {
                 let Row { name, formula, source, .. } = *row;
-                Kind { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
+                LayerDescription { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
             };
-            let start = |name, formula, source, start| Kind { name, formula, source, start };
+            let start = |name, formula, source, start| LayerDescription { name, formula, source, start };
             let mut kinds = vec![$(start($word, $formula, $source, LayerKind::$name($settings::default()))),*];
             let behind = kinds.iter().position(|kind| kind.name == "relu").map_or(0, |at| at + 1);
             kinds.splice(behind..behind, CURVES.iter().map(curve));
@@ -159,12 +162,12 @@ macro_rules! kinds {
 }
 
 /// Returns the kinds of layers of this crate, in the order in which they are listed.
-pub fn builtin_kinds() -> &'static [Kind] {
+pub fn builtin_kinds() -> &'static [LayerDescription] {
     &KINDS
 }
 
 /// Returns all kinds of layers: those of this crate, then the registered ones.
-pub fn kinds() -> Vec<Kind> {
+pub fn kinds() -> Vec<LayerDescription> {
     builtin_kinds().iter().cloned().chain(custom::registered().into_iter().map(CustomKind::describe)).collect()
 }
 

@@ -39,7 +39,9 @@ pub use together::together;
 pub use update::update;
 
 pub use crate::ops::adam::Moments;
-pub use crate::ops::rule::{Kind, Target};
+#[doc(hidden)] // its former name
+pub use crate::ops::rule::UpdateRule as Kind;
+pub use crate::ops::rule::{Target, UpdateRule};
 pub use crate::ops::{Rule, rules::*};
 
 use crate::error::Result;
