@@ -64,7 +64,7 @@ impl Backend for Broken {
         true
     }
 
-    fn judge(&mut self, kernel: &str, right: bool) {
+    fn set_verdict(&mut self, kernel: &str, right: bool) {
         let before = self.caps.verdicts.insert(kernel.to_string(), right);
         assert_eq!(before, None, "{kernel} is compared twice");
     }

@@ -210,7 +210,7 @@ pub trait Backend {
 
     /// Whether kernels that depend on driver behaviour must be compared with their reference
     /// implementations before first use. If so, the backend must store verdicts from
-    /// [`Backend::judge`]. The CPU backend runs the reference implementations themselves, and no
+    /// [`Backend::set_verdict`]. The CPU backend runs the reference implementations themselves, and no
     /// kernel depends on the driver in a browser.
     #[doc(hidden)]
     fn runs_kernels(&self) -> bool {
@@ -220,7 +220,7 @@ pub trait Backend {
     /// Stores in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with the
     /// reference implementation on this device.
     #[doc(hidden)]
-    fn judge(&mut self, _kernel: &str, _right: bool) {}
+    fn set_verdict(&mut self, _kernel: &str, _right: bool) {}
 
     /// Registers a stop signal. Once `stop` is requested, no plan is loaded or run:
     /// [`Error::Stopped`]. Work already started is finished and can be read.

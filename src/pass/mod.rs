@@ -30,7 +30,7 @@ pub use halves::Precision;
 #[doc(hidden)] // its former name
 pub use image_input::ImageInput as Feed;
 pub use image_input::{Bytes, EVALUATION, ImageInput, Store, store_name};
-pub use objective::{JUDGED, Loss, RING, judge, objective, record};
+pub use objective::{EVALUATED_BATCHES, Loss, RING, objective, record, record_evaluation};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Optimizer};
 pub use recompute::low_memory;
@@ -120,8 +120,8 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
 }
 
 /// Builds the graph that evaluates `batch` images of bytes with running statistics and without
-/// augmentation: see [`judge`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
-/// is set, under names that begin with [`EVALUATION`]; those of [`objective()`] and [`judge()`].
+/// augmentation: see [`record_evaluation`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
+/// is set, under names that begin with [`EVALUATION`]; those of [`objective()`] and [`record_evaluation()`].
 ///
 /// # Errors
 ///
@@ -131,7 +131,7 @@ pub fn evaluation(model: &Model, batch: usize, mean: bool, loss: &Loss) -> Resul
     let bytes = Bytes { source: [h, w], store: Store::Batch, augment: Augment::default(), mean };
     let (mut graph, logits) = build(model, batch, &ImageInput::Bytes(bytes), Mode::Infer)?;
     let losses = objective(&mut graph, logits, loss)?;
-    judge(&mut graph, logits, losses)?;
+    record_evaluation(&mut graph, logits, losses)?;
     graph.verify();
     finish(graph)
 }

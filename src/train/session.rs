@@ -5,10 +5,10 @@
 //! device, which is copied to the host when it is full or on request, while further steps are
 //! running.
 
+mod evaluator;
 mod fault;
 mod halves;
 mod images;
-mod judge;
 mod measure;
 mod steps;
 
@@ -57,7 +57,7 @@ enum Purpose {
     Update,
     Infer,
     /// An evaluation; `mean`: whether a per-pixel mean is subtracted from the images.
-    Judge {
+    Evaluate {
         mean: bool,
     },
     Inspect,

@@ -137,7 +137,7 @@ impl Session {
             // The update is the same for all micro-batch sizes.
             Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
             Purpose::Infer => pass::inference(model, batch)?,
-            Purpose::Judge { mean } => pass::evaluation(model, batch, mean, loss)?,
+            Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
             Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, image_input)?,
             Purpose::Expose => pass::share(&pass::exposed(model, batch, image_input)?, batch)?,
             Purpose::CodeStatistics => {
