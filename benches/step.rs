@@ -80,7 +80,7 @@ fn host(options: &Options) -> Result<()> {
     if let ImageInput::Bytes(bytes) = &mut image_input {
         bytes.store = Store::Resident { images: batch, part_images: batch };
     }
-    let (places, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
+    let (positions, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
     pollster::block_on(async {
         let mut session = Session::with_image_input(&recipe, Box::new(backend), image_input, false).await?;
         let submissions = |session: &Session| session.timing().map_or(0, |timing| timing.submissions);
@@ -93,7 +93,7 @@ fn host(options: &Options) -> Result<()> {
             }
             let started = thread_seconds();
             for _ in 0..STEPS {
-                session.train_on(&places, &labels, 0.0).await?;
+                session.train_on(&positions, &labels, 0.0).await?;
             }
             session.request_metrics();
             session.take_metrics(1).await?;

@@ -343,8 +343,11 @@ fn ceilings_are_shown_and_kept() {
 
     // A file instead of the folder: nothing can be stored, but everything is measured and shown.
     let unwritable = command(&file, &["--ceilings", "--adapter", "0", "--fresh"]);
-    let said = notes(&unwritable);
-    assert!(said.contains("note: the ceilings are not saved") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");
+    let printed = notes(&unwritable);
+    assert!(
+        printed.contains("note: the ceilings are not saved") && printed.contains("HALFWAVE_CACHE_DIR"),
+        "{printed}"
+    );
     assert!(text(&unwritable.stdout).contains("f32 multiply-add"));
 }
 
@@ -358,8 +361,8 @@ fn mistakes_about_ceilings_end_in_advice() {
         (&["--adapter", "0"], 2, "--ceilings"),
     ] {
         let output = command(base.path(), args);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.starts_with("error: ") && said.contains(advice), "{args:?}: {said}");
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {printed}");
+        assert!(printed.starts_with("error: ") && printed.contains(advice), "{args:?}: {printed}");
     }
 }

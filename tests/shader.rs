@@ -293,16 +293,16 @@ fn each_platform_gets_its_language() {
         let args = [&kernel[..], &["--emit", target]].concat();
         let (out, err) = run(dir.path(), &args);
         assert!(out.contains(part) && err.is_empty(), "{target}: {err}\n{out}");
-        let (said, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
-        assert!(said.contains("bconv_narrow of conv2") && said.contains("bytes"), "{said}");
+        let (printed, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
+        assert!(printed.contains("bconv_narrow of conv2") && printed.contains("bytes"), "{printed}");
         assert_eq!(fs::read(dir.path().join(target)).unwrap(), out.as_bytes());
     }
     let binary = [&kernel[..], &["--emit", "spirv"]].concat();
     fails(dir.path(), &binary, &["SPIR-V is binary: add --out FILE"]);
-    let (said, _) = run(dir.path(), &[&binary[..], &["--out", "spirv"]].concat());
+    let (printed, _) = run(dir.path(), &[&binary[..], &["--out", "spirv"]].concat());
     let file = fs::read(dir.path().join("spirv")).unwrap();
     assert_eq!(file[..4], 0x0723_0203u32.to_le_bytes());
-    assert!(said.contains("SPIR-V") && file.len().is_multiple_of(4), "{said}");
+    assert!(printed.contains("SPIR-V") && file.len().is_multiple_of(4), "{printed}");
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let tenants = tenants::tenants(&cells, &ranges, &sets, &postponed);
     let (mut assignment, packing) = if graph.compact {
         let most_words = (caps.max_buffer_bytes / 4).min(usize::MAX as u64) as usize;
-        let (packed, places) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
-        (packed, Some(places))
+        let (packed, locations) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
+        (packed, Some(locations))
     } else {
         (slots::assign(&tenants, &ranges), None)
     };

@@ -120,9 +120,9 @@ mod tests {
             (Ceiling { value: f64::INFINITY, ..sound }, "nothing was measured"),
             (Ceiling { value: 0.0, ..sound }, "nothing was measured"),
         ];
-        for (ceiling, said) in doubts {
+        for (ceiling, expected) in doubts {
             let doubt = ceiling.doubt().unwrap();
-            assert!(!ceiling.plausible() && doubt.contains(said), "{doubt}");
+            assert!(!ceiling.plausible() && doubt.contains(expected), "{doubt}");
             assert!(ceiling.value != 1e9 || ceiling.doubling.is_nan() || ceiling.error() > 1.0, "{ceiling:?}");
         }
     }

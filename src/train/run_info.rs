@@ -150,7 +150,7 @@ impl RunInfo {
     /// Warnings to print when the run described by `before` is resumed.
     pub(super) fn changes(&self, before: &Self) -> Vec<String> {
         let bits = "its numbers may differ in their last bits from here on";
-        let mut said = Vec::new();
+        let mut changes = Vec::new();
         let known = before.kernels_on(&self.device);
         if before.device != self.device {
             let driver = match before.device.driver.as_str() {
@@ -163,18 +163,19 @@ impl RunInfo {
                     "kernels are chosen anew for this device; the kernels of the other device are kept in case the run returns to it"
                 }
             };
-            said.push(format!("the run was previously on {}{driver}: {bits}; {kernels}", before.device));
+            changes.push(format!("the run was previously on {}{driver}: {bits}; {kernels}", before.device));
         }
         let others: Vec<_> = known.into_iter().flatten().filter(|(site, had)| self.replaces(site, had)).collect();
         if let [(site, Choice { kernel, .. }), ..] = others[..] {
             let count = others.len();
-            said.push(format!(
+            changes.push(format!(
                 "{count} of the run's kernels can no longer be used here and are replaced, so {bits}: the first is {kernel} of {site}"
             ));
         } else if before.device == self.device && before.plan_hash != self.plan_hash && !self.spends_otherwise(before) {
-            said.push(format!("a step's kernels differ from those used before (halfwave {}): {bits}", before.halfwave));
+            changes
+                .push(format!("a step's kernels differ from those used before (halfwave {}): {bits}", before.halfwave));
         }
-        said
+        changes
     }
 
     /// Whether only the memory setting differs, which leaves the computed values the same.
@@ -265,35 +266,35 @@ mod tests {
 
     #[test]
     fn what_differs_is_said_and_nothing_else() {
-        let said = |now: &RunInfo, before: &RunInfo| now.changes(before).join("\n");
-        assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
-        let other = said(&about("b", "tile"), &about("a", "tile"));
+        let changes = |now: &RunInfo, before: &RunInfo| now.changes(before).join("\n");
+        assert_eq!(changes(&about("a", "tile"), &about("a", "tile")), "");
+        let other = changes(&about("b", "tile"), &about("a", "tile"));
         assert!(
             other.contains("the run was previously on a · Vulkan · GPU (driver 1.0):") && other.contains("chosen anew"),
             "{other}"
         );
         let mut from_cpu = about("a", "tile");
         from_cpu.device = Device::cpu();
-        let other = said(&about("b", "tile"), &from_cpu);
+        let other = changes(&about("b", "tile"), &from_cpu);
         assert!(other.starts_with("the run was previously on the CPU backend:"), "{other}");
-        let gone = said(&about("a", "tile"), &about("a", "unknown"));
+        let gone = changes(&about("a", "tile"), &about("a", "unknown"));
         assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("previously on"), "{gone}");
         // Earlier versions recorded a single part, and every estimate.
         let mut before = about("a", "tile");
         before.kernels.insert("conv a -> b".to_string(), choice("tile", None));
-        assert_eq!(said(&about("a", "tile"), &before), "");
+        assert_eq!(changes(&about("a", "tile"), &before), "");
         before.plan_hash = "other".to_string();
-        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        assert!(changes(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
         // Identical values are guaranteed in single precision but not in mixed precision.
         before.memory = "normal".to_string();
-        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        assert!(changes(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
         let single = |mut about: RunInfo| {
             about.precision = "f32".to_string();
             about
         };
-        assert_eq!(said(&single(about("a", "tile")), &single(before)), "");
+        assert_eq!(changes(&single(about("a", "tile")), &single(before)), "");
         let mut back = about("b", "tile");
         back.follow(about("a", "tile"));
-        assert!(said(&about("a", "tile"), &back).contains("the kernels used here before"));
+        assert!(changes(&about("a", "tile"), &back).contains("the kernels used here before"));
     }
 }

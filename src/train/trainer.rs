@@ -353,12 +353,12 @@ impl Trainer {
         }
         self.flush().await?;
         let batches = self.batches(self.position.epoch);
-        let places = &batches[self.position.batch as usize];
+        let positions = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
-        let batch = pixels.map_or(Batch::Places(places.into()), |pixels| Batch::Bytes(pixels.into()));
+        let batch = pixels.map_or(Batch::Positions(positions.into()), |pixels| Batch::Bytes(pixels.into()));
         // If the forward pass is finite: the place that the check on the device found in the
         // gradients or updates.
-        let fault = self.session.first_fault(places.len(), &batch).await?.or(checked);
+        let fault = self.session.first_fault(positions.len(), &batch).await?.or(checked);
         Ok(Some(self.divergence(step, fault.as_ref())))
     }
 

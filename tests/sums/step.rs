@@ -202,14 +202,14 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     let w2: Vec<_> = latent.iter().enumerate().map(|(i, &w)| alpha[i % FILTERS] * sign(w)).collect();
     let bn2 = BatchNorm::of(&conv(SIDE, 2, FILTERS, &v, &w2));
     let z2 = bn2.map(of("bn2.weight"), of("bn2.bias"));
-    let places = z2.len() / FILTERS / IMAGES;
+    let pixels = z2.len() / FILTERS / IMAGES;
     let (fc, bias) = (of("fc.weight"), of("fc.bias"));
     let mut dz2 = vec![0.0; z2.len()];
     let (mut dfc, mut dbias) = ((vec![0.0; 8], vec![0.0; 8]), (vec![0.0; 2], vec![0.0; 2]));
     for (image, &label) in labels().iter().enumerate() {
-        let of_image = image * places * FILTERS..(image + 1) * places * FILTERS;
+        let of_image = image * pixels * FILTERS..(image + 1) * pixels * FILTERS;
         let mut pooled = [0.0; FILTERS];
-        z2[of_image.clone()].iter().enumerate().for_each(|(i, z)| pooled[i % FILTERS] += z.max(0.0) / places as f64);
+        z2[of_image.clone()].iter().enumerate().for_each(|(i, z)| pooled[i % FILTERS] += z.max(0.0) / pixels as f64);
         let logit = |k: usize| bias[k] + (0..FILTERS).map(|c| pooled[c] * fc[c * CLASSES + k]).sum::<f64>();
         let powers = [logit(0).exp(), logit(1).exp()];
         let hit = |k: usize| f64::from(u8::from(label as usize == k));
@@ -225,7 +225,7 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
         }
         for i in of_image {
             let c = i % FILTERS;
-            let d = (0..CLASSES).map(|k| dl[k] * fc[c * CLASSES + k]).sum::<f64>() / places as f64;
+            let d = (0..CLASSES).map(|k| dl[k] * fc[c * CLASSES + k]).sum::<f64>() / pixels as f64;
             dz2[i] = if z2[i] > 0.0 { d } else { 0.0 };
         }
     }

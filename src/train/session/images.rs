@@ -13,7 +13,7 @@ use std::ops::Range;
 /// A batch for the next step.
 pub(in crate::train) enum Batch<'a> {
     Floats(Cow<'a, [f32]>),
-    Places(Cow<'a, [u32]>),
+    Positions(Cow<'a, [u32]>),
     Bytes(Cow<'a, [u8]>),
 }
 
@@ -26,7 +26,7 @@ impl Batch<'_> {
         }
         match self {
             Self::Floats(values) => Batch::Floats(of(values, n, images)),
-            Self::Places(places) => Batch::Places(of(places, n, images)),
+            Self::Positions(positions) => Batch::Positions(of(positions, n, images)),
             Self::Bytes(pixels) => Batch::Bytes(of(pixels, n, images)),
         }
     }
@@ -88,10 +88,10 @@ impl Session {
 
     /// The contents of a plan's ports for a step on these `n` images.
     pub(super) fn ports(&self, id: PlanId, n: usize, batch: &Batch<'_>) -> Vec<(String, Vec<u32>)> {
-        let index = |places: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], places).words);
+        let index = |positions: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], positions).words);
         match batch {
             Batch::Floats(values) => vec![("images".to_string(), self.images(values, n).words)],
-            Batch::Places(places) => vec![index(places)],
+            Batch::Positions(positions) => vec![index(positions)],
             Batch::Bytes(pixels) => {
                 assert_eq!(pixels.len(), n * self.image_bytes(), "bytes of {n} images");
                 vec![self.part(id, 0, pixels), index(&(0..n as u32).collect::<Vec<_>>())]
@@ -108,7 +108,7 @@ impl Session {
                 Batch::Floats(random::uniform(0, "noise", values).into())
             }
             ImageInput::Bytes(Bytes { store: Store::Resident { images, .. }, .. }) => {
-                Batch::Places((0..n).map(|_| random.below(images as u32)).collect())
+                Batch::Positions((0..n).map(|_| random.below(images as u32)).collect())
             }
             ImageInput::Bytes(_) => Batch::Bytes((0..n * self.image_bytes()).map(|_| random.word() as u8).collect()),
         }
@@ -139,11 +139,11 @@ impl Session {
     ///
     /// Panics if there are not as many indices as labels, one lies outside the store, or a label is
     /// not below the number of classes.
-    pub async fn train_on(&mut self, places: &[u32], labels: &[u32], lr: f32) -> Result<()> {
+    pub async fn train_on(&mut self, positions: &[u32], labels: &[u32], lr: f32) -> Result<()> {
         let ImageInput::Bytes(bytes) = self.image_input else { panic!("the session takes floats") };
         let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
-        assert!(places.iter().all(|&place| (place as usize) < images), "places in the store");
-        self.step_on(&Batch::Places(places.into()), labels, lr).await
+        assert!(positions.iter().all(|&place| (place as usize) < images), "positions in the store");
+        self.step_on(&Batch::Positions(positions.into()), labels, lr).await
     }
 
     /// Runs one training step on images as bytes (n, h, w, c) with labels, in a session whose
