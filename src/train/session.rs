@@ -6,14 +6,14 @@
 //! running.
 
 mod evaluator;
-mod fault;
 mod halves;
 mod images;
 mod measure;
+mod non_finite;
 mod steps;
 
-pub use fault::Fault;
 pub(super) use images::Batch;
+pub use non_finite::NonFinite;
 pub use steps::{step_plans, training_plan};
 
 use super::checkpoint::HostTensor;
@@ -346,7 +346,7 @@ impl Session {
         }
         self.check_finite(id).await?;
         if out.iter().any(|logit| !logit.is_finite()) {
-            return Err(fault::not_finite(fault::IN_LOGITS));
+            return Err(non_finite::not_finite(non_finite::IN_LOGITS));
         }
         Ok(out)
     }

@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
-use super::session::{self, Batch, Fault, Session};
+use super::session::{self, Batch, NonFinite, Session};
 use super::source::Source;
 use super::start;
 use super::trained_on::TrainedOn;
@@ -54,7 +54,7 @@ pub struct Trainer {
     clock: Clock,
     /// The first step in which a value was not finite, and where, if a check on the device found
     /// it.
-    diverged: Option<(u64, Option<Fault>)>,
+    diverged: Option<(u64, Option<NonFinite>)>,
     evaluated: Option<Evaluation>,
     trained_on: TrainedOn,
 }
@@ -310,7 +310,7 @@ impl Trainer {
         Ok(events)
     }
 
-    fn divergence(&self, step: u64, fault: Option<&Fault>) -> Error {
+    fn divergence(&self, step: u64, fault: Option<&NonFinite>) -> Error {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
         let first = fault.map_or(String::new(), |fault| format!("; it started {fault}"));
         let lr = if lr < 1e5 { lr.to_string() } else { format!("{lr:e}") };
@@ -358,7 +358,7 @@ impl Trainer {
         let batch = pixels.map_or(Batch::Positions(positions.into()), |pixels| Batch::Bytes(pixels.into()));
         // If the forward pass is finite: the place that the check on the device found in the
         // gradients or updates.
-        let fault = self.session.first_fault(positions.len(), &batch).await?.or(checked);
+        let fault = self.session.first_non_finite(positions.len(), &batch).await?.or(checked);
         Ok(Some(self.divergence(step, fault.as_ref())))
     }
 
@@ -398,8 +398,8 @@ impl Trainer {
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             // No measurement of an epoch arrives after its end.
             let epoch = self.position.epoch + 1;
-            let fault = self.session.step_fault(images as usize, measured.fault);
-            let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(Fault::to_string) };
+            let fault = self.session.step_non_finite(images as usize, measured.fault);
+            let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(NonFinite::to_string) };
             if row.diverged() && self.diverged.is_none() {
                 self.diverged = Some((step, fault));
             }

@@ -1,7 +1,7 @@
 //! Batches of an evaluation: images go to the device as bytes, and the results of all images are
 //! read back at the end, in one piece.
 
-use super::fault::not_finite;
+use super::non_finite::not_finite;
 use super::{Arriving, Purpose, Session, images};
 use crate::backend::PlanId;
 use crate::data::Normalise;
