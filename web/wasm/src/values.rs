@@ -64,6 +64,8 @@ pub struct Layer {
     pub kind: String,
     /// Whether its weights are packed bits.
     pub binary: bool,
+    /// Whether its output consists of codes.
+    pub codes: bool,
     /// Line in the recipe at which it starts.
     pub line: usize,
 }
@@ -93,6 +95,7 @@ impl RecipeSummary {
                     name: layer.name.clone(),
                     kind: layer.kind.name().into(),
                     binary: layer.kind.packed_weights().is_some(),
+                    codes: layer.kind.makes_codes(),
                     line: layer.line,
                 })
                 .collect(),
