@@ -12,7 +12,7 @@ mod common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu};
 use halfwave::caps::DeviceClass;
 use halfwave::error::Result;
-use halfwave::pass::{Feed, Store};
+use halfwave::pass::{ImageInput, Store};
 use halfwave::recipe::{self, Recipe};
 use halfwave::train::session::{self, Session};
 use std::time::Instant;
@@ -76,13 +76,13 @@ fn host(options: &Options) -> Result<()> {
     recipe.train.batch = batch;
     let found = gpu::choose(pollster::block_on(gpu::find()), options.adapter.as_deref())?;
     let backend = pollster::block_on(gpu::GpuBackend::open(found, None))?;
-    let mut feed = session::batch_feed(&recipe);
-    if let Feed::Bytes(bytes) = &mut feed {
+    let mut image_input = session::batch_input(&recipe);
+    if let ImageInput::Bytes(bytes) = &mut image_input {
         bytes.store = Store::Resident { images: batch, part_images: batch };
     }
-    let (places, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
+    let (positions, labels) = ((0..batch as u32).collect::<Vec<_>>(), vec![0; batch]);
     pollster::block_on(async {
-        let mut session = Session::with_feed(&recipe, Box::new(backend), feed, false).await?;
+        let mut session = Session::with_image_input(&recipe, Box::new(backend), image_input, false).await?;
         let submissions = |session: &Session| session.timing().map_or(0, |timing| timing.submissions);
         let mut times = Vec::new();
         let mut before = 0;
@@ -93,7 +93,7 @@ fn host(options: &Options) -> Result<()> {
             }
             let started = thread_seconds();
             for _ in 0..STEPS {
-                session.train_on(&places, &labels, 0.0).await?;
+                session.train_on(&positions, &labels, 0.0).await?;
             }
             session.request_metrics();
             session.take_metrics(1).await?;

@@ -5,7 +5,7 @@
 
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::data::Dataset;
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use halfwave::train::{Session, inspect::Activation};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn main() -> halfwave::Result<()> {
     let checkpoint = args.next().ok_or_else(usage)?;
     let images: u32 = args.next().map_or(Ok(64), |count| count.parse()).map_err(|_| usage())?;
     pollster::block_on(async {
-        let Saved { recipe, checkpoint, .. } = Saved::read(Path::new(&checkpoint))?;
+        let SavedRun { recipe, checkpoint, .. } = SavedRun::read(Path::new(&checkpoint))?;
         let data = Dataset::load(&recipe.data)?;
         let mut session = Session::new(&recipe, Box::new(CpuBackend::new()), false).await?;
         session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;

@@ -11,9 +11,10 @@ struct Until95 {
 }
 
 impl Observer for Until95 {
-    fn epoch(&mut self, row: &EpochRow) {
+    fn epoch(&mut self, row: &EpochRow, _trainer: &mut Trainer) -> halfwave::Result<()> {
         self.accuracy = row.test_accuracy.unwrap_or_default();
         println!("epoch {}: test accuracy {:.1}%", row.epoch, 100.0 * self.accuracy);
+        Ok(())
     }
 
     fn stops(&mut self) -> bool {

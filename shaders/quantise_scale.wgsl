@@ -1,5 +1,6 @@
-// Terms of the gradient of the scale: for PACT, dy above it; for LSQ, dy (code - x / s) inside and
-// dy n above, times a factor.
+// Terms of the gradient of the scale s: for PACT, dy above it; otherwise dy (level - x / s) inside
+// and dy times the top level above, times a factor. Levels are in units of s; without LEVELS, they
+// are the codes.
 
 fn prepare(quad: u32) {
     x_prepare(quad);
@@ -9,12 +10,18 @@ fn at(i: u32, quad: u32) {
     let z = x_at(i);
     let s = scale_at(0u).x;
     let zero = vec4<f32>();
-    //: if LSQ
-    let n = vec4<f32>(p.top);
-    let inside = vec4<f32>(code_of(z, quad)) - z / s;
-    let slope = select(select(inside, n, z >= n * s), zero, z <= zero);
-    //: else
+    //: if PACT
     let slope = select(zero, vec4<f32>(1.0), z > vec4<f32>(s));
+    //: else
+    let top = vec4<f32>(p.top);
+    var level = vec4<f32>(code_of(z, quad));
+    //: if LEVELS
+    let code = level;
+    //: for i in LEVELS
+    level = select(level, vec4<f32>(bitcast<f32>(LEVEL_$i)), code > vec4<f32>($i.5));
+    //: end
+    //: end
+    let slope = select(select(level - z / s, top, z >= top * s), zero, z <= zero);
     //: end
     let channel = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     terms_put(i, select(zero, dy_at(i) * slope * p.factor, channel < vec4<u32>(CHANNELS)));

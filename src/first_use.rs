@@ -29,7 +29,7 @@ use crate::variant::verdict_key;
 pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
     loop {
         let plan = plan::lower(graph, backend.caps())?;
-        let Some(Unjudged { stem, kernel, half }) = unjudged(&plan, backend) else { return Ok(plan) };
+        let Some(Unverified { stem, kernel, half }) = unverified(&plan, backend) else { return Ok(plan) };
         let failure = selftest::compare_kernel(backend, stem, kernel, half).await?;
         if let Some(failure) = &failure {
             let on_halves = if half { " on halves" } else { "" };
@@ -39,12 +39,12 @@ pub async fn lower(graph: &Graph, backend: &mut dyn Backend) -> Result<Plan> {
             );
         }
         let key = verdict_key(stem, kernel, half, backend.caps().checks);
-        backend.judge(&key, failure.is_none());
+        backend.set_verdict(&key, failure.is_none());
     }
 }
 
 /// A kernel of a plan that has not been compared yet.
-struct Unjudged {
+struct Unverified {
     stem: &'static str,
     kernel: &'static str,
     /// Whether the plan stores any of its operands in half precision.
@@ -52,7 +52,7 @@ struct Unjudged {
 }
 
 /// Returns a kernel of the plan that must be compared first, if there is one.
-fn unjudged(plan: &Plan, backend: &dyn Backend) -> Option<Unjudged> {
+fn unverified(plan: &Plan, backend: &dyn Backend) -> Option<Unverified> {
     if !backend.runs_kernels() {
         return None;
     }
@@ -60,8 +60,8 @@ fn unjudged(plan: &Plan, backend: &dyn Backend) -> Option<Unjudged> {
     let unproven = chosen.filter(|(_, offer)| offer.unproven);
     let caps = backend.caps();
     let mut kernels =
-        unproven.map(|(node, offer)| Unjudged { stem: node.op.stem(), kernel: offer.kernel, half: node.half() });
-    kernels.find(|Unjudged { stem, kernel, half }| {
+        unproven.map(|(node, offer)| Unverified { stem: node.op.stem(), kernel: offer.kernel, half: node.half() });
+    kernels.find(|Unverified { stem, kernel, half }| {
         !caps.verdicts.contains_key(&verdict_key(stem, kernel, *half, caps.checks))
     })
 }

@@ -9,8 +9,8 @@ pub use crate::data::Dataset;
 pub use crate::data::formats::sets::*;
 pub use crate::metrics::{EpochRow, Row, StepRow};
 pub use crate::model::{
-    Add, Alpha, BatchNorm, Concat, Conv, Dorefa, Dropout, Fixed, Flatten, GlobalAvgPool, Hwgq, LayerKind, Linear, Lsq,
-    Model, Pact, Pool, Prelu, Relu, Sign, Slice, Uniform, Weights,
+    Add, Alpha, Apot, BatchNorm, Concat, Conv, Dorefa, Dropout, Fixed, Flatten, GlobalAvgPool, Hwgq, LayerKind, Linear,
+    Lsq, Model, Pact, Pool, Prelu, Relu, Sign, Slice, Uniform, Weights,
 };
 pub use crate::network::Network;
 pub use crate::ops::rules::{Adam, AdamW, Bop, Lion, Sgd};

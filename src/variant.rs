@@ -141,7 +141,8 @@ pub struct Offer {
 /// ([`crate::halves`]) and with wgpu's checks a kernel is a different program, which has its own
 /// verdict.
 pub fn verdict_key(stem: &str, kernel: &str, half: bool, checks: bool) -> String {
-    let [half, checks] = [(half, " on halves"), (checks, " with checks")].map(|(is, said)| if is { said } else { "" });
+    let [half, checks] =
+        [(half, " on halves"), (checks, " with checks")].map(|(is, suffix)| if is { suffix } else { "" });
     format!("{stem}/{kernel}{half}{checks}")
 }
 

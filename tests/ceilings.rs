@@ -10,7 +10,7 @@ use halfwave::backend::gpu::GpuBackend;
 use halfwave::backend::{Backend, PlanId};
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::profile::probes::{Probe, THREADS, WORK_WORDS};
-use halfwave::profile::{Ceiling, Ceilings};
+use halfwave::profile::{Ceiling, DevicePeaks};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -178,14 +178,14 @@ fn measured() {
     let ceilings = pollster::block_on(async {
         let mut backend = GpuBackend::open(found, None).await.unwrap();
         assert_eq!(backend.caps().f16, f16);
-        let ceilings = Ceilings::measure(&mut backend).await.unwrap();
+        let ceilings = DevicePeaks::measure(&mut backend).await.unwrap();
         // The device still works.
         let y = result(&mut backend, Probe::Launch, 1, [1; WORK_WORDS], &[]).await;
         assert_eq!(y.len(), Probe::Launch.words("y"));
         ceilings
     });
     println!("{name} in {:?}: {ceilings:#?}", begun.elapsed());
-    let Ceilings { copy, float, half, bit, dot, matrix, workgroup, launch } = &ceilings;
+    let DevicePeaks { copy, float, half, bit, dot, matrix, workgroup, launch } = &ceilings;
     assert_eq!(matrix.is_some(), matrices, "matrices where they are offered");
     assert_eq!(half.is_some(), f16, "half floats where they are offered");
     assert!(copy.len() >= 3 && copy.is_sorted_by(|a, b| a.working_set_bytes < b.working_set_bytes), "{copy:?}");
@@ -196,7 +196,7 @@ fn measured() {
         assert!(spread.is_finite() && *spread >= 0.0 && doubling.is_finite() && *doubling > 0.0, "{ceilings:?}");
     }
     let text = serde_json::to_string(&ceilings).unwrap();
-    assert_eq!(serde_json::from_str::<Ceilings>(&text).unwrap(), ceilings);
+    assert_eq!(serde_json::from_str::<DevicePeaks>(&text).unwrap(), ceilings);
 }
 
 /// A kernel that a driver rejects fails only its plan.
@@ -278,7 +278,7 @@ fn a_refused_kernel_fails_its_plan_alone() {
 
 #[test]
 fn the_cpu_backend_has_no_ceilings() {
-    let error = pollster::block_on(Ceilings::measure(&mut CpuBackend::new())).unwrap_err().to_string();
+    let error = pollster::block_on(DevicePeaks::measure(&mut CpuBackend::new())).unwrap_err().to_string();
     assert!(error.contains("has no kernels"), "{error}");
     assert!(!Probe::Half.offered(&Caps::baseline(DeviceClass::Gpu)) && Probe::Float.offered(&Caps::cpu()));
 }
@@ -343,8 +343,11 @@ fn ceilings_are_shown_and_kept() {
 
     // A file instead of the folder: nothing can be stored, but everything is measured and shown.
     let unwritable = command(&file, &["--ceilings", "--adapter", "0", "--fresh"]);
-    let said = notes(&unwritable);
-    assert!(said.contains("note: the ceilings are not saved") && said.contains("HALFWAVE_CACHE_DIR"), "{said}");
+    let printed = notes(&unwritable);
+    assert!(
+        printed.contains("note: the ceilings are not saved") && printed.contains("HALFWAVE_CACHE_DIR"),
+        "{printed}"
+    );
     assert!(text(&unwritable.stdout).contains("f32 multiply-add"));
 }
 
@@ -358,8 +361,8 @@ fn mistakes_about_ceilings_end_in_advice() {
         (&["--adapter", "0"], 2, "--ceilings"),
     ] {
         let output = command(base.path(), args);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.starts_with("error: ") && said.contains(advice), "{args:?}: {said}");
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {printed}");
+        assert!(printed.starts_with("error: ") && printed.contains(advice), "{args:?}: {printed}");
     }
 }

@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod common;
-#[path = "cli/data.rs"]
-mod data;
 #[path = "cli/environment.rs"]
 mod environment;
 #[path = "cli/mistakes.rs"]
@@ -15,8 +13,6 @@ mod program;
 mod report;
 #[path = "cli/step.rs"]
 mod step;
-#[path = "common/tiff.rs"]
-mod tiff;
 #[path = "cli/tune.rs"]
 mod tune;
 #[path = "cli/weights.rs"]

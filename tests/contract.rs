@@ -17,7 +17,7 @@ use halfwave::caps::{Caps, DeviceClass};
 use halfwave::graph::Node;
 use halfwave::kernel::{Binding, Kernel, Launch, Operand, Program, fold};
 use halfwave::ops::{self, Graph, Op};
-use halfwave::pass::{self, Feed, Loss, Optimizer};
+use halfwave::pass::{self, ImageInput, Loss, Optimizer};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::shader::{Shader, Target};
@@ -64,9 +64,15 @@ fn register_kernels_have_no_barriers_and_no_workgroup_memory() {
     for (class, count) in CLASSES.into_iter().zip(&mut seen) {
         for (name, text) in RECIPES {
             let model = Recipe::parse(text, name).unwrap().model;
-            let graph =
-                pass::training(&model, 16, &Feed::Floats, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 5e-4), true)
-                    .unwrap();
+            let graph = pass::training(
+                &model,
+                16,
+                &ImageInput::Floats,
+                &Loss::default(),
+                &Optimizer::sgd(0.05, 0.9, 5e-4),
+                true,
+            )
+            .unwrap();
             for kernel in lower(&graph, &Caps::baseline(class)).unwrap().kernels {
                 let wgsl = kernel.wgsl();
                 let shared = wgsl.contains("workgroupBarrier") || wgsl.contains("var<workgroup>");

@@ -1,26 +1,34 @@
-//! Data sets in a run: the embedded digits with a recipe's scale and order, and a user's pictures.
+//! Data sets: what is common to them, and a file for each with its reading, faults, keys and a run of
+//! the program.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "data/cifar.rs"]
+mod cifar;
+#[path = "data/folder.rs"]
+mod folder;
 #[path = "data/idx.rs"]
 mod idx;
 #[path = "data/layouts.rs"]
 mod layouts;
-#[path = "common/messages.rs"]
-mod messages;
 #[path = "data/npz.rs"]
 mod npz;
 #[path = "data/odd.rs"]
 mod odd;
 #[path = "data/pictures.rs"]
 mod pictures;
+#[path = "common/program.rs"]
+mod program;
+#[path = "common/recipes.rs"]
+mod recipes;
 #[path = "data/streaming.rs"]
 mod streaming;
 #[path = "common/tiff.rs"]
 mod tiff;
 
-use halfwave::data::{Dataset, Normalise, Split, class_names, epoch_batches};
+use halfwave::data::{Dataset, Normalise, Split, epoch_batches};
 use halfwave::recipe::{Cifar10, Cifar100, Digits, Folder, Idx, Labels, Pictures, Recipe, Set};
 use image::{GrayImage, Luma};
+use program::messages;
 use std::fs;
 use std::path::Path;
 
@@ -62,57 +70,6 @@ fn missing_files_say_which_key_names_them() {
     }
 }
 
-#[test]
-fn cifar100_of_another_length_is_refused() {
-    let base = tempfile::tempdir().unwrap();
-    let message = || {
-        let set = Cifar100 { dir: base.path().into(), labels: Labels::Coarse };
-        Dataset::load(&set.into()).unwrap_err().to_string()
-    };
-    assert!(message().contains(": missing: train.bin, test.bin; all 2 files"), "{}", message());
-    let train = fs::File::create(base.path().join("train.bin")).unwrap();
-    // Long files of zeros take no disk space.
-    for len in [0, 3074, 153_699_999, 153_700_001, 1 << 40] {
-        train.set_len(len).unwrap();
-        let wanted = format!("train.bin: {len} bytes instead of 153700000; fetch or unpack it again");
-        assert!(message().contains(&wanted), "{}", message());
-    }
-    train.set_len(153_700_000).unwrap();
-    assert!(message().contains(": missing: test.bin;"), "{}", message());
-}
-
-#[test]
-fn classes_of_cifar100_have_their_names() {
-    for (labels, len, first, last) in
-        [(Labels::Fine, 100, "apple", "worm"), (Labels::Coarse, 20, "aquatic_mammals", "vehicles_2")]
-    {
-        let set = Set::from(Cifar100 { dir: "anywhere".into(), labels });
-        let names = class_names(&set).unwrap();
-        assert_eq!((names.len(), set.classes()), (len, len));
-        assert_eq!((names[0].as_str(), names[len - 1].as_str()), (first, last));
-        // The set's lists are in alphabetical order.
-        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
-    }
-}
-
-/// The real files, in the folder given by `CIFAR10_DIR`.
-#[test]
-fn cifar10_is_whole() {
-    let Some(dir) = std::env::var_os("CIFAR10_DIR").filter(|dir| !dir.is_empty()) else {
-        eprintln!("SKIPPED: CIFAR10_DIR is not set; name the folder with CIFAR-10's binary version");
-        return;
-    };
-    let data = Dataset::load(&Cifar10 { dir: dir.into() }.into()).unwrap();
-    assert_eq!((data.channels, data.height, data.width, data.classes), (3, 32, 32, 10));
-    for (split, each) in [(&data.train, 5000), (&data.test, 1000)] {
-        let pixels = split.in_memory().unwrap();
-        assert_eq!(pixels.len(), split.len() * split.image_len());
-        let count = |class: u16| split.labels.iter().filter(|&&label| label == class).count();
-        assert!((0..10).all(|class| count(class) == each), "every class has {each} images");
-        assert!(pixels.iter().any(|&pixel| pixel != pixels[0]), "pictures are not blank");
-    }
-}
-
 /// A uniformly grey picture of 4 × 2 pixels.
 fn picture(path: &Path, grey: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -135,82 +92,6 @@ fn greys(split: &Split) -> Vec<u8> {
     assert_eq!(pixels.len(), 4 * split.len());
     assert!(pixels.chunks_exact(4).all(|image| image.iter().all(|&pixel| pixel == image[0])));
     pixels.iter().copied().step_by(4).collect()
-}
-
-#[test]
-fn class_folders_are_a_data_set() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    for at in 0..6 {
-        picture(&dir.join(format!("dog/{at}.png")), 100 + at);
-    }
-    (0..5).for_each(|at| picture(&dir.join(format!("cat/{at}.bmp")), at));
-    // Neither a text nor a truncated picture is read; hidden files are ignored.
-    fs::write(dir.join("cat/2a.txt"), "words").unwrap();
-    let whole = fs::read(dir.join("dog/3.png")).unwrap();
-    fs::write(dir.join("dog/1a.png"), &whole[..whole.len() - 20]).unwrap();
-    fs::create_dir_all(dir.join("dog/more")).unwrap();
-    fs::create_dir_all(dir.join(".hidden")).unwrap();
-    fs::write(dir.join("LICENCE"), "words").unwrap();
-    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
-    assert_eq!(
-        (data.name.as_str(), data.classes, data.class_names.as_slice()),
-        ("folder", 2, &["cat".into(), "dog".into()][..])
-    );
-    assert_eq!([data.channels, data.height, data.width], [1, 2, 2]);
-    // Every fifth picture by name, including the truncated one: its damage is found later and does
-    // not move other pictures.
-    assert_eq!(greys(&data.train), [0, 1, 2, 3, 100, 101, 102, 104, 105]);
-    assert_eq!(data.train.labels, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
-    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![4, 103], &[0, 1][..]));
-    assert_eq!(class_names(&folder(dir, 2)).unwrap(), ["cat", "dog"]);
-}
-
-#[test]
-fn class_folders_may_be_split_already() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    for (path, grey) in [("train/a/1.png", 1), ("train/b/1.png", 2), ("train/b/2.png", 3), ("test/b/9.png", 9)] {
-        picture(&dir.join(path), grey);
-    }
-    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
-    assert_eq!((greys(&data.train), data.train.labels.as_slice()), (vec![1, 2, 3], &[0, 1, 1][..]));
-    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![9], &[1][..]));
-    picture(&dir.join("test/c/1.png"), 0);
-    assert!(message(dir, 2).contains("test/c, but no train/c"), "{}", message(dir, 2));
-    // Folders for test pictures that contain none are probably a mistake.
-    fs::remove_dir_all(dir.join("test")).unwrap();
-    fs::create_dir_all(dir.join("test/a")).unwrap();
-    assert!(
-        message(dir, 2).contains("test/ holds no picture that can be read; put pictures there"),
-        "{}",
-        message(dir, 2)
-    );
-    // Without any, a share is used for testing.
-    fs::remove_dir_all(dir.join("test")).unwrap();
-    assert!(message(dir, 2).contains("a share of 0.2 of each class"), "{}", message(dir, 2));
-    (3..6).for_each(|at| picture(&dir.join(format!("train/b/{at}.png")), at));
-    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
-    assert_eq!((greys(&data.train), greys(&data.test)), (vec![1, 2, 3, 3, 4], vec![5]));
-}
-
-#[test]
-fn a_folder_that_is_no_data_set_says_what_to_do() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    assert!(message(&dir.join("none"), 2).contains("no such folder"));
-    assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
-    ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
-    assert!(
-        message(dir, 3)
-            .contains("2 classes (a, b), but model.classes = 3. Are these the classes? Then write classes = 2"),
-        "{}",
-        message(dir, 3)
-    );
-    assert!(message(dir, 2).contains("put 5 or more pictures into a class"), "{}", message(dir, 2));
-    fs::create_dir(dir.join("c")).unwrap();
-    fs::write(dir.join("c/0.png"), "words").unwrap();
-    assert!(message(dir, 3).contains("c holds no picture that can be read"), "{}", message(dir, 3));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use halfwave::backend::{Backend, Clock, Grain, LocalFuture, PlanId, TimedRun, cp
 use halfwave::caps::Caps;
 use halfwave::data::{Dataset, Normalise, Split};
 use halfwave::kernel::FAULT;
-use halfwave::pass::{JUDGED, Loss};
+use halfwave::pass::{EVALUATED_BATCHES, Loss};
 use halfwave::plan::Plan;
 use halfwave::random::Random;
 use halfwave::recipe::Recipe;
@@ -199,7 +199,7 @@ fn an_evaluation_writes_bytes_and_reads_back_once() {
     // 6 batches, the last one shorter; then more batches of one image than the device keeps rows
     // for.
     for (batch, batches, pieces) in [(64, 6, 1), (1, 360, 2)] {
-        assert_eq!([data.test.len().div_ceil(batch), usize::div_ceil(batches, JUDGED)], [batches, pieces]);
+        assert_eq!([data.test.len().div_ceil(batch), usize::div_ceil(batches, EVALUATED_BATCHES)], [batches, pieces]);
         recipe.train.batch = batch;
         let log = Log::default();
         let backend = Logged(CpuBackend::new(), Rc::clone(&log));
@@ -212,7 +212,7 @@ fn an_evaluation_writes_bytes_and_reads_back_once() {
             assert_eq!((of("load").0, of("run").0), (loads, batches));
             // 64 bytes per image; 4 words and the fault word per batch.
             assert_eq!(of("write evaluation/store/0"), (batches, batches * batch * 16));
-            assert_eq!(of("read judged"), (pieces, pieces * JUDGED * batch * 4));
+            assert_eq!(of("read judged"), (pieces, pieces * EVALUATED_BATCHES * batch * 4));
             assert_eq!(of(&format!("read {FAULT}")), (batches, batches * 4));
             let reads: usize = log.borrow().iter().filter(|(what, _)| what.starts_with("read")).map(|(_, n)| n.0).sum();
             assert_eq!(reads, pieces + batches, "nothing else is read");

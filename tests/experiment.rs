@@ -7,7 +7,7 @@
 mod program;
 
 use halfwave::experiment::{EXPERIMENTS, PRESETS, find, preset};
-use halfwave::train::run::{CHECKPOINT, Saved};
+use halfwave::train::run::{CHECKPOINT, SavedRun};
 use program::{command, ended, run};
 use std::collections::BTreeMap;
 use std::fs;
@@ -69,7 +69,7 @@ fn an_experiment_ends_in_a_table_and_a_plot_and_is_kept() {
     let svg = read("accuracy.svg");
     assert!(["float", "bw", "bw-sign", "bw-hwgq", "epoch"].iter().all(|name| svg.contains(name)));
     assert!(image::open(dir.join("accuracy.png")).unwrap().width() >= 1000);
-    let saved = Saved::read(&dir.join("bw-sign-seed1")).unwrap();
+    let saved = SavedRun::read(&dir.join("bw-sign-seed1")).unwrap();
     assert_eq!(saved.recipe.train.seed, 1);
     let expected = find("low-bit").unwrap().recipe(2, preset("smoke").unwrap()).unwrap();
     assert_eq!(saved.recipe.model, expected.model);
@@ -121,7 +121,7 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
     let command = "  halfwave experiment learning-curve --preset smoke --out cut --adapter cpu --plain";
     assert!(done.out.contains("stopped") && done.out.contains(command), "{}", done.out);
     assert!(fs::read_to_string(base.path().join("cut/table.md")).unwrap().contains("| 1 of 2 |"));
-    let position = Saved::read(&base.path().join("cut/hwgq-seed1")).unwrap().checkpoint.position;
+    let position = SavedRun::read(&base.path().join("cut/hwgq-seed1")).unwrap().checkpoint.position;
     assert!((1..69).contains(&position.step), "{position:?}");
     assert!(run(base.path(), &ask("cut")).contains("1 of them are already finished"));
     run(base.path(), &ask("whole"));

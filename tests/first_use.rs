@@ -13,7 +13,7 @@ use halfwave::caps::{Caps, Coop, DeviceClass};
 use halfwave::first_use;
 use halfwave::kernel::Kernel;
 use halfwave::ops::{self, Graph};
-use halfwave::pass::{Feed, Precision};
+use halfwave::pass::{ImageInput, Precision};
 use halfwave::plan::{Plan, lower};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Encoding;
@@ -64,7 +64,7 @@ impl Backend for Broken {
         true
     }
 
-    fn judge(&mut self, kernel: &str, right: bool) {
+    fn set_verdict(&mut self, kernel: &str, right: bool) {
         let before = self.caps.verdicts.insert(kernel.to_string(), right);
         assert_eq!(before, None, "{kernel} is compared twice");
     }
@@ -210,7 +210,7 @@ fn matrices_are_compared_with_checks_too() {
 fn mixed(name: &str) -> Graph {
     let recipe = Recipe::parse(halfwave::recipe::builtin(name).unwrap(), name).unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let graph = halfwave::pass::training(&recipe.model, 8, &Feed::Floats, loss, optimizer, false).unwrap();
+    let graph = halfwave::pass::training(&recipe.model, 8, &ImageInput::Floats, loss, optimizer, false).unwrap();
     Precision::Mixed.store(graph, 8, Ok).unwrap()
 }
 
@@ -279,7 +279,7 @@ fn a_driver_with_matrices_keeps_them() {
 fn the_reference_is_not_compared_with_itself() {
     let recipe = Recipe::parse(include_str!("../assets/recipes/resnet50.toml"), "resnet50").unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let graph = halfwave::pass::training(&recipe.model, 2, &Feed::Floats, loss, optimizer, false).unwrap();
+    let graph = halfwave::pass::training(&recipe.model, 2, &ImageInput::Floats, loss, optimizer, false).unwrap();
     let mut backend = CpuBackend::new();
     let expected = lower(&graph, backend.caps()).unwrap();
     assert!(!unproven(&expected).is_empty(), "the check covers nothing");

@@ -441,7 +441,7 @@ fn fused_graphs_give_the_same_values() {
     let mut added = false;
     for (name, text) in texts {
         let model = halfwave::recipe::Recipe::parse(text, name).unwrap().model;
-        let (mut graph, logits) = pass::build(&model, 6, &pass::Feed::Floats, pass::Mode::Train).unwrap();
+        let (mut graph, logits) = pass::build(&model, 6, &pass::ImageInput::Floats, pass::Mode::Train).unwrap();
         let loss = pass::objective(&mut graph, logits, &pass::Loss::default()).unwrap();
         let gradients = pass::differentiate(&mut graph, loss, None).unwrap();
         graph.output("logits", logits);

@@ -5,7 +5,7 @@
 
 use halfwave::random::Random;
 use halfwave::train::folder::Folder;
-use halfwave::train::run::{BEST, CHECKPOINT, Saved};
+use halfwave::train::run::{BEST, CHECKPOINT, SavedRun};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -82,7 +82,7 @@ fn ctrl_c_saves_within_an_epoch_and_says_how_to_go_on() {
     assert_eq!(status.code(), Some(130), "{out}{err}");
     assert!(err.contains("stopping after the current step; repeat to quit immediately"), "{err}");
     assert!(out.contains("stopped after") && out.contains("  halfwave train --resume cut"), "{out}");
-    let position = Saved::read(&base.path().join("cut")).unwrap().checkpoint.position;
+    let position = SavedRun::read(&base.path().join("cut")).unwrap().checkpoint.position;
     assert!(position.epoch == 0 && position.batch > 0, "it was saved within the epoch: {position:?}");
     let out = finished(train(base.path(), &["--resume", "cut"]));
     assert!(out.contains(&format!("at step {} of", position.step)), "{out}");
@@ -110,7 +110,7 @@ fn a_second_ctrl_c_leaves_at_once() {
     let out = String::from_utf8(stdout).unwrap();
     assert_eq!(status.code(), Some(130), "{out}");
     assert!(!out.contains("stopped after"), "after {:?}: {out}", pressed.elapsed());
-    assert_eq!(Saved::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
+    assert_eq!(SavedRun::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn twenty_kills_at_any_moment_change_nothing() {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        steps.extend(Saved::read(&killed).ok().map(|saved| saved.checkpoint.position.step));
+        steps.extend(SavedRun::read(&killed).ok().map(|saved| saved.checkpoint.position.step));
     }
     println!("steps that were saved when it was killed: {steps:?}");
     finished(train(base.path(), &["--resume", "killed"]));
@@ -257,7 +257,7 @@ fn a_request_to_end_during_the_start_leaves_a_run_or_nothing() {
         if status.signal() == Some(15) {
             assert!(!dir.exists(), "ended after {at}");
         } else {
-            assert!(status.code() == Some(143) && Saved::read(&dir).is_ok(), "{status}");
+            assert!(status.code() == Some(143) && SavedRun::read(&dir).is_ok(), "{status}");
             fs::remove_dir_all(&dir).unwrap();
         }
     }

@@ -37,8 +37,8 @@ fn on_cpu(precision: Precision) -> Session {
 fn batch(number: u32, factor: f32) -> (Vec<f32>, Vec<u32>) {
     let recipe = recipe("digits", Precision::Full);
     let dataset = Dataset::load(&recipe.data).unwrap();
-    let places: Vec<_> = (64 * number..64 * (number + 1)).collect();
-    let (mut images, labels) = dataset.train.normalised(&places, &Normalise::new(&recipe.data)).unwrap();
+    let positions: Vec<_> = (64 * number..64 * (number + 1)).collect();
+    let (mut images, labels) = dataset.train.normalised(&positions, &Normalise::new(&recipe.data)).unwrap();
     images.iter_mut().for_each(|value| *value *= factor);
     (images, labels)
 }

@@ -15,7 +15,7 @@ use halfwave::tensor::{Encoding, Tensor};
 use halfwave::train::claim::Claim;
 use halfwave::train::evaluate::evaluate;
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
+use halfwave::train::run::{BEST, CHECKPOINT, Run, SavedRun};
 use halfwave::train::{Session, Trainer};
 use pollster::block_on;
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ fn an_operation_that_hides_what_is_not_finite_checks_for_it() {
 }
 
 fn all_finite(path: &Path) -> bool {
-    let saved = Saved::read(path).unwrap();
+    let saved = SavedRun::read(path).unwrap();
     saved.checkpoint.tensors.values().flat_map(|tensor| &tensor.values).all(|v| v.is_finite())
 }
 

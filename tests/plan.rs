@@ -22,7 +22,7 @@ use halfwave::model::Model;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::window::Window;
 use halfwave::ops::{Graph, Leaf, Op, Role, conv::Conv};
-use halfwave::pass::{self, AdamW, Bop, Feed, Loss, Moments, Optimizer, Rule};
+use halfwave::pass::{self, AdamW, Bop, ImageInput, Loss, Moments, Optimizer, Rule};
 use halfwave::plan::{Assignment, Lifetime, Plan, Together, arrange, lower, together};
 use halfwave::recipe::Recipe;
 use halfwave::tensor::{Encoding, TensorType};
@@ -35,7 +35,7 @@ const RANDOM_GRAPHS: u64 = 300;
 
 /// A step of SGD on the cross-entropy.
 fn training(model: &Model, batch: usize, dump: bool) -> halfwave::Result<Graph> {
-    pass::training(model, batch, &Feed::Floats, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 2e-3), dump)
+    pass::training(model, batch, &ImageInput::Floats, &Loss::default(), &Optimizer::sgd(0.05, 0.9, 2e-3), dump)
 }
 
 fn model(text: &str) -> Model {
@@ -308,7 +308,7 @@ fn planned_training_equals_unplanned_training() {
     let bop: Rule = Bop { moments, gamma: 0.5, threshold: 0.01 }.into();
     for (loss, rule) in [(Loss::SquaredError, AdamW(moments).into()), (Loss::SquaredHinge, bop)] {
         let optimizer = Optimizer { clip_norm: Some(1.0), ..Optimizer::new(1e-3, rule) };
-        check_run(&pass::training(&digits(), 6, &Feed::Floats, &loss, &optimizer, true).unwrap(), 9, 3);
+        check_run(&pass::training(&digits(), 6, &ImageInput::Floats, &loss, &optimizer, true).unwrap(), 9, 3);
     }
 }
 

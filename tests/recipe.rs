@@ -12,67 +12,15 @@ mod json;
 mod layers;
 #[path = "common/messages.rs"]
 mod messages;
+#[path = "common/recipes.rs"]
+mod recipes;
 #[path = "recipe/train.rs"]
 mod train;
 
 use halfwave::Error;
 use halfwave::model::{Conv, LayerKind, Surrogate, Weights};
 use halfwave::recipe::{BUILTIN, Cifar10, Folder, Length, Loss, Optimizer, Pictures, Recipe, Schedule, builtin};
-
-/// A valid recipe; the tests change one line of it at a time.
-const RIGHT: &str = r#"[model]
-input = [1, 8, 8]
-classes = 10
-
-[[model.layers]]
-name = "conv1"
-kind = "conv"
-filters = 16
-kernel = 3
-padding = 1
-
-[[model.layers]]
-name = "q1"
-kind = "hwgq"
-bits = 2
-
-[[model.layers]]
-name = "pool1"
-kind = "max_pool"
-kernel = 2
-
-[[model.layers]]
-name = "bn1"
-kind = "batch_norm"
-
-[[model.layers]]
-name = "fc"
-kind = "linear"
-units = 10
-
-[data]
-set = "digits"
-
-[train]
-batch = 64
-epochs = 20
-
-[train.optimizer]
-kind = "sgd"
-lr = 0.05
-"#;
-
-/// Line and message of the error for `text`.
-fn wrong(text: &str) -> (usize, String) {
-    match Recipe::parse(text, "test.toml") {
-        Err(Error::Recipe { file, line, message }) => {
-            assert_eq!(file, "test.toml");
-            messages::collect(&message);
-            (line, message)
-        }
-        other => panic!("expected a recipe error, not {other:?}, from\n{text}"),
-    }
-}
+use recipes::{RIGHT, wrong};
 
 #[test]
 fn defaults_are_filled_in() {

@@ -9,6 +9,8 @@ mod dropout;
 mod fixed;
 #[path = "run/images.rs"]
 mod images;
+#[path = "run/observer.rs"]
+mod observer;
 #[path = "run/optimizers.rs"]
 mod optimizers;
 #[path = "run/stop.rs"]
@@ -22,7 +24,7 @@ use halfwave::data::Dataset;
 use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{BEST, CHECKPOINT, Run, Saved};
+use halfwave::train::run::{BEST, CHECKPOINT, Run, SavedRun};
 use halfwave::train::{Event, Trainer};
 use pollster::block_on;
 use std::fs;
@@ -64,7 +66,7 @@ fn create(dir: &Path, recipe: Recipe) -> Run {
 
 fn resume(dir: &Path, change: impl Fn(&mut Recipe)) -> Run {
     let claim = Claim::existing(dir).unwrap();
-    let mut saved = Saved::read_folder(dir).unwrap();
+    let mut saved = SavedRun::read_folder(dir).unwrap();
     change(&mut saved.recipe);
     let mut trainer = trainer(saved.recipe.clone());
     saved.restore(&mut trainer).unwrap();
@@ -161,8 +163,8 @@ fn a_folder_holds_the_whole_run() {
     let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     assert!(text.lines().filter(|line| line.contains("images_per_s")).count() as u64 == EPOCHS && text.ends_with('\n'));
 
-    let saved = Saved::read(&dir).unwrap();
-    assert_eq!(saved, Saved::read(&dir.join(CHECKPOINT)).unwrap());
+    let saved = SavedRun::read(&dir).unwrap();
+    assert_eq!(saved, SavedRun::read(&dir.join(CHECKPOINT)).unwrap());
     let position = saved.checkpoint.position;
     assert_eq!((position.step, position.epoch, position.batch), (EPOCHS * EPOCH_STEPS, EPOCHS, 0));
     for name in ["conv1.weight", "bn1.running_mean", "fc.bias", "velocity/conv2.weight"] {
@@ -182,13 +184,13 @@ fn the_best_and_the_last_checkpoints_are_kept() {
     let mut seen = Vec::new();
     while let events @ [_, ..] = &block_on(run.advance(u64::MAX)).unwrap()[..] {
         if events.contains(&Event::EpochEnd) {
-            seen.push(Saved::read(&dir).unwrap().checkpoint);
+            seen.push(SavedRun::read(&dir).unwrap().checkpoint);
         }
     }
     let kept: Vec<_> = names(&dir).into_iter().filter(|name| name.starts_with("epoch-")).collect();
     assert_eq!(kept, ["epoch-0004.safetensors", "epoch-0005.safetensors"]);
     for (name, checkpoint) in kept.iter().zip(&seen[3..]) {
-        assert_eq!(Saved::read(&dir.join(name)).unwrap().checkpoint, *checkpoint);
+        assert_eq!(SavedRun::read(&dir.join(name)).unwrap().checkpoint, *checkpoint);
     }
     let accuracies: Vec<_> = rows(&dir)
         .into_iter()
@@ -196,7 +198,7 @@ fn the_best_and_the_last_checkpoints_are_kept() {
         .collect();
     let best = (0..5).fold(0, |best, epoch| if accuracies[epoch] > accuracies[best] { epoch } else { best });
     assert_eq!(run.best(), Some((best as u64 + 1, accuracies[best])));
-    assert_eq!(Saved::read(&dir.join(BEST)).unwrap().checkpoint, seen[best], "{accuracies:?}");
+    assert_eq!(SavedRun::read(&dir.join(BEST)).unwrap().checkpoint, seen[best], "{accuracies:?}");
 }
 
 #[test]
@@ -293,11 +295,11 @@ fn the_recipe_of_a_run_may_change_in_length_alone() {
     let path = dir.join("recipe.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("steps = 1", "steps = 2")).unwrap();
-    assert_eq!(Saved::read_folder(&dir).unwrap().recipe.train.length, Length::Steps(2));
+    assert_eq!(SavedRun::read_folder(&dir).unwrap().recipe.train.length, Length::Steps(2));
     let changed = text.replace("lr = 0.05", "lr = 0.06");
     assert_ne!(changed, text);
     fs::write(&path, changed).unwrap();
-    let message = Saved::read_folder(&dir).unwrap_err().to_string();
+    let message = SavedRun::read_folder(&dir).unwrap_err().to_string();
     assert!(message.contains("recipe.toml: not the recipe") && message.contains("--init"), "{message}");
 }
 
@@ -420,12 +422,12 @@ fn checkpoints_that_do_not_fit_are_named() {
     let dir = base.path().join("run");
     drop(create(&dir, recipe()));
     let path = dir.join(CHECKPOINT);
-    let good = Saved::read(&dir).unwrap().checkpoint;
+    let good = SavedRun::read(&dir).unwrap().checkpoint;
     let message = |change: &dyn Fn(&mut halfwave::train::Checkpoint)| {
         let mut bad = good.clone();
         change(&mut bad);
         fs::write(&path, bad.to_bytes()).unwrap();
-        let message = match Saved::read(&dir) {
+        let message = match SavedRun::read(&dir) {
             Ok(saved) => saved.restore(&mut trainer(recipe())).expect_err("must fail").to_string(),
             Err(error) => error.to_string(),
         };
@@ -453,5 +455,5 @@ fn checkpoints_that_do_not_fit_are_named() {
     // Earlier versions did not record what a network was trained on.
     let old = halfwave::train::Checkpoint { trained_on: None, ..good.clone() };
     fs::write(&path, old.to_bytes()).unwrap();
-    Saved::read(&dir).unwrap().restore(&mut trainer(recipe())).unwrap();
+    SavedRun::read(&dir).unwrap().restore(&mut trainer(recipe())).unwrap();
 }

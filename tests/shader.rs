@@ -5,7 +5,7 @@
 use halfwave::caps::{Caps, Coop, DeviceClass};
 use halfwave::kernel::{Kernel, Launch, Operand};
 use halfwave::ops;
-use halfwave::shader::{Access, Counts, Kind, Shader, Space};
+use halfwave::shader::{Access, Counts, InstructionKind, Shader, Space};
 use halfwave::tensor::Encoding;
 use std::fs;
 use std::path::Path;
@@ -38,10 +38,11 @@ fn sample(label: &str) -> Shader {
 
 /// Formats operations by kind, and loads, their bytes, stores and their bytes by space, without
 /// zeros.
-type Told = (Vec<(Kind, u64)>, Vec<(Space, [u64; 4])>);
+type Told = (Vec<(InstructionKind, u64)>, Vec<(Space, [u64; 4])>);
 
 fn told(counts: &Counts) -> Told {
-    let operations = Kind::ALL.map(|kind| (kind, counts.of(kind))).into_iter().filter(|(_, count)| *count > 0);
+    let operations =
+        InstructionKind::ALL.map(|kind| (kind, counts.of(kind))).into_iter().filter(|(_, count)| *count > 0);
     let traffic = Space::ALL.map(|space| {
         let (loads, stores) = (counts.loads(space), counts.stores(space));
         (space, [loads.count, loads.bytes, stores.count, stores.bytes])
@@ -51,7 +52,7 @@ fn told(counts: &Counts) -> Told {
 
 #[test]
 fn elementwise_kernels_are_counted_by_hand() {
-    use Kind::*;
+    use InstructionKind::*;
     // i = (id.y * count.x + id.x) * THREADS + thread is 4 integer operations; then i < p.quads, one
     // uniform load, one condition.
     let shader = sample("add");
@@ -79,7 +80,7 @@ fn elementwise_kernels_are_counted_by_hand() {
 
 #[test]
 fn the_sign_kernel_is_counted_by_hand() {
-    use Kind::*;
+    use InstructionKind::*;
     let shader = sample("sign");
     let [outside, inside] = shader.mix.by_depth() else { panic!("{:?}", shader.mix) };
     // item 4 · column 1 · tap_word 1 · taps * words 1 · tap 1 · first 3 · last 3 · from_row 1 ·
@@ -101,7 +102,7 @@ fn the_sign_kernel_is_counted_by_hand() {
 
 #[test]
 fn every_kind_of_instruction_is_found() {
-    use Kind::*;
+    use InstructionKind::*;
     let text = "
         var<workgroup> shared_words: array<vec2<u32>, 64>;
         fn twice(v: vec4<f32>) -> vec4<f32> { return fma(v, v, v) * 2.0; }
@@ -176,16 +177,23 @@ fn on_matrices(stem: &str, coop: Coop) -> OnMatrices {
     let kernel = kernels.filter(|kernel| kernel.label == label).max_by_key(two_bits).unwrap();
     let shader = Shader::of(&kernel).unwrap();
     let step = shader.mix.innermost();
-    let products = step.of(Kind::MatrixProduct);
-    let arithmetic = [Kind::Float, Kind::Fma, Kind::Special, Kind::Integer, Kind::Convert, Kind::Compare];
+    let products = step.of(InstructionKind::MatrixProduct);
+    let arithmetic = [
+        InstructionKind::Float,
+        InstructionKind::Fma,
+        InstructionKind::Special,
+        InstructionKind::Integer,
+        InstructionKind::Convert,
+        InstructionKind::Compare,
+    ];
     let others: u64 = arithmetic.into_iter().map(|kind| step.of(kind)).sum();
     let per_64 = |count: u64| (64 * count).div_ceil(products);
     [
         products,
-        step.of(Kind::MatrixMove),
+        step.of(InstructionKind::MatrixMove),
         per_64(others),
         per_64(step.stores(Space::Workgroup).count),
-        step.of(Kind::Barrier),
+        step.of(InstructionKind::Barrier),
         u64::from(shader.workgroup_bytes),
     ]
 }
@@ -239,12 +247,12 @@ fn kernels_have_what_their_names_promise() {
         let (label, total) = (&kernel.label, shader.mix.total());
         assert!(total.stores(Space::Storage).count >= 1, "{label} stores nothing");
         let packed = ["bconv_registers", "bconv_tile64", "bconv_narrow"].contains(&label.as_str());
-        assert_eq!(total.of(Kind::Popcount) > 0, packed, "{label} of {stem}: popcounts");
+        assert_eq!(total.of(InstructionKind::Popcount) > 0, packed, "{label} of {stem}: popcounts");
         let shared = shader.workgroup_bytes > 0;
-        assert_eq!(total.of(Kind::Barrier) > 0, shared, "{label}: barriers come with workgroup memory");
+        assert_eq!(total.of(InstructionKind::Barrier) > 0, shared, "{label}: barriers come with workgroup memory");
         assert_eq!(total.loads(Space::Workgroup).count > 0, shared, "{label}: workgroup memory is for reading");
         assert!(!shared || class == DeviceClass::Gpu, "{label}: workgroup memory among the registers");
-        barriers[usize::from(class == DeviceClass::Gpu)] += total.of(Kind::Barrier);
+        barriers[usize::from(class == DeviceClass::Gpu)] += total.of(InstructionKind::Barrier);
         counted += 1;
     }
     assert!(counted > 200 && barriers[0] == 0 && barriers[1] > 50, "{counted} kernels, barriers {barriers:?}");
@@ -285,16 +293,16 @@ fn each_platform_gets_its_language() {
         let args = [&kernel[..], &["--emit", target]].concat();
         let (out, err) = run(dir.path(), &args);
         assert!(out.contains(part) && err.is_empty(), "{target}: {err}\n{out}");
-        let (said, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
-        assert!(said.contains("bconv_narrow of conv2") && said.contains("bytes"), "{said}");
+        let (printed, _) = run(dir.path(), &[&args[..], &["--out", target]].concat());
+        assert!(printed.contains("bconv_narrow of conv2") && printed.contains("bytes"), "{printed}");
         assert_eq!(fs::read(dir.path().join(target)).unwrap(), out.as_bytes());
     }
     let binary = [&kernel[..], &["--emit", "spirv"]].concat();
     fails(dir.path(), &binary, &["SPIR-V is binary: add --out FILE"]);
-    let (said, _) = run(dir.path(), &[&binary[..], &["--out", "spirv"]].concat());
+    let (printed, _) = run(dir.path(), &[&binary[..], &["--out", "spirv"]].concat());
     let file = fs::read(dir.path().join("spirv")).unwrap();
     assert_eq!(file[..4], 0x0723_0203u32.to_le_bytes());
-    assert!(said.contains("SPIR-V") && file.len().is_multiple_of(4), "{said}");
+    assert!(printed.contains("SPIR-V") && file.len().is_multiple_of(4), "{printed}");
 }
 
 #[test]

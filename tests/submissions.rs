@@ -11,7 +11,7 @@ use halfwave::pass::RING;
 use halfwave::plan::{Plan, Port};
 use halfwave::recipe::{self, Recipe};
 use halfwave::tensor::Tensor;
-use halfwave::train::session::{Session, batch_feed, training_plan};
+use halfwave::train::session::{Session, batch_input, training_plan};
 use pollster::block_on;
 use std::collections::BTreeSet;
 
@@ -104,7 +104,8 @@ fn a_session_makes_few_submissions() {
         let Some(mut backend) = open() else { return };
         backend.pace_by_guesses();
         let recipe = tiny();
-        let mut session = block_on(Session::with_feed(&recipe, Box::new(backend), batch_feed(&recipe), false)).unwrap();
+        let mut session =
+            block_on(Session::with_image_input(&recipe, Box::new(backend), batch_input(&recipe), false)).unwrap();
         let (pixels, labels) = (vec![7; 64 * recipe.train.batch], vec![3; recipe.train.batch]);
         let submissions = |session: &Session| session.timing().unwrap().submissions;
         let before = submissions(&session);

@@ -196,7 +196,7 @@ fn on_the_device(class: DeviceClass) {
     let (caps, backend) = (backend.caps().clone(), std::cell::RefCell::new(backend));
     // Two million taps of one channel each take minutes in tiles on a software driver; the case
     // over channels uses the same loops.
-    let left_out: &[&str] = if class == DeviceClass::Gpu { &["conv over places"] } else { &[] };
+    let left_out: &[&str] = if class == DeviceClass::Gpu { &["conv over pixels"] } else { &[] };
     // The tiles of matrix products add up more terms sequentially, and state it.
     let products = ["conv", "conv_dx", "conv_dw", "bconv_dx", "bconv_dw"];
     let in_tiles = |case: &Case| class == DeviceClass::Gpu && products.contains(&case.op.stem());

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::{self, File};
@@ -134,7 +134,7 @@ fn ctrl_c_as_a_key_saves_the_run_and_gives_the_terminal_back() {
         ];
         let places = parts.map(|part| lines.find(part).unwrap_or_else(|| panic!("{part:?} is not in {lines}")));
         assert!(places.is_sorted(), "{lines}");
-        let position = Saved::read(&base.path().join("cut")).unwrap().checkpoint.position;
+        let position = SavedRun::read(&base.path().join("cut")).unwrap().checkpoint.position;
         assert!(position.step > 0 && position.step < 720, "{position:?}");
 
         let done = OnTerminal::train(base.path(), &["--resume", "cut"], &[]).ended();
@@ -246,7 +246,7 @@ fn a_second_ctrl_c_gives_the_terminal_back_at_once() {
     let lines = ended.lines();
     assert_eq!(ended.code, Some(130), "{lines}");
     assert!(lines.ends_with("repeat to quit immediately\n"), "{lines}");
-    assert_eq!(Saved::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
+    assert_eq!(SavedRun::read(&base.path().join("slow")).unwrap().checkpoint.position.step, 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::caps::Choice;
 use halfwave::data::{Dataset, Normalise};
-use halfwave::pass::{self, Feed};
+use halfwave::pass::{self, ImageInput};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
@@ -41,7 +41,8 @@ fn gpu() -> Option<Box<dyn Backend>> {
 async fn integers(backend: &mut dyn Backend) -> BTreeMap<String, u64> {
     let (recipe, reference) = (recipe(), reference());
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let mut graph = pass::training(&recipe.model, recipe.train.batch, &Feed::Floats, loss, optimizer, false).unwrap();
+    let mut graph =
+        pass::training(&recipe.model, recipe.train.batch, &ImageInput::Floats, loss, optimizer, false).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     if let Some(Choice { kernel, .. }) = backend.caps().choices.get("bconv") {

@@ -14,7 +14,7 @@ use halfwave::kernel::{FAULT, MOST_BUFFERS};
 use halfwave::model::Role;
 use halfwave::ops::sample::Noise;
 use halfwave::ops::{self, Graph, Leaf, row::Row};
-use halfwave::pass::{self, Feed, Group, Optimizer, Rule};
+use halfwave::pass::{self, Group, ImageInput, Optimizer, Rule};
 use halfwave::plan::{Plan, arrange, lower};
 use halfwave::recipe::{Recipe, builtin};
 use halfwave::tensor::{Encoding, LANES, Tensor, TensorType};
@@ -191,7 +191,7 @@ fn a_step_in_few_launches_is_one_in_many() {
         }
         let recipe = Recipe::parse(builtin("digits").unwrap(), "digits").unwrap();
         let (optimizer, loss) = (&optimizers()[0], &recipe.train.loss);
-        let graph = pass::training(&recipe.model, 7, &Feed::Floats, loss, optimizer, true).unwrap();
+        let graph = pass::training(&recipe.model, 7, &ImageInput::Floats, loss, optimizer, true).unwrap();
         let leaves = evaluate::start(&graph, &mut Noise::new(3));
         // The kernels for GPUs within WebGPU's limits, the others with all that a driver supports.
         for (class, most) in [(DeviceClass::Gpu, 8), (DeviceClass::Software, MOST_BUFFERS)] {

@@ -26,17 +26,17 @@ fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
 struct Server {
     child: Child,
     port: u16,
-    said: String,
+    printed: String,
 }
 
 impl Server {
     fn start(dir: &Path, args: &[&str]) -> Self {
         let mut child = command(args).current_dir(dir).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let rest = said.strip_prefix("http://localhost:").unwrap_or_else(|| panic!("it said {said}"));
+        let mut printed = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut printed).unwrap();
+        let rest = printed.strip_prefix("http://localhost:").unwrap_or_else(|| panic!("it printed {printed}"));
         let port = rest.split('/').next().unwrap().parse().unwrap();
-        Self { child, port, said }
+        Self { child, port, printed }
     }
 
     /// Sends a request verbatim, and returns the answer's head, with names in lower case, and body.
@@ -94,7 +94,7 @@ fn site() -> tempfile::TempDir {
 fn the_page_is_sent_as_browsers_want_it() {
     let base = site();
     let server = Server::start(base.path(), &["--dir", "site", "--port", "0"]);
-    assert!(server.said.contains("/ serves site") && server.said.contains("Ctrl-C"), "{}", server.said);
+    assert!(server.printed.contains("/ serves site") && server.printed.contains("Ctrl-C"), "{}", server.printed);
     for (target, kind, text) in [
         ("/", "text/html", "<p>page</p>"),
         ("/?recipe=digits", "text/html", "<p>page</p>"),
@@ -193,6 +193,6 @@ fn ports_and_folders_are_checked() {
     fs::create_dir(dir.join("web")).unwrap();
     fs::rename(dir.join("site"), dir.join("web/dist")).unwrap();
     let server = Server::start(dir, &["--port", "0"]);
-    assert!(server.said.contains("serves web/dist"), "{}", server.said);
+    assert!(server.printed.contains("serves web/dist"), "{}", server.printed);
     assert_eq!(server.get("/").1, "<p>page</p>");
 }

@@ -5,6 +5,8 @@
 
 pub mod cpu;
 pub mod gpu;
+#[doc(hidden)]
+pub mod select;
 
 use crate::caps::Caps;
 use crate::error::{Error, Result};
@@ -163,23 +165,24 @@ pub struct TimedRun {
 }
 
 /// Opens a device: the adapter of this number or with this part of a name, "cpu" for the CPU
-/// backend; by default the first GPU, or the CPU backend if there is none.
+/// backend; by default the one that the environment variable `WGPU_ADAPTER_NAME` names, else the
+/// first GPU, or the CPU backend if there is none.
 ///
 /// # Errors
 ///
-/// Returns an error if there is no such adapter, or its driver cannot open it.
+/// Returns an error if there is no such adapter, its driver cannot open it, or one of wgpu's
+/// environment variables is invalid.
 pub async fn open(wanted: Option<&str>) -> Result<Box<dyn Backend>> {
-    if wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("cpu")) {
+    if wanted.is_some_and(select::is_cpu) {
         return Ok(CpuBackend::new().into());
     }
-    let mut found = gpu::find().await;
-    if wanted.is_none() {
-        found.retain(|found| !found.report.software);
-        if found.is_empty() {
-            return Ok(CpuBackend::new().into());
-        }
-    }
-    Ok(GpuBackend::open(gpu::choose(found, wanted)?, None).await?.into())
+    let environment = gpu::Environment::read()?;
+    let mut found = environment.find().await;
+    let reports: Vec<_> = found.iter().map(|found| &found.report).collect();
+    Ok(match select::select(&reports, wanted, environment.adapter.as_deref())? {
+        (Some(index), _) => GpuBackend::open(found.swap_remove(index), None).await?.into(),
+        (None, _) => CpuBackend::new().into(),
+    })
 }
 
 impl From<CpuBackend> for Box<dyn Backend> {
@@ -207,7 +210,7 @@ pub trait Backend {
 
     /// Whether kernels that depend on driver behaviour must be compared with their reference
     /// implementations before first use. If so, the backend must store verdicts from
-    /// [`Backend::judge`]. The CPU backend runs the reference implementations themselves, and no
+    /// [`Backend::set_verdict`]. The CPU backend runs the reference implementations themselves, and no
     /// kernel depends on the driver in a browser.
     #[doc(hidden)]
     fn runs_kernels(&self) -> bool {
@@ -217,7 +220,7 @@ pub trait Backend {
     /// Stores in its capabilities whether a kernel, named as in [`Caps::verdicts`], agreed with the
     /// reference implementation on this device.
     #[doc(hidden)]
-    fn judge(&mut self, _kernel: &str, _right: bool) {}
+    fn set_verdict(&mut self, _kernel: &str, _right: bool) {}
 
     /// Registers a stop signal. Once `stop` is requested, no plan is loaded or run:
     /// [`Error::Stopped`]. Work already started is finished and can be read.

@@ -8,11 +8,11 @@ use super::device::{self, Opened};
 use super::terminal::{print, print_status};
 use super::{MeasureArgs, ceilings, interrupt, kernels};
 use halfwave::backend::Device;
-use halfwave::profile::Ceilings;
+use halfwave::profile::DevicePeaks;
 use halfwave::profile::candidates::{self, Heavy};
 use halfwave::recipe::Recipe;
 use halfwave::train::Session;
-use halfwave::train::session::{batch_feed, training_plan};
+use halfwave::train::session::{batch_input, training_plan};
 use halfwave::{Result, files};
 use host::Host;
 use serde::Serialize;
@@ -61,7 +61,7 @@ struct Bench {
     host: Host,
     /// Number of measurements of which every value is the median.
     rounds: u32,
-    ceilings: Option<Ceilings>,
+    ceilings: Option<DevicePeaks>,
     /// Kernels excluded on this device because their results were wrong on first use.
     excluded: Vec<String>,
     recipes: Vec<OfRecipe>,
@@ -147,7 +147,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
 fn of_recipe(args: &BenchArgs, recipe: &Recipe, name: String) -> Result<(OfRecipe, Device)> {
     let (wanted, rounds) = (args.measure.adapter.adapter.as_deref(), args.measure.rounds as usize);
     let Opened { backend, device } = device::open(wanted)?;
-    let mut session = pollster::block_on(Session::with_feed(recipe, backend, batch_feed(recipe), false))?;
+    let mut session = pollster::block_on(Session::with_image_input(recipe, backend, batch_input(recipe), false))?;
     // When a step accumulates gradients, one micro-batch is measured.
     let batch = recipe.train.micro_batch();
     let what = if recipe.train.accumulate > 1 { "micro-batch" } else { "batch" };

@@ -6,14 +6,14 @@ use super::terminal::{self, bytes, print_message};
 use halfwave::Result;
 use halfwave::backend::Device;
 use halfwave::backend::gpu::GpuBackend;
-use halfwave::profile::{Ceiling, Ceilings, ceilings};
+use halfwave::profile::{Ceiling, DevicePeaks, ceilings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Content of a cache file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Measured {
-    pub(super) ceilings: Ceilings,
+    pub(super) ceilings: DevicePeaks,
     /// The file that the values were read from; `None` if they were measured just now.
     #[serde(skip)]
     pub(super) cached: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measure
     }
     let ceilings = pollster::block_on(async {
         let mut backend = GpuBackend::open(chosen, None).await?;
-        Ceilings::measure(&mut backend).await
+        DevicePeaks::measure(&mut backend).await
     })?;
     let measured = Kept::new(device, Measured { ceilings, cached: None });
     match file {
@@ -61,8 +61,8 @@ pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measure
 }
 
 /// Returns a table with one row per measured peak.
-pub(super) fn table(ceilings: &Ceilings) -> String {
-    let Ceilings { copy, float, half, bit, dot, matrix, workgroup, launch } = ceilings;
+pub(super) fn table(ceilings: &DevicePeaks) -> String {
+    let DevicePeaks { copy, float, half, bit, dot, matrix, workgroup, launch } = ceilings;
     let of_copy = |copy: &halfwave::profile::ceilings::Copy| {
         (format!("copy, working set {}", bytes(copy.working_set_bytes)), Some(copy.ceiling), 1e9, "GB/s")
     };
@@ -102,9 +102,9 @@ fn significant(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn measured() -> Ceilings {
+    fn measured() -> DevicePeaks {
         let ceiling = Ceiling { value: 1.5e9, spread: 0.02, doubling: 1.99 };
-        Ceilings {
+        DevicePeaks {
             copy: vec![ceilings::Copy { working_set_bytes: 1 << 20, ceiling }],
             float: Ceiling { spread: 0.5, ..ceiling },
             half: None,

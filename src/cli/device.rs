@@ -1,4 +1,4 @@
-//! Selection of the device, by one rule for every command.
+//! Selection of the device, by one rule for every command: [`halfwave::backend::select`].
 //!
 //! `--adapter` takes precedence, then WGPU_ADAPTER_NAME, then the first GPU. Without a GPU the CPU
 //! backend is used, because it is faster than a software adapter. Any choice that the user did not
@@ -6,9 +6,10 @@
 
 use super::terminal::{print_message_once, print_status};
 use super::{interrupt, kernels};
-use halfwave::backend::gpu::{self, ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
+use halfwave::backend::gpu::{ADAPTER_NAME, AdapterReport, Environment, Found, GpuBackend, Request};
+use halfwave::backend::select::{Reason, is_cpu, select};
 use halfwave::backend::{Backend, Device, cpu::CpuBackend};
-use halfwave::train::run::About;
+use halfwave::train::run::RunInfo;
 use halfwave::{Error, Result};
 use std::path::Path;
 
@@ -35,15 +36,6 @@ pub(super) struct Search {
     pub(super) found: Vec<Found>,
 }
 
-/// The reason for choosing a device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reason {
-    Asked,
-    Variable,
-    FirstGpu,
-    NoGpu,
-}
-
 impl Search {
     /// Enumerates the adapters.
     pub(super) fn new() -> Result<Self> {
@@ -64,7 +56,7 @@ impl Search {
 
     /// Returns a description of the device used without `--adapter`.
     pub(super) fn default_device(&self) -> Result<String> {
-        let (index, reason) = decide(&self.reports(), None, self.environment.adapter.as_deref())?;
+        let (index, reason) = select(&self.reports(), None, self.environment.adapter.as_deref())?;
         let name = index.map_or("cpu".to_string(), |index| format!("{index}, {}", self.found[index].report.name));
         Ok(match reason {
             Reason::Variable => format!("{name} (chosen by {ADAPTER_NAME})"),
@@ -100,34 +92,13 @@ impl Search {
     }
 }
 
-/// Returns the index of the adapter to use, or `None` for the CPU backend: the one that `--adapter`
-/// selects, else the one that the variable names, else the first GPU.
-fn decide(reports: &[&AdapterReport], wanted: Option<&str>, named: Option<&str>) -> Result<(Option<usize>, Reason)> {
-    match (wanted, named) {
-        (Some(wanted), _) if is_cpu(wanted) => Ok((None, Reason::Asked)),
-        (Some(wanted), _) => match gpu::position(reports, wanted) {
-            Some(index) => Ok((Some(index), Reason::Asked)),
-            None => Err(gpu::no_such(reports, &format!("no adapter \"{wanted}\""))),
-        },
-        (None, Some(named)) if is_cpu(named) => Ok((None, Reason::Variable)),
-        (None, Some(named)) => match gpu::called(reports, named) {
-            Some(index) => Ok((Some(index), Reason::Variable)),
-            None => Err(gpu::no_such(reports, &format!("{ADAPTER_NAME}={named}: no adapter has that in its name"))),
-        },
-        (None, None) => match reports.iter().position(|report| !report.software) {
-            Some(index) => Ok((Some(index), Reason::FirstGpu)),
-            None => Ok((None, Reason::NoGpu)),
-        },
-    }
-}
-
 /// Selects the device without opening it.
 pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
     if wanted.is_some_and(is_cpu) {
         return Ok(Choice::Cpu);
     }
     let mut search = Search::new()?;
-    let (index, reason) = decide(&search.reports(), wanted, search.environment.adapter.as_deref())?;
+    let (index, reason) = select(&search.reports(), wanted, search.environment.adapter.as_deref())?;
     search.tell(index, reason);
     Ok(index.map_or(Choice::Cpu, |index| Choice::Adapter(search.found.swap_remove(index))))
 }
@@ -145,7 +116,7 @@ pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
     let choice = choose(wanted)?;
     let mut request = choice.request();
     // A damaged file is reported when the run is resumed.
-    let about = About::read(run).ok().flatten();
+    let about = RunInfo::read(run).ok().flatten();
     if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&choice.device())) {
         request.choices.clone_from(kernels);
     }
@@ -164,7 +135,7 @@ pub(super) fn adapter(wanted: Option<&str>, refusal: &str) -> Result<Found> {
         return Err(no_cpu(refusal));
     }
     let mut search = Search::new()?;
-    let index = match decide(&search.reports(), wanted, search.environment.adapter.as_deref())? {
+    let index = match select(&search.reports(), wanted, search.environment.adapter.as_deref())? {
         (Some(index), reason) => {
             search.tell(Some(index), reason);
             index
@@ -201,8 +172,8 @@ pub(super) fn measurable(wanted: Option<&str>, refusal: &str) -> Result<Option<M
     }
     let mut search = Search::new()?;
     let named = search.environment.adapter.as_deref();
-    let default = decide(&search.reports(), None, named).ok().and_then(|(index, _)| index);
-    match decide(&search.reports(), wanted, named)? {
+    let default = select(&search.reports(), None, named).ok().and_then(|(index, _)| index);
+    match select(&search.reports(), wanted, named)? {
         (Some(index), reason) => {
             search.tell(Some(index), reason);
             let only_as = (default != Some(index)).then_some(index);
@@ -252,68 +223,7 @@ impl Choice {
     }
 }
 
-/// Returns whether `wanted` names the CPU backend.
-fn is_cpu(wanted: &str) -> bool {
-    wanted.eq_ignore_ascii_case("cpu")
-}
-
 /// Returns the `--adapter` value that selects this device.
 pub(super) fn wanted(device: &Device) -> String {
     if device.backend == "cpu" { "cpu".to_string() } else { device.adapter.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(name: &str, kind: &'static str) -> AdapterReport {
-        AdapterReport {
-            name: name.to_string(),
-            backend: "Vulkan".to_string(),
-            driver: String::new(),
-            kind,
-            software: kind == "software",
-            features: Vec::new(),
-            max_binding_bytes: 0,
-            max_buffer_bytes: 0,
-            storage_buffers: 0,
-            workgroup_bytes: 0,
-            workgroup_threads: 0,
-        }
-    }
-
-    #[test]
-    fn one_rule_chooses_the_device() {
-        let (card, chip, soft) = (
-            report("GeForce 4090", "discrete GPU"),
-            report("UHD", "integrated GPU"),
-            report("llvmpipe 15", "software"),
-        );
-        let (machine, poor): (Vec<_>, Vec<_>) = (vec![&card, &chip, &soft], vec![&soft]);
-        for (reports, wanted, named, expected) in [
-            (&machine, None, None, (Some(0), Reason::FirstGpu)),
-            (&poor, None, None, (None, Reason::NoGpu)),
-            (&vec![], None, None, (None, Reason::NoGpu)),
-            // A software adapter is used only when it is named.
-            (&poor, Some("0"), None, (Some(0), Reason::Asked)),
-            (&poor, Some("LLVM"), None, (Some(0), Reason::Asked)),
-            (&poor, None, Some("llvm"), (Some(0), Reason::Variable)),
-            (&machine, None, Some("uhd"), (Some(1), Reason::Variable)),
-            (&machine, None, Some("CPU"), (None, Reason::Variable)),
-            // The option takes precedence.
-            (&machine, Some("1"), Some("nosuchcard"), (Some(1), Reason::Asked)),
-            (&machine, Some("cpu"), Some("uhd"), (None, Reason::Asked)),
-            // A number that is not a valid index is matched against names; the variable only
-            // matches names.
-            (&machine, Some("4090"), None, (Some(0), Reason::Asked)),
-            (&machine, None, Some("15"), (Some(2), Reason::Variable)),
-        ] {
-            assert_eq!(decide(reports, wanted, named).unwrap(), expected, "{wanted:?} {named:?}");
-        }
-        let message = decide(&machine, None, Some("nosuchcard")).unwrap_err().to_string();
-        let parts = ["WGPU_ADAPTER_NAME=nosuchcard: no adapter", "0: GeForce 4090, 1: UHD, 2: llvmpipe 15, and cpu"];
-        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
-        let message = decide(&poor, Some("7"), None).unwrap_err().to_string();
-        assert!(message.contains("no adapter \"7\"; there are: 0: llvmpipe 15, and cpu"), "{message}");
-    }
 }

@@ -7,7 +7,7 @@ use halfwave::Result;
 use halfwave::data::Dataset;
 use halfwave::train::TrainedOn;
 use halfwave::train::evaluate::{Evaluation, evaluate};
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -77,7 +77,7 @@ fn results(evaluation: &Evaluation, names: &[String]) -> String {
 
 /// Notes which classes have no test images, and whether the network may have been trained on some
 /// of the test images.
-fn remark(saved: &Saved, data: &Dataset) {
+fn remark(saved: &SavedRun, data: &Dataset) {
     without_images(data);
     if saved.checkpoint.trained_on.as_ref().is_some_and(|facts| !facts.agrees(&TrainedOn::new(data))) {
         let note = "this data set differs from the one the network was trained on; some of these test images may have been used for training";

@@ -2,7 +2,7 @@
 //! recipes.
 
 use super::terminal::print;
-use halfwave::model::{Kind, builtin_kinds};
+use halfwave::model::{LayerDescription, builtin_kinds};
 use halfwave::recipe::nearest;
 use halfwave::schema::{Entry, Form, describe, markdown};
 use halfwave::{Error, Result};
@@ -54,7 +54,7 @@ pub(super) fn layers(args: &LayersArgs) -> Result<()> {
 
 /// Describes a kind: its formula, its source, and a line for each key, followed by the allowed
 /// words.
-fn described(kind: &Kind) -> String {
+fn described(kind: &LayerDescription) -> String {
     let mut text = format!("{}\n    {}\n", kind.name, kind.formula);
     if !kind.source.is_empty() {
         text += &format!("    {}\n", kind.source);
@@ -73,12 +73,12 @@ fn described(kind: &Kind) -> String {
 }
 
 /// Returns the keys that this kind of layer has besides those of every layer.
-fn keys(kind: &Kind) -> Vec<Entry> {
+fn keys(kind: &LayerDescription) -> Vec<Entry> {
     describe(kind.start.clone().keys()).variants.remove(0).entries
 }
 
 /// Returns a kind as a section of Markdown: formula, source, and a table of its keys.
-fn section(kind: &Kind) -> String {
+fn section(kind: &LayerDescription) -> String {
     let mut text = format!("\n## {}\n\n    {}\n", kind.name, kind.formula);
     if !kind.source.is_empty() {
         text += &format!("\nSource: {}\n", kind.source);

@@ -7,7 +7,7 @@ use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, FileKind};
 use halfwave::export::Packed;
 use halfwave::recipe::{self, Data, Recipe, Set};
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use halfwave::train::{Session, Trainer, weights};
 use halfwave::{Error, Result};
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(super) fn dataset(data: &Data, args: &DataArgs) -> Result<Dataset> {
 
 /// Loads the images of a trained network's recipe, with classes matched by name: all classes are
 /// required to resume a run, some are enough for an evaluation.
-pub(super) fn dataset_of(saved: &Saved, args: &DataArgs, all: bool) -> Result<Dataset> {
+pub(super) fn dataset_of(saved: &SavedRun, args: &DataArgs, all: bool) -> Result<Dataset> {
     let data = &saved.recipe.data;
     match saved.checkpoint.trained_on.as_ref().map(|facts| &facts.classes[..]) {
         Some(names) => dataset_as(data, args, if all { Classes::All(names) } else { Classes::Among(names) }),
@@ -88,7 +88,7 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
 
 /// Returns the names of a network's classes. For a checkpoint of an earlier version without names,
 /// these are the class folders in `--data-dir`, or else numbers.
-pub(super) fn class_names(saved: &Saved, args: &DataArgs) -> Result<Vec<String>> {
+pub(super) fn class_names(saved: &SavedRun, args: &DataArgs) -> Result<Vec<String>> {
     let set = located(&saved.recipe.data.set, args)?;
     match saved.class_names() {
         Some(names) => Ok(names),
@@ -141,7 +141,7 @@ pub(super) fn in_file(path: &Path) -> impl Fn(Error) -> Error {
 /// A trained network in a file.
 pub(super) enum Trained {
     /// A checkpoint.
-    Checkpoint(Box<Saved>),
+    Checkpoint(Box<SavedRun>),
     /// A packed network.
     Packed(Box<Packed>),
 }
@@ -153,7 +153,7 @@ impl Trained {
         if halfwave_infer::is_packed(&bytes) {
             return Ok(Self::Packed(Box::new(Packed::read(&file, &bytes)?)));
         }
-        Ok(Self::Checkpoint(Box::new(Saved::read(path)?)))
+        Ok(Self::Checkpoint(Box::new(SavedRun::read(path)?)))
     }
 }
 
@@ -174,14 +174,14 @@ pub(super) fn on_processor(args: &AdapterArgs) -> Result<()> {
 
 /// A trained network on a device.
 pub(super) struct Network {
-    pub(super) saved: Saved,
+    pub(super) saved: SavedRun,
     pub(super) session: Session,
     pub(super) device: Device,
 }
 
 impl Network {
-    /// Opens a session with the tensors read by [`Saved::read`].
-    pub(super) fn open(saved: Saved, args: &AdapterArgs) -> Result<Self> {
+    /// Opens a session with the tensors read by [`SavedRun::read`].
+    pub(super) fn open(saved: SavedRun, args: &AdapterArgs) -> Result<Self> {
         let Opened { backend, device } = device::open(args.adapter.as_deref())?;
         let mut session = pollster::block_on(Session::new(&saved.recipe, backend, false))?;
         session.set_tensors(&saved.checkpoint.tensors, "", 0).map_err(in_file(&saved.path))?;

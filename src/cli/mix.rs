@@ -5,7 +5,7 @@ use super::terminal::{bytes, grouped, table};
 use halfwave::Result;
 use halfwave::caps::DeviceClass;
 use halfwave::graph::Phase;
-use halfwave::shader::{Access, Counts, InstructionMix, Kind, Shader, Space, Traffic};
+use halfwave::shader::{Access, Counts, InstructionKind, InstructionMix, Shader, Space, Traffic};
 
 /// Explanation of the columns, printed after the last view.
 const LEGEND: &str = "\
@@ -72,14 +72,14 @@ fn summary(mix: &InstructionMix) -> String {
     let counts = mix.innermost();
     let depth = mix.by_depth().len() - 1;
     let kinds = [
-        Kind::MatrixProduct,
-        Kind::Popcount,
-        Kind::PackedDot,
-        Kind::Fma,
-        Kind::Float,
-        Kind::Special,
-        Kind::Integer,
-        Kind::Barrier,
+        InstructionKind::MatrixProduct,
+        InstructionKind::Popcount,
+        InstructionKind::PackedDot,
+        InstructionKind::Fma,
+        InstructionKind::Float,
+        InstructionKind::Special,
+        InstructionKind::Integer,
+        InstructionKind::Barrier,
     ];
     let mut parts: Vec<_> = kinds
         .into_iter()
@@ -185,7 +185,7 @@ fn counts(mix: &InstructionMix, outputs: Option<f64>) -> String {
         row.extend(by_output.iter().map(|depth| number(count(&depths[*depth]) as f64 / outputs.unwrap_or(1.0))));
         rows += &(row.join("\t") + "\n");
     };
-    for kind in Kind::ALL {
+    for kind in InstructionKind::ALL {
         row(kind.name().to_string(), &|counts| counts.of(kind), &|counts| plain(counts.of(kind)));
     }
     for space in Space::ALL {

@@ -26,7 +26,7 @@ pub(super) struct Progress {
     /// Images and seconds, weighted towards recent steps; `None` before the second call.
     work: Option<(f64, f64)>,
     called: (Instant, u64),
-    said: (Instant, u64),
+    printed: (Instant, u64),
     test_accuracy: Option<f32>,
 }
 
@@ -63,7 +63,7 @@ impl Progress {
             loss: f64::NAN,
             work: None,
             called: now,
-            said: now,
+            printed: now,
             test_accuracy: None,
         }
     }
@@ -99,11 +99,11 @@ impl Progress {
 
     /// Prints a line between the ends of epochs, for logs.
     fn steps_line(&mut self, position: Position) {
-        let passed = position.step / self.stride != self.said.1 / self.stride;
+        let passed = position.step / self.stride != self.printed.1 / self.stride;
         let at_end = position.batch == 0 || position.step == self.steps;
         if at_end {
-            self.said = (Instant::now(), position.step);
-        } else if passed || self.said.0.elapsed() > QUIET {
+            self.printed = (Instant::now(), position.step);
+        } else if passed || self.printed.0.elapsed() > QUIET {
             let width = self.steps.to_string().len();
             let accuracy = percent(position.correct as f32 / position.seen.max(1) as f32);
             let speed = self.images_per_s().map_or("-".to_string(), |speed| grouped(speed.round() as u64));
@@ -111,7 +111,7 @@ impl Progress {
             print_status(&format!(
                 "step {step:>width$}/{steps}   loss {loss:.4}   train {accuracy:>6}   {speed:>7} images/s"
             ));
-            self.said = (Instant::now(), step);
+            self.printed = (Instant::now(), step);
         }
     }
 

@@ -1,7 +1,7 @@
 //! `halfwave recipe`: prints the built-in recipes, and describes the keys of recipes.
 
 use super::terminal::print;
-use halfwave::recipe::{self, BUILTIN, Recipe};
+use halfwave::recipe::{self, BUILTIN, Recipe, Set};
 use halfwave::schema::{Form, Section, markdown};
 use halfwave::{Error, Result};
 
@@ -68,6 +68,13 @@ fn tables(path: &str, section: &Section) -> String {
     entries.map(described).collect()
 }
 
+/// What the files of a data set hold.
+fn files(set: &str) -> String {
+    let sets = Set::all([1, 28, 28], 10);
+    let text = sets.iter().find(|all| all.name() == set).map_or("", |set| set.files());
+    if text.is_empty() { String::new() } else { format!("\n{text}") }
+}
+
 /// Describes the keys of a table: those of every kind, then those of each.
 fn keys(path: &str, section: &Section) -> String {
     let common = section.common();
@@ -80,7 +87,9 @@ fn keys(path: &str, section: &Section) -> String {
     text += &markdown(&common);
     for variant in &section.variants {
         let own: Vec<_> = variant.entries.iter().filter(|entry| !common.contains(entry)).collect();
-        text += &format!("\n### {} = \"{}\"\n\n    {}\n{}", kind.name, variant.name, variant.meaning, markdown(&own));
+        let files = if path == "data" { files(variant.name) } else { String::new() };
+        text += &format!("\n### {} = \"{}\"\n\n    {}\n", kind.name, variant.name, variant.meaning);
+        text += &(files + &markdown(&own));
     }
     text
 }

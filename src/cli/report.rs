@@ -5,7 +5,7 @@ use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs, device};
 use halfwave::report::{Report, Shown, Tested};
 use halfwave::train::folder::Folder;
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use halfwave::{Error, Result, files};
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ eval; if they are not available, the page says so and shows the rest.";
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     // Report every error before any work is done.
-    let read = |dir: &PathBuf| Ok((Folder::read(dir)?, Saved::read(dir)?));
+    let read = |dir: &PathBuf| Ok((Folder::read(dir)?, SavedRun::read(dir)?));
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let out = args.out.clone().unwrap_or_else(|| args.runs[0].join("report.html"));
     files::check(&out)?;
@@ -47,7 +47,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));
     }
     // The data folder applies only to sets that are read from files.
-    let embedded = |saved: &Saved| saved.recipe.data.set.clone().location().is_none();
+    let embedded = |saved: &SavedRun| saved.recipe.data.set.clone().location().is_none();
     let all_embedded = runs.iter().all(|(_, saved)| embedded(saved));
     let mut adapter = AdapterArgs { adapter: args.adapter.adapter.clone() };
     let mut shown = Vec::new();

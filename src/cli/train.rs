@@ -6,14 +6,14 @@ use super::interrupt;
 use super::progress::Progress;
 use super::step::{self, StepArgs};
 use super::terminal::{self, duration, grouped, percent, print_message, print_status};
-use super::view::{About, View};
+use super::view::{RunSummary, View};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{self, Run, Saved};
+use halfwave::train::run::{self, Run, SavedRun};
 use halfwave::train::{Event, Start, StepPacer, weights};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -158,7 +158,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
         return Err(Error::Usage(format!("{}: no such folder; --resume expects a run's folder", dir.display())));
     }
     let claim = Claim::existing(dir)?;
-    let mut saved = Saved::read_folder(dir)?;
+    let mut saved = SavedRun::read_folder(dir)?;
     args.apply(&mut saved.recipe)?;
     let data = load::dataset_of(&saved, &args.data, true)?;
     data.check(&saved.recipe)?;
@@ -241,7 +241,7 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
     let trainer = run.trainer();
     let (steps, epoch_steps, position) = (trainer.total_steps(), trainer.epoch_steps(), trainer.position());
     let recipe = trainer.recipe();
-    let about = About {
+    let about = RunSummary {
         folder,
         device: device.to_string(),
         steps,

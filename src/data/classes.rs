@@ -84,11 +84,11 @@ impl Dataset {
             return Ok(self);
         }
         let label = |at: usize| u16::try_from(at).expect("a data set has at most 65 536 classes");
-        let places: HashMap<_, _> = names.iter().enumerate().map(|(at, name)| (name, label(at))).collect();
-        let places: Vec<u16> = self.class_names.iter().map(|name| places[name]).collect();
+        let positions: HashMap<_, _> = names.iter().enumerate().map(|(at, name)| (name, label(at))).collect();
+        let positions: Vec<u16> = self.class_names.iter().map(|name| positions[name]).collect();
         let relabelled = |mut split: Split| {
             let by_class = split.labels.is_sorted();
-            split.labels.iter_mut().for_each(|label| *label = places[usize::from(*label)]);
+            split.labels.iter_mut().for_each(|label| *label = positions[usize::from(*label)]);
             if !by_class || split.labels.is_sorted() {
                 return split;
             }

@@ -32,10 +32,10 @@ impl Dataset {
         if let Some((key, message)) = data.share_fault(self.train.len()) {
             return Err(wrong(key, message));
         }
-        let part = |split: &Split, places: &[u32]| {
-            let mut places = places.to_vec();
-            places.sort_unstable();
-            Split { input: data.set.image(), ..split.select(&places) }
+        let part = |split: &Split, positions: &[u32]| {
+            let mut positions = positions.to_vec();
+            positions.sort_unstable();
+            Split { input: data.set.image(), ..split.select(&positions) }
         };
         let [train_len, held_out_len] = data.shares(self.train.len());
         let order = self.stratified(&self.train, "train");
@@ -66,10 +66,10 @@ impl Dataset {
             by_class[usize::from(label)].push(place);
         }
         let mut order = Vec::with_capacity(split.len());
-        for (class, places) in by_class.iter().enumerate() {
-            let drawn = random::shuffled(SEED, &format!("data/{}/{part}/{class}", self.name), places.len());
-            let (class_len, places) = (places.len() as u64, drawn.into_iter().map(|at| places[at as usize]));
-            order.extend((0..).zip(places).map(|(rank, place)| (2 * rank + 1, class_len, place)));
+        for (class, positions) in by_class.iter().enumerate() {
+            let drawn = random::shuffled(SEED, &format!("data/{}/{part}/{class}", self.name), positions.len());
+            let (class_len, positions) = (positions.len() as u64, drawn.into_iter().map(|at| positions[at as usize]));
+            order.extend((0..).zip(positions).map(|(rank, place)| (2 * rank + 1, class_len, place)));
         }
         // An image is sorted by the midpoint of its rank within its class, (2·rank + 1) /
         // (2·images). The sort is stable: equal values are ordered by class.
@@ -89,11 +89,11 @@ mod tests {
             let labels: Vec<u16> = (0..).zip(counts).flat_map(|(class, &count)| vec![class; count]).collect();
             let split = Split::new([1, 1, 1], vec![0; labels.len()], labels);
             let data = Dataset { classes: counts.len(), ..digits(0.0, None, None) };
-            let places = data.stratified(&split, "train");
-            let mut sorted = places.clone();
+            let positions = data.stratified(&split, "train");
+            let mut sorted = positions.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..split.len() as u32).collect::<Vec<u32>>());
-            places.iter().map(|&place| split.labels[place as usize]).collect()
+            positions.iter().map(|&place| split.labels[place as usize]).collect()
         };
         assert_eq!(order(&[2, 2, 2]), [0, 1, 2, 0, 1, 2]);
         assert_eq!(order(&[1, 6]), [1, 1, 1, 0, 1, 1, 1]);

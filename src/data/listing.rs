@@ -87,9 +87,9 @@ impl Listing {
         &self.names[begin..self.ends[at]]
     }
 
-    pub(super) fn select(&self, places: &[u32]) -> Self {
+    pub(super) fn select(&self, positions: &[u32]) -> Self {
         let mut part = Self { damaged: self.damaged.clone(), ..Self::new(&self.dir, self.reading) };
-        places.iter().for_each(|&at| part.push(self.name(at as usize)));
+        positions.iter().for_each(|&at| part.push(self.name(at as usize)));
         part
     }
 

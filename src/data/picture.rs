@@ -48,8 +48,8 @@ impl Fault {
     /// decoder's error.
     fn no_picture(bytes: &[u8], error: &ImageError) -> Self {
         // Some decoders end their messages with a newline.
-        let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let full = format!("not a picture that can be read ({said}); PNG and JPEG can");
+        let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let full = format!("not a picture that can be read ({reason}); PNG and JPEG can");
         let format = image::guess_format(bytes).ok().filter(ImageFormat::reading_enabled);
         let name = format.map(|format| format.extensions_str()[0].to_uppercase());
         match (name, error) {

@@ -152,14 +152,14 @@ impl Split {
         index.iter().map(|&at| u32::from(self.labels[at as usize])).collect()
     }
 
-    /// The images at `places` only, in that order.
-    pub fn select(&self, places: &[u32]) -> Self {
+    /// The images at `positions` only, in that order.
+    pub fn select(&self, positions: &[u32]) -> Self {
         let pixels = match &self.pixels {
-            Pixels::Memory(pixels) => Pixels::Memory(gathered(pixels, self.image_len(), places)),
+            Pixels::Memory(pixels) => Pixels::Memory(gathered(pixels, self.image_len(), positions)),
             #[cfg(not(target_arch = "wasm32"))]
-            Pixels::Files(listing) => Pixels::Files(listing.select(places)),
+            Pixels::Files(listing) => Pixels::Files(listing.select(positions)),
         };
-        let labels = places.iter().map(|&at| self.labels[at as usize]).collect();
+        let labels = positions.iter().map(|&at| self.labels[at as usize]).collect();
         Self { pixels, labels, shape: self.shape, input: self.input }
     }
 

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::train::folder::Folder;
-use crate::train::run::{self, CHECKPOINT, Saved};
+use crate::train::run::{self, CHECKPOINT, SavedRun};
 use std::path::Path;
 
 /// How much of a run has been done.
@@ -13,7 +13,7 @@ pub enum State {
     /// Nothing.
     New,
     /// A part, which can be resumed from here.
-    Begun(Box<Saved>),
+    Begun(Box<SavedRun>),
     /// The whole run.
     Over(Outcome),
 }
@@ -39,7 +39,7 @@ impl State {
                 "{dir} holds a run without a checkpoint, which cannot be resumed; {advice}"
             )));
         }
-        let saved = Saved::read_folder(dir)?;
+        let saved = SavedRun::read_folder(dir)?;
         if saved.recipe != *recipe {
             let (dir, what) = (dir.display(), difference(&saved.recipe, recipe));
             return Err(Error::Usage(format!("{dir} holds a run of another recipe ({what}); {advice}")));

@@ -2,7 +2,7 @@
 //! other: in recipes by its name, in code by [`LayerKind::custom`].
 
 use super::definition::{Codes, Definition, Learned, Shape};
-use super::{Kind, LayerKind, builtin_kinds};
+use super::{LayerDescription, LayerKind, builtin_kinds};
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::ops::code::Code;
@@ -109,16 +109,26 @@ impl CustomKind {
 
 static REGISTERED: RwLock<Vec<&'static CustomKind>> = RwLock::new(Vec::new());
 
-/// Returns the registered kinds.
-pub(super) fn registered() -> Vec<Kind> {
-    let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    all.iter()
-        .map(|kind| Kind { name: kind.name, formula: kind.formula, source: kind.source, start: start(kind) })
-        .collect()
+/// Returns the registered kinds, in the order of registration.
+pub(super) fn registered() -> Vec<&'static CustomKind> {
+    REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn start(kind: &'static CustomKind) -> LayerKind {
-    LayerKind::Custom(Custom { kind, settings: kind.numbers.iter().map(|number| number.default).collect() })
+impl CustomKind {
+    /// Returns its name and its formula.
+    pub(super) fn named_formula(&self) -> (&'static str, &'static str) {
+        (self.name, self.formula)
+    }
+
+    /// Returns its description.
+    pub(super) fn describe(&'static self) -> LayerDescription {
+        LayerDescription { name: self.name, formula: self.formula, source: self.source, start: self.start() }
+    }
+
+    /// Returns a layer of this kind with all defaults.
+    pub(super) fn start(&'static self) -> LayerKind {
+        LayerKind::Custom(Custom { kind: self, settings: self.numbers.iter().map(|number| number.default).collect() })
+    }
 }
 
 /// The settings of a layer of a registered kind.

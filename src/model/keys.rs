@@ -1,6 +1,6 @@
 //! `[model]` and `[[model.layers]]` of a recipe.
 
-use super::{INPUT, Layer, LayerKind, Model, Relu, kinds, products::SOME};
+use super::{CustomKind, INPUT, Layer, LayerKind, Model, Relu, builtin_kinds, custom, products::SOME};
 use crate::schema::{Integers, Keys, Kinds, Setting, Tables, Visitor, key, whole, wide};
 
 impl Keys for Model {
@@ -50,7 +50,8 @@ impl Keys for Layer {
 
 impl Kinds for LayerKind {
     fn all(&self) -> Vec<(&'static str, &'static str)> {
-        kinds().iter().map(|kind| (kind.name, kind.formula)).collect()
+        let builtin = builtin_kinds().iter().map(|kind| (kind.name, kind.formula));
+        builtin.chain(custom::registered().into_iter().map(CustomKind::named_formula)).collect()
     }
 
     fn name(&self) -> &'static str {
@@ -58,6 +59,9 @@ impl Kinds for LayerKind {
     }
 
     fn choose(&mut self, at: usize) {
-        *self = kinds()[at].start.clone();
+        *self = match builtin_kinds().get(at) {
+            Some(kind) => kind.start.clone(),
+            None => custom::registered()[at - builtin_kinds().len()].start(),
+        };
     }
 }

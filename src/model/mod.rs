@@ -37,7 +37,9 @@ pub use fixed::{FORMAT_ADVICE, Fixed, Rounding, format_fits};
 pub use layers::{Add, BatchNorm, Concat, Dropout, Flatten, GlobalAvgPool, Pool, Prelu, Relu, Slice};
 pub use parameters::{DIGITS, Layout, Parameter, Role, trained_len};
 pub use products::{Conv, Linear};
-pub use quantisers::{Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, Uniform, ZeroBin, uniform_step};
+pub use quantisers::{
+    Apot, Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, Uniform, ZeroBin, uniform_step,
+};
 pub use weights::{Alpha, FixedWeights, Form, Packed, WeightGradient, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};
@@ -90,7 +92,7 @@ impl PartialEq for Layer {
 
 /// Description of a kind of layer, for listings.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub struct LayerDescription {
     /// Its name in a recipe.
     pub name: &'static str,
     /// Its formula.
@@ -100,6 +102,9 @@ pub struct Kind {
     /// A layer of this kind with all defaults.
     pub start: LayerKind,
 }
+
+#[doc(hidden)] // its former name
+pub use LayerDescription as Kind;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident($settings:ident) = $word:literal: $formula:literal, $source:literal;)*) => {
@@ -113,12 +118,12 @@ macro_rules! kinds {
             Custom(Custom),
         }
 
-        static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+        static KINDS: LazyLock<Vec<LayerDescription>> = LazyLock::new(|| {
             let curve = |row: &'static Row| {
                 let Row { name, formula, source, .. } = *row;
-                Kind { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
+                LayerDescription { name, formula, source, start: LayerKind::Activation(Curve::from(row)) }
             };
-            let start = |name, formula, source, start| Kind { name, formula, source, start };
+            let start = |name, formula, source, start| LayerDescription { name, formula, source, start };
             let mut kinds = vec![$(start($word, $formula, $source, LayerKind::$name($settings::default()))),*];
             let behind = kinds.iter().position(|kind| kind.name == "relu").map_or(0, |at| at + 1);
             kinds.splice(behind..behind, CURVES.iter().map(curve));
@@ -157,13 +162,13 @@ macro_rules! kinds {
 }
 
 /// Returns the kinds of layers of this crate, in the order in which they are listed.
-pub fn builtin_kinds() -> &'static [Kind] {
+pub fn builtin_kinds() -> &'static [LayerDescription] {
     &KINDS
 }
 
 /// Returns all kinds of layers: those of this crate, then the registered ones.
-pub fn kinds() -> Vec<Kind> {
-    builtin_kinds().iter().cloned().chain(custom::registered()).collect()
+pub fn kinds() -> Vec<LayerDescription> {
+    builtin_kinds().iter().cloned().chain(custom::registered().into_iter().map(CustomKind::describe)).collect()
 }
 
 kinds! {
@@ -176,6 +181,7 @@ kinds! {
     Uniform(Uniform) = "uniform": "c/n·round(n·min(max(x, 0), c)/c), n = 2^bits − 1; halfway between two levels, the lower", "Jacob et al., 2018, arXiv 1712.05877 (ReLU6)";
     Pact(Pact) = "pact": "s/n·round(n·min(max(x, 0), s)/s), n = 2^bits − 1, s learned: ds = Σ dy over x > s", "Choi et al., 2018, arXiv 1805.06085";
     Lsq(Lsq) = "lsq": "s·min(max(round(x/s), 0), n), n = 2^bits − 1, s learned: ds = Σ dy·(round(x/s) − x/s inside, n above)/√(N·n), N the elements of x", "Esser et al., 2020, arXiv 1902.08153";
+    Apot(Apot) = "apot": "s·q, q the nearest to x/s of 0 and the sums of one term of each set, divided by the largest sum: of 1, 1/2, 1/4 or 0 with 2 bits; of 1, 1/2, 1/8 or 0 and 1/4 or 0 with 3; of 1, 1/4, 1/16 or 0 and 1/2, 1/8, 1/32 or 0 with 4; s learned: ds = Σ dy·(q − x/s inside, 1 above)", "Li, Dong, Wang, 2020, arXiv 1909.13144";
     Fixed(Fixed) = "fixed": "the nearest of the multiples of 2^−FL from −2^(IL−1) to 2^(IL−1) − 2^−FL, or stochastically one of the two neighbours of x", "Gupta et al., 2015, arXiv 1502.02551";
     Relu(Relu) = "relu": "max(x, 0)", "";
     Prelu(Prelu) = "prelu": "x for x > 0, else a_c·x with a learned slope per channel, initially 0.25", "He, Zhang, Ren, Sun, 2015, arXiv 1502.01852";
@@ -200,7 +206,7 @@ macro_rules! settings {
 }
 
 settings! {
-    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Uniform, Pact, Lsq, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Slice, Flatten,
+    Conv, Linear, BatchNorm, Hwgq, Sign, Dorefa, Uniform, Pact, Lsq, Apot, Fixed, Relu, Prelu, GlobalAvgPool, Add, Concat, Slice, Flatten,
     Dropout,
 }
 

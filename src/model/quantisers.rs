@@ -362,3 +362,63 @@ impl Keys for Lsq {
         visitor.visit(step, Setting::Number(&mut self.step, start()));
     }
 }
+
+/// APoT: the nearest of levels that are sums of powers of two, times a learned clip s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apot {
+    /// Bits of a code, 2 to 4; 2 by default.
+    pub bits: usize,
+    /// Initial value of s; 8 by default.
+    pub clip: f32,
+}
+
+impl Default for Apot {
+    fn default() -> Self {
+        Self { bits: 2, clip: 8.0 }
+    }
+}
+
+impl Apot {
+    /// Returns the 2^bits − 1 positive levels in units of the clip, ascending: the sums of one term
+    /// of each set, divided by the largest sum. The sets are those of the paper, in multiples of
+    /// their smallest power of two.
+    pub fn positive_levels(&self) -> Vec<f32> {
+        let sets: [&[u32]; 2] = match self.bits {
+            ..=2 => [&[0, 1, 2, 4], &[0]],
+            3 => [&[0, 1, 4, 8], &[0, 2]],
+            _ => [&[0, 2, 8, 32], &[0, 1, 4, 16]],
+        };
+        let mut sums: Vec<_> = sets[0].iter().flat_map(|a| sets[1].iter().map(move |b| a + b)).collect();
+        sums.sort_unstable();
+        let largest = sums[sums.len() - 1] as f32;
+        sums[1..].iter().map(|&sum| sum as f32 / largest).collect()
+    }
+}
+
+impl Definition for Apot {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(2..=4).contains(&self.bits) {
+            return Err(format!("bits = {}: an apot layer has 2, 3 or 4 bits", self.bits));
+        }
+        Ok(inputs[0])
+    }
+
+    fn learned(&self, _channels: usize) -> Vec<Learned> {
+        vec![Learned { name: "clip", len: 1, start: self.clip }]
+    }
+
+    fn operation(&self, _inputs: &[Shape]) -> Option<Op> {
+        Some(Quantise::nearest_level(&self.positive_levels(), Some(Scale::Rcf)).into())
+    }
+
+    fn codes(&self) -> Option<Codes> {
+        Some(Codes { code: Code::Levels(self.positive_levels()), scaled: true })
+    }
+}
+
+impl Keys for Apot {
+    fn keys(&mut self, visitor: &mut dyn Visitor) {
+        visitor.visit(BITS, Setting::Integer(&mut self.bits, 2..=4));
+        visitor.visit(key("clip", "initial value of the clip"), Setting::Number(&mut self.clip, start()));
+    }
+}

@@ -7,7 +7,7 @@
 //! Rates `[4]`: lr, 1 − β1^t, 1 − β2^t for step t, counted from 1, and 0; the host computes them in
 //! f64. lr is scaled by the factor of the parameter's group.
 
-use super::rule::{Kind, Target};
+use super::rule::{Target, UpdateRule};
 use super::update::{Port, Update, port};
 use crate::error::Result;
 use crate::graph::Value;
@@ -86,7 +86,7 @@ macro_rules! of_moments {
             }
         }
 
-        impl Kind for $name {
+        impl UpdateRule for $name {
             fn name(&self) -> &'static str {
                 $word
             }

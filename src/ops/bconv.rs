@@ -282,7 +282,7 @@ pub(super) fn family(noise: &mut Noise) -> Vec<(Bconv, Vec<Tensor>)> {
                 SignPlanes::Bases(count) => noise.positive(&[count, filters]),
             };
             let mut inputs = vec![codes, signs, alpha];
-            if i % 2 == 0 && matches!(code, Code::Uniform(_)) {
+            if i % 2 == 0 && matches!(code, Code::Uniform(_)) || i == 3 {
                 inputs.push(noise.positive(&[1]));
             }
             (Bconv { window, code: code.clone(), planes }, inputs)

@@ -5,7 +5,7 @@
 //! is ±1.
 
 use super::adam::{Moments, moment};
-use super::rule::{Kind, Target};
+use super::rule::{Target, UpdateRule};
 use super::update::{Port, Update, port};
 use crate::error::Result;
 use crate::graph::Value;
@@ -44,7 +44,7 @@ impl Keys for Bop {
     }
 }
 
-impl Kind for Bop {
+impl UpdateRule for Bop {
     fn name(&self) -> &'static str {
         "bop"
     }

@@ -111,7 +111,9 @@ impl Decode {
             samples.push(Sample::new(Decode::uniform(0.3217), vec![codes.clone()]));
             samples.push(Sample::new(Decode::uniform(0.25), vec![codes.clone(), noise.positive(&[1])]));
             let levels = (1..1 << bits).map(|i| (i * i) as f32 * 0.1).collect();
-            samples.push(Sample::new(Decode { code: Code::Levels(levels) }, vec![codes]));
+            let levels = Decode { code: Code::Levels(levels) };
+            samples.push(Sample::new(levels.clone(), vec![codes.clone()]));
+            samples.push(Sample::new(levels, vec![codes, noise.positive(&[1])]));
         }
         samples.push(Sample::new(Decode { code: Code::Sign }, vec![noise.ints(&[3, 2, 3, 41], Planes(1), 0)]));
         samples

@@ -144,7 +144,7 @@ impl HalfScales {
     /// Both operations fused.
     pub(super) fn fused_cases() -> Vec<super::fusion::Case> {
         let nodes = vec![(Self.into(), vec![0, 1]), (HalfSeen.into(), vec![1])];
-        vec![super::fusion::Case { name: "half_scales+half_seen", nodes, inputs: tables().into() }]
+        vec![super::fusion::Case { name: "half_scales with half_seen", nodes, inputs: tables().into() }]
     }
 }
 

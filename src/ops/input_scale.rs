@@ -62,15 +62,15 @@ impl Operation for InputScale {
             .threads(x.rows())
             .float_ops(x.len());
         let count = (x.channels() * self.window.taps()) as f32;
-        let places = Launch::new("input_scale", &[GATHER, include_str!("../../shaders/input_scale.wgsl")]);
-        let places = sum::running(places, self.window.taps())
+        let pixels = Launch::new("input_scale", &[GATHER, include_str!("../../shaders/input_scale.wgsl")]);
+        let pixels = sum::running(pixels, self.window.taps())
             .constant("COUNT_BITS", count.to_bits() as usize)
             .read("sums", F32, Scratch(0))
             .write("k", F32, Output)
             .params(&WindowParams::new(&self.window, x, output))
             .threads(output.rows())
             .float_ops(output.rows() * self.window.taps());
-        Program { scratch_words: vec![x.rows() * LANES], launches: vec![channels, places] }
+        Program { scratch_words: vec![x.rows() * LANES], launches: vec![channels, pixels] }
     }
 
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {

@@ -18,7 +18,7 @@ use crate::tensor::{
 
 /// Per-image results: inputs rows, logits, labels, losses, batch index, fault word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Judge;
+pub struct EvaluationRecord;
 
 crate::params! {
     struct JudgeParams { rows: u32, quads: u32 }
@@ -38,7 +38,7 @@ pub(crate) fn rank(logits: &[f32], label: usize) -> usize {
     logits.iter().enumerate().filter(|&class| larger(class)).count()
 }
 
-impl Operation for Judge {
+impl Operation for EvaluationRecord {
     fn stem(&self) -> &'static str {
         "judge"
     }
@@ -103,7 +103,7 @@ impl Operation for Judge {
     }
 }
 
-impl Judge {
+impl EvaluationRecord {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(70);
         // Images, classes, batches, batch index, fault word, number of distinct logits: if small,
@@ -122,7 +122,7 @@ impl Judge {
             let logits = Tensor::from_f32(&[n, 1, 1, classes], &logits);
             let (kept, losses) = (noise.floats(&[batches * n, COLUMNS]), noise.floats(&[n, 2]));
             let labels = noise.words(&[n], classes as u32);
-            Sample::new(Judge, vec![kept, logits, labels, losses, word(batch), word(fault)])
+            Sample::new(EvaluationRecord, vec![kept, logits, labels, losses, word(batch), word(fault)])
         };
         cases.into_iter().map(sample).collect()
     }

@@ -5,7 +5,7 @@
 //! ([`super::adam::Moment`]). lr is lane 0 of the rates, times the scale of the parameter's group.
 
 use super::adam::moment;
-use super::rule::{Kind, Target};
+use super::rule::{Target, UpdateRule};
 use super::update::{Port, Update, port};
 use crate::error::Result;
 use crate::graph::Value;
@@ -37,7 +37,7 @@ impl Keys for Lion {
     }
 }
 
-impl Kind for Lion {
+impl UpdateRule for Lion {
     fn name(&self) -> &'static str {
         "lion"
     }

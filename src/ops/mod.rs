@@ -326,7 +326,7 @@ ops! {
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
-    mean::Mean, record::Record, judge::Judge, scale::Scale, scale::Total,
+    mean::Mean, record::Record, judge::EvaluationRecord, scale::Scale, scale::Total,
     accumulate::Accumulate,
     sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
     adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,

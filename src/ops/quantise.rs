@@ -4,8 +4,8 @@
 //! One operation for every activation quantiser: half-wave Gaussian levels (Cai et al., 2017, arXiv
 //! 1702.00953: t_1 = 0, t_i = (q_{i−1} + q_i)/2, bins closed on the right), sign (one threshold, x
 //! ≥ 0 is +1), DoReFa (t_i = (i − ½)/(2^k − 1)), and, with a learned scale s that multiplies the
-//! thresholds, PACT and LSQ. What the codes represent is not part of this operation: see
-//! [`super::code`]. Codes are exact for a given x.
+//! thresholds, PACT, LSQ and any levels up to s. What the codes represent is not part of this
+//! operation: see [`super::code`]. Codes are exact for a given x.
 
 mod code_statistics;
 
@@ -45,7 +45,7 @@ pub struct Quantise {
 }
 
 /// Gradient rule of a learned scale. n is the largest code; the levels are i·s for LSQ, i·s/n for
-/// PACT.
+/// PACT, and q_i·s for RCF, with any q_1 < … < q_n = 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scale {
     /// PACT (Choi et al., 2018, arXiv 1805.06085): s is the clipping threshold; ds = Σ dy over x >
@@ -54,6 +54,9 @@ pub enum Scale {
     /// LSQ (Esser et al., 2020, arXiv 1902.08153): s is the step size; ds = Σ dy·(code − x/s
     /// inside, n above)/√(N·n), N the number of elements of x.
     Lsq,
+    /// The reparametrised clipping function (Li, Dong, Wang, 2020, arXiv 1909.13144): s is the
+    /// clipping threshold; ds = Σ dy·(q − x/s inside, 1 above), q the level of x in units of s.
+    Rcf,
 }
 
 /// Surrogate whose derivative is used as the quantiser's; q is the top level.
@@ -179,6 +182,11 @@ impl Quantise {
         let n = ((1u32 << bits) - 1) as f32;
         let thresholds = (0..(1 << bits) - 1).map(|i| (i as f32 + 0.5) * top / n).collect();
         Self { thresholds, at_least: false, surrogate: Surrogate::Clipped, top, scale }
+    }
+
+    /// Rounds to the nearest of 0 and these ascending levels; ties go to the lower level.
+    pub fn nearest_level(levels: &[f32], scale: Option<Scale>) -> Self {
+        Self { scale, ..Self::half_wave(levels, true, Surrogate::Clipped) }
     }
 
     /// Number of bits of a code.
@@ -398,6 +406,7 @@ pub(super) fn kinds() -> Vec<Quantise> {
         Quantise::nearest(2, 1.0, None),
         Quantise::nearest(3, 1.0, Some(Scale::Pact)),
         Quantise::nearest(2, 3.0, Some(Scale::Lsq)),
+        Quantise::nearest_level(&[0.125, 0.25, 0.375, 0.75, 1.0], Some(Scale::Rcf)),
     ]
 }
 

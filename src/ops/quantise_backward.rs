@@ -1,8 +1,9 @@
 //! `quantise_backward`: dx = dy · Q̃′(x), Q̃ the surrogate of a quantiser. `quantise_scale`: the
 //! terms of the gradient of the learned scale s, one per element, to be summed afterwards: for
-//! PACT, dy above s; for LSQ, dy·(code − x/s) inside and dy·n above, divided by √(N·n). See
-//! [`super::quantise`].
+//! PACT, dy above s; for LSQ and RCF, dy·(level − x/s) inside and dy·(top level) above, with levels
+//! in units of s; for LSQ divided by √(N·n). See [`super::quantise`].
 
+use super::code::Code;
 use super::quantise::{CODE_OF, QuantiseParams, SURROGATES, Scale, Surrogate, infer, kinds, operands, params, split};
 use super::{Fold, Operation, Sample, add, batch_norm, sample::Noise};
 use crate::caps::Caps;
@@ -28,7 +29,8 @@ pub struct QuantiseBackward {
 /// any, scale.
 #[derive(Clone, PartialEq, Debug)]
 pub struct QuantiseScale {
-    /// Thresholds of the quantiser, in ascending order.
+    /// Thresholds of the quantiser, in ascending order, each midway between two levels, of which the
+    /// lowest is 0.
     pub thresholds: Vec<f32>,
     /// Gradient rule of the scale.
     pub scale: Scale,
@@ -140,13 +142,31 @@ impl QuantiseBackward {
 
 impl QuantiseScale {
     /// The factor of LSQ's gradient, 1/√(N·n), with N the number of elements of all images of the
-    /// step; 1 for PACT.
+    /// step; otherwise 1.
     fn factor(&self, terms: &TensorType) -> f32 {
         let len = self.of.map_or(terms.len(), |images| terms.len() / terms.shape[0] * images);
         match self.scale {
-            Scale::Pact => 1.0,
+            Scale::Pact | Scale::Rcf => 1.0,
             Scale::Lsq => 1.0 / ((len * self.thresholds.len()) as f32).sqrt(),
         }
+    }
+
+    /// The levels in units of the scale. Those of LSQ are the codes; PACT's rule uses none.
+    fn levels(&self) -> Code {
+        let mut below = 0.0;
+        let mut above = |threshold: &f32| {
+            below = 2.0 * threshold - below;
+            below
+        };
+        match self.scale {
+            Scale::Pact | Scale::Lsq => Code::Uniform(1.0),
+            Scale::Rcf => Code::Levels(self.thresholds.iter().map(&mut above).collect()),
+        }
+    }
+
+    /// The largest code.
+    fn largest_code(&self) -> u32 {
+        self.thresholds.len() as u32
     }
 }
 
@@ -166,15 +186,18 @@ impl Operation for QuantiseScale {
     }
 
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
-        let params = params(output, &self.thresholds, self.thresholds.len() as f32, self.factor(output));
+        let levels = self.levels();
+        let top = levels.unit_value(self.largest_code());
+        let params = params(output, &self.thresholds, top, self.factor(output));
         let part = include_str!("../../shaders/quantise_scale.wgsl");
         let launch = backward_launch(self, part, inputs, true, (&params, 3 + self.thresholds.len()));
-        let mut kernel = launch
+        let bits = (u32::BITS - self.largest_code().leading_zeros()) as usize;
+        let mut kernel = levels
+            .constants(launch, bits, output.channels())
             .constant("SCALED", 1)
-            .constant("LSQ", usize::from(self.scale == Scale::Lsq))
+            .constant("PACT", usize::from(self.scale == Scale::Pact))
             .constant("AT_LEAST", 0)
-            .constant("THRESHOLDS", self.thresholds.len())
-            .constant("CHANNELS", output.channels());
+            .constant("THRESHOLDS", self.thresholds.len());
         kernel.kernel.body.push(CODE_OF.into());
         kernel.write("terms", F32, Output).into()
     }
@@ -182,23 +205,25 @@ impl Operation for QuantiseScale {
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
         let (inputs, s) = split(inputs, true);
         let (dy, lanes) = (inputs[0].numbers(), output.ty.lanes());
-        let (n, factor, channels) = (self.thresholds.len() as f32, self.factor(output.ty), output.ty.channels());
+        let (levels, factor, channels) = (self.levels(), self.factor(output.ty), output.ty.channels());
+        let top = levels.unit_value(self.largest_code());
+        let level = |x: f32| levels.unit_value(self.thresholds.iter().filter(|&&t| x > t * s).count() as u32);
         batch_norm::Prologue::new(&inputs[1..]).rows(output.floats(), lanes, |row, x, out| {
             out.fill(0.0);
             for (c, out) in out[..channels].iter_mut().enumerate() {
                 let x = x[c];
                 let slope = match self.scale {
                     Scale::Pact => f32::from(x > s),
-                    Scale::Lsq if x <= 0.0 => 0.0,
-                    Scale::Lsq if x >= n * s => n,
-                    Scale::Lsq => self.thresholds.iter().filter(|&&t| x > t * s).count() as f32 - x / s,
+                    Scale::Lsq | Scale::Rcf if x <= 0.0 => 0.0,
+                    Scale::Lsq | Scale::Rcf if x >= top * s => top,
+                    Scale::Lsq | Scale::Rcf => level(x) - x / s,
                 };
                 *out = dy[row * lanes + c] * slope * factor;
             }
         });
     }
 
-    /// x/s − code suffers cancellation: a division on a device may be off by 2.5 ULP of x/s, which
+    /// x/s − level suffers cancellation: a division on a device may be off by 2.5 ULP of x/s, which
     /// is up to 15.
     fn tolerance(&self, _output: &TensorType) -> f32 {
         5e-5

@@ -11,7 +11,7 @@ use crate::graph::Value;
 use crate::schema::Keys;
 
 /// An update rule.
-pub trait Kind: Keys {
+pub trait UpdateRule: Keys {
     /// Returns its name in a recipe.
     fn name(&self) -> &'static str;
 
@@ -73,7 +73,7 @@ pub struct Target<'a> {
     pub gradient: Value,
     /// Learning rate and corrections, `[4]`: [`Optimizer::rates`](crate::pass::Optimizer::rates).
     pub rates: Value,
-    /// The states named by [`Kind::states`].
+    /// The states named by [`UpdateRule::states`].
     pub states: [Value; 2],
     /// Factor of the learning rate.
     pub lr_scale: f32,
@@ -115,7 +115,7 @@ macro_rules! rules {
         })*
 
         impl std::ops::Deref for Rule {
-            type Target = dyn rule::Kind;
+            type Target = dyn rule::UpdateRule;
             fn deref(&self) -> &Self::Target {
                 match self {
                     $(Self::$name(rule) => rule),*
@@ -133,7 +133,7 @@ macro_rules! rules {
             /// effect.
             pub fn examples() -> Vec<Self> {
                 let mut all: Vec<Self> = Vec::new();
-                $(all.extend(<rules::$name as rule::Kind>::examples().into_iter().map(Self::from));)*
+                $(all.extend(<rules::$name as rule::UpdateRule>::examples().into_iter().map(Self::from));)*
                 all
             }
 
@@ -151,7 +151,7 @@ macro_rules! rules {
             }
 
             fn name(&self) -> &'static str {
-                rule::Kind::name(&**self)
+                rule::UpdateRule::name(&**self)
             }
 
             fn choose(&mut self, at: usize) {

@@ -4,7 +4,7 @@
 //! g = dw + decay·w; v ← μ·v + g; then w ← w − lr·v, or with Nesterov momentum w ← w − lr·(g +
 //! μ·v), v the new velocity. lr is lane 0 of the rates, times the scale of the parameter's group.
 
-use super::rule::{Kind, Target};
+use super::rule::{Target, UpdateRule};
 use super::update::{Port, Update, port};
 use crate::error::Result;
 use crate::graph::Value;
@@ -29,7 +29,7 @@ impl Keys for Sgd {
     }
 }
 
-impl Kind for Sgd {
+impl UpdateRule for Sgd {
     fn name(&self) -> &'static str {
         "sgd"
     }

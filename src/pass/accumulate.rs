@@ -9,7 +9,7 @@
 //! of a micro-batch.
 
 use super::objective::{keep, state};
-use super::{Feed, Loss, Mode, Optimizer, build, differentiate, finish, fixed_point, objective, update};
+use super::{ImageInput, Loss, Mode, Optimizer, build, differentiate, finish, fixed_point, objective, update};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::model::{Model, Role};
@@ -41,12 +41,12 @@ pub struct Accumulating {
 pub fn accumulating(
     model: &Model,
     [images, of]: [usize; 2],
-    feed: &Feed,
+    image_input: &ImageInput,
     loss: &Loss,
     optimizer: &Optimizer,
     dump: bool,
 ) -> Result<Accumulating> {
-    let (mut graph, logits) = build(model, images, feed, Mode::Train)?;
+    let (mut graph, logits) = build(model, images, image_input, Mode::Train)?;
     let loss = objective(&mut graph, logits, loss)?;
     graph.verify();
     let gradients = differentiate(&mut graph, loss, None)?;

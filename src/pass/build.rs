@@ -5,8 +5,8 @@
 
 mod products;
 
-use super::feed::{self, Feed};
 use super::fixed_point::{count_saturated, parameter_leaf, random_leaf, rounded};
+use super::image_input::{self, ImageInput};
 use crate::error::{Error, Result};
 use crate::graph::{Phase, Value};
 use crate::model::{BatchNorm, Codes, Conv, Definition, Fixed, LayerKind, Linear, Model, Parameter, SignPadding};
@@ -71,16 +71,16 @@ impl Signal {
 
 /// Builds the forward graph for `batch` images; its logits are `[n, 1, 1, classes]`.
 ///
-/// Leaves: those of [`Feed`]; if random numbers are drawn, input "random" `[4]` = seed low, seed
+/// Leaves: those of [`ImageInput`]; if random numbers are drawn, input "random" `[4]` = seed low, seed
 /// high, step low, step high; the model's [parameters](Model::parameters).
 ///
 /// # Errors
 ///
 /// Returns an error if a layer's shapes do not fit; the message names the layer.
-pub fn build(model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<(Graph, Value)> {
+pub fn build(model: &Model, batch: usize, image_input: &ImageInput, mode: Mode) -> Result<(Graph, Value)> {
     let parameters = model.parameters().map_err(|error| Error::Model(error.to_string()))?;
     let mut builder = Builder { graph: Graph::new(), mode, parameters };
-    let images = Signal::float(feed::images(&mut builder.graph, model, batch, feed, mode)?);
+    let images = Signal::float(image_input::images(&mut builder.graph, model, batch, image_input, mode)?);
     let mut signals: Vec<Signal> = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
         builder.graph.at(&layer.name, Phase::Forward);

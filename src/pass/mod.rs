@@ -10,10 +10,10 @@
 mod accumulate;
 mod build;
 mod differentiate;
-mod feed;
 mod fixed_point;
 mod fuse;
 mod halves;
+mod image_input;
 mod join;
 mod objective;
 mod optimizer;
@@ -25,10 +25,12 @@ mod update;
 pub use accumulate::{ACCUMULATED, Accumulating, accumulating, share};
 pub use build::{Mode, build};
 pub use differentiate::differentiate;
-pub use feed::{Bytes, EVALUATION, Feed, Store, store_name};
 pub use fuse::fuse;
 pub use halves::Precision;
-pub use objective::{JUDGED, Loss, RING, judge, objective, record};
+#[doc(hidden)] // its former name
+pub use image_input::ImageInput as Feed;
+pub use image_input::{Bytes, EVALUATION, ImageInput, Store, store_name};
+pub use objective::{EVALUATED_BATCHES, Loss, RING, objective, record, record_evaluation};
 pub(crate) use optimizer::matches as matches_glob;
 pub use optimizer::{Group, Optimizer};
 pub use recompute::low_memory;
@@ -37,7 +39,9 @@ pub use together::together;
 pub use update::update;
 
 pub use crate::ops::adam::Moments;
-pub use crate::ops::rule::{Kind, Target};
+#[doc(hidden)] // its former name
+pub use crate::ops::rule::UpdateRule as Kind;
+pub use crate::ops::rule::{Target, UpdateRule};
 pub use crate::ops::{Rule, rules::*};
 
 use crate::error::Result;
@@ -55,12 +59,12 @@ use crate::tensor::Encoding;
 pub fn training(
     model: &Model,
     batch: usize,
-    feed: &Feed,
+    image_input: &ImageInput,
     loss: &Loss,
     optimizer: &Optimizer,
     dump: bool,
 ) -> Result<Graph> {
-    let (mut graph, logits) = build(model, batch, feed, Mode::Train)?;
+    let (mut graph, logits) = build(model, batch, image_input, Mode::Train)?;
     let loss = objective(&mut graph, logits, loss)?;
     graph.verify();
     let gradients = differentiate(&mut graph, loss, None)?;
@@ -89,8 +93,8 @@ pub fn training(
 /// # Errors
 ///
 /// Returns an error if a layer's shapes do not fit; the message names the layer.
-pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
-    let (mut graph, _) = build(model, batch, feed, Mode::Train)?;
+pub fn exposed(model: &Model, batch: usize, image_input: &ImageInput) -> Result<Graph> {
+    let (mut graph, _) = build(model, batch, image_input, Mode::Train)?;
     let floats = graph.iter().filter(|(_, node)| {
         node.ty.encoding == Encoding::F32 && node.op.in_place().is_none() && !matches!(node.op, Op::Leaf(_))
     });
@@ -109,15 +113,15 @@ pub fn exposed(model: &Model, batch: usize, feed: &Feed) -> Result<Graph> {
 ///
 /// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
-    let (mut graph, logits) = build(model, batch, &Feed::Floats, Mode::Infer)?;
+    let (mut graph, logits) = build(model, batch, &ImageInput::Floats, Mode::Infer)?;
     graph.output("logits", logits);
     graph.verify();
     finish(graph)
 }
 
 /// Builds the graph that evaluates `batch` images of bytes with running statistics and without
-/// augmentation: see [`judge`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
-/// is set, under names that begin with [`EVALUATION`]; those of [`objective()`] and [`judge()`].
+/// augmentation: see [`record_evaluation`]. Leaves: those of a batch of bytes, with a per-pixel mean if `mean`
+/// is set, under names that begin with [`EVALUATION`]; those of [`objective()`] and [`record_evaluation()`].
 ///
 /// # Errors
 ///
@@ -125,9 +129,9 @@ pub fn inference(model: &Model, batch: usize) -> Result<Graph> {
 pub fn evaluation(model: &Model, batch: usize, mean: bool, loss: &Loss) -> Result<Graph> {
     let [_, h, w] = model.input;
     let bytes = Bytes { source: [h, w], store: Store::Batch, augment: Augment::default(), mean };
-    let (mut graph, logits) = build(model, batch, &Feed::Bytes(bytes), Mode::Infer)?;
+    let (mut graph, logits) = build(model, batch, &ImageInput::Bytes(bytes), Mode::Infer)?;
     let losses = objective(&mut graph, logits, loss)?;
-    judge(&mut graph, logits, losses)?;
+    record_evaluation(&mut graph, logits, losses)?;
     graph.verify();
     finish(graph)
 }

@@ -5,7 +5,7 @@ use crate::graph::{Phase, Value};
 use crate::kernel::FAULT;
 use crate::ops::class_loss::{ClassLoss, Term};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
-use crate::ops::{Graph, Leaf, Op, Role, judge, judge::Judge, mean::Mean, record::Record};
+use crate::ops::{Graph, Leaf, Op, Role, judge, judge::EvaluationRecord, mean::Mean, record::Record};
 use crate::schema::{Keys, Kinds, Numbers, Setting, Visitor, key};
 use crate::tensor::{Encoding, Tensor, TensorType};
 
@@ -14,7 +14,7 @@ pub const RING: usize = 32;
 
 /// Number of batches of an evaluation whose per-image results the device keeps before they must be
 /// read.
-pub const JUDGED: usize = 256;
+pub const EVALUATED_BATCHES: usize = 256;
 
 /// Loss function of a network's logits z. Training minimises its mean over a batch.
 ///
@@ -154,20 +154,20 @@ pub(super) fn state(name: &str, ty: TensorType) -> Leaf {
 }
 
 /// Appends the record of each image's loss, predicted class and rank of the label, and of
-/// non-finite numbers ([`mod@judge`]). Must come last.
+/// non-finite numbers ([`mod@crate::ops::judge`]). Must come last.
 ///
-/// Leaves: input "batch" `[1]`; state "judged" `[JUDGED · n, 4]` and [`FAULT`] `[1]`.
+/// Leaves: input "batch" `[1]`; state "judged" `[EVALUATED_BATCHES · n, 4]` and [`FAULT`] `[1]`.
 ///
 /// # Errors
 ///
 /// Returns an error if `losses` is not the value that [`objective`] returned for these logits.
-pub fn judge(graph: &mut Graph, logits: Value, losses: Value) -> Result<()> {
+pub fn record_evaluation(graph: &mut Graph, logits: Value, losses: Value) -> Result<()> {
     graph.at("loss", Phase::Forward);
     let (n, labels) = (graph.ty(logits).rows(), graph.node(losses).inputs[1]);
     let batch = graph.add(Leaf::input("batch", word()), &[])?;
     let fault = graph.add(state(FAULT, word()), &[])?;
-    let rows = graph.add(state("judged", TensorType::f32(&[JUDGED * n, judge::COLUMNS])), &[])?;
-    graph.add(Judge, &[rows, logits, labels, losses, batch, fault])?;
+    let rows = graph.add(state("judged", TensorType::f32(&[EVALUATED_BATCHES * n, judge::COLUMNS])), &[])?;
+    graph.add(EvaluationRecord, &[rows, logits, labels, losses, batch, fault])?;
     Ok(())
 }
 

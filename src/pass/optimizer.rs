@@ -118,7 +118,7 @@ impl Optimizer {
         self.rule.name()
     }
 
-    /// Returns the states kept for a parameter: [`Kind::states`](crate::ops::rule::Kind::states).
+    /// Returns the states kept for a parameter: [`UpdateRule::states`](crate::ops::rule::UpdateRule::states).
     pub fn states(&self, binary: bool) -> &'static [&'static str] {
         self.rule.states(binary)
     }

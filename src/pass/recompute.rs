@@ -178,25 +178,25 @@ impl<'g> Lives<'g> {
 
     /// Returns, by value, the unit before which it is recomputed; `None` if one of its inputs has
     /// been overwritten by then.
-    fn places(&self, again: &[bool]) -> Option<Vec<Option<usize>>> {
-        let mut places: Vec<Option<usize>> = vec![None; again.len()];
+    fn positions(&self, again: &[bool]) -> Option<Vec<Option<usize>>> {
+        let mut positions: Vec<Option<usize>> = vec![None; again.len()];
         for value in (0..again.len()).rev().filter(|&value| again[value]) {
             let own = self.later(Value(value)).map(|reader| self.unit_of[reader.0]);
-            let of_others = self.readers[value].iter().filter_map(|reader| places[reader.0]);
+            let of_others = self.readers[value].iter().filter_map(|reader| positions[reader.0]);
             let place = own.chain(of_others).min()?;
             let overwritten = |input: &Value| self.overwritten[input.0].is_some_and(|unit| unit < place);
             if self.graph.node(Value(value)).inputs.iter().any(overwritten) {
                 return None;
             }
-            places[value] = Some(place);
+            positions[value] = Some(place);
         }
-        Some(places)
+        Some(positions)
     }
 
     /// Returns the largest number of words that are live at the same time when these values are
     /// recomputed, and the number of moments at which that is reached.
     fn peak(&self, again: &[bool]) -> Option<(i64, usize)> {
-        let places = self.places(again)?;
+        let positions = self.positions(again)?;
         // Units are at odd moments; recomputation before a unit is at the preceding even moment.
         let moment = |value: Value| 2 * self.unit_of[value.0] + 1;
         let mut change = vec![0; 2 * self.units.len() + 3];
@@ -212,9 +212,9 @@ impl<'g> Lives<'g> {
                 continue;
             }
             let readers = self.readers[value.0].iter().copied();
-            let again_by = readers.clone().filter_map(|reader| Some(2 * places[reader.0]?));
+            let again_by = readers.clone().filter_map(|reader| Some(2 * positions[reader.0]?));
             let until = |readers: &mut dyn Iterator<Item = usize>| readers.max().unwrap_or(0);
-            let first_life = match places[value.0] {
+            let first_life = match positions[value.0] {
                 None => until(&mut readers.map(moment).chain(again_by)),
                 Some(place) => {
                     let last = until(&mut self.later(value).map(moment).chain(again_by));
@@ -251,12 +251,12 @@ impl<'g> Lives<'g> {
     /// later phase.
     fn rebuild(&self, again: &[bool]) -> Result<Graph> {
         let graph = self.graph;
-        let places = self.places(again).expect("a choice that was looked at");
+        let positions = self.positions(again).expect("a choice that was looked at");
         let mut new = graph.successor();
         let mut renamed: Vec<Value> = Vec::with_capacity(again.len());
         let mut second: Vec<Option<Value>> = vec![None; again.len()];
         for (at, unit) in self.units.iter().enumerate() {
-            for value in (0..again.len()).filter(|&value| places[value] == Some(at)) {
+            for value in (0..again.len()).filter(|&value| positions[value] == Some(at)) {
                 let node = graph.node(Value(value));
                 new.at(&node.layer, Phase::Backward);
                 let inputs = node.inputs.iter().map(|input| second[input.0].unwrap_or(renamed[input.0]));

@@ -3,7 +3,7 @@
 use super::cells::{Cells, leaf, value_of};
 use super::dispatches::Launches;
 use super::{
-    Assignment, Lifetime, Memory, Place, Plan, PlanNode, Port, Saved, Slot, Step, dispatches, memory, pack, rank,
+    Assignment, Lifetime, Memory, Place, Plan, PlanNode, Port, SavedTensor, Slot, Step, dispatches, memory, pack, rank,
     slots, tenants,
 };
 use crate::caps::Caps;
@@ -34,8 +34,8 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
     let tenants = tenants::tenants(&cells, &ranges, &sets, &postponed);
     let (mut assignment, packing) = if graph.compact {
         let most_words = (caps.max_buffer_bytes / 4).min(usize::MAX as u64) as usize;
-        let (packed, places) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
-        (packed, Some(places))
+        let (packed, locations) = pack::pack(&cells, &ranges, &sets, &tenants, most_words);
+        (packed, Some(locations))
     } else {
         (slots::assign(&tenants, &ranges), None)
     };
@@ -113,7 +113,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
             .into_iter()
             .map(|value| {
                 let node = graph.node(value);
-                Saved { layer: node.layer.clone(), stem: node.op.stem(), ty: graph.stored(value) }
+                SavedTensor { layer: node.layer.clone(), stem: node.op.stem(), ty: graph.stored(value) }
             })
             .collect(),
     };

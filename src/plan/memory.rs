@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A value that the forward pass saves for the backward pass.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Saved {
+pub struct SavedTensor {
     /// The layer that computed it.
     pub layer: String,
     /// The operation that computed it.
@@ -20,7 +20,7 @@ pub struct Saved {
     pub ty: TensorType,
 }
 
-impl Saved {
+impl SavedTensor {
     /// Bytes in the saved encoding.
     pub fn bytes(&self) -> u64 {
         self.ty.bytes() as u64
@@ -46,7 +46,7 @@ pub struct Memory {
     /// Peak of the same step with every saved activation in f32.
     pub peak_f32: u64,
     /// Values saved for the backward pass.
-    pub saved: Vec<Saved>,
+    pub saved: Vec<SavedTensor>,
 }
 
 impl Plan {

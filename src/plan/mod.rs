@@ -17,7 +17,7 @@ mod tenants;
 
 pub use arrange::arrange;
 pub use lower::{Together, lower, together};
-pub use memory::{Memory, Saved};
+pub use memory::{Memory, SavedTensor};
 pub use pack::Packing;
 pub use slots::Assignment;
 

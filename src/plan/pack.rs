@@ -62,7 +62,7 @@ pub(super) fn pack(
         [|tenant| Reverse(tenant.words), |tenant| Reverse(tenant.words * (1 + tenant.to - tenant.from))];
     let placed = orders.map(|order| place(tenants, &packed, &apart, order, most_words));
     let total = |(buffers, _): &(Vec<usize>, Vec<(usize, usize)>)| buffers.iter().sum::<usize>();
-    let (buffers, places) = placed.into_iter().min_by_key(total).expect("several orders");
+    let (buffers, locations) = placed.into_iter().min_by_key(total).expect("several orders");
 
     let mut slot_of = vec![0; tenants.len()];
     let (mut slots, mut at) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ pub(super) fn pack(
         let Allocation { words, lifetime, .. } = tenants[tenant];
         slot_of[tenant] = slots.len();
         slots.push(Slot { words, lifetime });
-        at.push((lifetime == Lifetime::Transient).then_some(places[tenant]));
+        at.push((lifetime == Lifetime::Transient).then_some(locations[tenant]));
     }
     (Assignment::new(tenants, ranges, &slot_of, slots), Packing { buffers, at })
 }
@@ -114,7 +114,7 @@ fn place(
     let mut buffers: Vec<usize> = Vec::new();
     // By buffer: its tenants and their offsets.
     let mut inside: Vec<Vec<(usize, usize)>> = Vec::new();
-    let mut places: Vec<(usize, usize)> = vec![(0, 0); tenants.len()];
+    let mut locations: Vec<(usize, usize)> = vec![(0, 0); tenants.len()];
     for index in turns {
         let tenant = &tenants[index];
         let words = tenant.words.next_multiple_of(ALIGN_WORDS);
@@ -146,7 +146,7 @@ fn place(
         }
         buffers[buffer] = buffers[buffer].max(begin + words);
         inside[buffer].push((index, begin));
-        places[index] = (buffer, begin);
+        locations[index] = (buffer, begin);
     }
-    (buffers, places)
+    (buffers, locations)
 }

@@ -104,7 +104,7 @@ impl Chart {
         for line in &mut lines {
             line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
         }
-        let places = extent(lines.iter().flat_map(Line::all).map(|point| point.0));
+        let positions = extent(lines.iter().flat_map(Line::all).map(|point| point.0));
         let y = match extent(lines.iter().flat_map(Line::values)) {
             None => [0.0, 1.0],
             Some((low, high)) => {
@@ -122,7 +122,7 @@ impl Chart {
             y_name: title.to_lowercase(),
             unit,
             log: false,
-            x: places.map_or([0.0, 1.0], |(first, last)| room(first, last)),
+            x: positions.map_or([0.0, 1.0], |(first, last)| room(first, last)),
             y,
             lines,
             broken: Vec::new(),
@@ -158,9 +158,9 @@ impl Chart {
         if self.lines.is_empty() {
             self.notice = broken.first().map_or(self.notice, |broken| broken.text.clone());
         } else {
-            let places = self.lines.iter().flat_map(Line::all).map(|point| point.0);
-            let places = extent(places.chain(broken.iter().map(|broken| broken.step as f64)));
-            self.x = places.map_or(self.x, |(first, last)| room(first, last));
+            let positions = self.lines.iter().flat_map(Line::all).map(|point| point.0);
+            let positions = extent(positions.chain(broken.iter().map(|broken| broken.step as f64)));
+            self.x = positions.map_or(self.x, |(first, last)| room(first, last));
         }
         self.broken = broken;
         self

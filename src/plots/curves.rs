@@ -149,10 +149,10 @@ mod tests {
     fn a_rate_is_kept_where_it_bends() {
         let rows: Vec<_> =
             (1..=100).map(|at| step(at, 1.0, if at <= 50 { 0.1 } else { 0.1 - 0.001 * (at - 50) as f32 })).collect();
-        let places: Vec<_> = rate(&rows).iter().map(|point| point.0).collect();
+        let positions: Vec<_> = rate(&rows).iter().map(|point| point.0).collect();
         assert!(
-            places.len() <= 6 && places.contains(&1.0) && places.contains(&50.0) && places.contains(&100.0),
-            "{places:?}"
+            positions.len() <= 6 && positions.contains(&1.0) && positions.contains(&50.0) && positions.contains(&100.0),
+            "{positions:?}"
         );
     }
 }

@@ -5,7 +5,7 @@
 //! duration, unless caches help, and determines what bounds it. (Williams, Waterman, Patterson:
 //! Roofline, CACM 52(4), 2009.)
 
-use super::{Bound, Ceiling, Ceilings, Launch};
+use super::{Bound, Ceiling, DevicePeaks, Launch};
 
 /// The time that one resource would take if it were the only limit.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,13 +18,13 @@ pub struct Limit {
 
 /// Returns the bytes per second for a working set: the measured peak of the smallest working set
 /// that contains it.
-pub fn memory_rate(ceilings: &Ceilings, bytes: u64) -> f64 {
+pub fn memory_rate(ceilings: &DevicePeaks, bytes: u64) -> f64 {
     let fits = ceilings.copy.iter().find(|copy| copy.working_set_bytes >= bytes);
     fits.or(ceilings.copy.last()).map_or(f64::INFINITY, |copy| copy.ceiling.value)
 }
 
 /// Returns the tightest bound on a launch.
-pub fn limit(launch: &Launch, ceilings: &Ceilings) -> Limit {
+pub fn limit(launch: &Launch, ceilings: &DevicePeaks) -> Limit {
     let rate = |ceiling: Option<Ceiling>| ceiling.map_or(f64::INFINITY, |ceiling| ceiling.value);
     // Operations on matrix units do not use the units of the other peaks.
     let aside = |ops| if launch.matrix_ops > 0 { 0 } else { ops };
@@ -61,10 +61,10 @@ mod tests {
         serde_json::from_value(launch).unwrap()
     }
 
-    fn ceilings(matrix: Option<f64>) -> Ceilings {
+    fn ceilings(matrix: Option<f64>) -> DevicePeaks {
         let ceiling = |value| Ceiling { value, spread: 0.0, doubling: 2.0 };
         let copy = crate::profile::ceilings::Copy { working_set_bytes: 1 << 20, ceiling: ceiling(1e12) };
-        Ceilings {
+        DevicePeaks {
             copy: vec![copy],
             float: ceiling(1e12),
             half: None,

@@ -1,4 +1,4 @@
-//! Measured peaks ("ceilings") of a device, as determined by [`Ceilings::measure`] with small
+//! Measured peaks ("ceilings") of a device, as determined by [`DevicePeaks::measure`] with small
 //! kernels.
 //!
 //! **Invariant:** a peak that is not [plausible](Ceiling::plausible) is kept, but marked wherever
@@ -74,7 +74,7 @@ pub struct Copy {
 /// The measured peaks of a device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify), tsify(missing_as_null))]
-pub struct Ceilings {
+pub struct DevicePeaks {
     /// Streaming copies, in ascending order of working set; the last one is larger than the caches.
     pub copy: Vec<Copy>,
     /// Float operations per second: fused multiply-adds in registers, counted as two.
@@ -105,7 +105,7 @@ mod tests {
         let text = serde_json::json!({
             "copy": [], "float": ceiling, "half": null, "bit": ceiling, "dot": null, "workgroup": ceiling, "launch": ceiling
         });
-        assert_eq!(serde_json::from_value::<Ceilings>(text).unwrap().matrix, None);
+        assert_eq!(serde_json::from_value::<DevicePeaks>(text).unwrap().matrix, None);
     }
 
     #[test]
@@ -120,9 +120,9 @@ mod tests {
             (Ceiling { value: f64::INFINITY, ..sound }, "nothing was measured"),
             (Ceiling { value: 0.0, ..sound }, "nothing was measured"),
         ];
-        for (ceiling, said) in doubts {
+        for (ceiling, expected) in doubts {
             let doubt = ceiling.doubt().unwrap();
-            assert!(!ceiling.plausible() && doubt.contains(said), "{doubt}");
+            assert!(!ceiling.plausible() && doubt.contains(expected), "{doubt}");
             assert!(ceiling.value != 1e9 || ceiling.doubling.is_nan() || ceiling.error() > 1.0, "{ceiling:?}");
         }
     }

@@ -182,7 +182,7 @@ impl Machine {
 
     /// Returns the ratio of a launch without the machine's factor, the ratio that noise may reach,
     /// and the verdict.
-    fn judge(&self, pair: &Pair<'_>, step_ns: f64) -> (f64, f64, Verdict) {
+    fn compare(&self, pair: &Pair<'_>, step_ns: f64) -> (f64, f64, Verdict) {
         let deviation = [0, 1].map(|i| pair.logs[i] - self.factor[i]);
         let error = [0, 1].map(|i| pair.errors[i].hypot(self.scatter(i, pair.length())));
         let (sure, other) = if error[0] < error[1] { (0, 1) } else { (1, 0) };
@@ -233,8 +233,8 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     let kept = after.iter().map(|(key, launch)| match of_before.get(key) {
         None => change(launch, [None, launch.median_ns], (1.0, 1.0, Verdict::New)),
         Some(old) => {
-            let judged = pair(key, launch).map_or((1.0, 1.0, Verdict::Same), |pair| machine.judge(&pair, step_ns));
-            change(launch, [old.median_ns, launch.median_ns], judged)
+            let compared = pair(key, launch).map_or((1.0, 1.0, Verdict::Same), |pair| machine.compare(&pair, step_ns));
+            change(launch, [old.median_ns, launch.median_ns], compared)
         }
     });
     let gone = before.iter().filter(|(key, _)| !of_after.contains_key(key));

@@ -10,7 +10,7 @@
 //! launches.
 
 use super::bound::rounded;
-use super::ceilings::{Ceiling, Ceilings, Copy};
+use super::ceilings::{Ceiling, Copy, DevicePeaks};
 use super::measure::{gcd, quantile};
 use super::probes::Probe;
 use crate::backend::{Backend, Clock, Grain, PlanId};
@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 const COPIES: [u64; 4] = [1 << 20, 8 << 20, 64 << 20, 256 << 20];
 const FAST: f64 = 100e9;
 
-impl Ceilings {
+impl DevicePeaks {
     /// Measures a backend's device, which takes a few seconds.
     ///
     /// Use a separate backend for this: its memory remains allocated, and a driver may fail on a

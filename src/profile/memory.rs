@@ -30,7 +30,7 @@ pub struct Allocation {
 /// A buffer and the tensors stored in it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
-pub struct Slot {
+pub struct BufferUse {
     /// Its bytes.
     pub bytes: u64,
     /// "state", "port" (inputs and outputs) or "transient".
@@ -45,7 +45,7 @@ pub struct Slot {
 /// A tensor that the forward pass saves for the backward pass.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
-pub struct Saved {
+pub struct SavedTensor {
     /// The layer that computed it.
     pub layer: String,
     /// The operation that computed it.
@@ -82,9 +82,9 @@ pub struct Memory {
     /// device, if it reports any; browsers do not.
     pub allocator_bytes: Option<u64>,
     /// What is saved for the backward pass.
-    pub saved: Vec<Saved>,
+    pub saved: Vec<SavedTensor>,
     /// All buffers.
-    pub slots: Vec<Slot>,
+    pub slots: Vec<BufferUse>,
 }
 
 impl Memory {
@@ -97,7 +97,7 @@ impl Memory {
         };
         let steps: Vec<u64> = (0..plan.steps.len()).map(alive).collect();
         let alive_bytes = steps.iter().copied().max().unwrap_or(0);
-        let saved = plan.memory.saved.iter().map(|saved| Saved {
+        let saved = plan.memory.saved.iter().map(|saved| SavedTensor {
             layer: saved.layer.clone(),
             stem: saved.stem.to_string(),
             ty: saved.ty.to_string(),
@@ -128,7 +128,7 @@ impl Memory {
 }
 
 /// Derives the buffers and the lifetimes of their tensors from the schedule.
-fn slots(plan: &Plan) -> Vec<Slot> {
+fn slots(plan: &Plan) -> Vec<BufferUse> {
     let name = |lifetime| match lifetime {
         Lifetime::Transient => "transient",
         Lifetime::Port => "port",
@@ -137,7 +137,7 @@ fn slots(plan: &Plan) -> Vec<Slot> {
     let mut slots: Vec<_> = plan
         .slots
         .iter()
-        .map(|slot| Slot {
+        .map(|slot| BufferUse {
             bytes: slot.words as u64 * 4,
             lifetime: name(slot.lifetime).to_string(),
             tenants: Vec::new(),

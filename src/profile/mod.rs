@@ -1,7 +1,7 @@
 //! Profiles of a training step: the time of each launch, the memory of each buffer, and the
 //! measured peaks of the device.
 //!
-//! [`measure()`] runs a loaded plan with and without instrumentation, [`Ceilings`] are the device's
+//! [`measure()`] runs a loaded plan with and without instrumentation, [`DevicePeaks`] are the device's
 //! measured peaks, and [`Profile`] combines both: plain data in a stable JSON format, from which
 //! every view (terminal, page, difference) is derived.
 //!
@@ -20,7 +20,9 @@ pub mod probes;
 pub mod trace;
 pub mod tune;
 
-pub use ceilings::{Ceiling, Ceilings};
+#[doc(hidden)] // its former name
+pub use ceilings::DevicePeaks as Ceilings;
+pub use ceilings::{Ceiling, DevicePeaks};
 pub use measure::{Measurement, measure};
 
 use crate::backend::Device;
@@ -58,7 +60,7 @@ pub struct Profile {
     #[cfg_attr(feature = "typescript", tsify(type = "ProfileTimer"))]
     pub timer: Timer,
     /// Measured peaks of the device, if they were measured.
-    pub ceilings: Option<Ceilings>,
+    pub ceilings: Option<DevicePeaks>,
     /// Number of steps of which each value is the median.
     pub steps: usize,
     /// Duration of an uninstrumented step on the device, from the first to the last command of its
@@ -226,7 +228,7 @@ impl Profile {
 
     /// Adds the measured peaks of the device, and compares every launch with them.
     #[must_use]
-    pub fn against(mut self, ceilings: Ceilings) -> Self {
+    pub fn against(mut self, ceilings: DevicePeaks) -> Self {
         for launch in &mut self.launches {
             let limit = bound::limit(launch, &ceilings);
             launch.bound = Some(limit.bound);

@@ -172,8 +172,8 @@ impl Texts {
                 .iter()
                 .any(|all| all.iter().all(|(key, glob)| text(layer, key).is_some_and(|text| matches_glob(glob, text))))
         };
-        let places: Vec<usize> = (0..layers.len()).filter(|&at| matched(&layers[at].1)).collect();
-        if places.is_empty() {
+        let positions: Vec<usize> = (0..layers.len()).filter(|&at| matched(&layers[at].1)).collect();
+        if positions.is_empty() {
             let names: Vec<_> = layers.iter().filter_map(|(_, layer)| text(layer, "name")).collect();
             let why = format!("match: no layer matches; there are {}", names.join(", "));
             return Err(wrong(&pattern.span(), &why));
@@ -184,7 +184,7 @@ impl Texts {
         let mut keys = keys.clone();
         keys.remove("match");
         match keys.remove("remove") {
-            None => places.into_iter().for_each(|at| rewrite(&mut layers[at], &span, &keys)),
+            None => positions.into_iter().for_each(|at| rewrite(&mut layers[at], &span, &keys)),
             Some(remove) if remove.get_ref().as_bool() != Some(true) => {
                 return Err(wrong(&remove.span(), "remove: write true, or remove it"));
             }
@@ -192,7 +192,7 @@ impl Texts {
                 return Err(wrong(&span, "a removed layer has no other keys; remove them"));
             }
             Some(_) => {
-                for at in places.into_iter().rev() {
+                for at in positions.into_iter().rev() {
                     remove(layers, at).map_err(|why| wrong(&span, &why))?;
                 }
             }

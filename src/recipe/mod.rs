@@ -125,6 +125,8 @@ impl Recipe {
     ///
     /// Returns the first mistake that [`Recipe::parse`] would find in its text.
     pub fn checked(self) -> Result<Self> {
+        // Ranges are known to the visitor that reads a text. Writing the recipe and reading it again
+        // checks them with the same messages, and that nothing is lost.
         Self::parse(&self.to_toml(), "the recipe as TOML").map(|_| self)
     }
 

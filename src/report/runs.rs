@@ -19,7 +19,7 @@ use crate::train::checkpoint::HostTensor;
 use crate::train::evaluate::{Evaluation, evaluate};
 use crate::train::folder::Folder;
 use crate::train::inspect::Activation;
-use crate::train::run::Saved;
+use crate::train::run::SavedRun;
 use serde::Serialize;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ const SHOWN_IMAGES: usize = 6;
 /// A run in a report.
 pub struct Shown {
     folder: Folder,
-    saved: Saved,
+    saved: SavedRun,
     /// The results of its checkpoint on the test set, or the reason why they are not available.
     tested: Result<Tested, String>,
 }
@@ -49,7 +49,7 @@ impl Tested {
     /// # Errors
     ///
     /// Returns an error if the device is lost, or if an image cannot be read.
-    pub async fn new(session: &mut Session, saved: &Saved, data: &Dataset) -> Result<Self> {
+    pub async fn new(session: &mut Session, saved: &SavedRun, data: &Dataset) -> Result<Self> {
         let recipe = &saved.recipe;
         let (classes, test, normalise) = (recipe.model.classes, &data.test, saved.checkpoint.normalise(recipe)?);
         let evaluation = evaluate(session, test, &normalise, classes).await?;
@@ -74,7 +74,7 @@ impl Tested {
 impl Shown {
     /// Creates a run from its folder and checkpoint, with the results on the test set, or the
     /// reason why they are not available, which the page states.
-    pub fn new(folder: Folder, saved: Saved, tested: Result<Tested, String>) -> Self {
+    pub fn new(folder: Folder, saved: SavedRun, tested: Result<Tested, String>) -> Self {
         Self { folder, saved, tested }
     }
 

@@ -18,7 +18,7 @@ pub fn object(section: &Section) -> Value {
     }
     for name in section.names().into_iter().filter(|name| !properties.contains_key(*name)).collect::<Vec<_>>() {
         let of_kinds: Vec<_> = named(section, name).collect();
-        // What differs between kinds is said for each.
+        // What differs between kinds is described for each.
         let schema = if of_kinds.windows(2).all(|pair| pair[0] == pair[1]) { entry(of_kinds[0]) } else { json!({}) };
         properties.insert(name.into(), schema);
     }

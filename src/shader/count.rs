@@ -23,7 +23,7 @@ use naga::{
 
 /// The kind of an operation; see [`Counts::of`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum InstructionKind {
     /// Float additions, products, minima and the like. `a * b + c` counts as two: whether a driver
     /// fuses it is not visible in the source.
     Float,
@@ -54,7 +54,7 @@ pub enum Kind {
     Loop,
 }
 
-impl Kind {
+impl InstructionKind {
     /// All kinds, in the order they are printed.
     pub const ALL: [Self; 13] = [
         Self::Float,
@@ -143,14 +143,14 @@ pub struct Traffic {
 /// Operations, loads and stores of a part of the source.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
-    operations: [u64; Kind::ALL.len()],
+    operations: [u64; InstructionKind::ALL.len()],
     loads: [Traffic; Space::ALL.len()],
     stores: [Traffic; Space::ALL.len()],
 }
 
 impl Counts {
     /// Returns the number of operations of a kind; each lane of a vector counts.
-    pub fn of(&self, kind: Kind) -> u64 {
+    pub fn of(&self, kind: InstructionKind) -> u64 {
         self.operations[kind as usize]
     }
 
@@ -262,36 +262,36 @@ impl<'a> Walk<'a> {
                 S::Emit(range) => range.clone().for_each(|handle| self.expression(handle, place)),
                 S::Block(block) => self.block(block, place),
                 S::If { accept, reject, .. } => {
-                    self.operation(Kind::Branch, 1, place);
+                    self.operation(InstructionKind::Branch, 1, place);
                     self.block(accept, place);
                     self.block(reject, place);
                 }
                 S::Switch { cases, .. } => {
-                    self.operation(Kind::Branch, 1, place);
+                    self.operation(InstructionKind::Branch, 1, place);
                     cases.iter().for_each(|case| self.block(&case.body, place));
                 }
                 S::Loop { body, continuing, break_if } => {
-                    self.operation(Kind::Loop, 1, place);
+                    self.operation(InstructionKind::Loop, 1, place);
                     let inside = match trips::of(self.module, self.function, block, at, place.looped) {
                         Some(trips) => Place { times: place.times.saturating_mul(trips), looped: true, ..place },
                         None => Place { depth: place.depth + 1, looped: true, ..place },
                     };
-                    self.operation(Kind::Branch, u64::from(break_if.is_some()), inside);
+                    self.operation(InstructionKind::Branch, u64::from(break_if.is_some()), inside);
                     self.block(body, inside);
                     self.block(continuing, inside);
                 }
-                S::ControlBarrier(_) | S::MemoryBarrier(_) => self.operation(Kind::Barrier, 1, place),
+                S::ControlBarrier(_) | S::MemoryBarrier(_) => self.operation(InstructionKind::Barrier, 1, place),
                 S::Store { pointer, value } => self.store(*pointer, self.bytes(*value), place),
                 S::Atomic { pointer, value, .. } => {
-                    self.operation(Kind::Integer, 1, place);
+                    self.operation(InstructionKind::Integer, 1, place);
                     self.load(*pointer, self.bytes(*value), place);
                     self.store(*pointer, self.bytes(*value), place);
                 }
                 S::WorkGroupUniformLoad { pointer, result } => {
-                    self.operation(Kind::Barrier, 1, place);
+                    self.operation(InstructionKind::Barrier, 1, place);
                     self.load(*pointer, self.bytes(*result), place);
                 }
-                S::CooperativeStore { .. } => self.operation(Kind::MatrixMove, 1, place),
+                S::CooperativeStore { .. } => self.operation(InstructionKind::MatrixMove, 1, place),
                 S::Call { function, .. } => {
                     for (inner, counts) in self.called[function.index()].by_depth.iter().enumerate() {
                         self.mix.at(place.depth + inner).add(counts, place.times);
@@ -304,11 +304,11 @@ impl<'a> Walk<'a> {
 
     fn expression(&mut self, handle: Handle<E>, place: Place) {
         let (scalar, lanes) = self.shape(handle);
-        let arithmetic = if scalar == ScalarKind::Float { Kind::Float } else { Kind::Integer };
+        let arithmetic = if scalar == ScalarKind::Float { InstructionKind::Float } else { InstructionKind::Integer };
         match self.function.expressions[handle] {
             E::Load { pointer } => self.load(pointer, self.bytes(handle), place),
             E::Unary { op: UnaryOperator::LogicalNot, .. } | E::Select { .. } => {
-                self.operation(Kind::Compare, lanes, place);
+                self.operation(InstructionKind::Compare, lanes, place);
             }
             E::Unary { .. } => self.operation(arithmetic, lanes, place),
             E::Binary { op, .. } => {
@@ -316,17 +316,17 @@ impl<'a> Walk<'a> {
                     Add, And, Divide, ExclusiveOr, InclusiveOr, Modulo, Multiply, ShiftLeft, ShiftRight, Subtract,
                 };
                 let kind = match op {
-                    And | InclusiveOr if scalar == ScalarKind::Bool => Kind::Compare,
+                    And | InclusiveOr if scalar == ScalarKind::Bool => InstructionKind::Compare,
                     Add | Subtract | Multiply | Divide | Modulo => arithmetic,
-                    And | InclusiveOr | ExclusiveOr | ShiftLeft | ShiftRight => Kind::Integer,
-                    _ => Kind::Compare,
+                    And | InclusiveOr | ExclusiveOr | ShiftLeft | ShiftRight => InstructionKind::Integer,
+                    _ => InstructionKind::Compare,
                 };
                 self.operation(kind, lanes, place);
             }
-            E::CooperativeLoad { .. } => self.operation(Kind::MatrixMove, 1, place),
-            E::CooperativeMultiplyAdd { .. } => self.operation(Kind::MatrixProduct, 1, place),
-            E::Relational { argument, .. } => self.operation(Kind::Compare, self.shape(argument).1, place),
-            E::As { .. } => self.operation(Kind::Convert, lanes, place),
+            E::CooperativeLoad { .. } => self.operation(InstructionKind::MatrixMove, 1, place),
+            E::CooperativeMultiplyAdd { .. } => self.operation(InstructionKind::MatrixProduct, 1, place),
+            E::Relational { argument, .. } => self.operation(InstructionKind::Compare, self.shape(argument).1, place),
+            E::As { .. } => self.operation(InstructionKind::Convert, lanes, place),
             E::Math { fun, arg, .. } => {
                 let kind = function(fun).unwrap_or(arithmetic);
                 let lanes = match fun {
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn operation(&mut self, kind: Kind, lanes: u64, place: Place) {
+    fn operation(&mut self, kind: InstructionKind, lanes: u64, place: Place) {
         let mut counts = Counts::default();
         counts.operations[kind as usize] = lanes;
         self.mix.at(place.depth).add(&counts, place.times);
@@ -387,28 +387,28 @@ impl<'a> Walk<'a> {
 
 /// Returns the kind of a built-in function; `None` for arithmetic of its type with one operation
 /// per lane.
-fn function(function: M) -> Option<Kind> {
+fn function(function: M) -> Option<InstructionKind> {
     match function {
-        M::Fma => Some(Kind::Fma),
-        M::CountOneBits => Some(Kind::Popcount),
-        M::Dot4I8Packed | M::Dot4U8Packed => Some(Kind::PackedDot),
+        M::Fma => Some(InstructionKind::Fma),
+        M::CountOneBits => Some(InstructionKind::Popcount),
+        M::Dot4I8Packed | M::Dot4U8Packed => Some(InstructionKind::PackedDot),
         M::Cos | M::Cosh | M::Sin | M::Sinh | M::Tan | M::Tanh | M::Acos | M::Asin | M::Atan | M::Atan2 => {
-            Some(Kind::Special)
+            Some(InstructionKind::Special)
         }
         M::Asinh | M::Acosh | M::Atanh | M::Exp | M::Exp2 | M::Log | M::Log2 | M::Pow | M::Sqrt | M::InverseSqrt => {
-            Some(Kind::Special)
+            Some(InstructionKind::Special)
         }
-        M::Distance | M::Length | M::Normalize => Some(Kind::Special),
+        M::Distance | M::Length | M::Normalize => Some(InstructionKind::Special),
         M::Pack4x8snorm | M::Pack4x8unorm | M::Pack2x16snorm | M::Pack2x16unorm | M::Pack2x16float => {
-            Some(Kind::Convert)
+            Some(InstructionKind::Convert)
         }
         M::Pack4xI8 | M::Pack4xU8 | M::Pack4xI8Clamp | M::Pack4xU8Clamp | M::Unpack4xI8 | M::Unpack4xU8 => {
-            Some(Kind::Convert)
+            Some(InstructionKind::Convert)
         }
         M::Unpack4x8snorm | M::Unpack4x8unorm | M::Unpack2x16snorm | M::Unpack2x16unorm | M::Unpack2x16float => {
-            Some(Kind::Convert)
+            Some(InstructionKind::Convert)
         }
-        M::QuantizeToF16 => Some(Kind::Convert),
+        M::QuantizeToF16 => Some(InstructionKind::Convert),
         _ => None,
     }
 }

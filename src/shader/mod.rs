@@ -16,7 +16,7 @@ mod count;
 mod emit;
 mod trips;
 
-pub use count::{Counts, InstructionMix, Kind, Space, Traffic};
+pub use count::{Counts, InstructionKind, InstructionMix, Space, Traffic};
 pub use emit::Target;
 
 use crate::error::{Error, Result};

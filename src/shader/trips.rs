@@ -183,7 +183,7 @@ fn binary(op: B, left: Value, right: Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use crate::kernel::{Launch, Operand};
-    use crate::shader::{Kind, Shader};
+    use crate::shader::{InstructionKind, Shader};
     use crate::tensor::Encoding;
 
     /// Returns the number of loop depths of a kernel with this loop, and the popcounts outside
@@ -194,7 +194,7 @@ mod tests {
             .read("x", Encoding::Planes(1), Operand::Input(0))
             .write("y", Encoding::Planes(1), Operand::Output);
         let mix = Shader::of(&launch.kernel).unwrap_or_else(|error| panic!("{body}: {error}")).mix;
-        (mix.by_depth().len(), mix.outside().of(Kind::Popcount))
+        (mix.by_depth().len(), mix.outside().of(InstructionKind::Popcount))
     }
 
     #[test]

@@ -91,16 +91,16 @@ pub async fn evaluate(
     normalise: &Normalise,
     classes: usize,
 ) -> Result<Evaluation> {
-    let mut judging = session.judge(&normalise.clone().centred(split.shape, split.input)).await?;
+    let mut evaluator = session.evaluator(&normalise.clone().centred(split.shape, split.input)).await?;
     let (all, mut labels): (Vec<u32>, Vec<u32>) = ((0..split.len() as u32).collect(), Vec::new());
-    for chunk in all.chunks(judging.full()) {
+    for chunk in all.chunks(evaluator.full()) {
         let (pixels, of_chunk) = split.intact_centre_crops(chunk)?;
-        judging.batch(&pixels, &of_chunk).await?;
+        evaluator.batch(&pixels, &of_chunk).await?;
         labels.extend(of_chunk);
     }
-    let verdicts = judging.finish().await?;
+    let results = evaluator.finish().await?;
     if labels.is_empty() && !split.is_empty() {
         return Err(Error::Data("none of the pictures to evaluate on can be decoded; provide intact ones".into()));
     }
-    Ok(Evaluation::of(classes, &labels, &verdicts))
+    Ok(Evaluation::of(classes, &labels, &results))
 }

@@ -1,19 +1,19 @@
 //! Reads a run's folder written by [`super::run`], during the run or afterwards.
 
 use super::metrics::Row;
-use super::run::{ABOUT, About, METRICS, kept};
+use super::run::{METRICS, RUN_INFO, RunInfo, kept};
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Contents of a run's folder except its checkpoint, [`super::run::Saved`].
+/// Contents of a run's folder except its checkpoint, [`super::run::SavedRun`].
 #[derive(Debug)]
 pub struct Folder {
     /// The folder.
     pub dir: PathBuf,
     /// Device, settings and size of the run.
-    pub about: About,
+    pub about: RunInfo,
     /// All complete rows; one that is being written is omitted.
     pub rows: Vec<Row>,
 }
@@ -37,8 +37,8 @@ impl Folder {
                 _ => Error::io(dir.join(name))(error),
             })
         };
-        let about = serde_json::from_str(&read(ABOUT)?).map_err(|error| {
-            Error::Data(format!("{}: not what halfwave train writes there ({error})", dir.join(ABOUT).display()))
+        let about = serde_json::from_str(&read(RUN_INFO)?).map_err(|error| {
+            Error::Data(format!("{}: not what halfwave train writes there ({error})", dir.join(RUN_INFO).display()))
         })?;
         let (_, rows) = kept(&read(METRICS)?, &dir.join(METRICS), |_| true)?;
         Ok(Self { dir: dir.to_path_buf(), about, rows })

@@ -4,8 +4,6 @@
 //! Nothing here depends on a terminal or a window; viewers receive events. Only [`run`] writes
 //! files, natively.
 
-#[cfg(not(target_arch = "wasm32"))]
-mod about;
 pub mod checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod claim;
@@ -20,6 +18,8 @@ mod pacer;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
+#[cfg(not(target_arch = "wasm32"))]
+mod run_info;
 pub mod session;
 mod source;
 mod start;

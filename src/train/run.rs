@@ -16,12 +16,14 @@
 //! **Invariant:** rows after the checkpoint are dropped too, so that a resumed run has the rows and
 //! the bytes of one that was never interrupted.
 
-pub use super::about::About;
-use super::about::Resumed;
-pub(super) use super::about::{ABOUT, now};
 use super::checkpoint::Checkpoint;
 use super::claim::{Claim, LOCK};
 use super::metrics::Row;
+use super::run_info::Resumed;
+pub use super::run_info::RunInfo;
+#[doc(hidden)] // its former name
+pub use super::run_info::RunInfo as About;
+pub(super) use super::run_info::{RUN_INFO, now};
 use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer, weights};
 use crate::backend::Device;
@@ -41,14 +43,14 @@ pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
-const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, ABOUT, CHECKPOINT, "curve.svg", "curve.png"];
+const FILES: [&str; 7] = [METRICS, EVENTS, RECIPE, RUN_INFO, CHECKPOINT, "curve.svg", "curve.png"];
 
 /// Minimum time between two drawings of the curve during a run.
 const REDRAW: Duration = Duration::from_secs(5);
 
 /// A checkpoint from a file with its recipe; its tensors fit that recipe's model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Saved {
+pub struct SavedRun {
     /// The file.
     pub path: PathBuf,
     /// The recipe of the run.
@@ -57,7 +59,10 @@ pub struct Saved {
     pub checkpoint: Checkpoint,
 }
 
-impl Saved {
+#[doc(hidden)] // its former name
+pub use SavedRun as Saved;
+
+impl SavedRun {
     /// Reads a checkpoint from a file or from a run's folder.
     ///
     /// # Errors
@@ -190,7 +195,7 @@ impl Run {
 
     async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
         files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
-        About::new(&mut trainer, device).write(dir)?;
+        RunInfo::new(&mut trainer, device).write(dir)?;
         let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
@@ -199,7 +204,7 @@ impl Run {
     }
 
     /// Resumes the run in a folder that was claimed ([`Claim::existing`]) before its checkpoint was
-    /// read; the trainer has been restored from that checkpoint ([`Saved::restore`]). Rows after it
+    /// read; the trainer has been restored from that checkpoint ([`SavedRun::restore`]). Rows after it
     /// are dropped.
     ///
     /// # Errors
@@ -207,8 +212,8 @@ impl Run {
     /// Returns an error if the folder's files cannot be read or written.
     pub async fn resume(claim: Claim, mut trainer: Trainer, device: &Device) -> Result<Self> {
         let dir = claim.dir();
-        let mut about = About::new(&mut trainer, device);
-        match About::read(dir) {
+        let mut about = RunInfo::new(&mut trainer, device);
+        match RunInfo::read(dir) {
             Ok(Some(before)) => {
                 about.changes(&before).iter().for_each(|change| log::warn!("{change}"));
                 about.follow(before);
@@ -295,7 +300,7 @@ impl Run {
         if self.trainer.diverged().is_none() {
             return error;
         }
-        let Ok(saved) = Saved::read(&self.dir) else { return error };
+        let Ok(saved) = SavedRun::read(&self.dir) else { return error };
         self.trainer.diagnose(&saved.checkpoint).await.ok().flatten().unwrap_or(error)
     }
 

@@ -5,15 +5,15 @@
 //! device, which is copied to the host when it is full or on request, while further steps are
 //! running.
 
-mod fault;
-mod feed;
+mod evaluator;
 mod halves;
-mod judge;
+mod images;
 mod measure;
+mod non_finite;
 mod steps;
 
-pub use fault::Fault;
-pub(super) use feed::Batch;
+pub(super) use images::Batch;
+pub use non_finite::NonFinite;
 pub use steps::{step_plans, training_plan};
 
 use super::checkpoint::HostTensor;
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::halves::SCALES;
 use crate::model::{Model, Parameter, trained_len};
 use crate::ops::quantise::CodeStatistics;
-use crate::pass::{Bytes, Feed, Loss, Optimizer, Precision, RING, Store};
+use crate::pass::{Bytes, ImageInput, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;
 use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
@@ -57,7 +57,7 @@ enum Purpose {
     Update,
     Infer,
     /// An evaluation; `mean`: whether a per-pixel mean is subtracted from the images.
-    Judge {
+    Evaluate {
         mean: bool,
     },
     Inspect,
@@ -84,7 +84,7 @@ pub struct Session {
     /// Micro-batches per batch.
     micro_batches: usize,
     memory: Memory,
-    feed: Feed,
+    image_input: ImageInput,
     dump: bool,
     /// Logits of the last step's images, if they are kept and the step has micro-batches.
     logits: Vec<f32>,
@@ -100,10 +100,10 @@ pub struct Session {
     measured: Vec<Measured>,
 }
 
-/// How a recipe's images are fed into a step when each batch carries its own.
-pub fn batch_feed(recipe: &Recipe) -> Feed {
+/// How a step gets a recipe's images if each batch carries its own.
+pub fn batch_input(recipe: &Recipe) -> ImageInput {
     let (data, [_, h, w]) = (&recipe.data, recipe.data.set.source());
-    Feed::Bytes(Bytes { source: [h, w], store: Store::Batch, augment: data.augment, mean: data.mean_image })
+    ImageInput::Bytes(Bytes { source: [h, w], store: Store::Batch, augment: data.augment, mean: data.mean_image })
 }
 
 impl Session {
@@ -117,16 +117,21 @@ impl Session {
     ///
     /// Returns an error if the model does not fit the device.
     pub async fn new(recipe: &Recipe, backend: Box<dyn Backend>, dump: bool) -> Result<Self> {
-        Self::with_feed(recipe, backend, Feed::Floats, dump).await
+        Self::with_image_input(recipe, backend, ImageInput::Floats, dump).await
     }
 
-    /// Like [`Session::new`], but steps take images as `feed` says: [`Session::train_on`] or
+    /// Like [`Session::new`], but steps take images as `image_input` says: [`Session::train_on`] or
     /// [`Session::train_bytes`], after [`Session::set_normalise`] and [`Session::set_store`].
     ///
     /// # Errors
     ///
     /// Returns an error if the model does not fit the device.
-    pub async fn with_feed(recipe: &Recipe, backend: Box<dyn Backend>, feed: Feed, dump: bool) -> Result<Self> {
+    pub async fn with_image_input(
+        recipe: &Recipe,
+        backend: Box<dyn Backend>,
+        image_input: ImageInput,
+        dump: bool,
+    ) -> Result<Self> {
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
@@ -136,7 +141,7 @@ impl Session {
             batch: recipe.train.batch,
             micro_batches: recipe.train.accumulate,
             memory: recipe.train.memory,
-            feed,
+            image_input,
             dump,
             logits: Vec::new(),
             seed: recipe.train.seed,
@@ -341,7 +346,7 @@ impl Session {
         }
         self.check_finite(id).await?;
         if out.iter().any(|logit| !logit.is_finite()) {
-            return Err(fault::not_finite(fault::IN_LOGITS));
+            return Err(non_finite::not_finite(non_finite::IN_LOGITS));
         }
         Ok(out)
     }

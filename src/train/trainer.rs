@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
-use super::session::{self, Batch, Fault, Session};
+use super::session::{self, Batch, NonFinite, Session};
 use super::source::Source;
 use super::start;
 use super::trained_on::TrainedOn;
@@ -18,7 +18,7 @@ use crate::backend::Backend;
 use crate::caps::Caps;
 use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
-use crate::pass::{Bytes, Feed, Optimizer, RING, Store};
+use crate::pass::{Bytes, ImageInput, Optimizer, RING, Store};
 use crate::recipe::Recipe;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct Trainer {
     clock: Clock,
     /// The first step in which a value was not finite, and where, if a check on the device found
     /// it.
-    diverged: Option<(u64, Option<Fault>)>,
+    diverged: Option<(u64, Option<NonFinite>)>,
     evaluated: Option<Evaluation>,
     trained_on: TrainedOn,
 }
@@ -86,9 +86,9 @@ impl Trainer {
             })?;
             normalise.mean = Some(normalise.mean_of(pixels, dataset.train.image_len()));
         }
-        let feed = feed(&recipe, &dataset, backend.caps());
-        let resident = matches!(feed, Feed::Bytes(Bytes { store: Store::Resident { .. }, .. }));
-        let mut session = Session::with_feed(&recipe, backend, feed, dump).await?;
+        let image_input = image_input(&recipe, &dataset, backend.caps());
+        let resident = matches!(image_input, ImageInput::Bytes(Bytes { store: Store::Resident { .. }, .. }));
+        let mut session = Session::with_image_input(&recipe, backend, image_input, dump).await?;
         session.set_normalise(&normalise);
         if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
             session.set_store(pixels);
@@ -310,7 +310,7 @@ impl Trainer {
         Ok(events)
     }
 
-    fn divergence(&self, step: u64, fault: Option<&Fault>) -> Error {
+    fn divergence(&self, step: u64, fault: Option<&NonFinite>) -> Error {
         let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
         let first = fault.map_or(String::new(), |fault| format!("; it started {fault}"));
         let lr = if lr < 1e5 { lr.to_string() } else { format!("{lr:e}") };
@@ -353,12 +353,12 @@ impl Trainer {
         }
         self.flush().await?;
         let batches = self.batches(self.position.epoch);
-        let places = &batches[self.position.batch as usize];
+        let positions = &batches[self.position.batch as usize];
         let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
-        let batch = pixels.map_or(Batch::Places(places.into()), |pixels| Batch::Bytes(pixels.into()));
+        let batch = pixels.map_or(Batch::Positions(positions.into()), |pixels| Batch::Bytes(pixels.into()));
         // If the forward pass is finite: the place that the check on the device found in the
         // gradients or updates.
-        let fault = self.session.first_fault(places.len(), &batch).await?.or(checked);
+        let fault = self.session.first_non_finite(positions.len(), &batch).await?.or(checked);
         Ok(Some(self.divergence(step, fault.as_ref())))
     }
 
@@ -398,8 +398,8 @@ impl Trainer {
             let (step, lr) = (measured.step + 1, self.recipe.train.lr(measured.step, self.dataset.train.len()));
             // No measurement of an epoch arrives after its end.
             let epoch = self.position.epoch + 1;
-            let fault = self.session.step_fault(images as usize, measured.fault);
-            let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(Fault::to_string) };
+            let fault = self.session.step_non_finite(images as usize, measured.fault);
+            let row = StepRow { step, epoch, loss: measured.loss, lr, fault: fault.as_ref().map(NonFinite::to_string) };
             if row.diverged() && self.diverged.is_none() {
                 self.diverged = Some((step, fault));
             }
@@ -482,14 +482,14 @@ impl Trainer {
     }
 }
 
-/// How the images of a data set are fed to a device: from its memory, if they fit.
-fn feed(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> Feed {
-    let mut feed = session::batch_feed(recipe);
-    let Feed::Bytes(bytes) = &mut feed else { unreachable!("a recipe's images are bytes") };
+/// How the images of a data set reach a device: they are kept in its memory if they fit.
+fn image_input(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> ImageInput {
+    let mut image_input = session::batch_input(recipe);
+    let ImageInput::Bytes(bytes) = &mut image_input else { unreachable!("a recipe's images are bytes") };
     let train = &dataset.train;
     let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
     if train.in_memory().is_some_and(|pixels| pixels.len() <= RESIDENT_BYTES) && part_images > 0 {
         bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
     }
-    feed
+    image_input
 }

@@ -179,9 +179,9 @@ fn printed_commands_can_be_pasted_whatever_a_folder_is_called() {
     let dir = base.path();
     for name in ["c d", "it's größe", "$HOME & (co) [b] {c,d}*?~#!", "~", "line\nbreak a\"b`c\\", "-dash"] {
         let out = format!("--out={name}");
-        let said = run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--plain", &out]);
-        let pasted = paste(dir, &said, "--adapter cpu");
-        assert!(pasted.len() == 1 && pasted[0].contains("test accuracy"), "{name}: {said}");
+        let printed = run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--plain", &out]);
+        let pasted = paste(dir, &printed, "--adapter cpu");
+        assert!(pasted.len() == 1 && pasted[0].contains("test accuracy"), "{name}: {printed}");
     }
     // Errors contain commands as well.
     let done = finish(command(dir, &["train", "--adapter", "cpu", "--out", "c d"]));

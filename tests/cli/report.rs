@@ -27,8 +27,11 @@ fn runs_are_compared_on_a_page() {
     for (recipe, out) in [("digits", "fast"), ("slow.toml", "slow <b>")] {
         run(dir, &["train", recipe, "--adapter", "cpu", "--epochs", "2", "--out", out]);
     }
-    let said = run(dir, &["report", "fast", "slow <b>", "--adapter", "cpu", "--plots", "plots"]);
-    assert!(said.contains("report written to fast/report.html") && said.contains("fast on 360 test images"), "{said}");
+    let printed = run(dir, &["report", "fast", "slow <b>", "--adapter", "cpu", "--plots", "plots"]);
+    assert!(
+        printed.contains("report written to fast/report.html") && printed.contains("fast on 360 test images"),
+        "{printed}"
+    );
     let (page, shown) = read(&dir.join("fast/report.html"));
 
     assert_eq!(all(&shown["runs"], "name"), ["fast", "slow <b>"]);
@@ -68,7 +71,7 @@ fn runs_are_compared_on_a_page() {
         assert!(names("png").contains(&picture.to_string()), "{picture} is not in {:?}", names("png"));
     }
     assert!(names("svg").iter().all(|name| names("png").contains(name)), "each plot is an SVG and a PNG");
-    assert!(said.contains(&format!("{} plots and images written to plots", names("png").len())), "{said}");
+    assert!(printed.contains(&format!("{} plots and images written to plots", names("png").len())), "{printed}");
     for (path, bytes) in &files {
         let whole = if path.extension().unwrap() == "svg" {
             String::from_utf8(bytes.clone()).unwrap().trim_end().ends_with("</svg>")

@@ -2,7 +2,7 @@
 use super::{command, fails, finish, run, trained};
 use halfwave::recipe::builtin;
 use halfwave::train::checkpoint::{self, Checkpoint};
-use halfwave::train::{HostTensor, run::Saved};
+use halfwave::train::{HostTensor, run::SavedRun};
 use image::{GrayImage, Luma};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn picture(path: &Path, grey: u8) {
 
 /// Copies a run's checkpoint with a change.
 fn changed(dir: &Path, name: &str, change: impl FnOnce(&mut Checkpoint)) -> PathBuf {
-    let mut checkpoint = Saved::read(&dir.join("run")).unwrap().checkpoint;
+    let mut checkpoint = SavedRun::read(&dir.join("run")).unwrap().checkpoint;
     change(&mut checkpoint);
     fs::write(dir.join(name), checkpoint.to_bytes()).unwrap();
     dir.join(name)

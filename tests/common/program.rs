@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 #[path = "messages.rs"]
-mod messages;
+pub mod messages;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,11 @@
 //! IDX files in a folder: valid ones are read under all names, and every error names the file and
 //! what to do.
+use crate::program::{fails, run};
+use crate::recipes::{all_wrong, set_of};
 use flate2::{Compression, write::GzEncoder};
 use halfwave::data::{Classes, Dataset, Split, class_names};
-use halfwave::recipe::{Idx, Recipe, Set};
+use halfwave::recipe::{Digits, Idx, Recipe, Set, builtin};
+use image::{GrayImage, Luma};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -256,4 +259,73 @@ fn what_a_folder_holds_instead_is_said() {
     assert!(message.contains(": missing: train-images-idx3-ubyte, ") && message.contains(wanted), "{message}");
     let message = load(&other.path().join("k49-train-imgs.npz")).unwrap_err();
     assert!(message.contains("this is a zip archive, not a folder; unpack it"), "{message}");
+}
+
+#[test]
+fn idx_has_what_the_model_asks_for() {
+    let wanted = |dir: &str, image, classes| Set::from(Idx { dir: dir.into(), image, classes });
+    assert_eq!(set_of("set = \"idx\"", [1, 28, 28], 10), wanted("mnist", [1, 28, 28], 10));
+    assert_eq!(set_of("set = \"idx\"\ndir = \"a/b\"", [2, 8, 9], 256), wanted("a/b", [2, 8, 9], 256));
+}
+
+#[test]
+fn wrong_keys_are_refused() {
+    all_wrong(&[
+        (
+            "set = \"idx\"\nlabels = \"fine\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["[data] (idx)", "\"labels\", which only cifar100 has"],
+        ),
+        ("set = \"idx\"\ndir = \"\"", [1, 8, 8], 10, 33, &["name the folder"]),
+        ("set = \"idx\"", [1, 8, 8], 257, 3, &["classes = 257", "single bytes", "at most 256 classes"]),
+        (
+            "set = \"idx\"\nfile = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["\"file\", which only npz", "expected one of set, dir, scale"],
+        ),
+        ("set = \"idx\"\nstream_above = 1", [1, 8, 8], 10, 33, &["\"stream_above\", which only folder has"]),
+    ]);
+}
+
+/// Writes digits as IDX files.
+fn write_idx(dir: &Path, part: &str, split: &Split) {
+    let head = |dims: &[u32]| -> Vec<u8> {
+        [0, 0, 8, dims.len() as u8].into_iter().chain(dims.iter().flat_map(|dim| dim.to_be_bytes())).collect()
+    };
+    let (count, labels): (_, Vec<u8>) = (split.len() as u32, split.labels.iter().map(|&label| label as u8).collect());
+    fs::write(
+        dir.join(format!("{part}-images-idx3-ubyte")),
+        [&head(&[count, 8, 8])[..], split.in_memory().unwrap()].concat(),
+    )
+    .unwrap();
+    fs::write(dir.join(format!("{part}-labels.idx1-ubyte")), [head(&[count]), labels].concat()).unwrap();
+}
+
+#[test]
+fn idx_files_are_trained_on() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let text = builtin("digits").unwrap().replace("set = \"digits\"", "set = \"idx\"\ndir = \"mine\"");
+    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
+    let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
+    fails(dir, &train, &["idx: there is no folder mine", "four IDX files", "--data-dir DIR"]);
+    fs::create_dir(dir.join("mine")).unwrap();
+    fails(dir, &train, &["idx, mine: missing: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"]);
+
+    let digits = Dataset::load(&Digits.into()).unwrap();
+    write_idx(&dir.join("mine"), "train", &digits.train);
+    write_idx(&dir.join("mine"), "t10k", &digits.test);
+    run(dir, &train);
+    assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 360)"));
+    GrayImage::from_pixel(8, 8, Luma([9])).save(dir.join("a.png")).unwrap();
+    assert!(run(dir, &["predict", "run", "a.png", "--adapter", "cpu"]).contains('%'));
+
+    let images = dir.join("mine/t10k-images-idx3-ubyte");
+    let whole = fs::read(&images).unwrap();
+    fs::write(&images, &whole[..whole.len() - 1]).unwrap();
+    fails(dir, &["eval", "run", "--adapter", "cpu"], &["t10k-images-idx3-ubyte: 23039 bytes", "ask for 23040"]);
 }

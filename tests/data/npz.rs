@@ -1,7 +1,10 @@
 //! NumPy archives: those that Keras and MedMNIST distribute are read, and every error says what to
 //! do. `npz/make.py` wrote the files with NumPy.
+use crate::program::{fails, run};
+use crate::recipes::{all_wrong, read_data, set_of};
 use halfwave::data::{Dataset, Split};
-use halfwave::recipe::{Data, Npz};
+use halfwave::recipe::{Data, Npz, Set, builtin};
+use image::{GrayImage, Luma};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -132,4 +135,55 @@ fn no_cut_or_change_panics() {
             }
         }
     }
+}
+
+#[test]
+fn npz_names_a_file() {
+    let wanted = |file: &str| Set::from(Npz { file: file.into(), image: [3, 28, 28], classes: 9 });
+    assert_eq!(set_of("set = \"npz\"", [3, 28, 28], 9), wanted("mnist.npz"));
+    let (data, resolved) = read_data("set = \"npz\"\nfile = \"a/pathmnist.npz\"", [3, 28, 28], 9);
+    assert_eq!(data.set, wanted("a/pathmnist.npz"));
+    let written = "[data]\nset = \"npz\"\nfile = \"a/pathmnist.npz\"\nscale = [0.003921569, 0.0]\nmean_image = false\n";
+    assert!(resolved.contains(written), "{resolved}");
+}
+
+#[test]
+fn wrong_keys_are_refused() {
+    all_wrong(&[
+        ("set = \"npz\"\nfile = \"\"", [1, 8, 8], 10, 33, &["name the .npz file"]),
+        (
+            "set = \"npz\"\ndir = \"a\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["\"dir\", which only cifar10", "expected one of set, file, scale"],
+        ),
+        ("set = \"npz\"", [1, 8, 8], 70_000, 3, &["classes = 70000", "npz has at most 65536 classes"]),
+    ]);
+}
+
+#[test]
+fn a_numpy_archive_is_trained_on() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let text = builtin("digits").unwrap().replace("set = \"digits\"", "set = \"npz\"\nfile = \"mine.npz\"");
+    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
+    let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
+    let wanted = ["npz: there is no file mine.npz; specify the .npz file: --data-dir FILE, or file = \"FILE\" in"];
+    fails(dir, &train, &wanted);
+    fails(
+        dir,
+        &[&train[..], &["--data-dir", "."]].concat(),
+        &["npz: . is a folder, not a file; specify the .npz file"],
+    );
+    fs::copy(file("digits.npz"), dir.join("mine.npz")).unwrap();
+    run(dir, &train);
+    assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 40)"));
+    fs::rename(dir.join("mine.npz"), dir.join("other.npz")).unwrap();
+    assert!(run(dir, &["eval", "run", "--adapter", "cpu", "--data-dir", "other.npz"]).contains("of 40)"));
+    GrayImage::from_pixel(8, 8, Luma([9])).save(dir.join("a.png")).unwrap();
+    assert!(run(dir, &["predict", "run", "a.png", "--adapter", "cpu"]).contains('%'));
+    let whole = fs::read(file("digits.npz")).unwrap();
+    fs::write(dir.join("mine.npz"), &whole[..whole.len() / 2]).unwrap();
+    fails(dir, &["eval", "run", "--adapter", "cpu"], &["npz, mine.npz: not a complete .npz archive"]);
 }

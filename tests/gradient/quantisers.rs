@@ -41,35 +41,44 @@ fn signs() -> impl Iterator<Item = Case> {
     })
 }
 
-/// PACT, where the gradient of the clip s is that of min(max(x, 0), s); LSQ, where the step has the
-/// gradient of s·(x/s + r) with constant rounding r.
+/// PACT, where the gradient of the clip s is that of min(max(x, 0), s); LSQ and RCF, where the scale
+/// has the gradient of s·(x/s + r) with constant rounding r. The top level is 1.5 in all cases.
 fn learned_scales() -> impl Iterator<Item = Case> {
-    [Scale::Pact, Scale::Lsq].into_iter().map(|kind| {
-        let (bits, s) = (2u8, if kind == Scale::Pact { 1.5f32 } else { 0.5 });
-        let n = f64::from((1u32 << bits) - 1);
+    [Scale::Pact, Scale::Lsq, Scale::Rcf].into_iter().map(|kind| {
+        let (op, code) = match kind {
+            Scale::Pact => (Quantise::nearest(2, 1.0, Some(kind)), Code::Uniform(1.0 / 3.0)),
+            Scale::Lsq => (Quantise::nearest(2, 3.0, Some(kind)), Code::Uniform(1.0)),
+            Scale::Rcf => {
+                let levels = vec![0.125, 0.25, 0.375, 0.75, 1.0];
+                (Quantise::nearest_level(&levels, Some(kind)), Code::Levels(levels))
+            }
+        };
+        let top = f64::from(op.top);
+        let s = 1.5 / op.top;
         let mut net = Net::new();
         let (a, x) = doubled(&mut net, clear_of(&[0.0, 1.5], &SHAPE));
         let scale = net.trained("scale", Tensor::from_f32(&[1], &[s]));
-        let (top, step) = if kind == Scale::Pact { (1.0, 1.0 / n as f32) } else { (n as f32, 1.0) };
-        let codes = net.add(Quantise::nearest(bits, top, Some(kind)), &[x, scale]);
-        let rounded: Vec<_> = net.values()[codes.0].to_ints().into_iter().map(f64::from).collect();
+        let codes = net.add(op, &[x, scale]);
+        let level = |level: i32| f64::from(code.unit_value(level as u32));
+        let rounded: Vec<_> = net.values()[codes.0].to_ints().into_iter().map(level).collect();
         let at = twice(&reals(&net.leaves["a"]));
-        let y = net.add(Decode { code: Code::Uniform(step) }, &[codes, scale]);
+        let gain = if kind == Scale::Lsq { 1.0 / (at.len() as f64 * top).sqrt() } else { 1.0 };
+        let y = net.add(Decode { code }, &[codes, scale]);
         let b = net.trained("b", Noise::new(91).floats(&[9]));
         let root = net.add(Bias, &[y, b]);
         Case::new(format!("{kind:?}"), net, root, &[a, scale, b], move |v| {
             let (s, start) = (v[1][0], f64::from(s));
-            let lsq = |i: usize, x: f64| {
-                let s = start + (s - start) / (at.len() as f64 * n).sqrt();
+            let residual = |i: usize, x: f64| {
+                let s = start + (s - start) * gain;
                 match at[i] {
                     here if here <= 0.0 => 0.0,
-                    here if here >= n * start => n * s,
+                    here if here >= top * start => top * s,
                     here => x + s * (rounded[i] - here / start),
                 }
             };
             let smooth = v[0].iter().enumerate().map(|(i, a)| match kind {
                 Scale::Pact => (2.0 * a).clamp(0.0, s),
-                Scale::Lsq => lsq(i, 2.0 * a),
+                Scale::Lsq | Scale::Rcf => residual(i, 2.0 * a),
             });
             reference::bias(&smooth.collect::<Vec<_>>(), &v[2])
         })

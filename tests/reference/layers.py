@@ -124,20 +124,21 @@ def batch_norm(net, layer, inputs):
     return Signal(F.batch_norm(x.value, mean, variance, gamma, beta, net.training, momentum, eps))
 
 
-for name in ("hwgq", "sign", "dorefa", "uniform"):
-    function = getattr(quantisers, name)
+for name, function in quantisers.FIXED.items():
     KINDS[name] = lambda net, layer, inputs, function=function: function(inputs[0].value, layer)
 
 
-@kind("pact")
-def pact(net, layer, inputs):
-    return quantisers.pact(inputs[0].value, net.parameter(layer["name"] + ".clip", (1,), start=layer.get("clip", 10.0)), layer)
+def learned(what, start, function):
+    """A quantiser with a learned scale, the layer's parameter `what`."""
+
+    def apply(net, layer, inputs):
+        return function(inputs[0].value, net.parameter(f"{layer['name']}.{what}", (1,), start=layer.get(what, start(layer))), layer)
+
+    return apply
 
 
-@kind("lsq")
-def lsq(net, layer, inputs):
-    start = layer.get("step", quantisers.UNIFORM[layer.get("bits", 2)])
-    return quantisers.lsq(inputs[0].value, net.parameter(layer["name"] + ".step", (1,), start=start), layer)
+for name, parts in quantisers.LEARNED.items():
+    KINDS[name] = learned(*parts)
 
 
 @kind("fixed")

@@ -29,6 +29,29 @@ class Signal:
         return Signal(value, self.parts, self.border)
 
 
+# By the word that recipes use: functions of the input and the layer's keys.
+FIXED = {}
+# By the word that recipes use: the learned scale's name, its start as a function of the layer's keys, and a function of the input, the scale and the keys. A key with the
+# scale's name sets the start.
+LEARNED = {}
+
+
+def fixed(function):
+    """Registers a quantiser without learned parameters."""
+    FIXED[function.__name__] = function
+    return function
+
+
+def learned(scale, start):
+    """Registers a quantiser with a learned scale."""
+
+    def register(function):
+        LEARNED[function.__name__] = (scale, start, function)
+        return function
+
+    return register
+
+
 def coded(value, step):
     """Integers times one step."""
     scale = float(step)
@@ -90,6 +113,7 @@ def surrogate_slope(name, x, top):
     raise ValueError(f"unknown surrogate {name}")
 
 
+@fixed
 def hwgq(x, layer):
     """0 in the zero bin, else the level whose bin, closed on the right, holds x. The zero bin is x <= 0, or x <= q_1 / 2."""
     levels, uniform = hwgq_levels(layer)
@@ -111,6 +135,7 @@ def hwgq(x, layer):
 # ---- sign
 
 
+@fixed
 def sign(x, layer):
     """+1 for x >= 0, else -1. Hard tanh (Courbariaux et al., 2016) or Bi-Real's polynomial (Liu et al., 2018) stands in for it."""
     name = layer.get("surrogate", "hard_tanh")
@@ -128,6 +153,7 @@ def sign(x, layer):
 # ---- DoReFa-Net: Zhou et al., 2016
 
 
+@fixed
 def dorefa(x, layer):
     """quantize_k(clip(x, 0, 1)), ties to even; the derivative is the clip's, 1 on [0, 1]."""
     steps = 2 ** layer.get("bits", 2) - 1
@@ -139,6 +165,7 @@ def dorefa(x, layer):
 # ---- uniform, with a fixed clip: Jacob et al., 2018
 
 
+@fixed
 def uniform(x, layer):
     """round(clip(x, 0, c) (2^k - 1) / c) c / (2^k - 1); the derivative is the clip's, 1 on [0, c]."""
     steps, clip = 2 ** layer.get("bits", 2) - 1, layer.get("clip", 6.0)
@@ -150,6 +177,7 @@ def uniform(x, layer):
 # ---- PACT: Choi et al., 2018
 
 
+@learned("clip", lambda layer: 10.0)
 def pact(x, clip, layer):
     """round(clip(x, 0, a) (2^k - 1) / a) a / (2^k - 1) with learned a; dx = dy on [0, a), da = sum of dy where x >= a."""
     steps = 2 ** layer.get("bits", 2) - 1
@@ -163,6 +191,7 @@ def pact(x, clip, layer):
 # ---- LSQ: Esser et al., 2020
 
 
+@learned("step", lambda layer: UNIFORM[layer.get("bits", 2)])
 def lsq(x, step, layer):
     """round(clip(x / s, 0, Q)) s with learned s, Q = 2^k - 1; dx = dy where 0 < x / s < Q. ds = sum of dy times (round(v) - v inside, 0 below, Q above), v = x / s, times
     1 / sqrt(N Q), N the number of elements of the whole tensor, batch included."""
@@ -176,3 +205,29 @@ def lsq(x, step, layer):
     to_step = lambda dy: ((dy * slope).sum() * scale).reshape(step.shape)
     y = stand_in_learned(x, step, code * s, lambda dy: dy * mask(inside), to_step)
     return coded(y, s)
+
+
+# ---- APoT: Li, Dong, Wang, 2020
+
+# By bits: the sets of powers of two of which a level is the sum, one term of each; a set also has 0.
+APOT = {2: ([-1, -2, -3], []), 3: ([-1, -2, -4], [-3]), 4: ([-1, -3, -5], [-2, -4, -6])}
+
+
+@learned("clip", lambda layer: 8.0)
+def apot(x, clip, layer):
+    """Q(clip(x / a, 0, 1)) a with learned a, Q to the nearest level, the lower of two. The clipping function is reparametrised: dx = dy where 0 < x / a < 1,
+    da = sum of dy times (Q(v) - v inside, 0 below, 1 above), v = x / a."""
+    first, second = APOT[layer.get("bits", 2)]
+    sums = sorted((2.0**i if i else 0.0) + (2.0**j if j else 0.0) for i in first + [0] for j in second + [0])
+    levels = [value / sums[-1] for value in sums]
+    a = clip.detach()
+    v = x / a
+    rises = [(b - c, (b + c) / 2) for c, b in zip(levels, levels[1:])]
+    q = sum(rise * mask(v > middle) for rise, middle in rises)
+    inside = (v > 0) & (v < 1)
+    slope = torch.where(inside, q - v, torch.where(v >= 1, 1.0, 0.0))
+    to_clip = lambda dy: (dy * slope).sum().reshape(clip.shape)
+    y = stand_in_learned(x, clip, q * a, lambda dy: dy * mask(inside), to_clip)
+    scale = float(a)
+    # Thermometer: plane i says that the value is at least level i.
+    return Signal(y, lambda value: [(rise * scale, mask(value > middle * scale)) for rise, middle in rises])

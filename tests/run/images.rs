@@ -7,7 +7,7 @@ use halfwave::data::{Dataset, Normalise};
 use halfwave::recipe::{Augment, Folder, Length, Padding, Recipe};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::{EpochRow, Row};
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use halfwave::train::{Trainer, checkpoint::MEAN_IMAGE};
 use image::{GrayImage, Luma};
 use pollster::block_on;
@@ -34,7 +34,7 @@ fn a_resumed_run_draws_the_same_shifts() {
     assert!(checkpoint(&plain) != checkpoint(&whole), "images were changed");
 
     // The mean image is that of the training images, and is stored in the checkpoint.
-    let saved = Saved::read(&whole).unwrap();
+    let saved = SavedRun::read(&whole).unwrap();
     let (data, normalise) = (dataset(40), Normalise::new(&recipe().data));
     let mean = &saved.checkpoint.tensors[MEAN_IMAGE];
     assert_eq!(mean.shape, [8, 8, 1]);
@@ -87,13 +87,13 @@ fn a_streamed_run_is_that_of_images_on_the_device() {
             block_on(run.pause()).unwrap();
             drop(run);
             let claim = Claim::existing(&dir).unwrap();
-            let saved = Saved::read_folder(&dir).unwrap();
+            let saved = SavedRun::read_folder(&dir).unwrap();
             let mut trainer = make(&saved.recipe);
             saved.restore(&mut trainer).unwrap();
             run = block_on(halfwave::train::run::Run::resume(claim, trainer, &device)).unwrap();
         }
         finish(run);
-        (rows(&dir), Saved::read(&dir).unwrap().checkpoint.tensors)
+        (rows(&dir), SavedRun::read(&dir).unwrap().checkpoint.tensors)
     };
     let resident = run("resident", 1024, false);
     assert!(resident.0.len() > 10);
@@ -173,7 +173,7 @@ fn a_run_is_chosen_by_what_is_held_out_and_ends_when_it_gets_no_better() {
     assert!(tested[tested.len() - 1] && tested.iter().filter(|tested| **tested).count() == 1, "{tested:?}");
 
     // The run is finished, and stays so.
-    let saved = Saved::read_folder(&dir).unwrap();
+    let saved = SavedRun::read_folder(&dir).unwrap();
     assert!(saved.checkpoint.position.stopped);
     let mut trainer = make(saved.recipe.clone());
     saved.restore(&mut trainer).unwrap();

@@ -4,7 +4,7 @@
 use super::{EPOCH_STEPS, checkpoint, create, finish, recipe, resume, rows, trainer};
 use halfwave::recipe::{Adam, AdamW, Bop, Curve, Group, Length, Loss, Moments, Optimizer, Recipe, Rule, Schedule, Sgd};
 use halfwave::train::metrics::Row;
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use pollster::block_on;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,7 @@ fn a_checkpoint_holds_what_its_optimizer_keeps() {
         let mut run = create(&dir, recipe.clone());
         bytes.insert(name, run.trainer().session().plan().memory.state);
         drop(run);
-        let saved = Saved::read(&dir).unwrap();
+        let saved = SavedRun::read(&dir).unwrap();
         let tensors = &saved.checkpoint.tensors;
         let kept: BTreeSet<_> = tensors.keys().filter(|name| Optimizer::owns(name)).cloned().collect();
         let trained = trainer(recipe.clone()).session().trained();
@@ -147,7 +147,7 @@ fn bop_stands_beside_every_kind_of_weights() {
         let recipe = Recipe::parse(&(text + clip), keys).unwrap();
         let dir = base.path().join(at.to_string());
         finish(create(&dir, recipe));
-        let tensors = Saved::read(&dir).unwrap().checkpoint.tensors;
+        let tensors = SavedRun::read(&dir).unwrap().checkpoint.tensors;
         for name in ["flip", "other"] {
             let binary = name == "flip" || keys.contains("binary");
             let has = |state: &str| tensors.contains_key(&format!("{state}/{name}.weight"));
@@ -156,6 +156,6 @@ fn bop_stands_beside_every_kind_of_weights() {
             assert_eq!(signs, binary, "{name}: {keys}");
         }
         finish(resume(&dir, |recipe| recipe.train.length = Length::Steps(3)));
-        assert_eq!(Saved::read(&dir).unwrap().checkpoint.position.step, 3, "{keys}");
+        assert_eq!(SavedRun::read(&dir).unwrap().checkpoint.position.step, 3, "{keys}");
     }
 }

@@ -124,7 +124,7 @@ fn stop_everywhere(recipe: &Recipe) -> usize {
             Ok(true) => return at - 1,
             Ok(false) => {
                 let claim = Claim::existing(&dir).unwrap();
-                let saved = halfwave::train::run::Saved::read_folder(&dir).unwrap();
+                let saved = halfwave::train::run::SavedRun::read_folder(&dir).unwrap();
                 let mut trainer =
                     block_on(Trainer::new(recipe.clone(), data(), Box::new(CpuBackend::new()), false)).unwrap();
                 saved.restore(&mut trainer).unwrap();
@@ -198,7 +198,7 @@ fn a_run_that_stopped_before_its_evaluation_may_be_made_longer() {
     finish(resume(&longer, |recipe| recipe.train.length = Length::Epochs(super::EPOCHS)));
     assert_eq!(rows(&longer), rows(&whole));
     assert_eq!(
-        halfwave::train::run::Saved::read(&longer).unwrap().checkpoint.tensors,
-        halfwave::train::run::Saved::read(&whole).unwrap().checkpoint.tensors
+        halfwave::train::run::SavedRun::read(&longer).unwrap().checkpoint.tensors,
+        halfwave::train::run::SavedRun::read(&whole).unwrap().checkpoint.tensors
     );
 }

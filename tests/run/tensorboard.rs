@@ -208,7 +208,7 @@ fn an_event_file_that_cannot_be_written_is_named() {
     fs::create_dir(dir.join(NAME)).unwrap();
     let claim = halfwave::train::claim::Claim::existing(&dir).unwrap();
     let mut trainer = super::trainer(recipe());
-    halfwave::train::run::Saved::read(&dir).unwrap().restore(&mut trainer).unwrap();
+    halfwave::train::run::SavedRun::read(&dir).unwrap().restore(&mut trainer).unwrap();
     let resumed = block_on(halfwave::train::run::Run::resume(claim, trainer, &halfwave::backend::Device::cpu()));
     let message = resumed.err().expect("must fail").to_string();
     assert!(message.contains(NAME) && message.contains("this is a folder"), "{message}");

@@ -109,7 +109,7 @@ pub(crate) fn all() -> Vec<Case> {
     let mut all = products_of_matrices();
     all.extend(weights());
     all.extend(over_rows());
-    all.extend(over_places());
+    all.extend(over_pixels());
     all.extend(losses());
     all
 }
@@ -128,14 +128,14 @@ fn products_of_matrices() -> Vec<Case> {
         (0..3).map(|k| sum(k, 1.0, products(&x, &ones[k]))).collect(),
     );
     // The same over positions: one channel, a window as large as the image.
-    let places = SIDE * SIDE;
-    let (picture, filter) = (cancelling(places, 5), positive(places, 1.0, 6));
-    let mut over_places = vec![0.0; places * 4];
-    over_places.iter_mut().step_by(4).zip(&filter).for_each(|(to, from)| *to = *from);
+    let pixels = SIDE * SIDE;
+    let (picture, filter) = (cancelling(pixels, 5), positive(pixels, 1.0, 6));
+    let mut over_pixels = vec![0.0; pixels * 4];
+    over_pixels.iter_mut().step_by(4).zip(&filter).for_each(|(to, from)| *to = *from);
     let linear = case(
-        "conv over places",
+        "conv over pixels",
         Conv { window: Window::square(SIDE, 1, 0) },
-        vec![Tensor::from_f32(&[1, SIDE, SIDE, 1], &picture), Tensor::from_f32(&[SIDE, SIDE, 4, 1], &over_places)],
+        vec![Tensor::from_f32(&[1, SIDE, SIDE, 1], &picture), Tensor::from_f32(&[SIDE, SIDE, 4, 1], &over_pixels)],
         vec![sum(0, 1.0, products(&picture, &filter))],
     );
     let input = TensorType::f32(&[1, 1, 1, 3]);
@@ -315,11 +315,11 @@ fn over_rows() -> Vec<Case> {
     cases
 }
 
-fn over_places() -> Vec<Case> {
-    let (window, places) = (Window::square(SIDE, 1, 0), SIDE * SIDE);
-    let columns = [cancelling(places, 40), positive(places, 0.1, 41), cancelling(places, 42)];
+fn over_pixels() -> Vec<Case> {
+    let (window, pixels) = (Window::square(SIDE, 1, 0), SIDE * SIDE);
+    let columns = [cancelling(pixels, 40), positive(pixels, 0.1, 41), cancelling(pixels, 42)];
     let picture = Tensor::from_f32(&[1, SIDE, SIDE, 3], &rows_of(&columns));
-    let mean = |c: usize| sum(c, 1.0 / places as f64, f(&columns[c]));
+    let mean = |c: usize| sum(c, 1.0 / pixels as f64, f(&columns[c]));
     let magnitude = |columns: &[Vec<f32>], count: usize| {
         vec![sum(0, 1.0 / count as f64, columns.iter().flat_map(|column| f(column)).map(f64::abs))]
     };
@@ -333,7 +333,7 @@ fn over_places() -> Vec<Case> {
             vec![picture.clone()],
             (0..3).map(mean).collect(),
         ),
-        case("input_scale over places", InputScale { window }, vec![picture], magnitude(&columns, 3 * places)),
+        case("input_scale over pixels", InputScale { window }, vec![picture], magnitude(&columns, 3 * pixels)),
         case(
             "input_scale over channels",
             InputScale { window: POINT },

@@ -9,7 +9,7 @@ use crate::common;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::caps::DeviceClass;
 use halfwave::ops::{sample::Noise, sum};
-use halfwave::pass::{self, Feed};
+use halfwave::pass::{self, ImageInput};
 use halfwave::plan::lower;
 use halfwave::recipe::Recipe;
 use halfwave::tensor::Tensor;
@@ -73,7 +73,7 @@ struct Step {
 async fn step(backend: &mut dyn Backend) -> Step {
     let recipe = Recipe::parse(MODEL, "step").unwrap();
     let (loss, optimizer) = (&recipe.train.loss, &recipe.train.optimizer);
-    let mut graph = pass::training(&recipe.model, IMAGES, &Feed::Floats, loss, optimizer, true).unwrap();
+    let mut graph = pass::training(&recipe.model, IMAGES, &ImageInput::Floats, loss, optimizer, true).unwrap();
     inspect::expose(&mut graph);
     let plan = lower(&graph, &backend.caps().clone()).unwrap();
     let gradients: Vec<_> = plan.outputs.iter().filter(|port| port.name.starts_with("grad/")).cloned().collect();
@@ -202,14 +202,14 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
     let w2: Vec<_> = latent.iter().enumerate().map(|(i, &w)| alpha[i % FILTERS] * sign(w)).collect();
     let bn2 = BatchNorm::of(&conv(SIDE, 2, FILTERS, &v, &w2));
     let z2 = bn2.map(of("bn2.weight"), of("bn2.bias"));
-    let places = z2.len() / FILTERS / IMAGES;
+    let pixels = z2.len() / FILTERS / IMAGES;
     let (fc, bias) = (of("fc.weight"), of("fc.bias"));
     let mut dz2 = vec![0.0; z2.len()];
     let (mut dfc, mut dbias) = ((vec![0.0; 8], vec![0.0; 8]), (vec![0.0; 2], vec![0.0; 2]));
     for (image, &label) in labels().iter().enumerate() {
-        let of_image = image * places * FILTERS..(image + 1) * places * FILTERS;
+        let of_image = image * pixels * FILTERS..(image + 1) * pixels * FILTERS;
         let mut pooled = [0.0; FILTERS];
-        z2[of_image.clone()].iter().enumerate().for_each(|(i, z)| pooled[i % FILTERS] += z.max(0.0) / places as f64);
+        z2[of_image.clone()].iter().enumerate().for_each(|(i, z)| pooled[i % FILTERS] += z.max(0.0) / pixels as f64);
         let logit = |k: usize| bias[k] + (0..FILTERS).map(|c| pooled[c] * fc[c * CLASSES + k]).sum::<f64>();
         let powers = [logit(0).exp(), logit(1).exp()];
         let hit = |k: usize| f64::from(u8::from(label as usize == k));
@@ -225,7 +225,7 @@ fn reference(step: &Step) -> BTreeMap<&'static str, Gradient> {
         }
         for i in of_image {
             let c = i % FILTERS;
-            let d = (0..CLASSES).map(|k| dl[k] * fc[c * CLASSES + k]).sum::<f64>() / places as f64;
+            let d = (0..CLASSES).map(|k| dl[k] * fc[c * CLASSES + k]).sum::<f64>() / pixels as f64;
             dz2[i] = if z2[i] > 0.0 { d } else { 0.0 };
         }
     }

@@ -9,9 +9,6 @@ export function bitsOf(resolved) {
   return new Map([...found].map(([, name, bits]) => [name, Number(bits)]));
 }
 
-/** Kinds of layers that output codes. */
-const CODES = new Set(["hwgq", "sign", "dorefa", "pact", "lsq"]);
-
 /** Whether a drawing of a digit is a valid input of this network. @param {any} summary */
 export const takesDrawings = ({ input: [channels, rows, columns] }) => channels === 1 && rows === 8 && columns === 8;
 
@@ -49,5 +46,5 @@ export function about(opened, empty) {
   write($("draw-title"), digits ? "Draw a digit" : takesDrawings(summary) ? "Draw or show an image" : "Show it an image");
   write(empty.planes, takesDrawings(summary) ? `Draw ${digits ? "a digit" : "something"} or take a test image to look inside.` : "Take a test image or choose a picture to look inside.");
   write(empty.weights, summary.layers.some((/** @type {any} */ { binary }) => binary) ? "The weights show up with the first steps." : "This network has no binary weights.");
-  write(empty.codes, summary.layers.some((/** @type {any} */ { kind }) => CODES.has(kind)) ? "The codes show up with the first steps." : "This network has no layers of codes.");
+  write(empty.codes, summary.layers.some((/** @type {any} */ { codes }) => codes) ? "The codes show up with the first steps." : "This network has no layers of codes.");
 }

@@ -334,7 +334,7 @@ async function release(session) {
   session?.free();
 }
 
-/** The GPU's peaks, measured once; undefined on a device where the measurement fails. @type {Promise<import("./pkg/halfwave.js").Ceilings | void> | undefined} */
+/** The GPU's peaks, measured once; undefined on a device where the measurement fails. @type {Promise<import("./pkg/halfwave.js").DevicePeaks | void> | undefined} */
 let limits;
 
 /** Profiles a step of the open run. @param {Open} open */

@@ -305,7 +305,7 @@ impl Backend for GpuBackend {
         !BROWSER
     }
 
-    fn judge(&mut self, kernel: &str, right: bool) {
+    fn set_verdict(&mut self, kernel: &str, right: bool) {
         self.caps.verdicts.insert(kernel.to_string(), right);
         if let Some(hear) = &self.on_verdict {
             hear(kernel, right);

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::cli::bench::host::Host;
     use halfwave::backend::Device;
-    use halfwave::profile::{Ceiling, Ceilings};
+    use halfwave::profile::{Ceiling, DevicePeaks};
 
     fn timed(kernel: &str, median_ns: u64) -> Timed {
         Timed {
@@ -141,7 +141,7 @@ mod tests {
         // Each takes 1 µs: 10⁶ operations are 10¹² per second.
         let (plain, matrices) = (timed("tile64", 1000), Timed { matrix_ops: 3_000_000, ..timed("coop16", 1000) });
         assert_eq!(share(&bench, &plain, 1_000_000, false), None);
-        let mut ceilings = Ceilings {
+        let mut ceilings = DevicePeaks {
             copy: Vec::new(),
             float: ceiling(2e12),
             half: None,

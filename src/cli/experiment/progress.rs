@@ -20,7 +20,7 @@ pub(super) struct Progress {
     done: u64,
     begun: Instant,
     run_begun: Instant,
-    said: Instant,
+    printed: Instant,
     /// The label of the current run.
     label: String,
 }
@@ -29,14 +29,14 @@ impl Progress {
     /// Creates a progress display for `runs` runs with `left` steps in total.
     pub(super) fn new(runs: usize, left: u64, plain: bool) -> Self {
         let (live, now) = (!plain && std::io::stderr().is_terminal() && is_capable(), Instant::now());
-        Self { live, runs, left, done: 0, begun: now, run_begun: now, said: now, label: String::new() }
+        Self { live, runs, left, done: 0, begun: now, run_begun: now, printed: now, label: String::new() }
     }
 
     /// Marks the start of a run, or its resumption.
     pub(super) fn begin(&mut self, at: usize, name: &str) {
         let width = self.runs.to_string().len();
         self.label = format!("[{:>width$}/{}] {name}", at + 1, self.runs);
-        (self.run_begun, self.said) = (Instant::now(), Instant::now());
+        (self.run_begun, self.printed) = (Instant::now(), Instant::now());
         self.rewrite(&self.label);
     }
 
@@ -44,10 +44,10 @@ impl Progress {
     pub(super) fn steps(&mut self, run: &mut Run, before: u64) {
         let position = run.trainer().position();
         self.done += position.step - before;
-        if !self.live && self.said.elapsed() < QUIET {
+        if !self.live && self.printed.elapsed() < QUIET {
             return;
         }
-        self.said = Instant::now();
+        self.printed = Instant::now();
         let trainer = run.trainer();
         let epochs = trainer.total_steps().div_ceil(trainer.epoch_steps().max(1));
         let mut parts = vec![format!("epoch {}/{epochs}", (position.epoch + 1).min(epochs))];

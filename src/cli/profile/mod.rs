@@ -12,7 +12,7 @@ use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
 use halfwave::report::profile_page;
 use halfwave::train::Session;
-use halfwave::train::session::batch_feed;
+use halfwave::train::session::batch_input;
 use halfwave::{Error, Result, files};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     };
     let request = Request { api_trace: args.api_trace.clone(), ..request };
     let Opened { backend, device } = choice.open(request)?;
-    let mut session = pollster::block_on(Session::with_feed(&recipe, backend, batch_feed(&recipe), false))?;
+    let mut session = pollster::block_on(Session::with_image_input(&recipe, backend, batch_input(&recipe), false))?;
     let measurement = measure(&mut session, args.steps)?;
     if args.capture {
         pollster::block_on(session.capture())?;

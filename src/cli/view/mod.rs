@@ -16,7 +16,7 @@ mod style;
 mod tests;
 
 pub(super) use screen::leave;
-pub(super) use state::About;
+pub(super) use state::RunSummary;
 
 use super::{interrupt, terminal};
 use halfwave::train::metrics::Row;
@@ -63,7 +63,7 @@ impl View {
     /// Opens a view of a run at `position` with the rows written so far.
     ///
     /// Returns `None` if there is no terminal, or if it supports only plain lines.
-    pub(super) fn open(about: About, position: Position, rows: &[Row]) -> Option<Self> {
+    pub(super) fn open(about: RunSummary, position: Position, rows: &[Row]) -> Option<Self> {
         let terminals = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         if !terminals || !terminal::is_capable() || !screen::is_foreground() {
             return None;

@@ -153,18 +153,18 @@ impl Plot {
             };
             let visible =
                 |point: &&Point| point.0.is_finite() && point.1.is_finite() && (!self.logarithmic || point.1 > 0.0);
-            let places: Vec<_> = line.points.iter().filter(visible).map(place).collect();
-            if let [(x, y)] = places[..] {
+            let points: Vec<_> = line.points.iter().filter(visible).map(place).collect();
+            if let [(x, y)] = points[..] {
                 // A single dot would not be visible.
                 let other = |at: i64, count: usize| if at + 1 < count as i64 { at + 1 } else { at - 1 };
                 let (right, below) = (other(x, columns), other(y, rows));
                 [(x, y), (right, y), (x, below), (right, below)].into_iter().for_each(&mut set);
             }
             if line.stroke == Stroke::Cloud {
-                places.iter().copied().for_each(&mut set);
+                points.iter().copied().for_each(&mut set);
             }
             let mut along = 0;
-            for pair in places.windows(2) {
+            for pair in points.windows(2) {
                 between(pair[0], pair[1], |dot| {
                     if line.stroke.inks(along) {
                         set(dot);

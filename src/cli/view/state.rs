@@ -6,7 +6,7 @@ use halfwave::train::{Event, Position};
 
 /// Properties that do not change during a run.
 #[derive(Clone, Debug, Default)]
-pub(in crate::cli) struct About {
+pub(in crate::cli) struct RunSummary {
     pub(in crate::cli) folder: String,
     pub(in crate::cli) device: String,
     /// Number of steps of the whole run.
@@ -45,7 +45,7 @@ impl Accuracy {
 /// Everything that is displayed.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) about: About,
+    pub(super) about: RunSummary,
     pub(super) position: Position,
     /// Loss by step: of training and, where measured, of the validation and test sets.
     pub(super) loss: Curve,
@@ -79,10 +79,10 @@ pub(super) struct State {
 
 impl State {
     /// Creates the state of a run at `position`, with the rows written so far.
-    pub(super) fn new(about: About, position: Position, rows: &[Row]) -> Self {
+    pub(super) fn new(about: RunSummary, position: Position, rows: &[Row]) -> Self {
         let printable = |text: &String| text.replace(char::is_control, "?");
         let (folder, device) = (printable(&about.folder), printable(&about.device));
-        let mut state = Self { about: About { folder, device, ..about }, position, ..Self::default() };
+        let mut state = Self { about: RunSummary { folder, device, ..about }, position, ..Self::default() };
         rows.iter().for_each(|row| state.row(row));
         // These rows were measured earlier, possibly on another device.
         state.epoch_seconds = None;
@@ -174,9 +174,9 @@ mod tests {
     use halfwave::train::metrics::Spread;
     use std::collections::BTreeMap;
 
-    fn about() -> About {
+    fn about() -> RunSummary {
         let layers = ["conv2", "q2", "conv10"].map(str::to_string).to_vec();
-        About { steps: 100, epochs: 5, epoch_steps: 20, batch: 8, layers, ..About::default() }
+        RunSummary { steps: 100, epochs: 5, epoch_steps: 20, batch: 8, layers, ..RunSummary::default() }
     }
 
     fn step(step: u64, loss: f32) -> Event {
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn names_cannot_command_the_terminal() {
-        let about = About { folder: "runs/\u{1b}[31m".into(), ..about() };
+        let about = RunSummary { folder: "runs/\u{1b}[31m".into(), ..about() };
         assert_eq!(State::new(about, at(0), &[]).about.folder, "runs/?[31m");
     }
 }

@@ -1,7 +1,7 @@
 //! Frames of every size and of unusual runs, rendered as text.
 
 use super::draw::draw;
-use super::state::{About, State};
+use super::state::{RunSummary, State};
 use super::style::Palette;
 use halfwave::train::metrics::{EpochRow, LayerRow, Row, Spread, StepRow};
 use halfwave::train::{Event, Position};
@@ -25,8 +25,8 @@ fn frame(state: &State, width: u16, height: u16) -> String {
     text(terminal.backend().buffer())
 }
 
-fn about() -> About {
-    About {
+fn about() -> RunSummary {
+    RunSummary {
         folder: "runs/digits-1".into(),
         device: "llvmpipe (LLVM 15.0.6, 256 bits) · Vulkan · software".into(),
         steps: 460,
@@ -70,7 +70,7 @@ fn epoch(epoch: u64) -> EpochRow {
 }
 
 /// Returns the state of a run after `steps` steps.
-fn run(about: About, steps: u64) -> State {
+fn run(about: RunSummary, steps: u64) -> State {
     let step = |step: u64| {
         let loss = 2.4 * (-(step as f32) / 60.0).exp() + 0.02 * (step % 7) as f32 + 0.01;
         Row::Step(StepRow { step, epoch: step / 23 + 1, loss, lr: 0.05, fault: None })
@@ -150,7 +150,8 @@ fn smaller_terminals_keep_what_matters_most() {
 
 #[test]
 fn no_size_is_too_small_for_any_run() {
-    let named = |name: &str| About { folder: name.into(), device: name.into(), layers: vec![name.into()], ..about() };
+    let named =
+        |name: &str| RunSummary { folder: name.into(), device: name.into(), layers: vec![name.into()], ..about() };
     let long = "a very long name ".repeat(40);
     let mut deep = run(about(), 230);
     deep.layers = (0..60).map(|at| (format!("layer{at}"), quantiser())).collect();
@@ -162,7 +163,7 @@ fn no_size_is_too_small_for_any_run() {
     let mut bare = run(about(), 46);
     bare.layers = vec![(String::new(), LayerRow::default())];
     bare.stopping = true;
-    let empty = State::new(About::default(), Position::default(), &[]);
+    let empty = State::new(RunSummary::default(), Position::default(), &[]);
     let runs = [
         run(about(), 0),
         run(about(), 1),

@@ -58,7 +58,8 @@ impl Format for Digits {
         if all.len() <= TRAIN_LEN {
             return Err(Error::Data(format!("digits: {} images, but {TRAIN_LEN} are used for training", all.len())));
         }
-        let part = |places: Range<usize>| -> Split { all.select(&places.map(|at| at as u32).collect::<Vec<_>>()) };
+        let part =
+            |positions: Range<usize>| -> Split { all.select(&positions.map(|at| at as u32).collect::<Vec<_>>()) };
         Ok((dataset(self, (part(0..TRAIN_LEN), part(TRAIN_LEN..all.len()))), None))
     }
 

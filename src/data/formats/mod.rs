@@ -73,6 +73,11 @@ pub trait Format: Keys {
     /// What it is, in one line.
     fn meaning(&self) -> &'static str;
 
+    /// What its files hold, as Markdown for the guide, after [`Self::meaning`]; empty if that says it.
+    fn files(&self) -> &'static str {
+        ""
+    }
+
     /// The name with the keys that determine the number of classes, for messages.
     fn named_with_keys(&self) -> String {
         self.name().to_string()

@@ -140,14 +140,14 @@ impl Gathered {
         self.words.iter_mut().for_each(Vec::clear);
         self.at.clear();
         self.totals = [0; TALL];
-        let mut places = [None; TALL];
-        for (row, place) in places[..rows].iter_mut().enumerate() {
+        let mut pixels = [None; TALL];
+        for (row, place) in pixels[..rows].iter_mut().enumerate() {
             *place = Some(taps.place(first + row));
         }
         for tap in 0..taps.count {
             let mut sources = [None; TALL];
             for row in 0..TALL {
-                sources[row] = places[row].and_then(|place| taps.source(place, tap));
+                sources[row] = pixels[row].and_then(|place| taps.source(place, tap));
                 self.totals[row] += sources[row].map_or(0, |source| totals[source]);
             }
             if sources == [None; TALL] {

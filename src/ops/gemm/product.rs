@@ -95,11 +95,11 @@ impl Product<'_> {
         let (of_tap, rows) = (inner.div_ceil(CHUNK), out.len() / lanes);
         for at in (0..rows).step_by(M) {
             let mut sums = [[[simd.splat_f32s(0.0); V]; P]; M];
-            let places = |m: usize| taps.row(at + m, rows) * lanes;
+            let offset_of = |m: usize| taps.row(at + m, rows) * lanes;
             let count = M.min(rows - at);
             if !first {
                 for (m, sums) in sums[..count].iter_mut().enumerate() {
-                    load::<S, P, V>(sums, &out[places(m)..][..lanes][panel * PANEL..]);
+                    load::<S, P, V>(sums, &out[offset_of(m)..][..lanes][panel * PANEL..]);
                 }
             }
             for chunk in chunks.clone() {
@@ -147,7 +147,7 @@ impl Product<'_> {
                 add(simd, &mut sums, &chunk);
             }
             for (m, sums) in sums[..count].iter().enumerate() {
-                store::<S, P, V>(sums, &mut out[places(m)..][..lanes][panel * PANEL..]);
+                store::<S, P, V>(sums, &mut out[offset_of(m)..][..lanes][panel * PANEL..]);
             }
         }
     }

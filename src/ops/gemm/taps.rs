@@ -94,10 +94,10 @@ impl Taps {
     pub(super) fn offsets(&self, rows: Range<usize>, len: usize) -> Vec<usize> {
         let mut offsets = Vec::with_capacity(self.count * rows.len());
         if self.spread > 1 {
-            let places: Vec<_> = (0..rows.len()).map(|i| self.place(rows.start + self.row(i, rows.len()))).collect();
+            let pixels: Vec<_> = (0..rows.len()).map(|i| self.place(rows.start + self.row(i, rows.len()))).collect();
             for tap in 0..self.count {
                 let offset = |&place: &Place| self.source(place, tap).map_or(usize::MAX, |source| source * len);
-                offsets.extend(places.iter().map(offset));
+                offsets.extend(pixels.iter().map(offset));
             }
             return offsets;
         }

@@ -34,14 +34,14 @@ pub fn training_plan(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Plan>
 ///
 /// Returns an error if the model does not fit or exceeds the limits.
 pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan>> {
-    let (feed, train) = (super::batch_feed(recipe), &recipe.train);
+    let (image_input, train) = (super::batch_input(recipe), &recipe.train);
     let (loss, optimizer) = (&train.loss, &train.optimizer);
     let graphs = if train.accumulate == 1 {
-        vec![pass::training(&recipe.model, batch, &feed, loss, optimizer, false)?]
+        vec![pass::training(&recipe.model, batch, &image_input, loss, optimizer, false)?]
     } else {
         let sizes = [batch.div_ceil(train.accumulate), batch];
         let Accumulating { micro_batch, update } =
-            pass::accumulating(&recipe.model, sizes, &feed, loss, optimizer, false)?;
+            pass::accumulating(&recipe.model, sizes, &image_input, loss, optimizer, false)?;
         vec![micro_batch, update]
     };
     let images = batch.div_ceil(train.accumulate);
@@ -128,18 +128,18 @@ impl Session {
         if let Some(&id) = self.plans.get(&(purpose, batch)) {
             return Ok(id);
         }
-        let (model, feed, loss, optimizer) = (&self.model, &self.feed, &self.loss, &self.optimizer);
-        let accumulating = |sizes| pass::accumulating(model, sizes, feed, loss, optimizer, self.dump);
+        let (model, image_input, loss, optimizer) = (&self.model, &self.image_input, &self.loss, &self.optimizer);
+        let accumulating = |sizes| pass::accumulating(model, sizes, image_input, loss, optimizer, self.dump);
         let step = |graph: Graph| scheduled(graph, batch, (self.memory, self.precision), self.backend.caps());
         let mut graph = match purpose {
-            Purpose::Train => step(pass::training(model, batch, feed, loss, optimizer, self.dump)?)?,
+            Purpose::Train => step(pass::training(model, batch, image_input, loss, optimizer, self.dump)?)?,
             Purpose::Micro { of } => step(accumulating([batch, of])?.micro_batch)?,
             // The update is the same for all micro-batch sizes.
             Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
             Purpose::Infer => pass::inference(model, batch)?,
-            Purpose::Judge { mean } => pass::evaluation(model, batch, mean, loss)?,
-            Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, feed)?,
-            Purpose::Expose => pass::share(&pass::exposed(model, batch, feed)?, batch)?,
+            Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
+            Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, image_input)?,
+            Purpose::Expose => pass::share(&pass::exposed(model, batch, image_input)?, batch)?,
             Purpose::CodeStatistics => {
                 let mut graph = pass::inference(model, batch)?;
                 inspect::expose_quantisers(&mut graph);

@@ -3,11 +3,22 @@
 use crate::data::from_js;
 use crate::session::Session;
 use crate::{Result, error::HalfwaveError, open};
-use halfwave::profile::{Ceilings, Profile};
+use halfwave::profile::{DevicePeaks, Profile};
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
 use tsify::Tsify;
 use wasm_bindgen::prelude::*;
+
+/// Names that types of profiles had before.
+#[wasm_bindgen(typescript_custom_section)]
+const FORMER_NAMES: &str = "
+/** @deprecated Use DevicePeaks. */
+export type Ceilings = DevicePeaks;
+/** @deprecated Use BufferUse. */
+export type Slot = BufferUse;
+/** @deprecated Use SavedTensor. */
+export type Saved = SavedTensor;
+";
 
 /// Options for profiling.
 #[derive(Tsify, Deserialize)]
@@ -21,7 +32,7 @@ pub struct ProfileOptions {
     pub recipe: String,
     /// Measured peaks of the device, with which each launch is compared.
     #[tsify(optional)]
-    pub ceilings: Option<Ceilings>,
+    pub ceilings: Option<DevicePeaks>,
 }
 
 impl Default for ProfileOptions {
@@ -68,10 +79,10 @@ impl Session {
 
 /// Measures the peaks of the GPU on a separate device, in some seconds: for
 /// `ProfileOptions.ceilings`.
-#[wasm_bindgen(unchecked_return_type = "Ceilings")]
+#[wasm_bindgen(unchecked_return_type = "DevicePeaks")]
 pub async fn ceilings() -> Result<JsValue> {
     let mut backend = open(None).await?;
-    Ok(json(&Ceilings::measure(&mut backend).await?))
+    Ok(json(&DevicePeaks::measure(&mut backend).await?))
 }
 
 /// Converts a value as JSON does: maps to objects, missing values to null.

@@ -64,6 +64,8 @@ pub struct Layer {
     pub kind: String,
     /// Whether its weights are packed bits.
     pub binary: bool,
+    /// Whether its output consists of codes.
+    pub codes: bool,
     /// Line in the recipe at which it starts.
     pub line: usize,
 }
@@ -93,6 +95,7 @@ impl RecipeSummary {
                     name: layer.name.clone(),
                     kind: layer.kind.name().into(),
                     binary: layer.kind.packed_weights().is_some(),
+                    codes: layer.kind.makes_codes(),
                     line: layer.line,
                 })
                 .collect(),
@@ -199,8 +202,8 @@ impl From<&plan::Plan> for Plan {
             dispatches: plan.steps.len(),
             peak_bytes: memory.peak,
             peak_f32_bytes: memory.peak_f32,
-            saved_bytes: memory.saved.iter().map(plan::Saved::bytes).sum(),
-            saved_f32_bytes: memory.saved.iter().map(plan::Saved::f32_bytes).sum(),
+            saved_bytes: memory.saved.iter().map(plan::SavedTensor::bytes).sum(),
+            saved_f32_bytes: memory.saved.iter().map(plan::SavedTensor::f32_bytes).sum(),
             state_bytes: memory.state,
         }
     }

@@ -77,6 +77,10 @@ impl Format for Cifar10 {
         "CIFAR-10 (binary version): 32 × 32 pixels in colour, 10 classes"
     }
 
+    fn files(&self) -> &'static str {
+        "The folder holds `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.\n"
+    }
+
     fn image(&self) -> [usize; 3] {
         SHAPE
     }
@@ -136,6 +140,10 @@ impl Format for Cifar100 {
 
     fn meaning(&self) -> &'static str {
         "CIFAR-100 (binary version): 32 × 32 pixels in colour, 100 classes, or 20 coarse ones"
+    }
+
+    fn files(&self) -> &'static str {
+        "The folder holds `train.bin` and `test.bin`.\n"
     }
 
     fn named_with_keys(&self) -> String {

@@ -128,6 +128,10 @@ impl Format for Folder {
         "pictures in class folders"
     }
 
+    fn files(&self) -> &'static str {
+        "[Your own images](images.md) shows the layouts of folders, and lists the formats.\n"
+    }
+
     fn image(&self) -> [usize; 3] {
         self.image
     }

@@ -44,6 +44,13 @@ impl Format for Idx {
         "MNIST, Fashion-MNIST, EMNIST and others in IDX files, gzipped or not"
     }
 
+    fn files(&self) -> &'static str {
+        "The folder holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+`t10k-labels-idx1-ubyte`, or those of another set, such as `emnist-letters-test-images-idx3-ubyte`.
+Pixels and labels are bytes.
+"
+    }
+
     fn image(&self) -> [usize; 3] {
         self.image
     }

@@ -43,6 +43,18 @@ impl Format for Npz {
         "NumPy archives (.npz) of images and labels, such as Keras' mnist.npz and MedMNIST's"
     }
 
+    fn files(&self) -> &'static str {
+        "The archive holds `x_train`, `y_train`, `x_test` and `y_test`, or `train_images`, `train_labels`,
+`test_images` and `test_labels`; validation images (`x_val`, `val_images`) are used as such. Images are
+bytes (`uint8`) of shape (n, height, width), (n, height, width, channels) or (n, channels, height,
+width), labels whole numbers from 0, of shape (n,) or (n, 1):
+
+```python
+numpy.savez_compressed(\"mine.npz\", x_train=images, y_train=labels, x_test=…, y_test=…)
+```
+"
+    }
+
     fn image(&self) -> [usize; 3] {
         self.image
     }

@@ -15,11 +15,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Name of the file in a run's folder.
-pub(super) const ABOUT: &str = "run.json";
+pub(super) const RUN_INFO: &str = "run.json";
 
 /// Contents of `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct About {
+pub struct RunInfo {
     /// Version of halfwave.
     pub halfwave: String,
     /// Version of wgpu.
@@ -90,7 +90,7 @@ pub(super) struct Resumed {
     pub(super) adapter: String,
 }
 
-impl About {
+impl RunInfo {
     pub(super) fn new(trainer: &mut Trainer, device: &Device) -> Self {
         let Train { seed, batch, precision, memory, accumulate, .. } = trainer.recipe().train;
         let session = trainer.session();
@@ -121,7 +121,7 @@ impl About {
     ///
     /// Returns an error if the file cannot be read or is damaged.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join(ABOUT);
+        let path = dir.join(RUN_INFO);
         let json = match fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -150,7 +150,7 @@ impl About {
     /// Warnings to print when the run described by `before` is resumed.
     pub(super) fn changes(&self, before: &Self) -> Vec<String> {
         let bits = "its numbers may differ in their last bits from here on";
-        let mut said = Vec::new();
+        let mut changes = Vec::new();
         let known = before.kernels_on(&self.device);
         if before.device != self.device {
             let driver = match before.device.driver.as_str() {
@@ -163,18 +163,19 @@ impl About {
                     "kernels are chosen anew for this device; the kernels of the other device are kept in case the run returns to it"
                 }
             };
-            said.push(format!("the run was previously on {}{driver}: {bits}; {kernels}", before.device));
+            changes.push(format!("the run was previously on {}{driver}: {bits}; {kernels}", before.device));
         }
         let others: Vec<_> = known.into_iter().flatten().filter(|(site, had)| self.replaces(site, had)).collect();
         if let [(site, Choice { kernel, .. }), ..] = others[..] {
             let count = others.len();
-            said.push(format!(
+            changes.push(format!(
                 "{count} of the run's kernels can no longer be used here and are replaced, so {bits}: the first is {kernel} of {site}"
             ));
         } else if before.device == self.device && before.plan_hash != self.plan_hash && !self.spends_otherwise(before) {
-            said.push(format!("a step's kernels differ from those used before (halfwave {}): {bits}", before.halfwave));
+            changes
+                .push(format!("a step's kernels differ from those used before (halfwave {}): {bits}", before.halfwave));
         }
-        said
+        changes
     }
 
     /// Whether only the memory setting differs, which leaves the computed values the same.
@@ -191,7 +192,7 @@ impl About {
 
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("strings and numbers are JSON");
-        files::replace_claimed(&dir.join(ABOUT), (text + "\n").as_bytes())
+        files::replace_claimed(&dir.join(RUN_INFO), (text + "\n").as_bytes())
     }
 }
 
@@ -213,8 +214,8 @@ mod tests {
         Device { adapter, backend, driver, kind }
     }
 
-    fn about(adapter: &str, kernel: &str) -> About {
-        About {
+    fn about(adapter: &str, kernel: &str) -> RunInfo {
+        RunInfo {
             halfwave: "1".to_string(),
             wgpu: "2".to_string(),
             device: device(adapter),
@@ -244,7 +245,7 @@ mod tests {
             |adapter: &str| third.kernels_on(&device(adapter)).map(|kernels| kernels["conv a -> b"].kernel.clone());
         assert_eq!(["a", "b", "c"].map(kernel), [Some("folded".to_string()), Some("tile".to_string()), None]);
         assert_eq!((third.elsewhere.len(), third.started.as_str()), (1, "then"));
-        let read: About = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
+        let read: RunInfo = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
         assert_eq!(read.elsewhere[0].kernels, third.elsewhere[0].kernels);
     }
 
@@ -253,7 +254,7 @@ mod tests {
     fn earlier_files_are_read() {
         let mut json = serde_json::to_value(about("a", "tile")).unwrap();
         let read = |json: &serde_json::Value| {
-            let about: About = serde_json::from_value(json.clone()).unwrap();
+            let about: RunInfo = serde_json::from_value(json.clone()).unwrap();
             (about.precision, about.memory, about.accumulate)
         };
         assert_eq!(read(&json), ("mixed".to_string(), "low".to_string(), 2));
@@ -265,35 +266,35 @@ mod tests {
 
     #[test]
     fn what_differs_is_said_and_nothing_else() {
-        let said = |now: &About, before: &About| now.changes(before).join("\n");
-        assert_eq!(said(&about("a", "tile"), &about("a", "tile")), "");
-        let other = said(&about("b", "tile"), &about("a", "tile"));
+        let changes = |now: &RunInfo, before: &RunInfo| now.changes(before).join("\n");
+        assert_eq!(changes(&about("a", "tile"), &about("a", "tile")), "");
+        let other = changes(&about("b", "tile"), &about("a", "tile"));
         assert!(
             other.contains("the run was previously on a · Vulkan · GPU (driver 1.0):") && other.contains("chosen anew"),
             "{other}"
         );
         let mut from_cpu = about("a", "tile");
         from_cpu.device = Device::cpu();
-        let other = said(&about("b", "tile"), &from_cpu);
+        let other = changes(&about("b", "tile"), &from_cpu);
         assert!(other.starts_with("the run was previously on the CPU backend:"), "{other}");
-        let gone = said(&about("a", "tile"), &about("a", "unknown"));
+        let gone = changes(&about("a", "tile"), &about("a", "unknown"));
         assert!(gone.contains("the first is unknown of conv a -> b") && !gone.contains("previously on"), "{gone}");
         // Earlier versions recorded a single part, and every estimate.
         let mut before = about("a", "tile");
         before.kernels.insert("conv a -> b".to_string(), choice("tile", None));
-        assert_eq!(said(&about("a", "tile"), &before), "");
+        assert_eq!(changes(&about("a", "tile"), &before), "");
         before.plan_hash = "other".to_string();
-        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        assert!(changes(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
         // Identical values are guaranteed in single precision but not in mixed precision.
         before.memory = "normal".to_string();
-        assert!(said(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
-        let single = |mut about: About| {
+        assert!(changes(&about("a", "tile"), &before).starts_with("a step's kernels differ"));
+        let single = |mut about: RunInfo| {
             about.precision = "f32".to_string();
             about
         };
-        assert_eq!(said(&single(about("a", "tile")), &single(before)), "");
+        assert_eq!(changes(&single(about("a", "tile")), &single(before)), "");
         let mut back = about("b", "tile");
         back.follow(about("a", "tile"));
-        assert!(said(&about("a", "tile"), &back).contains("the kernels used here before"));
+        assert!(changes(&about("a", "tile"), &back).contains("the kernels used here before"));
     }
 }

@@ -1,4 +1,4 @@
-//! `feed`: how a step gets its images.
+//! `image_input`: how a step gets its images.
 
 use super::build::Mode;
 use super::fixed_point::random_leaf;
@@ -12,7 +12,7 @@ use crate::tensor::{Encoding, TensorType};
 
 /// How a step gets its images.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Feed {
+pub enum ImageInput {
     /// As normalised floats: input "images" `[n, h, w, c]`.
     Floats,
     /// As bytes, which the device gathers, augments and normalises: input "index" `[n]`, state
@@ -58,10 +58,16 @@ pub fn store_name(part: usize) -> String {
 pub const EVALUATION: &str = "evaluation/";
 
 /// Appends the images of a batch `[n, h, w, c]`.
-pub(super) fn images(graph: &mut Graph, model: &Model, batch: usize, feed: &Feed, mode: Mode) -> Result<Value> {
+pub(super) fn images(
+    graph: &mut Graph,
+    model: &Model,
+    batch: usize,
+    image_input: &ImageInput,
+    mode: Mode,
+) -> Result<Value> {
     let [c, h, w] = model.input;
     graph.at(INPUT, Phase::Forward);
-    let Feed::Bytes(bytes) = feed else {
+    let ImageInput::Bytes(bytes) = image_input else {
         return graph.add(Leaf::input("images", TensorType::f32(&[batch, h, w, c])), &[]);
     };
     let [source_h, source_w] = bytes.source;

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// The first values of a step that are not all finite.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum NonFinite {
     /// A parameter or its optimiser state, by name.
     Parameter(String),
     /// An input or the output of an operation of a layer.
@@ -22,7 +22,7 @@ pub enum Fault {
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for NonFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parameter(name) => write!(f, "in the parameter {name}"),
@@ -44,20 +44,20 @@ pub(super) fn not_finite(place: &str) -> Error {
 impl Session {
     /// Decodes a fault word of a plan: the first of its nodes that encountered a value that is not
     /// finite.
-    fn fault(&self, id: PlanId, word: u32) -> Option<Fault> {
+    fn locate(&self, id: PlanId, word: u32) -> Option<NonFinite> {
         let plan = self.backend.plan(id);
         let node = plan.faulty(word)?;
         let updated = plan.state.iter().find(|port| port.place.slot == node.output.slot && node.phase == Phase::Update);
         Some(match updated {
-            Some(port) => Fault::Parameter(port.name.clone()),
-            None => Fault::Layer { layer: node.layer.clone(), stem: node.op.stem() },
+            Some(port) => NonFinite::Parameter(port.name.clone()),
+            None => NonFinite::Layer { layer: node.layer.clone(), stem: node.op.stem() },
         })
     }
 
     /// Where the first value of a training step on `images` images was not finite, from its
     /// measured word ([`super::Measured::fault`]).
-    pub(in crate::train) fn step_fault(&self, images: usize, word: u32) -> Option<Fault> {
-        self.known_ids(images).into_iter().find_map(|id| self.fault(id, word))
+    pub(in crate::train) fn step_non_finite(&self, images: usize, word: u32) -> Option<NonFinite> {
+        self.known_ids(images).into_iter().find_map(|id| self.locate(id, word))
     }
 
     /// Fails if a value in a run of this plan was not finite; the word is then reset to 0.
@@ -71,11 +71,11 @@ impl Session {
 
     /// Like [`Self::check_finite`], for a fault word that has been read.
     pub(super) fn check_word(&mut self, id: PlanId, word: u32) -> Result<()> {
-        let Some(fault) = self.fault(id, word) else { return Ok(()) };
+        let Some(fault) = self.locate(id, word) else { return Ok(()) };
         self.clear_fault();
         match fault {
             // The loss reads the logits, and otherwise only integers.
-            Fault::Layer { stem, .. } if stem == self.loss.op().stem() => Err(not_finite(IN_LOGITS)),
+            NonFinite::Layer { stem, .. } if stem == self.loss.op().stem() => Err(not_finite(IN_LOGITS)),
             fault => Err(not_finite(&format!("first {fault}"))),
         }
     }
@@ -91,13 +91,17 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device is lost.
-    pub(in crate::train) async fn first_fault(&mut self, n: usize, batch: &Batch<'_>) -> Result<Option<Fault>> {
+    pub(in crate::train) async fn first_non_finite(
+        &mut self,
+        n: usize,
+        batch: &Batch<'_>,
+    ) -> Result<Option<NonFinite>> {
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         for parameter in self.parameters.clone().into_iter().filter(|parameter| !parameter.counts()) {
             let words = self.get(&parameter.name).await?;
             for (name, tensor) in parameter.to_host(words) {
                 if !finite(&tensor.values) {
-                    return Ok(Some(Fault::Parameter(name)));
+                    return Ok(Some(NonFinite::Parameter(name)));
                 }
             }
         }
@@ -114,7 +118,7 @@ impl Session {
                 let Some(name) = port.map(|port| port.name.clone()) else { continue };
                 let tensor = Tensor { ty: node.output.ty, words: self.backend.read(id, &name).await? };
                 if !finite(&tensor.to_f32()) {
-                    return Ok(Some(Fault::Layer { layer: node.layer, stem: node.op.stem() }));
+                    return Ok(Some(NonFinite::Layer { layer: node.layer, stem: node.op.stem() }));
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! Batches of an evaluation: images go to the device as bytes, and the results of all images are
 //! read back at the end, in one piece.
 
-use super::fault::not_finite;
-use super::{Arriving, Purpose, Session, feed};
+use super::non_finite::not_finite;
+use super::{Arriving, Purpose, Session, images};
 use crate::backend::PlanId;
 use crate::data::Normalise;
 use crate::error::Result;
 use crate::kernel::FAULT;
 use crate::ops::judge::COLUMNS;
-use crate::pass::{EVALUATION, JUDGED, store_name};
+use crate::pass::{EVALUATED_BATCHES, EVALUATION, store_name};
 use crate::tensor::Tensor;
 use crate::train::evaluate::ImageResult;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ pub(in crate::train) struct Evaluator<'s> {
     sizes: Vec<usize>,
     /// The fault word of each batch in flight. A batch is finished when its word has arrived.
     under_way: VecDeque<Arriving>,
-    verdicts: Vec<ImageResult>,
+    results: Vec<ImageResult>,
 }
 
 impl Session {
@@ -34,9 +34,9 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device is lost, the model does not fit it, or a stop is requested.
-    pub(in crate::train) async fn judge(&mut self, normalise: &Normalise) -> Result<Evaluator<'_>> {
+    pub(in crate::train) async fn evaluator(&mut self, normalise: &Normalise) -> Result<Evaluator<'_>> {
         let [c, h, w] = self.model.input;
-        let id = self.plan_for(Purpose::Judge { mean: normalise.mean.is_some() }, self.at_once()).await?;
+        let id = self.plan_for(Purpose::Evaluate { mean: normalise.mean.is_some() }, self.at_once()).await?;
         let table = Tensor::from_f32(&[256, c], &normalise.table);
         let mean = normalise.mean.as_ref().map(|mean| Tensor::from_f32(&[h, w, c], mean));
         for (name, tensor) in [("input.table", Some(table)), ("input.mean", mean)] {
@@ -44,7 +44,7 @@ impl Session {
                 self.backend.write(id, &format!("{EVALUATION}{name}"), &tensor.words);
             }
         }
-        Ok(Evaluator { session: self, id, sizes: Vec::new(), under_way: VecDeque::new(), verdicts: Vec::new() })
+        Ok(Evaluator { session: self, id, sizes: Vec::new(), under_way: VecDeque::new(), results: Vec::new() })
     }
 }
 
@@ -73,7 +73,7 @@ impl Evaluator<'_> {
         if n == 0 {
             return Ok(());
         }
-        if self.sizes.len() == JUDGED {
+        if self.sizes.len() == EVALUATED_BATCHES {
             self.collect().await?;
         }
         // Images are independent here: a short batch is padded with copies of its last image, which
@@ -83,7 +83,7 @@ impl Evaluator<'_> {
         let store = format!("{EVALUATION}{}", store_name(0));
         let (id, backend) = (self.id, &mut self.session.backend);
         let words = backend.plan(id).port(&store).expect("a plan has its store").place.ty.words();
-        backend.write(id, &store, &feed::words(pixels, words));
+        backend.write(id, &store, &images::words(pixels, words));
         backend.write(id, &format!("{EVALUATION}index"), &Tensor::from_u32(&[full], &index).words);
         backend.write(id, "labels", &Tensor::from_u32(&[full], &labels).words);
         backend.write(id, "batch", &Tensor::from_u32(&[1], &[self.sizes.len() as u32]).words);
@@ -100,7 +100,7 @@ impl Evaluator<'_> {
     /// Returns an error if the device is lost, or a value within the network is not finite.
     pub(in crate::train) async fn finish(mut self) -> Result<Vec<ImageResult>> {
         self.collect().await?;
-        Ok(self.verdicts)
+        Ok(self.results)
     }
 
     /// Waits until at most `left` batches are in flight.
@@ -129,9 +129,9 @@ impl Evaluator<'_> {
         if rows.iter().any(|[loss, ..]| !loss.is_finite()) {
             return Err(not_finite("in the loss"));
         }
-        let verdict =
+        let result =
             |[loss, class, rank, _]: [f32; COLUMNS]| ImageResult { loss, class: class as usize, rank: rank as usize };
-        self.verdicts.extend(rows.into_iter().map(verdict));
+        self.results.extend(rows.into_iter().map(result));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::Session;
 use crate::backend::PlanId;
 use crate::data::Normalise;
 use crate::error::Result;
-use crate::pass::{Bytes, Feed, Store, store_name};
+use crate::pass::{Bytes, ImageInput, Store, store_name};
 use crate::random::{self, Random};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use std::ops::Range;
 /// A batch for the next step.
 pub(in crate::train) enum Batch<'a> {
     Floats(Cow<'a, [f32]>),
-    Places(Cow<'a, [u32]>),
+    Positions(Cow<'a, [u32]>),
     Bytes(Cow<'a, [u8]>),
 }
 
@@ -26,7 +26,7 @@ impl Batch<'_> {
         }
         match self {
             Self::Floats(values) => Batch::Floats(of(values, n, images)),
-            Self::Places(places) => Batch::Places(of(places, n, images)),
+            Self::Positions(positions) => Batch::Positions(of(positions, n, images)),
             Self::Bytes(pixels) => Batch::Bytes(of(pixels, n, images)),
         }
     }
@@ -44,7 +44,7 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// Panics if the session is not fed with bytes, or the per-pixel mean does not match the one it
+    /// Panics if the session does not take bytes, or the per-pixel mean does not match the one it
     /// was created for.
     pub fn set_normalise(&mut self, normalise: &Normalise) {
         let id = self.training();
@@ -63,7 +63,7 @@ impl Session {
     ///
     /// Panics if the session was not created for this number of images of this size.
     pub fn set_store(&mut self, pixels: &[u8]) {
-        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+        let ImageInput::Bytes(bytes) = self.image_input else { panic!("the session takes floats") };
         let Store::Resident { images, part_images } = bytes.store else { panic!("each batch brings its images") };
         assert_eq!(pixels.len(), images * self.image_bytes(), "bytes of {images} images");
         let id = self.training();
@@ -82,16 +82,16 @@ impl Session {
 
     /// Bytes of an image in the store.
     fn image_bytes(&self) -> usize {
-        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+        let ImageInput::Bytes(bytes) = self.image_input else { panic!("the session takes floats") };
         bytes.source[0] * bytes.source[1] * self.model.input[0]
     }
 
     /// The contents of a plan's ports for a step on these `n` images.
     pub(super) fn ports(&self, id: PlanId, n: usize, batch: &Batch<'_>) -> Vec<(String, Vec<u32>)> {
-        let index = |places: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], places).words);
+        let index = |positions: &[u32]| ("index".to_string(), Tensor::from_u32(&[n], positions).words);
         match batch {
             Batch::Floats(values) => vec![("images".to_string(), self.images(values, n).words)],
-            Batch::Places(places) => vec![index(places)],
+            Batch::Positions(positions) => vec![index(positions)],
             Batch::Bytes(pixels) => {
                 assert_eq!(pixels.len(), n * self.image_bytes(), "bytes of {n} images");
                 vec![self.part(id, 0, pixels), index(&(0..n as u32).collect::<Vec<_>>())]
@@ -102,19 +102,19 @@ impl Session {
     /// A full batch of noise.
     pub(super) fn noise(&self) -> Batch<'static> {
         let (n, mut random) = (self.batch, Random::new(0, "noise"));
-        match self.feed {
-            Feed::Floats => {
+        match self.image_input {
+            ImageInput::Floats => {
                 let values = n * self.model.input.iter().product::<usize>();
                 Batch::Floats(random::uniform(0, "noise", values).into())
             }
-            Feed::Bytes(Bytes { store: Store::Resident { images, .. }, .. }) => {
-                Batch::Places((0..n).map(|_| random.below(images as u32)).collect())
+            ImageInput::Bytes(Bytes { store: Store::Resident { images, .. }, .. }) => {
+                Batch::Positions((0..n).map(|_| random.below(images as u32)).collect())
             }
-            Feed::Bytes(_) => Batch::Bytes((0..n * self.image_bytes()).map(|_| random.word() as u8).collect()),
+            ImageInput::Bytes(_) => Batch::Bytes((0..n * self.image_bytes()).map(|_| random.word() as u8).collect()),
         }
     }
 
-    /// Runs one training step on normalised images (n, h, w, c) with labels, in a session fed with
+    /// Runs one training step on normalised images (n, h, w, c) with labels, in a session that takes
     /// floats.
     ///
     /// # Errors
@@ -139,11 +139,11 @@ impl Session {
     ///
     /// Panics if there are not as many indices as labels, one lies outside the store, or a label is
     /// not below the number of classes.
-    pub async fn train_on(&mut self, places: &[u32], labels: &[u32], lr: f32) -> Result<()> {
-        let Feed::Bytes(bytes) = self.feed else { panic!("the session is fed with floats") };
+    pub async fn train_on(&mut self, positions: &[u32], labels: &[u32], lr: f32) -> Result<()> {
+        let ImageInput::Bytes(bytes) = self.image_input else { panic!("the session takes floats") };
         let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
-        assert!(places.iter().all(|&place| (place as usize) < images), "places in the store");
-        self.step_on(&Batch::Places(places.into()), labels, lr).await
+        assert!(positions.iter().all(|&place| (place as usize) < images), "positions in the store");
+        self.step_on(&Batch::Positions(positions.into()), labels, lr).await
     }
 
     /// Runs one training step on images as bytes (n, h, w, c) with labels, in a session whose

@@ -1,13 +1,139 @@
-//! User-provided images in various formats, on the command line.
-use super::{command, fails, finish, run};
-use halfwave::data::{Dataset, Split};
-use halfwave::recipe::{Digits, builtin};
+//! Class folders of pictures: what is read, keys, and runs of the program. How people lay folders
+//! out is tested in `layouts.rs`, unusual files in `odd.rs`.
+use super::{folder, greys, message, picture};
+use crate::program::{command, fails, finish};
+use crate::recipes::{all_wrong, read_data};
+use halfwave::data::{Dataset, class_names};
+use halfwave::recipe::{Fit, Folder, Pictures, Set, Undecodable, builtin};
 use image::{GrayImage, Luma};
 use std::fs;
 use std::path::Path;
 
-/// Digits that NumPy wrote.
-const NPZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/npz/digits.npz");
+#[test]
+fn class_folders_are_a_data_set() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for at in 0..6 {
+        picture(&dir.join(format!("dog/{at}.png")), 100 + at);
+    }
+    (0..5).for_each(|at| picture(&dir.join(format!("cat/{at}.bmp")), at));
+    // Neither a text nor a truncated picture is read; hidden files are ignored.
+    fs::write(dir.join("cat/2a.txt"), "words").unwrap();
+    let whole = fs::read(dir.join("dog/3.png")).unwrap();
+    fs::write(dir.join("dog/1a.png"), &whole[..whole.len() - 20]).unwrap();
+    fs::create_dir_all(dir.join("dog/more")).unwrap();
+    fs::create_dir_all(dir.join(".hidden")).unwrap();
+    fs::write(dir.join("LICENCE"), "words").unwrap();
+    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
+    assert_eq!(
+        (data.name.as_str(), data.classes, data.class_names.as_slice()),
+        ("folder", 2, &["cat".into(), "dog".into()][..])
+    );
+    assert_eq!([data.channels, data.height, data.width], [1, 2, 2]);
+    // Every fifth picture by name, including the truncated one: its damage is found later and does
+    // not move other pictures.
+    assert_eq!(greys(&data.train), [0, 1, 2, 3, 100, 101, 102, 104, 105]);
+    assert_eq!(data.train.labels, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![4, 103], &[0, 1][..]));
+    assert_eq!(class_names(&folder(dir, 2)).unwrap(), ["cat", "dog"]);
+}
+
+#[test]
+fn class_folders_may_be_split_already() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    for (path, grey) in [("train/a/1.png", 1), ("train/b/1.png", 2), ("train/b/2.png", 3), ("test/b/9.png", 9)] {
+        picture(&dir.join(path), grey);
+    }
+    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
+    assert_eq!((greys(&data.train), data.train.labels.as_slice()), (vec![1, 2, 3], &[0, 1, 1][..]));
+    assert_eq!((greys(&data.test), data.test.labels.as_slice()), (vec![9], &[1][..]));
+    picture(&dir.join("test/c/1.png"), 0);
+    assert!(message(dir, 2).contains("test/c, but no train/c"), "{}", message(dir, 2));
+    // Folders for test pictures that contain none are probably a mistake.
+    fs::remove_dir_all(dir.join("test")).unwrap();
+    fs::create_dir_all(dir.join("test/a")).unwrap();
+    assert!(
+        message(dir, 2).contains("test/ holds no picture that can be read; put pictures there"),
+        "{}",
+        message(dir, 2)
+    );
+    // Without any, a share is used for testing.
+    fs::remove_dir_all(dir.join("test")).unwrap();
+    assert!(message(dir, 2).contains("a share of 0.2 of each class"), "{}", message(dir, 2));
+    (3..6).for_each(|at| picture(&dir.join(format!("train/b/{at}.png")), at));
+    let data = Dataset::load(&folder(dir, 2).into()).unwrap();
+    assert_eq!((greys(&data.train), greys(&data.test)), (vec![1, 2, 3, 3, 4], vec![5]));
+}
+
+#[test]
+fn a_folder_that_is_no_data_set_says_what_to_do() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    assert!(message(&dir.join("none"), 2).contains("no such folder"));
+    assert!(message(dir, 2).contains("there are no class folders"), "{}", message(dir, 2));
+    ["a", "b"].iter().for_each(|name| (0..4).for_each(|at| picture(&dir.join(format!("{name}/{at}.png")), at)));
+    assert!(
+        message(dir, 3)
+            .contains("2 classes (a, b), but model.classes = 3. Are these the classes? Then write classes = 2"),
+        "{}",
+        message(dir, 3)
+    );
+    assert!(message(dir, 2).contains("put 5 or more pictures into a class"), "{}", message(dir, 2));
+    fs::create_dir(dir.join("c")).unwrap();
+    fs::write(dir.join("c/0.png"), "words").unwrap();
+    assert!(message(dir, 3).contains("c holds no picture that can be read"), "{}", message(dir, 3));
+}
+
+#[test]
+fn a_folder_says_how_pictures_become_images() {
+    let keys = |data: &str, input| {
+        let (data, resolved) = read_data(&format!("set = \"folder\"\n{data}"), input, 10);
+        let source = data.set.source();
+        let Set::Folder(Folder { pictures, image, .. }) = data.set else { panic!("it is a folder") };
+        assert_eq!(image, input);
+        (pictures, source, resolved)
+    };
+    let (pictures, source, resolved) = keys("", [3, 8, 12]);
+    assert_eq!((&pictures, source), (&Pictures::default(), [3, 8, 12]));
+    let spelt = "test_share = 0.2\nfit = \"stretch\"\nresize = 8\nundecodable = \"skip\"\nstream_above = 1024\n";
+    assert!(resolved.contains(spelt), "{resolved}");
+    // The shorter side of the input is the default.
+    assert_eq!(keys("resize = 8", [3, 8, 12]).0, Pictures::default());
+    let all = "test_share = 0.25\nfit = \"crop\"\nresize = 11\nundecodable = \"refuse\"\nstream_above = 0";
+    let (pictures, source, _) = keys(all, [3, 8, 12]);
+    let (fit, undecodable) = (Fit::Crop, Undecodable::Refuse);
+    assert_eq!(pictures, Pictures { test_share: 0.25, fit, resize: Some(11), undecodable, stream_above: 0 });
+    // 16.5 columns are rounded to 17.
+    assert_eq!(source, [3, 11, 17]);
+    assert_eq!(keys("resize = 256", [1, 224, 224]).1, [1, 256, 256]);
+}
+
+#[test]
+fn wrong_keys_are_refused() {
+    all_wrong(&[
+        ("set = \"folder\"\nfit = \"cut\"", [1, 8, 8], 10, 33, &["fit = \"cut\"", "expected one of stretch, crop"]),
+        ("set = \"folder\"\ntest_share = 0", [1, 8, 8], 10, 33, &["test_share = 0", "above 0 and below 1"]),
+        ("set = \"folder\"\ntest_share = 1", [1, 8, 8], 10, 33, &["test_share = 1", "such as 0.2"]),
+        ("set = \"folder\"\nresize = 7", [1, 8, 8], 10, 33, &["resize = 7", "model.input is 8", "at least that"]),
+        ("set = \"folder\"\nresize = 20000", [1, 8, 8], 10, 33, &["resize = 20000", "from 1 to 16384"]),
+        (
+            "set = \"folder\"\nresize = 9000",
+            [1, 8, 16],
+            10,
+            33,
+            &["images of 9000 × 18000 pixels", "longer than 16384"],
+        ),
+        (
+            "set = \"folder\"\nundecodable = \"drop\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["undecodable", "expected one of skip, refuse"],
+        ),
+        ("set = \"folder\"\nstream_above = -1", [1, 8, 8], 10, 33, &["stream_above = -1", "whole number from 0"]),
+    ]);
+}
 
 #[test]
 fn a_folder_of_pictures_is_trained_on() {
@@ -82,7 +208,7 @@ fn one_bad_picture_ends_no_run() {
     // A truncated PNG file and a TIFF file that makes the decoder panic; both are training images.
     let whole = fs::read(dir.join("images/dark/3.png")).unwrap();
     fs::write(dir.join("images/dark/3.png"), &whole[..whole.len() - 20]).unwrap();
-    fs::write(dir.join("images/light/2.png"), super::tiff::planar()).unwrap();
+    fs::write(dir.join("images/light/2.png"), crate::tiff::planar()).unwrap();
     let digits = builtin("digits").unwrap();
     let text = digits.replace("classes = 10", "classes = 2").replace("units = 10", "units = 2");
     let text = text.replace("set = \"digits\"", "set = \"folder\"").replace("scale = [0.0625, -0.5]", "KEYS");
@@ -132,69 +258,4 @@ fn one_bad_picture_ends_no_run() {
         done.err
     );
     assert!(!done.err.contains("panicked"), "{}", done.err);
-}
-
-/// Writes digits as IDX files.
-fn write_idx(dir: &Path, part: &str, split: &Split) {
-    let head = |dims: &[u32]| -> Vec<u8> {
-        [0, 0, 8, dims.len() as u8].into_iter().chain(dims.iter().flat_map(|dim| dim.to_be_bytes())).collect()
-    };
-    let (count, labels): (_, Vec<u8>) = (split.len() as u32, split.labels.iter().map(|&label| label as u8).collect());
-    fs::write(
-        dir.join(format!("{part}-images-idx3-ubyte")),
-        [&head(&[count, 8, 8])[..], split.in_memory().unwrap()].concat(),
-    )
-    .unwrap();
-    fs::write(dir.join(format!("{part}-labels.idx1-ubyte")), [head(&[count]), labels].concat()).unwrap();
-}
-
-#[test]
-fn idx_files_are_trained_on() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    let text = builtin("digits").unwrap().replace("set = \"digits\"", "set = \"idx\"\ndir = \"mine\"");
-    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
-    let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
-    fails(dir, &train, &["idx: there is no folder mine", "four IDX files", "--data-dir DIR"]);
-    fs::create_dir(dir.join("mine")).unwrap();
-    fails(dir, &train, &["idx, mine: missing: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"]);
-
-    let digits = Dataset::load(&Digits.into()).unwrap();
-    write_idx(&dir.join("mine"), "train", &digits.train);
-    write_idx(&dir.join("mine"), "t10k", &digits.test);
-    run(dir, &train);
-    assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 360)"));
-    GrayImage::from_pixel(8, 8, Luma([9])).save(dir.join("a.png")).unwrap();
-    assert!(run(dir, &["predict", "run", "a.png", "--adapter", "cpu"]).contains('%'));
-
-    let images = dir.join("mine/t10k-images-idx3-ubyte");
-    let whole = fs::read(&images).unwrap();
-    fs::write(&images, &whole[..whole.len() - 1]).unwrap();
-    fails(dir, &["eval", "run", "--adapter", "cpu"], &["t10k-images-idx3-ubyte: 23039 bytes", "ask for 23040"]);
-}
-
-#[test]
-fn a_numpy_archive_is_trained_on() {
-    let base = tempfile::tempdir().unwrap();
-    let dir = base.path();
-    let text = builtin("digits").unwrap().replace("set = \"digits\"", "set = \"npz\"\nfile = \"mine.npz\"");
-    fs::write(dir.join("my.toml"), text.replace("batch = 64", "batch = 8")).unwrap();
-    let train = ["train", "my.toml", "--steps", "3", "--out", "run", "--adapter", "cpu"];
-    let wanted = ["npz: there is no file mine.npz; specify the .npz file: --data-dir FILE, or file = \"FILE\" in"];
-    fails(dir, &train, &wanted);
-    fails(
-        dir,
-        &[&train[..], &["--data-dir", "."]].concat(),
-        &["npz: . is a folder, not a file; specify the .npz file"],
-    );
-    fs::copy(NPZ, dir.join("mine.npz")).unwrap();
-    run(dir, &train);
-    assert!(run(dir, &["eval", "run", "--adapter", "cpu"]).contains("of 40)"));
-    fs::rename(dir.join("mine.npz"), dir.join("other.npz")).unwrap();
-    assert!(run(dir, &["eval", "run", "--adapter", "cpu", "--data-dir", "other.npz"]).contains("of 40)"));
-    GrayImage::from_pixel(8, 8, Luma([9])).save(dir.join("a.png")).unwrap();
-    assert!(run(dir, &["predict", "run", "a.png", "--adapter", "cpu"]).contains('%'));
-    let whole = fs::read(NPZ).unwrap();
-    fs::write(dir.join("mine.npz"), &whole[..whole.len() / 2]).unwrap();
-    fails(dir, &["eval", "run", "--adapter", "cpu"], &["npz, mine.npz: not a complete .npz archive"]);
 }
