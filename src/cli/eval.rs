@@ -1,6 +1,6 @@
 //! `halfwave eval`: evaluates a trained network on the test set.
 
-use super::load::{self, Network, Trained};
+use super::load::{self, Network, PackedOn, Trained};
 use super::terminal::{self, grouped, percent, print, print_message};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
@@ -47,12 +47,11 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
             print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
         }
         Trained::Packed(packed) => {
-            load::on_processor(&args.adapter)?;
             let data = load::dataset_of_packed(&packed, &args.data)?;
             without_images(&data);
-            let threads = load::threads();
-            let evaluation = packed.evaluate(&data.test, threads)?;
-            let head = format!("{}, packed, on the processor ({threads} threads)", packed.path.display());
+            let mut on = PackedOn::open(&packed, &args.adapter)?;
+            let evaluation = packed.evaluate(&data.test, |pixels| on.logits(&packed, pixels))?;
+            let head = format!("{}, packed, on {on}", packed.path.display());
             print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
         }
     }

@@ -5,11 +5,12 @@ use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, FileKind};
-use halfwave::export::Packed;
+use halfwave::export::{DeviceRunner, Packed};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::train::run::SavedRun;
 use halfwave::train::{Session, Trainer, weights};
 use halfwave::{Error, Result};
+use std::fmt;
 use std::path::Path;
 
 /// Returns the built-in recipe of that name, or the recipe in that file, and a name for its runs.
@@ -157,18 +158,49 @@ impl Trained {
     }
 }
 
-/// Number of threads for packed networks.
-pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// What a packed network runs on.
+pub(super) enum PackedOn {
+    /// Threads of the processor.
+    Processor(usize),
+    /// An adapter.
+    Device(Box<DeviceRunner>, Box<Device>),
 }
 
-/// Refuses an adapter for a packed network.
-pub(super) fn on_processor(args: &AdapterArgs) -> Result<()> {
-    match args.adapter.as_deref() {
-        None | Some("cpu") => Ok(()),
-        Some(_) => Err(Error::Usage(
-            "packed networks run on the processor; omit --adapter, or give the checkpoint instead".into(),
-        )),
+/// Number of images that an adapter computes at once.
+const DEVICE_BATCH: usize = 128;
+
+impl PackedOn {
+    /// The processor, or the adapter that is asked for.
+    pub(super) fn open(packed: &Packed, args: &AdapterArgs) -> Result<Self> {
+        match args.adapter.as_deref() {
+            None | Some("cpu") => {
+                Ok(Self::Processor(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)))
+            }
+            adapter => {
+                let Opened { backend, device } = device::open(adapter)?;
+                let network = packed.runner.network().clone();
+                let runner = pollster::block_on(DeviceRunner::new(network, backend, DEVICE_BATCH));
+                Ok(Self::Device(Box::new(runner.map_err(in_file(&packed.path))?), Box::new(device)))
+            }
+        }
+    }
+
+    /// Computes the logits of images: bytes N, H, W, C.
+    pub(super) fn logits(&mut self, packed: &Packed, images: &[u8]) -> Result<Vec<f32>> {
+        match self {
+            Self::Processor(threads) => packed.logits(images, *threads),
+            Self::Device(runner, _) => pollster::block_on(runner.logits(images)),
+        }
+    }
+}
+
+impl fmt::Display for PackedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Processor(1) => f.write_str("the processor"),
+            Self::Processor(threads) => write!(f, "the processor ({threads} threads)"),
+            Self::Device(_, device) => write!(f, "{device}"),
+        }
     }
 }
 

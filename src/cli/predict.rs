@@ -1,6 +1,6 @@
 //! `halfwave predict`: classifies images with a trained network.
 
-use super::load::{self, Network, Trained};
+use super::load::{self, Network, PackedOn, Trained};
 use super::terminal::{percent, print};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
@@ -42,8 +42,8 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
             print(&shown(&args.images, &logits, &names))
         }
         Trained::Packed(packed) => {
-            load::on_processor(&args.adapter)?;
-            let logits = packed.logits(&pixels(&args.images, &packed.recipe)?, load::threads())?;
+            let pixels = pixels(&args.images, &packed.recipe)?;
+            let logits = PackedOn::open(&packed, &args.adapter)?.logits(&packed, &pixels)?;
             print(&shown(&args.images, &logits, &packed.runner.network().classes))
         }
     }

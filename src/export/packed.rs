@@ -79,18 +79,19 @@ impl Packed {
         self.runner.batch(images, threads).map_err(|error| Error::Data(error.to_string()))
     }
 
-    /// Evaluates the network on a split, on all images except damaged pictures.
+    /// Evaluates the network on a split, on all images except damaged pictures. `logits` computes
+    /// those of images: [`Packed::logits`], or a [`DeviceRunner`](super::DeviceRunner)'s.
     ///
     /// # Errors
     ///
-    /// Returns an error if a picture cannot be read.
-    pub fn evaluate(&self, split: &Split, threads: usize) -> Result<Evaluation> {
+    /// Returns an error if a picture cannot be read, or the one of `logits`.
+    pub fn evaluate(&self, split: &Split, mut logits: impl FnMut(&[u8]) -> Result<Vec<f32>>) -> Result<Evaluation> {
         let all: Vec<u32> = (0..split.len() as u32).collect();
         let (classes, loss) = (self.recipe.model.classes, &self.recipe.train.loss);
         let (mut labels, mut results) = (Vec::new(), Vec::new());
         for chunk in all.chunks(AT_ONCE) {
             let (pixels, of_chunk) = split.intact_centre_crops(chunk)?;
-            let logits = self.logits(&pixels, threads)?;
+            let logits = logits(&pixels)?;
             let rows = logits.chunks_exact(classes).zip(&of_chunk);
             results.extend(rows.map(|(logits, &label)| ImageResult::new(logits, label as usize, loss)));
             labels.extend(of_chunk);
