@@ -10,10 +10,14 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # Installing compiles what was packed, so that cargo need not do it as well.
-cargo package --package halfwave --no-verify --allow-dirty
-tar -xzf "$target/package/halfwave-$version.crate" -C "$scratch"
+cargo package --package halfwave-infer --package halfwave --no-verify --allow-dirty
+for crate in halfwave-infer halfwave; do tar -xzf "$target/package/$crate-$version.crate" -C "$scratch"; done
+# Until it is on crates.io, the packed crate takes its place.
+export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
+mkdir "$scratch/.cargo"
+printf '[patch.crates-io]\nhalfwave-infer = { path = "%s" }\n' "$scratch/halfwave-infer-$version" >"$scratch/.cargo/config.toml"
 # Without optimisation: it only has to run.
-CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR=$target cargo install --debug --locked --path "$scratch/halfwave-$version" --root "$scratch/installed"
+CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR=$target cargo install --debug --config "$scratch/.cargo/config.toml" --path "$scratch/halfwave-$version" --root "$scratch/installed"
 
 cd "$scratch"
 installed/bin/halfwave --version
