@@ -1,50 +1,62 @@
 //! Latency of one image and throughput of a batch, for packed files:
-//! `cargo bench -p halfwave-infer -- FILE...`.
+//!
+//!     cargo bench -p halfwave-infer -- FILE... [--threads=N] [--batch=N] [--layers] [--json]
 #![allow(clippy::unwrap_used)] // a benchmark may panic
 
-use halfwave_infer::{Network, Runner};
-use std::time::Instant;
+use halfwave_infer::{Layer, Network, Runner};
+use std::time::{Duration, Instant};
 
-/// Seconds of the fastest and of the median run.
-fn time(mut run: impl FnMut()) -> (f64, f64) {
+/// Time for each measurement.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Median seconds of a run.
+fn time(mut run: impl FnMut()) -> f64 {
     let mut seconds: Vec<f64> = Vec::new();
     let begin = Instant::now();
-    while seconds.len() < 5 || seconds.len() < 1000 && begin.elapsed().as_secs_f64() < 2.0 {
+    while seconds.len() < 3 || begin.elapsed() < LIMIT {
         let begin = Instant::now();
         run();
         seconds.push(begin.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
-    (seconds[0], seconds[seconds.len() / 2])
+    seconds[seconds.len() / 2]
+}
+
+/// Prints the time of each layer for one image.
+fn layers(runner: &Runner, image: &[u8]) {
+    let (mut last, mut times) = (Instant::now(), Vec::new());
+    let visit = |layer: &Layer, _: &_, _: &_| {
+        times.push((last.elapsed().as_secs_f64(), layer.name.clone()));
+        last = Instant::now();
+    };
+    runner.trace(image, visit).unwrap();
+    times.iter().for_each(|(seconds, name)| println!("  {name:<16} {:>9.1} µs", 1e6 * seconds));
 }
 
 fn main() {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    for file in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
-        let bytes = std::fs::read(&file).unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let number = |name: &str| arguments.iter().find_map(|argument| argument.strip_prefix(name)?.parse::<usize>().ok());
+    let threads = number("--threads=").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let batch = number("--batch=").unwrap_or(16 * threads);
+    for file in arguments.iter().filter(|argument| !argument.starts_with("--")) {
+        let bytes = std::fs::read(file).unwrap();
         let runner = Runner::new(Network::read(&bytes).unwrap()).unwrap();
-        let batch = 16 * threads;
-        let images: Vec<u8> = (0..batch * runner.network().input.len()).map(|i| ((i * 7919) >> 4) as u8).collect();
+        let images: Vec<u8> = (0..batch * runner.network().input.len()).map(|i| (i * 7919 % 251) as u8).collect();
         let image = &images[..runner.network().input.len()];
-        let (fastest, median) = time(|| drop(runner.logits(image).unwrap()));
-        let (_, many) = time(|| drop(runner.batch(&images, threads).unwrap()));
+        let one = time(|| drop(runner.logits(image).unwrap()));
+        let many = batch as f64 / time(|| drop(runner.batch(&images, threads).unwrap()));
+        if flag("--json") {
+            println!("{{\"one\": {one}, \"batch\": {many}}}");
+            continue;
+        }
+        let (size, memory) = (bytes.len() as f64 / 1024.0, runner.memory() as f64 / (1 << 20) as f64);
         println!(
-            "{file}: {:.1} KiB; one image {:.3} ms (fastest {:.3}); {:.0} images/s on {threads} threads; {:.1} MiB of memory",
-            bytes.len() as f64 / 1024.0,
-            1e3 * median,
-            1e3 * fastest,
-            batch as f64 / many,
-            runner.memory() as f64 / (1 << 20) as f64,
+            "{file}: {size:.1} KiB, {memory:.1} MiB to run; one image {:.3} ms; {many:.0} images/s in batches of {batch} on {threads} threads",
+            1e3 * one
         );
-        if std::env::args().any(|argument| argument == "--layers") {
-            let mut last = Instant::now();
-            let mut lines = Vec::new();
-            let mut visit = |layer: &halfwave_infer::Layer| {
-                lines.push((last.elapsed().as_secs_f64(), layer.name.clone()));
-                last = Instant::now();
-            };
-            runner.trace(image, |layer, _, _| visit(layer)).unwrap();
-            lines.iter().for_each(|(seconds, name)| println!("  {name:<12} {:>9.1} µs", 1e6 * seconds));
+        if flag("--layers") {
+            layers(&runner, image);
         }
     }
 }
