@@ -11,14 +11,14 @@ use halfwave::data::{Dataset, Normalise};
 use halfwave::export::DeviceRunner;
 use halfwave::metrics::Row;
 use halfwave::model::trained_len;
-use halfwave::recipe::{Length, Recipe};
+use halfwave::recipe::{Length, Recipe, builtin};
 use halfwave::train::evaluate::winner;
 use halfwave::train::inspect::Exact;
 use halfwave::train::{Session, Trainer};
 use halfwave_infer::{Data, Kind, Layer, Network, Op, Runner, Type};
 use networks::Sample;
 use pollster::block_on;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The engine's logits of images: bytes.
 fn expected(sample: &Sample, images: &[u8]) -> Vec<f32> {
@@ -189,4 +189,35 @@ fn integers(words: &[u32], ty: &Type, bits: usize) -> Vec<i32> {
     let (c, row, plane) = (ty.channels(), ty.words(), ty.pixels() * ty.words());
     let bit = |p: usize, i: usize| (words[p * plane + i / c * row + i % c / 32] >> (i % c % 32) & 1) as i32;
     (0..ty.len()).map(|i| (0..bits).map(|p| bit(p, i) << p).sum()).collect()
+}
+
+/// The whole test set of CIFAR-10, with the bits of the CPU backend's logits.
+#[test]
+fn a_trained_vgg_small_quarter_gives_the_engines_logits() {
+    let Some(dir) = std::env::var_os("CIFAR10_DIR") else {
+        return eprintln!("SKIPPED: CIFAR10_DIR is not set");
+    };
+    let text = builtin("vgg-small-quarter").unwrap();
+    let mut recipe = Recipe::parse(text, "vgg-small-quarter").unwrap();
+    *recipe.data.set.location().unwrap().path = dir.into();
+    (recipe.train.length, recipe.train.batch) = (Length::Steps(100), 50);
+    let data = Dataset::load(&recipe.data).unwrap();
+    let mut trainer = block_on(Trainer::new(recipe.clone(), data.clone(), Box::new(CpuBackend::new()), false)).unwrap();
+    block_on(trainer.advance(12)).unwrap();
+    let tensors = block_on(trainer.session().tensors()).unwrap();
+    let normalise = Normalise::new(&recipe.data).centred(recipe.data.set.source(), recipe.model.input);
+    let sample = Sample { recipe, tensors, normalise };
+    let runner = Runner::new(sample.fold().unwrap()).unwrap();
+    let mut session = block_on(Session::new(&sample.recipe, Box::new(CpuBackend::new()), false)).unwrap();
+    session.set_tensors(&sample.tensors, "", 0).unwrap();
+    let (all, mut classes): (Vec<u32>, BTreeSet<_>) = ((0..data.test.len() as u32).collect(), BTreeSet::new());
+    for chunk in all.chunks(1000) {
+        let pixels = data.test.centre_crops(chunk).unwrap();
+        let expected = block_on(session.logits(&sample.normalise.images(&pixels))).unwrap();
+        let found = runner.batch(&pixels, 2).unwrap();
+        assert!(bits(&found) == bits(&expected), "images from {} on", chunk[0]);
+        classes.extend(found.chunks_exact(10).map(winner));
+    }
+    assert!(classes.len() > 2, "only the classes {classes:?} are predicted");
+    println!("{} images have the same bits; {} classes are predicted", all.len(), classes.len());
 }

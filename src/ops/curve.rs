@@ -1,5 +1,5 @@
 //! Element-wise activation functions: everything that halfwave knows about one is its row in
-//! [`CURVES`]. The layer kind with its key, the kernels, the reference implementation and the
+//! [`CURVES`], except f itself, which exported networks need too: [`Function`] defines it. The layer kind with its key, the kernels, the reference implementation and the
 //! documentation follow from it.
 //!
 //! The derivative of a monotonic function is computed from its output y, which the next layer keeps
@@ -13,6 +13,7 @@
 //! are within 2e-7.
 
 use crate::kernel::Launch;
+use halfwave_infer::Curve as Function;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
@@ -81,7 +82,7 @@ pub static CURVES: &[Row] = &[
         number: Some(top()),
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |values, top| map(values, |x| x.clamp(0.0, top)),
+        value: |values, number| Function::ClippedRelu.map(values, number),
         slope: |values, top| map(values, |y| f32::from(y > 0.0 && y < top)),
         wgsl: ["return min(max(x, zero), number);", "return select(zero, one, (y > zero) & (y < number));"],
     },
@@ -92,7 +93,7 @@ pub static CURVES: &[Row] = &[
         number: Some(top()),
         reads: Reads::Output,
         float_ops: [6, 5],
-        value: |values, top| map(values, |x| if x > top { top + libm::logf(x - top + 1.0) } else { x.max(0.0) }),
+        value: |values, number| Function::LogTailedRelu.map(values, number),
         slope: |values, top| map(values, |y| if y > top { libm::expf(top - y) } else { f32::from(y > 0.0) }),
         wgsl: [
             "return select(max(x, zero), number + log(max(x - number, zero) + one), x > number);",
@@ -106,13 +107,7 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [7, 3],
-        value: |values, _| {
-            map(values, |x| {
-                let e = libm::expf(-2.0 * x.abs());
-                let y = (1.0 - e) / (1.0 + e);
-                if x < 0.0 { -y } else { y }
-            })
-        },
+        value: |values, number| Function::Tanh.map(values, number),
         slope: |values, _| map(values, |y| 1.0 - y * y),
         wgsl: [
             "let e = exp(-2.0 * abs(x)); let t = (one - e) / (one + e); return select(t, -t, x < zero);",
@@ -126,7 +121,7 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |values, _| map(values, |x| x.clamp(-1.0, 1.0)),
+        value: |values, number| Function::HardTanh.map(values, number),
         slope: |values, _| map(values, |y| f32::from(y.abs() < 1.0)),
         wgsl: ["return min(max(x, -one), one);", "return select(zero, one, abs(y) < one);"],
     },
@@ -137,7 +132,7 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Output,
         float_ops: [5, 3],
-        value: |values, _| map(values, sigmoid),
+        value: |values, number| Function::Sigmoid.map(values, number),
         slope: |values, _| map(values, |y| y * (1.0 - y)),
         wgsl: ["let e = exp(-abs(x)); return select(one, e, x < zero) / (one + e);", "return y * (one - y);"],
     },
@@ -148,7 +143,7 @@ pub static CURVES: &[Row] = &[
         number: None,
         reads: Reads::Input,
         float_ops: [6, 9],
-        value: |values, _| map(values, |x| x * sigmoid(x)),
+        value: |values, number| Function::Silu.map(values, number),
         slope: |values, _| {
             map(values, |x| {
                 let s = sigmoid(x);
@@ -174,7 +169,7 @@ pub static CURVES: &[Row] = &[
         }),
         reads: Reads::Output,
         float_ops: [2, 2],
-        value: |values, slope| map(values, |x| if x > 0.0 { x } else { slope * x }),
+        value: |values, number| Function::LeakyRelu.map(values, number),
         slope: |values, slope| map(values, |y| if y > 0.0 { 1.0 } else { slope }),
         wgsl: ["return select(number * x, x, x > zero);", "return select(number, one, y > zero);"],
     },

@@ -45,7 +45,16 @@ impl Curve {
             values.iter_mut().for_each(|value| *value = f(*value));
         }
         match self {
-            Self::ClippedRelu => each(values, |x| x.max(0.0).min(number)),
+            // Like `clamp`, which panics where the number is below 0.
+            Self::ClippedRelu => each(values, |x| {
+                if x < 0.0 {
+                    0.0
+                } else if x > number {
+                    number
+                } else {
+                    x
+                }
+            }),
             Self::LogTailedRelu => {
                 each(values, |x| if x > number { number + libm::logf(x - number + 1.0) } else { x.max(0.0) })
             }
