@@ -4,6 +4,7 @@
 //! [`fold`] turns a checkpoint into a [`Network`] of `halfwave-infer`; every format is derived from
 //! that network, so that all of them give the same answers.
 
+mod c;
 mod constants;
 mod device;
 mod fold;
@@ -14,6 +15,7 @@ mod packed;
 mod thresholds;
 mod weights;
 
+pub use c::{CFiles, c, c_name};
 pub use device::DeviceRunner;
 pub use fold::{Trained, fold};
 pub use halfwave_infer::Network;

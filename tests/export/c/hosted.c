@@ -1,0 +1,8 @@
+/* A platform with a C library. */
+#include "platform.h"
+#include <stdio.h>
+
+void put(const char *text)
+{
+    fputs(text, stdout);
+}

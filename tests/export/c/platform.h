@@ -1,0 +1,2 @@
+/* Prints text. */
+void put(const char *text);
