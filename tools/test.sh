@@ -8,6 +8,7 @@
 #   HALFWAVE_TEST_COOP   a driver with cooperative matrices, as an ICD file below target/coop-lavapipe (default: tools/coop-lavapipe.sh fetches one)
 #   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that need it (default: they are skipped with a message)
 #   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is skipped then, with a message
+#   REQUIRE_CROSS=1      a missing cross compiler or emulator is an error; otherwise exported C is tested on this processor only, with a message
 #   REQUIRE_BROWSERS=0   a missing browser is no error (default: 1)
 set -euo pipefail
 cd "$(dirname "$0")/.."

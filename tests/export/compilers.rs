@@ -11,62 +11,60 @@ use std::process::{Command, Output};
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     compiler: &'static str,
-    options: &'static [&'static str],
+    /// Options of every call, and of the linking call, separated by spaces.
+    options: &'static str,
+    link: &'static str,
     /// File with the program's start and output, in `tests/export/c`.
     platform: &'static str,
     /// Command that runs the program; empty for the program itself.
-    runs: &'static [&'static str],
+    runs: &'static str,
 }
 
 /// Warnings are errors everywhere.
 const STRICT: [&str; 5] = ["-pedantic", "-Wall", "-Wextra", "-Werror", "-O2"];
 
-const FREESTANDING: [&str; 4] = ["-ffreestanding", "-nostdlib", "-static", "-lgcc"];
-
 pub(crate) const HOST: Target =
-    Target { name: "host", compiler: "cc", options: &["-std=c99"], platform: "hosted.c", runs: &[] };
+    Target { name: "host", compiler: "cc", options: "-std=c99", link: "-lm", platform: "hosted.c", runs: "" };
 
 /// Undefined behaviour and accesses outside of arrays end the program.
 pub(crate) const CHECKED: Target = Target {
     name: "host with sanitizers",
-    options: &["-std=c99", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    options: "-std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all",
     ..HOST
 };
 
+/// Without warnings, for programs that are wrong on purpose.
+pub(crate) const UNCHECKED: Target = Target { name: "host without warnings", options: "-std=c99 -w", ..HOST };
+
 /// The dialect in which GCC combines products and sums where the processor can.
-pub(crate) const GNU: Target = Target { name: "host, gnu99", options: &["-std=gnu99", "-O3"], ..HOST };
+pub(crate) const GNU: Target = Target { name: "host, gnu99", options: "-std=gnu99 -O3", ..HOST };
 
-pub(crate) const CLANG: Target = Target { name: "clang", compiler: "clang", ..HOST };
+/// Clang, if it is there.
+pub(crate) fn clang() -> Option<Target> {
+    let names =
+        ["clang", "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15"];
+    names.into_iter().find(|name| found(name)).map(|compiler| Target { name: "clang", compiler, ..HOST })
+}
 
+/// A Cortex-M4 with floating-point unit and 64 KiB of RAM.
 const M4: Target = Target {
     name: "Cortex-M4",
     compiler: "arm-none-eabi-gcc",
-    options: &["-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-T", "cortex-m4.ld"],
+    options: "-std=c99 -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
+              -ffreestanding -isystem freestanding",
+    link: "-nostdlib -static -T cortex-m4.ld -lgcc",
     platform: "cortex-m4.c",
-    runs: &[
-        "qemu-system-arm",
-        "-M",
-        "mps2-an386",
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-        "-serial",
-        "none",
-        "-chardev",
-        "stdio,id=out",
-        "-semihosting-config",
-        "enable=on,target=native,chardev=out",
-        "-kernel",
-    ],
+    runs: "qemu-system-arm -M mps2-an386 -display none -monitor none -serial none -chardev stdio,id=out \
+           -semihosting-config enable=on,target=native,chardev=out -kernel",
 };
 
 const RISCV: Target = Target {
     name: "RISC-V",
     compiler: "riscv64-linux-gnu-gcc",
-    options: &["-std=c99", "-march=rv64gc", "-mno-relax"],
+    options: "-std=c99 -march=rv64gc -mno-relax -ffreestanding -isystem freestanding",
+    link: "-nostdlib -static -lgcc",
     platform: "riscv64.c",
-    runs: &["qemu-riscv64"],
+    runs: "qemu-riscv64",
 };
 
 /// Microcontrollers and other instruction sets.
@@ -74,40 +72,37 @@ pub(crate) const CROSS: [Target; 5] = [
     M4,
     Target {
         name: "Cortex-M4, gnu99",
-        options: &[
-            "-std=gnu99",
-            "-mcpu=cortex-m4",
-            "-mthumb",
-            "-mfloat-abi=hard",
-            "-mfpu=fpv4-sp-d16",
-            "-T",
-            "cortex-m4.ld",
-        ],
+        options: "-std=gnu99 -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
+                  -ffreestanding -isystem freestanding",
         ..M4
     },
     Target {
         name: "Cortex-M4 without floating-point unit",
-        options: &["-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft", "-T", "cortex-m4.ld"],
+        options: "-std=c99 -mcpu=cortex-m4 -mthumb -mfloat-abi=soft -ffreestanding -isystem freestanding",
         ..M4
     },
     RISCV,
-    Target { name: "RISC-V, gnu99", options: &["-std=gnu99", "-march=rv64gc", "-mno-relax"], ..RISCV },
+    Target {
+        name: "RISC-V, gnu99",
+        options: "-std=gnu99 -march=rv64gc -mno-relax -ffreestanding -isystem freestanding",
+        ..RISCV
+    },
 ];
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
 
 fn found(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 impl Target {
-    /// Whether its programs are there; a missing one is said, and a failure with `REQUIRE_CROSS=1`
-    /// if `required`.
-    pub(crate) fn is_there(&self, required: bool) -> bool {
-        let missing: Vec<_> = [Some(self.compiler), self.runs.first().copied()]
-            .into_iter()
-            .flatten()
-            .filter(|name| !found(name))
-            .collect();
-        let must = required && std::env::var("REQUIRE_CROSS").is_ok_and(|value| value == "1");
+    /// Whether its programs are there; a missing one is said, and a failure with `REQUIRE_CROSS=1`.
+    pub(crate) fn is_there(&self) -> bool {
+        let needed = [self.compiler, words(self.runs)[0]];
+        let missing: Vec<_> = needed.into_iter().filter(|name| !found(name)).collect();
+        let must = std::env::var("REQUIRE_CROSS").is_ok_and(|value| value == "1");
         assert!(
             !must || missing.is_empty(),
             "REQUIRE_CROSS=1, but there is no {missing:?} (tools/install-test-deps.sh)"
@@ -123,50 +118,45 @@ impl Target {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export/c");
-        for name in ["main.c", "platform.h", self.platform, "cortex-m4.ld"] {
+        fs::create_dir(dir.join("freestanding")).unwrap();
+        for name in ["main.c", "platform.h", self.platform, "cortex-m4.ld", "freestanding/math.h"] {
             fs::copy(sources.join(name), dir.join(name)).unwrap();
         }
         fs::write(dir.join("net.h"), &files.header).unwrap();
         fs::write(dir.join("net.c"), &files.source).unwrap();
-        let bytes: Vec<_> = images.iter().map(u8::to_string).collect();
-        let lines: Vec<_> = bytes.chunks(20).map(|bytes| bytes.join(", ")).collect();
-        let count = images.len() / image;
-        let text = format!(
-            "#include \"net.h\"\n\nenum {{ IMAGES = {count} }};\n\nstatic const uint8_t images[] = {{\n    {}\n}};\n",
-            lines.join(",\n    ")
-        );
-        fs::write(dir.join("images.h"), text).unwrap();
-        let mut compile = Command::new(self.compiler);
-        compile.current_dir(dir).args(STRICT).args(self.options);
-        let object = Command::new(self.compiler)
-            .current_dir(dir)
-            .args(STRICT)
-            .args(self.options.iter().filter(|option| !["-T", "cortex-m4.ld"].contains(option)))
-            .args(if self.platform == "hosted.c" { &[][..] } else { &["-ffreestanding"] })
-            .args(["-c", "net.c", "-o", "net.o"])
-            .output()
-            .unwrap();
-        succeeded(self.name, &object);
-        compile.args(["main.c", self.platform, "net.o", "-o", "program"]);
-        match self.platform {
-            "hosted.c" => compile.arg("-lm"),
-            _ => compile.args(FREESTANDING),
-        };
-        succeeded(self.name, &compile.output().unwrap());
-        let size = Command::new(self.compiler.replace("gcc", "size")).arg(dir.join("net.o")).output();
-        if let (true, Ok(size)) = (self.compiler.ends_with("-gcc"), size) {
-            let text = String::from_utf8_lossy(&size.stdout).into_owned();
-            let numbers = text.lines().nth(1).unwrap_or("").split_whitespace().take(3).collect::<Vec<_>>();
-            println!("{}: code and constants, data, memory: {}", self.name, numbers.join(", "));
+        fs::write(dir.join("images.h"), as_header(images, images.len() / image)).unwrap();
+        if let Some(keep) = std::env::var_os("KEEP_C") {
+            let keep = Path::new(&keep).join(std::thread::current().name().unwrap()).join(files.flash.to_string());
+            fs::create_dir_all(&keep).unwrap();
+            for name in ["net.h", "net.c", "images.h"] {
+                fs::copy(dir.join(name), keep.join(name)).unwrap();
+            }
         }
+        self.compile(dir, &["-c", "net.c", "-o", "net.o"]);
+        let parts = ["main.c", self.platform, "net.o", "-o", "program"];
+        self.compile(dir, &[&parts[..], &words(self.link)].concat());
+        self.print_size(&dir.join("net.o"));
         let program = dir.join("program");
-        let output = match self.runs {
-            [] => Command::new(program).output(),
-            [first, rest @ ..] => Command::new(first).args(rest).arg(program).output(),
-        };
-        let output = output.unwrap();
+        let command = [&words(self.runs)[..], &[program.to_str().unwrap()]].concat();
+        let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
         succeeded(self.name, &output);
         String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect()
+    }
+
+    fn compile(&self, dir: &Path, arguments: &[&str]) {
+        let mut command = Command::new(self.compiler);
+        command.current_dir(dir).args(STRICT).args(words(self.options)).args(arguments);
+        succeeded(self.name, &command.output().unwrap());
+    }
+
+    /// Prints what the network takes of a cross compiler's target.
+    fn print_size(&self, object: &Path) {
+        let Some(prefix) = self.compiler.strip_suffix("-gcc") else { return };
+        let output = Command::new(format!("{prefix}-size")).arg(object).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut numbers = text.lines().nth(1).unwrap().split_whitespace();
+        let mut next = || numbers.next().unwrap();
+        println!("{}: {} bytes of code and constants, {} of data, {} of memory", self.name, next(), next(), next());
     }
 
     /// Checks that the program of a network gives the bits of [`Runner`].
@@ -187,6 +177,14 @@ impl Target {
             assert_eq!(line, expected, "{name}, {}: image {at}", self.name);
         }
     }
+}
+
+/// Images as a C file.
+fn as_header(images: &[u8], count: usize) -> String {
+    let bytes: Vec<_> = images.iter().map(u8::to_string).collect();
+    let lines: Vec<_> = bytes.chunks(20).map(|bytes| bytes.join(", ")).collect();
+    let array = format!("static const uint8_t images[] = {{\n    {}\n}};\n", lines.join(",\n    "));
+    format!("#include \"net.h\"\n\nenum {{ IMAGES = {count} }};\n\n{array}")
 }
 
 fn succeeded(name: &str, output: &Output) {

@@ -152,7 +152,7 @@ fn affine(scaled: bool, shifted: bool) -> Op {
 
 /// Uniform codes, sums and thresholds; everything that selects or arranges codes and sums.
 pub(crate) fn codes() -> Network {
-    let mut net = Piece::new([7, 6, 37], true);
+    let mut net = Piece::new([5, 4, 37], true);
     let q = net.add(&[0], quantise(3, false));
     let around = Window { padding: [1, 2], ..window([3, 3]) };
     let sums = net.add(&[q], packed(around, 45, Coding::Uniform, 1, 2));
@@ -219,6 +219,27 @@ pub(crate) fn signs() -> Network {
     let most = net.add(&[most], Op::AvgPool { window: window(net.ty(most).shape[..2].try_into().unwrap()) });
     let sum = net.add(&[most, code], Op::Add);
     net.finish(sum)
+}
+
+/// Pools of convolutions: of sums, of floats and of codes, with rows and columns that no window has.
+pub(crate) fn pools() -> Network {
+    let apart = |kernel, stride| Window { stride, ..window(kernel) };
+    let mut net = Piece::new([19, 14, 3], false);
+    let x = net.add(&[0], conv(Window { padding: [1, 1], ..window([3, 3]) }, 37));
+    let x = net.add(&[x], affine(true, true));
+    let x = net.add(&[x], Op::MaxPool { window: apart([2, 1], [2, 1]) });
+    let x = net.add(&[x], quantise(3, false));
+    let x = net.add(&[x], packed(Window { padding: [1, 1], ..window([3, 3]) }, 40, Coding::Uniform, 1, 1));
+    let x = net.add(&[x], Op::MaxPool { window: apart([1, 2], [2, 3]) });
+    let x = net.add(&[x], threshold(6, true));
+    let x = net.add(&[x], packed(window([2, 1]), 34, Coding::Uniform, 1, 1));
+    let x = net.add(&[x], threshold(1, true));
+    let x = net.add(&[x], Op::MaxPool { window: apart([1, 2], [1, 2]) });
+    let x = net.add(&[x], packed(window([1, 1]), 9, Coding::Sign, 1, 1));
+    let x = net.add(&[x], affine(true, true));
+    let x = net.add(&[x], Op::AvgPool { window: apart([3, 2], [3, 2]) });
+    let x = net.add(&[x], Op::Relu);
+    net.finish(x)
 }
 
 /// Activation functions; those of `exact` need no C library.

@@ -92,7 +92,7 @@ static void decode(const uint32_t *in, int channels, const float *values, int bi
 }
 
 /* The larger codes, 32 channels at a time: into `out`. */
-static void max_of_codes(const uint32_t *in, int bits, int words, uint32_t *out)
+static void larger_codes(const uint32_t *in, int bits, int words, uint32_t *out)
 {
     int b, i;
     for (i = 0; i < words; i++) {
@@ -120,7 +120,7 @@ static void max_codes(const uint32_t *in, int channels, const struct window *win
         for (s = 0; s < window->kernel[1]; s++) {
             int pixel = source(window, y, x, r, s);
             if (pixel >= 0)
-                max_of_codes(in + pixel * bits * words, bits, words, out);
+                larger_codes(in + pixel * bits * words, bits, words, out);
         }
     }
 }

@@ -1,11 +1,11 @@
 /* The sum of x[i] * w[i]. */
 static float dot(const float *x, const float *w, int count)
 {
-    float sum = 0.0f;
+    float total = 0.0f;
     int i;
     for (i = 0; i < count; i++)
-        sum += x[i] * w[i];
-    return sum;
+        total += x[i] * w[i];
+    return total;
 }
 
 /* Convolution of floats: the pixel (y, x). Weights are [filters][taps][channels]. Terms of the sum
@@ -54,21 +54,33 @@ static void average(const float *in, int channels, const struct window *window, 
     }
 }
 
+static void fill_floats(float *out, int count, float value)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        out[i] = value;
+}
+
+/* The larger values: into `out`. */
+static void larger_floats(const float *in, int count, float *out)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        if (in[i] > out[i])
+            out[i] = in[i];
+}
+
 /* The largest value of the window at (y, x) in each channel. */
 static void max_floats(const float *in, int channels, const struct window *window, int y, int x,
                        float *out)
 {
-    int c, r, s;
-    for (c = 0; c < channels; c++)
-        out[c] = -INFINITY;
+    int r, s;
+    fill_floats(out, channels, -INFINITY);
     for (r = 0; r < window->kernel[0]; r++) {
         for (s = 0; s < window->kernel[1]; s++) {
             int pixel = source(window, y, x, r, s);
-            if (pixel < 0)
-                continue;
-            for (c = 0; c < channels; c++)
-                if (in[pixel * channels + c] > out[c])
-                    out[c] = in[pixel * channels + c];
+            if (pixel >= 0)
+                larger_floats(in + pixel * channels, channels, out);
         }
     }
 }
@@ -142,6 +154,13 @@ static void scale(const float *in, int count, float factor, float *out)
     int i;
     for (i = 0; i < count; i++)
         out[i] = in[i] * factor;
+}
+
+static void divide(const float *in, int count, float divisor, float *out)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        out[i] = in[i] / divisor;
 }
 
 static void relu(const float *in, int count, float *out)

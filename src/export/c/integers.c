@@ -12,21 +12,33 @@ static void copy_sums(const int32_t *in, int count, int32_t *out)
         out[i] = in[i];
 }
 
+static void fill_sums(int32_t *out, int count, int32_t value)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        out[i] = value;
+}
+
+/* The larger sums: into `out`. */
+static void larger_sums(const int32_t *in, int count, int32_t *out)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        if (in[i] > out[i])
+            out[i] = in[i];
+}
+
 /* The largest sum of the window at (y, x) in each channel. */
 static void max_sums(const int32_t *in, int channels, const struct window *window, int y, int x,
                      int32_t *out)
 {
-    int c, r, s;
-    for (c = 0; c < channels; c++)
-        out[c] = INT32_MIN;
+    int r, s;
+    fill_sums(out, channels, INT32_MIN);
     for (r = 0; r < window->kernel[0]; r++) {
         for (s = 0; s < window->kernel[1]; s++) {
             int pixel = source(window, y, x, r, s);
-            if (pixel < 0)
-                continue;
-            for (c = 0; c < channels; c++)
-                if (in[pixel * channels + c] > out[c])
-                    out[c] = in[pixel * channels + c];
+            if (pixel >= 0)
+                larger_sums(in + pixel * channels, channels, out);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::step::{Function, Step};
 use halfwave_infer::{Coding, Curve, Kind, Op, Type, Window};
 
 /// Terms of a sum of floats that are added one after the other, as in `halfwave-infer`.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 
 /// Writes the function of a group.
 pub(super) fn function(mut step: Step<'_>, group: &Group) -> Function {
@@ -21,7 +21,7 @@ pub(super) fn function(mut step: Step<'_>, group: &Group) -> Function {
     let (last, first) = (group[group.len() - 1], &step.network.layers[group[0]]);
     let inputs: Vec<_> = first.from.iter().map(|&from| name_of(&step.types[from])).collect();
     let about = format!("{}. From {} to {}.", about.join("; "), inputs.join(" and "), name_of(&step.types[last + 1]));
-    let name = step.ids[last].clone();
+    let name = step.ids[group[0]].clone();
     step.finish(&name, last + 1, &about)
 }
 
@@ -33,6 +33,9 @@ fn compute(step: &mut Step<'_>, layer: usize, before: Option<(usize, &str)>, is_
     let (input, output) = (step.types[from[0]], step.types[layer + 1]);
     let (c, id) = (input.channels(), step.ids[layer].clone());
     match op {
+        Op::MaxPool { .. } | Op::AvgPool { .. } if before.is_some() => {
+            pool(step, op, &output, before.map_or("", |(_, place)| place), is_output)
+        }
         Op::Conv { .. }
         | Op::PackedConv { .. }
         | Op::MaxPool { .. }
@@ -69,6 +72,30 @@ fn compute(step: &mut Step<'_>, layer: usize, before: Option<(usize, &str)>, is_
             out.into()
         }
     }
+}
+
+/// A pool of what the layers before it compute, value by value.
+fn pool(step: &mut Step<'_>, op: &Op, output: &Type, x: &str, is_output: bool) -> String {
+    let (window, out) = step.end_pool(*output, is_output);
+    let kernel = window.map_or([1, 1], |window| window.kernel);
+    let c = step.number("FILTERS", output.channels());
+    let (start, each) = match (op, output.kind) {
+        (Op::AvgPool { .. }, _) => (format!("fill_floats({out}, {c}, 0.0f);"), format!("add({out}, {x}, {c}, {out});")),
+        (_, Kind::Float) => {
+            (format!("fill_floats({out}, {c}, -INFINITY);"), format!("larger_floats({x}, {c}, {out});"))
+        }
+        (_, Kind::Sums(_)) => (format!("fill_sums({out}, {c}, INT32_MIN);"), format!("larger_sums({x}, {c}, {out});")),
+        (_, Kind::Codes(bits)) => {
+            let words = output.words();
+            let all = usize::from(bits) * words;
+            (format!("clear_codes({out}, {all});"), format!("larger_codes({x}, {bits}, {words}, {out});"))
+        }
+    };
+    step.repeat(kernel, start, &each);
+    if let Op::AvgPool { .. } = op {
+        step.line(format!("divide({out}, {c}, {}, {out});", float((kernel[0] * kernel[1]) as f32)));
+    }
+    out.into()
 }
 
 /// Operations that read other pixels.
@@ -163,7 +190,7 @@ fn packed(step: &mut Step<'_>, op: &Op, (input, output): (&Type, &Type), id: &st
     let sums = Type { kind: Kind::Sums(0), ..*output };
     let sums = step.scratch("sums", sums.kind, output.channels());
     let bases = step.number("BASES", *bases);
-    step.line(format!("clear_floats({out}, {k});"));
+    step.line(format!("fill_floats({out}, {k}, 0.0f);"));
     let mut indent = String::new();
     let mut term = String::from("base");
     if let Coding::Levels(_) = coding {
@@ -216,10 +243,7 @@ fn plus(pointer: &str, offset: usize) -> String {
 /// Operations on one pixel, from `x` (and `other`) to `out`, which may be the same place.
 fn by_pixel(step: &mut Step<'_>, op: &Op, input: &Type, id: &str, x: &str, other: Option<&str>, out: &str) {
     let count = input.channels();
-    let c = match step.number("CHANNELS", count) {
-        name if name == "CHANNELS" => name,
-        _ => step.number("FILTERS", count),
-    };
+    let c = if step.has_number("FILTERS") { step.number("FILTERS", count) } else { step.number("CHANNELS", count) };
     let other = other.unwrap_or(x);
     match op {
         Op::Affine { gain, shift, .. } => {

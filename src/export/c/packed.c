@@ -1,8 +1,13 @@
 /* The number of 1 bits. */
 static int popcount(uint32_t x)
 {
-#if defined(__GNUC__) && (defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb) || defined(__wasm__))
-    return __builtin_popcount(x); /* an instruction */
+#if defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb) || defined(__wasm__)
+#define HAS_POPCOUNT 1 /* an instruction */
+#else
+#define HAS_POPCOUNT 0
+#endif
+#if HAS_POPCOUNT && defined(__GNUC__)
+    return __builtin_popcount(x);
 #else
     x -= x >> 1 & 0x55555555u;
     x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
@@ -105,11 +110,11 @@ static void sum_codes(const uint32_t *field, int bits, int words, const uint32_t
     for (b = 0; b < bits; b++)
         ones[b] = count_ones(field + b * words, words);
     for (k = 0; k < filters; k++) {
-        int32_t sum = 0;
+        int32_t total = 0;
         for (j = 0; j < planes; j++, signs += words)
             for (b = 0; b < bits; b++)
-                sum += (2 * count_common(signs, field + b * words, words) - ones[b]) * (1 << (b + j));
-        out[k] = sum;
+                total += (2 * count_common(signs, field + b * words, words) - ones[b]) * (1 << (b + j));
+        out[k] = total;
     }
 }
 
@@ -122,14 +127,14 @@ static void sum_signs(const uint32_t *field, int words, const uint32_t *signs, i
     int count = count_ones(inside, words);
     int k, j, i;
     for (k = 0; k < filters; k++) {
-        int32_t sum = 0;
+        int32_t total = 0;
         for (j = 0; j < planes; j++, signs += words) {
             int differences = 0;
             for (i = 0; i < words; i++)
                 differences += popcount((signs[i] ^ field[i]) & inside[i]);
-            sum += (count - 2 * differences) * (1 << j);
+            total += (count - 2 * differences) * (1 << j);
         }
-        out[k] = sum;
+        out[k] = total;
     }
 }
 
@@ -139,11 +144,4 @@ static void accumulate(const int32_t *sums, const float *coefficients, int count
     int i;
     for (i = 0; i < count; i++)
         out[i] += coefficients[i] * (float)sums[i];
-}
-
-static void clear_floats(float *out, int count)
-{
-    int i;
-    for (i = 0; i < count; i++)
-        out[i] = 0.0f;
 }

@@ -39,7 +39,7 @@ pub(super) fn write(network: &Network, types: &[Type], name: &str) -> CFiles {
     let used = library::used_by(&body);
     let library = used.join("\n\n");
     let mut source = prelude(name, &(library.clone() + &body));
-    if library::identifiers(&body).contains("count_reached") || body.contains("count_reached_mixed") {
+    if library::identifiers(&body).iter().any(|name| name.starts_with("count_reached")) {
         let _ = write!(source, "/* Thresholds of sums. */\ntypedef {threshold} threshold;\n\n");
     }
     let _ = write!(source, "{library}\n\n{body}{}", public(network, name));
@@ -140,12 +140,16 @@ fn run(functions: &[Function], layout: &Layout, name: &str) -> String {
     if layout.words > 0 {
         text += "    uint32_t *w = memory->words;\n";
     }
-    let pointer = |parameter: &Parameter, offset: usize| match parameter.ty {
-        ty if ty.contains("float") => format!("f + {offset}"),
-        ty if ty.contains("uint32_t") => format!("w + {offset}"),
-        ty => format!("({ty})(w + {offset})"),
+    let at = |pointer: &str, offset: usize| match offset {
+        0 => pointer.to_string(),
+        _ => format!("{pointer} + {offset}"),
     };
-    let _ = writeln!(text, "    input_run(image, {});", format_args!("f + {}", layout.input));
+    let pointer = |parameter: &Parameter, offset: usize| match parameter.ty {
+        ty if ty.contains("float") => at("f", offset),
+        ty if ty.contains("uint32_t") => at("w", offset),
+        ty => format!("({ty})({})", at("w", offset)),
+    };
+    let _ = writeln!(text, "    input_run(image, {});", at("f", layout.input));
     let mut last = 0;
     for (function, offsets) in functions.iter().zip(&layout.offsets) {
         let arguments: Vec<_> =
@@ -153,7 +157,7 @@ fn run(functions: &[Function], layout: &Layout, name: &str) -> String {
         text += &wrapped(&format!("    {}(", function.name), &arguments, ");\n");
         last = offsets[offsets.len() - 1];
     }
-    let _ = write!(text, "    return f + {last};\n}}\n\n");
+    let _ = write!(text, "    return {};\n}}\n\n", at("f", last));
     text
 }
 

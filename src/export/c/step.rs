@@ -2,7 +2,7 @@
 
 use super::constants::Constants;
 use super::groups::Group;
-use halfwave_infer::{Kind, Network, Type, Window};
+use halfwave_infer::{Kind, Network, Op, Type, Window};
 use std::fmt::Write as _;
 
 /// A block of memory.
@@ -58,6 +58,9 @@ pub(super) struct Step<'a> {
     pub(super) parameters: Vec<Parameter>,
     names: Vec<(&'static str, usize)>,
     window: Option<(Window, [usize; 2])>,
+    /// A pool of what the layers before it compute, until it is reached.
+    pool: Option<Window>,
+    pooled: bool,
     counters: Vec<&'static str>,
     before: Vec<String>,
     body: Vec<String>,
@@ -82,6 +85,10 @@ impl<'a> Step<'a> {
         group: &Group,
     ) -> Self {
         let output = types[group[group.len() - 1] + 1];
+        let pool = group.iter().skip(1).find_map(|&layer| match network.layers[layer].op {
+            Op::MaxPool { window } | Op::AvgPool { window } => Some(window),
+            _ => None,
+        });
         let (parameters, names, counters) = (Vec::new(), Vec::new(), Vec::new());
         let (before, body) = (Vec::new(), Vec::new());
         Self {
@@ -94,6 +101,8 @@ impl<'a> Step<'a> {
             parameters,
             names,
             window: None,
+            pool,
+            pooled: false,
             counters,
             before,
             body,
@@ -120,6 +129,11 @@ impl<'a> Step<'a> {
                 name.into()
             }
         }
+    }
+
+    /// Whether a number has this name.
+    pub(super) fn has_number(&self, name: &str) -> bool {
+        self.names.iter().any(|(known, _)| *known == name)
     }
 
     /// Declares a loop's counter.
@@ -169,21 +183,52 @@ impl<'a> Step<'a> {
     }
 
     /// Where a pixel of this type is computed: at its place in the output, if it is the output or
-    /// of the same kind, else in memory of the function.
+    /// of the same kind, else in memory of the function. Before a pool it is always the latter.
     pub(super) fn target(&mut self, ty: Type, is_output: bool) -> &'static str {
+        let before_pool = self.pool.is_some();
+        // What the layers before a pool compute has to stay apart from the pool's result.
+        let name = |before, after| if self.pooled { after } else { before };
         match (ty.kind, self.output.kind) {
             _ if is_output => "out",
-            (Kind::Float, Kind::Float) | (Kind::Sums(_), Kind::Sums(_)) => "out",
-            (Kind::Float, _) => self.scratch("row", Kind::Float, ty.channels()),
-            (Kind::Sums(_), _) => self.scratch("sums", ty.kind, ty.channels()),
-            (Kind::Codes(bits), _) => self.scratch("codes", ty.kind, usize::from(bits) * ty.words()),
+            (Kind::Float, Kind::Float) | (Kind::Sums(_), Kind::Sums(_)) if !before_pool => "out",
+            (Kind::Float, _) => self.scratch(name("row", "pooled_row"), ty.kind, ty.channels()),
+            (Kind::Sums(_), _) => self.scratch(name("sums", "pooled_sums"), ty.kind, ty.channels()),
+            (Kind::Codes(bits), _) => {
+                self.scratch(name("codes", "pooled_codes"), ty.kind, usize::from(bits) * ty.words())
+            }
         }
     }
 
     /// Uses a window over an input; returns the arguments that name it and the pixel.
     pub(super) fn window(&mut self, window: &Window, input: &Type) -> String {
         self.window = Some((*window, [input.shape[0], input.shape[1]]));
-        if self.output.pixels() == 1 { "&window, 0, 0".into() } else { "&window, y, x".into() }
+        let single = self.output.pixels() == 1;
+        match self.pool {
+            Some(_) if single => "&window, r, s".into(),
+            Some(Window { stride: [down, right], .. }) => format!("&window, y * {down} + r, x * {right} + s"),
+            None if single => "&window, 0, 0".into(),
+            None => "&window, y, x".into(),
+        }
+    }
+
+    /// Ends what is computed for each pixel of the pool's window; returns where the pool's result of
+    /// this type is computed.
+    pub(super) fn end_pool(&mut self, ty: Type, is_output: bool) -> (Option<Window>, &'static str) {
+        let window = self.pool.take();
+        self.pooled = true;
+        (window, self.target(ty, is_output))
+    }
+
+    /// Repeats what has been computed so far for each pixel of a window: first `start`, after each
+    /// pixel `each`.
+    pub(super) fn repeat(&mut self, [height, width]: [usize; 2], start: String, each: &str) {
+        let lines = std::mem::take(&mut self.body);
+        self.counters.extend(["r", "s"]);
+        self.body.push(start);
+        self.body.push(format!("for (r = 0; r < {height}; r++) {{"));
+        self.body.push(format!("    for (s = 0; s < {width}; s++) {{"));
+        self.body.extend(lines.iter().map(|line| format!("        {line}")));
+        self.body.extend([format!("        {each}"), "    }".into(), "}".into()]);
     }
 
     /// Returns the function; `about` is its comment.
@@ -209,10 +254,8 @@ impl<'a> Step<'a> {
         let by_place = self.window.is_some();
         let pixels = self.output.pixels();
         if pixels > 1 {
-            match by_place {
-                true => self.names.extend([("HEIGHT", height), ("WIDTH", width)]),
-                false => self.names.push(("PIXELS", pixels)),
-            }
+            let counts = [("HEIGHT", height), ("WIDTH", width), ("PIXELS", pixels)];
+            self.names.splice(0..0, counts.into_iter().filter(|(name, _)| by_place == (*name != "PIXELS")));
         }
         if !self.names.is_empty() {
             let names: Vec<_> = self.names.iter().map(|(name, value)| format!("{name} = {value}")).collect();

@@ -45,9 +45,13 @@ void start(void)
     failed();
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    &stack_top, (const void *)start, (const void *)failed, (const void *)failed,
-    (const void *)failed, (const void *)failed, (const void *)failed,
+struct vectors {
+    const void *stack;
+    void (*handlers[15])(void);
+};
+
+__attribute__((section(".vectors"), used)) static const struct vectors vectors = {
+    &stack_top, {start, failed, failed, failed, failed, failed},
 };
 
 /* The compiler calls these. */
