@@ -46,7 +46,7 @@ pub(crate) fn clang() -> Option<Target> {
     names.into_iter().find(|name| found(name)).map(|compiler| Target { name: "clang", compiler, ..HOST })
 }
 
-/// A Cortex-M4 with floating-point unit and 64 KiB of RAM.
+/// A Cortex-M4 with floating-point unit and 128 KiB of RAM.
 const M4: Target = Target {
     name: "Cortex-M4",
     compiler: "arm-none-eabi-gcc",
@@ -119,19 +119,14 @@ impl Target {
         let dir = dir.path();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export/c");
         fs::create_dir(dir.join("freestanding")).unwrap();
-        for name in ["main.c", "platform.h", self.platform, "cortex-m4.ld", "freestanding/math.h"] {
+        for name in
+            ["main.c", "platform.h", self.platform, "cortex-m4.ld", "freestanding/limits.h", "freestanding/math.h"]
+        {
             fs::copy(sources.join(name), dir.join(name)).unwrap();
         }
         fs::write(dir.join("net.h"), &files.header).unwrap();
         fs::write(dir.join("net.c"), &files.source).unwrap();
         fs::write(dir.join("images.h"), as_header(images, images.len() / image)).unwrap();
-        if let Some(keep) = std::env::var_os("KEEP_C") {
-            let keep = Path::new(&keep).join(std::thread::current().name().unwrap()).join(files.flash.to_string());
-            fs::create_dir_all(&keep).unwrap();
-            for name in ["net.h", "net.c", "images.h"] {
-                fs::copy(dir.join(name), keep.join(name)).unwrap();
-            }
-        }
         self.compile(dir, &["-c", "net.c", "-o", "net.o"]);
         let parts = ["main.c", self.platform, "net.o", "-o", "program"];
         self.compile(dir, &[&parts[..], &words(self.link)].concat());

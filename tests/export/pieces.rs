@@ -170,7 +170,7 @@ pub(crate) fn codes() -> Network {
     let decoded = net.add(&[falling], Op::Decode { bits: 3, values: Vec::new() });
     let flat = net.add(&[decoded], Op::Flatten);
     let small = net.add(&[flat], conv(window([1, 1]), 33));
-    let bases = net.add(&[bases], Op::AvgPool { window: window([3, 2]) });
+    let bases = net.add(&[bases], Op::AvgPool { window: window([2, 2]) });
     let pool = net.add(&[bases], Op::MaxPool { window: window(net.ty(bases).shape[..2].try_into().unwrap()) });
     let sum = net.add(&[pool, small], Op::Add);
     net.finish(sum)
@@ -194,19 +194,19 @@ pub(crate) fn levels() -> Network {
 /// Signs with padding of ones, and the scales of inputs; sums of floats of more than one run.
 pub(crate) fn signs() -> Network {
     let mut net = Piece::new([14, 13, 2], false);
-    let x = net.add(&[0], conv(Window { stride: [1, 1], ..window([3, 2]) }, 70));
+    let x = net.add(&[0], conv(Window { stride: [1, 1], ..window([3, 2]) }, 34));
     let q = net.add(&[x], quantise(1, true));
     let padded = net.add(&[q], Op::Pad { border: [1, 2] });
-    let sums = net.add(&[padded], packed(window([3, 3]), 35, Coding::Sign, 1, 2));
+    let sums = net.add(&[padded], packed(window([3, 3]), 7, Coding::Sign, 1, 2));
     let floats = net.add(&[sums], affine(true, false));
     let around = Window { padding: [1, 2], ..window([3, 3]) };
     let scales = net.add(&[x], Op::InputScale { window: around });
     let y = net.add(&[floats, scales], Op::ScalePixels);
     let relu = net.add(&[y], Op::Relu);
-    let plain = net.add(&[q], packed(around, 35, Coding::Sign, 1, 1));
+    let plain = net.add(&[q], packed(around, 7, Coding::Sign, 1, 1));
     let plain = net.add(&[plain], affine(true, true));
     let both = net.add(&[relu, plain], Op::Add);
-    let part = net.add(&[both], Op::Slice { first: 3, count: 30 });
+    let part = net.add(&[both], Op::Slice { first: 1, count: 5 });
     let all = net.add(&[part, both, part], Op::Concat);
     let mean = net.add(&[all], Op::AvgPool { window: Window { padding: [3, 3], ..window([12, 13]) } });
     let most = net.add(&[mean], Op::MaxPool { window: Window { padding: [1, 1], ..window([3, 3]) } });
@@ -215,7 +215,7 @@ pub(crate) fn signs() -> Network {
     let code = net.add(&[two], threshold(2, false));
     let code = net.add(&[code], Op::Decode { bits: 2, values: Vec::new() });
     // 168 taps: two parts.
-    let code = net.add(&[code], conv(window([12, 14]), 95));
+    let code = net.add(&[code], conv(window([12, 14]), 17));
     let most = net.add(&[most], Op::AvgPool { window: window(net.ty(most).shape[..2].try_into().unwrap()) });
     let sum = net.add(&[most, code], Op::Add);
     net.finish(sum)
