@@ -31,7 +31,7 @@ pub(super) fn write(network: &Network, types: &[Type], name: &str) -> CFiles {
         let step = Step::new(network, types, &ids, &mut constants, threshold_bytes, &group);
         let function = layers::function(step, &group);
         let arrays = std::mem::take(&mut constants.text);
-        let _ = write!(body, "{arrays}{}{}\n", if arrays.is_empty() { "" } else { "\n" }, function.text);
+        let _ = writeln!(body, "{arrays}{}{}", if arrays.is_empty() { "" } else { "\n" }, function.text);
         functions.push(function);
     }
     let layout = layout(types, &functions);
