@@ -1,10 +1,8 @@
 static void clipped_relu(const float *in, int count, float most, float *out)
 {
     int i;
-    for (i = 0; i < count; i++) {
-        float x = in[i] > 0.0f ? in[i] : 0.0f;
-        out[i] = x < most ? x : most;
-    }
+    for (i = 0; i < count; i++)
+        out[i] = in[i] < 0.0f ? 0.0f : in[i] > most ? most : in[i];
 }
 
 static void hard_tanh(const float *in, int count, float *out)
