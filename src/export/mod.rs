@@ -9,6 +9,7 @@ mod device;
 mod fold;
 mod graph;
 mod lower;
+pub mod onnx;
 #[cfg(not(target_arch = "wasm32"))]
 mod packed;
 mod thresholds;
