@@ -48,7 +48,7 @@ fn line(table: &[f32]) -> Option<(f32, f32)> {
     let shift = table[0];
     let slope = ((f64::from(table[255]) - f64::from(shift)) / 255.0) as f32;
     let gains = [slope, slope.next_up(), slope.next_down(), table[1] - shift];
-    let fits = |gain: &f32| (0u8..).zip(table).all(|(byte, value)| f32::from(byte) * gain + shift == *value);
+    let fits = |gain: &f32| (0..=u8::MAX).zip(table).all(|(byte, value)| f32::from(byte) * gain + shift == *value);
     gains.into_iter().find(fits).map(|gain| (gain, shift))
 }
 
