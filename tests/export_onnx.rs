@@ -6,6 +6,8 @@
 //! (tools/python-export.sh); without them the tests only write the files, and say so.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "export/every_op.rs"]
+mod every_op;
 #[path = "export/networks.rs"]
 mod networks;
 
@@ -15,7 +17,7 @@ use halfwave::export::onnx::{OnnxOptions, Weights, onnx, qonnx};
 use halfwave::export::{Trained, fold};
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::Trainer;
-use halfwave_infer::{Data, Kind, Network, Runner, Type};
+use halfwave_infer::{Data, Kind, Network, Op, Runner, Type};
 use networks::Sample;
 use pollster::block_on;
 use serde_json::json;
@@ -76,25 +78,31 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Writes a network, images and what halfwave-infer computes: the logits of all images, the values
-/// of each layer for the first `traced`.
-fn write(folder: &Path, name: &str, file: &[u8], network: &Network, images: &[u8], traced: usize) {
+/// Writes a network, images and what halfwave-infer computes for them: each layer's values, and the
+/// logits.
+fn write(folder: &Path, name: &str, file: &[u8], network: &Network, images: &[u8]) {
     let runner = Runner::new(network.clone()).unwrap();
     let mut layers = Vec::new();
     let mut trace = Vec::new();
-    for (at, image) in images.chunks_exact(network.input.len()).take(traced).enumerate() {
+    for (at, image) in images.chunks_exact(network.input.len()).enumerate() {
         runner
             .trace(image, |layer, ty, data| {
                 if at == 0 {
                     let exact = ty.kind != Kind::Float;
-                    layers.push(json!({ "name": layer.name, "shape": ty.shape, "exact": exact }));
+                    // A quantiser of floats: where its input is close to a threshold, codes may differ.
+                    let (of, thresholds) = match (&layer.op, layer.from[0].checked_sub(1)) {
+                        (Op::Quantise { thresholds, .. }, Some(of)) => (Some(&network.layers[of].name), &thresholds[..]),
+                        _ => (None, &[][..]),
+                    };
+                    let facts = json!({ "name": layer.name, "shape": ty.shape, "exact": exact, "of": of, "thresholds": thresholds });
+                    layers.push(facts);
                 }
                 trace.extend(bytes(&numbers(ty, data)));
             })
             .unwrap();
     }
     let classes = network.classes.len();
-    let facts = json!({ "input": network.input.shape, "classes": classes, "traced": traced, "layers": layers });
+    let facts = json!({ "input": network.input.shape, "classes": classes, "layers": layers });
     let put = |extension: &str, bytes: &[u8]| fs::write(folder.join(format!("{name}.{extension}")), bytes).unwrap();
     put("onnx", file);
     put("json", facts.to_string().as_bytes());
@@ -111,24 +119,65 @@ fn come_back(form: Form, recipes: &[&str], images: usize) {
         let network = sample.fold().unwrap();
         let file = form.write(&network, Weights::Int8);
         println!("{name}: {} bytes, packed {}", file.len(), network.to_bytes().unwrap().len());
-        write(folder.path(), name, &file, &network, &sample.images(images), 1);
+        write(folder.path(), name, &file, &network, &sample.images(images));
     }
     form.check(folder.path());
 }
 
-const SMALL: [&str; 6] = ["digits", "digits-float", "lenet", "mlp-sigmoid", "resnet20", "vgg-small-quarter"];
+const SMALL: [&str; 7] =
+    ["digits", "digits-float", "lenet", "mlp-sigmoid", "mlp-sigmoid-cross-entropy", "resnet20", "vgg-small-quarter"];
 
 /// Every kind of weight and of quantiser.
-const QUANTISERS: [&str; 6] = [
+const QUANTISERS: [&str; 10] = [
     "vgg-small",
     "vgg-small-bw",
     "vgg-small-bw-sign",
     "vgg-small-dorefa-1-2",
+    "vgg-small-dorefa-1-2-6",
+    "vgg-small-float",
+    "vgg-small-hwgq-3",
+    "vgg-small-hwgq-4",
     "vgg-small-hwgq-lloyd",
     "vgg-small-xnor",
 ];
 
-const LARGE: [&str; 7] = ["alexnet", "bnn-convnet", "googlenet", "nin", "resnet18", "resnet50", "vgg11"];
+const LARGE: [&str; 8] =
+    ["alexnet", "bnn-convnet", "googlenet", "nin", "resnet18", "resnet50", "vgg11", "vgg11-quarter-bw"];
+
+#[test]
+fn every_recipe_is_tested() {
+    let mut tested = [&SMALL[..], &QUANTISERS, &LARGE].concat();
+    tested.sort_unstable();
+    let recipes: Vec<_> = fs::read_dir("assets/recipes").unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut recipes: Vec<_> = recipes.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    recipes.sort_unstable();
+    assert_eq!(tested, recipes);
+}
+
+/// Writes a network under several names, each with its form of weights, and checks the files.
+fn same_answers(form: Form, cases: &[(&str, Weights)], network: &Network, images: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    for &(name, weights) in cases {
+        let file = form.write(network, weights);
+        println!("{name}: {} bytes, packed {}", file.len(), network.to_bytes().unwrap().len());
+        write(folder.path(), name, &file, network, images);
+    }
+    form.check(folder.path());
+}
+
+const WEIGHTS: [(&str, Weights); 3] = [("int8", Weights::Int8), ("int4", Weights::Int4), ("int2", Weights::Int2)];
+
+#[test]
+fn onnxruntime_runs_every_operation() {
+    let (network, images) = every_op::network();
+    same_answers(Form::Onnx, &WEIGHTS, &network, &images);
+}
+
+#[test]
+fn qonnx_runs_every_operation() {
+    let (network, images) = every_op::network();
+    same_answers(Form::Qonnx, &[("qonnx", Weights::Int8)], &network, &images);
+}
 
 #[test]
 fn onnxruntime_runs_small_networks_of_the_zoo() {
@@ -180,19 +229,6 @@ fn digits() -> (Network, Vec<u8>) {
 #[test]
 fn trained_digits_have_the_same_answers_on_the_whole_test_set() {
     let (network, images) = digits();
-    for (form, cases) in [
-        (Form::Onnx, &[("int8", Weights::Int8), ("int4", Weights::Int4), ("int2", Weights::Int2)][..]),
-        (Form::Qonnx, &[("qonnx", Weights::Int8)]),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        for &(name, weights) in cases {
-            let file = form.write(&network, weights);
-            println!("digits, {name}: {} bytes, packed {}", file.len(), network.to_bytes().unwrap().len());
-            if let Some(keep) = std::env::var_os("HALFWAVE_KEEP_ONNX") {
-                fs::write(Path::new(&keep).join(format!("digits-{name}.onnx")), &file).unwrap();
-            }
-            write(folder.path(), name, &file, &network, &images, 20);
-        }
-        form.check(folder.path());
-    }
+    same_answers(Form::Onnx, &WEIGHTS, &network, &images);
+    same_answers(Form::Qonnx, &[("qonnx", Weights::Int8)], &network, &images);
 }

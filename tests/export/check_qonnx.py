@@ -10,15 +10,14 @@ from check_common import main
 def check(case):
     onnx.checker.check_model(onnx.load(case.path))
     model = ModelWrapper(str(case.path))
-    logits, traces = [], []
-    for at, image in enumerate(case.images):
-        values = execute_onnx(model, {"images": image[None]}, return_full_exec_context=True)
-        logits.append(values["logits"])
-        if at < case.traced:
-            traces.append(values)
-    wrong = case.compare_logits(np.concatenate(logits).astype(np.float32))
-    found = {name: np.concatenate([values[name] for values in traces]) for name in case.trace}
-    return wrong + case.compare_trace(found)
+    kept = [layer["name"] for layer in case.layers if layer["exact"]]
+    values = {name: [] for name in [*kept, "logits"]}
+    for image in case.images:
+        found = execute_onnx(model, {"images": image[None]}, return_full_exec_context=True)
+        for name in values:
+            values[name].append(found[name])
+    values = {name: np.concatenate(parts) for name, parts in values.items()}
+    return case.compare(values.pop("logits").astype(np.float32), values)
 
 
 main(check)
