@@ -53,7 +53,8 @@ impl Form {
                 folder.display()
             );
         };
-        let output = Command::new(python).arg(script).arg(folder).output().unwrap();
+        let output = Command::new(&python).arg(script).arg(folder).output();
+        let output = output.unwrap_or_else(|error| panic!("{variable}={}: {error}", python.display()));
         let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         print!("{text}");
         assert!(output.status.success(), "{script} fails:\n{text}\n{errors}");

@@ -2,8 +2,8 @@
 # Installs the requirements of halfwave's tests on Debian or Ubuntu: a C linker, the Vulkan loader,
 # lavapipe (from the release's backports if they have a newer one: its shaders run several times
 # faster), the browsers chromium (which includes SwiftShader) and firefox-esr, a compiler for
-# wasm32, Node.js, clang (which type-checks the kernels' MSL). Safe to run again: if everything is
-# installed, it changes nothing and contacts no server.
+# wasm32, Node.js, clang (which type-checks the kernels' MSL), Python with venv. Safe to run again:
+# if everything is installed, it changes nothing and contacts no server.
 #
 #   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
 #   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
@@ -158,6 +158,11 @@ metal() {
   say "WARNING: no clang 15 or later here: the kernels' MSL is not type-checked"
 }
 
+# For tools/python-export.sh.
+python() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || want python3 python3-venv
+}
+
 windows() {
   want libc6-dev gcc rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64
   python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 || want python3-pip
@@ -171,5 +176,6 @@ browsers
 nodejs
 wasm
 metal
+python
 command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
 say "ready: $("$(dirname "$0")/find-icds.sh")"
