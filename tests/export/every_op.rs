@@ -137,6 +137,9 @@ pub(crate) fn network() -> (Network, Vec<u8>) {
     // Functions.
     let scales = b.push(&[x], Op::InputScale { window: same });
     let y = b.push(&[x, scales], Op::ScalePixels);
+    // Windows that lie in the padding.
+    let far = b.push(&[y], Op::InputScale { window: Window { stride: [2; 2], ..window(1, 4) } });
+    let far = b.push(&[far], Op::Flatten);
     let slope = b.floats(c);
     let mut terms = vec![b.push(&[x], Op::Relu), b.push(&[x], Op::Prelu { slope })];
     for (at, (_, curve)) in Curve::ALL.into_iter().enumerate() {
@@ -146,8 +149,8 @@ pub(crate) fn network() -> (Network, Vec<u8>) {
     terms.push(b.push(&[y], Op::AvgPool { window: same }));
     let x = b.sum(&terms);
     let [x, small] = [x, small].map(|x| b.push(&[x], Op::Flatten));
-    let x = b.push(&[x, small], Op::Concat);
-    let len = (SHAPE[0] * SHAPE[1] + 2 * 3) * c;
+    let x = b.push(&[x, small, far], Op::Concat);
+    let len = (SHAPE[0] * SHAPE[1] + 2 * 3) * c + 7 * 8;
     b.conv(x, window(1, 0), [len, CLASSES]);
 
     let (kinds, random) = (b.layers.iter().map(|layer| operator(&layer.op)).collect::<BTreeSet<_>>(), &mut b.random);

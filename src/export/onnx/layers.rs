@@ -221,14 +221,25 @@ fn bits(ty: &Type) -> u8 {
     if let Kind::Codes(bits) = ty.kind { bits } else { 0 }
 }
 
-/// The mean of each window; padding counts as zeros.
-fn average(scope: &mut Scope<'_>, part: &str, window: &Window, x: &Value, like: &Value) -> Value {
-    let mut attributes = self::window(window);
+/// The mean of each window; padding counts as zeros. `AveragePool` refuses windows that lie entirely
+/// in the padding: a `Pad` precedes it then.
+fn average(scope: &mut Scope<'_>, part: &str, under: &Window, x: &Value, like: &Value) -> Value {
+    let Window { kernel, padding, dilation, .. } = *under;
+    let mut under = *under;
+    let mut padded = x.clone();
+    if (0..2).any(|axis| padding[axis] >= kernel[axis]) {
+        let border = [0, 0, padding[0] as i64, padding[1] as i64];
+        let pads = scope.ints("pads", &[border, border].concat());
+        let [c, h, w] = [x.shape[0], x.shape[1] + 2 * padding[0], x.shape[2] + 2 * padding[1]];
+        padded = scope.node("Pad", "pad", &[x, &pads], &[], &x.shaped(&[c, h, w]));
+        under.padding = [0; 2];
+    }
+    let mut attributes = window(&under);
     attributes.push(("count_include_pad", Attr::Int(1)));
-    if window.dilation != [1, 1] {
+    if dilation != [1, 1] {
         scope.graph.opset = scope.graph.opset.max(19);
     }
-    scope.node("AveragePool", part, &[x], &attributes, like)
+    scope.node("AveragePool", part, &[&padded], &attributes, like)
 }
 
 /// Codes to floats: a factor and a summand where they give exactly these values, else a table.

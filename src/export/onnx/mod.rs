@@ -59,7 +59,7 @@ pub struct OnnxOptions {
 ///
 /// # Errors
 ///
-/// Returns an error if the network is invalid or the file would exceed 2 GiB.
+/// Returns an error if the network is invalid, a layer has no name, or the file would exceed 2 GiB.
 pub fn onnx(network: &Network, options: &OnnxOptions) -> Result<Vec<u8>> {
     write(network, &standard::Standard::new(options), None)
 }
@@ -68,13 +68,16 @@ pub fn onnx(network: &Network, options: &OnnxOptions) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// Returns an error if the network is invalid or the file would exceed 2 GiB.
+/// Returns an error if the network is invalid, a layer has no name, or the file would exceed 2 GiB.
 pub fn qonnx(network: &Network) -> Result<Vec<u8>> {
     write(network, &qonnx::Qonnx, Some(1))
 }
 
 fn write(network: &Network, dialect: &dyn Dialect, batch: Option<usize>) -> Result<Vec<u8>> {
     let types = network.check().map_err(|error| Error::Model(error.to_string()))?;
+    if let Some(at) = network.layers.iter().position(|layer| layer.name.is_empty()) {
+        return Err(Error::Model(format!("layer {} has no name, which ONNX needs for its values", at + 1)));
+    }
     let mut graph = Graph::new(batch, OPSET, &[input::IMAGES, LOGITS]);
     let mut values = vec![input::normalised(&mut graph, &network.input)];
     for (layer, ty) in network.layers.iter().zip(&types[1..]) {
