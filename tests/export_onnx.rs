@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A form in which networks are written, and the Python program that runs it.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Onnx,
     Qonnx,
@@ -112,17 +112,21 @@ fn write(folder: &Path, name: &str, file: &[u8], network: &Network, images: &[u8
     put("trace", &trace);
 }
 
-/// Writes recipes with random weights in one form and checks them.
-fn come_back(form: Form, recipes: &[&str], images: usize) {
-    let folder = tempfile::tempdir().unwrap();
+/// Writes recipes with random weights in both forms and checks them; QONNX with one image.
+fn come_back(recipes: &[&str], images: usize) {
+    let forms = [(Form::Onnx, tempfile::tempdir().unwrap()), (Form::Qonnx, tempfile::tempdir().unwrap())];
     for name in recipes {
         let sample = Sample::noise(name);
         let network = sample.fold().unwrap();
-        let file = form.write(&network, Weights::Int8);
-        println!("{name}: {} bytes, packed {}", file.len(), network.to_bytes().unwrap().len());
-        write(folder.path(), name, &file, &network, &sample.images(images));
+        let packed = network.to_bytes().unwrap().len();
+        for (form, folder) in &forms {
+            let file = form.write(&network, Weights::Int8);
+            println!("{name}: {form:?} {} bytes, packed {packed}", file.len());
+            let images = sample.images(if *form == Form::Onnx { images } else { 1 });
+            write(folder.path(), name, &file, &network, &images);
+        }
     }
-    form.check(folder.path());
+    forms.iter().for_each(|(form, folder)| form.check(folder.path()));
 }
 
 const SMALL: [&str; 7] =
@@ -168,43 +172,39 @@ fn same_answers(form: Form, cases: &[(&str, Weights)], network: &Network, images
 
 const WEIGHTS: [(&str, Weights); 3] = [("int8", Weights::Int8), ("int4", Weights::Int4), ("int2", Weights::Int2)];
 
+/// Both forms of a network.
+fn both_forms(network: &Network, images: &[u8]) {
+    same_answers(Form::Onnx, &WEIGHTS, network, images);
+    same_answers(Form::Qonnx, &[("qonnx", Weights::Int8)], network, images);
+}
+
 #[test]
-fn onnxruntime_runs_every_operation() {
+fn every_operation_has_the_same_answers() {
     let (network, images) = every_op::network();
-    same_answers(Form::Onnx, &WEIGHTS, &network, &images);
+    both_forms(&network, &images);
 }
 
 #[test]
-fn qonnx_runs_every_operation() {
-    let (network, images) = every_op::network();
-    same_answers(Form::Qonnx, &[("qonnx", Weights::Int8)], &network, &images);
+fn a_layer_without_a_name_is_refused() {
+    let (mut network, _) = every_op::network();
+    network.layers[2].name.clear();
+    let errors = [onnx(&network, &OnnxOptions::default()), qonnx(&network)].map(|file| file.unwrap_err().to_string());
+    errors.iter().for_each(|error| assert!(error.contains("layer 3 has no name"), "{error}"));
 }
 
 #[test]
-fn onnxruntime_runs_small_networks_of_the_zoo() {
-    come_back(Form::Onnx, &SMALL, 3);
+fn small_networks_of_the_zoo_have_the_same_answers() {
+    come_back(&SMALL, 3);
 }
 
 #[test]
-fn onnxruntime_runs_every_quantiser() {
-    come_back(Form::Onnx, &QUANTISERS, 2);
+fn every_quantiser_of_vgg_small_has_the_same_answers() {
+    come_back(&QUANTISERS, 2);
 }
 
 #[test]
-fn onnxruntime_runs_large_networks_of_the_zoo() {
-    for name in LARGE {
-        come_back(Form::Onnx, &[name], 1);
-    }
-}
-
-#[test]
-fn qonnx_runs_small_networks_of_the_zoo() {
-    come_back(Form::Qonnx, &SMALL, 1);
-}
-
-#[test]
-fn qonnx_runs_every_quantiser() {
-    come_back(Form::Qonnx, &QUANTISERS, 1);
+fn large_networks_of_the_zoo_have_the_same_answers() {
+    LARGE.into_iter().for_each(|name| come_back(&[name], 1));
 }
 
 /// The digits after some epochs, folded, and the images of the test set.
@@ -230,6 +230,5 @@ fn digits() -> (Network, Vec<u8>) {
 #[test]
 fn trained_digits_have_the_same_answers_on_the_whole_test_set() {
     let (network, images) = digits();
-    same_answers(Form::Onnx, &WEIGHTS, &network, &images);
-    same_answers(Form::Qonnx, &[("qonnx", Weights::Int8)], &network, &images);
+    both_forms(&network, &images);
 }

@@ -153,6 +153,9 @@ pub(crate) fn network() -> (Network, Vec<u8>) {
     let len = (SHAPE[0] * SHAPE[1] + 2 * 3) * c + 7 * 8;
     b.conv(x, window(1, 0), [len, CLASSES]);
 
+    // Names that the file uses itself.
+    let last = b.layers.len() - 1;
+    (b.layers[0].name, b.layers[last].name) = ("images".into(), "logits".into());
     let (kinds, random) = (b.layers.iter().map(|layer| operator(&layer.op)).collect::<BTreeSet<_>>(), &mut b.random);
     assert_eq!(kinds.len(), 19, "{kinds:?} are not all operations");
     let table = (0..256 * 3).map(|at| (at / 3 * 37 + at % 3 * 11) as f32 % 16.0 / 4.0 - 2.0).collect();

@@ -4,7 +4,8 @@
 //! uint8 `[batch, height, width, channels]`; output `logits`, float `[batch, classes]`. Layers are
 //! computed in the order N, C, H, W. Metadata hold the class names (a JSON list under `classes`),
 //! the facts of the network's card (`card.<name>`) and the version of this crate
-//! (`halfwave_version`).
+//! (`halfwave_version`). A layer's last node and its output have the layer's name, other nodes
+//! `<layer>/<part>`, arrays `<layer>.<array>`; a name that is taken gets a number.
 //!
 //! **Exactness.** Codes are floats with integer values, and so are sums of packed convolutions,
 //! which are exact in any order. Floats of the first and the last layers are added in the order of
