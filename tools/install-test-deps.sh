@@ -3,8 +3,8 @@
 # lavapipe (from the release's backports if they have a newer one: its shaders run several times
 # faster), the browsers chromium (which includes SwiftShader) and firefox-esr, a compiler for
 # wasm32, Node.js, clang (which type-checks the kernels' MSL), compilers and emulators for Cortex-M
-# and RISC-V (for exported C). Safe to run again: if everything is installed, it changes nothing and
-# contacts no server.
+# and RISC-V (for exported C), Python with venv. Safe to run again: if everything is installed, it
+# changes nothing and contacts no server.
 #
 #   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
 #   HALFWAVE_KEEP_MESA=1   leave an installed Mesa as it is, even when backports have a newer one
@@ -172,6 +172,11 @@ cross() {
   install "${suite[@]}" "${missing[@]}"
 }
 
+# For tools/python-export.sh.
+python() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || want python3 python3-venv
+}
+
 windows() {
   want libc6-dev gcc rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64
   python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 || want python3-pip
@@ -186,5 +191,6 @@ nodejs
 wasm
 metal
 cross
+python
 command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
 say "ready: $("$(dirname "$0")/find-icds.sh")"

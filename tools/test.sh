@@ -6,6 +6,7 @@
 #   HALFWAVE_TEST_ICDS   drivers to test on, name=/path/to/icd.json,...; nothing is installed then
 #                        (default: those that tools/find-icds.sh finds)
 #   HALFWAVE_TEST_COOP   a driver with cooperative matrices, as an ICD file below target/coop-lavapipe (default: tools/coop-lavapipe.sh fetches one)
+#   HALFWAVE_TEST_ONNX   a Python with onnx and onnxruntime, and HALFWAVE_TEST_QONNX one with qonnx (default: tools/python-export.sh installs both below target)
 #   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that need it (default: they are skipped with a message)
 #   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is skipped then, with a message
 #   REQUIRE_CROSS=1      a missing cross compiler or emulator is an error; otherwise exported C is tested on this processor only, with a message
@@ -18,6 +19,8 @@ command -v cargo >/dev/null || { echo "test: no cargo in PATH: install Rust with
 
 export HALFWAVE_TEST_ICDS=${HALFWAVE_TEST_ICDS:-$(tools/find-icds.sh)}
 export HALFWAVE_TEST_COOP=${HALFWAVE_TEST_COOP:-$(tools/coop-lavapipe.sh)}
+export HALFWAVE_TEST_ONNX=${HALFWAVE_TEST_ONNX:-$(tools/python-export.sh onnx)}
+export HALFWAVE_TEST_QONNX=${HALFWAVE_TEST_QONNX:-$(tools/python-export.sh qonnx)}
 export REQUIRE_GPU=1 # a test that finds no adapter fails instead of passing without having run
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -4,11 +4,12 @@ use super::DataArgs;
 use super::load;
 use super::terminal::{self, bytes, grouped, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use halfwave::export::{Format, Network, of_checkpoint, used_weights};
+use halfwave::export::onnx::{self, OnnxOptions, Weights};
+use halfwave::export::{CFiles, Format, Network, c, c_name, of_checkpoint, used_weights};
 use halfwave::model::trained_len;
 use halfwave::schema::Word;
 use halfwave::train::checkpoint::to_bytes;
-use halfwave::train::run::Saved;
+use halfwave::train::run::SavedRun;
 use halfwave::{Error, Result, files};
 use halfwave_infer::{Layer, Op};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,10 @@ pub(super) struct ExportArgs {
     /// Format
     #[arg(long, default_value = "packed", value_parser = PossibleValuesParser::new(Format::WORDS).map(|name| named(&name)))]
     format: Format,
+    /// Store packed weights of ONNX files in fewer bits, which few programs read yet: INT4 needs opset
+    /// 21, INT2 opset 25
+    #[arg(long, value_name = "TYPE")]
+    low_bit: Option<LowBit>,
     /// File to write [default: the run's name with the format's extension, in the current folder]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -32,12 +37,23 @@ pub(super) struct ExportArgs {
 
 const EXAMPLES: &str = "\
 Formats:
-  packed       bits and integers in one file, for halfwave eval and predict and for halfwave-infer
+  packed       bits and integers in one file, for halfwave eval and predict, halfwave-infer and JavaScript
+  onnx         standard operators, for onnxruntime and others
+  qonnx        operators for few bits, for FINN and other tools that read QONNX
+  c            a header and a source file in C99, for microcontrollers
   safetensors  the weights that the network uses, as floats under PyTorch's names
 
 Examples:
   halfwave export runs/digits-1
-  halfwave export runs/digits-1/best.safetensors --format packed --out digits.packed.safetensors";
+  halfwave export runs/digits-1/best.safetensors --format onnx --low-bit int4 --out digits.onnx
+  halfwave export runs/digits-1 --format c";
+
+/// How `--low-bit` stores packed weights.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LowBit {
+    Int4,
+    Int2,
+}
 
 fn named(name: &str) -> Format {
     let at = Format::WORDS.iter().position(|word| *word == name);
@@ -46,20 +62,55 @@ fn named(name: &str) -> Format {
 
 pub(super) fn export(args: &ExportArgs) -> Result<()> {
     let format = args.format;
-    let saved = Saved::read(&args.checkpoint)?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{}.{}", name_of(&args.checkpoint), format.extension())));
+    if args.low_bit.is_some() && format != Format::Onnx {
+        return Err(Error::Usage("--low-bit applies to --format onnx only".into()));
+    }
+    let saved = SavedRun::read(&args.checkpoint)?;
+    let name = name_of(&args.checkpoint);
+    let out = args.out.clone().unwrap_or_else(|| {
+        // A name that is not valid in C is changed for its identifiers and for its files alike.
+        let name = if format == Format::C { c_name(&name) } else { name };
+        PathBuf::from(format!("{name}.{}", format.extension()))
+    });
     files::check_new(&out)?;
     let names = load::class_names(&saved, &args.data)?;
     let network = of_checkpoint(&saved, &names).map_err(load::in_file(&saved.path))?;
+    let mut note = String::new();
     let bytes = match format {
         Format::Packed => network.to_bytes().map_err(|error| Error::Model(error.to_string()))?,
+        Format::Onnx => {
+            let weights = match args.low_bit {
+                None => Weights::Int8,
+                Some(LowBit::Int4) => Weights::Int4,
+                Some(LowBit::Int2) => Weights::Int2,
+            };
+            onnx::onnx(&network, &OnnxOptions { weights })?
+        }
+        Format::Qonnx => onnx::qonnx(&network)?,
+        Format::C => {
+            let header = out.with_extension("h");
+            files::check_new(&header)?;
+            let stem = out.file_stem().map_or(name_of(&out), |stem| stem.to_string_lossy().into_owned());
+            let CFiles { header: text, source, flash, ram } = c(&network, &stem).map_err(|error| {
+                Error::Usage(format!(
+                    "{}: {error}; name the file with --out, such as {}.c",
+                    out.display(),
+                    c_name(&stem)
+                ))
+            })?;
+            files::replace(&header, text.as_bytes())?;
+            note = format!(
+                "{} declares its functions; constants {}, memory for tensors {}\n",
+                header.display(),
+                bytes(flash as u64),
+                bytes(ram as u64)
+            );
+            source.into_bytes()
+        }
         Format::Safetensors => to_bytes(&used_weights(&saved.recipe.model, &saved.checkpoint.tensors)?, None),
     };
     files::replace(&out, &bytes)?;
-    print(&report(&saved, &network, &out, bytes.len() as u64)?)
+    print(&(report(&saved, &network, &out, bytes.len() as u64)? + &note))
 }
 
 /// The name of a run's folder, or of a checkpoint without its extensions.
@@ -70,7 +121,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Lists the layers with their bits, and the size of the file beside that of floats.
-fn report(saved: &Saved, network: &Network, out: &Path, len: u64) -> Result<String> {
+fn report(saved: &SavedRun, network: &Network, out: &Path, len: u64) -> Result<String> {
     let wrong = |error: halfwave_infer::Error| Error::Model(error.to_string());
     let (stored, types) = (network.stored().map_err(wrong)?, network.types().map_err(wrong)?);
     let mut text = "layer\tarray\tnumbers\tbits\tbytes\n".to_string();

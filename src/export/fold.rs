@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::Value;
 use crate::model::Model;
 use crate::ops::Op;
-use crate::pass::{Feed, Mode, build};
+use crate::pass::{ImageInput, Mode, build};
 use crate::train::HostTensor;
 use halfwave_infer::{Input, Layer, Network, Op as Folded};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct Trained<'a> {
 /// operation from outside of this crate, or if a parameter is missing.
 pub fn fold(trained: &Trained<'_>) -> Result<Network> {
     let Trained { model, tensors, normalise, classes, card } = *trained;
-    let (graph, logits) = build(model, 1, &Feed::Floats, Mode::Infer)?;
+    let (graph, logits) = build(model, 1, &ImageInput::Floats, Mode::Infer)?;
     let known = constants(model, &graph, tensors)?;
     let [c, h, w] = model.input;
     let mut layers: Vec<Layer> = Vec::new();

@@ -10,6 +10,7 @@ mod device;
 mod fold;
 mod graph;
 mod lower;
+pub mod onnx;
 #[cfg(not(target_arch = "wasm32"))]
 mod packed;
 mod thresholds;
@@ -28,17 +29,32 @@ pub use weights::used_weights;
 pub enum Format {
     /// halfwave's packed file: [`Network::to_bytes`].
     Packed,
+    /// Standard operators: [`onnx::onnx`].
+    Onnx,
+    /// ONNX with operators for few bits: [`onnx::qonnx`].
+    Qonnx,
+    /// A header and a source file in C99: [`c()`].
+    C,
     /// The weights that the network uses, as floats: [`used_weights`].
     Safetensors,
 }
 
-crate::schema::words!(Format { Packed = "packed", Safetensors = "safetensors" });
+crate::schema::words!(Format {
+    Packed = "packed",
+    Onnx = "onnx",
+    Qonnx = "qonnx",
+    C = "c",
+    Safetensors = "safetensors"
+});
 
 impl Format {
     /// Extension of its files.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Packed => "packed.safetensors",
+            Self::Onnx => "onnx",
+            Self::Qonnx => "qonnx.onnx",
+            Self::C => "c",
             Self::Safetensors => "weights.safetensors",
         }
     }

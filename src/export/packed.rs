@@ -5,7 +5,7 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::train::evaluate::{Evaluation, ImageResult};
-use crate::train::run::Saved;
+use crate::train::run::SavedRun;
 use halfwave_infer::{Network, Runner};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ const AT_ONCE: usize = 1024;
 /// # Errors
 ///
 /// Returns an error as [`fold`] does.
-pub fn of_checkpoint(saved: &Saved, classes: &[String]) -> Result<Network> {
-    let Saved { recipe, checkpoint, .. } = saved;
+pub fn of_checkpoint(saved: &SavedRun, classes: &[String]) -> Result<Network> {
+    let SavedRun { recipe, checkpoint, .. } = saved;
     let normalise = checkpoint.normalise(recipe)?.centred(recipe.data.set.source(), recipe.model.input);
     let position = &checkpoint.position;
     let facts = [

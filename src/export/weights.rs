@@ -6,7 +6,7 @@ use crate::graph::Value;
 use crate::model::{Form, Layout, Model};
 use crate::ops::code::SignPlanes;
 use crate::ops::{Op, unpack::Unpack};
-use crate::pass::{Feed, Mode, build};
+use crate::pass::{ImageInput, Mode, build};
 use crate::train::HostTensor;
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 ///
 /// Returns an error if a parameter is missing or has another shape.
 pub fn used_weights(model: &Model, tensors: &BTreeMap<String, HostTensor>) -> Result<BTreeMap<String, HostTensor>> {
-    let (graph, _) = build(model, 1, &Feed::Floats, Mode::Infer)?;
+    let (graph, _) = build(model, 1, &ImageInput::Floats, Mode::Infer)?;
     let known = constants(model, &graph, tensors)?;
     let mut used = BTreeMap::new();
     for parameter in model.parameters()?.iter().filter(|parameter| !parameter.counts()) {
