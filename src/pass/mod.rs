@@ -27,8 +27,6 @@ pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;
 pub use halves::Precision;
-#[doc(hidden)] // its former name
-pub use image_input::ImageInput as Feed;
 pub use image_input::{Bytes, EVALUATION, ImageInput, Store, store_name};
 pub use objective::{EVALUATED_BATCHES, Loss, RING, objective, record, record_evaluation};
 pub(crate) use optimizer::matches as matches_glob;
@@ -39,8 +37,6 @@ pub use together::together;
 pub use update::update;
 
 pub use crate::ops::adam::Moments;
-#[doc(hidden)] // its former name
-pub use crate::ops::rule::UpdateRule as Kind;
 pub use crate::ops::rule::{Target, UpdateRule};
 pub use crate::ops::{Rule, rules::*};
 
