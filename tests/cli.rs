@@ -5,6 +5,8 @@
 mod common;
 #[path = "cli/environment.rs"]
 mod environment;
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "common/program.rs"]

@@ -9,6 +9,7 @@ mod networks;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::data::{Dataset, Normalise};
 use halfwave::export::DeviceRunner;
+use halfwave::export::onnx::{self, OnnxOptions};
 use halfwave::metrics::Row;
 use halfwave::model::trained_len;
 use halfwave::recipe::{Length, Recipe, builtin};
@@ -19,6 +20,8 @@ use halfwave_infer::{Data, Kind, Layer, Network, Op, Runner, Type};
 use networks::Sample;
 use pollster::block_on;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
 
 /// The engine's logits of images: bytes.
 fn expected(sample: &Sample, images: &[u8]) -> Vec<f32> {
@@ -35,6 +38,11 @@ fn comes_back(name: &str, images: usize) {
     let sample = Sample::noise(name);
     let network = sample.fold().unwrap_or_else(|error| panic!("{name}: {error}"));
     let bytes = network.to_bytes().unwrap();
+    // For tools/compare-inference.py.
+    if let Some(dir) = std::env::var_os("HALFWAVE_EXPORT_DIR").map(PathBuf::from) {
+        fs::write(dir.join(format!("{name}.packed.safetensors")), &bytes).unwrap();
+        fs::write(dir.join(format!("{name}.onnx")), onnx::onnx(&network, &OnnxOptions::default()).unwrap()).unwrap();
+    }
     assert_eq!(Network::read(&bytes).unwrap(), network, "{name}");
     let images = sample.images(images);
     let runner = Runner::new(network).unwrap();
@@ -58,6 +66,7 @@ fn every_quantiser_of_vgg_small_comes_back() {
         "vgg-small",
         "vgg-small-bw",
         "vgg-small-bw-sign",
+        "vgg-small-float",
         "vgg-small-dorefa-1-2",
         "vgg-small-hwgq-lloyd",
         "vgg-small-xnor",

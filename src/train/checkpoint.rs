@@ -100,6 +100,11 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, header) = from_bytes(bytes, path)?;
         let bad = |message: &str| Error::Checkpoint { path: path.to_path_buf(), message: message.to_string() };
+        if halfwave_infer::is_packed(bytes) {
+            return Err(bad(
+                "this is a packed network, which has lost its latent weights; give the checkpoint that it was exported from",
+            ));
+        }
         let header =
             header.ok_or_else(|| bad("this safetensors file is not a halfwave checkpoint: it contains no recipe"))?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
