@@ -153,10 +153,10 @@ impl Network {
     pub fn check(&self) -> Result<Vec<Type>> {
         let mut copy = self.clone();
         copy.fill(&mut |name, shape, array| {
-            let expected: usize = shape.iter().product();
-            match array.len() == expected {
+            let expected = shape.iter().try_fold(1usize, |product, &len| product.checked_mul(len));
+            match expected == Some(array.len()) {
                 true => array.check_finite(name),
-                false => Err(format!("the array {name} has {} elements instead of {expected}", array.len())),
+                false => Err(format!("the array {name} has {} elements; its shape is {shape:?}", array.len())),
             }
         })
     }

@@ -35,6 +35,8 @@ fn is_zero(pair: &[usize; 2]) -> bool {
 
 /// Largest number in a window.
 const MOST: usize = 1 << 16;
+/// Most taps of a window.
+const MOST_TAPS: u64 = 1 << 20;
 
 impl Window {
     /// Number of taps.
@@ -60,6 +62,9 @@ impl Window {
                 return Err(format!("the window {self:?} is larger than its padded input of {input:?}"));
             }
             output[axis] = ((padded - reach) / stride as u64 + 1) as usize;
+        }
+        if self.kernel[0] as u64 * self.kernel[1] as u64 > MOST_TAPS {
+            return Err(format!("the window {self:?} has more than {MOST_TAPS} taps"));
         }
         Ok(output)
     }

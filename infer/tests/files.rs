@@ -91,6 +91,7 @@ const HOSTILE: &[(&str, &str, &[&str])] = &[
     (r#""kernel":[3,3]"#, r#""kernel":[3,3],"stride":[0,1]"#, &["conv1", "window"]),
     (r#""kernel":[3,3]"#, r#""kernel":[3,3],"dilation":[1,99]"#, &["conv1", "larger"]),
     (r#""padding":[1,1]"#, r#""padding":[60000,60000]"#, &["conv1", "elements"]),
+    (r#""kernel":[3,3],"padding":[1,1]"#, r#""kernel":[60000,60000],"padding":[60000,60000]"#, &["conv1", "taps"]),
     (r#""filters":40"#, r#""filters":0"#, &["conv1", "0 channels"]),
     (r#""filters":40"#, r#""filters":4000000000"#, &["conv1", "channels"]),
     (r#""filters":40"#, r#""filters":41"#, &["conv1.weight", "40", "41"]),
