@@ -151,32 +151,62 @@ struct Job<'a> {
 impl simd::Job for Job<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        // The number of planes as a constant, so that loops over it have no branches.
+        match self.factors.len() {
+            1 => self.count::<S, 1>(simd),
+            2 => self.count::<S, 2>(simd),
+            3 => self.count::<S, 3>(simd),
+            _ => self.count::<S, 4>(simd),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Counts with P planes of codes.
+    #[inline(always)]
+    fn count<S: Simd, const P: usize>(self, simd: S) {
         let Self { packed, planes, factors, base, sums } = self;
         let Packed { window, input, output, .. } = packed;
         let (words, filters, pixels) = (row_words(window, input), output.channels(), output.pixels());
-        let at_once = ROWS / factors.len();
-        let mut rows = vec![[0; ROWS]; words];
+        let factors: [i32; P] = core::array::from_fn(|p| factors[p]);
+        let (mut rows, mut side_by_side) = (vec![0u64; ROWS * words], vec![[0; ROWS]; words]);
         let groups = filters.div_ceil(GROUP) * words;
         let signs = &packed.signs[base * packed.planes * groups..][..packed.planes * groups];
-        for first in (0..pixels).step_by(at_once) {
-            let count = at_once.min(pixels - first);
-            let ones = packed.gather(planes, factors.len(), first..first + count, &mut rows);
+        for first in (0..pixels).step_by(ROWS / P) {
+            let count = (ROWS / P).min(pixels - first);
+            for i in 0..count {
+                for p in 0..P {
+                    let row = &mut rows[(i * P + p) * words..][..words];
+                    packed.gather(planes, p, first + i, bytemuck::cast_slice_mut(row));
+                }
+            }
+            // Σ over planes of factor·popcount(a_p), for each pixel.
+            let ones: [i32; ROWS] = core::array::from_fn(|i| {
+                if i >= count {
+                    return 0;
+                }
+                let of = |p: usize| rows[(i * P + p) * words..][..words].iter().map(|word| word.count_ones() as i32);
+                (0..P).map(|p| factors[p] * of(p).sum::<i32>()).sum()
+            });
+            for (word, bits) in side_by_side.iter_mut().enumerate() {
+                *bits = core::array::from_fn(|row| rows[row * words + word]);
+            }
             for (plane, signs) in signs.chunks_exact(groups).enumerate() {
                 for (group, signs) in signs.chunks_exact(words).enumerate() {
-                    let counts = counts(simd, signs, &rows);
+                    let counts = counts(simd, signs, &side_by_side);
                     let lanes = (filters - group * GROUP).min(GROUP);
-                    for pixel in 0..count {
-                        let mut sums_of = [0; GROUP];
-                        for (p, factor) in factors.iter().enumerate() {
-                            let row = pixel * factors.len() + p;
-                            for (sum, both) in sums_of.iter_mut().zip(counts[row]) {
-                                *sum += (factor << plane) * (2 * both as i32 - ones[row]);
+                    for i in 0..count {
+                        let mut both = [0i32; GROUP];
+                        for p in 0..P {
+                            for (both, count) in both.iter_mut().zip(counts[i * P + p]) {
+                                *both += factors[p] * count as i32;
                             }
                         }
-                        let out = &mut sums[(first + pixel) * filters + group * GROUP..][..lanes];
+                        let both = both.map(|both| (2 * both - ones[i]) << plane);
+                        let out = &mut sums[(first + i) * filters + group * GROUP..][..lanes];
                         match <&mut [i32; GROUP]>::try_from(&mut *out) {
-                            Ok(out) => out.iter_mut().zip(sums_of).for_each(|(out, sum)| *out += sum),
-                            Err(_) => out.iter_mut().zip(sums_of).for_each(|(out, sum)| *out += sum),
+                            Ok(out) => out.iter_mut().zip(both).for_each(|(out, sum)| *out += sum),
+                            Err(_) => out.iter_mut().zip(both).for_each(|(out, sum)| *out += sum),
                         }
                     }
                 }
@@ -185,7 +215,7 @@ impl simd::Job for Job<'_> {
     }
 }
 
-/// For each row and each filter, the number of bits set in both.
+/// For each row of bits and each filter of a group, the number of bits set in both.
 #[inline(always)]
 fn counts<S: Simd>(simd: S, signs: &[[u64; GROUP]], rows: &[[u64; ROWS]]) -> [[u64; GROUP]; ROWS] {
     match GROUP / S::U64_LANES {
@@ -217,41 +247,28 @@ fn counts_of<S: Simd, const V: usize>(simd: S, signs: &[[u64; GROUP]], rows: &[[
 }
 
 impl Packed {
-    /// Gathers the bits under the windows of some pixels: row `pixel·planes + plane`. Returns the
-    /// number of 1 bits of each row.
+    /// Gathers the bits of a plane under the window of an output pixel; 0 outside the image.
     #[inline(always)]
-    fn gather(
-        &self,
-        x: &[u32],
-        planes: usize,
-        pixels: core::ops::Range<usize>,
-        rows: &mut [[u64; ROWS]],
-    ) -> [i32; ROWS] {
+    fn gather(&self, x: &[u32], plane: usize, pixel: usize, row: &mut [u32]) {
         let Self { window, input, output, .. } = self;
         let ([h, w, _], words) = (input.shape, input.words());
-        let plane = input.pixels() * words;
-        let mut ones = [0; ROWS];
-        rows.fill([0; ROWS]);
-        for (i, pixel) in pixels.enumerate() {
-            let place = [pixel / output.shape[1], pixel % output.shape[1]];
-            let mut at = 0;
-            for r in 0..window.kernel[0] {
-                for s in 0..window.kernel[1] {
-                    if let Some([y, x_at]) = window.source([h, w], place, [r, s]) {
-                        let from = (y * w + x_at) * words;
-                        for p in 0..planes {
-                            let row = i * planes + p;
-                            for (word, bits) in x[p * plane + from..][..words].iter().enumerate() {
-                                let to = at + word;
-                                rows[to / 2][row] |= u64::from(*bits) << (to % 2 * 32);
-                                ones[row] += bits.count_ones() as i32;
-                            }
-                        }
-                    }
-                    at += words;
+        let x = &x[plane * input.pixels() * words..][..input.pixels() * words];
+        let place = [pixel / output.shape[1], pixel % output.shape[1]];
+        let [kernel_h, kernel_w] = window.kernel;
+        let across = kernel_w * words;
+        for (r, row) in row.chunks_mut(across).take(kernel_h).enumerate() {
+            // A whole line of the window lies side by side.
+            let ends = (window.source([h, w], place, [r, 0]), window.source([h, w], place, [r, kernel_w - 1]));
+            if let (1, (Some([y, left]), Some(_))) = (window.dilation[1], ends) {
+                row.copy_from_slice(&x[(y * w + left) * words..][..across]);
+                continue;
+            }
+            for (s, row) in row.chunks_exact_mut(words).enumerate() {
+                match window.source([h, w], place, [r, s]) {
+                    Some([y, at]) => row.copy_from_slice(&x[(y * w + at) * words..][..words]),
+                    None => row.fill(0),
                 }
             }
         }
-        ones
     }
 }
