@@ -57,7 +57,7 @@ const WITHOUT_DERIVATIVE: [&str; 13] = [
     "gather",
     "half_scales",
     "half_seen",
-    "judge",
+    "evaluation_record",
     "mean",
     "record",
     "square_sum",

@@ -47,7 +47,7 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("class_loss_backward", &[0], FORWARD),
     ("count_saturated", &[1, 2], FORWARD),
     ("fixed_backward", &[1, 2, 3], FORWARD),
-    ("judge", &[1], "logits that the loss has checked"),
+    ("evaluation_record", &[1], "logits that the loss has checked"),
     ("dorefa_gradient_backward", &[1], "the largest of the gradient that is checked"),
     ("max_abs", &[0], "dorefa_gradient_backward checks the same gradient"),
     ("max_pool_backward", &[1], FORWARD),

@@ -249,7 +249,7 @@ fn random_graphs_hold_every_operation() {
     let losses = ["softmax_cross_entropy", "softmax_cross_entropy_backward", "class_loss", "class_loss_backward"];
     // In graphs of exported networks: `tests/export.rs` runs them.
     let exported = ["threshold"];
-    seen.extend(losses.into_iter().chain(["judge"]).chain(exported));
+    seen.extend(losses.into_iter().chain(["evaluation_record"]).chain(exported));
     let all = halfwave::ops::samples().into_iter().map(|sample| sample.op.stem()).chain(["leaf"]).collect();
     assert_eq!(seen, all);
 }

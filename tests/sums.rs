@@ -53,7 +53,7 @@ const REDUCING: [&str; 23] = [
 ];
 
 /// Operations that add up or count integers, or take the maximum: exact in any order.
-const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "judge"];
+const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "evaluation_record"];
 
 /// Operations that add up few floats: the terms of a binary convolution with free coefficients (120
 /// at most; everything else is integers), the windows that contain an input of a max-pool (whose

@@ -28,7 +28,7 @@ pub use builder::Builder;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::ops::judge::winner;
+use crate::ops::evaluation_record::winner;
 use crate::recipe::Recipe;
 use crate::train::session::{Measured, Session};
 use crate::train::{Checkpoint, Position};

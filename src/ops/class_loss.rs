@@ -15,7 +15,7 @@
 //! **Order of the sum** ([`super::sum`]): chunks of [`CHUNK`](super::sum::CHUNK) = 128 classes,
 //! then pairs.
 
-use super::judge::winner;
+use super::evaluation_record::winner;
 use super::softmax_cross_entropy::{check, share};
 use super::{Backward, Operation, Sample, sample::Noise, sum};
 use crate::caps::Caps;

@@ -47,6 +47,7 @@ pub mod decode;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;
 pub mod dropout;
+pub mod evaluation_record;
 pub mod fixed;
 pub mod flatten;
 pub mod fusion;
@@ -54,7 +55,6 @@ pub mod gather;
 mod gemm;
 pub mod half_scales;
 pub mod input_scale;
-pub mod judge;
 pub mod leaf;
 pub mod lion;
 pub mod max_abs;
@@ -326,7 +326,7 @@ ops! {
     avg_pool::AvgPool, avg_pool::AvgPoolBackward,
     softmax_cross_entropy::SoftmaxCrossEntropy, softmax_cross_entropy::SoftmaxCrossEntropyBackward,
     class_loss::ClassLoss, class_loss::ClassLossBackward,
-    mean::Mean, record::Record, judge::EvaluationRecord, scale::Scale, scale::Total,
+    mean::Mean, record::Record, evaluation_record::EvaluationRecord, scale::Scale, scale::Total,
     accumulate::Accumulate,
     sgd::SgdVelocity, sgd::SgdStep, sgd::SgdNesterov,
     adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,

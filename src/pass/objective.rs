@@ -5,7 +5,9 @@ use crate::graph::{Phase, Value};
 use crate::kernel::FAULT;
 use crate::ops::class_loss::{ClassLoss, Term};
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
-use crate::ops::{Graph, Leaf, Op, Role, judge, judge::EvaluationRecord, mean::Mean, record::Record};
+use crate::ops::{
+    Graph, Leaf, Op, Role, evaluation_record, evaluation_record::EvaluationRecord, mean::Mean, record::Record,
+};
 use crate::schema::{Keys, Kinds, Numbers, Setting, Visitor, key};
 use crate::tensor::{Encoding, Tensor, TensorType};
 
@@ -154,7 +156,7 @@ pub(super) fn state(name: &str, ty: TensorType) -> Leaf {
 }
 
 /// Appends the record of each image's loss, predicted class and rank of the label, and of
-/// non-finite numbers ([`mod@crate::ops::judge`]). Must come last.
+/// non-finite numbers ([`mod@crate::ops::evaluation_record`]). Must come last.
 ///
 /// Leaves: input "batch" `[1]`; state "judged" `[EVALUATED_BATCHES · n, 4]` and [`FAULT`] `[1]`.
 ///
@@ -166,7 +168,8 @@ pub fn record_evaluation(graph: &mut Graph, logits: Value, losses: Value) -> Res
     let (n, labels) = (graph.ty(logits).rows(), graph.node(losses).inputs[1]);
     let batch = graph.add(Leaf::input("batch", word()), &[])?;
     let fault = graph.add(state(FAULT, word()), &[])?;
-    let rows = graph.add(state("judged", TensorType::f32(&[EVALUATED_BATCHES * n, judge::COLUMNS])), &[])?;
+    let rows =
+        graph.add(state("judged", TensorType::f32(&[EVALUATED_BATCHES * n, evaluation_record::COLUMNS])), &[])?;
     graph.add(EvaluationRecord, &[rows, logits, labels, losses, batch, fault])?;
     Ok(())
 }

@@ -3,10 +3,10 @@
 use super::session::Session;
 use crate::data::{Normalise, Split};
 use crate::error::{Error, Result};
-use crate::ops::judge::rank;
+use crate::ops::evaluation_record::rank;
 use crate::pass::Loss;
 
-pub use crate::ops::judge::winner;
+pub use crate::ops::evaluation_record::winner;
 
 /// Number of best classes considered for top-5 accuracy.
 const TOP: usize = 5;

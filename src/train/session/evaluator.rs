@@ -7,7 +7,7 @@ use crate::backend::PlanId;
 use crate::data::Normalise;
 use crate::error::Result;
 use crate::kernel::FAULT;
-use crate::ops::judge::COLUMNS;
+use crate::ops::evaluation_record::COLUMNS;
 use crate::pass::{EVALUATED_BATCHES, EVALUATION, store_name};
 use crate::tensor::Tensor;
 use crate::train::evaluate::ImageResult;

@@ -1,4 +1,4 @@
-//! `judge`: records the result for each image of a batch in rows on the device, so that an
+//! `evaluation_record`: records the result for each image of a batch in rows on the device, so that an
 //! evaluation needs a single read-back.
 //!
 //! Inputs: rows `[capacity, 4]` (in place), logits `[n, 1, 1, k]`, labels `[n]` (`U32`), losses
@@ -40,7 +40,7 @@ pub(crate) fn rank(logits: &[f32], label: usize) -> usize {
 
 impl Operation for EvaluationRecord {
     fn stem(&self) -> &'static str {
-        "judge"
+        "evaluation_record"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -67,7 +67,7 @@ impl Operation for EvaluationRecord {
         let (rows, quads) = (inputs[1].rows(), inputs[1].quads());
         // Only the batch's rows are written.
         let words = inputs[1].words() + inputs[2].words() + inputs[3].words() + rows * COLUMNS + 2;
-        Launch::new("judge", &[include_str!("../../shaders/judge.wgsl")])
+        Launch::new("evaluation_record", &[include_str!("../../shaders/evaluation_record.wgsl")])
             .constant("CLASSES", inputs[1].channels())
             .constant("CAPACITY", output.rows())
             .read("x", F32, Input(1))
