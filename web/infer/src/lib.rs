@@ -3,32 +3,53 @@
 //!
 //! `index.js` wraps this interface; it prepares images and converts logits to probabilities. Values
 //! that cross the border are plain: bytes, floats, lists of strings.
+#![cfg_attr(target_arch = "wasm32", no_std)]
 
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
 use halfwave_infer::{Error, Network as Packed, Runner};
 use wasm_bindgen::prelude::*;
 
-/// An error to be thrown in JavaScript, with a `kind`.
-struct Thrown(Error);
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-impl From<Error> for Thrown {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
+/// A trap, which is a `WebAssembly.RuntimeError` in JavaScript.
+#[cfg(target_arch = "wasm32")]
+#[panic_handler]
+fn trap(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
 }
 
-impl From<Thrown> for JsValue {
-    fn from(Thrown(error): Thrown) -> Self {
-        let (kind, message) = match error {
-            Error::File(message) => ("file", message),
-            Error::Network(message) => ("network", message),
-            Error::Image(message) => ("image", message),
-        };
-        let thrown = js_sys::Error::new(&message);
-        thrown.set_name("HalfwaveError");
-        // Setting a field of a fresh object cannot fail.
-        let _ = js_sys::Reflect::set(&thrown, &"kind".into(), &kind.into());
-        thrown.into()
-    }
+#[wasm_bindgen]
+extern "C" {
+    /// JavaScript's errors.
+    #[wasm_bindgen(js_name = Error)]
+    type Thrown;
+
+    #[wasm_bindgen(constructor, js_class = "Error")]
+    fn new(message: &str) -> Thrown;
+
+    #[wasm_bindgen(method, setter)]
+    fn set_name(this: &Thrown, name: &str);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_kind(this: &Thrown, kind: &str);
+}
+
+/// An error to be thrown in JavaScript, with a `kind`.
+fn thrown(error: Error) -> JsValue {
+    let (kind, message) = match error {
+        Error::File(message) => ("file", message),
+        Error::Network(message) => ("network", message),
+        Error::Image(message) => ("image", message),
+    };
+    let thrown = Thrown::new(&message);
+    thrown.set_name("HalfwaveError");
+    thrown.set_kind(kind);
+    thrown.into()
 }
 
 /// A packed network that is ready to classify images.
@@ -44,7 +65,7 @@ impl Network {
     /// another kind, and of kind "network" if the network is invalid or too large.
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: &[u8]) -> Result<Network, JsValue> {
-        Ok(Self::read(bytes)?)
+        Self::read(bytes).map_err(thrown)
     }
 
     /// The class names, in the order of the logits.
@@ -74,17 +95,17 @@ impl Network {
     /// The logits of an image: its bytes by rows, columns and channels. Throws an error of kind
     /// "image" if their number is wrong.
     pub fn logits(&self, image: &[u8]) -> Result<Vec<f32>, JsValue> {
-        Ok(self.runner.logits(image).map_err(Thrown)?)
+        self.runner.logits(image).map_err(thrown)
     }
 
     /// The class of the largest logit, the first one of several.
     pub fn classify(&self, image: &[u8]) -> Result<usize, JsValue> {
-        Ok(self.runner.classify(image).map_err(Thrown)?)
+        self.runner.classify(image).map_err(thrown)
     }
 }
 
 impl Network {
-    fn read(bytes: &[u8]) -> Result<Self, Thrown> {
+    fn read(bytes: &[u8]) -> Result<Self, Error> {
         let network = Packed::read(bytes)?;
         let stored = network.stored()?.iter().map(|array| array.bytes).sum();
         Ok(Self { runner: Runner::new(network)?, stored })
