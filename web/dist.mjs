@@ -16,7 +16,8 @@ for (const name of readdirSync(path.join(here, 'page'), { recursive: true })) {
   // The page never shows a report; the native program embeds what draws one.
   if (!name.startsWith('report')) files.set(name, path.join(here, 'page', name));
 }
-for (const name of ['halfwave.js', 'halfwave_bg.wasm']) files.set(path.join('pkg', name), path.join(here, 'pkg', name));
+const infer = readdirSync(path.join(here, 'pkg/infer')).filter((name) => /\.(js|wasm)$/.test(name) && name !== 'node.js');
+for (const name of ['halfwave.js', 'halfwave_bg.wasm', ...infer.map((name) => path.join('infer', name))]) files.set(path.join('pkg', name), path.join(here, 'pkg', name));
 
 let raw = 0;
 let gzipped = 0;
