@@ -9,6 +9,8 @@ import type { Answer, HalfwaveError, Network, load } from "./index.js";
 export class HalfwaveNetwork extends HTMLElement {
   /** The loaded network. One that is set is freed when another one is shown. */
   network: Network | undefined;
+  /** Whether the network is drawn for; if not, it takes pictures. */
+  readonly draws: boolean;
   /** Loads another network; problems are shown, and are the event "error". */
   open(source: Parameters<typeof load>[0]): Promise<void>;
 }

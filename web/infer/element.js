@@ -86,6 +86,11 @@ export class HalfwaveNetwork extends HTMLElement {
     this.#show(network);
   }
 
+  /** Whether the network is drawn for; if not, it takes pictures. */
+  get draws() {
+    return this.#strokes !== undefined;
+  }
+
   /** Loads another network; problems are shown, and are the event "error". @param {any} source as `load` takes it */
   async open(source) {
     const own = (this.#loads += 1);

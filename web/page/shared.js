@@ -28,8 +28,7 @@ const element = $("shared-network");
 $("brand").href = "./";
 element.addEventListener("load", () => {
   const { network } = element;
-  const draws = network.input.channels === 1;
-  write($("shared-lead"), `The link that you opened holds a trained neural network of ${whole(network.bits)} bits. It runs here, in this tab: ${draws ? "draw something, and it answers" : "show it a picture, and it answers"}. Nothing is uploaded.`);
+  write($("shared-lead"), `The link that you opened holds a trained neural network of ${whole(network.bits)} bits. It runs here, in this tab: ${element.draws ? "draw something, and it answers" : "show it a picture, and it answers"}. Nothing is uploaded.`);
   $("shared-facts").replaceChildren(...facts(network).map(([name, fact]) => make("div", {}, make("dt", {}, name), make("dd", {}, fact))));
   $("shared-about").hidden = false;
 });
