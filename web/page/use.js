@@ -1,8 +1,9 @@
 /**
  * Use of the trained network elsewhere: files, a link with the network in it, a snippet for other pages.
  */
-import { $, make, whole, write } from "./dom.js";
+import { $, whole, write } from "./dom.js";
 import { attempt } from "./fault.js";
+import { save } from "./own.js";
 import { encode } from "./pkg/infer/link.js";
 
 /** Longest link that is offered, and the length above which programs may cut it, characters. */
@@ -13,7 +14,8 @@ export class Use {
   /** @param {any} engine @param {any} run */
   constructor(engine, run) {
     [this.engine, this.run] = [engine, run];
-    $("use-packed").addEventListener("click", () => this.packed());
+    $("use-packed").addEventListener("click", () => this.download("packed.safetensors", () => engine.packed({ recipe: true })));
+    $("use-onnx").addEventListener("click", () => this.download("onnx", () => engine.onnx()));
     $("use-checkpoint").addEventListener("click", () => $("checkpoint-download").click());
     $("share").addEventListener("click", () => this.share());
     $("embed").addEventListener("click", () => this.embed());
@@ -26,7 +28,7 @@ export class Use {
   update() {
     const { state, position, opened } = this.run;
     const usable = !!opened && position?.step > 0 && !["opening", "lost", "missing", "closed"].includes(state);
-    for (const id of ["use-packed", "use-checkpoint", "share", "embed"]) $(id).disabled = !usable;
+    for (const id of ["use-packed", "use-onnx", "use-checkpoint", "share", "embed"]) $(id).disabled = !usable;
     if (!usable || position.step !== this.step) this.forget();
     if (!usable) write($("share-text"), "Train first.");
     else if ($("share-text").textContent === "Train first.") write($("share-text"), "");
@@ -39,14 +41,14 @@ export class Use {
     for (const id of ["share-text", "embed-text", "use-downloaded"]) write($(id), "");
   }
 
-  async packed() {
-    const bytes = await attempt(() => this.engine.packed({ recipe: true }));
+  /** @param {string} extension @param {() => Promise<Uint8Array>} make */
+  async download(extension, make) {
+    const { step } = this.run.position;
+    const bytes = await attempt(make);
     if (!bytes) return;
-    const link = make("a", { href: URL.createObjectURL(new Blob([bytes])), download: `halfwave-step-${this.run.position.step}.packed.safetensors` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    write($("use-downloaded"), `Downloaded ${link.download}, ${whole(bytes.length)} bytes.`);
-    this.step = this.run.position.step;
+    const name = save(bytes, `halfwave-step-${step}.${extension}`);
+    write($("use-downloaded"), `Downloaded ${name}, ${whole(bytes.length)} bytes.`);
+    this.step = step;
   }
 
   /** The network as the end of a link; undefined if there is a fault. The recipe is left out: it is as long as a small network. */

@@ -457,6 +457,8 @@ const calls = {
 
   checkpoint: () => current().session.checkpoint(),
 
+  onnx: () => current().session.exportOnnx(),
+
   async packed({ recipe }) {
     const { session, data } = current();
     const known = session.position.batch === 0 && !ahead ? session.evaluation : undefined;

@@ -1,5 +1,6 @@
 // The small runtime in Node.js: its size, its answers compared with the engine's to the bit, links, pictures, and files that are no networks.
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,6 +11,7 @@ import { BUDGET_BYTES, sizes } from '../budget.mjs';
 import { decode, encode, load, Network } from '../pkg/infer/node.js';
 import init, { Dataset, Session, recipes } from '../pkg/node.js';
 import { ROOT } from './browsers.mjs';
+import { installed } from './installed.mjs';
 import { halfwave } from './native.mjs';
 
 const LINK_CHARACTERS = 20_000;
@@ -62,6 +64,11 @@ test('an exported network gives the logits of its session, bit for bit, on all t
   const right = answers.filter((answer, at) => answer.class === data.label('test', at)).length;
   console.log(`${packed.length} bytes, ${network.bits} bits of numbers; ${right} of ${data.testLength} right after 60 steps`);
   network.free();
+
+  const onnx = Buffer.from(await session.exportOnnx()).toString('latin1');
+  for (const words of ['conv1', 'MatMul', 'digits']) assert.ok(onnx.includes(words), words);
+  assert.ok(Buffer.from(await session.exportOnnx({ weights: 'int2' })).length < onnx.length);
+  refused('usage', /not "int3"/)(await thrown(() => session.exportOnnx({ weights: 'int3' })));
 
   const bare = await load(await session.exportPacked({ recipe: false, facts: { 'test accuracy': '0.5' } }));
   assert.equal(bare.card.recipe, undefined);
@@ -184,4 +191,24 @@ test('pictures are scaled, converted to grey, and put in the network’s range',
   assert.throws(() => known.classify(new Uint8Array(63)), refused('image', /63|64/));
   assert.throws(() => known.classify({ width: 2, height: 2, data: new Uint8Array(5) }), refused('image', /5 values/));
   for (const nothing of [undefined, null, 'picture', {}, { width: 0, height: 0, data: [] }]) assert.throws(() => known.classify(nothing), refused('image', /ImageData/));
+});
+
+test('in an empty project with the package installed, the README’s example runs as printed, and the types fit', () => {
+  const folder = path.join(scratch, 'project');
+  installed(folder);
+  const [, code] = /## Trained networks.*?```js\n(.*?)```/s.exec(readFileSync(path.join(ROOT, 'web/pkg/README.md'), 'utf8'));
+  writeFileSync(path.join(folder, 'classify.mjs'), code);
+  writeFileSync(path.join(folder, 'digits.packed.safetensors'), example);
+  const said = execFileSync(process.execPath, ['classify.mjs'], { cwd: folder, encoding: 'utf8' });
+  const [, answer, truth] = /^a (\d), and it is a (\d)\n$/.exec(said);
+  assert.equal(answer, truth);
+  const typed = (line) => {
+    const text = `import { load, type Answer } from "halfwave/infer";\nimport "halfwave/infer/element";\nusing network = await load(new Uint8Array(0));\n${line}\n`;
+    writeFileSync(path.join(folder, 'typed.ts'), text);
+    const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,dom,esnext.disposable', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', ''];
+    return spawnSync(path.join(ROOT, 'web/node_modules/.bin/tsc'), [...options, 'typed.ts'], { cwd: folder, encoding: 'utf8' });
+  };
+  const right = typed('const { name }: Answer = network.classify(new ImageData(8, 8), { invert: true });\nconst drawn: boolean = document.querySelector("halfwave-network")!.draws;\nawait document.querySelector("halfwave-network")!.open(name);');
+  assert.equal(right.status, 0, right.stdout);
+  assert.match(typed('network.classify(7);').stdout, /not assignable/);
 });

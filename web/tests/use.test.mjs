@@ -87,7 +87,7 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         return { tab, log };
       };
       await visit.state('ready');
-      assert.deepEqual(await page.$$eval('#use button', (buttons) => buttons.map(({ disabled }) => disabled)), [true, true, true, true], 'nothing is trained yet');
+      assert.deepEqual(await page.$$eval('#use button', (buttons) => buttons.map(({ disabled }) => disabled)), Array(5).fill(true), 'nothing is trained yet');
       assert.ok(await page.$eval('#shared', (shared) => getComputedStyle(shared).display === 'none'));
 
       await page.click('#train');
@@ -104,6 +104,10 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         assert.ok(Number(network.card['test accuracy']) >= ENOUGH - 0.05, network.card['test accuracy']);
         assert.match(network.card.recipe, /set = "digits"/);
         assert.match(await visit.text('use-downloaded'), /^Downloaded halfwave-step-\d+\.packed\.safetensors, [\d,]+ bytes\.$/);
+        await page.click('#use-onnx');
+        const onnx = (await visit.download()).toString('latin1');
+        for (const words of ['halfwave', 'MatMul', 'conv1']) assert.ok(onnx.includes(words), words);
+        console.log(`${kind}: ${packed.length} bytes packed, ${onnx.length} bytes of ONNX`);
         await page.click('#use-checkpoint');
         const checkpoint = new Uint8Array(await visit.download());
         await assert.rejects(load(checkpoint), /a checkpoint of halfwave/);
