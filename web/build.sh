@@ -7,7 +7,7 @@
 #
 #   CARGO_TARGET_DIR, WASM_TARGET_DIR   where cargo's artefacts go, see tools/wasm-cargo.sh
 #
-# The exit code is 3 when only a compiler for wasm32 is missing, 1 when anything fails or the page exceeds its budget.
+# The exit code is 3 when only a compiler for wasm32 is missing, 1 when anything fails, or the page or the small runtime exceeds its budget.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,30 +54,45 @@ optimiser() {
 install
 if [[ -n $only_bundles ]]; then exec node web/bundle.mjs; fi
 tools/wasm-cargo.sh build -p halfwave-web --profile web
-module=$(tools/wasm-cargo.sh --folder)/wasm32-unknown-unknown/web/halfwave_web.wasm
+tools/wasm-cargo.sh build -p halfwave-infer-web --profile web-infer
+modules_at=$(tools/wasm-cargo.sh --folder)/wasm32-unknown-unknown
 cargo build --release -p halfwave-bindgen
 bindgen=${CARGO_TARGET_DIR:-target}/release/halfwave-bindgen
 wasm_opt=$(optimiser)
 
-# The module as it was made into the package last; the bindings and wasm-opt take half a minute, so only when something is new.
-made_from=$(cat "$module" "$bindgen" web/build.sh <(echo "$wasm_opt") | sha256sum)
-if [[ ! -f web/pkg/halfwave_bg.wasm || $(cat web/pkg/.made-from 2>/dev/null) != "$made_from" ]]; then
-  rm -rf web/pkg
-  "$bindgen" "$module" web/pkg
-  rm -f web/pkg/halfwave_bg.wasm.d.ts # of no use to people
-  sed -i '1i /// <reference lib="esnext.disposable" />' web/pkg/halfwave.d.ts # Symbol.dispose
+# Makes a module and its bindings: FOLDER NAME MODULE LEVEL, with wasm-opt's level. The bindings and wasm-opt take half a minute, so only
+# when something is new.
+bound() {
+  local folder=$1 name=$2 module=$3 level=$4 made_from
+  made_from=$(cat "$module" "$bindgen" web/build.sh <(echo "$wasm_opt") | sha256sum)
+  if [[ -f $folder/${name}_bg.wasm && $(cat "$folder/.made-from" 2>/dev/null) == "$made_from" ]]; then return; fi
+  rm -rf "$folder"
+  "$bindgen" "$module" "$folder" "$name"
+  rm -f "$folder/${name}_bg.wasm.d.ts" # of no use to people
+  sed -i '1i /// <reference lib="esnext.disposable" />' "$folder/$name.d.ts" # Symbol.dispose
   if [[ -n $wasm_opt ]]; then
-    say "wasm-opt -O3 ($($wasm_opt --version))"
-    $wasm_opt -O3 web/pkg/halfwave_bg.wasm -o web/pkg/optimised
-    mv web/pkg/optimised web/pkg/halfwave_bg.wasm
+    say "wasm-opt $level ($($wasm_opt --version))"
+    $wasm_opt "$level" "$folder/${name}_bg.wasm" -o "$folder/optimised"
+    mv "$folder/optimised" "$folder/${name}_bg.wasm"
   else
     say "WARNING: NO wasm-opt (neither npm's binaryen nor version 116 or later in PATH): THE MODULE IS LARGER AND SLOWER THAN IT SHOULD BE"
   fi
-  echo "$made_from" >web/pkg/.made-from
-fi
+  echo "$made_from" >"$folder/.made-from"
+}
+
+mkdir -p web/made
+bound web/made/engine halfwave "$modules_at/web/halfwave_web.wasm" -O3
+bound web/made/infer halfwave_infer "$modules_at/web-infer/halfwave_infer_web.wasm" -Oz
+
+# The package: the engine, and the small runtime in a folder of its own.
+rm -rf web/pkg
+mkdir -p web/pkg/infer
+cp web/made/engine/* web/npm/node.js web/pkg/
+cp web/made/infer/* web/infer/*.js web/infer/*.d.ts web/pkg/infer/
 version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 sed "s/@VERSION@/$version/" web/npm/package.json.in >web/pkg/package.json
-cp web/npm/README.md web/npm/node.js LICENSE-MIT LICENSE-APACHE web/pkg/
+cp web/npm/README.md LICENSE-MIT LICENSE-APACHE web/pkg/
+node web/budget.mjs
 [[ -z $only_package ]] || exit 0
 
 node web/dist.mjs

@@ -7,9 +7,11 @@
 //!
 //! Reading allocates at most 16 times the file's size.
 
+use crate::container::{Container, Element, Tensor};
 use crate::error::{Error, Result};
+use crate::json::{Json, Read};
 use crate::network::{Input, Layer, Network};
-use crate::ops::{Array, Op};
+use crate::ops::{Array, Fields, Op};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -17,7 +19,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use crc::{CRC_32_ISO_HDLC, Crc};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The value of the metadata `format`.
 pub const FORMAT: &str = "halfwave-packed";
@@ -27,25 +29,54 @@ pub const VERSION: &str = "1";
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// The structure of a network without its arrays.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The structure of a network without its arrays, as it is written.
+#[derive(Serialize)]
 struct Structure {
     input: [usize; 3],
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
     mean: bool,
     classes: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     card: BTreeMap<String, String>,
     layers: Vec<Node>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Node {
     name: String,
     from: Vec<usize>,
     #[serde(flatten)]
     op: Op,
+}
+
+/// Reads the structure: a network without its arrays. The mean is not empty if there is one.
+fn structure(text: &str) -> Read<Network> {
+    let (mut shape, mut mean, mut classes, mut card) = (None, false, Vec::new(), BTreeMap::new());
+    let mut layers = Vec::new();
+    let mut json = Json::new(text);
+    json.object(&mut |json, field| {
+        match field.as_str() {
+            "input" => shape = <[usize; 3]>::try_from(json.wholes()?).ok(),
+            "mean" => mean = json.flag()?,
+            "classes" => classes = json.strings()?,
+            "card" => json.object(&mut |json, name| {
+                card.insert(name, json.string()?);
+                Ok(())
+            })?,
+            "layers" => json.list(&mut |json| {
+                let mut fields = Fields::read(json)?;
+                let op = fields.take_op()?;
+                layers.push(Layer { name: fields.name, from: fields.from, op });
+                Ok(())
+            })?,
+            other => return Err(format!("a network has no {other:?}")),
+        }
+        Ok(())
+    })?;
+    json.end()?;
+    let shape = shape.ok_or("it does not say the input's height, width and channels")?;
+    let mean = if mean { Vec::from([0.0]) } else { Vec::new() };
+    Ok(Network { input: Input { shape, table: Vec::new(), mean }, layers, classes, card })
 }
 
 /// Whether these bytes begin as a packed file of any version does.
@@ -91,9 +122,8 @@ impl Network {
         let broken = |why: &str| {
             Error::File(format!("not a complete packed network ({why}); write it with halfwave export --format packed"))
         };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error.to_string()))?;
-        let facts = header.metadata().as_ref().ok_or_else(|| broken("it has no metadata"))?;
-        let fact = |name: &str| facts.get(name).map(String::as_str);
+        let container = Container::read(bytes).map_err(|error| broken(&error))?;
+        let fact = |name: &str| container.metadata.get(name).map(String::as_str);
         if fact("format") != Some(FORMAT) {
             let why = "a safetensors file of another kind";
             return Err(broken(if fact("halfwave").is_some() { "a checkpoint of halfwave" } else { why }));
@@ -106,22 +136,17 @@ impl Network {
             return Err(Error::File(message));
         }
         let text = fact("network").ok_or_else(|| broken("it has no network"))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error.to_string()))?;
-        if fact("checksum") != Some(&checksum(text, tensors.iter())) {
+        let tensors = container.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.data));
+        if fact("checksum") != Some(&checksum(text, tensors)) {
             return Err(broken("its checksum differs, so it was damaged or edited"));
         }
-        let structure: Structure = serde_json::from_str(text).map_err(|error| broken(&error.to_string()))?;
-        let Structure { input, mean, classes, card, layers } = structure;
-        let layers = layers.into_iter().map(|Node { name, from, op }| Layer { name, from, op }).collect();
-        // The mean's length is set when it is read; until then it is not empty.
-        let mean = if mean { Vec::from([0.0]) } else { Vec::new() };
-        let mut network = Self { input: Input { shape: input, table: Vec::new(), mean }, layers, classes, card };
+        let mut network = structure(text).map_err(|error| broken(&error))?;
         network.fill(&mut |name, shape, array| {
-            let tensor = tensors.tensor(name).map_err(|_| format!("the file has no array {name}"))?;
-            if tensor.shape() != shape {
-                return Err(format!("the array {name} is {:?} instead of {shape:?}", tensor.shape()));
+            let tensor = container.tensor(name).ok_or_else(|| format!("the file has no array {name}"))?;
+            if tensor.shape != shape {
+                return Err(format!("the array {name} is {:?} instead of {shape:?}", tensor.shape));
             }
-            read_array(name, &tensor, array)
+            read_array(name, tensor, array)
         })?;
         Ok(network)
     }
@@ -155,7 +180,8 @@ impl Network {
             let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| failed(&error))?;
             views.push((name.as_str(), view));
         }
-        let sum = checksum(&text, views.iter().cloned());
+        views.sort_by_key(|(name, _)| *name);
+        let sum = checksum(&text, views.iter().map(|(name, view)| (*name, view.data())));
         let facts = [("format", FORMAT), ("version", VERSION), ("network", &text), ("checksum", &sum)];
         let facts = facts.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let written = safetensors::serialize(views, Some(facts)).map_err(|error| failed(&error))?;
@@ -176,7 +202,8 @@ pub fn with_structure(file: &[u8], edit: impl FnOnce(&str) -> String) -> Result<
     let mut facts = header.metadata().clone().unwrap_or_default();
     let text = edit(facts.get("network").map_or("", |text| text));
     let tensors = SafeTensors::deserialize(file).map_err(|error| failed(&error))?;
-    facts.insert("checksum".to_string(), checksum(&text, tensors.iter()));
+    let views: BTreeMap<&str, TensorView<'_>> = tensors.iter().collect();
+    facts.insert("checksum".to_string(), checksum(&text, views.iter().map(|(name, view)| (*name, view.data()))));
     facts.insert("network".to_string(), text);
     safetensors::serialize(tensors.iter(), Some(facts)).map_err(|error| failed(&error))
 }
@@ -191,38 +218,37 @@ fn sorted_header(file: &[u8]) -> Option<Vec<u8>> {
     Some([&(header.len() as u64).to_le_bytes(), &header[..], data].concat())
 }
 
-/// The checksum of a network's JSON and of all tensors in the order of their names.
-fn checksum<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, TensorView<'a>)>) -> String {
-    let mut tensors: Vec<_> = tensors.collect();
-    tensors.sort_by_key(|(name, _)| *name);
+/// The checksum of a network's JSON and of all tensors, which come in the order of their names.
+fn checksum<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut digest = CRC.digest();
     digest.update(text.as_bytes());
-    for (name, tensor) in tensors {
+    for (name, data) in tensors {
         digest.update(name.as_bytes());
-        digest.update(tensor.data());
+        digest.update(data);
     }
     format!("{:08x}", digest.finalize())
 }
 
-fn read_array(name: &str, tensor: &TensorView<'_>, array: Array<'_>) -> core::result::Result<(), String> {
-    let bytes = tensor.data();
-    let wrong = || Err(format!("the array {name} is stored as {:?}", tensor.dtype()));
-    match (array, tensor.dtype()) {
-        (Array::Float(values), Dtype::F32) => {
+fn read_array(name: &str, tensor: &Tensor<'_>, array: Array<'_>) -> Read<()> {
+    let bytes = tensor.data;
+    match (array, tensor.element) {
+        (Array::Float(values), Some(Element::F32)) => {
             *values = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
             Array::Float(values).check_finite(name)?;
         }
-        (Array::Word(values), Dtype::U32) => {
+        (Array::Word(values), Some(Element::U32)) => {
             *values = bytes.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
         }
-        (Array::Int(values), Dtype::I8) => *values = bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
-        (Array::Int(values), Dtype::I16) => {
+        (Array::Int(values), Some(Element::I8)) => {
+            *values = bytes.iter().map(|&byte| i32::from(byte as i8)).collect();
+        }
+        (Array::Int(values), Some(Element::I16)) => {
             *values = bytes.as_chunks().0.iter().map(|&bytes| i32::from(i16::from_le_bytes(bytes))).collect();
         }
-        (Array::Int(values), Dtype::I32) => {
+        (Array::Int(values), Some(Element::I32)) => {
             *values = bytes.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect();
         }
-        _ => return wrong(),
+        _ => return Err(format!("the array {name} is stored with elements of another type")),
     }
     Ok(())
 }

@@ -27,8 +27,10 @@
 
 extern crate alloc;
 
+mod container;
 mod error;
 mod file;
+mod json;
 mod network;
 pub mod ops;
 mod runner;

@@ -2,27 +2,22 @@
 
 use alloc::format;
 use alloc::string::String;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Kernel size, stride, padding and dilation of a sliding window: each down and right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Window {
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
     /// Distance between neighbouring windows.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one")]
     pub stride: [usize; 2],
     /// Rows above and below the image, and columns left and right of it.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub padding: [usize; 2],
     /// Distance between neighbouring taps.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one")]
     pub dilation: [usize; 2],
-}
-
-fn one() -> [usize; 2] {
-    [1, 1]
 }
 
 fn is_one(pair: &[usize; 2]) -> bool {

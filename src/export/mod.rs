@@ -5,6 +5,7 @@
 //! that network, so that all of them give the same answers.
 
 mod c;
+pub mod card;
 mod constants;
 mod device;
 mod fold;
@@ -17,6 +18,7 @@ mod thresholds;
 mod weights;
 
 pub use c::{CFiles, c, c_name};
+pub use card::of_run;
 pub use device::DeviceRunner;
 pub use fold::{Trained, fold};
 pub use halfwave_infer::Network;

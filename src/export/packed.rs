@@ -1,41 +1,24 @@
 //! Packed files in the program: written from a checkpoint, evaluated on a data set.
 
-use super::fold::{Trained, fold};
+use super::card::{RECIPE, of_run};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::train::evaluate::{Evaluation, ImageResult};
 use crate::train::run::SavedRun;
 use halfwave_infer::{Network, Runner};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Name of the card's entry with the recipe, which describes the network's images.
-const RECIPE: &str = "recipe";
 
 /// Images that are read at once.
 const AT_ONCE: usize = 1024;
 
-/// Folds a checkpoint, whose classes have these names. The network's card holds the recipe, the
-/// position in the run, and the program's version.
+/// Folds a checkpoint, whose classes have these names, as [`of_run`] does.
 ///
 /// # Errors
 ///
-/// Returns an error as [`fold`] does.
+/// Returns an error as [`fold`](super::fold()) does.
 pub fn of_checkpoint(saved: &SavedRun, classes: &[String]) -> Result<Network> {
-    let SavedRun { recipe, checkpoint, .. } = saved;
-    let normalise = checkpoint.normalise(recipe)?.centred(recipe.data.set.source(), recipe.model.input);
-    let position = &checkpoint.position;
-    let facts = [
-        (RECIPE, checkpoint.recipe.clone()),
-        ("halfwave", env!("CARGO_PKG_VERSION").to_string()),
-        ("data set", recipe.data.set.name().to_string()),
-        ("steps", position.step.to_string()),
-        ("epochs", position.epoch.to_string()),
-    ];
-    let card: BTreeMap<_, _> = facts.into_iter().map(|(name, fact)| (name.to_string(), fact)).collect();
-    let tensors = &checkpoint.tensors;
-    fold(&Trained { model: &recipe.model, tensors, normalise: &normalise, classes, card: &card })
+    of_run(&saved.checkpoint, &saved.recipe, classes)
 }
 
 /// A packed file that is ready to run.

@@ -15,6 +15,7 @@ import { Profile } from "./profile-panel.js";
 import { Recipe } from "./recipe.js";
 import { Run } from "./run.js";
 import { Software } from "./software.js";
+import { Use } from "./use.js";
 import { Weights } from "./weights.js";
 
 const engine = new Engine();
@@ -30,6 +31,7 @@ const checkpoint = new Checkpoint(engine);
 const device = new Device();
 const profile = new Profile(engine, run);
 const software = new Software(run);
+new Use(engine, run);
 
 /** Resets the pictures for a run that has not started. @param {any} opened */
 function blank(opened) {

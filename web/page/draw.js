@@ -7,7 +7,7 @@
 import { Answers } from "./answer.js";
 import { $, write } from "./dom.js";
 import { attempt, fault } from "./fault.js";
-import { normalise } from "./normalise.js";
+import { normalise } from "./pkg/infer/normalise.js";
 import { Pad } from "./pad.js";
 import { Planes } from "./planes.js";
 import { scan } from "./scan.js";

@@ -103,6 +103,16 @@ export class Engine extends EventTarget {
     return this.#call("checkpoint");
   }
 
+  /** The trained network as a packed file, with the test accuracy in its card. @param {{recipe: boolean}} options whether the file holds the recipe @returns {Promise<Uint8Array>} */
+  packed(options) {
+    return this.#call("packed", options);
+  }
+
+  /** The trained network as an ONNX file. @returns {Promise<Uint8Array>} */
+  onnx() {
+    return this.#call("onnx");
+  }
+
   /** Deletes this tab's run from the browser's storage. @returns {Promise<any>} this tab's new slot, with another saved run if there is one that no tab uses */
   forget() {
     return this.#call("forget");

@@ -92,6 +92,14 @@ async function walk(entry, above) {
   return lists;
 }
 
+/** Offers a file for download. @param {Uint8Array} bytes @param {string} name @returns {string} its name */
+export function save(bytes, name) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([/** @type {any} */ (bytes)])), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return name;
+}
+
 /** The checkpoint's buttons. */
 export class Checkpoint extends EventTarget {
   /** @param {any} engine */
@@ -105,10 +113,7 @@ export class Checkpoint extends EventTarget {
     $("checkpoint-download").addEventListener("click", async () => {
       const bytes = await attempt(() => engine.checkpoint());
       if (!bytes) return;
-      const link = make("a", { href: URL.createObjectURL(new Blob([/** @type {any} */ (bytes)])), download: `halfwave-step-${$("step").dataset.value}.safetensors` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      this.say(`Downloaded ${link.download}.`);
+      this.say(`Downloaded ${save(bytes, `halfwave-step-${$("step").dataset.value}.safetensors`)}.`);
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Converts a photo or scan of a digit to a drawing: ink differs from the paper, and the paper is the median of the border.
  */
-import { SIDE } from "./normalise.js";
+import { SIDE } from "./pkg/infer/normalise.js";
 import { grey, rgba } from "./pixels.js";
 
 /** Side of the square to which the picture is scaled, pixels. */

@@ -457,6 +457,15 @@ const calls = {
 
   checkpoint: () => current().session.checkpoint(),
 
+  onnx: () => current().session.exportOnnx(),
+
+  async packed({ recipe }) {
+    const { session, data } = current();
+    const known = session.position.batch === 0 && !ahead ? session.evaluation : undefined;
+    const evaluation = known ?? (data.testLength ? await session.evaluate() : undefined);
+    return session.exportPacked({ recipe, facts: evaluation && { "test accuracy": evaluation.accuracy.toFixed(4) } });
+  },
+
   async forget() {
     await storage.forget();
     const { slot } = await storage.claim();

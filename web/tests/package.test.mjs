@@ -17,10 +17,12 @@ test('the package holds what it names', () => {
   const { name, version, exports, files, types } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
   assert.equal(name, 'halfwave');
   assert.equal(version, /^version = "(.*)"/m.exec(readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8'))[1]);
-  for (const file of [...files, types, ...Object.values(exports['.']), exports['./halfwave_bg.wasm']]) assert.ok(existsSync(path.join(folder, file)), file);
+  for (const file of [...files, types, ...Object.values(exports).flatMap((way) => (typeof way === 'string' ? [way] : Object.values(way)))]) assert.ok(existsSync(path.join(folder, file)), file);
   const [{ files: packed }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   assert.deepEqual(packed.map(({ path }) => path).sort(),
-    ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm', 'node.js', 'package.json']);
+    ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'halfwave.d.ts', 'halfwave.js', 'halfwave_bg.wasm',
+      ...['element.d.ts', 'element.js', 'error.js', 'halfwave_infer.d.ts', 'halfwave_infer.js', 'halfwave_infer_bg.wasm', 'images.js', 'index.d.ts', 'index.js', 'link.js', 'look.js', 'node.js', 'normalise.js', 'strokes.js'].map((name) => `infer/${name}`),
+      'node.js', 'package.json']);
 });
 
 test('on a machine with Rust alone, build.sh prints every command that is missing', (t) => {
@@ -66,7 +68,7 @@ test('the page’s own types and the package’s agree', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
   try {
     // Files loaded by the main thread and by its Worker, and those embedded in the native program.
-    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
+    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['shared.js', ['dom', 'dom.iterable']], ['../pkg/infer/element.js', ['dom', 'dom.iterable']], ['../pkg/infer/index.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
       const compilerOptions = {
         noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
         module: 'es2022', moduleResolution: 'bundler', types: [],

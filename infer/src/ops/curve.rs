@@ -1,9 +1,9 @@
 //! Element-wise activation functions.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// An element-wise function; some have a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Curve {
     /// min(max(x, 0), number).

@@ -2,11 +2,13 @@
 
 mod conv;
 mod curve;
+mod fields;
 mod packed;
 mod pixels;
 mod pointwise;
 
 pub use curve::Curve;
+pub(crate) use fields::Fields;
 
 use crate::network::{Kind, Type};
 use crate::runner::Data;
@@ -14,10 +16,10 @@ use crate::window::Window;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What the codes read by a packed convolution represent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Coding {
     /// The code itself.
@@ -28,10 +30,10 @@ pub enum Coding {
     Levels(usize),
 }
 
-/// An operation. Arrays are not part of the serialised form; they are tensors of the file, named
+/// An operation. Its form in files is read by `fields.rs`. Arrays are not part of the serialised form; they are tensors of the file, named
 /// `<layer>.<array>`. [h, w, c] are height, width, channels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
     /// Convolution of floats; a linear layer's window is its whole input.
     Conv {
@@ -74,10 +76,10 @@ pub enum Op {
     /// x·gain + shift, each `[c]`, rounded after each step; sums become floats.
     Affine {
         /// Whether there is a gain.
-        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
         scaled: bool,
         /// Whether there is a shift.
-        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
         shifted: bool,
         /// The gain.
         #[serde(skip)]
@@ -92,7 +94,7 @@ pub enum Op {
         /// Number of thresholds, 1 to 15.
         count: usize,
         /// Whether some channels are falling.
-        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
         mixed: bool,
         /// `[count, c]`, ascending in each channel.
         #[serde(skip)]
@@ -106,7 +108,7 @@ pub enum Op {
         /// Number of thresholds, 1 to 15.
         count: usize,
         /// Whether a value equal to a threshold counts as above it.
-        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
         at_least: bool,
         /// `[count]`, ascending.
         #[serde(skip)]

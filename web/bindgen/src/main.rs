@@ -1,16 +1,16 @@
-//! Makes the JavaScript and TypeScript side of a wasm module: `halfwave-bindgen MODULE.wasm
-//! FOLDER`.
+//! Makes the JavaScript and TypeScript side of a wasm module: `halfwave-bindgen MODULE.wasm FOLDER
+//! NAME`. The files in the folder begin with the name.
 
 use std::process::ExitCode;
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [module, folder] = &arguments[..] else {
-        eprintln!("usage: halfwave-bindgen MODULE.wasm FOLDER");
+    let [module, folder, name] = &arguments[..] else {
+        eprintln!("usage: halfwave-bindgen MODULE.wasm FOLDER NAME");
         return ExitCode::from(2);
     };
-    let made = Bindgen::new().input_path(module).out_name("halfwave").web(true).and_then(|bindgen| {
+    let made = Bindgen::new().input_path(module).out_name(name).web(true).and_then(|bindgen| {
         bindgen
             .omit_default_module_path(false)
             .typescript(true)

@@ -9,6 +9,7 @@
 //! finished.
 pub mod data;
 pub mod error;
+pub mod export;
 pub mod layout;
 pub mod profile;
 pub mod session;

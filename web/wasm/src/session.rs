@@ -177,6 +177,13 @@ impl Session {
         Ok(to_js(&predictions.collect::<Vec<_>>()))
     }
 
+    /// The logits of images, as many for each as there are classes; images as for `predict`.
+    pub async fn logits(&self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let mut trainer = self.lock().await;
+        let images = self.images(&trainer, pixels)?;
+        Ok(trainer.session().logits(&images).await?)
+    }
+
     /// The measured submissions to the GPU since the last call, at most the last 1024.
     #[wasm_bindgen(unchecked_return_type = "Submission[]")]
     pub async fn trace(&self) -> JsValue {
