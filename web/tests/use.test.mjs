@@ -7,6 +7,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { encode, load } from '../pkg/infer/node.js';
+import init, { Dataset, Session } from '../pkg/node.js';
 import { DIGITS } from './strokes.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
@@ -17,6 +18,18 @@ const ENOUGH = 0.93;
 const SCREENSHOTS = process.env.SCREENSHOTS;
 const example = new Uint8Array(readFileSync(path.join(ROOT, 'web/page/digits.packed.safetensors')));
 const PAD = 'halfwave-network >>> .pad';
+
+// An untrained network for colour pictures, as a packed file.
+let made;
+async function coloured() {
+  if (made) return made;
+  await init();
+  const text = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace('input = [1, 8, 8]', 'input = [3, 8, 8]').replace('classes = 10', 'classes = 2').replace('units = 10', 'units = 2')
+    .replace('set = "digits"', 'set = "folder"').replace(/^batch = .*$/m, 'batch = 4');
+  const split = (count) => ({ pixels: Uint8Array.from({ length: 192 * count }, (_, at) => (at * 37) % 256), labels: Uint8Array.from({ length: count }, (_, at) => at % 2) });
+  const session = await Session.open(text, Dataset.images(['cat', 'dog'], [3, 8, 8], split(4), split(2)), { adapter: 'cpu' });
+  return made = await session.exportPacked();
+}
 
 // What the element shows: {name, sure, status}.
 const shown = (page) => page.$eval('halfwave-network', ({ shadowRoot }) => ({
@@ -247,6 +260,35 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         const here = [...network.logits({ width: 40, height: 56, data: got.data })];
         for (const logits of got.logits) assert.deepEqual(logits, here);
         assert.equal(got.name, network.classify({ width: 40, height: 56, data: got.data }).name);
+        await tab.close();
+      });
+
+      await t.test('a network of colour pictures takes files; what is no picture is told in a sentence', async () => {
+        const { tab } = await open(`${server.origin}${AT}embed.html`);
+        await ready(tab);
+        await tab.evaluate((bytes) => document.querySelector('halfwave-network').open(Uint8Array.from(bytes)), [...await coloured()]);
+        await until(tab, () => document.querySelector('halfwave-network').network?.input.channels === 3);
+        assert.equal(await tab.$eval('halfwave-network', ({ draws }) => draws), false);
+        const field = await tab.$('halfwave-network >>> .file');
+        const [red, broken] = ['red.png', 'broken.png'].map((name) => path.join(scratch, name));
+        const png = await tab.evaluate(() => {
+          const canvas = Object.assign(document.createElement('canvas'), { width: 300, height: 200 });
+          const context = canvas.getContext('2d');
+          context.fillStyle = '#c00';
+          context.fillRect(0, 0, 300, 200);
+          return canvas.toDataURL().split(',')[1];
+        });
+        writeFileSync(red, Buffer.from(png, 'base64'));
+        writeFileSync(broken, 'no picture');
+        await field.uploadFile(red);
+        await until(tab, () => document.querySelector('halfwave-network').shadowRoot.querySelector('.best span').textContent.endsWith('sure'));
+        const network = await load(await coloured());
+        const data = Uint8Array.from({ length: 4 * 300 * 200 }, (_, at) => [204, 0, 0, 255][at % 4]);
+        assert.equal((await shown(tab)).name, network.classify({ width: 300, height: 200, data }).name);
+        await pictures(tab, kind, 'picture');
+        await field.uploadFile(broken);
+        await until(tab, () => document.querySelector('halfwave-network').shadowRoot.querySelector('.status.bad'));
+        assert.equal((await shown(tab)).status, 'broken.png is not a picture that this browser can read.');
         await tab.close();
       });
 
