@@ -13,7 +13,10 @@ const LONG = 20_000;
 export class Use {
   /** @param {any} engine @param {any} run */
   constructor(engine, run) {
-    [this.engine, this.run] = [engine, run];
+    this.engine = engine;
+    this.run = run;
+    /** The step of what is shown. @type {number | undefined} */
+    this.step = undefined;
     $("use-packed").addEventListener("click", () => this.download("packed.safetensors", () => engine.packed({ recipe: true })));
     $("use-onnx").addEventListener("click", () => this.download("onnx", () => engine.onnx()));
     $("use-checkpoint").addEventListener("click", () => $("checkpoint-download").click());
