@@ -68,12 +68,12 @@ test('the page’s own types and the package’s agree', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
   try {
     // Files loaded by the main thread and by its Worker, and those embedded in the native program.
-    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['shared.js', ['dom', 'dom.iterable']], ['../pkg/infer/element.js', ['dom', 'dom.iterable']], ['../pkg/infer/index.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
+    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['shared.js', ['dom', 'dom.iterable']], ['../infer/element.js', ['dom', 'dom.iterable']], ['../infer/index.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
       const compilerOptions = {
         noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
         module: 'es2022', moduleResolution: 'bundler', types: [],
         // The page only finds the package beside it where it is deployed.
-        rootDirs: [path.join(ROOT, 'web/page'), path.join(ROOT, 'web')],
+        rootDirs: ['page', '', 'infer', 'pkg/infer'].map((folder) => path.join(ROOT, 'web', folder)),
       };
       writeFileSync(path.join(scratch, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [path.join(ROOT, 'web/page', file)] }));
       execFileSync(path.join(ROOT, 'web/node_modules/.bin/tsc'), ['-p', scratch], { encoding: 'utf8' });
