@@ -1,6 +1,8 @@
 //! Latency of one image and throughput of a batch, for packed files:
 //!
 //!     cargo bench -p halfwave-infer -- FILE... [--threads=N] [--batch=N] [--layers] [--json]
+//!
+//! Cargo runs it in the folder `infer`, so give absolute paths.
 #![allow(clippy::unwrap_used)] // a benchmark may panic
 
 use halfwave_infer::{Layer, Network, Runner};
@@ -40,8 +42,18 @@ fn main() {
     let threads = number("--threads=").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let batch = number("--batch=").unwrap_or(16 * threads);
     for file in arguments.iter().filter(|argument| !argument.starts_with("--")) {
-        let bytes = std::fs::read(file).unwrap();
-        let runner = Runner::new(Network::read(&bytes).unwrap()).unwrap();
+        let read = std::fs::read(file).map_err(|error| error.to_string());
+        let network =
+            read.and_then(|bytes| Ok((bytes.len(), Network::read(&bytes).map_err(|error| error.to_string())?)));
+        let made =
+            network.and_then(|(len, network)| Ok((len, Runner::new(network).map_err(|error| error.to_string())?)));
+        let (len, runner) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                eprintln!("error: {file}: {error}");
+                std::process::exit(1);
+            }
+        };
         let images: Vec<u8> = (0..batch * runner.network().input.len()).map(|i| (i * 7919 % 251) as u8).collect();
         let image = &images[..runner.network().input.len()];
         let one = time(|| drop(runner.logits(image).unwrap()));
@@ -50,7 +62,7 @@ fn main() {
             println!("{{\"one\": {one}, \"batch\": {many}}}");
             continue;
         }
-        let (size, memory) = (bytes.len() as f64 / 1024.0, runner.memory() as f64 / (1 << 20) as f64);
+        let (size, memory) = (len as f64 / 1024.0, runner.memory() as f64 / (1 << 20) as f64);
         println!(
             "{file}: {size:.1} KiB, {memory:.1} MiB to run; one image {:.3} ms; {many:.0} images/s in batches of {batch} on {threads} threads",
             1e3 * one

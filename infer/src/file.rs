@@ -5,7 +5,8 @@
 //! hexadecimal. Tensors are named `<layer>.<array>`; integers are stored in the smallest of I8, I16
 //! and I32. All data begin at multiples of their element's size, so a file can be memory-mapped.
 //!
-//! Reading allocates at most 16 times the file's size.
+//! Reading allocates at most 64 times the file's size: a layer without arrays takes far more memory
+//! than its text.
 
 use crate::container::{Container, Element, Tensor};
 use crate::error::{Error, Result};
@@ -131,7 +132,7 @@ impl Network {
         let version = fact("version").unwrap_or("none");
         if version != VERSION {
             let message = format!(
-                "packed format {version}; this program reads version {VERSION}: use one of its time, or export again"
+                "packed format {version}; this program reads version {VERSION}: use a program of that version, or export again"
             );
             return Err(Error::File(message));
         }

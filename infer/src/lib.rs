@@ -12,7 +12,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use halfwave_infer::{Network, Runner};
 //! let runner = Runner::new(Network::read(&std::fs::read("digits.packed.safetensors")?)?)?;
-//! let image = vec![0; runner.network().input.len()]; // bytes: height, width, channels
+//! // Bytes in the range of the training images: 0 to 16 for the digits, 0 to 255 for most others
+//! // (`card["max pixel"]`); rows of pixels of channels.
+//! let image = vec![0; runner.network().input.len()];
 //! let class = runner.classify(&image)?;
 //! println!("{}", runner.network().classes[class]);
 //! # Ok(())
@@ -42,7 +44,7 @@ pub use error::{Error, Result};
 #[doc(hidden)]
 pub use file::with_structure;
 pub use file::{FORMAT, Stored, VERSION, is_packed};
-pub use network::{Input, Kind, Layer, MOST_ELEMENTS, MOST_MEMORY, Network, Type};
+pub use network::{Input, Kind, Layer, MOST_ELEMENTS, MOST_LAYERS, MOST_MEMORY, Network, Type};
 pub use ops::{Array, Coding, Curve, Op};
 pub use runner::{Data, Runner, largest};
 pub use window::Window;

@@ -12,6 +12,9 @@ use core::fmt;
 /// Most elements of one tensor.
 pub const MOST_ELEMENTS: usize = 1 << 26;
 
+/// Most layers of a network, and most inputs of a layer.
+pub const MOST_LAYERS: usize = 4096;
+
 /// Most bytes that running a network may take for one image, weights included.
 pub const MOST_MEMORY: u64 = 1 << 30;
 
@@ -151,8 +154,12 @@ impl Network {
     /// Returns an error if an invariant does not hold or a limit is exceeded; the message names the
     /// layer.
     pub fn check(&self) -> Result<Vec<Type>> {
-        let mut copy = self.clone();
-        copy.fill(&mut |name, shape, array| {
+        self.clone().check_arrays()
+    }
+
+    /// Like [`check`](Self::check), without a copy.
+    pub(crate) fn check_arrays(&mut self) -> Result<Vec<Type>> {
+        self.fill(&mut |name, shape, array| {
             let expected = shape.iter().try_fold(1usize, |product, &len| product.checked_mul(len));
             match expected == Some(array.len()) {
                 true => array.check_finite(name),
@@ -166,6 +173,10 @@ impl Network {
     pub(crate) fn fill(&mut self, array: &mut ForArray<'_>) -> Result<Vec<Type>> {
         let Self { input, layers, classes, .. } = self;
         let wrong = Error::Network;
+        let longest = layers.iter().map(|layer| layer.from.len()).max().unwrap_or(0);
+        if layers.len().max(longest) > MOST_LAYERS {
+            return Err(wrong(format!("more than {MOST_LAYERS} layers, or inputs of a layer")));
+        }
         let ty = Type { shape: input.shape, kind: Kind::Float };
         elements(&input.shape).map_err(|message| wrong(format!("the input: {message}")))?;
         array("input.table", &[256, ty.channels()], Array::Float(&mut input.table)).map_err(wrong)?;

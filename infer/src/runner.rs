@@ -1,7 +1,7 @@
 //! Runs a network on images.
 
 use crate::error::{Error, Result};
-use crate::network::{Layer, MOST_MEMORY, Network, Type};
+use crate::network::{Kind, Layer, MOST_MEMORY, Network, Type};
 use crate::ops::Prepared;
 use alloc::format;
 use alloc::vec::Vec;
@@ -51,23 +51,29 @@ impl Runner {
     /// # Errors
     ///
     /// Returns an error if the network is invalid, or takes more than [`MOST_MEMORY`] bytes.
-    pub fn new(network: Network) -> Result<Self> {
-        let types = network.check()?;
+    pub fn new(mut network: Network) -> Result<Self> {
+        let types = network.check_arrays()?;
         let mut last = Vec::from_iter(0..types.len());
         for (at, layer) in network.layers.iter().enumerate() {
             layer.from.iter().for_each(|&from| last[from] = at + 1);
         }
-        // Live values at each layer; a packed convolution's working memory is at most three times
-        // its input and output.
+        // Values that are in use at each layer. A packed convolution's working memory is at most three
+        // times its input and output; a pool of codes takes a word for each.
+        let working = |ty: &Type| match ty.kind {
+            Kind::Codes(_) => 4 * (ty.bytes() + ty.len()) as u64,
+            Kind::Float | Kind::Sums(_) => 4 * ty.bytes() as u64,
+        };
         let live = |layer: usize| -> u64 {
             let values = types.iter().enumerate().filter(|(at, _)| *at <= layer && last[*at] >= layer);
-            values.map(|(_, ty)| 4 * ty.bytes() as u64).sum()
+            values.map(|(_, ty)| working(ty)).sum()
         };
+        // The network's own arrays, and those in the order in which kernels read them.
+        let arrays: usize = network.stored()?.iter().map(|array| 4 * array.shape.iter().product::<usize>()).sum();
         let weights = network.layers.iter().zip(&types[1..]).map(|(layer, output)| {
             let input = &types[layer.from[0]];
             Prepared::bytes(&layer.op, input, output)
         });
-        let memory = weights.sum::<u64>() + (0..types.len()).map(live).max().unwrap_or(0);
+        let memory = arrays as u64 + weights.sum::<u64>() + (0..types.len()).map(live).max().unwrap_or(0);
         if memory > MOST_MEMORY {
             let limit = MOST_MEMORY >> 20;
             return Err(Error::Network(format!("the network takes {} MiB; the limit is {limit} MiB", memory >> 20)));
@@ -87,7 +93,8 @@ impl Runner {
         &self.types
     }
 
-    /// An upper bound of the bytes for weights and for one image's values.
+    /// An upper bound of the bytes for weights and for one image's values on one thread, apart from
+    /// some kilobytes.
     pub fn memory(&self) -> u64 {
         self.memory
     }
@@ -165,7 +172,8 @@ impl Runner {
                 match layer.op.run_in_place(&self.types[only], x) {
                     Ok(value) => {
                         visit(layer, output, &value);
-                        values.push(Some(value));
+                        let kept = self.last[at + 1] > at + 1 || at + 1 == self.network.layers.len();
+                        values.push(Some(value).filter(|_| kept));
                         continue;
                     }
                     Err(x) => values[only] = Some(x),
@@ -183,6 +191,10 @@ impl Runner {
                 if self.last[from] == at + 1 {
                     values[from] = None;
                 }
+            }
+            // What no layer reads is not kept either; the last layer's output is the result.
+            if self.last[at + 1] == at + 1 && at + 1 < self.network.layers.len() {
+                values[at + 1] = None;
             }
         }
         Ok(values.pop().flatten().expect("a network has a last layer"))

@@ -136,3 +136,18 @@ fn types_are_those_of_the_data() {
         .unwrap();
     assert_eq!(at, runner.network().layers.len());
 }
+
+/// Layers that nothing reads are computed and dropped.
+#[test]
+fn unread_layers_change_nothing() {
+    let plain = every_operation();
+    let mut more = plain.clone();
+    let last = more.layers.pop().unwrap();
+    for (at, op) in [Op::Relu, Op::Flatten].into_iter().enumerate() {
+        more.layers.push(Layer { name: format!("unread{at}"), from: vec![1], op });
+    }
+    more.layers.push(last);
+    let image = vec![77; plain.input.len()];
+    let logits = |network: Network| Runner::new(network).unwrap().logits(&image).unwrap();
+    assert_eq!(logits(more), logits(plain));
+}

@@ -31,7 +31,7 @@ fn files_that_are_no_networks_are_refused_in_bounded_memory() {
     let network = every_operation();
     let file = network.to_bytes().unwrap();
     assert_eq!(file, network.to_bytes().unwrap(), "the same network has the same bytes");
-    let bound = |len: usize| 16 * len + 4096;
+    let bound = |len: usize| 64 * len + 4096;
     let (read, peak) = measured(&file);
     assert_eq!(read.unwrap(), network);
     println!("{} bytes, {peak} allocated to read", file.len());
@@ -52,6 +52,16 @@ fn files_that_are_no_networks_are_refused_in_bounded_memory() {
     for foreign in [&b"PK\x03\x04"[..], b"", b"\0\0\0\0\0\0\0\0", &[255; 64], b"\x02\0\0\0\0\0\0\0{}"] {
         let message = measured(foreign).0.unwrap_err().to_string();
         assert!(message.contains("halfwave export"), "{message}");
+    }
+    // Text that takes the most memory for its length.
+    let relu = r#"{"name":"","from":[],"op":"relu"},"#.repeat(50_000);
+    let zeros = "0,".repeat(100_000);
+    let concat = format!(r#"{{"name":"c","from":[{}0],"op":"concat"}},"#, zeros);
+    for layers in [relu, concat] {
+        let long = edited(&file, |text| text.replacen(r#""layers":["#, &format!(r#""layers":[{layers}"#), 1));
+        let (read, peak) = measured(&long);
+        println!("{peak} bytes for a file of {}", long.len());
+        assert!(read.unwrap_err().to_string().contains("more than 4096 layers") && peak <= bound(long.len()));
     }
     for (from, to, parts) in HOSTILE {
         let changed = edited(&file, |text| {

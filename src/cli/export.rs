@@ -88,6 +88,10 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
         }
         Format::Qonnx => onnx::qonnx(&network)?,
         Format::C => {
+            if out.extension().is_none_or(|extension| extension != "c") {
+                let message = "C files are named NAME.c, with a header NAME.h beside them; end the name in .c";
+                return Err(Error::Usage(format!("{}: {message}", out.display())));
+            }
             let header = out.with_extension("h");
             files::check_new(&header)?;
             let stem = out.file_stem().map_or(name_of(&out), |stem| stem.to_string_lossy().into_owned());
@@ -100,7 +104,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
             })?;
             files::replace(&header, text.as_bytes())?;
             note = format!(
-                "{} declares its functions; constants {}, memory for tensors {}\n",
+                "{} declares its functions; compiled, constants take {} and memory for tensors {}\n",
                 header.display(),
                 bytes(flash as u64),
                 bytes(ram as u64)
@@ -113,11 +117,11 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
     print(&(report(&saved, &network, &out, bytes.len() as u64)? + &note))
 }
 
-/// The name of a run's folder, or of a checkpoint without its extensions.
+/// The name of a run's folder, or of a checkpoint without its extension.
 fn name_of(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = path.file_name().map_or("network".into(), |name| name.to_string_lossy().into_owned());
-    name.split('.').next().filter(|name| !name.is_empty()).unwrap_or("network").to_string()
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.map_or("network".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Lists the layers with their bits, and the size of the file beside that of floats.
@@ -139,7 +143,7 @@ fn report(saved: &SavedRun, network: &Network, out: &Path, len: u64) -> Result<S
     }
     let floats = 4 * trained_len(&saved.recipe.model.parameters()?);
     Ok(format!(
-        "{}\n{}: {}; the network's parameters in f32 are {} ({:.1} times as large)\n",
+        "{}\n{}: {}; the network's parameters in f32 take {}, {:.1} times as much\n",
         terminal::table("llrrr", &text),
         out.display(),
         bytes(len),

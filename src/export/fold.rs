@@ -59,7 +59,11 @@ pub fn fold(trained: &Trained<'_>) -> Result<Network> {
         }
         let count = names.entry(node.layer.clone()).or_default();
         *count += 1;
-        let name = if *count == 1 { node.layer.clone() } else { format!("{}_{count}", node.layer) };
+        let mut name = if *count == 1 { node.layer.clone() } else { format!("{}_{count}", node.layer) };
+        // A layer of the model may have this name.
+        while *count > 1 && model.layers.iter().any(|layer| layer.name == name) {
+            name.push('_');
+        }
         layers.push(Layer { name, from: inputs.iter().map(|&input| places[node.inputs[input].0]).collect(), op });
         places[at] = layers.len();
     }

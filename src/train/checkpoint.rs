@@ -102,7 +102,7 @@ impl Checkpoint {
         let bad = |message: &str| Error::Checkpoint { path: path.to_path_buf(), message: message.to_string() };
         if halfwave_infer::is_packed(bytes) {
             return Err(bad(
-                "this is a packed network, which has lost its latent weights; give the checkpoint that it was exported from",
+                "this is a packed network, which does not contain latent weights; give the checkpoint that it was exported from",
             ));
         }
         let header =

@@ -12,7 +12,7 @@ fn packed_files_answer_like_their_checkpoints() {
     let base = tempfile::tempdir().unwrap();
     let (dir, checkpoint) = (base.path(), run_dir());
     let text = run(dir, &["export", &checkpoint]);
-    for part in ["conv2", "signs", "4,608     1   1,152", "run.packed.safetensors: 2", "times as large"] {
+    for part in ["conv2", "signs", "4,608     1   1,152", "run.packed.safetensors: 2", "times as much"] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     let packed = run(dir, &["eval", "run.packed.safetensors"]);
@@ -62,6 +62,9 @@ fn exports_that_cannot_be_are_refused() {
     fails(dir, &["export", &checkpoint, "--low-bit", "int4", "--out", "x"], &["--low-bit", "onnx"]);
     fails(dir, &["export", &checkpoint, "--format", "c", "--out", "3-d.c"], &["3-d", "--out"]);
     assert!(!dir.join("3-d.h").exists(), "a header without its source");
+    for name in ["net.h", "net"] {
+        fails(dir, &["export", &checkpoint, "--format", "c", "--out", name], &[name, ".c"]);
+    }
     fails(dir, &["export", &checkpoint, "--out", "none/x"], &["none"]);
     fails(dir, &["train", "--init", "run.packed.safetensors", "--adapter", "cpu"], &["run.packed.safetensors"]);
     let whole = fs::read(&packed).unwrap();

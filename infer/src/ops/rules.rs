@@ -101,8 +101,8 @@ impl Op {
                 if let Self::AvgPool { .. } = self {
                     floats(&x)?;
                 }
-                if (0..2).any(|axis| window.padding[axis] >= window.kernel[axis]) {
-                    return Err("a window lies entirely in the padding".into());
+                if (0..2).any(|axis| window.padding[axis] >= window.kernel[axis]) || window.dilation != [1, 1] {
+                    return Err("a window lies entirely in the padding, or is dilated".into());
                 }
                 (under(window, c)?, x.kind)
             }

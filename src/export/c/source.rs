@@ -1,5 +1,6 @@
 //! The text of the header and of the source file.
 
+use super::super::card::MAX_PIXEL;
 use super::constants::{Constants, string, threshold_type};
 use super::groups::groups;
 use super::memory::{Need, place};
@@ -203,6 +204,7 @@ fn header(network: &Network, layout: &Layout, name: &str, flash: usize, ram: usi
         ("@height@", h.to_string()),
         ("@width@", w.to_string()),
         ("@channels@", c.to_string()),
+        ("@largest@", network.card.get(MAX_PIXEL).and_then(|max| max.parse::<u8>().ok()).unwrap_or(255).to_string()),
         ("@classes@", network.classes.len().to_string()),
         ("@flash@", flash.to_string()),
         ("@ram@", ram.to_string()),

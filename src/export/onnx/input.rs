@@ -11,7 +11,7 @@ pub(super) const IMAGES: &str = "images";
 /// of the table, else a look-up.
 pub(super) fn normalised(graph: &mut Graph, input: &Input) -> Value {
     let [h, w, c] = input.shape;
-    let doc = "images as bytes: batch, height, width, channels";
+    let doc = "images as bytes in the range of the training images (metadata: card.max pixel): batch, height, width, channels";
     let images = graph.input(IMAGES, Element::Uint8, &input.shape, doc);
     let scope = &mut Scope { graph, layer: "input" };
     let tables: Vec<Vec<f32>> =

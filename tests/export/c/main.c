@@ -30,7 +30,7 @@ int main(void)
     static float logits[NET_CLASSES], others[NET_CLASSES];
     int image, i;
     for (image = 0; image < IMAGES; image++) {
-        const uint8_t *bytes = images + image * (NET_HEIGHT * NET_WIDTH * NET_CHANNELS);
+        const uint8_t *bytes = images + image * (NET_IMAGE_HEIGHT * NET_IMAGE_WIDTH * NET_IMAGE_CHANNELS);
         unsigned char *byte = (unsigned char *)&memory;
         for (i = 0; i < (int)sizeof memory; i++)
             byte[i] = 0xff; /* contents do not matter */
