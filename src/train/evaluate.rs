@@ -39,6 +39,7 @@ pub(crate) struct ImageResult {
 
 impl ImageResult {
     /// The result for an image with these logits.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // packed files are evaluated by the program
     pub(crate) fn new(logits: &[f32], label: usize, loss: &Loss) -> Self {
         Self { loss: loss.of(logits, label), class: winner(logits), rank: rank(logits, label) }
     }
