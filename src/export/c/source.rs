@@ -1,11 +1,11 @@
 //! The text of the header and of the source file.
 
-use super::super::card::MAX_PIXEL;
 use super::constants::{Constants, string, threshold_type};
 use super::groups::groups;
 use super::memory::{Need, place};
 use super::step::{Arena, Function, Parameter, Passed, Step, comment, wrapped};
 use super::{CFiles, layers, library, names};
+use crate::export::card::MAX_PIXEL;
 use halfwave_infer::{Network, Op, Type};
 use std::fmt::Write as _;
 
