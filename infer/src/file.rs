@@ -158,8 +158,8 @@ impl Network {
     ///
     /// Returns an error if the network is invalid.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.check()?;
         let mut copy = self.clone();
+        copy.check_arrays()?;
         let mut arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         copy.fill(&mut |name, shape, array| {
             let (dtype, bytes) = array_bytes(&array);

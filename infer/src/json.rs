@@ -2,8 +2,8 @@
 //! fields.
 //!
 //! It reads exactly what packed files hold and nothing more, in a tenth of a general reader's code,
-//! which is what a small WebAssembly module and small devices need. Nothing is read that no caller
-//! asks for, so there is no recursion that a file can make deep.
+//! which is what a small WebAssembly module and small devices need. Callers
+//! name what they read, so the depth of recursion does not depend on the file.
 
 use alloc::format;
 use alloc::string::String;

@@ -154,18 +154,21 @@ impl Network {
     /// Returns an error if an invariant does not hold or a limit is exceeded; the message names the
     /// layer.
     pub fn check(&self) -> Result<Vec<Type>> {
-        self.clone().check_arrays()
+        Ok(self.clone().check_arrays()?.0)
     }
 
-    /// Like [`check`](Self::check), without a copy.
-    pub(crate) fn check_arrays(&mut self) -> Result<Vec<Type>> {
-        self.fill(&mut |name, shape, array| {
+    /// Like [`check`](Self::check), without a copy; also returns the number of elements of all arrays.
+    pub(crate) fn check_arrays(&mut self) -> Result<(Vec<Type>, usize)> {
+        let mut elements = 0;
+        let types = self.fill(&mut |name, shape, array| {
             let expected = shape.iter().try_fold(1usize, |product, &len| product.checked_mul(len));
+            elements += array.len();
             match expected == Some(array.len()) {
                 true => array.check_finite(name),
                 false => Err(format!("the array {name} has {} elements; its shape is {shape:?}", array.len())),
             }
-        })
+        })?;
+        Ok((types, elements))
     }
 
     /// Infers the types, layer by layer, and calls `array` for each array with its name and its

@@ -52,7 +52,7 @@ impl Runner {
     ///
     /// Returns an error if the network is invalid, or takes more than [`MOST_MEMORY`] bytes.
     pub fn new(mut network: Network) -> Result<Self> {
-        let types = network.check_arrays()?;
+        let (types, elements) = network.check_arrays()?;
         let mut last = Vec::from_iter(0..types.len());
         for (at, layer) in network.layers.iter().enumerate() {
             layer.from.iter().for_each(|&from| last[from] = at + 1);
@@ -68,12 +68,12 @@ impl Runner {
             values.map(|(_, ty)| working(ty)).sum()
         };
         // The network's own arrays, and those in the order in which kernels read them.
-        let arrays: usize = network.stored()?.iter().map(|array| 4 * array.shape.iter().product::<usize>()).sum();
+        let arrays = 4 * elements as u64;
         let weights = network.layers.iter().zip(&types[1..]).map(|(layer, output)| {
             let input = &types[layer.from[0]];
             Prepared::bytes(&layer.op, input, output)
         });
-        let memory = arrays as u64 + weights.sum::<u64>() + (0..types.len()).map(live).max().unwrap_or(0);
+        let memory = arrays + weights.sum::<u64>() + (0..types.len()).map(live).max().unwrap_or(0);
         if memory > MOST_MEMORY {
             let limit = MOST_MEMORY >> 20;
             return Err(Error::Network(format!("the network takes {} MiB; the limit is {limit} MiB", memory >> 20)));
@@ -168,34 +168,32 @@ impl Runner {
             let output = &self.types[at + 1];
             let only = layer.from[0];
             let dies = layer.from.len() == 1 && self.last[only] == at + 1;
-            if let Some(x) = if dies { values[only].take() } else { None } {
-                match layer.op.run_in_place(&self.types[only], x) {
-                    Ok(value) => {
-                        visit(layer, output, &value);
-                        let kept = self.last[at + 1] > at + 1 || at + 1 == self.network.layers.len();
-                        values.push(Some(value).filter(|_| kept));
-                        continue;
+            let taken = if dies { values[only].take() } else { None };
+            let value = match taken.map(|x| layer.op.run_in_place(&self.types[only], x)) {
+                Some(Ok(value)) => value,
+                other => {
+                    if let Some(Err(x)) = other {
+                        values[only] = Some(x);
                     }
-                    Err(x) => values[only] = Some(x),
+                    let of = |from: &usize| {
+                        (&self.types[*from], values[*from].as_ref().expect("kept until its last reader"))
+                    };
+                    let inputs: Vec<_> = layer.from.iter().map(of).collect();
+                    match &self.prepared[at] {
+                        Some(prepared) => prepared.run(inputs[0].1),
+                        None => layer.op.run(&inputs, output),
+                    }
                 }
-            }
-            let of = |from: &usize| (&self.types[*from], values[*from].as_ref().expect("kept until its last reader"));
-            let inputs: Vec<_> = layer.from.iter().map(of).collect();
-            let value = match &self.prepared[at] {
-                Some(prepared) => prepared.run(inputs[0].1),
-                None => layer.op.run(&inputs, output),
             };
             visit(layer, output, &value);
-            values.push(Some(value));
             for &from in &layer.from {
                 if self.last[from] == at + 1 {
                     values[from] = None;
                 }
             }
-            // What no layer reads is not kept either; the last layer's output is the result.
-            if self.last[at + 1] == at + 1 && at + 1 < self.network.layers.len() {
-                values[at + 1] = None;
-            }
+            // What no layer reads is dropped; the last layer's output is the result.
+            let kept = self.last[at + 1] > at + 1 || at + 1 == self.network.layers.len();
+            values.push(Some(value).filter(|_| kept));
         }
         Ok(values.pop().flatten().expect("a network has a last layer"))
     }

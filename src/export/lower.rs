@@ -13,8 +13,9 @@ impl From<window::Window> for Window {
     }
 }
 
-/// Converts a node; `constant(i)` is its input i if that is known, `bits` those of the codes that
-/// it reads. Returns the operation and which inputs it reads.
+/// Converts a node. `constant(i)` is its input i if that is known, `input` the encoding of the value
+/// that it reads. A convolution's weight keeps the padding of its channels ([`trim`]). Returns the
+/// operation and which inputs it reads.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ pub(super) fn lower<'a>(
         Op::Conv(op) => first(Folded::Conv {
             window: op.window.into(),
             filters: node.ty.channels(),
-            weight: without_padding(constant(1).ok_or("a convolution of two inputs")?, node.ty.channels()),
+            weight: constant(1).ok_or("a convolution of two inputs")?.to_f32(),
         }),
         Op::Bconv(op) => {
             let signs = constant(1).ok_or("a packed convolution of two inputs")?;
@@ -112,13 +113,6 @@ pub(super) fn lower<'a>(
         Op::ScaleRows(_) => Ok((Folded::ScalePixels, vec![0, 1])),
         other => Err(other.stem().to_string()),
     }
-}
-
-/// The weight `[r, s, c, k]` of a tensor whose c is padded to whole quads: its real channels are
-/// known from the padding only where the input has them, so the caller trims ([`trim`]).
-fn without_padding(weight: &Tensor, filters: usize) -> Vec<f32> {
-    debug_assert_eq!(weight.ty.channels(), filters);
-    weight.to_f32()
 }
 
 /// Removes the padding of a weight `[r, s, lanes, k]` beyond `channels`.

@@ -77,13 +77,15 @@ fn threshold(layers: &[Layer], types: &[Type], at: usize) -> Option<(usize, Op)>
     Some((source, Op::Threshold { count: *count, mixed, thresholds: steps, falling }))
 }
 
-/// Whether an operation is a monotonic function of each element by itself.
+/// Whether an operation is a monotonic function of each element by itself, rounding included.
+/// Exponentials and logarithms of a library may fall by a unit in the last place where the function
+/// rises, and a search would not notice.
 fn monotonic(op: &Op) -> bool {
     match op {
         Op::Affine { .. } | Op::Relu | Op::Round { .. } => true,
         Op::Prelu { slope } => slope.iter().all(|&slope| slope >= 0.0),
-        Op::Activation { curve: Curve::Silu, .. } => false,
-        Op::Activation { .. } => true,
+        Op::Activation { curve: Curve::ClippedRelu | Curve::HardTanh, .. } => true,
+        Op::Activation { curve: Curve::LeakyRelu, number } => number[0] >= 0.0,
         _ => false,
     }
 }
@@ -105,7 +107,7 @@ fn apply(op: &Op, c: usize, x: f32) -> f32 {
 fn without_dead(network: Network, last: usize) -> Network {
     let mut needed = vec![false; network.layers.len() + 1];
     needed[last] = true;
-    for at in (1..=last).rev().filter(|_| last > 0) {
+    for at in (1..=last).rev() {
         if needed[at] {
             network.layers[at - 1].from.iter().for_each(|&from| needed[from] = true);
         }
