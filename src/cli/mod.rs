@@ -18,6 +18,7 @@ mod kernels;
 mod layers;
 mod load;
 mod mix;
+mod output;
 mod plan;
 mod predict;
 mod profile;
@@ -28,6 +29,7 @@ mod runtime_dir;
 mod selftest;
 mod shader;
 mod step;
+mod summary;
 mod terminal;
 mod train;
 mod tune;
@@ -35,10 +37,12 @@ mod view;
 mod web;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use halfwave::recipe::Recipe;
 use halfwave::{Error, Result};
-use std::io::ErrorKind;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -46,10 +50,12 @@ use std::time::Duration;
 /// Trains low-bit neural networks on any GPU, or without one.
 #[derive(Parser)]
 #[command(name = "halfwave", version, after_help = EXAMPLES, max_term_width = 110)]
-#[command(args_conflicts_with_subcommands = true, override_usage = "halfwave [COMMAND] [OPTIONS]")]
+#[command(override_usage = "halfwave [COMMAND] [OPTIONS]")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    output: output::OutputArgs,
     #[command(flatten, next_help_heading = "Options without a command (same as for train)")]
     train: train::TrainOptions,
 }
@@ -70,7 +76,10 @@ Examples:
 Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none. \
 WGPU_ADAPTER_NAME=NAME selects another adapter, WGPU_BACKEND=vulkan, metal or dx12 a backend, \
 WGPU_POWER_PREF=low prefers an integrated GPU; --adapter takes precedence over them.
-RUST_LOG=info enables log messages.";
+RUST_LOG=info enables log messages, like -v.
+
+Exit codes: 0 after success, 1 after an error, 2 for an invalid command line; 128 plus the signal number \
+for a run that a signal stopped (130 after Ctrl-C), which can be resumed.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -80,6 +89,7 @@ enum Command {
     Export(export::ExportArgs),
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
+    Summary(summary::SummaryArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Bench(bench::BenchArgs),
@@ -144,12 +154,12 @@ struct DataArgs {
 /// Parses the arguments and executes the command.
 pub(crate) fn main() -> ExitCode {
     runtime_dir::ensure();
-    let Cli { command, train } = match Cli::try_parse() {
+    let Cli { command, output, train } = match parse() {
         Ok(cli) => cli,
         Err(message) => return told(&message),
     };
     let command = command.unwrap_or_else(|| Command::Train(Box::new(train.into())));
-    terminal::init_log();
+    output.apply();
     let done = match command {
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
@@ -157,6 +167,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
+        Command::Summary(args) => summary::summary(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Profile(args) => profile::profile(&args),
         Command::Bench(args) => return code(bench::bench(&args)),
@@ -171,10 +182,27 @@ pub(crate) fn main() -> ExitCode {
     code(done.map(|()| ExitCode::SUCCESS))
 }
 
+/// Parses the arguments. Options of `train` are refused in front of a command, which would ignore
+/// them.
+fn parse() -> std::result::Result<Cli, clap::Error> {
+    let mut cli = Cli::command().color(output::clap_color());
+    let mut matches = cli.try_get_matches_from_mut(std::env::args_os())?;
+    if let Some(command) = matches.subcommand_name() {
+        let options = train::TrainOptions::augment_args(clap::Command::new(""));
+        let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if let Some(option) = options.get_arguments().find(|option| given(option.get_id().as_str())) {
+            let option = option.get_long().unwrap_or_default();
+            let message = format!("--{option} must follow the command: halfwave {command} --{option} …");
+            return Err(cli.error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
 /// Prints help, the version, or an error in the arguments.
 fn told(message: &clap::Error) -> ExitCode {
     match message.print() {
-        Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+        Err(error) if !message.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
             code(Err(Error::io("standard output")(error)))
         }
         _ => ExitCode::from(message.exit_code() as u8),

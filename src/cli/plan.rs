@@ -76,7 +76,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     };
     let plans = session::step_plans(&recipe, recipe.train.batch, &caps)?;
     let plan = &plans[0];
-    let about = format!("{}{}", describe(&recipe, &name)?, unpacked(&recipe.model));
+    let about = format!("{}\n{}", describe(&recipe, &name)?, unpacked(&recipe.model));
     let limit = limit(plan).map_or(String::new(), |limit| format!("\n{limit}"));
     let head = format!("{} · plan {:016x} · {of}{limit}", step::describe(&recipe.train), plan.hash());
     let tables = match &plans[..] {
@@ -88,7 +88,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         ),
         _ => marked(plan, &caps),
     };
-    print(&format!("{about}\n{head}\n\n{tables}"))
+    print(&format!("{about}{head}\n\n{tables}"))
 }
 
 /// Formats the plan, with "tuned" behind launches whose kernels were chosen by measurement.
@@ -134,12 +134,12 @@ const MOST_BINDING_BYTES: u64 = 4 << 30;
 
 /// Returns a line about layers that unpack their weights because their inputs are floats, or an
 /// empty string.
-fn unpacked(model: &Model) -> String {
+pub(super) fn unpacked(model: &Model) -> String {
     let layers = model.layers.iter().enumerate().filter(|(index, _)| model.unpacks(*index));
     let names: Vec<_> = layers.map(|(_, layer)| layer.name.as_str()).collect();
     match names.is_empty() {
         true => String::new(),
-        false => format!("\nweights unpacked, because the inputs are floats: {}", names.join(", ")),
+        false => format!("weights unpacked, because the inputs are floats: {}\n", names.join(", ")),
     }
 }
 

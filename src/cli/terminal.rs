@@ -5,6 +5,7 @@ use halfwave::{Error, Result};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An output stream.
@@ -25,6 +26,36 @@ impl Stream {
             Self::Err => std::io::stderr().lock().write_all(text.as_bytes()),
         };
     }
+}
+
+/// Where status lines go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Standard output.
+    Out,
+    /// Standard error, because standard output has the result for another program.
+    Err,
+    /// Nowhere.
+    Off,
+}
+
+/// A [`Status`].
+static STATUS: AtomicU8 = AtomicU8::new(Status::Out as u8);
+static COLOR: AtomicBool = AtomicBool::new(false);
+
+/// Sets where status lines go.
+pub(super) fn set_status(status: Status) {
+    STATUS.store(status as u8, Relaxed);
+}
+
+/// Prints status lines to standard error, if they are printed at all.
+pub(super) fn divert_status() {
+    let _ = STATUS.compare_exchange(Status::Out as u8, Status::Err as u8, Relaxed, Relaxed);
+}
+
+/// Sets whether messages on standard error have colours.
+pub(super) fn set_color(color: bool) {
+    COLOR.store(color, Relaxed);
 }
 
 /// Output that is held back while a view occupies the terminal.
@@ -118,15 +149,28 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Prints a status line. Errors are ignored, so that training continues without a reader.
 pub(super) fn print_status(line: &str) {
-    emit(Stream::Out, &format!("{line}\n"));
+    let status = STATUS.load(Relaxed);
+    if status != Status::Off as u8 {
+        let stream = if status == Status::Out as u8 { Stream::Out } else { Stream::Err };
+        emit(stream, &format!("{line}\n"));
+    }
 }
 
-/// Prints `note: …` or `error: …` to stderr.
+/// Prints `note: …`, `warning: …` or `error: …` to stderr. Notes are status.
 pub(super) fn print_message(kind: &str, message: &dyn Display) {
-    emit(Stream::Err, &format!("{kind}: {message}\n"));
+    if kind == "note" && STATUS.load(Relaxed) == Status::Off as u8 {
+        return;
+    }
+    let color = match kind {
+        "error" => "1;31",
+        "warning" => "1;33",
+        _ => "1;36",
+    };
+    let text = if COLOR.load(Relaxed) { format!("\x1b[{color}m{kind}:\x1b[0m") } else { format!("{kind}:") };
+    emit(Stream::Err, &format!("{text} {message}\n"));
 }
 
-/// Like `complain`, but prints each message only once.
+/// Like [`print_message`], but prints each message only once.
 pub(super) fn print_message_once(kind: &str, message: &dyn Display) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let message = message.to_string();
@@ -154,9 +198,14 @@ fn capable(get: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Initialises the log, which RUST_LOG configures. By default only warnings are logged, except
-/// those of drivers about themselves and those that result in an error anyway.
-pub(super) fn init_log() {
-    let filter = "warn,wgpu_core=error,wgpu_hal=off,naga=error,halfwave::backend::gpu::adapter=off";
+/// those of drivers about themselves and those that result in an error anyway; with `verbose` = 1
+/// also what halfwave does, and above that everything.
+pub(super) fn init_log(verbose: u8) {
+    let filter = match verbose {
+        0 => "warn,wgpu_core=error,wgpu_hal=off,naga=error,halfwave::backend::gpu::adapter=off",
+        1 => "warn,halfwave=info",
+        _ => "info,halfwave=debug",
+    };
     let env = env_logger::Env::default().default_filter_or(filter);
     let format = |out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
         let level = record.level().as_str().to_lowercase();

@@ -26,6 +26,7 @@ mod parameters;
 mod products;
 mod quantisers;
 mod shapes;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -40,6 +41,7 @@ pub use products::{Conv, Linear};
 pub use quantisers::{
     Apot, Dorefa, Hwgq, Levels, Lsq, Pact, Sign, SignPadding, Surrogate, Uniform, ZeroBin, uniform_step,
 };
+pub use summary::{LayerSummary, ModelSummary};
 pub use weights::{Alpha, FixedWeights, Form, Packed, WeightGradient, Weights};
 
 use crate::ops::curve::{CURVES, Curve, Row};

@@ -1,6 +1,6 @@
 //! Validation of models: names, sources, and shapes, which each kind of layer defines itself
 //! ([`super::Definition`]).
-use super::{Conv, INPUT, Layer, LayerKind, Model, ModelError, Shape};
+use super::{INPUT, Layer, LayerKind, Model, ModelError, Shape};
 use crate::ops::window::{Misfit, Window};
 
 /// Most elements in one image's tensor or one layer's weights: indices in kernels are 32-bit.
@@ -8,20 +8,6 @@ const MOST_ELEMENTS: usize = 1 << 31;
 
 pub(super) fn text([c, h, w]: Shape) -> String {
     format!("{c}×{h}×{w}")
-}
-
-/// Returns the multiply-adds of one layer for one image.
-fn products(kind: &LayerKind, [c, h, w]: [u64; 3], [k, p, q]: [u64; 3]) -> u64 {
-    match kind {
-        LayerKind::Conv(v) => c / v.groups as u64 * taps(v) * k * p * q,
-        LayerKind::Linear(_) => c * h * w * k,
-        _ => 0,
-    }
-}
-
-/// Number of positions under a filter.
-fn taps(conv: &Conv) -> u64 {
-    conv.kernel[0] as u64 * conv.kernel[1] as u64
 }
 
 pub(super) fn elements(factors: &[usize]) -> Option<usize> {
@@ -132,11 +118,8 @@ impl Model {
     ///
     /// Returns the errors of [`Model::shapes`].
     pub fn weights_len(&self) -> Result<u64, ModelError> {
-        self.sum(|index, [c, h, w], [k, ..]| match &self.layers[index].kind {
-            LayerKind::Conv(v) => k * (c / v.groups as u64 * taps(v) + u64::from(v.bias)),
-            LayerKind::Linear(v) => k * (c * h * w + u64::from(v.bias)),
-            _ => 0,
-        })
+        let layers = self.summary()?.layers.into_iter();
+        Ok(layers.filter(|layer| layer.weight_bits.is_some()).map(|layer| layer.parameters).sum())
     }
 
     /// Returns the multiply-adds of all convolutions and linear layers in one forward pass of one
@@ -146,7 +129,7 @@ impl Model {
     ///
     /// Returns the errors of [`Model::shapes`].
     pub fn multiply_adds(&self) -> Result<u64, ModelError> {
-        self.sum(|index, input, output| products(&self.layers[index].kind, input, output))
+        Ok(self.summary()?.multiply_adds)
     }
 
     /// Returns the multiply-adds that are computed on bits: those of layers with packed weights
@@ -156,22 +139,7 @@ impl Model {
     ///
     /// Returns the errors of [`Model::shapes`].
     pub fn binary_multiply_adds(&self) -> Result<u64, ModelError> {
-        let counted = |index: usize| self.layers[index].kind.packed_weights().is_some() && !self.unpacks(index);
-        self.sum(
-            |index, input, output| if counted(index) { products(&self.layers[index].kind, input, output) } else { 0 },
-        )
-    }
-
-    /// Adds up `count(index, input shape, output shape)`, in u64: a usize has 32 bits in the
-    /// browser.
-    fn sum(&self, count: impl Fn(usize, [u64; 3], [u64; 3]) -> u64) -> Result<u64, ModelError> {
-        let shapes = self.shapes()?;
-        let mut total = 0;
-        for (index, shape) in shapes.iter().enumerate() {
-            let input = self.sources(index)?[0].map_or(self.input, |at| shapes[at]);
-            total += count(index, input.map(|v| v as u64), shape.map(|v| v as u64));
-        }
-        Ok(total)
+        Ok(self.summary()?.bit_multiply_adds)
     }
 
     fn wrong(&self, index: usize, message: String) -> ModelError {
