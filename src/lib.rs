@@ -79,6 +79,7 @@ pub mod text;
 pub mod train;
 #[doc(hidden)]
 pub mod variant;
+pub mod version;
 
 pub use error::{Error, Result};
 pub use network::Network;

@@ -19,6 +19,7 @@ use crate::ops::{self, fusion::Case};
 use crate::plan::lower;
 use crate::tensor::{Encoding, LANES, Tensor, TensorType};
 use halves::Halves;
+use serde::Serialize;
 
 /// Words behind every output that must not change.
 const GUARD_WORDS: usize = 64;
@@ -34,7 +35,7 @@ const ENOUGH: usize = 9;
 const HALVED: [usize; 2] = [2, 1];
 
 /// The result for one operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The operation's stem, or the common name of operations that are computed together.
     pub stem: &'static str,

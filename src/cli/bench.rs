@@ -124,7 +124,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     let bench = Bench {
         format: "halfwave-bench",
         version: VERSION,
-        halfwave: env!("CARGO_PKG_VERSION"),
+        halfwave: halfwave::version::VERSION,
         commit: option_env!("HALFWAVE_COMMIT"),
         when: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         device,

@@ -3,9 +3,12 @@
 use super::ceilings::{self, Measured};
 use super::device::{NO_ADAPTER, Search};
 use super::kept::Kept;
-use super::terminal::{bytes, grouped, print, print_message};
+use super::output::JsonArgs;
+use super::terminal::{bytes, grouped, print_message};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
+use halfwave::backend::gpu::AdapterReport;
+use serde::Serialize;
 
 /// List the devices available for training: adapters with their limits, and the CPU backend.
 #[derive(clap::Args)]
@@ -21,10 +24,21 @@ pub(super) struct DevicesArgs {
     /// Measure again, even if cached values exist
     #[arg(long, requires = "ceilings")]
     fresh: bool,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output<'a> {
+    adapters: &'a [&'a AdapterReport],
+    /// What is used without `--adapter`.
+    default: Option<String>,
 }
 
 pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
-    if args.ceilings { of_one(args) } else { all() }
+    args.json.begin();
+    if args.ceilings { of_one(args) } else { all(&args.json) }
 }
 
 /// Prints the measured peaks of one adapter.
@@ -36,11 +50,11 @@ fn of_one(args: &DevicesArgs) -> Result<()> {
         None => "measured just now".to_string(),
     };
     let driver = &device.driver;
-    print(&format!("{device}\ndriver {driver}\n{origin}\n\n{}", ceilings::table(ceilings)))
+    args.json.print(&measured, || format!("{device}\ndriver {driver}\n{origin}\n\n{}", ceilings::table(ceilings)))
 }
 
 /// Prints the list of adapters, and the CPU backend.
-fn all() -> Result<()> {
+fn all(json: &JsonArgs) -> Result<()> {
     let search = Search::new()?;
     let reports: Vec<_> = search.found.iter().map(|found| &found.report).collect();
     let name_len = reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(12);
@@ -70,7 +84,7 @@ fn all() -> Result<()> {
     if let Ok(chosen) = &chosen {
         text += &format!("without --adapter: {chosen}\n");
     }
-    print(&text)?;
+    json.print(&Output { adapters: &reports, default: chosen.as_ref().ok().cloned() }, || text)?;
     if reports.is_empty() {
         print_message("note", &NO_ADAPTER);
     } else if reports.iter().all(|report| report.software) {

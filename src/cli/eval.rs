@@ -1,15 +1,17 @@
 //! `halfwave eval`: evaluates a trained network on the test set.
 
 use super::load::{self, Network, PackedOn, Trained};
-use super::terminal::{self, grouped, percent, print, print_message};
+use super::output::JsonArgs;
+use super::terminal::{self, grouped, percent, print_message};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::Dataset;
 use halfwave::train::TrainedOn;
 use halfwave::train::evaluate::{Evaluation, evaluate};
 use halfwave::train::run::SavedRun;
+use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Evaluate a trained network on the test set: loss, accuracy, confusion matrix (for more than 32
 /// classes, its most notable entries).
@@ -23,6 +25,27 @@ pub(super) struct EvalArgs {
     adapter: AdapterArgs,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output<'a> {
+    network: &'a Path,
+    /// Steps after which the checkpoint was written; none for a packed file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    device: String,
+    images: usize,
+    loss: f64,
+    accuracy: f32,
+    correct: usize,
+    /// Images whose class is among the five most likely.
+    top5: usize,
+    classes: &'a [String],
+    /// `[class][predicted]`: number of images.
+    confusion: &'a [Vec<usize>],
 }
 
 /// Maximum number of classes for which the full matrix is printed; more would not fit a terminal.
@@ -35,6 +58,7 @@ const NAMED: usize = 16;
 const TOP5_FROM: usize = 10;
 
 pub(super) fn eval(args: &EvalArgs) -> Result<()> {
+    args.json.begin();
     match Trained::read(&args.checkpoint)? {
         Trained::Checkpoint(saved) => {
             let (normalise, classes) = (saved.checkpoint.normalise(&saved.recipe)?, saved.recipe.model.classes);
@@ -42,18 +66,46 @@ pub(super) fn eval(args: &EvalArgs) -> Result<()> {
             remark(&saved, &data);
             let Network { saved, mut session, device } = Network::open(*saved, &args.adapter)?;
             let evaluation = pollster::block_on(evaluate(&mut session, &data.test, &normalise, classes))?;
-            let step = saved.checkpoint.position.step;
-            let head = format!("{} after {step} steps, on {device}", saved.path.display());
-            print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
+            let steps = Some(saved.checkpoint.position.step);
+            args.print(&saved.path, steps, device.to_string(), &evaluation, &data.class_names)
         }
         Trained::Packed(packed) => {
             let data = load::dataset_of_packed(&packed, &args.data)?;
             without_images(&data);
             let mut on = PackedOn::open(&packed, &args.adapter)?;
             let evaluation = packed.evaluate(&data.test, |pixels| on.logits(&packed, pixels))?;
-            let head = format!("{}, packed, on {on}", packed.path.display());
-            print(&format!("{head}\n\n{}", results(&evaluation, &data.class_names)))
+            args.print(&packed.path, None, on.to_string(), &evaluation, &data.class_names)
         }
+    }
+}
+
+impl EvalArgs {
+    fn print(
+        &self,
+        network: &Path,
+        steps: Option<u64>,
+        device: String,
+        evaluation: &Evaluation,
+        classes: &[String],
+    ) -> Result<()> {
+        let Evaluation { loss, correct, top5, images, confusion } = evaluation;
+        let text = || {
+            let state = steps.map_or(", packed,".to_string(), |steps| format!(" after {}", terminal::steps(steps) + ","));
+            format!("{}{state} on {device}\n\n{}", network.display(), results(evaluation, classes))
+        };
+        let output = Output {
+            network,
+            steps,
+            device: device.clone(),
+            images: *images,
+            loss: *loss,
+            accuracy: evaluation.accuracy(),
+            correct: *correct,
+            top5: *top5,
+            classes,
+            confusion,
+        };
+        self.json.print(&output, text)
     }
 }
 

@@ -45,7 +45,7 @@ impl<T: Content> Kept<T> {
     /// Creates new content.
     pub(super) fn new(device: Device, content: T) -> Self {
         let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-        Self { halfwave: env!("CARGO_PKG_VERSION").to_string(), version: T::VERSION, device, when, content }
+        Self { halfwave: halfwave::version::VERSION.to_string(), version: T::VERSION, device, when, content }
     }
 
     /// Reads a file; returns `None` unless it is complete and belongs to this device.
@@ -65,7 +65,7 @@ impl<T: Content> Kept<T> {
         };
         match serde_json::from_str::<Self>(&text) {
             Ok(kept) => {
-                let own = (env!("CARGO_PKG_VERSION"), T::VERSION);
+                let own = (halfwave::version::VERSION, T::VERSION);
                 let same = kept.device == *device && (kept.halfwave.as_str(), kept.version) == own;
                 if !same {
                     useless(&"it belongs to another device or version");
@@ -164,7 +164,7 @@ fn folder(named: Option<OsString>) -> Option<PathBuf> {
 
 fn file_name<T: Content>(device: &Device) -> String {
     let Device { adapter, backend, driver, .. } = device;
-    let key = format!("{adapter}\n{backend}\n{driver}\n{}\n{}", env!("CARGO_PKG_VERSION"), T::VERSION);
+    let key = format!("{adapter}\n{backend}\n{driver}\n{}\n{}", halfwave::version::VERSION, T::VERSION);
     format!("{}-{:016x}.json", T::NAME, fnv_1a(FNV_START, key.as_bytes()))
 }
 

@@ -1,11 +1,13 @@
 //! `halfwave layers`: lists the kinds of layers and their keys, from the definitions used to parse
 //! recipes.
 
+use super::output::JsonArgs;
 use super::terminal::print;
 use halfwave::model::{LayerDescription, builtin_kinds};
 use halfwave::recipe::nearest;
 use halfwave::schema::{Entry, Form, describe, markdown};
 use halfwave::{Error, Result};
+use serde::Serialize;
 
 /// List the kinds of layers with their formulas, sources, and keys with defaults.
 #[derive(clap::Args)]
@@ -18,6 +20,39 @@ pub(super) struct LayersArgs {
     /// Print all kinds as the Markdown page of the guide
     #[arg(long, conflicts_with = "kind")]
     markdown: bool,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// A kind of layer, as `--json` prints it.
+#[derive(Serialize)]
+struct Output {
+    kind: &'static str,
+    formula: &'static str,
+    source: &'static str,
+    keys: Vec<KeyOutput>,
+}
+
+#[derive(Serialize)]
+struct KeyOutput {
+    name: &'static str,
+    meaning: &'static str,
+    required: bool,
+    /// The default as it is written in a recipe, or in words if it depends on other keys.
+    default: Option<String>,
+}
+
+impl Output {
+    fn new(kind: &LayerDescription) -> Self {
+        let key = |Entry { key, value, .. }: Entry| KeyOutput {
+            name: key.name,
+            meaning: key.meaning,
+            required: key.example.is_some(),
+            default: key.default.map(String::from).or(value).filter(|_| key.example.is_none()),
+        };
+        let keys = keys(kind).into_iter().map(key).collect();
+        Self { kind: kind.name, formula: kind.formula, source: kind.source, keys }
+    }
 }
 
 /// Start of the guide's page.
@@ -35,14 +70,17 @@ pub(super) fn layers(args: &LayersArgs) -> Result<()> {
         return print(&(PAGE.to_string() + &builtin_kinds().iter().map(section).collect::<String>()));
     }
     let Some(wanted) = &args.kind else {
-        let all: Vec<_> = builtin_kinds().iter().map(described).collect();
-        return print(&format!(
-            "Every layer has a name, a kind, and `from`: the names of its input layers, by default the preceding one.\n\n{}",
-            all.join("\n")
-        ));
+        let outputs: Vec<_> = builtin_kinds().iter().map(Output::new).collect();
+        return args.json.print(&outputs, || {
+            let all: Vec<_> = builtin_kinds().iter().map(described).collect();
+            format!(
+                "Every layer has a name, a kind, and `from`: the names of its input layers, by default the preceding one.\n\n{}",
+                all.join("\n")
+            )
+        });
     };
     if let Some(kind) = builtin_kinds().iter().find(|kind| kind.name == wanted) {
-        return print(&described(kind));
+        return args.json.print(&Output::new(kind), || described(kind));
     }
     let names: Vec<_> = builtin_kinds().iter().map(|kind| kind.name).collect();
     let advice = match nearest(wanted, &names) {

@@ -18,6 +18,7 @@ mod kernels;
 mod layers;
 mod load;
 mod mix;
+mod new;
 mod output;
 mod plan;
 mod predict;
@@ -49,7 +50,7 @@ use std::time::Duration;
 
 /// Trains low-bit neural networks on any GPU, or without one.
 #[derive(Parser)]
-#[command(name = "halfwave", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "halfwave", version = halfwave::version::DESCRIPTION, after_help = EXAMPLES, max_term_width = 110)]
 #[command(override_usage = "halfwave [COMMAND] [OPTIONS]")]
 struct Cli {
     #[command(subcommand)]
@@ -83,6 +84,7 @@ for a run that a signal stopped (130 after Ctrl-C), which can be resumed.";
 
 #[derive(Subcommand)]
 enum Command {
+    New(new::NewArgs),
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
     Experiment(experiment::ExperimentArgs),
@@ -161,6 +163,7 @@ pub(crate) fn main() -> ExitCode {
     let command = command.unwrap_or_else(|| Command::Train(Box::new(train.into())));
     output.apply();
     let done = match command {
+        Command::New(args) => new::new(&args),
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
         Command::Experiment(args) => return code(experiment::experiment(&args)),

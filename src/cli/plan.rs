@@ -3,15 +3,19 @@
 
 use super::device::{self, Opened};
 use super::load;
+use super::output::JsonArgs;
 use super::step::{self, StepArgs};
-use super::terminal::{bytes, grouped, print, width};
+use super::terminal::{bytes, grouped, width};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::model::{Model, trained_len};
-use halfwave::plan::{Plan, PlanNode};
+use halfwave::kernel::Cost;
+use halfwave::plan::{Memory, Plan, PlanNode};
 use halfwave::recipe::Recipe;
+
 use halfwave::train::session;
+use serde::Serialize;
 
 /// Show what a training step does: kernels, buffers, memory, and the memory that the same step
 /// would need in f32.
@@ -29,6 +33,61 @@ pub(super) struct PlanArgs {
     /// chosen by `halfwave tune`
     #[arg(long, value_name = "NAME|INDEX|cpu", value_parser = NonEmptyStringValueParser::new())]
     adapter: Option<String>,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output<'a> {
+    recipe: &'a str,
+    batch: usize,
+    accumulate: usize,
+    precision: &'static str,
+    memory: &'static str,
+    device_class: DeviceClass,
+    /// One plan, or with micro-batches theirs and that of the update.
+    plans: Vec<PlanOutput<'a>>,
+    /// Memory of all plans together.
+    peak_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PlanOutput<'a> {
+    hash: String,
+    launches: Vec<Launch<'a>>,
+    /// Launches that wait for earlier ones.
+    waits: usize,
+    /// Bytes that all launches read and write.
+    moved_bytes: u64,
+    memory: &'a Memory,
+}
+
+#[derive(Serialize)]
+struct Launch<'a> {
+    layers: String,
+    kernel: &'a str,
+    workgroups: [u32; 2],
+    #[serde(flatten)]
+    cost: &'a Cost,
+}
+
+impl<'a> PlanOutput<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let launch = |(at, step): (usize, &'a halfwave::plan::Step)| Launch {
+            layers: plan.layers(at),
+            kernel: &plan.kernels[step.kernel].label,
+            workgroups: step.groups,
+            cost: &step.cost,
+        };
+        Self {
+            hash: format!("{:016x}", plan.hash()),
+            launches: plan.steps.iter().enumerate().map(launch).collect(),
+            waits: plan.waits(),
+            moved_bytes: plan.steps.iter().map(|step| step.cost.bytes).sum(),
+            memory: &plan.memory,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +117,7 @@ impl From<Class> for DeviceClass {
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
+    args.json.begin();
     let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
     args.step.apply(&mut recipe)?;
     let (caps, of) = match &args.adapter {
@@ -88,7 +148,18 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         ),
         _ => marked(plan, &caps),
     };
-    print(&format!("{about}{head}\n\n{tables}"))
+    let train = &recipe.train;
+    let output = Output {
+        recipe: &name,
+        batch: train.batch,
+        accumulate: train.accumulate,
+        precision: train.precision.name(),
+        memory: train.memory.name(),
+        device_class: plan.class,
+        plans: plans.iter().map(PlanOutput::new).collect(),
+        peak_bytes: Plan::peak_of(&plans),
+    };
+    args.json.print(&output, || format!("{about}{head}\n\n{tables}"))
 }
 
 /// Formats the plan, with "tuned" behind launches whose kernels were chosen by measurement.

@@ -1,13 +1,15 @@
 //! `halfwave predict`: classifies images with a trained network.
 
 use super::load::{self, Network, PackedOn, Trained};
-use super::terminal::{percent, print};
+use super::output::JsonArgs;
+use super::terminal::percent;
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::{any_image_to_input, image_to_input};
 use halfwave::recipe::Recipe;
 use halfwave::train::evaluate::softmax;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Number of classes shown for each image.
 const SHOWN: usize = 3;
@@ -28,9 +30,28 @@ pub(super) struct PredictArgs {
     adapter: AdapterArgs,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// The result for an image, as `--json` prints it.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    image: &'a Path,
+    /// The most likely class.
+    class: &'a str,
+    /// All classes with their probabilities, the most likely first.
+    classes: &'a [Probability<'a>],
+}
+
+#[derive(Serialize)]
+struct Probability<'a> {
+    class: &'a str,
+    probability: f32,
 }
 
 pub(super) fn predict(args: &PredictArgs) -> Result<()> {
+    args.json.begin();
     match Trained::read(&args.checkpoint)? {
         Trained::Checkpoint(saved) => {
             let Recipe { model, data, .. } = &saved.recipe;
@@ -39,12 +60,12 @@ pub(super) fn predict(args: &PredictArgs) -> Result<()> {
             let values = normalise.images(&pixels(&args.images, &saved.recipe)?);
             let mut network = Network::open(*saved, &args.adapter)?;
             let logits = pollster::block_on(network.session.logits(&values))?;
-            print(&shown(&args.images, &logits, &names))
+            args.print(&logits, &names)
         }
         Trained::Packed(packed) => {
             let pixels = pixels(&args.images, &packed.recipe)?;
             let logits = PackedOn::open(&packed, &args.adapter)?.logits(&packed, &pixels)?;
-            print(&shown(&args.images, &logits, &packed.runner.network().classes))
+            args.print(&logits, &packed.runner.network().classes)
         }
     }
 }
@@ -59,17 +80,29 @@ fn pixels(images: &[PathBuf], recipe: &Recipe) -> Result<Vec<u8>> {
     Ok(images.iter().map(read).collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// Returns a line for each image with its most likely classes.
-fn shown(images: &[PathBuf], logits: &[f32], names: &[String]) -> String {
-    let path_len = images.iter().map(|path| path.display().to_string().chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (path, logits) in images.iter().zip(logits.chunks_exact(names.len())) {
-        let shares = softmax(logits);
-        let mut order: Vec<_> = (0..names.len()).collect();
-        order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
-        let likely = order.into_iter().take(SHOWN);
-        let likely: Vec<_> = likely.map(|class| format!("{} {:>6}", names[class], percent(shares[class]))).collect();
-        text += &format!("{:<path_len$}  {}\n", path.display().to_string(), likely.join("   "));
+impl PredictArgs {
+    fn print(&self, logits: &[f32], names: &[String]) -> Result<()> {
+        let predicted = |(image, logits): (&'_ PathBuf, &[f32])| {
+            let shares = softmax(logits);
+            let mut order: Vec<_> = (0..names.len()).collect();
+            order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+            let probability = |class: usize| Probability { class: &names[class], probability: shares[class] };
+            (image.clone(), order.into_iter().map(probability).collect::<Vec<_>>())
+        };
+        let predicted: Vec<_> = self.images.iter().zip(logits.chunks_exact(names.len())).map(predicted).collect();
+        let predictions = || predicted.iter().map(|(image, classes)| Prediction { image, class: classes[0].class, classes });
+        self.json.print(&predictions().collect::<Vec<_>>(), || text(predictions()))
     }
-    text
+}
+
+/// Returns a line for each image with its most likely classes.
+fn text<'a>(predictions: impl Iterator<Item = Prediction<'a>> + Clone) -> String {
+    let path = |prediction: &Prediction<'_>| prediction.image.display().to_string();
+    let path_len = predictions.clone().map(|prediction| path(&prediction).chars().count()).max().unwrap_or(0);
+    let likely = |Probability { class, probability }: &Probability<'_>| format!("{class} {:>6}", percent(*probability));
+    let line = |prediction: Prediction<'_>| {
+        let classes: Vec<_> = prediction.classes.iter().take(SHOWN).map(likely).collect();
+        format!("{:<path_len$}  {}\n", path(&prediction), classes.join("   "))
+    };
+    predictions.map(line).collect()
 }

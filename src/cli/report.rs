@@ -1,22 +1,25 @@
 //! `halfwave report`: compares runs on one HTML page.
 
 use super::load::{self, Network};
+use super::output::JsonArgs;
 use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs, device};
-use halfwave::report::{Report, Shown, Tested};
-use halfwave::train::folder::Folder;
+use halfwave::report::{Report, RunSummary, Shown, Tested};
+use halfwave::train::folder::{self, Folder};
 use halfwave::train::run::SavedRun;
 use halfwave::{Error, Result, files};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Compare runs on one HTML page: curves, recipes, codes, confusion matrices, filters.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
-    /// Run folders
-    #[arg(required = true, value_name = "RUN")]
+    /// Run folders, or folders that contain them
+    #[arg(required = true, value_name = "RUN|DIR")]
     runs: Vec<PathBuf>,
-    /// Output file [default: report.html in the first run's folder]
+    /// Output file [default: report.html in the run's folder; for several runs, in the folder that
+    /// contains the first]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write each plot as SVG and PNG to this folder
@@ -26,22 +29,42 @@ pub(super) struct ReportArgs {
     adapter: AdapterArgs,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Output<'a> {
+    report: &'a Path,
+    /// Files written to the folder of `--plots`.
+    plots: Option<usize>,
+    runs: &'a [RunSummary],
 }
 
 const EXAMPLES: &str = "\
 Examples:
   halfwave report runs/digits-1               report on one run, in runs/digits-1/report.html
-  halfwave report runs/* --out compared.html  several runs in the same plots
-  halfwave report runs/* --plots plots        also writes the plots as files
+  halfwave report runs                        all runs in this folder, in runs/report.html
+  halfwave report runs/a runs/b --plots plots also writes the plots as files
 
 The page is a self-contained HTML file. Each checkpoint is evaluated on its test images, as by halfwave \
 eval; if they are not available, the page says so and shows the rest.";
 
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
+    args.json.begin();
     // Report every error before any work is done.
+    let mut dirs = Vec::new();
+    for dir in &args.runs {
+        dirs.extend(folder::runs_in(dir)?);
+    }
     let read = |dir: &PathBuf| Ok((Folder::read(dir)?, SavedRun::read(dir)?));
-    let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let out = args.out.clone().unwrap_or_else(|| args.runs[0].join("report.html"));
+    let runs = dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let beside = match &dirs[..] {
+        [one] => one.clone(),
+        several => several[0].parent().map_or_else(PathBuf::new, Path::to_path_buf),
+    };
+    let out = args.out.clone().unwrap_or_else(|| beside.join("report.html"));
     files::check(&out)?;
     if let Some(dir) = args.plots.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));
@@ -74,8 +97,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let report = Report::new(&shown);
     files::replace(&out, report.page().as_bytes())?;
     print_status(&format!("report written to {}", out.display()));
+    let mut plots = None;
     if let Some(dir) = &args.plots {
-        print_status(&format!("{} plots and images written to {}", report.write_plots(dir)?, dir.display()));
+        let count = *plots.insert(report.write_plots(dir)?);
+        print_status(&format!("{count} plots and images written to {}", dir.display()));
     }
-    Ok(())
+    args.json.print(&Output { report: &out, plots, runs: report.runs() }, String::new)
 }

@@ -4,12 +4,14 @@
 use super::AdapterArgs;
 use super::device;
 use super::plan::Class;
+use super::output::JsonArgs;
 use super::terminal::{print, print_status};
 use halfwave::backend::gpu::{AdapterReport, GpuBackend};
 use halfwave::caps::DeviceClass;
 use halfwave::ops;
 use halfwave::selftest::{self, Outcome};
 use halfwave::{Error, Result};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Check every kernel on this device against its reference implementation in Rust; exit code 1 if
@@ -24,6 +26,17 @@ pub(super) struct SelftestArgs {
     /// Check the kernels for this kind of device
     #[arg(long, value_enum, default_value = "both")]
     device_class: Classes,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// The results for the kernels of a device class, as `--json` prints them.
+#[derive(Serialize)]
+struct Output {
+    #[serde(flatten)]
+    adapter: AdapterReport,
+    device_class: DeviceClass,
+    operations: Vec<Outcome>,
 }
 
 /// The device classes to check, as an argument.
@@ -47,6 +60,7 @@ impl Classes {
 }
 
 pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
+    let json = args.json.begin();
     let wanted = args.adapter.adapter.as_deref();
     let refusal = "the CPU backend is the reference implementation itself, so there is nothing to compare it with";
     let found = device::adapter(wanted, refusal)?;
@@ -55,11 +69,12 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         let known: Vec<_> = known.into_iter().collect();
         return Err(Error::Usage(format!("there is no operation \"{unknown}\"; expected one of {}", known.join(", "))));
     }
-    let mut failed = 0;
+    let (mut failed, mut all) = (0, Vec::new());
     for class in args.device_class.all() {
         let mut backend = pollster::block_on(GpuBackend::open(found.clone(), Some(class)))?;
         let of = if class == DeviceClass::Gpu { "GPUs" } else { "software drivers" };
-        let AdapterReport { name, backend: api, kind, driver, .. } = backend.report().clone();
+        let adapter = backend.report().clone();
+        let AdapterReport { name, backend: api, kind, driver, .. } = &adapter;
         print_status(&format!("{name} · {api} · {kind} · {driver}: kernels for {of}"));
         let wanted = |stem: &str| args.operations.is_empty() || args.operations.iter().any(|wanted| wanted == stem);
         print_status(&row(["operation", "samples", "worst", "bound", ""]));
@@ -68,8 +83,13 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<()> {
         }))?;
         print_status("");
         failed += outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
+        all.push(Output { adapter, device_class: class, operations: outcomes });
+    }
+    if json {
+        args.json.print(&all, String::new)?;
     }
     match failed {
+        0 if json => Ok(()),
         0 => print("every kernel agrees with its reference implementation\n"),
         _ => Err(Error::Device(format!(
             "{failed} operations differ from their reference implementations on this device; see the table above"

@@ -25,9 +25,11 @@ struct Idx<'a> {
 
 /// Dimensions that a file of images may have: count, height, width; and channels.
 const IMAGE_RANKS: &[u8] = &[3, 4];
+const IMAGE_RANKS_WANTED: &str = "3 (count, height, width) or 4 (and channels)";
 
 /// A file of labels has only a count.
 const LABEL_RANKS: &[u8] = &[1];
+const LABEL_RANKS_WANTED: &str = "1 (count)";
 
 /// Reads images of the shape `image` (channels, height, width) and their labels below `classes`;
 /// each file comes with its name for error messages.
@@ -49,15 +51,35 @@ pub(super) fn split<'a>(
     Ok(split)
 }
 
+/// Channels, height and width of the images in a file.
+///
+/// # Errors
+///
+/// Returns an error if it is not an IDX file of images.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn image(name: &str, bytes: impl BufRead) -> Result<[usize; 3]> {
+    Ok(Idx::open(name, bytes, IMAGE_RANKS_WANTED, IMAGE_RANKS)?.image())
+}
+
+/// The labels in a file.
+///
+/// # Errors
+///
+/// Returns an error if it is not an IDX file of labels, or damaged.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn labels(name: &str, bytes: impl BufRead) -> Result<Vec<u8>> {
+    Idx::open(name, bytes, LABEL_RANKS_WANTED, LABEL_RANKS)?.elements()
+}
+
 /// Like [`split`], without checking the labels.
 pub(super) fn unchecked<'a>(
     (images, image_bytes): (&'a str, impl BufRead + 'a),
     (labels, label_bytes): (&'a str, impl BufRead + 'a),
     image: [usize; 3],
 ) -> Result<Split> {
-    let images = Idx::open(images, image_bytes, "3 (count, height, width) or 4 (and channels)", IMAGE_RANKS)?;
-    let labels = Idx::open(labels, label_bytes, "1 (count)", LABEL_RANKS)?;
-    let (count, found) = (images.dims[0], [images.dims.get(3).copied().unwrap_or(1), images.dims[1], images.dims[2]]);
+    let images = Idx::open(images, image_bytes, IMAGE_RANKS_WANTED, IMAGE_RANKS)?;
+    let labels = Idx::open(labels, label_bytes, LABEL_RANKS_WANTED, LABEL_RANKS)?;
+    let (count, found) = (images.dims[0], images.image());
     if found != image {
         return Err(wrong(
             images.name,
@@ -129,6 +151,11 @@ impl<'a> Idx<'a> {
         }
         let dims = (0..rank).map(|_| Ok(u32::from_be_bytes(word()?) as usize)).collect::<Result<_>>()?;
         Ok(Self { name, dims, rest })
+    }
+
+    /// Channels, height and width of a file of images.
+    fn image(&self) -> [usize; 3] {
+        [self.dims.get(3).copied().unwrap_or(1), self.dims[1], self.dims[2]]
     }
 
     /// Reads exactly the elements that the dimensions state.

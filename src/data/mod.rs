@@ -8,6 +8,8 @@ mod divide;
 mod file_kind;
 pub(crate) mod formats;
 mod idx_file;
+#[cfg(not(target_arch = "wasm32"))]
+mod inspect;
 mod layout;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
@@ -29,6 +31,8 @@ mod tree;
 pub use classes::Classes;
 pub use file_kind::FileKind;
 pub use formats::*;
+#[cfg(not(target_arch = "wasm32"))]
+pub use inspect::{Found, PictureSizes, inspect};
 pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;

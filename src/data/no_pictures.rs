@@ -31,3 +31,12 @@ pub(super) fn fitted(_path: &Path, _shape: [usize; 3], _fit: Fit) -> Result<Vec<
 pub(super) fn check(_path: &Path) -> Result<(), Fault> {
     Err(Fault::known())
 }
+
+pub(super) struct Look {
+    pub(super) size: [u32; 2],
+    pub(super) grey: bool,
+}
+
+pub(super) fn look(_path: &Path) -> Result<Look, Fault> {
+    Err(Fault::known())
+}

@@ -163,6 +163,27 @@ fn largest([width, height]: [u32; 2], wanted: [u64; 2]) -> [u32; 4] {
     [(width - columns) / 2, (height - rows) / 2, columns, rows]
 }
 
+/// What a picture looks like.
+pub(super) struct Look {
+    /// Width and height.
+    pub(super) size: [u32; 2],
+    /// Whether it has no colours.
+    pub(super) grey: bool,
+}
+
+/// Decodes the picture `path` to see what it looks like.
+pub(super) fn look(path: &Path) -> Result<Look, Fault> {
+    decoded(path, |_, _| Ok(()), |picture| {
+        let size = [picture.width(), picture.height()];
+        let grey = !picture.color().has_color() || picture.into_rgb8().pixels().all(|pixel| {
+            // JPEG's colours of a grey picture are rounded.
+            let [r, g, b] = pixel.0;
+            r.abs_diff(g).max(g.abs_diff(b)) <= 2
+        });
+        Ok(Look { size, grey })
+    })
+}
+
 /// Checks whether a file may be a picture, without decoding it: its first bytes must be those of a
 /// readable format, and its size must fit into memory. For JPEG, whose size may be anywhere in the
 /// file, only the first bytes are checked.

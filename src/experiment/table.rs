@@ -120,7 +120,7 @@ impl<'a> Table<'a> {
             "Preset {}: {}. Produced by halfwave {} on the adapter {}.\n\n",
             preset.name,
             preset.about,
-            env!("CARGO_PKG_VERSION"),
+            crate::version::VERSION,
             self.devices()
         );
         let row = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));

@@ -28,7 +28,7 @@ pub fn of_run(checkpoint: &Checkpoint, recipe: &Recipe, classes: &[String]) -> R
     let facts = [
         (RECIPE, checkpoint.recipe.clone()),
         (MAX_PIXEL, set.max_pixel().to_string()),
-        ("halfwave", env!("CARGO_PKG_VERSION").to_string()),
+        ("halfwave", crate::version::VERSION.to_string()),
         ("data set", set.name().to_string()),
         ("steps", position.step.to_string()),
         ("epochs", position.epoch.to_string()),

@@ -6,18 +6,25 @@ use super::{Plan, Port};
 use crate::graph::{Phase, Value};
 use crate::ops::{Graph, Op};
 use crate::tensor::{Encoding, TensorType};
+use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::ops::Range;
 
 /// A value that the forward pass saves for the backward pass.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SavedTensor {
     /// The layer that computed it.
     pub layer: String,
     /// The operation that computed it.
     pub stem: &'static str,
     /// Its type.
+    #[serde(rename = "type", serialize_with = "as_text")]
     pub ty: TensorType,
+}
+
+/// Writes a type as plans print it, such as `u2[64, 8, 8, 16]`.
+fn as_text<S: Serializer>(ty: &TensorType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(ty)
 }
 
 impl SavedTensor {
@@ -33,7 +40,7 @@ impl SavedTensor {
 }
 
 /// Memory use of a plan, in bytes.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Memory {
     /// Parameters, optimiser state, running statistics.
     pub state: u64,

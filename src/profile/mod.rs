@@ -29,6 +29,7 @@ use crate::backend::Device;
 use crate::error::{Error, Result};
 use crate::ops::Activity;
 use crate::plan::Plan;
+use crate::version::{self, Origin};
 use serde::{Deserialize, Serialize};
 
 /// Value of the field `format` in every profile.
@@ -48,6 +49,9 @@ pub struct Profile {
     pub version: u32,
     /// Version of halfwave.
     pub halfwave: String,
+    /// Commit, command line, and name of the computer.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Name of the recipe.
     pub recipe: String,
     /// Images per step.
@@ -209,7 +213,8 @@ impl Profile {
         Self {
             format: FORMAT.to_string(),
             version: VERSION,
-            halfwave: env!("CARGO_PKG_VERSION").to_string(),
+            halfwave: version::VERSION.to_string(),
+            origin: Origin::here(),
             recipe: recipe.to_string(),
             batch,
             plan: format!("{:016x}", plan.hash()),

@@ -7,4 +7,4 @@ mod recipes;
 mod runs;
 
 pub use profile::profile_page;
-pub use runs::{Report, Shown, Tested};
+pub use runs::{Report, RunSummary, Shown, Tested};

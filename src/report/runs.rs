@@ -94,7 +94,7 @@ fn image_convolution(model: &Model) -> Option<&Layer> {
 
 /// A run's row in the table.
 #[derive(Serialize)]
-struct Summary {
+pub struct RunSummary {
     name: String,
     adapter: String,
     backend: String,
@@ -105,6 +105,14 @@ struct Summary {
     started: String,
     state: String,
     parameters: usize,
+    /// Share of the parameters that have fewer than 32 bits when the network is exported.
+    low_bit: f64,
+    /// Bytes of the parameters in their bits, and in f32.
+    packed_bytes: u64,
+    float_bytes: u64,
+    multiply_adds: u64,
+    /// Those computed on bits.
+    bit_multiply_adds: u64,
     peak_bytes: u64,
     batch: usize,
     steps: u64,
@@ -121,7 +129,7 @@ struct Summary {
     untested: Option<String>,
 }
 
-impl Summary {
+impl RunSummary {
     fn new(name: &str, shown: &Shown) -> Self {
         let Shown { folder: Folder { about, rows, .. }, saved, tested } = shown;
         let position = saved.checkpoint.position;
@@ -139,6 +147,7 @@ impl Summary {
         speeds.sort_by(f64::total_cmp);
         let seconds: f64 = by_epoch(rows, |row| Some(row.seconds)).iter().map(|point| point.1).sum();
         let device = about.device.clone();
+        let sizes = saved.recipe.model.summary().expect("the model of a checkpoint is valid");
         Self {
             name: name.into(),
             adapter: device.adapter,
@@ -150,6 +159,11 @@ impl Summary {
             started: about.started.clone(),
             state,
             parameters: about.parameters,
+            low_bit: sizes.low_bit_parameters as f64 / sizes.parameters.max(1) as f64,
+            packed_bytes: sizes.packed_bytes,
+            float_bytes: sizes.float_bytes,
+            multiply_adds: sizes.multiply_adds,
+            bit_multiply_adds: sizes.bit_multiply_adds,
             peak_bytes: about.peak_bytes,
             batch: about.batch,
             steps: position.step,
@@ -191,7 +205,7 @@ impl Picture {
 #[derive(Serialize)]
 pub struct Report {
     halfwave: &'static str,
-    runs: Vec<Summary>,
+    runs: Vec<RunSummary>,
     differences: Vec<Difference>,
     learning: Vec<Chart>,
     speed: Chart,
@@ -227,8 +241,8 @@ impl Report {
             loss: tested.evaluation.loss,
         });
         Self {
-            halfwave: env!("CARGO_PKG_VERSION"),
-            runs: names.iter().zip(shown).map(|(name, shown)| Summary::new(name, shown)).collect(),
+            halfwave: crate::version::VERSION,
+            runs: names.iter().zip(shown).map(|(name, shown)| RunSummary::new(name, shown)).collect(),
             differences: differences(&recipes),
             learning: curves::learning(&rows),
             speed: curves::speed(&rows),
@@ -238,6 +252,11 @@ impl Report {
             filters: filters.collect(),
             maps: maps.collect(),
         }
+    }
+
+    /// Returns the rows of the table, in order.
+    pub fn runs(&self) -> &[RunSummary] {
+        &self.runs
     }
 
     /// Returns the report as a self-contained HTML page.

@@ -84,7 +84,7 @@ impl Checkpoint {
     /// Serialises the checkpoint into the bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = Header {
-            version: env!("CARGO_PKG_VERSION").to_string(),
+            version: crate::version::VERSION.to_string(),
             recipe: self.recipe.clone(),
             position: self.position,
             trained_on: self.trained_on.clone(),

@@ -18,6 +18,43 @@ pub struct Folder {
     pub rows: Vec<Row>,
 }
 
+/// Returns the folder itself if it holds a run, else those of its subfolders that do, in natural
+/// order: `digits-2` before `digits-10`.
+///
+/// # Errors
+///
+/// Returns an error if the folder is missing or holds no run.
+pub fn runs_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let holds_run = |dir: &Path| dir.join(RUN_INFO).is_file();
+    if holds_run(dir) || !dir.is_dir() {
+        return Ok(vec![dir.to_path_buf()]);
+    }
+    let entries = fs::read_dir(dir).map_err(Error::io(dir))?;
+    let mut runs: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| holds_run(path)).collect();
+    runs.sort_by_key(|path| natural(&path.file_name().unwrap_or_default().to_string_lossy()));
+    if runs.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} holds no run, and none of its folders does; name a folder written by halfwave train",
+            dir.display()
+        )));
+    }
+    Ok(runs)
+}
+
+/// Returns a key that orders numbers in names by their value.
+fn natural(name: &str) -> Vec<(u64, String)> {
+    let mut key: Vec<(u64, String)> = vec![(0, String::new())];
+    for character in name.chars() {
+        let (number, text) = key.last_mut().expect("never empty");
+        match character.to_digit(10) {
+            Some(digit) if text.is_empty() => *number = number.saturating_mul(10).saturating_add(digit.into()),
+            Some(digit) => key.push((digit.into(), String::new())),
+            None => text.push(character),
+        }
+    }
+    key
+}
+
 impl Folder {
     /// Reads a run's folder.
     ///

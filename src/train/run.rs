@@ -20,7 +20,7 @@ use super::checkpoint::Checkpoint;
 use super::claim::{Claim, LOCK};
 use super::metrics::Row;
 use super::run_info::Resumed;
-pub use super::run_info::RunInfo;
+pub use super::run_info::{RunInfo, RunResult};
 #[doc(hidden)] // its former name
 pub use super::run_info::RunInfo as About;
 pub(super) use super::run_info::{RUN_INFO, now};
@@ -130,6 +130,7 @@ pub struct Run {
     metrics_bytes: u64,
     events: Events,
     rows: Vec<Row>,
+    about: RunInfo,
     /// Title of its curve.
     #[cfg_attr(not(feature = "report"), expect(dead_code))]
     title: String,
@@ -195,8 +196,9 @@ impl Run {
 
     async fn begin(dir: &Path, mut trainer: Trainer, metrics: File, device: &Device) -> Result<Self> {
         files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
-        RunInfo::new(&mut trainer, device).write(dir)?;
-        let mut run = Self::new(dir, trainer, metrics, Vec::new(), 0, device)?;
+        let about = RunInfo::new(&mut trainer, device);
+        about.write(dir)?;
+        let mut run = Self::new(dir, trainer, metrics, (Vec::new(), 0), about)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
         run.draw()?;
@@ -242,7 +244,7 @@ impl Run {
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         about.write(dir)?;
-        let mut run = Self::new(dir, trainer, metrics, rows, text.len() as u64, device)?;
+        let mut run = Self::new(dir, trainer, metrics, (rows, text.len() as u64), about)?;
         let checkpoint = run.checkpoint().await?;
         run.save(&checkpoint)?;
         Ok(Self { _claim: Some(claim), ..run })
@@ -252,15 +254,14 @@ impl Run {
         dir: &Path,
         trainer: Trainer,
         metrics: File,
-        rows: Vec<Row>,
-        metrics_bytes: u64,
-        device: &Device,
+        (rows, metrics_bytes): (Vec<Row>, u64),
+        about: RunInfo,
     ) -> Result<Self> {
         let name = dir.file_name().map_or("run".into(), |name| name.to_string_lossy());
-        let title = format!("{name} on {}", device.adapter);
+        let title = format!("{name} on {}", about.device.adapter);
         let (events, drawn) = (Events::open(dir, &rows)?, Instant::now());
         let dir = dir.to_path_buf();
-        Ok(Self { dir, trainer, metrics, metrics_bytes, events, rows, title, drawn, _claim: None })
+        Ok(Self { dir, trainer, metrics, metrics_bytes, events, rows, about, title, drawn, _claim: None })
     }
 
     /// Advances by at most `limit` steps, as [`Trainer::advance`] does, and writes the results. No
@@ -276,8 +277,11 @@ impl Run {
             Ok(events) => events,
             Err(Error::Stopped) => return Err(Error::Stopped),
             Err(error) => {
-                // The curve is useful now, but the error takes precedence.
+                // These are useful now, but the error takes precedence.
                 let _ = self.draw();
+                if self.trainer.diverged().is_some() {
+                    let _ = self.write_result();
+                }
                 return Err(self.diagnosed(error).await);
             }
         };
@@ -288,11 +292,20 @@ impl Run {
             let checkpoint = self.checkpoint().await?;
             self.keep(&checkpoint)?;
             self.save(&checkpoint)?;
+            self.write_result()?;
             if self.trainer.over() || self.drawn.elapsed() > REDRAW {
                 self.draw()?;
             }
         }
         Ok(events)
+    }
+
+    /// Writes the result so far to `run.json`.
+    fn write_result(&mut self) -> Result<()> {
+        let (best, diverged) = (self.best(), self.trainer.diverged().is_some());
+        self.about.result = RunResult::new(&self.rows, best, diverged);
+        self.about.ended = (diverged || self.trainer.over()).then(now);
+        self.about.write(&self.dir)
     }
 
     /// The error of a run that diverged, with the layer in which it did so if that is found.

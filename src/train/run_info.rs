@@ -2,12 +2,14 @@
 //! bits.
 
 use super::Trainer;
+use super::metrics::Row;
 use crate::backend::{Device, gpu};
 use crate::caps::{Choice, DeviceClass};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::pass::Precision;
 use crate::recipe::{Memory, Train};
+use crate::version::{self, Origin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +24,9 @@ pub(super) const RUN_INFO: &str = "run.json";
 pub struct RunInfo {
     /// Version of halfwave.
     pub halfwave: String,
+    /// Commit, command line, and name of the computer, since the run was started or last resumed.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Version of wgpu.
     pub wgpu: String,
     /// Device that computes, since the run was started or last resumed.
@@ -60,6 +65,54 @@ pub struct RunInfo {
     pub started: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) resumed: Vec<Resumed>,
+    /// Time at which it was complete or diverged, UTC, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Its result so far, from the end of the first epoch on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+}
+
+/// The result of a run at the end of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Steps.
+    pub steps: u64,
+    /// Epochs, including an incomplete one at the end.
+    pub epochs: u64,
+    /// Wall time of all epochs, in seconds.
+    pub seconds: f64,
+    /// Accuracy on the test images when they were last evaluated.
+    pub test_accuracy: Option<f32>,
+    /// Mean loss on the test images when they were last evaluated.
+    pub test_loss: Option<f32>,
+    /// Epoch with the best accuracy on the validation images, or on the test images if there are
+    /// none.
+    pub best_epoch: Option<u64>,
+    /// That accuracy.
+    pub best_accuracy: Option<f32>,
+    /// Whether the loss is no longer a number.
+    pub diverged: bool,
+}
+
+impl RunResult {
+    /// Returns the result of a run with these rows; `None` before the end of the first epoch.
+    pub(super) fn new(rows: &[Row], best: Option<(u64, f32)>, diverged: bool) -> Option<Self> {
+        let epochs: Vec<_> =
+            rows.iter().filter_map(|row| if let Row::Epoch(row) = row { Some(row) } else { None }).collect();
+        let last = epochs.last()?;
+        let tested = epochs.iter().rev().find(|row| row.test_accuracy.is_some());
+        Some(Self {
+            steps: last.step,
+            epochs: last.epoch,
+            seconds: epochs.iter().map(|row| row.seconds).filter(|seconds| seconds.is_finite()).sum(),
+            test_accuracy: tested.and_then(|row| row.test_accuracy),
+            test_loss: tested.and_then(|row| row.test_loss),
+            best_epoch: best.map(|(epoch, _)| epoch),
+            best_accuracy: best.map(|(_, accuracy)| accuracy),
+            diverged,
+        })
+    }
 }
 
 /// Kernels of a run on a device that it is not using now.
@@ -96,7 +149,8 @@ impl RunInfo {
         let session = trainer.session();
         let plan = session.plan();
         Self {
-            halfwave: env!("CARGO_PKG_VERSION").to_string(),
+            halfwave: version::VERSION.to_string(),
+            origin: Origin::here(),
             wgpu: gpu::wgpu_version(),
             device: device.clone(),
             device_class: plan.class,
@@ -112,6 +166,8 @@ impl RunInfo {
             peak_bytes: session.peak_bytes(),
             started: now(),
             resumed: Vec::new(),
+            ended: None,
+            result: None,
         }
     }
 
@@ -141,10 +197,10 @@ impl RunInfo {
 
     /// Takes over the history of the run that is resumed.
     pub(super) fn follow(&mut self, before: Self) {
-        let Self { device, kernels, elsewhere, started, resumed, .. } = before;
+        let Self { device, kernels, elsewhere, started, resumed, result, .. } = before;
         let last = Elsewhere { device, kernels };
         self.elsewhere = [last].into_iter().chain(elsewhere).filter(|past| past.device != self.device).collect();
-        (self.started, self.resumed) = (started, resumed);
+        (self.started, self.resumed, self.result) = (started, resumed, result);
     }
 
     /// Warnings to print when the run described by `before` is resumed.
@@ -232,6 +288,9 @@ mod tests {
             peak_bytes: 0,
             started: "then".to_string(),
             resumed: Vec::new(),
+            origin: Origin::default(),
+            ended: None,
+            result: None,
         }
     }
 

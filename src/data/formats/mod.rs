@@ -10,6 +10,8 @@ mod idx;
 mod npz;
 
 pub use cifar::Labels;
+#[cfg(not(target_arch = "wasm32"))]
+pub(in crate::data) use folder::Inspected;
 pub use folder::{Fit, Pictures, Undecodable};
 
 use super::{Classes, Data, Dataset, Split};

@@ -211,7 +211,7 @@ impl Graph {
         proto::Model {
             ir_version: Some(ir_version(self.opset)),
             producer_name: Some("halfwave".into()),
-            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+            producer_version: Some(crate::version::VERSION.into()),
             doc_string: Some(doc),
             opset_import: std::iter::once(domain("", self.opset))
                 .chain(self.domain.map(|name| domain(name, 1)))

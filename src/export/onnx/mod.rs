@@ -93,7 +93,7 @@ fn write(network: &Network, dialect: &dyn Dialect, batch: Option<usize>) -> Resu
     let logits = graph.reserved("Flatten", LOGITS, &[last], &last.shaped(&[network.classes.len()]));
     graph.output(&logits, "a number per class; the largest is the answer");
     let classes = serde_json::to_string(&network.classes).map_err(|error| Error::Model(error.to_string()))?;
-    let facts = [("classes", classes.as_str()), ("halfwave_version", env!("CARGO_PKG_VERSION"))];
+    let facts = [("classes", classes.as_str()), ("halfwave_version", crate::version::VERSION)];
     let facts = facts.map(|(key, value)| (key.to_string(), value.to_string())).into_iter();
     let card = network.card.iter().map(|(key, value)| (format!("card.{key}"), value.clone()));
     let doc = "A low-bit network, exported by halfwave. Codes and integer sums are stored as floats.".to_string();

@@ -94,6 +94,29 @@ impl Pictures {
     }
 }
 
+/// What a folder contains.
+#[cfg(not(target_arch = "wasm32"))]
+pub(in crate::data) struct Inspected {
+    /// Names of the classes, ordered.
+    pub(in crate::data) classes: Vec<String>,
+    /// Paths of all pictures that are in a class.
+    pub(in crate::data) pictures: Vec<PathBuf>,
+    /// Whether there is a validation split besides those for training and testing.
+    pub(in crate::data) has_validation: bool,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Folder {
+    /// Finds the classes and pictures in a folder.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such folder, or it holds no class folders with pictures.
+    pub(in crate::data) fn inspect(dir: &std::path::Path) -> Result<Inspected> {
+        read::inspect(dir)
+    }
+}
+
 impl Keys for Folder {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         let Self { dir, image, pictures, .. } = self;

@@ -9,7 +9,7 @@
 //! enough are decoded into memory. So a picture found to be damaged is missing from its split and
 //! changes no other. Where pictures stay files, damage is found when a batch needs the picture: see
 //! [`Split::read`].
-use super::{Folder, Format, Pictures, Undecodable};
+use super::{Folder, Format, Inspected, Pictures, Undecodable};
 use crate::data::layout::{self, Layout, NO_CLASS, Place, arrange};
 use crate::data::listing::Reading;
 use crate::data::tree::{Leaf, Tree};
@@ -80,6 +80,20 @@ pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result
     Ok((dataset, described))
 }
 
+/// Finds the pictures in a folder.
+///
+/// # Errors
+///
+/// Returns an error if there is no such folder, or it holds no class folders with pictures.
+pub(super) fn inspect(dir: &Path) -> Result<Inspected> {
+    let found = Found::find(dir)?;
+    let placed = found.layout.places.iter().zip(&found.pictures).filter(|(place, _)| place.is_ok());
+    let pictures: Vec<_> = placed.map(|(_, path)| dir.join(path)).collect();
+    // Without a test split, the validation split is used for testing.
+    let has_validation = found.layout.splits.contains_key(&Part::Validation);
+    Ok(Inspected { classes: found.layout.classes, pictures, has_validation })
+}
+
 /// The names of the class folders, ordered; there must be `count` of them.
 pub(super) fn class_names(dir: &Path, count: usize) -> Result<Vec<String>> {
     Ok(Found::read(dir, count, Classes::Counted)?.layout.classes)
@@ -88,6 +102,13 @@ pub(super) fn class_names(dir: &Path, count: usize) -> Result<Vec<String>> {
 impl Found {
     /// Finds pictures of these classes, for a model with `count` classes.
     fn read(dir: &Path, count: usize, classes: Classes<'_>) -> Result<Self> {
+        let mut found = Self::find(dir)?;
+        found.check_classes(dir, count, classes)?;
+        Ok(found)
+    }
+
+    /// Finds pictures of any classes.
+    fn find(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             let advice = "name the folder with the pictures in [data] dir";
             return Err(wrong(
@@ -137,17 +158,16 @@ impl Found {
             return Err(wrong(dir, &format!("{folder}/ holds no picture that can be read; {advice}")));
         }
         let empty = without(&layout.train);
-        let mut found = Self { pictures, layout, skipped, empty };
-        found.check_classes(dir, count, classes)?;
+        let found = Self { pictures, layout, skipped, empty };
+        if found.layout.classes.is_empty() {
+            return Err(wrong(dir, &found.nothing()));
+        }
         Ok(found)
     }
 
     /// Checks that the classes are those required. Folders without pictures are then left out.
     fn check_classes(&mut self, dir: &Path, count: usize, classes: Classes<'_>) -> Result<()> {
         let names = &self.layout.classes;
-        if names.is_empty() {
-            return Err(wrong(dir, &self.nothing()));
-        }
         if names.len() != count && names.len() + self.empty.len() == count && classes == Classes::Counted {
             let [first, ..] = &self.empty[..] else { unreachable!("there are as many as are missing") };
             return Err(wrong(

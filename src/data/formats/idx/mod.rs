@@ -25,6 +25,20 @@ pub struct Idx {
     pub classes: usize,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl Idx {
+    /// The set in a folder, with the image shape and the number of classes of its files; `None` if
+    /// it holds no IDX files.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the set is incomplete or there are several, or a file is damaged.
+    pub(in crate::data) fn inspect(dir: &std::path::Path) -> crate::Result<Option<Self>> {
+        let found = read::inspect(dir)?;
+        Ok(found.map(|(image, classes)| Self { dir: dir.into(), image, classes }))
+    }
+}
+
 impl Keys for Idx {
     fn keys(&mut self, visitor: &mut dyn Visitor) {
         visitor.visit(DIR, Setting::Path(&mut self.dir, DIR_WANTED));

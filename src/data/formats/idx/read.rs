@@ -125,22 +125,8 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
             None => format!("no such folder; {advice}"),
         }));
     }
-    let (found, others) = sets_of(dir, DEPTH)?;
-    let whole: Vec<&String> =
-        found.iter().filter(|(_, files)| files.len() == ROLES.len()).map(|(name, _)| name).collect();
-    let (name, files) = match whole[..] {
-        [name] => (name, &found[name]),
-        [] => return Err(wrong(&missing(dir, &found, &others))),
-        _ => {
-            let names: Vec<&str> =
-                whole.iter().map(|name| if name.is_empty() { "train-…, t10k-…" } else { name.as_str() }).collect();
-            let names = names.join("; ");
-            return Err(wrong(&format!(
-                "there are {} data sets in it ({names}); put the four files of one into a separate folder, and name that",
-                whole.len()
-            )));
-        }
-    };
+    let (name, files) = only_set(dir)?;
+    let name = name.as_str();
     let read = |images: Role, labels: Role| {
         let (images, labels) = (&files[&images], &files[&labels]);
         let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::io(path));
@@ -168,6 +154,49 @@ pub(super) fn load(dir: &Path, image: [usize; 3], classes: usize) -> Result<Load
         format!("{}:{set} {} images to train on, {} to test on{from}", dir.display(), train.len(), test.len());
     let usual = name.is_empty() && !counts_from_one;
     Ok(((train, test), names, (!usual).then_some(described)))
+}
+
+/// The one complete set in a folder.
+fn only_set(dir: &Path) -> Result<(String, Files)> {
+    let wrong = |message: &str| Error::Data(format!("{}: {message}", named(dir)));
+    let (mut found, others) = sets_of(dir, DEPTH)?;
+    let whole = found.iter().filter(|(_, files)| files.len() == ROLES.len()).map(|(name, _)| name.clone());
+    match &whole.collect::<Vec<_>>()[..] {
+        [name] => Ok(found.remove_entry(name).expect("it was found")),
+        [] => Err(wrong(&missing(dir, &found, &others))),
+        whole => {
+            let names: Vec<&str> =
+                whole.iter().map(|name| if name.is_empty() { "train-…, t10k-…" } else { name.as_str() }).collect();
+            let names = names.join("; ");
+            Err(wrong(&format!(
+                "there are {} data sets in it ({names}); put the four files of one into a separate folder, and name that",
+                whole.len()
+            )))
+        }
+    }
+}
+
+/// Image shape and number of classes of the set in a folder; `None` if no file in it has the name
+/// of an IDX file.
+///
+/// # Errors
+///
+/// Returns an error if the set is incomplete or there are several, or a file is damaged.
+pub(super) fn inspect(dir: &Path) -> Result<Option<([usize; 3], usize)>> {
+    if sets_of(dir, DEPTH)?.0.is_empty() {
+        return Ok(None);
+    }
+    let (_, files) = only_set(dir)?;
+    let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::io(path));
+    let images = &files[&Role::TrainImages];
+    let image = idx_file::image(&named(images), open(images)?)?;
+    let mut labels = Vec::new();
+    for role in [Role::TrainLabels, Role::TestLabels] {
+        labels.extend(idx_file::labels(&named(&files[&role]), open(&files[&role])?)?);
+    }
+    let [lowest, highest] = [labels.iter().min(), labels.iter().max()].map(|label| label.map_or(0, |&at| at.into()));
+    // Labels from 1 are counted as classes.
+    Ok(Some((image, if lowest > 0 { highest } else { highest + 1 })))
 }
 
 /// The error message for missing files, with the files that are there.

@@ -77,11 +77,7 @@ numpy.savez_compressed(\"mine.npz\", x_train=images, y_train=labels, x_test=…,
 
     #[cfg(not(target_arch = "wasm32"))]
     fn read(&self) -> Result<Loaded> {
-        let name = self.file.display().to_string();
-        let file = std::fs::File::open(&self.file).map_err(Error::io(&self.file))?;
-        let len = file.metadata().map_err(Error::io(&self.file))?.len();
-        let kind = FileKind::of_file(&self.file);
-        self.loaded(&Archive::open(name, kind, rawzip::FileReader::from(file), len)?)
+        self.loaded(&self.open()?)
     }
 
     fn read_files(&self, files: Files<'_>) -> Result<Loaded> {
@@ -97,6 +93,27 @@ numpy.savez_compressed(\"mine.npz\", x_train=images, y_train=labels, x_test=…,
 }
 
 impl Npz {
+    /// The set in a file, with the image shape and the number of classes of its arrays.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is not such an archive.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(in crate::data) fn inspect(file: &std::path::Path) -> Result<Self> {
+        let set = Self { file: file.into(), image: [1; 3], classes: 1 };
+        let (image, classes) = set.open()?.inspect()?;
+        Ok(Self { image, classes, ..set })
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn open(&self) -> Result<Archive<rawzip::FileReader>> {
+        let name = self.file.display().to_string();
+        let file = std::fs::File::open(&self.file).map_err(Error::io(&self.file))?;
+        let len = file.metadata().map_err(Error::io(&self.file))?.len();
+        let kind = FileKind::of_file(&self.file);
+        Archive::open(name, kind, rawzip::FileReader::from(file), len)
+    }
+
     fn loaded(&self, archive: &Archive<impl ReaderAt>) -> Result<Loaded> {
         let train = archive.split(Part::Train, self)?.unwrap_or_default();
         let validation = archive.split(Part::Validation, self)?;

@@ -4,6 +4,8 @@
 //! **Invariant:** no memory is allocated on the basis of a claimed size. Elements are read only if
 //! the arrays of a split agree with each other and with the model.
 use super::Npz;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::MOST_CLASSES;
 use crate::data::{FileKind, Part, Split};
 use crate::{Error, Result};
 use flate2::read::DeflateDecoder;
@@ -121,6 +123,25 @@ impl<R: ReaderAt> Archive<R> {
         Ok(Some(Split::new(set.image, pixels, labels)))
     }
 
+    /// Image shape and number of classes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the arrays of the training images are missing or of other types.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn inspect(&self) -> Result<([usize; 3], usize)> {
+        let images = self.find(Part::Train, "x", "images")?.ok_or_else(|| self.missing(Part::Train, "x", "images"))?;
+        let image = images.image()?;
+        let mut classes = 1;
+        for part in [Part::Train, Part::Validation, Part::Test] {
+            if let Some(labels) = self.find(part, "y", "labels")? {
+                labels.check_labels()?;
+                classes = labels.labels(MOST_CLASSES)?.into_iter().map(|label| usize::from(label) + 1).fold(classes, usize::max);
+            }
+        }
+        Ok((image, classes))
+    }
+
     /// The array of a split's images or labels, named as by Keras or MedMNIST, in any case.
     fn find(&self, part: Part, letter: &str, word: &str) -> Result<Option<Array<'_>>> {
         let mut names = names(part).iter().flat_map(|split| [format!("{letter}_{split}"), format!("{split}_{word}")]);
@@ -184,22 +205,24 @@ impl Array<'_> {
             [_, c, h, w] if image == [c, h, w] => return Ok(Order::ChannelsFirst),
             _ => {}
         }
-        let found = match shape[..] {
-            [_, h, w] => [1, h, w],
-            [_, h, w, c] if c <= 4 => [c, h, w],
-            [_, c, h, w] => [c, h, w],
-            _ => {
-                let message = format!(
-                    "its shape is {}, but images have (n, height, width), (n, height, width, channels) or (n, channels, height, width); reshape them",
-                    tuple(shape)
-                );
-                return Err(self.wrong(&message));
-            }
-        };
+        let found = self.image()?;
         let message = format!(
             "images of {found:?} (channels, height, width), but model.input = {image:?}; write input = {found:?}"
         );
         Err(self.wrong(&message))
+    }
+
+    /// Channels, height and width of images.
+    fn image(&self) -> Result<[usize; 3]> {
+        match self.header.shape[..] {
+            [_, h, w] => Ok([1, h, w]),
+            [_, h, w, c] if c <= 4 => Ok([c, h, w]),
+            [_, c, h, w] => Ok([c, h, w]),
+            _ => Err(self.wrong(&format!(
+                "its shape is {}, but images have (n, height, width), (n, height, width, channels) or (n, channels, height, width); reshape them",
+                tuple(&self.header.shape)
+            ))),
+        }
     }
 
     fn check_labels(&self) -> Result<()> {
