@@ -3,6 +3,7 @@
 
 use super::device::{self, Opened};
 use super::load;
+use super::set::SetArgs;
 use super::step::{self, StepArgs};
 use super::terminal::{bytes, grouped, print, width};
 use clap::builder::NonEmptyStringValueParser;
@@ -18,8 +19,10 @@ use halfwave::train::session;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PlanArgs {
-    /// A recipe file, or the name of a built-in recipe [default: digits]
+    /// A recipe file, the name of a built-in recipe, or - for standard input [default: digits]
     recipe: Option<String>,
+    #[command(flatten)]
+    set: SetArgs,
     #[command(flatten)]
     step: StepArgs,
     /// Kind of device to choose kernels for, with WebGPU's default limits
@@ -58,7 +61,7 @@ impl From<Class> for DeviceClass {
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
-    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     args.step.apply(&mut recipe)?;
     let (caps, of) = match &args.adapter {
         Some(wanted) => {
