@@ -23,14 +23,17 @@ pub(crate) fn smaller_tensors(times: u64) -> String {
 #[non_exhaustive]
 pub enum Error {
     /// An invalid recipe: the position, the layer or key, and what to do.
-    #[error("{file}:{line}: {message}")]
+    #[error("{file}{}: {message}{excerpt}", line_words(*.line))]
     Recipe {
-        /// The recipe's path, or a name for an embedded one.
+        /// The recipe's path, a name for an embedded one, or the option that changes it.
         file: String,
-        /// The line in that file, counted from 1.
+        /// The line in that file, counted from 1; 0 for an option.
         line: usize,
         /// Layer or key, what is wrong and what would be correct.
         message: String,
+        /// Two lines, each after a line break: the line of the file, and `^^^` below what the
+        /// message is about; empty if there is nothing to point at.
+        excerpt: String,
     },
     /// Data that is missing, truncated or of another kind than expected.
     #[error("{0}")]
@@ -75,12 +78,26 @@ pub enum Error {
 /// The result of every fallible operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The system's error message, or advice where that gives none.
+/// The system's error message, and what to do about it.
 pub(crate) fn io_words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::IsADirectory => "this is a folder; give the name of a file".to_string(),
-        _ => error.to_string(),
-    }
+    use std::io::ErrorKind as Kind;
+    let advice = match error.kind() {
+        Kind::IsADirectory => return "this is a folder; give the name of a file".to_string(),
+        Kind::NotFound => "check the name; relative paths start in the current folder",
+        Kind::PermissionDenied => "change its permissions, or choose another path",
+        Kind::NotADirectory => "a part of this path is a file; choose another path",
+        Kind::ReadOnlyFilesystem => "choose a path on a disk that can be written to",
+        Kind::StorageFull | Kind::QuotaExceeded => "free some space, or choose a path on another disk",
+        Kind::InvalidFilename => "choose a shorter or simpler name",
+        Kind::ResourceBusy => "another program uses it; close that program",
+        _ => return error.to_string(),
+    };
+    format!("{error}; {advice}")
+}
+
+/// The line behind a file's name: ":12".
+fn line_words(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}") }
 }
 
 impl Error {

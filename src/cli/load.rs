@@ -1,45 +1,66 @@
 //! Loads recipes, data sets and trained networks named on the command line.
 
 use super::device::{self, Opened};
+use super::set::SetArgs;
 use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs};
 use halfwave::backend::Device;
 use halfwave::data::{self, Classes, Dataset, FileKind};
 use halfwave::export::{DeviceRunner, Packed};
-use halfwave::recipe::{self, Data, Recipe, Set};
+use halfwave::recipe::{self, Data, Recipe, Set, Source};
 use halfwave::train::run::SavedRun;
 use halfwave::train::{Session, Trainer, weights};
 use halfwave::{Error, Result};
 use std::fmt;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
-/// Returns the built-in recipe of that name, or the recipe in that file, and a name for its runs.
-pub(super) fn recipe(wanted: Option<&str>) -> Result<(Recipe, String)> {
+/// Returns the built-in recipe of that name, or the recipe in that file or in standard input (`-`),
+/// with the changes of options, and a name for its runs.
+pub(super) fn recipe(wanted: Option<&str>, set: &SetArgs) -> Result<(Recipe, String)> {
     let wanted = wanted.unwrap_or("digits");
-    if let Some(text) = recipe::builtin(wanted) {
-        return Ok((Recipe::parse(text, wanted)?, wanted.to_string()));
+    let (mut source, name) = source(wanted)?;
+    set.apply(&mut source)?;
+    Ok((source.recipe()?, name))
+}
+
+/// Returns the text of such a recipe, and a name for its runs.
+pub(super) fn source(wanted: &str) -> Result<(Source, String)> {
+    if wanted == "-" {
+        return Ok((Source::text(standard_input()?, STDIN).in_folder(""), STDIN.to_string()));
+    }
+    if let Some(source) = Source::builtin(wanted) {
+        return Ok((source, wanted.to_string()));
     }
     let path = Path::new(wanted);
     if !path.exists() {
-        let names = recipe::BUILTIN.map(|(name, _)| name).join(", ");
-        return Err(Error::Usage(format!("{wanted}: no such file or built-in recipe ({names})")));
+        let names = recipe::BUILTIN.map(|(name, _)| name);
+        let near = recipe::near_file(path).or(recipe::nearest(wanted, &names).map(String::from));
+        return Err(Error::Usage(match near {
+            Some(near) => format!("{wanted}: no such file or built-in recipe; did you mean \"{near}\"?"),
+            None => format!("{wanted}: no such file or built-in recipe ({})", names.join(", ")),
+        }));
     }
-    let inside = path.join("recipe.toml");
-    if inside.is_file() {
-        let message = "this is a folder; its recipe is";
-        return Err(Error::Usage(format!("{wanted}: {message} {}", inside.display())));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => {
-            let found = FileKind::of_file(path).map_or("not text in UTF-8".to_string(), |kind| kind.what.to_string());
-            Error::Usage(format!(
-                "{wanted}: this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"
-            ))
-        }
-        _ => Error::io(path)(error),
-    })?;
     let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
-    Ok((Recipe::parse(&text, wanted)?, name))
+    Ok((Source::file(path)?, name))
+}
+
+/// The name of standard input.
+const STDIN: &str = "stdin";
+
+/// Reads a recipe from standard input.
+fn standard_input() -> Result<String> {
+    let (mut bytes, mut input) = (Vec::new(), std::io::stdin().lock());
+    if input.is_terminal() {
+        print_message("note", &"type or paste a recipe; Ctrl-D (on Windows Ctrl-Z, Enter) ends it");
+    }
+    input.read_to_end(&mut bytes).map_err(Error::io("standard input"))?;
+    let wrong = |why: &str| {
+        let advice = "- reads a recipe from it, as in: halfwave recipe digits | halfwave train -";
+        Error::Usage(format!("standard input {why}; {advice}"))
+    };
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not text in UTF-8"))?;
+    if text.trim().is_empty() { Err(wrong("is empty")) } else { Ok(text) }
 }
 
 /// Loads the images that a recipe's `[data]` section specifies.

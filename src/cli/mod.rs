@@ -1,7 +1,7 @@
 //! The command line: parsing of arguments and dispatch to commands.
 //!
-//! **Invariant:** a user error results in one line `error: …` on stderr and exit code 1 (2 if
-//! reported by clap); a closed pipe ends the program silently.
+//! **Invariant:** a user error results in one line `error: …` on stderr, in a recipe with its line and
+//! a mark below it, and exit code 1 (2 if reported by clap); a closed pipe ends the program silently.
 
 mod advice;
 mod bench;
@@ -28,6 +28,7 @@ mod recipe;
 mod report;
 mod runtime_dir;
 mod selftest;
+mod set;
 mod shader;
 mod step;
 mod summary;
@@ -68,6 +69,7 @@ Examples:
   halfwave                                    train on the embedded digits, on the GPU if there is one
   halfwave --epochs 2 --plain                 the same, for two epochs and without a view
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
+  halfwave --set train.optimizer.lr=0.1       change any key of the recipe
   halfwave train --resume runs/digits-1       resume an interrupted run
   halfwave predict runs/digits-1 seven.png    classify an image
   halfwave export runs/digits-1               write its bits to one file
@@ -119,8 +121,11 @@ struct AdapterArgs {
 /// What is measured, and how often.
 #[derive(Args)]
 struct MeasureArgs {
-    /// Recipes: files or names of built-in recipes [default: digits vgg-small]
+    /// Recipes: files, names of built-in recipes, or - for standard input [default: digits
+    /// vgg-small]
     recipes: Vec<String>,
+    #[command(flatten)]
+    set: set::SetArgs,
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Number of rounds to measure; every value is their median
@@ -136,7 +141,7 @@ impl MeasureArgs {
         let named = self.recipes.iter().map(String::as_str);
         let default = ["digits", "vgg-small"].into_iter().filter(|_| self.recipes.is_empty());
         let read = |name| {
-            let (mut recipe, name) = load::recipe(Some(name))?;
+            let (mut recipe, name) = load::recipe(Some(name), &self.set)?;
             self.step.apply(&mut recipe)?;
             Ok((recipe, name))
         };

@@ -4,6 +4,7 @@
 use super::device::{self, Opened};
 use super::load;
 use super::output::JsonArgs;
+use super::set::SetArgs;
 use super::step::{self, StepArgs};
 use super::terminal::{bytes, grouped, width};
 use clap::builder::NonEmptyStringValueParser;
@@ -22,8 +23,10 @@ use serde::Serialize;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PlanArgs {
-    /// A recipe file, or the name of a built-in recipe [default: digits]
+    /// A recipe file, the name of a built-in recipe, or - for standard input [default: digits]
     recipe: Option<String>,
+    #[command(flatten)]
+    set: SetArgs,
     #[command(flatten)]
     step: StepArgs,
     /// Kind of device to choose kernels for, with WebGPU's default limits
@@ -118,7 +121,7 @@ impl From<Class> for DeviceClass {
 
 pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     args.json.begin();
-    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     args.step.apply(&mut recipe)?;
     let (caps, of) = match &args.adapter {
         Some(wanted) => {

@@ -1,21 +1,27 @@
-//! `halfwave recipe`: prints the built-in recipes, and describes the keys of recipes.
+//! `halfwave recipe`: prints recipes, and describes the keys of recipes.
 
+use super::load;
+use super::set::SetArgs;
 use super::terminal::print;
-use halfwave::recipe::{self, BUILTIN, Recipe, Set};
+use halfwave::Result;
+use halfwave::recipe::{self, BUILTIN, Set};
 use halfwave::schema::{Form, Section, markdown};
-use halfwave::{Error, Result};
 
-/// Print a built-in recipe, as a starting point for your own.
+/// Print a recipe: a built-in one as a starting point for your own, or one with everything resolved.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  halfwave recipe digits > my.toml\n  halfwave train my.toml\n  halfwave recipe --schema > recipe.schema.json"
+    after_help = "Examples:\n  halfwave recipe digits > my.toml\n  halfwave train my.toml\n  halfwave recipe my.toml --flat\n  halfwave recipe vgg-small --set 'layers.q*.bits=3' > my.toml\n  halfwave recipe --schema > recipe.schema.json"
 )]
 pub(super) struct RecipeArgs {
-    /// Name of the recipe; without a name, all are listed
+    /// Name of a built-in recipe, a recipe file, or - for standard input; without a name, the
+    /// built-in recipes are listed
     name: Option<String>,
-    /// Print the resolved recipe: no `extends`, and every default written out
+    /// Print the resolved recipe: every default written out, no `extends`, but a comment that says
+    /// what it was
     #[arg(long, requires = "name")]
     flat: bool,
+    #[command(flatten)]
+    set: SetArgs,
     /// Print the JSON Schema of recipe files, for editors
     #[arg(long, conflicts_with_all = ["name", "markdown"])]
     schema: bool,
@@ -41,17 +47,19 @@ pub(super) fn recipe(args: &RecipeArgs) -> Result<()> {
     if args.markdown {
         return print(&(PAGE.to_string() + &tables("", &recipe::schema())));
     }
-    let names = BUILTIN.map(|(name, _)| name);
-    match &args.name {
-        None => print(&(names.join("\n") + "\n")),
-        Some(wanted) => match halfwave::recipe::builtin(wanted) {
-            Some(text) if args.flat => print(&Recipe::parse(text, wanted)?.to_toml()),
-            Some(text) => print(text),
-            None => {
-                Err(Error::Usage(format!("there is no built-in recipe \"{wanted}\"; there are: {}", names.join(", "))))
-            }
-        },
+    let Some(wanted) = &args.name else {
+        return print(&(BUILTIN.map(|(name, _)| name).join("\n") + "\n"));
+    };
+    let (mut source, _) = load::source(wanted)?;
+    args.set.apply(&mut source)?;
+    // Changes cannot be made in the text itself without losing its comments.
+    if !args.flat && args.set.is_empty() {
+        return print(source.as_str());
     }
+    let (chain, recipe) = (source.chain()?, source.recipe()?);
+    let extended = (chain.len() > 1).then(|| chain.join(" extends "));
+    let comments = extended.into_iter().chain(args.set.words()).map(|line| format!("# {line}\n"));
+    print(&(comments.collect::<String>() + &recipe.to_toml()))
 }
 
 /// Describes the tables in a table of this name, as sections of Markdown.

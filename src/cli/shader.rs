@@ -3,6 +3,7 @@
 
 use super::mix;
 use super::plan::Class;
+use super::set::SetArgs;
 use super::terminal::{grouped, print, print_message};
 use super::{load, plan};
 use halfwave::caps::{Caps, DeviceClass};
@@ -30,9 +31,11 @@ pub(super) struct ShaderArgs {
     /// An operation ("bconv") or one of its kernels ("bconv_tile64") [default: all kernels of the
     /// recipe]
     stem: Option<String>,
-    /// A recipe file, or the name of a built-in recipe [default: digits]
+    /// A recipe file, the name of a built-in recipe, or - for standard input [default: digits]
     #[arg(long)]
     recipe: Option<String>,
+    #[command(flatten)]
+    set: SetArgs,
     /// Only the kernels of this layer
     #[arg(long)]
     layer: Option<String>,
@@ -88,7 +91,7 @@ pub(super) struct Use {
 }
 
 pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
-    let (recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let (recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     let classes = match args.device_class {
         Some(class) => vec![class.into()],
         None => vec![DeviceClass::Gpu, DeviceClass::Software],

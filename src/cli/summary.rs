@@ -3,6 +3,7 @@
 use super::load;
 use super::output::JsonArgs;
 use super::plan;
+use super::set::SetArgs;
 use super::terminal::{bytes, grouped, table};
 use halfwave::Result;
 use halfwave::model::{LayerSummary, ModelSummary};
@@ -17,6 +18,8 @@ pub(super) struct SummaryArgs {
     /// A recipe file, or the name of a built-in recipe [default: digits]
     recipe: Option<String>,
     #[command(flatten)]
+    set: SetArgs,
+    #[command(flatten)]
     json: JsonArgs,
 }
 
@@ -30,7 +33,7 @@ struct Output<'a> {
 
 pub(super) fn summary(args: &SummaryArgs) -> Result<()> {
     args.json.begin();
-    let (recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let (recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     let summary = recipe.model.summary()?;
     args.json.print(&Output { recipe: &name, summary: &summary }, || text(&name, &summary) + &plan::unpacked(&recipe.model))
 }

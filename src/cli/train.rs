@@ -4,6 +4,7 @@ use super::advice;
 use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
+use super::set::SetArgs;
 use super::step::{self, StepArgs};
 use super::terminal::{self, duration, grouped, percent, print_message, print_status};
 use super::view::{RunSummary, View};
@@ -24,8 +25,8 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
-    /// A recipe file, or the name of a built-in recipe: digits, digits-float, vgg-small, …
-    /// [default: digits]
+    /// A recipe file, the name of a built-in recipe (digits, digits-float, vgg-small, …), or - for
+    /// standard input [default: digits]
     #[arg(conflicts_with = "resume")]
     recipe: Option<String>,
     #[command(flatten)]
@@ -45,6 +46,8 @@ pub(super) struct TrainOptions {
     steps: Option<u64>,
     #[command(flatten)]
     step: StepArgs,
+    #[command(flatten)]
+    set: SetArgs,
     /// Random seed, which determines the initial weights and the order of the images, instead of
     /// the recipe's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
@@ -58,7 +61,7 @@ pub(super) struct TrainOptions {
     out: Option<PathBuf>,
     /// Resume the run in this folder; --epochs or --steps sets a new total length; --memory may be
     /// changed
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["batch", "accumulate", "precision", "seed", "init", "out", "dump"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["batch", "accumulate", "precision", "seed", "set", "init", "out", "dump"])]
     resume: Option<PathBuf>,
     /// Also write the initial weights, the first step's logits and gradients, every loss, and the
     /// final tensors
@@ -75,6 +78,7 @@ const EXAMPLES: &str = "\
 Examples:
   halfwave train                              the embedded digits
   halfwave train my.toml --out runs/mine      a recipe of your own
+  halfwave train vgg-small --set train.optimizer.lr=0.1 --set 'layers.q*.bits=3'
   halfwave train --adapter cpu --epochs 2     without a GPU, for two epochs
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
@@ -113,7 +117,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
 }
 
 fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
-    let (mut recipe, name) = load::recipe(recipe)?;
+    let (mut recipe, name) = load::recipe(recipe, &args.set)?;
     args.apply(&mut recipe)?;
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
     args.dump.as_deref().map_or(Ok(()), files::check_new)?;

@@ -22,7 +22,7 @@ pub(super) struct TuneArgs {
     /// Discard all cached data about kernels on this device without measuring anything: the
     /// measured choices, and whether kernels were right or wrong on first use (they are checked
     /// again)
-    #[arg(long, conflicts_with_all = ["recipes", "rounds", "StepArgs"])]
+    #[arg(long, conflicts_with_all = ["recipes", "rounds", "SetArgs", "StepArgs"])]
     forget: bool,
 }
 

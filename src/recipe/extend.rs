@@ -10,26 +10,27 @@
 //!   that used its output use its input.
 //! - A key made meaningless by a change (`bits` beside a list of levels) is dropped.
 //!
-//! All of this is done on TOML, before anything is read: the parser sees a single document. The
-//! texts are concatenated, and each is parsed with everything before it blanked out, so that an
-//! offset in the document is valid in all of them, and every error reports the correct file and
-//! line.
+//! All of this is done on TOML, before anything is read: the parser sees a single document.
+//!
+//! Options (`--set`) change a recipe in the same way, but among each other their order has no
+//! meaning, except that the last one of the same key counts: kind and keys of a table or layer may be
+//! given in any order.
 //!
 //! **Invariant:** the document has neither `extends` nor `model.change`.
 
-use super::table::{RecipeText, suggest};
-use super::{BUILTIN, Result};
-use crate::error::Error;
+use super::Result;
+use super::table::Span;
+use super::texts::Texts;
+use super::words::meant;
 use crate::model::INPUT;
 use crate::pass::matches_glob;
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::LazyLock;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// A layer as written, with its position.
-type Written<'a> = (Range<usize>, DeTable<'a>);
+type Written<'a> = (Span, DeTable<'a>);
 
 /// The tables of recipes that are merged in a special way.
 struct Special {
@@ -46,71 +47,14 @@ static SPECIAL: LazyLock<Special> = LazyLock::new(|| {
     Special { rivals, kinds: recipe.kinds() }
 });
 
-/// A recipe, the one that it extends, and so on.
-pub(super) struct Texts {
-    text: String,
-    files: Vec<(String, usize)>,
-    blanked: Vec<String>,
-}
-
 impl Texts {
-    /// Resolves `extends` with `find`, which returns the text for a name.
-    pub(super) fn read(text: &str, file: &str, find: impl Fn(&str) -> Option<&'static str>) -> Result<Self> {
-        let mut texts = Self { text: text.into(), files: vec![(file.into(), 0)], blanked: vec![text.into()] };
-        while let Some((line, name)) = texts.extended()? {
-            let source = texts.source();
-            let wrong = |why: String| source.error(line, format!("extends = \"{name}\": {why}"));
-            if texts.files[1..].iter().any(|(known, _)| *known == name) {
-                return Err(wrong("the recipe would extend itself; name another one".into()));
-            }
-            let base = find(&name).ok_or_else(|| {
-                let names = BUILTIN.map(|(name, _)| name);
-                wrong(format!("there is no built-in recipe of that name; {}", suggest(&name, &names)))
-            })?;
-            texts.push(name, base);
-        }
-        Ok(texts)
-    }
-
-    fn push(&mut self, name: String, base: &str) {
-        self.text.push('\n');
-        self.files.push((name, self.text.matches('\n').count()));
-        let blank = |byte: u8| if byte == b'\n' { '\n' } else { ' ' };
-        let blanks: String = self.text.bytes().map(blank).collect();
-        self.blanked.push(blanks + base);
-        self.text += base;
-    }
-
-    pub(super) fn source(&self) -> RecipeText<'_> {
-        RecipeText { text: &self.text, files: &self.files }
-    }
-
-    /// The name that the last text extends, with its line.
-    fn extended(&self) -> Result<Option<(usize, String)>> {
-        let text = self.blanked.last().expect("the recipe itself is there");
-        let document = self.parse(text)?;
-        let Some(name) = document.get_ref().get("extends") else { return Ok(None) };
-        let line = self.source().line(name.span().start);
-        match name.get_ref().as_str() {
-            Some(name) => Ok(Some((line, name.into()))),
-            None => Err(self.source().error(line, "extends: give the name of a built-in recipe in quotes".into())),
-        }
-    }
-
-    fn parse<'a>(&'a self, text: &'a str) -> Result<Spanned<DeTable<'a>>> {
-        DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| self.source().line(span.start));
-            let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            self.source().error(line, format!("not valid TOML: {message}"))
-        })
-    }
-
     /// All texts as one document.
     pub(super) fn merged(&self) -> Result<Spanned<DeTable<'_>>> {
-        let mut merged: Option<Spanned<DeTable<'_>>> = None;
-        for text in self.blanked.iter().rev() {
-            let mut own = self.parse(text)?;
-            let changes = take_changes(own.get_mut());
+        let (options, files) = self.blanked.split_at(self.options);
+        let mut merged: Option<DeTable<'_>> = None;
+        for text in files.iter().rev() {
+            let mut own = self.parse(text)?.into_inner();
+            let changes = take_changes(&mut own);
             merged = Some(match (merged, changes) {
                 (None, None) => own,
                 (None, Some(changes)) => {
@@ -118,28 +62,54 @@ impl Texts {
                         "[[model.change]]: there is nothing to change; start with extends = \"a recipe's name\"";
                     return Err(self.error(&changes.span(), advice.into()));
                 }
-                (Some(base), changes) => {
-                    own.get_mut().remove("extends");
-                    let mut table = base.into_inner();
-                    overlay(&mut table, own.get_ref());
+                (Some(mut table), changes) => {
+                    own.remove("extends");
+                    overlay(&mut table, &own);
                     if let Some(changes) = changes {
-                        self.change(&mut table, &changes)?;
+                        self.change(&mut table, self.items(&changes)?)?;
                     }
-                    Spanned::new(own.span(), table)
+                    table
                 }
             });
         }
-        Ok(merged.expect("the recipe itself is there"))
+        let mut merged = merged.expect("the recipe itself is there");
+        let (own, changes) = self.of_options(options)?;
+        overlay(&mut merged, &own);
+        self.change(&mut merged, &changes)?;
+        Ok(Spanned::new(self.own(), merged))
     }
 
-    fn error(&self, span: &Range<usize>, message: String) -> Error {
-        let source = self.source();
-        source.error(source.line(span.start), message)
+    /// What all options say: keys, and changes of layers.
+    fn of_options<'a>(&'a self, texts: &'a [String]) -> Result<(DeTable<'a>, Vec<Spanned<DeValue<'a>>>)> {
+        let (mut all, mut changes) = (DeTable::new(), Vec::<Spanned<DeValue<'_>>>::new());
+        for text in texts {
+            let mut own = self.parse(text)?.into_inner();
+            if let Some(own) = take_changes(&mut own) {
+                for change in self.items(&own)? {
+                    // Keys for the same layers are one change.
+                    let same = |known: &&mut Spanned<DeValue<'_>>| {
+                        matched(known).is_some() && matched(known) == matched(change)
+                    };
+                    match (changes.iter_mut().find(same).map(Spanned::get_mut), change.get_ref().as_table()) {
+                        (Some(DeValue::Table(known)), Some(keys)) => overlay(known, keys),
+                        _ => changes.push(change.clone()),
+                    }
+                }
+            }
+            overlay(&mut all, &own);
+        }
+        Ok((all, changes))
+    }
+
+    /// The changes in `model.change`.
+    fn items<'v, 'a>(&self, changes: &'v Spanned<DeValue<'a>>) -> Result<&'v [Spanned<DeValue<'a>>]> {
+        let items = changes.get_ref().as_array().filter(|items| items.iter().all(|item| item.get_ref().is_table()));
+        let wrong = || self.error(&changes.span(), "change: write each as a table: [[model.change]]".into());
+        items.map(|items| &items[..]).ok_or_else(wrong)
     }
 
     /// Applies `[[model.change]]` to the layers.
-    fn change<'a>(&self, document: &mut DeTable<'a>, changes: &Spanned<DeValue<'a>>) -> Result<()> {
-        let wrong = || self.error(&changes.span(), "change: write each as a table: [[model.change]]".into());
+    fn change<'a>(&self, document: &mut DeTable<'a>, changes: &[Spanned<DeValue<'a>>]) -> Result<()> {
         let model = document.get_mut("model").map(Spanned::get_mut);
         let Some(DeValue::Table(model)) = model else { return Ok(()) };
         let layers = model.get_mut("layers").map(Spanned::get_mut);
@@ -149,16 +119,17 @@ impl Texts {
         }
         let old = std::mem::replace(layers, std::iter::empty().collect());
         let mut written: Vec<Written<'_>> = old.into_iter().filter_map(table).collect();
-        for change in changes.get_ref().as_array().ok_or_else(wrong)? {
-            let keys = change.get_ref().as_table().ok_or_else(wrong)?;
+        for (change, keys) in changes.iter().filter_map(|change| Some((change, change.get_ref().as_table()?))) {
             self.change_layers(&mut written, change.span(), keys)?;
         }
         *layers = written.into_iter().map(|(span, layer)| Spanned::new(span, DeValue::Table(layer))).collect();
         Ok(())
     }
 
-    fn change_layers<'a>(&self, layers: &mut Vec<Written<'a>>, span: Range<usize>, keys: &DeTable<'a>) -> Result<()> {
-        let wrong = |at: &Range<usize>, why: &str| self.error(at, format!("[[model.change]]: {why}"));
+    fn change_layers<'a>(&self, layers: &mut Vec<Written<'a>>, span: Span, keys: &DeTable<'a>) -> Result<()> {
+        let in_option = self.source().part(span.start) < self.options;
+        let heading = if in_option { "" } else { "[[model.change]]: " };
+        let wrong = |at: &Span, why: &str| self.error(at, format!("{heading}{why}"));
         let pattern =
             keys.get("match").ok_or_else(|| wrong(&span, "match is missing; add match = \"a layer's name\""))?;
         let patterns = patterns(pattern.get_ref()).ok_or_else(|| {
@@ -175,8 +146,11 @@ impl Texts {
         let positions: Vec<usize> = (0..layers.len()).filter(|&at| matched(&layers[at].1)).collect();
         if positions.is_empty() {
             let names: Vec<_> = layers.iter().filter_map(|(_, layer)| text(layer, "name")).collect();
-            let why = format!("match: no layer matches; there are {}", names.join(", "));
-            return Err(wrong(&pattern.span(), &why));
+            let near = pattern.get_ref().as_str().and_then(|given| meant(given, &names));
+            let advice =
+                near.map_or(format!("there are {}", some_of(&names)), |name| format!("did you mean \"{name}\"?"));
+            let what = if in_option { "no layer has that name" } else { "match: no layer matches" };
+            return Err(wrong(&pattern.span(), &format!("{what}; {advice}")));
         }
         if let Some(name) = keys.get("name") {
             return Err(wrong(&name.span(), "name: a layer keeps its name; remove it"));
@@ -199,6 +173,20 @@ impl Texts {
         }
         Ok(())
     }
+}
+
+/// The most names in a message.
+const MOST_NAMES: usize = 16;
+
+/// Names, separated by commas; of many only the first ones.
+fn some_of(names: &[&str]) -> String {
+    let shown = names[..names.len().min(MOST_NAMES)].join(", ");
+    if names.len() > MOST_NAMES { format!("{shown} and {} more", names.len() - MOST_NAMES) } else { shown }
+}
+
+/// The name that a change matches, if it is a text.
+fn matched<'v>(change: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+    text(change.get_ref().as_table()?, "match")
 }
 
 fn take_changes<'a>(document: &mut DeTable<'a>) -> Option<Spanned<DeValue<'a>>> {
@@ -240,13 +228,15 @@ fn overlay<'a>(base: &mut DeTable<'a>, own: &DeTable<'a>) {
     }
 }
 
-/// Whether `own` has a different kind than `base`.
+/// Whether `own` has a different kind than `base`. Options may give the keys of a table before its
+/// kind.
 fn changes_kind(base: &DeTable<'_>, own: &DeTable<'_>) -> bool {
-    SPECIAL.kinds.iter().any(|key| own.contains_key(*key) && text(own, key) != text(base, key))
+    let has = |table: &DeTable<'_>, key: &str| table.contains_key(key);
+    SPECIAL.kinds.iter().any(|key| has(base, key) && has(own, key) && text(own, key) != text(base, key))
 }
 
 /// Replaces the layer's keys by these.
-fn rewrite<'a>((place, layer): &mut Written<'a>, span: &Range<usize>, keys: &DeTable<'a>) {
+fn rewrite<'a>((place, layer): &mut Written<'a>, span: &Span, keys: &DeTable<'a>) {
     if changes_kind(layer, keys) {
         *layer = ["name", "from"].into_iter().filter_map(|key| layer.remove_entry(key)).collect();
         *place = span.clone();
@@ -300,60 +290,4 @@ fn remove(layers: &mut Vec<Written<'_>>, at: usize) -> std::result::Result<(), S
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn find(name: &str) -> Option<&'static str> {
-        match name {
-            "self" => Some("extends = \"self\"\n"),
-            "a" => Some("# a\nextends = \"b\"\n[x]\nkind = \"p\"\none = 1\n"),
-            "b" => Some("[x]\nkind = \"q\"\ntwo = 2\n[y]\nsteps = 3\nlist = [1, 2]\nkept = 'é'\n"),
-            "broken" => Some("x = 1\ny = = 2\n"),
-            _ => None,
-        }
-    }
-
-    fn fault(text: &str) -> String {
-        match Texts::read(text, "own.toml", find).and_then(|texts| texts.merged().map(|_| ())) {
-            Err(error) => error.to_string(),
-            Ok(()) => panic!("{text} should be wrong"),
-        }
-    }
-
-    #[test]
-    fn tables_merge_and_another_kind_replaces() {
-        let own = "extends = \"a\"\ny.epochs = 4\ny.list = [3]\n";
-        let texts = Texts::read(own, "own.toml", find).unwrap();
-        let document = texts.merged().unwrap();
-        let keys = |name: &str| {
-            let table = document.get_ref().get(name).unwrap().get_ref().as_table().unwrap();
-            table.keys().map(|key| key.get_ref().to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(document.get_ref().keys().map(|key| key.get_ref().as_ref()).collect::<Vec<_>>(), ["x", "y"]);
-        assert_eq!(
-            (keys("x"), keys("y")),
-            (vec!["kind".into(), "one".into()], ["epochs", "kept", "list"].map(String::from).into())
-        );
-        // An offset in the document is valid in all texts, and gives the right file.
-        let kept = document.get_ref()["y"].get_ref()["kept"].span();
-        assert_eq!(texts.source().text.get(kept.clone()), Some("'é'"));
-        assert!(matches!(texts.error(&kept, String::new()), Error::Recipe { file, line: 7, .. } if file == "b"));
-    }
-
-    #[test]
-    fn what_cannot_be_extended_is_named_with_file_and_line() {
-        for (text, parts) in [
-            ("\nextends = \"self\"", ["self:1", "would extend itself"]),
-            ("# …\n\nextends = \"vgg-smal\"", ["own.toml:3", "did you mean \"vgg-small\"?"]),
-            ("extends = 3", ["own.toml:1", "in quotes"]),
-            ("extends = \"broken\"", ["broken:2", "not valid TOML"]),
-            ("\n[[model.change]]\nmatch = \"a\"", ["own.toml:2", "nothing to change"]),
-        ] {
-            let message = fault(text);
-            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
-        }
-    }
 }

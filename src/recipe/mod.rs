@@ -19,8 +19,12 @@ mod json;
 mod parse;
 mod read;
 pub mod schedule;
+mod set;
+mod source;
 mod table;
+mod texts;
 mod train;
+mod words;
 
 pub use crate::data::formats::*;
 pub use crate::data::{Data, MOST_CLASSES};
@@ -29,8 +33,11 @@ pub use crate::ops::{Rule, adam::Moments, rules::*};
 pub use crate::pass::{Group, Loss, Optimizer};
 pub use json::json_schema;
 pub use schedule::{Curve, Schedule, Unit};
-pub use table::nearest;
+pub use source::Source;
+#[cfg(not(target_arch = "wasm32"))]
+pub use source::near_file;
 pub use train::{BATCHES, Length, Memory, Train};
+pub use words::nearest;
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
@@ -104,14 +111,25 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Reads a recipe from the text of a TOML file; `file` is the name used in errors.
+    /// Reads a recipe from the text of a TOML file; `file` is the name used in errors. It can extend
+    /// built-in recipes only: [`Self::read`] and [`Source`] read files.
     ///
     /// # Errors
     ///
     /// Returns [`crate::Error::Recipe`] with file, line, layer or key, and what to do, for the
     /// first mistake found.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
-        parse::recipe(text, file)
+        Source::text(text, file).recipe()
+    }
+
+    /// Reads a recipe file, and the files that it extends.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read, or as [`Self::parse`] does.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Source::file(path.as_ref())?.recipe()
     }
 
     /// The embedded digits recipe: a small HWGQ network on the embedded digits.

@@ -1,22 +1,19 @@
 //! Parses TOML text into a checked [`Recipe`].
+use super::Recipe;
 use super::read::{Given, Place, read};
 use super::table::RecipeText;
-use super::{Recipe, builtin, extend};
+use super::texts::Texts;
 use crate::model::{Model, ModelError, Parameter};
 use crate::pass::Optimizer;
 use crate::{Error, Result};
 
-/// See [`Recipe::parse`].
-pub(super) fn recipe(text: &str, file: &str) -> Result<Recipe> {
-    let texts = extend::Texts::read(text, file, builtin)?;
+/// Reads a recipe from its texts.
+pub(super) fn recipe(texts: &Texts) -> Result<Recipe> {
     let (text, document) = (texts.source(), texts.merged()?);
     let place = Place { span: document.span(), what: "recipe".into(), path: String::new() };
     let (mut given, mut recipe) = (Given::new(), Recipe::start());
     read(&mut given, text, place, document.get_ref(), &mut recipe)?;
     recipe.check().map_err(|fault| fault.located(text, &given))?;
-    for layer in &mut recipe.model.layers {
-        layer.line = text.own(layer.line).unwrap_or(0);
-    }
     Ok(recipe)
 }
 
@@ -46,7 +43,7 @@ impl Fault {
             Self::Value(table, key, why) => given[&table].value_error(key, &why),
             Self::Layer(layer, key, why) => {
                 let path = layer.map_or("model".to_string(), |layer| format!("model.layers.{layer}"));
-                text.error(given[&path].line_of(key), why)
+                text.error(&given[&path].span_of(key), why)
             }
             Self::Other(error) => error,
         }

@@ -2,11 +2,12 @@
 //!
 //! **Invariant:** an unknown key is reported before a missing one, since the one is often the
 //! other, misspelt.
-use super::table::{RecipeText, Table, suggest};
+use super::table::{RecipeText, Span, Table};
+use super::words::suggest;
 use crate::schema::{Key, Keys, Purpose, Setting, Tables, Visitor, whole, wide};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use std::ops::{Range, RangeBounds, RangeInclusive};
+use std::ops::{RangeBounds, RangeInclusive};
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 
@@ -15,7 +16,7 @@ pub(super) type Given<'a> = BTreeMap<String, Table<'a>>;
 
 /// Where a table is: its position, what messages call it, and its name.
 pub(super) struct Place {
-    pub(super) span: Range<usize>,
+    pub(super) span: Span,
     pub(super) what: String,
     pub(super) path: String,
 }
@@ -33,7 +34,7 @@ pub(super) fn read<'a>(
     if let Some((_, kind)) = names.chosen {
         table.what += &format!(" ({kind})");
     }
-    if let Some((key, line)) = table.unexpected_key(&names.keys, false) {
+    if let Some((key, span)) = table.unexpected_key(&names.keys, false) {
         let others = names.kinds_with(object, key);
         let mut known = names.keys.clone();
         if place.path.is_empty() {
@@ -47,7 +48,7 @@ pub(super) fn read<'a>(
                 format!("unknown key \"{key}\", which only {all} and {last} have; {}", expected(&names.keys))
             }
         };
-        return Err(table.error(line, &message));
+        return Err(table.error(&span, &message));
     }
     let mut reader = Reader { given, table, path: place.path, keys: Vec::new(), error: None };
     object.keys(&mut reader);
@@ -171,14 +172,14 @@ impl<'a> Reader<'_, 'a> {
                 (false, false, Some(example)) => {
                     let other = rival.name;
                     let message = format!("give either {other} or {name}, such as {other} = {example}");
-                    return Err(table.error(table.line, &message));
+                    return Err(table.error(&table.span, &message));
                 }
                 _ => {}
             }
         }
         match key.example {
             Some(advice) if !given && is_table => {
-                Err(table.error(table.line, &format!("[{}] is missing; {advice}", self.below(name))))
+                Err(table.error(&table.span, &format!("[{}] is missing; {advice}", self.below(name))))
             }
             Some(example) if !given => Err(table.missing(name, example)),
             _ => Ok(()),
@@ -219,8 +220,9 @@ impl<'a> Reader<'_, 'a> {
                 (Some(what), Some(name)) => format!("{what} \"{name}\""),
                 (Some(what), None) => format!("{what} {}", at + 1),
             };
+            let line = text.own_line(span.start);
             let place = Place { span, what, path: format!("{path}.{at}") };
-            read(self.given, text, place, entries, list.add(table.line))?;
+            read(self.given, text, place, entries, list.add(line))?;
         }
         Ok(true)
     }

@@ -1,68 +1,106 @@
 //! The text of a recipe and the tables in it, for errors with file, line, table and value.
+use super::words::suggest;
+use crate::text::excerpt;
 use crate::{Error, Result};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The concatenated texts of a recipe, used to convert an offset in them to an error. Offsets and
-/// lines count through all of them.
+/// A position in the concatenated texts.
+pub(super) type Span = Range<usize>;
+
+/// One of the concatenated texts.
+#[derive(Clone)]
+pub(super) struct Part {
+    /// The file, the built-in recipe, or the option.
+    pub(super) name: String,
+    /// Where it starts.
+    pub(super) start: usize,
+}
+
+/// The concatenated texts of a recipe, used to convert a position in them to an error.
 #[derive(Clone, Copy)]
 pub(super) struct RecipeText<'a> {
     pub(super) text: &'a str,
-    /// Every file with the number of lines before it; the recipe's own file comes first.
-    pub(super) files: &'a [(String, usize)],
+    /// The options that change the recipe, then its own file, then the recipes that it extends.
+    pub(super) parts: &'a [Part],
+    /// The number of options.
+    pub(super) options: usize,
 }
 
 impl RecipeText<'_> {
-    /// The line, from 1, of the byte at `offset`.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+    /// The text that contains a position: 0 is the first option, or the recipe's own file.
+    pub(super) fn part(&self, at: usize) -> usize {
+        self.parts.partition_point(|part| part.start <= at).saturating_sub(1)
+    }
+
+    /// The positions of a text.
+    pub(super) fn range(&self, part: usize) -> Span {
+        self.parts[part].start..self.parts.get(part + 1).map_or(self.text.len(), |next| next.start)
+    }
+
+    /// Whether a position is in one of the texts that nothing changes: in the options, or without
+    /// any, in the recipe's own file.
+    pub(super) fn is_last_word(&self, at: usize) -> bool {
+        self.part(at) < self.options.max(1)
+    }
+
+    /// The line, from 1, within the text that contains the position.
+    pub(super) fn line(&self, at: usize) -> usize {
+        let start = self.parts[self.part(at)].start;
+        let before = &self.text.as_bytes()[start..at.clamp(start, self.text.len())];
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
-    /// The line in the recipe's own file; `None` if it is in a recipe that this one extends.
-    pub(super) fn own(&self, line: usize) -> Option<usize> {
-        self.files.get(1).is_none_or(|(_, before)| line <= *before).then_some(line)
+    /// The line in the recipe's own file; 0 in an option, and in a recipe that this one extends.
+    pub(super) fn own_line(&self, at: usize) -> usize {
+        if self.part(at) == self.options { self.line(at) } else { 0 }
     }
 
-    pub(super) fn error(&self, line: usize, message: String) -> Error {
-        let at = self.files.partition_point(|(_, before)| *before < line).saturating_sub(1);
-        let (file, before) = &self.files[at];
-        Error::Recipe { file: file.clone(), line: line - before, message }
+    pub(super) fn error(&self, span: &Span, message: String) -> Error {
+        let part = self.part(span.start);
+        let (file, range) = (self.parts[part].name.clone(), self.range(part));
+        // An option is a single line, which is its name.
+        if part < self.options {
+            return Error::Recipe { file, line: 0, message, excerpt: String::new() };
+        }
+        let within = span.start - range.start..span.end.saturating_sub(range.start);
+        let excerpt = excerpt(&self.text[range], &within);
+        Error::Recipe { file, line: self.line(span.start), message, excerpt }
     }
 }
 
-/// A table of the recipe: its name in messages, and its first line.
+/// A table of the recipe: its name in messages, and its position.
 #[derive(Clone)]
 pub(super) struct Table<'a> {
     pub(super) text: RecipeText<'a>,
     pub(super) what: String,
-    pub(super) line: usize,
+    pub(super) span: Span,
     pub(super) entries: &'a DeTable<'a>,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(text: RecipeText<'a>, what: String, span: Range<usize>, entries: &'a DeTable<'a>) -> Self {
-        Self { text, what, line: text.line(span.start), entries }
+    pub(super) fn new(text: RecipeText<'a>, what: String, span: Span, entries: &'a DeTable<'a>) -> Self {
+        Self { text, what, span, entries }
     }
 
     /// An error in this table.
-    pub(super) fn error(&self, line: usize, message: &str) -> Error {
-        self.text.error(line, format!("{}: {message}", self.what))
+    pub(super) fn error(&self, span: &Span, message: &str) -> Error {
+        self.text.error(span, format!("{}: {message}", self.what))
     }
 
-    /// The first key that is none of `known`, with its line. With `own`, keys of an extended recipe
-    /// are ignored: they may have lost their meaning by a change.
-    pub(super) fn unexpected_key(&self, known: &[&str], own: bool) -> Option<(&'a str, usize)> {
+    /// The first key that is none of `known`, with its position. With `last_word`, keys are ignored
+    /// that may have lost their meaning by a change: those of an extended recipe.
+    pub(super) fn unexpected_key(&self, known: &[&str], last_word: bool) -> Option<(&'a str, Span)> {
         let unknown = self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
-        let located = unknown.map(|key| (key.get_ref().as_ref(), key.span().start, self.text.line(key.span().start)));
-        let counted = located.filter(|(_, _, line)| !own || self.text.own(*line).is_some());
-        counted.min_by_key(|(_, start, _)| *start).map(|(name, _, line)| (name, line))
+        let located = unknown.map(|key| (key.get_ref().as_ref(), key.span()));
+        let counted = located.filter(|(_, span)| !last_word || self.text.is_last_word(span.start));
+        counted.min_by_key(|(_, span)| span.start)
     }
 
-    /// The line of a key, or of the table if the key is not given.
-    pub(super) fn line_of(&self, key: &str) -> usize {
-        self.find(key).map_or(self.line, |value| self.text.line(value.span().start))
+    /// The position of a key's value, or of the table if the key is not given.
+    pub(super) fn span_of(&self, key: &str) -> Span {
+        self.find(key).map_or(self.span.clone(), Spanned::span)
     }
 
     pub(super) fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -84,12 +122,12 @@ impl<'a> Table<'a> {
     /// An error about the value of `key`.
     pub(super) fn value_error(&self, key: &str, advice: &str) -> Error {
         let written = self.find(key).map(|value| format!(" = {}", self.written(value))).unwrap_or_default();
-        self.error(self.line_of(key), &format!("{key}{written}: {advice}"))
+        self.error(&self.span_of(key), &format!("{key}{written}: {advice}"))
     }
 
     /// The error that `key` is missing; `example` shows what to write.
     pub(super) fn missing(&self, key: &str, example: &str) -> Error {
-        self.error(self.line, &format!("{key} is missing; add {key} = {example}"))
+        self.error(&self.span, &format!("{key} is missing; add {key} = {example}"))
     }
 
     /// The value of a key, if it is given and `read` accepts it.
@@ -110,30 +148,5 @@ impl<'a> Table<'a> {
             Some(at) => Ok(Some(at)),
             None => Err(self.value_error(key, &format!("unknown; {}", suggest(found, words)))),
         }
-    }
-}
-
-/// The word of `known` that was probably meant, or all of them.
-pub(super) fn suggest(found: &str, known: &[&str]) -> String {
-    match nearest(found, known) {
-        Some(word) => format!("did you mean \"{word}\"?"),
-        None => format!("expected one of {}", known.join(", ")),
-    }
-}
-
-/// The word of `known` that was probably meant, if one is similar.
-pub fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (changes, word) = known.iter().map(|word| (strsim::levenshtein(found, word), *word)).min()?;
-    (changes <= 1 + found.len().min(word.len()) / 4).then_some(word)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_near_words_are_suggested() {
-        assert_eq!(suggest("filtres", &["kernel", "filters"]), "did you mean \"filters\"?");
-        assert_eq!(suggest("dilation", &["kernel", "filters"]), "expected one of kernel, filters");
     }
 }

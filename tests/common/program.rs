@@ -61,13 +61,16 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Runs a command that must fail with exit code 1, one line `error: …` that contains all `parts`,
-/// and nothing written. Returns all of stderr.
+/// in a recipe with its line and a mark, and nothing written. Returns all of stderr.
 pub fn fails(dir: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(dir);
     let done = finish(command(dir, args));
     assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.out, done.err);
     let errors: Vec<_> = done.err.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert!(errors.len() == 1 && done.err.trim_end().ends_with(errors[0]), "{args:?}: {}", done.err);
+    assert_eq!(errors.len(), 1, "{args:?}: {}", done.err);
+    let after: Vec<_> = done.err.lines().skip_while(|line| *line != errors[0]).skip(1).collect();
+    let is_excerpt = matches!(after[..], [line, mark] if line.contains(" | ") && mark.trim_end().ends_with('^'));
+    assert!(after.is_empty() || is_excerpt, "{args:?}: {}", done.err);
     for part in parts {
         assert!(errors[0].contains(part), "{args:?}: \"{part}\" is not in {}", errors[0]);
     }

@@ -51,7 +51,7 @@ lr = 0.05
 /// Line and message of the error for `text`.
 pub fn wrong(text: &str) -> (usize, String) {
     match Recipe::parse(text, "test.toml") {
-        Err(Error::Recipe { file, line, message }) => {
+        Err(Error::Recipe { file, line, message, .. }) => {
             assert_eq!(file, "test.toml");
             messages::collect(&message);
             (line, message)

@@ -136,7 +136,7 @@ fn every_mistake_has_its_own_file_and_line() {
     ];
     for (text, wanted_file, wanted_line, part) in cases {
         match Recipe::parse(&text, "test.toml") {
-            Err(Error::Recipe { file, line, message }) => {
+            Err(Error::Recipe { file, line, message, .. }) => {
                 assert!(message.contains(part), "{message}\nshould say {part}");
                 assert_eq!(file, wanted_file, "{message}");
                 let names_layer =

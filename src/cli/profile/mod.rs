@@ -5,6 +5,7 @@ mod table;
 
 use super::device::{self, Choice, Opened};
 use super::plan::{self, Class};
+use super::set::SetArgs;
 use super::step::StepArgs;
 use super::terminal::{is_capable, print, print_message, print_status};
 use super::{AdapterArgs, ceilings, load};
@@ -22,8 +23,10 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProfileArgs {
-    /// A recipe file, or the name of a built-in recipe [default: digits]
+    /// A recipe file, the name of a built-in recipe, or - for standard input [default: digits]
     recipe: Option<String>,
+    #[command(flatten)]
+    set: SetArgs,
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Number of rounds to measure; every value is the median over as many steps
@@ -77,7 +80,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         let [before, after] = [read(before)?, read(after)?];
         return print(&changes::table(&diff(&before, &after)?));
     }
-    let (mut recipe, name) = load::recipe(args.recipe.as_deref())?;
+    let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
     args.step.apply(&mut recipe)?;
     let wanted = args.adapter.adapter.as_deref();
