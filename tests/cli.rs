@@ -9,6 +9,10 @@ mod environment;
 mod export;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/new.rs"]
+mod new;
+#[path = "cli/output.rs"]
+mod output;
 #[path = "common/program.rs"]
 mod program;
 #[path = "cli/report.rs"]

@@ -30,6 +30,7 @@ mod runtime_dir;
 mod selftest;
 mod set;
 mod shader;
+mod shell;
 mod step;
 mod summary;
 mod terminal;
@@ -104,6 +105,8 @@ enum Command {
     Recipe(recipe::RecipeArgs),
     Layers(layers::LayersArgs),
     Web(web::WebArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Maximum time the device works before the progress of a run is updated.
@@ -186,6 +189,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Recipe(args) => recipe::recipe(&args),
         Command::Layers(args) => layers::layers(&args),
         Command::Web(args) => web::web(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     code(done.map(|()| ExitCode::SUCCESS))
 }

@@ -20,7 +20,7 @@ pub(super) struct NewArgs {
     /// Recipe to write [default: the name of the folder or file with .toml, in the current folder]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Side of the square that pictures are scaled to, in pixels [default: 16 to 64, by their size]
+    /// Side of the square that pictures are scaled to, in pixels [default: 32, or 16 for pictures of less than 24 pixels]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=512))]
     size: Option<u16>,
 }
@@ -49,10 +49,7 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     Recipe::parse(&text, &out.display().to_string())?;
     files::replace(&out, text.as_bytes())?;
     let path = quoted(&out);
-    print(&format!(
-        "{what}\nwritten to {}; next:\n  halfwave summary {path}\n  halfwave train {path}\n",
-        out.display()
-    ))
+    print(&format!("{what}\nwritten to {}; next:\n  halfwave summary {path}\n  halfwave train {path}\n", out.display()))
 }
 
 /// The name of a folder, or of a file without its extension.
@@ -81,11 +78,7 @@ impl Plan {
         match (&mut set, size) {
             (Set::Folder(folder), size) => {
                 let shorter = folder.image[1].min(folder.image[2]);
-                let side = size.unwrap_or(match shorter {
-                    0..24 => 16,
-                    24..48 => 32,
-                    _ => 64,
-                });
+                let side = size.unwrap_or(if shorter < 24 { 16 } else { 32 });
                 (folder.image[1], folder.image[2]) = (side, side);
             }
             (_, None) => {}
@@ -141,7 +134,9 @@ impl Plan {
                 format!("pictures of {w} × {h} pixels, {colour}, scaled to {width} × {height}")
             }
             Some(PictureSizes { median: [w, h], .. }) => {
-                format!("pictures of different sizes ({w} × {h} pixels in the middle), {colour}, scaled to {width} × {height}")
+                format!(
+                    "pictures of different sizes ({w} × {h} pixels in the middle), {colour}, scaled to {width} × {height}"
+                )
             }
             None => format!("images of {width} × {height} pixels, {colour}"),
         };
@@ -153,54 +148,79 @@ impl Plan {
         )
     }
 
+    /// Returns the recipe as text.
     fn toml(&self, source: &Path) -> String {
         let [channels, height, width] = self.set.image();
         let classes = self.classes.len();
-        let side = height.min(width);
-        let scaled = if self.pictures.is_some() { ": pictures are scaled to this" } else { "" };
         let list = |values: &[f32]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(", ");
-        let mut text = format!(
-            "# Written by: halfwave new {}\n# {}.\n# All keys: `halfwave recipe --schema` for editors, `halfwave layers`, and the guide.\nextends = \"{}\"           # the network; `halfwave summary` shows its layers\n\n",
-            quoted(source),
-            self.about(),
-            self.network()
-        );
-        text += &format!(
-            "[model]\ninput = [{channels}, {height}, {width}]     # channels, height, width{scaled}\nclasses = {classes}\n\n[[model.change]]\nmatch = \"fc\"              # the last layer has an output per class\nunits = {classes}\n\n"
-        );
+        let most = self.set.max_pixel();
         let mut set = self.set.clone();
-        text += &format!("[data]\nset = \"{}\"\n", set.name());
-        if let Some(location) = set.location() {
+        let location = set.location().map(|location| {
             let path = toml::Value::String(location.path.to_string_lossy().into_owned());
-            text += &format!("{} = {path}\n", location.key.name);
-        }
-        if self.set.name() == "cifar10" {
-            text += "mean_image = false      # as the recipe above does\n";
-        }
-        text += &format!(
-            "scale = [{}, 0.0]   # a pixel of 0 to {} becomes 0 to 1,\nmean = [{}]         # minus the mean of each channel, measured on the training images,\nstd = [{}]          # divided by the standard deviation\n",
-            1.0 / f32::from(self.set.max_pixel()),
-            self.set.max_pixel(),
-            list(&self.mean),
-            list(&self.std)
-        );
-        text += &match (self.has_validation, self.validation) {
-            (true, _) => "validation = 0          # the set has validation images of its own\n\n".to_string(),
-            (false, 0.0) => "validation = 0          # there are too few images to hold some out\n\n".to_string(),
-            (false, share) => {
-                format!("validation = {share}        # share of the training images held out to choose the best epoch\n\n")
-            }
+            format!("{} = {path}", location.key.name)
+        });
+        let why = match (self.has_validation, self.validation > 0.0) {
+            (true, _) => "the set has validation images of its own",
+            (false, true) => "share of the training images held out to choose the best epoch",
+            (false, false) => "there are too few images to hold some out",
         };
-        let (mirror, why) = match channels {
+        let (mirror, mirror_why) = match channels {
             1 => (false, "write true if left and right do not matter; in writing they do"),
             _ => (true, "flip half of the images; write false if left and right matter"),
         };
-        text += &format!(
-            "[data.augment]          # random changes of the training images\npad = {}                 # shift by up to this many pixels\nmirror = {mirror}           # {why}\n\n",
-            side / 8
-        );
-        text += &format!("[train]\nbatch = {}              # images per step\nepochs = {}\n\n", self.batch(), self.epochs());
-        text + "[train.optimizer]\nkind = \"adam\"\nlr = 0.003\n\n[train.schedule]\nkind = \"cosine\"         # the learning rate falls to 0 over the run\n"
+        let input_is = match self.pictures {
+            Some(_) => "channels, height, width: pictures are scaled to this; more pixels take longer",
+            None => "channels, height, width",
+        };
+        let lines: &[(String, &str)] = &[
+            (format!("extends = \"{}\"", self.network()), "the network; `halfwave summary` lists its layers"),
+            (String::new(), ""),
+            ("[model]".into(), ""),
+            (format!("input = [{channels}, {height}, {width}]"), input_is),
+            (format!("classes = {classes}"), ""),
+            (String::new(), ""),
+            ("[[model.change]]".into(), ""),
+            ("match = \"fc\"".into(), "the last layer has one output for each class"),
+            (format!("units = {classes}"), ""),
+            (String::new(), ""),
+            ("[data]".into(), ""),
+            (format!("set = \"{}\"", self.set.name()), ""),
+            (location.unwrap_or_default(), ""),
+            (format!("scale = [{}, 0.0]", 1.0 / f32::from(most)), "a pixel of 0 to 255 becomes 0 to 1,"),
+            (format!("mean = [{}]", list(&self.mean)), "minus the mean of each channel of the training images,"),
+            (format!("std = [{}]", list(&self.std)), "divided by its standard deviation"),
+            ("mean_image = false".into(), ""),
+            (format!("validation = {}", self.validation), why),
+            (String::new(), ""),
+            ("[data.augment]".into(), "random changes of the training images"),
+            (format!("pad = {}", height.min(width) / 8), "shift by up to this many pixels"),
+            (format!("mirror = {mirror}"), mirror_why),
+            (String::new(), ""),
+            ("[train]".into(), ""),
+            (format!("batch = {}", self.batch()), "images per step"),
+            (format!("epochs = {}", self.epochs()), "passes over the training images"),
+            (String::new(), ""),
+            ("[train.optimizer]".into(), ""),
+            ("kind = \"adam\"".into(), ""),
+            ("lr = 0.003".into(), ""),
+            (String::new(), ""),
+            ("[train.schedule]".into(), ""),
+            ("kind = \"cosine\"".into(), "the learning rate falls to 0 over the run"),
+        ];
+        let column = lines.iter().filter(|(_, note)| !note.is_empty()).map(|(line, _)| line.chars().count()).max();
+        let column = column.unwrap_or(0) + 2;
+        let text: String = lines
+            .iter()
+            .map(|(line, note)| match note.is_empty() {
+                true => format!("{line}\n"),
+                false => format!("{line:<column$}# {note}\n"),
+            })
+            .collect();
+        format!(
+            "# Written by: halfwave new {}\n# {}.\n# The guide explains all keys; `halfwave recipe --schema` lets editors complete them.\n\n{text}",
+            quoted(source),
+            self.about()
+        )
     }
 }
 

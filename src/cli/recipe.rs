@@ -1,11 +1,13 @@
 //! `halfwave recipe`: prints recipes, and describes the keys of recipes.
 
 use super::load;
+use super::output::JsonArgs;
 use super::set::SetArgs;
 use super::terminal::print;
 use halfwave::Result;
 use halfwave::recipe::{self, BUILTIN, Set};
 use halfwave::schema::{Form, Section, markdown};
+use serde::Serialize;
 
 /// Print a recipe: a built-in one as a starting point for your own, or one with everything resolved.
 #[derive(clap::Args)]
@@ -28,6 +30,16 @@ pub(super) struct RecipeArgs {
     /// Print all keys as the Markdown page of the guide
     #[arg(long, conflicts_with = "name")]
     markdown: bool,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// A built-in recipe, as `--json` lists it.
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    /// The comment at its start.
+    about: String,
 }
 
 /// Start of the guide's page.
@@ -47,11 +59,17 @@ pub(super) fn recipe(args: &RecipeArgs) -> Result<()> {
     if args.markdown {
         return print(&(PAGE.to_string() + &tables("", &recipe::schema())));
     }
+    let json = args.json.begin();
     let Some(wanted) = &args.name else {
-        return print(&(BUILTIN.map(|(name, _)| name).join("\n") + "\n"));
+        let listed = BUILTIN.map(|(name, text)| Listed { name, about: comment(text) });
+        return args.json.print(&listed, || BUILTIN.map(|(name, _)| name).join("\n") + "\n");
     };
     let (mut source, _) = load::source(wanted)?;
     args.set.apply(&mut source)?;
+    if json {
+        let flat: toml::Table = source.recipe()?.to_toml().parse().expect("a recipe is written as valid TOML");
+        return args.json.print(&flat, String::new);
+    }
     // Changes cannot be made in the text itself without losing its comments.
     if !args.flat && args.set.is_empty() {
         return print(source.as_str());
@@ -60,6 +78,12 @@ pub(super) fn recipe(args: &RecipeArgs) -> Result<()> {
     let extended = (chain.len() > 1).then(|| chain.join(" extends "));
     let comments = extended.into_iter().chain(args.set.words()).map(|line| format!("# {line}\n"));
     print(&(comments.collect::<String>() + &recipe.to_toml()))
+}
+
+/// The comment at the start of a text.
+fn comment(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix('#'));
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// Describes the tables in a table of this name, as sections of Markdown.
