@@ -37,8 +37,15 @@ export function overview(runs) {
     const text = [percent(best[1]), make("span", { className: "hint" }, ` epoch ${whole(best[0])}`)];
     return make("span", { className: runs.length > 1 && best[1] === most ? "winner" : "" }, ...text);
   };
-  const rows = runs.map((run, at) => [named(runs, at), make("span", { className: /^diverged/.test(run.state) ? "bad" : "" }, run.state), best(run), share(run.last), whole(run.epochs), whole(run.steps), whole(run.parameters), run.images_per_s == null ? NONE : whole(run.images_per_s), time(run.seconds)]);
-  return table(["Run", "State", "#Best test accuracy", "#Last", "#Epochs", "#Steps", "#Parameters", "#Images/s", "#Time"], rows, "The runs");
+  const rows = runs.map((run, at) => [named(runs, at), make("span", { className: /^diverged/.test(run.state) ? "bad" : "" }, run.state), best(run), share(run.last), whole(run.epochs), whole(run.steps), run.images_per_s == null ? NONE : whole(run.images_per_s), time(run.seconds)]);
+  return table(["Run", "State", "#Best test accuracy", "#Last", "#Epochs", "#Steps", "#Images/s", "#Time"], rows, "The runs");
+}
+
+/** What a network takes once it is exported, and what an image costs. @param {any[]} runs */
+export function sizes(runs) {
+  const ratio = (/** @type {any} */ { packed_bytes, float_bytes }) => `1/${(float_bytes / Math.max(packed_bytes, 1)).toFixed(1)}`;
+  const rows = runs.map((run, at) => [named(runs, at), whole(run.parameters), percent(run.low_bit), size(run.packed_bytes), size(run.float_bytes), ratio(run), whole(run.multiply_adds), percent(run.bit_multiply_adds / Math.max(run.multiply_adds, 1))]);
+  return table(["Run", "#Parameters", "#Low-bit", "#Packed", "#In f32", "#Ratio", "#Multiply-adds per image", "#On bits"], rows, "Sizes of the networks");
 }
 
 /** @param {any[]} runs */

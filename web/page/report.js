@@ -4,7 +4,7 @@
 import { counted, make } from "./dom.js";
 import { colour, figure } from "./report-chart.js";
 import { stack, strength } from "./report-stack.js";
-import { byClass, confusion, devices, named, overview, recipes } from "./report-tables.js";
+import { byClass, confusion, devices, named, overview, recipes, sizes } from "./report-tables.js";
 
 /** Shows a report. @param {HTMLElement} container its contents are replaced @param {any} report as written by `src/report/runs.rs` */
 export function render(container, report) {
@@ -12,7 +12,7 @@ export function render(container, report) {
   const names = runs.map((/** @type {any} */ { name }) => name);
   container.classList.add("report");
   const parts = [
-    part("Runs", "", make("div", { className: "card flush" }, overview(runs))),
+    part("Runs", "", make("div", { className: "card flush" }, overview(runs)), make("div", { className: "card flush" }, sizes(runs))),
     part("Learning", "Point at a curve to read its values.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names)))),
     ...(runs.length > 1 ? [part("Recipes", differences.length ? `${counted(differences.length, "key differs", "keys differ")}; all others are the same.` : "The resolved recipes are the same.", ...(differences.length ? [make("div", { className: "card flush" }, recipes(runs, differences))] : []))] : []),
     ...tested(report),
