@@ -288,24 +288,53 @@ fn bad_checkpoints_are_refused() {
 }
 
 #[test]
-fn bad_pictures_are_refused() {
+fn bad_pictures_are_left_out() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     let (good, _) = picture(dir, 0);
-    RgbImage::new(32, 16).save(dir.join("wide.png")).unwrap();
     fs::write(dir.join("words.png"), "no picture").unwrap();
     fs::write(dir.join("half.png"), &fs::read(&good).unwrap()[..60]).unwrap();
     fs::create_dir(dir.join("folder.png")).unwrap();
     for (name, part) in [
-        ("wide.png", "32×16 pixels, but the network takes 8×8"),
         ("words.png", "not a picture"),
         ("half.png", "not a picture"),
         ("folder.png", "this is a folder"),
         ("missing.png", "No such file"),
     ] {
-        // A valid image before an invalid one is not predicted either: all or nothing.
-        fails(dir, &["predict", &run_dir(), &good, name, "--adapter", "cpu"], &[name, part]);
+        fails(dir, &["predict", &run_dir(), name, "--adapter", "cpu"], &[name, part]);
+        let done = finish(command(dir, &["predict", &run_dir(), name, &good, "--adapter", "cpu"]));
+        assert!(done.code == Some(1) && done.err.starts_with(&format!("error: {name}")), "{}", done.err);
+        assert!(done.err.contains(part) && done.out.starts_with(&good), "{} {}", done.err, done.out);
     }
+    fails(dir, &["predict", &run_dir(), "words.png", "half.png"], &["none of the images can be read"]);
+}
+
+#[test]
+fn pictures_of_any_size_are_classified() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let (good, _) = picture(dir, 0);
+    let small = image::open(&good).unwrap().into_luma8();
+    let predict = |name: &str| {
+        let done = finish(command(dir, &["predict", &run_dir(), name, "--adapter", "cpu"]));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        (done.out.split_whitespace().nth(1).unwrap().to_string(), done.err)
+    };
+    let (class, err) = predict(&good);
+    assert!(err.is_empty(), "{err}");
+    // Margins at the sides are cut off.
+    let at = |x: u32, y: u32| if (40..120).contains(&x) { *small.get_pixel((x - 40) / 10, y / 10) } else { Luma([0]) };
+    GrayImage::from_fn(160, 80, at).save(dir.join("wide.png")).unwrap();
+    let (wide, err) = predict("wide.png");
+    assert_eq!(wide, class);
+    assert_eq!(err, "note: the image of 160 × 80 pixels was cropped to its centre and scaled to 8 × 8\n");
+    // Black on white.
+    GrayImage::from_fn(8, 8, |x, y| Luma([255 - small.get_pixel(x, y)[0]])).save(dir.join("inverse.png")).unwrap();
+    let (_, err) = predict("inverse.png");
+    assert!(
+        err.contains("warning: inverse.png: its background is bright, but that of the training images is dark"),
+        "{err}"
+    );
 }
 
 #[test]

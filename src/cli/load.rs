@@ -108,6 +108,26 @@ fn dataset_as(data: &Data, args: &DataArgs, classes: Classes<'_>) -> Result<Data
     Ok(dataset)
 }
 
+/// Returns the background of a recipe's training images, as a share of the brightest pixel; `None`
+/// if they are not available.
+pub(super) fn background(recipe: &Recipe, args: &DataArgs) -> Option<f32> {
+    let mut set = located(&recipe.data.set, args).ok()?;
+    if set.location().is_some_and(|location| !location.exists()) {
+        return None;
+    }
+    let most = f32::from(set.max_pixel());
+    let train = Dataset::load(&Data::from(set)).ok()?.train;
+    let every = train.len().div_ceil(SAMPLE).max(1);
+    let index: Vec<u32> = (0..train.len()).step_by(every).map(|at| at as u32).collect();
+    let [channels, height, width] = train.input;
+    let pixels = train.centre_crops(&index).ok()?;
+    let images = pixels.chunks_exact(channels * height * width);
+    Some(images.map(|image| data::border(image, height, width)).sum::<f32>() / index.len() as f32 / most)
+}
+
+/// Number of training images whose background is looked at.
+const SAMPLE: usize = 500;
+
 /// Returns the names of a network's classes. For a checkpoint of an earlier version without names,
 /// these are the class folders in `--data-dir`, or else numbers.
 pub(super) fn class_names(saved: &SavedRun, args: &DataArgs) -> Result<Vec<String>> {

@@ -176,7 +176,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Experiment(args) => return code(experiment::experiment(&args)),
         Command::Export(args) => export::export(&args),
-        Command::Predict(args) => predict::predict(&args),
+        Command::Predict(args) => return code(predict::predict(&args)),
         Command::Report(args) => report::report(&args),
         Command::Summary(args) => summary::summary(&args),
         Command::Plan(args) => plan::plan(&args),

@@ -36,11 +36,11 @@ pub use inspect::{Found, PictureSizes, inspect};
 pub use layout::{Layout, NO_CLASS, Place, arrange, is_system};
 #[cfg(not(target_arch = "wasm32"))]
 pub use listing::Listing;
-pub use normalise::Normalise;
+pub use normalise::{Normalise, border};
 #[cfg(all(feature = "image", not(target_arch = "wasm32")))]
 pub use panics::panic_is_expected;
 #[cfg(all(feature = "image", not(target_arch = "wasm32")))]
-pub use picture::{any_image_to_input, image_to_input};
+pub use picture::{InputImage, image_to_input};
 #[cfg(not(target_arch = "wasm32"))]
 pub use prefetch::{Batch, Prefetch};
 pub use settings::Data;

@@ -60,3 +60,14 @@ impl Normalise {
         pixels.iter().enumerate().map(value).collect()
     }
 }
+
+/// The mean of the pixels at the border of a grey image, which shows its background.
+pub fn border(image: &[u8], height: usize, width: usize) -> f32 {
+    let at_border = |at: usize| {
+        let [y, x] = [at / width, at % width];
+        y == 0 || x == 0 || y == height - 1 || x == width - 1
+    };
+    let pixels = image.iter().enumerate().filter(|(at, _)| at_border(*at)).map(|(_, pixel)| f32::from(*pixel));
+    let (sum, count) = pixels.fold((0.0, 0.0f32), |(sum, count), pixel| (sum + pixel, count + 1.0));
+    sum / count.max(1.0)
+}

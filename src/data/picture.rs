@@ -86,59 +86,52 @@ impl Fault {
     }
 }
 
-/// Reads the picture `path` for a network whose input has the shape `input` (channels, height,
-/// width): bytes H, W, C from 0 to `max_pixel` (16 for digits, else 255;
-/// [`super::Format::max_pixel`]), to be normalised as the training images were.
-///
-/// # Errors
-///
-/// Returns an error if the file cannot be read or is not a picture, if its size differs from the
-/// network's input, or if the network has neither one channel nor three.
-pub fn image_to_input(path: impl AsRef<Path>, input: [usize; 3], max_pixel: u8) -> Result<Vec<u8>> {
-    let path = path.as_ref();
-    let [channels, height, width] = input;
-    let accept = |w: u32, h: u32| match (w as usize, h as usize) == (width, height) {
-        true => Ok(()),
-        false => {
-            let full = format!(
-                "{w}×{h} pixels, but the network takes {width}×{height} (width × height); scale it to that size first"
-            );
-            Err(Fault::new("another size", full))
-        }
-    };
-    let convert = |picture: DynamicImage| match channels {
-        1 => Ok(picture.into_luma8().into_raw()),
-        3 => Ok(picture.into_rgb8().into_raw()),
-        _ => Err(no_channels(channels)),
-    };
-    let bytes = decoded(path, accept, convert).map_err(|fault| fault.of(path))?;
-    let rounded = |byte: u8| ((u32::from(byte) * u32::from(max_pixel) + 127) / 255) as u8;
-    Ok(bytes.into_iter().map(rounded).collect())
+/// A picture as the input of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputImage {
+    /// Bytes H, W, C from 0 to the set's largest pixel ([`super::Format::max_pixel`]), to be
+    /// normalised as the training images were.
+    pub pixels: Vec<u8>,
+    /// Width and height of the picture, if it was scaled.
+    pub scaled_from: Option<[u32; 2]>,
 }
 
-/// Reads the picture `path`, of any size, for networks on `set`. For a folder it is scaled as the
-/// folder's images are, then cropped to the centre; bytes H, W, C from 0 to 255. For any other set
-/// the whole picture is scaled.
+/// Reads the picture `path`, of any size, for networks on `set`, as the set's own images are read:
+/// those of a folder are scaled as the recipe says, then cropped to the centre. Other sets have
+/// images of one size; for them the largest centred part with the proportions of the input is scaled
+/// to it.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be read or is not a picture, or if the network has neither
 /// one channel nor three.
-pub fn any_image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<Vec<u8>> {
-    let fit = set.fit().unwrap_or(Fit::Stretch);
+pub fn image_to_input(path: impl AsRef<Path>, set: &Set) -> Result<InputImage> {
     let path = path.as_ref();
-    let pixels = fitted(path, set.source(), fit).map_err(|fault| fault.of(path))?;
-    let image = Split::new(set.source(), pixels, vec![0]);
-    Split { input: set.image(), ..image }.centre_crops(&[0])
+    let (source, fit) = (set.source(), set.fit().unwrap_or(Fit::Crop));
+    let mut size = [0; 2];
+    let pixels =
+        fitted_of(path, source, fit, |width, height| size = [width, height]).map_err(|fault| fault.of(path))?;
+    let most = u32::from(set.max_pixel());
+    let rounded = |byte: u8| ((u32::from(byte) * most + 127) / 255) as u8;
+    let image = Split::new(source, pixels.into_iter().map(rounded).collect(), vec![0]);
+    let pixels = Split { input: set.image(), ..image }.centre_crops(&[0])?;
+    let scaled_from = (size.map(|side| side as usize) != [source[2], source[1]]).then_some(size);
+    Ok(InputImage { pixels, scaled_from })
 }
 
 /// The picture `path` as an image of the `shape` (channels, height, width): bytes H, W, C.
 pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>, Fault> {
+    fitted_of(path, shape, fit, |_, _| ())
+}
+
+/// Like [`fitted`]; reports the picture's width and height.
+fn fitted_of(path: &Path, shape: [usize; 3], fit: Fit, size: impl FnOnce(u32, u32)) -> Result<Vec<u8>, Fault> {
     let [channels, height, width] = shape;
     if !matches!(channels, 1 | 3) {
         return Err(no_channels(channels));
     }
     let scale = |mut picture: DynamicImage| {
+        size(picture.width(), picture.height());
         if fit == Fit::Crop {
             let [left, top, columns, rows] =
                 largest([picture.width(), picture.height()], [width as u64, height as u64]);
@@ -146,12 +139,15 @@ pub(super) fn fitted(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<u8>
         }
         // The sides of a recipe's images are at most 2²⁰.
         let (width, height) = (width as u32, height as u32);
+        if (picture.width(), picture.height()) == (width, height) {
+            return Ok(if channels == 1 { picture.into_luma8().into_raw() } else { picture.into_rgb8().into_raw() });
+        }
         Ok(match channels {
             1 => imageops::resize(&picture.into_luma8(), width, height, FilterType::Triangle).into_raw(),
             _ => imageops::resize(&picture.into_rgb8(), width, height, FilterType::Triangle).into_raw(),
         })
     };
-    decoded(path, |_, _| Ok(()), scale)
+    decoded(path, scale)
 }
 
 /// The largest centred part of a picture of this width and height with the proportions of `wanted`,
@@ -207,13 +203,8 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
     checked.unwrap_or_else(|| Err(Fault::panicked()))
 }
 
-/// Decodes the picture `path` if `accept` approves its width and height, applies its EXIF
-/// orientation, and converts it.
-fn decoded<T>(
-    path: &Path,
-    accept: impl FnOnce(u32, u32) -> Result<(), Fault>,
-    convert: impl FnOnce(DynamicImage) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+/// Decodes the picture `path`, applies its EXIF orientation, and converts it.
+fn decoded<T>(path: &Path, convert: impl FnOnce(DynamicImage) -> Result<T, Fault>) -> Result<T, Fault> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(Fault::unread)?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Fault::unread)?;
@@ -228,8 +219,6 @@ fn decoded<T>(
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Fault::unread)?;
         let jpeg = reader.format() == Some(ImageFormat::Jpeg);
         let mut decoder = decoder(reader).map_err(no_picture)?;
-        let (width, height) = decoder.dimensions();
-        accept(width, height)?;
         if jpeg && !jpeg_ends(&bytes) {
             return Err(Fault::new("a damaged JPG file", "the JPEG ends too early; fetch or write it again"));
         }
@@ -276,11 +265,16 @@ fn no_channels(channels: usize) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Folder;
+    use crate::data::{Digits, Folder};
     use image::{GrayImage, Luma, Rgb, RgbImage};
 
+    fn scaled_to(path: &Path, image: [usize; 3]) -> Result<Vec<u8>> {
+        let (dir, classes, pictures) = (Default::default(), 2, Default::default());
+        image_to_input(path, &Folder { dir, image, classes, pictures }.into()).map(|image| image.pixels)
+    }
+
     fn message(path: &Path, input: [usize; 3]) -> String {
-        image_to_input(path, input, 255).expect_err("must fail").to_string()
+        scaled_to(path, input).expect_err("must fail").to_string()
     }
 
     #[test]
@@ -290,18 +284,29 @@ mod tests {
         GrayImage::from_fn(3, 2, |x, y| Luma([[[0, 8, 9], [128, 246, 255]][y as usize][x as usize]]))
             .save(&grey)
             .unwrap();
-        assert_eq!(image_to_input(&grey, [1, 2, 3], 255).unwrap(), [0, 8, 9, 128, 246, 255]);
-        assert_eq!(image_to_input(&grey, [1, 2, 3], 16).unwrap(), [0, 1, 1, 8, 15, 16]);
-        assert_eq!(image_to_input(&grey, [3, 2, 3], 255).unwrap()[..6], [0, 0, 0, 8, 8, 8]);
+        assert_eq!(scaled_to(&grey, [1, 2, 3]).unwrap(), [0, 8, 9, 128, 246, 255]);
+        assert_eq!(scaled_to(&grey, [3, 2, 3]).unwrap()[..6], [0, 0, 0, 8, 8, 8]);
         let colour = dir.path().join("colour.png");
         RgbImage::from_pixel(2, 1, Rgb([10, 20, 30])).save(&colour).unwrap();
-        assert_eq!(image_to_input(&colour, [3, 1, 2], 255).unwrap(), [10, 20, 30, 10, 20, 30]);
-        assert_eq!(image_to_input(&colour, [1, 1, 2], 255).unwrap().len(), 2);
+        assert_eq!(scaled_to(&colour, [3, 1, 2]).unwrap(), [10, 20, 30, 10, 20, 30]);
+        assert_eq!(scaled_to(&colour, [1, 1, 2]).unwrap().len(), 2);
     }
 
-    fn scaled_to(path: &Path, image: [usize; 3]) -> Result<Vec<u8>> {
-        let (dir, classes, pictures) = (Default::default(), 2, Default::default());
-        any_image_to_input(path, &Folder { dir, image, classes, pictures }.into())
+    #[test]
+    fn sets_of_one_size_take_pictures_of_any() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("digit.png");
+        GrayImage::from_fn(8, 8, |x, y| Luma([[0, 8, 9, 128, 246, 255, 0, 0][(x + 8 * y) as usize % 8]]))
+            .save(&path)
+            .unwrap();
+        let exact = image_to_input(&path, &Digits.into()).unwrap();
+        assert_eq!((&exact.pixels[..6], exact.scaled_from), (&[0, 1, 1, 8, 15, 16][..], None));
+        // A bar in the centre of a wide picture, whose sides are cut off.
+        GrayImage::from_fn(32, 16, |x, _| Luma([if (14..18).contains(&x) { 255 } else { 0 }])).save(&path).unwrap();
+        let scaled = image_to_input(&path, &Digits.into()).unwrap();
+        assert_eq!(scaled.scaled_from, Some([32, 16]));
+        let row = &scaled.pixels[..8];
+        assert!(row[3] > 8 && row[4] > 8 && row[0] == 0 && row[7] == 0, "{row:?}");
     }
 
     #[test]
@@ -322,7 +327,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         RgbImage::new(4, 2).save(&path).unwrap();
-        assert!(message(&path, [3, 4, 2]).contains("4×2 pixels, but the network takes 2×4"));
         assert!(message(&path, [2, 2, 4]).contains("2 channels"));
         assert!(message(&dir.path().join("none.png"), [1, 8, 8]).contains("none.png"));
         assert!(message(dir.path(), [1, 8, 8]).contains(dir.path().to_str().unwrap()));

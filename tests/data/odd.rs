@@ -1,6 +1,6 @@
 //! Unusual files among pictures: read, or left out and reported; never a panic, never much memory.
 use super::{picture, tiff::planar};
-use halfwave::data::{Dataset, any_image_to_input, image_to_input};
+use halfwave::data::{Dataset, image_to_input};
 use halfwave::recipe::{Data, Fit, Folder, Pictures, Set, Undecodable};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
@@ -31,12 +31,8 @@ fn a_decoder_that_panics_is_a_file_that_is_skipped() {
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("a/0.tiff") && message.contains("its decoder failed"), "{message}");
     }
-    for message in [
-        any_image_to_input(&path, &set(dir, [1, 2, 2], Undecodable::Skip, 0)).unwrap_err().to_string(),
-        image_to_input(&path, [3, 40, 100], 255).unwrap_err().to_string(),
-    ] {
-        assert!(message.contains("0.tiff: not a picture that can be read (its decoder failed)"), "{message}");
-    }
+    let message = image_to_input(&path, &set(dir, [1, 2, 2], Undecodable::Skip, 0)).unwrap_err().to_string();
+    assert!(message.contains("0.tiff: not a picture that can be read (its decoder failed)"), "{message}");
 }
 
 /// Bytes of a picture encoded by the image library.
@@ -71,7 +67,7 @@ fn no_change_of_a_byte_is_more_than_a_fault_of_that_file() {
         for at in (0..whole.len()).step_by(1 + whole.len() / 60) {
             for changed in [[&whole[..at], &[!whole[at]], &whole[at + 1..]].concat(), whole[..at].to_vec()] {
                 fs::write(&path, changed).unwrap();
-                match any_image_to_input(&path, &set) {
+                match image_to_input(&path, &set) {
                     Ok(_) => read += 1,
                     Err(error) => {
                         let message = error.to_string();
@@ -158,7 +154,7 @@ fn odd_pictures_are_read_as_they_look() {
     for (name, bytes) in files {
         let path = base.path().join(name);
         fs::write(&path, bytes).unwrap();
-        let values = any_image_to_input(&path, &set(base.path(), [1, 2, 2], Undecodable::Skip, 0)).unwrap();
+        let values = image_to_input(&path, &set(base.path(), [1, 2, 2], Undecodable::Skip, 0)).unwrap().pixels;
         assert!(values[0] < 60 && values[2] < 60 && values[1] > 190 && values[3] > 190, "{name}: {values:?}");
     }
 }
@@ -189,7 +185,7 @@ fn files_of_other_kinds_are_named() {
         let message = Dataset::load(&set(dir, [1, 2, 2], Undecodable::Refuse, 0).into()).unwrap_err().to_string();
         let wanted = format!("1 file cannot be used: {} ({what}", small(name));
         assert!(message.contains(&wanted), "{message}\nshould say {wanted}");
-        let message = image_to_input(&path, [1, 2, 2], 255).unwrap_err().to_string();
+        let message = image_to_input(&path, &set(dir, [1, 2, 2], Undecodable::Skip, 0)).unwrap_err().to_string();
         assert!(message.contains(what) && message.contains("not a picture"), "{message}");
         fs::remove_file(path).unwrap();
     }

@@ -1,7 +1,7 @@
 //! Settings of `[data]` for a folder: which pictures are used for testing, how they become images,
 //! and how other files are handled.
 use super::{greys, picture};
-use halfwave::data::{Dataset, Pixels, any_image_to_input};
+use halfwave::data::{Dataset, Pixels, image_to_input};
 use halfwave::recipe::{Data, Digits, Fit, Folder, Pictures, Recipe, Undecodable};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use std::fs;
@@ -55,11 +55,11 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     // By name: the tall one first. Its middle rows, then the middle columns of the wide one.
     assert_eq!(cut.train.read(&[0]).unwrap(), [20, 30, 40, 50].map(|grey| [grey; 4]).concat());
     assert_eq!(cut.train.read(&[1]).unwrap(), [[20, 30, 40, 50]; 4].concat());
-    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), cut.test.read(&[0]).unwrap());
+    assert_eq!(image_to_input(dir.join("test/a/wide.png"), &set).unwrap().pixels, cut.test.read(&[0]).unwrap());
     let (whole, set) = load(Fit::Stretch, None);
     let row = whole.train.read(&[1]).unwrap()[..4].to_vec();
     assert!(row[0] < 15 && row[3] > 55 && row.is_sorted(), "{row:?}");
-    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), whole.test.read(&[0]).unwrap());
+    assert_eq!(image_to_input(dir.join("test/a/wide.png"), &set).unwrap().pixels, whole.test.read(&[0]).unwrap());
 
     // Larger than the network's input: the centre of the same picture at twice the size.
     let (large, set) = load(Fit::Crop, Some(8));
@@ -70,7 +70,10 @@ fn a_picture_of_other_proportions_is_stretched_or_cut() {
     for (row, column) in (0..4).flat_map(|row| (0..4).map(move |column| (row, column))) {
         assert_eq!(seen[row * 4 + column], f32::from(all[(row + 2) * 8 + column + 2]));
     }
-    assert_eq!(any_image_to_input(dir.join("test/a/wide.png"), &set).unwrap(), large.test.centre_crops(&[0]).unwrap());
+    assert_eq!(
+        image_to_input(dir.join("test/a/wide.png"), &set).unwrap().pixels,
+        large.test.centre_crops(&[0]).unwrap()
+    );
 }
 
 #[test]
