@@ -11,6 +11,9 @@ import { save } from "./own.js";
 import { recipeForClasses } from "./template.js";
 import { zip } from "./zip.js";
 
+/** Name of runs on these classes. */
+export const NAME = "your own classes";
+
 const CLASSES = [2, 6];
 /** Pictures of a class that are needed: the fifth is held out. */
 const LEAST = 5;
@@ -34,7 +37,9 @@ export class Classes {
 
   /** @param {any} engine @param {any} run @param {any} own */
   constructor(engine, run, own) {
-    [this.engine, this.run, this.own] = [engine, run, own];
+    this.engine = engine;
+    this.run = run;
+    this.own = own;
     this.camera = new Camera();
     this.bars = new Bars($("try-bars"));
     $("class-add").addEventListener("click", () => this.add().field.select());
@@ -108,7 +113,7 @@ export class Classes {
     write(out, said);
     out.classList.toggle("good", !missing && this.ours && run.state === "finished");
     const { step = 0, total_steps: total = 0 } = this.ours ? (run.position ?? {}) : {};
-    $("classes-progress").hidden = !this.ours;
+    $("classes-progress").hidden = !step;
     $("classes-progress").firstElementChild.style.transform = `scaleX(${total ? Math.min(step / total, 1) : 0})`;
     $("classes-next").hidden = !(this.ours && run.state === "finished");
     write($("try-hint"), this.usable ? (this.camera.on || !$("tried").hidden ? "" : "Start the camera or try a picture.") : "Train first.");
@@ -138,7 +143,7 @@ export class Classes {
       // Without a GPU, this small network is trained on the CPU.
       if (!$("webgpu-missing").hidden) [this.run.adapter, $("webgpu-missing").hidden] = ["cpu", true];
       [this.recipe, this.held] = [recipeForClasses(data), data.test_len];
-      if (await this.run.open({ recipe: this.recipe, name: "your own classes" })) await this.run.train();
+      if (await this.run.open({ recipe: this.recipe, name: NAME })) await this.run.train();
     }
     this.busy = false;
     this.update();

@@ -35,7 +35,7 @@ export class Collected extends EventTarget {
     this.camera = camera;
     this.fallback = `Class ${number}`;
     const id = `class-${(Collected.#made += 1)}`;
-    this.field = make("input", { className: "class-name", type: "text", value: this.fallback, maxLength: 40, autocomplete: "off", spellcheck: false, "aria-label": "Name of the class" });
+    this.field = make("input", { className: "class-name", type: "text", value: this.fallback, placeholder: this.fallback, maxLength: 40, autocomplete: "off", spellcheck: false, "aria-label": "Name of the class" });
     this.close = make("button", { type: "button", className: "close" }, "×");
     this.capture = make("button", { type: "button", className: "plain small capture" }, "Hold to capture");
     const files = make("input", { type: "file", className: "file", id, multiple: true, accept: "image/*" });

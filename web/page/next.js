@@ -2,7 +2,8 @@
  * What to do with a network whose training has ended.
  */
 import { takesDrawings } from "./about.js";
-import { $, write } from "./dom.js";
+import { NAME } from "./classes.js";
+import { $, make, write } from "./dom.js";
 import { save } from "./own.js";
 
 export class Next {
@@ -18,8 +19,10 @@ export class Next {
     $("next").hidden = !over;
     if (!over) return;
     const { summary } = opened;
-    const own = summary.set !== "digits";
-    write($("next-try"), takesDrawings(summary) ? "Draw and test it" : "Show it an image");
-    write($("next-command"), `halfwave train recipe.toml${own ? ` --data-dir ${summary.set === "cifar10" ? "cifar-10-batches-bin" : "pictures"}` : ""}`);
+    const collected = opened.name === NAME;
+    $("next-try").href = collected ? "#classes" : "#draw";
+    write($("next-try"), collected ? "Try it with the camera or a picture" : takesDrawings(summary) ? "Draw and test it" : "Show it an image");
+    const dir = summary.set === "cifar10" ? "cifar-10-batches-bin" : summary.set === "folder" ? "pictures" : "";
+    $("next-command").replaceChildren("halfwave train recipe.toml", ...(dir ? [" ", make("span", {}, `--data-dir ${dir}`)] : []));
   }
 }

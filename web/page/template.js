@@ -5,8 +5,8 @@
 /** Side of the images, pixels. */
 const SIDE = 32;
 /** Number of steps that a network of a few classes is trained for, about, and the limits of its epochs. */
-const STEPS = 400;
-const EPOCHS = [20, 100];
+const STEPS = 300;
+const EPOCHS = [20, 80];
 
 /** A recipe for images in files. @param {{kind: string, classes: string[], train_len: number, input?: number[]}} data @returns {string} */
 export function recipeFor({ kind, classes, train_len, input = [3, SIDE, SIDE] }) {

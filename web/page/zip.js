@@ -24,9 +24,10 @@ const UTF8 = 1 << 11;
 /** 1 January 1980: the files have no other date. */
 const DATE = (1 << 5) | 1;
 
-/** @param {{path: string, file: Blob}[]} files @returns {Promise<Uint8Array>} */
+/** The archive as a file. @param {{path: string, file: Blob}[]} files @returns {Promise<Uint8Array>} */
 export async function zip(files) {
-  const [parts, directory] = [/** @type {Uint8Array[]} */ ([]), /** @type {Uint8Array[]} */ ([])];
+  /** @type {Uint8Array<ArrayBuffer>[][]} */
+  const [parts, directory] = [[], []];
   let at = 0;
   for (const { path, file } of files) {
     const [name, bytes] = [new TextEncoder().encode(path), new Uint8Array(await file.arrayBuffer())];

@@ -62,10 +62,7 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
     const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }, { at: '/profile/', folder: scratch }]);
     t.after(() => server.close());
     await withBrowser(kind, t, server.port, async (browser) => {
-      const come = async (mark = '') => {
-        const visit = await Visit.start(browser, `${server.origin}${AT}?adapter=cpu${mark}`);
-        return visit;
-      };
+      const come = (mark = '') => Visit.start(browser, `${server.origin}${AT}?adapter=cpu${mark}`);
       const visit = await come();
       const { page } = visit;
       await visit.state('ready');
@@ -100,6 +97,17 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await page.keyboard.press('Delete');
         assert.equal(await count(1), EACH);
         assert.ok(await page.evaluate(() => document.activeElement.matches('.thumbs button')), 'the focus stays among the pictures');
+        // dropped on a class, rather than on the page
+        await page.evaluate(async (card) => {
+          const files = new DataTransfer();
+          const canvas = new OffscreenCanvas(9, 9);
+          canvas.getContext('2d').fillRect(0, 0, 5, 5);
+          files.items.add(new File([await canvas.convertToBlob()], 'dropped.png', { type: 'image/png' }));
+          document.querySelector(card).dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+        }, card(2));
+        await collected(2, EACH + 1);
+        await page.click(`${card(2)} .thumbs button:last-child`);
+        assert.equal(await count(2), EACH);
         assert.ok(!await page.$eval('#classes-train', ({ disabled }) => disabled));
       });
 
@@ -171,6 +179,10 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         const names = listed(await visit.download());
         assert.equal(names.filter((name) => /^pictures\/square\/\d{3}\.png$/.test(name)).length, EACH);
         assert.equal(names.filter((name) => name.startsWith('pictures/camera/')).length, await count(3));
+        // A link in this tab does not end a run by itself.
+        await page.evaluate(() => { location.hash = '#recipe=digits'; });
+        await visit.until(() => document.querySelector('#recipe-state').textContent.startsWith('This recipe is from the link.'), undefined, 10_000);
+        assert.equal(await page.$eval('#train', ({ dataset }) => dataset.state), 'finished');
         await page.click('#reset');
         await visit.state('ready');
         assert.ok(await visit.hidden('next'), 'only after training');
