@@ -43,7 +43,7 @@ async function through(bytes, by, most) {
     length += value.length;
     if (length > most) {
       await reader.cancel().catch(() => undefined);
-      throw problem("link", `The link expands to more than ${most >> 20} MiB, so it is not a network.`);
+      throw problem("link", `The link expands to more than ${most >> 20} MiB, the most that is read.`);
     }
     parts.push(value);
   }
@@ -56,24 +56,29 @@ async function through(bytes, by, most) {
   return all;
 }
 
-/** A packed file as the end of a link, with its mark. @param {Uint8Array} bytes @returns {Promise<string>} */
-export async function encode(bytes) {
-  const small = await through(grouped(bytes, false), new CompressionStream("deflate-raw"), Infinity);
+/** Bytes, compressed, as base64url. @param {Uint8Array} bytes @returns {Promise<string>} */
+export async function toText(bytes) {
+  const small = await through(bytes, new CompressionStream("deflate-raw"), Infinity);
   let text = "";
   for (let at = 0; at < small.length; at += SLICE) text += String.fromCharCode(...small.subarray(at, at + SLICE));
-  return MARK + btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
+
+/** The bytes in a text of `toText`. @param {string} text @param {number} most bytes @returns {Promise<Uint8Array>} */
+export async function fromText(text, most) {
+  try {
+    if (!/^[\w-]+$/.test(text)) throw text;
+    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+    return await through(bytes, new DecompressionStream("deflate-raw"), most);
+  } catch (error) {
+    throw /** @type {any} */ (error).kind ? error : problem("link", "The link is incomplete or damaged: it was probably cut off where it was pasted. Copy all of it again.", error);
+  }
+}
+
+/** A packed file as the end of a link, with its mark. @param {Uint8Array} bytes @returns {Promise<string>} */
+export const encode = async (bytes) => MARK + (await toText(grouped(bytes, false)));
 
 /** The packed file in a link. @param {string} link @returns {Promise<Uint8Array>} */
 export async function decode(link) {
-  const text = link.slice(link.indexOf(MARK) + MARK.length);
-  const damaged = (/** @type {unknown} */ cause) => problem("link", "The link is incomplete or damaged: it was probably cut off where it was pasted. Copy all of it again.", cause);
-  if (!isLink(link) || !/^[\w-]+$/.test(text)) throw damaged(undefined);
-  let bytes;
-  try {
-    bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
-    return grouped(await through(bytes, new DecompressionStream("deflate-raw"), MOST_BYTES), true);
-  } catch (error) {
-    throw /** @type {any} */ (error).kind ? error : damaged(error);
-  }
+  return grouped(await fromText(isLink(link) ? link.slice(link.indexOf(MARK) + MARK.length) : "", MOST_BYTES), true);
 }

@@ -10,14 +10,51 @@ const LISTED = 12;
 
 /** @typedef {{class: number, probabilities: number[], pixels: Uint8Array, full: number, input: number[], label?: number}} Answer */
 
+/** The probabilities of the classes as a list of bars. */
+export class Bars {
+  /** @param {HTMLElement} list */
+  constructor(list) {
+    this.list = list;
+    /** @type {string[]} */
+    this.classes = [];
+    /** @type {{name: HTMLElement, bar: HTMLElement, value: HTMLElement, item: HTMLElement}[]} */
+    this.items = [];
+  }
+
+  /** @param {string[]} classes */
+  start(classes) {
+    this.classes = classes;
+    const item = () => {
+      const [name, bar, value] = [make("span", { className: "name" }), make("i"), make("span", { className: "value" })];
+      return { name, bar, value, item: make("li", {}, name, make("span", { className: "track" }, bar), value) };
+    };
+    this.items = Array.from({ length: Math.min(classes.length, LISTED) }, item);
+    this.list.replaceChildren(...this.items.map(({ item }) => item));
+    this.show(null);
+  }
+
+  /** @param {{class: number, probabilities: number[]} | null} answer */
+  show(answer) {
+    const { classes } = this;
+    const order = [...classes.keys()];
+    if (classes.length > LISTED && answer) order.sort((a, b) => answer.probabilities[b] - answer.probabilities[a]);
+    this.items.forEach(({ name, bar, value, item }, at) => {
+      const share = answer?.probabilities[order[at]] ?? 0;
+      write(name, classes[order[at]]);
+      write(value, answer ? percent(share) : "");
+      bar.style.transform = `scaleX(${share})`;
+      item.className = answer && order[at] === answer.class ? "best" : "";
+    });
+  }
+}
+
 export class Answers {
   constructor() {
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {string[]} */
     this.classes = [];
-    /** @type {{name: HTMLElement, bar: HTMLElement, value: HTMLElement, item: HTMLElement}[]} */
-    this.items = [];
+    this.bars = new Bars($("probabilities"));
     this.hint = "Draw something.";
     this.seen = new Surface($("seen"), (context, width) => this.picture(context, width));
     this.draw = () => this.paint();
@@ -26,12 +63,7 @@ export class Answers {
   /** @param {string[]} classes @param {string} hint how to get a prediction */
   start(classes, hint) {
     [this.classes, this.hint] = [classes, hint];
-    const item = () => {
-      const [name, bar, value] = [make("span", { className: "name" }), make("i"), make("span", { className: "value" })];
-      return { name, bar, value, item: make("li", {}, name, make("span", { className: "track" }, bar), value) };
-    };
-    this.items = Array.from({ length: Math.min(classes.length, LISTED) }, item);
-    $("probabilities").replaceChildren(...this.items.map(({ item }) => item));
+    this.bars.start(classes);
     this.show(null);
   }
 
@@ -49,16 +81,8 @@ export class Answers {
   }
 
   paint() {
-    const { answer, classes } = this;
-    const order = [...classes.keys()];
-    if (classes.length > LISTED && answer) order.sort((a, b) => answer.probabilities[b] - answer.probabilities[a]);
-    this.items.forEach(({ name, bar, value, item }, at) => {
-      const share = answer?.probabilities[order[at]] ?? 0;
-      write(name, this.name(order[at]));
-      write(value, answer ? percent(share) : "");
-      bar.style.transform = `scaleX(${share})`;
-      item.className = answer && order[at] === answer.class ? "best" : "";
-    });
+    const { answer } = this;
+    this.bars.show(answer);
     const box = $("prediction");
     box.dataset.class = answer ? String(answer.class) : "";
     const [digit, text] = box.children;

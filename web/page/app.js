@@ -2,6 +2,7 @@
  * The page: connects the engine's events to the pictures, and user input to the engine.
  */
 import { about, bitsOf } from "./about.js";
+import { Classes } from "./classes.js";
 import { Confusion } from "./confusion.js";
 import { Curve } from "./curve.js";
 import { Device } from "./device.js";
@@ -10,9 +11,11 @@ import { Draw } from "./draw.js";
 import { Engine } from "./engine.js";
 import { attempt, fault } from "./fault.js";
 import { Histograms } from "./histogram.js";
+import { Next } from "./next.js";
 import { Checkpoint, Own } from "./own.js";
 import { Profile } from "./profile-panel.js";
 import { Recipe } from "./recipe.js";
+import { linkedRecipe } from "./recipe-link.js";
 import { Run } from "./run.js";
 import { Software } from "./software.js";
 import { Use } from "./use.js";
@@ -31,6 +34,8 @@ const checkpoint = new Checkpoint(engine);
 const device = new Device();
 const profile = new Profile(engine, run);
 const software = new Software(run);
+new Classes(engine, run, own);
+new Next(run, recipe);
 new Use(engine, run);
 
 /** Resets the pictures for a run that has not started. @param {any} opened */
@@ -120,15 +125,31 @@ async function upload(file) {
   checkpoint.say(`Loaded ${file.name}, step ${whole(run.position.step)}.`);
 }
 
-/** Offers to resume the saved run; depending on the answer, it or a new run is opened. @param {any} saved */
-function offer(saved) {
+/** Puts the recipe of the address into the editor. @returns {Promise<boolean>} whether there is one */
+async function linked() {
+  const text = await attempt(() => linkedRecipe(location.hash, (name) => recipe.named(name)));
+  if (text !== undefined) recipe.write(text);
+  return text !== undefined;
+}
+
+// A link that is pasted into this tab: its recipe is opened, unless a run would be lost.
+addEventListener("hashchange", async () => {
+  if (!(await linked())) return;
+  if (!run.instead && !run.position?.step) return recipe.during(run.open(recipe.request));
+  write($("recipe-state"), "This recipe is from the link. Use it to replace the run.");
+  $("own").scrollIntoView();
+});
+
+/** Offers to resume the saved run; depending on the answer, it or a new run is opened. @param {any} saved @param {boolean} [link] whether the address has a recipe */
+function offer(saved, link = false) {
   const banner = $("resume-banner");
   const answer = (/** @type {() => Promise<unknown>} */ act) => async () => {
     [banner.hidden, run.instead] = [true, null];
     await act();
   };
   run.instead = answer(async () => {
-    if ((await run.open({ saved: true })) && !run.position.over) await run.train();
+    if (!(await run.open({ saved: true }))) return offer(saved, link); // its images may have to be chosen first
+    if (!run.position.over) await run.train();
   });
   $("resume-discard").onclick = answer(async () => {
     const next = await attempt(() => engine.forget());
@@ -137,7 +158,7 @@ function offer(saved) {
     if (next?.saved) offer(next.saved);
     else await run.open(recipe.request);
   });
-  write($("resume-text"), sentence(saved));
+  write($("resume-text"), `${sentence(saved)}${link ? " The recipe of the link waits in the editor." : ""}`);
   banner.hidden = false;
   Object.assign(banner.dataset, { when: saved.when, step: saved.step });
   const { rows, step, epoch, total_steps, epoch_steps = Math.max(1, rows.filter((/** @type {any} */ row) => row.kind === "step" && row.epoch === 1).length) } = saved;
@@ -154,9 +175,9 @@ function sentence({ step, epoch, total_steps: total, epoch_steps: each, when, re
   return `A run${name && name !== "recipe" ? ` of “${name}”` : ""} from ${date} stopped at ${at} (${percent(total ? step / total : 0, 0)}).`;
 }
 
-/** Opens the saved run or a new one. @param {any} begun result of Engine.start */
-async function begin({ saved }) {
-  if (saved) offer(saved);
+/** Opens the saved run or a new one. @param {any} begun result of Engine.start, and whether the address has a recipe */
+async function begin({ saved, link }) {
+  if (saved) offer(saved, link);
   else await run.open(recipe.request);
 }
 
@@ -165,6 +186,7 @@ async function start() {
   if (!begun) return run.turn({ state: "closed", message: "The engine could not be loaded. Reload the page; an old browser may need an update." });
   write($("version"), begun.version);
   recipe.start([...begun.recipes].sort((a, b) => Number(b.name === "digits") - Number(a.name === "digits")));
+  begun.link = await linked();
   ownSlot(begun.slot);
   if (begun.others && begun.slot !== undefined) checkpoint.say("Another tab of this page has a separate run; this tab’s run is saved as well.");
   if (begun.others && begun.slot === undefined) checkpoint.say("Other tabs of this page use all slots for saved runs: this tab’s run is not saved. Download its checkpoint to keep it.");

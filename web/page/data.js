@@ -1,12 +1,12 @@
 /**
- * The user's files as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders, which
- * the browser decodes. Without test images, every fifth readable picture of a class, in the order of names, is used for testing.
+ * The user's files as data sets and images, for the worker: CIFAR-10's binary files; pictures in class folders or collected in the
+ * page, which the browser decodes. Without test images, every fifth readable picture of a class, in the order of names, is used for testing.
  */
 import { Dataset, arrange, isSystem } from "./pkg/halfwave.js";
 import { grey, rgba } from "./pixels.js";
 
 /** @typedef {{path: string, file: File}} Picked */
-/** @typedef {{classes: string[], pictures: {path: string, file: File, label: number, test: boolean | undefined}[]}} Folder */
+/** @typedef {{classes: string[], pictures: {path: string, file: Blob, label: number, test: boolean | undefined}[]}} Folder */
 /** @typedef {{kind: "cifar10" | "folder", classes: string[], train_len: number, test_len: number, skipped: {path: string, why: string}[]}} Summary */
 
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
@@ -76,10 +76,21 @@ export class Files {
       else if (part === "validation") skipped.push({ path, why: "for validation, which is not used if there are test images" });
       else folder.pictures.push({ path, file, label, test: part && part === "test" });
     });
+    return Files.#of(folder, skipped);
+  }
+
+  /** Pictures collected for each class. @param {{name: string, pictures: Blob[]}[]} classes */
+  static collected(classes) {
+    const pictures = classes.flatMap(({ name, pictures }, label) => pictures.map((file, at) => ({ path: `${name}/${at}`, file, label, test: undefined })));
+    return Files.#of({ classes: classes.map(({ name }) => name), pictures }, []);
+  }
+
+  /** @param {Folder} folder @param {Summary["skipped"]} skipped */
+  static #of(folder, skipped) {
+    const { classes, pictures } = folder;
     const counts = classes.map(() => 0);
-    const test_len = folder.pictures.filter(({ label, test }) => test ?? ++counts[label] % EVERY === 0).length;
-    const train_len = folder.pictures.length - test_len;
-    const made = new Files({ kind: "folder", classes, train_len, test_len, skipped });
+    const test_len = pictures.filter(({ label, test }) => test ?? ++counts[label] % EVERY === 0).length;
+    const made = new Files({ kind: "folder", classes, train_len: pictures.length - test_len, test_len, skipped });
     made.folder = folder;
     return made;
   }
@@ -95,7 +106,7 @@ export async function dataset(summary, files) {
   if (summary.set === "digits") return { data: Dataset.digits(), skipped: [] };
   if (!["cifar10", "folder"].includes(summary.set)) throw wrong(`This recipe trains on "${summary.set}", which only the native program can read; write set = "cifar10" or "folder" in its [data].`);
   if (files?.summary.kind !== summary.set) {
-    const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: choose a folder with one folder of pictures for each class";
+    const what = summary.set === "cifar10" ? "CIFAR-10: choose the six .bin files of its binary version" : "pictures of your own: collect them at “Your own classes”, or choose a folder with one folder of pictures for each class";
     throw wrong(`This recipe trains on ${what} (at “Your own images”), then use the recipe again.`);
   }
   if (files.cifar10) return { data: files.cifar10, skipped: [] };
@@ -122,7 +133,7 @@ export async function dataset(summary, files) {
 
 /**
  * A picture as the network's input: resized, grey or in colour, from 0 to `full`.
- * @param {Blob} file
+ * @param {Blob | ImageBitmap} file
  * @param {number[]} input channels, height, width
  * @param {number} full
  */

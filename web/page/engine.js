@@ -63,6 +63,11 @@ export class Engine extends EventTarget {
     return this.#call("files", list);
   }
 
+  /** Takes pictures to train on, by class. @param {{name: string, pictures: Blob[]}[]} classes */
+  collected(classes) {
+    return this.#call("collected", classes);
+  }
+
   /**
    * Opens a recipe, a checkpoint or the saved run, or the open run on another adapter. If that fails, the previous run stays open.
    * @param {{recipe?: string, name?: string, checkpoint?: Uint8Array, saved?: boolean, adapter?: "gpu" | "cpu"}} what
@@ -93,7 +98,7 @@ export class Engine extends EventTarget {
     return this.#call("evaluate");
   }
 
-  /** Classifies pixels, a picture's file, or a test image. @param {{pixels?: Uint8Array, file?: File, test?: number}} image */
+  /** Classifies pixels, a picture, or a test image; `brief` leaves out the activations. @param {{pixels?: Uint8Array, file?: Blob | ImageBitmap, test?: number, brief?: boolean}} image */
   classify(image) {
     return this.#call("classify", image);
   }

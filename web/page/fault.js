@@ -8,7 +8,7 @@ const MOST = 3;
 /** @typedef {{kind?: string, message: string, line?: number, recoverable?: boolean}} Fault */
 
 /** Headings of the page that become links when a sentence quotes them in “ and ”. */
-const HEADINGS = /** @type {Record<string, string>} */ ({ "Your own images": "#own-images", Recipe: "#own", Checkpoint: "#own" });
+const HEADINGS = /** @type {Record<string, string>} */ ({ "Your own images": "#own-images", "Your own classes": "#classes", Recipe: "#own", Checkpoint: "#own" });
 
 const TITLES = /** @type {Record<string, string>} */ ({
   recipe: "The recipe",
@@ -19,6 +19,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
   model: "The model",
   diverged: "Training diverged",
   storage: "The browser’s storage",
+  link: "The link",
 });
 
 /** Capitalised and with a full stop. @param {string} text */

@@ -41,6 +41,12 @@ export class Own extends EventTarget {
     write(out, `Reading ${counted(entries.length, "file")} …`);
     const data = await attempt(() => this.engine.files(entries));
     if (!data) return write(out, this.data ? "Nothing was loaded; the previous files are kept." : "Nothing was loaded.");
+    this.loaded(data);
+  }
+
+  /** Describes the images that the engine has. @param {any} data summary of a data set */
+  loaded(data) {
+    const out = $("data-summary");
     this.data = data;
     out.className = "verdict good";
     const { classes, train_len, test_len, skipped = [] } = data;
@@ -51,7 +57,7 @@ export class Own extends EventTarget {
     $("data-recipe").hidden = false;
   }
 
-  /** Handles files dropped anywhere on the page. */
+  /** Handles files dropped anywhere on the page; those dropped on an element with the attribute `data-files` are given to it, in an event of that name. */
   listen() {
     const veil = $("drop");
     let depth = 0;
@@ -59,18 +65,32 @@ export class Own extends EventTarget {
     const show = (/** @type {number} */ change) => {
       depth = Math.max(0, depth + change);
       veil.hidden = !depth;
+      if (!depth) over(null);
+    };
+    const over = (/** @type {Element | null} */ place) => {
+      for (const other of document.querySelectorAll(".over")) if (other !== place) other.classList.remove("over");
+      place?.classList.add("over");
     };
     window.addEventListener("dragenter", (event) => holds(event) && show(1));
     window.addEventListener("dragleave", (event) => holds(event) && show(-1));
-    window.addEventListener("dragover", (event) => holds(event) && event.preventDefault());
+    window.addEventListener("dragover", (event) => {
+      if (!holds(event)) return;
+      event.preventDefault();
+      const target = /** @type {Element} */ (event.target);
+      veil.hidden = !depth || !!target.closest("[data-veil=off]");
+      over(target.closest("[data-files]"));
+    });
     window.addEventListener("drop", async (event) => {
       if (!holds(event) || !event.dataTransfer) return;
       event.preventDefault();
       show(-depth);
+      const place = /** @type {Element} */ (event.target).closest("[data-files]");
       // the list of items is gone after the first wait
       const found = [...event.dataTransfer.items].map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
       const entries = await attempt(() => Promise.all(found.map(({ entry, file }) => (entry?.isDirectory ? walk(entry, "") : file ? [{ path: file.name, file }] : []))));
-      if (entries) await this.take(entries.flat());
+      if (!entries) return;
+      if (place) place.dispatchEvent(new CustomEvent("files", { detail: entries.flat() }));
+      else await this.take(entries.flat());
     });
   }
 }

@@ -3,6 +3,7 @@
  */
 import { $, make, write } from "./dom.js";
 import { attempt } from "./fault.js";
+import { save } from "./own.js";
 
 /** States of a run in which a step can be measured. */
 const IDLE = new Set(["ready", "training", "paused", "finished"]);
@@ -28,6 +29,7 @@ export class Profile {
     this.button = $("profile-run");
     this.button.addEventListener("click", () => this.measure());
     $("profile-download").addEventListener("click", () => this.download());
+    $("profile-page").addEventListener("click", () => this.page());
     run.addEventListener("state", () => this.allow());
     engine.addEventListener("profiled", (/** @type {any} */ { detail: { done, steps } }) => this.say(done ? `Measured ${done} of ${steps} steps …` : "Measuring the peaks of this device and the quality of its clock …"));
   }
@@ -49,16 +51,32 @@ export class Profile {
       if (!profile) return;
       this.shown = profile;
       render($("profile-view"), profile);
-      $("profile-download").hidden = false;
+      for (const id of ["profile-download", "profile-page"]) $(id).hidden = false;
     });
     this.say(this.shown ? "The run is unchanged." : "");
     this.allow();
   }
 
+  /** @param {string} text @param {string} extension */
+  save(text, extension) {
+    this.say(`Downloaded ${save(new TextEncoder().encode(text), `${this.shown.recipe.replace(/\W+/g, "-")}-profile.${extension}`)}.`);
+  }
+
   /** The profile as written by `halfwave profile --json`. */
   download() {
-    const url = URL.createObjectURL(new Blob([`${JSON.stringify(this.shown, null, 2)}\n`], { type: "application/json" }));
-    make("a", { href: url, download: `${this.shown.recipe}-profile.json` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    this.save(`${JSON.stringify(this.shown, null, 2)}\n`, "json");
+  }
+
+  /** The profile as a page of its own, as written by `halfwave profile --html`: see src/report/page.rs. */
+  async page() {
+    await attempt(async () => {
+      const answer = await fetch("profile-page.html");
+      if (!answer.ok) throw new Error("The page’s profile-page.html is missing.");
+      const title = `${this.shown.recipe} · halfwave profile`.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+      // In JSON `<` occurs only in strings; without it, no string can close the script element.
+      const data = JSON.stringify(this.shown).replaceAll("<", "\\u003c");
+      const page = await answer.text();
+      this.save(page.replace("@TITLE@", () => title).replace("@DATA@", () => data), "html");
+    });
   }
 }

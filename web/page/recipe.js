@@ -3,6 +3,8 @@
  */
 import { $, counted, make, percent, whole, write } from "./dom.js";
 import { attempt } from "./fault.js";
+import { recipeLink } from "./recipe-link.js";
+import { copied } from "./use.js";
 
 /** Pause in typing after which the text is checked. */
 const PAUSE_MS = 250;
@@ -32,6 +34,8 @@ export class Recipe extends EventTarget {
     this.area.addEventListener("scroll", () => this.scrolled());
     this.choice.addEventListener("change", () => this.write(this.texts.get(this.choice.value) ?? ""));
     $("recipe-use").addEventListener("click", () => this.dispatchEvent(new Event("use")));
+    $("recipe-copy").addEventListener("click", () => this.link());
+    $("recipe-link").addEventListener("focus", () => $("recipe-link").select());
   }
 
   get text() {
@@ -55,6 +59,21 @@ export class Recipe extends EventTarget {
     if (recipes.length) this.write(recipes[0].text);
   }
 
+  /** Copies a link that opens this recipe. */
+  async link() {
+    const link = await recipeLink(this.text, [...this.texts].find(([name, text]) => name !== OWN && text === this.text)?.[0]);
+    const field = $("recipe-link");
+    [field.value, field.hidden] = [link, false];
+    const length = `${whole(link.length)} characters, with the recipe in it`;
+    write($("recipe-link-text"), (await copied(link, field)) ? `Copied: ${length}.` : `Press Ctrl+C to copy: ${length}.`);
+  }
+
+  /** A link belongs to the text that it was made of. */
+  unlink() {
+    $("recipe-link").hidden = true;
+    write($("recipe-link-text"), "");
+  }
+
   /** Fills the selection, and selects the entry that matches the text. */
   offer() {
     const names = [...this.texts.keys()];
@@ -65,6 +84,7 @@ export class Recipe extends EventTarget {
 
   /** Replaces the text. @param {string} text */
   write(text) {
+    this.unlink();
     this.area.value = text;
     this.area.scrollTop = 0;
     if (![...this.texts.values()].includes(text)) this.texts.set(OWN, text);
@@ -96,6 +116,7 @@ export class Recipe extends EventTarget {
   }
 
   typed() {
+    this.unlink();
     $("recipe-state").replaceChildren();
     this.texts.set(OWN, this.text);
     this.offer();

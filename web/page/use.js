@@ -87,7 +87,7 @@ export class Use {
 }
 
 /** Copies a text; where that is not allowed, selects it in its field. @param {string} text @param {any} field */
-async function copied(text, field) {
+export async function copied(text, field) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -381,6 +381,11 @@ const calls = {
     return files.summary;
   },
 
+  collected(classes) {
+    files = Files.collected(classes);
+    return files.summary;
+  },
+
   async open(what) {
     const opened = await replace(what);
     // A trained network is shown at once, without waiting for it.
@@ -445,14 +450,14 @@ const calls = {
 
   evaluate: () => current().session.evaluate(),
 
-  async classify({ pixels, file, test }) {
+  async classify({ pixels, file, test, brief }) {
     const { session, data, summary } = current();
     const full = summary.set === "digits" ? 16 : 255;
     const label = test === undefined ? undefined : data.label("test", test % data.testLength);
     if (test !== undefined) pixels = data.pixels("test", test % data.testLength, 1);
     if (file) pixels = await picture(file, summary.input, full);
     const [prediction] = await session.predict(pixels);
-    return { ...prediction, pixels, full, input: summary.input, label, activations: await session.inspect(pixels) };
+    return { ...prediction, pixels, full, input: summary.input, label, activations: brief ? [] : await session.inspect(pixels) };
   },
 
   checkpoint: () => current().session.checkpoint(),

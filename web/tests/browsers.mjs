@@ -41,6 +41,7 @@ function options(kind, home, port) {
   const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home };
   if (kind === 'chromium') {
     const args = ['--enable-unsafe-webgpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', // a camera that shows a test pattern, and is always allowed
       `--proxy-server=127.0.0.1:${port}`, ...process.getuid?.() === 0 ? ['--no-sandbox'] : []];
     return { ...common, browser: 'chrome', args, env };
   }
@@ -55,6 +56,8 @@ function options(kind, home, port) {
       'gfx.webgpu.ignore-blocklist': true,
       'layers.acceleration.force-enabled': true,
       'security.sandbox.gpu.level': 0,
+      'media.navigator.streams.fake': true, // as in Chromium
+      'media.navigator.permission.disabled': true,
       'browser.shell.checkDefaultBrowser': false,
       'app.update.enabled': false,
       'network.proxy.type': 1,

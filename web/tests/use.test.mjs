@@ -1,13 +1,14 @@
 // Use of a trained network, by clicks, in both browsers: download, share, embed; the page of a network in a link; the example page; the
 // element by keyboard, and with pictures. With SCREENSHOTS=FOLDER, pictures of the pages, light, dark and on a phone.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { encode, load } from '../pkg/infer/node.js';
 import init, { Dataset, Session } from '../pkg/node.js';
+import { fits, pictures } from './looks.mjs';
 import { DIGITS } from './strokes.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
@@ -15,7 +16,6 @@ import { Visit } from './visit.mjs';
 const AT = '/some/path/';
 const LINK_CHARACTERS = 20_000;
 const ENOUGH = 0.93;
-const SCREENSHOTS = process.env.SCREENSHOTS;
 const example = new Uint8Array(readFileSync(path.join(ROOT, 'web/page/digits.packed.safetensors')));
 const PAD = 'halfwave-network >>> .pad';
 
@@ -55,30 +55,6 @@ async function draw(page, strokes) {
     for (const to of rest) await page.mouse.move(...to, { steps: 3 });
     await page.mouse.up();
   }
-}
-
-async function fits(page) {
-  const outside = await page.evaluate(() => (document.documentElement.scrollWidth <= innerWidth ? [] :
-    [...document.querySelectorAll('body *')].filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map(({ id, className, tagName }) => `${tagName}#${id}.${className}`)));
-  assert.deepEqual(outside, []);
-}
-
-// Pictures of a page as it is: light, dark, and on a phone.
-async function pictures(page, kind, name, part) {
-  if (!SCREENSHOTS) return;
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  const viewport = page.viewport();
-  for (const [scheme, shape] of [['light', viewport], ['dark', viewport], ['light', { width: 390, height: 844, deviceScaleFactor: 1 }]]) {
-    await page.setViewport(shape);
-    if (kind === 'chromium') await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-    else if (scheme === 'dark') continue;
-    await new Promise((settled) => setTimeout(settled, 500));
-    const file = path.join(SCREENSHOTS, `${kind}-${name}-${scheme}-${shape.width}.png`);
-    if (part) await (await page.$(part)).screenshot({ path: file });
-    else await page.screenshot({ path: file });
-  }
-  if (kind === 'chromium') await page.emulateMediaFeatures([]);
-  await page.setViewport(viewport);
 }
 
 for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.env.ONLY)) {

@@ -7,7 +7,7 @@ import { ROOT } from './browsers.mjs';
 const PATIENCE_MS = 400_000;
 const IMAGES = path.join(ROOT, 'docs/guide/images');
 // No isMobile or hasTouch: changing those reloads the page.
-const SIZES = { desktop: { width: 1280, height: 900, until: '#own' }, phone: { width: 390, height: 844, deviceScaleFactor: 2, until: '#inside' } };
+const SIZES = { desktop: { width: 1280, height: 900, until: '#classes' }, phone: { width: 390, height: 844, deviceScaleFactor: 2, until: '#inside' } };
 
 // Runs in the page before its scripts: records the time from the click to the first step, and files offered for download.
 function watch() {
