@@ -27,7 +27,7 @@ mod weights;
 use halfwave::data::Dataset;
 use halfwave::recipe::{Digits, Recipe};
 use halfwave::train::checkpoint::{self, HostTensor};
-use image::{GrayImage, Luma, RgbImage};
+use image::{GrayImage, Luma};
 use program::{command, contents, fails, finish, run};
 use std::fs;
 use std::path::Path;
