@@ -36,7 +36,8 @@ mod json;
 mod network;
 pub mod ops;
 mod runner;
-mod simd;
+#[doc(hidden)]
+pub mod simd;
 mod sum;
 mod window;
 

@@ -55,12 +55,15 @@ impl Input {
 
     /// Returns the normalised floats of images: bytes N, H, W, C.
     pub fn values(&self, images: &[u8]) -> Vec<f32> {
-        let (channels, len) = (self.shape[2], self.len());
-        let value = |(at, &byte): (usize, &u8)| {
-            let value = self.table[byte as usize * channels + at % channels];
-            if self.mean.is_empty() { value } else { value - self.mean[at % len] }
-        };
-        images.iter().enumerate().map(value).collect()
+        let mut values = Vec::with_capacity(images.len());
+        for image in images.chunks(self.len()) {
+            for pixel in image.chunks(self.shape[2]) {
+                values.extend(pixel.iter().enumerate().map(|(c, &byte)| self.table[byte as usize * self.shape[2] + c]));
+            }
+            let first = values.len() - image.len();
+            values[first..].iter_mut().zip(&self.mean).for_each(|(value, mean)| *value -= mean);
+        }
+        values
     }
 }
 

@@ -3,6 +3,7 @@
 mod conv;
 mod curve;
 mod fields;
+mod lookup;
 mod packed;
 mod pixels;
 mod pointwise;
