@@ -37,7 +37,7 @@ impl Conv {
     }
 
     pub(super) fn run(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; self.output.len()];
+        let mut out = Vec::with_capacity(self.output.len());
         simd::run(Job { conv: self, x, out: &mut out });
         out
     }
@@ -46,7 +46,8 @@ impl Conv {
 struct Job<'a> {
     conv: &'a Conv,
     x: &'a [f32],
-    out: &'a mut [f32],
+    /// Without elements at first.
+    out: &'a mut Vec<f32>,
 }
 
 impl simd::Job for Job<'_> {
@@ -72,7 +73,7 @@ impl Job<'_> {
         let (taps, of_tap) = (window.taps(), c.div_ceil(CHUNK));
         let (parts, per_part) = sum::parts(taps * of_tap);
         // What each pixel's window reads; zeros outside of the image add nothing.
-        let mut read = vec![0.0; P * taps * c];
+        let (mut read, mut rows) = (vec![0.0; P * taps * c], vec![0.0; P * filters]);
         for first in (0..pixels).step_by(P) {
             for (i, read) in read.chunks_exact_mut(taps * c).enumerate() {
                 let pixel = (first + i).min(pixels - 1);
@@ -100,14 +101,15 @@ impl Job<'_> {
                 if parts > 1 {
                     total = pairs.finish(|a, b| add::<S, P, V>(simd, a, b)).unwrap_or(total);
                 }
-                for (i, sums) in total.iter().enumerate().take(pixels - first) {
-                    let row = &mut out[(first + i) * filters..][..filters][panel * PANEL..];
+                for (sums, row) in total.iter().zip(rows.chunks_exact_mut(filters)) {
+                    let row = &mut row[panel * PANEL..];
                     match row.first_chunk_mut::<PANEL>() {
                         Some(row) => S::as_mut_simd_f32s(row).0.copy_from_slice(sums),
                         None => row.iter_mut().zip(bytemuck::cast_slice(sums)).for_each(|(out, sum)| *out = *sum),
                     }
                 }
             }
+            out.extend_from_slice(&rows[..P.min(pixels - first) * filters]);
         }
     }
 }

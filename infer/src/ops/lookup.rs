@@ -77,7 +77,8 @@ pub(super) struct Lookup<'a> {
     /// Planes of codes.
     pub(super) x: &'a [u32],
     pub(super) base: usize,
-    pub(super) sums: &'a mut [i32],
+    /// Without elements at first.
+    pub(super) sums: &'a mut Vec<i32>,
 }
 
 /// Codes of up to two bits: the tables of pixels, one more for pixels outside of the image, and the sum of
@@ -97,7 +98,7 @@ impl Codes {
         let (words, channels, pixels) = (packed.input.words(), packed.input.channels(), packed.input.pixels());
         let (quads, sign) = (quads(channels), packed.coding == Coding::Sign);
         let mut tables = vec![if sign { 15 } else { 0 }; (pixels + 1) * quads];
-        let mut totals = vec![0; pixels];
+        let mut totals = vec![0; pixels + 1];
         for ((pixel, tables), total) in tables.chunks_exact_mut(quads).take(pixels).enumerate().zip(&mut totals) {
             let at = |plane: &[u32], word: usize| plane[pixel * words + word];
             for (word, tables) in tables.chunks_mut(8).enumerate() {
@@ -105,7 +106,11 @@ impl Codes {
                 *total += (low.count_ones() + 2 * high.count_ones()) as i32;
                 let beyond = if word + 1 == words { !(u32::MAX >> (words * 32 - channels)) } else { 0 };
                 let (low, high) = if sign { (beyond, low) } else { (low, high) };
-                tables.copy_from_slice(&(spread(low) | spread(high) << 4).to_le_bytes()[..tables.len()]);
+                let bytes = (spread(low) | spread(high) << 4).to_le_bytes();
+                match tables.first_chunk_mut::<8>() {
+                    Some(tables) => *tables = bytes,
+                    None => tables.copy_from_slice(&bytes[..tables.len()]),
+                }
             }
             if sign {
                 *total = 2 * *total - channels as i32;
@@ -141,9 +146,9 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Adds the sums of P pixels at a time.
+    /// Adds the sums of P pixels at a time; the first part appends them.
     #[inline(always)]
-    fn add<S: Tables, const P: usize>(&self, simd: S, sums: &mut [i32]) {
+    fn add<S: Tables, const P: usize>(&self, simd: S, sums: &mut Vec<i32>) {
         let Packed { window, input, output, planes, .. } = self.packed;
         let ([h, w, c], [_, ow, filters], pixels) = (input.shape, output.shape, output.pixels());
         let (taps, quads) = (window.taps(), quads(c));
@@ -154,6 +159,7 @@ impl Part<'_> {
         // Two vectors of products for each table that is loaded.
         let step = if 4 * S::U32_LANES == BLOCK { 2 } else { 1 };
         let mut sources: Vec<(usize, [&[u8]; P])> = Vec::with_capacity(taps);
+        let mut rows = vec![0; P * filters];
         for first in (0..pixels).step_by(P) {
             let mut ones = [0; P];
             let places: [[usize; 2]; P] = core::array::from_fn(|i| {
@@ -161,16 +167,20 @@ impl Part<'_> {
                 [pixel / ow, pixel % ow]
             });
             sources.clear();
-            for tap in 0..taps {
-                let [r, s] = [tap / window.kernel[1], tap % window.kernel[1]];
-                let from = places.map(|place| window.source([h, w], place, [r, s]).map_or(outside, |[y, x]| y * w + x));
-                if from.iter().all(|&from| from == outside) && self.packed.coding != Coding::Sign {
-                    continue;
+            rows.fill(0);
+            let mut tap = 0;
+            for r in 0..window.kernel[0] {
+                for s in 0..window.kernel[1] {
+                    let from = places.map(|place| window.source([h, w], place, [r, s]));
+                    let from = from.map(|from| from.map_or(outside, |[y, x]| y * w + x));
+                    if from.iter().any(|&from| from != outside) || self.packed.coding == Coding::Sign {
+                        for (ones, from) in ones.iter_mut().zip(from) {
+                            *ones += self.codes.totals[from];
+                        }
+                        sources.push((tap, from.map(|from| &self.codes.tables[from * quads..][..quads])));
+                    }
+                    tap += quads;
                 }
-                for (ones, from) in ones.iter_mut().zip(from) {
-                    *ones += self.codes.totals.get(from).unwrap_or(&0);
-                }
-                sources.push((tap * quads, from.map(|from| &self.codes.tables[from * quads..][..quads])));
             }
             for (j, (nibbles, biases)) in nibbles.chunks_exact(plane).zip(biases.chunks_exact(filters)).enumerate() {
                 let biases = biases.chunks(step * BLOCK);
@@ -181,12 +191,17 @@ impl Part<'_> {
                         (one, two) => self.products::<S, P, 2>(simd, [one, two], &sources, &mut products),
                     }
                     for (i, products) in products.iter().enumerate().take(pixels - first) {
-                        let out = &mut sums[(first + i) * filters + at * step * BLOCK..][..biases.len()];
+                        let out = &mut rows[i * filters + at * step * BLOCK..][..biases.len()];
                         for ((out, product), bias) in out.iter_mut().zip(products).zip(biases) {
                             *out += (2 * (product - bias) - ones[i]) << (j + self.shift);
                         }
                     }
                 }
+            }
+            let rows = &rows[..P.min(pixels - first) * filters];
+            match self.shift {
+                0 => sums.extend_from_slice(rows),
+                _ => sums[first * filters..].iter_mut().zip(rows).for_each(|(sum, more)| *sum += more),
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Packed convolution: and, population count, add.
+//! Packed convolution: by lookup where the processor has tables ([`lookup`]); otherwise and, population count,
+//! add.
 //!
-//! Weights are stored by groups of eight filters, a 64-bit word of each at a time. Eight rows of
+//! There, weights are stored by groups of eight filters, a 64-bit word of each at a time. Eight rows of
 //! bits (pixels times planes of codes) are gathered, and each weight is loaded once for all of
 //! them.
 
-use super::lookup::{self, Lookup, Nibbles};
+use super::lookup::{self, BLOCK, Lookup, Nibbles};
 use super::{Coding, Op};
 use crate::network::{Kind, Type};
 use crate::runner::Data;
@@ -42,8 +43,20 @@ fn row_words(window: &Window, input: &Type) -> usize {
     (window.taps() * input.words()).div_ceil(2)
 }
 
+/// At most: for tables.
 pub(super) fn bytes(window: &Window, planes: usize, input: &Type, output: &Type) -> u64 {
-    (planes * output.channels().div_ceil(GROUP) * GROUP * 8) as u64 * row_words(window, input) as u64
+    let of_tap = planes * output.channels().div_ceil(BLOCK) * BLOCK * lookup::quads(input.channels());
+    of_tap as u64 * window.taps() as u64 + 4 * (planes * output.channels()) as u64
+}
+
+/// The words of a group of filters, side by side.
+fn words(group: &[u32], row: usize) -> impl Iterator<Item = [u64; GROUP]> {
+    let half = move |lane: usize, at: usize| match at < row {
+        true => group.get(lane * row + at).copied().map_or(0, u64::from),
+        false => 0,
+    };
+    (0..row.div_ceil(2))
+        .map(move |word| core::array::from_fn(|lane| half(lane, 2 * word) | half(lane, 2 * word + 1) << 32))
 }
 
 impl Packed {
@@ -51,27 +64,15 @@ impl Packed {
         let Op::PackedConv { window, filters, coding, bases, planes, signs, coefficients, scale } = op else {
             unreachable!("a packed convolution");
         };
-        let (words, row) = (row_words(window, input), window.taps() * input.words());
+        let row = window.taps() * input.words();
         let (mut grouped, mut nibbles, mut biases) = (Vec::new(), Vec::new(), Vec::new());
-        if simd::has_tables() {
-            let of = |signs| lookup::nibbles(signs, *filters, input.channels());
-            nibbles = signs.chunks_exact(filters * row).flat_map(of).collect();
-            let ones = |filter: &[u32]| filter.iter().map(|word| word.count_ones() as i32).sum::<i32>();
-            biases =
-                signs.chunks_exact(row).map(|filter| if *coding == Coding::Sign { ones(filter) } else { 0 }).collect();
-        } else {
-            for filters in signs.chunks_exact(filters * row) {
-                for group in filters.chunks(GROUP * row) {
-                    for word in 0..words {
-                        grouped.push(core::array::from_fn(|lane| {
-                            let half = |at: usize| match at < row {
-                                true => group.get(lane * row + at).copied().map_or(0, u64::from),
-                                false => 0,
-                            };
-                            half(2 * word) | half(2 * word + 1) << 32
-                        }));
-                    }
-                }
+        for plane in signs.chunks_exact(filters * row) {
+            if simd::has_tables() {
+                let ones = |filter: &[u32]| filter.iter().map(|word| word.count_ones() as i32).sum::<i32>();
+                nibbles.extend(lookup::nibbles(plane, *filters, input.channels()));
+                biases.extend(plane.chunks_exact(row).map(|row| if *coding == Coding::Sign { ones(row) } else { 0 }));
+            } else {
+                grouped.extend(plane.chunks(GROUP * row).flat_map(|group| words(group, row)));
             }
         }
         Self {
@@ -97,10 +98,12 @@ impl Packed {
     pub(super) fn run(&self, x: &[u32]) -> Data {
         let (planes, factors) = self.derived(x);
         let sums = |rows: &[u32], factors: &[i32], base: usize| {
-            let mut sums = vec![0; self.output.len()];
-            match self.has_tables() {
-                true => simd::run_tables(Lookup { packed: self, x: rows, base, sums: &mut sums }),
-                false => simd::run_counting(Job { packed: self, planes: rows, factors, base, sums: &mut sums }),
+            let mut sums = Vec::with_capacity(self.output.len());
+            if self.has_tables() {
+                simd::run_tables(Lookup { packed: self, x: rows, base, sums: &mut sums });
+            } else {
+                sums.resize(self.output.len(), 0);
+                simd::run_counting(Job { packed: self, planes: rows, factors, base, sums: &mut sums });
             }
             sums
         };
