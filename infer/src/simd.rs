@@ -36,20 +36,28 @@ pub fn run_counting(job: impl Job) {
     run(job);
 }
 
-/// Counts the 1 bits of each 64-bit lane.
-#[inline(always)]
-pub fn count_ones<S: Simd>(mut lanes: S::u64s) -> S::u64s {
-    // Compilers emit the instruction if there is one, and otherwise the shortest equivalent.
-    let each: &mut [u64] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut lanes));
-    each.iter_mut().for_each(|lane| *lane = u64::from(lane.count_ones()));
-    lanes
+/// Whether the processor has AVX-512's population count.
+pub(crate) fn has_counting() -> bool {
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    return x86::Counting::try_new().is_some() && !limit::is_set();
+    #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+    false
 }
 
 /// Counts the 1 bits of each 32-bit lane.
 #[inline(always)]
-pub fn count_ones_u32<S: Simd>(mut lanes: S::u32s) -> S::u32s {
+pub fn count_ones<S: Simd>(mut lanes: S::u32s) -> S::u32s {
+    // Compilers emit the instruction if there is one, and otherwise the shortest equivalent.
     let each: &mut [u32] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut lanes));
     each.iter_mut().for_each(|lane| *lane = lane.count_ones());
+    lanes
+}
+
+/// Counts the 1 bits of each 64-bit lane, which takes fewer instructions for as many bits with AVX2.
+#[inline(always)]
+pub fn count_ones_u64<S: Simd>(mut lanes: S::u64s) -> S::u64s {
+    let each: &mut [u64] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut lanes));
+    each.iter_mut().for_each(|lane| *lane = u64::from(lane.count_ones()));
     lanes
 }
 
@@ -66,8 +74,15 @@ pub fn mask_bits<S: Simd>(simd: S, mask: S::m32s, first: usize) -> u32 {
     bytemuck::cast_slice(core::slice::from_ref(&bits)).iter().fold(0, |word, lane: &u32| word | lane)
 }
 
+/// Returns a mask of the bits of a word from bit `first` on: true where the bit is 1.
+#[inline(always)]
+pub fn bit_mask<S: Simd>(simd: S, word: u32, first: usize) -> S::m32s {
+    let bits = S::as_simd_u32s(&BITS[first..]).0[0];
+    simd.equal_u32s(simd.and_u32s(simd.splat_u32s(word), bits), bits)
+}
+
 /// Words with only bit i set.
-pub const BITS: [u32; 32] = {
+const BITS: [u32; 32] = {
     let mut bits = [1; 32];
     let mut i = 0;
     while i < 32 {
@@ -213,10 +228,12 @@ pub mod limit {
     pub(super) const AVX2: usize = 2;
     pub(super) const BASELINE: usize = 3;
 
+    #[inline]
     pub(super) fn get() -> usize {
         LIMIT.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn is_set() -> bool {
         get() > 0
     }
@@ -249,5 +266,42 @@ pub mod limit {
     /// Runs a test under the only limit.
     pub fn each(test: impl Fn()) {
         test();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Evaluates a polynomial at each value with Horner's method. A fused multiply-add would round
+    /// differently.
+    struct Horner<'a>(&'a mut [f32]);
+
+    const COEFFICIENTS: [f32; 4] = [0.7, -1.3, 0.37, 2.9];
+
+    impl Job for Horner<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            for x in self.0 {
+                *x = COEFFICIENTS.into_iter().fold(0.1, |sum, coefficient| sum * *x + coefficient);
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let values: Vec<f32> = (0..1003).map(|i| i as f32 * 0.0137 - 7.0).collect();
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let mut plain = values.clone();
+        Horner(&mut plain).run(pulp::Scalar);
+        limit::each(|| {
+            let mut found = values.clone();
+            run_counting(Horner(&mut found));
+            assert_eq!(bits(&found), bits(&plain));
+        });
+        let fused = |x: f32| COEFFICIENTS.into_iter().fold(0.1f32, |sum, coefficient| sum.mul_add(x, coefficient));
+        let fused: Vec<f32> = values.into_iter().map(fused).collect();
+        assert_ne!(bits(&fused), bits(&plain), "the values do not distinguish fused multiply-adds");
     }
 }

@@ -64,10 +64,17 @@ impl Packed {
         let Op::PackedConv { window, filters, coding, bases, planes, signs, coefficients, scale } = op else {
             unreachable!("a packed convolution");
         };
+        // A table adds up both planes of two-bit codes; of a single plane, AVX-512 counts more bits at a time.
+        let single = match (coding, input.kind) {
+            (Coding::Uniform, Kind::Codes(bits)) => bits == 1,
+            (Coding::Levels(_), _) => true,
+            _ => false,
+        };
+        let look_up = simd::has_tables() && !(single && simd::has_counting());
         let row = window.taps() * input.words();
         let (mut grouped, mut nibbles, mut biases) = (Vec::new(), Vec::new(), Vec::new());
         for plane in signs.chunks_exact(filters * row) {
-            if simd::has_tables() {
+            if look_up {
                 let ones = |filter: &[u32]| filter.iter().map(|word| word.count_ones() as i32).sum::<i32>();
                 nibbles.extend(lookup::nibbles(plane, *filters, input.channels()));
                 biases.extend(plane.chunks_exact(row).map(|row| if *coding == Coding::Sign { ones(row) } else { 0 }));
@@ -267,7 +274,7 @@ fn counts_of<S: Simd, const V: usize>(simd: S, signs: &[[u64; GROUP]], rows: &[[
         for (v, signs) in S::as_simd_u64s(signs).0.iter().enumerate() {
             for (counts, row) in counts.iter_mut().zip(rows) {
                 let both = simd.and_u64s(*signs, simd.splat_u64s(*row));
-                counts[v] = simd.add_u64s(counts[v], simd::count_ones::<S>(both));
+                counts[v] = simd.add_u64s(counts[v], simd::count_ones_u64::<S>(both));
             }
         }
     }
