@@ -99,10 +99,21 @@ fn count<T>(values: &[T], output: &Type, thresholds: usize, reached: impl Reache
     out
 }
 
-/// Returns a word whose bit i is `reached(i)`.
+/// A word whose bit i is `reached(values[i], others[i])`; whole words have a loop of their own, which
+/// compilers vectorise.
 #[inline(always)]
-fn bits(count: usize, reached: impl Fn(usize) -> bool) -> u32 {
-    (0..count).fold(0, |word, i| word | u32::from(reached(i)) << i)
+fn word<T: Copy, U: Copy>(values: &[T], others: &[U], reached: impl Fn(T, U) -> bool) -> u32 {
+    let mut word = 0;
+    if let (Ok(values), Ok(others)) = (<&[T; 32]>::try_from(values), <&[U; 32]>::try_from(others)) {
+        for i in 0..32 {
+            word |= u32::from(reached(values[i], others[i])) << i;
+        }
+    } else {
+        for (i, (&value, &other)) in values.iter().zip(others).enumerate() {
+            word |= u32::from(reached(value, other)) << i;
+        }
+    }
+    word
 }
 
 /// Integers reach the limit of their channel.
@@ -125,7 +136,7 @@ impl Reached<i32> for Limits {
                     word | simd::mask_bits(simd, simd.greater_than_or_equal_i32s(*x, *limit), at * S::I32_LANES)
                 })
             }
-            count => bits(count, |i| values[i] >= limits[i]),
+            _ => word(values, limits, |x, limit| x >= limit),
         };
         word ^ self.falling[first / 32]
     }
@@ -146,7 +157,7 @@ impl<const AT_LEAST: bool> Reached<f32> for Levels<'_, AT_LEAST> {
                 };
                 word | simd::mask_bits(simd, reached, at * S::F32_LANES)
             }),
-            count => bits(count, |i| if AT_LEAST { values[i] >= threshold } else { values[i] > threshold }),
+            _ => word(values, values, |x, _| if AT_LEAST { x >= threshold } else { x > threshold }),
         }
     }
 }
@@ -158,7 +169,9 @@ pub(super) fn threshold(thresholds: &[i32], falling: &[i32], x: &[i32], output: 
     let limit = |(at, &t): (usize, &i32)| if falls(at % channels) { 1i32.saturating_sub(t) } else { t };
     let limits = Limits {
         limits: thresholds.iter().enumerate().map(limit).collect(),
-        falling: (0..output.words()).map(|word| bits(32, |i| falls(word * 32 + i))).collect(),
+        falling: (0..output.words())
+            .map(|at| falling.chunks(32).nth(at).map_or(0, |some| word(some, some, |falling, _| falling != 0)))
+            .collect(),
         channels,
     };
     count(x, output, thresholds.len() / channels, limits)
