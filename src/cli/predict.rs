@@ -1,7 +1,7 @@
 //! `halfwave predict`: classifies images with a trained network.
 
 use super::load::{self, Network, PackedOn, Trained};
-use super::terminal::{percent, print};
+use super::terminal::{percent, print, short};
 use super::{AdapterArgs, DataArgs};
 use halfwave::Result;
 use halfwave::data::{any_image_to_input, image_to_input};
@@ -68,7 +68,8 @@ fn shown(images: &[PathBuf], logits: &[f32], names: &[String]) -> String {
         let mut order: Vec<_> = (0..names.len()).collect();
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
         let likely = order.into_iter().take(SHOWN);
-        let likely: Vec<_> = likely.map(|class| format!("{} {:>6}", names[class], percent(shares[class]))).collect();
+        let likely: Vec<_> =
+            likely.map(|class| format!("{} {:>6}", short(&names[class]), percent(shares[class]))).collect();
         text += &format!("{:<path_len$}  {}\n", path.display().to_string(), likely.join("   "));
     }
     text
