@@ -93,11 +93,13 @@ const BITS: [u32; 32] = {
 };
 
 /// A job that looks up bytes.
+#[cfg_attr(not(all(feature = "std", target_arch = "x86_64")), allow(dead_code))]
 pub(crate) trait TableJob {
     fn run<S: Tables>(self, simd: S);
 }
 
 /// Vectors whose bytes select from tables of 16 bytes.
+#[cfg_attr(not(all(feature = "std", target_arch = "x86_64")), allow(dead_code))]
 pub(crate) trait Tables: Simd {
     /// Returns `table[i]` for each byte i below 16.
     fn look_up(self, table: &[u8; 16], bytes: Self::u32s) -> Self::u32s;

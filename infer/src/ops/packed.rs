@@ -33,6 +33,7 @@ pub(crate) struct Packed {
     /// Where the processor has tables, in place of `signs`: `[bases·planes, ⌈k/64⌉, taps, ⌈c/4⌉]`.
     pub(super) nibbles: Vec<Nibbles>,
     /// `[bases·planes, k]`: what a filter's products exceed their sum by.
+    #[cfg_attr(not(all(feature = "std", target_arch = "x86_64")), allow(dead_code))]
     pub(super) biases: Vec<i32>,
     coefficients: Vec<f32>,
     scale: f32,
