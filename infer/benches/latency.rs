@@ -24,15 +24,21 @@ fn time(mut run: impl FnMut()) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-/// Prints the time of each layer for one image.
+/// Prints the median time of each layer for one image.
 fn layers(runner: &Runner, image: &[u8]) {
-    let (mut last, mut times) = (Instant::now(), Vec::new());
-    let visit = |layer: &Layer, _: &_, _: &_| {
-        times.push((last.elapsed().as_secs_f64(), layer.name.clone()));
-        last = Instant::now();
-    };
-    runner.trace(image, visit).unwrap();
-    times.iter().for_each(|(seconds, name)| println!("  {name:<16} {:>9.1} µs", 1e6 * seconds));
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); runner.network().layers.len()];
+    for _ in 0..100 {
+        let (mut last, mut at) = (Instant::now(), 0);
+        let visit = |_: &Layer, _: &_, _: &_| {
+            times[at].push(1e6 * last.elapsed().as_secs_f64());
+            (last, at) = (Instant::now(), at + 1);
+        };
+        runner.trace(image, visit).unwrap();
+    }
+    for (layer, times) in runner.network().layers.iter().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        println!("  {:<16} {:>9.1} µs", layer.name, times[times.len() / 2]);
+    }
 }
 
 fn main() {

@@ -82,9 +82,7 @@ fn structure(text: &str) -> Read<Network> {
 
 /// Whether these bytes begin as a packed file of any version does.
 pub fn is_packed(bytes: &[u8]) -> bool {
-    SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
-        header.metadata().as_ref().is_some_and(|facts| facts.get("format").is_some_and(|f| f == FORMAT))
-    })
+    Container::read(bytes).is_ok_and(|file| file.metadata.get("format").is_some_and(|format| format == FORMAT))
 }
 
 /// An array of a file: its name, its shape, and its number of bytes.

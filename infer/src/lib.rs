@@ -21,8 +21,7 @@
 //! # }
 //! ```
 //!
-//! Features: `std` (default) selects instruction sets at run time (AVX2, AVX-512's population
-//! count) and runs batches on several threads. Without it, the code is compiled for the target's
+//! Features: `std` (default) selects instruction sets at run time (AVX2, AVX-512) and runs batches on several threads. Without it, the code is compiled for the target's
 //! own instruction set, including WebAssembly's SIMD if enabled.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
@@ -36,8 +35,10 @@ mod json;
 mod network;
 pub mod ops;
 mod runner;
-mod simd;
-mod sum;
+#[doc(hidden)]
+pub mod simd;
+#[doc(hidden)]
+pub mod sum;
 mod window;
 
 pub use error::{Error, Result};

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::ops::{Array, Op};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,12 +55,15 @@ impl Input {
 
     /// Returns the normalised floats of images: bytes N, H, W, C.
     pub fn values(&self, images: &[u8]) -> Vec<f32> {
-        let (channels, len) = (self.shape[2], self.len());
-        let value = |(at, &byte): (usize, &u8)| {
-            let value = self.table[byte as usize * channels + at % channels];
-            if self.mean.is_empty() { value } else { value - self.mean[at % len] }
-        };
-        images.iter().enumerate().map(value).collect()
+        let mut values = Vec::with_capacity(images.len());
+        for image in images.chunks(self.len()) {
+            for pixel in image.chunks(self.shape[2]) {
+                values.extend(pixel.iter().enumerate().map(|(c, &byte)| self.table[byte as usize * self.shape[2] + c]));
+            }
+            let first = values.len() - image.len();
+            values[first..].iter_mut().zip(&self.mean).for_each(|(value, mean)| *value -= mean);
+        }
+        values
     }
 }
 
@@ -187,11 +190,11 @@ impl Network {
             array("input.mean", &ty.shape, Array::Float(&mut input.mean)).map_err(wrong)?;
         }
         let mut types = Vec::from([ty]);
-        let mut names: Vec<&str> = Vec::from(["input"]);
+        let mut names = BTreeSet::from(["input"]);
         for layer in layers {
             let Layer { name, from, op } = layer;
             let in_layer = |message: String| Error::Network(format!("layer {name:?}: {message}"));
-            if names.contains(&name.as_str()) {
+            if !names.insert(name) {
                 return Err(in_layer("there are two layers of this name".into()));
             }
             let inputs = from.iter().map(|&at| types.get(at).copied()).collect::<Option<Vec<_>>>();
@@ -206,7 +209,6 @@ impl Network {
             }
             op.check_values().map_err(in_layer)?;
             types.push(ty);
-            names.push(name);
         }
         let last = types[types.len() - 1];
         if last != (Type { shape: [1, 1, classes.len()], kind: Kind::Float }) {

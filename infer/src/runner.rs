@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::network::{Kind, Layer, MOST_MEMORY, Network, Type};
 use crate::ops::Prepared;
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// The elements of one image's tensor, in the order H, W, C.
@@ -63,17 +64,21 @@ impl Runner {
             Kind::Codes(_) => 4 * (ty.bytes() + ty.len()) as u64,
             Kind::Float | Kind::Sums(_) => 4 * ty.bytes() as u64,
         };
-        let live = |layer: usize| -> u64 {
-            let values = types.iter().enumerate().filter(|(at, _)| *at <= layer && last[*at] >= layer);
-            values.map(|(_, ty)| working(ty)).sum()
-        };
+        let (mut live, mut most) = (0, 0);
+        let mut dead = vec![0; types.len()];
+        for (at, ty) in types.iter().enumerate() {
+            live += working(ty);
+            most = most.max(live);
+            dead[last[at]] += working(ty);
+            live -= dead[at];
+        }
         // The network's own arrays, and those in the order in which kernels read them.
         let arrays = 4 * elements as u64;
         let weights = network.layers.iter().zip(&types[1..]).map(|(layer, output)| {
             let input = &types[layer.from[0]];
             Prepared::bytes(&layer.op, input, output)
         });
-        let memory = arrays + weights.sum::<u64>() + (0..types.len()).map(live).max().unwrap_or(0);
+        let memory = arrays + weights.sum::<u64>() + most;
         if memory > MOST_MEMORY {
             let limit = MOST_MEMORY >> 20;
             return Err(Error::Network(format!("the network takes {} MiB; the limit is {limit} MiB", memory >> 20)));

@@ -72,4 +72,32 @@ impl Window {
         let x = (x * self.stride[1] + s * self.dilation[1]).checked_sub(self.padding[1])?;
         (y < h && x < w).then_some([y, x])
     }
+
+    /// Copies what the window at output pixel `place` reads of an image of h·w pixels of `len` elements, tap
+    /// by tap; `outside` where it leaves the image.
+    #[inline(always)]
+    pub(crate) fn gather<T: Copy>(
+        &self,
+        x: &[T],
+        [h, w, len]: [usize; 3],
+        place: [usize; 2],
+        outside: T,
+        to: &mut [T],
+    ) {
+        let across = self.kernel[1] * len;
+        for (r, line) in to.chunks_mut(across).take(self.kernel[0]).enumerate() {
+            // A whole line of the window lies side by side.
+            let ends = (self.source([h, w], place, [r, 0]), self.source([h, w], place, [r, self.kernel[1] - 1]));
+            if let (1, (Some([y, left]), Some(_))) = (self.dilation[1], ends) {
+                line.copy_from_slice(&x[(y * w + left) * len..][..across]);
+                continue;
+            }
+            for (s, to) in line.chunks_exact_mut(len).enumerate() {
+                match self.source([h, w], place, [r, s]) {
+                    Some([y, at]) => to.copy_from_slice(&x[(y * w + at) * len..][..len]),
+                    None => to.fill(outside),
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,8 @@
 #[allow(dead_code)] // each test uses a part
 mod networks;
 
-use halfwave_infer::{Coding, Data, Error, Input, Kind, Layer, Network, Op, Runner, largest};
+use halfwave_infer::simd::limit;
+use halfwave_infer::{Coding, Data, Error, Input, Kind, Layer, Network, Op, Runner, Type, largest};
 use networks::{Noise, every_operation, window};
 
 /// The codes of a tensor, H, W, C.
@@ -86,12 +87,39 @@ fn packed(coding: Coding, bits: usize, planes: usize, channels: usize, filters: 
 
 #[test]
 fn packed_convolutions_are_exact() {
-    for (bits, channels) in [(1, 7), (2, 40), (3, 64), (4, 33), (2, 32), (2, 130)] {
-        packed(Coding::Uniform, bits, 1, channels, 11, 3);
-        packed(Coding::Uniform, bits, 3, channels, 8, 4);
-        packed(Coding::Levels((1 << bits) - 1), bits, 1, channels, 9, 5);
-        packed(Coding::Sign, 1, 2, channels, 17, 6);
-    }
+    limit::each(|| {
+        for (bits, channels) in [(1, 7), (2, 40), (3, 64), (4, 33), (2, 32), (2, 130)] {
+            packed(Coding::Uniform, bits, 1, channels, 11, 3);
+            packed(Coding::Uniform, bits, 3, channels, 8, 4);
+            packed(Coding::Levels((1 << bits) - 1), bits, 1, channels, 9, 5);
+            packed(Coding::Sign, 1, 2, channels, 17, 6);
+        }
+        // More than a pair of blocks of filters, and sums beyond 16 bits.
+        packed(Coding::Uniform, 2, 1, 16, 150, 7);
+        packed(Coding::Uniform, 2, 1, 12_000, 66, 8);
+    });
+}
+
+/// Every processor gives the same bits.
+#[test]
+fn instruction_sets_do_not_change_answers() {
+    let network = every_operation();
+    let image: Vec<u8> = (0..network.input.len()).map(|at| (at * 37) as u8).collect();
+    let first = std::cell::RefCell::new(Vec::new());
+    limit::each(|| {
+        let mut found = Vec::new();
+        let visit = |layer: &Layer, _: &Type, data: &Data| found.push((layer.name.clone(), data.clone()));
+        Runner::new(network.clone()).unwrap().trace(&image, visit).unwrap();
+        let mut first = first.borrow_mut();
+        if first.is_empty() {
+            *first = found;
+            return;
+        }
+        for ((name, found), (_, first)) in found.iter().zip(&*first) {
+            let bits = |data: &Data| data.floats().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert!(found == first && bits(found) == bits(first), "{name}: {found:?} instead of {first:?}");
+        }
+    });
 }
 
 #[test]

@@ -149,14 +149,15 @@ fn without_images(data: &Dataset) {
 
 /// Returns the confusion matrix, or its most notable entries if there are too many classes.
 fn table(evaluation: &Evaluation, names: &[String]) -> String {
-    if names.len() <= MOST_COLUMNS { matrix(evaluation, names) } else { highlights(evaluation, names) }
+    let names: Vec<String> = names.iter().map(|name| terminal::short(name)).collect();
+    if names.len() <= MOST_COLUMNS { matrix(evaluation, &names) } else { highlights(evaluation, &names) }
 }
 
 /// Returns the full matrix: one row per class, one column per prediction.
 fn matrix(evaluation: &Evaluation, names: &[String]) -> String {
     let name_len = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let most = evaluation.confusion.iter().flatten().max().map_or(0, |count| count.to_string().len());
-    // Long names are truncated in the narrow column headings, and given in full in the rows.
+    // The narrow column headings have the beginnings of the names in the rows.
     let cell_len = (most + 2).max(5);
     let head: String =
         names.iter().map(|name| format!("{:>cell_len$}", name.chars().take(4).collect::<String>())).collect();

@@ -65,6 +65,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
     if args.low_bit.is_some() && format != Format::Onnx {
         return Err(Error::Usage("--low-bit applies to --format onnx only".into()));
     }
+    if let Some(out) = &args.out {
+        check_extension(out, format)?;
+    }
     let saved = SavedRun::read(&args.checkpoint)?;
     let name = name_of(&args.checkpoint);
     let out = args.out.clone().unwrap_or_else(|| {
@@ -115,6 +118,22 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
     };
     files::replace(&out, &bytes)?;
     print(&(report(&saved, &network, &out, bytes.len() as u64)? + &note))
+}
+
+/// Refuses the extension of another format.
+fn check_extension(out: &Path, format: Format) -> Result<()> {
+    let last = |format: Format| format.extension().rsplit('.').next();
+    let given = out.extension().and_then(|extension| extension.to_str());
+    let mut formats = Format::WORDS.iter().zip(Format::VALUES.iter().copied());
+    let other = formats.find(|(_, other)| given.is_some() && last(*other) == given);
+    match other {
+        Some((other, of)) if last(of) != last(format) => Err(Error::Usage(format!(
+            "{}: files of this format are named NAME.{}; for this name, add --format {other}",
+            out.display(),
+            format.extension()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The name of a run's folder, or of a checkpoint without its extension.

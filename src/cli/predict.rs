@@ -2,7 +2,7 @@
 
 use super::load::{self, Network, PackedOn, Trained};
 use super::output::JsonArgs;
-use super::terminal::{percent, print_message};
+use super::terminal::{percent, print_message, short};
 use super::{AdapterArgs, DataArgs};
 use halfwave::data::{Fit, InputImage, border, image_to_input};
 use halfwave::recipe::Recipe;
@@ -108,7 +108,7 @@ impl<'a> Pictures<'a> {
             }
         }
         if read.paths.is_empty() {
-            return Err(Error::Usage("none of the images can be read".into()));
+            return Ok(read);
         }
         let [_, height, width] = set.source();
         let how = if set.fit() == Some(Fit::Stretch) { "scaled" } else { "cropped to its centre and scaled" };
@@ -180,7 +180,7 @@ impl PredictArgs {
 fn text<'a>(predictions: impl Iterator<Item = Prediction<'a>> + Clone) -> String {
     let path = |prediction: &Prediction<'_>| prediction.image.display().to_string();
     let path_len = predictions.clone().map(|prediction| path(&prediction).chars().count()).max().unwrap_or(0);
-    let likely = |Probability { class, probability }: &Probability<'_>| format!("{class} {:>6}", percent(*probability));
+    let likely = |Probability { class, probability }: &Probability<'_>| format!("{} {:>6}", short(class), percent(*probability));
     let line = |prediction: Prediction<'_>| {
         let classes: Vec<_> = prediction.classes.iter().take(SHOWN).map(likely).collect();
         format!("{:<path_len$}  {}\n", path(&prediction), classes.join("   "))

@@ -253,6 +253,17 @@ pub(super) fn table(align: &str, cells: &str) -> String {
     columns(align, cells, width())
 }
 
+/// Most characters of a class's name in a table.
+const MOST_NAME: usize = 32;
+
+/// Returns a class's name, truncated if it is long.
+pub(super) fn short(name: &str) -> String {
+    match name.char_indices().nth(MOST_NAME) {
+        None => name.to_string(),
+        Some(_) => name.chars().take(MOST_NAME - 1).chain(['…']).collect(),
+    }
+}
+
 /// Formats a share as a percentage.
 pub(super) fn percent(share: f32) -> String {
     format!("{:.1}%", 100.0 * share)
@@ -271,6 +282,17 @@ pub(super) fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_truncated() {
+        for (name, shown) in [
+            ("cat".to_string(), "cat".to_string()),
+            ("ä".repeat(32), "ä".repeat(32)),
+            ("ä".repeat(33), "ä".repeat(31) + "…"),
+        ] {
+            assert_eq!(short(&name), shown);
+        }
+    }
 
     #[test]
     fn lines_are_kept_in_order_and_an_endless_log_is_cut() {

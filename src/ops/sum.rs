@@ -24,9 +24,9 @@ use super::add;
 use crate::caps::Caps;
 use crate::kernel::{Launch, Operand::*, Program};
 use crate::tensor::{Encoding::F32, TensorType};
-
-/// Number of terms that are added sequentially.
-pub const CHUNK: usize = 128;
+/// The order is defined where exported networks need it, too.
+pub use halfwave_infer::sum::CHUNK;
+pub(super) use halfwave_infer::sum::{Pairs, add_all, of, of_rows, parts};
 
 /// Maximum number of sequential additions that a term passes through, not counting the tree: within
 /// its chunk, and of chunks within a part.
@@ -62,85 +62,10 @@ pub(super) fn direct(rows: usize, caps: &Caps) -> bool {
     caps.class.traits().barriers && rows <= LANES * CHUNK
 }
 
-/// Number of parts into which a sum of this many chunks is split, and the number of chunks of a
-/// part: at most [`CHUNK`].
-pub(super) fn parts(chunks: usize) -> (usize, usize) {
-    let parts = chunks.div_ceil(CHUNK).max(1);
-    (parts, chunks.div_ceil(parts))
-}
-
 /// Cost of writing and adding up parts of `words` words, in multiply-adds: a device moves a word in
 /// the time of about 20 of these.
 pub(super) fn cost(parts: usize, words: usize) -> f64 {
     if parts == 1 { 0.0 } else { (20 * (2 * parts + 1) * words) as f64 }
-}
-
-/// Pairwise summation of a stream of values: neighbours, then neighbouring pairs, and so on. Values
-/// without a partner stay on a stack, one for each set bit of the count.
-pub(super) struct Pairs<T> {
-    waiting: Vec<T>,
-    count: usize,
-}
-
-impl<T> Pairs<T> {
-    pub(super) fn new() -> Self {
-        Self { waiting: Vec::new(), count: 0 }
-    }
-
-    pub(super) fn push(&mut self, mut value: T, mut add: impl FnMut(T, T) -> T) {
-        let mut bits = self.count;
-        while bits & 1 == 1 {
-            value = add(self.waiting.pop().expect("a value for each bit"), value);
-            bits >>= 1;
-        }
-        self.waiting.push(value);
-        self.count += 1;
-    }
-
-    /// Returns the total, or `None` if there were no values.
-    pub(super) fn finish(mut self, mut add: impl FnMut(T, T) -> T) -> Option<T> {
-        let mut value = self.waiting.pop()?;
-        while let Some(before) = self.waiting.pop() {
-            value = add(before, value);
-        }
-        Some(value)
-    }
-}
-
-/// Adds elementwise.
-pub(super) fn add_all(mut into: Vec<f32>, from: Vec<f32>) -> Vec<f32> {
-    into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
-    into
-}
-
-/// Sum of the terms in chunks: the order in which an invocation adds `sum_term`
-/// (`shaders/sum.wgsl`).
-pub(super) fn of(terms: impl IntoIterator<Item = f32>) -> f32 {
-    let mut terms = terms.into_iter().peekable();
-    let mut pairs = Pairs::new();
-    while terms.peek().is_some() {
-        pairs.push(terms.by_ref().take(CHUNK).fold(0.0, |sum, term| sum + term), |a, b| a + b);
-    }
-    pairs.finish(|a, b| a + b).unwrap_or(0.0)
-}
-
-/// Chunked sum of rows, lane by lane.
-pub(super) fn of_rows<'a>(rows: impl IntoIterator<Item = &'a [f32]>, out: &mut [f32]) {
-    let (mut pairs, mut terms) = (Pairs::new(), 0);
-    out.fill(0.0);
-    for row in rows {
-        if terms == CHUNK {
-            pairs.push(out.to_vec(), add_all);
-            out.fill(0.0);
-            terms = 0;
-        }
-        out.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        terms += 1;
-    }
-    if pairs.count > 0 {
-        pairs.push(out.to_vec(), add_all);
-        out.copy_from_slice(&pairs.finish(add_all).expect("several chunks"));
-    }
 }
 
 /// Chunked sums of many items at once: `add(term, sums)` adds the terms with that index to all
@@ -180,8 +105,7 @@ pub(super) fn tree<T: Copy>(values: &mut [T; LANES], mut combine: impl FnMut(T, 
 
 /// Sum of all values, with a separate sum for each lane of a quad first.
 pub(super) fn of_quads(values: &[f32]) -> f32 {
-    let [x, y, z, w] = [0, 1, 2, 3].map(|lane| of(values.iter().skip(lane).step_by(4).copied()));
-    (x + y) + (z + w)
+    halfwave_infer::sum::of_quads(values, |value| value)
 }
 
 /// A launch whose invocations add up to `terms` terms each; its text defines `sum_start`,

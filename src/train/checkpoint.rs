@@ -105,8 +105,9 @@ impl Checkpoint {
                 "this is a packed network, which does not contain latent weights; give the checkpoint that it was exported from",
             ));
         }
-        let header =
-            header.ok_or_else(|| bad("this safetensors file is not a halfwave checkpoint: it contains no recipe"))?;
+        let header = header.ok_or_else(|| {
+            bad("this safetensors file is not a halfwave checkpoint: it contains weights without a recipe; give the checkpoint or the run's folder that they are from")
+        })?;
         let header: Header = serde_json::from_str(&header).map_err(|_| bad("the checkpoint's header is damaged"))?;
         let Header { recipe, position, trained_on, .. } = header;
         Ok(Self { recipe, position, trained_on, tensors })

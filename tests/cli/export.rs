@@ -36,6 +36,8 @@ fn every_format_is_written_with_its_size() {
         let text = run(dir, &["export", &checkpoint, "--format", format]);
         for file in files {
             assert!(dir.join(file).is_file(), "{file} is not written");
+            // Files for other programs are told from those that halfwave reads.
+            fails(dir, &["eval", file, "--adapter", "cpu"], &[file, "the checkpoint", "run's folder"]);
         }
         assert!(text.contains(&format!("{}: ", files[0])) && text.contains("iB"), "{text}");
     }
@@ -64,6 +66,14 @@ fn exports_that_cannot_be_are_refused() {
     assert!(!dir.join("3-d.h").exists(), "a header without its source");
     for name in ["net.h", "net"] {
         fails(dir, &["export", &checkpoint, "--format", "c", "--out", name], &[name, ".c"]);
+    }
+    for (format, name, parts) in [
+        ("onnx", "x.c", ["NAME.onnx", "--format c"]),
+        ("c", "x.onnx", ["NAME.c", "--format onnx"]),
+        ("packed", "x.onnx", ["NAME.packed.safetensors", "--format onnx"]),
+    ] {
+        fails(dir, &["export", &checkpoint, "--format", format, "--out", name], &parts);
+        assert!(!dir.join(name).exists(), "{name} is written");
     }
     fails(dir, &["export", &checkpoint, "--out", "none/x"], &["none"]);
     fails(dir, &["train", "--init", "run.packed.safetensors", "--adapter", "cpu"], &["run.packed.safetensors"]);

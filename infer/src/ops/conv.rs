@@ -12,11 +12,6 @@ use alloc::vec::Vec;
 
 /// Filters of a panel.
 const PANEL: usize = 16;
-/// Pixels that are computed together.
-const PIXELS: usize = 4;
-
-type Block = [[f32; PANEL]; PIXELS];
-
 /// Weights as panels `[⌈k/16⌉, tap, c, 16]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Conv {
@@ -42,7 +37,7 @@ impl Conv {
     }
 
     pub(super) fn run(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; self.output.len()];
+        let mut out = Vec::with_capacity(self.output.len());
         simd::run(Job { conv: self, x, out: &mut out });
         out
     }
@@ -51,75 +46,100 @@ impl Conv {
 struct Job<'a> {
     conv: &'a Conv,
     x: &'a [f32],
-    out: &'a mut [f32],
+    /// Without elements at first.
+    out: &'a mut Vec<f32>,
 }
 
 impl simd::Job for Job<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
+        // As many pixels as sums fit the registers; the vectors of a panel.
+        match (S::F32_LANES, self.conv.output.pixels()) {
+            (16, 1) => self.blocks::<S, 1, 1>(simd),
+            (16, _) => self.blocks::<S, 8, 1>(simd),
+            (8, _) => self.blocks::<S, 4, 2>(simd),
+            (4, _) => self.blocks::<S, 4, 4>(simd),
+            _ => self.blocks::<S, 4, PANEL>(simd),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Computes P pixels at a time with panels of V vectors.
+    #[inline(always)]
+    fn blocks<S: Simd, const P: usize, const V: usize>(self, simd: S) {
         let Self { conv: Conv { window, input, output, panels }, x, out } = self;
-        let ([h, w, c], [_, ow, filters]) = (input.shape, output.shape);
+        let ([h, w, c], [_, ow, filters], pixels) = (input.shape, output.shape, output.pixels());
         let (taps, of_tap) = (window.taps(), c.div_ceil(CHUNK));
         let (parts, per_part) = sum::parts(taps * of_tap);
-        // Where the sources of the pixels begin; a source outside the image is a row of zeros.
-        let zeros = vec![0.0; c];
-        let mut sources = vec![[&zeros[..]; PIXELS]; taps];
-        for first in (0..output.pixels()).step_by(PIXELS) {
-            let mut inside = vec![false; taps];
-            for (tap, source) in sources.iter_mut().enumerate() {
-                for (i, source) in source.iter_mut().enumerate() {
-                    let pixel = (first + i).min(output.pixels() - 1);
-                    let [r, s] = [tap / window.kernel[1], tap % window.kernel[1]];
-                    let from = window.source([h, w], [pixel / ow, pixel % ow], [r, s]);
-                    inside[tap] |= from.is_some();
-                    *source = from.map_or(&zeros[..], |[y, at]| &x[(y * w + at) * c..][..c]);
-                }
+        // What each pixel's window reads; zeros outside of the image add nothing.
+        let (mut read, mut rows) = (vec![0.0; P * taps * c], vec![0.0; P * filters]);
+        for first in (0..pixels).step_by(P) {
+            for (i, read) in read.chunks_exact_mut(taps * c).enumerate() {
+                let pixel = (first + i).min(pixels - 1);
+                window.gather(x, [h, w, c], [pixel / ow, pixel % ow], 0.0, read);
             }
+            let read: [&[f32]; P] = core::array::from_fn(|i| &read[i * taps * c..][..taps * c]);
             for (panel, weights) in panels.chunks_exact(taps * c).enumerate() {
                 let mut pairs = Pairs::new();
-                let mut total = [[0.0; PANEL]; PIXELS];
+                let mut total = [[simd.splat_f32s(0.0); V]; P];
+                let (mut from, mut next) = (0, c);
                 for part in 0..parts {
-                    let mut sum = [[0.0; PANEL]; PIXELS];
-                    for chunk in part * per_part..((part + 1) * per_part).min(taps * of_tap) {
-                        let (tap, from) = (chunk / of_tap, chunk % of_tap * CHUNK);
-                        if inside[tap] {
-                            let len = (c - from).min(CHUNK);
-                            let rows = sources[tap].map(|source| &source[from..][..len]);
-                            sum = add(sum, product(rows, &weights[tap * c + from..][..len]));
-                        }
+                    let mut sum = [[simd.splat_f32s(0.0); V]; P];
+                    for _ in part * per_part..((part + 1) * per_part).min(taps * of_tap) {
+                        let end = (from + CHUNK).min(next);
+                        let x = read.map(|read| &read[from..end]);
+                        sum = add::<S, P, V>(simd, sum, product::<S, P, V>(simd, x, &weights[from..end]));
+                        from = end;
+                        next += if from == next { c } else { 0 };
                     }
                     match parts {
                         1 => total = sum,
-                        _ => pairs.push(sum, add),
+                        _ => pairs.push(sum, |a, b| add::<S, P, V>(simd, a, b)),
                     }
                 }
-                total = pairs.finish(add).unwrap_or(total);
-                for (i, sums) in total.iter().enumerate().take(output.pixels() - first) {
-                    let row = &mut out[(first + i) * filters..][..filters][panel * PANEL..];
-                    row.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
+                if parts > 1 {
+                    total = pairs.finish(|a, b| add::<S, P, V>(simd, a, b)).unwrap_or(total);
+                }
+                for (sums, row) in total.iter().zip(rows.chunks_exact_mut(filters)) {
+                    let row = &mut row[panel * PANEL..];
+                    match row.first_chunk_mut::<PANEL>() {
+                        Some(row) => S::as_mut_simd_f32s(row).0.copy_from_slice(sums),
+                        None => row.iter_mut().zip(bytemuck::cast_slice(sums)).for_each(|(out, sum)| *out = *sum),
+                    }
                 }
             }
+            out.extend_from_slice(&rows[..P.min(pixels - first) * filters]);
         }
     }
 }
 
 #[inline(always)]
-fn add(mut a: Block, b: Block) -> Block {
-    for (a, b) in a.iter_mut().zip(b) {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+fn add<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    mut sums: [[S::f32s; V]; P],
+    more: [[S::f32s; V]; P],
+) -> [[S::f32s; V]; P] {
+    for (sums, more) in sums.iter_mut().zip(more) {
+        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = simd.add_f32s(*sum, more));
     }
-    a
+    sums
 }
 
-/// `Σ_i rows[pixel][i]·weights[i][lane]`, added sequentially from 0.
+/// `Σ_i x[pixel][i]·weights[i][lane]`, added sequentially from 0.
 #[inline(always)]
-fn product(rows: [&[f32]; PIXELS], weights: &[[f32; PANEL]]) -> Block {
-    let mut sums = [[0.0; PANEL]; PIXELS];
-    let [a, b, c, d] = rows;
-    for ((((weights, a), b), c), d) in weights.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (sums, x) in sums.iter_mut().zip([a, b, c, d]) {
+fn product<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    x: [&[f32]; P],
+    weights: &[[f32; PANEL]],
+) -> [[S::f32s; V]; P] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; P];
+    let x = x.map(|x| &x[..weights.len()]);
+    for (i, weights) in weights.iter().enumerate() {
+        let weights = S::as_simd_f32s(weights).0;
+        for (sums, x) in sums.iter_mut().zip(x) {
             for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum += x * weight;
+                *sum = simd.add_f32s(*sum, simd.mul_f32s(simd.splat_f32s(x[i]), *weight));
             }
         }
     }

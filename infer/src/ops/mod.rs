@@ -3,6 +3,8 @@
 mod conv;
 mod curve;
 mod fields;
+#[cfg_attr(not(all(feature = "std", target_arch = "x86_64")), allow(dead_code))] // only with tables
+mod lookup;
 mod packed;
 mod pixels;
 mod pointwise;

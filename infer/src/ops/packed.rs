@@ -1,9 +1,11 @@
-//! Packed convolution: and, population count, add.
+//! Packed convolution: by lookup where the processor has tables ([`lookup`]); otherwise and, population count,
+//! add.
 //!
-//! Weights are stored by groups of eight filters, a 64-bit word of each at a time. Eight rows of
+//! There, weights are stored by groups of eight filters, a 64-bit word of each at a time. Eight rows of
 //! bits (pixels times planes of codes) are gathered, and each weight is loaded once for all of
 //! them.
 
+use super::lookup::{self, BLOCK, Lookup, Nibbles};
 use super::{Coding, Op};
 use crate::network::{Kind, Type};
 use crate::runner::Data;
@@ -20,14 +22,19 @@ const ROWS: usize = 8;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
-    window: Window,
-    input: Type,
-    output: Type,
-    coding: Coding,
+    pub(super) window: Window,
+    pub(super) input: Type,
+    pub(super) output: Type,
+    pub(super) coding: Coding,
     bases: usize,
-    planes: usize,
+    pub(super) planes: usize,
     /// `[bases·planes, ⌈k/8⌉, words, 8]`.
     signs: Vec<[u64; GROUP]>,
+    /// Where the processor has tables, in place of `signs`: `[bases·planes, ⌈k/64⌉, taps, ⌈c/4⌉]`.
+    pub(super) nibbles: Vec<Nibbles>,
+    /// `[bases·planes, k]`: what a filter's products exceed their sum by.
+    #[cfg_attr(not(all(feature = "std", target_arch = "x86_64")), allow(dead_code))]
+    pub(super) biases: Vec<i32>,
     coefficients: Vec<f32>,
     scale: f32,
 }
@@ -37,8 +44,20 @@ fn row_words(window: &Window, input: &Type) -> usize {
     (window.taps() * input.words()).div_ceil(2)
 }
 
+/// At most: for tables.
 pub(super) fn bytes(window: &Window, planes: usize, input: &Type, output: &Type) -> u64 {
-    (planes * output.channels().div_ceil(GROUP) * GROUP * 8) as u64 * row_words(window, input) as u64
+    let of_tap = planes * output.channels().div_ceil(BLOCK) * BLOCK * lookup::quads(input.channels());
+    of_tap as u64 * window.taps() as u64 + 4 * (planes * output.channels()) as u64
+}
+
+/// The words of a group of filters, side by side.
+fn words(group: &[u32], row: usize) -> impl Iterator<Item = [u64; GROUP]> {
+    let half = move |lane: usize, at: usize| match at < row {
+        true => group.get(lane * row + at).copied().map_or(0, u64::from),
+        false => 0,
+    };
+    (0..row.div_ceil(2))
+        .map(move |word| core::array::from_fn(|lane| half(lane, 2 * word) | half(lane, 2 * word + 1) << 32))
 }
 
 impl Packed {
@@ -46,19 +65,22 @@ impl Packed {
         let Op::PackedConv { window, filters, coding, bases, planes, signs, coefficients, scale } = op else {
             unreachable!("a packed convolution");
         };
-        let (words, row) = (row_words(window, input), window.taps() * input.words());
-        let mut grouped = Vec::with_capacity(bases * planes * filters.div_ceil(GROUP) * words);
-        for filters in signs.chunks_exact(filters * row) {
-            for group in filters.chunks(GROUP * row) {
-                for word in 0..words {
-                    grouped.push(core::array::from_fn(|lane| {
-                        let half = |at: usize| match at < row {
-                            true => group.get(lane * row + at).copied().map_or(0, u64::from),
-                            false => 0,
-                        };
-                        half(2 * word) | half(2 * word + 1) << 32
-                    }));
-                }
+        // A table adds up both planes of two-bit codes; of a single plane, AVX-512 counts more bits at a time.
+        let single = match (coding, input.kind) {
+            (Coding::Uniform, Kind::Codes(bits)) => bits == 1,
+            (Coding::Levels(_), _) => true,
+            _ => false,
+        };
+        let look_up = simd::has_tables() && !(single && simd::has_counting());
+        let row = window.taps() * input.words();
+        let (mut grouped, mut nibbles, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+        for plane in signs.chunks_exact(filters * row) {
+            if look_up {
+                let ones = |filter: &[u32]| filter.iter().map(|word| word.count_ones() as i32).sum::<i32>();
+                nibbles.extend(lookup::nibbles(plane, *filters, input.channels()));
+                biases.extend(plane.chunks_exact(row).map(|row| if *coding == Coding::Sign { ones(row) } else { 0 }));
+            } else {
+                grouped.extend(plane.chunks(GROUP * row).flat_map(|group| words(group, row)));
             }
         }
         Self {
@@ -69,16 +91,28 @@ impl Packed {
             bases: *bases,
             planes: *planes,
             signs: grouped,
+            nibbles,
+            biases,
             coefficients: coefficients.clone(),
             scale: scale.first().copied().unwrap_or(1.0),
         }
     }
 
+    /// Whether the weights were prepared for tables, not for counting.
+    fn has_tables(&self) -> bool {
+        !self.nibbles.is_empty()
+    }
+
     pub(super) fn run(&self, x: &[u32]) -> Data {
         let (planes, factors) = self.derived(x);
         let sums = |rows: &[u32], factors: &[i32], base: usize| {
-            let mut sums = vec![0; self.output.len()];
-            simd::run(Job { packed: self, planes: rows, factors, base, sums: &mut sums });
+            let mut sums = Vec::with_capacity(self.output.len());
+            if self.has_tables() {
+                simd::run_tables(Lookup { packed: self, x: rows, base, sums: &mut sums });
+            } else {
+                sums.resize(self.output.len(), 0);
+                simd::run_counting(Job { packed: self, planes: rows, factors, base, sums: &mut sums });
+            }
             sums
         };
         if let (Kind::Sums(_), 1) = (self.output.kind, self.bases) {
@@ -109,6 +143,7 @@ impl Packed {
         let (words, plane) = (self.input.words(), self.input.pixels() * self.input.words());
         match self.coding {
             Coding::Uniform => (x.to_vec(), (0..x.len() / plane).map(|p| 1 << p).collect()),
+            Coding::Sign if self.has_tables() => (x.to_vec(), vec![1]),
             Coding::Sign => {
                 let tail = u32::MAX >> (words * 32 - self.input.channels());
                 let minus = x.chunks_exact(words).flat_map(|pixel| {
@@ -177,7 +212,12 @@ impl Job<'_> {
             for i in 0..count {
                 for p in 0..P {
                     let row = &mut rows[(i * P + p) * words..][..words];
-                    packed.gather(planes, p, first + i, bytemuck::cast_slice_mut(row));
+                    let (plane, pixel) = (input.pixels() * input.words(), first + i);
+                    let place = [pixel / output.shape[1], pixel % output.shape[1]];
+                    let [h, w, _] = input.shape;
+                    let row: &mut [u32] = bytemuck::cast_slice_mut(row);
+                    let row = &mut row[..window.taps() * input.words()];
+                    window.gather(&planes[p * plane..][..plane], [h, w, input.words()], place, 0, row);
                 }
             }
             // Σ over planes of factor·popcount(a_p), for each pixel.
@@ -235,7 +275,7 @@ fn counts_of<S: Simd, const V: usize>(simd: S, signs: &[[u64; GROUP]], rows: &[[
         for (v, signs) in S::as_simd_u64s(signs).0.iter().enumerate() {
             for (counts, row) in counts.iter_mut().zip(rows) {
                 let both = simd.and_u64s(*signs, simd.splat_u64s(*row));
-                counts[v] = simd.add_u64s(counts[v], simd::count_ones::<S>(both));
+                counts[v] = simd.add_u64s(counts[v], simd::count_ones_u64::<S>(both));
             }
         }
     }
@@ -244,31 +284,4 @@ fn counts_of<S: Simd, const V: usize>(simd: S, signs: &[[u64; GROUP]], rows: &[[
         S::as_mut_simd_u64s(out).0.copy_from_slice(counts);
     }
     out
-}
-
-impl Packed {
-    /// Gathers the bits of a plane under the window of an output pixel; 0 outside the image.
-    #[inline(always)]
-    fn gather(&self, x: &[u32], plane: usize, pixel: usize, row: &mut [u32]) {
-        let Self { window, input, output, .. } = self;
-        let ([h, w, _], words) = (input.shape, input.words());
-        let x = &x[plane * input.pixels() * words..][..input.pixels() * words];
-        let place = [pixel / output.shape[1], pixel % output.shape[1]];
-        let [kernel_h, kernel_w] = window.kernel;
-        let across = kernel_w * words;
-        for (r, row) in row.chunks_mut(across).take(kernel_h).enumerate() {
-            // A whole line of the window lies side by side.
-            let ends = (window.source([h, w], place, [r, 0]), window.source([h, w], place, [r, kernel_w - 1]));
-            if let (1, (Some([y, left]), Some(_))) = (window.dilation[1], ends) {
-                row.copy_from_slice(&x[(y * w + left) * words..][..across]);
-                continue;
-            }
-            for (s, row) in row.chunks_exact_mut(words).enumerate() {
-                match window.source([h, w], place, [r, s]) {
-                    Some([y, at]) => row.copy_from_slice(&x[(y * w + at) * words..][..words]),
-                    None => row.fill(0),
-                }
-            }
-        }
-    }
 }

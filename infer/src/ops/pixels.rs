@@ -56,18 +56,22 @@ fn pack(ty: &Type, mut code: impl FnMut(usize, usize) -> u32) -> Vec<u32> {
 /// Packs the codes of rows of values: for each channel, the number of thresholds reached.
 ///
 /// 32 values at a time, by bit-sliced addition of comparisons.
-struct Count<'a, T, F> {
+struct Count<'a, T, R> {
     values: &'a [T],
     output: &'a Type,
     thresholds: usize,
-    /// The word of comparisons of up to 32 values, from a channel on, with threshold t.
-    reached: F,
+    reached: R,
     out: &'a mut [u32],
 }
 
-impl<T: Copy, F: Fn(&[T], usize, usize) -> u32> simd::Job for Count<'_, T, F> {
+trait Reached<T> {
+    /// Returns the word of comparisons of up to 32 values, from channel `first` on, with threshold t.
+    fn word<S: Simd>(&self, simd: S, values: &[T], first: usize, t: usize) -> u32;
+}
+
+impl<T, R: Reached<T>> simd::Job for Count<'_, T, R> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { values, output, thresholds, reached, out } = self;
         let (channels, words) = (output.channels(), output.words());
         let plane = output.pixels() * words;
@@ -75,24 +79,21 @@ impl<T: Copy, F: Fn(&[T], usize, usize) -> u32> simd::Job for Count<'_, T, F> {
             for (word, values) in row.chunks(32).enumerate() {
                 let mut planes = [0u32; 4];
                 for t in 0..thresholds {
-                    let mut carry = reached(values, word * 32, t);
+                    let mut carry = reached.word(simd, values, word * 32, t);
                     for plane in &mut planes {
                         (*plane, carry) = (*plane ^ carry, *plane & carry);
                     }
                 }
                 let at = pixel * words + word;
-                out[at..].iter_mut().step_by(plane).zip(planes).for_each(|(out, plane)| *out = plane);
+                for (out, word) in out.chunks_exact_mut(plane).zip(planes) {
+                    out[at] = word;
+                }
             }
         }
     }
 }
 
-fn count<T: Copy>(
-    values: &[T],
-    output: &Type,
-    thresholds: usize,
-    reached: impl Fn(&[T], usize, usize) -> u32,
-) -> Vec<u32> {
+fn count<T>(values: &[T], output: &Type, thresholds: usize, reached: impl Reached<T>) -> Vec<u32> {
     let mut out = vec![0; code_words(output)];
     simd::run(Count { values, output, thresholds, reached, out: &mut out });
     out
@@ -115,28 +116,71 @@ fn word<T: Copy, U: Copy>(values: &[T], others: &[U], reached: impl Fn(T, U) -> 
     word
 }
 
+/// Integers reach the limit of their channel.
+struct Limits {
+    /// `[count, c]`.
+    limits: Vec<i32>,
+    /// Bits of falling channels, where reaching the limit does not count.
+    falling: Vec<u32>,
+    channels: usize,
+}
+
+impl Reached<i32> for Limits {
+    #[inline(always)]
+    fn word<S: Simd>(&self, simd: S, values: &[i32], first: usize, t: usize) -> u32 {
+        let limits = &self.limits[t * self.channels + first..][..values.len()];
+        let (vectors, limit_vectors) = (S::as_simd_i32s(values).0, S::as_simd_i32s(limits).0);
+        let word = match values.len() {
+            32 if S::I32_LANES > 1 => {
+                vectors.iter().zip(limit_vectors).enumerate().fold(0, |word, (at, (x, limit))| {
+                    word | simd::mask_bits(simd, simd.greater_than_or_equal_i32s(*x, *limit), at * S::I32_LANES)
+                })
+            }
+            _ => word(values, limits, |x, limit| x >= limit),
+        };
+        word ^ self.falling[first / 32]
+    }
+}
+
+/// Floats exceed a threshold, or reach it.
+struct Levels<'a, const AT_LEAST: bool>(&'a [f32]);
+
+impl<const AT_LEAST: bool> Reached<f32> for Levels<'_, AT_LEAST> {
+    #[inline(always)]
+    fn word<S: Simd>(&self, simd: S, values: &[f32], _: usize, t: usize) -> u32 {
+        let (threshold, all) = (self.0[t], simd.splat_f32s(self.0[t]));
+        match values.len() {
+            32 if S::F32_LANES > 1 => S::as_simd_f32s(values).0.iter().enumerate().fold(0, |word, (at, x)| {
+                let reached = match AT_LEAST {
+                    true => simd.greater_than_or_equal_f32s(*x, all),
+                    false => simd.greater_than_f32s(*x, all),
+                };
+                word | simd::mask_bits(simd, reached, at * S::F32_LANES)
+            }),
+            _ => word(values, values, |x, _| if AT_LEAST { x >= threshold } else { x > threshold }),
+        }
+    }
+}
+
 pub(super) fn threshold(thresholds: &[i32], falling: &[i32], x: &[i32], output: &Type) -> Vec<u32> {
-    let c = output.channels();
-    let steps = thresholds.len() / c;
+    let channels = output.channels();
+    let falls = |c: usize| falling.get(c).is_some_and(|&falling| falling != 0);
     // −x ≥ t is x < 1 − t.
-    let limits: Vec<i32> = if falling.is_empty() {
-        thresholds.to_vec()
-    } else {
-        let limit = |(at, &t): (usize, &i32)| if falling[at % c] != 0 { 1i32.saturating_sub(t) } else { t };
-        thresholds.iter().enumerate().map(limit).collect()
+    let limit = |(at, &t): (usize, &i32)| if falls(at % channels) { 1i32.saturating_sub(t) } else { t };
+    let limits = Limits {
+        limits: thresholds.iter().enumerate().map(limit).collect(),
+        falling: (0..output.words())
+            .map(|at| falling.chunks(32).nth(at).map_or(0, |some| word(some, some, |falling, _| falling != 0)))
+            .collect(),
+        channels,
     };
-    let masks: Vec<u32> = (0..output.words())
-        .map(|at| falling.chunks(32).nth(at).map_or(0, |some| word(some, some, |falling, _| falling != 0)))
-        .collect();
-    count(x, output, steps, |x, first, t| {
-        word(x, &limits[t * c + first..][..x.len()], |x, limit| x >= limit) ^ masks[first / 32]
-    })
+    count(x, output, thresholds.len() / channels, limits)
 }
 
 pub(super) fn quantise(thresholds: &[f32], at_least: bool, x: &[f32], output: &Type) -> Vec<u32> {
     match at_least {
-        true => count(x, output, thresholds.len(), |x, _, t| word(x, x, |x, _| x >= thresholds[t])),
-        false => count(x, output, thresholds.len(), |x, _, t| word(x, x, |x, _| x > thresholds[t])),
+        true => count(x, output, thresholds.len(), Levels::<true>(thresholds)),
+        false => count(x, output, thresholds.len(), Levels::<false>(thresholds)),
     }
 }
 
@@ -145,21 +189,36 @@ pub(super) fn decode(bits: u8, values: &[f32], ty: &Type, x: &[u32]) -> Vec<f32>
     (0..ty.len()).map(at).collect()
 }
 
-pub(super) fn max_pool(window: &Window, ty: &Type, x: &Data, output: &Type) -> Data {
-    fn pool<T: Copy + PartialOrd>(window: &Window, ty: &Type, output: &Type, start: T, x: &[T]) -> Vec<T> {
-        let ([h, w, c], [_, ow, _]) = (ty.shape, output.shape);
-        let mut out = vec![start; output.len()];
+struct Pool<'a, T> {
+    window: &'a Window,
+    input: &'a Type,
+    output: &'a Type,
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Copy + PartialOrd> simd::Job for Pool<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { window, input, output, x, out } = self;
+        let ([h, w, c], [_, ow, _]) = (input.shape, output.shape);
         for (pixel, out) in out.chunks_exact_mut(c).enumerate() {
             for r in 0..window.kernel[0] {
                 for s in 0..window.kernel[1] {
                     let Some([y, at]) = window.source([h, w], [pixel / ow, pixel % ow], [r, s]) else { continue };
-                    let row = &x[(y * w + at) * c..][..c];
-                    out.iter_mut()
-                        .zip(row)
-                        .for_each(|(best, &value)| *best = if value > *best { value } else { *best });
+                    for (best, &value) in out.iter_mut().zip(&x[(y * w + at) * c..][..c]) {
+                        *best = if value > *best { value } else { *best };
+                    }
                 }
             }
         }
+    }
+}
+
+pub(super) fn max_pool(window: &Window, ty: &Type, x: &Data, output: &Type) -> Data {
+    fn pool<T: Copy + PartialOrd>(window: &Window, ty: &Type, output: &Type, start: T, x: &[T]) -> Vec<T> {
+        let mut out = vec![start; output.len()];
+        simd::run(Pool { window, input: ty, output, x, out: &mut out });
         out
     }
     match x {
