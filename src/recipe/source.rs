@@ -140,9 +140,10 @@ fn beside(path: &str, from: &Origin) -> Result<Found, String> {
     let folder = from.folder.as_ref().ok_or_else(|| NO_FILES.to_string())?;
     // The shortest name for the file: `base.toml` rather than `./base.toml`.
     let file = folder.join(path.trim_start_matches("./"));
-    if !file.exists() {
-        let near = near_file(&file).map_or(String::new(), |near| format!("did you mean \"{near}\"? "));
-        return Err(format!("there is no file {}; {near}paths start in the folder of {}", file.display(), from.name));
+    if matches!(file.try_exists(), Ok(false)) {
+        let relative = || format!("paths start in the folder of {}", from.name);
+        let advice = near_file(&file).map_or_else(relative, |near| format!("did you mean \"{near}\"?"));
+        return Err(format!("there is no file {}; {advice}", file.display()));
     }
     of_file(&file).map_err(|error| error.to_string())
 }
@@ -154,25 +155,35 @@ const MOST_BYTES: u64 = 16 << 20;
 #[cfg(not(target_arch = "wasm32"))]
 fn of_file(path: &Path) -> Result<Found> {
     use crate::data::FileKind;
+    use crate::files::quoted;
     use std::io::Read;
     let name = path.display().to_string();
     let wrong = |why: String| Error::Usage(format!("{name}: {why}"));
     if path.is_dir() {
         let inside = path.join("recipe.toml");
         return Err(wrong(match inside.is_file() {
-            true => format!("this is a folder; its recipe is {}", inside.display()),
+            true => {
+                let resume = format!("halfwave train --resume {}", quoted(path));
+                format!("this is the folder of a run; its recipe is {}; to resume the run: {resume}", inside.display())
+            }
             false => "this is a folder; give the name of a file".to_string(),
         }));
     }
     let not_text = || {
-        let found = FileKind::of_file(path).map_or("not text in UTF-8", |kind| kind.what);
+        // A text in another encoding is not told from one in UTF-8 by its first bytes.
+        let kind = FileKind::of_file(path).filter(|kind| kind.what != "a text file");
+        let found = kind.map_or("not text in UTF-8", |kind| kind.what);
         wrong(format!("this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"))
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if halfwave_infer::is_packed(&bytes) {
-        return Err(wrong("this is a packed network; to use it, run halfwave eval or predict".to_string()));
+        return Err(wrong("this is a packed network; halfwave eval and predict take it".to_string()));
+    }
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let advice = "the recipe of a checkpoint is recipe.toml in its folder, and --init starts from its weights";
+        return Err(wrong(format!("this is a safetensors file; {advice}")));
     }
     if bytes.len() as u64 > MOST_BYTES {
         return Err(not_text());
