@@ -171,7 +171,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         ],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
-    ("kind = \"hwgq\"", "kind = \"gelu\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
+    ("kind = \"hwgq\"", "kind = \"maxout\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
     ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
     (
         "kind = \"max_pool\"",
