@@ -3,7 +3,7 @@
 //! **Invariant:** an unknown key is reported before a missing one, since the one is often the
 //! other, misspelt.
 use super::table::{RecipeText, Span, Table};
-use super::words::{elsewhere, meant, suggest, synonym};
+use super::words::{elsewhere, expected, meant, suggest, synonym};
 use crate::schema::{Key, Keys, Purpose, Setting, Tables, Visitor, whole, wide};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -69,10 +69,6 @@ pub(super) fn read<'a>(
     }
     given.insert(path, table);
     Ok(())
-}
-
-fn expected(keys: &[&str]) -> String {
-    format!("expected one of {}", keys.join(", "))
 }
 
 /// The names of a table's keys.

@@ -110,7 +110,15 @@ const FOREIGN: &[(&str, &[&str])] = &[
 pub(super) fn suggest(found: &str, known: &[&str]) -> String {
     match meant(found, known) {
         Some(word) => format!("did you mean \"{word}\"?"),
-        None => format!("expected one of {}", known.join(", ")),
+        None => expected(known),
+    }
+}
+
+/// The words of which one is expected.
+pub(super) fn expected(known: &[&str]) -> String {
+    match known {
+        [only] => format!("expected {only}"),
+        _ => format!("expected one of {}", known.join(", ")),
     }
 }
 
