@@ -331,11 +331,6 @@ fn bad_recipes_are_refused() {
     fails(dir, &["train", "."], &["folder"]);
     fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
     fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);
-    fails(
-        dir,
-        &["recipe", "resnet"],
-        &["resnet: no such file or built-in recipe", "did you mean \"resnet20\", or \"resnet18\", or"],
-    );
     fails(dir, &["train", "vgg-small", "--adapter", "cpu"], &["cifar-10-batches-bin", "--data-dir"]);
     fails(dir, &["train", "vgg-small", "--data-dir", "nowhere", "--adapter", "cpu"], &["no folder nowhere"]);
     fails(dir, &["train", "--data-dir", ".", "--adapter", "cpu"], &["embedded"]);

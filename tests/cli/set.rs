@@ -124,6 +124,7 @@ fn what_is_no_recipe_is_explained() {
     let dir = base.path();
     fs::write(dir.join("mine.toml"), builtin("digits").unwrap()).unwrap();
     fails(dir, &["train", "vgg-smal"], &["vgg-smal: no such file or built-in recipe; did you mean \"vgg-small\"?"]);
+    fails(dir, &["recipe", "resnet"], &["did you mean \"resnet20\", or \"resnet18\", or \"resnet50\"?"]);
     fails(dir, &["plan", "mien.toml"], &["did you mean \"mine.toml\"?"]);
     fails(dir, &["plan", "mine"], &["did you mean \"mine.toml\"?"]);
     fails(dir, &["plan", "nothing-like-it"], &["no such file or built-in recipe (digits, digits-float,"]);
