@@ -83,7 +83,7 @@ pub(crate) fn io_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind as Kind;
     let advice = match error.kind() {
         Kind::IsADirectory => return "this is a folder; give the name of a file".to_string(),
-        Kind::NotFound => "check the name; relative paths start in the current folder",
+        Kind::NotFound => "check the path: all of its folders must exist",
         Kind::PermissionDenied => "change its permissions, or choose another path",
         Kind::NotADirectory => "a part of this path is a file; choose another path",
         Kind::ReadOnlyFilesystem => "choose a path on a disk that can be written to",

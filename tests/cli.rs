@@ -17,6 +17,8 @@ mod output;
 mod program;
 #[path = "cli/report.rs"]
 mod report;
+#[path = "cli/set.rs"]
+mod set;
 #[path = "cli/step.rs"]
 mod step;
 #[path = "cli/tune.rs"]
@@ -362,7 +364,6 @@ fn bad_recipes_are_refused() {
     fails(dir, &["train", "."], &["folder"]);
     fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
     fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);
-    fails(dir, &["recipe", "resnet"], &["resnet", "digits-float"]);
     fails(dir, &["train", "vgg-small", "--adapter", "cpu"], &["cifar-10-batches-bin", "--data-dir"]);
     fails(dir, &["train", "vgg-small", "--data-dir", "nowhere", "--adapter", "cpu"], &["no folder nowhere"]);
     fails(dir, &["train", "--data-dir", ".", "--adapter", "cpu"], &["embedded"]);

@@ -6,6 +6,8 @@
 mod data;
 #[path = "recipe/extend.rs"]
 mod extend;
+#[path = "recipe/files.rs"]
+mod files;
 #[path = "recipe/json.rs"]
 mod json;
 #[path = "recipe/layers.rs"]
@@ -147,7 +149,12 @@ fn the_resolved_recipe_is_the_same_recipe() {
 const WRONG: &[(&str, &str, usize, &[&str])] = &[
     // Not TOML, or not a recipe.
     ("classes = 10", "classes = = 10", 3, &["not valid TOML"]),
-    ("classes = 10", "classes = 10\nclasses = 11", 4, &["not valid TOML", "duplicate"]),
+    (
+        "classes = 10",
+        "classes = 10\nclasses = 11",
+        4,
+        &["not valid TOML: duplicate key classes: the first one is in line 3"],
+    ),
     ("[data]", "[date]", 31, &["unknown key \"date\"", "did you mean \"data\"?"]),
     ("[data]\nset = \"digits\"\n", "", 1, &["[data] is missing"]),
     ("[data]\nset = \"digits\"", "[data]", 31, &["[data]: set is missing"]),
@@ -164,7 +171,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         ],
     ),
     ("kind = \"hwgq\"", "kind = \"hgwq\"", 14, &["layer \"q1\"", "kind = \"hgwq\"", "did you mean \"hwgq\"?"]),
-    ("kind = \"hwgq\"", "kind = \"swish\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
+    ("kind = \"hwgq\"", "kind = \"maxout\"", 14, &["expected one of conv, linear, batch_norm, hwgq, sign"]),
     ("kind = \"hwgq\"", "", 12, &["layer \"q1\": kind is missing", "one of conv"]),
     (
         "kind = \"max_pool\"",
@@ -173,6 +180,16 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &["\"pool1\" (max_pool)", "\"units\"", "expected one of name, kind, from, kernel, stride, padding"],
     ),
     ("name = \"q1\"\n", "", 12, &["layer 2 (hwgq): name is missing"]),
+    ("epochs = 20", "epochs = 20\nlr = 0.1", 37, &["[train]: unknown key \"lr\"; did you mean train.optimizer.lr?"]),
+    ("epochs = 20", "epochs = 20\nearly_stopping = 3", 37, &["did you mean \"patience\"?"]),
+    ("lr = 0.05", "learning_rate = 0.05", 40, &["did you mean \"lr\"?"]),
+    ("epochs = 20", "epochs = 20\ndropout = 0.5", 37, &["did you mean kind = \"dropout\" in [[model.layers]]?"]),
+    ("kind = \"linear\"", "kind = \"Dense\"", 28, &["kind = \"Dense\"", "did you mean \"linear\""]),
+    ("kind = \"linear\"", "kind = \"fc\"", 28, &["did you mean \"linear\""]),
+    ("kind = \"sgd\"", "kind = \"SGD\"", 39, &["did you mean \"sgd\"?"]),
+    ("batch = 64", "batch_size = 64", 35, &["did you mean \"batch\"?"]),
+    ("units = 10", "out_features = 10", 29, &["did you mean \"units\"?"]),
+    ("epochs = 20", "epochs = 20\nextends = \"digits\"", 37, &["it belongs at the top of the file"]),
     // Wrong types.
     (
         "filters = 16",
@@ -181,6 +198,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         &["\"conv1\" (conv)", "filters = \"16\"", "whole number from 1 to 1048576"],
     ),
     ("filters = 16", "filters = 16.0", 8, &["filters = 16.0"]),
+    ("filters = 16", "filters = ", 8, &["not valid TOML: the value is missing"]),
+    ("set = \"digits\"", "set = digits", 32, &["not valid TOML: a string needs quotes: \"digits\""]),
     ("kernel = 3", "kernel = [3, 3, 3]", 9, &["kernel = [3, 3, 3]", "[vertical, horizontal]"]),
     ("input = [1, 8, 8]", "input = [1, 8]", 2, &["a list of 3"]),
     ("name = \"fc\"", "name = 7", 27, &["name = 7", "string in quotes"]),
@@ -216,7 +235,8 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ("lr = 0.05", "lr = 0.05\nweight_decay = -1", 41, &["weight_decay = -1"]),
     ("kind = \"sgd\"", "kind = \"lamb\"", 39, &["kind = \"lamb\"", "expected one of sgd, adam, adamw, bop"]),
     // Data that does not match the model.
-    ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "digits, cifar10"]),
+    ("set = \"digits\"", "set = \"imagenet2\"", 32, &["set = \"imagenet2\"", "digits, cifar10"]),
+    ("set = \"digits\"", "set = \"mnist\"", 32, &["set = \"mnist\"", "did you mean \"idx\" (MNIST, "]),
     ("set = \"digits\"", "set = \"cifar10\"", 2, &["input = [1, 8, 8]", "[3, 32, 32]"]),
     (
         "set = \"digits\"",
@@ -261,6 +281,29 @@ fn every_mistake_is_one_clear_error() {
         let moved = if parts.contains(&"\"bn0\"") { 3 } else { 0 };
         assert_eq!(at, line + moved, "{mistake}: {message}");
         assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+/// The line of the file and a mark, below the message.
+#[test]
+fn errors_show_the_line_with_a_mark() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("filters = 16", "filtres = 16", "\n  8 | filtres = 16\n    | ^^^^^^^"),
+        ("filters = 16", "\tfilters = 0 # none", "\n  8 |     filters = 0 # none\n    |               ^"),
+        ("kind = \"hwgq\"", "kind = \"量子化\" # 量", "\n  14 | kind = \"量子化\" # 量\n     |        ^^^^^^^^"),
+        ("kind = \"hwgq\"", "", "\n  12 | [[model.layers]]\n     | ^^^^^^^^^^^^^^^^"),
+        ("lr = 0.05", "lr = ", "\n  40 | lr =\n     |      ^"),
+        ("lr = 0.05", "lr = 0.05\nmomentum = 1", "\n  41 | momentum = 1\n     |            ^"),
+        ("classes = 10", "classes = 10\nclasses = 11", "\n  4 | classes = 11\n    | ^^^^^^^"),
+        ("kernel = 2", "kernel = 2\nfrom = \"cnov1\"", "\n  21 | from = \"cnov1\"\n     |        ^^^^^^^"),
+        ("[data]\nset = \"digits\"\n", "", ""),
+    ];
+    for (right, mistake, excerpt) in cases {
+        let error = Recipe::parse(&RIGHT.replace(right, mistake), "test.toml").unwrap_err();
+        let text = error.to_string();
+        let Error::Recipe { message, excerpt: found, .. } = error else { panic!("{text}") };
+        assert_eq!(&found, excerpt, "{text}");
+        assert!(text.ends_with(&format!(": {message}{excerpt}")) && !message.contains('\n'), "{text}");
     }
 }
 

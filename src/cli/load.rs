@@ -33,9 +33,14 @@ pub(super) fn source(wanted: &str) -> Result<(Source, String)> {
         return Ok((source, wanted.to_string()));
     }
     let path = Path::new(wanted);
-    if !path.exists() {
+    // A path that cannot be examined is not a missing one; reading it says why.
+    if matches!(path.try_exists(), Ok(false)) {
         let names = recipe::BUILTIN.map(|(name, _)| name);
-        let near = recipe::near_file(path).or(recipe::nearest(wanted, &names).map(String::from));
+        let longer: Vec<_> = names.into_iter().filter(|name| name.starts_with(wanted)).collect();
+        let near = match longer.len() {
+            1..=4 => Some(longer.join("\", or \"")),
+            _ => recipe::near_file(path).or(recipe::nearest(wanted, &names).map(String::from)),
+        };
         return Err(Error::Usage(match near {
             Some(near) => format!("{wanted}: no such file or built-in recipe; did you mean \"{near}\"?"),
             None => format!("{wanted}: no such file or built-in recipe ({})", names.join(", ")),

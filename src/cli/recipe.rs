@@ -12,6 +12,7 @@ use serde::Serialize;
 /// Print a recipe: a built-in one as a starting point for your own, or one with everything resolved.
 #[derive(clap::Args)]
 #[command(
+    mut_arg("set", |arg| arg.requires("name")),
     after_help = "Examples:\n  halfwave recipe digits > my.toml\n  halfwave train my.toml\n  halfwave recipe my.toml --flat\n  halfwave recipe vgg-small --set 'layers.q*.bits=3' > my.toml\n  halfwave recipe --schema > recipe.schema.json"
 )]
 pub(super) struct RecipeArgs {

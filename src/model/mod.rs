@@ -254,6 +254,8 @@ pub struct ModelError {
     pub layer: Option<usize>,
     /// The layer, the shapes, and what to do.
     pub message: String,
+    /// Whether the layer fits everything but [`Model::classes`].
+    pub classes: bool,
 }
 
 impl From<ModelError> for crate::Error {

@@ -63,7 +63,7 @@ impl Model {
     ///
     /// Returns an error if the list of layers is not a valid model; see [`ModelError`].
     pub fn shapes(&self) -> Result<Vec<Shape>, ModelError> {
-        let whole = |message: String| Err(ModelError { layer: None, message });
+        let whole = |message: String| Err(ModelError { layer: None, message, classes: false });
         if self.input.contains(&0) || elements(&self.input).is_none() {
             return whole(format!(
                 "model input {}: give channels, height and width, each at least 1",
@@ -106,7 +106,7 @@ impl Model {
                 self.classes,
                 self.classes
             );
-            return Err(self.wrong(last, message));
+            return Err(ModelError { classes: true, ..self.wrong(last, message) });
         }
         Ok(shapes)
     }
@@ -144,7 +144,8 @@ impl Model {
 
     fn wrong(&self, index: usize, message: String) -> ModelError {
         let Layer { name, kind, .. } = &self.layers[index];
-        ModelError { layer: Some(index), message: format!("layer \"{name}\" ({}): {message}", kind.name()) }
+        let message = format!("layer \"{name}\" ({}): {message}", kind.name());
+        ModelError { layer: Some(index), message, classes: false }
     }
 
     fn check_name(&self, index: usize) -> Result<(), String> {

@@ -148,11 +148,14 @@ impl Data {
         let (set, in_model) = (&self.set, |(key, why)| ("model", key, why));
         let (shape, classes) = (set.image(), set.classes());
         if model.input != shape {
-            let why = format!("the images of {} have channels, height, width {shape:?}; write that", set.name());
+            let why = format!(
+                "the images of {} have channels, height, width {shape:?}; write input = {shape:?} in [model]",
+                set.name()
+            );
             return Some(in_model(("input", why)));
         }
         if model.classes != classes {
-            let why = format!("{} has {classes} classes; write that", set.named_with_keys());
+            let why = format!("{} has {classes} classes; write classes = {classes} in [model]", set.named_with_keys());
             return Some(in_model(("classes", why)));
         }
         if let Some(fault) = set.fault().filter(of_model) {

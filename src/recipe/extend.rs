@@ -127,7 +127,7 @@ impl Texts {
     }
 
     fn change_layers<'a>(&self, layers: &mut Vec<Written<'a>>, span: Span, keys: &DeTable<'a>) -> Result<()> {
-        let in_option = self.source().part(span.start) < self.options;
+        let in_option = self.source().in_option(&span);
         let heading = if in_option { "" } else { "[[model.change]]: " };
         let wrong = |at: &Span, why: &str| self.error(at, format!("{heading}{why}"));
         let pattern =

@@ -15,8 +15,11 @@ pub fn json_schema() -> Value {
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("halfwave recipe");
     schema["properties"]["extends"] = json!({
-        "enum": BUILTIN.map(|(name, _)| name),
-        "description": "built-in recipe whose keys this one replaces",
+        "anyOf": [
+            { "enum": BUILTIN.map(|(name, _)| name) },
+            { "type": "string", "pattern": "[/\\\\]|\\.[tT][oO][mM][lL]$" },
+        ],
+        "description": "recipe whose keys this one replaces: a built-in one, or a file (relative to this one)",
     });
     schema["properties"]["model"]["properties"]["change"] = json!({ "type": "array", "items": change(&section) });
     // Another recipe may give the required keys, and only its layers can be changed.

@@ -14,6 +14,8 @@
 //! ```
 mod data;
 mod extend;
+#[cfg(not(target_arch = "wasm32"))]
+mod file;
 mod fits;
 mod json;
 mod parse;
@@ -31,11 +33,11 @@ pub use crate::data::{Data, MOST_CLASSES};
 pub use crate::ops::gather::{Augment, Padding};
 pub use crate::ops::{Rule, adam::Moments, rules::*};
 pub use crate::pass::{Group, Loss, Optimizer};
+#[cfg(not(target_arch = "wasm32"))]
+pub use file::near_file;
 pub use json::json_schema;
 pub use schedule::{Curve, Schedule, Unit};
 pub use source::Source;
-#[cfg(not(target_arch = "wasm32"))]
-pub use source::near_file;
 pub use train::{BATCHES, Length, Memory, Train};
 pub use words::nearest;
 

@@ -21,15 +21,15 @@ pub(super) fn recipe(texts: &Texts) -> Result<Recipe> {
 enum Fault {
     /// The value of a key, in a table with this name.
     Value(String, &'static str, String),
-    /// The line of a layer, or of one of its keys.
-    Layer(Option<usize>, &'static str, String),
+    /// What is wrong with a layer or with the model, and the layer's key.
+    Layer(ModelError, &'static str),
     /// Anything else.
     Other(Error),
 }
 
 impl From<ModelError> for Fault {
     fn from(error: ModelError) -> Self {
-        Self::Layer(error.layer, "", error.message)
+        Self::Layer(error, "")
     }
 }
 
@@ -40,10 +40,32 @@ impl Fault {
 
     fn located(self, text: RecipeText<'_>, given: &Given<'_>) -> Error {
         match self {
-            Self::Value(table, key, why) => given[&table].value_error(key, &why),
-            Self::Layer(layer, key, why) => {
+            Self::Value(table, key, why) => {
+                let (model, data) = (&given[&table], &given["data"]);
+                // A set of this recipe does not fit the model of another one.
+                if table == "model" && text.is_before(&data.span_of("set"), &model.span_of(key)) {
+                    let why = format!("it does not fit the model: {why}");
+                    return data.value_error("set", &why);
+                }
+                model.value_error(key, &why)
+            }
+            Self::Layer(ModelError { layer, message, classes }, key) => {
                 let path = layer.map_or("model".to_string(), |layer| format!("model.layers.{layer}"));
-                text.error(&given[&path].span_of(key), why)
+                let (layer, model) = (&given[&path], &given["model"]);
+                let place = layer.changed(layer.span_of(key));
+                let changed = model.span_of(if classes { "classes" } else { "input" });
+                // A layer of another recipe does not fit what this one says.
+                if !text.is_before(&changed, &place) {
+                    return text.error(&place, message);
+                }
+                let advice = match (classes, layer.text_of("name"), layer.text_of("kind")) {
+                    (false, ..) => "this depends on model.input, which is given here".to_string(),
+                    (true, Some(name), Some("linear")) => {
+                        text.change_words(&changed, name, "units", model.written_of("classes"))
+                    }
+                    (true, ..) => "the number of classes is given here".to_string(),
+                };
+                text.error(&changed, format!("{message}; {advice}"))
             }
             Self::Other(error) => error,
         }
@@ -55,7 +77,7 @@ impl Recipe {
     fn check(&self) -> Result<(), Fault> {
         let Self { model, data, train } = self;
         for index in 0..model.layers.len() {
-            model.sources(index).map_err(|error| Fault::Layer(error.layer, "from", error.message))?;
+            model.sources(index).map_err(|error| Fault::Layer(error, "from"))?;
         }
         model.shapes()?;
         let refuse = |fault| Err(Fault::value(fault));

@@ -3,7 +3,7 @@
 //! **Invariant:** an unknown key is reported before a missing one, since the one is often the
 //! other, misspelt.
 use super::table::{RecipeText, Span, Table};
-use super::words::suggest;
+use super::words::{elsewhere, expected, meant, suggest, synonym};
 use crate::schema::{Key, Keys, Purpose, Setting, Tables, Visitor, whole, wide};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -36,12 +36,17 @@ pub(super) fn read<'a>(
     }
     if let Some((key, span)) = table.unexpected_key(&names.keys, false) {
         let others = names.kinds_with(object, key);
-        let mut known = names.keys.clone();
+        let (mut known, in_option) = (names.keys.clone(), text.in_option(&span));
         if place.path.is_empty() {
-            known.push("extends"); // which has been applied by now
+            // They have been applied by now.
+            known.push(if in_option { "layers" } else { "extends" });
         }
+        if place.path == "model" {
+            known.push("change"); // likewise
+        }
+        let other = if meant(key, &known).is_none() { elsewhere(key, &place.path, in_option) } else { None };
         let message = match &others[..] {
-            [] => format!("unknown key \"{key}\"; {}", suggest(key, &known)),
+            [] => format!("unknown key \"{key}\"; {}", other.unwrap_or_else(|| suggest(key, &known))),
             [one] => format!("unknown key \"{key}\", which only {one} has; {}", expected(&names.keys)),
             [several @ .., last] => {
                 let all = several.join(", ");
@@ -64,10 +69,6 @@ pub(super) fn read<'a>(
     }
     given.insert(path, table);
     Ok(())
-}
-
-fn expected(keys: &[&str]) -> String {
-    format!("expected one of {}", keys.join(", "))
 }
 
 /// The names of a table's keys.
@@ -180,6 +181,13 @@ impl<'a> Reader<'_, 'a> {
         match key.example {
             Some(advice) if !given && is_table => {
                 Err(table.error(&table.span, &format!("[{}] is missing; {advice}", self.below(name))))
+            }
+            Some(example) if !given && table.text.in_option(&table.span) => {
+                let path = match table.text_of("name").filter(|_| self.path.starts_with("model.layers.")) {
+                    Some(layer) => format!("layers.{layer}"),
+                    None => self.path.clone(),
+                };
+                Err(table.error(&table.span, &format!("{name} is missing; add --set {path}.{name}={example}")))
             }
             Some(example) if !given => Err(table.missing(name, example)),
             _ => Ok(()),
@@ -314,11 +322,25 @@ fn put(table: &Table<'_>, name: &str, setting: Setting<'_>) -> Result<bool> {
         Setting::Kind(kinds) => {
             let names: Vec<_> = kinds.all().into_iter().map(|(name, _)| name).collect();
             let missing = || table.missing(name, &format!("one of {}", names.join(", ")));
-            kinds.choose(table.word(name, &names)?.ok_or_else(missing)?);
+            let chosen = table.word(name, &names).map_err(|error| explained(error, table, name, &kinds.all()))?;
+            kinds.choose(chosen.ok_or_else(missing)?);
             true
         }
         Setting::Table(_) | Setting::Tables(_) => unreachable!("they are read above"),
     })
+}
+
+/// Adds the meaning of a kind to the error that suggests it, unless it was only misspelt.
+fn explained(error: Error, table: &Table<'_>, name: &str, kinds: &[(&str, &str)]) -> Error {
+    let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
+    let found = table.text_of(name).unwrap_or_default();
+    // The meanings of kinds other than of data sets are formulas.
+    let word = synonym(found, &names).filter(|_| name == "set");
+    let meaning = word.and_then(|word| kinds.iter().find(|(name, _)| *name == word));
+    match meaning.filter(|(word, _)| !word.eq_ignore_ascii_case(found)) {
+        Some((word, meaning)) => table.value_error(name, &format!("unknown; did you mean \"{word}\" ({meaning})?")),
+        None => error,
+    }
 }
 
 /// Whether a value was given.

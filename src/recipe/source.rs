@@ -1,12 +1,14 @@
 //! Where the text of a recipe comes from: a built-in one, a file, or a text, with changes from
 //! outside.
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::file::{beside, of_file};
 use super::texts::{Origin, Texts};
-use super::words::{nearest, suggest};
+use super::words::suggest;
 use super::{BUILTIN, Recipe, builtin, parse, set};
-use crate::{Error, Result};
+use crate::Result;
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The text of a recipe and changes to it, to be read as a [`Recipe`].
 ///
@@ -45,7 +47,7 @@ impl Source {
     ///
     /// Returns an error if the file cannot be read, or is not text.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn file(path: &Path) -> Result<Self> {
+    pub fn file(path: &std::path::Path) -> Result<Self> {
         let (origin, text) = of_file(path)?;
         Ok(Self { text, origin, options: Vec::new() })
     }
@@ -89,7 +91,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Recipe`] with file, line, layer or key, and what to do, for the first
+    /// Returns [`crate::Error::Recipe`] with file, line, layer or key, and what to do, for the first
     /// mistake found.
     pub fn recipe(&self) -> Result<Recipe> {
         parse::recipe(&self.texts()?)
@@ -101,7 +103,7 @@ impl Source {
 }
 
 /// A text with its origin.
-type Found = (Origin, Cow<'static, str>);
+pub(super) type Found = (Origin, Cow<'static, str>);
 
 fn of_builtin(name: &str) -> Option<Found> {
     let origin = Origin { name: name.into(), identity: Some(name.into()), folder: None };
@@ -125,75 +127,12 @@ fn find(name: &str, from: &Origin) -> Result<Found, String> {
     })
 }
 
+/// There are no files in a browser.
 #[cfg(target_arch = "wasm32")]
 fn beside(_: &str, _: &Origin) -> Result<Found, String> {
     Err(NO_FILES.to_string())
 }
 
 /// Why a text cannot extend files.
-const NO_FILES: &str = "a recipe that is not a file itself can extend only built-in recipes; \
+pub(super) const NO_FILES: &str = "a recipe that is not a file itself can extend only built-in recipes; \
                         `halfwave recipe --flat FILE` prints a file with all that it extends";
-
-/// Reads a file that another recipe names.
-#[cfg(not(target_arch = "wasm32"))]
-fn beside(path: &str, from: &Origin) -> Result<Found, String> {
-    let folder = from.folder.as_ref().ok_or_else(|| NO_FILES.to_string())?;
-    // The shortest name for the file: `base.toml` rather than `./base.toml`.
-    let file = folder.join(path.trim_start_matches("./"));
-    if !file.exists() {
-        let near = near_file(&file).map_or(String::new(), |near| format!("did you mean \"{near}\"? "));
-        return Err(format!("there is no file {}; {near}paths start in the folder of {}", file.display(), from.name));
-    }
-    of_file(&file).map_err(|error| error.to_string())
-}
-
-/// The largest size of a recipe's file.
-#[cfg(not(target_arch = "wasm32"))]
-const MOST_BYTES: u64 = 16 << 20;
-
-#[cfg(not(target_arch = "wasm32"))]
-fn of_file(path: &Path) -> Result<Found> {
-    use crate::data::FileKind;
-    use std::io::Read;
-    let name = path.display().to_string();
-    let wrong = |why: String| Error::Usage(format!("{name}: {why}"));
-    if path.is_dir() {
-        let inside = path.join("recipe.toml");
-        return Err(wrong(match inside.is_file() {
-            true => format!("this is a folder; its recipe is {}", inside.display()),
-            false => "this is a folder; give the name of a file".to_string(),
-        }));
-    }
-    let not_text = || {
-        let found = FileKind::of_file(path).map_or("not text in UTF-8", |kind| kind.what);
-        wrong(format!("this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"))
-    };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if halfwave_infer::is_packed(&bytes) {
-        return Err(wrong("this is a packed network; to use it, run halfwave eval or predict".to_string()));
-    }
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(not_text());
-    }
-    let text = String::from_utf8(bytes).map_err(|_| not_text())?;
-    // A file that cannot be resolved is still read; only a circle through it is found later.
-    let identity = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    Ok((Origin { name, identity: Some(identity), folder: Some(folder) }, Cow::Owned(text)))
-}
-
-/// The name of a recipe file in the same folder that was probably meant.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn near_file(path: &Path) -> Option<String> {
-    let wanted = path.file_name()?.to_str()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml")).collect();
-    names.sort();
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let stem = known.iter().find(|name| name.strip_suffix(".toml") == Some(wanted));
-    let near = *stem.or(nearest(wanted, &known).as_ref())?;
-    Some(path.with_file_name(near).display().to_string())
-}

@@ -45,6 +45,24 @@ impl RecipeText<'_> {
         self.part(at) < self.options.max(1)
     }
 
+    /// Whether one position is in a text that changes that of another position.
+    pub(super) fn is_before(&self, one: &Span, other: &Span) -> bool {
+        self.part(one.start) < self.part(other.start)
+    }
+
+    /// Whether a position is in an option.
+    pub(super) fn in_option(&self, at: &Span) -> bool {
+        self.part(at.start) < self.options
+    }
+
+    /// How to change a layer's key in the text of a position.
+    pub(super) fn change_words(&self, at: &Span, layer: &str, key: &str, value: &str) -> String {
+        match self.in_option(at) {
+            true => format!("add --set layers.{layer}.{key}={value}"),
+            false => format!("add [[model.change]] with match = \"{layer}\" and {key} = {value}"),
+        }
+    }
+
     /// The line, from 1, within the text that contains the position.
     pub(super) fn line(&self, at: usize) -> usize {
         let start = self.parts[self.part(at)].start;
@@ -103,6 +121,12 @@ impl<'a> Table<'a> {
         self.find(key).map_or(self.span.clone(), Spanned::span)
     }
 
+    /// The position of the first value that another text has changed; without any, `place`.
+    pub(super) fn changed(&self, place: Span) -> Span {
+        let values = self.entries.values().map(Spanned::span).filter(|value| self.text.is_before(value, &place));
+        values.min_by_key(|value| value.start).unwrap_or(place)
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.entries.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
@@ -110,6 +134,11 @@ impl<'a> Table<'a> {
     /// The text of a key, if it has one.
     pub(super) fn text_of(&self, key: &str) -> Option<&'a str> {
         self.find(key)?.get_ref().as_str()
+    }
+
+    /// The value of a key, as it is written.
+    pub(super) fn written_of(&self, key: &str) -> &'a str {
+        self.find(key).and_then(|value| self.text.text.get(value.span())).unwrap_or_default()
     }
 
     /// The value as written, cut to one short line.

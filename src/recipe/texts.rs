@@ -91,7 +91,12 @@ impl Texts {
     fn extended(&self) -> Result<Option<(Span, String)>> {
         let text = self.blanked.last().expect("the recipe itself is there");
         let document = self.parse(text)?;
-        let Some(name) = document.get_ref().get("extends") else { return Ok(None) };
+        let Some(name) = document.get_ref().get("extends") else {
+            let tables = document.get_ref().values().filter_map(|value| value.get_ref().as_table());
+            let misplaced = tables.flat_map(|table| table.keys()).find(|key| key.get_ref() == "extends");
+            let advice = "extends: it belongs at the top of the file, before the first table";
+            return misplaced.map_or(Ok(None), |key| Err(self.error(&key.span(), advice.into())));
+        };
         match name.get_ref().as_str() {
             Some(text) => Ok(Some((name.span(), text.into()))),
             None => {
@@ -104,14 +109,22 @@ impl Texts {
     pub(super) fn parse<'a>(&'a self, text: &'a str) -> Result<Spanned<DeTable<'a>>> {
         DeTable::parse(text).map_err(|error| {
             let span = error.span().unwrap_or(self.own());
-            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            let written = text.get(span.clone()).unwrap_or_default();
+            let message = match error.message().lines().collect::<Vec<_>>().join(", ") {
+                // The parser's advice is about a string, whatever is there.
+                message if message.starts_with("string values must be quoted") => match written.trim() {
+                    "" => "the value is missing".to_string(),
+                    word => format!("a string needs quotes: \"{word}\""),
+                },
+                message => message,
+            };
             let first = if message == "duplicate key" { self.first_of(text, &span) } else { None };
-            let message = match (first, text.get(span.clone())) {
-                (Some(first), Some(key)) => {
+            let message = match first {
+                Some(first) => {
                     let line = self.source().line(first.start);
-                    format!("duplicate key {key}: the first one is in line {line}; remove one of them")
+                    format!("duplicate key {written}: the first one is in line {line}; remove one of them")
                 }
-                _ => message,
+                None => message,
             };
             self.error(&span, format!("not valid TOML: {message}"))
         })
@@ -205,7 +218,7 @@ mod tests {
             assert_eq!(y.get_ref()["steps"].get_ref().as_integer().unwrap().as_str(), "2");
             let error = texts.error(&y.get_ref()["kept"].span(), "wrong".into());
             assert_eq!(error.to_string(), "option y.kept = \"é\": wrong");
-            assert_eq!((texts.own().len(), texts.chain()), (15, vec!["own.toml".into(), "b".into()]));
+            assert_eq!((texts.own().len(), texts.chain()), (14, vec!["own.toml".into(), "b".into()]));
         }
     }
 
@@ -232,7 +245,7 @@ mod tests {
             ("[a]\nx = 1\ny = 2\nx = 3", 4, "duplicate key x: the first one is in line 2"),
             ("x = 0\n[a]\nx = 1\n[b]\ny = 0\n[a]", 6, "duplicate key a: the first one is in line 2"),
             ("[[l]]\nx = 1\n[[l]]\nx = 1\nz = 1\n\"x\" = 2", 6, "duplicate key \"x\": the first one is in line 4"),
-            ("a.b = 1\na.b = 2\ny = = 2", 2, "duplicate key b: the first one is in line 1"),
+            ("a.b = 1\na.b = 2", 2, "duplicate key b: the first one is in line 1"),
             ("t = { x = 1, x = 2 }", 1, "duplicate key x: the first one is in line 1"),
         ] {
             let message = fault(text);

@@ -76,7 +76,7 @@ fn wrong_keys_are_refused() {
             [3, 32, 32],
             100,
             3,
-            &["classes = 100", "labels = \"coarse\" has 20 classes; write that"],
+            &["classes = 100", "labels = \"coarse\" has 20 classes; write classes = 20"],
         ),
         (
             "set = \"cifar100\"\nlabels = \"corse\"",

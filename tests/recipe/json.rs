@@ -43,6 +43,9 @@ fn every_recipe_is_valid() {
         assert_eq!(mistakes(&resolved), [""; 0], "{name}, resolved");
     }
     assert_eq!(mistakes(&RIGHT.replace("\"digits\"", "\"npz\"\nfile = \"a.npz\"")), [""; 0]);
+    for path in ["./base.toml", "../lib/base", "base.TOML", "lib\\\\base"] {
+        assert_eq!(mistakes(&format!("extends = \"{path}\"\n")), [""; 0], "{path}");
+    }
     let change = "[[model.change]]\nmatch = [\"q*\", { kind = \"conv\", weights = \"binary\" }]\n";
     for more in ["bits = 3\n", "kind = \"sign\"\npadding = \"one\"\n", "remove = true\n"] {
         assert_eq!(mistakes(&format!("extends = \"digits\"\n{change}{more}[train]\nsteps = 3\n")), [""; 0], "{more}");

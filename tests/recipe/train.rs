@@ -152,7 +152,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
         SGD,
         "[train.loss]\nkind = \"squared_error\"\nlabel_smoothing = 0.1",
         43,
-        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "expected one of kind"],
+        &["[train.loss] (squared_error)", "unknown key \"label_smoothing\"", "expected kind"],
     ),
     (
         SGD,
