@@ -60,6 +60,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
             let normalise = saved.checkpoint.normalise(&saved.recipe)?.centred(data.set.source(), model.input);
             let names = load::class_names(&saved, &args.data)?;
             let pictures = read(&saved.recipe)?;
+            if pictures.paths.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
             let values = normalise.images(&pictures.pixels);
             let mut network = Network::open(*saved, &args.adapter)?;
             let logits = pollster::block_on(network.session.logits(&values))?;
@@ -68,6 +71,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         }
         Trained::Packed(packed) => {
             let pictures = read(&packed.recipe)?;
+            if pictures.paths.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
             let logits = PackedOn::open(&packed, &args.adapter)?.logits(&packed, &pictures.pixels)?;
             args.print(&pictures.paths, &logits, &packed.runner.network().classes)?;
             pictures
@@ -99,8 +105,6 @@ impl<'a> Pictures<'a> {
                     read.paths.push(path);
                     read.pixels.extend(pixels);
                 }
-                // With a single picture there is nothing else to do.
-                Err(error) if paths.len() == 1 => return Err(error),
                 Err(error) => {
                     print_message("error", &error);
                     read.failed = true;

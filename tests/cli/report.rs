@@ -29,10 +29,10 @@ fn runs_are_compared_on_a_page() {
     }
     let printed = run(dir, &["report", "fast", "slow <b>", "--adapter", "cpu", "--plots", "plots"]);
     assert!(
-        printed.contains("report written to fast/report.html") && printed.contains("fast on 360 test images"),
+        printed.contains("report written to report.html") && printed.contains("fast on 360 test images"),
         "{printed}"
     );
-    let (page, shown) = read(&dir.join("fast/report.html"));
+    let (page, shown) = read(&dir.join("report.html"));
 
     assert_eq!(all(&shown["runs"], "name"), ["fast", "slow <b>"]);
     assert!(page.contains("<title>fast, slow &lt;b&gt; · halfwave report</title>"));
@@ -156,7 +156,7 @@ fn what_is_no_run_is_refused() {
     let report = |more: &[&'static str]| [&["report", "--adapter", "cpu"], more].concat();
     fails(dir, &report(&["run", "missing"]), &["missing: no such folder", "halfwave train"]);
     fails(dir, &report(&["file"]), &["file: no such folder"]);
-    fails(dir, &report(&["run", "empty"]), &["empty holds no run", "run.json", "halfwave train"]);
+    fails(dir, &report(&["run", "empty"]), &["empty holds no run", "none of its folders does", "halfwave train"]);
     fails(dir, &report(&["run", "--out", "nowhere/page.html"]), &["nowhere/page.html: No such file"]);
     fails(dir, &report(&["run", "--plots", "file"]), &["file is not a folder", "--plots"]);
     fails(dir, &["report", "run", "--adapter", "no such card"], &["no such card", "halfwave devices"]);
