@@ -127,9 +127,8 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await page.keyboard.down(' ');
         await collected(3, 12);
         await page.keyboard.up(' ');
-        await new Promise((wait) => setTimeout(wait, 200)); // a frame may be on its way
         const before = await count(3);
-        await new Promise((wait) => setTimeout(wait, 500));
+        await new Promise((wait) => setTimeout(wait, 1000));
         assert.equal(await count(3), before, 'a released button captures nothing');
         assert.match(await visit.text('classes-text'), new RegExp(`^${2 * EACH + before} pictures of 3 classes\\.`));
         await pictures(page, kind, 'collected', '#classes');
