@@ -1,14 +1,11 @@
 // The user's own classes, by clicks, in both browsers: pictures from files and from the camera (which the browsers imitate), a network
-// trained on them, tried and used; the camera's errors; recipes in links; a profile as files. The page computes in WebAssembly here.
+// trained on them, tried and used; the camera's errors; recipes in links. The page computes in WebAssembly here.
 // With SCREENSHOTS=FOLDER, pictures of the parts, light, dark and on a phone.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { fits, pictures } from './looks.mjs';
-import { halfwave } from './native.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
 import { load } from '../pkg/infer/node.js';
@@ -69,9 +66,7 @@ function unpacked(zip) {
 
 for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.env.ONLY)) {
   test(`own classes in ${kind}`, async (t) => {
-    const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-classes-'));
-    t.after(() => rmSync(scratch, { recursive: true, force: true }));
-    const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }, { at: '/profile/', folder: scratch }]);
+    const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }]);
     t.after(() => server.close());
     await withBrowser(kind, t, server.port, async (browser) => {
       const come = (mark = '') => Visit.start(browser, `${server.origin}${AT}?adapter=cpu${mark}`);
@@ -281,25 +276,6 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
           assert.deepEqual(log, []);
           await page.close();
         }
-      });
-
-      await t.test('a profile is downloaded as JSON that the native program reads, and as a page', async () => {
-        await page.click('#profile-run');
-        await visit.until(() => !document.querySelector('#profile-page').hidden && !document.querySelector('#profile-run').disabled, undefined, 60_000);
-        await page.click('#profile-download');
-        const json = await visit.download();
-        const { format, launches } = JSON.parse(json.toString());
-        assert.equal(format, 'halfwave-profile');
-        writeFileSync(path.join(scratch, 'profile.json'), json);
-        assert.match(halfwave('profile', '--diff', path.join(scratch, 'profile.json'), path.join(scratch, 'profile.json')), /\S/);
-        await page.click('#profile-page');
-        writeFileSync(path.join(scratch, 'index.html'), await visit.download());
-        const tab = await browser.newPage();
-        await tab.goto(`${server.origin}/profile/`);
-        await tab.waitForSelector('.launches tbody tr');
-        assert.equal(await tab.$$eval('.launches tbody tr', (rows) => rows.length), launches.length);
-        assert.match(await tab.title(), /halfwave profile$/);
-        await tab.close();
       });
 
       assert.deepEqual(server.violations, []);
