@@ -6,7 +6,7 @@
 import { $, write } from "./dom.js";
 
 /** Side of a frame, pixels: more than networks here take, and little enough for hundreds of frames. */
-const SIDE = 128;
+const SIDE = 96;
 /** What always works instead. */
 const INSTEAD = "Choose picture files instead.";
 

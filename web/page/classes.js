@@ -194,8 +194,8 @@ export class Classes {
 
   /** The pictures as a folder for each class, as the native program and this page read them. */
   async save() {
-    const files = this.list.flatMap(({ name, pictures }) => pictures.map(({ file }, at) => ({ path: `pictures/${folder(name)}/${String(at).padStart(3, "0")}.${extension(file)}`, file })));
-    const bytes = await attempt(() => zip(files));
+    const all = this.list.flatMap(({ name, pictures }) => pictures.map(({ file }, at) => ({ path: `pictures/${folder(name)}/${String(at).padStart(3, "0")}.${extension(file)}`, file })));
+    const bytes = await attempt(async () => zip(await Promise.all(all.map(async ({ path, file }) => ({ path, file: await encoded(file) })))));
     if (bytes) save(bytes, "pictures.zip");
   }
 }
@@ -203,5 +203,13 @@ export class Classes {
 /** A name as that of a folder. @param {string} name */
 const folder = (name) => name.replace(/[\\/:*?"<>|\p{Cc}]/gu, "-").replace(/^\.+/, "");
 
-/** @param {Blob} file */
-const extension = (file) => /** @type {any} */ (file).name?.split(".").at(-1) ?? "png";
+/** @param {File | ImageData} file */
+const extension = (file) => (file instanceof File && file.name.split(".").at(-1)) || "png";
+
+/** @param {File | ImageData} file @returns {Blob | Promise<Blob>} */
+function encoded(file) {
+  if (file instanceof File) return file;
+  const canvas = new OffscreenCanvas(file.width, file.height);
+  canvas.getContext("2d")?.putImageData(file, 0, 0);
+  return canvas.convertToBlob();
+}

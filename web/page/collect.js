@@ -12,7 +12,10 @@ const MOST = 300;
 /** Side of a thumbnail, its own pixels. */
 const THUMB = 64;
 
-/** @typedef {{file: Blob, thumb: HTMLButtonElement}} Picture */
+/**
+ * A file, or the pixels of a captured frame: browsers encode pictures when they are idle, which would make capturing slow.
+ * @typedef {{file: File | ImageData, thumb: HTMLButtonElement}} Picture
+ */
 
 /** A square of a picture's middle. @param {HTMLCanvasElement | ImageBitmap} picture */
 function small(picture) {
@@ -75,7 +78,7 @@ export class Collected extends EventTarget {
     capture.addEventListener("contextmenu", (/** @type {Event} */ event) => event.preventDefault());
     // Assistive programs click without a pointer.
     capture.addEventListener("click", async (/** @type {PointerEvent} */ { detail, pointerType }) => {
-      if (!detail && !pointerType && (await this.camera.start())) await this.#take();
+      if (!detail && !pointerType && (await this.camera.start())) this.#take();
     });
   }
 
@@ -85,7 +88,7 @@ export class Collected extends EventTarget {
     if (!(await this.camera.start())) return;
     if (held()) write(this.capture, "Capturing …");
     this.capture.classList.toggle("held", held());
-    while (held() && (await this.#take())) await new Promise((wait) => setTimeout(wait, CAPTURE_MS));
+    while (held() && this.#take()) await new Promise((wait) => setTimeout(wait, CAPTURE_MS));
   }
 
   #release() {
@@ -94,14 +97,13 @@ export class Collected extends EventTarget {
     this.capture.classList.remove("held");
   }
 
-  /** Adds the current frame. @returns {Promise<boolean>} whether another one can follow */
-  async #take() {
+  /** Adds the current frame. @returns {boolean} whether another one can follow */
+  #take() {
     if (this.#full()) return false;
     const frame = this.camera.frame();
     if (!frame) return this.camera.on; // the first frame is on its way
-    /** @type {Blob | null} */
-    const file = await new Promise((done) => frame.toBlob(done));
-    if (file) this.#put(file, small(frame));
+    const context = /** @type {CanvasRenderingContext2D} */ (frame.getContext("2d"));
+    this.#put(context.getImageData(0, 0, frame.width, frame.height), small(frame));
     return true;
   }
 
@@ -128,7 +130,7 @@ export class Collected extends EventTarget {
     if (bad.length) this.say(`${bad.slice(0, 3).join(", ")}${bad.length > 3 ? ", …" : ""}: not ${bad.length > 1 ? "pictures" : "a picture"} that this browser can read. Choose PNG, JPEG, WebP, GIF or BMP files.`);
   }
 
-  /** @param {Blob} file @param {HTMLCanvasElement} canvas */
+  /** @param {File | ImageData} file @param {HTMLCanvasElement} canvas */
   #put(file, canvas) {
     const thumb = make("button", { type: "button", title: "Delete this picture" }, canvas);
     thumb.addEventListener("click", () => this.delete(picture));

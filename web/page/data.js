@@ -6,7 +6,7 @@ import { Dataset, arrange, isSystem } from "./pkg/halfwave.js";
 import { grey, rgba } from "./pixels.js";
 
 /** @typedef {{path: string, file: File}} Picked */
-/** @typedef {{classes: string[], pictures: {path: string, file: Blob, label: number, test: boolean | undefined}[]}} Folder */
+/** @typedef {{classes: string[], pictures: {path: string, file: Blob | ImageData, label: number, test: boolean | undefined}[]}} Folder */
 /** @typedef {{kind: "cifar10" | "folder", classes: string[], train_len: number, test_len: number, skipped: {path: string, why: string}[]}} Summary */
 
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
@@ -79,7 +79,7 @@ export class Files {
     return Files.#of(folder, skipped);
   }
 
-  /** Pictures collected for each class. @param {{name: string, pictures: Blob[]}[]} classes */
+  /** Pictures collected for each class. @param {{name: string, pictures: (Blob | ImageData)[]}[]} classes */
   static collected(classes) {
     const pictures = classes.flatMap(({ name, pictures }, label) => pictures.map((file, at) => ({ path: `${name}/${at}`, file, label, test: undefined })));
     return Files.#of({ classes: classes.map(({ name }) => name), pictures }, []);
@@ -133,7 +133,7 @@ export async function dataset(summary, files) {
 
 /**
  * A picture as the network's input: resized, grey or in colour, from 0 to `full`.
- * @param {Blob | ImageBitmap} file
+ * @param {Blob | ImageBitmap | ImageData} file
  * @param {number[]} input channels, height, width
  * @param {number} full
  */

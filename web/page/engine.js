@@ -63,7 +63,7 @@ export class Engine extends EventTarget {
     return this.#call("files", list);
   }
 
-  /** Takes pictures to train on, by class. @param {{name: string, pictures: Blob[]}[]} classes */
+  /** Takes pictures to train on, by class. @param {{name: string, pictures: (Blob | ImageData)[]}[]} classes */
   collected(classes) {
     return this.#call("collected", classes);
   }

@@ -1,14 +1,11 @@
 // The user's own classes, by clicks, in both browsers: pictures from files and from the camera (which the browsers imitate), a network
-// trained on them, tried and used; the camera's errors; recipes in links; a profile as files. The page computes in WebAssembly here.
+// trained on them, tried and used; the camera's errors; recipes in links. The page computes in WebAssembly here.
 // With SCREENSHOTS=FOLDER, pictures of the parts, light, dark and on a phone.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { fits, pictures } from './looks.mjs';
-import { halfwave } from './native.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
 import { load } from '../pkg/infer/node.js';
@@ -39,27 +36,37 @@ async function choose(field, { shape, count, broken }) {
   input.dispatchEvent(new Event('change', { bubbles: true }));
 }
 
-// Names of the files in an archive, by its directory.
-function listed(zip) {
+// In the page: files in a chosen folder.
+function chooseFolder(files) {
+  const list = files.map(({ name, base64 }) => {
+    const file = new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name.split('/').at(-1));
+    return Object.defineProperty(file, 'webkitRelativePath', { value: name });
+  });
+  const input = document.querySelector('#folder');
+  Object.defineProperty(input, 'files', { value: list, configurable: true });
+  input.dispatchEvent(new Event('change'));
+}
+
+// The files in an archive, by its directory: [{name, base64}].
+function unpacked(zip) {
   const end = zip.subarray(-22);
   assert.equal(end.readUInt32LE(0), 0x06054b50);
-  const names = [];
+  const files = [];
   for (let at = end.readUInt32LE(16), left = end.readUInt16LE(10); left > 0; left -= 1) {
     assert.equal(zip.readUInt32LE(at), 0x02014b50);
     const [length, start] = [zip.readUInt16LE(at + 28), zip.readUInt32LE(at + 42)];
-    names.push(zip.subarray(at + 46, at + 46 + length).toString());
     assert.equal(zip.readUInt32LE(start), 0x04034b50);
-    assert.equal(zip.subarray(start + 30 + length, start + 34 + length).toString('latin1'), '\x89PNG');
+    const bytes = zip.subarray(start + 30 + length, start + 30 + length + zip.readUInt32LE(at + 20));
+    assert.equal(bytes.subarray(0, 4).toString('latin1'), '\x89PNG');
+    files.push({ name: zip.subarray(at + 46, at + 46 + length).toString(), base64: bytes.toString('base64') });
     at += 46 + length;
   }
-  return names;
+  return files;
 }
 
 for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.env.ONLY)) {
   test(`own classes in ${kind}`, async (t) => {
-    const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-classes-'));
-    t.after(() => rmSync(scratch, { recursive: true, force: true }));
-    const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }, { at: '/profile/', folder: scratch }]);
+    const server = await serve([{ at: AT, folder: path.join(ROOT, 'web/dist'), headers: OWN_FILES_ONLY }]);
     t.after(() => server.close());
     await withBrowser(kind, t, server.port, async (browser) => {
       const come = (mark = '') => Visit.start(browser, `${server.origin}${AT}?adapter=cpu${mark}`);
@@ -127,9 +134,8 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await page.keyboard.down(' ');
         await collected(3, 12);
         await page.keyboard.up(' ');
-        await new Promise((wait) => setTimeout(wait, 200)); // a frame may be on its way
         const before = await count(3);
-        await new Promise((wait) => setTimeout(wait, 500));
+        await new Promise((wait) => setTimeout(wait, 1000));
         assert.equal(await count(3), before, 'a released button captures nothing');
         assert.match(await visit.text('classes-text'), new RegExp(`^${2 * EACH + before} pictures of 3 classes\\.`));
         await pictures(page, kind, 'collected', '#classes');
@@ -156,6 +162,7 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await visit.until(() => document.querySelector('#camera').srcObject === null, undefined, 10_000);
       });
 
+      let saved;
       await t.test('the network can be used, and what to do next is shown', async () => {
         assert.ok(!await visit.hidden('next'));
         await pictures(page, kind, 'next', '#next');
@@ -176,16 +183,14 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await visit.until(() => !document.querySelector('#share-link').hidden, undefined, 20_000);
         console.log(`${kind}: ${await visit.text('share-text')}`);
         await page.click('#classes-save');
-        const names = listed(await visit.download());
+        saved = unpacked(await visit.download());
+        const names = saved.map(({ name }) => name);
         assert.equal(names.filter((name) => /^pictures\/square\/\d{3}\.png$/.test(name)).length, EACH);
         assert.equal(names.filter((name) => name.startsWith('pictures/camera/')).length, await count(3));
         // A link in this tab does not end a run by itself.
         await page.evaluate(() => { location.hash = '#recipe=digits'; });
         await visit.until(() => document.querySelector('#recipe-state').textContent.startsWith('This recipe is from the link.'), undefined, 10_000);
         assert.equal(await page.$eval('#train', ({ dataset }) => dataset.state), 'finished');
-        await page.click('#reset');
-        await visit.state('ready');
-        assert.ok(await visit.hidden('next'), 'only after training');
         for (const width of [390, 320, 1024, 1280]) {
           await page.setViewport({ width, height: 844 });
           await new Promise((settled) => setTimeout(settled, 300));
@@ -213,6 +218,23 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
         await page.click(`${card(3)} .capture`); // a capture asks for the camera, too
         await visit.until(() => document.querySelector('#camera-text').textContent.includes('only on https://'), undefined, 10_000);
         assert.equal(await count(3), before);
+      });
+
+      await t.test('after a reload, the saved pictures bring the run back', async () => {
+        await page.reload();
+        await visit.state('waiting');
+        assert.match(await visit.text('resume-text'), /The recipe of the link waits in the editor\.$/);
+        await page.click('#train');
+        assert.match(await visit.fault(), /collect them at Your own classes/);
+        await visit.state('waiting');
+        await page.evaluate(chooseFolder, saved);
+        await visit.until(() => document.querySelector('#data-summary').textContent.includes('3 classes'), undefined, 20_000);
+        await page.click('#train');
+        await visit.state('finished');
+        assert.ok(await visit.number('test-accuracy') >= ENOUGH);
+        await page.click('#reset');
+        await visit.state('ready');
+        assert.ok(await visit.hidden('next'), 'only after training');
       });
 
       await t.test('a link opens a recipe; one that is cut, or an error in it, is told', async () => {
@@ -254,25 +276,6 @@ for (const kind of KINDS.filter((kind) => !process.env.ONLY || kind === process.
           assert.deepEqual(log, []);
           await page.close();
         }
-      });
-
-      await t.test('a profile is downloaded as JSON that the native program reads, and as a page', async () => {
-        await page.click('#profile-run');
-        await visit.until(() => !document.querySelector('#profile-page').hidden && !document.querySelector('#profile-run').disabled, undefined, 60_000);
-        await page.click('#profile-download');
-        const json = await visit.download();
-        const { format, launches } = JSON.parse(json.toString());
-        assert.equal(format, 'halfwave-profile');
-        writeFileSync(path.join(scratch, 'profile.json'), json);
-        assert.match(halfwave('profile', '--diff', path.join(scratch, 'profile.json'), path.join(scratch, 'profile.json')), /\S/);
-        await page.click('#profile-page');
-        writeFileSync(path.join(scratch, 'index.html'), await visit.download());
-        const tab = await browser.newPage();
-        await tab.goto(`${server.origin}/profile/`);
-        await tab.waitForSelector('.launches tbody tr');
-        assert.equal(await tab.$$eval('.launches tbody tr', (rows) => rows.length), launches.length);
-        assert.match(await tab.title(), /halfwave profile$/);
-        await tab.close();
       });
 
       assert.deepEqual(server.violations, []);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
-import { evaluate } from './native.mjs';
+import { evaluate, halfwave } from './native.mjs';
 import { DIGITS } from './strokes.mjs';
 import { OWN_FILES_ONLY, serve } from './server.mjs';
 import { Visit } from './visit.mjs';
@@ -76,10 +76,23 @@ for (const kind of KINDS) {
         await visit.state('paused');
         assert.deepEqual([await visit.number('step'), await page.$eval('#status', (status) => status.textContent)], [step, position]);
         await page.click('#profile-download');
-        const profile = JSON.parse((await visit.download()).toString());
+        const json = await visit.download();
+        const profile = JSON.parse(json.toString());
         assert.equal(profile.format, 'halfwave-profile');
         assert.equal(await page.$$eval('#profile-view .launches tbody tr', (rows) => rows.length), profile.launches.length);
         assert.ok(profile.ceilings.float.value > 0, 'the device’s ceilings are measured');
+        // The native program reads it; the page of the same profile shows it without this one.
+        const file = path.join(scratch, 'profile.json');
+        writeFileSync(file, json);
+        assert.match(halfwave('profile', '--diff', file, file), /\S/);
+        await page.click('#profile-page');
+        const [html, tab] = [(await visit.download()).toString(), await browser.newPage()];
+        await tab.setContent(html);
+        await tab.waitForSelector('.launches tbody tr');
+        assert.equal(await tab.$$eval('.launches tbody tr', (rows) => rows.length), profile.launches.length);
+        assert.match(await tab.title(), /halfwave profile$/);
+        await tab.close();
+        await page.bringToFront();
         console.log(`${kind}: clock ${profile.timer.quality}, ${profile.timer.quantum_ns} ns; f32 ${(profile.ceilings.float.value / 1e9).toFixed(1)} GFLOP/s, memory ${(profile.ceilings.copy.at(-1).value / 1e9).toFixed(1)} GB/s`);
       });
 
