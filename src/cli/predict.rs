@@ -4,10 +4,10 @@ use super::load::{self, Network, PackedOn, Trained};
 use super::output::JsonArgs;
 use super::terminal::{percent, print_message, short};
 use super::{AdapterArgs, DataArgs};
+use halfwave::Result;
 use halfwave::data::{Fit, InputImage, border, image_to_input};
 use halfwave::recipe::Recipe;
 use halfwave::train::evaluate::softmax;
-use halfwave::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -184,7 +184,8 @@ impl PredictArgs {
 fn text<'a>(predictions: impl Iterator<Item = Prediction<'a>> + Clone) -> String {
     let path = |prediction: &Prediction<'_>| prediction.image.display().to_string();
     let path_len = predictions.clone().map(|prediction| path(&prediction).chars().count()).max().unwrap_or(0);
-    let likely = |Probability { class, probability }: &Probability<'_>| format!("{} {:>6}", short(class), percent(*probability));
+    let likely =
+        |Probability { class, probability }: &Probability<'_>| format!("{} {:>6}", short(class), percent(*probability));
     let line = |prediction: Prediction<'_>| {
         let classes: Vec<_> = prediction.classes.iter().take(SHOWN).map(likely).collect();
         format!("{:<path_len$}  {}\n", path(&prediction), classes.join("   "))
