@@ -90,7 +90,8 @@ impl EvalArgs {
     ) -> Result<()> {
         let Evaluation { loss, correct, top5, images, confusion } = evaluation;
         let text = || {
-            let state = steps.map_or(", packed,".to_string(), |steps| format!(" after {}", terminal::steps(steps) + ","));
+            let state =
+                steps.map_or(", packed,".to_string(), |steps| format!(" after {}", terminal::steps(steps) + ","));
             format!("{}{state} on {device}\n\n{}", network.display(), results(evaluation, classes))
         };
         let output = Output {

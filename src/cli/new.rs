@@ -49,10 +49,7 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     Recipe::parse(&text, &out.display().to_string())?;
     files::replace(&out, text.as_bytes())?;
     let path = quoted(&out);
-    print(&format!(
-        "{what}\nwritten to {}; next:\n  halfwave summary {path}\n  halfwave train {path}\n",
-        out.display()
-    ))
+    print(&format!("{what}\nwritten to {}; next:\n  halfwave summary {path}\n  halfwave train {path}\n", out.display()))
 }
 
 /// The name of a folder, or of a file without its extension.
@@ -141,7 +138,9 @@ impl Plan {
                 format!("pictures of {w} × {h} pixels, {colour}, scaled to {width} × {height}")
             }
             Some(PictureSizes { median: [w, h], .. }) => {
-                format!("pictures of different sizes ({w} × {h} pixels in the middle), {colour}, scaled to {width} × {height}")
+                format!(
+                    "pictures of different sizes ({w} × {h} pixels in the middle), {colour}, scaled to {width} × {height}"
+                )
             }
             None => format!("images of {width} × {height} pixels, {colour}"),
         };
@@ -188,7 +187,9 @@ impl Plan {
             (true, _) => "validation = 0          # the set has validation images of its own\n\n".to_string(),
             (false, 0.0) => "validation = 0          # there are too few images to hold some out\n\n".to_string(),
             (false, share) => {
-                format!("validation = {share}        # share of the training images held out to choose the best epoch\n\n")
+                format!(
+                    "validation = {share}        # share of the training images held out to choose the best epoch\n\n"
+                )
             }
         };
         let (mirror, why) = match channels {
@@ -199,7 +200,11 @@ impl Plan {
             "[data.augment]          # random changes of the training images\npad = {}                 # shift by up to this many pixels\nmirror = {mirror}           # {why}\n\n",
             side / 8
         );
-        text += &format!("[train]\nbatch = {}              # images per step\nepochs = {}\n\n", self.batch(), self.epochs());
+        text += &format!(
+            "[train]\nbatch = {}              # images per step\nepochs = {}\n\n",
+            self.batch(),
+            self.epochs()
+        );
         text + "[train.optimizer]\nkind = \"adam\"\nlr = 0.003\n\n[train.schedule]\nkind = \"cosine\"         # the learning rate falls to 0 over the run\n"
     }
 }

@@ -10,8 +10,8 @@ use super::terminal::{bytes, grouped, width};
 use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
-use halfwave::model::{Model, trained_len};
 use halfwave::kernel::Cost;
+use halfwave::model::{Model, trained_len};
 use halfwave::plan::{Memory, Plan, PlanNode};
 use halfwave::recipe::Recipe;
 

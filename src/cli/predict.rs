@@ -90,7 +90,8 @@ impl PredictArgs {
             (image.clone(), order.into_iter().map(probability).collect::<Vec<_>>())
         };
         let predicted: Vec<_> = self.images.iter().zip(logits.chunks_exact(names.len())).map(predicted).collect();
-        let predictions = || predicted.iter().map(|(image, classes)| Prediction { image, class: classes[0].class, classes });
+        let predictions =
+            || predicted.iter().map(|(image, classes)| Prediction { image, class: classes[0].class, classes });
         self.json.print(&predictions().collect::<Vec<_>>(), || text(predictions()))
     }
 }

@@ -3,8 +3,8 @@
 
 use super::AdapterArgs;
 use super::device;
-use super::plan::Class;
 use super::output::JsonArgs;
+use super::plan::Class;
 use super::terminal::{print, print_status};
 use halfwave::backend::gpu::{AdapterReport, GpuBackend};
 use halfwave::caps::DeviceClass;

@@ -35,12 +35,12 @@ pub(super) fn summary(args: &SummaryArgs) -> Result<()> {
     args.json.begin();
     let (recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     let summary = recipe.model.summary()?;
-    args.json.print(&Output { recipe: &name, summary: &summary }, || text(&name, &summary) + &plan::unpacked(&recipe.model))
+    args.json
+        .print(&Output { recipe: &name, summary: &summary }, || text(&name, &summary) + &plan::unpacked(&recipe.model))
 }
 
 fn text(name: &str, summary: &ModelSummary) -> String {
-    let mut cells =
-        "layer\tkind\toutput\toutput bits\tweight bits\tparameters\tpacked\tmultiply-adds\n".to_string();
+    let mut cells = "layer\tkind\toutput\toutput bits\tweight bits\tparameters\tpacked\tmultiply-adds\n".to_string();
     let number = |number: u64, format: fn(u64) -> String| match number {
         0 => "-".to_string(),
         number => format(number),

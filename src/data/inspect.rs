@@ -53,7 +53,8 @@ pub fn inspect(path: &Path) -> Result<Found> {
     }
     if path.is_file() {
         let found = FileKind::of_file(path);
-        let (what, advice) = found.map_or(("a file", "name the folder that contains it"), |kind| (kind.what, kind.advice));
+        let (what, advice) =
+            found.map_or(("a file", "name the folder that contains it"), |kind| (kind.what, kind.advice));
         return Err(Error::Data(format!(
             "{}: this is {what}; {advice}. A data set is a folder of pictures, IDX or CIFAR files, or an .npz archive",
             path.display()
@@ -88,7 +89,10 @@ fn sizes(dir: &Path, pictures: &[std::path::PathBuf]) -> Result<PictureSizes> {
         sides.get(sides.len() / 2).copied()
     };
     let (Some(width), Some(height)) = (median(|look| look.size[0]), median(|look| look.size[1])) else {
-        return Err(Error::Data(format!("{}: none of its pictures can be read; save them as PNG or JPEG", dir.display())));
+        return Err(Error::Data(format!(
+            "{}: none of its pictures can be read; save them as PNG or JPEG",
+            dir.display()
+        )));
     };
     Ok(PictureSizes {
         count: pictures.len(),

@@ -173,15 +173,20 @@ pub(super) struct Look {
 
 /// Decodes the picture `path` to see what it looks like.
 pub(super) fn look(path: &Path) -> Result<Look, Fault> {
-    decoded(path, |_, _| Ok(()), |picture| {
-        let size = [picture.width(), picture.height()];
-        let grey = !picture.color().has_color() || picture.into_rgb8().pixels().all(|pixel| {
-            // JPEG's colours of a grey picture are rounded.
-            let [r, g, b] = pixel.0;
-            r.abs_diff(g).max(g.abs_diff(b)) <= 2
-        });
-        Ok(Look { size, grey })
-    })
+    decoded(
+        path,
+        |_, _| Ok(()),
+        |picture| {
+            let size = [picture.width(), picture.height()];
+            let grey = !picture.color().has_color()
+                || picture.into_rgb8().pixels().all(|pixel| {
+                    // JPEG's colours of a grey picture are rounded.
+                    let [r, g, b] = pixel.0;
+                    r.abs_diff(g).max(g.abs_diff(b)) <= 2
+                });
+            Ok(Look { size, grey })
+        },
+    )
 }
 
 /// Checks whether a file may be a picture, without decoding it: its first bytes must be those of a

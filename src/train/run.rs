@@ -20,10 +20,10 @@ use super::checkpoint::Checkpoint;
 use super::claim::{Claim, LOCK};
 use super::metrics::Row;
 use super::run_info::Resumed;
-pub use super::run_info::{RunInfo, RunResult};
 #[doc(hidden)] // its former name
 pub use super::run_info::RunInfo as About;
 pub(super) use super::run_info::{RUN_INFO, now};
+pub use super::run_info::{RunInfo, RunResult};
 use super::tensorboard::{EVENTS, Events};
 use super::{Event, Trainer, weights};
 use crate::backend::Device;

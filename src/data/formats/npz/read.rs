@@ -136,7 +136,11 @@ impl<R: ReaderAt> Archive<R> {
         for part in [Part::Train, Part::Validation, Part::Test] {
             if let Some(labels) = self.find(part, "y", "labels")? {
                 labels.check_labels()?;
-                classes = labels.labels(MOST_CLASSES)?.into_iter().map(|label| usize::from(label) + 1).fold(classes, usize::max);
+                classes = labels
+                    .labels(MOST_CLASSES)?
+                    .into_iter()
+                    .map(|label| usize::from(label) + 1)
+                    .fold(classes, usize::max);
             }
         }
         Ok((image, classes))
