@@ -79,6 +79,7 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
         format: FORMAT.into(),
         version: VERSION,
         halfwave: String::new(),
+        origin: Default::default(),
         recipe: "made up".into(),
         batch: 1,
         plan: String::new(),
