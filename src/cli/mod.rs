@@ -31,7 +31,9 @@ mod selftest;
 mod set;
 mod shader;
 mod step;
+mod study;
 mod summary;
+mod sweep;
 mod terminal;
 mod train;
 mod tune;
@@ -74,6 +76,8 @@ Examples:
   halfwave predict runs/digits-1 seven.png    classify an image
   halfwave export runs/digits-1               write its bits to one file
   halfwave report runs/digits-1 runs/mine     compare runs in an HTML report
+  halfwave sweep digits --set 'train.optimizer.lr=[0.1, 0.03]' --seeds 3
+                                              train every combination of values, compared in a table
   halfwave devices                            list the available devices
 
 Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none. \
@@ -89,6 +93,7 @@ enum Command {
     New(new::NewArgs),
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
+    Sweep(sweep::SweepArgs),
     Experiment(experiment::ExperimentArgs),
     Export(export::ExportArgs),
     Predict(predict::PredictArgs),
@@ -171,6 +176,7 @@ pub(crate) fn main() -> ExitCode {
         Command::New(args) => new::new(&args),
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
+        Command::Sweep(args) => return code(sweep::sweep(&args)),
         Command::Experiment(args) => return code(experiment::experiment(&args)),
         Command::Export(args) => export::export(&args),
         Command::Predict(args) => predict::predict(&args),
