@@ -48,7 +48,7 @@ fn an_experiment_ends_in_a_table_and_a_plot_and_is_kept() {
     let ask = ["experiment", "low-bit", "--adapter", "cpu", "--plain"];
     let out = run(base.path(), &ask);
     let dir = base.path().join("runs/low-bit-smoke");
-    for part in ["preset smoke", "4 × 2 runs", "[8/8] bw-hwgq, seed 1", "halfwave report runs/low-bit-smoke/*-seed*"] {
+    for part in ["preset smoke", "4 × 2 runs", "[8/8] bw-hwgq, seed 1", "halfwave report runs/low-bit-smoke"] {
         assert!(out.contains(part), "{part} is not in {out}");
     }
     let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
@@ -118,7 +118,7 @@ fn an_experiment_that_is_interrupted_goes_on_to_the_same_bits() {
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let done = ended(child);
     assert_eq!(done.code, Some(143), "{}{}", done.out, done.err);
-    let command = "  halfwave experiment learning-curve --preset smoke --out cut --adapter cpu --plain";
+    let command = "  halfwave experiment learning-curve --adapter cpu --plain --out cut\n";
     assert!(done.out.contains("stopped") && done.out.contains(command), "{}", done.out);
     assert!(fs::read_to_string(base.path().join("cut/table.md")).unwrap().contains("| 1 of 2 |"));
     let position = SavedRun::read(&base.path().join("cut/hwgq-seed1")).unwrap().checkpoint.position;
@@ -141,6 +141,11 @@ fn experiments_are_listed_and_mistakes_are_said_before_any_work() {
         assert!(list.lines().any(|line| line.starts_with(&format!("  {name} "))), "{name} is not in {list}");
     }
     let cpu = |args: &[&'static str]| [&["experiment"], args, &["--adapter", "cpu"]].concat();
+    fails(
+        dir,
+        &cpu(&["methods", "--adapter", "CPU"]),
+        &["--adapter cpu is the CPU backend, which --adapter CPU names already"],
+    );
     fails(dir, &cpu(&["surogates"]), &["did you mean surrogates?"]);
     fails(dir, &cpu(&["methods", "--preset", "medium"]), &["no preset \"medium\"", "smoke, small, paper"]);
     fails(dir, &cpu(&["methods", "--preset", "small"]), &["cifar-10-batches-bin", "--data-dir"]);

@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 HALFWAVE_MESSAGES=$(mktemp)
 export HALFWAVE_MESSAGES
 trap 'rm -f "$HALFWAVE_MESSAGES"' EXIT
-cargo test --quiet --no-fail-fast --test recipe --test data --test cli --test experiment >&2
+cargo test --quiet --no-fail-fast --test recipe --test data --test cli --test experiment --test sweep >&2
 sed -E '/^ +[0-9]* *\| /d; s#/tmp/[^ :]*/#…/#g; s#/tmp/[^ :]*#…#g; s/\x1b\[[0-9;]*m//g' "$HALFWAVE_MESSAGES" | sort -u

@@ -25,6 +25,7 @@ pub(super) struct Opened {
 }
 
 /// The selected device, before it is opened.
+#[derive(Clone)]
 pub(super) enum Choice {
     Cpu,
     Adapter(Found),
@@ -103,6 +104,53 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<Choice> {
     Ok(index.map_or(Choice::Cpu, |index| Choice::Adapter(search.found.swap_remove(index))))
 }
 
+/// Selects devices for runs at the same time: each one that is wanted, or else all GPUs like the
+/// first one. If there is only one GPU or none, the choice is that of [`choose`].
+///
+/// # Errors
+///
+/// Returns an error if there is no such adapter, or one is named twice.
+pub(super) fn choose_all(wanted: &[String]) -> Result<Vec<Choice>> {
+    if wanted.is_empty() {
+        let alike = gpus_like_the_first()?;
+        return if alike.len() > 1 { Ok(alike) } else { Ok(vec![choose(None)?]) };
+    }
+    // The CPU backend needs no driver, and searching would load all of them.
+    let search = if wanted.iter().all(|name| is_cpu(name)) { None } else { Some(Search::new()?) };
+    let reports = search.as_ref().map_or(Vec::new(), Search::reports);
+    let mut seen: Vec<(Option<usize>, &str)> = Vec::new();
+    for name in wanted {
+        let (index, _) = select(&reports, Some(name), None)?;
+        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == index) {
+            let device = index.map_or("the CPU backend", |index| &reports[index].name);
+            return Err(Error::Usage(format!(
+                "--adapter {name} is {device}, which --adapter {first} names already; name each adapter once"
+            )));
+        }
+        seen.push((index, name));
+    }
+    let choice = |(index, _): (Option<usize>, &str)| match (index, &search) {
+        (Some(index), Some(search)) => Choice::Adapter(search.found[index].clone()),
+        _ => Choice::Cpu,
+    };
+    Ok(seen.into_iter().map(choice).collect())
+}
+
+/// Returns the GPUs of the kind and with the API of the first one, because a GPU appears once for
+/// each API; none if an environment variable names an adapter.
+fn gpus_like_the_first() -> Result<Vec<Choice>> {
+    let Search { environment, found } = Search::new()?;
+    if environment.adapter.is_some() {
+        return Ok(Vec::new());
+    }
+    let alike = |found: &Found, first: &AdapterReport| {
+        !found.report.software && (found.report.kind, &found.report.backend) == (first.kind, &first.backend)
+    };
+    let first = found.first().map(|found| found.report.clone());
+    let gpus = found.into_iter().filter(|found| first.as_ref().is_some_and(|first| alike(found, first)));
+    Ok(gpus.map(Choice::Adapter).collect())
+}
+
 /// Selects and opens the device.
 pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
     let choice = choose(wanted)?;
@@ -110,17 +158,9 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened> {
     choice.open(request)
 }
 
-/// Like `open`, for a run that is resumed: uses the kernels that the run used on this device, even
-/// if others have been measured as faster since.
+/// Like `open`, for a run that is resumed.
 pub(super) fn reopen(wanted: Option<&str>, run: &Path) -> Result<Opened> {
-    let choice = choose(wanted)?;
-    let mut request = choice.request();
-    // A damaged file is reported when the run is resumed.
-    let about = RunInfo::read(run).ok().flatten();
-    if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&choice.device())) {
-        request.choices.clone_from(kernels);
-    }
-    choice.open(request)
+    choose(wanted)?.reopen(run)
 }
 
 /// Returns the error of a command about adapters for which the CPU backend was chosen.
@@ -206,6 +246,18 @@ impl Choice {
             Self::Cpu => Request::default(),
             Self::Adapter(found) => kernels::request(&Device::from(&found.report)),
         }
+    }
+
+    /// Opens the device for a run that is resumed: uses the kernels that the run used on this
+    /// device, even if others have been measured as faster since.
+    pub(super) fn reopen(self, run: &Path) -> Result<Opened> {
+        let mut request = self.request();
+        // A damaged file is reported when the run is resumed.
+        let about = RunInfo::read(run).ok().flatten();
+        if let Some(kernels) = about.as_ref().and_then(|about| about.kernels_on(&self.device())) {
+            request.choices.clone_from(kernels);
+        }
+        self.open(request)
     }
 
     /// Opens the device.

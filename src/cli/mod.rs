@@ -32,7 +32,9 @@ mod set;
 mod shader;
 mod shell;
 mod step;
+mod study;
 mod summary;
+mod sweep;
 mod terminal;
 mod train;
 mod tune;
@@ -75,6 +77,8 @@ Examples:
   halfwave predict runs/digits-1 seven.png    classify an image
   halfwave export runs/digits-1               write its bits to one file
   halfwave report runs/digits-1 runs/mine     compare runs in an HTML report
+  halfwave sweep digits --set 'train.optimizer.lr=[0.1, 0.03]' --seeds 3
+                                              train every combination of values, compared in a table
   halfwave devices                            list the available devices
 
 Without --adapter, halfwave uses the first GPU, or the CPU backend if there is none. \
@@ -90,6 +94,7 @@ enum Command {
     New(new::NewArgs),
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
+    Sweep(sweep::SweepArgs),
     Experiment(experiment::ExperimentArgs),
     Export(export::ExportArgs),
     Predict(predict::PredictArgs),
@@ -174,6 +179,7 @@ pub(crate) fn main() -> ExitCode {
         Command::New(args) => new::new(&args),
         Command::Train(args) => return code(train::train(&args)),
         Command::Eval(args) => eval::eval(&args),
+        Command::Sweep(args) => return code(sweep::sweep(&args)),
         Command::Experiment(args) => return code(experiment::experiment(&args)),
         Command::Export(args) => export::export(&args),
         Command::Predict(args) => return code(predict::predict(&args)),

@@ -1,9 +1,9 @@
-//! Options that override how a step is computed.
+//! Options that override how a step is computed, and how many there are.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use halfwave::Result;
 use halfwave::pass::Precision;
-use halfwave::recipe::{BATCHES, Memory, Recipe, Train};
+use halfwave::recipe::{BATCHES, Length, Memory, Recipe, Train};
 use halfwave::schema::Word;
 use std::ops::RangeInclusive;
 
@@ -39,6 +39,25 @@ impl StepArgs {
         train.precision = self.precision.unwrap_or(train.precision);
         train.memory = self.memory.unwrap_or(train.memory);
         train.set_batch(size(self.batch).unwrap_or(train.batch), size(self.accumulate).unwrap_or(train.accumulate))
+    }
+}
+
+/// Options that override the length of a run.
+#[derive(Clone, clap::Args)]
+pub(super) struct LengthArgs {
+    /// Number of epochs, instead of the recipe's length
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    epochs: Option<u64>,
+    /// Number of steps, instead of the recipe's length
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    steps: Option<u64>,
+}
+
+impl LengthArgs {
+    /// Overrides the length of the recipe.
+    pub(super) fn apply(&self, recipe: &mut Recipe) {
+        let length = self.epochs.map(Length::Epochs).or(self.steps.map(Length::Steps));
+        recipe.train.length = length.unwrap_or(recipe.train.length);
     }
 }
 

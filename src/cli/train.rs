@@ -5,13 +5,13 @@ use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
 use super::set::SetArgs;
-use super::step::{self, StepArgs};
+use super::step::{self, LengthArgs, StepArgs};
 use super::terminal::{self, duration, grouped, percent, print_message, print_status};
 use super::view::{RunSummary, View};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
 use halfwave::backend::Device;
 use halfwave::files::{self, quoted};
-use halfwave::recipe::{Length, Recipe};
+use halfwave::recipe::Recipe;
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, SavedRun};
@@ -38,12 +38,8 @@ pub(super) struct TrainArgs {
 pub(super) struct TrainOptions {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Number of epochs, instead of the recipe's length
-    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    epochs: Option<u64>,
-    /// Number of steps, instead of the recipe's length
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    steps: Option<u64>,
+    #[command(flatten)]
+    length: LengthArgs,
     #[command(flatten)]
     step: StepArgs,
     #[command(flatten)]
@@ -101,10 +97,8 @@ impl TrainOptions {
     /// Overrides values of the recipe with the options.
     fn apply(&self, recipe: &mut Recipe) -> Result<()> {
         self.step.apply(recipe)?;
-        let train = &mut recipe.train;
-        let length = self.epochs.map(Length::Epochs).or(self.steps.map(Length::Steps));
-        train.length = length.unwrap_or(train.length);
-        train.seed = self.seed.unwrap_or(train.seed);
+        self.length.apply(recipe);
+        recipe.train.seed = self.seed.unwrap_or(recipe.train.seed);
         Ok(())
     }
 }

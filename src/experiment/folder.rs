@@ -1,4 +1,4 @@
-//! The state of a run's folder in an experiment.
+//! The state of a run's folder in a study.
 
 use super::Outcome;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ impl State {
         if !dir.is_dir() {
             return Err(taken);
         }
-        let advice = "remove it, or choose another folder for the experiment (--out DIR)";
+        let advice = "remove it, or choose another folder (--out DIR)";
         if !dir.join(CHECKPOINT).exists() {
             let dir = dir.display();
             return Err(Error::Usage(format!(

@@ -1,12 +1,13 @@
-//! Experiments: networks that differ in one respect, trained in the same way with several seeds,
-//! and compared with each other and with published results.
+//! Studies: networks that are trained in the same way with several seeds, and compared with each
+//! other and with published results.
 //!
-//! An experiment is a list of arms; each arm is a set of changes to a preset's network, in the
-//! syntax of a recipe. So every arm is a recipe ([`Experiment::recipe`]), and each of its runs is
-//! an ordinary run:
+//! A study has arms; every arm is a recipe, and each of its runs is an ordinary run. Its arms come
+//! from an experiment, which changes a preset's network in one respect, or from a sweep, which
+//! tries combinations of values for keys of a recipe:
 //!
 //! ```text
-//! Experiment + Preset ── recipe ──▶ one Recipe per arm, × seeds ──▶ runs ── Outcome::new ──▶ Table, curves
+//! Experiment + Preset ──┐
+//! recipe + Sweep ───────┴─▶ Study: one Recipe per arm, × seeds ──▶ runs ── Outcome::new ──▶ Table, curves
 //! ```
 //!
 //! **Invariant:** a published number is given with its source, and a difference to it is computed
@@ -14,8 +15,8 @@
 //!
 //! ```
 //! use halfwave::experiment::{find, preset};
-//! let recipe = find("low-bit")?.recipe(0, preset("smoke")?)?;
-//! assert_eq!(recipe.model.classes, 10);
+//! let study = find("low-bit")?.study(preset("smoke")?, 2)?;
+//! assert_eq!(study.recipe(0, 1).model.classes, 10);
 //! # Ok::<(), halfwave::Error>(())
 //! ```
 
@@ -24,6 +25,8 @@ mod folder;
 mod outcome;
 mod presets;
 mod published;
+mod study;
+mod sweep;
 mod table;
 
 pub use arms::Arm;
@@ -31,7 +34,9 @@ pub use folder::State;
 pub use outcome::{Outcome, deviation, mean};
 pub use presets::{PRESETS, Preset};
 pub use published::Published;
-pub use table::Table;
+pub use study::{Study, StudyArm};
+pub use sweep::Sweep;
+pub use table::{ByValue, Table};
 
 use crate::error::{Error, Result};
 use crate::recipe::{self, Recipe, nearest};
@@ -98,9 +103,33 @@ impl Experiment {
         Recipe::parse(&text, &format!("{}, arm {}", self.name, arm.name))
     }
 
-    /// Returns the name of a run's folder.
-    pub fn run_name(&self, arm: usize, seed: u64) -> String {
-        format!("{}-seed{seed}", self.arms[arm].name)
+    /// Returns the experiment with a preset and this number of seeds, ready to run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a network and the changes to it are not compatible; tests parse all of
+    /// them.
+    pub fn study(&self, preset: &Preset, seeds: u64) -> Result<Study> {
+        let arm = |(at, arm): (usize, &Arm)| {
+            Ok(StudyArm {
+                name: arm.name.into(),
+                about: arm.about.into(),
+                network: arm.base(self.name, preset).into(),
+                recipe: self.recipe(at, preset)?,
+                published: arm.known().copied(),
+                values: Vec::new(),
+            })
+        };
+        Ok(Study {
+            name: self.name.into(),
+            about: self.about.into(),
+            setting: format!("preset {}: {}", preset.name, preset.about),
+            notes: self.notes.iter().map(|note| note.to_string()).collect(),
+            arms: self.arms.iter().enumerate().map(arm).collect::<Result<_>>()?,
+            keys: None,
+            seeds,
+            published: preset.published,
+        })
     }
 }
 

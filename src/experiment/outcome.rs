@@ -7,6 +7,8 @@ use crate::metrics::{EpochRow, Row};
 pub struct Outcome {
     /// Epoch and test accuracy in per cent, for every epoch in which it was measured.
     pub curve: Vec<(u64, f64)>,
+    /// Validation accuracy in per cent at the end, if the recipe holds images out for validation.
+    pub validation: Option<f64>,
     /// Training images per second; `None` for a run without an epoch.
     pub images_per_s: Option<f64>,
     /// The step at which the loss stopped being finite, if it did.
@@ -31,6 +33,7 @@ impl Outcome {
         let speeds: Vec<_> = speeds.iter().copied().filter(|speed| *speed > 0.0 && speed.is_finite()).collect();
         Self {
             curve: epochs().filter_map(measured).collect(),
+            validation: epochs().filter_map(|row| Some(100.0 * f64::from(row.validation_accuracy?))).last(),
             images_per_s: mean(&speeds.iter().map(|speed| speed.recip()).collect::<Vec<_>>()).map(f64::recip),
             diverged: rows.iter().find_map(|row| match row {
                 Row::Step(row) if row.diverged() => Some(row.step),
@@ -43,6 +46,11 @@ impl Outcome {
     /// Returns the final accuracy in per cent, or `None` for a run that diverged.
     pub fn last(&self) -> Option<f64> {
         self.curve.last().filter(|_| self.diverged.is_none()).map(|(_, accuracy)| *accuracy)
+    }
+
+    /// Returns the final validation accuracy in per cent, or `None` for a run that diverged.
+    pub fn validated(&self) -> Option<f64> {
+        self.validation.filter(|_| self.diverged.is_none())
     }
 
     /// Returns the best accuracy of any epoch, in per cent.
@@ -80,6 +88,14 @@ mod tests {
 
     fn epoch(epoch: u64, accuracy: Option<f32>, images_per_s: f64) -> Row {
         Row::Epoch(EpochRow { epoch, test_accuracy: accuracy, images_per_s, ..Default::default() })
+    }
+
+    #[test]
+    fn the_last_validation_counts_unless_the_run_diverged() {
+        let validated = |accuracy| Row::Epoch(EpochRow { validation_accuracy: Some(accuracy), ..Default::default() });
+        let rows = [validated(0.75), validated(0.5), epoch(3, Some(0.9), 1.0), step(9, f32::NAN)];
+        assert_eq!(Outcome::new(&rows[..3], "a").validated(), Some(50.0));
+        assert_eq!(Outcome::new(&rows, "a").validated(), None);
     }
 
     fn step(step: u64, loss: f32) -> Row {

@@ -192,7 +192,8 @@ fn names_are_told_apart_and_mistakes_are_answered() {
         assert_eq!(names.len(), experiment.arms.len(), "{}", experiment.name);
         assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));
     }
-    assert_eq!(find("methods").unwrap().run_name(1, 2), "xnor-seed2");
+    let study = find("methods").unwrap().study(preset("smoke").unwrap(), 3).unwrap();
+    assert_eq!((study.run_name(1, 2).as_str(), study.recipe(1, 2).train.seed), ("xnor-seed2", 2));
     assert!(find("surogates").unwrap_err().to_string().contains("did you mean surrogates?"));
     assert!(preset("huge").unwrap_err().to_string().contains("there are smoke, small, paper"));
 }
@@ -221,9 +222,9 @@ fn published_numbers_have_sources_and_no_more_digits_than_were_published() {
 fn outcomes() -> Vec<Vec<Option<Outcome>>> {
     let run = |accuracies: &[f64]| {
         let curve = (1..).zip(accuracies.iter().copied()).collect();
-        Some(Outcome { curve, images_per_s: Some(250.0), diverged: None, device: "a device".into() })
+        Some(Outcome { curve, images_per_s: Some(250.0), device: "a device".into(), ..Outcome::default() })
     };
-    let broken = Outcome { curve: vec![(1, 20.0)], images_per_s: None, diverged: Some(77), device: "another".into() };
+    let broken = Outcome { curve: vec![(1, 20.0)], diverged: Some(77), device: "another".into(), ..Outcome::default() };
     vec![
         vec![run(&[70.0, 94.0]), run(&[80.0, 95.0])],
         vec![run(&[70.0, 90.0]), Some(broken)],
@@ -232,10 +233,15 @@ fn outcomes() -> Vec<Vec<Option<Outcome>>> {
     ]
 }
 
+fn low_bit(name: &str) -> Study {
+    find("low-bit").unwrap().study(preset(name).unwrap(), 2).unwrap()
+}
+
 #[test]
 fn a_table_says_what_came_of_each_arm() {
     let outcomes = outcomes();
-    let table = Table::new(find("low-bit").unwrap(), preset("paper").unwrap(), &outcomes);
+    let study = low_bit("paper");
+    let table = Table::new(&study, &outcomes);
     let expected = "\
 arm              seeds  test accuracy, %  best, %  images/s  published, %  difference  source
 float                2      94.50 ± 0.71    95.00       250          93.8       +0.70  LQ-Nets, arXiv 1807.10029, as others quote it
@@ -266,7 +272,8 @@ bw-hwgq         0 of 2                 –        –         –     92.0–92.
 #[test]
 fn no_difference_is_taken_from_another_setting() {
     let outcomes = outcomes();
-    let table = Table::new(find("low-bit").unwrap(), preset("smoke").unwrap(), &outcomes);
+    let study = low_bit("smoke");
+    let table = Table::new(&study, &outcomes);
     assert!(table.text(None).contains("93.8           –  LQ-Nets"), "{}", table.text(None));
     assert!(table.markdown().contains("no difference is given"));
     assert!(table.csv().lines().nth(1).unwrap().contains("93.8000,93.8000,,\"LQ-Nets"), "{}", table.csv());
@@ -275,7 +282,8 @@ fn no_difference_is_taken_from_another_setting() {
 #[test]
 fn curves_are_means_by_epoch() {
     let outcomes = outcomes();
-    let table = Table::new(find("low-bit").unwrap(), preset("smoke").unwrap(), &outcomes);
+    let study = low_bit("smoke");
+    let table = Table::new(&study, &outcomes);
     let curves = table.curves();
     let half = 0.5_f64.sqrt();
     assert_eq!(curves[0].iter().map(|point| (point.0, point.1)).collect::<Vec<_>>(), [(1, 75.0), (2, 94.5)]);

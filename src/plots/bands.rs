@@ -11,14 +11,33 @@ const SOLID: usize = 4;
 /// Creates a chart of accuracy in per cent by epoch, with a band of one standard deviation.
 pub(crate) fn accuracy(title: &str, curves: &[(String, Means)]) -> Chart {
     let lines = curves.iter().enumerate().map(|(at, (name, means))| {
-        let band = means.iter().filter_map(|&(epoch, mean, deviation)| {
-            let deviation = deviation?;
-            Some((epoch as f64, (mean - deviation).max(0.0), (mean + deviation).min(100.0)))
-        });
-        let points = means.iter().map(|&(epoch, mean, _)| (epoch as f64, mean)).collect();
-        Line { band: band.collect(), dash: at / SOLID, ..Line::through(name, at, points) }
+        line(at, name, means.iter().map(|&(epoch, mean, deviation)| (epoch as f64, mean, deviation)))
     });
-    let chart = Chart::new("accuracy", title, "epoch", Unit::Percent, lines.collect());
+    finished(Chart::new("accuracy", title, "epoch", Unit::Percent, lines.collect()))
+}
+
+/// Name of a line; value of a setting, mean, and standard deviation if there are several runs.
+pub type ByValue = (String, Vec<(f64, f64, Option<f64>)>);
+
+/// Creates a chart of accuracy in per cent by the value of a setting.
+pub(crate) fn by_value(title: &str, key: &str, lines: &[ByValue]) -> Chart {
+    let all = lines.iter().enumerate().map(|(at, (name, points))| line(at, name, points.iter().copied()));
+    finished(Chart::new("by-value", title, key.to_string(), Unit::Percent, all.collect()).by_value())
+}
+
+/// Creates a line with a band of one standard deviation.
+fn line(at: usize, name: &str, points: impl Iterator<Item = (f64, f64, Option<f64>)> + Clone) -> Line {
+    let band = points.clone().filter_map(|(x, mean, deviation)| {
+        let deviation = deviation?;
+        Some((x, (mean - deviation).max(0.0), (mean + deviation).min(100.0)))
+    });
+    let points = points.map(|(x, mean, _)| (x, mean)).collect();
+    // The only line has no name.
+    let name = if name.is_empty() { "mean" } else { name };
+    Line { band: band.collect(), dash: at / SOLID, ..Line::through(name, at, points) }
+}
+
+fn finished(chart: Chart) -> Chart {
     let y = [chart.y[0], chart.y[1].min(101.0)];
     Chart { y_name: "test accuracy".into(), notice: "no run is finished yet".into(), rising: true, y, ..chart }
 }
@@ -37,6 +56,10 @@ mod tests {
         assert_eq!(chart.lines[0].band, [(1.0, 46.0, 54.0), (2.0, 96.0, 100.0)]);
         assert_eq!(chart.lines.iter().map(|line| (line.colour, line.dash)).collect::<Vec<_>>()[3..5], [(3, 0), (4, 1)]);
         assert!(chart.y[0] <= 46.0 && (100.0..=101.0).contains(&chart.y[1]), "{:?}", chart.y);
+        let by_value =
+            by_value("lr", "train.optimizer.lr", &[(String::new(), vec![(0.01, 50.0, Some(4.0)), (0.1, 60.0, None)])]);
+        assert_eq!((by_value.lines[0].name.as_str(), &by_value.lines[0].band[..]), ("mean", &[(0.01, 46.0, 54.0)][..]));
+        assert!(by_value.values.is_some_and(|values| values.log));
         assert!(accuracy("nothing", &[("a".into(), vec![])]).lines.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::series::{Point, extent, smoothed, thinned};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The unit in which values are displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -47,19 +48,31 @@ pub(crate) struct Broken {
     pub(crate) text: String,
 }
 
-/// Lines over steps or epochs.
+/// Positions that are values of a setting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Values {
+    /// Values with a mark at the axis; empty for marks at even distances.
+    pub(crate) ticks: Vec<f64>,
+    /// Whether x is logarithmic.
+    pub(crate) log: bool,
+}
+
+/// Lines over steps or epochs, or over values of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Chart {
     /// Used as the name of its files.
     pub(crate) id: String,
     pub(crate) title: String,
-    pub(crate) x_name: &'static str,
+    pub(crate) x_name: Cow<'static, str>,
     pub(crate) y_name: String,
     pub(crate) unit: Unit,
     /// Whether y is logarithmic.
     pub(crate) log: bool,
     pub(crate) x: [f64; 2],
     pub(crate) y: [f64; 2],
+    /// What positions are, unless they are steps or epochs.
+    #[serde(skip)]
+    pub(crate) values: Option<Values>,
     pub(crate) lines: Vec<Line>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) broken: Vec<Broken>,
@@ -68,6 +81,9 @@ pub(crate) struct Chart {
     /// Whether values rise, so that there is room for the legend below.
     pub(crate) rising: bool,
 }
+
+/// Largest number of values that are marked at the axis.
+const MOST_TICKS: usize = 10;
 
 /// Number of raw points from which a line is smoothed; fewer are legible without smoothing.
 const SMOOTHED_FROM: usize = 80;
@@ -99,7 +115,13 @@ impl Line {
 
 impl Chart {
     /// Creates a chart with ranges that fit its lines; lines without points are dropped.
-    pub(crate) fn new(id: &str, title: &str, x_name: &'static str, unit: Unit, lines: Vec<Line>) -> Self {
+    pub(crate) fn new(
+        id: &str,
+        title: &str,
+        x_name: impl Into<Cow<'static, str>>,
+        unit: Unit,
+        lines: Vec<Line>,
+    ) -> Self {
         let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
         for line in &mut lines {
             line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
@@ -118,12 +140,13 @@ impl Chart {
         Self {
             id: id.into(),
             title: title.into(),
-            x_name,
+            x_name: x_name.into(),
             y_name: title.to_lowercase(),
             unit,
             log: false,
             x: positions.map_or([0.0, 1.0], |(first, last)| room(first, last)),
             y,
+            values: None,
             lines,
             broken: Vec::new(),
             notice: "nothing measured yet".into(),
@@ -139,6 +162,23 @@ impl Chart {
         {
             (self.log, self.y) = (true, [low / 1.2, high * 1.2]);
         }
+        self
+    }
+
+    /// Makes positions values of a setting, on a logarithmic axis if they are positive and span at
+    /// least a factor of ten.
+    pub(crate) fn by_value(mut self) -> Self {
+        let mut values: Vec<_> = self.lines.iter().flat_map(Line::all).map(|point| point.0).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let (Some(&low), Some(&high)) = (values.first(), values.last()) else { return self };
+        let log = low > 0.0 && high / low >= 10.0;
+        if log {
+            let room = (high / low).powf(0.03);
+            self.x = [low / room, high * room];
+            self.x_name = format!("{} (log scale)", self.x_name).into();
+        }
+        self.values = Some(Values { ticks: if values.len() <= MOST_TICKS { values } else { Vec::new() }, log });
         self
     }
 
@@ -257,6 +297,22 @@ mod tests {
         assert!(chart(&[0.001, 1.0]).logarithmic().log && !chart(&[0.5, 1.0]).logarithmic().log);
         let both = alike(vec![chart(&[1.0, 2.0]), chart(&[5.0, 9.0])]);
         assert!(both[0].y == both[1].y && both[0].y[1] > 9.0);
+    }
+
+    #[test]
+    fn values_of_a_setting_are_marked_and_have_room() {
+        let at = |values: &[f64]| {
+            let points = values.iter().map(|value| (*value, 50.0)).collect();
+            Chart::new("id", "Title", "lr".to_string(), Unit::Percent, vec![Line::through("a", 0, points)]).by_value()
+        };
+        let rates = at(&[0.001, 0.01, 0.1]);
+        assert_eq!(rates.values, Some(Values { ticks: vec![0.001, 0.01, 0.1], log: true }));
+        assert!(rates.x[0] > 0.0 && rates.x[0] < 0.001 && rates.x[1] > 0.1);
+        assert_eq!(at(&[1.0, 2.0, 4.0]).values, Some(Values { ticks: vec![1.0, 2.0, 4.0], log: false }));
+        assert!(!at(&[0.0, 1.0]).values.unwrap().log);
+        let many: Vec<_> = (1..50).map(f64::from).collect();
+        assert!(at(&many).values.unwrap().ticks.is_empty());
+        assert_eq!(at(&[]).values, None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) mod curves;
 pub(crate) mod plot;
 pub(crate) mod series;
 
-pub use bands::Means;
+pub use bands::{ByValue, Means};
 
 use crate::files::replace;
 use crate::metrics::Row;
@@ -40,6 +40,16 @@ pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
 /// Returns an error if the folder or a file cannot be written.
 pub fn accuracies(title: &str, curves: &[(String, Means)], dir: &Path) -> Result<()> {
     write(Plot::Chart(&bands::accuracy(title, curves)), dir)
+}
+
+/// Draws accuracies by the value of the setting `key`, in per cent, as `by-value.svg` and
+/// `by-value.png` in the folder `dir`.
+///
+/// # Errors
+///
+/// Returns an error if the folder or a file cannot be written.
+pub fn by_value(title: &str, key: &str, lines: &[ByValue], dir: &Path) -> Result<()> {
+    write(Plot::Chart(&bands::by_value(title, key, lines)), dir)
 }
 
 /// Writes a plot as SVG and PNG into a folder.

@@ -6,13 +6,15 @@
 
 mod blocks;
 
-use super::chart::{Chart, Line, Matrix, Stack, Unit};
+use super::chart::{Chart, Line, Matrix, Stack, Unit, Values};
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::coord::ranged1d::{AsRangedCoord, DefaultFormatting, KeyPointHint, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
+use std::ops::Range;
 
 /// Pixels drawn per pixel of the PNG, in each direction.
 const FINER: u32 = 2;
@@ -141,27 +143,64 @@ fn chart<DB: DrawingBackend>(area: &Area<DB>, chart: &Chart, unit: u32) -> Resul
     if chart.lines.is_empty() {
         return notice(area, &format!("{}: {}", chart.y_name, chart.notice), unit);
     }
-    let y = chart.y[0]..chart.y[1];
-    if chart.log { panel(area, chart, y.log_scale(), unit) } else { panel(area, chart, y, unit) }
+    let (x, y) = (chart.x[0]..chart.x[1], chart.y[0]..chart.y[1]);
+    match &chart.values {
+        // Accuracies by value never need a logarithmic y.
+        Some(values) => panel(area, chart, Positions { range: x, values: values.clone() }, y, unit),
+        None if chart.log => panel(area, chart, x, y.log_scale(), unit),
+        None => panel(area, chart, x, y, unit),
+    }
 }
 
-fn panel<DB: DrawingBackend, Y: AsRangedCoord<Value = f64>>(
+/// An axis of values of a setting, which may have marks at these values.
+struct Positions {
+    range: Range<f64>,
+    values: Values,
+}
+
+impl Ranged for Positions {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
+        let place = |value: f64| if self.values.log { value.ln() } else { value };
+        let [low, high] = [self.range.start, self.range.end].map(place);
+        first + (f64::from(last - first) * (place(*value) - low) / (high - low)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match (&self.values.ticks[..], self.values.log) {
+            ([], true) => LogCoord::from(self.range.clone().log_scale()).key_points(hint),
+            ([], false) => RangedCoordf64::from(self.range.clone()).key_points(hint),
+            (ticks, _) => ticks.to_vec(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+fn panel<DB: DrawingBackend, X: AsRangedCoord<Value = f64>, Y: AsRangedCoord<Value = f64>>(
     area: &Area<DB>,
     chart: &Chart,
+    x: X,
     y: Y,
     unit: u32,
 ) -> Result<(), Failure<DB>>
 where
+    X::CoordDescType: ValueFormatter<f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
     let mut builder = ChartBuilder::on(area);
     builder.margin(14 * unit).margin_right(36 * unit).x_label_area_size(56 * unit).y_label_area_size(96 * unit);
-    let mut context = builder.build_cartesian_2d(chart.x[0]..chart.x[1], y)?;
+    let mut context = builder.build_cartesian_2d(x, y)?;
     let y_name = if chart.log { format!("{} (log scale)", chart.y_name) } else { chart.y_name.clone() };
     let y_text = |v: &f64| if chart.unit == Unit::Percent { format!("{}%", short(*v)) } else { short(*v) };
     let mut mesh = context.configure_mesh();
-    mesh.x_desc(chart.x_name).y_desc(y_name).x_labels(12).y_labels(8);
-    mesh.x_label_formatter(&|&v| whole(v)).y_label_formatter(&y_text);
+    mesh.x_desc(chart.x_name.clone()).y_desc(y_name).x_labels(12).y_labels(8);
+    let x_text = |v: &f64| if chart.values.is_some() { short(*v) } else { whole(*v) };
+    mesh.x_label_formatter(&x_text).y_label_formatter(&y_text);
     mesh.label_style(text(19, unit))
         .axis_desc_style(text(21, unit))
         .axis_style(INK.stroke_width(unit))
@@ -184,7 +223,7 @@ where
         context.draw_series(LineSeries::new(line.raw.iter().copied(), colour.mix(0.4).stroke_width(unit)))?;
         let style = colour.stroke_width(3 * unit);
         let points = line.points.iter().copied();
-        let name = named(line, chart.unit);
+        let name = named(line, chart.unit, chart.values.is_some());
         if line.dash == 0 {
             context.draw_series(LineSeries::new(points, style))?.label(name).legend(plain(style));
         } else {
@@ -214,11 +253,11 @@ where
 /// would not be visible.
 const DOTTED: usize = 40;
 
-/// Returns a line's name, with its last value for percentages.
-fn named(line: &Line, unit: Unit) -> String {
+/// Returns a line's name, with its last value for percentages by step or epoch.
+fn named(line: &Line, unit: Unit, by_value: bool) -> String {
     let name = cut(&line.name, 40);
     match (unit, line.points.last()) {
-        (Unit::Percent, Some(last)) => format!("{name}, last {:.1}%", last.1),
+        (Unit::Percent, Some(last)) if !by_value => format!("{name}, last {:.1}%", last.1),
         _ if !line.raw.is_empty() => format!("{name}, smoothed"),
         _ => name,
     }

@@ -36,7 +36,10 @@ pub(super) fn of_file(path: &Path) -> Result<Found> {
                 let resume = format!("halfwave train --resume {}", quoted(path));
                 format!("this is the folder of a run; its recipe is {}; to resume the run: {resume}", inside.display())
             }
-            false => "this is a folder; give the name of a file".to_string(),
+            false => {
+                let new = format!("halfwave new {}", quoted(path));
+                format!("this is a folder; to write a recipe for the images in it: {new}")
+            }
         }));
     }
     let not_text = || {

@@ -67,7 +67,16 @@ impl Source {
     ///
     /// Returns an error if this is not a key and a value with `=` between them.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
-        let option = format!("--set {assignment}");
+        self.set_by("--set", assignment)
+    }
+
+    /// Changes a key like [`Self::set`], by another option: its name begins the errors.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this is not a key and a value with `=` between them.
+    pub fn set_by(&mut self, option: &str, assignment: &str) -> Result<()> {
+        let option = format!("{option} {assignment}");
         let text = set::text(&option, assignment)?;
         self.options.push((option, text));
         Ok(())

@@ -207,6 +207,7 @@ fn readers_may_go_away_at_any_time() {
         "devices",
         "shader",
         "experiment",
+        "sweep --help",
         "--adapter cpu --steps 1",
         "train --help",
         "nonsense",

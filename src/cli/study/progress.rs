@@ -1,5 +1,5 @@
-//! Progress of an experiment: one line per finished run, and on a terminal a line that is updated
-//! during a run.
+//! Progress of a study: one line per finished run, and on a terminal a line that is updated during
+//! the runs.
 
 use crate::cli::terminal::{duration, grouped, is_capable, print_status};
 use halfwave::experiment::Outcome;
@@ -19,35 +19,48 @@ pub(super) struct Progress {
     left: u64,
     done: u64,
     begun: Instant,
-    run_begun: Instant,
-    printed: Instant,
-    /// The label of the current run.
+    /// The current run of each adapter.
+    current: Vec<Option<Current>>,
+}
+
+/// A run in progress.
+struct Current {
     label: String,
+    begun: Instant,
+    printed: Instant,
+    /// The label with the last values.
+    text: String,
 }
 
 impl Progress {
     /// Creates a progress display for `runs` runs with `left` steps in total.
-    pub(super) fn new(runs: usize, left: u64, plain: bool) -> Self {
-        let (live, now) = (!plain && std::io::stderr().is_terminal() && is_capable(), Instant::now());
-        Self { live, runs, left, done: 0, begun: now, run_begun: now, printed: now, label: String::new() }
+    pub(super) fn new(runs: usize, left: u64, plain: bool, adapters: usize) -> Self {
+        let live = !plain && std::io::stderr().is_terminal() && is_capable();
+        let current = (0..adapters).map(|_| None).collect();
+        Self { live, runs, left, done: 0, begun: Instant::now(), current }
     }
 
     /// Marks the start of a run, or its resumption.
-    pub(super) fn begin(&mut self, at: usize, name: &str) {
+    pub(super) fn begin(&mut self, adapter: usize, at: usize, name: &str) {
         let width = self.runs.to_string().len();
-        self.label = format!("[{:>width$}/{}] {name}", at + 1, self.runs);
-        (self.run_begun, self.printed) = (Instant::now(), Instant::now());
-        self.rewrite(&self.label);
+        let label = format!("[{:>width$}/{}] {name}", at + 1, self.runs);
+        let now = Instant::now();
+        self.current[adapter] = Some(Current { text: label.clone(), label, begun: now, printed: now });
+        self.show();
     }
 
     /// Reports the steps completed since step `before`.
-    pub(super) fn steps(&mut self, run: &mut Run, before: u64) {
+    pub(super) fn steps(&mut self, adapter: usize, run: &mut Run, before: u64) {
         let position = run.trainer().position();
         self.done += position.step - before;
-        if !self.live && self.printed.elapsed() < QUIET {
+        let rate = self.done as f64 / self.begun.elapsed().as_secs_f64();
+        let seconds = self.left.saturating_sub(self.done) as f64 / rate;
+        let live = self.live;
+        let Some(current) = self.current[adapter].as_mut() else { return };
+        if !live && current.printed.elapsed() < QUIET {
             return;
         }
-        self.printed = Instant::now();
+        current.printed = Instant::now();
         let trainer = run.trainer();
         let epochs = trainer.total_steps().div_ceil(trainer.epoch_steps().max(1));
         let mut parts = vec![format!("epoch {}/{epochs}", (position.epoch + 1).min(epochs))];
@@ -56,18 +69,22 @@ impl Progress {
         let test = latest().find_map(|row| if let Row::Epoch(row) = row { row.test_accuracy } else { None });
         parts.extend(loss.map(|loss| format!("loss {loss:.3}")));
         parts.extend(test.map(|test| format!("test {:.1}%", 100.0 * test)));
-        let rate = self.done as f64 / self.begun.elapsed().as_secs_f64();
-        let seconds = self.left.saturating_sub(self.done) as f64 / rate;
-        if self.done > 0 && seconds >= 1.0 {
-            parts.push(format!("{} left", duration(seconds.ceil()).replace(".0 s", " s")));
+        current.text = format!("{}   {}", current.label, parts.join(" · "));
+        let left = (seconds.is_finite() && seconds >= 1.0)
+            .then(|| format!(" · {} left", duration(seconds.ceil()).replace(".0 s", " s")));
+        let left = left.unwrap_or_default();
+        if live {
+            let texts: Vec<_> = self.current.iter().flatten().map(|current| current.text.as_str()).collect();
+            self.rewrite(&(texts.join("  |  ") + &left));
+        } else {
+            print_status(&format!("{}{left}", current.text));
         }
-        let text = format!("{}   {}", self.label, parts.join(" · "));
-        if self.live { self.rewrite(&text) } else { print_status(&text) }
     }
 
     /// Reports the result of a finished run.
-    pub(super) fn over(&self, outcome: &Outcome) {
+    pub(super) fn over(&mut self, adapter: usize, outcome: &Outcome) {
         self.clear();
+        let Some(current) = self.current[adapter].take() else { return };
         let accuracy = match (outcome.diverged, outcome.last()) {
             (Some(step), _) => format!("diverged at step {}", grouped(step)),
             (None, Some(last)) => format!("test {last:>5.1}%"),
@@ -75,13 +92,26 @@ impl Progress {
         };
         let speed =
             outcome.images_per_s.map_or(String::new(), |speed| format!("   {} images/s", grouped(speed as u64)));
-        let time = duration(self.run_begun.elapsed().as_secs_f64());
-        print_status(&format!("{:<38}   {accuracy}{speed}   {time}", self.label));
+        let time = duration(current.begun.elapsed().as_secs_f64());
+        let device = if self.current.len() > 1 { format!("   {}", outcome.device) } else { String::new() };
+        print_status(&format!("{:<38}   {accuracy}{speed}   {time}{device}", current.label));
+        self.show();
+    }
+
+    /// Marks that an adapter has no run.
+    pub(super) fn end(&mut self, adapter: usize) {
+        self.current[adapter] = None;
     }
 
     /// Clears the line before other output.
     pub(super) fn clear(&self) {
         self.rewrite("");
+    }
+
+    /// Displays the current runs.
+    fn show(&self) {
+        let texts: Vec<_> = self.current.iter().flatten().map(|current| current.text.as_str()).collect();
+        self.rewrite(&texts.join("  |  "));
     }
 
     fn rewrite(&self, text: &str) {
