@@ -118,8 +118,8 @@ fn results(evaluation: &Evaluation, names: &[String]) -> String {
         format!("top-5 accuracy {}  ({} of {})\n", percent(share), evaluation.top5, evaluation.images)
     });
     format!(
-        "test loss      {:.4}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
-        evaluation.loss,
+        "test loss      {}\ntest accuracy  {}  ({} of {})\n{top5}\n{}",
+        terminal::loss(evaluation.loss),
         percent(evaluation.accuracy()),
         evaluation.correct,
         evaluation.images,

@@ -1,6 +1,6 @@
 //! Progress of a run: a view on a terminal, and one line per epoch in any case.
 
-use super::terminal::{grouped, percent, print_status};
+use super::terminal::{self, grouped, percent, print_status};
 use super::view::View;
 use halfwave::recipe::{Length, Recipe};
 use halfwave::train::metrics::{EpochRow, Row};
@@ -127,7 +127,7 @@ impl Progress {
             row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>6}   ", percent(share)));
         // Neither is known if only the evaluation of the epoch remained.
         let (sum, count) = self.losses;
-        let loss = if count > 0 { format!("{:.4}", sum / count as f64) } else { "-".to_string() };
+        let loss = if count > 0 { terminal::loss(sum / count as f64) } else { "-".to_string() };
         let speed = row.images_per_s;
         let speed = if speed.is_finite() { grouped(speed.round() as u64) } else { "-".to_string() };
         let line = format!(

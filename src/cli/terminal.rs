@@ -269,6 +269,12 @@ pub(super) fn percent(share: f32) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
+/// Formats a loss with as many digits as are of interest; a large one, of a training that is about to
+/// diverge, with an exponent.
+pub(super) fn loss(loss: f64) -> String {
+    if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.2e}") }
+}
+
 /// Formats a duration.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -334,6 +340,7 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1023, 1 << 20, 3 << 29, u64::MAX].map(bytes)[..4], ["0 B", "1023 B", "1 MiB", "1.5 GiB"]);
+        assert_eq!([0.12345, 9999.5, 123_456.0].map(loss), ["0.1235", "9999.5000", "1.23e5"]);
         assert_eq!([0.25, 61.0, 3660.0].map(duration), ["0.2 s", "1 min 1 s", "1 h 1 min"]);
     }
 }

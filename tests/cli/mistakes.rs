@@ -12,7 +12,11 @@ fn a_folder_in_the_place_of_a_file_is_named() {
     fs::create_dir(dir.join("empty")).unwrap();
     let run_dir = run_dir();
     for command in ["plan", "train"] {
-        fails(dir, &[command, "empty"], &["empty: this is a folder; give the name of a file"]);
+        fails(
+            dir,
+            &[command, "empty"],
+            &["empty: this is a folder; to write a recipe for the images in it: halfwave new empty"],
+        );
         fails(dir, &[command, &run_dir], &["this is the folder of a run; its recipe is", "run/recipe.toml"]);
     }
     fails(dir, &["predict", &run_dir, "empty", "--adapter", "cpu"], &["empty: this is a folder"]);

@@ -1,7 +1,7 @@
 //! Progress of a study: one line per finished run, and on a terminal a line that is updated during
 //! the runs.
 
-use crate::cli::terminal::{duration, grouped, is_capable, print_status};
+use crate::cli::terminal::{self, duration, grouped, is_capable, print_status};
 use halfwave::experiment::Outcome;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::Run;
@@ -67,7 +67,7 @@ impl Progress {
         let latest = || run.rows().iter().rev();
         let loss = latest().find_map(|row| if let Row::Step(row) = row { Some(row.loss) } else { None });
         let test = latest().find_map(|row| if let Row::Epoch(row) = row { row.test_accuracy } else { None });
-        parts.extend(loss.map(|loss| format!("loss {loss:.3}")));
+        parts.extend(loss.map(|loss| format!("loss {}", terminal::loss(loss.into()))));
         parts.extend(test.map(|test| format!("test {:.1}%", 100.0 * test)));
         current.text = format!("{}   {}", current.label, parts.join(" · "));
         let left = (seconds.is_finite() && seconds >= 1.0)
