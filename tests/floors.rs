@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 6] = [
     &[
         "tensor", "bits", "halves", "kernel", "caps", "variant", "random", "lloyd", "parallel", "simd", "error",
-        "stop", "schema", "text",
+        "stop", "schema", "text", "version",
     ],
     &["model", "graph", "ops", "pass", "shader", "custom"],
     &["plan"],
