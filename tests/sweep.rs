@@ -15,21 +15,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Learning rates × bits.
-const GRID: [&str; 12] = [
-    "sweep",
-    "digits",
-    "--set",
-    "train.optimizer.lr=[0.1,0.001]",
-    "--set",
-    "layers.q*.bits=[1,2]",
-    "--seeds",
-    "2",
-    "--steps",
-    "6",
-    "--batch",
-    "32",
-];
+/// Learning rates × bits, with two seeds.
+const GRID: [&str; 8] =
+    ["sweep", "digits", "--set", "train.optimizer.lr=[0.1,0.001]", "--set", "layers.q*.bits=[1,2]", "--seeds", "2"];
+
+/// A few small steps.
+const LENGTH: [&str; 5] = ["--steps", "6", "--batch", "32", "--plain"];
 
 /// The runs' folders in a sweep's folder.
 fn runs(dir: &Path) -> BTreeSet<String> {
@@ -57,7 +48,7 @@ fn bytes(dir: &Path, run: &str) -> Vec<u8> {
 #[test]
 fn a_grid_is_trained_compared_and_finished_by_the_same_command() {
     let base = tempfile::tempdir().unwrap();
-    let ask = [&GRID[..], &["--adapter", "cpu", "--plain"]].concat();
+    let ask = [&GRID[..], &LENGTH, &["--adapter", "cpu"]].concat();
     let out = run(base.path(), &ask);
     let dir = base.path().join("runs/digits-sweep");
     for part in [
@@ -110,7 +101,7 @@ fn a_grid_is_trained_compared_and_finished_by_the_same_command() {
     let means = |csv: &str| csv.lines().map(|line| line.split(',').take(8).collect::<String>()).collect::<Vec<_>>();
     assert_eq!(means(&fs::read_to_string(dir.join("table.csv")).unwrap()), means(&csv));
     // Another setting in the same folder is a mistake.
-    let other = [&ask[..8], &["--steps", "7", "--adapter", "cpu"]].concat();
+    let other = [&GRID[..], &["--steps", "7", "--adapter", "cpu"]].concat();
     fails(base.path(), &other, &["lr=0.1,q.bits=1-seed0 holds a run of another recipe", "--out DIR"]);
 }
 
@@ -153,7 +144,7 @@ fn two_adapters_share_the_runs() {
         None => return println!("skipped: HALFWAVE_TEST_ICDS names no lavapipe"),
     };
     let sweep = |args: &[&str]| {
-        let mut command = command(base.path(), &[&GRID[..], &["--plain", "--out", "both"], args].concat());
+        let mut command = command(base.path(), &[&GRID[..6], &LENGTH, &["--out", "both"], args].concat());
         command.env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
         command.env("HALFWAVE_CACHE_DIR", base.path().join("cache"));
         finish(command)
@@ -168,19 +159,20 @@ fn two_adapters_share_the_runs() {
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
     assert!(done.out.contains("on the CPU backend and llvmpipe"), "{}", done.out);
     let dir = base.path().join("both");
-    assert_eq!(runs(&dir), grid());
+    let all: BTreeSet<_> = grid().into_iter().filter(|run| run.ends_with("seed0")).collect();
+    assert_eq!(runs(&dir), all);
     let adapter = |run: &String| -> String {
         let about: Value = serde_json::from_slice(&fs::read(dir.join(run).join("run.json")).unwrap()).unwrap();
-        about["device"]["adapter"].as_str().unwrap().to_string()
+        about["adapter"].as_str().unwrap().to_string()
     };
-    let adapters: BTreeSet<_> = grid().iter().map(adapter).collect();
+    let adapters: BTreeSet<_> = all.iter().map(adapter).collect();
     assert_eq!(adapters.len(), 2, "both work: {adapters:?}");
     let csv = fs::read_to_string(dir.join("table.csv")).unwrap();
-    assert!(csv.lines().skip(1).all(|line| line.contains(",digits,2,2,0,")), "{csv}");
+    assert!(csv.lines().skip(1).all(|line| line.contains(",digits,1,1,0,")), "{csv}");
 
     // One adapter fails in the fourth run: the other one finishes its own, and no other is started.
     let dir = base.path().join("broken");
-    let mut broken = command(base.path(), &[&GRID[..], &["--out", "broken", "--plain"]].concat());
+    let mut broken = command(base.path(), &[&GRID[..6], &LENGTH, &["--out", "broken"]].concat());
     broken.args(["--adapter", "cpu", "--adapter", "0"]).env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
     let child = broken.env("HALFWAVE_CACHE_DIR", base.path().join("cache")).spawn().unwrap();
     let begun = std::time::Instant::now();
@@ -195,13 +187,13 @@ fn two_adapters_share_the_runs() {
     assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
     for part in [
         "failed in broken/lr=0.001,q.bits=2-seed0; the other adapters finish their current runs",
-        "3 of 8 runs are finished and kept in broken; run the same command to continue",
+        "3 of 4 runs are finished and kept in broken; run the same command to continue",
         "\nerror: broken/lr=0.001,q.bits=2-seed0",
     ] {
         assert!(done.err.contains(part), "{part} is not in {}", done.err);
     }
     assert_eq!(runs(&dir).len(), 4);
-    assert_eq!(fs::read_to_string(dir.join("table.md")).unwrap().matches("| 1 of 2 |").count(), 3);
+    assert_eq!(fs::read_to_string(dir.join("table.md")).unwrap().matches("| 0 of 1 |").count(), 1);
 }
 
 #[test]

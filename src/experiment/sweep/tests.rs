@@ -240,6 +240,6 @@ fn of_many_arms_the_best_are_drawn() {
     let run = |last: f64| vec![Some(Outcome { curve: vec![(1, last)], ..Outcome::default() })];
     let outcomes: Vec<_> = (0..9).map(|at| run(90.0 - f64::from(at))).collect();
     let (curves, all) = Table::new(&study, &outcomes).drawn();
-    assert!(!all && curves.len() == 8 && curves.iter().all(|(name, _)| name != "q2.bits=3,q1.bits=3"), "{curves:?}");
+    assert!(!all && curves.len() == 8 && curves.iter().all(|(name, _)| name != "q1.bits=3,q2.bits=3"), "{curves:?}");
     assert_eq!(curves[0].0, study.arms[0].name);
 }
