@@ -33,7 +33,7 @@ impl Outcome {
         let speeds: Vec<_> = speeds.iter().copied().filter(|speed| *speed > 0.0 && speed.is_finite()).collect();
         Self {
             curve: epochs().filter_map(measured).collect(),
-            validation: epochs().filter_map(|row| Some(100.0 * f64::from(row.validation_accuracy?))).last(),
+            validation: epochs().filter_map(|row| Some(100.0 * f64::from(row.validation_accuracy?))).next_back(),
             images_per_s: mean(&speeds.iter().map(|speed| speed.recip()).collect::<Vec<_>>()).map(f64::recip),
             diverged: rows.iter().find_map(|row| match row {
                 Row::Step(row) if row.diverged() => Some(row.step),
