@@ -170,7 +170,7 @@ fn two_adapters_share_the_runs() {
     let csv = fs::read_to_string(dir.join("table.csv")).unwrap();
     assert!(csv.lines().skip(1).all(|line| line.contains(",digits,1,1,0,")), "{csv}");
 
-    // One adapter fails in the fourth run: the other one finishes its own, and no other is started.
+    // One adapter fails in the third run: the other one finishes its own, and the fourth is not started.
     let dir = base.path().join("broken");
     let mut broken = command(base.path(), &[&GRID[..6], &LENGTH, &["--out", "broken"]].concat());
     broken.args(["--adapter", "cpu", "--adapter", "0"]).env("VK_DRIVER_FILES", &icd).env("VK_ICD_FILENAMES", &icd);
@@ -180,20 +180,20 @@ fn two_adapters_share_the_runs() {
         assert!(begun.elapsed().as_secs() < 60, "no run begins");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    let fourth = dir.join("lr=0.001,q.bits=2-seed0");
-    fs::create_dir(&fourth).unwrap();
-    fs::write(fourth.join("curve.svg"), "of another program").unwrap();
+    let third = dir.join("lr=0.001,q.bits=1-seed0");
+    fs::create_dir(&third).unwrap();
+    fs::write(third.join("curve.svg"), "of another program").unwrap();
     let done = program::ended(child);
     assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
     for part in [
-        "failed in broken/lr=0.001,q.bits=2-seed0; the other adapters finish their current runs",
-        "3 of 4 runs are finished and kept in broken; run the same command to continue",
-        "\nerror: broken/lr=0.001,q.bits=2-seed0",
+        "failed in broken/lr=0.001,q.bits=1-seed0; the other adapters finish their current runs",
+        "2 of 4 runs are finished and kept in broken; run the same command to continue",
+        "\nerror: broken/lr=0.001,q.bits=1-seed0",
     ] {
         assert!(done.err.contains(part), "{part} is not in {}", done.err);
     }
-    assert_eq!(runs(&dir).len(), 4);
-    assert_eq!(fs::read_to_string(dir.join("table.md")).unwrap().matches("| 0 of 1 |").count(), 1);
+    assert_eq!(runs(&dir).len(), 3);
+    assert_eq!(fs::read_to_string(dir.join("table.md")).unwrap().matches("| 0 of 1 |").count(), 2);
 }
 
 #[test]
