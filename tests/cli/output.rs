@@ -63,7 +63,7 @@ fn every_result_can_be_printed_as_json() {
     let row = &reported["runs"][0];
     assert_eq!(
         (&row["name"], row["parameters"].as_u64(), row["packed_bytes"].as_u64()),
-        (&"run".into(), Some(25_882), Some(14_648))
+        (&"run".into(), Some(25_882), Some(14_632))
     );
     assert_eq!(row["tested"].as_f64().map(|share| share as f32), eval["accuracy"].as_f64().map(|share| share as f32));
 }
