@@ -103,6 +103,15 @@ fn a_grid_is_trained_compared_and_finished_by_the_same_command() {
     // Another setting in the same folder is a mistake.
     let other = [&GRID[..], &["--steps", "7", "--adapter", "cpu"]].concat();
     fails(base.path(), &other, &["lr=0.1,q.bits=1-seed0 holds a run of another recipe", "--out DIR"]);
+    // Lost results are not counted as finished.
+    let metrics = dir.join("lr=0.1,q.bits=1-seed0/metrics.jsonl");
+    let rows = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, "").unwrap();
+    let parts = ["metrics.jsonl has 0 of 6 steps", "to repeat it, remove the folder"];
+    fails(base.path(), &ask, &parts);
+    fs::write(&metrics, rows).unwrap();
+    fs::write(dir.join("lr=0.1,q.bits=1-seed0/run.json"), "{}").unwrap();
+    fails(base.path(), &ask, &["run.json", "to repeat this run, remove the folder"]);
 }
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::ops::{Array, Op};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -190,11 +190,12 @@ impl Network {
             array("input.mean", &ty.shape, Array::Float(&mut input.mean)).map_err(wrong)?;
         }
         let mut types = Vec::from([ty]);
-        let mut names = BTreeSet::from(["input"]);
+        let mut names: Vec<&str> = Vec::from(["input"]);
         for layer in layers {
             let Layer { name, from, op } = layer;
             let in_layer = |message: String| Error::Network(format!("layer {name:?}: {message}"));
-            if !names.insert(name) {
+            // There are few enough layers for this, and a set would be a large part of the browser's file.
+            if names.contains(&name.as_str()) {
                 return Err(in_layer("there are two layers of this name".into()));
             }
             let inputs = from.iter().map(|&at| types.get(at).copied()).collect::<Option<Vec<_>>>();
@@ -209,6 +210,7 @@ impl Network {
             }
             op.check_values().map_err(in_layer)?;
             types.push(ty);
+            names.push(name);
         }
         let last = types[types.len() - 1];
         if last != (Type { shape: [1, 1, classes.len()], kind: Kind::Float }) {

@@ -1,6 +1,6 @@
 //! `halfwave new`: writes a recipe that suits a data set.
 
-use super::terminal::{grouped, print};
+use super::terminal::{grouped, print, print_status};
 use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{self, Data, Recipe, Set};
@@ -35,6 +35,12 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     files::check_new(&out)?;
     let digits = !source.exists();
     let (text, what) = if digits {
+        if args.size.is_some() {
+            return Err(Error::Usage(format!(
+                "{}: no such folder; --size applies to folders of pictures",
+                source.display()
+            )));
+        }
         if source.components().count() > 1 || source.extension().is_some_and(|end| end != "toml") {
             return Err(Error::Usage(format!("{}: no such folder or file", source.display())));
         }
@@ -46,10 +52,15 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
         (plan.toml(source), plan.about())
     };
     // A mistake in the text would be one of this program, but it should not reach the user.
-    Recipe::parse(&text, &out.display().to_string())?;
+    if let Err(error) = Recipe::parse(&text, "the recipe for it") {
+        return Err(Error::Data(format!("{}: no network suits these images ({error})", source.display())));
+    }
     files::replace(&out, text.as_bytes())?;
     let path = quoted(&out);
-    print(&format!("{what}\nwritten to {}; next:\n  halfwave summary {path}\n  halfwave train {path}\n", out.display()))
+    print_status(&what);
+    print(&format!("written to {}\n", out.display()))?;
+    print_status(&format!("next:\n  halfwave summary {path}\n  halfwave train {path}"));
+    Ok(())
 }
 
 /// The name of a folder, or of a file without its extension.

@@ -46,7 +46,7 @@ impl OutputArgs {
 /// Returns the choice of `--color` for clap's own messages, which are printed before or instead of
 /// parsing.
 pub(super) fn clap_color() -> ColorChoice {
-    let args: Vec<_> = std::env::args().collect();
+    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let after = |at: usize| args.get(at + 1).map(String::as_str);
     let value = args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix("--color") {
         Some("") => after(at),

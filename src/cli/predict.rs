@@ -124,6 +124,7 @@ impl<'a> Pictures<'a> {
                 let message = format_args!("the image of {w} × {h} pixels was {how} to {width} × {height}{like}");
                 print_message("note", &message);
             }
+            [_] => print_message("note", &format_args!("1 image was {how} to {width} × {height}{like}")),
             several => {
                 let how = how.replace("its centre", "their centres");
                 let message = format_args!("{} images were {how} to {width} × {height}{like}", several.len());

@@ -54,12 +54,23 @@ eval; if they are not available, the page says so and shows the rest.";
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     args.json.begin();
     // Report every error before any work is done.
-    let mut dirs = Vec::new();
-    for dir in &args.runs {
-        dirs.extend(folder::runs_in(dir)?);
+    let (mut dirs, mut runs) = (Vec::new(), Vec::new());
+    for given in &args.runs {
+        for dir in folder::runs_in(given)? {
+            match Folder::read(&dir).and_then(|folder| Ok((folder, SavedRun::read(&dir)?))) {
+                Ok(run) => {
+                    runs.push(run);
+                    dirs.push(dir);
+                }
+                // One damaged run among others does not prevent the report on them.
+                Err(error) if dir != *given => print_message("warning", &format_args!("left out: {error}")),
+                Err(error) => return Err(error),
+            }
+        }
     }
-    let read = |dir: &PathBuf| Ok((Folder::read(dir)?, SavedRun::read(dir)?));
-    let runs = dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    if runs.is_empty() {
+        return Err(Error::Usage("none of these runs can be read".into()));
+    }
     let beside = match &dirs[..] {
         [one] => one.clone(),
         several => several[0].parent().map_or_else(PathBuf::new, Path::to_path_buf),
@@ -96,11 +107,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     }
     let report = Report::new(&shown);
     files::replace(&out, report.page().as_bytes())?;
-    print_status(&format!("report written to {}", out.display()));
     let mut plots = None;
     if let Some(dir) = &args.plots {
         let count = *plots.insert(report.write_plots(dir)?);
         print_status(&format!("{count} plots and images written to {}", dir.display()));
     }
-    args.json.print(&Output { report: &out, plots, runs: report.runs() }, String::new)
+    let written = || format!("report written to {}\n", out.display());
+    args.json.print(&Output { report: &out, plots, runs: report.runs() }, written)
 }

@@ -54,6 +54,11 @@ pub(super) struct LengthArgs {
 }
 
 impl LengthArgs {
+    /// Whether a length is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.epochs.is_some() || self.steps.is_some()
+    }
+
     /// Overrides the length of the recipe.
     pub(super) fn apply(&self, recipe: &mut Recipe) {
         let length = self.epochs.map(Length::Epochs).or(self.steps.map(Length::Steps));

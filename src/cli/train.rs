@@ -6,7 +6,7 @@ use super::interrupt;
 use super::progress::Progress;
 use super::set::SetArgs;
 use super::step::{self, LengthArgs, StepArgs};
-use super::terminal::{self, duration, grouped, percent, print_message, print_status};
+use super::terminal::{self, duration, grouped, percent, print, print_message, print_status};
 use super::view::{RunSummary, View};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
 use halfwave::backend::Device;
@@ -170,6 +170,14 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
             quoted(&saved.path)
         )));
     }
+    if args.length.is_given() && step > steps {
+        return Err(Error::Usage(format!(
+            "{} has done {}, more than the {} asked for; give a larger length, or none",
+            dir.display(),
+            terminal::steps(step),
+            grouped(steps)
+        )));
+    }
     if position.over(steps) {
         print_status(&format!(
             "{} is complete: {step} of {steps} steps are done; --epochs or --steps extend it",
@@ -218,7 +226,8 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
         return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
-    print_status(&format!("\ntest accuracy {accuracy} after {}, in {time}", terminal::steps(steps)));
+    print_status("");
+    print(&format!("test accuracy {accuracy} after {}, in {time}\n", terminal::steps(steps)))?;
     let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
     if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
         print_status(&format!(

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use crate::error::{Error, Result};
+use crate::metrics::Row;
 use crate::recipe::Recipe;
 use crate::train::folder::Folder;
 use crate::train::run::{self, CHECKPOINT, SavedRun};
@@ -39,12 +40,21 @@ impl State {
                 "{dir} holds a run without a checkpoint, which cannot be resumed; {advice}"
             )));
         }
-        let saved = SavedRun::read_folder(dir)?;
+        let damaged =
+            |error: Error| Error::Usage(format!("{error}; to repeat this run, remove the folder {}", dir.display()));
+        let saved = SavedRun::read_folder(dir).map_err(damaged)?;
         if saved.recipe != *recipe {
             let (dir, what) = (dir.display(), difference(&saved.recipe, recipe));
             return Err(Error::Usage(format!("{dir} holds a run of another recipe ({what}); {advice}")));
         }
-        let folder = Folder::read(dir)?;
+        let folder = Folder::read(dir).map_err(damaged)?;
+        let steps = folder.rows.iter().filter(|row| matches!(row, Row::Step(_))).count() as u64;
+        if steps < saved.checkpoint.position.step {
+            let (dir, step) = (dir.display(), saved.checkpoint.position.step);
+            return Err(Error::Usage(format!(
+                "{dir}: metrics.jsonl has {steps} of {step} steps, so the results of this run are lost; to repeat it, remove the folder"
+            )));
+        }
         let outcome = Outcome::new(&folder.rows, &folder.about.device.adapter);
         let position = &saved.checkpoint.position;
         let over = position.over(recipe.train.total_steps(train_len));

@@ -1,7 +1,7 @@
 //! Files of weights as given by users: a safetensors file, or a folder with a checkpoint.
 
 use super::foreign::{self, START};
-use super::run::CHECKPOINT;
+use super::run::{CHECKPOINT, RUN_INFO};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::Read;
@@ -37,6 +37,9 @@ fn checkpoint(dir: &Path) -> Result<PathBuf> {
     others.sort();
     let advice = match others.first() {
         Some(other) => format!("name the file, such as {}", other.display()),
+        None if dir.join(RUN_INFO).exists() => {
+            "it holds the remains of a run that ended before its first checkpoint; delete it".to_string()
+        }
         None => "name a run's folder, or a file".to_string(),
     };
     Err(Error::Usage(format!("{}: no {CHECKPOINT} in this folder; {advice}", dir.display())))

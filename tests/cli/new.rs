@@ -1,6 +1,6 @@
 //! `halfwave new`: recipes for data sets of every kind.
 
-use super::program::{fails, run};
+use super::program::{command, fails, finish, run};
 use halfwave::data::Dataset;
 use halfwave::recipe::Recipe;
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -41,6 +41,16 @@ fn a_folder_of_pictures_gets_a_recipe_that_trains() {
     fails(base.path(), &["new", "sky"], &["sky.toml", "already exists"]);
     run(base.path(), &["new", "sky", "--size", "16", "--out", "small.toml"]);
     assert_eq!(recipe(&base.path().join("small.toml")).model.input, [3, 16, 16]);
+}
+
+#[test]
+fn a_split_that_is_taken_for_a_class_is_pointed_out() {
+    let base = tempfile::tempdir().unwrap();
+    pictures(&base.path().join("sky/train"), 2, 16);
+    pictures(&base.path().join("sky/tst"), 2, 16);
+    let done = finish(command(base.path(), &["new", "sky"]));
+    assert!(done.out.contains("written to sky.toml"), "{}", done.out);
+    assert!(done.err.starts_with("warning: sky: the folder train is used as a class"), "{}", done.err);
 }
 
 #[test]

@@ -157,6 +157,14 @@ fn what_is_no_run_is_refused() {
     fails(dir, &report(&["run", "missing"]), &["missing: no such folder", "halfwave train"]);
     fails(dir, &report(&["file"]), &["file: no such folder"]);
     fails(dir, &report(&["run", "empty"]), &["empty holds no run", "none of its folders does", "halfwave train"]);
+    // Among several runs, a damaged one is left out.
+    fs::create_dir_all(dir.join("runs/cut")).unwrap();
+    fs::copy(dir.join("run/run.json"), dir.join("runs/cut/run.json")).unwrap();
+    fails(dir, &report(&["runs"]), &["none of these runs can be read"]);
+    run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "runs/whole"]);
+    let done = finish(command(dir, &report(&["runs"])));
+    assert!(done.code == Some(0) && done.out.contains("report written to runs/report.html"), "{}", done.err);
+    assert!(done.err.starts_with("warning: left out: runs/cut holds no run"), "{}", done.err);
     fails(dir, &report(&["run", "--out", "nowhere/page.html"]), &["nowhere/page.html: No such file"]);
     fails(dir, &report(&["run", "--plots", "file"]), &["file is not a folder", "--plots"]);
     fails(dir, &["report", "run", "--adapter", "no such card"], &["no such card", "halfwave devices"]);

@@ -89,6 +89,12 @@ pub(super) fn inspect(dir: &Path) -> Result<Inspected> {
     let found = Found::find(dir)?;
     let placed = found.layout.places.iter().zip(&found.pictures).filter(|(place, _)| place.is_ok());
     let pictures: Vec<_> = placed.map(|(_, path)| dir.join(path)).collect();
+    if let Some(name) = found.layout.classes.iter().find(|name| layout::split_of(name).is_some()) {
+        log::warn!(
+            "{}: the folder {name} is used as a class; if it is a split, it needs another beside it, such as train/ and test/, each with all classes",
+            dir.display()
+        );
+    }
     // Without a test split, the validation split is used for testing.
     let has_validation = found.layout.splits.contains_key(&Part::Validation);
     Ok(Inspected { classes: found.layout.classes, pictures, has_validation })
