@@ -224,7 +224,7 @@ fn mistakes_are_said_before_any_work() {
     fails(dir, &sweep(&["--set", lr, "--batch", "32", "--accumulate", "5"]), &["32", "5"]);
     fails(dir, &sweep(&["--set", lr, "--adapter", "cpu"]), &["--adapter cpu is the CPU backend", "once"]);
     fails(dir, &sweep(&[]), &["there is nothing to sweep"]);
-    fails(dir, &["sweep", "digit", "--set", lr], &["did you mean \"digits\"?"]);
+    fails(dir, &["sweep", "digit", "--set", lr], &["did you mean \"digits\""]);
     fs::write(dir.join("file"), "x").unwrap();
     fails(dir, &sweep(&["--set", lr, "--out", "file"]), &["file is not a folder"]);
 }

@@ -1,7 +1,8 @@
 // Makes web/dist, what is deployed: the page, the package's files that it loads in dist/pkg, and each text and wasm file once more as
 // .br and .gz for web servers that send those. The page's modules and styles are copied without comments and indentation, a fifth of
 // what they take compressed. Prints the sizes; fails when what training loads, gzipped, exceeds the budget. Networks in
-// links and the example of an element load the small runtime instead, which has a budget of its own (budget.mjs).
+// links and the example of an element load the small runtime instead, which has a budget of its own (budget.mjs); the page that
+// a profile is downloaded in is fetched for that only.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +11,8 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 const BUDGET_BYTES = 1.5e6;
 // What is only loaded without the engine.
 const SMALL = /^(embed\.html|shared\.js|.*\.packed\.safetensors|pkg.infer.(?!(error|link|normalise|strokes)\.js).*)$/;
+// What is only fetched to be downloaded.
+const DOWNLOADS = /^profile-page\.html$/;
 const COMPRESSIBLE = new Set(['.css', '.html', '.js', '.json', '.svg', '.toml', '.wasm', '.webmanifest']);
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = path.join(here, 'dist');
@@ -34,7 +37,7 @@ const contents = (name, source) => {
 };
 
 const sum = () => ({ raw: 0, gzip: 0, brotli: 0 });
-const [training, small] = [sum(), sum()];
+const [training, small, downloads] = [sum(), sum(), sum()];
 const wanted = new Set();
 for (const [name, source] of [...files].sort()) {
   if (statSync(source).isDirectory()) continue;
@@ -51,7 +54,7 @@ for (const [name, source] of [...files].sort()) {
     }
   }
   const [brotli, gzip] = copies.length ? copies.map((file) => statSync(file).size) : [bytes.length, bytes.length];
-  const part = SMALL.test(name) ? small : training;
+  const part = SMALL.test(name) ? small : DOWNLOADS.test(name) ? downloads : training;
   part.raw += bytes.length;
   part.gzip += gzip;
   part.brotli += brotli;
@@ -61,7 +64,7 @@ for (const name of existsSync(dist) ? readdirSync(dist, { recursive: true }) : [
   const file = path.join(dist, name);
   if (existsSync(file) && statSync(file).isFile() && !wanted.has(file)) rmSync(file);
 }
-for (const [what, { raw, gzip, brotli }] of [[`training (budget ${BUDGET_BYTES / 1e6} MB gz)`, training], ['networks in links and the element', small]]) {
+for (const [what, { raw, gzip, brotli }] of [[`training (budget ${BUDGET_BYTES / 1e6} MB gz)`, training], ['networks in links and the element', small], ['downloads', downloads]]) {
   console.log(`${kilobytes(raw)} raw ${kilobytes(gzip)} gz ${kilobytes(brotli)} br   ${what}`);
 }
 if (training.gzip > BUDGET_BYTES) {

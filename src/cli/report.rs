@@ -18,8 +18,8 @@ pub(super) struct ReportArgs {
     /// Run folders, or folders that contain them
     #[arg(required = true, value_name = "RUN|DIR")]
     runs: Vec<PathBuf>,
-    /// Output file [default: report.html in the run's folder; for several runs, in the folder that
-    /// contains the first]
+    /// Output file [default: report.html in the folder that is named; if several are, in the one
+    /// that contains the first]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write each plot as SVG and PNG to this folder
@@ -54,14 +54,11 @@ eval; if they are not available, the page says so and shows the rest.";
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     args.json.begin();
     // Report every error before any work is done.
-    let (mut dirs, mut runs) = (Vec::new(), Vec::new());
+    let mut runs = Vec::new();
     for given in &args.runs {
         for dir in folder::runs_in(given)? {
             match Folder::read(&dir).and_then(|folder| Ok((folder, SavedRun::read(&dir)?))) {
-                Ok(run) => {
-                    runs.push(run);
-                    dirs.push(dir);
-                }
+                Ok(run) => runs.push(run),
                 // One damaged run among others does not prevent the report on them.
                 Err(error) if dir != *given => print_message("warning", &format_args!("left out: {error}")),
                 Err(error) => return Err(error),
@@ -71,7 +68,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     if runs.is_empty() {
         return Err(Error::Usage("none of these runs can be read".into()));
     }
-    let beside = match &dirs[..] {
+    let beside = match &args.runs[..] {
         [one] => one.clone(),
         several => several[0].parent().map_or_else(PathBuf::new, Path::to_path_buf),
     };

@@ -46,8 +46,8 @@ fn a_folder_of_pictures_gets_a_recipe_that_trains() {
 #[test]
 fn a_split_that_is_taken_for_a_class_is_pointed_out() {
     let base = tempfile::tempdir().unwrap();
-    pictures(&base.path().join("sky/train"), 2, 16);
-    pictures(&base.path().join("sky/tst"), 2, 16);
+    pictures(&base.path().join("sky/train"), 6, 16);
+    pictures(&base.path().join("sky/tst"), 6, 16);
     let done = finish(command(base.path(), &["new", "sky"]));
     assert!(done.out.contains("written to sky.toml"), "{}", done.out);
     assert!(done.err.starts_with("warning: sky: the folder train is used as a class"), "{}", done.err);
