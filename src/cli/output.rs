@@ -37,7 +37,10 @@ impl OutputArgs {
         terminal::set_color(match self.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => {
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                stderr().is_terminal() && terminal::is_capable() && !unwanted
+            }
         });
         terminal::init_log(self.verbose);
     }
