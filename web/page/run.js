@@ -192,8 +192,12 @@ export class Run extends EventTarget {
         return "Paused. Nothing is lost.";
       case "profiling":
         return "Measuring a step, kernel by kernel. The run is paused and not changed.";
-      case "finished":
-        return `${this.ended()}${this.latest.test === undefined ? "" : ` ${percent(this.latest.test)} of the test images are classified correctly.`} ${takesDrawings(this.opened.summary) ? "Draw a digit" : "Show it an image"} below.`;
+      case "finished": {
+        const result = this.latest.test === undefined ? "" : ` ${percent(this.latest.test)} of the test images are classified correctly.`;
+        // A saved run that is over is reported as finished before it is open here.
+        const next = this.opened ? ` ${takesDrawings(this.opened.summary) ? "Draw a digit" : "Show it an image"} below.` : "";
+        return `${this.ended()}${result}${next}`;
+      }
       case "lost":
         return "The GPU was lost. Close other programs that use it, and try again.";
       case "missing":
