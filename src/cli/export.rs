@@ -69,7 +69,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
         check_extension(out, format)?;
     }
     let saved = SavedRun::read(&args.checkpoint)?;
-    let name = name_of(&args.checkpoint);
+    let name = load::name_of(&args.checkpoint);
     let out = args.out.clone().unwrap_or_else(|| {
         // A name that is not valid in C is changed for its identifiers and for its files alike.
         let name = if format == Format::C { c_name(&name) } else { name };
@@ -97,7 +97,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
             }
             let header = out.with_extension("h");
             files::check_new(&header)?;
-            let stem = out.file_stem().map_or(name_of(&out), |stem| stem.to_string_lossy().into_owned());
+            let stem = out.file_stem().map_or(load::name_of(&out), |stem| stem.to_string_lossy().into_owned());
             let CFiles { header: text, source, flash, ram } = c(&network, &stem).map_err(|error| {
                 Error::Usage(format!(
                     "{}: {error}; name the file with --out, such as {}.c",
@@ -134,13 +134,6 @@ fn check_extension(out: &Path, format: Format) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// The name of a run's folder, or of a checkpoint without its extension.
-fn name_of(path: &Path) -> String {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
-    name.map_or("network".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Lists the layers with their bits, and the size of the file beside that of floats.

@@ -272,3 +272,10 @@ pub(super) fn trainer(recipe: Recipe, data: Dataset, opened: Opened, dump: bool)
     let trainer = pollster::block_on(Trainer::new(recipe, data, opened.backend, dump))?;
     Ok((trainer, opened.device))
 }
+
+/// The name of a folder, or of a file without its extension.
+pub(super) fn name_of(path: &Path) -> String {
+    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let name = if resolved.is_dir() { resolved.file_name() } else { resolved.file_stem() };
+    name.map_or("network".into(), |name| name.to_string_lossy().into_owned())
+}

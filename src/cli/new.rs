@@ -1,5 +1,6 @@
 //! `halfwave new`: writes a recipe that suits a data set.
 
+use super::load;
 use super::terminal::{grouped, print, print_status};
 use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
@@ -30,7 +31,7 @@ const MEASURED: usize = 2000;
 
 pub(super) fn new(args: &NewArgs) -> Result<()> {
     let source = &args.source;
-    let name = name_of(source);
+    let name = load::name_of(source);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     files::check_new(&out)?;
     let digits = !source.exists();
@@ -61,13 +62,6 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     print(&format!("written to {}\n", out.display()))?;
     print_status(&format!("next:\n  halfwave summary {path}\n  halfwave train {path}"));
     Ok(())
-}
-
-/// The name of a folder, or of a file without its extension.
-fn name_of(path: &Path) -> String {
-    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = if resolved.is_dir() { resolved.file_name() } else { resolved.file_stem() };
-    name.map_or("new".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The choices for a data set.
@@ -104,9 +98,7 @@ impl Plan {
                 classes.first().map_or("", String::as_str)
             )));
         }
-        let mut data = Data::from(set.clone());
-        let whole = Dataset::load(&data)?;
-        data.scale = [1.0 / 255.0, 0.0];
+        let whole = Dataset::load(&Data::from(set.clone()))?;
         let (mean, std) = measure(&whole.train)?;
         // Each class needs some images to train on and to validate with.
         let enough = whole.train.len() >= 20 * classes.len();

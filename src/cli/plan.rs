@@ -11,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 use halfwave::Result;
 use halfwave::caps::{Caps, DeviceClass};
 use halfwave::kernel::Cost;
-use halfwave::model::{Model, trained_len};
+use halfwave::model::{Model, ModelSummary};
 use halfwave::plan::{Memory, Plan, PlanNode};
 use halfwave::recipe::Recipe;
 
@@ -223,11 +223,11 @@ pub(super) fn unpacked(model: &Model) -> String {
 /// layers), 0.6 million multiply-adds per image, 98% of them with 1-bit weights`.
 pub(super) fn describe(recipe: &Recipe, name: &str) -> Result<String> {
     let model = &recipe.model;
-    let (weights, multiply_adds) = (model.weights_len()?, model.multiply_adds()?);
-    let share = model.binary_multiply_adds()? as f64 / multiply_adds.max(1) as f64;
+    let ModelSummary { layers, parameters, multiply_adds, bit_multiply_adds, .. } = model.summary()?;
+    let weights = layers.iter().filter(|layer| layer.weight_bits.is_some()).map(|layer| layer.parameters).sum();
+    let share = bit_multiply_adds as f64 / multiply_adds.max(1) as f64;
     let binary =
         if share > 0.0 { format!(", {:.0}% of them with 1-bit weights", 100.0 * share) } else { String::new() };
-    let parameters = trained_len(&model.parameters()?);
     let others = if parameters > weights {
         format!(" ({} parameters with those of other layers)", grouped(parameters))
     } else {

@@ -43,7 +43,7 @@ pub(super) fn of_file(path: &Path) -> Result<Found> {
         }));
     }
     let not_text = || {
-        // A text in another encoding is not told from one in UTF-8 by its first bytes.
+        // The first bytes of a text do not show which encoding it has.
         let kind = FileKind::of_file(path).filter(|kind| kind.what != "a text file");
         let found = kind.map_or("not text in UTF-8", |kind| kind.what);
         wrong(format!("this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"))

@@ -277,7 +277,7 @@ mod tests {
         known.insert("extends");
         let mut seen = BTreeSet::new();
         for (own, foreign) in FOREIGN {
-            assert!(known.contains(own), "{own} is no word of recipes");
+            assert!(known.contains(own), "{own} is not a word used in recipes");
             assert!(seen.insert(own), "{own} has two rows");
             assert!(!foreign.contains(own), "{own}");
         }

@@ -39,7 +39,7 @@ impl<'a> Board<'a> {
         let mut outcomes = vec![vec![None; study.seeds as usize]; study.arms.len()];
         let mut left = 0;
         let mut waits = |(run, state): (&Planned, State)| {
-            left += run.steps_left(study, Some(&state));
+            left += run.steps_left(study, &state);
             match state {
                 State::Over(outcome) => {
                     outcomes[run.arm][run.seed as usize] = Some(outcome);

@@ -54,12 +54,12 @@ struct Planned {
 
 impl Planned {
     /// Returns the number of remaining steps.
-    fn steps_left(&self, study: &Study, state: Option<&State>) -> u64 {
+    fn steps_left(&self, study: &Study, state: &State) -> u64 {
         let total = study.arms[self.arm].recipe.train.total_steps(self.images.train.len());
         match state {
-            Some(State::New) => total,
-            Some(State::Begun(saved)) => total.saturating_sub(saved.checkpoint.position.step),
-            Some(State::Over(_)) | None => 0,
+            State::New => total,
+            State::Begun(saved) => total.saturating_sub(saved.checkpoint.position.step),
+            State::Over(_) => 0,
         }
     }
 }
