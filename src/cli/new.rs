@@ -98,7 +98,7 @@ impl Plan {
                 classes.first().map_or("", String::as_str)
             )));
         }
-        let whole = Dataset::load(&Data::from(set.clone()))?;
+        let whole = Dataset::load(&Data { validation: Validation::Share(0.0), ..set.clone().into() })?;
         let (mean, std) = measure(&whole.train)?;
         // Each class needs some images to train on and to validate with.
         let enough = whole.train.len() >= 20 * classes.len();

@@ -10,7 +10,10 @@ fn a_part_of_a_set_may_be_asked_for() {
     assert_eq!((whole.clone(), whole.keeps_all()), (Digits.into(), true));
     assert!(resolved.contains("validation = 0.0\n") && !resolved.contains("limit"), "{resolved}");
     let (part, _) = read_data("set = \"digits\"\nvalidation = 0.1\nlimit = 1000\ntest_limit = 100", [1, 8, 8], 10);
-    assert_eq!((part.validation, part.limit, part.test_limit), (0.1, Some(1000), Some(100)));
+    assert_eq!(
+        (part.validation, part.limit, part.test_limit),
+        (halfwave::data::Validation::Share(0.1), Some(1000), Some(100))
+    );
     assert_eq!((part.train_len(), part.keeps_all()), (Some(900), false));
     for (data, train_len) in [
         ("set = \"digits\"\nvalidation = 0.25", Some(1437 - 359)),

@@ -173,7 +173,7 @@ fn a_stop_between_two_evaluations_chooses_the_same_best_epoch() {
     // 30 images for training, 10 for validation: test images are only used at the end, after the
     // recipe's patience is exhausted or not.
     let mut recipe = recipe();
-    recipe.data.validation = 0.25;
+    recipe.data.validation = halfwave::data::Validation::Share(0.25);
     (recipe.train.length, recipe.train.patience) = (Length::Epochs(2), 1);
     assert!(stop_everywhere(&recipe) > 10);
 }
