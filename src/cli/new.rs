@@ -2,7 +2,7 @@
 
 use super::load;
 use super::terminal::{grouped, print, print_status};
-use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
+use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, Validation, inspect};
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::{Error, Result};
