@@ -2,7 +2,7 @@
 
 use super::load;
 use super::terminal::{grouped, print, print_status};
-use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, Validation, inspect};
+use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::{Error, Result};
@@ -98,7 +98,7 @@ impl Plan {
                 classes.first().map_or("", String::as_str)
             )));
         }
-        let whole = Dataset::load(&Data { validation: Validation::Share(0.0), ..set.clone().into() })?;
+        let whole = Dataset::load(&Data::from(set.clone()))?;
         let (mean, std) = measure(&whole.train)?;
         // Each class needs some images to train on and to validate with.
         let enough = whole.train.len() >= 20 * classes.len();

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_tenth_is_held_out_by_default() {
-        let data = |limit| Data { limit, ..Data::from(crate::data::Set::from(Digits)) };
+        let data = |limit| Data { limit, validation: Validation::Auto, ..Digits.into() };
         let held_out = |limit: Option<usize>| {
             let loaded = Dataset::load(&data(limit)).unwrap();
             (loaded.train.len(), loaded.validation.map_or(0, |split| split.len()))

@@ -22,7 +22,8 @@ pub struct Data {
     /// Whether every epoch shuffles the images with a different order drawn from the seed, instead
     /// of using the files' order. True by default.
     pub shuffle: bool,
-    /// The training images that are held out for validation.
+    /// The training images that are held out for validation; in a recipe [`Validation::Auto`] by
+    /// default.
     pub validation: Validation,
     /// Maximum number of training images, including those that `validation` holds out; all by
     /// default.
@@ -32,11 +33,10 @@ pub struct Data {
 }
 
 /// How many training images are held out to choose the best epoch and settings by.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Validation {
     /// A tenth of them. None if the set has validation images of its own, or if fewer images than
     /// classes would be left to train on.
-    #[default]
     Auto,
     /// This share, from 0 to below 1; only 0 if the set has validation images of its own.
     Share(f64),
@@ -60,11 +60,11 @@ impl Validation {
 }
 
 impl From<Set> for Data {
-    /// The whole set, with all defaults.
+    /// The whole set, with all defaults of a recipe except that no images are held out.
     fn from(set: Set) -> Self {
         let scale = set.default_scale();
         let (mean, std, augment) = (Vec::new(), Vec::new(), Augment::default());
-        let (validation, limit, test_limit) = (Validation::Auto, None, None);
+        let (validation, limit, test_limit) = (Validation::Share(0.0), None, None);
         Self { set, scale, mean, std, mean_image: false, augment, shuffle: true, validation, limit, test_limit }
     }
 }

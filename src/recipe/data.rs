@@ -18,7 +18,7 @@ impl Keys for DataOf<'_> {
         let mut kinds = SetOf { set: &mut data.set, model: self.model };
         visitor.visit(key("set", "the data set"), Setting::Kind(&mut kinds));
         if visitor.purpose() != Purpose::Write {
-            *data = Data::from(data.set.clone());
+            *data = Data { validation: Validation::Auto, ..data.set.clone().into() };
         }
         data.set.keys(visitor);
         let (mut scale, advice) = (data.scale.to_vec(), "give two numbers [a, b]; a pixel p becomes p * a + b");
