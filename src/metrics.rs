@@ -123,14 +123,6 @@ pub struct Spread {
     pub max: f32,
 }
 
-impl EpochRow {
-    /// The accuracy that decides which epoch is the best: on the validation images if there are
-    /// any, else on the test images.
-    pub fn watched(&self) -> Option<f32> {
-        self.validation_accuracy.or(self.test_accuracy)
-    }
-}
-
 impl Row {
     /// Epoch of the row, counted from 1.
     pub fn epoch(&self) -> u64 {

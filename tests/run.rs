@@ -20,7 +20,7 @@ mod tensorboard;
 
 use halfwave::backend::Device;
 use halfwave::backend::{Backend, cpu::CpuBackend, gpu::GpuBackend};
-use halfwave::data::Dataset;
+use halfwave::data::{Data, Dataset, Validation};
 use halfwave::recipe::{Length, Optimizer, Recipe, Schedule};
 use halfwave::train::claim::Claim;
 use halfwave::train::metrics::Row;
@@ -132,7 +132,8 @@ fn a_folder_holds_the_whole_run() {
     assert_eq!(names(&dir), [&files[..], &["run.lock"]].concat(), "before the first step");
     let plan_hash = format!("{:016x}", run.trainer().session().plan().hash());
     finish(run);
-    assert_eq!(names(&dir), [&[BEST][..], &files[..]].concat());
+    // Without validation images, no epoch is the best.
+    assert_eq!(names(&dir), files);
 
     let written = fs::read_to_string(dir.join("recipe.toml")).unwrap();
     assert_eq!(Recipe::parse(&written, "recipe.toml").unwrap(), recipe());
@@ -180,7 +181,10 @@ fn the_best_and_the_last_checkpoints_are_kept() {
     let mut wanted = recipe();
     wanted.train.keep = 2;
     wanted.train.length = Length::Epochs(5);
-    let mut run = create(&dir, wanted);
+    wanted.data.validation = Validation::Share(0.25);
+    let data = Dataset::load(&Data { limit: Some(80), test_limit: Some(40), ..wanted.data.clone() }).unwrap();
+    let trainer = block_on(Trainer::new(wanted, data, Box::new(CpuBackend::new()), false)).unwrap();
+    let mut run = block_on(Run::create(Claim::new(&dir).unwrap(), trainer, &Device::cpu())).unwrap();
     let mut seen = Vec::new();
     while let events @ [_, ..] = &block_on(run.advance(u64::MAX)).unwrap()[..] {
         if events.contains(&Event::EpochEnd) {
@@ -194,7 +198,7 @@ fn the_best_and_the_last_checkpoints_are_kept() {
     }
     let accuracies: Vec<_> = rows(&dir)
         .into_iter()
-        .filter_map(|row| if let Row::Epoch(row) = row { row.test_accuracy } else { None })
+        .filter_map(|row| if let Row::Epoch(row) = row { row.validation_accuracy } else { None })
         .collect();
     let best = (0..5).fold(0, |best, epoch| if accuracies[epoch] > accuracies[best] { epoch } else { best });
     assert_eq!(run.best(), Some((best as u64 + 1, accuracies[best])));

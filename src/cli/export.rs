@@ -45,7 +45,7 @@ Formats:
 
 Examples:
   halfwave export runs/digits-1
-  halfwave export runs/digits-1/best.safetensors --format onnx --low-bit int4 --out digits.onnx
+  halfwave export runs/digits-1 --format onnx --low-bit int4 --out digits.onnx
   halfwave export runs/digits-1 --format c";
 
 /// How `--low-bit` stores packed weights.

@@ -79,7 +79,7 @@ Examples:
   halfwave train vgg-small --data-dir cifar-10-batches-bin
 
 The folder contains recipe.toml, run.json, metrics.jsonl (also as a TensorBoard event file), curve.png, \
-curve.svg, checkpoint.safetensors and, for the epoch with the best accuracy, best.safetensors. \
+curve.svg, checkpoint.safetensors and, for the epoch with the best validation accuracy, best.safetensors. \
 Ctrl-C stops a run after the current step, a second Ctrl-C immediately; --resume continues it with \
 bit-identical results in either case. The exit code of a run stopped by a signal is 128 plus the signal \
 number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Signals ignored at startup, as under \
@@ -164,7 +164,7 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
     let step = position.step;
     if position.stopped {
         return Err(Error::Usage(format!(
-            "{} ended early, because its accuracy stopped improving (train.patience); to continue from its weights, start a new run: halfwave train {} --init {}",
+            "{} ended early, because its validation accuracy stopped improving (train.patience); to continue from its weights, start a new run: halfwave train {} --init {}",
             dir.display(),
             quoted(dir.join("recipe.toml")),
             quoted(&saved.path)
@@ -212,7 +212,7 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     if position.stopped {
         let patience = run.trainer().recipe().train.patience;
         let epochs = if patience == 1 { "epoch".to_string() } else { format!("{patience} epochs") };
-        print_status(&format!("\nended early: accuracy has not improved for {epochs} (train.patience)"));
+        print_status(&format!("\nended early: validation accuracy has not improved for {epochs} (train.patience)"));
     }
     if !run.trainer().over() {
         let unevaluated = if position.unevaluated { ", before they were evaluated" } else { "" };
@@ -228,13 +228,15 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
     print_status("");
     print(&format!("test accuracy {accuracy} after {}, in {time}\n", terminal::steps(steps)))?;
-    let last = run.rows().iter().rev().find_map(|row| if let Row::Epoch(row) = row { row.watched() } else { None });
-    if let Some((epoch, best)) = run.best().filter(|(_, best)| last.is_some_and(|last| last < *best)) {
-        print_status(&format!(
-            "best accuracy after epoch {epoch}, {}: {}",
+    match run.best() {
+        Some((epoch, best)) => print_status(&format!(
+            "validation accuracy was highest after epoch {epoch}, {}: {}",
             percent(best),
             dir.join(run::BEST).display()
-        ));
+        )),
+        None => print_status(
+            "the last epoch counts, because no images are held out for validation ([data] validation = 0.1 holds out a tenth)",
+        ),
     }
     print_status(&format!("checkpoint, metrics and curve.png are in {}; next:", dir.display()));
     print_status(&format!("  halfwave eval {}", quoted(&dir)));

@@ -11,7 +11,7 @@ const SEED: u64 = 0;
 
 impl Dataset {
     /// Selects the images that a recipe's `[data]` asks for from a complete set; an existing
-    /// validation split is kept complete. The training images are put in one random order in which
+    /// validation split is kept complete, and then no training images are held out. The training images are put in one random order in which
     /// classes are interleaved in proportion to their shares: the first `limit` of them are used,
     /// and of those the first `validation` are held out. So a larger limit keeps the images of a
     /// smaller one. Test images are ordered in the same way.
@@ -26,8 +26,8 @@ impl Dataset {
         if shape != wanted {
             return Err(Error::Data(format!("{}: images of {shape:?}, but the recipe asks for {wanted:?}", self.name)));
         }
-        if self.validation.is_some() && data.validation > 0.0 {
-            return Err(wrong("validation", "the data set already has validation images; write 0".into()));
+        if self.validation.is_some() && !data.may_keep_own() {
+            return Err(wrong("validation", "the data set has validation images of its own; write 0".into()));
         }
         if let Some((key, message)) = data.share_fault(self.train.len()) {
             return Err(wrong(key, message));
@@ -37,12 +37,15 @@ impl Dataset {
             positions.sort_unstable();
             Split { input: data.set.image(), ..split.select(&positions) }
         };
-        let [train_len, held_out_len] = data.shares(self.train.len());
+        let [train_len, held_out_len] = match data.shares(self.train.len()) {
+            [train_len, held_out_len] if self.validation.is_some() => [train_len + held_out_len, 0],
+            shares => shares,
+        };
         let order = self.stratified(&self.train, "train");
         let train = part(&self.train, &order[held_out_len..][..train_len]);
         let validation = match &self.validation {
             Some(given) => Some(Split { input: data.set.image(), ..given.clone() }),
-            None => (data.validation > 0.0).then(|| part(&self.train, &order[..held_out_len])),
+            None => (held_out_len > 0).then(|| part(&self.train, &order[..held_out_len])),
         };
         if let Some(class) = (0..self.classes).find(|&class| self.train.has(class) && !train.has(class)) {
             let (key, advice) = match data.limit {
@@ -81,7 +84,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Digits, Folder};
+    use crate::data::{Digits, Folder, Validation};
 
     #[test]
     fn classes_come_by_turns() {
@@ -108,6 +111,7 @@ mod tests {
     }
 
     fn digits(validation: f64, limit: Option<usize>, test_limit: Option<usize>) -> Dataset {
+        let validation = Validation::Share(validation);
         Dataset::load(&Data { validation, limit, test_limit, ..Digits.into() }).unwrap()
     }
 
@@ -144,6 +148,35 @@ mod tests {
     }
 
     #[test]
+    fn a_tenth_is_held_out_by_default() {
+        let data = |limit| Data { limit, validation: Validation::Auto, ..Digits.into() };
+        let held_out = |limit: Option<usize>| {
+            let loaded = Dataset::load(&data(limit)).unwrap();
+            (loaded.train.len(), loaded.validation.map_or(0, |split| split.len()))
+        };
+        assert_eq!((held_out(None), data(None).train_len()), ((1293, 144), Some(1293)));
+        assert_eq!(held_out(Some(100)), (90, 10));
+        // Ten classes need ten images to train on.
+        assert_eq!((held_out(Some(11)), held_out(Some(10))), ((10, 1), (10, 0)));
+        // Validation images of the set's own are kept, and no others are held out.
+        let whole = digits(0.0, None, None);
+        let own = Dataset { name: "npz".into(), validation: Some(whole.test.clone()), ..whole };
+        let npz = |validation| {
+            let set = crate::data::Npz { file: "".into(), image: [1, 8, 8], classes: 10 };
+            own.divided(&Data { validation, ..set.into() })
+        };
+        for validation in [Validation::Auto, Validation::Share(0.0)] {
+            let divided = npz(validation).unwrap();
+            assert_eq!((divided.train.len(), divided.validation), (1437, own.validation.clone()));
+        }
+        let message = npz(Validation::Share(0.5)).unwrap_err().to_string();
+        assert!(
+            message.contains("data.validation: the data set has validation images of its own; write 0"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_larger_limit_keeps_the_images_of_a_smaller_one() {
         let [few, many] = [200, 700].map(|limit| images(&digits(0.0, Some(limit), None).train));
         assert!(few.iter().all(|image| many.contains(image)));
@@ -164,6 +197,7 @@ mod tests {
         let data = Dataset::images(vec!["a".into(), "b".into()], [1, 1, 1], split(&labels), split(&[0])).unwrap();
         let set = Folder { dir: "".into(), image: [1, 1, 1], classes: 2, pictures: Default::default() };
         let part = |validation, limit| {
+            let validation = Validation::Share(validation);
             let wanted = Data { validation, limit, ..set.clone().into() };
             data.divided(&wanted).map_err(|error| error.to_string())
         };

@@ -43,7 +43,7 @@ pub use panics::panic_is_expected;
 pub use picture::{InputImage, image_to_input};
 #[cfg(not(target_arch = "wasm32"))]
 pub use prefetch::{Batch, Prefetch};
-pub use settings::Data;
+pub use settings::{Data, Validation};
 pub use split::{Pixels, Split};
 
 use crate::{Error, Result, random};

@@ -22,9 +22,9 @@ pub struct Data {
     /// Whether every epoch shuffles the images with a different order drawn from the seed, instead
     /// of using the files' order. True by default.
     pub shuffle: bool,
-    /// Share of the training images, below 1, held out for validation. 0 by default; must be 0 if a
-    /// folder has separate validation images.
-    pub validation: f64,
+    /// The training images that are held out for validation; in a recipe [`Validation::Auto`] by
+    /// default.
+    pub validation: Validation,
     /// Maximum number of training images, including those that `validation` holds out; all by
     /// default.
     pub limit: Option<usize>,
@@ -32,12 +32,39 @@ pub struct Data {
     pub test_limit: Option<usize>,
 }
 
+/// How many training images are held out to choose the best epoch and settings by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Validation {
+    /// A tenth of them. None if the set has validation images of its own, or if fewer images than
+    /// classes would be left to train on.
+    Auto,
+    /// This share, from 0 to below 1; only 0 if the set has validation images of its own.
+    Share(f64),
+}
+
+impl Validation {
+    /// Number of images held out of `used` of a set with this many classes and no validation images
+    /// of its own.
+    fn held_out(self, used: usize, classes: usize) -> usize {
+        let of = |share: f64| ((used as f64 * share).round() as usize).min(used);
+        match self {
+            Self::Auto => Some(of(0.1)).filter(|held_out| used - held_out >= classes).unwrap_or(0),
+            Self::Share(share) => of(share),
+        }
+    }
+
+    /// Whether the share was chosen, and is not 0.
+    fn is_chosen(self) -> bool {
+        !matches!(self, Self::Auto | Self::Share(0.0))
+    }
+}
+
 impl From<Set> for Data {
-    /// The whole set, with all defaults.
+    /// The whole set, with all defaults of a recipe except that no images are held out.
     fn from(set: Set) -> Self {
         let scale = set.default_scale();
         let (mean, std, augment) = (Vec::new(), Vec::new(), Augment::default());
-        let (validation, limit, test_limit) = (0.0, None, None);
+        let (validation, limit, test_limit) = (Validation::Share(0.0), None, None);
         Self { set, scale, mean, std, mean_image: false, augment, shuffle: true, validation, limit, test_limit }
     }
 }
@@ -86,32 +113,44 @@ impl Data {
         self.set.train_len().map(|len| self.shares(len)[0])
     }
 
-    /// Number of `len` training images that are used for training, and number held out.
+    /// Number of `len` training images that are used for training, and number held out, of a set
+    /// without validation images of its own.
     pub(crate) fn shares(&self, len: usize) -> [usize; 2] {
         let used = self.limit.map_or(len, |limit| limit.min(len));
-        let held_out = (used as f64 * self.validation).round() as usize;
-        [used - held_out.min(used), held_out.min(used)]
+        let held_out = self.validation.held_out(used, self.set.classes());
+        [used - held_out, held_out]
+    }
+
+    /// Whether there are certainly no validation images.
+    pub(crate) fn holds_none_out(&self) -> bool {
+        self.validation == Validation::Share(0.0) && !self.set.may_have_validation()
+    }
+
+    /// Whether a loaded set's validation images, if it has any, are its own.
+    pub(crate) fn may_keep_own(&self) -> bool {
+        self.set.may_have_validation() && !self.validation.is_chosen()
     }
 
     /// Whether all images are used, and the whole of each is the network's input.
     pub fn keeps_all(&self) -> bool {
         let Self { set, validation, limit, test_limit, .. } = self;
-        *validation == 0.0 && limit.is_none() && test_limit.is_none() && set.source() == set.image()
+        *validation == Validation::Share(0.0) && limit.is_none() && test_limit.is_none() && set.source() == set.image()
     }
 
     /// Why `len` training images cannot be divided in this way, if they cannot: the key to change,
     /// and what is wrong.
     pub(crate) fn share_fault(&self, len: usize) -> Option<(&'static str, String)> {
         let ([train, held_out], classes) = (self.shares(len), self.set.classes());
-        if self.validation > 0.0 && held_out == 0 {
+        if self.validation.is_chosen() && held_out == 0 {
             let used = train + held_out;
             return Some((
                 "validation",
                 format!("of {used} images this holds out none; hold out a larger share, or 0"),
             ));
         }
-        let (key, advice) = if self.validation > 0.0 { ("validation", "less") } else { ("limit", "more images") };
-        let reduced = self.validation > 0.0 || self.limit.is_some();
+        let chosen = self.validation.is_chosen();
+        let (key, advice) = if chosen { ("validation", "less") } else { ("limit", "more images") };
+        let reduced = chosen || self.limit.is_some();
         (reduced && train < classes).then(|| {
             (key, format!("{train} images are left to train on, but there are {classes} classes; give {advice}"))
         })

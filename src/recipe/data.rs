@@ -1,7 +1,7 @@
 //! `[data]`: the data a network is trained on.
 
 use super::{Augment, Data, Padding, Set};
-use crate::data::Fault;
+use crate::data::{Fault, Validation};
 use crate::model::Model;
 use crate::schema::{Key, Keys, Kinds, List, Numbers, Purpose, Setting, Visitor, above, key, optional, word, words};
 use std::ops::Bound;
@@ -18,7 +18,7 @@ impl Keys for DataOf<'_> {
         let mut kinds = SetOf { set: &mut data.set, model: self.model };
         visitor.visit(key("set", "the data set"), Setting::Kind(&mut kinds));
         if visitor.purpose() != Purpose::Write {
-            *data = Data::from(data.set.clone());
+            *data = Data { validation: Validation::Auto, ..data.set.clone().into() };
         }
         data.set.keys(visitor);
         let (mut scale, advice) = (data.scale.to_vec(), "give two numbers [a, b]; a pixel p becomes p * a + b");
@@ -45,9 +45,7 @@ impl Keys for DataOf<'_> {
         visitor.visit(mean_image, Setting::Flag(&mut data.mean_image));
         let shuffle = key("shuffle", "shuffle the training images in each epoch, by the seed");
         visitor.visit(shuffle, Setting::Flag(&mut data.shuffle));
-        let share = Numbers::new(0.0..1.0, "give a share from 0 to below 1, such as 0.1");
-        let validation = key("validation", "share of the training images that is held out for validation");
-        visitor.visit(validation, Setting::Real(&mut data.validation, share));
+        validation(visitor, &mut data.validation);
         let limit = key("limit", "largest number of training images").by_default("all");
         let test_limit = key("test_limit", "largest number of test images").by_default("all");
         for (key, limit) in [(limit, &mut data.limit), (test_limit, &mut data.test_limit)] {
@@ -91,6 +89,19 @@ const ANY: (Bound<f32>, Bound<f32>) = (Bound::Unbounded, Bound::Unbounded);
 fn per_channel(visitor: &mut dyn Visitor, key: Key, values: &mut Vec<f32>, allowed: List) {
     let mut given = !values.is_empty();
     visitor.visit(key, Setting::Optional(&mut given, Box::new(Setting::Numbers(values, allowed))));
+}
+
+/// Visits the share of images that is held out.
+fn validation(visitor: &mut dyn Visitor, validation: &mut Validation) {
+    let (mut word, mut share) = match *validation {
+        Validation::Auto => (Some(0), 0.0),
+        Validation::Share(share) => (None, share),
+    };
+    let meaning = "share of the training images that is held out to choose the best epoch by; \"auto\" for a tenth, or none if the set has validation images of its own";
+    let allowed = Numbers::new(0.0..1.0, "give a share from 0 to below 1, such as 0.1, or \"auto\"");
+    let number = Box::new(Setting::Real(&mut share, allowed));
+    visitor.visit(key("validation", meaning), Setting::WordOr(&mut word, &["auto"], number));
+    *validation = word.map_or(Validation::Share(share), |_| Validation::Auto);
 }
 
 /// Largest side of an image.

@@ -11,8 +11,8 @@ impl Dataset {
     /// # Errors
     ///
     /// Returns an error if the set, shape or number of classes differs from the recipe's; if these
-    /// are not the images that its `[data]` selects; or if the images cannot fill batches as
-    /// required.
+    /// are not the images that its `[data]` selects; if its `patience` has no validation images to
+    /// judge by; or if the images cannot fill batches as required.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let wrong = |message: String| Err(Error::Data(format!("{}: {message}", self.name)));
         let Recipe { model, data, .. } = recipe;
@@ -31,16 +31,22 @@ impl Dataset {
         crate::data::same_classes(&self.class_names, model.classes).or_else(wrong)?;
         let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
         let held_out_len = self.validation.as_ref().map_or(0, Split::len);
-        // A folder may have a separate validation split, which is not part of the training images.
-        let drawn_len = if data.validation > 0.0 { held_out_len } else { 0 };
+        // A set's own validation images are not part of its training images.
+        let drawn_len = if data.may_keep_own() { 0 } else { held_out_len };
+        let whole_len = self.train.len() + drawn_len;
         if self.train.input != model.input
-            || (drawn_len == 0) != (data.validation == 0.0)
-            || (held_out_len > drawn_len && !data.set.may_have_validation())
-            || self.train.len() + drawn_len > most(data.limit)
+            || (drawn_len != data.shares(whole_len)[1] && !data.may_keep_own())
+            || whole_len > most(data.limit)
             || self.test.len() > most(data.test_limit)
         {
             return wrong(
                 "these are not the images that the recipe's [data] selects; select them with Dataset::divided"
+                    .to_string(),
+            );
+        }
+        if recipe.train.patience > 0 && self.validation.is_none() {
+            return wrong(
+                "train.patience needs validation images to judge by; write validation = 0.1 in [data], or patience = 0"
                     .to_string(),
             );
         }

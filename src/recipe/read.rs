@@ -308,7 +308,7 @@ fn put(table: &Table<'_>, name: &str, setting: Setting<'_>) -> Result<bool> {
         },
         Setting::Word(value, words) => replace(value, table.word(name, words)?),
         Setting::WordOr(word, words, other) => match table.find(name).map(|value| value.get_ref()) {
-            Some(DeValue::Array(_)) => {
+            Some(DeValue::Array(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
                 let given = put(table, name, *other)?;
                 *word = None;
                 given

@@ -21,8 +21,8 @@ pub struct Train {
     /// Interval in epochs at which accuracy is evaluated; it is also evaluated at the end. 1 by
     /// default.
     pub evaluate_every: u64,
-    /// Number of epochs without an improvement in accuracy after which the run stops; 0, the
-    /// default, for never.
+    /// Number of epochs without an improvement in validation accuracy after which the run stops; 0,
+    /// the default, for never.
     pub patience: u64,
     /// Number of checkpoints of the last epochs kept in a run's folder, besides the last one and
     /// the best. 0 by default.
@@ -175,7 +175,8 @@ impl Keys for Train {
         visitor.visit(drop_last, Setting::Flag(&mut self.drop_last));
         let evaluate = key("evaluate_every", "interval in epochs at which accuracy is evaluated, as it is at the end");
         visitor.visit(evaluate, Setting::Count(&mut self.evaluate_every, 1..=u64::MAX));
-        let patience = key("patience", "epochs without a better accuracy after which the run stops; 0 for never");
+        let patience =
+            key("patience", "epochs without a better validation accuracy after which the run stops; 0 for never");
         visitor.visit(patience, Setting::Count(&mut self.patience, 0..=u64::MAX));
         let keep = key("keep", "checkpoints of the last epochs to keep, besides the last one and the best");
         visitor.visit(keep, Setting::Count(&mut self.keep, 0..=u64::MAX));

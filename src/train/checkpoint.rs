@@ -34,10 +34,11 @@ pub struct Position {
     pub seen: u64,
     /// Images of the current epoch classified correctly before the update.
     pub correct: u64,
-    /// Epoch with the best accuracy so far, counted from 1; 0 before the first measurement.
+    /// Epoch with the best validation accuracy so far, counted from 1; 0 before the first
+    /// measurement, and without validation images.
     #[serde(default)]
     pub best_epoch: u64,
-    /// Best accuracy so far.
+    /// That accuracy.
     #[serde(default)]
     pub best_accuracy: f32,
     /// Whether the run was stopped early because it did not improve.

@@ -37,8 +37,8 @@ use std::time::{Duration, Instant};
 
 /// Name of the checkpoint in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
-/// File with the checkpoint of the epoch with the best accuracy so far, on the validation images if
-/// there are any, else on the test images; of equal ones the first.
+/// File with the checkpoint of the epoch with the best validation accuracy so far, of equal ones the
+/// first. Without validation images there is none: the last epoch counts.
 pub const BEST: &str = "best.safetensors";
 const RECIPE: &str = "recipe.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
@@ -73,7 +73,12 @@ impl SavedRun {
         let (path, bytes) = weights::read(path)?;
         let checkpoint = Checkpoint::from_bytes(&bytes, &path)?;
         let bad = |message: String| Error::Checkpoint { path: path.clone(), message };
-        let recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
+        let mut recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
+        // Until version 0.2, test images decided where there were no validation images.
+        if recipe.train.patience > 0 && recipe.data.holds_none_out() {
+            log::warn!("{}: train.patience is ignored, because there are no validation images", path.display());
+            recipe.train.patience = 0;
+        }
         checkpoint.check(&recipe).map_err(|error| bad(error.to_string()))?;
         Ok(Self { path, recipe, checkpoint })
     }
@@ -364,7 +369,8 @@ impl Run {
         Ok(())
     }
 
-    /// Epoch with the best accuracy so far, and that accuracy; of equal ones the first.
+    /// Epoch with the best validation accuracy so far, and that accuracy; of equal ones the first.
+    /// `None` without validation images: the last epoch counts.
     pub fn best(&mut self) -> Option<(u64, f32)> {
         let position = self.trainer.position();
         (position.best_epoch > 0).then_some((position.best_epoch, position.best_accuracy))

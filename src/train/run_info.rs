@@ -86,8 +86,7 @@ pub struct RunResult {
     pub test_accuracy: Option<f32>,
     /// Mean loss on the test images when they were last evaluated.
     pub test_loss: Option<f32>,
-    /// Epoch with the best accuracy on the validation images, or on the test images if there are
-    /// none.
+    /// Epoch with the best accuracy on the validation images, if there are any.
     pub best_epoch: Option<u64>,
     /// That accuracy.
     pub best_accuracy: Option<f32>,

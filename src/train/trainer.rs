@@ -421,10 +421,10 @@ impl Trainer {
         Ok(())
     }
 
-    /// Records the best epoch, of equal ones the first, and stops the run when the recipe's
-    /// patience is exhausted.
+    /// Records the best epoch by the validation images, of equal ones the first, and stops the run
+    /// when the recipe's patience is exhausted. Test images never decide.
     fn watch(&mut self, row: &EpochRow) {
-        let Some(accuracy) = row.watched() else { return };
+        let Some(accuracy) = row.validation_accuracy else { return };
         let (position, patience) = (&mut self.position, self.recipe.train.patience);
         if position.best_epoch == 0 || accuracy > position.best_accuracy {
             (position.best_epoch, position.best_accuracy) = (row.epoch, accuracy);

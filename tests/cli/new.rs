@@ -1,7 +1,7 @@
 //! `halfwave new`: recipes for data sets of every kind.
 
 use super::program::{command, fails, finish, run};
-use halfwave::data::Dataset;
+use halfwave::data::{Data, Dataset, Validation};
 use halfwave::recipe::Recipe;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use std::fs;
@@ -31,9 +31,12 @@ fn a_folder_of_pictures_gets_a_recipe_that_trains() {
     assert!(out.contains("2 classes (day, night); 48 images to train on, 12 to test on"), "{out}");
     assert!(out.contains("halfwave train sky.toml") && out.contains("scaled to 32 × 32"), "{out}");
     let written = recipe(&base.path().join("sky.toml"));
-    assert_eq!((written.model.input, written.model.classes, written.data.validation), ([3, 32, 32], 2, 0.1));
+    assert_eq!(
+        (written.model.input, written.model.classes, written.data.validation),
+        ([3, 32, 32], 2, Validation::Share(0.1))
+    );
     // Normalised pixels have mean 0 and standard deviation 1.
-    let data = Dataset::load(&halfwave::data::Data { validation: 0.0, ..written.data.clone() });
+    let data = Dataset::load(&Data { validation: Validation::Share(0.0), ..written.data.clone() });
     assert!(data.is_err(), "the folder is relative to the working directory");
     let done = run(base.path(), &["train", "sky.toml", "--adapter", "cpu", "--epochs", "2", "--out", "run"]);
     assert!(done.contains("test accuracy 100.0%"), "{done}");

@@ -71,7 +71,7 @@ fn a_validation_split_is_what_it_is_called() {
     // It is not counted by `limit`, and cannot be drawn a second time.
     let (greys, _) = found(dir, 2, |data| Data { limit: Some(2), test_limit: Some(1), ..data });
     assert_eq!(greys, [vec![1, 2], vec![3, 4], vec![5]]);
-    let drawn = Data { validation: 0.5, ..folder(dir, 2).into() };
+    let drawn = Data { validation: halfwave::data::Validation::Share(0.5), ..folder(dir, 2).into() };
     let message = Dataset::load(&drawn).unwrap_err().to_string();
     assert!(message.contains("Val/ holds the validation images, but data.validation = 0.5"), "{message}");
 }

@@ -45,9 +45,9 @@ fn archives_as_people_have_them_are_read() {
         assert_eq!(images(&colour.test), counted(36, &[1, 2]), "{name}");
     }
     // A recipe that holds out training images has two kinds of validation images.
-    let held_out = Data { validation: 0.25, ..set(file("medmnist.npz"), [3, 2, 3]) };
+    let held_out = Data { validation: halfwave::data::Validation::Share(0.25), ..set(file("medmnist.npz"), [3, 2, 3]) };
     let message = Dataset::load(&held_out).unwrap_err().to_string();
-    assert!(message.contains("the data set already has validation images; write 0"), "{message}");
+    assert!(message.contains("the data set has validation images of its own; write 0"), "{message}");
 }
 
 #[test]

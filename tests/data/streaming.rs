@@ -31,7 +31,13 @@ fn files_are_the_images_that_memory_holds() {
     write_pictures(base.path());
     let load = |stream_above| {
         let data = folder(base.path(), [3, 8, 8], 3, stream_above);
-        Dataset::load(&Data { validation: 0.25, limit: Some(41), test_limit: Some(7), ..data }).unwrap()
+        Dataset::load(&Data {
+            validation: halfwave::data::Validation::Share(0.25),
+            limit: Some(41),
+            test_limit: Some(7),
+            ..data
+        })
+        .unwrap()
     };
     let (files, memory) = (load(0), load(1024));
     assert_eq!((files.train.len(), files.validation.as_ref().unwrap().len(), files.test.len()), (31, 10, 7));
@@ -160,7 +166,7 @@ fn read_in_little_memory(dir: &Path) {
     let before = memory_mib("VmRSS");
     let began = std::time::Instant::now();
     let data = folder(dir, [3, 32, 32], 10, 50);
-    let data = Arc::new(Dataset::load(&Data { validation: 0.01, ..data }).unwrap());
+    let data = Arc::new(Dataset::load(&Data { validation: halfwave::data::Validation::Share(0.01), ..data }).unwrap());
     let listed = memory_mib("VmHWM") - before;
     let listed_s = began.elapsed().as_secs_f64();
     // 232 and 59 MiB stay files; 2 MiB do not.

@@ -1,21 +1,23 @@
 //! `[data]`: the keys of all sets. Those of one set are tested with it, in `tests/data`.
 use crate::recipes::{all_wrong, read_data, with_data, wrong};
+use halfwave::data::Validation;
 use halfwave::model::{Flatten, Linear};
 use halfwave::network::Network;
-use halfwave::recipe::{Augment, Digits, Padding, Recipe, Set};
+use halfwave::recipe::{Augment, Data, Digits, Padding, Recipe, Set};
 
 #[test]
 fn a_part_of_a_set_may_be_asked_for() {
     let (whole, resolved) = read_data("set = \"digits\"", [1, 8, 8], 10);
-    assert_eq!((whole.clone(), whole.keeps_all()), (Digits.into(), true));
-    assert!(resolved.contains("validation = 0.0\n") && !resolved.contains("limit"), "{resolved}");
+    let tenth = Data { validation: Validation::Auto, ..Digits.into() };
+    assert_eq!((whole.clone(), whole.keeps_all(), whole.train_len()), (tenth, false, Some(1437 - 144)));
+    assert!(resolved.contains("validation = \"auto\"\n") && !resolved.contains("limit"), "{resolved}");
     let (part, _) = read_data("set = \"digits\"\nvalidation = 0.1\nlimit = 1000\ntest_limit = 100", [1, 8, 8], 10);
-    assert_eq!((part.validation, part.limit, part.test_limit), (0.1, Some(1000), Some(100)));
+    assert_eq!((part.validation, part.limit, part.test_limit), (Validation::Share(0.1), Some(1000), Some(100)));
     assert_eq!((part.train_len(), part.keeps_all()), (Some(900), false));
     for (data, train_len) in [
         ("set = \"digits\"\nvalidation = 0.25", Some(1437 - 359)),
-        ("set = \"digits\"\nlimit = 5000", Some(1437)),
-        ("set = \"digits\"\ntest_limit = 1", Some(1437)),
+        ("set = \"digits\"\nlimit = 5000", Some(1437 - 144)),
+        ("set = \"digits\"\nvalidation = 0\ntest_limit = 1", Some(1437)),
         ("set = \"idx\"\nlimit = 100\nvalidation = 0.5", None),
     ] {
         let (part, _) = read_data(data, [1, 8, 8], 10);

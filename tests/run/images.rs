@@ -151,7 +151,7 @@ fn a_run_is_chosen_by_what_is_held_out_and_ends_when_it_gets_no_better() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("run");
     let mut recipe = recipe();
-    (recipe.data.validation, recipe.data.limit) = (0.25, Some(80));
+    (recipe.data.validation, recipe.data.limit) = (halfwave::data::Validation::Share(0.25), Some(80));
     (recipe.train.length, recipe.train.patience) = (Length::Epochs(60), 2);
     let make = |recipe: Recipe| {
         let data = Dataset::load(&recipe.data).unwrap();

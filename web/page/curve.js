@@ -4,7 +4,7 @@
  * **Invariant** The horizontal axes span the whole run from its first step on, so the curve grows and is never rescaled horizontally.
  */
 import { colours, Surface } from "./canvas.js";
-import { percent, short, tenTo, whole, write } from "./dom.js";
+import { $, percent, short, tenTo, whole, write } from "./dom.js";
 import { History, powers } from "./history.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -36,6 +36,7 @@ export class Curve {
   /** Starts a run of the given length. @param {{total_steps: number, epoch_steps: number}} position */
   start(position) {
     this.history = new History(position.total_steps, position.epoch_steps);
+    write($("curve-part"), this.history.part);
     this.read(0);
     this.surface.ask();
   }
@@ -44,14 +45,15 @@ export class Curve {
   add(rows) {
     if (!rows.length) return;
     this.history.add(rows);
+    write($("curve-part"), this.history.part);
     this.surface.ask();
   }
 
   /** Updates the description for screen readers; not at every step. */
   describe() {
-    const { loss, epochs } = this.history;
+    const { loss, epochs, part } = this.history;
     const last = epochs[epochs.length - 1];
-    const test = last?.test === undefined ? "" : `, test accuracy ${percent(last.test)}`;
+    const test = last?.test === undefined ? "" : `, ${part} accuracy ${percent(last.test)}`;
     const text = loss.length ? `Learning curve after ${whole(loss.length)} steps: loss ${short(loss[loss.length - 1])}${test}` : "Learning curve: nothing yet";
     this.canvas.setAttribute("aria-label", text);
   }
@@ -76,10 +78,10 @@ export class Curve {
 
   /** @param {number} step */
   read(step) {
-    const { loss, smooth, epochs, epochSteps } = this.history;
+    const { loss, smooth, epochs, epochSteps, part } = this.history;
     this.cursor = loss.length ? Math.min(step, loss.length) : 0;
     const before = this.cursor && epochs.filter(({ epoch }) => epoch * epochSteps <= this.cursor).pop();
-    const accuracy = before && before.test !== undefined ? ` · test accuracy after epoch ${before.epoch}: ${percent(before.test)}` : "";
+    const accuracy = before && before.test !== undefined ? ` · ${part} accuracy after epoch ${before.epoch}: ${percent(before.test)}` : "";
     const at = this.cursor - 1;
     write(this.readout, this.cursor ? `Step ${whole(this.cursor)}: loss ${short(loss[at])}, smoothed ${short(smooth[at])}${accuracy}` : this.hint);
     this.surface.ask();

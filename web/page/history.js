@@ -12,7 +12,7 @@ export function powers(low, high, most) {
   return Array.from({ length: Math.max(0, Math.floor((high - from) / pace) + 1) }, (_, at) => from + at * pace);
 }
 
-/** @typedef {{epoch: number, train?: number, test?: number}} Accuracies */
+/** Accuracies on training images and on images that the network is not trained on. @typedef {{epoch: number, train?: number, test?: number}} Accuracies */
 
 export class History {
   /** @param {number} [totalSteps] of the run @param {number} [epochSteps] of an epoch */
@@ -25,6 +25,8 @@ export class History {
     this.smooth = [];
     /** @type {Accuracies[]} */
     this.epochs = [];
+    /** Images that the network is not trained on: those held out for validation, if there are any. */
+    this.part = "test";
     /** Powers of ten at the ends of the loss axis. */
     this.decades = [-2, Math.log10(3)];
     /** Start of the accuracy axis. */
@@ -72,8 +74,10 @@ export class History {
     return count ? sum / count : NaN;
   }
 
-  /** @param {{epoch: number, train_accuracy?: number, test_accuracy?: number}} row */
-  epoch({ epoch, train_accuracy: train, test_accuracy: test }) {
+  /** @param {{epoch: number, train_accuracy?: number, validation_accuracy?: number, test_accuracy?: number}} row */
+  epoch({ epoch, train_accuracy: train, validation_accuracy: validation, test_accuracy }) {
+    if (validation != null) this.part = "validation";
+    const test = validation ?? test_accuracy;
     this.epochs = [...this.epochs.filter((known) => known.epoch < epoch), { epoch, train: train ?? undefined, test: test ?? undefined }];
     for (const share of [train, test]) if (share != null) this.floor = Math.min(this.floor, Math.floor(share * 5) / 5);
   }

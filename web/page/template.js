@@ -8,6 +8,9 @@ const SIDE = 32;
 const STEPS = 300;
 const EPOCHS = [20, 80];
 
+/** Test images are evaluated after each epoch then, not only at the end. */
+const ALL = "validation = 0            # train on all images; the last epoch counts\n";
+
 /** A recipe for images in files. @param {{kind: string, classes: string[], train_len: number, input?: number[]}} data @returns {string} */
 export function recipeFor({ kind, classes, train_len, input = [3, SIDE, SIDE] }) {
   const layers = [
@@ -25,7 +28,7 @@ export function recipeFor({ kind, classes, train_len, input = [3, SIDE, SIDE] })
     layer("pool4", "global_avg_pool", ""),
     layer("fc", "linear", `units = ${classes.length}\n`),
   ];
-  const data = `set = "${kind === "cifar10" ? "cifar10" : "folder"}"\n`;
+  const data = `set = "${kind === "cifar10" ? "cifar10" : "folder"}"\n${ALL}`;
   return recipe({ classes, input, layers, data, batch: Math.max(2, Math.min(64, train_len)), epochs: 20, lr: 0.05 });
 }
 
@@ -51,7 +54,7 @@ export function recipeForClasses({ classes, train_len }) {
   const epochs = Math.min(Math.max(Math.ceil(STEPS / Math.ceil(train_len / batch)), EPOCHS[0]), EPOCHS[1]);
   const data = `set = "folder"
 dir = "pictures"          # for the native program: a folder with one folder of pictures for each class
-
+${ALL}
 [data.augment]            # shifts; no mirroring, because left and right may differ
 pad = 4
 padding = "replicate"

@@ -40,7 +40,7 @@ test('whatever navigator is, a session is refused, not hung', async () => {
 });
 
 test('a run that patience has ended is over, for the documented loop too, and after a restore', async () => {
-  const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, 'lr = 1e-9').replace(/^\[train\]$/m, '[train]\npatience = 1');
+  const toml = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8').replace(/^lr = .*$/m, 'lr = 1e-9').replace(/^validation = 0 .*$/m, 'validation = 0.1').replace(/^\[train\]$/m, '[train]\npatience = 1');
   const { calls, ended, again, restored } = await task({}, 'over', toml);
   assert.ok(calls < 20, `${calls} calls of an epoch each`);
   assert.ok(ended.over && ended.step < ended.total_steps, JSON.stringify(ended));

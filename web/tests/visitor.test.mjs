@@ -303,10 +303,11 @@ for (const kind of KINDS) {
       await t.test('a run that patience has ended is over, and says so', async () => {
         const visit = await come();
         await fresh(visit);
-        await visit.write(edited(/^lr = .*$/m, 'lr = 1e-9').replace(/^\[train\]$/m, '[train]\npatience = 1'));
+        await visit.write(edited(/^lr = .*$/m, 'lr = 1e-9').replace(/^validation = 0 .*$/m, 'validation = 0.1').replace(/^\[train\]$/m, '[train]\npatience = 1'));
         await visit.use();
         await visit.page.click('#train');
         await visit.state('finished');
+        assert.equal(await visit.text('curve-part'), 'validation');
         assert.match(await visit.text('status'), /^Stopped after epoch \d/);
         assert.ok(await visit.number('epoch') < 20);
         await visit.page.click('#reset');

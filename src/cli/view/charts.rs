@@ -131,7 +131,7 @@ fn draw_accuracy(state: &State, palette: &Palette, area: Rect, buffer: &mut Buff
         (validation(palette), &state.validation, state.validation.last),
         (train(palette, Stroke::Dotted), &state.train, state.train_accuracy()),
     ];
-    let best = state.test.best.map(|(best, epoch)| format!("best {} in epoch {epoch}", percent(best)));
+    let best = state.validation.best.map(|(best, epoch)| format!("best {} in epoch {epoch}", percent(best)));
     let top5 = state.top5.map(|top5| format!("top-5 {}", percent(top5)));
     let more = best.into_iter().chain(top5).collect();
     let entries = kinds.map(|(look, _, last)| (look, last.map(percent)));

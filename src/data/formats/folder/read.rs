@@ -13,7 +13,7 @@ use super::{Folder, Format, Inspected, Pictures, Undecodable};
 use crate::data::layout::{self, Layout, NO_CLASS, Place, arrange};
 use crate::data::listing::Reading;
 use crate::data::tree::{Leaf, Tree};
-use crate::data::{CLASSES_NAMED, Classes, Data, Dataset, FileKind, Listing, Part, Pixels, Split, picture};
+use crate::data::{CLASSES_NAMED, Classes, Data, Dataset, FileKind, Listing, Part, Pixels, Split, Validation, picture};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -41,11 +41,10 @@ pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result
     let mut found = Found::read(dir, folder.classes, classes)?;
     let mut skipped = std::mem::take(&mut found.skipped);
     if let Some(folder) = found.layout.splits.get(&Part::Validation)
-        && data.validation > 0.0
+        && let Validation::Share(share @ f64::MIN_POSITIVE..) = data.validation
     {
         let message = format!(
-            "{folder} holds the validation images, but data.validation = {} would hold out training images as well; write validation = 0, or remove {folder}",
-            data.validation
+            "{folder} holds the validation images, but data.validation = {share} would hold out training images as well; write validation = 0, or remove {folder}"
         );
         return Err(wrong(dir, &message));
     }
@@ -296,7 +295,10 @@ impl Layout {
         if let Some(split) = validation {
             let how = match self.splits.contains_key(&Part::Validation) {
                 true => String::new(),
-                false => format!(" (validation = {})", data.validation),
+                false => match data.validation {
+                    Validation::Auto => " (a tenth; validation = 0 for none)".into(),
+                    Validation::Share(share) => format!(" (validation = {share})"),
+                },
             };
             parts.push(format!("{}{} held out for validation{how}", folder(Part::Validation), split.len()));
         }
