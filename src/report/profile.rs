@@ -1,12 +1,33 @@
-//! A profile as a self-contained page.
+//! A profile, and the difference between two, as self-contained pages.
 
 use super::page::page;
 use crate::profile::Profile;
+use crate::profile::diff::{Diff, LayerChange};
+use serde::Serialize;
 
 /// Returns the profile as a self-contained HTML page.
 pub fn profile_page(profile: &Profile) -> String {
     let title = format!("{} · halfwave profile", profile.recipe);
     page(include_str!("../../web/bundles/profile.html"), &title, &profile.to_json())
+}
+
+/// Returns the difference between two profiles as a self-contained HTML page: its layers, each with
+/// its launches.
+pub fn comparison_page(diff: &Diff) -> String {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        recipe: &'a str,
+        batch: usize,
+        machine: f64,
+        step_ns: [u64; 2],
+        notes: &'a [String],
+        layers: Vec<LayerChange<'a>>,
+    }
+    let Diff { recipe, batch, machine, step_ns, notes, .. } = diff;
+    let (batch, machine, step_ns) = (*batch, *machine, *step_ns);
+    let shown = Shown { recipe, batch, machine, step_ns, notes, layers: diff.layers() };
+    let json = serde_json::to_string(&shown).expect("names and numbers are JSON");
+    page(include_str!("../../web/bundles/comparison.html"), &format!("{recipe} · halfwave profiles compared"), &json)
 }
 
 #[cfg(test)]

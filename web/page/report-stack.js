@@ -3,7 +3,8 @@
  */
 import { make, percent } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
-import { Hover, colour } from "./report-chart.js";
+import { colour } from "./report-chart.js";
+import { Hover } from "./report-hover.js";
 
 /** The codes of a run's layer as a figure. @param {any} codes @param {string[]} runs their names */
 export function stack(codes, runs) {

@@ -55,12 +55,19 @@ export function devices(runs) {
   return table(["Run", "Device", "Driver", "Device class", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
 }
 
-/** @param {any[]} runs @param {any[]} differences */
+/** Keys that differ, under a head for each layer. @param {any[]} runs @param {any[]} differences */
 export function recipes(runs, differences) {
   const value = (/** @type {string | null} */ text) => (text == null ? make("span", { className: "hint" }, "not set") : make("code", {}, text));
-  const rows = differences.map(({ key, values }) => [make("code", {}, key), ...values.map(value)]);
+  const short = (/** @type {any} */ { key, layer }) => (layer ? key.replace(`model.layers.${layer}.`, "") : key);
+  const rows = differences.map((difference) => [make("code", {}, short(difference)), ...difference.values.map(value)]);
   const made = table(["Key", ...runs.map(({ name }) => name)], rows, "Differences between the recipes");
   made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, at - 1)));
+  made.querySelectorAll("tbody tr").forEach((/** @type {Element} */ row, /** @type {number} */ at) => {
+    const { layer } = differences[at];
+    if (!layer) return;
+    row.classList.add("in-layer");
+    if (layer !== differences[at - 1]?.layer) row.before(make("tr", { className: "layer" }, make("th", { scope: "colgroup", colSpan: runs.length + 1 }, "layer ", make("code", {}, layer))));
+  });
   made.classList.add("tall");
   return made;
 }
