@@ -32,7 +32,8 @@ export function render(container, comparison) {
 
 /** The layers, each followed by its launches, which are hidden at first. @param {any[]} layers @param {number} machine */
 function table(layers, machine) {
-  const largest = Math.max(...layers.map(({ difference_ns: ns }) => Math.abs(ns)), 1);
+  const without = (/** @type {any} */ { median_ns: [before, after] }) => (after ?? 0) - (before ?? 0) * machine;
+  const largest = Math.max(...layers.flatMap(({ difference_ns: ns, launches }) => [ns, ...launches.map(without)]).map(Math.abs), 1);
   const heads = ["Layer", "Phase", "#Before", "#After", "#Difference", "", "Result"];
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col", className: text.startsWith("#") ? "number" : "" }, text.replace("#", ""))));
   const bodies = layers.map((layer) => {
@@ -40,9 +41,10 @@ function table(layers, machine) {
     const text = changed ? `${changed} of ${counted(layer.launches.length, "launch", "launches")} changed` : "within the noise";
     const button = make("button", { type: "button" }, layerOf(layer));
     const first = line(make("th", { scope: "row" }, button), "", layer.ns, layer.difference_ns, largest, text, changed > 0);
-    const launches = layer.launches.map((/** @type {any} */ { kernel, phase, median_ns: ns, ratio, noise, verdict }) => {
+    const launches = layer.launches.map((/** @type {any} */ launch) => {
+      const { kernel, phase, median_ns: ns, ratio, noise, verdict } = launch;
       const measured = ["slower", "faster"].includes(verdict) ? `${VERDICTS[verdict]}: ${ratio.toFixed(2)} times, noise up to ${noise.toFixed(2)}` : VERDICTS[verdict];
-      const row = line(make("td", { className: "kernel" }, kernel), PHASES[phase]?.name.split(":")[0] ?? phase, ns, (ns[1] ?? 0) - (ns[0] ?? 0) * machine, largest, measured ?? "within the noise", verdict in VERDICTS);
+      const row = line(make("td", { className: "kernel" }, kernel), PHASES[phase]?.name.split(":")[0] ?? phase, ns, without(launch), largest, measured ?? "within the noise", verdict in VERDICTS);
       row.hidden = true;
       return row;
     });

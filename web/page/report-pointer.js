@@ -113,9 +113,9 @@ export class Pointer {
   read(x) {
     const places = this.visible();
     if (x === undefined || !places.length) return this.hide();
-    this.x = places[nearest(places, x)][0];
+    const at = places[nearest(places, x)][0];
+    this.x = at;
     const { top, bottom, px, py, log, lines } = this.frame;
-    const at = this.x;
     const values = lines.filter((/** @type {any} */ { run, points }) => !this.view.hidden.has(run) && at >= points[0][0] && at <= points[points.length - 1][0]).map((/** @type {any} */ line) => {
       const index = nearest(line.points, at);
       return { ...line, raw: line.points[index][1], value: line.smooth[index][1] };
