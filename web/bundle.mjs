@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const STYLES = { report: ['theme', 'style', 'inside', 'report'], profile: ['theme', 'style', 'profile'], comparison: ['theme', 'style', 'profile', 'comparison'] };
+const STYLES = { report: ['theme', 'style', 'inside', 'report', 'report-chart'], profile: ['theme', 'style', 'profile'], comparison: ['theme', 'style', 'profile', 'comparison'] };
 export const PAGES = Object.keys(STYLES);
 const page = fileURLToPath(new URL('page', import.meta.url));
 export const bundlePath = (name) => new URL(`bundles/${name}.html`, import.meta.url);

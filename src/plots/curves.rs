@@ -42,10 +42,7 @@ pub(crate) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
     let top5: [(&str, Measure); 1] = [("test", |row| row.test_top5)];
     let rates = runs.iter().enumerate().map(|(at, (name, rows))| Line::through(*name, at, rate(rows)));
     let more = [
-        Chart {
-            noisy: false,
-            ..Chart::new("learning-rate", "Learning rate", "step", Unit::Number, rates.collect())
-        },
+        Chart { noisy: false, ..Chart::new("learning-rate", "Learning rate", "step", Unit::Number, rates.collect()) },
         Chart::new("held-out-loss", "Loss on held-out images", "epoch", Unit::Number, by_split(runs, &held_out, 1.0))
             .logarithmic(),
         Chart::new("top-5", "Top-5 accuracy", "epoch", Unit::Percent, by_split(runs, &top5, 100.0)).rising_to_all(),

@@ -7,19 +7,14 @@ import { make, write } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
 import { Hover } from "./report-hover.js";
 import { Pointer } from "./report-pointer.js";
-import { around, number, powers, ticks, told } from "./report-scale.js";
+import { around, number, powers, ticks, told, widthOf } from "./report-scale.js";
 import { smoothed, thinned, within } from "./report-series.js";
-import { follow } from "./report-view.js";
+import { COLOURS, colour, follow } from "./report-view.js";
 
 /** @typedef {import("./report-view.js").View} View */
 
 /** Height of a legend in pixels. */
 const LEGEND = 26;
-/** Number of colours in the palette. */
-const COLOURS = 8;
-
-/** @param {number} place */
-export const colour = (place) => `c${place % COLOURS}`;
 
 /** A chart as a figure. @param {any} chart @param {string[]} runs their names @param {View} view @param {boolean} [small] one of many */
 export function figure(chart, runs, view, small = false) {
@@ -93,14 +88,6 @@ function visible(chart, view, width) {
   const whole = !zoom && !view.hidden.size && log === chart.log;
   return { x, y: whole ? chart.y : around(log ? positive : values, log), log, lines };
 }
-
-/** The width of a label in pixels, without layout, which would take most of the time of a drawing. @param {string} text */
-function widthOf(text) {
-  pen ??= Object.assign(/** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d")), { font: `12px ${getComputedStyle(document.body).fontFamily}` });
-  return pen.measureText(text).width + 1;
-}
-/** @type {CanvasRenderingContext2D | undefined} */
-let pen;
 
 /** Draws a chart; returns its geometry. @param {any} svg @param {number} width @param {number} height @param {any} chart @param {any} content */
 function draw(svg, width, height, chart, { x: [first, last], y, log, lines }) {

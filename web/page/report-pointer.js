@@ -2,9 +2,9 @@
  * Reading values of a chart and zooming into it, with the pointer and with the keyboard.
  */
 import { mark } from "./profile-draw.js";
-import { colour } from "./report-chart.js";
 import { number, told } from "./report-scale.js";
 import { nearest } from "./report-series.js";
+import { colour } from "./report-view.js";
 
 /** @typedef {import("./report-view.js").View} View */
 

@@ -3,7 +3,7 @@
  */
 import { Confusion } from "./confusion.js";
 import { make, percent, size, whole } from "./dom.js";
-import { colour } from "./report-chart.js";
+import { colour } from "./report-view.js";
 
 const NONE = "–";
 
@@ -101,5 +101,5 @@ export function byClass(runs, confusion) {
   const made = table(["Class", ...confusion.map(({ run }) => runs[run].name)], rows, "Accuracy on each class");
   made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, confusion[at - 1].run)));
   made.classList.add("tall");
-  return make("div", { className: confusion.length % 2 ? "card" : "card whole" }, make("h3", {}, "Accuracy by class"), made);
+  return make("div", { className: confusion.length === 1 ? "card" : "card whole" }, make("h3", {}, "Accuracy by class"), made);
 }

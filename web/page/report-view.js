@@ -6,6 +6,12 @@ import { make, write } from "./dom.js";
 /** Smoothing of a new page: little for tens of epochs, much for thousands of steps. */
 const SMOOTHING = 0.95;
 
+/** Number of colours in the palette. */
+export const COLOURS = 8;
+
+/** @param {number} place */
+export const colour = (place) => `c${place % COLOURS}`;
+
 export class View extends EventTarget {
   /** The visible part of an x axis, by its name; all of it if there is none. @type {Map<string, number[]>} */
   zoom = new Map();

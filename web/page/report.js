@@ -2,7 +2,7 @@
  * The page written by `halfwave report`: runs side by side.
  */
 import { counted, make } from "./dom.js";
-import { colour, figure } from "./report-chart.js";
+import { figure } from "./report-chart.js";
 import { stack, strength } from "./report-stack.js";
 import { byClass, confusion, devices, named, overview, recipes, sizes } from "./report-tables.js";
 import { View, controls } from "./report-view.js";

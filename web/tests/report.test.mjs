@@ -7,7 +7,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { KINDS, withBrowser } from './browsers.mjs';
-import { pictures } from './looks.mjs';
+import { fits, pictures } from './looks.mjs';
 import { halfwave } from './native.mjs';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-report-'));
@@ -213,10 +213,10 @@ for (const kind of KINDS) {
     await t.test('fits a phone', async () => {
       await page.setViewport({ width: 390, height: 3000 });
       await page.waitForFunction(() => [...document.querySelectorAll('.picture svg:first-child')].every((svg) => svg.getAttribute('width') < 390));
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+      await fits(page);
       await assertLabelsInside();
     });
     assert.deepEqual(log, []);
-    assert.deepEqual(requests, [address]);
+    assert.deepEqual(requests.filter((url) => url !== address), []); // Firefox does not report the file itself
   }));
 }
