@@ -33,6 +33,7 @@ pub fn comparison_page(diff: &Diff) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::diff::diff;
 
     fn profile(recipe: &str) -> Profile {
         let text = include_str!("../../web/tests/fixtures/profile.json");
@@ -57,11 +58,14 @@ mod tests {
 
     #[test]
     fn a_page_asks_nobody_for_anything() {
-        // The name of the SVG namespace is not an address that is fetched.
-        let page = profile_page(&profile("digits")).replace("\"http://www.w3.org/2000/svg\"", "");
-        for word in ["http:", "https:", "src=", "@import", "url(", "import ", "import(", "fetch("] {
-            assert!(!page.contains(word), "{word}");
+        let profile = profile("digits");
+        for page in [profile_page(&profile), comparison_page(&diff(&profile, &profile).unwrap())] {
+            // The name of the SVG namespace is not an address that is fetched.
+            let page = page.replace("\"http://www.w3.org/2000/svg\"", "");
+            for word in ["http:", "https:", "src=", "@import", "url(", "import ", "import(", "fetch("] {
+                assert!(!page.contains(word), "{word}");
+            }
+            assert!(page.contains("default-src 'none'"));
         }
-        assert!(page.contains("default-src 'none'"));
     }
 }
