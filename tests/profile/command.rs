@@ -88,7 +88,9 @@ fn mistakes_are_told_before_anything_is_measured() {
     fs::create_dir(dir.join("full")).unwrap();
     fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is not a profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
-    fails(dir, &["--diff", "a.json", "x.json", "--steps", "3"], &["--diff", "--steps"]);
+    let both = command(dir, &["--diff", "a.json", "x.json", "--steps", "3"]);
+    let told = String::from_utf8(both.stderr).unwrap();
+    assert!(both.status.code() == Some(2) && told.contains("cannot be used with '--steps <N>'"), "{told}");
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
     fails(dir, &["--html", "full"], &["not a regular file"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
