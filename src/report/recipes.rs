@@ -116,7 +116,8 @@ mod tests {
         // A quantiser that the other recipe lacks is one line.
         let quantiser: Vec<_> = keys.iter().filter(|key| key.starts_with("model.layers.q1.")).collect();
         assert!(quantiser.len() <= 1, "{keys:?}");
-        // The differences of each layer follow each other.
+        // The differences of each layer follow each other, those of keys that only the later recipe has, too.
+        let found = differences(&[&float, &wide]);
         let mut layers: Vec<_> = found.iter().map(|one| one.layer.as_deref()).collect();
         layers.dedup();
         let distinct: std::collections::BTreeSet<_> = layers.iter().collect();
