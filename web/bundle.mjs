@@ -1,10 +1,10 @@
-// Makes web/bundles: the pages of a report and of a profile, each a single file with its style and its program, which the native program
+// Makes web/bundles: the pages of a report, of a profile and of the difference between two profiles, each a single file with its style and its program, which the native program
 // embeds. They are kept in the repository, so that cargo build does not need Node.js; web/tests/bundles.test.mjs fails if they are out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const STYLES = { report: ['theme', 'style', 'inside', 'report'], profile: ['theme', 'style', 'profile'] };
+const STYLES = { report: ['theme', 'style', 'inside', 'report', 'report-chart'], profile: ['theme', 'style', 'profile'], comparison: ['theme', 'style', 'profile', 'comparison'] };
 export const PAGES = Object.keys(STYLES);
 const page = fileURLToPath(new URL('page', import.meta.url));
 export const bundlePath = (name) => new URL(`bundles/${name}.html`, import.meta.url);

@@ -20,8 +20,8 @@ const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10);
 
 const files = new Map();
 for (const name of readdirSync(path.join(here, 'page'), { recursive: true })) {
-  // The page never shows a report; the native program embeds what draws one.
-  if (!name.startsWith('report')) files.set(name, path.join(here, 'page', name));
+  // The page never shows a report or a comparison; the native program embeds what draws them.
+  if (!/^(report|comparison)/.test(name)) files.set(name, path.join(here, 'page', name));
 }
 // What a profile is downloaded in: the page that the native program embeds.
 files.set('profile-page.html', path.join(here, 'bundles/profile.html'));

@@ -1,6 +1,6 @@
 //! A chart as data: the page draws it from JSON, and `plot.rs` as SVG and PNG.
 
-use super::series::{Point, extent, smoothed, thinned};
+use super::series::{Point, extent, thinned};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -28,10 +28,8 @@ pub(crate) struct Line {
     pub(crate) colour: usize,
     /// 0 is solid, 1 dashed, 2 dotted.
     pub(crate) dash: usize,
+    /// The points as measured; smoothing is a matter of drawing.
     pub(crate) points: Vec<Point>,
-    /// The data before smoothing, drawn faintly.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) raw: Vec<Point>,
     /// Position, lower and upper value of a band around the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) band: Vec<(f64, f64, f64)>,
@@ -76,6 +74,8 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<Line>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) broken: Vec<Broken>,
+    /// Whether values are measured and scatter, so that smoothing them helps.
+    pub(crate) noisy: bool,
     /// Text to display if there are no lines.
     pub(crate) notice: String,
     /// Whether values rise, so that there is room for the legend below.
@@ -85,8 +85,11 @@ pub(crate) struct Chart {
 /// Largest number of values that are marked at the axis.
 const MOST_TICKS: usize = 10;
 
-/// Number of raw points from which a line is smoothed; fewer are legible without smoothing.
-const SMOOTHED_FROM: usize = 80;
+/// Maximum number of points of a chart: every step of usual runs, so that there is something to see
+/// when zoomed in, in a page of a few megabytes.
+const MOST_POINTS: usize = 100_000;
+/// Number of points that every line may have, however many lines there are.
+const POINTS_OF_A_LINE: usize = 1600;
 
 impl Line {
     /// Creates a line through all points.
@@ -94,22 +97,8 @@ impl Line {
         Self { name: name.into(), run, colour: run, points, ..Self::default() }
     }
 
-    /// Creates a line through noisy points: smoothed if there are many, with the raw points behind
-    /// it.
-    pub(crate) fn smooth(name: impl Into<String>, run: usize, points: &[Point]) -> Self {
-        let line = Self::through(name, run, thinned(points));
-        if points.len() < SMOOTHED_FROM {
-            return line;
-        }
-        Self { raw: line.points, points: thinned(&smoothed(points)), ..line }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Point> {
-        self.points.iter().chain(&self.raw)
-    }
-
     fn values(&self) -> impl Iterator<Item = f64> {
-        self.all().map(|point| point.1).chain(self.band.iter().flat_map(|band| [band.1, band.2]))
+        self.points.iter().map(|point| point.1).chain(self.band.iter().flat_map(|band| [band.1, band.2]))
     }
 }
 
@@ -123,10 +112,12 @@ impl Chart {
         lines: Vec<Line>,
     ) -> Self {
         let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
+        let most = POINTS_OF_A_LINE.max(MOST_POINTS / lines.len().max(1));
         for line in &mut lines {
-            line.points.iter_mut().chain(&mut line.raw).for_each(|point| point.1 = rounded(point.1));
+            line.points = thinned(&line.points, most);
+            line.points.iter_mut().for_each(|point| point.1 = rounded(point.1));
         }
-        let positions = extent(lines.iter().flat_map(Line::all).map(|point| point.0));
+        let positions = extent(lines.iter().flat_map(|line| &line.points).map(|point| point.0));
         let y = match extent(lines.iter().flat_map(Line::values)) {
             None => [0.0, 1.0],
             Some((low, high)) => {
@@ -149,6 +140,7 @@ impl Chart {
             values: None,
             lines,
             broken: Vec::new(),
+            noisy: true,
             notice: "nothing measured yet".into(),
             rising: false,
         }
@@ -168,7 +160,7 @@ impl Chart {
     /// Makes positions values of a setting, on a logarithmic axis if they are positive and span at
     /// least a factor of ten.
     pub(crate) fn by_value(mut self) -> Self {
-        let mut values: Vec<_> = self.lines.iter().flat_map(Line::all).map(|point| point.0).collect();
+        let mut values: Vec<_> = self.lines.iter().flat_map(|line| &line.points).map(|point| point.0).collect();
         values.sort_by(f64::total_cmp);
         values.dedup();
         let (Some(&low), Some(&high)) = (values.first(), values.last()) else { return self };
@@ -198,7 +190,7 @@ impl Chart {
         if self.lines.is_empty() {
             self.notice = broken.first().map_or(self.notice, |broken| broken.text.clone());
         } else {
-            let positions = self.lines.iter().flat_map(Line::all).map(|point| point.0);
+            let positions = self.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
             let positions = extent(positions.chain(broken.iter().map(|broken| broken.step as f64)));
             self.x = positions.map_or(self.x, |(first, last)| room(first, last));
         }
@@ -316,10 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn many_noisy_points_are_smoothed_over_their_own() {
-        let points: Vec<Point> = (0..200).map(|at| (f64::from(at), f64::from(at % 2))).collect();
-        let line = Line::smooth("a", 0, &points);
-        assert!(line.raw == points && line.points != points);
-        assert!(Line::smooth("a", 0, &points[..40]).raw.is_empty());
+    fn a_chart_has_a_limited_number_of_points() {
+        let points: Vec<Point> = (0..200_000).map(|at| (f64::from(at), f64::from(at % 7))).collect();
+        let of = |lines: usize| {
+            let lines = (0..lines).map(|run| Line::through("a", run, points.clone())).collect();
+            Chart::new("id", "Title", "step", Unit::Number, lines).lines[0].points.len()
+        };
+        assert!((50_000..=100_000).contains(&of(1)), "{}", of(1));
+        assert!((10_000..=20_000).contains(&of(5)), "{}", of(5));
+        assert!((800..=1600).contains(&of(70)), "{}", of(70));
     }
 }

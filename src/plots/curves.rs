@@ -2,7 +2,7 @@
 //! each chart.
 
 use super::chart::{Broken, Chart, Line, Unit};
-use super::series::{Point, broken_from, by_epoch, by_step, thinned};
+use super::series::{Point, broken_from, by_epoch, by_step};
 use crate::metrics::{EpochRow, Row};
 
 /// A run's name and rows.
@@ -11,10 +11,10 @@ pub(crate) type Named<'a> = (&'a str, &'a [Row]);
 /// A function that extracts a value from an epoch.
 type Measure = fn(&EpochRow) -> Option<f32>;
 
-/// Loss by step, raw and smoothed.
+/// Loss by step.
 pub(crate) fn loss(runs: &[Named<'_>]) -> Chart {
     let lines =
-        runs.iter().enumerate().map(|(at, (name, rows))| Line::smooth(*name, at, &by_step(rows, |row| row.loss)));
+        runs.iter().enumerate().map(|(at, (name, rows))| Line::through(*name, at, by_step(rows, |row| row.loss)));
     let broken = runs.iter().enumerate().filter_map(|(run, (name, rows))| {
         let step = broken_from(rows)?;
         let whose = if runs.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -42,7 +42,7 @@ pub(crate) fn learning(runs: &[Named<'_>]) -> Vec<Chart> {
     let top5: [(&str, Measure); 1] = [("test", |row| row.test_top5)];
     let rates = runs.iter().enumerate().map(|(at, (name, rows))| Line::through(*name, at, rate(rows)));
     let more = [
-        Chart::new("learning-rate", "Learning rate", "step", Unit::Number, rates.collect()),
+        Chart { noisy: false, ..Chart::new("learning-rate", "Learning rate", "step", Unit::Number, rates.collect()) },
         Chart::new("held-out-loss", "Loss on held-out images", "epoch", Unit::Number, by_split(runs, &held_out, 1.0))
             .logarithmic(),
         Chart::new("top-5", "Top-5 accuracy", "epoch", Unit::Percent, by_split(runs, &top5, 100.0)).rising_to_all(),
@@ -104,7 +104,7 @@ fn rate(rows: &[Row]) -> Vec<Point> {
             kept.push(point);
         }
     }
-    thinned(&kept)
+    kept
 }
 
 #[cfg(test)]

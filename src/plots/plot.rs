@@ -7,6 +7,7 @@
 mod blocks;
 
 use super::chart::{Chart, Line, Matrix, Stack, Unit, Values};
+use super::series::{smoothed, thinned};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, DefaultFormatting, KeyPointHint, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -220,10 +221,17 @@ where
     }
     for line in &chart.lines {
         let colour = colour(line.colour);
-        context.draw_series(LineSeries::new(line.raw.iter().copied(), colour.mix(0.4).stroke_width(unit)))?;
+        let smooth = chart.noisy && chart.x_name == "step" && line.points.len() >= SMOOTHED_FROM;
+        let points = if smooth {
+            let raw = thinned(&line.points, MOST_POINTS).into_iter();
+            context.draw_series(LineSeries::new(raw, colour.mix(0.4).stroke_width(unit)))?;
+            thinned(&smoothed(&line.points), MOST_POINTS)
+        } else {
+            thinned(&line.points, MOST_POINTS)
+        };
+        let points = points.into_iter();
         let style = colour.stroke_width(3 * unit);
-        let points = line.points.iter().copied();
-        let name = named(line, chart.unit, chart.values.is_some());
+        let name = named(line, chart.unit, chart.values.is_some(), smooth);
         if line.dash == 0 {
             context.draw_series(LineSeries::new(points, style))?.label(name).legend(plain(style));
         } else {
@@ -249,16 +257,20 @@ where
     legend.border_style(FAINT.stroke_width(unit)).label_font(text(19, unit)).draw()
 }
 
+/// Number of points by step from which a line is smoothed; fewer are legible without smoothing.
+const SMOOTHED_FROM: usize = 80;
+/// Maximum number of points of a line in a picture: about its width in pixels.
+const MOST_POINTS: usize = 1600;
 /// Maximum number of points that are also drawn as dots, because a line through very few points
 /// would not be visible.
 const DOTTED: usize = 40;
 
 /// Returns a line's name, with its last value for percentages by step or epoch.
-fn named(line: &Line, unit: Unit, by_value: bool) -> String {
+fn named(line: &Line, unit: Unit, by_value: bool, smooth: bool) -> String {
     let name = cut(&line.name, 40);
     match (unit, line.points.last()) {
         (Unit::Percent, Some(last)) if !by_value => format!("{name}, last {:.1}%", last.1),
-        _ if !line.raw.is_empty() => format!("{name}, smoothed"),
+        _ if smooth => format!("{name}, smoothed"),
         _ => name,
     }
 }

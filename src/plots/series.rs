@@ -5,9 +5,6 @@ use crate::metrics::{EpochRow, Row, StepRow};
 /// A point: position and value.
 pub(crate) type Point = (f64, f64);
 
-/// Maximum number of points; longer lines are thinned.
-const MOST_POINTS: usize = 1600;
-
 /// Returns a value by step, where it is finite.
 pub(crate) fn by_step(rows: &[Row], value: impl Fn(&StepRow) -> f32) -> Vec<Point> {
     let steps = rows.iter().filter_map(|row| match row {
@@ -48,12 +45,12 @@ pub(crate) fn smoothed(points: &[Point]) -> Vec<Point> {
     points.iter().enumerate().map(mean).collect()
 }
 
-/// Thins a line: keeps the lowest and the highest point of every stretch.
-pub(crate) fn thinned(points: &[Point]) -> Vec<Point> {
-    if points.len() <= MOST_POINTS {
+/// Thins a line to at most `most` points: keeps the lowest and the highest point of every stretch.
+pub(crate) fn thinned(points: &[Point], most: usize) -> Vec<Point> {
+    if points.len() <= most {
         return points.to_vec();
     }
-    let stretch = points.len().div_ceil(MOST_POINTS / 2);
+    let stretch = points.len().div_ceil(most / 2);
     let ends = |points: &[Point]| {
         let by_value = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
         let [low, high] = [points.iter().min_by(by_value), points.iter().max_by(by_value)].map(|p| p.copied());
@@ -91,10 +88,10 @@ mod tests {
         let mut points: Vec<Point> = (0..50_000).map(|i| (f64::from(i), f64::from(i % 13))).collect();
         points[777].1 = 99.0;
         points[40_001].1 = -5.0;
-        let thin = thinned(&points);
-        assert!(thin.len() <= MOST_POINTS);
+        let thin = thinned(&points, 1600);
+        assert!(thin.len() <= 1600);
         assert!(thin.windows(2).all(|pair| pair[0].0 <= pair[1].0));
         assert!(thin.contains(&(777.0, 99.0)) && thin.contains(&(40_001.0, -5.0)));
-        assert_eq!(thinned(&points[..9]), points[..9]);
+        assert_eq!(thinned(&points[..9], 1600), points[..9]);
     }
 }

@@ -19,6 +19,7 @@
 use super::{Launch, Profile};
 use crate::error::{Error, Result};
 use crate::ops::Activity;
+use serde::Serialize;
 use std::collections::HashMap;
 
 /// Number of standard errors that a change must exceed.
@@ -29,7 +30,8 @@ const LEAST_RATIO: f64 = 1.1;
 const LEAST_SHARE: f64 = 1e-3;
 
 /// The result of comparing a launch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It takes longer.
     Slower,
@@ -44,7 +46,7 @@ pub enum Verdict {
 }
 
 /// A launch in both profiles.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Change {
     /// The layer.
     pub layer: String,
@@ -62,9 +64,26 @@ pub struct Change {
     pub verdict: Verdict,
 }
 
+/// The launches of a layer.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LayerChange<'a> {
+    /// The layer; empty for launches of the whole step.
+    pub layer: &'a str,
+    /// Sums of the medians that are known.
+    pub ns: [u64; 2],
+    /// The second sum minus the first times the machine's factor.
+    pub difference_ns: f64,
+    /// Its launches, the largest difference first.
+    pub launches: Vec<&'a Change>,
+}
+
 /// A comparison of two profiles.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Diff {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// Images in a step.
+    pub batch: usize,
     /// The factor by which everything takes longer in the second profile.
     pub machine: f64,
     /// Durations of uninstrumented steps.
@@ -79,6 +98,35 @@ impl Diff {
     /// Returns the launches with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.verdict == verdict)
+    }
+
+    /// Returns the difference of a launch's medians without the machine's factor; an unknown median
+    /// counts as zero.
+    pub fn difference_ns(&self, change: &Change) -> f64 {
+        let [a, b] = change.median_ns.map(|ns| ns.unwrap_or(0) as f64);
+        b - a * self.machine
+    }
+
+    /// Returns the layers, the largest difference first.
+    pub fn layers(&self) -> Vec<LayerChange<'_>> {
+        let mut layers: Vec<LayerChange<'_>> = Vec::new();
+        for change in &self.changes {
+            let at = layers.iter().position(|known| known.layer == change.layer).unwrap_or_else(|| {
+                layers.push(LayerChange { layer: &change.layer, ns: [0; 2], difference_ns: 0.0, launches: Vec::new() });
+                layers.len() - 1
+            });
+            let layer = &mut layers[at];
+            (0..2).for_each(|i| layer.ns[i] += change.median_ns[i].unwrap_or(0));
+            layer.difference_ns += self.difference_ns(change);
+            layer.launches.push(change);
+        }
+        let size = |difference: f64| difference.abs();
+        for layer in &mut layers {
+            let of = |change: &Change| size(self.difference_ns(change));
+            layer.launches.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        }
+        layers.sort_by(|a, b| size(b.difference_ns).total_cmp(&size(a.difference_ns)));
+        layers
     }
 }
 
@@ -239,14 +287,19 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     });
     let gone = before.iter().filter(|(key, _)| !of_after.contains_key(key));
     let gone = gone.map(|(_, launch)| change(launch, [launch.median_ns, None], (1.0, 1.0, Verdict::Gone)));
-    let mut changes: Vec<_> = kept.chain(gone).collect();
-    let factor = machine.factor[1].exp();
-    let size = |change: &Change| {
-        let [a, b] = change.median_ns.map(|ns| ns.unwrap_or(0) as f64);
-        (b - a * factor).abs()
+    let mut diff = Diff {
+        recipe: b.recipe.clone(),
+        batch: b.batch,
+        machine: machine.factor[1].exp(),
+        step_ns: [a.step_ns, b.step_ns],
+        changes: Vec::new(),
+        notes: notes(a, b),
     };
+    let mut changes: Vec<_> = kept.chain(gone).collect();
+    let size = |change: &Change| diff.difference_ns(change).abs();
     changes.sort_by(|a, b| a.verdict.cmp(&b.verdict).then(size(b).total_cmp(&size(a))));
-    Ok(Diff { machine: factor, step_ns: [a.step_ns, b.step_ns], changes, notes: notes(a, b) })
+    diff.changes = changes;
+    Ok(diff)
 }
 
 /// Returns notes on what makes two profiles hard to compare.

@@ -1,4 +1,4 @@
-//! Pages in one file: a comparison of several runs, and a profile.
+//! Pages in one file: a comparison of several runs, a profile, and the difference between two.
 mod layers;
 mod page;
 mod pictures;
@@ -6,5 +6,5 @@ mod profile;
 mod recipes;
 mod runs;
 
-pub use profile::profile_page;
+pub use profile::{comparison_page, profile_page};
 pub use runs::{Report, RunSummary, Shown, Tested};

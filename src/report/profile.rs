@@ -1,7 +1,9 @@
-//! A profile as a self-contained page.
+//! A profile, and the difference between two, as self-contained pages.
 
 use super::page::page;
 use crate::profile::Profile;
+use crate::profile::diff::{Diff, LayerChange};
+use serde::Serialize;
 
 /// Returns the profile as a self-contained HTML page.
 pub fn profile_page(profile: &Profile) -> String {
@@ -9,9 +11,29 @@ pub fn profile_page(profile: &Profile) -> String {
     page(include_str!("../../web/bundles/profile.html"), &title, &profile.to_json())
 }
 
+/// Returns the difference between two profiles as a self-contained HTML page: its layers, each with
+/// its launches.
+pub fn comparison_page(diff: &Diff) -> String {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        recipe: &'a str,
+        batch: usize,
+        machine: f64,
+        step_ns: [u64; 2],
+        notes: &'a [String],
+        layers: Vec<LayerChange<'a>>,
+    }
+    let Diff { recipe, batch, machine, step_ns, notes, .. } = diff;
+    let (batch, machine, step_ns) = (*batch, *machine, *step_ns);
+    let shown = Shown { recipe, batch, machine, step_ns, notes, layers: diff.layers() };
+    let json = serde_json::to_string(&shown).expect("names and numbers are JSON");
+    page(include_str!("../../web/bundles/comparison.html"), &format!("{recipe} · halfwave profiles compared"), &json)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::diff::diff;
 
     fn profile(recipe: &str) -> Profile {
         let text = include_str!("../../web/tests/fixtures/profile.json");
@@ -36,11 +58,14 @@ mod tests {
 
     #[test]
     fn a_page_asks_nobody_for_anything() {
-        // The name of the SVG namespace is not an address that is fetched.
-        let page = profile_page(&profile("digits")).replace("\"http://www.w3.org/2000/svg\"", "");
-        for word in ["http:", "https:", "src=", "@import", "url(", "import ", "import(", "fetch("] {
-            assert!(!page.contains(word), "{word}");
+        let profile = profile("digits");
+        for page in [profile_page(&profile), comparison_page(&diff(&profile, &profile).unwrap())] {
+            // The name of the SVG namespace is not an address that is fetched.
+            let page = page.replace("\"http://www.w3.org/2000/svg\"", "");
+            for word in ["http:", "https:", "src=", "@import", "url(", "import ", "import(", "fetch("] {
+                assert!(!page.contains(word), "{word}");
+            }
+            assert!(page.contains("default-src 'none'"));
         }
-        assert!(page.contains("default-src 'none'"));
     }
 }

@@ -10,57 +10,80 @@ use toml::Value;
 pub(super) struct Difference {
     /// The key, such as `train.optimizer.lr` or `model.layers.conv1.filters`.
     pub(super) key: String,
+    /// The layer that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layer: Option<String>,
     /// The value in each recipe as TOML; `None` if the recipe does not have the key.
     pub(super) values: Vec<Option<String>>,
 }
 
-/// Returns all differences, in the order of the keys in the recipes.
+/// Returns all differences, in the order of the keys in the recipes; those of a layer follow each
+/// other.
 pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     let flat: Vec<_> = recipes.iter().map(|recipe| flat(recipe)).collect();
-    let maps: Vec<BTreeMap<_, _>> = flat.iter().map(|pairs| pairs.iter().cloned().collect()).collect();
+    let maps: Vec<BTreeMap<_, _>> =
+        flat.iter().map(|entries| entries.iter().map(|entry| (&entry.key, &entry.value)).collect()).collect();
     let mut found: Vec<Difference> = Vec::new();
-    for (key, _) in flat.iter().flatten() {
-        let values: Vec<_> = maps.iter().map(|map| map.get(key).cloned()).collect();
+    for Entry { key, layer, .. } in flat.iter().flatten() {
+        let values: Vec<_> = maps.iter().map(|map| map.get(key).map(|value| value.to_string())).collect();
         let differs = values.windows(2).any(|pair| pair[0] != pair[1]);
         if differs && !found.iter().any(|known| known.key == *key) {
-            found.push(Difference { key: key.clone(), values });
+            found.push(Difference { key: key.clone(), layer: layer.clone(), values });
         }
     }
     let lacking = |difference: &Difference| difference.values.iter().position(Option::is_none);
     // For a layer that a recipe lacks, only its kind is kept.
     found.retain(|difference| {
-        let layer = difference.key.strip_prefix("model.layers.");
         lacking(difference).is_none_or(|at| {
-            layer.is_none_or(|rest| {
-                let Some((name, key)) = rest.rsplit_once('.') else { return true };
-                key == "kind" || maps[at].contains_key(&format!("model.layers.{name}.kind"))
-            })
+            let kind = difference.layer.as_ref().map(|layer| format!("{LAYERS}.{layer}.kind"));
+            kind.is_none_or(|kind| difference.key == kind || maps[at].contains_key(&kind))
         })
     });
+    // A layer that only a later recipe has, or a key of a layer, would otherwise follow everything else.
+    let order: Vec<_> = found.iter().map(|difference| group(difference).to_string()).collect();
+    found.sort_by_cached_key(|difference| order.iter().position(|name| name == group(difference)));
     found
 }
 
-/// Flattens a recipe to keys and values; tables and named layers become parts of keys.
-fn flat(recipe: &Recipe) -> Vec<(String, String)> {
-    let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
-    let mut pairs = Vec::new();
-    // In the order of a recipe: model, data, training.
-    for part in ["model", "data", "train"] {
-        table.get(part).into_iter().for_each(|value| flatten(part.to_string(), value, &mut pairs));
-    }
-    pairs
+/// Key of the list of layers.
+const LAYERS: &str = "model.layers";
+
+/// Returns what a difference belongs to: its layer, or else a part of the recipe.
+fn group(difference: &Difference) -> &str {
+    difference.layer.as_deref().unwrap_or_else(|| difference.key.split('.').next().unwrap_or_default())
 }
 
-fn flatten(key: String, value: &Value, pairs: &mut Vec<(String, String)>) {
+/// A key of a recipe.
+struct Entry {
+    key: String,
+    layer: Option<String>,
+    value: String,
+}
+
+/// Flattens a recipe to keys and values; tables and named layers become parts of keys.
+fn flat(recipe: &Recipe) -> Vec<Entry> {
+    let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
+    let mut entries = Vec::new();
+    // In the order of a recipe: model, data, training.
+    for part in ["model", "data", "train"] {
+        table.get(part).into_iter().for_each(|value| flatten(part.to_string(), None, value, &mut entries));
+    }
+    entries
+}
+
+fn flatten(key: String, layer: Option<&str>, value: &Value, entries: &mut Vec<Entry>) {
     match value {
-        Value::Table(table) => table.iter().for_each(|(name, value)| flatten(format!("{key}.{name}"), value, pairs)),
+        Value::Table(table) => {
+            table.iter().for_each(|(name, value)| flatten(format!("{key}.{name}"), layer, value, entries));
+        }
         Value::Array(items) if items.iter().any(Value::is_table) => {
             for (at, item) in items.iter().enumerate() {
                 let name = item.get("name").and_then(Value::as_str).map_or((at + 1).to_string(), str::to_string);
-                flatten(format!("{key}.{name}"), item, pairs);
+                let layer = if key == LAYERS { Some(name.as_str()) } else { layer };
+                flatten(format!("{key}.{name}"), layer, item, entries);
             }
         }
-        _ => pairs.push((key, value.to_string())),
+        _ => entries.push(Entry { key, layer: layer.map(str::to_string), value: value.to_string() }),
     }
 }
 
@@ -93,5 +116,12 @@ mod tests {
         // A quantiser that the other recipe lacks is one line.
         let quantiser: Vec<_> = keys.iter().filter(|key| key.starts_with("model.layers.q1.")).collect();
         assert!(quantiser.len() <= 1, "{keys:?}");
+        // The differences of each layer follow each other, those of keys that only the later recipe has, too.
+        let found = differences(&[&float, &wide]);
+        let mut layers: Vec<_> = found.iter().map(|one| one.layer.as_deref()).collect();
+        layers.dedup();
+        let distinct: std::collections::BTreeSet<_> = layers.iter().collect();
+        assert_eq!(layers.len(), distinct.len(), "{layers:?}");
+        assert!(layers.len() > 2, "{layers:?}");
     }
 }

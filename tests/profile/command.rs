@@ -67,12 +67,17 @@ fn a_profile_is_shown_written_and_compared() {
     for ns in [min_ns, p10_ns, p25_ns, median_ns, p90_ns] {
         *ns = ns.map(|ns| 20 * ns);
     }
-    let kernel = launch.kernel.clone();
+    let (kernel, layer) = (launch.kernel.clone(), launch.layer.clone());
     fs::write(dir.join("b.json"), slower.to_json()).unwrap();
-    let told = out(dir, &["--diff", "a.json", "b.json"]);
+    let told = out(dir, &["--diff", "a.json", "b.json", "--html", "difference.html"]);
     let list = told.split("slower than most\n").nth(1).unwrap_or_else(|| panic!("no alarm in\n{told}"));
     assert!(list.lines().next().unwrap().contains(&kernel), "{told}");
     assert!(told.contains("only 3 steps were measured"), "{told}");
+    // The layer of that launch has the largest difference.
+    let layers = told.split("\nby layer").nth(1).unwrap_or_else(|| panic!("no layers in\n{told}"));
+    assert!(layers.lines().nth(1).unwrap().trim_start().starts_with(&layer), "{told}");
+    let page = fs::read_to_string(dir.join("difference.html")).unwrap();
+    assert!(page.contains("<title>digits · halfwave profiles compared</title>") && page.contains("difference_ns"));
 }
 
 #[test]
@@ -83,6 +88,9 @@ fn mistakes_are_told_before_anything_is_measured() {
     fs::create_dir(dir.join("full")).unwrap();
     fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is not a profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
+    let both = command(dir, &["--diff", "a.json", "x.json", "--steps", "3"]);
+    let told = String::from_utf8(both.stderr).unwrap();
+    assert!(both.status.code() == Some(2) && told.contains("cannot be used with '--steps <N>'"), "{told}");
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
     fails(dir, &["--html", "full"], &["not a regular file"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);

@@ -131,7 +131,7 @@ export function about(launch, total) {
 }
 
 /**
- * A figure that is redrawn whenever its width changes.
+ * A figure that is redrawn whenever its width changes, and on an event "redraw".
  * @param {string} label description for screen readers
  * @param {(svg: any, width: number) => number} draw fills the picture, returns its height
  */
@@ -151,6 +151,10 @@ export function picture(label, draw) {
     width = Math.floor(entry.contentRect.width);
     requestAnimationFrame(redraw);
   }).observe(host);
+  host.addEventListener("redraw", () => {
+    drawn = 0;
+    redraw();
+  });
   return host;
 }
 

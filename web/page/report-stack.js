@@ -3,7 +3,9 @@
  */
 import { make, percent } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
-import { Hover, colour } from "./report-chart.js";
+import { Hover } from "./report-hover.js";
+import { widthOf } from "./report-scale.js";
+import { colour } from "./report-view.js";
 
 /** The codes of a run's layer as a figure. @param {any} codes @param {string[]} runs their names */
 export function stack(codes, runs) {
@@ -23,7 +25,7 @@ export const strength = (code, levels) => (code ? `${Math.round(30 + (70 * (code
 
 /** @param {any} svg @param {number} width @param {any} codes @param {Hover} hover */
 function draw(svg, width, { epochs, shares, ideal }, hover) {
-  const [left, top, bottom, height] = [46, 8, 150, 172];
+  const [left, top, bottom, height] = [Math.ceil(12 + widthOf("100%")), 10, 150, 172];
   const beside = ideal.length ? 46 : 0;
   const wide = (width - left - beside - 4) / epochs.length;
   const py = (/** @type {number} */ share) => bottom - (bottom - top) * share;

@@ -3,7 +3,7 @@
  */
 import { Confusion } from "./confusion.js";
 import { make, percent, size, whole } from "./dom.js";
-import { colour } from "./report-chart.js";
+import { colour } from "./report-view.js";
 
 const NONE = "–";
 
@@ -55,12 +55,19 @@ export function devices(runs) {
   return table(["Run", "Device", "Driver", "Device class", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
 }
 
-/** @param {any[]} runs @param {any[]} differences */
+/** Keys that differ, under a head for each layer. @param {any[]} runs @param {any[]} differences */
 export function recipes(runs, differences) {
   const value = (/** @type {string | null} */ text) => (text == null ? make("span", { className: "hint" }, "not set") : make("code", {}, text));
-  const rows = differences.map(({ key, values }) => [make("code", {}, key), ...values.map(value)]);
+  const short = (/** @type {any} */ { key, layer }) => (layer ? key.replace(`model.layers.${layer}.`, "") : key);
+  const rows = differences.map((difference) => [make("code", {}, short(difference)), ...difference.values.map(value)]);
   const made = table(["Key", ...runs.map(({ name }) => name)], rows, "Differences between the recipes");
   made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, at - 1)));
+  made.querySelectorAll("tbody tr").forEach((/** @type {Element} */ row, /** @type {number} */ at) => {
+    const { layer } = differences[at];
+    if (!layer) return;
+    row.classList.add("in-layer");
+    if (layer !== differences[at - 1]?.layer) row.before(make("tr", { className: "layer" }, make("th", { scope: "colgroup", colSpan: runs.length + 1 }, "layer ", make("code", {}, layer))));
+  });
   made.classList.add("tall");
   return made;
 }
@@ -94,5 +101,5 @@ export function byClass(runs, confusion) {
   const made = table(["Class", ...confusion.map(({ run }) => runs[run].name)], rows, "Accuracy on each class");
   made.querySelectorAll("thead th").forEach((/** @type {Element} */ head, /** @type {number} */ at) => at && head.replaceChildren(named(runs, confusion[at - 1].run)));
   made.classList.add("tall");
-  return make("div", { className: confusion.length % 2 ? "card" : "card whole" }, make("h3", {}, "Accuracy by class"), made);
+  return make("div", { className: confusion.length === 1 ? "card" : "card whole" }, make("h3", {}, "Accuracy by class"), made);
 }

@@ -2,28 +2,30 @@
  * The page written by `halfwave report`: runs side by side.
  */
 import { counted, make } from "./dom.js";
-import { colour, figure } from "./report-chart.js";
+import { figure } from "./report-chart.js";
 import { stack, strength } from "./report-stack.js";
 import { byClass, confusion, devices, named, overview, recipes, sizes } from "./report-tables.js";
+import { View, controls } from "./report-view.js";
 
 /** Shows a report. @param {HTMLElement} container its contents are replaced @param {any} report as written by `src/report/runs.rs` */
 export function render(container, report) {
   const { runs, differences } = report;
+  const view = new View();
   const names = runs.map((/** @type {any} */ { name }) => name);
   container.classList.add("report");
   const parts = [
     part("Runs", "", make("div", { className: "card flush" }, overview(runs)), make("div", { className: "card flush" }, sizes(runs))),
-    part("Learning", "Point at a curve to read its values.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names)))),
+    part("Learning", "Point at a curve to read its values; drag across a chart to zoom in, double-click to show everything.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names, view)))),
     ...(runs.length > 1 ? [part("Recipes", differences.length ? `${counted(differences.length, "key differs", "keys differ")}; all others are the same.` : "The resolved recipes are the same.", ...(differences.length ? [make("div", { className: "card flush" }, recipes(runs, differences))] : []))] : []),
     ...tested(report),
     ...codes(report, names),
-    ...layers(report, names),
+    ...layers(report, names, view),
     ...pictures(report),
-    part("Device and speed", "", make("div", { className: "card flush" }, devices(runs)), make("div", { className: "grid" }, figure(report.speed, names))),
+    part("Device and speed", "", make("div", { className: "card flush" }, devices(runs)), make("div", { className: "grid" }, figure(report.speed, names, view))),
   ];
   container.replaceChildren(
     make("header", {}, make("p", { className: "hint" }, `halfwave ${report.halfwave} · report`), make("h1", {}, names.length > 1 ? `${names.length} runs compared` : names[0])),
-    bar(container, runs, parts),
+    bar(container, runs, parts, view),
     ...parts,
   );
 }
@@ -34,18 +36,18 @@ function part(title, text, ...content) {
   return make("section", { className: "part", id }, make("h2", {}, title), ...(text ? [make("p", { className: "hint" }, text)] : []), ...content);
 }
 
-/** The bar that stays visible: the runs, which can be hidden, and links to the sections. @param {HTMLElement} container @param {any[]} runs @param {HTMLElement[]} parts */
-function bar(container, runs, parts) {
+/** The bar that stays visible: the runs, which can be hidden, links to the sections, and controls of all charts. @param {HTMLElement} container @param {any[]} runs @param {HTMLElement[]} parts @param {View} view */
+function bar(container, runs, parts, view) {
   const sheet = document.head.appendChild(document.createElement("style")).sheet;
   const chips = runs.map((_, run) => {
     sheet?.insertRule(`.report.hide-${run} [data-run="${run}"] { display: none; }`);
     const chip = make("button", { className: "chip", type: "button", title: "Hide or show the run" }, named(runs, run));
     chip.setAttribute("aria-pressed", "true");
-    chip.addEventListener("click", () => chip.setAttribute("aria-pressed", String(!container.classList.toggle(`hide-${run}`))));
+    chip.addEventListener("click", () => chip.setAttribute("aria-pressed", String(!container.classList.toggle(`hide-${run}`, view.toggle(run)))));
     return chip;
   });
   const links = parts.map(({ id, firstElementChild: head }) => make("a", { href: `#${id}` }, head?.textContent ?? ""));
-  return make("div", { className: "bar" }, make("div", { className: "chips" }, ...(runs.length > 1 ? chips : [])), make("nav", { "aria-label": "Parts of the report" }, ...links));
+  return make("div", { className: "bar" }, make("div", { className: "chips" }, ...(runs.length > 1 ? chips : [])), make("nav", { "aria-label": "Parts of the report" }, ...links), controls(view));
 }
 
 /** @param {any} report */
@@ -70,10 +72,10 @@ function codes({ codes }, names) {
   return [part("Codes", text, make("ul", { className: "legend shades" }, ...shades), make("div", { className: "grid small" }, ...codes.map((/** @type {any} */ one) => stack(one, names))))];
 }
 
-/** @param {any} report @param {string[]} names */
-function layers({ layers }, names) {
+/** @param {any} report @param {string[]} names @param {View} view */
+function layers({ layers }, names, view) {
   const groups = layers.map((/** @type {any} */ { title, text, charts }) =>
-    make("div", { className: "group" }, make("h3", {}, title), make("p", { className: "hint" }, text), make("div", { className: "grid small" }, ...charts.map((/** @type {any} */ chart) => figure(chart, names, true)))));
+    make("div", { className: "group" }, make("h3", {}, title), make("p", { className: "hint" }, text), make("div", { className: "grid small" }, ...charts.map((/** @type {any} */ chart) => figure(chart, names, view, true)))));
   return groups.length ? [part("Layers", "", ...groups)] : [];
 }
 

@@ -68,7 +68,7 @@ test('the page’s own types and the package’s agree', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-page-types-'));
   try {
     // Files loaded by the main thread and by its Worker, and those embedded in the native program.
-    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['shared.js', ['dom', 'dom.iterable']], ['../infer/element.js', ['dom', 'dom.iterable']], ['../infer/index.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
+    for (const [file, world] of [['app.js', ['dom', 'dom.iterable']], ['shared.js', ['dom', 'dom.iterable']], ['../infer/element.js', ['dom', 'dom.iterable']], ['../infer/index.js', ['dom', 'dom.iterable']], ['report.js', ['dom', 'dom.iterable']], ['comparison.js', ['dom', 'dom.iterable']], ['worker.js', ['webworker', 'webworker.iterable']]]) {
       const compilerOptions = {
         noEmit: true, strict: true, noImplicitAny: false, allowJs: true, checkJs: true, target: 'es2023', lib: ['es2024', 'esnext.disposable', ...world],
         module: 'es2022', moduleResolution: 'bundler', types: [],

@@ -1,13 +1,14 @@
 // A step, launch by launch, in both browsers: with the clock of each, and in Chromium with clocks degraded as by other browsers and drivers. And the page that the
 // native program writes for a profile.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { KINDS, ROOT, withBrowser } from './browsers.mjs';
 import { withEngine } from './engine.mjs';
+import { pictures } from './looks.mjs';
 import { halfwave } from './native.mjs';
 
 const recipe = readFileSync(path.join(ROOT, 'assets/recipes/digits.toml'), 'utf8');
@@ -213,5 +214,41 @@ test('the page that the native program writes', async (t) => {
     });
     assert.deepEqual(log, []);
     assert.deepEqual(requests, [address]);
+  });
+});
+
+test('the page of the difference between two profiles', async (t) => {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'halfwave-comparison-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  const [before, after, html] = ['before.json', 'after.json', 'page.html'].map((name) => path.join(scratch, name));
+  halfwave('profile', 'digits', '--adapter', 'cpu', '--steps', '2', '--json', before);
+  const profile = JSON.parse(readFileSync(before, 'utf8'));
+  const slow = profile.launches.reduce((longest, launch) => (launch.median_ns > longest.median_ns ? launch : longest));
+  for (const name of ['median_ns', 'min_ns', 'p10_ns', 'p25_ns', 'p90_ns']) slow[name] *= 20;
+  writeFileSync(after, JSON.stringify(profile));
+  halfwave('profile', '--diff', before, after, '--html', html);
+  await withBrowser('chromium', t, 9, async (browser) => {
+    const page = await browser.newPage();
+    const log = [];
+    page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => log.push(`uncaught: ${error.message}`));
+    await page.goto(pathToFileURL(html).href);
+    await page.waitForSelector('.launches tbody');
+    const { layers } = await page.$eval('#data', (data) => JSON.parse(data.textContent));
+    assert.equal(layers.reduce((sum, { launches }) => sum + launches.length, 0), profile.launches.length);
+    const visible = () => page.$$eval('.launches tbody tr', (rows) => rows.filter((row) => row.checkVisibility()).map((row) => row.cells[0].textContent));
+    assert.deepEqual(await visible(), layers.map(({ layer }) => layer || 'the whole step'));
+    assert.equal(layers[0].layer, slow.layer, 'the largest difference is first');
+    await page.click('.launches tbody button');
+    const open = await visible();
+    assert.deepEqual(open.slice(1, 1 + layers[0].launches.length), layers[0].launches.map(({ kernel }) => kernel));
+    assert.equal(open[1], slow.kernel);
+    assert.match(await page.$eval('.launches tbody tr:nth-child(2)', (row) => row.textContent), /slower: 20\.\d+ times/);
+    await pictures(page, 'chromium', 'comparison');
+    await page.click('.launches tbody button');
+    assert.equal((await visible()).length, layers.length);
+    await page.setViewport({ width: 390, height: 844 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    assert.deepEqual(log, []);
   });
 });

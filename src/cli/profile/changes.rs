@@ -2,9 +2,12 @@
 
 use super::table::{time, word};
 use crate::cli::terminal;
-use halfwave::profile::diff::{Change, Diff, Verdict};
+use halfwave::profile::diff::{Change, Diff, LayerChange, Verdict};
 
-/// Returns the launches that changed, and a summary of those that differ only by noise.
+/// Maximum number of layers shown.
+const LAYERS: usize = 20;
+
+/// Returns the layers, the launches that changed, and a summary of those that differ only by noise.
 pub(super) fn table(diff: &Diff) -> String {
     let mut text = String::new();
     diff.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
@@ -16,6 +19,7 @@ pub(super) fn table(diff: &Diff) -> String {
         b as f64 / a.max(1) as f64,
         diff.machine
     );
+    text += &layers(&diff.layers());
     let kinds = [
         (Verdict::Slower, "slower than most"),
         (Verdict::Faster, "faster than most"),
@@ -40,6 +44,25 @@ pub(super) fn table(diff: &Diff) -> String {
         text += &format!("\nthe differences of {same} launches are within the noise, typically {typical:.2}×\n");
     }
     text
+}
+
+/// Returns the sums of the layers' launches, the largest difference first.
+fn layers(layers: &[LayerChange<'_>]) -> String {
+    let mut rows = String::new();
+    for LayerChange { layer, ns: [a, b], difference_ns, launches } in layers.iter().take(LAYERS) {
+        let name = if layer.is_empty() { "the whole step" } else { layer };
+        let sign = if *difference_ns < 0.0 { "−" } else { "+" };
+        let difference = format!("{sign}{}", time(difference_ns.abs().round() as u64));
+        let changed = launches.iter().filter(|change| change.verdict != Verdict::Same).count();
+        let changed = if changed == 0 { "within the noise".into() } else { format!("{changed} changed") };
+        let count = launches.len();
+        let noun = if count == 1 { "launch" } else { "launches" };
+        rows += &format!("  {name}\t{}\t→\t{}\t{difference}\t{count} {noun}, {changed}\n", time(*a), time(*b));
+    }
+    let more = layers.len().saturating_sub(LAYERS);
+    let rest = if more > 0 { format!("  and {more} more, with smaller differences\n") } else { String::new() };
+    let title = "by layer: sums before and after, and the difference beyond what most launches show";
+    format!("\n{title}\n{}{rest}", terminal::table("lrlrrl", &rows))
 }
 
 fn list(rows: &[&Change]) -> String {

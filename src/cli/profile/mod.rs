@@ -11,7 +11,7 @@ use super::terminal::{is_capable, print, print_message, print_status};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
-use halfwave::report::profile_page;
+use halfwave::report::{comparison_page, profile_page};
 use halfwave::train::Session;
 use halfwave::train::session::batch_input;
 use halfwave::{Error, Result, files};
@@ -47,14 +47,14 @@ pub(super) struct ProfileArgs {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write a self-contained HTML page with a roofline plot, times by layer, and memory over the
-    /// step
+    /// step; with --diff, of the differences by layer
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Measure the device's peak performance again, instead of using cached values
     #[arg(long)]
     fresh: bool,
     /// Compare two profiles, the older one first: tells slower kernels from noise
-    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], exclusive = true)]
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = MEASURING)]
     diff: Option<Vec<PathBuf>>,
     /// Also run one step inside a capture of the graphics debugger that started halfwave
     /// (RenderDoc, Xcode)
@@ -65,20 +65,42 @@ pub(super) struct ProfileArgs {
     api_trace: Option<PathBuf>,
 }
 
+/// Arguments of a measurement, which --diff does not make.
+const MEASURING: [&str; 15] = [
+    "recipe",
+    "set",
+    "adapter",
+    "steps",
+    "batch",
+    "accumulate",
+    "precision",
+    "memory",
+    "device_class",
+    "all",
+    "json",
+    "trace",
+    "fresh",
+    "capture",
+    "api_trace",
+];
+
 const EXAMPLES: &str = "\
 Examples:
   halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
-  halfwave profile --diff before.json after.json
+  halfwave profile --diff before.json after.json --html difference.html
 
 The images are noise, so no data set is needed. docs/guide/profiling.md explains how to read the results.";
 
 pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
         let [before, after] = [read(before)?, read(after)?];
-        return print(&changes::table(&diff(&before, &after)?));
+        let diff = diff(&before, &after)?;
+        args.html.as_deref().map_or(Ok(()), files::check)?;
+        print(&changes::table(&diff))?;
+        return args.html.as_deref().map_or(Ok(()), |path| write(path, "page", &comparison_page(&diff)));
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
@@ -120,10 +142,15 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     ];
     for (path, what, text) in written {
         if let Some(path) = path {
-            files::replace(path, text.as_bytes())?;
-            print_status(&format!("{what} written to {}", path.display()));
+            write(path, what, &text)?;
         }
     }
+    Ok(())
+}
+
+fn write(path: &Path, what: &str, text: &str) -> Result<()> {
+    files::replace(path, text.as_bytes())?;
+    print_status(&format!("{what} written to {}", path.display()));
     Ok(())
 }
 

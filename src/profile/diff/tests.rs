@@ -169,3 +169,30 @@ fn launches_that_no_clock_sees_are_not_compared() {
     let change = diff(&a, &b).unwrap().changes.into_iter().find(|change| change.kernel == "kernel3").unwrap();
     assert_eq!((change.verdict, change.ratio), (Verdict::Same, 1.0));
 }
+
+#[test]
+fn layers_add_up_their_launches() {
+    let in_layers = |mut profile: Profile| {
+        for (at, launch) in profile.launches.iter_mut().enumerate() {
+            launch.layer = ["conv1", "conv2", ""][at % 3].into();
+        }
+        profile
+    };
+    // Launch 58 is the second longest: a launch of conv2.
+    let (a, mut b) = (in_layers(profile(1, QUIET, "", 1.0)), in_layers(profile(2, QUIET, "kernel58", 2.0)));
+    b.launches[0].median_ns = None;
+    let diff = diff(&a, &b).unwrap();
+    let layers = diff.layers();
+    assert_eq!(layers.iter().map(|layer| layer.launches.len()).collect::<Vec<_>>(), [20; 3]);
+    assert_eq!((layers[0].layer, layers[0].launches[0].kernel.as_str()), ("conv2", "kernel58"));
+    for layer in &layers {
+        let sum = |profile: &Profile| {
+            let of_layer = profile.launches.iter().filter(|launch| launch.layer == layer.layer);
+            of_layer.filter_map(|launch| launch.median_ns).sum::<u64>()
+        };
+        assert_eq!(layer.ns, [sum(&a), sum(&b)], "{}", layer.layer);
+        let expected = layer.ns[1] as f64 - layer.ns[0] as f64 * diff.machine;
+        assert!((layer.difference_ns - expected).abs() < 1.0, "{}", layer.layer);
+    }
+    assert!(layers.windows(2).all(|pair| pair[0].difference_ns.abs() >= pair[1].difference_ns.abs()));
+}
