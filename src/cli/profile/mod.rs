@@ -10,7 +10,7 @@ use super::step::StepArgs;
 use super::terminal::{is_capable, print, print_message, print_status};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
-use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
+use halfwave::profile::{Measurement, Profile, diff::diff, trace::Timeline};
 use halfwave::report::profile_page;
 use halfwave::train::Session;
 use halfwave::train::session::batch_input;
@@ -43,9 +43,13 @@ pub(super) struct ProfileArgs {
     /// Write the profile as JSON, for --diff or other programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the last timed steps as a trace, for chrome://tracing or Perfetto
+    /// Write the last timed steps as a trace in JSON, for chrome://tracing, Perfetto or speedscope
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write the same trace in Perfetto's own format, for ui.perfetto.dev or its trace processor;
+    /// by custom the name ends in .pftrace
+    #[arg(long, value_name = "FILE")]
+    perfetto: Option<PathBuf>,
     /// Write a self-contained HTML page with a roofline plot, times by layer, and memory over the
     /// step
     #[arg(long, value_name = "FILE")]
@@ -69,6 +73,7 @@ const EXAMPLES: &str = "\
 Examples:
   halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
+  halfwave profile vgg-small --perfetto profile.pftrace
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
   halfwave profile --diff before.json after.json
@@ -81,7 +86,10 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         return print(&changes::table(&diff(&before, &after)?));
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
-    [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
+    [&args.json, &args.html, &args.trace, &args.perfetto]
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| files::check(path))?;
     args.step.apply(&mut recipe)?;
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
@@ -113,14 +121,16 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.content.ceilings);
     }
     print(&table::table(&profile, args.all))?;
+    let timeline = Timeline::new(&profile, &measurement);
     let written = [
-        (&args.json, "profile", profile.to_json()),
-        (&args.html, "page", profile_page(&profile)),
-        (&args.trace, "trace (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
+        (&args.json, "profile", profile.to_json().into_bytes()),
+        (&args.html, "page", profile_page(&profile).into_bytes()),
+        (&args.trace, "trace (open it in chrome://tracing or Perfetto)", timeline.to_json().into_bytes()),
+        (&args.perfetto, "trace (open it at ui.perfetto.dev)", timeline.to_perfetto()),
     ];
-    for (path, what, text) in written {
+    for (path, what, content) in written {
         if let Some(path) = path {
-            files::replace(path, text.as_bytes())?;
+            files::replace(path, &content)?;
             print_status(&format!("{what} written to {}", path.display()));
         }
     }
