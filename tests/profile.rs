@@ -7,6 +7,8 @@ mod clocks;
 #[path = "profile/command.rs"]
 mod command;
 mod common;
+#[path = "profile/sweep.rs"]
+mod sweep;
 #[path = "profile/trace.rs"]
 mod trace;
 

@@ -1,5 +1,6 @@
 //! The timeline of a profile in both of its formats.
 
+use halfwave::ops::Activity;
 use halfwave::profile::trace::{Timeline, proto};
 use halfwave::profile::{Launch, Profile};
 use prost::Message;
@@ -286,15 +287,19 @@ fn check_flows(profile: &Profile, read: &Read, launches: &[usize]) {
         }
     }
     assert_eq!(of_submits, read.slices.iter().filter(|slice| slice.name == "submit").count());
-    for [from, to] in
-        [["bconv", "bconv_dx"], ["bconv", "bconv_dw"], ["conv", "conv_dw"], ["batch_norm_stats", "batch_norm_sums"]]
-    {
-        let drawn = arrows.iter().filter(|(a, b)| a.stem == from && b.stem == to).count();
+    let pairs =
+        [["bconv", "bconv_dx"], ["bconv", "bconv_dw"], ["conv", "conv_dw"], ["batch_norm_stats", "batch_norm_sums"]];
+    // On the CPU backend, batch-norms share launches with other operations.
+    for [from, to] in &pairs[..if profile.device.backend == "cpu" { 3 } else { 4 }] {
+        let drawn = arrows.iter().filter(|(a, b)| a.stem == *from && b.stem == *to).count();
         let of_stem = |stem: &str| profile.launches.iter().filter(|launch| launch.stem == stem).count();
-        assert!(drawn > 0 && (to != "bconv_dx" || drawn == ROUNDS * of_stem(to)), "{drawn} arrows from {from} to {to}");
+        assert!(
+            drawn > 0 && (*to != "bconv_dx" || drawn == ROUNDS * of_stem(to)),
+            "{drawn} arrows from {from} to {to}"
+        );
     }
-    let updates = arrows.iter().filter(|(_, to)| to.kernel.contains("sgd")).count();
-    assert!(updates >= ROUNDS * 3, "{updates} arrows to updates");
+    let updates = arrows.iter().filter(|(_, to)| to.phase == Activity::Update).count();
+    assert!(updates >= ROUNDS, "{updates} arrows to updates");
 }
 
 /// Counters have units; over time, rates add up to what the launches do.

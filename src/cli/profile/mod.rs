@@ -1,6 +1,7 @@
 //! `halfwave profile`: shows where the time and memory of a training step are spent.
 
 mod changes;
+mod sweep;
 mod table;
 
 use super::device::{self, Choice, Opened};
@@ -37,9 +38,24 @@ pub(super) struct ProfileArgs {
     /// Kind of device to choose kernels for, instead of the adapter's own
     #[arg(long, value_enum)]
     device_class: Option<Class>,
-    /// Show every launch, not only the longest ones
+    /// Show every launch, not only the longest ones; with --kernel every kernel, not only the fastest
     #[arg(long)]
     all: bool,
+    /// Instead of a step, measure an operation ("bconv") with all of its kernels, or one of them
+    /// ("bconv_tile64"), over values of one size
+    #[arg(long, value_name = "KERNEL", requires = "sweep", conflicts_with_all = OF_STEP)]
+    kernel: Option<String>,
+    /// The size that varies with --kernel, and its values: batch, height, width, channels, filters,
+    /// window, stride or bits
+    #[arg(long, value_name = "SIZE=VALUE,…", requires = "kernel")]
+    sweep: Option<String>,
+    /// Another size with --kernel [default: batch=32, height=16, width=16, channels=128,
+    /// filters=128, window=3, stride=1, bits=2]
+    #[arg(long, value_name = "SIZE=VALUE", requires = "kernel")]
+    size: Vec<String>,
+    /// Write the values of --kernel as comma-separated values
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    csv: Option<PathBuf>,
     /// Write the profile as JSON, for --diff or other programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,6 +85,10 @@ pub(super) struct ProfileArgs {
     api_trace: Option<PathBuf>,
 }
 
+/// What does not apply to a single kernel.
+const OF_STEP: [&str; 9] =
+    ["recipe", "SetArgs", "StepArgs", "device_class", "trace", "perfetto", "html", "capture", "api_trace"];
+
 const EXAMPLES: &str = "\
 Examples:
   halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
@@ -77,6 +97,7 @@ Examples:
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
   halfwave profile --diff before.json after.json
+  halfwave profile --kernel bconv --sweep channels=64,128,256 --size batch=8 --csv bconv.csv
 
 The images are noise, so no data set is needed. docs/guide/profiling.md explains how to read the results.";
 
@@ -84,6 +105,9 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
         let [before, after] = [read(before)?, read(after)?];
         return print(&changes::table(&diff(&before, &after)?));
+    }
+    if let (Some(kernel), Some(sizes)) = (&args.kernel, &args.sweep) {
+        return sweep::kernel(args, kernel, sizes);
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
     [&args.json, &args.html, &args.trace, &args.perfetto]
