@@ -96,7 +96,7 @@ fn a_sweep_measures_every_kernel_for_every_value() {
         let unknown = ["--kernel", "bconv_tile65", "--sweep", "channels=32"];
         fails(dir, &[&adapter[..], &unknown, &SIZES].concat(), &["no kernel bconv_tile65", &read.points[0].estimate]);
         let large = ["--kernel", "conv", "--sweep", "batch=8192", "--size", "height=512", "--size", "width=512"];
-        fails(dir, &[&adapter[..], &large].concat(), &["batch=8192: f32[8192, 512, 512, 128] takes", "binds at most"]);
+        fails(dir, &[&adapter[..], &large].concat(), &["batch=8192: f32[8192×512×512×128] takes", "binds at most"]);
     });
 }
 

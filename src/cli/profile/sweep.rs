@@ -12,7 +12,7 @@ use halfwave::{Result, files};
 
 const LEGEND: &str = "\
 fastest: of all kernels that the device offers, in this measurement; estimate: the kernel that a plan would use,
-and its time divided by that of the fastest; work: two operations per multiply-add, of floats or of bits;
+and its time divided by that in the row; work: two operations per multiply-add, of floats or of bits;
 of bound: the time that the device's measured peaks allow divided by the measured time
 ";
 

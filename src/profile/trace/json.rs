@@ -14,10 +14,11 @@ fn us(ns: u64) -> f64 {
 
 fn slice_event(slice: &Slice) -> Value {
     let [begin, end] = slice.ns;
-    // The unit of the format is a microsecond. One nanosecond is subtracted, because otherwise an
-    // event that follows immediately could start before this one has ended, after rounding, and
-    // viewers would treat it as nested.
-    let duration = us((end - begin).saturating_sub(1));
+    // The unit of the format is a microsecond, and viewers add durations to times in floats. One
+    // nanosecond is subtracted, because otherwise an event that follows immediately could start
+    // before this one has ended, after rounding, and viewers would treat it as nested; and one more
+    // for each slice around it, because otherwise it could end after that one.
+    let duration = us((end - begin).saturating_sub(1 + slice.depth as u64));
     let mut event = json!({
         "name": slice.name, "ph": "X", "pid": 1, "tid": thread(slice), "ts": us(begin), "dur": duration, "args": slice.args,
     });
