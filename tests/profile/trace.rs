@@ -199,7 +199,7 @@ fn check_equal(perfetto: &Read, mut json: Read) {
     for (&a, &b) in a.iter().zip(&b) {
         let slice = &mut json.slices[b];
         slice.args = without_nulls(&slice.args);
-        assert!((1..=3).contains(&(perfetto.slices[a].end - slice.end)), "{slice:?}");
+        assert!(perfetto.slices[a].end - slice.end <= 3, "{slice:?}");
         slice.end = perfetto.slices[a].end;
         assert_eq!(perfetto.slices[a], *slice);
     }
