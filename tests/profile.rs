@@ -7,6 +7,10 @@ mod clocks;
 #[path = "profile/command.rs"]
 mod command;
 mod common;
+#[path = "profile/sweep.rs"]
+mod sweep;
+#[path = "profile/trace.rs"]
+mod trace;
 
 use halfwave::backend::{Backend, Device, cpu::CpuBackend, gpu::GpuBackend};
 use halfwave::caps::{Caps, Coop, DeviceClass};
@@ -14,7 +18,7 @@ use halfwave::data::Dataset;
 use halfwave::kernel::Cost;
 use halfwave::ops::Activity;
 use halfwave::plan::Plan;
-use halfwave::profile::{Profile, Quality, memory::Memory, trace::trace};
+use halfwave::profile::{Profile, Quality, memory::Memory, trace::Timeline};
 use halfwave::recipe::{self, Recipe};
 use halfwave::train::{Session, Trainer, session::training_plan};
 use pollster::block_on;
@@ -198,34 +202,7 @@ fn profiles(backend: Box<dyn Backend>, device: Device) {
     assert_eq!(again, profile, "{name}: a profile survives being written");
     let lines = profile.to_json().lines().filter(|line| line.starts_with("    {\"step\":")).count();
     assert_eq!(lines, steps, "{name}: one launch per line");
-    check_trace(&profile, &trace(&profile, &measurement), cpu);
-}
-
-/// On the time line, every launch is between the encoding and the end of the wait of its
-/// submission.
-fn check_trace(profile: &Profile, text: &str, cpu: bool) {
-    let trace: serde_json::Value = serde_json::from_str(text).unwrap();
-    let slack_us = trace["otherData"]["clock_offset_may_be_more_by_ns"].as_f64().unwrap() / 1e3;
-    let events = trace["traceEvents"].as_array().unwrap();
-    let of = |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
-    assert_eq!(of("upload index").len(), 3, "one for each timed step that is kept");
-    if cpu {
-        return;
-    }
-    let launches: Vec<_> = events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").collect();
-    assert_eq!(launches.len(), 3 * profile.launches.len());
-    let (submits, waits) = (of("submit"), of("wait"));
-    assert!(!submits.is_empty() && submits.len() == waits.len() && of("encode").len() == waits.len());
-    let times = |event: &serde_json::Value| {
-        let begin = event["ts"].as_f64().unwrap();
-        [begin, begin + event["dur"].as_f64().unwrap()]
-    };
-    let all: Vec<_> = submits.iter().zip(&waits).map(|(submit, wait)| (times(submit)[0], times(wait)[1])).collect();
-    for launch in launches {
-        let [begin, end] = times(launch);
-        let inside = all.iter().any(|&(from, to)| begin >= from - 0.01 && end <= to + 0.01);
-        assert!(inside, "{launch} at {begin} – {end} is in no submission; the clocks may be {slack_us} µs off");
-    }
+    trace::check(&profile, &Timeline::new(&profile, &measurement));
 }
 
 #[test]

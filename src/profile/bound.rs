@@ -5,7 +5,8 @@
 //! duration, unless caches help, and determines what bounds it. (Williams, Waterman, Patterson:
 //! Roofline, CACM 52(4), 2009.)
 
-use super::{Bound, Ceiling, DevicePeaks, Launch};
+use super::{Bound, Ceiling, DevicePeaks};
+use crate::kernel::Cost;
 
 /// The time that one resource would take if it were the only limit.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,17 +24,17 @@ pub fn memory_rate(ceilings: &DevicePeaks, bytes: u64) -> f64 {
     fits.or(ceilings.copy.last()).map_or(f64::INFINITY, |copy| copy.ceiling.value)
 }
 
-/// Returns the tightest bound on a launch.
-pub fn limit(launch: &Launch, ceilings: &DevicePeaks) -> Limit {
+/// Returns the tightest bound on a launch with this work.
+pub fn limit(work: &Cost, ceilings: &DevicePeaks) -> Limit {
     let rate = |ceiling: Option<Ceiling>| ceiling.map_or(f64::INFINITY, |ceiling| ceiling.value);
     // Operations on matrix units do not use the units of the other peaks.
-    let aside = |ops| if launch.matrix_ops > 0 { 0 } else { ops };
+    let aside = |ops| if work.matrix_ops > 0 { 0 } else { ops };
     let all = [
-        (Bound::Memory, launch.bytes, memory_rate(ceilings, launch.bytes)),
-        (Bound::Arithmetic, aside(launch.float_ops), ceilings.float.value),
-        (Bound::BitArithmetic, aside(launch.bit_ops), ceilings.bit.value),
-        (Bound::PackedDot, launch.dot_ops, rate(ceilings.dot)),
-        (Bound::MatrixArithmetic, launch.matrix_ops, rate(ceilings.matrix)),
+        (Bound::Memory, work.bytes, memory_rate(ceilings, work.bytes)),
+        (Bound::Arithmetic, aside(work.float_ops), ceilings.float.value),
+        (Bound::BitArithmetic, aside(work.bit_ops), ceilings.bit.value),
+        (Bound::PackedDot, work.dot_ops, rate(ceilings.dot)),
+        (Bound::MatrixArithmetic, work.matrix_ops, rate(ceilings.matrix)),
     ];
     let overhead = Limit { bound: Bound::LaunchOverhead, ns: ceilings.launch.value };
     all.into_iter()
@@ -49,16 +50,10 @@ pub(super) fn rounded(fraction: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// Returns a launch with the given numbers of operations on floats, bits and matrices.
-    fn launch([float_ops, bit_ops, matrix_ops]: [u64; 3]) -> Launch {
-        let launch = json!({
-            "step": 0, "stem": "conv", "kernel": "conv_coop16", "layer": "", "phase": "forward",
-            "reads": [], "writes": "", "groups": [1, 1], "threads": 128, "repeats": 1, "median_ns": 1, "p10_ns": 1, "p90_ns": 1, "min_ns": 1, "p25_ns": 1,
-            "bytes": 1000, "float_ops": float_ops, "bit_ops": bit_ops, "dot_ops": 0, "matrix_ops": matrix_ops, "bound": null, "fraction_of_bound": null,
-        });
-        serde_json::from_value(launch).unwrap()
+    fn launch([float_ops, bit_ops, matrix_ops]: [u64; 3]) -> Cost {
+        Cost { bytes: 1000, float_ops, bit_ops, matrix_ops, ..Cost::default() }
     }
 
     fn ceilings(matrix: Option<f64>) -> DevicePeaks {

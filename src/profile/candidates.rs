@@ -69,6 +69,9 @@ pub struct Timed {
     pub lane_use: f64,
     /// Bytes of scratch memory.
     pub scratch_bytes: u64,
+    /// Bytes that its launches read and write; absent from older results.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// A heavy operation of a plan with its shapes, and the layers that have it.
@@ -239,6 +242,7 @@ async fn of_operation(
             invocations: u64::from(step.groups[0]) * u64::from(step.groups[1]) * u64::from(threads),
             lane_use: step.cost.needed() as f64 / step.cost.executed.max(1) as f64,
             scratch_bytes: plan.memory.transient,
+            bytes: plan.steps.iter().map(|step| step.cost.bytes).sum(),
         }
     });
     Ok(timed.collect())

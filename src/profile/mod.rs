@@ -17,6 +17,7 @@ mod gauge;
 pub mod measure;
 pub mod memory;
 pub mod probes;
+pub mod sweep;
 pub mod trace;
 pub mod tune;
 
@@ -27,6 +28,7 @@ pub use measure::{Measurement, measure};
 
 use crate::backend::Device;
 use crate::error::{Error, Result};
+use crate::kernel::Cost;
 use crate::ops::Activity;
 use crate::plan::Plan;
 use crate::version::{self, Origin};
@@ -197,6 +199,12 @@ impl Launch {
         (self.groups, self.threads) = ([1, 1], 1);
     }
 
+    /// Returns its bytes and operations.
+    pub fn cost(&self) -> Cost {
+        let Self { bytes, float_ops, bit_ops, dot_ops, matrix_ops, .. } = *self;
+        Cost { bytes, float_ops, bit_ops, dot_ops, matrix_ops, ..Cost::default() }
+    }
+
     /// Returns a rate per second from an amount per launch.
     pub fn rate(&self, amount: u64) -> Option<f64> {
         self.median_ns.filter(|&ns| ns > 0).map(|ns| amount as f64 / ns as f64 * 1e9)
@@ -235,7 +243,7 @@ impl Profile {
     #[must_use]
     pub fn against(mut self, ceilings: DevicePeaks) -> Self {
         for launch in &mut self.launches {
-            let limit = bound::limit(launch, &ceilings);
+            let limit = bound::limit(&launch.cost(), &ceilings);
             launch.bound = Some(limit.bound);
             launch.fraction_of_bound =
                 launch.median_ns.filter(|&ns| ns > 0).map(|ns| bound::rounded(limit.ns / ns as f64));

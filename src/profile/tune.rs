@@ -119,6 +119,7 @@ mod tests {
             invocations: 0,
             lane_use: 1.0,
             scratch_bytes: 0,
+            bytes: 0,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn command(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn command(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
     command
         .arg("profile")
@@ -17,14 +17,14 @@ fn command(dir: &Path, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn out(dir: &Path, args: &[&str]) -> String {
+pub(crate) fn out(dir: &Path, args: &[&str]) -> String {
     let output = command(dir, args);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs a command that must fail with exit code 1 and one line of advice that contains all `parts`.
-fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
+pub(crate) fn fails(dir: &Path, args: &[&str], parts: &[&str]) {
     let output = command(dir, args);
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
@@ -38,7 +38,7 @@ fn a_profile_is_shown_written_and_compared() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     let digits = ["digits", "--adapter", "cpu", "--steps", "3"];
-    let files = ["--json", "a.json", "--trace", "a.trace.json", "--html", "a.html"];
+    let files = ["--json", "a.json", "--trace", "a.trace.json", "--perfetto", "a.pftrace", "--html", "a.html"];
     let shown = out(dir, &[&digits[..], &files[..]].concat());
     for part in [
         "a step of 64 images",
@@ -54,6 +54,7 @@ fn a_profile_is_shown_written_and_compared() {
     let profile = Profile::from_json(&fs::read_to_string(dir.join("a.json")).unwrap(), "a.json").unwrap();
     assert_eq!((profile.recipe.as_str(), profile.batch, profile.steps), ("digits", 64, 3));
     assert!(profile.ceilings.is_none(), "the CPU backend has no kernels");
+    assert!(fs::read(dir.join("a.pftrace")).unwrap().windows(9).any(|part| part == b"a.pftrace"), "the command line");
     assert!(fs::read_to_string(dir.join("a.html")).unwrap().contains("halfwave-profile"));
     // The table omits short launches unless --all is given; this is the name of a kernel that takes
     // hardly any time.

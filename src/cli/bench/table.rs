@@ -131,6 +131,7 @@ mod tests {
             invocations: 12_345,
             lane_use: 0.5,
             scratch_bytes: 2048,
+            bytes: 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `halfwave profile`: shows where the time and memory of a training step are spent.
 
 mod changes;
+mod sweep;
 mod table;
 
 use super::device::{self, Choice, Opened};
@@ -10,7 +11,7 @@ use super::step::StepArgs;
 use super::terminal::{is_capable, print, print_message, print_status};
 use super::{AdapterArgs, ceilings, load};
 use halfwave::backend::gpu::Request;
-use halfwave::profile::{Measurement, Profile, diff::diff, trace::trace};
+use halfwave::profile::{Measurement, Profile, diff::diff, trace::Timeline};
 use halfwave::report::{comparison_page, profile_page};
 use halfwave::train::Session;
 use halfwave::train::session::batch_input;
@@ -37,15 +38,34 @@ pub(super) struct ProfileArgs {
     /// Kind of device to choose kernels for, instead of the adapter's own
     #[arg(long, value_enum)]
     device_class: Option<Class>,
-    /// Show every launch, not only the longest ones
+    /// Show every launch, not only the longest ones; with --kernel every kernel, not only the fastest
     #[arg(long)]
     all: bool,
+    /// Instead of a step, measure an operation ("bconv") with all of its kernels, or one of them
+    /// ("bconv_tile64"), over values of one size
+    #[arg(long, value_name = "KERNEL", requires = "sweep", conflicts_with_all = OF_STEP)]
+    kernel: Option<String>,
+    /// The size that varies with --kernel, and its values: batch, height, width, channels, filters,
+    /// window, stride or bits
+    #[arg(long, value_name = "SIZE=VALUE,…", requires = "kernel")]
+    sweep: Option<String>,
+    /// Another size with --kernel [default: batch=32, height=16, width=16, channels=128,
+    /// filters=128, window=3, stride=1, bits=2]
+    #[arg(long, value_name = "SIZE=VALUE", requires = "kernel")]
+    size: Vec<String>,
+    /// Write the values of --kernel as comma-separated values
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    csv: Option<PathBuf>,
     /// Write the profile as JSON, for --diff or other programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the last timed steps as a trace, for chrome://tracing or Perfetto
+    /// Write the last timed steps as a trace in JSON, for chrome://tracing, Perfetto or speedscope
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write the same trace in Perfetto's own format, for ui.perfetto.dev or its trace processor;
+    /// by custom the name ends in .pftrace
+    #[arg(long, value_name = "FILE")]
+    perfetto: Option<PathBuf>,
     /// Write a self-contained HTML page with a roofline plot, times by layer, and memory over the
     /// step; with --diff, of the differences by layer
     #[arg(long, value_name = "FILE")]
@@ -66,7 +86,7 @@ pub(super) struct ProfileArgs {
 }
 
 /// Arguments of a measurement, which --diff does not make.
-const MEASURING: [&str; 15] = [
+const MEASURING: [&str; 17] = [
     "recipe",
     "set",
     "adapter",
@@ -79,18 +99,26 @@ const MEASURING: [&str; 15] = [
     "all",
     "json",
     "trace",
+    "perfetto",
     "fresh",
     "capture",
     "api_trace",
+    "kernel",
 ];
+
+/// What does not apply to a single kernel.
+const OF_STEP: [&str; 9] =
+    ["recipe", "SetArgs", "StepArgs", "device_class", "trace", "perfetto", "html", "capture", "api_trace"];
 
 const EXAMPLES: &str = "\
 Examples:
   halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
   halfwave profile vgg-small --batch 4 --html profile.html
+  halfwave profile vgg-small --perfetto profile.pftrace
   halfwave profile --json before.json         then change something, and
   halfwave profile --json after.json
   halfwave profile --diff before.json after.json --html difference.html
+  halfwave profile --kernel bconv --sweep channels=64,128,256 --size batch=8 --csv bconv.csv
 
 The images are noise, so no data set is needed. docs/guide/profiling.md explains how to read the results.";
 
@@ -100,10 +128,16 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         let diff = diff(&before, &after)?;
         args.html.as_deref().map_or(Ok(()), files::check)?;
         print(&changes::table(&diff))?;
-        return args.html.as_deref().map_or(Ok(()), |path| write(path, "page", &comparison_page(&diff)));
+        return args.html.as_deref().map_or(Ok(()), |path| write(path, "page", comparison_page(&diff).as_bytes()));
+    }
+    if let (Some(kernel), Some(sizes)) = (&args.kernel, &args.sweep) {
+        return sweep::kernel(args, kernel, sizes);
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
-    [&args.json, &args.html, &args.trace].into_iter().flatten().try_for_each(|path| files::check(path))?;
+    [&args.json, &args.html, &args.trace, &args.perfetto]
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| files::check(path))?;
     args.step.apply(&mut recipe)?;
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
@@ -135,21 +169,23 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.content.ceilings);
     }
     print(&table::table(&profile, args.all))?;
+    let timeline = Timeline::new(&profile, &measurement);
     let written = [
-        (&args.json, "profile", profile.to_json()),
-        (&args.html, "page", profile_page(&profile)),
-        (&args.trace, "trace (open it in chrome://tracing or Perfetto)", trace(&profile, &measurement)),
+        (&args.json, "profile", profile.to_json().into_bytes()),
+        (&args.html, "page", profile_page(&profile).into_bytes()),
+        (&args.trace, "trace (open it in chrome://tracing or Perfetto)", timeline.to_json().into_bytes()),
+        (&args.perfetto, "trace (open it at ui.perfetto.dev)", timeline.to_perfetto()),
     ];
-    for (path, what, text) in written {
+    for (path, what, content) in written {
         if let Some(path) = path {
-            write(path, what, &text)?;
+            write(path, what, &content)?;
         }
     }
     Ok(())
 }
 
-fn write(path: &Path, what: &str, text: &str) -> Result<()> {
-    files::replace(path, text.as_bytes())?;
+fn write(path: &Path, what: &str, content: &[u8]) -> Result<()> {
+    files::replace(path, content)?;
     print_status(&format!("{what} written to {}", path.display()));
     Ok(())
 }

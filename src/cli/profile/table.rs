@@ -40,7 +40,7 @@ pub(super) fn word(activity: Activity) -> &'static str {
     }
 }
 
-fn bound(bound: Bound) -> &'static str {
+pub(super) fn bound(bound: Bound) -> &'static str {
     match bound {
         Bound::Memory => "memory",
         Bound::Arithmetic => "arithmetic",
@@ -51,7 +51,7 @@ fn bound(bound: Bound) -> &'static str {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     if share >= 0.1 { format!("{:.0}%", 100.0 * share) } else { format!("{:.1}%", 100.0 * share) }
 }
 
