@@ -4,7 +4,7 @@ use super::source::{Found, NO_FILES};
 use super::texts::Origin;
 use super::words::nearest;
 use crate::data::FileKind;
-use crate::files::quoted;
+use crate::files::{open, quoted};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::io::Read;
@@ -49,7 +49,7 @@ pub(super) fn of_file(path: &Path) -> Result<Found> {
         wrong(format!("this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"))
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let file = open(path).map_err(Error::io(path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if halfwave_infer::is_packed(&bytes) {
         return Err(wrong("this is a packed network; halfwave eval and predict take it".to_string()));
@@ -75,8 +75,9 @@ pub fn near_file(path: &Path) -> Option<String> {
     let names = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml")).collect();
     names.sort();
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let stem = known.iter().find(|name| name.strip_suffix(".toml") == Some(wanted));
-    let near = *stem.or(nearest(wanted, &known).as_ref())?;
+    // The ending would make short names alike.
+    let stems: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".toml")).collect();
+    let stem = wanted.strip_suffix(".toml").unwrap_or(wanted);
+    let near = format!("{}.toml", nearest(stem, &stems)?);
     Some(path.with_file_name(near).display().to_string())
 }

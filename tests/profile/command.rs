@@ -84,7 +84,7 @@ fn mistakes_are_told_before_anything_is_measured() {
     fails(dir, &["--diff", "x.json", "x.json"], &["x.json: it is not a profile", "--json FILE"]);
     fails(dir, &["--diff", "a.json", "x.json"], &["a.json"]);
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
-    fails(dir, &["--html", "full"], &["not a regular file"]);
+    fails(dir, &["--html", "full"], &["full: this is a folder"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
     fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend does not make"]);
     fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);

@@ -9,7 +9,9 @@ const LONGEST: usize = 100;
 
 /// Returns the name of each combination, such as `lr=0.1,q.bits=2`.
 ///
-/// Names that are equal on a file system which ignores case, and long ones, end in a hash.
+/// Names end in a hash if a string is not in them as it is, so that no other string has the same
+/// name, also in a later sweep with the same folder; and long ones, and names that are equal on a
+/// file system which ignores case.
 pub(super) fn of_arms(recipe: &str, keys: &[String], combinations: &[Vec<Value>]) -> Vec<String> {
     let labels = labels(keys);
     let name = |values: &Vec<Value>| match labels.is_empty() {
@@ -25,7 +27,9 @@ pub(super) fn of_arms(recipe: &str, keys: &[String], combinations: &[Vec<Value>]
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     names.iter().for_each(|name| *counts.entry(name.to_lowercase()).or_default() += 1);
     let unique = |(name, values): (String, &Vec<Value>)| {
-        if name.len() <= LONGEST && counts[&name.to_lowercase()] == 1 {
+        let is_string = |value: &&Value| value.toml.starts_with(['"', '\'']);
+        let is_whole = values.iter().filter(is_string).all(|value| of_value(&value.shown) == value.shown);
+        if is_whole && name.len() <= LONGEST && counts[&name.to_lowercase()] == 1 {
             return name;
         }
         let whole = super::assignments(keys, values);
