@@ -4,7 +4,7 @@
 set -euo pipefail
 fail() { echo "web-developer: $*" >&2; exit 1; }
 
-halfwave train --epochs 2
+halfwave train --epochs 1
 halfwave export runs/digits-1 --out digits.packed.safetensors
 cat >seven.pgm <<'PICTURE'
 P2
