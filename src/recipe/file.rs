@@ -75,9 +75,8 @@ pub fn near_file(path: &Path) -> Option<String> {
     let names = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml")).collect();
     names.sort();
-    // The ending would make short names alike.
-    let stems: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".toml")).collect();
-    let stem = wanted.strip_suffix(".toml").unwrap_or(wanted);
-    let near = format!("{}.toml", nearest(stem, &stems)?);
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let stem = known.iter().find(|name| name.strip_suffix(".toml") == Some(wanted));
+    let near = *stem.or(nearest(wanted, &known).as_ref())?;
     Some(path.with_file_name(near).display().to_string())
 }

@@ -7,7 +7,7 @@ fail() { echo "gpu-engineer: $*" >&2; exit 1; }
 
 halfwave devices --json >devices.json
 grep -q '"name"' devices.json || fail "no adapter is listed"
-halfwave selftest --adapter 0 bconv quantise --json >selftest.json
+halfwave selftest --adapter 0 quantise --json >selftest.json
 halfwave plan --adapter 0 >plan.txt
 kernel=$(grep -o 'bconv_[a-z0-9]*' plan.txt | head -1)
 [[ -n $kernel ]] || fail "the plan has no binary convolution"

@@ -10,9 +10,11 @@ extends = "digits"
 
 [data]
 validation = 0.1
+limit = 200
+test_limit = 60
 
 [train]
-batch = 32
+batch = 16
 epochs = 1
 RECIPE
 halfwave summary study.toml --json >summary.json
@@ -28,7 +30,7 @@ import csv, json, struct, sys
 
 rows = list(csv.DictReader(open("runs/study-sweep/table.csv")))
 means = {row["arm"]: float(row["mean_percent"]) for row in rows}
-assert set(means) == {"lr=0.1", "lr=0.0001"} and all(row["finished"] == "2" for row in rows), rows
+assert set(means) == {"lr=0.1", "lr=0.0001"} and all(row["runs"] == "2" for row in rows), rows
 assert max(means, key=means.get) == "lr=0.1", means
 
 run = sys.argv[1]
