@@ -15,7 +15,8 @@ kernel=$(grep -o 'bconv_[a-z0-9]*' plan.txt | head -1)
 halfwave profile --adapter 0 --batch 4 --steps 2 --json before.json --html before.html --trace before.trace.json
 halfwave profile --adapter 0 --batch 4 --steps 2 --json after.json --set 'layers.q*.bits=1'
 halfwave profile --diff before.json after.json >diff.txt
-grep -q conv2 diff.txt || fail "the comparison does not name the layers: $(cat diff.txt)"
+grep -q 'the plans differ' diff.txt || fail "the comparison does not see that the networks differ: $(cat diff.txt)"
+grep -q 'a step without instrumentation: .* before, .* after' diff.txt || fail "the comparison has no times: $(cat diff.txt)"
 for file in before.html before.trace.json; do [[ -s $file ]] || fail "$file is missing or empty"; done
 
 halfwave shader "$kernel" | grep -q popcount || fail "$kernel does not count bits"
