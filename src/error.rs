@@ -78,21 +78,24 @@ pub enum Error {
 /// The result of every fallible operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The system's error message, and what to do about it.
+/// What is wrong with a path, and what to do about it; errors that have no advice in the system's
+/// words.
 pub(crate) fn io_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind as Kind;
-    let advice = match error.kind() {
-        Kind::IsADirectory => return "this is a folder; give the name of a file".to_string(),
-        Kind::NotFound => "check the path: all of its folders must exist",
-        Kind::PermissionDenied => "change its permissions, or choose another path",
+    let words = match error.kind() {
+        Kind::IsADirectory => "this is a folder; give the name of a file",
+        Kind::NotFound => "no such file or folder; check the path",
+        Kind::AlreadyExists => "a file of that name already exists; choose another name",
+        Kind::PermissionDenied => "permission denied; change its permissions, or choose another path",
         Kind::NotADirectory => "a part of this path is a file; choose another path",
-        Kind::ReadOnlyFilesystem => "choose a path on a disk that can be written to",
-        Kind::StorageFull | Kind::QuotaExceeded => "free some space, or choose a path on another disk",
-        Kind::InvalidFilename => "choose a shorter or simpler name",
+        Kind::ReadOnlyFilesystem => "the disk is read-only; choose a path on another disk",
+        Kind::StorageFull => "no space left; free some, or choose a path on another disk",
+        Kind::QuotaExceeded => "the disk quota is exceeded; free some space, or choose a path on another disk",
+        Kind::InvalidFilename => "not a valid name; choose a shorter or simpler one",
         Kind::ResourceBusy => "another program uses it; close that program",
         _ => return error.to_string(),
     };
-    format!("{error}; {advice}")
+    words.to_string()
 }
 
 /// The line behind a file's name: ":12".

@@ -1,4 +1,4 @@
-//! Atomic writing of files, and quoting of their names in commands.
+//! Opening of files, atomic writing, and quoting of their names in commands.
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
@@ -6,6 +6,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Opens a file or folder for reading. Pipes and devices are refused: opening a pipe would wait for
+/// a writer, and reading from a device may never end.
+///
+/// # Errors
+///
+/// Returns an error if it cannot be opened, or is something else.
+pub fn open(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?.file_type();
+    match kind.is_file() || kind.is_dir() {
+        true => File::open(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; give the name of one")),
+    }
+}
 
 /// Writes a file under a unique temporary name in the same folder, flushes it to the disk and
 /// renames it, so that `path` is never partially written, and processes that write the same file at
@@ -69,6 +83,9 @@ fn finish(path: &Path, part: &Path, mut file: File, bytes: &[u8]) -> Result<()> 
 /// regular file.
 pub fn check(path: &Path) -> Result<()> {
     // The finished file replaces whatever has this name, so folders and devices are refused.
+    if path.is_dir() {
+        return Err(Error::io(path)(io::ErrorKind::IsADirectory.into()));
+    }
     if path.exists() && !path.is_file() {
         return Err(Error::Usage(format!("{} is not a regular file; give the name of one", path.display())));
     }

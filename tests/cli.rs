@@ -250,7 +250,7 @@ fn bad_checkpoints_are_refused() {
         ("empty.safetensors", "an empty file, not a safetensors file"),
         ("words.safetensors", "a text file, not a safetensors file"),
         ("foreign.safetensors", "not a halfwave checkpoint"),
-        ("missing.safetensors", "No such file"),
+        ("missing.safetensors", "no such file"),
         (".", "no checkpoint.safetensors in this folder; name the file, such as ./empty.safetensors"),
     ];
     for (name, part) in cases {
@@ -260,7 +260,7 @@ fn bad_checkpoints_are_refused() {
     let train = |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value];
     fails(dir, &train("--resume", "."), &["no checkpoint.safetensors in this folder"]);
     fails(dir, &train("--resume", "nowhere"), &["nowhere: no such folder"]);
-    fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: No such file"]);
+    fails(dir, &train("--init", "missing.safetensors"), &["missing.safetensors: no such file"]);
     fails(dir, &train("--init", "short.safetensors"), &["short.safetensors: this safetensors file is incomplete"]);
     // A file of another model: it has these tensors, but conv2 and others are wider there.
     fails(
@@ -392,11 +392,11 @@ fn a_folder_that_cannot_be_written_is_refused() {
     fs::write(dir.join("file"), "words").unwrap();
     let (run_dir, train) =
         (run_dir(), |option, value| vec!["train", "--adapter", "cpu", "--steps", "1", option, value]);
-    fails(dir, &train("--out", "file/run"), &["file/run: Not a directory"]);
+    fails(dir, &train("--out", "file/run"), &["file/run: a part of this path is a file"]);
     fails(dir, &train("--out", "file"), &["file is not a folder"]);
     fails(dir, &train("--out", &run_dir), &["already holds a run", "--resume"]);
-    fails(dir, &train("--dump", "file/dump"), &["file/dump: Not a directory"]);
-    fails(dir, &train("--dump", "."), &["not a regular file"]);
+    fails(dir, &train("--dump", "file/dump"), &["file/dump: a part of this path is a file"]);
+    fails(dir, &train("--dump", "."), &["this is a folder"]);
 }
 
 #[cfg(target_os = "linux")]
@@ -409,7 +409,7 @@ fn a_full_disk_is_named() {
     std::os::unix::fs::symlink("/dev/full", dir.join("full/checkpoint.safetensors.part")).unwrap();
     let done = finish(command(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "full"]));
     assert_eq!(done.code, Some(1), "{}", done.out);
-    assert!(done.err.contains("error: full/checkpoint.safetensors: No space left"), "{}", done.err);
+    assert!(done.err.contains("error: full/checkpoint.safetensors: no space left"), "{}", done.err);
     assert!(fs::read_dir(dir.join("full")).unwrap().next().is_none(), "something is left behind");
     fails(dir, &["train", "--adapter", "cpu", "--dump", "/dev/full"], &["/dev/full", "regular file"]);
 
@@ -417,7 +417,7 @@ fn a_full_disk_is_named() {
     plan.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let output = plan.spawn().unwrap().wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("error: standard output: No space left"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error: standard output: no space left"));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn experiments_are_listed_and_mistakes_are_said_before_any_work() {
         &cpu(&["methods", "--adapter", "CPU"]),
         &["--adapter cpu is the CPU backend, which --adapter CPU names already"],
     );
-    fails(dir, &cpu(&["surogates"]), &["did you mean surrogates?"]);
+    fails(dir, &cpu(&["surogates"]), &["did you mean \"surrogates\"?"]);
     fails(dir, &cpu(&["methods", "--preset", "medium"]), &["no preset \"medium\"", "smoke, small, paper"]);
     fails(dir, &cpu(&["methods", "--preset", "small"]), &["cifar-10-batches-bin", "--data-dir"]);
     fails(dir, &cpu(&["methods", "--data", "x"]), &["the digits are embedded"]);

@@ -349,7 +349,7 @@ fn a_full_disk_tears_nothing() {
     fill_disk(&empty);
     let claim = Claim::new(&empty).unwrap();
     let message = block_on(Run::create(claim, trainer(recipe()), &Device::cpu())).err().expect("must fail").to_string();
-    assert!(message.contains("empty/checkpoint.safetensors") && message.contains("No space left"), "{message}");
+    assert!(message.contains("empty/checkpoint.safetensors") && message.contains("no space left"), "{message}");
     assert!(names(&empty).is_empty(), "{:?}", names(&empty));
 
     let mut run = create(&dir, recipe());
@@ -357,7 +357,7 @@ fn a_full_disk_tears_nothing() {
     let before = checkpoint(&dir);
     fill_disk(&dir);
     let message = block_on(run.advance(u64::MAX)).unwrap_err().to_string();
-    assert!(message.contains("full/checkpoint.safetensors") && message.contains("No space left"), "{message}");
+    assert!(message.contains("full/checkpoint.safetensors") && message.contains("no space left"), "{message}");
     assert!(checkpoint(&dir) == before, "the old checkpoint is kept");
     drop(run);
     finish(resume(&dir, |_| {}));

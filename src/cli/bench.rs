@@ -36,7 +36,7 @@ pub(super) struct BenchArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave bench                              the digits and VGG-small, on the GPU, or else the CPU backend
+  halfwave bench                              the digits and VGG-small, on a GPU or else the CPU
   halfwave bench resnet20 --batch 128 --json bench.json
 
 The images are noise, so no data set is needed. The CPU backend has one implementation per operation, \

@@ -1,9 +1,9 @@
 //! `halfwave experiment`: trains several networks with several seeds each, and compares them in one
 //! table.
 
-use super::DataArgs;
 use super::study::{self, Options, StudyArgs};
 use super::terminal::print;
+use super::{DataArgs, number};
 use halfwave::Result;
 use halfwave::experiment::{self, EXPERIMENTS, PRESETS};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(super) struct ExperimentArgs {
     #[arg(long, value_name = "smoke|small|paper", default_value = "smoke")]
     preset: String,
     /// Number of runs of each network, with seeds from 0, instead of the preset's number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u64>(1..=1000))]
     seeds: Option<u64>,
     /// Folder for the runs, the table and the plot [default: runs/<name>-<preset>]
     #[arg(long, value_name = "DIR")]

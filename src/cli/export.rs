@@ -37,7 +37,7 @@ pub(super) struct ExportArgs {
 
 const EXAMPLES: &str = "\
 Formats:
-  packed       bits and integers in one file, for halfwave eval and predict, halfwave-infer and JavaScript
+  packed       bits and integers in one file, for halfwave eval, predict, halfwave-infer, JavaScript
   onnx         standard operators, for onnxruntime and others
   qonnx        operators for few bits, for FINN and other tools that read QONNX
   c            a header and a source file in C99, for microcontrollers

@@ -43,6 +43,9 @@ pub(super) fn source(wanted: &str) -> Result<(Source, String)> {
         };
         return Err(Error::Usage(match near {
             Some(near) => format!("{wanted}: no such file or built-in recipe; did you mean \"{near}\"?"),
+            None if path.extension().is_some() || path.components().count() > 1 => {
+                format!("{wanted}: no such file; check the path")
+            }
             None => format!("{wanted}: no such file or built-in recipe ({})", names.join(", ")),
         }));
     }

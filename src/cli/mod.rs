@@ -19,6 +19,7 @@ mod layers;
 mod load;
 mod mix;
 mod new;
+mod number;
 mod output;
 mod plan;
 mod predict;
@@ -69,7 +70,7 @@ const EXAMPLES: &str = "\
 Without a command, halfwave trains the embedded digits recipe and accepts the options of train.
 
 Examples:
-  halfwave                                    train on the embedded digits, on the GPU if there is one
+  halfwave                                    train the embedded digits, on a GPU if there is one
   halfwave --epochs 2 --plain                 the same, for two epochs and without a view
   halfwave train my.toml --epochs 5           train a recipe of your own, for five epochs
   halfwave --set train.optimizer.lr=0.1       change any key of the recipe
@@ -137,7 +138,7 @@ struct MeasureArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Number of rounds to measure; every value is their median
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = number::whole::<u32>(1..=10_000))]
     rounds: u32,
     #[command(flatten)]
     step: step::StepArgs,

@@ -1,7 +1,7 @@
 //! `halfwave new`: writes a recipe that suits a data set.
 
-use super::load;
 use super::terminal::{grouped, print, print_status};
+use super::{load, number};
 use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{self, Data, Recipe, Set};
@@ -22,7 +22,7 @@ pub(super) struct NewArgs {
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Side of the square that pictures are scaled to, in pixels [default: 32, or 16 for pictures of less than 24 pixels]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=512))]
+    #[arg(long, value_name = "PIXELS", value_parser = number::whole::<u16>(8..=512))]
     size: Option<u16>,
 }
 
@@ -43,13 +43,13 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
             )));
         }
         if source.components().count() > 1 || source.extension().is_some_and(|end| end != "toml") {
-            return Err(Error::Usage(format!("{}: no such folder or file", source.display())));
+            return Err(Error::Usage(format!("{}: no such folder or file; check the path", source.display())));
         }
         let text = recipe::builtin("digits").expect("it is embedded");
         (text.to_string(), format!("there is no folder {name}: this is a copy of the recipe for the embedded digits"))
     } else {
         let found = inspect(source)?;
-        let plan = Plan::new(found, args.size.map(usize::from))?;
+        let plan = Plan::new(source, found, args.size.map(usize::from))?;
         (plan.toml(source), plan.about())
     };
     // A mistake in the text would be one of this program, but it should not reach the user.
@@ -78,7 +78,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(found: Found, size: Option<usize>) -> Result<Self> {
+    fn new(source: &Path, found: Found, size: Option<usize>) -> Result<Self> {
         let Found { mut set, classes, pictures, has_validation } = found;
         match (&mut set, size) {
             (Set::Folder(folder), size) => {
@@ -94,7 +94,8 @@ impl Plan {
         }
         if classes.len() < 2 {
             return Err(Error::Data(format!(
-                "there is only one class, {}; a network needs at least two to tell apart",
+                "{}: there is only one class, {}; a network needs images of at least two",
+                source.display(),
                 classes.first().map_or("", String::as_str)
             )));
         }

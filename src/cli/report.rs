@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
-    /// Run folders, or folders that contain them
+    /// Run folders, or folders that contain runs and sweeps
     #[arg(required = true, value_name = "RUN|DIR")]
     runs: Vec<PathBuf>,
     /// Output file [default: report.html in the folder that is named; if several are, in the one
@@ -45,7 +45,7 @@ struct Output<'a> {
 const EXAMPLES: &str = "\
 Examples:
   halfwave report runs/digits-1               report on one run, in runs/digits-1/report.html
-  halfwave report runs                        all runs in this folder, in runs/report.html
+  halfwave report runs                        all runs and sweeps in it, in runs/report.html
   halfwave report runs/a runs/b --plots plots also writes the plots as files
 
 The page is a self-contained HTML file. Each checkpoint is evaluated on its test images, as by halfwave \
@@ -54,8 +54,9 @@ eval; if they are not available, the page says so and shows the rest.";
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     args.json.begin();
     // Report every error before any work is done.
+    let given: Vec<_> = args.runs.iter().map(|path| folder::of_file(path)).collect();
     let mut runs = Vec::new();
-    for given in &args.runs {
+    for given in &given {
         for dir in folder::runs_in(given)? {
             match Folder::read(&dir).and_then(|folder| Ok((folder, SavedRun::read(&dir)?))) {
                 Ok(run) => runs.push(run),
@@ -68,7 +69,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     if runs.is_empty() {
         return Err(Error::Usage("none of these runs can be read".into()));
     }
-    let beside = match &args.runs[..] {
+    let beside = match &given[..] {
         [one] => one.clone(),
         several => several[0].parent().map_or_else(PathBuf::new, Path::to_path_buf),
     };

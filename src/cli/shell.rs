@@ -4,6 +4,7 @@
 use super::Cli;
 use super::terminal::{print, print_status};
 use clap::CommandFactory;
+use clap::builder::{Resettable, StyledStr};
 use clap_complete::Shell;
 use halfwave::{Error, Result, files};
 use std::path::PathBuf;
@@ -45,10 +46,34 @@ pub(super) fn man(args: &ManArgs) -> Result<()> {
     for (name, command) in pages {
         let mut text = Vec::new();
         let file = args.dir.join(format!("{name}.1"));
-        clap_mangen::Man::new(command).title(&name).render(&mut text).map_err(Error::io(&file))?;
+        let notes = command.get_after_help().map(notes).unwrap_or_default();
+        let page = clap_mangen::Man::new(command.after_help(Resettable::Reset)).title(&name);
+        page.render(&mut text).map_err(Error::io(&file))?;
+        text.extend(notes.bytes());
         files::replace(&file, &text)?;
         count += 1;
     }
     print_status(&format!("{count} manual pages written to {}", args.dir.display()));
     Ok(())
+}
+
+/// Returns the text behind a command's options as the last section of its page. Indented lines, the
+/// examples, stay lines; all others are filled.
+fn notes(text: &StyledStr) -> String {
+    let mut section = ".SH NOTES\n".to_string();
+    let mut is_example = false;
+    for line in text.to_string().lines() {
+        if is_example != line.starts_with(' ') {
+            is_example = !is_example;
+            section += if is_example { ".nf\n" } else { ".fi\n" };
+        }
+        // A dot or a quote at its start would make the line a request, and an empty line ends a paragraph.
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        match line.as_str() {
+            "" => section += ".PP\n",
+            line if line.starts_with(['.', '\'']) => section += &format!("\\&{line}\n"),
+            line => section += &format!("{line}\n"),
+        }
+    }
+    if is_example { section + ".fi\n" } else { section }
 }

@@ -1,5 +1,6 @@
 //! Options that override how a step is computed, and how many there are.
 
+use super::number;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use halfwave::Result;
 use halfwave::pass::Precision;
@@ -11,11 +12,11 @@ use std::ops::RangeInclusive;
 #[derive(Clone, clap::Args)]
 pub(super) struct StepArgs {
     /// Batch size, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(sizes()))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u32>(sizes()))]
     batch: Option<u32>,
     /// Gradient accumulation: number of micro-batches per step, instead of the recipe's; must
     /// divide the batch size
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(sizes()))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u32>(sizes()))]
     accumulate: Option<u32>,
     /// Storage of activations and their gradients, instead of the recipe's: "f32", or "mixed" for
     /// half precision
@@ -46,10 +47,10 @@ impl StepArgs {
 #[derive(Clone, clap::Args)]
 pub(super) struct LengthArgs {
     /// Number of epochs, instead of the recipe's length
-    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = number::whole::<u64>(1..=number::MOST))]
     epochs: Option<u64>,
     /// Number of steps, instead of the recipe's length
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u64>(1..=number::MOST))]
     steps: Option<u64>,
 }
 
@@ -74,8 +75,8 @@ fn word<T: Word + Send + Sync>() -> impl TypedValueParser<Value = T> {
 }
 
 /// Returns the values that the recipe's `batch` and `accumulate` can have.
-fn sizes() -> RangeInclusive<i64> {
-    *BATCHES.start() as i64..=*BATCHES.end() as i64
+fn sizes() -> RangeInclusive<u64> {
+    *BATCHES.start() as u64..=*BATCHES.end() as u64
 }
 
 /// Describes the size of a step and everything that is not the default.

@@ -3,7 +3,7 @@
 
 use super::step::{LengthArgs, StepArgs};
 use super::study::{self, Options, StudyArgs};
-use super::{DataArgs, load};
+use super::{DataArgs, load, number};
 use halfwave::Result;
 use halfwave::experiment::Sweep;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     fix: Vec<String>,
     /// Random search: draw N different combinations instead of trying all
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u64>(1..=1000))]
     random: Option<u64>,
     /// Seed of the random search; the same seed draws the same combinations
     #[arg(long, value_name = "N", default_value = "0", requires = "random")]
     sweep_seed: u64,
     /// Number of runs of each combination, with seeds from 0
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = number::whole::<u64>(1..=1000))]
     seeds: u64,
     #[command(flatten)]
     length: LengthArgs,

@@ -206,14 +206,16 @@ pub(super) fn init_log(verbose: u8) {
         1 => "warn,halfwave=info",
         _ => "info,halfwave=debug",
     };
-    let env = env_logger::Env::default().default_filter_or(filter);
+    // An empty variable counts as none.
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.as_deref().unwrap_or(filter);
     let format = |out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
         let level = record.level().as_str().to_lowercase();
         let level = if level == "warn" { "warning" } else { &level };
         writeln!(out, "{level}: {}", record.args())
     };
     let target = env_logger::Target::Pipe(Box::new(Log));
-    env_logger::Builder::from_env(env).format(format).target(target).init();
+    env_logger::Builder::new().parse_filters(filter).format(format).target(target).init();
 }
 
 /// Formats a number of steps: "1 step", "1,234 steps".

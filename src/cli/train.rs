@@ -8,11 +8,12 @@ use super::set::SetArgs;
 use super::step::{self, LengthArgs, StepArgs};
 use super::terminal::{self, duration, grouped, percent, print, print_message, print_status};
 use super::view::{RunSummary, View};
-use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, plan};
+use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, number, plan};
 use halfwave::backend::Device;
 use halfwave::files::{self, quoted};
 use halfwave::recipe::Recipe;
 use halfwave::train::claim::Claim;
+use halfwave::train::folder;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, SavedRun};
 use halfwave::train::{Event, Start, StepPacer, weights};
@@ -46,7 +47,7 @@ pub(super) struct TrainOptions {
     set: SetArgs,
     /// Random seed, which determines the initial weights and the order of the images, instead of
     /// the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = number::whole::<u64>(0..=number::MOST))]
     seed: Option<u64>,
     /// Load initial weights from a safetensors file with PyTorch's parameter names, or from a run's
     /// folder
@@ -152,8 +153,10 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
 }
 
 fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
+    let dir = &folder::of_file(dir);
     if !dir.is_dir() {
-        return Err(Error::Usage(format!("{}: no such folder; --resume expects a run's folder", dir.display())));
+        let what = if dir.exists() { "not a folder" } else { "no such folder" };
+        return Err(Error::Usage(format!("{}: {what}; --resume expects a run's folder", dir.display())));
     }
     let claim = Claim::existing(dir)?;
     let mut saved = SavedRun::read_folder(dir)?;

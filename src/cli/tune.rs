@@ -30,7 +30,7 @@ const ADAPTER: &str = "Adapter to measure: an index or part of a name from `half
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave tune vgg-small                     for VGG-small with its default batch size, on the first GPU
+  halfwave tune vgg-small                     VGG-small, its default batch size, the first GPU
   halfwave tune resnet20 --batch 128
   halfwave tune --forget                      return to the default choices
 

@@ -19,6 +19,8 @@ const FETCH: &str = "fetch the file itself again";
 const PULL: &str = "run git lfs pull";
 /// Advice for files in other formats.
 const EXPORT: &str = "export its images as PNG or JPEG files, or as IDX files, first";
+/// Advice for files that are not about images, in a folder of images.
+const REMOVE: &str = "remove it";
 const CONVERT: &str = "convert it to PNG or JPEG first";
 
 /// The first bytes of each kind, at an offset.
@@ -54,9 +56,9 @@ const STARTS: &[(usize, &[u8], &str, &str)] = &[
     (128, b"DICM", "a DICOM image", CONVERT),
     (0, b"\x1a\x45\xdf\xa3", "a video", "extract its frames as PNG or JPEG first"),
     (0, b"RIFF", "an audio or video file", "extract its frames as PNG or JPEG first"),
-    (0, b"\0\x05\x16\x07", "metadata that macOS wrote beside a file", "remove it"),
-    (0, b"\x7fELF", "a program", "remove it"),
-    (0, b"MZ", "a program", "remove it"),
+    (0, b"\0\x05\x16\x07", "metadata that macOS wrote beside a file", REMOVE),
+    (0, b"\x7fELF", "a program", REMOVE),
+    (0, b"MZ", "a program", REMOVE),
 ];
 
 impl FileKind {
@@ -95,12 +97,18 @@ impl FileKind {
         match () {
             () if begins("<!doctype html") || begins("<html") => kind("an HTML page", FETCH),
             () if begins("<svg") || begins("<?xml") && lower.contains("<svg") => kind("an SVG drawing", CONVERT),
-            () if begins("<?xml") => kind("an XML document", "remove it"),
+            () if begins("<?xml") => kind("an XML document", REMOVE),
             // The pictures of netpbm start with text, and so does XBM.
             () if begins("P") && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => None,
-            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text file", "remove it"),
+            () if text.chars().all(|c| !c.is_control() || c.is_whitespace()) => kind("a text file", REMOVE),
             () => None,
         }
+    }
+
+    /// What to do with a file that was named in the place of another one; `otherwise` where the only
+    /// advice is to remove it from a folder.
+    pub(super) fn advice_or(self, otherwise: &'static str) -> &'static str {
+        if self.advice == REMOVE { otherwise } else { self.advice }
     }
 
     /// Whether it contains or stands for another file, so that the advice applies whatever was

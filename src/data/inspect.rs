@@ -53,8 +53,8 @@ pub fn inspect(path: &Path) -> Result<Found> {
     }
     if path.is_file() {
         let found = FileKind::of_file(path);
-        let (what, advice) =
-            found.map_or(("a file", "name the folder that contains it"), |kind| (kind.what, kind.advice));
+        let whole = "name the folder that contains it";
+        let (what, advice) = found.map_or(("a file", whole), |kind| (kind.what, kind.advice_or(whole)));
         return Err(Error::Data(format!(
             "{}: this is {what}; {advice}. A data set is a folder of pictures, IDX or CIFAR files, or an .npz archive",
             path.display()

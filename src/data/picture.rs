@@ -14,10 +14,10 @@ use super::file_kind::{self, FileKind};
 use super::panics::catch_panic;
 use super::{Fit, Set, Split};
 use crate::error::io_words;
+use crate::files::open;
 use crate::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
@@ -61,7 +61,10 @@ impl Fault {
             }
             (Some(name), _) => Self::new(format!("a damaged {name} file"), full),
             (None, _) => match FileKind::of(bytes) {
-                Some(FileKind { what, advice }) => Self::new(what, format!("not a picture but {what}; {advice}")),
+                Some(kind) => {
+                    let (what, advice) = (kind.what, kind.advice_or("PNG and JPEG can be read"));
+                    Self::new(what, format!("not a picture but {what}; {advice}"))
+                }
                 None => Self::new("not a picture that can be read", full),
             },
         }
@@ -185,7 +188,7 @@ pub(super) fn look(path: &Path) -> Result<Look, Fault> {
 /// readable format, and its size must fit into memory. For JPEG, whose size may be anywhere in the
 /// file, only the first bytes are checked.
 pub(super) fn check(path: &Path) -> Result<(), Fault> {
-    let mut file = File::open(path).map(BufReader::new).map_err(Fault::unread)?;
+    let mut file = open(path).map(BufReader::new).map_err(Fault::unread)?;
     let mut start = Vec::with_capacity(file_kind::START);
     file.by_ref().take(file_kind::START as u64).read_to_end(&mut start).map_err(Fault::unread)?;
     file.rewind().map_err(Fault::unread)?;
@@ -202,7 +205,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
 /// Decodes the picture `path`, applies its EXIF orientation, and converts it.
 fn decoded<T>(path: &Path, convert: impl FnOnce(DynamicImage) -> Result<T, Fault>) -> Result<T, Fault> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Fault::unread)?;
+    let file = open(path).map_err(Fault::unread)?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Fault::unread)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Fault::new(

@@ -83,7 +83,7 @@ pub fn preset(name: &str) -> Result<&'static Preset> {
 
 fn unknown(what: &str, name: &str, names: &[&str]) -> Error {
     let advice = match nearest(name, names) {
-        Some(meant) => format!("did you mean {meant}?"),
+        Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("there are {}", names.join(", ")),
     };
     Error::Usage(format!("there is no {what} \"{name}\"; {advice}"))

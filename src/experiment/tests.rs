@@ -194,7 +194,7 @@ fn names_are_told_apart_and_mistakes_are_answered() {
     }
     let study = find("methods").unwrap().study(preset("smoke").unwrap(), 3).unwrap();
     assert_eq!((study.run_name(1, 2).as_str(), study.recipe(1, 2).train.seed), ("xnor-seed2", 2));
-    assert!(find("surogates").unwrap_err().to_string().contains("did you mean surrogates?"));
+    assert!(find("surogates").unwrap_err().to_string().contains("did you mean \"surrogates\"?"));
     assert!(preset("huge").unwrap_err().to_string().contains("there are smoke, small, paper"));
 }
 

@@ -5,6 +5,9 @@ use super::chart::{Chart, Line, Unit};
 /// Epoch, mean, and standard deviation if there are several runs.
 pub type Means = Vec<(u64, f64, Option<f64>)>;
 
+/// Name of the files of [`by_value`].
+pub(crate) const BY_VALUE: &str = "by-value";
+
 /// Number of solid lines; further lines are dashed, because colours are hard to distinguish.
 const SOLID: usize = 4;
 
@@ -22,7 +25,7 @@ pub type ByValue = (String, Vec<(f64, f64, Option<f64>)>);
 /// Creates a chart of accuracy in per cent by the value of a setting.
 pub(crate) fn by_value(title: &str, key: &str, lines: &[ByValue]) -> Chart {
     let all = lines.iter().enumerate().map(|(at, (name, points))| line(at, name, points.iter().copied()));
-    finished(Chart::new("by-value", title, key.to_string(), Unit::Percent, all.collect()).by_value())
+    finished(Chart::new(BY_VALUE, title, key.to_string(), Unit::Percent, all.collect()).by_value())
 }
 
 /// Creates a line with a band of one standard deviation.

@@ -15,7 +15,8 @@ use crate::files::replace;
 use crate::metrics::Row;
 use crate::{Error, Result};
 use plot::Plot;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// Draws `rows` as `curve.svg` and `curve.png` in the folder `dir`: loss per step and accuracy per
 /// epoch, with `title`.
@@ -52,10 +53,30 @@ pub fn by_value(title: &str, key: &str, lines: &[ByValue], dir: &Path) -> Result
     write(Plot::Chart(&bands::by_value(title, key, lines)), dir)
 }
 
+/// Removes what [`by_value`] has written into a folder.
+///
+/// # Errors
+///
+/// Returns an error if a file cannot be removed.
+pub fn remove_by_value(dir: &Path) -> Result<()> {
+    ["svg", "png"].iter().try_for_each(|extension| {
+        let path = file(dir, bands::BY_VALUE, extension);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Returns the path of a plot in a folder.
+fn file(dir: &Path, id: &str, extension: &str) -> PathBuf {
+    dir.join(format!("{id}.{extension}"))
+}
+
 /// Writes a plot as SVG and PNG into a folder.
 pub(crate) fn write(plot: Plot<'_>, dir: &Path) -> Result<()> {
     for (extension, draw) in [("svg", plot::svg as fn(Plot<'_>) -> _), ("png", plot::png)] {
-        let path = dir.join(format!("{}.{extension}", plot.id()));
+        let path = file(dir, plot.id(), extension);
         let drawn: Result<Vec<u8>, String> = draw(plot);
         let failed = |message| Error::io(&path)(std::io::Error::other(format!("it cannot be drawn: {message}")));
         replace(&path, &drawn.map_err(failed)?)?;

@@ -320,7 +320,8 @@ fn notes(a: &Profile, b: &Profile) -> Vec<String> {
     }
     let fewest = a.steps.min(b.steps);
     if fewest < 10 {
-        notes.push(format!("only {fewest} steps were measured: --steps 20 or more detects smaller changes"));
+        let were = if fewest == 1 { "step was" } else { "steps were" };
+        notes.push(format!("only {fewest} {were} measured: --steps 20 or more detects smaller changes"));
     }
     notes
 }

@@ -4,7 +4,7 @@ use super::source::{Found, NO_FILES};
 use super::texts::Origin;
 use super::words::nearest;
 use crate::data::FileKind;
-use crate::files::quoted;
+use crate::files::{open, quoted};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::io::Read;
@@ -49,7 +49,7 @@ pub(super) fn of_file(path: &Path) -> Result<Found> {
         wrong(format!("this is {found}; a recipe is a TOML file in UTF-8, and names its images in [data]"))
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let file = open(path).map_err(Error::io(path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if halfwave_infer::is_packed(&bytes) {
         return Err(wrong("this is a packed network; halfwave eval and predict take it".to_string()));

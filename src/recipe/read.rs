@@ -292,7 +292,7 @@ fn put(table: &Table<'_>, name: &str, setting: Setting<'_>) -> Result<bool> {
         Setting::Flag(value) => replace(value, table.get(name, || "write true or false".into(), DeValue::as_bool)?),
         Setting::Text(value) => replace(value, text(table, name)?),
         Setting::Texts(values) => {
-            let advice = || "give a string in quotes, or a list of strings".to_string();
+            let advice = || format!("{}, or a list of strings", table.text.string_words(&table.span_of(name)));
             let owned = |item: &DeValue<'_>| item.as_str().map(String::from);
             replace(
                 values,
@@ -353,7 +353,7 @@ fn replace<T>(value: &mut T, given: Option<T>) -> bool {
 }
 
 fn text(table: &Table<'_>, name: &str) -> Result<Option<String>> {
-    table.get(name, || "give a string in quotes".into(), |given| given.as_str().map(String::from))
+    table.get(name, || table.text.string_words(&table.span_of(name)), |given| given.as_str().map(String::from))
 }
 
 fn integer(value: &DeValue<'_>) -> Option<u64> {

@@ -18,6 +18,10 @@ pub(super) fn text(option: &str, assignment: &str) -> Result<String> {
         return Err(wrong(&format!("the value is missing; {FORM}")));
     }
     let value = self::value(value).map_err(|why| wrong(&why))?;
+    let of_layers = "layers.NAME.KEY=VALUE changes a key of the layers with that name; * stands for any text";
+    if ["layers", "model.layers"].contains(&key) {
+        return Err(wrong(of_layers));
+    }
     let inside = key.strip_prefix("model.").unwrap_or(key).strip_prefix("layers.");
     let Some(inside) = inside else {
         if key == "extends" {
@@ -32,7 +36,7 @@ pub(super) fn text(option: &str, assignment: &str) -> Result<String> {
     let (name, key) = inside.rsplit_once('.').unwrap_or((inside, ""));
     let name = name.trim_matches(['"', '\'']);
     if name.is_empty() || key.is_empty() {
-        return Err(wrong("layers.NAME.KEY=VALUE changes a key of the layers with that name; * stands for any text"));
+        return Err(wrong(of_layers));
     }
     if !is_name(key) || key == "match" {
         return Err(wrong(&format!("\"{key}\" is not a key of a layer; {FORM}")));
@@ -59,10 +63,12 @@ fn value(text: &str) -> std::result::Result<String, String> {
             _ => Ok(string()),
         },
         Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
-            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            // What the parser says about strings follows anyway.
+            let message = error.message().lines().collect::<Vec<_>>().join(", ") + "; ";
+            let message = if message.starts_with("string values") { "" } else { &message };
             Err(format!(
-                "the value is not valid TOML: {message}; strings inside of a list or table need quotes, \
-                 which the shell must not remove: 'KEY=[\"a\", \"b\"]'"
+                "the value is not valid TOML: {message}strings inside of a list or table need quotes \
+                 that the shell keeps: 'KEY=[\"a\", \"b\"]'"
             ))
         }
         Err(_) => Ok(string()),
@@ -116,6 +122,8 @@ mod tests {
             ("train.[x]=3", "is not a key"),
             ("a b=3", "\"a b\" is not a key"),
             ("extends=digits", "name the recipe itself"),
+            ("layers=3", "layers.NAME.KEY=VALUE changes"),
+            ("model.layers=[]", "layers.NAME.KEY=VALUE changes"),
             ("layers.q1=3", "layers.NAME.KEY=VALUE changes"),
             ("layers..bits=3", "layers.NAME.KEY=VALUE changes"),
             ("layers.q1.match=q2", "\"match\" is not a key of a layer"),

@@ -1,5 +1,5 @@
 //! The text of a recipe and the tables in it, for errors with file, line, table and value.
-use super::words::suggest;
+use super::words::{expected, suggest};
 use crate::text::excerpt;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -60,6 +60,18 @@ impl RecipeText<'_> {
         match self.in_option(at) {
             true => format!("add --set layers.{layer}.{key}={value}"),
             false => format!("add [[model.change]] with match = \"{layer}\" and {key} = {value}"),
+        }
+    }
+
+    /// How to write a string in the place of the value at a position. A shell removes quotes, so an
+    /// option needs two kinds of them.
+    pub(super) fn string_words(&self, at: &Span) -> String {
+        let option = self.parts[self.part(at.start)].name.split_once(' ').filter(|_| self.in_option(at));
+        match option.and_then(|(option, assignment)| Some((option, assignment.split_once('=')?))) {
+            Some((option, (key, value))) if !value.contains(['"', '\'']) => {
+                format!("a string needs quotes that the shell keeps: {option} '{}=\"{}\"'", key.trim(), value.trim())
+            }
+            _ => "give a string in quotes".to_string(),
         }
     }
 
@@ -172,7 +184,11 @@ impl<'a> Table<'a> {
 
     /// The position of the word that a key has.
     pub(super) fn word(&self, key: &str, words: &[&str]) -> Result<Option<usize>> {
-        let Some(found) = self.get(key, || "give a string in quotes".into(), DeValue::as_str)? else { return Ok(None) };
+        let advice = || {
+            let quotes = if self.text.in_option(&self.span_of(key)) { "" } else { ", in quotes" };
+            expected(words) + quotes
+        };
+        let Some(found) = self.get(key, advice, DeValue::as_str)? else { return Ok(None) };
         match words.iter().position(|word| *word == found) {
             Some(at) => Ok(Some(at)),
             None => Err(self.value_error(key, &format!("unknown; {}", suggest(found, words)))),

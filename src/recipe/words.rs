@@ -19,7 +19,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("extends", &["base", "inherit", "inherits", "parent", "include", "extend"]),
     ("change", &["changes", "override", "overrides"]),
     // Keys.
-    ("lr", &["learning_rate", "base_lr", "initial_lr", "lr0", "eta"]),
+    ("lr", &["learning_rate", "rate", "base_lr", "initial_lr", "lr0", "eta"]),
     ("batch", &["batch_size", "bs", "minibatch", "train_batch_size"]),
     ("epochs", &["epoch", "num_epochs", "n_epochs", "max_epochs"]),
     ("steps", &["max_steps", "num_steps", "iterations", "iters", "max_iter"]),

@@ -25,7 +25,7 @@ const EXPORT: Advice = Advice::Say("export its weights as safetensors, under PyT
 const EXPORTED: Advice = Advice::Say(
     "halfwave reads the checkpoint or the run's folder that it was exported from; eval and predict also read packed files (halfwave export)",
 );
-const SWAPPED: Advice = Advice::Say("name a checkpoint or a run's folder here");
+const SWAPPED: Advice = Advice::Say("name a checkpoint or a run's folder");
 
 /// File kinds by the bytes at an offset: formats that hold weights, and pictures; [`FileKind`] knows
 /// others.

@@ -3,7 +3,8 @@
 use super::foreign::{self, START};
 use super::run::{CHECKPOINT, RUN_INFO};
 use crate::error::{Error, Result};
-use std::fs::{self, File};
+use crate::files::open;
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub fn read(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if path.is_dir() { checkpoint(path)? } else { path.to_path_buf() };
     let mut bytes = Vec::new();
-    let mut file = File::open(&path).map_err(Error::io(&path))?;
+    let mut file = open(&path).map_err(Error::io(&path))?;
     file.by_ref().take(START as u64).read_to_end(&mut bytes).map_err(Error::io(&path))?;
     if let Some(message) = foreign::recognise(&bytes, &path) {
         return Err(Error::Checkpoint { path, message });

@@ -42,7 +42,7 @@ fn help_that_cannot_be_written_is_an_error() {
         let output = help.spawn().unwrap().wait_with_output().unwrap();
         let err = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
-        assert!(err.starts_with("error: standard output: No space left"), "{args:?}: {err}");
+        assert!(err.starts_with("error: standard output: no space left"), "{args:?}: {err}");
         let done = finish(command(base.path(), args));
         assert!(done.code == Some(0) && done.out.contains("halfwave") && done.err.is_empty(), "{args:?}");
     }
@@ -104,4 +104,19 @@ fn test_images_without_some_of_the_classes_are_worth_a_warning() {
     picture(&dir.join("pictures/val/light/0.png"), 205);
     let done = train("better");
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+}
+
+/// A pipe that nobody writes to would be waited for.
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused() {
+    // The contents of the folder in which the program runs are compared afterwards.
+    let (base, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (dir, pipe) = (base.path(), beside.path().join("pipe"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    fs::write(dir.join("my.toml"), format!("extends = \"{pipe}\"\n[train]\nbatch = 8\n")).unwrap();
+    for args in [&["train", pipe][..], &["train", "my.toml"], &["eval", pipe], &["predict", &run_dir(), pipe]] {
+        fails(dir, args, &["pipe: not a regular file; give the name of one"]);
+    }
 }

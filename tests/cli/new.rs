@@ -81,7 +81,11 @@ fn other_sets_are_recognised_by_their_files() {
     let grey = base.path().join("grey/a");
     fs::create_dir_all(&grey).unwrap();
     GrayImage::from_fn(12, 12, |x, _| Luma([x as u8 * 20])).save(grey.join("1.png")).unwrap();
-    fails(base.path(), &["new", "grey"], &["there is only one class, a"]);
+    fails(base.path(), &["new", "grey"], &["grey: there is only one class, a"]);
+    fs::create_dir(base.path().join("grey/b")).unwrap();
+    fails(base.path(), &["new", "grey"], &["only a holds pictures that can be read; b holds none: put some there"]);
+    fs::write(base.path().join("grey/b/1.heic"), b"\0\0\0\x18ftypheic").unwrap();
+    fails(base.path(), &["new", "grey"], &["b holds none, but b/1.heic (a HEIC picture)", "PNG or JPEG"]);
     fails(
         base.path(),
         &["new", "drawings", "--size", "32", "--out", "x.toml"],

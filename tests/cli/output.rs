@@ -120,7 +120,7 @@ fn arguments_need_not_be_utf_8() {
     predict.arg(name);
     let done = finish(predict);
     assert!(done.code == Some(1) && done.out.starts_with(&image), "{}", done.err);
-    assert!(done.err.starts_with("error: caf\u{fffd}.png: No such file"), "{}", done.err);
+    assert!(done.err.starts_with("error: caf\u{fffd}.png: no such file"), "{}", done.err);
 }
 
 #[test]
@@ -152,6 +152,8 @@ fn shells_and_manuals_know_every_command() {
     {
         let text = fs::read_to_string(base.path().join("pages").join(page)).unwrap();
         assert!(text.contains(part), "{part} is not in {page}: {text}");
+        // Examples stay lines.
+        assert!(text.contains(".nf\n  halfwave ") && text.ends_with('\n'), "{page}: {text}");
     }
     fails(base.path(), &["report", "pages"], &["pages holds no run, and none of its folders does"]);
 }

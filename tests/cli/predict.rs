@@ -36,7 +36,7 @@ fn bad_pictures_are_left_out() {
         ("words.png", "not a picture"),
         ("half.png", "not a picture"),
         ("folder.png", "this is a folder"),
-        ("missing.png", "No such file"),
+        ("missing.png", "no such file"),
     ] {
         fails(dir, &["predict", &run_dir(), name, "--adapter", "cpu"], &[name, part]);
         let done = finish(command(dir, &["predict", &run_dir(), name, &good, "--adapter", "cpu"]));

@@ -165,7 +165,7 @@ fn what_is_no_run_is_refused() {
     let done = finish(command(dir, &report(&["runs"])));
     assert!(done.code == Some(0) && done.out.contains("report written to runs/report.html"), "{}", done.err);
     assert!(done.err.starts_with("warning: left out: runs/cut holds no run"), "{}", done.err);
-    fails(dir, &report(&["run", "--out", "nowhere/page.html"]), &["nowhere/page.html: No such file"]);
+    fails(dir, &report(&["run", "--out", "nowhere/page.html"]), &["nowhere/page.html: no such file"]);
     fails(dir, &report(&["run", "--plots", "file"]), &["file is not a folder", "--plots"]);
     fails(dir, &["report", "run", "--adapter", "no such card"], &["no such card", "halfwave devices"]);
     let about = fs::read(dir.join("run/run.json")).unwrap();
@@ -177,4 +177,29 @@ fn what_is_no_run_is_refused() {
     fs::write(dir.join("run/metrics.jsonl"), "").unwrap();
     fs::write(dir.join("run/checkpoint.safetensors"), "words").unwrap();
     fails(dir, &report(&["run"]), &["run/checkpoint.safetensors: this is a text file, not a safetensors file"]);
+}
+
+/// A file of a run stands for the run, and a folder of runs may contain sweeps.
+#[test]
+fn a_report_finds_the_runs_of_sweeps_and_of_files() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    run(dir, &["train", "--adapter", "cpu", "--steps", "1"]);
+    let sweep = |batches| run(dir, &["sweep", "digits", "--set", batches, "--steps", "1", "--adapter", "cpu"]);
+    sweep("train.batch=[4, 8]");
+    let report = |given: &str| -> Value {
+        serde_json::from_str(&run(dir, &["report", given, "--adapter", "cpu", "--json", "-q"])).unwrap()
+    };
+    let found = report("runs");
+    assert_eq!(all(&found["runs"], "name"), ["digits-1", "batch=4-seed0", "batch=8-seed0"]);
+    let found = report("runs/digits-1/run.json");
+    assert_eq!(
+        (all(&found["runs"], "name"), found["report"].as_str()),
+        (vec!["digits-1"], Some("runs/digits-1/report.html"))
+    );
+    // A table without several numbers has no plot of them.
+    let plot = dir.join("runs/digits-sweep/by-value.png");
+    assert!(plot.exists());
+    sweep("train.batch=[4]");
+    assert!(!plot.exists() && !plot.with_extension("svg").exists());
 }

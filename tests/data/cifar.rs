@@ -85,7 +85,13 @@ fn wrong_keys_are_refused() {
             33,
             &["labels = \"corse\"", "did you mean \"coarse\"?"],
         ),
-        ("set = \"cifar100\"\nlabels = 20", [3, 32, 32], 20, 33, &["labels = 20", "string in quotes"]),
+        (
+            "set = \"cifar100\"\nlabels = 20",
+            [3, 32, 32],
+            20,
+            33,
+            &["labels = 20", "expected one of fine, coarse, in quotes"],
+        ),
         ("set = \"cifar100\"\ndir = \"\"", [3, 32, 32], 100, 33, &["name the folder"]),
         (
             "set = \"cifar10\"\nlabels = \"fine\"",

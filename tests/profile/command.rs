@@ -93,7 +93,7 @@ fn mistakes_are_told_before_anything_is_measured() {
     let told = String::from_utf8(both.stderr).unwrap();
     assert!(both.status.code() == Some(2) && told.contains("cannot be used with '--steps <N>'"), "{told}");
     fails(dir, &["--json", "nowhere/a.json"], &["nowhere/a.json"]);
-    fails(dir, &["--html", "full"], &["not a regular file"]);
+    fails(dir, &["--html", "full"], &["full: this is a folder"]);
     fails(dir, &["no-such-recipe"], &["no-such-recipe", "digits"]);
     fails(dir, &["--adapter", "cpu", "--api-trace", "calls"], &["the CPU backend does not make"]);
     fails(dir, &["--adapter", "cpu", "--steps", "1", "--capture"], &["captures need an adapter"]);

@@ -162,7 +162,7 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     ),
     // Optimisers.
     ("lr = 0.05\n", "", 38, &["[train.optimizer]: kind is missing", "one of sgd, adam, adamw, bop"]),
-    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "string in quotes"]),
+    ("kind = 3\nlr = 0.05\n", "", 39, &["kind = 3", "expected one of sgd", "in quotes"]),
     (
         "kind = \"adam\"\nlr = 1\nmomentum = 0.9\n",
         "",

@@ -8,10 +8,15 @@ import { ROOT } from './browsers.mjs';
 const target = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
 const FOLDERS = [process.env.HALFWAVE_NATIVE, path.join(target, 'debug'), path.join(target, 'release')].filter(Boolean);
 
+// The folder that contains a native program.
+export function folderOf(program) {
+  const found = FOLDERS.find((folder) => existsSync(path.join(folder, program)));
+  if (!found) throw new Error(`no ${program} in ${FOLDERS.join(' or ')}: cargo build --bins --examples`);
+  return found;
+}
+
 function run(program, args, variables = {}) {
-  const file = FOLDERS.map((folder) => path.join(folder, program)).find(existsSync);
-  if (!file) throw new Error(`no ${program} in ${FOLDERS.join(' or ')}: cargo build --bins --examples`);
-  return execFileSync(file, args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off', ...variables }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(path.join(folderOf(program), program), args, { encoding: 'utf8', env: { ...process.env, RUST_LOG: 'off', ...variables }, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 // Output of the native program for these arguments. Throws if it fails.

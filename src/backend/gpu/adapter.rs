@@ -135,8 +135,10 @@ pub fn called(reports: &[&AdapterReport], part: &str) -> Option<usize> {
 /// Returns an error for an adapter that does not exist, with a list of those that do.
 pub fn no_such(reports: &[&AdapterReport], what: &str) -> Error {
     let names: Vec<_> = reports.iter().enumerate().map(|(i, report)| format!("{i}: {}", report.name)).collect();
-    let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-    Error::Device(format!("{what}; there are: {list}, and cpu. `halfwave devices` shows more"))
+    Error::Device(match names.is_empty() {
+        true => format!("{what}; there is only cpu; `halfwave devices` says what a GPU needs"),
+        false => format!("{what}; there are: {}, and cpu; `halfwave devices` shows more", names.join(", ")),
+    })
 }
 
 /// The first fault of a device: a validation error, out of memory, or device loss.

@@ -9,7 +9,7 @@ use super::plan::{self, Class};
 use super::set::SetArgs;
 use super::step::StepArgs;
 use super::terminal::{is_capable, print, print_message, print_status};
-use super::{AdapterArgs, ceilings, load};
+use super::{AdapterArgs, ceilings, load, number};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::Timeline};
 use halfwave::report::{comparison_page, profile_page};
@@ -31,7 +31,7 @@ pub(super) struct ProfileArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Number of rounds to measure; every value is the median over as many steps
-    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = number::whole::<u32>(1..=10_000))]
     steps: u32,
     #[command(flatten)]
     step: StepArgs,
@@ -112,7 +112,7 @@ const OF_STEP: [&str; 9] =
 
 const EXAMPLES: &str = "\
 Examples:
-  halfwave profile                            the embedded digits, on the GPU, or else the CPU backend
+  halfwave profile                            the embedded digits, on a GPU or else the CPU
   halfwave profile vgg-small --batch 4 --html profile.html
   halfwave profile vgg-small --perfetto profile.pftrace
   halfwave profile --json before.json         then change something, and

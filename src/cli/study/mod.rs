@@ -186,6 +186,7 @@ fn write(table: &Table<'_>, study: &Study, out: &Path) -> Result<()> {
     plots::accuracies(&title, &curves, out)?;
     match table.by_value() {
         Some(by_value) => plots::by_value(&study.name, &by_value.key, &by_value.lines, out),
-        None => Ok(()),
+        // One of an earlier command, with more values, would not agree with the table.
+        None => plots::remove_by_value(out),
     }
 }

@@ -9,7 +9,9 @@ const LONGEST: usize = 100;
 
 /// Returns the name of each combination, such as `lr=0.1,q.bits=2`.
 ///
-/// Names that are equal on a file system which ignores case, and long ones, end in a hash.
+/// Names end in a hash if a string is not in them as it is, so that no other string has the same
+/// name, also in a later sweep with the same folder; and long ones, and names that are equal on a
+/// file system which ignores case.
 pub(super) fn of_arms(recipe: &str, keys: &[String], combinations: &[Vec<Value>]) -> Vec<String> {
     let labels = labels(keys);
     let name = |values: &Vec<Value>| match labels.is_empty() {
@@ -23,9 +25,13 @@ pub(super) fn of_arms(recipe: &str, keys: &[String], combinations: &[Vec<Value>]
     };
     let names: Vec<_> = combinations.iter().map(name).collect();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    names.iter().for_each(|name| *counts.entry(name.to_lowercase()).or_default() += 1);
+    let is_whole = |values: &Vec<Value>| values.iter().all(is_plain);
+    // A name with a hash is different anyway.
+    for (name, _) in names.iter().zip(combinations).filter(|(_, values)| is_whole(values)) {
+        *counts.entry(name.to_lowercase()).or_default() += 1;
+    }
     let unique = |(name, values): (String, &Vec<Value>)| {
-        if name.len() <= LONGEST && counts[&name.to_lowercase()] == 1 {
+        if is_whole(values) && name.len() <= LONGEST && counts[&name.to_lowercase()] == 1 {
             return name;
         }
         let whole = super::assignments(keys, values);
@@ -61,6 +67,11 @@ fn parts(key: &str) -> Vec<String> {
         Some((name, key)) => ["layers", name, key].map(String::from).into(),
         None => key.split('.').map(String::from).collect(),
     }
+}
+
+/// Whether a value is in a name as it is. Only strings need not be.
+fn is_plain(value: &Value) -> bool {
+    !value.toml.starts_with(['"', '\'']) || of_value(&value.shown) == value.shown
 }
 
 /// Returns a value without brackets, quotes and spaces.

@@ -113,6 +113,13 @@ fn names_are_short_unique_and_valid_on_every_system() {
     let alike = names::of_arms("", &strings(&["data.dir"]), &[vec![value("A")], vec![value("a")], vec![value("b")]]);
     assert!(alike[0].starts_with("dir=A-") && alike[1].starts_with("dir=a-") && alike[2] == "dir=b", "{alike:?}");
     assert_ne!(alike[0].to_lowercase(), alike[1].to_lowercase());
+    // A name does not depend on the other values of its sweep.
+    let string = |text: &str| vec![Value { toml: format!("{text:?}"), shown: text.into() }];
+    let dirs = |all: &[&str]| {
+        names::of_arms("", &strings(&["data.dir"]), &all.iter().map(|dir| string(dir)).collect::<Vec<_>>())
+    };
+    let [both, one, plain] = [&["a/b", "a-b"][..], &["a/b"], &["a-b"]].map(dirs);
+    assert_eq!((&both[0], both[1].as_str(), plain[0].as_str()), (&one[0], "dir=a-b", "dir=a-b"));
 }
 
 #[test]

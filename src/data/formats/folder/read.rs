@@ -86,6 +86,9 @@ pub(super) fn load(folder: &Folder, data: &Data, classes: Classes<'_>) -> Result
 /// Returns an error if there is no such folder, or it holds no class folders with pictures.
 pub(super) fn inspect(dir: &Path) -> Result<Inspected> {
     let found = Found::find(dir)?;
+    if let ([class], [other, ..]) = (&found.layout.classes[..], &found.empty[..]) {
+        return Err(wrong(dir, &format!("only {class} holds pictures that can be read; {}", found.without(other))));
+    }
     let placed = found.layout.places.iter().zip(&found.pictures).filter(|(place, _)| place.is_ok());
     let pictures: Vec<_> = placed.map(|(_, path)| dir.join(path)).collect();
     if let Some(name) = found.layout.classes.iter().find(|name| layout::split_of(name).is_some()) {
@@ -185,6 +188,17 @@ impl Found {
         let without = self.empty.iter().map(|path| Skipped(format!("{path}/"), "a folder without pictures".into()));
         self.skipped.extend(without);
         Ok(())
+    }
+
+    /// What a class folder holds in which no picture can be read, and what to do.
+    fn without(&self, folder: &str) -> String {
+        let inside = |Skipped(path, _): &&Skipped| path.strip_prefix(folder).is_some_and(|path| path.starts_with('/'));
+        match self.skipped.iter().find(inside) {
+            Some(Skipped(path, why)) => {
+                format!("{folder} holds none, but {path} ({why}): put pictures there that are saved as PNG or JPEG")
+            }
+            None => format!("{folder} holds none: put some there"),
+        }
     }
 
     /// The error message for a folder without class folders, depending on its contents.
