@@ -313,7 +313,7 @@ fn the_recipe_of_a_run_may_change_in_length_alone() {
 fn a_run_of_an_earlier_version_with_patience_is_resumed_without_it() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("run");
-    assert!(recipe().data.holds_none_out());
+    assert_eq!(recipe().data.validation, Validation::Share(0.0));
     finish(create(&dir, recipe()));
     let path = dir.join("recipe.toml");
     let text = fs::read_to_string(&path).unwrap();
