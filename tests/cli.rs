@@ -25,6 +25,8 @@ mod set;
 mod step;
 #[path = "cli/tune.rs"]
 mod tune;
+#[path = "cli/validation.rs"]
+mod validation;
 #[path = "cli/weights.rs"]
 mod weights;
 

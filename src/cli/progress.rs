@@ -2,9 +2,9 @@
 
 use super::terminal::{self, grouped, percent, print_status};
 use super::view::View;
-use halfwave::recipe::{Length, Recipe};
+use halfwave::recipe::Length;
 use halfwave::train::metrics::{EpochRow, Row};
-use halfwave::train::{Event, Position};
+use halfwave::train::{Event, Position, Trainer};
 use std::time::{Duration, Instant};
 
 /// Interval between lines when there is no view.
@@ -17,6 +17,8 @@ pub(super) struct Progress {
     steps: u64,
     epochs: u64,
     batch: usize,
+    /// Whether there are validation images.
+    is_validated: bool,
     /// Steps between two lines, for a run whose length is given in steps.
     stride: u64,
     /// Sum and number of the losses of this epoch.
@@ -31,15 +33,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Creates the display of a run of `steps` steps with `epoch_steps` per epoch, currently at
-    /// `position`, with the rows written so far.
-    pub(super) fn new(
-        recipe: &Recipe,
-        (steps, epoch_steps): (u64, u64),
-        position: Position,
-        rows: &[Row],
-        view: Option<View>,
-    ) -> Self {
+    /// Creates the display of a run, with the rows written so far.
+    pub(super) fn new(trainer: &Trainer, rows: &[Row], view: Option<View>) -> Self {
+        let (position, steps, epoch_steps) = (trainer.position(), trainer.total_steps(), trainer.epoch_steps());
+        let recipe = trainer.recipe();
         let stride = match recipe.train.length {
             Length::Steps(_) => steps.div_ceil(10),
             Length::Epochs(_) => u64::MAX,
@@ -58,6 +55,7 @@ impl Progress {
             steps,
             epochs: steps.div_ceil(epoch_steps.max(1)),
             batch: recipe.train.batch,
+            is_validated: trainer.is_validated(),
             stride,
             losses,
             loss: f64::NAN,
@@ -123,8 +121,10 @@ impl Progress {
     fn epoch(&mut self, row: &EpochRow) {
         let width = self.epochs.to_string().len();
         let accuracy = |share: Option<f32>| share.map_or("-".to_string(), percent);
-        let held_out =
-            row.validation_accuracy.map_or(String::new(), |share| format!("validation {:>6}   ", percent(share)));
+        let held_out = match self.is_validated {
+            true => format!("validation {:>6}   ", accuracy(row.validation_accuracy)),
+            false => String::new(),
+        };
         // Neither is known if only the evaluation of the epoch remained.
         let (sum, count) = self.losses;
         let loss = if count > 0 { terminal::loss(sum / count as f64) } else { "-".to_string() };

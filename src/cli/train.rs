@@ -10,8 +10,9 @@ use super::terminal::{self, duration, grouped, percent, print, print_message, pr
 use super::view::{RunSummary, View};
 use super::{AdapterArgs, DataArgs, UPDATE_INTERVAL, device, load, number, plan};
 use halfwave::backend::Device;
+use halfwave::data::{Dataset, Split};
 use halfwave::files::{self, quoted};
-use halfwave::recipe::Recipe;
+use halfwave::recipe::{Recipe, Set};
 use halfwave::train::claim::Claim;
 use halfwave::train::folder;
 use halfwave::train::metrics::Row;
@@ -128,6 +129,7 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     if args.dump.is_some() && recipe.train.batch > data.train.len() {
         return Err(Error::Usage("--dump needs a full first batch; use a smaller train.batch".to_string()));
     }
+    describe_images(&recipe.data.set, &data);
     print_status(&plan::describe(&recipe, &name)?);
     let opened = device::open(args.adapter.adapter.as_deref())?;
     let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
@@ -231,21 +233,51 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let accuracy = test_accuracy.map_or("-".to_string(), percent);
     print_status("");
     print(&format!("test accuracy {accuracy} after {}, in {time}\n", terminal::steps(steps)))?;
-    match run.best() {
-        Some((epoch, best)) => print_status(&format!(
-            "validation accuracy was highest after epoch {epoch}, {}: {}",
-            percent(best),
-            dir.join(run::BEST).display()
-        )),
+    let (best, last) = (run.best(), run.rows().last().map_or(0, Row::epoch));
+    let mut network = dir.clone();
+    match best {
+        Some((epoch, best)) if epoch < last => {
+            network = dir.join(run::BEST);
+            print_status(&format!(
+                "validation accuracy was highest after epoch {epoch}: {}, in {}; the test accuracy is that of the last epoch, {last}",
+                percent(best),
+                network.display()
+            ));
+        }
+        Some((_, best)) => {
+            print_status(&format!("validation accuracy was highest after this last epoch: {}", percent(best)))
+        }
         None => print_status(
-            "the last epoch counts, because no images are held out for validation ([data] validation = 0.1 holds out a tenth)",
+            "this is the last epoch's accuracy: no images were held out to choose a best epoch (--set data.validation=auto holds out a tenth)",
         ),
     }
     print_status(&format!("checkpoint, metrics and curve.png are in {}; next:", dir.display()));
-    print_status(&format!("  halfwave eval {}", quoted(&dir)));
-    print_status(&format!("  halfwave predict {} IMAGE.png", quoted(&dir)));
+    print_status(&format!("  halfwave eval {}", quoted(&network)));
+    print_status(&format!("  halfwave predict {} IMAGE.png", quoted(&network)));
     Ok(ExitCode::SUCCESS)
 }
+
+/// Prints the numbers of images, except of folders, which were described when they were read; and a note if there
+/// are so few validation images that their accuracy says little.
+fn describe_images(set: &Set, Dataset { name, classes, train, validation, test, .. }: &Dataset) {
+    let count = |split: &Split| grouped(split.len() as u64);
+    let held_out = validation.as_ref().map_or(String::new(), |split| format!(", {} for validation", count(split)));
+    if !matches!(set, Set::Folder(_)) {
+        print_status(&format!("{name}: {} images to train on{held_out}, {} to test on", count(train), count(test)));
+    }
+    if let Some(few) = validation.as_ref().map(Split::len).filter(|len| *len < LEAST_VALIDATION.max(*classes)) {
+        let images = if few == 1 { "image" } else { "images" };
+        print_message(
+            "note",
+            &format_args!(
+                "the accuracy on {few} validation {images} says little about which epoch is the best; hold out more (data.validation)"
+            ),
+        );
+    }
+}
+
+/// With fewer validation images, or fewer than classes, there is a note.
+const LEAST_VALIDATION: usize = 10;
 
 /// Opens a view of the run, if there is a terminal for it.
 fn open_view(run: &mut Run, device: &Device) -> Option<View> {
@@ -268,10 +300,8 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
 /// Executes the run until it ends or is stopped, and closes the view. Returns the last measured
 /// test accuracy.
 async fn advance(view: Option<View>, run: &mut Run, mut dump: Option<Dump>) -> Result<Option<f32>> {
-    let trainer = run.trainer();
-    let (position, steps) = (trainer.position(), (trainer.total_steps(), trainer.epoch_steps()));
-    let recipe = trainer.recipe().clone();
-    let mut progress = Progress::new(&recipe, steps, position, run.rows(), view);
+    let rows = run.rows().to_vec();
+    let mut progress = Progress::new(run.trainer(), &rows, view);
     let mut pacer = StepPacer::new(UPDATE_INTERVAL);
     loop {
         let asked = Instant::now();

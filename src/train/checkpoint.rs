@@ -41,7 +41,7 @@ pub struct Position {
     /// That accuracy.
     #[serde(default)]
     pub best_accuracy: f32,
-    /// Whether the run was stopped early because it did not improve.
+    /// Whether the run was stopped before its full length because it did not improve.
     #[serde(default)]
     pub stopped: bool,
     /// Whether the steps of an epoch, or of the run, are completed, but not the evaluation after

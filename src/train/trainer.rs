@@ -203,6 +203,11 @@ impl Trainer {
         &self.normalise
     }
 
+    /// Whether there are validation images.
+    pub fn is_validated(&self) -> bool {
+        self.dataset.validation.is_some()
+    }
+
     /// The recipe.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
@@ -422,14 +427,14 @@ impl Trainer {
     }
 
     /// Records the best epoch by the validation images, of equal ones the first, and stops the run
-    /// when the recipe's patience is exhausted. Test images never decide.
-    fn watch(&mut self, row: &EpochRow) {
+    /// when the recipe's patience is exhausted before the end. Test images never decide.
+    fn watch(&mut self, row: &EpochRow, at_end: bool) {
         let Some(accuracy) = row.validation_accuracy else { return };
         let (position, patience) = (&mut self.position, self.recipe.train.patience);
         if position.best_epoch == 0 || accuracy > position.best_accuracy {
             (position.best_epoch, position.best_accuracy) = (row.epoch, accuracy);
         }
-        position.stopped = patience > 0 && row.epoch - position.best_epoch >= patience;
+        position.stopped = !at_end && patience > 0 && row.epoch - position.best_epoch >= patience;
     }
 
     fn batches(&mut self, epoch: u64) -> Vec<Vec<u32>> {
@@ -448,7 +453,7 @@ impl Trainer {
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
         let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
-        let held_out = self.dataset.validation.is_some();
+        let held_out = self.is_validated();
         if due && held_out {
             let evaluation = self.evaluate_part(Part::Validation).await?;
             row.validation_accuracy = Some(evaluation.accuracy());
@@ -457,7 +462,7 @@ impl Trainer {
             self.test(&mut row).await?;
         }
         self.position.unevaluated = false;
-        self.watch(&row);
+        self.watch(&row, over);
         // With a validation set for selection, the test set is evaluated only at the end.
         if held_out && self.over() {
             self.test(&mut row).await?;
