@@ -56,7 +56,18 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     // Report every error before any work is done.
     let given: Vec<_> = args.runs.iter().map(|path| folder::of_file(path)).collect();
     let mut runs = Vec::new();
+    let several = given.len() > 1;
     for given in &given {
+        // What `runs/*` names beside runs, such as the report that was written there before.
+        let other = match folder::runs_in(given) {
+            Ok(_) if given.is_file() => Some(format!("{} is not a run's folder", given.display())),
+            Err(Error::Usage(message)) => Some(message),
+            _ => None,
+        };
+        if let Some(other) = other.filter(|_| several) {
+            print_message("note", &format_args!("left out: {other}"));
+            continue;
+        }
         for dir in folder::runs_in(given)? {
             match Folder::read(&dir).and_then(|folder| Ok((folder, SavedRun::read(&dir)?))) {
                 Ok(run) => runs.push(run),
@@ -67,7 +78,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         }
     }
     if runs.is_empty() {
-        return Err(Error::Usage("none of these runs can be read".into()));
+        return Err(Error::Usage("there is no run that can be read; name folders written by halfwave train".into()));
     }
     let beside = match &given[..] {
         [one] => one.clone(),

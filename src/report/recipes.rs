@@ -17,8 +17,8 @@ pub(super) struct Difference {
     pub(super) values: Vec<Option<String>>,
 }
 
-/// Returns all differences, in the order of the keys in the recipes; those of a layer follow each
-/// other.
+/// Returns all differences: those of training and data first, those of layers last, because there may
+/// be many. Those of a layer follow each other.
 pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     let flat: Vec<_> = recipes.iter().map(|recipe| flat(recipe)).collect();
     let maps: Vec<BTreeMap<_, _>> =
@@ -41,9 +41,15 @@ pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     });
     // A layer that only a later recipe has, or a key of a layer, would otherwise follow everything else.
     let order: Vec<_> = found.iter().map(|difference| group(difference).to_string()).collect();
-    found.sort_by_cached_key(|difference| order.iter().position(|name| name == group(difference)));
+    found.sort_by_cached_key(|difference| {
+        let part = PARTS.iter().position(|part| *part == group(difference)).unwrap_or(PARTS.len());
+        (part, order.iter().position(|name| name == group(difference)))
+    });
     found
 }
+
+/// The parts of a recipe, those with the most telling differences first.
+const PARTS: [&str; 3] = ["train", "data", "model"];
 
 /// Key of the list of layers.
 const LAYERS: &str = "model.layers";
@@ -64,8 +70,7 @@ struct Entry {
 fn flat(recipe: &Recipe) -> Vec<Entry> {
     let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
     let mut entries = Vec::new();
-    // In the order of a recipe: model, data, training.
-    for part in ["model", "data", "train"] {
+    for part in PARTS {
         table.get(part).into_iter().for_each(|value| flatten(part.to_string(), None, value, &mut entries));
     }
     entries

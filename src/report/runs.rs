@@ -117,14 +117,17 @@ pub struct RunSummary {
     batch: usize,
     steps: u64,
     epochs: u64,
-    /// Epoch and accuracy of the best test result.
-    best: Option<(u64, f32)>,
-    last: Option<f32>,
+    /// Epoch with the best validation accuracy, of equal ones the first, and that accuracy. Without
+    /// validation images there is none: the last epoch counts.
+    best_epoch: Option<u64>,
+    best_accuracy: Option<f32>,
+    /// Accuracy on the test images when they were last evaluated during the run.
+    test_accuracy: Option<f32>,
     /// Median over the epochs.
     images_per_s: Option<f64>,
     /// Total over all epochs, if recorded.
     seconds: Option<f64>,
-    /// Accuracy of the checkpoint on the test set.
+    /// Accuracy of the checkpoint, the last state of the run, on the test set.
     tested: Option<f32>,
     untested: Option<String>,
 }
@@ -133,16 +136,17 @@ impl RunSummary {
     fn new(name: &str, shown: &Shown) -> Self {
         let Shown { folder: Folder { about, rows, .. }, saved, tested } = shown;
         let position = saved.checkpoint.position;
+        let early = if position.stopped { "ended early, " } else { "" };
         let state = match (broken_from(rows), saved.recipe.train.length) {
             (Some(step), _) => format!("diverged at step {step}"),
-            (None, Length::Epochs(all)) if position.epoch < all => format!("epoch {} of {all}", position.epoch),
+            (None, Length::Epochs(all)) if position.epoch < all => format!("{early}epoch {} of {all}", position.epoch),
             (None, Length::Steps(all)) if position.step < all || position.unevaluated => {
-                format!("step {} of {all}", position.step)
+                format!("{early}step {} of {all}", position.step)
             }
             _ => "complete".into(),
         };
-        let tests = by_epoch(rows, |row| row.test_accuracy.map(f64::from));
-        let best = tests.iter().copied().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let best = epochs(rows).filter_map(|row| Some((row.epoch, row.validation_accuracy?)));
+        let best = best.reduce(|best, next| if next.1 > best.1 { next } else { best });
         let mut speeds: Vec<_> = by_epoch(rows, |row| Some(row.images_per_s)).iter().map(|point| point.1).collect();
         speeds.sort_by(f64::total_cmp);
         let seconds: f64 = by_epoch(rows, |row| Some(row.seconds)).iter().map(|point| point.1).sum();
@@ -168,8 +172,9 @@ impl RunSummary {
             batch: about.batch,
             steps: position.step,
             epochs: epochs(rows).count() as u64,
-            best: best.map(|(epoch, accuracy)| (epoch as u64, accuracy as f32)),
-            last: tests.last().map(|point| point.1 as f32),
+            best_epoch: best.map(|(epoch, _)| epoch),
+            best_accuracy: best.map(|(_, accuracy)| accuracy),
+            test_accuracy: epochs(rows).filter_map(|row| row.test_accuracy).next_back(),
             images_per_s: speeds.get(speeds.len() / 2).copied(),
             seconds: (seconds > 0.0).then_some(seconds),
             tested: tested.as_ref().ok().map(|tested| tested.evaluation.accuracy()),

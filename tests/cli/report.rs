@@ -45,7 +45,7 @@ fn runs_are_compared_on_a_page() {
         let right: u64 = (0..10).map(|class| counts[class][class]).sum();
         assert_eq!(counts.iter().flatten().sum::<u64>(), 360);
         // The last row of the metrics belongs to the same checkpoint.
-        let last = shown["runs"][at]["last"].as_f64().unwrap();
+        let last = shown["runs"][at]["test_accuracy"].as_f64().unwrap();
         assert_eq!(right, (360.0 * last).round() as u64);
         assert!(right > 180, "{right}");
     }
@@ -94,13 +94,14 @@ fn a_run_of_any_state_is_shown() {
         ("", Value::Null),
         (step, Value::Null),
         ("{\"step\":1,\"epoch\":1,\"loss\":null,\"lr\":0.1}\n{\"step\":2,\"epo", Value::Null),
-        ("{\"epoch\":1,\"test_accuracy\":0.5,\"images_per_s\":null}\n", serde_json::json!([1, 0.5])),
+        ("{\"epoch\":1,\"test_accuracy\":0.5,\"images_per_s\":null}\n", 0.5.into()),
     ];
-    for (rows, best) in states {
+    for (rows, accuracy) in states {
         fs::write(&metrics, rows).unwrap();
         run(dir, &["report", "run", "run/../run", "--adapter", "cpu", "--out", "page.html", "--plots", "plots"]);
         let (_, shown) = read(&dir.join("page.html"));
-        assert_eq!(shown["runs"][0]["best"], best, "{rows}");
+        assert_eq!(shown["runs"][0]["test_accuracy"], accuracy, "{rows}");
+        assert_eq!(shown["runs"][0]["best_epoch"], Value::Null, "no test image chooses an epoch: {rows}");
         assert_eq!(all(&shown["runs"], "name"), ["run", "run/../run"], "names differ where folders do not");
         let diverged = shown["runs"][0]["state"] == "diverged at step 1";
         assert_eq!(diverged, rows.contains("null,\"lr\""), "{rows}");
@@ -156,11 +157,17 @@ fn what_is_no_run_is_refused() {
     let report = |more: &[&'static str]| [&["report", "--adapter", "cpu"], more].concat();
     fails(dir, &report(&["run", "missing"]), &["missing: no such folder", "halfwave train"]);
     fails(dir, &report(&["file"]), &["file: not a folder"]);
-    fails(dir, &report(&["run", "empty"]), &["empty holds no run", "none of its folders does", "halfwave train"]);
+    fails(dir, &report(&["empty"]), &["empty holds no run", "none of its folders does", "halfwave train"]);
+    // `*` also names what is no run, such as a report; an error only if nothing is left.
+    let done = finish(command(dir, &report(&["empty", "file", "run"])));
+    assert!(done.code == Some(0) && done.out.contains("report written to report.html"), "{}", done.err);
+    assert!(done.err.contains("note: left out: file is not a run's folder"), "{}", done.err);
+    assert!(done.err.contains("note: left out: empty holds no run"), "{}", done.err);
+    fails(dir, &report(&["empty", "file"]), &["there is no run that can be read"]);
     // Among several runs, a damaged one is left out.
     fs::create_dir_all(dir.join("runs/cut")).unwrap();
     fs::copy(dir.join("run/run.json"), dir.join("runs/cut/run.json")).unwrap();
-    fails(dir, &report(&["runs"]), &["none of these runs can be read"]);
+    fails(dir, &report(&["runs"]), &["there is no run that can be read; name folders"]);
     run(dir, &["train", "--adapter", "cpu", "--steps", "1", "--out", "runs/whole"]);
     let done = finish(command(dir, &report(&["runs"])));
     assert!(done.code == Some(0) && done.out.contains("report written to runs/report.html"), "{}", done.err);

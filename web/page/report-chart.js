@@ -64,13 +64,23 @@ function smooth(chart, weight) {
   return chart.lines;
 }
 
+/** The range of x of the runs that are shown, with the margin of `src/plots/chart.rs`. @param {any} chart @param {(of: any) => boolean} isShown */
+function spanOf({ x, lines, broken = [] }, isShown) {
+  const ends = lines.filter(isShown).flatMap((/** @type {any} */ { points }) => [points[0][0], points[points.length - 1][0]]);
+  const places = [...ends, ...broken.filter(isShown).map((/** @type {any} */ { step }) => step)];
+  if (!places.length) return x;
+  const [first, last] = [Math.min(...places), Math.max(...places)];
+  const room = last > first ? 0.012 * (last - first) : 1;
+  return [first - room, last + room];
+}
+
 /** What a view shows of a chart: the ranges of its axes, and its lines in the range of x, with no more points than pixels. @param {any} chart @param {View} view @param {number} width in pixels */
 function visible(chart, view, width) {
-  const zoom = view.zoom.get(chart.x_name);
-  const x = zoom ?? chart.x;
-  const part = (/** @type {number[][]} */ points) => thinned(within(points, x), width);
-  const all = smooth(chart, view.smoothing);
   const isShown = (/** @type {any} */ { run }) => !view.hidden.has(run);
+  const zoom = view.zoom.get(chart.x_name);
+  const x = zoom ?? (view.hidden.size ? spanOf(chart, isShown) : chart.x);
+  const part = (/** @type {number[][]} */ points) => thinned(within(points, x), width);
+  const all = smooth(chart, view.smoothingOf(chart));
   // Behind more lines than colours, raw ones could not be told apart.
   const behind = all.filter(isShown).length <= COLOURS;
   const lines = all.map((/** @type {any} */ line) => ({
@@ -94,7 +104,9 @@ function draw(svg, width, height, chart, { x: [first, last], y, log, lines }) {
   const [top, bottom, right] = [8, height - 24, width - 10];
   const [low, high] = y ?? [0, 1];
   const xs = ticks(Math.max(first, 0), last, Math.max(3, Math.floor(width / 75)), 1);
-  const ys = y ? (log ? powers : ticks)(low, high, height / 45) : [];
+  // There is room above 100%, but no such share.
+  const most = chart.unit === "percent" && !lines.some((/** @type {any} */ { part }) => part.some(([, value]) => value > 100)) ? 100 : Infinity;
+  const ys = y ? (log ? powers : ticks)(low, high, height / 45).filter((value) => value <= most) : [];
   const labels = ys.map((value) => told(chart, value));
   const left = Math.ceil(12 + Math.max(...labels.map(widthOf), 14));
   const scale = (/** @type {number} */ value) => (log ? Math.log(value) : value);

@@ -29,16 +29,24 @@ function table(heads, rows, caption) {
   return make("div", { className: "scroll" }, make("table", { className: "plain-table" }, make("caption", { className: "hidden" }, caption), make("thead", {}, head), make("tbody", {}, ...body)));
 }
 
-/** @param {any[]} runs */
+/** The runs with their results. Validation images alone decide which is the best one, and only if every run has some. @param {any[]} runs */
 export function overview(runs) {
-  const most = Math.max(...runs.map(({ best }) => best?.[1] ?? 0));
-  const best = (/** @type {any} */ { best }) => {
-    if (!best) return NONE;
-    const text = [percent(best[1]), make("span", { className: "hint" }, ` epoch ${whole(best[0])}`)];
-    return make("span", { className: runs.length > 1 && best[1] === most ? "winner" : "" }, ...text);
-  };
-  const rows = runs.map((run, at) => [named(runs, at), make("span", { className: /^diverged/.test(run.state) ? "bad" : "" }, run.state), best(run), share(run.last), whole(run.epochs), whole(run.steps), run.images_per_s == null ? NONE : whole(run.images_per_s), time(run.seconds)]);
-  return table(["Run", "State", "#Best test accuracy", "#Last", "#Epochs", "#Steps", "#Images/s", "#Time"], rows, "The runs");
+  const validated = runs.some((run) => run.best_accuracy != null);
+  const most = runs.length > 1 && runs.every((run) => run.best_accuracy != null) ? Math.max(...runs.map((run) => run.best_accuracy)) : null;
+  const best = (/** @type {any} */ { best_accuracy: accuracy, best_epoch: epoch }) =>
+    accuracy == null ? NONE : make("span", { className: accuracy === most ? "winner" : "" }, percent(accuracy), make("span", { className: "hint" }, ` epoch ${whole(epoch)}`));
+  const state = ({ state }) => make("span", { className: /^diverged/.test(state) ? "bad" : "" }, state);
+  const columns = /** @type {[string, (run: any) => any][]} */ ([
+    ["State", state],
+    ...(validated ? [["#Best validation accuracy", best]] : []),
+    ["#Test accuracy, last state", (run) => share(run.tested ?? run.test_accuracy)],
+    ["#Epochs", (run) => whole(run.epochs)],
+    ["#Steps", (run) => whole(run.steps)],
+    ["#Images/s", (run) => (run.images_per_s == null ? NONE : whole(run.images_per_s))],
+    ["#Training time", (run) => time(run.seconds)],
+  ]);
+  const rows = runs.map((run, at) => [named(runs, at), ...columns.map(([, value]) => value(run))]);
+  return table(["Run", ...columns.map(([head]) => head)], rows, "The runs");
 }
 
 /** What a network takes once it is exported, and what an image costs. @param {any[]} runs */

@@ -3,7 +3,7 @@
  */
 import { make, write } from "./dom.js";
 
-/** Smoothing of a new page: little for tens of epochs, much for thousands of steps. */
+/** Smoothing of a new page, for values by step only: those by epoch are means already. */
 const SMOOTHING = 0.95;
 
 /** Number of colours in the palette. */
@@ -19,10 +19,20 @@ export class View extends EventTarget {
   spans = new Map();
   /** @type {"automatic" | "linear" | "logarithmic"} */
   scale = "automatic";
-  smoothing = SMOOTHING;
+  /** What the slider was set to, for all charts. @type {number | undefined} */
+  chosen;
   /** Runs that are not shown. @type {Set<number>} */
   hidden = new Set();
   announced = 0;
+
+  get smoothing() {
+    return this.chosen ?? SMOOTHING;
+  }
+
+  /** The smoothing of a chart. @param {any} chart */
+  smoothingOf({ x_name: name }) {
+    return this.chosen ?? (name === "epoch" ? 0 : SMOOTHING);
+  }
 
   /** Extends an axis to hold a chart. @param {string} name of the axis @param {number[]} range */
   hold(name, [first, last]) {
@@ -86,9 +96,9 @@ export function follow(plot, view) {
 /** The bar of controls for all charts. @param {View} view */
 export function controls(view) {
   const value = make("output", {}, view.smoothing.toFixed(2));
-  const slider = make("input", { type: "range", id: "smoothing", min: 0, max: 0.99, step: 0.01, value: view.smoothing, title: "Exponential moving average; the measured values stay visible behind it" });
+  const slider = make("input", { type: "range", id: "smoothing", min: 0, max: 0.99, step: 0.01, value: view.smoothing, title: "Exponential moving average; the measured values stay visible behind it. Values by epoch are smoothed once it is moved" });
   slider.addEventListener("input", () => {
-    view.smoothing = Number(slider.value);
+    view.chosen = Number(slider.value);
     write(value, view.smoothing.toFixed(2));
     view.changed();
   });

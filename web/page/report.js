@@ -14,7 +14,7 @@ export function render(container, report) {
   const names = runs.map((/** @type {any} */ { name }) => name);
   container.classList.add("report");
   const parts = [
-    part("Runs", "", make("div", { className: "card flush" }, overview(runs)), make("div", { className: "card flush" }, sizes(runs))),
+    part("Runs", deciding(runs), make("div", { className: "card flush" }, overview(runs)), make("div", { className: "card flush" }, sizes(runs))),
     part("Learning", "Point at a curve to read its values; drag across a chart to zoom in, double-click to show everything.", make("div", { className: "grid" }, ...report.learning.map((/** @type {any} */ chart) => figure(chart, names, view)))),
     ...(runs.length > 1 ? [part("Recipes", differences.length ? `${counted(differences.length, "key differs", "keys differ")}; all others are the same.` : "The resolved recipes are the same.", ...(differences.length ? [make("div", { className: "card flush" }, recipes(runs, differences))] : []))] : []),
     ...tested(report),
@@ -28,6 +28,15 @@ export function render(container, report) {
     bar(container, runs, parts, view),
     ...parts,
   );
+}
+
+/** What decides which epoch and which run is the best. @param {any[]} runs */
+function deciding(runs) {
+  const time = "Training time is that of all epochs with their evaluations, without starting, saving and drawing.";
+  const held = runs.filter((run) => run.best_accuracy != null).length;
+  const epoch = "The best epoch is the one with the highest accuracy on the validation images; the test accuracy is that of the last state.";
+  const last = "Without validation images the last epoch counts.";
+  return `${held ? epoch : ""} ${held < runs.length ? last : ""} The test images decide nothing. ${time}`.trim();
 }
 
 /** @param {string} title @param {string} text @param {...(Node | string)} content */
@@ -56,7 +65,7 @@ function tested({ runs, confusion: matrices }) {
   const notes = missing.map(([why, run]) => make("p", { className: "note", "data-run": run }, named(runs, run), ` is not measured here: ${why}`));
   if (!matrices.length && !notes.length) return [];
   const content = matrices.length ? [make("div", { className: "grid" }, ...matrices.map((/** @type {any} */ matrix) => confusion(runs, matrix)), byClass(runs, matrices))] : [];
-  return [part("Test images", "Results of the last checkpoint, as measured by halfwave eval.", ...notes, ...content)];
+  return [part("Test images", "Results of each run’s last state (checkpoint.safetensors), as measured by halfwave eval.", ...notes, ...content)];
 }
 
 /** @param {any} report @param {string[]} names */

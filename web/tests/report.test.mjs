@@ -1,7 +1,7 @@
 // The page written by `halfwave report`, in both browsers: drawn only from its own file, with tooltips, runs that can be hidden, and charts
 // that can be zoomed, smoothed, and drawn on a logarithmic axis.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -95,6 +95,13 @@ for (const kind of KINDS) {
       await drawn();
     });
 
+    await t.test('smooths only values by step unless asked to', async () => {
+      assert.equal((await seen(LOSS)).raw, learning[LOSS].lines.length);
+      assert.equal((await seen(ACCURACY)).raw, 0);
+      await set('#smoothing', 0.9);
+      assert.equal((await seen(ACCURACY)).raw, learning[ACCURACY].lines.length);
+    });
+
     await t.test('smooths by an exponential moving average without bias', async () => {
       const { x: [from, to], lines } = learning[LOSS];
       for (const weight of [0.97, 0.5]) {
@@ -131,6 +138,7 @@ for (const kind of KINDS) {
         await set('#scale', 'logarithmic');
         assert.ok(proportional(await seen(at), Math.log), JSON.stringify((await seen(at)).y));
         assert.match(await hint(at), /logarithmic/);
+        if (at === ACCURACY) assert.ok((await seen(at)).y.every(([value]) => value <= 100), JSON.stringify((await seen(at)).y));
         await set('#scale', 'linear');
         assert.ok(proportional(await seen(at), (value) => value), JSON.stringify((await seen(at)).y));
         assert.doesNotMatch(await hint(at), /logarithmic/);
@@ -220,3 +228,25 @@ for (const kind of KINDS) {
     assert.deepEqual(requests.filter((url) => url !== address), []); // Firefox does not report the file itself
   }));
 }
+
+test('the x axis fits the runs that are shown, and validation images decide', (t) => withBrowser('chromium', t, 9, async (browser) => {
+  const [head, rest] = readFileSync(html, 'utf8').split('<script id="data" type="application/json">');
+  const json = rest.slice(0, rest.indexOf('</script>'));
+  const report = JSON.parse(json);
+  for (const line of report.learning[LOSS].lines) if (line.run === 0) line.points.length = 20;
+  // Of the second run every test accuracy is higher, but its validation accuracy is not.
+  report.runs.forEach((run, at) => Object.assign(run, { best_epoch: 1, best_accuracy: 0.9 - at / 10, test_accuracy: 0.5 + at / 10, tested: 0.5 + at / 10 }));
+  const other = path.join(scratch, 'other.html');
+  writeFileSync(other, `${head}<script id="data" type="application/json">${JSON.stringify(report).replaceAll('<', '\\u003c')}${rest.slice(json.length)}`);
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1280, height: 3000 });
+  await page.goto(pathToFileURL(other).href);
+  await page.waitForFunction(() => [...document.querySelectorAll('.picture svg:first-child')].every((svg) => svg.childElementCount));
+  const ends = () => page.$$eval('#learning .picture:first-of-type svg:first-child', ([svg]) => Number([...svg.querySelectorAll('text.x')].at(-1).textContent));
+  assert.ok((await ends()) > 30);
+  await page.click('.chip:nth-child(2)');
+  await page.waitForFunction(() => Number([...document.querySelector('#learning .picture svg').querySelectorAll('text.x')].at(-1).textContent) <= 20);
+  assert.deepEqual(await page.$$eval('.winner', (cells) => cells.map((cell) => cell.textContent)), ['90.0% epoch 1']);
+  const heads = await page.$$eval('#runs table:first-of-type thead th', (cells) => cells.map((cell) => cell.textContent));
+  assert.ok(heads.includes('Best validation accuracy') && heads.includes('Test accuracy, last state'), heads.join());
+}));
