@@ -74,12 +74,12 @@ fn a_grid_is_trained_compared_and_finished_by_the_same_command() {
         let [mean, deviation]: [f64; 2] = [cells[4], cells[5]].map(|cell| cell.parse().unwrap());
         assert!((mean - (a + b) / 2.0).abs() < 1e-3, "{line}: {a} and {b}");
         assert!((deviation - (a - b).abs() / 2f64.sqrt()).abs() < 1e-3, "{line}: {a} and {b}");
-        assert_eq!(arm, format!("lr={},q.bits={}", cells[8], cells[9]));
+        assert_eq!(arm, format!("lr={},q.bits={}", cells[7], cells[8]));
         means.push((mean, arm.to_string()));
     }
     // The terminal has the best arm first, with a mark.
     means.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let table: Vec<_> = out.lines().skip_while(|line| !line.starts_with("arm ")).skip(1).take(4).collect();
+    let table: Vec<_> = out.lines().skip_while(|line| !line.starts_with("combination ")).skip(1).take(4).collect();
     for ((mean, arm), line) in means.iter().zip(&table) {
         assert!(line.contains(&format!("{mean:.2} ± ")), "{mean} {arm}: {out}");
     }

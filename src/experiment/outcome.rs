@@ -5,10 +5,11 @@ use crate::metrics::{EpochRow, Row};
 /// Results of a finished run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// Epoch and test accuracy in per cent, for every epoch in which it was measured.
+    /// Epoch and test accuracy in per cent, for every epoch in which it was measured: with
+    /// validation images, only the last.
     pub curve: Vec<(u64, f64)>,
-    /// Validation accuracy in per cent at the end, if the recipe holds images out for validation.
-    pub validation: Option<f64>,
+    /// Epoch and validation accuracy in per cent, if there are validation images.
+    pub validation: Vec<(u64, f64)>,
     /// Training images per second; `None` for a run without an epoch.
     pub images_per_s: Option<f64>,
     /// The step at which the loss stopped being finite, if it did.
@@ -26,14 +27,16 @@ impl Outcome {
                 Row::Step(_) => None,
             })
         };
-        let measured = |row: &EpochRow| Some((row.epoch, 100.0 * f64::from(row.test_accuracy?)));
+        let measured = |share: fn(&EpochRow) -> Option<f32>| {
+            epochs().filter_map(move |row| Some((row.epoch, 100.0 * f64::from(share(row)?)))).collect()
+        };
         // The first epoch includes the compilation of kernels by the driver.
         let speeds: Vec<_> = epochs().map(|row| row.images_per_s).collect();
         let speeds = speeds.get(1..).filter(|rest| !rest.is_empty()).unwrap_or(&speeds);
         let speeds: Vec<_> = speeds.iter().copied().filter(|speed| *speed > 0.0 && speed.is_finite()).collect();
         Self {
-            curve: epochs().filter_map(measured).collect(),
-            validation: epochs().filter_map(|row| Some(100.0 * f64::from(row.validation_accuracy?))).next_back(),
+            curve: measured(|row| row.test_accuracy),
+            validation: measured(|row| row.validation_accuracy),
             images_per_s: mean(&speeds.iter().map(|speed| speed.recip()).collect::<Vec<_>>()).map(f64::recip),
             diverged: rows.iter().find_map(|row| match row {
                 Row::Step(row) if row.diverged() => Some(row.step),
@@ -45,17 +48,16 @@ impl Outcome {
 
     /// Returns the final accuracy in per cent, or `None` for a run that diverged.
     pub fn last(&self) -> Option<f64> {
-        self.curve.last().filter(|_| self.diverged.is_none()).map(|(_, accuracy)| *accuracy)
+        self.at_end(&self.curve)
     }
 
     /// Returns the final validation accuracy in per cent, or `None` for a run that diverged.
     pub fn validated(&self) -> Option<f64> {
-        self.validation.filter(|_| self.diverged.is_none())
+        self.at_end(&self.validation)
     }
 
-    /// Returns the best accuracy of any epoch, in per cent.
-    pub fn best(&self) -> Option<f64> {
-        self.curve.iter().map(|(_, accuracy)| *accuracy).reduce(f64::max)
+    fn at_end(&self, curve: &[(u64, f64)]) -> Option<f64> {
+        curve.last().filter(|_| self.diverged.is_none()).map(|(_, accuracy)| *accuracy)
     }
 }
 
@@ -92,9 +94,11 @@ mod tests {
 
     #[test]
     fn the_last_validation_counts_unless_the_run_diverged() {
-        let validated = |accuracy| Row::Epoch(EpochRow { validation_accuracy: Some(accuracy), ..Default::default() });
-        let rows = [validated(0.75), validated(0.5), epoch(3, Some(0.9), 1.0), step(9, f32::NAN)];
-        assert_eq!(Outcome::new(&rows[..3], "a").validated(), Some(50.0));
+        let validated =
+            |epoch, accuracy| Row::Epoch(EpochRow { epoch, validation_accuracy: Some(accuracy), ..Default::default() });
+        let rows = [validated(1, 0.75), validated(2, 0.5), epoch(3, Some(0.9), 1.0), step(9, f32::NAN)];
+        let outcome = Outcome::new(&rows[..3], "a");
+        assert_eq!((outcome.validated(), &outcome.validation[..]), (Some(50.0), &[(1, 75.0), (2, 50.0)][..]));
         assert_eq!(Outcome::new(&rows, "a").validated(), None);
     }
 
@@ -113,7 +117,7 @@ mod tests {
         ];
         let outcome = Outcome::new(&rows, "a");
         assert_eq!(outcome.curve, [(1, 50.0), (2, 75.0), (4, 62.5)]);
-        assert_eq!((outcome.last(), outcome.best(), outcome.diverged), (Some(62.5), Some(75.0), None));
+        assert_eq!((outcome.last(), outcome.diverged), (Some(62.5), None));
         // The epochs have equal lengths, so their times add up; the first epoch, with compilation,
         // does not count.
         assert!((outcome.images_per_s.unwrap() - 3.0 / (1.0 / 100.0 + 2.0 / 300.0)).abs() < 1e-9);
@@ -125,6 +129,6 @@ mod tests {
     fn a_run_that_diverged_has_no_accuracy_at_its_end() {
         let outcome =
             Outcome::new(&[step(1, 2.0), epoch(1, Some(0.5), 10.0), step(2, f32::NAN), step(3, f32::NAN)], "a");
-        assert_eq!((outcome.diverged, outcome.last(), outcome.best()), (Some(2), None, Some(50.0)));
+        assert_eq!((outcome.diverged, outcome.last()), (Some(2), None));
     }
 }

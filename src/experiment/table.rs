@@ -21,7 +21,8 @@ struct Line {
     mean: Option<f64>,
     deviation: Option<f64>,
     validation: Option<f64>,
-    best: Option<f64>,
+    /// Over the runs; `None` for fewer than two.
+    validation_deviation: Option<f64>,
     images_per_s: Option<f64>,
     difference: Option<f64>,
 }
@@ -39,6 +40,7 @@ impl<'a> Table<'a> {
         let over: Vec<_> = self.outcomes[arm].iter().flatten().collect();
         let all = |value: fn(&Outcome) -> Option<f64>| over.iter().filter_map(|run| value(run)).collect::<Vec<_>>();
         let last = all(Outcome::last);
+        let validated = all(Outcome::validated);
         let mean_last = mean(&last);
         let known = self.study.arms[arm].published;
         let known = known.filter(|known| self.study.published && known.network.is_none());
@@ -47,8 +49,8 @@ impl<'a> Table<'a> {
             diverged: over.iter().filter(|run| run.diverged.is_some()).count(),
             mean: mean_last,
             deviation: deviation(&last),
-            validation: mean(&all(Outcome::validated)),
-            best: all(Outcome::best).into_iter().reduce(f64::max),
+            validation: mean(&validated),
+            validation_deviation: deviation(&validated),
             images_per_s: mean(&all(|run| run.images_per_s)),
             difference: known.zip(mean_last).map(|(known, mean)| known.difference(mean)),
         }
@@ -56,15 +58,26 @@ impl<'a> Table<'a> {
 
     /// Returns whether this is a sweep with validation images, which then decide what is best.
     fn is_validated(&self) -> bool {
-        self.study.keys.is_some() && self.outcomes.iter().flatten().flatten().any(|run| run.validation.is_some())
+        self.study.keys.is_some() && self.outcomes.iter().flatten().flatten().any(|run| !run.validation.is_empty())
+    }
+
+    /// Returns what an arm is called.
+    fn what(&self) -> &'static str {
+        if self.study.keys.is_some() { "combination" } else { "arm" }
+    }
+
+    /// Returns what the plots show: validation accuracy if it decides.
+    pub fn drawn_accuracy(&self) -> &'static str {
+        if self.is_validated() { "validation accuracy" } else { "test accuracy" }
     }
 
     /// Returns the names of the columns, and how they are aligned.
     fn head(&self) -> (Vec<&'static str>, String) {
         let validation: &[_] = if self.is_validated() { &["validation, %"] } else { &[] };
         let published: &[_] = if self.study.keys.is_none() { &["published, %", "difference", "source"] } else { &[] };
-        let head = [&["arm", "seeds", "test accuracy, %"], validation, &["best, %", "images/s"], published].concat();
-        let align = head.iter().map(|name| if ["arm", "source"].contains(name) { 'l' } else { 'r' }).collect();
+        let head = [&[self.what(), "seeds", "test accuracy, %"], validation, &["images/s"], published].concat();
+        let is_text = |at: usize, name: &str| at == 0 || name == "source";
+        let align = head.iter().enumerate().map(|(at, name)| if is_text(at, name) { 'l' } else { 'r' }).collect();
         (head, align)
     }
 
@@ -78,14 +91,13 @@ impl<'a> Table<'a> {
             _ => NONE.to_string(),
         };
         let text = |value: Option<String>| value.unwrap_or_else(|| NONE.to_string());
-        let percent = |value: Option<f64>| text(value.map(|value| format!("{value:.2}")));
         let speed = |speed: f64| if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") };
         let mut cells =
             vec![if line.diverged > 0 { format!("{of}, {} diverged", line.diverged) } else { of }, accuracy];
         if self.is_validated() {
-            cells.push(percent(line.validation));
+            cells.push(text(line.validation.map(|value| format!("{value:.2}"))));
         }
-        cells.extend([percent(line.best), text(line.images_per_s.map(speed))]);
+        cells.push(text(line.images_per_s.map(speed)));
         if self.study.keys.is_none() {
             cells.extend([text(known.map(|known| known.text())), text(line.difference.map(signed))]);
             cells.push(known.map_or(String::new(), |known| known.cited()));
@@ -129,16 +141,18 @@ impl<'a> Table<'a> {
                 Some("Published numbers are for larger networks on the whole of CIFAR-10, so no difference is given.")
             }
         };
-        let best = "Best: the highest test accuracy after any epoch of any seed.";
+        let validation =
+            "Validation: accuracy on the validation images at the end of each run, mean; the plots show it, too.";
+        let validation = self.is_validated().then_some(validation);
         let chosen = self.best().map(|_| match self.is_validated() {
             true => "Bold: the highest mean accuracy on the validation images.",
             false => {
                 "Bold: the highest mean. It is the best of several on the same test images, so its accuracy on other \
-                 images is probably somewhat lower; [data] validation = 0.1 holds images out for the choice."
+                 images is probably somewhat lower; [data] validation = \"auto\" holds images out for the choice."
             }
         });
         let notes = self.study.notes.iter().map(String::as_str);
-        let others = [best].into_iter().chain(chosen).chain(published).chain(notes);
+        let others = validation.into_iter().chain(chosen).chain(published).chain(notes);
         [accuracy].into_iter().chain(others.map(str::to_string)).collect()
     }
 
@@ -214,12 +228,13 @@ impl<'a> Table<'a> {
             None => published.to_string(),
         };
         let mut text = format!(
-            "arm,network,seeds,runs,diverged,mean_percent,deviation_percent,best_percent,images_per_s{further}\n"
+            "{},network,seeds,runs,diverged,mean_percent,deviation_percent,images_per_s{further}\n",
+            self.what()
         );
         for (at, arm) in self.study.arms.iter().enumerate() {
             let line = self.line(at);
             let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
-            let [mean, deviation, best, speed] = [line.mean, line.deviation, line.best, line.images_per_s].map(number);
+            let [mean, deviation, speed] = [line.mean, line.deviation, line.images_per_s].map(number);
             let further = match &self.study.keys {
                 Some(_) => {
                     let validation = self.is_validated().then(|| format!(",{}", number(line.validation)));
@@ -229,21 +244,24 @@ impl<'a> Table<'a> {
             };
             let (name, network, seeds) = (quoted(&arm.name), quoted(&arm.network), self.outcomes[at].len());
             let (over, diverged) = (line.over, line.diverged);
-            text += &format!("{name},{network},{seeds},{over},{diverged},{mean},{deviation},{best},{speed}{further}\n");
+            text += &format!("{name},{network},{seeds},{over},{diverged},{mean},{deviation},{speed}{further}\n");
         }
         text
     }
 
     /// Returns the mean accuracy of each arm by epoch, with its standard deviation, over the
-    /// finished runs that measured it.
+    /// finished runs that measured it: on validation images if those decide, because test images
+    /// are then evaluated only once.
     pub fn curves(&self) -> Vec<Means> {
-        let curve = |runs: &Vec<Option<Outcome>>| {
-            let mut epochs: Vec<u64> = runs.iter().flatten().flat_map(|run| &run.curve).map(|point| point.0).collect();
+        let is_validated = self.is_validated();
+        let points = |run: &'a Outcome| if is_validated { &run.validation } else { &run.curve };
+        let curve = |runs: &'a Vec<Option<Outcome>>| {
+            let mut epochs: Vec<u64> = runs.iter().flatten().flat_map(points).map(|point| point.0).collect();
             epochs.sort_unstable();
             epochs.dedup();
             let at = |epoch: u64| {
-                let points = runs.iter().flatten().flat_map(|run| &run.curve).filter(|point| point.0 == epoch);
-                let values: Vec<_> = points.map(|point| point.1).collect();
+                let measured = runs.iter().flatten().flat_map(points).filter(|point| point.0 == epoch);
+                let values: Vec<_> = measured.map(|point| point.1).collect();
                 Some((epoch, mean(&values)?, deviation(&values)))
             };
             epochs.into_iter().filter_map(at).collect()
@@ -253,7 +271,7 @@ impl<'a> Table<'a> {
 
     /// Formats [`Table::curves`] as CSV, one line per arm and epoch.
     pub fn curves_csv(&self) -> String {
-        let mut text = "arm,epoch,mean_percent,deviation_percent\n".to_string();
+        let mut text = format!("{},epoch,mean_percent,deviation_percent\n", self.what());
         for (arm, curve) in self.study.arms.iter().zip(self.curves()) {
             for (epoch, mean, deviation) in curve {
                 let deviation = deviation.map_or(String::new(), |deviation| format!("{deviation:.4}"));
@@ -272,7 +290,8 @@ impl<'a> Table<'a> {
         (curves.map(|(_, (arm, curve))| (arm.name.clone(), curve)).collect(), all)
     }
 
-    /// Returns the mean accuracy of a sweep's arms by the value of the key with the most numbers,
+    /// Returns the mean final accuracy of a sweep's arms, on validation images if those decide, by
+    /// the value of the key with the most numbers,
     /// with a line for every combination of the others' values; `None` if no key has numbers, or
     /// there would be too many lines, or lines of single points.
     pub fn by_value(&self) -> Option<ByValue> {
@@ -298,7 +317,11 @@ impl<'a> Table<'a> {
                 }
             };
             let result = self.line(at);
-            lines[line].1.push((value?, result.mean.unwrap_or(f64::NAN), result.deviation));
+            let (mean, deviation) = match self.is_validated() {
+                true => (result.validation, result.validation_deviation),
+                false => (result.mean, result.deviation),
+            };
+            lines[line].1.push((value?, mean.unwrap_or(f64::NAN), deviation));
         }
         if lines.len() > MOST_LINES || lines.iter().any(|(_, points)| points.len() < 2) {
             return None;

@@ -243,25 +243,25 @@ fn a_table_says_what_came_of_each_arm() {
     let study = low_bit("paper");
     let table = Table::new(&study, &outcomes);
     let expected = "\
-arm              seeds  test accuracy, %  best, %  images/s  published, %  difference  source
-float                2      94.50 ± 0.71    95.00       250          93.8       +0.70  LQ-Nets, arXiv 1807.10029, as others quote it
-bw       2, 1 diverged             90.00    90.00       250         90.12           –  arXiv 1603.05279, on another network
-bw-sign         1 of 2             80.00    81.50       250             –           –
-bw-hwgq         0 of 2                 –        –         –     92.0–92.5           –  the authors' code, examples/cifar10/readme.md
+arm              seeds  test accuracy, %  images/s  published, %  difference  source
+float                2      94.50 ± 0.71       250          93.8       +0.70  LQ-Nets, arXiv 1807.10029, as others quote it
+bw       2, 1 diverged             90.00       250         90.12           –  arXiv 1603.05279, on another network
+bw-sign         1 of 2             80.00       250             –           –
+bw-hwgq         0 of 2                 –         –     92.0–92.5           –  the authors' code, examples/cifar10/readme.md
 ";
     assert_eq!(table.text(None), expected);
     let csv = table.csv();
     let lines: Vec<_> = csv.lines().collect();
-    assert_eq!(lines[0].matches(',').count(), 12);
-    let float = "float,vgg-small,2,2,0,94.5000,0.7071,95.0000,250.0000,93.8000,93.8000,0.7000,\"LQ-Nets, arXiv";
+    assert_eq!(lines[0].matches(',').count(), 11);
+    let float = "float,vgg-small,2,2,0,94.5000,0.7071,250.0000,93.8000,93.8000,0.7000,\"LQ-Nets, arXiv";
     assert!(lines[1].starts_with(float), "{csv}");
-    assert_eq!(lines[3], "bw-sign,vgg-small,2,1,0,80.0000,,81.5000,250.0000,,,,");
+    assert_eq!(lines[3], "bw-sign,vgg-small,2,1,0,80.0000,,250.0000,,,,");
     let markdown = table.markdown();
     for part in [
         "# low-bit: the cost of low precision",
         "Preset paper: VGG-small on CIFAR-10",
         "on the adapter a device and another.",
-        "| float | float weights, ReLU | 2 | 94.50 ± 0.71 | 95.00 | 250 | 93.8 | +0.70 | LQ-Nets,",
+        "| float | float weights, ReLU | 2 | 94.50 ± 0.71 | 250 | 93.8 | +0.70 | LQ-Nets,",
         "over 2 seeds",
         "![accuracy by epoch](accuracy.svg)",
     ] {

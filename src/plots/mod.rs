@@ -32,25 +32,25 @@ pub fn curve(rows: &[Row], title: &str, dir: &Path) -> Result<()> {
     write(Plot::Curve(title, &curves::loss(&run), &curves::accuracy(&run)), dir)
 }
 
-/// Draws the accuracies of several networks by epoch, in per cent, as `accuracy.svg` and
+/// Draws the accuracies of several networks by epoch, in per cent, with the name `y_name`, as `accuracy.svg` and
 /// `accuracy.png` in the folder `dir`: the mean over the runs of each, with a band of one standard
 /// deviation.
 ///
 /// # Errors
 ///
 /// Returns an error if the folder or a file cannot be written.
-pub fn accuracies(title: &str, curves: &[(String, Means)], dir: &Path) -> Result<()> {
-    write(Plot::Chart(&bands::accuracy(title, curves)), dir)
+pub fn accuracies(title: &str, y_name: &str, curves: &[(String, Means)], dir: &Path) -> Result<()> {
+    write(Plot::Chart(&bands::accuracy(title, y_name, curves)), dir)
 }
 
-/// Draws accuracies by the value of the setting `key`, in per cent, as `by-value.svg` and
+/// Draws accuracies by the value of the setting `key`, in per cent, with the name `y_name`, as `by-value.svg` and
 /// `by-value.png` in the folder `dir`.
 ///
 /// # Errors
 ///
 /// Returns an error if the folder or a file cannot be written.
-pub fn by_value(title: &str, key: &str, lines: &[ByValue], dir: &Path) -> Result<()> {
-    write(Plot::Chart(&bands::by_value(title, key, lines)), dir)
+pub fn by_value(title: &str, y_name: &str, key: &str, lines: &[ByValue], dir: &Path) -> Result<()> {
+    write(Plot::Chart(&bands::by_value(title, y_name, key, lines)), dir)
 }
 
 /// Removes what [`by_value`] has written into a folder.

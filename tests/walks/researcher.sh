@@ -29,7 +29,7 @@ python3 - "$best" <<'PYTHON'
 import csv, json, struct, sys
 
 rows = list(csv.DictReader(open("runs/study-sweep/table.csv")))
-means = {row["arm"]: float(row["mean_percent"]) for row in rows}
+means = {row["combination"]: float(row["mean_percent"]) for row in rows}
 assert set(means) == {"lr=0.1", "lr=0.0001"} and all(row["runs"] == "2" for row in rows), rows
 assert max(means, key=means.get) == "lr=0.1", means
 

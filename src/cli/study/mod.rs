@@ -183,9 +183,9 @@ fn write(table: &Table<'_>, study: &Study, out: &Path) -> Result<()> {
         true => study.name.clone(),
         false => format!("{}, best {} of {}", study.name, curves.len(), study.arms.len()),
     };
-    plots::accuracies(&title, &curves, out)?;
+    plots::accuracies(&title, table.drawn_accuracy(), &curves, out)?;
     match table.by_value() {
-        Some(by_value) => plots::by_value(&study.name, &by_value.key, &by_value.lines, out),
+        Some(by_value) => plots::by_value(&study.name, table.drawn_accuracy(), &by_value.key, &by_value.lines, out),
         // One of an earlier command, with more values, would not agree with the table.
         None => plots::remove_by_value(out),
     }

@@ -185,23 +185,23 @@ fn a_table_is_sorted_marks_the_best_and_has_the_values() {
     let outcomes = outcomes();
     let table = Table::new(&study, &outcomes);
     let expected = "\
-arm                  seeds  test accuracy, %  best, %  images/s
-lr=0.03,q.bits=1 *       2      92.00 ± 2.83    94.00       250
-lr=0.1,q.bits=2          2      80.50 ± 0.71    81.00       250
-lr=0.1,q.bits=1          2      71.00 ± 1.41    72.00       250
-lr=0.03,q.bits=2    0 of 2                 –        –         –
+combination          seeds  test accuracy, %  images/s
+lr=0.03,q.bits=1 *       2      92.00 ± 2.83       250
+lr=0.1,q.bits=2          2      80.50 ± 0.71       250
+lr=0.1,q.bits=1          2      71.00 ± 1.41       250
+lr=0.03,q.bits=2    0 of 2                 –         –
 * highest mean
 ";
     assert_eq!(table.text(None), expected);
     let csv = table.csv();
-    let head = "arm,network,seeds,runs,diverged,mean_percent,deviation_percent,best_percent,images_per_s,train.optimizer.lr,layers.q*.bits";
+    let head = "combination,network,seeds,runs,diverged,mean_percent,deviation_percent,images_per_s,train.optimizer.lr,layers.q*.bits";
     assert_eq!(csv.lines().next(), Some(head));
-    assert_eq!(csv.lines().nth(3), Some("\"lr=0.03,q.bits=1\",digits,2,2,0,92.0000,2.8284,94.0000,250.0000,0.03,1"));
+    assert_eq!(csv.lines().nth(3), Some("\"lr=0.03,q.bits=1\",digits,2,2,0,92.0000,2.8284,250.0000,0.03,1"));
     let markdown = table.markdown();
     for part in [
         "# digits-sweep: train.optimizer.lr=[0.1,0.03] × layers.q\\*.bits=[1,2]\n",
         "Recipe digits. Produced by halfwave",
-        "| arm | `train.optimizer.lr` | `layers.q*.bits` | seeds | test accuracy, % | best, % | images/s |\n|---|---|---|---:|---:|---:|---:|\n",
+        "| combination | `train.optimizer.lr` | `layers.q*.bits` | seeds | test accuracy, % | images/s |\n|---|---|---|---:|---:|---:|\n",
         "| **lr=0.03,q.bits=1** | 0.03 | 1 | 2 | 92.00 ± 2.83 |",
         "Bold: the highest mean.",
         "![accuracy by value](by-value.svg)",
@@ -219,26 +219,28 @@ lr=0.03,q.bits=2    0 of 2                 –        –         –
 fn validation_decides_and_diverged_runs_come_last() {
     let study = study(&["train.optimizer.lr=[0.1,0.03,0.01]"], &[], None, 2).unwrap();
     let run = |test: f64, validation: f64| {
-        Some(Outcome { curve: vec![(1, test)], validation: Some(validation), ..Outcome::default() })
+        let validation = vec![(1, validation - 20.0), (2, validation)];
+        Some(Outcome { curve: vec![(2, test)], validation, ..Outcome::default() })
     };
     let diverged = Some(Outcome { diverged: Some(3), ..Outcome::default() });
     let outcomes = [vec![run(90.0, 60.0), run(90.0, 62.0)], vec![run(80.0, 70.0); 2], vec![run(99.0, 99.0), diverged]];
     let table = Table::new(&study, &outcomes);
     let expected = "\
-arm                seeds  test accuracy, %  validation, %  best, %  images/s
-lr=0.03 *              2      80.00 ± 0.00          70.00    80.00         –
-lr=0.1                 2      90.00 ± 0.00          61.00    90.00         –
-lr=0.01    2, 1 diverged             99.00          99.00    99.00         –
+combination        seeds  test accuracy, %  validation, %  images/s
+lr=0.03 *              2      80.00 ± 0.00          70.00         –
+lr=0.1                 2      90.00 ± 0.00          61.00         –
+lr=0.01    2, 1 diverged             99.00          99.00         –
 * highest mean on the validation images
 ";
     assert_eq!(table.text(None), expected);
-    assert!(table.csv().starts_with("arm,network,seeds,runs,diverged,mean_percent,deviation_percent,best_percent,images_per_s,validation_percent,train.optimizer.lr\n"));
-    assert!(table.csv().contains("\nlr=0.1,digits,2,2,0,90.0000,0.0000,90.0000,,61.0000,0.1\n"), "{}", table.csv());
-    assert!(
-        table.markdown().contains("|---|---|---:|---:|---:|---:|---:|\n| lr=0.1 | 0.1 | 2 |"),
-        "{}",
-        table.markdown()
-    );
+    assert!(table.csv().starts_with("combination,network,seeds,runs,diverged,mean_percent,deviation_percent,images_per_s,validation_percent,train.optimizer.lr\n"));
+    assert!(table.csv().contains("\nlr=0.1,digits,2,2,0,90.0000,0.0000,,61.0000,0.1\n"), "{}", table.csv());
+    assert!(table.markdown().contains("|---|---|---:|---:|---:|---:|\n| lr=0.1 | 0.1 | 2 |"), "{}", table.markdown());
+    // The plots show what decides: test images are evaluated only once.
+    assert_eq!(table.drawn_accuracy(), "validation accuracy");
+    let curve: Vec<_> = table.curves()[0].iter().map(|point| (point.0, point.1)).collect();
+    assert_eq!(curve, [(1, 41.0), (2, 61.0)]);
+    assert_eq!(table.by_value().unwrap().lines[0].1[2], (0.1, 61.0, Some(2.0_f64.sqrt())));
 }
 
 #[test]
