@@ -15,8 +15,11 @@
 //! shortest time and its 10th percentile. A launch has changed if the indicator with the smaller
 //! error exceeds five times that error, the other one agrees with a change of at least a tenth, and
 //! the change is a relevant share of the step.
+//!
+//! **Invariant:** only launches on the same device that do the same work are judged.
 
 use super::{Launch, Profile};
+use crate::backend::Device;
 use crate::error::{Error, Result};
 use crate::ops::Activity;
 use serde::Serialize;
@@ -28,6 +31,8 @@ const ERRORS: f64 = 5.0;
 const LEAST_RATIO: f64 = 1.1;
 /// Changes below this share of the step are ignored.
 const LEAST_SHARE: f64 = 1e-3;
+/// If noise typically reaches this ratio, that no change was found says little.
+const NOISY: f64 = 1.5;
 
 /// The result of comparing a launch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -41,8 +46,43 @@ pub enum Verdict {
     Gone,
     /// It takes less time.
     Faster,
+    /// Its operands have other shapes, so its times are not compared.
+    OtherWork,
+    /// It was measured on another device, so its times are not compared.
+    OtherDevice,
     /// The difference is within the noise.
     Same,
+}
+
+impl Verdict {
+    /// Whether this is a change of a launch that was compared, or of the list of launches.
+    pub fn is_change(self) -> bool {
+        !matches!(self, Self::Same | Self::OtherWork | Self::OtherDevice)
+    }
+}
+
+/// One of the two profiles.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Side {
+    /// Its file; empty if unknown.
+    pub name: String,
+    /// The device, with its driver.
+    pub device: String,
+    /// Number of steps of which each value is the median.
+    pub steps: usize,
+    /// When it was measured, if that is known.
+    pub measured: Option<String>,
+}
+
+impl Side {
+    fn of(profile: &Profile) -> Self {
+        let driver = match profile.device.driver.as_str() {
+            "" => String::new(),
+            driver => format!(" (driver {driver})"),
+        };
+        let Profile { device, steps, measured, .. } = profile;
+        Self { name: String::new(), device: format!("{device}{driver}"), steps: *steps, measured: measured.clone() }
+    }
 }
 
 /// A launch in both profiles.
@@ -80,6 +120,8 @@ pub struct LayerChange<'a> {
 /// A comparison of two profiles.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Diff {
+    /// The profiles, the older one first.
+    pub sides: [Side; 2],
     /// Name of the recipe.
     pub recipe: String,
     /// Images in a step.
@@ -98,6 +140,42 @@ impl Diff {
     /// Returns the launches with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.verdict == verdict)
+    }
+
+    /// Whether any launch was compared, so that the machine's factor is known.
+    pub fn is_judged(&self) -> bool {
+        let compared = |change: &Change| matches!(change.verdict, Verdict::Slower | Verdict::Faster | Verdict::Same);
+        self.changes.iter().any(compared)
+    }
+
+    /// Returns what was found, in a sentence or two.
+    pub fn conclusion(&self) -> String {
+        let count = |verdict| self.with(verdict).count();
+        let launches = |count: usize| format!("{count} launch{}", if count == 1 { "" } else { "es" });
+        if count(Verdict::OtherDevice) > 0 {
+            return "the devices differ, so no launch is judged: the times are those of two devices".into();
+        }
+        let (same, other) = (count(Verdict::Same), count(Verdict::OtherWork));
+        let mut noise: Vec<_> = self.with(Verdict::Same).map(|change| change.noise).collect();
+        noise.sort_by(f64::total_cmp);
+        let typical = noise.get(noise.len() / 2).copied().unwrap_or(1.0);
+        let found = match self.changes.iter().any(|change| change.verdict.is_change()) {
+            _ if same == 0 => String::new(),
+            _ if typical >= NOISY => format!(
+                "too noisy to tell for {}: only changes above {typical:.1}× would show; measure with more --steps",
+                launches(same)
+            ),
+            true => format!("the differences of {} are within the noise, typically {typical:.2}×", launches(same)),
+            false => format!(
+                "no launch became slower or faster: the differences of {} are within the noise; a change is detected here from about {typical:.2}×",
+                launches(same)
+            ),
+        };
+        let work = match other {
+            0 => String::new(),
+            other => format!("{} with other shapes: different work, not compared", launches(other)),
+        };
+        [found, work].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns the difference of a launch's medians without the machine's factor; an unknown median
@@ -165,6 +243,13 @@ fn errors(launch: &Launch, samples: usize) -> Option<[f64; 2]> {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Returns whether two launches have operands of the same shapes, however these are stored.
+fn same_work(a: &Launch, b: &Launch) -> bool {
+    let shape = |operand: &String| operand.find('[').map_or(String::new(), |at| operand[at..].to_string());
+    let shapes = |launch: &Launch| launch.reads.iter().chain([&launch.writes]).map(shape).collect::<Vec<_>>();
+    shapes(a) == shapes(b)
 }
 
 /// A launch that both profiles contain.
@@ -266,7 +351,15 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     let of_before: HashMap<_, _> = before.iter().copied().collect();
     let of_after: HashMap<_, _> = after.iter().copied().collect();
     let step_ns = a.launches_ns.max(b.launches_ns) as f64;
-    let pair = |key, launch| Pair::new([*of_before.get(key)?, launch], [a.steps, b.steps]);
+    let adapter = |profile: &Profile| {
+        let Device { adapter, backend, kind, .. } = profile.device.clone();
+        [adapter, backend, kind]
+    };
+    let same_device = adapter(a) == adapter(b);
+    let pair = |key, launch| {
+        let old = *of_before.get(key)?;
+        if same_device && same_work(old, launch) { Pair::new([old, launch], [a.steps, b.steps]) } else { None }
+    };
     let pairs: Vec<_> = after.iter().filter_map(|(key, launch)| pair(key, launch)).collect();
     let machine = Machine::of(&pairs.iter().filter(|pair| pair.matters(step_ns)).collect::<Vec<_>>());
     let change = |launch: &Launch, median_ns, (ratio, noise, verdict)| Change {
@@ -281,13 +374,19 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
     let kept = after.iter().map(|(key, launch)| match of_before.get(key) {
         None => change(launch, [None, launch.median_ns], (1.0, 1.0, Verdict::New)),
         Some(old) => {
-            let compared = pair(key, launch).map_or((1.0, 1.0, Verdict::Same), |pair| machine.compare(&pair, step_ns));
+            let unknown = match same_device {
+                false => Verdict::OtherDevice,
+                true if !same_work(old, launch) => Verdict::OtherWork,
+                true => Verdict::Same,
+            };
+            let compared = pair(key, launch).map_or((1.0, 1.0, unknown), |pair| machine.compare(&pair, step_ns));
             change(launch, [old.median_ns, launch.median_ns], compared)
         }
     });
     let gone = before.iter().filter(|(key, _)| !of_after.contains_key(key));
     let gone = gone.map(|(_, launch)| change(launch, [launch.median_ns, None], (1.0, 1.0, Verdict::Gone)));
     let mut diff = Diff {
+        sides: [a, b].map(Side::of),
         recipe: b.recipe.clone(),
         batch: b.batch,
         machine: machine.factor[1].exp(),
@@ -305,9 +404,9 @@ pub fn diff(a: &Profile, b: &Profile) -> Result<Diff> {
 /// Returns notes on what makes two profiles hard to compare.
 fn notes(a: &Profile, b: &Profile) -> Vec<String> {
     let mut notes = Vec::new();
-    let device = |profile: &Profile| format!("{}, {}", profile.device.adapter, profile.device.driver);
-    if device(a) != device(b) {
-        notes.push(format!("the devices differ: {} and {}", device(a), device(b)));
+    let [before, after] = [a, b].map(|profile| Side::of(profile).device);
+    if before != after {
+        notes.push(format!("the devices or their drivers differ: {before} and {after}"));
     }
     if a.timer.by_host() != b.timer.by_host() {
         notes.push(

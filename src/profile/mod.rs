@@ -54,6 +54,9 @@ pub struct Profile {
     /// Commit, command line, and name of the computer.
     #[serde(flatten)]
     pub origin: Origin,
+    /// When it was measured, UTC, RFC 3339; absent from older profiles, and in a browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<String>,
     /// Name of the recipe.
     pub recipe: String,
     /// Images per step.
@@ -223,6 +226,7 @@ impl Profile {
             version: VERSION,
             halfwave: version::VERSION.to_string(),
             origin: Origin::here(),
+            measured: None,
             recipe: recipe.to_string(),
             batch,
             plan: format!("{:016x}", plan.hash()),

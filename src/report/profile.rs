@@ -2,7 +2,7 @@
 
 use super::page::page;
 use crate::profile::Profile;
-use crate::profile::diff::{Diff, LayerChange};
+use crate::profile::diff::{Diff, LayerChange, Side};
 use serde::Serialize;
 
 /// Returns the profile as a self-contained HTML page.
@@ -16,6 +16,9 @@ pub fn profile_page(profile: &Profile) -> String {
 pub fn comparison_page(diff: &Diff) -> String {
     #[derive(Serialize)]
     struct Shown<'a> {
+        sides: &'a [Side; 2],
+        conclusion: String,
+        judged: bool,
         recipe: &'a str,
         batch: usize,
         machine: f64,
@@ -23,9 +26,11 @@ pub fn comparison_page(diff: &Diff) -> String {
         notes: &'a [String],
         layers: Vec<LayerChange<'a>>,
     }
-    let Diff { recipe, batch, machine, step_ns, notes, .. } = diff;
+    let Diff { sides, recipe, batch, machine, step_ns, notes, .. } = diff;
     let (batch, machine, step_ns) = (*batch, *machine, *step_ns);
-    let shown = Shown { recipe, batch, machine, step_ns, notes, layers: diff.layers() };
+    let conclusion = diff.conclusion();
+    let judged = diff.is_judged();
+    let shown = Shown { sides, conclusion, judged, recipe, batch, machine, step_ns, notes, layers: diff.layers() };
     let json = serde_json::to_string(&shown).expect("names and numbers are JSON");
     page(include_str!("../../web/bundles/comparison.html"), &format!("{recipe} · halfwave profiles compared"), &json)
 }

@@ -12,13 +12,12 @@ pub(super) fn table(diff: &Diff) -> String {
     let mut text = String::new();
     diff.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     let [a, b] = diff.step_ns;
-    text += &format!(
-        "a step without instrumentation: {} before, {} after ({:.2}×); most launches took {:.2}× as long\n",
-        time(a),
-        time(b),
-        b as f64 / a.max(1) as f64,
-        diff.machine
-    );
+    let factor = match diff.is_judged() {
+        true => format!("; most launches took {:.2}× as long", diff.machine),
+        false => String::new(),
+    };
+    let ratio = b as f64 / a.max(1) as f64;
+    text += &format!("a step without instrumentation: {} before, {} after ({ratio:.2}×){factor}\n", time(a), time(b));
     text += &layers(&diff.layers());
     let kinds = [
         (Verdict::Slower, "slower than most"),
@@ -32,18 +31,7 @@ pub(super) fn table(diff: &Diff) -> String {
             text += &format!("\n{title}\n{}", list(&rows));
         }
     }
-    let same = diff.with(Verdict::Same).count();
-    let mut noise: Vec<_> = diff.with(Verdict::Same).map(|change| change.noise).collect();
-    noise.sort_by(f64::total_cmp);
-    let typical = noise.get(noise.len() / 2).copied().unwrap_or(1.0);
-    if same == diff.changes.len() {
-        text += &format!(
-            "\nno launch became slower or faster: the differences of all {same} launches are within the noise;\na change is detected here from about {typical:.2}×\n"
-        );
-    } else {
-        text += &format!("\nthe differences of {same} launches are within the noise, typically {typical:.2}×\n");
-    }
-    text
+    text + &format!("\n{}\n", diff.conclusion())
 }
 
 /// Returns the sums of the layers' launches, the largest difference first.
@@ -53,8 +41,14 @@ fn layers(layers: &[LayerChange<'_>]) -> String {
         let name = if layer.is_empty() { "the whole step" } else { layer };
         let sign = if *difference_ns < 0.0 { "−" } else { "+" };
         let difference = format!("{sign}{}", time(difference_ns.abs().round() as u64));
-        let changed = launches.iter().filter(|change| change.verdict != Verdict::Same).count();
-        let changed = if changed == 0 { "within the noise".into() } else { format!("{changed} changed") };
+        let changed = launches.iter().filter(|change| change.verdict.is_change()).count();
+        let all = |verdict| launches.iter().all(|change| change.verdict == verdict);
+        let changed = match changed {
+            0 if all(Verdict::OtherDevice) => "other device".into(),
+            0 if all(Verdict::Same) => "within the noise".into(),
+            0 => "different work".into(),
+            changed => format!("{changed} changed"),
+        };
         let count = launches.len();
         let noun = if count == 1 { "launch" } else { "launches" };
         rows += &format!("  {name}\t{}\t→\t{}\t{difference}\t{count} {noun}, {changed}\n", time(*a), time(*b));

@@ -4,12 +4,13 @@ mod changes;
 mod sweep;
 mod table;
 
+use super::ceilings::{self, Measure};
 use super::device::{self, Choice, Opened};
 use super::plan::{self, Class};
 use super::set::SetArgs;
 use super::step::StepArgs;
 use super::terminal::{is_capable, print, print_message, print_status};
-use super::{AdapterArgs, ceilings, load, number};
+use super::{AdapterArgs, load, number};
 use halfwave::backend::gpu::Request;
 use halfwave::profile::{Measurement, Profile, diff::diff, trace::Timeline};
 use halfwave::report::{comparison_page, profile_page};
@@ -124,8 +125,10 @@ The images are noise, so no data set is needed. docs/guide/profiling.md explains
 
 pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
-        let [before, after] = [read(before)?, read(after)?];
-        let diff = diff(&before, &after)?;
+        let mut diff = diff(&read(before)?, &read(after)?)?;
+        for (side, path) in diff.sides.iter_mut().zip([before, after]) {
+            side.name = path.display().to_string();
+        }
         args.html.as_deref().map_or(Ok(()), files::check)?;
         print(&changes::table(&diff))?;
         return args.html.as_deref().map_or(Ok(()), |path| write(path, "page", comparison_page(&diff).as_bytes()));
@@ -162,11 +165,13 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         print_status("a step was executed for a capture; if no graphics debugger is attached, the log says so");
     }
     let mut profile = Profile::new(&name, recipe.train.micro_batch(), session.plan(), device, &measurement);
+    profile.measured = Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     drop(session);
     if profile.device.backend != "cpu" {
         // For the same adapter, however it was chosen.
         let same = device::wanted(&profile.device);
-        profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), args.fresh)?.content.ceilings);
+        let measure = Measure::or_fresh(Measure::Doubtful, args.fresh);
+        profile = profile.against(ceilings::ceilings(wanted.or(Some(&same)), measure)?.content.ceilings);
     }
     print(&table::table(&profile, args.all))?;
     let timeline = Timeline::new(&profile, &measurement);

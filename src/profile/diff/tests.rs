@@ -80,6 +80,7 @@ fn profile(seed: u64, machine: Machine, slowed: &str, factor: f64) -> Profile {
         version: VERSION,
         halfwave: String::new(),
         origin: Default::default(),
+        measured: None,
         recipe: "made up".into(),
         batch: 1,
         plan: String::new(),
@@ -139,6 +140,39 @@ fn small_changes_are_found_on_quiet_machines() {
         let (before, after) = (profile(2 * run, QUIET, "", 1.0), profile(2 * run + 1, QUIET, "kernel50", 1.25));
         assert_eq!(alarms(&diff(&before, &after).unwrap()), ["kernel50"], "run {run}");
     }
+}
+
+#[test]
+fn other_work_and_other_devices_are_not_judged() {
+    let (before, mut after) = (profile(1, QUIET, "", 1.0), profile(2, QUIET, "kernel59", 3.0));
+    after.launches[59].writes = "f32[64×8×8×32]".into();
+    let found = diff(&before, &after).unwrap();
+    assert_eq!(found.with(Verdict::OtherWork).map(|change| change.kernel.as_str()).collect::<Vec<_>>(), ["kernel59"]);
+    assert!(found.with(Verdict::Slower).next().is_none());
+    let said = found.conclusion();
+    assert!(said.contains("of 59 launches are within the noise"), "{said}");
+    assert!(said.contains("1 launch with other shapes: different work, not compared"), "{said}");
+    after.device = Device { adapter: "a card".into(), backend: "Vulkan".into(), ..Device::cpu() };
+    let found = diff(&before, &after).unwrap();
+    assert!(found.changes.iter().all(|change| change.verdict == Verdict::OtherDevice) && !found.is_judged());
+    assert!(found.conclusion().starts_with("the devices differ, so no launch is judged"), "{}", found.conclusion());
+    assert!(found.notes[0].ends_with(": the CPU backend and a card · Vulkan · cpu"), "{:?}", found.notes);
+}
+
+#[test]
+fn that_nothing_was_found_is_no_finding_amid_noise() {
+    // Durations that scatter from one step to the next, and from one run to the other.
+    let wild = Machine { factor: 1.0, busy: 1.0 };
+    let (mut before, after) = (profile(1, wild, "", 1.0), profile(2, wild, "", 1.0));
+    for (at, launch) in before.launches.iter_mut().enumerate() {
+        let factor = [0.6, 1.0, 1.7][at % 3];
+        for ns in [&mut launch.min_ns, &mut launch.p10_ns, &mut launch.p25_ns, &mut launch.median_ns] {
+            *ns = ns.map(|ns| (ns as f64 * factor) as u64);
+        }
+    }
+    let said = diff(&before, &after).unwrap().conclusion();
+    assert!(said.starts_with("too noisy to tell for 60 launches: only changes above"), "{said}");
+    assert!(said.ends_with("× would show; measure with more --steps"), "{said}");
 }
 
 #[test]
