@@ -114,7 +114,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
         _ if failure.is_some() => None,
         _ => {
             let (wanted, same) = (args.measure.adapter.adapter.as_deref(), device::wanted(&device));
-            Some(ceilings::ceilings(wanted.or(Some(&same)), false)?.content.ceilings)
+            Some(ceilings::ceilings(wanted.or(Some(&same)), ceilings::Measure::Missing)?.content.ceilings)
         }
     };
     let excluded = match device.backend.as_str() {

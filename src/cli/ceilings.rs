@@ -25,26 +25,52 @@ impl Content for Measured {
     const WITHOUT: &'static str = "measuring again";
 }
 
+/// Which peaks to measure, although there may be values in the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// None of those in the cache.
+    Missing,
+    /// Those that are doubtful: other load may have disturbed their measurement.
+    Doubtful,
+    /// All.
+    All,
+}
+
+impl Measure {
+    /// As `--fresh` asks for it, else `otherwise`.
+    pub(super) fn or_fresh(otherwise: Self, fresh: bool) -> Self {
+        if fresh { Self::All } else { otherwise }
+    }
+}
+
 /// Returns the measured peaks of the requested adapter, or of the default one.
 ///
 /// They are read from the cache, or measured on a device opened for this purpose if there are none
-/// or `fresh` is set.
-pub(super) fn ceilings(wanted: Option<&str>, fresh: bool) -> Result<Kept<Measured>> {
+/// or `measure` asks for it.
+pub(super) fn ceilings(wanted: Option<&str>, measure: Measure) -> Result<Kept<Measured>> {
     let chosen = device::adapter(wanted, "peaks are not measured for the CPU backend, which has no kernels")?;
     let device = Device::from(&chosen.report);
     let file = kept::file::<Measured>(&device);
-    if let Some(file) = file.as_deref().filter(|_| !fresh)
+    let mut doubtful = None;
+    if let Some(file) = file.as_deref().filter(|_| measure != Measure::All)
         && let Some(mut kept) = Kept::<Measured>::read(file, &device)
         // A file measured with HALFWAVE_COOP=0 has no value for cooperative matrices.
         && (kept.content.ceilings.matrix.is_some() || chosen.coop().is_none())
     {
-        kept.content.cached = Some(file.to_path_buf());
-        return Ok(kept);
+        if measure == Measure::Missing || kept.content.ceilings.plausible() {
+            kept.content.cached = Some(file.to_path_buf());
+            return Ok(kept);
+        }
+        doubtful = Some(kept.content.ceilings);
     }
     let ceilings = pollster::block_on(async {
         let mut backend = GpuBackend::open(chosen, None).await?;
         DevicePeaks::measure(&mut backend).await
     })?;
+    let ceilings = match doubtful {
+        Some(before) => before.renewed(ceilings),
+        None => ceilings,
+    };
     let measured = Kept::new(device, Measured { ceilings, cached: None });
     match file {
         Some(file) => {

@@ -1,6 +1,6 @@
 //! `halfwave devices`: the available devices and their measured peaks.
 
-use super::ceilings::{self, Measured};
+use super::ceilings::{self, Measure, Measured};
 use super::device::{NO_ADAPTER, Search};
 use super::kept::Kept;
 use super::output::JsonArgs;
@@ -43,7 +43,7 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
 
 /// Prints the measured peaks of one adapter.
 fn of_one(args: &DevicesArgs) -> Result<()> {
-    let measured = ceilings::ceilings(args.adapter.as_deref(), args.fresh)?;
+    let measured = ceilings::ceilings(args.adapter.as_deref(), Measure::or_fresh(Measure::Missing, args.fresh))?;
     let Kept { device, when, content: Measured { ceilings, cached }, .. } = &measured;
     let origin = match cached {
         Some(file) => format!("measured {when}, cached in {}; --fresh measures again", file.display()),

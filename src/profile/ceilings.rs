@@ -58,6 +58,11 @@ impl Ceiling {
         let doubling = if self.doubling < 2.0 { 2.0 - DOUBLING.start() } else { DOUBLING.end() - 2.0 };
         (self.spread / MOST_SPREAD).max((self.doubling - 2.0).abs() / doubling)
     }
+
+    /// Returns the value itself if it is plausible, else the better one of it and a later one.
+    fn or(self, later: Self) -> Self {
+        if self.plausible() || self.error() <= later.error() { self } else { later }
+    }
 }
 
 /// Bytes read and written per second for one working set.
@@ -94,9 +99,62 @@ pub struct DevicePeaks {
     pub launch: Ceiling,
 }
 
+impl DevicePeaks {
+    /// Returns whether every value is plausible.
+    pub fn plausible(&self) -> bool {
+        let Self { copy, float, half, bit, dot, matrix, workgroup, launch } = self;
+        let copies = copy.iter().map(|copy| &copy.ceiling);
+        copies.chain([float, bit, workgroup, launch]).chain(half).chain(dot).chain(matrix).all(Ceiling::plausible)
+    }
+
+    /// Replaces values that are not plausible by those of a later measurement.
+    #[must_use]
+    pub fn renewed(self, later: Self) -> Self {
+        let optional = |old: Option<Ceiling>, new: Option<Ceiling>| match (old, new) {
+            (Some(old), Some(new)) => Some(old.or(new)),
+            (_, new) => new,
+        };
+        let sizes = |copies: &[Copy]| copies.iter().map(|copy| copy.working_set_bytes).collect::<Vec<_>>();
+        let same_sizes = sizes(&self.copy) == sizes(&later.copy);
+        let renewed = |(old, new): (&Copy, &Copy)| Copy { ceiling: old.ceiling.or(new.ceiling), ..*new };
+        Self {
+            copy: if same_sizes { self.copy.iter().zip(&later.copy).map(renewed).collect() } else { later.copy },
+            float: self.float.or(later.float),
+            half: optional(self.half, later.half),
+            bit: self.bit.or(later.bit),
+            dot: optional(self.dot, later.dot),
+            matrix: optional(self.matrix, later.matrix),
+            workgroup: self.workgroup.or(later.workgroup),
+            launch: self.launch.or(later.launch),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doubtful_values_are_renewed_and_others_kept() {
+        let sound = Ceiling { value: 1.0, spread: 0.1, doubling: 2.0 };
+        let peaks = |ceiling: Ceiling| DevicePeaks {
+            copy: vec![Copy { working_set_bytes: 1, ceiling }],
+            float: ceiling,
+            half: Some(ceiling),
+            bit: sound,
+            dot: None,
+            matrix: None,
+            workgroup: ceiling,
+            launch: ceiling,
+        };
+        let doubtful = peaks(Ceiling { spread: 0.5, ..sound });
+        let later = peaks(Ceiling { value: 2.0, ..sound });
+        assert!(!doubtful.plausible() && later.plausible());
+        let renewed = doubtful.clone().renewed(DevicePeaks { bit: later.float, ..later.clone() });
+        assert_eq!(renewed, later, "the sound value of the first measurement is kept");
+        // Of two doubtful values the better one is kept.
+        assert_eq!(doubtful.clone().renewed(peaks(Ceiling { spread: 0.7, ..sound })), doubtful);
+    }
 
     /// As in profiles of earlier versions.
     #[test]

@@ -65,7 +65,7 @@ export function byPhase(launches) {
   const sums = /** @type {Map<string, number>} */ (new Map());
   for (const { phase, median_ns: ns } of launches) sums.set(phase, (sums.get(phase) ?? 0) + (ns ?? 0));
   const total = [...sums.values()].reduce((sum, ns) => sum + ns, 0) || 1;
-  return new Map([...sums].map(([phase, ns]) => [phase, `${duration(ns)}, ${percent(ns / total, 0)}`]));
+  return new Map([...sums].map(([phase, ns]) => [phase, `${duration(ns)}, ${percent(ns / total, ns < 0.01 * total ? 1 : 0)}`]));
 }
 
 /** Three digits. @param {number} value */

@@ -9,7 +9,7 @@ const LISTED = 10;
 const SUM = 84;
 const LANES = 420;
 const THIN = 4;
-const EDGE = { left: 78, right: 8, top: 18, bottom: 34 };
+const EDGE = { left: 100, right: 8, top: 18, bottom: 34 };
 
 const TENANCIES = /** @type {[string, string][]} */ ([["transient", "transient"], ["port", "inputs, outputs"], ["state", "state"]]);
 

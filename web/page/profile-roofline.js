@@ -4,6 +4,7 @@
  */
 import { counted, make, size } from "./dom.js";
 import { Tip, about, byPhase, ceilingOf, digits, doubt, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
+import { widthOf } from "./report-scale.js";
 
 /** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any, string][]}} Panel */
 
@@ -114,10 +115,13 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     if (from >= to) return;
     svg.append(mark("line", { class: `roof${last ? "" : " thin"}${doubt(slope) ? " doubtful" : ""}`, x1: x(from), y1: y(from * value), x2: x(to), y2: y(to * value) }));
     if (!last) return;
-    const angle = (-Math.atan2(box.height / (high - low), box.width / (right - left)) * 180) / Math.PI;
-    const middle = 10 ** (Math.log10(from) + 0.06 * (right - left));
-    const [px, py] = [x(middle), y(middle * value) - 6];
-    names.push(mark("text", { class: "name halo", x: px, y: py, transform: `rotate(${angle.toFixed(1)} ${px.toFixed(1)} ${py.toFixed(1)})` }, `memory, ${size(bytes)}${doubt(slope) ? " (doubtful)" : ""}: ${persecond(value, "B")}`));
+    // Beside the slope, on the side that no launch reaches, if there is room; in two lines, which fit a phone.
+    const lines = [`memory, ${size(bytes)}${doubt(slope) ? " (doubtful)" : ""}:`, persecond(value, "B")];
+    const [upper, lower] = [y(to * value), y(from * value)];
+    const py = upper + 28;
+    const beside = x(to) - ((x(to) - x(from)) * (py + 20 - upper)) / Math.max(lower - upper, 1) - 8;
+    const px = Math.max(beside, EDGE.left + 6 + Math.max(...lines.map(widthOf)));
+    names.push(mark("text", { class: "name halo", "text-anchor": "end" }, ...lines.map((line, at) => mark("tspan", { x: px, y: py + 15 * at }, line))));
   });
   flat.forEach(([name, ceiling, unit], at) => {
     const { value } = ceiling;

@@ -1,5 +1,5 @@
-/** The launches as a table, sorted by the column whose head is clicked.
- * The launches as a table, sorted by whichever column's head is clicked.
+/**
+ * The launches as a table, sorted by the column whose head is clicked.
  */
 import { make, percent } from "./dom.js";
 import { BOUNDS, digits, duration, durations, layerOf, rate } from "./profile-draw.js";
@@ -15,13 +15,13 @@ const COLUMNS = [
   { name: "Layer", value: layerOf },
   { name: "Phase", value: ({ phase }) => phase },
   { name: "Time", value: ({ median_ns: ns }) => ns ?? undefined, said: duration, title: "Median of the measured steps, with instrumentation" },
+  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "Time at the bound alone, divided by the measured time; above 100% if caches help" },
+  { name: "Bound by", value: ({ bound }) => (bound ? (BOUNDS[bound] ?? bound) : "") },
   { name: "p10 – p90", value: ({ p90_ns: ns }) => ns ?? undefined, said: (_, { p10_ns, p90_ns }) => durations(p10_ns, p90_ns) },
   { name: "Share", value: ({ median_ns: ns }, total) => (ns ? ns / total : undefined), said: (value) => percent(value), title: "Of the sum of all launches" },
   { name: "GB/s", value: (launch) => giga(launch, launch.bytes), said: digits },
   { name: "GFLOP/s", value: (launch) => giga(launch, launch.float_ops), said: digits },
   { name: "Gbitop/s", value: (launch) => giga(launch, launch.bit_ops || launch.dot_ops), said: digits },
-  { name: "Bound by", value: ({ bound }) => (bound ? (BOUNDS[bound] ?? bound) : "") },
-  { name: "Of bound", value: ({ fraction_of_bound: fraction }) => fraction ?? undefined, said: (value) => percent(value, 0), title: "Time at the bound alone, divided by the measured time; above 100% if caches help" },
   { name: "Groups × threads", value: ({ groups: [x, y], threads }) => x * y * threads, said: (_, { groups: [x, y], threads }) => `${y > 1 ? `${x} × ${y}` : x} × ${threads}` },
   { name: "Shapes", value: ({ reads, writes }) => `${reads.join(", ")} → ${writes}` },
 ];
@@ -55,9 +55,12 @@ function compare(a, b, rising) {
   return rising ? order : -order;
 }
 
+/** A name with places to break after commas. @param {string} name @returns {Node[]} */
+const wrappable = (name) => name.split(/(?<=,)(?! )/).flatMap((part, at) => [...(at ? [make("wbr")] : []), document.createTextNode(part)]);
+
 /** @param {Column} column @param {any} value @param {any} launch */
 function cell({ name, said }, value, launch) {
-  if (!said) return make("td", { title: name === "Shapes" ? value : "" }, value);
+  if (!said) return make("td", { className: name.toLowerCase().replaceAll(" ", "-"), title: name === "Shapes" ? value : "" }, ...wrappable(value));
   const unknown = name === "Time" ? "too short for this clock" : "–";
   return make("td", { className: "number" }, value === undefined ? unknown : said(value, launch));
 }

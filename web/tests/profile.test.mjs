@@ -207,6 +207,37 @@ test('the page that the native program writes', async (t) => {
       assert.equal(await page.$$eval('.tenant', (boxes) => boxes.length), memory.slots.reduce((sum, { tenants }) => sum + tenants.length, 0));
     });
 
+    await t.test('cuts off no label, and shows what bounds a launch', async () => {
+      // With measured peaks, which the CPU backend has none of.
+      const peak = (value, spread = 0.05) => ({ value, spread, doubling: 2 });
+      const ceilings = {
+        copy: [{ working_set_bytes: 1 << 20, ...peak(60e9) }, { working_set_bytes: 64 << 20, ...peak(9.3e9, 0.6) }],
+        float: peak(95e9, 0.4), half: null, bit: peak(900e9), dot: peak(300e9, 0.5), matrix: null, workgroup: peak(50e9), launch: peak(9000),
+      };
+      const long = 'conv2_normalised_registers,batch_norm_stats_partial_float,quantise_normalised,alpha_sign,gather';
+      const text = readFileSync(html, 'utf8').replace(/"ceilings": ?null/, () => `"ceilings":${JSON.stringify(ceilings)}`).replace(`"kernel":"${launches[0].kernel}"`, `"kernel":"${long}"`);
+      const other = path.join(scratch, 'other.html');
+      writeFileSync(other, text);
+      const second = await browser.newPage();
+      for (const width of [1400, 420]) {
+        await second.setViewport({ width, height: 900 });
+        await second.goto(pathToFileURL(other).href);
+        await second.waitForSelector('.point');
+        const outside = await second.$$eval('.picture svg', (svgs) => svgs.flatMap((svg) => {
+          const box = svg.getBoundingClientRect();
+          const own = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()]);
+          return own.filter(([, { left, right, top, bottom }]) => left < box.left || right > box.right || top < box.top || bottom > box.bottom).map(([label]) => label);
+        }));
+        assert.deepEqual(outside, [], `${width} pixels`);
+      }
+      await second.setViewport({ width: 1400, height: 900 });
+      const heads = await second.$$eval('.launches th', (cells) => cells.map((cell) => [cell.textContent.replace(/ [↑↓]/, ''), cell.getBoundingClientRect().right]));
+      const place = heads.findIndex(([name]) => name === 'Bound by');
+      assert.deepEqual(heads.slice(place - 2, place + 1).map(([name]) => name), ['Time', 'Of bound', 'Bound by']);
+      assert.ok(heads[place][1] < 1400, 'it is in sight');
+      await second.close();
+    });
+
     await t.test('fits a phone', async () => {
       await page.setViewport({ width: 390, height: 844 });
       await page.waitForFunction(() => document.querySelector('.panels svg').getAttribute('width') < 390);
@@ -239,6 +270,12 @@ test('the page of the difference between two profiles', async (t) => {
     const visible = () => page.$$eval('.launches tbody tr', (rows) => rows.filter((row) => row.checkVisibility()).map((row) => row.cells[0].textContent));
     assert.deepEqual(await visible(), layers.map(({ layer }) => layer || 'the whole step'));
     assert.equal(layers[0].layer, slow.layer, 'the largest difference is first');
+    // Both profiles are named, and what was found is said; differences that are noise are grey.
+    const facts = await page.$eval('.pairs', (list) => list.textContent);
+    for (const part of ['before.json · the CPU backend · 2 steps · 20', 'after.json · the CPU backend', 'are within the noise']) assert.ok(facts.includes(part), `${part} is not in ${facts}`);
+    const bars = await page.$$eval('.launches tbody tr:first-child', (rows) => rows.map((row) => [row.cells[1].textContent, row.querySelector('.bars i').classList.contains('noise'), row.cells[6].textContent]));
+    assert.ok(bars.every(([phases]) => phases), 'a layer has its phases');
+    for (const [, isGrey, result] of bars) assert.equal(isGrey, !/changed/.test(result), result);
     await page.click('.launches tbody button');
     const open = await visible();
     assert.deepEqual(open.slice(1, 1 + layers[0].launches.length), layers[0].launches.map(({ kernel }) => kernel));

@@ -31,7 +31,12 @@ pub(super) fn kernel(args: &ProfileArgs, kernel: &str, sizes: &str) -> Result<()
         let mut backend = GpuBackend::open(found, options).await?;
         sweep::measure(&mut backend, &request, rounds, print_status).await
     })?;
-    let peaks = ceilings::ceilings(Some(&device::wanted(&device)), args.fresh)?.content.ceilings;
+    let peaks = ceilings::ceilings(
+        Some(&device::wanted(&device)),
+        ceilings::Measure::or_fresh(ceilings::Measure::Doubtful, args.fresh),
+    )?
+    .content
+    .ceilings;
     let sweep = Sweep::new(&request, rounds, measured, device, peaks);
     print(&table(&sweep, args.all))?;
     for (path, content) in [(&args.json, sweep.to_json()), (&args.csv, sweep.to_csv())] {

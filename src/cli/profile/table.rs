@@ -64,27 +64,24 @@ fn head(profile: &Profile) -> String {
         Quality::Exact => format!("each launch timed by the device's clock, with a resolution of {quantum}"),
         Quality::Quantised => {
             format!(
-                "each launch timed by the device's clock, WITH A RESOLUTION OF ONLY {quantum}: short launches are repeated until they are long enough to be timed"
+                "each launch timed by the device's clock, with a resolution of only {quantum}: short launches are repeated until they are long enough to be timed"
             )
         }
         Quality::Zero => format!(
-            "THE DEVICE'S TIMESTAMPS DO NOT ADVANCE: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
+            "the device's timestamps do not advance: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
         ),
         Quality::Absent if device.backend == "cpu" => "each operation timed by the host's clock".to_string(),
         Quality::Absent => format!(
-            "THE DEVICE HAS NO TIMESTAMPS: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
+            "the device has no timestamps: each launch timed by the host's clock in a separate submission, with an overhead of {quantum}"
         ),
     };
     let ratio = profile.launches_ns as f64 / profile.step_ns.max(1) as f64;
     format!(
-        "{} · {} · {}\n{clock}\n\n\
+        "{device}\n{clock}\n\n\
          a step of {} images        {:>10}  without instrumentation ({:.0} images/s)\n\
          by the host's clock        {:>10}  without instrumentation, several steps in flight\n\
          with every launch timed    {:>10}  by the host's clock: includes the cost of measuring\n\
          launches add up to         {:>10}  {:.1}% of the step without instrumentation\n",
-        device.adapter,
-        device.backend,
-        device.kind,
         profile.batch,
         time(profile.step_ns),
         profile.batch as f64 / profile.step_ns.max(1) as f64 * 1e9,
@@ -112,7 +109,7 @@ fn doubts(profile: &Profile) -> String {
     match names[..] {
         [] => String::new(),
         _ => format!(
-            "THE MEASURED PEAKS OF {} ARE DOUBTFUL: --fresh measures them again, `halfwave devices --ceilings` gives the reason\n",
+            "warning: the measured peaks of {} are doubtful, and so is \"of bound\": the next profile measures them again; `halfwave devices --ceilings` gives the reason\n",
             names.join(", ")
         ),
     }
@@ -222,7 +219,7 @@ fn memory(profile: &Profile) -> String {
     }
     if kept > 0 {
         let (ratio, [kept, float]) = (float as f64 / kept as f64, [kept, float].map(bytes));
-        rows += &format!("kept for the backward pass\t{kept}\t{float} in f32: {ratio:.1} times as much\n");
+        rows += &format!("kept for the backward pass\t{kept}\tin f32 it would be {float}, {ratio:.1} times as much\n");
     }
     let alive = memory.alive(memory.peak_step);
     let named = alive.iter().take(4).map(|tenant| {
