@@ -43,7 +43,7 @@ mod view;
 mod web;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use halfwave::recipe::Recipe;
@@ -206,7 +206,12 @@ pub(crate) fn main() -> ExitCode {
 /// them.
 fn parse() -> std::result::Result<Cli, clap::Error> {
     let mut cli = Cli::command().color(output::clap_color());
-    let mut matches = cli.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = match cli.try_get_matches_from_mut(std::env::args_os()) {
+        Err(error) if error.get(ContextKind::InvalidArg) == Some(&ContextValue::String("--json".into())) => {
+            return Err(cli.error(ErrorKind::UnknownArgument, NO_JSON));
+        }
+        matches => matches?,
+    };
     if let Some(command) = matches.subcommand_name() {
         let options = train::TrainOptions::augment_args(clap::Command::new(""));
         let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -218,6 +223,10 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
     }
     Cli::from_arg_matches_mut(&mut matches)
 }
+
+/// The error for `train --json` and the like.
+const NO_JSON: &str = "this command does not print JSON: a run's folder has its results as JSON, in run.json and \
+                       metrics.jsonl, which halfwave report --json sums up";
 
 /// Prints help, the version, or an error in the arguments.
 fn told(message: &clap::Error) -> ExitCode {

@@ -1,6 +1,6 @@
 //! `halfwave new`: writes a recipe that suits a data set.
 
-use super::terminal::{grouped, is_capable, print, print_status};
+use super::terminal::{grouped, is_capable, print, print_message, print_status};
 use super::{load, number};
 use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
@@ -48,10 +48,10 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
             return Err(Error::Usage(format!("{}: no such folder or file; check the path", source.display())));
         }
         let text = recipe::builtin("digits").expect("it is embedded");
-        (text.to_string(), format!("there is no folder {name}: this is a copy of the recipe for the embedded digits"))
+        (text.to_string(), None)
     } else {
         let plan = while_reading(source, || Plan::new(source, inspect(source)?, args.size.map(usize::from)))?;
-        (plan.toml(source), plan.about())
+        (plan.toml(source), Some(plan.about()))
     };
     // A mistake in the text would be one of this program, but it should not reach the user.
     if let Err(error) = Recipe::parse(&text, "the recipe for it") {
@@ -59,7 +59,18 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     }
     files::replace(&out, text.as_bytes())?;
     let path = quoted(&out);
-    print_status(&what);
+    match what {
+        Some(what) => print_status(&what),
+        // A misspelt name must not go unnoticed.
+        None => print_message(
+            "warning",
+            &format_args!(
+                "there is no folder {}: {} is a copy of the recipe for the embedded digits, not for images of yours",
+                source.display(),
+                out.display()
+            ),
+        ),
+    }
     print(&format!("written to {}\n", out.display()))?;
     print_status(&format!("next:\n  halfwave summary {path}\n  halfwave train {path}"));
     Ok(())
@@ -84,7 +95,8 @@ struct Plan {
     pictures: Option<PictureSizes>,
     /// Numbers of training, validation and test images.
     counts: [usize; 3],
-    validation: f64,
+    /// Whether training images are held out for validation.
+    holds_out: bool,
     has_validation: bool,
     mean: Vec<f32>,
     std: Vec<f32>,
@@ -116,10 +128,10 @@ impl Plan {
         let (mean, std) = measure(&whole.train)?;
         // Each class needs some images to train on and to validate with.
         let enough = whole.train.len() >= 20 * classes.len();
-        let validation = if has_validation || !enough { 0.0 } else { 0.1 };
+        let holds_out = !has_validation && enough;
         let count = |part| whole.part(part).map_or(0, Split::len);
         let counts = [Part::Train, Part::Validation, Part::Test].map(count);
-        Ok(Self { set, classes, pictures, counts, validation, has_validation, mean, std })
+        Ok(Self { set, classes, pictures, counts, holds_out, has_validation, mean, std })
     }
 
     /// Images per step: about 1/20 of an epoch, a power of two from 8 to 128.
@@ -144,7 +156,11 @@ impl Plan {
         let [channels, height, width] = self.set.image();
         let shown: Vec<_> = self.classes.iter().take(6).map(String::as_str).collect();
         let more = if self.classes.len() > shown.len() { ", …" } else { "" };
-        let validation = if self.has_validation { format!(", {validation} for validation") } else { String::new() };
+        let validation = match self.has_validation {
+            true => format!(", {validation} for validation"),
+            false if self.holds_out => " (a tenth of which training holds out for validation)".into(),
+            false => String::new(),
+        };
         let colour = if channels == 1 { "grey" } else { "in colour" };
         let pictures = match self.pictures {
             Some(PictureSizes { median: [w, h], equal: true, .. }) => {
@@ -176,10 +192,10 @@ impl Plan {
             let path = toml::Value::String(location.path.to_string_lossy().into_owned());
             format!("{} = {path}", location.key.name)
         });
-        let why = match (self.has_validation, self.validation > 0.0) {
-            (true, _) => "the set has validation images of its own",
-            (false, true) => "share of the training images held out to choose the best epoch",
-            (false, false) => "there are too few images to hold some out",
+        let (validation, why) = match (self.has_validation, self.holds_out) {
+            (true, _) => ("0", "the set has validation images of its own"),
+            (false, true) => ("\"auto\"", "a tenth of the training images is held out to choose the best epoch"),
+            (false, false) => ("0", "there are too few images to hold some out"),
         };
         let (mirror, mirror_why) = match channels {
             1 => (false, "write true if left and right do not matter; in writing they do"),
@@ -207,7 +223,7 @@ impl Plan {
             (format!("mean = [{}]", list(&self.mean)), "minus the mean of each channel of the training images,"),
             (format!("std = [{}]", list(&self.std)), "divided by its standard deviation"),
             ("mean_image = false".into(), ""),
-            (format!("validation = {}", self.validation), why),
+            (format!("validation = {validation}"), why),
             (String::new(), ""),
             ("[data.augment]".into(), "random changes of the training images"),
             (format!("pad = {}", height.min(width) / 8), "shift by up to this many pixels"),

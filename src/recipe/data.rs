@@ -97,7 +97,7 @@ fn validation(visitor: &mut dyn Visitor, validation: &mut Validation) {
         Validation::Auto => (Some(0), 0.0),
         Validation::Share(share) => (None, share),
     };
-    let meaning = "share of the training images that is held out to choose the best epoch by; \"auto\" for a tenth, or none if the set has validation images of its own";
+    let meaning = "share of the training images that is held out to choose the best epoch; \"auto\" for a tenth, or none if the set has validation images of its own";
     let allowed = Numbers::new(0.0..1.0, "give a share from 0 to below 1, such as 0.1, or \"auto\"");
     let number = Box::new(Setting::Real(&mut share, allowed));
     visitor.visit(key("validation", meaning), Setting::WordOr(&mut word, &["auto"], number));

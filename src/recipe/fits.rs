@@ -46,7 +46,7 @@ impl Dataset {
         }
         if recipe.train.patience > 0 && self.validation.is_none() {
             return wrong(
-                "train.patience needs validation images to judge by; write validation = 0.1 in [data], or patience = 0"
+                "train.patience needs validation images to judge by; write validation = \"auto\" in [data], or patience = 0"
                     .to_string(),
             );
         }

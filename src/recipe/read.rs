@@ -313,6 +313,10 @@ fn put(table: &Table<'_>, name: &str, setting: Setting<'_>) -> Result<bool> {
                 *word = None;
                 given
             }
+            // The advice on a number names the words, too.
+            Some(DeValue::String(text)) if matches!(*other, Setting::Real(..)) && !words.contains(&text.as_ref()) => {
+                put(table, name, *other)?
+            }
             _ => replace(word, table.word(name, words)?.map(Some)),
         },
         Setting::Optional(given, value) => {

@@ -28,12 +28,12 @@ fn a_folder_of_pictures_gets_a_recipe_that_trains() {
     let base = tempfile::tempdir().unwrap();
     pictures(&base.path().join("sky"), 30, 40);
     let out = run(base.path(), &["new", "sky"]);
-    assert!(out.contains("2 classes (day, night); 48 images to train on, 12 to test on"), "{out}");
+    assert!(out.contains("2 classes (day, night); 48 images to train on (a tenth of which training holds out for validation), 12 to test on"), "{out}");
     assert!(out.contains("halfwave train sky.toml") && out.contains("scaled to 32 × 32"), "{out}");
     let written = recipe(&base.path().join("sky.toml"));
     assert_eq!(
         (written.model.input, written.model.classes, written.data.validation),
-        ([3, 32, 32], 2, Validation::Share(0.1))
+        ([3, 32, 32], 2, Validation::Auto)
     );
     // Normalised pixels have mean 0 and standard deviation 1.
     let data = Dataset::load(&Data { validation: Validation::Share(0.0), ..written.data.clone() });
@@ -71,7 +71,7 @@ fn other_sets_are_recognised_by_their_files() {
     }
     let out = run(base.path(), &["new", "drawings"]);
     assert!(
-        out.contains("idx: 3 classes (0, 1, 2); 60 images to train on, 6 to test on; images of 20 × 20 pixels, grey"),
+        out.contains("idx: 3 classes (0, 1, 2); 60 images to train on (a tenth of which training holds out for validation), 6 to test on; images of 20 × 20 pixels, grey"),
         "{out}"
     );
     let written = recipe(&base.path().join("drawings.toml"));
@@ -94,6 +94,12 @@ fn other_sets_are_recognised_by_their_files() {
     fails(base.path(), &["new", "none/such"], &["none/such: no such folder or file"]);
     fs::write(base.path().join("a.zip"), b"PK\x03\x04\x14\0").unwrap();
     fails(base.path(), &["new", "a.zip"], &["a.zip: this is a zip archive; unpack it first"]);
-    let out = run(base.path(), &["new", "mine"]);
-    assert!(out.contains("there is no folder mine") && base.path().join("mine.toml").exists(), "{out}");
+    // A misspelt folder is noticed, even with -q.
+    let done = finish(command(base.path(), &["new", "mine", "-q"]));
+    assert!(done.code == Some(0) && base.path().join("mine.toml").exists(), "{}", done.err);
+    assert!(
+        done.err.starts_with("warning: there is no folder mine: mine.toml is a copy of the recipe"),
+        "{}",
+        done.err
+    );
 }

@@ -57,6 +57,13 @@ fn what_no_set_holds_is_refused() {
             &["[data] (digits)", "\"dir\", which only cifar10", "expected one of set, scale"],
         ),
         ("set = \"digits\"\nvalidation = 1", [1, 8, 8], 10, 33, &["validation = 1", "from 0 to below 1"]),
+        (
+            "set = \"digits\"\nvalidation = \"yes\"",
+            [1, 8, 8],
+            10,
+            33,
+            &["validation = \"yes\"", "a share from 0 to below 1, such as 0.1, or \"auto\""],
+        ),
         ("set = \"digits\"\nvalidation = -0.1", [1, 8, 8], 10, 33, &["validation = -0.1", "such as 0.1"]),
         ("set = \"digits\"\nvalidation = true", [1, 8, 8], 10, 33, &["validation = true", "give a share"]),
         (
