@@ -126,8 +126,8 @@ impl Plan {
         }
         let whole = Dataset::load(&Data::from(set.clone()))?;
         let (mean, std) = measure(&whole.train)?;
-        // Each class needs some images to train on and to validate with.
-        let enough = whole.train.len() >= 20 * classes.len();
+        // Of fewer images, a tenth would say too little about an epoch.
+        let enough = whole.train.len() >= (20 * classes.len()).max(100);
         let holds_out = !has_validation && enough;
         let count = |part| whole.part(part).map_or(0, Split::len);
         let counts = [Part::Train, Part::Validation, Part::Test].map(count);

@@ -216,7 +216,7 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let (steps, time) = (position.step, duration(begun.elapsed().as_secs_f64()));
     if position.stopped {
         let patience = run.trainer().recipe().train.patience;
-        let epochs = if patience == 1 { "epoch".to_string() } else { format!("{patience} epochs") };
+        let epochs = if patience == 1 { "1 epoch".to_string() } else { format!("{patience} epochs") };
         print_status(&format!("\nended early: validation accuracy has not improved for {epochs} (train.patience)"));
     }
     if !run.trainer().over() {

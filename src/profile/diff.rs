@@ -173,7 +173,7 @@ impl Diff {
         };
         let work = match other {
             0 => String::new(),
-            other => format!("{} with other shapes: different work, not compared", launches(other)),
+            other => format!("{} with other shapes or bits: different work, not compared", launches(other)),
         };
         [found, work].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
@@ -245,9 +245,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Returns whether two launches have operands of the same shapes, however these are stored.
+/// Returns whether two launches have operands of the same shapes, however floats and sums are stored; codes
+/// of fewer bits are less work.
 fn same_work(a: &Launch, b: &Launch) -> bool {
-    let shape = |operand: &String| operand.find('[').map_or(String::new(), |at| operand[at..].to_string());
+    let shape = |operand: &String| match operand.find('[') {
+        Some(at) if !operand.starts_with('u') => operand[at..].to_string(),
+        _ => operand.clone(),
+    };
     let shapes = |launch: &Launch| launch.reads.iter().chain([&launch.writes]).map(shape).collect::<Vec<_>>();
     shapes(a) == shapes(b)
 }

@@ -28,18 +28,23 @@ fn a_folder_of_pictures_gets_a_recipe_that_trains() {
     let base = tempfile::tempdir().unwrap();
     pictures(&base.path().join("sky"), 30, 40);
     let out = run(base.path(), &["new", "sky"]);
-    assert!(out.contains("2 classes (day, night); 48 images to train on (a tenth of which training holds out for validation), 12 to test on"), "{out}");
+    assert!(out.contains("2 classes (day, night); 48 images to train on, 12 to test on"), "{out}");
     assert!(out.contains("halfwave train sky.toml") && out.contains("scaled to 32 × 32"), "{out}");
     let written = recipe(&base.path().join("sky.toml"));
     assert_eq!(
         (written.model.input, written.model.classes, written.data.validation),
-        ([3, 32, 32], 2, Validation::Auto)
+        ([3, 32, 32], 2, Validation::Share(0.0))
     );
     // Normalised pixels have mean 0 and standard deviation 1.
     let data = Dataset::load(&Data { validation: Validation::Share(0.0), ..written.data.clone() });
     assert!(data.is_err(), "the folder is relative to the working directory");
     let done = run(base.path(), &["train", "sky.toml", "--adapter", "cpu", "--epochs", "2", "--out", "run"]);
     assert!(done.contains("test accuracy 100.0%"), "{done}");
+    // With enough images, a tenth is held out.
+    pictures(&base.path().join("skies"), 70, 16);
+    let out = run(base.path(), &["new", "skies"]);
+    assert!(out.contains("112 images to train on (a tenth of which training holds out for validation), 28"), "{out}");
+    assert_eq!(recipe(&base.path().join("skies.toml")).data.validation, Validation::Auto);
     // Nothing is overwritten.
     fails(base.path(), &["new", "sky"], &["sky.toml", "already exists"]);
     run(base.path(), &["new", "sky", "--size", "16", "--out", "small.toml"]);
@@ -71,7 +76,7 @@ fn other_sets_are_recognised_by_their_files() {
     }
     let out = run(base.path(), &["new", "drawings"]);
     assert!(
-        out.contains("idx: 3 classes (0, 1, 2); 60 images to train on (a tenth of which training holds out for validation), 6 to test on; images of 20 × 20 pixels, grey"),
+        out.contains("idx: 3 classes (0, 1, 2); 60 images to train on, 6 to test on; images of 20 × 20 pixels, grey"),
         "{out}"
     );
     let written = recipe(&base.path().join("drawings.toml"));
