@@ -226,10 +226,10 @@ fn validation_decides_and_diverged_runs_come_last() {
     let outcomes = [vec![run(90.0, 60.0), run(90.0, 62.0)], vec![run(80.0, 70.0); 2], vec![run(99.0, 99.0), diverged]];
     let table = Table::new(&study, &outcomes);
     let expected = "\
-combination        seeds  test accuracy, %  validation, %  images/s
-lr=0.03 *              2      80.00 ± 0.00          70.00         –
-lr=0.1                 2      90.00 ± 0.00          61.00         –
-lr=0.01    2, 1 diverged             99.00          99.00         –
+combination          seeds  test accuracy, %  validation, %  images/s
+lr=0.03 *                2      80.00 ± 0.00          70.00         –
+lr=0.1                   2      90.00 ± 0.00          61.00         –
+lr=0.01      2, 1 diverged             99.00          99.00         –
 * highest mean on the validation images
 ";
     assert_eq!(table.text(None), expected);
