@@ -36,6 +36,9 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     let name = load::name_of(source);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     files::check_new(&out)?;
+    if source.exists() && !source.is_file() && !source.is_dir() {
+        return Err(Error::Usage(format!("{}: neither a folder nor a regular file; give one", source.display())));
+    }
     let digits = !source.exists();
     let (text, what) = if digits {
         if args.size.is_some() {

@@ -115,7 +115,10 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(recipe, &args.set)?;
     args.apply(&mut recipe)?;
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
-    args.dump.as_deref().map_or(Ok(()), files::check_new)?;
+    if let Some(dump) = &args.dump {
+        files::check_new(dump)?;
+        files::check_outputs(&args.dump, args.out.as_deref().map_or_else(Vec::new, run::files_in))?;
+    }
     let init = match &args.init {
         Some(path) => {
             let (path, bytes) = weights::read(path)?;

@@ -98,7 +98,7 @@ impl SavedRun {
     pub fn read_folder(dir: &Path) -> Result<Self> {
         let mut saved = Self::read(dir)?;
         let path = dir.join(RECIPE);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(saved),
             Err(error) => return Err(Error::io(path)(error)),
@@ -145,6 +145,11 @@ pub struct Run {
     drawn: Instant,
     /// `None` until the run is fully created.
     _claim: Option<Claim>,
+}
+
+/// The files of a run in `dir`, whether they exist or not.
+pub fn files_in(dir: &Path) -> Vec<PathBuf> {
+    FILES.iter().chain(&[BEST]).map(|name| dir.join(name)).collect()
 }
 
 /// Checks that a new run can be written to `dir`: it holds no run and is not a file.
@@ -236,7 +241,7 @@ impl Run {
         let position = trainer.position();
         about.resumed.push(Resumed { at: now(), step: position.step, adapter: device.adapter.clone() });
         let path = dir.join(METRICS);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read_to_string(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(path)(error)),
             text => text.unwrap_or_default(),
         };
