@@ -51,6 +51,7 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
             return Err(Error::Usage(format!("{}: no such folder or file; check the path", source.display())));
         }
         let text = recipe::builtin("digits").expect("it is embedded");
+        let name = name.replace(char::is_control, "?");
         (text.to_string(), format!("there is no folder {name}: this is a copy of the recipe for the embedded digits"))
     } else {
         let plan = while_reading(source, || Plan::new(source, inspect(source)?, args.size.map(usize::from)))?;
@@ -112,7 +113,7 @@ impl Plan {
             return Err(Error::Data(format!(
                 "{}: there is only one class, {}; a network needs images of at least two",
                 source.display(),
-                classes.first().map_or("", String::as_str)
+                classes.first().map_or(String::new(), |name| name.replace(char::is_control, "?"))
             )));
         }
         let whole = Dataset::load(&Data::from(set.clone()))?;
@@ -145,7 +146,8 @@ impl Plan {
     fn about(&self) -> String {
         let [train, validation, test] = self.counts.map(|count| grouped(count as u64));
         let [channels, height, width] = self.set.image();
-        let shown: Vec<_> = self.classes.iter().take(6).map(String::as_str).collect();
+        // Control characters would end a comment, or act on a terminal.
+        let shown: Vec<_> = self.classes.iter().take(6).map(|name| name.replace(char::is_control, "?")).collect();
         let more = if self.classes.len() > shown.len() { ", …" } else { "" };
         let validation = if self.has_validation { format!(", {validation} for validation") } else { String::new() };
         let colour = if channels == 1 { "grey" } else { "in colour" };
