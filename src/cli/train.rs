@@ -235,6 +235,11 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     print_status("");
     print(&format!("test accuracy {accuracy} after {}, in {time}\n", terminal::steps(steps)))?;
     match run.best() {
+        Some((epoch, best)) if !dir.join(run::BEST).exists() => print_status(&format!(
+            "validation accuracy was highest after epoch {epoch}, {}; its {} no longer exists",
+            percent(best),
+            run::BEST
+        )),
         Some((epoch, best)) => print_status(&format!(
             "validation accuracy was highest after epoch {epoch}, {}: {}",
             percent(best),

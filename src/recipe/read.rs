@@ -313,6 +313,8 @@ fn put(table: &Table<'_>, name: &str, setting: Setting<'_>) -> Result<bool> {
                 *word = None;
                 given
             }
+            // A number in quotes: what is said of another value names numbers, too.
+            Some(DeValue::String(text)) if text.trim().parse::<f64>().is_ok() => put(table, name, *other)?,
             _ => replace(word, table.word(name, words)?.map(Some)),
         },
         Setting::Optional(given, value) => {
