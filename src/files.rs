@@ -21,6 +21,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Reads a file as text.
+///
+/// # Errors
+///
+/// Returns an error if it cannot be read, is not a regular file, or not text in UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    io::read_to_string(open(path)?)
+}
+
 /// Writes a file under a unique temporary name in the same folder, flushes it to the disk and
 /// renames it, so that `path` is never partially written, and processes that write the same file at
 /// the same time do not interfere.
@@ -94,6 +103,36 @@ pub fn check(path: &Path) -> Result<()> {
     drop(file);
     let removed = fs::remove_file(&part);
     written.and(removed).map_err(Error::io(path))
+}
+
+/// Checks the files that a command is to write, before it does any work: each with [`check`], and
+/// that none is another one of them or one of `inputs`, under whatever name.
+///
+/// # Errors
+///
+/// Returns an error if this is not so.
+pub fn check_outputs<'a>(
+    outputs: impl IntoIterator<Item = &'a PathBuf>,
+    inputs: impl IntoIterator<Item = PathBuf>,
+) -> Result<()> {
+    let mut used: Vec<_> = inputs.into_iter().map(|input| resolved(&input)).collect();
+    for output in outputs {
+        let file = resolved(output);
+        if used.contains(&file) {
+            let message = "this would overwrite a file that the same command reads or writes; give another name";
+            return Err(Error::Usage(format!("{}: {message}", output.display())));
+        }
+        check(output)?;
+        used.push(file);
+    }
+    Ok(())
+}
+
+/// The path of a file without links, whether it exists or not.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let missing = || Some(fs::canonicalize(folder).ok()?.join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(missing).unwrap_or_else(|| path.to_path_buf())
 }
 
 /// Like [`check`], for a file that must not replace another.

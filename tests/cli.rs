@@ -13,6 +13,8 @@ mod mistakes;
 mod new;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/outputs.rs"]
+mod outputs;
 #[path = "cli/predict.rs"]
 mod predict;
 #[path = "common/program.rs"]

@@ -9,6 +9,8 @@ mod dropout;
 mod fixed;
 #[path = "run/images.rs"]
 mod images;
+#[path = "run/longer.rs"]
+mod longer;
 #[path = "run/observer.rs"]
 mod observer;
 #[path = "run/optimizers.rs"]
@@ -322,11 +324,13 @@ fn a_run_of_an_earlier_version_with_patience_is_resumed_without_it() {
     fs::write(&path, &earlier).unwrap();
     let mut checkpoint = SavedRun::read(&dir).unwrap().checkpoint;
     checkpoint.recipe = earlier;
+    let position = &mut checkpoint.position;
+    (position.best_epoch, position.best_accuracy, position.stopped) = (2, 0.8, true);
     fs::write(dir.join(CHECKPOINT), checkpoint.to_bytes()).unwrap();
 
     // Longer than a patience of one epoch could allow.
     let mut longer = resume(&dir, |recipe| recipe.train.length = Length::Epochs(EPOCHS + 3));
-    assert_eq!(longer.trainer().recipe().train.patience, 0);
+    assert_eq!((longer.trainer().recipe().train.patience, longer.best()), (0, None));
     while !block_on(longer.advance(u64::MAX)).unwrap().is_empty() {}
     assert_eq!(longer.trainer().position().epoch, EPOCHS + 3);
     assert!(!longer.trainer().position().stopped && !dir.join(BEST).exists());

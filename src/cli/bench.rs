@@ -90,8 +90,8 @@ struct OfRecipe {
 }
 
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
-    args.json.as_deref().map_or(Ok(()), files::check)?;
     let named = args.measure.recipes()?;
+    files::check_outputs(&args.json, args.measure.files()?)?;
     let (mut recipes, mut measured_on, mut failure) = (Vec::new(), None, None);
     interrupt::watch();
     for (recipe, name) in named {

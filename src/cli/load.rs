@@ -13,7 +13,7 @@ use halfwave::train::{Session, Trainer, weights};
 use halfwave::{Error, Result};
 use std::fmt;
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Returns the built-in recipe of that name, or the recipe in that file or in standard input (`-`),
 /// with the changes of options, and a name for its runs.
@@ -53,20 +53,34 @@ pub(super) fn source(wanted: &str) -> Result<(Source, String)> {
     Ok((Source::file(path)?, name))
 }
 
+/// Returns the files of such a recipe: its own, and those that it extends.
+pub(super) fn recipe_files(wanted: Option<&str>) -> Result<Vec<PathBuf>> {
+    match wanted {
+        None | Some("-") => Ok(Vec::new()),
+        Some(wanted) => {
+            let names = source(wanted)?.0.chain()?;
+            Ok(names.into_iter().filter(|name| recipe::builtin(name).is_none()).map(PathBuf::from).collect())
+        }
+    }
+}
+
 /// The name of standard input.
 const STDIN: &str = "stdin";
 
 /// Reads a recipe from standard input.
 fn standard_input() -> Result<String> {
-    let (mut bytes, mut input) = (Vec::new(), std::io::stdin().lock());
+    let (mut bytes, input) = (Vec::new(), std::io::stdin().lock());
     if input.is_terminal() {
         print_message("note", &"type or paste a recipe; Ctrl-D (on Windows Ctrl-Z, Enter) ends it");
     }
-    input.read_to_end(&mut bytes).map_err(Error::io("standard input"))?;
+    input.take(recipe::MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("standard input"))?;
     let wrong = |why: &str| {
         let advice = "- reads a recipe from it, as in: halfwave recipe digits | halfwave train -";
         Error::Usage(format!("standard input {why}; {advice}"))
     };
+    if bytes.len() as u64 > recipe::MOST_BYTES {
+        return Err(wrong("is too long for a recipe"));
+    }
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not text in UTF-8"))?;
     if text.trim().is_empty() { Err(wrong("is empty")) } else { Ok(text) }
 }

@@ -156,6 +156,12 @@ impl MeasureArgs {
         };
         named.chain(default).map(read).collect()
     }
+
+    /// The files of the recipes.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let files: Result<Vec<_>> = self.recipes.iter().map(|name| load::recipe_files(Some(name))).collect();
+        Ok(files?.concat())
+    }
 }
 
 /// Source of the images.

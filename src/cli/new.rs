@@ -36,6 +36,9 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     let name = load::name_of(source);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     files::check_new(&out)?;
+    if source.exists() && !source.is_file() && !source.is_dir() {
+        return Err(Error::Usage(format!("{}: neither a folder nor a regular file; give one", source.display())));
+    }
     let digits = !source.exists();
     let (text, what) = if digits {
         if args.size.is_some() {
@@ -66,8 +69,8 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
             "warning",
             &format_args!(
                 "there is no folder {}: {} is a copy of the recipe for the embedded digits, not for images of yours",
-                source.display(),
-                out.display()
+                source.display().to_string().replace(char::is_control, "?"),
+                out.display().to_string().replace(char::is_control, "?")
             ),
         ),
     }
@@ -121,7 +124,7 @@ impl Plan {
             return Err(Error::Data(format!(
                 "{}: there is only one class, {}; a network needs images of at least two",
                 source.display(),
-                classes.first().map_or("", String::as_str)
+                classes.first().map_or(String::new(), |name| name.replace(char::is_control, "?"))
             )));
         }
         let whole = Dataset::load(&Data::from(set.clone()))?;
@@ -154,7 +157,8 @@ impl Plan {
     fn about(&self) -> String {
         let [train, validation, test] = self.counts.map(|count| grouped(count as u64));
         let [channels, height, width] = self.set.image();
-        let shown: Vec<_> = self.classes.iter().take(6).map(String::as_str).collect();
+        // Control characters would end a comment, or act on a terminal.
+        let shown: Vec<_> = self.classes.iter().take(6).map(|name| name.replace(char::is_control, "?")).collect();
         let more = if self.classes.len() > shown.len() { ", …" } else { "" };
         let validation = match self.has_validation {
             true => format!(", {validation} for validation"),

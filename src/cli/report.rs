@@ -4,7 +4,7 @@ use super::load::{self, Network};
 use super::output::JsonArgs;
 use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs, device};
-use halfwave::report::{Report, RunSummary, Shown, Tested};
+use halfwave::report::{Report, RunSummary, Shown, Tested, check_replaced};
 use halfwave::train::folder::{self, Folder};
 use halfwave::train::run::SavedRun;
 use halfwave::{Error, Result, files};
@@ -85,6 +85,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         several => several[0].parent().map_or_else(PathBuf::new, Path::to_path_buf),
     };
     let out = args.out.clone().unwrap_or_else(|| beside.join("report.html"));
+    check_replaced(&out)?;
     files::check(&out)?;
     if let Some(dir) = args.plots.as_ref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return Err(Error::Usage(format!("{} is not a folder; choose another one (--plots)", dir.display())));

@@ -92,6 +92,7 @@ pub(super) struct Use {
 
 pub(super) fn shader(args: &ShaderArgs) -> Result<()> {
     let (recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
+    files::check_outputs(&args.out, load::recipe_files(args.recipe.as_deref())?)?;
     let classes = match args.device_class {
         Some(class) => vec![class.into()],
         None => vec![DeviceClass::Gpu, DeviceClass::Software],

@@ -116,7 +116,10 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(recipe, &args.set)?;
     args.apply(&mut recipe)?;
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
-    args.dump.as_deref().map_or(Ok(()), files::check_new)?;
+    if let Some(dump) = &args.dump {
+        files::check_new(dump)?;
+        files::check_outputs(&args.dump, args.out.as_deref().map_or_else(Vec::new, run::files_in))?;
+    }
     let init = match &args.init {
         Some(path) => {
             let (path, bytes) = weights::read(path)?;
@@ -236,6 +239,11 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
     let (best, last) = (run.best(), run.rows().last().map_or(0, Row::epoch));
     let mut network = dir.clone();
     match best {
+        Some((epoch, best)) if !dir.join(run::BEST).exists() => print_status(&format!(
+            "validation accuracy was highest after epoch {epoch}: {}; its {} no longer exists",
+            percent(best),
+            run::BEST
+        )),
         Some((epoch, best)) if epoch < last => {
             network = dir.join(run::BEST);
             print_status(&format!(

@@ -3,7 +3,7 @@
 //! **Invariant:** the assignment of images depends on the set's name, its labels in order, and the
 //! recipe's `[data]`, neither on the seed nor on the machine. Every class keeps its share, and the
 //! images of a part keep their order.
-use super::{Data, Dataset, Split};
+use super::{Data, Dataset, Split, Validation};
 use crate::{Error, Result, random};
 
 /// Seed of these draws, fixed so that runs with different seeds use the same images.
@@ -42,15 +42,21 @@ impl Dataset {
             shares => shares,
         };
         let order = self.stratified(&self.train, "train");
-        let train = part(&self.train, &order[held_out_len..][..train_len]);
+        let used = &order[..train_len + held_out_len];
+        let held_out_len = match data.validation {
+            Validation::Auto => held_out_len.min(self.spare(used)),
+            Validation::Share(_) => held_out_len,
+        };
+        let train = part(&self.train, &used[held_out_len..]);
         let validation = match &self.validation {
             Some(given) => Some(Split { input: data.set.image(), ..given.clone() }),
-            None => (held_out_len > 0).then(|| part(&self.train, &order[..held_out_len])),
+            None => (held_out_len > 0).then(|| part(&self.train, &used[..held_out_len])),
         };
         if let Some(class) = (0..self.classes).find(|&class| self.train.has(class) && !train.has(class)) {
-            let (key, advice) = match data.limit {
-                Some(_) => ("limit", "give more images"),
-                None => ("validation", "hold out less"),
+            let held_out = used.iter().any(|&place| usize::from(self.train.labels[place as usize]) == class);
+            let (key, advice) = match held_out {
+                true => ("validation", "hold out less"),
+                false => ("limit", "give more images"),
             };
             let class = &self.class_names[class];
             return Err(wrong(key, format!("the class \"{class}\" has no image left to train on; {advice}")));
@@ -59,6 +65,16 @@ impl Dataset {
         let test_len = data.test_limit.map_or(order.len(), |limit| limit.min(order.len()));
         let test = part(&self.test, &order[..test_len]);
         Ok(Self { name: self.name.clone(), class_names: self.class_names.clone(), train, validation, test, ..*self })
+    }
+
+    /// How many of the first of these training images can be held out so that each class among them
+    /// has one left.
+    fn spare(&self, used: &[u32]) -> usize {
+        let mut last = vec![usize::MAX; self.classes];
+        for (at, &place) in used.iter().enumerate() {
+            last[usize::from(self.train.labels[place as usize])] = at;
+        }
+        last.into_iter().min().map_or(0, |first| first.min(used.len()))
     }
 
     /// Indices of a split, shuffled within each class and interleaved so that every prefix holds
@@ -84,7 +100,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Digits, Folder, Validation};
+    use crate::data::{Digits, Folder};
 
     #[test]
     fn classes_come_by_turns() {
@@ -177,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn no_class_is_held_out_whole_by_default() {
+        // Twelve classes of one image, and one of `many`.
+        let held_out = |many: usize| {
+            let labels: Vec<u16> = (0..12).chain(vec![12; many]).collect();
+            let split = Split::new([1, 1, 1], vec![0; labels.len()], labels);
+            let names = (0..13).map(|class| format!("s{class}")).collect();
+            let data = Dataset::images(names, [1, 1, 1], split.clone(), split).unwrap();
+            let set = Folder { dir: "".into(), image: [1, 1, 1], classes: 13, pictures: Default::default() };
+            let divided = data.divided(&Data { validation: Validation::Auto, ..set.into() }).unwrap();
+            assert!((0..13).all(|class| divided.train.has(class)));
+            let held_out = divided.validation.as_ref().map_or(0, Split::len);
+            assert_eq!(divided.train.len() + held_out, 12 + many);
+            held_out
+        };
+        assert_eq!([1, 3, 30].map(held_out), [0, 1, 4]);
+    }
+
+    #[test]
     fn a_larger_limit_keeps_the_images_of_a_smaller_one() {
         let [few, many] = [200, 700].map(|limit| images(&digits(0.0, Some(limit), None).train));
         assert!(few.iter().all(|image| many.contains(image)));
@@ -205,6 +239,7 @@ mod tests {
         for (validation, limit, wanted) in [
             (0.0, Some(10), "folder: data.limit: the class \"b\" has no image left to train on; give more images"),
             (0.0, Some(1), "data.limit: 1 images are left to train on, but there are 2 classes; give more images"),
+            (0.5, Some(1), "data.limit: 0 images are left to train on, but there are 2 classes; give more images"),
             (0.97, None, "data.validation: the class \"b\" has no image left to train on; hold out less"),
             (0.004, None, "data.validation: of 100 images this holds out none; hold out a larger share"),
         ] {

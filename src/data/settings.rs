@@ -35,8 +35,8 @@ pub struct Data {
 /// How many training images are held out to choose the best epoch and settings by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Validation {
-    /// A tenth of them. None if the set has validation images of its own, or if fewer images than
-    /// classes would be left to train on.
+    /// A tenth of them, or fewer, so that every class has images left to train on. None if the set has
+    /// validation images of its own, or if fewer images than classes would be left.
     Auto,
     /// This share, from 0 to below 1; only 0 if the set has validation images of its own.
     Share(f64),
@@ -149,7 +149,8 @@ impl Data {
                 format!("of {used} images this holds out none; hold out a larger share, or 0"),
             ));
         }
-        let chosen = self.validation.is_chosen();
+        // What is at fault: a limit below the number of classes, or else the share.
+        let chosen = self.validation.is_chosen() && (train + held_out >= classes || self.limit.is_none());
         let (key, advice) = if chosen { ("validation", "less") } else { ("limit", "more images") };
         let reduced = chosen || self.limit.is_some();
         (reduced && train < classes).then(|| {

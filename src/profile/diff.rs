@@ -194,7 +194,7 @@ impl Diff {
                 layers.len() - 1
             });
             let layer = &mut layers[at];
-            (0..2).for_each(|i| layer.ns[i] += change.median_ns[i].unwrap_or(0));
+            (0..2).for_each(|i| layer.ns[i] = layer.ns[i].saturating_add(change.median_ns[i].unwrap_or(0)));
             layer.difference_ns += self.difference_ns(change);
             layer.launches.push(change);
         }

@@ -23,8 +23,8 @@ pub(super) fn beside(path: &str, from: &Origin) -> Result<Found, String> {
     of_file(&file).map_err(|error| error.to_string())
 }
 
-/// The largest size of a recipe's file.
-const MOST_BYTES: u64 = 16 << 20;
+/// The largest size of a recipe's text, in bytes.
+pub const MOST_BYTES: u64 = 16 << 20;
 
 pub(super) fn of_file(path: &Path) -> Result<Found> {
     let name = path.display().to_string();

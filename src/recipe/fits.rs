@@ -1,6 +1,6 @@
 //! Whether images fit a recipe.
 use super::Recipe;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, Validation};
 use crate::{Error, Result};
 
 impl Dataset {
@@ -35,7 +35,7 @@ impl Dataset {
         let drawn_len = if data.may_keep_own() { 0 } else { held_out_len };
         let whole_len = self.train.len() + drawn_len;
         if self.train.input != model.input
-            || (drawn_len != data.shares(whole_len)[1] && !data.may_keep_own())
+            || !(data.may_keep_own() || self.holds_out(drawn_len, data.shares(whole_len)[1], data.validation))
             || whole_len > most(data.limit)
             || self.test.len() > most(data.test_limit)
         {
@@ -51,5 +51,13 @@ impl Dataset {
             );
         }
         recipe.batch_fault(self.train.len())?.map_or(Ok(()), |fault| wrong(format!("train.batch: {fault}")))
+    }
+
+    /// Whether holding out `drawn` images is right where `most` are asked for: [`Validation::Auto`] takes
+    /// fewer if a class would have none left.
+    fn holds_out(&self, drawn: usize, most: usize, validation: Validation) -> bool {
+        let count = |class: usize| self.train.labels.iter().filter(|&&label| usize::from(label) == class).count();
+        drawn == most
+            || drawn < most && validation == Validation::Auto && (0..self.classes).any(|class| count(class) == 1)
     }
 }

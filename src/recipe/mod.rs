@@ -34,7 +34,7 @@ pub use crate::ops::gather::{Augment, Padding};
 pub use crate::ops::{Rule, adam::Moments, rules::*};
 pub use crate::pass::{Group, Loss, Optimizer};
 #[cfg(not(target_arch = "wasm32"))]
-pub use file::near_file;
+pub use file::{MOST_BYTES, near_file};
 pub use json::json_schema;
 pub use schedule::{Curve, Schedule, Unit};
 pub use source::Source;

@@ -6,5 +6,6 @@ mod profile;
 mod recipes;
 mod runs;
 
+pub use page::check_replaced;
 pub use profile::{comparison_page, profile_page};
 pub use runs::{Report, RunSummary, Shown, Tested};

@@ -21,6 +21,7 @@ use crate::train::folder::Folder;
 use crate::train::inspect::Activation;
 use crate::train::run::SavedRun;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Number of test images whose codes are shown, each of a different class.
@@ -245,7 +246,7 @@ impl Report {
             counts: tested.evaluation.confusion.clone(),
             loss: tested.evaluation.loss,
         });
-        Self {
+        let mut report = Self {
             halfwave: crate::version::VERSION,
             runs: names.iter().zip(shown).map(|(name, shown)| RunSummary::new(name, shown)).collect(),
             differences: differences(&recipes),
@@ -256,7 +257,18 @@ impl Report {
             confusion: confusion.collect(),
             filters: filters.collect(),
             maps: maps.collect(),
-        }
+        };
+        distinct(report.ids());
+        report
+    }
+
+    /// The names of all plots and images, from which those of their files are made.
+    fn ids(&mut self) -> impl Iterator<Item = &mut String> {
+        let layers = self.layers.iter_mut().flat_map(|group| &mut group.charts);
+        let charts = self.learning.iter_mut().chain([&mut self.speed]).chain(layers).map(|chart| &mut chart.id);
+        let matrices = self.confusion.iter_mut().map(|matrix| &mut matrix.id);
+        let pictures = self.filters.iter_mut().chain(&mut self.maps).map(|picture| &mut picture.id);
+        charts.chain(self.codes.iter_mut().map(|stack| &mut stack.id)).chain(matrices).chain(pictures)
     }
 
     /// Returns the rows of the table, in order.
@@ -296,6 +308,17 @@ impl Report {
     }
 }
 
+/// Makes names distinct by numbers, also where upper and lower case are the same.
+fn distinct<'a>(names: impl Iterator<Item = &'a mut String>) {
+    let mut taken = HashSet::new();
+    for name in names {
+        let numbers = (2..).map(|number| format!("{name}-{number}"));
+        let mut candidates = std::iter::once(name.clone()).chain(numbers);
+        let free = candidates.find(|candidate| taken.insert(candidate.to_lowercase())).expect("numbers do not end");
+        *name = free;
+    }
+}
+
 /// Returns the names of runs: the names of their folders, or whole paths if two are equal.
 fn names(shown: &[Shown]) -> Vec<String> {
     let short = |run: &Shown| run.folder.name();
@@ -314,6 +337,13 @@ fn names(shown: &[Shown]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::model::{Conv, Relu};
+
+    #[test]
+    fn files_have_names_of_their_own() {
+        let mut names = ["loss", "codes--", "codes--", "codes---2", "codes-A-b", "codes-a-b"].map(String::from);
+        distinct(names.iter_mut());
+        assert_eq!(names, ["loss", "codes--", "codes---2", "codes---2-2", "codes-A-b", "codes-a-b-2"]);
+    }
 
     #[test]
     fn filters_are_those_of_the_convolution_over_the_images() {

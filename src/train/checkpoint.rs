@@ -41,6 +41,10 @@ pub struct Position {
     /// That accuracy.
     #[serde(default)]
     pub best_accuracy: f32,
+    /// `best_epoch` and `best_accuracy` before an incomplete epoch at the end of the run became the
+    /// best: a longer run has no such epoch, and returns to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_whole: Option<(u64, f32)>,
     /// Whether the run was stopped before its full length because it did not improve.
     #[serde(default)]
     pub stopped: bool,
@@ -55,6 +59,22 @@ impl Position {
     /// completed, or it was stopped early.
     pub fn over(&self, total_steps: u64) -> bool {
         self.stopped || self.step >= total_steps && !self.unevaluated
+    }
+
+    /// Where a run of `total_steps`, with validation images or without, goes on from here.
+    ///
+    /// A longer run forgets the evaluation of an incomplete epoch, which it completes; in checkpoints
+    /// of earlier versions the best of the epochs before it is unknown, and the next one becomes the
+    /// best. Without validation images there is no best epoch, which earlier versions chose by the
+    /// test images.
+    pub(super) fn resumed(mut self, total_steps: u64, validated: bool) -> Self {
+        if !validated {
+            (self.best_epoch, self.best_accuracy, self.best_whole, self.stopped) = (0, 0.0, None, false);
+        }
+        if self.best_epoch > self.epoch && !self.over(total_steps) {
+            (self.best_epoch, self.best_accuracy) = self.best_whole.take().unwrap_or_default();
+        }
+        self
     }
 }
 

@@ -3,6 +3,7 @@
 use super::metrics::Row;
 use super::run::{METRICS, RUN_INFO, RunInfo, kept};
 use crate::error::{Error, Result};
+use crate::files;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ impl Folder {
             return Err(Error::Usage(format!("{}: {what}; name one written by halfwave train", dir.display())));
         }
         let read = |name: &str| {
-            fs::read_to_string(dir.join(name)).map_err(|error| match error.kind() {
+            files::read_to_string(&dir.join(name)).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::Usage(format!(
                     "{} holds no run: there is no {name}; name a folder written by halfwave train",
                     dir.display()

@@ -38,5 +38,5 @@ pub use pacer::StepPacer;
 pub use session::Session;
 pub use start::Start;
 pub use stored::Stored;
-pub use trained_on::TrainedOn;
+pub use trained_on::{ImageFacts, TrainedOn};
 pub use trainer::{Event, Trainer};

@@ -8,6 +8,8 @@
 //! | `events.out.tfevents.0.halfwave` | the same rows, for TensorBoard |
 //! | `curve.svg`, `curve.png` | loss and accuracy |
 //! | `checkpoint.safetensors` | the state at the start, after every epoch and at the end |
+//! | `best.safetensors` | the state after the best epoch, if there are validation images |
+//! | `best-whole.safetensors` | the same of whole epochs, if the best is an incomplete one at the end |
 //! | `run.lock` | the process that writes there now, [`super::claim`] |
 //!
 //! **Invariant:** every file appears complete or not at all, except `metrics.jsonl` and
@@ -40,6 +42,9 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// File with the checkpoint of the epoch with the best validation accuracy so far, of equal ones the
 /// first. Without validation images there is none: the last epoch counts.
 pub const BEST: &str = "best.safetensors";
+/// Name of that file while an incomplete epoch at the end of the run is the best: a longer run has no
+/// such epoch, and returns to this file.
+const BEST_WHOLE: &str = "best-whole.safetensors";
 const RECIPE: &str = "recipe.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// All files of a run.
@@ -71,7 +76,7 @@ impl SavedRun {
     /// tensors or its position do not fit its own recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let (path, bytes) = weights::read(path)?;
-        let checkpoint = Checkpoint::from_bytes(&bytes, &path)?;
+        let mut checkpoint = Checkpoint::from_bytes(&bytes, &path)?;
         let bad = |message: String| Error::Checkpoint { path: path.clone(), message };
         let mut recipe = Recipe::parse(&checkpoint.recipe, "its recipe").map_err(|error| bad(error.to_string()))?;
         // Until version 0.2, test images decided where there were no validation images.
@@ -80,6 +85,9 @@ impl SavedRun {
             recipe.train.patience = 0;
         }
         checkpoint.check(&recipe).map_err(|error| bad(error.to_string()))?;
+        if recipe.data.holds_none_out() {
+            checkpoint.position.stopped = false; // by a patience that is ignored now
+        }
         Ok(Self { path, recipe, checkpoint })
     }
 
@@ -98,7 +106,7 @@ impl SavedRun {
     pub fn read_folder(dir: &Path) -> Result<Self> {
         let mut saved = Self::read(dir)?;
         let path = dir.join(RECIPE);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(saved),
             Err(error) => return Err(Error::io(path)(error)),
@@ -145,6 +153,11 @@ pub struct Run {
     drawn: Instant,
     /// `None` until the run is fully created.
     _claim: Option<Claim>,
+}
+
+/// The files of a run in `dir`, whether they exist or not.
+pub fn files_in(dir: &Path) -> Vec<PathBuf> {
+    FILES.iter().chain(&[BEST, BEST_WHOLE]).map(|name| dir.join(name)).collect()
 }
 
 /// Checks that a new run can be written to `dir`: it holds no run and is not a file.
@@ -236,7 +249,7 @@ impl Run {
         let position = trainer.position();
         about.resumed.push(Resumed { at: now(), step: position.step, adapter: device.adapter.clone() });
         let path = dir.join(METRICS);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read_to_string(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(path)(error)),
             text => text.unwrap_or_default(),
         };
@@ -249,6 +262,11 @@ impl Run {
             log::warn!("{}: rows of steps before {} are missing", path.display(), position.step);
         }
         files::replace_claimed(&path, text.as_bytes())?;
+        if !over {
+            rename(&dir.join(BEST_WHOLE), &dir.join(BEST))?;
+            let best = (position.best_epoch > 0).then_some((position.best_epoch, position.best_accuracy));
+            about.result = RunResult::new(&rows, best, false);
+        }
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         files::replace_claimed(&dir.join(RECIPE), trainer.recipe().to_toml().as_bytes())?;
         about.write(dir)?;
@@ -360,6 +378,9 @@ impl Run {
     fn keep(&mut self, checkpoint: &[u8]) -> Result<()> {
         let (epoch, keep) = (self.trainer.position().epoch, self.trainer.recipe().train.keep);
         if self.rows.last().map(Row::epoch) == self.best().map(|(best, _)| best) {
+            if self.trainer.position().best_whole.is_some_and(|(epoch, _)| epoch > 0) {
+                rename(&self.dir.join(BEST), &self.dir.join(BEST_WHOLE))?;
+            }
             files::replace_claimed(&self.dir.join(BEST), checkpoint)?;
         }
         if keep > 0 && self.trainer.position().batch == 0 {
@@ -417,6 +438,14 @@ impl Run {
     /// All rows so far, including those from before the run was resumed.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+}
+
+/// Renames a file if it exists.
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(from)(error)),
+        _ => Ok(()),
     }
 }
 

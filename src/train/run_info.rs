@@ -12,7 +12,6 @@ use crate::recipe::{Memory, Train};
 use crate::version::{self, Origin};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -177,14 +176,14 @@ impl RunInfo {
     /// Returns an error if the file cannot be read or is damaged.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(RUN_INFO);
-        let json = match fs::read(&path) {
+        let json = match files::read_to_string(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path)(error)),
         };
         let damaged =
             |error| Error::Data(format!("{}: not what halfwave train writes there ({error})", path.display()));
-        serde_json::from_slice(&json).map(Some).map_err(damaged)
+        serde_json::from_str(&json).map(Some).map_err(damaged)
     }
 
     /// The kernels that the run used on a device, if it has run there.

@@ -2,7 +2,7 @@
 //! recognises its images.
 
 use crate::bits::{FNV_START, fnv_1a};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,43 @@ pub struct TrainedOn {
     /// checkpoints of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<String>,
+    /// The validation images, if there are any; unknown in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ImageFacts>,
+}
+
+/// Facts about images, as those of [`TrainedOn`] about the training images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// Their number.
+    pub images: u64,
+    /// Hash of their labels.
+    pub labels: String,
+    /// Hash of their pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<String>,
+}
+
+impl ImageFacts {
+    fn new(split: &Split) -> Self {
+        let hash = split.labels.iter().fold(FNV_START, |hash, label| fnv_1a(hash, &label.to_le_bytes()));
+        let pixels = split.in_memory().map(|pixels| format!("{:016x}", sampled(pixels)));
+        Self { images: split.len() as u64, labels: format!("{hash:016x}"), pixels }
+    }
+
+    /// How `others` differ, if they do by a fact known to both; `used` is what the run did with its own.
+    fn difference(&self, others: &Self, used: &str) -> Option<String> {
+        Some(match () {
+            () if self.images != others.images => {
+                format!("there are {} of them, but the run {used} {}", others.images, self.images)
+            }
+            () if self.labels != others.labels => "the same number, but with other labels".to_string(),
+            () if self.pixels.as_ref().zip(others.pixels.as_ref()).is_some_and(|(own, other)| own != other) => {
+                "the same number with the same labels, but other pictures".to_string()
+            }
+            () => return None,
+        })
+    }
 }
 
 /// Number of bytes hashed to recognise images, spread over all of them: at least one per image for
@@ -30,11 +67,14 @@ const SAMPLED: usize = 1 << 16;
 impl TrainedOn {
     /// The facts of a data set.
     pub fn new(dataset: &Dataset) -> Self {
-        let labels = &dataset.train.labels;
-        let hash = labels.iter().fold(FNV_START, |hash, label| fnv_1a(hash, &label.to_le_bytes()));
-        let classes = dataset.class_names.clone();
-        let pixels = dataset.train.in_memory().map(|pixels| format!("{:016x}", sampled(pixels)));
-        Self { classes, images: labels.len() as u64, labels: format!("{hash:016x}"), pixels }
+        let ImageFacts { images, labels, pixels } = ImageFacts::new(&dataset.train);
+        let validation = dataset.validation.as_ref().map(ImageFacts::new);
+        Self { classes: dataset.class_names.clone(), images, labels, pixels, validation }
+    }
+
+    fn training(&self) -> ImageFacts {
+        let Self { images, labels, pixels, .. } = self.clone();
+        ImageFacts { images, labels, pixels }
     }
 
     /// Whether these may be the same images as `others`, by all facts known to both.
@@ -48,26 +88,34 @@ impl TrainedOn {
     ///
     /// Returns an error if they differ; the message says how.
     pub fn check(&self, others: &Self) -> Result<()> {
-        let differs = match () {
-            () if self.classes != others.classes => {
-                let differ = self.classes.iter().zip(&others.classes).enumerate().find(|(_, (a, b))| a != b);
-                differ.map_or("there are more or fewer classes".to_string(), |(at, (known, other))| {
-                    format!("class {at} is {other:?}, but {known:?} in the network; Dataset.matching puts the same classes in the network's order")
-                })
-            }
-            () if self.images != others.images => {
-                format!("there are {} of them, but the run was trained on {}", others.images, self.images)
-            }
-            () if self.labels != others.labels => "the same number, but with other labels".to_string(),
-            () if self.pixels.as_ref().zip(others.pixels.as_ref()).is_some_and(|(own, other)| own != other) => {
-                "the same number with the same labels, but other pictures".to_string()
-            }
-            () => return Ok(()),
+        let differ = self.classes.iter().zip(&others.classes).enumerate().find(|(_, (a, b))| a != b);
+        let differs = match differ {
+            _ if self.classes == others.classes => self.training().difference(&others.training(), "was trained on"),
+            None => Some("there are more or fewer classes".to_string()),
+            Some((at, (known, other))) => Some(format!(
+                "class {at} is {other:?}, but {known:?} in the network; Dataset.matching puts the same classes in the network's order"
+            )),
         };
-        Err(Error::Data(format!(
-            "these are not the run's training images: {differs}; restore the run's data set, or start a new run from its weights (--init)"
-        )))
+        differs.map_or(Ok(()), |differs| Err(other_images("training", &differs)))
     }
+
+    /// Like [`Self::check`], of the validation images, too: a run chooses its best epoch by them.
+    pub(super) fn check_all(&self, others: &Self) -> Result<()> {
+        self.check(others)?;
+        let differs = match (&self.validation, &others.validation) {
+            (Some(_), None) => Some("there are none".to_string()),
+            (Some(own), Some(others)) => own.difference(others, "was validated on"),
+            (None, _) => None,
+        };
+        differs.map_or(Ok(()), |differs| Err(other_images("validation", &differs)))
+    }
+}
+
+/// The error that images are not those of the run.
+fn other_images(what: &str, differs: &str) -> Error {
+    Error::Data(format!(
+        "these are not the run's {what} images: {differs}; restore the run's data set, or start a new run from its weights (--init)"
+    ))
 }
 
 /// Hash of bytes sampled evenly.
@@ -80,7 +128,6 @@ fn sampled(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Split;
 
     fn facts(classes: [&str; 2], labels: &[u16]) -> TrainedOn {
         facts_of(classes, labels, vec![0; labels.len()])

@@ -122,7 +122,7 @@ impl Trainer {
     /// Returns an error if the checkpoint's tensors do not fit the model, or it was trained on
     /// other images or classes; nothing is changed then.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.trained_on.as_ref().map_or(Ok(()), |facts| facts.check(&self.trained_on))?;
+        checkpoint.trained_on.as_ref().map_or(Ok(()), |facts| facts.check_all(&self.trained_on))?;
         let epoch_steps = self.epoch_steps();
         let Position { step, epoch, batch, .. } = checkpoint.position;
         let expected = epoch.checked_mul(epoch_steps).and_then(|steps| steps.checked_add(batch));
@@ -132,7 +132,7 @@ impl Trainer {
             )));
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
-        self.go_to(checkpoint.position);
+        self.go_to(checkpoint.position.resumed(self.total_steps(), self.dataset.validation.is_some()));
         self.signs = Signs::find(&checkpoint.tensors);
         Ok(())
     }
@@ -427,11 +427,13 @@ impl Trainer {
     }
 
     /// Records the best epoch by the validation images, of equal ones the first, and stops the run
-    /// when the recipe's patience is exhausted before the end. Test images never decide.
-    fn watch(&mut self, row: &EpochRow, at_end: bool) {
+    /// when the recipe's patience is exhausted before the end. Test images never decide. An incomplete
+    /// epoch ends the run, and is only the best until the run is made longer.
+    fn watch(&mut self, row: &EpochRow, complete: bool, at_end: bool) {
         let Some(accuracy) = row.validation_accuracy else { return };
         let (position, patience) = (&mut self.position, self.recipe.train.patience);
         if position.best_epoch == 0 || accuracy > position.best_accuracy {
+            position.best_whole = (!complete).then_some((position.best_epoch, position.best_accuracy));
             (position.best_epoch, position.best_accuracy) = (row.epoch, accuracy);
         }
         position.stopped = !at_end && patience > 0 && row.epoch - position.best_epoch >= patience;
@@ -462,7 +464,7 @@ impl Trainer {
             self.test(&mut row).await?;
         }
         self.position.unevaluated = false;
-        self.watch(&row, over);
+        self.watch(&row, complete, over);
         // With a validation set for selection, the test set is evaluated only at the end.
         if held_out && self.over() {
             self.test(&mut row).await?;

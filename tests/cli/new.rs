@@ -108,3 +108,18 @@ fn other_sets_are_recognised_by_their_files() {
         done.err
     );
 }
+
+/// A class may have any name that a folder may have.
+#[cfg(unix)]
+#[test]
+fn control_characters_in_names_stay_out_of_the_recipe() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    pictures(&dir.join("sky"), 6, 16);
+    fs::rename(dir.join("sky/day"), dir.join("sky/day\nb = 5 #\r\x1b[31m\x7f")).unwrap();
+    let out = run(dir, &["new", "sky"]);
+    assert!(out.contains("2 classes (day?b = 5 #??[31m?, night)"), "{out}");
+    let text = fs::read_to_string(dir.join("sky.toml")).unwrap();
+    assert!(!text.contains("\nb = 5") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+    recipe(&dir.join("sky.toml"));
+}

@@ -21,7 +21,10 @@ export function ticks(low, high, count, least = 0) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = Math.max(least, (/** @type {number} */ ([1, 2, 5, 10].find((by) => by * power >= rough * 0.999))) * power);
   const found = [];
-  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + 1e-9 * step; at++) found.push(at * step);
+  const first = Math.ceil(low / step - 1e-9);
+  // Counted from the first: beyond 2^53, adding 1 to a number changes nothing.
+  const last = Math.floor(high / step + 1e-9);
+  for (let at = 0; at <= last - first; at++) found.push((first + at) * step);
   return found;
 }
 

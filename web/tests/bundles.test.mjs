@@ -3,9 +3,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { PAGES, bundle, bundlePath } from '../bundle.mjs';
+import { ticks } from '../page/report-scale.js';
 
 for (const name of PAGES) {
   test(`the page of a ${name} is up to date`, async () => {
     assert.ok(readFileSync(bundlePath(name), 'utf8') === (await bundle(name)), `web/bundles/${name}.html is out of date: run web/build.sh --bundles`);
   });
 }
+
+test('axes of numbers beyond 2^53 have ticks, and finitely many', () => {
+  assert.deepEqual(ticks(0, 10, 5), [0, 2, 4, 6, 8, 10]);
+  assert.deepEqual(ticks(2 ** 53, 1.2 * 2 ** 53, 5), [9.5e15, 1e16, 1.05e16]);
+  for (const low of [2 ** 53, 2 ** 60, 1e300]) assert.ok(ticks(low, low + 4, 5, 1).length <= 9);
+});

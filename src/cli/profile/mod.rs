@@ -19,6 +19,7 @@ use halfwave::train::session::batch_input;
 use halfwave::{Error, Result, files};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Show where the time and memory of a training step are spent, kernel by kernel.
@@ -125,11 +126,11 @@ The images are noise, so no data set is needed. docs/guide/profiling.md explains
 
 pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
     if let Some([before, after]) = args.diff.as_deref() {
+        files::check_outputs(&args.html, [before, after].map(PathBuf::clone))?;
         let mut diff = diff(&read(before)?, &read(after)?)?;
         for (side, path) in diff.sides.iter_mut().zip([before, after]) {
             side.name = path.display().to_string();
         }
-        args.html.as_deref().map_or(Ok(()), files::check)?;
         print(&changes::table(&diff))?;
         return args.html.as_deref().map_or(Ok(()), |path| write(path, "page", comparison_page(&diff).as_bytes()));
     }
@@ -137,10 +138,8 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<()> {
         return sweep::kernel(args, kernel, sizes);
     }
     let (mut recipe, name) = load::recipe(args.recipe.as_deref(), &args.set)?;
-    [&args.json, &args.html, &args.trace, &args.perfetto]
-        .into_iter()
-        .flatten()
-        .try_for_each(|path| files::check(path))?;
+    let outputs = [&args.json, &args.html, &args.trace, &args.perfetto].into_iter().flatten();
+    files::check_outputs(outputs, load::recipe_files(args.recipe.as_deref())?)?;
     args.step.apply(&mut recipe)?;
     let wanted = args.adapter.adapter.as_deref();
     let choice = device::choose(wanted)?;
@@ -205,7 +204,10 @@ fn measure(session: &mut Session, rounds: u32) -> Result<Measurement> {
 }
 
 fn read(path: &Path) -> Result<Profile> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let mut bytes = Vec::new();
+    files::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(Error::io(path))?;
+    // What is not text is not a profile, and neither is an empty text.
+    let text = String::from_utf8(bytes).unwrap_or_default();
     Profile::from_json(&text, &path.display().to_string())
 }
 

@@ -19,7 +19,7 @@ of bound: the time that the device's measured peaks allow divided by the measure
 /// Measures a kernel, prints a table and writes files.
 pub(super) fn kernel(args: &ProfileArgs, kernel: &str, sizes: &str) -> Result<()> {
     let request = Request::new(kernel, sizes, &args.size)?;
-    [&args.json, &args.csv].into_iter().flatten().try_for_each(|path| files::check(path))?;
+    files::check_outputs([&args.json, &args.csv].into_iter().flatten(), [])?;
     let found = device::adapter(args.adapter.adapter.as_deref(), tune::ONE_EACH)?;
     let device = Device::from(&found.report);
     print_status(&format!("{kernel} on {}", device.adapter));

@@ -77,10 +77,15 @@ pub(super) fn run(study: &Study, options: &Options<'_>) -> Result<ExitCode> {
     let devices = device::choose_all(&options.study.adapter)?;
     let board = Board::new(study, out, &runs, states, options.study.plain, devices.len());
     let (all, over) = (runs.len(), board.finished());
-    let done = if over > 0 { format!("; {over} of them are already finished") } else { String::new() };
+    let done = match over {
+        0 => String::new(),
+        over if all == 1 && over == 1 => "; it is already finished".to_string(),
+        over => format!("; {over} of them are already finished"),
+    };
     print_status(&format!("{}: {}", study.name, study.about));
     print_status(&study.setting);
-    print_status(&format!("{} × {} runs into {}{done}", study.arms.len(), study.seeds, out.display()));
+    let (noun, are) = if all == 1 { ("run", "is") } else { ("runs", "are") };
+    print_status(&format!("{} × {} {noun} into {}{done}", study.arms.len(), study.seeds, out.display()));
     interrupt::watch();
     let _claim = claim.map_or_else(|| Claim::folder(out), Ok)?;
     let begun = Instant::now();
@@ -92,7 +97,7 @@ pub(super) fn run(study: &Study, options: &Options<'_>) -> Result<ExitCode> {
     let board = board.into_inner();
     let finished = board.finished();
     if let Some(error) = board.failed {
-        let kept = format!("{finished} of {all} runs are finished and kept in {}", out.display());
+        let kept = format!("{finished} of {all} {noun} {are} finished and kept in {}", out.display());
         print_message("note", &format_args!("{kept}; run the same command to continue"));
         return Err(error);
     }
@@ -111,7 +116,8 @@ pub(super) fn run(study: &Study, options: &Options<'_>) -> Result<ExitCode> {
     print(&table.text(width()))?;
     print_status("");
     print_status(&match over {
-        0 => format!("{all} runs in {}", time(begun)),
+        0 => format!("{all} {noun} in {}", time(begun)),
+        1 if all == 1 => "the run was already finished".to_string(),
         over if over == all => format!("all {all} runs were already finished"),
         _ => format!("{all} runs, {over} of them finished before, the others in {}", time(begun)),
     });

@@ -230,3 +230,13 @@ fn layers_add_up_their_launches() {
     }
     assert!(layers.windows(2).all(|pair| pair[0].difference_ns.abs() >= pair[1].difference_ns.abs()));
 }
+
+/// A damaged file may hold any numbers.
+#[test]
+fn the_longest_times_are_added() {
+    let machine = Machine { factor: 1.0, busy: 0.0 };
+    let mut longest = profile(0, machine, "", 1.0);
+    longest.launches.iter_mut().for_each(|launch| launch.median_ns = Some(u64::MAX));
+    let diff = diff(&longest, &longest).unwrap();
+    assert_eq!(diff.layers()[0].ns, [u64::MAX; 2]);
+}

@@ -182,9 +182,14 @@ impl Request {
             return Err(Error::Usage(format!("--sweep {sweep}: {} is given twice", values[twice])));
         }
         let mut sizes: BTreeMap<_, _> = heavy.sizes().map(|size| (size, size.standard())).collect();
+        let mut known = Vec::new();
         for text in fixed {
             let (name, value) = pair(text, "--size", "batch=8")?;
             let fixed = heavy.size(name)?;
+            if known.contains(&fixed) {
+                return Err(Error::Usage(format!("--size {text}: {fixed} is given twice; give it once")));
+            }
+            known.push(fixed);
             if fixed == size {
                 return Err(Error::Usage(format!("--size {text}: --sweep gives the values of {size} already")));
             }
