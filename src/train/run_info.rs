@@ -55,6 +55,10 @@ pub struct RunInfo {
     /// Micro-batches per step.
     #[serde(default = "accumulate")]
     pub accumulate: usize,
+    /// Devices of all ranks that train together, since the run was started or last resumed; none for
+    /// one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<String>,
     /// Number of trainable values.
     pub parameters: usize,
     /// Hash of a step's plan.
@@ -160,6 +164,7 @@ impl RunInfo {
             precision: precision.name().to_string(),
             memory: memory.name().to_string(),
             accumulate,
+            ranks: session.rank_devices().to_vec(),
             parameters: session.parameter_len(),
             plan_hash: format!("{:016x}", plan.hash()),
             peak_bytes: session.peak_bytes(),

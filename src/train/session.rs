@@ -6,6 +6,7 @@
 //! running.
 
 mod evaluator;
+mod exchange;
 mod halves;
 mod images;
 mod measure;
@@ -19,6 +20,7 @@ pub use steps::{step_plans, training_plan};
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
 use super::parameters;
+use super::ranks::Ranks;
 use crate::backend::{Backend, LocalFuture, PlanId, Submission, Timing};
 use crate::caps::Choice;
 use crate::error::{Error, Result};
@@ -81,8 +83,10 @@ pub struct Session {
     optimizer: Optimizer,
     precision: Precision,
     batch: usize,
-    /// Micro-batches per batch.
+    /// Micro-batches per batch, of this rank's images.
     micro_batches: usize,
+    /// The other processes that train the same network.
+    ranks: Option<Ranks>,
     memory: Memory,
     image_input: ImageInput,
     dump: bool,
@@ -132,6 +136,28 @@ impl Session {
         image_input: ImageInput,
         dump: bool,
     ) -> Result<Self> {
+        Self::with_ranks(recipe, backend, image_input, None, dump).await
+    }
+
+    /// Like [`Session::with_image_input`], as one of several ranks that train the network together.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the model does not fit the device, or a batch has fewer images than there
+    /// are ranks.
+    pub(super) async fn with_ranks(
+        recipe: &Recipe,
+        backend: Box<dyn Backend>,
+        image_input: ImageInput,
+        ranks: Option<Ranks>,
+        dump: bool,
+    ) -> Result<Self> {
+        if let Some(ranks) = ranks.as_ref().map(Ranks::ranks).filter(|&ranks| ranks > recipe.train.batch) {
+            return Err(Error::Model(format!(
+                "a batch of {} images cannot be divided among {ranks} ranks; use a larger train.batch, or fewer ranks",
+                recipe.train.batch
+            )));
+        }
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
@@ -140,6 +166,7 @@ impl Session {
             precision: recipe.train.precision,
             batch: recipe.train.batch,
             micro_batches: recipe.train.accumulate,
+            ranks,
             memory: recipe.train.memory,
             image_input,
             dump,
@@ -164,8 +191,9 @@ impl Session {
     ///
     /// Returns an error if the device is lost.
     pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
-        let labels = vec![0; self.batch];
-        self.step_on(&self.noise(), &labels, 0.0).await?;
+        let noise = self.noise();
+        let labels = vec![0; self.share(self.batch).len()];
+        self.step_on(&noise, &labels, self.batch, 0.0).await?;
         self.measured().await?;
         self.restart(seed);
         Ok(())

@@ -10,6 +10,7 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
+use super::ranks::{Communicator, Ranks};
 use super::session::{self, Batch, NonFinite, Session};
 use super::source::Source;
 use super::start;
@@ -20,6 +21,7 @@ use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
 use crate::pass::{Bytes, ImageInput, Optimizer, RING, Store};
 use crate::recipe::Recipe;
+use crate::stop::Stop;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -78,6 +80,35 @@ impl Trainer {
         backend: Box<dyn Backend>,
         dump: bool,
     ) -> Result<Self> {
+        Self::of_ranks(recipe, dataset, backend, None, dump).await
+    }
+
+    /// Like [`Trainer::new`], for one of several ranks that train together: all of them with the same
+    /// recipe and the same images. `stop` ends the run after the current step on all ranks, whichever
+    /// rank it is requested on; the backend must not have a stop signal of its own, which would end an
+    /// evaluation on this rank only.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error as [`Trainer::new`] does, or if a batch has fewer images than there are ranks.
+    pub async fn with_ranks(
+        recipe: Recipe,
+        dataset: impl Into<Arc<Dataset>>,
+        backend: Box<dyn Backend>,
+        communicator: Box<dyn Communicator>,
+        stop: Stop,
+    ) -> Result<Self> {
+        let ranks = Ranks::new(communicator, backend.name(), stop)?;
+        Self::of_ranks(recipe, dataset, backend, Some(ranks), false).await
+    }
+
+    async fn of_ranks(
+        recipe: Recipe,
+        dataset: impl Into<Arc<Dataset>>,
+        backend: Box<dyn Backend>,
+        ranks: Option<Ranks>,
+        dump: bool,
+    ) -> Result<Self> {
         let dataset = dataset.into();
         let mut normalise = Normalise::new(&recipe.data);
         if recipe.data.mean_image {
@@ -88,7 +119,7 @@ impl Trainer {
         }
         let image_input = image_input(&recipe, &dataset, backend.caps());
         let resident = matches!(image_input, ImageInput::Bytes(Bytes { store: Store::Resident { .. }, .. }));
-        let mut session = Session::with_image_input(&recipe, backend, image_input, dump).await?;
+        let mut session = Session::with_ranks(&recipe, backend, image_input, ranks, dump).await?;
         session.set_normalise(&normalise);
         if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
             session.set_store(pixels);
@@ -347,18 +378,21 @@ impl Trainer {
     /// Returns an error if the device is lost, or the checkpoint belongs to another run.
     pub async fn diagnose(&mut self, checkpoint: &Checkpoint) -> Result<Option<Error>> {
         let Some((step, checked)) = self.diverged.clone() else { return Ok(None) };
+        // Other ranks would have to repeat the steps, too.
+        if self.session.ranks() > 1 {
+            return Ok(None);
+        }
         self.restore(checkpoint)?;
         while self.position.step + 1 < step {
             self.advance(step - 1 - self.position.step).await?;
         }
         self.flush().await?;
         let batches = self.batches(self.position.epoch);
-        let positions = &batches[self.position.batch as usize];
-        let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
-        let batch = pixels.map_or(Batch::Positions(positions.into()), |pixels| Batch::Bytes(pixels.into()));
+        let of = batches[self.position.batch as usize].len();
+        let batch = self.batch(self.position.step, &batches, self.position.batch as usize)?;
         // If the forward pass is finite: the place that the check on the device found in the
         // gradients or updates.
-        let fault = self.session.first_non_finite(positions.len(), &batch).await?.or(checked);
+        let fault = self.session.first_non_finite(of, &batch).await?.or(checked);
         Ok(Some(self.divergence(step, fault.as_ref())))
     }
 
@@ -376,17 +410,22 @@ impl Trainer {
 
     /// Runs the step of that number, on batch `at` of an epoch.
     async fn step(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<()> {
-        let labels = self.dataset.train.labels_at(&batches[at]);
+        let of = batches[at].len();
+        let positions = &batches[at][self.session.share(of)];
+        let labels = self.dataset.train.labels_at(positions);
         let lr = self.recipe.train.lr(step, self.dataset.train.len());
-        match self.pixels(step, batches, at)? {
-            None => self.session.train_on(&batches[at], &labels, lr).await,
-            Some(pixels) => self.session.train_bytes(&pixels, &labels, lr).await,
-        }
+        let batch = self.batch(step, batches, at)?;
+        self.session.step_on(&batch, &labels, of, lr).await
     }
 
-    /// The bytes of batch `at` of an epoch, if they are not kept on the device.
-    fn pixels(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Option<Vec<u8>>> {
-        self.source.as_mut().map(|source| source.batch(step, batches, at)).transpose()
+    /// This rank's images of batch `at` of an epoch: their positions, or their bytes if they are not
+    /// kept on the device.
+    fn batch<'a>(&mut self, step: u64, batches: &'a [Vec<u32>], at: usize) -> Result<Batch<'a>> {
+        let mine = |batch: &'a Vec<u32>| &batch[self.session.share(batch.len())];
+        Ok(match &mut self.source {
+            None => Batch::Positions(mine(&batches[at]).into()),
+            Some(source) => Batch::Bytes(source.batch(step, batches, at, mine)?.into()),
+        })
     }
 
     /// Events of measurements that have arrived, up to the last `left` requests.

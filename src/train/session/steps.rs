@@ -7,7 +7,7 @@
 use super::{Batch, Purpose, Session};
 use crate::backend::{LocalFuture, PlanId};
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::first_use;
 use crate::ops::Graph;
 use crate::pass::{self, Accumulating, Precision, RING};
@@ -15,6 +15,7 @@ use crate::plan::{Plan, arrange, lower};
 use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
 use crate::train::inspect;
+use crate::train::ranks::Ranks;
 use std::ops::Range;
 
 /// The plan of a recipe's training step on `batch` images that each batch carries, without a
@@ -68,9 +69,34 @@ fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precisio
 }
 
 impl Session {
+    /// The part of the images of a step on `of` images that this rank computes.
+    pub(in crate::train) fn share(&self, of: usize) -> Range<usize> {
+        self.ranks.as_ref().map_or(0..of, |ranks| ranks.share(of))
+    }
+
+    /// Number of ranks that train together.
+    pub(in crate::train) fn ranks(&self) -> usize {
+        self.ranks.as_ref().map_or(1, Ranks::ranks)
+    }
+
+    /// The devices of all ranks, in their order; none if there are no others.
+    pub fn rank_devices(&self) -> &[String] {
+        self.ranks.as_ref().map_or(&[], Ranks::devices)
+    }
+
+    /// Bytes that this rank has sent to others.
+    pub fn sent_bytes(&self) -> u64 {
+        self.ranks.as_ref().map_or(0, Ranks::sent_bytes)
+    }
+
+    /// Whether one plan is a step: there are no micro-batches, and no other ranks.
+    pub(super) fn is_whole(&self) -> bool {
+        self.micro_batches == 1 && self.ranks.is_none()
+    }
+
     /// Images of a full batch that are computed at once.
     pub(super) fn at_once(&self) -> usize {
-        self.batch / self.micro_batches
+        self.share(self.batch).len().div_ceil(self.micro_batches)
     }
 
     /// The plan of the first part of a full batch's step, which every session has.
@@ -80,13 +106,13 @@ impl Session {
 
     /// The plan that computes `images` images at once in a step on `of` images.
     fn step_plan(&self, of: usize, images: usize) -> (Purpose, usize) {
-        if self.micro_batches == 1 { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
+        if self.is_whole() { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
     }
 
-    /// The images of each part of a step on `of` images.
+    /// The images of each part of a step on `of` images, counted from the first one of this rank.
     pub(super) fn parts(&self, of: usize) -> Vec<Range<usize>> {
-        let most = if self.micro_batches == 1 { of.max(1) } else { self.at_once() };
-        (0..of).step_by(most).map(|first| first..(first + most).min(of)).collect()
+        let (len, most) = (self.share(of).len(), if self.is_whole() { of.max(1) } else { self.at_once() });
+        (0..len).step_by(most).map(|first| first..(first + most).min(len)).collect()
     }
 
     /// The plans that a step on `of` images has run, in order, each once.
@@ -104,7 +130,7 @@ impl Session {
             let (purpose, images) = self.step_plan(of, images.len());
             ids.push(self.plan_for(purpose, images).await?);
         }
-        let update = if self.micro_batches == 1 { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
+        let update = if self.is_whole() { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
         Ok((ids, update))
     }
 
@@ -138,7 +164,7 @@ impl Session {
             Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
-            Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, image_input)?,
+            Purpose::Expose if self.is_whole() => pass::exposed(model, batch, image_input)?,
             Purpose::Expose => pass::share(&pass::exposed(model, batch, image_input)?, batch)?,
             Purpose::CodeStatistics => {
                 let mut graph = pass::inference(model, batch)?;
@@ -164,18 +190,28 @@ impl Session {
         Ok(id)
     }
 
-    pub(in crate::train) async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
+    /// Runs a step on `of` images, of which the batch holds those of this rank.
+    pub(in crate::train) async fn step_on(
+        &mut self,
+        batch: &Batch<'_>,
+        labels: &[u32],
+        of: usize,
+        lr: f32,
+    ) -> Result<()> {
         assert!(
             labels.iter().all(|&label| (label as usize) < self.model.classes),
             "labels below the number of classes"
         );
+        assert_eq!(labels.len(), self.share(of).len(), "a label for each image of this rank");
+        if self.ranks.as_ref().is_some_and(Ranks::stopping) {
+            return Err(Error::Stopped);
+        }
         if self.step - self.asked == RING as u64 {
             self.request_metrics();
         }
-        let n = labels.len();
-        let (ids, update) = self.step_ids(n).await?;
+        let (ids, update) = self.step_ids(of).await?;
         self.logits.clear();
-        let done = self.run_step(&ids, update, batch, labels, lr).await;
+        let done = self.run_step(&ids, update, batch, labels, of, lr).await;
         self.backend.obey_stops(true);
         done?;
         self.step += 1;
@@ -188,15 +224,16 @@ impl Session {
         update: Option<PlanId>,
         batch: &Batch<'_>,
         labels: &[u32],
+        of: usize,
         lr: f32,
     ) -> Result<()> {
-        let n = labels.len();
-        for (micro, (images, &id)) in self.parts(n).into_iter().zip(ids).enumerate() {
+        let (n, before) = (labels.len(), self.share(of).start);
+        for (micro, (images, &id)) in self.parts(of).into_iter().zip(ids).enumerate() {
             let part = batch.part(n, images.clone());
             self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));
             let labels = &labels[images.clone()];
             self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
-            self.write_random(id, images.start);
+            self.write_random(id, before + images.start);
             match update {
                 None => self.write_rates(id, lr),
                 Some(_) => {
@@ -213,6 +250,9 @@ impl Session {
             }
         }
         if let Some(id) = update {
+            if self.ranks.is_some() {
+                self.exchange(id, !ids.is_empty()).await?;
+            }
             self.write_rates(id, lr);
             self.write_random(id, 0);
             self.backend.run(id)?;

@@ -1,0 +1,70 @@
+//! The exchange between ranks in a step, after the gradients of this rank's images have been computed
+//! and before the update: gradients, the loss, running statistics of batch-norms, faults.
+
+use super::Session;
+use crate::backend::PlanId;
+use crate::error::{Error, Result};
+use crate::kernel::FAULT;
+use crate::pass::ACCUMULATED;
+use crate::tensor::LANES;
+use crate::train::evaluate::ImageResult;
+
+impl Session {
+    /// Replaces gradients and loss by their sums over all ranks, and running statistics by their
+    /// means; a fault of one rank becomes one of all. `computed` is false if this rank had no images
+    /// in the step.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the device or the connection to another rank is lost.
+    pub(super) async fn exchange(&mut self, update: PlanId, computed: bool) -> Result<()> {
+        let plan = self.backend.plan(update);
+        let sums = plan.state.iter().filter(|port| port.name.starts_with(ACCUMULATED));
+        let mut names: Vec<(String, f32)> = sums.map(|port| (port.name.clone(), 1.0)).collect();
+        let averaged = self.parameters.iter().filter(|parameter| !parameter.trained() && !parameter.counts());
+        let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
+        names.extend(averaged.map(|parameter| (parameter.name.clone(), 1.0 / ranks as f32)));
+        // All copies are started before the first one is waited for.
+        let arriving: Vec<_> = names.iter().map(|(name, _)| self.get(name)).collect();
+        let fault = self.get(FAULT);
+        let (mut numbers, mut lens) = (Vec::<f32>::new(), Vec::new());
+        for (copy, (name, _)) in arriving.into_iter().zip(&names) {
+            let words = copy.await?;
+            lens.push(words.len());
+            let skipped = !computed && name.starts_with(ACCUMULATED);
+            numbers.extend(words.iter().map(|&word| if skipped { 0.0 } else { f32::from_bits(word) }));
+        }
+        let fault = fault.await?[0];
+        let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
+        ranks.sum(&mut numbers)?;
+        let common = ranks.agree(fault)?;
+        let mut at = 0;
+        for ((name, factor), len) in names.iter().zip(lens) {
+            let words: Vec<u32> = numbers[at..at + len].iter().map(|value| (value * factor).to_bits()).collect();
+            self.put(name, &words);
+            at += len;
+        }
+        if common != fault {
+            self.put(FAULT, &[common; LANES]);
+        }
+        Ok(())
+    }
+
+    /// The results of all ranks for the images that each has evaluated, with their labels, in the
+    /// order of ranks.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection to another rank is lost.
+    pub(in crate::train) fn gather_results(
+        &mut self,
+        labels: Vec<u32>,
+        results: Vec<ImageResult>,
+    ) -> Result<(Vec<u32>, Vec<ImageResult>)> {
+        let Some(ranks) = &mut self.ranks else { return Ok((labels, results)) };
+        let words = labels.iter().zip(results);
+        let words: Vec<u32> = words.flat_map(|(&label, result)| result.to_words(label)).collect();
+        let all = ranks.gather(&words)?.concat();
+        Ok(all.as_chunks().0.iter().map(|&words| ImageResult::from_words(words)).unzip())
+    }
+}

@@ -1,0 +1,223 @@
+//! Data-parallel training: several ranks with equal shares of each batch train the same network as one,
+//! reproducibly. Ranks are threads here, connected by channels; `tests/ranks/mpi.rs` starts processes.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+#[cfg(all(feature = "mpi", unix))]
+#[path = "ranks/mpi.rs"]
+mod mpi;
+#[cfg(all(feature = "mpi", unix))]
+#[path = "common/program.rs"]
+mod program;
+
+use halfwave::backend::cpu::CpuBackend;
+use halfwave::data::Dataset;
+use halfwave::recipe::Recipe;
+use halfwave::stop::Stop;
+use halfwave::train::evaluate::Evaluation;
+use halfwave::train::metrics::{Row, StepRow};
+use halfwave::train::ranks::Communicator;
+use halfwave::train::{Checkpoint, Trainer};
+use halfwave::{Error, Result};
+use pollster::block_on;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// Threads connected by a channel for each pair.
+struct Thread {
+    rank: usize,
+    to: Vec<Sender<Vec<u32>>>,
+    from: Vec<Receiver<Vec<u32>>>,
+}
+
+impl Communicator for Thread {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.to.len()
+    }
+
+    fn gather(&mut self, message: &[u32]) -> Result<Vec<Vec<u32>>> {
+        self.exchange(&vec![message; self.to.len()])
+    }
+
+    fn exchange(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
+        self.to.iter().zip(messages).for_each(|(to, message)| to.send(message.to_vec()).unwrap());
+        self.from.iter().map(|from| from.recv().map_err(|_| Error::Device("a rank has ended".into()))).collect()
+    }
+}
+
+fn connected(ranks: usize) -> Vec<Thread> {
+    let mut all: Vec<_> = (0..ranks).map(|rank| Thread { rank, to: Vec::new(), from: Vec::new() }).collect();
+    for from in 0..ranks {
+        for to in 0..ranks {
+            let (sender, receiver) = channel();
+            all[from].to.push(sender);
+            all[to].from.push(receiver);
+        }
+    }
+    all
+}
+
+/// What a rank has after training.
+struct Trained {
+    losses: Vec<f32>,
+    checkpoint: Checkpoint,
+    evaluation: Evaluation,
+}
+
+/// Trains `steps` steps on this many ranks, from a checkpoint if there is one; one rank trains without
+/// any exchange.
+fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -> Vec<Trained> {
+    let work = |mut trainer: Trainer| {
+        if let Some(checkpoint) = from {
+            trainer.restore(checkpoint).unwrap();
+        }
+        let mut rows = Vec::new();
+        while trainer.position().step < steps {
+            let left = steps - trainer.position().step;
+            rows.extend(block_on(trainer.advance(left)).unwrap());
+        }
+        rows.extend(block_on(trainer.flush()).unwrap());
+        let losses = rows.iter().filter_map(|event| match event {
+            halfwave::train::Event::Row(Row::Step(StepRow { loss, .. })) => Some(*loss),
+            _ => None,
+        });
+        let losses = losses.collect();
+        let checkpoint = block_on(trainer.checkpoint()).unwrap();
+        Trained { losses, checkpoint, evaluation: block_on(trainer.evaluate()).unwrap() }
+    };
+    let data = Dataset::load(&recipe.data).unwrap();
+    if ranks == 1 {
+        let trainer = Trainer::new(recipe.clone(), data, Box::new(CpuBackend::new()), false);
+        return vec![work(block_on(trainer).unwrap())];
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = connected(ranks)
+            .into_iter()
+            .map(|thread| {
+                let (recipe, data) = (recipe.clone(), data.clone());
+                let backend = || Box::new(CpuBackend::new());
+                scope.spawn(move || {
+                    let trainer = Trainer::with_ranks(recipe, data, backend(), Box::new(thread), Stop::default());
+                    work(block_on(trainer).unwrap())
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// A network without batch-norm, with packed and float layers, dropout and augmentation: 200 images in
+/// batches of 32, the last of 8.
+fn recipe(more: &str) -> Recipe {
+    let layers = [
+        "name = \"conv1\"\nkind = \"conv\"\nfilters = 16\nkernel = 3\npadding = 1",
+        "name = \"q1\"\nkind = \"hwgq\"\nbits = 2",
+        "name = \"conv2\"\nkind = \"conv\"\nfilters = 32\nkernel = 3\npadding = 1\nweights = \"binary\"",
+        "name = \"relu2\"\nkind = \"relu\"",
+        "name = \"pool2\"\nkind = \"max_pool\"\nkernel = 2",
+        "name = \"drop\"\nkind = \"dropout\"\nrate = 0.25",
+        "name = \"fc\"\nkind = \"linear\"\nunits = 10",
+    ];
+    let layers: String = layers.iter().map(|layer| format!("[[model.layers]]\n{layer}\n")).collect();
+    let text = format!(
+        "[model]\ninput = [1, 8, 8]\nclasses = 10\n{layers}[data]\nset = \"digits\"\nscale = [0.0625, -0.5]\nlimit = 200\ntest_limit = 101\nvalidation = 0\n[data.augment]\npad = 1\n[train]\nbatch = 32\nepochs = 3\n{more}[train.optimizer]\nkind = \"sgd\"\nlr = 0.02\nmomentum = 0.9\n"
+    );
+    Recipe::parse(&text, "ranks").unwrap()
+}
+
+fn tensors(checkpoint: &Checkpoint) -> Vec<(&String, Vec<u32>)> {
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
+    checkpoint.tensors.iter().map(|(name, tensor)| (name, bits(&tensor.values))).collect()
+}
+
+#[test]
+fn ranks_train_the_network_that_one_trains() {
+    let recipe = recipe("");
+    let [one] = &train(&recipe, 1, 21, None)[..] else { panic!("one rank") };
+    assert_eq!((one.losses.len(), one.losses[0] > one.losses[20]), (21, true));
+    for ranks in [2, 3, 4] {
+        let all = train(&recipe, ranks, 21, None);
+        for trained in &all {
+            // All ranks have the same losses and weights, to the bit.
+            assert_eq!(trained.losses, all[0].losses);
+            assert_eq!(tensors(&trained.checkpoint), tensors(&all[0].checkpoint));
+            assert_eq!(trained.evaluation, all[0].evaluation);
+            for (step, (loss, expected)) in trained.losses.iter().zip(&one.losses).enumerate() {
+                assert!((loss - expected).abs() < 1e-5, "{ranks} ranks, step {step}: {loss} for {expected}");
+            }
+        }
+        // The evaluation of the same weights is that of one rank, to the bit.
+        let of_one = train(&recipe, 1, 21, Some(&all[0].checkpoint)).remove(0);
+        assert_eq!(all[0].evaluation, of_one.evaluation, "{ranks} ranks");
+        assert_eq!(all[0].evaluation.images, 101);
+        // Reproducible to the bit.
+        assert_eq!(tensors(&train(&recipe, ranks, 21, None)[0].checkpoint), tensors(&all[0].checkpoint));
+    }
+}
+
+#[test]
+fn a_run_continues_with_another_number_of_ranks() {
+    let recipe = recipe("");
+    let whole = train(&recipe, 2, 14, None);
+    let half = train(&recipe, 2, 10, None);
+    let rest = train(&recipe, 4, 14, Some(&half[0].checkpoint));
+    // Steps 11 to 14, of which the first is in the middle of an epoch.
+    let pairs = rest[0].losses.iter().zip(&whole[0].losses[10..]);
+    assert_eq!(pairs.len(), 4);
+    pairs.for_each(|(loss, expected)| assert!((loss - expected).abs() < 1e-5, "{loss} for {expected}"));
+    // With the same number it is the same run to the bit.
+    let same = train(&recipe, 2, 14, Some(&half[0].checkpoint));
+    assert_eq!(tensors(&same[0].checkpoint), tensors(&whole[0].checkpoint));
+}
+
+#[test]
+fn micro_batches_of_ranks_add_up() {
+    let (plain, parts) = (recipe(""), recipe("accumulate = 4\n"));
+    let [whole, split] = [plain, parts].map(|recipe| train(&recipe, 2, 7, None).remove(0).losses);
+    whole.iter().zip(&split).for_each(|(a, b)| assert!((a - b).abs() < 1e-5, "{a} for {b}"));
+}
+
+#[test]
+fn all_ranks_stop_after_the_same_step() {
+    let recipe = recipe("");
+    let data = Dataset::load(&recipe.data).unwrap();
+    let positions = thread::scope(|scope| {
+        let threads: Vec<_> = connected(3)
+            .into_iter()
+            .map(|thread| {
+                let (recipe, data) = (recipe.clone(), data.clone());
+                scope.spawn(move || {
+                    let (stop, asked) = (Stop::default(), thread.rank == 1);
+                    let backend = Box::new(CpuBackend::new());
+                    let trainer = Trainer::with_ranks(recipe, data, backend, Box::new(thread), stop.clone());
+                    let mut trainer = block_on(trainer).unwrap();
+                    block_on(trainer.advance(3)).unwrap();
+                    if asked {
+                        stop.ask();
+                    }
+                    while block_on(trainer.advance(2)).is_ok() {}
+                    trainer.position().step
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(
+        positions[0] > 3 && positions[0] < 21 && positions.iter().all(|step| *step == positions[0]),
+        "{positions:?}"
+    );
+}
+
+#[test]
+fn a_batch_has_an_image_for_each_rank() {
+    let mut recipe = recipe("");
+    recipe.train.batch = 2;
+    let data = Dataset::load(&recipe.data).unwrap();
+    let thread = connected(3).remove(0);
+    let trainer = Trainer::with_ranks(recipe, data, Box::new(CpuBackend::new()), Box::new(thread), Stop::default());
+    let message = block_on(trainer).err().unwrap().to_string();
+    assert!(message.contains("a batch of 2 images cannot be divided among 3 ranks"), "{message}");
+}
