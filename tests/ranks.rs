@@ -7,6 +7,7 @@
 mod mpi;
 #[cfg(all(feature = "mpi", unix))]
 #[path = "common/program.rs"]
+#[allow(dead_code)] // not every helper is needed here
 mod program;
 
 use halfwave::backend::cpu::CpuBackend;

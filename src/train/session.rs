@@ -143,8 +143,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns an error if the model does not fit the device, or a batch has fewer images than there
-    /// are ranks.
+    /// Returns an error if the model does not fit the device.
     pub(super) async fn with_ranks(
         recipe: &Recipe,
         backend: Box<dyn Backend>,
@@ -152,12 +151,6 @@ impl Session {
         ranks: Option<Ranks>,
         dump: bool,
     ) -> Result<Self> {
-        if let Some(ranks) = ranks.as_ref().map(Ranks::ranks).filter(|&ranks| ranks > recipe.train.batch) {
-            return Err(Error::Model(format!(
-                "a batch of {} images cannot be divided among {ranks} ranks; use a larger train.batch, or fewer ranks",
-                recipe.train.batch
-            )));
-        }
         let mut session = Self {
             backend,
             model: recipe.model.clone(),

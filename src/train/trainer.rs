@@ -98,6 +98,12 @@ impl Trainer {
         communicator: Box<dyn Communicator>,
         stop: Stop,
     ) -> Result<Self> {
+        let (batch, ranks) = (recipe.train.batch, communicator.ranks());
+        if ranks > batch {
+            return Err(Error::Model(format!(
+                "a batch of {batch} images cannot be divided among {ranks} ranks; use a larger train.batch, or fewer ranks"
+            )));
+        }
         let ranks = Ranks::new(communicator, backend.name(), stop)?;
         Self::of_ranks(recipe, dataset, backend, Some(ranks), false).await
     }
@@ -293,8 +299,11 @@ impl Trainer {
     /// the next events, and an interrupted evaluation is repeated when the run continues.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
-        // Reported one call later, so that the rows up to here are not lost.
-        self.check_healthy()?;
+        // Reported one call later, so that the rows up to here are not lost. Ranks get their rows at
+        // different times: they end where all of them do.
+        if self.session.ranks() == 1 || self.session.stopping() || self.position.unevaluated {
+            self.check_healthy()?;
+        }
         if self.over() {
             return Ok(Vec::new());
         }

@@ -49,7 +49,7 @@ pub fn share(len: usize, rank: usize, ranks: usize) -> Range<usize> {
 pub(super) struct Ranks {
     communicator: Box<dyn Communicator>,
     stop: Stop,
-    /// Whether a rank was asked to stop, as of the last exchange.
+    /// Whether all ranks end after this step.
     stopping: bool,
     /// Bytes that this rank has sent.
     sent: u64,
@@ -83,9 +83,14 @@ impl Ranks {
         self.communicator.ranks()
     }
 
-    /// Whether a rank was asked to stop, as of the last [`Ranks::agree`]: the same on all ranks.
+    /// Whether all ranks end after the last step: a rank was asked to stop, or training has diverged.
     pub(super) fn stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Ends training after this step, for a reason that all ranks know.
+    pub(super) fn end(&mut self) {
+        self.stopping = true;
     }
 
     /// Bytes that this rank has sent to others.

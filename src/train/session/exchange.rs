@@ -38,6 +38,10 @@ impl Session {
         let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
         ranks.sum(&mut numbers)?;
         let common = ranks.agree(fault)?;
+        // Whatever a rank finds in its rows later, all of them end here.
+        if common != 0 || numbers.iter().any(|number| !number.is_finite()) {
+            ranks.end();
+        }
         let mut at = 0;
         for ((name, factor), len) in names.iter().zip(lens) {
             let words: Vec<u32> = numbers[at..at + len].iter().map(|value| (value * factor).to_bits()).collect();

@@ -79,6 +79,11 @@ impl Session {
         self.ranks.as_ref().map_or(1, Ranks::ranks)
     }
 
+    /// Whether all ranks end after the last step.
+    pub(in crate::train) fn stopping(&self) -> bool {
+        self.ranks.as_ref().is_some_and(Ranks::stopping)
+    }
+
     /// The devices of all ranks, in their order; none if there are no others.
     pub fn rank_devices(&self) -> &[String] {
         self.ranks.as_ref().map_or(&[], Ranks::devices)
@@ -203,7 +208,7 @@ impl Session {
             "labels below the number of classes"
         );
         assert_eq!(labels.len(), self.share(of).len(), "a label for each image of this rank");
-        if self.ranks.as_ref().is_some_and(Ranks::stopping) {
+        if self.stopping() {
             return Err(Error::Stopped);
         }
         if self.step - self.asked == RING as u64 {
