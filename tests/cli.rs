@@ -294,7 +294,8 @@ fn bad_recipes_are_refused() {
             fails(dir, command, &[&[place.as_str()], parts].concat());
         }
     }
-    fails(dir, &["train", "missing.toml"], &["missing.toml", "no such file", "vgg-small"]);
+    fails(dir, &["train", "missing.toml"], &["missing.toml: no such file; check the path"]);
+    fails(dir, &["train", "missing"], &["missing: no such file or built-in recipe", "vgg-small"]);
     fails(dir, &["train", "."], &["folder"]);
     fs::write(dir.join("latin1.toml"), [0xe9, 0xff]).unwrap();
     fails(dir, &["train", "latin1.toml"], &["latin1.toml", "UTF-8"]);

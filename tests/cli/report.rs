@@ -155,7 +155,7 @@ fn what_is_no_run_is_refused() {
     fs::write(dir.join("file"), "words").unwrap();
     let report = |more: &[&'static str]| [&["report", "--adapter", "cpu"], more].concat();
     fails(dir, &report(&["run", "missing"]), &["missing: no such folder", "halfwave train"]);
-    fails(dir, &report(&["file"]), &["file: no such folder"]);
+    fails(dir, &report(&["file"]), &["file: not a folder"]);
     fails(dir, &report(&["run", "empty"]), &["empty holds no run", "none of its folders does", "halfwave train"]);
     // Among several runs, a damaged one is left out.
     fs::create_dir_all(dir.join("runs/cut")).unwrap();
