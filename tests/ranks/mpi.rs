@@ -16,7 +16,7 @@ const END: Duration = Duration::from_secs(30);
 /// `mpirun` with this many processes of the program; more than there are cores, and as root in containers.
 fn mpirun(dir: &Path, ranks: usize, args: &[&str]) -> Command {
     let mut mpirun = Command::new("mpirun");
-    mpirun.args(["--oversubscribe", "--allow-run-as-root", "-n", &ranks.to_string()]);
+    mpirun.args(["--oversubscribe", "--allow-run-as-root", "--timeout", "300", "-n", &ranks.to_string()]);
     mpirun.arg(command(dir, &[]).get_program()).args(args).current_dir(dir).env_remove("RUST_LOG");
     // A container may not allow reading another process's memory, which is only faster.
     mpirun.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
