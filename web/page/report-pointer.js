@@ -7,6 +7,7 @@ import { nearest } from "./report-series.js";
 import { colour } from "./report-view.js";
 
 /** @typedef {import("./report-view.js").View} View */
+/** @typedef {import("./report-hover.js").Hover} Hover */
 
 /** Number of pixels that make a click a drag. */
 const DRAG = 5;
@@ -21,7 +22,7 @@ export class Pointer {
   /** @type {number | undefined} */
   y;
 
-  /** @param {HTMLElement} host the picture @param {any} chart @param {View} view @param {import("./report-hover.js").Hover} hover */
+  /** @param {HTMLElement} host the picture @param {any} chart @param {View} view @param {Hover} hover */
   constructor(host, chart, view, hover) {
     this.host = host;
     this.chart = chart;
