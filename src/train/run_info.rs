@@ -287,6 +287,7 @@ mod tests {
             precision: "mixed".to_string(),
             memory: "low".to_string(),
             accumulate: 2,
+            ranks: Vec::new(),
             parameters: 1,
             plan_hash: kernel.to_string(),
             peak_bytes: 0,
