@@ -122,6 +122,7 @@ impl Data {
     }
 
     /// Whether there are certainly no validation images.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // for runs in folders
     pub(crate) fn holds_none_out(&self) -> bool {
         self.validation == Validation::Share(0.0) && !self.set.may_have_validation()
     }

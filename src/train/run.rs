@@ -103,7 +103,10 @@ impl SavedRun {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(saved),
             Err(error) => return Err(Error::io(path)(error)),
         };
-        let edited = Recipe::parse(&text, &path.display().to_string())?;
+        let mut edited = Recipe::parse(&text, &path.display().to_string())?;
+        if edited.data.holds_none_out() {
+            edited.train.patience = 0; // as in the checkpoint's recipe
+        }
         saved.recipe.train.length = edited.train.length;
         if saved.recipe != edited {
             return Err(Error::Usage(format!(

@@ -1,4 +1,4 @@
-//! A training step on 8 images of 512 × 512 compared with float64.
+//! A training step on 2 images of 512 × 512 compared with float64.
 //!
 //! Decisions that depend on rounding, the codes of the quantiser, are taken from the step under
 //! test. Everything else is recomputed in float64, with plain loops. The gradients then satisfy the
@@ -16,7 +16,7 @@ use halfwave::tensor::Tensor;
 use halfwave::train::inspect;
 use std::collections::BTreeMap;
 
-const IMAGES: usize = 8;
+const IMAGES: usize = 2;
 const SIDE: usize = 512;
 const FILTERS: usize = 4;
 const CLASSES: usize = 2;
@@ -44,7 +44,7 @@ layers = [
 set = "idx"
 dir = "none"
 [train]
-batch = 8
+batch = 2
 steps = 1
 optimizer = { kind = "sgd", lr = 0.01 }
 "#;

@@ -5,7 +5,7 @@ set -euo pipefail
 fail() { echo "student: $*" >&2; exit 1; }
 
 halfwave --epochs 2
-for file in recipe.toml run.json metrics.jsonl curve.png curve.svg checkpoint.safetensors best.safetensors; do
+for file in recipe.toml run.json metrics.jsonl curve.png curve.svg checkpoint.safetensors; do
   [[ -s runs/digits-1/$file ]] || fail "runs/digits-1/$file is missing or empty"
 done
 halfwave eval runs/digits-1 >eval.txt
