@@ -307,6 +307,31 @@ fn the_recipe_of_a_run_may_change_in_length_alone() {
     assert!(message.contains("recipe.toml: not the recipe") && message.contains("--init"), "{message}");
 }
 
+/// Until version 0.2 test images decided where there were no validation images, so that such recipes could
+/// have a `patience`.
+#[test]
+fn a_run_of_an_earlier_version_with_patience_is_resumed_without_it() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    assert!(recipe().data.holds_none_out());
+    finish(create(&dir, recipe()));
+    let path = dir.join("recipe.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let earlier = text.replace("patience = 0", "patience = 1");
+    assert_ne!(earlier, text);
+    fs::write(&path, &earlier).unwrap();
+    let mut checkpoint = SavedRun::read(&dir).unwrap().checkpoint;
+    checkpoint.recipe = earlier;
+    fs::write(dir.join(CHECKPOINT), checkpoint.to_bytes()).unwrap();
+
+    // Longer than a patience of one epoch could allow.
+    let mut longer = resume(&dir, |recipe| recipe.train.length = Length::Epochs(EPOCHS + 3));
+    assert_eq!(longer.trainer().recipe().train.patience, 0);
+    while !block_on(longer.advance(u64::MAX)).unwrap().is_empty() {}
+    assert_eq!(longer.trainer().position().epoch, EPOCHS + 3);
+    assert!(!longer.trainer().position().stopped && !dir.join(BEST).exists());
+}
+
 #[test]
 fn a_folder_is_used_once() {
     let base = tempfile::tempdir().unwrap();

@@ -1,12 +1,14 @@
 //! `halfwave new`: writes a recipe that suits a data set.
 
-use super::terminal::{grouped, print, print_status};
+use super::terminal::{grouped, is_capable, print, print_status};
 use super::{load, number};
 use halfwave::data::{Dataset, Found, Part, PictureSizes, Split, inspect};
 use halfwave::files::{self, quoted};
 use halfwave::recipe::{self, Data, Recipe, Set};
 use halfwave::{Error, Result};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Write a recipe for your own images: a folder of pictures, IDX or CIFAR files, or an .npz archive.
 #[derive(clap::Args)]
@@ -48,8 +50,7 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
         let text = recipe::builtin("digits").expect("it is embedded");
         (text.to_string(), format!("there is no folder {name}: this is a copy of the recipe for the embedded digits"))
     } else {
-        let found = inspect(source)?;
-        let plan = Plan::new(source, found, args.size.map(usize::from))?;
+        let plan = while_reading(source, || Plan::new(source, inspect(source)?, args.size.map(usize::from)))?;
         (plan.toml(source), plan.about())
     };
     // A mistake in the text would be one of this program, but it should not reach the user.
@@ -62,6 +63,18 @@ pub(super) fn new(args: &NewArgs) -> Result<()> {
     print(&format!("written to {}\n", out.display()))?;
     print_status(&format!("next:\n  halfwave summary {path}\n  halfwave train {path}"));
     Ok(())
+}
+
+/// Calls `work`, which reads all images of `source`. On a terminal, a line shows meanwhile that the program
+/// is at work and for how long: many pictures take minutes.
+fn while_reading<T>(source: &Path, work: impl FnOnce() -> T) -> T {
+    let line = if is_capable() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    line.set_style(ProgressStyle::with_template("{spinner} reading {msg} ({elapsed})").expect("the template is valid"));
+    line.set_message(source.display().to_string());
+    line.enable_steady_tick(Duration::from_millis(100));
+    let result = work();
+    line.finish_and_clear();
+    result
 }
 
 /// The choices for a data set.
