@@ -113,15 +113,29 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
 /// A network without batch-norm, with packed and float layers, dropout and augmentation: 200 images in
 /// batches of 32, the last of 8.
 fn recipe(more: &str) -> Recipe {
-    let layers = [
-        "name = \"conv1\"\nkind = \"conv\"\nfilters = 16\nkernel = 3\npadding = 1",
-        "name = \"q1\"\nkind = \"hwgq\"\nbits = 2",
-        "name = \"conv2\"\nkind = \"conv\"\nfilters = 32\nkernel = 3\npadding = 1\nweights = \"binary\"",
+    recipe_of(false, more)
+}
+
+/// The same with batch-norms of floats and of packed sums.
+fn normalised(more: &str) -> Recipe {
+    recipe_of(true, more)
+}
+
+fn recipe_of(batch_norms: bool, more: &str) -> Recipe {
+    let conv1 = "name = \"conv1\"\nkind = \"conv\"\nfilters = 16\nkernel = 3\npadding = 1";
+    let conv2 = "name = \"conv2\"\nkind = \"conv\"\nfilters = 32\nkernel = 3\npadding = 1\nweights = \"binary\"";
+    let [bn1, bn2] = ["bn1", "bn2"].map(|name| format!("name = \"{name}\"\nkind = \"batch_norm\""));
+    let q1 = "name = \"q1\"\nkind = \"hwgq\"\nbits = 2";
+    let rest = [
         "name = \"relu2\"\nkind = \"relu\"",
         "name = \"pool2\"\nkind = \"max_pool\"\nkernel = 2",
         "name = \"drop\"\nkind = \"dropout\"\nrate = 0.25",
         "name = \"fc\"\nkind = \"linear\"\nunits = 10",
     ];
+    let layers = match batch_norms {
+        true => [&[conv1, &bn1, q1, conv2, &bn2][..], &rest].concat(),
+        false => [&[conv1, q1, conv2][..], &rest].concat(),
+    };
     let layers: String = layers.iter().map(|layer| format!("[[model.layers]]\n{layer}\n")).collect();
     let text = format!(
         "[model]\ninput = [1, 8, 8]\nclasses = 10\n{layers}[data]\nset = \"digits\"\nscale = [0.0625, -0.5]\nlimit = 200\ntest_limit = 101\nvalidation = 0\n[data.augment]\npad = 1\n[train]\nbatch = 32\nepochs = 3\n{more}[train.optimizer]\nkind = \"sgd\"\nlr = 0.02\nmomentum = 0.9\n"
@@ -156,6 +170,54 @@ fn ranks_train_the_network_that_one_trains() {
         assert_eq!(all[0].evaluation.images, 101);
         // Reproducible to the bit.
         assert_eq!(tensors(&train(&recipe, ranks, 21, None)[0].checkpoint), tensors(&all[0].checkpoint));
+    }
+}
+
+/// Running statistics, which tell those of the batches.
+fn running(checkpoint: &Checkpoint, layer: &str) -> Vec<u32> {
+    let of_layer = tensors(checkpoint).into_iter().filter(|(name, _)| name.starts_with(&format!("{layer}.running")));
+    of_layer.flat_map(|(_, bits)| bits).collect()
+}
+
+#[test]
+fn batch_norms_use_the_images_of_all_ranks() {
+    let recipe = normalised("");
+    let [one] = &train(&recipe, 1, 21, None)[..] else { panic!("one rank") };
+    let first = train(&recipe, 1, 1, None).remove(0).checkpoint;
+    assert_eq!(running(&first, "bn2").len(), 2 * 32);
+    for ranks in [2, 3, 4] {
+        // The same codes in the first step: the statistics of the packed layer's sums are the same to the bit.
+        let of_ranks = train(&recipe, ranks, 1, None);
+        assert_eq!(running(&of_ranks[0].checkpoint, "bn2"), running(&first, "bn2"), "{ranks} ranks");
+        let all = train(&recipe, ranks, 21, None);
+        for trained in &all {
+            assert_eq!(tensors(&trained.checkpoint), tensors(&all[0].checkpoint));
+            for (step, (loss, expected)) in trained.losses.iter().zip(&one.losses).enumerate() {
+                assert!((loss - expected).abs() < 1e-5, "{ranks} ranks, step {step}: {loss} for {expected}");
+            }
+        }
+    }
+    // Statistics of each rank's images are others.
+    let local = normalised("[train.ranks]\nbatch_norm = \"local\"\n");
+    let local = train(&local, 2, 1, None).remove(0).checkpoint;
+    assert_ne!(running(&local, "bn2"), running(&first, "bn2"));
+}
+
+/// The last batch has 2 images, fewer than there are ranks; micro-batches are synchronised, too.
+#[test]
+fn ranks_without_images_take_part() {
+    for accumulate in [1, 3] {
+        let mut recipe = normalised("");
+        (recipe.train.batch, recipe.train.accumulate, recipe.data.limit) = (33, accumulate, Some(101));
+        let one = train(&recipe, 1, 8, None).remove(0);
+        for ranks in [2, 3, 5] {
+            let all = train(&recipe, ranks, 8, None);
+            all.iter().for_each(|trained| assert_eq!(tensors(&trained.checkpoint), tensors(&all[0].checkpoint)));
+            if accumulate == 1 {
+                let pairs = all[0].losses.iter().zip(&one.losses);
+                pairs.for_each(|(loss, expected)| assert!((loss - expected).abs() < 1e-5, "{loss} for {expected}"));
+            }
+        }
     }
 }
 

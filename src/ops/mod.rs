@@ -26,6 +26,7 @@ pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_backward;
+pub mod batch_norm_moments;
 pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
@@ -78,6 +79,7 @@ pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
+pub mod synchronise;
 pub mod threshold;
 pub mod unpack;
 pub mod update;
@@ -314,6 +316,7 @@ ops! {
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
+    batch_norm_moments::BatchNormMoments, batch_norm_moments::BatchNormFinish, synchronise::Synchronise,
     threshold::Threshold, quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,

@@ -19,10 +19,11 @@ mod objective;
 mod optimizer;
 mod recompute;
 mod simplify;
+mod synchronise;
 mod together;
 mod update;
 
-pub use accumulate::{ACCUMULATED, Accumulating, accumulating, share};
+pub use accumulate::{ACCUMULATED, Accumulating, Part, accumulating, share};
 pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;

@@ -12,6 +12,7 @@ mod images;
 mod measure;
 mod non_finite;
 mod steps;
+mod synchronise;
 
 pub(super) use images::Batch;
 pub use non_finite::NonFinite;
@@ -29,7 +30,7 @@ use crate::model::{Model, Parameter, trained_len};
 use crate::ops::quantise::CodeStatistics;
 use crate::pass::{Bytes, ImageInput, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;
-use crate::recipe::{Memory, Recipe};
+use crate::recipe::{Memory, Recipe, Statistics};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -51,9 +52,11 @@ pub struct Measured {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Purpose {
     Train,
-    /// A micro-batch of a step on `of` images.
+    /// A micro-batch of a step on `of` images; batch-norms compute their statistics over `together` images of all
+    /// ranks, or else over those of the micro-batch.
     Micro {
         of: usize,
+        together: Option<usize>,
     },
     /// The update after the micro-batches of a step.
     Update,
@@ -87,6 +90,8 @@ pub struct Session {
     micro_batches: usize,
     /// The other processes that train the same network.
     ranks: Option<Ranks>,
+    /// Whether batch-norms use the statistics of the images of all ranks.
+    synchronised: bool,
     memory: Memory,
     image_input: ImageInput,
     dump: bool,
@@ -159,6 +164,7 @@ impl Session {
             precision: recipe.train.precision,
             batch: recipe.train.batch,
             micro_batches: recipe.train.accumulate,
+            synchronised: ranks.is_some() && recipe.train.ranks.batch_norm == Statistics::Synchronised,
             ranks,
             memory: recipe.train.memory,
             image_input,

@@ -75,7 +75,17 @@ impl Ranks {
 
     /// The part of `len` things that belongs to this rank.
     pub(super) fn share(&self, len: usize) -> Range<usize> {
-        share(len, self.communicator.rank(), self.communicator.ranks())
+        self.share_of(len, self.rank())
+    }
+
+    /// The part of `len` things that belongs to a rank.
+    pub(super) fn share_of(&self, len: usize, rank: usize) -> Range<usize> {
+        share(len, rank, self.ranks())
+    }
+
+    /// The number of this rank.
+    pub(super) fn rank(&self) -> usize {
+        self.communicator.rank()
     }
 
     /// Number of ranks.

@@ -10,20 +10,25 @@ use crate::tensor::LANES;
 use crate::train::evaluate::ImageResult;
 
 impl Session {
-    /// Replaces gradients and loss by their sums over all ranks, and running statistics by their
-    /// means; a fault of one rank becomes one of all. `computed` is false if this rank had no images
-    /// in the step.
+    /// Replaces gradients and loss of a step on `of` images by their sums over all ranks, and running statistics by
+    /// their means, unless they are equal because batch-norms are synchronised; a fault of one rank becomes one of
+    /// all.
     ///
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn exchange(&mut self, update: PlanId, computed: bool) -> Result<()> {
+    pub(super) async fn exchange(&mut self, update: PlanId, of: usize) -> Result<()> {
+        let computed = !self.share(of).is_empty();
         let plan = self.backend.plan(update);
         let sums = plan.state.iter().filter(|port| port.name.starts_with(ACCUMULATED));
         let mut names: Vec<(String, f32)> = sums.map(|port| (port.name.clone(), 1.0)).collect();
         let averaged = self.parameters.iter().filter(|parameter| !parameter.trained() && !parameter.counts());
+        let averaged: Vec<_> = averaged.map(|parameter| parameter.name.clone()).collect();
         let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
-        names.extend(averaged.map(|parameter| (parameter.name.clone(), 1.0 / ranks as f32)));
+        match self.synchronised {
+            false => names.extend(averaged.into_iter().map(|name| (name, 1.0 / ranks as f32))),
+            true => self.complete(&averaged, of).await?,
+        }
         // All copies are started before the first one is waited for.
         let arriving: Vec<_> = names.iter().map(|(name, _)| self.get(name)).collect();
         let fault = self.get(FAULT);
@@ -50,6 +55,32 @@ impl Session {
         }
         if common != fault {
             self.put(FAULT, &[common; LANES]);
+        }
+        Ok(())
+    }
+
+    /// Replaces running statistics by those of a rank that has taken part in all rounds of a step on `of` images, if a
+    /// rank has not.
+    async fn complete(&mut self, names: &[String], of: usize) -> Result<()> {
+        let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
+        let rounds: Vec<_> = (0..ranks).map(|rank| self.parts_of(of, rank).len()).collect();
+        let most = rounds.iter().copied().max().unwrap_or(0);
+        let source =
+            rounds.iter().position(|&taken| taken == most).filter(|_| rounds.iter().any(|&taken| taken < most));
+        let Some(source) = source else { return Ok(()) };
+        let mut words = Vec::new();
+        if self.ranks.as_ref().is_some_and(|ranks| ranks.rank() == source) {
+            for name in names {
+                words.extend(self.get(name).await?);
+            }
+        }
+        let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
+        let words = ranks.gather(&words)?.swap_remove(source);
+        let mut rest = &words[..];
+        for name in names {
+            let (own, others) = rest.split_at(self.words_of(name));
+            self.put(name, own);
+            rest = others;
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Session {
             }
         }
         let n = self.share(of).len();
-        for images in self.parts(of) {
+        for images in self.rounds(of).into_iter().map(|round| round.images).filter(|images| !images.is_empty()) {
             let id = self.plan_for(Purpose::Expose, images.len()).await?;
             let part = batch.part(n, images.clone());
             self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));

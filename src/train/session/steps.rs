@@ -10,7 +10,7 @@ use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::first_use;
 use crate::ops::Graph;
-use crate::pass::{self, Accumulating, Precision, RING};
+use crate::pass::{self, Accumulating, Part, Precision, RING};
 use crate::plan::{Plan, arrange, lower};
 use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
@@ -40,9 +40,9 @@ pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan
     let graphs = if train.accumulate == 1 {
         vec![pass::training(&recipe.model, batch, &image_input, loss, optimizer, false)?]
     } else {
-        let sizes = [batch.div_ceil(train.accumulate), batch];
+        let part = Part { images: batch.div_ceil(train.accumulate), of: batch, together: None };
         let Accumulating { micro_batch, update } =
-            pass::accumulating(&recipe.model, sizes, &image_input, loss, optimizer, false)?;
+            pass::accumulating(&recipe.model, part, &image_input, loss, optimizer, false)?;
         vec![micro_batch, update]
     };
     let images = batch.div_ceil(train.accumulate);
@@ -66,6 +66,20 @@ fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precisio
             Ok(if peak(&plain)? < peak(&low)? { plain } else { low })
         }
     }
+}
+
+/// A part of a step, which is computed at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Round {
+    /// The images of this rank, counted from its first one; may be empty if ranks synchronise batch-norms.
+    pub(super) images: Range<usize>,
+    /// Number of images of all ranks over which batch-norms compute their statistics, if they synchronise.
+    pub(super) together: Option<usize>,
+}
+
+/// Divides `len` images into parts of at most `most`.
+fn parts(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(most).map(move |first| first..(first + most).min(len))
 }
 
 impl Session {
@@ -106,34 +120,51 @@ impl Session {
 
     /// The plan of the first part of a full batch's step, which every session has.
     pub(super) fn training(&self) -> PlanId {
-        self.plans[&self.step_plan(self.batch, self.at_once())]
+        let first = self.rounds(self.batch).swap_remove(0);
+        self.plans[&self.step_plan(self.batch, &first)]
     }
 
-    /// The plan that computes `images` images at once in a step on `of` images.
-    fn step_plan(&self, of: usize, images: usize) -> (Purpose, usize) {
-        if self.is_whole() { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
+    /// The plan that computes this rank's images of a round in a step on `of` images.
+    fn step_plan(&self, of: usize, round: &Round) -> (Purpose, usize) {
+        let images = round.images.len();
+        if self.is_whole() { (Purpose::Train, of) } else { (Purpose::Micro { of, together: round.together }, images) }
     }
 
-    /// The images of each part of a step on `of` images, counted from the first one of this rank.
-    pub(super) fn parts(&self, of: usize) -> Vec<Range<usize>> {
-        let (len, most) = (self.share(of).len(), if self.is_whole() { of.max(1) } else { self.at_once() });
-        (0..len).step_by(most).map(|first| first..(first + most).min(len)).collect()
+    /// The parts of a step on `of` images. If ranks synchronise batch-norms, they compute as many parts as
+    /// the one with most of them.
+    pub(super) fn rounds(&self, of: usize) -> Vec<Round> {
+        let Some(ranks) = self.ranks.as_ref().filter(|_| self.synchronised) else {
+            let most = if self.is_whole() { of.max(1) } else { self.at_once() };
+            return parts(self.share(of).len(), most).map(|images| Round { images, together: None }).collect();
+        };
+        let all: Vec<_> = (0..ranks.ranks()).map(|rank| self.parts_of(of, rank)).collect();
+        let count = all.iter().map(Vec::len).max().unwrap_or(0);
+        let images = |rank: usize, round: usize| all[rank].get(round).cloned().unwrap_or(0..0);
+        let together = |round: usize| (0..all.len()).map(|rank| images(rank, round).len()).sum();
+        (0..count).map(|at| Round { images: images(ranks.rank(), at), together: Some(together(at)) }).collect()
+    }
+
+    /// The parts of a rank's images in a step on `of` images, counted from its first one.
+    pub(super) fn parts_of(&self, of: usize, rank: usize) -> Vec<Range<usize>> {
+        let share = |len: usize| self.ranks.as_ref().map_or(len, |ranks| ranks.share_of(len, rank).len());
+        parts(share(of), share(self.batch).div_ceil(self.micro_batches)).collect()
     }
 
     /// The plans that a step on `of` images has run, in order, each once.
     pub(super) fn known_ids(&self, of: usize) -> Vec<PlanId> {
-        let mut all: Vec<_> = self.parts(of).into_iter().map(|images| self.step_plan(of, images.len())).collect();
+        let mut all: Vec<_> = self.rounds(of).iter().map(|round| self.step_plan(of, round)).collect();
         all.push((Purpose::Update, 0));
         all.dedup();
         all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
     }
 
-    /// The plans of the parts of a step on `of` images, and that of its update if it is separate.
-    pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<PlanId>, Option<PlanId>)> {
+    /// The plans of the parts of a step on `of` images, and that of its update if it is separate. There is none for a
+    /// round in which this rank has no images.
+    pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<Option<PlanId>>, Option<PlanId>)> {
         let mut ids = Vec::new();
-        for images in self.parts(of) {
-            let (purpose, images) = self.step_plan(of, images.len());
-            ids.push(self.plan_for(purpose, images).await?);
+        for round in self.rounds(of) {
+            let (purpose, images) = self.step_plan(of, &round);
+            ids.push(if images == 0 { None } else { Some(self.plan_for(purpose, images).await?) });
         }
         let update = if self.is_whole() { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
         Ok((ids, update))
@@ -143,6 +174,11 @@ impl Session {
     fn owner(&self, port: &str) -> PlanId {
         let update = self.plans.get(&(Purpose::Update, 0)).copied();
         update.filter(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
+    }
+
+    /// Length of state shared by all steps, in words.
+    pub(super) fn words_of(&self, name: &str) -> usize {
+        self.backend.plan(self.owner(name)).port(name).map_or(0, |port| port.place.stored().words())
     }
 
     /// Writes state shared by all steps.
@@ -160,13 +196,15 @@ impl Session {
             return Ok(id);
         }
         let (model, image_input, loss, optimizer) = (&self.model, &self.image_input, &self.loss, &self.optimizer);
-        let accumulating = |sizes| pass::accumulating(model, sizes, image_input, loss, optimizer, self.dump);
+        let accumulating = |part| pass::accumulating(model, part, image_input, loss, optimizer, self.dump);
         let step = |graph: Graph| scheduled(graph, batch, (self.memory, self.precision), self.backend.caps());
         let mut graph = match purpose {
             Purpose::Train => step(pass::training(model, batch, image_input, loss, optimizer, self.dump)?)?,
-            Purpose::Micro { of } => step(accumulating([batch, of])?.micro_batch)?,
+            Purpose::Micro { of, together } => step(accumulating(Part { images: batch, of, together })?.micro_batch)?,
             // The update is the same for all micro-batch sizes.
-            Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
+            Purpose::Update => {
+                step(accumulating(Part { images: self.at_once(), of: self.batch, together: None })?.update)?
+            }
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
             Purpose::Expose if self.is_whole() => pass::exposed(model, batch, image_input)?,
@@ -225,7 +263,7 @@ impl Session {
 
     async fn run_step(
         &mut self,
-        ids: &[PlanId],
+        ids: &[Option<PlanId>],
         update: Option<PlanId>,
         batch: &Batch<'_>,
         labels: &[u32],
@@ -233,7 +271,11 @@ impl Session {
         lr: f32,
     ) -> Result<()> {
         let (n, before) = (labels.len(), self.share(of).start);
-        for (micro, (images, &id)) in self.parts(of).into_iter().zip(ids).enumerate() {
+        for (micro, (Round { images, .. }, &id)) in self.rounds(of).into_iter().zip(ids).enumerate() {
+            let Some(id) = id else {
+                self.join_synchronisation().await?;
+                continue;
+            };
             let part = batch.part(n, images.clone());
             self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));
             let labels = &labels[images.clone()];
@@ -245,7 +287,7 @@ impl Session {
                     self.backend.write(id, "micro", &Tensor::from_f32(&[4], &[micro as f32, 0.0, 0.0, 0.0]).words)
                 }
             }
-            self.backend.run(id)?;
+            self.run_synchronised(id).await?;
             if update.is_some() {
                 self.backend.obey_stops(false);
                 if self.dump {
@@ -256,7 +298,7 @@ impl Session {
         }
         if let Some(id) = update {
             if self.ranks.is_some() {
-                self.exchange(id, !ids.is_empty()).await?;
+                self.exchange(id, of).await?;
             }
             self.write_rates(id, lr);
             self.write_random(id, 0);
