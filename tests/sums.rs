@@ -53,7 +53,8 @@ const REDUCING: [&str; 23] = [
 ];
 
 /// Operations that add up or count integers, or take the maximum: exact in any order.
-const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "evaluation_record"];
+const EXACT: [&str; 5] =
+    ["max_abs", "count_saturated", "dorefa_thresholds", "evaluation_record", "batch_norm_moments"];
 
 /// Operations that add up few floats: the terms of a binary convolution with free coefficients (120
 /// at most; everything else is integers), the windows that contain an input of a max-pool (whose
@@ -62,7 +63,7 @@ const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
 
 /// Operations that compute each element from a fixed number of others, besides the updates of
 /// optimisers.
-const ELEMENTWISE: [&str; 47] = [
+const ELEMENTWISE: [&str; 49] = [
     "accumulate",
     "gather",
     "sign",
@@ -75,6 +76,8 @@ const ELEMENTWISE: [&str; 47] = [
     "pad_backward",
     "bias",
     "add",
+    "batch_norm_finish",
+    "synchronise",
     "batch_norm_coef",
     "batch_norm_running",
     "batch_norm",

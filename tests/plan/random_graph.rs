@@ -14,6 +14,7 @@ use halfwave::ops::{
     add::Add,
     avg_pool::AvgPool,
     batch_norm,
+    batch_norm_moments::{BatchNormFinish, BatchNormMoments},
     batch_norm_stats::BatchNormStats,
     bconv,
     bias::Bias,
@@ -367,7 +368,7 @@ impl Maker {
         let step = if scaled { x.step } else { 1.0 };
         let affine = (self.below(2) == 1).then(|| ["gamma", "beta"].map(|name| self.state(name, &[channels], true)));
         let running = self.state("running", &[2, channels], false);
-        let stats = self.add(BatchNormStats { largest: x.largest }, &[value]);
+        let stats = self.statistics(value, x.largest, rows);
         let op = batch_norm::BatchNormCoef { eps: 1e-5, step, scaled, affine: affine.is_some(), running: false };
         let inputs: Vec<_> = [stats].into_iter().chain(x.alpha).chain(affine.into_iter().flatten()).collect();
         let coef = self.add(op, &inputs);
@@ -375,6 +376,21 @@ impl Maker {
         let inputs: Vec<_> = [Some(running), Some(stats), x.alpha].into_iter().flatten().collect();
         self.add(op, &inputs);
         self.add(batch_norm::BatchNorm, &[value, coef])
+    }
+
+    /// Statistics of a batch-norm, some of them as ranks exchange them.
+    fn statistics(&mut self, x: Value, largest: usize, rows: usize) -> Value {
+        let exact = self.graph.ty(x).is_exact();
+        if self.below(3) > 0 {
+            return self.add(BatchNormStats { largest }, &[x]);
+        }
+        if !exact {
+            let stats = self.add(BatchNormStats { largest }, &[x]);
+            return self.add(Synchronise { shared: Shared::Statistics, rows }, &[stats]);
+        }
+        let moments = self.add(BatchNormMoments { largest, rows }, &[x]);
+        let moments = self.add(Synchronise { shared: Shared::Moments, rows }, &[moments]);
+        self.add(BatchNormFinish { rows }, &[moments])
     }
 
     /// Differentiates the last float activation, records its mean, updates all leaves with a
