@@ -37,6 +37,8 @@ pub mod clamp;
 pub mod class_loss;
 pub mod clip;
 pub mod code;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod compress;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
@@ -45,6 +47,8 @@ pub mod count_saturated;
 pub mod curve;
 pub mod custom;
 pub mod decode;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod decompress;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;
 pub mod dropout;
@@ -266,16 +270,16 @@ impl Backward<'_> {
 }
 
 macro_rules! ops {
-    ($($module:ident::$name:ident),* $(,)?) => {
+    ($($(#[$attribute:meta])* $module:ident::$name:ident),* $(,)?) => {
         /// An operation.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
+            $($(#[$attribute])* #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
             /// An operation from outside of this crate.
             Custom(custom::Custom),
         }
 
-        $(impl From<$module::$name> for Op {
+        $($(#[$attribute])* impl From<$module::$name> for Op {
             fn from(op: $module::$name) -> Self {
                 Self::$name(op)
             }
@@ -285,7 +289,7 @@ macro_rules! ops {
             type Target = dyn Operation;
             fn deref(&self) -> &Self::Target {
                 match self {
-                    $(Self::$name(op) => op,)*
+                    $($(#[$attribute])* Self::$name(op) => op,)*
                     Self::Custom(op) => op,
                 }
             }
@@ -295,7 +299,7 @@ macro_rules! ops {
         /// one.
         pub fn samples() -> Vec<Sample> {
             let mut all = Vec::new();
-            $({
+            $($(#[$attribute])* {
                 let samples = $module::$name::samples();
                 assert!(!samples.is_empty() || stringify!($name) == "Leaf", "{} has no samples", stringify!($name));
                 all.extend(samples);
@@ -335,6 +339,10 @@ ops! {
     adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
+    // Only several processes exchange messages.
+    #[cfg(not(target_arch = "wasm32"))] compress::Compress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Decompress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Feedback,
 }
 
 rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }

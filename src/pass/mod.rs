@@ -10,6 +10,7 @@
 mod accumulate;
 mod build;
 mod differentiate;
+pub mod exchange;
 mod fixed_point;
 mod fuse;
 mod halves;

@@ -37,7 +37,7 @@ pub use crate::pass::{Group, Loss, Optimizer};
 #[cfg(not(target_arch = "wasm32"))]
 pub use file::near_file;
 pub use json::json_schema;
-pub use ranks::{Ranks, Statistics};
+pub use ranks::{Exchange, Ranks, Statistics};
 pub use schedule::{Curve, Schedule, Unit};
 pub use source::Source;
 pub use train::{BATCHES, Length, Memory, Train};

@@ -7,6 +7,7 @@
 
 mod evaluator;
 mod exchange;
+mod gradients;
 mod halves;
 mod images;
 mod measure;
@@ -27,6 +28,7 @@ use crate::caps::Choice;
 use crate::error::{Error, Result};
 use crate::halves::SCALES;
 use crate::model::{Model, Parameter, trained_len};
+use crate::ops::compress::Format;
 use crate::ops::quantise::CodeStatistics;
 use crate::pass::{Bytes, ImageInput, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;
@@ -60,6 +62,10 @@ enum Purpose {
     },
     /// The update after the micro-batches of a step.
     Update,
+    /// The parts of an exchange of gradients in few bits.
+    Compress,
+    Merge,
+    Unpack,
     Infer,
     /// An evaluation; `mean`: whether a per-pixel mean is subtracted from the images.
     Evaluate {
@@ -92,6 +98,8 @@ pub struct Session {
     ranks: Option<Ranks>,
     /// Whether batch-norms use the statistics of the images of all ranks.
     synchronised: bool,
+    /// How gradients of weights are exchanged, if not as floats.
+    format: Option<Format>,
     memory: Memory,
     image_input: ImageInput,
     dump: bool,
@@ -166,6 +174,7 @@ impl Session {
             micro_batches: recipe.train.accumulate,
             synchronised: ranks.is_some() && recipe.train.ranks.batch_norm == Statistics::Synchronised,
             ranks,
+            format: recipe.train.ranks.gradients.into(),
             memory: recipe.train.memory,
             image_input,
             dump,

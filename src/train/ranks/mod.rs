@@ -114,6 +114,13 @@ impl Ranks {
         self.communicator.gather(words)
     }
 
+    /// Sends a message to each rank, and returns those received, in the order of their senders.
+    pub(super) fn exchange(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
+        let own = messages[self.rank()].len();
+        self.sent += bytes(messages.iter().map(|message| message.len()).sum::<usize>() - own);
+        self.communicator.exchange(messages)
+    }
+
     /// Exchanges whether a rank was asked to stop, and the largest of the ranks' fault words.
     pub(super) fn agree(&mut self, fault: u32) -> Result<u32> {
         let all = self.gather(&[u32::from(self.stop.asked()), fault])?;
@@ -129,9 +136,7 @@ impl Ranks {
         let (len, ranks) = (numbers.len(), self.ranks());
         let words: &[u32] = bytemuck::cast_slice(numbers);
         let parts: Vec<_> = (0..ranks).map(|rank| &words[share(len, rank, ranks)]).collect();
-        let mine = self.share(len).len();
-        self.sent += bytes(len - mine);
-        let mut received = self.communicator.exchange(&parts)?.into_iter();
+        let mut received = self.exchange(&parts)?.into_iter();
         let mut sums: Vec<f32> = received.next().map_or(Vec::new(), bytemuck::cast_vec);
         for part in received {
             let part: Vec<f32> = bytemuck::cast_vec(part);

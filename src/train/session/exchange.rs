@@ -19,8 +19,12 @@ impl Session {
     /// Returns an error if the device or the connection to another rank is lost.
     pub(super) async fn exchange(&mut self, update: PlanId, of: usize) -> Result<()> {
         let computed = !self.share(of).is_empty();
+        self.exchange_compressed(computed).await?;
+        let compressed: Vec<_> =
+            self.compressed().iter().map(|gradient| format!("{ACCUMULATED}{}", gradient.name)).collect();
         let plan = self.backend.plan(update);
-        let sums = plan.state.iter().filter(|port| port.name.starts_with(ACCUMULATED));
+        let is_float = |name: &String| name.starts_with(ACCUMULATED) && !compressed.contains(name);
+        let sums = plan.state.iter().filter(|port| is_float(&port.name));
         let mut names: Vec<(String, f32)> = sums.map(|port| (port.name.clone(), 1.0)).collect();
         let averaged = self.parameters.iter().filter(|parameter| !parameter.trained() && !parameter.counts());
         let averaged: Vec<_> = averaged.map(|parameter| parameter.name.clone()).collect();

@@ -153,7 +153,7 @@ impl Session {
     /// The plans that a step on `of` images has run, in order, each once.
     pub(super) fn known_ids(&self, of: usize) -> Vec<PlanId> {
         let mut all: Vec<_> = self.rounds(of).iter().map(|round| self.step_plan(of, round)).collect();
-        all.push((Purpose::Update, 0));
+        all.extend([Purpose::Compress, Purpose::Merge, Purpose::Update].map(|purpose| (purpose, 0)));
         all.dedup();
         all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
     }
@@ -205,6 +205,7 @@ impl Session {
             Purpose::Update => {
                 step(accumulating(Part { images: self.at_once(), of: self.batch, together: None })?.update)?
             }
+            Purpose::Compress | Purpose::Merge | Purpose::Unpack => self.exchange_graph(purpose)?,
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
             Purpose::Expose if self.is_whole() => pass::exposed(model, batch, image_input)?,
@@ -221,6 +222,7 @@ impl Session {
             }
         };
         graph.compact = self.memory == Memory::Low;
+        graph.behind += self.behind(purpose)?;
         let plan = first_use::lower(&graph, &mut *self.backend).await?;
         let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
         let started = web_time::Instant::now();
