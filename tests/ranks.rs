@@ -12,6 +12,7 @@ mod program;
 
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::data::Dataset;
+use halfwave::ops::compress::{BLOCK, Format};
 use halfwave::recipe::Recipe;
 use halfwave::stop::Stop;
 use halfwave::train::evaluate::Evaluation;
@@ -66,6 +67,8 @@ struct Trained {
     losses: Vec<f32>,
     checkpoint: Checkpoint,
     evaluation: Evaluation,
+    /// Bytes sent in training.
+    sent: u64,
 }
 
 /// Trains `steps` steps on this many ranks, from a checkpoint if there is one; one rank trains without
@@ -87,7 +90,8 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
         });
         let losses = losses.collect();
         let checkpoint = block_on(trainer.checkpoint()).unwrap();
-        Trained { losses, checkpoint, evaluation: block_on(trainer.evaluate()).unwrap() }
+        let sent = trainer.session().sent_bytes();
+        Trained { losses, checkpoint, sent, evaluation: block_on(trainer.evaluate()).unwrap() }
     };
     let data = Dataset::load(&recipe.data).unwrap();
     if ranks == 1 {
@@ -218,6 +222,57 @@ fn ranks_without_images_take_part() {
                 pairs.for_each(|(loss, expected)| assert!((loss - expected).abs() < 1e-5, "{loss} for {expected}"));
             }
         }
+    }
+}
+
+/// Weights after a step minus those before it, of all parameters.
+fn change(recipe: &Recipe, ranks: usize) -> Vec<f32> {
+    let weights = |steps: u64| {
+        let checkpoint = train(recipe, ranks, steps, None).remove(0).checkpoint;
+        let weights =
+            checkpoint.tensors.into_iter().filter(|(name, _)| name.ends_with(".weight") && !name.contains('/'));
+        weights.flat_map(|(_, tensor)| tensor.values).collect::<Vec<_>>()
+    };
+    weights(1).iter().zip(weights(0)).map(|(after, before)| after - before).collect()
+}
+
+#[test]
+fn gradients_in_few_bits_are_near_those_of_floats() {
+    let of = |gradients: &str| recipe(&format!("[train.ranks]\ngradients = \"{gradients}\"\n"));
+    let norm = |values: &[f32]| values.iter().map(|value| f64::from(value * value)).sum::<f64>().sqrt();
+    let exact = change(&of("f32"), 3);
+    // Relative distance of the first step. A half has 11 bits. A byte's unit is up to 1/64 of the block's largest number,
+    // about 3 standard deviations; rounding it stochastically adds noise of up to 0.5 units, on each rank and to the sum.
+    for (gradients, at_least, at_most) in [("f16", 1e-6, 1e-3), ("int8", 1e-3, 5e-2), ("sign", 0.1, 0.9)] {
+        let other = change(&of(gradients), 3);
+        let distance = norm(&exact.iter().zip(&other).map(|(a, b)| a - b).collect::<Vec<_>>()) / norm(&exact);
+        assert!((at_least..at_most).contains(&distance), "{gradients}: {distance}");
+        let all = train(&of(gradients), 3, 21, None);
+        for trained in &all {
+            assert_eq!(tensors(&trained.checkpoint), tensors(&all[0].checkpoint), "{gradients}: ranks are equal");
+        }
+        // Reproducible to the bit.
+        assert_eq!(train(&of(gradients), 3, 7, None)[0].losses, all[0].losses[..7], "{gradients}");
+        let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+        let (first, last) = (mean(&all[0].losses[..7]), mean(&all[0].losses[14..]));
+        assert!(last < 0.9 * first, "{gradients}: from {first} to {last}");
+    }
+}
+
+#[test]
+fn bytes_sent_are_those_of_the_format() {
+    let sent = |gradients: &str| {
+        let all = train(&recipe(&format!("[train.ranks]\ngradients = \"{gradients}\"\n")), 2, 3, None);
+        all[0].sent as i64
+    };
+    let model = recipe("").model;
+    let weights = model.parameters().unwrap().into_iter().filter(|parameter| parameter.name.ends_with("weight"));
+    let weights: Vec<_> = weights.map(|weight| weight.ty()).filter(|ty| ty.words() >= BLOCK).collect();
+    assert_eq!(weights.len(), 3);
+    let floats = sent("f32");
+    for (gradients, format) in [("f16", Format::Half), ("int8", Format::Byte), ("sign", Format::Sign)] {
+        let saved = weights.iter().map(|ty| 4 * (ty.words() - format.message_words(ty)) as i64).sum::<i64>();
+        assert_eq!(floats - sent(gradients), 3 * saved, "{gradients}");
     }
 }
 

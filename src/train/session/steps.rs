@@ -315,7 +315,7 @@ impl Session {
         self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
     }
 
-    fn write_random(&mut self, id: PlanId, before: usize) {
+    pub(super) fn write_random(&mut self, id: PlanId, before: usize) {
         if let Some(random) = self.random(id, before) {
             self.backend.write(id, "random", &random.words);
         }
