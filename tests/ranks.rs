@@ -243,7 +243,9 @@ fn gradients_in_few_bits_are_near_those_of_floats() {
     let exact = change(&of("f32"), 3);
     // Relative distance of the first step. A half has 11 bits. A byte's unit is up to 1/64 of the block's largest number,
     // about 3 standard deviations; rounding it stochastically adds noise of up to 0.5 units, on each rank and to the sum.
-    for (gradients, at_least, at_most) in [("f16", 1e-6, 1e-3), ("int8", 1e-3, 5e-2), ("sign", 0.1, 0.9)] {
+    for (gradients, at_least, at_most, fall) in
+        [("f16", 1e-6, 1e-3, 0.9), ("int8", 1e-3, 5e-2, 0.9), ("sign", 0.1, 0.9, 0.98)]
+    {
         let other = change(&of(gradients), 3);
         let distance = norm(&exact.iter().zip(&other).map(|(a, b)| a - b).collect::<Vec<_>>()) / norm(&exact);
         assert!((at_least..at_most).contains(&distance), "{gradients}: {distance}");
@@ -255,7 +257,7 @@ fn gradients_in_few_bits_are_near_those_of_floats() {
         assert_eq!(train(&of(gradients), 3, 7, None)[0].losses, all[0].losses[..7], "{gradients}");
         let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
         let (first, last) = (mean(&all[0].losses[..7]), mean(&all[0].losses[14..]));
-        assert!(last < 0.9 * first, "{gradients}: from {first} to {last}");
+        assert!(last < fall * first, "{gradients}: from {first} to {last}");
     }
 }
 
