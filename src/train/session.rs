@@ -5,6 +5,7 @@
 //! device, which is copied to the host when it is full or on request, while further steps are
 //! running.
 
+mod buckets;
 mod evaluator;
 mod exchange;
 mod gradients;
@@ -15,6 +16,7 @@ mod non_finite;
 mod steps;
 mod synchronise;
 
+use buckets::{Bucket, Underway};
 pub(super) use images::Batch;
 pub use non_finite::NonFinite;
 pub use steps::{step_plans, training_plan};
@@ -100,6 +102,9 @@ pub struct Session {
     synchronised: bool,
     /// How gradients of weights are exchanged, if not as floats.
     format: Option<Format>,
+    /// Gradients that ranks exchange together; none without other ranks.
+    buckets: Vec<Bucket>,
+    underway: Underway,
     memory: Memory,
     image_input: ImageInput,
     dump: bool,
@@ -175,6 +180,8 @@ impl Session {
             synchronised: ranks.is_some() && recipe.train.ranks.batch_norm == Statistics::Synchronised,
             ranks,
             format: recipe.train.ranks.gradients.into(),
+            buckets: Vec::new(),
+            underway: Underway::default(),
             memory: recipe.train.memory,
             image_input,
             dump,
@@ -187,6 +194,7 @@ impl Session {
             coming: VecDeque::new(),
             measured: Vec::new(),
         };
+        session.buckets = session.divide_into_buckets();
         session.step_ids(session.batch).await?;
         session.restart(session.seed);
         Ok(session)

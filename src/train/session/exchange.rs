@@ -2,7 +2,6 @@
 //! and before the update: gradients, the loss, running statistics of batch-norms, faults.
 
 use super::Session;
-use crate::backend::PlanId;
 use crate::error::{Error, Result};
 use crate::kernel::FAULT;
 use crate::pass::ACCUMULATED;
@@ -10,22 +9,21 @@ use crate::tensor::LANES;
 use crate::train::evaluate::ImageResult;
 
 impl Session {
-    /// Replaces gradients and loss of a step on `of` images by their sums over all ranks, and running statistics by
-    /// their means, unless they are equal because batch-norms are synchronised; a fault of one rank becomes one of
-    /// all.
+    /// Completes the exchange of a step on `of` images after its last part: replaces gradients and loss by their sums
+    /// over all ranks, and running statistics by their means, unless they are equal because batch-norms are
+    /// synchronised; a fault of one rank becomes one of all.
     ///
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn exchange(&mut self, update: PlanId, of: usize) -> Result<()> {
+    pub(super) async fn exchange(&mut self, of: usize) -> Result<()> {
         let computed = !self.share(of).is_empty();
-        self.exchange_compressed(computed).await?;
-        let compressed: Vec<_> =
-            self.compressed().iter().map(|gradient| format!("{ACCUMULATED}{}", gradient.name)).collect();
-        let plan = self.backend.plan(update);
-        let is_float = |name: &String| name.starts_with(ACCUMULATED) && !compressed.contains(name);
-        let sums = plan.state.iter().filter(|port| is_float(&port.name));
-        let mut names: Vec<(String, f32)> = sums.map(|port| (port.name.clone(), 1.0)).collect();
+        while self.underway.ready < self.buckets.len() {
+            self.make_ready(computed).await?;
+        }
+        self.exchange_ready(self.buckets.len()).await?;
+        self.finish_compressed().await?;
+        let mut names = vec![(format!("{ACCUMULATED}loss"), 1.0)];
         let averaged = self.parameters.iter().filter(|parameter| !parameter.trained() && !parameter.counts());
         let averaged: Vec<_> = averaged.map(|parameter| parameter.name.clone()).collect();
         let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
@@ -44,11 +42,12 @@ impl Session {
             numbers.extend(words.iter().map(|&word| if skipped { 0.0 } else { f32::from_bits(word) }));
         }
         let fault = fault.await?[0];
+        let diverged = std::mem::take(&mut self.underway).diverged;
         let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
         ranks.sum(&mut numbers)?;
         let common = ranks.agree(fault)?;
         // Whatever a rank finds in its rows later, all of them end here.
-        if common != 0 || numbers.iter().any(|number| !number.is_finite()) {
+        if common != 0 || diverged || numbers.iter().any(|number| !number.is_finite()) {
             ranks.end();
         }
         let mut at = 0;

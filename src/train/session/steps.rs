@@ -153,7 +153,7 @@ impl Session {
     /// The plans that a step on `of` images has run, in order, each once.
     pub(super) fn known_ids(&self, of: usize) -> Vec<PlanId> {
         let mut all: Vec<_> = self.rounds(of).iter().map(|round| self.step_plan(of, round)).collect();
-        all.extend([Purpose::Compress, Purpose::Merge, Purpose::Update].map(|purpose| (purpose, 0)));
+        all.extend(self.checking().chain([(Purpose::Update, 0)]));
         all.dedup();
         all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
     }
@@ -205,7 +205,7 @@ impl Session {
             Purpose::Update => {
                 step(accumulating(Part { images: self.at_once(), of: self.batch, together: None })?.update)?
             }
-            Purpose::Compress | Purpose::Merge | Purpose::Unpack => self.exchange_graph(purpose)?,
+            Purpose::Compress | Purpose::Merge | Purpose::Unpack => self.exchange_graph(purpose, batch)?,
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
             Purpose::Expose if self.is_whole() => pass::exposed(model, batch, image_input)?,
@@ -222,7 +222,7 @@ impl Session {
             }
         };
         graph.compact = self.memory == Memory::Low;
-        graph.behind += self.behind(purpose)?;
+        graph.behind += self.behind(purpose, batch)?;
         let plan = first_use::lower(&graph, &mut *self.backend).await?;
         let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
         let started = web_time::Instant::now();
@@ -274,8 +274,9 @@ impl Session {
     ) -> Result<()> {
         let (n, before) = (labels.len(), self.share(of).start);
         for (micro, (Round { images, .. }, &id)) in self.rounds(of).into_iter().zip(ids).enumerate() {
+            let last = micro + 1 == ids.len();
             let Some(id) = id else {
-                self.join_synchronisation().await?;
+                self.join_synchronisation(last, n > 0).await?;
                 continue;
             };
             let part = batch.part(n, images.clone());
@@ -289,7 +290,7 @@ impl Session {
                     self.backend.write(id, "micro", &Tensor::from_f32(&[4], &[micro as f32, 0.0, 0.0, 0.0]).words)
                 }
             }
-            self.run_synchronised(id).await?;
+            self.run_synchronised(id, last).await?;
             if update.is_some() {
                 self.backend.obey_stops(false);
                 if self.dump {
@@ -300,7 +301,7 @@ impl Session {
         }
         if let Some(id) = update {
             if self.ranks.is_some() {
-                self.exchange(id, of).await?;
+                self.exchange(of).await?;
             }
             self.write_rates(id, lr);
             self.write_random(id, 0);

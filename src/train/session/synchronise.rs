@@ -35,35 +35,58 @@ fn points(plan: &Plan) -> Vec<Point> {
 }
 
 impl Session {
-    /// Runs a plan of this rank's images, and exchanges values where it says so.
+    /// Runs a plan of this rank's images, exchanges values where it says so, and in the `last` part of a step also the
+    /// gradients that are complete on all ranks.
     ///
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn run_synchronised(&mut self, id: PlanId) -> Result<()> {
+    pub(super) async fn run_synchronised(&mut self, id: PlanId, last: bool) -> Result<()> {
         let plan = self.backend.plan(id);
         let (points, end) = (points(plan), plan.steps.len());
+        let complete = if last { self.complete_after(plan) } else { Vec::new() };
         let mut from = 0;
         for Point { step, port, what } in points {
-            if from < step {
-                self.backend.run_part(id, from..step)?;
-                self.backend.obey_stops(false);
-                from = step;
-            }
+            self.run_until(id, &mut from, step, &complete).await?;
+            self.exchange_ready(self.underway.agreed).await?;
             let words = self.backend.read(id, &port).await?;
             let combined = self.combine(what.shared, what.rows, &words)?;
             self.backend.write(id, &port, &combined);
         }
-        self.backend.run_part(id, from..end)
+        self.run_until(id, &mut from, end, &complete).await
     }
 
-    /// Takes part in the exchanges of a round in which this rank has no images.
+    /// Runs a plan's dispatches from `from` until `to`, and makes buckets ready on the way.
+    async fn run_until(&mut self, id: PlanId, from: &mut usize, to: usize, complete: &[usize]) -> Result<()> {
+        while let Some(&cut) = complete.get(self.underway.ready).filter(|&&cut| cut <= to) {
+            self.run_from(id, from, cut)?;
+            self.make_ready(true).await?;
+        }
+        self.run_from(id, from, to)
+    }
+
+    fn run_from(&mut self, id: PlanId, from: &mut usize, to: usize) -> Result<()> {
+        if *from < to {
+            self.backend.run_part(id, *from..to)?;
+            // A step runs as a whole.
+            self.backend.obey_stops(false);
+            *from = to;
+        }
+        Ok(())
+    }
+
+    /// Takes part in the exchanges of a round in which this rank has no images; in the `last` one of a step all of its
+    /// gradients are complete. `computed` is false if it had none in the whole step.
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection to another rank is lost.
-    pub(super) async fn join_synchronisation(&mut self) -> Result<()> {
+    /// Returns an error if the device or the connection to another rank is lost.
+    pub(super) async fn join_synchronisation(&mut self, last: bool, computed: bool) -> Result<()> {
+        while last && self.underway.ready < self.buckets.len() {
+            self.make_ready(computed).await?;
+        }
         for Point { what, .. } in points(self.backend.plan(self.training())) {
+            self.exchange_ready(self.underway.agreed).await?;
             self.combine(what.shared, 0, &[])?;
         }
         Ok(())
@@ -72,11 +95,12 @@ impl Session {
     /// Exchanges a value that stands for `rows` rows of this rank, and returns what replaces it.
     fn combine(&mut self, shared: Shared, rows: usize, words: &[u32]) -> Result<Vec<u32>> {
         let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
-        let message: Vec<u32> = [rows as u32].iter().chain(words).copied().collect();
+        let message: Vec<u32> =
+            [rows, self.underway.ready].iter().map(|&n| n as u32).chain(words.iter().copied()).collect();
         let all = ranks.gather(&message)?;
-        let parts: Vec<(f64, &[u32])> =
-            all.iter().filter(|part| part[0] > 0).map(|part| (f64::from(part[0]), &part[1..])).collect();
-        Ok(combined(shared, rows as f64, &parts))
+        self.underway.agreed = all.iter().map(|part| part[1] as usize).min().unwrap_or(0);
+        let parts = all.iter().filter(|part| part[0] > 0).map(|part| (f64::from(part[0]), &part[2..]));
+        Ok(combined(shared, rows as f64, &parts.collect::<Vec<_>>()))
     }
 }
 
