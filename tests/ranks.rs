@@ -13,7 +13,7 @@ mod program;
 use halfwave::backend::cpu::CpuBackend;
 use halfwave::data::Dataset;
 use halfwave::ops::compress::{BLOCK, Format};
-use halfwave::recipe::Recipe;
+use halfwave::recipe::{Exchange, Recipe};
 use halfwave::stop::Stop;
 use halfwave::train::evaluate::Evaluation;
 use halfwave::train::metrics::{Row, StepRow};
@@ -22,6 +22,7 @@ use halfwave::train::{Checkpoint, Trainer};
 use halfwave::{Error, Result};
 use pollster::block_on;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Threads connected by a channel for each pair.
@@ -29,6 +30,8 @@ struct Thread {
     rank: usize,
     to: Vec<Sender<Vec<u32>>>,
     from: Vec<Receiver<Vec<u32>>>,
+    /// The calls so far: "g" for gather, "e" for exchange.
+    calls: Arc<Mutex<String>>,
 }
 
 impl Communicator for Thread {
@@ -41,17 +44,26 @@ impl Communicator for Thread {
     }
 
     fn gather(&mut self, message: &[u32]) -> Result<Vec<Vec<u32>>> {
-        self.exchange(&vec![message; self.to.len()])
+        self.calls.lock().unwrap().push('g');
+        self.send(&vec![message; self.to.len()])
     }
 
     fn exchange(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
+        self.calls.lock().unwrap().push('e');
+        self.send(messages)
+    }
+}
+
+impl Thread {
+    fn send(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
         self.to.iter().zip(messages).for_each(|(to, message)| to.send(message.to_vec()).unwrap());
         self.from.iter().map(|from| from.recv().map_err(|_| Error::Device("a rank has ended".into()))).collect()
     }
 }
 
 fn connected(ranks: usize) -> Vec<Thread> {
-    let mut all: Vec<_> = (0..ranks).map(|rank| Thread { rank, to: Vec::new(), from: Vec::new() }).collect();
+    let mut all: Vec<_> =
+        (0..ranks).map(|rank| Thread { rank, to: Vec::new(), from: Vec::new(), calls: Arc::default() }).collect();
     for from in 0..ranks {
         for to in 0..ranks {
             let (sender, receiver) = channel();
@@ -69,12 +81,14 @@ struct Trained {
     evaluation: Evaluation,
     /// Bytes sent in training.
     sent: u64,
+    /// Calls to the communicator in training.
+    calls: String,
 }
 
 /// Trains `steps` steps on this many ranks, from a checkpoint if there is one; one rank trains without
 /// any exchange.
 fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -> Vec<Trained> {
-    let work = |mut trainer: Trainer| {
+    let work = |mut trainer: Trainer, calls: Arc<Mutex<String>>| {
         if let Some(checkpoint) = from {
             trainer.restore(checkpoint).unwrap();
         }
@@ -90,13 +104,13 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
         });
         let losses = losses.collect();
         let checkpoint = block_on(trainer.checkpoint()).unwrap();
-        let sent = trainer.session().sent_bytes();
-        Trained { losses, checkpoint, sent, evaluation: block_on(trainer.evaluate()).unwrap() }
+        let (sent, calls) = (trainer.session().sent_bytes(), calls.lock().unwrap().clone());
+        Trained { losses, checkpoint, sent, calls, evaluation: block_on(trainer.evaluate()).unwrap() }
     };
     let data = Dataset::load(&recipe.data).unwrap();
     if ranks == 1 {
         let trainer = Trainer::new(recipe.clone(), data, Box::new(CpuBackend::new()), false);
-        return vec![work(block_on(trainer).unwrap())];
+        return vec![work(block_on(trainer).unwrap(), Arc::default())];
     }
     thread::scope(|scope| {
         let threads: Vec<_> = connected(ranks)
@@ -105,8 +119,11 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
                 let (recipe, data) = (recipe.clone(), data.clone());
                 let backend = || Box::new(CpuBackend::new());
                 scope.spawn(move || {
+                    let calls = Arc::clone(&thread.calls);
                     let trainer = Trainer::with_ranks(recipe, data, backend(), Box::new(thread), Stop::default());
-                    work(block_on(trainer).unwrap())
+                    let trainer = block_on(trainer).unwrap();
+                    calls.lock().unwrap().clear();
+                    work(trainer, calls)
                 })
             })
             .collect();
@@ -117,15 +134,16 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
 /// A network without batch-norm, with packed and float layers, dropout and augmentation: 200 images in
 /// batches of 32, the last of 8.
 fn recipe(more: &str) -> Recipe {
-    recipe_of(false, more)
+    recipe_of(false, &[], more)
 }
 
 /// The same with batch-norms of floats and of packed sums.
 fn normalised(more: &str) -> Recipe {
-    recipe_of(true, more)
+    recipe_of(true, &[], more)
 }
 
-fn recipe_of(batch_norms: bool, more: &str) -> Recipe {
+/// With more layers before the last one.
+fn recipe_of(batch_norms: bool, hidden: &[String], more: &str) -> Recipe {
     let conv1 = "name = \"conv1\"\nkind = \"conv\"\nfilters = 16\nkernel = 3\npadding = 1";
     let conv2 = "name = \"conv2\"\nkind = \"conv\"\nfilters = 32\nkernel = 3\npadding = 1\nweights = \"binary\"";
     let [bn1, bn2] = ["bn1", "bn2"].map(|name| format!("name = \"{name}\"\nkind = \"batch_norm\""));
@@ -134,12 +152,13 @@ fn recipe_of(batch_norms: bool, more: &str) -> Recipe {
         "name = \"relu2\"\nkind = \"relu\"",
         "name = \"pool2\"\nkind = \"max_pool\"\nkernel = 2",
         "name = \"drop\"\nkind = \"dropout\"\nrate = 0.25",
-        "name = \"fc\"\nkind = \"linear\"\nunits = 10",
     ];
-    let layers = match batch_norms {
+    let mut layers = match batch_norms {
         true => [&[conv1, &bn1, q1, conv2, &bn2][..], &rest].concat(),
         false => [&[conv1, q1, conv2][..], &rest].concat(),
     };
+    layers.extend(hidden.iter().map(String::as_str));
+    layers.push("name = \"fc\"\nkind = \"linear\"\nunits = 10");
     let layers: String = layers.iter().map(|layer| format!("[[model.layers]]\n{layer}\n")).collect();
     let text = format!(
         "[model]\ninput = [1, 8, 8]\nclasses = 10\n{layers}[data]\nset = \"digits\"\nscale = [0.0625, -0.5]\nlimit = 200\ntest_limit = 101\nvalidation = 0\n[data.augment]\npad = 1\n[train]\nbatch = 32\nepochs = 3\n{more}[train.optimizer]\nkind = \"sgd\"\nlr = 0.02\nmomentum = 0.9\n"
@@ -258,6 +277,26 @@ fn gradients_in_few_bits_are_near_those_of_floats() {
         let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
         let (first, last) = (mean(&all[0].losses[..7]), mean(&all[0].losses[14..]));
         assert!(last < fall * first, "{gradients}: from {first} to {last}");
+    }
+}
+
+/// A network with large layers, whose gradients are exchanged in several messages.
+#[test]
+fn gradients_are_exchanged_in_buckets_during_the_backward_pass() {
+    let hidden = [256, 512].map(|units| format!("name = \"hidden{units}\"\nkind = \"linear\"\nunits = {units}"));
+    let mut wide = recipe_of(true, &hidden, "");
+    let one = train(&wide, 1, 3, None).remove(0);
+    let all = train(&wide, 2, 3, None);
+    all[0].losses.iter().zip(&one.losses).for_each(|(a, b)| assert!((a - b).abs() < 1e-5, "{a} for {b}"));
+    // Each sum of floats is an exchange and a gathering. The statistics of two batch-norms and what the gradients of the
+    // second one need; the sums of the last two layers; what the gradients of the first batch-norm need; the sums of the
+    // hidden layer before, and of the rest; loss; faults and requests to stop.
+    assert_eq!(all[0].calls, "ggg eg g eg eg eg g".replace(' ', "").repeat(3));
+    for gradients in [Exchange::F16, Exchange::Sign] {
+        wide.train.ranks.gradients = gradients;
+        let all = train(&wide, 2, 6, None);
+        assert_eq!(tensors(&all[0].checkpoint), tensors(&all[1].checkpoint));
+        assert!(all[0].losses.iter().zip(&one.losses).all(|(a, b)| (a - b).abs() < 0.2), "{:?}", all[0].losses);
     }
 }
 

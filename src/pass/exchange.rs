@@ -32,6 +32,8 @@ pub struct Gradient {
     pub channels: Option<usize>,
 }
 
+/// Name prefix of the state that holds what messages have omitted so far.
+pub const RESIDUAL: &str = "residual/";
 /// Name prefix of the outputs with compressed gradients or sums, followed by a number.
 pub const MESSAGE: &str = "message/";
 /// Name prefix of the inputs with the messages to decompress, followed by a number.
@@ -46,7 +48,7 @@ fn compressed(graph: &mut Graph, format: Format, x: Value, name: &str, channels:
         let inputs: Vec<_> = [x].into_iter().chain(random.transpose()?).collect();
         return graph.add(Compress { format, stream }, &inputs);
     }
-    let residual = graph.add(state(&format!("residual/{name}"), graph.ty(x).clone()), &[])?;
+    let residual = graph.add(state(&format!("{RESIDUAL}{name}"), graph.ty(x).clone()), &[])?;
     let x = graph.add(Add, &[x, residual])?;
     let message = graph.add(Compress { format, stream }, &[x])?;
     graph.add(Feedback { format, channels }, &[residual, x, message])?;

@@ -322,6 +322,7 @@ impl Session {
     fn go_to(&mut self, step: u64) {
         (self.step, self.asked) = (step, step);
         self.clear_fault();
+        self.clear_residuals();
         self.coming.clear();
         self.measured.clear();
     }

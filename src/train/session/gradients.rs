@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Layout, Parameter, Role};
 use crate::ops::Graph;
 use crate::ops::compress::{BLOCK, Format};
-use crate::pass::exchange::{self, Gradient, MESSAGE, RECEIVED, blocks_of};
+use crate::pass::exchange::{self, Gradient, MESSAGE, RECEIVED, RESIDUAL, blocks_of};
 use crate::recipe::Exchange;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -140,6 +140,17 @@ impl Session {
             self.backend.run(unpack)?;
         }
         Ok(())
+    }
+
+    /// Forgets what messages have omitted so far.
+    pub(super) fn clear_residuals(&mut self) {
+        let ids: Vec<_> = self.checking().filter_map(|plan| self.plans.get(&plan).copied()).collect();
+        for id in ids {
+            let plan = self.backend.plan(id);
+            let residuals = plan.state.iter().filter(|port| port.name.starts_with(RESIDUAL));
+            let residuals: Vec<_> = residuals.map(|port| (port.name.clone(), port.place.stored().words())).collect();
+            residuals.iter().for_each(|(name, words)| self.backend.write(id, name, &vec![0; *words]));
+        }
     }
 
     fn own_blocks(&self, bucket: usize) -> Vec<Range<usize>> {
