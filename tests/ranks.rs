@@ -285,6 +285,7 @@ fn gradients_in_few_bits_are_near_those_of_floats() {
 fn gradients_are_exchanged_in_buckets_during_the_backward_pass() {
     let hidden = [256, 512].map(|units| format!("name = \"hidden{units}\"\nkind = \"linear\"\nunits = {units}"));
     let mut wide = recipe_of(true, &hidden, "");
+    wide.train.optimizer.lr = 0.001;
     let one = train(&wide, 1, 3, None).remove(0);
     let all = train(&wide, 2, 3, None);
     all[0].losses.iter().zip(&one.losses).for_each(|(a, b)| assert!((a - b).abs() < 1e-5, "{a} for {b}"));
