@@ -236,7 +236,8 @@ impl Feedback {
     pub(super) fn samples() -> Vec<Sample> {
         let mut noise = Noise::new(112);
         let mut samples = Vec::new();
-        for format in Format::ALL {
+        // Signs first: halves omit nothing of numbers that are halves, as the first cases are stored.
+        for format in Format::ALL.into_iter().rev() {
             let mut all: Vec<_> = compress::tensors(&mut noise).into_iter().map(|x| (x, None)).collect();
             all.push((weight(&mut noise), Some(6)));
             for (x, channels) in all {
