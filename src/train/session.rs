@@ -323,6 +323,7 @@ impl Session {
         (self.step, self.asked) = (step, step);
         self.clear_fault();
         self.clear_residuals();
+        self.begin_rank_rows();
         self.coming.clear();
         self.measured.clear();
     }

@@ -66,6 +66,7 @@ pub struct Trainer {
 /// Images and seconds of training, without evaluation.
 #[derive(Default)]
 struct Clock {
+    steps: u64,
     images: u64,
     seconds: f64,
 }
@@ -402,6 +403,7 @@ impl Trainer {
             self.position.seen += images;
             self.position.correct += (f64::from(measured.accuracy) * images as f64).round() as u64;
             self.clock.images += images;
+            self.clock.steps += 1;
         }
         Ok(events)
     }
@@ -441,6 +443,7 @@ impl Trainer {
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
+        row.ranks = self.session.rank_rows(self.clock.steps)?;
         let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
         let held_out = self.dataset.validation.is_some();
@@ -468,6 +471,7 @@ impl Trainer {
         row.images_per_s = if trained { self.clock.images as f64 / self.clock.seconds.max(1e-9) } else { f64::NAN };
         row.seconds = self.clock.seconds + started.elapsed().as_secs_f64();
         self.clock = Clock::default();
+        self.session.begin_rank_rows();
         if complete {
             (self.position.epoch, self.position.batch) = (row.epoch, 0);
             (self.position.seen, self.position.correct) = (0, 0);

@@ -48,6 +48,19 @@ fn processes_train_what_threads_train() {
     assert_eq!(losses(&dir.join("two")), train(&recipe(""), 2, 21, None)[0].losses);
     let about: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("two/run.json")).unwrap()).unwrap();
     assert_eq!(about["ranks"], serde_json::json!(["cpu", "cpu"]), "{about}");
+    // What each process has sent in a step, per epoch.
+    let rows = fs::read_to_string(dir.join("two/metrics.jsonl")).unwrap();
+    let rows: Vec<Row> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ranks = rows.iter().filter_map(|row| if let Row::Epoch(row) = row { Some(&row.ranks) } else { None });
+    for ranks in ranks {
+        let model = recipe("").model.parameters().unwrap();
+        let floats: usize = model.iter().map(|parameter| parameter.ty().bytes()).sum();
+        // Gradients, loss, and a few words.
+        assert!(ranks.len() == 2 && ranks.iter().all(|rank| rank.exchange_s > 0.0), "{ranks:?}");
+        let near = |bytes: u64| (floats as u64..floats as u64 + 100).contains(&bytes);
+        assert!(ranks.iter().all(|rank| near(rank.bytes_per_step)), "{ranks:?} for {floats}");
+    }
+    assert!(done.err.contains("2 ranks, ") || done.out.contains("2 ranks, "), "{}{}", done.out, done.err);
     // The run is an ordinary one, and continues with another number of processes.
     let resume = ["train", "--resume", "two", "--epochs", "4", "--adapter", "cpu", "--plain"];
     let done = finish(mpirun(dir, 3, &resume));

@@ -10,9 +10,11 @@
 #[cfg(feature = "mpi")]
 pub mod mpi;
 
+use super::metrics::RankRow;
 use crate::error::Result;
 use crate::stop::Stop;
 use std::ops::Range;
+use web_time::Instant;
 
 /// Communication between ranks. All ranks call the same methods in the same order.
 pub trait Communicator {
@@ -53,6 +55,10 @@ pub(super) struct Ranks {
     stopping: bool,
     /// Bytes that this rank has sent.
     sent: u64,
+    /// Seconds that this rank has spent in exchanges.
+    seconds: f64,
+    /// Both at the start of an epoch.
+    begun: (u64, f64),
     /// The devices of all ranks.
     devices: Vec<String>,
 }
@@ -65,7 +71,7 @@ impl Ranks {
             String::from_utf8_lossy(&words.iter().map(|&word| word as u8).collect::<Vec<_>>()).into_owned()
         };
         let devices = communicator.gather(&name)?.into_iter().map(text).collect();
-        Ok(Self { communicator, stop, stopping: false, sent: 0, devices })
+        Ok(Self { communicator, stop, stopping: false, sent: 0, seconds: 0.0, begun: (0, 0.0), devices })
     }
 
     /// The devices of all ranks, in their order.
@@ -111,14 +117,39 @@ impl Ranks {
     /// The words of all ranks, in their order.
     pub(super) fn gather(&mut self, words: &[u32]) -> Result<Vec<Vec<u32>>> {
         self.sent += bytes(words.len() * (self.ranks() - 1));
-        self.communicator.gather(words)
+        let started = Instant::now();
+        let all = self.communicator.gather(words);
+        self.seconds += started.elapsed().as_secs_f64();
+        all
+    }
+
+    /// Starts counting anew what [`Ranks::rows`] reports.
+    pub(super) fn begin(&mut self) {
+        self.begun = (self.sent, self.seconds);
+    }
+
+    /// What each rank has exchanged in the last `steps` steps, since the last call of [`Ranks::begin`].
+    pub(super) fn rows(&mut self, steps: u64) -> Result<Vec<RankRow>> {
+        let (sent, seconds) = (self.sent - self.begun.0, self.seconds - self.begun.1);
+        let words = |number: u64| [number as u32, (number >> 32) as u32];
+        let [per_step, time] = [sent.checked_div(steps).unwrap_or(0), seconds.to_bits()].map(words);
+        let all = self.gather(&[per_step, time].concat())?;
+        let number = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
+        let row = |words: &Vec<u32>| RankRow {
+            bytes_per_step: number(words),
+            exchange_s: f64::from_bits(number(&words[2..])),
+        };
+        Ok(all.iter().map(row).collect())
     }
 
     /// Sends a message to each rank, and returns those received, in the order of their senders.
     pub(super) fn exchange(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
         let own = messages[self.rank()].len();
         self.sent += bytes(messages.iter().map(|message| message.len()).sum::<usize>() - own);
-        self.communicator.exchange(messages)
+        let started = Instant::now();
+        let all = self.communicator.exchange(messages);
+        self.seconds += started.elapsed().as_secs_f64();
+        all
     }
 
     /// Exchanges whether a rank was asked to stop, and the largest of the ranks' fault words.

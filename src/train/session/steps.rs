@@ -15,6 +15,7 @@ use crate::plan::{Plan, arrange, lower};
 use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
 use crate::train::inspect;
+use crate::train::metrics::RankRow;
 use crate::train::ranks::Ranks;
 use std::ops::Range;
 
@@ -106,6 +107,18 @@ impl Session {
     /// Bytes that this rank has sent to others.
     pub fn sent_bytes(&self) -> u64 {
         self.ranks.as_ref().map_or(0, Ranks::sent_bytes)
+    }
+
+    /// What each rank has exchanged in the last `steps` steps; none if there are no others.
+    pub(in crate::train) fn rank_rows(&mut self, steps: u64) -> Result<Vec<RankRow>> {
+        self.ranks.as_mut().map_or(Ok(Vec::new()), |ranks| ranks.rows(steps))
+    }
+
+    /// Starts counting anew what ranks exchange.
+    pub(in crate::train) fn begin_rank_rows(&mut self) {
+        if let Some(ranks) = &mut self.ranks {
+            ranks.begin();
+        }
     }
 
     /// Whether one plan is a step: there are no micro-batches, and no other ranks.
