@@ -10,6 +10,7 @@
 mod accumulate;
 mod build;
 mod differentiate;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod exchange;
 mod fixed_point;
 mod fuse;

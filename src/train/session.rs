@@ -5,20 +5,18 @@
 //! device, which is copied to the host when it is full or on request, while further steps are
 //! running.
 
-mod buckets;
 mod evaluator;
-mod exchange;
-mod gradients;
 mod halves;
 mod images;
 mod measure;
 mod non_finite;
+#[cfg_attr(target_arch = "wasm32", path = "session/alone.rs")]
+mod ranked;
 mod steps;
-mod synchronise;
 
-use buckets::{Bucket, Underway};
 pub(super) use images::Batch;
 pub use non_finite::NonFinite;
+use ranked::{Bucket, Format, Underway};
 pub use steps::{step_plans, training_plan};
 
 use super::checkpoint::HostTensor;
@@ -30,7 +28,6 @@ use crate::caps::Choice;
 use crate::error::{Error, Result};
 use crate::halves::SCALES;
 use crate::model::{Model, Parameter, trained_len};
-use crate::ops::compress::Format;
 use crate::ops::quantise::CodeStatistics;
 use crate::pass::{Bytes, ImageInput, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;

@@ -21,11 +21,11 @@ const MOST: usize = 8;
 
 /// Gradients that are exchanged together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bucket {
+pub(in crate::train::session) struct Bucket {
     /// Names of those exchanged as floats.
-    pub(super) floats: Vec<String>,
+    pub(in crate::train::session) floats: Vec<String>,
     /// Those exchanged in few bits.
-    pub(super) compressed: Vec<Gradient>,
+    pub(in crate::train::session) compressed: Vec<Gradient>,
 }
 
 impl Bucket {
@@ -38,24 +38,24 @@ impl Bucket {
 
 /// The exchange of a step that is under way.
 #[derive(Default)]
-pub(super) struct Underway {
+pub(in crate::train::session) struct Underway {
     /// Copies to the host of the buckets that are ready and not yet exchanged: messages in few bits, then floats.
     copies: VecDeque<Vec<Arriving>>,
     /// Number of buckets that were made ready.
-    pub(super) ready: usize,
+    pub(in crate::train::session) ready: usize,
     /// Number of buckets that were exchanged.
     exchanged: usize,
     /// Number of buckets that all ranks have ready.
-    pub(super) agreed: usize,
+    pub(in crate::train::session) agreed: usize,
     /// Copies of sums in few bits, of each bucket that has some.
-    pub(super) sums: Vec<(usize, Vec<Arriving>)>,
+    pub(in crate::train::session) sums: Vec<(usize, Vec<Arriving>)>,
     /// Whether a sum was not finite.
-    pub(super) diverged: bool,
+    pub(in crate::train::session) diverged: bool,
 }
 
 impl Session {
     /// Divides the gradients into buckets, in the order in which the backward pass completes them.
-    pub(super) fn divide_into_buckets(&self) -> Vec<Bucket> {
+    pub(in crate::train::session) fn divide_into_buckets(&self) -> Vec<Bucket> {
         if self.ranks.is_none() {
             return Vec::new();
         }
@@ -80,7 +80,7 @@ impl Session {
     }
 
     /// For each bucket the number of a plan's dispatches after which it is complete, as are all before it.
-    pub(super) fn complete_after(&self, plan: &Plan) -> Vec<usize> {
+    pub(in crate::train::session) fn complete_after(&self, plan: &Plan) -> Vec<usize> {
         let end_of = |name: &String| {
             let place = plan.state.iter().find(|port| port.name == *name).map(|port| port.place.slot);
             let sums = plan.nodes.iter().filter(|node| matches!(node.op, Op::Accumulate(_)));
@@ -95,7 +95,7 @@ impl Session {
     }
 
     /// Starts copying the next bucket to the host; `computed` is false if this rank had no images in the step.
-    pub(super) async fn make_ready(&mut self, computed: bool) -> Result<()> {
+    pub(in crate::train::session) async fn make_ready(&mut self, computed: bool) -> Result<()> {
         let index = self.underway.ready;
         let bucket = self.buckets[index].clone();
         if !computed {
@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Exchanges the buckets up to the number that all ranks have ready.
-    pub(super) async fn exchange_ready(&mut self, number: usize) -> Result<()> {
+    pub(in crate::train::session) async fn exchange_ready(&mut self, number: usize) -> Result<()> {
         while self.underway.exchanged < number {
             let index = self.underway.exchanged;
             let copies = self.underway.copies.pop_front().ok_or_else(|| Error::Device("no bucket is ready".into()))?;

@@ -26,7 +26,7 @@ impl From<Exchange> for Option<Format> {
 impl Session {
     /// The gradient of a parameter that is exchanged in few bits: a weight. Other parameters are few, and
     /// sensitive.
-    pub(super) fn compressible(&self, parameter: &Parameter) -> Option<Gradient> {
+    pub(in crate::train::session) fn compressible(&self, parameter: &Parameter) -> Option<Gradient> {
         let (ty, is_weight) = (parameter.ty(), matches!(parameter.role, Role::Weight { .. }));
         (self.format.is_some() && is_weight && ty.words() >= BLOCK).then(|| Gradient {
             name: parameter.name.clone(),
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// The graph of a part of a bucket's exchange.
-    pub(super) fn exchange_graph(&self, purpose: Purpose, bucket: usize) -> Result<Graph> {
+    pub(in crate::train::session) fn exchange_graph(&self, purpose: Purpose, bucket: usize) -> Result<Graph> {
         let (gradients, format) = (&self.buckets[bucket].compressed, self.format.unwrap_or(Format::Half));
         match purpose {
             Purpose::Compress => exchange::compress(gradients, format),
@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Plans of a step's exchange whose nodes check numbers, in the order of their ranks in the fault word.
-    pub(super) fn checking(&self) -> impl Iterator<Item = (Purpose, usize)> + use<> {
+    pub(in crate::train::session) fn checking(&self) -> impl Iterator<Item = (Purpose, usize)> + use<> {
         let buckets = if self.format.is_some() { self.buckets.len() } else { 0 };
         [Purpose::Compress, Purpose::Merge]
             .into_iter()
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Number of nodes of the exchange that are checked after a plan, besides those of the update.
-    pub(super) fn behind(&self, purpose: Purpose, bucket: usize) -> Result<usize> {
+    pub(in crate::train::session) fn behind(&self, purpose: Purpose, bucket: usize) -> Result<usize> {
         let before = match purpose {
             Purpose::Micro { .. } => Some(0),
             purpose => self.checking().position(|plan| plan == (purpose, bucket)).map(|at| at + 1),
@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// Compresses a bucket's gradients, and starts copying the messages to the host.
-    pub(super) async fn start_compressed(&mut self, bucket: usize) -> Result<Vec<Arriving>> {
+    pub(in crate::train::session) async fn start_compressed(&mut self, bucket: usize) -> Result<Vec<Arriving>> {
         if self.buckets[bucket].compressed.is_empty() {
             return Ok(Vec::new());
         }
@@ -83,7 +83,11 @@ impl Session {
     }
 
     /// Exchanges a bucket's messages, and starts summing the blocks that are this rank's.
-    pub(super) async fn exchange_compressed(&mut self, bucket: usize, messages: Vec<Vec<u32>>) -> Result<()> {
+    pub(in crate::train::session) async fn exchange_compressed(
+        &mut self,
+        bucket: usize,
+        messages: Vec<Vec<u32>>,
+    ) -> Result<()> {
         let Some(format) = self.format.filter(|_| !messages.is_empty()) else { return Ok(()) };
         let block = format.block_words();
         let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
@@ -115,7 +119,7 @@ impl Session {
     }
 
     /// Sends this rank's sums to all others, and replaces the gradients by the sums of all ranks.
-    pub(super) async fn finish_compressed(&mut self) -> Result<()> {
+    pub(in crate::train::session) async fn finish_compressed(&mut self) -> Result<()> {
         for (bucket, copies) in std::mem::take(&mut self.underway.sums) {
             let block = self.format.map_or(0, Format::block_words);
             let own = self.own_blocks(bucket).into_iter().filter(|part| !part.is_empty());
@@ -143,7 +147,7 @@ impl Session {
     }
 
     /// Forgets what messages have omitted so far.
-    pub(super) fn clear_residuals(&mut self) {
+    pub(in crate::train::session) fn clear_residuals(&mut self) {
         let ids: Vec<_> = self.checking().filter_map(|plan| self.plans.get(&plan).copied()).collect();
         for id in ids {
             let plan = self.backend.plan(id);

@@ -16,7 +16,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn exchange(&mut self, of: usize) -> Result<()> {
+    pub(in crate::train::session) async fn exchange(&mut self, of: usize) -> Result<()> {
         let computed = !self.share(of).is_empty();
         while self.underway.ready < self.buckets.len() {
             self.make_ready(computed).await?;

@@ -41,7 +41,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn run_synchronised(&mut self, id: PlanId, last: bool) -> Result<()> {
+    pub(in crate::train::session) async fn run_synchronised(&mut self, id: PlanId, last: bool) -> Result<()> {
         let plan = self.backend.plan(id);
         let (points, end) = (points(plan), plan.steps.len());
         let complete = if last { self.complete_after(plan) } else { Vec::new() };
@@ -81,7 +81,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns an error if the device or the connection to another rank is lost.
-    pub(super) async fn join_synchronisation(&mut self, last: bool, computed: bool) -> Result<()> {
+    pub(in crate::train::session) async fn join_synchronisation(&mut self, last: bool, computed: bool) -> Result<()> {
         while last && self.underway.ready < self.buckets.len() {
             self.make_ready(computed).await?;
         }
