@@ -92,7 +92,9 @@ pub struct EpochRow {
 pub struct RankRow {
     /// Bytes that it has sent to other ranks, a mean over the steps.
     pub bytes_per_step: u64,
-    /// Seconds in which it has sent and received, or waited for other ranks.
+    /// Seconds that its steps took.
+    pub seconds: f64,
+    /// Those of them in which it has sent and received, or waited for other ranks.
     pub exchange_s: f64,
 }
 

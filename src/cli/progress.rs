@@ -148,9 +148,9 @@ impl Progress {
     }
 }
 
-/// What the ranks of an epoch have exchanged: the most bytes per step, and the shares of the epoch's time.
+/// What the ranks of an epoch have exchanged: the most bytes per step, and the least and the largest share of their time.
 fn exchanged(row: &EpochRow) -> String {
-    let shares = row.ranks.iter().map(|rank| (rank.exchange_s / row.seconds.max(1e-9)) as f32);
+    let shares = row.ranks.iter().map(|rank| (rank.exchange_s / rank.seconds.max(1e-9)) as f32);
     let (least, most) =
         shares.fold((f32::INFINITY, 0.0f32), |(least, most), share| (least.min(share), most.max(share)));
     let Some(bytes) = row.ranks.iter().map(|rank| rank.bytes_per_step).max() else { return String::new() };

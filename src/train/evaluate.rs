@@ -45,11 +45,13 @@ impl ImageResult {
     }
 
     /// The result and the image's label as words, for another rank.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
     pub(super) fn to_words(&self, label: u32) -> [u32; 4] {
         [label, self.loss.to_bits(), self.class as u32, self.rank as u32]
     }
 
     /// The label and the result from [`ImageResult::to_words`].
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
     pub(super) fn from_words([label, loss, class, rank]: [u32; 4]) -> (u32, Self) {
         (label, Self { loss: f32::from_bits(loss), class: class as usize, rank: rank as usize })
     }

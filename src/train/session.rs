@@ -51,6 +51,7 @@ pub struct Measured {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code))] // browsers are no ranks
 enum Purpose {
     Train,
     /// A micro-batch of a step on `of` images; batch-norms compute their statistics over `together` images of all
@@ -98,9 +99,11 @@ pub struct Session {
     /// Whether batch-norms use the statistics of the images of all ranks.
     synchronised: bool,
     /// How gradients of weights are exchanged, if not as floats.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
     format: Option<Format>,
     /// Gradients that ranks exchange together; none without other ranks.
     buckets: Vec<Bucket>,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
     underway: Underway,
     memory: Memory,
     image_input: ImageInput,

@@ -7,6 +7,8 @@
 //! augmentation, dropout and stochastic rounding of activations do not depend on the number of ranks.
 //! Every decision that ends or continues a loop is made of values that all ranks share.
 
+#![cfg_attr(target_arch = "wasm32", allow(dead_code))] // browsers are no ranks
+
 #[cfg(feature = "mpi")]
 pub mod mpi;
 
@@ -128,16 +130,16 @@ impl Ranks {
         self.begun = (self.sent, self.seconds);
     }
 
-    /// What each rank has exchanged in the last `steps` steps, since the last call of [`Ranks::begin`].
-    pub(super) fn rows(&mut self, steps: u64) -> Result<Vec<RankRow>> {
-        let (sent, seconds) = (self.sent - self.begun.0, self.seconds - self.begun.1);
-        let words = |number: u64| [number as u32, (number >> 32) as u32];
-        let [per_step, time] = [sent.checked_div(steps).unwrap_or(0), seconds.to_bits()].map(words);
-        let all = self.gather(&[per_step, time].concat())?;
-        let number = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
-        let row = |words: &Vec<u32>| RankRow {
-            bytes_per_step: number(words),
-            exchange_s: f64::from_bits(number(&words[2..])),
+    /// What each rank has exchanged since the last call of [`Ranks::begin`], in `steps` steps, which took this rank
+    /// `seconds`.
+    pub(super) fn rows(&mut self, steps: u64, seconds: f64) -> Result<Vec<RankRow>> {
+        let (sent, exchange) = (self.sent - self.begun.0, self.seconds - self.begun.1);
+        let numbers = [sent.checked_div(steps).unwrap_or(0), seconds.to_bits(), exchange.to_bits()];
+        let all = self.gather(&numbers.map(|number| [number as u32, (number >> 32) as u32]).concat())?;
+        let row = |words: &Vec<u32>| {
+            let number = |at: usize| u64::from(words[2 * at]) | u64::from(words[2 * at + 1]) << 32;
+            let [seconds, exchange_s] = [1, 2].map(|at| f64::from_bits(number(at)));
+            RankRow { bytes_per_step: number(0), seconds, exchange_s }
         };
         Ok(all.iter().map(row).collect())
     }

@@ -109,9 +109,10 @@ impl Session {
         self.ranks.as_ref().map_or(0, Ranks::sent_bytes)
     }
 
-    /// What each rank has exchanged in the last `steps` steps; none if there are no others.
-    pub(in crate::train) fn rank_rows(&mut self, steps: u64) -> Result<Vec<RankRow>> {
-        self.ranks.as_mut().map_or(Ok(Vec::new()), |ranks| ranks.rows(steps))
+    /// What each rank has exchanged in the last `steps` steps, which took this rank `seconds`; none if there are no
+    /// others.
+    pub(in crate::train) fn rank_rows(&mut self, steps: u64, seconds: f64) -> Result<Vec<RankRow>> {
+        self.ranks.as_mut().map_or(Ok(Vec::new()), |ranks| ranks.rows(steps, seconds))
     }
 
     /// Starts counting anew what ranks exchange.
@@ -190,6 +191,7 @@ impl Session {
     }
 
     /// Length of state shared by all steps, in words.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
     pub(super) fn words_of(&self, name: &str) -> usize {
         self.backend.plan(self.owner(name)).port(name).map_or(0, |port| port.place.stored().words())
     }
