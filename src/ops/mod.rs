@@ -26,6 +26,7 @@ pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_backward;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod batch_norm_moments;
 pub mod batch_norm_stats;
 pub mod bconv;
@@ -83,6 +84,7 @@ pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod synchronise;
 pub mod threshold;
 pub mod unpack;
@@ -320,7 +322,6 @@ ops! {
     decode::Decode, pad::Pad, pad::PadBackward, bias::Bias, bias::ChannelSum, add::Add,
     batch_norm_stats::BatchNormStats, batch_norm::BatchNormCoef, batch_norm::BatchNormRunning, batch_norm::BatchNorm,
     batch_norm_backward::BatchNormSums, batch_norm_backward::BatchNormDx,
-    batch_norm_moments::BatchNormMoments, batch_norm_moments::BatchNormFinish, synchronise::Synchronise,
     threshold::Threshold, quantise::Quantise, quantise_backward::QuantiseBackward, quantise_backward::QuantiseScale,
     relu::Relu, relu::ReluBackward,
     activation::Activation, activation::ActivationBackward,
@@ -340,6 +341,9 @@ ops! {
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
     // Only several processes exchange messages.
+    #[cfg(not(target_arch = "wasm32"))] batch_norm_moments::BatchNormMoments,
+    #[cfg(not(target_arch = "wasm32"))] batch_norm_moments::BatchNormFinish,
+    #[cfg(not(target_arch = "wasm32"))] synchronise::Synchronise,
     #[cfg(not(target_arch = "wasm32"))] compress::Compress,
     #[cfg(not(target_arch = "wasm32"))] decompress::Decompress,
     #[cfg(not(target_arch = "wasm32"))] decompress::Feedback,

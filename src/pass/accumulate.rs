@@ -10,7 +10,6 @@
 
 use super::build::build_part;
 use super::objective::{keep, state};
-use super::synchronise::synchronise;
 use super::{ImageInput, Loss, Mode, Optimizer, differentiate, finish, fixed_point, objective, update};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
@@ -82,9 +81,11 @@ pub fn accumulating(
         accumulate(&mut graph, &name, gradient, micro)?;
         leaves.push((name, layer, ty));
     }
+    #[cfg_attr(target_arch = "wasm32", expect(unused_mut))]
     let mut graph = share(&graph, of)?;
+    #[cfg(not(target_arch = "wasm32"))] // no other ranks there
     if let Some(together) = together {
-        graph = synchronise(&graph, [images, together])?;
+        graph = super::synchronise::synchronise(&graph, [images, together])?;
         graph.verify();
     }
     let mut micro_batch = finish(graph)?;

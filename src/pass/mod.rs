@@ -21,6 +21,7 @@ mod objective;
 mod optimizer;
 mod recompute;
 mod simplify;
+#[cfg(not(target_arch = "wasm32"))]
 mod synchronise;
 mod together;
 mod update;

@@ -171,7 +171,7 @@ impl Search<'_> {
     /// wait for, else the first of all.
     fn place(&self, moved: &[bool], at: usize) -> Option<Place> {
         // Ranks exchange values in the same order, whatever their devices are.
-        let synchronises = |&node: &Value| matches!(self.cells.graph.node(node).op, Op::Synchronise(_));
+        let synchronises = |&node: &Value| self.cells.graph.node(node).op.stem() == "synchronise";
         if self.blocks[at].launches.len() > 1 || self.blocks[at].nodes.iter().any(synchronises) {
             return None;
         }
