@@ -39,7 +39,10 @@ fi
 log=$scratch/log
 status=0
 # The build tool has no tests. The pipe only writes the log: cargo's exit code counts.
-cargo test --workspace --exclude halfwave-bindgen --features "$HALFWAVE_TEST_FEATURES" --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
+options=(--workspace --exclude halfwave-bindgen --features "$HALFWAVE_TEST_FEATURES")
+if [[ $# == 0 ]]; then tools/run-suites.sh "${options[@]}" 2>&1 | tee "$log" || status=1
+else cargo test "${options[@]}" --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
+fi
 
 web=tested
 : >"$scratch/web"
