@@ -1,21 +1,8 @@
-// Mean and variance of integers from exact sums: var = (P sum(s^2) - (sum s)^2) / P^2, the
-// difference in 64 bits. An item is a quad. DIRECT: the chunks are computed in this launch.
+// Exact sums of integers and of their squares. An item is a quad. DIRECT: the chunks are computed in
+// this launch. MOMENTS: the sums themselves are the result, not the statistics.
 
 // The sum, and the sum of squares in 64 bits.
 struct Lane { sum: vec4<i32>, low: vec4<u32>, high: vec4<u32> }
-
-struct Wide { low: vec4<u32>, high: vec4<u32> }
-
-fn multiply(a: vec4<u32>, b: vec4<u32>) -> Wide {
-    let half = vec4<u32>(16u);
-    let mask = vec4<u32>(0xffffu);
-    let ll = (a & mask) * (b & mask);
-    let lh = (a & mask) * (b >> half);
-    let hl = (a >> half) * (b & mask);
-    let hh = (a >> half) * (b >> half);
-    let middle = (ll >> half) + (lh & mask) + (hl & mask);
-    return Wide((ll & mask) | (middle << half), hh + (lh >> half) + (hl >> half) + (middle >> half));
-}
 
 fn carry(sum: vec4<u32>, summand: vec4<u32>) -> vec4<u32> { return select(vec4<u32>(), vec4<u32>(1u), sum < summand); }
 
@@ -49,15 +36,12 @@ fn of_lane(quad: u32, lane: u32) -> Lane {
     return all;
 }
 
+//: if MOMENTS
 fn finish(quad: u32, all: Lane) {
-    let count = f32(p.rows);
-    let rows = vec4<u32>(p.rows);
-    let magnitude = bitcast<vec4<u32>>(abs(all.sum));
-    let first = multiply(rows, all.low);
-    let second = multiply(magnitude, magnitude);
-    let low_part = first.low - second.low;
-    let borrow = select(vec4<u32>(), vec4<u32>(1u), first.low < second.low);
-    let high_part = first.high + rows * all.high - second.high - borrow;
-    let variance = (vec4<f32>(high_part) * 4294967296.0 + vec4<f32>(low_part)) / (count * count);
-    found(quad, vec4<f32>(all.sum) / count, variance);
+    moments_put(quad, bitcast<vec4<u32>>(all.sum));
+    moments_put(p.quads + quad, all.low);
+    moments_put(2u * p.quads + quad, all.high);
 }
+//: else
+fn finish(quad: u32, all: Lane) { exact_found(quad, all.sum, all.low, all.high); }
+//: end

@@ -81,6 +81,21 @@ pub struct EpochRow {
     /// Statistics of low-bit layers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, LayerRow>,
+    /// What each rank has exchanged in the epoch's steps, in the order of ranks; none for one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankRow>,
+}
+
+/// The exchanges of a rank in the steps of an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
+pub struct RankRow {
+    /// Bytes that it has sent to other ranks, a mean over the steps.
+    pub bytes_per_step: u64,
+    /// Seconds that its steps took.
+    pub seconds: f64,
+    /// Those of them in which it has sent and received, or waited for other ranks.
+    pub exchange_s: f64,
 }
 
 /// Statistics of a low-bit layer at the end of an epoch. A layer has those that apply to it.

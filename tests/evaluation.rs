@@ -165,9 +165,9 @@ impl Backend for Logged {
         self.0.write(id, port, words);
     }
 
-    fn run(&mut self, id: PlanId) -> halfwave::Result<()> {
+    fn run_part(&mut self, id: PlanId, steps: std::ops::Range<usize>) -> halfwave::Result<()> {
         self.note("run".into(), 0);
-        self.0.run(id)
+        self.0.run_part(id, steps)
     }
 
     fn read(&mut self, id: PlanId, port: &str) -> LocalFuture<'static, halfwave::Result<Vec<u32>>> {

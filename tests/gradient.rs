@@ -48,12 +48,17 @@ const EPS: f32 = 1e-5;
 
 /// Operations after the gradients or of inference only, which have no derivative, besides the updates
 /// of optimisers.
-const WITHOUT_DERIVATIVE: [&str; 13] = [
+const WITHOUT_DERIVATIVE: [&str; 16] = [
     "accumulate",
+    "batch_norm_finish",
+    "batch_norm_moments",
     "batch_norm_running",
     "clamp",
     "clip_scale",
+    "compress",
     "count_saturated",
+    "decompress",
+    "feedback",
     "gather",
     "half_scales",
     "half_seen",
@@ -61,6 +66,7 @@ const WITHOUT_DERIVATIVE: [&str; 13] = [
     "mean",
     "record",
     "square_sum",
+    "synchronise",
     "threshold",
 ];
 

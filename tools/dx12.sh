@@ -139,7 +139,7 @@ check() { # check NAME COMMAND...
 integers() { sed -nE 's/^.*: (.* [0-9a-f]{16})$/\1/p' "$1" | sort; }
 same_integers() {
   local drivers; drivers=$(tools/find-icds.sh)
-  HALFWAVE_TEST_ICDS=${drivers%%,*} REQUIRE_GPU=1 cargo test --test training integers_are_identical_on_each_driver -- --nocapture >"$work/vulkan" 2>&1 || { tail -20 "$work/vulkan"; return 1; }
+  HALFWAVE_TEST_ICDS=${drivers%%,*} REQUIRE_GPU=1 cargo test --features "${HALFWAVE_TEST_FEATURES:-}" --test training integers_are_identical_on_each_driver -- --nocapture >"$work/vulkan" 2>&1 || { tail -20 "$work/vulkan"; return 1; }
   integers "$log" >"$work/integers-dx12"
   integers "$work/vulkan" >"$work/integers-vulkan"
   [[ -s $work/integers-dx12 ]] || { echo "no integers in the log"; return 1; }

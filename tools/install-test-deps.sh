@@ -3,7 +3,7 @@
 # lavapipe (from the release's backports if they have a newer one: its shaders run several times
 # faster), the browsers chromium (which includes SwiftShader) and firefox-esr, a compiler for
 # wasm32, Node.js, clang (which type-checks the kernels' MSL), compilers and emulators for Cortex-M
-# and RISC-V (for exported C), Python with venv. Safe to run again: if everything is installed, it
+# and RISC-V (for exported C), Open MPI, Python with venv. Safe to run again: if everything is installed, it
 # changes nothing and contacts no server.
 #
 #   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
@@ -172,6 +172,12 @@ cross() {
   install "${suite[@]}" "${missing[@]}"
 }
 
+# For the feature mpi: Open MPI, and the library that reads its header.
+mpi() {
+  command -v mpicc >/dev/null && command -v mpirun >/dev/null || want libopenmpi-dev openmpi-bin
+  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || want libclang-dev
+}
+
 # For tools/python-export.sh.
 python() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || want python3 python3-venv
@@ -191,6 +197,7 @@ nodejs
 wasm
 metal
 cross
+mpi
 python
 command -v cargo >/dev/null || say "WARNING: no cargo in PATH: install Rust with rustup first"
 say "ready: $("$(dirname "$0")/find-icds.sh")"

@@ -8,6 +8,8 @@
 #   HALFWAVE_TEST_COOP   a driver with cooperative matrices, as an ICD file below target/coop-lavapipe (default: tools/coop-lavapipe.sh fetches one)
 #   HALFWAVE_TEST_ONNX   a Python with onnx and onnxruntime, and HALFWAVE_TEST_QONNX one with qonnx (default: tools/python-export.sh installs both below target)
 #   CIFAR10_DIR          the folder of CIFAR-10's binary version, for the tests that need it (default: they are skipped with a message)
+#   HALFWAVE_TEST_FEATURES  features to build with (default: halfwave/mpi where there is an MPI; otherwise training by several processes
+#                        is not tested, with a message)
 #   REQUIRE_WASM=1       a missing wasm32 compiler is an error; otherwise the browser part is skipped then, with a message
 #   REQUIRE_CROSS=1      a missing cross compiler or emulator is an error; otherwise exported C is tested on this processor only, with a message
 #   REQUIRE_BROWSERS=0   a missing browser is no error (default: 1)
@@ -28,10 +30,19 @@ export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$scratch} # Mesa complains without one
 echo "test: drivers $HALFWAVE_TEST_ICDS, cooperative matrices $HALFWAVE_TEST_COOP"
 if [[ -n ${CIFAR10_DIR:-} ]]; then echo "test: CIFAR-10 in $CIFAR10_DIR"; else echo "test: CIFAR10_DIR is not set: what needs CIFAR-10 is left out"; fi
 
+if [[ -z ${HALFWAVE_TEST_FEATURES+set} ]]; then
+  if command -v mpicc >/dev/null && command -v mpirun >/dev/null; then HALFWAVE_TEST_FEATURES=halfwave/mpi
+  else HALFWAVE_TEST_FEATURES= && echo "test: NO MPI HERE: what several processes train is not tested"
+  fi
+fi
+
 log=$scratch/log
 status=0
 # The build tool has no tests. The pipe only writes the log: cargo's exit code counts.
-cargo test --workspace --exclude halfwave-bindgen --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
+options=(--workspace --exclude halfwave-bindgen --features "$HALFWAVE_TEST_FEATURES")
+if [[ $# == 0 ]]; then tools/run-suites.sh "${options[@]}" 2>&1 | tee "$log" || status=1
+else cargo test "${options[@]}" --no-fail-fast "$@" 2>&1 | tee "$log" || status=1
+fi
 
 web=tested
 : >"$scratch/web"

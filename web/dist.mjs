@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
-const BUDGET_BYTES = 1.5e6;
+const BUDGET_BYTES = 1.52e6; // Equal sources differ by some kilobytes, depending on what is inlined.
 // What is only loaded without the engine.
 const SMALL = /^(embed\.html|shared\.js|.*\.packed\.safetensors|pkg.infer.(?!(error|link|normalise|strokes)\.js).*)$/;
 // What is only fetched to be downloaded.

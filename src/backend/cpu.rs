@@ -15,6 +15,7 @@ use crate::stop::Stop;
 use crate::tensor::{View, ViewMut};
 use crate::{parallel, simd};
 use std::collections::HashMap;
+use std::ops::Range;
 use web_time::Instant;
 
 /// NaN as a float, a large number in other encodings.
@@ -74,19 +75,22 @@ impl CpuBackend {
         &port.expect("a state slot has a port").name
     }
 
-    /// Executes a plan, each node `repeats` times; `timed` receives the start and end of each.
+    /// Executes the nodes of these dispatches of a plan, each `repeats` times; `timed` receives the start and end
+    /// of each.
     fn execute(
         &mut self,
         id: PlanId,
+        steps: Range<usize>,
         repeats: impl Fn(&PlanNode) -> u32 + Send,
         timed: impl FnMut(&PlanNode, Instant, Instant) + Send,
     ) {
-        parallel::within(|| self.execute_here(id, repeats, timed));
+        parallel::within(|| self.execute_here(id, steps, repeats, timed));
     }
 
     fn execute_here(
         &mut self,
         id: PlanId,
+        steps: Range<usize>,
         repeats: impl Fn(&PlanNode) -> u32,
         mut timed: impl FnMut(&PlanNode, Instant, Instant),
     ) {
@@ -96,7 +100,8 @@ impl CpuBackend {
             memory[port.place.slot] = std::mem::take(self.state.get_mut(&port.name).expect("loaded state"));
         }
         let [fault, scales, seen] = [FAULT, SCALES, SEEN].map(|name| plan.port(name).map(|port| port.place.slot));
-        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Leaf(_))) {
+        let belongs = |node: &PlanNode| !matches!(node.op, Op::Leaf(_)) && steps.contains(&node.steps.start);
+        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| belongs(node)) {
             let (buffer, begin) = plan.buffer(node.output.slot);
             let mut whole = std::mem::take(&mut memory[buffer]);
             let (ahead, out) = whole.split_at_mut(begin);
@@ -231,11 +236,11 @@ impl Backend for CpuBackend {
         memory[..found.place.stored().words()].copy_from_slice(words);
     }
 
-    fn run(&mut self, id: PlanId) -> Result<()> {
+    fn run_part(&mut self, id: PlanId, steps: Range<usize>) -> Result<()> {
         if !self.ignores_stops {
             self.stop.check()?;
         }
-        self.execute(id, |_| 1, |_, _, _| ());
+        self.execute(id, steps, |_| 1, |_, _, _| ());
         Ok(())
     }
 
@@ -255,6 +260,7 @@ impl Backend for CpuBackend {
         let mut run = TimedRun { clock: Clock::Host, tick_ns: 1.0, stamps: Vec::new(), host: Vec::new() };
         self.execute(
             id,
+            0..repeats.len(),
             |node| repeats[node.steps.start],
             |node, begun, done| {
                 let steps = node.steps.clone();

@@ -259,7 +259,19 @@ pub trait Backend {
     /// Returns an error if the device is lost, or if a stop has been requested, in which case
     /// nothing is done.
     #[doc(hidden)]
-    fn run(&mut self, id: PlanId) -> Result<()>;
+    fn run(&mut self, id: PlanId) -> Result<()> {
+        let steps = 0..self.plan(id).steps.len();
+        self.run_part(id, steps)
+    }
+
+    /// Starts some of a plan's dispatches, like [`Backend::run`]; the parts of a plan are started in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the device is lost, or if a stop has been requested, in which case
+    /// nothing is done.
+    #[doc(hidden)]
+    fn run_part(&mut self, id: PlanId, steps: Range<usize>) -> Result<()>;
 
     /// Reads an output or a state tensor as of all work started before; work started later does not
     /// have to wait for the result.

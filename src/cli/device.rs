@@ -136,6 +136,14 @@ pub(super) fn choose_all(wanted: &[String]) -> Result<Vec<Choice>> {
     Ok(seen.into_iter().map(choice).collect())
 }
 
+/// Selects the device of the process of this number on a computer: the wanted one, or else the GPUs
+/// like the first one in turn.
+#[cfg(feature = "mpi")]
+pub(super) fn choose_in_turn(wanted: Option<&str>, number: usize) -> Result<Choice> {
+    let mut alike = if wanted.is_some() { Vec::new() } else { gpus_like_the_first()? };
+    if alike.is_empty() { choose(wanted) } else { Ok(alike.swap_remove(number % alike.len())) }
+}
+
 /// Returns the GPUs of the kind and with the API of the first one, because a GPU appears once for
 /// each API; none if an environment variable names an adapter.
 fn gpus_like_the_first() -> Result<Vec<Choice>> {

@@ -1,6 +1,7 @@
 //! Loads recipes, data sets and trained networks named on the command line.
 
 use super::device::{self, Opened};
+use super::ranks::Group;
 use super::set::SetArgs;
 use super::terminal::{print_message, print_status};
 use super::{AdapterArgs, DataArgs};
@@ -285,9 +286,19 @@ impl Network {
 }
 
 /// Creates a trainer at the start of a recipe.
-pub(super) fn trainer(recipe: Recipe, data: Dataset, opened: Opened, dump: bool) -> Result<(Trainer, Device)> {
-    let trainer = pollster::block_on(Trainer::new(recipe, data, opened.backend, dump))?;
-    Ok((trainer, opened.device))
+pub(super) fn trainer(
+    recipe: Recipe,
+    data: Dataset,
+    opened: Opened,
+    group: Option<&Group>,
+    dump: bool,
+) -> Result<(Trainer, Device)> {
+    let device = opened.device.clone();
+    let trainer = match group {
+        Some(group) => group.trainer(recipe, data, opened)?,
+        None => pollster::block_on(Trainer::new(recipe, data, opened.backend, dump))?,
+    };
+    Ok((trainer, device))
 }
 
 /// The name of a folder, or of a file without its extension.

@@ -25,6 +25,7 @@ mod plan;
 mod predict;
 mod profile;
 mod progress;
+mod ranks;
 mod recipe;
 mod report;
 mod runtime_dir;

@@ -131,11 +131,12 @@ impl Progress {
         let speed = row.images_per_s;
         let speed = if speed.is_finite() { grouped(speed.round() as u64) } else { "-".to_string() };
         let line = format!(
-            "epoch {:>width$}/{}   loss {loss:>6}   train {:>6}   {held_out}test {:>6}   {speed:>7} images/s",
+            "epoch {:>width$}/{}   loss {loss:>6}   train {:>6}   {held_out}test {:>6}   {speed:>7} images/s{}",
             row.epoch,
             self.epochs,
             accuracy(row.train_accuracy),
-            accuracy(row.test_accuracy)
+            accuracy(row.test_accuracy),
+            exchanged(row)
         );
         self.test_accuracy = row.test_accuracy.or(self.test_accuracy);
         print_status(&line);
@@ -145,4 +146,19 @@ impl Progress {
     pub(super) fn finish(self) -> Option<f32> {
         self.test_accuracy
     }
+}
+
+/// What the ranks of an epoch have exchanged: the most bytes per step, and the least and the largest share of their time.
+fn exchanged(row: &EpochRow) -> String {
+    let shares = row.ranks.iter().map(|rank| (rank.exchange_s / rank.seconds.max(1e-9)) as f32);
+    let (least, most) =
+        shares.fold((f32::INFINITY, 0.0f32), |(least, most), share| (least.min(share), most.max(share)));
+    let Some(bytes) = row.ranks.iter().map(|rank| rank.bytes_per_step).max() else { return String::new() };
+    let count = row.ranks.len();
+    format!(
+        "   {count} ranks, {} per step, exchanging {:.0} to {:.0}% of the time",
+        terminal::bytes(bytes),
+        100.0 * least,
+        100.0 * most
+    )
 }

@@ -4,6 +4,7 @@ use super::advice;
 use super::dump::Dump;
 use super::interrupt;
 use super::progress::Progress;
+use super::ranks::{self, Group};
 use super::set::SetArgs;
 use super::step::{self, LengthArgs, StepArgs};
 use super::terminal::{self, duration, grouped, percent, print, print_message, print_status};
@@ -17,7 +18,7 @@ use halfwave::train::claim::Claim;
 use halfwave::train::folder;
 use halfwave::train::metrics::Row;
 use halfwave::train::run::{self, Run, SavedRun};
-use halfwave::train::{Event, Start, StepPacer, weights};
+use halfwave::train::{Event, Start, StepPacer, Trainer, weights};
 use halfwave::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -106,15 +107,26 @@ impl TrainOptions {
 }
 
 pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
-    match &args.options.resume {
-        Some(dir) => resume(&args.options, dir),
-        None => begin(&args.options, args.recipe.as_deref()),
+    let group = ranks::join()?;
+    let done = match &args.options.resume {
+        Some(dir) => resume(&args.options, dir, group.as_ref()),
+        None => begin(&args.options, args.recipe.as_deref(), group.as_ref()),
+    };
+    match (done, group) {
+        // All ranks have found the same, and end by themselves.
+        (Err(Error::Diverged(_)), Some(group)) if !group.leads() => Ok(ExitCode::FAILURE),
+        (Err(error @ Error::Diverged(_)), _) => Err(error),
+        (Err(error), Some(group)) => group.fail(&error),
+        (done, _) => done,
     }
 }
 
-fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
+fn begin(args: &TrainOptions, recipe: Option<&str>, group: Option<&Group>) -> Result<ExitCode> {
     let (mut recipe, name) = load::recipe(recipe, &args.set)?;
     args.apply(&mut recipe)?;
+    if args.dump.is_some() && group.is_some() {
+        return Err(Error::Usage("--dump is for a single process; start it without mpirun or srun".into()));
+    }
     args.out.as_deref().map_or(Ok(()), run::check_new)?;
     if let Some(dump) = &args.dump {
         files::check_new(dump)?;
@@ -134,8 +146,9 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     }
     describe_images(&recipe.data.set, &data);
     print_status(&plan::describe(&recipe, &name)?);
-    let opened = device::open(args.adapter.adapter.as_deref())?;
-    let (mut trainer, device) = load::trainer(recipe, data, opened, args.dump.is_some())?;
+    let adapter = args.adapter.adapter.as_deref();
+    let opened = group.map_or_else(|| device::open(adapter), |group| group.open(adapter))?;
+    let (mut trainer, device) = load::trainer(recipe, data, opened, group, args.dump.is_some())?;
     if let Some((start, path)) = init {
         trainer.initialise(&start.tensors).map_err(load::in_file(&path))?;
         if !start.unused.is_empty() {
@@ -147,6 +160,9 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
         None => None,
     };
     interrupt::watch();
+    if group.is_some_and(|group| !group.leads()) {
+        return accompany(trainer);
+    }
     let claim = match &args.out {
         Some(dir) => Claim::new(dir)?,
         None => Claim::numbered(Path::new("runs"), &name)?,
@@ -157,14 +173,17 @@ fn begin(args: &TrainOptions, recipe: Option<&str>) -> Result<ExitCode> {
     follow(args, run, &device, dump)
 }
 
-fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
+fn resume(args: &TrainOptions, dir: &Path, group: Option<&Group>) -> Result<ExitCode> {
     let dir = &folder::of_file(dir);
     if !dir.is_dir() {
         let what = if dir.exists() { "not a folder" } else { "no such folder" };
         return Err(Error::Usage(format!("{}: {what}; --resume expects a run's folder", dir.display())));
     }
-    let claim = Claim::existing(dir)?;
+    let leads = group.is_none_or(Group::leads);
+    let claim = if leads { Some(Claim::existing(dir)?) } else { None };
     let mut saved = SavedRun::read_folder(dir)?;
+    // Nothing is written before all ranks have read.
+    group.map_or(Ok(()), Group::wait)?;
     args.apply(&mut saved.recipe)?;
     let data = load::dataset_of(&saved, &args.data, true)?;
     data.check(&saved.recipe)?;
@@ -193,14 +212,27 @@ fn resume(args: &TrainOptions, dir: &Path) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let opened = device::reopen(args.adapter.adapter.as_deref(), dir)?;
-    let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, false)?;
+    let adapter = args.adapter.adapter.as_deref();
+    let opened = group.map_or_else(|| device::reopen(adapter, dir), |group| group.open(adapter))?;
+    let (mut trainer, device) = load::trainer(saved.recipe.clone(), data, opened, group, false)?;
     saved.restore(&mut trainer)?;
     interrupt::watch();
+    let Some(claim) = claim else { return accompany(trainer) };
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
     let train = step::describe(&saved.recipe.train);
     print_status(&format!("resuming {} at step {step} of {steps}, {train}, on {device}", dir.display()));
     follow(args, run, &device, None)
+}
+
+/// Trains as one of several ranks, of which another one writes the run, until that ends.
+fn accompany(mut trainer: Trainer) -> Result<ExitCode> {
+    loop {
+        match pollster::block_on(trainer.advance(u64::MAX)) {
+            Ok(events) if events.is_empty() => return Ok(ExitCode::SUCCESS),
+            Err(Error::Stopped) => return Ok(ExitCode::from(interrupt::code())),
+            events => drop(events?),
+        }
+    }
 }
 
 /// Executes a run until it ends or is interrupted, and displays its progress.

@@ -82,7 +82,8 @@ impl Operation for BatchNormStats {
         let out = output.floats();
         let (means, variances) = out.split_at_mut(lanes);
         if x.ty.is_exact() {
-            exact(x, means, variances);
+            let found = exact_sums(x).into_iter().map(|sums| exact(sums, x.ty.rows()));
+            found.zip(means.iter_mut().zip(variances)).for_each(|(found, (mean, variance))| (*mean, *variance) = found);
         } else {
             merged(&x.numbers(), lanes, means, variances);
         }
@@ -93,49 +94,74 @@ impl BatchNormStats {
     /// The launches that compute the statistics; `rest` extends the launch that finishes them,
     /// right after their binding.
     pub(super) fn program_with(&self, x: &TensorType, caps: &Caps, rest: impl FnOnce(Launch) -> Launch) -> Program {
-        let exact = x.is_exact();
-        let per_chunk = rows_per_chunk(x.rows(), x.quads());
-        let chunks = x.rows().div_ceil(per_chunk);
-        let (part, kind, merge) = if exact {
-            (U32, "exact", include_str!("../../shaders/batch_norm_stats_exact.wgsl"))
-        } else {
-            (F32, "float", include_str!("../../shaders/batch_norm_stats_float.wgsl"))
-        };
-        let direct = sum::direct(x.rows(), caps);
-        let of_chunks = |mut launch: Launch| {
-            launch.kernel.body.push(include_str!("../../shaders/batch_norm_chunk.wgsl").into());
-            launch.constant("EXACT", usize::from(exact)).read("x", x.encoding, Input(0))
-        };
-        // Sums of integers need no float operations.
-        let chunk_ops = if exact { 0 } else { 5 * x.len() };
-        let label = if direct { format!("batch_norm_stats_{kind}_direct") } else { format!("batch_norm_stats_{kind}") };
-        let mut merge = sum::lanes(label, merge, x.quads(), caps);
-        merge.kernel.body.push(include_str!("../../shaders/batch_norm_stats.wgsl").into());
-        let merge = merge.constant("PER_CHUNK", per_chunk).constant("DIRECT", usize::from(direct));
-        let merge_ops = if exact { 4 } else { 10 * chunks } * x.channels();
-        if direct {
-            let merge = of_chunks(merge).float_ops(chunk_ops + merge_ops).write("stats", F32, Output);
-            return rest(merge).into();
-        }
-        let partial = Launch::new(
-            format!("batch_norm_stats_partial_{kind}"),
-            &[include_str!("../../shaders/batch_norm_stats_partial.wgsl")],
-        );
-        let partial = of_chunks(partial.constant("PER_CHUNK", per_chunk))
-            .write("part", part, Scratch(0))
-            .params(&ChunkParams::new(x))
-            .threads(chunks * x.quads())
-            .float_ops(chunk_ops);
-        let merge = merge.float_ops(merge_ops).read("part", part, Scratch(0)).write("stats", F32, Output);
-        let words = chunks * if exact { 3 } else { 2 } * x.lanes();
-        Program { scratch_words: vec![words], launches: vec![partial, rest(merge)] }
+        reduction(x, caps, false, rest)
     }
 }
+
+/// The launches that compute statistics, or `moments`, the exact sums that they follow from. `rest`
+/// extends the last launch, right after the binding of its result.
+pub(super) fn reduction(x: &TensorType, caps: &Caps, moments: bool, rest: impl FnOnce(Launch) -> Launch) -> Program {
+    let exact = x.is_exact();
+    let per_chunk = rows_per_chunk(x.rows(), x.quads());
+    let chunks = x.rows().div_ceil(per_chunk);
+    let (part, kind, merge) = if exact {
+        (U32, "exact", include_str!("../../shaders/batch_norm_stats_exact.wgsl"))
+    } else {
+        (F32, "float", include_str!("../../shaders/batch_norm_stats_float.wgsl"))
+    };
+    let direct = sum::direct(x.rows(), caps);
+    let of_chunks = |mut launch: Launch| {
+        launch.kernel.body.push(include_str!("../../shaders/batch_norm_chunk.wgsl").into());
+        launch.constant("EXACT", usize::from(exact)).read("x", x.encoding, Input(0))
+    };
+    // Sums of integers need no float operations.
+    let chunk_ops = if exact { 0 } else { 5 * x.len() };
+    let label = if moments { "batch_norm_moments".to_string() } else { format!("batch_norm_stats_{kind}") };
+    let mut merge = sum::lanes(if direct { label + "_direct" } else { label }, merge, x.quads(), caps);
+    if exact && !moments {
+        merge.kernel.body.push(INTEGERS.into());
+    }
+    if !moments {
+        merge.kernel.body.push(FOUND.into());
+    }
+    let merge = merge.constant("PER_CHUNK", per_chunk).constant("DIRECT", usize::from(direct));
+    let merge = merge.constant("MOMENTS", usize::from(moments));
+    let merge_ops = match (moments, exact) {
+        (true, _) => 0,
+        (false, true) => 4 * x.channels(),
+        (false, false) => 10 * chunks * x.channels(),
+    };
+    let write = |launch: Launch| match moments {
+        true => launch.write("moments", U32, Output),
+        false => launch.write("stats", F32, Output),
+    };
+    if direct {
+        return rest(write(of_chunks(merge).float_ops(chunk_ops + merge_ops))).into();
+    }
+    let partial = Launch::new(
+        format!("batch_norm_stats_partial_{kind}"),
+        &[include_str!("../../shaders/batch_norm_stats_partial.wgsl")],
+    );
+    let partial = of_chunks(partial.constant("PER_CHUNK", per_chunk))
+        .write("part", part, Scratch(0))
+        .params(&ChunkParams::new(x))
+        .threads(chunks * x.quads())
+        .float_ops(chunk_ops);
+    let merge = write(merge.float_ops(merge_ops).read("part", part, Scratch(0)));
+    let words = chunks * if exact { 3 } else { 2 } * x.lanes();
+    Program { scratch_words: vec![words], launches: vec![partial, rest(merge)] }
+}
+
+/// WGSL that stores statistics.
+pub(super) const FOUND: &str = include_str!("../../shaders/batch_norm_stats.wgsl");
+/// WGSL that computes statistics from sums of integers.
+pub(super) const INTEGERS: &str = include_str!("../../shaders/batch_norm_integers.wgsl");
 
 /// Number of rows whose integers one task sums.
 const BAND: usize = 256;
 
-fn exact(x: View<'_>, means: &mut [f32], variances: &mut [f32]) {
+/// Sum of the integers of each channel, and of their squares.
+pub(super) fn exact_sums(x: View<'_>) -> Vec<(i64, u64)> {
     let (lanes, rows) = (x.ty.lanes(), x.ty.rows());
     let mut bands = vec![(0, 0); rows.div_ceil(BAND) * lanes];
     parallel::bands(&mut bands, lanes, 1, |band, sums| {
@@ -146,14 +172,15 @@ fn exact(x: View<'_>, means: &mut [f32], variances: &mut [f32]) {
             _ => simd::run(BandSums { x: bytemuck::cast_slice::<_, i32>(words), sums }),
         }
     });
-    let (count, rows) = (rows as f32, rows as u64);
-    for c in 0..lanes {
-        let (mut sum, mut square) = (0, 0);
-        bands[c..].iter().step_by(lanes).for_each(|of_band| (sum, square) = (sum + of_band.0, square + of_band.1));
-        let scaled = rows * square - (sum * sum) as u64;
-        means[c] = sum as f32 / count;
-        variances[c] = ((scaled >> 32) as f32 * 4_294_967_296.0 + (scaled as u32) as f32) / (count * count);
-    }
+    let of_channel =
+        |c: usize| bands[c..].iter().step_by(lanes).fold((0, 0), |all, band| (all.0 + band.0, all.1 + band.1));
+    (0..lanes).map(of_channel).collect()
+}
+
+/// Mean and variance of `rows` integers from their sum and that of their squares.
+pub(super) fn exact((sum, square): (i64, u64), rows: usize) -> (f32, f32) {
+    let (count, scaled) = (rows as f32, rows as u64 * square - (sum * sum) as u64);
+    (sum as f32 / count, ((scaled >> 32) as f32 * 4_294_967_296.0 + (scaled as u32) as f32) / (count * count))
 }
 
 /// Sums over a band of rows: of the values and of their squares.

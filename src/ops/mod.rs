@@ -26,6 +26,8 @@ pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_backward;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod batch_norm_moments;
 pub mod batch_norm_stats;
 pub mod bconv;
 pub mod bconv_backward;
@@ -36,6 +38,8 @@ pub mod clamp;
 pub mod class_loss;
 pub mod clip;
 pub mod code;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod compress;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
@@ -44,6 +48,8 @@ pub mod count_saturated;
 pub mod curve;
 pub mod custom;
 pub mod decode;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod decompress;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;
 pub mod dropout;
@@ -78,6 +84,8 @@ pub mod sign;
 pub mod slice;
 pub mod softmax_cross_entropy;
 pub mod sum;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod synchronise;
 pub mod threshold;
 pub mod unpack;
 pub mod update;
@@ -264,16 +272,16 @@ impl Backward<'_> {
 }
 
 macro_rules! ops {
-    ($($module:ident::$name:ident),* $(,)?) => {
+    ($($(#[$attribute:meta])* $module:ident::$name:ident),* $(,)?) => {
         /// An operation.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
+            $($(#[$attribute])* #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
             /// An operation from outside of this crate.
             Custom(custom::Custom),
         }
 
-        $(impl From<$module::$name> for Op {
+        $($(#[$attribute])* impl From<$module::$name> for Op {
             fn from(op: $module::$name) -> Self {
                 Self::$name(op)
             }
@@ -283,7 +291,7 @@ macro_rules! ops {
             type Target = dyn Operation;
             fn deref(&self) -> &Self::Target {
                 match self {
-                    $(Self::$name(op) => op,)*
+                    $($(#[$attribute])* Self::$name(op) => op,)*
                     Self::Custom(op) => op,
                 }
             }
@@ -293,7 +301,7 @@ macro_rules! ops {
         /// one.
         pub fn samples() -> Vec<Sample> {
             let mut all = Vec::new();
-            $({
+            $($(#[$attribute])* {
                 let samples = $module::$name::samples();
                 assert!(!samples.is_empty() || stringify!($name) == "Leaf", "{} has no samples", stringify!($name));
                 all.extend(samples);
@@ -332,6 +340,13 @@ ops! {
     adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
+    // Only several processes exchange messages.
+    #[cfg(not(target_arch = "wasm32"))] batch_norm_moments::BatchNormMoments,
+    #[cfg(not(target_arch = "wasm32"))] batch_norm_moments::BatchNormFinish,
+    #[cfg(not(target_arch = "wasm32"))] synchronise::Synchronise,
+    #[cfg(not(target_arch = "wasm32"))] compress::Compress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Decompress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Feedback,
 }
 
 rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }

@@ -6,10 +6,11 @@
 //! in which gradients and losses are added up: each image's loss has its weight in the whole step,
 //! the gradient of a learned step size is scaled by the number of elements in the whole step, and
 //! random numbers are drawn by an image's position in the step. Statistics of batch-norms are those
-//! of a micro-batch.
+//! of a micro-batch, or of those that all ranks compute at the same time.
 
+use super::build::build_part;
 use super::objective::{keep, state};
-use super::{ImageInput, Loss, Mode, Optimizer, build, differentiate, finish, fixed_point, objective, update};
+use super::{ImageInput, Loss, Mode, Optimizer, differentiate, finish, fixed_point, objective, update};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::model::{Model, Role};
@@ -33,20 +34,32 @@ pub struct Accumulating {
     pub update: Graph,
 }
 
-/// Builds the graphs of a step on `of` images, in micro-batches of `images` each.
+/// The images of a micro-batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Number of images.
+    pub images: usize,
+    /// Images of the whole step.
+    pub of: usize,
+    /// Images of all ranks over which batch-norms compute their statistics; `None`: over those of this
+    /// micro-batch.
+    pub together: Option<usize>,
+}
+
+/// Builds the graphs of a step in micro-batches.
 ///
 /// # Errors
 ///
 /// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn accumulating(
     model: &Model,
-    [images, of]: [usize; 2],
+    Part { images, of, together }: Part,
     image_input: &ImageInput,
     loss: &Loss,
     optimizer: &Optimizer,
     dump: bool,
 ) -> Result<Accumulating> {
-    let (mut graph, logits) = build(model, images, image_input, Mode::Train)?;
+    let (mut graph, logits) = build_part(model, [images, together.unwrap_or(images)], image_input, Mode::Train)?;
     let loss = objective(&mut graph, logits, loss)?;
     graph.verify();
     let gradients = differentiate(&mut graph, loss, None)?;
@@ -68,7 +81,14 @@ pub fn accumulating(
         accumulate(&mut graph, &name, gradient, micro)?;
         leaves.push((name, layer, ty));
     }
-    let mut micro_batch = finish(share(&graph, of)?)?;
+    #[cfg_attr(target_arch = "wasm32", expect(unused_mut))]
+    let mut graph = share(&graph, of)?;
+    #[cfg(not(target_arch = "wasm32"))] // no other ranks there
+    if let Some(together) = together {
+        graph = super::synchronise::synchronise(&graph, [images, together])?;
+        graph.verify();
+    }
+    let mut micro_batch = finish(graph)?;
     let update = update_of(model, &leaves, optimizer)?;
     micro_batch.behind = update.nodes().len();
     Ok(Accumulating { micro_batch, update })

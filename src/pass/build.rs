@@ -78,8 +78,19 @@ impl Signal {
 ///
 /// Returns an error if a layer's shapes do not fit; the message names the layer.
 pub fn build(model: &Model, batch: usize, image_input: &ImageInput, mode: Mode) -> Result<(Graph, Value)> {
+    build_part(model, [batch, batch], image_input, mode)
+}
+
+/// Like [`build`], for `batch` of the images over which batch-norms compute their statistics: `together` images of
+/// all ranks.
+pub(super) fn build_part(
+    model: &Model,
+    [batch, together]: [usize; 2],
+    image_input: &ImageInput,
+    mode: Mode,
+) -> Result<(Graph, Value)> {
     let parameters = model.parameters().map_err(|error| Error::Model(error.to_string()))?;
-    let mut builder = Builder { graph: Graph::new(), mode, parameters };
+    let mut builder = Builder { graph: Graph::new(), mode, parameters, images: [batch, together] };
     let images = Signal::float(image_input::images(&mut builder.graph, model, batch, image_input, mode)?);
     let mut signals: Vec<Signal> = Vec::new();
     for (index, layer) in model.layers.iter().enumerate() {
@@ -96,6 +107,8 @@ struct Builder {
     graph: Graph,
     mode: Mode,
     parameters: Vec<Parameter>,
+    /// The images of this graph, and those over which batch-norms compute their statistics.
+    images: [usize; 2],
 }
 
 impl Builder {
@@ -219,7 +232,8 @@ impl Builder {
     }
 
     fn batch_norm(&mut self, name: &str, x: &Signal, settings: &BatchNorm) -> Result<Value> {
-        let rows = self.graph.ty(x.value).rows();
+        let [images, together] = self.images;
+        let rows = self.graph.ty(x.value).rows() / images * together;
         // Statistics of sums are exact while they fit 64 bits; otherwise, and for codes, they are
         // computed in floats.
         let exact = x.alpha.is_some() && batch_norm_stats::exact_fits(x.largest, rows);

@@ -10,6 +10,8 @@
 mod accumulate;
 mod build;
 mod differentiate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod exchange;
 mod fixed_point;
 mod fuse;
 mod halves;
@@ -19,10 +21,12 @@ mod objective;
 mod optimizer;
 mod recompute;
 mod simplify;
+#[cfg(not(target_arch = "wasm32"))]
+mod synchronise;
 mod together;
 mod update;
 
-pub use accumulate::{ACCUMULATED, Accumulating, accumulating, share};
+pub use accumulate::{ACCUMULATED, Accumulating, Part, accumulating, share};
 pub use build::{Mode, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;

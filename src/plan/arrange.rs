@@ -170,7 +170,9 @@ impl Search<'_> {
     /// Returns the best place for a block, if there is one: the first next to a launch that others
     /// wait for, else the first of all.
     fn place(&self, moved: &[bool], at: usize) -> Option<Place> {
-        if self.blocks[at].launches.len() > 1 {
+        // Ranks exchange values in the same order, whatever their devices are.
+        let synchronises = |&node: &Value| self.cells.graph.node(node).op.stem() == "synchronise";
+        if self.blocks[at].launches.len() > 1 || self.blocks[at].nodes.iter().any(synchronises) {
             return None;
         }
         let mut second = None;

@@ -19,6 +19,7 @@ mod file;
 mod fits;
 mod json;
 mod parse;
+mod ranks;
 mod read;
 pub mod schedule;
 mod set;
@@ -36,6 +37,7 @@ pub use crate::pass::{Group, Loss, Optimizer};
 #[cfg(not(target_arch = "wasm32"))]
 pub use file::{MOST_BYTES, near_file};
 pub use json::json_schema;
+pub use ranks::{Exchange, Ranks, Statistics};
 pub use schedule::{Curve, Schedule, Unit};
 pub use source::Source;
 pub use train::{BATCHES, Length, Memory, Train};

@@ -1,5 +1,6 @@
 //! `[train]` and `[train.loss]`: training settings.
 
+use super::ranks::Ranks;
 use super::schedule::Schedule;
 use crate::pass::{Adam, Loss, Optimizer, Precision, Sgd};
 use crate::schema::{Key, Keys, Purpose, Setting, Visitor, key, optional, word, words};
@@ -41,6 +42,8 @@ pub struct Train {
     pub optimizer: Optimizer,
     /// The learning-rate schedule. Constant by default.
     pub schedule: Schedule,
+    /// What several processes that train together exchange.
+    pub ranks: Ranks,
 }
 
 /// Allowed values of `batch` and `accumulate`.
@@ -63,6 +66,7 @@ impl Default for Train {
             loss: Loss::default(),
             optimizer: Optimizer::new(1e-3, Adam::default()),
             schedule: Schedule::default(),
+            ranks: Ranks::default(),
         }
     }
 }
@@ -189,6 +193,8 @@ impl Keys for Train {
         let optimizer = key("optimizer", "the optimiser").required("add it with kind and lr");
         visitor.visit(optimizer, Setting::Table(&mut self.optimizer));
         visitor.visit(key("schedule", "the learning-rate schedule"), Setting::Table(&mut self.schedule));
+        let ranks = key("ranks", "what several processes that train together exchange");
+        visitor.visit(ranks, Setting::Table(&mut self.ranks));
     }
 }
 

@@ -43,6 +43,18 @@ impl ImageResult {
     pub(crate) fn new(logits: &[f32], label: usize, loss: &Loss) -> Self {
         Self { loss: loss.of(logits, label), class: winner(logits), rank: rank(logits, label) }
     }
+
+    /// The result and the image's label as words, for another rank.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
+    pub(super) fn to_words(&self, label: u32) -> [u32; 4] {
+        [label, self.loss.to_bits(), self.class as u32, self.rank as u32]
+    }
+
+    /// The label and the result from [`ImageResult::to_words`].
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
+    pub(super) fn from_words([label, loss, class, rank]: [u32; 4]) -> (u32, Self) {
+        (label, Self { loss: f32::from_bits(loss), class: class as usize, rank: rank as usize })
+    }
 }
 
 impl Evaluation {
@@ -81,7 +93,7 @@ pub fn softmax(logits: &[f32]) -> Vec<f32> {
 }
 
 /// Evaluates a session on a split, batch by batch: on all images except damaged pictures, which are
-/// skipped.
+/// skipped. Each of several ranks evaluates its share, and all have the result for all images.
 ///
 /// # Errors
 ///
@@ -93,13 +105,15 @@ pub async fn evaluate(
     classes: usize,
 ) -> Result<Evaluation> {
     let mut evaluator = session.evaluator(&normalise.clone().centred(split.shape, split.input)).await?;
-    let (all, mut labels): (Vec<u32>, Vec<u32>) = ((0..split.len() as u32).collect(), Vec::new());
-    for chunk in all.chunks(evaluator.full()) {
+    let (share, mut labels) = (evaluator.share(split.len()), Vec::new());
+    let mine: Vec<u32> = share.map(|at| at as u32).collect();
+    for chunk in mine.chunks(evaluator.full()) {
         let (pixels, of_chunk) = split.intact_centre_crops(chunk)?;
         evaluator.batch(&pixels, &of_chunk).await?;
         labels.extend(of_chunk);
     }
     let results = evaluator.finish().await?;
+    let (labels, results) = session.gather_results(labels, results)?;
     if labels.is_empty() && !split.is_empty() {
         return Err(Error::Data("none of the pictures to evaluate on can be decoded; provide intact ones".into()));
     }

@@ -16,6 +16,7 @@ mod low_bit;
 mod observer;
 mod pacer;
 mod parameters;
+pub mod ranks;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod run;
 #[cfg(not(target_arch = "wasm32"))]

@@ -54,6 +54,10 @@ pub struct RunInfo {
     /// Micro-batches per step.
     #[serde(default = "accumulate")]
     pub accumulate: usize,
+    /// Devices of all ranks that train together, since the run was started or last resumed; none for
+    /// one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<String>,
     /// Number of trainable values.
     pub parameters: usize,
     /// Hash of a step's plan.
@@ -159,6 +163,7 @@ impl RunInfo {
             precision: precision.name().to_string(),
             memory: memory.name().to_string(),
             accumulate,
+            ranks: session.rank_devices().to_vec(),
             parameters: session.parameter_len(),
             plan_hash: format!("{:016x}", plan.hash()),
             peak_bytes: session.peak_bytes(),
@@ -281,6 +286,7 @@ mod tests {
             precision: "mixed".to_string(),
             memory: "low".to_string(),
             accumulate: 2,
+            ranks: Vec::new(),
             parameters: 1,
             plan_hash: kernel.to_string(),
             peak_bytes: 0,

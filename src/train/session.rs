@@ -10,15 +10,19 @@ mod halves;
 mod images;
 mod measure;
 mod non_finite;
+#[cfg_attr(target_arch = "wasm32", path = "session/alone.rs")]
+mod ranked;
 mod steps;
 
 pub(super) use images::Batch;
 pub use non_finite::NonFinite;
+use ranked::{Bucket, Format, Underway};
 pub use steps::{step_plans, training_plan};
 
 use super::checkpoint::HostTensor;
 use super::inspect::{self, Activation};
 use super::parameters;
+use super::ranks::Ranks;
 use crate::backend::{Backend, LocalFuture, PlanId, Submission, Timing};
 use crate::caps::Choice;
 use crate::error::{Error, Result};
@@ -27,7 +31,7 @@ use crate::model::{Model, Parameter, trained_len};
 use crate::ops::quantise::CodeStatistics;
 use crate::pass::{Bytes, ImageInput, Loss, Optimizer, Precision, RING, Store};
 use crate::plan::Plan;
-use crate::recipe::{Memory, Recipe};
+use crate::recipe::{Memory, Recipe, Statistics};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -47,14 +51,21 @@ pub struct Measured {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code))] // browsers are no ranks
 enum Purpose {
     Train,
-    /// A micro-batch of a step on `of` images.
+    /// A micro-batch of a step on `of` images; batch-norms compute their statistics over `together` images of all
+    /// ranks, or else over those of the micro-batch.
     Micro {
         of: usize,
+        together: Option<usize>,
     },
     /// The update after the micro-batches of a step.
     Update,
+    /// The parts of an exchange of gradients in few bits.
+    Compress,
+    Merge,
+    Unpack,
     Infer,
     /// An evaluation; `mean`: whether a per-pixel mean is subtracted from the images.
     Evaluate {
@@ -81,8 +92,19 @@ pub struct Session {
     optimizer: Optimizer,
     precision: Precision,
     batch: usize,
-    /// Micro-batches per batch.
+    /// Micro-batches per batch, of this rank's images.
     micro_batches: usize,
+    /// The other processes that train the same network.
+    ranks: Option<Ranks>,
+    /// Whether batch-norms use the statistics of the images of all ranks.
+    synchronised: bool,
+    /// How gradients of weights are exchanged, if not as floats.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
+    format: Option<Format>,
+    /// Gradients that ranks exchange together; none without other ranks.
+    buckets: Vec<Bucket>,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
+    underway: Underway,
     memory: Memory,
     image_input: ImageInput,
     dump: bool,
@@ -132,6 +154,21 @@ impl Session {
         image_input: ImageInput,
         dump: bool,
     ) -> Result<Self> {
+        Self::with_ranks(recipe, backend, image_input, None, dump).await
+    }
+
+    /// Like [`Session::with_image_input`], as one of several ranks that train the network together.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the model does not fit the device.
+    pub(super) async fn with_ranks(
+        recipe: &Recipe,
+        backend: Box<dyn Backend>,
+        image_input: ImageInput,
+        ranks: Option<Ranks>,
+        dump: bool,
+    ) -> Result<Self> {
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
@@ -140,6 +177,11 @@ impl Session {
             precision: recipe.train.precision,
             batch: recipe.train.batch,
             micro_batches: recipe.train.accumulate,
+            synchronised: ranks.is_some() && recipe.train.ranks.batch_norm == Statistics::Synchronised,
+            ranks,
+            format: recipe.train.ranks.gradients.into(),
+            buckets: Vec::new(),
+            underway: Underway::default(),
             memory: recipe.train.memory,
             image_input,
             dump,
@@ -152,6 +194,7 @@ impl Session {
             coming: VecDeque::new(),
             measured: Vec::new(),
         };
+        session.buckets = session.divide_into_buckets();
         session.step_ids(session.batch).await?;
         session.restart(session.seed);
         Ok(session)
@@ -164,8 +207,9 @@ impl Session {
     ///
     /// Returns an error if the device is lost.
     pub async fn warm_up(&mut self, seed: u64) -> Result<()> {
-        let labels = vec![0; self.batch];
-        self.step_on(&self.noise(), &labels, 0.0).await?;
+        let noise = self.noise();
+        let labels = vec![0; self.share(self.batch).len()];
+        self.step_on(&noise, &labels, self.batch, 0.0).await?;
         self.measured().await?;
         self.restart(seed);
         Ok(())
@@ -278,6 +322,8 @@ impl Session {
     fn go_to(&mut self, step: u64) {
         (self.step, self.asked) = (step, step);
         self.clear_fault();
+        self.clear_residuals();
+        self.begin_rank_rows();
         self.coming.clear();
         self.measured.clear();
     }

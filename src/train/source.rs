@@ -24,17 +24,26 @@ impl Source {
         }
     }
 
-    /// The bytes of batch `at` of an epoch's `batches`, for the step of that number. Steps in order
-    /// are fastest.
+    /// The bytes of batch `at` of an epoch's `batches`, of the images that `part` selects from each,
+    /// for the step of that number. Steps in order are fastest.
     ///
     /// # Errors
     ///
     /// Returns an error if a picture cannot be read.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn batch(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Vec<u8>> {
+    pub(super) fn batch<'a>(
+        &mut self,
+        step: u64,
+        batches: &'a [Vec<u32>],
+        at: usize,
+        part: impl Fn(&'a Vec<u32>) -> &'a [u32],
+    ) -> Result<Vec<u8>> {
         let (_, mut ahead) = match self.ahead.take().filter(|(next, _)| *next == step) {
             Some(known) => known,
-            None => (step, Prefetch::new(self.dataset.clone(), Part::Train, batches[at..].to_vec())?),
+            None => {
+                let parts = batches[at..].iter().map(|batch| part(batch).to_vec()).collect();
+                (step, Prefetch::new(self.dataset.clone(), Part::Train, parts)?)
+            }
         };
         let batch = ahead.next().expect("a batch for each step")?;
         // Nothing is left to read after the last batch; the next epoch has a different order.
@@ -49,7 +58,13 @@ impl Source {
     /// Returns an error if a picture cannot be read; this does not occur, because everything is in
     /// memory.
     #[cfg(target_arch = "wasm32")]
-    pub(super) fn batch(&mut self, _step: u64, batches: &[Vec<u32>], at: usize) -> Result<Vec<u8>> {
-        self.dataset.train.read(&batches[at])
+    pub(super) fn batch<'a>(
+        &mut self,
+        _step: u64,
+        batches: &'a [Vec<u32>],
+        at: usize,
+        part: impl Fn(&'a Vec<u32>) -> &'a [u32],
+    ) -> Result<Vec<u8>> {
+        self.dataset.train.read(part(&batches[at]))
     }
 }

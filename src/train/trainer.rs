@@ -6,10 +6,13 @@
 //! **Invariant:** a training set that fits is kept on the device, as bytes; a step only receives
 //! the indices of its images.
 
+mod divergence;
+
 use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
+use super::ranks::{Communicator, Ranks};
 use super::session::{self, Batch, NonFinite, Session};
 use super::source::Source;
 use super::start;
@@ -20,6 +23,7 @@ use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
 use crate::pass::{Bytes, ImageInput, Optimizer, RING, Store};
 use crate::recipe::Recipe;
+use crate::stop::Stop;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -62,6 +66,7 @@ pub struct Trainer {
 /// Images and seconds of training, without evaluation.
 #[derive(Default)]
 struct Clock {
+    steps: u64,
     images: u64,
     seconds: f64,
 }
@@ -78,6 +83,41 @@ impl Trainer {
         backend: Box<dyn Backend>,
         dump: bool,
     ) -> Result<Self> {
+        Self::of_ranks(recipe, dataset, backend, None, dump).await
+    }
+
+    /// Like [`Trainer::new`], for one of several ranks that train together: all of them with the same
+    /// recipe and the same images. `stop` ends the run after the current step on all ranks, whichever
+    /// rank it is requested on; the backend must not have a stop signal of its own, which would end an
+    /// evaluation on this rank only.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error as [`Trainer::new`] does, or if a batch has fewer images than there are ranks.
+    pub async fn with_ranks(
+        recipe: Recipe,
+        dataset: impl Into<Arc<Dataset>>,
+        backend: Box<dyn Backend>,
+        communicator: Box<dyn Communicator>,
+        stop: Stop,
+    ) -> Result<Self> {
+        let (batch, ranks) = (recipe.train.batch, communicator.ranks());
+        if ranks > batch {
+            return Err(Error::Model(format!(
+                "a batch of {batch} images cannot be divided among {ranks} ranks; use a larger train.batch, or fewer ranks"
+            )));
+        }
+        let ranks = Ranks::new(communicator, backend.name(), stop)?;
+        Self::of_ranks(recipe, dataset, backend, Some(ranks), false).await
+    }
+
+    async fn of_ranks(
+        recipe: Recipe,
+        dataset: impl Into<Arc<Dataset>>,
+        backend: Box<dyn Backend>,
+        ranks: Option<Ranks>,
+        dump: bool,
+    ) -> Result<Self> {
         let dataset = dataset.into();
         let mut normalise = Normalise::new(&recipe.data);
         if recipe.data.mean_image {
@@ -88,7 +128,7 @@ impl Trainer {
         }
         let image_input = image_input(&recipe, &dataset, backend.caps());
         let resident = matches!(image_input, ImageInput::Bytes(Bytes { store: Store::Resident { .. }, .. }));
-        let mut session = Session::with_image_input(&recipe, backend, image_input, dump).await?;
+        let mut session = Session::with_ranks(&recipe, backend, image_input, ranks, dump).await?;
         session.set_normalise(&normalise);
         if let Some(pixels) = dataset.train.in_memory().filter(|_| resident) {
             session.set_store(pixels);
@@ -267,8 +307,11 @@ impl Trainer {
     /// the next events, and an interrupted evaluation is repeated when the run continues.
     pub async fn advance(&mut self, limit: u64) -> Result<Vec<Event>> {
         let total = self.total_steps();
-        // Reported one call later, so that the rows up to here are not lost.
-        self.check_healthy()?;
+        // Reported one call later, so that the rows up to here are not lost. Ranks get their rows at
+        // different times: they end where all of them do.
+        if self.session.ranks() == 1 || self.session.stopping() || self.position.unevaluated {
+            self.check_healthy()?;
+        }
         if self.over() {
             return Ok(Vec::new());
         }
@@ -315,58 +358,6 @@ impl Trainer {
         Ok(events)
     }
 
-    fn divergence(&self, step: u64, fault: Option<&NonFinite>) -> Error {
-        let lr = self.recipe.train.lr(step - 1, self.dataset.train.len());
-        let first = fault.map_or(String::new(), |fault| format!("; it started {fault}"));
-        let lr = if lr < 1e5 { lr.to_string() } else { format!("{lr:e}") };
-        let advice = match step {
-            1 => {
-                "check the initial weights and how images are normalised, or start a new run with a lower train.optimizer.lr"
-            }
-            _ => "start a new run with a lower train.optimizer.lr",
-        };
-        Error::Diverged(format!(
-            "found NaN or infinity at step {step}: training has diverged{first}; {advice} (the learning rate of this step was {lr})"
-        ))
-    }
-
-    /// Fails once a value in a step was not finite.
-    fn check_healthy(&self) -> Result<()> {
-        match &self.diverged {
-            Some((step, fault)) => Err(self.divergence(*step, fault.as_ref())),
-            None => Ok(()),
-        }
-    }
-
-    /// The first step in which a value was not finite, if there is one: training has diverged.
-    pub fn diverged(&self) -> Option<u64> {
-        self.diverged.as_ref().map(|(step, _)| *step)
-    }
-
-    /// The error of a diverged run, with the place where values first ceased to be finite: restores
-    /// a checkpoint of the same epoch, repeats the steps from there, and inspects all values of the
-    /// step that failed. The run must not be continued afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the device is lost, or the checkpoint belongs to another run.
-    pub async fn diagnose(&mut self, checkpoint: &Checkpoint) -> Result<Option<Error>> {
-        let Some((step, checked)) = self.diverged.clone() else { return Ok(None) };
-        self.restore(checkpoint)?;
-        while self.position.step + 1 < step {
-            self.advance(step - 1 - self.position.step).await?;
-        }
-        self.flush().await?;
-        let batches = self.batches(self.position.epoch);
-        let positions = &batches[self.position.batch as usize];
-        let pixels = self.pixels(self.position.step, &batches, self.position.batch as usize)?;
-        let batch = pixels.map_or(Batch::Positions(positions.into()), |pixels| Batch::Bytes(pixels.into()));
-        // If the forward pass is finite: the place that the check on the device found in the
-        // gradients or updates.
-        let fault = self.session.first_non_finite(positions.len(), &batch).await?.or(checked);
-        Ok(Some(self.divergence(step, fault.as_ref())))
-    }
-
     /// Waits for the measurements of all steps that were started.
     ///
     /// # Errors
@@ -381,17 +372,22 @@ impl Trainer {
 
     /// Runs the step of that number, on batch `at` of an epoch.
     async fn step(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<()> {
-        let labels = self.dataset.train.labels_at(&batches[at]);
+        let of = batches[at].len();
+        let positions = &batches[at][self.session.share(of)];
+        let labels = self.dataset.train.labels_at(positions);
         let lr = self.recipe.train.lr(step, self.dataset.train.len());
-        match self.pixels(step, batches, at)? {
-            None => self.session.train_on(&batches[at], &labels, lr).await,
-            Some(pixels) => self.session.train_bytes(&pixels, &labels, lr).await,
-        }
+        let batch = self.batch(step, batches, at)?;
+        self.session.step_on(&batch, &labels, of, lr).await
     }
 
-    /// The bytes of batch `at` of an epoch, if they are not kept on the device.
-    fn pixels(&mut self, step: u64, batches: &[Vec<u32>], at: usize) -> Result<Option<Vec<u8>>> {
-        self.source.as_mut().map(|source| source.batch(step, batches, at)).transpose()
+    /// This rank's images of batch `at` of an epoch: their positions, or their bytes if they are not
+    /// kept on the device.
+    fn batch<'a>(&mut self, step: u64, batches: &'a [Vec<u32>], at: usize) -> Result<Batch<'a>> {
+        let mine = |batch: &'a Vec<u32>| &batch[self.session.share(batch.len())];
+        Ok(match &mut self.source {
+            None => Batch::Positions(mine(&batches[at]).into()),
+            Some(source) => Batch::Bytes(source.batch(step, batches, at, mine)?.into()),
+        })
     }
 
     /// Events of measurements that have arrived, up to the last `left` requests.
@@ -412,6 +408,7 @@ impl Trainer {
             self.position.seen += images;
             self.position.correct += (f64::from(measured.accuracy) * images as f64).round() as u64;
             self.clock.images += images;
+            self.clock.steps += 1;
         }
         Ok(events)
     }
@@ -453,6 +450,7 @@ impl Trainer {
     async fn end_epoch(&mut self, complete: bool) -> Result<EpochRow> {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
+        row.ranks = self.session.rank_rows(self.clock.steps, self.clock.seconds)?;
         let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
         let held_out = self.is_validated();
@@ -480,6 +478,7 @@ impl Trainer {
         row.images_per_s = if trained { self.clock.images as f64 / self.clock.seconds.max(1e-9) } else { f64::NAN };
         row.seconds = self.clock.seconds + started.elapsed().as_secs_f64();
         self.clock = Clock::default();
+        self.session.begin_rank_rows();
         if complete {
             (self.position.epoch, self.position.batch) = (row.epoch, 0);
             (self.position.seen, self.position.correct) = (0, 0);

@@ -14,15 +14,18 @@ use halfwave::ops::{
     add::Add,
     avg_pool::AvgPool,
     batch_norm,
+    batch_norm_moments::{BatchNormFinish, BatchNormMoments},
     batch_norm_stats::BatchNormStats,
     bconv,
     bias::Bias,
     code::{Code, SignPlanes},
+    compress::{Compress, Format as MessageFormat},
     concat::Concat,
     conv::Conv,
     count_saturated::CountSaturated,
     curve::{CURVES, Curve},
     decode::Decode,
+    decompress::{Decompress, Feedback},
     dorefa_gradient::DorefaGradient,
     dorefa_weight::{DorefaThresholds, DorefaWeight},
     dropout::Dropout,
@@ -367,7 +370,7 @@ impl Maker {
         let step = if scaled { x.step } else { 1.0 };
         let affine = (self.below(2) == 1).then(|| ["gamma", "beta"].map(|name| self.state(name, &[channels], true)));
         let running = self.state("running", &[2, channels], false);
-        let stats = self.add(BatchNormStats { largest: x.largest }, &[value]);
+        let stats = self.statistics(value, x.largest, rows);
         let op = batch_norm::BatchNormCoef { eps: 1e-5, step, scaled, affine: affine.is_some(), running: false };
         let inputs: Vec<_> = [stats].into_iter().chain(x.alpha).chain(affine.into_iter().flatten()).collect();
         let coef = self.add(op, &inputs);
@@ -375,6 +378,21 @@ impl Maker {
         let inputs: Vec<_> = [Some(running), Some(stats), x.alpha].into_iter().flatten().collect();
         self.add(op, &inputs);
         self.add(batch_norm::BatchNorm, &[value, coef])
+    }
+
+    /// Statistics of a batch-norm, some of them as ranks exchange them.
+    fn statistics(&mut self, x: Value, largest: usize, rows: usize) -> Value {
+        let exact = self.graph.ty(x).is_exact();
+        if self.below(3) > 0 {
+            return self.add(BatchNormStats { largest }, &[x]);
+        }
+        if !exact {
+            let stats = self.add(BatchNormStats { largest }, &[x]);
+            return self.add(Synchronise { shared: Shared::Statistics, rows }, &[stats]);
+        }
+        let moments = self.add(BatchNormMoments { largest, rows }, &[x]);
+        let moments = self.add(Synchronise { shared: Shared::Moments, rows }, &[moments]);
+        self.add(BatchNormFinish { rows }, &[moments])
     }
 
     /// Differentiates the last float activation, records its mean, updates all leaves with a
@@ -393,6 +411,7 @@ impl Maker {
         let micro = self.add(Leaf::input("micro", TensorType::f32(&[4])), &[]);
         let sum = self.state("accumulated", &[shape[3]], false);
         self.add(Accumulate, &[sum, mean, micro]);
+        self.messages(root);
         // Tables without a use in the graph: plans use them, not operations.
         let scales = self.state("scales", &[3, 4], false);
         let seen = Leaf {
@@ -422,6 +441,20 @@ impl Maker {
             [binary, clipped].map(|names| move |name: &str| names.iter().any(|known| known == name));
         let role = |name: &str| model::Role::Weight { binary: binary(name), clipped: clipped(name) };
         pass::update(&mut self.graph, &gradients, &optimizer, role).unwrap();
+    }
+
+    /// A message of a float and its residual, which it updates.
+    fn messages(&mut self, x: Value) {
+        let shape = self.graph.ty(x).shape.clone();
+        let residual = self.state("residual", &shape, false);
+        let x = self.add(Add, &[x, residual]);
+        let format = MessageFormat::ALL[self.graph.nodes().len() % 3];
+        let random = format.uses_random().then(|| self.random());
+        let inputs: Vec<_> = [x].into_iter().chain(random).collect();
+        let message = self.add(Compress { format, stream: 11 }, &inputs);
+        self.add(Feedback { format, channels: None }, &[residual, x, message]);
+        let sum = self.add(Decompress { format, messages: 1, shape, channels: None }, &[message]);
+        self.graph.output("sum", sum);
     }
 
     fn optimizer(&mut self) -> Optimizer {

@@ -56,7 +56,7 @@ impl Backend for Clockwork {
 
     fn write(&mut self, _id: PlanId, _port: &str, _words: &[u32]) {}
 
-    fn run(&mut self, _id: PlanId) -> Result<()> {
+    fn run_part(&mut self, _id: PlanId, _steps: std::ops::Range<usize>) -> Result<()> {
         Ok(())
     }
 

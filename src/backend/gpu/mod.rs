@@ -353,21 +353,21 @@ impl Backend for GpuBackend {
         self.recorder.write(&buffer.clone(), bytemuck::cast_slice(words));
     }
 
-    fn run(&mut self, id: PlanId) -> Result<()> {
+    fn run_part(&mut self, id: PlanId, part: Range<usize>) -> Result<()> {
         self.fault.check()?;
         if !self.ignores_stops {
             self.stop.check()?;
         }
-        let (steps_len, pacer) = (self.plans[id.0].plan.steps.len(), &self.recorder.pacer);
+        let pacer = &self.recorder.pacer;
         let (measured, ns) = (pacer.begin(id.0), pacer.run_ns(id.0));
         self.recorder.begin(ns, measured);
-        let mut from = 0;
-        while from < steps_len {
-            if from > 0 {
+        let mut from = part.start;
+        while from < part.end {
+            if from > part.start {
                 self.recorder.submit();
             }
             let pacer = &self.recorder.pacer;
-            let steps = from..pacer.cut(id.0, from);
+            let steps = from..pacer.cut(id.0, from).min(part.end);
             from = steps.end;
             let ticket = if measured { pacer.ticket(id.0, steps.clone()) } else { None };
             self.record(id, steps, ticket);

@@ -12,6 +12,7 @@ use crate::pass::{EVALUATED_BATCHES, EVALUATION, store_name};
 use crate::tensor::Tensor;
 use crate::train::evaluate::ImageResult;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Number of batches in flight besides the latest. Kept small, because images stay in memory until
 /// the device takes them, and a stop waits for them.
@@ -52,6 +53,11 @@ impl Evaluator<'_> {
     /// Images per full batch.
     pub(in crate::train) fn full(&self) -> usize {
         self.session.at_once()
+    }
+
+    /// The part of `len` images that this rank evaluates.
+    pub(in crate::train) fn share(&self, len: usize) -> Range<usize> {
+        self.session.share(len)
     }
 
     /// Starts a batch: bytes n, h, w, c in the network's input size, at most a full batch, and

@@ -99,9 +99,9 @@ impl Session {
         }
     }
 
-    /// A full batch of noise.
+    /// Noise for this rank's part of a full batch.
     pub(super) fn noise(&self) -> Batch<'static> {
-        let (n, mut random) = (self.batch, Random::new(0, "noise"));
+        let (n, mut random) = (self.share(self.batch).len(), Random::new(0, "noise"));
         match self.image_input {
             ImageInput::Floats => {
                 let values = n * self.model.input.iter().product::<usize>();
@@ -126,7 +126,7 @@ impl Session {
     /// Panics if the number of values does not match the number of labels, or a label is not below
     /// the number of classes.
     pub async fn train_step(&mut self, images: &[f32], labels: &[u32], lr: f32) -> Result<()> {
-        self.step_on(&Batch::Floats(images.into()), labels, lr).await
+        self.step_on(&Batch::Floats(images.into()), labels, labels.len(), lr).await
     }
 
     /// Runs one training step on the images at these indices of the store, with labels.
@@ -143,7 +143,7 @@ impl Session {
         let ImageInput::Bytes(bytes) = self.image_input else { panic!("the session takes floats") };
         let Store::Resident { images, .. } = bytes.store else { panic!("each batch brings its images") };
         assert!(positions.iter().all(|&place| (place as usize) < images), "positions in the store");
-        self.step_on(&Batch::Positions(positions.into()), labels, lr).await
+        self.step_on(&Batch::Positions(positions.into()), labels, labels.len(), lr).await
     }
 
     /// Runs one training step on images as bytes (n, h, w, c) with labels, in a session whose
@@ -158,6 +158,6 @@ impl Session {
     /// Panics if the number of bytes does not match the number of labels, or a label is not below
     /// the number of classes.
     pub async fn train_bytes(&mut self, pixels: &[u8], labels: &[u32], lr: f32) -> Result<()> {
-        self.step_on(&Batch::Bytes(pixels.into()), labels, lr).await
+        self.step_on(&Batch::Bytes(pixels.into()), labels, labels.len(), lr).await
     }
 }

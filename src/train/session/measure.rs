@@ -44,7 +44,7 @@ impl Session {
         let inputs = inputs.chain(self.random(id, 0).map(|random| ("random", random)));
         let inputs = inputs.map(|(name, tensor)| (name.to_string(), tensor.words));
         let noise = self.noise();
-        let noise = noise.part(self.batch, 0..n);
+        let noise = noise.part(self.share(self.batch).len(), 0..n);
         let inputs: Vec<_> = self.ports(id, n, &noise).into_iter().chain(inputs).collect();
         inputs.iter().for_each(|(name, words)| self.backend.write(id, name, words));
         let measured = profile::measure(&mut *self.backend, id, &inputs, rounds, progress).await;
@@ -73,7 +73,7 @@ impl Session {
     pub async fn gradients(&mut self) -> Result<BTreeMap<String, HostTensor>> {
         assert!(self.dump, "a session made with `dump` keeps gradients");
         let mut all = BTreeMap::new();
-        let accumulates = self.micro_batches > 1;
+        let accumulates = !self.is_whole();
         let values = if accumulates { self.logits.clone() } else { self.logits_of(self.training()).await? };
         let classes = self.model.classes;
         all.insert("logits".to_string(), HostTensor { shape: vec![values.len() / classes, classes], values });

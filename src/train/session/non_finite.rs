@@ -85,7 +85,7 @@ impl Session {
         self.put(FAULT, &[0; LANES]);
     }
 
-    /// The first values that are not all finite in the forward pass of a training step on `n`
+    /// The first values that are not all finite in the forward pass of a training step on `of`
     /// images, in layer order; parameters come first. Running statistics are updated.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Session {
     /// Returns an error if the device is lost.
     pub(in crate::train) async fn first_non_finite(
         &mut self,
-        n: usize,
+        of: usize,
         batch: &Batch<'_>,
     ) -> Result<Option<NonFinite>> {
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
@@ -105,7 +105,8 @@ impl Session {
                 }
             }
         }
-        for images in self.parts(n) {
+        let n = self.share(of).len();
+        for images in self.rounds(of).into_iter().map(|round| round.images).filter(|images| !images.is_empty()) {
             let id = self.plan_for(Purpose::Expose, images.len()).await?;
             let part = batch.part(n, images.clone());
             self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));

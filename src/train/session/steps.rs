@@ -7,14 +7,16 @@
 use super::{Batch, Purpose, Session};
 use crate::backend::{LocalFuture, PlanId};
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::first_use;
 use crate::ops::Graph;
-use crate::pass::{self, Accumulating, Precision, RING};
+use crate::pass::{self, Accumulating, Part, Precision, RING};
 use crate::plan::{Plan, arrange, lower};
 use crate::recipe::{Memory, Recipe};
 use crate::tensor::Tensor;
 use crate::train::inspect;
+use crate::train::metrics::RankRow;
+use crate::train::ranks::Ranks;
 use std::ops::Range;
 
 /// The plan of a recipe's training step on `batch` images that each batch carries, without a
@@ -39,9 +41,9 @@ pub fn step_plans(recipe: &Recipe, batch: usize, caps: &Caps) -> Result<Vec<Plan
     let graphs = if train.accumulate == 1 {
         vec![pass::training(&recipe.model, batch, &image_input, loss, optimizer, false)?]
     } else {
-        let sizes = [batch.div_ceil(train.accumulate), batch];
+        let part = Part { images: batch.div_ceil(train.accumulate), of: batch, together: None };
         let Accumulating { micro_batch, update } =
-            pass::accumulating(&recipe.model, sizes, &image_input, loss, optimizer, false)?;
+            pass::accumulating(&recipe.model, part, &image_input, loss, optimizer, false)?;
         vec![micro_batch, update]
     };
     let images = batch.div_ceil(train.accumulate);
@@ -67,44 +69,118 @@ fn scheduled(graph: Graph, images: usize, (memory, precision): (Memory, Precisio
     }
 }
 
+/// A part of a step, which is computed at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Round {
+    /// The images of this rank, counted from its first one; may be empty if ranks synchronise batch-norms.
+    pub(super) images: Range<usize>,
+    /// Number of images of all ranks over which batch-norms compute their statistics, if they synchronise.
+    pub(super) together: Option<usize>,
+}
+
+/// Divides `len` images into parts of at most `most`.
+fn parts(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(most).map(move |first| first..(first + most).min(len))
+}
+
 impl Session {
+    /// The part of the images of a step on `of` images that this rank computes.
+    pub(in crate::train) fn share(&self, of: usize) -> Range<usize> {
+        self.ranks.as_ref().map_or(0..of, |ranks| ranks.share(of))
+    }
+
+    /// Number of ranks that train together.
+    pub(in crate::train) fn ranks(&self) -> usize {
+        self.ranks.as_ref().map_or(1, Ranks::ranks)
+    }
+
+    /// Whether all ranks end after the last step.
+    pub(in crate::train) fn stopping(&self) -> bool {
+        self.ranks.as_ref().is_some_and(Ranks::stopping)
+    }
+
+    /// The devices of all ranks, in their order; none if there are no others.
+    pub fn rank_devices(&self) -> &[String] {
+        self.ranks.as_ref().map_or(&[], Ranks::devices)
+    }
+
+    /// Bytes that this rank has sent to others.
+    pub fn sent_bytes(&self) -> u64 {
+        self.ranks.as_ref().map_or(0, Ranks::sent_bytes)
+    }
+
+    /// What each rank has exchanged in the last `steps` steps, which took this rank `seconds`; none if there are no
+    /// others.
+    pub(in crate::train) fn rank_rows(&mut self, steps: u64, seconds: f64) -> Result<Vec<RankRow>> {
+        self.ranks.as_mut().map_or(Ok(Vec::new()), |ranks| ranks.rows(steps, seconds))
+    }
+
+    /// Starts counting anew what ranks exchange.
+    pub(in crate::train) fn begin_rank_rows(&mut self) {
+        if let Some(ranks) = &mut self.ranks {
+            ranks.begin();
+        }
+    }
+
+    /// Whether one plan is a step: there are no micro-batches, and no other ranks.
+    pub(super) fn is_whole(&self) -> bool {
+        self.micro_batches == 1 && self.ranks.is_none()
+    }
+
     /// Images of a full batch that are computed at once.
     pub(super) fn at_once(&self) -> usize {
-        self.batch / self.micro_batches
+        self.share(self.batch).len().div_ceil(self.micro_batches)
     }
 
     /// The plan of the first part of a full batch's step, which every session has.
     pub(super) fn training(&self) -> PlanId {
-        self.plans[&self.step_plan(self.batch, self.at_once())]
+        let first = self.rounds(self.batch).swap_remove(0);
+        self.plans[&self.step_plan(self.batch, &first)]
     }
 
-    /// The plan that computes `images` images at once in a step on `of` images.
-    fn step_plan(&self, of: usize, images: usize) -> (Purpose, usize) {
-        if self.micro_batches == 1 { (Purpose::Train, of) } else { (Purpose::Micro { of }, images) }
+    /// The plan that computes this rank's images of a round in a step on `of` images.
+    fn step_plan(&self, of: usize, round: &Round) -> (Purpose, usize) {
+        let images = round.images.len();
+        if self.is_whole() { (Purpose::Train, of) } else { (Purpose::Micro { of, together: round.together }, images) }
     }
 
-    /// The images of each part of a step on `of` images.
-    pub(super) fn parts(&self, of: usize) -> Vec<Range<usize>> {
-        let most = if self.micro_batches == 1 { of.max(1) } else { self.at_once() };
-        (0..of).step_by(most).map(|first| first..(first + most).min(of)).collect()
+    /// The parts of a step on `of` images. If ranks synchronise batch-norms, they compute as many parts as
+    /// the one with most of them.
+    pub(super) fn rounds(&self, of: usize) -> Vec<Round> {
+        let Some(ranks) = self.ranks.as_ref().filter(|_| self.synchronised) else {
+            let most = if self.is_whole() { of.max(1) } else { self.at_once() };
+            return parts(self.share(of).len(), most).map(|images| Round { images, together: None }).collect();
+        };
+        let all: Vec<_> = (0..ranks.ranks()).map(|rank| self.parts_of(of, rank)).collect();
+        let count = all.iter().map(Vec::len).max().unwrap_or(0);
+        let images = |rank: usize, round: usize| all[rank].get(round).cloned().unwrap_or(0..0);
+        let together = |round: usize| (0..all.len()).map(|rank| images(rank, round).len()).sum();
+        (0..count).map(|at| Round { images: images(ranks.rank(), at), together: Some(together(at)) }).collect()
+    }
+
+    /// The parts of a rank's images in a step on `of` images, counted from its first one.
+    pub(super) fn parts_of(&self, of: usize, rank: usize) -> Vec<Range<usize>> {
+        let share = |len: usize| self.ranks.as_ref().map_or(len, |ranks| ranks.share_of(len, rank).len());
+        parts(share(of), share(self.batch).div_ceil(self.micro_batches)).collect()
     }
 
     /// The plans that a step on `of` images has run, in order, each once.
     pub(super) fn known_ids(&self, of: usize) -> Vec<PlanId> {
-        let mut all: Vec<_> = self.parts(of).into_iter().map(|images| self.step_plan(of, images.len())).collect();
-        all.push((Purpose::Update, 0));
+        let mut all: Vec<_> = self.rounds(of).iter().map(|round| self.step_plan(of, round)).collect();
+        all.extend(self.checking().chain([(Purpose::Update, 0)]));
         all.dedup();
         all.iter().filter_map(|plan| self.plans.get(plan).copied()).collect()
     }
 
-    /// The plans of the parts of a step on `of` images, and that of its update if it is separate.
-    pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<PlanId>, Option<PlanId>)> {
+    /// The plans of the parts of a step on `of` images, and that of its update if it is separate. There is none for a
+    /// round in which this rank has no images.
+    pub(super) async fn step_ids(&mut self, of: usize) -> Result<(Vec<Option<PlanId>>, Option<PlanId>)> {
         let mut ids = Vec::new();
-        for images in self.parts(of) {
-            let (purpose, images) = self.step_plan(of, images.len());
-            ids.push(self.plan_for(purpose, images).await?);
+        for round in self.rounds(of) {
+            let (purpose, images) = self.step_plan(of, &round);
+            ids.push(if images == 0 { None } else { Some(self.plan_for(purpose, images).await?) });
         }
-        let update = if self.micro_batches == 1 { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
+        let update = if self.is_whole() { None } else { Some(self.plan_for(Purpose::Update, 0).await?) };
         Ok((ids, update))
     }
 
@@ -112,6 +188,12 @@ impl Session {
     fn owner(&self, port: &str) -> PlanId {
         let update = self.plans.get(&(Purpose::Update, 0)).copied();
         update.filter(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
+    }
+
+    /// Length of state shared by all steps, in words.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code))] // browsers are no ranks
+    pub(super) fn words_of(&self, name: &str) -> usize {
+        self.backend.plan(self.owner(name)).port(name).map_or(0, |port| port.place.stored().words())
     }
 
     /// Writes state shared by all steps.
@@ -129,16 +211,19 @@ impl Session {
             return Ok(id);
         }
         let (model, image_input, loss, optimizer) = (&self.model, &self.image_input, &self.loss, &self.optimizer);
-        let accumulating = |sizes| pass::accumulating(model, sizes, image_input, loss, optimizer, self.dump);
+        let accumulating = |part| pass::accumulating(model, part, image_input, loss, optimizer, self.dump);
         let step = |graph: Graph| scheduled(graph, batch, (self.memory, self.precision), self.backend.caps());
         let mut graph = match purpose {
             Purpose::Train => step(pass::training(model, batch, image_input, loss, optimizer, self.dump)?)?,
-            Purpose::Micro { of } => step(accumulating([batch, of])?.micro_batch)?,
+            Purpose::Micro { of, together } => step(accumulating(Part { images: batch, of, together })?.micro_batch)?,
             // The update is the same for all micro-batch sizes.
-            Purpose::Update => step(accumulating([self.at_once(), self.batch])?.update)?,
+            Purpose::Update => {
+                step(accumulating(Part { images: self.at_once(), of: self.batch, together: None })?.update)?
+            }
+            Purpose::Compress | Purpose::Merge | Purpose::Unpack => self.exchange_graph(purpose, batch)?,
             Purpose::Infer => pass::inference(model, batch)?,
             Purpose::Evaluate { mean } => pass::evaluation(model, batch, mean, loss)?,
-            Purpose::Expose if self.micro_batches == 1 => pass::exposed(model, batch, image_input)?,
+            Purpose::Expose if self.is_whole() => pass::exposed(model, batch, image_input)?,
             Purpose::Expose => pass::share(&pass::exposed(model, batch, image_input)?, batch)?,
             Purpose::CodeStatistics => {
                 let mut graph = pass::inference(model, batch)?;
@@ -152,6 +237,7 @@ impl Session {
             }
         };
         graph.compact = self.memory == Memory::Low;
+        graph.behind += self.behind(purpose, batch)?;
         let plan = first_use::lower(&graph, &mut *self.backend).await?;
         let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);
         let started = web_time::Instant::now();
@@ -164,18 +250,28 @@ impl Session {
         Ok(id)
     }
 
-    pub(in crate::train) async fn step_on(&mut self, batch: &Batch<'_>, labels: &[u32], lr: f32) -> Result<()> {
+    /// Runs a step on `of` images, of which the batch holds those of this rank.
+    pub(in crate::train) async fn step_on(
+        &mut self,
+        batch: &Batch<'_>,
+        labels: &[u32],
+        of: usize,
+        lr: f32,
+    ) -> Result<()> {
         assert!(
             labels.iter().all(|&label| (label as usize) < self.model.classes),
             "labels below the number of classes"
         );
+        assert_eq!(labels.len(), self.share(of).len(), "a label for each image of this rank");
+        if self.stopping() {
+            return Err(Error::Stopped);
+        }
         if self.step - self.asked == RING as u64 {
             self.request_metrics();
         }
-        let n = labels.len();
-        let (ids, update) = self.step_ids(n).await?;
+        let (ids, update) = self.step_ids(of).await?;
         self.logits.clear();
-        let done = self.run_step(&ids, update, batch, labels, lr).await;
+        let done = self.run_step(&ids, update, batch, labels, of, lr).await;
         self.backend.obey_stops(true);
         done?;
         self.step += 1;
@@ -184,26 +280,32 @@ impl Session {
 
     async fn run_step(
         &mut self,
-        ids: &[PlanId],
+        ids: &[Option<PlanId>],
         update: Option<PlanId>,
         batch: &Batch<'_>,
         labels: &[u32],
+        of: usize,
         lr: f32,
     ) -> Result<()> {
-        let n = labels.len();
-        for (micro, (images, &id)) in self.parts(n).into_iter().zip(ids).enumerate() {
+        let (n, before) = (labels.len(), self.share(of).start);
+        for (micro, (Round { images, .. }, &id)) in self.rounds(of).into_iter().zip(ids).enumerate() {
+            let last = micro + 1 == ids.len();
+            let Some(id) = id else {
+                self.join_synchronisation(last, n > 0).await?;
+                continue;
+            };
             let part = batch.part(n, images.clone());
             self.ports(id, images.len(), &part).iter().for_each(|(name, words)| self.backend.write(id, name, words));
             let labels = &labels[images.clone()];
             self.backend.write(id, "labels", &Tensor::from_u32(&[labels.len()], labels).words);
-            self.write_random(id, images.start);
+            self.write_random(id, before + images.start);
             match update {
                 None => self.write_rates(id, lr),
                 Some(_) => {
                     self.backend.write(id, "micro", &Tensor::from_f32(&[4], &[micro as f32, 0.0, 0.0, 0.0]).words)
                 }
             }
-            self.backend.run(id)?;
+            self.run_synchronised(id, last).await?;
             if update.is_some() {
                 self.backend.obey_stops(false);
                 if self.dump {
@@ -213,6 +315,9 @@ impl Session {
             }
         }
         if let Some(id) = update {
+            if self.ranks.is_some() {
+                self.exchange(of).await?;
+            }
             self.write_rates(id, lr);
             self.write_random(id, 0);
             self.backend.run(id)?;
@@ -226,7 +331,7 @@ impl Session {
         self.backend.write(id, "rates", &Tensor::from_f32(&[4], &rates).words);
     }
 
-    fn write_random(&mut self, id: PlanId, before: usize) {
+    pub(super) fn write_random(&mut self, id: PlanId, before: usize) {
         if let Some(random) = self.random(id, before) {
             self.backend.write(id, "random", &random.words);
         }

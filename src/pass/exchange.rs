@@ -1,0 +1,128 @@
+//! Graphs by which ranks sum gradients in few bits ([`crate::ops::compress`]).
+//!
+//! Each rank compresses its gradients ([`compress`]) and sends every other rank the blocks that the other
+//! one sums. A rank decompresses and adds what it has received, compresses the sum ([`merge`]) and sends
+//! it to all others, and every rank decompresses the whole sum ([`unpack`]). Signs lose most of a number, so what
+//! a message omits, of a gradient or of a sum, is added to the next one of the same place (error feedback in both
+//! directions: Zheng, Huang, Kwok, NeurIPS 2019); with equal scales the merged sign is the majority's.
+
+use super::objective::state;
+use crate::error::Result;
+use crate::graph::{Phase, Value};
+use crate::ops::accumulate::Accumulate;
+use crate::ops::add::Add;
+use crate::ops::compress::{BLOCK, Compress, Format, blocks};
+use crate::ops::decompress::{Decompress, Feedback};
+use crate::ops::{Graph, Leaf};
+use crate::pass::ACCUMULATED;
+use crate::random;
+use crate::tensor::{Encoding, TensorType};
+use std::ops::Range;
+
+/// A gradient that is exchanged in few bits.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    /// The parameter's name.
+    pub name: String,
+    /// Its layer.
+    pub layer: String,
+    /// Type of the parameter.
+    pub ty: TensorType,
+    /// Input channels, if it is the weight of filters.
+    pub channels: Option<usize>,
+}
+
+/// Name prefix of the state that holds what messages have omitted so far.
+pub const RESIDUAL: &str = "residual/";
+/// Name prefix of the outputs with compressed gradients or sums, followed by a number.
+pub const MESSAGE: &str = "message/";
+/// Name prefix of the inputs with the messages to decompress, followed by a number.
+pub const RECEIVED: &str = "received/";
+
+/// Compresses a value, with the state `residual` for what messages omit if the format is coarse.
+fn compressed(graph: &mut Graph, format: Format, x: Value, name: &str, channels: Option<usize>) -> Result<Value> {
+    let stream = random::stream(name) as u32;
+    if format != Format::Sign {
+        let random =
+            format.uses_random().then(|| graph.add(Leaf::input("random", TensorType::new(&[5], Encoding::U32)), &[]));
+        let inputs: Vec<_> = [x].into_iter().chain(random.transpose()?).collect();
+        return graph.add(Compress { format, stream }, &inputs);
+    }
+    let residual = graph.add(state(&format!("{RESIDUAL}{name}"), graph.ty(x).clone()), &[])?;
+    let x = graph.add(Add, &[x, residual])?;
+    let message = graph.add(Compress { format, stream }, &[x])?;
+    graph.add(Feedback { format, channels }, &[residual, x, message])?;
+    Ok(message)
+}
+
+/// Compresses this rank's gradients; outputs "message/…".
+///
+/// # Errors
+///
+/// Never returns an error for gradients of at least one number.
+pub fn compress(gradients: &[Gradient], format: Format) -> Result<Graph> {
+    let mut graph = Graph::new();
+    for (index, Gradient { name, layer, ty, channels }) in gradients.iter().enumerate() {
+        graph.at(layer, Phase::Update);
+        let sum = graph.add(state(&format!("{ACCUMULATED}{name}"), ty.clone()), &[])?;
+        let message = compressed(&mut graph, format, sum, name, *channels)?;
+        graph.output(format!("{MESSAGE}{index}"), message);
+    }
+    graph.verify();
+    Ok(graph)
+}
+
+/// Number of words in some blocks of a gradient.
+fn words_in(ty: &TensorType, part: &Range<usize>) -> usize {
+    (part.end * BLOCK).min(ty.words()) - part.start * BLOCK
+}
+
+/// Adds the blocks `parts` of all ranks' messages: inputs "received/…", outputs "message/…", for each gradient of
+/// which this rank sums blocks.
+///
+/// # Errors
+///
+/// Never returns an error for at least one rank.
+pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], format: Format, ranks: usize) -> Result<Graph> {
+    let mut graph = Graph::new();
+    for (index, (Gradient { name, layer, ty, .. }, part)) in gradients.iter().zip(parts).enumerate() {
+        if part.is_empty() {
+            continue;
+        }
+        graph.at(layer, Phase::Update);
+        let shape = vec![words_in(ty, part)];
+        let words = TensorType::new(&[ranks * part.len() * format.block_words()], Encoding::U32);
+        let received = graph.add(Leaf::input(&format!("{RECEIVED}{index}"), words), &[])?;
+        let sum = graph.add(Decompress { format, messages: ranks, shape, channels: None }, &[received])?;
+        let message = compressed(&mut graph, format, sum, &format!("{name}/sum"), None)?;
+        graph.output(format!("{MESSAGE}{index}"), message);
+    }
+    graph.verify();
+    Ok(graph)
+}
+
+/// Replaces this rank's gradients by the sums of all ranks: inputs "received/…" and "micro".
+///
+/// # Errors
+///
+/// Never returns an error for gradients of at least one number.
+pub fn unpack(gradients: &[Gradient], format: Format) -> Result<Graph> {
+    let mut graph = Graph::new();
+    // Micro-batch 0 overwrites.
+    let micro = graph.add(Leaf::input("micro", TensorType::f32(&[4])), &[])?;
+    for (index, Gradient { name, layer, ty, channels }) in gradients.iter().enumerate() {
+        graph.at(layer, Phase::Update);
+        let received = graph.add(Leaf::input(&format!("{RECEIVED}{index}"), format.message(ty)), &[])?;
+        let op = Decompress { format, messages: 1, shape: ty.shape.clone(), channels: *channels };
+        let sum = graph.add(op, &[received])?;
+        let place = graph.add(state(&format!("{ACCUMULATED}{name}"), ty.clone()), &[])?;
+        graph.add(Accumulate, &[place, sum, micro])?;
+    }
+    graph.verify();
+    Ok(graph)
+}
+
+/// Blocks of a gradient.
+pub fn blocks_of(gradient: &Gradient) -> usize {
+    blocks(&gradient.ty)
+}
