@@ -93,8 +93,10 @@ pub struct RankRow {
     /// Bytes that it has sent to other ranks, a mean over the steps.
     pub bytes_per_step: u64,
     /// Seconds that its steps took.
+    #[serde(deserialize_with = "null_is_nan_f64")]
     pub seconds: f64,
     /// Those of them in which it has sent and received, or waited for other ranks.
+    #[serde(deserialize_with = "null_is_nan_f64")]
     pub exchange_s: f64,
 }
 
@@ -242,6 +244,7 @@ mod tests {
                 images_per_s: f64::from(broken),
                 seconds: f64::from(broken),
                 layers: BTreeMap::from([("conv2".to_string(), layer)]),
+                ranks: vec![RankRow { bytes_per_step: 1, seconds: f64::from(broken), exchange_s: 0.0 }],
             };
             let text: String = [Row::Step(step), Row::Epoch(epoch)].iter().map(|row| row.to_json() + "\n").collect();
             let read = Row::parse_all(&text, "metrics.jsonl").unwrap();

@@ -48,7 +48,7 @@ const EPS: f32 = 1e-5;
 
 /// Operations after the gradients or of inference only, which have no derivative, besides the updates
 /// of optimisers.
-const WITHOUT_DERIVATIVE: [&str; 16] = [
+const WITHOUT_DERIVATIVE: [&str; 19] = [
     "accumulate",
     "batch_norm_finish",
     "batch_norm_moments",

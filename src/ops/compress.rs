@@ -226,7 +226,7 @@ fn half(x: f32, scale: u32) -> u32 {
 /// The value of the half in the lower 16 bits, which is not subnormal.
 fn unhalf(bits: u32) -> f32 {
     let size = bits & 0x7fff;
-    if size == 0 { 0.0 } else { f32::from_bits((size << 13) + (112 << 23) | (bits & 0x8000) << 16) }
+    if size == 0 { 0.0 } else { f32::from_bits(((size << 13) + (112 << 23)) | ((bits & 0x8000) << 16)) }
 }
 
 /// x/scale, rounded stochastically, as a two's complement byte.

@@ -44,6 +44,7 @@ use halfwave::ops::{
     relu::Relu,
     scale, sign,
     slice::Slice,
+    synchronise::{Shared, Synchronise},
     unpack::Unpack,
 };
 use halfwave::pass::{self, Optimizer, Rule};
