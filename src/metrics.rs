@@ -244,14 +244,14 @@ mod tests {
                 images_per_s: f64::from(broken),
                 seconds: f64::from(broken),
                 layers: BTreeMap::from([("conv2".to_string(), layer)]),
-                ranks: vec![RankRow { bytes_per_step: 1, seconds: f64::from(broken), exchange_s: 0.0 }],
+                ranks: vec![RankRow { bytes_per_step: 1, seconds: f64::from(broken), exchange_s: f64::from(broken) }],
             };
             let text: String = [Row::Step(step), Row::Epoch(epoch)].iter().map(|row| row.to_json() + "\n").collect();
             let read = Row::parse_all(&text, "metrics.jsonl").unwrap();
             let again: String = read.iter().map(|row| row.to_json() + "\n").collect();
             assert_eq!(again, text, "everything written is read back");
             // One null for each number that was set, and no other.
-            assert_eq!(text.matches("null").count(), 2 + 8 + 2 + 2 + 3, "{text}");
+            assert_eq!(text.matches("null").count(), 2 + 8 + 2 + 2 + 3 + 2, "{text}");
             let Row::Epoch(epoch) = &read[1] else { panic!() };
             assert!(epoch.test_loss.unwrap().is_nan() && epoch.layers["conv2"].alpha.unwrap().max.is_nan());
             assert!(matches!(&read[0], Row::Step(row) if row.diverged() && row.fault.is_some()));

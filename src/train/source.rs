@@ -1,11 +1,18 @@
-//! Training images that are not on the device: each batch is read when needed; natively it is read
-//! ahead.
+//! How training images reach the device: they are kept in its memory if they fit; else each batch is read
+//! when needed, and natively read ahead.
 
+use super::session;
+use crate::caps::Caps;
 use crate::data::Dataset;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::{Part, Prefetch};
 use crate::error::Result;
+use crate::pass::{ImageInput, Store};
+use crate::recipe::Recipe;
 use std::sync::Arc;
+
+/// Training sets of more bytes are sent to the device batch by batch.
+const RESIDENT_BYTES: usize = 1 << 30;
 
 /// Reads the batches of a run in order.
 pub(super) struct Source {
@@ -67,4 +74,16 @@ impl Source {
     ) -> Result<Vec<u8>> {
         self.dataset.train.read(part(&batches[at]))
     }
+}
+
+/// How the images of a data set reach a device: they are kept in its memory if they fit.
+pub(super) fn image_input(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> ImageInput {
+    let mut image_input = session::batch_input(recipe);
+    let ImageInput::Bytes(bytes) = &mut image_input else { unreachable!("a recipe's images are bytes") };
+    let train = &dataset.train;
+    let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
+    if train.in_memory().is_some_and(|pixels| pixels.len() <= RESIDENT_BYTES) && part_images > 0 {
+        bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
+    }
+    image_input
 }

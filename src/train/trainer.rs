@@ -13,12 +13,11 @@ use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
 use super::ranks::{Communicator, Ranks};
-use super::session::{self, Batch, NonFinite, Session};
-use super::source::Source;
+use super::session::{Batch, NonFinite, Session};
+use super::source::{self, Source};
 use super::start;
 use super::trained_on::TrainedOn;
 use crate::backend::Backend;
-use crate::caps::Caps;
 use crate::data::{Dataset, Normalise, Part, epoch_batches};
 use crate::error::{Error, Result};
 use crate::pass::{Bytes, ImageInput, Optimizer, RING, Store};
@@ -26,9 +25,6 @@ use crate::recipe::Recipe;
 use crate::stop::Stop;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-/// Training sets of more bytes are sent to the device batch by batch.
-const RESIDENT_BYTES: usize = 1 << 30;
 
 /// An event since the last call.
 #[derive(Clone, PartialEq, Debug)]
@@ -126,7 +122,7 @@ impl Trainer {
             })?;
             normalise.mean = Some(normalise.mean_of(pixels, dataset.train.image_len()));
         }
-        let image_input = image_input(&recipe, &dataset, backend.caps());
+        let image_input = source::image_input(&recipe, &dataset, backend.caps());
         let resident = matches!(image_input, ImageInput::Bytes(Bytes { store: Store::Resident { .. }, .. }));
         let mut session = Session::with_ranks(&recipe, backend, image_input, ranks, dump).await?;
         session.set_normalise(&normalise);
@@ -486,16 +482,4 @@ impl Trainer {
         }
         Ok(row)
     }
-}
-
-/// How the images of a data set reach a device: they are kept in its memory if they fit.
-fn image_input(recipe: &Recipe, dataset: &Dataset, caps: &Caps) -> ImageInput {
-    let mut image_input = session::batch_input(recipe);
-    let ImageInput::Bytes(bytes) = &mut image_input else { unreachable!("a recipe's images are bytes") };
-    let train = &dataset.train;
-    let part_images = caps.max_binding_bytes.min(caps.max_buffer_bytes) as usize / train.image_len().max(1);
-    if train.in_memory().is_some_and(|pixels| pixels.len() <= RESIDENT_BYTES) && part_images > 0 {
-        bytes.store = Store::Resident { images: train.len(), part_images: part_images.min(train.len()) };
-    }
-    image_input
 }
