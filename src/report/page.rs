@@ -21,7 +21,8 @@ pub(super) fn page(bundle: &str, title: &str, json: &str) -> String {
 
 /// Whether these are the first bytes of such a page, of this version or an earlier one.
 fn is_page(start: &str) -> bool {
-    start.starts_with("<!doctype html>") && start.contains("default-src 'none'; style-src 'unsafe-inline'; script-src")
+    start.starts_with("<!doctype html>")
+        && start.contains("Content-Security-Policy\" content=\"default-src 'none'; style-src")
 }
 
 /// Checks that a page replaces no file but an earlier page or an empty file.
