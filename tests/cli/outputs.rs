@@ -132,7 +132,7 @@ fn a_best_checkpoint_that_was_deleted_is_not_named() {
     fs::write(checkpoint, saved.to_bytes()).unwrap();
     fs::remove_file(dir.join("r").join(BEST)).unwrap();
     let told = run(dir, &["train", "--resume", "r", "--adapter", "cpu", "--epochs", "2"]);
-    assert!(told.contains("highest after epoch 1, 100.0%; its best.safetensors no longer exists"), "{told}");
+    assert!(told.contains("highest after epoch 1: 100.0%; its best.safetensors no longer exists"), "{told}");
 }
 
 #[test]
