@@ -139,7 +139,7 @@ pub(super) fn reduction(x: &TensorType, caps: &Caps, moments: bool, rest: impl F
         return rest(write(of_chunks(merge).float_ops(chunk_ops + merge_ops))).into();
     }
     let partial = Launch::new(
-        format!("batch_norm_stats_partial_{kind}"),
+        if moments { "batch_norm_moments_partial".into() } else { format!("batch_norm_stats_partial_{kind}") },
         &[include_str!("../../shaders/batch_norm_stats_partial.wgsl")],
     );
     let partial = of_chunks(partial.constant("PER_CHUNK", per_chunk))
