@@ -264,16 +264,16 @@ impl Backward<'_> {
 }
 
 macro_rules! ops {
-    ($($module:ident::$name:ident),* $(,)?) => {
+    ($($(#[$attribute:meta])* $module:ident::$name:ident),* $(,)?) => {
         /// An operation.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
+            $($(#[$attribute])* #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")] $name($module::$name),)*
             /// An operation from outside of this crate.
             Custom(custom::Custom),
         }
 
-        $(impl From<$module::$name> for Op {
+        $($(#[$attribute])* impl From<$module::$name> for Op {
             fn from(op: $module::$name) -> Self {
                 Self::$name(op)
             }
@@ -283,7 +283,7 @@ macro_rules! ops {
             type Target = dyn Operation;
             fn deref(&self) -> &Self::Target {
                 match self {
-                    $(Self::$name(op) => op,)*
+                    $($(#[$attribute])* Self::$name(op) => op,)*
                     Self::Custom(op) => op,
                 }
             }
@@ -293,7 +293,7 @@ macro_rules! ops {
         /// one.
         pub fn samples() -> Vec<Sample> {
             let mut all = Vec::new();
-            $({
+            $($(#[$attribute])* {
                 let samples = $module::$name::samples();
                 assert!(!samples.is_empty() || stringify!($name) == "Leaf", "{} has no samples", stringify!($name));
                 all.extend(samples);
