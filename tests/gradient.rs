@@ -48,12 +48,15 @@ const EPS: f32 = 1e-5;
 
 /// Operations after the gradients or of inference only, which have no derivative, besides the updates
 /// of optimisers.
-const WITHOUT_DERIVATIVE: [&str; 13] = [
+const WITHOUT_DERIVATIVE: [&str; 16] = [
     "accumulate",
     "batch_norm_running",
     "clamp",
     "clip_scale",
+    "compress",
     "count_saturated",
+    "decompress",
+    "feedback",
     "gather",
     "half_scales",
     "half_seen",

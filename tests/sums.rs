@@ -53,16 +53,17 @@ const REDUCING: [&str; 23] = [
 ];
 
 /// Operations that add up or count integers, or take the maximum: exact in any order.
-const EXACT: [&str; 4] = ["max_abs", "count_saturated", "dorefa_thresholds", "evaluation_record"];
+const EXACT: [&str; 5] = ["max_abs", "count_saturated", "dorefa_thresholds", "evaluation_record", "compress"];
 
 /// Operations that add up few floats: the terms of a binary convolution with free coefficients (120
 /// at most; everything else is integers), the windows that contain an input of a max-pool (whose
-/// cost grows with the square of their number).
-const SHORT: [&str; 2] = ["bconv", "max_pool_backward"];
+/// cost grows with the square of their number), the messages of ranks (1024 at most, in their
+/// order).
+const SHORT: [&str; 3] = ["bconv", "max_pool_backward", "decompress"];
 
 /// Operations that compute each element from a fixed number of others, besides the updates of
 /// optimisers.
-const ELEMENTWISE: [&str; 47] = [
+const ELEMENTWISE: [&str; 48] = [
     "accumulate",
     "gather",
     "sign",
@@ -110,6 +111,7 @@ const ELEMENTWISE: [&str; 47] = [
     "clip_scale",
     "half_scales",
     "half_seen",
+    "feedback",
 ];
 
 /// Returns the output of an operation on a backend, with the kernel selected for these

@@ -36,6 +36,8 @@ pub mod clamp;
 pub mod class_loss;
 pub mod clip;
 pub mod code;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod compress;
 pub mod concat;
 pub mod conv;
 pub mod conv_backward;
@@ -44,6 +46,8 @@ pub mod count_saturated;
 pub mod curve;
 pub mod custom;
 pub mod decode;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod decompress;
 pub mod dorefa_gradient;
 pub mod dorefa_weight;
 pub mod dropout;
@@ -332,6 +336,10 @@ ops! {
     adam::Moment, adam::AdamStep, bop::BopStep, lion::LionStep, clamp::Clamp,
     clip::SquareSum, clip::ClipScale,
     half_scales::HalfScales, half_scales::HalfSeen,
+    // Only several processes exchange messages.
+    #[cfg(not(target_arch = "wasm32"))] compress::Compress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Decompress,
+    #[cfg(not(target_arch = "wasm32"))] decompress::Feedback,
 }
 
 rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }

@@ -17,8 +17,8 @@
 //! | matrix products (`conv`, `conv_dx`, `bconv_dx`) elsewhere | a chunk is up to [`CHUNK`] channels of one tap; up to [`CHUNK`] chunks are added sequentially into a part; parts in pairs (`parts`) |
 //! | weight gradients (`conv_dw`, `bconv_dw`) elsewhere | a chunk is up to [`CHUNK`] rows; then the same |
 //!
-//! Sums of integers (`bconv`, `batch_norm_stats` of sums, `count_saturated`) are exact in any
-//! order.
+//! Messages of ranks (`decompress`) are added one after the other, at most 1024. Sums of integers
+//! (`bconv`, `batch_norm_stats` of sums, `compress`, `count_saturated`) are exact in any order.
 
 use super::add;
 use crate::caps::Caps;

@@ -18,11 +18,13 @@ use halfwave::ops::{
     bconv,
     bias::Bias,
     code::{Code, SignPlanes},
+    compress::{Compress, Format as MessageFormat},
     concat::Concat,
     conv::Conv,
     count_saturated::CountSaturated,
     curve::{CURVES, Curve},
     decode::Decode,
+    decompress::{Decompress, Feedback},
     dorefa_gradient::DorefaGradient,
     dorefa_weight::{DorefaThresholds, DorefaWeight},
     dropout::Dropout,
@@ -393,6 +395,7 @@ impl Maker {
         let micro = self.add(Leaf::input("micro", TensorType::f32(&[4])), &[]);
         let sum = self.state("accumulated", &[shape[3]], false);
         self.add(Accumulate, &[sum, mean, micro]);
+        self.messages(root);
         // Tables without a use in the graph: plans use them, not operations.
         let scales = self.state("scales", &[3, 4], false);
         let seen = Leaf {
@@ -422,6 +425,20 @@ impl Maker {
             [binary, clipped].map(|names| move |name: &str| names.iter().any(|known| known == name));
         let role = |name: &str| model::Role::Weight { binary: binary(name), clipped: clipped(name) };
         pass::update(&mut self.graph, &gradients, &optimizer, role).unwrap();
+    }
+
+    /// A message of a float and its residual, which it updates.
+    fn messages(&mut self, x: Value) {
+        let shape = self.graph.ty(x).shape.clone();
+        let residual = self.state("residual", &shape, false);
+        let x = self.add(Add, &[x, residual]);
+        let format = MessageFormat::ALL[self.graph.nodes().len() % 3];
+        let random = format.uses_random().then(|| self.random());
+        let inputs: Vec<_> = [x].into_iter().chain(random).collect();
+        let message = self.add(Compress { format, stream: 11 }, &inputs);
+        self.add(Feedback { format, channels: None }, &[residual, x, message]);
+        let sum = self.add(Decompress { format, messages: 1, shape, channels: None }, &[message]);
+        self.graph.output("sum", sum);
     }
 
     fn optimizer(&mut self) -> Optimizer {
