@@ -351,10 +351,12 @@ pub(super) fn tensors(noise: &mut Noise) -> Vec<Tensor> {
     (sparse[2], sparse[511], sparse[772]) = (-3.0, 127.5, -1e-3);
     all.push(Tensor::from_f32(&[sparse.len()], &sparse));
     // Powers of two over the whole range, each block with its own.
-    let wide = |i: usize| noise.float() * 2f32.powi((i / 256 * 37) as i32 - 105) * 2f32.powi(-((i % 32) as i32));
+    let wide = |i: usize| noise.float() * 2f32.powi((i / 256 * 37) as i32 - 105) * 2f32.powi(-((i % 48) as i32));
     let wide: Vec<_> = (0..7 * 256).map(wide).collect();
     all.push(Tensor::from_f32(&[7, 256], &wide));
     all.push(Tensor::from_f32(&[2, 2], &[f32::MAX, -f32::MAX, 127.0 * 2f32.powi(121), 1e30]));
+    // Zeros next to the smallest numbers.
+    all.push(Tensor::from_f32(&[5], &[9e-31, 0.0, -1e-30, 1e-40, -0.0]));
     all.extend([0, -94, 115].map(edges));
     all
 }
