@@ -118,7 +118,7 @@ fn a_grid_is_trained_compared_and_finished_by_the_same_command() {
 #[test]
 fn an_interrupted_sweep_says_how_to_go_on() {
     let base = tempfile::tempdir().unwrap();
-    let ask = ["sweep", "digits", "--set", "layers.q*.bits=[1,2]", "--epochs", "2", "--adapter", "cpu", "--plain"];
+    let ask = ["sweep", "digits", "--set", "layers.q*.bits=[1,2]", "--epochs", "6", "--adapter", "cpu", "--plain"];
     let child = command(base.path(), &ask).spawn().unwrap();
     let dir = base.path().join("runs/digits-sweep");
     let rows = dir.join("q.bits=2-seed0/metrics.jsonl");
@@ -130,7 +130,7 @@ fn an_interrupted_sweep_says_how_to_go_on() {
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let done = program::ended(child);
     assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
-    let again = "  halfwave sweep digits --set 'layers.q*.bits=[1,2]' --epochs 2 --adapter cpu --plain\n";
+    let again = "  halfwave sweep digits --set 'layers.q*.bits=[1,2]' --epochs 6 --adapter cpu --plain\n";
     assert!(done.out.contains("everything up to here is saved in runs/digits-sweep") && done.out.contains(again));
     let out = run(base.path(), &ask);
     assert!(out.contains("2 × 1 runs") && out.contains("1 of them are already finished"), "{out}");
