@@ -15,6 +15,7 @@
 //! The drawing is of a larger run, as stated in its title: [`LARGE`].
 
 use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
 use std::error::Error;
 use std::fs;
 
@@ -99,6 +100,8 @@ fn table(all: &[Measured]) {
 }
 
 fn draw(all: &[Measured], path: &str) -> Result<(), Box<dyn Error>> {
+    let font = include_bytes!("../assets/fonts/DejaVuSans-subset.ttf");
+    register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the embedded font is damaged")?;
     let root = SVGBackend::new(path, (1200, 560)).into_drawing_area();
     root.fill(&WHITE)?;
     let (left, right) = root.split_horizontally(560);

@@ -47,12 +47,13 @@ open_network() { # open_network RANKS MBIT
   seq -f '10.77.0.%g slots=1' "$1" >"$work/hosts"
 }
 
-# What mpirun uses instead of ssh.
-cat >"$work/enter" <<'AGENT'
+# What mpirun uses instead of ssh. Each rank has a folder for temporary files of its own, as on a computer of its own.
+cat >"$work/enter" <<AGENT
 #!/bin/bash
-namespace=rank${1##*.}
+namespace=rank\${1##*.}
 shift
-exec ip netns exec "$namespace" bash -c "$*"
+mkdir -p "$work/\$namespace"
+exec ip netns exec "\$namespace" env TMPDIR="$work/\$namespace" bash -c "\$*"
 AGENT
 chmod +x "$work/enter"
 
