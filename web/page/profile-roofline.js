@@ -2,9 +2,8 @@
  * The roofline: each launch by its operations per byte moved, and its speed, compared with the measured peaks of the device. One panel for float
  * operations, one for bit operations, because their peaks differ.
  */
-import { counted, make, size } from "./dom.js";
+import { counted, make, size, widthOf } from "./dom.js";
 import { Tip, about, byPhase, ceilingOf, digits, doubt, legend, mark, persecond, phaseMark, picture, rate } from "./profile-draw.js";
-import { widthOf } from "./report-scale.js";
 
 /** @typedef {{name: string, unit: string, amount: (launch: any) => number, roofs: (ceilings: any) => [string, any, string][]}} Panel */
 

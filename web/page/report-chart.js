@@ -3,11 +3,11 @@
  *
  * Colours are classes `c0` to `c7`; elements of a run have `data-run`, so that they can be hidden.
  */
-import { make, write } from "./dom.js";
+import { make, widthOf, write } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
 import { Hover } from "./report-hover.js";
 import { Pointer } from "./report-pointer.js";
-import { around, number, powers, ticks, told, widthOf } from "./report-scale.js";
+import { around, number, powers, ticks, told } from "./report-scale.js";
 import { smoothed, thinned, within } from "./report-series.js";
 import { COLOURS, colour, follow } from "./report-view.js";
 

@@ -53,12 +53,3 @@ export function around(values, log) {
   const rim = high > low ? room * (high - low) : Math.max(room * Math.abs(low), 1e-6);
   return [low >= 0 ? Math.max(low - rim, 0) : low - rim, high + rim];
 }
-
-/** @type {CanvasRenderingContext2D | undefined} */
-let pen;
-
-/** The width of a label in pixels, without layout, which would take most of the time of a drawing. @param {string} text */
-export function widthOf(text) {
-  pen ??= Object.assign(/** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d")), { font: `12px ${getComputedStyle(document.body).fontFamily}` });
-  return pen.measureText(text).width + 1;
-}

@@ -1,10 +1,9 @@
 /**
  * The codes of a quantiser, epoch by epoch: shares stacked from the lowest code up, beside the ideal shares for normally distributed inputs.
  */
-import { make, percent } from "./dom.js";
+import { make, percent, widthOf } from "./dom.js";
 import { mark, picture } from "./profile-draw.js";
 import { Hover } from "./report-hover.js";
-import { widthOf } from "./report-scale.js";
 import { colour } from "./report-view.js";
 
 /** The codes of a run's layer as a figure. @param {any} codes @param {string[]} runs their names */
