@@ -107,6 +107,7 @@ impl FileKind {
 
     /// What to do with a file that was named in the place of another one; `otherwise` where the only
     /// advice is to remove it from a folder.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn advice_or(self, otherwise: &'static str) -> &'static str {
         if self.advice == REMOVE { otherwise } else { self.advice }
     }

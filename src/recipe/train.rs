@@ -157,6 +157,14 @@ impl Length {
             Self::Steps(steps) => steps,
         }
     }
+
+    /// Whether a run is this long after so many complete epochs and steps.
+    pub fn reached(self, epoch: u64, step: u64) -> bool {
+        match self {
+            Self::Epochs(epochs) => epoch >= epochs,
+            Self::Steps(steps) => step >= steps,
+        }
+    }
 }
 
 /// The largest divisor of `batch` that is at most `most`.

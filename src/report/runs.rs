@@ -138,13 +138,13 @@ impl RunSummary {
         let Shown { folder: Folder { about, rows, .. }, saved, tested } = shown;
         let position = saved.checkpoint.position;
         let early = if position.stopped { "ended early, " } else { "" };
-        let state = match (broken_from(rows), saved.recipe.train.length) {
+        let length = saved.recipe.train.length;
+        let complete = length.reached(position.epoch, position.step) && !position.unevaluated;
+        let state = match (broken_from(rows), length) {
             (Some(step), _) => format!("diverged at step {step}"),
-            (None, Length::Epochs(all)) if position.epoch < all => format!("{early}epoch {} of {all}", position.epoch),
-            (None, Length::Steps(all)) if position.step < all || position.unevaluated => {
-                format!("{early}step {} of {all}", position.step)
-            }
-            _ => "complete".into(),
+            _ if complete => "complete".into(),
+            (None, Length::Epochs(all)) => format!("{early}epoch {} of {all}", position.epoch),
+            (None, Length::Steps(all)) => format!("{early}step {} of {all}", position.step),
         };
         let best = epochs(rows).filter_map(|row| Some((row.epoch, row.validation_accuracy?)));
         let best = best.reduce(|best, next| if next.1 > best.1 { next } else { best });

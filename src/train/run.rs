@@ -85,8 +85,10 @@ impl SavedRun {
             recipe.train.patience = 0;
         }
         checkpoint.check(&recipe).map_err(|error| bad(error.to_string()))?;
-        if recipe.data.holds_none_out() {
-            checkpoint.position.stopped = false; // by a patience that is ignored now
+        let position = &mut checkpoint.position;
+        // It was stopped by a patience that is ignored now, or, until version 0.2, in the last epoch.
+        if recipe.data.holds_none_out() || recipe.train.length.reached(position.epoch, position.step) {
+            position.stopped = false;
         }
         Ok(Self { path, recipe, checkpoint })
     }

@@ -59,7 +59,7 @@ fn assert_same(dir: &Path, whole: &Path, what: &str) {
 #[test]
 fn an_incomplete_epoch_is_the_best_until_the_run_is_made_longer() {
     let base = tempfile::tempdir().unwrap();
-    let mut best = 0;
+    let (mut best, mut replaced) = (0, 0);
     for (seed, ends) in (0..3).flat_map(|seed| [1, 3].map(|ends| (seed, ends))) {
         // Ends with a whole epoch, and within the next one.
         for longer in [ends + 1, ends + 2] {
@@ -74,6 +74,8 @@ fn an_incomplete_epoch_is_the_best_until_the_run_is_made_longer() {
             }
             block_on(run.advance(1)).unwrap();
             let incomplete = run.best().unwrap().0 == ends / 2 + 1;
+            // An earlier, whole epoch was the best before.
+            replaced += usize::from(run.trainer().position().best_whole.is_some_and(|(epoch, _)| epoch > 0));
             drop(run);
             if incomplete {
                 best += 1;
@@ -92,7 +94,20 @@ fn an_incomplete_epoch_is_the_best_until_the_run_is_made_longer() {
             }
         }
     }
-    assert!(best > 0, "nothing was tested");
+    assert!(best > 0 && replaced > 0, "of {best} incomplete epochs {replaced} replaced an earlier one");
+}
+
+/// Until version 0.2 a patience that ran out in the last epoch ended a run early, too.
+#[test]
+fn a_run_of_an_earlier_version_at_its_full_length_can_be_made_longer() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("run");
+    finish(create(&dir, &recipe(0, 4)));
+    let mut checkpoint = SavedRun::read(&dir).unwrap().checkpoint;
+    checkpoint.position.stopped = true;
+    fs::write(dir.join(CHECKPOINT), checkpoint.to_bytes()).unwrap();
+    finish(resume(&dir, 6));
+    assert_eq!(SavedRun::read(&dir).unwrap().checkpoint.position.step, 6);
 }
 
 /// Images of the run's own, of which some are missing or others are there when it is resumed.
