@@ -128,7 +128,7 @@ function draw(svg, width, panel, points, ceilings, total, tip) {
     const below = flat.some(([, other], index) => index !== at && y(value) > y(other.value) && y(value) - y(other.value) < 32);
     const from = memory ? Math.max(10 ** left, Math.min(value / steepest, 10 ** right)) : 10 ** left;
     svg.append(mark("line", { class: `roof${doubt(ceiling) ? " doubtful" : ""}`, x1: x(from), x2: end, y1: y(value), y2: y(value) }));
-    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 14 : -5), "text-anchor": "end" }, `${name}${doubt(ceiling) ? " (doubtful)" : ""}: ${persecond(value, unit)}`));
+    names.push(mark("text", { class: "name halo", x: end, y: y(value) + (below ? 15 : -8), "text-anchor": "end" }, `${name}${doubt(ceiling) ? " (doubtful)" : ""}: ${persecond(value, unit)}`));
   });
 
   points.forEach((launch, at) => {

@@ -18,7 +18,8 @@ test('speedscope reads the time line', async (t) => {
   process.env.HALFWAVE_CACHE_DIR = scratch;
   halfwave('profile', 'digits', '--adapter', 'llvmpipe', '--steps', '1', '--json', json, '--trace', trace);
   const { launches } = JSON.parse(readFileSync(json, 'utf8'));
-  const slowest = launches.reduce((slowest, launch) => (launch.median_ns > slowest.median_ns ? launch : slowest));
+  const drawn = (launch) => launch.median_ns * launch.repeats;
+  const slowest = launches.reduce((slowest, launch) => (drawn(launch) > drawn(slowest) ? launch : slowest));
 
   await withBrowser('chromium', t, 9, async (browser) => {
     const page = await browser.newPage();
@@ -41,15 +42,16 @@ test('speedscope reads the time line', async (t) => {
     await t.test('the slowest kernel on the device is the slowest of the table', async () => {
       await page.keyboard.press('n'); // its next thread
       await shows(['llvmpipe', '(tid 2)', '(2/2)']);
-      // A row is "total, self, name with arguments", the longest first.
+      // A row is "total, self, name with arguments", the longest first. The time of a pass or a layer itself is that between
+      // its launches, in which a busy machine may have done other work.
       const rows = (await text()).split('Symbol Name')[1].trim().split(/\n(?=\d+(?:\.\d+)?[µmn]?s )/);
-      const [first] = rows;
+      const [first] = rows.filter((row) => row.includes('"median_ns":'));
       assert.ok(rows.length > 10, rows.join('\n'));
       assert.match(first, new RegExp(`\t${slowest.kernel} \\{`));
       assert.ok(first.includes(`"layer":"${slowest.layer}"`) && first.includes(`"median_ns":${slowest.median_ns},`), first);
       // It shows two decimals.
-      const ms = Number(/^([\d.]+)ms /.exec(first)[1]);
-      assert.ok(Math.abs(ms - slowest.median_ns / 1e6) < 0.01, `${ms} ms, not ${slowest.median_ns} ns`);
+      const ms = Number(/^([\d.]+)ms /.exec(first)?.[1]);
+      assert.ok(Math.abs(ms - drawn(slowest) / 1e6) < 0.01, `${first}, not ${drawn(slowest)} ns`);
     });
 
     const complaints = log.filter((line) => /ts=|Tried to|still open|uncaught|rror/.test(line));
