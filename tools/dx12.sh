@@ -74,7 +74,7 @@ inside() { # inside SCRIPT ARGUMENT...
 desktop='
   wine() { timeout 1200 /usr/lib/wine/wine64 "$@" </dev/null; }
   rm -f /tmp/.X7-lock /tmp/.X11-unix/X7
-  Xvfb :7 -screen 0 640x480x24 -nolisten tcp >/tmp/xvfb.log 2>&1 &
+  Xvfb :7 -screen 0 640x480x24 -nolisten tcp >/tmp/xvfb.log 2>&1 & disown # not one of the jobs to wait for
   for _ in {1..100}; do if [[ -e /tmp/.X11-unix/X7 ]]; then break; fi; sleep 0.1; done
   if [[ ! -e /root/wine/ready ]]; then
     wine wineboot -i && wine reg add "HKCU\Software\Wine\Direct3D" /v renderer /d vulkan /f >/dev/null &&
@@ -110,16 +110,27 @@ took "Windows build"
 status=0
 rm -rf "$work/digits"
 inside "$desktop"'
-  words=$1 halfwave=$2 failed=0
+  words=$1 halfwave=$2
   shift 2
-  wine "$halfwave" devices || failed=1
-  for program; do
-    echo "     Running $program"
-    wine "$program" --nocapture $words || { echo "dx12: $program failed ($?)"; failed=1; }
-  done
-  echo "halfwave train:"
-  WGPU_DEBUG=0 wine "$halfwave" train --plain --epochs 8 --out target/dx12/digits || { echo "dx12: halfwave train failed ($?)"; failed=1; }
-  exit $failed
+  # Two jobs at a time, because FXC compiles on one core. What they print is shown at the end.
+  rm -rf /tmp/jobs && mkdir /tmp/jobs
+  job() { # job HEADING COMMAND...
+    local heading=$1 began=$SECONDS number=$((++count))
+    shift
+    if (($(jobs -pr | wc -l) >= 2)); then wait -n || true; fi
+    {
+      echo "$heading"
+      "$@" || { echo "dx12: $2 failed ($?)"; touch /tmp/jobs/failed; }
+      echo "dx12: ${2##*[\\/]}: $((SECONDS - began)) s" >&2
+    } >"/tmp/jobs/$number.log" 2> >(tee -a "/tmp/jobs/$number.log" >&2) &
+  }
+  count=10
+  wine "$halfwave" devices || touch /tmp/jobs/failed
+  for program; do job "     Running $program" wine "$program" --nocapture $words; done
+  WGPU_DEBUG=0 job "halfwave train:" wine "$halfwave" train --plain --epochs 8 --out target/dx12/digits
+  wait
+  cat /tmp/jobs/*.log
+  [[ ! -e /tmp/jobs/failed ]]
 ' run "${words[*]}" "$halfwave" "${programs[@]#"$PWD/"}" 2>&1 | tee "$log" || status=1
 took "tests"
 

@@ -9,10 +9,16 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export scratch
 
-cargo test --no-run --message-format=json-render-diagnostics "$@" >"$scratch/messages" || exit 1
-# For each suite the package's folder, the source file and the program.
+# Unit tests compile the library once more: without optimisation, because that takes longer than they do.
+build() { cargo test --no-run --message-format=json-render-diagnostics "$@" >>"$scratch/messages" || exit 1; }
+CARGO_PROFILE_DEV_OPT_LEVEL=0 build --lib "$@"
+build --bins --test '*' "$@"
+cargo build --examples "$@" || exit 1
+# For each suite the package's folder, the source file and the program; the longest first, so that none is left at the end.
+longest='/(reference|run|sums|conformance|memory|contract|cli|export|export_c|export_onnx)\.rs\t'
 sed -nE 's|.*"manifest_path":"([^"]*)/Cargo\.toml".*"src_path":"([^"]*)".*"profile":\{[^}]*"test":true\}.*"executable":"([^"]*)".*|\1\t\2\t\3|p' \
-  "$scratch/messages" >"$scratch/suites"
+  "$scratch/messages" >"$scratch/all"
+{ grep -P "$longest" "$scratch/all"; grep -vP "$longest" "$scratch/all"; } >"$scratch/suites"
 [[ -s $scratch/suites ]] || { echo "run-suites: no suite was built" >&2; exit 1; }
 
 run_suite() { # run_suite NUMBER
