@@ -118,10 +118,9 @@ inside "$desktop"'
     shift
     if (($(jobs -pr | wc -l) >= 2)); then wait -n || true; fi
     {
-      echo "$heading"
-      "$@" || { echo "dx12: $2 failed ($?)"; touch /tmp/jobs/failed; }
-      echo "dx12: ${2##*[\\/]}: $((SECONDS - began)) s" >&2
-    } >"/tmp/jobs/$number.log" 2> >(tee -a "/tmp/jobs/$number.log" >&2) &
+      { echo "$heading" && "$@" || { echo "dx12: $2 failed ($?)"; touch /tmp/jobs/failed; }; } >"/tmp/jobs/$number.log" 2>&1
+      echo "dx12: ${2##*[\\/]}: $((SECONDS - began)) s"
+    } &
   }
   count=10
   wine "$halfwave" devices || touch /tmp/jobs/failed
