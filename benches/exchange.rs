@@ -99,6 +99,18 @@ fn table(all: &[Measured]) {
     }
 }
 
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<LogCoord<f64>, LogCoord<f64>>>;
+
+fn legend(chart: &mut Chart<'_>) -> Result<(), Box<dyn Error>> {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font(("sans-serif", 14))
+        .background_style(WHITE.mix(0.9))
+        .draw()?;
+    Ok(())
+}
+
 fn draw(all: &[Measured], path: &str) -> Result<(), Box<dyn Error>> {
     let font = include_bytes!("../assets/fonts/DejaVuSans-subset.ttf");
     register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the embedded font is damaged")?;
@@ -129,12 +141,7 @@ fn draw(all: &[Measured], path: &str) -> Result<(), Box<dyn Error>> {
         chart.draw_series(two)?.label(*name).legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
         chart.draw_series(of(4.0).map(|(one, model)| Circle::new((*model, one.step_ms), 7, colour.stroke_width(2))))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.9))
-        .draw()?;
+    legend(&mut chart)?;
 
     let title = format!(
         "Model: {:.1} million parameters, {} images and {:.0} ms per rank and step (assumed)",
@@ -167,12 +174,7 @@ fn draw(all: &[Measured], path: &str) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.9))
-        .draw()?;
+    legend(&mut chart)?;
     root.present()?;
     Ok(())
 }

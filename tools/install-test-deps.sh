@@ -3,7 +3,7 @@
 # lavapipe (from the release's backports if they have a newer one: its shaders run several times
 # faster), the browsers chromium (which includes SwiftShader) and firefox-esr, a compiler for
 # wasm32, Node.js, clang (which type-checks the kernels' MSL), compilers and emulators for Cortex-M
-# and RISC-V (for exported C), Open MPI, Python with venv. Safe to run again: if everything is installed, it
+# and RISC-V (for exported C), Open MPI and MPICH, Python with venv. Safe to run again: if everything is installed, it
 # changes nothing and contacts no server.
 #
 #   --dx12                 only what tools/dx12.sh needs: a compiler for Windows, Python with pip
@@ -172,9 +172,11 @@ cross() {
   install "${suite[@]}" "${missing[@]}"
 }
 
-# For the feature mpi: Open MPI, and the library that reads its header.
+# For the feature mpi: Open MPI, MPICH beside it, and the library that reads their headers. Of both, Debian's alternatives make
+# Open MPI the default.
 mpi() {
   command -v mpicc >/dev/null && command -v mpirun >/dev/null || want libopenmpi-dev openmpi-bin
+  command -v mpicc.mpich >/dev/null && command -v mpirun.mpich >/dev/null || want libmpich-dev mpich
   compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || want libclang-dev
 }
 

@@ -324,6 +324,7 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
     let folder = run.dir().display().to_string();
     let trainer = run.trainer();
     let (steps, epoch_steps, position) = (trainer.total_steps(), trainer.epoch_steps(), trainer.position());
+    let ranks = trainer.session().rank_devices().to_vec();
     let recipe = trainer.recipe();
     let about = RunSummary {
         folder,
@@ -333,6 +334,7 @@ fn open_view(run: &mut Run, device: &Device) -> Option<View> {
         epoch_steps,
         batch: recipe.train.batch,
         layers: recipe.model.layers.iter().map(|layer| layer.name.clone()).collect(),
+        ranks,
     };
     View::open(about, position, run.rows())
 }

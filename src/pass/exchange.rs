@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::add::Add;
-use crate::ops::compress::{BLOCK, Compress, Format, blocks};
+use crate::ops::compress::{BLOCK, Compress, Format};
 use crate::ops::decompress::{Decompress, Feedback};
 use crate::ops::{Graph, Leaf};
 use crate::pass::ACCUMULATED;
@@ -120,9 +120,4 @@ pub fn unpack(gradients: &[Gradient], format: Format) -> Result<Graph> {
     }
     graph.verify();
     Ok(graph)
-}
-
-/// Blocks of a gradient.
-pub fn blocks_of(gradient: &Gradient) -> usize {
-    blocks(&gradient.ty)
 }

@@ -19,7 +19,12 @@ pub struct Done {
 
 /// `halfwave` in a folder, without standard input.
 pub fn command(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_halfwave"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_halfwave")), dir, args)
+}
+
+/// Another program in a folder, likewise.
+pub fn command_of(program: &Path, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args).current_dir(dir).env_remove("RUST_LOG").env_remove("CIFAR10_DIR");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

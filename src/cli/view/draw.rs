@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::style::Palette;
-use super::{charts, layers, plot};
+use super::{charts, layers, plot, ranks};
 use crate::cli::terminal::{duration, grouped};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -16,7 +16,12 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
     let rim = u16::from(area.width >= 30);
     let area = Rect { x: area.x + rim, width: area.width - 2 * rim, ..area };
     let roomy = area.height >= 18;
-    let facts = flow(facts(state, palette), 3, area.width, if area.height >= 10 { 2 } else { 1 });
+    let others = ranks::height(state, area.height);
+    let mut parts = facts(state, palette);
+    if others == 0 {
+        parts.extend(ranks::facts(state, palette));
+    }
+    let facts = flow(parts, 3, area.width, if area.height >= 10 { 2 } else { 1 });
     let table = layers::height(state, area.height);
     let rows = [
         u16::from(area.height >= 4),
@@ -26,13 +31,16 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
         0, // the charts
         u16::from(roomy && table > 0),
         table,
+        u16::from(others > 0),
+        others,
         u16::from(roomy),
         u16::from(state.note.is_some() && area.height >= 9),
         u16::from(area.height >= 6),
     ];
     let constraints =
         rows.iter().enumerate().map(|(at, &rows)| if at == 4 { Constraint::Min(0) } else { Constraint::Length(rows) });
-    let [header, gauge, middle, _, charts, _, table, _, note, footer] = Layout::vertical(constraints).areas(area);
+    let [header, gauge, middle, _, charts, _, table, _, others, _, note, footer] =
+        Layout::vertical(constraints).areas(area);
     draw_header(state, palette, header, buffer);
     draw_gauge(state, palette, gauge, buffer);
     for (line, row) in facts.into_iter().zip(middle.rows()) {
@@ -40,6 +48,7 @@ pub(super) fn draw(state: &State, palette: &Palette, area: Rect, buffer: &mut Bu
     }
     charts::draw(state, palette, charts, buffer);
     layers::draw(state, palette, area.height, table, buffer);
+    ranks::draw(state, palette, others, buffer);
     if let Some(text) = &state.note {
         styled(shorten(text, note.width), palette.warning).render(note, buffer);
     }
@@ -80,15 +89,17 @@ fn draw_gauge(state: &State, palette: &Palette, area: Rect, buffer: &mut Buffer)
     if width < 4 {
         return styled(text, palette.strong).render(area, buffer);
     }
-    let halves = (state.done() * f64::from(2 * width)).round() as u16;
-    let (full, half) = (halves / 2, halves % 2);
-    Line::from(vec![
-        Span::styled("━".repeat(full.into()), palette.train),
-        Span::styled("╸".repeat(half.into()), palette.train),
-        Span::styled("─".repeat((width - full - half).into()), palette.faint),
-        Span::styled(format!(" {text}"), palette.strong),
-    ])
-    .render(area, buffer);
+    let mut spans = bar(state.done(), width, palette.train, palette.faint).to_vec();
+    spans.push(Span::styled(format!(" {text}"), palette.strong));
+    Line::from(spans).render(area, buffer);
+}
+
+/// Returns a bar of which a share is full.
+pub(super) fn bar(share: f64, width: u16, full: Style, empty: Style) -> [Span<'static>; 3] {
+    let halves = (share.clamp(0.0, 1.0) * f64::from(2 * width)).round() as u16;
+    let (whole, half) = (halves / 2, halves % 2);
+    let part = |text: &str, cells: u16, style| Span::styled(text.repeat(cells.into()), style);
+    [part("━", whole, full), part("╸", half, full), part("─", width - whole - half, empty)]
 }
 
 /// Returns the numbers to show, the most important first.

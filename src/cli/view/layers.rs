@@ -2,6 +2,7 @@
 //! data.
 
 use super::draw::shorten;
+use super::ranks;
 use super::state::State;
 use super::style::Palette;
 use crate::cli::terminal::{grouped, percent};
@@ -27,8 +28,10 @@ struct Rows {
 }
 
 impl Rows {
-    /// Computes the layout for a terminal with `height` rows, of which the charts keep most.
+    /// Computes the layout for a terminal with `height` rows, of which the charts keep most and the
+    /// table of ranks some.
     fn new(state: &State, height: u16) -> Self {
+        let height = height - ranks::room(state, height);
         let (layers, most) = (state.layers.len(), usize::from(height) * 2 / 5);
         if layers == 0 || height < 14 {
             return Self { tall: 1, height: 0, seen: 0 };

@@ -1,4 +1,4 @@
-//! The view of a run on a terminal: curves, times, and statistics of low-bit layers.
+//! The view of a run on a terminal: curves, times, statistics of low-bit layers, and the ranks that train together.
 //!
 //! A separate thread draws and handles keys, so that the view stays responsive during a long step;
 //! training only updates the shared state. When the view closes, the terminal is restored, and the
@@ -9,6 +9,7 @@ mod curve;
 mod draw;
 mod layers;
 mod plot;
+mod ranks;
 mod screen;
 mod state;
 mod style;

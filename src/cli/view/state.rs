@@ -1,7 +1,8 @@
 //! The state of a view, derived only from a run's rows. Pure: no terminal, no clock.
 
 use super::curve::Curve;
-use halfwave::train::metrics::{EpochRow, LayerRow, Row, StepRow};
+use super::ranks::RankTimes;
+use halfwave::train::metrics::{EpochRow, LayerRow, RankRow, Row, StepRow};
 use halfwave::train::{Event, Position};
 
 /// Properties that do not change during a run.
@@ -18,6 +19,8 @@ pub(in crate::cli) struct RunSummary {
     pub(in crate::cli) batch: usize,
     /// Names of the layers, in topological order.
     pub(in crate::cli) layers: Vec<String>,
+    /// Devices of all ranks that train together, in their order; none if there are no others.
+    pub(in crate::cli) ranks: Vec<String>,
 }
 
 /// Accuracy by epoch on one set of images, from 0 to 100.
@@ -62,6 +65,8 @@ pub(super) struct State {
     /// Statistics of the low-bit layers in the last epoch that has them, in topological order.
     pub(super) layers: Vec<(String, LayerRow)>,
     pub(super) layers_epoch: u64,
+    /// The times of all ranks in the last epoch, in their order; none until they are known.
+    pub(super) ranks: Vec<RankTimes>,
     pub(super) images_per_s: Option<f64>,
     /// Wall time of the last epoch, including its evaluation.
     epoch_seconds: Option<f64>,
@@ -82,10 +87,12 @@ impl State {
     pub(super) fn new(about: RunSummary, position: Position, rows: &[Row]) -> Self {
         let printable = |text: &String| text.replace(char::is_control, "?");
         let (folder, device) = (printable(&about.folder), printable(&about.device));
-        let mut state = Self { about: RunSummary { folder, device, ..about }, position, ..Self::default() };
+        let ranks = about.ranks.iter().map(printable).collect();
+        let mut state = Self { about: RunSummary { folder, device, ranks, ..about }, position, ..Self::default() };
         rows.iter().for_each(|row| state.row(row));
-        // These rows were measured earlier, possibly on another device.
+        // These rows were measured earlier, possibly on other devices.
         state.epoch_seconds = None;
+        state.ranks.clear();
         state
     }
 
@@ -136,7 +143,27 @@ impl State {
             self.layers.sort_by_key(|(name, _)| place(name));
             self.layers_epoch = row.epoch;
         }
+        self.ranks_of(row);
         self.epoch_seconds = Some(row.seconds).filter(|seconds| *seconds > 0.0 && seconds.is_finite());
+    }
+
+    /// Takes over the times of all ranks, unless nothing was measured in the epoch.
+    fn ranks_of(&mut self, row: &EpochRow) {
+        // The throughput is that of the first rank's clock.
+        let first = row.ranks.first().map_or(0.0, |rank| rank.seconds);
+        let steps = first * row.images_per_s / self.about.batch.max(1) as f64;
+        let is_known = |rank: &RankRow| {
+            rank.seconds.is_finite() && rank.seconds > 0.0 && (0.0..=rank.seconds).contains(&rank.exchange_s)
+        };
+        let are_all = row.ranks.len() == self.about.ranks.len() && row.ranks.iter().all(is_known);
+        if are_all && steps.is_finite() && steps > 0.0 {
+            let times = row.ranks.iter().map(|rank| RankTimes {
+                computing: (rank.seconds - rank.exchange_s) / steps,
+                exchanging: rank.exchange_s / steps,
+                sent: rank.bytes_per_step,
+            });
+            self.ranks = times.collect();
+        }
     }
 
     /// Returns the current epoch, counted from 1.

@@ -1,5 +1,7 @@
 //! Frames of every size and of unusual runs, rendered as text.
 
+mod ranks;
+
 use super::draw::draw;
 use super::state::{RunSummary, State};
 use super::style::Palette;
@@ -34,6 +36,7 @@ fn about() -> RunSummary {
         epoch_steps: 23,
         batch: 64,
         layers: ["conv1", "q1", "conv2", "q2", "conv3"].map(str::to_string).into(),
+        ranks: Vec::new(),
     }
 }
 

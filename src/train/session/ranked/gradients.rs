@@ -6,8 +6,8 @@ use crate::backend::PlanId;
 use crate::error::{Error, Result};
 use crate::model::{Layout, Parameter, Role};
 use crate::ops::Graph;
-use crate::ops::compress::{BLOCK, Format};
-use crate::pass::exchange::{self, Gradient, MESSAGE, RECEIVED, RESIDUAL, blocks_of};
+use crate::ops::compress::{BLOCK, Format, blocks};
+use crate::pass::exchange::{self, Gradient, MESSAGE, RECEIVED, RESIDUAL};
 use crate::recipe::Exchange;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl Session {
     /// The blocks of each gradient of a bucket that a rank sums.
     fn blocks_of(&self, bucket: usize, rank: usize) -> Vec<Range<usize>> {
         let share = |len: usize| self.ranks.as_ref().map_or(0..len, |ranks| ranks.share_of(len, rank));
-        self.buckets[bucket].compressed.iter().map(|gradient| share(blocks_of(gradient))).collect()
+        self.buckets[bucket].compressed.iter().map(|gradient| share(blocks(&gradient.ty))).collect()
     }
 
     /// The graph of a part of a bucket's exchange.
