@@ -447,6 +447,7 @@ impl Trainer {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
         row.ranks = self.session.rank_rows(self.clock.steps, self.clock.seconds)?;
+        self.session.average_votes().await?;
         let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
         let held_out = self.is_validated();
