@@ -87,6 +87,9 @@ impl Trainer {
     /// rank it is requested on; the backend must not have a stop signal of its own, which would end an
     /// evaluation on this rank only.
     ///
+    /// If ranks vote on flips, checkpoints within an epoch have this rank's own state of the votes until all ranks have
+    /// stopped.
+    ///
     /// # Errors
     ///
     /// Returns an error as [`Trainer::new`] does, or if a batch has fewer images than there are ranks.
