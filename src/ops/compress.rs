@@ -402,6 +402,8 @@ impl Compress {
                 let rank = [None, Some(0), Some(1023)][i % 3];
                 let random = format.uses_random().then(|| words(&mut noise, rank));
                 let op = Self { format, stream: noise.bits() };
+                // A message of one vote against would be all zero.
+                let x = if x.ty.len() == 1 { Tensor::from_f32(&[1], &[1.5]) } else { x };
                 samples.push(Sample::new(op, [x].into_iter().chain(random).collect()));
             }
         }

@@ -6,7 +6,8 @@ use halfwave::data::Dataset;
 use halfwave::ops::compress::Format;
 use halfwave::recipe::{Bop, Exchange, Optimizer, Recipe};
 use halfwave::stop::Stop;
-use halfwave::train::{Checkpoint, Trainer};
+use halfwave::train::metrics::Row;
+use halfwave::train::{Checkpoint, Event, Trainer};
 use pollster::block_on;
 use std::thread;
 
@@ -141,6 +142,42 @@ fn a_stop_within_an_epoch_leaves_equal_ranks() {
     });
     assert!(values(&checkpoints[0], "momentum/conv2.weight").iter().any(|m| *m != 0.0));
     checkpoints.iter().for_each(|checkpoint| assert_eq!(tensors(checkpoint), tensors(&checkpoints[0])));
+}
+
+/// The exchange in few bits adds nodes to a step; what is not finite is still found where it is.
+#[test]
+fn a_fault_is_located_after_votes() {
+    let faults = |gradients: Exchange| {
+        let mut recipe = voting(0.05, 1e-4);
+        recipe.train.ranks.gradients = gradients;
+        recipe.train.optimizer.lr = f32::MAX;
+        let data = Dataset::load(&recipe.data).unwrap();
+        thread::scope(|scope| {
+            let threads: Vec<_> = connected(2)
+                .into_iter()
+                .map(|thread| {
+                    let (recipe, data) = (recipe.clone(), data.clone());
+                    scope.spawn(move || {
+                        let backend = Box::new(CpuBackend::new());
+                        let trainer = Trainer::with_ranks(recipe, data, backend, Box::new(thread), Stop::default());
+                        let mut trainer = block_on(trainer).unwrap();
+                        let rows = block_on(trainer.advance(1)).unwrap();
+                        let rows = rows.into_iter().chain(block_on(trainer.flush()).unwrap());
+                        let fault = rows.filter_map(|event| match event {
+                            Event::Row(Row::Step(row)) => row.fault,
+                            _ => None,
+                        });
+                        fault.collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    // The first update overflows.
+    let found = [Exchange::F32, Exchange::Int8].map(faults);
+    assert!(found[0].iter().all(|rank| rank.len() == 1 && rank[0].starts_with("in the parameter ")), "{found:?}");
+    assert_eq!(found[0], found[1]);
 }
 
 #[test]

@@ -73,15 +73,19 @@ impl Session {
         Ok(())
     }
 
-    /// Number of nodes of the exchange that are checked after a plan, besides those of the update.
+    /// Number of nodes that are checked after a plan of a step, besides those of the update after a micro-batch.
     pub(in crate::train::session) fn behind(&self, purpose: Purpose, bucket: usize) -> Result<usize> {
-        let before = match purpose {
-            Purpose::Micro { .. } => Some(0),
-            purpose => self.checking().position(|plan| plan == (purpose, bucket)).map(|at| at + 1),
+        let (before, update) = match purpose {
+            Purpose::Micro { .. } => (Some(0), None),
+            purpose => {
+                let before = self.checking().position(|plan| plan == (purpose, bucket)).map(|at| at + 1);
+                (before, self.plans.get(&(Purpose::Update, 0)))
+            }
         };
         let Some(before) = before else { return Ok(0) };
+        let update = update.map_or(0, |&id| self.backend.plan(id).nodes.len());
         let nodes = |(purpose, bucket)| Ok(self.exchange_graph(purpose, bucket)?.nodes().len());
-        self.checking().skip(before).map(nodes).sum()
+        self.checking().skip(before).map(nodes).sum::<Result<usize>>().map(|exchange| exchange + update)
     }
 
     /// Compresses a bucket's gradients, and starts copying the messages to the host.
