@@ -1,6 +1,6 @@
 //! `vote`, `flip`: Bop ([`super::bop`]) on several ranks of a data-parallel training, which exchange
 //! one bit per weight. Each rank has its own m, of its own gradients; it votes +1 for a flip where
-//! |m| > τ and m has w's sign, and −1 otherwise. A weight flips where the votes of all ranks add up
+//! |m| > τ and m has w's sign, and −1 otherwise; padding, where w is 0, has the vote 0. A weight flips where the votes of all ranks add up
 //! to more than 0: where more than half of them are for it, so a tie keeps it.
 //!
 //! The majority's vote over single bits: Bernstein, Zhao, Azizzadenesheli, Anandkumar, "signSGD with
@@ -48,7 +48,13 @@ impl Update for Vote {
 
     #[inline(always)]
     fn element(&self, [_, w, m]: [f32; 3], _rates: [f32; 4]) -> f32 {
-        if flips(w, m, self.threshold) { 1.0 } else { -1.0 }
+        if w == 0.0 {
+            0.0
+        } else if flips(w, m, self.threshold) {
+            1.0
+        } else {
+            -1.0
+        }
     }
 
     /// Comparison of the magnitude with the threshold, two signs.

@@ -445,7 +445,8 @@ impl Maker {
         pass::update(&mut self.graph, &gradients, &optimizer, role).unwrap();
     }
 
-    /// A message of a float and its residual, which it updates; a vote on a weight that flips by the message.
+    /// A message of a float and its residual, which it updates; a vote on a weight, and a weight that flips by the
+    /// message.
     fn messages(&mut self, x: Value) {
         let shape = self.graph.ty(x).shape.clone();
         let residual = self.state("residual", &shape, false);
@@ -457,8 +458,8 @@ impl Maker {
         self.add(Feedback { format, channels: None }, &[residual, x, message]);
         let sum = self.add(Decompress { format, messages: 1, shape: shape.clone(), channels: None }, &[message]);
         self.graph.output("sum", sum);
-        let [vote, flipping] = ["vote", "flipping"].map(|what| self.state(what, &shape, false));
-        self.add(Vote { threshold: 0.1 }, &[vote, flipping, x]);
+        let [vote, weight, flipping] = ["vote", "weight", "flipping"].map(|what| self.state(what, &shape, false));
+        self.add(Vote { threshold: 0.1 }, &[vote, weight, x]);
         self.add(Flip, &[flipping, sum]);
     }
 
