@@ -1,7 +1,8 @@
 //! `vote`, `flip`: Bop ([`super::bop`]) on several ranks of a data-parallel training, which exchange
 //! one bit per weight. Each rank has its own m, of its own gradients; it votes +1 for a flip where
-//! |m| > τ and m has w's sign, and −1 otherwise; padding, where w is 0, has the vote 0. A weight flips where the votes of all ranks add up
-//! to more than 0: where more than half of them are for it, so a tie keeps it.
+//! |m| > τ and m has w's sign, and −1 otherwise; padding, where w is 0, has the vote 0. A weight
+//! flips where the votes of all ranks add up to more than 0: where more than half of them are for
+//! it, so a tie keeps it.
 //!
 //! The majority's vote over single bits: Bernstein, Zhao, Azizzadenesheli, Anandkumar, "signSGD with
 //! majority vote is communication efficient and fault tolerant", ICLR 2019; here of Bop's decisions
