@@ -58,13 +58,15 @@ impl Keys for Ranks {
 impl Ranks {
     /// Why these settings do not fit the optimiser, if they do not: the key at fault, and what to do.
     pub(super) fn fault(&self, optimizer: &Optimizer) -> Option<(&'static str, String)> {
-        let why = match (optimizer.rule.flips(), optimizer.clip_norm) {
+        let why = match optimizer.clip_norm {
             _ if !self.flips => return None,
-            (false, _) => format!("\"{}\" flips no weights; use \"bop\", or remove this", optimizer.name()),
-            (true, Some(_)) => {
+            _ if !optimizer.rule.flips() => {
+                format!("\"{}\" flips no weights; use \"bop\", or remove this", optimizer.name())
+            }
+            Some(_) => {
                 "clip_norm needs the norm of all gradients, and those of weights that flip are not exchanged; remove one of the two".into()
             }
-            (true, None) => return None,
+            None => return None,
         };
         Some(("flips", why))
     }
