@@ -2,7 +2,13 @@ fn word(i: u32) -> u32 { return message_at(i >> 2u)[i & 3u]; }
 
 // Quad `place` of the block that begins at word `block`. Every product is exact.
 fn decoded(block: u32, place: u32) -> vec4<f32> {
+    //: if VOTE
+    let votes = word(block + place / 8u) >> (4u * (place & 7u));
+    let in_favour = (vec4<u32>(votes) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>();
+    return select(vec4<f32>(-1.0), vec4<f32>(1.0), in_favour);
+    //: else
     let scale = bitcast<f32>(word(block));
+    //: end
     //: if HALF
     let low = word(block + 1u + 2u * place);
     let high = word(block + 2u + 2u * place);

@@ -34,6 +34,7 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("dorefa_weight_backward", &[1, 2], PARAMETER),
     ("fixed", &[0, 1, 2], "overwrites a parameter whose update was checked; otherwise after a checked batch-norm"),
     ("sign", &[0], PARAMETER),
+    ("vote", &[1], PARAMETER),
     ("xnor_gradient", &[1], PARAMETER),
     ("activation", &[1], COEFFICIENTS),
     ("quantise", &[1, 2], COEFFICIENTS),

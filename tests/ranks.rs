@@ -2,6 +2,8 @@
 //! reproducibly. Ranks are threads here, connected by channels; `tests/ranks/mpi.rs` starts processes.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "ranks/flips.rs"]
+mod flips;
 #[cfg(all(feature = "mpi", unix))]
 #[path = "ranks/mpi.rs"]
 mod mpi;
@@ -83,12 +85,19 @@ struct Trained {
     sent: u64,
     /// Calls to the communicator in training.
     calls: String,
+    /// Bytes that this rank sent per step of each epoch.
+    per_step: Vec<u64>,
 }
 
 /// Trains `steps` steps on this many ranks, from a checkpoint if there is one; one rank trains without
 /// any exchange.
 fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -> Vec<Trained> {
-    let work = |mut trainer: Trainer, calls: Arc<Mutex<String>>| {
+    trained_by(if ranks == 1 { None } else { Some(ranks) }, recipe, steps, from)
+}
+
+/// Trains `steps` steps on ranks that exchange, or in an ordinary training.
+fn trained_by(ranks: Option<usize>, recipe: &Recipe, steps: u64, from: Option<&Checkpoint>) -> Vec<Trained> {
+    let work = |mut trainer: Trainer, rank: usize, calls: Arc<Mutex<String>>| {
         if let Some(checkpoint) = from {
             trainer.restore(checkpoint).unwrap();
         }
@@ -103,15 +112,20 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
             _ => None,
         });
         let losses = losses.collect();
+        let epochs = rows.iter().filter_map(|event| match event {
+            halfwave::train::Event::Row(Row::Epoch(row)) => row.ranks.get(rank),
+            _ => None,
+        });
+        let per_step = epochs.map(|rank| rank.bytes_per_step).collect();
         let checkpoint = block_on(trainer.checkpoint()).unwrap();
         let (sent, calls) = (trainer.session().sent_bytes(), calls.lock().unwrap().clone());
-        Trained { losses, checkpoint, sent, calls, evaluation: block_on(trainer.evaluate()).unwrap() }
+        Trained { losses, checkpoint, sent, calls, per_step, evaluation: block_on(trainer.evaluate()).unwrap() }
     };
     let data = Dataset::load(&recipe.data).unwrap();
-    if ranks == 1 {
+    let Some(ranks) = ranks else {
         let trainer = Trainer::new(recipe.clone(), data, Box::new(CpuBackend::new()), false);
-        return vec![work(block_on(trainer).unwrap(), Arc::default())];
-    }
+        return vec![work(block_on(trainer).unwrap(), 0, Arc::default())];
+    };
     thread::scope(|scope| {
         let threads: Vec<_> = connected(ranks)
             .into_iter()
@@ -119,11 +133,11 @@ fn train(recipe: &Recipe, ranks: usize, steps: u64, from: Option<&Checkpoint>) -
                 let (recipe, data) = (recipe.clone(), data.clone());
                 let backend = || Box::new(CpuBackend::new());
                 scope.spawn(move || {
-                    let calls = Arc::clone(&thread.calls);
+                    let (rank, calls) = (thread.rank, Arc::clone(&thread.calls));
                     let trainer = Trainer::with_ranks(recipe, data, backend(), Box::new(thread), Stop::default());
                     let trainer = block_on(trainer).unwrap();
                     calls.lock().unwrap().clear();
-                    work(trainer, calls)
+                    work(trainer, rank, calls)
                 })
             })
             .collect();

@@ -2,9 +2,9 @@
 //! weight without a latent weight, which flips when the gradient has consistently opposed it.
 //!
 //! m ← (1 − γ)·m + γ·g is [`super::adam::Moment`]; then w ← −w where |m| > τ and m has w's sign. w
-//! is ±1.
+//! is ±1. Several ranks can vote on flips instead ([`super::vote`]).
 
-use super::adam::{Moments, moment};
+use super::adam::{Moment, Moments, moment};
 use super::rule::{Target, UpdateRule};
 use super::update::{Port, Update, port};
 use crate::error::Result;
@@ -70,13 +70,40 @@ impl UpdateRule for Bop {
         if !binary {
             return self.moments.append(to, decay, 0.0);
         }
-        let momentum = to.add(moment(false, 1.0 - self.gamma, 0.0), &[states[0], weight, gradient])?;
+        let momentum = to.add(self.momentum(1), &[states[0], weight, gradient])?;
         to.add(BopStep { threshold: self.threshold }, &[weight, momentum])
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn vote(&self, to: &mut Target<'_>, ranks: usize) -> Result<Value> {
+        let Target { weight, gradient, states, .. } = *to;
+        let momentum = to.add(self.momentum(ranks), &[states[0], weight, gradient])?;
+        to.add(super::vote::Vote { threshold: self.threshold }, &[gradient, weight, momentum])
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn follow(&self, to: &mut Target<'_>) -> Result<Value> {
+        to.add(super::vote::Flip, &[to.weight, to.gradient])
     }
 
     fn examples() -> Vec<Self> {
         vec![Self { gamma: 0.25, threshold: 0.125, ..Self::default() }]
     }
+}
+
+impl Bop {
+    /// The mean of gradients that are those of one of so many ranks: `ranks` times them, so that the mean over all
+    /// ranks is that of the whole batch's gradients.
+    fn momentum(&self, ranks: usize) -> Moment {
+        let whole = moment(false, 1.0 - self.gamma, 0.0);
+        Moment { take: whole.take * ranks as f32, ..whole }
+    }
+}
+
+/// Whether a weight flips, given m and τ.
+#[inline(always)]
+pub(super) fn flips(w: f32, m: f32, threshold: f32) -> bool {
+    m.abs() > threshold && (m > 0.0) == (w > 0.0)
 }
 
 /// New weight: inputs w (in place), m.
@@ -96,7 +123,8 @@ impl Update for BopStep {
     const STEM: &'static str = "bop";
     const TENSORS: &'static [Port] = &[port("w", "the weight"), port("momentum", "the momentum").finite()];
     const RATES: bool = false;
-    const WGSL: &'static str = include_str!("../../shaders/bop.wgsl");
+    const WGSL: &'static str =
+        concat!(include_str!("../../shaders/bop_flips.wgsl"), include_str!("../../shaders/bop.wgsl"));
     /// A weight either flips or does not.
     const TOLERANCE: f32 = 0.0;
 
@@ -106,8 +134,7 @@ impl Update for BopStep {
 
     #[inline(always)]
     fn element(&self, [w, m, _]: [f32; 3], _rates: [f32; 4]) -> f32 {
-        let flips = m.abs() > self.threshold && (m > 0.0) == (w > 0.0);
-        if flips { -w } else { w }
+        if flips(w, m, self.threshold) { -w } else { w }
     }
 
     /// Comparison of the magnitude with the threshold, two signs.

@@ -4,7 +4,7 @@
 //!
 //! The n words of a tensor, padding included, are divided into *blocks* of [`BLOCK`] = 256
 //! consecutive words; the last one may be shorter. A block of a message is one word, its scale s
-//! (the bits of a float), followed by its payload. Its length does not depend on the numbers; those
+//! (the bits of a float), followed by its payload; votes have no scale. Its length does not depend on the numbers; those
 //! that a short block lacks are 0 in the payload. The blocks of a tensor follow each other without
 //! padding, so a message can be divided between blocks.
 //!
@@ -13,9 +13,10 @@
 //! | [`Half`](Format::Half) | 128 | 16.125 | 2^e, max\|x\|·2^−e in [2¹⁴, 2¹⁵) | h·s, h the IEEE half nearest to x/s, ties to even |
 //! | [`Byte`](Format::Byte) | 64 | 8.125 | 2^e, the smallest with max\|x\| ≤ 127·2^e | q·s, q = ⌊x/s⌋ + [u < x/s − ⌊x/s⌋], u uniform in [0, 1) |
 //! | [`Sign`](Format::Sign) | 8 | 1.125 | mean \|x\| | s, or −s for x < 0 |
+//! | [`Vote`](Format::Vote) | 8 | 1 | none | 1 for x > 0, else −1 |
 //!
 //! **Layout**: number i of a block is in word i/2, i/4 or i/32 of the payload, at bits 16·(i mod 2),
-//! 8·(i mod 4) or i mod 32; bytes are two's complement, a sign is 1 for x < 0.
+//! 8·(i mod 4) or i mod 32; bytes are two's complement, a sign is 1 for x < 0, a vote 1 for x > 0.
 //!
 //! **Errors**, relative to the decoded number, for 2^−100 ≤ |x| ≤ 127·2^121:
 //! - `Half`: at most 2⁻¹¹·|x| for |x| ≥ 2^−14·s, |x| below that, where the half would be subnormal
@@ -40,7 +41,8 @@
 //! feedback fixes SignSGD and other gradient compression schemes", ICML 2019, and Zheng, Huang,
 //! Kwok, "Communication-efficient distributed blockwise momentum SGD with error-feedback", NeurIPS
 //! 2019; signs alone, Bernstein, Zhao, Azizzadenesheli, Anandkumar, "signSGD with majority vote is
-//! communication efficient and fault tolerant", ICLR 2019; stochastic rounding, Alistarh, Grubic,
+//! communication efficient and fault tolerant", ICLR 2019, whose majority of votes is the compressed
+//! sum of votes; stochastic rounding, Alistarh, Grubic,
 //! Li, Tomioka, Vojnovic, "QSGD", NIPS 2017, here with powers of two as scales.
 
 use super::dropout::{PHILOX, check_random, drawing};
@@ -78,6 +80,8 @@ pub enum Format {
     Byte,
     /// Signs with the mean magnitude.
     Sign,
+    /// Votes, for or against: a bit for each number.
+    Vote,
 }
 
 /// Returns the number of blocks of a tensor.
@@ -103,7 +107,7 @@ fn significand(size: u32) -> u32 {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::Half, Self::Byte, Self::Sign];
+    pub const ALL: [Self; 4] = [Self::Half, Self::Byte, Self::Sign, Self::Vote];
 
     /// Name of the format in labels of kernels.
     pub fn name(self) -> &'static str {
@@ -111,6 +115,7 @@ impl Format {
             Self::Half => "half",
             Self::Byte => "byte",
             Self::Sign => "sign",
+            Self::Vote => "vote",
         }
     }
 
@@ -119,14 +124,19 @@ impl Format {
         self == Self::Byte
     }
 
-    /// Words of a block of a message: the scale and the payload.
+    /// Whether blocks have a scale.
+    fn is_scaled(self) -> bool {
+        self != Self::Vote
+    }
+
+    /// Words of a block of a message: the scale, if there is one, and the payload.
     pub fn block_words(self) -> usize {
-        1 + BLOCK
-            / match self {
-                Self::Half => 2,
-                Self::Byte => 4,
-                Self::Sign => 32,
-            }
+        let numbers_per_word = match self {
+            Self::Half => 2,
+            Self::Byte => 4,
+            Self::Sign | Self::Vote => 32,
+        };
+        usize::from(self.is_scaled()) + BLOCK / numbers_per_word
     }
 
     /// Words of the message of a tensor, without padding.
@@ -146,14 +156,15 @@ impl Format {
             .constant("HALF", usize::from(self == Self::Half))
             .constant("BYTE", usize::from(self == Self::Byte))
             .constant("SIGN", usize::from(self == Self::Sign))
+            .constant("VOTE", usize::from(self == Self::Vote))
     }
 
-    /// Bits of a block's scale.
+    /// Bits of a block's scale; votes have none.
     fn scale(self, values: &[f32]) -> u32 {
         let largest = values.iter().map(|&x| magnitude(x)).max().unwrap_or(0);
         let exponent = largest >> 23;
         match self {
-            _ if largest == 0 => 0,
+            _ if largest == 0 || !self.is_scaled() => 0,
             Self::Half => (exponent - 14) << 23,
             // One more above 127·2^e.
             Self::Byte => (((largest + 0x1_ffff) >> 23) - 6) << 23,
@@ -163,6 +174,7 @@ impl Format {
                 let mean = sum / values.len() as u32;
                 (mean as f32 * f32::from_bits((exponent - 23) << 23)).to_bits()
             }
+            Self::Vote => 0,
         }
     }
 
@@ -170,11 +182,16 @@ impl Format {
     fn encode(self, values: &[f32], draw: impl Fn(usize) -> [u32; LANES], out: &mut [u32]) {
         out.fill(0);
         let scale = self.scale(values);
-        out[0] = scale;
-        if scale == 0 {
-            return;
-        }
-        let payload = &mut out[1..];
+        let payload = match self.is_scaled() {
+            true => {
+                out[0] = scale;
+                if scale == 0 {
+                    return;
+                }
+                &mut out[1..]
+            }
+            false => out,
+        };
         match self {
             Self::Half => {
                 for (word, pair) in payload.iter_mut().zip(values.as_chunks::<2>().0) {
@@ -188,9 +205,10 @@ impl Format {
                     *word = u32::from_le_bytes(std::array::from_fn(|lane| byte(values[lane], scale, drawn[lane])));
                 }
             }
-            Self::Sign => {
+            Self::Sign | Self::Vote => {
+                let is_set = |x: f32| if self == Self::Sign { x < 0.0 } else { x > 0.0 };
                 for (word, values) in payload.iter_mut().zip(values.chunks(32)) {
-                    let bit = |(i, &x): (usize, &f32)| u32::from(counted(x) < 0.0) << i;
+                    let bit = |(i, &x): (usize, &f32)| u32::from(is_set(counted(x))) << i;
                     *word = values.iter().enumerate().map(bit).sum();
                 }
             }
@@ -199,13 +217,14 @@ impl Format {
 
     /// The numbers of a quad of a block.
     pub(super) fn decode(self, block: &[u32], quad: usize) -> [f32; LANES] {
-        let (scale, payload) = (f32::from_bits(block[0]), &block[1..]);
+        let (scale, payload) = (f32::from_bits(block[0]), &block[usize::from(self.is_scaled())..]);
         std::array::from_fn(|lane| {
             let i = quad * LANES + lane;
             match self {
                 Self::Half => unhalf(payload[i / 2] >> (16 * (i % 2))) * scale,
                 Self::Byte => f32::from((payload[i / 4] >> (8 * (i % 4))) as i8) * scale,
                 Self::Sign => f32::from_bits(block[0] ^ (payload[i / 32] >> (i % 32) & 1) << 31),
+                Self::Vote => (payload[i / 32] >> (i % 32) & 1) as f32 * 2.0 - 1.0,
             }
         })
     }
@@ -274,7 +293,7 @@ impl Operation for Compress {
         Ok(self.format.message(inputs[0]))
     }
 
-    /// Launches: the scale of each block, then the message.
+    /// Launches: the scale of each block, if there is one, then the message.
     fn program(&self, inputs: &[&TensorType], output: &TensorType, _caps: &Caps) -> Program {
         let (x, name) = (inputs[0], self.format.name());
         let (blocks, x_quads) = (blocks(x), (x.words() / LANES) as u32);
@@ -292,20 +311,27 @@ impl Operation for Compress {
         let payload = match self.format {
             Format::Half => include_str!("../../shaders/compress_half.wgsl"),
             Format::Byte => include_str!("../../shaders/compress_byte.wgsl"),
-            Format::Sign => include_str!("../../shaders/compress_sign.wgsl"),
+            Format::Sign | Format::Vote => include_str!("../../shaders/compress_sign.wgsl"),
         };
         let mut texts = vec![add::ELEMENTWISE, MAGNITUDE, include_str!("../../shaders/compress.wgsl"), payload];
         texts.extend(self.format.uses_random().then_some(PHILOX));
         let quads = output.words() / LANES;
         let params = CompressParams { quads: quads as u32, blocks: blocks as u32, x_quads, stream: self.stream };
         let launch = self.format.constants(Launch::new(format!("compress_{name}"), &texts));
-        let launch = launch.read("x", F32, Input(0)).read("scale", U32, Scratch(0));
+        let launch = launch.read("x", F32, Input(0));
+        let launch = match self.format.is_scaled() {
+            true => launch.read("scale", U32, Scratch(0)),
+            false => launch.must_be_finite(),
+        };
         let launch = match self.format.uses_random() {
             true => drawing(launch, inputs[1], Input(1), RANK_QUADS),
             false => launch,
         };
         let message = launch.write("message", U32, Output).params(&params).float_ops(x.len()).threads(quads);
-        Program { scratch_words: vec![LANES * blocks], launches: vec![scale, message] }
+        match self.format.is_scaled() {
+            true => Program { scratch_words: vec![LANES * blocks], launches: vec![scale, message] },
+            false => message.into(),
+        }
     }
 
     fn reference(&self, inputs: &[View<'_>], output: &mut ViewMut<'_>) {
@@ -376,6 +402,8 @@ impl Compress {
                 let rank = [None, Some(0), Some(1023)][i % 3];
                 let random = format.uses_random().then(|| words(&mut noise, rank));
                 let op = Self { format, stream: noise.bits() };
+                // A message of one vote against would be all zero.
+                let x = if x.ty.len() == 1 { Tensor::from_f32(&[1], &[1.5]) } else { x };
                 samples.push(Sample::new(op, [x].into_iter().chain(random).collect()));
             }
         }

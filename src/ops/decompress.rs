@@ -6,11 +6,11 @@
 //! Source: Karimireddy, Rebjock, Stich, Jaggi, "Error feedback fixes SignSGD and other gradient
 //! compression schemes", ICML 2019.
 //!
-//! **Exact on every device**: v is an exact product, or ±s. The sum begins with the first message
+//! **Exact on every device**: v is an exact product, or ±s, or ±1. The sum begins with the first message
 //! and adds the others in their order, so its error is at most (k − 1)·2⁻²⁴·Σₖ|vₖ|; x − v is one
 //! rounded subtraction. |x| < 2^−100 counts as 0, as in messages; no result is subnormal then.
 //!
-//! **Padding is zero** whatever messages hold: signs cannot represent zeros. The shape identifies
+//! **Padding is zero** whatever messages hold: signs and votes cannot represent zeros. The shape identifies
 //! padding lanes; `channels` identifies the rows of padding of a weight `[r, s, c, k]`.
 
 use super::compress::{self, BLOCK, Compress, Format, MAGNITUDE, counted};

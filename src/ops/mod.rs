@@ -89,6 +89,8 @@ pub mod synchronise;
 pub mod threshold;
 pub mod unpack;
 pub mod update;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod vote;
 pub mod window;
 
 pub use add::elementwise;
@@ -347,6 +349,8 @@ ops! {
     #[cfg(not(target_arch = "wasm32"))] compress::Compress,
     #[cfg(not(target_arch = "wasm32"))] decompress::Decompress,
     #[cfg(not(target_arch = "wasm32"))] decompress::Feedback,
+    #[cfg(not(target_arch = "wasm32"))] vote::Vote,
+    #[cfg(not(target_arch = "wasm32"))] vote::Flip,
 }
 
 rule::rules! { sgd::Sgd, adam::Adam, adam::AdamW, bop::Bop, lion::Lion }

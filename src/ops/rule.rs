@@ -6,7 +6,7 @@
 //! `velocity/…` (SGD), `moment1/…`, `moment2/…` (Adam, AdamW), `momentum/…` (Bop, Lion).
 
 use super::{Graph, Op};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Value;
 use crate::schema::Keys;
 
@@ -54,6 +54,27 @@ pub trait UpdateRule: Keys {
     /// Returns an error if shapes do not fit.
     fn append(&self, to: &mut Target<'_>) -> Result<Value>;
 
+    /// Appends the nodes by which one of several ranks votes on a weight's flips, from its own gradient, and returns
+    /// its votes, ±1, which replace the gradient ([`super::vote`]).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the rule flips no weights.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn vote(&self, _to: &mut Target<'_>, _ranks: usize) -> Result<Value> {
+        Err(no_flips(self.name()))
+    }
+
+    /// Appends the nodes that flip a weight in place where the sum of all ranks' votes, which is passed as its
+    /// gradient, is above 0, and returns the last one's value.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the rule flips no weights.
+    fn follow(&self, _to: &mut Target<'_>) -> Result<Value> {
+        Err(no_flips(self.name()))
+    }
+
     /// Returns rules for tests, with settings that all have an effect.
     fn examples() -> Vec<Self>
     where
@@ -61,6 +82,10 @@ pub trait UpdateRule: Keys {
     {
         vec![Self::default()]
     }
+}
+
+fn no_flips(rule: &str) -> Error {
+    Error::Model(format!("{rule} flips no weights"))
 }
 
 /// A parameter for which a rule appends nodes.

@@ -1,12 +1,15 @@
-//! Graphs by which ranks sum gradients in few bits ([`crate::ops::compress`]).
+//! Graphs by which ranks sum gradients in few bits ([`crate::ops::compress`]), or votes on flips
+//! ([`crate::ops::vote`]) in their place.
 //!
 //! Each rank compresses its gradients ([`compress`]) and sends every other rank the blocks that the other
 //! one sums. A rank decompresses and adds what it has received, compresses the sum ([`merge`]) and sends
 //! it to all others, and every rank decompresses the whole sum ([`unpack`]). Signs lose most of a number, so what
 //! a message omits, of a gradient or of a sum, is added to the next one of the same place (error feedback in both
-//! directions: Zheng, Huang, Kwok, NeurIPS 2019); with equal scales the merged sign is the majority's.
+//! directions: Zheng, Huang, Kwok, NeurIPS 2019); with equal scales the merged sign is the majority's. A vote is
+//! cast anew in each step, and omits nothing.
 
 use super::objective::state;
+use super::{Optimizer, Target};
 use crate::error::Result;
 use crate::graph::{Phase, Value};
 use crate::ops::accumulate::Accumulate;
@@ -19,7 +22,7 @@ use crate::random;
 use crate::tensor::{Encoding, TensorType};
 use std::ops::Range;
 
-/// A gradient that is exchanged in few bits.
+/// A gradient that is exchanged in few bits, or votes on the flips of a weight, which replace its gradient.
 #[derive(Clone, Debug)]
 pub struct Gradient {
     /// The parameter's name.
@@ -30,6 +33,8 @@ pub struct Gradient {
     pub ty: TensorType,
     /// Input channels, if it is the weight of filters.
     pub channels: Option<usize>,
+    /// The format of its messages; [`Format::Vote`] for votes.
+    pub format: Format,
 }
 
 /// Name prefix of the state that holds what messages have omitted so far.
@@ -55,17 +60,34 @@ fn compressed(graph: &mut Graph, format: Format, x: Value, name: &str, channels:
     Ok(message)
 }
 
-/// Compresses this rank's gradients; outputs "message/…".
+/// Votes on the flips of a weight, given the gradient of this rank, one of so many; overwrites the gradient.
+fn vote(graph: &mut Graph, name: &str, gradient: Value, optimizer: &Optimizer, ranks: usize) -> Result<Value> {
+    let ty = graph.ty(gradient).clone();
+    let weight = graph.add(state(name, ty.clone()), &[])?;
+    let mut states = [gradient; 2];
+    for (place, what) in states.iter_mut().zip(optimizer.states(true)) {
+        *place = graph.add(state(&format!("{what}/{name}"), ty.clone()), &[])?;
+    }
+    // Weights that flip have no learning rate.
+    let (rates, lr_scale, decay) = (gradient, 1.0, 0.0);
+    optimizer.rule.vote(&mut Target { graph, weight, gradient, rates, states, lr_scale, decay, binary: true }, ranks)
+}
+
+/// Compresses the gradients of this rank, one of so many; outputs "message/…".
 ///
 /// # Errors
 ///
-/// Never returns an error for gradients of at least one number.
-pub fn compress(gradients: &[Gradient], format: Format) -> Result<Graph> {
+/// Returns an error for a vote if the optimiser flips no weights.
+pub fn compress(gradients: &[Gradient], optimizer: &Optimizer, ranks: usize) -> Result<Graph> {
     let mut graph = Graph::new();
-    for (index, Gradient { name, layer, ty, channels }) in gradients.iter().enumerate() {
+    for (index, Gradient { name, layer, ty, channels, format }) in gradients.iter().enumerate() {
         graph.at(layer, Phase::Update);
         let sum = graph.add(state(&format!("{ACCUMULATED}{name}"), ty.clone()), &[])?;
-        let message = compressed(&mut graph, format, sum, name, *channels)?;
+        let sent = match format {
+            Format::Vote => vote(&mut graph, name, sum, optimizer, ranks)?,
+            _ => sum,
+        };
+        let message = compressed(&mut graph, *format, sent, name, *channels)?;
         graph.output(format!("{MESSAGE}{index}"), message);
     }
     graph.verify();
@@ -83,9 +105,11 @@ fn words_in(ty: &TensorType, part: &Range<usize>) -> usize {
 /// # Errors
 ///
 /// Never returns an error for at least one rank.
-pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], format: Format, ranks: usize) -> Result<Graph> {
+pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], ranks: usize) -> Result<Graph> {
     let mut graph = Graph::new();
-    for (index, (Gradient { name, layer, ty, .. }, part)) in gradients.iter().zip(parts).enumerate() {
+    for (index, (&Gradient { ref name, ref layer, ref ty, format, .. }, part)) in
+        gradients.iter().zip(parts).enumerate()
+    {
         if part.is_empty() {
             continue;
         }
@@ -106,14 +130,14 @@ pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], format: Format, ran
 /// # Errors
 ///
 /// Never returns an error for gradients of at least one number.
-pub fn unpack(gradients: &[Gradient], format: Format) -> Result<Graph> {
+pub fn unpack(gradients: &[Gradient]) -> Result<Graph> {
     let mut graph = Graph::new();
     // Micro-batch 0 overwrites.
     let micro = graph.add(Leaf::input("micro", TensorType::f32(&[4])), &[])?;
-    for (index, Gradient { name, layer, ty, channels }) in gradients.iter().enumerate() {
+    for (index, Gradient { name, layer, ty, channels, format }) in gradients.iter().enumerate() {
         graph.at(layer, Phase::Update);
         let received = graph.add(Leaf::input(&format!("{RECEIVED}{index}"), format.message(ty)), &[])?;
-        let op = Decompress { format, messages: 1, shape: ty.shape.clone(), channels: *channels };
+        let op = Decompress { format: *format, messages: 1, shape: ty.shape.clone(), channels: *channels };
         let sum = graph.add(op, &[received])?;
         let place = graph.add(state(&format!("{ACCUMULATED}{name}"), ty.clone()), &[])?;
         graph.add(Accumulate, &[place, sum, micro])?;

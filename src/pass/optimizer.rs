@@ -20,6 +20,9 @@ pub struct Optimizer {
     pub clip_norm: Option<f32>,
     /// Parameter groups with their own settings; the first group that contains a parameter applies.
     pub groups: Vec<Group>,
+    /// Whether weights flip as several ranks have voted before the update (`exchange`). Not a setting of its own: a
+    /// session sets it if the recipe says `train.ranks.flips` and there are ranks.
+    pub voted: bool,
 }
 
 /// A group of parameters with its own settings.
@@ -105,7 +108,7 @@ impl Optimizer {
     /// Creates an optimiser without weight decay, clipping or groups.
     pub fn new(lr: f32, rule: impl Into<Rule>) -> Self {
         let rule = rule.into();
-        Self { lr, rule, weight_decay: 0.0, clip_norm: None, groups: Vec::new() }
+        Self { lr, rule, weight_decay: 0.0, clip_norm: None, groups: Vec::new(), voted: false }
     }
 
     /// Creates SGD with momentum and weight decay.
@@ -127,6 +130,11 @@ impl Optimizer {
     /// [`Weights::binary`](crate::model::Weights::binary).
     pub fn flips(&self, binary: bool) -> bool {
         binary && self.rule.flips()
+    }
+
+    /// Whether ranks vote on a weight's flips; `binary` as in [`Optimizer::flips`].
+    pub fn votes(&self, binary: bool) -> bool {
+        self.voted && self.flips(binary)
     }
 
     /// Whether a tensor of this name is optimiser state.

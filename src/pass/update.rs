@@ -44,7 +44,10 @@ pub fn update(
         graph.at(&layer, Phase::Update);
         let (lr_scale, decay) = optimizer.settings(&name, weight);
         let mut states = [rates; 2];
-        for (state, what) in states.iter_mut().zip(optimizer.states(binary)) {
+        // Where ranks vote, the state belongs to their votes.
+        let voted = optimizer.votes(binary);
+        let kept = if voted { &[] } else { optimizer.states(binary) };
+        for (state, what) in states.iter_mut().zip(kept) {
             let (name, ty) = (format!("{what}/{name}"), ty.clone());
             *state = graph.add(Leaf { name, ty, role: ops::Role::State { trained: false } }, &[])?;
         }
@@ -54,7 +57,8 @@ pub fn update(
             None => gradient,
         };
         let mut target = Target { graph, weight: leaf, gradient, rates, states, lr_scale, decay, binary };
-        let updated = optimizer.rule.append(&mut target)?;
+        let rule = &optimizer.rule;
+        let updated = if voted { rule.follow(&mut target)? } else { rule.append(&mut target)? };
         if clipped {
             graph.add(Clamp, &[updated])?;
         }

@@ -84,6 +84,7 @@ impl Recipe {
         data.fault().map_or(Ok(()), refuse)?;
         train.fault().map_or(Ok(()), |(key, why)| refuse(("train", key, why)))?;
         check_optimizer(&train.optimizer, model)?;
+        train.ranks.fault(&train.optimizer).map_or(Ok(()), |(key, why)| refuse(("train.ranks", key, why)))?;
         train.schedule.fault(train.length).map_or(Ok(()), |(key, why)| refuse(("train.schedule", key, why)))?;
         data.model_fault(model).map_or(Ok(()), refuse)?;
         // Every epoch needs a batch, and every batch a variance.

@@ -97,7 +97,7 @@ pub struct Session {
     ranks: Option<Ranks>,
     /// Whether batch-norms use the statistics of the images of all ranks.
     synchronised: bool,
-    /// How gradients of weights are exchanged, if not as floats.
+    /// How gradients of weights are exchanged, if not as floats and unless ranks vote on flips.
     #[cfg_attr(target_arch = "wasm32", expect(dead_code))]
     format: Option<Format>,
     /// Gradients that ranks exchange together; none without other ranks.
@@ -168,11 +168,12 @@ impl Session {
         ranks: Option<Ranks>,
         dump: bool,
     ) -> Result<Self> {
+        let voted = ranks.is_some() && recipe.train.ranks.flips;
         let mut session = Self {
             backend,
             model: recipe.model.clone(),
             loss: recipe.train.loss,
-            optimizer: recipe.train.optimizer.clone(),
+            optimizer: Optimizer { voted, ..recipe.train.optimizer.clone() },
             precision: recipe.train.precision,
             batch: recipe.train.batch,
             micro_batches: recipe.train.accumulate,
@@ -195,6 +196,7 @@ impl Session {
         };
         session.buckets = session.divide_into_buckets();
         session.step_ids(session.batch).await?;
+        session.load_votes().await?;
         session.restart(session.seed);
         Ok(session)
     }

@@ -87,6 +87,9 @@ impl Trainer {
     /// rank it is requested on; the backend must not have a stop signal of its own, which would end an
     /// evaluation on this rank only.
     ///
+    /// If ranks vote on flips, checkpoints within an epoch have this rank's own state of the votes until all ranks have
+    /// stopped.
+    ///
     /// # Errors
     ///
     /// Returns an error as [`Trainer::new`] does, or if a batch has fewer images than there are ranks.
@@ -447,6 +450,7 @@ impl Trainer {
         let started = web_time::Instant::now();
         let mut row = EpochRow { epoch: self.position.epoch + 1, step: self.position.step, ..Default::default() };
         row.ranks = self.session.rank_rows(self.clock.steps, self.clock.seconds)?;
+        self.session.average_votes().await?;
         let over = self.position.step >= self.total_steps();
         let due = over || row.epoch.is_multiple_of(self.recipe.train.evaluate_every);
         let held_out = self.is_validated();

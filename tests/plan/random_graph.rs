@@ -46,6 +46,7 @@ use halfwave::ops::{
     slice::Slice,
     synchronise::{Shared, Synchronise},
     unpack::Unpack,
+    vote::{Flip, Vote},
 };
 use halfwave::pass::{self, Optimizer, Rule};
 use halfwave::tensor::{Encoding, TensorType};
@@ -444,18 +445,22 @@ impl Maker {
         pass::update(&mut self.graph, &gradients, &optimizer, role).unwrap();
     }
 
-    /// A message of a float and its residual, which it updates.
+    /// A message of a float and its residual, which it updates; a vote on a weight, and a weight that flips by the
+    /// message.
     fn messages(&mut self, x: Value) {
         let shape = self.graph.ty(x).shape.clone();
         let residual = self.state("residual", &shape, false);
         let x = self.add(Add, &[x, residual]);
-        let format = MessageFormat::ALL[self.graph.nodes().len() % 3];
+        let format = MessageFormat::ALL[self.graph.nodes().len() % MessageFormat::ALL.len()];
         let random = format.uses_random().then(|| self.random());
         let inputs: Vec<_> = [x].into_iter().chain(random).collect();
         let message = self.add(Compress { format, stream: 11 }, &inputs);
         self.add(Feedback { format, channels: None }, &[residual, x, message]);
-        let sum = self.add(Decompress { format, messages: 1, shape, channels: None }, &[message]);
+        let sum = self.add(Decompress { format, messages: 1, shape: shape.clone(), channels: None }, &[message]);
         self.graph.output("sum", sum);
+        let [vote, weight, flipping] = ["vote", "weight", "flipping"].map(|what| self.state(what, &shape, false));
+        self.add(Vote { threshold: 0.1 }, &[vote, weight, x]);
+        self.add(Flip, &[flipping, sum]);
     }
 
     fn optimizer(&mut self) -> Optimizer {

@@ -101,6 +101,15 @@ fn optimizers_are_read() {
         assert!(message.contains(keys) && message.contains("bop flips fc.weight without"), "{message}");
     }
     assert_eq!(grouped("lr_scale = 1").unwrap().train.optimizer.groups.len(), 1);
+
+    // Ranks can vote on flips, but then no norm is known.
+    let voting = |keys: &str| {
+        let text = format!("kind = \"bop\"\nlr = 1e-3\n{keys}[train.ranks]\nflips = true\n");
+        Recipe::parse(&binary(&text), "r.toml")
+    };
+    assert!(voting("").unwrap().train.ranks.flips);
+    let message = voting("clip_norm = 1\n").unwrap_err().to_string();
+    assert!(message.contains("flips = true") && message.contains("clip_norm"), "{message}");
 }
 
 #[test]
@@ -218,6 +227,9 @@ const WRONG: &[(&str, &str, usize, &[&str])] = &[
     (SGD, "[train.schedule]\nkind = \"linear\"\nwarmup_epochs = 1\nwarmup_steps = 1", 44, &["not both"]),
     (SGD, "[train.schedule]\nkind = \"linear\"\nwarmup_epochs = 21", 43, &["longer than the run"]),
     (SGD, "[train.schedule]\nkind = \"linear\"\nwarmup_steps = -1", 43, &["warmup_steps = -1"]),
+    // Ranks.
+    (SGD, "[train.ranks]\nflips = 1", 42, &["flips = 1", "true or false"]),
+    (SGD, "[train.ranks]\nflips = true", 42, &["[train.ranks]: flips = true", "\"sgd\" flips no weights"]),
 ];
 
 #[test]

@@ -45,7 +45,7 @@ fn limited(x: f64) -> f64 {
 #[test]
 fn messages_have_the_stated_lengths() {
     for (format, bits, block_words) in
-        [(Format::Half, 16.125, 129), (Format::Byte, 8.125, 65), (Format::Sign, 1.125, 9)]
+        [(Format::Half, 16.125, 129), (Format::Byte, 8.125, 65), (Format::Sign, 1.125, 9), (Format::Vote, 1.0, 8)]
     {
         assert_eq!(format.block_words(), block_words);
         for (shape, blocks) in [(vec![1], 1), (vec![256], 1), (vec![64, 1], 1), (vec![257], 2), (vec![3, 3, 8, 41], 13)]
@@ -85,6 +85,24 @@ fn messages_have_the_stated_layout() {
         assert_eq!(signs[1 + i / 32] >> (i % 32) & 1 == 1, *x < 0.0);
     }
     assert_eq!(signs[9..12], [0.75f32.to_bits(), 1, 0], "the mean of -3 and three words of padding");
+    let votes = message_of(Format::Vote, &x, [0, 0]).words;
+    for (i, x) in values[..256].iter().enumerate() {
+        assert_eq!(votes[i / 32] >> (i % 32) & 1 == 1, *x > 0.0);
+    }
+    assert_eq!(votes[8..], [0; 8], "-3 and padding");
+}
+
+#[test]
+fn a_vote_is_for_numbers_above_0_and_the_majority_of_votes_wins() {
+    let voters = [[1.0, 1.0, 1.0, -1.0], [2.0, -2.0, 1.0, -1.0], [3.0, -3.0, -1.0, -1.0]];
+    let voters = voters.map(|values| Tensor::from_f32(&[4], &values));
+    let votes = voters.clone().map(|x| message_of(Format::Vote, &x, [0, 0]));
+    assert_eq!(decoded(Format::Vote, &Tensor::from_f32(&[4], &[2.0, -0.0, 0.0, 1e-40])), [1.0, -1.0, -1.0, -1.0]);
+    assert_eq!(sum_of(Format::Vote, &votes, &voters[0], None), [3.0, -1.0, 1.0, -3.0]);
+    // A tie is no majority.
+    let tie = sum_of(Format::Vote, &votes[..2], &voters[0], None);
+    assert_eq!(tie, [2.0, 0.0, 2.0, -2.0]);
+    assert_eq!(decoded(Format::Vote, &Tensor::from_f32(&[4], &tie)), [1.0, -1.0, 1.0, -1.0]);
 }
 
 #[test]
@@ -209,7 +227,7 @@ fn no_result_is_subnormal_or_infinite_and_zeros_are_zero() {
         for x in tensors(&mut noise) {
             let message = message_of(format, &x, [0, 0]);
             let scales = message.words.chunks_exact(format.block_words()).map(|block| f32::from_bits(block[0]));
-            assert!(!scales.into_iter().any(|scale| subnormal(&scale)));
+            assert!(!format.is_scaled() || !scales.into_iter().any(|scale| subnormal(&scale)));
             let residual = Op::from(Feedback { format, channels: None }).evaluate(&[&x, &x, &message]);
             let results = decoded(format, &x).into_iter().chain(residual.to_f32());
             assert!(!results.into_iter().any(|v| subnormal(&v)), "{format:?}");
@@ -270,7 +288,7 @@ fn feedback_keeps_what_messages_omit() {
         }
         for ((given, sent), r) in given.iter().zip(&sent).zip(residual.to_f32()) {
             assert!((given - sent - f64::from(r)).abs() < 1e-3, "{format:?}: {given}, {sent} and {r}");
-            let most = if format == Format::Sign { 40.0 } else { 0.1 };
+            let most = if matches!(format, Format::Sign | Format::Vote) { 40.0 } else { 0.1 };
             assert!(r.abs() < most, "{format:?}: the residual {r}");
         }
     }

@@ -5,6 +5,7 @@ use crate::backend::PlanId;
 use crate::error::{Error, Result};
 use crate::graph::Phase;
 use crate::kernel::FAULT;
+use crate::pass::ACCUMULATED;
 use crate::tensor::{LANES, Tensor};
 use std::fmt;
 
@@ -49,7 +50,10 @@ impl Session {
         let node = plan.faulty(word)?;
         let updated = plan.state.iter().find(|port| port.place.slot == node.output.slot && node.phase == Phase::Update);
         Some(match updated {
-            Some(port) => NonFinite::Parameter(port.name.clone()),
+            Some(port) => {
+                let name = port.name.strip_prefix(ACCUMULATED).unwrap_or(&port.name);
+                NonFinite::Parameter(name.to_string())
+            }
             None => NonFinite::Layer { layer: node.layer.clone(), stem: node.op.stem() },
         })
     }

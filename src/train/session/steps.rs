@@ -186,8 +186,9 @@ impl Session {
 
     /// The plan of a full batch's step that has this port.
     fn owner(&self, port: &str) -> PlanId {
-        let update = self.plans.get(&(Purpose::Update, 0)).copied();
-        update.filter(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
+        let after = [(Purpose::Update, 0)].into_iter().chain(self.checking());
+        let mut after = after.filter_map(|plan| self.plans.get(&plan).copied());
+        after.find(|id| self.backend.plan(*id).port(port).is_some()).unwrap_or(self.training())
     }
 
     /// Length of state shared by all steps, in words.

@@ -1,9 +1,10 @@
 //! The exchange between ranks in a step, after the gradients of this rank's images have been computed
 //! and before the update: gradients, the loss, running statistics of batch-norms, faults.
 
-use super::Session;
+use super::{Session, states};
 use crate::error::{Error, Result};
 use crate::kernel::FAULT;
+use crate::model::Parameter;
 use crate::pass::ACCUMULATED;
 use crate::tensor::LANES;
 use crate::train::evaluate::ImageResult;
@@ -58,6 +59,29 @@ impl Session {
         }
         if common != fault {
             self.put(FAULT, &[common; LANES]);
+        }
+        if self.stopping() { self.average_votes().await } else { Ok(()) }
+    }
+
+    /// Replaces the state by which ranks vote on flips by its mean over all ranks, which is that of one process that
+    /// computes the whole batch. It is then equal everywhere, so that a checkpoint of one rank is one of all.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the device or the connection to another rank is lost.
+    pub(in crate::train) async fn average_votes(&mut self) -> Result<()> {
+        let optimizer = &self.optimizer;
+        let voted = self.parameters.iter().filter(|parameter| optimizer.votes(parameter.binary()));
+        let states = |parameter: &Parameter| {
+            states(optimizer, parameter).iter().map(|state| format!("{state}/{}", parameter.name)).collect::<Vec<_>>()
+        };
+        for name in voted.flat_map(states).collect::<Vec<_>>() {
+            let mut numbers: Vec<f32> = bytemuck::cast_vec(self.get(&name).await?);
+            let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
+            ranks.sum(&mut numbers)?;
+            let factor = 1.0 / ranks.ranks() as f32;
+            let words: Vec<u32> = numbers.iter().map(|sum| (sum * factor).to_bits()).collect();
+            self.put(&name, &words);
         }
         Ok(())
     }

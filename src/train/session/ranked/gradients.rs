@@ -1,5 +1,5 @@
-//! The exchange of gradients in few bits: what each rank sends, receives, and runs on its device
-//! ([`crate::pass::exchange`]).
+//! The exchange of gradients in few bits, and of votes on flips: what each rank sends, receives, and runs on its
+//! device ([`crate::pass::exchange`]).
 
 use super::{Arriving, Purpose, Session};
 use crate::backend::PlanId;
@@ -24,15 +24,20 @@ impl From<Exchange> for Option<Format> {
 }
 
 impl Session {
-    /// The gradient of a parameter that is exchanged in few bits: a weight. Other parameters are few, and
-    /// sensitive.
+    /// The gradient of a parameter that is exchanged in few bits: a weight, or the votes on its flips. Other parameters
+    /// are few, and sensitive.
     pub(in crate::train::session) fn compressible(&self, parameter: &Parameter) -> Option<Gradient> {
         let (ty, is_weight) = (parameter.ty(), matches!(parameter.role, Role::Weight { .. }));
-        (self.format.is_some() && is_weight && ty.words() >= BLOCK).then(|| Gradient {
+        let format = match self.optimizer.votes(parameter.binary()) {
+            true => Some(Format::Vote),
+            false => self.format.filter(|_| is_weight && ty.words() >= BLOCK),
+        };
+        Some(Gradient {
             name: parameter.name.clone(),
             layer: parameter.layer.clone(),
             ty,
             channels: if let Layout::Filters { channels, .. } = parameter.layout { Some(channels) } else { None },
+            format: format?,
         })
     }
 
@@ -44,34 +49,43 @@ impl Session {
 
     /// The graph of a part of a bucket's exchange.
     pub(in crate::train::session) fn exchange_graph(&self, purpose: Purpose, bucket: usize) -> Result<Graph> {
-        let (gradients, format) = (&self.buckets[bucket].compressed, self.format.unwrap_or(Format::Half));
+        let gradients = &self.buckets[bucket].compressed;
         match purpose {
-            Purpose::Compress => exchange::compress(gradients, format),
-            Purpose::Merge => {
-                let (rank, ranks) = self.ranks.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.ranks()));
-                exchange::merge(gradients, &self.blocks_of(bucket, rank), format, ranks)
-            }
-            _ => exchange::unpack(gradients, format),
+            Purpose::Compress => exchange::compress(gradients, &self.optimizer, self.ranks()),
+            Purpose::Merge => exchange::merge(gradients, &self.own_blocks(bucket), self.ranks()),
+            _ => exchange::unpack(gradients),
         }
     }
 
     /// Plans of a step's exchange whose nodes check numbers, in the order of their ranks in the fault word.
     pub(in crate::train::session) fn checking(&self) -> impl Iterator<Item = (Purpose, usize)> + use<> {
-        let buckets = if self.format.is_some() { self.buckets.len() } else { 0 };
-        [Purpose::Compress, Purpose::Merge]
-            .into_iter()
-            .flat_map(move |purpose| (0..buckets).map(move |at| (purpose, at)))
+        let compressed = |at: &usize| !self.buckets[*at].compressed.is_empty();
+        let buckets: Vec<_> = (0..self.buckets.len()).filter(compressed).collect();
+        let of = move |purpose| buckets.clone().into_iter().map(move |at| (purpose, at));
+        [Purpose::Compress, Purpose::Merge].into_iter().flat_map(of)
     }
 
-    /// Number of nodes of the exchange that are checked after a plan, besides those of the update.
+    /// Loads the plans by which this rank votes, because they have the state of weights that flip.
+    pub(in crate::train::session) async fn load_votes(&mut self) -> Result<()> {
+        for (purpose, bucket) in self.checking().filter(|(purpose, _)| *purpose == Purpose::Compress) {
+            self.plan_for(purpose, bucket).await?;
+        }
+        Ok(())
+    }
+
+    /// Number of nodes that are checked after a plan of a step, besides those of the update after a micro-batch.
     pub(in crate::train::session) fn behind(&self, purpose: Purpose, bucket: usize) -> Result<usize> {
-        let before = match purpose {
-            Purpose::Micro { .. } => Some(0),
-            purpose => self.checking().position(|plan| plan == (purpose, bucket)).map(|at| at + 1),
+        let (before, update) = match purpose {
+            Purpose::Micro { .. } => (Some(0), None),
+            purpose => {
+                let before = self.checking().position(|plan| plan == (purpose, bucket)).map(|at| at + 1);
+                (before, self.plans.get(&(Purpose::Update, 0)))
+            }
         };
         let Some(before) = before else { return Ok(0) };
+        let update = update.map_or(0, |&id| self.backend.plan(id).nodes.len());
         let nodes = |(purpose, bucket)| Ok(self.exchange_graph(purpose, bucket)?.nodes().len());
-        self.checking().skip(before).map(nodes).sum()
+        self.checking().skip(before).map(nodes).sum::<Result<usize>>().map(|exchange| exchange + update)
     }
 
     /// Compresses a bucket's gradients, and starts copying the messages to the host.
@@ -88,15 +102,16 @@ impl Session {
         bucket: usize,
         messages: Vec<Vec<u32>>,
     ) -> Result<()> {
-        let Some(format) = self.format.filter(|_| !messages.is_empty()) else { return Ok(()) };
-        let block = format.block_words();
-        let ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.ranks());
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let block_words = self.block_words(bucket);
         // To each rank the blocks that it sums, of one gradient after the other.
         let to = |rank: usize| {
-            let parts = self.blocks_of(bucket, rank).into_iter().zip(&messages);
-            parts.flat_map(|(part, message)| message[part.start * block..part.end * block].to_vec()).collect()
+            let parts = self.blocks_of(bucket, rank).into_iter().zip(&block_words).zip(&messages);
+            parts.flat_map(|((part, block), message)| message[part.start * block..part.end * block].to_vec()).collect()
         };
-        let outgoing: Vec<Vec<u32>> = (0..ranks).map(to).collect();
+        let outgoing: Vec<Vec<u32>> = (0..self.ranks()).map(to).collect();
         let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
         let incoming = ranks.exchange(&outgoing.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         let own = self.own_blocks(bucket);
@@ -108,7 +123,7 @@ impl Session {
         let merge = self.plan_for(Purpose::Merge, bucket).await?;
         let mut at = 0;
         for (index, part) in own.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
-            let len = part.len() * block;
+            let len = part.len() * block_words[index];
             let words = incoming.iter().flat_map(|message| message[at..at + len].iter().copied()).collect();
             self.put_padded(merge, &format!("{RECEIVED}{index}"), words);
             at += len;
@@ -121,17 +136,17 @@ impl Session {
     /// Sends this rank's sums to all others, and replaces the gradients by the sums of all ranks.
     pub(in crate::train::session) async fn finish_compressed(&mut self) -> Result<()> {
         for (bucket, copies) in std::mem::take(&mut self.underway.sums) {
-            let block = self.format.map_or(0, Format::block_words);
-            let own = self.own_blocks(bucket).into_iter().filter(|part| !part.is_empty());
+            let block_words = self.block_words(bucket);
+            let own = self.own_blocks(bucket).into_iter().zip(&block_words).filter(|(part, _)| !part.is_empty());
             let mut message = Vec::new();
-            for (part, copy) in own.zip(copies) {
+            for ((part, block), copy) in own.zip(copies) {
                 message.extend(&copy.await?[..part.len() * block]);
             }
             let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
             let all = ranks.gather(&message)?;
             let unpack = self.plan_for(Purpose::Unpack, bucket).await?;
             let mut rest: Vec<&[u32]> = all.iter().map(Vec::as_slice).collect();
-            for index in 0..self.buckets[bucket].compressed.len() {
+            for (index, block) in block_words.into_iter().enumerate() {
                 let mut words = Vec::new();
                 for (rank, rest) in rest.iter_mut().enumerate() {
                     let (part, others) = rest.split_at(self.blocks_of(bucket, rank)[index].len() * block);
@@ -155,6 +170,11 @@ impl Session {
             let residuals: Vec<_> = residuals.map(|port| (port.name.clone(), port.place.stored().words())).collect();
             residuals.iter().for_each(|(name, words)| self.backend.write(id, name, &vec![0; *words]));
         }
+    }
+
+    /// Words of a block of each gradient of a bucket.
+    fn block_words(&self, bucket: usize) -> Vec<usize> {
+        self.buckets[bucket].compressed.iter().map(|gradient| gradient.format.block_words()).collect()
     }
 
     fn own_blocks(&self, bucket: usize) -> Vec<Range<usize>> {

@@ -8,4 +8,4 @@ mod synchronise;
 pub(super) use crate::ops::compress::Format;
 pub(super) use buckets::{Bucket, Underway};
 
-use super::{Arriving, Purpose, Session};
+use super::{Arriving, Purpose, Session, states};
