@@ -1,8 +1,7 @@
 //! The table of the ranks that train together: how the time of a step divides into computing and
 //! exchanging on each of them, in the last epoch.
 //!
-//! Ranks exchange in every step, so all steps take equally long; the slowest rank is the one that
-//! computes longest, and waits least for the others.
+//! Ranks wait for each other in every step, so the slowest rank is the one that computes longest.
 
 use super::draw::{bar, shorten, styled};
 use super::state::State;
