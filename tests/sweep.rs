@@ -127,9 +127,9 @@ fn an_interrupted_sweep_says_how_to_go_on() {
         assert!(begun.elapsed().as_secs() < 120, "the second run does not begin");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let done = program::ended(child);
-    assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
+    assert_eq!(done.code, Some(143), "{}{}", done.out, done.err);
     let again = "  halfwave sweep digits --set 'layers.q*.bits=[1,2]' --epochs 6 --adapter cpu --plain\n";
     assert!(done.out.contains("everything up to here is saved in runs/digits-sweep") && done.out.contains(again));
     let out = run(base.path(), &ask);
