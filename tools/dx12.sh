@@ -122,7 +122,7 @@ inside "$desktop"'
       echo "dx12: ${2##*[\\/]}: $((SECONDS - began)) s"
     } &
   }
-  count=10
+  count=10 # so that the logs sort by number
   wine "$halfwave" devices || touch /tmp/jobs/failed
   for program; do job "     Running $program" wine "$program" --nocapture $words; done
   WGPU_DEBUG=0 job "halfwave train:" wine "$halfwave" train --plain --epochs 8 --out target/dx12/digits

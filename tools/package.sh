@@ -22,8 +22,6 @@ for crate in halfwave-infer halfwave; do tar -xzf "$target/package/$crate-$versi
 export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
 mkdir "$scratch/.cargo"
 printf '[patch.crates-io]\nhalfwave-infer = { path = "%s" }\n' "$scratch/halfwave-infer-$version" >"$scratch/.cargo/config.toml"
-packed=$scratch/halfwave-$version
-patch=(--config "$scratch/.cargo/config.toml")
 mpi=()
 if command -v mpicc.mpich >/dev/null && command -v mpirun.mpich >/dev/null; then
   # mpi-sys does not notice a change of MPICC: a profile of its own keeps its build for MPICH apart from that for the default MPI.
@@ -35,8 +33,8 @@ else
   echo "package: NO MPICH HERE: what several processes train is only tested with the default MPI"
 fi
 # Without optimisation: it only has to run.
-build() { MPICC=mpicc.mpich CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR=$target cargo "$@"; }
-build install --debug "${patch[@]}" "${mpi[@]}" --path "$packed" --root "$scratch/installed"
+MPICC=mpicc.mpich CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR=$target cargo install --debug --config "$scratch/.cargo/config.toml" "${mpi[@]}" \
+  --path "$scratch/halfwave-$version" --root "$scratch/installed"
 
 repository=$PWD
 cd "$scratch"
