@@ -14,6 +14,7 @@
 //!
 //! The drawing is of a larger run, as stated in its title: [`LARGE`].
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::error::Error;
@@ -82,7 +83,7 @@ fn speedup(ranks: f64, gbit: f64, bits: f64) -> f64 {
 }
 
 fn table(all: &[Measured]) {
-    println!("| ranks | Mbit/s | gradients | bytes per step | step, ms | model, ms | model / measured |");
+    println!("| ranks | Mbit/s | gradients | bytes sent per rank and step | step, ms | model, ms | model / measured |");
     println!("|---:|---:|---|---:|---:|---:|---:|");
     for one in all {
         let model = predicted(all, one);
@@ -99,83 +100,96 @@ fn table(all: &[Measured]) {
     }
 }
 
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<LogCoord<f64>, LogCoord<f64>>>;
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(31, 119, 180), RGBColor(214, 114, 0), RGBColor(44, 140, 60), RGBColor(190, 40, 50)];
 
-fn legend(chart: &mut Chart<'_>) -> Result<(), Box<dyn Error>> {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.9))
-        .draw()?;
-    Ok(())
-}
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw(all: &[Measured], path: &str) -> Result<(), Box<dyn Error>> {
     let font = include_bytes!("../assets/fonts/DejaVuSans-subset.ttf");
     register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the embedded font is damaged")?;
-    let root = SVGBackend::new(path, (1200, 560)).into_drawing_area();
+    let root = SVGBackend::new(path, (1400, 520)).into_drawing_area();
     root.fill(&WHITE)?;
-    let (left, right) = root.split_horizontally(560);
-    let colours = [RGBColor(31, 119, 180), RGBColor(214, 114, 0), RGBColor(44, 140, 60), RGBColor(190, 40, 50)];
-
-    // Measured against predicted steps.
-    let pairs: Vec<_> = all
-        .iter()
-        .filter(|one| one.bandwidth.is_finite())
-        .filter_map(|one| Some((one, predicted(all, one)?)))
-        .collect();
-    let most = pairs.iter().map(|(one, model)| one.step_ms.max(*model)).fold(1.0, f64::max) * 1.3;
-    let least = pairs.iter().map(|(one, model)| one.step_ms.min(*model)).fold(most, f64::min) / 1.3;
-    let mut chart = ChartBuilder::on(&left)
-        .caption("A step: model and measurement", ("sans-serif", 20))
-        .margin(14)
-        .x_label_area_size(48)
-        .y_label_area_size(64)
-        .build_cartesian_2d((least..most).log_scale(), (least..most).log_scale())?;
-    chart.configure_mesh().x_desc("model, ms").y_desc("measured, ms").label_style(("sans-serif", 14)).draw()?;
-    chart.draw_series(LineSeries::new([(least, least), (most, most)], BLACK.mix(0.4)))?;
-    for ((name, _), colour) in FORMATS.iter().zip(colours) {
-        let of = |ranks: f64| pairs.iter().filter(move |(one, _)| one.gradients == *name && one.ranks == ranks);
-        let two = of(2.0).map(|(one, model)| Circle::new((*model, one.step_ms), 5, colour.filled()));
-        chart.draw_series(two)?.label(*name).legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
-        chart.draw_series(of(4.0).map(|(one, model)| Circle::new((*model, one.step_ms), 7, colour.stroke_width(2))))?;
-    }
-    legend(&mut chart)?;
-
+    let (left, right) = root.split_horizontally(520);
+    draw_steps(all, &left)?;
     let title = format!(
-        "Model: {:.1} million parameters, {} images and {:.0} ms per rank and step (assumed)",
+        "Model: {:.1} million parameters; {} images and {:.0} ms of computing per rank and step (assumed)",
         LARGE.parameters / 1e6,
         LARGE.images,
         1e3 * LARGE.compute_s
     );
-    let mut chart = ChartBuilder::on(&right)
-        .caption(title, ("sans-serif", 16))
+    let panels = right.titled(&title, ("sans-serif", 16))?.split_evenly((1, BANDWIDTHS.len()));
+    for (panel, gbit) in panels.iter().zip(BANDWIDTHS) {
+        draw_speedup(panel, gbit)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// Measured against predicted steps.
+fn draw_steps(all: &[Measured], area: &Area<'_>) -> Result<(), Box<dyn Error>> {
+    let limited = all.iter().filter(|one| one.bandwidth.is_finite());
+    let pairs: Vec<_> = limited.filter_map(|one| Some((one, predicted(all, one)?))).collect();
+    let most = pairs.iter().map(|(one, model)| one.step_ms.max(*model)).fold(1.0, f64::max) * 1.1;
+    let slowest = pairs.iter().map(|(one, _)| one.bandwidth).fold(f64::INFINITY, f64::min);
+    let fastest = pairs.iter().map(|(one, _)| one.bandwidth).fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption("Time of a step: model and measurement", ("sans-serif", 16))
         .margin(14)
         .x_label_area_size(48)
         .y_label_area_size(64)
-        .build_cartesian_2d((1.0..1100.0).log_scale(), (0.5..1100.0).log_scale())?;
-    chart
-        .configure_mesh()
-        .x_desc("ranks")
-        .y_desc("images per second, relative to one rank")
-        .label_style(("sans-serif", 14))
-        .draw()?;
+        .build_cartesian_2d(0.0..most, 0.0..most)?;
+    let label = |value: &f64| format!("{value:.0}");
+    let mesh = &mut chart.configure_mesh();
+    mesh.x_desc("model, ms").y_desc("measured, ms").x_label_formatter(&label).y_label_formatter(&label);
+    mesh.label_style(("sans-serif", 14)).x_labels(6).y_labels(6).draw()?;
+    chart.draw_series(LineSeries::new([(0.0, 0.0), (most, most)], BLACK.mix(0.4)))?;
+    for ((name, _), colour) in FORMATS.iter().zip(COLOURS) {
+        for (one, model) in pairs.iter().filter(|(one, _)| one.gradients == *name) {
+            let style = if one.ranks > 2.0 { colour.stroke_width(2) } else { colour.filled() };
+            let at = (*model, one.step_ms);
+            match one.bandwidth == slowest {
+                true => chart.draw_series([TriangleMarker::new(at, 7, style)])?,
+                false => chart.draw_series([Circle::new(at, 5, style)])?,
+            };
+        }
+        let entry = chart.draw_series(LineSeries::new([], colour))?.label(*name);
+        entry.legend(move |(x, y)| Rectangle::new([(x + 4, y - 4), (x + 12, y + 4)], colour.filled()));
+    }
+    let entry = chart.draw_series(LineSeries::new([], BLACK))?.label(format!("{:.0} Mbit/s", fastest * 8e-6));
+    entry.legend(|(x, y)| Circle::new((x + 8, y), 5, BLACK.filled()));
+    let entry = chart.draw_series(LineSeries::new([], BLACK))?.label(format!("{:.0} Mbit/s", slowest * 8e-6));
+    entry.legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, BLACK.filled()));
+    let entry = chart.draw_series(LineSeries::new([], BLACK))?.label("4 ranks; filled: 2");
+    entry.legend(|(x, y)| Circle::new((x + 8, y), 5, BLACK.stroke_width(2)));
+    let labels = &mut chart.configure_series_labels();
+    labels.position(SeriesLabelPosition::UpperLeft).label_font(("sans-serif", 14)).background_style(WHITE.mix(0.9));
+    labels.draw()?;
+    Ok(())
+}
+
+/// Speed of the large run at one bandwidth.
+fn draw_speedup(area: &Area<'_>, gbit: f64) -> Result<(), Box<dyn Error>> {
+    let mut chart = ChartBuilder::on(area)
+        .caption(format!("{gbit} Gbit/s"), ("sans-serif", 16))
+        .margin(8)
+        .x_label_area_size(48)
+        .y_label_area_size(60)
+        .build_cartesian_2d((1.0..1100.0).log_scale(), (0.05..1100.0).log_scale())?;
+    let label = |value: &f64| if *value < 1.0 { format!("{value:.1}") } else { format!("{value:.0}") };
+    let mesh = &mut chart.configure_mesh();
+    mesh.x_desc("ranks").x_label_formatter(&label).y_label_formatter(&label).label_style(("sans-serif", 14));
+    mesh.y_desc("images per second, relative to one rank").draw()?;
     let ranks = || (0..=100).map(|at| 1024f64.powf(f64::from(at) / 100.0));
     chart.draw_series(LineSeries::new(ranks().map(|n| (n, n)), BLACK.mix(0.25)))?;
-    for ((name, bits), colour) in FORMATS.iter().zip(colours) {
-        for (gbit, width) in BANDWIDTHS.iter().zip([1, 2, 3]) {
-            let line = LineSeries::new(ranks().map(|n| (n, speedup(n, *gbit, *bits))), colour.stroke_width(width));
-            let drawn = chart.draw_series(line)?;
-            if width == 2 {
-                drawn
-                    .label(*name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-            }
-        }
+    for ((name, bits), colour) in FORMATS.iter().zip(COLOURS) {
+        let style = colour.stroke_width(2);
+        let drawn = chart.draw_series(LineSeries::new(ranks().map(|n| (n, speedup(n, gbit, *bits))), style))?;
+        drawn.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
-    legend(&mut chart)?;
-    root.present()?;
+    let labels = &mut chart.configure_series_labels();
+    labels.position(SeriesLabelPosition::UpperLeft).label_font(("sans-serif", 14)).background_style(WHITE.mix(0.9));
+    labels.draw()?;
     Ok(())
 }
 

@@ -67,6 +67,8 @@ pub struct Graph<O> {
     /// Whether memory is minimised, even where sharing buffers adds dependencies between
     /// dispatches.
     pub compact: bool,
+    /// Whether it runs between parts of another graph, whose values live on meanwhile.
+    pub nested: bool,
     /// Number of nodes of the graph that follows this one in the same step. Numerical faults of
     /// that graph rank after those of this one.
     pub behind: usize,
@@ -87,6 +89,7 @@ impl<O: Typed> Graph<O> {
             nodes: Vec::new(),
             outputs: Vec::new(),
             compact: false,
+            nested: false,
             behind: 0,
             layer: String::new(),
             phase: Phase::Forward,
@@ -95,7 +98,7 @@ impl<O: Typed> Graph<O> {
 
     /// Creates an empty graph with the same settings, to be filled by a pass.
     pub fn successor(&self) -> Self {
-        Self { compact: self.compact, behind: self.behind, ..Self::new() }
+        Self { compact: self.compact, nested: self.nested, behind: self.behind, ..Self::new() }
     }
 
     /// Assigns the nodes appended from here on to this layer and phase.
@@ -236,7 +239,8 @@ impl<O: Typed> Graph<O> {
 
     /// Rebuilds the graph node by node. `rewrite` gets each node with its inputs already renamed.
     /// It returns the value that replaces the node, usually after appending it to the new graph, or
-    /// `None` to drop the node, which is allowed only if no remaining node reads it.
+    /// `None` to drop the node, which is allowed only if no remaining node reads it. Scales are not
+    /// carried over: a rewrite of a graph that has them sets those of its new nodes.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@
 //!
 //! | table | row | when |
 //! |---|---|---|
-//! | [`SCALES`], f32 `[rows, 4]` | S, 1/S, numbers saturated since the run began, largest \|x\| of the last step | read during a step, written at its end; in checkpoints |
+//! | [`SCALES`], f32 `[rows, 4]` | S, 1/S, numbers saturated since the run began (exact up to 2²⁴), largest \|x\| of the last step | read during a step, written at its end; in checkpoints |
 //! | [`SEEN`], u32 `[rows, 4]` | bits of the largest \|S·x\| so far, numbers saturated so far, numbers saturated in the last step | written during a step (atomically: the result does not depend on the order); the first two are zero at its end |
 
 use crate::parallel;

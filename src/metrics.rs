@@ -98,6 +98,9 @@ pub struct RankRow {
     /// Those of them in which it has sent and received, or waited for other ranks.
     #[serde(deserialize_with = "null_is_nan_f64")]
     pub exchange_s: f64,
+    /// Those of these for the statistics of batch-norms; 0 if each rank uses its own.
+    #[serde(default, deserialize_with = "null_is_nan_f64")]
+    pub batch_norm_s: f64,
 }
 
 /// Statistics of a low-bit layer at the end of an epoch. A layer has those that apply to it.
@@ -244,7 +247,12 @@ mod tests {
                 images_per_s: f64::from(broken),
                 seconds: f64::from(broken),
                 layers: BTreeMap::from([("conv2".to_string(), layer)]),
-                ranks: vec![RankRow { bytes_per_step: 1, seconds: f64::from(broken), exchange_s: f64::from(broken) }],
+                ranks: vec![RankRow {
+                    bytes_per_step: 1,
+                    seconds: f64::from(broken),
+                    exchange_s: f64::from(broken),
+                    batch_norm_s: 0.0,
+                }],
             };
             let text: String = [Row::Step(step), Row::Epoch(epoch)].iter().map(|row| row.to_json() + "\n").collect();
             let read = Row::parse_all(&text, "metrics.jsonl").unwrap();

@@ -2,6 +2,9 @@
 //! reproducibly. Ranks are threads here, connected by channels; `tests/ranks/mpi.rs` starts processes.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod common;
+#[path = "ranks/devices.rs"]
+mod devices;
 #[path = "ranks/flips.rs"]
 mod flips;
 #[cfg(all(feature = "mpi", unix))]
@@ -12,7 +15,7 @@ mod mpi;
 #[allow(dead_code)] // not every helper is needed here
 mod program;
 
-use halfwave::backend::cpu::CpuBackend;
+use halfwave::backend::{Backend, cpu::CpuBackend};
 use halfwave::data::Dataset;
 use halfwave::ops::compress::{BLOCK, Format};
 use halfwave::recipe::{Exchange, Recipe};
@@ -121,26 +124,45 @@ fn trained_by(ranks: Option<usize>, recipe: &Recipe, steps: u64, from: Option<&C
         let (sent, calls) = (trainer.session().sent_bytes(), calls.lock().unwrap().clone());
         Trained { losses, checkpoint, sent, calls, per_step, evaluation: block_on(trainer.evaluate()).unwrap() }
     };
-    let data = Dataset::load(&recipe.data).unwrap();
     let Some(ranks) = ranks else {
+        let data = Dataset::load(&recipe.data).unwrap();
         let trainer = Trainer::new(recipe.clone(), data, Box::new(CpuBackend::new()), false);
         return vec![work(block_on(trainer).unwrap(), 0, Arc::default())];
     };
+    on_ranks(recipe, ranks, |rank, trainer, _, calls| {
+        calls.lock().unwrap().clear();
+        work(trainer, rank, calls)
+    })
+}
+
+/// Runs `work` on connected ranks at once, each with its number, its trainer, the stop that the trainer obeys, and
+/// the calls that it makes; the results by rank.
+fn on_ranks<T: Send>(
+    recipe: &Recipe,
+    ranks: usize,
+    work: impl Fn(usize, Trainer, Stop, Arc<Mutex<String>>) -> T + Sync,
+) -> Vec<T> {
+    on_devices(&|| Box::new(CpuBackend::new()), recipe, ranks, work)
+}
+
+/// The same on devices that `open` opens.
+fn on_devices<T: Send>(
+    open: &(dyn Fn() -> Box<dyn Backend> + Sync),
+    recipe: &Recipe,
+    ranks: usize,
+    work: impl Fn(usize, Trainer, Stop, Arc<Mutex<String>>) -> T + Sync,
+) -> Vec<T> {
+    let (data, work) = (Dataset::load(&recipe.data).unwrap(), &work);
     thread::scope(|scope| {
-        let threads: Vec<_> = connected(ranks)
-            .into_iter()
-            .map(|thread| {
-                let (recipe, data) = (recipe.clone(), data.clone());
-                let backend = || Box::new(CpuBackend::new());
-                scope.spawn(move || {
-                    let (rank, calls) = (thread.rank, Arc::clone(&thread.calls));
-                    let trainer = Trainer::with_ranks(recipe, data, backend(), Box::new(thread), Stop::default());
-                    let trainer = block_on(trainer).unwrap();
-                    calls.lock().unwrap().clear();
-                    work(trainer, rank, calls)
-                })
+        let spawn = |thread: Thread| {
+            let (recipe, data) = (recipe.clone(), data.clone());
+            scope.spawn(move || {
+                let (rank, calls, stop) = (thread.rank, Arc::clone(&thread.calls), Stop::default());
+                let trainer = Trainer::with_ranks(recipe, data, open(), Box::new(thread), stop.clone());
+                work(rank, block_on(trainer).unwrap(), stop, calls)
             })
-            .collect();
+        };
+        let threads: Vec<_> = connected(ranks).into_iter().map(spawn).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
@@ -306,7 +328,9 @@ fn gradients_are_exchanged_in_buckets_during_the_backward_pass() {
     // Each sum of floats is an exchange and a gathering. The statistics of two batch-norms and what the gradients of the
     // second one need; the sums of the last two layers; what the gradients of the first batch-norm need; the sums of the
     // hidden layer before, and of the rest; loss; faults and requests to stop.
-    assert_eq!(all[0].calls, "ggg eg g eg eg eg g".replace(' ', "").repeat(3));
+    let step = "ggg eg g eg eg eg g".replace(' ', "");
+    // Before the first step, the ranks compare their state.
+    assert_eq!(all[0].calls, format!("g{}", step.repeat(3)));
     for gradients in [Exchange::F16, Exchange::Int8, Exchange::Sign] {
         wide.train.ranks.gradients = gradients;
         let all = train(&wide, 2, 3, None);
@@ -358,28 +382,13 @@ fn micro_batches_of_ranks_add_up() {
 
 #[test]
 fn all_ranks_stop_after_the_same_step() {
-    let recipe = recipe("");
-    let data = Dataset::load(&recipe.data).unwrap();
-    let positions = thread::scope(|scope| {
-        let threads: Vec<_> = connected(3)
-            .into_iter()
-            .map(|thread| {
-                let (recipe, data) = (recipe.clone(), data.clone());
-                scope.spawn(move || {
-                    let (stop, asked) = (Stop::default(), thread.rank == 1);
-                    let backend = Box::new(CpuBackend::new());
-                    let trainer = Trainer::with_ranks(recipe, data, backend, Box::new(thread), stop.clone());
-                    let mut trainer = block_on(trainer).unwrap();
-                    block_on(trainer.advance(3)).unwrap();
-                    if asked {
-                        stop.ask();
-                    }
-                    while block_on(trainer.advance(2)).is_ok() {}
-                    trainer.position().step
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    let positions = on_ranks(&recipe(""), 3, |rank, mut trainer, stop, _| {
+        block_on(trainer.advance(3)).unwrap();
+        if rank == 1 {
+            stop.ask();
+        }
+        while block_on(trainer.advance(2)).is_ok() {}
+        trainer.position().step
     });
     assert!(
         positions[0] > 3 && positions[0] < 21 && positions.iter().all(|step| *step == positions[0]),

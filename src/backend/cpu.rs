@@ -2,11 +2,11 @@
 //! (`reference`) of operations.
 //!
 //! **Invariant:** in debug builds a freed slot is filled with NaNs, to expose reads of a value
-//! after its lifetime.
+//! after its lifetime, and so is what a plan leaves in memory that it would share with the next one on a GPU.
 
 use super::{Backend, Clock, Grain, HostTimes, LocalFuture, PlanId, Stamp, TimedRun};
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, LESS_MEMORY, Result};
 use crate::halves::{self, SCALES, SEEN};
 use crate::kernel::{FAULT, Operand};
 use crate::ops::Op;
@@ -20,6 +20,18 @@ use web_time::Instant;
 
 /// NaN as a float, a large number in other encodings.
 const POISON: u32 = 0x7fc0_dead;
+
+/// A buffer of equal words; an error where the system refuses it. Systems that promise more memory than they have
+/// end the process instead, once it is used.
+fn allocate(words: usize, word: u32) -> Result<Vec<u32>> {
+    let mut buffer = Vec::new();
+    if buffer.try_reserve_exact(words).is_err() {
+        let mib = words >> 18;
+        return Err(Error::Memory(format!("the system refused {mib} MiB of memory for one tensor; {LESS_MEMORY}")));
+    }
+    buffer.resize(words, word);
+    Ok(buffer)
+}
 
 /// Whether all floats are finite, tested on bits as in kernels.
 fn all_finite(words: &[u32]) -> bool {
@@ -51,6 +63,8 @@ pub struct CpuBackend {
     /// By plan and buffer; state buffers are empty here.
     memory: Vec<Vec<Vec<u32>>>,
     state: HashMap<String, Vec<u32>>,
+    /// The plan that has run last, of those that are not nested and of those that are.
+    last: [Option<usize>; 2],
     stop: Stop,
     /// Whether stop requests are ignored.
     ignores_stops: bool,
@@ -66,13 +80,30 @@ impl CpuBackend {
     /// Creates a backend without plans.
     pub fn new() -> Self {
         let (plans, memory, state) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { caps: Caps::cpu(), plans, memory, state, stop: Stop::default(), ignores_stops: false }
+        Self { caps: Caps::cpu(), plans, memory, state, last: [None; 2], stop: Stop::default(), ignores_stops: false }
     }
 
     /// Returns the name of the state in a slot of `plan`.
     fn name_of(plan: &Plan, slot: usize) -> &str {
         let port = plan.state.iter().find(|port| port.place.slot == slot);
         &port.expect("a state slot has a port").name
+    }
+
+    /// Allocates the memory of a plan that is loaded next, and the state that no other plan has.
+    fn take_memory(&mut self, plan: &Plan) -> Result<()> {
+        let is_state = |buffer: usize| plan.slots.get(buffer).is_some_and(|slot| slot.lifetime == Lifetime::State);
+        let buffers = plan.buffers().into_iter().enumerate();
+        let buffers: Result<_> =
+            buffers.map(|(at, words)| allocate(if is_state(at) { 0 } else { words }, POISON)).collect();
+        for port in &plan.state {
+            let words = port.place.stored().words();
+            match self.state.get(&port.name) {
+                Some(kept) => assert_eq!(kept.len(), words, "two plans disagree on the state {}", port.name),
+                None => drop(self.state.insert(port.name.clone(), allocate(words, 0)?)),
+            }
+        }
+        self.memory.push(buffers?);
+        Ok(())
     }
 
     /// Executes the nodes of these dispatches of a plan, each `repeats` times; `timed` receives the start and end
@@ -87,6 +118,14 @@ impl CpuBackend {
         parallel::within(|| self.execute_here(id, steps, repeats, timed));
     }
 
+    /// Fills the transient memory of a plan with NaNs.
+    fn forget(&mut self, plan: usize) {
+        let slots = &self.plans[plan].slots;
+        let is_transient = |at: usize| slots.get(at).is_none_or(|slot| slot.lifetime == Lifetime::Transient);
+        let buffers = self.memory[plan].iter_mut().enumerate().filter(|(at, _)| is_transient(*at));
+        buffers.for_each(|(_, buffer)| buffer.fill(POISON));
+    }
+
     fn execute_here(
         &mut self,
         id: PlanId,
@@ -94,6 +133,10 @@ impl CpuBackend {
         repeats: impl Fn(&PlanNode) -> u32,
         mut timed: impl FnMut(&PlanNode, Instant, Instant),
     ) {
+        if cfg!(debug_assertions) {
+            let last = self.last[usize::from(self.plans[id.0].nested)].replace(id.0);
+            last.filter(|last| *last != id.0).into_iter().for_each(|last| self.forget(last));
+        }
         let (plan, memory) = (&self.plans[id.0], &mut self.memory[id.0]);
         // Move the state into its slots for the duration of the step.
         for port in &plan.state {
@@ -207,16 +250,8 @@ impl Backend for CpuBackend {
     }
 
     fn load(&mut self, plan: Plan) -> LocalFuture<'_, Result<PlanId>> {
-        if let Err(stopped) = self.stop.check() {
-            return Box::pin(async move { Err(stopped) });
-        }
-        let is_state = |buffer: usize| plan.slots.get(buffer).is_some_and(|slot| slot.lifetime == Lifetime::State);
-        let buffers = plan.buffers().into_iter().enumerate();
-        self.memory.push(buffers.map(|(at, words)| vec![POISON; if is_state(at) { 0 } else { words }]).collect());
-        for port in &plan.state {
-            let words = port.place.stored().words();
-            let kept = self.state.entry(port.name.clone()).or_insert_with(|| vec![0; words]);
-            assert_eq!(kept.len(), words, "two plans disagree on the state {}", port.name);
+        if let Err(error) = self.stop.check().and_then(|()| self.take_memory(&plan)) {
+            return Box::pin(async move { Err(error) });
         }
         self.plans.push(plan);
         let id = PlanId(self.plans.len() - 1);
@@ -290,5 +325,18 @@ impl Backend for CpuBackend {
         let memory = self.state.get(port).unwrap_or(&self.memory[id.0][found.place.slot]);
         let words = memory[..found.place.stored().words()].to_vec();
         Box::pin(async move { Ok(words) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_the_system_refuses_is_an_error_with_advice() {
+        // More than the addresses of a process.
+        let error = allocate(1 << 60, POISON).unwrap_err().to_string();
+        assert!(error.contains("refused 4398046511104 MiB") && error.contains("use a smaller batch"), "{error}");
+        assert_eq!(allocate(2, POISON).ok(), Some(vec![POISON; 2]));
     }
 }

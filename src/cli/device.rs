@@ -137,11 +137,14 @@ pub(super) fn choose_all(wanted: &[String]) -> Result<Vec<Choice>> {
 }
 
 /// Selects the device of the process of this number on a computer: the wanted one, or else the GPUs
-/// like the first one in turn.
+/// like the first one in turn. Returns the number of these, too: 0 if there is no choice.
 #[cfg(feature = "mpi")]
-pub(super) fn choose_in_turn(wanted: Option<&str>, number: usize) -> Result<Choice> {
+pub(super) fn choose_in_turn(wanted: Option<&str>, number: usize) -> Result<(Choice, usize)> {
     let mut alike = if wanted.is_some() { Vec::new() } else { gpus_like_the_first()? };
-    if alike.is_empty() { choose(wanted) } else { Ok(alike.swap_remove(number % alike.len())) }
+    match alike.len() {
+        0 => Ok((choose(wanted)?, 0)),
+        gpus => Ok((alike.swap_remove(number % gpus), gpus)),
+    }
 }
 
 /// Returns the GPUs of the kind and with the API of the first one, because a GPU appears once for

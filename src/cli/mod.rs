@@ -56,7 +56,7 @@ use std::time::Duration;
 
 /// Trains low-bit neural networks on any GPU, or without one.
 #[derive(Parser)]
-#[command(name = "halfwave", version = halfwave::version::DESCRIPTION, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "halfwave", version = VERSION, after_help = EXAMPLES, max_term_width = 110)]
 #[command(override_usage = "halfwave [COMMAND] [OPTIONS]")]
 struct Cli {
     #[command(subcommand)]
@@ -66,6 +66,12 @@ struct Cli {
     #[command(flatten, next_help_heading = "Options without a command (same as for train)")]
     train: train::TrainOptions,
 }
+
+/// The version, and whether several processes can train together.
+#[cfg(feature = "mpi")]
+const VERSION: &str = concat!(env!("HALFWAVE_VERSION"), ", with MPI");
+#[cfg(not(feature = "mpi"))]
+const VERSION: &str = halfwave::version::DESCRIPTION;
 
 const EXAMPLES: &str = "\
 Without a command, halfwave trains the embedded digits recipe and accepts the options of train.
@@ -114,6 +120,23 @@ enum Command {
     Web(web::WebArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
+}
+
+impl Command {
+    /// Whether several processes would do the same at once, and disturb each other.
+    fn writes_or_measures(&self) -> bool {
+        match self {
+            Self::New(_)
+            | Self::Eval(_)
+            | Self::Sweep(_)
+            | Self::Experiment(_)
+            | Self::Export(_)
+            | Self::Predict(_) => true,
+            Self::Report(_) | Self::Profile(_) | Self::Bench(_) | Self::Tune(_) | Self::Web(_) => true,
+            Self::Train(_) | Self::Summary(_) | Self::Plan(_) | Self::Shader(_) | Self::Devices(_) => false,
+            Self::Selftest(_) | Self::Recipe(_) | Self::Layers(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
 }
 
 /// Maximum time the device works before the progress of a run is updated.
@@ -183,6 +206,11 @@ pub(crate) fn main() -> ExitCode {
     };
     let command = command.unwrap_or_else(|| Command::Train(Box::new(train.into())));
     output.apply();
+    if command.writes_or_measures()
+        && let Err(error) = ranks::alone()
+    {
+        return code(Err(error));
+    }
     let done = match command {
         Command::New(args) => new::new(&args),
         Command::Train(args) => return code(train::train(&args)),
@@ -214,10 +242,15 @@ pub(crate) fn main() -> ExitCode {
 fn parse() -> std::result::Result<Cli, clap::Error> {
     let mut cli = Cli::command().color(output::clap_color());
     let mut matches = match cli.try_get_matches_from_mut(std::env::args_os()) {
-        Err(error) if error.get(ContextKind::InvalidArg) == Some(&ContextValue::String("--json".into())) => {
-            return Err(cli.error(ErrorKind::UnknownArgument, NO_JSON));
+        Err(error) => {
+            let advice = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(option)) if option == "--json" => NO_JSON,
+                Some(ContextValue::String(option)) if RANK_OPTIONS.contains(&&**option) => NO_RANKS,
+                _ => return Err(error),
+            };
+            return Err(cli.error(ErrorKind::UnknownArgument, advice));
         }
-        matches => matches?,
+        Ok(matches) => matches,
     };
     if let Some(command) = matches.subcommand_name() {
         let options = train::TrainOptions::augment_args(clap::Command::new(""));
@@ -234,6 +267,23 @@ fn parse() -> std::result::Result<Cli, clap::Error> {
 /// The error for `train --json` and the like.
 const NO_JSON: &str = "this command does not print JSON: a run's folder has its results as JSON, in run.json and \
                        metrics.jsonl, which halfwave report --json sums up";
+
+/// Options for the number of processes that other programs have.
+const RANK_OPTIONS: [&str; 9] = [
+    "--devices",
+    "--gpus",
+    "--nproc",
+    "--nproc-per-node",
+    "--nproc_per_node",
+    "--num-gpus",
+    "--ranks",
+    "--world-size",
+    "--world_size",
+];
+
+/// The error for one of them.
+const NO_RANKS: &str =
+    "processes are started by MPI, one for each GPU: mpirun -n 4 halfwave train my.toml (see docs/guide/parallel.md)";
 
 /// Prints help, the version, or an error in the arguments.
 fn told(message: &clap::Error) -> ExitCode {

@@ -141,7 +141,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     let plan = &plans[0];
     let about = format!("{}\n{}", describe(&recipe, &name)?, unpacked(&recipe.model));
     let limit = limit(plan).map_or(String::new(), |limit| format!("\n{limit}"));
-    let head = format!("{} · plan {:016x} · {of}{limit}", step::describe(&recipe.train), plan.hash());
+    let head = format!("{} · plan {:016x} · {of}{limit}", step::describe(&recipe.train, 0), plan.hash());
     let tables = match &plans[..] {
         [micro_batch, update] => format!(
             "each micro-batch\n\n{}\nthe update after the last one\n\n{}\nBoth plans share state and transient buffers: they take {} together.\n",

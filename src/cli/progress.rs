@@ -3,7 +3,7 @@
 use super::terminal::{self, grouped, percent, print_status};
 use super::view::View;
 use halfwave::recipe::Length;
-use halfwave::train::metrics::{EpochRow, Row};
+use halfwave::train::metrics::{EpochRow, RankRow, Row};
 use halfwave::train::{Event, Position, Trainer};
 use std::time::{Duration, Instant};
 
@@ -148,17 +148,20 @@ impl Progress {
     }
 }
 
-/// What the ranks of an epoch have exchanged: the most bytes per step, and the least and the largest share of their time.
+/// What the ranks of an epoch have exchanged: the most bytes per step, and the least and the largest shares of their
+/// time.
 fn exchanged(row: &EpochRow) -> String {
-    let shares = row.ranks.iter().map(|rank| (rank.exchange_s / rank.seconds.max(1e-9)) as f32);
-    let (least, most) =
-        shares.fold((f32::INFINITY, 0.0f32), |(least, most), share| (least.min(share), most.max(share)));
     let Some(bytes) = row.ranks.iter().map(|rank| rank.bytes_per_step).max() else { return String::new() };
-    let count = row.ranks.len();
-    format!(
-        "   {count} ranks, {} per step, exchanging {:.0} to {:.0}% of the time",
-        terminal::bytes(bytes),
-        100.0 * least,
-        100.0 * most
-    )
+    let shares = |of: fn(&RankRow) -> f64| {
+        let shares = row.ranks.iter().map(|rank| 100.0 * of(rank) / rank.seconds.max(1e-9));
+        let (least, most) =
+            shares.fold((f64::INFINITY, 0.0f64), |(least, most), share| (least.min(share), most.max(share)));
+        format!("{least:.0} to {most:.0}%")
+    };
+    let batch_norms = match row.ranks.iter().any(|rank| rank.batch_norm_s > 0.0) {
+        true => format!(", {} for batch-norms", shares(|rank| rank.batch_norm_s)),
+        false => String::new(),
+    };
+    let (count, bytes, all) = (row.ranks.len(), terminal::bytes(bytes), shares(|rank| rank.exchange_s));
+    format!("   {count} ranks: {bytes} per step, {all} of the time in exchanges{batch_norms}")
 }

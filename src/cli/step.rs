@@ -81,11 +81,17 @@ fn sizes() -> RangeInclusive<u64> {
 
 /// Describes the size of a step and everything that is not the default.
 ///
-/// For example `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`.
-pub(super) fn describe(train: &Train) -> String {
+/// For example `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`. `ranks` train together, each with micro-batches of its own; 0 for one process.
+pub(super) fn describe(train: &Train, ranks: usize) -> String {
     let mut text = format!("batch of {}", train.batch);
+    let images = train.batch.div_ceil(ranks.max(1));
+    if ranks > 0 {
+        let most = if train.batch.is_multiple_of(ranks) { "" } else { "up to " };
+        text += &format!(", {most}{images} per rank");
+    }
     if train.accumulate > 1 {
-        text += &format!(" in {} micro-batches of {}", train.accumulate, train.micro_batch());
+        let micro_batch = images.div_ceil(train.accumulate);
+        text += &format!(" in {} micro-batches of {micro_batch}", images.div_ceil(micro_batch));
     }
     if train.precision == Precision::Mixed {
         text += ", mixed precision";

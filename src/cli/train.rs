@@ -17,9 +17,10 @@ use halfwave::recipe::{Recipe, Set};
 use halfwave::train::claim::Claim;
 use halfwave::train::folder;
 use halfwave::train::metrics::Row;
-use halfwave::train::run::{self, Run, SavedRun};
+use halfwave::train::run::{self, Run, RunInfo, SavedRun};
 use halfwave::train::{Event, Start, StepPacer, Trainer, weights};
 use halfwave::{Error, Result};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -80,6 +81,7 @@ Examples:
   halfwave train vgg-small --set train.optimizer.lr=0.1 --set 'layers.q*.bits=3'
   halfwave train --adapter cpu --epochs 2     without a GPU, for two epochs
   halfwave train vgg-small --data-dir cifar-10-batches-bin
+  mpirun -n 4 halfwave train my.toml          on several GPUs, one process each (built with --features mpi)
 
 The folder contains recipe.toml, run.json, metrics.jsonl (also as a TensorBoard event file), curve.png, \
 curve.svg, checkpoint.safetensors and, for the epoch with the best validation accuracy, best.safetensors. \
@@ -107,21 +109,26 @@ impl TrainOptions {
 }
 
 pub(super) fn train(args: &TrainArgs) -> Result<ExitCode> {
-    let group = ranks::join()?;
-    let done = match &args.options.resume {
-        Some(dir) => resume(&args.options, dir, group.as_ref()),
-        None => begin(&args.options, args.recipe.as_deref(), group.as_ref()),
+    let train = |group: Option<&Group>| match &args.options.resume {
+        Some(dir) => resume(&args.options, dir, group),
+        None => begin(&args.options, args.recipe.as_deref(), group),
     };
-    match (done, group) {
+    let Some(group) = ranks::join()? else { return train(None) };
+    match panic::catch_unwind(AssertUnwindSafe(|| train(Some(&group)))) {
+        Err(_) => group.abort(),
         // All ranks have found the same, and end by themselves.
-        (Err(Error::Diverged(_)), Some(group)) if !group.leads() => Ok(ExitCode::FAILURE),
-        (Err(error @ Error::Diverged(_)), _) => Err(error),
-        (Err(error), Some(group)) => group.fail(&error),
-        (done, _) => done,
+        Ok(Err(Error::Diverged(_))) if !group.leads() => Ok(ExitCode::FAILURE),
+        Ok(Err(error)) if !matches!(error, Error::Diverged(_)) => group.fail(&error),
+        Ok(done) => done,
     }
 }
 
 fn begin(args: &TrainOptions, recipe: Option<&str>, group: Option<&Group>) -> Result<ExitCode> {
+    if recipe == Some("-") && group.is_some() {
+        return Err(Error::Usage(
+            "standard input reaches only one of several processes; write the recipe to a file".into(),
+        ));
+    }
     let (mut recipe, name) = load::recipe(recipe, &args.set)?;
     args.apply(&mut recipe)?;
     if args.dump.is_some() && group.is_some() {
@@ -167,9 +174,9 @@ fn begin(args: &TrainOptions, recipe: Option<&str>, group: Option<&Group>) -> Re
         Some(dir) => Claim::new(dir)?,
         None => Claim::numbered(Path::new("runs"), &name)?,
     };
-    let train = step::describe(&trainer.recipe().train);
+    let (train, devices) = (describe(&mut trainer), devices(&mut trainer, &device));
     let run = pollster::block_on(Run::create(claim, trainer, &device))?;
-    print_status(&format!("training on {device}, {train}, into {}", run.dir().display()));
+    print_status(&format!("training on {devices}, {train}, into {}", run.dir().display()));
     follow(args, run, &device, dump)
 }
 
@@ -218,10 +225,44 @@ fn resume(args: &TrainOptions, dir: &Path, group: Option<&Group>) -> Result<Exit
     saved.restore(&mut trainer)?;
     interrupt::watch();
     let Some(claim) = claim else { return accompany(trainer) };
+    let ranks_before = RunInfo::read(dir)?.map_or(0, |info| info.ranks.len());
+    let (train, mut devices) = (describe(&mut trainer), devices(&mut trainer, &device));
+    if ranks_before.max(1) != trainer.session().rank_devices().len().max(1) {
+        let before = if ranks_before == 0 { "one process".into() } else { format!("{ranks_before} ranks") };
+        devices += &format!(" instead of {before}");
+    }
     let run = pollster::block_on(Run::resume(claim, trainer, &device))?;
-    let train = step::describe(&saved.recipe.train);
-    print_status(&format!("resuming {} at step {step} of {steps}, {train}, on {device}", dir.display()));
+    print_status(&format!("resuming {} at step {step} of {steps}, {train}, on {devices}", dir.display()));
     follow(args, run, &device, None)
+}
+
+/// How a step is computed.
+fn describe(trainer: &mut Trainer) -> String {
+    let ranks = trainer.session().rank_devices().len();
+    step::describe(&trainer.recipe().train, ranks)
+}
+
+/// What trains: this device, or those of all ranks.
+fn devices(trainer: &mut Trainer, device: &Device) -> String {
+    let session = trainer.session();
+    match session.rank_devices() {
+        [] => device.to_string(),
+        all => ranks::describe(all, session.rank_hosts()),
+    }
+}
+
+/// The command that resumes a run as it was trained.
+fn resumption(args: &TrainOptions, run: &mut Run) -> String {
+    let count = run.trainer().session().rank_devices().len();
+    let launcher = if count > 0 { format!("mpirun -n {count} ") } else { String::new() };
+    let mut command = format!("{launcher}halfwave train --resume {}", quoted(run.dir()));
+    if let Some(data) = &args.data.data_dir {
+        command += &format!(" --data-dir {}", quoted(data));
+    }
+    if let Some(adapter) = args.adapter.adapter.as_deref().filter(|_| count > 0) {
+        command += &format!(" --adapter {}", quoted(adapter));
+    }
+    command
 }
 
 /// Trains as one of several ranks, of which another one writes the run, until that ends.
@@ -262,7 +303,7 @@ fn follow(args: &TrainOptions, mut run: Run, device: &Device, dump: Option<Dump>
             grouped(total)
         ));
         print_status(&format!("everything up to here is saved in {}; to resume:", dir.display()));
-        print_status(&format!("  halfwave train --resume {}", quoted(&dir)));
+        print_status(&format!("  {}", resumption(args, &mut run)));
         return Ok(ExitCode::from(interrupt::code()));
     }
     let accuracy = test_accuracy.map_or("-".to_string(), percent);

@@ -164,7 +164,7 @@ impl Format {
         let largest = values.iter().map(|&x| magnitude(x)).max().unwrap_or(0);
         let exponent = largest >> 23;
         match self {
-            _ if largest == 0 || !self.is_scaled() => 0,
+            _ if largest == 0 => 0,
             Self::Half => (exponent - 14) << 23,
             // One more above 127·2^e.
             Self::Byte => (((largest + 0x1_ffff) >> 23) - 6) << 23,

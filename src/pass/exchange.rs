@@ -44,13 +44,26 @@ pub const MESSAGE: &str = "message/";
 /// Name prefix of the inputs with the messages to decompress, followed by a number.
 pub const RECEIVED: &str = "received/";
 
-/// Compresses a value, with the state `residual` for what messages omit if the format is coarse.
-fn compressed(graph: &mut Graph, format: Format, x: Value, name: &str, channels: Option<usize>) -> Result<Value> {
+/// Adds the key of the random numbers, if messages of some gradients use any.
+fn key(graph: &mut Graph, gradients: &[Gradient]) -> Result<Option<Value>> {
+    let uses_random = gradients.iter().any(|gradient| gradient.format.uses_random());
+    uses_random.then(|| graph.add(Leaf::input("random", TensorType::new(&[5], Encoding::U32)), &[])).transpose()
+}
+
+/// Compresses a value, with the state `residual` for what messages omit if the format is coarse; `random` is the key
+/// of the random numbers.
+fn compressed(
+    graph: &mut Graph,
+    format: Format,
+    x: Value,
+    name: &str,
+    random: Option<Value>,
+    channels: Option<usize>,
+) -> Result<Value> {
     let stream = random::stream(name) as u32;
     if format != Format::Sign {
-        let random =
-            format.uses_random().then(|| graph.add(Leaf::input("random", TensorType::new(&[5], Encoding::U32)), &[]));
-        let inputs: Vec<_> = [x].into_iter().chain(random.transpose()?).collect();
+        let random = random.filter(|_| format.uses_random());
+        let inputs: Vec<_> = [x].into_iter().chain(random).collect();
         return graph.add(Compress { format, stream }, &inputs);
     }
     let residual = graph.add(state(&format!("{RESIDUAL}{name}"), graph.ty(x).clone()), &[])?;
@@ -80,6 +93,7 @@ fn vote(graph: &mut Graph, name: &str, gradient: Value, optimizer: &Optimizer, r
 /// Returns an error for a vote if the optimiser flips no weights.
 pub fn compress(gradients: &[Gradient], optimizer: &Optimizer, ranks: usize) -> Result<Graph> {
     let mut graph = Graph::new();
+    let random = key(&mut graph, gradients)?;
     for (index, Gradient { name, layer, ty, channels, format }) in gradients.iter().enumerate() {
         graph.at(layer, Phase::Update);
         let sum = graph.add(state(&format!("{ACCUMULATED}{name}"), ty.clone()), &[])?;
@@ -87,7 +101,7 @@ pub fn compress(gradients: &[Gradient], optimizer: &Optimizer, ranks: usize) -> 
             Format::Vote => vote(&mut graph, name, sum, optimizer, ranks)?,
             _ => sum,
         };
-        let message = compressed(&mut graph, *format, sent, name, *channels)?;
+        let message = compressed(&mut graph, *format, sent, name, random, *channels)?;
         graph.output(format!("{MESSAGE}{index}"), message);
     }
     graph.verify();
@@ -107,6 +121,7 @@ fn words_in(ty: &TensorType, part: &Range<usize>) -> usize {
 /// Never returns an error for at least one rank.
 pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], ranks: usize) -> Result<Graph> {
     let mut graph = Graph::new();
+    let random = key(&mut graph, gradients)?;
     for (index, (&Gradient { ref name, ref layer, ref ty, format, .. }, part)) in
         gradients.iter().zip(parts).enumerate()
     {
@@ -118,7 +133,7 @@ pub fn merge(gradients: &[Gradient], parts: &[Range<usize>], ranks: usize) -> Re
         let words = TensorType::new(&[ranks * part.len() * format.block_words()], Encoding::U32);
         let received = graph.add(Leaf::input(&format!("{RECEIVED}{index}"), words), &[])?;
         let sum = graph.add(Decompress { format, messages: ranks, shape, channels: None }, &[received])?;
-        let message = compressed(&mut graph, format, sum, &format!("{name}/sum"), None)?;
+        let message = compressed(&mut graph, format, sum, &format!("{name}/sum"), random, None)?;
         graph.output(format!("{MESSAGE}{index}"), message);
     }
     graph.verify();

@@ -14,7 +14,7 @@ use crate::kernel::{Cost, FAULT, Held, Kernel, Launch, Operand, Program, fold};
 use crate::ops::{Graph, Op, Role, fusion};
 use crate::tensor::{Encoding, TensorType};
 use crate::variant::Offer;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Compiles a verified graph.
@@ -24,6 +24,7 @@ use std::ops::Range;
 /// Returns an error if a tensor exceeds the device's limits; the message names the tensor, its
 /// bytes and the limit.
 pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
+    check_names(graph);
     let units = fusion::units(graph);
     let programs = programs(graph, &units, caps);
     check_limits(graph, &programs, caps)?;
@@ -128,6 +129,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         steps,
         uniforms,
         nodes,
+        nested: graph.nested,
         behind: graph.behind,
         inputs: leaves(|role| role == Role::Input),
         outputs: graph.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
@@ -136,6 +138,16 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Result<Plan> {
         packing,
         memory,
     })
+}
+
+/// Checks that no two leaves have the same name: only one of them would be written.
+fn check_names(graph: &Graph) {
+    let mut names = HashSet::new();
+    for (_, node) in graph.iter() {
+        if let Op::Leaf(leaf) = &node.op {
+            assert!(names.insert(&leaf.name), "two leaves have the name {}", leaf.name);
+        }
+    }
 }
 
 /// Returns the kernel that computes a node, if there are several candidates.

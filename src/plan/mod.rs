@@ -157,6 +157,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Nodes in order; leaves have no dispatch.
     pub nodes: Vec<PlanNode>,
+    /// Whether it runs between parts of another plan ([`Backend::run_part`](crate::backend::Backend::run_part)), so
+    /// that it shares no transient memory with it.
+    pub nested: bool,
     /// Number of nodes of the plan that runs after this one in the same step.
     pub behind: usize,
     /// All uniforms, at the device's alignment, as words.

@@ -226,6 +226,7 @@ impl Probe {
             }],
             kernels: vec![kernel],
             nodes: Vec::new(),
+            nested: false,
             behind: 0,
             uniforms: Vec::new(),
             inputs: Vec::new(),

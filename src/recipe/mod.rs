@@ -17,6 +17,7 @@ mod extend;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod fits;
+pub(crate) mod flat;
 mod json;
 mod parse;
 mod ranks;

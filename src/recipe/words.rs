@@ -104,6 +104,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("mixed", &["fp16", "f16", "float16", "half", "amp"]),
     ("f32", &["fp32", "float32", "single", "full"]),
     ("replicate", &["edge"]),
+    ("synchronised", &["sync", "synced", "sync_bn", "sync_batch_norm", "synchronized", "global"]),
 ];
 
 /// The word of `known` that was probably meant, or all of them.

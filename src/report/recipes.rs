@@ -1,9 +1,9 @@
 //! Differences between recipes: keys of the resolved recipes, with layers identified by name.
 
 use crate::recipe::Recipe;
+use crate::recipe::flat::{Entry, LAYERS, PARTS, flat};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use toml::Value;
 
 /// A key whose values differ between recipes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,48 +48,9 @@ pub(super) fn differences(recipes: &[&Recipe]) -> Vec<Difference> {
     found
 }
 
-/// The parts of a recipe, those with the most telling differences first.
-const PARTS: [&str; 3] = ["train", "data", "model"];
-
-/// Key of the list of layers.
-const LAYERS: &str = "model.layers";
-
 /// Returns what a difference belongs to: its layer, or else a part of the recipe.
 fn group(difference: &Difference) -> &str {
     difference.layer.as_deref().unwrap_or_else(|| difference.key.split('.').next().unwrap_or_default())
-}
-
-/// A key of a recipe.
-struct Entry {
-    key: String,
-    layer: Option<String>,
-    value: String,
-}
-
-/// Flattens a recipe to keys and values; tables and named layers become parts of keys.
-fn flat(recipe: &Recipe) -> Vec<Entry> {
-    let table: toml::Table = recipe.to_toml().parse().expect("a recipe writes TOML");
-    let mut entries = Vec::new();
-    for part in PARTS {
-        table.get(part).into_iter().for_each(|value| flatten(part.to_string(), None, value, &mut entries));
-    }
-    entries
-}
-
-fn flatten(key: String, layer: Option<&str>, value: &Value, entries: &mut Vec<Entry>) {
-    match value {
-        Value::Table(table) => {
-            table.iter().for_each(|(name, value)| flatten(format!("{key}.{name}"), layer, value, entries));
-        }
-        Value::Array(items) if items.iter().any(Value::is_table) => {
-            for (at, item) in items.iter().enumerate() {
-                let name = item.get("name").and_then(Value::as_str).map_or((at + 1).to_string(), str::to_string);
-                let layer = if key == LAYERS { Some(name.as_str()) } else { layer };
-                flatten(format!("{key}.{name}"), layer, item, entries);
-            }
-        }
-        _ => entries.push(Entry { key, layer: layer.map(str::to_string), value: value.to_string() }),
-    }
 }
 
 #[cfg(test)]

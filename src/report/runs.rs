@@ -100,6 +100,8 @@ pub struct RunSummary {
     adapter: String,
     backend: String,
     kind: String,
+    /// Number of processes that train together; 0 for a single one.
+    ranks: usize,
     driver: String,
     device_class: crate::caps::DeviceClass,
     halfwave: String,
@@ -158,6 +160,7 @@ impl RunSummary {
             adapter: device.adapter,
             backend: device.backend,
             kind: device.kind,
+            ranks: about.ranks.len(),
             driver: device.driver,
             device_class: about.device_class,
             halfwave: about.halfwave.clone(),

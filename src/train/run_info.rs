@@ -54,8 +54,8 @@ pub struct RunInfo {
     /// Micro-batches per step.
     #[serde(default = "accumulate")]
     pub accumulate: usize,
-    /// Devices of all ranks that train together, since the run was started or last resumed; none for
-    /// one process.
+    /// Computers and devices of all ranks that train together, such as "gpu1: NVIDIA H200", since the
+    /// run was started or last resumed; none for one process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<String>,
     /// Number of trainable values.
@@ -124,6 +124,11 @@ struct Elsewhere {
     kernels: BTreeMap<String, Choice>,
 }
 
+/// Names each rank by its computer and its device.
+fn named(hosts: &[String], devices: &[String]) -> Vec<String> {
+    hosts.iter().zip(devices).map(|(host, device)| format!("{host}: {device}")).collect()
+}
+
 // Defaults for files written before these settings existed.
 fn precision() -> String {
     Precision::default().name().to_string()
@@ -163,7 +168,7 @@ impl RunInfo {
             precision: precision.name().to_string(),
             memory: memory.name().to_string(),
             accumulate,
-            ranks: session.rank_devices().to_vec(),
+            ranks: named(session.rank_hosts(), session.rank_devices()),
             parameters: session.parameter_len(),
             plan_hash: format!("{:016x}", plan.hash()),
             peak_bytes: session.peak_bytes(),

@@ -39,7 +39,7 @@ pub struct ImageFacts {
 }
 
 impl ImageFacts {
-    fn new(split: &Split) -> Self {
+    pub(super) fn new(split: &Split) -> Self {
         let hash = split.labels.iter().fold(FNV_START, |hash, label| fnv_1a(hash, &label.to_le_bytes()));
         let pixels = split.in_memory().map(|pixels| format!("{:016x}", sampled(pixels)));
         Self { images: split.len() as u64, labels: format!("{hash:016x}"), pixels }

@@ -12,7 +12,7 @@ use super::checkpoint::{Checkpoint, HostTensor, MEAN_IMAGE, Position};
 use super::evaluate::{Evaluation, evaluate};
 use super::low_bit::{self, SAMPLE, Signs};
 use super::metrics::{EpochRow, Row, StepRow};
-use super::ranks::{Communicator, Ranks};
+use super::ranks::{Communicator, Ranks, agreement};
 use super::session::{Batch, NonFinite, Session};
 use super::source::{self, Source};
 use super::start;
@@ -57,6 +57,8 @@ pub struct Trainer {
     diverged: Option<(u64, Option<NonFinite>)>,
     evaluated: Option<Evaluation>,
     trained_on: TrainedOn,
+    /// Whether ranks have compared the state from which they go on.
+    agreed: bool,
 }
 
 /// Images and seconds of training, without evaluation.
@@ -92,7 +94,8 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// Returns an error as [`Trainer::new`] does, or if a batch has fewer images than there are ranks.
+    /// Returns an error as [`Trainer::new`] does, if a batch has fewer images than there are ranks, or
+    /// if ranks differ in recipe or images.
     pub async fn with_ranks(
         recipe: Recipe,
         dataset: impl Into<Arc<Dataset>>,
@@ -106,7 +109,9 @@ impl Trainer {
                 "a batch of {batch} images cannot be divided among {ranks} ranks; use a larger train.batch, or fewer ranks"
             )));
         }
-        let ranks = Ranks::new(communicator, backend.name(), stop)?;
+        let dataset = dataset.into();
+        let mut ranks = Ranks::new(communicator, backend.name(), stop)?;
+        ranks.agree_on(&agreement::of_run(&recipe, &dataset))?;
         Self::of_ranks(recipe, dataset, backend, Some(ranks), false).await
     }
 
@@ -151,6 +156,7 @@ impl Trainer {
             diverged,
             evaluated,
             trained_on,
+            agreed: false,
         })
     }
 
@@ -171,6 +177,7 @@ impl Trainer {
             )));
         }
         self.session.set_tensors(&checkpoint.tensors, "", checkpoint.position.step)?;
+        self.agreed = false;
         self.go_to(checkpoint.position.resumed(self.total_steps(), self.dataset.validation.is_some()));
         self.signs = Signs::find(&checkpoint.tensors);
         Ok(())
@@ -203,6 +210,7 @@ impl Trainer {
         let prefix = start::prefix(&names, &self.recipe.model.parameters()?)?;
         let mut tensors = tensors.clone();
         tensors.retain(|name, _| !Optimizer::owns(name));
+        self.agreed = false;
         self.session.set_tensors(&tensors, prefix, 0)
     }
 
@@ -313,6 +321,10 @@ impl Trainer {
         }
         if self.over() {
             return Ok(Vec::new());
+        }
+        if self.session.ranks() > 1 && !std::mem::replace(&mut self.agreed, true) {
+            let tensors = self.session.tensors().await?;
+            self.session.agree_on(&agreement::of_state(self.position.step, &tensors))?;
         }
         let started = web_time::Instant::now();
         if self.signs.is_none() && self.position.batch == 0 {

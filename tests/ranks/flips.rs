@@ -1,15 +1,11 @@
 //! Ranks that vote on the flips of binary weights (`[train.ranks] flips`).
 
-use crate::{Trained, connected, recipe, tensors, train, trained_by};
-use halfwave::backend::cpu::CpuBackend;
-use halfwave::data::Dataset;
+use crate::{Trained, on_ranks, recipe, tensors, train, trained_by};
 use halfwave::ops::compress::Format;
 use halfwave::recipe::{Bop, Exchange, Optimizer, Recipe};
-use halfwave::stop::Stop;
 use halfwave::train::metrics::Row;
-use halfwave::train::{Checkpoint, Event, Trainer};
+use halfwave::train::{Checkpoint, Event};
 use pollster::block_on;
-use std::thread;
 
 /// The recipe of the other tests with Bop, whose mean gradients forget at this rate; ranks vote on flips of conv2.
 fn voting(gamma: f64, threshold: f32) -> Recipe {
@@ -116,29 +112,14 @@ fn ranks_that_vote_learn_and_stay_equal() {
 
 #[test]
 fn a_stop_within_an_epoch_leaves_equal_ranks() {
-    let recipe = voting(0.05, 1e-4);
-    let data = Dataset::load(&recipe.data).unwrap();
-    let checkpoints = thread::scope(|scope| {
-        let threads: Vec<_> = connected(3)
-            .into_iter()
-            .map(|thread| {
-                let (recipe, data) = (recipe.clone(), data.clone());
-                scope.spawn(move || {
-                    let (stop, asked) = (Stop::default(), thread.rank == 1);
-                    let backend = Box::new(CpuBackend::new());
-                    let trainer = Trainer::with_ranks(recipe, data, backend, Box::new(thread), stop.clone());
-                    let mut trainer = block_on(trainer).unwrap();
-                    block_on(trainer.advance(2)).unwrap();
-                    if asked {
-                        stop.ask();
-                    }
-                    while block_on(trainer.advance(1)).is_ok() {}
-                    assert_eq!(trainer.position().step, 3);
-                    block_on(trainer.checkpoint()).unwrap()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    let checkpoints = on_ranks(&voting(0.05, 1e-4), 3, |rank, mut trainer, stop, _| {
+        block_on(trainer.advance(2)).unwrap();
+        if rank == 1 {
+            stop.ask();
+        }
+        while block_on(trainer.advance(1)).is_ok() {}
+        assert_eq!(trainer.position().step, 3);
+        block_on(trainer.checkpoint()).unwrap()
     });
     assert!(values(&checkpoints[0], "momentum/conv2.weight").iter().any(|m| *m != 0.0));
     checkpoints.iter().for_each(|checkpoint| assert_eq!(tensors(checkpoint), tensors(&checkpoints[0])));
@@ -151,27 +132,14 @@ fn a_fault_is_located_after_votes() {
         let mut recipe = voting(0.05, 1e-4);
         recipe.train.ranks.gradients = gradients;
         recipe.train.optimizer.lr = f32::MAX;
-        let data = Dataset::load(&recipe.data).unwrap();
-        thread::scope(|scope| {
-            let threads: Vec<_> = connected(2)
-                .into_iter()
-                .map(|thread| {
-                    let (recipe, data) = (recipe.clone(), data.clone());
-                    scope.spawn(move || {
-                        let backend = Box::new(CpuBackend::new());
-                        let trainer = Trainer::with_ranks(recipe, data, backend, Box::new(thread), Stop::default());
-                        let mut trainer = block_on(trainer).unwrap();
-                        let rows = block_on(trainer.advance(1)).unwrap();
-                        let rows = rows.into_iter().chain(block_on(trainer.flush()).unwrap());
-                        let fault = rows.filter_map(|event| match event {
-                            Event::Row(Row::Step(row)) => row.fault,
-                            _ => None,
-                        });
-                        fault.collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        on_ranks(&recipe, 2, |_, mut trainer, _, _| {
+            let rows = block_on(trainer.advance(1)).unwrap();
+            let rows = rows.into_iter().chain(block_on(trainer.flush()).unwrap());
+            let fault = rows.filter_map(|event| match event {
+                Event::Row(Row::Step(row)) => row.fault,
+                _ => None,
+            });
+            fault.collect::<Vec<_>>()
         })
     };
     // The first update overflows.

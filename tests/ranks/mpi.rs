@@ -97,7 +97,8 @@ fn processes_train_what_threads_train() {
     assert_eq!(done.out.matches("test accuracy").count(), 1, "{}", done.out);
     assert_eq!(losses(&dir.join("two")), train(&recipe(""), 2, 21, None)[0].losses);
     let about: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("two/run.json")).unwrap()).unwrap();
-    assert_eq!(about["ranks"], serde_json::json!(["cpu", "cpu"]), "{about}");
+    let rank = format!("{}: cpu", about["host"].as_str().unwrap());
+    assert_eq!(about["ranks"], serde_json::json!([rank, rank]), "{about}");
     // What each process has sent in a step, per epoch.
     let rows = fs::read_to_string(dir.join("two/metrics.jsonl")).unwrap();
     let rows: Vec<Row> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -113,7 +114,11 @@ fn processes_train_what_threads_train() {
         let near = |bytes: u64| (floats as u64..floats as u64 + 100).contains(&bytes);
         assert!(ranks.iter().all(|rank| near(rank.bytes_per_step)), "{ranks:?} for {floats}");
     }
-    assert!(done.err.contains("2 ranks, ") || done.out.contains("2 ranks, "), "{}{}", done.out, done.err);
+    let said = done.out + &done.err;
+    assert!(
+        said.contains("training on 2 ranks (2 × cpu), batch of 32, 16 per rank") && said.contains("2 ranks: "),
+        "{said}"
+    );
     // The run is an ordinary one, and continues with another number of processes.
     let resume = ["train", "--resume", "two", "--epochs", "4", "--adapter", "cpu", "--plain"];
     let done = finish(mpirun(dir, 3, &resume));
@@ -136,6 +141,40 @@ fn an_error_of_one_process_ends_all() {
     let done = finish(both);
     assert_ne!(done.code, Some(0));
     assert!(done.err.contains("error: rank 1 of 2: other.toml"), "{}", done.err);
+}
+
+/// Ranks that train something else, or go on from something else, would not notice it later.
+#[test]
+fn all_processes_train_the_same() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path();
+    let done = trained(dir, 2, "run", &["--steps", "2"]);
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let begin = ["train", "ranks.toml", "--adapter", "cpu", "--plain", "--out", "other"];
+    let resume = ["train", "--resume", "run", "--adapter", "cpu", "--plain", "--steps", "4"];
+    let cases: [(Vec<&str>, Vec<&str>, &str); 4] = [
+        (begin.into(), [&begin[..], &["--seed", "3"]].concat(), "train.seed is 3, not 0"),
+        (begin.into(), [&begin[..], &["--set", "data.limit=150"]].concat(), "data.limit is 150, not 200"),
+        (begin.into(), [&begin[..], &["--init", "run"]].concat(), "the hash of the weights is "),
+        (begin.into(), resume.into(), "start all of them with the same command"),
+    ];
+    for (first, second, part) in cases {
+        let mut both = mpirun(dir, 1, &first);
+        both.arg(":").args((mpi() == Mpi::Open).then_some("--oversubscribe"));
+        both.args(["-n", "1"]).arg(program()).args(&second);
+        let done = finish(both);
+        assert_ne!(done.code, Some(0), "{second:?}");
+        assert!(done.err.contains("error: rank ") && done.err.contains(part), "{second:?}: {}{}", done.out, done.err);
+        let _ = fs::remove_dir_all(dir.join("other"));
+    }
+}
+
+#[test]
+fn commands_for_one_process_refuse_several() {
+    let base = tempfile::tempdir().unwrap();
+    let done = finish(mpirun(base.path(), 2, &["eval", "run"]));
+    assert_ne!(done.code, Some(0));
+    assert!(done.err.contains("only halfwave train works with several"), "{}", done.err);
 }
 
 #[test]

@@ -58,7 +58,7 @@ export function sizes(runs) {
 
 /** @param {any[]} runs */
 export function devices(runs) {
-  const device = (/** @type {any} */ { adapter, backend, kind }) => (backend === "cpu" ? "the CPU backend" : [adapter, backend, kind].join(" · "));
+  const device = (/** @type {any} */ { adapter, backend, kind, ranks }) => (backend === "cpu" ? "the CPU backend" : [adapter, backend, kind].join(" · ")) + (ranks ? `, ${whole(ranks)} ranks` : "");
   const rows = runs.map((run, at) => [named(runs, at), device(run), run.driver || NONE, run.device_class, whole(run.batch), size(run.peak_bytes), run.images_per_s == null ? NONE : whole(run.images_per_s), run.halfwave, run.started.replace("T", " ").replace("Z", " UTC")]);
   return table(["Run", "Device", "Driver", "Device class", "#Batch", "#Memory of a step", "#Images/s", "halfwave", "Started"], rows, "Devices");
 }

@@ -89,8 +89,9 @@ pub struct GpuBackend {
     pipelines: HashMap<Kernel, Pipeline>,
     plans: Vec<Loaded>,
     state: HashMap<String, wgpu::Buffer>,
-    /// Transient buffers, longest first: plans never run at the same time and share them.
-    pool: Vec<wgpu::Buffer>,
+    /// Transient buffers, longest first, which plans share: those of plans that are not nested, and those of nested
+    /// ones. No plan runs between parts of another one of the same kind.
+    pools: [Vec<wgpu::Buffer>; 2],
     stop: Stop,
     /// Whether stop requests are ignored.
     ignores_stops: bool,
@@ -108,7 +109,7 @@ impl GpuBackend {
         let on_verdict = request.on_verdict.take();
         let adapter::Opened { device, queue, caps, fault, report } = adapter::open(found, request).await?;
         let (recorder, named) = (Recorder::new(&device, &queue), names_are_seen());
-        let (pipelines, plans, state, pool) = (HashMap::new(), Vec::new(), HashMap::new(), Vec::new());
+        let (pipelines, plans, state) = (HashMap::new(), Vec::new(), HashMap::new());
         let stop = Stop::default();
         Ok(Self {
             report,
@@ -121,7 +122,7 @@ impl GpuBackend {
             pipelines,
             plans,
             state,
-            pool,
+            pools: Default::default(),
             stop,
             ignores_stops: false,
             on_verdict,
@@ -206,7 +207,7 @@ impl GpuBackend {
         })
     }
 
-    /// Returns the buffers of a plan: state by name, transient ones from the pool, new ones for
+    /// Returns the buffers of a plan: state by name, transient ones from a pool, new ones for
     /// ports.
     fn buffers(&mut self, plan: &Plan) -> Vec<wgpu::Buffer> {
         let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
@@ -236,12 +237,12 @@ impl GpuBackend {
         let mut transient: Vec<_> = (0..lengths.len()).filter(is_made).collect();
         transient.sort_by_key(|&slot| std::cmp::Reverse(lengths[slot]));
         for (rank, &slot) in transient.iter().enumerate() {
-            let words = lengths[slot];
-            if self.pool.get(rank).is_none_or(|buffer| buffer.size() < words as u64 * 4) {
+            let (words, pool) = (lengths[slot], usize::from(plan.nested));
+            if self.pools[pool].get(rank).is_none_or(|buffer| buffer.size() < words as u64 * 4) {
                 let made = self.buffer("transient", words, storage);
-                self.pool.insert(rank, made);
+                self.pools[pool].insert(rank, made);
             }
-            buffers[slot] = Some(self.pool[rank].clone());
+            buffers[slot] = Some(self.pools[pool][rank].clone());
         }
         (0..plan.slots.len())
             .map(|slot| {

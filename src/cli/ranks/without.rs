@@ -1,5 +1,6 @@
 //! A program without MPI, which refuses to be one of several processes.
 
+use super::Launcher;
 use crate::cli::device::Opened;
 use halfwave::data::Dataset;
 use halfwave::recipe::Recipe;
@@ -10,18 +11,24 @@ use halfwave::{Error, Result};
 pub(in crate::cli) enum Group {}
 
 impl Group {
-    pub(super) fn join(ranks: usize) -> Result<Self> {
-        Err(Error::Usage(format!(
-            "this process is one of {ranks}, but this halfwave is built without MPI: install it with cargo install halfwave --features mpi, or start it without mpirun or srun"
-        )))
+    pub(super) fn join(launcher: Launcher, ranks: usize) -> Result<Self> {
+        let advice = match launcher {
+            Launcher::Mpi => "install it with MPI, in its source: cargo install --path . --features mpi",
+            launcher => launcher.advice(),
+        };
+        Err(Error::Usage(format!("this process is one of {ranks}, but this halfwave is built without MPI; {advice}")))
     }
 
     pub(in crate::cli) fn leads(&self) -> bool {
         match *self {}
     }
 
-    pub(in crate::cli) fn fail(self, _error: &Error) -> ! {
-        match self {}
+    pub(in crate::cli) fn fail(&self, _error: &Error) -> ! {
+        match *self {}
+    }
+
+    pub(in crate::cli) fn abort(&self) -> ! {
+        match *self {}
     }
 
     pub(in crate::cli) fn open(&self, _wanted: Option<&str>) -> Result<Opened> {

@@ -9,12 +9,14 @@
 
 #![cfg_attr(target_arch = "wasm32", allow(dead_code))] // browsers are no ranks
 
+pub(super) mod agreement;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 
 use super::metrics::RankRow;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stop::Stop;
+use crate::version::Origin;
 use std::ops::Range;
 use web_time::Instant;
 
@@ -49,31 +51,50 @@ pub fn share(len: usize, rank: usize, ranks: usize) -> Range<usize> {
     len * rank / ranks..len * (rank + 1) / ranks
 }
 
+/// What a rank has spent on exchanges.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    /// Bytes that it has sent.
+    sent: u64,
+    /// Seconds.
+    seconds: f64,
+    /// Those of them for the statistics of batch-norms.
+    batch_norms: f64,
+}
+
 /// A session's connection to the other ranks.
 pub(super) struct Ranks {
     communicator: Box<dyn Communicator>,
     stop: Stop,
     /// Whether all ranks end after this step.
     stopping: bool,
-    /// Bytes that this rank has sent.
-    sent: u64,
-    /// Seconds that this rank has spent in exchanges.
-    seconds: f64,
-    /// Both at the start of an epoch.
-    begun: (u64, f64),
+    /// What this rank has spent on exchanges, also at the start of an epoch.
+    spent: Spent,
+    begun: Spent,
     /// The devices of all ranks.
     devices: Vec<String>,
+    /// The names of their computers.
+    hosts: Vec<String>,
 }
 
 impl Ranks {
     /// Connects a session on this device; `stop` asks all ranks to stop after the current step.
     pub(super) fn new(mut communicator: Box<dyn Communicator>, device: &str, stop: Stop) -> Result<Self> {
-        let name: Vec<u32> = device.bytes().map(u32::from).collect();
-        let text = |words: Vec<u32>| {
-            String::from_utf8_lossy(&words.iter().map(|&word| word as u8).collect::<Vec<_>>()).into_owned()
+        let mut names = |name: &str| {
+            let words: Vec<u32> = name.bytes().map(u32::from).collect();
+            let text = |words: Vec<u32>| {
+                String::from_utf8_lossy(&words.iter().map(|&word| word as u8).collect::<Vec<_>>()).into_owned()
+            };
+            Ok::<_, Error>(communicator.gather(&words)?.into_iter().map(text).collect())
         };
-        let devices = communicator.gather(&name)?.into_iter().map(text).collect();
-        Ok(Self { communicator, stop, stopping: false, sent: 0, seconds: 0.0, begun: (0, 0.0), devices })
+        let (devices, hosts) = (names(device)?, names(&Origin::here().host.unwrap_or_default())?);
+        let spent = Spent::default();
+        Ok(Self { communicator, stop, stopping: false, spent, begun: spent, devices, hosts })
+    }
+
+    /// The names of the ranks' computers, in their order.
+    pub(super) fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     /// The devices of all ranks, in their order.
@@ -113,33 +134,43 @@ impl Ranks {
 
     /// Bytes that this rank has sent to others.
     pub(super) fn sent_bytes(&self) -> u64 {
-        self.sent
+        self.spent.sent
     }
 
     /// The words of all ranks, in their order.
     pub(super) fn gather(&mut self, words: &[u32]) -> Result<Vec<Vec<u32>>> {
-        self.sent += bytes(words.len() * (self.ranks() - 1));
+        self.spent.sent += bytes(words.len() * (self.ranks() - 1));
         let started = Instant::now();
         let all = self.communicator.gather(words);
-        self.seconds += started.elapsed().as_secs_f64();
+        self.spent.seconds += started.elapsed().as_secs_f64();
+        all
+    }
+
+    /// The same for the statistics of a batch-norm.
+    pub(super) fn gather_statistics(&mut self, words: &[u32]) -> Result<Vec<Vec<u32>>> {
+        let before = self.spent.seconds;
+        let all = self.gather(words);
+        self.spent.batch_norms += self.spent.seconds - before;
         all
     }
 
     /// Starts counting anew what [`Ranks::rows`] reports.
     pub(super) fn begin(&mut self) {
-        self.begun = (self.sent, self.seconds);
+        self.begun = self.spent;
     }
 
     /// What each rank has exchanged since the last call of [`Ranks::begin`], in `steps` steps, which took this rank
     /// `seconds`.
     pub(super) fn rows(&mut self, steps: u64, seconds: f64) -> Result<Vec<RankRow>> {
-        let (sent, exchange) = (self.sent - self.begun.0, self.seconds - self.begun.1);
-        let numbers = [sent.checked_div(steps).unwrap_or(0), seconds.to_bits(), exchange.to_bits()];
+        let (spent, begun) = (self.spent, self.begun);
+        let sent = (spent.sent - begun.sent).checked_div(steps).unwrap_or(0);
+        let times = [seconds, spent.seconds - begun.seconds, spent.batch_norms - begun.batch_norms].map(f64::to_bits);
+        let numbers = [sent, times[0], times[1], times[2]];
         let all = self.gather(&numbers.map(|number| [number as u32, (number >> 32) as u32]).concat())?;
         let row = |words: &Vec<u32>| {
             let number = |at: usize| u64::from(words[2 * at]) | u64::from(words[2 * at + 1]) << 32;
-            let [seconds, exchange_s] = [1, 2].map(|at| f64::from_bits(number(at)));
-            RankRow { bytes_per_step: number(0), seconds, exchange_s }
+            let [seconds, exchange_s, batch_norm_s] = [1, 2, 3].map(|at| f64::from_bits(number(at)));
+            RankRow { bytes_per_step: number(0), seconds, exchange_s, batch_norm_s }
         };
         Ok(all.iter().map(row).collect())
     }
@@ -147,10 +178,10 @@ impl Ranks {
     /// Sends a message to each rank, and returns those received, in the order of their senders.
     pub(super) fn exchange(&mut self, messages: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
         let own = messages[self.rank()].len();
-        self.sent += bytes(messages.iter().map(|message| message.len()).sum::<usize>() - own);
+        self.spent.sent += bytes(messages.iter().map(|message| message.len()).sum::<usize>() - own);
         let started = Instant::now();
         let all = self.communicator.exchange(messages);
-        self.seconds += started.elapsed().as_secs_f64();
+        self.spent.seconds += started.elapsed().as_secs_f64();
         all
     }
 

@@ -17,6 +17,7 @@ use crate::tensor::Tensor;
 use crate::train::inspect;
 use crate::train::metrics::RankRow;
 use crate::train::ranks::Ranks;
+use crate::train::ranks::agreement::Fact;
 use std::ops::Range;
 
 /// The plan of a recipe's training step on `batch` images that each batch carries, without a
@@ -102,6 +103,16 @@ impl Session {
     /// The devices of all ranks, in their order; none if there are no others.
     pub fn rank_devices(&self) -> &[String] {
         self.ranks.as_ref().map_or(&[], Ranks::devices)
+    }
+
+    /// The names of the ranks' computers, in their order; none if there are no others.
+    pub fn rank_hosts(&self) -> &[String] {
+        self.ranks.as_ref().map_or(&[], Ranks::hosts)
+    }
+
+    /// Checks that all ranks have the same facts.
+    pub(in crate::train) fn agree_on(&mut self, facts: &[Fact]) -> Result<()> {
+        self.ranks.as_mut().map_or(Ok(()), |ranks| ranks.agree_on(facts))
     }
 
     /// Bytes that this rank has sent to others.
@@ -238,6 +249,7 @@ impl Session {
             }
         };
         graph.compact = self.memory == Memory::Low;
+        graph.nested = matches!(purpose, Purpose::Compress | Purpose::Merge | Purpose::Unpack);
         graph.behind += self.behind(purpose, batch)?;
         let plan = first_use::lower(&graph, &mut *self.backend).await?;
         let (nodes, launches, bytes) = (plan.nodes.len(), plan.steps.len(), plan.memory.peak);

@@ -8,7 +8,8 @@ use halfwave::train::{Event, Position};
 /// What ranks have measured in an epoch in which each exchanges a fifth of its time, except a slow one.
 fn rows(count: usize, slow: usize) -> Vec<RankRow> {
     let exchange_s = |rank: usize| if rank == slow { 0.02 } else { 0.2 + 0.0005 * (rank % 9) as f64 };
-    let row = |rank| RankRow { bytes_per_step: 1_875_576, seconds: 1.0, exchange_s: exchange_s(rank) };
+    let row =
+        |rank| RankRow { bytes_per_step: 1_875_576, seconds: 1.0, exchange_s: exchange_s(rank), batch_norm_s: 0.0 };
     (0..count).map(row).collect()
 }
 

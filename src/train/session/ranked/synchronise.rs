@@ -97,7 +97,7 @@ impl Session {
         let ranks = self.ranks.as_mut().ok_or_else(|| Error::Device("there are no other ranks".into()))?;
         let message: Vec<u32> =
             [rows, self.underway.ready].iter().map(|&n| n as u32).chain(words.iter().copied()).collect();
-        let all = ranks.gather(&message)?;
+        let all = ranks.gather_statistics(&message)?;
         self.underway.agreed = all.iter().map(|part| part[1] as usize).min().unwrap_or(0);
         let parts = all.iter().filter(|part| part[0] > 0).map(|part| (f64::from(part[0]), &part[2..]));
         Ok(combined(shared, rows as f64, &parts.collect::<Vec<_>>()))
