@@ -147,19 +147,19 @@ fn draw_steps(all: &[Measured], area: &Area<'_>) -> Result<(), Box<dyn Error>> {
     for ((name, _), colour) in FORMATS.iter().zip(COLOURS) {
         for (one, model) in pairs.iter().filter(|(one, _)| one.gradients == *name) {
             let style = if one.ranks > 2.0 { colour.stroke_width(2) } else { colour.filled() };
-            let at = (*model, one.step_ms);
+            let (x, y, half) = (*model, one.step_ms, 0.012 * most);
             match one.bandwidth == slowest {
-                true => chart.draw_series([TriangleMarker::new(at, 7, style)])?,
-                false => chart.draw_series([Circle::new(at, 5, style)])?,
+                true => chart.draw_series([Rectangle::new([(x - half, y - half), (x + half, y + half)], style)])?,
+                false => chart.draw_series([Circle::new((x, y), 5, style)])?,
             };
         }
         let entry = chart.draw_series(LineSeries::new([], colour))?.label(*name);
-        entry.legend(move |(x, y)| Rectangle::new([(x + 4, y - 4), (x + 12, y + 4)], colour.filled()));
+        entry.legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(4)));
     }
     let entry = chart.draw_series(LineSeries::new([], BLACK))?.label(format!("{:.0} Mbit/s", fastest * 8e-6));
     entry.legend(|(x, y)| Circle::new((x + 8, y), 5, BLACK.filled()));
     let entry = chart.draw_series(LineSeries::new([], BLACK))?.label(format!("{:.0} Mbit/s", slowest * 8e-6));
-    entry.legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, BLACK.filled()));
+    entry.legend(|(x, y)| Rectangle::new([(x + 3, y - 5), (x + 13, y + 5)], BLACK.filled()));
     let entry = chart.draw_series(LineSeries::new([], BLACK))?.label("4 ranks; filled: 2");
     entry.legend(|(x, y)| Circle::new((x + 8, y), 5, BLACK.stroke_width(2)));
     let labels = &mut chart.configure_series_labels();
@@ -173,6 +173,7 @@ fn draw_speedup(area: &Area<'_>, gbit: f64) -> Result<(), Box<dyn Error>> {
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{gbit} Gbit/s"), ("sans-serif", 16))
         .margin(8)
+        .margin_right(24)
         .x_label_area_size(48)
         .y_label_area_size(60)
         .build_cartesian_2d((1.0..1100.0).log_scale(), (0.05..1100.0).log_scale())?;

@@ -23,7 +23,11 @@ most=0
 
 close_network() {
   local i
-  for i in $(seq "$most"); do ip netns del "rank$i" 2>/dev/null || true; done
+  # A link is deleted by itself: with its namespace it lives on for a moment.
+  for i in $(seq "$most"); do
+    ip link del "link$i" 2>/dev/null || true
+    ip netns del "rank$i" 2>/dev/null || true
+  done
   ip link del ranks 2>/dev/null || true
 }
 trap 'close_network; rm -rf "$work"' EXIT

@@ -323,8 +323,7 @@ impl Trainer {
             return Ok(Vec::new());
         }
         if self.session.ranks() > 1 && !std::mem::replace(&mut self.agreed, true) {
-            let tensors = self.session.tensors().await?;
-            self.session.agree_on(&agreement::of_state(self.position.step, &tensors))?;
+            agreement::check_state(&mut self.session, self.position.step).await?;
         }
         let started = web_time::Instant::now();
         if self.signs.is_none() && self.position.batch == 0 {

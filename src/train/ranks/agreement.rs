@@ -7,10 +7,9 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::recipe::flat::{Entry, flat};
-use crate::train::checkpoint::HostTensor;
+use crate::train::session::Session;
 use crate::train::trained_on::ImageFacts;
 use crate::version;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A fact about what a rank trains: its name and its value.
@@ -36,12 +35,16 @@ pub(in crate::train) fn of_run(recipe: &Recipe, dataset: &Dataset) -> Vec<Fact> 
     facts
 }
 
-/// Facts about the state from which a run goes on.
-pub(in crate::train) fn of_state(step: u64, tensors: &BTreeMap<String, HostTensor>) -> Vec<Fact> {
-    let hash = tensors.iter().fold(FNV_START, |hash, (name, tensor)| {
+/// Checks that all ranks go on from the same state after this step.
+///
+/// # Errors
+///
+/// Returns an error if they do not, or if the device or the connection to another rank is lost.
+pub(in crate::train) async fn check_state(session: &mut Session, step: u64) -> Result<()> {
+    let hash = session.tensors().await?.iter().fold(FNV_START, |hash, (name, tensor)| {
         fnv_1a(fnv_1a(hash, name.as_bytes()), bytemuck::cast_slice(&tensor.values))
     });
-    vec![fact("the step", step.to_string()), fact("the hash of the weights", format!("{hash:016x}"))]
+    session.agree_on(&[fact("the step", step.to_string()), fact("the hash of the weights", format!("{hash:016x}"))])
 }
 
 fn fact(what: impl Into<String>, value: impl Into<String>) -> Fact {
