@@ -225,7 +225,7 @@ fn resume(args: &TrainOptions, dir: &Path, group: Option<&Group>) -> Result<Exit
     saved.restore(&mut trainer)?;
     interrupt::watch();
     let Some(claim) = claim else { return accompany(trainer) };
-    let ranks_before = RunInfo::read(dir)?.map_or(0, |info| info.ranks.len());
+    let ranks_before = RunInfo::read(dir).ok().flatten().map_or(0, |info| info.ranks.len());
     let (train, mut devices) = (describe(&mut trainer), devices(&mut trainer, &device));
     if ranks_before.max(1) != trainer.session().rank_devices().len().max(1) {
         let before = if ranks_before == 0 { "one process".into() } else { format!("{ranks_before} ranks") };
