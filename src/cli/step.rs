@@ -81,7 +81,8 @@ fn sizes() -> RangeInclusive<u64> {
 
 /// Describes the size of a step and everything that is not the default.
 ///
-/// For example `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`. `ranks` train together, each with micro-batches of its own; 0 for one process.
+/// For example `batch of 128 in 4 micro-batches of 32, mixed precision, low memory`. `ranks` is the number of
+/// processes that train together, each with micro-batches of its own; 0 for a single one.
 pub(super) fn describe(train: &Train, ranks: usize) -> String {
     let mut text = format!("batch of {}", train.batch);
     let images = train.batch.div_ceil(ranks.max(1));

@@ -71,7 +71,7 @@ impl Group {
         if rank == 0 && (1..ranks).contains(&gpus) {
             print_message(
                 "warning",
-                &format_args!("{ranks} ranks share {gpus} of this computer's GPUs; start one for each"),
+                &format_args!("{ranks} ranks share {gpus} GPUs of this computer; start one rank per GPU"),
             );
         }
         let request = choice.request();

@@ -13,7 +13,7 @@ pub(in crate::cli) enum Group {}
 impl Group {
     pub(super) fn join(launcher: Launcher, ranks: usize) -> Result<Self> {
         let advice = match launcher {
-            Launcher::Mpi => "install it with MPI, in its source: cargo install --path . --features mpi",
+            Launcher::Mpi => "build it with MPI: cargo install --path . --features mpi",
             launcher => launcher.advice(),
         };
         Err(Error::Usage(format!("this process is one of {ranks}, but this halfwave is built without MPI; {advice}")))
