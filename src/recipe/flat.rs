@@ -14,6 +14,7 @@ pub(crate) struct Entry {
     /// The key, such as `train.optimizer.lr` or `model.layers.conv1.filters`.
     pub(crate) key: String,
     /// The layer that it belongs to.
+    #[cfg_attr(not(feature = "report"), allow(dead_code))] // reports group by it
     pub(crate) layer: Option<String>,
     /// The value as TOML.
     pub(crate) value: String,
