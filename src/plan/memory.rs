@@ -58,17 +58,18 @@ pub struct Memory {
 
 impl Plan {
     /// Returns the bytes used by the plans of one step when all are loaded on a device. They share
-    /// state buffers of the same name, and transient buffers, because they never run at the same
-    /// time.
+    /// state buffers of the same name, and transient buffers, which those that are not nested and those
+    /// that are have apart.
     pub fn peak_of<'a>(plans: impl IntoIterator<Item = &'a Self>) -> u64 {
-        let (mut state, mut ports, mut transient) = (HashMap::new(), 0, 0);
+        let (mut state, mut ports, mut transient) = (HashMap::new(), 0, [0; 2]);
         for plan in plans {
             let length = |port: &Port| plan.slots[port.place.slot].words as u64 * 4;
             state.extend(plan.state.iter().map(|port| (port.name.clone(), length(port))));
             ports += plan.memory.ports;
-            transient = plan.memory.transient.max(transient);
+            let most = &mut transient[usize::from(plan.nested)];
+            *most = plan.memory.transient.max(*most);
         }
-        state.into_values().sum::<u64>() + ports + transient
+        state.into_values().sum::<u64>() + ports + transient.into_iter().sum::<u64>()
     }
 }
 
